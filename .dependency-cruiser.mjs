@@ -1,0 +1,61 @@
+// The import arrows of docs/architecture.md. Each folder of src may import itself and what is listed beside it.
+const arrows = {
+  functions: ['steps', 'inbox', 'promotion', 'runs', 'oci'],
+  steps: ['promotion', 'runs', 'oras', 'sbom', 'signing', 'oci'],
+  inbox: ['oci'],
+  promotion: ['oci'],
+  runs: ['promotion', 'oci'],
+  oras: ['oci'],
+  sbom: ['oci'],
+  signing: ['oci'],
+  oci: [],
+  azure: ['steps', 'runs', 'signing', 'oci'],
+  cli: ['steps', 'inbox', 'promotion', 'runs', 'oras', 'sbom', 'signing', 'oci', 'azure'],
+};
+const AZURE_PACKAGES = '^(@azure/|durable-functions)';
+const forbidden = Object.entries(arrows).map(([folder, allowed]) => ({
+  name: `arrows-of-${folder}`,
+  severity: 'error',
+  from: { path: `^src/${folder}/` },
+  to: {
+    path: '^src/',
+    pathNot: [folder, ...allowed].map((name) => `^src/${name}/`).concat(folder === 'cli' ? ['^src/settings'] : []),
+  },
+}));
+forbidden.push(
+  {
+    name: 'through-the-public-face',
+    comment: 'oci, oras, sbom and signing are entered through index.ts, from outside their own folder.',
+    severity: 'error',
+    from: { path: '^(src|local)/([^/]+)/' },
+    to: { path: '^src/(oci|oras|sbom|signing)/(?!index\\.ts)', pathNot: ['^$2/', '^src/$2/'] },
+  },
+  {
+    name: 'libraries-know-no-azure',
+    severity: 'error',
+    from: { path: '^src/(oci|oras|sbom|signing|promotion|runs|steps|inbox)/' },
+    to: { path: AZURE_PACKAGES },
+  },
+  { name: 'src-never-imports-local', severity: 'error', from: { path: '^src/' }, to: { path: '^local/' } },
+  {
+    name: 'no-cycles',
+    severity: 'error',
+    from: {},
+    to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+  },
+  {
+    name: 'only-send-knows-undici',
+    severity: 'error',
+    from: { path: '^src/', pathNot: '^src/oci/registry/send\\.ts$' },
+    to: { path: '^undici' },
+  },
+);
+export default {
+  forbidden,
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    parser: 'swc',
+    exclude: { path: '^dist/' },
+  },
+};

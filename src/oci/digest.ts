@@ -1,0 +1,43 @@
+import { createHash, type Hash } from 'node:crypto';
+import { InputError } from './errors.js';
+
+/**
+ * `algorithm:hex`, sha256 or sha512.
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#digests
+ */
+export type Digest = `sha256:${string}` | `sha512:${string}`;
+
+const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
+
+export function isDigest(text: string): text is Digest {
+  return DIGEST.test(text);
+}
+
+/** @throws InputError `DIGEST_INVALID` */
+export function parseDigest(text: string): Digest {
+  if (isDigest(text)) return text;
+  throw new InputError('DIGEST_INVALID', `${JSON.stringify(text.slice(0, 200))} is not a sha256 or sha512 digest`, {
+    remedy: 'Write it as sha256:<64 hex digits> or sha512:<128 hex digits>, in lower case.',
+  });
+}
+
+export type DigestAlgorithm = 'sha256' | 'sha512';
+
+export function digestAlgorithm(digest: Digest): DigestAlgorithm {
+  return digest.startsWith('sha512:') ? 'sha512' : 'sha256';
+}
+
+export function createDigester(algorithm: DigestAlgorithm = 'sha256'): {
+  update(bytes: Uint8Array): void;
+  digest(): Digest;
+} {
+  const hash: Hash = createHash(algorithm);
+  return {
+    update: (bytes) => void hash.update(bytes),
+    digest: () => `${algorithm}:${hash.digest('hex')}`,
+  };
+}
+
+export function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Digest {
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+}

@@ -1,0 +1,12 @@
+/** The OCI client: references, manifests, registries, layouts and the graph copier. Knows nothing of Azure or of Functions. */
+export * from './errors.js';
+export * from './digest.js';
+export * from './reference.js';
+export * from './media-types.js';
+export * from './descriptor.js';
+export * from './manifest.js';
+export * from './limits.js';
+export * from './store.js';
+export * from './lease.js';
+export * from './registry/transport.js';
+export * from './registry/credentials.js';

@@ -1,0 +1,77 @@
+import { isDigest, parseDigest, type Digest } from './digest.js';
+import { InputError } from './errors.js';
+
+/**
+ * `registry[:port]/repository[:tag][@digest]`. Where both a tag and a digest are given, the digest counts.
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
+ */
+export interface Reference {
+  /** Host with optional port, as in a URL: `myregistry.azurecr.io`, `localhost:5100`, `[::1]:5000`. */
+  registry: string;
+  repository: string;
+  tag?: string;
+  digest?: Digest;
+}
+
+const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?$/;
+const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
+const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
+/** Registries commonly allow 255 characters for host and repository together. */
+const LONGEST_NAME = 255;
+
+export function isRepository(text: string): boolean {
+  return text.length <= LONGEST_NAME && REPOSITORY.test(text);
+}
+
+export function isTag(text: string): boolean {
+  return TAG.test(text);
+}
+
+/** True for a registry host with optional port, as in {@link Reference.registry}. */
+export function isRegistryHost(text: string): boolean {
+  return text.length <= LONGEST_NAME && HOST.test(text);
+}
+
+/** Reads a reference, with or without tag and digest. @throws InputError `REFERENCE_INVALID` */
+export function parseReference(text: string): Reference {
+  const fail = (why: string): never => {
+    throw new InputError('REFERENCE_INVALID', `${JSON.stringify(text.slice(0, 500))} is not a reference: ${why}`, {
+      remedy: 'Write it as registry[:port]/repository[:tag][@digest], with the repository in lower case.',
+    });
+  };
+  if (text.length > 1024) return fail('it is longer than 1024 characters');
+  const slash = text.indexOf('/');
+  if (slash < 1) return fail('the registry is missing');
+  const registry = text.slice(0, slash);
+  if (!HOST.test(registry)) return fail(`${JSON.stringify(registry)} is not a registry host`);
+  let rest = text.slice(slash + 1);
+  let digest: Digest | undefined;
+  const at = rest.indexOf('@');
+  if (at >= 0) {
+    const written = rest.slice(at + 1);
+    if (!isDigest(written)) return fail(`${JSON.stringify(written)} is not a sha256 or sha512 digest`);
+    digest = parseDigest(written);
+    rest = rest.slice(0, at);
+  }
+  let tag: string | undefined;
+  const colon = rest.indexOf(':');
+  if (colon >= 0) {
+    tag = rest.slice(colon + 1);
+    if (!isTag(tag)) return fail(`${JSON.stringify(tag)} is not a tag`);
+    rest = rest.slice(0, colon);
+  }
+  if (!isRepository(rest)) {
+    return fail(
+      rest.toLowerCase() !== rest && isRepository(rest.toLowerCase())
+        ? `the repository ${JSON.stringify(rest)} is not in lower case`
+        : `${JSON.stringify(rest)} is not a repository name`,
+    );
+  }
+  return { registry, repository: rest, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
+}
+
+export function formatReference(reference: Reference): string {
+  const tag = reference.tag === undefined ? '' : `:${reference.tag}`;
+  const digest = reference.digest === undefined ? '' : `@${reference.digest}`;
+  return `${reference.registry}/${reference.repository}${tag}${digest}`;
+}

@@ -1,0 +1,60 @@
+import type { Descriptor } from './descriptor.js';
+import type { Digest } from './digest.js';
+
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
+export interface FetchedManifest {
+  descriptor: Descriptor;
+  /** Verified: their digest and length are the descriptor's. */
+  bytes: Uint8Array;
+}
+
+/** Opens a body anew each time it is called, so that an upload can be repeated. */
+export type OpenBody = () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>;
+
+/**
+ * One repository that can be read: in a registry, or an OCI layout on disk. The copier and the verbs know nothing else.
+ * Every method throws `RegistryError` (`notFound` where it isn't there), `TransportError` or `IntegrityError`.
+ */
+export interface ReadableRepository {
+  /** For messages: `localhost:5100/samples/app`, or a path. */
+  readonly name: string;
+  /** A tag or digest as a descriptor (mediaType, digest, size), without fetching the body where the store can do so. */
+  resolve(tagOrDigest: string, options?: CallOptions): Promise<Descriptor>;
+  /** The manifest's bytes, verified. A descriptor's size and digest are held against what comes. */
+  fetchManifest(target: string | Descriptor, options?: CallOptions): Promise<FetchedManifest>;
+  /** The blob's bytes from `offset` on (0 as it comes). Verified when read from 0 to the end: a wrong digest or size throws at the end. */
+  openBlob(descriptor: Descriptor, options?: CallOptions & { offset?: number }): Promise<AsyncIterable<Uint8Array>>;
+  hasBlob(descriptor: Descriptor, options?: CallOptions): Promise<boolean>;
+  /** All manifests whose subject is `digest`, all pages; API and tag schema merged. Empty where there are none. */
+  listReferrers(digest: Digest, options?: CallOptions & { artifactType?: string }): Promise<Descriptor[]>;
+  /** Tags in the store's order, page by page as they are needed. */
+  listTags(options?: CallOptions & { last?: string }): AsyncIterable<string>;
+}
+
+export interface WritableRepository {
+  readonly name: string;
+  /** Puts a blob that isn't there; does nothing where it is. */
+  pushBlob(
+    descriptor: Descriptor,
+    open: OpenBody,
+    options?: CallOptions & { onBytes?: (count: number) => void },
+  ): Promise<void>;
+  /** Takes the blob over from another repository of the same registry without moving it; false where that can't be done. */
+  mountBlob(descriptor: Descriptor, fromRepository: string, options?: CallOptions): Promise<boolean>;
+  /**
+   * Puts a manifest under its digest, or under `tag` too. Where it has a subject and the store keeps referrers by the tag
+   * schema, the subject's index is updated as well.
+   */
+  pushManifest(bytes: Uint8Array, mediaType: string, options?: CallOptions & { tag?: string }): Promise<Descriptor>;
+  deleteManifest(digest: Digest, options?: CallOptions): Promise<void>;
+}
+
+export type Repository = ReadableRepository & WritableRepository;
+
+/** Finds repositories by the registry's host and the repository's name. */
+export interface Registries {
+  repository(registry: string, repository: string): Repository;
+}

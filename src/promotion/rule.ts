@@ -1,0 +1,58 @@
+import { z } from 'zod';
+
+/** Whose signature the evidence gate accepts. */
+export const signaturePolicySchema = z.strictObject({
+  format: z.literal('notary'),
+  /** PEM certificates: inline, or a path (relative to the rules file). */
+  trustStore: z.string().min(1),
+  /** Trusted identities as notation's trust policy has them: `x509.subject: C=US, O=Example`, or `*`. */
+  identities: z.array(z.string().min(1)).min(1).default(['*']),
+});
+
+const globs = z.array(z.string().min(1).max(300)).min(1).max(100);
+
+export const ruleSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'a rule name is lower-case letters, digits and dashes, 63 at most'),
+  mode: z.enum(['enforce', 'observe']).default('enforce'),
+  existing: z.enum(['ignore', 'promote']).default('ignore'),
+  source: z.strictObject({
+    registry: z.string().min(1).max(255),
+    /** Globs over repositories; one that starts with `!` takes away. */
+    repositories: globs,
+    /** Globs over tags; every tag as it comes. */
+    tags: globs.default(['*']),
+  }),
+  triggers: z
+    .array(z.enum(['push', 'schedule']))
+    .min(1)
+    .default(['push', 'schedule']),
+  verify: z
+    .strictObject({ signatures: z.array(signaturePolicySchema).max(10).default([]) })
+    .default({ signatures: [] }),
+  sbom: z
+    .strictObject({
+      formats: z
+        .array(z.enum(['cyclonedx']))
+        .max(1)
+        .default(['cyclonedx']),
+    })
+    .default({ formats: ['cyclonedx'] }),
+  sign: z
+    .array(z.enum(['notary']))
+    .max(1)
+    .default(['notary']),
+  attachTo: z.enum(['source']).default('source'),
+  referrers: z
+    .strictObject({ excludeArtifactTypes: z.array(z.string().min(1)).max(100) })
+    .default({ excludeArtifactTypes: ['application/vnd.azure.artifact.streaming.v1'] }),
+  destination: z.strictObject({
+    /** `registry/repository:tag` with `{repository}` and `{tag}` to be filled in. */
+    reference: z.string().min(1).max(1000),
+  }),
+});
+
+/** What is promoted, on what condition, and to where. */
+export type Rule = z.infer<typeof ruleSchema>;
+export type SignaturePolicy = z.infer<typeof signaturePolicySchema>;

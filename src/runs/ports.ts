@@ -1,0 +1,109 @@
+import type {
+  DestinationOwner,
+  IgnoredEvent,
+  PromotionRow,
+  RunInput,
+  RunRow,
+  StepProgress,
+  Versioned,
+} from './rows.js';
+
+export interface Page<T> {
+  items: T[];
+  /** Give it back to get the next page; absent on the last one. */
+  next?: string;
+}
+
+export interface PageOptions {
+  /** 1 to 100; 50 as it comes. */
+  size?: number;
+  from?: string;
+}
+
+/** Where a digest lives. */
+export interface StoredDigest {
+  registry: string;
+  repository: string;
+  digest: string;
+}
+
+/**
+ * Tables of promotions and runs. Every write is conditional where it says so: `false` means that another writer was there
+ * first, and nothing was written. Everything may be called twice.
+ */
+export interface RunStore {
+  getPromotion(id: string): Promise<Versioned<PromotionRow> | undefined>;
+  /** @returns false where the row exists. */
+  insertPromotion(row: PromotionRow): Promise<boolean>;
+  /** @returns false where the row is no longer at `version`. */
+  replacePromotion(row: PromotionRow, version: string): Promise<boolean>;
+  /** Newest run first. */
+  listPromotions(options?: PageOptions): Promise<Page<PromotionRow>>;
+  /** Rows whose run is open, in no order. */
+  listOpenPromotions(options?: PageOptions): Promise<Page<PromotionRow>>;
+
+  getRun(id: string): Promise<Versioned<RunRow> | undefined>;
+  insertRun(row: RunRow): Promise<boolean>;
+  replaceRun(row: RunRow, version: string): Promise<boolean>;
+  /** Newest first. */
+  listRuns(options?: PageOptions): Promise<Page<RunRow>>;
+  putProgress(progress: StepProgress): Promise<void>;
+  /** In the order in which the steps started. */
+  listProgress(runId: string): Promise<StepProgress[]>;
+
+  /** Notes that a promotion stands on an image digest. */
+  addStanding(image: StoredDigest, promotionId: string): Promise<void>;
+  listStanding(image: StoredDigest): Promise<string[]>;
+
+  /** Makes `owner` the owner of a destination tag where it has none; @returns who owns it now. */
+  claimDestination(destination: string, owner: DestinationOwner): Promise<Versioned<DestinationOwner>>;
+  /** @returns false where the row is no longer at `version`. */
+  replaceDestinationOwner(destination: string, owner: DestinationOwner, version: string): Promise<boolean>;
+
+  /** Notes that we attached this manifest ourselves, before it is pushed. */
+  markOurs(manifest: StoredDigest): Promise<void>;
+  isOurs(manifest: StoredDigest): Promise<boolean>;
+
+  /** Gives a job id its run where it has none; @returns the run that it has now. */
+  claimJob(jobId: string, runId: string): Promise<string>;
+
+  addIgnored(event: IgnoredEvent): Promise<void>;
+  /** Newest first. */
+  listIgnored(options?: PageOptions): Promise<Page<IgnoredEvent>>;
+
+  /** A named row of a few KB of JSON with a version: cursors, guards. */
+  getNote(name: string): Promise<Versioned<string> | undefined>;
+  /** `version` undefined: only where it isn't there. @returns false where another was first. */
+  putNote(name: string, text: string, version: string | undefined): Promise<boolean>;
+}
+
+export type EngineState = 'missing' | 'pending' | 'running' | 'ended';
+
+/** Durable Functions, and nothing more of it than this. */
+export interface Engine {
+  /** Starts an orchestration under the run's id; an id that is already there is left alone. */
+  start(orchestration: 'promote' | 'runJob' | 'promoteScheduled', id: string, input: unknown): Promise<void>;
+  state(id: string): Promise<{ state: EngineState; createdAt?: string }>;
+  /** Raises an external event; does nothing where the instance has ended or isn't there. */
+  raise(id: string, event: string): Promise<void>;
+}
+
+/** Named bytes: plans, results, kept signatures. Blobs in Azure. */
+export interface Documents {
+  /** @param container `documents`, `receipts` or `dead-letters`. */
+  get(container: DocumentContainer, name: string): Promise<Uint8Array | undefined>;
+  put(container: DocumentContainer, name: string, bytes: Uint8Array): Promise<void>;
+  /** Keeps the first; @returns what is kept, ours or another's. */
+  putIfAbsent(container: DocumentContainer, name: string, bytes: Uint8Array): Promise<Uint8Array>;
+}
+export type DocumentContainer = 'documents' | 'receipts' | 'dead-letters';
+
+export type QueueName = 'registry-events' | 'jobs' | 'registry-events-poison' | 'jobs-poison' | 'promotion-results';
+
+/** Storage queues. Text is base64 on the wire. */
+export interface Queues {
+  /** @param options.delaySeconds until it can be seen, 0 as it comes. @throws InputError `MESSAGE_TOO_LARGE` over 48 KiB of text. */
+  send(queue: QueueName, text: string, options?: { delaySeconds?: number }): Promise<void>;
+}
+
+export type { RunInput };

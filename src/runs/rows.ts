@@ -1,0 +1,120 @@
+import type { Rule } from '../promotion/rule.js';
+
+/** A row with the version (ETag) under which it may be replaced. */
+export interface Versioned<T> {
+  value: T;
+  version: string;
+}
+
+export const OUTCOMES = [
+  'promoted',
+  'completed',
+  'unchanged',
+  'observed',
+  'superseded',
+  'refused',
+  'failed',
+  'cancelled',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** How a run ended, and why. */
+export interface RunResult {
+  outcome: Outcome;
+  /** Where the outcome is refused or failed: the error's code, message and remedy. */
+  code?: string;
+  reason?: string;
+  remedy?: string;
+  /** The tag's digest that the run saw. */
+  digest?: string;
+}
+
+/** Where a promotion stands. `in_sync`: the destination was as wanted when last looked at. */
+export type PromotionState = 'working' | 'waiting' | 'in_sync' | 'observed' | 'refused' | 'failed' | 'cancelled';
+
+export interface SourceTag {
+  registry: string;
+  repository: string;
+  tag: string;
+}
+
+/** One rule on one source tag: what should stand at the destination. The truth; the engine only does the work. */
+export interface PromotionRow {
+  /** Hash of rule name, source registry, repository and tag. */
+  id: string;
+  rule: string;
+  source: SourceTag;
+  /** The destination as the rule gives it: `localhost:5101/staging/app:v1`. */
+  destination: string;
+  /** Raised by every trigger; a run closes the row only if this is what it read. */
+  wanted: number;
+  wantedAt: string;
+  state: PromotionState;
+  /** The run that owns the row; open while `runOpen`. */
+  runId?: string;
+  runOpen: boolean;
+  runOpenedAt?: string;
+  /** Set by the run's first step: the engine has it. */
+  runBegun: boolean;
+  previousRunId?: string;
+  /** The external event that wakes the run that waits for evidence. */
+  waitingFor?: string;
+  /** The last final run's result. */
+  last?: RunResult & { runId: string; finishedAt: string; ruleHash: string };
+  /** Failures in a row, for the schedule's growing pauses. */
+  failures: number;
+}
+
+export type RunInput =
+  | { kind: 'promotion'; runId: string; promotionId: string; rule: Rule; source: SourceTag; destination: string }
+  | { kind: 'job'; runId: string; job: JobInput };
+
+/** What a job asks for; validated by the inbox. */
+export type JobInput =
+  | { operation: 'promote'; id: string; source: string }
+  | {
+      operation: 'copy';
+      id: string;
+      source: string;
+      destination: string;
+      recursive: boolean;
+    };
+
+/** One attempt, or one job. */
+export interface RunRow {
+  id: string;
+  input: RunInput;
+  state: 'pending' | 'running' | 'ended';
+  openedAt: string;
+  finishedAt?: string;
+  result?: RunResult;
+}
+
+/** What a step says of itself while it works and when it is done; a row of its own. */
+export interface StepProgress {
+  runId: string;
+  /** `attachSbom linux/amd64`: unique in the run. */
+  step: string;
+  state: 'working' | 'done' | 'waiting' | 'failed';
+  /** One line for a person. */
+  text: string;
+  startedAt: string;
+  updatedAt: string;
+  doneBytes?: number;
+  totalBytes?: number;
+}
+
+/** Who owns a destination tag. */
+export interface DestinationOwner {
+  rule: string;
+  promotionId: string;
+  source: string;
+}
+
+/** An event that no rule wanted, and the first condition that failed. */
+export interface IgnoredEvent {
+  at: string;
+  reference: string;
+  /** `rule staging: tag latest is not in v*` */
+  reason: string;
+}

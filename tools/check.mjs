@@ -1,0 +1,30 @@
+// npm run check: types, lint, format, import arrows, unused code; one after the other, all of them even where one fails.
+import { spawnSync } from 'node:child_process';
+import { findNode } from './node22.mjs';
+
+const checks = [
+  ['types', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.check.json'],
+  ['lint', 'node_modules/oxlint/bin/oxlint', '--type-aware', '--deny-warnings', 'src', 'local', 'test', 'tools', 'bin'],
+  ['format', 'node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.'],
+  [
+    'import arrows',
+    'node_modules/dependency-cruiser/bin/dependency-cruise.mjs',
+    '--output-type',
+    'err',
+    'src',
+    'local',
+  ],
+  ['unused code', 'node_modules/knip/bin/knip.js'],
+];
+const only = process.argv.slice(2);
+let failed = 0;
+for (const [name, script, ...args] of checks) {
+  if (only.length > 0 && !only.includes(name)) continue;
+  const started = Date.now();
+  const { status } = spawnSync(findNode(), [script, ...args], { stdio: 'inherit' });
+  process.stdout.write(
+    `check ${name}: ${status === 0 ? 'ok' : 'FAILED'} (${((Date.now() - started) / 1000).toFixed(1)} s)\n`,
+  );
+  if (status !== 0) failed += 1;
+}
+process.exit(failed === 0 ? 0 : 1);
