@@ -10,3 +10,4 @@ export * from './store.js';
 export * from './lease.js';
 export * from './registry/transport.js';
 export * from './registry/credentials.js';
+export * from './pack.js';
