@@ -39,7 +39,7 @@ export interface RunStore {
   replacePromotion(row: PromotionRow, version: string): Promise<boolean>;
   /** Newest run first. */
   listPromotions(options?: PageOptions): Promise<Page<PromotionRow>>;
-  /** Rows whose run is open, in no order. */
+  /** Rows that are not at rest: a run is open, or `wanted` is ahead of `answered`. In no order. */
   listOpenPromotions(options?: PageOptions): Promise<Page<PromotionRow>>;
 
   getRun(id: string): Promise<Versioned<RunRow> | undefined>;

@@ -49,6 +49,8 @@ export interface PromotionRow {
   /** Raised by every trigger; a run closes the row only if this is what it read. */
   wanted: number;
   wantedAt: string;
+  /** The `wanted` that the last final run answered; behind `wanted` with no run open: paused, to be opened by the schedule. */
+  answered: number;
   state: PromotionState;
   /** The run that owns the row; open while `runOpen`. */
   runId?: string;

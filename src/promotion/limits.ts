@@ -1,0 +1,9 @@
+/** Bounds of this folder. */
+export const PROMOTION_LIMITS = {
+  /** Rules in one document. `RULES_INVALID` */
+  rules: 200,
+  /** Bytes of one rule as JSON, trust stores included: a run carries its rule as input. `RULES_INVALID` */
+  ruleBytes: 30_000,
+  /** Bytes of the rules document. `RULES_INVALID` */
+  documentBytes: 1_000_000,
+} as const;

@@ -1,0 +1,70 @@
+import { LineCounter, parseDocument } from 'yaml';
+import { z } from 'zod';
+import { InputError, isRegistryHost, parseReference } from '../oci/index.js';
+import { findCycle } from './cycles.js';
+import { PROMOTION_LIMITS } from './limits.js';
+import { ruleSchema, type Rule } from './rule.js';
+
+const documentSchema = z.strictObject({ rules: z.array(ruleSchema).max(PROMOTION_LIMITS.rules) });
+
+function problem(path: PropertyKey[], message: string): string {
+  return `${path.map(String).join('.') || 'document'}: ${message}`;
+}
+
+/** What the schema can't say about one rule. */
+function ruleProblems(rule: Rule, index: number): string[] {
+  const problems: string[] = [];
+  const add = (path: string, message: string): void => void problems.push(problem(['rules', index, path], message));
+  if (!isRegistryHost(rule.source.registry)) add('source.registry', `${rule.source.registry} is not a registry host`);
+  const sample = rule.destination.reference.replaceAll('{repository}', 'a/b').replaceAll('{tag}', 'v1');
+  try {
+    const { tag, digest } = parseReference(sample);
+    if (digest !== undefined) add('destination.reference', 'a destination is a tag, not a digest');
+    if (tag === undefined) add('destination.reference', 'the tag is missing: end it with :{tag}');
+  } catch (error) {
+    add('destination.reference', error instanceof Error ? error.message : String(error));
+  }
+  if (rule.destination.reference.split('{repository}').length > 2)
+    add('destination.reference', '{repository} stands in it twice');
+  const bytes = Buffer.byteLength(JSON.stringify(rule));
+  if (bytes > PROMOTION_LIMITS.ruleBytes)
+    add('', `the rule has ${bytes} bytes; the most is ${PROMOTION_LIMITS.ruleBytes}`);
+  return problems;
+}
+
+/**
+ * Reads a rules document, JSON or YAML. Every problem is named at once, with its path and, where the text is broken, its line.
+ * @param name where the text came from, for the message
+ * @throws InputError `RULES_INVALID`, `RULES_CYCLE`
+ */
+export function parseRules(text: string, name: string): Rule[] {
+  const fail = (problems: string[]): never => {
+    throw new InputError('RULES_INVALID', `${name}: ${problems.join('; ')}`, {
+      details: { problems },
+      remedy:
+        'Correct the rules document (docs/rules.md describes each field); nothing is promoted until it can be read.',
+    });
+  };
+  if (Buffer.byteLength(text) > PROMOTION_LIMITS.documentBytes) return fail(['document: larger than 1 MB']);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  if (document.errors.length > 0) {
+    return fail(document.errors.map((error) => `line ${lines.linePos(error.pos[0]).line}: ${error.message}`));
+  }
+  const parsed = documentSchema.safeParse(document.toJS({ maxAliasCount: 100 }));
+  if (!parsed.success) return fail(parsed.error.issues.map((issue) => problem(issue.path, issue.message)));
+  const { rules } = parsed.data;
+  const problems = rules.flatMap(ruleProblems);
+  const names = rules.map((rule) => rule.name);
+  for (const twice of new Set(names.filter((each, index) => names.indexOf(each) !== index))) {
+    problems.push(`rules: two rules are called ${twice}`);
+  }
+  if (problems.length > 0) return fail(problems);
+  const cycle = findCycle(rules);
+  if (cycle !== undefined) {
+    throw new InputError('RULES_CYCLE', `${name}: rules feed each other for ever: ${cycle.join(' -> ')}`, {
+      remedy: 'Take the destination of one of them out of the source of the next, with a glob that starts with !.',
+    });
+  }
+  return rules;
+}

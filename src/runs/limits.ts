@@ -1,0 +1,7 @@
+/** Bounds of this folder. */
+export const RUN_LIMITS = {
+  /** Tries of one conditional write. `ROW_CONTENDED` */
+  rowTries: 60,
+  /** How long an engine instance may be pending before it counts as lost, in milliseconds. */
+  pendingMs: 15 * 60_000,
+} as const;

@@ -1,0 +1,297 @@
+import { PromoterError } from '../oci/index.js';
+import { destinationOf } from '../promotion/destination.js';
+import type { TagName } from '../promotion/match.js';
+import { promotionId, ruleHash } from '../promotion/promotion-id.js';
+import type { Rule } from '../promotion/rule.js';
+import { formatReference } from '../oci/index.js';
+import { RUN_LIMITS } from './limits.js';
+import type { Engine, RunStore } from './ports.js';
+import type { PromotionRow, PromotionState, RunResult, Versioned } from './rows.js';
+import { newRunId } from './run-id.js';
+
+export interface RunPorts {
+  store: RunStore;
+  engine: Engine;
+  now(): Date;
+  /** True: rows are raised, and no run is opened until the schedule finds it lifted. */
+  paused: boolean;
+}
+
+/** Rules as they stand now, for the run that is opened next. */
+export interface RulesSource {
+  /** @throws InputError `RULES_INVALID`, `RULES_CYCLE`; ConfigurationError `RULES_UNREADABLE` */
+  load(): Promise<readonly Rule[]>;
+}
+
+function contended(id: string): PromoterError {
+  return new PromoterError('ROW_CONTENDED', `promotion ${id} is written by many at once`, { transient: true });
+}
+
+/** Tries a conditional write again, with the row read anew, until it is done. */
+async function untilWritten<T>(id: string, attempt: () => Promise<T | undefined>): Promise<T> {
+  for (let tries = 0; tries < RUN_LIMITS.rowTries; tries += 1) {
+    const done = await attempt();
+    if (done !== undefined) return done;
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(20 * 2 ** tries, 1000)));
+  }
+  throw contended(id);
+}
+
+function withNewRun(row: PromotionRow, now: Date): PromotionRow {
+  const { waitingFor: _waited, runId: previousRunId, ...rest } = row;
+  return {
+    ...rest,
+    state: 'working',
+    runId: newRunId(now.getTime()),
+    runOpen: true,
+    runOpenedAt: now.toISOString(),
+    runBegun: false,
+    ...(previousRunId !== undefined && { previousRunId }),
+  };
+}
+
+/** Writes the run's row where it isn't there, then starts the engine under its id. Both can be done twice. */
+async function startRun(ports: RunPorts, row: PromotionRow, rule: Rule): Promise<void> {
+  if (row.runId === undefined) return;
+  await ports.store.insertRun({
+    id: row.runId,
+    state: 'pending',
+    openedAt: row.runOpenedAt ?? ports.now().toISOString(),
+    input: {
+      kind: 'promotion',
+      runId: row.runId,
+      promotionId: row.id,
+      rule,
+      source: row.source,
+      destination: row.destination,
+    },
+  });
+  await ports.engine.start('promote', row.runId, { promotionId: row.id, runId: row.runId });
+}
+
+/** Opens the next run, after a lost one or a pause; undefined where another writer was first. */
+async function openNext(
+  ports: RunPorts,
+  current: Versioned<PromotionRow>,
+  rule: Rule,
+): Promise<PromotionRow | undefined> {
+  const next = { ...withNewRun(current.value, ports.now()), destination: destinationText(rule, current.value.source) };
+  if (!(await ports.store.replacePromotion(next, current.version))) return undefined;
+  await startRun(ports, next, rule);
+  return next;
+}
+
+function destinationText(rule: Rule, source: TagName): string {
+  return formatReference(destinationOf(rule, source));
+}
+
+/**
+ * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
+ * has ended without closing its row, or has been pending for too long is followed by the next run; one that waits is woken.
+ * @returns false where another writer was first and the row must be read anew
+ */
+async function tendRun(ports: RunPorts, current: Versioned<PromotionRow>, rule: Rule): Promise<boolean> {
+  const row = current.value;
+  if (!row.runOpen || row.runId === undefined) {
+    if (row.wanted <= row.answered || ports.paused) return true;
+    return (await openNext(ports, current, rule)) !== undefined;
+  }
+  const { state, createdAt } = await ports.engine.state(row.runId);
+  if (state === 'missing' && !row.runBegun) {
+    await startRun(ports, row, rule);
+    return true;
+  }
+  const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
+  const lost = state === 'missing' || state === 'ended' || (state === 'pending' && pendingMs > RUN_LIMITS.pendingMs);
+  if (lost) return (await openNext(ports, current, rule)) !== undefined;
+  if (row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
+  return true;
+}
+
+export interface RaisedPromotion {
+  promotionId: string;
+  /** Absent where new runs are paused and there was none. */
+  runId?: string;
+  /** The row closes with the outcome of this request once no run is open and `wanted` is at least this. */
+  wanted: number;
+}
+
+/**
+ * Says that a promotion should be looked at, for whatever reason: opens a run where none is open, otherwise leaves the rest to
+ * the open one. May be called any number of times.
+ * @throws PromoterError `ROW_CONTENDED` (transient)
+ */
+export async function raiseWanted(ports: RunPorts, rule: Rule, source: TagName): Promise<RaisedPromotion> {
+  const id = promotionId(rule.name, source);
+  const name = { registry: source.registry, repository: source.repository, tag: source.tag };
+  return untilWritten(id, async () => {
+    const now = ports.now();
+    const current = await ports.store.getPromotion(id);
+    if (current === undefined) {
+      const fresh: PromotionRow = {
+        id,
+        rule: rule.name,
+        source: name,
+        destination: destinationText(rule, name),
+        wanted: 1,
+        answered: 0,
+        wantedAt: now.toISOString(),
+        state: 'working',
+        runOpen: false,
+        runBegun: false,
+        failures: 0,
+      };
+      const row = ports.paused ? fresh : withNewRun(fresh, now);
+      if (!(await ports.store.insertPromotion(row))) return undefined;
+      if (row.runOpen) await startRun(ports, row, rule);
+      return { promotionId: id, wanted: 1, ...(row.runId !== undefined && { runId: row.runId }) };
+    }
+    const wanted = current.value.wanted + 1;
+    const raised = { ...current.value, wanted, wantedAt: now.toISOString() };
+    if (!raised.runOpen) {
+      const row = ports.paused ? raised : { ...withNewRun(raised, now), destination: destinationText(rule, name) };
+      if (!(await ports.store.replacePromotion(row, current.version))) return undefined;
+      if (row.runOpen) await startRun(ports, row, rule);
+      return { promotionId: id, wanted, ...(row.runId !== undefined && { runId: row.runId }) };
+    }
+    if (!(await ports.store.replacePromotion(raised, current.version))) return undefined;
+    await tendPromotion(ports, id, rule);
+    return { promotionId: id, wanted, ...(raised.runId !== undefined && { runId: raised.runId }) };
+  });
+}
+
+/** What the schedule does with a row whose run is open: see {@link raiseWanted}, without wanting anything new. */
+export async function tendPromotion(ports: RunPorts, id: string, rule: Rule): Promise<void> {
+  await untilWritten(id, async () => {
+    const current = await ports.store.getPromotion(id);
+    if (current === undefined) return true;
+    return (await tendRun(ports, current, rule)) ? true : undefined;
+  });
+}
+
+/** Changes the row of a run that still owns it; undefined where it no longer does: such a run ends. */
+async function changeOwned(
+  ports: RunPorts,
+  id: string,
+  runId: string,
+  change: (row: PromotionRow) => PromotionRow | undefined,
+): Promise<PromotionRow | undefined> {
+  const written = await untilWritten(id, async () => {
+    const current = await ports.store.getPromotion(id);
+    if (current === undefined || current.value.runId !== runId || !current.value.runOpen) return { row: undefined };
+    const changed = change(current.value);
+    if (changed === undefined) return { row: current.value };
+    return (await ports.store.replacePromotion(changed, current.version)) ? { row: changed } : undefined;
+  });
+  return written.row;
+}
+
+/** The run's first write: the engine has it. @returns the row, with the `wanted` that this run answers; undefined where the run is not the row's. */
+export function beginRun(ports: RunPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
+  return changeOwned(ports, id, runId, (row) =>
+    row.runBegun ? undefined : { ...row, runBegun: true, state: 'working' },
+  );
+}
+
+/** The row as it stands, for a run that looks again; no longer waiting. Undefined where the run is not the row's. */
+export function readOwned(ports: RunPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
+  return changeOwned(ports, id, runId, (row) => {
+    if (row.waitingFor === undefined) return undefined;
+    const { waitingFor: _waited, ...rest } = row;
+    return { ...rest, state: 'working' };
+  });
+}
+
+/**
+ * Writes that the run waits for evidence, and the event that wakes it, only if `wanted` is still what the run looked at.
+ * @returns `waiting`; `again` where something was raised meanwhile; `gone` where the run is not the row's
+ */
+export async function markWaiting(
+  ports: RunPorts,
+  id: string,
+  runId: string,
+  wanted: number,
+  event: string,
+): Promise<'waiting' | 'again' | 'gone'> {
+  const row = await changeOwned(ports, id, runId, (current) =>
+    current.wanted === wanted ? { ...current, state: 'waiting', waitingFor: event } : undefined,
+  );
+  if (row === undefined) return 'gone';
+  return row.waitingFor === event ? 'waiting' : 'again';
+}
+
+const STATES: Record<RunResult['outcome'], PromotionState> = {
+  promoted: 'in_sync',
+  unchanged: 'in_sync',
+  completed: 'in_sync',
+  observed: 'observed',
+  superseded: 'working',
+  refused: 'refused',
+  failed: 'failed',
+  cancelled: 'cancelled',
+};
+
+/** Ends the run's own row. May be done twice. */
+export async function endRunRow(ports: RunPorts, runId: string, result: RunResult): Promise<void> {
+  await untilWritten(runId, async () => {
+    const current = await ports.store.getRun(runId);
+    if (current === undefined || current.value.state === 'ended') return true;
+    const row = { ...current.value, state: 'ended' as const, finishedAt: ports.now().toISOString(), result };
+    return (await ports.store.replaceRun(row, current.version)) ? true : undefined;
+  });
+}
+
+/**
+ * Closes the row, or opens the next run where something was wanted meanwhile, or where the tag has moved on. A close that is
+ * done twice finds its successor and sees to it.
+ */
+export async function closeRun(
+  ports: RunPorts & { rules: RulesSource },
+  id: string,
+  runId: string,
+  answered: { wanted: number; result: RunResult; rule: Rule },
+): Promise<'closed' | 'next' | 'gone'> {
+  const { wanted, result } = answered;
+  await endRunRow(ports, runId, result);
+  return untilWritten(id, async (): Promise<'closed' | 'next' | 'gone' | undefined> => {
+    const current = await ports.store.getPromotion(id);
+    if (current === undefined) return 'gone';
+    const row = current.value;
+    if (row.runId !== runId) {
+      if (row.previousRunId !== runId) return 'gone';
+      const rule = await ruleNamed(ports.rules, row.rule);
+      if (rule !== undefined && !(await tendRun(ports, current, rule))) return undefined;
+      return 'next';
+    }
+    if (!row.runOpen) return 'closed';
+    const finishedAt = ports.now().toISOString();
+    const final = result.outcome !== 'superseded';
+    const failures = result.outcome === 'failed' ? row.failures + 1 : 0;
+    const { waitingFor: _waited, ...rest } = row;
+    const noted: PromotionRow = {
+      ...rest,
+      failures,
+      ...(final && { answered: wanted }),
+      ...(final && { last: { ...result, runId, finishedAt, ruleHash: ruleHash(answered.rule) } }),
+    };
+    if (row.wanted !== wanted || !final) {
+      const rule = await ruleNamed(ports.rules, row.rule);
+      if (rule !== undefined)
+        return (await openNext(ports, { value: noted, version: current.version }, rule)) ? 'next' : undefined;
+      noted.last = {
+        outcome: 'refused',
+        code: 'RULE_GONE',
+        reason: `there is no rule ${row.rule} any more`,
+        runId,
+        finishedAt,
+        ruleHash: ruleHash(answered.rule),
+      };
+    }
+    const closed: PromotionRow = { ...noted, runOpen: false, state: STATES[noted.last?.outcome ?? result.outcome] };
+    return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;
+  });
+}
+
+async function ruleNamed(rules: RulesSource, name: string): Promise<Rule | undefined> {
+  return (await rules.load()).find((rule) => rule.name === name);
+}
