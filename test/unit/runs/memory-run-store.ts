@@ -1,0 +1,143 @@
+import { InputError } from '../../../src/oci/index.js';
+import type { Page, PageOptions, RunStore, StoredDigest } from '../../../src/runs/ports.js';
+import type {
+  DestinationOwner,
+  IgnoredEvent,
+  PromotionRow,
+  RunRow,
+  StepProgress,
+  Versioned,
+} from '../../../src/runs/rows.js';
+
+interface Kept {
+  json: string;
+  version: string;
+}
+
+/** Rows as JSON text with a version, so that nobody shares an object with the store and `undefined` is dropped as there. */
+class Rows<T> {
+  readonly #rows = new Map<string, Kept>();
+  #writes = 0;
+
+  get(key: string): Versioned<T> | undefined {
+    const row = this.#rows.get(key);
+    return row && { value: JSON.parse(row.json) as T, version: row.version };
+  }
+
+  /** `version` undefined: only where the key isn't there. */
+  put(key: string, value: T, version: string | undefined): boolean {
+    if (this.#rows.get(key)?.version !== version) {
+      return false;
+    }
+    this.set(key, value);
+    return true;
+  }
+
+  set(key: string, value: T): void {
+    this.#writes += 1;
+    this.#rows.set(key, { json: JSON.stringify(value), version: `v${this.#writes}` });
+  }
+
+  claim(key: string, value: T): Versioned<T> {
+    this.put(key, value, undefined);
+    const row = this.get(key);
+    if (row === undefined) {
+      throw new Error('a row that was just put is gone');
+    }
+    return row;
+  }
+
+  values(): T[] {
+    return [...this.#rows.values()].map((row) => JSON.parse(row.json) as T);
+  }
+}
+
+/** One page of `items`, sorted by `keyOf`; the page's token is the last key it showed. */
+function page<T>(items: T[], keyOf: (item: T) => string, options: PageOptions = {}): Page<T> {
+  const size = options.size ?? 50;
+  if (!Number.isInteger(size) || size < 1 || size > 100) {
+    throw new InputError('PAGE_SIZE_INVALID', `a page has 1 to 100 rows, not ${size}`);
+  }
+  const from = options.from === undefined ? '' : Buffer.from(options.from, 'base64url').toString();
+  if (options.from !== undefined && Buffer.from(from).toString('base64url') !== options.from) {
+    throw new InputError('PAGE_TOKEN_INVALID', 'that is no token of a page');
+  }
+  const keyed = items
+    .map((item) => ({ key: keyOf(item), item }))
+    .filter(({ key }) => key > from)
+    .sort((a, b) => (a.key < b.key ? -1 : Number(a.key > b.key)));
+  const last = keyed.length > size ? keyed[size - 1] : undefined;
+  return {
+    items: keyed.slice(0, size).map(({ item }) => item),
+    ...(last !== undefined && { next: Buffer.from(last.key).toString('base64url') }),
+  };
+}
+
+const newestFirst = (at: string): string => String(1e15 - Date.parse(at)).padStart(16, '0');
+const place = (stored: StoredDigest): string => `${stored.registry}/${stored.repository}@${stored.digest}`;
+const promotionKey = (row: PromotionRow): string => `${newestFirst(row.runOpenedAt ?? row.wantedAt)}|${row.id}`;
+
+export function memoryRunStore(): RunStore {
+  const promotions = new Rows<PromotionRow>();
+  const runs = new Rows<RunRow>();
+  const progress = new Rows<StepProgress>();
+  const owners = new Rows<DestinationOwner>();
+  const jobs = new Rows<string>();
+  const notes = new Rows<string>();
+  const standing = new Map<string, Set<string>>();
+  const ours = new Set<string>();
+  const ignored: { key: string; event: IgnoredEvent }[] = [];
+  return {
+    getPromotion: async (id) => promotions.get(id),
+    insertPromotion: async (row) => promotions.put(row.id, row, undefined),
+    replacePromotion: async (row, version) => promotions.put(row.id, row, version),
+    listPromotions: async (options) => page(promotions.values(), promotionKey, options),
+    listOpenPromotions: async (options) =>
+      page(
+        promotions.values().filter((row) => row.runOpen),
+        (row) => row.id,
+        options,
+      ),
+
+    getRun: async (id) => runs.get(id),
+    insertRun: async (row) => runs.put(row.id, row, undefined),
+    replaceRun: async (row, version) => runs.put(row.id, row, version),
+    listRuns: async (options) => page(runs.values(), (row) => row.id, options),
+    putProgress: async (row) => {
+      progress.set(JSON.stringify([row.runId, row.step]), row);
+    },
+    listProgress: async (runId) =>
+      progress
+        .values()
+        .filter((row) => row.runId === runId)
+        .sort((a, b) => Date.parse(a.startedAt) - Date.parse(b.startedAt) || (a.step < b.step ? -1 : 1)),
+
+    addStanding: async (image, promotionId) => {
+      const ids = standing.get(place(image)) ?? new Set<string>();
+      standing.set(place(image), ids.add(promotionId));
+    },
+    listStanding: async (image) => [...(standing.get(place(image)) ?? [])].sort(),
+
+    claimDestination: async (destination, owner) => owners.claim(destination, owner),
+    replaceDestinationOwner: async (destination, owner, version) => owners.put(destination, owner, version),
+
+    markOurs: async (manifest) => {
+      ours.add(place(manifest));
+    },
+    isOurs: async (manifest) => ours.has(place(manifest)),
+
+    claimJob: async (jobId, runId) => jobs.claim(jobId, runId).value,
+
+    addIgnored: async (event) => {
+      const turn = String(ignored.length).padStart(9, '0');
+      ignored.push({ key: `${newestFirst(event.at)}|${turn}`, event: structuredClone(event) });
+    },
+    listIgnored: async (options) => {
+      const { items, ...rest } = page(ignored, ({ key }) => key, options);
+      return { items: items.map(({ event }) => structuredClone(event)), ...rest };
+    },
+
+    getNote: async (name) => notes.get(name),
+    putNote: async (name, text, version) => notes.put(name, text, version),
+  };
+}
