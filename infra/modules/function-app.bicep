@@ -1,0 +1,134 @@
+// The app, on Flex Consumption. FUNCTIONS_WORKER_RUNTIME, FUNCTIONS_EXTENSION_VERSION and linuxFxVersion must not be set there:
+// functionAppConfig says it.
+
+@description('Where it is made.')
+param location string
+
+@description('The token that names of this environment end in, of `uniqueString`.')
+@minLength(13)
+@maxLength(13)
+param nameToken string
+
+@description('Tags of everything that is made.')
+param tags object
+
+@description('Resource id of the app\'s identity.')
+param identityId string
+
+@description('Client id of the app\'s identity.')
+param clientId string
+
+@description('The storage account of host, app and deployment.')
+param storageAccountName string
+
+@description('Address of the account\'s blobs, with a slash at the end.')
+param blobEndpoint string
+
+@description('Where telemetry is sent.')
+param insightsConnectionString string
+
+@description('Settings of the app itself: names and values.')
+param settings object
+
+var hostSettings = {
+  AzureWebJobsStorage__accountName: storageAccountName
+  AzureWebJobsStorage__clientId: clientId
+  AzureWebJobsStorage__credential: 'managedidentity'
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${clientId};Authorization=AAD'
+  APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
+  AZURE_CLIENT_ID: clientId
+}
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: 'plan-${nameToken}'
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource app 'Microsoft.Web/sites@2025-03-01' = {
+  name: 'func-${nameToken}'
+  location: location
+  tags: union(tags, { 'azd-service-name': 'promoter' })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    keyVaultReferenceIdentity: identityId
+    publicNetworkAccess: 'Enabled'
+    functionAppConfig: {
+      runtime: {
+        name: 'node'
+        version: '22'
+      }
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${blobEndpoint}deployment'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: 2048
+        // A registry takes some thousand requests a minute from one identity: more instances would only wait for it.
+        maximumInstanceCount: 40
+        alwaysReady: [
+          {
+            // Orchestrations that run on Azure Storage are polled for by an instance that is up.
+            name: 'durable'
+            instanceCount: 1
+          }
+        ]
+      }
+    }
+    siteConfig: {
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+      http20Enabled: true
+      remoteDebuggingEnabled: false
+    }
+  }
+
+  resource appSettings 'config' = {
+    name: 'appsettings'
+    properties: union(hostSettings, settings)
+  }
+
+  // Publishing by user name and password: shared secrets too.
+  resource ftpWithoutPassword 'basicPublishingCredentialsPolicies' = {
+    name: 'ftp'
+    properties: {
+      allow: false
+    }
+  }
+
+  resource scmWithoutPassword 'basicPublishingCredentialsPolicies' = {
+    name: 'scm'
+    properties: {
+      allow: false
+    }
+  }
+}
+
+@description('The app\'s name.')
+output name string = app.name
+
+@description('The app\'s address.')
+output url string = 'https://${app.properties.defaultHostName}'

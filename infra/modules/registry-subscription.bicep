@@ -1,0 +1,61 @@
+// Pushes and deletions of the registry, as CloudEvents, into the queue.
+
+@description('The registry\'s system topic, in this resource group.')
+param topicName string
+
+@description('The token that names of this environment end in: two environments may listen to one registry.')
+@minLength(13)
+@maxLength(13)
+param nameToken string
+
+@description('Resource id of the storage account with the queue and the dead letters.')
+param storageAccountId string
+
+resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
+  name: topicName
+
+  resource subscription 'eventSubscriptions' = {
+    name: 'acr-promoter-${nameToken}'
+    properties: {
+      eventDeliverySchema: 'CloudEventSchemaV1_0'
+      filter: {
+        includedEventTypes: [
+          'Microsoft.ContainerRegistry.ImagePushed'
+          'Microsoft.ContainerRegistry.ImageDeleted'
+          'Microsoft.ContainerRegistry.ChartPushed'
+          'Microsoft.ContainerRegistry.ChartDeleted'
+        ]
+      }
+      deliveryWithResourceIdentity: {
+        identity: {
+          type: 'SystemAssigned'
+        }
+        destination: {
+          endpointType: 'StorageQueue'
+          properties: {
+            resourceId: storageAccountId
+            queueName: 'registry-events'
+            // For ever: while PROMOTION_PAUSED holds, events wait.
+            queueMessageTimeToLiveInSeconds: -1
+          }
+        }
+      }
+      deadLetterWithResourceIdentity: {
+        identity: {
+          type: 'SystemAssigned'
+        }
+        deadLetterDestination: {
+          endpointType: 'StorageBlob'
+          properties: {
+            resourceId: storageAccountId
+            blobContainerName: 'dead-letters'
+          }
+        }
+      }
+      retryPolicy: {
+        maxDeliveryAttempts: 30
+        eventTimeToLiveInMinutes: 1440
+      }
+    }
+  }
+}

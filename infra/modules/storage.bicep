@@ -1,0 +1,128 @@
+// Queues, blobs and tables of the app, of its host and of its deployment. Nobody holds a key: every access is by identity.
+
+import { blobDataOwner, queueDataContributor, tableDataContributor } from '../roles.bicep'
+
+@description('Where it is made.')
+param location string
+
+@description('The token that names of this environment end in, of `uniqueString`.')
+@minLength(13)
+@maxLength(13)
+param nameToken string
+
+@description('Tags of everything that is made.')
+param tags object
+
+@description('Object id of the app\'s identity.')
+param principalId string
+
+// The code relies on these names (docs/settings.md): a test compares them.
+var containerNames = [
+  'dead-letters'
+  'deployment'
+  'documents'
+  'layers'
+  'leases'
+  'receipts'
+  'rules'
+  'source'
+  'target'
+]
+var queueNames = [
+  'jobs'
+  'jobs-poison'
+  'promotion-results'
+  'registry-events'
+  'registry-events-poison'
+]
+var tableNames = [
+  'promotions'
+  'runs'
+]
+
+resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
+  name: 'st${nameToken}'
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: {
+    name: 'Standard_LRS'
+  }
+  properties: {
+    accessTier: 'Hot'
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    allowSharedKeyAccess: false
+    defaultToOAuthAuthentication: true
+    isLocalUserEnabled: false
+    minimumTlsVersion: 'TLS1_2'
+    publicNetworkAccess: 'Enabled'
+    supportsHttpsTrafficOnly: true
+    networkAcls: {
+      // Event Grid delivers as a trusted service: without it, a firewall that is added later silences every push.
+      bypass: 'AzureServices'
+      defaultAction: 'Allow'
+    }
+  }
+
+  resource blobService 'blobServices' = {
+    name: 'default'
+    properties: {
+      deleteRetentionPolicy: {
+        enabled: true
+        days: 7
+      }
+    }
+
+    resource container 'containers' = [
+      for name in containerNames: {
+        name: name
+        properties: {
+          publicAccess: 'None'
+        }
+      }
+    ]
+  }
+
+  resource queueService 'queueServices' = {
+    name: 'default'
+
+    resource queue 'queues' = [
+      for name in queueNames: {
+        name: name
+      }
+    ]
+  }
+
+  resource tableService 'tableServices' = {
+    name: 'default'
+
+    resource table 'tables' = [
+      for name in tableNames: {
+        name: name
+      }
+    ]
+  }
+}
+
+// On the account, not on single containers and queues: the host and Durable Functions make their own there.
+resource roles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in [blobDataOwner, queueDataContributor, tableDataContributor]: {
+    scope: account
+    name: guid(account.id, principalId, role)
+    properties: {
+      principalId: principalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+    }
+  }
+]
+
+@description('The account\'s name.')
+output name string = account.name
+
+@description('The account\'s resource id.')
+output id string = account.id
+
+@description('Address of its blobs, with a slash at the end.')
+output blobEndpoint string = account.properties.primaryEndpoints.blob
