@@ -1,2 +1,9 @@
 /** Notary Project signatures: made and verified. Knows nothing of Azure or of Functions. */
 export * from './signer.js';
+export { loadPemSigner, type PemSigner } from './pem-signer.js';
+export { createSelfSignedCertificate, type SelfSignedOptions } from './self-signed.js';
+export { readCertificates, thumbprint } from './certificate.js';
+export { isNotarySignature, NOTARY_SIGNATURE } from './notary-format.js';
+export { signNotary, type NotarySignature, type SignNotaryOptions } from './sign-notary.js';
+export { verifyNotary, type VerifiedSignature, type VerifyNotaryInput } from './verify-notary.js';
+export type { NotaryTrust } from './trust.js';

@@ -4,6 +4,9 @@
 export interface Signer {
   /** Leaf to root, DER, root included. */
   readonly certificates: readonly Uint8Array[];
-  /** Signs a SHA-256 digest (32 bytes). @returns raw r‖s, 64 bytes. */
-  sign(digest: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Signs a message with ES256. The signer hashes it (SHA-256): Node's own crypto takes no digest.
+   * @returns raw r‖s, 64 bytes.
+   */
+  sign(message: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
 }

@@ -1,0 +1,128 @@
+import {
+  anyExtendedKeyUsage,
+  id_kp_clientAuth,
+  id_kp_emailProtection,
+  id_kp_OCSPSigning,
+  id_kp_serverAuth,
+  id_kp_timeStamping,
+  type KeyUsageType,
+} from '@peculiar/asn1-x509';
+import type { CodeSigningCertificate } from './certificate.js';
+import { LIMITS } from './limits.js';
+
+/** The JWS name of the one algorithm that a key may sign with. */
+export type NotaryAlgorithm = 'ES256' | 'ES384' | 'ES512' | 'PS256' | 'PS384' | 'PS512';
+
+const CURVES: ReadonlyMap<string, NotaryAlgorithm> = new Map([
+  ['prime256v1', 'ES256'],
+  ['secp384r1', 'ES384'],
+  ['secp521r1', 'ES512'],
+]);
+const MODULI: ReadonlyMap<number, NotaryAlgorithm> = new Map([
+  [2048, 'PS256'],
+  [3072, 'PS384'],
+  [4096, 'PS512'],
+]);
+
+/**
+ * The algorithm that a certificate's key signs with: the key decides, not the envelope.
+ * @returns undefined for a key that Notary does not know
+ * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-specification.md#algorithm-selection
+ */
+export function algorithmOf({ x509 }: CodeSigningCertificate): NotaryAlgorithm | undefined {
+  const { asymmetricKeyType, asymmetricKeyDetails } = x509.publicKey;
+  if (asymmetricKeyType === 'ec') return CURVES.get(asymmetricKeyDetails?.namedCurve ?? '');
+  if (asymmetricKeyType === 'rsa') return MODULI.get(asymmetricKeyDetails?.modulusLength ?? 0);
+  return undefined;
+}
+
+const FORBIDDEN_USAGES: readonly KeyUsageType[] = [
+  'keyEncipherment',
+  'dataEncipherment',
+  'keyAgreement',
+  'keyCertSign',
+  'crlSign',
+  'encipherOnly',
+  'decipherOnly',
+];
+const FORBIDDEN_PURPOSES: ReadonlyMap<string, string> = new Map([
+  [anyExtendedKeyUsage, 'anyExtendedKeyUsage'],
+  [id_kp_serverAuth, 'serverAuth'],
+  [id_kp_clientAuth, 'clientAuth'],
+  [id_kp_emailProtection, 'emailProtection'],
+  [id_kp_timeStamping, 'timeStamping'],
+  [id_kp_OCSPSigning, 'OCSPSigning'],
+]);
+
+/**
+ * Holds a chain, leaf to root, against Notary's certificate requirements, trust and time left out.
+ * @returns what is wrong, or undefined
+ * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-specification.md#certificate-requirements
+ */
+export function chainProblem(chain: readonly CodeSigningCertificate[]): string | undefined {
+  const [leaf] = chain;
+  if (leaf === undefined) return 'there is no certificate';
+  if (chain.length > LIMITS.chainCertificates) return `there are more than ${LIMITS.chainCertificates} certificates`;
+  for (const [index, certificate] of chain.entries()) {
+    const issuer = chain[index + 1] ?? certificate;
+    const last = index === chain.length - 1;
+    if (!certificate.soundlySigned)
+      return `${certificate.name} is signed with an algorithm that is too weak or unknown`;
+    if (!isIssuedBy(certificate, issuer)) {
+      return last
+        ? `${certificate.name} is not self-signed: the chain must go from the signing certificate to its root`
+        : `${certificate.name} is not issued by the next certificate, ${issuer.name}`;
+    }
+    if (!last && isIssuedBy(certificate, certificate)) return `${certificate.name} is a root before the chain's end`;
+    const problem = index === 0 ? leafProblem(certificate) : authorityProblem(certificate, index - 1);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+/** The first certificate that is not valid at a time. */
+export function invalidAt(
+  chain: readonly CodeSigningCertificate[],
+  time: Date,
+): { name: string; validFrom: Date; validTo: Date } | undefined {
+  for (const { name, x509 } of chain) {
+    const { validFromDate: validFrom, validToDate: validTo } = x509;
+    if (!(validFrom <= time && time <= validTo)) return { name, validFrom, validTo };
+  }
+  return undefined;
+}
+
+export function isIssuedBy(certificate: CodeSigningCertificate, issuer: CodeSigningCertificate): boolean {
+  if (certificate.x509.issuer !== issuer.x509.subject) return false;
+  try {
+    return certificate.x509.verify(issuer.x509.publicKey);
+  } catch {
+    return false;
+  }
+}
+
+function leafProblem(leaf: CodeSigningCertificate): string | undefined {
+  if (leaf.basicConstraints?.ca === true) return `${leaf.name} signs, and so must not be an authority`;
+  if (leaf.keyUsage?.critical !== true) return `${leaf.name} lacks a critical key usage`;
+  const { usages } = leaf.keyUsage;
+  if (!usages.includes('digitalSignature')) return `${leaf.name} lacks the key usage digitalSignature`;
+  const usage = FORBIDDEN_USAGES.find((name) => usages.includes(name));
+  if (usage !== undefined) return `${leaf.name} must not have the key usage ${usage}`;
+  for (const oid of leaf.extendedKeyUsage ?? []) {
+    const purpose = FORBIDDEN_PURPOSES.get(oid);
+    if (purpose !== undefined) return `${leaf.name} must not have the extended key usage ${purpose}`;
+  }
+  if (algorithmOf(leaf) === undefined) return `${leaf.name} has a key that Notary signatures do not know`;
+  return undefined;
+}
+
+function authorityProblem(authority: CodeSigningCertificate, authoritiesBelow: number): string | undefined {
+  const { basicConstraints, keyUsage, name } = authority;
+  if (basicConstraints?.ca !== true) return `${name} issues certificates, and its basic constraints do not allow that`;
+  if (basicConstraints.pathLength !== undefined && basicConstraints.pathLength < authoritiesBelow) {
+    return `${name} allows ${basicConstraints.pathLength} authorities below it, and has ${authoritiesBelow}`;
+  }
+  if (keyUsage?.critical !== true) return `${name} lacks a critical key usage`;
+  if (!keyUsage.usages.includes('keyCertSign')) return `${name} lacks the key usage keyCertSign`;
+  return undefined;
+}

@@ -1,0 +1,125 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import { AsnConvert } from '@peculiar/asn1-schema';
+import {
+  BasicConstraints,
+  Certificate as AsnCertificate,
+  ExtendedKeyUsage,
+  id_ce_basicConstraints,
+  id_ce_extKeyUsage,
+  id_ce_keyUsage,
+  KeyUsage,
+  type KeyUsageType,
+} from '@peculiar/asn1-x509';
+import { ConfigurationError, InputError } from '../oci/index.js';
+import { formatName, readName, type DistinguishedName } from './distinguished-name.js';
+import { LIMITS } from './limits.js';
+
+/** An X.509 certificate with what Notary's rules look at. */
+export interface CodeSigningCertificate {
+  der: Uint8Array;
+  x509: X509Certificate;
+  subject: DistinguishedName;
+  /** The subject as RFC 4514 writes it. */
+  name: string;
+  keyUsage?: { critical: boolean; usages: readonly KeyUsageType[] };
+  /** OIDs. */
+  extendedKeyUsage?: readonly string[];
+  basicConstraints?: { ca: boolean; pathLength?: number };
+  /** Signed by its issuer with SHA-2 or better. */
+  soundlySigned: boolean;
+}
+
+/** SHA-256 of a certificate's DER, in lower-case hex. */
+export function thumbprint(certificate: Uint8Array): string {
+  return createHash('sha256').update(certificate).digest('hex');
+}
+
+/**
+ * The certificates in a PEM text, in order, as DER; keys in it are passed over.
+ * @throws ConfigurationError `CERTIFICATE_UNREADABLE` where there is none, or one is malformed
+ */
+export function readCertificates(pem: string): Uint8Array[] {
+  const fail = (why: string): never => {
+    throw new ConfigurationError('CERTIFICATE_UNREADABLE', `The certificates cannot be read: ${why}`, {
+      remedy: 'Give one or more X.509 certificates as PEM (-----BEGIN CERTIFICATE-----).',
+    });
+  };
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0) return fail('there is no PEM certificate');
+  if (blocks.length > LIMITS.pemCertificates) return fail(`there are more than ${LIMITS.pemCertificates}`);
+  return blocks.map((block, index) => {
+    try {
+      return parseCertificate(new X509Certificate(block).raw).der;
+    } catch {
+      return fail(`certificate ${index + 1} is malformed`);
+    }
+  });
+}
+
+/** @throws InputError `CERTIFICATE_INVALID` where the bytes are not exactly one certificate */
+export function parseCertificate(der: Uint8Array): CodeSigningCertificate {
+  if (der.byteLength > LIMITS.certificateBytes) {
+    throw new InputError('CERTIFICATE_INVALID', `a certificate is larger than ${LIMITS.certificateBytes} bytes`);
+  }
+  try {
+    const x509 = new X509Certificate(der);
+    // Node takes PEM here too, and leaves bytes behind the end alone.
+    if (!x509.raw.equals(der)) throw new TypeError('the bytes are not exactly one certificate');
+    return { der: x509.raw, x509, ...readRules(x509.raw) };
+  } catch (cause) {
+    throw new InputError('CERTIFICATE_INVALID', 'a certificate is not well-formed DER', { cause });
+  }
+}
+
+function readRules(der: Uint8Array): Omit<CodeSigningCertificate, 'der' | 'x509'> {
+  const asn = AsnConvert.parse(der, AsnCertificate);
+  const { tbsCertificate: tbs, signatureAlgorithm } = asn;
+  const extensions = tbs.extensions ?? [];
+  const ids = new Set(extensions.map(({ extnID }) => extnID));
+  // RFC 5280, 4.2: more than one instance of an extension is forbidden; which one would count?
+  if (ids.size !== extensions.length) throw new TypeError('an extension stands there twice');
+  const extension = (id: string) => extensions.find(({ extnID }) => extnID === id);
+  const usage = extension(id_ce_keyUsage);
+  const extendedUsage = extension(id_ce_extKeyUsage);
+  const constraints = extension(id_ce_basicConstraints);
+  const basic = constraints && AsnConvert.parse(constraints.extnValue.buffer, BasicConstraints);
+  const subject = readName(tbs.subject);
+  return {
+    subject,
+    name: formatName(subject),
+    ...(usage !== undefined && {
+      keyUsage: { critical: usage.critical, usages: AsnConvert.parse(usage.extnValue.buffer, KeyUsage).toJSON() },
+    }),
+    ...(extendedUsage !== undefined && {
+      extendedKeyUsage: [...AsnConvert.parse(extendedUsage.extnValue.buffer, ExtendedKeyUsage)],
+    }),
+    ...(basic !== undefined && {
+      basicConstraints: {
+        ca: basic.cA,
+        ...(basic.pathLenConstraint !== undefined && { pathLength: basic.pathLenConstraint }),
+      },
+    }),
+    soundlySigned: isSound(signatureAlgorithm.algorithm, signatureAlgorithm.parameters),
+  };
+}
+
+const RSA_PSS = '1.2.840.113549.1.1.10';
+const SOUND_SIGNATURES: ReadonlySet<string> = new Set([
+  '1.2.840.113549.1.1.11', // sha256WithRSAEncryption
+  '1.2.840.113549.1.1.12', // sha384WithRSAEncryption
+  '1.2.840.113549.1.1.13', // sha512WithRSAEncryption
+  '1.2.840.10045.4.3.2', // ecdsa-with-SHA256
+  '1.2.840.10045.4.3.3', // ecdsa-with-SHA384
+  '1.2.840.10045.4.3.4', // ecdsa-with-SHA512
+  '1.3.101.112', // Ed25519
+]);
+/** DER of the OIDs of SHA-256, SHA-384 and SHA-512, but for their last byte. */
+const SHA2 = Buffer.from('0609608648016503040200', 'hex').subarray(0, 10);
+
+function isSound(algorithm: string, parameters: ArrayBuffer | null | undefined): boolean {
+  if (algorithm !== RSA_PSS) return SOUND_SIGNATURES.has(algorithm);
+  // PSS as it comes is SHA-1; the hash and the mask function must both name SHA-2.
+  const bytes = Buffer.from(parameters ?? new ArrayBuffer(0));
+  const first = bytes.indexOf(SHA2);
+  return first >= 0 && bytes.indexOf(SHA2, first + SHA2.length) >= 0;
+}

@@ -1,0 +1,96 @@
+import { verify } from 'node:crypto';
+import { ConfigurationError, type Descriptor } from '../oci/index.js';
+import { parseCertificate, thumbprint } from './certificate.js';
+import { invalidAt } from './certificate-chain.js';
+import {
+  NOTARY_SIGNATURE,
+  NOTARY_JWS,
+  NOTARY_PAYLOAD,
+  NOTARY_THUMBPRINTS,
+  SCHEME_X509,
+  SIGNING_AGENT,
+  SIGNING_SCHEME,
+  SIGNING_TIME,
+} from './notary-format.js';
+import type { Signer } from './signer.js';
+
+/** What is attached to the subject: one layer, the empty config, the subject itself. */
+export interface NotarySignature {
+  artifactType: string;
+  layer: { mediaType: string; bytes: Uint8Array };
+  annotations: Record<string, string>;
+}
+
+export interface SignNotaryOptions {
+  /** Kept to the second. */
+  signingTime: Date;
+  /** What made it, for people: `acr-promoter/0.1.0`. Not signed. */
+  signingAgent?: string;
+  signal?: AbortSignal;
+}
+
+/**
+ * Signs a manifest, given as its descriptor, in the JWS envelope.
+ * @throws ConfigurationError `SIGNING_CERTIFICATE_EXPIRED` where a certificate of the chain is not valid at `signingTime`;
+ * `SIGNING_KEY_MISMATCH` where the signer's key is not its certificate's; what the signer throws
+ * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-envelope-jws.md
+ */
+export async function signNotary(
+  subject: Descriptor,
+  signer: Signer,
+  { signingTime, signingAgent, signal }: SignNotaryOptions,
+): Promise<NotarySignature> {
+  const chain = signer.certificates.map((der) => parseCertificate(der));
+  const [leaf] = chain;
+  const outside = invalidAt(chain, signingTime);
+  if (outside !== undefined) {
+    throw new ConfigurationError(
+      'SIGNING_CERTIFICATE_EXPIRED',
+      `The signing certificate ${outside.name} is valid from ${outside.validFrom.toISOString()} to ${outside.validTo.toISOString()}`,
+      { remedy: 'Renew the signing certificate.' },
+    );
+  }
+  const { mediaType, digest, size } = subject;
+  const payload = encode({ targetArtifact: { mediaType, digest, size } });
+  const encodedHeader = encode({
+    alg: 'ES256',
+    cty: NOTARY_PAYLOAD,
+    crit: [SIGNING_SCHEME],
+    [SIGNING_SCHEME]: SCHEME_X509,
+    [SIGNING_TIME]: withoutFraction(signingTime),
+  });
+  const input = Buffer.from(`${encodedHeader}.${payload}`, 'ascii');
+  const signature = await signer.sign(input, signal);
+  // A key that was rotated away from its certificate would otherwise be noticed by whoever verifies.
+  if (
+    leaf === undefined ||
+    !verify('sha256', input, { key: leaf.x509.publicKey, dsaEncoding: 'ieee-p1363' }, signature)
+  ) {
+    throw new ConfigurationError('SIGNING_KEY_MISMATCH', `The signing key is not that of ${leaf?.name ?? 'nothing'}`, {
+      remedy: 'Put the certificate that belongs to the key first in the chain.',
+    });
+  }
+  const envelope = {
+    payload,
+    protected: encodedHeader,
+    header: {
+      x5c: signer.certificates.map((der) => Buffer.from(der).toString('base64')),
+      ...(signingAgent !== undefined && { [SIGNING_AGENT]: signingAgent }),
+    },
+    signature: Buffer.from(signature).toString('base64url'),
+  };
+  return {
+    artifactType: NOTARY_SIGNATURE,
+    layer: { mediaType: NOTARY_JWS, bytes: Buffer.from(JSON.stringify(envelope), 'utf8') },
+    annotations: { [NOTARY_THUMBPRINTS]: JSON.stringify(signer.certificates.map(thumbprint)) },
+  };
+}
+
+function encode(value: unknown): string {
+  return Buffer.from(JSON.stringify(value), 'utf8').toString('base64url');
+}
+
+/** RFC 3339 without a fraction: the specification wants whole seconds. */
+function withoutFraction(time: Date): string {
+  return time.toISOString().replace(/\.\d+Z$/, 'Z');
+}
