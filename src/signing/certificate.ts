@@ -39,20 +39,21 @@ export function thumbprint(certificate: Uint8Array): string {
  * @throws ConfigurationError `CERTIFICATE_UNREADABLE` where there is none, or one is malformed
  */
 export function readCertificates(pem: string): Uint8Array[] {
-  const fail = (why: string): never => {
-    throw new ConfigurationError('CERTIFICATE_UNREADABLE', `The certificates cannot be read: ${why}`, {
-      remedy: 'Give one or more X.509 certificates as PEM (-----BEGIN CERTIFICATE-----).',
-    });
-  };
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
-  if (blocks.length === 0) return fail('there is no PEM certificate');
-  if (blocks.length > LIMITS.pemCertificates) return fail(`there are more than ${LIMITS.pemCertificates}`);
+  if (blocks.length === 0) throw unreadable('there is no PEM certificate');
+  if (blocks.length > LIMITS.pemCertificates) throw unreadable(`there are more than ${LIMITS.pemCertificates}`);
   return blocks.map((block, index) => {
     try {
       return parseCertificate(new X509Certificate(block).raw).der;
     } catch {
-      return fail(`certificate ${index + 1} is malformed`);
+      throw unreadable(`certificate ${index + 1} is malformed`);
     }
+  });
+}
+
+function unreadable(why: string): ConfigurationError {
+  return new ConfigurationError('CERTIFICATE_UNREADABLE', `The certificates cannot be read: ${why}`, {
+    remedy: 'Give one or more X.509 certificates as PEM (-----BEGIN CERTIFICATE-----).',
   });
 }
 

@@ -11,10 +11,6 @@ export interface PemSigner {
   certificateChainPem: string;
 }
 
-const KEY_REMEDY = 'Give an EC P-256 private key as PEM, for example: openssl ecparam -name prime256v1 -genkey -noout.';
-const CHAIN_REMEDY =
-  'Give the whole chain as PEM, signing certificate first and root last; the signing certificate needs a critical key usage of digitalSignature and nothing more.';
-
 /**
  * A signer with a key in memory.
  * @throws ConfigurationError `SIGNING_KEY_INVALID`, `SIGNING_CERTIFICATE_INVALID`, `SIGNING_KEY_MISMATCH`
@@ -40,40 +36,43 @@ export function loadPemSigner({ keyPem, certificateChainPem }: PemSigner): Signe
 }
 
 function readKey(pem: string): KeyObject {
-  const fail = (why: string): never => {
-    throw new ConfigurationError('SIGNING_KEY_INVALID', `The signing key cannot be used: ${why}`, {
-      remedy: KEY_REMEDY,
-    });
-  };
-  if (pem.includes('ENCRYPTED')) return fail('it is encrypted');
+  if (pem.includes('ENCRYPTED')) throw keyError('it is encrypted');
   let key: KeyObject;
   try {
     key = createPrivateKey(pem);
   } catch {
     // The parser's error is left out: it is about a secret, and says nothing that helps.
-    return fail('it is not a PEM private key');
+    throw keyError('it is not a PEM private key');
   }
   const curve = key.asymmetricKeyDetails?.namedCurve;
-  if (key.asymmetricKeyType !== 'ec') return fail(`it is ${key.asymmetricKeyType ?? 'unknown'}, not EC`);
-  if (curve !== 'prime256v1') return fail(`it is on the curve ${curve ?? 'unknown'}, not P-256`);
+  if (key.asymmetricKeyType !== 'ec') throw keyError(`it is ${key.asymmetricKeyType ?? 'unknown'}, not EC`);
+  if (curve !== 'prime256v1') throw keyError(`it is on the curve ${curve ?? 'unknown'}, not P-256`);
   return key;
 }
 
 function readChain(pem: string): CodeSigningCertificate[] {
-  const fail = (why: string): never => {
-    throw new ConfigurationError('SIGNING_CERTIFICATE_INVALID', `The signing certificate cannot be used: ${why}`, {
-      remedy: CHAIN_REMEDY,
-    });
-  };
   let chain: CodeSigningCertificate[];
   try {
     chain = readCertificates(pem).map(parseCertificate);
   } catch (error) {
-    return fail(describeError(error).message);
+    throw chainError(describeError(error).message);
   }
   const [leaf] = chain;
   const problem = chainProblem(chain);
-  if (problem !== undefined) return fail(problem);
-  if (leaf === undefined || algorithmOf(leaf) !== 'ES256') return fail(`its key is not on the curve P-256`);
+  if (problem !== undefined) throw chainError(problem);
+  if (leaf === undefined || algorithmOf(leaf) !== 'ES256') throw chainError(`its key is not on the curve P-256`);
   return chain;
+}
+
+function keyError(why: string): ConfigurationError {
+  return new ConfigurationError('SIGNING_KEY_INVALID', `The signing key cannot be used: ${why}`, {
+    remedy: 'Give an EC P-256 private key as PEM, for example: openssl ecparam -name prime256v1 -genkey -noout.',
+  });
+}
+
+function chainError(why: string): ConfigurationError {
+  return new ConfigurationError('SIGNING_CERTIFICATE_INVALID', `The signing certificate cannot be used: ${why}`, {
+    remedy:
+      'Give the whole chain as PEM, signing certificate first and root last; the signing certificate needs a critical key usage of digitalSignature and nothing more.',
+  });
 }

@@ -82,9 +82,6 @@ export function createSelfSignedCertificate(options: SelfSignedOptions): { keyPe
 }
 
 function subjectOf({ country, state, organization, commonName }: SelfSignedOptions): Name {
-  const attribute = (type: string, value: AttributeValue) =>
-    new RelativeDistinguishedName([new AttributeTypeAndValue({ type, value })]);
-  const utf8 = (text: string) => new AttributeValue({ utf8String: text });
   return new Name([
     // RFC 5280, appendix A: a country is a PrintableString.
     ...(country === undefined ? [] : [attribute('2.5.4.6', new AttributeValue({ printableString: country }))]),
@@ -92,6 +89,14 @@ function subjectOf({ country, state, organization, commonName }: SelfSignedOptio
     ...(organization === undefined ? [] : [attribute('2.5.4.10', utf8(organization))]),
     attribute('2.5.4.3', utf8(commonName)),
   ]);
+}
+
+function attribute(type: string, value: AttributeValue): RelativeDistinguishedName {
+  return new RelativeDistinguishedName([new AttributeTypeAndValue({ type, value })]);
+}
+
+function utf8(text: string): AttributeValue {
+  return new AttributeValue({ utf8String: text });
 }
 
 function extension(extnID: string, critical: boolean, value: object): Extension {

@@ -43,19 +43,20 @@ export function checkTrust(chain: readonly CodeSigningCertificate[], trust: Nota
 
 /** A certificate that issues none and is issued by another vouches for nobody: notation refuses it too. */
 function readAnchor(der: Uint8Array): Uint8Array {
-  const fail = (why: string): never => {
-    throw new ConfigurationError('TRUST_STORE_INVALID', `A certificate of the trust store cannot be used: ${why}`, {
-      remedy: 'Put root or intermediate certificates there, or self-signed signing certificates.',
-    });
-  };
   let certificate: CodeSigningCertificate;
   try {
     certificate = parseCertificate(der);
   } catch (error) {
-    return fail(describeError(error).message);
+    throw anchorError(describeError(error).message);
   }
   if (certificate.basicConstraints?.ca !== true && !isIssuedBy(certificate, certificate)) {
-    return fail(`${certificate.name} is neither an authority nor self-signed`);
+    throw anchorError(`${certificate.name} is neither an authority nor self-signed`);
   }
   return certificate.der;
+}
+
+function anchorError(why: string): ConfigurationError {
+  return new ConfigurationError('TRUST_STORE_INVALID', `A certificate of the trust store cannot be used: ${why}`, {
+    remedy: 'Put root or intermediate certificates there, or self-signed signing certificates.',
+  });
 }
