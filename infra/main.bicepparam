@@ -1,0 +1,36 @@
+// azd reads this file, with the values of its environment: `azd env set NAME VALUE` (docs/deploy.md lists them).
+using 'main.bicep'
+
+param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
+param location = readEnvironmentVariable('AZURE_LOCATION')
+
+param sourceRegistry = {
+  name: readEnvironmentVariable('REGISTRY_NAME')
+  resourceGroup: readEnvironmentVariable('REGISTRY_RESOURCE_GROUP')
+  subscriptionId: readEnvironmentVariable('REGISTRY_SUBSCRIPTION_ID', readEnvironmentVariable('AZURE_SUBSCRIPTION_ID'))
+  permissions: readEnvironmentVariable('REGISTRY_PERMISSIONS', 'classic')
+}
+param sourceRegistryLocation = readEnvironmentVariable('REGISTRY_LOCATION', readEnvironmentVariable('AZURE_LOCATION'))
+param existingTopicName = readEnvironmentVariable('REGISTRY_SYSTEM_TOPIC', '')
+
+// The source registry itself where nothing is said.
+param destinationRegistry = {
+  name: readEnvironmentVariable('DESTINATION_REGISTRY_NAME', readEnvironmentVariable('REGISTRY_NAME'))
+  resourceGroup: readEnvironmentVariable(
+    'DESTINATION_REGISTRY_RESOURCE_GROUP',
+    readEnvironmentVariable('REGISTRY_RESOURCE_GROUP')
+  )
+  subscriptionId: readEnvironmentVariable(
+    'DESTINATION_REGISTRY_SUBSCRIPTION_ID',
+    readEnvironmentVariable('REGISTRY_SUBSCRIPTION_ID', readEnvironmentVariable('AZURE_SUBSCRIPTION_ID'))
+  )
+  permissions: readEnvironmentVariable(
+    'DESTINATION_REGISTRY_PERMISSIONS',
+    readEnvironmentVariable('REGISTRY_PERMISSIONS', 'classic')
+  )
+}
+
+param promotionRules = readEnvironmentVariable('PROMOTION_RULES', '')
+param promotionSchedule = readEnvironmentVariable('PROMOTION_SCHEDULE', '0 */15 * * * *')
+param promotionPaused = bool(readEnvironmentVariable('PROMOTION_PAUSED', 'false'))
+param signingCertificateChain = readEnvironmentVariable('SIGNING_CERTIFICATE_CHAIN', '')
