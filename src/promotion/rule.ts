@@ -56,3 +56,9 @@ export const ruleSchema = z.strictObject({
 /** What is promoted, on what condition, and to where. */
 export type Rule = z.infer<typeof ruleSchema>;
 export type SignaturePolicy = z.infer<typeof signaturePolicySchema>;
+
+/** Where a rule's source lives. */
+export interface SourceRepository {
+  registry: string;
+  repository: string;
+}

@@ -1,0 +1,26 @@
+import type { OrchestrationContext, Task } from 'durable-functions';
+import { walkScheduleContract, type ResultOf } from '../../steps/contracts.js';
+import { step } from './step.js';
+
+/** Stretches of one walk: 60 of a minute each; what is left waits for the next tick. */
+const MOST_STRETCHES = 60;
+
+/** One tick of the schedule: walks what the rules name, stretch by stretch, and starts what differs. */
+export function* promoteScheduled(
+  context: OrchestrationContext,
+): Generator<Task, { started: number; looked: number }, unknown> {
+  let cursor: string | null = null;
+  let started = 0;
+  let looked = 0;
+  for (let stretch = 0; stretch < MOST_STRETCHES; stretch += 1) {
+    const walked: ResultOf<typeof walkScheduleContract> = yield* step(context, walkScheduleContract, {
+      cursor,
+      started,
+    });
+    started = walked.started;
+    looked += walked.looked;
+    cursor = walked.cursor;
+    if (cursor === null) break;
+  }
+  return { started, looked };
+}

@@ -1,0 +1,204 @@
+import type { OrchestrationContext, Task } from 'durable-functions';
+import { z } from 'zod';
+import {
+  attachSbomContract,
+  attachSignatureContract,
+  beginRunContract,
+  checkEvidenceContract,
+  closeRunContract,
+  copyGraphContract,
+  markWaitingContract,
+  observeContract,
+  planCopyContract,
+  tagDestinationContract,
+  verifyArrivalContract,
+  type InputOf,
+  type ResultOf,
+} from '../../steps/contracts.js';
+import { splitDestination } from './split-destination.js';
+import { StepFailed, step, stepAll } from './step.js';
+
+const inputSchema = z.object({ promotionId: z.string(), runId: z.string() });
+
+type Result = InputOf<typeof closeRunContract>['result'];
+type Begun = Extract<ResultOf<typeof beginRunContract>, { owned: true }>;
+type Found = Extract<ResultOf<typeof observeContract>, { state: 'found' }>;
+
+/** How long a closed gate is waited for, how often it looks by itself, in milliseconds. */
+const GATE_MS = 60 * 60_000;
+const GATE_LOOK_MS = 5 * 60_000;
+
+/** What a run has found out so far, for the close that comes whatever happens. */
+interface Progress {
+  wanted: number;
+  digest?: string;
+  did: string[];
+}
+
+/**
+ * One attempt to make the destination what the rule wants. Whatever happens in between, the row is closed, or the next run
+ * opened: a failure is an outcome.
+ */
+export function* promote(context: OrchestrationContext): Generator<Task, Result | null, unknown> {
+  const { promotionId, runId } = inputSchema.parse(context.df.getInput());
+  const owner = { promotionId, runId };
+  const begun = yield* step(context, beginRunContract, owner);
+  if (!begun.owned) return null;
+  const progress: Progress = { wanted: begun.wanted, did: [] };
+  let result: Result | 'gone';
+  try {
+    result = yield* work(context, owner, begun, progress);
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    const { code, message, remedy, refused } = error;
+    result = {
+      outcome: refused ? 'refused' : 'failed',
+      code,
+      reason: message,
+      ...(remedy !== undefined && { remedy }),
+    };
+  }
+  if (result === 'gone') return null;
+  const { rule, source, destination } = begun;
+  const complete = { ...result, ...(progress.digest !== undefined && { digest: progress.digest }) };
+  yield* step(context, closeRunContract, {
+    ...owner,
+    rule,
+    source,
+    destination,
+    wanted: progress.wanted,
+    result: complete,
+    did: progress.did,
+  });
+  return complete;
+}
+
+function* work(
+  context: OrchestrationContext,
+  owner: { promotionId: string; runId: string },
+  begun: Begun,
+  progress: Progress,
+): Generator<Task, Result | 'gone', unknown> {
+  const { rule, source, destination } = begun;
+  const observed = yield* step(context, observeContract, { ...owner, rule, source, destination });
+  if (observed.state === 'nothing') return { outcome: 'unchanged', code: observed.code, reason: observed.reason };
+  progress.digest = observed.root.digest;
+  if (observed.differences.length === 0) return { outcome: 'unchanged' };
+  if (rule.mode === 'observe') return { outcome: 'observed', reason: observed.differences.join('; ') };
+
+  const gate = yield* waitForEvidence(context, owner, begun, observed, progress);
+  if (gate !== undefined) return gate;
+
+  yield* attach(context, owner, begun, observed, progress);
+
+  const target = splitDestination(destination);
+  const from = { registry: source.registry, repository: source.repository };
+  const to = { registry: target.registry, repository: target.repository };
+  const plan = yield* step(context, planCopyContract, {
+    runId: owner.runId,
+    source: from,
+    root: observed.root.digest,
+    recursive: true,
+    excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
+  });
+  const copy = { runId: owner.runId, plan: plan.plan, source: from, destination: to };
+  const moved = yield* step(context, copyGraphContract, copy);
+  progress.did.push(`copied ${moved.copied}, mounted ${moved.mounted}, ${moved.existed} were there`);
+  const { repaired } = yield* step(context, verifyArrivalContract, copy);
+  if (repaired > 0) progress.did.push(`put ${repaired} referrers again`);
+  const tagged = yield* step(context, tagDestinationContract, {
+    ...owner,
+    rule,
+    source,
+    root: observed.root,
+    destination,
+  });
+  switch (tagged) {
+    case 'tagged':
+      progress.did.push(`tagged ${destination}`);
+      return { outcome: 'promoted' };
+    case 'superseded':
+      return { outcome: 'superseded', reason: 'the tag moved on' };
+    case 'gone':
+      return 'gone';
+  }
+}
+
+/** Gate 1: looks, waits, is woken by a push, and looks by itself. Undefined: passed. */
+function* waitForEvidence(
+  context: OrchestrationContext,
+  owner: { promotionId: string; runId: string },
+  begun: Begun,
+  observed: Found,
+  progress: Progress,
+): Generator<Task, Result | 'gone' | undefined, unknown> {
+  if (begun.rule.verify.signatures.length === 0) return undefined;
+  const deadline = context.df.currentUtcDateTime.getTime() + GATE_MS;
+  const { rule, source } = begun;
+  for (let look = 1; ; look += 1) {
+    const seen = yield* step(context, checkEvidenceContract, { ...owner, rule, source, root: observed.root });
+    if (seen.state === 'gone') return 'gone';
+    if (seen.state === 'superseded') return { outcome: 'superseded', reason: 'the tag moved on' };
+    progress.wanted = seen.wanted;
+    if (seen.state === 'passed') return undefined;
+    const now = context.df.currentUtcDateTime.getTime();
+    if (now >= deadline) {
+      return {
+        outcome: 'refused',
+        code: 'EVIDENCE_MISSING',
+        reason: seen.reasons.join('; '),
+        remedy: 'Sign the image as the rule asks; the push of the signature starts the next run.',
+      };
+    }
+    // A name of its own for each wait: an event that comes late goes to a wait that nobody reads.
+    const event = `wanted-${look}`;
+    const marked = yield* step(context, markWaitingContract, {
+      ...owner,
+      wanted: seen.wanted,
+      event,
+      reasons: seen.reasons,
+    });
+    if (marked === 'gone') return 'gone';
+    if (marked === 'again') continue;
+    const timer = context.df.createTimer(new Date(Math.min(now + GATE_LOOK_MS, deadline)));
+    const first = yield context.df.Task.any([context.df.waitForExternalEvent(event), timer]);
+    if (first !== timer) timer.cancel();
+  }
+}
+
+/** SBOMs first, then our signatures over the root, its children and what the rule wants signed. */
+function* attach(
+  context: OrchestrationContext,
+  owner: { promotionId: string; runId: string },
+  begun: Begun,
+  observed: Found,
+  progress: Progress,
+): Generator<Task, void, unknown> {
+  const { rule, source } = begun;
+  if (rule.sbom.formats.length > 0) {
+    const images = observed.images.filter((image) => image.sbom);
+    const sboms = yield* stepAll(
+      context,
+      attachSbomContract,
+      images.map((image) => ({ ...owner, rule, source, image })),
+    );
+    progress.did.push(
+      ...sboms.map(
+        ({ sbom, made }, index) => `${made ? 'attached' : 'found'} SBOM ${sbom} of ${images[index]?.label ?? ''}`,
+      ),
+    );
+  }
+  if (rule.sign.length > 0) {
+    const signatures = yield* stepAll(
+      context,
+      attachSignatureContract,
+      observed.images.map(({ label, sbom: _sbom, why: _why, ...subject }) => ({ ...owner, source, subject, label })),
+    );
+    progress.did.push(
+      ...signatures.map(
+        ({ signature, made }, index) =>
+          `${made ? 'attached' : 'found'} signature ${signature} of ${observed.images[index]?.label ?? ''}`,
+      ),
+    );
+  }
+}

@@ -1,0 +1,71 @@
+import type { OrchestrationContext, Task } from 'durable-functions';
+import { z } from 'zod';
+import {
+  awaitPromotionsContract,
+  beginJobContract,
+  closeJobContract,
+  copyGraphContract,
+  planCopyContract,
+  raisePromotionsContract,
+  tagCopyContract,
+  verifyArrivalContract,
+  type InputOf,
+  type ResultOf,
+} from '../../steps/contracts.js';
+import { StepFailed, step } from './step.js';
+
+const inputSchema = z.object({ runId: z.string() });
+
+type Result = InputOf<typeof closeJobContract>['result'];
+type Job = ResultOf<typeof beginJobContract>;
+
+/** One job. A failure is an outcome: the run is ended whatever happens. */
+export function* runJob(context: OrchestrationContext): Generator<Task, Result | null, unknown> {
+  const { runId } = inputSchema.parse(context.df.getInput());
+  let result: Result;
+  try {
+    const job = yield* step(context, beginJobContract, { runId });
+    if (job.operation === 'none') return null;
+    result = yield* work(context, runId, job);
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    const { code, message, remedy, refused } = error;
+    result = {
+      outcome: refused ? 'refused' : 'failed',
+      code,
+      reason: message,
+      ...(remedy !== undefined && { remedy }),
+    };
+  }
+  yield* step(context, closeJobContract, { runId, result });
+  return result;
+}
+
+/** The worst outcome first: a job for several promotions ends as its worst. */
+const WORST = ['failed', 'refused', 'cancelled', 'superseded', 'observed', 'promoted', 'unchanged', 'completed'];
+
+function* work(
+  context: OrchestrationContext,
+  runId: string,
+  job: Exclude<Job, { operation: 'none' }>,
+): Generator<Task, Result, unknown> {
+  if (job.operation === 'promote') {
+    const promotions = yield* step(context, raisePromotionsContract, { runId, source: job.source });
+    const results = yield* step(context, awaitPromotionsContract, { runId, promotions });
+    const [worst] = results.toSorted((a, b) => WORST.indexOf(a.outcome) - WORST.indexOf(b.outcome));
+    return worst ?? { outcome: 'completed' };
+  }
+  const { registry, repository } = job.destination;
+  const plan = yield* step(context, planCopyContract, {
+    runId,
+    source: job.source,
+    root: job.root,
+    recursive: job.recursive,
+    excludeArtifactTypes: [],
+  });
+  const copy = { runId, plan: plan.plan, source: job.source, destination: { registry, repository } };
+  yield* step(context, copyGraphContract, copy);
+  yield* step(context, verifyArrivalContract, copy);
+  yield* step(context, tagCopyContract, { runId, root: plan.root, destination: job.destination });
+  return { outcome: 'completed', digest: plan.root.digest };
+}

@@ -1,0 +1,27 @@
+import { app as durable } from 'durable-functions';
+import { registerActivities, type EngineOf, type StaticPorts } from './activities.js';
+import { registerHealth } from './http/health.js';
+import { registerPromotions } from './http/promotions.js';
+import { registerRuns } from './http/runs.js';
+import { promoteScheduled } from './orchestrations/promote-scheduled.js';
+import { promote } from './orchestrations/promote.js';
+import { runJob } from './orchestrations/run-job.js';
+import { registerOnJobMessage } from './triggers/on-job-message.js';
+import { registerOnRegistryEventMessage } from './triggers/on-registry-event-message.js';
+import { registerOnRegistryEvent } from './triggers/on-registry-event.js';
+import { registerOnSchedule } from './triggers/on-schedule.js';
+
+/** Registers everything that the app is made of. @param schedule six fields, UTC */
+export function registerFunctions(ports: StaticPorts, engineOf: EngineOf, schedule: string): void {
+  registerActivities({ ports, engineOf });
+  durable.orchestration('promote', promote);
+  durable.orchestration('runJob', runJob);
+  durable.orchestration('promoteScheduled', promoteScheduled);
+  registerOnRegistryEvent(ports, engineOf);
+  registerOnRegistryEventMessage(ports, engineOf);
+  registerOnJobMessage(ports, engineOf);
+  registerOnSchedule(ports, engineOf, schedule);
+  registerHealth();
+  registerPromotions(ports);
+  registerRuns(ports);
+}

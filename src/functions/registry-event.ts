@@ -1,0 +1,123 @@
+import { RegistryError, parseManifest, type Digest } from '../oci/index.js';
+import type { RegistryEvent } from '../inbox/registry-event.js';
+import { isSourceRepository, matchRules, subjectOfDigestTag, type TagName } from '../promotion/match.js';
+import { promotionId } from '../promotion/promotion-id.js';
+import type { Rule } from '../promotion/rule.js';
+import { raiseWanted } from '../runs/promotion-runs.js';
+import type { Ports } from '../steps/ports.js';
+
+type EventPorts = Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'>;
+
+/** Levels of referrers of referrers that are followed upwards. */
+const MOST_LEVELS = 16;
+
+/** What came of an event, for the log. */
+export interface Handled {
+  raised: string[];
+  text: string;
+}
+
+/**
+ * A push or a deletion, from whichever door: raises `wanted` on the promotions of the tag, or, for a manifest that refers to
+ * another, on those that stand on its root subject. What no rule wants is kept for a week with the nearest rule.
+ */
+export async function handleRegistryEvent(
+  ports: EventPorts,
+  event: RegistryEvent,
+  signal: AbortSignal,
+): Promise<Handled> {
+  const reference = `${event.registry}/${event.repository}${event.tag === undefined ? '' : `:${event.tag}`}${event.digest === undefined ? '' : `@${event.digest}`}`;
+  if (!ports.jobPolicy.allowedRegistries.includes(event.registry)) {
+    return ignore(ports, reference, `registry ${event.registry} is not in ALLOWED_REGISTRIES`);
+  }
+  const rules = (await ports.rules.load()).filter((rule) => rule.triggers.includes('push'));
+  if (event.kind === 'deleted') return handleDeletion(ports, rules, event, reference);
+  const digestTagSubject = event.tag === undefined ? undefined : subjectOfDigestTag(event.tag);
+  if (digestTagSubject !== undefined) {
+    return raiseStanding(ports, rules, event, [digestTagSubject], reference);
+  }
+  if (event.digest !== undefined && rules.some((rule) => isSourceRepository(rule, event.registry, event.repository))) {
+    const name = { registry: event.registry, repository: event.repository, digest: event.digest };
+    if (await ports.store.isOurs(name)) return { raised: [], text: `${reference}: attached by us` };
+    const subjects = await subjectsAbove(ports, event, event.digest, signal);
+    if (subjects.length > 0) return raiseStanding(ports, rules, event, subjects, reference);
+  }
+  if (event.tag === undefined) return { raised: [], text: `${reference}: no tag, and refers to nothing` };
+  const source = { registry: event.registry, repository: event.repository, tag: event.tag };
+  const match = matchRules(rules, source);
+  if (match.rules.length === 0) return ignore(ports, reference, match.nearest ?? 'no rule is triggered by pushes');
+  const raised: string[] = [];
+  for (const rule of match.rules) raised.push((await raiseWanted(ports, rule, source)).promotionId);
+  return { raised, text: `${reference}: ${raised.length} promotions` };
+}
+
+async function ignore(ports: EventPorts, reference: string, reason: string): Promise<Handled> {
+  await ports.store.addIgnored({ at: ports.now().toISOString(), reference, reason });
+  return { raised: [], text: `${reference}: ignored: ${reason}` };
+}
+
+/** A deletion is a reason to look, no more: only promotions that there are already. */
+async function handleDeletion(
+  ports: EventPorts,
+  rules: readonly Rule[],
+  event: RegistryEvent,
+  reference: string,
+): Promise<Handled> {
+  if (event.tag === undefined) return { raised: [], text: `${reference}: deleted` };
+  const source: TagName = { registry: event.registry, repository: event.repository, tag: event.tag };
+  const raised: string[] = [];
+  for (const rule of matchRules(rules, source).rules) {
+    if ((await ports.store.getPromotion(promotionId(rule.name, source))) === undefined) continue;
+    raised.push((await raiseWanted(ports, rule, source)).promotionId);
+  }
+  return { raised, text: `${reference}: deleted, ${raised.length} promotions look` };
+}
+
+/** The subjects above a manifest, nearest first; empty where it refers to nothing. */
+async function subjectsAbove(
+  ports: Pick<Ports, 'registries'>,
+  { registry, repository }: { registry: string; repository: string },
+  digest: string,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const from = ports.registries.repository(registry, repository);
+  const subjects: string[] = [];
+  let next: Digest | string | undefined = digest;
+  for (let level = 0; next !== undefined && level < MOST_LEVELS; level += 1) {
+    try {
+      const { bytes, descriptor } = await from.fetchManifest(next, { signal });
+      next = parseManifest(bytes, descriptor.mediaType, `${registry}/${repository}@${next}`).subject?.digest;
+    } catch (error) {
+      // Deleted since, or a subject that is not there (yet): what was found so far counts.
+      if (!(error instanceof RegistryError && error.notFound)) throw error;
+      next = undefined;
+    }
+    if (next !== undefined) {
+      if (subjects.includes(next)) break;
+      subjects.push(next);
+    }
+  }
+  return subjects;
+}
+
+/** Evidence came: every promotion that stands on one of these digests looks again. */
+async function raiseStanding(
+  ports: EventPorts,
+  rules: readonly Rule[],
+  { registry, repository }: RegistryEvent,
+  digests: readonly string[],
+  reference: string,
+): Promise<Handled> {
+  const standing = new Set<string>();
+  for (const digest of digests) {
+    for (const id of await ports.store.listStanding({ registry, repository, digest })) standing.add(id);
+  }
+  const raised: string[] = [];
+  for (const id of standing) {
+    const row = (await ports.store.getPromotion(id))?.value;
+    const rule = row && rules.find(({ name }) => name === row.rule);
+    if (row === undefined || rule === undefined) continue;
+    raised.push((await raiseWanted(ports, rule, row.source)).promotionId);
+  }
+  return { raised, text: `${reference}: refers to ${digests.at(-1) ?? ''}, ${raised.length} promotions look` };
+}

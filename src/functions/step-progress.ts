@@ -1,0 +1,68 @@
+import { isRecord } from '../oci/index.js';
+import type { StepProgress } from '../runs/rows.js';
+import type { Ports, StepProgressSink } from '../steps/ports.js';
+
+const WRITE_EVERY_MS = 1_000;
+
+/** A step's progress row: written when it begins and ends, and once a second at most while it works. */
+export interface StepProgressRow extends StepProgressSink {
+  begin(): Promise<void>;
+  end(state: 'done' | 'waiting'): Promise<void>;
+  fail(text: string): Promise<void>;
+}
+
+/** The label that tells one call of a step from another in the same run. */
+function labelOf(input: unknown): string {
+  if (!isRecord(input)) return '';
+  if (typeof input.label === 'string') return ` ${input.label}`;
+  if (isRecord(input.image) && typeof input.image.label === 'string') return ` ${input.image.label}`;
+  return '';
+}
+
+/** Where the input names no run (the schedule), nothing is written. */
+export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, input: unknown): StepProgressRow {
+  const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
+  const started = ports.now().toISOString();
+  const row: StepProgress = {
+    runId: runId ?? '',
+    step: `${name}${labelOf(input)}`,
+    state: 'working',
+    text: '',
+    startedAt: started,
+    updatedAt: started,
+  };
+  let writing: Promise<void> = Promise.resolve();
+  let writtenMs = 0;
+  const write = (): Promise<void> => {
+    if (runId === undefined) return Promise.resolve();
+    writtenMs = Date.now();
+    const snapshot = { ...row, updatedAt: ports.now().toISOString() };
+    // Progress is for people: a table that is down must not fail the step.
+    writing = writing.then(() => ports.store.putProgress(snapshot)).catch(() => undefined);
+    return writing;
+  };
+  const soon = (): void => {
+    if (Date.now() - writtenMs >= WRITE_EVERY_MS) void write();
+  };
+  return {
+    text(text) {
+      row.text = text.slice(0, 1000);
+      soon();
+    },
+    bytes(done, total) {
+      row.doneBytes = done;
+      row.totalBytes = total;
+      soon();
+    },
+    begin: write,
+    end(state) {
+      row.state = state;
+      return write();
+    },
+    fail(text) {
+      row.state = 'failed';
+      row.text = text.slice(0, 1000);
+      return write();
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import type { InvocationContext } from '@azure/functions';
+import { InputError, describeError } from '../../oci/index.js';
+import { poisonEnvelope } from '../../inbox/poison.js';
+import { retryEnvelope } from '../../inbox/retry.js';
+import type { Ports } from '../../steps/ports.js';
+
+/**
+ * One queue message: read, handled, and never lost. What can't be read goes to the poison queue at the first try, with its reason;
+ * "not now" is put back by us with a delay, for up to a day, and then kept as poison.
+ */
+export async function handleMessage<T>(
+  ports: Pick<Ports, 'queues'>,
+  queue: 'registry-events' | 'jobs',
+  raw: unknown,
+  context: InvocationContext,
+  parse: (raw: unknown) => T,
+  handle: (message: T) => Promise<void>,
+): Promise<void> {
+  const poison = async (error: unknown): Promise<void> => {
+    const { code, message } = describeError(error);
+    context.warn(`message of ${queue} kept as poison: ${code}: ${message}`);
+    await ports.queues.send(`${queue}-poison`, poisonEnvelope({ code, reason: message, original: raw }));
+  };
+  let message: T;
+  try {
+    message = parse(raw);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    await poison(error);
+    return;
+  }
+  try {
+    await handle(message);
+  } catch (error) {
+    const { code, message: reason } = describeError(error);
+    const again = retryEnvelope(raw, messageOf(context));
+    if (again === undefined) {
+      await poison(error);
+      return;
+    }
+    context.warn(`message of ${queue} put back for ${again.delaySeconds} s: ${code}: ${reason}`);
+    await ports.queues.send(queue, again.text, { delaySeconds: again.delaySeconds });
+  }
+}
+
+/** The queue's own id and time of a message. */
+export function messageOf(context: InvocationContext): { messageId: string; insertedAt: string } {
+  const { id, insertionTime } = context.triggerMetadata ?? {};
+  return {
+    messageId: typeof id === 'string' ? id : context.invocationId,
+    insertedAt: typeof insertionTime === 'string' ? insertionTime : new Date().toISOString(),
+  };
+}

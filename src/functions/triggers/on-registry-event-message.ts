@@ -1,0 +1,23 @@
+import { app, type InvocationContext } from '@azure/functions';
+import { getClient, input } from 'durable-functions';
+import { parseRegistryEventMessage } from '../../inbox/registry-event-message.js';
+import { handleRegistryEvent } from '../registry-event.js';
+import type { EngineOf, StaticPorts } from '../activities.js';
+import { handleMessage } from './message.js';
+
+const ANSWER_MS = 60_000;
+
+/** The same events as `onRegistryEvent`, delivered through the queue `registry-events`. */
+export function registerOnRegistryEventMessage(ports: StaticPorts, engineOf: EngineOf): void {
+  app.storageQueue('onRegistryEventMessage', {
+    queueName: 'registry-events',
+    connection: 'AzureWebJobsStorage',
+    extraInputs: [input.durableClient()],
+    handler: (raw: unknown, context: InvocationContext): Promise<void> =>
+      handleMessage(ports, 'registry-events', raw, context, parseRegistryEventMessage, async ({ event }) => {
+        const engine = engineOf(getClient(context));
+        const { text } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
+        context.info(text);
+      }),
+  });
+}

@@ -1,0 +1,35 @@
+import { app, type InvocationContext } from '@azure/functions';
+import { getClient, input } from 'durable-functions';
+import { InputError, describeError } from '../../oci/index.js';
+import { poisonEnvelope } from '../../inbox/poison.js';
+import { parseRegistryEvent, type RegistryEvent } from '../../inbox/registry-event.js';
+import { handleRegistryEvent } from '../registry-event.js';
+import type { EngineOf, StaticPorts } from '../activities.js';
+
+/** Event Grid waits 30 s for an answer. */
+const ANSWER_MS = 25_000;
+
+/**
+ * The direct Event Grid trigger: Event Grid schema and CloudEvents. What can never be handled is kept at the first try; what may
+ * pass is thrown, and Event Grid delivers it again.
+ */
+export function registerOnRegistryEvent(ports: StaticPorts, engineOf: EngineOf): void {
+  app.eventGrid('onRegistryEvent', {
+    extraInputs: [input.durableClient()],
+    handler: async (raw: unknown, context: InvocationContext): Promise<void> => {
+      let event: RegistryEvent;
+      try {
+        event = parseRegistryEvent(raw);
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        const { code, message } = describeError(error);
+        context.warn(`event kept as poison: ${code}: ${message}`);
+        await ports.queues.send('registry-events-poison', poisonEnvelope({ code, reason: message, original: raw }));
+        return;
+      }
+      const engine = engineOf(getClient(context));
+      const { text } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
+      context.info(text);
+    },
+  });
+}

@@ -1,0 +1,47 @@
+/** What the schedule needs to know of a promotion's row. */
+export interface StandingRow {
+  runOpen: boolean;
+  failures: number;
+  last?: { outcome: string; code?: string; digest?: string; ruleHash: string; finishedAt: string };
+}
+
+/** First pause after a failure; doubled with each further one, a day at most. */
+const FAILURE_PAUSE_MS = 5 * 60_000;
+const LONGEST_PAUSE_MS = 24 * 3_600_000;
+
+/** How long the schedule leaves a promotion alone that has failed so many times in a row. */
+export function failurePauseMs(failures: number): number {
+  return Math.min(FAILURE_PAUSE_MS * 2 ** Math.max(failures - 1, 0), LONGEST_PAUSE_MS);
+}
+
+/**
+ * What the schedule does with a tag: `raise` it, `leave` it, or `compare` the destination's digest first. A final outcome
+ * stands while the digest and the rule are what it saw.
+ * @param seen.baseline the tag's digest when the rule was first read, where what existed then is to be ignored
+ */
+export function decideTag(seen: {
+  digest: string;
+  ruleHash: string;
+  now: Date;
+  row?: StandingRow;
+  baseline?: string;
+}): 'raise' | 'leave' | 'compare' {
+  const { row } = seen;
+  if (row === undefined) return seen.baseline === seen.digest ? 'leave' : 'raise';
+  if (row.runOpen) return 'leave';
+  const { last } = row;
+  if (last === undefined || last.ruleHash !== seen.ruleHash) return 'raise';
+  // A run that failed before it could read the tag saw no digest: its pause counts all the same.
+  const sameDigest = last.digest === seen.digest || (last.digest === undefined && last.outcome === 'failed');
+  if (!sameDigest) return 'raise';
+  switch (last.outcome) {
+    case 'promoted':
+    case 'unchanged':
+      // Nothing to promote under this tag: it named a referrer.
+      return last.code === undefined ? 'compare' : 'leave';
+    case 'failed':
+      return seen.now.getTime() - Date.parse(last.finishedAt) >= failurePauseMs(row.failures) ? 'raise' : 'leave';
+    default:
+      return 'leave';
+  }
+}

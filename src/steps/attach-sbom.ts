@@ -1,0 +1,71 @@
+import { InputError, packArtifact, parseManifest, pushPacked, type Descriptor } from '../oci/index.js';
+import { signSubject } from './attach-signature.js';
+import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
+import { findOurSbom } from './our-sbom.js';
+import type { Ports, StepCall, StepReply } from './ports.js';
+import { subjectLease, underLease } from './under-lease.js';
+
+type Input = InputOf<typeof attachSbomContract>;
+
+/**
+ * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image gives
+ * the same bytes, so doing it twice makes one.
+ */
+export async function attachSbomStep(
+  ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'>,
+  input: Input,
+  { signal, progress }: StepCall,
+): Promise<StepReply<ResultOf<typeof attachSbomContract>>> {
+  const { registry, repository: name } = input.source;
+  const repository = ports.registries.repository(registry, name);
+  return underLease(ports, subjectLease(registry, name, input.image.digest), signal, async (held) => {
+    const existing = await findOurSbom(ports, input.rule, input.source, repository, input.image, held);
+    if (existing !== undefined) {
+      progress.text(`is there already: ${existing.digest}`);
+      return { sbom: existing.digest, made: false };
+    }
+    const { sbom, text } = await attach(ports, input, held, (done, total) => progress.bytes(done, total));
+    progress.text(text);
+    if (input.rule.sign.length > 0) await signSubject(ports, { registry, repository: name }, sbom, held);
+    return { sbom: sbom.digest, made: true };
+  });
+}
+
+async function attach(
+  ports: Pick<Ports, 'registries' | 'store' | 'sbom'>,
+  input: Input,
+  signal: AbortSignal,
+  onProgress: (done: number, total: number) => void,
+): Promise<{ sbom: Descriptor; text: string }> {
+  const { registry, repository: name } = input.source;
+  const repository = ports.registries.repository(registry, name);
+  const reference = `${registry}/${name}@${input.image.digest}`;
+  const { bytes, descriptor } = await repository.fetchManifest(input.image, { signal });
+  const manifest = parseManifest(bytes, descriptor.mediaType, reference);
+  if (manifest.kind !== 'image') throw new InputError('NOT_AN_IMAGE', `${reference} is no image`);
+  const sbom = await ports.sbom.generate({
+    name: `${registry}/${name}`,
+    descriptor,
+    manifest,
+    openBlob: (blob, blobSignal) => repository.openBlob(blob, { signal: blobSignal }),
+    signal,
+    onProgress,
+  });
+  const packed = packArtifact({
+    artifactType: sbom.mediaType,
+    layers: [
+      {
+        mediaType: sbom.mediaType,
+        bytes: sbom.bytes,
+        annotations: { 'org.opencontainers.image.title': 'sbom.cdx.json' },
+      },
+    ],
+    subject: descriptor,
+    annotations: { 'org.opencontainers.image.created': sbom.created },
+  });
+  await ports.store.markOurs({ registry, repository: name, digest: packed.descriptor.digest });
+  await pushPacked(repository, packed, { signal });
+  const counted = Object.entries(sbom.counts).map(([type, count]) => `${count} ${type}`);
+  const text = [counted.length === 0 ? 'no components' : counted.join(', '), ...sbom.gaps].join('; ');
+  return { sbom: packed.descriptor, text: `${text}: ${packed.descriptor.digest}` };
+}

@@ -1,0 +1,72 @@
+import { ConfigurationError, packArtifact, pushPacked, type Descriptor, type Repository } from '../oci/index.js';
+import { signNotary, type Signer } from '../signing/index.js';
+import { z } from 'zod';
+import type { InputOf, ResultOf, attachSignatureContract } from './contracts.js';
+import { findOurSignature, leafThumbprint } from './our-signature.js';
+import type { Ports, StepCall, StepReply } from './ports.js';
+import { subjectLease, underLease } from './under-lease.js';
+
+/** Attaches our Notary signature to one manifest, where it has none that verifies. */
+export async function attachSignatureStep(
+  ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'lease' | 'now'>,
+  input: InputOf<typeof attachSignatureContract>,
+  { signal, progress }: StepCall,
+): Promise<StepReply<ResultOf<typeof attachSignatureContract>>> {
+  const { registry, repository: name } = input.source;
+  return underLease(ports, subjectLease(registry, name, input.subject.digest), signal, async (held) => {
+    const signed = await signSubject(ports, input.source, input.subject, held);
+    progress.text(`${signed.made ? 'signed' : 'was signed already'}: ${signed.signature}`);
+    return signed;
+  });
+}
+
+/** The key that signs. @throws ConfigurationError `SIGNING_KEY_MISSING` */
+function signerOf(ports: Pick<Ports, 'signer'>): Signer {
+  if (ports.signer !== undefined) return ports.signer;
+  throw new ConfigurationError('SIGNING_KEY_MISSING', 'the rule signs, and no signing key is set', {
+    remedy: 'Set SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN (docs/settings.md), or give the rule "sign": [].',
+  });
+}
+
+/** What is kept of a signature before it is pushed. */
+const keptSchema = z.object({
+  created: z.string(),
+  mediaType: z.string(),
+  envelope: z.base64(),
+  annotations: z.record(z.string(), z.string()),
+});
+
+/**
+ * Signs a subject whose lease the caller holds. A signature made with ECDSA differs each time, so it is first kept by subject,
+ * format and key, and the kept one is what everybody pushes: a crash or a late second holder makes no second signature.
+ */
+export async function signSubject(
+  ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'now'>,
+  source: { registry: string; repository: string },
+  subject: Descriptor,
+  signal: AbortSignal,
+): Promise<ResultOf<typeof attachSignatureContract>> {
+  const signer = signerOf(ports);
+  const repository: Repository = ports.registries.repository(source.registry, source.repository);
+  const existing = await findOurSignature(repository, subject, signer, ports.now(), signal);
+  if (existing !== undefined) return { signature: existing.digest, made: false };
+  const made = await signNotary(subject, signer, { signingTime: ports.now(), signal });
+  const fresh = {
+    created: ports.now().toISOString(),
+    mediaType: made.layer.mediaType,
+    envelope: Buffer.from(made.layer.bytes).toString('base64'),
+    annotations: made.annotations,
+  };
+  const name = `signatures/${subject.digest.replace(':', '-')}/notary-${leafThumbprint(signer)}.json`;
+  const stored = await ports.documents.putIfAbsent('documents', name, Buffer.from(JSON.stringify(fresh)));
+  const kept = keptSchema.parse(JSON.parse(Buffer.from(stored).toString('utf8')));
+  const packed = packArtifact({
+    artifactType: made.artifactType,
+    layers: [{ mediaType: kept.mediaType, bytes: Buffer.from(kept.envelope, 'base64') }],
+    subject,
+    annotations: { ...kept.annotations, 'org.opencontainers.image.created': kept.created },
+  });
+  await ports.store.markOurs({ ...source, digest: packed.descriptor.digest });
+  await pushPacked(repository, packed, { signal });
+  return { signature: packed.descriptor.digest, made: true };
+}

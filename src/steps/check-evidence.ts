@@ -1,0 +1,68 @@
+import { InconclusiveError, VerificationError, type Descriptor, type ReadableRepository } from '../oci/index.js';
+import { decideGate, type Finding } from '../promotion/gate.js';
+import type { SignaturePolicy } from '../promotion/rule.js';
+import { readOwned } from '../runs/promotion-runs.js';
+import { readCertificates, verifyNotary } from '../signing/index.js';
+import type { InputOf, ResultOf, checkEvidenceContract } from './contracts.js';
+import { resolveTag } from './observe.js';
+import { leafThumbprint, readSignatures } from './our-signature.js';
+import type { Ports, StepCall } from './ports.js';
+
+/** Gate 1: the evidence of others that the rule demands is there and verifies. Our own key never satisfies it. */
+export async function checkEvidenceStep(
+  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'signer' | 'paused' | 'now'>,
+  input: InputOf<typeof checkEvidenceContract>,
+  { signal, progress }: StepCall,
+): Promise<ResultOf<typeof checkEvidenceContract>> {
+  // Read before the referrers are listed: what is raised from here on is not what we looked at.
+  const row = await readOwned(ports, input.promotionId, input.runId);
+  if (row === undefined) return { state: 'gone' };
+  const standing = await resolveTag(ports, input.source, signal);
+  if (standing?.digest !== input.root.digest) return { state: 'superseded' };
+  const repository = ports.registries.repository(input.source.registry, input.source.repository);
+  const findings = await Promise.all(
+    input.rule.verify.signatures.map((policy) => examine(ports, repository, input.root, policy, signal)),
+  );
+  const decision = decideGate(input.rule.verify.signatures, findings);
+  if (decision.passed) {
+    progress.text(
+      decision.evidence.map(({ signedBy }) => `signed by ${signedBy}`).join('; ') || 'the rule asks for none',
+    );
+    return { state: 'passed', wanted: row.wanted };
+  }
+  progress.text(decision.reasons.join('; '));
+  return { state: 'closed', wanted: row.wanted, reasons: decision.reasons.slice(0, 20) };
+}
+
+async function examine(
+  ports: Pick<Ports, 'signer' | 'now'>,
+  repository: ReadableRepository,
+  subject: Descriptor,
+  policy: SignaturePolicy,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const certificates = readCertificates(policy.trustStore);
+  const own = ports.signer && leafThumbprint(ports.signer);
+  const findings: Finding[] = [];
+  for await (const { descriptor, envelope, mediaType } of readSignatures(repository, subject, signal)) {
+    const signature = descriptor.digest;
+    try {
+      const verified = await verifyNotary({
+        envelope,
+        mediaType,
+        subject,
+        trust: { certificates, identities: policy.identities },
+        now: ports.now(),
+      });
+      if (verified.certificateThumbprint === own) continue;
+      findings.push({ verdict: 'passed', signedBy: verified.signedBy, signature });
+    } catch (error) {
+      if (error instanceof VerificationError) {
+        findings.push({ verdict: 'rejected', code: error.code, reason: error.message, signature });
+      } else if (error instanceof InconclusiveError) {
+        findings.push({ verdict: 'inconclusive', code: error.code, reason: error.message, signature });
+      } else throw error;
+    }
+  }
+  return findings;
+}

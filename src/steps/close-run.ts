@@ -1,0 +1,60 @@
+import { closeRun } from '../runs/promotion-runs.js';
+import type { InputOf, ResultOf, closeRunContract } from './contracts.js';
+import type { Ports } from './ports.js';
+
+type Input = InputOf<typeof closeRunContract>;
+
+/** Outcomes that somebody is told of; `unchanged` keeps its row, and nothing more. */
+const TOLD: ReadonlySet<string> = new Set(['promoted', 'observed', 'refused', 'failed', 'cancelled']);
+
+/**
+ * Ends a run: receipt, CloudEvent, then the row. The event can come twice after a crash; its id is the run's, which is what
+ * CloudEvents has for telling.
+ */
+export async function closeRunStep(
+  ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'>,
+  input: Input,
+): Promise<ResultOf<typeof closeRunContract>> {
+  const current = await ports.store.getPromotion(input.promotionId);
+  const ours = current?.value.runId === input.runId && current.value.runOpen;
+  if (ours && TOLD.has(input.result.outcome)) await tell(ports, input);
+  const { wanted, result, rule } = input;
+  return closeRun(ports, input.promotionId, input.runId, { wanted, rule, result: withoutUndefined(result) });
+}
+
+function withoutUndefined(result: Input['result']): Parameters<typeof closeRun>[3]['result'] {
+  const { outcome, code, reason, remedy, digest } = result;
+  return {
+    outcome,
+    ...(code !== undefined && { code }),
+    ...(reason !== undefined && { reason }),
+    ...(remedy !== undefined && { remedy }),
+    ...(digest !== undefined && { digest }),
+  };
+}
+
+async function tell(ports: Pick<Ports, 'documents' | 'queues' | 'now'>, input: Input): Promise<void> {
+  const { source } = input;
+  const data = {
+    promotionId: input.promotionId,
+    runId: input.runId,
+    rule: input.rule.name,
+    source: `${source.registry}/${source.repository}:${source.tag}`,
+    destination: input.destination,
+    ...input.result,
+    did: input.did,
+  };
+  const event = {
+    specversion: '1.0',
+    id: input.runId,
+    type: `acr-promoter.promotion.${input.result.outcome}`,
+    source: `/promotions/${input.promotionId}`,
+    subject: data.source,
+    time: ports.now().toISOString(),
+    datacontenttype: 'application/json',
+    data,
+  };
+  const receipt = Buffer.from(JSON.stringify(event, undefined, 2));
+  const kept = await ports.documents.putIfAbsent('receipts', `${input.runId}.json`, receipt);
+  await ports.queues.send('promotion-results', JSON.stringify(JSON.parse(Buffer.from(kept).toString('utf8'))));
+}

@@ -1,0 +1,206 @@
+import { z } from 'zod';
+import { isDigest, type Descriptor, type Digest } from '../oci/index.js';
+import { ruleSchema } from '../promotion/rule.js';
+import { OUTCOMES } from '../runs/rows.js';
+
+/** Name, input and result of each step: all that orchestrations know of it. History is a boundary, so both are parsed. */
+export interface StepContract<I extends z.ZodType, R extends z.ZodType> {
+  /** The activity's name. */
+  name: string;
+  input: I;
+  result: R;
+}
+
+function contract<I extends z.ZodType, R extends z.ZodType>(name: string, input: I, result: R): StepContract<I, R> {
+  return { name, input, result };
+}
+
+const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
+const descriptor = z.object({
+  mediaType: z.string(),
+  digest,
+  size: z.number().int().nonnegative(),
+}) satisfies z.ZodType<Pick<Descriptor, 'mediaType' | 'digest' | 'size'>>;
+const tagName = z.object({ registry: z.string(), repository: z.string(), tag: z.string() });
+const repositoryName = z.object({ registry: z.string(), repository: z.string() });
+
+/** Which run asks: a write by a run that isn't the row's is refused. */
+const owned = z.object({ promotionId: z.string(), runId: z.string() });
+export const resultSchema = z.object({
+  outcome: z.enum(OUTCOMES),
+  code: z.string().optional(),
+  reason: z.string().optional(),
+  remedy: z.string().optional(),
+  digest: z.string().optional(),
+});
+
+/** The run has the row, and what it is to do; or it doesn't, and ends. */
+export const beginRunContract = contract(
+  'beginRun',
+  owned,
+  z.discriminatedUnion('owned', [
+    z.object({ owned: z.literal(false) }),
+    z.object({
+      owned: z.literal(true),
+      wanted: z.number(),
+      rule: ruleSchema,
+      source: tagName,
+      destination: z.string(),
+    }),
+  ]),
+);
+
+/** One manifest of the promoted graph that gets something attached. */
+export const imageSchema = descriptor.extend({
+  /** `linux/amd64`, or the media type of what is no image. */
+  label: z.string(),
+  /** Whether it gets an SBOM, and why not. */
+  sbom: z.boolean(),
+  why: z.string().optional(),
+});
+
+/** What stands at the source and at the destination. */
+export const observeContract = contract(
+  'observe',
+  owned.extend({ rule: ruleSchema, source: tagName, destination: z.string() }),
+  z.discriminatedUnion('state', [
+    /** Nothing to promote under this tag: it is gone, or it names a referrer. */
+    z.object({ state: z.literal('nothing'), code: z.string(), reason: z.string() }),
+    z.object({
+      state: z.literal('found'),
+      root: descriptor,
+      /** The root first, then its children. */
+      images: z.array(imageSchema),
+      /** What a run would change; empty: nothing differs. */
+      differences: z.array(z.string()),
+    }),
+  ]),
+);
+
+/** Gate 1, looked at once. */
+export const checkEvidenceContract = contract(
+  'checkEvidence',
+  owned.extend({ rule: ruleSchema, source: tagName, root: descriptor }),
+  z.discriminatedUnion('state', [
+    z.object({ state: z.literal('passed'), wanted: z.number() }),
+    z.object({ state: z.literal('closed'), wanted: z.number(), reasons: z.array(z.string()) }),
+    z.object({ state: z.literal('superseded') }),
+    z.object({ state: z.literal('gone') }),
+  ]),
+);
+
+export const markWaitingContract = contract(
+  'markWaiting',
+  owned.extend({ wanted: z.number(), event: z.string(), reasons: z.array(z.string()) }),
+  z.enum(['waiting', 'again', 'gone']),
+);
+
+export const attachSbomContract = contract(
+  'attachSbom',
+  owned.extend({ rule: ruleSchema, source: tagName, image: imageSchema }),
+  z.object({ sbom: digest, made: z.boolean() }),
+);
+
+export const attachSignatureContract = contract(
+  'attachSignature',
+  owned.extend({ source: repositoryName, subject: descriptor, label: z.string() }),
+  z.object({ signature: digest, made: z.boolean() }),
+);
+
+/** Plans the copy of a graph; the plan itself is a document. */
+export const planCopyContract = contract(
+  'planCopy',
+  z.object({
+    runId: z.string(),
+    source: repositoryName,
+    /** A tag or a digest. */
+    root: z.string(),
+    recursive: z.boolean(),
+    excludeArtifactTypes: z.array(z.string()),
+  }),
+  z.object({ plan: z.string(), root: descriptor, manifests: z.number(), blobs: z.number(), bytes: z.number() }),
+);
+
+const copyInput = z.object({
+  runId: z.string(),
+  plan: z.string(),
+  source: repositoryName,
+  destination: repositoryName,
+});
+export const copyGraphContract = contract(
+  'copyGraph',
+  copyInput,
+  z.object({ copied: z.number(), existed: z.number(), mounted: z.number(), bytes: z.number() }),
+);
+export const verifyArrivalContract = contract('verifyArrival', copyInput, z.object({ repaired: z.number() }));
+
+/** The last step: the destination tag, under its lease. */
+export const tagDestinationContract = contract(
+  'tagDestination',
+  owned.extend({ rule: ruleSchema, source: tagName, root: descriptor, destination: z.string() }),
+  z.enum(['tagged', 'superseded', 'gone']),
+);
+
+export const closeRunContract = contract(
+  'closeRun',
+  owned.extend({
+    rule: ruleSchema,
+    source: tagName,
+    destination: z.string(),
+    wanted: z.number(),
+    result: resultSchema,
+    /** What the run did, for the receipt. */
+    did: z.array(z.string()),
+  }),
+  z.enum(['closed', 'next', 'gone']),
+);
+
+/** A job's run begins: what it may do is checked here. */
+export const beginJobContract = contract(
+  'beginJob',
+  z.object({ runId: z.string() }),
+  z.discriminatedUnion('operation', [
+    z.object({ operation: z.literal('promote'), source: tagName }),
+    z.object({
+      operation: z.literal('copy'),
+      source: repositoryName,
+      root: z.string(),
+      recursive: z.boolean(),
+      destination: tagName,
+    }),
+    /** The run isn't there: nobody asked for it. */
+    z.object({ operation: z.literal('none') }),
+  ]),
+);
+
+export const raisePromotionsContract = contract(
+  'raisePromotions',
+  z.object({ runId: z.string(), source: tagName }),
+  z.array(z.object({ promotionId: z.string(), wanted: z.number() })).min(1),
+);
+
+/** Asks for `later` until every promotion has answered. */
+export const awaitPromotionsContract = contract(
+  'awaitPromotions',
+  z.object({ runId: z.string(), promotions: z.array(z.object({ promotionId: z.string(), wanted: z.number() })) }),
+  z.array(resultSchema),
+);
+
+export const tagCopyContract = contract(
+  'tagCopy',
+  z.object({ runId: z.string(), root: descriptor, destination: tagName }),
+  z.object({ digest }),
+);
+
+export const closeJobContract = contract('closeJob', z.object({ runId: z.string(), result: resultSchema }), z.null());
+
+/** One stretch of the schedule's walk: the rows that are open, then the tags of each rule, from a cursor on. */
+export const walkScheduleContract = contract(
+  'walkSchedule',
+  z.object({ cursor: z.string().nullable(), started: z.number() }),
+  z.object({ cursor: z.string().nullable(), started: z.number(), looked: z.number() }),
+);
+
+export type ResultOf<C> = C extends StepContract<z.ZodType, infer R> ? z.infer<R> : never;
+export type InputOf<C> = C extends StepContract<infer I, z.ZodType> ? z.infer<I> : never;
+export type Image = z.infer<typeof imageSchema>;

@@ -1,0 +1,51 @@
+import { copyGraph, verifyArrival } from '../oci/index.js';
+import type { InputOf, ResultOf, copyGraphContract, verifyArrivalContract } from './contracts.js';
+import { readPlan } from './plan-copy.js';
+import type { Ports, StepCall } from './ports.js';
+
+/** Copies what a plan names: in one registry blobs are mounted, between two they are streamed. What is there stays. */
+export async function copyGraphStep(
+  ports: Pick<Ports, 'registries' | 'documents'>,
+  input: InputOf<typeof copyGraphContract>,
+  { signal, progress }: StepCall,
+): Promise<ResultOf<typeof copyGraphContract>> {
+  const plan = await readPlan(ports, input.plan);
+  const { source, destination } = input;
+  const report = await copyGraph(
+    plan,
+    ports.registries.repository(source.registry, source.repository),
+    ports.registries.repository(destination.registry, destination.repository),
+    {
+      ...(source.registry === destination.registry && { mountFrom: [source.repository] }),
+      signal,
+      onProgress: ({ doneBytes, totalBytes }) => progress.bytes(doneBytes, totalBytes),
+    },
+  );
+  const counts = {
+    copied: report.copied.length,
+    existed: report.existed.length,
+    mounted: report.mounted.length,
+    bytes: report.bytes,
+  };
+  progress.text(
+    `${counts.copied} copied, ${counts.mounted} mounted, ${counts.existed} were there, ${counts.bytes} bytes moved`,
+  );
+  return counts;
+}
+
+/** Asks the destination whether all has arrived; puts again, singly, what it lost. @throws CopyError `REFERRER_LOST` */
+export async function verifyArrivalStep(
+  ports: Pick<Ports, 'registries' | 'documents'>,
+  input: InputOf<typeof verifyArrivalContract>,
+  { signal, progress }: StepCall,
+): Promise<ResultOf<typeof verifyArrivalContract>> {
+  const plan = await readPlan(ports, input.plan);
+  const { source, destination } = input;
+  const { repaired } = await verifyArrival(
+    plan,
+    ports.registries.repository(destination.registry, destination.repository),
+    { source: ports.registries.repository(source.registry, source.repository), signal },
+  );
+  progress.text(repaired === 0 ? 'all there' : `${repaired} put again`);
+  return { repaired };
+}

@@ -1,0 +1,54 @@
+import { PolicyError, PromoterError } from '../oci/index.js';
+import { destinationOf } from '../promotion/destination.js';
+import { matchRules, type TagName } from '../promotion/match.js';
+import { formatReference, parseReference } from '../oci/index.js';
+import type { Rule } from '../promotion/rule.js';
+import type { DestinationOwner } from '../runs/rows.js';
+import type { Ports } from './ports.js';
+
+interface Claim {
+  promotionId: string;
+  rule: Rule;
+  source: TagName;
+  destination: string;
+}
+
+/**
+ * A destination tag has one owner, a rule and a source. It is ours where nobody owns it, or where its owner's rule is gone or
+ * no longer leads there.
+ * @throws PolicyError `DESTINATION_TAKEN`
+ */
+export async function claimDestination(ports: Pick<Ports, 'store' | 'rules'>, claim: Claim): Promise<void> {
+  const { registry, repository, tag } = claim.source;
+  const ours: DestinationOwner = {
+    rule: claim.rule.name,
+    promotionId: claim.promotionId,
+    source: formatReference({ registry, repository, tag }),
+  };
+  const owner = await ports.store.claimDestination(claim.destination, ours);
+  if (owner.value.promotionId === ours.promotionId) return;
+  if (await stillLeadsThere(ports, owner.value, claim.destination)) {
+    throw new PolicyError(
+      'DESTINATION_TAKEN',
+      `${claim.destination} belongs to rule ${owner.value.rule}, source ${owner.value.source}; rule ${ours.rule} would write it from ${ours.source}`,
+      { remedy: 'Give one of the two another destination.' },
+    );
+  }
+  if (!(await ports.store.replaceDestinationOwner(claim.destination, ours, owner.version))) {
+    throw new PromoterError('ROW_CONTENDED', `the owner of ${claim.destination} changes just now`, { transient: true });
+  }
+}
+
+async function stillLeadsThere(
+  ports: Pick<Ports, 'rules'>,
+  owner: DestinationOwner,
+  destination: string,
+): Promise<boolean> {
+  const rules = await ports.rules.load();
+  const { registry, repository, tag } = parseReference(owner.source);
+  if (tag === undefined) return false;
+  const source = { registry, repository, tag };
+  return matchRules(rules, source).rules.some(
+    (rule) => rule.name === owner.rule && formatReference(destinationOf(rule, source)) === destination,
+  );
+}

@@ -1,0 +1,135 @@
+import { InputError, PolicyError, formatReference, parseReference } from '../oci/index.js';
+import { writesTo } from '../promotion/destination.js';
+import { matchesGlobs } from '../promotion/glob.js';
+import { matchRules } from '../promotion/match.js';
+import { endRunRow, raiseWanted } from '../runs/promotion-runs.js';
+import type { JobInput, RunResult } from '../runs/rows.js';
+import type {
+  InputOf,
+  ResultOf,
+  awaitPromotionsContract,
+  beginJobContract,
+  closeJobContract,
+  raisePromotionsContract,
+} from './contracts.js';
+import type { Ports, StepCall, StepReply } from './ports.js';
+
+/** Reads the job and holds it against what jobs may do. Whoever can write to the queue doesn't thereby own the registry. */
+export async function beginJobStep(
+  ports: Pick<Ports, 'store' | 'jobPolicy' | 'rules'>,
+  input: InputOf<typeof beginJobContract>,
+): Promise<ResultOf<typeof beginJobContract>> {
+  const run = await ports.store.getRun(input.runId);
+  if (run === undefined || run.value.input.kind !== 'job') return { operation: 'none' };
+  if (run.value.state === 'pending') await ports.store.replaceRun({ ...run.value, state: 'running' }, run.version);
+  const { job } = run.value.input;
+  if (!ports.jobPolicy.operations.includes(job.operation)) {
+    throw new PolicyError('JOB_OPERATION_FORBIDDEN', `jobs may not ${job.operation} here`, {
+      remedy: 'Name the operation in JOB_OPERATIONS.',
+    });
+  }
+  const source = parseReference(job.source);
+  inScope(ports, job, source);
+  if (job.operation === 'promote') {
+    if (source.tag === undefined)
+      throw new InputError('REFERENCE_INVALID', `${job.source} has no tag: a promotion is of a tag`);
+    return {
+      operation: 'promote',
+      source: { registry: source.registry, repository: source.repository, tag: source.tag },
+    };
+  }
+  const { registry, repository, tag } = parseReference(job.destination);
+  if (tag === undefined) throw new InputError('REFERENCE_INVALID', `${job.destination} has no tag`);
+  inScope(ports, job, { registry, repository });
+  const writer = (await ports.rules.load()).find((rule) => writesTo(rule, registry, repository));
+  if (writer !== undefined) {
+    throw new PolicyError(
+      'COPY_BYPASSES_RULE',
+      `${job.destination} is written by rule ${writer.name}: a copy would pass its gates by`,
+      {
+        remedy: 'Send a job with "operation": "promote" instead, or copy to a repository that no rule writes.',
+      },
+    );
+  }
+  return {
+    operation: 'copy',
+    source: { registry: source.registry, repository: source.repository },
+    root: source.digest ?? source.tag ?? 'latest',
+    recursive: job.recursive,
+    destination: { registry, repository, tag },
+  };
+}
+
+function inScope(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, name: { registry: string; repository: string }): void {
+  const { allowedRegistries, scopes } = ports.jobPolicy;
+  if (!allowedRegistries.includes(name.registry)) {
+    throw new PolicyError(
+      'REGISTRY_NOT_ALLOWED',
+      `${name.registry} is not one of the registries that the app may talk to`,
+      {
+        remedy: 'Name it in ALLOWED_REGISTRIES.',
+      },
+    );
+  }
+  const globs = scopes[job.operation];
+  if (globs !== undefined && !matchesGlobs(globs, name.repository)) {
+    throw new PolicyError('JOB_SCOPE_FORBIDDEN', `jobs may not ${job.operation} ${name.repository} here`, {
+      remedy: 'Add the repository to the operation in JOB_SCOPES.',
+    });
+  }
+}
+
+/** A promote job raises `wanted` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */
+export async function raisePromotionsStep(
+  ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'paused' | 'now'>,
+  input: InputOf<typeof raisePromotionsContract>,
+): Promise<ResultOf<typeof raisePromotionsContract>> {
+  const match = matchRules(await ports.rules.load(), input.source);
+  if (match.rules.length === 0) {
+    throw new PolicyError('NO_RULE_MATCHES', `no rule wants ${formatReference(input.source)}: ${match.nearest ?? ''}`, {
+      remedy: 'Widen a rule, or copy the image instead.',
+    });
+  }
+  const raised: ResultOf<typeof raisePromotionsContract> = [];
+  for (const rule of match.rules) {
+    const { promotionId, wanted } = await raiseWanted(ports, rule, input.source);
+    raised.push({ promotionId, wanted });
+  }
+  return raised;
+}
+
+const POLL_MS = 1_000;
+
+/** The outcome of each promotion, once its row has answered what was wanted. */
+export async function awaitPromotionsStep(
+  ports: Pick<Ports, 'store'>,
+  input: InputOf<typeof awaitPromotionsContract>,
+  { progress }: StepCall,
+): Promise<StepReply<ResultOf<typeof awaitPromotionsContract>>> {
+  const results: RunResult[] = [];
+  for (const { promotionId, wanted } of input.promotions) {
+    const row = (await ports.store.getPromotion(promotionId))?.value;
+    if (row?.last === undefined || row.runOpen || row.answered < wanted) {
+      progress.text(`promotion ${promotionId} is ${row?.state ?? 'not there yet'}`);
+      return { later: POLL_MS };
+    }
+    results.push(row.last);
+  }
+  return { done: results };
+}
+
+/** Ends a job's run. */
+export async function closeJobStep(
+  ports: Pick<Ports, 'store' | 'engine' | 'paused' | 'now'>,
+  input: InputOf<typeof closeJobContract>,
+): Promise<null> {
+  const { outcome, code, reason, remedy, digest } = input.result;
+  await endRunRow(ports, input.runId, {
+    outcome,
+    ...(code !== undefined && { code }),
+    ...(reason !== undefined && { reason }),
+    ...(remedy !== undefined && { remedy }),
+    ...(digest !== undefined && { digest }),
+  });
+  return null;
+}

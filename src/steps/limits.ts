@@ -1,0 +1,17 @@
+/** Bounds of this folder. */
+export const STEP_LIMITS = {
+  /** Notary signatures of one subject that are read; later ones are passed over. */
+  signaturesRead: 100,
+  /** Bytes of one signature envelope that are read. */
+  envelopeBytes: 4 * 1024 * 1024,
+  /** Children of one index that get something attached. `TOO_MANY_IMAGES` */
+  images: 100,
+  /** Pause before a lease is asked for again, in milliseconds. */
+  leasePauseMs: 2_000,
+  /** How long one stretch of the schedule's walk may work, in milliseconds. */
+  walkMs: 60_000,
+  /** New runs in one tick of the schedule. */
+  runsPerTick: 200,
+  /** How long before the end of a lease a tag is no longer written, in milliseconds. */
+  tagMarginMs: 5_000,
+} as const;

@@ -1,0 +1,13 @@
+import { markWaiting } from '../runs/promotion-runs.js';
+import type { InputOf, ResultOf, markWaitingContract } from './contracts.js';
+import type { Ports, StepCall } from './ports.js';
+
+/** Writes into the row that the run waits, and by which event it is woken. */
+export async function markWaitingStep(
+  ports: Pick<Ports, 'store' | 'engine' | 'paused' | 'now'>,
+  input: InputOf<typeof markWaitingContract>,
+  { progress }: StepCall,
+): Promise<ResultOf<typeof markWaitingContract>> {
+  progress.text(input.reasons.join('; '));
+  return markWaiting(ports, input.promotionId, input.runId, input.wanted, input.event);
+}

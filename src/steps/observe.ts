@@ -1,0 +1,117 @@
+import { RegistryError, parseReference, planGraph, missingAt, type Descriptor } from '../oci/index.js';
+import { classifyGraph } from './classify.js';
+import type { Image, InputOf, ResultOf, observeContract } from './contracts.js';
+import { claimDestination } from './destination-owner.js';
+import { findOurSbom } from './our-sbom.js';
+import { findOurSignature } from './our-signature.js';
+import type { Ports, StepCall } from './ports.js';
+
+type Input = InputOf<typeof observeContract>;
+type Result = ResultOf<typeof observeContract>;
+
+/** The tag's descriptor; undefined where the tag or the repository is gone. */
+export async function resolveTag(
+  ports: Pick<Ports, 'registries'>,
+  name: { registry: string; repository: string; tag: string },
+  signal: AbortSignal,
+): Promise<Descriptor | undefined> {
+  try {
+    return await ports.registries.repository(name.registry, name.repository).resolve(name.tag, { signal });
+  } catch (error) {
+    if (error instanceof RegistryError && error.notFound) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Looks at the source and the destination and says what differs. Writes the rows of the digests before it lists referrers, so
+ * that evidence that comes while it looks finds its promotion.
+ * @throws PolicyError `DESTINATION_TAKEN`
+ */
+export async function observeStep(
+  ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'rules' | 'now'>,
+  input: Input,
+  { signal, progress }: StepCall,
+): Promise<Result> {
+  const { source } = input;
+  const reference = `${source.registry}/${source.repository}:${source.tag}`;
+  const root = await resolveTag(ports, source, signal);
+  if (root === undefined)
+    return { state: 'nothing', code: 'SOURCE_GONE', reason: `${reference} is not there any more` };
+  const repository = ports.registries.repository(source.registry, source.repository);
+  const graph = await classifyGraph(repository, root, signal);
+  if (graph.root.subject !== undefined) {
+    return {
+      state: 'nothing',
+      code: 'IS_REFERRER',
+      reason: `${reference} refers to ${graph.root.subject.digest}, and travels with it`,
+    };
+  }
+  await claimDestination(ports, input);
+  await Promise.all(
+    graph.images.map(({ digest }) =>
+      ports.store.addStanding({ registry: source.registry, repository: source.repository, digest }, input.promotionId),
+    ),
+  );
+  progress.text(`${reference} is ${root.digest}`);
+  const differences = [
+    ...(await destinationDifferences(ports, input, root, signal)),
+    ...(await attachmentDifferences(ports, input, graph.images, signal)),
+  ];
+  progress.text(differences.length === 0 ? 'nothing differs' : differences.join('; '));
+  const { mediaType, digest, size } = root;
+  return {
+    state: 'found',
+    root: { mediaType, digest, size },
+    images: graph.images,
+    differences: differences.slice(0, 50),
+  };
+}
+
+async function destinationDifferences(
+  ports: Pick<Ports, 'registries'>,
+  input: Input,
+  root: Descriptor,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const { registry, repository, tag = '' } = parseReference(input.destination);
+  const standing = await resolveTag(ports, { registry, repository, tag }, signal);
+  if (standing === undefined) return [`${input.destination} is not there`];
+  if (standing.digest !== root.digest) return [`${input.destination} is ${standing.digest}`];
+  const source = ports.registries.repository(input.source.registry, input.source.repository);
+  const plan = await planGraph(source, root, {
+    recursive: true,
+    excludeArtifactTypes: input.rule.referrers.excludeArtifactTypes,
+    signal,
+  });
+  const missing = await missingAt(plan, ports.registries.repository(registry, repository), { signal });
+  return missing.length === 0
+    ? []
+    : [`${missing.length} manifests or referrers are missing at ${registry}/${repository}`];
+}
+
+/** What the rule wants attached at the source and isn't. */
+async function attachmentDifferences(
+  ports: Pick<Ports, 'registries' | 'signer' | 'store' | 'now'>,
+  input: Input,
+  images: readonly Image[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const repository = ports.registries.repository(input.source.registry, input.source.repository);
+  const lacking = await Promise.all(
+    images.map(async (image) => {
+      const lacks: string[] = [];
+      if (image.sbom && input.rule.sbom.formats.length > 0) {
+        const sbom = await findOurSbom(ports, input.rule, input.source, repository, image, signal);
+        if (sbom === undefined) lacks.push(`${image.label} has no SBOM of ours`);
+      }
+      if (input.rule.sign.length > 0) {
+        const signature =
+          ports.signer && (await findOurSignature(repository, image, ports.signer, ports.now(), signal));
+        if (signature === undefined) lacks.push(`${image.label} is not signed by us`);
+      }
+      return lacks;
+    }),
+  );
+  return lacking.flat();
+}

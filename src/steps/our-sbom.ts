@@ -1,0 +1,33 @@
+import type { Descriptor, ReadableRepository } from '../oci/index.js';
+import type { Rule, SourceRepository } from '../promotion/rule.js';
+import { findOurSignature } from './our-signature.js';
+import type { Ports } from './ports.js';
+
+/** What the streaming generator writes, and the artifact type of the referrer that holds it. */
+export const CYCLONEDX = 'application/vnd.cyclonedx+json';
+
+/**
+ * The SBOM of an image that is ours: our signature over it verifies. Where the rule signs nothing, the row that we wrote
+ * before we pushed it counts. Any other is somebody else's, and is left alone.
+ */
+export async function findOurSbom(
+  ports: Pick<Ports, 'signer' | 'store' | 'now'>,
+  rule: Rule,
+  source: SourceRepository,
+  repository: ReadableRepository,
+  image: Descriptor,
+  signal: AbortSignal,
+): Promise<Descriptor | undefined> {
+  const listed = await repository.listReferrers(image.digest, { artifactType: CYCLONEDX, signal });
+  for (const sbom of listed) {
+    if (ports.signer !== undefined && rule.sign.length > 0) {
+      const signature = await findOurSignature(repository, sbom, ports.signer, ports.now(), signal);
+      if (signature !== undefined) return sbom;
+    } else if (
+      await ports.store.isOurs({ registry: source.registry, repository: source.repository, digest: sbom.digest })
+    ) {
+      return sbom;
+    }
+  }
+  return undefined;
+}

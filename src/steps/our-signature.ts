@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { PromoterError, parseManifest, type Descriptor, type ReadableRepository } from '../oci/index.js';
+import { NOTARY_SIGNATURE, verifyNotary, type Signer, type VerifiedSignature } from '../signing/index.js';
+import { STEP_LIMITS } from './limits.js';
+
+/** A notary signature that refers to a subject. */
+export interface FoundSignature {
+  descriptor: Descriptor;
+  envelope: Uint8Array;
+  mediaType: string;
+}
+
+/** Reads the notary signatures that refer to `subject`: bounded in number and size, in the order of the list. */
+export async function* readSignatures(
+  repository: ReadableRepository,
+  subject: Descriptor,
+  signal: AbortSignal,
+): AsyncGenerator<FoundSignature> {
+  const listed = await repository.listReferrers(subject.digest, { artifactType: NOTARY_SIGNATURE, signal });
+  for (const descriptor of listed.slice(0, STEP_LIMITS.signaturesRead)) {
+    const { bytes, descriptor: fetched } = await repository.fetchManifest(descriptor, { signal });
+    const manifest = parseManifest(bytes, fetched.mediaType, `${repository.name}@${descriptor.digest}`);
+    if (manifest.kind !== 'image' || manifest.subject?.digest !== subject.digest) continue;
+    const [layer] = manifest.layers;
+    if (layer === undefined || layer.size > STEP_LIMITS.envelopeBytes) continue;
+    yield { descriptor, mediaType: layer.mediaType, envelope: await readAll(repository, layer, signal) };
+  }
+}
+
+async function readAll(repository: ReadableRepository, blob: Descriptor, signal: AbortSignal): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of await repository.openBlob(blob, { signal })) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** Lower-case hex SHA-256 of the signer's leaf certificate. */
+export function leafThumbprint(signer: Signer): string {
+  return createHash('sha256')
+    .update(signer.certificates[0] ?? new Uint8Array())
+    .digest('hex');
+}
+
+/**
+ * The signature over `subject` that our own key made and that verifies; undefined where there is none. Anybody can attach
+ * anything, so what doesn't verify is passed over.
+ */
+export async function findOurSignature(
+  repository: ReadableRepository,
+  subject: Descriptor,
+  signer: Signer,
+  now: Date,
+  signal: AbortSignal,
+): Promise<Descriptor | undefined> {
+  const root = signer.certificates.at(-1);
+  if (root === undefined) return undefined;
+  for await (const found of readSignatures(repository, subject, signal)) {
+    let verified: VerifiedSignature;
+    try {
+      verified = await verifyNotary({
+        envelope: found.envelope,
+        mediaType: found.mediaType,
+        subject,
+        trust: { certificates: [root], identities: ['*'] },
+        now,
+      });
+    } catch (error) {
+      if (error instanceof PromoterError && !error.transient) continue;
+      throw error;
+    }
+    if (verified.certificateThumbprint === leafThumbprint(signer)) return found.descriptor;
+  }
+  return undefined;
+}

@@ -1,0 +1,31 @@
+import { ConfigurationError, parsePlan, planGraph, type CopyPlan } from '../oci/index.js';
+import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
+import type { Ports, StepCall } from './ports.js';
+
+/** Plans the copy of a graph with its referrers, and keeps the plan as a document. */
+export async function planCopyStep(
+  ports: Pick<Ports, 'registries' | 'documents'>,
+  input: InputOf<typeof planCopyContract>,
+  { signal, progress }: StepCall,
+): Promise<ResultOf<typeof planCopyContract>> {
+  const source = ports.registries.repository(input.source.registry, input.source.repository);
+  const root = await source.resolve(input.root, { signal });
+  const plan = await planGraph(source, root, {
+    recursive: input.recursive,
+    excludeArtifactTypes: input.excludeArtifactTypes,
+    signal,
+  });
+  const name = `plans/${input.runId}.json`;
+  await ports.documents.put('documents', name, Buffer.from(JSON.stringify(plan)));
+  const { manifests, blobs, bytes } = plan.totals;
+  progress.text(`${manifests} manifests, ${blobs} blobs, ${bytes} bytes`);
+  const { mediaType, digest, size } = root;
+  return { plan: name, root: { mediaType, digest, size }, manifests, blobs, bytes };
+}
+
+/** Reads a kept plan. @throws ConfigurationError `PLAN_MISSING` */
+export async function readPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan> {
+  const bytes = await ports.documents.get('documents', name);
+  if (bytes === undefined) throw new ConfigurationError('PLAN_MISSING', `the plan ${name} is not kept any more`);
+  return parsePlan(bytes, name);
+}

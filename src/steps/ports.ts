@@ -1,0 +1,61 @@
+import type { Lease, Registries } from '../oci/index.js';
+import type { Documents, Engine, Queues, RunStore } from '../runs/ports.js';
+import type { RulesSource } from '../runs/promotion-runs.js';
+import type { SbomGenerator } from '../sbom/index.js';
+import type { Signer } from '../signing/index.js';
+
+/** A tag with the digest it stands on. */
+export interface ListedTag {
+  tag: string;
+  digest?: string;
+}
+
+/** Listing what a registry holds, for the schedule. */
+export interface RegistryListing {
+  repositories(registry: string, signal: AbortSignal): AsyncIterable<string>;
+  /** With digests where the registry gives them with the list (ACR's `_tags`). @param last go on after this tag. */
+  tags(registry: string, repository: string, last: string | undefined, signal: AbortSignal): AsyncIterable<ListedTag>;
+}
+
+/** What jobs may do. */
+export interface JobPolicy {
+  /** ALLOWED_REGISTRIES. */
+  allowedRegistries: readonly string[];
+  operations: readonly string[];
+  /** Repository globs by operation; an operation that isn't named may touch every repository. */
+  scopes: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Everything a step may ask for; each says which part it needs. */
+export interface Ports {
+  registries: Registries;
+  listing: RegistryListing;
+  lease: Lease;
+  store: RunStore;
+  documents: Documents;
+  queues: Queues;
+  engine: Engine;
+  rules: RulesSource;
+  sbom: SbomGenerator;
+  /** Undefined where no key is set. */
+  signer: Signer | undefined;
+  jobPolicy: JobPolicy;
+  /** True where new runs are not to be started. */
+  paused: boolean;
+  now(): Date;
+}
+
+/** What a step returns: its result, or that it wants to be called again after a pause. */
+export type StepReply<T> = { done: T } | { later: number };
+
+/** Tells how far a step is; written at most once a second. */
+export interface StepProgressSink {
+  text(text: string): void;
+  bytes(done: number, total: number): void;
+}
+
+/** What each call of a step gets beside its input. */
+export interface StepCall {
+  signal: AbortSignal;
+  progress: StepProgressSink;
+}

@@ -1,0 +1,67 @@
+import { CopyError, parseReference, type Descriptor } from '../oci/index.js';
+import { readOwned } from '../runs/promotion-runs.js';
+import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from './contracts.js';
+import { claimDestination } from './destination-owner.js';
+import { STEP_LIMITS } from './limits.js';
+import { resolveTag } from './observe.js';
+import type { Ports, StepCall, StepReply } from './ports.js';
+import { destinationLease, underLease } from './under-lease.js';
+
+/**
+ * The last step, so that the tag never points at something incomplete. Under the destination's lease: the row is still the
+ * run's, the source tag still means the same, the tag is written before the lease ends, and read back.
+ * @throws PolicyError `DESTINATION_TAKEN`
+ */
+export async function tagDestinationStep(
+  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'lease' | 'paused' | 'now'>,
+  input: InputOf<typeof tagDestinationContract>,
+  { signal, progress }: StepCall,
+): Promise<StepReply<ResultOf<typeof tagDestinationContract>>> {
+  return underLease(ports, destinationLease(input.destination), signal, async (held, lease) => {
+    await claimDestination(ports, input);
+    const row = await readOwned(ports, input.promotionId, input.runId);
+    if (row === undefined) return 'gone';
+    const standing = await resolveTag(ports, input.source, held);
+    if (standing?.digest !== input.root.digest) return 'superseded';
+    const { registry, repository, tag = '' } = parseReference(input.destination);
+    const written = await writeTag(ports, { registry, repository, tag }, input.root, held, lease.heldUntilMs);
+    progress.text(`${input.destination} is ${input.root.digest}`);
+    return written ? 'tagged' : 'superseded';
+  });
+}
+
+/** A job's tag: the same, without a promotion behind it. */
+export async function tagCopyStep(
+  ports: Pick<Ports, 'registries' | 'lease'>,
+  input: InputOf<typeof tagCopyContract>,
+  { signal, progress }: StepCall,
+): Promise<StepReply<ResultOf<typeof tagCopyContract>>> {
+  const { registry, repository, tag } = input.destination;
+  const reference = `${registry}/${repository}:${tag}`;
+  return underLease(ports, destinationLease(reference), signal, async (held, lease) => {
+    if (!(await writeTag(ports, input.destination, input.root, held, lease.heldUntilMs))) {
+      throw new CopyError('TAG_MOVED', `${reference} was written by another at the same time`, { transient: true });
+    }
+    progress.text(`${reference} is ${input.root.digest}`);
+    return { digest: input.root.digest };
+  });
+}
+
+/** Writes the tag unless it stands already; @returns whether it reads back as written. */
+async function writeTag(
+  ports: Pick<Ports, 'registries'>,
+  destination: { registry: string; repository: string; tag: string },
+  root: Descriptor,
+  signal: AbortSignal,
+  heldUntilMs: number,
+): Promise<boolean> {
+  const before = await resolveTag(ports, destination, signal);
+  if (before?.digest === root.digest) return true;
+  const repository = ports.registries.repository(destination.registry, destination.repository);
+  const { bytes, descriptor } = await repository.fetchManifest(root.digest, { signal });
+  const leftMs = heldUntilMs - Date.now() - STEP_LIMITS.tagMarginMs;
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(Math.max(leftMs, 1))]);
+  await repository.pushManifest(bytes, descriptor.mediaType, { tag: destination.tag, signal: deadline });
+  const after = await resolveTag(ports, destination, signal);
+  return after?.digest === root.digest;
+}
