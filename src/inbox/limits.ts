@@ -1,0 +1,21 @@
+/** Bounds of this folder. */
+export const LIMITS = {
+  /** UTF-8 bytes of a queue message's text: a Storage queue holds 64 KiB of base64. What is over them goes to a document. */
+  messageBytes: 48 * 1024,
+  /** Characters of a message that is read at all. `EVENT_INVALID`, `JOB_INVALID` */
+  inputChars: 1024 * 1024,
+  /** Characters of an identifier in an event or a job. `EVENT_INVALID`, `JOB_INVALID` */
+  idChars: 1024,
+  /** Levels of nesting that are searched for secrets. `JOB_INVALID` */
+  depth: 32,
+  /** Problems that one error lists. */
+  problems: 50,
+  /** Characters of a reason in a poison message. Cut. */
+  reasonChars: 2000,
+  /** How long "not now" is tried again, from the first time on. */
+  retryForMs: 24 * 60 * 60 * 1000,
+  /** The first pause; each further one is twice as long. */
+  retryFirstSeconds: 30,
+  /** The longest pause. */
+  retryLongestSeconds: 15 * 60,
+} as const;

@@ -1,0 +1,22 @@
+import type { z } from 'zod';
+import { LIMITS } from './limits.js';
+
+/** One thing that is wrong, and where: `data.target.repository`. */
+export interface Problem {
+  path: string;
+  message: string;
+}
+
+/** What a failed parse found, as JSON: paths and messages, and nothing of the values. */
+export function problemsOf(error: z.ZodError, prefix: readonly PropertyKey[] = []): Problem[] {
+  return error.issues.slice(0, LIMITS.problems).map((issue) => ({
+    path: [...prefix, ...issue.path].map(String).join('.').slice(0, 300),
+    message: issue.message.slice(0, 300),
+  }));
+}
+
+/** `repository: Invalid input; tag: …`, for an error's message. */
+export function listProblems(problems: readonly Problem[]): string {
+  const shown = problems.slice(0, 5).map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
+  return [...shown, ...(problems.length > 5 ? [`and ${problems.length - 5} more`] : [])].join('; ');
+}

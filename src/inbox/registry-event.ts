@@ -1,0 +1,132 @@
+import { z } from 'zod';
+import { InputError, isDigest, isRegistryHost, isRepository, isTag, type Digest } from '../oci/index.js';
+import { LIMITS } from './limits.js';
+import { listProblems, problemsOf, type Problem } from './problems.js';
+
+/** A registry says that something was pushed or deleted. A reason to look, no more. */
+export interface RegistryEvent {
+  id: string;
+  kind: 'pushed' | 'deleted';
+  /** In lower case: `demo.azurecr.io`, `localhost:5100`. */
+  registry: string;
+  repository: string;
+  tag?: string;
+  digest?: Digest;
+  mediaType?: string;
+  artifactType?: string;
+  /** As the sender wrote it. */
+  time: string;
+}
+
+const KINDS: ReadonlyMap<string, RegistryEvent['kind']> = new Map([
+  ['ImagePushed', 'pushed'],
+  ['ChartPushed', 'pushed'],
+  ['ImageDeleted', 'deleted'],
+  ['ChartDeleted', 'deleted'],
+]);
+const NAMESPACE = 'Microsoft.ContainerRegistry.';
+
+/** The sender leaves out what it doesn't know, or writes null or an empty text. */
+function absent<T extends z.ZodType>(schema: T) {
+  return z.preprocess((value) => (value === null || value === '' ? undefined : value), schema.optional());
+}
+const text = z.string().max(LIMITS.idChars);
+const id = text.min(1);
+const time = text.refine((value) => !Number.isNaN(Date.parse(value)), 'not a time');
+
+const dataSchema = z.object({
+  timestamp: absent(time),
+  target: z.object({
+    repository: z.string().refine(isRepository, 'not a repository name'),
+    tag: absent(z.string().refine(isTag, 'not a tag')),
+    digest: absent(z.string().refine(isDigest, 'neither a sha256 nor a sha512 digest')),
+    mediaType: absent(text),
+    artifactType: absent(text),
+  }),
+  request: absent(z.object({ host: absent(z.string().refine(isRegistryHost, 'not a registry host')) })),
+});
+
+/** @see https://learn.microsoft.com/azure/event-grid/event-schema-container-registry */
+const eventGridSchema = z.object({ id, topic: absent(text), eventTime: absent(time), data: dataSchema });
+/** @see https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#required-attributes */
+const cloudEventSchema = z.object({
+  id,
+  source: absent(text),
+  time: absent(time),
+  specversion: z.literal('1.0'),
+  data: dataSchema,
+});
+const typeSchema = z.union([z.object({ specversion: z.string(), type: id }), z.object({ eventType: id })]);
+
+/**
+ * Reads a registry's event in the Event Grid schema or as a CloudEvent 1.0, alone or in a list of one.
+ * @throws InputError `UNKNOWN_EVENT_TYPE` for an event of another kind; `EVENT_INVALID`, with `details.problems`
+ */
+export function parseRegistryEvent(value: unknown): RegistryEvent {
+  const event: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value;
+  const typed = typeSchema.safeParse(event);
+  if (!typed.success) throw invalidEvent([{ path: 'eventType', message: 'there is no eventType, and no type' }]);
+  const isCloudEvent = 'specversion' in typed.data;
+  const type = 'specversion' in typed.data ? typed.data.type : typed.data.eventType;
+  const kind = KINDS.get(type.startsWith(NAMESPACE) ? type.slice(NAMESPACE.length) : type);
+  if (kind === undefined) {
+    throw new InputError('UNKNOWN_EVENT_TYPE', `${JSON.stringify(type.slice(0, 200))} is no event of a registry`, {
+      remedy: 'Subscribe to ImagePushed and ImageDeleted only.',
+      details: { type: type.slice(0, 200) },
+    });
+  }
+  const parsed = isCloudEvent ? fromCloudEvent(event) : fromEventGrid(event);
+  const { data } = parsed;
+  const { repository, tag, digest, mediaType, artifactType } = data.target;
+  const registry = data.request?.host?.toLowerCase() ?? registryOf(parsed.resource);
+  const problems: Problem[] = [];
+  if (registry === undefined) {
+    problems.push({ path: 'data.request.host', message: 'missing, and the topic or source names no registry' });
+  }
+  const at = parsed.time ?? data.timestamp;
+  if (at === undefined) problems.push({ path: isCloudEvent ? 'time' : 'eventTime', message: 'missing' });
+  if (registry === undefined || at === undefined) throw invalidEvent(problems);
+  return {
+    id: parsed.id,
+    kind,
+    registry,
+    repository,
+    ...(tag !== undefined && { tag }),
+    ...(digest !== undefined && { digest }),
+    ...(mediaType !== undefined && { mediaType }),
+    ...(artifactType !== undefined && { artifactType }),
+    time: at,
+  };
+}
+
+interface ParsedEvent {
+  id: string;
+  resource: string | undefined;
+  time: string | undefined;
+  data: z.infer<typeof dataSchema>;
+}
+
+function fromCloudEvent(event: unknown): ParsedEvent {
+  const result = cloudEventSchema.safeParse(event);
+  if (!result.success) throw invalidEvent(problemsOf(result.error));
+  return { ...result.data, resource: result.data.source, time: result.data.time };
+}
+
+function fromEventGrid(event: unknown): ParsedEvent {
+  const result = eventGridSchema.safeParse(event);
+  if (!result.success) throw invalidEvent(problemsOf(result.error));
+  return { ...result.data, resource: result.data.topic, time: result.data.eventTime };
+}
+
+/** A connected registry's event has no request: the resource's name is the registry's. */
+function registryOf(resource: string | undefined): string | undefined {
+  const name = /\/registries\/([A-Za-z0-9]{5,50})(?:\/|$)/i.exec(resource ?? '')?.[1];
+  return name === undefined ? undefined : `${name.toLowerCase()}.azurecr.io`;
+}
+
+export function invalidEvent(problems: readonly Problem[]): InputError {
+  return new InputError('EVENT_INVALID', `The event is malformed: ${listProblems(problems)}`, {
+    details: { problems },
+    remedy: 'Send the events of a container registry, as they are, in the Event Grid schema or as CloudEvents 1.0.',
+  });
+}

@@ -1,0 +1,82 @@
+import { z } from 'zod';
+import { InputError } from '../oci/index.js';
+import { LIMITS } from './limits.js';
+import { listProblems, problemsOf } from './problems.js';
+
+/** What a message carries that was put back because its work could not be done then. */
+export interface Retry {
+  /** The queue's id of the message as it first came: what a job without an id is known by. */
+  firstMessageId: string;
+  firstAt: string;
+  /** How often it was put back: 1 after the first time. */
+  attempt: number;
+}
+
+const retrySchema = z.strictObject({
+  retry: z.strictObject({
+    firstMessageId: z.string().min(1).max(LIMITS.idChars),
+    firstAt: z.iso.datetime({ offset: true }),
+    attempt: z.int().min(1).max(100_000),
+  }),
+  message: z.unknown(),
+});
+
+export interface OpenedMessage {
+  message: unknown;
+  retry?: Retry;
+}
+
+/**
+ * Takes a message out of the wrapping that {@link retryEnvelope} gave it; any other comes back as it is. A text that is JSON
+ * is parsed first: the host parses such bodies, a queue client doesn't.
+ * @throws InputError `MESSAGE_INVALID` for a wrapping of ours that is malformed, or a text that is no JSON
+ */
+export function openMessage(value: unknown): OpenedMessage {
+  const outer = parseText(value);
+  if (!isWrapped(outer)) return { message: outer };
+  const result = retrySchema.safeParse(outer);
+  if (!result.success) throw invalidMessage(listProblems(problemsOf(result.error)));
+  return { message: parseText(result.data.message), retry: result.data.retry };
+}
+
+function isWrapped(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'retry' in value && 'message' in value;
+}
+
+function parseText(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  if (value.length > LIMITS.inputChars) throw invalidMessage(`it is longer than ${LIMITS.inputChars} characters`);
+  try {
+    return JSON.parse(value);
+  } catch {
+    throw invalidMessage('it is not JSON');
+  }
+}
+
+function invalidMessage(why: string): InputError {
+  return new InputError('MESSAGE_INVALID', `The message cannot be read: ${why}`, {
+    remedy: 'Put one JSON object into each message.',
+  });
+}
+
+/**
+ * A message that is put back for later: its text, and how long it shall stay unseen. The pause doubles from 30 seconds to 15
+ * minutes; a message that would be a day old by then is given up, as is one that has no room for the wrapping.
+ * @param value the message as it came, wrapped or not
+ * @param seen the queue's id of it, when it was put there, and what time it is
+ * @returns undefined to give up
+ */
+export function retryEnvelope(
+  value: unknown,
+  seen: { messageId: string; insertedAt: Date; now: Date },
+): { text: string; delaySeconds: number; retry: Retry } | undefined {
+  const { message, retry: before } = openMessage(value);
+  const attempt = (before?.attempt ?? 0) + 1;
+  const firstAt = before?.firstAt ?? seen.insertedAt.toISOString();
+  const delaySeconds = Math.min(LIMITS.retryFirstSeconds * 2 ** Math.min(attempt - 1, 30), LIMITS.retryLongestSeconds);
+  if (seen.now.getTime() + delaySeconds * 1000 > Date.parse(firstAt) + LIMITS.retryForMs) return undefined;
+  const retry = { firstMessageId: before?.firstMessageId ?? seen.messageId, firstAt, attempt };
+  const text = JSON.stringify({ retry, message });
+  if (Buffer.byteLength(text, 'utf8') > LIMITS.messageBytes) return undefined;
+  return { text, delaySeconds, retry };
+}
