@@ -25,7 +25,7 @@ export interface PoisonEnvelope {
 export function poisonEnvelope(poison: { code: string; reason: string; original: unknown }): PoisonEnvelope {
   const { code } = poison;
   const reason = poison.reason.slice(0, LIMITS.reasonChars);
-  const original = redactSecrets(parsedOr(poison.original));
+  const original = redactSecrets(parsedOr(poison.original)) ?? null;
   const text = JSON.stringify({ code, reason, original });
   if (Buffer.byteLength(text, 'utf8') <= LIMITS.messageBytes) return { text };
   const bytes = Buffer.from(JSON.stringify(original), 'utf8');
