@@ -2,11 +2,13 @@ import { InconclusiveError, isRecord, VerificationError, type Descriptor } from 
 import { parseCertificate, thumbprint, type CodeSigningCertificate } from './certificate.js';
 import { algorithmOf, chainProblem, invalidAt } from './certificate-chain.js';
 import { invalidSignature, type NotaryEnvelope } from './envelope.js';
+import { readCoseEnvelope } from './envelope-cose.js';
 import { readJwsEnvelope } from './envelope-jws.js';
 import { LIMITS } from './limits.js';
 import {
   AUTHENTIC_SIGNING_TIME,
   EXPIRY,
+  NOTARY_COSE,
   NOTARY_JWS,
   NOTARY_PAYLOAD,
   SCHEME_SIGNING_AUTHORITY,
@@ -89,11 +91,13 @@ function readEnvelope({ envelope, mediaType }: VerifyNotaryInput): NotaryEnvelop
   switch (mediaType) {
     case NOTARY_JWS:
       return readJwsEnvelope(envelope);
+    case NOTARY_COSE:
+      return readCoseEnvelope(envelope);
     default:
       throw new InconclusiveError(
         'SIGNATURE_FORMAT_UNSUPPORTED',
         `The signature's envelope is ${JSON.stringify(mediaType.slice(0, 200))}, which cannot be read`,
-        { remedy: 'Sign with the JWS envelope.' },
+        { remedy: 'Sign with the JWS or the COSE envelope.' },
       );
   }
 }
