@@ -1,0 +1,84 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
+import type { Grant, User } from '../options.js';
+import { Refusal } from '../refusal.js';
+import type { Tokens } from './tokens.js';
+
+/** What `az acr login` writes as the user beside a refresh token. */
+const TOKEN_USER = '00000000-0000-0000-0000-000000000000';
+const AUDIENCE = 'https://containerregistry.azure.net';
+
+/** Somebody who has signed in: a name for tokens and logs, and what they may do (everything where undefined). */
+export interface Principal {
+  subject: string;
+  grants?: Grant[];
+}
+
+/** Who may sign in, and how: by password, with an Entra token, with a refresh token. */
+export class Principals {
+  readonly #users: User[];
+  readonly #tokens: Tokens;
+  readonly #keysFile: string | undefined;
+  readonly #identityGrants: Record<string, Grant[]>;
+
+  constructor(users: User[], tokens: Tokens, keysFile?: string, identityGrants: Record<string, Grant[]> = {}) {
+    this.#users = users;
+    this.#tokens = tokens;
+    this.#keysFile = keysFile;
+    this.#identityGrants = identityGrants;
+  }
+
+  async byPassword(name: string, password: string): Promise<Principal | undefined> {
+    if (name === TOKEN_USER) return await this.byRefreshToken(password);
+    const user = this.#users.find((candidate) => candidate.name === name);
+    const right = sameText(user?.password ?? '', password);
+    return user !== undefined && right ? this.bySubject(`user:${name}`) : undefined;
+  }
+
+  async byRefreshToken(token: string): Promise<Principal | undefined> {
+    const subject = await this.#tokens.checkRefresh(token);
+    return subject === undefined ? undefined : this.bySubject(subject);
+  }
+
+  /** Verifies a token that the identity endpoint has issued for a registry. @throws Refusal 401 `UNAUTHORIZED` */
+  async byEntraToken(token: string): Promise<Principal> {
+    if (this.#keysFile === undefined) throw unauthorized('this registry knows no issuer of Entra tokens');
+    try {
+      const keys = JSON.parse(await readFile(this.#keysFile, 'utf8')) as JSONWebKeySet;
+      const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
+        algorithms: ['ES256'],
+        audience: [AUDIENCE, `${AUDIENCE}/`],
+        requiredClaims: ['exp', 'oid'],
+      });
+      const id = typeof payload.appid === 'string' ? payload.appid : String(payload.oid);
+      const principal = this.bySubject(`entra:${id}`);
+      if (principal !== undefined) return principal;
+    } catch (cause) {
+      throw unauthorized('the Entra token is not valid here', cause);
+    }
+    throw unauthorized('the Entra token is not valid here');
+  }
+
+  /** As refresh tokens name them; undefined where a user is no more. */
+  bySubject(subject: string): Principal | undefined {
+    const [kind, id = ''] = splitOnce(subject);
+    const grants = kind === 'user' ? this.#users.find(({ name }) => name === id)?.grants : this.#identityGrants[id];
+    if (kind === 'user' && !this.#users.some(({ name }) => name === id)) return undefined;
+    return { subject, ...(grants !== undefined && { grants }) };
+  }
+}
+
+export function unauthorized(message: string, cause?: unknown): Refusal {
+  return new Refusal(401, 'UNAUTHORIZED', message, { cause });
+}
+
+function splitOnce(text: string): [string, string] {
+  const colon = text.indexOf(':');
+  return [text.slice(0, colon), text.slice(colon + 1)];
+}
+
+function sameText(a: string, b: string): boolean {
+  const hash = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(hash(a), hash(b));
+}

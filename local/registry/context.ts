@@ -1,0 +1,41 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Guard } from './access/guard.js';
+import type { Principals } from './access/principals.js';
+import type { Tokens } from './access/tokens.js';
+import type { BlobHost } from './blob-host.js';
+import type { Call } from './call.js';
+import type { EventJournal } from './events/journal.js';
+import type { RegistryOptions } from './options.js';
+import type { Quirks } from './quirks.js';
+import type { BlobStore } from './storage/blobs.js';
+import type { ManifestStore } from './storage/manifests.js';
+import type { UploadStore } from './storage/uploads.js';
+
+/** All that the routes of one registry share. */
+export interface Context {
+  options: RegistryOptions;
+  quirks: Quirks;
+  /** The login server's name. */
+  name: string;
+  database: DatabaseSync;
+  blobs: BlobStore;
+  uploads: UploadStore;
+  manifests: ManifestStore;
+  tokens: Tokens;
+  principals: Principals;
+  guard: Guard;
+  events: EventJournal;
+  /** Where blobs are redirected to, with `redirectBlobs`. */
+  blobHost?: BlobHost;
+  /** PATCH requests so far: for `loseEveryNthUpload`. */
+  patches: number;
+}
+
+/** What the path names: a repository, and a tag, digest or upload in it. */
+export interface Target {
+  repository: string;
+  reference: string;
+}
+
+/** Answers a request that was let in. */
+export type Handler = (context: Context, call: Call, target: Target) => Promise<void>;

@@ -1,0 +1,60 @@
+import { once } from 'node:events';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Refusal } from './refusal.js';
+
+/**
+ * Starts listening. Port 0 takes a free one.
+ * @returns host and port as in a URL
+ * @throws Refusal `PORT_IN_USE`
+ */
+export async function listen(server: Server, port: number, host: string): Promise<{ host: string; port: number }> {
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause;
+    throw new Refusal(0, 'PORT_IN_USE', `port ${port} on ${host} is in use: choose another with --port`, { cause });
+  }
+  return { host, port: (server.address() as AddressInfo).port };
+}
+
+/** Stops taking connections, lets what is under way finish for `graceMs`, then cuts the rest. */
+export async function closeServer(server: Server, graceMs = 2000): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(timer);
+}
+
+/** The whole body, at most `limitBytes`. @throws Refusal 413 `SIZE_INVALID` */
+export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  // Left open where it is too large, so that the answer still gets through.
+  const body = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > limitBytes) throw new Refusal(413, 'SIZE_INVALID', `the body is larger than ${limitBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Answers with JSON. A HEAD is answered without the body, but with its length. */
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string | number> = {},
+): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': bytes.length,
+    ...headers,
+  });
+  response.end(response.req.method === 'HEAD' ? undefined : bytes);
+}

@@ -1,0 +1,37 @@
+import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
+
+/**
+ * A log of one JSON object a line. Each line is with the operating system when `append` returns, so a kill -9 loses none.
+ * Past `maxBytes` the file is turned over to `<path>.1`.
+ */
+export class JsonLinesFile {
+  readonly path: string;
+  readonly #maxBytes: number;
+  #file: number;
+  #bytes: number;
+
+  constructor(path: string, maxBytes: number) {
+    this.path = path;
+    this.#maxBytes = maxBytes;
+    this.#file = openSync(path, 'a', 0o600);
+    this.#bytes = fstatSync(this.#file).size;
+  }
+
+  append(entry: unknown): void {
+    const line = `${JSON.stringify(entry)}\n`;
+    if (this.#bytes + line.length > this.#maxBytes && this.#bytes > 0) this.#turnOver();
+    writeSync(this.#file, line);
+    this.#bytes += Buffer.byteLength(line);
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+
+  #turnOver(): void {
+    closeSync(this.#file);
+    renameSync(this.path, `${this.path}.1`);
+    this.#file = openSync(this.path, 'a', 0o600);
+    this.#bytes = 0;
+  }
+}

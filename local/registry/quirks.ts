@@ -1,0 +1,31 @@
+/** Habits and weaknesses of registries that clients must cope with, each at will; all are off as they come. */
+export interface Quirks {
+  /** `Location` headers with scheme and host; relative ones, as ACR's are, otherwise. */
+  absoluteLocations?: boolean;
+  /** A PUT with a larger body is answered 413, as ACR's front does at about 20 MB. */
+  maxMonolithicBytes?: number;
+  /** A PATCH of unknown length is answered 400 `CONTENT_LENGTH_INVALID`. */
+  refuseChunkedTransfer?: boolean;
+  /** Every nth PATCH finds its upload gone: 404 `BLOB_UPLOAD_UNKNOWN`; it must start over. */
+  loseEveryNthUpload?: number;
+  /** Every nth request is answered 429. */
+  throttleEveryNth?: number;
+  /** More requests than this in one second are answered 429. */
+  throttlePerSecond?: number;
+  /** `Retry-After` of a 429, in seconds: 1 as it comes. */
+  retryAfterSeconds?: number;
+  /** A blob's GET is answered 307 to another host (a second port), which refuses any request with `Authorization`. */
+  redirectBlobs?: boolean;
+  /** No referrers API: 404, and no `OCI-Subject`, as in an ACR with customer-managed keys. */
+  noReferrersApi?: boolean;
+  /** `OCI-Subject` is sent although there is no referrers API, as ECR did. */
+  subjectHeaderWithoutApi?: boolean;
+  /** Entries of referrers lists have no `artifactType`, as ACR's sometimes don't. */
+  referrersWithoutArtifactType?: boolean;
+  /** Largest page of tags, catalog and referrers. */
+  pageEntries?: number;
+  /** `If-Match` on a manifest's PUT is honoured: 412 where the tag has moved. */
+  honourIfMatch?: boolean;
+  /** Each request waits this long before it is looked at: what a round trip costs. */
+  latencyMs?: number;
+}

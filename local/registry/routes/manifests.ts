@@ -1,0 +1,159 @@
+import {
+  artifactTypeOf,
+  bareMediaType,
+  childrenOf,
+  digestAlgorithm,
+  digestOf,
+  isDigest,
+  isTag,
+  isManifestMediaType,
+  parseManifest,
+  PromoterError,
+  type Descriptor,
+  type Manifest,
+} from '../../../src/oci/index.js';
+import type { Context, Handler } from '../context.js';
+import { chartOf, deleteEvent, pushEvent } from '../events/event.js';
+import { readBody } from '../http.js';
+import { LIMITS } from '../limits.js';
+import { Refusal, refuse } from '../refusal.js';
+import { transaction } from '../storage/database.js';
+import type { IncomingManifest } from '../storage/manifests.js';
+
+/** `GET` and `HEAD /v2/<name>/manifests/<tag or digest>`. */
+export const getManifest: Handler = async (context, call, { repository, reference }) => {
+  if (!isTag(reference) && !isDigest(reference)) throw refuse.manifestUnknown(repository, reference);
+  const found = context.manifests.get(repository, reference);
+  if (found === undefined) {
+    if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
+    throw refuse.manifestUnknown(repository, reference);
+  }
+  if (!accepts(call.request.headers.accept, found.mediaType)) {
+    throw new Refusal(404, 'MANIFEST_UNKNOWN', `${found.mediaType} found, but the accept header does not support it`);
+  }
+  call.bytes(200, found.bytes, {
+    'content-type': found.mediaType,
+    'docker-content-digest': found.digest,
+    etag: `"${found.digest}"`,
+  });
+};
+
+/** `PUT /v2/<name>/manifests/<tag or digest>`: kept and its event noted in one transaction. */
+export const putManifest: Handler = async (context, call, { repository, reference }) => {
+  const bytes = await readBody(call.request, LIMITS.manifestBytes).catch((error: unknown) => {
+    throw error instanceof Refusal ? refuse.manifestInvalid(error.message, 413) : error;
+  });
+  const contentType = bareMediaType(call.request.headers['content-type'] ?? '');
+  const { manifest, incoming } = readManifest(bytes, contentType, reference);
+  if (context.options.sparse !== true) refuseDangling(context, repository, manifest);
+  const { honourIfMatch, noReferrersApi, subjectHeaderWithoutApi } = context.quirks;
+  const expected = call.request.headers['if-match'];
+  transaction(context.database, () => {
+    if (honourIfMatch === true && expected !== undefined) {
+      const present = incoming.tag === undefined ? undefined : context.manifests.tag(repository, incoming.tag)?.digest;
+      if (expected !== (present === undefined ? '' : `"${present}"`)) {
+        throw new Refusal(412, 'DENIED', 'the tag has moved: If-Match does not hold');
+      }
+    }
+    context.manifests.put(repository, incoming);
+    if (incoming.tag !== undefined || context.options.untaggedEvents !== false) {
+      context.events.add(pushEvent(context, call, repository, incoming, chartOf(manifest)));
+    }
+  });
+  context.events.wake();
+  const tellSubject = incoming.subject !== undefined && (noReferrersApi !== true || subjectHeaderWithoutApi === true);
+  call.empty(201, {
+    location: call.location(`/v2/${repository}/manifests/${incoming.digest}`),
+    'docker-content-digest': incoming.digest,
+    ...(tellSubject && incoming.subject !== undefined && { 'oci-subject': incoming.subject }),
+  });
+};
+
+/** `DELETE`: a tag alone, or by digest the manifest, its tags and what refers to it. */
+export const deleteManifest: Handler = async (context, call, { repository, reference }) => {
+  if (isTag(reference)) {
+    if (!context.manifests.removeTag(repository, reference)) throw refuse.manifestUnknown(repository, reference);
+    call.empty(202);
+    return;
+  }
+  if (!isDigest(reference)) throw refuse.digestInvalid('invalid digest', { digest: reference });
+  transaction(context.database, () => {
+    const gone = context.manifests.remove(repository, reference);
+    if (gone.length === 0) throw refuse.manifestUnknown(repository, reference);
+    for (const manifest of gone) context.events.add(deleteEvent(context, call, repository, manifest));
+  });
+  context.events.wake();
+  call.empty(202);
+};
+
+function readManifest(
+  bytes: Buffer,
+  contentType: string,
+  reference: string,
+): { manifest: Manifest; incoming: IncomingManifest } {
+  if (!isDigest(reference) && !isTag(reference)) {
+    throw reference.includes(':')
+      ? refuse.digestInvalid('invalid digest', { digest: reference })
+      : new Refusal(400, 'TAG_INVALID', 'manifest tag did not match its pattern', { detail: { tag: reference } });
+  }
+  const digest = digestOf(bytes, isDigest(reference) ? digestAlgorithm(reference) : 'sha256');
+  if (isDigest(reference) && digest !== reference) {
+    throw refuse.digestInvalid('provided digest did not match uploaded content', { digest: reference, found: digest });
+  }
+  const manifest = parse(bytes, contentType);
+  const subject = manifest.subject?.digest;
+  const artifactType = artifactTypeOf(manifest);
+  const mediaType = contentType === '' ? manifest.mediaType : contentType;
+  const referrer: Descriptor = {
+    mediaType,
+    digest,
+    size: bytes.length,
+    ...(artifactType !== undefined && { artifactType }),
+    ...(manifest.annotations !== undefined && { annotations: manifest.annotations }),
+  };
+  const incoming: IncomingManifest = {
+    digest,
+    mediaType,
+    bytes,
+    ...(isTag(reference) && { tag: reference }),
+    ...(subject !== undefined && { subject, referrer }),
+  };
+  return { manifest, incoming };
+}
+
+function parse(bytes: Buffer, contentType: string): Manifest {
+  try {
+    const manifest = parseManifest(bytes, contentType, 'manifest');
+    if (contentType !== '' && !isManifestMediaType(contentType)) {
+      throw refuse.manifestInvalid(`unknown manifest media type ${contentType}`);
+    }
+    return manifest;
+  } catch (error) {
+    if (error instanceof Refusal || !(error instanceof PromoterError)) throw error;
+    throw refuse.manifestInvalid(error.message);
+  }
+}
+
+/** ACR wants what a manifest refers to before the manifest, layers that are had elsewhere apart. */
+function refuseDangling(context: Context, repository: string, manifest: Manifest): void {
+  const missing = childrenOf(manifest).find(
+    ({ digest, mediaType, urls }) =>
+      (urls === undefined || urls.length === 0) &&
+      !/\.(?:nondistributable|foreign)\./.test(mediaType) &&
+      context.blobs.sizeOf(repository, digest) === undefined &&
+      !context.manifests.has(repository, digest),
+  );
+  if (missing === undefined) return;
+  throw new Refusal(400, 'MANIFEST_BLOB_UNKNOWN', 'the manifest refers to what the repository does not have', {
+    detail: { digest: missing.digest, mediaType: missing.mediaType },
+  });
+}
+
+/** As ACR and Docker's registry do: a type that the client did not name is not given to it. */
+function accepts(header: string | undefined, mediaType: string): boolean {
+  if (header === undefined || header.trim() === '') return true;
+  return header
+    .split(',')
+    .map(bareMediaType)
+    .some((type) => type === mediaType || type === '*/*' || type === 'application/*');
+}

@@ -1,0 +1,57 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Refusal } from '../refusal.js';
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS blobs (
+  repository TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
+  PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS blobs_by_digest ON blobs (digest);
+CREATE TABLE IF NOT EXISTS manifests (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, repository TEXT NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL,
+  content BLOB NOT NULL, subject TEXT, referrer TEXT, artifact_type TEXT, UNIQUE (repository, digest));
+CREATE INDEX IF NOT EXISTS manifests_by_subject ON manifests (repository, subject, id) WHERE subject IS NOT NULL;
+CREATE TABLE IF NOT EXISTS tags (
+  repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL,
+  PRIMARY KEY (repository, tag)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tags_by_digest ON tags (repository, digest);
+CREATE TABLE IF NOT EXISTS events (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, created INTEGER NOT NULL,
+  tries INTEGER NOT NULL DEFAULT 0, due INTEGER NOT NULL);
+`;
+
+/**
+ * What the registry knows beside the bytes of its blobs. Each statement is on the disk when it returns. One process at a time:
+ * a second one is told so at once, and a killed one leaves nothing behind that must be cleared.
+ * @throws Refusal `DATA_FOLDER_IN_USE`
+ */
+export function openDatabase(folder: string): DatabaseSync {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const database = new DatabaseSync(join(folder, 'registry.sqlite'));
+  try {
+    database.exec(
+      'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA case_sensitive_like = ON',
+    );
+    database.exec(SCHEMA);
+  } catch (cause) {
+    database.close();
+    throw new Refusal(0, 'DATA_FOLDER_IN_USE', `the data folder ${folder} is used by another registry, or unreadable`, {
+      cause,
+    });
+  }
+  return database;
+}
+
+/** Runs `work` in one transaction: all of it, or nothing. */
+export function transaction<T>(database: DatabaseSync, work: () => T): T {
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    database.exec('COMMIT');
+    return result;
+  } catch (error) {
+    database.exec('ROLLBACK');
+    throw error;
+  }
+}
