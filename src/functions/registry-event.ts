@@ -1,4 +1,4 @@
-import { RegistryError, parseManifest, type Digest } from '../oci/index.js';
+import { RegistryError, parseManifest } from '../oci/index.js';
 import type { RegistryEvent } from '../inbox/registry-event.js';
 import { isSourceRepository, matchRules, subjectOfDigestTag, type TagName } from '../promotion/match.js';
 import { promotionId } from '../promotion/promotion-id.js';
@@ -82,7 +82,7 @@ async function subjectsAbove(
 ): Promise<string[]> {
   const from = ports.registries.repository(registry, repository);
   const subjects: string[] = [];
-  let next: Digest | string | undefined = digest;
+  let next: string | undefined = digest;
   for (let level = 0; next !== undefined && level < MOST_LEVELS; level += 1) {
     try {
       const { bytes, descriptor } = await from.fetchManifest(next, { signal });

@@ -18,14 +18,14 @@ export async function copyGraphStep(
     {
       ...(source.registry === destination.registry && { mountFrom: [source.repository] }),
       signal,
-      onProgress: ({ doneBytes, totalBytes }) => progress.bytes(doneBytes, totalBytes),
+      onProgress: ({ movedBytes, totalBytes }) => progress.bytes(movedBytes, totalBytes),
     },
   );
   const counts = {
     copied: report.copied.length,
     existed: report.existed.length,
     mounted: report.mounted.length,
-    bytes: report.bytes,
+    bytes: report.movedBytes,
   };
   progress.text(
     `${counts.copied} copied, ${counts.mounted} mounted, ${counts.existed} were there, ${counts.bytes} bytes moved`,
@@ -41,11 +41,11 @@ export async function verifyArrivalStep(
 ): Promise<ResultOf<typeof verifyArrivalContract>> {
   const plan = await readPlan(ports, input.plan);
   const { source, destination } = input;
-  const { repaired } = await verifyArrival(
+  const { restored } = await verifyArrival(
     plan,
     ports.registries.repository(destination.registry, destination.repository),
     { source: ports.registries.repository(source.registry, source.repository), signal },
   );
-  progress.text(repaired === 0 ? 'all there' : `${repaired} put again`);
-  return { repaired };
+  progress.text(restored.length === 0 ? 'all there' : `${restored.length} put again`);
+  return { repaired: restored.length };
 }

@@ -1,4 +1,4 @@
-import { RegistryError, parseReference, planGraph, missingAt, type Descriptor } from '../oci/index.js';
+import { RegistryError, compareGraphs, isNothingMissing, parseReference, type Descriptor } from '../oci/index.js';
 import { classifyGraph } from './classify.js';
 import type { Image, InputOf, ResultOf, observeContract } from './contracts.js';
 import { claimDestination } from './destination-owner.js';
@@ -79,15 +79,16 @@ async function destinationDifferences(
   if (standing === undefined) return [`${input.destination} is not there`];
   if (standing.digest !== root.digest) return [`${input.destination} is ${standing.digest}`];
   const source = ports.registries.repository(input.source.registry, input.source.repository);
-  const plan = await planGraph(source, root, {
+  const missing = await compareGraphs(source, ports.registries.repository(registry, repository), root, {
     recursive: true,
     excludeArtifactTypes: input.rule.referrers.excludeArtifactTypes,
     signal,
   });
-  const missing = await missingAt(plan, ports.registries.repository(registry, repository), { signal });
-  return missing.length === 0
-    ? []
-    : [`${missing.length} manifests or referrers are missing at ${registry}/${repository}`];
+  if (isNothingMissing(missing)) return [];
+  const { manifests, unlisted, tags } = missing;
+  return [
+    `${registry}/${repository} lacks ${manifests.length} manifests, ${unlisted.length} referrers in its lists, ${tags.length} digest tags`,
+  ];
 }
 
 /** What the rule wants attached at the source and isn't. */

@@ -1,10 +1,8 @@
 import type { Descriptor, ReadableRepository } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../promotion/rule.js';
+import { CYCLONEDX_JSON } from '../sbom/index.js';
 import { findOurSignature } from './our-signature.js';
 import type { Ports } from './ports.js';
-
-/** What the streaming generator writes, and the artifact type of the referrer that holds it. */
-export const CYCLONEDX = 'application/vnd.cyclonedx+json';
 
 /**
  * The SBOM of an image that is ours: our signature over it verifies. Where the rule signs nothing, the row that we wrote
@@ -18,7 +16,7 @@ export async function findOurSbom(
   image: Descriptor,
   signal: AbortSignal,
 ): Promise<Descriptor | undefined> {
-  const listed = await repository.listReferrers(image.digest, { artifactType: CYCLONEDX, signal });
+  const listed = await repository.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON, signal });
   for (const sbom of listed) {
     if (ports.signer !== undefined && rule.sign.length > 0) {
       const signature = await findOurSignature(repository, sbom, ports.signer, ports.now(), signal);

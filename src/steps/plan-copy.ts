@@ -17,7 +17,8 @@ export async function planCopyStep(
   });
   const name = `plans/${input.runId}.json`;
   await ports.documents.put('documents', name, Buffer.from(JSON.stringify(plan)));
-  const { manifests, blobs, bytes } = plan.totals;
+  const manifests = plan.manifests.length;
+  const { blobCount: blobs, sizeBytes: bytes } = plan;
   progress.text(`${manifests} manifests, ${blobs} blobs, ${bytes} bytes`);
   const { mediaType, digest, size } = root;
   return { plan: name, root: { mediaType, digest, size }, manifests, blobs, bytes };
@@ -27,5 +28,5 @@ export async function planCopyStep(
 export async function readPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan> {
   const bytes = await ports.documents.get('documents', name);
   if (bytes === undefined) throw new ConfigurationError('PLAN_MISSING', `the plan ${name} is not kept any more`);
-  return parsePlan(bytes, name);
+  return parsePlan(Buffer.from(bytes).toString('utf8'));
 }

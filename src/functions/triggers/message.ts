@@ -1,15 +1,15 @@
 import type { InvocationContext } from '@azure/functions';
 import { InputError, describeError } from '../../oci/index.js';
-import { poisonEnvelope } from '../../inbox/poison.js';
 import { retryEnvelope } from '../../inbox/retry.js';
 import type { Ports } from '../../steps/ports.js';
+import { keepAsPoison } from '../poison.js';
 
 /**
  * One queue message: read, handled, and never lost. What can't be read goes to the poison queue at the first try, with its reason;
  * "not now" is put back by us with a delay, for up to a day, and then kept as poison.
  */
 export async function handleMessage<T>(
-  ports: Pick<Ports, 'queues'>,
+  ports: Pick<Ports, 'queues' | 'documents' | 'now'>,
   queue: 'registry-events' | 'jobs',
   raw: unknown,
   context: InvocationContext,
@@ -19,7 +19,7 @@ export async function handleMessage<T>(
   const poison = async (error: unknown): Promise<void> => {
     const { code, message } = describeError(error);
     context.warn(`message of ${queue} kept as poison: ${code}: ${message}`);
-    await ports.queues.send(`${queue}-poison`, poisonEnvelope({ code, reason: message, original: raw }));
+    await keepAsPoison(ports, queue, { code, reason: message, original: raw });
   };
   let message: T;
   try {
@@ -33,7 +33,7 @@ export async function handleMessage<T>(
     await handle(message);
   } catch (error) {
     const { code, message: reason } = describeError(error);
-    const again = retryEnvelope(raw, messageOf(context));
+    const again = retryEnvelope(raw, { ...messageOf(context), now: ports.now() });
     if (again === undefined) {
       await poison(error);
       return;
@@ -44,10 +44,15 @@ export async function handleMessage<T>(
 }
 
 /** The queue's own id and time of a message. */
-export function messageOf(context: InvocationContext): { messageId: string; insertedAt: string } {
+export function messageOf(context: InvocationContext): { messageId: string; insertedAt: Date } {
   const { id, insertionTime } = context.triggerMetadata ?? {};
   return {
     messageId: typeof id === 'string' ? id : context.invocationId,
-    insertedAt: typeof insertionTime === 'string' ? insertionTime : new Date().toISOString(),
+    insertedAt: parsedDate(insertionTime),
   };
+}
+
+function parsedDate(value: unknown): Date {
+  const date = value instanceof Date ? value : new Date(typeof value === 'string' ? value : Number.NaN);
+  return Number.isNaN(date.getTime()) ? new Date() : date;
 }

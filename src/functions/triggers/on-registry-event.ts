@@ -1,8 +1,8 @@
 import { app, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { InputError, describeError } from '../../oci/index.js';
-import { poisonEnvelope } from '../../inbox/poison.js';
 import { parseRegistryEvent, type RegistryEvent } from '../../inbox/registry-event.js';
+import { keepAsPoison } from '../poison.js';
 import { handleRegistryEvent } from '../registry-event.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 
@@ -24,7 +24,7 @@ export function registerOnRegistryEvent(ports: StaticPorts, engineOf: EngineOf):
         if (!(error instanceof InputError)) throw error;
         const { code, message } = describeError(error);
         context.warn(`event kept as poison: ${code}: ${message}`);
-        await ports.queues.send('registry-events-poison', poisonEnvelope({ code, reason: message, original: raw }));
+        await keepAsPoison(ports, 'registry-events', { code, reason: message, original: raw });
         return;
       }
       const engine = engineOf(getClient(context));

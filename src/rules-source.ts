@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import { ConfigurationError } from './oci/index.js';
+import { parseRules } from './promotion/rules.js';
+import type { Rule } from './promotion/rule.js';
+import type { RulesSource } from './runs/promotion-runs.js';
+
+/** How long a document is good before it is looked at again, in milliseconds. */
+const CACHE_MS = 60_000;
+
+/** Reads the text of a rules blob; cached by ETag by whoever implements it. */
+export type ReadBlob = (url: string) => Promise<string>;
+
+interface RulesOptions {
+  /** PROMOTION_RULES: inline JSON, the URL of a blob, or a path. */
+  setting: string | undefined;
+  /** The package's folder, which paths start from. */
+  root: string;
+  readBlob: ReadBlob;
+  now(): number;
+}
+
+/** The rules that stand now, from wherever the setting says. A trust store that is a path is read into its rule. */
+export function rulesSource(options: RulesOptions): RulesSource {
+  let cached: { until: number; rules: Promise<readonly Rule[]> } | undefined;
+  return {
+    load() {
+      if (cached === undefined || options.now() >= cached.until) {
+        const rules = read(options);
+        cached = { until: options.now() + (isRulesBlob(options.setting) ? CACHE_MS : 1_000), rules };
+        rules.catch(() => {
+          cached = undefined;
+        });
+      }
+      return cached.rules;
+    },
+  };
+}
+
+/** True where the setting is the URL of a blob. */
+export function isRulesBlob(setting: string | undefined): boolean {
+  return setting !== undefined && /^https?:\/\//.test(setting);
+}
+
+async function read({ setting, root, readBlob }: RulesOptions): Promise<readonly Rule[]> {
+  if (setting === undefined) return [];
+  if (setting.trimStart().startsWith('{')) return withTrustStores(parseRules(setting, 'PROMOTION_RULES'), root);
+  if (isRulesBlob(setting)) return withTrustStores(parseRules(await readBlob(setting), 'the rules blob'), root);
+  const path = isAbsolute(setting) ? setting : resolve(root, setting);
+  return withTrustStores(parseRules(await readText(path, 'RULES_UNREADABLE', 'PROMOTION_RULES'), path), dirname(path));
+}
+
+/** @throws ConfigurationError with the code given */
+export async function readText(path: string, code: string, setting: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new ConfigurationError(code, `${setting}: ${path} cannot be read`, {
+      cause,
+      remedy: `Set ${setting} to a file that is there and that the app may read.`,
+    });
+  }
+}
+
+async function withTrustStores(rules: readonly Rule[], folder: string): Promise<readonly Rule[]> {
+  return Promise.all(
+    rules.map(async (rule) => ({
+      ...rule,
+      verify: {
+        signatures: await Promise.all(
+          rule.verify.signatures.map(async (policy) => {
+            if (policy.trustStore.includes('-----BEGIN')) return policy;
+            const path = resolve(folder, policy.trustStore);
+            return {
+              ...policy,
+              trustStore: await readText(path, 'RULES_UNREADABLE', `trustStore of rule ${rule.name}`),
+            };
+          }),
+        ),
+      },
+    })),
+  );
+}

@@ -1,0 +1,92 @@
+import { Cron } from 'croner';
+import { z } from 'zod';
+import { ConfigurationError, isRegistryHost } from './oci/index.js';
+
+/** Every five minutes, in UTC. */
+export const DEFAULT_SCHEDULE = '0 */5 * * * *';
+
+/** A list with commas between its entries. */
+function listOf(byDefault: string): z.ZodType<string[], string | undefined> {
+  return z
+    .string()
+    .default(byDefault)
+    .transform((text) =>
+      text
+        .split(',')
+        .map((entry) => entry.trim())
+        .filter((entry) => entry !== ''),
+    );
+}
+const optional = z
+  .string()
+  .optional()
+  .transform((text) => (text === undefined || text.trim() === '' ? undefined : text));
+const flag = z.stringbool().default(false);
+
+/** JSON of repository globs by operation: `{"copy": ["samples/**"]}`. */
+const scopes = optional.transform((text, context) => {
+  if (text === undefined) return {};
+  try {
+    return z.record(z.string(), z.array(z.string().min(1)).min(1)).parse(JSON.parse(text));
+  } catch {
+    context.addIssue({ code: 'custom', message: 'is not JSON of the form {"copy": ["samples/**"]}' });
+    return z.NEVER;
+  }
+});
+
+const schedule = optional.transform((text, context) => {
+  const pattern = text ?? DEFAULT_SCHEDULE;
+  try {
+    new Cron(pattern, { paused: true }).stop();
+    if (pattern.trim().split(/\s+/).length !== 6) throw new Error('six fields');
+    return pattern;
+  } catch {
+    context.addIssue({
+      code: 'custom',
+      message: `${JSON.stringify(pattern)} is no schedule of six fields (second minute hour day month weekday)`,
+    });
+    return z.NEVER;
+  }
+});
+
+const registries = listOf('').superRefine((hosts, context) => {
+  for (const host of hosts) {
+    if (!isRegistryHost(host))
+      context.addIssue({ code: 'custom', message: `${JSON.stringify(host)} is not a registry host` });
+  }
+});
+
+const schema = z.object({
+  PROMOTION_RULES: optional,
+  PROMOTION_SCHEDULE: schedule,
+  PROMOTION_PAUSED: flag,
+  ALLOWED_REGISTRIES: registries,
+  SIGNING_KEY: optional,
+  SIGNING_CERTIFICATE_CHAIN: optional,
+  JOB_OPERATIONS: listOf('promote,copy'),
+  JOB_SCOPES: scopes,
+  AZURE_CLIENT_ID: optional,
+  AzureWebJobsStorage: optional,
+  AzureWebJobsStorage__accountName: optional,
+  AzureWebJobsStorage__blobServiceUri: optional,
+  AzureWebJobsStorage__queueServiceUri: optional,
+  AzureWebJobsStorage__tableServiceUri: optional,
+  AzureWebJobsStorage__clientId: optional,
+});
+
+/** The environment, read once. docs/settings.md has each with its unit and default. */
+export type Settings = z.infer<typeof schema>;
+
+/**
+ * Reads the settings; everything that is wrong is named at once.
+ * @throws ConfigurationError `SETTINGS_INVALID`
+ */
+export function readSettings(environment: Record<string, string | undefined>): Settings {
+  const parsed = schema.safeParse(environment);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`);
+  throw new ConfigurationError('SETTINGS_INVALID', problems.join('; '), {
+    details: { problems },
+    remedy: 'Correct these settings (docs/settings.md); nothing is consumed until they can be read.',
+  });
+}
