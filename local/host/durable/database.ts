@@ -1,0 +1,84 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
+
+/**
+ * messages: `queue` is who takes it (`instance`: a turn of that instance, `activity`: one call, `schedule`: a timer
+ * function); `lockedBy` is a host, `token` that one taking of it, so that a late holder can be told from the present one.
+ */
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS hosts (id TEXT PRIMARY KEY, pid INTEGER NOT NULL, beatAt INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS instances (
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, execution TEXT NOT NULL, status TEXT NOT NULL,
+  input TEXT NOT NULL, output TEXT NOT NULL DEFAULT 'null', customStatus TEXT NOT NULL DEFAULT 'null',
+  createdAt INTEGER NOT NULL, updatedAt INTEGER NOT NULL,
+  nextTask INTEGER NOT NULL DEFAULT 0, actionsDone INTEGER NOT NULL DEFAULT 0, parent TEXT);
+CREATE TABLE IF NOT EXISTS history (
+  instance TEXT NOT NULL, seq INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (instance, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS messages (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, instance TEXT NOT NULL, execution TEXT NOT NULL,
+  kind TEXT NOT NULL, body TEXT NOT NULL, visibleAt INTEGER NOT NULL, lockedBy TEXT NOT NULL DEFAULT '',
+  token TEXT NOT NULL DEFAULT '', lockedUntil INTEGER NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS messagesByTime ON messages (queue, visibleAt);
+CREATE INDEX IF NOT EXISTS messagesByInstance ON messages (instance, queue);
+CREATE TABLE IF NOT EXISTS timers (
+  name TEXT PRIMARY KEY, schedule TEXT NOT NULL, last INTEGER NOT NULL, next INTEGER NOT NULL);
+`;
+
+export type Row = Record<string, SQLOutputValue>;
+
+/** One SQLite file, shared by any number of host processes. Everything that a host knows is in it. */
+export class Database {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(path: string) {
+    mkdirSync(dirname(path), { recursive: true });
+    this.#db = new DatabaseSync(path);
+    this.#db.exec('PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    this.transaction(() => this.#db.exec(SCHEMA));
+  }
+
+  #statement(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) {
+      return known;
+    }
+    const statement = this.#db.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+
+  get(sql: string, ...values: SQLInputValue[]): Row | undefined {
+    return this.#statement(sql).get(...values);
+  }
+
+  all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#statement(sql).all(...values);
+  }
+
+  /** @returns how many rows changed. */
+  run(sql: string, ...values: SQLInputValue[]): number {
+    return Number(this.#statement(sql).run(...values).changes);
+  }
+
+  /** All or nothing, on disk when it returns. `work` must not wait for anything. */
+  transaction<T>(work: () => T): T {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      this.#db.exec('COMMIT');
+      return result;
+    } catch (error) {
+      if (this.#db.isTransaction) {
+        this.#db.exec('ROLLBACK');
+      }
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}

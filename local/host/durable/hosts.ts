@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import { log } from '../log.js';
+import type { Database } from './database.js';
+import type { Messages } from './messages.js';
+
+export const BEAT_MS = 1000;
+
+/** Names this process among all that ever used the file: a process id alone comes back. */
+export function newHostId(): string {
+  return `${process.pid}-${randomUUID()}`;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/**
+ * Says that this host lives, and lets go of what dead ones held.
+ * @param lockMs a host that was silent for so long is dead, whatever now has its process id.
+ */
+export function beat(db: Database, messages: Messages, hostId: string, lockMs: number, keepDeadLocks: boolean): void {
+  db.transaction(() => {
+    const now = Date.now();
+    db.run(
+      'INSERT INTO hosts (id, pid, beatAt) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET beatAt = excluded.beatAt',
+      hostId,
+      process.pid,
+      now,
+    );
+    messages.renew();
+    if (keepDeadLocks) {
+      return;
+    }
+    for (const row of db.all('SELECT id, pid, beatAt FROM hosts WHERE id <> ?', hostId)) {
+      const [id, pid] = [String(row['id']), Number(row['pid'])];
+      if (pid === process.pid || !isRunning(pid) || Number(row['beatAt']) < now - lockMs) {
+        const released = messages.releaseAll(id);
+        db.run('DELETE FROM hosts WHERE id = ?', id);
+        log(
+          'information',
+          'durable',
+          `the host with process id ${pid} is gone; ${released} of its messages go on here`,
+        );
+      }
+    }
+  });
+}
+
+export function leave(db: Database, messages: Messages, hostId: string): void {
+  db.transaction(() => {
+    messages.releaseAll(hostId);
+    db.run('DELETE FROM hosts WHERE id = ?', hostId);
+  });
+}

@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import { loadApp } from './app.js';
+import { createChaos } from './chaos.js';
+import { ClientApi } from './durable/client-api.js';
+import { createClientLinks } from './durable/client-links.js';
+import { Database } from './durable/database.js';
+import { newHostId } from './durable/hosts.js';
+import { Instances } from './durable/instances.js';
+import { Messages } from './durable/messages.js';
+import type { Engine } from './durable/turn.js';
+import { startWorker } from './durable/worker.js';
+import { json } from './http/exchange.js';
+import type { HostReply, HostRequest } from './http/exchange.js';
+import { noKeys, readKeys } from './http/keys.js';
+import { startServer } from './http/server.js';
+import { createInvoker } from './invoke.js';
+import { describe, log } from './log.js';
+import { expand, readHostFile } from './options.js';
+import type { HostOptions } from './options.js';
+import { createEventGridTrigger } from './triggers/event-grid.js';
+import { createHttpTrigger } from './triggers/http.js';
+import { startQueueTrigger } from './triggers/queue.js';
+import { createTimerTrigger } from './triggers/timer.js';
+
+export interface Host {
+  port: number;
+  functions: string[];
+  /** As SIGTERM: takes nothing new, waits a little for what runs, lets go of the rest. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Loads the app and serves it. One host in a process.
+ * @param settings the app's, which is also this process's environment: WEBSITE_HOSTNAME is set in it.
+ * @throws ConfigurationError `PORT_IN_USE`, `BAD_SETTINGS`, `SETTING_MISSING`, `APP_NOT_FOUND`, `APP_EMPTY`, `BAD_SCHEDULE`,
+ *   `LOCAL_HOST_UNSUPPORTED`; whatever the app throws while it loads.
+ */
+export async function startHost(options: HostOptions, settings: Record<string, string | undefined>): Promise<Host> {
+  const { extensions, functionTimeout } = readHostFile(options.app);
+  const { routePrefix } = extensions.http;
+  const keys = options.keys ? readKeys(join(options.dataDir, 'keys.json')) : noKeys;
+  const server = await startServer(options.port);
+  const { port } = server;
+  // Without it durable-functions writes its links for port 7071.
+  settings['WEBSITE_HOSTNAME'] = `localhost:${port}`;
+  const links = createClientLinks(port, expand(extensions.durableTask.hubName, settings), keys.query('durabletask'));
+
+  const app = await loadApp(options.app);
+  const { functions } = app;
+  const invoker = createInvoker(app, links.binding, functionTimeout);
+  const chaos = createChaos(options.chaos);
+  const hostId = newHostId();
+  const db = new Database(join(options.dataDir, 'host.sqlite'));
+  const messages = new Messages(db, hostId, options.activityLockMs, chaos);
+  const engine: Engine = {
+    db,
+    messages,
+    instances: new Instances(db, messages),
+    invoker,
+    chaos,
+    find: (kind, name) =>
+      functions.find((fn) => fn.trigger.type === kind && fn.name.toLowerCase() === name.toLowerCase()),
+  };
+  const timers = createTimerTrigger(functions, db, messages, invoker, settings);
+  await app.runHooks('appStart');
+
+  const worker = startWorker(engine, {
+    hostId,
+    lockMs: options.activityLockMs,
+    pollMs: options.pollMs,
+    keepDeadLocks: options.keepDeadLocks,
+    activitiesAtOnce: extensions.durableTask.maxConcurrentActivityFunctions,
+    tick: () => timers.tick(),
+    runScheduled: async (message) => await timers.run(message),
+  });
+  const clientApi = new ClientApi(engine, links, worker.wake);
+  const onHttp = createHttpTrigger(functions, routePrefix, invoker, keys);
+  const onEventGrid = createEventGridTrigger(functions, invoker, keys);
+  const queues = startQueueTrigger(functions, invoker, chaos, {
+    queues: extensions.queues,
+    lockMs: options.queueLockMs,
+    pollMs: Math.min(options.queuePollMs, extensions.queues.maxPollingInterval),
+    settings,
+  });
+
+  /** `POST /admin/functions/NAME` runs a timer function now, as in the real host. */
+  const onAdmin = async (request: HostRequest): Promise<HostReply> => {
+    if (!keys.allows(request, 'master')) {
+      return { status: 401 };
+    }
+    if (request.path === '/admin/host/status') {
+      return json(200, { state: 'Running', functions: functions.map((fn) => fn.name) });
+    }
+    const name = /^\/admin\/functions\/([^/]+)$/.exec(request.path)?.[1];
+    return request.method === 'POST' && name !== undefined && timers.runNow(name) ? { status: 202 } : { status: 404 };
+  };
+
+  server.setHandler(async (request) => {
+    const path = request.path.toLowerCase();
+    const webhooks = '/runtime/webhooks/';
+    if (path === `${webhooks}eventgrid`) {
+      return await onEventGrid(request);
+    }
+    if (path.startsWith(`${webhooks}durabletask/`)) {
+      return keys.allows(request, 'durabletask')
+        ? await clientApi.handle(request, request.path.slice(`${webhooks}durabletask/`.length))
+        : { status: 401 };
+    }
+    if (path.startsWith('/durabletask/')) {
+      return await clientApi.handle(request, request.path.slice('/durabletask/'.length));
+    }
+    return path.startsWith('/admin/') ? await onAdmin(request) : await onHttp(request);
+  });
+
+  return {
+    port,
+    functions: functions.map((fn) => fn.name),
+    async stop() {
+      const { graceMs } = options;
+      await Promise.all([queues.stop(graceMs), worker.stop(graceMs)]);
+      await server.close(Math.min(graceMs, 1000));
+      await app.runHooks('appTerminate').catch((error: unknown) => log('error', 'appTerminate', describe(error)));
+      db.close();
+    },
+  };
+}

@@ -1,0 +1,93 @@
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ConfigurationError, PromoterError } from '../../../src/oci/index.js';
+import { describe, log } from '../log.js';
+import { problem, toHostRequest } from './exchange.js';
+import type { HostReply, HostRequest } from './exchange.js';
+
+export interface HostServer {
+  port: number;
+  /** What answers from now on; 503 before the first. */
+  setHandler(handler: (request: HostRequest) => Promise<HostReply>): void;
+  /** Takes no new connection, and lets the open ones end, up to `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+async function listen(server: Server, port: number, host: string): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => resolve());
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/**
+ * Listens on 127.0.0.1 and, where there is one, on ::1; never on anything that other machines reach.
+ * @param port 0: any free one. @throws ConfigurationError `PORT_IN_USE`.
+ */
+export async function startServer(port: number): Promise<HostServer> {
+  let handler: (request: HostRequest) => Promise<HostReply> = async () => problem(503, 'the host is starting');
+  let authority = 'localhost';
+  const make = () =>
+    createServer((request, response) => {
+      void (async () => {
+        let reply: HostReply;
+        try {
+          reply = await handler(toHostRequest(request, authority));
+        } catch (error) {
+          const isTooLarge = error instanceof PromoterError && error.code === 'BODY_TOO_LARGE';
+          log(
+            isTooLarge ? 'warning' : 'error',
+            'http',
+            `${request.method} ${request.url?.split('?')[0]}: ${describe(error)}`,
+          );
+          // As the real host does: what went wrong is told to the log, not to the client.
+          reply = { status: isTooLarge ? 413 : 500, headers: { connection: 'close' } };
+        }
+        response.writeHead(reply.status, reply.headers);
+        response.end(request.method === 'HEAD' ? undefined : reply.body);
+      })().catch((error: unknown) => {
+        log('error', 'http', describe(error));
+        response.destroy();
+      });
+    });
+  const servers = [make()];
+  let actual: number;
+  try {
+    const [first] = servers;
+    actual = first === undefined ? port : await listen(first, port, '127.0.0.1');
+  } catch (error) {
+    const isInUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+    throw new ConfigurationError(isInUse ? 'PORT_IN_USE' : 'LISTEN_FAILED', `cannot listen on port ${port}`, {
+      cause: error,
+      remedy: 'End what uses it, or choose another port with --port.',
+    });
+  }
+  authority = `localhost:${actual}`;
+  const second = make();
+  try {
+    await listen(second, actual, '::1');
+    servers.push(second);
+  } catch (error) {
+    log('debug', 'http', `not on ::1: ${String(error)}`);
+  }
+  return {
+    port: actual,
+    setHandler(given) {
+      handler = given;
+    },
+    async close(graceMs) {
+      const closing = servers.map(
+        async (server) =>
+          await new Promise<void>((resolve) => {
+            server.close(() => resolve());
+            server.closeIdleConnections();
+          }),
+      );
+      const timer = setTimeout(() => servers.forEach((server) => server.closeAllConnections()), graceMs);
+      await Promise.all(closing);
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import { PromoterError } from '../../src/oci/index.js';
+import type { App, AppFunction } from './app.js';
+import type { TypedData } from './core.js';
+import { log } from './log.js';
+import type { LogLevel } from './log.js';
+
+export interface InvocationResult {
+  /** What the function returned, untouched. */
+  raw: unknown;
+  /** The same as the worker sends it. */
+  returnValue: TypedData | null | undefined;
+}
+
+/** Calls functions of the app as Microsoft's worker does. */
+export interface Invoker {
+  /**
+   * @param trigger the trigger's data. @param metadata values that are no string travel as `{json}`.
+   * @throws what the function throws; PromoterError `FUNCTION_TIMEOUT` after host.json's functionTimeout.
+   */
+  invoke(fn: AppFunction, trigger: TypedData, metadata?: Record<string, TypedData>): Promise<InvocationResult>;
+  /** Resolves once nothing is running, or after `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+}
+
+/** @param clientInput JSON of a durable client's input binding. @param timeoutMs of one call; 0 is no limit. */
+export function createInvoker(app: App, clientInput: () => string, timeoutMs: number): Invoker {
+  const running = new Set<Promise<unknown>>();
+
+  async function call(fn: AppFunction, trigger: TypedData, metadata: Record<string, TypedData>) {
+    const invocationId = randomUUID();
+    const inputData = [{ name: fn.triggerName, data: trigger }];
+    for (const [name, binding] of Object.entries(fn.metadata.bindings)) {
+      if (binding.type === 'durableClient') {
+        inputData.push({ name, data: { string: clientInput() } });
+      }
+    }
+    const model = app.model.getInvocationModel({
+      invocationId,
+      request: { invocationId, inputData, triggerMetadata: metadata },
+      metadata: fn.metadata,
+      state: undefined,
+      log: (level, _category, message) => log(level as LogLevel, fn.name, message),
+    });
+    const { context, inputs } = await model.getArguments();
+    const raw = await model.invokeFunction(context, inputs, fn.callback);
+    const response = await model.getResponse(context, raw);
+    return { raw, returnValue: response.returnValue };
+  }
+
+  return {
+    async invoke(fn, trigger, metadata = {}) {
+      const work = call(fn, trigger, metadata);
+      const tracked = work.catch(() => undefined).finally(() => running.delete(tracked));
+      running.add(tracked);
+      if (timeoutMs === 0) {
+        return await work;
+      }
+      let timer: NodeJS.Timeout | undefined;
+      const expired = new Promise<never>((_resolve, reject) => {
+        const message = `function ${fn.name} ran longer than functionTimeout (${timeoutMs} ms)`;
+        timer = setTimeout(() => reject(new PromoterError('FUNCTION_TIMEOUT', message)), timeoutMs);
+      });
+      try {
+        return await Promise.race([work, expired]);
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+    async drain(graceMs) {
+      const late = new Promise<void>((resolve) => {
+        setTimeout(resolve, graceMs).unref();
+      });
+      await Promise.race([Promise.all(running), late]);
+    },
+  };
+}

@@ -1,0 +1,174 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { ConfigurationError } from '../../src/oci/index.js';
+
+export interface HostOptions {
+  /** Folder of the app. */
+  app: string;
+  /** 0: any free one. */
+  port: number;
+  dataDir: string;
+  settings: string | undefined;
+  /** Functions of authLevel `function` ask for a key. */
+  keys: boolean;
+  /** Seed of the faults; undefined: none. */
+  chaos: number | undefined;
+  /** How long an activity or turn is held without a sign of life; the real host: 300,000. */
+  activityLockMs: number;
+  /** How long a queue message is held without a sign of life; the real host: 600,000. */
+  queueLockMs: number;
+  /** How often the database is looked at where nothing else wakes the host. */
+  pollMs: number;
+  /** Longest pause between looks at an empty queue; host.json's maxPollingInterval where that is shorter. */
+  queuePollMs: number;
+  /** How long SIGTERM waits for running functions. */
+  graceMs: number;
+  /** Do as the real host: what a dead host held stays held until its lock ends. */
+  keepDeadLocks: boolean;
+}
+
+/** @throws ConfigurationError `BAD_OPTION`. */
+export function parseOptions(args: string[]): HostOptions {
+  const badOption = (message: string, cause?: unknown) =>
+    new ConfigurationError('BAD_OPTION', message, {
+      cause,
+      remedy:
+        'Options: --app DIR --port N --data-dir DIR --settings FILE --keys --chaos SEED --activity-lock-ms N ' +
+        '--queue-lock-ms N --poll-ms N --queue-poll-ms N --grace-ms N --keep-dead-locks.',
+    });
+  const text = (value: string) => ({ type: 'string', default: value }) as const;
+  let values;
+  try {
+    values = parseArgs({
+      args,
+      options: {
+        app: text('.'),
+        port: text('7071'),
+        'data-dir': { type: 'string' },
+        settings: { type: 'string' },
+        keys: { type: 'boolean', default: false },
+        chaos: { type: 'string' },
+        'activity-lock-ms': text('10000'),
+        'queue-lock-ms': text('10000'),
+        'poll-ms': text('50'),
+        'queue-poll-ms': text('500'),
+        'grace-ms': text('5000'),
+        'keep-dead-locks': { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw badOption(error instanceof Error ? error.message : String(error), error);
+  }
+  const whole = (name: string, value: string, least: number, most: number) => {
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < least || number > most) {
+      throw badOption(`--${name} ${value} is not a whole number from ${least} to ${most}`);
+    }
+    return number;
+  };
+  const app = resolve(values.app);
+  const day = 86_400_000;
+  return {
+    app,
+    port: whole('port', values.port, 0, 65_535),
+    dataDir: resolve(values['data-dir'] ?? join(app, '.local', 'host')),
+    settings: values.settings,
+    keys: values.keys,
+    chaos: values.chaos === undefined ? undefined : whole('chaos', values.chaos, 0, 2 ** 31),
+    activityLockMs: whole('activity-lock-ms', values['activity-lock-ms'], 100, day),
+    queueLockMs: whole('queue-lock-ms', values['queue-lock-ms'], 1000, day),
+    pollMs: whole('poll-ms', values['poll-ms'], 1, 60_000),
+    queuePollMs: whole('queue-poll-ms', values['queue-poll-ms'], 10, 60_000),
+    graceMs: whole('grace-ms', values['grace-ms'], 0, day),
+    keepDeadLocks: values['keep-dead-locks'],
+  };
+}
+
+/** `[d.]hh:mm:ss[.fff]`, as .NET writes a time span, in milliseconds. */
+const timeSpan = z
+  .string()
+  .regex(/^(\d+\.)?\d{1,2}:\d{2}:\d{2}(\.\d+)?$/, 'expected hh:mm:ss')
+  .transform((text) => {
+    const [, days = '0', hours = '0', minutes = '0', seconds = '0'] =
+      /^(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)$/.exec(text) ?? [];
+    return (((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000;
+  });
+
+const hostFileSchema = z.object({
+  functionTimeout: z.union([timeSpan, z.literal('-1').transform(() => 0)]).default(1_800_000),
+  extensions: z
+    .object({
+      http: z.object({ routePrefix: z.string().default('api') }).prefault({}),
+      queues: z
+        .object({
+          visibilityTimeout: timeSpan.default(0),
+          maxPollingInterval: timeSpan.default(60_000),
+          maxDequeueCount: z.int().min(1).default(5),
+          batchSize: z.int().min(1).max(32).default(16),
+          messageEncoding: z.enum(['base64', 'none']).default('base64'),
+        })
+        .prefault({}),
+      durableTask: z
+        .object({
+          hubName: z.string().default('TestHubName'),
+          maxConcurrentActivityFunctions: z.int().min(1).default(10),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+});
+
+/** What the host reads of the app's host.json, the real host's defaults filled in. Times in milliseconds. */
+export type HostFile = z.infer<typeof hostFileSchema>;
+
+function readJson(path: string, what: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new ConfigurationError('BAD_SETTINGS', `${what} ${path} cannot be read as JSON`, {
+      cause: error,
+      remedy: `Mend or name another ${what}.`,
+    });
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
+  const result = schema.safeParse(value);
+  if (!result.success) {
+    throw new ConfigurationError('BAD_SETTINGS', `${path}: ${z.prettifyError(result.error)}`, {
+      remedy: `Mend ${path}.`,
+    });
+  }
+  return result.data;
+}
+
+/** @throws ConfigurationError `BAD_SETTINGS`. */
+export function readHostFile(app: string): HostFile {
+  const path = join(app, 'host.json');
+  return parse(hostFileSchema, readJson(path, 'host.json'), path);
+}
+
+const settingsSchema = z.object({ Values: z.record(z.string(), z.string()).default({}) });
+
+/** `Values` of a file shaped as local.settings.json. @throws ConfigurationError `BAD_SETTINGS`. */
+export function readSettings(path: string): Record<string, string> {
+  return parse(settingsSchema, readJson(path, 'settings file'), path).Values;
+}
+
+/**
+ * Fills in `%NAME%` from the settings, as the real host does in bindings and in host.json.
+ * @throws ConfigurationError `SETTING_MISSING`.
+ */
+export function expand(text: string, settings: Record<string, string | undefined>): string {
+  return text.replaceAll(/%([^%\s]+)%/g, (_all, name: string) => {
+    const value = settings[name];
+    if (value === undefined) {
+      throw new ConfigurationError('SETTING_MISSING', `%${name}% is used, and there is no setting ${name}`, {
+        remedy: `Set ${name} in the environment or the settings file.`,
+      });
+    }
+    return value;
+  });
+}
