@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { matchRules } from '../promotion/match.js';
 import type { Rule } from '../promotion/rule.js';
-import { resolveTag } from './observe.js';
 import type { Ports } from './ports.js';
 import { repositoriesOf } from './source-repositories.js';
 
@@ -13,7 +12,7 @@ const baselineSchema = z.record(z.string(), z.string());
  * `existing: ignore` leaves alone. Made at the first call, kept as a document from then on.
  */
 export async function readBaseline(
-  ports: Pick<Ports, 'documents' | 'listing' | 'registries'>,
+  ports: Pick<Ports, 'documents' | 'listing'>,
   rule: Rule,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string>> {
@@ -27,17 +26,16 @@ export async function readBaseline(
 }
 
 async function list(
-  ports: Pick<Ports, 'listing' | 'registries'>,
+  ports: Pick<Ports, 'listing'>,
   rule: Rule,
   signal: AbortSignal,
 ): Promise<Record<string, string>> {
   const { registry } = rule.source;
   const seen: Record<string, string> = {};
   for (const repository of await repositoriesOf(ports, rule, signal)) {
-    for await (const { tag, digest } of ports.listing.tags(registry, repository, undefined, signal)) {
+    for await (const { name: tag, digest } of ports.listing.repository(registry, repository).listTagDetails({ signal })) {
       if (matchRules([rule], { registry, repository, tag }).rules.length === 0) continue;
-      const standing = digest ?? (await resolveTag(ports, { registry, repository, tag }, signal))?.digest;
-      if (standing !== undefined) seen[`${repository}:${tag}`] = standing;
+      seen[`${repository}:${tag}`] = digest;
     }
   }
   return seen;

@@ -1,21 +1,11 @@
-import type { Lease, Registries } from '../oci/index.js';
+import type { Lease, Registries, RegistryClient } from '../oci/index.js';
 import type { Documents, Engine, Queues, RunStore } from '../runs/ports.js';
 import type { RulesSource } from '../runs/promotion-runs.js';
 import type { SbomGenerator } from '../sbom/index.js';
 import type { Signer } from '../signing/index.js';
 
-/** A tag with the digest it stands on. */
-export interface ListedTag {
-  tag: string;
-  digest?: string;
-}
-
-/** Listing what a registry holds, for the schedule. */
-export interface RegistryListing {
-  repositories(registry: string, signal: AbortSignal): AsyncIterable<string>;
-  /** With digests where the registry gives them with the list (ACR's `_tags`). @param last go on after this tag. */
-  tags(registry: string, repository: string, last: string | undefined, signal: AbortSignal): AsyncIterable<ListedTag>;
-}
+/** What a registry holds, for the schedule: its repositories, and tags with their digests. */
+export type RegistryListing = Pick<RegistryClient, 'registry' | 'repository'>;
 
 /** What jobs may do. */
 export interface JobPolicy {

@@ -15,7 +15,7 @@ export async function repositoriesOf(
     repositories.some((glob) => !glob.startsWith('!') && wildcard.test(glob)) ||
     repositories[0]?.startsWith('!') === true
   ) {
-    for await (const repository of ports.listing.repositories(registry, signal)) found.add(repository);
+    for await (const repository of ports.listing.registry(registry).listRepositories({ signal })) found.add(repository);
   } else {
     for (const repository of repositories) if (!repository.startsWith('!')) found.add(repository);
   }

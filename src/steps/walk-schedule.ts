@@ -1,17 +1,16 @@
 import { z } from 'zod';
-import { PromoterError, describeError } from '../oci/index.js';
+import { PromoterError, describeError, parseReference, type TagDetails } from '../oci/index.js';
 import { decideTag } from '../promotion/decide.js';
 import { matchRules, type TagName } from '../promotion/match.js';
 import { promotionId, ruleHash } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import { raiseWanted, tendPromotion } from '../runs/promotion-runs.js';
-import { parseReference } from '../oci/index.js';
 import { readBaseline } from './baseline.js';
 import type { InputOf, ResultOf, walkScheduleContract } from './contracts.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './observe.js';
 import { repositoriesOf } from './source-repositories.js';
-import type { ListedTag, Ports, StepCall } from './ports.js';
+import type { Ports, StepCall } from './ports.js';
 
 type WalkPorts = Pick<Ports, 'registries' | 'listing' | 'store' | 'engine' | 'rules' | 'documents' | 'paused' | 'now'>;
 
@@ -87,16 +86,18 @@ async function walkRule(
     for (const repository of await repositoriesOf(walk.ports, rule, walk.call.signal)) {
       if (cursor.repository !== undefined && repository < cursor.repository) continue;
       const last = repository === cursor.repository ? cursor.tag : undefined;
-      let batch: ListedTag[] = [];
-      for await (const listed of walk.ports.listing.tags(rule.source.registry, repository, last, walk.call.signal)) {
-        const name = { registry: rule.source.registry, repository, tag: listed.tag };
+      let batch: TagDetails[] = [];
+      const from = walk.ports.listing.repository(rule.source.registry, repository);
+      const { signal } = walk.call;
+      for await (const listed of from.listTagDetails({ signal, ...(last !== undefined && { last }) })) {
+        const name = { registry: rule.source.registry, repository, tag: listed.name };
         if (matchRules([rule], name).rules.length === 0) continue;
         batch.push(listed);
         if (batch.length < BATCH) continue;
         await lookAtAll(walk, rule, repository, batch, baseline);
         batch = [];
         if (walk.started >= STEP_LIMITS.runsPerTick) return undefined;
-        if (Date.now() >= walk.until) return { at: 'rule', rule: rule.name, repository, tag: listed.tag };
+        if (Date.now() >= walk.until) return { at: 'rule', rule: rule.name, repository, tag: listed.name };
       }
       await lookAtAll(walk, rule, repository, batch, baseline);
       if (walk.started >= STEP_LIMITS.runsPerTick) return undefined;
@@ -116,7 +117,7 @@ async function lookAtAll(
   walk: Walk,
   rule: Rule,
   repository: string,
-  tags: readonly ListedTag[],
+  tags: readonly TagDetails[],
   baseline: ReadonlyMap<string, string> | undefined,
 ): Promise<void> {
   await Promise.all(
@@ -130,13 +131,11 @@ async function lookAt(
   walk: Walk,
   rule: Rule,
   name: TagName,
-  listedDigest: string | undefined,
+  digest: string,
   baseline: ReadonlyMap<string, string> | undefined,
 ): Promise<void> {
   walk.looked += 1;
   const { ports, call } = walk;
-  const digest = listedDigest ?? (await resolveTag(ports, name, call.signal))?.digest;
-  if (digest === undefined) return;
   const row = (await ports.store.getPromotion(promotionId(rule.name, name)))?.value;
   const decision = decideTag({
     digest,
