@@ -11,3 +11,14 @@ export * from './lease.js';
 export * from './registry/transport.js';
 export * from './registry/credentials.js';
 export * from './pack.js';
+export { createTransport, type TransportOptions } from './registry/create-transport.js';
+export {
+  createRegistries,
+  type RegistriesOptions,
+  type Registry,
+  type RegistryClient,
+  type RegistryRepository,
+} from './registry/registries.js';
+export type { TagDetails } from './registry/tags.js';
+export { anonymousCredentials, basicCredentials } from './registry/static-credentials.js';
+export { REQUEST_CHANNEL, type RequestEvent } from './registry/diagnostics.js';

@@ -16,6 +16,15 @@ export interface TransportRequest {
   kind: RequestKind;
   body?: Uint8Array | StreamBody;
   signal?: AbortSignal;
+  /**
+   * What a token must allow for this request (`repository:name:pull,push`; an empty list where a token of no scope will do).
+   * Left out, the request carries no credential at all, whatever is asked for: so it is for every host but the registry's own.
+   */
+  scopes?: readonly string[];
+  /** Whether it may be sent again where its end is not known. As it comes: all but POST and PATCH. */
+  repeatable?: boolean;
+  /** Which try this is, from 1; the retry layer counts. */
+  attempt?: number;
 }
 
 export interface TransportResponse {

@@ -1,0 +1,162 @@
+import { drain } from './body.js';
+import { parseChallenges, type Challenge } from './challenge.js';
+import type { Credentials } from './credentials.js';
+import { challengedScopes, mergeScopes } from './scopes.js';
+import { basicAuthorization, Tokens, type Realm } from './tokens.js';
+import type { Transport, TransportRequest, TransportResponse } from './transport.js';
+
+export interface AuthOptions {
+  credentials: Credentials;
+  /** Hosts, besides the registry's own, whose token endpoints may see its credential. */
+  trustedRealms?: readonly string[];
+  /** Hosts that a token may be asked of without a credential; as it comes all. */
+  mayAsk?: (host: string) => boolean;
+  /** How the token endpoints are asked; as it comes the layer below. */
+  tokenTransport?: Transport;
+}
+
+/** Docker Hub and GitLab.com have their tokens on another host. */
+const KNOWN_REALMS = ['auth.docker.io', 'gitlab.com'];
+
+/** What one origin is known to ask for. */
+interface Origin {
+  host: string;
+  /** Whether an answer has been seen yet. */
+  known: boolean;
+  /** Settled when the first request has been answered. */
+  first?: Promise<void> | undefined;
+  challenge?: Challenge | undefined;
+  basic?: string | undefined;
+}
+
+function realmOf(challenge: Challenge, origin: string): Realm | undefined {
+  const text = challenge.parameters.get('realm') ?? '';
+  if (!URL.canParse(text, origin)) return undefined;
+  const url = new URL(text, origin);
+  // A registry over TLS that sends its tokens' askers to plain HTTP is not followed there.
+  if (url.protocol !== 'https:' && (url.protocol !== 'http:' || origin.startsWith('https:'))) return undefined;
+  if (url.username !== '' || url.password !== '') return undefined;
+  return { url, service: challenge.parameters.get('service') };
+}
+
+/** Tokens rather than passwords, where there is a choice. */
+function choose(header: string | undefined): Challenge | undefined {
+  const challenges = parseChallenges(header ?? '');
+  return (
+    challenges.find((challenge) => challenge.scheme === 'bearer' && challenge.parameters.has('realm')) ??
+    challenges.find((challenge) => challenge.scheme === 'basic')
+  );
+}
+
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    const abort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+/**
+ * Answers challenges: a request that says which scopes it needs gets the registry's credential, as Basic or as a token, and
+ * is sent again when that was refused. A request without `scopes` passes bare. What a registry asked for once is sent along
+ * from then on, so that a round trip is lost once and not each time.
+ */
+export function authenticate(inner: Transport, options: AuthOptions): Transport {
+  const tokens = new Tokens(options.tokenTransport ?? inner, {
+    credentials: options.credentials,
+    trustedRealms: new Set([...KNOWN_REALMS, ...(options.trustedRealms ?? [])]),
+    mayAsk: options.mayAsk ?? (() => true),
+  });
+  const origins = new Map<string, Origin>();
+
+  async function authorize(
+    origin: Origin,
+    url: URL,
+    scopes: readonly string[],
+    signal: AbortSignal | undefined,
+    refused?: string,
+  ): Promise<string | undefined> {
+    const { challenge } = origin;
+    if (challenge === undefined) return undefined;
+    if (challenge.scheme === 'basic') {
+      if (origin.basic === undefined || origin.basic === refused) {
+        const credential = await options.credentials.get(origin.host, signal);
+        origin.basic =
+          credential.kind === 'basic' ? basicAuthorization(credential.username, credential.password) : undefined;
+      }
+      return origin.basic;
+    }
+    const realm = realmOf(challenge, url.origin);
+    if (realm === undefined) return undefined;
+    const token = tokens.get(origin.host, realm, scopes, refused?.slice('Bearer '.length));
+    return `Bearer ${await abortable(token, signal)}`;
+  }
+
+  async function exchange(request: TransportRequest, origin: Origin, seen: () => void): Promise<TransportResponse> {
+    const url = new URL(request.url);
+    const { signal } = request;
+    const sendWith = (authorization: string | undefined): Promise<TransportResponse> =>
+      inner.send(
+        authorization === undefined ? request : { ...request, headers: { ...request.headers, authorization } },
+      );
+    const scopes = mergeScopes(request.scopes ?? []);
+    let sent = await authorize(origin, url, scopes, signal);
+    let response = await sendWith(sent);
+    if (response.status === 401) origin.challenge = choose(response.headers['www-authenticate']) ?? origin.challenge;
+    seen();
+    for (let round = 0; round < 2 && response.status === 401; round += 1) {
+      const challenge = choose(response.headers['www-authenticate']);
+      if (challenge === undefined) return response;
+      origin.challenge = challenge;
+      // Ours first; what the registry names beyond them only when ours were not enough.
+      const wider = mergeScopes([...scopes, ...challengedScopes(challenge.parameters.get('scope'))]);
+      const isWider = wider.join(' ') !== scopes.join(' ');
+      const lacking = sent !== undefined && challenge.parameters.get('error') === 'insufficient_scope';
+      if (round > 0 && !isWider) return response;
+      const authorization = await authorize(
+        origin,
+        url,
+        isWider && (round > 0 || lacking) ? wider : scopes,
+        signal,
+        sent,
+      );
+      if (authorization === undefined || authorization === sent) return response;
+      await drain(response);
+      sent = authorization;
+      response = await sendWith(sent);
+    }
+    return response;
+  }
+
+  return {
+    send: async (request) => {
+      if (request.scopes === undefined) return inner.send(request);
+      const { origin: key, host } = new URL(request.url);
+      let origin = origins.get(key);
+      if (origin === undefined) {
+        origin = { host, known: false };
+        origins.set(key, origin);
+      }
+      // The first request finds out what is asked for; those that come meanwhile would only be refused with it.
+      while (!origin.known && origin.first !== undefined) await abortable(origin.first, request.signal);
+      if (origin.known) return exchange(request, origin, () => {});
+      const current = origin;
+      let resolve: (() => void) | undefined;
+      current.first = new Promise((done) => {
+        resolve = done;
+      });
+      const settle = (known: boolean): void => {
+        current.known ||= known;
+        current.first = undefined;
+        resolve?.();
+      };
+      try {
+        return await exchange(request, current, () => settle(true));
+      } finally {
+        settle(false);
+      }
+    },
+  };
+}

@@ -1,0 +1,148 @@
+import type { Descriptor } from '../descriptor.js';
+import { createDigester, digestAlgorithm } from '../digest.js';
+import { IntegrityError, TransportError } from '../errors.js';
+import type { CallOptions } from '../store.js';
+import { apiUrl, ask, askHeaders, scopesFor, type RepositoryContext } from './endpoint.js';
+import { DOWNLOAD_LIMITS } from './limits.js';
+import { pauseMs, sleepMs } from './retry.js';
+import type { TransportRequest, TransportResponse } from './transport.js';
+
+function requestFor(
+  context: RepositoryContext,
+  method: TransportRequest['method'],
+  descriptor: Descriptor,
+  options: CallOptions,
+): TransportRequest {
+  return {
+    method,
+    url: apiUrl(context, `blobs/${descriptor.digest}`),
+    kind: method === 'GET' ? 'bytes' : 'api',
+    scopes: scopesFor(context, [method === 'DELETE' ? 'delete' : 'pull']),
+    ...(options.signal !== undefined && { signal: options.signal }),
+  };
+}
+
+function wrongSize(what: string, expected: number, actual: number | string): IntegrityError {
+  return new IntegrityError('SIZE_MISMATCH', `${what}: expected ${expected} bytes, got ${actual}`, {
+    details: { expected, actual },
+  });
+}
+
+export async function hasBlob(
+  context: RepositoryContext,
+  descriptor: Descriptor,
+  options: CallOptions = {},
+): Promise<boolean> {
+  const what = `${context.name}@${descriptor.digest}`;
+  const response = await askHeaders(context.endpoint, requestFor(context, 'HEAD', descriptor, options), {
+    statuses: [200, 404],
+    what,
+  });
+  if (response.status === 404) return false;
+  const length = response.headers['content-length'];
+  if (length !== undefined && Number(length) !== descriptor.size) throw wrongSize(what, descriptor.size, length);
+  return true;
+}
+
+export async function deleteBlob(
+  context: RepositoryContext,
+  descriptor: Descriptor,
+  options: CallOptions = {},
+): Promise<void> {
+  await askHeaders(context.endpoint, requestFor(context, 'DELETE', descriptor, options), {
+    statuses: [202, 200, 204],
+    what: `${context.name}@${descriptor.digest}`,
+    absent: 'BLOB_UNKNOWN',
+  });
+}
+
+/** The bytes from `position` on; where the registry ignores Range, what comes before is read past. */
+async function openFrom(
+  context: RepositoryContext,
+  descriptor: Descriptor,
+  position: number,
+  options: CallOptions,
+): Promise<{ response: TransportResponse; skipBytes: number }> {
+  const what = `${context.name}@${descriptor.digest}`;
+  const request = requestFor(context, 'GET', descriptor, options);
+  const response = await ask(
+    context.endpoint,
+    position === 0 ? request : { ...request, headers: { range: `bytes=${position}-` } },
+    { statuses: position === 0 ? [200] : [200, 206], what, absent: 'BLOB_UNKNOWN' },
+  );
+  const { headers, status } = response;
+  const refuse = async (actual: string): Promise<never> => {
+    for await (const _ of response.body) break;
+    throw wrongSize(what, descriptor.size, actual);
+  };
+  if (status === 206) {
+    const start = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers['content-range'] ?? '');
+    if (Number(start?.[1]) !== position) return refuse(`a range ${headers['content-range'] ?? 'without bounds'}`);
+    return { response, skipBytes: 0 };
+  }
+  const length = headers['content-length'];
+  if (length !== undefined && headers['content-encoding'] === undefined && Number(length) !== descriptor.size)
+    return refuse(length);
+  return { response, skipBytes: position };
+}
+
+/**
+ * A blob as a stream that goes on where it broke, by Range, a bounded number of times. Nothing past the descriptor's size is
+ * passed on, and the last piece only after the digest was found right.
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-blobs
+ */
+export async function openBlob(
+  context: RepositoryContext,
+  descriptor: Descriptor,
+  options: CallOptions & { offset?: number } = {},
+): Promise<AsyncIterable<Uint8Array>> {
+  const start = options.offset ?? 0;
+  if (start > 0 && start >= descriptor.size) return read(undefined);
+  return read(await openFrom(context, descriptor, start, options));
+
+  async function* read(
+    opened: { response: TransportResponse; skipBytes: number } | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    const what = `${context.name}@${descriptor.digest}`;
+    const digester = start === 0 ? createDigester(digestAlgorithm(descriptor.digest)) : undefined;
+    let position = start;
+    let failures = 0;
+    let failuresHere = 0;
+    let current = opened;
+    const verify = (): void => {
+      const actual = digester?.digest() ?? descriptor.digest;
+      if (actual === descriptor.digest) return;
+      throw new IntegrityError('DIGEST_MISMATCH', `${what}: its bytes have the digest ${actual}`, {
+        details: { expected: descriptor.digest, actual },
+      });
+    };
+    if (descriptor.size === 0) verify();
+    while (current !== undefined) {
+      try {
+        let { skipBytes } = current;
+        for await (const piece of current.response.body) {
+          const chunk = skipBytes === 0 ? piece : piece.subarray(Math.min(skipBytes, piece.length));
+          skipBytes -= piece.length - chunk.length;
+          if (chunk.length === 0) continue;
+          if (position + chunk.length > descriptor.size) throw wrongSize(what, descriptor.size, 'more');
+          position += chunk.length;
+          failuresHere = 0;
+          digester?.update(chunk);
+          if (position === descriptor.size) verify();
+          yield chunk;
+        }
+        current = undefined;
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        if (!(error instanceof TransportError) || !error.transient) throw error;
+        failures += 1;
+        failuresHere += 1;
+        if (position === descriptor.size) return;
+        if (failures >= DOWNLOAD_LIMITS.breaks || failuresHere >= DOWNLOAD_LIMITS.breaksAtOnePlace) throw error;
+        await sleepMs(pauseMs(failuresHere), options.signal);
+        current = await openFrom(context, descriptor, position, options);
+      }
+    }
+    if (position < descriptor.size) throw wrongSize(what, descriptor.size, position);
+  }
+}

@@ -1,0 +1,46 @@
+import { IntegrityError } from '../errors.js';
+import { TRANSPORT_LIMITS } from './limits.js';
+import type { TransportResponse } from './transport.js';
+import { redactUrl } from './urls.js';
+
+/** Reads a whole body of at most `mostBytes`. @throws IntegrityError `TOO_LARGE` */
+export async function readBounded(response: TransportResponse, mostBytes: number): Promise<Uint8Array> {
+  const tooLarge = (): IntegrityError =>
+    new IntegrityError('TOO_LARGE', `${redactUrl(response.url)} answers with more than ${mostBytes} bytes`, {
+      details: { url: redactUrl(response.url), mostBytes },
+    });
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body) {
+    length += chunk.length;
+    // Leaving the loop closes the connection, so an endless body costs no more than this.
+    if (length > mostBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length);
+}
+
+/** Reads as much of a body as is allowed, and leaves the rest. */
+export async function readStart(response: TransportResponse, mostBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= mostBytes) break;
+  }
+  return Buffer.concat(chunks, length).subarray(0, mostBytes);
+}
+
+/** Reads off what nobody wants, so that the connection can be used again; a long or broken rest is let go. */
+export async function drain(response: TransportResponse): Promise<void> {
+  let length = 0;
+  try {
+    for await (const chunk of response.body) {
+      length += chunk.length;
+      if (length > TRANSPORT_LIMITS.drainBytes) break;
+    }
+  } catch {
+    // The answer's status has been read already; that its body broke changes nothing.
+  }
+}

@@ -1,0 +1,44 @@
+import type { CallOptions } from '../store.js';
+import { askHeaders, type Endpoint } from './endpoint.js';
+import { LISTING_LIMITS } from './limits.js';
+import { listIn, readPages } from './pages.js';
+import { CATALOG_SCOPE } from './scopes.js';
+
+/** Names of repositories, in the registry's order. @see https://distribution.github.io/distribution/spec/api/#catalog */
+export async function* listRepositories(
+  endpoint: Endpoint,
+  options: CallOptions & { last?: string } = {},
+): AsyncGenerator<string> {
+  const query = new URLSearchParams({
+    n: String(LISTING_LIMITS.pageEntries),
+    ...(options.last !== undefined && { last: options.last }),
+  });
+  const name = endpoint.registry;
+  const listing = {
+    url: `${endpoint.origin}/v2/_catalog?${query.toString()}`,
+    scopes: [CATALOG_SCOPE],
+    name,
+    signal: options.signal,
+  };
+  for await (const page of readPages(endpoint, listing)) {
+    for (const repository of listIn(page, 'repositories', name)) if (typeof repository === 'string') yield repository;
+  }
+}
+
+/**
+ * Asks whether the registry is there and takes the credential.
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#determining-support
+ */
+export async function checkAccess(endpoint: Endpoint, options: CallOptions = {}): Promise<void> {
+  await askHeaders(
+    endpoint,
+    {
+      method: 'GET',
+      url: `${endpoint.origin}/v2/`,
+      kind: 'api',
+      scopes: [],
+      ...(options.signal !== undefined && { signal: options.signal }),
+    },
+    { statuses: [200], what: endpoint.registry },
+  );
+}

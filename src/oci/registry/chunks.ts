@@ -1,0 +1,147 @@
+import type { Descriptor } from '../descriptor.js';
+import { IntegrityError, TransportError, type PromoterError } from '../errors.js';
+import type { OpenBody } from '../store.js';
+import { drain } from './body.js';
+import { follow, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
+import { UPLOAD_LIMITS } from './limits.js';
+import { pauseMs, sleepMs } from './retry.js';
+import type { TransportRequest, TransportResponse } from './transport.js';
+import { SessionLost, uploadFailure } from './upload-failure.js';
+import type { UploadOptions } from './upload.js';
+
+interface Piece {
+  start: number;
+  sizeBytes: number;
+  parts: readonly Uint8Array[];
+}
+
+/** Cuts a stream into pieces of one size, the last one smaller, without copying. */
+async function* cut(body: AsyncIterable<Uint8Array>, pieceBytes: number): AsyncGenerator<Piece> {
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  let start = 0;
+  for await (const chunk of body) {
+    let rest = chunk;
+    while (length + rest.length >= pieceBytes) {
+      const head = rest.subarray(0, pieceBytes - length);
+      yield { start, sizeBytes: pieceBytes, parts: [...parts, head] };
+      start += pieceBytes;
+      rest = rest.subarray(head.length);
+      parts = [];
+      length = 0;
+    }
+    if (rest.length > 0) {
+      parts.push(rest);
+      length += rest.length;
+    }
+  }
+  if (length > 0) yield { start, sizeBytes: length, parts };
+}
+
+async function* each(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* parts;
+}
+
+/** How many bytes the session holds, and where it goes on; undefined where it is gone. */
+async function askStatus(
+  context: RepositoryContext,
+  session: NextRequest,
+  options: UploadOptions,
+): Promise<{ session: NextRequest; received: number } | undefined> {
+  const response = await context.endpoint.transport.send({
+    ...session,
+    method: 'GET',
+    kind: 'api',
+    ...(options.signal !== undefined && { signal: options.signal }),
+  });
+  await drain(response);
+  if (response.status !== 204 && response.status !== 202 && response.status !== 200) return undefined;
+  const last = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.range ?? '')?.[1];
+  // `0-0` stands for one byte by the specification, and for none in many registries; no piece is one byte long but the last.
+  const received = last === undefined || last === '0' ? 0 : Number(last) + 1;
+  return { session: next(context, session, response), received };
+}
+
+/** The newest Location counts; where one is left out, the last. */
+function next(context: RepositoryContext, session: NextRequest, response: TransportResponse): NextRequest {
+  const { location } = response.headers;
+  return location === undefined
+    ? session
+    : follow(context, location, response.url, scopesFor(context, ['pull', 'push']));
+}
+
+/**
+ * Sends a blob in pieces whose length is known beforehand (ACR refuses chunked transfer encoding), and returns where the
+ * session goes on. A piece whose fate is unknown is asked for, and sent again if it did not arrive.
+ * @throws SessionLost where the upload must start over
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
+ */
+export async function pushChunks(
+  context: RepositoryContext,
+  first: NextRequest,
+  descriptor: Descriptor,
+  open: OpenBody,
+  chunkBytes: number,
+  options: UploadOptions,
+): Promise<NextRequest> {
+  let session = first;
+  let sentBytes = 0;
+  for await (const piece of cut(await open(), chunkBytes)) {
+    if (piece.start + piece.sizeBytes > descriptor.size) break;
+    session = await pushPiece(context, session, piece, descriptor, options);
+    sentBytes = piece.start + piece.sizeBytes;
+    options.onBytes?.(piece.sizeBytes);
+  }
+  if (sentBytes === descriptor.size) return session;
+  throw new IntegrityError(
+    'SIZE_MISMATCH',
+    `${context.name}@${descriptor.digest}: what is to be uploaded is not ${descriptor.size} bytes`,
+    {
+      details: { expected: descriptor.size },
+    },
+  );
+}
+
+async function pushPiece(
+  context: RepositoryContext,
+  session: NextRequest,
+  piece: Piece,
+  descriptor: Descriptor,
+  options: UploadOptions,
+): Promise<NextRequest> {
+  const end = piece.start + piece.sizeBytes;
+  let current = session;
+  for (let attempt = 1; ; attempt += 1) {
+    let failure: PromoterError | SessionLost;
+    const request: TransportRequest = {
+      ...current,
+      method: 'PATCH',
+      kind: 'bytes',
+      headers: { 'content-type': 'application/octet-stream', 'content-range': `${piece.start}-${end - 1}` },
+      body: { sizeBytes: piece.sizeBytes, open: () => each(piece.parts) },
+      ...(options.signal !== undefined && { signal: options.signal }),
+    };
+    try {
+      const response = await context.endpoint.transport.send(request);
+      if (response.status === 202 || response.status === 204 || response.status === 201) {
+        await drain(response);
+        return next(context, current, response);
+      }
+      const { status } = response;
+      failure = await uploadFailure(response, request, `${context.name}@${descriptor.digest}`);
+      if (status < 500) throw failure;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!(error instanceof TransportError) || !error.transient) throw error;
+      failure = error;
+    }
+    if (attempt >= UPLOAD_LIMITS.chunkAttempts) throw failure;
+    await sleepMs(pauseMs(attempt), options.signal);
+    const status = await askStatus(context, current, options);
+    if (status === undefined || (status.received !== piece.start && status.received !== end)) {
+      throw failure instanceof SessionLost ? failure : new SessionLost(failure);
+    }
+    current = status.session;
+    if (status.received === end) return current;
+  }
+}

@@ -1,0 +1,204 @@
+import { isRecord, type Descriptor } from '../descriptor.js';
+import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
+import { InputError, IntegrityError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import { bareMediaType } from '../manifest.js';
+import { MANIFEST_ACCEPT } from '../media-types.js';
+import { isTag } from '../reference.js';
+import type { CallOptions, FetchedManifest } from '../store.js';
+import { apiUrl, askHeaders, askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
+import type { TransportRequest } from './transport.js';
+
+const DIGEST_HEADER = 'docker-content-digest';
+/** Types that say nothing of what a manifest is, as some registries and most proxies send. */
+const GENERIC_TYPES = new Set([
+  '',
+  'application/json',
+  'application/octet-stream',
+  'text/plain',
+  'binary/octet-stream',
+]);
+
+/** `name:tag` or `name@digest`, for messages. @throws InputError `REFERENCE_INVALID` for what is neither */
+function referenceTo(context: RepositoryContext, tagOrDigest: string): string {
+  if (isDigest(tagOrDigest)) return `${context.name}@${tagOrDigest}`;
+  if (isTag(tagOrDigest)) return `${context.name}:${tagOrDigest}`;
+  throw new InputError(
+    'REFERENCE_INVALID',
+    `${JSON.stringify(tagOrDigest.slice(0, 200))} is neither a tag nor a digest`,
+  );
+}
+
+function mismatch(what: string, expected: string, actual: string): IntegrityError {
+  return new IntegrityError('DIGEST_MISMATCH', `${what}: expected ${expected}, got ${actual}`, {
+    details: { expected, actual },
+  });
+}
+
+function requestFor(
+  context: RepositoryContext,
+  method: 'GET' | 'HEAD',
+  tagOrDigest: string,
+  options: CallOptions,
+): TransportRequest {
+  return {
+    method,
+    url: apiUrl(context, `manifests/${tagOrDigest}`),
+    kind: 'api',
+    headers: { accept: MANIFEST_ACCEPT.join(', ') },
+    scopes: scopesFor(context, ['pull']),
+    ...(options.signal !== undefined && { signal: options.signal }),
+  };
+}
+
+/** The manifest's own `mediaType`, where the registry's answer names none that means anything. */
+function mediaTypeOf(bytes: Uint8Array, contentType: string, expected: string | undefined): string {
+  if (!GENERIC_TYPES.has(contentType)) return contentType;
+  if (expected !== undefined) return expected;
+  try {
+    const json: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (isRecord(json) && typeof json.mediaType === 'string' && json.mediaType !== '')
+      return bareMediaType(json.mediaType);
+  } catch {
+    // Not JSON: whoever parses it says so, with the reference.
+  }
+  return contentType;
+}
+
+export interface FetchedWithETag extends FetchedManifest {
+  etag?: string;
+}
+
+/** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests */
+export async function fetchManifest(
+  context: RepositoryContext,
+  target: string | Descriptor,
+  options: CallOptions = {},
+): Promise<FetchedWithETag> {
+  const wanted = typeof target === 'string' ? undefined : target;
+  const tagOrDigest = typeof target === 'string' ? target : target.digest;
+  const what = referenceTo(context, tagOrDigest);
+  if (wanted !== undefined && wanted.size > LIMITS.manifestBytes) {
+    throw new IntegrityError(
+      'TOO_LARGE',
+      `${what} is ${wanted.size} bytes; the most for a manifest is ${LIMITS.manifestBytes}`,
+    );
+  }
+  const answer = await askWhole(context.endpoint, requestFor(context, 'GET', tagOrDigest, options), {
+    statuses: [200],
+    what,
+    absent: 'MANIFEST_UNKNOWN',
+    mostBytes: LIMITS.manifestBytes,
+  });
+  const { bytes } = answer;
+  if (wanted !== undefined && bytes.length !== wanted.size) {
+    throw new IntegrityError('SIZE_MISMATCH', `${what}: expected ${wanted.size} bytes, got ${bytes.length}`, {
+      details: { expected: wanted.size, actual: bytes.length },
+    });
+  }
+  // For a tag, the header is only a claim: the digest is what the bytes say, and the two must agree.
+  const claimed = answer.headers[DIGEST_HEADER];
+  const expected = isDigest(tagOrDigest)
+    ? tagOrDigest
+    : claimed !== undefined && isDigest(claimed)
+      ? claimed
+      : undefined;
+  const digest = digestOf(bytes, expected === undefined ? 'sha256' : digestAlgorithm(expected));
+  if (expected !== undefined && digest !== expected) throw mismatch(what, expected, digest);
+  const mediaType = mediaTypeOf(bytes, bareMediaType(answer.headers['content-type'] ?? ''), wanted?.mediaType);
+  return {
+    descriptor: { mediaType, digest, size: bytes.length },
+    bytes,
+    ...(answer.headers.etag !== undefined && { etag: answer.headers.etag }),
+  };
+}
+
+/** By HEAD; by GET where the registry's answer to it leaves out what is needed. */
+export async function resolveManifest(
+  context: RepositoryContext,
+  tagOrDigest: string,
+  options: CallOptions = {},
+): Promise<Descriptor> {
+  const what = referenceTo(context, tagOrDigest);
+  const { headers } = await askHeaders(context.endpoint, requestFor(context, 'HEAD', tagOrDigest, options), {
+    statuses: [200],
+    what,
+    absent: 'MANIFEST_UNKNOWN',
+  });
+  const digest = headers[DIGEST_HEADER];
+  const mediaType = bareMediaType(headers['content-type'] ?? '');
+  const size = Number(headers['content-length'] ?? Number.NaN);
+  const complete =
+    digest !== undefined && isDigest(digest) && !GENERIC_TYPES.has(mediaType) && Number.isSafeInteger(size) && size > 0;
+  // Another algorithm's digest of the same content can only be compared by reading the content.
+  if (!complete || (isDigest(tagOrDigest) && digestAlgorithm(digest) !== digestAlgorithm(tagOrDigest))) {
+    return (await fetchManifest(context, tagOrDigest, options)).descriptor;
+  }
+  if (isDigest(tagOrDigest) && digest !== tagOrDigest) throw mismatch(what, tagOrDigest, digest);
+  return { mediaType, digest, size };
+}
+
+export interface PutResult {
+  descriptor: Descriptor;
+  /** The subject that the registry says it has noted (`OCI-Subject`). */
+  notedSubject?: string;
+}
+
+/**
+ * @param options.ifMatch the ETag that the tag must still have. @throws RegistryError; 412 where it has not
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests
+ */
+export async function putManifest(
+  context: RepositoryContext,
+  bytes: Uint8Array,
+  mediaType: string,
+  options: CallOptions & { tag?: string; ifMatch?: string } = {},
+): Promise<PutResult> {
+  const digest = digestOf(bytes);
+  const target = options.tag ?? digest;
+  const what = referenceTo(context, target);
+  if (bytes.length > LIMITS.manifestBytes) {
+    throw new IntegrityError(
+      'TOO_LARGE',
+      `${what} is ${bytes.length} bytes; the most for a manifest is ${LIMITS.manifestBytes}`,
+    );
+  }
+  const response = await askHeaders(
+    context.endpoint,
+    {
+      method: 'PUT',
+      url: apiUrl(context, `manifests/${target}`),
+      kind: 'api',
+      headers: { 'content-type': mediaType, ...(options.ifMatch !== undefined && { 'if-match': options.ifMatch }) },
+      body: bytes,
+      scopes: scopesFor(context, ['pull', 'push']),
+      ...(options.signal !== undefined && { signal: options.signal }),
+    },
+    { statuses: [201, 200, 202], what, absent: 'NAME_UNKNOWN' },
+  );
+  const stored = response.headers[DIGEST_HEADER];
+  if (stored !== undefined && isDigest(stored) && digestAlgorithm(stored) === 'sha256' && stored !== digest) {
+    throw mismatch(what, digest, stored);
+  }
+  const noted = response.headers['oci-subject'];
+  return { descriptor: { mediaType, digest, size: bytes.length }, ...(noted !== undefined && { notedSubject: noted }) };
+}
+
+/** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#deleting-manifests */
+export async function removeManifest(
+  context: RepositoryContext,
+  digest: Digest,
+  options: CallOptions = {},
+): Promise<void> {
+  await askHeaders(
+    context.endpoint,
+    {
+      method: 'DELETE',
+      url: apiUrl(context, `manifests/${digest}`),
+      kind: 'api',
+      scopes: scopesFor(context, ['delete']),
+      ...(options.signal !== undefined && { signal: options.signal }),
+    },
+    { statuses: [202, 200, 204], what: referenceTo(context, digest), absent: 'MANIFEST_UNKNOWN' },
+  );
+}

@@ -1,0 +1,64 @@
+import type { Descriptor } from '../descriptor.js';
+import { PromoterError, RegistryError } from '../errors.js';
+import type { CallOptions } from '../store.js';
+import { drain } from './body.js';
+import { apiUrl, follow, scopesFor, type RepositoryContext } from './endpoint.js';
+import { registryErrorFrom } from './registry-error.js';
+import { repositoryScope } from './scopes.js';
+import { checkStored } from './stored-digest.js';
+import type { TransportRequest, TransportResponse } from './transport.js';
+
+/** Statuses that mean "not by mount": refused, unknown there, or unsupported. */
+const NOT_MOUNTED = new Set([400, 401, 403, 404, 405]);
+
+/**
+ * @returns false where the registry opens a session instead (it is closed again) or refuses.
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#mounting-a-blob-from-another-repository
+ */
+export async function mountBlob(
+  context: RepositoryContext,
+  descriptor: Descriptor,
+  fromRepository: string,
+  options: CallOptions = {},
+): Promise<boolean> {
+  const { endpoint } = context;
+  const scopes = [...scopesFor(context, ['pull', 'push']), repositoryScope(fromRepository, 'pull')];
+  const query = `mount=${encodeURIComponent(descriptor.digest)}&from=${encodeURIComponent(fromRepository)}`;
+  const common = { kind: 'api', ...(options.signal !== undefined && { signal: options.signal }) } as const;
+  const request: TransportRequest = {
+    ...common,
+    method: 'POST',
+    url: `${apiUrl(context, 'blobs/uploads/')}?${query}`,
+    repeatable: true,
+    body: new Uint8Array(),
+    scopes,
+  };
+  let response: TransportResponse;
+  try {
+    response = await endpoint.transport.send(request);
+  } catch (error) {
+    // A token for both repositories was not to be had.
+    if (error instanceof RegistryError && NOT_MOUNTED.has(error.info.status)) return false;
+    throw error;
+  }
+  if (response.status === 201) {
+    await drain(response);
+    checkStored(response, descriptor, `${context.name}@${descriptor.digest}`);
+    return true;
+  }
+  if (response.status !== 202 && !NOT_MOUNTED.has(response.status)) {
+    throw await registryErrorFrom(response, request, `${context.name}@${descriptor.digest}`);
+  }
+  await drain(response);
+  if (response.status === 202) {
+    try {
+      const session = follow(context, response.headers.location, response.url, scopesFor(context, ['pull', 'push']));
+      await drain(await endpoint.transport.send({ ...common, ...session, method: 'DELETE', repeatable: false }));
+    } catch (error) {
+      // A session that is not closed runs out by itself.
+      options.signal?.throwIfAborted();
+      if (!(error instanceof PromoterError)) throw error;
+    }
+  }
+  return false;
+}

@@ -1,0 +1,93 @@
+import { IntegrityError, PromoterError, TransportError } from '../errors.js';
+
+interface Where {
+  method: string;
+  url: string;
+  signal?: AbortSignal | undefined;
+}
+
+function codesOf(error: unknown, depth = 0): string[] {
+  if (!(error instanceof Error) || depth > 4) return [];
+  const own = 'code' in error && typeof error.code === 'string' ? [error.code] : [];
+  // Several addresses were tried, each with an error of its own.
+  const inner = error instanceof AggregateError ? error.errors : [];
+  return [...own, ...[error.cause, ...inner].flatMap((cause) => codesOf(cause, depth + 1))];
+}
+
+const UNTRUSTED = /^(?:CERT_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
+const NOT_TLS = /^(?:EPROTO|ERR_SSL_)/;
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_PRX_TLS',
+  'UND_ERR_PRX_CONN',
+  'ETIMEDOUT',
+]);
+
+/**
+ * What the sending library throws, as an error of ours. What is ours already (a source that broke while it was uploaded) and
+ * the caller's own abort pass as they are.
+ */
+export function transportErrorFrom(cause: unknown, where: Where): unknown {
+  if (where.signal?.aborted === true) return where.signal.reason;
+  if (cause instanceof PromoterError) return cause;
+  const codes = codesOf(cause);
+  const what = `${where.method} ${where.url}`;
+  const details = { method: where.method, url: where.url, ...(codes.length > 0 && { causes: codes }) };
+  const is = (code: string): boolean => codes.includes(code);
+  const untrusted = codes.find((code) => UNTRUSTED.test(code));
+  if (untrusted !== undefined) {
+    return new TransportError('CONNECT_FAILED', `${what}: the certificate is not trusted (${untrusted})`, {
+      cause,
+      details,
+      transient: false,
+      remedy: 'Give the certificate authority of the registry by setting, or correct its host name.',
+    });
+  }
+  if (codes.some((code) => NOT_TLS.test(code))) {
+    return new TransportError('CONNECT_FAILED', `${what}: TLS could not be set up (${codes.join(', ')})`, {
+      cause,
+      details,
+      transient: false,
+      remedy: 'If the registry speaks plain HTTP, say so by option; otherwise look at its TLS settings.',
+    });
+  }
+  const unreachable = codes.find((code) => UNREACHABLE.has(code));
+  if (unreachable !== undefined) {
+    return new TransportError('CONNECT_FAILED', `${what}: no connection (${unreachable})`, {
+      cause,
+      details,
+      remedy: 'See that the host name and port are right and that the registry is up and can be reached from here.',
+    });
+  }
+  if (is('UND_ERR_HEADERS_TIMEOUT'))
+    return new TransportError('TIMEOUT', `${what}: no answer in time`, { cause, details });
+  if (is('UND_ERR_BODY_TIMEOUT'))
+    return new TransportError('STALLED', `${what}: the answer stopped coming`, { cause, details });
+  if (is('UND_ERR_REQ_CONTENT_LENGTH_MISMATCH')) {
+    return new IntegrityError('SIZE_MISMATCH', `${what}: the body to send is not as long as was said`, {
+      cause,
+      details,
+    });
+  }
+  if (is('UND_ERR_DESTROYED') || is('UND_ERR_CLOSED')) {
+    return new TransportError('CONNECTION_CLOSED', `${what}: the client has been closed`, {
+      cause,
+      details,
+      transient: false,
+    });
+  }
+  return new TransportError(
+    'CONNECTION_CLOSED',
+    `${what}: the connection broke (${codes.join(', ') || String(cause)})`,
+    {
+      cause,
+      details,
+    },
+  );
+}

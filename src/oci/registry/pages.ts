@@ -1,0 +1,83 @@
+import { isRecord } from '../descriptor.js';
+import { RegistryError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import { askWhole, follow, type Endpoint, type WholeAnswer } from './endpoint.js';
+import { nextLink } from './link.js';
+import { redactUrl } from './urls.js';
+
+export interface Listing {
+  /** The first page's URL. */
+  url: string;
+  scopes: string[];
+  /** The reference it is about, for messages. */
+  name: string;
+  accept?: string;
+  absent?: string;
+  signal?: AbortSignal | undefined;
+  /** Statuses besides 200 that end the listing and are handed on. */
+  otherStatuses?: readonly number[];
+}
+
+export interface Page extends WholeAnswer {
+  json: Record<string, unknown>;
+}
+
+/** A list that the answer must hold, or null for an empty one as some registries write it. @throws RegistryError `ANSWER_INVALID` */
+export function listIn(page: Page, field: string, name: string): unknown[] {
+  const list = page.json[field];
+  if (Array.isArray(list)) return list;
+  if (list === null || (list === undefined && page.status !== 200)) return [];
+  throw new RegistryError(
+    `${name}: the registry's answer has no list "${field}"`,
+    { method: 'GET', url: redactUrl(page.url), status: page.status, registryCodes: [] },
+    { code: 'ANSWER_INVALID' },
+  );
+}
+
+function parse(answer: WholeAnswer): Record<string, unknown> {
+  try {
+    const json: unknown = JSON.parse(new TextDecoder().decode(answer.bytes));
+    return isRecord(json) ? json : {};
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * The pages of a listing, each asked for when the one before has been used; `Link` says where the next is.
+ * @throws RegistryError `TOO_MANY_PAGES`, also where a page leads to itself
+ */
+export async function* readPages(endpoint: Endpoint, listing: Listing): AsyncGenerator<Page> {
+  const { name, scopes } = listing;
+  let next: { url: string; scopes?: string[] } = { url: listing.url, scopes };
+  for (let count = 1; ; count += 1) {
+    const answer = await askWhole(
+      endpoint,
+      {
+        ...next,
+        method: 'GET',
+        kind: 'api',
+        headers: { accept: listing.accept ?? 'application/json' },
+        ...(listing.signal !== undefined && { signal: listing.signal }),
+      },
+      {
+        statuses: [200, ...(count === 1 ? (listing.otherStatuses ?? []) : [])],
+        what: name,
+        mostBytes: LIMITS.answerBytes,
+        ...(listing.absent !== undefined && { absent: listing.absent }),
+      },
+    );
+    yield { ...answer, json: parse(answer) };
+    const link = nextLink(answer.headers.link);
+    if (link === undefined || answer.status !== 200) return;
+    const following = follow({ endpoint, name }, link, answer.url, scopes);
+    if (following.url === next.url || count >= LIMITS.pages) {
+      throw new RegistryError(
+        `${name}: the listing does not end (page ${count})`,
+        { method: 'GET', url: redactUrl(next.url), status: 200, registryCodes: [] },
+        { code: 'TOO_MANY_PAGES' },
+      );
+    }
+    next = following;
+  }
+}

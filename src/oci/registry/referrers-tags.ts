@@ -1,0 +1,183 @@
+import { isRecord, type Descriptor } from '../descriptor.js';
+import type { Digest } from '../digest.js';
+import { PromoterError, RegistryError } from '../errors.js';
+import type { HeldLease, Lease } from '../lease.js';
+import { OCI_IMAGE_INDEX } from '../media-types.js';
+import type { CallOptions } from '../store.js';
+import type { RepositoryContext } from './endpoint.js';
+import { REFERRERS_LIMITS } from './limits.js';
+import { putManifest, removeManifest } from './manifests.js';
+import { formatIndex, hasEntry, readReferrersIndex, referrersTag, type ReferrersIndex } from './referrers-index.js';
+import { pauseMs, sleepMs } from './retry.js';
+
+/** What is to become of one entry of a subject's index. */
+export type ReferrersChange = { add: Descriptor } | { remove: Digest };
+
+interface Waiting {
+  change: ReferrersChange;
+  signal: AbortSignal | undefined;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+function isDone(index: ReferrersIndex, change: ReferrersChange): boolean {
+  return 'add' in change ? hasEntry(index, change.add.digest) : !hasEntry(index, change.remove);
+}
+
+function apply(index: ReferrersIndex, changes: readonly ReferrersChange[]): ReferrersIndex {
+  let { entries } = index;
+  for (const change of changes) {
+    if (isDone({ ...index, entries }, change)) continue;
+    entries =
+      'add' in change
+        ? [...entries, change.add]
+        : entries.filter((entry) => !isRecord(entry) || entry.digest !== change.remove);
+  }
+  return { ...index, entries };
+}
+
+/** The lease's own end, and a moment before the time until which it is certain. */
+function leaseSignal(held: HeldLease): AbortSignal {
+  return AbortSignal.any([held.signal, AbortSignal.timeout(Math.max(0, held.heldUntilMs - Date.now()))]);
+}
+
+/**
+ * Writes the tag schema's indexes. Changes to one index that come together are written together, one write after the other
+ * in this process, and under the lease among processes; each is read back, and written again where another writer's took its
+ * place. Without a lease, two processes can still lose each other's entries (go-containerregistry#2205).
+ */
+export class ReferrersTags {
+  readonly #lease: Lease | undefined;
+  readonly #queues = new Map<string, Waiting[]>();
+
+  constructor(lease: Lease | undefined) {
+    this.#lease = lease;
+  }
+
+  /** @throws PromoterError `REFERRERS_INDEX_BUSY`, `REFERRERS_INDEX_CONTENDED`, both transient */
+  change(
+    context: RepositoryContext,
+    subject: Digest,
+    change: ReferrersChange,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const key = `${context.name}@${subject}`;
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { change, signal: options.signal, resolve, reject };
+      const queue = this.#queues.get(key);
+      if (queue !== undefined) {
+        queue.push(waiting);
+        return;
+      }
+      const own = [waiting];
+      this.#queues.set(key, own);
+      void this.#work(context, subject, key, own);
+    });
+  }
+
+  async #work(context: RepositoryContext, subject: Digest, key: string, queue: Waiting[]): Promise<void> {
+    for (;;) {
+      const batch = queue.splice(0);
+      if (batch.length === 0) break;
+      const live = batch.filter(({ signal, reject }) => {
+        if (signal?.aborted === true) reject(signal.reason);
+        return signal?.aborted !== true;
+      });
+      try {
+        if (live.length > 0)
+          await this.#write(
+            context,
+            subject,
+            live.map(({ change }) => change),
+            key,
+          );
+        for (const { resolve } of live) resolve();
+      } catch (error) {
+        for (const { reject } of live) reject(error);
+      }
+    }
+    this.#queues.delete(key);
+  }
+
+  async #write(
+    context: RepositoryContext,
+    subject: Digest,
+    changes: readonly ReferrersChange[],
+    key: string,
+  ): Promise<void> {
+    const held = await this.#lease?.acquire(`referrers ${key}`, { waitMs: REFERRERS_LIMITS.leaseWaitMs });
+    if (this.#lease !== undefined && held === undefined) {
+      throw new PromoterError('REFERRERS_INDEX_BUSY', `${key}: another writer holds its index of referrers`, {
+        transient: true,
+      });
+    }
+    try {
+      for (let attempt = 1; attempt <= REFERRERS_LIMITS.attempts; attempt += 1) {
+        if (attempt > 1) await sleepMs(pauseMs(attempt, 50), undefined);
+        if (await this.#writeOnce(context, subject, changes, held)) return;
+      }
+    } finally {
+      await held?.release();
+    }
+    throw new PromoterError(
+      'REFERRERS_INDEX_CONTENDED',
+      `${key}: other writers keep overwriting its index of referrers`,
+      {
+        transient: true,
+        remedy: 'Let every writer use the same lease, or a registry with the referrers API.',
+      },
+    );
+  }
+
+  /** One time read, write, read back; true when the index holds what it should. */
+  async #writeOnce(
+    context: RepositoryContext,
+    subject: Digest,
+    changes: readonly ReferrersChange[],
+    held: HeldLease | undefined,
+  ): Promise<boolean> {
+    const before = await readReferrersIndex(context, subject, { forWriting: true });
+    if (changes.every((change) => isDone(before, change))) return true;
+    const after = apply(before, changes);
+    const options = held === undefined ? {} : { signal: leaseSignal(held) };
+    try {
+      if (
+        after.entries.length === 0 &&
+        before.digest !== undefined &&
+        (await tryRemove(context, before.digest, options))
+      ) {
+        // Its tag is gone with it.
+      } else {
+        await putManifest(context, formatIndex(after), OCI_IMAGE_INDEX, {
+          ...options,
+          tag: referrersTag(subject),
+          ...(before.etag !== undefined && { ifMatch: before.etag }),
+        });
+      }
+    } catch (error) {
+      if (error instanceof RegistryError && error.info.status === 412) return false;
+      if (options.signal?.aborted !== true) throw error;
+      throw new PromoterError(
+        'REFERRERS_INDEX_BUSY',
+        `${context.name}@${subject}: the lease on its index of referrers was lost`,
+        {
+          cause: error,
+          transient: true,
+        },
+      );
+    }
+    const now = await readReferrersIndex(context, subject);
+    return changes.every((change) => isDone(now, change));
+  }
+}
+
+/** Takes an index that has become empty away; false where that is not allowed (oras#954). */
+async function tryRemove(context: RepositoryContext, digest: Digest, options: CallOptions): Promise<boolean> {
+  try {
+    await removeManifest(context, digest, options);
+    return true;
+  } catch (error) {
+    if (error instanceof RegistryError && error.info.status < 500) return error.notFound;
+    throw error;
+  }
+}

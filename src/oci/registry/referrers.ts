@@ -1,0 +1,181 @@
+import type { Descriptor } from '../descriptor.js';
+import type { Digest } from '../digest.js';
+import { PromoterError, RegistryError } from '../errors.js';
+import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
+import { OCI_IMAGE_INDEX } from '../media-types.js';
+import type { CallOptions } from '../store.js';
+import { mapConcurrently } from './concurrently.js';
+import { apiUrl, scopesFor, type RepositoryContext } from './endpoint.js';
+import { LISTING_LIMITS, REFERRERS_LIMITS } from './limits.js';
+import { fetchManifest, removeManifest, type PutResult } from './manifests.js';
+import { readPages } from './pages.js';
+import { hasEntry, parseReferrers, readReferrersIndex } from './referrers-index.js';
+import type { ReferrersTags } from './referrers-tags.js';
+
+/** Where referrers are kept: `auto` asks the registry, the others force it. */
+export type ReferrersMode = 'auto' | 'api' | 'tag';
+
+type Support = 'api' | 'tag';
+
+/** Lists referrers, and keeps the lists right. One for each client. */
+export class Referrers {
+  readonly #mode: ReferrersMode;
+  readonly #tags: ReferrersTags;
+  readonly #support = new Map<string, Support>();
+
+  constructor(mode: ReferrersMode, tags: ReferrersTags) {
+    this.#mode = mode;
+    this.#tags = tags;
+  }
+
+  /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers */
+  async list(
+    context: RepositoryContext,
+    subject: Digest,
+    options: CallOptions & { artifactType?: string } = {},
+  ): Promise<Descriptor[]> {
+    const asksApi = this.#mode === 'api' || (this.#mode === 'auto' && this.#support.get(context.name) !== 'tag');
+    const [listed, tagged] = await Promise.all([
+      asksApi ? this.#fromApi(context, subject, options) : undefined,
+      // Notation writes the tag schema even where the API is, so both are read.
+      this.#mode === 'api' ? [] : this.#fromTag(context, subject, options),
+    ]);
+    const found = new Map<string, Descriptor>();
+    for (const entry of [...(listed ?? []), ...tagged]) if (!found.has(entry.digest)) found.set(entry.digest, entry);
+    const entries = await mapConcurrently([...found.values()], LISTING_LIMITS.concurrency, (entry) =>
+      withArtifactType(context, entry, options),
+    );
+    const { artifactType } = options;
+    return artifactType === undefined ? entries : entries.filter((entry) => entry.artifactType === artifactType);
+  }
+
+  /** After a manifest with a subject was put: sees to it that it will be listed. */
+  async note(context: RepositoryContext, manifest: Manifest, put: PutResult, options: CallOptions = {}): Promise<void> {
+    const { subject } = manifest;
+    if (subject === undefined || this.#mode === 'api') return;
+    if (this.#mode === 'auto' && (await this.#isListed(context, subject.digest, put, options))) return;
+    const artifactType = artifactTypeOf(manifest);
+    const { annotations } = manifest;
+    const add = {
+      ...put.descriptor,
+      ...(artifactType !== undefined && { artifactType }),
+      ...(annotations !== undefined && { annotations }),
+    };
+    await this.#tags.change(context, subject.digest, { add }, options);
+  }
+
+  /** Deletes a manifest, and its entry in its subject's index first: what then fails can be done again, and is put back. */
+  async delete(context: RepositoryContext, digest: Digest, options: CallOptions = {}): Promise<void> {
+    const entry = this.#mode === 'api' ? undefined : await this.#entryOf(context, digest, options);
+    if (entry === undefined) return removeManifest(context, digest, options);
+    await this.#tags.change(context, entry.subject, { remove: digest }, options);
+    try {
+      await removeManifest(context, digest, options);
+    } catch (error) {
+      if (!(error instanceof RegistryError && error.notFound))
+        await this.#tags.change(context, entry.subject, { add: entry.descriptor });
+      throw error;
+    }
+  }
+
+  /** True where the API does the listing for this manifest. The header alone is not believed: ECR sent it without the API. */
+  async #isListed(context: RepositoryContext, subject: Digest, put: PutResult, options: CallOptions): Promise<boolean> {
+    const support = this.#support.get(context.name);
+    const noted = put.notedSubject === subject;
+    if (support === 'tag') return false;
+    if (support === 'api' && noted) return true;
+    const listed = await this.#fromApi(context, subject, options);
+    return listed !== undefined && (noted || listed.some((entry) => entry.digest === put.descriptor.digest));
+  }
+
+  async #entryOf(
+    context: RepositoryContext,
+    digest: Digest,
+    options: CallOptions,
+  ): Promise<{ subject: Digest; descriptor: Descriptor } | undefined> {
+    try {
+      const { bytes, descriptor } = await fetchManifest(context, digest, options);
+      const { subject, annotations, ...manifest } = parseManifest(
+        bytes,
+        descriptor.mediaType,
+        `${context.name}@${digest}`,
+      );
+      if (subject === undefined) return undefined;
+      const index = await readReferrersIndex(context, subject.digest, options);
+      if (!hasEntry(index, digest)) return undefined;
+      const artifactType = artifactTypeOf(manifest);
+      return {
+        subject: subject.digest,
+        descriptor: {
+          ...descriptor,
+          ...(artifactType !== undefined && { artifactType }),
+          ...(annotations !== undefined && { annotations }),
+        },
+      };
+    } catch (error) {
+      // Not to be read, or not there: deleting it will say so.
+      if (error instanceof PromoterError && !error.transient) return undefined;
+      throw error;
+    }
+  }
+
+  /** undefined where the registry has no such API. */
+  async #fromApi(
+    context: RepositoryContext,
+    subject: Digest,
+    options: CallOptions & { artifactType?: string },
+  ): Promise<Descriptor[] | undefined> {
+    const filter =
+      options.artifactType === undefined ? '' : `?artifactType=${encodeURIComponent(options.artifactType)}`;
+    const where = `referrers of ${context.name}@${subject}`;
+    const pages = readPages(context.endpoint, {
+      url: `${apiUrl(context, `referrers/${subject}`)}${filter}`,
+      scopes: scopesFor(context, ['pull']),
+      name: where,
+      accept: OCI_IMAGE_INDEX,
+      signal: options.signal,
+      otherStatuses: [404],
+    });
+    const entries: unknown[] = [];
+    for await (const { status, json } of pages) {
+      if (status === 404 || !Array.isArray(json.manifests)) {
+        // A repository that isn't there yet says nothing of the API.
+        const unknownName = Array.isArray(json.errors) && JSON.stringify(json.errors).includes('NAME_UNKNOWN');
+        if (!unknownName) this.#remember(context, 'tag');
+        return undefined;
+      }
+      entries.push(...json.manifests);
+      if (entries.length > REFERRERS_LIMITS.entries) break;
+    }
+    this.#remember(context, 'api');
+    return parseReferrers(entries, where);
+  }
+
+  async #fromTag(context: RepositoryContext, subject: Digest, options: CallOptions): Promise<Descriptor[]> {
+    const { entries } = await readReferrersIndex(context, subject, options);
+    return parseReferrers(entries, `index of the referrers of ${context.name}@${subject}`);
+  }
+
+  #remember(context: RepositoryContext, support: Support): void {
+    if (this.#support.size >= REFERRERS_LIMITS.repositories) this.#support.clear();
+    this.#support.set(context.name, support);
+  }
+}
+
+/** ACR leaves the artifact type out of some entries; the manifest has it. */
+async function withArtifactType(
+  context: RepositoryContext,
+  entry: Descriptor,
+  options: CallOptions,
+): Promise<Descriptor> {
+  if (entry.artifactType !== undefined || !isManifestMediaType(entry.mediaType)) return entry;
+  try {
+    const { bytes } = await fetchManifest(context, entry, options);
+    const artifactType = artifactTypeOf(parseManifest(bytes, entry.mediaType, `${context.name}@${entry.digest}`));
+    return artifactType === undefined ? entry : { ...entry, artifactType };
+  } catch (error) {
+    // An entry whose manifest is gone or malformed stays listed; whoever follows it is told.
+    if (error instanceof PromoterError && !error.transient) return entry;
+    throw error;
+  }
+}

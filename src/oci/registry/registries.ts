@@ -1,0 +1,149 @@
+import type { Descriptor } from '../descriptor.js';
+import { InputError, PolicyError, PromoterError } from '../errors.js';
+import type { Lease } from '../lease.js';
+import { parseManifest, type Manifest } from '../manifest.js';
+import { isRegistryHost, isRepository } from '../reference.js';
+import type { CallOptions, Registries, Repository } from '../store.js';
+import { deleteBlob, hasBlob, openBlob } from './blobs.js';
+import { checkAccess, listRepositories } from './catalog.js';
+import { createTransport, type TransportOptions } from './create-transport.js';
+import type { Endpoint, RepositoryContext } from './endpoint.js';
+import { UPLOAD_LIMITS } from './limits.js';
+import { fetchManifest, putManifest, resolveManifest } from './manifests.js';
+import { mountBlob } from './mount.js';
+import { Referrers, type ReferrersMode } from './referrers.js';
+import { ReferrersTags } from './referrers-tags.js';
+import { listTagDetails, listTags, type ListOptions, type TagDetails } from './tags.js';
+import { pushBlob } from './upload.js';
+import { isLoopback, registryOrigin } from './urls.js';
+
+export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'mayFollow'> {
+  /** The only registries that may be asked, as they are written in references; undefined: any. */
+  allowedRegistries?: readonly string[];
+  /** Which hosts speak plain HTTP; as it comes localhost and loopback addresses. */
+  plainHttp?: (host: string) => boolean;
+  /** Held while an index of the referrers tag schema is written; without one, only this process's writers are kept apart. */
+  lease?: Lease;
+  /** As it comes `auto`: the registry is asked. */
+  referrers?: ReferrersMode;
+  /** How blobs are cut, in bytes. */
+  uploads?: { monolithicBytes?: number; chunkBytes?: number };
+}
+
+/** A repository in a registry: a {@link Repository}, and what only registries have. */
+export interface RegistryRepository extends Repository {
+  /** Tags with their digests, and times where the registry tells: a page for a hundred of them in ACR. */
+  listTagDetails(options?: ListOptions): AsyncIterable<TagDetails>;
+  deleteBlob(descriptor: Descriptor, options?: CallOptions): Promise<void>;
+}
+
+export interface Registry {
+  /** Throws where the registry is not there (TransportError) or refuses the credential (RegistryError `UNAUTHORIZED`). */
+  checkAccess(options?: CallOptions): Promise<void>;
+  listRepositories(options?: ListOptions): AsyncIterable<string>;
+}
+
+export interface RegistryClient extends Registries {
+  /** @throws PolicyError `REGISTRY_NOT_ALLOWED`; InputError `REFERENCE_INVALID` */
+  repository(registry: string, repository: string): RegistryRepository;
+  /** @throws PolicyError `REGISTRY_NOT_ALLOWED`; InputError `REFERENCE_INVALID` */
+  registry(registry: string): Registry;
+  /** Breaks off what is under way and closes all connections. */
+  close(): Promise<void>;
+}
+
+/** What a manifest says, where it is one that is known here; anything else is put as it is. */
+function tryParse(bytes: Uint8Array, mediaType: string, where: string): Manifest | undefined {
+  try {
+    return parseManifest(bytes, mediaType, where);
+  } catch (error) {
+    if (error instanceof PromoterError) return undefined;
+    throw error;
+  }
+}
+
+function createRepository(context: RepositoryContext, referrers: Referrers): RegistryRepository {
+  return {
+    name: context.name,
+    resolve: (tagOrDigest, options) => resolveManifest(context, tagOrDigest, options),
+    fetchManifest: async (target, options) => {
+      const { descriptor, bytes } = await fetchManifest(context, target, options);
+      return { descriptor, bytes };
+    },
+    openBlob: (descriptor, options) => openBlob(context, descriptor, options),
+    hasBlob: (descriptor, options) => hasBlob(context, descriptor, options),
+    listReferrers: (digest, options) => referrers.list(context, digest, options),
+    listTags: (options) => listTags(context, options),
+    listTagDetails: (options) => listTagDetails(context, options),
+    pushBlob: (descriptor, open, options) => pushBlob(context, descriptor, open, options),
+    mountBlob: (descriptor, fromRepository, options) => mountBlob(context, descriptor, fromRepository, options),
+    deleteBlob: (descriptor, options) => deleteBlob(context, descriptor, options),
+    pushManifest: async (bytes, mediaType, options = {}) => {
+      const put = await putManifest(context, bytes, mediaType, options);
+      const manifest = tryParse(bytes, mediaType, context.name);
+      if (manifest?.subject !== undefined) await referrers.note(context, manifest, put, options);
+      return put.descriptor;
+    },
+    deleteManifest: (digest, options) => referrers.delete(context, digest, options),
+  };
+}
+
+/** A client for registries. One for a process is enough: connections, tokens and limits are shared. */
+export function createRegistries(options: RegistriesOptions): RegistryClient {
+  const plainHttp = options.plainHttp ?? isLoopback;
+  const { allowedRegistries } = options;
+  const allowed =
+    allowedRegistries && new Set(allowedRegistries.map((registry) => new URL(registryOrigin(registry, false)).host));
+  const mayAsk = (host: string): boolean => allowed?.has(host) ?? true;
+  const transport = createTransport({ ...options, mayAsk });
+  const referrers = new Referrers(options.referrers ?? 'auto', new ReferrersTags(options.lease));
+  const endpoints = new Map<string, Endpoint>();
+
+  function endpointOf(registry: string): Endpoint {
+    const known = endpoints.get(registry);
+    if (known !== undefined) return known;
+    if (!isRegistryHost(registry)) {
+      throw new InputError('REFERENCE_INVALID', `${JSON.stringify(registry.slice(0, 200))} is not a registry host`);
+    }
+    const origin = registryOrigin(registry, plainHttp(registry));
+    if (!mayAsk(new URL(origin.replace(/^http:/, 'https:')).host)) {
+      throw new PolicyError('REGISTRY_NOT_ALLOWED', `${registry} is not among the registries that may be asked`, {
+        details: { registry },
+        remedy: 'Add it to ALLOWED_REGISTRIES if it is to be used.',
+      });
+    }
+    const endpoint: Endpoint = {
+      registry,
+      origin,
+      transport,
+      mayAsk,
+      uploads: {
+        monolithicBytes: options.uploads?.monolithicBytes ?? UPLOAD_LIMITS.monolithicBytes,
+        chunkBytes: options.uploads?.chunkBytes ?? UPLOAD_LIMITS.chunkBytes,
+      },
+    };
+    endpoints.set(registry, endpoint);
+    return endpoint;
+  }
+
+  return {
+    repository: (registry, repository) => {
+      const endpoint = endpointOf(registry);
+      if (!isRepository(repository)) {
+        throw new InputError(
+          'REFERENCE_INVALID',
+          `${JSON.stringify(repository.slice(0, 300))} is not a repository name`,
+        );
+      }
+      return createRepository({ endpoint, repository, name: `${registry}/${repository}` }, referrers);
+    },
+    registry: (registry) => {
+      const endpoint = endpointOf(registry);
+      return {
+        checkAccess: (callOptions) => checkAccess(endpoint, callOptions),
+        listRepositories: (listOptions) => listRepositories(endpoint, listOptions),
+      };
+    },
+    close: () => transport.close(),
+  };
+}

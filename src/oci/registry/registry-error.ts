@@ -1,0 +1,100 @@
+import { isRecord } from '../descriptor.js';
+import { PromoterError, RegistryError } from '../errors.js';
+import { readStart } from './body.js';
+import { TRANSPORT_LIMITS } from './limits.js';
+import type { TransportRequest, TransportResponse } from './transport.js';
+import { redactUrl } from './urls.js';
+
+/** What the status itself says where the answer has no body, as after HEAD. */
+const CODES: ReadonlyMap<number, string> = new Map([
+  [401, 'UNAUTHORIZED'],
+  [403, 'DENIED'],
+  [429, 'TOOMANYREQUESTS'],
+]);
+
+const REMEDIES: ReadonlyMap<string, string> = new Map([
+  ['UNAUTHORIZED', 'Sign in to the registry, or give it a credential that may do this.'],
+  ['DENIED', 'The identity is known but may not do this: give it the role or scope that it lacks.'],
+  ['TOOMANYREQUESTS', 'The registry limits requests; it can be tried again later.'],
+  ['MANIFEST_UNKNOWN', 'See that the tag or digest exists in this repository.'],
+  ['NAME_UNKNOWN', 'See that the repository exists in this registry.'],
+]);
+
+/** A registry's words, fit to be shown: no control characters, no token, no query (which may hold a signature), not endless. */
+export function redactText(text: string): string {
+  return text
+    .replace(/\p{Cc}+/gu, ' ')
+    .replace(/\b(bearer|basic)\s+[\w.~+/=-]+/gi, '$1 ***')
+    .replace(/\beyJ[\w-]*\.[\w-]*\.?[\w-]*/g, '***')
+    .replace(/(https?:\/\/)[^\s/@"']*@/gi, '$1')
+    .replace(/(https?:\/\/[^\s?"']*)\?[^\s"']*/gi, '$1')
+    .trim()
+    .slice(0, TRANSPORT_LIMITS.messageCharacters);
+}
+
+interface Told {
+  code: string;
+  message: string;
+}
+
+/** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes */
+function parseErrors(bytes: Uint8Array): Told[] {
+  try {
+    const json: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (!isRecord(json) || !Array.isArray(json.errors)) return [];
+    return json.errors.slice(0, 10).flatMap((entry: unknown) => {
+      if (!isRecord(entry) || typeof entry.code !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(entry.code)) return [];
+      return [
+        { code: entry.code.toUpperCase(), message: typeof entry.message === 'string' ? redactText(entry.message) : '' },
+      ];
+    });
+  } catch {
+    return [];
+  }
+}
+
+/** Milliseconds of a Retry-After header: seconds, or a date. */
+export function parseRetryAfter(value: string | undefined, nowMs = Date.now()): number | undefined {
+  if (value === undefined) return undefined;
+  const text = value.trim();
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  const dateMs = Date.parse(text);
+  return Number.isNaN(dateMs) ? undefined : Math.max(0, dateMs - nowMs);
+}
+
+/**
+ * An answer that is not the hoped-for one, as an error; reads its body, bounded. The only place where {@link RegistryError}s
+ * are made.
+ * @param what the reference it is about, for the message; @param options.absent the code for a 404 that names none.
+ */
+export async function registryErrorFrom(
+  response: TransportResponse,
+  request: Pick<TransportRequest, 'method'>,
+  what: string,
+  options: { absent?: string; remedy?: string } = {},
+): Promise<RegistryError> {
+  let told: Told[] = [];
+  try {
+    told = parseErrors(await readStart(response, TRANSPORT_LIMITS.errorBytes));
+  } catch (error) {
+    // The status is known; only the words are lost. An abort is the caller's own.
+    if (!(error instanceof PromoterError)) throw error;
+  }
+  const { status } = response;
+  const retryAfterMs = parseRetryAfter(response.headers['retry-after']);
+  const fallback = CODES.get(status) ?? (status === 404 ? options.absent : undefined) ?? `HTTP_${status}`;
+  const code = told[0]?.code ?? fallback;
+  const words = told[0]?.message ?? '';
+  const remedy = options.remedy ?? REMEDIES.get(code);
+  return new RegistryError(
+    `${what}: the registry answers ${status} ${code} to ${request.method}${words === '' ? '' : `: ${words}`}`,
+    {
+      method: request.method,
+      url: redactUrl(response.url),
+      status,
+      registryCodes: told.map((entry) => entry.code),
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    },
+    { code, ...(remedy !== undefined && { remedy }) },
+  );
+}

@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PromoterError, RegistryError, TransportError } from '../errors.js';
+import { drain } from './body.js';
+import { TRANSPORT_LIMITS } from './limits.js';
+import { parseRetryAfter } from './registry-error.js';
+import type { Transport, TransportRequest } from './transport.js';
+
+export interface RetryOptions {
+  /** Tries of one request, the first included; 1: never again. */
+  attempts?: number;
+  /** The first pause, in milliseconds; 0: none. */
+  baseMs?: number;
+  /** The longest Retry-After, in milliseconds, that is waited for. */
+  maxRetryAfterMs?: number;
+}
+
+const REPEATED_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
+
+/** The pause before the next try, in milliseconds: doubled each time, and cut by up to a half at random. */
+export function pauseMs(attempt: number, baseMs: number = TRANSPORT_LIMITS.retryBaseMs): number {
+  const whole = Math.min(TRANSPORT_LIMITS.retryCapMs, baseMs * 2 ** (attempt - 1));
+  return whole * (0.5 + Math.random() / 2);
+}
+
+/** Waits, unless aborted: then throws the signal's reason. */
+export async function sleepMs(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(ms, undefined, signal === undefined ? {} : { signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  }
+}
+
+function mayRepeat(request: TransportRequest): boolean {
+  return request.repeatable ?? (request.method !== 'POST' && request.method !== 'PATCH');
+}
+
+/**
+ * Sends again what failed in passing: with jitter, honouring Retry-After up to a bound. What asks to wait longer is handed
+ * on as it came (an answer 429, a thrown `TOOMANYREQUESTS`), so that the caller can come back later.
+ */
+export function retry(inner: Transport, options: RetryOptions = {}): Transport {
+  const attempts = options.attempts ?? TRANSPORT_LIMITS.attempts;
+  const baseMs = options.baseMs ?? TRANSPORT_LIMITS.retryBaseMs;
+  const maxRetryAfterMs = options.maxRetryAfterMs ?? TRANSPORT_LIMITS.retryAfterMs;
+
+  /** undefined: not again. */
+  const pauseFor = (attempt: number, retryAfterMs: number | undefined): number | undefined => {
+    if (attempt >= attempts) return undefined;
+    if (retryAfterMs === undefined) return pauseMs(attempt, baseMs);
+    if (retryAfterMs > maxRetryAfterMs) return undefined;
+    // Jitter on top, never below: all who were told the same time would otherwise come back as one.
+    return retryAfterMs + Math.random() * Math.min(1000, retryAfterMs / 10);
+  };
+  return {
+    send: async (request) => {
+      const repeatable = mayRepeat(request);
+      for (let attempt = 1; ; attempt += 1) {
+        let pause: number | undefined;
+        try {
+          const response = await inner.send({ ...request, attempt });
+          // 429 says that nothing was done, so that even what can't be repeated otherwise can.
+          if (!REPEATED_STATUSES.has(response.status) || !(repeatable || response.status === 429)) return response;
+          pause = pauseFor(attempt, parseRetryAfter(response.headers['retry-after']));
+          if (pause === undefined) return response;
+          await drain(response);
+        } catch (error) {
+          request.signal?.throwIfAborted();
+          if (!(error instanceof PromoterError) || !error.transient) throw error;
+          // A registry's error is thrown from below only where a token was asked for: the request itself was not sent.
+          const unsent =
+            error instanceof RegistryError || (error instanceof TransportError && error.code === 'CONNECT_FAILED');
+          if (!repeatable && !unsent) throw error;
+          pause = pauseFor(attempt, error instanceof RegistryError ? error.info.retryAfterMs : undefined);
+          if (pause === undefined) throw error;
+        }
+        await sleepMs(pause, request.signal);
+      }
+    },
+  };
+}

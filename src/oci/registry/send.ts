@@ -1,0 +1,158 @@
+import type { Readable } from 'node:stream';
+import { rootCertificates } from 'node:tls';
+import { Agent, ProxyAgent, type Dispatcher } from 'undici';
+import { announceRequest } from './diagnostics.js';
+import { TRANSPORT_LIMITS } from './limits.js';
+import { transportErrorFrom } from './network-error.js';
+import type { RequestKind, StreamBody, Transport, TransportRequest, TransportResponse } from './transport.js';
+import { isLoopback, redactUrl } from './urls.js';
+
+/** How connections are made. */
+export interface SendOptions {
+  /** Milliseconds; see TRANSPORT_LIMITS for what they mean and what they are as it comes. */
+  timeouts?: { connectMs?: number; firstByteMs?: number; stallMs?: number };
+  /** Connections to one host for each kind of request. */
+  connections?: number;
+  /** `http://host:port` through which everything but loopback goes. */
+  proxy?: string;
+  /** Certificates to trust besides the system's, PEM. */
+  ca?: string | string[];
+}
+
+/**
+ * What each kind offers by ALPN. HTTP/1.1 for bytes: one connection for each stream was a quarter faster than all streams
+ * through one HTTP/2 connection (docs/decisions/oci-transport.md).
+ */
+const OFFERS_HTTP2: Record<RequestKind, boolean> = { api: false, bytes: false };
+
+function createDispatcher(kind: RequestKind, options: SendOptions, proxy: string | undefined): Dispatcher {
+  const connectMs = options.timeouts?.connectMs ?? TRANSPORT_LIMITS.connectMs;
+  const common = {
+    allowH2: OFFERS_HTTP2[kind],
+    connections: options.connections ?? TRANSPORT_LIMITS.connections,
+    headersTimeout: options.timeouts?.firstByteMs ?? TRANSPORT_LIMITS.firstByteMs,
+    bodyTimeout: options.timeouts?.stallMs ?? TRANSPORT_LIMITS.stallMs,
+    connectTimeout: connectMs,
+  };
+  const tls = {
+    // Naming any authority would replace the built-in ones.
+    ...(options.ca !== undefined && { ca: [...rootCertificates, ...[options.ca].flat()] }),
+    timeout: connectMs,
+  };
+  if (proxy === undefined) return new Agent({ ...common, connect: tls });
+  return new ProxyAgent({ ...common, uri: proxy, requestTls: tls, proxyTls: tls });
+}
+
+/** Opened only when the connection stands and asks for it, so that a body nobody reads is never opened. */
+async function* readBody(body: StreamBody, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of await body.open()) {
+    count(chunk.length);
+    yield chunk;
+  }
+}
+
+/** undici takes any async iterable, and leaves its loop where the connection breaks; its types don't say so. */
+function asBody(chunks: AsyncIterable<Uint8Array>): Readable {
+  return chunks as unknown as Readable;
+}
+
+function flattenHeaders(headers: Dispatcher.ResponseData['headers']): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) result[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return result;
+}
+
+/** The lowest layer: one request over the wire, by undici. The only file that knows which library does it. */
+export function createSend(options: SendOptions = {}): Transport & { close(): Promise<void> } {
+  const dispatchers = new Map<string, Dispatcher>();
+  const dispatcherFor = (kind: RequestKind, url: URL): Dispatcher => {
+    const proxy = options.proxy !== undefined && !isLoopback(url.hostname) ? options.proxy : undefined;
+    const key = `${kind} ${proxy ?? ''}`;
+    let dispatcher = dispatchers.get(key);
+    if (dispatcher === undefined) {
+      dispatcher = createDispatcher(kind, options, proxy);
+      dispatchers.set(key, dispatcher);
+    }
+    return dispatcher;
+  };
+
+  async function send(request: TransportRequest): Promise<TransportResponse> {
+    const { method, kind, body, signal } = request;
+    signal?.throwIfAborted();
+    const url = new URL(request.url);
+    const safeUrl = redactUrl(request.url);
+    const end = announceRequest({ method, url: safeUrl, kind, attempt: request.attempt ?? 1 });
+    let sentBytes = 0;
+    let receivedBytes = 0;
+    let status: number | undefined;
+    const finish = (error?: unknown): void => {
+      const code = error === undefined ? undefined : error instanceof Error && 'code' in error ? error.code : 'ABORTED';
+      end({
+        sentBytes,
+        receivedBytes,
+        ...(status !== undefined && { status }),
+        ...(code !== undefined && { error: typeof code === 'string' ? code : 'ABORTED' }),
+      });
+    };
+    const fail = (cause: unknown): unknown => {
+      const error = transportErrorFrom(cause, { method, url: safeUrl, signal });
+      finish(error);
+      return error;
+    };
+
+    const count = (bytes: number): void => {
+      sentBytes += bytes;
+    };
+    const sizeBytes = body instanceof Uint8Array ? body.length : body?.sizeBytes;
+    let response: Dispatcher.ResponseData;
+    try {
+      response = await dispatcherFor(kind, url).request({
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method,
+        headers: {
+          ...request.headers,
+          ...(sizeBytes !== undefined && { 'content-length': String(sizeBytes) }),
+        },
+        body: body instanceof Uint8Array || body === undefined ? (body ?? null) : asBody(readBody(body, count)),
+        ...(signal !== undefined && { signal }),
+      });
+    } catch (cause) {
+      throw fail(cause);
+    }
+    if (body instanceof Uint8Array) sentBytes = body.length;
+    status = response.statusCode;
+    const answer = { status, headers: flattenHeaders(response.headers), url: request.url };
+
+    if (method === 'HEAD' || status === 204 || status === 304) {
+      await response.body.dump();
+      finish();
+      return { ...answer, body: nothing() };
+    }
+    async function* read(): AsyncGenerator<Uint8Array> {
+      try {
+        for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+          receivedBytes += chunk.length;
+          yield chunk;
+        }
+      } catch (cause) {
+        throw fail(cause);
+      } finally {
+        finish();
+      }
+    }
+    return { ...answer, body: read() };
+  }
+
+  return {
+    send,
+    close: async () => {
+      await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));
+      dispatchers.clear();
+    },
+  };
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}

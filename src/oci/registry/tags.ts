@@ -1,0 +1,122 @@
+import { isRecord } from '../descriptor.js';
+import { isDigest, type Digest } from '../digest.js';
+import { RegistryError } from '../errors.js';
+import type { CallOptions } from '../store.js';
+import { apiUrl, scopesFor, type RepositoryContext } from './endpoint.js';
+import { LISTING_LIMITS } from './limits.js';
+import { resolveManifest } from './manifests.js';
+import { listIn, readPages, type Listing } from './pages.js';
+
+export type ListOptions = CallOptions & { last?: string };
+
+function query(entries: number, last: string | undefined): string {
+  const parameters = new URLSearchParams({ n: String(entries), ...(last !== undefined && { last }) });
+  return parameters.toString();
+}
+
+/** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags */
+export async function* listTags(context: RepositoryContext, options: ListOptions = {}): AsyncGenerator<string> {
+  const listing: Listing = {
+    url: `${apiUrl(context, 'tags/list')}?${query(LISTING_LIMITS.pageEntries, options.last)}`,
+    scopes: scopesFor(context, ['pull']),
+    name: context.name,
+    absent: 'NAME_UNKNOWN',
+    signal: options.signal,
+  };
+  for await (const page of readPages(context.endpoint, listing)) {
+    for (const tag of listIn(page, 'tags', context.name)) if (typeof tag === 'string') yield tag;
+  }
+}
+
+/** A tag, and where it points. */
+export interface TagDetails {
+  name: string;
+  digest: Digest;
+  /** RFC 3339, where the registry tells (ACR). */
+  createdAt?: string;
+  updatedAt?: string;
+  /** False where the tag is locked against writing (ACR). */
+  writable?: boolean;
+}
+
+function parseTagDetails(entry: unknown): TagDetails[] {
+  if (!isRecord(entry) || typeof entry.name !== 'string' || typeof entry.digest !== 'string') return [];
+  const { name, digest, createdTime, lastUpdateTime, changeableAttributes } = entry;
+  if (!isDigest(digest)) return [];
+  const writable = isRecord(changeableAttributes) ? changeableAttributes.writeEnabled : undefined;
+  return [
+    {
+      name,
+      digest,
+      ...(typeof createdTime === 'string' && { createdAt: createdTime }),
+      ...(typeof lastUpdateTime === 'string' && { updatedAt: lastUpdateTime }),
+      ...(typeof writable === 'boolean' && { writable }),
+    },
+  ];
+}
+
+/** Tags with digests by HEAD for each, a page's worth of requests at once. */
+async function* resolveEach(context: RepositoryContext, options: ListOptions): AsyncGenerator<TagDetails> {
+  let batch: string[] = [];
+  const resolveBatch = async (): Promise<TagDetails[]> => {
+    const found = await Promise.all(
+      batch.map(async (name) => {
+        try {
+          return { name, digest: (await resolveManifest(context, name, options)).digest };
+        } catch (error) {
+          // Deleted since it was listed.
+          if (error instanceof RegistryError && error.notFound) return undefined;
+          throw error;
+        }
+      }),
+    );
+    return found.filter((details) => details !== undefined);
+  };
+  for await (const name of listTags(context, options)) {
+    batch.push(name);
+    if (batch.length < LISTING_LIMITS.concurrency) continue;
+    yield* await resolveBatch();
+    batch = [];
+  }
+  yield* await resolveBatch();
+}
+
+/** Statuses by which a registry says that it has no such listing, or none for this identity. */
+const NO_TAG_DETAILS = [401, 403, 404, 405];
+
+/**
+ * Tags with their digests: by ACR's `_tags`, a page for a hundred of them, or else by listing and asking for each.
+ * @see https://learn.microsoft.com/rest/api/containerregistry/tag/get-list
+ */
+export async function* listTagDetails(
+  context: RepositoryContext,
+  options: ListOptions = {},
+): AsyncGenerator<TagDetails> {
+  const { endpoint, repository, name } = context;
+  if (endpoint.hasTagDetails === false) return yield* resolveEach(context, options);
+  const listing: Listing = {
+    url: `${endpoint.origin}/acr/v1/${repository}/_tags?${query(LISTING_LIMITS.tagDetailsPageEntries, options.last)}`,
+    scopes: scopesFor(context, ['metadata_read']),
+    name,
+    absent: 'NAME_UNKNOWN',
+    signal: options.signal,
+    otherStatuses: NO_TAG_DETAILS,
+  };
+  let known = false;
+  try {
+    for await (const page of readPages(endpoint, listing)) {
+      if (page.status !== 200 || !Array.isArray(page.json.tags)) {
+        // An unknown repository is 404 as well, but says so.
+        if (page.status === 404 && !Array.isArray(page.json.errors)) endpoint.hasTagDetails = false;
+        break;
+      }
+      known = true;
+      yield* page.json.tags.flatMap(parseTagDetails);
+    }
+  } catch (error) {
+    // A token for this scope was not to be had.
+    const refused = error instanceof RegistryError && (error.info.status === 401 || error.info.status === 403);
+    if (known || !refused) throw error;
+  }
+  if (!known) yield* resolveEach(context, options);
+}

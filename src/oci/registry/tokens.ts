@@ -1,0 +1,271 @@
+import { createHash } from 'node:crypto';
+import { isRecord } from '../descriptor.js';
+import { PolicyError, RegistryError } from '../errors.js';
+import { readBounded } from './body.js';
+import type { Credential, Credentials } from './credentials.js';
+import { TRANSPORT_LIMITS } from './limits.js';
+import { registryErrorFrom } from './registry-error.js';
+import type { Transport, TransportRequest } from './transport.js';
+
+/** What a Bearer challenge says of where tokens are to be had. */
+export interface Realm {
+  /** Absolute. */
+  url: URL;
+  service: string | undefined;
+}
+
+export interface TokenOptions {
+  credentials: Credentials;
+  /** Hosts, besides the registry's own, whose token endpoints may see its credential. */
+  trustedRealms: ReadonlySet<string>;
+  /** Hosts that may be asked without a credential; as it comes all. */
+  mayAsk: (host: string) => boolean;
+}
+
+interface Held {
+  token: string;
+  /** `performance.now()` from when on it is renewed. */
+  renewAtMs: number;
+}
+
+/** Where a token says nothing of its life, the specification's minute counts. */
+const DEFAULT_LIFETIME_S = 60;
+/** ACR's refresh tokens live three hours; those that don't say so are kept for one. */
+const DEFAULT_REFRESH_LIFETIME_S = 3600;
+const MOST_MARGIN_S = 60;
+
+/** The `exp` of a JWT, as seconds from its own `iat`, so that a wrong clock here doesn't matter. */
+function jwtLifetime(token: string): number | undefined {
+  const payload = token.split('.')[1];
+  if (payload === undefined) return undefined;
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
+    if (!isRecord(claims) || typeof claims.exp !== 'number') return undefined;
+    return claims.exp - (typeof claims.iat === 'number' ? claims.iat : Date.now() / 1000);
+  } catch {
+    return undefined;
+  }
+}
+
+function hold(token: string, expiresIn: unknown, defaultSeconds: number): Held {
+  const said = typeof expiresIn === 'number' && expiresIn > 0 ? expiresIn : undefined;
+  const lifetime = Math.max(0, Math.min(said ?? Infinity, jwtLifetime(token) ?? said ?? defaultSeconds));
+  const margin = Math.min(MOST_MARGIN_S, lifetime / 5);
+  return { token, renewAtMs: performance.now() + (lifetime - margin) * 1000 };
+}
+
+/** Tells identities apart without keeping what they are proved by. */
+function identityOf(credential: Credential): string {
+  if (credential.kind === 'anonymous') return 'anonymous';
+  if (credential.kind === 'entra') return `entra ${credential.tenant ?? ''}`;
+  const secret = credential.kind === 'basic' ? [credential.username, credential.password] : [credential.refreshToken];
+  return `${credential.kind} ${createHash('sha256').update(JSON.stringify(secret)).digest('hex')}`;
+}
+
+/** ACR's endpoint, and its likes: POST with a grant, also for anonymous, and `scope` repeated. */
+function isAcrRealm(realm: Realm): boolean {
+  return realm.url.pathname === '/oauth2/token';
+}
+
+function form(fields: readonly (readonly [string, string | undefined])[]): Uint8Array {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of fields) if (value !== undefined) parameters.append(name, value);
+  return new TextEncoder().encode(parameters.toString());
+}
+
+/** Gets and keeps tokens: one for each registry, set of scopes and identity, one request in flight for each. */
+export class Tokens {
+  readonly #transport: Transport;
+  readonly #options: TokenOptions;
+  readonly #access = new Map<string, Held>();
+  readonly #refresh = new Map<string, Held>();
+  readonly #pending = new Map<string, Promise<Held>>();
+  /** The last known identity for each registry: asking for the credential may mean starting a program. */
+  readonly #identities = new Map<string, string>();
+
+  constructor(transport: Transport, options: TokenOptions) {
+    this.#transport = transport;
+    this.#options = options;
+  }
+
+  /**
+   * A token for these scopes; `refused` is one that the registry would not take, so that another is got.
+   * @throws PolicyError `REALM_NOT_TRUSTED`; RegistryError of the token endpoint
+   */
+  async get(registry: string, realm: Realm, scopes: readonly string[], refused?: string): Promise<string> {
+    const key = (): string =>
+      JSON.stringify([registry, realm.url.href, realm.service, scopes, this.#identities.get(registry)]);
+    const held = this.#access.get(key());
+    if (held !== undefined && held.token !== refused && performance.now() < held.renewAtMs) return held.token;
+    const flight = JSON.stringify([registry, realm.url.href, realm.service, scopes]);
+    let pending = this.#pending.get(flight);
+    if (pending === undefined) {
+      pending = this.#fetch(registry, realm, scopes).then((fresh) => {
+        this.#access.delete(key());
+        this.#access.set(key(), fresh);
+        const oldest = this.#access.size > TRANSPORT_LIMITS.tokens ? this.#access.keys().next().value : undefined;
+        if (oldest !== undefined) this.#access.delete(oldest);
+        return fresh;
+      });
+      this.#pending.set(flight, pending);
+      const clear = (): void => void this.#pending.delete(flight);
+      pending.then(clear, clear);
+    }
+    return (await pending).token;
+  }
+
+  async #fetch(registry: string, realm: Realm, scopes: readonly string[]): Promise<Held> {
+    const found = await this.#options.credentials.get(registry);
+    this.#identities.set(registry, identityOf(found));
+    const credential = this.#admit(registry, realm, found);
+    switch (credential.kind) {
+      case 'anonymous':
+        return this.#anonymous(realm, scopes);
+      case 'basic': {
+        const authorization = basicAuthorization(credential.username, credential.password);
+        return this.#byGet(realm, scopes, { authorization });
+      }
+      case 'refreshToken':
+        return this.#byRefreshToken(realm, scopes, credential.refreshToken);
+      case 'entra':
+        return this.#byEntra(registry, realm, scopes, credential);
+    }
+  }
+
+  /** The credential, or none where the realm is not to see it. */
+  #admit(registry: string, realm: Realm, credential: Credential): Credential {
+    const { host } = realm.url;
+    if (host === registry || this.#options.trustedRealms.has(host)) return credential;
+    if (this.#options.mayAsk(host)) return { kind: 'anonymous' };
+    throw new PolicyError('REALM_NOT_TRUSTED', `${registry} asks for tokens of ${host}, which is not trusted`, {
+      details: { registry, realm: host },
+      remedy: `If ${host} does belong to ${registry}, add it to the trusted realms.`,
+    });
+  }
+
+  async #anonymous(realm: Realm, scopes: readonly string[]): Promise<Held> {
+    if (isAcrRealm(realm)) {
+      try {
+        return await this.#byPost(realm, scopes, [['grant_type', 'password']]);
+      } catch (error) {
+        // Not ACR after all: the path alone says little.
+        if (!(error instanceof RegistryError) || ![400, 404, 405].includes(error.info.status)) throw error;
+      }
+    }
+    return this.#byGet(realm, scopes, {});
+  }
+
+  async #byRefreshToken(realm: Realm, scopes: readonly string[], refreshToken: string): Promise<Held> {
+    return this.#byPost(realm, scopes, [
+      ['grant_type', 'refresh_token'],
+      ['refresh_token', refreshToken],
+    ]);
+  }
+
+  async #byEntra(
+    registry: string,
+    realm: Realm,
+    scopes: readonly string[],
+    credential: Extract<Credential, { kind: 'entra' }>,
+  ): Promise<Held> {
+    const key = `${registry} ${identityOf(credential)}`;
+    const held = this.#refresh.get(key);
+    if (held !== undefined && performance.now() < held.renewAtMs) {
+      try {
+        return await this.#byRefreshToken(realm, scopes, held.token);
+      } catch (error) {
+        // Revoked before its time: exchange anew, once.
+        if (!(error instanceof RegistryError) || ![400, 401].includes(error.info.status)) throw error;
+        this.#refresh.delete(key);
+      }
+    }
+    const exchangeKey = `exchange ${key}`;
+    let pending = this.#pending.get(exchangeKey);
+    if (pending === undefined) {
+      pending = this.#exchange(realm, credential).then((fresh) => {
+        this.#refresh.set(key, fresh);
+        return fresh;
+      });
+      this.#pending.set(exchangeKey, pending);
+      const clear = (): void => void this.#pending.delete(exchangeKey);
+      pending.then(clear, clear);
+    }
+    return this.#byRefreshToken(realm, scopes, (await pending).token);
+  }
+
+  /** Entra's token for one of the registry. @see https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md */
+  async #exchange(realm: Realm, credential: Extract<Credential, { kind: 'entra' }>): Promise<Held> {
+    const url = new URL('/oauth2/exchange', realm.url).href;
+    const answer = await this.#ask({
+      method: 'POST',
+      url,
+      kind: 'api',
+      repeatable: true,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: form([
+        ['grant_type', 'access_token'],
+        ['service', realm.service ?? realm.url.host],
+        ['tenant', credential.tenant],
+        ['access_token', credential.accessToken],
+      ]),
+    });
+    return this.#held(answer, url, ['refresh_token'], DEFAULT_REFRESH_LIFETIME_S);
+  }
+
+  async #byPost(realm: Realm, scopes: readonly string[], grant: readonly (readonly [string, string])[]): Promise<Held> {
+    const acr = isAcrRealm(realm);
+    const answer = await this.#ask({
+      method: 'POST',
+      url: realm.url.href,
+      kind: 'api',
+      repeatable: true,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: form([
+        ...grant,
+        ['service', realm.service],
+        // Docker's OAuth2 endpoints want a client id and one field of scopes; ACR repeats the field.
+        ['client_id', acr ? undefined : 'acr-promoter'],
+        ...(acr || scopes.length === 0
+          ? scopes.map((scope) => ['scope', scope] as const)
+          : [['scope', scopes.join(' ')] as const]),
+      ]),
+    });
+    return this.#held(answer, realm.url.href, ['access_token', 'token'], DEFAULT_LIFETIME_S);
+  }
+
+  async #byGet(realm: Realm, scopes: readonly string[], headers: Record<string, string>): Promise<Held> {
+    const url = new URL(realm.url);
+    if (realm.service !== undefined) url.searchParams.set('service', realm.service);
+    for (const scope of scopes) url.searchParams.append('scope', scope);
+    const answer = await this.#ask({ method: 'GET', url: url.href, kind: 'api', headers });
+    return this.#held(answer, url.href, ['token', 'access_token'], DEFAULT_LIFETIME_S);
+  }
+
+  async #ask(request: TransportRequest): Promise<unknown> {
+    const response = await this.#transport.send(request);
+    const { host } = new URL(request.url);
+    if (response.status !== 200) throw await registryErrorFrom(response, request, `token endpoint of ${host}`);
+    const bytes = await readBounded(response, TRANSPORT_LIMITS.tokenBytes);
+    try {
+      return JSON.parse(new TextDecoder().decode(bytes));
+    } catch {
+      return undefined;
+    }
+  }
+
+  #held(answer: unknown, url: string, names: readonly string[], defaultSeconds: number): Held {
+    const fields = isRecord(answer) ? answer : {};
+    const token = names.map((name) => fields[name]).find((value) => typeof value === 'string' && value !== '');
+    if (typeof token === 'string' && /^[!-~]+$/.test(token)) return hold(token, fields.expires_in, defaultSeconds);
+    const { host, pathname } = new URL(url);
+    throw new RegistryError(
+      `token endpoint of ${host}: its answer holds no token`,
+      { method: 'POST', url: `${host}${pathname}`, status: 200, registryCodes: [] },
+      { code: 'TOKEN_INVALID' },
+    );
+  }
+}
+
+export function basicAuthorization(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`;
+}

@@ -1,0 +1,149 @@
+import type { Descriptor } from '../descriptor.js';
+import { type PromoterError, RegistryError, TransportError } from '../errors.js';
+import type { CallOptions, OpenBody } from '../store.js';
+import { hasBlob } from './blobs.js';
+import { drain } from './body.js';
+import { pushChunks } from './chunks.js';
+import { apiUrl, ask, follow, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
+import { UPLOAD_LIMITS } from './limits.js';
+import { pauseMs, sleepMs } from './retry.js';
+import { checkStored } from './stored-digest.js';
+import type { TransportRequest } from './transport.js';
+import { SessionLost, uploadFailure } from './upload-failure.js';
+
+export type UploadOptions = CallOptions & { onBytes?: (count: number) => void };
+
+/** The session's URL with the digest; its query is opaque (ACR's `_state`), so it is not taken apart. */
+function withDigest(url: string, descriptor: Descriptor): string {
+  return `${url}${url.includes('?') ? '&' : '?'}digest=${encodeURIComponent(descriptor.digest)}`;
+}
+
+/** Ends a session: everything in one PUT, or, after chunks, nothing but the digest. */
+async function commit(
+  context: RepositoryContext,
+  session: NextRequest,
+  descriptor: Descriptor,
+  body: TransportRequest['body'],
+  options: CallOptions,
+): Promise<void> {
+  const what = `${context.name}@${descriptor.digest}`;
+  const request: TransportRequest = {
+    ...session,
+    method: 'PUT',
+    url: withDigest(session.url, descriptor),
+    kind: 'bytes',
+    repeatable: false,
+    headers: { 'content-type': 'application/octet-stream' },
+    body: body ?? new Uint8Array(),
+    ...(options.signal !== undefined && { signal: options.signal }),
+  };
+  const response = await context.endpoint.transport.send(request);
+  if (response.status !== 201 && response.status !== 204 && response.status !== 200)
+    throw await uploadFailure(response, request, what);
+  await drain(response);
+  checkStored(response, descriptor, what);
+}
+
+async function startSession(
+  context: RepositoryContext,
+  options: CallOptions,
+): Promise<{ session: NextRequest; leastChunkBytes: number }> {
+  const scopes = scopesFor(context, ['pull', 'push']);
+  const response = await ask(
+    context.endpoint,
+    {
+      method: 'POST',
+      url: apiUrl(context, 'blobs/uploads/'),
+      kind: 'api',
+      repeatable: true,
+      headers: {},
+      body: new Uint8Array(),
+      scopes,
+      ...(options.signal !== undefined && { signal: options.signal }),
+    },
+    { statuses: [202], what: context.name, absent: 'NAME_UNKNOWN' },
+  );
+  await drain(response);
+  const least = Number(response.headers['oci-chunk-min-length'] ?? 0);
+  return {
+    session: follow(context, response.headers.location, response.url, scopes),
+    leastChunkBytes: Number.isSafeInteger(least) && least > 0 ? least : 0,
+  };
+}
+
+async function uploadOnce(
+  context: RepositoryContext,
+  descriptor: Descriptor,
+  open: OpenBody,
+  options: UploadOptions,
+): Promise<void> {
+  const { uploads } = context.endpoint;
+  const { session, leastChunkBytes } = await startSession(context, options);
+  if (descriptor.size === 0) return commit(context, session, descriptor, undefined, options);
+  if (descriptor.size > uploads.monolithicBytes) {
+    const chunkBytes = Math.max(uploads.chunkBytes, Math.min(leastChunkBytes, UPLOAD_LIMITS.largestChunkBytes));
+    const end = await pushChunks(context, session, descriptor, open, chunkBytes, options);
+    return commit(context, end, descriptor, undefined, options);
+  }
+  const counted = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of await open()) {
+      options.onBytes?.(chunk.length);
+      yield chunk;
+    }
+  };
+  return commit(context, session, descriptor, { sizeBytes: descriptor.size, open: counted }, options);
+}
+
+/** Takes note of a 413 and says whether smaller pieces are worth a try. */
+function takeSmaller(context: RepositoryContext, descriptor: Descriptor): boolean {
+  const { uploads } = context.endpoint;
+  if (descriptor.size <= uploads.monolithicBytes) {
+    uploads.monolithicBytes = Math.min(uploads.monolithicBytes, descriptor.size - 1);
+    uploads.chunkBytes = Math.min(
+      uploads.chunkBytes,
+      Math.max(UPLOAD_LIMITS.smallestChunkBytes, Math.ceil(descriptor.size / 2)),
+    );
+    return true;
+  }
+  if (uploads.chunkBytes <= UPLOAD_LIMITS.smallestChunkBytes) return false;
+  uploads.chunkBytes = Math.max(UPLOAD_LIMITS.smallestChunkBytes, Math.floor(uploads.chunkBytes / 2));
+  return true;
+}
+
+/**
+ * Asks whether the blob is there, and uploads it if not: in one PUT, or in chunks when it is large or was refused as too
+ * large. Starts over, a bounded number of times, where the session or the connection is lost.
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-blobs
+ */
+export async function pushBlob(
+  context: RepositoryContext,
+  descriptor: Descriptor,
+  open: OpenBody,
+  options: UploadOptions = {},
+): Promise<void> {
+  // What is sent again is not counted again.
+  let countedBytes = 0;
+  for (let attempt = 1; ; attempt += 1) {
+    if (await hasBlob(context, descriptor, options)) return;
+    let sentBytes = 0;
+    const onBytes = (count: number): void => {
+      sentBytes += count;
+      if (sentBytes <= countedBytes) return;
+      options.onBytes?.(sentBytes - countedBytes);
+      countedBytes = sentBytes;
+    };
+    let failure: PromoterError;
+    try {
+      return await uploadOnce(context, descriptor, open, { ...options, onBytes });
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (error instanceof SessionLost) failure = error.reason;
+      else if (error instanceof TransportError && error.transient) failure = error;
+      else if (error instanceof RegistryError && error.info.status === 413 && takeSmaller(context, descriptor))
+        failure = error;
+      else throw error;
+    }
+    if (attempt >= UPLOAD_LIMITS.attempts) throw failure;
+    await sleepMs(pauseMs(attempt), options.signal);
+  }
+}
