@@ -25,15 +25,13 @@ export async function readBaseline(
   return new Map(Object.entries(baselineSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')))));
 }
 
-async function list(
-  ports: Pick<Ports, 'listing'>,
-  rule: Rule,
-  signal: AbortSignal,
-): Promise<Record<string, string>> {
+async function list(ports: Pick<Ports, 'listing'>, rule: Rule, signal: AbortSignal): Promise<Record<string, string>> {
   const { registry } = rule.source;
   const seen: Record<string, string> = {};
   for (const repository of await repositoriesOf(ports, rule, signal)) {
-    for await (const { name: tag, digest } of ports.listing.repository(registry, repository).listTagDetails({ signal })) {
+    for await (const { name: tag, digest } of ports.listing
+      .repository(registry, repository)
+      .listTagDetails({ signal })) {
       if (matchRules([rule], { registry, repository, tag }).rules.length === 0) continue;
       seen[`${repository}:${tag}`] = digest;
     }

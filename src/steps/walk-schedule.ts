@@ -122,7 +122,7 @@ async function lookAtAll(
 ): Promise<void> {
   await Promise.all(
     tags.map((listed) =>
-      lookAt(walk, rule, { registry: rule.source.registry, repository, tag: listed.tag }, listed.digest, baseline),
+      lookAt(walk, rule, { registry: rule.source.registry, repository, tag: listed.name }, listed.digest, baseline),
     ),
   );
 }
