@@ -22,3 +22,5 @@ export {
 export type { TagDetails } from './registry/tags.js';
 export { anonymousCredentials, basicCredentials } from './registry/static-credentials.js';
 export { REQUEST_CHANNEL, type RequestEvent } from './registry/diagnostics.js';
+export { defaultDockerConfigPath, dockerConfigCredentials, type DockerConfigOptions } from './registry/docker-config.js';
+export { eraseDockerCredential, storeDockerCredential } from './registry/docker-config-store.js';

@@ -69,3 +69,14 @@ export const REFERRERS_LIMITS = {
   /** Repositories for which is remembered whether they have the referrers API. */
   repositories: 10_000,
 } as const;
+
+export const DOCKER_CONFIG_LIMITS = {
+  /** Characters of a Docker config. `DOCKER_CONFIG_INVALID` */
+  fileBytes: 4 * 1024 * 1024,
+  /** Milliseconds for which a found credential is kept. */
+  keepMs: 60_000,
+  /** Milliseconds that a credential helper may take (it may ask the user for a password). `CREDENTIAL_HELPER_FAILED` */
+  helperMs: 60_000,
+  /** Characters of a credential helper's answer. */
+  helperBytes: 1024 * 1024,
+} as const;

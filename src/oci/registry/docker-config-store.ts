@@ -1,0 +1,93 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { isRecord } from '../descriptor.js';
+import { ConfigurationError } from '../errors.js';
+import {
+  defaultDockerConfigPath,
+  dockerConfigKey,
+  matchingKeys,
+  readDockerConfig,
+  type DockerConfigOptions,
+} from './docker-config.js';
+import { runCredentialHelper } from './docker-helper.js';
+
+/** Changes the file's `auths` and leaves all else as it stands; replaced in one step, for the owner's eyes only. */
+async function changeAuths(path: string, change: (auths: Record<string, unknown>) => void): Promise<void> {
+  let json: unknown = {};
+  try {
+    const text = await readFile(path, 'utf8');
+    if (text.trim() !== '') json = JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  }
+  const config = isRecord(json) ? json : {};
+  const auths = isRecord(config.auths) ? { ...config.auths } : {};
+  change(auths);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${randomUUID()}`;
+  try {
+    await writeFile(temporary, `${JSON.stringify({ ...config, auths }, undefined, '\t')}\n`, { mode: 0o600 });
+    await rename(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function helperFor(path: string, registry: string): Promise<string | undefined> {
+  const config = await readDockerConfig(path);
+  const key = matchingKeys(config.credHelpers, registry)[0];
+  const own = key === undefined ? undefined : config.credHelpers[key];
+  return typeof own === 'string' && own !== '' ? own : config.credsStore;
+}
+
+/**
+ * Keeps a user and password where Docker would: in the helper that the config names, or in the file. An empty user means
+ * that the secret is a refresh token. @throws ConfigurationError `DOCKER_CONFIG_INVALID`, `CREDENTIAL_HELPER_FAILED`
+ */
+export async function storeDockerCredential(
+  registry: string,
+  username: string,
+  secret: string,
+  options: DockerConfigOptions = {},
+): Promise<void> {
+  const path = options.path ?? defaultDockerConfigPath();
+  const key = dockerConfigKey(registry);
+  const helper = await helperFor(path, registry);
+  if (helper !== undefined) {
+    const entry = JSON.stringify({ ServerURL: key, Username: username === '' ? '<token>' : username, Secret: secret });
+    const { code } = await runCredentialHelper(helper, 'store', entry);
+    if (code !== 0)
+      throw new ConfigurationError(
+        'CREDENTIAL_HELPER_FAILED',
+        `docker-credential-${helper}: it could not keep the credential`,
+      );
+    return;
+  }
+  await changeAuths(path, (auths) => {
+    for (const other of matchingKeys(auths, registry)) delete auths[other];
+    auths[key] =
+      username === ''
+        ? { identitytoken: secret }
+        : { auth: Buffer.from(`${username}:${secret}`, 'utf8').toString('base64') };
+  });
+}
+
+/** Takes a registry's entries out again; true where there was one. */
+export async function eraseDockerCredential(registry: string, options: DockerConfigOptions = {}): Promise<boolean> {
+  const path = options.path ?? defaultDockerConfigPath();
+  const helper = await helperFor(path, registry);
+  const { auths } = await readDockerConfig(path);
+  const keys = matchingKeys(auths, registry);
+  let erased = keys.length > 0;
+  if (helper !== undefined) {
+    const { code } = await runCredentialHelper(helper, 'erase', dockerConfigKey(registry));
+    erased ||= code === 0;
+  }
+  if (keys.length > 0) {
+    await changeAuths(path, (current) => {
+      for (const key of matchingKeys(current, registry)) delete current[key];
+    });
+  }
+  return erased;
+}

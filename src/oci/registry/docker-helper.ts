@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process';
+import { isRecord } from '../descriptor.js';
+import { ConfigurationError } from '../errors.js';
+import { DOCKER_CONFIG_LIMITS } from './limits.js';
+
+/** Helpers say that they have nothing by this text, on standard output, and exit code 1. */
+const NOT_FOUND = /credentials not found|no credentials/i;
+
+interface Ended {
+  code: number | null;
+  output: string;
+}
+
+function run(program: string, action: string, input: string, signal: AbortSignal | undefined): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, [action], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      timeout: DOCKER_CONFIG_LIMITS.helperMs,
+      ...(signal !== undefined && { signal }),
+    });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      if (output.length > DOCKER_CONFIG_LIMITS.helperBytes) child.kill();
+    });
+    // A helper that doesn't read its input ends the pipe; its exit code tells more.
+    child.stdin.on('error', () => {}).end(input);
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, output }));
+  });
+}
+
+/**
+ * Runs `docker-credential-<suffix>` as Docker does.
+ * @param input the registry's key for `get` and `erase`; JSON for `store`
+ * @throws ConfigurationError `CREDENTIAL_HELPER_FAILED`, which never holds what the program printed
+ */
+export async function runCredentialHelper(
+  suffix: string,
+  action: 'get' | 'store' | 'erase',
+  input: string,
+  signal?: AbortSignal,
+): Promise<Ended> {
+  const failed = (why: string, cause?: unknown): ConfigurationError =>
+    new ConfigurationError('CREDENTIAL_HELPER_FAILED', `docker-credential-${suffix}: ${why}`, {
+      cause,
+      remedy: 'Install the helper that the Docker config names, or take it out of the config and sign in again.',
+    });
+  // The name goes into a program's name: nothing in it may lead to another folder.
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(suffix)) throw failed('not a name of a helper');
+  try {
+    return await run(`docker-credential-${suffix}`, action, input, signal);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw failed('it can not be started', cause);
+  }
+}
+
+/** @returns undefined where the helper has no entry under this key. @throws ConfigurationError `CREDENTIAL_HELPER_FAILED` */
+export async function askCredentialHelper(
+  suffix: string,
+  key: string,
+  signal?: AbortSignal,
+): Promise<{ username: string; secret: string } | undefined> {
+  const { code, output } = await runCredentialHelper(suffix, 'get', key, signal);
+  const failed = (why: string): ConfigurationError =>
+    new ConfigurationError('CREDENTIAL_HELPER_FAILED', `docker-credential-${suffix}: ${why}`);
+  if (code !== 0) {
+    if (code === 1 && NOT_FOUND.test(output)) return undefined;
+    throw failed(code === null ? 'it was stopped' : `it ended with code ${code}`);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(output);
+  } catch {
+    throw failed('its answer is not JSON');
+  }
+  if (!isRecord(json) || typeof json.Username !== 'string' || typeof json.Secret !== 'string') {
+    throw failed('its answer has no Username and Secret');
+  }
+  return { username: json.Username, secret: json.Secret };
+}
