@@ -144,6 +144,9 @@ async function issue(keys: IdentityKeys, resource: string, expiresAt: number): P
 }
 
 function sameText(a: string, b: string): boolean {
-  const hash = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(a), hash(b));
+  return timingSafeEqual(hashText(a), hashText(b));
+}
+
+function hashText(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }

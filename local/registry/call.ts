@@ -57,6 +57,11 @@ export class Call {
     return this.#response.headersSent;
   }
 
+  /** True where there is nobody to answer any more. */
+  get abandoned(): boolean {
+    return this.#response.destroyed;
+  }
+
   /** A `Location`, relative as ACR's are, or absolute at will. */
   location(path: string): string {
     return this.#absolute ? `${this.origin}${path}` : path;
@@ -88,8 +93,9 @@ export class Call {
     await pipeline(body, this.#response);
   }
 
-  /** Cuts the connection: what is left to do where an answer has begun and can't be finished. */
+  /** Cuts the connection: what is left to do where the client has gone, or an answer that has begun can't be finished. */
   abort(): void {
+    if (!this.answered) this.#begin(499);
     this.#response.destroy();
   }
 

@@ -9,6 +9,7 @@ export class JsonLinesFile {
   readonly #maxBytes: number;
   #file: number;
   #bytes: number;
+  #closed = false;
 
   constructor(path: string, maxBytes: number) {
     this.path = path;
@@ -17,7 +18,9 @@ export class JsonLinesFile {
     this.#bytes = fstatSync(this.#file).size;
   }
 
+  /** Does nothing once the file is closed. */
   append(entry: unknown): void {
+    if (this.#closed) return;
     const line = `${JSON.stringify(entry)}\n`;
     if (this.#bytes + line.length > this.#maxBytes && this.#bytes > 0) this.#turnOver();
     writeSync(this.#file, line);
@@ -25,6 +28,8 @@ export class JsonLinesFile {
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     closeSync(this.#file);
   }
 

@@ -56,8 +56,11 @@ function quirks(): Quirks {
   return Object.fromEntries(entries) as Quirks;
 }
 
+function seconds(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
+}
+
 function options(dataDir: string): RegistryOptions {
-  const seconds = (text: string | undefined) => (text === undefined ? undefined : Number(text));
   const access = seconds(values['access-token-seconds']);
   const refresh = seconds(values['refresh-token-seconds']);
   const { host, name, anonymous, sparse } = values;

@@ -1,25 +1,23 @@
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { DatabaseSync } from 'node:sqlite';
 import { Guard } from './access/guard.js';
 import { Principals } from './access/principals.js';
 import { keptSecret, Tokens } from './access/tokens.js';
 import { BlobHost } from './blob-host.js';
-import { Call, type RequestLogEntry } from './call.js';
+import type { RequestLogEntry } from './call.js';
 import type { Context } from './context.js';
 import { EventJournal } from './events/journal.js';
 import { closeServer, listen } from './http.js';
 import { JsonLinesFile } from './json-lines.js';
 import { LIMITS } from './limits.js';
+import { createListener } from './listener.js';
 import type { RegistryOptions } from './options.js';
-import { Refusal } from './refusal.js';
-import { route } from './router.js';
 import { BlobStore } from './storage/blobs.js';
 import { openDatabase } from './storage/database.js';
 import { ManifestStore } from './storage/manifests.js';
 import { UploadStore } from './storage/uploads.js';
-import { createThrottle } from './throttle.js';
 
 export type { RequestLogEntry } from './call.js';
 export type { Grant, RegistryOptions, User } from './options.js';
@@ -55,27 +53,36 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
     log.append(entry);
     if (recent.push(entry) > LIMITS.loggedRequests) recent.shift();
   };
-  let listener: RequestListener = (_request, response) => void response.writeHead(503).end();
-  const entry: RequestListener = (request, response) => listener(request, response);
-  const server = options.tls === undefined ? createServer(entry) : createSecureServer(options.tls, entry);
+  const server = options.tls === undefined ? createServer() : createSecureServer(options.tls);
   // Large layers over slow lines take longer than Node's five minutes a request.
   server.requestTimeout = 0;
   server.keepAliveTimeout = 60_000;
-  const { host, port } = await listen(server, options.port ?? 0, options.host ?? '127.0.0.1').catch(
-    (error: unknown) => {
-      log.close();
-      database.close();
-      throw error;
-    },
-  );
+  const blobs = new BlobStore(database, options.dataDir);
+  const blobHost = options.quirks?.redirectBlobs === true ? new BlobHost(blobs) : undefined;
+  const release = (): void => {
+    database.close();
+    log.close();
+  };
+  let host: string;
+  let port: number;
+  try {
+    await blobHost?.start(options.host ?? '127.0.0.1');
+    ({ host, port } = await listen(server, options.port ?? 0, options.host ?? '127.0.0.1'));
+  } catch (error) {
+    await blobHost?.close();
+    release();
+    throw error;
+  }
   const url = `${options.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
   const name = options.name ?? `${host}:${port}`;
-  const context = createContext(options, database, name);
-  if (options.quirks?.redirectBlobs === true) {
-    context.blobHost = new BlobHost(context.blobs);
-    await context.blobHost.start(host);
-  }
-  listener = createListener(context, url, record);
+  const context = createContext(options, database, blobs, name);
+  if (blobHost !== undefined) context.blobHost = blobHost;
+  const listener = createListener(context, url, record);
+  const underWay = new Set<Promise<void>>();
+  server.on('request', (request, response) => {
+    const answer = listener(request, response).finally(() => underWay.delete(answer));
+    underWay.add(answer);
+  });
   return {
     url,
     host,
@@ -87,18 +94,17 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
       return context.events.waiting;
     },
     get blobHostAuthorized() {
-      return context.blobHost?.authorized;
+      return blobHost?.authorized;
     },
     close: async () => {
-      await Promise.all([closeServer(server), context.blobHost?.close(), context.events.close()]);
-      database.close();
-      log.close();
+      await Promise.all([closeServer(server), blobHost?.close(), context.events.close()]);
+      await Promise.all(underWay);
+      release();
     },
   };
 }
 
-function createContext(options: RegistryOptions, database: ReturnType<typeof openDatabase>, name: string): Context {
-  const blobs = new BlobStore(database, options.dataDir);
+function createContext(options: RegistryOptions, database: DatabaseSync, blobs: BlobStore, name: string): Context {
   const tokens = new Tokens(options.tokenSecret ?? keptSecret(options.dataDir), name, {
     access: options.accessTokenSeconds ?? 75 * 60,
     refresh: options.refreshTokenSeconds ?? 3 * 3600,
@@ -123,37 +129,4 @@ function createContext(options: RegistryOptions, database: ReturnType<typeof ope
     }),
     patches: 0,
   };
-}
-
-function createListener(context: Context, origin: string, log: (entry: RequestLogEntry) => void): RequestListener {
-  const throttle = createThrottle(context.quirks);
-  const { latencyMs = 0, absoluteLocations = false } = context.quirks;
-  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const call = new Call(request, response, { origin, absoluteLocations, log });
-    try {
-      if (latencyMs > 0) await sleep(latencyMs);
-      throttle();
-      const { endpoint, target } = route(call);
-      if (endpoint.needs !== undefined) await context.guard.admit(call, endpoint.needs(target, call));
-      await endpoint.handle(context, call, target);
-    } catch (error) {
-      answerError(call, error);
-    }
-  };
-  return (request, response) => void handle(request, response);
-}
-
-function answerError(call: Call, error: unknown): void {
-  if (call.answered) {
-    call.abort();
-    return;
-  }
-  if (error instanceof Refusal) {
-    call.json(error.status, error.body(), { 'docker-distribution-api-version': 'registry/2.0', ...error.headers });
-    return;
-  }
-  // The client has gone in the middle of its request: there is nobody to answer, but the log shall have it.
-  if (!call.request.readableAborted)
-    process.stderr.write(`local/registry: ${String((error as Error).stack ?? error)}\n`);
-  call.json(500, new Refusal(500, 'UNKNOWN', 'unknown error').body());
 }

@@ -62,7 +62,7 @@ export class Principals {
 
   /** As refresh tokens name them; undefined where a user is no more. */
   bySubject(subject: string): Principal | undefined {
-    const [kind, id = ''] = splitOnce(subject);
+    const [kind, id] = splitOnce(subject);
     const grants = kind === 'user' ? this.#users.find(({ name }) => name === id)?.grants : this.#identityGrants[id];
     if (kind === 'user' && !this.#users.some(({ name }) => name === id)) return undefined;
     return { subject, ...(grants !== undefined && { grants }) };
@@ -79,6 +79,9 @@ function splitOnce(text: string): [string, string] {
 }
 
 function sameText(a: string, b: string): boolean {
-  const hash = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(a), hash(b));
+  return timingSafeEqual(hashText(a), hashText(b));
+}
+
+function hashText(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
 }

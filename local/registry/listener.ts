@@ -1,0 +1,42 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Call, type RequestLogEntry } from './call.js';
+import type { Context } from './context.js';
+import { Refusal } from './refusal.js';
+import { route } from './router.js';
+import { createThrottle } from './throttle.js';
+
+/** Answers every request of one registry. @returns a function for each request, whose promise never rejects */
+export function createListener(
+  context: Context,
+  origin: string,
+  log: (entry: RequestLogEntry) => void,
+): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+  const throttle = createThrottle(context.quirks);
+  const { latencyMs = 0, absoluteLocations = false } = context.quirks;
+  return async (request, response) => {
+    const call = new Call(request, response, { origin, absoluteLocations, log });
+    try {
+      if (latencyMs > 0) await sleep(latencyMs);
+      throttle();
+      const { endpoint, target } = route(call);
+      if (endpoint.needs !== undefined) await context.guard.admit(call, endpoint.needs(target, call));
+      await endpoint.handle(context, call, target);
+    } catch (error) {
+      answerError(call, error);
+    }
+  };
+}
+
+function answerError(call: Call, error: unknown): void {
+  if (call.answered || call.abandoned) {
+    call.abort();
+    return;
+  }
+  if (error instanceof Refusal) {
+    call.json(error.status, error.body(), error.headers);
+    return;
+  }
+  process.stderr.write(`local/registry: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  call.json(500, new Refusal(500, 'UNKNOWN', 'unknown error').body());
+}
