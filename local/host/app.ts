@@ -116,6 +116,7 @@ export async function loadApp(dir: string): Promise<App> {
   };
 
   // @azure/functions asks for this module at run time, and there is no such package: its host is expected to answer.
+  // oxlint-disable-next-line typescript/unbound-method -- it is called with the module that it was called on
   const original = Module.prototype.require;
   Module.prototype.require = function require(this: NodeJS.Module, id: string): unknown {
     return id === '@azure/functions-core' ? core : Reflect.apply(original, this, [id]);

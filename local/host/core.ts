@@ -24,7 +24,7 @@ export interface TypedData {
   bytes?: Uint8Array;
   int?: number;
   double?: number;
-  http?: HttpData | HttpRequestData;
+  http?: HttpData & Partial<HttpRequestData>;
 }
 
 export interface Binding {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { loadApp } from './app.js';
+import type { AppFunction } from './app.js';
 import { createChaos } from './chaos.js';
 import { ClientApi } from './durable/client-api.js';
 import { createClientLinks } from './durable/client-links.js';
@@ -9,7 +10,7 @@ import { Instances } from './durable/instances.js';
 import { Messages } from './durable/messages.js';
 import type { Engine } from './durable/turn.js';
 import { startWorker } from './durable/worker.js';
-import { json } from './http/exchange.js';
+import { json, problem } from './http/exchange.js';
 import type { HostReply, HostRequest } from './http/exchange.js';
 import { noKeys, readKeys } from './http/keys.js';
 import { startServer } from './http/server.js';
@@ -19,7 +20,7 @@ import { expand, readHostFile } from './options.js';
 import type { HostOptions } from './options.js';
 import { createEventGridTrigger } from './triggers/event-grid.js';
 import { createHttpTrigger } from './triggers/http.js';
-import { startQueueTrigger } from './triggers/queue.js';
+import type { QueueTrigger, QueueTriggerOptions } from './triggers/queue.js';
 import { createTimerTrigger } from './triggers/timer.js';
 
 export interface Host {
@@ -27,6 +28,18 @@ export interface Host {
   functions: string[];
   /** As SIGTERM: takes nothing new, waits a little for what runs, lets go of the rest. */
   stop(): Promise<void>;
+}
+
+/** The SDK takes longer to load than the rest of the host: only for an app that has queues. */
+async function listenToQueues(
+  functions: AppFunction[],
+  options: QueueTriggerOptions,
+): Promise<QueueTrigger | undefined> {
+  if (functions.every((fn) => fn.trigger.type !== 'queueTrigger')) {
+    return undefined;
+  }
+  const { startQueueTrigger } = await import('./triggers/queue.js');
+  return startQueueTrigger(functions, options);
 }
 
 /**
@@ -47,7 +60,7 @@ export async function startHost(options: HostOptions, settings: Record<string, s
 
   const app = await loadApp(options.app);
   const { functions } = app;
-  const invoker = createInvoker(app, links.binding, functionTimeout);
+  const invoker = createInvoker(app, () => links.binding, functionTimeout);
   const chaos = createChaos(options.chaos);
   const hostId = newHostId();
   const db = new Database(join(options.dataDir, 'host.sqlite'));
@@ -76,7 +89,9 @@ export async function startHost(options: HostOptions, settings: Record<string, s
   const clientApi = new ClientApi(engine, links, worker.wake);
   const onHttp = createHttpTrigger(functions, routePrefix, invoker, keys);
   const onEventGrid = createEventGridTrigger(functions, invoker, keys);
-  const queues = startQueueTrigger(functions, invoker, chaos, {
+  const queues = await listenToQueues(functions, {
+    invoker,
+    chaos,
     queues: extensions.queues,
     lockMs: options.queueLockMs,
     pollMs: Math.min(options.queuePollMs, extensions.queues.maxPollingInterval),
@@ -95,8 +110,13 @@ export async function startHost(options: HostOptions, settings: Record<string, s
     return request.method === 'POST' && name !== undefined && timers.runNow(name) ? { status: 202 } : { status: 404 };
   };
 
+  let isStopping = false;
   server.setHandler(async (request) => {
     const path = request.path.toLowerCase();
+    // The way in of the functions that still run is open to the end.
+    if (isStopping && !path.startsWith('/durabletask/')) {
+      return problem(503, 'the host is stopping');
+    }
     const webhooks = '/runtime/webhooks/';
     if (path === `${webhooks}eventgrid`) {
       return await onEventGrid(request);
@@ -117,7 +137,8 @@ export async function startHost(options: HostOptions, settings: Record<string, s
     functions: functions.map((fn) => fn.name),
     async stop() {
       const { graceMs } = options;
-      await Promise.all([queues.stop(graceMs), worker.stop(graceMs)]);
+      isStopping = true;
+      await Promise.all([queues?.stop(graceMs), worker.stop(graceMs)]);
       await server.close(Math.min(graceMs, 1000));
       await app.runHooks('appTerminate').catch((error: unknown) => log('error', 'appTerminate', describe(error)));
       db.close();

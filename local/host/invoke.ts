@@ -19,14 +19,10 @@ export interface Invoker {
    * @throws what the function throws; PromoterError `FUNCTION_TIMEOUT` after host.json's functionTimeout.
    */
   invoke(fn: AppFunction, trigger: TypedData, metadata?: Record<string, TypedData>): Promise<InvocationResult>;
-  /** Resolves once nothing is running, or after `graceMs`. */
-  drain(graceMs: number): Promise<void>;
 }
 
 /** @param clientInput JSON of a durable client's input binding. @param timeoutMs of one call; 0 is no limit. */
 export function createInvoker(app: App, clientInput: () => string, timeoutMs: number): Invoker {
-  const running = new Set<Promise<unknown>>();
-
   async function call(fn: AppFunction, trigger: TypedData, metadata: Record<string, TypedData>) {
     const invocationId = randomUUID();
     const inputData = [{ name: fn.triggerName, data: trigger }];
@@ -51,8 +47,6 @@ export function createInvoker(app: App, clientInput: () => string, timeoutMs: nu
   return {
     async invoke(fn, trigger, metadata = {}) {
       const work = call(fn, trigger, metadata);
-      const tracked = work.catch(() => undefined).finally(() => running.delete(tracked));
-      running.add(tracked);
       if (timeoutMs === 0) {
         return await work;
       }
@@ -66,12 +60,6 @@ export function createInvoker(app: App, clientInput: () => string, timeoutMs: nu
       } finally {
         clearTimeout(timer);
       }
-    },
-    async drain(graceMs) {
-      const late = new Promise<void>((resolve) => {
-        setTimeout(resolve, graceMs).unref();
-      });
-      await Promise.race([Promise.all(running), late]);
     },
   };
 }

@@ -29,16 +29,29 @@ export interface HostOptions {
   keepDeadLocks: boolean;
 }
 
+function badOption(message: string, cause?: unknown): ConfigurationError {
+  return new ConfigurationError('BAD_OPTION', message, {
+    cause,
+    remedy:
+      'Options: --app DIR --port N --data-dir DIR --settings FILE --keys --chaos SEED --activity-lock-ms N ' +
+      '--queue-lock-ms N --poll-ms N --queue-poll-ms N --grace-ms N --keep-dead-locks.',
+  });
+}
+
+function text(value: string) {
+  return { type: 'string', default: value } as const;
+}
+
+function whole(name: string, value: string, least: number, most: number): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < least || number > most) {
+    throw badOption(`--${name} ${value} is not a whole number from ${least} to ${most}`);
+  }
+  return number;
+}
+
 /** @throws ConfigurationError `BAD_OPTION`. */
 export function parseOptions(args: string[]): HostOptions {
-  const badOption = (message: string, cause?: unknown) =>
-    new ConfigurationError('BAD_OPTION', message, {
-      cause,
-      remedy:
-        'Options: --app DIR --port N --data-dir DIR --settings FILE --keys --chaos SEED --activity-lock-ms N ' +
-        '--queue-lock-ms N --poll-ms N --queue-poll-ms N --grace-ms N --keep-dead-locks.',
-    });
-  const text = (value: string) => ({ type: 'string', default: value }) as const;
   let values;
   try {
     values = parseArgs({
@@ -61,13 +74,6 @@ export function parseOptions(args: string[]): HostOptions {
   } catch (error) {
     throw badOption(error instanceof Error ? error.message : String(error), error);
   }
-  const whole = (name: string, value: string, least: number, most: number) => {
-    const number = Number(value);
-    if (!Number.isInteger(number) || number < least || number > most) {
-      throw badOption(`--${name} ${value} is not a whole number from ${least} to ${most}`);
-    }
-    return number;
-  };
   const app = resolve(values.app);
   const day = 86_400_000;
   return {

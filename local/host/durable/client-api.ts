@@ -3,6 +3,7 @@ import { json, problem } from '../http/exchange.js';
 import type { HostReply, HostRequest } from '../http/exchange.js';
 import { DURABLE_BODY_BYTES, INSTANCE_ID_CHARS, STATUS_PAGE } from '../limits.js';
 import type { ClientLinks } from './client-links.js';
+import { EventType } from './history.js';
 import type { HistoryEvent } from './history.js';
 import { isFinal } from './instances.js';
 import type { Instance, InstanceFilter } from './instances.js';
@@ -16,19 +17,28 @@ function time(at: number): string {
   return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
-function toStatus(instance: Instance, query: URLSearchParams, history?: HistoryEvent[]): Record<string, unknown> {
-  const parsed = (text: string): unknown => JSON.parse(text);
+function parseJson(text: string): unknown {
+  return JSON.parse(text);
+}
+
+function toStatus(instance: Instance, query: URLSearchParams, history?: unknown[]): Record<string, unknown> {
   return {
     name: instance.name,
     instanceId: instance.id,
     runtimeStatus: instance.status,
-    input: query.get('showInput') === 'false' ? null : parsed(instance.input),
-    customStatus: parsed(instance.customStatus),
-    output: parsed(instance.output),
+    input: query.get('showInput') === 'false' ? null : parseJson(instance.input),
+    customStatus: parseJson(instance.customStatus),
+    output: parseJson(instance.output),
     createdTime: time(instance.createdAt),
     lastUpdatedTime: time(instance.updatedAt),
     ...(history !== undefined && { historyEvents: history }),
   };
+}
+
+/** As the real endpoint shows an event: its type by name. */
+function named(event: HistoryEvent): unknown {
+  const name = Object.entries(EventType).find(([, type]) => type === event.EventType)?.[0] ?? '';
+  return { ...event, EventType: `${name.charAt(0).toUpperCase()}${name.slice(1)}` };
 }
 
 /** @returns undefined where a time is none. */
@@ -154,7 +164,7 @@ export class ClientApi {
       return NO_INSTANCE;
     }
     const query = request.url.searchParams;
-    const history = query.get('showHistory') === 'true' ? instances.history(id) : undefined;
+    const history = query.get('showHistory') === 'true' ? instances.history(id).map(named) : undefined;
     const status = toStatus(instance, query, history);
     return isFinal(instance.status)
       ? json(200, status)

@@ -3,7 +3,7 @@ export interface ClientLinks {
   /** The links of one instance, its `id` with them. */
   forInstance(id: string): Record<string, string>;
   /** JSON of the input binding `durableClient`, as durable-functions 3.5 wants it. */
-  binding(): string;
+  binding: string;
 }
 
 /** @param keyQuery `code=…` where keys are asked for, otherwise empty. */
@@ -37,5 +37,5 @@ export function createClientLinks(port: number, hubName: string, keyQuery: strin
     // The library's own way in: no key is asked for here, as in the real host.
     rpcBaseUrl: `http://127.0.0.1:${port}/durabletask/`,
   });
-  return { forInstance: management, binding: () => binding };
+  return { forInstance: management, binding };
 }

@@ -28,57 +28,76 @@ CREATE TABLE IF NOT EXISTS timers (
 
 export type Row = Record<string, SQLOutputValue>;
 
-/** One SQLite file, shared by any number of host processes. Everything that a host knows is in it. */
-export class Database {
-  readonly #db: DatabaseSync;
+/** One connection; statements are kept. */
+class Connection {
+  readonly db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  constructor(path: string) {
-    mkdirSync(dirname(path), { recursive: true });
-    this.#db = new DatabaseSync(path);
-    this.#db.exec('PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
-    this.transaction(() => this.#db.exec(SCHEMA));
+  constructor(path: string, synchronous: 'FULL' | 'NORMAL') {
+    this.db = new DatabaseSync(path);
+    this.db.exec(`PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous};`);
   }
 
-  #statement(sql: string): StatementSync {
+  prepare(sql: string): StatementSync {
     const known = this.#statements.get(sql);
     if (known !== undefined) {
       return known;
     }
-    const statement = this.#db.prepare(sql);
+    const statement = this.db.prepare(sql);
     this.#statements.set(sql, statement);
     return statement;
   }
+}
+
+/** One SQLite file, shared by any number of host processes. Everything that a host knows is in it. */
+export class Database {
+  readonly #main: Connection;
+  /** For locks: they need not outlive the machine, and so wait for no disk. What `#main` commits later syncs them too. */
+  readonly #locks: Connection;
+
+  constructor(path: string) {
+    mkdirSync(dirname(path), { recursive: true });
+    this.#main = new Connection(path, 'FULL');
+    this.transaction(() => this.#main.db.exec(SCHEMA));
+    this.#locks = new Connection(path, 'NORMAL');
+  }
 
   get(sql: string, ...values: SQLInputValue[]): Row | undefined {
-    return this.#statement(sql).get(...values);
+    return this.#main.prepare(sql).get(...values);
   }
 
   all(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.#statement(sql).all(...values);
+    return this.#main.prepare(sql).all(...values);
   }
 
   /** @returns how many rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.#statement(sql).run(...values).changes);
+    return Number(this.#main.prepare(sql).run(...values).changes);
+  }
+
+  /** One statement about locks, outside any transaction: other processes see it at once, the disk later. */
+  lock(sql: string, ...values: SQLInputValue[]): Row | undefined {
+    return this.#locks.prepare(sql).get(...values);
   }
 
   /** All or nothing, on disk when it returns. `work` must not wait for anything. */
   transaction<T>(work: () => T): T {
-    this.#db.exec('BEGIN IMMEDIATE');
+    const { db } = this.#main;
+    db.exec('BEGIN IMMEDIATE');
     try {
       const result = work();
-      this.#db.exec('COMMIT');
+      db.exec('COMMIT');
       return result;
     } catch (error) {
-      if (this.#db.isTransaction) {
-        this.#db.exec('ROLLBACK');
+      if (db.isTransaction) {
+        db.exec('ROLLBACK');
       }
       throw error;
     }
   }
 
   close(): void {
-    this.#db.close();
+    this.#locks.db.close();
+    this.#main.db.close();
   }
 }

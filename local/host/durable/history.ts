@@ -6,16 +6,16 @@ export const EventType = {
   taskScheduled: 4,
   taskCompleted: 5,
   taskFailed: 6,
-  subOrchestrationCreated: 7,
-  subOrchestrationCompleted: 8,
-  subOrchestrationFailed: 9,
+  subOrchestrationInstanceCreated: 7,
+  subOrchestrationInstanceCompleted: 8,
+  subOrchestrationInstanceFailed: 9,
   timerCreated: 10,
   timerFired: 11,
   orchestratorStarted: 12,
   orchestratorCompleted: 13,
   eventRaised: 15,
-  suspended: 19,
-  resumed: 20,
+  executionSuspended: 19,
+  executionResumed: 20,
 } as const;
 
 export interface HistoryEvent {
@@ -50,7 +50,7 @@ export function completedTask(event: HistoryEvent): number | undefined {
 
 const SCHEDULING = new Set<number>([
   EventType.taskScheduled,
-  EventType.subOrchestrationCreated,
+  EventType.subOrchestrationInstanceCreated,
   EventType.timerCreated,
 ]);
 

@@ -24,36 +24,30 @@ function isRunning(pid: number): boolean {
  * @param lockMs a host that was silent for so long is dead, whatever now has its process id.
  */
 export function beat(db: Database, messages: Messages, hostId: string, lockMs: number, keepDeadLocks: boolean): void {
-  db.transaction(() => {
-    const now = Date.now();
-    db.run(
-      'INSERT INTO hosts (id, pid, beatAt) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET beatAt = excluded.beatAt',
-      hostId,
-      process.pid,
-      now,
-    );
-    messages.renew();
-    if (keepDeadLocks) {
-      return;
+  const now = Date.now();
+  db.lock(
+    'INSERT INTO hosts (id, pid, beatAt) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET beatAt = excluded.beatAt',
+    hostId,
+    process.pid,
+    now,
+  );
+  messages.renew();
+  if (keepDeadLocks) {
+    return;
+  }
+  for (const row of db.all('SELECT id, pid, beatAt FROM hosts WHERE id <> ?', hostId)) {
+    const [id, pid] = [String(row['id']), Number(row['pid'])];
+    if (pid === process.pid || !isRunning(pid) || Number(row['beatAt']) < now - lockMs) {
+      const released = leave(db, messages, id);
+      log('information', 'durable', `the host with process id ${pid} is gone; ${released} of its messages go on here`);
     }
-    for (const row of db.all('SELECT id, pid, beatAt FROM hosts WHERE id <> ?', hostId)) {
-      const [id, pid] = [String(row['id']), Number(row['pid'])];
-      if (pid === process.pid || !isRunning(pid) || Number(row['beatAt']) < now - lockMs) {
-        const released = messages.releaseAll(id);
-        db.run('DELETE FROM hosts WHERE id = ?', id);
-        log(
-          'information',
-          'durable',
-          `the host with process id ${pid} is gone; ${released} of its messages go on here`,
-        );
-      }
-    }
-  });
+  }
 }
 
-export function leave(db: Database, messages: Messages, hostId: string): void {
-  db.transaction(() => {
-    messages.releaseAll(hostId);
+/** @returns how many messages it let go of. */
+export function leave(db: Database, messages: Messages, hostId: string): number {
+  return db.transaction(() => {
     db.run('DELETE FROM hosts WHERE id = ?', hostId);
+    return messages.releaseAll(hostId);
   });
 }

@@ -87,7 +87,7 @@ export class Messages {
     this.#chaos = chaos;
   }
 
-  /** Inside a transaction, with what it belongs to. */
+  /** Inside a transaction, with what it belongs to. The other methods about locks stand outside of any. */
   send(message: NewMessage): void {
     const copies = this.#chaos.happens('deliverTwice') ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
@@ -110,7 +110,7 @@ export class Messages {
     const order = this.#chaos.happens('shuffle') ? 'random()' : 'm.visibleAt, m.id';
     const until = this.#chaos.happens('unlockEarly') ? now : now + this.#lockMs;
     const sql = `${TAKE}${order} LIMIT 1) RETURNING id, token, instance, execution, body, tries`;
-    const row = this.#db.get(sql, this.#hostId, token, until, queue, now, now, now);
+    const row = this.#db.lock(sql, this.#hostId, token, until, queue, now, now, now);
     return row === undefined ? undefined : toMessage<B>(row);
   }
 
@@ -125,7 +125,7 @@ export class Messages {
 
   /** Gives it back, to be seen again after `delayMs`. */
   release(message: Message<unknown>, delayMs: number): void {
-    this.#db.run(
+    this.#db.lock(
       "UPDATE messages SET lockedBy = '', lockedUntil = 0, visibleAt = ? WHERE id = ? AND token = ?",
       Date.now() + delayMs,
       message.id,
@@ -136,7 +136,7 @@ export class Messages {
   /** A sign of life: everything that this host holds stays held. */
   renew(): void {
     const now = Date.now();
-    this.#db.run(
+    this.#db.lock(
       'UPDATE messages SET lockedUntil = ? WHERE lockedBy = ? AND lockedUntil > ?',
       now + this.#lockMs,
       this.#hostId,

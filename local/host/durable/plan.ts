@@ -103,8 +103,10 @@ export class TurnPlan {
         }
         return true;
       }
-      default:
-        throw new Error(`a turn is not fed with ${body.kind}`);
+      case 'terminate':
+      case 'suspend':
+      case 'resume':
+        throw new Error(`an orchestrator is not asked about ${body.kind}`);
     }
   }
 
@@ -154,7 +156,7 @@ export class TurnPlan {
       return;
     }
     const childId = call.instanceId ?? `${execution}:${task}`;
-    this.#add(EventType.subOrchestrationCreated, { EventId: task, Name: call.name, InstanceId: childId });
+    this.#add(EventType.subOrchestrationInstanceCreated, { EventId: task, Name: call.name, InstanceId: childId });
     this.children.push({
       id: childId,
       name: call.name,

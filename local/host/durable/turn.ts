@@ -33,8 +33,8 @@ function finish(engine: Engine, instance: Instance, status: Status, output: stri
   if (parent !== undefined) {
     const answer =
       reason === undefined
-        ? { EventType: EventType.subOrchestrationCompleted, Result: output }
-        : { EventType: EventType.subOrchestrationFailed, Reason: reason, Details: reason };
+        ? { EventType: EventType.subOrchestrationInstanceCompleted, Result: output }
+        : { EventType: EventType.subOrchestrationInstanceFailed, Reason: reason, Details: reason };
     engine.messages.send({
       queue: 'instance',
       instance: parent.instance,
@@ -65,7 +65,11 @@ function control(engine: Engine, instance: Instance, message: Message<TurnBody>,
   const { body } = message;
   engine.db.transaction(() => {
     engine.messages.delete(message);
-    const types = { terminate: EventType.executionTerminated, suspend: EventType.suspended, resume: EventType.resumed };
+    const types = {
+      terminate: EventType.executionTerminated,
+      suspend: EventType.executionSuspended,
+      resume: EventType.executionResumed,
+    };
     if (body.kind === 'terminate') {
       engine.instances.append(instance.id, length, [historyEvent(types.terminate, Date.now())]);
       finish(engine, instance, 'Terminated', JSON.stringify(body.reason), `terminated: ${body.reason}`);
@@ -214,7 +218,7 @@ function startChild(engine: Engine, child: TurnPlan['children'][number]): void {
       body: {
         kind: 'completion',
         event: {
-          EventType: EventType.subOrchestrationFailed,
+          EventType: EventType.subOrchestrationInstanceFailed,
           TaskScheduledId: child.parent.task,
           Reason: reason,
           Details: reason,

@@ -20,7 +20,7 @@ export interface WorkerOptions {
 
 export interface Worker {
   /** Something was put into the database: look now. */
-  wake(): void;
+  wake: () => void;
   /** Takes nothing new. Then waits for what runs, up to `graceMs`, and lets go of the rest. */
   stop(graceMs: number): Promise<void>;
 }
@@ -30,7 +30,7 @@ export function startWorker(engine: Engine, options: WorkerOptions): Worker {
   const { messages } = engine;
   const running = new Set<Promise<void>>();
   const slots = { instance: TURNS_AT_ONCE, activity: options.activitiesAtOnce, schedule: SCHEDULED_AT_ONCE };
-  let isStopping = false;
+  const stopping = new AbortController();
   let lastBeat = 0;
   let wakeUp: (() => void) | undefined;
 
@@ -80,12 +80,12 @@ export function startWorker(engine: Engine, options: WorkerOptions): Worker {
     // All three are looked at, each time: a flood of turns holds up no activity.
     const turns = take<TurnBody>('instance', turn);
     const activities = take<ActivityBody>('activity', async (message) => await runActivity(engine, message));
-    const scheduled = take<ScheduleBody>('schedule', options.runScheduled);
+    const scheduled = take<ScheduleBody>('schedule', async (message) => await options.runScheduled(message));
     return turns || activities || scheduled;
   }
 
   async function loop(): Promise<void> {
-    while (!isStopping) {
+    while (!stopping.signal.aborted) {
       let found = false;
       try {
         found = look();
@@ -111,7 +111,7 @@ export function startWorker(engine: Engine, options: WorkerOptions): Worker {
   return {
     wake,
     async stop(graceMs) {
-      isStopping = true;
+      stopping.abort();
       wake();
       await looping;
       // What still runs is held until it is done: a sign of life for it, as long as we wait.

@@ -32,7 +32,8 @@ export function problem(status: number, message: string): HostReply {
 }
 
 export function toHostRequest(request: IncomingMessage, host: string): HostRequest {
-  const url = new URL(request.url ?? '/', `http://${request.headers.host ?? host}`);
+  const named = `http://${request.headers.host ?? host}`;
+  const url = new URL(request.url ?? '/', URL.canParse(named) ? named : `http://${host}`);
   return {
     method: request.method ?? 'GET',
     path: url.pathname,

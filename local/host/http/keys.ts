@@ -15,8 +15,15 @@ export interface Keys {
 
 export const noKeys: Keys = { allows: () => true, query: () => '' };
 
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function newKey(): string {
+  return randomBytes(32).toString('base64url');
+}
+
 function isEqual(left: string, right: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(left), digest(right));
 }
 
@@ -26,8 +33,7 @@ export function readKeys(path: string): Keys {
   try {
     keys = JSON.parse(readFileSync(path, 'utf8')) as Record<KeyName, string>;
   } catch {
-    const key = () => randomBytes(32).toString('base64url');
-    keys = { master: key(), function: key(), eventgrid: key(), durabletask: key() };
+    keys = { master: newKey(), function: newKey(), eventgrid: newKey(), durabletask: newKey() };
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, JSON.stringify(keys, undefined, 2), { mode: 0o600 });
     chmodSync(path, 0o600);

@@ -14,6 +14,10 @@ export interface HostServer {
   close(graceMs: number): Promise<void>;
 }
 
+async function starting(_request: HostRequest): Promise<HostReply> {
+  return problem(503, 'the host is starting');
+}
+
 async function listen(server: Server, port: number, host: string): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -27,7 +31,7 @@ async function listen(server: Server, port: number, host: string): Promise<numbe
  * @param port 0: any free one. @throws ConfigurationError `PORT_IN_USE`.
  */
 export async function startServer(port: number): Promise<HostServer> {
-  let handler: (request: HostRequest) => Promise<HostReply> = async () => problem(503, 'the host is starting');
+  let handler = starting;
   let authority = 'localhost';
   const make = () =>
     createServer((request, response) => {
@@ -52,11 +56,11 @@ export async function startServer(port: number): Promise<HostServer> {
         response.destroy();
       });
     });
-  const servers = [make()];
+  const first = make();
+  const servers = [first];
   let actual: number;
   try {
-    const [first] = servers;
-    actual = first === undefined ? port : await listen(first, port, '127.0.0.1');
+    actual = await listen(first, port, '127.0.0.1');
   } catch (error) {
     const isInUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
     throw new ConfigurationError(isInUse ? 'PORT_IN_USE' : 'LISTEN_FAILED', `cannot listen on port ${port}`, {
@@ -65,8 +69,8 @@ export async function startServer(port: number): Promise<HostServer> {
     });
   }
   authority = `localhost:${actual}`;
-  const second = make();
   try {
+    const second = make();
     await listen(second, actual, '::1');
     servers.push(second);
   } catch (error) {

@@ -15,7 +15,7 @@ function parseEvents(body: Buffer): GridEvent[] | undefined {
   try {
     const value: unknown = JSON.parse(body.toString('utf8'));
     const list: unknown[] = Array.isArray(value) ? value : [value];
-    return list.every((event) => typeof event === 'object' && event !== null) ? (list as GridEvent[]) : undefined;
+    return list.every((event) => typeof event === 'object' && event !== null) ? list : undefined;
   } catch {
     return undefined;
   }

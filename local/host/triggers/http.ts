@@ -67,6 +67,6 @@ export function createHttpTrigger(
     }
     const data = toRequestData(request, params, await request.body(HTTP_BODY_BYTES));
     const { returnValue } = await invoker.invoke(fn, { http: data });
-    return toReply(returnValue?.http as HttpData | undefined, fn);
+    return toReply(returnValue?.http, fn);
   };
 }

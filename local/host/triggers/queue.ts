@@ -11,6 +11,8 @@ import type { HostFile } from '../options.js';
 import { unsupported } from '../unsupported.js';
 
 export interface QueueTriggerOptions {
+  invoker: Invoker;
+  chaos: Chaos;
   queues: HostFile['extensions']['queues'];
   lockMs: number;
   /** Longest pause where the queue is empty. */
@@ -60,8 +62,11 @@ function decode(text: string, encoding: 'base64' | 'none'): string | undefined {
   }
 }
 
+function time(at: Date): TypedData {
+  return { json: JSON.stringify(at.toISOString()) };
+}
+
 function metadataOf(message: DequeuedMessageItem, text: string): Record<string, TypedData> {
-  const time = (at: Date) => ({ json: JSON.stringify(at.toISOString()) });
   return {
     QueueTrigger: { string: text },
     Id: { json: JSON.stringify(message.messageId) },
@@ -79,20 +84,16 @@ class Listener {
   readonly #queue: QueueClient;
   readonly #poison: QueueClient;
   readonly #options: QueueTriggerOptions;
-  readonly #invoker: Invoker;
-  readonly #chaos: Chaos;
   readonly #running = new Map<Promise<void>, () => Promise<void>>();
   readonly #stopping = new AbortController();
 
-  constructor(fn: AppFunction, invoker: Invoker, chaos: Chaos, options: QueueTriggerOptions) {
+  constructor(fn: AppFunction, options: QueueTriggerOptions) {
     const service = connect(fn, options.settings);
     const name = expand(String(fn.trigger['queueName']), options.settings).toLowerCase();
     this.#fn = fn;
     this.#queue = service.getQueueClient(name);
     this.#poison = service.getQueueClient(`${name}-poison`);
     this.#options = options;
-    this.#invoker = invoker;
-    this.#chaos = chaos;
   }
 
   async run(): Promise<void> {
@@ -167,8 +168,8 @@ class Listener {
       if (text === undefined) {
         throw new Error(`the body of message ${message.messageId} is not base64`);
       }
-      for (let delivery = this.#chaos.happens('deliverTwice') ? 2 : 1; delivery > 0; delivery--) {
-        await this.#invoker.invoke(this.#fn, { string: text }, metadataOf(message, text));
+      for (let delivery = this.#options.chaos.happens('deliverTwice') ? 2 : 1; delivery > 0; delivery--) {
+        await this.#options.invoker.invoke(this.#fn, { string: text }, metadataOf(message, text));
       }
     } catch (error) {
       failure = error;
@@ -235,14 +236,9 @@ async function pause(ms: number, signal?: AbortSignal): Promise<void> {
  * Queue functions, on Azurite: at least once, in no order; what fails too often goes to `<queue>-poison`.
  * @throws ConfigurationError `SETTING_MISSING`, `LOCAL_HOST_UNSUPPORTED`.
  */
-export function startQueueTrigger(
-  functions: AppFunction[],
-  invoker: Invoker,
-  chaos: Chaos,
-  options: QueueTriggerOptions,
-): QueueTrigger {
+export function startQueueTrigger(functions: AppFunction[], options: QueueTriggerOptions): QueueTrigger {
   const ofQueue = functions.filter((fn) => fn.trigger.type === 'queueTrigger');
-  const listeners = ofQueue.map((fn) => new Listener(fn, invoker, chaos, options));
+  const listeners = ofQueue.map((fn) => new Listener(fn, options));
   for (const listener of listeners) {
     void listener.run();
   }

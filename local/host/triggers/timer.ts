@@ -8,6 +8,9 @@ import { describe, log } from '../log.js';
 import { expand } from '../options.js';
 import { unsupported } from '../unsupported.js';
 
+/** The last time that a Date can hold. */
+const LAST_DAY = 8.64e15;
+
 interface Timer {
   fn: AppFunction;
   schedule: string;
@@ -44,6 +47,15 @@ function toTimer(fn: AppFunction, settings: Record<string, string | undefined>):
   return { fn, schedule, cron, isMonitored: fn.trigger['useMonitor'] !== false && gapMs >= 60_000 };
 }
 
+/** Milliseconds; a schedule without another time is next due at the end of all days. */
+function nextAfter(timer: Timer, at: number): number {
+  return timer.cron.nextRun(new Date(at))?.getTime() ?? LAST_DAY;
+}
+
+function toIso(time: number): string {
+  return new Date(time).toISOString();
+}
+
 /**
  * Timer functions, on UTC. What a schedule was due for while no host ran is made up for once, as past due.
  * @throws ConfigurationError `BAD_SCHEDULE`, `SETTING_MISSING`, `LOCAL_HOST_UNSUPPORTED`.
@@ -58,8 +70,6 @@ export function createTimerTrigger(
   const startedAt = Date.now();
   const ofTimer = functions.filter((fn) => fn.trigger.type === 'timerTrigger');
   const timers = ofTimer.map((fn) => toTimer(fn, settings));
-  const nextAfter = (timer: Timer, at: number) =>
-    timer.cron.nextRun(new Date(at))?.getTime() ?? Number.MAX_SAFE_INTEGER;
   const send = (timer: Timer, tick: { isPastDue: boolean; last: number; next: number }) => {
     const body = { kind: 'schedule', monitored: timer.isMonitored, ...tick } as const;
     messages.send({ queue: 'schedule', instance: timer.fn.name, execution: '', body });
@@ -126,8 +136,7 @@ export function createTimerTrigger(
       const timer = timers.find((timer) => timer.fn.name === message.instance);
       if (timer !== undefined) {
         const { isPastDue, last, next, monitored } = message.body;
-        const at = (time: number) => new Date(Math.min(time, 8.64e15)).toISOString();
-        const status = { Last: at(last), LastUpdated: at(last), Next: at(next) };
+        const status = { Last: toIso(last), LastUpdated: toIso(last), Next: toIso(next) };
         const info = {
           Schedule: { AdjustForDST: true },
           ScheduleStatus: monitored ? status : null,
