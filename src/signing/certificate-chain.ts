@@ -29,8 +29,8 @@ const MODULI: ReadonlyMap<number, NotaryAlgorithm> = new Map([
  * @returns undefined for a key that Notary does not know
  * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-specification.md#algorithm-selection
  */
-export function algorithmOf({ x509 }: CodeSigningCertificate): NotaryAlgorithm | undefined {
-  const { asymmetricKeyType, asymmetricKeyDetails } = x509.publicKey;
+export function algorithmOf({ publicKey }: CodeSigningCertificate): NotaryAlgorithm | undefined {
+  const { asymmetricKeyType, asymmetricKeyDetails } = publicKey;
   if (asymmetricKeyType === 'ec') return CURVES.get(asymmetricKeyDetails?.namedCurve ?? '');
   if (asymmetricKeyType === 'rsa') return MODULI.get(asymmetricKeyDetails?.modulusLength ?? 0);
   return undefined;
@@ -95,7 +95,7 @@ export function invalidAt(
 export function isIssuedBy(certificate: CodeSigningCertificate, issuer: CodeSigningCertificate): boolean {
   if (certificate.x509.issuer !== issuer.x509.subject) return false;
   try {
-    return certificate.x509.verify(issuer.x509.publicKey);
+    return certificate.x509.verify(issuer.publicKey);
   } catch {
     return false;
   }

@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate, type KeyObject } from 'node:crypto';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import {
   BasicConstraints,
@@ -18,6 +18,7 @@ import { LIMITS } from './limits.js';
 export interface CodeSigningCertificate {
   der: Uint8Array;
   x509: X509Certificate;
+  publicKey: KeyObject;
   subject: DistinguishedName;
   /** The subject as RFC 4514 writes it. */
   name: string;
@@ -66,13 +67,13 @@ export function parseCertificate(der: Uint8Array): CodeSigningCertificate {
     const x509 = new X509Certificate(der);
     // Node takes PEM here too, and leaves bytes behind the end alone.
     if (!x509.raw.equals(der)) throw new TypeError('the bytes are not exactly one certificate');
-    return { der: x509.raw, x509, ...readRules(x509.raw) };
+    return { der: x509.raw, x509, publicKey: x509.publicKey, ...readRules(x509.raw) };
   } catch (cause) {
     throw new InputError('CERTIFICATE_INVALID', 'a certificate is not well-formed DER', { cause });
   }
 }
 
-function readRules(der: Uint8Array): Omit<CodeSigningCertificate, 'der' | 'x509'> {
+function readRules(der: Uint8Array): Omit<CodeSigningCertificate, 'der' | 'x509' | 'publicKey'> {
   const asn = AsnConvert.parse(der, AsnCertificate);
   const { tbsCertificate: tbs, signatureAlgorithm } = asn;
   const extensions = tbs.extensions ?? [];

@@ -43,11 +43,7 @@ export function formatName(name: DistinguishedName): string {
 }
 
 function escapeValue(value: string): string {
-  return value
-    .replaceAll(/[\\",+<>;=]/g, String.raw`\$&`)
-    .replace(/^[ #]/, String.raw`\$&`)
-    .replace(/ $/, String.raw`\ `)
-    .replaceAll('\0', String.raw`\00`);
+  return value.replaceAll(/^[ #]| $|[\\",+<>;=]/g, String.raw`\$&`).replaceAll('\0', String.raw`\00`);
 }
 
 /** The attributes that a certificate's subject must have, all of them. */
@@ -81,7 +77,8 @@ export function parseTrustedIdentity(text: string): TrustedIdentity {
     const written = part.slice(0, equals).trim().toUpperCase();
     const type = written === 'S' ? 'ST' : (SHORT_NAMES.get(written) ?? written);
     if (!KNOWN_TYPES.has(type) && !DOTTED.test(type)) return fail(`${JSON.stringify(type)} is no attribute known here`);
-    const raw = part.slice(equals + 1).trimStart();
+    // Spaces alone: what else Unicode calls white belongs to the value.
+    const raw = part.slice(equals + 1).replace(/^ +/, '');
     if (raw.startsWith('#')) return fail('values in hexadecimal are not supported');
     if (splitUnescaped(raw, '+').length > 1) return fail('an attribute with several values is not supported');
     const value = unescapeValue(trimEndUnescaped(raw));
@@ -115,7 +112,7 @@ function splitUnescaped(text: string, separator: string): string[] {
 
 /** Trailing spaces go, but not one that is escaped. */
 function trimEndUnescaped(text: string): string {
-  const trimmed = text.trimEnd();
+  const trimmed = text.replace(/ +$/, '');
   const backslashes = /\\*$/.exec(trimmed)?.[0].length ?? 0;
   return backslashes % 2 === 1 ? text.slice(0, trimmed.length + 1) : trimmed;
 }

@@ -19,7 +19,7 @@ export function loadPemSigner({ keyPem, certificateChainPem }: PemSigner): Signe
   const key = readKey(keyPem);
   const chain = readChain(certificateChainPem);
   const [leaf] = chain;
-  if (leaf === undefined || !createPublicKey(key).equals(leaf.x509.publicKey)) {
+  if (leaf === undefined || !createPublicKey(key).equals(leaf.publicKey)) {
     throw new ConfigurationError(
       'SIGNING_KEY_MISMATCH',
       `The signing key is not that of ${leaf?.name ?? 'the certificate'}`,

@@ -62,10 +62,7 @@ export async function signNotary(
   const input = Buffer.from(`${encodedHeader}.${payload}`, 'ascii');
   const signature = await signer.sign(input, signal);
   // A key that was rotated away from its certificate would otherwise be noticed by whoever verifies.
-  if (
-    leaf === undefined ||
-    !verify('sha256', input, { key: leaf.x509.publicKey, dsaEncoding: 'ieee-p1363' }, signature)
-  ) {
+  if (leaf === undefined || !verify('sha256', input, { key: leaf.publicKey, dsaEncoding: 'ieee-p1363' }, signature)) {
     throw new ConfigurationError('SIGNING_KEY_MISMATCH', `The signing key is not that of ${leaf?.name ?? 'nothing'}`, {
       remedy: 'Put the certificate that belongs to the key first in the chain.',
     });

@@ -61,7 +61,7 @@ export async function verifyNotary(input: VerifyNotaryInput): Promise<VerifiedSi
   if (envelope.algorithm !== algorithm) {
     throw invalidSignature(`it says ${envelope.algorithm}, and its key signs with ${algorithm}`);
   }
-  const payload = await envelope.open(leaf.x509.publicKey, algorithm);
+  const payload = await envelope.open(leaf.publicKey, algorithm);
   if (payload === undefined) throw invalidSignature('its bytes are not what was signed');
 
   const unknown = checkAttributes(envelope);

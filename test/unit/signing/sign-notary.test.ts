@@ -1,0 +1,133 @@
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { describe, expect, test } from '@jest/globals';
+import {
+  createSelfSignedCertificate,
+  isNotarySignature,
+  loadPemSigner,
+  readCertificates,
+  signNotary,
+  thumbprint,
+} from '../../../src/signing/index.js';
+import { issue, issueChain, NOW } from './certificates.js';
+import { codeOf, SUBJECT, verifyWritten } from './envelopes.js';
+
+const chain = issueChain();
+const [leaf] = chain;
+const signer = loadPemSigner({ keyPem: leaf.keyPem, certificateChainPem: chain.map(({ pem }) => pem).join('') });
+const decode = (text: string): unknown => JSON.parse(Buffer.from(text, 'base64url').toString());
+
+describe('signNotary', () => {
+  test('writes what the specification asks for, and nothing more', async () => {
+    const subject = { ...SUBJECT, annotations: { a: 'b' }, platform: { os: 'linux', architecture: 'amd64' } };
+    const signingTime = new Date('2026-06-01T12:00:00.789Z');
+    const made = await signNotary(subject, signer, { signingTime, signingAgent: 'acr-promoter/0.1.0' });
+    expect(made.artifactType).toBe('application/vnd.cncf.notary.signature');
+    expect(made.layer.mediaType).toBe('application/jose+json');
+    const envelope = JSON.parse(Buffer.from(made.layer.bytes).toString()) as Record<string, string>;
+    expect(Object.keys(envelope).sort()).toEqual(['header', 'payload', 'protected', 'signature']);
+    expect(decode(envelope['payload'] ?? '')).toEqual({ targetArtifact: SUBJECT });
+    expect(decode(envelope['protected'] ?? '')).toEqual({
+      alg: 'ES256',
+      cty: 'application/vnd.cncf.notary.payload.v1+json',
+      crit: ['io.cncf.notary.signingScheme'],
+      'io.cncf.notary.signingScheme': 'notary.x509',
+      'io.cncf.notary.signingTime': '2026-06-01T12:00:00Z',
+    });
+    expect(envelope['header']).toEqual({
+      x5c: chain.map(({ der }) => Buffer.from(der).toString('base64')),
+      'io.cncf.notary.signingAgent': 'acr-promoter/0.1.0',
+    });
+    expect(Buffer.from(envelope['signature'] ?? '', 'base64url')).toHaveLength(64);
+    const thumbprints = chain.map(({ der }) => createHash('sha256').update(der).digest('hex'));
+    expect(made.annotations).toEqual({ 'io.cncf.notary.x509chain.thumbprint#S256': JSON.stringify(thumbprints) });
+  });
+
+  test('what is signed verifies', async () => {
+    const made = await signNotary(SUBJECT, signer, { signingTime: NOW });
+    await expect(verifyWritten(made.layer.bytes, chain)).resolves.toEqual({
+      signedBy: 'CN=leaf,O=Example',
+      signingTime: NOW,
+      certificateThumbprint: thumbprint(leaf.der),
+      scheme: 'notary.x509',
+      notChecked: ['revocation'],
+    });
+  });
+
+  test('a certificate that is not valid then signs nothing', async () => {
+    for (const year of [2024, 2028]) {
+      const signingTime = new Date(Date.UTC(year, 0));
+      expect(await codeOf(signNotary(SUBJECT, signer, { signingTime }))).toBe('SIGNING_CERTIFICATE_EXPIRED');
+    }
+  });
+
+  test('a key that is no longer the certificate’s is noticed', async () => {
+    const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+    const rotated = {
+      certificates: signer.certificates,
+      sign: async (message: Uint8Array) => sign('sha256', message, { key, dsaEncoding: 'ieee-p1363' }),
+    };
+    expect(await codeOf(signNotary(SUBJECT, rotated, { signingTime: NOW }))).toBe('SIGNING_KEY_MISMATCH');
+  });
+
+  test('an aborted signal signs nothing', async () => {
+    const signal = AbortSignal.abort(new Error('stopped'));
+    await expect(signNotary(SUBJECT, signer, { signingTime: NOW, signal })).rejects.toThrow('stopped');
+  });
+});
+
+describe('createSelfSignedCertificate', () => {
+  test('signs, and is trusted by itself', async () => {
+    const options = { commonName: 'Jane, "Doe"', organization: 'Exämple', country: 'US', state: 'WA', days: 1 };
+    const { keyPem, certificatePem } = createSelfSignedCertificate(options);
+    const own = loadPemSigner({ keyPem, certificateChainPem: certificatePem });
+    const now = new Date();
+    const made = await signNotary(SUBJECT, own, { signingTime: now });
+    const trusted = readCertificates(certificatePem);
+    const identities = ['x509.subject: C=US, ST=WA, O=Exämple, CN=Jane\\, \\"Doe\\"'];
+    await expect(verifyWritten(made.layer.bytes, [], { trusted, identities, now })).resolves.toMatchObject({
+      signedBy: 'CN=Jane\\, \\"Doe\\",O=Exämple,ST=WA,C=US',
+    });
+  });
+
+  test('is valid as long as told, beyond 2050 too', async () => {
+    const notBefore = new Date('2026-06-01T12:00:00.500Z');
+    const { keyPem, certificatePem } = createSelfSignedCertificate({ commonName: 'a', notBefore, days: 36_500 });
+    const own = loadPemSigner({ keyPem, certificateChainPem: certificatePem });
+    const at = (time: string) => codeOf(signNotary(SUBJECT, own, { signingTime: new Date(time) }));
+    expect(await at('2026-06-01T12:00:00Z')).toBeUndefined();
+    expect(await at('2026-06-01T11:59:59Z')).toBe('SIGNING_CERTIFICATE_EXPIRED');
+    expect(await at('2126-05-08T12:00:00Z')).toBeUndefined();
+    expect(await at('2126-05-08T12:00:01Z')).toBe('SIGNING_CERTIFICATE_EXPIRED');
+  });
+
+  test.each([0, 1.5, 36_501, Number.NaN])('%p days make no certificate', (days) => {
+    expect(() => createSelfSignedCertificate({ commonName: 'a', days })).toThrow(
+      expect.objectContaining({ code: 'SIGNING_CERTIFICATE_INVALID' }),
+    );
+  });
+});
+
+describe('isNotarySignature', () => {
+  test('by artifact type, or by the config of a manifest without one', () => {
+    const mediaType = 'application/vnd.cncf.notary.signature';
+    expect(isNotarySignature({ artifactType: mediaType })).toBe(true);
+    expect(isNotarySignature({ config: { mediaType } })).toBe(true);
+    expect(isNotarySignature({ artifactType: 'a/b', config: { mediaType } })).toBe(false);
+    expect(isNotarySignature({})).toBe(false);
+  });
+});
+
+describe('readCertificates', () => {
+  test('reads all of them, keys and text between them apart', () => {
+    const other = issue();
+    const pem = `a bundle\n${leaf.pem}\nthen\n${other.keyPem}${other.pem.replaceAll('\n', '\r\n')}`;
+    expect(readCertificates(pem)).toEqual([leaf.der, other.der].map((der) => Buffer.from(der)));
+  });
+
+  test.each(['', 'x', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----', leaf.keyPem])(
+    'refuses what holds none (%#)',
+    (pem) => {
+      expect(() => readCertificates(pem)).toThrow(expect.objectContaining({ code: 'CERTIFICATE_UNREADABLE' }));
+    },
+  );
+});

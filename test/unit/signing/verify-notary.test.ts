@@ -1,0 +1,377 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, test } from '@jest/globals';
+import { Tagged, encode } from 'cborg';
+import * as fc from 'fast-check';
+import { InconclusiveError, VerificationError } from '../../../src/oci/index.js';
+import { verifyNotary } from '../../../src/signing/index.js';
+import { issue, issueAuthority, issueChain, NOW, CN, O, OU, type IssueOptions } from './certificates.js';
+import {
+  AUTHENTIC,
+  codeOf,
+  COSE,
+  epoch,
+  errorOf,
+  EXPIRY,
+  JWS,
+  SCHEME,
+  SUBJECT,
+  TIME,
+  verifyWritten,
+  writeCose,
+  writeJws,
+  type Written,
+} from './envelopes.js';
+
+const chain = issueChain();
+const [leaf, intermediate, root] = chain;
+const good = writeJws({ chain });
+
+/** A time as each envelope writes it. */
+const at = (time: string) => ({ jws: time, cose: epoch(new Date(time)) });
+const DAY_MS = 86_400_000;
+
+/** The codes that both envelopes give: there must be one. */
+async function codeOfBoth(
+  written: Partial<Written>,
+  times: Record<string, { jws: string; cose: Tagged }> = {},
+  options: Parameters<typeof verifyWritten>[2] = {},
+): Promise<string | undefined> {
+  const all = { chain, ...written };
+  const pick = (kind: 'jws' | 'cose') =>
+    Object.fromEntries(Object.entries(times).map(([name, time]) => [name, time[kind]]));
+  const jws = writeJws({ ...all, attributes: { ...pick('jws'), ...written.attributes } }).bytes;
+  const cose = writeCose({ ...all, attributes: { ...pick('cose'), ...written.attributes } });
+  const codes = [
+    await codeOf(verifyWritten(jws, all.chain, options)),
+    await codeOf(verifyWritten(cose, all.chain, { ...options, mediaType: COSE })),
+  ];
+  expect(new Set(codes).size).toBe(1);
+  return codes[0];
+}
+
+describe('a good signature', () => {
+  test.each<[NonNullable<IssueOptions['key']> & string, string]>([
+    ['P-256', 'ES256'],
+    ['P-384', 'ES384'],
+    ['P-521', 'ES512'],
+    ['RSA-2048', 'PS256'],
+    ['RSA-3072', 'PS384'],
+  ])('by a key %s, in either envelope', async (key, algorithm) => {
+    expect(await codeOfBoth({ chain: issueChain({ key }), algorithm })).toBeUndefined();
+  });
+
+  test('says who signed, and what was left unchecked', async () => {
+    const header = { 'io.cncf.notary.timestampSignature': 'AAAA' };
+    const attributes = { [EXPIRY]: '2026-07-01T00:00:00Z' };
+    const { bytes } = writeJws({ chain, header, attributes, critical: [SCHEME, EXPIRY] });
+    await expect(verifyWritten(bytes, chain)).resolves.toMatchObject({
+      signedBy: 'CN=leaf,O=Example',
+      signingTime: NOW,
+      expiry: new Date('2026-07-01T00:00:00Z'),
+      scheme: 'notary.x509',
+      notChecked: ['revocation', 'timestamp'],
+    });
+  });
+
+  test('may carry metadata of the signer’s, and attributes that are not critical', async () => {
+    const payload = { targetArtifact: { ...SUBJECT, annotations: { build: '1' } } };
+    expect(await codeOfBoth({ payload, attributes: { 'org.example': 'x' } })).toBeUndefined();
+  });
+});
+
+describe('what was not signed', () => {
+  test('another subject', async () => {
+    for (const change of [{ digest: `sha256:${'0'.repeat(64)}` as const }, { size: 1 }, { mediaType: 'a/b' }]) {
+      const subject = { ...SUBJECT, ...change };
+      expect(await codeOfBoth({}, {}, { subject })).toBe('SIGNATURE_WRONG_SUBJECT');
+    }
+  });
+
+  test('no artifact at all', async () => {
+    for (const payload of ['x', [], {}, { targetArtifact: null }]) {
+      expect(await codeOfBoth({ payload })).toBe('SIGNATURE_INVALID');
+    }
+  });
+
+  test('a key other than the certificate’s', async () => {
+    const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+    expect(await codeOfBoth({ key })).toBe('SIGNATURE_INVALID');
+  });
+
+  test('an algorithm other than the key’s', async () => {
+    const strong = issueChain({ key: 'P-384' });
+    expect(await codeOfBoth({ chain: strong, algorithm: 'ES256' })).toBe('SIGNATURE_INVALID');
+    for (const alg of ['none', 'HS256', 'RS256', 'EdDSA']) {
+      const { bytes } = writeJws({ chain, attributes: { alg } });
+      expect(await codeOf(verifyWritten(bytes, chain))).toBe('SIGNATURE_INVALID');
+    }
+  });
+
+  test('an unencoded payload', async () => {
+    const { bytes } = writeJws({ chain, attributes: { b64: false }, critical: [SCHEME, 'b64'] });
+    expect(await codeOf(verifyWritten(bytes, chain))).toBe('SIGNATURE_INVALID');
+  });
+
+  test('every bit of every signed part counts', async () => {
+    const parts = fc.constantFrom('payload', 'protected', 'signature');
+    await fc.assert(
+      fc.asyncProperty(parts, fc.nat(), fc.integer({ min: 0, max: 7 }), async (part, position, bit) => {
+        const bytes = Buffer.from(String(good.fields[part]), 'base64url');
+        const index = position % bytes.length;
+        bytes[index] = (bytes[index] ?? 0) ^ (1 << bit);
+        const fields = { ...good.fields, [part]: bytes.toString('base64url') };
+        const error = await errorOf(verifyWritten(Buffer.from(JSON.stringify(fields)), chain));
+        expect(error).toBeInstanceOf(VerificationError);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test.each([
+    [JWS, good.bytes],
+    [COSE, writeCose({ chain })],
+  ])('an envelope with one byte changed says the same, or is refused (%s)', async (mediaType, original) => {
+    const verified = await verifyWritten(original, chain, { mediaType });
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 255 }), async (position, change) => {
+        const bytes = Buffer.from(original);
+        const index = position % bytes.length;
+        bytes[index] = (bytes[index] ?? 0) ^ change;
+        try {
+          expect(await verifyWritten(bytes, chain, { mediaType })).toEqual(verified);
+        } catch (error) {
+          if (!(error instanceof VerificationError)) throw error;
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('parts of two signatures of one signer don’t go together', async () => {
+    const other = writeJws({ chain, payload: { targetArtifact: { ...SUBJECT, size: 1 } } });
+    for (const part of ['payload', 'protected', 'signature']) {
+      const fields = { ...good.fields, [part]: other.fields[part] };
+      const code = await codeOf(verifyWritten(Buffer.from(JSON.stringify(fields)), chain));
+      // Their protected headers are alike.
+      expect(code).toBe(part === 'protected' ? undefined : 'SIGNATURE_INVALID');
+    }
+  });
+});
+
+describe('trust', () => {
+  test('any certificate of the chain may be the anchor, but not one that issues nothing', async () => {
+    const { bytes } = good;
+    const code = (...trusted: Uint8Array[]) => codeOf(verifyWritten(bytes, chain, { trusted }));
+    expect(await code(root.der)).toBeUndefined();
+    expect(await code(intermediate.der)).toBeUndefined();
+    expect(await code(issueAuthority().der, root.der)).toBeUndefined();
+    expect(await code(leaf.der)).toBe('TRUST_STORE_INVALID');
+    expect(await code()).toBe('TRUST_STORE_INVALID');
+    expect(await code(Buffer.from('junk'))).toBe('TRUST_STORE_INVALID');
+  });
+
+  test('a self-signed certificate stands for itself', async () => {
+    const self = issue();
+    expect(await codeOfBoth({ chain: [self] })).toBeUndefined();
+  });
+
+  test('names don’t count: the same ones by other keys are strangers', async () => {
+    const impostors = issueChain();
+    const { bytes } = writeJws({ chain: impostors });
+    expect(await codeOf(verifyWritten(bytes, chain))).toBe('SIGNATURE_UNTRUSTED');
+    const pasted = writeJws({ chain: [impostors[0], intermediate, root] });
+    expect(await codeOf(verifyWritten(pasted.bytes, chain))).toBe('SIGNATURE_CERTIFICATE_INVALID');
+  });
+
+  test.each<[string[], string | undefined]>([
+    [['*'], undefined],
+    [['x509.subject: O=Example'], undefined],
+    [['x509.subject:CN=leaf,O=Example'], undefined],
+    [['x509.subject: O=Other', 'x509.subject: CN=leaf'], undefined],
+    [['x509.subject: O=example'], 'SIGNATURE_IDENTITY'],
+    [['x509.subject: O=Example, OU=x'], 'SIGNATURE_IDENTITY'],
+    [['x509.subject: CN=root'], 'SIGNATURE_IDENTITY'],
+    [['CN=leaf'], 'TRUST_IDENTITY_INVALID'],
+    [[], 'TRUST_STORE_INVALID'],
+  ])('identities %j', async (identities, code) => {
+    expect(await codeOfBoth({}, {}, { identities })).toBe(code);
+  });
+
+  test('an attribute that stands twice in the subject identifies nobody', async () => {
+    const twice = issueChain({
+      subject: [
+        [O, 'Example'],
+        [OU, 'a'],
+        [OU, 'b'],
+        [CN, 'x'],
+      ],
+    });
+    expect(await codeOfBoth({ chain: twice }, {}, { identities: ['x509.subject: OU=a'] })).toBe('SIGNATURE_IDENTITY');
+    expect(await codeOfBoth({ chain: twice }, {}, { identities: ['x509.subject: O=Example'] })).toBeUndefined();
+  });
+});
+
+describe('attributes', () => {
+  const authentic = { [TIME]: undefined, [SCHEME]: 'notary.x509.signingAuthority' };
+
+  test.each<[string, Partial<Written>, Record<string, ReturnType<typeof at>>, string]>([
+    ['another content type', { attributes: { cty: 'a/b', 3: 'a/b' } }, {}, 'SIGNATURE_INVALID'],
+    ['no scheme', { attributes: { [SCHEME]: undefined } }, {}, 'SIGNATURE_INVALID'],
+    ['no signing time', { attributes: { [TIME]: undefined } }, {}, 'SIGNATURE_INVALID'],
+    [
+      'an authentic time besides',
+      { critical: [SCHEME] },
+      { [AUTHENTIC]: at('2026-06-01T00:00:00Z') },
+      'SIGNATURE_INVALID',
+    ],
+    ['a time that is none', { attributes: { [TIME]: 'noon' } }, {}, 'SIGNATURE_INVALID'],
+    ['scheme not critical', { critical: [] }, {}, 'SIGNATURE_INVALID'],
+    ['critical is no list', { critical: 'x' }, {}, 'SIGNATURE_INVALID'],
+    ['scheme critical twice', { critical: [SCHEME, SCHEME] }, {}, 'SIGNATURE_INVALID'],
+    ['a standard attribute critical', { critical: [SCHEME, TIME] }, {}, 'SIGNATURE_INVALID'],
+    ['critical and not there', { critical: [SCHEME, 'org.example'] }, {}, 'SIGNATURE_INVALID'],
+    ['too many critical', { critical: Array.from({ length: 101 }, () => SCHEME) }, {}, 'SIGNATURE_INVALID'],
+    ['expiry not critical', {}, { [EXPIRY]: at('2027-01-01T00:00:00Z') }, 'SIGNATURE_INVALID'],
+    [
+      'expiry before signing',
+      { critical: [SCHEME, EXPIRY] },
+      { [EXPIRY]: at('2026-01-01T00:00:00Z') },
+      'SIGNATURE_INVALID',
+    ],
+    [
+      'critical and unknown',
+      { critical: [SCHEME, 'org.example'], attributes: { 'org.example': 1 } },
+      {},
+      'SIGNATURE_CRITICAL_UNKNOWN',
+    ],
+    [
+      'a plugin that must verify',
+      {
+        critical: [SCHEME, 'io.cncf.notary.verificationPlugin'],
+        attributes: { 'io.cncf.notary.verificationPlugin': 'x' },
+      },
+      {},
+      'SIGNATURE_CRITICAL_UNKNOWN',
+    ],
+    ['another scheme', { attributes: { [SCHEME]: 'notary.x510' } }, {}, 'SIGNATURE_SCHEME_UNSUPPORTED'],
+    [
+      'a signing authority',
+      { critical: [SCHEME, AUTHENTIC], attributes: authentic },
+      { [AUTHENTIC]: at('2026-06-01T00:00:00Z') },
+      'SIGNATURE_SCHEME_UNSUPPORTED',
+    ],
+    ['a signing authority without its time', { attributes: authentic, critical: [SCHEME] }, {}, 'SIGNATURE_INVALID'],
+  ])('%s', async (_what, written, times, code) => {
+    expect(await codeOfBoth(written, times)).toBe(code);
+  });
+
+  test('a stranger’s signature is not good, whatever else isn’t understood of it', async () => {
+    const written = { critical: [SCHEME, 'org.example'], attributes: { 'org.example': 1 } };
+    expect(await codeOfBoth(written, {}, { trusted: [issueAuthority().der] })).toBe('SIGNATURE_UNTRUSTED');
+  });
+});
+
+describe('time', () => {
+  const expiring = { [EXPIRY]: at('2026-06-02T00:00:00Z') };
+  const expiringAt = (time: string) => codeOfBoth({ critical: [SCHEME, EXPIRY] }, expiring, { now: new Date(time) });
+
+  test('a signature expires at its expiry', async () => {
+    expect(await expiringAt('2026-06-01T23:59:59.999Z')).toBeUndefined();
+    expect(await expiringAt('2026-06-02T00:00:00.000Z')).toBe('SIGNATURE_EXPIRED');
+  });
+
+  test('every certificate must be valid now', async () => {
+    const notAfter = new Date(NOW.getTime() + DAY_MS);
+    const authority = issueAuthority({ notAfter });
+    const chains = [issueChain({ notAfter }), [issue({ issuer: authority }), authority]];
+    for (const short of chains) {
+      expect(await codeOfBoth({ chain: short }, {}, { now: notAfter })).toBeUndefined();
+      const later = new Date(notAfter.getTime() + 1000);
+      expect(await codeOfBoth({ chain: short }, {}, { now: later })).toBe('SIGNATURE_CERTIFICATE_EXPIRED');
+    }
+    const before = new Date(NOW.getTime() - 400 * DAY_MS);
+    expect(await codeOfBoth({}, {}, { now: before })).toBe('SIGNATURE_CERTIFICATE_EXPIRED');
+  });
+
+  test('and when it was signed', async () => {
+    expect(await codeOfBoth({}, { [TIME]: at('2020-01-01T00:00:00Z') })).toBe('SIGNATURE_CERTIFICATE_EXPIRED');
+  });
+
+  test('a timestamp might save it, and can’t be checked', async () => {
+    const header = { 'io.cncf.notary.timestampSignature': new Uint8Array([1]) };
+    const now = new Date(NOW.getTime() + 400 * DAY_MS);
+    expect(await codeOfBoth({ header }, {}, { now })).toBe('SIGNATURE_TIMESTAMP_UNSUPPORTED');
+  });
+});
+
+describe('hostile input', () => {
+  test('what is too large or of another kind is not looked at', async () => {
+    const large = Buffer.alloc(4 * 1024 * 1024 + 1, ' ');
+    expect(await errorOf(verifyWritten(large, chain))).toMatchObject({ code: 'SIGNATURE_TOO_LARGE' });
+    const other = await errorOf(verifyWritten(good.bytes, chain, { mediaType: 'text/plain' }));
+    expect(other).toMatchObject({ code: 'SIGNATURE_FORMAT_UNSUPPORTED' });
+    expect(other).toBeInstanceOf(InconclusiveError);
+  });
+
+  test('a chain without end', async () => {
+    const long = Array.from({ length: 11 }, () => root);
+    expect(await codeOfBoth({ chain: [leaf, ...long] })).toBe('SIGNATURE_INVALID');
+  });
+
+  test('certificates that are none, or have something behind their end', async () => {
+    const junk = { ...root, der: Buffer.concat([root.der, Buffer.from([0])]) };
+    const pem = { ...root, der: Buffer.from(root.pem) };
+    for (const bad of [junk, pem, { ...root, der: Buffer.from('x') }]) {
+      const code = await codeOfBoth({ chain: [leaf, intermediate, bad] }, {}, { trusted: [root.der] });
+      expect(code).toBe('SIGNATURE_INVALID');
+    }
+  });
+
+  test.each<[string, unknown]>([
+    ['null', null],
+    ['a list', []],
+    ['no parts', {}],
+    ['an empty signature', { ...good.fields, signature: '' }],
+    ['standard base64', { ...good.fields, payload: `${String(good.fields['payload'])}==` }],
+    ['no header', { ...good.fields, header: undefined }],
+    ['no chain', { ...good.fields, header: {} }],
+    ['an empty chain', { ...good.fields, header: { x5c: [] } }],
+    ['a chain of numbers', { ...good.fields, header: { x5c: [1] } }],
+    ['a header that is no JSON', { ...good.fields, protected: 'AAAA' }],
+  ])('an envelope that is %s', async (_what, value) => {
+    expect(await codeOf(verifyWritten(Buffer.from(JSON.stringify(value)), chain))).toBe('SIGNATURE_INVALID');
+  });
+
+  test.each<[string, Uint8Array]>([
+    ['empty', new Uint8Array()],
+    ['not tagged', encode([1, 2, 3, 4])],
+    [
+      'of another tag',
+      encode(new Tagged(98, [new Uint8Array([1]), new Map(), new Uint8Array([1]), new Uint8Array([1])])),
+    ],
+    ['short of a part', encode(new Tagged(18, [new Uint8Array([1]), new Map(), new Uint8Array([1])]))],
+    ['nested without end', Buffer.alloc(1024 * 1024, 0x81)],
+    ['longer than it is', Buffer.from('d29b7fffffffffffffff', 'hex')],
+    ['of indefinite length', Buffer.from('d29fffff', 'hex')],
+    ['followed by more', Buffer.concat([writeCose({ chain }), Buffer.from([0])])],
+  ])('a COSE envelope that is %s', async (_what, bytes) => {
+    expect(await codeOf(verifyWritten(bytes, chain, { mediaType: COSE }))).toBe('SIGNATURE_INVALID');
+  });
+
+  test('whatever comes is refused with a code', async () => {
+    const trust = { certificates: [root.der], identities: ['*'] };
+    const input = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.json().map((text) => Buffer.from(text)),
+      fc
+        .record({ payload: fc.string(), protected: fc.base64String(), signature: fc.string(), header: fc.object() })
+        .map((fields) => Buffer.from(JSON.stringify(fields))),
+    );
+    await fc.assert(
+      fc.asyncProperty(input, fc.constantFrom(JWS, COSE), async (envelope, mediaType) => {
+        const code = await codeOf(verifyNotary({ envelope, mediaType, subject: SUBJECT, trust, now: NOW }));
+        expect(code).toBe('SIGNATURE_INVALID');
+      }),
+    );
+  });
+});
