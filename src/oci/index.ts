@@ -11,6 +11,14 @@ export * from './lease.js';
 export * from './registry/transport.js';
 export * from './registry/credentials.js';
 export * from './pack.js';
+export * from './copy/plan.js';
+export * from './copy/move.js';
+export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/report.js';
+export type { LeftOut } from './copy/walk.js';
+export * from './copy/verify.js';
+export * from './copy/compare.js';
+export { isNothingMissing, missingAt, type Listing, type Missing } from './copy/missing.js';
+export { isDigestTag } from './copy/digest-tags.js';
 export { createTransport, type TransportOptions } from './registry/create-transport.js';
 export {
   createRegistries,
@@ -22,5 +30,9 @@ export {
 export type { TagDetails } from './registry/tags.js';
 export { anonymousCredentials, basicCredentials } from './registry/static-credentials.js';
 export { REQUEST_CHANNEL, type RequestEvent } from './registry/diagnostics.js';
-export { defaultDockerConfigPath, dockerConfigCredentials, type DockerConfigOptions } from './registry/docker-config.js';
+export {
+  defaultDockerConfigPath,
+  dockerConfigCredentials,
+  type DockerConfigOptions,
+} from './registry/docker-config.js';
 export { eraseDockerCredential, storeDockerCredential } from './registry/docker-config-store.js';

@@ -53,6 +53,11 @@ export function isManifestMediaType(mediaType: string): boolean {
   return MANIFEST_KINDS.has(mediaType);
 }
 
+/** True for an OCI index or Docker manifest list. */
+export function isIndexMediaType(mediaType: string): boolean {
+  return MANIFEST_KINDS.get(mediaType) === 'index';
+}
+
 function descriptors(value: unknown, where: string): Descriptor[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw new InputError('MANIFEST_INVALID', `${where} is not a list`);

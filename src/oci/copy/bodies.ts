@@ -1,0 +1,63 @@
+import type { Descriptor } from '../descriptor.js';
+import { digestOf, digestAlgorithm } from '../digest.js';
+import { CopyError } from '../errors.js';
+import type { ReadableRepository } from '../store.js';
+import type { Budget } from './budget.js';
+import type { PlannedManifest } from './plan.js';
+import { onSide } from './side.js';
+
+/** Bytes in base64 that are what the descriptor says; undefined where there are none, or others. */
+function decodeVerified(text: string | undefined, { digest, size }: Descriptor): Uint8Array | undefined {
+  if (text === undefined) return undefined;
+  const bytes = new Uint8Array(Buffer.from(text, 'base64'));
+  return bytes.length === size && digestOf(bytes, digestAlgorithm(digest)) === digest ? bytes : undefined;
+}
+
+/** A planned manifest's bytes: those that the plan carries, or the source's. */
+export async function manifestBytes(
+  { descriptor, bytes }: PlannedManifest,
+  source: ReadableRepository | undefined,
+  requests: Budget,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const carried = decodeVerified(bytes, descriptor);
+  if (carried) return carried;
+  if (!source) {
+    throw new CopyError('SOURCE_MISSING', `the plan does not carry ${descriptor.digest}, and no source was given`, {
+      details: { digest: descriptor.digest },
+    });
+  }
+  const fetched = await onSide('source', 'fetch manifest', () =>
+    requests.run(() => source.fetchManifest(descriptor, { signal }), signal),
+  );
+  return fetched.bytes;
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+/** Opens a blob: its descriptor's own `data` where it is good, otherwise the source's. */
+export async function openBody(
+  descriptor: Descriptor,
+  source: ReadableRepository,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array>> {
+  const inline = decodeVerified(descriptor.data, descriptor);
+  if (inline) return once(inline);
+  return onSide('source', 'fetch blob', async () => fromSource(await source.openBlob(descriptor, { signal })));
+}
+
+/** What breaks in the middle of a stream is the source's, whoever reads it. */
+async function* fromSource(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const iterator = body[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await onSide('source', 'fetch blob', () => iterator.next());
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    await iterator.return?.();
+  }
+}

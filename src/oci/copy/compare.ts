@@ -1,0 +1,65 @@
+import type { Descriptor } from '../descriptor.js';
+import type { Digest } from '../digest.js';
+import { isIndexMediaType } from '../manifest.js';
+import type { ReadableRepository } from '../store.js';
+import { Budget } from './budget.js';
+import { COPY_LIMITS } from './limits.js';
+import { missingOf, type Asked, type Expected, type Missing } from './missing.js';
+import { orderFromLeaves } from './order.js';
+import { ARTIFACT_STREAMING, type GraphOptions } from './plan.js';
+import { resolveIfThere } from './resolve-if-there.js';
+import { onSide } from './side.js';
+import { walkGraph } from './walk.js';
+
+/** What the two sides differ in, and how much was looked at. */
+export interface Comparison extends Missing {
+  /** Manifests of the source's graph. */
+  manifestCount: number;
+}
+
+/**
+ * Looks whether the destination has, and lists, all that the source has of a graph: the question of a run that may have
+ * nothing to do. Cheaper than a plan: an image or artifact that the destination has is not fetched, for a registry that took
+ * it has its blobs. Indexes always are, so no child goes unseen; and every list of referrers is read on both sides.
+ * What the destination has beyond that makes no difference.
+ */
+export async function compareGraphs(
+  source: ReadableRepository,
+  destination: ReadableRepository,
+  root: Descriptor,
+  options: GraphOptions = {},
+): Promise<Comparison> {
+  const concurrency = options.concurrency ?? COPY_LIMITS.requests;
+  const requests = new Budget(concurrency);
+  const answers = new Map<string, Promise<Descriptor | undefined>>();
+  const find = (target: string, signal: AbortSignal): Promise<Descriptor | undefined> => {
+    const answer =
+      answers.get(target) ??
+      onSide('destination', 'resolve', () => resolveIfThere(destination, target, requests, signal));
+    answers.set(target, answer);
+    return answer;
+  };
+  const { nodes } = await walkGraph(source, root, {
+    recursive: options.recursive ?? false,
+    excludeArtifactTypes: options.excludeArtifactTypes ?? [ARTIFACT_STREAMING],
+    concurrency,
+    keepBytes: 0,
+    keepManifestBytes: 0,
+    ...(options.signal && { signal: options.signal }),
+    isKnownLeaf: async ({ mediaType, digest }, signal) =>
+      !isIndexMediaType(mediaType) && (await find(digest, signal)) !== undefined,
+  });
+  const subjects = new Map<Digest, Digest>();
+  const tags = new Map<Digest, string[]>();
+  for (const [subject, { referrers, digestTags }] of nodes) {
+    for (const referrer of referrers) subjects.set(referrer, subject);
+    for (const { tag, digest } of digestTags) tags.set(digest, [...(tags.get(digest) ?? []), tag]);
+  }
+  const expected = orderFromLeaves(nodes, root.digest).map(({ descriptor }): Expected => {
+    const subject = subjects.get(descriptor.digest);
+    const digestTags = tags.get(descriptor.digest);
+    return { descriptor, ...(subject !== undefined && { subject }), ...(digestTags && { tags: digestTags }) };
+  });
+  const asked: Asked = { find, listReferrers: (digest, call) => destination.listReferrers(digest, call) };
+  return { ...(await missingOf(expected, asked, requests, options.signal)), manifestCount: expected.length };
+}

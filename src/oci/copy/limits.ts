@@ -1,0 +1,17 @@
+/** Bounds of copying. Depth and width of a graph are in the folder above: LIMITS.graphDepth, LIMITS.graphNodes. */
+export const COPY_LIMITS = {
+  /** Requests under way at once on each side while planning, moving and verifying. Setting: `concurrency`, `requestConcurrency`. */
+  requests: 32,
+  /** Bytes of blobs between the two sides at once. Setting: `bytesInFlight`. */
+  bytesInFlight: 32 * 1024 * 1024,
+  /** What one stream may hold of that, whatever the blob's size. */
+  bytesOfOneStream: 8 * 1024 * 1024,
+  /** Bytes of manifests that a plan carries along; the rest is fetched once more when it is moved. */
+  planBytes: 8 * 1024 * 1024,
+  /** The largest manifest that a plan carries along. */
+  planManifestBytes: 256 * 1024,
+  /** Tags read in search of digest tags; beyond, each digest's are asked for one by one. */
+  digestTagScan: 1000,
+  /** Pauses in milliseconds before the destination is asked again for what it did not list; as many repairs are tried. `REFERRER_LOST` */
+  arrivalPausesMs: [0, 250, 1000, 2000, 4000],
+} as const;

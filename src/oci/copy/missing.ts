@@ -1,0 +1,104 @@
+import type { Descriptor } from '../descriptor.js';
+import type { Digest } from '../digest.js';
+import type { CallOptions, ReadableRepository } from '../store.js';
+import { allOrAbort } from './all.js';
+import { Budget } from './budget.js';
+import { COPY_LIMITS } from './limits.js';
+import type { CopyPlan } from './plan.js';
+import { resolveIfThere } from './resolve-if-there.js';
+import { onSide } from './side.js';
+
+/** A referrer that stands, or does not stand, in its subject's list. */
+export interface Listing {
+  subject: Digest;
+  referrer: Digest;
+}
+
+/** What a destination lacks of a graph. */
+export interface Missing {
+  manifests: Descriptor[];
+  /** Referrers that the destination does not list under their subject, whether it has their manifests or not. */
+  unlisted: Listing[];
+  /** Digest tags that are not there, or lead elsewhere. */
+  tags: string[];
+}
+
+/** As much of a plan's manifest as is asked for. */
+export type Expected = Pick<CopyPlan['manifests'][number], 'descriptor' | 'subject' | 'tags'>;
+
+/** How a destination is asked. */
+export interface Asked extends Pick<ReadableRepository, 'listReferrers'> {
+  find(target: string, signal: AbortSignal): Promise<Descriptor | undefined>;
+}
+
+export function isNothingMissing({ manifests, unlisted, tags }: Missing): boolean {
+  return manifests.length + unlisted.length + tags.length === 0;
+}
+
+/** The listings that a graph implies, by subject. */
+export function expectedListings(manifests: readonly Expected[]): Map<Digest, Digest[]> {
+  const bySubject = new Map<Digest, Digest[]>();
+  for (const { subject, descriptor } of manifests) {
+    if (subject === undefined) continue;
+    const listed = bySubject.get(subject);
+    if (listed) listed.push(descriptor.digest);
+    else bySubject.set(subject, [descriptor.digest]);
+  }
+  return bySubject;
+}
+
+/** Those of `expected` that the destination does not list now. */
+export async function unlistedOf(
+  destination: Pick<ReadableRepository, 'listReferrers'>,
+  subject: Digest,
+  expected: readonly Digest[],
+  requests: Budget,
+  signal: AbortSignal,
+): Promise<Listing[]> {
+  const listed = await onSide('destination', 'list referrers', () =>
+    requests.run(() => destination.listReferrers(subject, { signal }), signal),
+  );
+  const digests = new Set(listed.map((descriptor) => descriptor.digest));
+  return expected.filter((digest) => !digests.has(digest)).map((referrer) => ({ subject, referrer }));
+}
+
+export function askedOf(destination: ReadableRepository, requests: Budget): Asked {
+  return {
+    find: (target, signal) =>
+      onSide('destination', 'resolve', () => resolveIfThere(destination, target, requests, signal)),
+    listReferrers: (digest, options) => destination.listReferrers(digest, options),
+  };
+}
+
+export async function missingOf(
+  manifests: readonly Expected[],
+  asked: Asked,
+  requests: Budget,
+  outer: AbortSignal | undefined,
+): Promise<Missing> {
+  const missing: Missing = { manifests: [], unlisted: [], tags: [] };
+  await allOrAbort(outer, (signal) => [
+    ...manifests.map(async ({ descriptor }) => {
+      if (!(await asked.find(descriptor.digest, signal))) missing.manifests.push(descriptor);
+    }),
+    ...[...expectedListings(manifests)].map(async ([subject, expected]) => {
+      missing.unlisted.push(...(await unlistedOf(asked, subject, expected, requests, signal)));
+    }),
+    ...manifests.flatMap(({ descriptor, tags = [] }) =>
+      tags.map(async (tag) => {
+        if ((await asked.find(tag, signal))?.digest !== descriptor.digest) missing.tags.push(tag);
+      }),
+    ),
+  ]);
+  return missing;
+}
+
+/** Asks a destination for everything that a plan names but blobs: one small request for each manifest, one for each subject. */
+export function missingAt(
+  plan: CopyPlan,
+  destination: ReadableRepository,
+  options: CallOptions & { concurrency?: number } = {},
+): Promise<Missing> {
+  const requests = new Budget(options.concurrency ?? COPY_LIMITS.requests);
+  return missingOf(plan.manifests, askedOf(destination, requests), requests, options.signal);
+}

@@ -1,0 +1,71 @@
+import type { Descriptor } from '../descriptor.js';
+import type { Digest } from '../digest.js';
+import { RegistryError } from '../errors.js';
+import type { ReadableRepository, WritableRepository } from '../store.js';
+import { openBody } from './bodies.js';
+import type { Budget } from './budget.js';
+import { COPY_LIMITS } from './limits.js';
+import type { Arrival, Reporter } from './report.js';
+import { onSide } from './side.js';
+
+export interface BlobMove {
+  source: ReadableRepository;
+  destination: WritableRepository;
+  /** Repositories of the destination registry that may have it, the likeliest first. */
+  mountFrom: readonly string[];
+  requests: Budget;
+  bytes: Budget;
+  signal: AbortSignal;
+  reporter: Reporter;
+}
+
+/** A registry may refuse a mount for many reasons, rights in the other repository among them: then it is moved. */
+async function mount(
+  descriptor: Descriptor,
+  from: string,
+  { destination, requests, signal }: BlobMove,
+): Promise<boolean> {
+  try {
+    return await requests.run(() => destination.mountBlob(descriptor, from, { signal }), signal);
+  } catch (error) {
+    if (error instanceof RegistryError && !error.transient) return false;
+    throw error;
+  }
+}
+
+async function moveBlob(descriptor: Descriptor, move: BlobMove): Promise<Arrival> {
+  const { source, destination, requests, bytes, signal, reporter } = move;
+  for (const from of move.mountFrom) {
+    if (await onSide('destination', 'mount blob', () => mount(descriptor, from, move))) return 'mounted';
+  }
+  // Bytes first, then a request: whoever holds a request waits for nothing.
+  const release = await bytes.take(Math.min(descriptor.size, COPY_LIMITS.bytesOfOneStream), signal);
+  try {
+    let opened = false;
+    const open = (): Promise<AsyncIterable<Uint8Array>> => {
+      if (!opened) reporter.tell('started', descriptor);
+      opened = true;
+      return openBody(descriptor, source, signal);
+    };
+    const options = { signal, onBytes: (count: number): void => reporter.moving(count, descriptor) };
+    await onSide('destination', 'push blob', () =>
+      requests.run(() => destination.pushBlob(descriptor, open, options), signal),
+    );
+    // A destination that has the blob never opens it.
+    return opened ? 'copied' : 'existed';
+  } finally {
+    release();
+  }
+}
+
+/** Moves each blob once, however many manifests share it. */
+export function createBlobMover(move: BlobMove): (descriptor: Descriptor) => Promise<void> {
+  const moved = new Map<Digest, Promise<void>>();
+  return (descriptor) => {
+    const under = moved.get(descriptor.digest);
+    if (under) return under;
+    const done = moveBlob(descriptor, move).then((arrival) => move.reporter.blob(arrival, descriptor));
+    moved.set(descriptor.digest, done);
+    return done;
+  };
+}

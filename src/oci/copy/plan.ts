@@ -1,0 +1,120 @@
+import type { Descriptor } from '../descriptor.js';
+import type { Digest } from '../digest.js';
+import { InputError } from '../errors.js';
+import type { CallOptions, ReadableRepository } from '../store.js';
+import { COPY_LIMITS } from './limits.js';
+import { orderFromLeaves } from './order.js';
+import { walkGraph, type LeftOut } from './walk.js';
+
+/** Azure's artifact streaming: made anew by each registry, and of no use in another. */
+export const ARTIFACT_STREAMING = 'application/vnd.azure.artifact.streaming.v1';
+
+export interface GraphOptions extends CallOptions {
+  /** Referrers too, their referrers, those of index children, and cosign's digest tags. As it comes: false. */
+  recursive?: boolean;
+  /** Artifact types of referrers to leave out, with all that refers to them. As it comes: {@link ARTIFACT_STREAMING}. */
+  excludeArtifactTypes?: readonly string[];
+  /** Requests at once, from 1; 32 as it comes. */
+  concurrency?: number;
+}
+
+/** One manifest to be copied, with what it is made of. */
+export interface PlannedManifest {
+  /** Media type, digest and size. */
+  descriptor: Descriptor;
+  /** The bytes in base64, while the plan has room for them. */
+  bytes?: string;
+  /** Config, layers, blobs: those that are moved. */
+  blobs: Descriptor[];
+  /** Layers that are found elsewhere (`urls`): never moved. */
+  foreign?: Descriptor[];
+  /** Manifests of the plan that it lists. */
+  children?: Digest[];
+  /** What it refers to, in the plan or not. */
+  subject?: Digest;
+  artifactType?: string;
+  /** Digest tags (`sha256-<hex>.sig`) under which it is found. */
+  tags?: string[];
+}
+
+/** All that is to be there when a copy is complete. JSON: it can be kept and carried from one process to another. */
+export interface CopyPlan {
+  version: 1;
+  /** The source's name, for messages. */
+  source: string;
+  root: Descriptor;
+  /** From the leaves up: children before their index, subjects before their referrers. */
+  manifests: PlannedManifest[];
+  leftOut: LeftOut[];
+  /** Distinct blobs that move. */
+  blobCount: number;
+  /** Of manifests and distinct blobs. */
+  sizeBytes: number;
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}
+
+/**
+ * Finds all that is to be copied with a root. Every manifest is fetched once.
+ * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`, `GRAPH_CYCLE`; InputError `MANIFEST_INVALID`; what the source throws.
+ */
+export async function planGraph(
+  source: ReadableRepository,
+  root: Descriptor,
+  options: GraphOptions = {},
+): Promise<CopyPlan> {
+  const { nodes, leftOut } = await walkGraph(source, root, {
+    recursive: options.recursive ?? false,
+    excludeArtifactTypes: options.excludeArtifactTypes ?? [ARTIFACT_STREAMING],
+    concurrency: options.concurrency ?? COPY_LIMITS.requests,
+    keepBytes: COPY_LIMITS.planBytes,
+    keepManifestBytes: COPY_LIMITS.planManifestBytes,
+    ...(options.signal && { signal: options.signal }),
+  });
+  const ordered = orderFromLeaves(nodes, root.digest);
+  const tags = new Map<Digest, string[]>();
+  for (const { digestTags } of ordered) {
+    for (const { tag, digest } of digestTags) tags.set(digest, [...(tags.get(digest) ?? []), tag]);
+  }
+  const blobSizes = new Map<Digest, number>();
+  const manifests = ordered.map((node): PlannedManifest => {
+    const foreign = node.blobs.filter((blob) => blob.urls !== undefined && blob.urls.length > 0);
+    const blobs = node.blobs.filter((blob) => !foreign.includes(blob));
+    for (const { digest, size } of blobs) blobSizes.set(digest, size);
+    const digestTags = tags.get(node.descriptor.digest);
+    return {
+      descriptor: node.descriptor,
+      ...(node.bytes && { bytes: Buffer.from(node.bytes).toString('base64') }),
+      blobs,
+      ...(foreign.length > 0 && { foreign }),
+      ...(node.children.length > 0 && { children: [...new Set(node.children)] }),
+      ...(node.subject !== undefined && { subject: node.subject }),
+      ...(node.artifactType !== undefined && { artifactType: node.artifactType }),
+      ...(digestTags && { tags: digestTags }),
+    };
+  });
+  return {
+    version: 1,
+    source: source.name,
+    root: { mediaType: root.mediaType, digest: root.digest, size: root.size },
+    manifests,
+    leftOut,
+    blobCount: blobSizes.size,
+    sizeBytes: sum(blobSizes.values()) + sum(manifests.map((manifest) => manifest.descriptor.size)),
+  };
+}
+
+/** A plan that was kept as JSON. @throws InputError `PLAN_INVALID` where another version wrote it. */
+export function parsePlan(text: string): CopyPlan {
+  const plan = JSON.parse(text) as Partial<CopyPlan>;
+  if (plan.version !== 1 || !plan.root || !Array.isArray(plan.manifests)) {
+    throw new InputError('PLAN_INVALID', 'the kept plan of a copy was written by another version', {
+      remedy: 'Plan the copy again.',
+    });
+  }
+  return plan as CopyPlan;
+}

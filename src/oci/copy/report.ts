@@ -1,0 +1,89 @@
+import type { Descriptor } from '../descriptor.js';
+import type { Digest } from '../digest.js';
+import type { CopyPlan } from './plan.js';
+
+/** What became of a node. */
+export type Arrival = 'copied' | 'existed' | 'mounted';
+
+export interface CopyProgress {
+  /** `started`: its bytes begin to move. `moving`: more of a blob has arrived. */
+  state: 'started' | 'moving' | Arrival;
+  descriptor: Descriptor;
+  nodesDone: number;
+  /** Manifests and distinct blobs. */
+  nodesTotal: number;
+  /** Bytes that have left for the destination. */
+  movedBytes: number;
+  totalBytes: number;
+}
+
+export interface CopiedNode {
+  kind: 'manifest' | 'blob';
+  mediaType: string;
+  digest: Digest;
+  /** In bytes. */
+  size: number;
+}
+
+/** What a copy did, node by node. */
+export interface CopyReport {
+  copied: CopiedNode[];
+  existed: CopiedNode[];
+  mounted: CopiedNode[];
+  /** Digest tags that were set. */
+  tagged: string[];
+  /** Bytes that left for the destination, repeated uploads included. */
+  movedBytes: number;
+}
+
+/** Counts what happens to the nodes of a plan, and tells it. */
+export class Reporter {
+  readonly report: CopyReport = { copied: [], existed: [], mounted: [], tagged: [], movedBytes: 0 };
+  readonly #plan: CopyPlan;
+  readonly #onProgress: ((progress: CopyProgress) => void) | undefined;
+  readonly #blobsDone = new Set<Digest>();
+  #manifestsDone = 0;
+
+  constructor(plan: CopyPlan, onProgress?: (progress: CopyProgress) => void) {
+    this.#plan = plan;
+    this.#onProgress = onProgress;
+  }
+
+  tell(state: CopyProgress['state'], descriptor: Descriptor): void {
+    this.#onProgress?.({
+      state,
+      descriptor,
+      nodesDone: this.#manifestsDone + this.#blobsDone.size,
+      nodesTotal: this.#plan.manifests.length + this.#plan.blobCount,
+      movedBytes: this.report.movedBytes,
+      totalBytes: this.#plan.sizeBytes,
+    });
+  }
+
+  moving(count: number, descriptor: Descriptor): void {
+    this.report.movedBytes += count;
+    this.tell('moving', descriptor);
+  }
+
+  manifest(arrival: 'copied' | 'existed', descriptor: Descriptor): void {
+    this.#manifestsDone += 1;
+    if (arrival === 'copied') this.report.movedBytes += descriptor.size;
+    this.#list('manifest', arrival, descriptor);
+  }
+
+  blob(arrival: Arrival, descriptor: Descriptor): void {
+    this.#blobsDone.add(descriptor.digest);
+    this.#list('blob', arrival, descriptor);
+  }
+
+  /** Blobs of a manifest that was there: not asked for, and not to be waited for. */
+  passOver(blobs: readonly Descriptor[]): void {
+    for (const { digest } of blobs) this.#blobsDone.add(digest);
+  }
+
+  #list(kind: CopiedNode['kind'], arrival: Arrival, descriptor: Descriptor): void {
+    const { mediaType, digest, size } = descriptor;
+    this.report[arrival].push({ kind, mediaType, digest, size });
+    this.tell(arrival, descriptor);
+  }
+}

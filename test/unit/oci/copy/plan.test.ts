@@ -1,0 +1,275 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  ARTIFACT_STREAMING,
+  digestOf,
+  encodeManifest,
+  LIMITS,
+  OCI_IMAGE_INDEX,
+  OCI_IMAGE_MANIFEST,
+  planGraph,
+  RegistryError,
+  type CopyPlan,
+  type Descriptor,
+  type FetchedManifest,
+} from 'acr-promoter/oci';
+import { MemoryRepository } from '../memory-repository.js';
+import { putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from './graphs.js';
+
+const digestsOf = (plan: CopyPlan): string[] => plan.manifests.map((manifest) => manifest.descriptor.digest);
+const sorted = (descriptors: { digest: string }[]): string[] => descriptors.map(({ digest }) => digest).sort();
+
+describe('planGraph', () => {
+  test('takes children, referrers of the root and of its children, and their referrers; each fetched once', async () => {
+    const source = new MemoryRepository();
+    const { root, all } = await putRealGraph(source);
+    source.calls.length = 0;
+    const plan = await planGraph(source, root, { recursive: true });
+    expect(digestsOf(plan).sort()).toEqual(sorted(all));
+    expect(source.count('fetchManifest')).toBe(all.length);
+    expect(source.count('listReferrers')).toBe(all.length);
+    expect(source.count('listTags')).toBe(1);
+    expect(source.count('openBlob')).toBe(0);
+    expect(JSON.parse(JSON.stringify(plan))).toEqual(plan);
+  });
+
+  test('orders from the leaves up, subjects before their referrers', async () => {
+    const source = new MemoryRepository();
+    const { root } = await putRealGraph(source);
+    const plan = await planGraph(source, root, { recursive: true });
+    const place = new Map(digestsOf(plan).map((digest, index) => [digest, index]));
+    for (const manifest of plan.manifests) {
+      for (const needed of [...(manifest.children ?? []), ...(manifest.subject ? [manifest.subject] : [])]) {
+        expect(place.get(needed)).toBeLessThan(place.get(manifest.descriptor.digest) ?? -1);
+      }
+    }
+    expect(digestsOf(plan)).toEqual(digestsOf(await planGraph(source, root, { recursive: true })));
+  });
+
+  test('without recursion takes no referrer, and asks for none', async () => {
+    const source = new MemoryRepository();
+    const { root } = await putRealGraph(source);
+    const plan = await planGraph(source, root);
+    expect(plan.manifests).toHaveLength(4);
+    expect(source.count('listReferrers')).toBe(0);
+    expect(source.count('listTags')).toBe(0);
+  });
+
+  test('counts each blob once', async () => {
+    const source = new MemoryRepository();
+    const { root } = await putRealGraph(source);
+    const plan = await planGraph(source, root, { recursive: true });
+    expect(plan.blobCount).toBe(source.blobs.size);
+    const manifests = [...source.manifests.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const blobs = [...source.blobs.values()].reduce((sum, bytes) => sum + bytes.length, 0);
+    expect(plan.sizeBytes).toBe(manifests + blobs);
+  });
+
+  test('a referrer as root takes its subject along, and not the subject’s other referrers', async () => {
+    const source = new MemoryRepository();
+    const image = await putImage(source, ['a']);
+    const sbom = await putReferrer(source, image, 'sbom');
+    await putReferrer(source, image, 'other');
+    const signature = await putReferrer(source, sbom, 'signature');
+    const plan = await planGraph(source, sbom, { recursive: true });
+    expect(digestsOf(plan)).toEqual([image.digest, sbom.digest, signature.digest]);
+  });
+
+  test('a subject that is not there is left where it is', async () => {
+    const source = new MemoryRepository();
+    const nowhere: Descriptor = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(text('nowhere')), size: 7 };
+    const sbom = await putReferrer(source, nowhere, 'sbom');
+    const plan = await planGraph(source, sbom, { recursive: true });
+    expect(plan.manifests.map((manifest) => [manifest.descriptor.digest, manifest.subject])).toEqual([
+      [sbom.digest, nowhere.digest],
+    ]);
+  });
+
+  test('an index child that is missing is an error, whose code says so', async () => {
+    const source = new MemoryRepository();
+    source.sparse = true;
+    const nowhere: Descriptor = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(text('nowhere')), size: 7 };
+    const root = await putIndex(source, [nowhere]);
+    await expect(planGraph(source, root)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
+  });
+
+  test('leaves out referrers by artifact type, with what refers to them; artifact streaming as it comes', async () => {
+    const source = new MemoryRepository();
+    const image = await putImage(source, ['a']);
+    const streaming = await putReferrer(source, image, 'streaming', ARTIFACT_STREAMING);
+    await putReferrer(source, streaming, 'signature of it');
+    const sbom = await putReferrer(source, image, 'sbom');
+    const plan = await planGraph(source, image, { recursive: true });
+    expect(digestsOf(plan)).toEqual([image.digest, sbom.digest]);
+    expect(plan.leftOut).toEqual([{ digest: streaming.digest, artifactType: ARTIFACT_STREAMING, reason: 'excluded' }]);
+    const all = await planGraph(source, image, { recursive: true, excludeArtifactTypes: [] });
+    expect(all.manifests).toHaveLength(4);
+  });
+
+  test('excludes by the manifest’s type where the list has none', async () => {
+    class Untyped extends MemoryRepository {
+      override async listReferrers(digest: Descriptor['digest']): Promise<Descriptor[]> {
+        const listed = await super.listReferrers(digest);
+        return listed.map(({ mediaType, digest: own, size }) => ({ mediaType, digest: own, size }));
+      }
+    }
+    const source = new Untyped();
+    const image = await putImage(source, ['a']);
+    const streaming = await putReferrer(source, image, 'streaming', ARTIFACT_STREAMING);
+    const plan = await planGraph(source, image, { recursive: true });
+    expect(digestsOf(plan)).toEqual([image.digest]);
+    expect(plan.leftOut).toMatchObject([{ digest: streaming.digest, reason: 'excluded' }]);
+  });
+
+  test('a list that names what isn’t there, or refers to something else, is not believed', async () => {
+    const source = new MemoryRepository();
+    const image = await putImage(source, ['a']);
+    const other = await putImage(source, ['b']);
+    const gone: Descriptor = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(text('gone')), size: 4 };
+    source.listReferrers = (digest) => Promise.resolve(digest === image.digest ? [other, gone] : []);
+    const plan = await planGraph(source, image, { recursive: true });
+    expect(digestsOf(plan)).toEqual([image.digest]);
+    expect(new Map(plan.leftOut.map(({ digest, reason }) => [digest, reason]))).toEqual(
+      new Map([
+        [gone.digest, 'gone'],
+        [other.digest, 'not-its-subject'],
+      ]),
+    );
+  });
+
+  test('what a list names wrongly is taken all the same where an index has it as a child', async () => {
+    const source = new MemoryRepository();
+    const child = await putImage(source, ['a']);
+    const sibling = await putImage(source, ['b']);
+    const inner = await putIndex(source, [sibling]);
+    const root = await putIndex(source, [child, inner]);
+    source.listReferrers = (digest) => Promise.resolve(digest === root.digest ? [sibling] : []);
+    const plan = await planGraph(source, root, { recursive: true });
+    expect(digestsOf(plan).sort()).toEqual(sorted([child, sibling, inner, root]));
+  });
+
+  test('digest tags travel with their digest, and with their own referrers', async () => {
+    const source = new MemoryRepository();
+    const image = await putImage(source, ['a'], 'v1');
+    const hex = image.digest.slice('sha256:'.length);
+    const signature = await putImage(source, ['signature'], `sha256-${hex}.sig`);
+    const attestation = await putImage(source, ['attestation'], `sha256-${hex}.att`);
+    const note = await putReferrer(source, signature, 'note');
+    await putImage(source, ['someone else’s'], `sha256-${'0'.repeat(64)}.sig`);
+    // The tag schema's own index is the client's business, and GitLab resolves such a tag to the subject.
+    await source.pushManifest(source.manifests.get(image.digest)?.bytes ?? text(''), OCI_IMAGE_MANIFEST, {
+      tag: `sha256-${hex}`,
+    });
+    await source.pushManifest(source.manifests.get(image.digest)?.bytes ?? text(''), OCI_IMAGE_MANIFEST, {
+      tag: `sha256-${hex}.sbom`,
+    });
+    const plan = await planGraph(source, image, { recursive: true });
+    expect(digestsOf(plan).sort()).toEqual(sorted([image, signature, attestation, note]));
+    const tags = plan.manifests.flatMap((manifest) => manifest.tags ?? []);
+    expect(tags.sort()).toEqual([`sha256-${hex}.att`, `sha256-${hex}.sig`]);
+  });
+
+  test('digest tags are asked for one by one where tags cannot be listed', async () => {
+    const source = new MemoryRepository();
+    const image = await putImage(source, ['a'], 'v1');
+    const signature = await putImage(source, ['signature'], `${image.digest.replace(':', '-')}.sig`);
+    source.fault = ({ method }) => {
+      if (method !== 'listTags') return;
+      throw new RegistryError('no', { method: 'GET', url: 'memory://', status: 401, registryCodes: ['UNAUTHORIZED'] });
+    };
+    const plan = await planGraph(source, image, { recursive: true });
+    expect(digestsOf(plan)).toEqual([image.digest, signature.digest]);
+  });
+
+  test('foreign layers go by reference only', async () => {
+    const source = new MemoryRepository();
+    const config = await putBlob(source, 'application/vnd.oci.image.config.v1+json', text('{}'));
+    const foreign = {
+      mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+      digest: digestOf(text('windows')),
+      size: 7,
+      urls: ['https://example.com/layer'],
+    };
+    const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [foreign] });
+    const root = await source.pushManifest(bytes, OCI_IMAGE_MANIFEST);
+    const plan = await planGraph(source, root);
+    expect(plan.manifests[0]).toMatchObject({ blobs: [config], foreign: [foreign] });
+    expect(plan.blobCount).toBe(1);
+  });
+
+  test('what is in an index and is no manifest is a blob', async () => {
+    const source = new MemoryRepository();
+    const blob = await putBlob(source, 'text/plain', text('hello'));
+    const root = await putIndex(source, [blob]);
+    const plan = await planGraph(source, root);
+    expect(plan.manifests).toMatchObject([{ blobs: [blob] }]);
+  });
+});
+
+const at = (name: string): Descriptor => ({ mediaType: OCI_IMAGE_INDEX, digest: digestOf(text(name)), size: 1 });
+
+describe('graphs that are refused', () => {
+  test('referrers of referrers, too deep', async () => {
+    const source = new MemoryRepository();
+    let subject = await putImage(source, ['a']);
+    const root = subject;
+    for (let level = 0; level <= LIMITS.graphDepth; level += 1)
+      subject = await putReferrer(source, subject, `${level}`);
+    await expect(planGraph(source, root, { recursive: true })).rejects.toMatchObject({ code: 'GRAPH_TOO_DEEP' });
+  });
+
+  test('as deep as is allowed', async () => {
+    const source = new MemoryRepository();
+    let subject = await putImage(source, ['a']);
+    const root = subject;
+    for (let level = 0; level < LIMITS.graphDepth; level += 1) subject = await putReferrer(source, subject, `${level}`);
+    expect((await planGraph(source, root, { recursive: true })).manifests).toHaveLength(LIMITS.graphDepth + 1);
+  });
+
+  test('too wide, without fetching it all', async () => {
+    const source = new MemoryRepository();
+    const image = await putImage(source, ['a']);
+    const listed = Array.from({ length: LIMITS.graphNodes + 1 }, (_, index): Descriptor => ({
+      mediaType: OCI_IMAGE_MANIFEST,
+      digest: `sha256:${index.toString(16).padStart(64, '0')}`,
+      size: 1,
+    }));
+    source.listReferrers = () => Promise.resolve(listed);
+    await expect(planGraph(source, image, { recursive: true })).rejects.toMatchObject({ code: 'GRAPH_TOO_WIDE' });
+    expect(source.count('fetchManifest')).toBeLessThan(100);
+  });
+
+  test('a circle, from a store that does not check digests', async () => {
+    const pointsTo = new Map([
+      [at('a').digest, at('b')],
+      [at('b').digest, at('c')],
+      [at('c').digest, at('a')],
+    ]);
+    class Lying extends MemoryRepository {
+      override fetchManifest(target: string | Descriptor): Promise<FetchedManifest> {
+        const digest = typeof target === 'string' ? target : target.digest;
+        const manifests = [...pointsTo].filter(([from]) => from === digest).map(([, to]) => to);
+        const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests });
+        return Promise.resolve({ descriptor: { ...at('a'), digest: digest as Descriptor['digest'] }, bytes });
+      }
+    }
+    await expect(planGraph(new Lying(), at('a'))).rejects.toMatchObject({ code: 'GRAPH_CYCLE' });
+  });
+
+  test('a manifest that is none', async () => {
+    const source = new MemoryRepository();
+    const root = await putImage(source, ['a']);
+    source.fetchManifest = () => Promise.resolve({ descriptor: root, bytes: text('[]') });
+    await expect(planGraph(source, root)).rejects.toMatchObject({ code: 'MANIFEST_INVALID' });
+  });
+});
+
+test('an abort stops planning', async () => {
+  const source = new MemoryRepository();
+  const { root } = await putRealGraph(source);
+  const stop = new AbortController();
+  source.fault = ({ method }) => {
+    if (method === 'listReferrers') stop.abort(new Error('stopped'));
+  };
+  await expect(planGraph(source, root, { recursive: true, signal: stop.signal })).rejects.toThrow('stopped');
+  expect(source.count('fetchManifest')).toBeLessThan(8);
+});
