@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { PromoterError } from '../../src/oci/index.js';
+
+const stepSchema = z.object({
+  step: z.string(),
+  state: z.enum(['working', 'done', 'waiting', 'failed']),
+  text: z.string(),
+  doneBytes: z.number().optional(),
+  totalBytes: z.number().optional(),
+});
+const promotionSchema = z.object({
+  id: z.string(),
+  source: z.object({ registry: z.string(), repository: z.string(), tag: z.string() }),
+  destination: z.string(),
+  state: z.string(),
+  runId: z.string().optional(),
+  runOpen: z.boolean(),
+  last: z
+    .object({
+      outcome: z.string(),
+      code: z.string().optional(),
+      reason: z.string().optional(),
+      remedy: z.string().optional(),
+      runId: z.string(),
+      finishedAt: z.string(),
+      digest: z.string().optional(),
+    })
+    .optional(),
+});
+
+export type LocalStep = z.infer<typeof stepSchema>;
+export type LocalPromotion = z.infer<typeof promotionSchema>;
+
+/** The app's own HTTP interface, as the host on this machine serves it. */
+export class LocalApi {
+  readonly #base: string;
+
+  constructor(hostUrl: string) {
+    this.#base = `${hostUrl}/api`;
+  }
+
+  /** True while the app answers. */
+  async healthy(): Promise<boolean> {
+    return (await this.#get('health').catch(() => undefined)) !== undefined;
+  }
+
+  /** The 50 that ran last; empty while the host is down. */
+  async promotions(): Promise<LocalPromotion[]> {
+    const answer = await this.#get('promotions').catch(() => undefined);
+    return z.object({ promotions: z.array(promotionSchema) }).safeParse(answer).data?.promotions ?? [];
+  }
+
+  async steps(runId: string): Promise<LocalStep[]> {
+    const answer = await this.#get(`runs/${runId}`).catch(() => undefined);
+    return z.object({ steps: z.array(stepSchema) }).safeParse(answer).data?.steps ?? [];
+  }
+
+  statusUrl(promotionId: string): string {
+    return `${this.#base}/promotions/${promotionId}`;
+  }
+
+  async #get(path: string): Promise<unknown> {
+    const response = await fetch(`${this.#base}/${path}`, { signal: AbortSignal.timeout(10_000) });
+    if (!response.ok) throw new PromoterError('HOST_ANSWER', `GET ${path} answered ${response.status}`);
+    return response.json();
+  }
+}
