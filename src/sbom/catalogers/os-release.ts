@@ -1,0 +1,30 @@
+import type { Cataloger, Reading } from './cataloger.js';
+
+/** Both places; the first is a link to the second where a distribution follows the manual. The first that is read counts. */
+export const OS_RELEASE_PATHS = ['etc/os-release', 'usr/lib/os-release'] as const;
+
+function unquote(value: string): string {
+  const quoted = /^(["'])(.*)\1$/.exec(value.trim());
+  return (quoted?.[2] ?? value.trim()).replaceAll(/\\(.)/g, '$1');
+}
+
+/**
+ * Which distribution it is: names the vendor in a package's URL.
+ * @see https://www.freedesktop.org/software/systemd/man/255/os-release.html
+ */
+export const osReleaseCataloger: Cataloger = {
+  name: 'os-release',
+  maxBytes: 64 * 1024,
+  wants: (path) => path === OS_RELEASE_PATHS[0] || path === OS_RELEASE_PATHS[1],
+  read(bytes): Reading {
+    const fields = new Map<string, string>();
+    for (const line of new TextDecoder().decode(bytes).split('\n')) {
+      const match = /^([A-Z_]+)=(.*)$/.exec(line.trim());
+      if (match?.[1] !== undefined && match[2] !== undefined) fields.set(match[1], unquote(match[2]));
+    }
+    const id = fields.get('ID')?.toLowerCase();
+    const versionId = fields.get('VERSION_ID');
+    if (id === undefined || !/^[a-z0-9._-]{1,100}$/.test(id)) return {};
+    return { distro: { id, ...(versionId !== undefined && /^[\w.-]{1,100}$/.test(versionId) && { versionId }) } };
+  },
+};

@@ -1,0 +1,21 @@
+/** Databases that are known by their names and that nothing here reads yet: seen, they are a gap. */
+const UNREAD: readonly { ecosystem: string; pattern: RegExp }[] = [
+  {
+    ecosystem: 'rpm',
+    pattern:
+      /^(?:var\/lib|usr\/lib\/sysimage|usr\/share)\/rpm\/(?:Packages|Packages\.db|rpmdb\.sqlite)$|^var\/lib\/rpmmanifest\//,
+  },
+  { ecosystem: 'apk', pattern: /^(?:usr\/)?lib\/apk\/db\/installed$/ },
+  { ecosystem: 'pacman', pattern: /^var\/lib\/pacman\/local\/[^/]+\/desc$/ },
+  { ecosystem: 'python', pattern: /\.dist-info\/METADATA$|\.egg-info(?:\/PKG-INFO)?$/ },
+  { ecosystem: 'conda', pattern: /(?:^|\/)conda-meta\/[^/]+\.json$/ },
+  { ecosystem: 'java', pattern: /\.(?:jar|war|ear)$/ },
+  { ecosystem: 'dotnet', pattern: /\.deps\.json$/ },
+  { ecosystem: 'ruby', pattern: /(?:^|\/)specifications\/(?:default\/)?[^/]+\.gemspec$/ },
+  { ecosystem: 'php', pattern: /(?:^|\/)vendor\/composer\/installed\.json$/ },
+];
+
+/** The ecosystem whose packages the file at this path holds, where no cataloger reads it. */
+export function unreadEcosystem(path: string): string | undefined {
+  return UNREAD.find(({ pattern }) => pattern.test(path))?.ecosystem;
+}

@@ -1,0 +1,134 @@
+import type { Cataloger, Reading } from './catalogers/cataloger.js';
+import { unreadEcosystem } from './catalogers/unread.js';
+import type { Gaps } from './gaps.js';
+import { whiteoutOf, type Overlay } from './layers/overlay.js';
+import { cleanPath, linkTarget, parentOf } from './layers/path.js';
+import type { TarEntry } from './layers/tar.js';
+
+/** What is to be read at paths that only hard links lead to. */
+export type Wanted = ReadonlyMap<string, ReadonlySet<Cataloger>>;
+
+interface Finding {
+  cataloger: Cataloger;
+  reading: Reading;
+}
+
+export interface LayerPassOptions {
+  catalogers: readonly Cataloger[];
+  overlay: Overlay;
+  gaps: Gaps;
+  /** Layers count from the top, which is 0. */
+  index: number;
+  /** Nothing lies below: what this layer hides need not be remembered. */
+  isLowest: boolean;
+  /** From earlier passes over the same layer. */
+  alsoRead: Wanted;
+}
+
+/** One pass over one layer's entries: what its visible files hold. */
+export class LayerPass {
+  /** By path; an entry that comes later in the archive replaces an earlier one. */
+  readonly found = new Map<string, Finding>();
+  /** Files that hard links lead to and that were passed by: to be read in another pass. */
+  readonly wanted = new Map<string, Set<Cataloger>>();
+  readonly #options: LayerPassOptions;
+  /** Readings of files that only hard links lead to, as they stand at this point of the archive. */
+  readonly #aside = new Map<string, Map<Cataloger, Reading>>();
+  /** Folders above what was found. */
+  readonly #folders = new Set<string>();
+
+  constructor(options: LayerPassOptions) {
+    this.#options = options;
+  }
+
+  async add(entry: TarEntry): Promise<void> {
+    const { overlay, index, isLowest, alsoRead } = this.#options;
+    const path = cleanPath(entry.name);
+    if (path === '') return;
+    const whiteout = whiteoutOf(path);
+    if (whiteout !== undefined) {
+      if (whiteout.kind === 'file') overlay.hide(whiteout.path, index);
+      else if (whiteout.kind === 'opaque') overlay.hideChildren(whiteout.folder, index);
+      return;
+    }
+    const direct = this.#options.catalogers.find((cataloger) => cataloger.wants(path));
+    if (entry.type === 'directory') {
+      if (direct !== undefined) overlay.hide(path, index);
+      return;
+    }
+    if (!isLowest) overlay.hide(path, index);
+    this.#replace(path);
+    if (entry.type === 'symlink') this.#noteLostPackages(path, linkTarget(path, entry.linkName));
+    this.#noteUnread(path);
+    const readers = new Set(alsoRead.get(path));
+    const visible = direct !== undefined && !overlay.isHidden(path, index) ? direct : undefined;
+    if (visible !== undefined) readers.add(visible);
+    if (readers.size === 0) return;
+    const readings = await this.#read(entry, readers);
+    if (alsoRead.has(path)) this.#aside.set(path, readings);
+    const reading = visible && readings.get(visible);
+    if (visible !== undefined && reading !== undefined) this.#find(path, { cataloger: visible, reading });
+  }
+
+  async #read(entry: TarEntry, readers: ReadonlySet<Cataloger>): Promise<Map<Cataloger, Reading>> {
+    const readings = new Map<Cataloger, Reading>();
+    if (entry.type === 'hardlink') {
+      const target = cleanPath(entry.linkName);
+      for (const reader of readers) {
+        const twin = this.found.get(target);
+        const reading = this.#aside.get(target)?.get(reader) ?? (twin?.cataloger === reader ? twin.reading : undefined);
+        if (reading === undefined) this.wanted.set(target, new Set(this.wanted.get(target)).add(reader));
+        else readings.set(reader, reading);
+      }
+      return readings;
+    }
+    if (entry.type !== 'file') return readings;
+    const most = Math.max(...[...readers].map((reader) => reader.maxBytes));
+    const bytes = entry.size > most || entry.sparse ? undefined : await contentOf(entry);
+    for (const reader of readers) {
+      if (entry.sparse) readings.set(reader, { gaps: ['a sparse file'] });
+      else if (bytes === undefined || bytes.length > reader.maxBytes) {
+        readings.set(reader, { gaps: [`a file of ${entry.size} bytes, which is too large`] });
+      } else readings.set(reader, reader.read(bytes));
+    }
+    return readings;
+  }
+
+  #find(path: string, finding: Finding): void {
+    this.found.set(path, finding);
+    for (let at = parentOf(path); at !== '' && !this.#folders.has(at); at = parentOf(at)) this.#folders.add(at);
+  }
+
+  /** Unpacking puts this entry in the place of what the layer had there before, a whole folder even. */
+  #replace(path: string): void {
+    this.found.delete(path);
+    if (!this.#folders.has(path)) return;
+    for (const other of this.found.keys()) if (other.startsWith(`${path}/`)) this.found.delete(other);
+  }
+
+  #noteLostPackages(path: string, target: string): void {
+    const { catalogers, overlay, gaps, index } = this.#options;
+    for (const cataloger of catalogers) {
+      const why = cataloger.lost?.(path, target);
+      if (why !== undefined && !overlay.isHidden(path, index)) gaps.add(`${cataloger.name}: ${why} (${path})`);
+    }
+  }
+
+  #noteUnread(path: string): void {
+    const { overlay, gaps, index, alsoRead } = this.#options;
+    const ecosystem = unreadEcosystem(path);
+    // Another pass sees them all again.
+    if (ecosystem === undefined || alsoRead.size > 0 || overlay.isHidden(path, index)) return;
+    gaps.addUnread(ecosystem, path);
+  }
+}
+
+async function contentOf(entry: TarEntry): Promise<Uint8Array> {
+  const bytes = new Uint8Array(entry.size);
+  let filled = 0;
+  for (let piece = await entry.next(); piece !== undefined; piece = await entry.next()) {
+    bytes.set(piece, filled);
+    filled += piece.length;
+  }
+  return bytes;
+}

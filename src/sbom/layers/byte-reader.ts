@@ -1,0 +1,51 @@
+/** Reads exact counts of bytes from a stream of chunks, and skips without copying. */
+export class ByteReader {
+  readonly #source: AsyncIterator<Uint8Array>;
+  #chunk: Uint8Array = new Uint8Array(0);
+  #offset = 0;
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.#source = source[Symbol.asyncIterator]();
+  }
+
+  /** The next bytes, at least one and `most` at most; undefined at the end. Valid until the next call. */
+  async some(most: number): Promise<Uint8Array | undefined> {
+    while (this.#offset === this.#chunk.length) {
+      const next = await this.#source.next();
+      if (next.done === true) return undefined;
+      this.#chunk = next.value;
+      this.#offset = 0;
+    }
+    const bytes = this.#chunk.subarray(this.#offset, this.#offset + most);
+    this.#offset += bytes.length;
+    return bytes;
+  }
+
+  /** `count` bytes, or fewer where the stream ends before. */
+  async take(count: number): Promise<Uint8Array> {
+    const first = await this.some(count);
+    if (first === undefined) return new Uint8Array(0);
+    if (first.length === count) return first;
+    const all = new Uint8Array(count);
+    all.set(first);
+    let filled = first.length;
+    while (filled < count) {
+      const more = await this.some(count - filled);
+      if (more === undefined) return all.subarray(0, filled);
+      all.set(more, filled);
+      filled += more.length;
+    }
+    return all;
+  }
+
+  /** Passes over `count` bytes. @returns how many there were. */
+  async skip(count: number): Promise<number> {
+    let left = count;
+    while (left > 0) {
+      const passed = await this.some(left);
+      if (passed === undefined) break;
+      left -= passed.length;
+    }
+    return count - left;
+  }
+}

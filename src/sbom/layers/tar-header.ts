@@ -1,0 +1,89 @@
+/**
+ * One 512-byte header of a tar archive, read as Go's archive/tar reads it, since that is what container runtimes unpack with.
+ * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_06
+ */
+export interface TarHeader {
+  name: string;
+  linkName: string;
+  size: number;
+  mode: number;
+  /** One character; `0` for a regular file, NUL for one of the time before POSIX. */
+  typeFlag: string;
+}
+
+const UTF8 = new TextDecoder('utf-8');
+
+function text(block: Uint8Array, start: number, length: number): string {
+  const field = block.subarray(start, start + length);
+  const end = field.indexOf(0);
+  return UTF8.decode(end < 0 ? field : field.subarray(0, end));
+}
+
+/** Octal digits, or base 256 where the first bit is set; NaN where it is neither. */
+function numeric(block: Uint8Array, start: number, length: number): number {
+  const first = block[start] ?? 0;
+  if ((first & 0x80) !== 0) {
+    if ((first & 0x40) !== 0) return Number.NaN;
+    let value = first & 0x3f;
+    for (let index = start + 1; index < start + length; index++) value = value * 256 + (block[index] ?? 0);
+    return Number.isSafeInteger(value) ? value : Number.NaN;
+  }
+  const digits = text(block, start, length).replaceAll(/^ +| +$/g, '');
+  if (digits === '') return 0;
+  return /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN;
+}
+
+export function isZeroBlock(block: Uint8Array): boolean {
+  return block.every((byte) => byte === 0);
+}
+
+/** The header of a block that isn't zero; a string says what is wrong with it. */
+export function parseTarHeader(block: Uint8Array): TarHeader | string {
+  let unsigned = 8 * 32;
+  let signed = 8 * 32;
+  for (let index = 0; index < 512; index++) {
+    if (index >= 148 && index < 156) continue;
+    const byte = block[index] ?? 0;
+    unsigned += byte;
+    signed += byte > 127 ? byte - 256 : byte;
+  }
+  const checksum = numeric(block, 148, 8);
+  if (checksum !== unsigned && checksum !== signed) return 'a header has a wrong checksum';
+  const size = numeric(block, 124, 12);
+  const mode = numeric(block, 100, 8);
+  if (Number.isNaN(size) || Number.isNaN(mode)) return 'a header has a field that is no number';
+  const magic = text(block, 257, 6);
+  // GNU writes "ustar  " and keeps times where POSIX has the prefix; older archives have no magic at all.
+  const prefix = magic === 'ustar' ? text(block, 345, text(block, 508, 4) === 'tar' ? 131 : 155) : '';
+  const name = text(block, 0, 100);
+  return {
+    name: prefix === '' ? name : `${prefix}/${name}`,
+    linkName: text(block, 157, 100),
+    size,
+    mode,
+    typeFlag: String.fromCharCode(block[156] ?? 0),
+  };
+}
+
+/** Records of a pax extended header; undefined where they are malformed. */
+export function parsePaxRecords(bytes: Uint8Array): Map<string, string> | undefined {
+  const records = new Map<string, string>();
+  let offset = 0;
+  while (offset < bytes.length) {
+    const space = bytes.indexOf(32, offset);
+    if (space < 0) return undefined;
+    const digits = UTF8.decode(bytes.subarray(offset, space));
+    const end = offset + Number(digits);
+    if (!/^[0-9]{1,9}$/.test(digits) || end > bytes.length || end <= space + 1 || bytes[end - 1] !== 10)
+      return undefined;
+    const record = UTF8.decode(bytes.subarray(space + 1, end - 1));
+    const equals = record.indexOf('=');
+    const key = record.slice(0, equals);
+    const value = record.slice(equals + 1);
+    if (equals < 1 || key.includes('\0')) return undefined;
+    if ((key === 'path' || key === 'linkpath') && value.includes('\0')) return undefined;
+    records.set(key, value);
+    offset = end;
+  }
+  return records;
+}

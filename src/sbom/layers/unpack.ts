@@ -1,0 +1,136 @@
+import type { Transform } from 'node:stream';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { InputError, bareMediaType, type Descriptor } from '../../oci/index.js';
+import { layerInvalid } from './invalid.js';
+import { splitZstdFrames } from './zstd-frames.js';
+
+/** Every name that tar layers go by, of the OCI and Docker: plain or compressed. */
+const TAR_MEDIA_TYPE = /[.+/]tar(?:[.+]|$)|^application\/octet-stream$/;
+const ENCRYPTED = /\+encrypted$/;
+/** What a decompressor hands out at once: fewer, larger steps than its 16 KiB. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** True for a layer that registries commonly don't hold (`urls` says where else), such as Windows base layers. */
+export function isForeignLayer(layer: Descriptor): boolean {
+  return layer.mediaType.includes('foreign') || layer.mediaType.includes('nondistributable');
+}
+
+/** @throws InputError `LAYER_UNSUPPORTED` where the media type names no archive that is known here. */
+export function checkLayerMediaType(layer: Descriptor): void {
+  const mediaType = bareMediaType(layer.mediaType);
+  if (TAR_MEDIA_TYPE.test(mediaType) && !ENCRYPTED.test(mediaType)) return;
+  throw new InputError(
+    'LAYER_UNSUPPORTED',
+    `layer ${layer.digest} is ${mediaType}, which is no tar archive that can be read here`,
+    {
+      remedy: 'Build the image with tar layers: plain, gzip or zstd, not encrypted.',
+    },
+  );
+}
+
+/**
+ * A layer's bytes, unpacked. The first bytes decide between gzip, zstd and plain, since media types are wrong now and then.
+ * The source is read to its end, so that it can check its digest.
+ * @throws InputError `LAYER_INVALID`
+ */
+export async function* unpackLayer(source: AsyncIterable<Uint8Array>, layer: string): AsyncGenerator<Uint8Array> {
+  const iterator = source[Symbol.asyncIterator]();
+  const { value: head, done } = await firstBytes(iterator, 4);
+  const all = done ? [head] : resume(head, iterator);
+  const bytes = toAsync(all);
+  if (head[0] === 0x1f && head[1] === 0x8b) yield* through(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), layer);
+  else if (isZstd(head)) {
+    yield* through(splitZstdFrames(bytes, layer), createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer);
+  } else yield* bytes;
+}
+
+/** A frame, or a skippable frame: layers may begin with one. */
+function isZstd(head: Buffer): boolean {
+  if (head.length < 4) return false;
+  const magic = head.readUInt32LE(0);
+  return magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50;
+}
+
+async function firstBytes(
+  iterator: AsyncIterator<Uint8Array>,
+  count: number,
+): Promise<{ value: Buffer; done: boolean }> {
+  let value = Buffer.alloc(0);
+  while (value.length < count) {
+    const next = await iterator.next();
+    if (next.done === true) return { value, done: true };
+    value = Buffer.concat([value, next.value]);
+  }
+  return { value, done: false };
+}
+
+async function* toAsync(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+}
+
+async function* resume(head: Uint8Array, iterator: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield head;
+    for (;;) {
+      const next = await iterator.next();
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+async function* through(
+  source: AsyncIterable<Uint8Array>,
+  transform: Transform,
+  layer: string,
+): AsyncGenerator<Uint8Array> {
+  let sourceError: unknown;
+  let stopped = false;
+  const pump = async (): Promise<void> => {
+    try {
+      for await (const chunk of source) {
+        if (stopped) return;
+        // After the end of the compressed data the rest is only read, for its digest.
+        if (transform.readableEnded || transform.destroyed) continue;
+        if (!transform.write(chunk)) await writable(transform);
+      }
+      transform.end();
+    } catch (error) {
+      sourceError = error;
+      transform.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+  const pumping = pump();
+  let whole = false;
+  try {
+    for await (const chunk of transform) yield chunk as Uint8Array;
+    whole = true;
+  } catch (error) {
+    throw (
+      sourceError ?? (isZlibError(error) ? layerInvalid(layer, `it does not unpack: ${error.message}`, error) : error)
+    );
+  } finally {
+    stopped = !whole;
+    transform.destroy();
+    if (whole) await pumping;
+  }
+  if (sourceError !== undefined) throw sourceError;
+}
+
+/** Room for the next write; or nothing more to write, since the stream has ended, failed or was destroyed. */
+function writable(transform: Transform): Promise<void> {
+  const events = ['drain', 'end', 'error', 'close'];
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of events) transform.off(event, done);
+      resolve();
+    };
+    for (const event of events) transform.on(event, done);
+  });
+}
+
+function isZlibError(error: unknown): error is Error & { code: string } {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^Z(?:_|STD)/.test(error.code);
+}

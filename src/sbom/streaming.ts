@@ -1,0 +1,83 @@
+import { Catalog } from './catalog.js';
+import { dpkgCataloger } from './catalogers/dpkg.js';
+import { npmCataloger } from './catalogers/npm.js';
+import { osReleaseCataloger } from './catalogers/os-release.js';
+import { listPackages } from './components.js';
+import { makeDocument } from './document.js';
+import type { Sbom, SbomGenerator, SbomInput } from './generator.js';
+import { parseImageConfig, readConfig } from './image-config.js';
+import { checkLayerMediaType, isForeignLayer } from './layers/unpack.js';
+import { SBOM_LIMITS, type SbomLimits } from './limits.js';
+import { TOOL } from './tool.js';
+
+export const CYCLONEDX_JSON = 'application/vnd.cyclonedx+json';
+
+export interface StreamingSbomOptions {
+  /** Bounds that differ from the defaults in limits.ts. */
+  limits?: Partial<SbomLimits>;
+}
+
+const PACKAGE_CATALOGERS = [dpkgCataloger, npmCataloger];
+const CATALOGERS = [...PACKAGE_CATALOGERS, osReleaseCataloger];
+
+/** Makes SBOMs by streaming an image's layers from where they are: no temporary file, memory independent of their size. */
+export function createStreamingSbomGenerator(options: StreamingSbomOptions = {}): SbomGenerator {
+  const limits: SbomLimits = { ...SBOM_LIMITS, ...options.limits };
+  return { generate: (input) => generate(input, limits) };
+}
+
+async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
+  const { manifest, signal } = input;
+  const config = parseImageConfig(await readConfig(await input.openBlob(manifest.config, signal), limits));
+  const catalog = new Catalog(CATALOGERS, limits);
+  const totalBytes = manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
+  let doneBytes = 0;
+  for (const [index, layer] of manifest.layers.toReversed().entries()) {
+    signal.throwIfAborted();
+    const isLowest = index === manifest.layers.length - 1;
+    if (isForeignLayer(layer)) catalog.gaps.add(`layer ${layer.digest} is kept elsewhere (${layer.mediaType})`);
+    else {
+      checkLayerMediaType(layer);
+      await catalog.addLayer(layer, { index, isLowest }, async () => {
+        const bytes = await input.openBlob(layer, signal);
+        return watched(bytes, signal, (read) => input.onProgress?.(doneBytes + Math.min(read, layer.size), totalBytes));
+      });
+    }
+    doneBytes += layer.size;
+  }
+  const packages = listPackages(catalog.packages, catalog.distro);
+  const gaps = catalog.gaps.list();
+  const counts: Record<string, number> = {};
+  for (const { type } of packages) counts[type] = (counts[type] ?? 0) + 1;
+  return {
+    mediaType: CYCLONEDX_JSON,
+    bytes: makeDocument({
+      name: input.name,
+      digest: input.descriptor.digest,
+      config,
+      packages,
+      gaps,
+      unread: catalog.gaps.listUnread(),
+      covered: PACKAGE_CATALOGERS.map(({ name }) => name),
+    }),
+    tool: `${TOOL.name}/${TOOL.version}`,
+    created: config.created,
+    counts,
+    gaps,
+  };
+}
+
+/** Says how far the reading has come, and ends it when the signal says so. */
+async function* watched(
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+  onRead: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let read = 0;
+  for await (const chunk of source) {
+    signal.throwIfAborted();
+    read += chunk.length;
+    onRead(read);
+    yield chunk;
+  }
+}

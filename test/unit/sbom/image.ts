@@ -1,0 +1,119 @@
+import { gzipSync } from 'node:zlib';
+import { pack, type Header } from 'tar-stream';
+import { createStreamingSbomGenerator, type Sbom, type StreamingSbomOptions } from '../../../src/sbom/index.js';
+import { digestOf, type Descriptor } from '../../../src/oci/index.js';
+
+export const GZIP_LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
+export const ZSTD_LAYER = 'application/vnd.oci.image.layer.v1.tar+zstd';
+export const PLAIN_LAYER = 'application/vnd.oci.image.layer.v1.tar';
+
+/** An archive entry: content, or a header for what is no file. */
+export type Entry = [name: string, content: string | Uint8Array | Partial<Header>];
+
+export async function tarOf(entries: Iterable<Entry>): Promise<Buffer> {
+  const archive = pack();
+  for (const [name, content] of entries) {
+    if (typeof content === 'string' || content instanceof Uint8Array) archive.entry({ name }, Buffer.from(content));
+    else archive.entry({ name, ...content });
+  }
+  archive.finalize();
+  const chunks: Buffer[] = [];
+  for await (const chunk of archive) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+export interface Layer {
+  mediaType: string;
+  bytes: Uint8Array;
+}
+
+export async function layerOf(...entries: Entry[]): Promise<Layer> {
+  return { mediaType: GZIP_LAYER, bytes: gzipSync(await tarOf(entries)) };
+}
+
+/** As `cyclonedx` documents are shaped, of what the tests look at. */
+export interface Document {
+  serialNumber: string;
+  metadata: {
+    timestamp: string;
+    component: { name: string; version: string; purl: string; 'bom-ref': string };
+    properties?: { name: string; value: string }[];
+  };
+  components: {
+    'bom-ref': string;
+    name: string;
+    group?: string;
+    version: string;
+    purl?: string;
+    licenses?: unknown[];
+    evidence: { occurrences: { location: string; additionalContext: string }[] };
+  }[];
+  dependencies: { ref: string; dependsOn?: string[] }[];
+  compositions: { aggregate: string }[];
+}
+
+export interface Result extends Sbom {
+  document: Document;
+  /** Package URLs, in the document's order. */
+  purls: string[];
+  /** Digests of the blobs that were opened, in order. */
+  opened: string[];
+}
+
+export interface ImageOptions extends StreamingSbomOptions {
+  config?: unknown;
+  /** Bytes in one chunk of a blob's stream; all as it comes. */
+  chunkBytes?: number;
+  signal?: AbortSignal;
+  onProgress?: (readBytes: number, totalBytes: number) => void;
+}
+
+/** Makes the SBOM of an image that has these layers, lowest first. */
+export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {}): Promise<Result> {
+  const blobs = new Map<string, Uint8Array>();
+  const opened: string[] = [];
+  const add = (mediaType: string, bytes: Uint8Array): Descriptor => {
+    const digest = digestOf(bytes);
+    blobs.set(digest, bytes);
+    return { mediaType, digest, size: bytes.length };
+  };
+  const config = add(
+    'application/vnd.oci.image.config.v1+json',
+    Buffer.from(JSON.stringify(options.config ?? { architecture: 'amd64', os: 'linux' })),
+  );
+  const described = layers.map(({ mediaType, bytes }) => add(mediaType, bytes));
+  const manifest = {
+    kind: 'image' as const,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    config,
+    layers: described,
+  };
+  const manifestBytes = Buffer.from(JSON.stringify(manifest));
+  const { limits, chunkBytes = Infinity, signal = new AbortController().signal, onProgress } = options;
+  const sbom = await createStreamingSbomGenerator(limits && { limits }).generate({
+    name: 'registry.example:5000/samples/app',
+    descriptor: { mediaType: manifest.mediaType, digest: digestOf(manifestBytes), size: manifestBytes.length },
+    manifest,
+    signal,
+    ...(onProgress && { onProgress }),
+    openBlob: async ({ digest }) => {
+      opened.push(digest);
+      const bytes = blobs.get(digest);
+      if (bytes === undefined) throw new Error(`no blob ${digest}`);
+      return chunksOf(bytes, chunkBytes);
+    },
+  });
+  const document = JSON.parse(new TextDecoder().decode(sbom.bytes)) as Document;
+  return { ...sbom, document, purls: document.components.map(({ purl }) => purl ?? ''), opened };
+}
+
+async function* chunksOf(bytes: Uint8Array, chunkBytes: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += Math.min(chunkBytes, bytes.length)) {
+    yield bytes.subarray(at, at + Math.min(chunkBytes, bytes.length));
+  }
+}
+
+/** The file of a package that npm installed. */
+export function npmPackage(folder: string, name: string, version: string, more: object = {}): Entry {
+  return [`${folder}/package.json`, JSON.stringify({ name, version, ...more })];
+}
