@@ -1,0 +1,84 @@
+import type { BlobServiceClient, BlockBlobClient } from '@azure/storage-blob';
+import { InputError, IntegrityError, PromoterError } from '../oci/index.js';
+import type { DocumentContainer, Documents } from '../runs/ports.js';
+import { LIMITS } from './limits.js';
+import { callStorage, callStorageUnless } from './storage-errors.js';
+
+const NOT_FOUND = [404];
+/** 409 BlobAlreadyExists and 412 ConditionNotMet: the service uses both for If-None-Match. */
+const EXISTS = [409, 412];
+const PUT_ATTEMPTS = 5;
+
+const whatOf = (container: DocumentContainer, name: string): string => `blob ${container}/${name}`;
+
+/** The port Documents on blobs. */
+export function blobDocuments(service: BlobServiceClient): Documents {
+  const blob = (container: DocumentContainer, name: string): BlockBlobClient =>
+    service.getContainerClient(container).getBlockBlobClient(checkedName(container, name));
+
+  const get: Documents['get'] = async (container, name) => {
+    const what = whatOf(container, name);
+    return callStorageUnless(what, NOT_FOUND, async () => {
+      const answer = await blob(container, name).download();
+      checkSize(what, answer.contentLength ?? 0);
+      const chunks: Buffer[] = [];
+      for await (const chunk of answer.readableStreamBody ?? []) {
+        chunks.push(Buffer.from(chunk));
+      }
+      return new Uint8Array(Buffer.concat(chunks));
+    });
+  };
+  return {
+    get,
+    async put(container, name, bytes) {
+      const what = whatOf(container, name);
+      checkSize(what, bytes.length);
+      await callStorage(what, () => blob(container, name).upload(bytes, bytes.length));
+    },
+    async putIfAbsent(container, name, bytes) {
+      const what = whatOf(container, name);
+      checkSize(what, bytes.length);
+      for (let attempt = 0; attempt < PUT_ATTEMPTS; attempt += 1) {
+        const done = await callStorageUnless(what, EXISTS, () =>
+          blob(container, name).upload(bytes, bytes.length, { conditions: { ifNoneMatch: '*' } }),
+        );
+        // Also where it was we: an upload whose answer was lost is sent again, and then finds itself.
+        const kept = done === undefined ? await get(container, name) : bytes;
+        if (kept !== undefined) {
+          return kept;
+        }
+      }
+      throw new PromoterError('DOCUMENT_GONE', `${what} is deleted as often as it is found`, {
+        transient: true,
+        remedy: 'Nothing of ours deletes it; it is tried again.',
+      });
+    },
+  };
+}
+
+/** @throws InputError `DOCUMENT_NAME_INVALID`: what the service would refuse, or take for another name. */
+function checkedName(container: DocumentContainer, name: string): string {
+  const parts = name.split('/');
+  if (name.length > 1024 || parts.length > 250 || parts.some((part) => part === '' || part.endsWith('.'))) {
+    throw invalidName(container, name);
+  }
+  if (!/^[\x21-\x5b\x5d-\x7e]+$/.test(name)) {
+    throw invalidName(container, name);
+  }
+  return name;
+}
+
+function invalidName(container: DocumentContainer, name: string): InputError {
+  return new InputError('DOCUMENT_NAME_INVALID', `${JSON.stringify(name.slice(0, 100))} is no name in ${container}`, {
+    remedy: 'Visible ASCII without a backslash, 1,024 characters at most; no part is empty or ends in a dot.',
+  });
+}
+
+function checkSize(what: string, sizeBytes: number): void {
+  if (sizeBytes > LIMITS.documentBytes) {
+    throw new IntegrityError('DOCUMENT_TOO_LARGE', `${what} has ${sizeBytes} bytes`, {
+      details: { what, sizeBytes, limitBytes: LIMITS.documentBytes },
+      remedy: 'A document is a plan, a result or a signature: look what wrote it.',
+    });
+  }
+}

@@ -1,0 +1,19 @@
+/** Bounds of this folder: what is over them is refused with a code, never truncated in silence. */
+export const LIMITS = {
+  /** UTF-16 units of JSON in one property of a table row; the service allows 32,768. */
+  rowChunkUnits: 32_000,
+  /** Properties that one row's JSON may fill. `ROW_TOO_LARGE` */
+  rowChunks: 8,
+  /** Rows of a list that is read whole: a run's steps, the promotions of a digest. `TOO_MANY_ROWS` */
+  wholeListRows: 5_000,
+  /** Rows of one page of a list. `PAGE_SIZE_INVALID` */
+  pageRows: 100,
+  /** Characters of a table key that is made from a name; longer names end in their hash. */
+  keyCharacters: 300,
+  /** Bytes of one document. `DOCUMENT_TOO_LARGE` */
+  documentBytes: 64 * 1024 * 1024,
+  /** Bytes of a message's text: 64 KiB in base64. `MESSAGE_TOO_LARGE` */
+  messageBytes: 48 * 1024,
+  /** Seconds that a message may be hidden for; the service's own limit. `MESSAGE_DELAY_INVALID` */
+  messageDelaySeconds: 7 * 24 * 60 * 60,
+} as const;

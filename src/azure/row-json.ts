@@ -1,0 +1,69 @@
+import type { z } from 'zod';
+import { InputError, IntegrityError } from '../oci/index.js';
+import { LIMITS } from './limits.js';
+
+/** A row's place, for errors. */
+export interface RowPlace {
+  table: string;
+  partitionKey: string;
+  rowKey: string;
+}
+
+/** Properties of an entity that hold JSON: `j0`, `j1`, … */
+export type RowChunks = Record<string, string>;
+
+const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff;
+
+/** @throws InputError `ROW_TOO_LARGE` */
+export function packRow(value: unknown, place: RowPlace): RowChunks {
+  const json = JSON.stringify(value);
+  const chunks: RowChunks = {};
+  let count = 0;
+  for (let start = 0; start < json.length; count += 1) {
+    let end = Math.min(start + LIMITS.rowChunkUnits, json.length);
+    // Half of a pair would not survive UTF-8.
+    if (end < json.length && isHighSurrogate(json.charCodeAt(end - 1))) {
+      end -= 1;
+    }
+    chunks[`j${count}`] = json.slice(start, end);
+    start = end;
+  }
+  if (count > LIMITS.rowChunks) {
+    throw new InputError('ROW_TOO_LARGE', `a row of table ${place.table} has ${json.length} characters of JSON`, {
+      details: { ...place, characters: json.length },
+      remedy: `It may have ${LIMITS.rowChunks * LIMITS.rowChunkUnits}: make the rule or the job smaller.`,
+    });
+  }
+  return chunks;
+}
+
+/** @throws IntegrityError `ROW_UNREADABLE` where it isn't what `schema` says. */
+export function unpackRow<T>(entity: Record<string, unknown>, schema: z.ZodType<T>, place: RowPlace): T {
+  let json = '';
+  for (let index = 0; index < LIMITS.rowChunks; index += 1) {
+    const chunk = entity[`j${index}`];
+    if (typeof chunk !== 'string') {
+      break;
+    }
+    json += chunk;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    throw unreadable(place, 'it holds no JSON');
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) {
+    throw unreadable(place, parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.code}`).join(', '));
+  }
+  return parsed.data;
+}
+
+function unreadable(place: RowPlace, reason: string): IntegrityError {
+  const { table, partitionKey, rowKey } = place;
+  return new IntegrityError('ROW_UNREADABLE', `table ${table}, row ${partitionKey} / ${rowKey}: ${reason}`, {
+    details: { ...place, reason: reason.slice(0, 500) },
+    remedy: 'A newer version may have written it: deploy that again, or delete the row.',
+  });
+}

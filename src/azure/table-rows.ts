@@ -1,0 +1,172 @@
+import { odata } from '@azure/data-tables';
+import type { TableClient } from '@azure/data-tables';
+import type { z } from 'zod';
+import { InputError, PromoterError } from '../oci/index.js';
+import type { Page, PageOptions } from '../runs/ports.js';
+import type { Versioned } from '../runs/rows.js';
+import { LIMITS } from './limits.js';
+import { packRow, unpackRow } from './row-json.js';
+import type { RowPlace } from './row-json.js';
+import { callStorage, callStorageUnless } from './storage-errors.js';
+import { pageToken, parsePageToken } from './table-keys.js';
+
+const CONFLICT = [409];
+const NOT_FOUND = [404];
+/** 412: another version. 404: the row is gone. */
+const MOVED_ON = [404, 412];
+
+/** A row as the service gives it. */
+export interface ReadEntity {
+  rowKey: string;
+  etag: string;
+  properties: Record<string, unknown>;
+}
+
+/** Called for a row of a list that can't be read; the list goes on without it. */
+export type OnUnreadableRow = (error: PromoterError) => void;
+
+/** JSON rows in one table: every call is one request, but for lists. */
+export class TableRows {
+  readonly client: TableClient;
+  readonly #onUnreadable: OnUnreadableRow;
+
+  constructor(client: TableClient, onUnreadable: OnUnreadableRow) {
+    this.client = client;
+    this.#onUnreadable = onUnreadable;
+  }
+
+  get what(): string {
+    return `table ${this.client.tableName}`;
+  }
+
+  place(partitionKey: string, rowKey: string): RowPlace {
+    return { table: this.client.tableName, partitionKey, rowKey };
+  }
+
+  async read(partitionKey: string, rowKey: string): Promise<ReadEntity | undefined> {
+    const entity = await callStorageUnless(this.what, NOT_FOUND, () => this.client.getEntity(partitionKey, rowKey));
+    return entity && { rowKey, etag: entity.etag, properties: entity };
+  }
+
+  async get<T>(partitionKey: string, rowKey: string, schema: z.ZodType<T>): Promise<Versioned<T> | undefined> {
+    const entity = await this.read(partitionKey, rowKey);
+    return (
+      entity && {
+        value: unpackRow(entity.properties, schema, this.place(partitionKey, rowKey)),
+        version: entity.etag,
+      }
+    );
+  }
+
+  /** @returns false where the row exists. */
+  async insert(partitionKey: string, rowKey: string, value: unknown): Promise<boolean> {
+    const entity = { partitionKey, rowKey, ...packRow(value, this.place(partitionKey, rowKey)) };
+    const done = await callStorageUnless(this.what, CONFLICT, () => this.client.createEntity(entity));
+    return done !== undefined;
+  }
+
+  /** Overwrites. */
+  async put(partitionKey: string, rowKey: string, value: unknown): Promise<void> {
+    const entity = { partitionKey, rowKey, ...packRow(value, this.place(partitionKey, rowKey)) };
+    await callStorage(this.what, () => this.client.upsertEntity(entity, 'Replace'));
+  }
+
+  /** @returns false where the row is not at `version`. */
+  async replace(partitionKey: string, rowKey: string, value: unknown, version: string): Promise<boolean> {
+    const entity = { partitionKey, rowKey, ...packRow(value, this.place(partitionKey, rowKey)) };
+    const done = await callStorageUnless(this.what, MOVED_ON, () =>
+      this.client.updateEntity(entity, 'Replace', { etag: version }),
+    );
+    return done !== undefined;
+  }
+
+  /** Inserts the row where there is none; @returns what is there now. */
+  async claim<T>(partitionKey: string, rowKey: string, value: T, schema: z.ZodType<T>): Promise<Versioned<T>> {
+    // Looking first: nearly always it is there already.
+    const before = await this.get(partitionKey, rowKey, schema);
+    if (before !== undefined) {
+      return before;
+    }
+    await this.insert(partitionKey, rowKey, value);
+    const after = await this.get(partitionKey, rowKey, schema);
+    if (after === undefined) {
+      throw new PromoterError('ROW_GONE', `${this.what}: row ${partitionKey} was deleted while it was claimed`, {
+        transient: true,
+        remedy: 'Nothing of ours deletes it; it is tried again.',
+      });
+    }
+    return after;
+  }
+
+  /** One page of a partition, by row key, of the keys that start with `prefix`. */
+  async page<T>(
+    partitionKey: string,
+    prefix: string,
+    schema: z.ZodType<T>,
+    options: PageOptions = {},
+  ): Promise<Page<T>> {
+    const size = options.size ?? 50;
+    if (!Number.isInteger(size) || size < 1 || size > LIMITS.pageRows) {
+      throw new InputError('PAGE_SIZE_INVALID', `a page has 1 to ${LIMITS.pageRows} rows, not ${size}`);
+    }
+    const after = options.from === undefined ? prefix : parsePageToken(options.from, prefix);
+    // One more than asked for tells whether there is another page.
+    const rows = await this.#query(partitionKey, prefix, after, size + 1);
+    const shown = rows.slice(0, size);
+    const last = shown.at(-1);
+    return {
+      items: this.#readable(partitionKey, shown, schema),
+      ...(rows.length > size && last !== undefined && { next: pageToken(last.rowKey) }),
+    };
+  }
+
+  /** A whole partition, which is small. @throws PromoterError `TOO_MANY_ROWS` */
+  async whole<T>(partitionKey: string, schema: z.ZodType<T>): Promise<T[]> {
+    const rows = await this.#query(partitionKey, '', '', LIMITS.wholeListRows + 1);
+    if (rows.length > LIMITS.wholeListRows) {
+      throw new PromoterError('TOO_MANY_ROWS', `${this.what}: over ${LIMITS.wholeListRows} rows in ${partitionKey}`, {
+        details: { partitionKey },
+        remedy: 'So many belong to no real run or image: look who writes them.',
+      });
+    }
+    return this.#readable(partitionKey, rows, schema);
+  }
+
+  async #query(partitionKey: string, prefix: string, after: string, limit: number): Promise<ReadEntity[]> {
+    // '~' sorts after every character of a key.
+    const filter =
+      odata`PartitionKey eq ${partitionKey} and RowKey gt ${after}` +
+      (prefix === '' ? '' : odata` and RowKey lt ${`${prefix}~`}`);
+    return callStorage(this.what, async () => {
+      const rows: ReadEntity[] = [];
+      // The service may answer with fewer rows than asked for, none even, and more to come.
+      const pages = this.client
+        .listEntities({ queryOptions: { filter } })
+        .byPage({ maxPageSize: Math.min(limit, 1000) });
+      for await (const entities of pages) {
+        for (const entity of entities) {
+          rows.push({ rowKey: entity.rowKey ?? '', etag: entity.etag, properties: entity });
+        }
+        if (rows.length >= limit) {
+          break;
+        }
+      }
+      return rows.slice(0, limit);
+    });
+  }
+
+  #readable<T>(partitionKey: string, rows: ReadEntity[], schema: z.ZodType<T>): T[] {
+    const values: T[] = [];
+    for (const { rowKey, properties } of rows) {
+      try {
+        values.push(unpackRow(properties, schema, this.place(partitionKey, rowKey)));
+      } catch (error) {
+        if (!(error instanceof PromoterError)) {
+          throw error;
+        }
+        this.#onUnreadable(error);
+      }
+    }
+    return values;
+  }
+}

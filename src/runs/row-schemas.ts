@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import { ruleSchema } from '../promotion/rule.js';
+import { OUTCOMES } from './rows.js';
+import type { DestinationOwner, IgnoredEvent, JobInput, PromotionRow, RunInput, RunRow, StepProgress } from './rows.js';
+
+/**
+ * The rows of rows.ts as they come out of a store: a boundary, since an older or a newer version may have written them. Unknown
+ * fields are dropped; a field that is added later needs a default or must be optional.
+ */
+const sourceTagSchema = z.object({ registry: z.string(), repository: z.string(), tag: z.string() });
+
+const runResultSchema = z.object({
+  outcome: z.enum(OUTCOMES),
+  code: z.string().exactOptional(),
+  reason: z.string().exactOptional(),
+  remedy: z.string().exactOptional(),
+  digest: z.string().exactOptional(),
+});
+
+export const promotionRowSchema: z.ZodType<PromotionRow> = z.object({
+  id: z.string(),
+  rule: z.string(),
+  source: sourceTagSchema,
+  destination: z.string(),
+  wanted: z.number(),
+  wantedAt: z.string(),
+  answered: z.number(),
+  state: z.enum(['working', 'waiting', 'in_sync', 'observed', 'refused', 'failed', 'cancelled']),
+  runId: z.string().exactOptional(),
+  runOpen: z.boolean(),
+  runOpenedAt: z.string().exactOptional(),
+  runBegun: z.boolean(),
+  previousRunId: z.string().exactOptional(),
+  waitingFor: z.string().exactOptional(),
+  last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), ruleHash: z.string() }).exactOptional(),
+  failures: z.number(),
+});
+
+const jobInputSchema: z.ZodType<JobInput> = z.discriminatedUnion('operation', [
+  z.object({ operation: z.literal('promote'), id: z.string(), source: z.string() }),
+  z.object({
+    operation: z.literal('copy'),
+    id: z.string(),
+    source: z.string(),
+    destination: z.string(),
+    recursive: z.boolean(),
+  }),
+]);
+
+const runInputSchema: z.ZodType<RunInput> = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('promotion'),
+    runId: z.string(),
+    promotionId: z.string(),
+    rule: ruleSchema,
+    source: sourceTagSchema,
+    destination: z.string(),
+  }),
+  z.object({ kind: z.literal('job'), runId: z.string(), job: jobInputSchema }),
+]);
+
+export const runRowSchema: z.ZodType<RunRow> = z.object({
+  id: z.string(),
+  input: runInputSchema,
+  state: z.enum(['pending', 'running', 'ended']),
+  openedAt: z.string(),
+  finishedAt: z.string().exactOptional(),
+  result: runResultSchema.exactOptional(),
+});
+
+export const stepProgressSchema: z.ZodType<StepProgress> = z.object({
+  runId: z.string(),
+  step: z.string(),
+  state: z.enum(['working', 'done', 'waiting', 'failed']),
+  text: z.string(),
+  startedAt: z.string(),
+  updatedAt: z.string(),
+  doneBytes: z.number().exactOptional(),
+  totalBytes: z.number().exactOptional(),
+});
+
+export const destinationOwnerSchema: z.ZodType<DestinationOwner> = z.object({
+  rule: z.string(),
+  promotionId: z.string(),
+  source: z.string(),
+});
+
+export const ignoredEventSchema: z.ZodType<IgnoredEvent> = z.object({
+  at: z.string(),
+  reference: z.string(),
+  reason: z.string(),
+});

@@ -1,0 +1,344 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createStorage } from '../../../src/azure/storage.js';
+import type { AzureStorage } from '../../../src/azure/storage.js';
+import type { Page, PageOptions } from '../../../src/runs/ports.js';
+import type { IgnoredEvent } from '../../../src/runs/rows.js';
+import { memoryDocuments, memoryLease, memoryQueues, memoryRunStore } from '../runs/memory-ports.js';
+import { startAzurite } from './azurite.js';
+import type { Azurite } from './azurite.js';
+import { at, sampleDigest, samplePromotion, sampleRun, sampleStep } from './sample-rows.js';
+
+/** One test file over the fakes of the unit tests and over real adapters, so that the fakes are held to the real. */
+type Ports = Omit<AzureStorage, 'ensureCreated'>;
+
+const WITH_ODDITIES = 'ä "quoted" \\ line\nfeed \u{1f600}';
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+const event = (seconds: number, reference: string): IgnoredEvent => ({
+  at: at(seconds),
+  reference,
+  reason: 'tag is not in v*',
+});
+
+async function collect<T>(list: (options: PageOptions) => Promise<Page<T>>, size: number): Promise<T[][]> {
+  const pages: T[][] = [];
+  for (let from: string | undefined; ;) {
+    const page = await list({ size, ...(from !== undefined && { from }) });
+    pages.push(page.items);
+    if (page.next === undefined) {
+      return pages;
+    }
+    from = page.next;
+  }
+}
+
+/** @param open gives empty ports. */
+function portsContract(open: () => Promise<Ports>): void {
+  let ports: Ports;
+  beforeAll(async () => {
+    ports = await open();
+  });
+
+  describe('promotions', () => {
+    test('a row is inserted once, read back whole, and replaced only at its version', async () => {
+      const { runs } = ports;
+      const row = samplePromotion({ destination: WITH_ODDITIES });
+      expect(await runs.getPromotion(row.id)).toBeUndefined();
+      expect(await runs.insertPromotion(row)).toBe(true);
+      expect(await runs.insertPromotion({ ...row, wanted: 9 })).toBe(false);
+      const first = await runs.getPromotion(row.id);
+      expect(first?.value).toEqual(row);
+      const version = first?.version ?? '';
+      const full = samplePromotion({
+        ...row,
+        wanted: 2,
+        runId: 'r',
+        runOpen: true,
+        runOpenedAt: at(5),
+        runBegun: true,
+        previousRunId: 'q',
+        waitingFor: 'wanted-2',
+        last: { outcome: 'failed', code: 'X', reason: 'y', runId: 'q', finishedAt: at(1), ruleHash: 'h' },
+      });
+      expect(await runs.replacePromotion(full, version)).toBe(true);
+      expect(await runs.replacePromotion({ ...row, wanted: 3 }, version)).toBe(false);
+      const second = await runs.getPromotion(row.id);
+      expect(second?.value).toEqual(full);
+      expect(await runs.replacePromotion(samplePromotion(), second?.version ?? '')).toBe(false);
+    });
+
+    test('of 64 writers at one version one wins', async () => {
+      const { runs } = ports;
+      const row = samplePromotion();
+      await runs.insertPromotion(row);
+      const version = (await runs.getPromotion(row.id))?.version ?? '';
+      const writes = Array.from({ length: 64 }, (_, index) =>
+        runs.replacePromotion({ ...row, wanted: index + 10, runOpen: index % 2 === 0 }, version),
+      );
+      const won = (await Promise.all(writes)).flatMap((done, index) => (done ? [index] : []));
+      expect(won).toHaveLength(1);
+      expect((await runs.getPromotion(row.id))?.value.wanted).toBe((won[0] ?? 0) + 10);
+    });
+  });
+
+  describe('lists of promotions', () => {
+    test('the list is newest run first, moves with the run, and pages; the open ones are their own list', async () => {
+      const { runs } = await open();
+      const rows = Array.from({ length: 7 }, (_, index) =>
+        samplePromotion({ runId: `r${index}`, runOpen: index % 2 === 0, runOpenedAt: at(index), rule: `n${index}` }),
+      );
+      for (const row of rows) {
+        await runs.insertPromotion(row);
+      }
+      await runs.insertPromotion(samplePromotion({ wantedAt: at(3.5), rule: 'never-ran' }));
+      const names = async (size: number): Promise<string[][]> =>
+        (await collect((options) => runs.listPromotions(options), size)).map((page) => page.map((row) => row.rule));
+      expect(await names(3)).toEqual([
+        ['n6', 'n5', 'n4'],
+        ['never-ran', 'n3', 'n2'],
+        ['n1', 'n0'],
+      ]);
+      expect(await names(8)).toHaveLength(1);
+      const oldest = rows[0] ?? samplePromotion();
+      const version = (await runs.getPromotion(oldest.id))?.version ?? '';
+      const moved = { ...oldest, runOpenedAt: at(100), runOpen: false, state: 'in_sync' as const };
+      expect(await runs.replacePromotion(moved, version)).toBe(true);
+      const listed = (await runs.listPromotions()).items;
+      expect(listed).toHaveLength(8);
+      expect(listed[0]).toEqual(moved);
+      const opened = (await collect((options) => runs.listOpenPromotions(options), 2)).flat();
+      expect(opened.map((row) => row.rule).sort()).toEqual(['n2', 'n4', 'n6']);
+      // What is reopened by a second writer is listed again, what is closed by it is not.
+      const again = await runs.getPromotion(oldest.id);
+      await runs.replacePromotion({ ...moved, runOpen: true }, again?.version ?? '');
+      expect((await runs.listOpenPromotions()).items).toHaveLength(4);
+    });
+
+    test('a page has 1 to 100 rows, and a token that is not one of the list is refused', async () => {
+      const { runs } = ports;
+      for (const size of [0, 101, 1.5]) {
+        await expect(runs.listPromotions({ size })).rejects.toMatchObject({ code: 'PAGE_SIZE_INVALID' });
+      }
+      await expect(runs.listRuns({ from: "' or '1" })).rejects.toMatchObject({ code: 'PAGE_TOKEN_INVALID' });
+    });
+  });
+
+  describe('runs', () => {
+    test('a run is inserted once and replaced only at its version', async () => {
+      const { runs } = ports;
+      const row = sampleRun(1);
+      expect(await runs.getRun(row.id)).toBeUndefined();
+      expect(await runs.insertRun(row)).toBe(true);
+      expect(await runs.insertRun(row)).toBe(false);
+      const first = await runs.getRun(row.id);
+      expect(first?.value).toEqual(row);
+      const ended = {
+        ...row,
+        state: 'ended' as const,
+        finishedAt: at(3),
+        result: { outcome: 'refused' as const, code: 'X', reason: WITH_ODDITIES, remedy: 'z', digest: 'sha256:1' },
+      };
+      expect(await runs.replaceRun(ended, first?.version ?? '')).toBe(true);
+      expect(await runs.replaceRun(row, first?.version ?? '')).toBe(false);
+      expect((await runs.getRun(row.id))?.value).toEqual(ended);
+    });
+
+    test('runs are listed newest first, page by page', async () => {
+      const { runs } = await open();
+      const rows = [3, 1, 2, 5, 4].map((seconds) => sampleRun(seconds));
+      await Promise.all(rows.map((row) => runs.insertRun(row)));
+      const pages = await collect((options) => runs.listRuns(options), 2);
+      expect(pages.map((page) => page.map((row) => row.openedAt))).toEqual([[at(5), at(4)], [at(3), at(2)], [at(1)]]);
+    });
+
+    test('progress is the last of each step, in the order of their starts', async () => {
+      const { runs } = ports;
+      const runId = sampleRun(1).id;
+      const steps = ['attachSbom linux/amd64', 'sign a\\b#c?d/e', WITH_ODDITIES, 'observe', 'x'.repeat(2000)];
+      const order = [2, 3, 4, 1, 5];
+      await Promise.all(steps.map((step, index) => runs.putProgress(sampleStep(runId, step, order[index] ?? 0))));
+      const done = { ...sampleStep(runId, 'observe', 1), state: 'done' as const, doneBytes: 1, totalBytes: 2 };
+      await runs.putProgress(done);
+      const listed = await runs.listProgress(runId);
+      expect(listed.map(({ step }) => step)).toEqual(['observe', ...steps.filter((step) => step !== 'observe')]);
+      expect(listed[0]).toEqual(done);
+      expect(await runs.listProgress(sampleRun(1).id)).toEqual([]);
+    });
+  });
+
+  describe('what belongs to digests, destinations, jobs and events', () => {
+    test('promotions stand on a digest in its repository, each once', async () => {
+      const { runs } = ports;
+      const image = sampleDigest();
+      expect(await runs.listStanding(image)).toEqual([]);
+      await Promise.all(['b', 'a', 'b'].map((id) => runs.addStanding(image, id)));
+      expect((await runs.listStanding(image)).sort()).toEqual(['a', 'b']);
+      expect(await runs.listStanding({ ...image, repository: 'samples/other' })).toEqual([]);
+    });
+
+    test('of 64 that claim a destination one owns it, and all are told who', async () => {
+      const { runs } = ports;
+      const destination = `localhost:5101/staging/${randomUUID()}:v1`;
+      const claims = Array.from({ length: 64 }, (_, index) =>
+        runs.claimDestination(destination, { rule: `r${index}`, promotionId: `p${index}`, source: 's' }),
+      );
+      const owners = await Promise.all(claims);
+      expect(new Set(owners.map(({ value }) => value.rule)).size).toBe(1);
+      const { version } = owners[0] ?? { version: '' };
+      const next = { rule: 'other', promotionId: 'p', source: 's' };
+      expect(await runs.replaceDestinationOwner(destination, next, version)).toBe(true);
+      expect(await runs.replaceDestinationOwner(destination, next, version)).toBe(false);
+      expect((await runs.claimDestination(destination, { ...next, rule: 'late' })).value).toEqual(next);
+    });
+
+    test('a manifest of ours is known in its repository only', async () => {
+      const { runs } = ports;
+      const manifest = sampleDigest();
+      expect(await runs.isOurs(manifest)).toBe(false);
+      await runs.markOurs(manifest);
+      await runs.markOurs(manifest);
+      expect(await runs.isOurs(manifest)).toBe(true);
+      expect(await runs.isOurs({ ...manifest, registry: 'localhost:5101' })).toBe(false);
+    });
+
+    test('of 64 that claim a job one gives it its run', async () => {
+      const { runs } = ports;
+      const job = `${randomUUID()}/${WITH_ODDITIES}`;
+      const claimed = await Promise.all(Array.from({ length: 64 }, (_, index) => runs.claimJob(job, `run-${index}`)));
+      expect(new Set(claimed).size).toBe(1);
+      expect(await runs.claimJob(job, 'late')).toBe(claimed[0]);
+    });
+
+    test('ignored events are listed newest first, page by page, also two of one moment', async () => {
+      const { runs } = await open();
+      for (const [seconds, reference] of [
+        [1, 'a'],
+        [3, 'c'],
+        [3, 'c'],
+        [2, 'b'],
+      ] as const) {
+        await runs.addIgnored(event(seconds, reference));
+      }
+      const pages = await collect((options) => runs.listIgnored(options), 3);
+      expect(pages.map((page) => page.map(({ reference }) => reference))).toEqual([['c', 'c', 'b'], ['a']]);
+      expect(pages[1]?.[0]).toEqual(event(1, 'a'));
+    });
+
+    test('a note is put where it is not, and replaced only at its version', async () => {
+      const { runs } = ports;
+      const name = `cursor/${randomUUID()}#?`;
+      expect(await runs.getNote(name)).toBeUndefined();
+      expect(await runs.putNote(name, WITH_ODDITIES, undefined)).toBe(true);
+      expect(await runs.putNote(name, 'other', undefined)).toBe(false);
+      const first = await runs.getNote(name);
+      expect(first?.value).toBe(WITH_ODDITIES);
+      expect(await runs.putNote(name, 'second', first?.version ?? '')).toBe(true);
+      expect(await runs.putNote(name, 'third', first?.version ?? '')).toBe(false);
+      expect((await runs.getNote(name))?.value).toBe('second');
+    });
+  });
+
+  describe('documents', () => {
+    test('bytes come back as they were put, and are overwritten by put', async () => {
+      const { documents } = ports;
+      const name = `${randomUUID()}/plan one+%2f.json`.replace(' ', '-');
+      expect(await documents.get('documents', name)).toBeUndefined();
+      const all = Uint8Array.from({ length: 256 }, (_, index) => index);
+      await documents.put('documents', name, all);
+      expect(await documents.get('documents', name)).toEqual(all);
+      expect(await documents.get('receipts', name)).toBeUndefined();
+      await documents.put('documents', name, new Uint8Array());
+      expect(await documents.get('documents', name)).toEqual(new Uint8Array());
+    });
+
+    test('of 16 that put if absent the first is kept, and all get it', async () => {
+      const { documents } = ports;
+      const name = randomUUID();
+      const kept = await Promise.all(
+        Array.from({ length: 16 }, (_, index) => documents.putIfAbsent('documents', name, bytes(`signature ${index}`))),
+      );
+      const texts = new Set(kept.map((found) => new TextDecoder().decode(found)));
+      expect(texts.size).toBe(1);
+      expect(await documents.get('documents', name)).toEqual(kept[0]);
+    });
+  });
+
+  describe('queues', () => {
+    test('a text of 48 KiB is sent, a longer one is refused', async () => {
+      const { queues } = ports;
+      await queues.send('promotion-results', 'ä'.repeat(24 * 1024));
+      await expect(queues.send('promotion-results', `a${'ä'.repeat(24 * 1024)}`)).rejects.toMatchObject({
+        code: 'MESSAGE_TOO_LARGE',
+      });
+    });
+  });
+
+  describe('leases', () => {
+    test('one holds it, the next gets it after the release, which may be done twice', async () => {
+      const { lease } = ports;
+      const name = `localhost:5101/staging/${randomUUID()}:v1`;
+      const held = await lease.acquire(name);
+      expect(held?.signal.aborted).toBe(false);
+      expect(held?.heldUntilMs).toBeGreaterThan(Date.now() + 10_000);
+      expect(await lease.acquire(name)).toBeUndefined();
+      expect(await lease.acquire(name, { waitMs: 20 })).toBeUndefined();
+      const waiting = lease.acquire(name, { waitMs: 20_000 });
+      await held?.release();
+      await held?.release();
+      const next = await waiting;
+      expect(next).toBeDefined();
+      // The old holder's release must not take it from the new one.
+      await held?.release();
+      expect(await lease.acquire(name)).toBeUndefined();
+      await next?.release();
+      expect(held?.signal.aborted).toBe(false);
+    });
+
+    test('of 16 at once one gets it', async () => {
+      const { lease } = ports;
+      const name = randomUUID();
+      const all = await Promise.all(Array.from({ length: 16 }, () => lease.acquire(name)));
+      const held = all.filter((one) => one !== undefined);
+      expect(held).toHaveLength(1);
+      await held[0]?.release();
+    });
+
+    test('a wait ends with its signal', async () => {
+      const { lease } = ports;
+      const name = randomUUID();
+      const held = await lease.acquire(name);
+      const stop = new AbortController();
+      const waiting = lease.acquire(name, { waitMs: 20_000, signal: stop.signal });
+      stop.abort();
+      await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+      await held?.release();
+    });
+  });
+}
+
+describe('in memory', () => {
+  portsContract(async () => ({
+    runs: memoryRunStore(),
+    documents: memoryDocuments(),
+    queues: memoryQueues(),
+    lease: memoryLease(),
+  }));
+});
+
+describe('in Azure Storage', () => {
+  let azurite: Azurite;
+  beforeAll(async () => {
+    azurite = await startAzurite();
+  }, 30_000);
+  afterAll(async () => {
+    await azurite.stop();
+  });
+
+  portsContract(async () => {
+    const storage = createStorage({ connectionString: azurite.newAccount() });
+    await storage.ensureCreated();
+    return storage;
+  });
+});
