@@ -22,6 +22,8 @@ export interface ProcessSpec {
   cwd: string;
   /** Where its output is kept: `<logDir>/<name>.log`. */
   logDir: string;
+  /** Told of each process id that it gets. */
+  onStart(): void;
   /** Told when it has ended by itself and is started again, or is given up. */
   onEnd(text: string, givenUp: boolean): void;
 }
@@ -57,6 +59,7 @@ export class LocalProcess {
       execArgv: ['--no-warnings'],
     });
     this.#child = child;
+    this.#spec.onStart();
     child.stderr?.pipe(log, { end: false });
     const ready = firstLine(child, name, join(logDir, `${name}.log`));
     child.stdout?.pipe(log, { end: false });

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -63,6 +64,7 @@ export async function startStack(
       env: { ...inherited(environment), ...env },
       cwd: options.app,
       logDir: join(dataDir, 'logs'),
+      onStart: () => writeFileSync(join(dataDir, 'processes.json'), processIds(processes)),
       onEnd: say,
     });
     processes.push(each);
@@ -112,6 +114,11 @@ export async function startStack(
     await stop();
     throw error;
   }
+}
+
+/** Which process is which, for who wants to kill one alone. */
+function processIds(processes: readonly LocalProcess[]): string {
+  return JSON.stringify(Object.fromEntries(processes.map(({ name, pid }) => [name, pid])));
 }
 
 /** What a process needs of our own environment, and no more: settings of a deployed app must not leak in. */

@@ -1,0 +1,145 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** `npm start` as a child of a test: everything up, on ports of its own. */
+export interface Everything {
+  source: string;
+  staging: string;
+  hostUrl: string;
+  dataDir: string;
+  user: { name: string; password: string };
+  certificate: string;
+  /** What it has printed so far. */
+  output(): string;
+  processId(name: string): Promise<number>;
+  promotion(repository: string, tag: string): Promise<Promotion | undefined>;
+  /** Waits until a promotion has ended after `since`, and is closed. */
+  ended(repository: string, tag: string, sinceMs: number): Promise<Promotion>;
+  stop(): Promise<void>;
+}
+
+export interface Promotion {
+  id: string;
+  source: { registry: string; repository: string; tag: string };
+  destination: string;
+  state: string;
+  runOpen: boolean;
+  runId?: string;
+  wanted: number;
+  answered: number;
+  last?: { outcome: string; code?: string; reason?: string; digest?: string; finishedAt: string; runId: string };
+}
+
+export async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+export async function until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 90_000): Promise<T> {
+  const end = Date.now() + withinMs;
+  for (;;) {
+    const seen = await look();
+    if (seen !== undefined) return seen;
+    if (Date.now() > end) throw new Error(`waited ${withinMs} ms in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+interface Options {
+  /** Makes the rules out of the two registries; the local rules as it comes. */
+  rules?: (registries: { source: string; staging: string }) => unknown;
+  anonymous?: boolean;
+  schedule?: string;
+  /** Go on in this folder. */
+  dataDir?: string;
+  ports?: { host: number; source: number; staging: number };
+}
+
+export async function startEverything(options: Options = {}): Promise<Everything> {
+  const ports = options.ports ?? { host: await freePort(), source: await freePort(), staging: await freePort() };
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'acr-promoter-start-')));
+  const source = `localhost:${ports.source}`;
+  const staging = `localhost:${ports.staging}`;
+  const hostUrl = `http://localhost:${ports.host}`;
+  const args = [
+    '--data-dir',
+    dataDir,
+    '--port',
+    `${ports.host}`,
+    '--source-port',
+    `${ports.source}`,
+    '--staging-port',
+    `${ports.staging}`,
+  ];
+  if (options.anonymous === true) args.push('--anonymous');
+  if (options.rules !== undefined) {
+    const path = join(dataDir, 'rules.json');
+    await writeFile(path, JSON.stringify(options.rules({ source, staging })));
+    args.push('--rules', path);
+  }
+  const child = spawn(process.execPath, ['dist/local/start/main.js', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...(options.schedule !== undefined && { PROMOTION_SCHEDULE: options.schedule }) },
+  });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const api = async (path: string): Promise<unknown> => {
+    try {
+      const response = await fetch(`${hostUrl}/api/${path}`);
+      return response.ok ? await response.json() : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  await until('everything to be up', async () => {
+    if (child.exitCode !== null) throw new Error(`npm start ended with ${child.exitCode}:\n${output}`);
+    return output.includes('\nProcesses ') ? true : undefined;
+  });
+  const users = JSON.parse(await readFile(join(dataDir, 'users.json'), 'utf8')) as { name: string; password: string }[];
+  const [user] = users;
+  if (user === undefined) throw new Error('no user');
+  const promotion = async (repository: string, tag: string): Promise<Promotion | undefined> => {
+    const { promotions } = ((await api('promotions')) ?? { promotions: [] }) as { promotions: Promotion[] };
+    return promotions.find((each) => each.source.repository === repository && each.source.tag === tag);
+  };
+  return {
+    source,
+    staging,
+    hostUrl,
+    dataDir,
+    user,
+    certificate: join(dataDir, 'signing', 'certificate.pem'),
+    output: () => output,
+    processId: async (name) => {
+      const ids = JSON.parse(await readFile(join(dataDir, 'processes.json'), 'utf8')) as Record<string, number>;
+      return ids[name] ?? 0;
+    },
+    promotion,
+    ended: (repository, tag, sinceMs) =>
+      until(`the promotion of ${repository}:${tag}\n${output.slice(-3000)}`, async () => {
+        const row = await promotion(repository, tag);
+        return row?.last !== undefined && !row.runOpen && Date.parse(row.last.finishedAt) >= sinceMs ? row : undefined;
+      }),
+    stop: async () => {
+      await endChild(child);
+      if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function endChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  await ended;
+}
