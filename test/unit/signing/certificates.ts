@@ -78,7 +78,8 @@ export function issue(options: IssueOptions = {}): Issued {
     subject: name,
     validity: new Validity({
       notBefore: options.notBefore ?? new Date(NOW.getTime() - YEAR_MS),
-      notAfter: options.notAfter ?? new Date(NOW.getTime() + YEAR_MS),
+      // Long, since notation knows no other clock than the machine's.
+      notAfter: options.notAfter ?? new Date(NOW.getTime() + 90 * YEAR_MS),
     }),
     subjectPublicKeyInfo: AsnConvert.parse(
       createPublicKey(key).export({ type: 'spki', format: 'der' }),

@@ -299,7 +299,7 @@ describe('time', () => {
 
   test('a timestamp might save it, and can’t be checked', async () => {
     const header = { 'io.cncf.notary.timestampSignature': new Uint8Array([1]) };
-    const now = new Date(NOW.getTime() + 400 * DAY_MS);
+    const now = new Date(NOW.getTime() + 100 * 365 * DAY_MS);
     expect(await codeOfBoth({ header }, {}, { now })).toBe('SIGNATURE_TIMESTAMP_UNSUPPORTED');
   });
 });
