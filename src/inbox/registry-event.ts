@@ -124,7 +124,7 @@ function registryOf(resource: string | undefined): string | undefined {
   return name === undefined ? undefined : `${name.toLowerCase()}.azurecr.io`;
 }
 
-export function invalidEvent(problems: readonly Problem[]): InputError {
+function invalidEvent(problems: readonly Problem[]): InputError {
   return new InputError('EVENT_INVALID', `The event is malformed: ${listProblems(problems)}`, {
     details: { problems },
     remedy: 'Send the events of a container registry, as they are, in the Event Grid schema or as CloudEvents 1.0.',

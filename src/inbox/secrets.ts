@@ -11,7 +11,7 @@ const URL_USERINFO = /:\/\/[^/@\s?#]+@/;
 const URL_SECRET = /[?&](?:sig|access_token|token|password|code)=/i;
 const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----/;
 
-export const REDACTED = '(a secret, left out)';
+const REDACTED = '(a secret, left out)';
 
 /** The paths in a JSON value that hold a secret, by their name or by what stands there. Never the values. */
 export function findSecrets(value: unknown): string[] {

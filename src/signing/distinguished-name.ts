@@ -3,7 +3,7 @@ import { ConfigurationError } from '../oci/index.js';
 import { LIMITS } from './limits.js';
 
 /** One attribute: its short name (`CN`), or its dotted OID where it has none, and its value. */
-export interface NameAttribute {
+interface NameAttribute {
   type: string;
   value: string;
 }

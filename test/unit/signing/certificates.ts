@@ -121,7 +121,7 @@ export function issueChain(leaf: IssueOptions = {}): [Issued, Issued, Issued] {
   ];
 }
 
-export function toPem(der: Uint8Array): string {
+function toPem(der: Uint8Array): string {
   const lines =
     Buffer.from(der)
       .toString('base64')
