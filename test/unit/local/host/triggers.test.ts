@@ -1,0 +1,314 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { QueueServiceClient } from '@azure/storage-queue';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Database } from '../../../../local/host/durable/database.js';
+import { startAzuriteQueue } from './azurite-queue.js';
+import { eventually, HostProcess, newHostFolder, readEffects } from './host-process.js';
+
+const YEARLY = '0 0 0 1 1 *';
+const folder = newHostFolder();
+let azurite: Awaited<ReturnType<typeof startAzuriteQueue>>;
+let host: HostProcess;
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  azurite = await startAzuriteQueue();
+  env = { Queues: azurite.connectionString, QUEUE: 'work', HUB: 'hub', YEARLY };
+  // A schedule that was due while no host ran.
+  const db = new Database(join(folder.dataDir, 'host.sqlite'));
+  db.run('INSERT INTO timers (name, schedule, last, next) VALUES (?, ?, 0, ?)', 'yearly', YEARLY, Date.now() - 60_000);
+  db.close();
+  host = await HostProcess.start('triggers', folder, { args: ['--queue-lock-ms', '2000'], env });
+}, 60_000);
+afterAll(async () => {
+  await host.end();
+  await azurite.stop();
+});
+
+const effects = <T = Record<string, unknown>>(key: string) =>
+  readEffects(folder.effectsPath)
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((effect) => key in effect) as T[];
+
+describe('HTTP functions', () => {
+  test('method, route values, query, headers and bytes arrive, and so does the answer', async () => {
+    const response = await host.request('/api/Things/a%20b/c/d?q=1&q=2', {
+      method: 'POST',
+      body: new Uint8Array([0, 255, 10]),
+      headers: { 'x-given': 'here' },
+    });
+    expect(response.status).toBe(201);
+    expect(response.headers.get('x-seen')).toBe('here');
+    expect(await response.json()).toEqual({
+      method: 'POST',
+      id: 'a b',
+      rest: 'c/d',
+      body: '00ff0a',
+      q: '1,2',
+      path: '/api/Things/a%20b/c/d',
+    });
+    expect(host.log).toMatch(/information thing: a thing\\nwas asked for\n/);
+  });
+
+  test('the most literal route wins', async () => {
+    expect(await (await host.request('/api/things/special/one')).text()).toBe('special');
+  });
+
+  test('bytes, nothing, a wrong route, a wrong method', async () => {
+    const bytes = await (await host.request('/api/bytes')).arrayBuffer();
+    expect([...new Uint8Array(bytes)]).toEqual([0, 255, 128]);
+    const statuses = [];
+    for (const [path, method] of [
+      ['/api/nothing', 'GET'],
+      ['/api/none', 'GET'],
+      ['/bytes', 'GET'],
+      ['/api/bytes', 'DELETE'],
+      ['/api/%zz', 'GET'],
+    ] as const) {
+      statuses.push((await host.request(path, { method })).status);
+    }
+    expect(statuses).toEqual([204, 404, 404, 404, 404]);
+  });
+
+  test('an error that the function does not catch is told to the log alone', async () => {
+    const response = await host.request('/api/broken');
+    expect([response.status, await response.text()]).toEqual([500, '']);
+    expect(host.log).toContain('a secret detail');
+  });
+});
+
+describe('the durable client', () => {
+  const manage = async (operation: string, id: string, body?: unknown) => {
+    const response = await host.request(`/api/manage/${operation}/${id}`, {
+      method: 'POST',
+      body: JSON.stringify(body ?? null),
+    });
+    return (await response.json()) as { result?: { runtimeStatus?: string; output?: unknown }; message?: string };
+  };
+
+  test('starts, asks, raises, refuses and purges', async () => {
+    const start = async () => await host.request('/api/start/waiting/one', { method: 'POST', body: '{"a":1}' });
+    const response = await start();
+    expect(response.status).toBe(202);
+    const links = (await response.json()) as Record<string, string>;
+    // The link is for the client of the function, under the port that it knows.
+    expect(links['statusQueryGetUri']).toMatch(
+      new RegExp(`^http://127.0.0.1:${host.port}/runtime/webhooks/durabletask/instances/one\\?taskHub=hub`),
+    );
+    expect((await fetch(links['statusQueryGetUri'] ?? '')).status).toBe(202);
+    expect((await start()).status).toBe(500);
+    expect(host.log).toMatch(/status code: 409.*already exists/);
+    await manage('raise', 'one', 'gone');
+    await host.ended('one');
+    expect((await manage('status', 'one')).result).toMatchObject({
+      runtimeStatus: 'Completed',
+      output: [{ a: 1 }, 'gone'],
+    });
+    expect((await manage('list', 'one')).result).toHaveLength(1);
+    expect((await manage('purge', 'one')).result).toEqual({ instancesDeleted: 1 });
+    expect((await manage('raise', 'one', 1)).message).toMatch(/No instance with ID 'one'/);
+    expect((await manage('status', 'one')).message).toMatch(/404/);
+  });
+
+  test('suspends, resumes and terminates', async () => {
+    await host.request('/api/start/waiting/two', { method: 'POST', body: '1' });
+    await manage('suspend', 'two');
+    await eventually('it rests', async () =>
+      (await host.status('two'))?.runtimeStatus === 'Suspended' ? true : undefined,
+    );
+    await manage('resume', 'two');
+    await manage('terminate', 'two');
+    expect((await host.ended('two')).output).toBe('enough');
+  });
+});
+
+describe('Event Grid', () => {
+  const post = async (body: unknown, headers: Record<string, string>, name = 'onEvent') =>
+    await host.request(`/runtime/webhooks/eventgrid?functionName=${name}`, {
+      method: 'POST',
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+      headers,
+    });
+  const notification = { 'aeg-event-type': 'Notification' };
+
+  test('a subscription is validated', async () => {
+    const response = await post([{ id: '0', data: { validationCode: 'abc' } }], {
+      'aeg-event-type': 'SubscriptionValidation',
+    });
+    expect([response.status, await response.json()]).toEqual([200, { validationResponse: 'abc' }]);
+  });
+
+  test('each event of a delivery is a call', async () => {
+    const response = await post(
+      [
+        { id: 'g1', data: { n: 1 } },
+        { id: 'g2', data: { n: 2 } },
+      ],
+      notification,
+    );
+    expect(response.status).toBe(202);
+    expect(effects('event')).toEqual(
+      expect.arrayContaining([
+        { event: 'g1', data: { n: 1 } },
+        { event: 'g2', data: { n: 2 } },
+      ]),
+    );
+  });
+
+  test('one call that fails fails the delivery', async () => {
+    expect((await post([{ id: 'g3' }, { id: 'g4', data: { fail: true } }], notification)).status).toBe(500);
+  });
+
+  test('CloudEvents: the handshake, one event, a batch', async () => {
+    const handshake = await host.request('/runtime/webhooks/EventGrid?functionName=ONEVENT', {
+      method: 'OPTIONS',
+      headers: { 'WebHook-Request-Origin': 'eventgrid.example' },
+    });
+    expect([handshake.status, handshake.headers.get('webhook-allowed-origin')]).toEqual([200, 'eventgrid.example']);
+    const type = (name: string) => ({ 'content-type': `${name}; charset=utf-8` });
+    expect((await post({ id: 'c1', specversion: '1.0' }, type('application/cloudevents+json'))).status).toBe(202);
+    expect((await post([{ id: 'c2' }, { id: 'c3' }], type('application/cloudevents-batch+json'))).status).toBe(202);
+    expect(effects<{ event: string }>('event').map((effect) => effect.event)).toEqual(
+      expect.arrayContaining(['c1', 'c2', 'c3']),
+    );
+  });
+
+  test('no type 400, no such function 404, no JSON 500, too much 413', async () => {
+    expect((await post([], {})).status).toBe(400);
+    expect((await post([], notification, 'nobody')).status).toBe(404);
+    expect((await post('{', notification)).status).toBe(500);
+    expect((await post('x'.repeat(1_200_000), notification)).status).toBe(413);
+  });
+});
+
+describe('timer functions', () => {
+  test('what was due while no host ran is made up for once, as past due', async () => {
+    const [first] = await eventually('it runs', () => (effects('timer').length > 0 ? effects('timer') : undefined));
+    expect(first).toMatchObject({ timer: true, next: expect.stringMatching(/^\d{4}-01-01T00:00:00/) });
+    expect(effects('timer')).toHaveLength(1);
+  });
+
+  test('runs on time, without a status where the schedule is under a minute', async () => {
+    await eventually('it runs twice', () => (effects('second').length > 1 ? true : undefined));
+    expect(effects('second')[0]).toEqual({ second: false, status: null });
+  });
+
+  test('runs when it is told to', async () => {
+    const before = effects('timer').length;
+    expect((await host.request('/admin/functions/yearly', { method: 'POST' })).status).toBe(202);
+    await eventually('it runs', () => (effects('timer').length > before ? true : undefined));
+    expect(effects('timer').at(-1)).toMatchObject({ timer: false });
+    expect((await host.request('/admin/functions/none', { method: 'POST' })).status).toBe(404);
+  });
+});
+
+describe('queue functions', () => {
+  const queue = (name: string) =>
+    QueueServiceClient.fromConnectionString(azurite.connectionString).getQueueClient(name);
+  const send = async (value: unknown) =>
+    await queue('work').sendMessage(Buffer.from(JSON.stringify(value)).toString('base64'));
+  const seen = (name: string) =>
+    effects<{ message: { name: string }; dequeueCount: number }>('message').filter(
+      (effect) => effect.message.name === name,
+    );
+  const poison = async () => {
+    const client = queue('work-poison');
+    return (await client.exists()) ? (await client.peekMessages({ numberOfMessages: 32 })).peekedMessageItems : [];
+  };
+
+  test('a message arrives parsed, with its metadata, and is gone', async () => {
+    await send({ name: 'good' });
+    await eventually('it arrives', () => seen('good')[0]);
+    expect(seen('good')).toEqual([{ message: { name: 'good' }, dequeueCount: 1, hasId: true }]);
+    await eventually('it is gone', async () =>
+      (await queue('work').getProperties()).approximateMessagesCount === 0 ? true : undefined,
+    );
+  });
+
+  test('a failure is tried again; after maxDequeueCount it lies in the poison queue as it came', async () => {
+    await send({ name: 'second time', fail: 1 });
+    await send({ name: 'bad', fail: 99 });
+    await queue('work').sendMessage('no base64!');
+    await eventually('the second try', () => seen('second time')[1]);
+    const lost = await eventually('both are poison', async () => {
+      const items = await poison();
+      return items.length === 2 ? items : undefined;
+    });
+    expect(seen('bad').map((effect) => effect.dequeueCount)).toEqual([1, 2, 3]);
+    expect(lost.map((item) => item.messageText).sort()).toEqual(
+      [Buffer.from('{"name":"bad","fail":99}').toString('base64'), 'no base64!'].sort(),
+    );
+  });
+
+  test('a function that runs longer than the lock keeps its message', async () => {
+    await send({ name: 'long', ms: 3500 });
+    await eventually('it arrives', () => seen('long')[0]);
+    await eventually('it is gone', async () =>
+      (await queue('work').getProperties()).approximateMessagesCount === 0 ? true : undefined,
+    );
+    expect(seen('long')).toHaveLength(1);
+  }, 15_000);
+});
+
+describe('starting', () => {
+  const failing = async (args: string[], changes: Record<string, string> = {}) =>
+    await HostProcess.start('triggers', newHostFolder(), { args, env: { ...env, ...changes } }).catch(String);
+
+  test('what is wrong is told by its code', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const [inUse, option, schedule, app] = await Promise.all([
+      failing(['--port', String(port)]),
+      failing(['--port', 'many']),
+      failing([], { YEARLY: 'at noon' }),
+      failing(['--app', '/nowhere']),
+    ]);
+    taken.close();
+    expect(inUse).toMatch(/"code":"PORT_IN_USE".*--port/);
+    expect(option).toMatch(/"code":"BAD_OPTION"/);
+    expect(schedule).toMatch(/"code":"BAD_SCHEDULE"/);
+    expect(app).toMatch(/"code":"BAD_SETTINGS"/);
+  }, 30_000);
+
+  test('with --keys, functions of authLevel function and the webhooks ask for one', async () => {
+    const guarded = await HostProcess.start('triggers', newHostFolder(), {
+      args: ['--keys'],
+      env: { ...env, QUEUE: 'other' },
+    });
+    const path = guarded.keysPath ?? '';
+    expect(statSync(path).mode & 0o077).toBe(0);
+    const keys = JSON.parse(readFileSync(path, 'utf8')) as Record<string, string>;
+    const status = async (path: string, headers: Record<string, string> = {}) =>
+      (await guarded.request(path, { headers })).status;
+    const eventGrid = async (query: string) =>
+      (
+        await guarded.request(`/runtime/webhooks/eventgrid?functionName=onEvent${query}`, {
+          method: 'POST',
+          body: '[]',
+          headers: { 'aeg-event-type': 'Notification' },
+        })
+      ).status;
+    expect([
+      await status('/api/guarded'),
+      await status('/api/guarded?code=wrong'),
+      await status(`/api/guarded?code=${keys['eventgrid']}`),
+      await status(`/api/guarded?code=${keys['function']}`),
+      await status('/api/guarded', { 'x-functions-key': keys['master'] ?? '' }),
+      await status('/api/special/one'),
+      await status('/runtime/webhooks/durabletask/instances/x'),
+      await status(`/runtime/webhooks/durabletask/instances/x?code=${keys['durabletask']}`),
+      await eventGrid(''),
+      await eventGrid(`&code=${keys['eventgrid']}`),
+      (await guarded.request('/admin/functions/yearly', { method: 'POST' })).status,
+    ]).toEqual([401, 401, 401, 200, 200, 404, 401, 404, 401, 202, 401]);
+    // What an app's own durable client does needs no key.
+    expect((await guarded.request('/api/start/waiting/x', { method: 'POST', body: '1' })).status).toBe(202);
+    expect(guarded.log).not.toContain(keys['function']);
+    await guarded.end();
+  }, 30_000);
+});
