@@ -39,9 +39,13 @@ function realmOf(challenge: Challenge, origin: string): Realm | undefined {
   return { url, service: challenge.parameters.get('service') };
 }
 
-/** Tokens rather than passwords, where there is a choice. */
-function choose(header: string | undefined): Challenge | undefined {
-  const challenges = parseChallenges(header ?? '');
+/**
+ * What the registry asks for: a token rather than a password, where there is a choice. Undefined also where the request was
+ * redirected and another origin asks: that one gets nothing.
+ */
+function challengeOf(response: TransportResponse, origin: string): Challenge | undefined {
+  if (new URL(response.url).origin !== origin) return undefined;
+  const challenges = parseChallenges(response.headers['www-authenticate'] ?? '');
   return (
     challenges.find((challenge) => challenge.scheme === 'bearer' && challenge.parameters.has('realm')) ??
     challenges.find((challenge) => challenge.scheme === 'basic')
@@ -104,10 +108,10 @@ export function authenticate(inner: Transport, options: AuthOptions): Transport 
     const scopes = mergeScopes(request.scopes ?? []);
     let sent = await authorize(origin, url, scopes, signal);
     let response = await sendWith(sent);
-    if (response.status === 401) origin.challenge = choose(response.headers['www-authenticate']) ?? origin.challenge;
+    if (response.status === 401) origin.challenge = challengeOf(response, url.origin) ?? origin.challenge;
     seen();
     for (let round = 0; round < 2 && response.status === 401; round += 1) {
-      const challenge = choose(response.headers['www-authenticate']);
+      const challenge = challengeOf(response, url.origin);
       if (challenge === undefined) return response;
       origin.challenge = challenge;
       // Ours first; what the registry names beyond them only when ours were not enough.

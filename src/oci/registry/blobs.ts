@@ -2,7 +2,8 @@ import type { Descriptor } from '../descriptor.js';
 import { createDigester, digestAlgorithm } from '../digest.js';
 import { IntegrityError, TransportError } from '../errors.js';
 import type { CallOptions } from '../store.js';
-import { apiUrl, ask, askHeaders, scopesFor, type RepositoryContext } from './endpoint.js';
+import { leave } from './body.js';
+import { apiUrl, ask, askHeaders, scopesFor, type Actions, type RepositoryContext } from './endpoint.js';
 import { DOWNLOAD_LIMITS } from './limits.js';
 import { pauseMs, sleepMs } from './retry.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
@@ -11,13 +12,14 @@ function requestFor(
   context: RepositoryContext,
   method: TransportRequest['method'],
   descriptor: Descriptor,
+  actions: Actions,
   options: CallOptions,
 ): TransportRequest {
   return {
     method,
     url: apiUrl(context, `blobs/${descriptor.digest}`),
     kind: method === 'GET' ? 'bytes' : 'api',
-    scopes: scopesFor(context, [method === 'DELETE' ? 'delete' : 'pull']),
+    scopes: scopesFor(context, actions),
     ...(options.signal !== undefined && { signal: options.signal }),
   };
 }
@@ -28,13 +30,15 @@ function wrongSize(what: string, expected: number, actual: number | string): Int
   });
 }
 
+/** @param actions what the token is to allow: more than reading, where more is to follow. */
 export async function hasBlob(
   context: RepositoryContext,
   descriptor: Descriptor,
   options: CallOptions = {},
+  actions: Actions = ['pull'],
 ): Promise<boolean> {
   const what = `${context.name}@${descriptor.digest}`;
-  const response = await askHeaders(context.endpoint, requestFor(context, 'HEAD', descriptor, options), {
+  const response = await askHeaders(context.endpoint, requestFor(context, 'HEAD', descriptor, actions, options), {
     statuses: [200, 404],
     what,
   });
@@ -49,7 +53,7 @@ export async function deleteBlob(
   descriptor: Descriptor,
   options: CallOptions = {},
 ): Promise<void> {
-  await askHeaders(context.endpoint, requestFor(context, 'DELETE', descriptor, options), {
+  await askHeaders(context.endpoint, requestFor(context, 'DELETE', descriptor, ['delete'], options), {
     statuses: [202, 200, 204],
     what: `${context.name}@${descriptor.digest}`,
     absent: 'BLOB_UNKNOWN',
@@ -64,7 +68,7 @@ async function openFrom(
   options: CallOptions,
 ): Promise<{ response: TransportResponse; skipBytes: number }> {
   const what = `${context.name}@${descriptor.digest}`;
-  const request = requestFor(context, 'GET', descriptor, options);
+  const request = requestFor(context, 'GET', descriptor, ['pull'], options);
   const response = await ask(
     context.endpoint,
     position === 0 ? request : { ...request, headers: { range: `bytes=${position}-` } },
@@ -72,7 +76,7 @@ async function openFrom(
   );
   const { headers, status } = response;
   const refuse = async (actual: string): Promise<never> => {
-    for await (const _ of response.body) break;
+    await leave(response);
     throw wrongSize(what, descriptor.size, actual);
   };
   if (status === 206) {
@@ -139,7 +143,7 @@ export async function openBlob(
         failuresHere += 1;
         if (position === descriptor.size) return;
         if (failures >= DOWNLOAD_LIMITS.breaks || failuresHere >= DOWNLOAD_LIMITS.breaksAtOnePlace) throw error;
-        await sleepMs(pauseMs(failuresHere), options.signal);
+        await sleepMs(pauseMs(failuresHere, context.endpoint.retryBaseMs), options.signal);
         current = await openFrom(context, descriptor, position, options);
       }
     }

@@ -32,6 +32,11 @@ export async function readStart(response: TransportResponse, mostBytes: number):
   return Buffer.concat(chunks, length).subarray(0, mostBytes);
 }
 
+/** Leaves a body unread and gives its connection up. */
+export async function leave(response: TransportResponse): Promise<void> {
+  await response.body[Symbol.asyncIterator]().return?.();
+}
+
 /** Reads off what nobody wants, so that the connection can be used again; a long or broken rest is let go. */
 export async function drain(response: TransportResponse): Promise<void> {
   let length = 0;

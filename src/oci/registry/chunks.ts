@@ -136,7 +136,7 @@ async function pushPiece(
       failure = error;
     }
     if (attempt >= UPLOAD_LIMITS.chunkAttempts) throw failure;
-    await sleepMs(pauseMs(attempt), options.signal);
+    await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs), options.signal);
     const status = await askStatus(context, current, options);
     if (status === undefined || (status.received !== piece.start && status.received !== end)) {
       throw failure instanceof SessionLost ? failure : new SessionLost(failure);

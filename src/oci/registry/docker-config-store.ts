@@ -19,7 +19,7 @@ async function changeAuths(path: string, change: (auths: Record<string, unknown>
     const text = await readFile(path, 'utf8');
     if (text.trim() !== '') json = JSON.parse(text);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    if (!(isRecord(error) && error.code === 'ENOENT')) throw error;
   }
   const config = isRecord(json) ? json : {};
   const auths = isRecord(config.auths) ? { ...config.auths } : {};

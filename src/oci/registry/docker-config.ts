@@ -40,7 +40,7 @@ export async function readDockerConfig(path: string): Promise<DockerConfig> {
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return { auths: {}, credHelpers: {} };
+    if (isRecord(cause) && cause.code === 'ENOENT') return { auths: {}, credHelpers: {} };
     throw invalid('it can not be read', cause);
   }
   if (text.length > DOCKER_CONFIG_LIMITS.fileBytes) throw invalid('it is too large');

@@ -19,6 +19,8 @@ export interface Endpoint {
   /** `https://host` */
   origin: string;
   transport: Transport;
+  /** The first pause, in milliseconds, before what broke is done again. */
+  retryBaseMs: number;
   uploads: UploadSizes;
   /** False once the registry has shown that it lacks ACR's listing of tags with digests. */
   hasTagDetails?: boolean;
@@ -100,7 +102,7 @@ export async function askWhole(
       request.signal?.throwIfAborted();
       if (!(error instanceof TransportError) || !error.transient || attempt >= READ_TRIES) throw error;
     }
-    await sleepMs(pauseMs(attempt), request.signal);
+    await sleepMs(pauseMs(attempt, endpoint.retryBaseMs), request.signal);
   }
 }
 

@@ -113,25 +113,30 @@ export async function fetchManifest(
   };
 }
 
-/** By HEAD; by GET where the registry's answer to it leaves out what is needed. */
+/** By HEAD; by GET where the registry's answer to it leaves out what is needed, or there is no HEAD. */
 export async function resolveManifest(
   context: RepositoryContext,
   tagOrDigest: string,
   options: CallOptions = {},
 ): Promise<Descriptor> {
   const what = referenceTo(context, tagOrDigest);
-  const { headers } = await askHeaders(context.endpoint, requestFor(context, 'HEAD', tagOrDigest, options), {
-    statuses: [200],
+  const { headers, status } = await askHeaders(context.endpoint, requestFor(context, 'HEAD', tagOrDigest, options), {
+    statuses: [200, 405],
     what,
     absent: 'MANIFEST_UNKNOWN',
   });
   const digest = headers[DIGEST_HEADER];
   const mediaType = bareMediaType(headers['content-type'] ?? '');
   const size = Number(headers['content-length'] ?? Number.NaN);
-  const complete =
-    digest !== undefined && isDigest(digest) && !GENERIC_TYPES.has(mediaType) && Number.isSafeInteger(size) && size > 0;
-  // Another algorithm's digest of the same content can only be compared by reading the content.
-  if (!complete || (isDigest(tagOrDigest) && digestAlgorithm(digest) !== digestAlgorithm(tagOrDigest))) {
+  if (
+    status !== 200 ||
+    digest === undefined ||
+    !isDigest(digest) ||
+    GENERIC_TYPES.has(mediaType) ||
+    !(Number.isSafeInteger(size) && size > 0) ||
+    // Another algorithm's digest of the same content can only be compared by reading the content.
+    (isDigest(tagOrDigest) && digestAlgorithm(digest) !== digestAlgorithm(tagOrDigest))
+  ) {
     return (await fetchManifest(context, tagOrDigest, options)).descriptor;
   }
   if (isDigest(tagOrDigest) && digest !== tagOrDigest) throw mismatch(what, tagOrDigest, digest);

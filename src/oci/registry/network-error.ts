@@ -1,3 +1,4 @@
+import { isRecord } from '../descriptor.js';
 import { IntegrityError, PromoterError, TransportError } from '../errors.js';
 
 interface Where {
@@ -7,10 +8,10 @@ interface Where {
 }
 
 function codesOf(error: unknown, depth = 0): string[] {
-  if (!(error instanceof Error) || depth > 4) return [];
-  const own = 'code' in error && typeof error.code === 'string' ? [error.code] : [];
-  // Several addresses were tried, each with an error of its own.
-  const inner = error instanceof AggregateError ? error.errors : [];
+  if (!isRecord(error) || depth > 4) return [];
+  const own = typeof error.code === 'string' ? [error.code] : [];
+  // Where several addresses were tried, each has an error of its own.
+  const inner: unknown[] = Array.isArray(error.errors) ? error.errors : [];
   return [...own, ...[error.cause, ...inner].flatMap((cause) => codesOf(cause, depth + 1))];
 }
 

@@ -113,7 +113,7 @@ export class ReferrersTags {
     }
     try {
       for (let attempt = 1; attempt <= REFERRERS_LIMITS.attempts; attempt += 1) {
-        if (attempt > 1) await sleepMs(pauseMs(attempt, 50), undefined);
+        if (attempt > 1) await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs / 4), undefined);
         if (await this.#writeOnce(context, subject, changes, held)) return;
       }
     } finally {

@@ -8,7 +8,7 @@ import { deleteBlob, hasBlob, openBlob } from './blobs.js';
 import { checkAccess, listRepositories } from './catalog.js';
 import { createTransport, type TransportOptions } from './create-transport.js';
 import type { Endpoint, RepositoryContext } from './endpoint.js';
-import { UPLOAD_LIMITS } from './limits.js';
+import { TRANSPORT_LIMITS, UPLOAD_LIMITS } from './limits.js';
 import { fetchManifest, putManifest, resolveManifest } from './manifests.js';
 import { mountBlob } from './mount.js';
 import { Referrers, type ReferrersMode } from './referrers.js';
@@ -116,6 +116,7 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
       registry,
       origin,
       transport,
+      retryBaseMs: options.retry?.baseMs ?? TRANSPORT_LIMITS.retryBaseMs,
       mayAsk,
       uploads: {
         monolithicBytes: options.uploads?.monolithicBytes ?? UPLOAD_LIMITS.monolithicBytes,

@@ -17,7 +17,7 @@ export interface RetryOptions {
 const REPEATED_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
 
 /** The pause before the next try, in milliseconds: doubled each time, and cut by up to a half at random. */
-export function pauseMs(attempt: number, baseMs: number = TRANSPORT_LIMITS.retryBaseMs): number {
+export function pauseMs(attempt: number, baseMs: number): number {
   const whole = Math.min(TRANSPORT_LIMITS.retryCapMs, baseMs * 2 ** (attempt - 1));
   return whole * (0.5 + Math.random() / 2);
 }

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { rootCertificates } from 'node:tls';
 import { Agent, ProxyAgent, type Dispatcher } from 'undici';
+import { isRecord } from '../descriptor.js';
 import { announceRequest } from './diagnostics.js';
 import { TRANSPORT_LIMITS } from './limits.js';
 import { transportErrorFrom } from './network-error.js';
@@ -56,6 +57,21 @@ function asBody(chunks: AsyncIterable<Uint8Array>): Readable {
   return chunks as unknown as Readable;
 }
 
+/** Lets go of the connection also where the body was never begun, or nothing more comes of it. */
+function closable(chunks: AsyncGenerator<Uint8Array, undefined>, body: Readable): AsyncIterableIterator<Uint8Array> {
+  body.on('error', () => {});
+  return {
+    next: () => chunks.next(),
+    return: () => {
+      body.destroy();
+      return chunks.return(undefined);
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
 function flattenHeaders(headers: Dispatcher.ResponseData['headers']): Record<string, string> {
   const result: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
@@ -88,7 +104,7 @@ export function createSend(options: SendOptions = {}): Transport & { close(): Pr
     let receivedBytes = 0;
     let status: number | undefined;
     const finish = (error?: unknown): void => {
-      const code = error === undefined ? undefined : error instanceof Error && 'code' in error ? error.code : 'ABORTED';
+      const code = error === undefined ? undefined : isRecord(error) ? error.code : 'ABORTED';
       end({
         sentBytes,
         receivedBytes,
@@ -131,7 +147,7 @@ export function createSend(options: SendOptions = {}): Transport & { close(): Pr
       finish();
       return { ...answer, body: nothing() };
     }
-    async function* read(): AsyncGenerator<Uint8Array> {
+    async function* read(): AsyncGenerator<Uint8Array, undefined> {
       try {
         for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
           receivedBytes += chunk.length;
@@ -142,8 +158,9 @@ export function createSend(options: SendOptions = {}): Transport & { close(): Pr
       } finally {
         finish();
       }
+      return undefined;
     }
-    return { ...answer, body: read() };
+    return { ...answer, body: closable(read(), response.body) };
   }
 
   return {

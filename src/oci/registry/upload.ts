@@ -124,7 +124,8 @@ export async function pushBlob(
   // What is sent again is not counted again.
   let countedBytes = 0;
   for (let attempt = 1; ; attempt += 1) {
-    if (await hasBlob(context, descriptor, options)) return;
+    // Asked with the scopes of the upload that follows, so that one token serves for both.
+    if (await hasBlob(context, descriptor, options, ['pull', 'push'])) return;
     let sentBytes = 0;
     const onBytes = (count: number): void => {
       sentBytes += count;
@@ -144,6 +145,6 @@ export async function pushBlob(
       else throw error;
     }
     if (attempt >= UPLOAD_LIMITS.attempts) throw failure;
-    await sleepMs(pauseMs(attempt), options.signal);
+    await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs), options.signal);
   }
 }

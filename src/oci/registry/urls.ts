@@ -38,8 +38,8 @@ export function registryOrigin(registry: string, plainHttp: boolean): string {
 }
 
 /**
- * Where a `Location` or `Link` leads. Registries behind a proxy write `http` or leave out the port of their own address:
- * what names the same host is taken to be meant for the origin that answered.
+ * Where a `Location` or `Link` leads. Registries behind a proxy may write `http` for their own address: the
+ * same host is taken to be meant for the origin that answered.
  */
 export function resolveLocation(location: string, base: string): URL {
   const from = new URL(base);

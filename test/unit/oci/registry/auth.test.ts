@@ -1,0 +1,508 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Credential, RegistriesOptions } from '../../../../src/oci/index.js';
+import { failureOf, fixedCredentials, quickClient } from './clients.js';
+import { scripted, type Answer, type Exchange, type ScriptedServer } from './scripted-server.js';
+
+const BASIC: Credential = { kind: 'basic', username: 'user', password: 'pa:ss' };
+const BASIC_HEADER = `Basic ${Buffer.from('user:pa:ss').toString('base64')}`;
+const DIGEST = `sha256:${'a'.repeat(64)}`;
+const FOUND: Answer = {
+  status: 200,
+  headers: {
+    'docker-content-digest': DIGEST,
+    'content-type': 'application/vnd.oci.image.index.v1+json',
+    'content-length': '10',
+  },
+};
+const HEAD = 'HEAD /v2/app/manifests/v1';
+const SCOPE = 'repository%3Aapp%3Apull';
+
+function jwt(claims: object): string {
+  const part = (json: object): string => Buffer.from(JSON.stringify(json)).toString('base64url');
+  return `${part({ alg: 'none' })}.${part(claims)}.x`;
+}
+
+function challenged(realm: string, more = ''): Answer {
+  return { status: 401, headers: { 'www-authenticate': `Bearer realm="${realm}",service="reg"${more}` } };
+}
+
+/** Resolves `app:v1` against the script, with a credential; the server's origin may be part of the script. */
+async function resolveWith(
+  credential: Credential,
+  script: (origin: string) => Exchange[],
+  options: Partial<RegistriesOptions> = {},
+  then: (server: ScriptedServer, resolve: () => Promise<unknown>) => Promise<void> = async (_, resolve) => {
+    expect(await resolve()).toMatchObject({ digest: DIGEST });
+  },
+): Promise<string[]> {
+  const credentials = fixedCredentials(credential);
+  await scripted([], async (server) => {
+    server.script(...script(server.origin));
+    const client = quickClient({ credentials, ...options });
+    try {
+      await then(server, () => client.repository(server.host, 'app').resolve('v1'));
+    } finally {
+      await client.close();
+    }
+  });
+  return credentials.asked;
+}
+
+describe('Basic', () => {
+  test('the password goes only after it was asked for, and then each time', async () => {
+    const asked = await resolveWith(
+      BASIC,
+      () => [
+        {
+          request: HEAD,
+          headers: { authorization: undefined },
+          answer: { status: 401, headers: { 'www-authenticate': 'Basic realm="x, y"' } },
+        },
+        { request: HEAD, headers: { authorization: BASIC_HEADER }, answer: FOUND, times: 2 },
+      ],
+      {},
+      async (_, resolve) => {
+        await resolve();
+        await resolve();
+      },
+    );
+    expect(asked).toHaveLength(1);
+  });
+
+  test('a wrong password is sent once and told of', async () => {
+    await resolveWith(
+      BASIC,
+      () => [
+        {
+          request: HEAD,
+          headers: { authorization: undefined },
+          answer: { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } },
+        },
+        {
+          request: HEAD,
+          headers: { authorization: BASIC_HEADER },
+          answer: { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } },
+        },
+      ],
+      {},
+      async (_, resolve) => {
+        const error = await failureOf(resolve());
+        expect(error).toMatchObject({ code: 'UNAUTHORIZED', transient: false });
+        expect(JSON.stringify(error)).not.toContain('pa:ss');
+      },
+    );
+  });
+
+  test('without a password there is nothing to answer', async () => {
+    await resolveWith(
+      { kind: 'anonymous' },
+      () => [{ request: HEAD, answer: { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } } }],
+      {},
+      async (_, resolve) => expect(await failureOf(resolve())).toMatchObject({ code: 'UNAUTHORIZED' }),
+    );
+  });
+});
+
+describe('Bearer', () => {
+  test.each<[string, (origin: string) => string]>([
+    ['alone', (origin) => `Bearer realm="${origin}/token",service="reg",scope="repository:app:pull"`],
+    ['after Basic in one header', (origin) => `Basic realm="a, b", Bearer realm="${origin}/token",service="reg"`],
+    ['with parameters that nobody knows', (origin) => `Bearer foo=bar, realm="${origin}/token", x="1,2",service=reg`],
+    ['with an empty scope', (origin) => `BEARER realm="${origin}/token",service="reg",scope=""`],
+    [
+      'with a wildcard that is not asked for',
+      (origin) => `Bearer realm="${origin}/token",service="reg",scope="repository:app:*"`,
+    ],
+    ['after a scheme that nobody knows', (origin) => `Negotiate abc==, Bearer realm="${origin}/token",service="reg"`],
+  ])('%s', async (_, header) => {
+    await resolveWith(BASIC, (origin) => [
+      {
+        request: HEAD,
+        headers: { authorization: undefined },
+        answer: { status: 401, headers: { 'www-authenticate': header(origin) } },
+      },
+      {
+        request: `GET /token?service=reg&scope=${SCOPE}`,
+        headers: { authorization: BASIC_HEADER },
+        answer: { status: 200, body: { token: 't1' } },
+      },
+      { request: HEAD, headers: { authorization: 'Bearer t1' }, answer: FOUND },
+    ]);
+  });
+
+  test('several WWW-Authenticate headers', async () => {
+    await resolveWith(BASIC, (origin) => [
+      {
+        request: HEAD,
+        answer: {
+          status: 401,
+          headers: { 'www-authenticate': ['Basic realm="x"', `Bearer realm="${origin}/token",service="reg"`] },
+        },
+      },
+      { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: { access_token: 't1' } } },
+      { request: HEAD, headers: { authorization: 'Bearer t1' }, answer: FOUND },
+    ]);
+  });
+
+  test.each<[string, string]>([
+    ['no realm', 'Bearer service="reg"'],
+    ['a realm that is no URL', 'Bearer realm="http://"'],
+    ['a realm with another scheme', 'Bearer realm="file:///etc/passwd"'],
+    ['a realm with a user in it', 'Bearer realm="http://a:b@localhost/token"'],
+    ['no challenge', ''],
+    ['nothing readable', '"""'],
+  ])('%s: 401 is all there is', async (_, header) => {
+    await resolveWith(
+      BASIC,
+      () => [{ request: HEAD, answer: { status: 401, headers: header === '' ? {} : { 'www-authenticate': header } } }],
+      {},
+      async (__, resolve) => expect(await failureOf(resolve())).toMatchObject({ code: 'UNAUTHORIZED' }),
+    );
+  });
+
+  test('one token in flight for a scope, one 401 to learn from, however many ask at once', async () => {
+    await resolveWith(
+      BASIC,
+      (origin) => [
+        { request: HEAD, headers: { authorization: undefined }, answer: challenged(`${origin}/token`) },
+        { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: { token: 't1' } } },
+        { request: HEAD, headers: { authorization: 'Bearer t1' }, answer: FOUND, times: 20 },
+      ],
+      {},
+      async (_, resolve) => {
+        await Promise.all(Array.from({ length: 20 }, resolve));
+      },
+    );
+  });
+
+  test('a token that was refused is got anew, once for all who held it', async () => {
+    await resolveWith(
+      BASIC,
+      (origin) => [
+        { request: HEAD, headers: { authorization: undefined }, answer: challenged(`${origin}/token`) },
+        { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: { token: 't1' } } },
+        { request: HEAD, headers: { authorization: 'Bearer t1' }, answer: FOUND },
+        ...Array.from({ length: 5 }, () => ({
+          request: HEAD,
+          headers: { authorization: 'Bearer t1' },
+          answer: challenged(`${origin}/token`, ',error="invalid_token"'),
+        })),
+        { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: { token: 't2' } } },
+        { request: HEAD, headers: { authorization: 'Bearer t2' }, answer: FOUND, times: 5 },
+      ],
+      {},
+      async (_, resolve) => {
+        await resolve();
+        await Promise.all(Array.from({ length: 5 }, resolve));
+      },
+    );
+  });
+
+  test.each<[string, object]>([
+    ['expires_in', { token: 't1', expires_in: 0.05 }],
+    ["a JWT's exp, by its own iat", { token: jwt({ iat: 1000, exp: 1000.05 }) }],
+  ])('a token is renewed before it ends: %s', async (_, first) => {
+    await resolveWith(
+      BASIC,
+      (origin) => [
+        { request: HEAD, headers: { authorization: undefined }, answer: challenged(`${origin}/token`) },
+        { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: first } },
+        { request: HEAD, answer: FOUND },
+        { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: { token: 't2' } } },
+        { request: HEAD, headers: { authorization: 'Bearer t2' }, answer: FOUND },
+      ],
+      {},
+      async (__, resolve) => {
+        await resolve();
+        await new Promise((done) => setTimeout(done, 60));
+        await resolve();
+      },
+    );
+  });
+
+  test('scopes that the registry names beyond ours are added when ours were not enough', async () => {
+    await resolveWith(BASIC, (origin) => [
+      { request: HEAD, answer: challenged(`${origin}/token`, ',scope="repository:other:pull"') },
+      { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: { token: 't1' } } },
+      {
+        request: HEAD,
+        headers: { authorization: 'Bearer t1' },
+        answer: challenged(`${origin}/token`, ',scope="repository:other:pull",error="insufficient_scope"'),
+      },
+      {
+        request: `GET /token?service=reg&scope=${SCOPE}&scope=repository%3Aother%3Apull`,
+        answer: { status: 200, body: { token: 't2' } },
+      },
+      { request: HEAD, headers: { authorization: 'Bearer t2' }, answer: FOUND },
+    ]);
+  });
+
+  test('refused for good after a fresh token', async () => {
+    await resolveWith(
+      BASIC,
+      (origin) => [
+        { request: HEAD, answer: challenged(`${origin}/token`) },
+        { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: { token: 't1' } } },
+        { request: HEAD, headers: { authorization: 'Bearer t1' }, answer: challenged(`${origin}/token`) },
+      ],
+      {},
+      async (_, resolve) => expect(await failureOf(resolve())).toMatchObject({ code: 'UNAUTHORIZED' }),
+    );
+  });
+
+  test.each<[string, number, string, string]>([
+    ['401', 401, '', 'UNAUTHORIZED'],
+    ['403 with a code', 403, JSON.stringify({ errors: [{ code: 'DENIED', message: 'no' }] }), 'DENIED'],
+    ['400 without one', 400, 'not json', 'HTTP_400'],
+    ['no JSON', 200, 'not json', 'TOKEN_INVALID'],
+    ['no token', 200, '{}', 'TOKEN_INVALID'],
+    ['a token that would break the header', 200, '{"token":"two\\nlines"}', 'TOKEN_INVALID'],
+    ['more than a token', 200, `{"token":"${'x'.repeat(2 * 1024 * 1024)}"}`, 'TOO_LARGE'],
+  ])('the token endpoint answers with %s', async (_, status, body, code) => {
+    await resolveWith(
+      BASIC,
+      (origin) => [
+        { request: HEAD, answer: challenged(`${origin}/token`) },
+        { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status, body } },
+      ],
+      {},
+      async (__, resolve) => expect(await failureOf(resolve())).toMatchObject({ code, transient: false }),
+    );
+  });
+
+  test('token endpoint in trouble is asked again, and the request goes on', async () => {
+    await resolveWith(BASIC, (origin) => [
+      { request: HEAD, headers: { authorization: undefined }, answer: challenged(`${origin}/token`) },
+      { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 503 } },
+      { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 429, headers: { 'retry-after': '0' } } },
+      { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: { token: 't1' } } },
+      { request: HEAD, headers: { authorization: 'Bearer t1' }, answer: FOUND },
+    ]);
+  });
+});
+
+describe('realms on another host', () => {
+  const elsewhere = async (
+    options: (host: string, realm: string) => Partial<RegistriesOptions>,
+    tokens: Exchange[],
+    rest: Exchange[],
+    outcome: (error: unknown) => void,
+  ): Promise<void> => {
+    await scripted(tokens, async (realm) => {
+      await resolveWith(
+        BASIC,
+        () => [
+          { request: HEAD, headers: { authorization: undefined }, answer: challenged(`${realm.origin}/token`) },
+          ...rest,
+        ],
+        {},
+        async (server, _) => {
+          const client = quickClient({ credentials: fixedCredentials(BASIC), ...options(server.host, realm.host) });
+          outcome(await failureOf(client.repository(server.host, 'app').resolve('v1')));
+          await client.close();
+        },
+      );
+    });
+  };
+  const token = `GET /token?service=reg&scope=${SCOPE}`;
+
+  test('see no credential', async () => {
+    await elsewhere(
+      () => ({}),
+      [{ request: token, headers: { authorization: undefined }, answer: { status: 200, body: { token: 't1' } } }],
+      [{ request: HEAD, headers: { authorization: 'Bearer t1' }, answer: FOUND }],
+      (error) => expect(error).toBeUndefined(),
+    );
+  });
+
+  test('are not asked at all where only certain registries are allowed', async () => {
+    await elsewhere(
+      (host) => ({ allowedRegistries: [host] }),
+      [],
+      [],
+      (error) => expect(error).toMatchObject({ code: 'REALM_NOT_TRUSTED' }),
+    );
+  });
+
+  test('see it where they are trusted by name', async () => {
+    await elsewhere(
+      (host, realm) => ({ allowedRegistries: [host], trustedRealms: [realm] }),
+      [{ request: token, headers: { authorization: BASIC_HEADER }, answer: { status: 200, body: { token: 't1' } } }],
+      [{ request: HEAD, headers: { authorization: 'Bearer t1' }, answer: FOUND }],
+      (error) => expect(error).toBeUndefined(),
+    );
+  });
+});
+
+describe("ACR's endpoints", () => {
+  const acr = (origin: string): Answer => challenged(`${origin}/oauth2/token`);
+  const posted =
+    (fields: string, answer: Answer): Exchange['answer'] =>
+    (seen) => {
+      expect(decodeURIComponent(seen.body.toString())).toBe(fields);
+      return answer;
+    };
+
+  test('anonymous: a grant without credentials', async () => {
+    await resolveWith({ kind: 'anonymous' }, (origin) => [
+      { request: HEAD, answer: acr(origin) },
+      {
+        request: 'POST /oauth2/token',
+        headers: { authorization: undefined },
+        answer: posted('grant_type=password&service=reg&scope=repository:app:pull', {
+          status: 200,
+          body: { access_token: 'a1' },
+        }),
+      },
+      { request: HEAD, headers: { authorization: 'Bearer a1' }, answer: FOUND },
+    ]);
+  });
+
+  test('anonymous elsewhere under the same path: GET where POST is not known', async () => {
+    await resolveWith({ kind: 'anonymous' }, (origin) => [
+      { request: HEAD, answer: acr(origin) },
+      { request: 'POST /oauth2/token', answer: { status: 405 } },
+      {
+        request: `GET /oauth2/token?service=reg&scope=${SCOPE}`,
+        headers: { authorization: undefined },
+        answer: { status: 200, body: { token: 't1' } },
+      },
+      { request: HEAD, headers: { authorization: 'Bearer t1' }, answer: FOUND },
+    ]);
+  });
+
+  test('user and password: GET with Basic', async () => {
+    await resolveWith(BASIC, (origin) => [
+      { request: HEAD, answer: acr(origin) },
+      {
+        request: `GET /oauth2/token?service=reg&scope=${SCOPE}`,
+        headers: { authorization: BASIC_HEADER },
+        answer: { status: 200, body: { access_token: 'a1' } },
+      },
+      { request: HEAD, headers: { authorization: 'Bearer a1' }, answer: FOUND },
+    ]);
+  });
+
+  test('a refresh token: its grant', async () => {
+    await resolveWith({ kind: 'refreshToken', refreshToken: 'r1' }, (origin) => [
+      { request: HEAD, answer: acr(origin) },
+      {
+        request: 'POST /oauth2/token',
+        answer: posted('grant_type=refresh_token&refresh_token=r1&service=reg&scope=repository:app:pull', {
+          status: 200,
+          body: { access_token: 'a1' },
+        }),
+      },
+      { request: HEAD, headers: { authorization: 'Bearer a1' }, answer: FOUND },
+    ]);
+  });
+
+  test('an Entra token: exchanged once, used for each scope; exchanged anew when it is revoked', async () => {
+    const asked = await resolveWith(
+      { kind: 'entra', accessToken: 'e1', tenant: 'tid' },
+      (origin) => [
+        { request: HEAD, headers: { authorization: undefined }, answer: acr(origin) },
+        {
+          request: 'POST /oauth2/exchange',
+          answer: posted('grant_type=access_token&service=reg&tenant=tid&access_token=e1', {
+            status: 200,
+            body: { refresh_token: 'r1' },
+          }),
+        },
+        {
+          request: 'POST /oauth2/token',
+          answer: posted('grant_type=refresh_token&refresh_token=r1&service=reg&scope=repository:app:pull', {
+            status: 200,
+            body: { access_token: 'a1' },
+          }),
+        },
+        { request: HEAD, headers: { authorization: 'Bearer a1' }, answer: FOUND },
+        {
+          request: 'POST /oauth2/token',
+          answer: posted('grant_type=refresh_token&refresh_token=r1&service=reg&scope=registry:catalog:*', {
+            status: 200,
+            body: { access_token: 'a2' },
+          }),
+        },
+        {
+          request: 'GET /v2/_catalog?n=1000',
+          headers: { authorization: 'Bearer a2' },
+          answer: { status: 200, body: { repositories: ['app'] } },
+        },
+        { request: 'POST /oauth2/token', answer: { status: 401 } },
+        { request: 'POST /oauth2/exchange', answer: { status: 200, body: { refresh_token: 'r2' } } },
+        {
+          request: 'POST /oauth2/token',
+          answer: posted('grant_type=refresh_token&refresh_token=r2&service=reg&scope=repository:app:delete', {
+            status: 200,
+            body: { access_token: 'a3' },
+          }),
+        },
+        { request: `DELETE /v2/app/blobs/${DIGEST}`, headers: { authorization: 'Bearer a3' }, answer: { status: 202 } },
+      ],
+      {},
+      async (server) => {
+        const credentials = fixedCredentials({ kind: 'entra', accessToken: 'e1', tenant: 'tid' });
+        const client = quickClient({ credentials });
+        await client.repository(server.host, 'app').resolve('v1');
+        for await (const name of client.registry(server.host).listRepositories()) expect(name).toBe('app');
+        await client
+          .repository(server.host, 'app')
+          .deleteBlob({ digest: DIGEST as `sha256:${string}`, mediaType: 'x/y', size: 1 });
+        expect(credentials.asked).toHaveLength(3);
+        await client.close();
+      },
+    );
+    expect(asked).toEqual([]);
+  });
+
+  test('an Entra token that is refused', async () => {
+    await resolveWith(
+      { kind: 'entra', accessToken: 'secret' },
+      (origin) => [
+        { request: HEAD, answer: acr(origin) },
+        {
+          request: 'POST /oauth2/exchange',
+          answer: {
+            status: 401,
+            body: { errors: [{ code: 'UNAUTHORIZED', message: 'token secret eyJhbGciOi.eyJzdWIi.c2ln is bad' }] },
+          },
+        },
+      ],
+      {},
+      async (_, resolve) => {
+        const error = await failureOf(resolve());
+        expect(error).toMatchObject({ code: 'UNAUTHORIZED' });
+        expect(JSON.stringify(error)).not.toContain('eyJ');
+      },
+    );
+  });
+});
+
+describe('which registries may be asked', () => {
+  test('one that is not allowed sees no request', async () => {
+    await scripted([], async (server) => {
+      const client = quickClient({ allowedRegistries: ['myregistry.azurecr.io'] });
+      for (const use of [() => client.repository(server.host, 'app'), () => client.registry(server.host)]) {
+        expect(use).toThrow(expect.objectContaining({ code: 'REGISTRY_NOT_ALLOWED' }));
+      }
+      expect(client.repository('MyRegistry.azurecr.io', 'app').name).toBe('MyRegistry.azurecr.io/app');
+      await client.close();
+    });
+  });
+
+  test('none at all: an empty list', async () => {
+    const client = quickClient({ allowedRegistries: [] });
+    expect(() => client.registry('localhost')).toThrow(expect.objectContaining({ code: 'REGISTRY_NOT_ALLOWED' }));
+    await client.close();
+  });
+
+  test('names that are none', async () => {
+    const client = quickClient();
+    expect(() => client.repository('a/b', 'app')).toThrow(expect.objectContaining({ code: 'REFERENCE_INVALID' }));
+    expect(() => client.repository('localhost', '../etc')).toThrow(
+      expect.objectContaining({ code: 'REFERENCE_INVALID' }),
+    );
+    await client.close();
+  });
+});

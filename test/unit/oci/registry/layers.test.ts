@@ -1,0 +1,260 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  RegistryError,
+  TransportError,
+  type TransportRequest,
+  type TransportResponse,
+} from '../../../../src/oci/index.js';
+import { limitRate, defaultRateLimits } from '../../../../src/oci/registry/rate-limit.js';
+import { followRedirects } from '../../../../src/oci/registry/redirect.js';
+import { parseRetryAfter, redactText } from '../../../../src/oci/registry/registry-error.js';
+import { pauseMs, retry, type RetryOptions } from '../../../../src/oci/registry/retry.js';
+import { isLoopback, redactUrl, registryOrigin, resolveLocation } from '../../../../src/oci/registry/urls.js';
+import { failureOf } from './clients.js';
+
+type Step = number | { status: number; headers: Record<string, string> } | Error;
+
+/** A transport that answers by a list and counts what comes. */
+function answering(steps: Step[]): {
+  send(request: TransportRequest): Promise<TransportResponse>;
+  seen: TransportRequest[];
+} {
+  const seen: TransportRequest[] = [];
+  return {
+    seen,
+    send: (request) => {
+      seen.push(request);
+      const step = steps.shift() ?? 599;
+      if (step instanceof Error) return Promise.reject(step);
+      const { status, headers } = typeof step === 'number' ? { status: step, headers: {} } : step;
+      return Promise.resolve({ status, headers, url: request.url, body: (async function* () {})() });
+    },
+  };
+}
+
+const get: TransportRequest = { method: 'GET', url: 'https://r.example/v2/a/manifests/b', kind: 'api' };
+
+describe('retry', () => {
+  const run = async (
+    steps: Step[],
+    request: Partial<TransportRequest> = {},
+    options: RetryOptions = {},
+  ): Promise<[unknown, number]> => {
+    const inner = answering(steps);
+    const sent = retry(inner, { baseMs: 0, ...options }).send({ ...get, ...request });
+    const outcome = await sent.then(
+      ({ status }) => status,
+      (error: unknown) => (error instanceof RegistryError || error instanceof TransportError ? error.code : error),
+    );
+    expect(inner.seen.map(({ attempt }) => attempt)).toEqual(inner.seen.map((_, index) => index + 1));
+    return [outcome, inner.seen.length];
+  };
+  const closed = new TransportError('CONNECTION_CLOSED', '');
+  const unreachable = new TransportError('CONNECT_FAILED', '');
+  const untrusted = new TransportError('CONNECT_FAILED', '', { transient: false });
+  const later = (seconds: number): Step => ({ status: 429, headers: { 'retry-after': String(seconds) } });
+
+  test.each<[string, Step[], Partial<TransportRequest>, [unknown, number]]>([
+    ['what is well is not repeated', [200], {}, [200, 1]],
+    ['nor what is refused', [404], {}, [404, 1]],
+    ['trouble is', [500, 502, 503, 504, 200], {}, [200, 5]],
+    ['but not for ever: the last answer counts', [503, 503, 503, 503, 502], {}, [502, 5]],
+    ['a broken connection', [closed, closed, 200], {}, [200, 3]],
+    [
+      'but not for ever: the last error counts',
+      [closed, closed, closed, closed, unreachable],
+      {},
+      ['CONNECT_FAILED', 5],
+    ],
+    ['not what is no passing trouble', [untrusted], {}, ['CONNECT_FAILED', 1]],
+    ['not 501', [501], {}, [501, 1]],
+    ['not a POST', [503], { method: 'POST' }, [503, 1]],
+    ['not a PATCH whose end is unknown', [closed], { method: 'PATCH' }, ['CONNECTION_CLOSED', 1]],
+    ['not a PUT that says so', [closed], { method: 'PUT', repeatable: false }, ['CONNECTION_CLOSED', 1]],
+    ['a POST that says so', [503, closed, 202], { method: 'POST', repeatable: true }, [202, 3]],
+    ['anything that was never sent', [unreachable, 202], { method: 'PATCH' }, [202, 2]],
+    ['anything that was turned away with 429', [429, later(0), 202], { method: 'PATCH' }, [202, 3]],
+    [
+      'anything whose token could not be had for the moment',
+      [new RegistryError('', { method: 'GET', url: '', status: 503, registryCodes: [] }), 202],
+      { method: 'POST' },
+      [202, 2],
+    ],
+    ['not a longer Retry-After than is allowed', [later(31), 200], {}, [429, 1]],
+  ])('%s', async (_, steps, request, expected) => {
+    expect(await run(steps, request)).toEqual(expected);
+  });
+
+  test('Retry-After is waited for', async () => {
+    const before = performance.now();
+    expect(await run([{ status: 503, headers: { 'retry-after': '0.2' } }, later(1), 200])).toEqual([200, 3]);
+    expect(performance.now() - before).toBeGreaterThan(990);
+  });
+
+  test('an abort ends the waiting', async () => {
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    const sent = failureOf(retry(answering([later(20)])).send({ ...get, signal: controller.signal }));
+    controller.abort(reason);
+    expect(await sent).toBe(reason);
+  });
+
+  test('pauses grow, with jitter, up to a bound', () => {
+    for (const [attempt, most] of [
+      [1, 200],
+      [3, 800],
+      [20, 10_000],
+    ] as const) {
+      for (let count = 0; count < 50; count += 1) {
+        const pause = pauseMs(attempt, 200);
+        expect(pause).toBeGreaterThanOrEqual(most / 2);
+        expect(pause).toBeLessThanOrEqual(most);
+      }
+    }
+  });
+
+  test('Retry-After in seconds, as a date, and neither', () => {
+    expect(parseRetryAfter('60')).toBe(60_000);
+    expect(parseRetryAfter('Wed, 21 Oct 2026 07:28:10 GMT', Date.parse('2026-10-21T07:28:00Z'))).toBe(10_000);
+    expect(parseRetryAfter('Wed, 21 Oct 2020 07:28:10 GMT', Date.parse('2026-10-21T07:28:00Z'))).toBe(0);
+    expect(parseRetryAfter('soon')).toBeUndefined();
+    expect(parseRetryAfter(undefined)).toBeUndefined();
+  });
+});
+
+describe('rate limit', () => {
+  test("ACR's hosts have ACR's limits, others none", () => {
+    expect(defaultRateLimits('myregistry.azurecr.io')).toMatchObject({ referrers: 250, delete: 500 });
+    expect(defaultRateLimits('myregistry.azurecr.io.example.org')).toEqual({});
+    expect(defaultRateLimits('localhost:5000')).toEqual({});
+  });
+
+  test('what is over the limit waits, in its own category only', async () => {
+    const inner = answering([200, 200, 200, 200, 200, 200]);
+    const limited = limitRate(inner, { limitsFor: () => ({ referrers: 2 }) });
+    const list = { ...get, url: 'https://r.example/v2/a/referrers/sha256:0' };
+    await limited.send(list);
+    await limited.send(list);
+    const controller = new AbortController();
+    const third = failureOf(limited.send({ ...list, signal: controller.signal }));
+    await limited.send(get);
+    await limited.send({ ...list, url: 'https://other.example/v2/a/referrers/sha256:0' });
+    expect(inner.seen).toHaveLength(4);
+    controller.abort(new Error('enough'));
+    expect(await third).toMatchObject({ message: 'enough' });
+  });
+
+  test('after a 429 the whole category of that host holds back; too long a pause is told at once', async () => {
+    const inner = answering([{ status: 429, headers: { 'retry-after': '50' } }, 200, 200, 202]);
+    const limited = limitRate(inner, { maxRetryAfterMs: 30_000 });
+    expect((await limited.send(get)).status).toBe(429);
+    const error = await failureOf(limited.send(get));
+    expect(error).toMatchObject({ code: 'TOOMANYREQUESTS', transient: true });
+    expect((error as RegistryError).info.retryAfterMs).toBeGreaterThan(49_000);
+    expect((await limited.send({ ...get, method: 'PUT' })).status).toBe(200);
+    expect(inner.seen).toHaveLength(2);
+  });
+});
+
+describe('redirects', () => {
+  const to = (location: string, status = 307): Step => ({ status, headers: { location } });
+  const follow = async (
+    steps: Step[],
+    request: Partial<TransportRequest> = {},
+    mayFollow?: (url: URL) => boolean,
+  ): Promise<[unknown, TransportRequest[]]> => {
+    const inner = answering(steps);
+    const layer = followRedirects(inner, mayFollow === undefined ? {} : { mayFollow });
+    const headers = { authorization: 'Bearer secret', accept: 'a/b' };
+    const outcome = await layer.send({ ...get, headers, ...request }).then(
+      ({ status, url }) => `${status} ${url}`,
+      (error: unknown) => (error as TransportError).code,
+    );
+    return [outcome, inner.seen];
+  };
+
+  test('to another origin, without the credential; back again, still without', async () => {
+    const [outcome, seen] = await follow([to('https://blob.example/x?sig=1'), to('https://r.example/y'), 200]);
+    expect(outcome).toBe('200 https://r.example/y');
+    expect(seen.map(({ url, headers }) => [url, headers?.['authorization'], headers?.['accept']])).toEqual([
+      [get.url, 'Bearer secret', 'a/b'],
+      ['https://blob.example/x?sig=1', undefined, 'a/b'],
+      ['https://r.example/y', undefined, 'a/b'],
+    ]);
+  });
+
+  test.each<[string, string]>([
+    ['another port', 'https://r.example:8443/x'],
+    ['a subdomain', 'https://blob.r.example/x'],
+    ['a scheme-relative URL', '//evil.example/x'],
+  ])('another origin is also: %s', async (_, location) => {
+    const [, seen] = await follow([to(location), 200]);
+    expect(seen[1]?.headers?.['authorization']).toBeUndefined();
+  });
+
+  test.each<[string, string]>([
+    ['relative', '../x'],
+    ['its own address without TLS', 'http://r.example/v2/x'],
+    ['with the standard port', 'https://r.example:443/v2/x'],
+  ])('the same origin keeps it: %s', async (_, location) => {
+    const [outcome, seen] = await follow([to(location), 200]);
+    expect(outcome).toMatch(/^200 https:\/\/r\.example\/v2\//);
+    expect(seen[1]?.headers?.['authorization']).toBe('Bearer secret');
+  });
+
+  test.each<[string, Step[], Partial<TransportRequest>, string, number]>([
+    ['a circle', Array.from({ length: 9 }, () => to(get.url)), {}, 'TOO_MANY_REDIRECTS', 6],
+    ['from TLS to none', [to('http://blob.example/x')], {}, 'REDIRECT_REFUSED', 1],
+    ['to another scheme', [to('file:///etc/passwd')], {}, 'REDIRECT_REFUSED', 1],
+    ['to a URL with a user in it', [to('https://user:pass@blob.example/')], {}, 'REDIRECT_REFUSED', 1],
+    ['to no URL', [to('https://')], {}, 'REDIRECT_REFUSED', 1],
+    ['303 after a GET', [to('/x', 303), 200], {}, '200 https://r.example/x', 2],
+    ['302 after a PUT is an answer', [to('/x', 302)], { method: 'PUT' }, `302 ${get.url}`, 1],
+    ['308 after a PUT', [to('/x', 308), 201], { method: 'PUT' }, '201 https://r.example/x', 2],
+    ['307 without a Location is an answer', [307], {}, `307 ${get.url}`, 1],
+  ])('%s', async (_, steps, request, expected, count) => {
+    const [outcome, seen] = await follow(steps, request);
+    expect([outcome, seen.length]).toEqual([expected, count]);
+  });
+
+  test('where it may not lead', async () => {
+    expect((await follow([to('https://blob.example/x'), 200], {}, (url) => url.host !== 'blob.example'))[0]).toBe(
+      'REDIRECT_REFUSED',
+    );
+  });
+});
+
+describe('URLs', () => {
+  test('what is shown has no user, query or fragment', () => {
+    expect(redactUrl('https://user:pass@h:8/p?sig=1#f')).toBe('https://h:8/p');
+    expect(redactUrl('nonsense')).toBe('(not a URL)');
+  });
+
+  test('loopback', () => {
+    for (const host of ['localhost', 'LOCALHOST:5000', 'a.localhost', '127.0.0.1', '127.9.9.9:1', '[::1]:5000'])
+      expect(isLoopback(host)).toBe(true);
+    for (const host of ['localhost.example', '127.0.0.1.example', '128.0.0.1', 'mylocalhost', '[::2]', '10.0.0.1'])
+      expect(isLoopback(host)).toBe(false);
+  });
+
+  test('where an API lives', () => {
+    expect(registryOrigin('docker.io', false)).toBe('https://registry-1.docker.io');
+    expect(registryOrigin('LocalHost:5000', true)).toBe('http://localhost:5000');
+  });
+
+  test('locations', () => {
+    expect(resolveLocation('/v2/x?a=%2B+b', 'https://h/v2/').href).toBe('https://h/v2/x?a=%2B+b');
+    expect(resolveLocation('http://h/x', 'https://h/v2/').href).toBe('https://h/x');
+    expect(resolveLocation('http://other/x', 'https://h/v2/').href).toBe('http://other/x');
+  });
+
+  test("a registry's words are fit to be shown", () => {
+    expect(redactText('no\u0000\n\u001b[31m entry')).toBe('no [31m entry');
+    expect(redactText('Authorization: Bearer abc.def-g= and Basic dTpw end')).toBe(
+      'Authorization: Bearer *** and Basic *** end',
+    );
+    expect(redactText('see https://u:p@h/x?sig=abc now')).toBe('see https://h/x now');
+    expect(redactText('token eyJhbGciOiJ.eyJzdWIi.c2ln is bad')).toBe('token *** is bad');
+    expect(redactText('x'.repeat(1000))).toHaveLength(300);
+  });
+});
