@@ -18,15 +18,19 @@ interface Copies {
   open?: string;
 }
 
+/** Where a row's copies belong. In the list of those not at rest: a run is open, or `wanted` was not answered. */
 function copiesOf(row: PromotionRow): Copies {
   const ms = Date.parse(row.runOpenedAt ?? row.wantedAt);
   const id = encodeKey(row.id);
-  return { at: `at|${invertedTime(ms)}|${id}`, ...(row.runOpen && { open: `open|${id}` }) };
+  return {
+    at: `at|${invertedTime(ms)}|${id}`,
+    ...((row.runOpen || row.wanted > row.answered) && { open: `open|${id}` }),
+  };
 }
 
 /**
- * Promotion rows with their copies for the two lists, in one transaction each. A version is the row's ETag and where its copies
- * are, so that a replace finds them without reading.
+ * Promotion rows with their copies for the two lists, in one transaction each. The row's properties `at` and `open` say where its
+ * copies are, and so does a version, beside the ETag: a replace finds them without reading.
  */
 export class PromotionRows {
   readonly #rows: TableRows;
@@ -42,14 +46,15 @@ export class PromotionRows {
       return undefined;
     }
     const value = unpackRow(entity.properties, promotionRowSchema, this.#rows.place(PARTITION, rowKey));
-    return { value, version: versionOf(entity.etag, copiesOf(value)) };
+    return { value, version: versionOf(entity.etag, entity.properties) };
   }
 
   async insert(row: PromotionRow): Promise<boolean> {
     const chunks = this.#pack(row);
+    const copies = copiesOf(row);
     return this.#submit([
-      ['create', { partitionKey: PARTITION, rowKey: rowKeyOf(row.id), ...chunks }],
-      ...putCopies(copiesOf(row), chunks),
+      ['create', { partitionKey: PARTITION, rowKey: rowKeyOf(row.id), ...copies, ...chunks }],
+      ...putCopies(copies, chunks),
     ]);
   }
 
@@ -58,7 +63,7 @@ export class PromotionRows {
     const chunks = this.#pack(row);
     const now = copiesOf(row);
     return this.#submit([
-      ['update', { partitionKey: PARTITION, rowKey: rowKeyOf(row.id), ...chunks }, 'Replace', { etag }],
+      ['update', { partitionKey: PARTITION, rowKey: rowKeyOf(row.id), ...now, ...chunks }, 'Replace', { etag }],
       ...putCopies(now, chunks),
       ...(old.at === now.at ? [] : [deleteCopy(old.at)]),
       ...(old.open === undefined || old.open === now.open ? [] : [deleteCopy(old.open)]),
@@ -98,8 +103,9 @@ function deleteCopy(rowKey: string): TransactionAction {
   return ['delete', { partitionKey: PARTITION, rowKey }];
 }
 
-function versionOf(etag: string, copies: Copies): string {
-  return JSON.stringify([etag, copies.at, copies.open ?? null]);
+/** The copies are where the row says: an older version of this code may have placed them otherwise. */
+function versionOf(etag: string, { at, open }: Record<string, unknown>): string {
+  return JSON.stringify([etag, at, open ?? null]);
 }
 
 function parseVersion(version: string): { etag: string; copies: Copies } {

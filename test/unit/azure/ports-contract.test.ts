@@ -92,7 +92,7 @@ function portsContract(open: () => Promise<Ports>): void {
       for (const row of rows) {
         await runs.insertPromotion(row);
       }
-      await runs.insertPromotion(samplePromotion({ wantedAt: at(3.5), rule: 'never-ran' }));
+      await runs.insertPromotion(samplePromotion({ wantedAt: at(3.5), rule: 'never-ran', answered: 1 }));
       const names = async (size: number): Promise<string[][]> =>
         (await collect((options) => runs.listPromotions(options), size)).map((page) => page.map((row) => row.rule));
       expect(await names(3)).toEqual([
@@ -114,6 +114,16 @@ function portsContract(open: () => Promise<Ports>): void {
       const again = await runs.getPromotion(oldest.id);
       await runs.replacePromotion({ ...moved, runOpen: true }, again?.version ?? '');
       expect((await runs.listOpenPromotions()).items).toHaveLength(4);
+    });
+
+    test('a row whose wanted is ahead is open without a run, until it is answered', async () => {
+      const { runs } = await open();
+      const row = samplePromotion({ wanted: 2, answered: 1 });
+      await runs.insertPromotion(row);
+      expect((await runs.listOpenPromotions()).items).toEqual([row]);
+      const version = (await runs.getPromotion(row.id))?.version ?? '';
+      expect(await runs.replacePromotion({ ...row, answered: 2 }, version)).toBe(true);
+      expect((await runs.listOpenPromotions()).items).toEqual([]);
     });
 
     test('a page has 1 to 100 rows, and a token that is not one of the list is refused', async () => {

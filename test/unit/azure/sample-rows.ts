@@ -25,7 +25,7 @@ export function samplePromotion(changes: Partial<PromotionRow> = {}): PromotionR
     destination: 'localhost:5101/staging/samples/app:v1',
     wanted: 1,
     wantedAt: at(0),
-    answered: 0,
+    answered: 1,
     state: 'working',
     runOpen: false,
     runBegun: false,

@@ -94,7 +94,7 @@ export function memoryRunStore(): RunStore {
     listPromotions: async (options) => page(promotions.values(), promotionKey, options),
     listOpenPromotions: async (options) =>
       page(
-        promotions.values().filter((row) => row.runOpen),
+        promotions.values().filter((row) => row.runOpen || row.wanted > row.answered),
         (row) => row.id,
         options,
       ),

@@ -1,0 +1,125 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { InvocationContext } from '@azure/functions';
+import * as df from 'durable-functions';
+import { createDurableEngine } from '../../../src/azure/durable-engine.js';
+import type { Engine } from '../../../src/runs/ports.js';
+
+interface Answer {
+  status: number;
+  body?: unknown;
+}
+
+/** The library's own client against a host that answers as the test says. */
+describe('createDurableEngine', () => {
+  const seen: { method: string; url: string; body: string }[] = [];
+  let answer: Answer = { status: 500 };
+  let server: Server;
+  let engine: Engine;
+
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      void readBody(request).then((body) => {
+        seen.push({ method: request.method ?? '', url: request.url ?? '', body });
+        response.writeHead(answer.status, { 'content-type': 'application/json' });
+        response.end(answer.body === undefined ? '' : JSON.stringify(answer.body));
+      });
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    engine = createDurableEngine(clientOf((server.address() as AddressInfo).port));
+  });
+  afterEach(() => {
+    seen.length = 0;
+  });
+  afterAll(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+
+  test('starts an orchestration under the id that it is given', async () => {
+    answer = { status: 202, body: { id: 'run-1' } };
+    await engine.start('promote', 'run-1', { rule: 'staging' });
+    expect(seen).toEqual([
+      {
+        method: 'POST',
+        url: '/runtime/webhooks/durabletask/orchestrators/promote/run-1',
+        body: '{"rule":"staging"}',
+      },
+    ]);
+  });
+
+  test.each(['Pending', 'Running'])('leaves an id alone that is there and %s', async (status) => {
+    const body = `An Orchestration instance with the status ${status} already exists.`;
+    answer = { status: 409, body };
+    await expect(engine.start('promote', 'run-1', {})).resolves.toBeUndefined();
+  });
+
+  test.each([
+    ['Pending', 202, 'pending'],
+    ['Running', 202, 'running'],
+    ['ContinuedAsNew', 202, 'running'],
+    ['Suspended', 202, 'running'],
+    ['Completed', 200, 'ended'],
+    ['Failed', 200, 'ended'],
+    ['Failed', 400, 'ended'],
+    ['Canceled', 200, 'ended'],
+    ['Terminated', 200, 'ended'],
+  ])('an instance that is %s (%i) is %s', async (runtimeStatus, status, state) => {
+    const createdTime = '2026-05-01T12:00:00Z';
+    const body = { name: 'promote', instanceId: 'run-1', createdTime, lastUpdatedTime: createdTime, runtimeStatus };
+    answer = { status, body: { ...body, input: null, output: null } };
+    expect(await engine.state('run-1')).toEqual({ state, createdAt: '2026-05-01T12:00:00.000Z' });
+  });
+
+  test('an instance that is not there is missing', async () => {
+    answer = { status: 404, body: 'No instance found' };
+    expect(await engine.state('run-1')).toEqual({ state: 'missing' });
+  });
+
+  test('raises an event, and does nothing where the instance has ended or is not there', async () => {
+    for (const status of [202, 410, 404]) {
+      answer = { status };
+      await engine.raise('run-1', 'wanted-2');
+    }
+    expect(seen.map(({ url }) => url)).toEqual(
+      Array.from({ length: 3 }, () => '/runtime/webhooks/durabletask/instances/run-1/raiseEvent/wanted-2'),
+    );
+  });
+
+  test('any other answer, or none, is transient', async () => {
+    const unavailable = { code: 'ENGINE_UNAVAILABLE', transient: true };
+    answer = { status: 503, body: 'secret of the host' };
+    await expect(engine.start('runJob', 'run-1', {})).rejects.toMatchObject({
+      ...unavailable,
+      details: { status: 503 },
+      message: expect.not.stringContaining('secret'),
+    });
+    await expect(engine.state('run-1')).rejects.toMatchObject(unavailable);
+    await expect(engine.raise('run-1', 'x')).rejects.toMatchObject(unavailable);
+    await expect(createDurableEngine(clientOf(1)).state('run-1')).rejects.toMatchObject(unavailable);
+  });
+});
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of request) {
+    text += String(chunk);
+  }
+  return text;
+}
+
+function clientOf(port: number): df.DurableClient {
+  const input = df.input.durableClient();
+  const context = new InvocationContext({ options: { extraInputs: [input] } });
+  context.extraInputs.set(input, {
+    taskHubName: 'hub',
+    creationUrls: {},
+    managementUrls: {},
+    rpcBaseUrl: `http://127.0.0.1:${port}/runtime/webhooks/durabletask/`,
+  });
+  return df.getClient(context);
+}

@@ -1,0 +1,287 @@
+import { createHash } from 'node:crypto';
+import { TableClient } from '@azure/data-tables';
+import { BlobServiceClient } from '@azure/storage-blob';
+import { QueueClient } from '@azure/storage-queue';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { blobLease } from '../../../src/azure/blob-lease.js';
+import { createStorage } from '../../../src/azure/storage.js';
+import type { AzureStorage } from '../../../src/azure/storage.js';
+import type { RunRow } from '../../../src/runs/rows.js';
+import { startAzurite } from './azurite.js';
+import type { Azurite } from './azurite.js';
+import { sampleDigest, samplePromotion, sampleRule, sampleRun } from './sample-rows.js';
+import { startStorageProxy } from './storage-proxy.js';
+
+/** What only the real adapters have; what they share with the fakes is in ports-contract.test.ts. */
+describe('Azure Storage', () => {
+  let azurite: Azurite;
+  let connectionString: string;
+  let storage: AzureStorage;
+  const unreadable: string[] = [];
+  const table = (name: string): TableClient =>
+    TableClient.fromConnectionString(connectionString, name, { allowInsecureConnection: true });
+
+  beforeAll(async () => {
+    azurite = await startAzurite();
+    connectionString = azurite.newAccount();
+    storage = createStorage(
+      { connectionString },
+      { onUnreadableRow: (error) => unreadable.push(`${error.code} ${String(error.details['rowKey'])}`) },
+    );
+    await storage.ensureCreated();
+  }, 30_000);
+  afterAll(async () => {
+    await azurite.stop();
+  });
+
+  const runWithTrustStore = (trustStore: string): RunRow => {
+    const rule = sampleRule();
+    const { source, destination } = samplePromotion();
+    rule.verify.signatures = [{ format: 'notary', trustStore, identities: ['*'] }];
+    const row = sampleRun(1);
+    return { ...row, input: { kind: 'promotion', runId: row.id, promotionId: 'p', rule, source, destination } };
+  };
+
+  test('what is missing is made, any number of times', async () => {
+    await storage.ensureCreated();
+    await createStorage({ connectionString }).ensureCreated();
+  });
+
+  describe('rows', () => {
+    test('a large row is kept in chunks, without breaking a character in two', async () => {
+      // Two units each, at odd places: some chunk would end between the halves.
+      for (const start of ['', 'x']) {
+        const row = runWithTrustStore(start + '\u{1f600}"'.repeat(40_000));
+        expect(await storage.runs.insertRun(row)).toBe(true);
+        const read = await storage.runs.getRun(row.id);
+        expect(read?.value).toEqual(row);
+        // A shorter one in its place leaves no chunk behind.
+        const small = { ...row, input: sampleRun(1).input };
+        expect(await storage.runs.replaceRun(small, read?.version ?? '')).toBe(true);
+        expect((await storage.runs.getRun(row.id))?.value).toEqual(small);
+      }
+    });
+
+    test('a row that is too large is refused by name', async () => {
+      const row = runWithTrustStore('x'.repeat(260_000));
+      await expect(storage.runs.insertRun(row)).rejects.toMatchObject({ code: 'ROW_TOO_LARGE' });
+      expect(await storage.runs.getRun(row.id)).toBeUndefined();
+    });
+
+    test('a row that cannot be read fails alone; a list leaves it out and reports it', async () => {
+      const own = createStorage(
+        { connectionString: azurite.newAccount() },
+        { onUnreadableRow: (error) => unreadable.push(error.code) },
+      );
+      await own.ensureCreated();
+      const good = sampleRun(1);
+      await own.runs.insertRun(good);
+      const [bad, worse] = [sampleRun(2), sampleRun(3)];
+      // The same account by its own client: rows as a newer version may have written them.
+      await own.runs.insertRun({ ...bad, state: 'paused' as 'pending' });
+      await own.runs.insertRun({ id: worse.id } as RunRow);
+      await expect(own.runs.getRun(bad.id)).rejects.toMatchObject({
+        code: 'ROW_UNREADABLE',
+        details: { table: 'runs', rowKey: bad.id, reason: expect.stringContaining('state') },
+      });
+      expect((await own.runs.listRuns()).items).toEqual([good]);
+      expect(unreadable).toEqual(['ROW_UNREADABLE', 'ROW_UNREADABLE']);
+    });
+
+    test('a list that is read whole goes over the pages of the service, and is bounded', async () => {
+      const image = sampleDigest();
+      const { registry, repository, digest } = image;
+      const hash = createHash('sha256').update(`${registry}/${repository}@${digest}`).digest('hex');
+      const entity = (index: number): { partitionKey: string; rowKey: string; j0: string } => ({
+        partitionKey: `standing|${hash}`,
+        rowKey: `p${index}`,
+        j0: `"p${index}"`,
+      });
+      const promotions = table('promotions');
+      const insert = async (from: number, to: number): Promise<void> => {
+        const batches: Promise<unknown>[] = [];
+        for (let start = from; start < to; start += 100) {
+          const rows = Array.from({ length: Math.min(100, to - start) }, (_, index) => entity(start + index));
+          batches.push(promotions.submitTransaction(rows.map((row) => ['create', row])));
+        }
+        await Promise.all(batches);
+      };
+      await insert(0, 1200);
+      expect(new Set(await storage.runs.listStanding(image)).size).toBe(1200);
+      await insert(1200, 5000);
+      expect(await storage.runs.listStanding(image)).toHaveLength(5000);
+      await insert(5000, 5001);
+      await expect(storage.runs.listStanding(image)).rejects.toMatchObject({ code: 'TOO_MANY_ROWS' });
+    });
+
+    test('a version that is none is refused', async () => {
+      await expect(storage.runs.replacePromotion(samplePromotion(), 'W/"1"')).rejects.toMatchObject({
+        code: 'VERSION_INVALID',
+      });
+    });
+  });
+
+  describe('queues', () => {
+    test('a message is base64, stays for ever, and is hidden for its delay', async () => {
+      await storage.queues.send('jobs', '{"operation":"ä"}');
+      await storage.queues.send('jobs', 'later', { delaySeconds: 3600 });
+      const queue = new QueueClient(connectionString, 'jobs');
+      const { receivedMessageItems } = await queue.receiveMessages({ numberOfMessages: 10 });
+      expect(receivedMessageItems.map(({ messageText }) => Buffer.from(messageText, 'base64').toString())).toEqual([
+        '{"operation":"ä"}',
+      ]);
+      expect(receivedMessageItems[0]?.expiresOn.getUTCFullYear()).toBe(9999);
+      expect((await queue.getProperties()).approximateMessagesCount).toBe(2);
+    });
+
+    test.each([-1, 1.5, 604_801, Number.NaN])('a delay of %d s is refused', async (delaySeconds) => {
+      await expect(storage.queues.send('jobs', 'x', { delaySeconds })).rejects.toMatchObject({
+        code: 'MESSAGE_DELAY_INVALID',
+      });
+    });
+  });
+
+  describe('documents', () => {
+    test.each(['', 'a//b', 'a/', '../a', 'a/..', 'a.', 'a\\b', 'a b', 'ä', 'a\nb', 'x'.repeat(1025)])(
+      'the name %j is refused',
+      async (name) => {
+        const refused = { code: 'DOCUMENT_NAME_INVALID' };
+        await expect(storage.documents.get('documents', name)).rejects.toMatchObject(refused);
+        await expect(storage.documents.put('documents', name, new Uint8Array())).rejects.toMatchObject(refused);
+      },
+    );
+
+    test('one of over 64 MiB is refused', async () => {
+      const bytes = new Uint8Array(64 * 1024 * 1024 + 1);
+      await expect(storage.documents.put('documents', 'large', bytes)).rejects.toMatchObject({
+        code: 'DOCUMENT_TOO_LARGE',
+      });
+    });
+  });
+
+  describe('leases', () => {
+    test('a lease that another took is lost, and says so', async () => {
+      const service = BlobServiceClient.fromConnectionString(connectionString);
+      const held = await blobLease(service, { renewEveryMs: 50 }).acquire('subject');
+      const lost = new Promise<unknown>((resolve) => {
+        held?.signal.addEventListener('abort', () => {
+          resolve(held.signal.reason);
+        });
+      });
+      const name = createHash('sha256').update('subject').digest('hex');
+      const blob = service.getContainerClient('leases').getBlobClient(name);
+      await blob.getBlobLeaseClient().breakLease(0);
+      const next = await storage.lease.acquire('subject', { waitMs: 10_000 });
+      expect(await lost).toMatchObject({ code: 'LEASE_LOST' });
+      await held?.release();
+      expect(await storage.lease.acquire('subject')).toBeUndefined();
+      await next?.release();
+    });
+  });
+
+  describe('answers that are lost on the way', () => {
+    test('a lease that was got without knowing is got by the second request', async () => {
+      const proxy = await startStorageProxy(connectionString, 'Blob');
+      const { lease } = createStorage({ connectionString: proxy.connectionString });
+      const first = await lease.acquire('flaky');
+      await first?.release();
+      proxy.loseAnswerTo('PUT');
+      const held = await lease.acquire('flaky');
+      expect(proxy.lost).toBe(1);
+      expect(held).toBeDefined();
+      await held?.release();
+      proxy.stop();
+    });
+
+    test('a row that was written without knowing reads as written by another', async () => {
+      const proxy = await startStorageProxy(connectionString, 'Table');
+      const { runs } = createStorage({ connectionString: proxy.connectionString });
+      const row = samplePromotion();
+      proxy.loseAnswerTo('POST');
+      expect(await runs.insertPromotion(row)).toBe(false);
+      const read = await runs.getPromotion(row.id);
+      expect(read?.value).toEqual(row);
+      proxy.loseAnswerTo('POST');
+      expect(await runs.replacePromotion({ ...row, wanted: 2 }, read?.version ?? '')).toBe(false);
+      expect((await runs.getPromotion(row.id))?.value.wanted).toBe(2);
+      proxy.loseAnswerTo('POST');
+      expect(await runs.claimJob('job', 'run-1')).toBe('run-1');
+      expect(proxy.lost).toBe(3);
+      proxy.stop();
+    });
+  });
+
+  describe('a storage account that is not as it should be', () => {
+    const code = async (work: Promise<unknown>): Promise<unknown> =>
+      work.then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+
+    test('tables, containers and queues that are missing are said to be', async () => {
+      const empty = createStorage({ connectionString: azurite.newAccount() });
+      const missing = { code: 'STORAGE_MISSING', transient: false };
+      expect(await code(empty.runs.getRun('x'))).toMatchObject(missing);
+      expect(await code(empty.runs.insertPromotion(samplePromotion()))).toMatchObject(missing);
+      expect(await code(empty.runs.listRuns())).toMatchObject(missing);
+      expect(await code(empty.documents.get('documents', 'x'))).toMatchObject(missing);
+      expect(await code(empty.documents.putIfAbsent('documents', 'x', new Uint8Array()))).toMatchObject(missing);
+      expect(await code(empty.queues.send('jobs', 'x'))).toMatchObject(missing);
+      expect(await code(empty.lease.acquire('x'))).toMatchObject(missing);
+    });
+
+    test('a key that is refused is a matter of settings, and is not shown', async () => {
+      const key = Buffer.from('a-wrong-key').toString('base64');
+      const wrong = createStorage({
+        connectionString: connectionString.replace(/AccountKey=[^;]+/, `AccountKey=${key}`),
+      });
+      for (const work of [
+        wrong.runs.getRun('x'),
+        wrong.documents.get('documents', 'x'),
+        wrong.queues.send('jobs', 'x'),
+      ]) {
+        const error = await code(work);
+        expect(error).toMatchObject({ code: 'STORAGE_DENIED', transient: false });
+        expect((error as Error).cause).toBeUndefined();
+        expect(JSON.stringify(error)).not.toMatch(/SharedKey|AccountKey/);
+      }
+    });
+
+    test('one that gives no answer is transient', async () => {
+      const away = createStorage(
+        { connectionString: connectionString.replaceAll(/http:\/\/[^/]+/g, 'http://127.0.0.1:1') },
+        { maxRetries: 0 },
+      );
+      const unavailable = { code: 'STORAGE_UNAVAILABLE', transient: true };
+      expect(await code(away.runs.getRun('x'))).toMatchObject(unavailable);
+      expect(await code(away.runs.listRuns())).toMatchObject(unavailable);
+      expect(await code(away.runs.insertPromotion(samplePromotion()))).toMatchObject(unavailable);
+      expect(await code(away.documents.get('documents', 'x'))).toMatchObject(unavailable);
+      expect(await code(away.queues.send('jobs', 'x'))).toMatchObject(unavailable);
+      expect(await code(away.lease.acquire('x'))).toMatchObject(unavailable);
+    });
+
+    test('settings that are malformed are refused at once, without quoting them', () => {
+      const credential = { getToken: async () => null };
+      const invalid = expect.objectContaining({
+        code: 'STORAGE_SETTING_INVALID',
+        message: expect.not.stringContaining('secret'),
+      });
+      expect(() => createStorage({ connectionString: 'secret' })).toThrow(invalid);
+      expect(() => createStorage({ accountName: 'https://secret', credential })).toThrow(invalid);
+    });
+
+    test('an identity without a token is said to be the cause', async () => {
+      const credential = {
+        async getToken(): Promise<never> {
+          throw Object.assign(new Error('no identity'), { name: 'CredentialUnavailableError' });
+        },
+      };
+      const denied = createStorage({ accountName: 'account', credential }, { maxRetries: 0 });
+      const unavailable = { code: 'IDENTITY_UNAVAILABLE' };
+      expect(await code(denied.runs.getRun('x'))).toMatchObject(unavailable);
+      expect(await code(denied.documents.get('documents', 'x'))).toMatchObject(unavailable);
+      expect(await code(denied.queues.send('jobs', 'x'))).toMatchObject(unavailable);
+    });
+  });
+});
