@@ -36,3 +36,4 @@ export {
   type DockerConfigOptions,
 } from './registry/docker-config.js';
 export { eraseDockerCredential, storeDockerCredential } from './registry/docker-config-store.js';
+export * from './layout/open-layout.js';

@@ -46,9 +46,13 @@ export interface WritableRepository {
   mountBlob(descriptor: Descriptor, fromRepository: string, options?: CallOptions): Promise<boolean>;
   /**
    * Puts a manifest under its digest, or under `tag` too. Where it has a subject and the store keeps referrers by the tag
-   * schema, the subject's index is updated as well.
+   * schema, the subject's index is updated as well. `digest` (what the bytes have, sha256 as it comes) chooses the algorithm.
    */
-  pushManifest(bytes: Uint8Array, mediaType: string, options?: CallOptions & { tag?: string }): Promise<Descriptor>;
+  pushManifest(
+    bytes: Uint8Array,
+    mediaType: string,
+    options?: CallOptions & { tag?: string; digest?: Digest },
+  ): Promise<Descriptor>;
   deleteManifest(digest: Digest, options?: CallOptions): Promise<void>;
 }
 

@@ -1,5 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
+import { CopyError } from '../errors.js';
 import type { CallOptions, ReadableRepository, Repository } from '../store.js';
 import { allOrAbort } from './all.js';
 import { manifestBytes } from './bodies.js';
@@ -39,10 +40,17 @@ interface Move extends Sides {
 async function push(sides: Sides, planned: PlannedManifest, tag?: string): Promise<void> {
   const { source, destination, requests, signal } = sides;
   const bytes = await manifestBytes(planned, source, requests, signal);
-  const options = { signal, ...(tag !== undefined && { tag }) };
-  await onSide('destination', 'push manifest', () =>
-    requests.run(() => destination.pushManifest(bytes, planned.descriptor.mediaType, options), signal),
+  const { digest, mediaType } = planned.descriptor;
+  const options = { signal, digest, ...(tag !== undefined && { tag }) };
+  const pushed = await onSide('destination', 'push manifest', () =>
+    requests.run(() => destination.pushManifest(bytes, mediaType, options), signal),
   );
+  if (pushed.digest !== digest) {
+    throw new CopyError('DIGEST_MISMATCH', `${destination.name} keeps ${digest} as ${pushed.digest}`, {
+      details: { expected: digest, actual: pushed.digest },
+      remedy: 'Copy to a registry that keeps manifests under digests of this algorithm.',
+    });
+  }
 }
 
 /** Moves one manifest as soon as all that it needs is there. */

@@ -51,7 +51,7 @@ async function putAgain({ planned, destination, options, requests }: Arriving, l
     if (!manifest) continue;
     const bytes = await manifestBytes(manifest, options.source, requests, signal);
     await onSide('destination', 'push manifest', () =>
-      destination.pushManifest(bytes, manifest.descriptor.mediaType, { signal }),
+      destination.pushManifest(bytes, manifest.descriptor.mediaType, { signal, digest }),
     );
     options.onProgress?.({ state: 'restored', lost: lost.length });
   }

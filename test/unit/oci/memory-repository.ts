@@ -1,6 +1,7 @@
 import {
   artifactTypeOf,
   childrenOf,
+  digestAlgorithm,
   digestOf,
   isManifestMediaType,
   parseManifest,
@@ -77,10 +78,11 @@ export class MemoryRepository implements Repository {
   async #enter(method: MemoryMethod, what: string, options?: CallOptions): Promise<void> {
     const call = { method, what };
     this.calls.push(call);
+    const count = this.count(method);
     // Gives others their turn, as a network would.
     await new Promise((resolve) => setImmediate(resolve));
     options?.signal?.throwIfAborted();
-    await this.fault?.(call, this.count(method));
+    await this.fault?.(call, count);
   }
 
   #find(target: string): Stored {
@@ -155,7 +157,8 @@ export class MemoryRepository implements Repository {
       options?.onBytes?.(chunk.length);
     }
     const bytes = Buffer.concat(chunks);
-    if (digestOf(bytes) !== descriptor.digest) throw new IntegrityError('DIGEST_MISMATCH', descriptor.digest);
+    if (digestOf(bytes, digestAlgorithm(descriptor.digest)) !== descriptor.digest)
+      throw new IntegrityError('DIGEST_MISMATCH', descriptor.digest);
     this.blobs.set(descriptor.digest, bytes);
   }
 
@@ -169,9 +172,9 @@ export class MemoryRepository implements Repository {
   async pushManifest(
     bytes: Uint8Array,
     mediaType: string,
-    options?: CallOptions & { tag?: string },
+    options?: CallOptions & { tag?: string; digest?: Digest },
   ): Promise<Descriptor> {
-    const digest = digestOf(bytes);
+    const digest = digestOf(bytes, options?.digest && digestAlgorithm(options.digest));
     await this.#enter('pushManifest', digest, options);
     const manifest = parseManifest(bytes, mediaType, `${this.name}@${digest}`);
     if (!this.sparse) {

@@ -24,7 +24,7 @@ export async function putBlob(repository: Repository, mediaType: string, bytes: 
 
 /** An image whose layers are the given texts. */
 export async function putImage(repository: Repository, layers: string[], tag?: string): Promise<Descriptor> {
-  const config = await putBlob(repository, OCI_IMAGE_CONFIG, text(JSON.stringify({ layers })));
+  const config = await putBlob(repository, OCI_IMAGE_CONFIG, text(digestOf(text(layers.join()))));
   const stored = [];
   for (const layer of layers) {
     stored.push(await putBlob(repository, 'application/vnd.oci.image.layer.v1.tar+gzip', text(layer)));

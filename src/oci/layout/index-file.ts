@@ -1,0 +1,72 @@
+import { isRecord, parseDescriptor, type Descriptor } from '../descriptor.js';
+import { InputError } from '../errors.js';
+import { OCI_IMAGE_INDEX } from '../media-types.js';
+import type { LayoutFiles } from './files.js';
+import { LAYOUT_LIMITS } from './limits.js';
+
+/** The annotation by which a layout's index names a tag. */
+const REF_NAME = 'org.opencontainers.image.ref.name';
+export const INDEX_FILE = 'index.json';
+export const MARKER_FILE = 'oci-layout';
+/** @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md#oci-layout-file */
+export const MARKER = '{"imageLayoutVersion":"1.0.0"}';
+const REMEDY = 'Give a folder or tar archive that holds oci-layout, index.json and blobs/.';
+
+function parseJson(bytes: Uint8Array, where: string): Record<string, unknown> {
+  try {
+    const json: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    if (isRecord(json)) return json;
+  } catch (cause) {
+    throw new InputError('LAYOUT_INVALID', `${where} is not JSON`, { cause, remedy: REMEDY });
+  }
+  throw new InputError('LAYOUT_INVALID', `${where} is not a JSON object`, { remedy: REMEDY });
+}
+
+/** @throws InputError `LAYOUT_INVALID` where it isn't a layout of version 1. */
+export async function checkMarker(files: LayoutFiles, path: string): Promise<void> {
+  const bytes = await files.read(MARKER_FILE, LAYOUT_LIMITS.markerBytes);
+  if (!bytes) {
+    throw new InputError('LAYOUT_INVALID', `${path} is not an OCI image layout: it has no file oci-layout`, {
+      remedy: REMEDY,
+    });
+  }
+  const { imageLayoutVersion: version } = parseJson(bytes, `${path}/oci-layout`);
+  if (typeof version !== 'string' || !/^1\.\d+\.\d+$/.test(version)) {
+    throw new InputError('LAYOUT_INVALID', `${path} is an OCI image layout of a version that is not known: 1.0.0 is`);
+  }
+}
+
+/** The index's descriptors, in its order; none where there is no index yet. */
+export async function readIndex(files: LayoutFiles, path: string): Promise<Descriptor[]> {
+  const bytes = await files.read(INDEX_FILE, LAYOUT_LIMITS.indexBytes);
+  if (!bytes) return [];
+  const where = `${path}/${INDEX_FILE}`;
+  const { manifests } = parseJson(bytes, where);
+  if (!Array.isArray(manifests)) throw new InputError('LAYOUT_INVALID', `${where} has no list of manifests`);
+  return manifests.map((entry, index) => parseDescriptor(entry, `${where} manifests[${index}]`));
+}
+
+export function encodeIndex(manifests: readonly Descriptor[]): string {
+  return JSON.stringify({ schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests });
+}
+
+export function tagOf(entry: Descriptor): string | undefined {
+  return entry.annotations?.[REF_NAME];
+}
+
+/** The index with a manifest in it: under `tag`, which leads nowhere else then, or under its digest alone. */
+export function withManifest(entries: readonly Descriptor[], manifest: Descriptor, tag?: string): Descriptor[] {
+  if (tag === undefined) {
+    return entries.some((entry) => entry.digest === manifest.digest) ? [...entries] : [...entries, manifest];
+  }
+  const tagged = { ...manifest, annotations: { [REF_NAME]: tag } };
+  const kept = entries.filter(
+    (entry) => tagOf(entry) !== tag && !(entry.digest === manifest.digest && tagOf(entry) === undefined),
+  );
+  const moved = entries.filter((entry) => tagOf(entry) === tag && entry.digest !== manifest.digest);
+  // What the tag led to before stays in the layout, by its digest.
+  const untagged = moved
+    .filter(({ digest }) => !kept.some((entry) => entry.digest === digest))
+    .map(({ mediaType, digest, size }) => ({ mediaType, digest, size }));
+  return [...kept, ...untagged, tagged];
+}

@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Descriptor } from '../descriptor.js';
+import { createDigester, digestAlgorithm, digestOf, type Digest } from '../digest.js';
+import { IntegrityError } from '../errors.js';
+import { artifactTypeOf, parseManifest } from '../manifest.js';
+import type { CallOptions, OpenBody, Repository } from '../store.js';
+import { FolderFiles } from './folder-files.js';
+import { encodeIndex, INDEX_FILE, readIndex, withManifest } from './index-file.js';
+import { blobFile, LayoutReader } from './layout-reader.js';
+
+/** Where files grow before they are moved to their name, as oras has it. */
+const INGEST = 'ingest';
+
+/** An OCI image layout folder that can be written to, by one process at a time. */
+export class LayoutFolder extends LayoutReader implements Repository {
+  readonly #root: string;
+  /** Changes of the index follow one another. */
+  #lastChange: Promise<unknown> = Promise.resolve();
+
+  constructor(path: string) {
+    super(path, new FolderFiles(path));
+    this.#root = path;
+  }
+
+  async pushBlob(
+    descriptor: Descriptor,
+    openBody: OpenBody,
+    options: CallOptions & { onBytes?: (count: number) => void } = {},
+  ): Promise<void> {
+    if (await this.hasBlob(descriptor, options)) return;
+    const where = `${this.name}@${descriptor.digest}`;
+    await this.#ingest(blobFile(descriptor.digest), async (path) => {
+      const digester = createDigester(digestAlgorithm(descriptor.digest));
+      let count = 0;
+      const file = await open(path, 'wx');
+      try {
+        for await (const chunk of await openBody()) {
+          options.signal?.throwIfAborted();
+          count += chunk.length;
+          if (count > descriptor.size) {
+            throw new IntegrityError('SIZE_MISMATCH', `${where} is longer than ${descriptor.size} bytes`);
+          }
+          digester.update(chunk);
+          await file.writeFile(chunk);
+          options.onBytes?.(chunk.length);
+        }
+      } finally {
+        await file.close();
+      }
+      if (count !== descriptor.size) {
+        throw new IntegrityError('SIZE_MISMATCH', `${where} came with ${count} bytes, not ${descriptor.size}`);
+      }
+      if (digester.digest() !== descriptor.digest) {
+        throw new IntegrityError('DIGEST_MISMATCH', `${where} came with other bytes than it says`);
+      }
+    });
+  }
+
+  /** Layouts share nothing with one another. */
+  mountBlob(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  async pushManifest(
+    bytes: Uint8Array,
+    mediaType: string,
+    options: CallOptions & { tag?: string; digest?: Digest } = {},
+  ): Promise<Descriptor> {
+    options.signal?.throwIfAborted();
+    const digest = digestOf(bytes, options.digest && digestAlgorithm(options.digest));
+    const manifest = parseManifest(bytes, mediaType, `${this.name}@${digest}`);
+    const descriptor = { mediaType, digest, size: bytes.length };
+    if ((await this.files.size(blobFile(digest))) === undefined) {
+      await this.#ingest(blobFile(digest), (path) => writeFile(path, bytes, { flag: 'wx' }));
+    }
+    const artifactType = artifactTypeOf(manifest);
+    const entry = {
+      ...descriptor,
+      ...(manifest.artifactType !== undefined && artifactType !== undefined && { artifactType }),
+    };
+    await this.#changeIndex((entries) => withManifest(entries, entry, options.tag));
+    return descriptor;
+  }
+
+  async deleteManifest(digest: Digest, options: CallOptions = {}): Promise<void> {
+    options.signal?.throwIfAborted();
+    if ((await this.files.size(blobFile(digest))) === undefined) {
+      throw this.notFound(digest, 'MANIFEST_UNKNOWN', 'DELETE');
+    }
+    await this.#changeIndex((entries) => entries.filter((entry) => entry.digest !== digest));
+    await rm(join(this.#root, blobFile(digest)), { force: true });
+    this.changed();
+  }
+
+  /** Writes a file under another name and moves it to its own when it is whole. */
+  async #ingest(name: string, write: (path: string) => Promise<void>): Promise<void> {
+    const folder = join(this.#root, INGEST);
+    const growing = join(folder, randomUUID());
+    const final = join(this.#root, name);
+    await mkdir(dirname(final), { recursive: true });
+    await mkdir(folder, { recursive: true });
+    try {
+      await write(growing);
+      await rename(growing, final);
+    } finally {
+      await rm(growing, { force: true });
+    }
+    this.changed();
+  }
+
+  #changeIndex(change: (entries: Descriptor[]) => Descriptor[]): Promise<void> {
+    const turn = this.#lastChange.then(async () => {
+      const entries = await readIndex(this.files, this.name);
+      const growing = join(this.#root, `.${INDEX_FILE}.${randomUUID()}`);
+      await writeFile(growing, encodeIndex(change(entries)));
+      await rename(growing, join(this.#root, INDEX_FILE));
+      this.changed();
+    });
+    this.#lastChange = turn.catch(() => undefined);
+    return turn;
+  }
+}

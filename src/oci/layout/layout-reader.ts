@@ -1,0 +1,188 @@
+import type { Descriptor } from '../descriptor.js';
+import { createDigester, digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
+import { InputError, IntegrityError, RegistryError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
+import type { CallOptions, FetchedManifest, ReadableRepository } from '../store.js';
+import type { LayoutFiles } from './files.js';
+import { readIndex, tagOf } from './index-file.js';
+
+export function blobFile(digest: Digest): string {
+  return `blobs/${digest.replace(':', '/')}`;
+}
+
+interface Known {
+  descriptor: Descriptor;
+  manifest: Manifest;
+}
+
+async function* verified(
+  body: AsyncIterable<Uint8Array>,
+  { digest, size }: Descriptor,
+  where: string,
+): AsyncGenerator<Uint8Array> {
+  const digester = createDigester(digestAlgorithm(digest));
+  let count = 0;
+  for await (const chunk of body) {
+    digester.update(chunk);
+    count += chunk.length;
+    yield chunk;
+  }
+  if (count !== size) throw new IntegrityError('SIZE_MISMATCH', `${where} has ${count} bytes, not ${size}`);
+  if (digester.digest() !== digest)
+    throw new IntegrityError('DIGEST_MISMATCH', `${where} has other bytes than it says`);
+}
+
+/** Reads an OCI image layout as a repository: tags from its index, referrers by looking at every manifest in it. */
+export class LayoutReader implements ReadableRepository {
+  readonly name: string;
+  readonly files: LayoutFiles;
+  /** What each small blob turned out to be; a digest's bytes never change. */
+  readonly #looked = new Map<Digest, Known | undefined>();
+  #scanned: { stamp: string; manifests: Promise<Known[]> } | undefined;
+
+  constructor(path: string, files: LayoutFiles) {
+    this.name = path;
+    this.files = files;
+  }
+
+  /** To be called after writing: the file system's times are too coarse to show every change. */
+  protected changed(): void {
+    this.#scanned = undefined;
+  }
+
+  protected notFound(what: string, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN', method = 'GET'): RegistryError {
+    const where = `${this.name}${isDigest(what) ? '@' : ':'}${what}`;
+    return new RegistryError(`${where} is not in the layout`, {
+      method,
+      url: where,
+      status: 404,
+      registryCodes: [code],
+    });
+  }
+
+  async resolve(tagOrDigest: string, options: CallOptions = {}): Promise<Descriptor> {
+    options.signal?.throwIfAborted();
+    const entries = await readIndex(this.files, this.name);
+    const byTag = entries.findLast((entry) => tagOf(entry) === tagOrDigest);
+    const digest = byTag?.digest ?? tagOrDigest;
+    if (!isDigest(digest)) throw this.notFound(tagOrDigest, 'MANIFEST_UNKNOWN');
+    const size = await this.files.size(blobFile(digest));
+    if (size === undefined) throw this.notFound(digest, 'MANIFEST_UNKNOWN');
+    const entry = byTag ?? entries.find((candidate) => candidate.digest === digest);
+    if (entry) return { mediaType: entry.mediaType, digest, size: entry.size };
+    const known = size <= LIMITS.manifestBytes ? await this.#look(digest) : undefined;
+    if (!known) throw this.notFound(digest, 'MANIFEST_UNKNOWN');
+    return known.descriptor;
+  }
+
+  async fetchManifest(target: string | Descriptor, options: CallOptions = {}): Promise<FetchedManifest> {
+    const descriptor = typeof target === 'string' ? await this.resolve(target, options) : target;
+    const { digest, size, mediaType } = descriptor;
+    options.signal?.throwIfAborted();
+    const bytes = await this.files.read(blobFile(digest), LIMITS.manifestBytes);
+    if (!bytes) throw this.notFound(digest, 'MANIFEST_UNKNOWN');
+    const where = `${this.name}@${digest}`;
+    if (bytes.length !== size) {
+      throw new IntegrityError('SIZE_MISMATCH', `${where} has ${bytes.length} bytes, not ${size}`);
+    }
+    if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
+      throw new IntegrityError('DIGEST_MISMATCH', `${where} has other bytes than it says`);
+    }
+    return { descriptor: { mediaType, digest, size }, bytes };
+  }
+
+  async openBlob(
+    descriptor: Descriptor,
+    options: CallOptions & { offset?: number } = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const { offset = 0, signal } = options;
+    signal?.throwIfAborted();
+    const file = blobFile(descriptor.digest);
+    if ((await this.files.size(file)) === undefined) throw this.notFound(descriptor.digest, 'BLOB_UNKNOWN');
+    const body = this.files.open(file, offset);
+    return offset === 0 ? verified(body, descriptor, `${this.name}@${descriptor.digest}`) : body;
+  }
+
+  async hasBlob(descriptor: Descriptor, options: CallOptions = {}): Promise<boolean> {
+    options.signal?.throwIfAborted();
+    return (await this.files.size(blobFile(descriptor.digest))) !== undefined;
+  }
+
+  async listReferrers(digest: Digest, options: CallOptions & { artifactType?: string } = {}): Promise<Descriptor[]> {
+    options.signal?.throwIfAborted();
+    const found: Descriptor[] = [];
+    for (const { descriptor, manifest } of await this.#manifests()) {
+      if (manifest.subject?.digest !== digest) continue;
+      const artifactType = artifactTypeOf(manifest);
+      if (options.artifactType !== undefined && options.artifactType !== artifactType) continue;
+      found.push({
+        ...descriptor,
+        ...(manifest.annotations && { annotations: manifest.annotations }),
+        ...(artifactType !== undefined && { artifactType }),
+      });
+    }
+    return found;
+  }
+
+  async *listTags(options: CallOptions & { last?: string } = {}): AsyncGenerator<string> {
+    const entries = await readIndex(this.files, this.name);
+    const tags = new Set(entries.flatMap((entry) => tagOf(entry) ?? []));
+    for (const tag of [...tags].sort()) {
+      options.signal?.throwIfAborted();
+      if (options.last === undefined || tag > options.last) yield tag;
+    }
+  }
+
+  /** Manifests in the order of the index, then those that only lie among the blobs. */
+  async #manifests(): Promise<Known[]> {
+    const stamps = await Promise.all(['.', 'blobs/sha256', 'blobs/sha512'].map((folder) => this.files.stamp(folder)));
+    const stamp = stamps.join();
+    if (this.#scanned?.stamp !== stamp) this.#scanned = { stamp, manifests: this.#scan() };
+    return this.#scanned.manifests;
+  }
+
+  async #scan(): Promise<Known[]> {
+    const indexed = (await readIndex(this.files, this.name)).map((entry) => entry.digest);
+    const lying: Digest[] = [];
+    for (const algorithm of ['sha256', 'sha512'] as const) {
+      for (const { name, size } of await this.files.list(`blobs/${algorithm}`)) {
+        const digest = `${algorithm}:${name}`;
+        if (isDigest(digest) && size <= LIMITS.manifestBytes) lying.push(digest);
+      }
+    }
+    const known: Known[] = [];
+    for (const digest of new Set([...indexed, ...lying.sort()])) {
+      const found = await this.#look(digest);
+      if (found) known.push(found);
+    }
+    return known;
+  }
+
+  /** What a blob is, if it is a manifest: one that says so, or is called so by the index. */
+  async #look(digest: Digest): Promise<Known | undefined> {
+    if (this.#looked.has(digest)) return this.#looked.get(digest);
+    const bytes = await this.files.read(blobFile(digest), LIMITS.manifestBytes).catch((error: unknown) => {
+      if (error instanceof IntegrityError) return undefined;
+      throw error;
+    });
+    if (!bytes) return undefined;
+    const known = this.#recognise(digest, bytes);
+    this.#looked.set(digest, known);
+    return known;
+  }
+
+  #recognise(digest: Digest, bytes: Uint8Array): Known | undefined {
+    // An image's config and most JSON documents begin with a brace as well; parsing decides.
+    if (bytes[0] !== 0x7b) return undefined;
+    try {
+      const manifest = parseManifest(bytes, '', `${this.name}@${digest}`);
+      if (!isManifestMediaType(manifest.mediaType)) return undefined;
+      if (digestOf(bytes, digestAlgorithm(digest)) !== digest) return undefined;
+      return { descriptor: { mediaType: manifest.mediaType, digest, size: bytes.length }, manifest };
+    } catch (error) {
+      if (error instanceof InputError) return undefined;
+      throw error;
+    }
+  }
+}

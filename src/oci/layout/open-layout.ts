@@ -1,0 +1,36 @@
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InputError } from '../errors.js';
+import type { Repository } from '../store.js';
+import { FolderFiles, isMissingFile } from './folder-files.js';
+import { checkMarker, encodeIndex, INDEX_FILE, MARKER, MARKER_FILE } from './index-file.js';
+import { LayoutFolder } from './layout-folder.js';
+
+async function create(path: string): Promise<void> {
+  await mkdir(join(path, 'blobs', 'sha256'), { recursive: true });
+  await writeFile(join(path, INDEX_FILE), encodeIndex([]));
+  await writeFile(join(path, MARKER_FILE), MARKER);
+}
+
+/**
+ * Opens an OCI image layout: a folder, to be read and written, or a tar archive of one, to be read.
+ * @param options.create makes an empty layout where there is nothing, or an empty folder. As it comes: false.
+ * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
+ */
+export async function openLayout(path: string, options: { create?: boolean } = {}): Promise<Repository> {
+  const found = await stat(path).catch((error: unknown) => {
+    if (isMissingFile(error)) return undefined;
+    throw error;
+  });
+  if (!found && options.create !== true) {
+    throw new InputError('LAYOUT_NOT_FOUND', `there is no OCI image layout at ${path}`, {
+      remedy: 'Give the path of a folder, or of a tar archive, that holds oci-layout, index.json and blobs/.',
+    });
+  }
+  if (options.create === true && (!found || (found.isDirectory() && (await readdir(path)).length === 0))) {
+    await create(path);
+  }
+  await checkMarker(new FolderFiles(path), path);
+  return new LayoutFolder(path);
+}

@@ -1,0 +1,210 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  compareGraphs,
+  copyGraph,
+  isNothingMissing,
+  missingAt,
+  planGraph,
+  verifyArrival,
+  type ArrivalProgress,
+} from 'acr-promoter/oci';
+import { MemoryRepository } from '../memory-repository.js';
+import { putImage, putIndex, putRealGraph, putReferrer } from './graphs.js';
+
+const PAUSES = [0, 1, 1];
+
+async function fiveReferrers() {
+  const source = new MemoryRepository('source/app');
+  const destination = new MemoryRepository('destination/app');
+  const image = await putImage(source, ['a']);
+  const referrers = [];
+  for (let index = 0; index < 5; index += 1) referrers.push(await putReferrer(source, image, `${index}`));
+  const plan = await planGraph(source, image, { recursive: true });
+  return { source, destination, image, referrers, plan };
+}
+
+describe('verifyArrival', () => {
+  test('finds nothing to do after a good copy, and pushes nothing', async () => {
+    const { source, destination, plan } = await fiveReferrers();
+    await copyGraph(plan, source, destination);
+    destination.calls.length = 0;
+    const report = await verifyArrival(plan, destination, { source });
+    expect(report).toEqual({ manifests: 6, listed: 5, restored: [] });
+    expect(destination.count('pushManifest')).toBe(0);
+    expect(destination.count('listReferrers')).toBe(1);
+  });
+
+  test('puts again, one by one, what the destination lost', async () => {
+    const { source, destination, image, plan } = await fiveReferrers();
+    destination.loseReferrers = 3;
+    await copyGraph(plan, source, destination);
+    expect(await destination.listReferrers(image.digest)).toHaveLength(2);
+    let under = 0;
+    let most = 0;
+    const push = destination.pushManifest.bind(destination);
+    destination.pushManifest = async (...args) => {
+      under += 1;
+      most = Math.max(most, under);
+      const pushed = await push(...args);
+      under -= 1;
+      return pushed;
+    };
+    const seen: ArrivalProgress[] = [];
+    const report = await verifyArrival(plan, destination, {
+      source,
+      pausesMs: PAUSES,
+      onProgress: (progress) => void seen.push(progress),
+    });
+    expect(report.restored).toHaveLength(3);
+    expect(await destination.listReferrers(image.digest)).toHaveLength(5);
+    expect(most).toBe(1);
+    expect(seen.at(-1)).toEqual({ state: 'asked', lost: 0 });
+  });
+
+  test('keeps trying while the destination keeps losing, as long as it is told to', async () => {
+    const { source, destination, image, plan } = await fiveReferrers();
+    destination.loseReferrers = 5;
+    await copyGraph(plan, source, destination);
+    destination.loseReferrers = 7;
+    await verifyArrival(plan, destination, { source, pausesMs: PAUSES });
+    expect(await destination.listReferrers(image.digest)).toHaveLength(5);
+  });
+
+  test('names what the destination never lists', async () => {
+    const { source, destination, image, referrers, plan } = await fiveReferrers();
+    const lost = referrers.slice(1, 3).map(({ digest }) => digest);
+    for (const digest of lost) destination.unlisted.add(digest);
+    await copyGraph(plan, source, destination);
+    await expect(verifyArrival(plan, destination, { source, pausesMs: PAUSES })).rejects.toMatchObject({
+      code: 'REFERRER_LOST',
+      transient: false,
+      details: {
+        destination: 'destination/app',
+        lost: expect.arrayContaining(lost.map((referrer) => ({ subject: image.digest, referrer }))),
+      },
+    });
+  });
+
+  test('copies again what is gone altogether', async () => {
+    const { source, destination, image, referrers, plan } = await fiveReferrers();
+    await copyGraph(plan, source, destination);
+    destination.manifests.delete(image.digest);
+    destination.manifests.delete(referrers[0]?.digest ?? '');
+    destination.blobs.clear();
+    await verifyArrival(plan, destination, { source, pausesMs: PAUSES });
+    expect(destination.manifests.size).toBe(6);
+    expect(isNothingMissing(await missingAt(plan, destination))).toBe(true);
+  });
+
+  test('asks for referrers of children and of referrers too', async () => {
+    const source = new MemoryRepository();
+    const destination = new MemoryRepository();
+    const { root } = await putRealGraph(source);
+    const plan = await planGraph(source, root, { recursive: true });
+    destination.loseReferrers = 4;
+    await copyGraph(plan, source, destination);
+    const report = await verifyArrival(plan, destination, { source, pausesMs: PAUSES });
+    expect(report.restored).toHaveLength(4);
+    expect(isNothingMissing(await missingAt(plan, destination))).toBe(true);
+  });
+
+  test('stops when told to, in the middle of a pause', async () => {
+    const { source, destination, plan } = await fiveReferrers();
+    for (const { descriptor } of plan.manifests) destination.unlisted.add(descriptor.digest);
+    await copyGraph(plan, source, destination);
+    const stop = new AbortController();
+    const options = {
+      source,
+      signal: stop.signal,
+      pausesMs: [60_000],
+      onProgress: ({ state }: ArrivalProgress) => void (state === 'restored' && stop.abort(new Error('stopped'))),
+    };
+    await expect(verifyArrival(plan, destination, options)).rejects.toThrow();
+  });
+});
+
+describe('missingAt', () => {
+  test('is everything at an empty destination, and nothing at a whole one', async () => {
+    const { source, destination, plan } = await fiveReferrers();
+    const missing = await missingAt(plan, destination);
+    expect(missing.manifests).toHaveLength(6);
+    expect(missing.unlisted).toHaveLength(5);
+    await copyGraph(plan, source, destination);
+    expect(await missingAt(plan, destination)).toEqual({ manifests: [], unlisted: [], tags: [] });
+  });
+
+  test('names digest tags that are not there', async () => {
+    const source = new MemoryRepository();
+    const destination = new MemoryRepository();
+    const image = await putImage(source, ['a']);
+    const tag = `${image.digest.replace(':', '-')}.sig`;
+    await putImage(source, ['signature'], tag);
+    const plan = await planGraph(source, image, { recursive: true });
+    await copyGraph(plan, source, destination);
+    destination.tags.clear();
+    expect(await missingAt(plan, destination)).toEqual({ manifests: [], unlisted: [], tags: [tag] });
+  });
+});
+
+describe('compareGraphs', () => {
+  test('of two that are alike: nothing missing, and no artifact or image fetched', async () => {
+    const { source, destination, image, plan } = await fiveReferrers();
+    await copyGraph(plan, source, destination);
+    source.calls.length = 0;
+    destination.calls.length = 0;
+    const compared = await compareGraphs(source, destination, image, { recursive: true });
+    expect(isNothingMissing(compared)).toBe(true);
+    expect(compared.manifestCount).toBe(6);
+    expect(source.count('fetchManifest')).toBe(1);
+    expect(destination.count('resolve')).toBe(6);
+    expect(destination.count('listReferrers')).toBe(1);
+    expect(destination.count('fetchManifest')).toBe(0);
+  });
+
+  test.each(['child', 'referrer of a child', 'referrer of a referrer', 'listing'])(
+    'sees a missing %s',
+    async (what) => {
+      const source = new MemoryRepository();
+      const destination = new MemoryRepository();
+      const { root, all } = await putRealGraph(source);
+      await copyGraph(await planGraph(source, root, { recursive: true }), source, destination);
+      const index = ['child', '', '', '', 'listing', 'referrer of a child', 'referrer of a referrer'].indexOf(what);
+      const gone = all[index]?.digest ?? '';
+      if (what === 'listing') destination.unlisted.add(gone);
+      else destination.manifests.delete(gone);
+      const compared = await compareGraphs(source, destination, root, { recursive: true });
+      expect(compared.manifests.map(({ digest }) => digest)).toEqual(what === 'listing' ? [] : [gone]);
+      expect(isNothingMissing(compared)).toBe(false);
+    },
+  );
+
+  test('sees that a referrer was added at the source', async () => {
+    const { source, destination, image, plan } = await fiveReferrers();
+    await copyGraph(plan, source, destination);
+    const added = await putReferrer(source, image, 'later');
+    const compared = await compareGraphs(source, destination, image, { recursive: true });
+    expect(compared.manifests.map(({ digest }) => digest)).toEqual([added.digest]);
+    expect(compared.unlisted).toEqual([{ subject: image.digest, referrer: added.digest }]);
+  });
+
+  test('what the destination has beyond makes no difference', async () => {
+    const { source, destination, image, plan } = await fiveReferrers();
+    await copyGraph(plan, source, destination);
+    await putReferrer(destination, image, 'record');
+    expect(isNothingMissing(await compareGraphs(source, destination, image, { recursive: true }))).toBe(true);
+  });
+
+  test('descends into indexes that are there', async () => {
+    const source = new MemoryRepository();
+    const destination = new MemoryRepository();
+    destination.sparse = true;
+    const image = await putImage(source, ['a']);
+    const inner = await putIndex(source, [image]);
+    const root = await putIndex(source, [inner]);
+    for (const node of [inner, root]) {
+      await destination.pushManifest((await source.fetchManifest(node)).bytes, node.mediaType);
+    }
+    const compared = await compareGraphs(source, destination, root, { recursive: true });
+    expect(compared.manifests.map(({ digest }) => digest)).toEqual([image.digest]);
+  });
+});
