@@ -35,8 +35,6 @@ export function readJwsEnvelope(bytes: Uint8Array): NotaryEnvelope {
   if (typeof alg !== 'string' || typeof cty !== 'string' || typeof scheme !== 'string') {
     throw invalidSignature('algorithm, content type or signing scheme is missing');
   }
-  // RFC 7797 would let the payload be something else than what is signed elsewhere; Notary has no use for it.
-  if ('b64' in attributes) throw invalidSignature('the payload must be in base64url');
   const critical = readCritical(attributes.crit);
   const signingTime = readTime(attributes, SIGNING_TIME);
   const authenticSigningTime = readTime(attributes, AUTHENTIC_SIGNING_TIME);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { Tagged, encode } from 'cborg';
+import { Tagged, decode, encode } from 'cborg';
 import * as fc from 'fast-check';
 import { InconclusiveError } from '../../../src/oci/index.js';
 import { verifyNotary } from '../../../src/signing/index.js';
@@ -70,6 +70,26 @@ describe('hostile input', () => {
     ['followed by more', Buffer.concat([writeCose({ chain }), Buffer.from([0])])],
   ])('a COSE envelope that is %s', async (_what, bytes) => {
     expect(await codeOf(verifyWritten(bytes, chain, { mediaType: COSE }))).toBe('SIGNATURE_INVALID');
+  });
+
+  test('a COSE envelope whose form could mean two things', async () => {
+    const bytes = writeCose({ chain });
+    const code = (envelope: Uint8Array) => codeOf(verifyWritten(envelope, chain, { mediaType: COSE }));
+    expect(await code(bytes)).toBeUndefined();
+    const [tag, array] = [bytes.subarray(0, 1), bytes.subarray(2)];
+    const indefinite = Buffer.concat([tag, Buffer.from([0x9f]), array, Buffer.from([0xff])]);
+    expect(await code(indefinite)).toBe('SIGNATURE_INVALID');
+    const tagged = decode(bytes, { useMaps: true, tags: Tagged.preserve(18) }) as Tagged;
+    const [header, unprotected, payload, signature] = tagged.value as [
+      Uint8Array,
+      Map<number, unknown>,
+      ...Uint8Array[],
+    ];
+    const entry = [encode(33), encode(unprotected.get(33))];
+    const written = (map: Uint8Array[]) =>
+      Buffer.concat([tag, Buffer.from([0x84]), encode(header), ...map, encode(payload), encode(signature)]);
+    expect(await code(written([Buffer.from([0xa1]), ...entry]))).toBeUndefined();
+    expect(await code(written([Buffer.from([0xa2]), ...entry, ...entry]))).toBe('SIGNATURE_INVALID');
   });
 
   test('whatever comes is refused with a code', async () => {

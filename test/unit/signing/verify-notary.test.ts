@@ -100,6 +100,8 @@ describe('what was not signed', () => {
   test('an algorithm other than the key’s', async () => {
     const strong = issueChain({ key: 'P-384' });
     expect(await codeOfBoth({ chain: strong, algorithm: 'ES256' })).toBe('SIGNATURE_INVALID');
+    const mislabelled = writeCose({ chain: strong, algorithm: 'ES384', attributes: { 1: -7 } });
+    expect(await codeOf(verifyWritten(mislabelled, strong, { mediaType: COSE }))).toBe('SIGNATURE_INVALID');
     for (const alg of ['none', 'HS256', 'RS256', 'EdDSA']) {
       const { bytes } = writeJws({ chain, attributes: { alg } });
       expect(await codeOf(verifyWritten(bytes, chain))).toBe('SIGNATURE_INVALID');
