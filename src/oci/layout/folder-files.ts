@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isRecord } from '../descriptor.js';
 import { IntegrityError } from '../errors.js';
 import type { LayoutFiles } from './files.js';
 
@@ -8,8 +9,7 @@ import type { LayoutFiles } from './files.js';
 const READ_BYTES = 256 * 1024;
 
 export function isMissingFile(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ENOENT' || code === 'ENOTDIR';
+  return isRecord(error) && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }
 
 async function unlessMissing<T>(work: () => Promise<T>): Promise<T | undefined> {

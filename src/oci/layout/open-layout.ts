@@ -4,7 +4,9 @@ import { InputError } from '../errors.js';
 import type { Repository } from '../store.js';
 import { FolderFiles, isMissingFile } from './folder-files.js';
 import { checkMarker, encodeIndex, INDEX_FILE, MARKER, MARKER_FILE } from './index-file.js';
+import { LayoutArchive } from './layout-archive.js';
 import { LayoutFolder } from './layout-folder.js';
+import { TarFiles } from './tar-files.js';
 
 async function create(path: string): Promise<void> {
   await mkdir(join(path, 'blobs', 'sha256'), { recursive: true });
@@ -30,6 +32,11 @@ export async function openLayout(path: string, options: { create?: boolean } = {
   }
   if (options.create === true && (!found || (found.isDirectory() && (await readdir(path)).length === 0))) {
     await create(path);
+  }
+  if (found?.isFile() === true) {
+    const files = await TarFiles.open(path);
+    await checkMarker(files, path);
+    return new LayoutArchive(path, files);
   }
   await checkMarker(new FolderFiles(path), path);
   return new LayoutFolder(path);

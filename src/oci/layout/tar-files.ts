@@ -1,0 +1,67 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { IntegrityError } from '../errors.js';
+import type { LayoutFiles } from './files.js';
+import { indexTar, type TarEntry } from './tar-index.js';
+
+/** The files in a tar archive, which is not expected to change while it is read. */
+export class TarFiles implements LayoutFiles {
+  readonly #path: string;
+  readonly #entries: ReadonlyMap<string, TarEntry>;
+
+  private constructor(path: string, entries: ReadonlyMap<string, TarEntry>) {
+    this.#path = path;
+    this.#entries = entries;
+  }
+
+  /** @throws InputError `LAYOUT_INVALID` */
+  static async open(path: string): Promise<TarFiles> {
+    const file = await open(path);
+    try {
+      return new TarFiles(path, await indexTar(file, path));
+    } finally {
+      await file.close();
+    }
+  }
+
+  async read(name: string, limitBytes: number): Promise<Uint8Array | undefined> {
+    const entry = this.#entries.get(name);
+    if (!entry) return undefined;
+    if (entry.size > limitBytes) {
+      throw new IntegrityError(
+        'TOO_LARGE',
+        `${name} in ${this.#path} has ${entry.size} bytes; the most is ${limitBytes}`,
+      );
+    }
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of this.open(name, 0)) chunks.push(chunk);
+    return new Uint8Array(Buffer.concat(chunks));
+  }
+
+  size(name: string): Promise<number | undefined> {
+    return Promise.resolve(this.#entries.get(name)?.size);
+  }
+
+  async *open(name: string, offset: number): AsyncGenerator<Uint8Array> {
+    const entry = this.#entries.get(name);
+    if (!entry || offset >= entry.size) return;
+    const start = entry.offset + offset;
+    // The stream's `end` is the last byte that is read.
+    const body = createReadStream(this.#path, { start, end: entry.offset + entry.size - 1, highWaterMark: 256 * 1024 });
+    yield* body as AsyncIterable<Uint8Array>;
+  }
+
+  list(folder: string): Promise<{ name: string; size: number }[]> {
+    const prefix = `${folder}/`;
+    const found: { name: string; size: number }[] = [];
+    for (const [name, { size }] of this.#entries) {
+      const rest = name.slice(prefix.length);
+      if (name.startsWith(prefix) && !rest.includes('/')) found.push({ name: rest, size });
+    }
+    return Promise.resolve(found);
+  }
+
+  stamp(): Promise<string> {
+    return Promise.resolve('');
+  }
+}

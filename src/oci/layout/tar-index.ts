@@ -1,0 +1,106 @@
+import type { FileHandle } from 'node:fs/promises';
+import { InputError } from '../errors.js';
+import { LAYOUT_LIMITS } from './limits.js';
+
+/** Where a file lies in an archive, in bytes. */
+export interface TarEntry {
+  offset: number;
+  size: number;
+}
+
+const BLOCK = 512;
+const decoder = new TextDecoder();
+
+function invalid(path: string, why: string): InputError {
+  return new InputError('LAYOUT_INVALID', `${path} is not a tar archive that can be read: ${why}`, {
+    remedy: 'Give an OCI image layout as a folder, or as an uncompressed tar archive of one.',
+  });
+}
+
+function textOf(field: Uint8Array): string {
+  const end = field.indexOf(0);
+  return decoder.decode(end < 0 ? field : field.subarray(0, end));
+}
+
+/** Octal digits; or, with the first bit set, a number to the base 256, as GNU writes what octal has no room for. */
+function numberOf(field: Uint8Array): number {
+  const [first = 0, ...rest] = field;
+  if ((first & 0x80) !== 0) return rest.reduce((sum, byte) => sum * 256 + byte, first & 0x7f);
+  const digits = textOf(field).trim();
+  return digits === '' ? 0 : /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN;
+}
+
+/** The sum of the header's bytes, its own field taken for spaces. */
+function hasGoodChecksum(header: Uint8Array): boolean {
+  let sum = 8 * 0x20;
+  for (const [index, byte] of header.entries()) if (index < 148 || index >= 156) sum += byte;
+  return sum === numberOf(header.subarray(148, 156));
+}
+
+/** `path` in an extended header: lines of `<length> <key>=<value>\n`. */
+function paxPath(bytes: Uint8Array): string | undefined {
+  let path: string | undefined;
+  for (let at = 0; at < bytes.length;) {
+    const space = bytes.indexOf(0x20, at);
+    const length = Number(decoder.decode(bytes.subarray(at, Math.max(at, space))));
+    if (space < 0 || !Number.isSafeInteger(length) || length <= space - at) return path;
+    const line = decoder.decode(bytes.subarray(space + 1, at + length - 1));
+    if (line.startsWith('path=')) path = line.slice('path='.length);
+    at += length;
+  }
+  return path;
+}
+
+function ownName(header: Uint8Array): string {
+  const name = textOf(header.subarray(0, 100));
+  const isUstar = textOf(header.subarray(257, 263)) === 'ustar';
+  const prefix = isUstar ? textOf(header.subarray(345, 500)) : '';
+  return prefix === '' ? name : `${prefix}/${name}`;
+}
+
+async function readAt(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return bytes.subarray(0, filled);
+}
+
+/**
+ * Names the regular files of a tar archive, skipping from header to header: nothing is unpacked, and their bytes are not read.
+ * @see https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html
+ * @throws InputError `LAYOUT_INVALID`
+ */
+export async function indexTar(file: FileHandle, path: string): Promise<Map<string, TarEntry>> {
+  const entries = new Map<string, TarEntry>();
+  const { size: archiveBytes } = await file.stat();
+  let longName: string | undefined;
+  let count = 0;
+  for (let at = 0; at < archiveBytes;) {
+    const header = await readAt(file, at, BLOCK);
+    if (header.length < BLOCK) throw invalid(path, 'it ends in the middle of a header');
+    if (header.every((byte) => byte === 0)) break;
+    if (header[0] === 0x1f && header[1] === 0x8b) throw invalid(path, 'it is compressed');
+    if (!hasGoodChecksum(header)) throw invalid(path, `no header at byte ${at}`);
+    const size = numberOf(header.subarray(124, 136));
+    const offset = at + BLOCK;
+    if (!Number.isSafeInteger(size) || offset + size > archiveBytes) throw invalid(path, 'it is cut off');
+    count += 1;
+    if (count > LAYOUT_LIMITS.tarEntries) throw invalid(path, `it has more than ${LAYOUT_LIMITS.tarEntries} entries`);
+    const type = String.fromCodePoint(header[156] ?? 0);
+    if (type === 'x' || type === 'L') {
+      if (size > LAYOUT_LIMITS.tarNameBytes) throw invalid(path, 'a name in it is too long');
+      const body = await readAt(file, offset, size);
+      longName = (type === 'L' ? textOf(body) : paxPath(body)) ?? longName;
+    } else if (type !== 'g') {
+      const name = (longName ?? ownName(header)).replace(/^(?:\.\/)+/, '');
+      if (type === '0' || type === '\0' || type === '7') entries.set(name, { offset, size });
+      longName = undefined;
+    }
+    at = offset + Math.ceil(size / BLOCK) * BLOCK;
+  }
+  return entries;
+}

@@ -1,0 +1,234 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  copyGraph,
+  digestOf,
+  encodeManifest,
+  isNothingMissing,
+  missingAt,
+  OCI_IMAGE_MANIFEST,
+  openLayout,
+  planGraph,
+  verifyArrival,
+  type Descriptor,
+} from 'acr-promoter/oci';
+import { once, putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from '../copy/graphs.js';
+import { MemoryRepository } from '../memory-repository.js';
+
+let root = '';
+let counter = 0;
+const folder = (): string => join(root, `layout-${(counter += 1)}`);
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'layout-'));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+const readIndex = async (path: string): Promise<{ manifests: Descriptor[] }> =>
+  JSON.parse(await readFile(join(path, 'index.json'), 'utf8')) as { manifests: Descriptor[] };
+const drain = async (body: AsyncIterable<Uint8Array>): Promise<string> => {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+};
+
+describe('opening', () => {
+  test('makes an empty layout where there is nothing, when told to', async () => {
+    const path = folder();
+    await expect(openLayout(path)).rejects.toMatchObject({ code: 'LAYOUT_NOT_FOUND' });
+    await openLayout(path, { create: true });
+    expect(await readFile(join(path, 'oci-layout'), 'utf8')).toBe('{"imageLayoutVersion":"1.0.0"}');
+    expect((await readIndex(path)).manifests).toEqual([]);
+    await openLayout(path);
+  });
+
+  test.each([
+    ['without the file oci-layout', {}],
+    ['of an unknown version', { 'oci-layout': '{"imageLayoutVersion":"2.0.0"}' }],
+    ['whose marker is no JSON', { 'oci-layout': 'x' }],
+    ['whose marker is no object', { 'oci-layout': '[]' }],
+  ])('refuses a folder %s', async (_, files: Record<string, string>) => {
+    const path = folder();
+    await mkdir(path);
+    await writeFile(join(path, 'other'), '');
+    for (const [name, content] of Object.entries(files)) await writeFile(join(path, name), content);
+    await expect(openLayout(path, { create: true })).rejects.toMatchObject({ code: 'LAYOUT_INVALID' });
+  });
+
+  test.each([
+    ['no JSON', '{', 'LAYOUT_INVALID'],
+    ['no list', '{"manifests":{}}', 'LAYOUT_INVALID'],
+    [
+      'a digest that leads out of the layout',
+      '{"manifests":[{"mediaType":"x","digest":"sha256:../../x","size":1}]}',
+      'DESCRIPTOR_INVALID',
+    ],
+  ])('refuses an index with %s', async (_, index, code) => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    await writeFile(join(path, 'index.json'), index);
+    await expect(layout.resolve('v1')).rejects.toMatchObject({ code });
+  });
+});
+
+describe('a layout folder as a repository', () => {
+  test('keeps tags in index.json, in the form in which oras does', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const image = await putImage(layout, ['a'], 'v1');
+    const sbom = await putReferrer(layout, image, 'sbom');
+    expect((await readIndex(path)).manifests).toEqual([
+      {
+        mediaType: OCI_IMAGE_MANIFEST,
+        digest: image.digest,
+        size: image.size,
+        annotations: { 'org.opencontainers.image.ref.name': 'v1' },
+      },
+      { mediaType: OCI_IMAGE_MANIFEST, digest: sbom.digest, size: sbom.size, artifactType: 'application/spdx+json' },
+    ]);
+    expect(await layout.resolve('v1')).toEqual(image);
+    expect(await layout.resolve(sbom.digest)).toEqual(sbom);
+  });
+
+  test('a tag leads to one manifest; what it led to before stays', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const first = await putImage(layout, ['a'], 'v1');
+    const second = await putImage(layout, ['b'], 'v1');
+    await putImage(layout, ['b'], 'v2');
+    expect((await layout.resolve('v1')).digest).toBe(second.digest);
+    expect((await layout.resolve(first.digest)).digest).toBe(first.digest);
+    const tags: string[] = [];
+    for await (const tag of layout.listTags()) tags.push(tag);
+    expect(tags).toEqual(['v1', 'v2']);
+    const later: string[] = [];
+    for await (const tag of layout.listTags({ last: 'v1' })) later.push(tag);
+    expect(later).toEqual(['v2']);
+    expect((await readIndex(path)).manifests).toHaveLength(3);
+  });
+
+  test('finds a manifest that lies among the blobs only, and its referrers', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const image = await putImage(layout, ['a'], 'v1');
+    const sbom = await putReferrer(layout, image, 'sbom');
+    await writeFile(join(path, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [] }));
+    const again = await openLayout(path);
+    expect(await again.resolve(image.digest)).toEqual(image);
+    expect((await again.listReferrers(image.digest)).map(({ digest }) => digest)).toEqual([sbom.digest]);
+    await expect(again.resolve('v1')).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN', notFound: true });
+  });
+
+  test('lists referrers with type and annotations, filtered when asked', async () => {
+    const layout = await openLayout(folder(), { create: true });
+    const image = await putImage(layout, ['a']);
+    const sbom = await putReferrer(layout, image, 'sbom');
+    await putReferrer(layout, image, 'signature', 'application/vnd.cncf.notary.signature');
+    expect(await layout.listReferrers(image.digest)).toHaveLength(2);
+    expect(await layout.listReferrers(image.digest, { artifactType: 'application/spdx+json' })).toEqual([
+      { ...sbom, artifactType: 'application/spdx+json' },
+    ]);
+    expect(await layout.listReferrers(sbom.digest)).toEqual([]);
+  });
+
+  test('many writers at once lose nothing', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const image = await putImage(layout, ['a']);
+    await Promise.all(Array.from({ length: 30 }, (_, index) => putReferrer(layout, image, `${index}`)));
+    expect(await layout.listReferrers(image.digest)).toHaveLength(30);
+    expect((await readIndex(path)).manifests).toHaveLength(31);
+    expect(await readdir(join(path, 'ingest'))).toEqual([]);
+  });
+
+  test('a blob comes whole, or from an offset', async () => {
+    const layout = await openLayout(folder(), { create: true });
+    const blob = await putBlob(layout, 'text/plain', text('0123456789'));
+    expect(await drain(await layout.openBlob(blob))).toBe('0123456789');
+    expect(await drain(await layout.openBlob(blob, { offset: 4 }))).toBe('456789');
+    expect(await layout.hasBlob(blob)).toBe(true);
+    const other = { ...blob, digest: digestOf(text('other')) };
+    expect(await layout.hasBlob(other)).toBe(false);
+    await expect(layout.openBlob(other)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
+  });
+
+  test.each([
+    ['other bytes', 'abcdefghij', 'DIGEST_MISMATCH'],
+    ['too few bytes', '012345678', 'SIZE_MISMATCH'],
+    ['too many bytes', '0123456789+', 'SIZE_MISMATCH'],
+  ])('takes no blob of %s, and leaves nothing behind', async (_, sent, code) => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const descriptor = { mediaType: 'text/plain', digest: digestOf(text('0123456789')), size: 10 };
+    await expect(layout.pushBlob(descriptor, () => once(text(sent)))).rejects.toMatchObject({ code });
+    expect(await layout.hasBlob(descriptor)).toBe(false);
+    expect(await readdir(join(path, 'ingest'))).toEqual([]);
+  });
+
+  test('says so when a file was changed on disk', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const blob = await putBlob(layout, 'text/plain', text('0123456789'));
+    const image = await putImage(layout, ['a']);
+    const file = ({ digest }: Descriptor): string => join(path, 'blobs', digest.replace(':', '/'));
+    await writeFile(file(blob), 'abcdefghij');
+    await expect(layout.openBlob(blob).then(drain)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
+    await writeFile(file(image), 'x'.repeat(image.size));
+    await expect(layout.fetchManifest(image)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
+    await writeFile(file(image), 'x');
+    await expect(layout.fetchManifest(image)).rejects.toMatchObject({ code: 'SIZE_MISMATCH' });
+  });
+
+  test('refuses what is no manifest', async () => {
+    const layout = await openLayout(folder(), { create: true });
+    await expect(layout.pushManifest(text('[]'), OCI_IMAGE_MANIFEST)).rejects.toMatchObject({
+      code: 'MANIFEST_INVALID',
+    });
+    const blob = await putBlob(layout, 'application/json', text('{"some":"json"}'));
+    await expect(layout.resolve(blob.digest)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
+  });
+
+  test('deletes a manifest with its tags', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const image = await putImage(layout, ['a'], 'v1');
+    await putIndex(layout, [image], 'v2');
+    await layout.deleteManifest(image.digest);
+    await expect(layout.resolve('v1')).rejects.toMatchObject({ notFound: true });
+    await expect(layout.deleteManifest(image.digest)).rejects.toMatchObject({ notFound: true });
+    expect((await readIndex(path)).manifests).toHaveLength(1);
+  });
+
+  test('sha512 has a folder of its own', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const config = await putBlob(layout, 'application/vnd.oci.image.config.v1+json', text('{}'));
+    const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [] });
+    const digest = digestOf(bytes, 'sha512');
+    const image = await layout.pushManifest(bytes, OCI_IMAGE_MANIFEST, { digest, tag: 'v1' });
+    expect(image.digest).toBe(digest);
+    expect(await readdir(join(path, 'blobs', 'sha512'))).toEqual([digest.slice('sha512:'.length)]);
+    expect(await layout.fetchManifest('v1')).toMatchObject({ descriptor: image });
+  });
+});
+
+test('a graph goes from memory to a layout, to another, and back, unchanged', async () => {
+  const source = new MemoryRepository('source/app');
+  const { root: top } = await putRealGraph(source);
+  const first = await openLayout(folder(), { create: true });
+  const second = await openLayout(folder(), { create: true });
+  const back = new MemoryRepository('back/app');
+  for (const [from, to] of [
+    [source, first],
+    [first, second],
+    [second, back],
+  ] as const) {
+    const plan = await planGraph(from, top, { recursive: true });
+    expect(plan.manifests).toHaveLength(8);
+    await copyGraph(plan, from, to);
+    await verifyArrival(plan, to, { source: from });
+    expect(isNothingMissing(await missingAt(plan, to))).toBe(true);
+  }
+  expect([...back.blobs.keys()].sort()).toEqual([...source.blobs.keys()].sort());
+});

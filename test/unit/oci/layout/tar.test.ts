@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { pack } from 'tar-stream';
+import { copyGraph, digestOf, openLayout, planGraph, type Descriptor } from 'acr-promoter/oci';
+import { putBlob, putRealGraph, text } from '../copy/graphs.js';
+import { MemoryRepository } from '../memory-repository.js';
+
+let root = '';
+let image: Descriptor;
+let long: Descriptor;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'tar-'));
+  const layout = await openLayout(join(root, 'layout'), { create: true });
+  image = (await putRealGraph(layout)).root;
+  const bytes = text('named by sha512');
+  long = { mediaType: 'text/plain', digest: digestOf(bytes, 'sha512'), size: bytes.length };
+  await layout.pushBlob(long, async function* () {
+    yield bytes;
+  });
+  await putBlob(layout, 'text/plain', text('x'.repeat(5000)));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+async function archive(name: string, linked?: string): Promise<Uint8Array> {
+  const packer = pack();
+  const folder = join(root, 'layout');
+  packer.entry({ name: './', type: 'directory' });
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const inside = `${name}${path.slice(folder.length + 1)}`;
+    if (inside === linked) packer.entry({ name: inside, type: 'symlink', linkname: '/etc/passwd' });
+    else packer.entry({ name: inside }, await readFile(path));
+  }
+  packer.finalize();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of packer) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks);
+}
+
+describe('a layout in a tar archive', () => {
+  test.each(['', './'])('is read like a folder, with names that begin with %j', async (prefix) => {
+    const path = join(root, `layout${prefix.length}.tar`);
+    await writeFile(path, await archive(prefix));
+    const layout = await openLayout(path);
+    expect(await layout.resolve('v1')).toEqual(image);
+    expect(await layout.hasBlob(long)).toBe(true);
+    const plan = await planGraph(layout, image, { recursive: true });
+    expect(plan.manifests).toHaveLength(8);
+    const destination = new MemoryRepository();
+    await copyGraph(plan, layout, destination);
+    expect(destination.manifests.size).toBe(8);
+    expect(destination.blobs.size).toBe(plan.blobCount);
+    const body = [];
+    for await (const chunk of await layout.openBlob(long, { offset: 6 })) body.push(chunk);
+    expect(Buffer.concat(body).toString()).toBe('by sha512');
+  });
+
+  test('is not written to', async () => {
+    const path = join(root, 'read-only.tar');
+    await writeFile(path, await archive(''));
+    const layout = await openLayout(path);
+    const code = 'LAYOUT_READ_ONLY';
+    await expect(layout.pushBlob(long, () => Promise.reject(new Error()))).rejects.toMatchObject({ code });
+    await expect(layout.pushManifest(text('{}'), 'x')).rejects.toMatchObject({ code });
+    await expect(layout.deleteManifest(image.digest)).rejects.toMatchObject({ code });
+    await expect(layout.mountBlob(long, 'x')).rejects.toMatchObject({ code });
+  });
+
+  test('links in it are nobody’s files', async () => {
+    const path = join(root, 'links.tar');
+    await writeFile(path, await archive('', 'oci-layout'));
+    await expect(openLayout(path)).rejects.toMatchObject({ code: 'LAYOUT_INVALID' });
+  });
+
+  test.each([
+    ['compressed', (bytes: Uint8Array) => gzipSync(bytes)],
+    ['cut off', (bytes: Uint8Array) => bytes.subarray(0, bytes.length - 6000)],
+    ['cut off in a header', (bytes: Uint8Array) => bytes.subarray(0, 700)],
+    ['no archive at all', () => text('hello, this is no archive\n'.repeat(40))],
+    ['empty', () => new Uint8Array()],
+  ])('is refused where it is %s', async (what, change) => {
+    const path = join(root, `${what.replaceAll(' ', '-')}.tar`);
+    await writeFile(path, change(await archive('')));
+    await expect(openLayout(path)).rejects.toMatchObject({ code: 'LAYOUT_INVALID' });
+  });
+
+  test('a header whose checksum is wrong is not believed', async () => {
+    const bytes = await archive('');
+    bytes[bytes.indexOf(0x75) + 1] = 0x20;
+    const path = join(root, 'broken.tar');
+    await writeFile(path, bytes);
+    await expect(openLayout(path)).rejects.toMatchObject({ code: 'LAYOUT_INVALID' });
+  });
+});
