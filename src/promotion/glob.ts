@@ -21,7 +21,7 @@ function isMatch(glob: string, text: string): boolean {
   if (matcher === undefined) {
     if (compiled.size >= MOST_COMPILED) compiled.clear();
     // Repositories and tags have no hidden files, and brackets or braces in them would be refused anyway.
-    matcher = picomatch(glob, { dot: true, nonegate: true });
+    matcher = picomatch(glob, { dot: true, nonegate: true, strictSlashes: true });
     compiled.set(glob, matcher);
   }
   return matcher(text);

@@ -1,0 +1,91 @@
+import { describe, expect, test } from '@jest/globals';
+import { decideTag, failurePauseMs, type StandingRow } from '../../../src/promotion/decide.js';
+import { decideGate, type Finding } from '../../../src/promotion/gate.js';
+import { rule } from './rules.fixture.js';
+
+const now = new Date('2026-01-01T12:00:00Z');
+const seen = { digest: 'sha256:a', ruleHash: 'r1', now };
+
+function row(changes: Partial<StandingRow['last'] & object> = {}, failures = 0, runOpen = false): StandingRow {
+  return {
+    runOpen,
+    failures,
+    last: { outcome: 'promoted', digest: 'sha256:a', ruleHash: 'r1', finishedAt: '2026-01-01T11:59:00Z', ...changes },
+  };
+}
+
+describe('what the schedule does with a tag', () => {
+  test.each([
+    ['never seen', seen, 'raise'],
+    ['there when the rule was first read', { ...seen, baseline: 'sha256:a' }, 'leave'],
+    ['moved since the rule was first read', { ...seen, baseline: 'sha256:b' }, 'raise'],
+    ['being worked at', { ...seen, row: row({}, 0, true) }, 'leave'],
+    ['promoted', { ...seen, row: row() }, 'compare'],
+    ['another digest', { ...seen, row: row({ digest: 'sha256:b' }) }, 'raise'],
+    ['another rule', { ...seen, row: row({ ruleHash: 'r2' }) }, 'raise'],
+    ['refused', { ...seen, row: row({ outcome: 'refused' }) }, 'leave'],
+    ['observed', { ...seen, row: row({ outcome: 'observed' }) }, 'leave'],
+    ['nothing to promote', { ...seen, row: row({ outcome: 'unchanged', code: 'IS_REFERRER' }) }, 'leave'],
+    ['failed a minute ago', { ...seen, row: row({ outcome: 'failed' }, 1) }, 'leave'],
+    [
+      'failed six minutes ago',
+      { ...seen, row: row({ outcome: 'failed', finishedAt: '2026-01-01T11:54:00Z' }, 1) },
+      'raise',
+    ],
+    [
+      'failed often, six minutes ago',
+      { ...seen, row: row({ outcome: 'failed', finishedAt: '2026-01-01T11:54:00Z' }, 3) },
+      'leave',
+    ],
+  ] as const)('%s', (_name, what, expected) => {
+    expect(decideTag(what)).toBe(expected);
+  });
+
+  test('a failure that saw no digest pauses too', () => {
+    const { digest: _none, ...last } = row({ outcome: 'failed' }).last ?? { outcome: '', ruleHash: '', finishedAt: '' };
+    expect(decideTag({ ...seen, row: { runOpen: false, failures: 1, last } })).toBe('leave');
+  });
+
+  test('pauses grow to a day', () => {
+    expect([1, 2, 3, 20].map(failurePauseMs)).toEqual([300_000, 600_000, 1_200_000, 86_400_000]);
+  });
+});
+
+describe('gate 1', () => {
+  const policies = rule({
+    verify: {
+      signatures: [
+        { format: 'notary', trustStore: 'x' },
+        { format: 'notary', trustStore: 'y' },
+      ],
+    },
+  }).verify.signatures;
+  const good: Finding = { verdict: 'passed', signedBy: 'CN=them', signature: 'sha256:s' };
+  const bad: Finding = {
+    verdict: 'rejected',
+    code: 'SIGNATURE_UNTRUSTED',
+    reason: 'not ours to trust',
+    signature: 'sha256:t',
+  };
+  const unknown: Finding = { verdict: 'inconclusive', code: 'X', reason: 'could not look', signature: 'sha256:u' };
+
+  test('every policy must be satisfied', () => {
+    expect(decideGate(policies, [[good], [bad, good]]).passed).toBe(true);
+    expect(decideGate(policies, [[good], []])).toMatchObject({
+      passed: false,
+      reasons: [expect.stringContaining('no notary signature')],
+    });
+    expect(decideGate(policies, [[good]]).passed).toBe(false);
+  });
+
+  test("what can't be decided is not passed", () => {
+    expect(decideGate(policies, [[good], [unknown]])).toEqual({
+      passed: false,
+      reasons: ['sha256:u: X: could not look'],
+    });
+  });
+
+  test('no policies, nothing to ask', () => {
+    expect(decideGate([], [])).toEqual({ passed: true, evidence: [] });
+  });
+});
