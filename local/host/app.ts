@@ -36,7 +36,7 @@ const TRIGGERS = new Set([
 ]);
 
 /** @throws ConfigurationError `LOCAL_HOST_UNSUPPORTED` for a trigger, binding or option that this host does not do. */
-function toFunction(metadata: FunctionMetadata, callback: FunctionCallback): AppFunction {
+export function toFunction(metadata: FunctionMetadata, callback: FunctionCallback): AppFunction {
   let found: { name: string; binding: Binding } | undefined;
   for (const [name, binding] of Object.entries(metadata.bindings)) {
     if (/trigger$/i.test(binding.type)) {
@@ -82,7 +82,7 @@ function entryPoint(dir: string): string {
 
 /**
  * Loads the app in `dir` with its own node_modules, with this process as its host.
- * @throws whatever the app throws while loading; ConfigurationError `APP_NOT_FOUND`, `APP_EMPTY`, `LOCAL_HOST_UNSUPPORTED`.
+ * @throws whatever the app throws while loading; ConfigurationError `APP_NOT_FOUND`, `APP_EMPTY`, `FUNCTION_TWICE`, `LOCAL_HOST_UNSUPPORTED`.
  */
 export async function loadApp(dir: string): Promise<App> {
   const functions: AppFunction[] = [];
@@ -109,6 +109,11 @@ export async function loadApp(dir: string): Promise<App> {
       return new core.Disposable(() => undefined);
     },
     registerFunction(metadata: FunctionMetadata, callback: FunctionCallback): unknown {
+      if (functions.some((fn) => fn.name.toLowerCase() === metadata.name.toLowerCase())) {
+        throw new ConfigurationError('FUNCTION_TWICE', `the app registers the function ${metadata.name} twice`, {
+          remedy: 'Give each function a name of its own; case does not count.',
+        });
+      }
       functions.push(toFunction(metadata, callback));
       return new core.Disposable(() => undefined);
     },

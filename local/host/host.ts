@@ -58,6 +58,8 @@ export async function startHost(options: HostOptions, settings: Record<string, s
   settings['WEBSITE_HOSTNAME'] = `localhost:${port}`;
   const links = createClientLinks(port, expand(extensions.durableTask.hubName, settings), keys.query('durabletask'));
 
+  // As under the real host, a path in the app's settings begins at the app.
+  process.chdir(options.app);
   const app = await loadApp(options.app);
   const { functions } = app;
   const invoker = createInvoker(app, () => links.binding, functionTimeout);

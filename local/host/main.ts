@@ -19,6 +19,7 @@ try {
   for (const [name, value] of Object.entries(options.settings === undefined ? {} : readSettings(options.settings))) {
     process.env[name] ??= value;
   }
+  process.env['AZURE_FUNCTIONS_ENVIRONMENT'] ??= 'Development';
   const host = await startHost(options, process.env);
   process.on('unhandledRejection', (error) =>
     log('error', 'host', `a rejection that nobody handled: ${describe(error)}`),

@@ -25,7 +25,7 @@ export interface HostOptions {
   queuePollMs: number;
   /** How long SIGTERM waits for running functions. */
   graceMs: number;
-  /** Do as the real host: what a dead host held stays held until its lock ends. */
+  /** Do as the real host: an activity of a dead host, and of one that was told to stop, is run again when its lock ends. */
   keepDeadLocks: boolean;
 }
 

@@ -108,9 +108,19 @@ export class Messages {
     const now = Date.now();
     const token = randomUUID();
     const order = this.#chaos.happens('shuffle') ? 'random()' : 'm.visibleAt, m.id';
-    const until = this.#chaos.happens('unlockEarly') ? now : now + this.#lockMs;
+    // Unlocked early: taken, and yet nobody's.
+    const isUnlocked = this.#chaos.happens('unlockEarly');
     const sql = `${TAKE}${order} LIMIT 1) RETURNING id, token, instance, execution, body, tries`;
-    const row = this.#db.lock(sql, this.#hostId, token, until, queue, now, now, now);
+    const row = this.#db.lock(
+      sql,
+      isUnlocked ? '' : this.#hostId,
+      token,
+      isUnlocked ? 0 : now + this.#lockMs,
+      queue,
+      now,
+      now,
+      now,
+    );
     return row === undefined ? undefined : toMessage<B>(row);
   }
 
@@ -133,21 +143,17 @@ export class Messages {
     );
   }
 
-  /** A sign of life: everything that this host holds stays held. */
+  /** A sign of life: everything that this host holds stays held, also what it was too busy to renew in time. */
   renew(): void {
-    const now = Date.now();
-    this.#db.lock(
-      'UPDATE messages SET lockedUntil = ? WHERE lockedBy = ? AND lockedUntil > ?',
-      now + this.#lockMs,
-      this.#hostId,
-      now,
-    );
+    this.#db.lock('UPDATE messages SET lockedUntil = ? WHERE lockedBy = ?', Date.now() + this.#lockMs, this.#hostId);
   }
 
-  releaseAll(hostId: string): number {
+  /** Lets go of what a host holds; of its turns alone, where `keepActivities`. @returns of how many. */
+  releaseAll(hostId: string, keepActivities: boolean): number {
     return this.#db.run(
-      "UPDATE messages SET lockedBy = '', lockedUntil = 0 WHERE lockedBy = ? AND lockedUntil > 0",
+      "UPDATE messages SET lockedBy = '', lockedUntil = 0 WHERE lockedBy = ? AND (queue = 'instance' OR ? = 0)",
       hostId,
+      keepActivities ? 1 : 0,
     );
   }
 }

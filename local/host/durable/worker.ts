@@ -121,7 +121,7 @@ export function startWorker(engine: Engine, options: WorkerOptions): Worker {
       });
       await Promise.race([Promise.all(running), late]);
       clearInterval(beating);
-      leave(engine.db, messages, options.hostId);
+      leave(engine.db, messages, options.hostId, options.keepDeadLocks);
     },
   };
 }
