@@ -5,7 +5,7 @@ export const LIMITS = {
   /** Properties that one row's JSON may fill. `ROW_TOO_LARGE` */
   rowChunks: 8,
   /** Rows of a list that is read whole: a run's steps, the promotions of a digest. `TOO_MANY_ROWS` */
-  wholeListRows: 5_000,
+  wholeListRows: 2_000,
   /** Rows of one page of a list. `PAGE_SIZE_INVALID` */
   pageRows: 100,
   /** Characters of a table key that is made from a name; longer names end in their hash. */

@@ -89,7 +89,8 @@ describe('HeldBlobLease', () => {
     await jest.advanceTimersByTimeAsync(27_000);
     expect(held.signal.aborted).toBe(true);
     answer?.();
-    await jest.advanceTimersByTimeAsync(60_000);
+    await jest.advanceTimersByTimeAsync(0);
+    expect(jest.getTimerCount()).toBe(0);
     expect(held.heldUntilMs).toBe(0);
   });
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createStorage } from '../../../src/azure/storage.js';
 import type { AzureStorage } from '../../../src/azure/storage.js';
 import type { Page, PageOptions } from '../../../src/runs/ports.js';
@@ -8,6 +8,9 @@ import { memoryDocuments, memoryLease, memoryQueues, memoryRunStore } from '../r
 import { startAzurite } from './azurite.js';
 import type { Azurite } from './azurite.js';
 import { at, sampleDigest, samplePromotion, sampleRun, sampleStep } from './sample-rows.js';
+
+// A machine that is busy is no failure.
+jest.setTimeout(30_000);
 
 /** One test file over the fakes of the unit tests and over real adapters, so that the fakes are held to the real. */
 type Ports = Omit<AzureStorage, 'ensureCreated'>;
