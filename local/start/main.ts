@@ -85,9 +85,15 @@ async function summarize(stack: Stack, api: LocalApi, promotion: LocalPromotion,
   }
 }
 
+async function sampleImage(): Promise<string> {
+  const { path, notes } = await makeSampleImage(join(options.dataDir, 'sample-image'));
+  for (const note of notes) say(note);
+  return path;
+}
+
 /** Pushes, and shows what comes of it. @returns the exit code */
 async function demonstrate(stack: Stack, api: LocalApi): Promise<number> {
-  const layout = options.image ?? (await makeSampleImage(join(options.dataDir, 'sample-image'))).path;
+  const layout = options.image ?? (await sampleImage());
   const repository = options.image === undefined ? SAMPLE_REPOSITORY : IMAGE_REPOSITORY;
   let first: ((promotion: LocalPromotion) => void) | undefined;
   const ended = new Promise<LocalPromotion>((resolve) => (first = resolve));

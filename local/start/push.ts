@@ -17,7 +17,7 @@ export interface Pushed {
 /** A client that signs in to the local registries with the user's password, as any other would. */
 export function userRegistries(stack: Stack): RegistryClient {
   const { name, password } = stack.user;
-  return createRegistries({ credentials: basicCredentials({ username: name, password }) });
+  return createRegistries({ credentials: basicCredentials(name, password, [stack.source, stack.staging]) });
 }
 
 /** Pushes an OCI layout with all its referrers to the source registry: the tag last, which raises the event. */

@@ -4,6 +4,9 @@ import type { LocalApi, LocalPromotion, LocalStep } from './api.js';
 const LOOK_MS = 300;
 const MARKS: Record<LocalStep['state'], string> = { working: '…', waiting: '⏳', done: '✓', failed: '✗' };
 
+/** Steps that say nothing to a person. */
+const HOUSEKEEPING: ReadonlySet<string> = new Set(['beginRun', 'closeRun']);
+
 function percent({ doneBytes, totalBytes }: LocalStep): string {
   if (doneBytes === undefined || totalBytes === undefined || totalBytes === 0) return '';
   return ` ${Math.min(100, Math.round((100 * doneBytes) / totalBytes))} %`;
@@ -64,6 +67,7 @@ export class Watcher {
 
   async #showSteps(promotion: LocalPromotion, runId: string): Promise<void> {
     for (const step of await this.#api.steps(runId)) {
+      if (HOUSEKEEPING.has(step.step) && step.state !== 'failed') continue;
       const line = `  ${MARKS[step.state]} ${name(promotion)}  ${step.step}${step.state === 'working' ? percent(step) : ''}${step.text === '' ? '' : `: ${step.text}`}`;
       // A line for each state of a step, and for each further tenth of what it moves.
       const tenth = step.totalBytes ? Math.floor((10 * (step.doneBytes ?? 0)) / step.totalBytes) : 0;
