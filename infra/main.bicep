@@ -32,12 +32,12 @@ param promotionRules string = ''
 
 @description('PROMOTION_SCHEDULE: six fields, seconds first, UTC.')
 @minLength(11)
-param promotionSchedule string = '0 */15 * * * *'
+param promotionSchedule string = '0 */5 * * * *'
 
 @description('PROMOTION_PAUSED: true while new runs are kept from starting.')
 param promotionPaused bool = false
 
-@description('SIGNING_CERTIFICATE_CHAIN: empty for the blob `signing-chain.pem` in the container `rules`.')
+@description('SIGNING_CERTIFICATE_CHAIN, for the key in the vault; empty: the app signs nothing (docs/deploy.md).')
 param signingCertificateChain string = ''
 
 var nameToken = uniqueString(subscription().id, environmentName, location)
@@ -110,6 +110,14 @@ module destinationRoles 'modules/registry-roles.bicep' = if (!destinationIsSourc
   }
 }
 
+// A key without its certificate keeps the app from starting: both, or neither.
+var signingSettings = empty(signingCertificateChain)
+  ? {}
+  : {
+      SIGNING_CERTIFICATE_CHAIN: signingCertificateChain
+      SIGNING_KEY: vault.outputs.signingKeyId
+    }
+
 module app 'modules/function-app.bicep' = {
   scope: group
   params: {
@@ -121,17 +129,12 @@ module app 'modules/function-app.bicep' = {
     storageAccountName: storage.outputs.name
     blobEndpoint: storage.outputs.blobEndpoint
     insightsConnectionString: monitoring.outputs.connectionString
-    settings: {
+    settings: union(signingSettings, {
       ALLOWED_REGISTRIES: join(hosts, ',')
-      JOB_OPERATIONS: 'promote'
       PROMOTION_PAUSED: promotionPaused ? 'true' : 'false'
       PROMOTION_RULES: empty(promotionRules) ? '${storage.outputs.blobEndpoint}rules/rules.json' : promotionRules
       PROMOTION_SCHEDULE: promotionSchedule
-      SIGNING_CERTIFICATE_CHAIN: empty(signingCertificateChain)
-        ? '${storage.outputs.blobEndpoint}rules/signing-chain.pem'
-        : signingCertificateChain
-      SIGNING_KEY: vault.outputs.signingKeyId
-    }
+    })
   }
 }
 
@@ -179,7 +182,7 @@ output PROMOTER_NAME string = app.outputs.name
 @description('The app\'s address.')
 output PROMOTER_URL string = app.outputs.url
 
-@description('The storage account: upload rules.json and signing-chain.pem into its container `rules`.')
+@description('The storage account: upload rules.json into its container `rules`.')
 output STORAGE_ACCOUNT_NAME string = storage.outputs.name
 
 @description('The signing key\'s id in Key Vault.')

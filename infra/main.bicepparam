@@ -31,6 +31,6 @@ param destinationRegistry = {
 }
 
 param promotionRules = readEnvironmentVariable('PROMOTION_RULES', '')
-param promotionSchedule = readEnvironmentVariable('PROMOTION_SCHEDULE', '0 */15 * * * *')
+param promotionSchedule = readEnvironmentVariable('PROMOTION_SCHEDULE', '0 */5 * * * *')
 param promotionPaused = bool(readEnvironmentVariable('PROMOTION_PAUSED', 'false'))
 param signingCertificateChain = readEnvironmentVariable('SIGNING_CERTIFICATE_CHAIN', '')

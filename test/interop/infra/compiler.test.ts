@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { appendFileSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bicep, Workspace } from './bicep.js';
+
+const suite = bicep === undefined && process.env['CI'] === undefined ? describe.skip : describe;
+
+const ENVIRONMENT: Record<string, string> = {
+  AZURE_ENV_NAME: 'dev',
+  AZURE_LOCATION: 'westeurope',
+  AZURE_SUBSCRIPTION_ID: '00000000-0000-0000-0000-000000000001',
+  REGISTRY_NAME: 'example',
+  REGISTRY_RESOURCE_GROUP: 'rg-registry',
+};
+
+suite('the compiler says nothing of infra/', () => {
+  let workspace: Workspace;
+
+  beforeAll(() => {
+    workspace = new Workspace(bicep);
+  });
+  afterAll(() => workspace?.remove());
+
+  test.each(['build', 'lint'])('%s main.bicep', (command) => {
+    const args = command === 'build' ? ['--stdout'] : [];
+    const ran = workspace.run([command, join('infra', 'main.bicep'), ...args]);
+    expect(ran).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  test('main.bicepparam, with no more than azd and docs/deploy.md ask for', () => {
+    const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], ENVIRONMENT);
+    expect(ran).toMatchObject({ status: 0, stderr: '' });
+    const { parametersJson } = JSON.parse(ran.stdout) as { parametersJson: string };
+    const { parameters } = JSON.parse(parametersJson) as { parameters: Record<string, { value: unknown }> };
+    const registry = {
+      name: 'example',
+      resourceGroup: 'rg-registry',
+      subscriptionId: ENVIRONMENT.AZURE_SUBSCRIPTION_ID,
+      permissions: 'classic',
+    };
+    expect(parameters['sourceRegistry']?.value).toEqual(registry);
+    expect(parameters['destinationRegistry']?.value).toEqual(registry);
+    expect(parameters['promotionPaused']?.value).toBe(false);
+  });
+
+  test('but names what is missing', () => {
+    const { REGISTRY_NAME: _missing, ...env } = ENVIRONMENT;
+    const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], env);
+    expect(ran).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/BCP427: Environment variable "REGISTRY_NAME"/),
+    });
+  });
+
+  test('and what is none of the values that there are', () => {
+    const env = { ...ENVIRONMENT, REGISTRY_PERMISSIONS: 'rbac' };
+    const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], env);
+    expect(ran).toMatchObject({ status: 1, stderr: expect.stringContaining("type \"'abac' | 'classic'\"") });
+  });
+
+  test('and would speak of a warning, which alone fails nothing', () => {
+    const path = join(workspace.folder, 'infra', 'wrong.bicep');
+    const module = readFileSync(join(workspace.folder, 'infra', 'modules', 'storage.bicep'), 'utf8');
+    writeFileSync(path, module.replace("'../roles.bicep'", "'roles.bicep'").replace('minimumTlsVersion', 'minTls'));
+    const ran = workspace.run(['build', join('infra', 'wrong.bicep'), '--stdout']);
+    expect(ran).toMatchObject({ status: 0, stderr: expect.stringContaining('BCP037') });
+  });
+
+  test('the rules of bicepconfig.json are in force', () => {
+    const path = join(workspace.folder, 'infra', 'unused.bicep');
+    appendFileSync(path, "@description('Unused.')\nparam unused string\n");
+    const ran = workspace.run(['lint', join('infra', 'unused.bicep')]);
+    expect(ran.status).not.toBe(0);
+    expect(ran.stderr).toContain('Error no-unused-params');
+  });
+
+  test('every file is formatted', () => {
+    cpSync('infra', join(workspace.folder, 'formatted'), { recursive: true });
+    for (const pattern of ['**/*.bicep', '*.bicepparam']) {
+      expect(workspace.run(['format', '--pattern', `formatted/${pattern}`])).toMatchObject({ status: 0, stderr: '' });
+    }
+    const names = readdirSync('infra', { recursive: true, encoding: 'utf8' }).filter((name) =>
+      /\.bicep(param)?$/.test(name),
+    );
+    expect(names.length).toBeGreaterThan(10);
+    for (const name of names) {
+      const text = readFileSync(join(workspace.folder, 'formatted', name), 'utf8');
+      expect({ name, text }).toEqual({ name, text: readFileSync(join('infra', name), 'utf8') });
+    }
+  });
+
+  test('a file that is not formatted would be seen', () => {
+    const path = join(workspace.folder, 'loose.bicep');
+    writeFileSync(path, 'param   location   string\n');
+    expect(workspace.run(['format', 'loose.bicep', '--stdout']).stdout).toBe('param location string\n');
+  });
+});

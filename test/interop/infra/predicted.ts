@@ -1,0 +1,51 @@
+import { expect } from '@jest/globals';
+import type { PredictedResource, Snapshot } from './bicep.js';
+
+const ROLES: Record<string, string> = {
+  'b7e6dc6d-f1e8-4753-8033-0f276bb0955b': 'Storage Blob Data Owner',
+  'ba92f5b4-2d11-453d-a403-e96b0029c9fe': 'Storage Blob Data Contributor',
+  '974c5e8b-45b9-4653-ba55-5f855dd0fb88': 'Storage Queue Data Contributor',
+  'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a': 'Storage Queue Data Message Sender',
+  '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3': 'Storage Table Data Contributor',
+  '12338af0-0e69-4776-bea7-57ae8d297424': 'Key Vault Crypto User',
+  '3913510d-42f4-4e42-8a64-420c390055eb': 'Monitoring Metrics Publisher',
+  '8311e382-0749-4cb8-b61a-304f252e45ec': 'AcrPush',
+  '2a1e307c-b015-4ebd-883e-5b7698a07328': 'Container Registry Repository Writer',
+  'bfdb9389-c9a5-478a-bb2f-ba9ca092c3c7': 'Container Registry Repository Catalog Lister',
+};
+
+/** `who: role on what` of every role assignment, sorted. */
+export function rolesOf(snapshot: Snapshot): string[] {
+  const lines = [];
+  for (const { type, id, properties } of snapshot.predictedResources) {
+    if (type !== 'Microsoft.Authorization/roleAssignments') continue;
+    const [, scope = id] = /^\[extensionResourceId\('([^']+)'/.exec(id) ?? [];
+    const principal = String(properties?.['principalId']);
+    const who = principal.includes('/userAssignedIdentities/') ? 'app' : 'topic';
+    expect(properties?.['principalType']).toBe('ServicePrincipal');
+    const [, role = ''] =
+      /\/providers\/Microsoft\.Authorization\/roleDefinitions\/([0-9a-f-]{36})$/.exec(
+        String(properties?.['roleDefinitionId']),
+      ) ?? [];
+    const what = scope.replace(/^\/subscriptions\/0{8}-0000-0000-0000-0{11}(\d)\/resourceGroups\//, '$1/');
+    lines.push(`${who}: ${ROLES[role] ?? role} on ${what.replaceAll(/[a-z0-9]{13}(?=$|\/)/g, 'TOKEN')}`);
+  }
+  return lines.sort();
+}
+
+/** The only resource of a type. */
+export function one(snapshot: Snapshot, type: string): PredictedResource {
+  const found = snapshot.predictedResources.filter((resource) => resource.type === type);
+  expect(found).toHaveLength(1);
+  const [resource] = found;
+  if (resource === undefined) throw new Error(`no ${type}`);
+  return resource;
+}
+
+/** Last parts of the names of a type's resources, sorted. */
+export function namesOf(snapshot: Snapshot, type: string): string[] {
+  return snapshot.predictedResources
+    .filter((resource) => resource.type === type)
+    .map(({ name }) => name.split('/').at(-1) ?? name)
+    .sort();
+}

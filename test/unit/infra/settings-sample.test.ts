@@ -1,0 +1,78 @@
+import { describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { parseRules } from '../../../src/promotion/rules.js';
+import { DEFAULT_SCHEDULE, readSettings } from '../../../src/settings.js';
+
+const sample = JSON.parse(readFileSync('local.settings.sample.json', 'utf8')) as {
+  IsEncrypted: boolean;
+  Values: Record<string, string>;
+};
+const page = readFileSync('docs/settings.md', 'utf8');
+
+/** The names that src/settings.ts looks at. */
+function namesRead(): string[] {
+  const names = new Set<string>();
+  const environment = new Proxy<Record<string, string | undefined>>(
+    {},
+    {
+      get(_target, name) {
+        names.add(String(name));
+      },
+      has(_target, name) {
+        names.add(String(name));
+        return false;
+      },
+    },
+  );
+  readSettings(environment);
+  return [...names];
+}
+
+describe('local.settings.sample.json', () => {
+  test('is read as it stands', () => {
+    const settings = readSettings(sample.Values);
+    expect(settings).toMatchObject({
+      PROMOTION_SCHEDULE: DEFAULT_SCHEDULE,
+      PROMOTION_PAUSED: false,
+      ALLOWED_REGISTRIES: ['localhost:5100', 'localhost:5101'],
+      JOB_OPERATIONS: ['promote', 'copy'],
+      AzureWebJobsStorage: 'UseDevelopmentStorage=true',
+    });
+    // A path here would keep the app from starting until somebody has made a key.
+    expect(settings.SIGNING_KEY).toBeUndefined();
+    expect(settings.AZURE_CLIENT_ID).toBeUndefined();
+  });
+
+  test('its rule is a rule, for the registries that npm start brings up', () => {
+    const [rule, ...more] = parseRules(sample.Values['PROMOTION_RULES'] ?? '', 'PROMOTION_RULES');
+    expect(more).toEqual([]);
+    expect(rule).toMatchObject({
+      source: { registry: 'localhost:5100', repositories: ['samples/**'] },
+      destination: { reference: 'localhost:5101/staging/{repository}:{tag}' },
+      sign: [],
+    });
+  });
+
+  test('names every setting that is read, those of an identity-based account apart', () => {
+    const read = namesRead();
+    expect(read.length).toBeGreaterThan(8);
+    expect(read.filter((name) => !name.startsWith('AzureWebJobsStorage__')).sort()).toEqual(
+      Object.keys(sample.Values)
+        .filter((name) => name !== 'FUNCTIONS_WORKER_RUNTIME')
+        .sort(),
+    );
+  });
+
+  test('docs/settings.md has each of them, and no other', () => {
+    const documented = [...page.matchAll(/^\| `([A-Za-z_]+)` \|/gm)].map(([, name]) => name);
+    const host = page.indexOf('## host.json');
+    const settings = [...page.slice(0, host).matchAll(/^\| `([A-Za-z_]+)` \|/gm)].map(([, name]) => name);
+    expect(documented.length).toBeGreaterThan(settings.length);
+    expect(settings.sort()).toEqual([...namesRead(), 'FUNCTIONS_WORKER_RUNTIME'].sort());
+  });
+
+  test('is no secret, and encrypts nothing', () => {
+    expect(sample.IsEncrypted).toBe(false);
+    expect(JSON.stringify(sample)).not.toMatch(/AccountKey|BEGIN|SharedAccess/);
+  });
+});
