@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createStorage } from '../../../src/azure/storage.js';
 import type { AzureStorage } from '../../../src/azure/storage.js';
-import type { Page, PageOptions } from '../../../src/runs/ports.js';
 import type { IgnoredEvent } from '../../../src/runs/rows.js';
 import { memoryDocuments, memoryLease, memoryQueues, memoryRunStore } from '../runs/memory-ports.js';
+import { collectPages } from './collect-pages.js';
 import { startAzurite } from './azurite.js';
 import type { Azurite } from './azurite.js';
 import { at, sampleDigest, samplePromotion, sampleRun, sampleStep } from './sample-rows.js';
@@ -24,18 +24,6 @@ const event = (seconds: number, reference: string): IgnoredEvent => ({
   reference,
   reason: 'tag is not in v*',
 });
-
-async function collect<T>(list: (options: PageOptions) => Promise<Page<T>>, size: number): Promise<T[][]> {
-  const pages: T[][] = [];
-  for (let from: string | undefined; ;) {
-    const page = await list({ size, ...(from !== undefined && { from }) });
-    pages.push(page.items);
-    if (page.next === undefined) {
-      return pages;
-    }
-    from = page.next;
-  }
-}
 
 /** @param open gives empty ports. */
 function portsContract(open: () => Promise<Ports>): void {
@@ -97,7 +85,9 @@ function portsContract(open: () => Promise<Ports>): void {
       }
       await runs.insertPromotion(samplePromotion({ wantedAt: at(3.5), rule: 'never-ran', answered: 1 }));
       const names = async (size: number): Promise<string[][]> =>
-        (await collect((options) => runs.listPromotions(options), size)).map((page) => page.map((row) => row.rule));
+        (await collectPages((options) => runs.listPromotions(options), size)).map((page) =>
+          page.map((row) => row.rule),
+        );
       expect(await names(3)).toEqual([
         ['n6', 'n5', 'n4'],
         ['never-ran', 'n3', 'n2'],
@@ -111,7 +101,7 @@ function portsContract(open: () => Promise<Ports>): void {
       const listed = (await runs.listPromotions()).items;
       expect(listed).toHaveLength(8);
       expect(listed[0]).toEqual(moved);
-      const opened = (await collect((options) => runs.listOpenPromotions(options), 2)).flat();
+      const opened = (await collectPages((options) => runs.listOpenPromotions(options), 2)).flat();
       expect(opened.map((row) => row.rule).sort()).toEqual(['n2', 'n4', 'n6']);
       // What is reopened by a second writer is listed again, what is closed by it is not.
       const again = await runs.getPromotion(oldest.id);
@@ -162,7 +152,7 @@ function portsContract(open: () => Promise<Ports>): void {
       const { runs } = await open();
       const rows = [3, 1, 2, 5, 4].map((seconds) => sampleRun(seconds));
       await Promise.all(rows.map((row) => runs.insertRun(row)));
-      const pages = await collect((options) => runs.listRuns(options), 2);
+      const pages = await collectPages((options) => runs.listRuns(options), 2);
       expect(pages.map((page) => page.map((row) => row.openedAt))).toEqual([[at(5), at(4)], [at(3), at(2)], [at(1)]]);
     });
 
@@ -234,7 +224,7 @@ function portsContract(open: () => Promise<Ports>): void {
       ] as const) {
         await runs.addIgnored(event(seconds, reference));
       }
-      const pages = await collect((options) => runs.listIgnored(options), 3);
+      const pages = await collectPages((options) => runs.listIgnored(options), 3);
       expect(pages.map((page) => page.map(({ reference }) => reference))).toEqual([['c', 'c', 'b'], ['a']]);
       expect(pages[1]?.[0]).toEqual(event(1, 'a'));
     });

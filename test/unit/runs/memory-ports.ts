@@ -5,7 +5,7 @@ import type { DocumentContainer, Documents, Engine, EngineState, QueueName, Queu
 /** The ports of src/runs in memory, held to the real ones by test/unit/azure/ports-contract.test.ts. */
 export { memoryRunStore } from './memory-run-store.js';
 
-export interface RecordedStart {
+interface RecordedStart {
   orchestration: string;
   id: string;
   input: unknown;
