@@ -1,2 +1,4 @@
-/** The verbs of the ORAS guide, over any repository. */
-export const ORAS_VERSION = '1.3';
+/** The verbs of the ORAS guide, over any repository: registries and layouts alike. */
+export * from './discover.js';
+export * from './discover-formats.js';
+export * from './go-json.js';

@@ -1,0 +1,78 @@
+import type { ReferrerTree } from './discover.js';
+import { formatYamlEntry, formatYamlScalar } from './yaml-scalar.js';
+
+/** A referrer, or the root, as `oras discover --format json` has it. */
+export interface DiscoverJson {
+  reference: string;
+  mediaType: string;
+  digest: string;
+  /** In bytes. */
+  size: number;
+  annotations?: Record<string, string>;
+  artifactType?: string;
+  referrers: DiscoverJson[];
+}
+
+/** A branch of the picture: a line of text with what hangs on it. */
+interface Branch {
+  text: string;
+  below: Branch[];
+}
+
+function byKey([a]: [string, string], [b]: [string, string]): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function annotationEntries({ descriptor }: ReferrerTree): [string, string][] {
+  return Object.entries(descriptor.annotations ?? {}).sort(byKey);
+}
+
+/** Annotations first, then the referrers by their types, in the order in which a type was first listed. */
+function below(tree: ReferrerTree, isRoot: boolean): Branch[] {
+  const branches: Branch[] = [];
+  const annotations = isRoot ? [] : annotationEntries(tree);
+  if (annotations.length > 0) {
+    const lines = annotations.map(([key, value]) => ({ text: formatYamlEntry(key, value), below: [] }));
+    branches.push({ text: '[annotations]', below: lines });
+  }
+  const byType = new Map<string, Branch>();
+  for (const referrer of tree.referrers) {
+    const type = referrer.descriptor.artifactType ?? '';
+    const branch = byType.get(type) ?? { text: type === '' ? '<unknown>' : onOneLine(type), below: [] };
+    branch.below.push({ text: referrer.descriptor.digest, below: below(referrer, false) });
+    byType.set(type, branch);
+  }
+  return [...branches, ...byType.values()];
+}
+
+/** A type comes from a registry: what a terminal would act upon is escaped. */
+function onOneLine(text: string): string {
+  return /^[\u0020-\u007e]*$/.test(text) ? text : formatYamlScalar(text);
+}
+
+function draw(branches: readonly Branch[], indent: string): string[] {
+  return branches.flatMap(({ text, below: children }, index) => {
+    const isLast = index === branches.length - 1;
+    return [`${indent}${isLast ? '└── ' : '├── '}${text}`, ...draw(children, `${indent}${isLast ? '    ' : '│   '}`)];
+  });
+}
+
+/** The tree as `oras discover` prints it, without a final newline; annotations are sorted. */
+export function formatTree(tree: ReferrerTree): string {
+  return [tree.reference, ...draw(below(tree, true), '')].join('\n');
+}
+
+/** The tree as `oras discover --format json` has it: empty annotations and types left out, no referrers as `[]`. */
+export function toDiscoverJson(tree: ReferrerTree): DiscoverJson {
+  const { mediaType, digest, size, artifactType } = tree.descriptor;
+  const annotations = annotationEntries(tree);
+  return {
+    reference: tree.reference,
+    mediaType,
+    digest,
+    size,
+    ...(annotations.length > 0 && { annotations: Object.fromEntries(annotations) }),
+    ...(artifactType !== undefined && artifactType !== '' && { artifactType }),
+    referrers: tree.referrers.map(toDiscoverJson),
+  };
+}

@@ -1,0 +1,131 @@
+import { describe, expect, test } from '@jest/globals';
+import { digestOf, type Descriptor } from 'acr-promoter/oci';
+import { discoverTree, formatGoJson, formatTree, toDiscoverJson, type ReferrerTree } from 'acr-promoter/oras';
+import { putImage, putReferrer, text } from '../oci/copy/graphs.js';
+import { MemoryRepository } from '../oci/memory-repository.js';
+
+const SIGNATURE = 'application/vnd.cncf.notary.signature';
+
+async function signedImage() {
+  const repository = new MemoryRepository('localhost:5000/app');
+  const image = await putImage(repository, ['a']);
+  const sbom = await putReferrer(repository, image, 'sbom');
+  const signature = await putReferrer(repository, sbom, 'signature', SIGNATURE);
+  const other = await putReferrer(repository, image, 'other');
+  return { repository, image, sbom, signature, other };
+}
+
+describe('discoverTree', () => {
+  test('finds referrers and theirs, each list asked for once', async () => {
+    const { repository, image, sbom, signature, other } = await signedImage();
+    const tree = await discoverTree(repository, image);
+    expect(tree.referrers.map(({ descriptor }) => descriptor.digest)).toEqual([sbom.digest, other.digest]);
+    expect(tree.referrers[0]?.referrers.map(({ descriptor }) => descriptor.digest)).toEqual([signature.digest]);
+    expect(repository.count('listReferrers')).toBe(4);
+  });
+
+  test('depth 1 is the direct referrers', async () => {
+    const { repository, image } = await signedImage();
+    const tree = await discoverTree(repository, image, { depth: 1 });
+    expect(tree.referrers).toHaveLength(2);
+    expect(tree.referrers[0]?.referrers).toEqual([]);
+    expect(repository.count('listReferrers')).toBe(1);
+  });
+
+  test('the type filters every level', async () => {
+    const { repository, image, signature, sbom } = await signedImage();
+    expect((await discoverTree(repository, image, { artifactType: SIGNATURE })).referrers).toEqual([]);
+    const tree = await discoverTree(repository, sbom, { artifactType: SIGNATURE });
+    expect(tree.referrers.map(({ descriptor }) => descriptor.digest)).toEqual([signature.digest]);
+  });
+
+  test('a chain without end is refused', async () => {
+    const repository = new MemoryRepository();
+    const image = await putImage(repository, ['a']);
+    let level = 0;
+    repository.listReferrers = () => {
+      level += 1;
+      const next: Descriptor = { ...image, digest: digestOf(text(`${level}`)) };
+      return Promise.resolve([next]);
+    };
+    await expect(discoverTree(repository, image)).rejects.toMatchObject({ code: 'GRAPH_TOO_DEEP' });
+  });
+
+  test('a list without end is refused', async () => {
+    const repository = new MemoryRepository();
+    const image = await putImage(repository, ['a']);
+    repository.listReferrers = () => Promise.resolve(Array.from({ length: 60_000 }, () => image));
+    await expect(discoverTree(repository, image)).rejects.toMatchObject({ code: 'GRAPH_TOO_WIDE' });
+  });
+});
+
+describe('formats', () => {
+  const at = (name: string, more: Partial<Descriptor> = {}): Descriptor => ({
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    digest: digestOf(text(name)),
+    size: name.length,
+    ...more,
+  });
+  const node = (descriptor: Descriptor, referrers: ReferrerTree[] = []): ReferrerTree => ({
+    reference: `r.azurecr.io/app@${descriptor.digest}`,
+    descriptor,
+    referrers,
+  });
+  const tree: ReferrerTree = node(at('root', { annotations: { not: 'shown' } }), [
+    node(
+      at('sbom', {
+        artifactType: 'application/spdx+json',
+        annotations: { 'org.opencontainers.image.created': '2026-01-01T00:00:00Z', a: 'x' },
+      }),
+      [node(at('signature', { artifactType: SIGNATURE }))],
+    ),
+    node(at('signature of the root', { artifactType: SIGNATURE })),
+    node(at('second sbom', { artifactType: 'application/spdx+json', annotations: {} })),
+    node(at('nameless')),
+    node(at('hostile', { artifactType: 'a\u001b[31m\nb' })),
+  ]);
+
+  test('the tree groups by type, annotations first and sorted', () => {
+    const d = (name: string): string => digestOf(text(name));
+    expect(formatTree(tree)).toBe(
+      [
+        `r.azurecr.io/app@${d('root')}`,
+        '├── application/spdx+json',
+        `│   ├── ${d('sbom')}`,
+        '│   │   ├── [annotations]',
+        '│   │   │   ├── a: x',
+        '│   │   │   └── org.opencontainers.image.created: "2026-01-01T00:00:00Z"',
+        '│   │   └── application/vnd.cncf.notary.signature',
+        `│   │       └── ${d('signature')}`,
+        `│   └── ${d('second sbom')}`,
+        '├── application/vnd.cncf.notary.signature',
+        `│   └── ${d('signature of the root')}`,
+        '├── <unknown>',
+        `│   └── ${d('nameless')}`,
+        '└── "a\\e[31m\\nb"',
+        `    └── ${d('hostile')}`,
+      ].join('\n'),
+    );
+  });
+
+  test('JSON leaves out what is empty, and lists none as []', () => {
+    const json = toDiscoverJson(tree);
+    expect(Object.keys(json)).toEqual(['reference', 'mediaType', 'digest', 'size', 'annotations', 'referrers']);
+    expect(json.referrers[0]).toEqual({
+      reference: `r.azurecr.io/app@${digestOf(text('sbom'))}`,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      digest: digestOf(text('sbom')),
+      size: 4,
+      annotations: { a: 'x', 'org.opencontainers.image.created': '2026-01-01T00:00:00Z' },
+      artifactType: 'application/spdx+json',
+      referrers: [expect.objectContaining({ artifactType: SIGNATURE, referrers: [] })],
+    });
+    expect(Object.keys(json.referrers[2] ?? {})).not.toContain('annotations');
+    expect(Object.keys(json.referrers[3] ?? {})).not.toContain('artifactType');
+  });
+
+  test('JSON is escaped as Go does', () => {
+    expect(formatGoJson({ a: '<b>&\u2028' })).toBe('{"a":"\\u003cb\\u003e\\u0026\\u2028"}');
+    expect(formatGoJson({ a: [1] }, 2)).toBe('{\n  "a": [\n    1\n  ]\n}');
+  });
+});
