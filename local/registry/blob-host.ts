@@ -44,10 +44,14 @@ export class BlobHost {
     await closeServer(this.#server);
   }
 
-  /** Where a blob is to be had for the next minutes, on the same address and another port: another origin. */
+  /**
+   * Where a blob is to be had for the next minutes: another name for this machine, and another port. Go's clients keep
+   * `Authorization` where only the port differs.
+   */
   urlOf(origin: string, digest: Digest, size: number): string {
     const url = new URL(origin);
     url.protocol = 'http:';
+    url.hostname = url.hostname === 'localhost' ? '127.0.0.1' : 'localhost';
     url.port = String(this.#port);
     url.pathname = `/blobs/${digest}`;
     const expires = Date.now() + SIGNATURE_MS;

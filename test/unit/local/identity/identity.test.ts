@@ -1,0 +1,77 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { ManagedIdentityCredential } from '@azure/identity';
+import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
+import { startIdentity, type RunningIdentity } from '../../../../local/identity/server.js';
+
+const RESOURCE = 'https://containerregistry.azure.net';
+let dataDir: string;
+let identity: RunningIdentity;
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'local-identity-'));
+  identity = await startIdentity({ dataDir });
+});
+afterEach(async () => {
+  await identity.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+async function ask(parameters: Record<string, string>, header = identity.environment.IDENTITY_HEADER) {
+  const query = new URLSearchParams({ resource: RESOURCE, 'api-version': '2019-08-01', ...parameters });
+  return await fetch(`${identity.environment.IDENTITY_ENDPOINT}?${query.toString()}`, {
+    headers: { 'x-identity-header': header },
+  });
+}
+
+describe('the managed-identity endpoint', () => {
+  test('ManagedIdentityCredential gets a token that the public keys verify', async () => {
+    Object.assign(process.env, identity.environment);
+    try {
+      const credential = new ManagedIdentityCredential({ clientId: identity.clientId });
+      const { token, expiresOnTimestamp } = await credential.getToken(`${RESOURCE}/.default`);
+      const keys = JSON.parse(await readFile(identity.publicKeysFile, 'utf8')) as JSONWebKeySet;
+      const { payload } = await jwtVerify(token, createLocalJWKSet(keys), { audience: RESOURCE });
+      expect(payload).toMatchObject({ appid: identity.clientId, tid: identity.tenantId });
+      expect(payload.exp).toBe(expiresOnTimestamp / 1000);
+      expect(JSON.stringify(keys)).not.toContain('"d"');
+    } finally {
+      delete process.env.IDENTITY_ENDPOINT;
+      delete process.env.IDENTITY_HEADER;
+    }
+  });
+
+  test('who has not the header, or asks wrongly, gets nothing; the log has them all', async () => {
+    const statuses = [
+      (await ask({}, 'wrong')).status,
+      (await ask({ 'api-version': '2017-09-01' })).status,
+      (await ask({ client_id: 'another' })).status,
+      (await ask({ resource: '' })).status,
+      (await ask({ client_id: identity.clientId })).status,
+    ];
+    expect(statuses).toEqual([401, 400, 400, 400, 200]);
+    const text = await readFile(identity.logFile, 'utf8');
+    expect(
+      text
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { status: number }).status),
+    ).toEqual(statuses);
+    expect(identity.log.at(-1)).toMatchObject({ resource: RESOURCE, clientId: identity.clientId, status: 200 });
+    expect(text).not.toContain(identity.environment.IDENTITY_HEADER);
+    expect(text).not.toContain('eyJ');
+  });
+
+  test('keys, ids and secret are the same after a restart', async () => {
+    const { token } = { token: ((await (await ask({})).json()) as { access_token: string }).access_token };
+    const { clientId, environment } = identity;
+    await identity.close();
+    identity = await startIdentity({ dataDir });
+    expect(identity.clientId).toBe(clientId);
+    expect(identity.environment.IDENTITY_HEADER).toBe(environment.IDENTITY_HEADER);
+    const keys = JSON.parse(await readFile(identity.publicKeysFile, 'utf8')) as JSONWebKeySet;
+    await expect(jwtVerify(token, createLocalJWKSet(keys))).resolves.toBeDefined();
+  });
+});

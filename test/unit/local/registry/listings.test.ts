@@ -1,0 +1,105 @@
+import { describe, expect, test } from '@jest/globals';
+import { IMAGE, INDEX, putImage, sender, sha256, start, type Send } from './harness.js';
+
+/** Follows `Link` to the end. @returns each page's body */
+async function pages<T>(send: Send, path: string): Promise<T[]> {
+  const bodies: T[] = [];
+  for (let next: string | undefined = path; next !== undefined;) {
+    const answer = await send('GET', next);
+    expect(answer.status).toBe(200);
+    bodies.push(JSON.parse(answer.text) as T);
+    next = /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1];
+    expect(bodies.length).toBeLessThan(50);
+  }
+  return bodies;
+}
+
+describe('listings', () => {
+  test('tags in lexical order, page by page', async () => {
+    const send = sender(await start());
+    for (const tag of ['b', 'a', 'C', 'd', '10', '9']) await putImage(send, 'a', tag);
+    const all = ['10', '9', 'C', 'a', 'b', 'd'];
+    expect(await pages(send, '/v2/a/tags/list')).toEqual([{ name: 'a', tags: all }]);
+    const two = await pages<{ tags: string[] }>(send, '/v2/a/tags/list?n=2');
+    expect(two.map(({ tags }) => tags)).toEqual([all.slice(0, 2), all.slice(2, 4), all.slice(4)]);
+    expect(await pages(send, '/v2/a/tags/list?last=a&n=5')).toEqual([{ name: 'a', tags: ['b', 'd'] }]);
+    expect(await pages(send, '/v2/a/tags/list?n=0')).toEqual([{ name: 'a', tags: [] }]);
+    expect((await send('GET', '/v2/a/tags/list?n=-1')).code).toBe('PAGINATION_NUMBER_INVALID');
+    expect((await send('GET', '/v2/none/tags/list')).code).toBe('NAME_UNKNOWN');
+  });
+
+  test('the catalog, page by page', async () => {
+    const send = sender(await start());
+    for (const name of ['b/x', 'a', 'c']) await putImage(send, name, 'v1');
+    expect(await pages(send, '/v2/_catalog')).toEqual([{ repositories: ['a', 'b/x', 'c'] }]);
+    const answer = await send('GET', '/v2/_catalog?n=2');
+    expect(answer.headers.get('link')).toBe('</v2/_catalog?last=b%2Fx&n=2&orderby=>; rel="next"');
+    expect((await pages(send, '/v2/_catalog?n=2')).length).toBe(2);
+  });
+
+  test('referrers with filter and paging, and for a subject that is not there', async () => {
+    const send = sender(await start({ quirks: { pageEntries: 3 } }));
+    const { digest, text } = await putImage(send, 'a', 'v1');
+    const subject = { mediaType: IMAGE, digest, size: text.length };
+    const artifacts: string[] = [];
+    for (let index = 0; index < 7; index += 1) {
+      const artifactType = index % 2 === 0 ? 'application/spdx+json' : 'a/b';
+      const annotations = { number: String(index) };
+      artifacts.push((await putImage(send, 'a', 'digest', { subject, artifactType, annotations })).digest);
+    }
+    interface Page {
+      mediaType: string;
+      manifests: { digest: string; artifactType: string; annotations: Record<string, string> }[];
+    }
+    const all = await pages<Page>(send, `/v2/a/referrers/${digest}`);
+    expect(all.map(({ manifests }) => manifests.length)).toEqual([3, 3, 1]);
+    expect(all.flatMap(({ manifests }) => manifests.map((entry) => entry.digest))).toEqual(artifacts);
+    expect(all[0]?.manifests[1]).toMatchObject({ mediaType: IMAGE, artifactType: 'a/b', annotations: { number: '1' } });
+    const filtered = `/v2/a/referrers/${digest}?artifactType=application/spdx%2Bjson`;
+    const spdx = await pages<Page>(send, filtered);
+    expect(spdx.map(({ manifests }) => manifests.length)).toEqual([3, 1]);
+    const answer = await send('GET', filtered);
+    expect(answer.headers.get('oci-filters-applied')).toBe('artifactType');
+    expect(answer.headers.get('content-type')).toBe(INDEX);
+    expect(await pages(send, `/v2/a/referrers/${sha256('none')}`)).toEqual([
+      { schemaVersion: 2, mediaType: INDEX, manifests: [] },
+    ]);
+    expect((await send('GET', '/v2/a/referrers/sha256:bad')).code).toBe('DIGEST_INVALID');
+  });
+
+  test("an image's config type stands in for a missing artifact type", async () => {
+    const send = sender(await start());
+    const { digest, text } = await putImage(send, 'a', 'v1');
+    await putImage(send, 'a', 'digest', { subject: { mediaType: IMAGE, digest, size: text.length } });
+    const listed = JSON.parse((await send('GET', `/v2/a/referrers/${digest}`)).text) as { manifests: unknown[] };
+    expect(listed.manifests).toMatchObject([{ artifactType: 'application/vnd.oci.image.config.v1+json' }]);
+  });
+
+  test("ACR's tags with digests, by name or by time", async () => {
+    const registry = await start();
+    const send = sender(registry);
+    const digests = new Map<string, string>();
+    for (const tag of ['m', 'z', 'a']) {
+      digests.set(tag, (await putImage(send, 'x/y', tag, { annotations: { tag } })).digest);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    interface Page {
+      registry: string;
+      imageName: string;
+      tags: { name: string; digest: string; createdTime: string; lastUpdateTime: string }[];
+    }
+    const names = async (query: string) =>
+      (await pages<Page>(send, `/acr/v1/x/y/_tags${query}`)).map(({ tags }) => tags.map(({ name }) => name));
+    expect(await names('')).toEqual([['a', 'm', 'z']]);
+    expect(await names('?n=2&orderby=timedesc')).toEqual([['a', 'z'], ['m']]);
+    expect(await names('?n=1&orderby=timeasc')).toEqual([['m'], ['z'], ['a']]);
+    const [page] = await pages<Page>(send, '/acr/v1/x/y/_tags');
+    expect([page?.registry, page?.imageName]).toEqual([registry.name, 'x/y']);
+    expect(page?.tags[0]).toMatchObject({ name: 'a', digest: digests.get('a'), signed: false });
+    const created = page?.tags[0]?.createdTime;
+    await putImage(send, 'x/y', 'a', { annotations: { moved: 'yes' } });
+    const [after] = await pages<Page>(send, '/acr/v1/x/y/_tags');
+    expect(after?.tags[0]?.createdTime).toBe(created);
+    expect(after?.tags[0]?.lastUpdateTime).not.toBe(created);
+  });
+});

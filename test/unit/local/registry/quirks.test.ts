@@ -1,0 +1,105 @@
+import { describe, expect, test } from '@jest/globals';
+import { IMAGE, locationOf, putBlob, putImage, sender, sha256, start } from './harness.js';
+
+describe('quirks', () => {
+  test('absolute Locations', async () => {
+    const registry = await start({ quirks: { absoluteLocations: true } });
+    const opened = await sender(registry)('POST', '/v2/a/blobs/uploads/');
+    expect(locationOf(opened).startsWith(`${registry.url}/v2/a/blobs/uploads/`)).toBe(true);
+  });
+
+  test('a large monolithic PUT is answered 413; in chunks it goes through', async () => {
+    const send = sender(await start({ quirks: { maxMonolithicBytes: 5 } }));
+    const opened = await send('POST', '/v2/a/blobs/uploads/');
+    const parameter = `digest=${sha256('hello world')}`;
+    expect((await send('PUT', locationOf(opened, parameter), { body: 'hello world' })).status).toBe(413);
+    expect((await send('POST', `/v2/a/blobs/uploads/?${parameter}`, { body: 'hello world' })).status).toBe(413);
+    const first = await send('PATCH', locationOf(opened), { body: 'hello ' });
+    expect((await send('PUT', locationOf(first, parameter), { body: 'world' })).status).toBe(201);
+  });
+
+  test('a PATCH of unknown length is refused', async () => {
+    const send = sender(await start({ quirks: { refuseChunkedTransfer: true } }));
+    const opened = await send('POST', '/v2/a/blobs/uploads/');
+    const body = new Blob(['hello']).stream();
+    expect((await send('PATCH', locationOf(opened), { body })).code).toBe('CONTENT_LENGTH_INVALID');
+    expect((await send('PATCH', locationOf(opened), { body: 'hello' })).status).toBe(202);
+  });
+
+  test('every nth upload is lost in the middle', async () => {
+    const send = sender(await start({ quirks: { loseEveryNthUpload: 2 } }));
+    const opened = await send('POST', '/v2/a/blobs/uploads/');
+    const first = await send('PATCH', locationOf(opened), { body: 'hello' });
+    expect((await send('PATCH', locationOf(first), { body: ' world' })).code).toBe('BLOB_UPLOAD_UNKNOWN');
+    expect((await send('PUT', locationOf(first, `digest=${sha256('hello')}`))).code).toBe('BLOB_UPLOAD_UNKNOWN');
+  });
+
+  test('429 with Retry-After, every nth time or past a rate', async () => {
+    const nth = sender(await start({ quirks: { throttleEveryNth: 3, retryAfterSeconds: 7 } }));
+    const answers = [await nth('GET', '/v2/'), await nth('GET', '/v2/'), await nth('GET', '/v2/')];
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 429]);
+    expect([answers[2]?.headers.get('retry-after'), answers[2]?.code]).toEqual(['7', 'TOOMANYREQUESTS']);
+    const rate = sender(await start({ quirks: { throttlePerSecond: 5 } }));
+    const many = await Promise.all(Array.from({ length: 30 }, async () => await rate('GET', '/v2/')));
+    expect(many.filter(({ status }) => status === 429).length).toBeGreaterThan(0);
+    expect(many.filter(({ status }) => status === 200).length).toBeGreaterThan(0);
+  });
+
+  test('blobs come from another host, which refuses a credential', async () => {
+    const registry = await start({ quirks: { redirectBlobs: true } });
+    const send = sender(registry);
+    const { digest } = await putBlob(send, 'a', '0123456789');
+    const redirected = await send('GET', `/v2/a/blobs/${digest}`);
+    expect(redirected.status).toBe(307);
+    const target = locationOf(redirected);
+    expect(new URL(target).hostname).not.toBe(new URL(registry.url).hostname);
+    expect(await (await fetch(target)).text()).toBe('0123456789');
+    const ranged = await fetch(target, { headers: { range: 'bytes=2-4' } });
+    expect([ranged.status, await ranged.text()]).toEqual([206, '234']);
+    expect(registry.blobHostAuthorized).toBe(0);
+    expect((await fetch(target, { headers: { authorization: 'Bearer x' } })).status).toBe(400);
+    expect(registry.blobHostAuthorized).toBe(1);
+    expect((await fetch(target.replace('sig=', 'sig=A'))).status).toBe(403);
+    expect((await send('HEAD', `/v2/a/blobs/${digest}`)).status).toBe(200);
+  });
+
+  test('no referrers API', async () => {
+    const send = sender(await start({ quirks: { noReferrersApi: true } }));
+    const { digest, text } = await putImage(send, 'a', 'v1');
+    const more = { subject: { mediaType: IMAGE, digest, size: text.length } };
+    const { answer } = await putImage(send, 'a', 'digest', more);
+    expect(answer.headers.get('oci-subject')).toBeNull();
+    expect((await send('GET', `/v2/a/referrers/${digest}`)).status).toBe(404);
+    const half = sender(await start({ quirks: { noReferrersApi: true, subjectHeaderWithoutApi: true } }));
+    const pushed = await putImage(half, 'a', 'digest', more);
+    expect(pushed.answer.headers.get('oci-subject')).toBe(digest);
+  });
+
+  test('referrers without artifact types', async () => {
+    const send = sender(await start({ quirks: { referrersWithoutArtifactType: true } }));
+    const { digest, text } = await putImage(send, 'a', 'v1');
+    const subject = { mediaType: IMAGE, digest, size: text.length };
+    await putImage(send, 'a', 'digest', { subject, artifactType: 'a/b' });
+    const answer = await send('GET', `/v2/a/referrers/${digest}`);
+    expect(answer.text).not.toContain('artifactType');
+    expect(answer.text).toContain('"size"');
+  });
+
+  test('If-Match is honoured', async () => {
+    const send = sender(await start({ quirks: { honourIfMatch: true } }));
+    const { digest, text } = await putImage(send, 'a', 'v1');
+    const put = async (ifMatch: string) =>
+      await send('PUT', '/v2/a/manifests/v1', { headers: { 'content-type': IMAGE, 'if-match': ifMatch }, body: text });
+    expect((await put(`"${sha256('other')}"`)).status).toBe(412);
+    expect((await put(`"${digest}"`)).status).toBe(201);
+    expect((await send('HEAD', '/v2/a/manifests/v1')).headers.get('etag')).toBe(`"${digest}"`);
+  });
+
+  test('each request costs a round trip', async () => {
+    const send = sender(await start({ quirks: { latencyMs: 60 } }));
+    const started = performance.now();
+    await send('GET', '/v2/');
+    await send('GET', '/v2/');
+    expect(performance.now() - started).toBeGreaterThan(110);
+  });
+});
