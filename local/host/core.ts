@@ -51,7 +51,7 @@ interface InvocationModel {
   ): Promise<{ returnValue?: TypedData | null; outputData?: { name: string; data: TypedData }[] }>;
 }
 
-export interface InvocationRequest {
+interface InvocationRequest {
   invocationId: string;
   inputData: { name: string; data: TypedData }[];
   triggerMetadata: Record<string, TypedData>;

@@ -5,7 +5,7 @@ import type { TypedData } from './core.js';
 import { log } from './log.js';
 import type { LogLevel } from './log.js';
 
-export interface InvocationResult {
+interface InvocationResult {
   /** What the function returned, untouched. */
   raw: unknown;
   /** The same as the worker sends it. */

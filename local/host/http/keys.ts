@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { HostRequest } from './exchange.js';
 
-export type KeyName = 'master' | 'function' | 'eventgrid' | 'durabletask';
+type KeyName = 'master' | 'function' | 'eventgrid' | 'durabletask';
 
 /** Who may call what. Without `--keys` everybody on this machine may. */
 export interface Keys {
