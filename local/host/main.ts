@@ -1,5 +1,4 @@
 import { Console } from 'node:console';
-import { describeError } from '../../src/oci/index.js';
 import { startHost } from './host.js';
 import { describe, log } from './log.js';
 import { parseOptions, readSettings } from './options.js';
@@ -8,9 +7,12 @@ import { parseOptions, readSettings } from './options.js';
 globalThis.console = new Console(process.stderr, process.stderr);
 
 function fail(error: unknown): void {
-  const { code, message, remedy } = describeError(error);
   log('critical', 'host', describe(error));
-  process.stdout.write(`${JSON.stringify({ ready: false, code, message, remedy })}\n`);
+  // The app may bring its own copy of our error classes: what counts is the shape.
+  const { code, remedy } = (error instanceof Error ? error : {}) as { code?: unknown; remedy?: unknown };
+  const message = error instanceof Error ? error.message : String(error);
+  const line = { ready: false, code: typeof code === 'string' ? code : 'INTERNAL', message, remedy };
+  process.stdout.write(`${JSON.stringify(line)}\n`);
   process.exitCode = 1;
 }
 
