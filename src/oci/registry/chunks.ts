@@ -90,7 +90,7 @@ export async function pushChunks(
     if (piece.start + piece.sizeBytes > descriptor.size) break;
     session = await pushPiece(context, session, piece, descriptor, options);
     sentBytes = piece.start + piece.sizeBytes;
-    options.onBytes?.(piece.sizeBytes);
+    options.reached?.(sentBytes);
   }
   if (sentBytes === descriptor.size) return session;
   throw new IntegrityError(

@@ -66,6 +66,8 @@ export const REFERRERS_LIMITS = {
   attempts: 12,
   /** Milliseconds to wait for another holder of the index's lease. `REFERRERS_INDEX_BUSY` */
   leaseWaitMs: 60_000,
+  /** Milliseconds before the lease's end in which nothing is written any more. */
+  leaseMarginMs: 1000,
   /** Repositories for which is remembered whether they have the referrers API. */
   repositories: 10_000,
 } as const;

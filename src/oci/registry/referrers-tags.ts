@@ -36,9 +36,10 @@ function apply(index: ReferrersIndex, changes: readonly ReferrersChange[]): Refe
   return { ...index, entries };
 }
 
-/** The lease's own end, and a moment before the time until which it is certain. */
+/** Aborted with the lease, and a moment before the time until which it is certain. */
 function leaseSignal(held: HeldLease): AbortSignal {
-  return AbortSignal.any([held.signal, AbortSignal.timeout(Math.max(0, held.heldUntilMs - Date.now()))]);
+  const leftMs = held.heldUntilMs - Date.now() - REFERRERS_LIMITS.leaseMarginMs;
+  return leftMs <= 0 ? AbortSignal.abort() : AbortSignal.any([held.signal, AbortSignal.timeout(leftMs)]);
 }
 
 /**

@@ -23,7 +23,7 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
 /** A registry's words, fit to be shown: no control characters, no token, no query (which may hold a signature), not endless. */
 export function redactText(text: string): string {
   return text
-    .replace(/\p{Cc}+/gu, ' ')
+    .replace(/[\p{Cc}\s]+/gu, ' ')
     .replace(/\b(bearer|basic)\s+[\w.~+/=-]+/gi, '$1 ***')
     .replace(/\beyJ[\w-]*\.[\w-]*\.?[\w-]*/g, '***')
     .replace(/(https?:\/\/)[^\s/@"']*@/gi, '$1')

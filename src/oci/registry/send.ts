@@ -45,10 +45,19 @@ function createDispatcher(kind: RequestKind, options: SendOptions, proxy: string
 }
 
 /** Opened only when the connection stands and asks for it, so that a body nobody reads is never opened. */
-async function* readBody(body: StreamBody, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
-  for await (const chunk of await body.open()) {
-    count(chunk.length);
-    yield chunk;
+async function* readBody(
+  body: StreamBody,
+  count: (bytes: number) => void,
+  broke: (error: unknown) => void,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of await body.open()) {
+      count(chunk.length);
+      yield chunk;
+    }
+  } catch (error) {
+    broke(error);
+    throw error;
   }
 }
 
@@ -113,13 +122,18 @@ export function createSend(options: SendOptions = {}): Transport & { close(): Pr
       });
     };
     const fail = (cause: unknown): unknown => {
-      const error = transportErrorFrom(cause, { method, url: safeUrl, signal });
+      const error = source?.error ?? transportErrorFrom(cause, { method, url: safeUrl, signal });
       finish(error);
       return error;
     };
 
     const count = (bytes: number): void => {
       sentBytes += bytes;
+    };
+    // An error of the source is no error of the connection, whatever the connection then makes of it.
+    let source: { error: unknown } | undefined;
+    const broke = (error: unknown): void => {
+      source = { error };
     };
     const sizeBytes = body instanceof Uint8Array ? body.length : body?.sizeBytes;
     let response: Dispatcher.ResponseData;
@@ -132,7 +146,7 @@ export function createSend(options: SendOptions = {}): Transport & { close(): Pr
           ...request.headers,
           ...(sizeBytes !== undefined && { 'content-length': String(sizeBytes) }),
         },
-        body: body instanceof Uint8Array || body === undefined ? (body ?? null) : asBody(readBody(body, count)),
+        body: body instanceof Uint8Array || body === undefined ? (body ?? null) : asBody(readBody(body, count, broke)),
         ...(signal !== undefined && { signal }),
       });
     } catch (cause) {

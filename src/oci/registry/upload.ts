@@ -11,7 +11,10 @@ import { checkStored } from './stored-digest.js';
 import type { TransportRequest } from './transport.js';
 import { SessionLost, uploadFailure } from './upload-failure.js';
 
-export type UploadOptions = CallOptions & { onBytes?: (count: number) => void };
+export type UploadOptions = CallOptions & {
+  /** Told how far into the blob the sending has come, from the start again where it starts over. */
+  reached?: (position: number) => void;
+};
 
 /** The session's URL with the digest; its query is opaque (ACR's `_state`), so it is not taken apart. */
 function withDigest(url: string, descriptor: Descriptor): string {
@@ -86,8 +89,10 @@ async function uploadOnce(
     return commit(context, end, descriptor, undefined, options);
   }
   const counted = async function* (): AsyncGenerator<Uint8Array> {
+    let position = 0;
     for await (const chunk of await open()) {
-      options.onBytes?.(chunk.length);
+      position += chunk.length;
+      options.reached?.(position);
       yield chunk;
     }
   };
@@ -119,23 +124,21 @@ export async function pushBlob(
   context: RepositoryContext,
   descriptor: Descriptor,
   open: OpenBody,
-  options: UploadOptions = {},
+  options: CallOptions & { onBytes?: (count: number) => void } = {},
 ): Promise<void> {
   // What is sent again is not counted again.
   let countedBytes = 0;
+  const reached = (position: number): void => {
+    if (position <= countedBytes) return;
+    options.onBytes?.(position - countedBytes);
+    countedBytes = position;
+  };
   for (let attempt = 1; ; attempt += 1) {
     // Asked with the scopes of the upload that follows, so that one token serves for both.
     if (await hasBlob(context, descriptor, options, ['pull', 'push'])) return;
-    let sentBytes = 0;
-    const onBytes = (count: number): void => {
-      sentBytes += count;
-      if (sentBytes <= countedBytes) return;
-      options.onBytes?.(sentBytes - countedBytes);
-      countedBytes = sentBytes;
-    };
     let failure: PromoterError;
     try {
-      return await uploadOnce(context, descriptor, open, { ...options, onBytes });
+      return await uploadOnce(context, descriptor, open, { ...options, reached });
     } catch (error) {
       options.signal?.throwIfAborted();
       if (error instanceof SessionLost) failure = error.reason;

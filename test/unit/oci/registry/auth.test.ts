@@ -296,7 +296,7 @@ describe('realms on another host', () => {
           ...rest,
         ],
         {},
-        async (server, _) => {
+        async (server) => {
           const client = quickClient({ credentials: fixedCredentials(BASIC), ...options(server.host, realm.host) });
           outcome(await failureOf(client.repository(server.host, 'app').resolve('v1')));
           await client.close();

@@ -144,34 +144,32 @@ describe('sending', () => {
     );
   });
 
-  test('a body that is not as long as was said', async () => {
-    await scripted([{ request: 'PUT /a', answer: { status: 201 }, early: true, times: 2 }], async (server) => {
+  test.each([5, 50])('a body that is not as long as was said: %d for 20', async (sizeBytes) => {
+    await scripted([{ request: 'PUT /a', answer: { status: 201 }, early: true, maybe: true }], async (server) => {
       await withSend(async (send) => {
-        for (const sizeBytes of [5, 50]) {
-          const put = send({
-            method: 'PUT',
-            url: `${server.origin}/a`,
-            body: { sizeBytes, open: () => chunksOf(Buffer.alloc(20)) },
-          });
-          const ended = await failureOf(put.then(({ body }) => readAll(body)));
-          expect(ended).toMatchObject({ code: 'SIZE_MISMATCH' });
-        }
+        const body = { sizeBytes, open: () => chunksOf(Buffer.alloc(20)) };
+        const put = send({ method: 'PUT', url: `${server.origin}/a`, body });
+        expect(await failureOf(put.then((response) => readAll(response.body)))).toMatchObject({
+          code: 'SIZE_MISMATCH',
+        });
       });
-    }).catch((error: unknown) => {
-      // The server may or may not have seen the second request before it broke off.
-      if (!String(error).includes('never came')) throw error;
     });
   });
 
   test('a body that is never read is never opened, and one that is left is let go', async () => {
     let opened = 0;
     let left = 0;
+    let leave = (): void => {};
+    const isLeft = new Promise<void>((resolve) => {
+      leave = resolve;
+    });
     async function* endless(): AsyncGenerator<Uint8Array> {
       opened += 1;
       try {
         for (;;) yield Buffer.alloc(64 * 1024);
       } finally {
         left += 1;
+        leave();
       }
     }
     const body = { sizeBytes: 1e12, open: endless };
@@ -189,7 +187,7 @@ describe('sending', () => {
         });
       },
     );
-    for (let waits = 0; left < 1 && waits < 100; waits += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+    await isLeft;
     expect([opened, left]).toEqual([1, 1]);
   });
 
