@@ -24,7 +24,7 @@ export interface IdentityOptions {
 }
 
 /** One line of the log: who asked for what, and what came of it. */
-export interface IdentityLogEntry {
+interface IdentityLogEntry {
   time: string;
   resource: string;
   clientId: string;

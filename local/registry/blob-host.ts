@@ -1,12 +1,17 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDigest, type Digest } from '../../src/oci/index.js';
+import type { RequestLogEntry } from './call.js';
 import { closeServer, listen } from './http.js';
-import { readRange } from './routes/blobs.js';
+import type { RegistryOptions } from './options.js';
 import { Refusal } from './refusal.js';
+import { readRange } from './routes/blobs.js';
 import type { BlobStore } from './storage/blobs.js';
 
 const SIGNATURE_MS = 20 * 60_000;
+const BLOB_HEADERS = { 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
 
 /**
  * The other host that blobs are fetched from, as with ACR. What it gives is signed for in the address; like Azure Storage it
@@ -20,19 +25,12 @@ export class BlobHost {
   /** How many requests came with `Authorization`: none, with a good client. */
   authorized = 0;
 
-  constructor(blobs: BlobStore) {
+  constructor(blobs: BlobStore, options: RegistryOptions, log: (entry: RequestLogEntry) => void) {
     this.#blobs = blobs;
-    this.#server = createServer((request, response) => {
-      this.#answer(
-        request.url ?? '/',
-        request.headers.authorization,
-        request.headers.range,
-        (status, headers, body) => {
-          response.writeHead(status, headers);
-          if (body === undefined) response.end();
-          else body.on('error', () => response.destroy()).pipe(response);
-        },
-      );
+    this.#server = options.tls === undefined ? createServer() : createSecureServer(options.tls);
+    const latencyMs = options.quirks?.latencyMs ?? 0;
+    this.#server.on('request', (request, response) => {
+      void sleep(latencyMs).then(() => this.#answer(request, response, log));
     });
   }
 
@@ -41,7 +39,7 @@ export class BlobHost {
   }
 
   async close(): Promise<void> {
-    await closeServer(this.#server);
+    if (this.#server.listening) await closeServer(this.#server);
   }
 
   /**
@@ -50,16 +48,12 @@ export class BlobHost {
    */
   urlOf(origin: string, digest: Digest, size: number): string {
     const url = new URL(origin);
-    url.protocol = 'http:';
     url.hostname = url.hostname === 'localhost' ? '127.0.0.1' : 'localhost';
     url.port = String(this.#port);
     url.pathname = `/blobs/${digest}`;
     const expires = Date.now() + SIGNATURE_MS;
-    url.search = new URLSearchParams({
-      se: String(expires),
-      size: String(size),
-      sig: this.#sign(digest, size, expires),
-    }).toString();
+    const sig = this.#sign(digest, size, expires);
+    url.search = new URLSearchParams({ se: String(expires), size: String(size), sig }).toString();
     return url.href;
   }
 
@@ -67,49 +61,53 @@ export class BlobHost {
     return createHmac('sha256', this.#secret).update(`${digest} ${size} ${expires}`).digest('base64url');
   }
 
-  #answer(
-    path: string,
-    authorization: string | undefined,
-    rangeHeader: string | undefined,
-    reply: (status: number, headers: Record<string, string | number>, body?: ReturnType<BlobStore['read']>) => void,
-  ): void {
-    const url = new URL(path, 'http://blobs');
-    if (authorization !== undefined) {
+  #answer(request: IncomingMessage, response: ServerResponse, log: (entry: RequestLogEntry) => void): void {
+    const { method = 'GET', headers } = request;
+    const url = new URL(request.url ?? '/', 'http://blobs');
+    const token = headers.authorization === undefined ? 'none' : 'other';
+    const begin = (status: number, own: Record<string, string | number>): ServerResponse => {
+      log({ time: new Date().toISOString(), method, path: url.pathname, status, token, scope: 'blob-host' });
+      return response.writeHead(status, own);
+    };
+    if (token === 'other') {
       this.authorized += 1;
-      reply(400, { 'x-ms-error-code': 'InvalidAuthenticationInfo' });
+      begin(400, { 'x-ms-error-code': 'InvalidAuthenticationInfo' }).end();
       return;
     }
+    const signed = this.#read(url);
+    if (signed === undefined) {
+      begin(403, { 'x-ms-error-code': 'AuthenticationFailed' }).end();
+      return;
+    }
+    const { digest, size } = signed;
+    try {
+      const range = readRange(headers.range, size);
+      const { start, end } = range ?? { start: 0, end: size - 1 };
+      const begun = begin(range === undefined ? 200 : 206, {
+        ...BLOB_HEADERS,
+        'content-length': end - start + 1,
+        ...(range !== undefined && { 'content-range': `bytes ${start}-${end}/${size}` }),
+      });
+      if (size === 0 || method === 'HEAD') begun.end();
+      else
+        this.#blobs
+          .read(digest, start, end)
+          .once('error', () => response.destroy())
+          .pipe(begun);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      begin(error.status, error.headers).end();
+    }
+  }
+
+  /** What the address is good for; undefined where it isn't. */
+  #read(url: URL): { digest: Digest; size: number } | undefined {
     const digest = decodeURIComponent(url.pathname.slice('/blobs/'.length));
     const size = Number(url.searchParams.get('size'));
     const expires = Number(url.searchParams.get('se'));
     const expected = Buffer.from(this.#sign(digest, size, expires));
     const given = Buffer.from(url.searchParams.get('sig') ?? '');
-    if (
-      !isDigest(digest) ||
-      given.length !== expected.length ||
-      !timingSafeEqual(given, expected) ||
-      expires < Date.now()
-    ) {
-      reply(403, { 'x-ms-error-code': 'AuthenticationFailed' });
-      return;
-    }
-    const type = { 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
-    try {
-      const range = readRange(rangeHeader, size);
-      if (size === 0) reply(200, { ...type, 'content-length': 0 });
-      else if (range === undefined)
-        reply(200, { ...type, 'content-length': size }, this.#blobs.read(digest, 0, size - 1));
-      else {
-        const { start, end } = range;
-        reply(
-          206,
-          { ...type, 'content-length': end - start + 1, 'content-range': `bytes ${start}-${end}/${size}` },
-          this.#blobs.read(digest, start, end),
-        );
-      }
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      reply(error.status, error.headers);
-    }
+    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined;
+    return isDigest(digest) && expires > Date.now() ? { digest, size } : undefined;
   }
 }

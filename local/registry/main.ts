@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { z } from 'zod';
 import type { RegistryOptions, User } from './options.js';
-import type { Quirks } from './quirks.js';
+import { parseQuirks } from './quirks.js';
 import { startRegistry } from './server.js';
 
 const USAGE = `Usage: node dist/local/registry/main.js --data-dir FOLDER [options]
@@ -39,21 +40,25 @@ const { values } = parseArgs({
   },
 });
 
+const USERS = z.array(
+  z.strictObject({
+    name: z.string().min(1),
+    password: z.string().min(1),
+    grants: z.array(z.strictObject({ repository: z.string(), actions: z.array(z.string()) })).optional(),
+  }),
+);
+
+function userOf({ grants, ...user }: z.infer<typeof USERS>[number]): User {
+  return { ...user, ...(grants !== undefined && { grants }) };
+}
+
 function users(): User[] {
-  const named = (values.users ?? []).map((text) => {
+  const named = (values.users ?? []).map((text): User => {
     const colon = text.indexOf(':');
     return { name: text.slice(0, colon), password: text.slice(colon + 1) };
   });
   const file = values['users-file'];
-  return file === undefined ? named : [...named, ...(JSON.parse(readFileSync(file, 'utf8')) as User[])];
-}
-
-function quirks(): Quirks {
-  const entries = (values.quirk ?? []).map((text) => {
-    const [name = '', value] = text.split('=', 2);
-    return [name, value === undefined ? true : Number(value)];
-  });
-  return Object.fromEntries(entries) as Quirks;
+  return file === undefined ? named : [...named, ...USERS.parse(JSON.parse(readFileSync(file, 'utf8'))).map(userOf)];
 }
 
 function seconds(text: string | undefined): number | undefined {
@@ -72,7 +77,7 @@ function options(dataDir: string): RegistryOptions {
     dataDir,
     port: Number(values.port),
     users: users(),
-    quirks: quirks(),
+    quirks: parseQuirks(values.quirk ?? []),
     eventSchema: values['event-schema'] === 'cloudevents' ? 'cloudevents' : 'eventgrid',
     anonymousPull: values['anonymous-pull'] === true,
     ...(host !== undefined && { host }),

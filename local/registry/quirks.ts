@@ -1,3 +1,5 @@
+import { Refusal } from './refusal.js';
+
 /** Habits and weaknesses of registries that clients must cope with, each at will; all are off as they come. */
 export interface Quirks {
   /** `Location` headers with scheme and host; relative ones, as ACR's are, otherwise. */
@@ -26,6 +28,40 @@ export interface Quirks {
   pageEntries?: number;
   /** `If-Match` on a manifest's PUT is honoured: 412 where the tag has moved. */
   honourIfMatch?: boolean;
+  /** A token request with `*` for a repository's name is refused, as ABAC registries do. */
+  refuseWildcardScopes?: boolean;
   /** Each request waits this long before it is looked at: what a round trip costs. */
   latencyMs?: number;
+}
+
+const KINDS: Record<keyof Quirks, 'flag' | 'number'> = {
+  absoluteLocations: 'flag',
+  maxMonolithicBytes: 'number',
+  refuseChunkedTransfer: 'flag',
+  loseEveryNthUpload: 'number',
+  throttleEveryNth: 'number',
+  throttlePerSecond: 'number',
+  retryAfterSeconds: 'number',
+  redirectBlobs: 'flag',
+  noReferrersApi: 'flag',
+  subjectHeaderWithoutApi: 'flag',
+  referrersWithoutArtifactType: 'flag',
+  pageEntries: 'number',
+  honourIfMatch: 'flag',
+  refuseWildcardScopes: 'flag',
+  latencyMs: 'number',
+};
+
+/** Reads `name` or `name=number`, each. @throws Refusal `QUIRK_INVALID` */
+export function parseQuirks(texts: string[]): Quirks {
+  const entries = texts.map((text): [string, boolean | number] => {
+    const [name = '', value] = text.split('=', 2);
+    const kind = Object.entries(KINDS).find(([known]) => known === name)?.[1];
+    const number = Number(value);
+    if (kind === 'flag' && value === undefined) return [name, true];
+    if (kind === 'number' && value !== undefined && Number.isInteger(number) && number >= 0) return [name, number];
+    const known = Object.entries(KINDS).map(([each, its]) => (its === 'flag' ? each : `${each}=N`));
+    throw new Refusal(0, 'QUIRK_INVALID', `${text} is no quirk; there are ${known.join(', ')}`);
+  });
+  return Object.fromEntries(entries);
 }

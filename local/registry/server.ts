@@ -19,9 +19,7 @@ import { openDatabase } from './storage/database.js';
 import { ManifestStore } from './storage/manifests.js';
 import { UploadStore } from './storage/uploads.js';
 
-export type { RequestLogEntry } from './call.js';
-export type { Grant, RegistryOptions, User } from './options.js';
-export type { Quirks } from './quirks.js';
+export type { RegistryOptions } from './options.js';
 
 export interface RunningRegistry {
   /** `http://127.0.0.1:5100` */
@@ -58,7 +56,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
   server.requestTimeout = 0;
   server.keepAliveTimeout = 60_000;
   const blobs = new BlobStore(database, options.dataDir);
-  const blobHost = options.quirks?.redirectBlobs === true ? new BlobHost(blobs) : undefined;
+  const blobHost = options.quirks?.redirectBlobs === true ? new BlobHost(blobs, options, record) : undefined;
   const release = (): void => {
     database.close();
     log.close();

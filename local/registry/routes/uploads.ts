@@ -13,7 +13,7 @@ export const postUpload: Handler = async (context, call, { repository }) => {
   const digest = call.url.searchParams.get('digest');
   if (digest !== null && mount === null) {
     const wanted = readDigest(digest);
-    refuseTooLarge(context, call);
+    if (tooLarge(context, call)) return;
     const upload = await context.uploads.begin(repository);
     await receive(context, call, upload, wanted);
     return;
@@ -51,7 +51,7 @@ export const patchUpload: Handler = async (context, call, { repository, referenc
 export const putUpload: Handler = async (context, call, { repository, reference }) => {
   const upload = context.uploads.find(repository, reference);
   const digest = readDigest(call.url.searchParams.get('digest') ?? '');
-  refuseTooLarge(context, call);
+  if (tooLarge(context, call)) return;
   await context.uploads.inTurn(upload, async () => {
     refuseOldLocation(call, upload);
     await receive(context, call, upload, digest);
@@ -122,10 +122,14 @@ function expectedBytes(call: Call, upload: Upload): number | undefined {
   return end - start + 1;
 }
 
-function refuseTooLarge(context: Context, call: Call): void {
+/** Answers as ACR's front does, which knows nothing of registries and speaks HTML. */
+function tooLarge(context: Context, call: Call): boolean {
   const most = context.quirks.maxMonolithicBytes;
-  if (most === undefined || Number(call.request.headers['content-length'] ?? 0) <= most) return;
-  throw new Refusal(413, 'SIZE_INVALID', 'Request Entity Too Large');
+  if (most === undefined || Number(call.request.headers['content-length'] ?? 0) <= most) return false;
+  const title = '413 Request Entity Too Large';
+  const page = `<html><head><title>${title}</title></head><body><center><h1>${title}</h1></center></body></html>`;
+  call.bytes(413, page, { 'content-type': 'text/html' });
+  return true;
 }
 
 /** ACR's Locations hold the state of the upload: only the newest one is good. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { parseQuirks } from '../../../../local/registry/quirks.js';
 import { IMAGE, locationOf, putBlob, putImage, sender, sha256, start } from './harness.js';
 
 describe('quirks', () => {
@@ -59,6 +60,7 @@ describe('quirks', () => {
     expect(registry.blobHostAuthorized).toBe(0);
     expect((await fetch(target, { headers: { authorization: 'Bearer x' } })).status).toBe(400);
     expect(registry.blobHostAuthorized).toBe(1);
+    expect(registry.log.at(-1)).toMatchObject({ path: `/blobs/${digest}`, status: 400, token: 'other' });
     expect((await fetch(target.replace('sig=', 'sig=A'))).status).toBe(403);
     expect((await send('HEAD', `/v2/a/blobs/${digest}`)).status).toBe(200);
   });
@@ -93,6 +95,19 @@ describe('quirks', () => {
     expect((await put(`"${sha256('other')}"`)).status).toBe(412);
     expect((await put(`"${digest}"`)).status).toBe(201);
     expect((await send('HEAD', '/v2/a/manifests/v1')).headers.get('etag')).toBe(`"${digest}"`);
+  });
+
+  test('wildcard scopes are refused', async () => {
+    const send = sender(await start({ quirks: { refuseWildcardScopes: true } }));
+    const ask = async (scope: string) => (await send('GET', `/oauth2/token?scope=${scope}`)).status;
+    expect([await ask('repository:*:pull'), await ask('repository:a:*')]).toEqual([401, 200]);
+  });
+
+  test('are read from text; what is none is said', () => {
+    expect(parseQuirks(['redirectBlobs', 'latencyMs=20'])).toEqual({ redirectBlobs: true, latencyMs: 20 });
+    for (const text of ['nothing', 'redirectBlobs=1', 'latencyMs', 'latencyMs=x', 'toString']) {
+      expect(() => parseQuirks([text])).toThrow(expect.objectContaining({ code: 'QUIRK_INVALID' }));
+    }
   });
 
   test('each request costs a round trip', async () => {
