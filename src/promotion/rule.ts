@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** Whose signature the evidence gate accepts. */
-export const signaturePolicySchema = z.strictObject({
+const signaturePolicySchema = z.strictObject({
   format: z.literal('notary'),
   /** PEM certificates: inline, or a path (relative to the rules file). */
   trustStore: z.string().min(1),

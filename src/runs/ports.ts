@@ -2,7 +2,6 @@ import type {
   DestinationOwner,
   IgnoredEvent,
   PromotionRow,
-  RunInput,
   RunRow,
   StepProgress,
   Versioned,
@@ -105,5 +104,3 @@ export interface Queues {
   /** @param options.delaySeconds until it can be seen, 0 as it comes. @throws InputError `MESSAGE_TOO_LARGE` over 48 KiB of text. */
   send(queue: QueueName, text: string, options?: { delaySeconds?: number }): Promise<void>;
 }
-
-export type { RunInput };

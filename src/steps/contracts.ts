@@ -26,7 +26,7 @@ const repositoryName = z.object({ registry: z.string(), repository: z.string() }
 
 /** Which run asks: a write by a run that isn't the row's is refused. */
 const owned = z.object({ promotionId: z.string(), runId: z.string() });
-export const resultSchema = z.object({
+const resultSchema = z.object({
   outcome: z.enum(OUTCOMES),
   code: z.string().optional(),
   reason: z.string().optional(),
@@ -51,7 +51,7 @@ export const beginRunContract = contract(
 );
 
 /** One manifest of the promoted graph that gets something attached. */
-export const imageSchema = descriptor.extend({
+const imageSchema = descriptor.extend({
   /** `linux/amd64`, or the media type of what is no image. */
   label: z.string(),
   /** Whether it gets an SBOM, and why not. */

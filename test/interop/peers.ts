@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 
 function isProgram(path: string): boolean {
   try {
@@ -19,7 +19,7 @@ export function findPeer(name: string): string | undefined {
   const said = process.env[name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')];
   if (said !== undefined && isProgram(said)) return said;
   const folders = [join('.peers', 'bin'), ...(process.env['PATH'] ?? '').split(delimiter)];
-  return folders.map((folder) => join(folder, name)).find(isProgram);
+  return folders.map((folder) => resolve(folder, name)).find(isProgram);
 }
 
 /**

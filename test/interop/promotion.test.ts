@@ -120,11 +120,7 @@ describeWithPeers(
     test('an index of two platforms with provenance', async () => {
       const digest = await writeIndexWithProvenance(join(folder, 'index'));
       const since = Date.now();
-      await must(
-        crane,
-        ['push', '--insecure', '--index', join(folder, 'index'), `${up.source}/samples/index:v1`],
-        docker,
-      );
+      await skopeoPush(join(folder, 'index'), `${up.source}/samples/index:v1`, ['--all', '--preserve-digests']);
       expect((await up.ended('samples/index', 'v1', since)).last).toMatchObject({ outcome: 'promoted', digest });
       const destination = `${up.staging}/staging/samples/index`;
       const tree = await atDestination('samples/index', 'v1');

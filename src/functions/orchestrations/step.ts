@@ -53,7 +53,7 @@ const LATER_GROWTH = 1.3;
 const WAVE = 10;
 
 /** What Durable says of an activity that failed at every try: `CODE: message` is ours, thrown by the activity wrapper. */
-export function failureOf(error: unknown): { code: string; message: string } {
+function failureOf(error: unknown): { code: string; message: string } {
   const text = error instanceof Error ? error.message : String(error);
   const match =
     /\b(?<code>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|INTERNAL|UNAUTHORIZED|DENIED|TIMEOUT): (?<message>[^\n]*)/.exec(text);

@@ -10,7 +10,7 @@ export interface Ran {
 }
 
 /** Runs a program to its end. */
-export function run(
+function run(
   program: string,
   args: readonly string[],
   env: Record<string, string> = {},
