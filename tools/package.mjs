@@ -40,6 +40,8 @@ function compile() {
       sourceMap: false,
       incremental: false,
       tsBuildInfoFile: null,
+      // Looked for from this file on, which may lie anywhere.
+      typeRoots: [join(root, 'node_modules', '@types')],
     },
     include: [join(root, 'src')],
   });

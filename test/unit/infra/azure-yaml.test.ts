@@ -1,0 +1,50 @@
+import { describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+
+interface AzureYaml {
+  requiredVersions: { azd: string };
+  infra: { path: string; module: string };
+  services: Record<string, Record<string, unknown> & { hooks: { prepackage: Record<string, { run: string }> } }>;
+}
+
+const azure = parse(readFileSync('azure.yaml', 'utf8')) as AzureYaml;
+const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+
+describe('azure.yaml', () => {
+  test('deploys the folder that npm run package stages, as it is', () => {
+    expect(Object.keys(azure.services)).toEqual(['promoter']);
+    expect(azure.services['promoter']).toMatchObject({
+      project: '.',
+      host: 'function',
+      language: 'ts',
+      dist: 'out/package',
+      remoteBuild: false,
+    });
+    expect(readFileSync('tools/package.mjs', 'utf8')).toContain("join(out, 'package')");
+  });
+
+  test('makes that folder first, on every system, by a script that there is', () => {
+    const { prepackage } = azure.services['promoter']?.hooks ?? { prepackage: {} };
+    expect(Object.keys(prepackage).sort()).toEqual(['posix', 'windows']);
+    expect(Object.values(prepackage).map(({ run }) => run)).toEqual(['npm run package', 'npm run package']);
+    expect(scripts).toMatchObject({ package: expect.any(String), build: expect.any(String) });
+  });
+
+  test('an azd that leaves the group of the registry alone', () => {
+    expect(azure.requiredVersions.azd).toBe('>= 1.24.1');
+  });
+
+  test('the template is where it says', () => {
+    expect(azure.infra).toMatchObject({ path: 'infra', module: 'main' });
+    expect(readFileSync('infra/main.bicepparam', 'utf8')).toContain("using 'main.bicep'");
+  });
+
+  test('.funcignore leaves node_modules alone, at any depth: azd refuses the one, packages need the other', () => {
+    const patterns = readFileSync('.funcignore', 'utf8')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'));
+    expect(patterns.filter((pattern) => pattern.includes('node_modules'))).toEqual([]);
+    expect(patterns.filter((pattern) => !pattern.startsWith('/'))).toEqual(['.git*']);
+  });
+});
