@@ -115,10 +115,22 @@ export const planCopyContract = contract(
     source: repositoryName,
     /** A tag or a digest. */
     root: z.string(),
+    /** The tag that must still stand on `root`: a run whose tag has moved on plans nothing. */
+    tag: z.string().optional(),
     recursive: z.boolean(),
     excludeArtifactTypes: z.array(z.string()),
   }),
-  z.object({ plan: z.string(), root: descriptor, manifests: z.number(), blobs: z.number(), bytes: z.number() }),
+  z.discriminatedUnion('state', [
+    z.object({ state: z.literal('superseded') }),
+    z.object({
+      state: z.literal('planned'),
+      plan: z.string(),
+      root: descriptor,
+      manifests: z.number(),
+      blobs: z.number(),
+      bytes: z.number(),
+    }),
+  ]),
 );
 
 const copyInput = z.object({

@@ -1,5 +1,6 @@
 import { ConfigurationError, parsePlan, planGraph, type CopyPlan } from '../oci/index.js';
 import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
+import { resolveTag } from './observe.js';
 import type { Ports, StepCall } from './ports.js';
 
 /** Plans the copy of a graph with its referrers, and keeps the plan as a document. */
@@ -9,6 +10,10 @@ export async function planCopyStep(
   { signal, progress }: StepCall,
 ): Promise<ResultOf<typeof planCopyContract>> {
   const source = ports.registries.repository(input.source.registry, input.source.repository);
+  if (input.tag !== undefined) {
+    const standing = await resolveTag(ports, { ...input.source, tag: input.tag }, signal);
+    if (standing?.digest !== input.root) return { state: 'superseded' };
+  }
   const root = await source.resolve(input.root, { signal });
   const plan = await planGraph(source, root, {
     recursive: input.recursive,
@@ -21,7 +26,7 @@ export async function planCopyStep(
   const { blobCount: blobs, sizeBytes: bytes } = plan;
   progress.text(`${manifests} manifests, ${blobs} blobs, ${bytes} bytes`);
   const { mediaType, digest, size } = root;
-  return { plan: name, root: { mediaType, digest, size }, manifests, blobs, bytes };
+  return { state: 'planned', plan: name, root: { mediaType, digest, size }, manifests, blobs, bytes };
 }
 
 /** Reads a kept plan. @throws ConfigurationError `PLAN_MISSING` */

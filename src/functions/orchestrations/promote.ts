@@ -28,6 +28,8 @@ type Found = Extract<ResultOf<typeof observeContract>, { state: 'found' }>;
 const GATE_MS = 60 * 60_000;
 const GATE_LOOK_MS = 5 * 60_000;
 
+const SUPERSEDED: Result = { outcome: 'superseded', reason: 'the tag moved on' };
+
 /** What a run has found out so far, for the close that comes whatever happens. */
 interface Progress {
   wanted: number;
@@ -98,9 +100,11 @@ function* work(
     runId: owner.runId,
     source: from,
     root: observed.root.digest,
+    tag: source.tag,
     recursive: true,
     excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
   });
+  if (plan.state === 'superseded') return SUPERSEDED;
   const copy = { runId: owner.runId, plan: plan.plan, source: from, destination: to };
   const moved = yield* step(context, copyGraphContract, copy);
   progress.did.push(`copied ${moved.copied}, mounted ${moved.mounted}, ${moved.existed} were there`);
@@ -118,7 +122,7 @@ function* work(
       progress.did.push(`tagged ${destination}`);
       return { outcome: 'promoted' };
     case 'superseded':
-      return { outcome: 'superseded', reason: 'the tag moved on' };
+      return SUPERSEDED;
     case 'gone':
       return 'gone';
   }
@@ -138,7 +142,7 @@ function* waitForEvidence(
   for (let look = 1; ; look += 1) {
     const seen = yield* step(context, checkEvidenceContract, { ...owner, rule, source, root: observed.root });
     if (seen.state === 'gone') return 'gone';
-    if (seen.state === 'superseded') return { outcome: 'superseded', reason: 'the tag moved on' };
+    if (seen.state === 'superseded') return SUPERSEDED;
     progress.wanted = seen.wanted;
     if (seen.state === 'passed') return undefined;
     const now = context.df.currentUtcDateTime.getTime();

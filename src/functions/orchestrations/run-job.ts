@@ -63,6 +63,8 @@ function* work(
     recursive: job.recursive,
     excludeArtifactTypes: [],
   });
+  // Without a tag to stand by nothing supersedes a job's copy.
+  if (plan.state === 'superseded') return { outcome: 'superseded' };
   const copy = { runId, plan: plan.plan, source: job.source, destination: { registry, repository } };
   yield* step(context, copyGraphContract, copy);
   yield* step(context, verifyArrivalContract, copy);
