@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from '@jest/globals';
+import { afterEach, test } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostProcess, newHostFolder } from '../unit/local/host/host-process.js';
 import { begin, expectAllDone, mixedRuns } from '../unit/local/host/mixed-runs.js';
@@ -28,7 +28,7 @@ test.each(seeds)(
       await pair[index].end('SIGKILL');
       pair[index] = await start(kill + 2);
     }
-    expect(await expectAllDone(pair[0], runs, folder.effectsPath, 120_000)).toBeGreaterThanOrEqual(0);
+    await expectAllDone(pair[0], runs, folder.effectsPath, 120_000);
   },
   180_000,
 );
