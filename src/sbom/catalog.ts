@@ -29,6 +29,7 @@ export class Catalog {
   readonly #distros = new Map<string, Distro>();
   #unpackedBytes = 0;
   #entries = 0;
+  #packageChars = 0;
 
   constructor(catalogers: readonly Cataloger[], limits: SbomLimits) {
     this.#catalogers = catalogers;
@@ -71,7 +72,6 @@ export class Catalog {
       }
       const wanted = union(alsoRead, pass.wanted);
       if (sizeOf(wanted) === sizeOf(alsoRead) || passes === this.#limits.passesPerLayer) {
-        for (const path of pass.wanted.keys()) this.gaps.add(`a hard link leads to no file of its layer (${path})`);
         this.#keep(layer, pass);
         return;
       }
@@ -83,10 +83,22 @@ export class Catalog {
     for (const [path, { cataloger, reading }] of pass.found) {
       for (const gap of reading.gaps ?? []) this.gaps.add(`${cataloger.name}: ${gap} (${path})`);
       if (reading.distro !== undefined) this.#distros.set(path, reading.distro);
-      for (const found of reading.packages ?? []) this.packages.push({ ...found, layer: layer.digest, path });
-      if (this.packages.length > this.#limits.packages) {
-        throw overLimit(`the image has ${this.packages.length} packages or more`, this.#limits.packages);
-      }
+      for (const found of reading.packages ?? []) this.#add({ ...found, layer: layer.digest, path });
+    }
+  }
+
+  #add(found: LocatedPackage): void {
+    this.packages.push(found);
+    const { name, version, licenses = [], path } = found;
+    this.#packageChars += licenses.reduce((sum, text) => sum + text.length, name.length + version.length + path.length);
+    if (this.packages.length > this.#limits.packages) {
+      throw overLimit(`the image has over ${this.#limits.packages} packages`, this.#limits.packages);
+    }
+    if (this.#packageChars > this.#limits.packageChars) {
+      throw overLimit(
+        `what its packages say has over ${this.#limits.packageChars} characters`,
+        this.#limits.packageChars,
+      );
     }
   }
 

@@ -11,6 +11,8 @@ export interface ImageConfig {
   variant?: string;
 }
 
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/;
+
 /**
  * Reads an image's config. One that is no JSON object counts as empty: it says nothing about packages.
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties
@@ -23,7 +25,9 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
     json = undefined;
   }
   const fields = isRecord(json) ? json : {};
-  const created = typeof fields.created === 'string' ? new Date(fields.created) : new Date(0);
+  // Only with a time zone: anything else would be read in this machine's.
+  const dated = typeof fields.created === 'string' && RFC_3339.test(fields.created) ? fields.created : '';
+  const created = new Date(dated);
   const inRange = created.getTime() >= 0 && created.getUTCFullYear() < 10_000;
   const text = (name: string): string | undefined => {
     const value = fields[name];

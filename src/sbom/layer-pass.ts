@@ -1,9 +1,13 @@
 import type { Cataloger, Reading } from './catalogers/cataloger.js';
+import { isGoBinary } from './catalogers/go-binary.js';
 import { unreadEcosystem } from './catalogers/unread.js';
 import type { Gaps } from './gaps.js';
 import { whiteoutOf, type Overlay } from './layers/overlay.js';
 import { cleanPath, linkTarget, parentOf } from './layers/path.js';
 import type { TarEntry } from './layers/tar.js';
+
+/** Stands where another pass brings no better. */
+const LEADS_NOWHERE: Reading = { gaps: ['a hard link that leads to no file of its layer'] };
 
 /** What is to be read at paths that only hard links lead to. */
 export type Wanted = ReadonlyMap<string, ReadonlySet<Cataloger>>;
@@ -59,11 +63,13 @@ export class LayerPass {
     if (!isLowest) overlay.hide(path, index);
     this.#replace(path);
     if (entry.type === 'symlink') this.#noteLostPackages(path, linkTarget(path, entry.linkName));
-    this.#noteUnread(path);
     const readers = new Set(alsoRead.get(path));
     const visible = direct !== undefined && !overlay.isHidden(path, index) ? direct : undefined;
     if (visible !== undefined) readers.add(visible);
-    if (readers.size === 0) return;
+    if (readers.size === 0) {
+      await this.#noteUnread(entry, path);
+      return;
+    }
     const readings = await this.#read(entry, readers);
     if (alsoRead.has(path)) this.#aside.set(path, readings);
     const reading = visible && readings.get(visible);
@@ -77,8 +83,8 @@ export class LayerPass {
       for (const reader of readers) {
         const twin = this.found.get(target);
         const reading = this.#aside.get(target)?.get(reader) ?? (twin?.cataloger === reader ? twin.reading : undefined);
+        readings.set(reader, reading ?? LEADS_NOWHERE);
         if (reading === undefined) this.wanted.set(target, new Set(this.wanted.get(target)).add(reader));
-        else readings.set(reader, reading);
       }
       return readings;
     }
@@ -114,12 +120,12 @@ export class LayerPass {
     }
   }
 
-  #noteUnread(path: string): void {
+  async #noteUnread(entry: TarEntry, path: string): Promise<void> {
     const { overlay, gaps, index, alsoRead } = this.#options;
-    const ecosystem = unreadEcosystem(path);
     // Another pass sees them all again.
-    if (ecosystem === undefined || alsoRead.size > 0 || overlay.isHidden(path, index)) return;
-    gaps.addUnread(ecosystem, path);
+    if (alsoRead.size > 0) return;
+    const ecosystem = unreadEcosystem(path) ?? ((await isGoBinary(entry)) ? 'go' : undefined);
+    if (ecosystem !== undefined && !overlay.isHidden(path, index)) gaps.addUnread(ecosystem, path);
   }
 }
 

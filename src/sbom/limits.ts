@@ -11,7 +11,9 @@ export const SBOM_LIMITS = {
   /** Characters of paths that are remembered to tell what an upper layer hides. `SBOM_LIMIT` */
   rememberedChars: 256 * 1024 ** 2,
   /** Packages found, each place counted. `SBOM_LIMIT` */
-  packages: 500_000,
+  packages: 200_000,
+  /** Characters of what is kept of the packages: names, versions, licences, places. `SBOM_LIMIT` */
+  packageChars: 128 * 1024 ** 2,
   /** Bytes of the image's config. `SBOM_LIMIT` */
   configBytes: 4 * 1024 * 1024,
   /** Times that one layer is read, to follow hard links to files that were passed by. Then a gap. */

@@ -32,6 +32,13 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   const catalog = new Catalog(CATALOGERS, limits);
   const totalBytes = manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
   let doneBytes = 0;
+  let reported = -1;
+  const report = (bytes: number): void => {
+    // A layer that is read again makes no progress.
+    if (bytes <= reported) return;
+    reported = bytes;
+    input.onProgress?.(bytes, totalBytes);
+  };
   for (const [index, layer] of manifest.layers.toReversed().entries()) {
     signal.throwIfAborted();
     const isLowest = index === manifest.layers.length - 1;
@@ -40,10 +47,11 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
       checkLayerMediaType(layer);
       await catalog.addLayer(layer, { index, isLowest }, async () => {
         const bytes = await input.openBlob(layer, signal);
-        return watched(bytes, signal, (read) => input.onProgress?.(doneBytes + Math.min(read, layer.size), totalBytes));
+        return watched(bytes, signal, (read) => report(doneBytes + Math.min(read, layer.size)));
       });
     }
     doneBytes += layer.size;
+    report(doneBytes);
   }
   const packages = listPackages(catalog.packages, catalog.distro);
   const gaps = catalog.gaps.list();

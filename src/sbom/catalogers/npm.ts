@@ -3,7 +3,14 @@ import type { Cataloger, Reading } from './cataloger.js';
 
 /** `node_modules/NAME` or `node_modules/@scope/NAME`, at any depth. Names that begin with a dot are npm's own folders. */
 const PACKAGE_ROOT = /(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/@.][^/]*$/;
+/** Longer names and versions are nothing that npm installs: its own limits are 214 and 256. */
+const LONGEST = 1000;
+const MOST_LICENSES = 20;
 const MANIFEST = '/package.json';
+
+function isUsable(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= LONGEST;
+}
 
 /** The `license` field in all the shapes that it has had. */
 function licensesOf(json: Record<string, unknown>): string[] {
@@ -13,7 +20,7 @@ function licensesOf(json: Record<string, unknown>): string[] {
     const text = isRecord(entry) ? (entry.type ?? entry.name) : entry;
     if (typeof text === 'string' && text.trim() !== '') found.push(text.trim().slice(0, 1000));
   }
-  return found;
+  return found.slice(0, MOST_LICENSES);
 }
 
 /**
@@ -33,9 +40,7 @@ export const npmCataloger: Cataloger = {
       return { gaps: ['a package.json that is not JSON'] };
     }
     const { name, version } = isRecord(json) ? json : {};
-    if (typeof name !== 'string' || name === '' || typeof version !== 'string' || version === '') {
-      return { gaps: ['a package.json without name or version'] };
-    }
+    if (!isUsable(name) || !isUsable(version)) return { gaps: ['a package.json without a usable name or version'] };
     const slash = name.startsWith('@') ? name.indexOf('/') : -1;
     const licenses = isRecord(json) ? licensesOf(json) : [];
     return {

@@ -131,6 +131,7 @@ function writable(transform: Transform): Promise<void> {
   });
 }
 
-function isZlibError(error: unknown): error is Error & { code: string } {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^Z(?:_|STD)/.test(error.code);
+function isZlibError(error: unknown): error is { code: string; message: string } {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return false;
+  return typeof error.code === 'string' && /^Z(?:_|STD)/.test(error.code);
 }

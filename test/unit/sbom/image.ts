@@ -27,8 +27,12 @@ export interface Layer {
   bytes: Uint8Array;
 }
 
+export function gzipped(archive: Uint8Array): Layer {
+  return { mediaType: GZIP_LAYER, bytes: gzipSync(archive) };
+}
+
 export async function layerOf(...entries: Entry[]): Promise<Layer> {
-  return { mediaType: GZIP_LAYER, bytes: gzipSync(await tarOf(entries)) };
+  return gzipped(await tarOf(entries));
 }
 
 /** As `cyclonedx` documents are shaped, of what the tests look at. */

@@ -1,0 +1,136 @@
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { GZIP_LAYER, PLAIN_LAYER, ZSTD_LAYER, npmPackage, sbomOf, tarOf, type Layer } from './image.js';
+
+const DOCKER_LAYER = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
+let tar: Buffer;
+
+beforeAll(async () => {
+  const filler = Buffer.alloc(300_000);
+  for (let index = 0; index < filler.length; index++) filler[index] = (index * index) % 251;
+  tar = await tarOf([
+    npmPackage('node_modules/first', 'first', '1.0.0'),
+    ['filler', filler],
+    npmPackage('node_modules/last', 'last', '1.0.0'),
+  ]);
+});
+
+const ALL = ['pkg:npm/first@1.0.0', 'pkg:npm/last@1.0.0'];
+const zeros = (count: number): Buffer => Buffer.alloc(count);
+
+/** `make` cuts the archive into members or frames of this many bytes. */
+function pieces(make: (bytes: Buffer) => Buffer, size: number): Buffer[] {
+  const made: Buffer[] = [];
+  for (let at = 0; at < tar.length; at += size) made.push(make(tar.subarray(at, at + size)));
+  return made;
+}
+
+const zstd = (bytes: Buffer): Buffer => zstdCompressSync(bytes);
+const skippable = (size: number): Buffer => {
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(0x184d2a53, 0);
+  header.writeUInt32LE(size, 4);
+  return Buffer.concat([header, Buffer.alloc(size, 7)]);
+};
+
+describe('a layer is read whatever it is packed with', () => {
+  test.each<[string, string, () => Buffer]>([
+    ['gzip', GZIP_LAYER, () => gzipSync(tar)],
+    ['gzip by its Docker name', DOCKER_LAYER, () => gzipSync(tar)],
+    ['gzip in many members', GZIP_LAYER, () => Buffer.concat(pieces((bytes) => gzipSync(bytes), 1000))],
+    ['gzip and zeros behind', GZIP_LAYER, () => Buffer.concat([gzipSync(tar), zeros(5000)])],
+    ['zstd', ZSTD_LAYER, () => zstd(tar)],
+    ['zstd in many frames', ZSTD_LAYER, () => Buffer.concat(pieces(zstd, 1000))],
+    [
+      'zstd with skippable frames, first, between and last',
+      ZSTD_LAYER,
+      () => Buffer.concat([skippable(5), ...pieces(zstd, 40_000).flatMap((frame) => [frame, skippable(70_000)])]),
+    ],
+    ['zstd with checksums', ZSTD_LAYER, () => zstdCompressSync(tar, { params: { 201: 1 } })],
+    ['nothing', PLAIN_LAYER, () => tar],
+    ['nothing, with zeros behind', PLAIN_LAYER, () => Buffer.concat([tar, zeros(10_240)])],
+    ['gzip that calls itself plain', PLAIN_LAYER, () => gzipSync(tar)],
+    ['zstd that calls itself gzip', GZIP_LAYER, () => zstd(tar)],
+    ['nothing that calls itself gzip', GZIP_LAYER, () => tar],
+    ['gzip of no particular type', 'application/octet-stream', () => gzipSync(tar)],
+  ])('%s', async (_, mediaType, make) => {
+    const layer = { mediaType, bytes: make() };
+    for (const chunkBytes of [Infinity, 4096, 61]) {
+      const { purls, gaps } = await sbomOf([layer], { chunkBytes });
+      expect({ purls, gaps }).toEqual({ purls: ALL, gaps: [] });
+    }
+  });
+
+  test.each<[string, () => Buffer]>([
+    ['no bytes', () => Buffer.alloc(0)],
+    ['the end mark alone', () => zeros(1024)],
+    ['half an end mark', () => zeros(512)],
+    ['a packed end mark', () => gzipSync(zeros(1024))],
+    ['no end mark', () => tar.subarray(0, 0)],
+  ])('an empty layer: %s', async (_, make) => {
+    expect((await sbomOf([{ mediaType: GZIP_LAYER, bytes: make() }])).purls).toEqual([]);
+  });
+
+  test('an archive without its end mark is whole', async () => {
+    expect((await sbomOf([{ mediaType: PLAIN_LAYER, bytes: tar.subarray(0, -1024) }])).purls).toEqual(ALL);
+  });
+});
+
+describe('a layer that does not unpack is refused, never half read', () => {
+  const cutAt = (bytes: Buffer, share: number): Buffer => bytes.subarray(0, Math.floor(bytes.length * share));
+  test.each<[string, () => Buffer]>([
+    ['gzip, cut in the middle', () => cutAt(gzipSync(tar), 0.5)],
+    ['gzip, its last byte missing', () => gzipSync(tar).subarray(0, -1)],
+    ['gzip, its checksum wrong', () => Buffer.concat([gzipSync(tar).subarray(0, -8), zeros(8)])],
+    ['gzip, something else behind', () => Buffer.concat([gzipSync(tar), Buffer.from('more')])],
+    ['gzip, a byte changed', () => changed(gzipSync(tar))],
+    ['zstd, cut in the middle', () => cutAt(zstd(tar), 0.5)],
+    ['zstd, its last byte missing', () => zstd(tar).subarray(0, -1)],
+    ['zstd, cut between its blocks', () => zstd(tar).subarray(0, 9)],
+    [
+      'zstd, one frame of many missing a byte',
+      () => Buffer.concat([...pieces(zstd, 100_000), zstd(tar).subarray(0, -1)]),
+    ],
+    ['zstd, something else behind', () => Buffer.concat([zstd(tar), Buffer.from('more')])],
+    ['zstd, a checksum wrong', () => wrongChecksum(zstdCompressSync(tar, { params: { 201: 1 } }))],
+    ['zstd, a skippable frame cut', () => Buffer.concat([zstd(tar), skippable(100).subarray(0, -1)])],
+    ['tar, cut inside a file', () => cutAt(tar, 0.5)],
+    ['tar, cut inside a header', () => tar.subarray(0, 700 + 512)],
+    ['text', () => Buffer.alloc(2000, 'text ')],
+  ])('%s', async (_, make) => {
+    for (const chunkBytes of [Infinity, 1000]) {
+      await expect(sbomOf([{ mediaType: GZIP_LAYER, bytes: make() }], { chunkBytes })).rejects.toMatchObject({
+        code: 'LAYER_INVALID',
+      });
+    }
+  });
+
+  function changed(bytes: Buffer): Buffer {
+    const middle = Math.floor(bytes.length / 2);
+    bytes[middle] = (bytes[middle] ?? 0) ^ 0xff;
+    return bytes;
+  }
+
+  function wrongChecksum(bytes: Buffer): Buffer {
+    bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 0xff;
+    return bytes;
+  }
+
+  test.each(['application/vnd.oci.image.layer.v1.tar+gzip+encrypted', 'application/vnd.in-toto+json', 'text/plain'])(
+    'a layer of type %s is unsupported',
+    async (mediaType) => {
+      await expect(sbomOf([{ mediaType, bytes: gzipSync(tar) }])).rejects.toMatchObject({ code: 'LAYER_UNSUPPORTED' });
+    },
+  );
+
+  test('a foreign layer is not asked for, and is a gap', async () => {
+    const foreign: Layer = {
+      mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+      bytes: Buffer.from('elsewhere'),
+    };
+    const { gaps, opened, purls } = await sbomOf([foreign, { mediaType: PLAIN_LAYER, bytes: tar }]);
+    expect(gaps).toEqual([expect.stringMatching(/^layer sha256:[0-9a-f]{64} is kept elsewhere/)]);
+    expect(opened).toHaveLength(2);
+    expect(purls).toEqual(ALL);
+  });
+});

@@ -1,0 +1,222 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { Ajv, type ValidateFunction } from 'ajv';
+import formats from 'ajv-formats';
+import { gzipped, layerOf, npmPackage, sbomOf, tarOf, type Result } from './image.js';
+
+/** The strict schema that the CycloneDX library ships, with ajv set as the library's own validator sets it. */
+function cyclonedxValidator(): ValidateFunction {
+  const library = dirname(createRequire(import.meta.url).resolve('@cyclonedx/cyclonedx-library/package.json'));
+  const schema = (name: string): object =>
+    JSON.parse(readFileSync(join(library, 'res/schema', `${name}.SNAPSHOT.schema.json`), 'utf8')) as object;
+  const ajv = new Ajv({
+    strict: false,
+    addUsedSchema: false,
+    schemas: {
+      'http://cyclonedx.org/schema/spdx.SNAPSHOT.schema.json': schema('spdx'),
+      'http://cyclonedx.org/schema/jsf-0.82.SNAPSHOT.schema.json': schema('jsf-0.82'),
+    },
+  });
+  formats.default(ajv);
+  ajv.addFormat('iri-reference', true);
+  ajv.addFormat('idn-email', true);
+  return ajv.compile(schema('bom-1.6'));
+}
+
+const isValid = cyclonedxValidator();
+
+function expectValid({ document }: Result): void {
+  isValid(document);
+  expect(isValid.errors ?? []).toEqual([]);
+}
+
+/** One layer with one package of each licence field. */
+async function licensed(...fields: object[]): Promise<Result> {
+  return sbomOf([
+    await layerOf(...fields.map((field, index) => npmPackage(`node_modules/p${index}`, `p${index}`, '1.0.0', field))),
+  ]);
+}
+
+describe('the document', () => {
+  test('is valid CycloneDX 1.6 with everything in it that there can be', async () => {
+    const result = await sbomOf([
+      await layerOf(
+        ['var/lib/dpkg/status', 'Package: bash\nStatus: install ok installed\nVersion: 5.2-2\nArchitecture: amd64\n'],
+        ['lib/apk/db/installed', 'P:musl\n'],
+        npmPackage('node_modules/@a/b', '@a/b', '1.0.0-rc.1+x', { license: '(MIT OR Apache-2.0)' }),
+        npmPackage('node_modules/c', 'c', '1.0.0', { license: 'SEE LICENSE IN file' }),
+        npmPackage('node_modules/d', 'd', '1.0.0', { licenses: [{ type: 'MIT', url: 'x' }, { type: 'own' }] }),
+        npmPackage('node_modules/e', 'e\ud800 ﷽/\u0000', '??&&##', { license: 'UNLICENSED' }),
+      ),
+    ]);
+    expectValid(result);
+    expect(result.document.components).toHaveLength(5);
+  });
+
+  test('the validator of these tests refuses what is not in the schema', async () => {
+    const { document } = await sbomOf([]);
+    expect(isValid({ ...document, compositions: [{ aggregate: 'mostly' }] })).toBe(false);
+    expect(isValid({ ...document, extra: 1 })).toBe(false);
+  });
+
+  test('has the image as its root, which depends on every component', async () => {
+    const result = await sbomOf(
+      [await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'), npmPackage('node_modules/b', 'b', '2.0.0'))],
+      { config: { architecture: 'arm64', os: 'linux', created: '2024-05-06T07:08:09.123456789Z' } },
+    );
+    expectValid(result);
+    const root = result.document.metadata.component;
+    expect(root).toMatchObject({ type: 'container', name: 'registry.example:5000/samples/app' });
+    expect(root.version).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(root.purl).toBe(
+      `pkg:oci/app@${root.version}?arch=arm64&repository_url=registry.example%3A5000%2Fsamples%2Fapp`,
+    );
+    expect(result.document.dependencies[0]).toEqual({
+      ref: root['bom-ref'],
+      dependsOn: ['pkg:npm/a@1.0.0', 'pkg:npm/b@2.0.0'],
+    });
+    expect(result.document.metadata.timestamp).toBe('2024-05-06T07:08:09.000Z');
+    expect(result.created).toBe('2024-05-06T07:08:09Z');
+  });
+
+  test.each([
+    ['absent', {}],
+    ['no date', { created: 'yesterday' }],
+    ['without a time zone', { created: '2024-05-06T07:08:09' }],
+    ['before the epoch', { created: '0001-01-01T00:00:00Z' }],
+    ['no text', { created: 12 }],
+    ['in no object', []],
+  ])('a created time that is %s is the epoch', async (_, config) => {
+    const result = await sbomOf([], { config });
+    expectValid(result);
+    expect(result.created).toBe('1970-01-01T00:00:00Z');
+  });
+
+  test('the same image gives the same bytes, however its stream is cut; another image another serial number', async () => {
+    const layers = [
+      await layerOf(npmPackage('node_modules/b', 'b', '1.0.0'), npmPackage('node_modules/a', 'a', '1.0.0')),
+      await layerOf(npmPackage('app/node_modules/b', 'b', '1.0.0')),
+    ];
+    const one = await sbomOf(layers);
+    const other = await sbomOf(layers, { chunkBytes: 7 });
+    expect(Buffer.compare(one.bytes, other.bytes)).toBe(0);
+    expect(one.document.serialNumber).toMatch(/^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-/);
+    const third = await sbomOf(layers.slice(1));
+    expect(third.document.serialNumber).not.toBe(one.document.serialNumber);
+  });
+
+  test('the order of an archive leaves no trace', async () => {
+    const entries = ['zebra', 'apple', 'Mango', 'mango', '@x/y'].map((name) =>
+      npmPackage(`node_modules/${name}`, name, '1.0.0'),
+    );
+    const one = await sbomOf([await layerOf(...entries)]);
+    const other = await sbomOf([await layerOf(...entries.toReversed())]);
+    const withoutDigests = (result: Result): unknown => [
+      result.purls,
+      result.document.components.map(({ evidence }) => evidence.occurrences.map(({ location }) => location)),
+    ];
+    expect(withoutDigests(one)).toEqual(withoutDigests(other));
+  });
+
+  test('one package in several places is one component that names them all, with their layers', async () => {
+    const lower = gzipped(await tarOf([npmPackage('app/node_modules/a', 'a', '1.0.0')]));
+    const upper = gzipped(await tarOf([npmPackage('lib/node_modules/a', 'a', '1.0.0')]));
+    const result = await sbomOf([lower, upper]);
+    expectValid(result);
+    expect(result.document.components).toHaveLength(1);
+    const [first, second] = result.document.components[0]?.evidence.occurrences ?? [];
+    expect(first?.location).toBe('/app/node_modules/a/package.json');
+    expect(second?.location).toBe('/lib/node_modules/a/package.json');
+    expect(first?.additionalContext).toMatch(/^layer sha256:[0-9a-f]{64}$/);
+    expect(first?.additionalContext).not.toBe(second?.additionalContext);
+  });
+
+  test('two packages whose URLs are the same are two components', async () => {
+    const result = await sbomOf([
+      await layerOf(npmPackage('node_modules/Json', 'Json', '1.0.0'), npmPackage('node_modules/json', 'json', '1.0.0')),
+    ]);
+    expectValid(result);
+    expect(result.document.components.map(({ name }) => name)).toEqual(['Json', 'json']);
+    expect(new Set(result.document.components.map((component) => component['bom-ref'])).size).toBe(2);
+    expect(result.counts).toEqual({ npm: 2 });
+  });
+
+  test('names the version that package.json has', async () => {
+    const { tool } = await sbomOf([]);
+    const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { name: string; version: string };
+    expect(tool).toBe(`${manifest.name}/${manifest.version}`);
+  });
+});
+
+describe('licences', () => {
+  test.each<[string, object, unknown]>([
+    ['an SPDX id', { license: 'MIT' }, [{ license: { id: 'MIT', acknowledgement: 'declared' } }]],
+    [
+      'an expression',
+      { license: 'MIT AND (ISC OR 0BSD)' },
+      [{ expression: 'MIT AND (ISC OR 0BSD)', acknowledgement: 'declared' }],
+    ],
+    [
+      'free text',
+      { license: 'do as you like' },
+      [{ license: { name: 'do as you like', acknowledgement: 'declared' } }],
+    ],
+    [
+      'the shape of 2012',
+      { license: { type: 'ISC', url: 'x' } },
+      [{ license: { id: 'ISC', acknowledgement: 'declared' } }],
+    ],
+    [
+      'a list',
+      { licenses: [{ type: 'MIT' }, 'MIT OR ISC'] },
+      [
+        { license: { id: 'MIT', acknowledgement: 'declared' } },
+        { license: { name: 'MIT OR ISC', acknowledgement: 'declared' } },
+      ],
+    ],
+    ['none', {}, undefined],
+    ['none that is text', { license: 7 }, undefined],
+  ])('%s', async (_, field, expected) => {
+    const result = await licensed(field);
+    expectValid(result);
+    expect(result.document.components[0]?.licenses).toEqual(expected);
+  });
+});
+
+describe('what could not be read', () => {
+  test('is named, and makes the composition incomplete', async () => {
+    const result = await sbomOf([
+      await layerOf(
+        ['var/lib/rpm/rpmdb.sqlite', 'SQLite format 3'],
+        ['opt/b.jar', 'PK'],
+        ['opt/a.jar', 'PK'],
+        npmPackage('node_modules/a', 'a', '1.0.0'),
+      ),
+    ]);
+    expectValid(result);
+    expect(result.gaps).toEqual(['no reader for java', 'no reader for rpm']);
+    expect(result.document.compositions).toEqual([
+      {
+        aggregate: 'incomplete',
+        assemblies: [result.document.metadata.component['bom-ref']],
+        dependencies: [result.document.metadata.component['bom-ref']],
+      },
+    ]);
+    expect(result.document.metadata.properties).toEqual([
+      { name: 'acr-promoter:covered', value: 'dpkg' },
+      { name: 'acr-promoter:covered', value: 'npm' },
+      { name: 'acr-promoter:gap', value: 'no reader for java' },
+      { name: 'acr-promoter:gap', value: 'no reader for rpm' },
+      { name: 'acr-promoter:unread', value: 'java: opt/a.jar and 1 more' },
+      { name: 'acr-promoter:unread', value: 'rpm: var/lib/rpm/rpmdb.sqlite' },
+    ]);
+  });
+
+  test('is nothing in an image of packages; which still is no complete inventory of its files', async () => {
+    const { document, gaps } = await sbomOf([await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'))]);
+    expect(gaps).toEqual([]);
+    expect(document.compositions).toMatchObject([{ aggregate: 'incomplete_third_party_only' }]);
+  });
+});

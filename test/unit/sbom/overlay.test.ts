@@ -1,0 +1,180 @@
+import { describe, expect, test } from '@jest/globals';
+import { digestOf } from '../../../src/oci/index.js';
+import { layerOf, npmPackage, sbomOf, type Entry } from './image.js';
+
+const a = npmPackage('app/node_modules/a', 'a', '1.0.0');
+const b = npmPackage('app/node_modules/b', 'b', '1.0.0');
+const empty = (name: string): Entry => [name, ''];
+
+/** Package URLs of an image with these layers, lowest first. */
+async function purlsOf(...layers: Entry[][]): Promise<string[]> {
+  const { purls } = await sbomOf(await Promise.all(layers.map((entries) => layerOf(...entries))));
+  return purls.map((purl) => purl.replace('pkg:npm/', ''));
+}
+
+function status(...packages: string[]): Entry {
+  const text = packages.map((name) => `Package: ${name}\nStatus: install ok installed\nVersion: 1\n`).join('\n');
+  return ['var/lib/dpkg/status', text];
+}
+
+describe('layers over layers', () => {
+  test.each<[string, Entry[][], string[]]>([
+    ['a package folder is whited out', [[a, b], [empty('app/node_modules/.wh.a')]], ['b@1.0.0']],
+    ['its package.json is whited out', [[a, b], [empty('app/node_modules/a/.wh.package.json')]], ['b@1.0.0']],
+    ['a folder far above is whited out', [[a, b], [empty('.wh.app')]], []],
+    [
+      'a whiteout leaves what only begins like its name',
+      [[a, b], [empty('app/node_modules/.wh.')]],
+      ['a@1.0.0', 'b@1.0.0'],
+    ],
+    ['whited out, and there again above', [[a], [empty('app/.wh.node_modules')], [a]], ['a@1.0.0']],
+    ['a whiteout leaves its own layer, before', [[b], [empty('app/.wh.node_modules'), a]], ['a@1.0.0']],
+    ['a whiteout leaves its own layer, after', [[b], [a, empty('app/.wh.node_modules')]], ['a@1.0.0']],
+    ['an opaque folder hides what lies below', [[a], [empty('app/node_modules/.wh..wh..opq'), b]], ['b@1.0.0']],
+    ['an opaque folder hides at any depth', [[a], [empty('app/.wh..wh..opq')]], []],
+    ['an opaque root hides all', [[a], [empty('.wh..wh..opq'), b]], ['b@1.0.0']],
+    ['aufs marks hide nothing', [[a], [empty('app/.wh..wh.plnk'), empty('.wh..wh.aufs')]], ['a@1.0.0']],
+    ['a whiteout of no name hides nothing', [[a], [empty('app/.wh..'), empty('app/.wh...')]], ['a@1.0.0']],
+    ['a file takes the place of a folder', [[a, b], [empty('app/node_modules/a')]], ['b@1.0.0']],
+    ['a link takes the place of a folder', [[a], [['app', { type: 'symlink', linkname: 'opt' }]]], []],
+    ['a folder over a folder hides nothing', [[a], [['app/node_modules/', { type: 'directory' }]]], ['a@1.0.0']],
+    [
+      'a folder takes the place of the file itself',
+      [[a], [['app/node_modules/a/package.json', { type: 'directory' }]]],
+      [],
+    ],
+    [
+      'the upper version counts',
+      [[npmPackage('app/node_modules/a', 'a', '0.9.0')], [a], [npmPackage('app/node_modules/a', 'a', '1.1.0')]],
+      ['a@1.1.0'],
+    ],
+    ['the later entry of one layer counts', [[npmPackage('app/node_modules/a', 'a', '0.9.0'), a]], ['a@1.0.0']],
+    ['a file later in the layer replaces its folder', [[a, b, empty('app/node_modules/a')]], ['b@1.0.0']],
+    ['paths are cleaned', [[a], [npmPackage('./app//x/../node_modules/a', 'a', '2.0.0')]], ['a@2.0.0']],
+    [
+      'what climbs over the root stays in it',
+      [[npmPackage('../../app/node_modules/a', 'a', '0.1.0')], [npmPackage('/app/node_modules/a', 'a', '0.2.0')]],
+      ['a@0.2.0'],
+    ],
+  ])('%s', async (_, layers, expected) => {
+    expect(await purlsOf(...layers)).toEqual(expected);
+  });
+
+  test('the upper database counts, and the lower is not mixed in', async () => {
+    const layers = await Promise.all([layerOf(status('old', 'both')), layerOf(status('both', 'new'))]);
+    const { purls, counts } = await sbomOf(layers);
+    expect(purls).toEqual(['pkg:deb/debian/both@1', 'pkg:deb/debian/new@1']);
+    expect(counts).toEqual({ deb: 2 });
+  });
+
+  test('a superseded database is not read: what is wrong with it does not matter', async () => {
+    const broken: Entry = ['app/node_modules/a/package.json', '{"name": "a"'];
+    const { purls, gaps } = await sbomOf([await layerOf(broken), await layerOf(a)]);
+    expect({ purls, gaps }).toEqual({ purls: ['pkg:npm/a@1.0.0'], gaps: [] });
+    const reversed = await sbomOf([await layerOf(a), await layerOf(broken)]);
+    expect(reversed.purls).toEqual([]);
+    expect(reversed.gaps).toEqual(['npm: a package.json that is not JSON (app/node_modules/a/package.json)']);
+  });
+
+  test('what has no reader is a gap only where it can be seen', async () => {
+    const lower = await layerOf(['lib/apk/db/installed', 'P:musl\n']);
+    expect((await sbomOf([lower])).gaps).toEqual(['no reader for apk']);
+    expect((await sbomOf([lower, await layerOf(empty('lib/apk/.wh.db'))])).gaps).toEqual([]);
+  });
+
+  test('layers are opened from the top down, each once', async () => {
+    const layers = await Promise.all([layerOf(a), layerOf(b), layerOf(empty('x'))]);
+    const { opened } = await sbomOf(layers);
+    expect(opened.slice(1)).toEqual(layers.toReversed().map(({ bytes }) => digestOf(bytes)));
+  });
+});
+
+describe('links', () => {
+  const store = 'root/.store/files/00/abc';
+  const link = (name: string, linkname: string): Entry => [name, { type: 'link', linkname }];
+  const symlink = (name: string, linkname: string): Entry => [name, { type: 'symlink', linkname }];
+  const content = '{"name":"a","version":"1.0.0"}';
+
+  test('a hard link to a manifest of the same layer is that package', async () => {
+    expect(await purlsOf([a, link('srv/node_modules/a/package.json', 'app/node_modules/a/package.json')])).toEqual([
+      'a@1.0.0',
+    ]);
+    expect(
+      await purlsOf(
+        [a, link('srv/node_modules/a/package.json', './app/node_modules/a/package.json')],
+        [empty('.wh.app')],
+      ),
+    ).toEqual(['a@1.0.0']);
+  });
+
+  test('a hard link to a file that was passed by makes the layer be read again', async () => {
+    const layer = await layerOf(
+      [store, content],
+      link('app/node_modules/a/package.json', store),
+      link('app/node_modules/b/package.json', 'app/node_modules/a/package.json'),
+    );
+    const { purls, gaps, opened, document } = await sbomOf([layer]);
+    expect(purls).toEqual(['pkg:npm/a@1.0.0']);
+    expect(document.components[0]?.evidence.occurrences).toHaveLength(2);
+    expect(gaps).toEqual([]);
+    expect(opened).toHaveLength(3);
+  });
+
+  test('a hard link to a hard link is followed', async () => {
+    const layer = await layerOf(
+      [store, content],
+      link('root/second', store),
+      link('root/third', 'root/second'),
+      link('app/node_modules/a/package.json', 'root/third'),
+    );
+    const { purls, gaps } = await sbomOf([layer]);
+    expect({ purls, gaps }).toEqual({ purls: ['pkg:npm/a@1.0.0'], gaps: [] });
+  });
+
+  test('a hard link has the content that its target had when it was made', async () => {
+    const layer = await layerOf(
+      [store, content],
+      link('app/node_modules/a/package.json', store),
+      [store, '{"name":"a","version":"2.0.0"}'],
+      link('app/node_modules/b/package.json', store),
+    );
+    const { purls } = await sbomOf([layer]);
+    expect(purls).toEqual(['pkg:npm/a@1.0.0', 'pkg:npm/a@2.0.0']);
+  });
+
+  test('a hard link that leads nowhere is a gap; a chain without end stops', async () => {
+    const nowhere = 'npm: a hard link that leads to no file of its layer (app/node_modules/a/package.json)';
+    const { purls, gaps } = await sbomOf([await layerOf(link('app/node_modules/a/package.json', 'nowhere'))]);
+    expect(purls).toEqual([]);
+    expect(gaps).toEqual([nowhere]);
+    const chain = Array.from({ length: 10 }, (_, index) => link(`l${index + 1}`, `l${index}`));
+    const deep = await sbomOf([
+      await layerOf(['l0', content], ...chain, link('app/node_modules/a/package.json', 'l10')),
+    ]);
+    expect(deep.gaps).toEqual([nowhere]);
+    expect(deep.opened.length).toBeLessThan(10);
+  });
+
+  test.each<[string, Entry[], string[]]>([
+    [
+      'a package elsewhere',
+      [symlink('app/node_modules/w', '../packages/w'), npmPackage('app/packages/w', 'w', '1.0.0')],
+      ['npm: a package is a symbolic link to a folder outside node_modules (app/node_modules/w)'],
+    ],
+    ['a package that is listed where it is', [symlink('app/node_modules/z', '.pnpm/a@1/node_modules/a'), a], []],
+    [
+      'a node_modules folder elsewhere',
+      [symlink('app/node_modules', '/srv/modules')],
+      ['npm: a node_modules folder is a symbolic link (app/node_modules)'],
+    ],
+    ['a node_modules folder that is one', [symlink('app/node_modules', '../lib/node_modules')], []],
+    [
+      'dpkg’s folder',
+      [symlink('var/lib/dpkg', '/usr/lib/dpkg-db')],
+      ['dpkg: its database is behind a symbolic link (var/lib/dpkg)'],
+    ],
+    ['anything else', [symlink('lib', 'usr/lib'), symlink('etc/os-release', '../usr/lib/os-release')], []],
+  ])('a symbolic link to %s', async (_, entries, expected) => {
+    expect((await sbomOf([await layerOf(...entries)])).gaps).toEqual(expected);
+  });
+});
