@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { findPeer } from '../peers.js';
 
-export const SUBSCRIPTION = '00000000-0000-0000-0000-000000000001';
+const SUBSCRIPTION = '00000000-0000-0000-0000-000000000001';
 const TENANT = '00000000-0000-0000-0000-00000000000f';
 
 /** A resource as `bicep snapshot` predicts it; what only Azure knows is left as an expression in brackets. */
@@ -23,7 +23,7 @@ export interface Snapshot {
   outputs: Record<string, unknown>;
 }
 
-export interface Ran {
+interface Ran {
   status: number | null;
   stdout: string;
   stderr: string;
