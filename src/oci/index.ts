@@ -37,3 +37,5 @@ export {
 } from './registry/docker-config.js';
 export { eraseDockerCredential, storeDockerCredential } from './registry/docker-config-store.js';
 export * from './layout/open-layout.js';
+export { onSide } from './copy/side.js';
+export { createLockFileLease, type LockFileOptions } from './lock-file-lease.js';

@@ -1,4 +1,5 @@
 import type { ReferrerTree } from './discover.js';
+import { formatGoJson } from './go-json.js';
 import { formatYamlEntry, formatYamlScalar } from './yaml-scalar.js';
 
 /** A referrer, or the root, as `oras discover --format json` has it. */
@@ -62,8 +63,7 @@ export function formatTree(tree: ReferrerTree): string {
   return [tree.reference, ...draw(below(tree, true), '')].join('\n');
 }
 
-/** The tree as `oras discover --format json` has it: empty annotations and types left out, no referrers as `[]`. */
-export function toDiscoverJson(tree: ReferrerTree): DiscoverJson {
+function describe(tree: ReferrerTree): Omit<DiscoverJson, 'referrers'> {
   const { mediaType, digest, size, artifactType } = tree.descriptor;
   const annotations = annotationEntries(tree);
   return {
@@ -73,6 +73,36 @@ export function toDiscoverJson(tree: ReferrerTree): DiscoverJson {
     size,
     ...(annotations.length > 0 && { annotations: Object.fromEntries(annotations) }),
     ...(artifactType !== undefined && artifactType !== '' && { artifactType }),
-    referrers: tree.referrers.map(toDiscoverJson),
   };
+}
+
+/** The tree as `oras discover --format json` has it: empty annotations and types left out, no referrers as `[]`. */
+export function toDiscoverJson(tree: ReferrerTree): DiscoverJson {
+  return { ...describe(tree), referrers: tree.referrers.map(toDiscoverJson) };
+}
+
+/** The older shape, which `oras discover -o json` had before 1.3 and scripts of then read: direct referrers as `manifests`. */
+export function toManifestsJson(tree: ReferrerTree): { manifests: Omit<DiscoverJson, 'referrers'>[] } {
+  return { manifests: tree.referrers.map(describe) };
+}
+
+/** The deprecated table of `oras discover --format table`, without a final newline. @param asked the reference as it was given */
+export function formatTable(tree: ReferrerTree, asked: string): string {
+  const referrers = tree.referrers.map(describe);
+  const head = 'Artifact Type';
+  const width = Math.max(head.length, ...referrers.map(({ artifactType }) => (artifactType ?? '').length)) + 3;
+  const rows = referrers.flatMap((referrer) => {
+    const { mediaType, digest, size, annotations, artifactType = '' } = referrer;
+    const json = {
+      mediaType,
+      digest,
+      size,
+      ...(annotations && { annotations }),
+      ...(artifactType && { artifactType }),
+    };
+    return [`${onOneLine(artifactType).padEnd(width)}${digest}`, formatGoJson(json, 2)];
+  });
+  const count = `Discovered ${referrers.length} ${referrers.length === 1 ? 'artifact' : 'artifacts'} referencing ${asked}`;
+  const top = [count, `Digest: ${tree.descriptor.digest}`];
+  return referrers.length === 0 ? top.join('\n') : [...top, '', `${head.padEnd(width)}Digest`, ...rows].join('\n');
 }

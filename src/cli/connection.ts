@@ -1,0 +1,149 @@
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { readFile } from 'node:fs/promises';
+import {
+  basicCredentials,
+  ConfigurationError,
+  createLockFileLease,
+  createRegistries,
+  dockerConfigCredentials,
+  type Credentials,
+  type RegistriesOptions,
+  type RegistryClient,
+} from '../oci/index.js';
+import type { Io } from './io.js';
+
+/** Which side of a command an option speaks of. */
+export type Side = '' | 'from' | 'to';
+
+/** How a registry is reached, as options say it. */
+export interface ConnectionOptions {
+  username?: string;
+  password?: string;
+  passwordStdin?: boolean;
+  plainHttp?: boolean;
+  insecure?: boolean;
+  caFile?: string;
+  registryConfig?: string;
+  distributionSpec?: string;
+}
+
+type ReferrersMode = NonNullable<RegistriesOptions['referrers']>;
+
+const SPECS: Record<string, ReferrersMode> = { 'v1.1-referrers-api': 'api', 'v1.1-referrers-tag': 'tag' };
+
+/** Adds the options for one side; `--from-…` and `--to-…` where there are two. */
+export function addConnectionOptions(command: Command, side: Side): Command {
+  const long = (name: string): string => `--${side === '' ? '' : `${side}-`}${name}`;
+  const short = (letter: string, name: string): string => (side === '' ? `-${letter}, ${long(name)}` : long(name));
+  const of = { '': 'registry', from: 'source registry', to: 'destination registry' }[side];
+  command
+    .option(`${short('u', 'username')} <name>`, `user name for the ${of}`)
+    .option(
+      `${short('p', 'password')} <secret>`,
+      `password or identity token for the ${of}; better from standard input`,
+    );
+  command.option(long('password-stdin'), `read the password for the ${of} from standard input`);
+  return command
+    .option(long('plain-http'), `plain HTTP to the ${of} (as it comes for localhost and loopback addresses)`)
+    .option(long('plain-http').replace(/^--/, '--no-'), `HTTPS to the ${of}, loopback or not`)
+    .option(long('insecure'), `take any certificate of the ${of}`)
+    .option(`${long('ca-file')} <path>`, `certificate authority of the ${of}, PEM`)
+    .option(`${long('registry-config')} <path>`, `Docker config with the credentials for the ${of}`)
+    .option(
+      `${long('distribution-spec')} <option>`,
+      `how the ${of} keeps referrers: ${Object.keys(SPECS).join(' or ')}; as it comes it is asked`,
+    );
+}
+
+/** The options of one side out of all that commander has read. */
+export function connectionOf(values: Record<string, unknown>, side: Side): ConnectionOptions {
+  const key = (name: string): string => (side === '' ? name : `${side}${name.charAt(0).toUpperCase()}${name.slice(1)}`);
+  const text = (name: string): Record<string, string> => {
+    const value = values[key(name)];
+    return typeof value === 'string' ? { [name]: value } : {};
+  };
+  const flag = (name: string): Record<string, boolean> => {
+    const value = values[key(name)];
+    return typeof value === 'boolean' ? { [name]: value } : {};
+  };
+  return {
+    ...text('username'),
+    ...text('password'),
+    ...text('caFile'),
+    ...text('registryConfig'),
+    ...text('distributionSpec'),
+    ...flag('passwordStdin'),
+    ...flag('plainHttp'),
+    ...flag('insecure'),
+  };
+}
+
+async function credentialsFor(registry: string, options: ConnectionOptions, io: Io): Promise<Credentials> {
+  const { username = '', passwordStdin } = options;
+  let { password } = options;
+  if (passwordStdin === true) {
+    if (password !== undefined) {
+      throw new ConfigurationError('OPTIONS_EXCLUSIVE', '--password and --password-stdin exclude each other');
+    }
+    password = (await io.readInput()).replace(/\r?\n$/, '');
+  }
+  if (password !== undefined) {
+    // Without a user, what is given is an identity token.
+    if (username === '') return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken: password }) };
+    return basicCredentials(username, password, [registry]);
+  }
+  const folder = io.env.DOCKER_CONFIG ?? join(homedir(), '.docker');
+  return dockerConfigCredentials({ path: options.registryConfig ?? join(folder, 'config.json') });
+}
+
+async function readCa(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new ConfigurationError('CA_FILE_UNREADABLE', `the certificate authority ${path} cannot be read`, { cause });
+  }
+}
+
+/** The proxy that the environment names for a host, if any: `HTTPS_PROXY`, unless `NO_PROXY` lists it. */
+export function proxyFor(registry: string, env: Io['env']): string | undefined {
+  const host = registry.replace(/:\d+$/, '').toLowerCase();
+  const excepted = (env.NO_PROXY ?? env.no_proxy ?? '').split(',').map((entry) => entry.trim().toLowerCase());
+  const isExcepted = excepted.some((entry) => {
+    const name = entry.replace(/^\*?\./, '');
+    return entry === '*' || (name !== '' && (host === name || host.endsWith(`.${name}`)));
+  });
+  const proxy = env.HTTPS_PROXY ?? env.https_proxy;
+  return isExcepted || proxy === '' ? undefined : proxy;
+}
+
+function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } {
+  if (spec === undefined) return {};
+  const referrers = SPECS[spec];
+  if (referrers === undefined) {
+    throw new ConfigurationError(
+      'OPTION_INVALID',
+      `${JSON.stringify(spec)} is not an option of the distribution spec`,
+      {
+        remedy: `Give ${Object.keys(SPECS).join(' or ')}.`,
+      },
+    );
+  }
+  return { referrers };
+}
+
+/** A client for one registry. To be closed. */
+export async function connect(registry: string, options: ConnectionOptions, io: Io): Promise<RegistryClient> {
+  const { plainHttp, insecure, caFile } = options;
+  const proxy = proxyFor(registry, io.env);
+  return createRegistries({
+    credentials: await credentialsFor(registry, options, io),
+    lease: createLockFileLease(join(tmpdir(), `acr-promoter-locks-${process.getuid?.() ?? 0}`)),
+    ...(plainHttp !== undefined && { plainHttp: () => plainHttp }),
+    ...(insecure === true && { insecure }),
+    ...(caFile !== undefined && { ca: await readCa(caFile) }),
+    ...(proxy !== undefined && { proxy }),
+    ...referrersMode(options.distributionSpec),
+  });
+}

@@ -1,0 +1,67 @@
+import { Command, CommanderError } from 'commander';
+import { describeError } from '../oci/index.js';
+import { UsageError } from './errors.js';
+import type { Io } from './io.js';
+import { addCopy } from './verbs/copy.js';
+import { addDiscover } from './verbs/discover.js';
+import { addManifestFetch } from './verbs/manifest-fetch.js';
+import { addRepoTags } from './verbs/repo-tags.js';
+import { addResolve } from './verbs/resolve.js';
+
+/** oras takes `--plain-http=false`; commander has a word of its own for that. */
+function normalize(argument: string): string {
+  const match = /^--((?:from-|to-)?plain-http)=(true|false)$/.exec(argument);
+  return match ? `--${match[2] === 'false' ? 'no-' : ''}${match[1]}` : argument;
+}
+
+function createProgram(io: Io): Command {
+  const program = new Command('acr-promoter')
+    .description(
+      'Copies images and artifacts between registries and OCI image layouts with all that refers to them, and shows what is there.',
+    )
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.out(text),
+      // Help that was not asked for is no error; errors are written by `run`.
+      writeErr: (text) => text.startsWith('Usage:') && io.out(text),
+      getOutHelpWidth: () => 110,
+      getErrHelpWidth: () => 110,
+    })
+    .showSuggestionAfterError(true);
+  const context = { io };
+  addCopy(program, context);
+  addDiscover(program, context);
+  addResolve(program, context);
+  const manifest = program.command('manifest').description('Manifest operations');
+  addManifestFetch(manifest, context);
+  const repo = program.command('repo').description('Repository operations');
+  addRepoTags(repo, context);
+  return program;
+}
+
+/** One line with the code; the remedy below it where there is one. Wrong use is said in three lines. */
+function formatFailure(error: unknown): string {
+  if (error instanceof UsageError) return `Error: ${error.message}\nUsage: ${error.usage}\n${error.remedy ?? ''}\n`;
+  if (error instanceof CommanderError) {
+    return `${error.message.replace(/^error: /, 'Error: ')}\nRun "acr-promoter --help" for usage.\n`;
+  }
+  const { code, message, remedy } = describeError(error);
+  const line = message.replaceAll(/\s*\n\s*/g, ' ');
+  return `Error: ${line} (${code})\n${remedy === undefined ? '' : `${remedy}\n`}`;
+}
+
+/** Runs one command. @returns the exit code: 0, 1 for every failure, 130 where it was interrupted. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  try {
+    await createProgram(io).parseAsync(argv.map(normalize), { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) return 0;
+    if (io.signal.aborted) {
+      io.err('Error: interrupted (INTERRUPTED)\n');
+      return 130;
+    }
+    io.err(formatFailure(error));
+    return 1;
+  }
+}

@@ -1,0 +1,64 @@
+import { InputError, isDigest, isTag, parseReference, type Digest, type Reference } from '../oci/index.js';
+
+/** What a command works on: in a registry, or in an OCI image layout on disk. */
+export type Target =
+  | { kind: 'registry'; text: string; reference: Reference; tagOrDigest?: string; tags: string[] }
+  | { kind: 'oci-layout'; text: string; path: string; tagOrDigest?: string; tags: string[] };
+
+export interface LayoutOptions {
+  /** `--oci-layout`: the target is `path[:tag|@digest]`. */
+  isLayout: boolean;
+  /** `--oci-layout-path`: the target is the tag or digest in it, whatever it looks like. */
+  layoutPath?: string;
+}
+
+function invalidTag(tag: string): InputError {
+  return new InputError('REFERENCE_INVALID', `${JSON.stringify(tag.slice(0, 200))} is not a tag`);
+}
+
+/** `a:t1,t2` as `a:t1` and the rest; only a destination may have several. */
+function splitTags(text: string): { first: string; others: string[] } {
+  const [first = '', ...others] = text.split(',');
+  for (const tag of others) if (!isTag(tag)) throw invalidTag(tag);
+  return { first, others };
+}
+
+/** The tag or digest of a layout target. A colon before the last slash belongs to the path. */
+function splitLayout(text: string): { path: string; tag?: string; digest?: Digest } {
+  const at = text.lastIndexOf('@');
+  const digest = at < 0 ? '' : text.slice(at + 1);
+  if (isDigest(digest)) return { path: text.slice(0, at), digest };
+  const colon = text.lastIndexOf(':');
+  // A single letter before it is a drive.
+  if (colon <= 1 || colon < Math.max(text.lastIndexOf('/'), text.lastIndexOf('\\'))) return { path: text };
+  return { path: text.slice(0, colon), tag: text.slice(colon + 1) };
+}
+
+/**
+ * Reads a command's target.
+ * @param options.severalTags allows `name:t1,t2`.
+ * @throws InputError `REFERENCE_INVALID`
+ */
+export function parseTarget(text: string, options: LayoutOptions & { severalTags?: boolean }): Target {
+  const { first, others } = options.severalTags === true ? splitTags(text) : { first: text, others: [] };
+  if (options.layoutPath !== undefined) {
+    const tags = isDigest(first) ? [] : [first, ...others];
+    return { kind: 'oci-layout', text, path: options.layoutPath, tagOrDigest: first, tags };
+  }
+  if (options.isLayout) {
+    const { path, tag, digest } = splitLayout(first);
+    const tagOrDigest = digest ?? tag;
+    const tags = tag === undefined ? [] : [tag, ...others];
+    return { kind: 'oci-layout', text, path, ...(tagOrDigest !== undefined && { tagOrDigest }), tags };
+  }
+  const reference = parseReference(first);
+  const tagOrDigest = reference.digest ?? reference.tag;
+  if (others.length > 0 && reference.tag === undefined) throw invalidTag(others.join());
+  return {
+    kind: 'registry',
+    text,
+    reference,
+    ...(tagOrDigest !== undefined && { tagOrDigest }),
+    tags: reference.tag === undefined || reference.digest !== undefined ? [] : [reference.tag, ...others],
+  };
+}

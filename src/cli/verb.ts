@@ -1,0 +1,82 @@
+import type { Command } from 'commander';
+import { UsageError } from './errors.js';
+import type { Io } from './io.js';
+import { Session } from './session.js';
+
+/** What every verb needs. */
+export interface VerbContext {
+  io: Io;
+}
+
+export interface VerbDescription {
+  /** As it is written on the command line: `manifest fetch`. */
+  path: string;
+  /** After the flags: `<name>{:<tag>|@<digest>}`. */
+  operands: string;
+  /** What the operands are, for whoever gave too few: `the target artifact to discover referrers from`. */
+  purpose: string;
+  count: number;
+  summary: string;
+  aliases?: readonly string[];
+  examples: readonly (readonly [what: string, how: string])[];
+}
+
+/** Options as commander has read them. */
+export type Values = Record<string, unknown>;
+
+/** Defines a verb: its help, the number of its operands, and what it does within a session that is closed after it. */
+export function defineVerb(
+  parent: Command,
+  { io }: VerbContext,
+  verb: VerbDescription,
+  addOptions: (command: Command) => void,
+  work: (session: Session, operands: string[], values: Values) => Promise<void>,
+): void {
+  const name = verb.path.split(' ').at(-1) ?? verb.path;
+  const usage = `acr-promoter ${verb.path} [flags] ${verb.operands}`;
+  const command = parent
+    .command(name)
+    .aliases([...(verb.aliases ?? [])])
+    .summary(verb.summary)
+    .description(verb.summary)
+    .usage(`[flags] ${verb.operands}`)
+    .argument('[operands...]')
+    .configureHelp({ visibleArguments: () => [] })
+    // After the options, where it is not wrapped.
+    .addHelpText('after', `\nExamples:\n${verb.examples.map(([what, how]) => `  ${what}:\n    ${how}`).join('\n\n')}`);
+  addOptions(command);
+  command.action(async (operands: string[], values: Values) => {
+    if (operands.length !== verb.count) {
+      const exactly = `exactly ${verb.count} ${verb.count === 1 ? 'argument' : 'arguments'}`;
+      throw new UsageError(`"acr-promoter ${verb.path}" requires ${exactly} but got ${operands.length}`, {
+        usage,
+        advice: `Please specify ${exactly} as ${verb.purpose}. Run "acr-promoter ${verb.path} -h" for more options and examples`,
+      });
+    }
+    const session = new Session(io);
+    try {
+      await work(session, operands, values);
+    } finally {
+      await session.close();
+    }
+  });
+}
+
+/** A target that needs a tag or digest, and has neither. */
+export function noTagOrDigest(verb: Pick<VerbDescription, 'path' | 'operands'>, text: string): UsageError {
+  return new UsageError(`"${text}": no tag or digest specified`, {
+    usage: `acr-promoter ${verb.path} [flags] ${verb.operands}`,
+    advice: `Please specify a reference in the form of "<name>:<tag>" or "<name>@<digest>". Run "acr-promoter ${verb.path} -h" for more options and examples`,
+  });
+}
+
+/** A text option, where it was given. */
+export function textOf(values: Values, name: string): string | undefined {
+  const value = values[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** The operand at a place that {@link defineVerb} has seen to be there. */
+export function operandAt(operands: readonly string[], index: number): string {
+  return operands[index] ?? '';
+}

@@ -1,0 +1,153 @@
+import type { Command } from 'commander';
+import { InputError, isDigest, isRecord, type CopyProgress, type Descriptor } from '../../oci/index.js';
+import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../../oras/index.js';
+import { addConnectionOptions, connectionOf } from '../connection.js';
+import { chooseFormat, parseCount } from '../format.js';
+import type { Io } from '../io.js';
+import type { OpenTarget, Session } from '../session.js';
+import { parseTarget, type Target } from '../target.js';
+import {
+  defineVerb,
+  noTagOrDigest,
+  operandAt,
+  textOf,
+  type Values,
+  type VerbContext,
+  type VerbDescription,
+} from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'copy',
+  operands: '<from>{:<tag>|@<digest>} <to>[:<tag>[,<tag>][...]]',
+  purpose: 'the source and destination for copying',
+  count: 2,
+  summary: 'Copy an artifact, with all that refers to it, and see that it has arrived',
+  aliases: ['cp'],
+  examples: [
+    [
+      'From one registry to another, with SBOMs and signatures',
+      'acr-promoter copy -r localhost:5000/hello:v1 localhost:6000/hello:v1',
+    ],
+    [
+      'Within one registry, where nothing is moved but names',
+      'acr-promoter copy -r r.azurecr.io/hello:v1 r.azurecr.io/staging/hello:v1',
+    ],
+    ['Under several tags', 'acr-promoter copy localhost:5000/hello:v1 localhost:6000/hello:v1,v1.2,latest'],
+    [
+      'Into an OCI image layout, and out of one',
+      'acr-promoter copy -r --to-oci-layout localhost:5000/hello:v1 ./kept:v1\n    acr-promoter copy -r --from-oci-layout ./kept.tar:v1 localhost:6000/hello:v1',
+    ],
+    [
+      'Layers that another repository there has are taken from it',
+      'acr-promoter copy --mount-from base/debian localhost:5000/hello:v1 localhost:6000/hello:v1',
+    ],
+  ],
+};
+
+function addOptions(command: Command): void {
+  command
+    .option('-r, --recursive', 'also copy what refers to it, to its platforms, and to those')
+    .option('--platform <os[/arch][/variant]>', 'copy this platform of an index')
+    .option('--concurrency <number>', 'requests at once on each side', '32')
+    .option('--mount-from <repository...>', 'repositories of the destination’s registry that may have layers of it')
+    .option(
+      '--exclude-artifact-type <type...>',
+      'leave out referrers of these types, with what refers to them; as it comes Azure’s artifact streaming',
+    )
+    .option('--format <format>', 'text, or json for a receipt of all that was copied', 'text')
+    .option('--from-oci-layout', 'the source is an OCI image layout')
+    .option('--from-oci-layout-path <path>', 'the source is in the OCI image layout at this path')
+    .option('--to-oci-layout', 'the destination is an OCI image layout')
+    .option('--to-oci-layout-path <path>', 'the destination is in the OCI image layout at this path');
+  addConnectionOptions(command, 'from');
+  addConnectionOptions(command, 'to');
+}
+
+function readTarget(text: string, values: Values, side: 'from' | 'to'): Target {
+  const layoutPath = textOf(values, `${side}OciLayoutPath`);
+  const isLayout = values[`${side}OciLayout`] === true;
+  return parseTarget(text, { isLayout, severalTags: side === 'to', ...(layoutPath !== undefined && { layoutPath }) });
+}
+
+function listOf(value: unknown): string[] | undefined {
+  return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : undefined;
+}
+
+/** Blobs can be mounted from the source where it is in the destination's registry. */
+function mountFrom(source: Target, destination: Target, values: Values): string[] {
+  const told = listOf(values.mountFrom) ?? [];
+  if (source.kind !== 'registry' || destination.kind !== 'registry') return told;
+  const [from, to] = [source.reference, destination.reference];
+  const sameRegistry = from.registry === to.registry && from.repository !== to.repository;
+  return sameRegistry ? [from.repository, ...told] : told;
+}
+
+function nameOf({ mediaType, annotations }: Descriptor): string {
+  return annotations?.['org.opencontainers.image.title'] ?? mediaType;
+}
+
+const STATES: Record<CopyProgress['state'], string> = {
+  started: 'Copying',
+  moving: '',
+  copied: 'Copied ',
+  existed: 'Exists ',
+  mounted: 'Mounted',
+};
+
+/** One line when a node starts and one when it is done, as oras has them. */
+function statusLine({ state, descriptor }: CopyProgress): string {
+  const hex = descriptor.digest.slice(descriptor.digest.indexOf(':') + 1).slice(0, 12);
+  return `${STATES[state]} ${hex} ${nameOf(descriptor).replaceAll(/\p{Cc}/gu, '?')}\n`;
+}
+
+function summary(receipt: CopyReceipt, from: Target, to: Target): string {
+  const [, ...others] = receipt.tags;
+  const destination = others.length === 0 ? to.text : to.text.slice(0, to.text.indexOf(','));
+  const restored = receipt.arrival.restored.length;
+  return [
+    ...(restored > 0 ? [`Restored ${restored} referrers that the destination had lost`] : []),
+    `Copied [${from.kind}] ${from.text} => [${to.kind}] ${destination}`,
+    ...others.map((tag) => `Tagged ${tag}`),
+    `Digest: ${receipt.root.digest}`,
+    '',
+  ].join('\n');
+}
+
+async function copy(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
+  const format = chooseFormat(values.format, ['text', 'json']);
+  const [from, to] = [
+    readTarget(operandAt(operands, 0), values, 'from'),
+    readTarget(operandAt(operands, 1), values, 'to'),
+  ];
+  if (from.tagOrDigest === undefined) throw noTagOrDigest(VERB, from.text);
+  if (values.fromPasswordStdin === true && values.toPasswordStdin === true) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '--from-password-stdin and --to-password-stdin exclude each other', {
+      remedy: 'Sign one side in through a Docker config (--from-registry-config).',
+    });
+  }
+  const concurrency = parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 1);
+  const platform = textOf(values, 'platform');
+  const excludeArtifactTypes = listOf(values.excludeArtifactType);
+  const source: OpenTarget = await session.open(from, connectionOf(values, 'from'));
+  const destination: OpenTarget = await session.open(to, connectionOf(values, 'to'), { create: true });
+  const receipt = await copyArtifact(source.repository, from.tagOrDigest, destination.repository, {
+    recursive: values.recursive === true,
+    tags: to.tags,
+    ...(to.tagOrDigest !== undefined && isDigest(to.tagOrDigest) && { digest: to.tagOrDigest }),
+    ...(platform !== undefined && { platform: parsePlatform(platform, io.architecture) }),
+    ...(excludeArtifactTypes && { excludeArtifactTypes }),
+    mountFrom: mountFrom(from, to, values),
+    concurrency,
+    signal: io.signal,
+    onProgress: (progress) => {
+      if (format === 'text' && progress.state !== 'moving') io.out(statusLine(progress));
+    },
+  });
+  io.out(format === 'text' ? summary(receipt, from, to) : `${formatGoJson(receipt, 2)}\n`);
+}
+
+export function addCopy(parent: Command, context: VerbContext): void {
+  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
+    copy(context.io, session, operands, isRecord(values) ? values : {}),
+  );
+}

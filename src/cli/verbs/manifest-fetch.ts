@@ -1,0 +1,80 @@
+import { writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { InputError } from '../../oci/index.js';
+import { formatDescriptor, formatManifestJson, indentJson, parsePlatform, selectPlatform } from '../../oras/index.js';
+import { chooseFormat } from '../format.js';
+import { addTargetOptions, openTagOrDigest } from '../single-target.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'manifest fetch',
+  operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the manifest to fetch',
+  count: 1,
+  summary: 'Fetch a manifest, byte for byte',
+  aliases: ['get', 'show'],
+  examples: [
+    ['The manifest as it is stored', 'acr-promoter manifest fetch localhost:5000/hello:v1'],
+    ['Its descriptor', 'acr-promoter manifest fetch --descriptor localhost:5000/hello:v1'],
+    [
+      'That of one platform, laid out for reading',
+      'acr-promoter manifest fetch --pretty --platform linux/arm64 localhost:5000/hello:v1',
+    ],
+  ],
+};
+
+function checkOptions(values: Values): {
+  format: 'text' | 'json';
+  output: string | undefined;
+  onlyDescriptor: boolean;
+} {
+  const output = textOf(values, 'output');
+  const onlyDescriptor = values.descriptor === true;
+  const format = chooseFormat(values.format, ['text', 'json']);
+  if (format === 'json' && (onlyDescriptor || values.pretty === true)) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '--format cannot be used together with --descriptor or --pretty');
+  }
+  if (output === '-' && (onlyDescriptor || format === 'json')) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '--output - cannot be used together with --descriptor or --format', {
+      remedy: 'Both would be written to standard output: give a file.',
+    });
+  }
+  return { format, output, onlyDescriptor };
+}
+
+export function addManifestFetch(parent: Command, context: VerbContext): void {
+  const { io } = context;
+  const { signal } = io;
+  const addOptions = (command: Command): void => {
+    command
+      .option('--descriptor', 'print the descriptor: media type, digest, size')
+      .option('--pretty', 'lay the JSON out for reading')
+      .option('-o, --output <path>', 'write the manifest to this file; - for standard output')
+      .option('--format <format>', 'text or json', 'text')
+      .option('--platform <os[/arch][/variant]>', 'choose this platform out of an index');
+    addTargetOptions(command);
+  };
+  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+    const { format, output, onlyDescriptor } = checkOptions(values);
+    const { repository, tagOrDigest } = await openTagOrDigest(session, VERB, operandAt(operands, 0), values);
+    const platform = textOf(values, 'platform');
+    let descriptor = await repository.resolve(tagOrDigest, { signal });
+    if (platform !== undefined) {
+      descriptor = await selectPlatform(repository, descriptor, parsePlatform(platform, io.architecture), { signal });
+    }
+    const print = (json: string): void => io.out(values.pretty === true ? `${indentJson(json)}\n` : json);
+    if (onlyDescriptor && output === undefined) {
+      print(formatDescriptor(descriptor));
+      return;
+    }
+    const { bytes } = await repository.fetchManifest(descriptor, { signal });
+    if (output !== undefined && output !== '-') await writeFile(output, bytes);
+    if (onlyDescriptor) print(formatDescriptor(descriptor));
+    else if (format === 'json') {
+      io.out(`${formatManifestJson(`${repository.name}@${descriptor.digest}`, descriptor, bytes)}\n`);
+    } else if (output === undefined || output === '-') {
+      if (values.pretty === true) print(new TextDecoder().decode(bytes));
+      else io.out(bytes);
+    }
+  });
+}

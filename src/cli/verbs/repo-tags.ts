@@ -1,0 +1,46 @@
+import type { Command } from 'commander';
+import { formatGoJson, listTags } from '../../oras/index.js';
+import { addTargetOptions, openTarget } from '../single-target.js';
+import { chooseFormat } from '../format.js';
+import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'repo tags',
+  operands: '<name>[:<tag>|@<digest>]',
+  purpose: 'the target repository to list tags from',
+  count: 1,
+  summary: 'List the tags of a repository',
+  aliases: ['show-tags'],
+  examples: [
+    ['All tags', 'acr-promoter repo tags localhost:5000/hello'],
+    ['Tags that lead to the same manifest as this one', 'acr-promoter repo tags localhost:5000/hello:v1'],
+    ['Tags of an OCI image layout', 'acr-promoter repo tags --oci-layout layout-dir'],
+  ],
+};
+
+export function addRepoTags(parent: Command, context: VerbContext): void {
+  const { io } = context;
+  const addOptions = (command: Command): void => {
+    command
+      .option('--last <tag>', 'start after this tag, in the order of bytes')
+      .option('--exclude-digest-tags', 'leave out tags that only name a digest (sha256-…)')
+      .option('--format <format>', 'text or json', 'text');
+    addTargetOptions(command);
+  };
+  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+    const format = chooseFormat(values.format, ['text', 'json']);
+    const { repository, target } = await openTarget(session, operandAt(operands, 0), values);
+    const last = textOf(values, 'last');
+    const { tagOrDigest } = target;
+    const tags = await listTags(repository, {
+      signal: io.signal,
+      excludeDigestTags: values.excludeDigestTags === true,
+      ...(last !== undefined && { last }),
+      // Only an OCI layout's path may end here without naming a tag or digest of it.
+      ...(tagOrDigest !== undefined && {
+        digest: (await repository.resolve(tagOrDigest, { signal: io.signal })).digest,
+      }),
+    });
+    io.out(format === 'json' ? `${formatGoJson({ tags }, 2)}\n` : tags.map((tag) => `${tag}\n`).join(''));
+  });
+}

@@ -1,0 +1,127 @@
+import {
+  copyGraph,
+  compareGraphs,
+  InputError,
+  isNothingMissing,
+  onSide,
+  planGraph,
+  RegistryError,
+  verifyArrival,
+  type ArrivalReport,
+  type CallOptions,
+  type CopyProgress,
+  type CopyReport,
+  type Descriptor,
+  type Digest,
+  type ReadableRepository,
+  type Repository,
+} from '../oci/index.js';
+import { selectPlatform, type WantedPlatform } from './platform.js';
+
+export interface CopyArtifactOptions extends CallOptions {
+  /** Referrers too, with theirs and those of index children. As it comes: false. */
+  recursive?: boolean;
+  /** Copies that child of an index, and its referrers. */
+  platform?: WantedPlatform;
+  /** Set at the destination when all has arrived and was verified; none: the digest alone. */
+  tags?: readonly string[];
+  /** What the source must have: the copy is refused where it is something else. */
+  digest?: Digest;
+  /** Repositories of the destination's registry to mount blobs from. */
+  mountFrom?: readonly string[];
+  /** Artifact types of referrers to leave out; as it comes Azure's artifact streaming. */
+  excludeArtifactTypes?: readonly string[];
+  /** Requests at once on each side; 32 as it comes. */
+  concurrency?: number;
+  onProgress?: (progress: CopyProgress) => void;
+}
+
+/** What a copy did: the receipt. */
+export interface CopyReceipt {
+  source: string;
+  destination: string;
+  root: Descriptor;
+  /** Tags that were set, or stood already. */
+  tags: string[];
+  report: CopyReport;
+  arrival: ArrivalReport;
+}
+
+async function resolveTags(destination: Repository, options: CopyArtifactOptions): Promise<Map<string, Digest>> {
+  const { tags = [], signal } = options;
+  const standing = new Map<string, Digest>();
+  await Promise.all(
+    tags.map(async (tag) => {
+      try {
+        const { digest } = await destination.resolve(tag, signal ? { signal } : {});
+        standing.set(tag, digest);
+      } catch (error) {
+        if (!(error instanceof RegistryError && error.notFound)) throw error;
+      }
+    }),
+  );
+  return standing;
+}
+
+/** Where every tag stands right already, it may be that nothing is to be done: asking is cheaper than planning. */
+async function isInSync(
+  source: ReadableRepository,
+  destination: Repository,
+  root: Descriptor,
+  options: CopyArtifactOptions,
+): Promise<{ manifestCount: number } | undefined> {
+  const compared = await compareGraphs(source, destination, root, options);
+  return isNothingMissing(compared) ? compared : undefined;
+}
+
+/**
+ * Copies an artifact: planned, moved, its arrival verified, then tagged. What is there is not moved again; where all is there,
+ * nothing is written.
+ * @throws CopyError with the side on which it failed; `REFERRER_LOST`; InputError `PLATFORM_NOT_FOUND`, `DIGEST_MISMATCH`
+ */
+export async function copyArtifact(
+  source: ReadableRepository,
+  tagOrDigest: string,
+  destination: Repository,
+  options: CopyArtifactOptions = {},
+): Promise<CopyReceipt> {
+  const { signal, tags = [], concurrency } = options;
+  const call = signal ? { signal } : {};
+  const [named, standing] = await Promise.all([
+    onSide('source', 'resolve', () => source.resolve(tagOrDigest, call)),
+    onSide('destination', 'resolve', () => resolveTags(destination, options)),
+  ]);
+  const { platform } = options;
+  const root = platform
+    ? await onSide('source', 'choose platform', () => selectPlatform(source, named, platform, call))
+    : named;
+  if (options.digest !== undefined && options.digest !== root.digest) {
+    throw new InputError('DIGEST_MISMATCH', `${source.name} has ${root.digest}, not ${options.digest}`, {
+      remedy: 'Copy to a tag, or to the digest that the source has.',
+    });
+  }
+  const receipt = { source: source.name, destination: destination.name, root, tags: [...tags] };
+  const isTagged = tags.length > 0 && tags.every((tag) => standing.get(tag) === root.digest);
+  const inSync = isTagged ? await isInSync(source, destination, root, options) : undefined;
+  if (inSync) {
+    const { mediaType, digest, size } = root;
+    const existed = [{ kind: 'manifest' as const, mediaType, digest, size }];
+    return {
+      ...receipt,
+      report: { copied: [], existed, mounted: [], tagged: [], movedBytes: 0 },
+      arrival: { manifests: inSync.manifestCount, listed: 0, restored: [] },
+    };
+  }
+  const plan = await onSide('source', 'plan', () => planGraph(source, root, options));
+  const requests = concurrency === undefined ? {} : { requestConcurrency: concurrency };
+  const report = await copyGraph(plan, source, destination, { ...options, ...requests });
+  const arrival = await verifyArrival(plan, destination, { ...call, ...requests, source });
+  const { bytes, descriptor } = await onSide('source', 'fetch manifest', () => source.fetchManifest(root, call));
+  for (const tag of tags) {
+    if (standing.get(tag) === root.digest) continue;
+    await onSide('destination', 'tag', () =>
+      destination.pushManifest(bytes, descriptor.mediaType, { ...call, tag, digest: root.digest }),
+    );
+  }
+  return { ...receipt, report, arrival };
+}

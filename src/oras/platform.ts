@@ -1,0 +1,96 @@
+import {
+  formatPlatform,
+  InputError,
+  LIMITS,
+  parseManifest,
+  type CallOptions,
+  type Descriptor,
+  type Platform,
+  type ReadableRepository,
+} from '../oci/index.js';
+
+/** A platform that is asked for: what is left out matches anything. */
+export interface WantedPlatform {
+  os: string;
+  architecture: string;
+  variant?: string;
+  osVersion?: string;
+}
+
+const GO_ARCHITECTURES: Record<string, string> = { x64: 'amd64', ia32: '386' };
+
+/**
+ * `os[/arch][/variant][:os_version]`; without an architecture, this machine's.
+ * @throws InputError `PLATFORM_INVALID`
+ */
+export function parsePlatform(text: string, thisArchitecture: string): WantedPlatform {
+  const match = /^([a-z0-9]+)(?:\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?)?(?::([\w.-]+))?$/i.exec(text);
+  if (!match?.[1]) {
+    throw new InputError('PLATFORM_INVALID', `${JSON.stringify(text.slice(0, 200))} is not a platform`, {
+      remedy: 'Write it as os[/arch][/variant][:os_version], such as linux/arm64/v8.',
+    });
+  }
+  const [, os, architecture, variant, osVersion] = match;
+  return {
+    os,
+    architecture: architecture ?? GO_ARCHITECTURES[thisArchitecture] ?? thisArchitecture,
+    ...(variant !== undefined && { variant }),
+    ...(osVersion !== undefined && { osVersion }),
+  };
+}
+
+function matches(platform: Platform | undefined, wanted: WantedPlatform): boolean {
+  if (platform?.os !== wanted.os || platform.architecture !== wanted.architecture) return false;
+  if (wanted.variant !== undefined && platform.variant !== wanted.variant) return false;
+  return wanted.osVersion === undefined || platform['os.version'] === wanted.osVersion;
+}
+
+async function platformOfConfig(
+  repository: ReadableRepository,
+  config: Descriptor,
+  options: CallOptions,
+): Promise<Platform | undefined> {
+  if (config.size > LIMITS.manifestBytes) return undefined;
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of await repository.openBlob(config, options)) chunks.push(chunk);
+  try {
+    const json = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Partial<Platform> | null;
+    const { os, architecture } = json ?? {};
+    return typeof os === 'string' && typeof architecture === 'string' ? { ...json, os, architecture } : undefined;
+  } catch {
+    // An artifact's config is whatever it likes to be: it has no platform.
+    return undefined;
+  }
+}
+
+/**
+ * The manifest for a platform: an index's child (with its platform), or the manifest itself where its config says so.
+ * @throws InputError `PLATFORM_NOT_FOUND`
+ */
+export async function selectPlatform(
+  repository: ReadableRepository,
+  root: Descriptor,
+  wanted: WantedPlatform,
+  options: CallOptions = {},
+): Promise<Descriptor> {
+  const { bytes, descriptor } = await repository.fetchManifest(root, options);
+  const where = `${repository.name}@${root.digest}`;
+  const manifest = parseManifest(bytes, descriptor.mediaType, where);
+  if (manifest.kind === 'index') {
+    const child = manifest.manifests.find(({ platform }) => matches(platform, wanted));
+    if (child) {
+      const { mediaType, digest, size, platform } = child;
+      return { mediaType, digest, size, ...(platform && { platform }) };
+    }
+  } else if (
+    manifest.kind === 'image' &&
+    matches(await platformOfConfig(repository, manifest.config, options), wanted)
+  ) {
+    return root;
+  }
+  const has = manifest.kind === 'index' ? manifest.manifests.flatMap(({ platform }) => platform ?? []) : [];
+  throw new InputError('PLATFORM_NOT_FOUND', `${where} has nothing for ${formatPlatform(wanted)}`, {
+    details: { platforms: has.map(formatPlatform) },
+    ...(has.length > 0 && { remedy: `It has ${has.map(formatPlatform).join(', ')}.` }),
+  });
+}

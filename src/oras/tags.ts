@@ -1,0 +1,33 @@
+import type { CallOptions, Digest, ReadableRepository } from '../oci/index.js';
+import { ORAS_LIMITS } from './limits.js';
+
+/** Tags that only name a digest: the referrers tag schema's, and cosign's. */
+const DIGEST_LIKE = /^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?$/;
+
+export interface TagsOptions extends CallOptions {
+  /** Only tags that come after this one in the order of bytes. */
+  last?: string;
+  /** Leaves out `sha256-…`. As it comes: false. */
+  excludeDigestTags?: boolean;
+  /** Only tags that lead to this digest: each is asked for. */
+  digest?: Digest;
+}
+
+/** The tags of a repository, in its order. */
+export async function listTags(repository: ReadableRepository, options: TagsOptions = {}): Promise<string[]> {
+  const { last, signal, digest } = options;
+  const call = signal ? { signal } : {};
+  const tags: string[] = [];
+  for await (const tag of repository.listTags({ ...call, ...(last !== undefined && { last }) })) {
+    if (options.excludeDigestTags === true && DIGEST_LIKE.test(tag)) continue;
+    tags.push(tag);
+  }
+  if (digest === undefined) return tags;
+  const digests = new Map<string, Digest>();
+  const rest = tags.values();
+  const worker = async (): Promise<void> => {
+    for (const tag of rest) digests.set(tag, (await repository.resolve(tag, call)).digest);
+  };
+  await Promise.all(Array.from({ length: Math.min(ORAS_LIMITS.discoverRequests, tags.length) }, worker));
+  return tags.filter((tag) => digests.get(tag) === digest);
+}
