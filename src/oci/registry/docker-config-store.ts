@@ -10,7 +10,7 @@ import {
   readDockerConfig,
   type DockerConfigOptions,
 } from './docker-config.js';
-import { runCredentialHelper } from './docker-helper.js';
+import { runCredentialHelper, type HelperOptions } from './docker-helper.js';
 
 /** Changes the file's `auths` and leaves all else as it stands; replaced in one step, for the owner's eyes only. */
 async function changeAuths(path: string, change: (auths: Record<string, unknown>) => void): Promise<void> {
@@ -41,6 +41,10 @@ async function helperFor(path: string, registry: string): Promise<string | undef
   return typeof own === 'string' && own !== '' ? own : config.credsStore;
 }
 
+function helperOptions({ environment }: DockerConfigOptions): HelperOptions {
+  return environment === undefined ? {} : { environment };
+}
+
 /**
  * Keeps a user and password where Docker would: in the helper that the config names, or in the file. An empty user means
  * that the secret is a refresh token. @throws ConfigurationError `DOCKER_CONFIG_INVALID`, `CREDENTIAL_HELPER_FAILED`
@@ -56,7 +60,7 @@ export async function storeDockerCredential(
   const helper = await helperFor(path, registry);
   if (helper !== undefined) {
     const entry = JSON.stringify({ ServerURL: key, Username: username === '' ? '<token>' : username, Secret: secret });
-    const { code } = await runCredentialHelper(helper, 'store', entry);
+    const { code } = await runCredentialHelper(helper, 'store', entry, helperOptions(options));
     if (code !== 0)
       throw new ConfigurationError(
         'CREDENTIAL_HELPER_FAILED',
@@ -81,7 +85,7 @@ export async function eraseDockerCredential(registry: string, options: DockerCon
   const keys = matchingKeys(auths, registry);
   let erased = keys.length > 0;
   if (helper !== undefined) {
-    const { code } = await runCredentialHelper(helper, 'erase', dockerConfigKey(registry));
+    const { code } = await runCredentialHelper(helper, 'erase', dockerConfigKey(registry), helperOptions(options));
     erased ||= code === 0;
   }
   if (keys.length > 0) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { isRecord } from '../descriptor.js';
 import { ConfigurationError } from '../errors.js';
 import type { Credential, Credentials } from './credentials.js';
-import { askCredentialHelper } from './docker-helper.js';
+import { askCredentialHelper, type HelperOptions } from './docker-helper.js';
 import { DOCKER_CONFIG_LIMITS } from './limits.js';
 
 /** The user under which `az acr login` leaves a refresh token. */
@@ -17,6 +17,8 @@ const DOCKER_HUB_HOSTS = new Set(['docker.io', 'index.docker.io', 'registry-1.do
 export interface DockerConfigOptions {
   /** As it comes `~/.docker/config.json`; an absent file holds no credentials. */
   path?: string;
+  /** The environment of credential helpers, PATH among it; as it comes this process's. */
+  environment?: Record<string, string | undefined>;
 }
 
 export interface DockerConfig {
@@ -103,7 +105,7 @@ function credentialOfEntry(entry: unknown): Credential {
   return colon < 1 ? { kind: 'anonymous' } : credentialFrom(decoded.slice(0, colon), decoded.slice(colon + 1));
 }
 
-async function lookUp(path: string, registry: string, signal: AbortSignal | undefined): Promise<Credential> {
+async function lookUp(path: string, registry: string, call: HelperOptions): Promise<Credential> {
   const config = await readDockerConfig(path);
   const helperKey = matchingKeys(config.credHelpers, registry)[0];
   const ownHelper = helperKey === undefined ? undefined : config.credHelpers[helperKey];
@@ -112,7 +114,7 @@ async function lookUp(path: string, registry: string, signal: AbortSignal | unde
   if (helper !== undefined) {
     // A store knows its entries by the very key that was used to sign in.
     for (const key of new Set([dockerConfigKey(registry), ...keys])) {
-      const answer = await askCredentialHelper(helper, key, signal);
+      const answer = await askCredentialHelper(helper, key, call);
       if (answer !== undefined) return credentialFrom(answer.username, answer.secret);
     }
   }
@@ -136,7 +138,10 @@ export function dockerConfigCredentials(options: DockerConfigOptions = {}): Cred
       const nowMs = performance.now();
       const found = kept.get(registry);
       if (found !== undefined && nowMs < found.untilMs) return found.credential;
-      const credential = lookUp(path, registry, signal);
+      const credential = lookUp(path, registry, {
+        ...(options.environment !== undefined && { environment: options.environment }),
+        ...(signal !== undefined && { signal }),
+      });
       kept.set(registry, { untilMs: nowMs + DOCKER_CONFIG_LIMITS.keepMs, credential });
       credential.catch(() => kept.delete(registry));
       return credential;

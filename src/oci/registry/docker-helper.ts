@@ -6,17 +6,26 @@ import { DOCKER_CONFIG_LIMITS } from './limits.js';
 /** Helpers say that they have nothing by this text, on standard output, and exit code 1. */
 const NOT_FOUND = /credentials not found|no credentials/i;
 
+export interface HelperOptions {
+  signal?: AbortSignal;
+  environment?: Record<string, string | undefined>;
+}
+
 interface Ended {
   code: number | null;
   output: string;
 }
 
-function run(program: string, action: string, input: string, signal: AbortSignal | undefined): Promise<Ended> {
+function run(program: string, action: string, input: string, options: HelperOptions): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, [action], {
       stdio: ['pipe', 'pipe', 'ignore'],
-      timeout: DOCKER_CONFIG_LIMITS.helperMs,
-      ...(signal !== undefined && { signal }),
+      // spawn's own timeout would keep the process alive where the program is not there.
+      signal: AbortSignal.any([
+        AbortSignal.timeout(DOCKER_CONFIG_LIMITS.helperMs),
+        ...(options.signal === undefined ? [] : [options.signal]),
+      ]),
+      ...(options.environment !== undefined && { env: options.environment }),
     });
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -39,7 +48,7 @@ export async function runCredentialHelper(
   suffix: string,
   action: 'get' | 'store' | 'erase',
   input: string,
-  signal?: AbortSignal,
+  options: HelperOptions = {},
 ): Promise<Ended> {
   const failed = (why: string, cause?: unknown): ConfigurationError =>
     new ConfigurationError('CREDENTIAL_HELPER_FAILED', `docker-credential-${suffix}: ${why}`, {
@@ -49,10 +58,10 @@ export async function runCredentialHelper(
   // The name goes into a program's name: nothing in it may lead to another folder.
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(suffix)) throw failed('not a name of a helper');
   try {
-    return await run(`docker-credential-${suffix}`, action, input, signal);
+    return await run(`docker-credential-${suffix}`, action, input, options);
   } catch (cause) {
-    signal?.throwIfAborted();
-    throw failed('it can not be started', cause);
+    options.signal?.throwIfAborted();
+    throw failed('it can not be started, or does not end', cause);
   }
 }
 
@@ -60,9 +69,9 @@ export async function runCredentialHelper(
 export async function askCredentialHelper(
   suffix: string,
   key: string,
-  signal?: AbortSignal,
+  options: HelperOptions = {},
 ): Promise<{ username: string; secret: string } | undefined> {
-  const { code, output } = await runCredentialHelper(suffix, 'get', key, signal);
+  const { code, output } = await runCredentialHelper(suffix, 'get', key, options);
   const failed = (why: string): ConfigurationError =>
     new ConfigurationError('CREDENTIAL_HELPER_FAILED', `docker-credential-${suffix}: ${why}`);
   if (code !== 0) {

@@ -157,9 +157,10 @@ export async function putManifest(
   context: RepositoryContext,
   bytes: Uint8Array,
   mediaType: string,
-  options: CallOptions & { tag?: string; ifMatch?: string } = {},
+  options: CallOptions & { tag?: string; digest?: Digest; ifMatch?: string } = {},
 ): Promise<PutResult> {
-  const digest = digestOf(bytes);
+  const algorithm = digestAlgorithm(options.digest ?? 'sha256:');
+  const digest = digestOf(bytes, algorithm);
   const target = options.tag ?? digest;
   const what = referenceTo(context, target);
   if (bytes.length > LIMITS.manifestBytes) {
@@ -182,7 +183,7 @@ export async function putManifest(
     { statuses: [201, 200, 202], what, absent: 'NAME_UNKNOWN' },
   );
   const stored = response.headers[DIGEST_HEADER];
-  if (stored !== undefined && isDigest(stored) && digestAlgorithm(stored) === 'sha256' && stored !== digest) {
+  if (stored !== undefined && isDigest(stored) && digestAlgorithm(stored) === algorithm && stored !== digest) {
     throw mismatch(what, digest, stored);
   }
   const noted = response.headers['oci-subject'];

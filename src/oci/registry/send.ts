@@ -18,6 +18,8 @@ export interface SendOptions {
   proxy?: string;
   /** Certificates to trust besides the system's, PEM. */
   ca?: string | string[];
+  /** Takes any certificate. As it comes: false. */
+  insecure?: boolean;
 }
 
 /**
@@ -38,6 +40,7 @@ function createDispatcher(kind: RequestKind, options: SendOptions, proxy: string
   const tls = {
     // Naming any authority would replace the built-in ones.
     ...(options.ca !== undefined && { ca: [...rootCertificates, ...[options.ca].flat()] }),
+    ...(options.insecure === true && { rejectUnauthorized: false }),
     timeout: connectMs,
   };
   if (proxy === undefined) return new Agent({ ...common, connect: tls });

@@ -1,0 +1,235 @@
+import { describe, expect, test } from '@jest/globals';
+import type { RegistryClient } from '../../../../src/oci/index.js';
+import { failureOf, quickClient } from './clients.js';
+import { scripted, type Answer, type Exchange } from './scripted-server.js';
+
+async function using(
+  exchanges: Exchange[],
+  run: (client: RegistryClient, host: string) => Promise<void>,
+): Promise<void> {
+  await scripted(exchanges, async (server) => {
+    const client = quickClient();
+    try {
+      await run(client, server.host);
+    } finally {
+      await client.close();
+    }
+  });
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const result: T[] = [];
+  for await (const item of items) result.push(item);
+  return result;
+}
+
+const digest = (letter: string): `sha256:${string}` => `sha256:${letter.repeat(64)}`;
+const TAGS = 'GET /v2/a/b/tags/list?n=1000';
+
+describe('tags', () => {
+  test('page by page, as they are needed', async () => {
+    await using(
+      [
+        {
+          request: TAGS,
+          answer: {
+            status: 200,
+            headers: { link: '</v2/a/b/tags/list?n=1000&last=v2>; rel="next"' },
+            body: { name: 'a/b', tags: ['v1', 'v2'] },
+          },
+        },
+        {
+          request: `${TAGS}&last=v2`,
+          answer: {
+            status: 200,
+            headers: { link: '</v2/a/b/tags/list?n=1000&last=v3>; rel="next"' },
+            body: { tags: ['v3'] },
+          },
+        },
+      ],
+      async (client, host) => {
+        const seen: string[] = [];
+        for await (const tag of client.repository(host, 'a/b').listTags()) {
+          seen.push(tag);
+          if (tag === 'v3') break;
+        }
+        expect(seen).toEqual(['v1', 'v2', 'v3']);
+      },
+    );
+  });
+
+  test('after one', async () => {
+    await using(
+      [{ request: `${TAGS}&last=v1`, answer: { status: 200, body: { tags: null } } }],
+      async (client, host) => {
+        expect(await all(client.repository(host, 'a/b').listTags({ last: 'v1' }))).toEqual([]);
+      },
+    );
+  });
+
+  test.each<[string, Answer, string]>([
+    ['an unknown repository', { status: 404 }, 'NAME_UNKNOWN'],
+    ['no list', { status: 200, body: {} }, 'ANSWER_INVALID'],
+    ['no JSON', { status: 200, body: '<html>' }, 'ANSWER_INVALID'],
+    [
+      'a page that leads to itself',
+      { status: 200, headers: { link: `<${TAGS.slice(4)}>; rel=next` }, body: { tags: [] } },
+      'TOO_MANY_PAGES',
+    ],
+    ['a page without end', { status: 200, body: Buffer.alloc(5 * 1024 * 1024, 32) }, 'TOO_LARGE'],
+  ])('%s', async (_, answer, code) => {
+    await using([{ request: TAGS, answer }], async (client, host) => {
+      expect(await failureOf(all(client.repository(host, 'a/b').listTags()))).toMatchObject({ code });
+    });
+  });
+});
+
+describe('tags with digests', () => {
+  const DETAILS = 'GET /acr/v1/a/b/_tags?n=100';
+  const HEAD = (tag: string): string => `HEAD /v2/a/b/manifests/${tag}`;
+  const found = (letter: string): Answer => ({
+    status: 200,
+    headers: {
+      'docker-content-digest': digest(letter),
+      'content-type': 'application/vnd.oci.image.index.v1+json',
+      'content-length': '9',
+    },
+  });
+
+  test("by ACR's listing", async () => {
+    const tag = (name: string, letter: string): object => ({
+      name,
+      digest: digest(letter),
+      createdTime: '2026-01-01T00:00:00.0000000Z',
+      lastUpdateTime: '2026-01-02T00:00:00.0000000Z',
+      signed: false,
+      changeableAttributes: {
+        deleteEnabled: true,
+        writeEnabled: name !== 'locked',
+        readEnabled: true,
+        listEnabled: true,
+      },
+    });
+    await using(
+      [
+        {
+          request: DETAILS,
+          answer: {
+            status: 200,
+            headers: { link: '</acr/v1/a/b/_tags?last=v1&n=100&orderby=>; rel="next"' },
+            body: { tags: [tag('v1', 'a'), { name: 'odd' }] },
+          },
+        },
+        {
+          request: 'GET /acr/v1/a/b/_tags?last=v1&n=100&orderby=',
+          answer: { status: 200, body: { tags: [tag('locked', 'b')] } },
+        },
+      ],
+      async (client, host) => {
+        expect(await all(client.repository(host, 'a/b').listTagDetails())).toEqual([
+          {
+            name: 'v1',
+            digest: digest('a'),
+            createdAt: '2026-01-01T00:00:00.0000000Z',
+            updatedAt: '2026-01-02T00:00:00.0000000Z',
+            writable: true,
+          },
+          {
+            name: 'locked',
+            digest: digest('b'),
+            createdAt: '2026-01-01T00:00:00.0000000Z',
+            updatedAt: '2026-01-02T00:00:00.0000000Z',
+            writable: false,
+          },
+        ]);
+      },
+    );
+  });
+
+  test('by HEAD for each where there is no such listing, which is asked for once; a tag that went meanwhile is left out', async () => {
+    await using(
+      [
+        { request: DETAILS, answer: { status: 404 } },
+        { request: TAGS, answer: { status: 200, body: { tags: ['v1', 'gone', 'v2'] } }, times: 2 },
+        { request: HEAD('v1'), answer: found('a'), times: 2 },
+        { request: HEAD('gone'), answer: { status: 404 }, times: 2 },
+        { request: HEAD('v2'), answer: found('b'), times: 2 },
+      ],
+      async (client, host) => {
+        const expected = [
+          { name: 'v1', digest: digest('a') },
+          { name: 'v2', digest: digest('b') },
+        ];
+        expect(await all(client.repository(host, 'a/b').listTagDetails())).toEqual(expected);
+        expect(await all(client.repository(host, 'a/b').listTagDetails())).toEqual(expected);
+      },
+    );
+  });
+
+  test('by HEAD where the identity may not see the listing', async () => {
+    await scripted([], async (server) => {
+      const challenge = { status: 401, headers: { 'www-authenticate': `Bearer realm="${server.origin}/token"` } };
+      server.script(
+        { request: DETAILS, answer: challenge },
+        { request: 'GET /token?scope=repository%3Aa%2Fb%3Ametadata_read', answer: { status: 401 } },
+        { request: 'GET /token?scope=repository%3Aa%2Fb%3Apull', answer: { status: 200, body: { token: 't' } } },
+        { request: TAGS, headers: { authorization: 'Bearer t' }, answer: { status: 200, body: { tags: ['v1'] } } },
+        { request: HEAD('v1'), answer: found('a') },
+      );
+      const client = quickClient();
+      expect(await all(client.repository(server.host, 'a/b').listTagDetails())).toEqual([
+        { name: 'v1', digest: digest('a') },
+      ]);
+      await client.close();
+    });
+  });
+
+  test('an unknown repository', async () => {
+    const unknown = { status: 404, body: { errors: [{ code: 'NAME_UNKNOWN' }] } };
+    await using(
+      [
+        { request: DETAILS, answer: unknown },
+        { request: TAGS, answer: unknown },
+      ],
+      async (client, host) => {
+        expect(await failureOf(all(client.repository(host, 'a/b').listTagDetails()))).toMatchObject({
+          code: 'NAME_UNKNOWN',
+        });
+      },
+    );
+  });
+});
+
+describe('the registry itself', () => {
+  test('its repositories', async () => {
+    await using(
+      [
+        {
+          request: 'GET /v2/_catalog?n=1000',
+          answer: {
+            status: 200,
+            headers: { link: '</v2/_catalog?last=b&n=1000>; rel="next"' },
+            body: { repositories: ['a', 'b'] },
+          },
+        },
+        { request: 'GET /v2/_catalog?last=b&n=1000', answer: { status: 200, body: { repositories: ['c/d'] } } },
+      ],
+      async (client, host) => expect(await all(client.registry(host).listRepositories())).toEqual(['a', 'b', 'c/d']),
+    );
+    await using(
+      [{ request: 'GET /v2/_catalog?n=1000&last=b', answer: { status: 200, body: { repositories: [] } } }],
+      async (client, host) => {
+        expect(await all(client.registry(host).listRepositories({ last: 'b' }))).toEqual([]);
+      },
+    );
+  });
+
+  test('that it is there', async () => {
+    await using([{ request: 'GET /v2/', answer: { status: 200, body: {} } }], async (client, host) =>
+      client.registry(host).checkAccess(),
+    );
+    await using([{ request: 'GET /v2/', answer: { status: 404 } }], async (client, host) => {
+      expect(await failureOf(client.registry(host).checkAccess())).toMatchObject({ code: 'HTTP_404' });
+    });
+  });
+});
