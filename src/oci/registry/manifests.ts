@@ -159,7 +159,7 @@ export async function putManifest(
   mediaType: string,
   options: CallOptions & { tag?: string; digest?: Digest; ifMatch?: string } = {},
 ): Promise<PutResult> {
-  const algorithm = digestAlgorithm(options.digest ?? 'sha256:');
+  const algorithm = options.digest === undefined ? 'sha256' : digestAlgorithm(options.digest);
   const digest = digestOf(bytes, algorithm);
   const target = options.tag ?? digest;
   const what = referenceTo(context, target);
