@@ -15,6 +15,7 @@ export function createListener(
   const throttle = createThrottle(context.quirks);
   const { latencyMs = 0, absoluteLocations = false } = context.quirks;
   return async (request, response) => {
+    response.setHeader('docker-distribution-api-version', 'registry/2.0');
     const call = new Call(request, response, { origin, absoluteLocations, log });
     try {
       if (latencyMs > 0) await sleep(latencyMs);

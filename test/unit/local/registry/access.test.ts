@@ -48,6 +48,7 @@ describe('access', () => {
         401,
         `Bearer realm="${registry.url}/oauth2/token",service="registry.test"${wanted}`,
       ]);
+      expect(answer.headers.get('docker-distribution-api-version')).toBe('registry/2.0');
       if (method !== 'HEAD') expect(answer.code).toBe('UNAUTHORIZED');
     }
     const asBasic = await send('GET', '/v2/', { headers: basic('admin', 'top:secret') });

@@ -1,5 +1,8 @@
+import { readdirSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { locationOf, putBlob, sender, sha256, sha512, start, temporaryFolder, type Send } from './harness.js';
+import { locationOf, putBlob, sender, sha256, sha512, start, temporaryFolder, until, type Send } from './harness.js';
 
 const open = async (send: Send) => await send('POST', '/v2/samples/app/blobs/uploads/');
 const patch = async (send: Send, location: string, range: string, body: string) =>
@@ -46,14 +49,39 @@ describe('uploads', () => {
     expect(put.status).toBe(201);
   });
 
-  test('a chunk that is shorter than its range leaves nothing behind', async () => {
-    const send = sender(await start());
-    const short = await patch(send, locationOf(await open(send)), '0-9', 'hello');
+  test('a chunk that is shorter than its range leaves nothing behind, on the disk either', async () => {
+    const dataDir = await temporaryFolder();
+    const before = await start({ dataDir });
+    const opened = await open(sender(before));
+    const short = await patch(sender(before), locationOf(opened), '0-9', 'hello');
     expect([short.status, short.code]).toEqual([400, 'BLOB_UPLOAD_INVALID']);
+    expect((await sender(before)('GET', locationOf(opened))).headers.get('range')).toBe('0-0');
+    await before.close();
+    const send = sender(await start({ dataDir }));
+    const state = await send('GET', locationOf(opened));
+    const first = await patch(send, locationOf(state), '0-0', 'x');
+    expect([first.status, first.headers.get('range')]).toEqual([202, '0-0']);
+    expect((await patch(send, locationOf(first), 'bytes 1-4/5', 'hell')).code).toBe('BLOB_UPLOAD_INVALID');
+  });
+
+  test('a chunk whose connection breaks leaves nothing behind; the upload goes on', async () => {
+    const registry = await start();
+    const send = sender(registry);
     const opened = await open(send);
-    await patch(send, locationOf(opened), '0-9', 'hello');
-    expect((await send('GET', locationOf(opened))).headers.get('range')).toBe('0-0');
-    expect((await patch(send, locationOf(opened), 'bytes 0-4/5', 'hello')).code).toBe('BLOB_UPLOAD_INVALID');
+    const request = httpRequest(new URL(locationOf(opened), registry.url), {
+      method: 'PATCH',
+      headers: { 'content-length': '1000' },
+    });
+    request.on('error', () => undefined);
+    request.write('the beginning of it');
+    await until(() => readdirSync(join(registry.logFile, '..', 'uploads')).length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    request.destroy();
+    await until(() => registry.log.some(({ status }) => status === 499));
+    const state = await send('GET', locationOf(opened));
+    const put = await send('PUT', locationOf(state, `digest=${sha256('all of it')}`), { body: 'all of it' });
+    expect(put.status).toBe(201);
+    expect((await send('GET', locationOf(put))).text).toBe('all of it');
   });
 
   test('only the newest Location is good', async () => {
