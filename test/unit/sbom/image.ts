@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { pack, type Header } from 'tar-stream';
 import { createStreamingSbomGenerator, type Sbom, type StreamingSbomOptions } from '../../../src/sbom/index.js';
-import { digestOf, type Descriptor } from '../../../src/oci/index.js';
+import { IntegrityError, digestOf, type Descriptor } from '../../../src/oci/index.js';
 
 export const GZIP_LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
 export const ZSTD_LAYER = 'application/vnd.oci.image.layer.v1.tar+zstd';
@@ -68,6 +68,8 @@ export interface ImageOptions extends StreamingSbomOptions {
   config?: unknown;
   /** Bytes in one chunk of a blob's stream; all as it comes. */
   chunkBytes?: number;
+  /** Layers fail with a wrong digest after this many bytes, as a verifying stream does at its end. */
+  failAt?: number;
   signal?: AbortSignal;
   onProgress?: (readBytes: number, totalBytes: number) => void;
 }
@@ -93,7 +95,13 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     layers: described,
   };
   const manifestBytes = Buffer.from(JSON.stringify(manifest));
-  const { limits, chunkBytes = Infinity, signal = new AbortController().signal, onProgress } = options;
+  const {
+    limits,
+    chunkBytes = Infinity,
+    failAt = Infinity,
+    signal = new AbortController().signal,
+    onProgress,
+  } = options;
   const sbom = await createStreamingSbomGenerator(limits && { limits }).generate({
     name: 'registry.example:5000/samples/app',
     descriptor: { mediaType: manifest.mediaType, digest: digestOf(manifestBytes), size: manifestBytes.length },
@@ -104,17 +112,17 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
       opened.push(digest);
       const bytes = blobs.get(digest);
       if (bytes === undefined) throw new Error(`no blob ${digest}`);
-      return chunksOf(bytes, chunkBytes);
+      return chunksOf(bytes, chunkBytes, digest === config.digest ? Infinity : failAt);
     },
   });
   const document = JSON.parse(new TextDecoder().decode(sbom.bytes)) as Document;
   return { ...sbom, document, purls: document.components.map(({ purl }) => purl ?? ''), opened };
 }
 
-async function* chunksOf(bytes: Uint8Array, chunkBytes: number): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += Math.min(chunkBytes, bytes.length)) {
-    yield bytes.subarray(at, at + Math.min(chunkBytes, bytes.length));
-  }
+async function* chunksOf(bytes: Uint8Array, chunkBytes: number, failAt: number): AsyncGenerator<Uint8Array> {
+  const step = Math.min(chunkBytes, bytes.length);
+  for (let at = 0; at < bytes.length && at < failAt; at += step) yield bytes.subarray(at, at + step);
+  if (failAt <= bytes.length) throw new IntegrityError('DIGEST_MISMATCH', 'the blob is not what its digest says');
 }
 
 /** The file of a package that npm installed. */

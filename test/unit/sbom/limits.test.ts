@@ -1,0 +1,142 @@
+import { gzipSync } from 'node:zlib';
+import { describe, expect, test } from '@jest/globals';
+import { GZIP_LAYER, PLAIN_LAYER, gzipped, layerOf, npmPackage, sbomOf, tarOf, type Entry } from './image.js';
+import { END, file, header, pax } from './raw-tar.js';
+
+const a = npmPackage('node_modules/a', 'a', '1.0.0');
+
+describe('what is over a bound is refused', () => {
+  test('unpacked bytes, of one layer and of all together', async () => {
+    const megabyte: Entry = ['zeros', Buffer.alloc(1024 * 1024)];
+    const bomb = await layerOf(megabyte);
+    expect(bomb.bytes.length).toBeLessThan(5000);
+    await expect(sbomOf([bomb], { limits: { unpackedBytes: 1024 * 1024 } })).rejects.toMatchObject({
+      code: 'SBOM_LIMIT',
+    });
+    const limits = { unpackedBytes: 2.5 * 1024 * 1024 };
+    expect((await sbomOf([bomb, await layerOf(a)], { limits })).purls).toEqual(['pkg:npm/a@1.0.0']);
+    await expect(sbomOf([bomb, await layerOf(megabyte, a), bomb], { limits })).rejects.toMatchObject({
+      code: 'SBOM_LIMIT',
+      remedy: expect.any(String),
+    });
+  });
+
+  test('a bomb is stopped while it unpacks, not after', async () => {
+    const bytes = gzipSync(Buffer.concat([await tarOf([a]), Buffer.alloc(256 * 1024 * 1024)]), { level: 1 });
+    let read = 0;
+    const refused = sbomOf([{ mediaType: GZIP_LAYER, bytes }], {
+      chunkBytes: 10_000,
+      limits: { unpackedBytes: 1024 * 1024 },
+      onProgress: (done) => (read = done),
+    });
+    await expect(refused).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
+    expect(read).toBeLessThan(bytes.length / 4);
+  });
+
+  test('entries of all layers', async () => {
+    const entries = (from: number): Entry[] => Array.from({ length: 10 }, (_, index) => [`f${from + index}`, '']);
+    const layers = [await layerOf(...entries(0)), await layerOf(...entries(10))];
+    await expect(sbomOf(layers, { limits: { entries: 19 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
+    expect((await sbomOf(layers, { limits: { entries: 20 } })).purls).toEqual([]);
+  });
+
+  test.each<[string, Entry]>([
+    ['a path', ['x'.repeat(5000), '']],
+    ['a link’s target', ['l', { type: 'symlink', linkname: 'y'.repeat(5000) }]],
+  ])('the length of %s', async (_, entry) => {
+    await expect(sbomOf([await layerOf(entry)])).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
+  });
+
+  test('the length of an extended header', async () => {
+    const bytes = Buffer.concat([file({ type: 'x' }, pax(`comment=${'z'.repeat(2 * 1024 * 1024)}`)), header({}), END]);
+    await expect(sbomOf([{ mediaType: PLAIN_LAYER, bytes }])).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
+  });
+
+  test('paths that must be remembered, but none of the lowest layer, below which nothing is', async () => {
+    const many = await layerOf(...Array.from({ length: 50 }, (_, index): Entry => [`folder/file-${index}`, '']));
+    const limits = { rememberedChars: 300 };
+    expect((await sbomOf([many, await layerOf(a)], { limits })).purls).toEqual(['pkg:npm/a@1.0.0']);
+    await expect(sbomOf([await layerOf(a), many], { limits })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
+  });
+
+  test('packages, and what is kept of them', async () => {
+    const layer = await layerOf(...['a', 'b', 'c'].map((name) => npmPackage(`node_modules/${name}`, name, '1.0.0')));
+    await expect(sbomOf([layer], { limits: { packages: 2 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
+    await expect(sbomOf([layer], { limits: { packageChars: 60 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
+  });
+
+  test('the config', async () => {
+    const config = { created: '2024-01-01T00:00:00Z', comment: 'x'.repeat(2000) };
+    await expect(sbomOf([], { config, limits: { configBytes: 1000 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
+  });
+});
+
+describe('what is too large to be read is named', () => {
+  test('a manifest', async () => {
+    const large = npmPackage('node_modules/large', 'large', '1.0.0', { text: 'x'.repeat(5 * 1024 * 1024) });
+    const { purls, gaps } = await sbomOf([await layerOf(large, a)]);
+    expect(purls).toEqual(['pkg:npm/a@1.0.0']);
+    expect(gaps).toEqual([
+      expect.stringMatching(/^npm: a file of \d+ bytes, which is too large \(node_modules\/large\/package.json\)$/),
+    ]);
+  });
+
+  test('a file that only says it is large costs nothing', async () => {
+    // 8 GiB by its header, and then the archive ends: no buffer may be made for it.
+    const bytes = header({ name: 'node_modules/a/package.json', size: 0o77777777777 });
+    await expect(sbomOf([{ mediaType: PLAIN_LAYER, bytes }])).rejects.toMatchObject({ code: 'LAYER_INVALID' });
+  });
+
+  test('gaps without number are counted', async () => {
+    const broken = Array.from({ length: 30 }, (_, index): Entry => [`node_modules/p${index}/package.json`, 'no']);
+    const { gaps } = await sbomOf([await layerOf(...broken)], { limits: { gaps: 5 } });
+    expect(gaps).toHaveLength(6);
+    expect(gaps.at(-1)).toBe('25 more that are not named here');
+  });
+});
+
+describe('on the way', () => {
+  test('progress grows to the whole, also where a layer is read twice', async () => {
+    const layers = [
+      await layerOf(a),
+      gzipped(
+        await tarOf([
+          ['store', a[1]],
+          ['node_modules/b/package.json', { type: 'link', linkname: 'store' }],
+        ]),
+      ),
+    ];
+    const seen: [number, number][] = [];
+    await sbomOf(layers, { chunkBytes: 50, onProgress: (read, total) => seen.push([read, total]) });
+    const total = layers.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    expect(seen.at(-1)).toEqual([total, total]);
+    expect(seen.map(([read]) => read)).toEqual(seen.map(([read]) => read).toSorted((one, other) => one - other));
+  });
+
+  test('an abort ends it with the signal’s reason', async () => {
+    const stopping = new AbortController();
+    const layer = await layerOf(['random', Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * i) % 251))]);
+    const refused = sbomOf([layer], {
+      chunkBytes: 100,
+      signal: stopping.signal,
+      onProgress: (read) => {
+        if (read > 500) stopping.abort(new Error('enough'));
+      },
+    });
+    await expect(refused).rejects.toThrow('enough');
+  });
+
+  test('an error of the blob is thrown as it is', async () => {
+    const layer = await layerOf(a);
+    await expect(sbomOf([layer], { failAt: 30, chunkBytes: 10 })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
+  });
+
+  test('a blob whose error comes at its very end is not taken for good', async () => {
+    const layer = await layerOf(a);
+    await expect(sbomOf([layer], { failAt: layer.bytes.length })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
+    const padded = { mediaType: PLAIN_LAYER, bytes: Buffer.concat([await tarOf([a]), Buffer.alloc(9000)]) };
+    await expect(sbomOf([padded], { failAt: padded.bytes.length, chunkBytes: 512 })).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+    });
+  });
+});
