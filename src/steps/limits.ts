@@ -10,6 +10,8 @@ export const STEP_LIMITS = {
   leasePauseMs: 2_000,
   /** How long one stretch of the schedule's walk may work, in milliseconds. */
   walkMs: 60_000,
+  /** Promotions whose graphs are compared in one tick. */
+  deepPassPage: 20,
   /** New runs in one tick of the schedule. */
   runsPerTick: 200,
   /** How long before the end of a lease a tag is no longer written, in milliseconds. */

@@ -7,6 +7,7 @@ import type { Rule } from '../promotion/rule.js';
 import { raiseWanted, tendPromotion } from '../runs/promotion-runs.js';
 import { readBaseline } from './baseline.js';
 import type { InputOf, ResultOf, walkScheduleContract } from './contracts.js';
+import { deepPass } from './deep-pass.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './observe.js';
 import { repositoriesOf } from './source-repositories.js';
@@ -44,6 +45,10 @@ export async function walkScheduleStep(
     input.cursor === null ? { at: 'rows' } : cursorSchema.parse(JSON.parse(input.cursor));
   while (cursor !== undefined && Date.now() < walk.until) {
     cursor = cursor.at === 'rows' ? await walkRows(walk, rules, cursor) : await walkRule(walk, rules, cursor);
+  }
+  if (cursor === undefined) {
+    const scheduled = rules.filter((rule) => rule.triggers.includes('schedule'));
+    walk.started += await deepPass(ports, scheduled, call);
   }
   call.progress.text(`${walk.looked} tags looked at, ${walk.started} runs started`);
   return { cursor: cursor === undefined ? null : JSON.stringify(cursor), started: walk.started, looked: walk.looked };
