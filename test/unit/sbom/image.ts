@@ -8,13 +8,14 @@ export const ZSTD_LAYER = 'application/vnd.oci.image.layer.v1.tar+zstd';
 export const PLAIN_LAYER = 'application/vnd.oci.image.layer.v1.tar';
 
 /** An archive entry: content, or a header for what is no file. */
-export type Entry = [name: string, content: string | Uint8Array | Partial<Header>];
+export type Entry = [name: string, content: string | Uint8Array | (Partial<Header> & { content?: Uint8Array })];
 
 export async function tarOf(entries: Iterable<Entry>): Promise<Buffer> {
   const archive = pack();
   for (const [name, content] of entries) {
     if (typeof content === 'string' || content instanceof Uint8Array) archive.entry({ name }, Buffer.from(content));
-    else archive.entry({ name, ...content });
+    else if (content.content === undefined) archive.entry({ name, ...content });
+    else archive.entry({ name, ...content }, Buffer.from(content.content));
   }
   archive.finalize();
   const chunks: Buffer[] = [];

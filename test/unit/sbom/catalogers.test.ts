@@ -1,0 +1,223 @@
+import { describe, expect, test } from '@jest/globals';
+import { gzipped, layerOf, npmPackage, sbomOf, tarOf, type Entry } from './image.js';
+import { END, file } from './raw-tar.js';
+
+async function read(...entries: Entry[]): Promise<{ purls: string[]; gaps: string[] }> {
+  const { purls, gaps } = await sbomOf([await layerOf(...entries)]);
+  return { purls, gaps };
+}
+
+const DEBIAN_12: Entry = ['etc/os-release', 'ID=debian\nVERSION_ID="12"\n'];
+const paragraph = (name: string, status: string, version = '1.0-1'): string =>
+  `Package: ${name}\n${status}Architecture: amd64\nVersion: ${version}\n`;
+
+describe('dpkg', () => {
+  test.each([
+    ['install ok installed', true],
+    ['hold ok installed', true],
+    ['install ok triggers-pending', true],
+    ['install ok triggers-awaited', true],
+    ['install ok unpacked', true],
+    ['install ok half-configured', true],
+    ['install reinstreq half-installed', false],
+    ['deinstall ok config-files', false],
+    ['purge ok not-installed', false],
+  ])('a package in the state %s is listed: %s', async (status, listed) => {
+    const { purls } = await read(['var/lib/dpkg/status', paragraph('bash', `Status: ${status}\n`)]);
+    expect(purls).toEqual(listed ? ['pkg:deb/debian/bash@1.0-1?arch=amd64'] : []);
+  });
+
+  test('packages of images without dpkg, one file each; checksums beside them are none', async () => {
+    const { purls, gaps } = await read(
+      ['var/lib/dpkg/status.d/base', paragraph('base-files', '', '12.4+deb12u10')],
+      ['var/lib/dpkg/status.d/base.md5sums', 'd41d8cd98f00b204e9800998ecf8427e  usr/share/x\n'],
+      ['var/lib/dpkg/status.d/tzdata', paragraph('tzdata', '', '2:2025b-0+deb12u1')],
+      ['usr/lib/os-release', 'ID="debian"\nVERSION_ID="12"\n'],
+      ['etc/os-release', { type: 'symlink', linkname: '../usr/lib/os-release' }],
+    );
+    expect(purls).toEqual([
+      'pkg:deb/debian/base-files@12.4+deb12u10?arch=amd64&distro=debian-12',
+      'pkg:deb/debian/tzdata@2:2025b-0+deb12u1?arch=amd64&distro=debian-12',
+    ]);
+    expect(gaps).toEqual([]);
+  });
+
+  test('one package in two architectures is two', async () => {
+    const { purls } = await read(DEBIAN_12, [
+      'var/lib/dpkg/status',
+      `${paragraph('libc6', 'Status: install ok installed\n')}\n${paragraph('libc6', 'Status: install ok installed\n').replace('amd64', 'i386')}`,
+    ]);
+    expect(purls).toEqual([
+      'pkg:deb/debian/libc6@1.0-1?arch=amd64&distro=debian-12',
+      'pkg:deb/debian/libc6@1.0-1?arch=i386&distro=debian-12',
+    ]);
+  });
+
+  test('fields in any case and order, lines that go on, and lines of Windows', async () => {
+    const text =
+      'version: 2\r\nPACKAGE: odd\r\nDescription: first\r\n Package: no\r\n .\r\n\tVersion: 9\r\nstatus: install ok installed\r\n\r\n';
+    expect((await read(['var/lib/dpkg/status', text])).purls).toEqual(['pkg:deb/debian/odd@2']);
+  });
+
+  test('an entry without name or version is a gap', async () => {
+    const { purls, gaps } = await read([
+      'var/lib/dpkg/status',
+      `Package: x\nStatus: install ok installed\n\nVersion: 1\nStatus: install ok installed\n\n${paragraph('y', 'Status: install ok installed\n')}`,
+    ]);
+    expect(purls).toEqual(['pkg:deb/debian/y@1.0-1?arch=amd64']);
+    expect(gaps).toEqual(['dpkg: 2 entries without name or version (var/lib/dpkg/status)']);
+  });
+
+  test('only the database of the image itself', async () => {
+    const { purls } = await read(
+      ['var/lib/dpkg/status-old', paragraph('old', 'Status: install ok installed\n')],
+      ['srv/chroot/var/lib/dpkg/status', paragraph('other', 'Status: install ok installed\n')],
+    );
+    expect(purls).toEqual([]);
+  });
+
+  test('a large database that is marked as a program is read whole', async () => {
+    const packages = Array.from({ length: 4000 }, (_, index) =>
+      paragraph(`p${index}`, 'Status: install ok installed\n'),
+    );
+    const content = packages.join('\n');
+    expect(content.length).toBeGreaterThan(256 * 1024);
+    const bytes = Buffer.concat([
+      file({ name: 'var/lib/dpkg/status', bytes: [[100, Buffer.from('0000755\0')]] }, content),
+      END,
+    ]);
+    expect((await sbomOf([gzipped(bytes)])).counts).toEqual({ deb: 4000 });
+  });
+});
+
+describe('os-release', () => {
+  const status: Entry = ['var/lib/dpkg/status', paragraph('a', 'Status: install ok installed\n')];
+  test.each([
+    ['ubuntu', 'NAME="Ubuntu"\nID=ubuntu\nVERSION_ID="24.04"\n', 'ubuntu', '&distro=ubuntu-24.04'],
+    ['one in single quotes', "ID='kali'\nVERSION_ID='2025.1'\n", 'kali', '&distro=kali-2025.1'],
+    ['a rolling release', 'ID=debian\n# no VERSION_ID\n', 'debian', ''],
+    ['nothing of use', 'hello\n', 'debian', ''],
+    ['a name that is none', 'ID="../../x y"\n', 'debian', ''],
+  ])('%s', async (_, text, vendor, qualifier) => {
+    expect((await read(status, ['etc/os-release', text])).purls).toEqual([
+      `pkg:deb/${vendor}/a@1.0-1?arch=amd64${qualifier}`,
+    ]);
+  });
+
+  test('the one in etc goes before the one in usr/lib, whichever layer it is in', async () => {
+    const lower = await layerOf(status, ['etc/os-release', 'ID=ubuntu\nVERSION_ID=22.04\n']);
+    const upper = await layerOf(['usr/lib/os-release', 'ID=debian\nVERSION_ID=13\n']);
+    expect((await sbomOf([lower, upper])).purls).toEqual(['pkg:deb/ubuntu/a@1.0-1?arch=amd64&distro=ubuntu-22.04']);
+  });
+});
+
+describe('npm', () => {
+  test('folders that are no package', async () => {
+    const { purls } = await read(
+      npmPackage('node_modules', 'x', '1.0.0'),
+      npmPackage('node_modules/@scope', 'x', '1.0.0'),
+      npmPackage('node_modules/a/dist/esm', 'x', '1.0.0'),
+      npmPackage('node_modules/.cache/x', 'x', '1.0.0'),
+      npmPackage('node_modules/.package', 'x', '1.0.0'),
+      npmPackage('not_node_modules/x', 'x', '1.0.0'),
+      npmPackage('node_modules/@scope/a/lib', 'x', '1.0.0'),
+      ['node_modules/a/package.json5', '{}'],
+      ['node_modules/a/old-package.json', '{"name":"x","version":"1.0.0"}'],
+    );
+    expect(purls).toEqual([]);
+  });
+
+  test('folders that are one', async () => {
+    const { purls } = await read(
+      npmPackage('node_modules/a', 'a', '1.0.0'),
+      npmPackage('node_modules/.pnpm/b@1.0.0/node_modules/b', 'b', '1.0.0'),
+      npmPackage('opt/deep/er/node_modules/@c/d/node_modules/@e/f', '@e/f', '1.0.0'),
+      npmPackage('node_modules/alias', 'real-name', '1.0.0'),
+    );
+    expect(purls).toEqual(['pkg:npm/a@1.0.0', 'pkg:npm/b@1.0.0', 'pkg:npm/real-name@1.0.0', 'pkg:npm/%40e/f@1.0.0']);
+  });
+
+  test.each([
+    ['is not JSON', '{', 'a package.json that is not JSON'],
+    ['is empty', '', 'a package.json that is not JSON'],
+    ['is a list', '[]', 'a package.json without a usable name or version'],
+    ['has no version', '{"name":"a"}', 'a package.json without a usable name or version'],
+    ['has a number for a name', '{"name":1,"version":"1"}', 'a package.json without a usable name or version'],
+    [
+      'has a name without end',
+      JSON.stringify({ name: 'x'.repeat(2000), version: '1' }),
+      'a package.json without a usable name or version',
+    ],
+  ])('a package.json that %s is a gap', async (_, text, gap) => {
+    expect(await read(['node_modules/a/package.json', text])).toEqual({
+      purls: [],
+      gaps: [`npm: ${gap} (node_modules/a/package.json)`],
+    });
+  });
+
+  test('a byte order mark does no harm, nor does a prototype', async () => {
+    const { purls, gaps } = await read(
+      ['node_modules/a/package.json', '\ufeff{"name":"a","version":"1.0.0"}'],
+      ['node_modules/b/package.json', '{"__proto__":{"name":"b","version":"1"},"constructor":1}'],
+    );
+    expect(purls).toEqual(['pkg:npm/a@1.0.0']);
+    expect(gaps).toHaveLength(1);
+  });
+});
+
+describe('what has no reader yet', () => {
+  test.each([
+    ['rpm', 'var/lib/rpm/rpmdb.sqlite'],
+    ['rpm', 'usr/lib/sysimage/rpm/Packages.db'],
+    ['rpm', 'var/lib/rpm/Packages'],
+    ['rpm', 'var/lib/rpmmanifest/container-manifest-2'],
+    ['apk', 'lib/apk/db/installed'],
+    ['apk', 'usr/lib/apk/db/installed'],
+    ['pacman', 'var/lib/pacman/local/bash-5.2-1/desc'],
+    ['python', 'usr/lib/python3/dist-packages/requests-2.0.dist-info/METADATA'],
+    ['python', 'usr/lib/python3/dist-packages/six.egg-info'],
+    ['python', 'opt/venv/lib/x.egg-info/PKG-INFO'],
+    ['conda', 'opt/conda/conda-meta/numpy-1.26.json'],
+    ['java', 'app.jar'],
+    ['java', 'opt/tomcat/webapps/a.war'],
+    ['dotnet', 'app/service.deps.json'],
+    ['ruby', 'usr/lib/ruby/gems/3.3.0/specifications/rack-3.0.gemspec'],
+    ['ruby', 'usr/lib/ruby/gems/3.3.0/specifications/default/json-2.7.gemspec'],
+    ['php', 'var/www/vendor/composer/installed.json'],
+  ])('%s: %s', async (ecosystem, path) => {
+    expect((await read([path, 'content'])).gaps).toEqual([`no reader for ${ecosystem}`]);
+  });
+
+  test.each(['opt/jar', 'opt/METADATA', 'rpmdb.sqlite', 'home/x/lib/apk/db/installed', 'a.jar/', 'x.gemspec'])(
+    'nothing: %s',
+    async (path) => {
+      const entry: Entry = path.endsWith('/') ? [path, { type: 'directory' }] : [path, 'content'];
+      expect((await read(entry)).gaps).toEqual([]);
+    },
+  );
+
+  describe('programs made with Go', () => {
+    const marker = Buffer.from('\xff Go buildinf:', 'latin1');
+    const program = (at: number, head = '\x7fELF'): Buffer => {
+      const bytes = Buffer.alloc(600 * 1024, 1);
+      bytes.write(head, 0, 'latin1');
+      marker.copy(bytes, at);
+      return bytes;
+    };
+    async function gapsOf(content: Buffer, mode: number, chunkBytes: number): Promise<string[]> {
+      const bytes = await tarOf([['app/server', { mode, size: content.length, content }]]);
+      return (await sbomOf([{ mediaType: 'application/vnd.oci.image.layer.v1.tar', bytes }], { chunkBytes })).gaps;
+    }
+    test.each([Infinity, 4096, 1000, 17])('wherever the mark lies, in pieces of %d bytes', async (chunkBytes) => {
+      for (const at of [64, 4090, 300_001, 600 * 1024 - marker.length]) {
+        expect(await gapsOf(program(at), 0o755, chunkBytes)).toEqual(['no reader for go']);
+      }
+    });
+    test('not other files', async () => {
+      expect(await gapsOf(program(5000), 0o644, 4096)).toEqual([]);
+      expect(await gapsOf(program(5000, '#!/b'), 0o755, 4096)).toEqual([]);
+      expect(await gapsOf(Buffer.from('\x7fELF'), 0o755, 4096)).toEqual([]);
+      expect(await gapsOf(Buffer.concat([Buffer.from('\x7fELF'), Buffer.alloc(600 * 1024)]), 0o755, 4096)).toEqual([]);
+    });
+  });
+});
