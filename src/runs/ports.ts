@@ -1,11 +1,4 @@
-import type {
-  DestinationOwner,
-  IgnoredEvent,
-  PromotionRow,
-  RunRow,
-  StepProgress,
-  Versioned,
-} from './rows.js';
+import type { DestinationOwner, IgnoredEvent, PromotionRow, RunRow, StepProgress, Versioned } from './rows.js';
 
 export interface Page<T> {
   items: T[];

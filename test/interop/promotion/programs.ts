@@ -10,12 +10,7 @@ export interface Ran {
 }
 
 /** Runs a program to its end. */
-function run(
-  program: string,
-  args: readonly string[],
-  env: Record<string, string> = {},
-  cwd?: string,
-): Promise<Ran> {
+function run(program: string, args: readonly string[], env: Record<string, string> = {}, cwd?: string): Promise<Ran> {
   return new Promise((resolve) => {
     execFile(
       program,
