@@ -12,7 +12,7 @@ const arrows = {
   azure: ['steps', 'runs', 'signing', 'oci'],
   cli: ['steps', 'inbox', 'promotion', 'runs', 'oras', 'sbom', 'signing', 'oci', 'azure'],
 };
-const AZURE_PACKAGES = '^(@azure/|durable-functions)';
+const AZURE_PACKAGES = '(^|/)node_modules/(@azure/|durable-functions/)';
 const forbidden = Object.entries(arrows).map(([folder, allowed]) => ({
   name: `arrows-of-${folder}`,
   severity: 'error',
@@ -47,7 +47,7 @@ forbidden.push(
     name: 'only-send-knows-undici',
     severity: 'error',
     from: { path: '^src/', pathNot: '^src/oci/registry/send\\.ts$' },
-    to: { path: '^undici' },
+    to: { path: '(^|/)node_modules/undici/' },
   },
 );
 export default {
