@@ -1,8 +1,11 @@
 import type { Command } from 'commander';
+import type { Descriptor } from '../oci/index.js';
+import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { addConnectionOptions, connectionOf } from './connection.js';
+import type { Io } from './io.js';
 import type { OpenTarget, Session } from './session.js';
 import { parseTarget } from './target.js';
-import { noTagOrDigest, textOf, type Values, type VerbDescription } from './verb.js';
+import { noTagOrDigest, operandAt, textOf, type Values, type VerbDescription } from './verb.js';
 
 /** The options of a verb that works on one target, in a registry or in a layout. */
 export function addTargetOptions(command: Command): void {
@@ -12,6 +15,11 @@ export function addTargetOptions(command: Command): void {
   addConnectionOptions(command, '');
 }
 
+/** For verbs that work on one manifest. */
+export function addPlatformOption(command: Command): void {
+  command.option('--platform <os[/arch][/variant]>', 'choose this platform out of an index');
+}
+
 export function openTarget(session: Session, text: string, values: Values): Promise<OpenTarget> {
   const layoutPath = textOf(values, 'ociLayoutPath');
   const isLayout = values.ociLayout === true;
@@ -19,15 +27,19 @@ export function openTarget(session: Session, text: string, values: Values): Prom
   return session.open(target, connectionOf(values, ''));
 }
 
-/** A target with its tag or digest. @throws UsageError */
-export async function openTagOrDigest(
+/** What a target names, as the platform that is asked for where one is. @throws UsageError */
+export async function resolveTarget(
   session: Session,
   verb: VerbDescription,
-  text: string,
-  values: Values,
-): Promise<OpenTarget & { tagOrDigest: string }> {
+  { operands, values, io }: { operands: readonly string[]; values: Values; io: Io },
+): Promise<OpenTarget & { root: Descriptor }> {
+  const text = operandAt(operands, 0);
+  const asked = textOf(values, 'platform');
+  const platform = asked === undefined ? undefined : parsePlatform(asked, io.architecture);
   const opened = await openTarget(session, text, values);
-  const { tagOrDigest } = opened.target;
-  if (tagOrDigest === undefined) throw noTagOrDigest(verb, text);
-  return { ...opened, tagOrDigest };
+  const { repository, target } = opened;
+  if (target.tagOrDigest === undefined) throw noTagOrDigest(verb, text);
+  const { signal } = io;
+  const named = await repository.resolve(target.tagOrDigest, { signal });
+  return { ...opened, root: platform ? await selectPlatform(repository, named, platform, { signal }) : named };
 }

@@ -5,14 +5,12 @@ import {
   formatGoJson,
   formatTable,
   formatTree,
-  parsePlatform,
-  selectPlatform,
   toDiscoverJson,
   toManifestsJson,
   type ReferrerTree,
 } from '../../oras/index.js';
 import { chooseFormat, parseCount } from '../format.js';
-import { addTargetOptions, openTagOrDigest } from '../single-target.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -35,51 +33,46 @@ const VERB: VerbDescription = {
   ],
 };
 
+type Format = (tree: ReferrerTree, asked: string) => string;
+
 /** `-o json` is the shape before 1.3, which scripts of then read; `--format json` the one since. */
-function format(tree: ReferrerTree, asked: string, values: Values): string {
+function readFormat(values: Values): Format {
   const [output, wanted] = [textOf(values, 'output'), textOf(values, 'format')];
   if (output !== undefined && wanted !== undefined) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--format, --output cannot be used at the same time');
   }
   switch (chooseFormat(wanted ?? output ?? 'tree', ['tree', 'json', 'table'])) {
     case 'json':
-      return formatGoJson(output === undefined ? toDiscoverJson(tree) : toManifestsJson(tree), 2);
+      return (tree) => formatGoJson(output === undefined ? toDiscoverJson(tree) : toManifestsJson(tree), 2);
     case 'table':
-      return formatTable(tree, asked);
+      return formatTable;
     case 'tree':
-      return formatTree(tree);
+      return formatTree;
   }
 }
 
 export function addDiscover(parent: Command, context: VerbContext): void {
   const { io } = context;
-  const { signal } = io;
   const addOptions = (command: Command): void => {
     command
       .option('--artifact-type <type>', 'only referrers of this type, on every level: it can hide an SBOM’s signature')
       .option('--depth <levels>', 'levels to show, from 1; as it comes all')
       .option('--format <format>', 'tree, json or table')
-      .option('-o, --output <format>', 'deprecated: the same, with the JSON of oras before 1.3')
-      .option('--platform <os[/arch][/variant]>', 'choose this platform out of an index');
+      .option('-o, --output <format>', 'deprecated: the same, with the JSON of oras before 1.3');
+    addPlatformOption(command);
     addTargetOptions(command);
   };
   defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
-    const text = operandAt(operands, 0);
     const levels = textOf(values, 'depth');
     const depth = levels === undefined ? undefined : parseCount(levels, '--depth', 1);
-    const { repository, tagOrDigest } = await openTagOrDigest(session, VERB, text, values);
-    const named = await repository.resolve(tagOrDigest, { signal });
-    const platform = textOf(values, 'platform');
-    const root =
-      platform === undefined
-        ? named
-        : await selectPlatform(repository, named, parsePlatform(platform, io.architecture), { signal });
+    const format = readFormat(values);
+    const { repository, root } = await resolveTarget(session, VERB, { operands, values, io });
     const artifactType = textOf(values, 'artifactType');
     const tree = await discoverTree(repository, root, {
-      signal,
+      signal: io.signal,
       ...(depth !== undefined && { depth }),
       ...(artifactType !== undefined && { artifactType }),
     });
-    io.out(`${format(tree, text, values)}\n`);
+    io.out(`${format(tree, operandAt(operands, 0))}\n`);
   });
 }

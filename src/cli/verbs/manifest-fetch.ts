@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
-import { formatDescriptor, formatManifestJson, indentJson, parsePlatform, selectPlatform } from '../../oras/index.js';
+import { formatDescriptor, formatManifestJson, indentJson } from '../../oras/index.js';
 import { chooseFormat } from '../format.js';
-import { addTargetOptions, openTagOrDigest } from '../single-target.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'manifest fetch',
@@ -50,18 +50,13 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
       .option('--descriptor', 'print the descriptor: media type, digest, size')
       .option('--pretty', 'lay the JSON out for reading')
       .option('-o, --output <path>', 'write the manifest to this file; - for standard output')
-      .option('--format <format>', 'text or json', 'text')
-      .option('--platform <os[/arch][/variant]>', 'choose this platform out of an index');
+      .option('--format <format>', 'text or json', 'text');
+    addPlatformOption(command);
     addTargetOptions(command);
   };
   defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
     const { format, output, onlyDescriptor } = checkOptions(values);
-    const { repository, tagOrDigest } = await openTagOrDigest(session, VERB, operandAt(operands, 0), values);
-    const platform = textOf(values, 'platform');
-    let descriptor = await repository.resolve(tagOrDigest, { signal });
-    if (platform !== undefined) {
-      descriptor = await selectPlatform(repository, descriptor, parsePlatform(platform, io.architecture), { signal });
-    }
+    const { repository, root: descriptor } = await resolveTarget(session, VERB, { operands, values, io });
     const print = (json: string): void => io.out(values.pretty === true ? `${indentJson(json)}\n` : json);
     if (onlyDescriptor && output === undefined) {
       print(formatDescriptor(descriptor));

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
-import { parsePlatform, selectPlatform } from '../../oras/index.js';
-import { addTargetOptions, openTagOrDigest } from '../single-target.js';
-import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import { defineVerb, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'resolve',
@@ -19,20 +18,13 @@ const VERB: VerbDescription = {
 export function addResolve(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
-    command
-      .option('-l, --full-reference', 'print the full reference with the digest')
-      .option('--platform <os[/arch][/variant]>', 'choose this platform out of an index');
+    command.option('-l, --full-reference', 'print the full reference with the digest');
+    addPlatformOption(command);
     addTargetOptions(command);
   };
   defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
-    const text = operandAt(operands, 0);
-    const { repository, tagOrDigest } = await openTagOrDigest(session, VERB, text, values);
-    const named = await repository.resolve(tagOrDigest, { signal: io.signal });
-    const platform = textOf(values, 'platform');
-    const { digest } =
-      platform === undefined
-        ? named
-        : await selectPlatform(repository, named, parsePlatform(platform, io.architecture), { signal: io.signal });
+    const { repository, root } = await resolveTarget(session, VERB, { operands, values, io });
+    const { digest } = root;
     io.out(values.fullReference === true ? `${repository.name}@${digest}\n` : `${digest}\n`);
   });
 }

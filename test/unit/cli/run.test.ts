@@ -1,0 +1,231 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openLayout, type Descriptor } from 'acr-promoter/oci';
+import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
+import { proxyFor } from '../../../src/cli/connection.js';
+import { run } from '../../../src/cli/run.js';
+import { putRealGraph } from '../oci/copy/graphs.js';
+
+let folder = '';
+let layout = '';
+let root: Descriptor;
+let registry: RunningRegistry;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'cli-'));
+  layout = join(folder, 'layout');
+  root = (await putRealGraph(await openLayout(layout, { create: true }))).root;
+  registry = await startRegistry({ dataDir: join(folder, 'registry'), users: [{ name: 'me', password: 'secret' }] });
+});
+afterAll(async () => {
+  await registry.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Ran {
+  code: number;
+  out: string;
+  err: string;
+}
+
+async function acrPromoter(line: string, options: { input?: string; signal?: AbortSignal } = {}): Promise<Ran> {
+  const ran: Ran = { code: -1, out: '', err: '' };
+  ran.code = await run(
+    line.split(' ').filter((word) => word !== ''),
+    {
+      out: (content) => {
+        ran.out += typeof content === 'string' ? content : Buffer.from(content).toString();
+      },
+      err: (text) => {
+        ran.err += text;
+      },
+      readInput: () => Promise.resolve(options.input ?? ''),
+      env: { DOCKER_CONFIG: join(folder, 'docker') },
+      architecture: 'x64',
+      signal: options.signal ?? new AbortController().signal,
+    },
+  );
+  return ran;
+}
+
+describe('reading a layout', () => {
+  test('resolve', async () => {
+    expect(await acrPromoter(`resolve --oci-layout ${layout}:v1`)).toEqual({
+      code: 0,
+      out: `${root.digest}\n`,
+      err: '',
+    });
+    expect((await acrPromoter(`resolve -l --oci-layout ${layout}:v1`)).out).toBe(`${layout}@${root.digest}\n`);
+  });
+
+  test('manifest fetch is byte for byte', async () => {
+    const stored = await readFile(join(layout, 'blobs', root.digest.replace(':', '/')), 'utf8');
+    expect(await acrPromoter(`manifest fetch --oci-layout ${layout}:v1`)).toEqual({ code: 0, out: stored, err: '' });
+    expect((await acrPromoter(`manifest fetch --oci-layout --descriptor ${layout}:v1`)).out).toBe(
+      `{"mediaType":"${root.mediaType}","digest":"${root.digest}","size":${root.size}}`,
+    );
+    const file = join(folder, 'manifest.json');
+    expect((await acrPromoter(`manifest fetch --oci-layout -o ${file} ${layout}:v1`)).out).toBe('');
+    expect(await readFile(file, 'utf8')).toBe(stored);
+    expect((await acrPromoter(`manifest fetch --oci-layout -o - ${layout}:v1`)).out).toBe(stored);
+    const pretty = (await acrPromoter(`manifest fetch --oci-layout --pretty ${layout}:v1`)).out;
+    expect(pretty).toBe(`${JSON.stringify(JSON.parse(stored), undefined, 2)}\n`);
+  });
+
+  test('discover', async () => {
+    const { out } = await acrPromoter(`discover --oci-layout ${layout}:v1`);
+    expect(out).toMatch(/^\S+@sha256:\w+\n├── application\/spdx\+json\n│ {3}└── sha256:\w+\n└── /);
+    const json = JSON.parse((await acrPromoter(`discover --format json --oci-layout ${layout}:v1`)).out) as object;
+    expect(json).toMatchObject({ digest: root.digest, referrers: [{ referrers: [] }, { referrers: [] }] });
+    const older = JSON.parse((await acrPromoter(`discover -o json --oci-layout ${layout}:v1`)).out) as object;
+    expect(older).toMatchObject({ manifests: [{}, {}] });
+  });
+
+  test('repo tags', async () => {
+    expect((await acrPromoter(`repo tags --oci-layout ${layout}`)).out).toBe('v1\n');
+    expect((await acrPromoter(`repo tags --format json --oci-layout ${layout}`)).out).toBe(
+      '{\n  "tags": [\n    "v1"\n  ]\n}\n',
+    );
+    expect((await acrPromoter(`repo tags --oci-layout ${layout}@${root.digest}`)).out).toBe('v1\n');
+  });
+});
+
+describe('copying', () => {
+  test('to a registry and back to a layout, signed in through standard input', async () => {
+    const there = `${registry.name}/samples/app`;
+    const input = 'secret\n';
+    const copied = await acrPromoter(
+      `copy -r --from-oci-layout ${layout}:v1 ${there}:v1,latest --to-username me --to-password-stdin`,
+      { input },
+    );
+    expect(copied.err).toBe('');
+    expect(copied.out).toContain(
+      `Copied [oci-layout] ${layout}:v1 => [registry] ${there}:v1\nTagged latest\nDigest: ${root.digest}\n`,
+    );
+    expect(copied.out).toMatch(/^Copying \w{12} application\//m);
+    const back = join(folder, 'back');
+    const fetched = await acrPromoter(
+      `copy -r ${there}:latest --to-oci-layout ${back}:v2 --from-username me --from-password-stdin`,
+      { input },
+    );
+    expect(fetched).toMatchObject({ code: 0, err: '' });
+    expect((await (await openLayout(back)).resolve('v2')).digest).toBe(root.digest);
+    const again = await acrPromoter(
+      `copy -r --from-oci-layout ${layout}:v1 ${there}:v1 --to-username me --to-password secret`,
+    );
+    expect(again.out).toBe(`Copied [oci-layout] ${layout}:v1 => [registry] ${there}:v1\nDigest: ${root.digest}\n`);
+  });
+
+  test('a receipt as JSON', async () => {
+    const { out } = await acrPromoter(
+      `copy -r --format json --from-oci-layout ${layout}:v1 --to-oci-layout ${join(folder, 'receipt')}:v1`,
+    );
+    expect(JSON.parse(out)).toMatchObject({
+      root: { digest: root.digest },
+      tags: ['v1'],
+      report: { existed: [], mounted: [], tagged: [] },
+      arrival: { manifests: 8, listed: 4, restored: [] },
+    });
+  });
+
+  test('a 401 says which side, with the reference and the remedy', async () => {
+    const ran = await acrPromoter(
+      `copy --from-oci-layout ${layout}:v1 ${registry.name}/samples/app:v1 --to-username me --to-password geheim`,
+    );
+    expect(ran.code).toBe(1);
+    expect(ran.err).toMatch(/^Error: .*destination.* \(UNAUTHORIZED\)\n.+\n$/);
+    expect(ran.err).toContain(registry.name);
+    expect(ran.err).not.toContain('geheim');
+  });
+
+  test('credentials come from the Docker config, where none are given', async () => {
+    const config = join(folder, 'config.json');
+    const auth = Buffer.from('me:secret').toString('base64');
+    await writeFile(config, JSON.stringify({ auths: { [registry.name]: { auth } } }));
+    const ran = await acrPromoter(
+      `copy --from-oci-layout ${layout}:v1 ${registry.name}/samples/docker:v1 --to-registry-config ${config}`,
+    );
+    expect(ran).toMatchObject({ code: 0, err: '' });
+    const tags = await acrPromoter(`repo tags ${registry.name}/samples/docker --registry-config ${config}`);
+    expect(tags.out).toBe('v1\n');
+  });
+
+  test('interrupted, it ends with 130', async () => {
+    const stop = new AbortController();
+    stop.abort();
+    const ran = await acrPromoter(`copy --from-oci-layout ${layout}:v1 --to-oci-layout ${join(folder, 'x')}:v1`, {
+      signal: stop.signal,
+    });
+    expect(ran).toMatchObject({ code: 130, err: 'Error: interrupted (INTERRUPTED)\n' });
+  });
+});
+
+describe('wrong use', () => {
+  test.each([
+    ['copy a', '"acr-promoter copy" requires exactly 2 arguments but got 1'],
+    ['resolve', '"acr-promoter resolve" requires exactly 1 argument but got 0'],
+    ['repo tags a b', '"acr-promoter repo tags" requires exactly 1 argument but got 2'],
+    ['discover localhost:5000/app', '"localhost:5000/app": no tag or digest specified'],
+    ['copy localhost:5000/app localhost:5000/b:v', '"localhost:5000/app": no tag or digest specified'],
+  ])('%s is said in three lines', async (line, message) => {
+    const { code, out, err } = await acrPromoter(line);
+    expect(code).toBe(1);
+    expect(out).toBe('');
+    const lines = err.split('\n');
+    expect(lines).toHaveLength(4);
+    expect(lines[0]).toBe(`Error: ${message}`);
+    expect(lines[1]).toMatch(/^Usage: acr-promoter /);
+    expect(lines[2]).toMatch(/Run "acr-promoter .* -h"/);
+  });
+
+  test.each([
+    ['resolve app:v1', 'REFERENCE_INVALID'],
+    ['discover --depth 0 localhost:5000/app:v1', 'OPTION_INVALID'],
+    ['discover --format xml localhost:5000/app:v1', 'OPTION_INVALID'],
+    ['discover --format json -o json localhost:5000/app:v1', 'OPTIONS_EXCLUSIVE'],
+    ['resolve --distribution-spec v2 localhost:5000/app:v1', 'OPTION_INVALID'],
+    ['resolve --platform linux/ localhost:5000/app:v1', 'PLATFORM_INVALID'],
+    ['resolve --ca-file /nowhere localhost:5000/app:v1', 'CA_FILE_UNREADABLE'],
+    ['resolve --password a --password-stdin localhost:5000/app:v1', 'OPTIONS_EXCLUSIVE'],
+    ['copy --from-password-stdin --to-password-stdin a.b/c:d a.b/c:d', 'OPTIONS_EXCLUSIVE'],
+    ['copy --concurrency x a.b/c:d a.b/c:d', 'OPTION_INVALID'],
+    ['manifest fetch --descriptor -o - localhost:5000/app:v1', 'OPTIONS_EXCLUSIVE'],
+    ['resolve --oci-layout nowhere:v1', 'LAYOUT_NOT_FOUND'],
+    ['resolve localhost:1/app:v1', 'CONNECT_FAILED'],
+  ])('%s: %s', async (line, code) => {
+    const ran = await acrPromoter(line);
+    expect(ran.code).toBe(1);
+    expect(ran.err).toMatch(new RegExp(`^Error: [^\\n]*\\(${code}\\)\\n`));
+  });
+
+  test('unknown commands and options', async () => {
+    expect(await acrPromoter('nonsense')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("unknown command 'nonsense'"),
+    });
+    expect(await acrPromoter('resolve --nonsense a')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("unknown option '--nonsense'"),
+    });
+  });
+
+  test.each(['', '--help', 'copy --help', 'manifest', 'manifest fetch -h'])('help: %j', async (line) => {
+    const { code, out, err } = await acrPromoter(line);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^Usage: acr-promoter/);
+    expect(err).toBe('');
+  });
+});
+
+test.each([
+  ['r.azurecr.io', { HTTPS_PROXY: 'http://p:1' }, 'http://p:1'],
+  ['r.azurecr.io:443', { https_proxy: 'http://p:1' }, 'http://p:1'],
+  ['r.azurecr.io', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'localhost, .azurecr.io' }, undefined],
+  ['azurecr.io', { HTTPS_PROXY: 'http://p:1', NO_PROXY: '*.azurecr.io' }, undefined],
+  ['r.azurecr.io', { HTTPS_PROXY: 'http://p:1', no_proxy: '*' }, undefined],
+  ['notazurecr.io', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'azurecr.io' }, 'http://p:1'],
+  ['r.azurecr.io', {}, undefined],
+])('the proxy for %s with %j', (registryHost, env, proxy) => {
+  expect(proxyFor(registryHost, env)).toBe(proxy);
+});

@@ -1,0 +1,163 @@
+import { describe, expect, test } from '@jest/globals';
+import { encodeManifest, OCI_IMAGE_INDEX, OCI_IMAGE_MANIFEST, TransportError, type Descriptor } from 'acr-promoter/oci';
+import { copyArtifact, parsePlatform, selectPlatform } from 'acr-promoter/oras';
+import { putBlob, putImage, putRealGraph, putReferrer, text } from '../oci/copy/graphs.js';
+import { MemoryRepository } from '../oci/memory-repository.js';
+
+async function setUp() {
+  const source = new MemoryRepository('source/app');
+  const destination = new MemoryRepository('destination/app');
+  return { source, destination, ...(await putRealGraph(source)) };
+}
+
+describe('copyArtifact', () => {
+  test('tags last, when all has arrived', async () => {
+    const { source, destination, root, all } = await setUp();
+    const receipt = await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1', 'latest'] });
+    expect(receipt.root.digest).toBe(root.digest);
+    expect(receipt.report.copied.filter(({ kind }) => kind === 'manifest')).toHaveLength(all.length);
+    expect([...destination.tags]).toEqual([
+      ['v1', root.digest],
+      ['latest', root.digest],
+    ]);
+    expect(destination.calls.at(-1)).toEqual({ method: 'pushManifest', what: root.digest });
+  });
+
+  test('without a tag copies to the digest', async () => {
+    const { source, destination, root } = await setUp();
+    await copyArtifact(source, root.digest, destination);
+    expect(destination.tags.size).toBe(0);
+    expect(destination.manifests.has(root.digest)).toBe(true);
+  });
+
+  test('the second time writes nothing, and fetches only the index', async () => {
+    const { source, destination } = await setUp();
+    await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'] });
+    source.calls.length = 0;
+    destination.calls.length = 0;
+    const receipt = await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'] });
+    expect(receipt.report.copied).toEqual([]);
+    expect(source.count('fetchManifest')).toBe(1);
+    expect(destination.calls.filter(({ method }) => method.startsWith('push'))).toEqual([]);
+  });
+
+  test('a referrer that was added, and one that was lost, are brought though the tag stands right', async () => {
+    const { source, destination, root, all } = await setUp();
+    await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'] });
+    const added = await putReferrer(source, root, 'later');
+    destination.manifests.delete(all.at(-1)?.digest ?? '');
+    await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'] });
+    expect((await destination.listReferrers(root.digest)).map(({ digest }) => digest)).toContain(added.digest);
+    expect(destination.manifests.size).toBe(all.length + 1);
+  });
+
+  test('a copy that fails leaves the tag where it was', async () => {
+    const { source, destination } = await setUp();
+    const old = await putImage(destination, ['old'], 'v1');
+    destination.failNth('pushManifest', 3, new TransportError('CONNECTION_CLOSED', 'closed'));
+    await expect(copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'] })).rejects.toMatchObject({
+      code: 'CONNECTION_CLOSED',
+      details: { side: 'destination' },
+    });
+    expect(destination.tags.get('v1')).toBe(old.digest);
+  });
+
+  test('a referrer that the destination will not list keeps the tag from being set', async () => {
+    const { source, destination, all } = await setUp();
+    destination.unlisted.add(all.at(-1)?.digest ?? '');
+    const stop = AbortSignal.timeout(300);
+    await expect(
+      copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'], signal: stop }),
+    ).rejects.toThrow();
+    expect(destination.tags.size).toBe(0);
+  });
+
+  test('names the side on which a tag is not found', async () => {
+    const { source, destination } = await setUp();
+    await expect(copyArtifact(source, 'v9', destination)).rejects.toMatchObject({
+      code: 'MANIFEST_UNKNOWN',
+      details: { side: 'source' },
+    });
+  });
+
+  test('a digest given for the destination must be the source’s', async () => {
+    const { source, destination, root, all } = await setUp();
+    await copyArtifact(source, 'v1', destination, { digest: root.digest });
+    const other = all[0]?.digest ?? root.digest;
+    await expect(copyArtifact(source, 'v1', destination, { digest: other })).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+    });
+  });
+});
+
+describe('platforms', () => {
+  async function twoPlatforms() {
+    const repository = new MemoryRepository('r/app');
+    const amd = await putImage(repository, ['amd64']);
+    const arm = await putImage(repository, ['arm64']);
+    const manifests: Descriptor[] = [
+      { ...amd, platform: { os: 'linux', architecture: 'amd64' } },
+      { ...arm, platform: { os: 'linux', architecture: 'arm64', variant: 'v8' } },
+    ];
+    const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests });
+    return { repository, arm, index: await repository.pushManifest(bytes, OCI_IMAGE_INDEX, { tag: 'v1' }) };
+  }
+
+  test.each([
+    ['linux/arm64/v8', { os: 'linux', architecture: 'arm64', variant: 'v8' }],
+    ['linux', { os: 'linux', architecture: 'amd64' }],
+    ['windows/amd64:10.0.17763', { os: 'windows', architecture: 'amd64', osVersion: '10.0.17763' }],
+  ])('%s is read', (written, platform) => {
+    expect(parsePlatform(written, 'x64')).toEqual(platform);
+  });
+
+  test.each(['', 'linux/', '/amd64', 'linux/arm64/v8/x', 'linux amd64'])('%j is refused', (written) => {
+    expect(() => parsePlatform(written, 'x64')).toThrow(expect.objectContaining({ code: 'PLATFORM_INVALID' }));
+  });
+
+  test('an index’s child is chosen, with its platform', async () => {
+    const { repository, arm, index } = await twoPlatforms();
+    expect(await selectPlatform(repository, index, parsePlatform('linux/arm64', 'x64'))).toEqual({
+      ...arm,
+      platform: { os: 'linux', architecture: 'arm64', variant: 'v8' },
+    });
+  });
+
+  test.each(['linux/arm64/v7', 'linux/s390x', 'windows/amd64'])(
+    '%s is not in it, and what is, is named',
+    async (asked) => {
+      const { repository, index } = await twoPlatforms();
+      await expect(selectPlatform(repository, index, parsePlatform(asked, 'x64'))).rejects.toMatchObject({
+        code: 'PLATFORM_NOT_FOUND',
+        details: { platforms: ['linux/amd64', 'linux/arm64/v8'] },
+      });
+    },
+  );
+
+  test('one image is its own platform, where its config says so', async () => {
+    const repository = new MemoryRepository('r/app');
+    const json = text(JSON.stringify({ os: 'linux', architecture: 'amd64', rootfs: {} }));
+    const config = await putBlob(repository, 'application/vnd.oci.image.config.v1+json', json);
+    const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [] });
+    const image = await repository.pushManifest(bytes, OCI_IMAGE_MANIFEST);
+    expect(await selectPlatform(repository, image, parsePlatform('linux/amd64', 'x64'))).toBe(image);
+    await expect(selectPlatform(repository, image, parsePlatform('linux/arm64', 'x64'))).rejects.toMatchObject({
+      code: 'PLATFORM_NOT_FOUND',
+    });
+    const artifact = await putImage(repository, ['its config is no JSON']);
+    await expect(selectPlatform(repository, artifact, parsePlatform('linux/amd64', 'x64'))).rejects.toMatchObject({
+      code: 'PLATFORM_NOT_FOUND',
+    });
+  });
+
+  test('a platform of an index is copied with its referrers, without the others', async () => {
+    const { repository, arm } = await twoPlatforms();
+    await putReferrer(repository, arm, 'sbom');
+    const destination = new MemoryRepository('destination/app');
+    const platform = parsePlatform('linux/arm64', 'x64');
+    const receipt = await copyArtifact(repository, 'v1', destination, { recursive: true, platform, tags: ['v1'] });
+    expect(receipt.root.digest).toBe(arm.digest);
+    expect(destination.tags.get('v1')).toBe(arm.digest);
+    expect(destination.manifests.size).toBe(2);
+  });
+});
