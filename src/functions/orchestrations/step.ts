@@ -8,13 +8,15 @@ export type ActivityReply =
   | { failed: { code: string; message: string; remedy?: string; refused: boolean } }
   | { later: number };
 
-const replySchema = z.union([
-  z.object({
-    failed: z.object({ code: z.string(), message: z.string(), remedy: z.string().optional(), refused: z.boolean() }),
-  }),
-  z.object({ later: z.number().min(0) }),
-  z.object({ done: z.unknown() }),
-]);
+const repliesSchema = z.array(
+  z.union([
+    z.object({
+      failed: z.object({ code: z.string(), message: z.string(), remedy: z.string().optional(), refused: z.boolean() }),
+    }),
+    z.object({ later: z.number().min(0) }),
+    z.object({ done: z.unknown() }),
+  ]),
+);
 
 /** A step failed for good. */
 export class StepFailed extends Error {
@@ -55,9 +57,22 @@ const WAVE = 10;
 /** What Durable says of an activity that failed at every try: `CODE: message` is ours, thrown by the activity wrapper. */
 function failureOf(error: unknown): { code: string; message: string } {
   const text = error instanceof Error ? error.message : String(error);
-  const match =
-    /\b(?<code>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|INTERNAL|UNAUTHORIZED|DENIED|TIMEOUT): (?<message>[^\n]*)/.exec(text);
-  return { code: match?.groups?.code ?? 'INTERNAL', message: match?.groups?.message ?? text.slice(0, 500) };
+  // A registry's own codes (TOOMANYREQUESTS) have no underscore.
+  const match = /\b(?<code>[A-Z][A-Z0-9_-]{2,}): (?<message>[^\n]*)/.exec(text);
+  const [line = ''] = text.split('\n', 1);
+  return { code: match?.groups?.code ?? 'INTERNAL', message: (match?.groups?.message ?? line).trim().slice(0, 2000) };
+}
+
+/** History is a boundary: an older version may have written what is replayed. @throws StepFailed `STEP_RESULT_INVALID` */
+function parsed<S extends z.ZodType>(schema: S, value: unknown, name: string): z.infer<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new StepFailed({
+    code: 'STEP_RESULT_INVALID',
+    message: `what ${name} answered is not known to this version`,
+    remedy: 'Nothing: the next run begins anew, and all of it with this version.',
+    refused: false,
+  });
 }
 
 /** Calls one step; makes `later` a durable timer. @throws StepFailed */
@@ -97,7 +112,7 @@ export function* stepAll<C extends AnyContract>(
         if ('later' in reply) {
           again.push(call);
           pauseMs = Math.max(pauseMs, reply.later);
-        } else results.set(call.index, contract.result.parse(reply.done) as ResultOf<C>);
+        } else results.set(call.index, parsed(contract.result, reply.done, contract.name) as ResultOf<C>);
       }
       open = again;
       if (open.length > 0) {
@@ -113,14 +128,15 @@ function* callAll<C extends AnyContract>(
   context: OrchestrationContext,
   contract: C,
   inputs: readonly InputOf<C>[],
-): Generator<Task, z.infer<typeof replySchema>[], unknown> {
+): Generator<Task, z.infer<typeof repliesSchema>, unknown> {
+  let replies: unknown;
   try {
     const tasks = inputs.map((input) => context.df.callActivityWithRetry(contract.name, retryOptions(), input));
     const [only] = tasks;
-    const replies = tasks.length === 1 && only !== undefined ? [yield only] : yield context.df.Task.all(tasks);
-    return z.array(replySchema).parse(replies);
+    replies = tasks.length === 1 && only !== undefined ? [yield only] : yield context.df.Task.all(tasks);
   } catch (error) {
     const { code, message } = failureOf(error);
     throw new StepFailed({ code, message, refused: false });
   }
+  return parsed(repliesSchema, replies, contract.name);
 }

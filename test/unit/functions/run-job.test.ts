@@ -1,0 +1,128 @@
+import { describe, expect, test } from '@jest/globals';
+import { runJob } from '../../../src/functions/orchestrations/run-job.js';
+import type { InputOf, ResultOf, beginJobContract, closeJobContract } from '../../../src/steps/contracts.js';
+import { replay, type Played } from './replay.js';
+import { ROOT, SOURCE, activities, type Answers } from './scripted.js';
+
+type Begun = ResultOf<typeof beginJobContract>;
+type Results = { outcome: InputOf<typeof closeJobContract>['result']['outcome']; code?: string }[];
+
+const COPY: Begun = {
+  operation: 'copy',
+  source: { registry: 'r.azurecr.io', repository: 'samples/app' },
+  root: 'v1',
+  recursive: true,
+  destination: { registry: 'other.azurecr.io', repository: 'mirror/app', tag: 'v1' },
+};
+const PROMOTE: Begun = { operation: 'promote', source: SOURCE };
+const WANTED = [
+  { promotionId: 'p1', wanted: 4 },
+  { promotionId: 'p2', wanted: 1 },
+];
+
+async function play(
+  changes: Answers,
+): Promise<Played & { closed: InputOf<typeof closeJobContract>[]; names: string[] }> {
+  const closed: InputOf<typeof closeJobContract>[] = [];
+  const played = await replay(runJob, {
+    input: { runId: 'r1' },
+    activities: activities({
+      beginJob: () => ({ done: COPY }),
+      planCopy: () => ({
+        done: { state: 'planned', plan: 'plans/r1.json', root: ROOT, manifests: 1, blobs: 1, bytes: 1 },
+      }),
+      copyGraph: () => ({ done: { copied: 1, existed: 0, mounted: 0, bytes: 1 } }),
+      verifyArrival: () => ({ done: { repaired: 0 } }),
+      tagCopy: () => ({ done: { digest: ROOT.digest } }),
+      closeJob: (input) => {
+        closed.push(input);
+        return { done: null };
+      },
+      ...changes,
+    }),
+  });
+  return { ...played, closed, names: played.calls.map(({ name }) => name) };
+}
+
+describe('a copy job', () => {
+  test('plans, copies, asks the destination, and tags what was planned', async () => {
+    const played = await play({});
+    expect(played.names).toEqual(['beginJob', 'planCopy', 'copyGraph', 'verifyArrival', 'tagCopy', 'closeJob']);
+    // The tag is resolved once, by the plan: the copy is of that digest, whatever the tag does meanwhile.
+    expect(played.calls.at(4)?.input).toMatchObject({ root: ROOT, destination: COPY.destination });
+    expect(played.calls.at(1)?.input).not.toHaveProperty('tag');
+    expect(played.closed).toEqual([{ runId: 'r1', result: { outcome: 'completed', digest: ROOT.digest } }]);
+    expect(played.output).toEqual({ outcome: 'completed', digest: ROOT.digest });
+  });
+
+  test.each(['beginJob', 'planCopy', 'copyGraph', 'verifyArrival', 'tagCopy'] as const)(
+    '%s fails for good: the run is ended all the same',
+    async (name) => {
+      for (const refused of [true, false]) {
+        const { closed, error } = await play({ [name]: () => ({ failed: { code: 'X_Y', message: 'no', refused } }) });
+        expect(error).toBeUndefined();
+        expect(closed.map(({ result }) => result)).toEqual([
+          { outcome: refused ? 'refused' : 'failed', code: 'X_Y', reason: 'no' },
+        ]);
+      }
+    },
+  );
+
+  test('the destination’s lease is held by another: later', async () => {
+    const played = await play({
+      tagCopy: (_input, call) => (call === 1 ? { later: 2_000 } : { done: { digest: ROOT.digest } }),
+    });
+    expect(played.timersMs).toEqual([2_000]);
+    expect(played.output).toMatchObject({ outcome: 'completed' });
+  });
+
+  test('a run that nobody asked for: nothing is done', async () => {
+    const played = await play({ beginJob: () => ({ done: { operation: 'none' } }) });
+    expect(played.names).toEqual(['beginJob']);
+    expect(played.output).toBeNull();
+  });
+});
+
+describe('a promote job', () => {
+  const promote = (results: Results): Answers => ({
+    beginJob: () => ({ done: PROMOTE }),
+    raisePromotions: () => ({ done: WANTED }),
+    awaitPromotions: () => ({ done: results }),
+  });
+
+  test('raises, and ends with the outcome of the promotion', async () => {
+    const played = await play(promote([{ outcome: 'promoted' }]));
+    expect(played.names).toEqual(['beginJob', 'raisePromotions', 'awaitPromotions', 'closeJob']);
+    expect(played.calls.at(2)?.input).toEqual({ runId: 'r1', promotions: WANTED });
+    expect(played.closed[0]?.result).toEqual({ outcome: 'promoted' });
+  });
+
+  test.each([
+    [['promoted', 'failed', 'refused'], 'failed'],
+    [['unchanged', 'refused', 'promoted'], 'refused'],
+    [['unchanged', 'promoted'], 'promoted'],
+    [['promoted', 'observed'], 'observed'],
+    [['unchanged', 'unchanged'], 'unchanged'],
+    [['promoted', 'cancelled'], 'cancelled'],
+  ] as const)('of several promotions (%j) the worst counts: %s', async (outcomes, worst) => {
+    const played = await play(promote(outcomes.map((outcome) => ({ outcome, code: outcome.toUpperCase() }))));
+    expect(played.closed[0]?.result).toEqual({ outcome: worst, code: worst.toUpperCase() });
+  });
+
+  test('waits as long as the gate of the rule does, and longer', async () => {
+    const waited = await play({
+      ...promote([]),
+      awaitPromotions: (_input, call) => (call < 90 ? { later: 1_000 } : { done: [{ outcome: 'promoted' }] }),
+    });
+    expect(waited.elapsedMs).toBeGreaterThan(65 * 60_000);
+    expect(waited.output).toEqual({ outcome: 'promoted' });
+  });
+
+  test('no rule wants it: refused', async () => {
+    const { closed } = await play({
+      ...promote([]),
+      raisePromotions: () => ({ failed: { code: 'NO_RULE_MATCHES', message: 'no', refused: true } }),
+    });
+    expect(closed[0]?.result).toMatchObject({ outcome: 'refused', code: 'NO_RULE_MATCHES' });
+  });
+});
