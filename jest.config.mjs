@@ -16,5 +16,6 @@ const shared = {
 // The four kinds of test: what `npm test` runs needs no program but Node.
 const project = (name) => ({ ...shared, displayName: name, testMatch: [`<rootDir>/test/${name}/**/*.test.ts`] });
 export default {
+  maxWorkers: '100%',
   projects: ['unit', 'interop', 'faults', 'bench'].map(project),
 };
