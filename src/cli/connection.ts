@@ -5,7 +5,6 @@ import { readFile } from 'node:fs/promises';
 import {
   basicCredentials,
   ConfigurationError,
-  createLockFileLease,
   createRegistries,
   dockerConfigCredentials,
   type Credentials,
@@ -13,6 +12,7 @@ import {
   type RegistryClient,
 } from '../oci/index.js';
 import type { Io } from './io.js';
+import { createLockFileLease } from './lock-file-lease.js';
 
 /** Which side of a command an option speaks of. */
 export type Side = '' | 'from' | 'to';

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ConfigurationError, TransportError, type HeldLease, type Lease } from '../oci/index.js';
 import { LOCK_LIMITS, LockFile, sweepLocks } from './lock-file.js';
 
-export interface LockFileOptions {
+interface LockFileOptions {
   /** Milliseconds after which a holder that does not renew has lost its lease. 20 s as it comes; renewed four times in it. */
   staleMs?: number;
 }

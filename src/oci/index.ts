@@ -38,4 +38,3 @@ export {
 export { eraseDockerCredential, storeDockerCredential } from './registry/docker-config-store.js';
 export * from './layout/open-layout.js';
 export { onSide } from './copy/side.js';
-export { createLockFileLease, type LockFileOptions } from './lock-file-lease.js';
