@@ -13,6 +13,8 @@ const promotionSchema = z.object({
   source: z.object({ registry: z.string(), repository: z.string(), tag: z.string() }),
   destination: z.string(),
   state: z.string(),
+  wanted: z.number(),
+  answered: z.number(),
   runId: z.string().optional(),
   runOpen: z.boolean(),
   last: z
@@ -27,11 +29,13 @@ const promotionSchema = z.object({
     })
     .optional(),
 });
+const ignoredSchema = z.object({ at: z.string(), reference: z.string(), reason: z.string() });
 
 export type LocalStep = z.infer<typeof stepSchema>;
 export type LocalPromotion = z.infer<typeof promotionSchema>;
+export type LocalIgnored = z.infer<typeof ignoredSchema>;
 
-/** The app's own HTTP interface, as the host on this machine serves it. */
+/** The app's own HTTP interface, as the host on this machine serves it. While the host is down, everything is empty. */
 export class LocalApi {
   readonly #base: string;
 
@@ -39,20 +43,21 @@ export class LocalApi {
     this.#base = `${hostUrl}/api`;
   }
 
-  /** True while the app answers. */
-  async healthy(): Promise<boolean> {
-    return (await this.#get('health').catch(() => undefined)) !== undefined;
-  }
-
-  /** The 50 that ran last; empty while the host is down. */
+  /** The 50 that ran last. */
   async promotions(): Promise<LocalPromotion[]> {
-    const answer = await this.#get('promotions').catch(() => undefined);
+    const answer = await this.#get('promotions');
     return z.object({ promotions: z.array(promotionSchema) }).safeParse(answer).data?.promotions ?? [];
   }
 
   async steps(runId: string): Promise<LocalStep[]> {
-    const answer = await this.#get(`runs/${runId}`).catch(() => undefined);
+    const answer = await this.#get(`runs/${runId}`);
     return z.object({ steps: z.array(stepSchema) }).safeParse(answer).data?.steps ?? [];
+  }
+
+  /** Pushes that no rule wanted, the last ones first. */
+  async ignored(): Promise<LocalIgnored[]> {
+    const answer = await this.#get('runs?state=ignored&size=20');
+    return z.object({ ignored: z.array(ignoredSchema) }).safeParse(answer).data?.ignored ?? [];
   }
 
   statusUrl(promotionId: string): string {
@@ -60,8 +65,12 @@ export class LocalApi {
   }
 
   async #get(path: string): Promise<unknown> {
-    const response = await fetch(`${this.#base}/${path}`, { signal: AbortSignal.timeout(10_000) });
-    if (!response.ok) throw new PromoterError('HOST_ANSWER', `GET ${path} answered ${response.status}`);
-    return response.json();
+    try {
+      const response = await fetch(`${this.#base}/${path}`, { signal: AbortSignal.timeout(10_000) });
+      if (!response.ok) throw new PromoterError('HOST_ANSWER', `GET ${path} answered ${response.status}`);
+      return await response.json();
+    } catch {
+      return undefined;
+    }
   }
 }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -21,31 +21,64 @@ function tryPort(port: number, host: string): Promise<number | undefined> {
   });
 }
 
-/** @throws ConfigurationError `PORT_IN_USE`, which names the option that changes it */
-export async function requireFreePort(port: number, what: string, option: string): Promise<void> {
-  for (const host of ['127.0.0.1', '::1']) {
-    if ((await tryPort(port, host)) === undefined) {
-      throw new ConfigurationError('PORT_IN_USE', `port ${port} of the ${what} is in use`, {
-        remedy: `Stop what listens there, or choose another port with ${option}.`,
-      });
-    }
-  }
+/** A port that the user chose, for what, and by which option. */
+export interface WantedPort {
+  port: number;
+  what: string;
+  option: string;
 }
 
-const notedSchema = z.object({ blob: z.number(), queue: z.number(), table: z.number() });
-export type AzuritePorts = z.infer<typeof notedSchema>;
+/** @throws ConfigurationError `PORT_IN_USE`, which names each port that is taken and the option that changes it */
+export async function requireFreePorts(wanted: readonly WantedPort[]): Promise<void> {
+  const problems: string[] = [];
+  const options: string[] = [];
+  for (const [index, { port, what, option }] of wanted.entries()) {
+    const other = wanted.slice(0, index).find((each) => each.port === port);
+    if (other !== undefined) problems.push(`port ${port} is to be both the ${other.what}'s and the ${what}'s`);
+    else if (!(await isFree(port))) problems.push(`port ${port} of the ${what} is in use`);
+    else continue;
+    options.push(option);
+  }
+  if (problems.length === 0) return;
+  throw new ConfigurationError('PORT_IN_USE', problems.join('; '), {
+    remedy: `Choose another port with ${options.join(' and ')}, or stop what listens there.`,
+  });
+}
 
-/** Free ports for Azurite, noted in the data folder; the same again where they are still free. */
-export async function azuritePorts(dataDir: string): Promise<AzuritePorts> {
-  const file = join(dataDir, 'azurite-ports.json');
-  const noted = await readFile(file, 'utf8').then(
-    (text) => notedSchema.safeParse(JSON.parse(text)).data,
-    () => undefined,
-  );
-  const take = async (wanted: number | undefined): Promise<number> =>
-    (await tryPort(wanted ?? 0, '127.0.0.1')) ?? (await tryPort(0, '127.0.0.1')) ?? 0;
-  const ports = { blob: await take(noted?.blob), queue: await take(noted?.queue), table: await take(noted?.table) };
-  await mkdir(dataDir, { recursive: true });
+async function isFree(port: number): Promise<boolean> {
+  for (const host of ['127.0.0.1', '::1']) {
+    if ((await tryPort(port, host)) === undefined) return false;
+  }
+  return true;
+}
+
+const notedSchema = z.object({ blob: z.number(), queue: z.number(), table: z.number(), identity: z.number() });
+type InnerPorts = z.infer<typeof notedSchema>;
+
+/** Free ports for what no client talks to, noted in the data folder: the same again where they are still free. */
+export async function innerPorts(dataDir: string): Promise<InnerPorts> {
+  const file = join(dataDir, 'ports.json');
+  let noted: InnerPorts | undefined;
+  try {
+    noted = notedSchema.safeParse(JSON.parse(await readFile(file, 'utf8'))).data;
+  } catch {
+    // The first start, or a file that was cut off: other ports do as well.
+  }
+  const taken = new Set<number>();
+  const take = async (wanted: number | undefined): Promise<number> => {
+    for (let tries = 0; ; tries += 1) {
+      const port = await tryPort(tries === 0 ? (wanted ?? 0) : 0, '127.0.0.1');
+      if (port === undefined || taken.has(port)) continue;
+      taken.add(port);
+      return port;
+    }
+  };
+  const ports = {
+    blob: await take(noted?.blob),
+    queue: await take(noted?.queue),
+    table: await take(noted?.table),
+    identity: await take(noted?.identity),
+  };
   await writeFile(file, JSON.stringify(ports));
   return ports;
 }

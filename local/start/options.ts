@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { InputError } from '../../src/oci/index.js';
 
 export interface StartOptions {
   once: boolean;
   json: boolean;
   anonymous: boolean;
-  /** An OCI layout folder; undefined: the sample image. */
+  /** An OCI layout, with `:TAG` or `@DIGEST` behind it where one of several is meant; undefined: the sample image. */
   image: string | undefined;
   /** A rules file; undefined: the local rules. */
   rules: string | undefined;
@@ -15,59 +16,96 @@ export interface StartOptions {
   port: number;
   sourcePort: number;
   stagingPort: number;
+  /** How long --once waits for the promotion to end, in milliseconds. */
+  timeoutMs: number;
+  /** Seed of the host's faults; undefined: none. */
+  chaos: number | undefined;
 }
 
-function portNumber(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new InvalidArgumentError('a port is a number from 1 to 65535');
-  return port;
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (!/^\d+$/.test(text) || number < least || number > most)
+      throw new InvalidArgumentError(`It is a whole number from ${least} to ${most}.`);
+    return number;
+  };
 }
 
-/** Reads the command line; prints help or what is wrong, and exits, where there is nothing to start. */
-export function parseStartOptions(args: readonly string[], root: string): StartOptions {
+type Flags = 'once' | 'json' | 'anonymous';
+type Values = Omit<StartOptions, 'timeoutMs' | Flags> & { timeout: number } & Partial<Record<Flags, boolean>>;
+
+function command(): Command {
   const port = (flags: string, description: string, byDefault: number): Option =>
-    new Option(flags, description).argParser(portNumber).default(byDefault);
-  const command = new Command('npm start --')
+    new Option(flags, description).argParser(whole(1, 65_535)).default(byDefault);
+  return new Command('npm start --')
     .description(
-      'Brings up two registries, a managed-identity endpoint, Azurite and the Functions host on this machine, pushes an image to\n' +
-        'the source registry, and shows how it is promoted to staging. Stays up: push to the source registry with any client.',
+      'Brings up two registries, a managed-identity endpoint, Azurite and the Functions host on this machine, pushes an image ' +
+        'to the source registry, and shows how it is promoted to staging. Stays up: push to the source registry with any client.',
     )
-    .option('--once', 'exit when the first promotion has ended: 0 when it has completed, 1 when it has failed', false)
-    .option('--image <path>', 'push this OCI layout folder instead of the sample image')
-    .option(
-      '--json',
-      'the last line of standard output is one JSON object; everything else goes to standard error',
-      false,
-    )
-    .option('--anonymous', 'registries that ask for no token, for clients that cannot sign in', false)
+    .option('--once', 'exit when the first promotion has ended: 0 when it has completed, 1 when it has failed')
+    .option('--image <path>', 'push this OCI image layout (PATH, PATH:TAG or PATH@DIGEST) instead of the sample image')
+    .option('--json', 'the last line of standard output is one JSON object; everything else goes to standard error')
+    .option('--anonymous', 'registries that ask for no token, for clients that cannot sign in')
     .option('--rules <path>', 'promote by these rules (JSON or YAML) instead of the local ones')
     .option('--data-dir <path>', 'where everything is kept; starting again resumes', '.local')
     .option('--app <path>', 'folder of the app that the host runs', '.')
     .addOption(port('--port <n>', 'port of the Functions host', 7071))
     .addOption(port('--source-port <n>', 'port of the source registry', 5100))
     .addOption(port('--staging-port <n>', 'port of the staging registry', 5101))
+    .addOption(
+      new Option('--timeout <seconds>', 'how long --once waits for the promotion to end')
+        .argParser(whole(1, 86_400))
+        .default(600),
+    )
+    .addOption(new Option('--chaos <seed>').argParser(whole(0, 2 ** 31)).hideHelp())
     .addHelpText(
       'after',
-      '\nExamples:\n  npm start -- --once\n  npm start -- --image ./my-layout --json\n  npm start -- --anonymous --rules rules.yaml\n',
+      `
+Examples:
+  npm start -- --once
+  npm start -- --image ./my-layout --json
+  npm start -- --anonymous --rules rules.yaml
+
+Exit code: 0 when the first promotion has completed, 1 when it has failed or something else has, 130 when it was stopped before.`,
     );
-  command.parse([...args], { from: 'user' });
-  const values = command.opts<{
-    once: boolean;
-    json: boolean;
-    anonymous: boolean;
-    image?: string;
-    rules?: string;
-    dataDir: string;
-    app: string;
-    port: number;
-    sourcePort: number;
-    stagingPort: number;
-  }>();
+}
+
+/** npm keeps options for itself that stand before `--`. */
+const NPM_TAKES = ['once', 'image', 'anonymous', 'rules', 'data_dir', 'source_port', 'staging_port'];
+
+/** The command line as it was meant; undefined where help was asked for, and printed. */
+export interface CommandLine {
+  args: readonly string[];
+  environment: Readonly<Record<string, string | undefined>>;
+  /** Folder of this package. */
+  root: string;
+}
+
+/** Reads the command line. @throws InputError `BAD_OPTION` */
+export function parseStartOptions({ args, environment, root }: CommandLine): StartOptions | undefined {
+  const taken = NPM_TAKES.find((name) => environment[`npm_config_${name}`] !== undefined);
+  if (taken !== undefined) {
+    throw new InputError('BAD_OPTION', `npm has taken --${taken.replaceAll('_', '-')} for itself`, {
+      remedy: 'Put the options behind two dashes: npm start -- --once.',
+    });
+  }
+  const parser = command()
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  try {
+    parser.parse([...args], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return undefined;
+    throw new InputError('BAD_OPTION', error.message.replace(/^error: /, ''), {
+      remedy: 'npm start -- --help names all options.',
+    });
+  }
+  const values = parser.opts<Values>();
   return {
-    once: values.once,
-    json: values.json,
-    anonymous: values.anonymous,
+    once: values.once ?? false,
+    json: values.json ?? false,
+    anonymous: values.anonymous ?? false,
     image: values.image === undefined ? undefined : resolve(values.image),
     rules: values.rules === undefined ? undefined : resolve(values.rules),
     dataDir: resolve(values.dataDir),
@@ -75,5 +113,7 @@ export function parseStartOptions(args: readonly string[], root: string): StartO
     port: values.port,
     sourcePort: values.sourcePort,
     stagingPort: values.stagingPort,
+    timeoutMs: values.timeout * 1000,
+    chaos: values.chaos,
   };
 }

@@ -1,6 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -8,11 +7,14 @@ import { z } from 'zod';
 import { PromoterError } from '../../src/oci/index.js';
 
 const CHILD = fileURLToPath(new URL('child.js', import.meta.url));
-const STOP_MS = 10_000;
+const STOP_MS = 8_000;
 const READY_MS = 60_000;
-/** A process that dies more often than this is not started again. */
-const MOST_RESTARTS = 20;
+/** A process that dies more often than this within the window is not started again. */
+const MOST_DEATHS = 20;
+const DEATHS_WINDOW_MS = 60_000;
 const RESTART_PAUSE_MS = 500;
+/** Of its last output, for the error of a process that does not get ready. */
+const LAST_LINES = 5;
 
 export interface ProcessSpec {
   name: string;
@@ -24,46 +26,42 @@ export interface ProcessSpec {
   logDir: string;
   /** Told of each process id that it gets. */
   onStart(): void;
-  /** Told when it has ended by itself and is started again, or is given up. */
-  onEnd(text: string, givenUp: boolean): void;
+  /** Told when it has ended by itself and is started again. */
+  onEnd(text: string): void;
+  /** Told when it has ended too often, and stays down. */
+  onGivenUp(error: PromoterError): void;
 }
 
 /** One of the processes behind `npm start`: killed alone, it is started again, as a platform would. */
 export class LocalProcess {
   readonly name: string;
   readonly #spec: ProcessSpec;
-  #child: ChildProcess | undefined;
+  readonly #logFile: string;
   #log: WriteStream | undefined;
+  #child: ChildProcess | undefined;
   #stopping = false;
-  #restarts = 0;
+  #deaths: number[] = [];
 
   constructor(spec: ProcessSpec) {
     this.name = spec.name;
     this.#spec = spec;
+    this.#logFile = join(spec.logDir, `${spec.name}.log`);
   }
 
   get pid(): number | undefined {
     return this.#child?.pid;
   }
 
-  /** Starts it. @returns the JSON object of its first line, which says that it is ready. */
+  /**
+   * Starts it; from then on it is started again whenever it ends.
+   * @returns the JSON object of the line that says that it is ready
+   * @throws PromoterError with the code that it gave, or `PROCESS_FAILED`
+   */
   async start(): Promise<unknown> {
-    const { logDir, name, script, args, env, cwd } = this.#spec;
-    await mkdir(logDir, { recursive: true });
-    const log = createWriteStream(join(logDir, `${name}.log`), { flags: 'a' });
-    this.#log = log;
-    const child = fork(CHILD, [script, ...args], {
-      cwd,
-      env,
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      execArgv: ['--no-warnings'],
-    });
-    this.#child = child;
-    this.#spec.onStart();
-    child.stderr?.pipe(log, { end: false });
-    const ready = firstLine(child, name, join(logDir, `${name}.log`));
-    child.stdout?.pipe(log, { end: false });
-    child.once('exit', (code, signal) => void this.#ended(code, signal));
+    const child = this.#spawn();
+    const ready = await firstLine(child, this.name, this.#logFile);
+    if (isOver(child)) void this.#ended(child);
+    else child.once('exit', () => void this.#ended(child));
     return ready;
   }
 
@@ -71,67 +69,109 @@ export class LocalProcess {
   async stop(): Promise<void> {
     this.#stopping = true;
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    child.kill('SIGTERM');
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
-    await ended;
-    clearTimeout(timer);
+    if (child !== undefined && !isOver(child)) {
+      const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      await ended;
+      clearTimeout(timer);
+    }
     this.#log?.end();
   }
 
-  async #ended(code: number | null, signal: NodeJS.Signals | null): Promise<void> {
+  #spawn(): ChildProcess {
+    const { logDir, script, args, env, cwd } = this.#spec;
+    mkdirSync(logDir, { recursive: true });
+    this.#log ??= createWriteStream(this.#logFile, { flags: 'a', mode: 0o600 });
+    const child = fork(CHILD, [script, ...args], {
+      cwd,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      execArgv: ['--no-warnings'],
+      // A group of its own: a terminal's Ctrl-C goes to us alone, and we stop one after the other.
+      detached: process.platform !== 'win32',
+    });
+    this.#child = child;
+    this.#spec.onStart();
+    child.stderr?.pipe(this.#log, { end: false });
+    child.stdout?.pipe(this.#log, { end: false });
+    return child;
+  }
+
+  async #ended(child: ChildProcess): Promise<void> {
     if (this.#stopping) return;
-    const how = signal === null ? `ended with code ${code ?? '?'}` : `was ended by ${signal}`;
-    this.#restarts += 1;
-    if (this.#restarts > MOST_RESTARTS) {
-      this.#spec.onEnd(`${this.name} ${how}, once too often`, true);
+    const { exitCode, signalCode } = child;
+    const how = signalCode === null ? `ended with code ${exitCode ?? '?'}` : `was ended by ${signalCode}`;
+    const now = Date.now();
+    this.#deaths = [...this.#deaths.filter((at) => at > now - DEATHS_WINDOW_MS), now];
+    if (this.#deaths.length > MOST_DEATHS) {
+      const message = `${this.name} ${how}, ${this.#deaths.length} times within a minute`;
+      this.#spec.onGivenUp(new PromoterError('PROCESS_FAILED', message, { remedy: `Look into ${this.#logFile}.` }));
       return;
     }
-    this.#spec.onEnd(`${this.name} ${how}; starting it again`, false);
-    await new Promise((resolve) => setTimeout(resolve, RESTART_PAUSE_MS));
+    this.#spec.onEnd(`${this.name} ${how}; starting it again`);
+    await new Promise((resolve) => setTimeout(resolve, RESTART_PAUSE_MS * Math.min(this.#deaths.length, 6)));
     if (this.#stopping) return;
     try {
       await this.start();
-    } catch (error) {
-      // Its own end is heard as well, and tried again from there.
-      this.#spec.onEnd(error instanceof Error ? error.message : String(error), false);
+    } catch {
+      // Why it did not get ready is in its log; it counts as one more end.
+      void this.#ended(this.#child ?? child);
     }
   }
 }
 
+function isOver({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
+/** Waits for the line that says how it went. A process that isn't ready in time is ended. */
 function firstLine(child: ChildProcess, name: string, logFile: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const fail = (text: string): void =>
-      reject(new PromoterError('PROCESS_FAILED', `${name} ${text}`, { remedy: `Look into ${logFile}.` }));
-    const timer = setTimeout(() => fail('did not get ready in time'), READY_MS);
-    child.once('exit', (code, signal) => {
+    const last: string[] = [];
+    const fail = (code: string, text: string, remedy?: string): void => {
       clearTimeout(timer);
-      fail(`ended before it was ready (${signal ?? code ?? '?'})`);
+      child.kill('SIGKILL');
+      reject(new PromoterError(code, `${name}: ${text}`, { remedy: remedy ?? `Look into ${logFile}.` }));
+    };
+    const timer = setTimeout(() => fail('PROCESS_FAILED', `not ready within ${READY_MS / 1000} s`), READY_MS);
+    // Closed, not ended: what it wrote last has been read then.
+    child.once('close', (code, signal) => {
+      const said = last.length === 0 ? '' : `: ${last.join(' | ')}`;
+      fail('PROCESS_FAILED', `ended before it was ready (${signal ?? code ?? '?'})${said}`);
     });
-    if (child.stdout === null) return;
-    const lines = createInterface({ input: child.stdout });
-    lines.on('line', (line) => {
-      const parsed = parseReady(line);
-      if (parsed === undefined) return;
-      clearTimeout(timer);
-      lines.removeAllListeners('line');
-      if (parsed.ready) resolve(parsed.value);
-      else fail(`could not start: ${parsed.text}`);
-    });
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream === null) continue;
+      createInterface({ input: stream }).on('line', (line) => {
+        last.push(line.slice(0, 500));
+        last.splice(0, last.length - LAST_LINES);
+        const parsed = stream === child.stdout ? parseReady(line) : undefined;
+        if (parsed === undefined) return;
+        clearTimeout(timer);
+        if (parsed.ready) resolve(parsed.value);
+        else fail(parsed.code, parsed.message, parsed.remedy);
+      });
+    }
   });
 }
 
-const readySchema = z.object({ ready: z.boolean(), code: z.string().default(''), message: z.string().default('') });
+const readySchema = z.object({
+  ready: z.boolean(),
+  code: z.string().default('PROCESS_FAILED'),
+  message: z.string().default('could not start'),
+  remedy: z.string().optional(),
+});
 
 /** A line that says whether a process is ready; Azurite says it in words. */
-function parseReady(line: string): { ready: boolean; value: unknown; text: string } | undefined {
-  if (line.includes('Azurite Table service is successfully listening')) return { ready: true, value: {}, text: '' };
+function parseReady(line: string): (z.infer<typeof readySchema> & { value: unknown }) | undefined {
+  if (line.includes('Azurite Table service is successfully listening')) {
+    return { ready: true, code: '', message: '', value: {} };
+  }
   if (!line.startsWith('{')) return undefined;
   try {
     const value: unknown = JSON.parse(line);
     const parsed = readySchema.safeParse(value).data;
-    return parsed && { ready: parsed.ready, value, text: `${parsed.code}: ${parsed.message}` };
+    return parsed && { ...parsed, value };
   } catch {
     return undefined;
   }

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { ConfigurationError, type PromoterError } from '../../src/oci/index.js';
 import { DEFAULT_SCHEDULE } from '../../src/settings.js';
-import { azuritePorts, requireFreePort } from './free-ports.js';
+import { PROCESSES_FILE, takeDataFolder } from './data-folder.js';
+import { innerPorts, requireFreePorts } from './free-ports.js';
 import type { StartOptions } from './options.js';
 import { LocalProcess, compiledRoot } from './process.js';
 import { signingFiles, type SigningFiles } from './signing-key.js';
@@ -22,6 +24,18 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
+interface StackCall {
+  options: StartOptions;
+  environment: Environment;
+  /** PROMOTION_RULES. */
+  rules: string;
+  say: (text: string) => void;
+  /** Stops what is being started. */
+  signal: AbortSignal;
+  /** One of the processes stays down. */
+  onGivenUp: (error: PromoterError) => void;
+}
+
 const identityReady = z.object({
   environment: z.object({ IDENTITY_ENDPOINT: z.string(), IDENTITY_HEADER: z.string() }),
   clientId: z.string(),
@@ -31,32 +45,28 @@ const identityReady = z.object({
 /** Azurite's well-known account: not a secret, and good for nothing but Azurite. */
 const AZURITE_ACCOUNT = 'devstoreaccount1';
 const AZURITE_KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==';
+/** How long the host lets running steps finish when it is stopped; what is cut off is done again at the next start. */
+const HOST_GRACE_MS = 2_000;
 
 /**
  * Brings everything up, one process each. What starts first is what the next one needs.
- * @throws ConfigurationError `PORT_IN_USE`; PromoterError `PROCESS_FAILED`
+ * @throws ConfigurationError `DATA_DIR_IN_USE`, `DATA_DIR_UNUSABLE`, `PORT_IN_USE`; PromoterError with the code that a process
+ *   gave, or `PROCESS_FAILED`
  */
-export async function startStack(
-  options: StartOptions,
-  environment: Environment,
-  say: (text: string) => void,
-): Promise<Stack> {
+export async function startStack(call: StackCall): Promise<Stack> {
+  const { options, environment, signal } = call;
   const { dataDir } = options;
-  await mkdir(dataDir, { recursive: true });
-  await requireFreePort(options.port, 'Functions host', '--port');
-  await requireFreePort(options.sourcePort, 'source registry', '--source-port');
-  await requireFreePort(options.stagingPort, 'staging registry', '--staging-port');
+  const folder = await takeDataFolder(dataDir, call.say);
   const processes: LocalProcess[] = [];
   const stop = async (): Promise<void> => {
     // The host first: it works with all the others.
-    for (const each of processes.toReversed()) await each.stop();
+    const [host, others] = [processes.filter(isHost), processes.filter((each) => !isHost(each))];
+    await Promise.all(host.map((each) => each.stop()));
+    await Promise.all(others.map((each) => each.stop()));
+    await folder.release();
   };
-  const start = (
-    name: string,
-    script: string,
-    args: readonly string[],
-    env: Record<string, string> = {},
-  ): Promise<unknown> => {
+  const start: Start = (name, script, args, env = {}) => {
+    signal.throwIfAborted();
     const each = new LocalProcess({
       name,
       script,
@@ -64,59 +74,94 @@ export async function startStack(
       env: { ...inherited(environment), ...env },
       cwd: options.app,
       logDir: join(dataDir, 'logs'),
-      onStart: () => writeFileSync(join(dataDir, 'processes.json'), processIds(processes)),
-      onEnd: say,
+      onStart: () => writeFileSync(join(dataDir, PROCESSES_FILE), processIds(processes)),
+      onEnd: call.say,
+      onGivenUp: call.onGivenUp,
     });
     processes.push(each);
     return each.start();
   };
+  const stopEarly = (): void => void stop();
   try {
-    const signing = await signingFiles(dataDir);
-    const user = await localUser(dataDir);
-    const [storage, identity] = await Promise.all([startAzurite(start, dataDir), startIdentity(start, dataDir)]);
-    const registry = (name: string, port: number): Promise<unknown> =>
-      start(`registry-${name}`, join(compiledRoot(), 'local/registry/main.js'), [
-        '--port',
-        String(port),
-        '--data-dir',
-        join(dataDir, `registry-${name}`),
-        '--name',
-        `localhost:${port}`,
-        '--users-file',
-        join(dataDir, 'users.json'),
-        '--entra-keys',
-        identity.publicKeysFile,
-        '--events-url',
-        `http://localhost:${options.port}`,
-        ...(options.anonymous ? ['--anonymous'] : []),
-      ]);
-    await Promise.all([registry('source', options.sourcePort), registry('staging', options.stagingPort)]);
-    const source = `localhost:${options.sourcePort}`;
-    const staging = `localhost:${options.stagingPort}`;
-    await start(
-      'host',
-      join(compiledRoot(), 'local/host/main.js'),
-      ['--app', options.app, '--port', String(options.port), '--data-dir', join(dataDir, 'host')],
-      {
-        ...identity.environment,
-        AZURE_CLIENT_ID: identity.clientId,
-        AzureWebJobsStorage: storage,
-        FUNCTIONS_WORKER_RUNTIME: 'node',
-        PROMOTION_RULES: options.rules ?? JSON.stringify(localRules(source, staging)),
-        PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
-        ALLOWED_REGISTRIES: `${source},${staging}`,
-        SIGNING_KEY: signing.key,
-        SIGNING_CERTIFICATE_CHAIN: signing.certificate,
-      },
-    );
-    return { source, staging, hostUrl: `http://localhost:${options.port}`, user, signing, processes, stop };
+    signal.addEventListener('abort', stopEarly, { once: true });
+    return { ...(await startAll(call, start)), processes, stop };
   } catch (error) {
     await stop();
     throw error;
+  } finally {
+    signal.removeEventListener('abort', stopEarly);
   }
 }
 
-/** Which process is which, for who wants to kill one alone. */
+function isHost({ name }: LocalProcess): boolean {
+  return name === 'host';
+}
+
+async function startAll(
+  { options, environment, rules }: StackCall,
+  start: Start,
+): Promise<Omit<Stack, 'processes' | 'stop'>> {
+  const { dataDir } = options;
+  await requireFreePorts([
+    { port: options.port, what: 'Functions host', option: '--port' },
+    { port: options.sourcePort, what: 'source registry', option: '--source-port' },
+    { port: options.stagingPort, what: 'staging registry', option: '--staging-port' },
+  ]);
+  const ports = await innerPorts(dataDir);
+  const signing = await signingFiles(dataDir);
+  const user = await localUser(dataDir);
+  const [storage, identity] = await Promise.all([
+    startAzurite(start, dataDir, ports),
+    startIdentity(start, dataDir, ports.identity),
+  ]);
+  const registry = (name: string, port: number): Promise<unknown> =>
+    start(`registry-${name}`, join(compiledRoot(), 'local/registry/main.js'), [
+      '--port',
+      String(port),
+      '--data-dir',
+      join(dataDir, `registry-${name}`),
+      '--name',
+      `localhost:${port}`,
+      '--users-file',
+      join(dataDir, USERS_FILE),
+      '--entra-keys',
+      identity.publicKeysFile,
+      '--events-url',
+      `http://localhost:${options.port}`,
+      ...(options.anonymous ? ['--anonymous'] : []),
+    ]);
+  await Promise.all([registry('source', options.sourcePort), registry('staging', options.stagingPort)]);
+  const source = `localhost:${options.sourcePort}`;
+  const staging = `localhost:${options.stagingPort}`;
+  await start(
+    'host',
+    join(compiledRoot(), 'local/host/main.js'),
+    [
+      '--app',
+      options.app,
+      '--port',
+      String(options.port),
+      '--data-dir',
+      join(dataDir, 'host'),
+      '--grace-ms',
+      String(HOST_GRACE_MS),
+      ...(options.chaos === undefined ? [] : ['--chaos', String(options.chaos)]),
+    ],
+    {
+      ...identity.environment,
+      AZURE_CLIENT_ID: identity.clientId,
+      AzureWebJobsStorage: storage,
+      FUNCTIONS_WORKER_RUNTIME: 'node',
+      PROMOTION_RULES: rules,
+      PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
+      ALLOWED_REGISTRIES: `${source},${staging}`,
+      SIGNING_KEY: signing.key,
+      SIGNING_CERTIFICATE_CHAIN: signing.certificate,
+    },
+  );
+  return { source, staging, hostUrl: `http://localhost:${options.port}`, user, signing };
+}
+
 function processIds(processes: readonly LocalProcess[]): string {
   return JSON.stringify(Object.fromEntries(processes.map(({ name, pid }) => [name, pid])));
 }
@@ -131,8 +176,11 @@ function inherited(environment: Environment): Record<string, string> {
 
 type Start = (name: string, script: string, args: readonly string[], env?: Record<string, string>) => Promise<unknown>;
 
-async function startAzurite(start: Start, dataDir: string): Promise<string> {
-  const ports = await azuritePorts(dataDir);
+async function startAzurite(
+  start: Start,
+  dataDir: string,
+  ports: { blob: number; queue: number; table: number },
+): Promise<string> {
   const script = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js');
   await start('azurite', script, [
     '--location',
@@ -160,35 +208,32 @@ async function startAzurite(start: Start, dataDir: string): Promise<string> {
   return connection;
 }
 
-async function startIdentity(start: Start, dataDir: string): Promise<z.infer<typeof identityReady>> {
+async function startIdentity(start: Start, dataDir: string, port: number): Promise<z.infer<typeof identityReady>> {
   const script = join(compiledRoot(), 'local/identity/main.js');
-  return identityReady.parse(await start('identity', script, ['--data-dir', join(dataDir, 'identity')]));
+  // The same port when it is started again: the host has the address.
+  const args = ['--data-dir', join(dataDir, 'identity'), '--port', String(port)];
+  return identityReady.parse(await start('identity', script, args));
 }
 
+const USERS_FILE = 'users.json';
 const usersSchema = z.array(z.object({ name: z.string(), password: z.string() })).min(1);
 
-/** The user that clients sign in with, made at the first start. */
+/** The user that clients sign in with, made at the first start. @throws ConfigurationError `USERS_INVALID` */
 async function localUser(dataDir: string): Promise<{ name: string; password: string }> {
-  const file = join(dataDir, 'users.json');
-  const kept = await readFile(file, 'utf8').then(
-    (text) => usersSchema.safeParse(JSON.parse(text)).data?.[0],
-    () => undefined,
-  );
-  if (kept !== undefined) return kept;
-  const user = { name: 'admin', password: randomBytes(12).toString('base64url') };
-  await writeFile(file, JSON.stringify([user]), { mode: 0o600 });
-  return user;
-}
-
-function localRules(source: string, staging: string): unknown {
-  return {
-    rules: [
-      {
-        name: 'local',
-        existing: 'promote',
-        source: { registry: source, repositories: ['samples/**'] },
-        destination: { reference: `${staging}/staging/{repository}:{tag}` },
-      },
-    ],
-  };
+  const file = join(dataDir, USERS_FILE);
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) {
+    const made = { name: 'admin', password: randomBytes(12).toString('base64url') };
+    await writeFile(file, JSON.stringify([made]), { mode: 0o600 });
+    return made;
+  }
+  try {
+    const [user] = usersSchema.parse(JSON.parse(text));
+    if (user !== undefined) return user;
+  } catch {
+    // Said below.
+  }
+  throw new ConfigurationError('USERS_INVALID', `${file} cannot be read`, {
+    remedy: 'Correct it ([{"name": …, "password": …}]), or remove it: a user is made at the next start.',
+  });
 }

@@ -1,80 +1,131 @@
-import pc from 'picocolors';
 import type { LocalApi, LocalPromotion, LocalStep } from './api.js';
+import { formatBytes, printable, type Terminal } from './terminal.js';
 
 const LOOK_MS = 300;
+/** Every so many looks it is asked what was ignored. */
+const IGNORED_EVERY = 5;
 const MARKS: Record<LocalStep['state'], string> = { working: '…', waiting: '⏳', done: '✓', failed: '✗' };
 
 /** Steps that say nothing to a person. */
 const HOUSEKEEPING: ReadonlySet<string> = new Set(['beginRun', 'closeRun']);
 
-function percent({ doneBytes, totalBytes }: LocalStep): string {
-  if (doneBytes === undefined || totalBytes === undefined || totalBytes === 0) return '';
-  return ` ${Math.min(100, Math.round((100 * doneBytes) / totalBytes))} %`;
+/** Outcomes after which the destination is as the rule wants it, or would be. */
+const GOOD: ReadonlySet<string> = new Set(['promoted', 'unchanged', 'observed']);
+
+export function isGood(promotion: LocalPromotion): boolean {
+  return GOOD.has(promotion.last?.outcome ?? '');
 }
 
-function name({ source }: LocalPromotion): string {
-  return `${source.repository}:${source.tag}`;
+interface WatchOptions {
+  api: LocalApi;
+  terminal: Terminal;
+  /** Pushes to this registry that no rule wants are told. */
+  source: string;
+  /** Told of every promotion at each look. */
+  onRow: (promotion: LocalPromotion) => void;
 }
 
-/** Prints what every promotion is doing, each line once; tells of each run that ends. */
+/** Prints what every promotion is doing, each line once, until it is stopped. */
 export class Watcher {
-  readonly #api: LocalApi;
-  readonly #say: (text: string) => void;
-  readonly #onEnd: (promotion: LocalPromotion) => void;
+  readonly #options: WatchOptions;
   readonly #shown = new Set<string>();
-  readonly #ended = new Set<string>();
+  #status = '';
   #stopped = false;
 
-  constructor(api: LocalApi, say: (text: string) => void, onEnd: (promotion: LocalPromotion) => void) {
-    this.#api = api;
-    this.#say = say;
-    this.#onEnd = onEnd;
+  constructor(options: WatchOptions) {
+    this.#options = options;
   }
 
-  /** What has ended before is not told again. */
+  /** What has ended before, and what was ignored, is not told again. */
   async skipPast(): Promise<void> {
-    for (const promotion of await this.#api.promotions()) {
-      if (promotion.last !== undefined) this.#ended.add(promotion.last.runId);
+    const { api } = this.#options;
+    for (const { last } of await api.promotions()) {
+      if (last !== undefined) this.#shown.add(last.runId);
     }
+    for (const { at, reference } of await api.ignored()) this.#shown.add(`ignored ${at} ${reference}`);
   }
 
   async run(): Promise<void> {
-    while (!this.#stopped) {
-      for (const promotion of await this.#api.promotions()) await this.#look(promotion);
+    const { api, terminal, onRow } = this.#options;
+    for (let look = 0; !this.#stopped; look += 1) {
+      this.#status = '';
+      // The oldest first: lines in the order in which things happened.
+      for (const promotion of (await api.promotions()).toReversed()) {
+        await this.#look(promotion);
+        onRow(promotion);
+      }
+      terminal.status(this.#status);
+      if (look % IGNORED_EVERY === 0) await this.#showIgnored();
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
+    terminal.status('');
   }
 
   stop(): void {
     this.#stopped = true;
   }
 
+  #once(key: string, text: string): void {
+    if (this.#shown.has(key)) return;
+    this.#shown.add(key);
+    this.#options.terminal.say(text);
+  }
+
   async #look(promotion: LocalPromotion): Promise<void> {
-    const { last } = promotion;
-    const isNewEnd = last !== undefined && !this.#ended.has(last.runId);
-    if (promotion.runOpen && promotion.runId !== undefined) await this.#showSteps(promotion, promotion.runId);
-    if (!isNewEnd) return;
-    await this.#showSteps(promotion, last.runId);
-    this.#ended.add(last.runId);
-    const why =
-      last.code === undefined
-        ? ''
-        : ` ${last.code}: ${last.reason ?? ''}${last.remedy === undefined ? '' : ` ${last.remedy}`}`;
-    const good = last.outcome === 'promoted' || last.outcome === 'unchanged';
-    this.#say(`${(good ? pc.green : pc.red)(last.outcome)} ${name(promotion)} → ${promotion.destination}${why}`);
-    this.#onEnd(promotion);
+    const { last, runId, runOpen } = promotion;
+    const isNewEnd = last !== undefined && !this.#shown.has(last.runId);
+    if (isNewEnd) {
+      await this.#showSteps(promotion, last.runId);
+      const { colors } = this.#options.terminal;
+      const outcome = (isGood(promotion) ? colors.green : colors.red)(last.outcome);
+      const why = [last.code, last.reason, last.remedy].filter((text) => text !== undefined).join(': ');
+      this.#once(
+        last.runId,
+        `${outcome} ${nameOf(promotion)} → ${promotion.destination}${why && ` (${printable(why)})`}`,
+      );
+    }
+    if (runOpen && runId !== undefined) await this.#showSteps(promotion, runId);
   }
 
   async #showSteps(promotion: LocalPromotion, runId: string): Promise<void> {
-    for (const step of await this.#api.steps(runId)) {
+    const { terminal, api } = this.#options;
+    for (const step of await api.steps(runId)) {
       if (HOUSEKEEPING.has(step.step) && step.state !== 'failed') continue;
-      const line = `  ${MARKS[step.state]} ${name(promotion)}  ${step.step}${step.state === 'working' ? percent(step) : ''}${step.text === '' ? '' : `: ${step.text}`}`;
+      const isWorking = step.state === 'working';
+      const text = isWorking ? moved(step) : step.text && `: ${printable(step.text)}`;
+      const line = `  ${MARKS[step.state]} ${nameOf(promotion)}  ${printable(step.step)}${text}`;
+      if (isWorking && terminal.isLive) {
+        this.#status = line;
+        continue;
+      }
       // A line for each state of a step, and for each further tenth of what it moves.
-      const tenth = step.totalBytes ? Math.floor((10 * (step.doneBytes ?? 0)) / step.totalBytes) : 0;
-      const key = `${runId} ${step.step} ${step.state} ${step.state === 'working' ? tenth : step.text}`;
-      if (this.#shown.has(key)) continue;
-      this.#shown.add(key);
-      this.#say(line);
+      this.#once(`${runId} ${step.step} ${step.state} ${isWorking ? tenthOf(step) : step.text}`, line);
     }
   }
+
+  async #showIgnored(): Promise<void> {
+    const { api, source } = this.#options;
+    for (const { at, reference, reason } of (await api.ignored()).toReversed()) {
+      if (!reference.startsWith(`${source}/`)) continue;
+      this.#once(`ignored ${at} ${reference}`, `ignored ${printable(reference)} (${printable(reason)})`);
+    }
+  }
+}
+
+function nameOf({ source }: LocalPromotion): string {
+  return `${source.repository}:${source.tag}`;
+}
+
+function moved({ doneBytes, totalBytes }: LocalStep): string {
+  if (doneBytes === undefined || totalBytes === undefined || totalBytes === 0) return '';
+  return ` ${formatShare(doneBytes, totalBytes)}`;
+}
+
+/** `52 % of 314.7 MB` */
+export function formatShare(done: number, total: number): string {
+  return `${Math.min(100, Math.floor((100 * done) / Math.max(total, 1)))} % of ${formatBytes(total)}`;
+}
+
+function tenthOf({ doneBytes = 0, totalBytes }: LocalStep): number {
+  return totalBytes ? Math.floor((10 * doneBytes) / totalBytes) : 0;
 }
