@@ -69,7 +69,18 @@ export class LayoutReader implements ReadableRepository {
     if (!isDigest(digest)) throw this.notFound(tagOrDigest, 'MANIFEST_UNKNOWN');
     const size = await this.files.size(blobFile(digest));
     if (size === undefined) throw this.notFound(digest, 'MANIFEST_UNKNOWN');
-    const entry = byTag ?? entries.find((candidate) => candidate.digest === digest);
+    const entry = entries.find((candidate) => candidate.digest === digest);
+    if (byTag) {
+      // With the index's own annotations, as oras shows them.
+      const { mediaType, annotations, artifactType } = byTag;
+      return {
+        mediaType,
+        digest,
+        size: byTag.size,
+        ...(annotations && { annotations }),
+        ...(artifactType && { artifactType }),
+      };
+    }
     if (entry) return { mediaType: entry.mediaType, digest, size: entry.size };
     const known = size <= LIMITS.manifestBytes ? await this.#look(digest) : undefined;
     if (!known) throw this.notFound(digest, 'MANIFEST_UNKNOWN');

@@ -3,7 +3,7 @@ import { assert, property, string } from 'fast-check';
 import { parse } from 'yaml';
 import { formatYamlEntry, formatYamlScalar } from '../../../src/oras/yaml-scalar.js';
 
-// As oras 1.3.3 prints them; test/interop/discover.test.ts holds these against the program itself.
+// As oras 1.3.3 prints them; test/interop/command-line.test.ts holds these against the program itself.
 test.each([
   ['text', 'text'],
   ['', '""'],

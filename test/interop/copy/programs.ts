@@ -1,0 +1,29 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { run } from '../../../src/cli/run.js';
+
+const execute = promisify(execFile);
+
+/** Runs a real program in a folder. Rejects where it fails. @returns its standard output */
+export async function runPeer(program: string, argv: readonly string[], cwd: string): Promise<string> {
+  const { stdout } = await execute(program, [...argv], { cwd, maxBuffer: 64 * 1024 * 1024 });
+  return stdout;
+}
+
+/** Runs our command line in this process. @throws with what it wrote to standard error */
+export async function acrPromoter(...argv: string[]): Promise<string> {
+  const written: Uint8Array[] = [];
+  let errors = '';
+  const code = await run(argv, {
+    out: (content) => void written.push(Buffer.from(content)),
+    err: (text) => {
+      errors += text;
+    },
+    readInput: () => Promise.resolve(''),
+    env: {},
+    architecture: process.arch,
+    signal: new AbortController().signal,
+  });
+  if (code !== 0) throw new Error(errors);
+  return Buffer.concat(written).toString();
+}
