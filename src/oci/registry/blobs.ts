@@ -71,7 +71,7 @@ async function openFrom(
   const request = requestFor(context, 'GET', descriptor, ['pull'], options);
   const response = await ask(
     context.endpoint,
-    position === 0 ? request : { ...request, headers: { range: `bytes=${position}-` } },
+    position === 0 ? request : { ...request, headers: { range: `bytes=${position}-${descriptor.size - 1}` } },
     { statuses: position === 0 ? [200] : [200, 206], what, absent: 'BLOB_UNKNOWN' },
   );
   const { headers, status } = response;

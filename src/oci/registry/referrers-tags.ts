@@ -115,7 +115,7 @@ export class ReferrersTags {
     try {
       for (let attempt = 1; attempt <= REFERRERS_LIMITS.attempts; attempt += 1) {
         if (attempt > 1) await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs / 4), undefined);
-        if (await this.#writeOnce(context, subject, changes, held)) return;
+        if (await this.#writeOnce(context, subject, changes, held, attempt === 1)) return;
       }
     } finally {
       await held?.release();
@@ -136,19 +136,20 @@ export class ReferrersTags {
     subject: Digest,
     changes: readonly ReferrersChange[],
     held: HeldLease | undefined,
+    mayRemove: boolean,
   ): Promise<boolean> {
     const before = await readReferrersIndex(context, subject, { forWriting: true });
     if (changes.every((change) => isDone(before, change))) return true;
     const after = apply(before, changes);
     const options = held === undefined ? {} : { signal: leaseSignal(held) };
     try {
-      if (
+      // Where the tag outlives the manifest that it pointed to, or that can't be deleted, an empty index takes its place.
+      const removed =
+        mayRemove &&
         after.entries.length === 0 &&
         before.digest !== undefined &&
-        (await tryRemove(context, before.digest, options))
-      ) {
-        // Its tag is gone with it.
-      } else {
+        (await tryRemove(context, before.digest, options));
+      if (!removed) {
         await putManifest(context, formatIndex(after), OCI_IMAGE_INDEX, {
           ...options,
           tag: referrersTag(subject),
