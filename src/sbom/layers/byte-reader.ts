@@ -48,4 +48,9 @@ export class ByteReader {
     }
     return count - left;
   }
+
+  /** Lets go of the source where it isn't read to its end. */
+  async close(): Promise<void> {
+    await this.#source.return?.();
+  }
 }

@@ -44,6 +44,16 @@ export async function* readTar(
   limits: SbomLimits,
 ): AsyncGenerator<TarEntry> {
   const reader = new ByteReader(source);
+  try {
+    yield* readEntries(reader, layer, limits);
+    // To the end, so that the blob's digest is checked.
+    while ((await reader.some(Number.MAX_SAFE_INTEGER)) !== undefined);
+  } finally {
+    await reader.close();
+  }
+}
+
+async function* readEntries(reader: ByteReader, layer: string, limits: SbomLimits): AsyncGenerator<TarEntry> {
   let pax: Map<string, string> | undefined;
   let longName: string | undefined;
   let longLink: string | undefined;
@@ -100,8 +110,6 @@ export async function* readTar(
       throw layerInvalid(layer, `the archive ends inside ${JSON.stringify(entry.name)}`);
     await reader.skip(padding(entry.size));
   }
-  // To the end, so that the blob's digest is checked.
-  while ((await reader.some(Number.MAX_SAFE_INTEGER)) !== undefined);
 }
 
 function padding(size: number): number {

@@ -15,6 +15,14 @@ const RESERVED_BLOCK = 3;
  */
 export async function* splitZstdFrames(source: AsyncIterable<Uint8Array>, layer: string): AsyncGenerator<Uint8Array> {
   const reader = new ByteReader(source);
+  try {
+    yield* readFrames(reader, layer);
+  } finally {
+    await reader.close();
+  }
+}
+
+async function* readFrames(reader: ByteReader, layer: string): AsyncGenerator<Uint8Array> {
   const truncated = () => layerInvalid(layer, 'its zstd data ends in the middle of a frame');
   const take = async (count: number): Promise<Buffer> => {
     // A copy: what is yielded is kept by the decompressor while we read on.

@@ -71,6 +71,8 @@ export interface ImageOptions extends StreamingSbomOptions {
   chunkBytes?: number;
   /** Layers fail with a wrong digest after this many bytes, as a verifying stream does at its end. */
   failAt?: number;
+  /** Called when a blob's stream has been read to its end, or let go. */
+  onClose?: () => void;
   signal?: AbortSignal;
   onProgress?: (readBytes: number, totalBytes: number) => void;
 }
@@ -100,6 +102,7 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     limits,
     chunkBytes = Infinity,
     failAt = Infinity,
+    onClose,
     signal = new AbortController().signal,
     onProgress,
   } = options;
@@ -113,17 +116,26 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
       opened.push(digest);
       const bytes = blobs.get(digest);
       if (bytes === undefined) throw new Error(`no blob ${digest}`);
-      return chunksOf(bytes, chunkBytes, digest === config.digest ? Infinity : failAt);
+      return chunksOf(bytes, chunkBytes, digest === config.digest ? Infinity : failAt, onClose);
     },
   });
   const document = JSON.parse(new TextDecoder().decode(sbom.bytes)) as Document;
   return { ...sbom, document, purls: document.components.map(({ purl }) => purl ?? ''), opened };
 }
 
-async function* chunksOf(bytes: Uint8Array, chunkBytes: number, failAt: number): AsyncGenerator<Uint8Array> {
+async function* chunksOf(
+  bytes: Uint8Array,
+  chunkBytes: number,
+  failAt: number,
+  onClose?: () => void,
+): AsyncGenerator<Uint8Array> {
   const step = Math.min(chunkBytes, bytes.length);
-  for (let at = 0; at < bytes.length && at < failAt; at += step) yield bytes.subarray(at, at + step);
-  if (failAt <= bytes.length) throw new IntegrityError('DIGEST_MISMATCH', 'the blob is not what its digest says');
+  try {
+    for (let at = 0; at < bytes.length && at < failAt; at += step) yield bytes.subarray(at, at + step);
+    if (failAt <= bytes.length) throw new IntegrityError('DIGEST_MISMATCH', 'the blob is not what its digest says');
+  } finally {
+    onClose?.();
+  }
 }
 
 /** The file of a package that npm installed. */

@@ -1,4 +1,5 @@
-import { gzipSync } from 'node:zlib';
+import { randomBytes } from 'node:crypto';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { GZIP_LAYER, PLAIN_LAYER, gzipped, layerOf, npmPackage, sbomOf, tarOf, type Entry } from './image.js';
 import { END, file, header, pax } from './raw-tar.js';
@@ -124,6 +125,31 @@ describe('on the way', () => {
       },
     });
     await expect(refused).rejects.toThrow('enough');
+  });
+
+  test.each<[string, (bytes: Buffer) => Buffer]>([
+    ['plain', (bytes) => bytes],
+    ['gzip', (bytes) => gzipSync(bytes, { level: 0 })],
+    ['zstd', (bytes) => zstdCompressSync(bytes)],
+  ])('a layer that is refused half way is let go: %s', async (_, compress) => {
+    const noise = randomBytes(400_000);
+    const layer = { mediaType: PLAIN_LAYER, bytes: compress(await tarOf([a, ['noise', noise], a, a])) };
+    let closed = 0;
+    let read = 0;
+    const allClosed = new Promise<void>((resolve) => {
+      void sbomOf([layer], {
+        limits: { entries: 1 },
+        chunkBytes: 1000,
+        onProgress: (bytes) => (read = bytes),
+        onClose: () => {
+          closed += 1;
+          // The config, and the layer.
+          if (closed === 2) resolve();
+        },
+      }).catch(() => undefined);
+    });
+    await allClosed;
+    expect(read).toBeLessThan(layer.bytes.length / 2);
   });
 
   test('an error of the blob is thrown as it is', async () => {
