@@ -6,6 +6,7 @@ import {
   isManifestMediaType,
   parseManifest,
   type Descriptor,
+  type Digest,
   type Manifest,
   type ReadableRepository,
 } from '../oci/index.js';
@@ -28,7 +29,13 @@ function bare({ mediaType, digest, size }: Descriptor): Pick<Descriptor, 'mediaT
 
 /** One manifest: an image, which gets an SBOM, or something else, with the reason why it gets none. */
 function classifyManifest(descriptor: Descriptor, manifest: Manifest, label: string): Image {
-  const none = (kind: string, why: string): Image => ({ ...bare(descriptor), label: kind, sbom: false, why });
+  // A type is whatever its maker wrote there.
+  const none = (kind: string, why: string): Image => ({
+    ...bare(descriptor),
+    label: kind.slice(0, STEP_LIMITS.labelCharacters),
+    sbom: false,
+    why: why.slice(0, 2 * STEP_LIMITS.labelCharacters),
+  });
   switch (manifest.kind) {
     case 'index':
       return none('index', 'an index: its images get one each');
@@ -49,8 +56,15 @@ async function read(repository: ReadableRepository, descriptor: Descriptor, sign
   return parseManifest(bytes, fetched.mediaType, `${repository.name}@${descriptor.digest}`);
 }
 
+/** A manifest, and the manifests that it lists. */
+interface Looked {
+  image: Image;
+  manifest?: Manifest;
+}
+
 /**
- * What is promoted under a root, root first: each manifest with a label, and whether it gets an SBOM.
+ * What is promoted under a root, root first, then level by level: each manifest with a label of its own, and whether it gets an
+ * SBOM.
  * @throws InputError `TOO_MANY_IMAGES`
  */
 export async function classifyGraph(
@@ -59,27 +73,47 @@ export async function classifyGraph(
   signal: AbortSignal,
 ): Promise<{ root: Manifest; images: Image[] }> {
   const manifest = await read(repository, root, signal);
-  const images = [classifyManifest(root, manifest, 'image')];
-  if (manifest.kind === 'index') {
-    if (manifest.manifests.length > STEP_LIMITS.images) {
+  // An index may name one manifest twice.
+  const images = new Map<Digest, Image>([[root.digest, classifyManifest(root, manifest, 'image')]]);
+  let open = manifestsOf(manifest);
+  while (open.length > 0) {
+    const fresh = [...new Map(open.map((child) => [child.digest, child])).values()].filter(
+      ({ digest }) => !images.has(digest),
+    );
+    if (images.size + fresh.length - 1 > STEP_LIMITS.images) {
       throw new InputError(
         'TOO_MANY_IMAGES',
-        `${repository.name}@${root.digest} has ${manifest.manifests.length} children; the most is ${STEP_LIMITS.images}`,
+        `${repository.name}@${root.digest} has ${images.size + fresh.length - 1} children or more; the most is ${STEP_LIMITS.images}`,
         { remedy: 'Split the index.' },
       );
     }
-    const children = manifest.manifests.filter((child) => isManifestMediaType(child.mediaType));
-    images.push(...(await Promise.all(children.map((child) => classifyChild(repository, child, signal)))));
+    const looked = await Promise.all(fresh.map((child) => classifyChild(repository, child, signal)));
+    for (const { image } of looked) images.set(image.digest, image);
+    open = looked.flatMap(({ manifest: inner }) => (inner === undefined ? [] : manifestsOf(inner)));
   }
-  // An index may name one manifest twice.
-  const unique = new Map(images.map((image) => [image.digest, image]));
-  return { root: manifest, images: [...unique.values()] };
+  return { root: manifest, images: withLabelsApart([...images.values()]) };
 }
 
-async function classifyChild(repository: ReadableRepository, child: Descriptor, signal: AbortSignal): Promise<Image> {
+function manifestsOf(manifest: Manifest): Descriptor[] {
+  return manifest.kind === 'index' ? manifest.manifests.filter((child) => isManifestMediaType(child.mediaType)) : [];
+}
+
+/** By its label a step of a run is told from another: two of one platform have their digests in theirs. */
+function withLabelsApart(images: readonly Image[]): Image[] {
+  const counts = new Map<string, number>();
+  for (const { label } of images) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return images.map((image) =>
+    counts.get(image.label) === 1
+      ? image
+      : { ...image, label: `${image.label} ${image.digest.slice(0, 'sha256:'.length + 12)}` },
+  );
+}
+
+async function classifyChild(repository: ReadableRepository, child: Descriptor, signal: AbortSignal): Promise<Looked> {
   if (isAttestation(child)) {
-    return { ...bare(child), label: 'attestation', sbom: false, why: 'an attestation manifest, no image' };
+    return { image: { ...bare(child), label: 'attestation', sbom: false, why: 'an attestation manifest, no image' } };
   }
   const label = child.platform === undefined ? 'image' : formatPlatform(child.platform);
-  return classifyManifest(child, await read(repository, child, signal), label);
+  const manifest = await read(repository, child, signal);
+  return { image: classifyManifest(child, manifest, label.slice(0, STEP_LIMITS.labelCharacters)), manifest };
 }

@@ -49,6 +49,9 @@ async function stillLeadsThere(
   if (tag === undefined) return false;
   const source = { registry, repository, tag };
   return matchRules(rules, source).rules.some(
-    (rule) => rule.name === owner.rule && formatReference(destinationOf(rule, source)) === destination,
+    (rule) =>
+      rule.name === owner.rule &&
+      rule.mode === 'enforce' &&
+      formatReference(destinationOf(rule, source)) === destination,
   );
 }

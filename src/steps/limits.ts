@@ -4,8 +4,10 @@ export const STEP_LIMITS = {
   signaturesRead: 100,
   /** Bytes of one signature envelope that are read. */
   envelopeBytes: 4 * 1024 * 1024,
-  /** Children of one index that get something attached. `TOO_MANY_IMAGES` */
+  /** Manifests under one root that get something attached. `TOO_MANY_IMAGES` */
   images: 100,
+  /** Characters of what a manifest is called in a run; more are cut off. */
+  labelCharacters: 100,
   /** Pause before a lease is asked for again, in milliseconds. */
   leasePauseMs: 2_000,
   /** How long one stretch of the schedule's walk may work, in milliseconds. */

@@ -1,4 +1,12 @@
-import { RegistryError, compareGraphs, isNothingMissing, parseReference, type Descriptor } from '../oci/index.js';
+import {
+  PolicyError,
+  RegistryError,
+  compareGraphs,
+  describeError,
+  isNothingMissing,
+  parseReference,
+  type Descriptor,
+} from '../oci/index.js';
 import { classifyGraph } from './classify.js';
 import type { Image, InputOf, ResultOf, observeContract } from './contracts.js';
 import { claimDestination } from './destination-owner.js';
@@ -23,21 +31,36 @@ export async function resolveTag(
   }
 }
 
+type ObservePorts = Pick<Ports, 'registries' | 'store' | 'signer' | 'rules' | 'now'>;
+
 /**
  * Looks at the source and the destination and says what differs. Writes the rows of the digests before it lists referrers, so
- * that evidence that comes while it looks finds its promotion.
- * @throws PolicyError `DESTINATION_TAKEN`
+ * that evidence that comes while it looks finds its promotion. What a policy forbids (`DESTINATION_TAKEN`) is told with the
+ * digest: the schedule leaves that outcome alone while the digest stands.
  */
-export async function observeStep(
-  ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'rules' | 'now'>,
+export async function observeStep(ports: ObservePorts, input: Input, call: StepCall): Promise<Result> {
+  const reference = `${input.source.registry}/${input.source.repository}:${input.source.tag}`;
+  const root = await resolveTag(ports, input.source, call.signal);
+  if (root === undefined)
+    return { state: 'nothing', code: 'SOURCE_GONE', reason: `${reference} is not there any more` };
+  try {
+    return await look(ports, input, reference, root, call);
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    const { code, message: reason, remedy } = describeError(error);
+    call.progress.text(`${code}: ${reason}`);
+    return { state: 'refused', code, reason, digest: root.digest, ...(remedy !== undefined && { remedy }) };
+  }
+}
+
+async function look(
+  ports: ObservePorts,
   input: Input,
+  reference: string,
+  root: Descriptor,
   { signal, progress }: StepCall,
 ): Promise<Result> {
   const { source } = input;
-  const reference = `${source.registry}/${source.repository}:${source.tag}`;
-  const root = await resolveTag(ports, source, signal);
-  if (root === undefined)
-    return { state: 'nothing', code: 'SOURCE_GONE', reason: `${reference} is not there any more` };
   const repository = ports.registries.repository(source.registry, source.repository);
   const graph = await classifyGraph(repository, root, signal);
   if (graph.root.subject !== undefined) {
@@ -45,9 +68,11 @@ export async function observeStep(
       state: 'nothing',
       code: 'IS_REFERRER',
       reason: `${reference} refers to ${graph.root.subject.digest}, and travels with it`,
+      digest: root.digest,
     };
   }
-  await claimDestination(ports, input);
+  // A rule that observes writes nothing, and so owns nothing.
+  if (input.rule.mode === 'enforce') await claimDestination(ports, input);
   await Promise.all(
     graph.images.map(({ digest }) =>
       ports.store.addStanding({ registry: source.registry, repository: source.repository, digest }, input.promotionId),

@@ -83,7 +83,11 @@ function* work(
 ): Generator<Task, Result | 'gone', unknown> {
   const { rule, source, destination } = begun;
   const observed = yield* step(context, observeContract, { ...owner, rule, source, destination });
-  if (observed.state === 'nothing') return { outcome: 'unchanged', code: observed.code, reason: observed.reason };
+  if (observed.state !== 'found') {
+    const { state, digest, ...why } = observed;
+    if (digest !== undefined) progress.digest = digest;
+    return { outcome: state === 'nothing' ? 'unchanged' : 'refused', ...why };
+  }
   progress.digest = observed.root.digest;
   if (observed.differences.length === 0) return { outcome: 'unchanged' };
   if (rule.mode === 'observe') return { outcome: 'observed', reason: observed.differences.join('; ') };

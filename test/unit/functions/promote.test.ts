@@ -101,6 +101,30 @@ describe('ends early', () => {
     expect(played.output).toEqual({ outcome: 'unchanged', digest: ROOT.digest });
   });
 
+  test('nothing to promote: unchanged, and why, with the digest that was looked at', async () => {
+    const gone = { state: 'nothing', code: 'SOURCE_GONE', reason: 'not there' } as const;
+    expect((await play({ observe: () => ({ done: gone }) })).output).toEqual({
+      outcome: 'unchanged',
+      code: 'SOURCE_GONE',
+      reason: 'not there',
+    });
+    const referrer = { ...gone, code: 'IS_REFERRER', digest: ROOT.digest };
+    expect((await play({ observe: () => ({ done: referrer }) })).output).toMatchObject({ digest: ROOT.digest });
+  });
+
+  test('a policy forbids it: refused, with the digest that was looked at', async () => {
+    const taken = {
+      state: 'refused',
+      code: 'DESTINATION_TAKEN',
+      reason: 'no',
+      remedy: 'x',
+      digest: ROOT.digest,
+    } as const;
+    const played = await play({ observe: () => ({ done: taken }) });
+    const { state: _refused, ...rest } = taken;
+    expect(played.closed[0]?.result).toEqual({ outcome: 'refused', ...rest });
+  });
+
   test('a rule that observes: what it would do, and nothing done', async () => {
     const played = await play({ beginRun: () => begun(rule({ mode: 'observe' })) });
     expect(names(played)).toEqual(['beginRun', 'observe', 'closeRun']);

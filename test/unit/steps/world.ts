@@ -1,0 +1,163 @@
+import { parseReference, RegistryError } from '../../../src/oci/index.js';
+import type { Rule } from '../../../src/promotion/rule.js';
+import { raiseWanted } from '../../../src/runs/promotion-runs.js';
+import type { PromotionRow, RunRow } from '../../../src/runs/rows.js';
+import { createStreamingSbomGenerator } from '../../../src/sbom/index.js';
+import { createSelfSignedCertificate, loadPemSigner, type Signer } from '../../../src/signing/index.js';
+import type { Ports, RegistryListing, StepCall } from '../../../src/steps/ports.js';
+import { MemoryRegistries, type MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../promotion/rules.fixture.js';
+import {
+  memoryDocuments,
+  memoryEngine,
+  memoryLease,
+  memoryQueues,
+  memoryRunStore,
+  type MemoryDocuments,
+  type MemoryEngine,
+  type MemoryLease,
+  type MemoryQueues,
+} from '../runs/memory-ports.js';
+
+export const REGISTRY = 'r.azurecr.io';
+export const SOURCE = { registry: REGISTRY, repository: 'samples/app', tag: 'v1' };
+export const DESTINATION = `${REGISTRY}/staging/samples/app:v1`;
+
+/** A key of its own; the certificate stands for itself. */
+export function newSigner(commonName: string): { signer: Signer; certificatePem: string } {
+  const made = createSelfSignedCertificate({ commonName, country: 'US', state: 'WA', organization: 'Test', days: 30 });
+  const signer = loadPemSigner({ keyPem: made.keyPem, certificateChainPem: made.certificatePem });
+  return { signer, certificatePem: made.certificatePem };
+}
+const OURS = newSigner('acr-promoter');
+
+/** Registries that know what has been named in them. */
+class ListedRegistries extends MemoryRegistries {
+  readonly #names = new Map<string, Set<string>>();
+
+  override repository(registry: string, repository: string): MemoryRepository {
+    this.#names.set(registry, (this.#names.get(registry) ?? new Set()).add(repository));
+    return super.repository(registry, repository);
+  }
+
+  /** Repositories that hold something. */
+  names(registry: string): string[] {
+    const named = [...(this.#names.get(registry) ?? [])].sort();
+    return named.filter((name) => this.repository(registry, name).manifests.size > 0);
+  }
+}
+
+/** Every port in memory. Fields may be replaced; the clock is set by hand. */
+export interface World extends Ports {
+  registries: ListedRegistries;
+  lease: MemoryLease;
+  documents: MemoryDocuments;
+  queues: MemoryQueues;
+  engine: MemoryEngine;
+  signer: Signer | undefined;
+  /** As the rules source gives them. */
+  ruleList: Rule[];
+  nowMs: number;
+  /** Errors by which a registry, or one repository of it, answers the schedule's listing. */
+  listingFaults: Map<string, Error>;
+}
+
+export function newWorld(...rules: Rule[]): World {
+  const registries = new ListedRegistries();
+  const world: World = {
+    registries,
+    listing: memoryListing(registries, () => world.listingFaults),
+    lease: memoryLease(),
+    store: memoryRunStore(),
+    documents: memoryDocuments(),
+    queues: memoryQueues(),
+    engine: memoryEngine(() => world.nowMs),
+    ruleList: rules.length > 0 ? rules : [rule()],
+    rules: { load: async () => world.ruleList },
+    sbom: createStreamingSbomGenerator(),
+    signer: OURS.signer,
+    jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {} },
+    paused: false,
+    nowMs: Date.now(),
+    now: () => new Date(world.nowMs),
+    listingFaults: new Map(),
+  };
+  return world;
+}
+
+/** Lists what the memory registries hold, and answers as a registry does where a repository is not there. */
+function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<string, Error>): RegistryListing {
+  const check = (name: string): void => {
+    const fault = faults().get(name);
+    if (fault !== undefined) throw fault;
+  };
+  return {
+    registry: (registry) => ({
+      checkAccess: async () => check(registry),
+      async *listRepositories() {
+        check(registry);
+        yield* registries.names(registry);
+      },
+    }),
+    repository: (registry, repository) => {
+      const found = registries.repository(registry, repository);
+      const listed = {
+        async *listTagDetails({ last = '' }: { last?: string } = {}) {
+          check(registry);
+          check(found.name);
+          if (found.manifests.size === 0) throw notFound('NAME_UNKNOWN', found.name);
+          for (const name of [...found.tags.keys()].sort()) {
+            const digest = found.tags.get(name);
+            if (name > last && digest !== undefined) yield { name, digest };
+          }
+        },
+      };
+      // The schedule asks for nothing else.
+      return listed as unknown as ReturnType<RegistryListing['repository']>;
+    },
+  };
+}
+
+export function notFound(code: string, what: string): RegistryError {
+  return new RegistryError(`${what}: ${code}`, {
+    method: 'GET',
+    url: `https://${what}`,
+    status: 404,
+    registryCodes: [code],
+  });
+}
+
+/** A call of a step; what it says of itself is kept. */
+export function newCall(signal: StepCall['signal'] = new AbortController().signal): StepCall & { texts: string[] } {
+  const texts: string[] = [];
+  return { signal, texts, progress: { text: (text) => void texts.push(text), bytes: () => {} } };
+}
+
+/** Opens a run on the source tag, as a trigger does. */
+export async function openRun(
+  world: World,
+  which: Rule = world.ruleList[0] ?? rule(),
+  source = SOURCE,
+): Promise<{ promotionId: string; runId: string; rule: Rule; source: typeof SOURCE; destination: string }> {
+  const { promotionId, runId = '' } = await raiseWanted(world, which, source);
+  const destination = (await rowOf(world, promotionId)).destination;
+  return { promotionId, runId, rule: which, source, destination };
+}
+
+export async function rowOf(world: World, promotionId: string): Promise<PromotionRow> {
+  const row = await world.store.getPromotion(promotionId);
+  if (row === undefined) throw new Error(`no promotion ${promotionId}`);
+  return row.value;
+}
+
+export async function runOf(world: World, runId: string): Promise<RunRow> {
+  const row = await world.store.getRun(runId);
+  if (row === undefined) throw new Error(`no run ${runId}`);
+  return row.value;
+}
+
+/** What stands under a tag: its digest. */
+export function tagAt(world: World, reference: string): string | undefined {
+  const { registry, repository, tag = '' } = parseReference(reference);
+  return world.registries.repository(registry, repository).tags.get(tag);
+}
