@@ -59,7 +59,7 @@ export class LocalProcess {
    */
   async start(): Promise<unknown> {
     const child = this.#spawn();
-    const ready = await firstLine(child, this.name, this.#logFile);
+    const ready = await outcomeOf(child, this.name, this.#logFile, (line) => this.#log?.write(`${line}\n`));
     if (isOver(child)) void this.#ended(child);
     else child.once('exit', () => void this.#ended(child));
     return ready;
@@ -93,8 +93,6 @@ export class LocalProcess {
     });
     this.#child = child;
     this.#spec.onStart();
-    child.stderr?.pipe(this.#log, { end: false });
-    child.stdout?.pipe(this.#log, { end: false });
     return child;
   }
 
@@ -125,8 +123,8 @@ function isOver({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
-/** Waits for the line that says how it went. A process that isn't ready in time is ended. */
-function firstLine(child: ChildProcess, name: string, logFile: string): Promise<unknown> {
+/** Logs all that a process writes, and waits for the line that says how its start went. What isn't ready in time is ended. */
+function outcomeOf(child: ChildProcess, name: string, logFile: string, log: (line: string) => void): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const last: string[] = [];
     const fail = (code: string, text: string, remedy?: string): void => {
@@ -143,13 +141,18 @@ function firstLine(child: ChildProcess, name: string, logFile: string): Promise<
     for (const stream of [child.stdout, child.stderr]) {
       if (stream === null) continue;
       createInterface({ input: stream }).on('line', (line) => {
+        const parsed = stream === child.stdout ? parseReady(line) : undefined;
+        if (parsed?.ready === true) {
+          // The line itself is not logged: it may hold what only we are to know, as the identity's does.
+          log(`${new Date().toISOString()} ${name} is ready, process id ${child.pid ?? '?'}`);
+          clearTimeout(timer);
+          resolve(parsed.value);
+          return;
+        }
+        log(line);
         last.push(line.slice(0, 500));
         last.splice(0, last.length - LAST_LINES);
-        const parsed = stream === child.stdout ? parseReady(line) : undefined;
-        if (parsed === undefined) return;
-        clearTimeout(timer);
-        if (parsed.ready) resolve(parsed.value);
-        else fail(parsed.code, parsed.message, parsed.remedy);
+        if (parsed !== undefined) fail(parsed.code, parsed.message, parsed.remedy);
       });
     }
   });

@@ -39,9 +39,8 @@ export interface Pushed {
 }
 
 /** A client that signs in to the local registries with the user's password, as any other would. */
-export function userRegistries(stack: Stack): RegistryClient {
-  const { name, password } = stack.user;
-  return createRegistries({ credentials: basicCredentials(name, password, [stack.source, stack.staging]) });
+export function userRegistries({ user, source, staging }: Pick<Stack, 'user' | 'source' | 'staging'>): RegistryClient {
+  return createRegistries({ credentials: basicCredentials(user.name, user.password, [source, staging]) });
 }
 
 /**

@@ -194,6 +194,8 @@ async function startAzurite(
     String(ports.table),
     '--skipApiVersionCheck',
     '--disableTelemetry',
+    // Without a line for each request: the queues are looked at twice a second for as long as it is up.
+    '--silent',
   ]);
   const endpoint = (port: number): string => `http://127.0.0.1:${port}/${AZURITE_ACCOUNT}`;
   const connection = [

@@ -28,7 +28,7 @@ export class Terminal {
     if (!this.isLive) return;
     const cleared = this.#cleared();
     this.#hasStatus = text !== '';
-    this.#out.write(`${cleared}${text.slice(0, Math.max(20, this.#out.columns - 1))}`);
+    this.#out.write(`${cleared}${text.slice(0, Math.max(20, (this.#out.columns || 80) - 1))}`);
   }
 
   #cleared(): string {

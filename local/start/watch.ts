@@ -36,11 +36,12 @@ export class Watcher {
     this.#options = options;
   }
 
-  /** What has ended before, and what was ignored, is not told again. */
+  /** What has ended before, and what was ignored, is not told again; what is under way is named. */
   async skipPast(): Promise<void> {
-    const { api } = this.#options;
-    for (const { last } of await api.promotions()) {
-      if (last !== undefined) this.#shown.add(last.runId);
+    const { api, terminal } = this.#options;
+    for (const promotion of await api.promotions()) {
+      if (promotion.last !== undefined) this.#shown.add(promotion.last.runId);
+      if (promotion.runOpen) terminal.say(`going on with ${nameOf(promotion)}: it is ${promotion.state}`);
     }
     for (const { at, reference } of await api.ignored()) this.#shown.add(`ignored ${at} ${reference}`);
   }
@@ -78,7 +79,7 @@ export class Watcher {
       await this.#showSteps(promotion, last.runId);
       const { colors } = this.#options.terminal;
       const outcome = (isGood(promotion) ? colors.green : colors.red)(last.outcome);
-      const why = [last.code, last.reason, last.remedy].filter((text) => text !== undefined).join(': ');
+      const why = [[last.code, last.reason].filter(isText).join(': '), last.remedy].filter(isText).join('. ');
       this.#once(
         last.runId,
         `${outcome} ${nameOf(promotion)} → ${promotion.destination}${why && ` (${printable(why)})`}`,
@@ -114,6 +115,10 @@ export class Watcher {
 
 function nameOf({ source }: LocalPromotion): string {
   return `${source.repository}:${source.tag}`;
+}
+
+function isText(text: string | undefined): text is string {
+  return text !== undefined && text !== '';
 }
 
 function moved({ doneBytes, totalBytes }: LocalStep): string {

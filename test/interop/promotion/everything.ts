@@ -62,6 +62,8 @@ interface Options {
   /** Go on in this folder. */
   dataDir?: string;
   ports?: { host: number; source: number; staging: number };
+  /** More options of `npm start`. */
+  args?: readonly string[];
 }
 
 export async function startEverything(options: Options = {}): Promise<Everything> {
@@ -81,6 +83,7 @@ export async function startEverything(options: Options = {}): Promise<Everything
     `${ports.staging}`,
   ];
   if (options.anonymous === true) args.push('--anonymous');
+  args.push(...(options.args ?? []));
   if (options.rules !== undefined) {
     const path = join(dataDir, 'rules.json');
     await writeFile(path, JSON.stringify(options.rules({ source, staging })));
