@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { PromoterError, parseManifest, type Descriptor, type ReadableRepository } from '../oci/index.js';
+import {
+  InputError,
+  IntegrityError,
+  PromoterError,
+  RegistryError,
+  parseManifest,
+  type Descriptor,
+  type ReadableRepository,
+} from '../oci/index.js';
 import { NOTARY_SIGNATURE, verifyNotary, type Signer, type VerifiedSignature } from '../signing/index.js';
 import { STEP_LIMITS } from './limits.js';
 
@@ -10,7 +18,10 @@ export interface FoundSignature {
   mediaType: string;
 }
 
-/** Reads the notary signatures that refer to `subject`: bounded in number and size, in the order of the list. */
+/**
+ * Reads the notary signatures that refer to `subject`: bounded in number and size, in the order of the list. Anybody may attach
+ * anything, so what cannot be read is passed over: it is no signature, and must not keep a good one from being found.
+ */
 export async function* readSignatures(
   repository: ReadableRepository,
   subject: Descriptor,
@@ -18,13 +29,30 @@ export async function* readSignatures(
 ): AsyncGenerator<FoundSignature> {
   const listed = await repository.listReferrers(subject.digest, { artifactType: NOTARY_SIGNATURE, signal });
   for (const descriptor of listed.slice(0, STEP_LIMITS.signaturesRead)) {
-    const { bytes, descriptor: fetched } = await repository.fetchManifest(descriptor, { signal });
-    const manifest = parseManifest(bytes, fetched.mediaType, `${repository.name}@${descriptor.digest}`);
-    if (manifest.kind !== 'image' || manifest.subject?.digest !== subject.digest) continue;
-    const [layer] = manifest.layers;
-    if (layer === undefined || layer.size > STEP_LIMITS.envelopeBytes) continue;
-    yield { descriptor, mediaType: layer.mediaType, envelope: await readAll(repository, layer, signal) };
+    let found: FoundSignature | undefined;
+    try {
+      found = await readSignature(repository, subject, descriptor, signal);
+    } catch (error) {
+      // Malformed, not what its digest says, or gone since it was listed.
+      const unreadable = error instanceof InputError || error instanceof IntegrityError;
+      if (!unreadable && !(error instanceof RegistryError && error.notFound)) throw error;
+    }
+    if (found !== undefined) yield found;
   }
+}
+
+async function readSignature(
+  repository: ReadableRepository,
+  subject: Descriptor,
+  descriptor: Descriptor,
+  signal: AbortSignal,
+): Promise<FoundSignature | undefined> {
+  const { bytes, descriptor: fetched } = await repository.fetchManifest(descriptor, { signal });
+  const manifest = parseManifest(bytes, fetched.mediaType, `${repository.name}@${descriptor.digest}`);
+  if (manifest.kind !== 'image' || manifest.subject?.digest !== subject.digest) return undefined;
+  const [layer] = manifest.layers;
+  if (layer === undefined || layer.size > STEP_LIMITS.envelopeBytes) return undefined;
+  return { descriptor, mediaType: layer.mediaType, envelope: await readAll(repository, layer, signal) };
 }
 
 async function readAll(repository: ReadableRepository, blob: Descriptor, signal: AbortSignal): Promise<Uint8Array> {
