@@ -6,3 +6,4 @@ export * from './platform.js';
 export * from './copy.js';
 export * from './manifest-formats.js';
 export * from './tags.js';
+export * from './go-template.js';

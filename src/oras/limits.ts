@@ -6,4 +6,6 @@ export const ORAS_LIMITS = {
   discoverNodes: 100_000,
   /** Lists of referrers that are asked for at once. */
   discoverRequests: 32,
+  /** Characters of a template. `TEMPLATE_INVALID` */
+  templateCharacters: 64 * 1024,
 } as const;

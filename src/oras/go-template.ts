@@ -1,0 +1,20 @@
+import { InputError } from '../oci/index.js';
+import { evaluateTemplate } from './go-template/evaluate.js';
+import { parseTemplate } from './go-template/parser.js';
+import { toValue } from './go-template/values.js';
+import { ORAS_LIMITS } from './limits.js';
+
+/**
+ * Renders a template of Go's text/template over a verb's result, with the part of the language that scripts around `oras` use:
+ * fields, variables, pipelines, if, with, range, comments, trimming, the built-in functions and a good part of Sprig's. No
+ * newline is added. Nothing in it can read the environment, a file or the clock.
+ * @param data what `--format json` would print: its names are the template's fields
+ * @throws InputError `TEMPLATE_INVALID` where it can't be read, `TEMPLATE_FAILED` where what it asks for can't be done
+ * @see https://pkg.go.dev/text/template
+ */
+export function renderGoTemplate(template: string, data: unknown): string {
+  if (template.length > ORAS_LIMITS.templateCharacters) {
+    throw new InputError('TEMPLATE_INVALID', `template: longer than ${ORAS_LIMITS.templateCharacters} characters`);
+  }
+  return evaluateTemplate(parseTemplate(template), toValue(data));
+}
