@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { rootCertificates } from 'node:tls';
+import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { Agent, ProxyAgent, type Dispatcher } from 'undici';
 import { isRecord } from '../descriptor.js';
 import { announceRequest } from './diagnostics.js';
@@ -28,7 +28,18 @@ export interface SendOptions {
  */
 const OFFERS_HTTP2: Record<RequestKind, boolean> = { api: false, bytes: false };
 
-function createDispatcher(kind: RequestKind, options: SendOptions, proxy: string | undefined): Dispatcher {
+/** Made once, not for each connection: reading all authorities takes some ten milliseconds, and megabytes. */
+function createTrust({ ca }: SendOptions): SecureContext {
+  // Naming any authority would replace the built-in ones.
+  return createSecureContext(ca === undefined ? {} : { ca: [...rootCertificates, ...[ca].flat()] });
+}
+
+function createDispatcher(
+  kind: RequestKind,
+  options: SendOptions,
+  secureContext: SecureContext,
+  proxy: string | undefined,
+): Dispatcher {
   const connectMs = options.timeouts?.connectMs ?? TRANSPORT_LIMITS.connectMs;
   const common = {
     allowH2: OFFERS_HTTP2[kind],
@@ -38,8 +49,7 @@ function createDispatcher(kind: RequestKind, options: SendOptions, proxy: string
     connectTimeout: connectMs,
   };
   const tls = {
-    // Naming any authority would replace the built-in ones.
-    ...(options.ca !== undefined && { ca: [...rootCertificates, ...[options.ca].flat()] }),
+    secureContext,
     ...(options.insecure === true && { rejectUnauthorized: false }),
     timeout: connectMs,
   };
@@ -95,12 +105,14 @@ function flattenHeaders(headers: Dispatcher.ResponseData['headers']): Record<str
 /** The lowest layer: one request over the wire, by undici. The only file that knows which library does it. */
 export function createSend(options: SendOptions = {}): Transport & { close(): Promise<void> } {
   const dispatchers = new Map<string, Dispatcher>();
+  let trust: SecureContext | undefined;
   const dispatcherFor = (kind: RequestKind, url: URL): Dispatcher => {
     const proxy = options.proxy !== undefined && !isLoopback(url.hostname) ? options.proxy : undefined;
     const key = `${kind} ${proxy ?? ''}`;
     let dispatcher = dispatchers.get(key);
     if (dispatcher === undefined) {
-      dispatcher = createDispatcher(kind, options, proxy);
+      trust ??= createTrust(options);
+      dispatcher = createDispatcher(kind, options, trust, proxy);
       dispatchers.set(key, dispatcher);
     }
     return dispatcher;
