@@ -62,9 +62,9 @@ class ImageSerializer extends Serialize.JsonSerializer {
   }
 }
 
-/** Name-based, as UUID version 5 (RFC 9562), of the image's digest: the same image, the same serial number. */
-function serialNumber(digest: string): string {
-  const hash = createHash('sha1').update(`${TOOL.name}:cyclonedx:${digest}`).digest();
+/** Name-based, as UUID version 5 (RFC 9562): of what the document is about and of what made it, so that one number is one document. */
+function serialNumber({ name, digest }: DocumentInput): string {
+  const hash = createHash('sha1').update(`${TOOL.name}/${TOOL.version} cyclonedx ${name}@${digest}`).digest();
   hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x50, 6);
   hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8);
   const hex = hash.toString('hex', 0, 16);
@@ -105,7 +105,7 @@ function rootComponent({ name, digest, config }: DocumentInput): Models.Componen
  */
 export function makeDocument(input: DocumentInput): Uint8Array {
   const root = rootComponent(input);
-  const bom = new Models.Bom({ serialNumber: serialNumber(input.digest) });
+  const bom = new Models.Bom({ serialNumber: serialNumber(input) });
   bom.metadata.timestamp = new Date(input.config.created);
   bom.metadata.component = root;
   bom.metadata.tools.components.add(

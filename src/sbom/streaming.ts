@@ -28,9 +28,11 @@ export function createStreamingSbomGenerator(options: StreamingSbomOptions = {})
 
 async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   const { manifest, signal } = input;
+  const here = manifest.layers.filter((layer) => !isForeignLayer(layer));
+  for (const layer of here) checkLayerMediaType(layer);
   const config = parseImageConfig(await readConfig(await input.openBlob(manifest.config, signal), limits));
   const catalog = new Catalog(CATALOGERS, limits);
-  const totalBytes = manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
+  const totalBytes = here.reduce((sum, layer) => sum + layer.size, 0);
   let doneBytes = 0;
   let reported = -1;
   const report = (bytes: number): void => {
@@ -42,14 +44,14 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   for (const [index, layer] of manifest.layers.toReversed().entries()) {
     signal.throwIfAborted();
     const isLowest = index === manifest.layers.length - 1;
-    if (isForeignLayer(layer)) catalog.gaps.add(`layer ${layer.digest} is kept elsewhere (${layer.mediaType})`);
-    else {
-      checkLayerMediaType(layer);
-      await catalog.addLayer(layer, { index, isLowest }, async () => {
-        const bytes = await input.openBlob(layer, signal);
-        return watched(bytes, signal, (read) => report(doneBytes + Math.min(read, layer.size)));
-      });
+    if (isForeignLayer(layer)) {
+      catalog.gaps.add(`layer ${layer.digest} is kept elsewhere (${layer.mediaType})`);
+      continue;
     }
+    await catalog.addLayer(layer, { index, isLowest }, async () => {
+      const bytes = await input.openBlob(layer, signal);
+      return watched(bytes, signal, (read) => report(doneBytes + Math.min(read, layer.size)));
+    });
     doneBytes += layer.size;
     report(doneBytes);
   }

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
+import type { Descriptor } from '../../../src/oci/index.js';
+import { createStreamingSbomGenerator } from '../../../src/sbom/index.js';
 import { GZIP_LAYER, PLAIN_LAYER, gzipped, layerOf, npmPackage, sbomOf, tarOf, type Entry } from './image.js';
 import { END, file, header, pax } from './raw-tar.js';
 
@@ -70,6 +72,41 @@ describe('what is over a bound is refused', () => {
     const config = { created: '2024-01-01T00:00:00Z', comment: 'x'.repeat(2000) };
     await expect(sbomOf([], { config, limits: { configBytes: 1000 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });
+});
+
+test('memory does not grow with a layer', async () => {
+  const size = 4 * 1024 ** 3;
+  const piece = Buffer.alloc(1024 * 1024, 'x');
+  let most = 0;
+  async function* layer(): AsyncGenerator<Uint8Array> {
+    yield header({ name: 'large', size, bytes: [[100, Buffer.from('0000755\0')]] });
+    for (let sent = 0; sent < size; sent += piece.length) {
+      yield piece;
+      most = Math.max(most, process.memoryUsage().arrayBuffers);
+    }
+    yield await tarOf([a]);
+  }
+  const before = process.memoryUsage().arrayBuffers;
+  const descriptor = (mediaType: string, digit: string, bytes: number): Descriptor => ({
+    mediaType,
+    digest: `sha256:${digit.repeat(64)}`,
+    size: bytes,
+  });
+  const config = descriptor('application/vnd.oci.image.config.v1+json', 'c', 2);
+  const { counts } = await createStreamingSbomGenerator().generate({
+    name: 'registry.example/large',
+    descriptor: descriptor('application/vnd.oci.image.manifest.v1+json', 'a', 2),
+    manifest: {
+      kind: 'image',
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      config,
+      layers: [descriptor(PLAIN_LAYER, 'b', size)],
+    },
+    signal: new AbortController().signal,
+    openBlob: async ({ digest }) => (digest === config.digest ? (async function* () {})() : layer()),
+  });
+  expect(counts).toEqual({ npm: 1 });
+  expect(most - before).toBeLessThan(64 * 1024 * 1024);
 });
 
 describe('what is too large to be read is named', () => {
