@@ -1,0 +1,240 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { InputError, parseManifest, type Descriptor } from '../../../src/oci/index.js';
+import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { attachSbomStep } from '../../../src/steps/attach-sbom.js';
+import { attachSignatureStep } from '../../../src/steps/attach-signature.js';
+import type { Ports, StepReply } from '../../../src/steps/ports.js';
+import { subjectLease } from '../../../src/steps/under-lease.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../promotion/rules.fixture.js';
+import { breakEverywhere } from './breaking.js';
+import { NOTARY_SIGNATURE, countReferrers, pushArtifact, pushImage, pushSignature } from './images.js';
+import { REGISTRY, SOURCE, newCall, newSigner, newWorld, type World } from './world.js';
+
+let world: World;
+let source: MemoryRepository;
+let image: Descriptor;
+
+async function prepared(): Promise<{ world: World; source: MemoryRepository; image: Descriptor }> {
+  const made = newWorld();
+  const repository = made.registries.repository(REGISTRY, SOURCE.repository);
+  return { world: made, source: repository, image: await pushImage(repository, { tag: SOURCE.tag }) };
+}
+
+beforeEach(async () => {
+  ({ world, source, image } = await prepared());
+});
+
+const owner = { promotionId: 'p1', runId: 'r1' };
+function done<T>(reply: StepReply<T>): T {
+  if (!('done' in reply)) throw new Error('it asks for later');
+  return reply.done;
+}
+async function attachSbom(ports: Ports, subject = image, which = rule()) {
+  const input = { ...owner, rule: which, source: SOURCE, image: { ...subject, label: 'image', sbom: true } };
+  return done(await attachSbomStep(ports, input, newCall()));
+}
+async function sign(ports: Ports, subject = image) {
+  return done(await attachSignatureStep(ports, { ...owner, source: SOURCE, subject, label: 'image' }, newCall()));
+}
+const sboms = (of = image, at = source): Promise<number> => countReferrers(at, of, CYCLONEDX_JSON);
+const signatures = (of = image, at = source): Promise<number> => countReferrers(at, of, NOTARY_SIGNATURE);
+const isOurs = (digest: string): Promise<boolean> =>
+  world.store.isOurs({ registry: REGISTRY, repository: SOURCE.repository, digest });
+
+async function theSbom(at = source, of = image): Promise<Descriptor> {
+  const [sbom] = await at.listReferrers(of.digest, { artifactType: CYCLONEDX_JSON });
+  if (sbom === undefined) throw new Error('no SBOM');
+  return sbom;
+}
+
+describe('an SBOM', () => {
+  test('is made, attached, signed, and known to be ours', async () => {
+    const { sbom, made } = await attachSbom(world);
+    expect(made).toBe(true);
+    const { bytes, descriptor } = await source.fetchManifest(sbom);
+    const manifest = parseManifest(bytes, descriptor.mediaType, 'sbom');
+    if (manifest.kind !== 'image' || manifest.layers[0] === undefined) throw new Error('no layer');
+    expect(manifest.subject).toEqual({ mediaType: image.mediaType, digest: image.digest, size: image.size });
+    const document = JSON.parse(Buffer.from(source.blobs.get(manifest.layers[0].digest) ?? '').toString()) as object;
+    expect(document).toMatchObject({ bomFormat: 'CycloneDX', components: [{ purl: 'pkg:npm/left@1.0.0' }] });
+    expect(await signatures(await theSbom())).toBe(1);
+    expect(await isOurs(sbom)).toBe(true);
+  });
+
+  test('twice: one', async () => {
+    const first = await attachSbom(world);
+    expect(await attachSbom(world)).toEqual({ sbom: first.sbom, made: false });
+    expect(await sboms()).toBe(1);
+    expect(await signatures(await theSbom())).toBe(1);
+  });
+
+  test('by a rule that signs nothing: attached, unsigned, and found again by its row', async () => {
+    const unsigned = rule({ sign: [] });
+    world.signer = undefined;
+    const first = await attachSbom(world, image, unsigned);
+    expect(await signatures(await theSbom())).toBe(0);
+    expect(await attachSbom(world, image, unsigned)).toEqual({ sbom: first.sbom, made: false });
+  });
+
+  test('somebody else’s is left alone, and never signed by us', async () => {
+    const theirs = await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{"components":[]}' });
+    const { sbom, made } = await attachSbom(world);
+    expect(made).toBe(true);
+    expect(sbom).not.toBe(theirs.digest);
+    expect(await sboms()).toBe(2);
+    expect(await signatures(theirs)).toBe(0);
+  });
+
+  test('somebody else’s signature over an SBOM makes it theirs', async () => {
+    const theirs = await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{}' });
+    await pushSignature(source, theirs, newSigner('somebody').signer);
+    expect((await attachSbom(world)).sbom).not.toBe(theirs.digest);
+    expect(await signatures(theirs)).toBe(1);
+  });
+
+  test('of what is no image: refused by name', async () => {
+    const chart = await pushArtifact(source, 'application/x-chart', { tag: 'chart' });
+    const odd = { ...chart, mediaType: 'application/vnd.oci.image.index.v1+json' };
+    await expect(attachSbom(world, odd)).rejects.toBeInstanceOf(InputError);
+  });
+});
+
+describe('a signature', () => {
+  test('twice: one, known to be ours', async () => {
+    const first = await sign(world);
+    expect(first.made).toBe(true);
+    expect(await sign(world)).toEqual({ signature: first.signature, made: false });
+    expect(await signatures()).toBe(1);
+    expect(await isOurs(first.signature)).toBe(true);
+  });
+
+  test('of somebody else does not stand for ours', async () => {
+    await pushSignature(source, image, newSigner('somebody').signer);
+    expect((await sign(world)).made).toBe(true);
+    expect(await signatures()).toBe(2);
+  });
+
+  test('that is gone from the registry comes back the same: the kept one is pushed', async () => {
+    const first = await sign(world);
+    await source.deleteManifest(first.signature);
+    world.nowMs += 60_000;
+    expect(await sign(world)).toEqual({ signature: first.signature, made: true });
+  });
+
+  test('over one digest in two repositories is one signature', async () => {
+    const other = world.registries.repository(REGISTRY, 'samples/other');
+    await pushImage(other, { tag: 'v1' });
+    const first = await sign(world);
+    const there = { ...owner, source: { registry: REGISTRY, repository: 'samples/other' }, subject: image, label: 'x' };
+    expect(done(await attachSignatureStep(world, there, newCall())).signature).toBe(first.signature);
+  });
+
+  test('another key signs anew', async () => {
+    const first = await sign(world);
+    world.signer = newSigner('next').signer;
+    expect((await sign(world)).signature).not.toBe(first.signature);
+  });
+
+  test('without a key: an error that says what to set', async () => {
+    world.signer = undefined;
+    await expect(sign(world)).rejects.toMatchObject({
+      code: 'SIGNING_KEY_MISSING',
+      transient: false,
+      remedy: expect.stringContaining('SIGNING_KEY'),
+    });
+  });
+});
+
+describe('the lease', () => {
+  const name = (): string => subjectLease(REGISTRY, SOURCE.repository, image.digest);
+
+  test('is held by another: later, and nothing is done', async () => {
+    const held = await world.lease.acquire(name());
+    const input = { ...owner, source: SOURCE, subject: image, label: 'image' };
+    expect(await attachSignatureStep(world, input, newCall())).toEqual({ later: expect.any(Number) });
+    expect(await signatures()).toBe(0);
+    await held?.release();
+    expect((await sign(world)).made).toBe(true);
+    expect(world.lease.held.size).toBe(0);
+  });
+
+  test('is given back where the work fails', async () => {
+    world.signer = undefined;
+    await expect(sign(world)).rejects.toThrow();
+    expect(world.lease.held.size).toBe(0);
+  });
+
+  test('is lost in the middle: the work stops', async () => {
+    source.fault = async ({ method }) => {
+      if (method === 'pushBlob') world.lease.lose(name());
+    };
+    await expect(sign(world)).rejects.toThrow();
+    expect(await signatures()).toBe(0);
+  });
+
+  test('a holder that wakes up late pushes the same SBOM and the same signature', async () => {
+    // A lease that fences nothing, as a paused holder has it.
+    const both: Ports = {
+      ...world,
+      lease: {
+        acquire: async () => ({
+          signal: new AbortController().signal,
+          heldUntilMs: Date.now() + 30_000,
+          release: async () => {},
+        }),
+      },
+    };
+    await Promise.all([attachSbom(both), attachSbom(both), sign(both), sign(both)]);
+    expect(await sboms()).toBe(1);
+    expect(await signatures()).toBe(1);
+    expect(await signatures(await theSbom())).toBe(1);
+  });
+});
+
+describe('a crash at any call, and again', () => {
+  test('of the SBOM step: one SBOM, one signature over it', async () => {
+    const calls = await breakEverywhere(
+      async () => {
+        const { world: fresh, ...given } = await prepared();
+        return { world: fresh, given };
+      },
+      (ports, given) => attachSbom(ports, given.image),
+      async (_world, given, where) => {
+        const found = [
+          await sboms(given.image, given.source),
+          await signatures(await theSbom(given.source, given.image), given.source),
+        ];
+        expect([where, ...found]).toEqual([where, 1, 1]);
+      },
+    );
+    expect(calls).toBeGreaterThan(12);
+  });
+
+  test('of the signature step: one signature', async () => {
+    const calls = await breakEverywhere(
+      async () => {
+        const { world: fresh, ...given } = await prepared();
+        return { world: fresh, given };
+      },
+      (ports, given) => sign(ports, given.image),
+      async (_world, given, where) => {
+        expect([where, await signatures(given.image, given.source)]).toEqual([where, 1]);
+      },
+    );
+    expect(calls).toBeGreaterThan(7);
+  });
+
+  test('whatever stands at the registry as ours is known to be ours, at every moment', async () => {
+    const marked: boolean[] = [];
+    const push = source.pushManifest.bind(source);
+    source.pushManifest = async (bytes, mediaType, options) => {
+      const pushed = await push(bytes, mediaType, options);
+      marked.push(await isOurs(pushed.digest));
+      return pushed;
+    };
+    await attachSbom(world);
+    await sign(world);
+    expect(marked).toEqual([true, true, true]);
+  });
+});
