@@ -11,7 +11,7 @@ import {
 } from '../../../src/oci/index.js';
 
 /** Writes OCI layouts for tests, blob by blob. */
-class LayoutWriter {
+export class LayoutWriter {
   readonly folder: string;
 
   constructor(folder: string) {
