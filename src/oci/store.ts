@@ -5,6 +5,12 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+export interface ReferrersOptions extends CallOptions {
+  artifactType?: string;
+  /** As it comes: true. */
+  tagSchema?: boolean;
+}
+
 export interface FetchedManifest {
   descriptor: Descriptor;
   /** Verified: their digest and length are the descriptor's. */
@@ -28,8 +34,11 @@ export interface ReadableRepository {
   /** The blob's bytes from `offset` on (0 as it comes). Verified when read from 0 to the end: a wrong digest or size throws at the end. */
   openBlob(descriptor: Descriptor, options?: CallOptions & { offset?: number }): Promise<AsyncIterable<Uint8Array>>;
   hasBlob(descriptor: Descriptor, options?: CallOptions): Promise<boolean>;
-  /** All manifests whose subject is `digest`, all pages; API and tag schema merged. Empty where there are none. */
-  listReferrers(digest: Digest, options?: CallOptions & { artifactType?: string }): Promise<Descriptor[]>;
+  /**
+   * All manifests whose subject is `digest`, all pages; API and tag schema merged. Empty where there are none.
+   * `tagSchema: false` leaves the schema's tag alone, where the repository's tags have shown that there is none for the digest.
+   */
+  listReferrers(digest: Digest, options?: ReferrersOptions): Promise<Descriptor[]>;
   /** Tags in the store's order, page by page as they are needed. */
   listTags(options?: CallOptions & { last?: string }): AsyncIterable<string>;
 }

@@ -7,18 +7,25 @@ import { resolveIfThere } from './resolve-if-there.js';
 
 const SUFFIXES = ['att', 'sbom', 'sig'] as const;
 const DIGEST_TAG = /^(sha256|sha512)-([0-9a-f]{64}|[0-9a-f]{128})\.(?:att|sbom|sig)$/;
+/** The referrers tag schema's: the digest cut to 64 digits. */
+const SCHEMA_TAG = /^sha(?:256|512)-[0-9a-f]{64}$/;
 
 /** A tag by which cosign keeps what refers to a digest: `sha256-<hex>.sig`, `.att`, `.sbom`. */
 export function isDigestTag(tag: string): boolean {
   return DIGEST_TAG.test(tag);
 }
 
-/** Names the digest tags of a digest that are there. */
-export type FindDigestTags = (digest: Digest) => Promise<string[]>;
+/** All tags of a repository that name a digest. */
+interface Scanned {
+  /** Cosign's, by digest. */
+  byDigest: Map<string, string[]>;
+  /** The referrers tag schema's. */
+  schema: Set<string>;
+}
 
-/** @returns tags by the digest they belong to, or undefined where the listing did not show all of them. */
-async function scan(source: ReadableRepository, signal: AbortSignal): Promise<Map<string, string[]> | undefined> {
-  const found = new Map<string, string[]>();
+/** Undefined where the listing did not show all of them. */
+async function scan(source: ReadableRepository, signal: AbortSignal): Promise<Scanned | undefined> {
+  const found: Scanned = { byDigest: new Map(), schema: new Set() };
   let seen = 0;
   let previous = '';
   let ordered = true;
@@ -27,8 +34,8 @@ async function scan(source: ReadableRepository, signal: AbortSignal): Promise<Ma
       const match = DIGEST_TAG.exec(tag);
       if (match) {
         const digest = `${match[1]}:${match[2]}`;
-        found.set(digest, [...(found.get(digest) ?? []), tag]);
-      }
+        found.byDigest.set(digest, [...(found.byDigest.get(digest) ?? []), tag]);
+      } else if (SCHEMA_TAG.test(tag)) found.schema.add(tag);
       ordered &&= tag > previous && tag > 'sha256-';
       previous = tag;
       seen += 1;
@@ -46,26 +53,47 @@ async function scan(source: ReadableRepository, signal: AbortSignal): Promise<Ma
 }
 
 /**
- * Looks for digest tags with one listing of the repository's tags, which is one request nearly always; where that can't
- * show all of them, by asking for each of a digest's three.
+ * Looks for tags that name digests with one listing of the repository's tags, which is one request nearly always; where that
+ * can't show all of them, by asking for each of a digest's three.
  */
-export function createDigestTagFinder(
-  source: ReadableRepository,
-  requests: Budget,
-  signal: AbortSignal,
-): FindDigestTags {
-  const scanned = requests.run(() => scan(source, signal), signal);
-  // Awaited by whoever asks; a failure before that is not unhandled.
-  scanned.catch(() => undefined);
-  return async (digest) => {
-    const tags = await scanned;
-    if (tags) return tags.get(digest) ?? [];
+export class DigestTags {
+  readonly #source: ReadableRepository;
+  readonly #requests: Budget;
+  readonly #signal: AbortSignal;
+  readonly #scanning: Promise<Scanned | undefined>;
+  #scanned: Scanned | undefined;
+
+  constructor(source: ReadableRepository, requests: Budget, signal: AbortSignal) {
+    this.#source = source;
+    this.#requests = requests;
+    this.#signal = signal;
+    this.#scanning = requests.run(() => scan(source, signal), signal);
+    this.#scanning.then(
+      (scanned) => {
+        this.#scanned = scanned;
+      },
+      // Whoever asks is told.
+      () => undefined,
+    );
+  }
+
+  /** Cosign's tags of a digest. */
+  async find(digest: Digest): Promise<string[]> {
+    const scanned = await this.#scanning;
+    if (scanned) return scanned.byDigest.get(digest) ?? [];
     const asked = await Promise.all(
       SUFFIXES.map(async (suffix) => {
         const tag = `${digest.replace(':', '-')}.${suffix}`;
-        return (await resolveIfThere(source, tag, requests, signal)) ? [tag] : [];
+        return (await resolveIfThere(this.#source, tag, this.#requests, this.#signal)) ? [tag] : [];
       }),
     );
     return asked.flat();
-  };
+  }
+
+  /** False where it is known by now that the referrers tag schema has no tag for the digest. Waits for nothing. */
+  mayHaveSchemaTag(digest: Digest): boolean {
+    if (!this.#scanned) return true;
+    const [algorithm, hex = ''] = digest.split(':');
+    return this.#scanned.schema.has(`${algorithm}-${hex.slice(0, 64)}`);
+  }
 }

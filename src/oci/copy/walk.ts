@@ -6,7 +6,7 @@ import { artifactTypeOf, childrenOf, isManifestMediaType, parseManifest, type Ma
 import type { FetchedManifest, ReadableRepository } from '../store.js';
 import { allOrAbort } from './all.js';
 import { Budget } from './budget.js';
-import { createDigestTagFinder, type FindDigestTags } from './digest-tags.js';
+import { DigestTags } from './digest-tags.js';
 import { resolveIfThere } from './resolve-if-there.js';
 
 export interface WalkOptions {
@@ -69,7 +69,8 @@ interface Context {
   source: ReadableRepository;
   options: WalkOptions;
   requests: Budget;
-  findTags: FindDigestTags;
+  /** Undefined where referrers are not asked for. */
+  digestTags: DigestTags | undefined;
   /** Each manifest is visited once, by the way that comes first. */
   started: Set<Digest>;
   nodes: Map<Digest, WalkedNode>;
@@ -174,7 +175,13 @@ async function readNode(
 }
 
 async function listReferrers(context: Context, digest: Digest, signal: AbortSignal): Promise<Descriptor[]> {
-  const listed = await context.requests.run(() => context.source.listReferrers(digest, { signal }), signal);
+  const { digestTags, requests, source } = context;
+  // Most manifests have no referrers: each request that is spared for them counts.
+  const mayHaveTag = (): boolean => digestTags?.mayHaveSchemaTag(digest) ?? true;
+  const listed = await requests.run(
+    () => source.listReferrers(digest, { signal, ...(!mayHaveTag() && { tagSchema: false }) }),
+    signal,
+  );
   return listed.filter((descriptor) => {
     const { artifactType } = descriptor;
     if (artifactType === undefined || !context.options.excludeArtifactTypes.includes(artifactType)) return true;
@@ -187,7 +194,7 @@ async function readDigestTags(
   digest: Digest,
   signal: AbortSignal,
 ): Promise<{ tag: string; descriptor: Descriptor }[]> {
-  const tags = await context.findTags(digest);
+  const tags = (await context.digestTags?.find(digest)) ?? [];
   const resolved = await Promise.all(
     tags.map(async (tag) => {
       const descriptor = await resolveIfThere(context.source, tag, context.requests, signal);
@@ -268,9 +275,7 @@ export async function walkGraph(source: ReadableRepository, root: Descriptor, op
       source,
       options,
       requests,
-      findTags: options.recursive
-        ? createDigestTagFinder(source, requests, signal)
-        : (): Promise<string[]> => Promise.resolve([]),
+      digestTags: options.recursive ? new DigestTags(source, requests, signal) : undefined,
       started: new Set(),
       nodes,
       blobs: new Set(),

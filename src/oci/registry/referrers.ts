@@ -3,7 +3,7 @@ import type { Digest } from '../digest.js';
 import { PromoterError, RegistryError } from '../errors.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
-import type { CallOptions } from '../store.js';
+import type { CallOptions, ReferrersOptions } from '../store.js';
 import { mapConcurrently } from './concurrently.js';
 import { apiUrl, scopesFor, type RepositoryContext } from './endpoint.js';
 import { LISTING_LIMITS, REFERRERS_LIMITS } from './limits.js';
@@ -29,16 +29,12 @@ export class Referrers {
   }
 
   /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers */
-  async list(
-    context: RepositoryContext,
-    subject: Digest,
-    options: CallOptions & { artifactType?: string } = {},
-  ): Promise<Descriptor[]> {
+  async list(context: RepositoryContext, subject: Digest, options: ReferrersOptions = {}): Promise<Descriptor[]> {
     const asksApi = this.#mode === 'api' || (this.#mode === 'auto' && this.#support.get(context.name) !== 'tag');
     const [listed, tagged] = await Promise.all([
       asksApi ? this.#fromApi(context, subject, options) : undefined,
       // Notation writes the tag schema even where the API is, so both are read.
-      this.#mode === 'api' ? [] : this.#fromTag(context, subject, options),
+      this.#mode === 'api' || options.tagSchema === false ? [] : this.#fromTag(context, subject, options),
     ]);
     const found = new Map<string, Descriptor>();
     for (const entry of [...(listed ?? []), ...tagged]) if (!found.has(entry.digest)) found.set(entry.digest, entry);

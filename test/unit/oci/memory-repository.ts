@@ -13,6 +13,7 @@ import {
   type FetchedManifest,
   type Manifest,
   type OpenBody,
+  type ReferrersOptions,
   type Registries,
   type Repository,
 } from 'acr-promoter/oci';
@@ -122,7 +123,7 @@ export class MemoryRepository implements Repository {
     return this.blobs.has(descriptor.digest);
   }
 
-  async listReferrers(digest: Digest, options?: CallOptions & { artifactType?: string }): Promise<Descriptor[]> {
+  async listReferrers(digest: Digest, options?: ReferrersOptions): Promise<Descriptor[]> {
     await this.#enter('listReferrers', digest, options);
     const found: Descriptor[] = [];
     for (const { descriptor, manifest } of this.manifests.values()) {

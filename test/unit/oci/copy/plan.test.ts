@@ -180,6 +180,32 @@ describe('planGraph', () => {
     expect(digestsOf(plan)).toEqual([image.digest, signature.digest]);
   });
 
+  test('the referrers tag schema is asked where a tag may be, and only there', async () => {
+    const asked = new Map<string, boolean>();
+    class Watched extends MemoryRepository {
+      override listReferrers(...[digest, options]: Parameters<MemoryRepository['listReferrers']>) {
+        asked.set(digest, options?.tagSchema !== false);
+        return super.listReferrers(digest, options);
+      }
+    }
+    const source = new Watched();
+    const image = await putImage(source, ['a']);
+    const sbom = await putReferrer(source, image, 'sbom');
+    const other = await putReferrer(source, image, 'other');
+    await putImage(source, ['an index'], sbom.digest.replace(':', '-'));
+    await planGraph(source, image, { recursive: true });
+    expect([...asked].filter(([, may]) => may).map(([digest]) => digest)).toEqual([image.digest, sbom.digest]);
+    expect(asked.get(other.digest)).toBe(false);
+    asked.clear();
+    source.failNth(
+      'listTags',
+      1,
+      new RegistryError('no', { method: 'GET', url: 'm://', status: 403, registryCodes: [] }),
+    );
+    await planGraph(source, image, { recursive: true });
+    expect([...asked.values()]).toEqual([true, true, true]);
+  });
+
   test('foreign layers go by reference only', async () => {
     const source = new MemoryRepository();
     const config = await putBlob(source, 'application/vnd.oci.image.config.v1+json', text('{}'));
