@@ -3,8 +3,14 @@ export interface Io {
   /** Text or bytes, as they are: no newline is added. */
   out(content: string | Uint8Array): void;
   err(text: string): void;
+  /** Large output, no faster than it is taken. */
+  outStream(chunks: AsyncIterable<Uint8Array>): Promise<void>;
   /** All of standard input. */
   readInput(): Promise<string>;
+  /** All of standard input, piece by piece. */
+  openInput(): AsyncIterable<Uint8Array>;
+  /** One line of standard input, without its end; undefined where there is none left. On a terminal, `hidden` shows nothing of it. */
+  readLine(options?: { hidden?: boolean }): Promise<string | undefined>;
   env: Readonly<Record<string, string | undefined>>;
   /** Node's name of it: `x64`, `arm64`. */
   architecture: string;

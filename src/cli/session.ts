@@ -1,4 +1,4 @@
-import { openLayout, type RegistryClient, type Repository } from '../oci/index.js';
+import { openLayout, type BlobRepository, type RegistryClient } from '../oci/index.js';
 import { connect, type ConnectionOptions } from './connection.js';
 import type { Io } from './io.js';
 import type { Target } from './target.js';
@@ -6,7 +6,7 @@ import type { Target } from './target.js';
 /** A target that has been opened. */
 export interface OpenTarget {
   target: Target;
-  repository: Repository;
+  repository: BlobRepository;
 }
 
 /** The repositories of one command; their connections are closed with it. */

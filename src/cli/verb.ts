@@ -15,7 +15,9 @@ export interface VerbDescription {
   operands: string;
   /** What the operands are, for whoever gave too few: `the target artifact to discover referrers from`. */
   purpose: string;
+  /** How many operands there must be: exactly, or at least. */
   count: number;
+  orMore?: true;
   summary: string;
   aliases?: readonly string[];
   examples: readonly (readonly [what: string, how: string])[];
@@ -46,8 +48,8 @@ export function defineVerb(
     .addHelpText('after', `\nExamples:\n${verb.examples.map(([what, how]) => `  ${what}:\n    ${how}`).join('\n\n')}`);
   addOptions(command);
   command.action(async (operands: string[], values: Values) => {
-    if (operands.length !== verb.count) {
-      const exactly = `exactly ${verb.count} ${verb.count === 1 ? 'argument' : 'arguments'}`;
+    if (verb.orMore === true ? operands.length < verb.count : operands.length !== verb.count) {
+      const exactly = `${verb.orMore === true ? 'at least' : 'exactly'} ${verb.count} ${verb.count === 1 ? 'argument' : 'arguments'}`;
       throw new UsageError(`"acr-promoter ${verb.path}" requires ${exactly} but got ${operands.length}`, {
         usage,
         advice: `Please specify ${exactly} as ${verb.purpose}. Run "acr-promoter ${verb.path} -h" for more options and examples`,

@@ -7,6 +7,7 @@ export * from './descriptor.js';
 export * from './manifest.js';
 export * from './limits.js';
 export * from './store.js';
+export * from './blob-access.js';
 export * from './lease.js';
 export * from './registry/transport.js';
 export * from './registry/credentials.js';

@@ -1,9 +1,9 @@
 import { InputError } from '../errors.js';
-import type { Repository } from '../store.js';
+import type { BlobRepository } from '../blob-access.js';
 import { LayoutReader } from './layout-reader.js';
 
 /** An OCI image layout in a tar archive: whatever writes is refused with `LAYOUT_READ_ONLY`. */
-export class LayoutArchive extends LayoutReader implements Repository {
+export class LayoutArchive extends LayoutReader implements BlobRepository {
   pushBlob(): Promise<void> {
     return Promise.reject(this.#readOnly());
   }
@@ -17,6 +17,10 @@ export class LayoutArchive extends LayoutReader implements Repository {
   }
 
   deleteManifest(): Promise<void> {
+    return Promise.reject(this.#readOnly());
+  }
+
+  deleteBlob(): Promise<void> {
     return Promise.reject(this.#readOnly());
   }
 

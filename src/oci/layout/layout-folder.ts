@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { BlobRepository } from '../blob-access.js';
 import type { Descriptor } from '../descriptor.js';
 import { createDigester, digestAlgorithm, digestOf, type Digest } from '../digest.js';
 import { IntegrityError } from '../errors.js';
 import { artifactTypeOf, parseManifest } from '../manifest.js';
-import type { CallOptions, OpenBody, Repository } from '../store.js';
+import type { CallOptions, OpenBody } from '../store.js';
 import { FolderFiles } from './folder-files.js';
 import { encodeIndex, INDEX_FILE, readIndex, withManifest } from './index-file.js';
 import { blobFile, LayoutReader } from './layout-reader.js';
@@ -14,7 +15,7 @@ import { blobFile, LayoutReader } from './layout-reader.js';
 const INGEST = 'ingest';
 
 /** An OCI image layout folder that can be written to, by one process at a time. */
-export class LayoutFolder extends LayoutReader implements Repository {
+export class LayoutFolder extends LayoutReader implements BlobRepository {
   readonly #root: string;
   /** Changes of the index follow one another. */
   #lastChange: Promise<unknown> = Promise.resolve();
@@ -84,11 +85,18 @@ export class LayoutFolder extends LayoutReader implements Repository {
     return descriptor;
   }
 
-  async deleteManifest(digest: Digest, options: CallOptions = {}): Promise<void> {
+  deleteManifest(digest: Digest, options: CallOptions = {}): Promise<void> {
+    return this.#delete(digest, 'MANIFEST_UNKNOWN', options);
+  }
+
+  deleteBlob({ digest }: Descriptor, options: CallOptions = {}): Promise<void> {
+    return this.#delete(digest, 'BLOB_UNKNOWN', options);
+  }
+
+  /** On disk a manifest is a blob like any other; what the index says of it goes first. */
+  async #delete(digest: Digest, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN', options: CallOptions): Promise<void> {
     options.signal?.throwIfAborted();
-    if ((await this.files.size(blobFile(digest))) === undefined) {
-      throw this.notFound(digest, 'MANIFEST_UNKNOWN', 'DELETE');
-    }
+    if ((await this.files.size(blobFile(digest))) === undefined) throw this.notFound(digest, code, 'DELETE');
     await this.#changeIndex((entries) => entries.filter((entry) => entry.digest !== digest));
     await rm(join(this.#root, blobFile(digest)), { force: true });
     this.changed();

@@ -1,3 +1,4 @@
+import { OCTET_STREAM } from '../blob-access.js';
 import type { Descriptor } from '../descriptor.js';
 import { createDigester, digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
@@ -113,6 +114,13 @@ export class LayoutReader implements ReadableRepository {
     if ((await this.files.size(file)) === undefined) throw this.notFound(descriptor.digest, 'BLOB_UNKNOWN');
     const body = this.files.open(file, offset);
     return offset === 0 ? verified(body, descriptor, `${this.name}@${descriptor.digest}`) : body;
+  }
+
+  async resolveBlob(digest: Digest, options: CallOptions = {}): Promise<Descriptor> {
+    options.signal?.throwIfAborted();
+    const size = await this.files.size(blobFile(digest));
+    if (size === undefined) throw this.notFound(digest, 'BLOB_UNKNOWN', 'HEAD');
+    return { mediaType: OCTET_STREAM, digest, size };
   }
 
   async hasBlob(descriptor: Descriptor, options: CallOptions = {}): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors.js';
-import type { Repository } from '../store.js';
+import type { BlobRepository } from '../blob-access.js';
 import { FolderFiles, isMissingFile } from './folder-files.js';
 import { checkMarker, encodeIndex, INDEX_FILE, MARKER, MARKER_FILE } from './index-file.js';
 import { LayoutArchive } from './layout-archive.js';
@@ -20,7 +20,7 @@ async function create(path: string): Promise<void> {
  * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  */
-export async function openLayout(path: string, options: { create?: boolean } = {}): Promise<Repository> {
+export async function openLayout(path: string, options: { create?: boolean } = {}): Promise<BlobRepository> {
   const found = await stat(path).catch((error: unknown) => {
     if (isMissingFile(error)) return undefined;
     throw error;

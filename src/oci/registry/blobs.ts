@@ -1,6 +1,7 @@
+import { OCTET_STREAM } from '../blob-access.js';
 import type { Descriptor } from '../descriptor.js';
-import { createDigester, digestAlgorithm } from '../digest.js';
-import { IntegrityError, TransportError } from '../errors.js';
+import { createDigester, digestAlgorithm, type Digest } from '../digest.js';
+import { IntegrityError, RegistryError, TransportError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { leave } from './body.js';
 import { apiUrl, ask, askHeaders, scopesFor, type Actions, type RepositoryContext } from './endpoint.js';
@@ -46,6 +47,25 @@ export async function hasBlob(
   const length = response.headers['content-length'];
   if (length !== undefined && Number(length) !== descriptor.size) throw wrongSize(what, descriptor.size, length);
   return true;
+}
+
+/** By HEAD. @throws RegistryError `BLOB_UNKNOWN`; `SIZE_UNKNOWN` where the registry doesn't say how large it is */
+export async function resolveBlob(
+  context: RepositoryContext,
+  digest: Digest,
+  options: CallOptions = {},
+): Promise<Descriptor> {
+  const what = `${context.name}@${digest}`;
+  const blob = { mediaType: OCTET_STREAM, digest, size: 0 };
+  const request = requestFor(context, 'HEAD', blob, ['pull'], options);
+  const { headers } = await askHeaders(context.endpoint, request, { statuses: [200], what, absent: 'BLOB_UNKNOWN' });
+  const size = Number(headers['content-length'] ?? Number.NaN);
+  if (Number.isSafeInteger(size) && size >= 0) return { ...blob, size };
+  throw new RegistryError(
+    `${what}: the registry does not say how large it is`,
+    { method: 'HEAD', url: request.url, status: 200, registryCodes: [] },
+    { code: 'SIZE_UNKNOWN' },
+  );
 }
 
 export async function deleteBlob(

@@ -1,10 +1,10 @@
-import type { Descriptor } from '../descriptor.js';
+import type { BlobRepository } from '../blob-access.js';
 import { InputError, PolicyError, PromoterError } from '../errors.js';
 import type { Lease } from '../lease.js';
 import { parseManifest, type Manifest } from '../manifest.js';
 import { isRegistryHost, isRepository } from '../reference.js';
-import type { CallOptions, Registries, Repository } from '../store.js';
-import { deleteBlob, hasBlob, openBlob } from './blobs.js';
+import type { CallOptions, Registries } from '../store.js';
+import { deleteBlob, hasBlob, openBlob, resolveBlob } from './blobs.js';
 import { checkAccess, listRepositories } from './catalog.js';
 import { createTransport, type TransportOptions } from './create-transport.js';
 import type { Endpoint, RepositoryContext } from './endpoint.js';
@@ -30,11 +30,10 @@ export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'ma
   uploads?: { monolithicBytes?: number; chunkBytes?: number };
 }
 
-/** A repository in a registry: a {@link Repository}, and what only registries have. */
-export interface RegistryRepository extends Repository {
+/** A repository in a registry: a {@link BlobRepository}, and what only registries have. */
+export interface RegistryRepository extends BlobRepository {
   /** Tags with their digests, and times where the registry tells: a page for a hundred of them in ACR. */
   listTagDetails(options?: ListOptions): AsyncIterable<TagDetails>;
-  deleteBlob(descriptor: Descriptor, options?: CallOptions): Promise<void>;
 }
 
 export interface Registry {
@@ -71,6 +70,7 @@ function createRepository(context: RepositoryContext, referrers: Referrers): Reg
       return { descriptor, bytes };
     },
     openBlob: (descriptor, options) => openBlob(context, descriptor, options),
+    resolveBlob: (digest, options) => resolveBlob(context, digest, options),
     hasBlob: (descriptor, options) => hasBlob(context, descriptor, options),
     listReferrers: (digest, options) => referrers.list(context, digest, options),
     listTags: (options) => listTags(context, options),

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { run } from '../../../src/cli/run.js';
+import { createMemoryIo } from '../../unit/cli/memory-io.js';
 
 const execute = promisify(execFile);
 
@@ -12,18 +13,8 @@ export async function runPeer(program: string, argv: readonly string[], cwd: str
 
 /** Runs our command line in this process. @throws with what it wrote to standard error */
 export async function acrPromoter(...argv: string[]): Promise<string> {
-  const written: Uint8Array[] = [];
-  let errors = '';
-  const code = await run(argv, {
-    out: (content) => void written.push(Buffer.from(content)),
-    err: (text) => {
-      errors += text;
-    },
-    readInput: () => Promise.resolve(''),
-    env: {},
-    architecture: process.arch,
-    signal: new AbortController().signal,
-  });
-  if (code !== 0) throw new Error(errors);
-  return Buffer.concat(written).toString();
+  const { io, out, err } = createMemoryIo({ architecture: process.arch });
+  const code = await run(argv, io);
+  if (code !== 0) throw new Error(err());
+  return out().toString();
 }

@@ -7,6 +7,7 @@ import { startRegistry, type RunningRegistry } from '../../../local/registry/ser
 import { proxyFor } from '../../../src/cli/connection.js';
 import { run } from '../../../src/cli/run.js';
 import { putRealGraph } from '../oci/copy/graphs.js';
+import { createMemoryIo } from './memory-io.js';
 
 let folder = '';
 let layout = '';
@@ -30,23 +31,10 @@ interface Ran {
 }
 
 async function acrPromoter(line: string, options: { input?: string; signal?: AbortSignal } = {}): Promise<Ran> {
-  const ran: Ran = { code: -1, out: '', err: '' };
-  ran.code = await run(
-    line.split(' ').filter((word) => word !== ''),
-    {
-      out: (content) => {
-        ran.out += typeof content === 'string' ? content : Buffer.from(content).toString();
-      },
-      err: (text) => {
-        ran.err += text;
-      },
-      readInput: () => Promise.resolve(options.input ?? ''),
-      env: { DOCKER_CONFIG: join(folder, 'docker') },
-      architecture: 'x64',
-      signal: options.signal ?? new AbortController().signal,
-    },
-  );
-  return ran;
+  const { io, out, err } = createMemoryIo({ ...options, env: { DOCKER_CONFIG: join(folder, 'docker') } });
+  const argv = line.split(' ').filter((word) => word !== '');
+  const code = await run(argv, io);
+  return { code, out: out().toString(), err: err() };
 }
 
 describe('reading a layout', () => {
