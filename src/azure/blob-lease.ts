@@ -13,7 +13,7 @@ const POLL_FIRST_MS = 50;
 const POLL_MOST_MS = 1000;
 
 export interface LeaseTimes {
-  /** 15 to 60 seconds, 30 as it comes: a holder that crashed frees it after this. */
+  /** 15 to 60 seconds, 15 as it comes: a holder that crashed keeps everybody waiting for so long. */
   leaseSeconds?: number;
   /** A third of the lease as it comes. */
   renewEveryMs?: number;
@@ -21,7 +21,7 @@ export interface LeaseTimes {
 
 /** The port Lease on blob leases: one empty blob for each name, in the container `leases`. */
 export function blobLease(service: BlobServiceClient, times: LeaseTimes = {}): Lease {
-  const { leaseSeconds = 30 } = times;
+  const { leaseSeconds = 15 } = times;
   const renewEveryMs = times.renewEveryMs ?? (leaseSeconds * 1000) / 3;
   const container = service.getContainerClient('leases');
   return {
