@@ -21,6 +21,13 @@ export function breaking(world: World, nth: number, when: When): { ports: World;
           if (key === 'repository') return watch(value.apply(target, args) as object);
           calls += 1;
           const mine = calls;
+          // The one call whose answer is no promise; it breaks at its first page.
+          if (key === 'listTags') {
+            if (mine < nth) return value.apply(target, args) as unknown;
+            return (async function* () {
+              yield* await Promise.reject<string[]>(killed());
+            })();
+          }
           if (mine > nth || (mine === nth && when === 'before')) return Promise.reject(killed());
           const answer = value.apply(target, args) as Promise<unknown>;
           return mine === nth ? answer.then(() => Promise.reject(killed())) : answer;

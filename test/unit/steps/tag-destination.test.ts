@@ -1,0 +1,172 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { CopyError, type Descriptor, type HeldLease } from '../../../src/oci/index.js';
+import type { Ports, StepReply } from '../../../src/steps/ports.js';
+import { tagCopyStep, tagDestinationStep } from '../../../src/steps/tag-destination.js';
+import { destinationLease } from '../../../src/steps/under-lease.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../promotion/rules.fixture.js';
+import { breakEverywhere } from './breaking.js';
+import { pushImage } from './images.js';
+import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, openRun, tagAt, type World } from './world.js';
+
+let world: World;
+let source: MemoryRepository;
+let destination: MemoryRepository;
+let root: Descriptor;
+let run: Awaited<ReturnType<typeof openRun>>;
+
+beforeEach(async () => {
+  world = newWorld();
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+  destination = world.registries.repository(REGISTRY, 'staging/samples/app');
+  root = await pushImage(source, { tag: SOURCE.tag });
+  await pushImage(destination);
+  run = await openRun(world);
+});
+
+const tag = (ports: Ports = world): Promise<StepReply<'tagged' | 'superseded' | 'gone'>> =>
+  tagDestinationStep(ports, { ...run, root }, newCall());
+const standing = (): string | undefined => tagAt(world, DESTINATION);
+
+describe('the destination tag', () => {
+  test('is written, and once', async () => {
+    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(standing()).toBe(root.digest);
+    const pushes = destination.count('pushManifest');
+    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(destination.count('pushManifest')).toBe(pushes);
+  });
+
+  test('is not written where the source tag has moved on, or is gone', async () => {
+    await pushImage(source, { tag: SOURCE.tag, content: 'two' });
+    expect(await tag()).toEqual({ done: 'superseded' });
+    source.tags.delete(SOURCE.tag);
+    expect(await tag()).toEqual({ done: 'superseded' });
+    expect(standing()).toBeUndefined();
+  });
+
+  test('is not written by a run whose row it is not', async () => {
+    run.runId = 'another';
+    expect(await tag()).toEqual({ done: 'gone' });
+    expect(standing()).toBeUndefined();
+  });
+
+  test('a writer that comes between: the next run sets it right', async () => {
+    const other = await pushImage(destination, { content: 'other' });
+    destination.fault = async ({ method, what }, count) => {
+      if (method === 'resolve' && what === SOURCE.tag && count === destination.count('resolve') && standing())
+        destination.tags.set(SOURCE.tag, other.digest);
+    };
+    expect(await tag()).toEqual({ done: 'superseded' });
+  });
+
+  test('is held by another: later', async () => {
+    await world.lease.acquire(destinationLease(DESTINATION));
+    expect(await tag()).toEqual({ later: expect.any(Number) });
+    expect(standing()).toBeUndefined();
+  });
+
+  test('is not written when the lease is about to end', async () => {
+    const short: Ports = {
+      ...world,
+      lease: {
+        acquire: async (): Promise<HeldLease> => ({
+          signal: new AbortController().signal,
+          heldUntilMs: Date.now(),
+          release: async () => {},
+        }),
+      },
+    };
+    const push = destination.pushManifest.bind(destination);
+    destination.pushManifest = async (bytes, mediaType, options) => {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      return push(bytes, mediaType, options);
+    };
+    await expect(tag(short)).rejects.toThrow();
+    expect(standing()).toBeUndefined();
+  });
+
+  test('a crash at any call, and again: tagged', async () => {
+    await breakEverywhere(
+      async () => {
+        const fresh = newWorld();
+        const subject = await pushImage(fresh.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+        await pushImage(fresh.registries.repository(REGISTRY, 'staging/samples/app'));
+        return { world: fresh, given: { ...(await openRun(fresh)), root: subject } };
+      },
+      (ports, given) => tagDestinationStep(ports, given, newCall()),
+      async (fresh, given, where) => {
+        expect([where, tagAt(fresh, DESTINATION)]).toEqual([where, given.root.digest]);
+      },
+    );
+  });
+});
+
+describe('its owner', () => {
+  const other = rule({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
+  const asOther = async () => ({ ...(await openRun(world, other)), root });
+
+  beforeEach(async () => {
+    await tag();
+  });
+
+  test('is another rule: refused, with both named', async () => {
+    world.ruleList = [rule(), other];
+    const taken = tagDestinationStep(world, await asOther(), newCall());
+    await expect(taken).rejects.toMatchObject({
+      code: 'DESTINATION_TAKEN',
+      message: expect.stringMatching(/rule staging.*rule other/),
+      remedy: expect.any(String),
+    });
+    expect(world.lease.held.size).toBe(0);
+  });
+
+  test.each([
+    ['is gone', [other]],
+    ['leads elsewhere now', [rule({ destination: { reference: `${REGISTRY}/elsewhere/{repository}:{tag}` } }), other]],
+    ['no longer takes this source', [rule({ source: { registry: REGISTRY, repositories: ['x'] } }), other]],
+    ['only observes now', [rule({ mode: 'observe' }), other]],
+  ])('has a rule that %s: the tag changes hands', async (_name, rules) => {
+    world.ruleList = rules;
+    expect(await tagDestinationStep(world, await asOther(), newCall())).toEqual({ done: 'tagged' });
+    const owner = await world.store.claimDestination(DESTINATION, { rule: 'x', promotionId: 'x', source: 'x' });
+    expect(owner.value).toMatchObject({ rule: 'other' });
+  });
+
+  test('changes while it is looked at: tried again', async () => {
+    world.ruleList = [other];
+    const contended: Ports = { ...world, store: { ...world.store, replaceDestinationOwner: async () => false } };
+    await expect(tagDestinationStep(contended, await asOther(), newCall())).rejects.toMatchObject({
+      code: 'ROW_CONTENDED',
+      transient: true,
+    });
+    expect(await tagDestinationStep(world, await asOther(), newCall())).toEqual({ done: 'tagged' });
+  });
+});
+
+describe('a job’s tag', () => {
+  const input = () => ({
+    runId: 'j1',
+    root,
+    destination: { registry: REGISTRY, repository: 'staging/samples/app', tag: 'copied' },
+  });
+
+  test('is written under the same lease as a promotion’s', async () => {
+    expect(await tagCopyStep(world, input(), newCall())).toEqual({ done: { digest: root.digest } });
+    expect(destination.tags.get('copied')).toBe(root.digest);
+    await world.lease.acquire(destinationLease(`${REGISTRY}/staging/samples/app:copied`));
+    expect(await tagCopyStep(world, input(), newCall())).toEqual({ later: expect.any(Number) });
+  });
+
+  test('that another writes at the same time is tried again', async () => {
+    const other = await pushImage(destination, { content: 'other' });
+    const push = destination.pushManifest.bind(destination);
+    destination.pushManifest = async (bytes, mediaType, options) => {
+      const pushed = await push(bytes, mediaType, options);
+      destination.tags.set('copied', other.digest);
+      return pushed;
+    };
+    await expect(tagCopyStep(world, input(), newCall())).rejects.toMatchObject({ code: 'TAG_MOVED', transient: true });
+    await expect(tagCopyStep(world, input(), newCall())).rejects.toBeInstanceOf(CopyError);
+  });
+});
