@@ -39,3 +39,4 @@ export {
 export { eraseDockerCredential, storeDockerCredential } from './registry/docker-config-store.js';
 export * from './layout/open-layout.js';
 export { onSide } from './copy/side.js';
+export { rootBytes } from './copy/bodies.js';

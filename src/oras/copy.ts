@@ -5,6 +5,7 @@ import {
   isNothingMissing,
   onSide,
   planGraph,
+  rootBytes,
   RegistryError,
   verifyArrival,
   type ArrivalReport,
@@ -116,12 +117,14 @@ export async function copyArtifact(
   const requests = concurrency === undefined ? {} : { requestConcurrency: concurrency };
   const report = await copyGraph(plan, source, destination, { ...options, ...requests });
   const arrival = await verifyArrival(plan, destination, { ...call, ...requests, source });
-  const { bytes, descriptor } = await onSide('source', 'fetch manifest', () => source.fetchManifest(root, call));
-  for (const tag of tags) {
-    if (standing.get(tag) === root.digest) continue;
-    await onSide('destination', 'tag', () =>
-      destination.pushManifest(bytes, descriptor.mediaType, { ...call, tag, digest: root.digest }),
-    );
+  const unset = tags.filter((tag) => standing.get(tag) !== root.digest);
+  if (unset.length > 0) {
+    const bytes = await rootBytes(plan, source, call);
+    for (const tag of unset) {
+      await onSide('destination', 'tag', () =>
+        destination.pushManifest(bytes, root.mediaType, { ...call, tag, digest: root.digest }),
+      );
+    }
   }
   return { ...receipt, report, arrival };
 }

@@ -1,9 +1,9 @@
 import type { Descriptor } from '../descriptor.js';
 import { digestOf, digestAlgorithm } from '../digest.js';
 import { CopyError } from '../errors.js';
-import type { ReadableRepository } from '../store.js';
-import type { Budget } from './budget.js';
-import type { PlannedManifest } from './plan.js';
+import type { CallOptions, ReadableRepository } from '../store.js';
+import { Budget } from './budget.js';
+import type { CopyPlan, PlannedManifest } from './plan.js';
 import { onSide } from './side.js';
 
 /** Bytes in base64 that are what the descriptor says; undefined where there are none, or others. */
@@ -13,7 +13,7 @@ function decodeVerified(text: string | undefined, { digest, size }: Descriptor):
   return bytes.length === size && digestOf(bytes, digestAlgorithm(digest)) === digest ? bytes : undefined;
 }
 
-/** A planned manifest's bytes: those that the plan carries, or the source's. */
+/** A planned manifest's bytes: those that the plan carries, or the source's. @throws CopyError `SOURCE_MISSING` */
 export async function manifestBytes(
   { descriptor, bytes }: PlannedManifest,
   source: ReadableRepository | undefined,
@@ -60,4 +60,11 @@ async function* fromSource(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
   } finally {
     await iterator.return?.();
   }
+}
+
+/** The root's bytes, for whoever tags it: those that the plan carries, or the source's. */
+export function rootBytes(plan: CopyPlan, source: ReadableRepository, options: CallOptions = {}): Promise<Uint8Array> {
+  const root = plan.manifests.find(({ descriptor }) => descriptor.digest === plan.root.digest);
+  const { signal = new AbortController().signal } = options;
+  return manifestBytes(root ?? { descriptor: plan.root, blobs: [] }, source, new Budget(1), signal);
 }

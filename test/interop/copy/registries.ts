@@ -48,7 +48,7 @@ function ended(child: ChildProcess): Promise<void> {
 }
 
 /** Starts a registry program that listens on the port it is given. */
-export async function startProgram(program: string, argumentsFor: (port: number) => string[]): Promise<TestRegistry> {
+async function startProgram(program: string, argumentsFor: (port: number) => string[]): Promise<TestRegistry> {
   const port = await freePort();
   const child = spawn(program, argumentsFor(port), { stdio: 'ignore' });
   const name = `localhost:${port}`;

@@ -21,6 +21,7 @@ describe('copyArtifact', () => {
       ['latest', root.digest],
     ]);
     expect(destination.calls.at(-1)).toEqual({ method: 'pushManifest', what: root.digest });
+    expect(source.count('fetchManifest')).toBe(all.length);
   });
 
   test('without a tag copies to the digest', async () => {
