@@ -13,15 +13,18 @@ export function destinationOf(rule: Rule, source: SourceName): Required<Omit<Ref
   return { registry, repository, tag: tag ?? source.tag };
 }
 
-/** Splits the template: what stands before and after `{repository}` in the repository part. */
-function repositoryTemplate(rule: Rule): { registry: string; before: string; after: string | undefined } {
+/** What the template's repository part can become, for any source tag. */
+function repositoryPattern(rule: Rule): { registry: string; pattern: RegExp } {
   const template = rule.destination.reference;
   const slash = template.indexOf('/');
   const path = template.slice(slash + 1);
   const colon = path.lastIndexOf(':');
   const repository = colon < 0 ? path : path.slice(0, colon);
-  const [before = '', after] = repository.split('{repository}');
-  return { registry: template.slice(0, slash), before, after };
+  const pattern = repository
+    .replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&')
+    .replaceAll('{repository}', '.+')
+    .replaceAll('{tag}', '[^/]+');
+  return { registry: template.slice(0, slash), pattern: new RegExp(`^${pattern}$`) };
 }
 
 /**
@@ -29,12 +32,6 @@ function repositoryTemplate(rule: Rule): { registry: string; before: string; aft
  * rule's own source, or `**` to `staging/{repository}` would feed itself.
  */
 export function writesTo(rule: Rule, registry: string, repository: string): boolean {
-  const template = repositoryTemplate(rule);
-  if (template.registry !== registry) return false;
-  if (template.after === undefined) return repository === template.before;
-  return (
-    repository.length > template.before.length + template.after.length &&
-    repository.startsWith(template.before) &&
-    repository.endsWith(template.after)
-  );
+  const template = repositoryPattern(rule);
+  return template.registry === registry && template.pattern.test(repository);
 }

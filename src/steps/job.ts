@@ -31,15 +31,22 @@ export async function beginJobStep(
   const source = parseReference(job.source);
   inScope(ports, job, source);
   if (job.operation === 'promote') {
-    if (source.tag === undefined)
-      throw new InputError('REFERENCE_INVALID', `${job.source} has no tag: a promotion is of a tag`);
+    if (source.tag === undefined) {
+      throw new InputError('REFERENCE_INVALID', `${job.source} has no tag: a promotion is of a tag`, {
+        remedy: 'Name the tag that is to be promoted.',
+      });
+    }
     return {
       operation: 'promote',
       source: { registry: source.registry, repository: source.repository, tag: source.tag },
     };
   }
-  const { registry, repository, tag } = parseReference(job.destination);
-  if (tag === undefined) throw new InputError('REFERENCE_INVALID', `${job.destination} has no tag`);
+  const { registry, repository, tag = source.tag } = parseReference(job.destination);
+  if (tag === undefined) {
+    throw new InputError('REFERENCE_INVALID', `neither ${job.source} nor ${job.destination} has a tag`, {
+      remedy: 'Name the tag that the copy is to have in "destination".',
+    });
+  }
   inScope(ports, job, { registry, repository });
   const writer = (await ports.rules.load()).find((rule) => writesTo(rule, registry, repository));
   if (writer !== undefined) {
