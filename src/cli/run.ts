@@ -2,9 +2,12 @@ import { Command, CommanderError } from 'commander';
 import { describeError } from '../oci/index.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
+import { addAttach } from './verbs/attach.js';
 import { addCopy } from './verbs/copy.js';
 import { addDiscover } from './verbs/discover.js';
 import { addManifestFetch } from './verbs/manifest-fetch.js';
+import { addPull } from './verbs/pull.js';
+import { addPush } from './verbs/push.js';
 import { addRepoTags } from './verbs/repo-tags.js';
 import { addResolve } from './verbs/resolve.js';
 
@@ -29,6 +32,9 @@ function createProgram(io: Io): Command {
     })
     .showSuggestionAfterError(true);
   const context = { io };
+  addPush(program, context);
+  addPull(program, context);
+  addAttach(program, context);
   addCopy(program, context);
   addDiscover(program, context);
   addResolve(program, context);

@@ -8,4 +8,18 @@ export const ORAS_LIMITS = {
   discoverRequests: 32,
   /** Characters of a template. `TEMPLATE_INVALID` */
   templateCharacters: 64 * 1024,
+  /** Bytes of a config that is fetched. `TOO_LARGE` */
+  configBytes: 16 * 1024 * 1024,
+  /** Bytes that an archive may unpack to, whatever its size. `TOO_LARGE` */
+  unpackBytes: 16 * 1024 * 1024 * 1024,
+  /** Bytes that any archive may unpack to, however small. */
+  unpackFreeBytes: 64 * 1024 * 1024,
+  /** Bytes that an archive may unpack to for each of its own, above that. `TOO_LARGE` */
+  unpackRatio: 200,
+  /** Entries of an archive. `TOO_LARGE` */
+  unpackEntries: 1_000_000,
+  /** Levels of indexes, and of subjects, that are pulled. `GRAPH_TOO_DEEP` */
+  pullDepth: 16,
+  /** Manifests of one pull. `GRAPH_TOO_WIDE` */
+  pullManifests: 10_000,
 } as const;

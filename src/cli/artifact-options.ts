@@ -1,0 +1,100 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { ConfigurationError, InputError } from '../oci/index.js';
+import {
+  parseAnnotationFile,
+  parseAnnotationFlags,
+  parseFileReference,
+  type ArtifactAnnotations,
+  type ArtifactOptions,
+  type PushProgress,
+} from '../oras/index.js';
+import { parseCount } from './format.js';
+import type { Io } from './io.js';
+import { addFormatOptions, type ResultFormat } from './result.js';
+import { formatStatus, onTerminal } from './status-line.js';
+import { textOf, type Values } from './verb.js';
+
+function collect(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}
+
+/** The options that push and attach have in common. */
+export function addArtifactOptions(command: Command): void {
+  command
+    .option('-a, --annotation <key=value>', 'annotation of the manifest; as many as are wanted', collect)
+    .option('--annotation-file <path>', 'JSON file with annotations of manifest, config and files')
+    .option('--artifact-type <type>', 'artifact type')
+    .option('--concurrency <number>', 'blobs at once', '5')
+    .option('--config <path[:type]>', 'file that becomes the config')
+    .option('--disable-path-validation', 'take absolute paths')
+    .option('--export-manifest <path>', 'write the manifest to this file, too');
+  addFormatOptions(command);
+}
+
+async function readAnnotations(values: Values): Promise<ArtifactAnnotations> {
+  const flags = Array.isArray(values.annotation) ? values.annotation.map(String) : [];
+  const path = textOf(values, 'annotationFile');
+  if (path === undefined) return { manifest: parseAnnotationFlags(flags) };
+  if (flags.length > 0) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '`--annotation` and `--annotation-file` cannot be both specified');
+  }
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new InputError('ANNOTATION_FILE_INVALID', `invalid annotation json file: ${path} cannot be read`, { cause });
+  }
+  return parseAnnotationFile(text, path);
+}
+
+/** Seconds since 1970 that reproducible builds agree on. @see https://reproducible-builds.org/specs/source-date-epoch/ */
+function sourceDateEpoch(env: Io['env']): number {
+  const text = env.SOURCE_DATE_EPOCH ?? '';
+  if (text === '') return 0;
+  if (/^\d{1,11}$/.test(text)) return Number(text);
+  throw new ConfigurationError(
+    'SETTING_INVALID',
+    `SOURCE_DATE_EPOCH is ${JSON.stringify(text)}, not seconds since 1970`,
+  );
+}
+
+/** What push and attach are asked for, but for what only one of them takes. */
+export async function readArtifactOptions(
+  files: readonly string[],
+  values: Values,
+  format: ResultFormat,
+  io: Io,
+): Promise<ArtifactOptions> {
+  const config = textOf(values, 'config');
+  const artifactType = textOf(values, 'artifactType');
+  return {
+    files: files.map(parseFileReference),
+    annotations: await readAnnotations(values),
+    createdSeconds: sourceDateEpoch(io.env),
+    // Go's tools take 0 for their own bound.
+    concurrency: parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 0) || 5,
+    allowAbsolutePaths: values.disablePathValidation === true,
+    signal: io.signal,
+    onProgress: (progress) => {
+      if (progress.state === 'left-out') io.err(`Left out ${onTerminal(progress.name)}: no file, folder or link\n`);
+      else if (format.kind === 'text') io.out(statusOf(progress));
+    },
+    ...(config !== undefined && { config: parseFileReference(config) }),
+    ...(artifactType !== undefined && { artifactType }),
+  };
+}
+
+const STATES = { uploading: 'Uploading', uploaded: 'Uploaded ', exists: 'Exists   ' } as const;
+
+function statusOf(progress: Exclude<PushProgress, { state: 'left-out' }>): string {
+  if (progress.state === 'empty') return 'Uploading empty artifact\n';
+  if (progress.state === 'preparing') return `Preparing ${onTerminal(progress.name)}\n`;
+  return formatStatus(STATES[progress.state], progress.descriptor);
+}
+
+/** Keeps the manifest where that was asked for. */
+export async function exportManifest(values: Values, manifest: Uint8Array): Promise<void> {
+  const path = textOf(values, 'exportManifest');
+  if (path !== undefined) await writeFile(path, manifest);
+}

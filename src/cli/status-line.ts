@@ -1,0 +1,12 @@
+import type { Descriptor } from '../oci/index.js';
+
+/** `Verb <12 hex> <title or media type>`, as oras has them. @param verb padded to its column */
+export function formatStatus(verb: string, { digest, annotations, mediaType }: Descriptor): string {
+  const hex = digest.slice(digest.indexOf(':') + 1).slice(0, 12);
+  return `${verb} ${hex} ${onTerminal(annotations?.['org.opencontainers.image.title'] ?? mediaType)}\n`;
+}
+
+/** A name comes from others: what a terminal would act upon is left out. */
+export function onTerminal(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, '?');
+}

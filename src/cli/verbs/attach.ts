@@ -1,0 +1,77 @@
+import type { Command } from 'commander';
+import { InputError } from '../../oci/index.js';
+import { attachFiles, createFolderSource } from '../../oras/index.js';
+import { addArtifactOptions, exportManifest, readArtifactOptions } from '../artifact-options.js';
+import { UsageError } from '../errors.js';
+import type { Io } from '../io.js';
+import { describeResult, formatResult, resultFormat } from '../result.js';
+import type { Session } from '../session.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'attach',
+  operands:
+    '--artifact-type=<type> <name>{:<tag>|@<digest>} {<file>[:<layer_media_type>]|--annotation <key>=<value>} [...]',
+  purpose: 'the destination artifact for attaching',
+  count: 1,
+  orMore: true,
+  summary: 'Attach files to an artifact: the same files twice are attached once',
+  examples: [
+    ['A file to an image', 'acr-promoter attach --artifact-type doc/example localhost:5000/hello:v1 hi.txt'],
+    [
+      'A signature to an SBOM that is attached itself',
+      'acr-promoter attach --artifact-type signature/example localhost:5000/hello@sha256:… signature.json:application/json',
+    ],
+    [
+      'Annotations alone',
+      'acr-promoter attach --artifact-type doc/example --annotation reviewed=yes localhost:5000/hello:v1',
+    ],
+    [
+      'To one platform of an index',
+      'acr-promoter attach --artifact-type doc/example --platform linux/amd64 localhost:5000/hello:v1 hi.txt',
+    ],
+    [
+      'Where the registry has no referrers API',
+      'acr-promoter attach --artifact-type doc/example --distribution-spec v1.1-referrers-tag r.azurecr.io/hello:v1 hi.txt',
+    ],
+  ],
+};
+
+function nothingToAttach(): UsageError {
+  return new UsageError('neither file nor annotation provided in the command', {
+    usage: `acr-promoter attach [flags] ${VERB.operands}`,
+    advice:
+      'To attach to an existing artifact, please provide files via argument or annotations via flag "--annotation". Run "acr-promoter attach -h" for more options and examples',
+  });
+}
+
+async function attach(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
+  const artifactType = textOf(values, 'artifactType');
+  if (artifactType === undefined) throw new InputError('OPTION_REQUIRED', 'required flag(s) "artifact-type" not set');
+  const format = resultFormat(values);
+  const options = await readArtifactOptions(operands.slice(1), values, format, io);
+  if (options.files.length === 0 && Object.keys(options.annotations?.manifest ?? {}).length === 0) {
+    throw nothingToAttach();
+  }
+  const { repository, target, root } = await resolveTarget(session, VERB, { operands, values, io });
+  const ports = { repository, files: createFolderSource() };
+  const { descriptor, manifest } = await attachFiles(ports, root, { ...options, artifactType });
+  io.out(
+    format.kind === 'text'
+      ? `Attached to [${target.kind}] ${repository.name}@${root.digest}\nDigest: ${descriptor.digest}\n`
+      : formatResult(format, describeResult(repository.name, descriptor)),
+  );
+  await exportManifest(values, manifest);
+}
+
+export function addAttach(parent: Command, context: VerbContext): void {
+  const addOptions = (command: Command): void => {
+    addArtifactOptions(command);
+    addPlatformOption(command);
+    addTargetOptions(command);
+  };
+  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
+    attach(context.io, session, operands, values),
+  );
+}

@@ -1,0 +1,107 @@
+import type { Command } from 'commander';
+import { InputError, isDigest } from '../../oci/index.js';
+import { createFolderSource, parsePlatform, pushFiles, type Pushed } from '../../oras/index.js';
+import { addArtifactOptions, exportManifest, readArtifactOptions } from '../artifact-options.js';
+import { connectionOf } from '../connection.js';
+import type { Io } from '../io.js';
+import { describeResult, formatResult, resultFormat } from '../result.js';
+import type { Session } from '../session.js';
+import { addTargetOptions } from '../single-target.js';
+import { parseTarget, type Target } from '../target.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'push',
+  operands: '<name>[:<tag>[,<tag>][...]] <file>[:<type>] [...]',
+  purpose: 'the destination for pushing',
+  count: 1,
+  orMore: true,
+  summary: 'Push files and folders as an artifact: the same files make the same digest',
+  examples: [
+    ['A file, with its media type', 'acr-promoter push localhost:5000/hello:v1 hi.txt:text/plain'],
+    [
+      'A file and a folder, under several tags',
+      'acr-promoter push --artifact-type doc/example localhost:5000/hello:v1,latest hi.txt ./docs',
+    ],
+    ['A file with a colon in its name', 'acr-promoter push localhost:5000/hello:v1 hi:txt:'],
+    [
+      'With a config of its own',
+      'acr-promoter push --config config.json:application/vnd.me.config localhost:5000/hello:v1 hi.txt',
+    ],
+    ['The digest alone', 'acr-promoter push --format go-template={{.digest}} localhost:5000/hello:v1 hi.txt'],
+    ['Into an OCI image layout', 'acr-promoter push --oci-layout layout-dir:v1 hi.txt'],
+  ],
+};
+
+const SPECS = ['v1.0', 'v1.1'] as const;
+
+function imageSpecOf(values: Values): (typeof SPECS)[number] | undefined {
+  const asked = textOf(values, 'imageSpec');
+  const spec = SPECS.find((candidate) => candidate === asked);
+  if (asked === undefined || spec !== undefined) return spec;
+  throw new InputError('OPTION_INVALID', `unknown image specification flag: ${asked}`, {
+    remedy: 'Available options: v1.1, v1.0',
+  });
+}
+
+function summary({ descriptor, tags }: Pushed, target: Target): string {
+  const [, ...others] = tags;
+  const first = others.length === 0 ? target.text : target.text.slice(0, target.text.indexOf(','));
+  return [
+    `Pushed [${target.kind}] ${first}`,
+    ...others.map((tag) => `Tagged ${tag}`),
+    `ArtifactType: ${descriptor.artifactType ?? ''}`,
+    `Digest: ${descriptor.digest}`,
+    '',
+  ].join('\n');
+}
+
+async function push(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
+  const format = resultFormat(values);
+  const layoutPath = textOf(values, 'ociLayoutPath');
+  const target = parseTarget(operandAt(operands, 0), {
+    isLayout: values.ociLayout === true,
+    severalTags: true,
+    ...(layoutPath !== undefined && { layoutPath }),
+  });
+  const imageSpec = imageSpecOf(values);
+  const platform = textOf(values, 'artifactPlatform');
+  const options = await readArtifactOptions(operands.slice(1), values, format, io);
+  const { tagOrDigest, tags } = target;
+  const { repository } = await session.open(target, connectionOf(values, ''), { create: true });
+  const pushed = await pushFiles(
+    { repository, files: createFolderSource() },
+    {
+      ...options,
+      tags,
+      ...(tagOrDigest !== undefined && isDigest(tagOrDigest) && { digest: tagOrDigest }),
+      ...(platform !== undefined && { platform: parsePlatform(platform, io.architecture) }),
+      ...(imageSpec !== undefined && { imageSpec }),
+      onProgress: (progress) => {
+        // oras is silent where all that a registry lacks is the tag.
+        const isManifest = progress.state === 'exists' && progress.descriptor.artifactType !== undefined;
+        if (!(isManifest && target.kind === 'registry' && tags.length > 0)) options.onProgress?.(progress);
+      },
+    },
+  );
+  const { name } = repository;
+  const result = {
+    ...describeResult(name, pushed.descriptor),
+    referenceAsTags: pushed.tags.toSorted().map((tag) => `${name}:${tag}`),
+  };
+  io.out(format.kind === 'text' ? summary(pushed, target) : formatResult(format, result));
+  await exportManifest(values, pushed.manifest);
+}
+
+export function addPush(parent: Command, context: VerbContext): void {
+  const addOptions = (command: Command): void => {
+    addArtifactOptions(command);
+    command
+      .option('--artifact-platform <os[/arch][/variant]>', 'give the artifact a config with this platform')
+      .option('--image-spec <version>', 'v1.1 or v1.0; v1.0 where there is a --config and no --artifact-type');
+    addTargetOptions(command);
+  };
+  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
+    push(context.io, session, operands, values),
+  );
+}

@@ -1,0 +1,92 @@
+import { posix } from 'node:path';
+import { InputError } from '../oci/index.js';
+
+/** What stands at a path of an archive that is being unpacked. */
+export type Standing = { kind: 'folder' } | { kind: 'file'; sizeBytes: number } | { kind: 'link'; target: string };
+
+function refuse(name: string, why: string): InputError {
+  return new InputError('ARCHIVE_UNSAFE', `the archive's entry ${JSON.stringify(name.slice(0, 500))} ${why}`, {
+    remedy: 'Nothing was written. Ask whoever pushed it for an archive that stays in its own folder.',
+  });
+}
+
+/** Levels of links that lead to links. */
+const LINKS = 40;
+
+/** The entries of one archive, and whether they stay within the folder that bears its title. Paths in it begin there. */
+export class ArchiveEntries {
+  readonly #title: string;
+  readonly #standing = new Map<string, Standing>();
+
+  constructor(title: string) {
+    this.#title = posix.normalize(title).replace(/(?<=.)\/+$/, '');
+  }
+
+  /**
+   * An entry's path below the title's folder; empty for the folder itself.
+   * @throws InputError `ARCHIVE_UNSAFE`
+   */
+  pathOf(name: string): string {
+    if (name.includes('\0')) throw refuse(name, 'is no file name');
+    const plain = name.replace(/^(?:\.\/+)+(?=.)/, '').replace(/(?<=.)\/+$/, '');
+    if (plain === this.#title) return '';
+    const rest = this.#title === '.' ? plain : plain.slice(this.#title.length + 1);
+    const isBelow = this.#title === '.' ? !plain.startsWith('/') : plain.startsWith(`${this.#title}/`);
+    const segments = rest.split('/').filter((segment) => segment !== '' && segment !== '.');
+    if (!isBelow || segments.includes('..')) throw refuse(name, `is outside of ${JSON.stringify(this.#title)}`);
+    return segments.join('/');
+  }
+
+  note(path: string, standing: Standing): void {
+    this.#standing.set(path, standing);
+  }
+
+  /**
+   * The file that a hard link stands for: looked for from the link's folder, as oras does, then from where the archive begins, as
+   * tar says.
+   * @throws InputError `ARCHIVE_UNSAFE` where there is no such file in the archive so far
+   */
+  hardLinkTarget(path: string, target: string): { path: string; sizeBytes: number } {
+    const candidates = [posix.join(posix.dirname(path), target)];
+    if (target === this.#title || target.startsWith(`${this.#title}/`)) {
+      candidates.push(posix.normalize(target.slice(this.#title.length + 1)));
+    }
+    for (const candidate of candidates) {
+      const standing = this.#standing.get(candidate);
+      if (standing?.kind === 'file') return { path: candidate, sizeBytes: standing.sizeBytes };
+    }
+    throw refuse(path, `is a hard link to ${JSON.stringify(target)}, which is no file of the archive before it`);
+  }
+
+  /**
+   * Follows every link, through other links too: none may lead out. What a link leads to need not be there.
+   * @throws InputError `ARCHIVE_UNSAFE`
+   */
+  checkLinks(): void {
+    for (const [path, standing] of this.#standing) {
+      if (standing.kind === 'link') this.#follow(path, standing.target);
+    }
+  }
+
+  #follow(path: string, target: string): void {
+    const at = posix.dirname(path) === '.' ? [] : posix.dirname(path).split('/');
+    const ahead = target.split('/').toReversed();
+    if (target.startsWith('/')) throw refuse(path, `is a link to ${JSON.stringify(target)}, which is absolute`);
+    let links = 0;
+    for (let segment = ahead.pop(); segment !== undefined; segment = ahead.pop()) {
+      if (segment === '' || segment === '.') continue;
+      if (segment === '..') {
+        if (at.pop() === undefined) throw refuse(path, `is a link to ${JSON.stringify(target)}, which leads out`);
+        continue;
+      }
+      const here = this.#standing.get([...at, segment].join('/'));
+      if (here?.kind !== 'link') {
+        at.push(segment);
+        continue;
+      }
+      links += 1;
+      if (links > LINKS || here.target.startsWith('/')) throw refuse(path, 'is a link that leads nowhere');
+      ahead.push(...here.target.split('/').toReversed());
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { posix } from 'node:path';
+import { Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import { pack, type Pack } from 'tar-stream';
+import { createDigester, InputError, type Digest } from '../oci/index.js';
+import type { FileSource, FolderEntry } from './file-source.js';
+
+export interface PackFolderOptions {
+  signal?: AbortSignal;
+  /** Time of change of every entry, in seconds since 1970. */
+  modifiedSeconds: number;
+  /** Where the archive is kept. */
+  archivePath: string;
+  /** Told of what is neither file, folder nor link. */
+  onLeftOut?: (name: string) => void;
+}
+
+/** A folder's archive, kept in a file until it has been pushed. */
+export interface PackedFolder {
+  digest: Digest;
+  sizeBytes: number;
+  /** Of the tar archive before compression. */
+  contentDigest: Digest;
+  open(): AsyncIterable<Uint8Array>;
+}
+
+/** Byte of a gzip header that tells the operating system; 255 is unknown, as Go writes. */
+const GZIP_OS_OFFSET = 9;
+const GZIP_OS_UNKNOWN = 255;
+
+type NewEntry = Parameters<Pack['entry']>[0];
+
+/** Passes bytes on, and tells of each piece and how many came before it. */
+function tap(see: (chunk: Uint8Array, before: number) => void): Transform {
+  let before = 0;
+  return new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      see(chunk, before);
+      before += chunk.length;
+      done(null, chunk);
+    },
+  });
+}
+
+/** Starts an entry; it ends when `body` has been written. */
+async function addEntry(archive: Pack, header: NewEntry, body?: AsyncIterable<Uint8Array>): Promise<void> {
+  const written = new Promise<void>((resolve, reject) => {
+    const entry = archive.entry(header, (error) => (error ? reject(error) : resolve()));
+    // Nothing but a file has more than its header.
+    if (body !== undefined) {
+      pipeline(Readable.from(body, { objectMode: false }), entry).catch((error: unknown) => {
+        reject(
+          error instanceof Error && error.message === 'Size mismatch'
+            ? new InputError('FILE_CHANGED', `${header.name} changed while it was read`, { cause: error })
+            : error,
+        );
+      });
+    }
+  });
+  await written;
+}
+
+async function fill(
+  archive: Pack,
+  source: FileSource,
+  folder: string,
+  title: string,
+  options: PackFolderOptions,
+): Promise<void> {
+  const nameOf = ({ path }: FolderEntry): string => posix.join(title, path);
+  for await (const entry of source.walk(folder)) {
+    options.signal?.throwIfAborted();
+    const name = nameOf(entry);
+    const { mode } = entry;
+    const common = { name, mode, uid: 0, gid: 0, mtime: new Date(options.modifiedSeconds * 1000) };
+    switch (entry.kind) {
+      case 'folder':
+        await addEntry(archive, { ...common, type: 'directory' });
+        break;
+      case 'link':
+        await addEntry(archive, { ...common, type: 'symlink', linkname: entry.target });
+        break;
+      case 'file':
+        await addEntry(
+          archive,
+          { ...common, type: 'file', size: entry.sizeBytes },
+          source.open(`${folder}/${entry.path}`),
+        );
+        break;
+      case 'other':
+        options.onLeftOut?.(name);
+    }
+  }
+  archive.finalize();
+}
+
+/**
+ * Packs a folder as a gzipped tar archive: names begin with the title, owners are 0, times are one and the same, so that the same
+ * files make the same bytes. Nothing of it is held in memory.
+ * @throws InputError `FILE_CHANGED`
+ */
+export async function packFolder(
+  source: FileSource,
+  folder: string,
+  title: string,
+  options: PackFolderOptions,
+): Promise<PackedFolder> {
+  const [content, compressed] = [createDigester(), createDigester()];
+  let sizeBytes = 0;
+  const archive = pack();
+  const filled = fill(archive, source, folder, title, options);
+  // Ends the pipeline below; what it threw is thrown from there or here.
+  filled.catch((error: unknown) => archive.destroy(error instanceof Error ? error : new Error(String(error))));
+  const written = pipeline(
+    archive,
+    tap((chunk) => content.update(chunk)),
+    createGzip(),
+    tap((chunk, before) => {
+      const at = GZIP_OS_OFFSET - before;
+      if (at >= 0 && at < chunk.length) chunk[at] = GZIP_OS_UNKNOWN;
+      compressed.update(chunk);
+      sizeBytes += chunk.length;
+    }),
+    createWriteStream(options.archivePath, { flags: 'wx', mode: 0o600 }),
+    options.signal ? { signal: options.signal } : {},
+  );
+  const [fillEnd, writeEnd] = await Promise.allSettled([filled, written]);
+  const failures = [writeEnd, fillEnd].flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
+  // One that fails ends the other: what names the file is the better one.
+  if (failures.length > 0) throw failures.find((failure) => failure instanceof InputError) ?? failures[0];
+  return {
+    digest: compressed.digest(),
+    sizeBytes,
+    contentDigest: content.digest(),
+    open: () => createReadStream(options.archivePath, { highWaterMark: 256 * 1024 }),
+  };
+}

@@ -1,0 +1,248 @@
+import {
+  CopyError,
+  EMPTY_DESCRIPTOR,
+  InputError,
+  parseManifest,
+  type CallOptions,
+  type Descriptor,
+  type ReadableRepository,
+} from '../oci/index.js';
+import { forEachAtOnce } from './at-once.js';
+import type { FileReference } from './file-reference.js';
+import type { FileSink, StagedFiles } from './file-sink.js';
+import { ORAS_LIMITS } from './limits.js';
+import { UNPACK } from './load-layers.js';
+import { TITLE } from './pack-artifact.js';
+import { unpackFolder } from './unpack-folder.js';
+
+export type PullProgress =
+  | { state: 'downloading' | 'processing' | 'downloaded' | 'restored' | 'skipped'; descriptor: Descriptor }
+  | { state: 'left-out'; name: string };
+
+export interface PullPorts {
+  repository: ReadableRepository;
+  files: FileSink;
+}
+
+export interface PullOptions extends CallOptions {
+  /** The name that the first config is given, where it has this media type; as it comes configs are not pulled. */
+  config?: FileReference;
+  /** What an artifact refers to as well. As it comes: false. */
+  includeSubject?: boolean;
+  /** Files at once; 3 as it comes. */
+  concurrency?: number;
+  /** Most bytes that a folder's archive may unpack to. */
+  unpackLimitBytes?: number;
+  onProgress?: (progress: PullProgress) => void;
+}
+
+export interface PulledFile {
+  /** Where it stands; of a folder with a slash at its end. */
+  path: string;
+  descriptor: Descriptor;
+}
+
+export interface Pulled {
+  root: Descriptor;
+  /** In the order of the manifests. Configs are not among them. */
+  files: PulledFile[];
+  /** True where something had no name, and was not pulled. */
+  skipped: boolean;
+}
+
+interface Named {
+  descriptor: Descriptor;
+  title: string;
+  isConfig: boolean;
+}
+
+/** A manifest, and what is to be done before it is said to be pulled. */
+interface Node {
+  descriptor: Descriptor;
+  files: Named[];
+}
+
+const CONCURRENCY = 3;
+
+function titleOf({ annotations }: Descriptor): string {
+  return annotations?.[TITLE] ?? '';
+}
+
+function isEmpty({ digest, size }: Descriptor): boolean {
+  return digest === EMPTY_DESCRIPTOR.digest && size === EMPTY_DESCRIPTOR.size;
+}
+
+function keyOf({ mediaType, digest }: Descriptor): string {
+  return `${digest} ${mediaType}`;
+}
+
+/** Reads manifests from the root on, and finds what has a name in them. */
+class Survey {
+  readonly nodes: Node[] = [];
+  skipped = false;
+  readonly #repository: ReadableRepository;
+  readonly #options: PullOptions;
+  readonly #seen = new Set<string>();
+  #configTaken = false;
+
+  constructor(repository: ReadableRepository, options: PullOptions) {
+    this.#repository = repository;
+    this.#options = options;
+  }
+
+  async visit(descriptor: Descriptor, depth = 0): Promise<void> {
+    const { onProgress, signal } = this.#options;
+    if (this.#seen.has(keyOf(descriptor))) return;
+    this.#seen.add(keyOf(descriptor));
+    if (depth > ORAS_LIMITS.pullDepth) throw tooMuch('GRAPH_TOO_DEEP', descriptor, ORAS_LIMITS.pullDepth);
+    if (this.nodes.length >= ORAS_LIMITS.pullManifests) {
+      throw tooMuch('GRAPH_TOO_WIDE', descriptor, ORAS_LIMITS.pullManifests);
+    }
+    onProgress?.({ state: 'downloading', descriptor });
+    const where = `${this.#repository.name}@${descriptor.digest}`;
+    const { bytes } = await this.#repository.fetchManifest(descriptor, signal ? { signal } : {});
+    onProgress?.({ state: 'processing', descriptor });
+    const manifest = parseManifest(bytes, descriptor.mediaType, where);
+    const node: Node = { descriptor, files: [] };
+    const leaves = manifest.kind === 'image' ? manifest.layers : manifest.kind === 'artifact' ? manifest.blobs : [];
+    for (const leaf of leaves) this.#take(leaf, node, false);
+    if (manifest.kind === 'image') this.#takeConfig(manifest.config, node);
+    const below = manifest.kind === 'index' ? [...manifest.manifests] : [];
+    if (manifest.subject && this.#options.includeSubject === true) below.push(manifest.subject);
+    // They have no name of their own: oras counts them among what was skipped.
+    if (below.length > 0) this.skipped = true;
+    for (const child of below) await this.visit(child, depth + 1);
+    this.nodes.push(node);
+  }
+
+  #take(descriptor: Descriptor, node: Node, isConfig: boolean): void {
+    const title = titleOf(descriptor);
+    if (title !== '') {
+      node.files.push({ descriptor, title, isConfig });
+      return;
+    }
+    if (isEmpty(descriptor)) return;
+    this.skipped = true;
+    if (this.#seen.has(keyOf(descriptor))) return;
+    this.#seen.add(keyOf(descriptor));
+    this.#options.onProgress?.({ state: 'skipped', descriptor });
+  }
+
+  #takeConfig(descriptor: Descriptor, node: Node): void {
+    const { config } = this.#options;
+    const isFirst = !this.#configTaken;
+    this.#configTaken = true;
+    const isWanted =
+      isFirst && config !== undefined && (config.mediaType ?? descriptor.mediaType) === descriptor.mediaType;
+    const { annotations } = descriptor;
+    const named = isWanted ? { ...descriptor, annotations: { ...annotations, [TITLE]: config.path } } : descriptor;
+    this.#take(named, node, true);
+  }
+}
+
+function tooMuch(code: string, { digest }: Descriptor, limit: number): CopyError {
+  return new CopyError(code, `there is more than ${limit} to be read at ${digest}`, { details: { digest, limit } });
+}
+
+/** Each name once: the same content under the same name in two manifests is one file. */
+function distinct(nodes: readonly Node[], files: FileSink): Named[] {
+  const byPath = new Map<string, Named>();
+  for (const named of nodes.flatMap((node) => node.files)) {
+    const path = files.locate(named.title);
+    const there = byPath.get(path);
+    if (there !== undefined && keyOf(there.descriptor) !== keyOf(named.descriptor)) {
+      throw new InputError('FILE_NAME_DUPLICATE', `${named.title}: duplicate name`, {
+        remedy: 'Copy it to an OCI image layout instead (copy --to-oci-layout): blobs have no names there.',
+      });
+    }
+    if (there === undefined) byPath.set(path, named);
+  }
+  return [...byPath.values()];
+}
+
+class Download {
+  readonly #repository: ReadableRepository;
+  readonly #staged: StagedFiles;
+  readonly #options: PullOptions;
+
+  constructor(repository: ReadableRepository, staged: StagedFiles, options: PullOptions) {
+    this.#repository = repository;
+    this.#staged = staged;
+    this.#options = options;
+  }
+
+  /** Files of one digest are downloaded once, and copied. */
+  async run(same: readonly Named[]): Promise<void> {
+    const { onProgress } = this.#options;
+    let original: string | undefined;
+    for (const [index, named] of same.entries()) {
+      const { descriptor, title } = named;
+      const isFolder = descriptor.annotations?.[UNPACK] === 'true';
+      if (index === 0) onProgress?.({ state: 'downloading', descriptor });
+      if (!isFolder && original !== undefined) await this.#staged.copy(title, original);
+      else await this.#fetch(named, isFolder);
+      if (!isFolder) original ??= title;
+      onProgress?.({ state: index === 0 ? 'downloaded' : 'restored', descriptor });
+    }
+  }
+
+  async #fetch({ descriptor, title }: Named, isFolder: boolean): Promise<void> {
+    const { signal, onProgress, unpackLimitBytes } = this.#options;
+    const call = signal ? { signal } : {};
+    const blob = await this.#repository.openBlob(descriptor, call);
+    if (!isFolder) return this.#staged.file(title, blob);
+    return unpackFolder(this.#staged, title, descriptor, blob, {
+      ...call,
+      ...(unpackLimitBytes !== undefined && { limitBytes: unpackLimitBytes }),
+      onLeftOut: (name) => onProgress?.({ state: 'left-out', name }),
+    });
+  }
+}
+
+function groupByDigest(files: readonly Named[]): Named[][] {
+  const groups = new Map<string, Named[]>();
+  for (const named of files) {
+    const { digest } = named.descriptor;
+    groups.set(digest, [...(groups.get(digest) ?? []), named]);
+  }
+  return [...groups.values()];
+}
+
+/**
+ * Pulls what has a name in an artifact. All of it is seen at the end, or nothing: sizes and digests are right by then, names and
+ * links stay in the folder, and folders are unpacked.
+ * @param root what a tag or digest leads to, or one platform of it (`selectPlatform`); an index is pulled with all that is in it
+ * @throws InputError `PATH_OUTSIDE`, `FILE_NAME_DUPLICATE`, `FILE_EXISTS`, `PATH_BLOCKED`; CopyError
+ * `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`; as {@link unpackFolder}; what the repository throws
+ */
+export async function pullFiles(
+  { repository, files }: PullPorts,
+  root: Descriptor,
+  options: PullOptions = {},
+): Promise<Pulled> {
+  const { signal, onProgress } = options;
+  const survey = new Survey(repository, options);
+  await survey.visit(root);
+  const wanted = distinct(survey.nodes, files);
+  const staged = await files.begin();
+  try {
+    const download = new Download(repository, staged, options);
+    await forEachAtOnce(groupByDigest(wanted), options.concurrency ?? CONCURRENCY, (same) => download.run(same));
+    signal?.throwIfAborted();
+    await staged.commit();
+  } catch (error) {
+    await staged.discard();
+    throw error;
+  }
+  for (const { descriptor } of survey.nodes) onProgress?.({ state: 'downloaded', descriptor });
+  return {
+    root,
+    files: wanted
+      .filter(({ isConfig }) => !isConfig)
+      .map(({ descriptor, title }) => {
+        const isFolder = descriptor.annotations?.[UNPACK] === 'true';
+        return { path: `${files.locate(title)}${isFolder ? '/' : ''}`, descriptor };
+      }),
+    skipped: survey.skipped,
+  };
+}

@@ -1,0 +1,107 @@
+import { copyFile, lutimes, open, rename, rm, symlink, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InputError } from '../oci/index.js';
+import { Claims, type Claim } from './claims.js';
+import { checkPlaces, settleFolders, makeFolders } from './commit-files.js';
+import type { FileAttributes, StagedFiles } from './file-sink.js';
+
+export interface StageOptions {
+  root: string;
+  /** A folder that nobody else writes to. */
+  stage: string;
+  locate(name: string): string;
+  allowOutside?: boolean;
+  keepOldFiles?: boolean;
+}
+
+const NEW_FILE_MODE = 0o666;
+/** Set-user, set-group and sticky bits are not taken over from others. */
+const PERMISSIONS = 0o777;
+
+/**
+ * Files and links lie in the stage under numbers, so that no name of theirs means anything there; folders are only made at the
+ * end. What is to stand where is kept as claims.
+ */
+export class StagedFolder implements StagedFiles {
+  readonly #options: StageOptions;
+  readonly #claims = new Claims();
+  readonly #cleanUp: () => Promise<void>;
+  #count = 0;
+
+  constructor(options: StageOptions, cleanUp: () => Promise<void>) {
+    this.#options = options;
+    this.#cleanUp = cleanUp;
+  }
+
+  #claim(name: string, kind: Claim['kind'], attributes: FileAttributes): Claim & { staged: string } {
+    const staged = join(this.#options.stage, String(this.#count));
+    this.#count += 1;
+    const claim = { kind, name, staged, attributes };
+    this.#claims.add(this.#options.locate(name), claim);
+    return claim;
+  }
+
+  async file(name: string, content: AsyncIterable<Uint8Array>, attributes: FileAttributes = {}): Promise<void> {
+    const { staged } = this.#claim(name, 'file', attributes);
+    const handle = await open(staged, 'wx', (attributes.mode ?? NEW_FILE_MODE) & PERMISSIONS);
+    try {
+      for await (const chunk of content) await handle.writeFile(chunk);
+      if (isTime(attributes.modified)) await handle.utimes(attributes.modified, attributes.modified);
+    } finally {
+      await handle.close();
+    }
+  }
+
+  folder(name: string, attributes: FileAttributes = {}): Promise<void> {
+    this.#claim(name, 'folder', attributes);
+    return Promise.resolve();
+  }
+
+  async link(name: string, target: string, attributes: FileAttributes = {}): Promise<void> {
+    const { staged } = this.#claim(name, 'link', attributes);
+    await symlink(target, staged);
+    if (isTime(attributes.modified)) await lutimes(staged, attributes.modified, attributes.modified);
+  }
+
+  async copy(name: string, from: string, attributes: FileAttributes = {}): Promise<void> {
+    const original = this.#claims.at(this.#options.locate(from));
+    if (original?.kind !== 'file') throw new InputError('FILE_NOT_FOUND', `${from} is not there to be copied`);
+    const { staged } = this.#claim(name, 'file', attributes);
+    await copyFile(original.staged, staged);
+    if (isTime(attributes.modified)) await utimes(staged, attributes.modified, attributes.modified);
+  }
+
+  async commit(): Promise<void> {
+    const claims = this.#claims.parentsFirst();
+    await checkPlaces(claims, this.#options);
+    const made = await makeFolders(claims, this.#options.root);
+    for (const [path, { kind, staged }] of claims) if (kind !== 'folder') await move(staged, path);
+    await settleFolders(claims, made);
+    await this.#cleanUp();
+  }
+
+  discard(): Promise<void> {
+    return this.#cleanUp();
+  }
+}
+
+function isTime(date: Date | undefined): date is Date {
+  return date !== undefined && !Number.isNaN(date.getTime());
+}
+
+/** One step where both are on one file system. */
+async function move(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
+    // Only outside of the output folder: written beside its place first.
+    const near = `${to}.pull-${process.pid}`;
+    try {
+      await copyFile(from, near);
+      await rename(near, to);
+    } finally {
+      await rm(near, { force: true });
+    }
+  }
+}

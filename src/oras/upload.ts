@@ -1,0 +1,94 @@
+import { RegistryError, type CallOptions, type Descriptor, type Digest, type Repository } from '../oci/index.js';
+import { forEachAtOnce } from './at-once.js';
+import { TITLE, type PackedContent, type PackedManifest } from './pack-artifact.js';
+
+export interface UploadProgress {
+  state: 'uploading' | 'uploaded' | 'exists';
+  descriptor: Descriptor;
+}
+
+export interface UploadOptions extends CallOptions {
+  /** Blobs at once. */
+  concurrency: number;
+  onUpload?: (progress: UploadProgress) => void;
+}
+
+/** Puts a blob that isn't there; each title of it is told of. */
+async function uploadBlob(repository: Repository, contents: PackedContent[], options: UploadOptions): Promise<void> {
+  const [content, ...others] = contents;
+  if (content === undefined) return;
+  const { descriptor } = content;
+  let isSent = false;
+  await repository.pushBlob(
+    descriptor,
+    () => {
+      // Opened again, it is a repetition.
+      if (!isSent) options.onUpload?.({ state: 'uploading', descriptor });
+      isSent = true;
+      return content.open();
+    },
+    options.signal ? { signal: options.signal } : {},
+  );
+  options.onUpload?.({ state: isSent ? 'uploaded' : 'exists', descriptor });
+  for (const other of others) options.onUpload?.({ state: 'exists', descriptor: other.descriptor });
+}
+
+/** The digest that a tag or digest leads to, where it is there. */
+export async function digestAt(
+  repository: Repository,
+  tagOrDigest: string,
+  options: CallOptions,
+): Promise<Digest | undefined> {
+  try {
+    return (await repository.resolve(tagOrDigest, options)).digest;
+  } catch (error) {
+    if (error instanceof RegistryError && error.notFound) return undefined;
+    throw error;
+  }
+}
+
+function labelOf({ descriptor }: PackedContent): string {
+  return descriptor.annotations?.[TITLE] ?? descriptor.mediaType;
+}
+
+/** Config and layers: blobs of one digest are sent once. */
+async function uploadContents(
+  repository: Repository,
+  { contents }: PackedManifest,
+  options: UploadOptions,
+): Promise<void> {
+  const byDigest = new Map<Digest, PackedContent[]>();
+  for (const content of contents) {
+    const { digest } = content.descriptor;
+    const same = byDigest.get(digest) ?? [];
+    // An artifact without files has the empty descriptor twice.
+    if (same.some((other) => labelOf(other) === labelOf(content))) continue;
+    byDigest.set(digest, [...same, content]);
+  }
+  await forEachAtOnce([...byDigest.values()], options.concurrency, (same) => uploadBlob(repository, same, options));
+}
+
+/**
+ * The whole artifact: blobs, then the manifest, under a tag where one is given. Of one that is there already only the blobs are
+ * looked after, without a word.
+ * @returns whether it was there
+ */
+export async function uploadArtifact(
+  repository: Repository,
+  packed: PackedManifest,
+  options: UploadOptions & { tag?: string },
+): Promise<boolean> {
+  const { signal, tag, onUpload, concurrency } = options;
+  const { descriptor, bytes } = packed;
+  const call = signal ? { signal } : {};
+  if ((await digestAt(repository, descriptor.digest, call)) !== undefined) {
+    await uploadContents(repository, packed, { ...call, concurrency });
+    onUpload?.({ state: 'exists', descriptor });
+    return true;
+  }
+  await uploadContents(repository, packed, options);
+  onUpload?.({ state: 'uploading', descriptor });
+  await repository.pushManifest(bytes, descriptor.mediaType, { ...call, ...(tag !== undefined && { tag }) });
+  onUpload?.({ state: 'uploaded', descriptor });
+  return false;
+}
