@@ -1,0 +1,39 @@
+import { OCI_IMAGE_INDEX, type Descriptor, type Digest, type Repository } from '../oci/index.js';
+import { describeEntry } from './index-entry.js';
+import { checkTags } from './tag.js';
+import { checkMediaType, writeIndex, type WriteIndexOptions, type WrittenIndex } from './write-index.js';
+
+export interface CreateIndexOptions extends WriteIndexOptions {
+  artifactType?: string;
+  annotations?: Record<string, string>;
+  /** What the index must come out as. */
+  digest?: Digest;
+}
+
+/**
+ * Makes an index of manifests (tags or digests) of one repository, in their order, and pushes it.
+ * @throws InputError `MEDIA_TYPE_INVALID`, `REFERENCE_INVALID`, `DIGEST_MISMATCH`; what the store throws
+ */
+export async function createIndex(
+  repository: Repository,
+  sources: readonly string[],
+  options: CreateIndexOptions = {},
+): Promise<WrittenIndex> {
+  const { artifactType, annotations, onProgress, signal, tags = [] } = options;
+  if (artifactType !== undefined && artifactType !== '') checkMediaType(artifactType);
+  checkTags(tags);
+  const manifests: Descriptor[] = [];
+  for (const reference of sources) {
+    onProgress?.({ state: 'fetching', reference });
+    const entry = await describeEntry(repository, reference, signal ? { signal } : {});
+    onProgress?.({ state: 'fetched', reference, digest: entry.digest });
+    manifests.push(entry);
+  }
+  const index = {
+    mediaType: OCI_IMAGE_INDEX,
+    manifests,
+    ...(artifactType !== undefined && artifactType !== '' && { artifactType }),
+    ...(annotations && { annotations }),
+  };
+  return writeIndex(repository, index, options);
+}

@@ -1,0 +1,19 @@
+import { parseDigest, type BlobRepository, type CallOptions, type Descriptor } from '../oci/index.js';
+
+/** A blob that is there. */
+export interface FetchedBlob {
+  /** Its media type is `application/octet-stream`: stores keep none. */
+  descriptor: Descriptor;
+  /** Its bytes; the last piece comes only after the digest was found right. */
+  open(): Promise<AsyncIterable<Uint8Array>>;
+}
+
+/** Finds a blob by its digest. @throws InputError `DIGEST_INVALID`; RegistryError `BLOB_UNKNOWN` */
+export async function fetchBlob(
+  repository: BlobRepository,
+  digest: string,
+  options: CallOptions = {},
+): Promise<FetchedBlob> {
+  const descriptor = await repository.resolveBlob(parseDigest(digest), options);
+  return { descriptor, open: () => repository.openBlob(descriptor, options) };
+}

@@ -1,0 +1,82 @@
+import {
+  isRecord,
+  LIMITS,
+  OCI_EMPTY,
+  parseManifest,
+  type CallOptions,
+  type Descriptor,
+  type ImageIndex,
+  type Manifest,
+  type Platform,
+  type ReadableRepository,
+  InputError,
+} from '../oci/index.js';
+import { readBlob } from './read-blob.js';
+
+/** A platform's text fields, as a config may have them; anything else than text makes it a config of another kind. */
+function platformIn(json: unknown): Platform | undefined {
+  if (!isRecord(json)) return undefined;
+  const { os = '', architecture = '', variant = '', 'os.version': version = '', 'os.features': features = [] } = json;
+  if (typeof os !== 'string' || typeof architecture !== 'string') return undefined;
+  if (typeof variant !== 'string' || typeof version !== 'string' || !Array.isArray(features)) return undefined;
+  if (os === '' && architecture === '') return undefined;
+  return {
+    architecture,
+    os,
+    ...(version !== '' && { 'os.version': version }),
+    ...(features.length > 0 && { 'os.features': features.filter((feature) => typeof feature === 'string') }),
+    ...(variant !== '' && { variant }),
+  };
+}
+
+async function platformOf(
+  repository: ReadableRepository,
+  manifest: Manifest,
+  options: CallOptions,
+): Promise<Platform | undefined> {
+  if (manifest.kind !== 'image') return undefined;
+  const { config } = manifest;
+  if (config.mediaType === OCI_EMPTY || config.size > LIMITS.manifestBytes) return undefined;
+  const bytes = await readBlob(repository, config, LIMITS.manifestBytes, options);
+  try {
+    return platformIn(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    // An artifact's config is whatever it likes to be.
+    return undefined;
+  }
+}
+
+/** A manifest as an index lists it: with its artifact type, and the platform that its config names. */
+export async function describeEntry(
+  repository: ReadableRepository,
+  tagOrDigest: string,
+  options: CallOptions = {},
+): Promise<Descriptor> {
+  const { bytes, descriptor } = await repository.fetchManifest(tagOrDigest, options);
+  const { mediaType, digest, size } = descriptor;
+  const manifest = parseManifest(bytes, mediaType, `${repository.name}@${digest}`);
+  const platform = await platformOf(repository, manifest, options);
+  const { artifactType } = manifest;
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(platform && { platform }),
+    ...(artifactType !== undefined && { artifactType }),
+  };
+}
+
+/** An index that is to be changed or merged. @throws InputError `NOT_AN_INDEX` */
+export async function fetchIndex(
+  repository: ReadableRepository,
+  tagOrDigest: string,
+  options: CallOptions = {},
+): Promise<{ descriptor: Descriptor; index: ImageIndex }> {
+  const { bytes, descriptor } = await repository.fetchManifest(tagOrDigest, options);
+  const where = `${repository.name}@${descriptor.digest}`;
+  const manifest = parseManifest(bytes, descriptor.mediaType, where);
+  if (manifest.kind === 'index') return { descriptor, index: manifest };
+  throw new InputError('NOT_AN_INDEX', `${tagOrDigest} is not an index: ${where} is ${descriptor.mediaType}`, {
+    remedy: 'Name an image index, or make one of manifests (manifest index create).',
+  });
+}

@@ -1,0 +1,73 @@
+import {
+  createDigester,
+  digestAlgorithm,
+  InputError,
+  type CallOptions,
+  type Descriptor,
+  type Digest,
+  type OpenBody,
+  type WritableRepository,
+} from '../oci/index.js';
+import type { UploadProgress } from './upload.js';
+
+export interface PushBlobOptions extends CallOptions {
+  /** Only said, never stored. As it comes that of an uncompressed layer. */
+  mediaType?: string;
+  /** What the content must have; nothing is sent where it hasn't. */
+  digest?: Digest;
+  /** In bytes. */
+  size?: number;
+  onProgress?: (progress: UploadProgress) => void;
+}
+
+const LAYER = 'application/vnd.oci.image.layer.v1.tar';
+
+async function describe(open: OpenBody, options: PushBlobOptions): Promise<Descriptor> {
+  const digester = createDigester(options.digest && digestAlgorithm(options.digest));
+  let size = 0;
+  for await (const chunk of await open()) {
+    options.signal?.throwIfAborted();
+    digester.update(chunk);
+    size += chunk.length;
+  }
+  return { mediaType: options.mediaType ?? LAYER, digest: digester.digest(), size };
+}
+
+/**
+ * Puts content as a blob. It is read once to know its digest, and again to be sent.
+ * @throws InputError `DIGEST_MISMATCH`, `SIZE_MISMATCH`; what the store throws
+ */
+export async function pushBlob(
+  repository: WritableRepository,
+  open: OpenBody,
+  options: PushBlobOptions = {},
+): Promise<Descriptor> {
+  const descriptor = await describe(open, options);
+  if (options.size !== undefined && options.size !== descriptor.size) {
+    throw new InputError(
+      'SIZE_MISMATCH',
+      `input size ${options.size} does not match the actual content size ${descriptor.size}`,
+      {
+        details: { expected: options.size, actual: descriptor.size },
+      },
+    );
+  }
+  if (options.digest !== undefined && options.digest !== descriptor.digest) {
+    throw new InputError('DIGEST_MISMATCH', `the content has the digest ${descriptor.digest}, not ${options.digest}`, {
+      details: { expected: options.digest, actual: descriptor.digest },
+    });
+  }
+  let isSent = false;
+  await repository.pushBlob(
+    descriptor,
+    () => {
+      // Opened again, it is a repetition.
+      if (!isSent) options.onProgress?.({ state: 'uploading', descriptor });
+      isSent = true;
+      return open();
+    },
+    options.signal ? { signal: options.signal } : {},
+  );
+  options.onProgress?.({ state: isSent ? 'uploaded' : 'exists', descriptor });
+  return descriptor;
+}

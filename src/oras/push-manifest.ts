@@ -1,0 +1,79 @@
+import {
+  digestAlgorithm,
+  digestOf,
+  InputError,
+  IntegrityError,
+  isRecord,
+  LIMITS,
+  type CallOptions,
+  type Descriptor,
+  type Digest,
+  type Repository,
+} from '../oci/index.js';
+import { putTags } from './tag.js';
+import { digestAt, type UploadProgress } from './upload.js';
+
+export interface PushManifestOptions extends CallOptions {
+  /** As it comes what the manifest itself says. */
+  mediaType?: string;
+  /** None: put under its digest alone. */
+  tags?: readonly string[];
+  /** What the bytes must have. */
+  digest?: Digest;
+  /** Requests at once for further tags; 5 as it comes. */
+  concurrency?: number;
+  onProgress?: (progress: UploadProgress) => void;
+  /** Called for each tag but the first. */
+  onTagged?: (tag: string) => void;
+}
+
+/** @throws InputError `MANIFEST_INVALID`, `MEDIA_TYPE_MISSING` */
+function mediaTypeIn(bytes: Uint8Array): string {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new InputError('MANIFEST_INVALID', 'the manifest is not JSON', { cause });
+  }
+  if (isRecord(json) && typeof json.mediaType === 'string' && json.mediaType !== '') return json.mediaType;
+  throw new InputError('MEDIA_TYPE_MISSING', 'the manifest does not say its media type', {
+    remedy: 'Give it in the manifest’s mediaType, or beside it (--media-type).',
+  });
+}
+
+/**
+ * Puts a manifest as it is, byte for byte. Where the tag, or without one the digest, leads to it already, it isn't sent again.
+ * @throws InputError `MANIFEST_INVALID`, `MEDIA_TYPE_MISSING`, `DIGEST_MISMATCH`; IntegrityError `TOO_LARGE`; what the store throws
+ */
+export async function pushManifest(
+  repository: Repository,
+  bytes: Uint8Array,
+  options: PushManifestOptions = {},
+): Promise<Descriptor> {
+  const { signal, tags = [], digest: wanted } = options;
+  const call = signal ? { signal } : {};
+  if (bytes.length > LIMITS.manifestBytes) {
+    throw new IntegrityError(
+      'TOO_LARGE',
+      `the manifest is ${bytes.length} bytes; the most for one is ${LIMITS.manifestBytes}`,
+    );
+  }
+  const mediaType = options.mediaType ?? mediaTypeIn(bytes);
+  const digest = digestOf(bytes, wanted && digestAlgorithm(wanted));
+  if (wanted !== undefined && wanted !== digest) {
+    throw new InputError('DIGEST_MISMATCH', `the manifest has the digest ${digest}, not ${wanted}`, {
+      details: { expected: wanted, actual: digest },
+    });
+  }
+  const descriptor: Descriptor = { mediaType, digest, size: bytes.length };
+  const [first, ...others] = tags;
+  if ((await digestAt(repository, first ?? digest, call)) === digest) {
+    options.onProgress?.({ state: 'exists', descriptor });
+  } else {
+    options.onProgress?.({ state: 'uploading', descriptor });
+    await repository.pushManifest(bytes, mediaType, { ...call, digest, ...(first !== undefined && { tag: first }) });
+    options.onProgress?.({ state: 'uploaded', descriptor });
+  }
+  await putTags(repository, { bytes, descriptor }, others, options);
+  return descriptor;
+}

@@ -1,0 +1,26 @@
+import { InputError, isRepository, type CallOptions, type Registry } from '../oci/index.js';
+
+export interface RepositoriesOptions extends CallOptions {
+  /** Only repositories below it: whole segments of the path, so that `ns` is not in `nsx/app`. */
+  namespace?: string;
+  /** Only repositories that come after this one (its full name) in the registry's order. */
+  last?: string;
+}
+
+/**
+ * The repositories of a registry, in its order, by their full names.
+ * @throws InputError `REFERENCE_INVALID` for a namespace that can't be one; what the registry throws
+ */
+export async function* listRepositories(
+  registry: Pick<Registry, 'listRepositories'>,
+  options: RepositoriesOptions = {},
+): AsyncGenerator<string> {
+  const { last, namespace = '', signal } = options;
+  if (namespace !== '' && !isRepository(namespace)) {
+    throw new InputError('REFERENCE_INVALID', `${JSON.stringify(namespace.slice(0, 300))} is not a namespace`, {
+      remedy: 'Write it as registry[/namespace], in lower case, without tag or digest.',
+    });
+  }
+  const names = registry.listRepositories({ ...(signal && { signal }), ...(last !== undefined && { last }) });
+  for await (const name of names) if (namespace === '' || name.startsWith(`${namespace}/`)) yield name;
+}

@@ -1,0 +1,80 @@
+import { InputError, isDigest, type Descriptor, type ImageIndex, type Repository } from '../oci/index.js';
+import { describeEntry, fetchIndex } from './index-entry.js';
+import { checkTags } from './tag.js';
+import { checkMediaType, writeIndex, type WriteIndexOptions, type WrittenIndex } from './write-index.js';
+
+export interface UpdateIndexOptions extends WriteIndexOptions {
+  /** Manifests to be put at the end: tags or digests. */
+  add?: readonly string[];
+  /** Indexes whose manifests are put at the end, after those that are added. */
+  merge?: readonly string[];
+  /** Digests whose entries are taken out, before anything is put in. */
+  remove?: readonly string[];
+  /** Empty takes it away; as it comes it stays. */
+  artifactType?: string;
+}
+
+/** @throws InputError `DIGEST_INVALID`, `MEDIA_TYPE_INVALID`, `REFERENCE_INVALID` */
+function check({ remove = [], artifactType = '', tags = [] }: UpdateIndexOptions): void {
+  for (const text of remove) {
+    if (isDigest(text)) continue;
+    throw new InputError('DIGEST_INVALID', `remove: ${text.slice(0, 200)} is not a digest`, {
+      remedy: 'Name what is to be removed as sha256:<64 hex digits>.',
+    });
+  }
+  if (artifactType !== '') checkMediaType(artifactType);
+  checkTags(tags);
+}
+
+function withoutRemoved(index: ImageIndex, tagOrDigest: string, options: UpdateIndexOptions): Descriptor[] {
+  let { manifests } = index;
+  for (const digest of new Set(options.remove)) {
+    const kept = manifests.filter((entry) => entry.digest !== digest);
+    if (kept.length === manifests.length) {
+      throw new InputError('INDEX_ENTRY_UNKNOWN', `${digest} does not exist in the index ${tagOrDigest}`, {
+        remedy: 'See what is in it (manifest fetch).',
+      });
+    }
+    manifests = kept;
+    if (isDigest(digest)) options.onProgress?.({ state: 'removed', digest });
+  }
+  return manifests;
+}
+
+/**
+ * Takes manifests out of an index, puts others in, and pushes what comes of it. The index that was there stays under its
+ * digest. Its annotations, subject and media type are kept.
+ * @throws InputError `NOT_AN_INDEX`, `INDEX_ENTRY_UNKNOWN`, `DIGEST_INVALID`, `MEDIA_TYPE_INVALID`, `REFERENCE_INVALID`; what the store throws
+ */
+export async function updateIndex(
+  repository: Repository,
+  tagOrDigest: string,
+  options: UpdateIndexOptions = {},
+): Promise<WrittenIndex> {
+  check(options);
+  const { signal, onProgress } = options;
+  const call = signal ? { signal } : {};
+  const fetch = async (reference: string): Promise<{ descriptor: Descriptor; index: ImageIndex }> => {
+    onProgress?.({ state: 'fetching', reference });
+    const fetched = await fetchIndex(repository, reference, call);
+    onProgress?.({ state: 'fetched', reference, digest: fetched.descriptor.digest });
+    return fetched;
+  };
+  const { index } = await fetch(tagOrDigest);
+  const manifests = [...withoutRemoved(index, tagOrDigest, options)];
+  for (const reference of options.add ?? []) {
+    onProgress?.({ state: 'fetching', reference });
+    const entry = await describeEntry(repository, reference, call);
+    onProgress?.({ state: 'fetched', reference, digest: entry.digest });
+    manifests.push(entry);
+    onProgress?.({ state: 'added', reference, digest: entry.digest });
+  }
+  for (const reference of options.merge ?? []) {
+    const merged = await fetch(reference);
+    manifests.push(...merged.index.manifests);
+    onProgress?.({ state: 'merged', reference, digest: merged.descriptor.digest });
+  }
+  const { artifactType: before, ...rest } = index;
+  const artifactType = options.artifactType ?? before ?? '';
+  return writeIndex(repository, { ...rest, manifests, ...(artifactType !== '' && { artifactType }) }, options);
+}
