@@ -17,5 +17,7 @@ const shared = {
 const project = (name) => ({ ...shared, displayName: name, testMatch: [`<rootDir>/test/${name}/**/*.test.ts`] });
 export default {
   maxWorkers: '100%',
+  // Machines are shared: a test is no place to measure time.
+  testTimeout: 30_000,
   projects: ['unit', 'interop', 'faults', 'bench'].map(project),
 };
