@@ -1,5 +1,7 @@
+import { isRecord } from '../oci/index.js';
 import { closeRun } from '../runs/promotion-runs.js';
 import type { InputOf, ResultOf, closeRunContract } from './contracts.js';
+import { STEP_LIMITS } from './limits.js';
 import type { Ports } from './ports.js';
 
 type Input = InputOf<typeof closeRunContract>;
@@ -56,5 +58,14 @@ async function tell(ports: Pick<Ports, 'documents' | 'queues' | 'now'>, input: I
   };
   const receipt = Buffer.from(JSON.stringify(event, undefined, 2));
   const kept = await ports.documents.putIfAbsent('receipts', `${input.runId}.json`, receipt);
-  await ports.queues.send('promotion-results', JSON.stringify(JSON.parse(Buffer.from(kept).toString('utf8'))));
+  await ports.queues.send('promotion-results', messageOf(JSON.parse(Buffer.from(kept).toString('utf8'))));
+}
+
+/** The receipt as a message, which has room for so much and no more. */
+function messageOf(receipt: unknown): string {
+  const text = JSON.stringify(receipt);
+  if (Buffer.byteLength(text) <= STEP_LIMITS.eventBytes || !isRecord(receipt) || !isRecord(receipt.data)) return text;
+  const { did: _long, reason, ...data } = receipt.data;
+  const short = typeof reason === 'string' ? { reason: reason.slice(0, STEP_LIMITS.eventReasonCharacters) } : {};
+  return JSON.stringify({ ...receipt, data: { ...data, ...short, shortened: true } });
 }

@@ -16,6 +16,9 @@ export const STEP_LIMITS = {
   deepPassPage: 20,
   /** New runs in one tick of the schedule. */
   runsPerTick: 200,
+  /** Bytes of a CloudEvent; one that would be larger leaves out what the run did, and cuts its reason. The receipt has both. */
+  eventBytes: 40 * 1024,
+  eventReasonCharacters: 2_000,
   /** How long before the end of a lease a tag is no longer written, in milliseconds. */
   tagMarginMs: 5_000,
 } as const;
