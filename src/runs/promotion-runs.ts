@@ -103,7 +103,17 @@ async function tendRun(ports: RunPorts, current: Versioned<PromotionRow>, rule: 
   }
   const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
   const lost = state === 'missing' || state === 'ended' || (state === 'pending' && pendingMs > RUN_LIMITS.pendingMs);
-  if (lost) return (await openNext(ports, current, rule)) !== undefined;
+  if (lost) {
+    if (ports.paused) return true;
+    const next = await openNext(ports, current, rule);
+    if (next === undefined) return false;
+    await endRunRow(ports, row.runId, {
+      outcome: 'failed',
+      code: 'RUN_LOST',
+      reason: `the engine has lost it, or it ended without closing its promotion; ${next.runId ?? 'the next run'} follows`,
+    });
+    return true;
+  }
   if (row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
   return true;
 }
@@ -276,18 +286,26 @@ export async function closeRun(
     };
     if (row.wanted !== wanted || !final) {
       const rule = await ruleNamed(ports.rules, row.rule);
-      if (rule !== undefined)
+      // Paused, the row is closed with `wanted` ahead, and the schedule opens it when that is lifted.
+      if (rule !== undefined && !ports.paused)
         return (await openNext(ports, { value: noted, version: current.version }, rule)) ? 'next' : undefined;
-      noted.last = {
-        outcome: 'refused',
-        code: 'RULE_GONE',
-        reason: `there is no rule ${row.rule} any more`,
-        runId,
-        finishedAt,
-        ruleHash: ruleHash(answered.rule),
-      };
+      if (rule === undefined) {
+        // The answer to all that was wanted: a row that no rule wants is not looked at again.
+        noted.answered = row.wanted;
+        noted.last = {
+          outcome: 'refused',
+          code: 'RULE_GONE',
+          reason: `there is no rule ${row.rule} any more`,
+          remedy: 'Nothing, where that is meant; otherwise bring the rule back.',
+          runId,
+          finishedAt,
+          ruleHash: ruleHash(answered.rule),
+        };
+      }
     }
-    const closed: PromotionRow = { ...noted, runOpen: false, state: STATES[noted.last?.outcome ?? result.outcome] };
+    const { last } = noted;
+    const state = last?.runId === runId ? STATES[last.outcome] : STATES[result.outcome];
+    const closed: PromotionRow = { ...noted, runOpen: false, state };
     return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;
   });
 }
