@@ -9,7 +9,9 @@ interface Where {
 
 function codesOf(error: unknown, depth = 0): string[] {
   if (!isRecord(error) || depth > 4) return [];
-  const own = typeof error.code === 'string' ? [error.code] : [];
+  // undici gives a proxy's refusal no code of its own.
+  const refusal = typeof error.message === 'string' && error.message.startsWith('Proxy response');
+  const own = refusal ? ['PROXY_REFUSED'] : typeof error.code === 'string' ? [error.code] : [];
   // Where several addresses were tried, each has an error of its own.
   const inner: unknown[] = Array.isArray(error.errors) ? error.errors : [];
   return [...own, ...[error.cause, ...inner].flatMap((cause) => codesOf(cause, depth + 1))];
@@ -25,6 +27,7 @@ const UNREACHABLE = new Set([
   'ENETUNREACH',
   'EADDRNOTAVAIL',
   'UND_ERR_CONNECT_TIMEOUT',
+  'PROXY_REFUSED',
   'UND_ERR_PRX_TLS',
   'UND_ERR_PRX_CONN',
   'ETIMEDOUT',
