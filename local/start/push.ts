@@ -72,7 +72,8 @@ export async function openImages(image: string): Promise<LayoutImages> {
     }
     byTag.set(tag, { name, tag });
   }
-  return { layout, images: byTag.size > 0 ? [...byTag.values()] : [await onlyManifest(path, layout)] };
+  const tagged = [...byTag.values()].sort((a, b) => a.tag.localeCompare(b.tag));
+  return { layout, images: tagged.length > 0 ? tagged : [await onlyManifest(path, layout)] };
 }
 
 async function splitImage(image: string): Promise<{ path: string; wanted?: string }> {

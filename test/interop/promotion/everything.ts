@@ -33,7 +33,7 @@ export interface Promotion {
   last?: { outcome: string; code?: string; reason?: string; digest?: string; finishedAt: string; runId: string };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
