@@ -10,10 +10,12 @@ import {
   verifyArrival,
   type ArrivalReport,
   type CallOptions,
+  type Comparison,
   type CopyProgress,
   type CopyReport,
   type Descriptor,
   type Digest,
+  type LeftOut,
   type ReadableRepository,
   type Repository,
 } from '../oci/index.js';
@@ -45,6 +47,8 @@ export interface CopyReceipt {
   /** Tags that were set, or stood already. */
   tags: string[];
   report: CopyReport;
+  /** Referrers that the source lists and that were not copied. */
+  leftOut: LeftOut[];
   arrival: ArrivalReport;
 }
 
@@ -70,7 +74,7 @@ async function isInSync(
   destination: Repository,
   root: Descriptor,
   options: CopyArtifactOptions,
-): Promise<{ manifestCount: number } | undefined> {
+): Promise<Comparison | undefined> {
   const compared = await compareGraphs(source, destination, root, options);
   return isNothingMissing(compared) ? compared : undefined;
 }
@@ -110,6 +114,7 @@ export async function copyArtifact(
     return {
       ...receipt,
       report: { copied: [], existed, mounted: [], tagged: [], movedBytes: 0 },
+      leftOut: inSync.leftOut,
       arrival: { manifests: inSync.manifestCount, listed: 0, restored: [] },
     };
   }
@@ -126,5 +131,5 @@ export async function copyArtifact(
       );
     }
   }
-  return { ...receipt, report, arrival };
+  return { ...receipt, report, leftOut: plan.leftOut, arrival };
 }

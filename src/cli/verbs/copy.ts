@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
-import { InputError, isDigest, isRecord, type CopyProgress, type Descriptor } from '../../oci/index.js';
+import { InputError, isDigest, isRecord, type CopyProgress } from '../../oci/index.js';
 import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../../oras/index.js';
 import { addConnectionOptions, connectionOf } from '../connection.js';
 import { chooseFormat, parseCount } from '../format.js';
 import type { Io } from '../io.js';
+import { formatLeftOut } from '../left-out.js';
 import type { OpenTarget, Session } from '../session.js';
+import { formatStatus } from '../status-line.js';
 import { parseTarget, type Target } from '../target.js';
 import {
   defineVerb,
@@ -82,10 +84,6 @@ function mountFrom(source: Target, destination: Target, values: Values): string[
   return sameRegistry ? [from.repository, ...told] : told;
 }
 
-function nameOf({ mediaType, annotations }: Descriptor): string {
-  return annotations?.['org.opencontainers.image.title'] ?? mediaType;
-}
-
 const STATES: Record<CopyProgress['state'], string> = {
   started: 'Copying',
   moving: '',
@@ -93,12 +91,6 @@ const STATES: Record<CopyProgress['state'], string> = {
   existed: 'Exists ',
   mounted: 'Mounted',
 };
-
-/** One line when a node starts and one when it is done, as oras has them. */
-function statusLine({ state, descriptor }: CopyProgress): string {
-  const hex = descriptor.digest.slice(descriptor.digest.indexOf(':') + 1).slice(0, 12);
-  return `${STATES[state]} ${hex} ${nameOf(descriptor).replaceAll(/\p{Cc}/gu, '?')}\n`;
-}
 
 function summary(receipt: CopyReceipt, from: Target, to: Target): string {
   const [, ...others] = receipt.tags;
@@ -126,7 +118,8 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
     });
   }
   const concurrency = parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 1);
-  const platform = textOf(values, 'platform');
+  const asked = textOf(values, 'platform');
+  const platform = asked === undefined ? undefined : parsePlatform(asked, io.architecture);
   const excludeArtifactTypes = listOf(values.excludeArtifactType);
   const source: OpenTarget = await session.open(from, connectionOf(values, 'from'));
   const destination: OpenTarget = await session.open(to, connectionOf(values, 'to'), { create: true });
@@ -134,15 +127,17 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
     recursive: values.recursive === true,
     tags: to.tags,
     ...(to.tagOrDigest !== undefined && isDigest(to.tagOrDigest) && { digest: to.tagOrDigest }),
-    ...(platform !== undefined && { platform: parsePlatform(platform, io.architecture) }),
+    ...(platform && { platform }),
     ...(excludeArtifactTypes && { excludeArtifactTypes }),
     mountFrom: mountFrom(from, to, values),
     concurrency,
     signal: io.signal,
-    onProgress: (progress) => {
-      if (format === 'text' && progress.state !== 'moving') io.out(statusLine(progress));
+    onProgress: ({ state, descriptor }) => {
+      // One line when a node starts and one when it is done.
+      if (format === 'text' && state !== 'moving') io.out(formatStatus(STATES[state], descriptor));
     },
   });
+  io.err(formatLeftOut(receipt.source, receipt.leftOut));
   io.out(format === 'text' ? summary(receipt, from, to) : `${formatGoJson(receipt, 2)}\n`);
 }
 

@@ -9,12 +9,14 @@ import { orderFromLeaves } from './order.js';
 import { ARTIFACT_STREAMING, type GraphOptions } from './plan.js';
 import { resolveIfThere } from './resolve-if-there.js';
 import { onSide } from './side.js';
-import { walkGraph } from './walk.js';
+import { walkGraph, type LeftOut } from './walk.js';
 
 /** What the two sides differ in, and how much was looked at. */
 export interface Comparison extends Missing {
   /** Manifests of the source's graph. */
   manifestCount: number;
+  /** Referrers that the source lists and that would not be copied. */
+  leftOut: LeftOut[];
 }
 
 /**
@@ -39,7 +41,7 @@ export async function compareGraphs(
     answers.set(target, answer);
     return answer;
   };
-  const { nodes } = await walkGraph(source, root, {
+  const { nodes, leftOut } = await walkGraph(source, root, {
     recursive: options.recursive ?? false,
     excludeArtifactTypes: options.excludeArtifactTypes ?? [ARTIFACT_STREAMING],
     concurrency,
@@ -61,5 +63,5 @@ export async function compareGraphs(
     return { descriptor, ...(subject !== undefined && { subject }), ...(digestTags && { tags: digestTags }) };
   });
   const asked: Asked = { find, listReferrers: (digest, call) => destination.listReferrers(digest, call) };
-  return { ...(await missingOf(expected, asked, requests, options.signal)), manifestCount: expected.length };
+  return { ...(await missingOf(expected, asked, requests, options.signal)), manifestCount: expected.length, leftOut };
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { openLayout, type Descriptor } from 'acr-promoter/oci';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
 import { proxyFor } from '../../../src/cli/connection.js';
+import { formatLeftOut } from '../../../src/cli/left-out.js';
 import { run } from '../../../src/cli/run.js';
 import { putRealGraph } from '../oci/copy/graphs.js';
 import { createMemoryIo } from './memory-io.js';
@@ -204,6 +205,19 @@ describe('wrong use', () => {
     expect(out).toMatch(/^Usage: acr-promoter/);
     expect(err).toBe('');
   });
+});
+
+test('what the source lists and has not is warned of; what was left out on purpose is not', () => {
+  const digest = root.digest;
+  const warned = formatLeftOut('r/app', [
+    { digest, artifactType: 'a/b', reason: 'gone' },
+    { digest, reason: 'not-its-subject' },
+    { digest, artifactType: 'c/d', reason: 'excluded' },
+  ]);
+  expect(warned).toBe(
+    `Warning: r/app@${digest} was not copied: it is listed, and not there\n` +
+      `Warning: r/app@${digest} was not copied: it refers to something else\n`,
+  );
 });
 
 test.each([

@@ -1,5 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { encodeManifest, OCI_IMAGE_INDEX, OCI_IMAGE_MANIFEST, TransportError, type Descriptor } from 'acr-promoter/oci';
+import {
+  ARTIFACT_STREAMING,
+  encodeManifest,
+  OCI_IMAGE_INDEX,
+  OCI_IMAGE_MANIFEST,
+  TransportError,
+  type Descriptor,
+} from 'acr-promoter/oci';
 import { copyArtifact, parsePlatform, selectPlatform } from 'acr-promoter/oras';
 import { putBlob, putImage, putRealGraph, putReferrer, text } from '../oci/copy/graphs.js';
 import { MemoryRepository } from '../oci/memory-repository.js';
@@ -79,6 +86,18 @@ describe('copyArtifact', () => {
       code: 'MANIFEST_UNKNOWN',
       details: { side: 'source' },
     });
+  });
+
+  test('tells what was left out, the first time and the next', async () => {
+    const source = new MemoryRepository('source/app');
+    const image = await putImage(source, ['a'], 'v1');
+    const destination = new MemoryRepository('destination/app');
+    const streaming = await putReferrer(source, image, 'x', ARTIFACT_STREAMING);
+    const leftOut = [{ digest: streaming.digest, artifactType: ARTIFACT_STREAMING, reason: 'excluded' }];
+    for (let time = 0; time < 2; time += 1) {
+      const receipt = await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'] });
+      expect(receipt.leftOut).toEqual(leftOut);
+    }
   });
 
   test('a digest given for the destination must be the source’s', async () => {
