@@ -1,5 +1,6 @@
 import { isRecord, type Descriptor } from './descriptor.js';
 import { digestOf } from './digest.js';
+import { RegistryError } from './errors.js';
 import { OCI_EMPTY, OCI_IMAGE_MANIFEST } from './media-types.js';
 import type { CallOptions, WritableRepository } from './store.js';
 
@@ -96,15 +97,30 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-/** Pushes the blobs, then the manifest, under `tag` too where one is given. What is there already is not sent again. */
+/** Tries of a push whose blobs a registry says it does not know, just after it took them. */
+const PUSH_TRIES = 3;
+
+/**
+ * Pushes the blobs, then the manifest, under `tag` too where one is given. What is there already is not sent again. Where others
+ * push the same blob at the same moment, as all artifacts do with the empty config, some registries lose sight of it for a
+ * while (Docker's, on a file system): then it is done again.
+ */
 export async function pushPacked(
   repository: WritableRepository,
   packed: PackedArtifact,
   options: CallOptions & { tag?: string } = {},
 ): Promise<Descriptor> {
   const call: CallOptions = options.signal ? { signal: options.signal } : {};
-  await Promise.all(
-    packed.blobs.map(({ descriptor, bytes }) => repository.pushBlob(descriptor, () => once(bytes), call)),
-  );
-  return repository.pushManifest(packed.bytes, packed.descriptor.mediaType, options);
+  for (let tries = 1; ; tries += 1) {
+    await Promise.all(
+      packed.blobs.map(({ descriptor, bytes }) => repository.pushBlob(descriptor, () => once(bytes), call)),
+    );
+    try {
+      return await repository.pushManifest(packed.bytes, packed.descriptor.mediaType, options);
+    } catch (error) {
+      const isBlobUnknown =
+        error instanceof RegistryError && error.info.registryCodes.includes('MANIFEST_BLOB_UNKNOWN');
+      if (!isBlobUnknown || tries >= PUSH_TRIES) throw error;
+    }
+  }
 }

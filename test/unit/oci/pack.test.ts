@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { digestOf, packArtifact, parseManifest, pushPacked, type Descriptor } from 'acr-promoter/oci';
+import { digestOf, packArtifact, parseManifest, pushPacked, RegistryError, type Descriptor } from 'acr-promoter/oci';
 import { MemoryRepository } from './memory-repository.js';
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
@@ -54,4 +54,35 @@ test('pushPacked pushes blobs first, then the manifest, and the tag where one is
   expect((await repository.resolve('v1')).digest).toBe(packed.descriptor.digest);
   await pushPacked(repository, packed);
   expect(repository.manifests.size).toBe(1);
+});
+
+describe('a registry that does not know a blob that it has just taken', () => {
+  const unknown = new RegistryError('no', {
+    method: 'PUT',
+    url: 'memory://',
+    status: 400,
+    registryCodes: ['DIGEST_INVALID', 'MANIFEST_BLOB_UNKNOWN'],
+  });
+  const packed = packArtifact({ artifactType: 'a/b', layers: [] });
+
+  test('is asked again', async () => {
+    const repository = new MemoryRepository();
+    repository.failNth('pushManifest', 1, unknown);
+    await pushPacked(repository, packed);
+    expect(repository.manifests.has(packed.descriptor.digest)).toBe(true);
+    expect(repository.count('pushBlob')).toBe(2);
+  });
+
+  test('and not for ever; other refusals are final', async () => {
+    const repository = new MemoryRepository();
+    repository.fault = ({ method }) => {
+      if (method === 'pushManifest') throw unknown;
+    };
+    await expect(pushPacked(repository, packed)).rejects.toMatchObject({ code: 'DIGEST_INVALID' });
+    expect(repository.count('pushManifest')).toBe(3);
+    const denied = new RegistryError('no', { method: 'PUT', url: 'm://', status: 403, registryCodes: ['DENIED'] });
+    repository.failNth('pushManifest', 1, denied);
+    await expect(pushPacked(repository, packed)).rejects.toMatchObject({ code: 'DENIED' });
+    expect(repository.count('pushManifest')).toBe(4);
+  });
 });
