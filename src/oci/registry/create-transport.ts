@@ -1,7 +1,7 @@
 import { authenticate } from './auth.js';
 import type { Credentials } from './credentials.js';
 import { limitRate, type RateLimits } from './rate-limit.js';
-import { followRedirects } from './redirect.js';
+import { followRedirects, type MayFollow } from './redirect.js';
 import { retry, type RetryOptions } from './retry.js';
 import { createSend, type SendOptions } from './send.js';
 import type { Transport } from './transport.js';
@@ -13,7 +13,7 @@ export interface TransportOptions extends SendOptions {
   /** Hosts that a token may be asked of without a credential; as it comes all. */
   mayAsk?: (host: string) => boolean;
   /** Whether a redirect to this URL may be followed; as it comes yes. It never takes a credential to another origin. */
-  mayFollow?: (url: URL) => boolean;
+  mayFollow?: MayFollow;
   retry?: RetryOptions;
   /** Requests a minute for a host; as it comes ACR's for ACR, and none for others. */
   limitsFor?: (host: string) => RateLimits;

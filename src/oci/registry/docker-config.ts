@@ -85,7 +85,7 @@ export function matchingKeys(map: Record<string, unknown>, registry: string): st
 }
 
 /** A user and secret as a credential: ACR's and Docker's ways of writing a refresh token are known. */
-export function credentialFrom(username: string, secret: string): Credential {
+function credentialFrom(username: string, secret: string): Credential {
   if (secret === '') return { kind: 'anonymous' };
   if (username === ACR_TOKEN_USER || username === TOKEN_USER) return { kind: 'refreshToken', refreshToken: secret };
   return { kind: 'basic', username, password: secret };

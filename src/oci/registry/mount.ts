@@ -1,5 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
-import { PromoterError, RegistryError } from '../errors.js';
+import { InputError, PromoterError, RegistryError } from '../errors.js';
+import { isRepository } from '../reference.js';
 import type { CallOptions } from '../store.js';
 import { drain } from './body.js';
 import { apiUrl, follow, scopesFor, type RepositoryContext } from './endpoint.js';
@@ -22,6 +23,12 @@ export async function mountBlob(
   options: CallOptions = {},
 ): Promise<boolean> {
   const { endpoint } = context;
+  if (!isRepository(fromRepository)) {
+    throw new InputError(
+      'REFERENCE_INVALID',
+      `${JSON.stringify(fromRepository.slice(0, 300))} is not a repository name`,
+    );
+  }
   const scopes = [...scopesFor(context, ['pull', 'push']), repositoryScope(fromRepository, 'pull')];
   const query = `mount=${encodeURIComponent(descriptor.digest)}&from=${encodeURIComponent(fromRepository)}`;
   const common = { kind: 'api', ...(options.signal !== undefined && { signal: options.signal }) } as const;

@@ -12,7 +12,7 @@ export type RequestCategory = 'read' | 'write' | 'delete' | 'referrers' | 'token
 export type RateLimits = Partial<Record<RequestCategory, number>>;
 
 /** What ACR allows one identity in its smaller tiers; the larger one allows twice as much. */
-export const ACR_RATE_LIMITS: RateLimits = { read: 5000, write: 1000, delete: 500, referrers: 250, token: 10_000 };
+const ACR_RATE_LIMITS: RateLimits = { read: 5000, write: 1000, delete: 500, referrers: 250, token: 10_000 };
 
 const ACR_HOST = /\.azurecr\.(?:io|cn|us)$/;
 

@@ -10,13 +10,16 @@ function isFollowed(status: number, method: TransportRequest['method']): boolean
   return (method === 'GET' || method === 'HEAD') && (status === 301 || status === 302 || status === 303);
 }
 
+/** Whether a request, as it was first sent, may be redirected to this URL. */
+export type MayFollow = (url: URL, request: TransportRequest) => boolean;
+
 const CREDENTIAL_HEADERS = new Set(['authorization', 'cookie', 'proxy-authorization']);
 
 /**
  * Follows redirects. On another origin the request goes on without a credential (GHSA-vh4v-2xq2-g5cg), and never from TLS to
  * plain HTTP. @throws TransportError `TOO_MANY_REDIRECTS`, `REDIRECT_REFUSED`
  */
-export function followRedirects(inner: Transport, options: { mayFollow?: (url: URL) => boolean } = {}): Transport {
+export function followRedirects(inner: Transport, options: { mayFollow?: MayFollow } = {}): Transport {
   return {
     send: async (request) => {
       let current = request;
@@ -44,7 +47,7 @@ export function followRedirects(inner: Transport, options: { mayFollow?: (url: U
           throw refused(`from ${from.protocol.slice(0, -1)} to ${to.protocol.slice(0, -1)}`);
         }
         if (to.username !== '' || to.password !== '') throw refused('to a URL with a user name in it');
-        if (options.mayFollow?.(to) === false) throw refused(`to ${to.host}, where it may not lead`);
+        if (options.mayFollow?.(to, request) === false) throw refused(`to ${to.host}, where it may not lead`);
         const headers = { ...current.headers };
         if (to.origin !== from.origin) for (const name of CREDENTIAL_HEADERS) delete headers[name];
         current = { ...current, url: to.href, headers };

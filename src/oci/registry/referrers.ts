@@ -34,10 +34,13 @@ export class Referrers {
     const [listed, tagged] = await Promise.all([
       asksApi ? this.#fromApi(context, subject, options) : undefined,
       // Notation writes the tag schema even where the API is, so both are read.
-      this.#mode === 'api' || options.tagSchema === false ? [] : this.#fromTag(context, subject, options),
+      this.#mode === 'api' || options.tagSchema === false ? undefined : this.#fromTag(context, subject, options),
     ]);
+    // Without an index there may be no repository either, and then the API's 404 says nothing.
+    if (asksApi && listed === undefined && tagged !== undefined) this.#remember(context, 'tag');
     const found = new Map<string, Descriptor>();
-    for (const entry of [...(listed ?? []), ...tagged]) if (!found.has(entry.digest)) found.set(entry.digest, entry);
+    for (const entry of [...(listed ?? []), ...(tagged ?? [])])
+      if (!found.has(entry.digest)) found.set(entry.digest, entry);
     const entries = await mapConcurrently([...found.values()], LISTING_LIMITS.concurrency, (entry) =>
       withArtifactType(context, entry, options),
     );
@@ -78,9 +81,10 @@ export class Referrers {
   async #isListed(context: RepositoryContext, subject: Digest, put: PutResult, options: CallOptions): Promise<boolean> {
     const support = this.#support.get(context.name);
     const noted = put.notedSubject === subject;
-    if (support === 'tag') return false;
+    if (support === 'tag' && !noted) return false;
     if (support === 'api' && noted) return true;
     const listed = await this.#fromApi(context, subject, options);
+    if (listed === undefined) this.#remember(context, 'tag');
     return listed !== undefined && (noted || listed.some((entry) => entry.digest === put.descriptor.digest));
   }
 
@@ -134,12 +138,7 @@ export class Referrers {
     });
     const entries: unknown[] = [];
     for await (const { status, json } of pages) {
-      if (status === 404 || !Array.isArray(json.manifests)) {
-        // A repository that isn't there yet says nothing of the API.
-        const unknownName = Array.isArray(json.errors) && JSON.stringify(json.errors).includes('NAME_UNKNOWN');
-        if (!unknownName) this.#remember(context, 'tag');
-        return undefined;
-      }
+      if (status === 404 || !Array.isArray(json.manifests)) return undefined;
       entries.push(...json.manifests);
       if (entries.length > REFERRERS_LIMITS.entries) break;
     }
@@ -147,8 +146,10 @@ export class Referrers {
     return parseReferrers(entries, where);
   }
 
-  async #fromTag(context: RepositoryContext, subject: Digest, options: CallOptions): Promise<Descriptor[]> {
-    const { entries } = await readReferrersIndex(context, subject, options);
+  /** undefined where there is no index. */
+  async #fromTag(context: RepositoryContext, subject: Digest, options: CallOptions): Promise<Descriptor[] | undefined> {
+    const { entries, digest } = await readReferrersIndex(context, subject, options);
+    if (digest === undefined) return undefined;
     return parseReferrers(entries, `index of the referrers of ${context.name}@${subject}`);
   }
 

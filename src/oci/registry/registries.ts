@@ -51,6 +51,9 @@ export interface RegistryClient extends Registries {
   close(): Promise<void>;
 }
 
+const READS = new Set(['GET', 'HEAD']);
+const BLOB_PATH = /\/blobs\/sha(?:256|512):[a-f0-9]+$/;
+
 /** What a manifest says, where it is one that is known here; anything else is put as it is. */
 function tryParse(bytes: Uint8Array, mediaType: string, where: string): Manifest | undefined {
   try {
@@ -95,7 +98,12 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
   const allowed =
     allowedRegistries && new Set(allowedRegistries.map((registry) => new URL(registryOrigin(registry, false)).host));
   const mayAsk = (host: string): boolean => allowed?.has(host) ?? true;
-  const transport = createTransport({ ...options, mayAsk });
+  const transport = createTransport({
+    ...options,
+    mayAsk,
+    // Registries keep their blobs on hosts of their own; nothing else, and nothing that writes, is sent on past the list.
+    mayFollow: (url, request) => mayAsk(url.host) || (READS.has(request.method) && BLOB_PATH.test(request.url)),
+  });
   const referrers = new Referrers(options.referrers ?? 'auto', new ReferrersTags(options.lease));
   const endpoints = new Map<string, Endpoint>();
 

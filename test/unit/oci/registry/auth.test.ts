@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Credential, RegistriesOptions } from '../../../../src/oci/index.js';
-import { failureOf, fixedCredentials, quickClient } from './clients.js';
+import { basicCredentials, digestOf, type Credential, type RegistriesOptions } from '../../../../src/oci/index.js';
+import { failureOf, fixedCredentials, quickClient, readAll } from './clients.js';
 import { scripted, type Answer, type Exchange, type ScriptedServer } from './scripted-server.js';
 
 const BASIC: Credential = { kind: 'basic', username: 'user', password: 'pa:ss' };
@@ -480,6 +480,32 @@ describe("ACR's endpoints", () => {
 });
 
 describe('which registries may be asked', () => {
+  test('a redirect past the list is followed by reading a blob, and by nothing else', async () => {
+    const bytes = Buffer.from('blob');
+    const blob = { mediaType: 'x/y', digest: digestOf(bytes), size: bytes.length };
+    await scripted(
+      [{ request: 'GET /store', headers: { authorization: undefined }, answer: { status: 200, body: bytes } }],
+      async (store) => {
+        const away = { status: 307, headers: { location: `${store.origin}/store` } };
+        const script: Exchange[] = [
+          { request: `GET /v2/app/blobs/${blob.digest}`, answer: away },
+          { request: HEAD, answer: away },
+          { request: 'PUT /v2/app/manifests/v1', answer: away },
+        ];
+        await scripted(script, async (server) => {
+          const client = quickClient({ allowedRegistries: [server.host] });
+          const repository = client.repository(server.host, 'app');
+          expect((await readAll(await repository.openBlob(blob))).equals(bytes)).toBe(true);
+          expect(await failureOf(repository.resolve('v1'))).toMatchObject({ code: 'REDIRECT_REFUSED' });
+          expect(await failureOf(repository.pushManifest(bytes, 'x/y', { tag: 'v1' }))).toMatchObject({
+            code: 'REDIRECT_REFUSED',
+          });
+          await client.close();
+        });
+      },
+    );
+  });
+
   test('one that is not allowed sees no request', async () => {
     await scripted([], async (server) => {
       const client = quickClient({ allowedRegistries: ['myregistry.azurecr.io'] });
@@ -505,4 +531,15 @@ describe('which registries may be asked', () => {
     );
     await client.close();
   });
+});
+
+test.each([
+  ['docker.io', 'registry-1.docker.io'],
+  ['R.example:443', 'r.example'],
+  ['localhost:80', 'localhost'],
+  ['localhost:5000', 'localhost:5000'],
+])('one password, for the named registries only: %s is asked for as %s', async (named, host) => {
+  const credentials = basicCredentials('user', 'pass', [named]);
+  expect(await credentials.get(host)).toEqual({ kind: 'basic', username: 'user', password: 'pass' });
+  expect(await credentials.get('other.example')).toEqual({ kind: 'anonymous' });
 });

@@ -133,10 +133,13 @@ describe('a download', () => {
   });
 
   test('from an offset', async () => {
-    await using([{ request: GET, headers: { range: 'bytes=199990-199999' }, answer: ranged(1e9) }], async (repository) => {
-      expect((await read(repository, BLOB, 199_990)).equals(BYTES.subarray(199_990))).toBe(true);
-      expect(await read(repository, BLOB, BYTES.length)).toHaveLength(0);
-    });
+    await using(
+      [{ request: GET, headers: { range: 'bytes=199990-199999' }, answer: ranged(1e9) }],
+      async (repository) => {
+        expect((await read(repository, BLOB, 199_990)).equals(BYTES.subarray(199_990))).toBe(true);
+        expect(await read(repository, BLOB, BYTES.length)).toHaveLength(0);
+      },
+    );
   });
 
   test('another range than was asked for', async () => {

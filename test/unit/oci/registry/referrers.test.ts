@@ -160,10 +160,13 @@ describe('listing referrers', () => {
     );
   });
 
-  test('a repository that is not there has none, and says nothing of the API', async () => {
+  test.each<[string, Exchange['answer']]>([
+    ['said so', { status: 404, body: { errors: [{ code: 'NAME_UNKNOWN' }] } }],
+    ['unsaid', { status: 404 }],
+  ])('a repository that is not there (%s) has none, and says nothing of the API', async (_, answer) => {
     await using(
       [
-        { request: API, answer: { status: 404, body: { errors: [{ code: 'NAME_UNKNOWN' }] } }, times: 2 },
+        { request: API, answer, times: 2 },
         { ...NO_TAG, times: 2 },
       ],
       async (repository) => {

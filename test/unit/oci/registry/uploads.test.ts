@@ -474,6 +474,13 @@ describe('mounting', () => {
   });
 });
 
+test('a repository that is none is never mounted from', async () => {
+  await using([], async (repository) => {
+    const failure = failureOf(repository.mountBlob(BLOB, 'b:pull,push repository:c'));
+    expect(await failure).toMatchObject({ code: 'REFERENCE_INVALID' });
+  });
+});
+
 describe('a token that ends in the middle of an upload', () => {
   const state = (number: number): string => `${SESSION}?_state=${number}`;
   const piece = (number: number): Exchange => {
