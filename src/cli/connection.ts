@@ -1,4 +1,4 @@
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
@@ -11,6 +11,7 @@ import {
   type RegistriesOptions,
   type RegistryClient,
 } from '../oci/index.js';
+import { dockerConfigOptions } from './docker-config.js';
 import type { Io } from './io.js';
 import { createLockFileLease } from './lock-file-lease.js';
 
@@ -94,8 +95,7 @@ async function credentialsFor(registry: string, options: ConnectionOptions, io: 
     if (username === '') return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken: password }) };
     return basicCredentials(username, password, [registry]);
   }
-  const folder = io.env.DOCKER_CONFIG ?? join(homedir(), '.docker');
-  return dockerConfigCredentials({ path: options.registryConfig ?? join(folder, 'config.json') });
+  return dockerConfigCredentials(dockerConfigOptions(options, io));
 }
 
 async function readCa(path: string): Promise<string> {

@@ -3,13 +3,26 @@ import { describeError } from '../oci/index.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
 import { addAttach } from './verbs/attach.js';
+import { addBlobDelete } from './verbs/blob-delete.js';
+import { addBlobFetch } from './verbs/blob-fetch.js';
+import { addBlobPush } from './verbs/blob-push.js';
 import { addCopy } from './verbs/copy.js';
 import { addDiscover } from './verbs/discover.js';
+import { addLogin } from './verbs/login.js';
+import { addLogout } from './verbs/logout.js';
+import { addManifestDelete } from './verbs/manifest-delete.js';
+import { addManifestFetchConfig } from './verbs/manifest-fetch-config.js';
 import { addManifestFetch } from './verbs/manifest-fetch.js';
+import { addManifestIndexCreate } from './verbs/manifest-index-create.js';
+import { addManifestIndexUpdate } from './verbs/manifest-index-update.js';
+import { addManifestPush } from './verbs/manifest-push.js';
 import { addPull } from './verbs/pull.js';
 import { addPush } from './verbs/push.js';
+import { addRepoLs } from './verbs/repo-ls.js';
 import { addRepoTags } from './verbs/repo-tags.js';
 import { addResolve } from './verbs/resolve.js';
+import { addTag } from './verbs/tag.js';
+import { addVersion } from './verbs/version.js';
 
 /** oras takes `--plain-http=false`; commander has a word of its own for that. */
 function normalize(argument: string): string {
@@ -38,10 +51,25 @@ function createProgram(io: Io): Command {
   addCopy(program, context);
   addDiscover(program, context);
   addResolve(program, context);
+  addTag(program, context);
   const manifest = program.command('manifest').description('Manifest operations');
   addManifestFetch(manifest, context);
-  const repo = program.command('repo').description('Repository operations');
+  addManifestFetchConfig(manifest, context);
+  addManifestPush(manifest, context);
+  addManifestDelete(manifest, context);
+  const index = manifest.command('index').description('Index operations');
+  addManifestIndexCreate(index, context);
+  addManifestIndexUpdate(index, context);
+  const blob = program.command('blob').description('Blob operations');
+  addBlobFetch(blob, context);
+  addBlobPush(blob, context);
+  addBlobDelete(blob, context);
+  const repo = program.command('repo').alias('repository').description('Repository operations');
+  addRepoLs(repo, context);
   addRepoTags(repo, context);
+  addLogin(program, context);
+  addLogout(program, context);
+  addVersion(program, context);
   return program;
 }
 

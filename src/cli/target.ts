@@ -62,3 +62,8 @@ export function parseTarget(text: string, options: LayoutOptions & { severalTags
     tags: reference.tag === undefined || reference.digest !== undefined ? [] : [reference.tag, ...others],
   };
 }
+
+/** The target with no tag but its first, for messages. */
+export function firstOf({ text, tags }: Target): string {
+  return tags.length > 1 ? text.slice(0, text.indexOf(',')) : text;
+}

@@ -21,7 +21,7 @@ export async function createIndex(
 ): Promise<WrittenIndex> {
   const { artifactType, annotations, onProgress, signal, tags = [] } = options;
   if (artifactType !== undefined && artifactType !== '') checkMediaType(artifactType);
-  checkTags(tags);
+  if (options.anyText !== true) checkTags(tags);
   const manifests: Descriptor[] = [];
   for (const reference of sources) {
     onProgress?.({ state: 'fetching', reference });

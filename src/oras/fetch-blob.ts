@@ -5,7 +5,7 @@ export interface FetchedBlob {
   /** Its media type is `application/octet-stream`: stores keep none. */
   descriptor: Descriptor;
   /** Its bytes; the last piece comes only after the digest was found right. */
-  open(): Promise<AsyncIterable<Uint8Array>>;
+  open: () => Promise<AsyncIterable<Uint8Array>>;
 }
 
 /** Finds a blob by its digest. @throws InputError `DIGEST_INVALID`; RegistryError `BLOB_UNKNOWN` */

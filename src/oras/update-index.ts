@@ -15,7 +15,7 @@ export interface UpdateIndexOptions extends WriteIndexOptions {
 }
 
 /** @throws InputError `DIGEST_INVALID`, `MEDIA_TYPE_INVALID`, `REFERENCE_INVALID` */
-function check({ remove = [], artifactType = '', tags = [] }: UpdateIndexOptions): void {
+function check({ remove = [], artifactType = '', tags = [], anyText = false }: UpdateIndexOptions): void {
   for (const text of remove) {
     if (isDigest(text)) continue;
     throw new InputError('DIGEST_INVALID', `remove: ${text.slice(0, 200)} is not a digest`, {
@@ -23,7 +23,7 @@ function check({ remove = [], artifactType = '', tags = [] }: UpdateIndexOptions
     });
   }
   if (artifactType !== '') checkMediaType(artifactType);
-  checkTags(tags);
+  if (!anyText) checkTags(tags);
 }
 
 function withoutRemoved(index: ImageIndex, tagOrDigest: string, options: UpdateIndexOptions): Descriptor[] {

@@ -25,6 +25,8 @@ export interface WriteIndexOptions extends CallOptions {
   push?: boolean;
   /** None: put under its digest alone. */
   tags?: readonly string[];
+  /** Takes any text for a tag, as OCI image layouts do. As it comes: false. */
+  anyText?: boolean;
   onProgress?: (progress: IndexProgress) => void;
 }
 

@@ -1,0 +1,42 @@
+import type { Command } from 'commander';
+import { InputError, type Descriptor } from '../oci/index.js';
+import { formatDescriptor, type DeleteOptions, type Deletion } from '../oras/index.js';
+import { confirm } from './confirm.js';
+import type { Io } from './io.js';
+import { addTargetOptions } from './single-target.js';
+import type { Target } from './target.js';
+import type { Values } from './verb.js';
+
+/** The options of verbs that delete. */
+export function addDeletionOptions(command: Command): void {
+  command
+    .option('-f, --force', 'ask nothing, and take what is not there for deleted')
+    .option('--descriptor', 'print the descriptor; needs --force')
+    .option('--pretty', 'lay the JSON out for reading');
+  addTargetOptions(command);
+}
+
+/** @param question of a digest @throws InputError `CONFIRMATION_MISSING` */
+export function deletionOptions(io: Io, values: Values, question: (digest: string) => string): DeleteOptions {
+  const force = values.force === true;
+  if (values.descriptor === true && !force) {
+    throw new InputError(
+      'CONFIRMATION_MISSING',
+      'must apply --force to confirm the deletion if the descriptor is outputted',
+    );
+  }
+  return {
+    signal: io.signal,
+    // Whoever wants a descriptor wants to know that there is none.
+    ignoreMissing: force && values.descriptor !== true,
+    ...(!force && { confirm: ({ digest }: Descriptor) => confirm(io, question(digest)) }),
+  };
+}
+
+export function printDeletion(io: Io, values: Values, target: Target, deletion: Deletion): void {
+  if (deletion.state === 'missing') io.out(`Missing ${target.text}\n`);
+  if (deletion.state !== 'deleted') return;
+  const pretty = values.pretty === true;
+  if (values.descriptor !== true) io.out(`Deleted [${target.kind}] ${target.text}\n`);
+  else io.out(pretty ? `${formatDescriptor(deletion.descriptor, 2)}\n` : formatDescriptor(deletion.descriptor));
+}

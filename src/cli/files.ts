@@ -1,0 +1,92 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import {
+  ConfigurationError,
+  InputError,
+  IntegrityError,
+  isRecord,
+  PromoterError,
+  type OpenBody,
+} from '../oci/index.js';
+import type { Io } from './io.js';
+
+function unreadable(path: string, cause: unknown): InputError {
+  const missing = isRecord(cause) && cause.code === 'ENOENT';
+  return new InputError('FILE_UNREADABLE', `${path} ${missing ? 'is not there' : 'can not be read'}`, { cause });
+}
+
+/** A file, or for `-` standard input, as a whole. @throws InputError `FILE_UNREADABLE`; IntegrityError `TOO_LARGE` */
+export async function readOperand(path: string, mostBytes: number, io: Io): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of path === '-' ? io.openInput() : createReadStream(path)) {
+      const bytes = chunk as Uint8Array;
+      length += bytes.length;
+      if (length > mostBytes) break;
+      chunks.push(bytes);
+    }
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+  if (length <= mostBytes) return Buffer.concat(chunks);
+  throw new IntegrityError('TOO_LARGE', `${path} has more than ${mostBytes} bytes`, { details: { mostBytes } });
+}
+
+/** A file, or for `-` standard input, as a body that can be opened again: what can be read once only is kept until `work` ends. */
+export async function withOperandBody<T>(path: string, io: Io, work: (open: OpenBody) => Promise<T>): Promise<T> {
+  if (path !== '-') {
+    try {
+      if (!(await stat(path)).isFile()) throw new InputError('FILE_UNREADABLE', `${path} is no file`);
+    } catch (cause) {
+      throw cause instanceof PromoterError ? cause : unreadable(path, cause);
+    }
+    return work(() => createReadStream(path));
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'acr-promoter-'));
+  try {
+    const kept = join(folder, 'input');
+    await pipeline(Readable.from(io.openInput()), createWriteStream(kept, { mode: 0o600 }), { signal: io.signal });
+    return await work(() => createReadStream(kept));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function unwritable(path: string, cause: unknown): unknown {
+  // What went wrong on the way here has its own words.
+  if (cause instanceof PromoterError || !isRecord(cause) || typeof cause.code !== 'string') return cause;
+  return new ConfigurationError('FILE_UNWRITABLE', `${path} can not be written (${cause.code})`, { cause });
+}
+
+/** @throws ConfigurationError `FILE_UNWRITABLE` */
+export async function writeOutput(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await writeFile(path, bytes);
+  } catch (cause) {
+    throw unwritable(path, cause);
+  }
+}
+
+/**
+ * Writes a stream to a file that is only seen when all of it has come. A device or a pipe is written to as it comes.
+ * @throws ConfigurationError `FILE_UNWRITABLE`; what the stream throws
+ */
+export async function writeStream(path: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  const isSpecial = found !== undefined && !found.isFile() && !found.isDirectory();
+  const growing = isSpecial ? path : join(dirname(path), `.${randomUUID()}.part`);
+  try {
+    if (found?.isDirectory() === true) throw Object.assign(new Error('a folder'), { code: 'EISDIR' });
+    await pipeline(chunks, createWriteStream(growing, isSpecial ? {} : { flags: 'wx' }), { signal });
+    if (!isSpecial) await rename(growing, path);
+  } catch (cause) {
+    if (!isSpecial) await rm(growing, { force: true });
+    throw unwritable(path, cause);
+  }
+}

@@ -1,0 +1,71 @@
+import type { Command } from 'commander';
+import { InputError } from '../../oci/index.js';
+import { formatDescriptor, pushBlob } from '../../oras/index.js';
+import { parseBlobTarget } from '../blob-target.js';
+import { connectionOf } from '../connection.js';
+import { withOperandBody } from '../files.js';
+import { parseCount } from '../format.js';
+import { addTargetOptions } from '../single-target.js';
+import { formatStatus } from '../status-line.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'blob push',
+  operands: '<name>[@digest] <file>',
+  purpose: 'the destination to push to and the file to read blob content from',
+  count: 2,
+  summary: 'Push a file as a blob',
+  examples: [
+    ['A file', 'acr-promoter blob push localhost:5000/hello hi.txt'],
+    ['A file that must have this digest', 'acr-promoter blob push localhost:5000/hello@sha256:9a20… hi.txt'],
+    ['Standard input', 'acr-promoter blob push --size 12 localhost:5000/hello@sha256:9a20… -'],
+    ['Print its descriptor', 'acr-promoter blob push --descriptor localhost:5000/hello hi.txt'],
+  ],
+};
+
+const STATES = { uploading: 'Uploading', uploaded: 'Uploaded ', exists: 'Exists   ' } as const;
+
+/** @throws InputError `OPTION_MISSING`, `OPTIONS_EXCLUSIVE` */
+function checkStandardInput(values: Values, hasDigest: boolean): void {
+  if (values.passwordStdin === true) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
+  }
+  if (values.size === undefined) {
+    throw new InputError('OPTION_MISSING', '`--size` must be provided if the blob is read from stdin');
+  }
+  if (!hasDigest) throw new InputError('DIGEST_INVALID', 'content digest must be provided if it is read from stdin');
+}
+
+export function addBlobPush(parent: Command, context: VerbContext): void {
+  const { io } = context;
+  const addOptions = (command: Command): void => {
+    command
+      .option('--size <bytes>', 'what the size must be; needed for standard input')
+      .option('--media-type <type>', 'what the printed descriptor says; it is not stored')
+      .option('--descriptor', 'print nothing but the descriptor')
+      .option('--pretty', 'lay the JSON out for reading');
+    addTargetOptions(command);
+  };
+  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+    const [text, path] = [operandAt(operands, 0), operandAt(operands, 1)];
+    const { target, digest } = parseBlobTarget(text, values);
+    if (path === '-') checkStandardInput(values, digest !== undefined);
+    const [size, mediaType] = [textOf(values, 'size'), textOf(values, 'mediaType')];
+    const isQuiet = values.descriptor === true;
+    const options = {
+      signal: io.signal,
+      ...(digest !== undefined && { digest }),
+      ...(size !== undefined && { size: parseCount(size, '--size', 0) }),
+      ...(mediaType !== undefined && { mediaType }),
+    };
+    const descriptor = await withOperandBody(path, io, async (open) => {
+      const { repository } = await session.open(target, connectionOf(values, ''), { create: true });
+      return pushBlob(repository, open, {
+        ...options,
+        onProgress: (progress) => !isQuiet && io.out(formatStatus(STATES[progress.state], progress.descriptor)),
+      });
+    });
+    if (!isQuiet) io.out(`Pushed: [${target.kind}] ${text}\nDigest: ${descriptor.digest}\n`);
+    else io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
+  });
+}

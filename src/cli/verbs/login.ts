@@ -1,0 +1,116 @@
+import type { Command } from 'commander';
+import { ConfigurationError, InputError, isRegistryHost, storeDockerCredential } from '../../oci/index.js';
+import { addConnectionOptions, connect, connectionOf } from '../connection.js';
+import { dockerConfigOptions } from '../docker-config.js';
+import type { Io } from '../io.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'login',
+  operands: '<registry>',
+  purpose: 'the registry to log in to',
+  count: 1,
+  summary: 'Sign in to a registry: the credential is tried, and kept where Docker keeps it',
+  examples: [
+    ['With a user and a password from standard input', 'acr-promoter login -u name --password-stdin localhost:5000'],
+    [
+      'With a token of the Azure CLI',
+      'az acr login -n myregistry --expose-token --output tsv --query accessToken |\n      acr-promoter login -u 00000000-0000-0000-0000-000000000000 --password-stdin myregistry.azurecr.io',
+    ],
+    ['With an identity token', 'acr-promoter login --identity-token-stdin localhost:5000'],
+    ['Asked for on a terminal', 'acr-promoter login localhost:5000'],
+  ],
+};
+
+interface Given {
+  /** Empty where the secret is an identity token. */
+  username: string;
+  secret: string;
+}
+
+/** @throws ConfigurationError `OPTIONS_EXCLUSIVE` */
+function checkExclusive(values: Values): void {
+  const clashes = [
+    ['password', 'passwordStdin'],
+    ['identityToken', 'identityTokenStdin'],
+    ['username', 'identityToken'],
+    ['username', 'identityTokenStdin'],
+    ['password', 'identityToken'],
+    ['password', 'identityTokenStdin'],
+    ['passwordStdin', 'identityToken'],
+    ['passwordStdin', 'identityTokenStdin'],
+  ] as const;
+  const clash = clashes.find((names) => names.every((name) => values[name] !== undefined));
+  if (clash === undefined) return;
+  const flags = clash.map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+  throw new ConfigurationError('OPTIONS_EXCLUSIVE', `${flags.join(', ')} cannot be used at the same time`);
+}
+
+async function ask(io: Io, question: string, what: string): Promise<string> {
+  io.out(question);
+  const answer = (await io.readLine({ hidden: true })) ?? '';
+  if (answer !== '') return answer;
+  throw new InputError('CREDENTIAL_MISSING', `${what} required`, {
+    remedy: 'Give it through standard input (--password-stdin, --identity-token-stdin), or on a terminal.',
+  });
+}
+
+/** What the options say, and what they leave out asked for. */
+async function readCredential(io: Io, values: Values): Promise<Given> {
+  checkExclusive(values);
+  let username = textOf(values, 'username') ?? '';
+  const [password, token] = [textOf(values, 'password') ?? '', textOf(values, 'identityToken') ?? ''];
+  for (const [value, flag] of [
+    [values.password, 'password'],
+    [values.identityToken, 'identity-token'],
+  ] as const) {
+    if (value !== undefined) io.err(`WARNING! Using --${flag} via the CLI is insecure. Use --${flag}-stdin.\n`);
+  }
+  if (token !== '') return { username: '', secret: token };
+  if (values.passwordStdin === true || values.identityTokenStdin === true) {
+    const secret = (await io.readInput()).replace(/\r?\n$/, '');
+    if (secret === '') {
+      throw new InputError(
+        'CREDENTIAL_MISSING',
+        `${username === '' ? 'token' : 'password'} required: standard input is empty`,
+      );
+    }
+    return { username, secret };
+  }
+  if (password !== '') return { username, secret: password };
+  if (username === '') {
+    io.out('Username: ');
+    username = ((await io.readLine()) ?? '').trim();
+    if (username === '') return { username, secret: await ask(io, 'Token: ', 'token') };
+  }
+  return { username, secret: await ask(io, 'Password: ', 'password') };
+}
+
+export function addLogin(parent: Command, context: VerbContext): void {
+  const { io } = context;
+  const addOptions = (command: Command): void => {
+    command
+      .option('--identity-token <token>', 'identity token (a refresh token); better from standard input')
+      .option('--identity-token-stdin', 'read the identity token from standard input');
+    addConnectionOptions(command, '');
+  };
+  defineVerb(parent, context, VERB, addOptions, async (_session, operands, values) => {
+    const registry = operandAt(operands, 0);
+    const { username, secret } = await readCredential(io, values);
+    if (!isRegistryHost(registry)) {
+      throw new InputError('REFERENCE_INVALID', `${JSON.stringify(registry.slice(0, 200))} is not a registry host`, {
+        remedy: 'Write it as host[:port], without a scheme and without a repository.',
+      });
+    }
+    const { passwordStdin: _, ...connection } = connectionOf(values, '');
+    const client = await connect(registry, { ...connection, username, password: secret }, io);
+    try {
+      // Only what the registry takes is kept.
+      await client.registry(registry).checkAccess({ signal: io.signal });
+    } finally {
+      await client.close();
+    }
+    await storeDockerCredential(registry, username, secret, dockerConfigOptions(values, io));
+    io.out('Login Succeeded\n');
+  });
+}

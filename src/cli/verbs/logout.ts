@@ -1,0 +1,25 @@
+import type { Command } from 'commander';
+import { eraseDockerCredential } from '../../oci/index.js';
+import { dockerConfigOptions } from '../docker-config.js';
+import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'logout',
+  operands: '<registry>',
+  purpose: 'the registry you want to log out',
+  count: 1,
+  summary: 'Forget the credential of a registry; one that there is none of is no error',
+  examples: [
+    ['In the usual Docker config', 'acr-promoter logout localhost:5000'],
+    ['In another', 'acr-promoter logout --registry-config auth.json localhost:5000'],
+  ],
+};
+
+export function addLogout(parent: Command, context: VerbContext): void {
+  const addOptions = (command: Command): void => {
+    command.option('--registry-config <path>', 'Docker config with the credential');
+  };
+  defineVerb(parent, context, VERB, addOptions, async (_session, operands, values) => {
+    await eraseDockerCredential(operandAt(operands, 0), dockerConfigOptions(values, context.io));
+  });
+}

@@ -1,0 +1,71 @@
+import type { Command } from 'commander';
+import { InputError, isDigest, LIMITS } from '../../oci/index.js';
+import { formatDescriptor, pushManifest } from '../../oras/index.js';
+import { connectionOf } from '../connection.js';
+import { readOperand } from '../files.js';
+import { parseCount } from '../format.js';
+import { addTargetOptions } from '../single-target.js';
+import { formatStatus } from '../status-line.js';
+import { firstOf, parseTarget } from '../target.js';
+import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'manifest push',
+  operands: '<name>[:<tag>[,<tag>][...]|@<digest>] <file>',
+  purpose: 'the destination to push to and the file to read manifest content from',
+  count: 2,
+  summary: 'Push a manifest as it is, byte for byte',
+  examples: [
+    ['From a file', 'acr-promoter manifest push localhost:5000/hello:v1 manifest.json'],
+    ['From standard input, under several tags', 'acr-promoter manifest push localhost:5000/hello:v1,latest -'],
+    [
+      'One that does not say its media type',
+      'acr-promoter manifest push --media-type application/vnd.oci.image.manifest.v1+json localhost:5000/hello:v1 m.json',
+    ],
+    ['Print its descriptor', 'acr-promoter manifest push --descriptor localhost:5000/hello:v1 manifest.json'],
+  ],
+};
+
+const STATES = { uploading: 'Uploading', uploaded: 'Uploaded ', exists: 'Exists   ' } as const;
+
+export function addManifestPush(parent: Command, context: VerbContext): void {
+  const { io } = context;
+  const addOptions = (command: Command): void => {
+    command
+      .option('--descriptor', 'print nothing but the descriptor')
+      .option('--pretty', 'lay the JSON out for reading')
+      .option('--media-type <type>', 'media type of the manifest; as it comes what it says itself')
+      .option('--concurrency <number>', 'requests at once, where there are many tags', '5');
+    addTargetOptions(command);
+  };
+  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+    const [text, path] = [operandAt(operands, 0), operandAt(operands, 1)];
+    const concurrency = parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 0) || 5;
+    const layoutPath = textOf(values, 'ociLayoutPath');
+    const isLayout = values.ociLayout === true;
+    const target = parseTarget(text, { isLayout, severalTags: true, ...(layoutPath !== undefined && { layoutPath }) });
+    if (path === '-' && values.passwordStdin === true) {
+      throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
+    }
+    const bytes = await readOperand(path, LIMITS.manifestBytes, io);
+    const { repository } = await session.open(target, connectionOf(values, ''), { create: true });
+    const mediaType = textOf(values, 'mediaType');
+    const { tagOrDigest, tags } = target;
+    const lines: string[] = [];
+    const isQuiet = values.descriptor === true;
+    const descriptor = await pushManifest(repository, bytes, {
+      tags,
+      concurrency,
+      signal: io.signal,
+      ...(mediaType !== undefined && { mediaType }),
+      ...(tagOrDigest !== undefined && isDigest(tagOrDigest) && { digest: tagOrDigest }),
+      onProgress: (progress) => !isQuiet && io.out(formatStatus(STATES[progress.state], progress.descriptor)),
+      onTagged: (tag) => lines.push(`Tagged ${tag}\n`),
+    });
+    if (isQuiet) {
+      io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
+      return;
+    }
+    io.out(`Pushed: [${target.kind}] ${firstOf(target)}\n${lines.join('')}Digest: ${descriptor.digest}\n`);
+  });
+}
