@@ -1,6 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import { createHash } from 'node:crypto';
-import { digestOf, OCI_IMAGE_INDEX, OCI_IMAGE_MANIFEST, type RegistryRepository } from '../../../../src/oci/index.js';
+import {
+  digestOf,
+  OCI_IMAGE_INDEX,
+  OCI_IMAGE_MANIFEST,
+  type RegistryError,
+  type RegistryRepository,
+} from '../../../../src/oci/index.js';
 import { failureOf, quickClient } from './clients.js';
 import { scripted, type Answer, type Exchange } from './scripted-server.js';
 
@@ -206,6 +212,31 @@ describe('fetching a manifest', () => {
       expect(String(error)).toContain('a/b:v1');
       expect(String(error)).toContain('manifest unknown');
     });
+  });
+});
+
+describe('a registry that asks to come back later', () => {
+  const refused = { status: 429, headers: { 'retry-after': '60' } };
+
+  test('than is waited for here: the caller is told when, and nothing more is sent meanwhile', async () => {
+    await using(
+      [
+        { request: 'GET /v2/a/b/manifests/v1', answer: refused },
+        { request: `PUT /v2/a/b/manifests/${DIGEST}`, answer: { status: 201 } },
+      ],
+      async (repository) => {
+        const later = { code: 'TOOMANYREQUESTS', transient: true };
+        expect(await failureOf(repository.fetchManifest('v1'))).toMatchObject({
+          ...later,
+          info: { retryAfterMs: 60_000 },
+        });
+        const second = await failureOf(repository.fetchManifest('v2'));
+        expect(second).toMatchObject(later);
+        expect((second as RegistryError).info.retryAfterMs).toBeGreaterThan(55_000);
+        // What writes is counted apart.
+        await repository.pushManifest(BYTES, OCI_IMAGE_INDEX);
+      },
+    );
   });
 });
 

@@ -156,6 +156,42 @@ describe('sending', () => {
     });
   });
 
+  test('a server that takes nothing of a body', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.pause();
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const bytes = Buffer.alloc(64 * 1024);
+    const body = {
+      sizeBytes: 1024 * bytes.length,
+      open: async function* () {
+        for (let count = 0; count < 1024; count += 1) {
+          await Promise.resolve();
+          yield bytes;
+        }
+      },
+    };
+    await withSend(
+      async (send) => {
+        expect(await failureOf(send({ method: 'PUT', url, kind: 'bytes', body }))).toMatchObject({
+          code: 'TIMEOUT',
+          transient: true,
+        });
+        const reason = new Error('enough');
+        const controller = new AbortController();
+        const failure = failureOf(send({ method: 'PUT', url, kind: 'bytes', body, signal: controller.signal }));
+        setTimeout(() => controller.abort(reason), 20);
+        expect(await failure).toBe(reason);
+      },
+      { timeouts: { firstByteMs: 500 } },
+    );
+    server.close();
+  });
+
   test('a body that is never read is never opened, and one that is left is let go', async () => {
     let opened = 0;
     let left = 0;
