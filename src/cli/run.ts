@@ -6,6 +6,7 @@ import { addAttach } from './verbs/attach.js';
 import { addBlobDelete } from './verbs/blob-delete.js';
 import { addBlobFetch } from './verbs/blob-fetch.js';
 import { addBlobPush } from './verbs/blob-push.js';
+import { addCompletion } from './verbs/completion.js';
 import { addCopy } from './verbs/copy.js';
 import { addDiscover } from './verbs/discover.js';
 import { addLogin } from './verbs/login.js';
@@ -69,6 +70,7 @@ function createProgram(io: Io): Command {
   addRepoTags(repo, context);
   addLogin(program, context);
   addLogout(program, context);
+  addCompletion(program, context);
   addVersion(program, context);
   return program;
 }

@@ -1,0 +1,105 @@
+import type { CommandWords } from './command-words.js';
+
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+export type Shell = (typeof SHELLS)[number];
+
+/** In single quotes, as all three shells take them. */
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function pathPattern(commands: readonly CommandWords[]): string {
+  return commands.flatMap(({ path }) => (path === '' ? [] : [quote(path)])).join('|');
+}
+
+function bash(commands: readonly CommandWords[]): string {
+  const cases = commands.map(({ path, subcommands, options }) => {
+    const words = subcommands.map(({ name }) => name).join(' ');
+    const flags = options.map(({ long }) => long).join(' ');
+    return `    ${quote(path)}) words=${quote(words)}; flags=${quote(flags)} ;;`;
+  });
+  return `# bash completion for acr-promoter. In ~/.bashrc: source <(acr-promoter completion bash)
+_acr_promoter() {
+  local cur=\${COMP_WORDS[COMP_CWORD]} path='' words='' flags='' i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case "$path \${COMP_WORDS[i]}" in
+      ${pathPattern(commands)}) path="$path \${COMP_WORDS[i]}" ;;
+    esac
+  done
+  case "$path" in
+${cases.join('\n')}
+  esac
+  [[ $cur == -* ]] && words=$flags
+  COMPREPLY=($(compgen -W "$words" -- "$cur"))
+}
+complete -o default -F _acr_promoter acr-promoter
+`;
+}
+
+/** zsh's lists are `word:description`, with a colon in the word escaped. */
+function zshList(entries: readonly (readonly [string, string])[]): string {
+  return entries.map(([word, description]) => quote(`${word.replaceAll(':', '\\:')}:${description}`)).join(' ');
+}
+
+function zsh(commands: readonly CommandWords[]): string {
+  const cases = commands.map(({ path, subcommands, options }) => {
+    const words = zshList(subcommands.map(({ name, description }) => [name, description] as const));
+    const flags = zshList(options.map(({ long, description }) => [long, description] as const));
+    return `    (${quote(path)}) names=(${words}); flags=(${flags}) ;;`;
+  });
+  return `#compdef acr-promoter
+# zsh completion for acr-promoter. In ~/.zshrc: source <(acr-promoter completion zsh)
+_acr_promoter() {
+  local at='' word
+  local -a names flags
+  for word in \${words[2,CURRENT-1]}; do
+    case "$at $word" in
+      (${pathPattern(commands)}) at="$at $word" ;;
+    esac
+  done
+  case "$at" in
+${cases.join('\n')}
+  esac
+  if [[ $words[CURRENT] == -* ]]; then
+    _describe -o option flags
+  elif (( $#names )); then
+    _describe command names
+  else
+    _files
+  fi
+}
+if [[ "$funcstack[1]" == _acr_promoter ]]; then _acr_promoter "$@"; else compdef _acr_promoter acr-promoter; fi
+`;
+}
+
+function fish(commands: readonly CommandWords[]): string {
+  const lines = commands.flatMap(({ path, subcommands, options }) => {
+    const when = `-n ${quote(`__acr_promoter_at ${JSON.stringify(path)}`)}`;
+    return [
+      ...subcommands.map(
+        ({ name, description }) => `complete -c acr-promoter ${when} -f -a ${name} -d ${quote(description)}`,
+      ),
+      ...options.map(({ long, short, description, takesValue }) => {
+        const letter = short === undefined ? '' : ` -s ${short.slice(1)}`;
+        return `complete -c acr-promoter ${when} -l ${long.slice(2)}${letter}${takesValue ? ' -r' : ''} -d ${quote(description)}`;
+      }),
+    ];
+  });
+  const known = commands.flatMap(({ path }) => (path === '' ? [] : [quote(path)])).join(' ');
+  return `# fish completion for acr-promoter. In ~/.config/fish/config.fish: acr-promoter completion fish | source
+function __acr_promoter_at
+  set -l at ''
+  for word in (commandline -opc)[2..-1]
+    contains -- "$at $word" ${known}; and set at "$at $word"
+  end
+  test "$at" = "$argv[1]"
+end
+${lines.join('\n')}
+`;
+}
+
+/** The script by which a shell completes our commands and their options; it asks nothing while it does. */
+export function completionScript(shell: Shell, commands: readonly CommandWords[]): string {
+  return { bash, zsh, fish }[shell](commands);
+}

@@ -1,0 +1,38 @@
+import type { Command } from 'commander';
+import { InputError } from '../../oci/index.js';
+import { describeCommands } from '../command-words.js';
+import { completionScript, SHELLS } from '../completion-script.js';
+import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'completion',
+  operands: '{bash|zsh|fish}',
+  purpose: 'the shell to make a script for',
+  count: 1,
+  summary: 'Print the script by which a shell completes commands and options',
+  examples: [
+    ['In ~/.bashrc', 'source <(acr-promoter completion bash)'],
+    ['In ~/.zshrc', 'source <(acr-promoter completion zsh)'],
+    ['In fish', 'acr-promoter completion fish | source'],
+  ],
+};
+
+export function addCompletion(program: Command, context: VerbContext): void {
+  defineVerb(
+    program,
+    context,
+    VERB,
+    () => undefined,
+    (_session, operands) => {
+      const asked = operandAt(operands, 0);
+      const shell = SHELLS.find((candidate) => candidate === asked);
+      if (shell === undefined) {
+        throw new InputError('OPTION_INVALID', `there is no completion for ${JSON.stringify(asked)}`, {
+          remedy: `Shells: ${SHELLS.join(', ')}`,
+        });
+      }
+      context.io.out(completionScript(shell, describeCommands(program)));
+      return Promise.resolve();
+    },
+  );
+}
