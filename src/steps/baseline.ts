@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { matchRules } from '../promotion/match.js';
 import type { Rule } from '../promotion/rule.js';
 import type { Ports } from './ports.js';
-import { repositoriesOf } from './source-repositories.js';
+import { repositoriesOf, tagsOf } from './source-repositories.js';
 
 const baselineSchema = z.record(z.string(), z.string());
 
@@ -26,14 +25,11 @@ export async function readBaseline(
 }
 
 async function list(ports: Pick<Ports, 'listing'>, rule: Rule, signal: AbortSignal): Promise<Record<string, string>> {
-  const { registry } = rule.source;
   const seen: Record<string, string> = {};
   for (const repository of await repositoriesOf(ports, rule, signal)) {
-    for await (const { name: tag, digest } of ports.listing
-      .repository(registry, repository)
-      .listTagDetails({ signal })) {
-      if (matchRules([rule], { registry, repository, tag }).rules.length === 0) continue;
-      seen[`${repository}:${tag}`] = digest;
+    // One that can't be read fails it all: its tags would count as new once it can.
+    for await (const { name, digest } of tagsOf(ports, rule, repository, { signal })) {
+      seen[`${repository}:${name}`] = digest;
     }
   }
   return seen;

@@ -218,7 +218,13 @@ export const closeJobContract = contract('closeJob', z.object({ runId: z.string(
 export const walkScheduleContract = contract(
   'walkSchedule',
   z.object({ cursor: z.string().nullable(), started: z.number() }),
-  z.object({ cursor: z.string().nullable(), started: z.number(), looked: z.number() }),
+  z.object({
+    cursor: z.string().nullable(),
+    started: z.number(),
+    looked: z.number(),
+    /** What could not be looked at: a line each. */
+    problems: z.array(z.string()).default([]),
+  }),
 );
 
 export type ResultOf<C> = C extends StepContract<z.ZodType, infer R> ? z.infer<R> : never;

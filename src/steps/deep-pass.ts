@@ -23,7 +23,9 @@ export async function deepPass(ports: DeepPorts, rules: readonly Rule[], call: S
   let raised = 0;
   for (const row of page.items) {
     const rule = rules.find(({ name }) => name === row.rule);
-    if (rule === undefined || row.state !== 'in_sync' || !(await differs(ports, rule, row, call))) continue;
+    // One with a code is in sync with nothing: its tag is gone, or names a referrer.
+    if (rule === undefined || row.state !== 'in_sync' || row.last?.code !== undefined) continue;
+    if (ports.paused || !(await differs(ports, rule, row, call))) continue;
     await raiseWanted(ports, rule, row.source);
     raised += 1;
   }

@@ -13,18 +13,17 @@ interface Claim {
   destination: string;
 }
 
+function ownerOf({ rule, promotionId, source: { registry, repository, tag } }: Claim): DestinationOwner {
+  return { rule: rule.name, promotionId, source: formatReference({ registry, repository, tag }) };
+}
+
 /**
  * A destination tag has one owner, a rule and a source. It is ours where nobody owns it, or where its owner's rule is gone or
  * no longer leads there.
  * @throws PolicyError `DESTINATION_TAKEN`
  */
 export async function claimDestination(ports: Pick<Ports, 'store' | 'rules'>, claim: Claim): Promise<void> {
-  const { registry, repository, tag } = claim.source;
-  const ours: DestinationOwner = {
-    rule: claim.rule.name,
-    promotionId: claim.promotionId,
-    source: formatReference({ registry, repository, tag }),
-  };
+  const ours = ownerOf(claim);
   const owner = await ports.store.claimDestination(claim.destination, ours);
   if (owner.value.promotionId === ours.promotionId) return;
   if (await stillLeadsThere(ports, owner.value, claim.destination)) {
@@ -37,6 +36,14 @@ export async function claimDestination(ports: Pick<Ports, 'store' | 'rules'>, cl
   if (!(await ports.store.replaceDestinationOwner(claim.destination, ours, owner.version))) {
     throw new PromoterError('ROW_CONTENDED', `the owner of ${claim.destination} changes just now`, { transient: true });
   }
+}
+
+/** Whether {@link claimDestination} would succeed: nobody else owns the tag by a rule that still leads there. */
+export async function isDestinationFree(ports: Pick<Ports, 'store' | 'rules'>, claim: Claim): Promise<boolean> {
+  const owner = await ports.store.claimDestination(claim.destination, ownerOf(claim));
+  return (
+    owner.value.promotionId === claim.promotionId || !(await stillLeadsThere(ports, owner.value, claim.destination))
+  );
 }
 
 async function stillLeadsThere(

@@ -16,6 +16,9 @@ export const STEP_LIMITS = {
   deepPassPage: 20,
   /** New runs in one tick of the schedule. */
   runsPerTick: 200,
+  /** Problems that one stretch of the walk tells, and how long each may be; more are left out. */
+  problems: 20,
+  problemCharacters: 500,
   /** Bytes of a CloudEvent; one that would be larger leaves out what the run did, and cuts its reason. The receipt has both. */
   eventBytes: 40 * 1024,
   eventReasonCharacters: 2_000,

@@ -4,14 +4,17 @@ import { step } from './step.js';
 
 /** Stretches of one walk: 60 of a minute each; what is left waits for the next tick. */
 const MOST_STRETCHES = 60;
+/** Problems that the walk's output names. */
+const MOST_PROBLEMS = 50;
 
 /** One tick of the schedule: walks what the rules name, stretch by stretch, and starts what differs. */
 export function* promoteScheduled(
   context: OrchestrationContext,
-): Generator<Task, { started: number; looked: number }, unknown> {
+): Generator<Task, { started: number; looked: number; problems: string[] }, unknown> {
   let cursor: string | null = null;
   let started = 0;
   let looked = 0;
+  const problems: string[] = [];
   for (let stretch = 0; stretch < MOST_STRETCHES; stretch += 1) {
     const walked: ResultOf<typeof walkScheduleContract> = yield* step(context, walkScheduleContract, {
       cursor,
@@ -19,8 +22,9 @@ export function* promoteScheduled(
     });
     started = walked.started;
     looked += walked.looked;
+    problems.push(...walked.problems.slice(0, MOST_PROBLEMS - problems.length));
     cursor = walked.cursor;
     if (cursor === null) break;
   }
-  return { started, looked };
+  return { started, looked, problems };
 }
