@@ -1,4 +1,4 @@
-import { RegistryError, parseManifest } from '../oci/index.js';
+import { InputError, RegistryError, parseManifest } from '../oci/index.js';
 import type { RegistryEvent } from '../inbox/registry-event.js';
 import { isSourceRepository, matchRules, subjectOfDigestTag, type TagName } from '../promotion/match.js';
 import { promotionId } from '../promotion/promotion-id.js';
@@ -30,13 +30,16 @@ export async function handleRegistryEvent(
   if (!ports.jobPolicy.allowedRegistries.includes(event.registry)) {
     return ignore(ports, reference, `registry ${event.registry} is not in ALLOWED_REGISTRIES`);
   }
-  const rules = (await ports.rules.load()).filter((rule) => rule.triggers.includes('push'));
+  const all = await ports.rules.load();
+  const rules = all.filter((rule) => rule.triggers.includes('push'));
   if (event.kind === 'deleted') return handleDeletion(ports, rules, event, reference);
-  const digestTagSubject = event.tag === undefined ? undefined : subjectOfDigestTag(event.tag);
-  if (digestTagSubject !== undefined) {
-    return raiseStanding(ports, rules, event, [digestTagSubject], reference);
+  const isSource = rules.some((rule) => isSourceRepository(rule, event.registry, event.repository));
+  const tagged = event.tag === undefined ? undefined : subjectOfDigestTag(event.tag);
+  if (tagged !== undefined) {
+    const above = isSource ? await subjectsAbove(ports, event, tagged, signal) : [];
+    return raiseStanding(ports, rules, event, [tagged, ...above], reference);
   }
-  if (event.digest !== undefined && rules.some((rule) => isSourceRepository(rule, event.registry, event.repository))) {
+  if (event.digest !== undefined && isSource) {
     const name = { registry: event.registry, repository: event.repository, digest: event.digest };
     if (await ports.store.isOurs(name)) return { raised: [], text: `${reference}: attached by us` };
     const subjects = await subjectsAbove(ports, event, event.digest, signal);
@@ -45,7 +48,10 @@ export async function handleRegistryEvent(
   if (event.tag === undefined) return { raised: [], text: `${reference}: no tag, and refers to nothing` };
   const source = { registry: event.registry, repository: event.repository, tag: event.tag };
   const match = matchRules(rules, source);
-  if (match.rules.length === 0) return ignore(ports, reference, match.nearest ?? 'no rule is triggered by pushes');
+  if (match.rules.length === 0) {
+    const none = all.length > 0 && rules.length === 0;
+    return ignore(ports, reference, none ? 'no rule is triggered by pushes' : (match.nearest ?? 'no rule wants it'));
+  }
   const raised: string[] = [];
   for (const rule of match.rules) raised.push((await raiseWanted(ports, rule, source)).promotionId);
   return { raised, text: `${reference}: ${raised.length} promotions` };
@@ -88,8 +94,10 @@ async function subjectsAbove(
       const { bytes, descriptor } = await from.fetchManifest(next, { signal });
       next = parseManifest(bytes, descriptor.mediaType, `${registry}/${repository}@${next}`).subject?.digest;
     } catch (error) {
-      // Deleted since, or a subject that is not there (yet): what was found so far counts.
-      if (!(error instanceof RegistryError && error.notFound)) throw error;
+      // Deleted since, a subject that is not there (yet), or no manifest that can be read: what was found so far counts, and a
+      // run on the tag itself will say what is wrong with it.
+      const gone = error instanceof RegistryError && error.notFound;
+      if (!gone && !(error instanceof InputError)) throw error;
       next = undefined;
     }
     if (next !== undefined) {
