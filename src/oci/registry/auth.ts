@@ -1,9 +1,11 @@
+import { abortable } from './abortable.js';
 import { drain } from './body.js';
 import { parseChallenges, type Challenge } from './challenge.js';
 import type { Credentials } from './credentials.js';
 import { challengedScopes, mergeScopes } from './scopes.js';
 import { basicAuthorization, Tokens, type Realm } from './tokens.js';
 import type { Transport, TransportRequest, TransportResponse } from './transport.js';
+import { markUnsent } from './unsent.js';
 
 export interface AuthOptions {
   credentials: Credentials;
@@ -52,16 +54,6 @@ function challengeOf(response: TransportResponse, origin: string): Challenge | u
   );
 }
 
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) reject(signal.reason as Error);
-    const abort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
-}
-
 /**
  * Answers challenges: a request that says which scopes it needs gets the registry's credential, as Basic or as a token, and
  * is sent again when that was refused. A request without `scopes` passes bare. What a registry asked for once is sent along
@@ -95,7 +87,11 @@ export function authenticate(inner: Transport, options: AuthOptions): Transport 
     const realm = realmOf(challenge, url.origin);
     if (realm === undefined) return undefined;
     const token = tokens.get(origin.host, realm, scopes, refused?.slice('Bearer '.length));
-    return `Bearer ${await abortable(token, signal)}`;
+    try {
+      return `Bearer ${await abortable(token, signal)}`;
+    } catch (error) {
+      throw markUnsent(error);
+    }
   }
 
   async function exchange(request: TransportRequest, origin: Origin, seen: () => void): Promise<TransportResponse> {

@@ -3,7 +3,7 @@ import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
 import { InputError, IntegrityError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { bareMediaType } from '../manifest.js';
-import { MANIFEST_ACCEPT } from '../media-types.js';
+import { MANIFEST_ACCEPT, OCI_IMAGE_MANIFEST } from '../media-types.js';
 import { isTag } from '../reference.js';
 import type { CallOptions, FetchedManifest } from '../store.js';
 import { apiUrl, askHeaders, askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
@@ -40,12 +40,15 @@ function requestFor(
   method: 'GET' | 'HEAD',
   tagOrDigest: string,
   options: CallOptions,
+  mediaType = OCI_IMAGE_MANIFEST,
 ): TransportRequest {
   return {
     method,
     url: apiUrl(context, `manifests/${tagOrDigest}`),
     kind: 'api',
-    headers: { accept: MANIFEST_ACCEPT.join(', ') },
+    headers: {
+      accept: (MANIFEST_ACCEPT.includes(mediaType) ? MANIFEST_ACCEPT : [...MANIFEST_ACCEPT, mediaType]).join(', '),
+    },
     scopes: scopesFor(context, ['pull']),
     ...(options.signal !== undefined && { signal: options.signal }),
   };
@@ -84,7 +87,7 @@ export async function fetchManifest(
       `${what} is ${wanted.size} bytes; the most for a manifest is ${LIMITS.manifestBytes}`,
     );
   }
-  const answer = await askWhole(context.endpoint, requestFor(context, 'GET', tagOrDigest, options), {
+  const answer = await askWhole(context.endpoint, requestFor(context, 'GET', tagOrDigest, options, wanted?.mediaType), {
     statuses: [200],
     what,
     absent: 'MANIFEST_UNKNOWN',

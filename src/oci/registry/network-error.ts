@@ -1,5 +1,6 @@
 import { isRecord } from '../descriptor.js';
 import { IntegrityError, PromoterError, TransportError } from '../errors.js';
+import { markUnsent } from './unsent.js';
 
 interface Where {
   method: string;
@@ -32,6 +33,8 @@ const UNREACHABLE = new Set([
   'UND_ERR_PRX_CONN',
   'ETIMEDOUT',
 ]);
+/** Those of them that a connection which stood can end with too. */
+const ALSO_LATER = new Set(['EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT']);
 
 /**
  * What the sending library throws, as an error of ours. What is ours already (a source that broke while it was uploaded) and
@@ -63,11 +66,12 @@ export function transportErrorFrom(cause: unknown, where: Where): unknown {
   }
   const unreachable = codes.find((code) => UNREACHABLE.has(code));
   if (unreachable !== undefined) {
-    return new TransportError('CONNECT_FAILED', `${what}: no connection (${unreachable})`, {
+    const error = new TransportError('CONNECT_FAILED', `${what}: no connection (${unreachable})`, {
       cause,
       details,
       remedy: 'See that the host name and port are right and that the registry is up and can be reached from here.',
     });
+    return ALSO_LATER.has(unreachable) ? error : markUnsent(error);
   }
   if (is('UND_ERR_HEADERS_TIMEOUT'))
     return new TransportError('TIMEOUT', `${what}: no answer in time`, { cause, details });

@@ -4,6 +4,7 @@ import { PromoterError, RegistryError } from '../errors.js';
 import type { HeldLease, Lease } from '../lease.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions } from '../store.js';
+import { abortable } from './abortable.js';
 import type { RepositoryContext } from './endpoint.js';
 import { REFERRERS_LIMITS } from './limits.js';
 import { putManifest, removeManifest } from './manifests.js';
@@ -63,7 +64,7 @@ export class ReferrersTags {
     options: CallOptions = {},
   ): Promise<void> {
     const key = `${context.name}@${subject}`;
-    return new Promise((resolve, reject) => {
+    const written = new Promise<void>((resolve, reject) => {
       const waiting: Waiting = { change, signal: options.signal, resolve, reject };
       const queue = this.#queues.get(key);
       if (queue !== undefined) {
@@ -74,6 +75,7 @@ export class ReferrersTags {
       this.#queues.set(key, own);
       void this.#work(context, subject, key, own);
     });
+    return abortable(written, options.signal);
   }
 
   async #work(context: RepositoryContext, subject: Digest, key: string, queue: Waiting[]): Promise<void> {

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PromoterError, RegistryError, TransportError } from '../errors.js';
+import { PromoterError, RegistryError } from '../errors.js';
 import { drain } from './body.js';
 import { TRANSPORT_LIMITS } from './limits.js';
 import { parseRetryAfter } from './registry-error.js';
 import type { Transport, TransportRequest } from './transport.js';
+import { isUnsent } from './unsent.js';
 
 export interface RetryOptions {
   /** Tries of one request, the first included; 1: never again. */
@@ -68,10 +69,7 @@ export function retry(inner: Transport, options: RetryOptions = {}): Transport {
         } catch (error) {
           request.signal?.throwIfAborted();
           if (!(error instanceof PromoterError) || !error.transient) throw error;
-          // A registry's error is thrown from below only where a token was asked for: the request itself was not sent.
-          const unsent =
-            error instanceof RegistryError || (error instanceof TransportError && error.code === 'CONNECT_FAILED');
-          if (!repeatable && !unsent) throw error;
+          if (!repeatable && !isUnsent(error)) throw error;
           pause = pauseFor(attempt, error instanceof RegistryError ? error.info.retryAfterMs : undefined);
           if (pause === undefined) throw error;
         }

@@ -6,6 +6,7 @@ import { announceRequest } from './diagnostics.js';
 import { TRANSPORT_LIMITS } from './limits.js';
 import { transportErrorFrom } from './network-error.js';
 import type { RequestKind, StreamBody, Transport, TransportRequest, TransportResponse } from './transport.js';
+import { markSent } from './unsent.js';
 import { isLoopback, redactUrl } from './urls.js';
 
 /** How connections are made. */
@@ -138,7 +139,8 @@ export function createSend(options: SendOptions = {}): Transport & { close(): Pr
       });
     };
     const fail = (cause: unknown): unknown => {
-      const error = source?.error ?? transportErrorFrom(cause, { method, url: safeUrl, signal });
+      const error =
+        source === undefined ? transportErrorFrom(cause, { method, url: safeUrl, signal }) : markSent(source.error);
       finish(error);
       return error;
     };

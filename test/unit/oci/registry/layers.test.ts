@@ -10,6 +10,7 @@ import { followRedirects } from '../../../../src/oci/registry/redirect.js';
 import { parseRetryAfter, redactText } from '../../../../src/oci/registry/registry-error.js';
 import { pauseMs, retry, type RetryOptions } from '../../../../src/oci/registry/retry.js';
 import { isLoopback, redactUrl, registryOrigin, resolveLocation } from '../../../../src/oci/registry/urls.js';
+import { markUnsent } from '../../../../src/oci/registry/unsent.js';
 import { failureOf } from './clients.js';
 
 type Step = number | { status: number; headers: Record<string, string> } | Error;
@@ -50,7 +51,7 @@ describe('retry', () => {
     return [outcome, inner.seen.length];
   };
   const closed = new TransportError('CONNECTION_CLOSED', '');
-  const unreachable = new TransportError('CONNECT_FAILED', '');
+  const unreachable = markUnsent(new TransportError('CONNECT_FAILED', ''));
   const untrusted = new TransportError('CONNECT_FAILED', '', { transient: false });
   const later = (seconds: number): Step => ({ status: 429, headers: { 'retry-after': String(seconds) } });
 
@@ -76,9 +77,15 @@ describe('retry', () => {
     ['anything that was turned away with 429', [429, later(0), 202], { method: 'PATCH' }, [202, 3]],
     [
       'anything whose token could not be had for the moment',
-      [new RegistryError('', { method: 'GET', url: '', status: 503, registryCodes: [] }), 202],
+      [markUnsent(new RegistryError('', { method: 'GET', url: '', status: 503, registryCodes: [] })), 202],
       { method: 'POST' },
       [202, 2],
+    ],
+    [
+      'not a PUT whose source is in trouble',
+      [new RegistryError('', { method: 'GET', url: '', status: 503, registryCodes: [] })],
+      { method: 'PUT', repeatable: false },
+      ['HTTP_503', 1],
     ],
     ['not a longer Retry-After than is allowed', [later(31), 200], {}, [429, 1]],
   ])('%s', async (_, steps, request, expected) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { REQUEST_CHANNEL, type RequestEvent } from '../../../../src/oci/index.js';
 import { createSend, type SendOptions } from '../../../../src/oci/registry/send.js';
 import type { TransportRequest, TransportResponse } from '../../../../src/oci/registry/transport.js';
@@ -157,7 +157,9 @@ describe('sending', () => {
   });
 
   test('a server that takes nothing of a body', async () => {
+    const sockets: Socket[] = [];
     const server = createServer((socket) => {
+      sockets.push(socket);
       socket.on('error', () => {});
       socket.pause();
     });
@@ -189,6 +191,7 @@ describe('sending', () => {
       },
       { timeouts: { firstByteMs: 500 } },
     );
+    for (const socket of sockets) socket.destroy();
     server.close();
   });
 

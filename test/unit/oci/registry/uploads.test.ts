@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { RegistriesOptions, RegistryRepository } from '../../../../src/oci/index.js';
+import { RegistryError, type RegistriesOptions, type RegistryRepository } from '../../../../src/oci/index.js';
 import { blobOf, chunksOf, failureOf, quickClient } from './clients.js';
 import { scripted, type Answer, type Exchange } from './scripted-server.js';
 
@@ -180,6 +180,26 @@ describe('an upload in one piece', () => {
     await using([HEAD, started(), { request: put, answer }], async (repository) => {
       expect(await failureOf(push(repository))).toMatchObject({ code });
     });
+  });
+
+  test.each<[string, (nowhere: string) => Promise<AsyncIterable<Uint8Array>>, string]>([
+    [
+      'is refused',
+      () => Promise.reject(new RegistryError('', { method: 'GET', url: '', status: 503, registryCodes: [] })),
+      'HTTP_503',
+    ],
+    ['is not there', async (nowhere) => quickClient().repository(nowhere, 'b').openBlob(BLOB), 'CONNECT_FAILED'],
+  ])('a source that %s: the body is not sent again into the same session', async (_, open, code) => {
+    const tries = code === 'CONNECT_FAILED' ? 4 : 1;
+    await using(
+      [
+        { ...HEAD, times: tries },
+        { ...started(), times: tries },
+        { request: put, early: true, maybe: true, answer: () => {}, times: tries },
+      ],
+      async (repository) =>
+        expect(await failureOf(repository.pushBlob(BLOB, () => open('localhost:1')))).toMatchObject({ code }),
+    );
   });
 
   test('a source that breaks is the error, and nothing is tried in its place', async () => {
