@@ -1,12 +1,12 @@
 import type { InvocationContext } from '@azure/functions';
-import { InputError, describeError } from '../../oci/index.js';
-import { retryEnvelope } from '../../inbox/retry.js';
+import { describeError } from '../../oci/index.js';
+import { openMessage, retryEnvelope } from '../../inbox/retry.js';
 import type { Ports } from '../../steps/ports.js';
-import { keepAsPoison } from '../poison.js';
+import { isForGood, keepAsPoison } from '../poison.js';
 
 /**
- * One queue message: read, handled, and never lost. What can't be read goes to the poison queue at the first try, with its reason;
- * "not now" is put back by us with a delay, for up to a day, and then kept as poison.
+ * One queue message: read, handled, and never lost. What can't be read, or can never be handled, goes to the poison queue at the
+ * first try, with its reason; "not now" is put back by us with a delay, for up to a day, and then kept as poison.
  */
 export async function handleMessage<T>(
   ports: Pick<Ports, 'queues' | 'documents' | 'now'>,
@@ -19,19 +19,23 @@ export async function handleMessage<T>(
   const poison = async (error: unknown): Promise<void> => {
     const { code, message } = describeError(error);
     context.warn(`message of ${queue} kept as poison: ${code}: ${message}`);
-    await keepAsPoison(ports, queue, { code, reason: message, original: raw });
+    await keepAsPoison(ports, queue, { code, reason: message, original: originalOf(raw) });
   };
   let message: T;
   try {
     message = parse(raw);
   } catch (error) {
-    if (!(error instanceof InputError)) throw error;
+    if (!isForGood(error)) throw error;
     await poison(error);
     return;
   }
   try {
     await handle(message);
   } catch (error) {
+    if (isForGood(error)) {
+      await poison(error);
+      return;
+    }
     const { code, message: reason } = describeError(error);
     const again = retryEnvelope(raw, { ...messageOf(context), now: ports.now() });
     if (again === undefined) {
@@ -40,6 +44,15 @@ export async function handleMessage<T>(
     }
     context.warn(`message of ${queue} put back for ${again.delaySeconds} s: ${code}: ${reason}`);
     await ports.queues.send(queue, again.text, { delaySeconds: again.delaySeconds });
+  }
+}
+
+/** The message as it first came, without what we wrapped it in to put it back. */
+function originalOf(raw: unknown): unknown {
+  try {
+    return openMessage(raw).message;
+  } catch {
+    return raw;
   }
 }
 

@@ -1,8 +1,8 @@
 import { app, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
-import { InputError, describeError } from '../../oci/index.js';
-import { parseRegistryEvent, type RegistryEvent } from '../../inbox/registry-event.js';
-import { keepAsPoison } from '../poison.js';
+import { describeError } from '../../oci/index.js';
+import { parseRegistryEvent } from '../../inbox/registry-event.js';
+import { isForGood, keepAsPoison } from '../poison.js';
 import { handleRegistryEvent } from '../registry-event.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 
@@ -17,19 +17,17 @@ export function registerOnRegistryEvent(ports: StaticPorts, engineOf: EngineOf):
   app.eventGrid('onRegistryEvent', {
     extraInputs: [input.durableClient()],
     handler: async (raw: unknown, context: InvocationContext): Promise<void> => {
-      let event: RegistryEvent;
       try {
-        event = parseRegistryEvent(raw);
+        const event = parseRegistryEvent(raw);
+        const engine = engineOf(getClient(context));
+        const { text } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
+        context.info(text);
       } catch (error) {
-        if (!(error instanceof InputError)) throw error;
+        if (!isForGood(error)) throw error;
         const { code, message } = describeError(error);
         context.warn(`event kept as poison: ${code}: ${message}`);
         await keepAsPoison(ports, 'registry-events', { code, reason: message, original: raw });
-        return;
       }
-      const engine = engineOf(getClient(context));
-      const { text } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
-      context.info(text);
     },
   });
 }
