@@ -53,7 +53,16 @@ export async function handleRegistryEvent(
     return ignore(ports, reference, none ? 'no rule is triggered by pushes' : (match.nearest ?? 'no rule wants it'));
   }
   const raised: string[] = [];
-  for (const rule of match.rules) raised.push((await raiseWanted(ports, rule, source)).promotionId);
+  let failure: { error: unknown } | undefined;
+  for (const rule of match.rules) {
+    try {
+      raised.push((await raiseWanted(ports, rule, source)).promotionId);
+    } catch (error) {
+      // One rule's destination may not be made of this name: no reason to keep it from the others.
+      failure ??= { error };
+    }
+  }
+  if (failure !== undefined) throw failure.error;
   return { raised, text: `${reference}: ${raised.length} promotions` };
 }
 

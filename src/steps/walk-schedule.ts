@@ -210,7 +210,14 @@ async function lookAt(walk: Walk, rule: Rule, name: TagName, digest: string, bas
   // Paused, it would be wanted once more at each tick: what is lacking is seen again when that is lifted.
   if (ports.paused || isFull(walk)) return;
   walk.started += 1;
-  await raiseWanted(ports, rule, name);
+  try {
+    await raiseWanted(ports, rule, name);
+  } catch (error) {
+    // No destination can be made of this name.
+    if (!(error instanceof InputError)) throw error;
+    walk.started -= 1;
+    note(walk, rule, error);
+  }
 }
 
 /** True where the destination belonged to another rule when this was refused, and does so no longer. */

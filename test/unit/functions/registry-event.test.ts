@@ -81,6 +81,14 @@ describe('a tag is pushed', () => {
     expect(world.engine.starts).toEqual([]);
   });
 
+  test('and one rule can make no destination of it: the others are raised, and the event is kept with the reason', async () => {
+    const odd = rule({ name: 'odd', destination: { reference: `${REGISTRY}/odd/{tag}:latest` } });
+    world.ruleList = [odd, rule()];
+    await expect(handle({ tag: 'V1' })).rejects.toMatchObject({ code: 'REFERENCE_INVALID' });
+    expect(world.engine.starts).toHaveLength(1);
+    expect(await rowOf(world, promotionId('staging', { ...SOURCE, tag: 'V1' }))).toMatchObject({ runOpen: true });
+  });
+
   test('of a manifest with a subject: no promotion of its own, its subject’s looks', async () => {
     const subject = await pushImage(source, { tag: SOURCE.tag });
     await standing();

@@ -130,6 +130,15 @@ describe('a tick', () => {
     expect(await walk()).toMatchObject({ started: 1 });
   });
 
+  test('a tag of which the rule can make no destination is told, and keeps it from no other', async () => {
+    world.ruleList = [promoting({ destination: { reference: `${REGISTRY}/by-tag/{tag}:latest` } })];
+    for (const tag of ['V1', 'v2', 'v3']) await push('samples/app', tag);
+    const walked = await walk();
+    expect(walked).toMatchObject({ started: 2, looked: 3 });
+    expect(walked.problems).toEqual([expect.stringContaining('REFERENCE_INVALID')]);
+    expect(await started()).toEqual(['samples/app:v2', 'samples/app:v3']);
+  });
+
   test('looks only at rules that the schedule triggers', async () => {
     world.ruleList = [promoting({ triggers: ['push'] })];
     await push('samples/app', 'v1');
