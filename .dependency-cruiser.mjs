@@ -1,10 +1,10 @@
 // The import arrows of docs/architecture.md. Each folder of src may import itself and what is listed beside it.
 const arrows = {
   functions: ['steps', 'inbox', 'promotion', 'runs', 'oci'],
-  steps: ['promotion', 'runs', 'oras', 'sbom', 'signing', 'oci'],
+  steps: ['inbox', 'promotion', 'runs', 'oras', 'sbom', 'signing', 'oci'],
   inbox: ['oci'],
   promotion: ['oci'],
-  runs: ['promotion', 'oci'],
+  runs: ['promotion', 'inbox', 'oci'],
   oras: ['oci'],
   sbom: ['oci'],
   signing: ['oci'],

@@ -95,6 +95,7 @@ registerFunctions(
     lease: storage.lease,
     store: storage.runs,
     documents: storage.documents,
+    files: storage.files,
     queues: storage.queues,
     rules,
     sbom: createStreamingSbomGenerator(),

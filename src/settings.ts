@@ -1,5 +1,6 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
+import { JOB_OPERATIONS } from './inbox/job-input.js';
 import { ConfigurationError, isRegistryHost } from './oci/index.js';
 
 /** Every five minutes, in UTC. */
@@ -23,11 +24,24 @@ const optional = z
   .transform((text) => (text === undefined || text.trim() === '' ? undefined : text));
 const flag = z.stringbool().default(false);
 
+function isJobOperation(name: string): boolean {
+  return JOB_OPERATIONS.some((known) => known === name);
+}
+
+function notAnOperation(name: string): string {
+  return `${JSON.stringify(name)} is no operation of a job`;
+}
+
 /** JSON of repository globs by operation: `{"copy": ["samples/**"]}`. */
 const scopes = optional.transform((text, context) => {
   if (text === undefined) return {};
   try {
-    return z.record(z.string(), z.array(z.string().min(1)).min(1)).parse(JSON.parse(text));
+    const named = z.record(z.string(), z.array(z.string().min(1)).min(1)).parse(JSON.parse(text));
+    for (const operation of Object.keys(named)) {
+      // A limit that is written under a wrong name would be none.
+      if (!isJobOperation(operation)) context.addIssue({ code: 'custom', message: notAnOperation(operation) });
+    }
+    return named;
   } catch {
     context.addIssue({ code: 'custom', message: 'is not JSON of the form {"copy": ["samples/**"]}' });
     return z.NEVER;
@@ -56,6 +70,15 @@ const registries = listOf('').superRefine((hosts, context) => {
   }
 });
 
+/** What only looks, and what a rule or the absence of one allows. Whatever writes, attaches, signs or deletes is named by somebody. */
+export const DEFAULT_JOB_OPERATIONS = 'discover,resolve,tags,repos,manifest.fetch,verify,promote,copy';
+
+const jobOperations = listOf(DEFAULT_JOB_OPERATIONS).superRefine((operations, context) => {
+  for (const operation of operations) {
+    if (!isJobOperation(operation)) context.addIssue({ code: 'custom', message: notAnOperation(operation) });
+  }
+});
+
 const schema = z.object({
   PROMOTION_RULES: optional,
   PROMOTION_SCHEDULE: schedule,
@@ -63,7 +86,7 @@ const schema = z.object({
   ALLOWED_REGISTRIES: registries,
   SIGNING_KEY: optional,
   SIGNING_CERTIFICATE_CHAIN: optional,
-  JOB_OPERATIONS: listOf('promote,copy'),
+  JOB_OPERATIONS: jobOperations,
   JOB_SCOPES: scopes,
   AZURE_CLIENT_ID: optional,
   AzureWebJobsStorage: optional,

@@ -155,6 +155,7 @@ async function startAll(
       PROMOTION_RULES: rules,
       PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
       ALLOWED_REGISTRIES: `${source},${staging}`,
+      ...given(environment, ['JOB_OPERATIONS', 'JOB_SCOPES']),
       SIGNING_KEY: signing.key,
       SIGNING_CERTIFICATE_CHAIN: signing.certificate,
     },
@@ -168,7 +169,10 @@ function processIds(processes: readonly LocalProcess[]): string {
 
 /** What a process needs of our own environment, and no more: settings of a deployed app must not leak in. */
 function inherited(environment: Environment): Record<string, string> {
-  const names = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'LANG', 'SystemRoot', 'NODE_EXTRA_CA_CERTS'];
+  return given(environment, ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'LANG', 'SystemRoot', 'NODE_EXTRA_CA_CERTS']);
+}
+
+function given(environment: Environment, names: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     names.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])),
   );

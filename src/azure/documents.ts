@@ -14,7 +14,7 @@ const whatOf = (container: DocumentContainer, name: string): string => `blob ${c
 /** The port Documents on blobs. */
 export function blobDocuments(service: BlobServiceClient): Documents {
   const blob = (container: DocumentContainer, name: string): BlockBlobClient =>
-    service.getContainerClient(container).getBlockBlobClient(checkedName(container, name));
+    service.getContainerClient(container).getBlockBlobClient(checkedBlobName(container, name));
 
   const get: Documents['get'] = async (container, name) => {
     const what = whatOf(container, name);
@@ -57,7 +57,7 @@ export function blobDocuments(service: BlobServiceClient): Documents {
 }
 
 /** @throws InputError `DOCUMENT_NAME_INVALID`: what the service would refuse, or take for another name. */
-function checkedName(container: DocumentContainer, name: string): string {
+export function checkedBlobName(container: string, name: string): string {
   const parts = name.split('/');
   if (name.length > 1024 || parts.length > 250 || parts.some((part) => part === '' || part.endsWith('.'))) {
     throw invalidName(container, name);
@@ -68,7 +68,7 @@ function checkedName(container: DocumentContainer, name: string): string {
   return name;
 }
 
-function invalidName(container: DocumentContainer, name: string): InputError {
+function invalidName(container: string, name: string): InputError {
   return new InputError('DOCUMENT_NAME_INVALID', `${JSON.stringify(name.slice(0, 100))} is no name in ${container}`, {
     remedy: 'Visible ASCII without a backslash, 1,024 characters at most; no part is empty or ends in a dot.',
   });

@@ -12,6 +12,8 @@ export const LIMITS = {
   keyCharacters: 300,
   /** Bytes of one document. `DOCUMENT_TOO_LARGE` */
   documentBytes: 64 * 1024 * 1024,
+  /** Bytes of one file that was pulled. `FILE_TOO_LARGE` */
+  fileBytes: 16 * 1024 * 1024 * 1024,
   /** Bytes of a message's text: 64 KiB in base64. `MESSAGE_TOO_LARGE` */
   messageBytes: 48 * 1024,
   /** Seconds that a message may be hidden for; the service's own limit. `MESSAGE_DELAY_INVALID` */

@@ -5,9 +5,10 @@ import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
 import { ConfigurationError } from '../oci/index.js';
 import type { Lease } from '../oci/index.js';
-import type { Documents, QueueName, Queues, RunStore } from '../runs/ports.js';
+import type { Documents, Files, QueueName, Queues, RunStore } from '../runs/ports.js';
 import { blobLease } from './blob-lease.js';
 import { blobDocuments } from './documents.js';
+import { blobFiles } from './files.js';
 import { storageQueues } from './queues.js';
 import { tableRunStore } from './run-store.js';
 import { callStorage } from './storage-errors.js';
@@ -15,7 +16,7 @@ import { TableRows } from './table-rows.js';
 import type { OnUnreadableRow } from './table-rows.js';
 
 const TABLES = ['promotions', 'runs'];
-const CONTAINERS = ['documents', 'receipts', 'dead-letters', 'leases'];
+const CONTAINERS = ['documents', 'receipts', 'dead-letters', 'leases', 'source', 'target'];
 const QUEUES: readonly QueueName[] = [
   'registry-events',
   'jobs',
@@ -44,6 +45,7 @@ export interface StorageOptions {
 export interface AzureStorage {
   runs: RunStore;
   documents: Documents;
+  files: Files;
   queues: Queues;
   lease: Lease;
   /**
@@ -71,6 +73,7 @@ export function createStorage(connection: StorageConnection, options: StorageOpt
   return {
     runs: tableRunStore(promotions, runs),
     documents: blobDocuments(clients.blobs),
+    files: blobFiles(clients.blobs),
     queues: storageQueues(clients.queues),
     lease: blobLease(clients.blobs),
     async ensureCreated() {

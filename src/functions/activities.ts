@@ -15,6 +15,7 @@ import { markWaitingStep } from '../steps/mark-waiting.js';
 import { observeStep } from '../steps/observe.js';
 import { planCopyStep } from '../steps/plan-copy.js';
 import type { Ports, StepCall, StepReply } from '../steps/ports.js';
+import { runOperationStep } from '../steps/run-operation.js';
 import { tagCopyStep, tagDestinationStep } from '../steps/tag-destination.js';
 import { walkScheduleStep } from '../steps/walk-schedule.js';
 import type { ActivityReply } from './orchestrations/step.js';
@@ -55,6 +56,7 @@ export function registerActivities(registration: Registration): void {
   add(contracts.tagDestinationContract, tagDestinationStep);
   add(contracts.closeRunContract, (ports, input) => plain(closeRunStep(ports, input)));
   add(contracts.beginJobContract, (ports, input) => plain(beginJobStep(ports, input)));
+  add(contracts.runOperationContract, runOperationStep);
   add(contracts.raisePromotionsContract, (ports, input) => plain(raisePromotionsStep(ports, input)));
   add(contracts.awaitPromotionsContract, awaitPromotionsStep);
   add(contracts.tagCopyContract, tagCopyStep);

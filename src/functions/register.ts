@@ -1,6 +1,7 @@
 import { app as durable } from 'durable-functions';
 import { registerActivities, type EngineOf, type StaticPorts } from './activities.js';
 import { registerHealth } from './http/health.js';
+import { registerJobs } from './http/jobs.js';
 import { registerPromotions } from './http/promotions.js';
 import { registerRuns } from './http/runs.js';
 import { promoteScheduled } from './orchestrations/promote-scheduled.js';
@@ -24,4 +25,5 @@ export function registerFunctions(ports: StaticPorts, engineOf: EngineOf, schedu
   registerHealth();
   registerPromotions(ports);
   registerRuns(ports);
+  registerJobs(ports);
 }

@@ -27,3 +27,4 @@ export type { IndexProgress, WriteIndexOptions, WrittenIndex } from './write-ind
 export { toGoDescriptor } from './index-json.js';
 export * from './fetch-blob.js';
 export * from './push-blob.js';
+export { withTempFolder } from './temp-folder.js';

@@ -90,6 +90,22 @@ export interface Documents {
 }
 export type DocumentContainer = 'documents' | 'receipts' | 'dead-letters';
 
+/** Files of people: what is pushed, and what was pulled. Blobs in Azure. */
+export interface Files {
+  /** In bytes; undefined where it isn't there. */
+  sizeOf(container: FileContainer, name: string): Promise<number | undefined>;
+  /** All of its bytes, as they come. @throws where it isn't there. */
+  open(container: FileContainer, name: string): AsyncIterable<Uint8Array>;
+  /** Replaces what is there when all of it has come, never before. */
+  put(
+    container: FileContainer,
+    name: string,
+    content: AsyncIterable<Uint8Array>,
+    options?: { signal?: AbortSignal },
+  ): Promise<void>;
+}
+export type FileContainer = 'source' | 'target';
+
 export type QueueName = 'registry-events' | 'jobs' | 'registry-events-poison' | 'jobs-poison' | 'promotion-results';
 
 /** Storage queues. Text is base64 on the wire. */

@@ -1,7 +1,16 @@
 import { z } from 'zod';
+import { storedJobSchema } from '../inbox/job-input.js';
 import { ruleSchema } from '../promotion/rule.js';
 import { OUTCOMES } from './rows.js';
-import type { DestinationOwner, IgnoredEvent, JobInput, PromotionRow, RunInput, RunRow, StepProgress } from './rows.js';
+import type {
+  DestinationOwner,
+  IgnoredEvent,
+  PromotionRow,
+  RunInput,
+  RunOutput,
+  RunRow,
+  StepProgress,
+} from './rows.js';
 
 /**
  * The rows of rows.ts as they come out of a store: a boundary, since an older or a newer version may have written them. Unknown
@@ -36,17 +45,6 @@ export const promotionRowSchema: z.ZodType<PromotionRow> = z.object({
   failures: z.number(),
 });
 
-const jobInputSchema: z.ZodType<JobInput> = z.discriminatedUnion('operation', [
-  z.object({ operation: z.literal('promote'), id: z.string(), source: z.string() }),
-  z.object({
-    operation: z.literal('copy'),
-    id: z.string(),
-    source: z.string(),
-    destination: z.string(),
-    recursive: z.boolean(),
-  }),
-]);
-
 const runInputSchema: z.ZodType<RunInput> = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('promotion'),
@@ -56,7 +54,12 @@ const runInputSchema: z.ZodType<RunInput> = z.discriminatedUnion('kind', [
     source: sourceTagSchema,
     destination: z.string(),
   }),
-  z.object({ kind: z.literal('job'), runId: z.string(), job: jobInputSchema }),
+  z.object({ kind: z.literal('job'), runId: z.string(), job: storedJobSchema }),
+]);
+
+const runOutputSchema: z.ZodType<RunOutput> = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('inline'), value: z.unknown() }),
+  z.object({ kind: z.literal('document'), name: z.string(), sizeBytes: z.number() }),
 ]);
 
 export const runRowSchema: z.ZodType<RunRow> = z.object({
@@ -66,6 +69,7 @@ export const runRowSchema: z.ZodType<RunRow> = z.object({
   openedAt: z.string(),
   finishedAt: z.string().exactOptional(),
   result: runResultSchema.exactOptional(),
+  output: runOutputSchema.exactOptional(),
 });
 
 export const stepProgressSchema: z.ZodType<StepProgress> = z.object({

@@ -1,4 +1,7 @@
+import type { JobInput } from '../inbox/job-input.js';
 import type { Rule } from '../promotion/rule.js';
+
+export type { JobInput };
 
 /** A row with the version (ETag) under which it may be replaced. */
 export interface Versioned<T> {
@@ -71,17 +74,6 @@ export type RunInput =
   | { kind: 'promotion'; runId: string; promotionId: string; rule: Rule; source: SourceTag; destination: string }
   | { kind: 'job'; runId: string; job: JobInput };
 
-/** What a job asks for; validated by the inbox. */
-export type JobInput =
-  | { operation: 'promote'; id: string; source: string }
-  | {
-      operation: 'copy';
-      id: string;
-      source: string;
-      destination: string;
-      recursive: boolean;
-    };
-
 /** One attempt, or one job. */
 export interface RunRow {
   id: string;
@@ -90,7 +82,15 @@ export interface RunRow {
   openedAt: string;
   finishedAt?: string;
   result?: RunResult;
+  /** What a job's operation found or made. */
+  output?: RunOutput;
 }
+
+/** What a job has to show: as it is, or where it is too large for a row, as a document. */
+export type RunOutput =
+  | { kind: 'inline'; value: unknown }
+  /** JSON, in the container `documents`. */
+  | { kind: 'document'; name: string; sizeBytes: number };
 
 /** What a step says of itself while it works and when it is done; a row of its own. */
 export interface StepProgress {

@@ -1,11 +1,13 @@
 import { InputError, packArtifact, parseManifest, pushPacked, type Descriptor } from '../oci/index.js';
+import type { SourceRepository } from '../promotion/rule.js';
 import { signSubject } from './attach-signature.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
-import { findOurSbom } from './our-sbom.js';
+import { findOurSbom, type SigningRule } from './our-sbom.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
 import { subjectLease, underLease } from './under-lease.js';
 
-type Input = InputOf<typeof attachSbomContract>;
+/** What it needs of a step's input: a job has no rule. */
+type Input = Pick<InputOf<typeof attachSbomContract>, 'image'> & { rule: SigningRule; source: SourceRepository };
 
 /**
  * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image gives

@@ -6,10 +6,12 @@ import { findOurSignature, leafThumbprint } from './our-signature.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
 import { subjectLease, underLease } from './under-lease.js';
 
+type Input = InputOf<typeof attachSignatureContract>;
+
 /** Attaches our Notary signature to one manifest, where it has none that verifies. */
 export async function attachSignatureStep(
   ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'lease' | 'now'>,
-  input: InputOf<typeof attachSignatureContract>,
+  input: Pick<Input, 'source' | 'subject'> & Partial<Input>,
   { signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof attachSignatureContract>>> {
   const { registry, repository: name } = input.source;

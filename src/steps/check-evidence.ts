@@ -34,7 +34,8 @@ export async function checkEvidenceStep(
   return { state: 'closed', wanted: row.wanted, reasons: decision.reasons.slice(0, 20) };
 }
 
-async function examine(
+/** Holds each signature on the subject against one policy. */
+export async function examine(
   ports: Pick<Ports, 'signer' | 'now'>,
   repository: ReadableRepository,
   subject: Descriptor,

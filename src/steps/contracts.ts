@@ -127,6 +127,8 @@ export const planCopyContract = contract(
     tag: z.string().optional(),
     recursive: z.boolean(),
     excludeArtifactTypes: z.array(z.string()),
+    /** That child of an index. */
+    platform: z.string().optional(),
   }),
   z.discriminatedUnion('state', [
     z.object({ state: z.literal('superseded') }),
@@ -187,10 +189,21 @@ export const beginJobContract = contract(
       root: z.string(),
       recursive: z.boolean(),
       destination: tagName,
+      platform: z.string().optional(),
+      excludeArtifactTypes: z.array(z.string()).optional(),
     }),
+    /** Any other is one step. */
+    z.object({ operation: z.literal('run'), name: z.string() }),
     /** The run isn't there: nobody asked for it. */
     z.object({ operation: z.literal('none') }),
   ]),
+);
+
+/** What is neither a promotion nor a copy: one operation of a job, whose output the step keeps itself. */
+export const runOperationContract = contract(
+  'runOperation',
+  z.object({ runId: z.string(), label: z.string() }),
+  z.object({ digest: digest.optional() }),
 );
 
 export const raisePromotionsContract = contract(

@@ -1,9 +1,7 @@
 import { InputError, PolicyError, formatReference, parseReference } from '../oci/index.js';
-import { writesTo } from '../promotion/destination.js';
-import { matchesGlobs } from '../promotion/glob.js';
 import { matchRules } from '../promotion/match.js';
 import { endRunRow, raiseWanted } from '../runs/promotion-runs.js';
-import type { JobInput, RunResult } from '../runs/rows.js';
+import type { RunResult } from '../runs/rows.js';
 import type {
   InputOf,
   ResultOf,
@@ -12,6 +10,7 @@ import type {
   closeJobContract,
   raisePromotionsContract,
 } from './contracts.js';
+import { enforceJobPolicy } from './job-policy.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
 
 /** Reads the job and holds it against what jobs may do. Whoever can write to the queue doesn't thereby own the registry. */
@@ -23,13 +22,9 @@ export async function beginJobStep(
   if (run === undefined || run.value.input.kind !== 'job') return { operation: 'none' };
   if (run.value.state === 'pending') await ports.store.replaceRun({ ...run.value, state: 'running' }, run.version);
   const { job } = run.value.input;
-  if (!ports.jobPolicy.operations.includes(job.operation)) {
-    throw new PolicyError('JOB_OPERATION_FORBIDDEN', `jobs may not ${job.operation} here`, {
-      remedy: 'Name the operation in JOB_OPERATIONS.',
-    });
-  }
+  await enforceJobPolicy(ports, job);
+  if (job.operation !== 'promote' && job.operation !== 'copy') return { operation: 'run', name: job.operation };
   const source = parseReference(job.source);
-  inScope(ports, job, source);
   if (job.operation === 'promote') {
     if (source.tag === undefined) {
       throw new InputError('REFERENCE_INVALID', `${job.source} has no tag: a promotion is of a tag`, {
@@ -47,43 +42,15 @@ export async function beginJobStep(
       remedy: 'Name the tag that the copy is to have in "destination".',
     });
   }
-  inScope(ports, job, { registry, repository });
-  const writer = (await ports.rules.load()).find((rule) => writesTo(rule, registry, repository));
-  if (writer !== undefined) {
-    throw new PolicyError(
-      'COPY_BYPASSES_RULE',
-      `${job.destination} is written by rule ${writer.name}: a copy would pass its gates by`,
-      {
-        remedy: 'Send a job with "operation": "promote" instead, or copy to a repository that no rule writes.',
-      },
-    );
-  }
   return {
     operation: 'copy',
     source: { registry: source.registry, repository: source.repository },
     root: source.digest ?? source.tag ?? 'latest',
     recursive: job.recursive,
     destination: { registry, repository, tag },
+    ...(job.platform !== undefined && { platform: job.platform }),
+    ...(job.excludeArtifactTypes !== undefined && { excludeArtifactTypes: job.excludeArtifactTypes }),
   };
-}
-
-function inScope(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, name: { registry: string; repository: string }): void {
-  const { allowedRegistries, scopes } = ports.jobPolicy;
-  if (!allowedRegistries.includes(name.registry)) {
-    throw new PolicyError(
-      'REGISTRY_NOT_ALLOWED',
-      `${name.registry} is not one of the registries that the app may talk to`,
-      {
-        remedy: 'Name it in ALLOWED_REGISTRIES.',
-      },
-    );
-  }
-  const globs = scopes[job.operation];
-  if (globs !== undefined && !matchesGlobs(globs, name.repository)) {
-    throw new PolicyError('JOB_SCOPE_FORBIDDEN', `jobs may not ${job.operation} ${name.repository} here`, {
-      remedy: 'Add the repository to the operation in JOB_SCOPES.',
-    });
-  }
 }
 
 /** A promote job raises `wanted` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */

@@ -24,4 +24,12 @@ export const STEP_LIMITS = {
   eventReasonCharacters: 2_000,
   /** How long before the end of a lease a tag is no longer written, in milliseconds. */
   tagMarginMs: 5_000,
+  /** Bytes of an output that stands in its run's row; a larger one is a document. */
+  inlineOutputBytes: 30_000,
+  /** Tries of writing an output into its row. `ROW_CONTENDED` */
+  outputTries: 20,
+  /** Bytes of a job's file that is read as a whole: a manifest. `TOO_LARGE` */
+  wholeFileBytes: 4 * 1024 * 1024,
+  /** Files that one job pulls. `TOO_MANY_FILES` */
+  pulledFiles: 10_000,
 } as const;

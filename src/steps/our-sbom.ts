@@ -4,13 +4,18 @@ import { CYCLONEDX_JSON } from '../sbom/index.js';
 import { findOurSignature } from './our-signature.js';
 import type { Ports } from './ports.js';
 
+/** Whether what is made is signed. */
+export interface SigningRule {
+  sign: readonly Rule['sign'][number][];
+}
+
 /**
  * The SBOM of an image that is ours: our signature over it verifies. Where the rule signs nothing, the row that we wrote
  * before we pushed it counts. Any other is somebody else's, and is left alone.
  */
 export async function findOurSbom(
   ports: Pick<Ports, 'signer' | 'store' | 'now'>,
-  rule: Rule,
+  rule: SigningRule,
   source: SourceRepository,
   repository: ReadableRepository,
   image: Descriptor,

@@ -1,4 +1,5 @@
 import { ConfigurationError, parsePlan, planGraph, type CopyPlan } from '../oci/index.js';
+import { parsePlatform, selectPlatform } from '../oras/index.js';
 import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
 import { resolveTag } from './observe.js';
 import type { Ports, StepCall } from './ports.js';
@@ -14,7 +15,11 @@ export async function planCopyStep(
     const standing = await resolveTag(ports, { ...input.source, tag: input.tag }, signal);
     if (standing?.digest !== input.root) return { state: 'superseded' };
   }
-  const root = await source.resolve(input.root, { signal });
+  const named = await source.resolve(input.root, { signal });
+  const root =
+    input.platform === undefined
+      ? named
+      : await selectPlatform(source, named, parsePlatform(input.platform, ''), { signal });
   const plan = await planGraph(source, root, {
     recursive: input.recursive,
     excludeArtifactTypes: input.excludeArtifactTypes,

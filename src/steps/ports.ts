@@ -1,5 +1,5 @@
 import type { Lease, Registries, RegistryClient } from '../oci/index.js';
-import type { Documents, Engine, Queues, RunStore } from '../runs/ports.js';
+import type { Documents, Engine, Files, Queues, RunStore } from '../runs/ports.js';
 import type { RulesSource } from '../runs/promotion-runs.js';
 import type { SbomGenerator } from '../sbom/index.js';
 import type { Signer } from '../signing/index.js';
@@ -23,6 +23,8 @@ export interface Ports {
   lease: Lease;
   store: RunStore;
   documents: Documents;
+  /** What jobs push, and where they pull to. */
+  files: Files;
   queues: Queues;
   engine: Engine;
   rules: RulesSource;

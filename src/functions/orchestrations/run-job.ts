@@ -7,6 +7,7 @@ import {
   copyGraphContract,
   planCopyContract,
   raisePromotionsContract,
+  runOperationContract,
   tagCopyContract,
   verifyArrivalContract,
   type InputOf,
@@ -55,13 +56,18 @@ function* work(
     const [worst] = results.toSorted((a, b) => WORST.indexOf(a.outcome) - WORST.indexOf(b.outcome));
     return worst ?? { outcome: 'completed' };
   }
+  if (job.operation === 'run') {
+    const { digest } = yield* step(context, runOperationContract, { runId, label: job.name });
+    return { outcome: 'completed', ...(digest !== undefined && { digest }) };
+  }
   const { registry, repository } = job.destination;
   const plan = yield* step(context, planCopyContract, {
     runId,
     source: job.source,
     root: job.root,
     recursive: job.recursive,
-    excludeArtifactTypes: [],
+    excludeArtifactTypes: job.excludeArtifactTypes ?? [],
+    ...(job.platform !== undefined && { platform: job.platform }),
   });
   // Without a tag to stand by nothing supersedes a job's copy.
   if (plan.state === 'superseded') return { outcome: 'superseded' };

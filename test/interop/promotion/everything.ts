@@ -59,6 +59,8 @@ interface Options {
   rules?: (registries: { source: string; staging: string }) => unknown;
   anonymous?: boolean;
   schedule?: string;
+  /** More settings of the app, of those that `npm start` passes on: JOB_OPERATIONS, JOB_SCOPES. */
+  settings?: Record<string, string>;
   /** Go on in this folder. */
   dataDir?: string;
   ports?: { host: number; source: number; staging: number };
@@ -91,7 +93,11 @@ export async function startEverything(options: Options = {}): Promise<Everything
   }
   const child = spawn(process.execPath, ['dist/local/start/main.js', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...(options.schedule !== undefined && { PROMOTION_SCHEDULE: options.schedule }) },
+    env: {
+      ...process.env,
+      ...options.settings,
+      ...(options.schedule !== undefined && { PROMOTION_SCHEDULE: options.schedule }),
+    },
   });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));

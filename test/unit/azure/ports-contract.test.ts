@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { createStorage } from '../../../src/azure/storage.js';
 import type { AzureStorage } from '../../../src/azure/storage.js';
 import type { IgnoredEvent } from '../../../src/runs/rows.js';
-import { memoryDocuments, memoryLease, memoryQueues, memoryRunStore } from '../runs/memory-ports.js';
+import { memoryDocuments, memoryFiles, memoryLease, memoryQueues, memoryRunStore } from '../runs/memory-ports.js';
 import { collectPages } from './collect-pages.js';
 import { startAzurite } from './azurite.js';
 import type { Azurite } from './azurite.js';
@@ -268,6 +268,44 @@ function portsContract(open: () => Promise<Ports>): void {
     });
   });
 
+  describe('files', () => {
+    const read = async (name: string): Promise<Buffer> => {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of ports.files.open('target', name)) chunks.push(chunk);
+      return Buffer.concat(chunks);
+    };
+    async function* pieces(count: number): AsyncGenerator<Uint8Array> {
+      for (let piece = 0; piece < count; piece += 1) yield Buffer.alloc(1024 * 1024, piece);
+    }
+
+    test('a file of several blocks comes back as it was put', async () => {
+      const { files } = ports;
+      const name = `${randomUUID()}/a%20b.bin`;
+      expect(await files.sizeOf('target', name)).toBeUndefined();
+      await files.put('target', name, pieces(9));
+      expect(await files.sizeOf('target', name)).toBe(9 * 1024 * 1024);
+      expect(await files.sizeOf('source', name)).toBeUndefined();
+      expect((await read(name)).equals(Buffer.concat([0, 1, 2, 3, 4, 5, 6, 7, 8].map((piece) => Buffer.alloc(1024 * 1024, piece))))).toBe(true);
+      await files.put('target', name, pieces(0));
+      expect(await files.sizeOf('target', name)).toBe(0);
+    });
+
+    test('one that breaks off half way is not there', async () => {
+      const { files } = ports;
+      const name = randomUUID();
+      const broken = async function* (): AsyncGenerator<Uint8Array> {
+        yield* pieces(6);
+        throw new Error('broken off');
+      };
+      await expect(files.put('target', name, broken())).rejects.toThrow();
+      expect(await files.sizeOf('target', name)).toBeUndefined();
+    });
+
+    test('one that is not there cannot be opened', async () => {
+      await expect(read(randomUUID())).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    });
+  });
+
   describe('queues', () => {
     test('a text of 48 KiB is sent, a longer one is refused', async () => {
       const { queues } = ports;
@@ -325,6 +363,7 @@ describe('in memory', () => {
   portsContract(async () => ({
     runs: memoryRunStore(),
     documents: memoryDocuments(),
+    files: memoryFiles(),
     queues: memoryQueues(),
     lease: memoryLease(),
   }));

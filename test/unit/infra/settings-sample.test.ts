@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { parseRules } from '../../../src/promotion/rules.js';
-import { DEFAULT_SCHEDULE, readSettings } from '../../../src/settings.js';
+import { DEFAULT_JOB_OPERATIONS, DEFAULT_SCHEDULE, readSettings } from '../../../src/settings.js';
 
 const sample = JSON.parse(readFileSync('local.settings.sample.json', 'utf8')) as {
   IsEncrypted: boolean;
@@ -35,7 +35,7 @@ describe('local.settings.sample.json', () => {
       PROMOTION_SCHEDULE: DEFAULT_SCHEDULE,
       PROMOTION_PAUSED: false,
       ALLOWED_REGISTRIES: ['localhost:5100', 'localhost:5101'],
-      JOB_OPERATIONS: ['promote', 'copy'],
+      JOB_OPERATIONS: DEFAULT_JOB_OPERATIONS.split(','),
       AzureWebJobsStorage: 'UseDevelopmentStorage=true',
     });
     // A path here would keep the app from starting until somebody has made a key.

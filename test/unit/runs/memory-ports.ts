@@ -1,6 +1,14 @@
 import { InputError } from '../../../src/oci/index.js';
 import type { HeldLease, Lease } from '../../../src/oci/index.js';
-import type { DocumentContainer, Documents, Engine, EngineState, QueueName, Queues } from '../../../src/runs/ports.js';
+import type {
+  DocumentContainer,
+  Documents,
+  Engine,
+  EngineState,
+  Files,
+  QueueName,
+  Queues,
+} from '../../../src/runs/ports.js';
 
 /** The ports of src/runs in memory, held to the real ones by test/unit/azure/ports-contract.test.ts. */
 export { memoryRunStore } from './memory-run-store.js';
@@ -77,6 +85,31 @@ export function memoryDocuments(): MemoryDocuments {
       const first = kept.get(key(container, name)) ?? new Uint8Array(bytes);
       kept.set(key(container, name), first);
       return new Uint8Array(first);
+    },
+  };
+}
+
+export interface MemoryFiles extends Files {
+  /** Keys are `container/name`. */
+  readonly kept: Map<string, Uint8Array>;
+}
+
+export function memoryFiles(): MemoryFiles {
+  const kept = new Map<string, Uint8Array>();
+  return {
+    kept,
+    async sizeOf(container, name) {
+      return kept.get(`${container}/${name}`)?.length;
+    },
+    async *open(container, name) {
+      const bytes = kept.get(`${container}/${name}`);
+      if (bytes === undefined) throw new InputError('STORAGE_FAILED', `${container}/${name} is not there`);
+      yield bytes;
+    },
+    async put(container, name, content) {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of content) chunks.push(chunk);
+      kept.set(`${container}/${name}`, Buffer.concat(chunks));
     },
   };
 }

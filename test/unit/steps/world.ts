@@ -10,11 +10,13 @@ import { rule } from '../promotion/rules.fixture.js';
 import {
   memoryDocuments,
   memoryEngine,
+  memoryFiles,
   memoryLease,
   memoryQueues,
   memoryRunStore,
   type MemoryDocuments,
   type MemoryEngine,
+  type MemoryFiles,
   type MemoryLease,
   type MemoryQueues,
 } from '../runs/memory-ports.js';
@@ -52,6 +54,7 @@ export interface World extends Ports {
   registries: ListedRegistries;
   lease: MemoryLease;
   documents: MemoryDocuments;
+  files: MemoryFiles;
   queues: MemoryQueues;
   engine: MemoryEngine;
   signer: Signer | undefined;
@@ -70,6 +73,7 @@ export function newWorld(...rules: Rule[]): World {
     lease: memoryLease(),
     store: memoryRunStore(),
     documents: memoryDocuments(),
+    files: memoryFiles(),
     queues: memoryQueues(),
     engine: memoryEngine(() => world.nowMs),
     ruleList: rules.length > 0 ? rules : [rule()],

@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto';
+import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
+import { parseJob } from '../../inbox/job.js';
+import type { JobInput } from '../../inbox/job-input.js';
+import { LIMITS } from '../../inbox/limits.js';
+import { InputError, describeError } from '../../oci/index.js';
+import type { Ports } from '../../steps/ports.js';
+import { openJob } from '../start-job.js';
+import { errorAnswer } from './answers.js';
+
+type JobPorts = Pick<Ports, 'store' | 'queues' | 'documents' | 'now'>;
+
+/**
+ * `POST jobs` takes a job: 202 with its id and where to look, or 400 with all that is wrong with it. What a job may do is decided
+ * when it runs, as for one out of the queue. `GET runs/{id}/output` is what it has to show, where that is too large for the run.
+ */
+export function registerJobs(ports: JobPorts): void {
+  app.http('submitJob', {
+    methods: ['POST'],
+    authLevel: 'function',
+    route: 'jobs',
+    handler: (request: HttpRequest): Promise<HttpResponseInit> => submitJob(ports, request),
+  });
+  app.http('getRunOutput', {
+    methods: ['GET'],
+    authLevel: 'function',
+    route: 'runs/{id}/output',
+    handler: (request: HttpRequest): Promise<HttpResponseInit> => getOutput(ports, request.params.id ?? ''),
+  });
+}
+
+/**
+ * The row first, so that the id is known before anybody works on it; then the message. A second job of the same id is answered
+ * with the first one's run; while that has not begun, its message is sent again: the first may have been lost.
+ */
+export async function submitJob(
+  ports: Pick<JobPorts, 'store' | 'queues' | 'now'>,
+  request: Pick<HttpRequest, 'text'>,
+): Promise<HttpResponseInit> {
+  let job: JobInput;
+  let text: string;
+  try {
+    job = parseJob(parseBody(await request.text()), { messageId: randomUUID() });
+    text = messageOf(job);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return refuse(error);
+  }
+  const run = await openJob(ports, job);
+  if (run.state === 'pending') await ports.queues.send('jobs', text);
+  const statusUrl = `/api/runs/${run.id}`;
+  return { status: 202, headers: { location: statusUrl }, jsonBody: { id: job.id, runId: run.id, statusUrl } };
+}
+
+function parseBody(text: string): unknown {
+  const invalid = (message: string): InputError =>
+    new InputError('JOB_INVALID', `The job is malformed: ${message}`, {
+      details: { problems: [{ path: '', message }] },
+      remedy: 'Send one job as a JSON object.',
+    });
+  if (text.length > LIMITS.inputChars) throw invalid(`it is longer than ${LIMITS.inputChars} characters`);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalid('it is not JSON');
+  }
+}
+
+/** @throws InputError `JOB_TOO_LARGE` */
+function messageOf(job: JobInput): string {
+  const text = JSON.stringify(job);
+  const sizeBytes = Buffer.byteLength(text, 'utf8');
+  if (sizeBytes <= LIMITS.jobBytes) return text;
+  throw new InputError('JOB_TOO_LARGE', `The job has ${sizeBytes} bytes; the most is ${LIMITS.jobBytes}`, {
+    remedy: 'Put its files into the container "source", and name them.',
+  });
+}
+
+function refuse(error: InputError): HttpResponseInit {
+  const { code, message, remedy, details } = describeError(error);
+  return errorAnswer(400, code, message, {
+    problems: details?.problems ?? [{ path: '', message }],
+    ...(remedy !== undefined && { remedy }),
+  });
+}
+
+/** What a job has to show, as JSON. */
+export async function getOutput(
+  ports: Pick<JobPorts, 'store' | 'documents'>,
+  runId: string,
+): Promise<HttpResponseInit> {
+  const run = await ports.store.getRun(runId);
+  if (run === undefined) return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${runId}`);
+  const { output } = run.value;
+  if (output === undefined) return errorAnswer(404, 'OUTPUT_UNKNOWN', `run ${runId} has no output`);
+  if (output.kind === 'inline') return { jsonBody: output.value };
+  const body = await ports.documents.get('documents', output.name);
+  if (body === undefined) return errorAnswer(404, 'OUTPUT_UNKNOWN', `the output of run ${runId} is not kept any more`);
+  return { headers: { 'content-type': 'application/json' }, body };
+}

@@ -1,0 +1,118 @@
+import type { JobInput } from '../inbox/job-input.js';
+import { PolicyError, formatReference, parseReference } from '../oci/index.js';
+import { writesTo } from '../promotion/destination.js';
+import { matchesGlobs } from '../promotion/glob.js';
+import type { Ports } from './ports.js';
+
+/** A place that a job looks at or changes. */
+interface Touched {
+  registry: string;
+  /** None: the registry's own list. */
+  repository?: string;
+  /** Something new is put there, or something is taken away. */
+  use: 'read' | 'write' | 'delete';
+}
+
+function at(reference: string, use: Touched['use']): Touched {
+  const { registry, repository } = parseReference(reference);
+  return { registry, repository, use };
+}
+
+function touchedBy(job: JobInput): Touched[] {
+  switch (job.operation) {
+    case 'promote':
+      // What it writes is what the rules say.
+      return [at(job.source, 'read')];
+    case 'copy':
+      return [at(job.source, 'read'), at(job.destination, 'write')];
+    case 'repos':
+      return [{ registry: job.registry, use: 'read' }];
+    case 'discover':
+    case 'resolve':
+    case 'tags':
+    case 'manifest.fetch':
+    case 'manifest.fetchConfig':
+    case 'verify':
+    case 'pull':
+    case 'blob.fetch':
+      return [at(job.reference, 'read')];
+    case 'manifest.delete':
+    case 'blob.delete':
+      return [at(job.reference, 'delete')];
+    case 'tag':
+    case 'push':
+    case 'attach':
+    case 'manifest.push':
+    case 'manifest.index.create':
+    case 'manifest.index.update':
+    case 'blob.push':
+    case 'sbom':
+    case 'sign':
+      return [at(job.reference, 'write')];
+  }
+}
+
+/**
+ * Holds a job against what jobs may do here: a queue is a door, and whoever can write to it doesn't thereby own the registry or
+ * the signing key.
+ * @throws PolicyError `JOB_OPERATION_FORBIDDEN`, `CREDENTIAL_UNKNOWN`, `REGISTRY_NOT_ALLOWED`, `JOB_SCOPE_FORBIDDEN`,
+ * `COPY_BYPASSES_RULE`
+ */
+export async function enforceJobPolicy(ports: Pick<Ports, 'jobPolicy' | 'rules'>, job: JobInput): Promise<void> {
+  const { operations } = ports.jobPolicy;
+  if (!operations.includes(job.operation)) {
+    throw new PolicyError('JOB_OPERATION_FORBIDDEN', `jobs may not ${job.operation} here`, {
+      remedy: `Name the operation in JOB_OPERATIONS; it has ${operations.join(', ') || 'none'}.`,
+    });
+  }
+  if (job.credential !== undefined) {
+    throw new PolicyError('CREDENTIAL_UNKNOWN', `there is no credential ${job.credential} in the settings`, {
+      remedy: 'Leave "credential" out: the app signs in as its identity.',
+    });
+  }
+  for (const touched of touchedBy(job)) {
+    inScope(ports, job, touched);
+    if (touched.use === 'write') await passesNoRuleBy(ports, job, touched);
+  }
+}
+
+function inScope(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, { registry, repository }: Touched): void {
+  if (!ports.jobPolicy.allowedRegistries.includes(registry)) {
+    throw new PolicyError('REGISTRY_NOT_ALLOWED', `${registry} is not one of the registries that the app may talk to`, {
+      remedy: 'Name it in ALLOWED_REGISTRIES.',
+    });
+  }
+  if (repository !== undefined && !isInScope(ports, job.operation, repository)) {
+    throw new PolicyError('JOB_SCOPE_FORBIDDEN', `jobs may not ${job.operation} ${repository} here`, {
+      remedy: 'Add the repository to the operation in JOB_SCOPES.',
+    });
+  }
+}
+
+/** An operation that JOB_SCOPES doesn't name may touch every repository of the allowed registries. */
+export function isInScope(
+  ports: Pick<Ports, 'jobPolicy'>,
+  operation: JobInput['operation'],
+  repository: string,
+): boolean {
+  const globs = ports.jobPolicy.scopes[operation];
+  return globs === undefined || matchesGlobs(globs, repository);
+}
+
+async function passesNoRuleBy(
+  ports: Pick<Ports, 'rules'>,
+  job: JobInput,
+  { registry, repository = '' }: Touched,
+): Promise<void> {
+  const writer = (await ports.rules.load()).find((rule) => writesTo(rule, registry, repository));
+  if (writer === undefined) return;
+  const place = formatReference({ registry, repository });
+  throw new PolicyError(
+    'COPY_BYPASSES_RULE',
+    `${place} is written by rule ${writer.name}: ${job.operation} would pass its gates by`,
+    {
+      remedy:
+        'Send a job with "operation": "promote" instead, or write to a repository that no rule writes; what is attached at the source travels along.',
+    },
+  );
+}
