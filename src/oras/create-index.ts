@@ -19,9 +19,9 @@ export async function createIndex(
   sources: readonly string[],
   options: CreateIndexOptions = {},
 ): Promise<WrittenIndex> {
-  const { artifactType, annotations, onProgress, signal, tags = [] } = options;
+  const { artifactType, annotations, onProgress, signal, tags = [], extraTags = [] } = options;
   if (artifactType !== undefined && artifactType !== '') checkMediaType(artifactType);
-  if (options.anyText !== true) checkTags(tags);
+  if (options.anyText !== true) checkTags([...tags, ...extraTags]);
   const manifests: Descriptor[] = [];
   for (const reference of sources) {
     onProgress?.({ state: 'fetching', reference });

@@ -6,7 +6,7 @@ import {
   type Descriptor,
   type Digest,
   type OpenBody,
-  type WritableRepository,
+  type Repository,
 } from '../oci/index.js';
 import type { UploadProgress } from './upload.js';
 
@@ -38,7 +38,7 @@ async function describe(open: OpenBody, options: PushBlobOptions): Promise<Descr
  * @throws InputError `DIGEST_MISMATCH`, `SIZE_MISMATCH`; what the store throws
  */
 export async function pushBlob(
-  repository: WritableRepository,
+  repository: Repository,
   open: OpenBody,
   options: PushBlobOptions = {},
 ): Promise<Descriptor> {
@@ -57,17 +57,21 @@ export async function pushBlob(
       details: { expected: options.digest, actual: descriptor.digest },
     });
   }
+  const call = options.signal ? { signal: options.signal } : {};
+  // Of an empty one nothing is ever opened, so that it would always seem to be there.
+  const isMissing = descriptor.size === 0 && !(await repository.hasBlob(descriptor, call));
   let isSent = false;
+  if (isMissing) options.onProgress?.({ state: 'uploading', descriptor });
   await repository.pushBlob(
     descriptor,
     () => {
       // Opened again, it is a repetition.
-      if (!isSent) options.onProgress?.({ state: 'uploading', descriptor });
+      if (!isSent && !isMissing) options.onProgress?.({ state: 'uploading', descriptor });
       isSent = true;
       return open();
     },
-    options.signal ? { signal: options.signal } : {},
+    call,
   );
-  options.onProgress?.({ state: isSent ? 'uploaded' : 'exists', descriptor });
+  options.onProgress?.({ state: isSent || isMissing ? 'uploaded' : 'exists', descriptor });
   return descriptor;
 }

@@ -15,7 +15,13 @@ export interface UpdateIndexOptions extends WriteIndexOptions {
 }
 
 /** @throws InputError `DIGEST_INVALID`, `MEDIA_TYPE_INVALID`, `REFERENCE_INVALID` */
-function check({ remove = [], artifactType = '', tags = [], anyText = false }: UpdateIndexOptions): void {
+function check({
+  remove = [],
+  artifactType = '',
+  tags = [],
+  extraTags = [],
+  anyText = false,
+}: UpdateIndexOptions): void {
   for (const text of remove) {
     if (isDigest(text)) continue;
     throw new InputError('DIGEST_INVALID', `remove: ${text.slice(0, 200)} is not a digest`, {
@@ -23,7 +29,7 @@ function check({ remove = [], artifactType = '', tags = [], anyText = false }: U
     });
   }
   if (artifactType !== '') checkMediaType(artifactType);
-  if (!anyText) checkTags(tags);
+  if (!anyText) checkTags([...tags, ...extraTags]);
 }
 
 function withoutRemoved(index: ImageIndex, tagOrDigest: string, options: UpdateIndexOptions): Descriptor[] {

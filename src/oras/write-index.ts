@@ -23,8 +23,10 @@ export type IndexProgress =
 export interface WriteIndexOptions extends CallOptions {
   /** False only makes it. As it comes: true. */
   push?: boolean;
-  /** None: put under its digest alone. */
+  /** What it is put under at first, and then. None: its digest alone. */
   tags?: readonly string[];
+  /** Tags that it gets when it is there. */
+  extraTags?: readonly string[];
   /** Takes any text for a tag, as OCI image layouts do. As it comes: false. */
   anyText?: boolean;
   onProgress?: (progress: IndexProgress) => void;
@@ -51,7 +53,7 @@ export async function writeIndex(
   index: Omit<ImageIndex, 'kind'>,
   options: WriteIndexOptions & { digest?: Digest },
 ): Promise<WrittenIndex> {
-  const { tags = [], signal, onProgress, digest: wanted } = options;
+  const { tags = [], extraTags = [], signal, onProgress, digest: wanted } = options;
   const bytes = encodeIndex(index);
   const digest = digestOf(bytes, wanted && digestAlgorithm(wanted));
   if (wanted !== undefined && wanted !== digest) {
@@ -74,7 +76,7 @@ export async function writeIndex(
   const call = signal ? { signal } : {};
   await repository.pushManifest(bytes, mediaType, { ...call, digest, ...(first !== undefined && { tag: first }) });
   onProgress?.({ state: 'pushed', descriptor });
-  await putTags(repository, { bytes, descriptor }, others, {
+  await putTags(repository, { bytes, descriptor }, [...others, ...extraTags], {
     ...call,
     onTagged: (tag) => onProgress?.({ state: 'tagged', tag }),
   });

@@ -56,8 +56,9 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
       updateIndex(repository, tagOrDigest, {
         ...options,
         anyText: target.kind === 'oci-layout',
-        tags: [...target.tags, ...(extra ?? [])],
+        tags: target.tags,
         signal: io.signal,
+        ...(extra && { extraTags: extra }),
         ...(add && { add }),
         ...(merge && { merge }),
         ...(remove && { remove }),

@@ -1,0 +1,77 @@
+/** A command line on which we do something else than oras 1.3, and why. */
+export interface Difference {
+  /** As the tests write it. */
+  line: string;
+  /** What is not the same. */
+  differs: ('standard output' | 'exit code')[];
+  why: string;
+}
+
+/** All of them, for the verbs on manifests, tags, repositories and blobs. What is not in this list is held to be the same. */
+export const DIFFERENCES: readonly Difference[] = [
+  {
+    line: 'tag {repo}:amd64 v4,v5',
+    differs: ['standard output'],
+    why: 'oras says what it is going to tag, and then that a tag is none. Ours reads all tags before anything is said or written.',
+  },
+  {
+    line: 'tag {repo}:amd64 b@d',
+    differs: ['standard output'],
+    why: 'As above.',
+  },
+  {
+    line: 'tag {repo}:amd64 {amd64}',
+    differs: ['standard output', 'exit code'],
+    why: 'oras takes the digest of the manifest itself for a tag, and does nothing. Ours refuses what is no tag.',
+  },
+  {
+    line: 'manifest push {repo}@{arm64} {folder}/amd64.json',
+    differs: ['standard output'],
+    why: 'oras sends it and lets the registry refuse it. Ours compares the digests before anything is sent.',
+  },
+  {
+    line: 'blob push {repo}@{none} {folder}/blob.txt',
+    differs: ['standard output'],
+    why: 'As above.',
+  },
+  {
+    line: 'blob push --size 11 {repo}@{other} - <other.txt',
+    differs: ['standard output'],
+    why: 'As above: content of another size is not begun to be sent.',
+  },
+  {
+    line: 'blob push --size 9 {repo}@{blob} - <blob.txt',
+    differs: ['standard output', 'exit code'],
+    why: 'oras does not look at what it is given where the blob exists. Ours always does: other content is a mistake.',
+  },
+  {
+    line: 'manifest push {repo}@{amd64},x {folder}/amd64.json',
+    differs: ['standard output', 'exit code'],
+    why: 'Tags behind a digest are not written anywhere in the help of oras; ours takes several tags, or one digest.',
+  },
+  {
+    line: 'manifest index create {repo}@ amd64',
+    differs: ['standard output', 'exit code'],
+    why: 'A reference that ends in @ is a script whose digest is empty: ours refuses it.',
+  },
+  {
+    line: 'manifest index update {repo}:idx --add amd64 --tag bad!tag',
+    differs: ['standard output'],
+    why: 'oras pushes the index, and then finds that a tag is none. Ours reads all tags first, and pushes nothing.',
+  },
+  {
+    line: 'completion nonsense',
+    differs: ['standard output', 'exit code'],
+    why: 'oras prints its help and calls it a success. Ours names the shells there are scripts for.',
+  },
+  {
+    line: 'completion',
+    differs: ['standard output', 'exit code'],
+    why: 'As above.',
+  },
+  {
+    line: 'version',
+    differs: ['standard output'],
+    why: 'Another program, made with another language; the lines are the same.',
+  },
+];
