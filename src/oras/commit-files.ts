@@ -3,6 +3,7 @@ import { chmod, lstat, mkdir, realpath, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { InputError } from '../oci/index.js';
 import type { Claim } from './claims.js';
+import { fileErrorCode } from './file-error.js';
 import { isWithin } from './within.js';
 
 export interface PlaceOptions {
@@ -17,7 +18,7 @@ async function lookAt(path: string, look: (path: string) => Promise<Stats>): Pro
   try {
     return await look(path);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = fileErrorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw error;
   }

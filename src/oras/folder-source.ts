@@ -2,14 +2,11 @@ import { createReadStream } from 'node:fs';
 import { lstat, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { InputError } from '../oci/index.js';
+import { fileErrorCode } from './file-error.js';
 import type { FileSource, FolderEntry, SourceStat } from './file-source.js';
 
 const PERMISSIONS = 0o7777;
 const CHUNK_BYTES = 256 * 1024;
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
-}
 
 /** Go sorts names by their bytes, JavaScript by UTF-16 units. */
 function byBytes(a: string, b: string): number {
@@ -36,7 +33,7 @@ export function createFolderSource(root = '.'): FileSource {
   return {
     async stat(path): Promise<SourceStat> {
       const status = await stat(at(path)).catch((cause: unknown) => {
-        const missing = codeOf(cause) === 'ENOENT' || codeOf(cause) === 'ENOTDIR';
+        const missing = ['ENOENT', 'ENOTDIR'].includes(fileErrorCode(cause) ?? '');
         throw new InputError(
           missing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE',
           `${at(path)} ${missing ? 'is not there' : 'cannot be read'}`,

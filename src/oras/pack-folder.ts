@@ -4,7 +4,7 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { pack, type Pack } from 'tar-stream';
-import { createDigester, InputError, type Digest } from '../oci/index.js';
+import { createDigester, InputError, isRecord, type Digest } from '../oci/index.js';
 import type { FileSource, FolderEntry } from './file-source.js';
 
 export interface PackFolderOptions {
@@ -52,7 +52,7 @@ async function addEntry(archive: Pack, header: NewEntry, body?: AsyncIterable<Ui
     if (body !== undefined) {
       pipeline(Readable.from(body, { objectMode: false }), entry).catch((error: unknown) => {
         reject(
-          error instanceof Error && error.message === 'Size mismatch'
+          isRecord(error) && error.message === 'Size mismatch'
             ? new InputError('FILE_CHANGED', `${header.name} changed while it was read`, { cause: error })
             : error,
         );

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { InputError } from '../oci/index.js';
 import { Claims, type Claim } from './claims.js';
 import { checkPlaces, settleFolders, makeFolders } from './commit-files.js';
+import { fileErrorCode } from './file-error.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';
 
 export interface StageOptions {
@@ -94,7 +95,7 @@ async function move(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
+    if (fileErrorCode(error) !== 'EXDEV') throw error;
     // Only outside of the output folder: written beside its place first.
     const near = `${to}.pull-${process.pid}`;
     try {

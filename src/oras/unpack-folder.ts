@@ -8,10 +8,12 @@ import {
   InputError,
   IntegrityError,
   isDigest,
+  isRecord,
   PromoterError,
   type Descriptor,
 } from '../oci/index.js';
 import { ArchiveEntries } from './archive-entries.js';
+import { fileErrorCode } from './file-error.js';
 import type { StagedFiles } from './file-sink.js';
 import { ORAS_LIMITS } from './limits.js';
 import { CONTENT_DIGEST } from './load-layers.js';
@@ -165,6 +167,6 @@ export async function unpackFolder(
   if (ours !== undefined) throw ours;
   options.signal?.throwIfAborted();
   const [first] = failures;
-  if (first instanceof Error && 'syscall' in first) throw first;
-  throw invalid(title, first instanceof Error ? first.message : String(first), first);
+  if (fileErrorCode(first) !== undefined) throw first;
+  throw invalid(title, isRecord(first) ? String(first.message) : String(first), first);
 }

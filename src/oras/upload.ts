@@ -18,7 +18,13 @@ async function uploadBlob(repository: Repository, contents: PackedContent[], opt
   const [content, ...others] = contents;
   if (content === undefined) return;
   const { descriptor } = content;
+  const call = options.signal ? { signal: options.signal } : {};
   let isSent = false;
+  // Nothing is opened to send nothing.
+  if (descriptor.size === 0 && !(await repository.hasBlob(descriptor, call))) {
+    options.onUpload?.({ state: 'uploading', descriptor });
+    isSent = true;
+  }
   await repository.pushBlob(
     descriptor,
     () => {
@@ -27,7 +33,7 @@ async function uploadBlob(repository: Repository, contents: PackedContent[], opt
       isSent = true;
       return content.open();
     },
-    options.signal ? { signal: options.signal } : {},
+    call,
   );
   options.onUpload?.({ state: isSent ? 'uploaded' : 'exists', descriptor });
   for (const other of others) options.onUpload?.({ state: 'exists', descriptor: other.descriptor });
