@@ -44,22 +44,18 @@ function tap(see: (chunk: Uint8Array, before: number) => void): Transform {
   });
 }
 
-/** Starts an entry; it ends when `body` has been written. */
+/** Writes an entry, with its bytes where it has any. @throws InputError `FILE_CHANGED` */
 async function addEntry(archive: Pack, header: NewEntry, body?: AsyncIterable<Uint8Array>): Promise<void> {
-  const written = new Promise<void>((resolve, reject) => {
-    const entry = archive.entry(header, (error) => (error ? reject(error) : resolve()));
-    // Nothing but a file has more than its header.
-    if (body !== undefined) {
-      pipeline(Readable.from(body, { objectMode: false }), entry).catch((error: unknown) => {
-        reject(
-          isRecord(error) && error.message === 'Size mismatch'
-            ? new InputError('FILE_CHANGED', `${header.name} changed while it was read`, { cause: error })
-            : error,
-        );
-      });
-    }
-  });
-  await written;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const entry = archive.entry(header, (error) => (error ? reject(error) : resolve()));
+      // Nothing but a file has more than its header.
+      if (body !== undefined) pipeline(Readable.from(body, { objectMode: false }), entry).catch(reject);
+    });
+  } catch (error) {
+    if (!(isRecord(error) && error.message === 'Size mismatch')) throw error;
+    throw new InputError('FILE_CHANGED', `${header.name} changed while it was read`, { cause: error });
+  }
 }
 
 async function fill(

@@ -36,7 +36,7 @@ export async function treeOf(folder: string, path = ''): Promise<Record<string, 
   return found;
 }
 
-export type TarEntry = Parameters<ReturnType<typeof pack>['entry']>[0] & { body?: string | Buffer };
+export type TarEntry = Parameters<ReturnType<typeof pack>['entry']>[0] & { body?: string | Uint8Array };
 
 export async function tarOf(entries: readonly TarEntry[]): Promise<Buffer> {
   const archive = pack();
