@@ -1,7 +1,7 @@
 import { app as durable, getClient, input as durableInput, type DurableClient } from 'durable-functions';
 import type { InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
-import { PolicyError, PromoterError, VerificationError, describeError } from '../oci/index.js';
+import { InputError, PolicyError, PromoterError, VerificationError, describeError } from '../oci/index.js';
 import type { Engine } from '../runs/ports.js';
 import { attachSbomStep } from '../steps/attach-sbom.js';
 import { attachSignatureStep } from '../steps/attach-signature.js';
@@ -27,6 +27,8 @@ export type EngineOf = (client: DurableClient) => Engine;
 
 /** One activity works for so long at most; below the host's functionTimeout. */
 const ACTIVITY_MS = 25 * 60_000;
+/** Characters of an error's message that go into history; more are cut off. */
+const MESSAGE_CHARACTERS = 2_000;
 
 interface Registration {
   ports: StaticPorts;
@@ -74,7 +76,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
     handler: async (raw: unknown, context: InvocationContext): Promise<ActivityReply> => {
       const progress = stepProgress(ports, contract.name, raw);
       try {
-        const input = contract.input.parse(raw);
+        const input = inputOf(contract, raw);
         const engine = engineOf(getClient(context));
         await progress.begin();
         const call = { signal: AbortSignal.timeout(ACTIVITY_MS), progress };
@@ -88,6 +90,25 @@ function register<I extends z.ZodType, R extends z.ZodType>(
   });
 }
 
+/** History is a boundary: an older version may have written it. @throws InputError `STEP_INPUT_INVALID` */
+function inputOf<I extends z.ZodType, R extends z.ZodType>(
+  contract: contracts.StepContract<I, R>,
+  raw: unknown,
+): z.infer<I> {
+  const parsed = contract.input.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  const paths = parsed.error.issues
+    .slice(0, 10)
+    .map(({ path, message }) => `${path.map(String).join('.')}: ${message}`);
+  throw new InputError(
+    'STEP_INPUT_INVALID',
+    `${contract.name} was asked for what it doesn't know: ${paths.join('; ')}`,
+    {
+      remedy: 'Nothing, where another version of the app asked: the next run begins anew.',
+    },
+  );
+}
+
 /** What trying again won't mend is an answer; what may pass is thrown, so that the engine tries again. */
 async function failed(
   error: unknown,
@@ -95,7 +116,8 @@ async function failed(
   progress: ReturnType<typeof stepProgress>,
   context: InvocationContext,
 ): Promise<ActivityReply> {
-  const { code, message, remedy, transient } = describeError(error);
+  const { code, message: whole, remedy, transient } = describeError(error);
+  const message = whole.slice(0, MESSAGE_CHARACTERS);
   await progress.fail(`${code}: ${message}`);
   if (transient) {
     // A bug shows itself by its stack; only code and message go into history.

@@ -1,0 +1,121 @@
+import { InvocationContext } from '@azure/functions';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
+import { ConfigurationError, PolicyError, TransportError, VerificationError } from '../../../src/oci/index.js';
+import * as contracts from '../../../src/steps/contracts.js';
+import { pushImage } from '../steps/images.js';
+import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';
+import { register, type Registered } from './registered.js';
+
+let world: World;
+let app: Registered;
+let warnings: string[];
+
+beforeEach(() => {
+  world = newWorld();
+  app = register(world);
+  warnings = [];
+});
+
+async function call(name: string, input: unknown): Promise<ActivityReply> {
+  const context = new InvocationContext({
+    functionName: name,
+    logHandler: (_level, ...args) => void warnings.push(args.join(' ')),
+  });
+  const handler = app.activities.get(name)?.handler;
+  if (handler === undefined) throw new Error(`no activity ${name}`);
+  return (await handler(input, context)) as ActivityReply;
+}
+const progress = async (runId: string) => world.store.listProgress(runId);
+
+test('every step that orchestrations know of is registered, under its name, with the durable client', () => {
+  const names = Object.values(contracts).flatMap((value) => ('name' in value && 'input' in value ? [value.name] : []));
+  expect([...app.activities.keys()].sort()).toEqual([...names].sort());
+  for (const options of app.activities.values()) expect(options.extraInputs).toHaveLength(1);
+  expect([...app.orchestrations.keys()].sort()).toEqual(['promote', 'promoteScheduled', 'runJob']);
+});
+
+describe('an activity answers', () => {
+  test('what is done', async () => {
+    const run = await openRun(world);
+    expect(await call('beginRun', run)).toMatchObject({ done: { owned: true, wanted: 1 } });
+    expect(await progress(run.runId)).toMatchObject([{ step: 'beginRun', state: 'done' }]);
+  });
+
+  test('that it wants to be called again', async () => {
+    const image = await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    await world.lease.acquire(`subject ${REGISTRY}/${SOURCE.repository}@${image.digest}`);
+    const input = { ...run, subject: image, label: 'linux/amd64' };
+    expect(await call('attachSignature', input)).toEqual({ later: 2_000 });
+    expect(await progress(run.runId)).toMatchObject([{ step: 'attachSignature linux/amd64', state: 'waiting' }]);
+  });
+
+  test.each([
+    ['a policy', new PolicyError('DESTINATION_TAKEN', 'no', { remedy: 'another' }), true],
+    ['a signature', new VerificationError('SIGNATURE_INVALID', 'no'), true],
+    ['a setting', new ConfigurationError('SIGNING_KEY_MISSING', 'no'), false],
+  ])('what trying again will not mend: %s', async (_name, error, refused) => {
+    const run = await openRun(world);
+    world.store.getRun = () => Promise.reject(error);
+    expect(await call('beginRun', run)).toEqual({
+      failed: { code: error.code, message: 'no', refused, ...(refused && error.remedy && { remedy: error.remedy }) },
+    });
+    expect(await progress(run.runId)).toMatchObject([{ state: 'failed', text: `${error.code}: no` }]);
+  });
+
+  test('a message that fits into history, however long the error’s is', async () => {
+    const run = await openRun(world);
+    world.store.getRun = () => Promise.reject(new ConfigurationError('X_Y', 'z'.repeat(100_000)));
+    const reply = await call('beginRun', run);
+    expect('failed' in reply && reply.failed.message.length).toBeLessThanOrEqual(2_000);
+  });
+
+  test('that its input is not for this version: never tried again', async () => {
+    for (const input of [undefined, null, 'text', {}, { promotionId: 7, runId: 'r1' }]) {
+      expect(await call('beginRun', input)).toMatchObject({ failed: { code: 'STEP_INPUT_INVALID', refused: false } });
+    }
+  });
+});
+
+describe('an activity throws', () => {
+  test('what may pass, with its code in front, for the orchestration to read', async () => {
+    const run = await openRun(world);
+    world.store.getRun = () => Promise.reject(new TransportError('STORAGE_UNAVAILABLE', 'down'));
+    await expect(call('beginRun', run)).rejects.toThrow(/^STORAGE_UNAVAILABLE: down$/);
+    expect(await progress(run.runId)).toMatchObject([{ state: 'failed', text: 'STORAGE_UNAVAILABLE: down' }]);
+    expect(warnings).toEqual(['beginRun: STORAGE_UNAVAILABLE: down']);
+  });
+
+  test('a bug, with its stack in the log and not in history', async () => {
+    const run = await openRun(world);
+    world.store.getRun = () => Promise.reject(new TypeError('x is not a function'));
+    await expect(call('beginRun', run)).rejects.toThrow(/^INTERNAL: x is not a function$/);
+    expect(warnings[0]).toMatch(/TypeError: x is not a function\n\s+at /);
+  });
+});
+
+describe('progress', () => {
+  test('rows that cannot be written fail no step', async () => {
+    const run = await openRun(world);
+    world.store.putProgress = () => Promise.reject(new TransportError('STORAGE_UNAVAILABLE', 'down'));
+    expect(await call('beginRun', run)).toMatchObject({ done: { owned: true } });
+  });
+
+  test('what a step says of itself stands in its row', async () => {
+    const image = await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const labelled = { ...image, label: 'linux/amd64', sbom: true };
+    await call('attachSbom', { ...run, image: labelled });
+    expect(await progress(run.runId)).toMatchObject([
+      { step: 'attachSbom linux/amd64', state: 'done', text: expect.stringContaining('1 npm') },
+    ]);
+  });
+
+  test('of the schedule is nobody’s', async () => {
+    const written: unknown[] = [];
+    world.store.putProgress = async (row) => void written.push(row);
+    expect(await call('walkSchedule', { cursor: null, started: 0 })).toMatchObject({ done: { cursor: null } });
+    expect(written).toEqual([]);
+  });
+});

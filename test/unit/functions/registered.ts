@@ -1,0 +1,52 @@
+import type { InvocationContext } from '@azure/functions';
+import { jest } from '@jest/globals';
+import type { World } from '../steps/world.js';
+
+type Handler = (input: unknown, context: InvocationContext) => Promise<unknown>;
+
+interface Registration {
+  handler: Handler;
+  [option: string]: unknown;
+}
+
+/** What the app registers, by name: handlers, and the options that they were registered with. */
+export interface Registered {
+  activities: Map<string, Registration>;
+  orchestrations: Map<string, unknown>;
+  functions: Map<string, Registration>;
+}
+
+let registered: Registered;
+const note =
+  (into: 'activities' | 'functions') =>
+  (name: string, options: Registration): void => {
+    registered[into].set(name, options);
+  };
+
+// A host that only takes notes. Whoever imports this file must not have imported src/functions before.
+jest.unstable_mockModule('@azure/functions', () => ({
+  ...jest.requireActual<object>('@azure/functions'),
+  app: {
+    http: note('functions'),
+    timer: note('functions'),
+    storageQueue: note('functions'),
+    eventGrid: note('functions'),
+    generic: note('functions'),
+  },
+}));
+jest.unstable_mockModule('durable-functions', () => ({
+  ...jest.requireActual<object>('durable-functions'),
+  app: {
+    activity: note('activities'),
+    orchestration: (name: string, handler: unknown) => registered.orchestrations.set(name, handler),
+  },
+  getClient: () => ({}),
+}));
+const { registerFunctions } = await import('../../../src/functions/register.js');
+
+/** Registers everything that the app is made of, for the ports of a world. */
+export function register(world: World): Registered {
+  registered = { activities: new Map(), orchestrations: new Map(), functions: new Map() };
+  registerFunctions(world, () => world.engine, '0 */5 * * * *');
+  return registered;
+}
