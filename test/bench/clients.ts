@@ -6,6 +6,9 @@ import type { Certificate } from './servers.js';
 
 export type ClientName = 'acr-promoter' | 'oras' | 'regctl';
 
+const OURS = [join(import.meta.dirname, '..', '..', 'bin', 'acr-promoter.mjs'), 'copy', '-r'];
+const OVER_TLS = ['--no-from-plain-http', '--no-to-plain-http'];
+
 /** A client's command line for a copy with referrers. */
 export type CopyCommand = (from: string, to: string) => Command;
 
@@ -27,11 +30,7 @@ export async function copyCommands(
       'acr-promoter',
       (from, to) => ({
         program: process.execPath,
-        args: [
-          join(import.meta.dirname, '..', '..', 'bin', 'acr-promoter.mjs'),
-          ...['copy', '-r', from, to, '--from-ca-file', certFile, '--to-ca-file', certFile],
-          ...['--no-from-plain-http', '--no-to-plain-http'],
-        ],
+        args: [...OURS, from, to, '--from-ca-file', certFile, '--to-ca-file', certFile, ...OVER_TLS],
         env,
       }),
     ],

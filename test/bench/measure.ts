@@ -52,16 +52,14 @@ export async function measure({ program, args, env }: Command): Promise<Measure>
     });
   }
   let peak = 0;
-  let running = true;
   const ended = new Promise<{ code: number | null; wallMs: number }>((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code) => {
-      running = false;
       resolve({ code, wallMs: performance.now() - from });
     });
   });
   const poll = async (): Promise<void> => {
-    while (running && child.pid !== undefined) {
+    while (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
       peak = Math.max(peak, peakKb(child.pid));
       await sleep(POLL_MS);
     }
