@@ -7,7 +7,7 @@ export interface Difference {
   why: string;
 }
 
-/** All of them, for the verbs on manifests, tags, repositories and blobs. What is not in this list is held to be the same. */
+/** All of them, for the verbs on manifests, tags, repositories and blobs, and for signing in. What is not in this list is held to be the same. */
 export const DIFFERENCES: readonly Difference[] = [
   {
     line: 'tag {repo}:amd64 v4,v5',
@@ -58,6 +58,11 @@ export const DIFFERENCES: readonly Difference[] = [
     line: 'manifest index update {repo}:idx --add amd64 --tag bad!tag',
     differs: ['standard output'],
     why: 'oras pushes the index, and then finds that a tag is none. Ours reads all tags first, and pushes nothing.',
+  },
+  {
+    line: 'login HOST -u name --password-stdin',
+    differs: ['standard output'],
+    why: 'With nothing on standard input, oras asks for a password there. Ours says that it is missing: nobody is there to ask.',
   },
   {
     line: 'completion nonsense',
