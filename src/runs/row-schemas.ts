@@ -67,6 +67,7 @@ export const runRowSchema: z.ZodType<RunRow> = z.object({
   input: runInputSchema,
   state: z.enum(['pending', 'running', 'ended']),
   openedAt: z.string(),
+  sentAgainAt: z.string().exactOptional(),
   finishedAt: z.string().exactOptional(),
   result: runResultSchema.exactOptional(),
   output: runOutputSchema.exactOptional(),

@@ -80,6 +80,8 @@ export interface RunRow {
   input: RunInput;
   state: 'pending' | 'running' | 'ended';
   openedAt: string;
+  /** When the message of a job that did not begin was sent once more. */
+  sentAgainAt?: string;
   finishedAt?: string;
   result?: RunResult;
   /** What a job's operation found or made. */

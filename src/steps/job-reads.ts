@@ -1,4 +1,3 @@
-import { isRecord } from '../oci/index.js';
 import {
   discoverTree,
   fetchConfig,
@@ -9,6 +8,7 @@ import {
   resolveConfig,
   toDiscoverJson,
 } from '../oras/index.js';
+import { contentOf } from './job-content.js';
 import { described, platformOf, resolveTarget, tagOrDigestOf, targetOf, type Operation } from './job-operation.js';
 import { isInScope } from './job-policy.js';
 
@@ -63,17 +63,6 @@ export const repos: Operation<'repos'> = async ({ ports, job, signal, progress }
   progress.text(`${repositories.length} repositories`);
   return { output: { registry, repositories } };
 };
-
-/** Bytes as JSON where they are; otherwise as base64. */
-function contentOf(bytes: Uint8Array): Record<string, unknown> {
-  try {
-    const content: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-    if (isRecord(content)) return { content };
-  } catch {
-    // What isn't JSON is given as it is.
-  }
-  return { base64: Buffer.from(bytes).toString('base64') };
-}
 
 export const fetchManifest: Operation<'manifest.fetch'> = async ({ ports, job, signal }) => {
   const target = targetOf(ports, job.reference);

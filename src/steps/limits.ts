@@ -26,6 +26,14 @@ export const STEP_LIMITS = {
   tagMarginMs: 5_000,
   /** Bytes of an output that stands in its run's row; a larger one is a document. */
   inlineOutputBytes: 30_000,
+  /** Bytes of a blob that is given in the output itself. */
+  inlineBlobBytes: 20_000,
+  /** Bytes that a pulled archive may unpack to: a function has little room on its disk. `TOO_LARGE` */
+  unpackBytes: 1024 * 1024 * 1024,
+  /** How long a job may be taken and not begun before its message is sent again, in milliseconds. */
+  jobPendingMs: 15 * 60_000,
+  /** Pages of a hundred runs, newest first, that a tick looks at for such jobs. */
+  tendedPages: 5,
   /** Tries of writing an output into its row. `ROW_CONTENDED` */
   outputTries: 20,
   /** Bytes of a job's file that is read as a whole: a manifest. `TOO_LARGE` */

@@ -2,17 +2,20 @@ import type { JobInput, JobOf } from '../inbox/job-input.js';
 import { InputError } from '../oci/index.js';
 
 import type { InputOf, ResultOf, runOperationContract } from './contracts.js';
+import * as deletes from './job-deletes.js';
 import * as evidence from './job-evidence.js';
 import type { Operation, OperationCall, OperationPorts, OperationReply } from './job-operation.js';
 import { keepOutput } from './job-output.js';
 import { enforceJobPolicy } from './job-policy.js';
+import * as pulls from './job-pulls.js';
 import * as reads from './job-reads.js';
+import * as writes from './job-writes.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
 
 /** Operations that are one step; the other two have orchestrations of their own. */
 type SingleStep = Exclude<JobInput['operation'], 'promote' | 'copy'>;
 
-const OPERATIONS: { [O in SingleStep]?: Operation<O> } = {
+const OPERATIONS: { [O in SingleStep]: Operation<O> } = {
   resolve: reads.resolve,
   discover: reads.discover,
   tags: reads.tags,
@@ -22,6 +25,17 @@ const OPERATIONS: { [O in SingleStep]?: Operation<O> } = {
   verify: evidence.verify,
   sbom: evidence.sbom,
   sign: evidence.sign,
+  tag: writes.tag,
+  push: writes.push,
+  attach: writes.attach,
+  'manifest.push': writes.pushManifest,
+  'manifest.index.create': writes.makeIndex,
+  'manifest.index.update': writes.updateIndex,
+  'blob.push': writes.pushBlob,
+  pull: pulls.pull,
+  'blob.fetch': pulls.fetchBlob,
+  'manifest.delete': deletes.deleteManifest,
+  'blob.delete': deletes.deleteBlob,
 };
 
 /**
@@ -38,23 +52,17 @@ export async function runOperationStep(
     throw new InputError('RUN_UNKNOWN', `there is no run ${input.runId}`);
   const { job } = run.input;
   await enforceJobPolicy(ports, job);
-  const reply = await perform({ ...call, ports, runId: input.runId, job });
+  if (!isSingleStep(job)) throw new InputError('JOB_INVALID', `${job.operation} is more than one step`);
+  const reply = await perform(job.operation, { ...call, ports, runId: input.runId, job });
   if ('later' in reply) return reply;
   await keepOutput(ports, input.runId, reply.output);
   if (reply.refusal !== undefined) throw reply.refusal;
   return { done: reply.digest === undefined ? {} : { digest: reply.digest } };
 }
 
-async function perform(call: OperationCall): Promise<OperationReply> {
-  const { job } = call;
-  const operation = isSingleStep(job) ? OPERATIONS[job.operation] : undefined;
-  if (operation === undefined) {
-    throw new InputError('OPERATION_UNAVAILABLE', `a job cannot ${job.operation} yet`, {
-      remedy: 'Use the command line for it.',
-    });
-  }
-  // Each operation gets the job of its own name: it was chosen by it.
-  return (operation as Operation<JobInput['operation']>)(call);
+/** Each operation gets the job of its own name: it is chosen by it. */
+async function perform<O extends SingleStep>(operation: O, call: OperationCall<JobOf<O>>): Promise<OperationReply> {
+  return OPERATIONS[operation](call);
 }
 
 function isSingleStep(job: JobInput): job is JobOf<SingleStep> {

@@ -1,6 +1,8 @@
 import { app, type InvocationContext, type Timer } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
+import { describeError } from '../../oci/index.js';
 import { newRunId } from '../../runs/run-id.js';
+import { tendJobs } from '../../steps/tend-jobs.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 
 const NOTE = 'schedule';
@@ -17,6 +19,7 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
     extraInputs: [input.durableClient()],
     handler: async (_timer: Timer, context: InvocationContext): Promise<void> => {
       const engine = engineOf(getClient(context));
+      await seeToJobs({ ...ports, engine }, context);
       const note = await ports.store.getNote(NOTE);
       if (note !== undefined) {
         const { state, createdAt } = await engine.state(note.value);
@@ -31,4 +34,16 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
       await engine.start('promoteScheduled', id, {});
     },
   });
+}
+
+/** Jobs don't keep the walk from starting: what goes wrong is said, and the next tick looks again. */
+async function seeToJobs(ports: Parameters<typeof tendJobs>[0], context: InvocationContext): Promise<void> {
+  try {
+    const { sentAgain, lost } = await tendJobs(ports);
+    if (sentAgain.length > 0) context.info(`jobs sent again: ${sentAgain.join(', ')}`);
+    if (lost.length > 0) context.warn(`jobs lost: ${lost.join(', ')}`);
+  } catch (error) {
+    const { code, message } = describeError(error);
+    context.warn(`jobs could not be looked at: ${code}: ${message}`);
+  }
 }
