@@ -41,6 +41,16 @@ export function runNode(args) {
   // A terminal's Ctrl-C reaches the child by itself: only what was sent to this process alone is handed on.
   process.on('SIGINT', () => {});
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  // npm hands a signal to the shell between us, which dies of it alone: without a parent we would go on for ever.
+  if (process.env.npm_lifecycle_event !== undefined) {
+    const parent = process.ppid;
+    const timer = setInterval(() => {
+      if (process.ppid === parent) return;
+      clearInterval(timer);
+      child.kill('SIGTERM');
+    }, 500);
+    timer.unref();
+  }
   child.on('error', (error) => {
     process.stderr.write(`cannot start ${node}: ${error.message}\n`);
     process.exit(1);
