@@ -9,6 +9,9 @@ const MARKS: Record<LocalStep['state'], string> = { working: '‚Ä¶', waiting: '‚è
 /** Steps that say nothing to a person. */
 const HOUSEKEEPING: ReadonlySet<string> = new Set(['beginRun', 'closeRun']);
 
+/** The step that notes, and is done with it, that a run waits. */
+const WAITING = 'markWaiting';
+
 /** Outcomes after which the destination is as the rule wants it, or would be. */
 const GOOD: ReadonlySet<string> = new Set(['promoted', 'unchanged', 'observed']);
 
@@ -94,7 +97,9 @@ export class Watcher {
       if (HOUSEKEEPING.has(step.step) && step.state !== 'failed') continue;
       const isWorking = step.state === 'working';
       const text = isWorking ? moved(step) : step.text && `: ${printable(step.text)}`;
-      const line = `  ${MARKS[step.state]} ${nameOf(promotion)}  ${printable(step.step)}${text}`;
+      const isWaiting = step.step === WAITING && step.state === 'done';
+      const what = isWaiting ? 'waits for evidence' : printable(step.step);
+      const line = `  ${MARKS[isWaiting ? 'waiting' : step.state]} ${nameOf(promotion)}  ${what}${text}`;
       if (isWorking && terminal.isLive) {
         this.#status = line;
         continue;
