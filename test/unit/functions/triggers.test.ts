@@ -1,0 +1,157 @@
+import { InvocationContext } from '@azure/functions';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { TransportError } from '../../../src/oci/index.js';
+import { pushImage } from '../steps/images.js';
+import { REGISTRY, SOURCE, newWorld, runOf, type World } from '../steps/world.js';
+import { register, type Registered } from './registered.js';
+
+let world: World;
+let app: Registered;
+
+beforeEach(() => {
+  world = newWorld();
+  app = register(world);
+});
+
+async function deliver(name: string, input: unknown, triggerMetadata: Record<string, unknown> = {}): Promise<void> {
+  const context = new InvocationContext({ functionName: name, logHandler: () => {}, triggerMetadata });
+  await app.functions.get(name)?.handler(input, context);
+}
+const message = (id = 'm1') => ({ id, insertionTime: world.now().toISOString() });
+const starts = (): string[] => world.engine.starts.map(({ orchestration }) => orchestration);
+const poison = (): unknown[] =>
+  world.queues.sent.map(({ queue, text }) => [queue, (JSON.parse(text) as { code: string }).code]);
+
+test('the four doors, each with the durable client', () => {
+  const options = ['onRegistryEvent', 'onRegistryEventMessage', 'onJobMessage', 'onSchedule'].map((name) =>
+    app.functions.get(name),
+  );
+  for (const option of options) expect(option?.extraInputs).toHaveLength(1);
+  expect(options).toMatchObject([
+    {},
+    { queueName: 'registry-events', connection: 'AzureWebJobsStorage' },
+    { queueName: 'jobs', connection: 'AzureWebJobsStorage' },
+    { schedule: '0 */5 * * * *' },
+  ]);
+});
+
+test('all of HTTP asks for a key but health', () => {
+  const open = [...app.functions].filter(([, { authLevel }]) => authLevel === 'anonymous').map(([name]) => name);
+  const asked = [...app.functions].filter(([, { authLevel }]) => authLevel === 'function');
+  expect(open).toEqual(['health']);
+  expect(asked.length).toBeGreaterThanOrEqual(4);
+});
+
+describe('an event of a registry', () => {
+  const event = (changes: Record<string, unknown> = {}) => ({
+    id: 'e1',
+    eventType: 'Microsoft.ContainerRegistry.ImagePushed',
+    eventTime: '2026-01-01T00:00:00Z',
+    data: { target: { repository: SOURCE.repository, tag: SOURCE.tag }, request: { host: REGISTRY } },
+    ...changes,
+  });
+
+  test.each(['onRegistryEvent', 'onRegistryEventMessage'])('%s: starts the promotion', async (door) => {
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+    await deliver(door, event(), message());
+    expect(starts()).toEqual(['promote']);
+  });
+
+  test.each(['onRegistryEvent', 'onRegistryEventMessage'])('%s: of another kind, or malformed: kept', async (door) => {
+    await deliver(door, event({ eventType: 'Microsoft.Storage.BlobCreated' }), message());
+    await deliver(door, event({ data: { target: {} } }), message());
+    expect(poison()).toEqual([
+      ['registry-events-poison', 'UNKNOWN_EVENT_TYPE'],
+      ['registry-events-poison', 'EVENT_INVALID'],
+    ]);
+  });
+
+  test.each(['onRegistryEvent', 'onRegistryEventMessage'])('%s: can never be handled: kept', async (door) => {
+    const odd = { target: { repository: SOURCE.repository, tag: 'V1' }, request: { host: REGISTRY } };
+    world.ruleList = world.ruleList.map((each) => ({
+      ...each,
+      destination: { reference: `${REGISTRY}/by-tag/{tag}:latest` },
+    }));
+    await deliver(door, event({ data: odd }), message());
+    expect(poison()).toEqual([['registry-events-poison', 'REFERENCE_INVALID']]);
+  });
+
+  test('cannot be handled now: Event Grid delivers it again, the queue gets it back', async () => {
+    world.rules = { load: () => Promise.reject(new TransportError('RULES_UNREADABLE', 'not now')) };
+    app = register(world);
+    await expect(deliver('onRegistryEvent', event())).rejects.toMatchObject({ code: 'RULES_UNREADABLE' });
+    expect(world.queues.sent).toEqual([]);
+    await deliver('onRegistryEventMessage', event(), message());
+    expect(world.queues.sent).toMatchObject([{ queue: 'registry-events', delaySeconds: 30 }]);
+  });
+});
+
+describe('a job', () => {
+  const job = { operation: 'promote', source: `${REGISTRY}/samples/app:v1`, id: 'release-7' };
+
+  test('gets a run; seen again, it is never started again', async () => {
+    await deliver('onJobMessage', job, message('m1'));
+    await deliver('onJobMessage', job, message('m2'));
+    await deliver('onJobMessage', { ...job, source: `${REGISTRY}/samples/other:v1` }, message('m3'));
+    expect(starts()).toEqual(['runJob']);
+    expect(await runOf(world, world.engine.starts[0]?.id ?? '')).toMatchObject({
+      state: 'pending',
+      input: { job: { source: job.source } },
+    });
+  });
+
+  test('without an id, the message’s counts', async () => {
+    const { id: _none, ...bare } = job;
+    await deliver('onJobMessage', bare, message('m1'));
+    await deliver('onJobMessage', bare, message('m1'));
+    await deliver('onJobMessage', bare, message('m2'));
+    expect(starts()).toEqual(['runJob', 'runJob']);
+  });
+
+  test('whose run was written and not begun is begun when the message comes again', async () => {
+    const start = world.engine.start.bind(world.engine);
+    world.engine.start = () => Promise.reject(new TransportError('ENGINE_UNAVAILABLE', 'not now'));
+    await deliver('onJobMessage', job, message());
+    expect(world.queues.sent).toMatchObject([{ queue: 'jobs' }]);
+    world.engine.start = start;
+    await deliver('onJobMessage', JSON.parse(world.queues.sent[0]?.text ?? ''), message('m2'));
+    expect(starts()).toEqual(['runJob']);
+  });
+});
+
+describe('the schedule', () => {
+  const tick = (): Promise<void> => deliver('onSchedule', {});
+  const newest = (): string => world.engine.starts.at(-1)?.id ?? '';
+
+  test('ticks don’t overlap', async () => {
+    await tick();
+    await tick();
+    expect(starts()).toEqual(['promoteScheduled']);
+    world.engine.setState(newest(), 'running');
+    world.nowMs += 3_600_000;
+    await tick();
+    expect(starts()).toHaveLength(1);
+    world.engine.setState(newest(), 'ended');
+    await tick();
+    expect(starts()).toHaveLength(2);
+    expect(new Set(world.engine.starts.map(({ id }) => id)).size).toBe(2);
+  });
+
+  test('a walk that was lost, or has been pending for too long, is followed by another', async () => {
+    await tick();
+    world.engine.setState(newest(), 'missing');
+    await tick();
+    expect(starts()).toHaveLength(2);
+    world.nowMs += 14 * 60_000;
+    await tick();
+    expect(starts()).toHaveLength(2);
+    world.nowMs += 2 * 60_000;
+    await tick();
+    expect(starts()).toHaveLength(3);
+  });
+
+  test('of two ticks at the same time one starts', async () => {
+    await Promise.all([tick(), tick(), tick()]);
+    expect(starts()).toHaveLength(1);
+  });
+});

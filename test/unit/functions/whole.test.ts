@@ -1,0 +1,273 @@
+import { InvocationContext } from '@azure/functions';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { OrchestrationHandler } from 'durable-functions';
+import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import type { Descriptor } from '../../../src/oci/index.js';
+import { raiseWanted } from '../../../src/runs/promotion-runs.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../promotion/rules.fixture.js';
+import {
+  NOTARY_SIGNATURE,
+  countReferrers,
+  pushArtifact,
+  pushImage,
+  pushMultiPlatform,
+  pushSignature,
+} from '../steps/images.js';
+import {
+  DESTINATION,
+  REGISTRY,
+  SOURCE,
+  newSigner,
+  newWorld,
+  openRun,
+  rowOf,
+  tagAt,
+  type World,
+} from '../steps/world.js';
+import { register, type Registered } from './registered.js';
+import { replay, type Activity, type Played, type Script } from './replay.js';
+
+// Orchestrations and the real steps together, over ports in memory: what the engine does is played.
+
+let world: World;
+let app: Registered;
+let source: MemoryRepository;
+let destination: MemoryRepository;
+
+beforeEach(() => {
+  world = newWorld();
+  app = register(world);
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+  destination = world.registries.repository(REGISTRY, 'staging/samples/app');
+});
+
+/** How an activity is done: once, or as a host does it that loses an answer or delivers twice. */
+type Around = (work: () => Promise<unknown>, call: number, name: string) => Promise<unknown>;
+
+function activities(around: Around = (work) => work()): Record<string, Activity> {
+  const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
+  return Object.fromEntries(
+    [...app.activities].map(([name, { handler }]) => [
+      name,
+      (input: unknown, call: number) => around(() => handler(input, context), call, name),
+    ]),
+  );
+}
+
+let played = 0;
+/** Plays every run that was started, and those that they start. */
+async function playAll(around?: Around, more: Partial<Script> = {}): Promise<Played[]> {
+  const ended: Played[] = [];
+  for (const { orchestration, id, input } of world.engine.starts.slice(played)) {
+    played += 1;
+    world.engine.setState(id, 'running');
+    const handler = app.orchestrations.get(orchestration) as OrchestrationHandler;
+    ended.push(await replay(handler, { input, activities: activities(around), ...more }));
+    world.engine.setState(id, 'ended');
+  }
+  return world.engine.starts.length > played ? [...ended, ...(await playAll(around, more))] : ended;
+}
+beforeEach(() => {
+  played = 0;
+});
+const outcomes = (runs: Played[]): unknown[] =>
+  runs.map(({ output }) => (output as { outcome?: string } | null)?.outcome);
+const events = (): string[] =>
+  world.queues.sent.map(({ text }) => (JSON.parse(text) as { data: { outcome: string } }).data.outcome);
+
+async function attached(subject: Descriptor, at = source): Promise<{ sboms: number; signatures: number }> {
+  return {
+    sboms: await countReferrers(at, subject, CYCLONEDX_JSON),
+    signatures: await countReferrers(at, subject, NOTARY_SIGNATURE),
+  };
+}
+
+describe('an image that is pushed', () => {
+  test('is promoted, with SBOM and signatures; then nothing differs', async () => {
+    const { root, amd64, arm64, attestation } = await pushMultiPlatform(source, SOURCE.tag);
+    await pushArtifact(source, 'application/x-report', { subject: amd64 });
+    const run = await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['promoted']);
+    expect(tagAt(world, DESTINATION)).toBe(root.digest);
+    for (const image of [amd64, arm64]) {
+      expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 1 });
+    }
+    for (const other of [root, attestation]) {
+      expect(await attached(other, destination)).toEqual({ sboms: 0, signatures: 1 });
+    }
+    expect(await countReferrers(destination, amd64, 'application/x-report')).toBe(1);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'in_sync', runOpen: false });
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['unchanged']);
+    expect(events()).toEqual(['promoted']);
+  });
+
+  test.each([
+    [
+      'each answer is lost once',
+      async (work, call) => {
+        const answer = await work();
+        if (call % 2 === 1) throw new Error('CONNECTION_CLOSED: the answer is lost');
+        return answer;
+      },
+    ],
+    [
+      'each step is done twice',
+      async (work) => {
+        await work();
+        return work();
+      },
+    ],
+    [
+      'each step is done twice at the same time',
+      async (work) => {
+        const answers = await Promise.all([work(), work()]);
+        return answers.find((answer) => !('later' in (answer as object))) ?? answers[0];
+      },
+    ],
+  ] as [string, Around][])('%s: one SBOM, one signature, all the same', async (_name, around) => {
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    await openRun(world);
+    expect(outcomes(await playAll(around))).toEqual(['promoted']);
+    expect(await attached(image)).toEqual({ sboms: 1, signatures: 1 });
+    expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 1 });
+    expect(tagAt(world, DESTINATION)).toBe(image.digest);
+    expect(new Set(world.queues.sent.map(({ text }) => text)).size).toBe(1);
+  });
+
+  test('under three tags: three destination tags, one SBOM, one signature', async () => {
+    const image = await pushImage(source);
+    for (const tag of ['v1', 'v2', 'v3']) {
+      source.tags.set(tag, image.digest);
+      await openRun(world, rule(), { ...SOURCE, tag });
+    }
+    expect(outcomes(await playAll())).toEqual(['promoted', 'promoted', 'promoted']);
+    expect(await attached(image)).toEqual({ sboms: 1, signatures: 1 });
+    expect(Object.fromEntries(destination.tags)).toEqual({ v1: image.digest, v2: image.digest, v3: image.digest });
+  });
+
+  test('A, B, A: the tag’s present digest counts', async () => {
+    const first = await pushImage(source, { tag: SOURCE.tag, content: 'A' });
+    await openRun(world);
+    // B comes while A is copied, and A comes back while B is.
+    const pushes = [
+      () => pushImage(source, { tag: SOURCE.tag, content: 'B' }),
+      async () => source.tags.set(SOURCE.tag, first.digest),
+    ];
+    const around: Around = async (work, _call, name) => {
+      const answer = await work();
+      const push = name === 'verifyArrival' ? pushes.shift() : undefined;
+      if (push !== undefined) {
+        await push();
+        await openRun(world);
+      }
+      return answer;
+    };
+    expect(outcomes(await playAll(around))).toEqual(['superseded', 'superseded', 'promoted']);
+    expect(tagAt(world, DESTINATION)).toBe(first.digest);
+    expect(await attached(first)).toEqual({ sboms: 1, signatures: 1 });
+    expect(events()).toEqual(['promoted']);
+  });
+
+  test('by a rule that observes: nothing is written, and it is told what would be', async () => {
+    world.ruleList = [rule({ mode: 'observe' })];
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['observed']);
+    expect(await attached(image)).toEqual({ sboms: 0, signatures: 0 });
+    expect(destination.manifests.size).toBe(0);
+    expect(world.documents.kept.has(`receipts/${world.engine.starts[0]?.id ?? ''}.json`)).toBe(true);
+  });
+});
+
+describe('a rule that wants a signature', () => {
+  const release = newSigner('release');
+
+  beforeEach(() => {
+    world.ruleList = [rule({ verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] } })];
+  });
+
+  test('waits, and is woken by its push', async () => {
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const sign: Around = async (work, call, name) => {
+      const answer = await work();
+      if (name !== 'markWaiting' || call > 1) return answer;
+      await pushSignature(source, image, release.signer);
+      await raiseWanted(world, run.rule, SOURCE);
+      return answer;
+    };
+    const runs = await playAll(sign, { event: ([name]) => (world.engine.raised.length > 0 ? name : undefined) });
+    expect(outcomes(runs)).toEqual(['promoted']);
+    expect(runs[0]?.timersMs).toEqual([]);
+    expect(world.engine.raised).toEqual([{ id: run.runId, event: 'wanted-1' }]);
+    expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 2 });
+  });
+
+  test('refuses after an hour, and is promoted by the next run when it comes', async () => {
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    const run = await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['refused']);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'refused', last: { code: 'EVIDENCE_MISSING' } });
+    expect(await attached(image)).toEqual({ sboms: 0, signatures: 0 });
+    await pushSignature(source, image, release.signer);
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['promoted']);
+    expect(events()).toEqual(['refused', 'promoted']);
+  });
+});
+
+describe('two rules', () => {
+  test('to one destination: the first has it, the second is refused', async () => {
+    world.ruleList = [rule(), rule({ name: 'second' })];
+    await pushImage(source, { tag: SOURCE.tag });
+    await openRun(world, world.ruleList[0]);
+    const second = await openRun(world, world.ruleList[1]);
+    expect(outcomes(await playAll())).toEqual(['promoted', 'refused']);
+    expect(await rowOf(world, second.promotionId)).toMatchObject({ last: { code: 'DESTINATION_TAKEN' } });
+  });
+
+  test('one after the other: from staging to production, nothing made twice', async () => {
+    const next = rule({
+      name: 'production',
+      source: { registry: REGISTRY, repositories: ['staging/**'] },
+      destination: { reference: `${REGISTRY}/production/{repository}:{tag}` },
+    });
+    world.ruleList = [rule(), next];
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    await openRun(world);
+    await playAll();
+    await openRun(world, next, { ...SOURCE, repository: 'staging/samples/app' });
+    expect(outcomes(await playAll())).toEqual(['promoted']);
+    const production = world.registries.repository(REGISTRY, 'production/staging/samples/app');
+    expect(await attached(image, production)).toEqual({ sboms: 1, signatures: 1 });
+  });
+});
+
+describe('what fails', () => {
+  test('a registry that is down for longer than a step is tried: failed, and mended by the next run', async () => {
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const down: Around = (work, _call, name) =>
+      name === 'copyGraph' ? Promise.reject(new Error('CONNECT_FAILED: it is down')) : work();
+    expect(outcomes(await playAll(down))).toEqual(['failed']);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'failed', last: { code: 'CONNECT_FAILED' } });
+    expect(tagAt(world, DESTINATION)).toBeUndefined();
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['promoted']);
+    expect(await attached(image)).toEqual({ sboms: 1, signatures: 1 });
+  });
+
+  test('no key: the run says what to set', async () => {
+    world.signer = undefined;
+    app = register(world);
+    await pushImage(source, { tag: SOURCE.tag });
+    const run = await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['failed']);
+    expect((await rowOf(world, run.promotionId)).last).toMatchObject({
+      code: 'SIGNING_KEY_MISSING',
+      remedy: expect.stringContaining('SIGNING_KEY'),
+    });
+  });
+});
