@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -74,7 +74,7 @@ export async function startStack(call: StackCall): Promise<Stack> {
       env: { ...inherited(environment), ...env },
       cwd: options.app,
       logDir: join(dataDir, 'logs'),
-      onStart: () => writeFileSync(join(dataDir, PROCESSES_FILE), processIds(processes)),
+      onStart: () => noteProcesses(dataDir, processes),
       onEnd: call.say,
       onGivenUp: call.onGivenUp,
     });
@@ -163,8 +163,11 @@ async function startAll(
   return { source, staging, hostUrl: `http://localhost:${options.port}`, user, signing };
 }
 
-function processIds(processes: readonly LocalProcess[]): string {
-  return JSON.stringify(Object.fromEntries(processes.map(({ name, pid }) => [name, pid])));
+/** Whole at any moment: who reads it wants to kill one of them. */
+function noteProcesses(dataDir: string, processes: readonly LocalProcess[]): void {
+  const file = join(dataDir, PROCESSES_FILE);
+  writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(processes.map(({ name, pid }) => [name, pid]))));
+  renameSync(`${file}.new`, file);
 }
 
 /** What a process needs of our own environment, and no more: settings of a deployed app must not leak in. */
