@@ -11,13 +11,10 @@ import {
 } from '../oras/index.js';
 import { parseCount } from './format.js';
 import type { Io } from './io.js';
+import { collect, listOf } from './repeated.js';
 import { addFormatOptions, type ResultFormat } from './result.js';
 import { formatStatus, onTerminal } from './status-line.js';
 import { textOf, type Values } from './verb.js';
-
-function collect(value: string, previous: string[] | undefined): string[] {
-  return [...(previous ?? []), value];
-}
 
 /** The options that push and attach have in common. */
 export function addArtifactOptions(command: Command): void {
@@ -33,7 +30,7 @@ export function addArtifactOptions(command: Command): void {
 }
 
 async function readAnnotations(values: Values): Promise<ArtifactAnnotations> {
-  const flags = Array.isArray(values.annotation) ? values.annotation.map(String) : [];
+  const flags = listOf(values.annotation);
   const path = textOf(values, 'annotationFile');
   if (path === undefined) return { manifest: parseAnnotationFlags(flags) };
   if (flags.length > 0) {

@@ -52,7 +52,7 @@ const DATE_TIME = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]
 const encoder = new TextEncoder();
 
 /** Bytes in memory as content. */
-export function contentOf(mediaType: string, bytes: Uint8Array, more: Partial<Descriptor> = {}): PackedContent {
+function contentOf(mediaType: string, bytes: Uint8Array, more: Partial<Descriptor> = {}): PackedContent {
   return {
     descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length, ...more },
     open: async function* () {

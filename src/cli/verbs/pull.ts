@@ -54,7 +54,8 @@ function summary({ root, skipped }: Pulled, target: Target): string {
 async function pull(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
   const format = resultFormat(values);
   const config = textOf(values, 'config');
-  const unpackLimit = textOf(values, 'unpackLimit');
+  const limit = textOf(values, 'unpackLimit');
+  const unpackLimitBytes = limit === undefined ? undefined : parseBytes(limit);
   const concurrency = parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 0) || 3;
   const { repository, target, root } = await resolveTarget(session, VERB, { operands, values, io });
   const files = createFolderSink(textOf(values, 'output') ?? '.', {
@@ -70,7 +71,7 @@ async function pull(io: Io, session: Session, operands: string[], values: Values
       else if (format.kind === 'text') io.out(statusOf(progress));
     },
     ...(config !== undefined && { config: parseFileReference(config) }),
-    ...(unpackLimit !== undefined && { unpackLimitBytes: parseBytes(unpackLimit) }),
+    ...(unpackLimitBytes !== undefined && { unpackLimitBytes }),
   });
   const result = {
     reference: `${repository.name}@${pulled.root.digest}`,
