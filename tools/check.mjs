@@ -15,6 +15,8 @@ const checks = [
     'local',
   ],
   ['unused code', 'node_modules/knip/bin/knip.js'],
+  // Of what is in dist: npm ci builds it, and so does npm run build.
+  ['job schema', 'tools/job-schema.mjs', '--check'],
 ];
 const only = process.argv.slice(2);
 let failed = 0;

@@ -51,6 +51,10 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): R
       return (await runTable.claim(`job|${hashKey(jobId)}`, 'run', runId, text)).value;
     },
 
+    async findJob(jobId) {
+      return (await runTable.get(`job|${hashKey(jobId)}`, 'run', text))?.value;
+    },
+
     addIgnored: (event) => runTable.put('ignored', newRunId(Date.parse(event.at)), event),
     listIgnored: (options) => runTable.page('ignored', '', ignoredEventSchema, options),
 

@@ -9,6 +9,7 @@ import { addBlobPush } from './verbs/blob-push.js';
 import { addCompletion } from './verbs/completion.js';
 import { addCopy } from './verbs/copy.js';
 import { addDiscover } from './verbs/discover.js';
+import { addJobs } from './verbs/jobs.js';
 import { addLogin } from './verbs/login.js';
 import { addLogout } from './verbs/logout.js';
 import { addManifestDelete } from './verbs/manifest-delete.js';
@@ -65,6 +66,7 @@ function createProgram(io: Io): Command {
   addBlobFetch(blob, context);
   addBlobPush(blob, context);
   addBlobDelete(blob, context);
+  addJobs(program.command('jobs').description('Jobs of a deployed app'), context);
   const repo = program.command('repo').alias('repository').description('Repository operations');
   addRepoLs(repo, context);
   addRepoTags(repo, context);

@@ -58,6 +58,8 @@ export interface RunStore {
 
   /** Gives a job id its run where it has none; @returns the run that it has now. */
   claimJob(jobId: string, runId: string): Promise<string>;
+  /** The run that a job id has; undefined where nobody has claimed it. */
+  findJob(jobId: string): Promise<string | undefined>;
 
   addIgnored(event: IgnoredEvent): Promise<void>;
   /** Newest first. */

@@ -12,7 +12,7 @@ type JobPorts = Pick<Ports, 'store' | 'queues' | 'documents' | 'now'>;
 
 /**
  * `POST jobs` takes a job: 202 with its id and where to look, or 400 with all that is wrong with it. What a job may do is decided
- * when it runs, as for one out of the queue. `GET runs/{id}/output` is what it has to show, where that is too large for the run.
+ * when it runs, as for one out of the queue. `GET jobs/{id}` is its run; `GET runs/{id}/output` is what it has to show, where that is too large for the run.
  */
 export function registerJobs(ports: JobPorts): void {
   app.http('submitJob', {
@@ -20,6 +20,12 @@ export function registerJobs(ports: JobPorts): void {
     authLevel: 'function',
     route: 'jobs',
     handler: (request: HttpRequest): Promise<HttpResponseInit> => submitJob(ports, request),
+  });
+  app.http('getJob', {
+    methods: ['GET'],
+    authLevel: 'function',
+    route: 'jobs/{id}',
+    handler: (request: HttpRequest): Promise<HttpResponseInit> => getJob(ports, request.params.id ?? ''),
   });
   app.http('getRunOutput', {
     methods: ['GET'],
@@ -82,6 +88,15 @@ function refuse(error: InputError): HttpResponseInit {
     problems: details?.problems ?? [{ path: '', message }],
     ...(remedy !== undefined && { remedy }),
   });
+}
+
+/** The run of a job, by the job's id or by the run's own. */
+export async function getJob(ports: Pick<JobPorts, 'store'>, id: string): Promise<HttpResponseInit> {
+  const run = await ports.store.getRun((await ports.store.findJob(id)) ?? id);
+  if (run === undefined || run.value.input.kind !== 'job') {
+    return errorAnswer(404, 'JOB_UNKNOWN', `there is no job ${id}`);
+  }
+  return { jsonBody: { ...run.value, steps: await ports.store.listProgress(run.value.id) } };
 }
 
 /** What a job has to show, as JSON. */

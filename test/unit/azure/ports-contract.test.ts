@@ -212,6 +212,8 @@ function portsContract(open: () => Promise<Ports>): void {
       const claimed = await Promise.all(Array.from({ length: 64 }, (_, index) => runs.claimJob(job, `run-${index}`)));
       expect(new Set(claimed).size).toBe(1);
       expect(await runs.claimJob(job, 'late')).toBe(claimed[0]);
+      expect(await runs.findJob(job)).toBe(claimed[0]);
+      expect(await runs.findJob(`${job}#?`)).toBeUndefined();
     });
 
     test('ignored events are listed newest first, page by page, also two of one moment', async () => {
@@ -285,7 +287,11 @@ function portsContract(open: () => Promise<Ports>): void {
       await files.put('target', name, pieces(9));
       expect(await files.sizeOf('target', name)).toBe(9 * 1024 * 1024);
       expect(await files.sizeOf('source', name)).toBeUndefined();
-      expect((await read(name)).equals(Buffer.concat([0, 1, 2, 3, 4, 5, 6, 7, 8].map((piece) => Buffer.alloc(1024 * 1024, piece))))).toBe(true);
+      expect(
+        (await read(name)).equals(
+          Buffer.concat([0, 1, 2, 3, 4, 5, 6, 7, 8].map((piece) => Buffer.alloc(1024 * 1024, piece))),
+        ),
+      ).toBe(true);
       await files.put('target', name, pieces(0));
       expect(await files.sizeOf('target', name)).toBe(0);
     });

@@ -127,6 +127,7 @@ export function memoryRunStore(): RunStore {
     isOurs: async (manifest) => ours.has(place(manifest)),
 
     claimJob: async (jobId, runId) => jobs.claim(jobId, runId).value,
+    findJob: async (jobId) => jobs.get(jobId)?.value,
 
     addIgnored: async (event) => {
       const turn = String(ignored.length).padStart(9, '0');

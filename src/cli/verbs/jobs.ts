@@ -1,0 +1,190 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { InputError, PromoterError } from '../../oci/index.js';
+import { formatGoJson } from '../../oras/index.js';
+import { parseCount } from '../format.js';
+import type { Io } from '../io.js';
+import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
+import { onTerminal } from '../status-line.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { addAppOptions, appOf, askApp, type App } from './jobs-app.js';
+
+const SUBMIT: VerbDescription = {
+  path: 'jobs submit',
+  operands: '<file>',
+  purpose: 'the file of the job, - for standard input',
+  count: 1,
+  summary: 'Hand a job to the app: one JSON object, as schemas/job.schema.json has it',
+  examples: [
+    ['A job out of a file', 'acr-promoter jobs submit --app https://myapp.azurewebsites.net job.json'],
+    ['And wait for what comes of it', 'acr-promoter jobs submit --wait job.json'],
+    [
+      'A job that is typed',
+      `echo '{"operation":"tags","reference":"r.azurecr.io/hello"}' | acr-promoter jobs submit --wait -`,
+    ],
+  ],
+};
+const STATUS: VerbDescription = {
+  path: 'jobs status',
+  operands: '<id>',
+  purpose: 'the id of the job, or of its run',
+  count: 1,
+  summary: 'Show where a job stands',
+  examples: [['Where it stands', 'acr-promoter jobs status my-copy-1']],
+};
+const WAIT: VerbDescription = {
+  path: 'jobs wait',
+  operands: '<id>',
+  purpose: 'the id of the job, or of its run',
+  count: 1,
+  summary: 'Wait until a job has ended, and print what it has to show',
+  examples: [
+    ['Until it has ended', 'acr-promoter jobs wait my-copy-1'],
+    ['Ten minutes at most', 'acr-promoter jobs wait --timeout 600 my-copy-1'],
+  ],
+};
+
+const submittedSchema = z.object({ id: z.string(), runId: z.string(), statusUrl: z.string() });
+const runSchema = z.looseObject({
+  id: z.string(),
+  state: z.string(),
+  input: z.object({ job: z.looseObject({ operation: z.string(), id: z.string() }) }),
+  result: z
+    .looseObject({
+      outcome: z.string(),
+      code: z.string().optional(),
+      reason: z.string().optional(),
+      remedy: z.string().optional(),
+      digest: z.string().optional(),
+    })
+    .optional(),
+  output: z.looseObject({ kind: z.string() }).optional(),
+  steps: z.array(z.looseObject({ step: z.string(), state: z.string(), text: z.string() })).default([]),
+});
+type Run = z.infer<typeof runSchema>;
+
+const GOOD = new Set(['completed', 'promoted', 'unchanged', 'observed']);
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 5_000;
+
+/** What the app says, as we know it. @throws PromoterError `APP_ANSWER_INVALID` */
+function known<S extends z.ZodType>(schema: S, answer: unknown): z.infer<S> {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  throw new PromoterError('APP_ANSWER_INVALID', 'what the app answers is not known here', {
+    remedy: 'See that the address is that of this app, and of this version or a newer one.',
+  });
+}
+
+async function readJob(path: string, io: Io): Promise<string> {
+  if (path === '-') return io.readInput();
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new InputError('FILE_UNREADABLE', `${path} cannot be read`, { cause });
+  }
+}
+
+async function readRun(app: App, id: string, io: Io): Promise<Run> {
+  return known(runSchema, await askApp(app, `jobs/${encodeURIComponent(id)}`, io));
+}
+
+function stateLine({ id, state, input, result }: Run): string {
+  const { operation, id: jobId } = input.job;
+  const ended = result && `${result.outcome}${result.code === undefined ? '' : ` (${result.code})`}`;
+  return onTerminal(`${jobId}: ${operation}, ${ended ?? state}, run ${id}`);
+}
+
+function stepLine({ step, state, text }: Run['steps'][number]): string {
+  return onTerminal(`  ${step} ${state}${text === '' ? '' : `: ${text}`}`);
+}
+
+/** Asks until the run has ended; what its steps say is told as it changes. */
+async function waitFor(app: App, id: string, io: Io, timeoutSeconds: number): Promise<Run> {
+  const started = Date.now();
+  const told = new Map<string, string>();
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
+    const run = await readRun(app, id, io);
+    for (const step of run.steps) {
+      const line = stepLine(step);
+      if (told.get(step.step) !== line) io.err(`${line}\n`);
+      told.set(step.step, line);
+    }
+    if (run.state === 'ended') return run;
+    if (timeoutSeconds > 0 && Date.now() - started > timeoutSeconds * 1000) {
+      throw new PromoterError('JOB_UNFINISHED', `${id} has not ended within ${timeoutSeconds} seconds`, {
+        remedy: 'It goes on all the same: wait again, or look at its status.',
+      });
+    }
+    await sleep(pauseMs, undefined, { signal: io.signal });
+  }
+}
+
+/** What the job has to show, on standard output; an outcome that is none is an error. */
+async function finish(app: App, run: Run, format: ResultFormat, io: Io): Promise<void> {
+  const shown = run.output && (await askApp(app, `runs/${encodeURIComponent(run.id)}/output`, io));
+  if (format.kind !== 'text') io.out(formatResult(format, { ...run, output: shown }));
+  else if (typeof shown === 'string') io.out(`${shown}\n`);
+  else if (shown !== undefined) io.out(`${formatGoJson(shown, 2)}\n`);
+  const { outcome = 'failed', code, reason, remedy } = run.result ?? {};
+  io.err(`${stateLine(run)}\n`);
+  if (GOOD.has(outcome)) return;
+  throw new PromoterError(code ?? outcome.toUpperCase(), reason ?? `the job ended as ${outcome}`, {
+    ...(remedy !== undefined && { remedy }),
+  });
+}
+
+function timeoutOf(values: Values): number {
+  const text = textOf(values, 'timeout');
+  return text === undefined ? 0 : parseCount(text, '--timeout', 0);
+}
+
+function addWaitOptions(command: Command): void {
+  command.option('--timeout <seconds>', 'wait so long at most; 0, as it comes: as long as it takes');
+}
+
+async function submit(io: Io, operands: string[], values: Values): Promise<void> {
+  const format = resultFormat(values);
+  const app = appOf(values, io);
+  const timeoutSeconds = timeoutOf(values);
+  const text = await readJob(operandAt(operands, 0), io);
+  const submitted = known(submittedSchema, await askApp(app, 'jobs', io, text));
+  if (values.wait === true) {
+    return finish(app, await waitFor(app, submitted.runId, io, timeoutSeconds), format, io);
+  }
+  const line = `Submitted ${submitted.id}\nRun ${submitted.runId}\n`;
+  io.out(format.kind === 'text' ? line : formatResult(format, submitted));
+}
+
+/** `jobs submit`, `jobs status` and `jobs wait`. */
+export function addJobs(parent: Command, context: VerbContext): void {
+  const { io } = context;
+  const options = (command: Command): void => {
+    addAppOptions(command);
+    addFormatOptions(command);
+  };
+  const addSubmitOptions = (command: Command): void => {
+    command.option('--wait', 'wait until it has ended, and print what it has to show');
+    addWaitOptions(command);
+    options(command);
+  };
+  defineVerb(parent, context, SUBMIT, addSubmitOptions, (_session, operands, values) => submit(io, operands, values));
+  defineVerb(parent, context, STATUS, options, async (_session, operands, values) => {
+    const format = resultFormat(values);
+    const run = await readRun(appOf(values, io), operandAt(operands, 0), io);
+    const lines = [stateLine(run), ...run.steps.map(stepLine)];
+    io.out(format.kind === 'text' ? `${lines.join('\n')}\n` : formatResult(format, run));
+  });
+  const addAllWaitOptions = (command: Command): void => {
+    addWaitOptions(command);
+    options(command);
+  };
+  defineVerb(parent, context, WAIT, addAllWaitOptions, async (_session, operands, values) => {
+    const format = resultFormat(values);
+    const app = appOf(values, io);
+    const run = await waitFor(app, operandAt(operands, 0), io, timeoutOf(values));
+    await finish(app, run, format, io);
+  });
+}
