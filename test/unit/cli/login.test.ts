@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
+import { run } from '../../../src/cli/run.js';
+import { createMemoryIo } from './memory-io.js';
+
+const SECRET = 'p:ä ß+/=';
+
+let folder = '';
+let registry: RunningRegistry;
+let host = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'cli-login-'));
+  registry = await startRegistry({ dataDir: join(folder, 'registry'), users: [{ name: 'me', password: SECRET }] });
+  host = `localhost:${registry.port}`;
+});
+afterAll(async () => {
+  await registry.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function acrPromoter(
+  argv: string[],
+  docker: string,
+  input = '',
+): Promise<{ code: number; out: string; err: string }> {
+  const { io, out, err } = createMemoryIo({ input, env: { DOCKER_CONFIG: join(folder, docker) } });
+  const code = await run(argv, io);
+  return { code, out: out().toString(), err: err() };
+}
+
+const read = (docker: string): Promise<string> => readFile(join(folder, docker, 'config.json'), 'utf8');
+
+test('kept for the owner alone, in one step, and only when the registry has taken it', async () => {
+  const argv = ['login', host, '-u', 'me', '--password-stdin'];
+  const wrong = await acrPromoter(argv, 'docker', 'wrong');
+  expect(wrong).toMatchObject({ code: 1, out: '' });
+  expect(wrong.err).toContain('(UNAUTHORIZED)');
+  expect(await readdir(folder)).not.toContain('docker');
+  expect(await acrPromoter(argv, 'docker', `${SECRET}\r\n`)).toEqual({ code: 0, out: 'Login Succeeded\n', err: '' });
+  expect(JSON.parse(await read('docker'))).toEqual({
+    auths: { [host]: { auth: Buffer.from(`me:${SECRET}`).toString('base64') } },
+  });
+  const path = join(folder, 'docker', 'config.json');
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  expect((await stat(join(folder, 'docker'))).mode & 0o777).toBe(0o700);
+  expect(await readdir(join(folder, 'docker'))).toEqual(['config.json']);
+  // What is wrong afterwards does not take away what is right.
+  const before = await read('docker');
+  expect((await acrPromoter(argv, 'docker', 'wrong')).code).toBe(1);
+  expect(await read('docker')).toBe(before);
+  expect(await acrPromoter(['repo', 'ls', host], 'docker')).toEqual({ code: 0, out: '', err: '' });
+  expect(await acrPromoter(['logout', host], 'docker')).toEqual({ code: 0, out: '', err: '' });
+  expect(JSON.parse(await read('docker'))).toEqual({ auths: {} });
+  expect((await acrPromoter(['repo', 'ls', host], 'docker')).err).toContain('(UNAUTHORIZED)');
+});
+
+test('on the command line it is warned of, and not shown', async () => {
+  const { code, out, err } = await acrPromoter(['login', host, '-u', 'me', '-p', SECRET], 'warned');
+  expect({ code, out }).toEqual({ code: 0, out: 'Login Succeeded\n' });
+  expect(err).toBe('WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n');
+});
+
+test('asked for where it is not given', async () => {
+  const asked = await acrPromoter(['login', host], 'asked', `me\n${SECRET}\n`);
+  expect(asked).toEqual({ code: 0, out: 'Username: Password: Login Succeeded\n', err: '' });
+  const half = await acrPromoter(['login', host, '-u', 'me'], 'asked', SECRET);
+  expect(half).toEqual({ code: 0, out: 'Password: Login Succeeded\n', err: '' });
+  expect(await acrPromoter(['login', host], 'asked', '\n')).toMatchObject({ code: 1, out: 'Username: Token: ' });
+});
+
+test('what is no JSON is left alone, and its content is not quoted', async () => {
+  const path = join(folder, 'broken.json');
+  await writeFile(path, '{"auths": {"a": "geheim"');
+  const argv = ['login', host, '-u', 'me', '--password-stdin', '--registry-config', path];
+  const ran = await acrPromoter(argv, 'none', SECRET);
+  expect(ran.err).toContain('(DOCKER_CONFIG_INVALID)');
+  expect(ran.err).not.toContain('geheim');
+  expect(await readFile(path, 'utf8')).toBe('{"auths": {"a": "geheim"');
+});
+
+test.each([
+  [['login', 'HOST', '-p', 'a', '--password-stdin'], 'OPTIONS_EXCLUSIVE'],
+  [['login', 'HOST', '-u', 'a', '--identity-token', 'b'], 'OPTIONS_EXCLUSIVE'],
+  [['login', 'HOST', '--password-stdin', '--identity-token-stdin'], 'OPTIONS_EXCLUSIVE'],
+  [['login', 'HOST', '-u', 'a', '--password-stdin'], 'CREDENTIAL_MISSING'],
+  [['login', 'HOST', '--identity-token-stdin'], 'CREDENTIAL_MISSING'],
+  [['login', 'HOST', '-u', 'a'], 'CREDENTIAL_MISSING'],
+  [['login', 'https://HOST', '-u', 'a', '-p', 'b'], 'REFERENCE_INVALID'],
+  [['login', 'HOST/app', '-u', 'a', '-p', 'b'], 'REFERENCE_INVALID'],
+  [['login', 'HOST', '-u', 'a', '-p', 'b'], 'UNAUTHORIZED'],
+])('%j: %s', async (argv, code) => {
+  const ran = await acrPromoter(
+    argv.map((word) => word.replace('HOST', host)),
+    'never',
+  );
+  expect(ran.code).toBe(1);
+  expect(ran.err).toMatch(new RegExp(`^Error: [^\\n]*\\(${code}\\)$`, 'm'));
+  expect(await readdir(folder)).not.toContain('never');
+});
