@@ -22,7 +22,7 @@ const optional = z
   .string()
   .optional()
   .transform((text) => (text === undefined || text.trim() === '' ? undefined : text));
-const flag = z.stringbool().default(false);
+const flag = optional.pipe(z.stringbool().default(false));
 
 function isJobOperation(name: string): boolean {
   return JOB_OPERATIONS.some((known) => known === name);
@@ -48,11 +48,15 @@ const scopes = optional.transform((text, context) => {
   }
 });
 
+/** What the host's own NCRONTAB has: the library below knows more (`L`, `#`, `?`), and the host would refuse to start. */
+const SCHEDULE_FIELD = /^(?:[\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)+$/i;
+
 const schedule = optional.transform((text, context) => {
   const pattern = text ?? DEFAULT_SCHEDULE;
   try {
     new Cron(pattern, { paused: true }).stop();
-    if (pattern.trim().split(/\s+/).length !== 6) throw new Error('six fields');
+    const fields = pattern.trim().split(/\s+/);
+    if (fields.length !== 6 || !fields.every((field) => SCHEDULE_FIELD.test(field))) throw new Error('six fields');
     return pattern;
   } catch {
     context.addIssue({
@@ -63,12 +67,15 @@ const schedule = optional.transform((text, context) => {
   }
 });
 
-const registries = listOf('').superRefine((hosts, context) => {
-  for (const host of hosts) {
-    if (!isRegistryHost(host))
-      context.addIssue({ code: 'custom', message: `${JSON.stringify(host)} is not a registry host` });
-  }
-});
+const registries = listOf('')
+  .superRefine((hosts, context) => {
+    for (const host of hosts) {
+      if (!isRegistryHost(host))
+        context.addIssue({ code: 'custom', message: `${JSON.stringify(host)} is not a registry host` });
+    }
+  })
+  // As events name them.
+  .transform((hosts) => hosts.map((host) => host.toLowerCase()));
 
 /** What only looks, and what a rule or the absence of one allows. Whatever writes, attaches, signs or deletes is named by somebody. */
 export const DEFAULT_JOB_OPERATIONS = 'discover,resolve,tags,repos,manifest.fetch,verify,promote,copy';

@@ -1,0 +1,123 @@
+import { describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { ConfigurationError } from '../../src/oci/index.js';
+import { DEFAULT_JOB_OPERATIONS, DEFAULT_SCHEDULE, readSettings, type Settings } from '../../src/settings.js';
+
+function problemsOf(environment: Record<string, string>): string[] {
+  try {
+    readSettings(environment);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    expect(error.code).toBe('SETTINGS_INVALID');
+    expect(error.remedy).toBeDefined();
+    return error.details['problems'] as string[];
+  }
+  return [];
+}
+
+const DEFAULTS = {
+  PROMOTION_RULES: undefined,
+  PROMOTION_SCHEDULE: DEFAULT_SCHEDULE,
+  PROMOTION_PAUSED: false,
+  ALLOWED_REGISTRIES: [],
+  SIGNING_KEY: undefined,
+  SIGNING_CERTIFICATE_CHAIN: undefined,
+  JOB_OPERATIONS: DEFAULT_JOB_OPERATIONS.split(','),
+  JOB_SCOPES: {},
+  AZURE_CLIENT_ID: undefined,
+  AzureWebJobsStorage: undefined,
+  AzureWebJobsStorage__accountName: undefined,
+};
+
+test('nothing is set: nothing is allowed, and everything else as it comes', () => {
+  expect(readSettings({})).toEqual(DEFAULTS);
+  expect(readSettings({ PATH: '/bin', WEBSITE_SITE_NAME: 'x' })).toEqual(readSettings({}));
+});
+
+test('an empty value counts as absent', () => {
+  const empty = Object.fromEntries(
+    Object.keys(DEFAULTS)
+      .filter((name) => name !== 'JOB_OPERATIONS')
+      .map((name) => [name, ' ']),
+  );
+  expect(readSettings(empty)).toEqual(readSettings({}));
+});
+
+describe('is read', () => {
+  test.each([
+    ['PROMOTION_RULES', '{"rules":[]}', '{"rules":[]}'],
+    ['PROMOTION_SCHEDULE', '30 0 */2 * * 1-5', '30 0 */2 * * 1-5'],
+    ['PROMOTION_SCHEDULE', '0 0 6 1 Jan,Jul *', '0 0 6 1 Jan,Jul *'],
+    ['PROMOTION_PAUSED', 'true', true],
+    ['PROMOTION_PAUSED', 'False', false],
+    ['PROMOTION_PAUSED', '1', true],
+    [
+      'ALLOWED_REGISTRIES',
+      ' a.azurecr.io , localhost:5100,, [::1]:5000 ',
+      ['a.azurecr.io', 'localhost:5100', '[::1]:5000'],
+    ],
+    ['ALLOWED_REGISTRIES', 'MyRegistry.AzureCR.io', ['myregistry.azurecr.io']],
+    ['SIGNING_KEY', 'keys/key.pem', 'keys/key.pem'],
+    ['SIGNING_CERTIFICATE_CHAIN', 'keys/chain.pem', 'keys/chain.pem'],
+    ['JOB_OPERATIONS', 'promote, sign', ['promote', 'sign']],
+    ['JOB_OPERATIONS', '', []],
+    ['JOB_SCOPES', '{"copy":["samples/**","!samples/tmp/**"]}', { copy: ['samples/**', '!samples/tmp/**'] }],
+    ['AZURE_CLIENT_ID', 'id', 'id'],
+    ['AzureWebJobsStorage', 'UseDevelopmentStorage=true', 'UseDevelopmentStorage=true'],
+    ['AzureWebJobsStorage__accountName', 'account', 'account'],
+    ['AzureWebJobsStorage__blobServiceUri', 'https://b', 'https://b'],
+    ['AzureWebJobsStorage__queueServiceUri', 'https://q', 'https://q'],
+    ['AzureWebJobsStorage__tableServiceUri', 'https://t', 'https://t'],
+    ['AzureWebJobsStorage__clientId', 'id', 'id'],
+  ] as [keyof Settings, string, unknown][])('%s=%s', (name, text, value) => {
+    expect(readSettings({ [name]: text })[name]).toEqual(value);
+  });
+});
+
+describe('is refused, by its name', () => {
+  test.each([
+    ['PROMOTION_SCHEDULE', '*/5 * * * *'],
+    ['PROMOTION_SCHEDULE', '0 */5 * * * * *'],
+    ['PROMOTION_SCHEDULE', '0 61 * * * *'],
+    ['PROMOTION_SCHEDULE', '@hourly'],
+    ['PROMOTION_SCHEDULE', '00:05:00'],
+    // Known to the library that checks it, and not to the host.
+    ['PROMOTION_SCHEDULE', '0 0 0 L * *'],
+    ['PROMOTION_SCHEDULE', '0 0 0 ? * 1#2'],
+    ['PROMOTION_PAUSED', 'perhaps'],
+    ['ALLOWED_REGISTRIES', 'https://a.azurecr.io'],
+    ['ALLOWED_REGISTRIES', 'a.azurecr.io/samples'],
+    ['ALLOWED_REGISTRIES', '*'],
+    ['JOB_OPERATIONS', 'promote,coppy'],
+    ['JOB_SCOPES', '{"coppy":["samples/**"]}'],
+    ['JOB_SCOPES', 'samples/**'],
+    ['JOB_SCOPES', '{"copy":"samples/**"}'],
+    ['JOB_SCOPES', '{"copy":[]}'],
+    ['JOB_SCOPES', '["copy"]'],
+  ])('%s=%s', (name, text) => {
+    expect(problemsOf({ [name]: text })).toEqual([expect.stringMatching(new RegExp(`^${name}: `))]);
+  });
+
+  test('everything that is wrong at once', () => {
+    const problems = problemsOf({
+      PROMOTION_SCHEDULE: 'sometimes',
+      PROMOTION_PAUSED: 'perhaps',
+      ALLOWED_REGISTRIES: 'a b,c d',
+      JOB_SCOPES: '{',
+      JOB_OPERATIONS: 'x',
+    });
+    expect(problems.map((problem) => problem.split(':')[0])).toEqual([
+      'PROMOTION_SCHEDULE',
+      'PROMOTION_PAUSED',
+      'ALLOWED_REGISTRIES',
+      'ALLOWED_REGISTRIES',
+      'JOB_OPERATIONS',
+      'JOB_SCOPES',
+    ]);
+  });
+});
+
+test('local.settings.sample.json is read as it stands', () => {
+  const sample = JSON.parse(readFileSync('local.settings.sample.json', 'utf8')) as { Values: Record<string, string> };
+  expect(readSettings(sample.Values)).toMatchObject({ ALLOWED_REGISTRIES: ['localhost:5100', 'localhost:5101'] });
+});
