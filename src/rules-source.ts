@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { ConfigurationError } from './oci/index.js';
-import { parseRules } from './promotion/rules.js';
+import { ConfigurationError, InputError } from './oci/index.js';
+import { parseRules, sizeProblem } from './promotion/rules.js';
 import type { Rule } from './promotion/rule.js';
 import type { RulesSource } from './runs/promotion-runs.js';
 
@@ -62,22 +62,35 @@ export async function readText(path: string, code: string, setting: string): Pro
   }
 }
 
+/** Reads trust stores that are paths. @throws InputError `RULES_INVALID`; ConfigurationError `RULES_UNREADABLE` */
 async function withTrustStores(rules: readonly Rule[], folder: string): Promise<readonly Rule[]> {
   return Promise.all(
-    rules.map(async (rule) => ({
-      ...rule,
-      verify: {
-        signatures: await Promise.all(
-          rule.verify.signatures.map(async (policy) => {
-            if (policy.trustStore.includes('-----BEGIN')) return policy;
-            const path = resolve(folder, policy.trustStore);
-            return {
-              ...policy,
-              trustStore: await readText(path, 'RULES_UNREADABLE', `trustStore of rule ${rule.name}`),
-            };
-          }),
-        ),
-      },
-    })),
+    rules.map(async (rule) => {
+      const signatures = await Promise.all(
+        rule.verify.signatures.map(async (policy) => ({
+          ...policy,
+          trustStore: await readTrustStore(rule.name, policy.trustStore, folder),
+        })),
+      );
+      const complete = { ...rule, verify: { ...rule.verify, signatures } };
+      const problem = sizeProblem(complete);
+      if (problem !== undefined) throw rulesError(problem, 'Trust fewer certificates in it, or split the rule.');
+      return complete;
+    }),
   );
+}
+
+const CERTIFICATE = '-----BEGIN CERTIFICATE-----';
+
+async function readTrustStore(rule: string, trustStore: string, folder: string): Promise<string> {
+  if (trustStore.includes(CERTIFICATE)) return trustStore;
+  const path = resolve(folder, trustStore);
+  const text = await readText(path, 'RULES_UNREADABLE', `trustStore of rule ${rule}`);
+  // A run shows its rule to whoever may look: what is no certificate does not get there.
+  if (text.includes(CERTIFICATE)) return text;
+  throw rulesError(`trustStore of rule ${rule}: ${path} holds no certificates`, 'Name a file of PEM certificates.');
+}
+
+function rulesError(why: string, remedy: string): InputError {
+  return new InputError('RULES_INVALID', why, { remedy });
 }

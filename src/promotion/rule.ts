@@ -18,7 +18,8 @@ export const ruleSchema = z.strictObject({
   mode: z.enum(['enforce', 'observe']).default('enforce'),
   existing: z.enum(['ignore', 'promote']).default('ignore'),
   source: z.strictObject({
-    registry: z.string().min(1).max(255),
+    /** In lower case, as events name it. */
+    registry: z.string().min(1).max(255).toLowerCase(),
     /** Globs over repositories; one that starts with `!` takes away. */
     repositories: globs,
     /** Globs over tags; every tag as it comes. */
@@ -49,7 +50,11 @@ export const ruleSchema = z.strictObject({
     .default({ excludeArtifactTypes: ['application/vnd.azure.artifact.streaming.v1'] }),
   destination: z.strictObject({
     /** `registry/repository:tag` with `{repository}` and `{tag}` to be filled in. */
-    reference: z.string().min(1).max(1000),
+    reference: z
+      .string()
+      .min(1)
+      .max(1000)
+      .overwrite((text) => text.replace(/^[^/]*/, (registry) => registry.toLowerCase())),
   }),
 });
 

@@ -26,10 +26,18 @@ function ruleProblems(rule: Rule, index: number): string[] {
   }
   if (rule.destination.reference.split('{repository}').length > 2)
     add('destination.reference', '{repository} stands in it twice');
-  const bytes = Buffer.byteLength(JSON.stringify(rule));
-  if (bytes > PROMOTION_LIMITS.ruleBytes)
-    add('', `the rule has ${bytes} bytes; the most is ${PROMOTION_LIMITS.ruleBytes}`);
+  if (rule.destination.reference.split('/', 1)[0]?.includes('{') === true)
+    add('destination.reference', 'the registry must be written out');
+  const size = sizeProblem(rule);
+  if (size !== undefined) add('', size);
   return problems;
+}
+
+/** A run carries its rule as input, trust stores included. Undefined where the rule is small enough. */
+export function sizeProblem(rule: Rule): string | undefined {
+  const bytes = Buffer.byteLength(JSON.stringify(rule));
+  if (bytes <= PROMOTION_LIMITS.ruleBytes) return undefined;
+  return `the rule ${rule.name} has ${bytes} bytes; the most is ${PROMOTION_LIMITS.ruleBytes}`;
 }
 
 /**
