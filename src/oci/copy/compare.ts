@@ -2,14 +2,17 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { isIndexMediaType } from '../manifest.js';
 import type { ReadableRepository } from '../store.js';
+import { allOrAbort } from './all.js';
 import { Budget } from './budget.js';
 import { COPY_LIMITS } from './limits.js';
-import { missingOf, type Asked, type Expected, type Missing } from './missing.js';
+import { missingOf, unlistedOf, type Asked, type Expected, type Missing } from './missing.js';
 import { orderFromLeaves } from './order.js';
 import { ARTIFACT_STREAMING, type GraphOptions } from './plan.js';
 import { resolveIfThere } from './resolve-if-there.js';
 import { onSide } from './side.js';
-import { walkGraph, type LeftOut } from './walk.js';
+import { walkGraph, type LeftOut, type Walked } from './walk.js';
+
+const NOTHING: Walked = { nodes: new Map(), leftOut: [] };
 
 /** What the two sides differ in, and how much was looked at. */
 export interface Comparison extends Missing {
@@ -41,16 +44,32 @@ export async function compareGraphs(
     answers.set(target, answer);
     return answer;
   };
-  const { nodes, leftOut } = await walkGraph(source, root, {
-    recursive: options.recursive ?? false,
-    excludeArtifactTypes: options.excludeArtifactTypes ?? [ARTIFACT_STREAMING],
-    concurrency,
-    keepBytes: 0,
-    keepManifestBytes: 0,
-    ...(options.signal && { signal: options.signal }),
-    isKnownLeaf: async ({ mediaType, digest }, signal) =>
-      !isIndexMediaType(mediaType) && (await find(digest, signal)) !== undefined,
-  });
+  const lists = new Map<Digest, Promise<Descriptor[]>>();
+  const listReferrers: Asked['listReferrers'] = (digest, call) => {
+    const list = lists.get(digest) ?? destination.listReferrers(digest, call);
+    lists.set(digest, list);
+    return list;
+  };
+  const recursive = options.recursive ?? false;
+  // What is asked of the root in any case is asked while the source is.
+  const askOfRoot = async (signal: AbortSignal): Promise<undefined> => {
+    const listing = recursive ? unlistedOf({ listReferrers }, root.digest, [], requests, signal) : [];
+    await Promise.all([find(root.digest, signal), listing]);
+  };
+  const [walked] = await allOrAbort<Walked | undefined>(options.signal, (signal) => [
+    walkGraph(source, root, {
+      recursive,
+      excludeArtifactTypes: options.excludeArtifactTypes ?? [ARTIFACT_STREAMING],
+      concurrency,
+      keepBytes: 0,
+      keepManifestBytes: 0,
+      signal,
+      isKnownLeaf: async ({ mediaType, digest }, inner) =>
+        !isIndexMediaType(mediaType) && (await find(digest, inner)) !== undefined,
+    }),
+    askOfRoot(signal),
+  ]);
+  const { nodes, leftOut } = walked ?? NOTHING;
   const subjects = new Map<Digest, Digest>();
   const tags = new Map<Digest, string[]>();
   for (const [subject, { referrers, digestTags }] of nodes) {
@@ -62,6 +81,9 @@ export async function compareGraphs(
     const digestTags = tags.get(descriptor.digest);
     return { descriptor, ...(subject !== undefined && { subject }), ...(digestTags && { tags: digestTags }) };
   });
-  const asked: Asked = { find, listReferrers: (digest, call) => destination.listReferrers(digest, call) };
-  return { ...(await missingOf(expected, asked, requests, options.signal)), manifestCount: expected.length, leftOut };
+  return {
+    ...(await missingOf(expected, { find, listReferrers }, requests, options.signal)),
+    manifestCount: expected.length,
+    leftOut,
+  };
 }

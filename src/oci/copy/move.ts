@@ -41,9 +41,11 @@ async function push(sides: Sides, planned: PlannedManifest, tag?: string): Promi
   const { source, destination, requests, signal } = sides;
   const bytes = await manifestBytes(planned, source, requests, signal);
   const { digest, mediaType } = planned.descriptor;
-  const options = { signal, digest, ...(tag !== undefined && { tag }) };
+  // Given back as soon as the manifest is there: dozens may then wait for the one index that lists them all.
+  const release = await requests.take(1, signal);
+  const options = { signal, digest, onPut: release, ...(tag !== undefined && { tag }) };
   const pushed = await onSide('destination', 'push manifest', () =>
-    requests.run(() => destination.pushManifest(bytes, mediaType, options), signal),
+    destination.pushManifest(bytes, mediaType, options).finally(release),
   );
   if (pushed.digest !== digest) {
     throw new CopyError('DIGEST_MISMATCH', `${destination.name} keeps ${digest} as ${pushed.digest}`, {

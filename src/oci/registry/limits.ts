@@ -64,6 +64,8 @@ export const REFERRERS_LIMITS = {
   entries: 10_000,
   /** Times an index of the tag schema is read, written and read back. `REFERRERS_INDEX_CONTENDED` */
   attempts: 12,
+  /** Milliseconds in which changes to an index are gathered before the first is written. */
+  gatherMs: 10,
   /** Milliseconds to wait for another holder of the index's lease. `REFERRERS_INDEX_BUSY` */
   leaseWaitMs: 60_000,
   /** Milliseconds before the lease's end in which nothing is written any more. */

@@ -79,6 +79,8 @@ export class ReferrersTags {
   }
 
   async #work(context: RepositoryContext, subject: Digest, key: string, queue: Waiting[]): Promise<void> {
+    // Those of a copy come within moments of each other: the first write waits for them, and saves a second one.
+    await sleepMs(REFERRERS_LIMITS.gatherMs, undefined);
     for (;;) {
       const batch = queue.splice(0);
       if (batch.length === 0) break;

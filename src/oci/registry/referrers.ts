@@ -22,6 +22,8 @@ export class Referrers {
   readonly #mode: ReferrersMode;
   readonly #tags: ReferrersTags;
   readonly #support = new Map<string, Support>();
+  /** Questions under way whose answer says how a repository keeps referrers. */
+  readonly #asking = new Map<string, Promise<unknown>>();
 
   constructor(mode: ReferrersMode, tags: ReferrersTags) {
     this.#mode = mode;
@@ -83,9 +85,27 @@ export class Referrers {
     const noted = put.notedSubject === subject;
     if (support === 'tag' && !noted) return false;
     if (support === 'api' && noted) return true;
-    const listed = await this.#fromApi(context, subject, options);
-    if (listed === undefined) this.#remember(context, 'tag');
+    const asking = support === undefined ? this.#asking.get(context.name) : undefined;
+    if (asking !== undefined) {
+      // Many come at once with a copy: the first asks, and the others go by what it found out.
+      await asking.catch(() => undefined);
+      return this.#isListed(context, subject, put, options);
+    }
+    const question = this.#askApi(context, subject, options);
+    if (support === undefined) this.#asking.set(context.name, question);
+    const listed = await question;
     return listed !== undefined && (noted || listed.some((entry) => entry.digest === put.descriptor.digest));
+  }
+
+  /** Lists by API in a repository that is there, so that a 404 means that there is no API. */
+  async #askApi(context: RepositoryContext, subject: Digest, options: CallOptions): Promise<Descriptor[] | undefined> {
+    try {
+      const listed = await this.#fromApi(context, subject, options);
+      if (listed === undefined) this.#remember(context, 'tag');
+      return listed;
+    } finally {
+      this.#asking.delete(context.name);
+    }
   }
 
   async #entryOf(

@@ -83,6 +83,7 @@ function createRepository(context: RepositoryContext, referrers: Referrers): Reg
     deleteBlob: (descriptor, options) => deleteBlob(context, descriptor, options),
     pushManifest: async (bytes, mediaType, options = {}) => {
       const put = await putManifest(context, bytes, mediaType, options);
+      options.onPut?.();
       const manifest = tryParse(bytes, mediaType, context.name);
       if (manifest?.subject !== undefined) await referrers.note(context, manifest, put, options);
       return put.descriptor;
