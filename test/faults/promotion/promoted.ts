@@ -1,18 +1,12 @@
 import { expect } from '@jest/globals';
 import { readFile } from 'node:fs/promises';
 import { openImages, pushImage, userRegistries } from '../../../local/start/push.js';
-import {
-  parseManifest,
-  type Descriptor,
-  type Manifest,
-  type ReadableRepository,
-  type RegistryClient,
-} from '../../../src/oci/index.js';
+import { parseManifest, type Descriptor, type Manifest, type ReadableRepository } from '../../../src/oci/index.js';
 import { readCertificates, verifyNotary } from '../../../src/signing/index.js';
 import { until, type Everything, type Promotion } from '../../interop/promotion/everything.js';
 
-export const SIGNATURE = 'application/vnd.cncf.notary.signature';
-export const SBOM = 'application/vnd.cyclonedx+json';
+const SIGNATURE = 'application/vnd.cncf.notary.signature';
+const SBOM = 'application/vnd.cyclonedx+json';
 
 /** Pushes the layout's image as any client would. */
 export async function push(up: Everything, layout: string, repository: string): Promise<void> {
@@ -78,16 +72,23 @@ export async function settled(up: Everything, repository: string, tag = 'v1'): P
 }
 
 /**
- * At both ends: the tag is the digest, with exactly one SBOM of ours and one signature on each; the destination has that one tag;
- * every byte of it is what its digest says; the signatures verify.
+ * At both ends: the tag is the digest; every image has exactly one SBOM, and every manifest and SBOM one signature that verifies;
+ * the destination has that one tag, and every byte of it is what its digest says.
  */
 export async function expectPromotedOnce(up: Everything, repository: string, digest: string): Promise<void> {
   const registries = userRegistries(up);
   try {
-    const [source, staging] = await Promise.all([
-      read(registries, up, up.source, repository, digest),
-      read(registries, up, up.staging, `staging/${repository}`, digest),
-    ]);
+    const [source, staging] = await Promise.all(
+      [
+        { registry: up.source, name: repository },
+        { registry: up.staging, name: `staging/${repository}` },
+      ].map(async ({ registry, name }) => {
+        const at = registries.repository(registry, name);
+        const root = await at.resolve('v1');
+        expect(root.digest).toBe(digest);
+        return readGraph(up, at, root, 'root');
+      }),
+    );
     expect(staging).toEqual(source);
     const tags: string[] = [];
     for await (const tag of registries.repository(up.staging, `staging/${repository}`).listTags()) tags.push(tag);
@@ -97,61 +98,60 @@ export async function expectPromotedOnce(up: Everything, repository: string, dig
   }
 }
 
+/** A manifest with what is attached to it, by digests, the signatures' apart. */
 interface Found {
   digest: string;
-  sbom: string;
-  signatures: string[];
+  attached: string[];
+  below: Found[];
 }
 
-async function read(
-  registries: RegistryClient,
+async function readGraph(
   up: Everything,
-  registry: string,
-  name: string,
-  digest: string,
-): Promise<Found> {
-  const repository = registries.repository(registry, name);
-  const root = await repository.resolve('v1');
-  expect(root.digest).toBe(digest);
-  const [sbom, ...moreSboms] = await referrers(repository, root, SBOM);
-  const [signature, ...moreSignatures] = await referrers(repository, root, SIGNATURE);
-  expect({ moreSboms, moreSignatures }).toEqual({ moreSboms: [], moreSignatures: [] });
-  if (sbom === undefined || signature === undefined) throw new Error(`${name} has no SBOM or no signature`);
-  const [sbomSignature, ...more] = await repository.listReferrers(sbom.digest);
-  expect(more).toEqual([]);
-  if (sbomSignature === undefined) throw new Error(`the SBOM of ${name} is not signed`);
-  expect(await repository.listReferrers(root.digest)).toHaveLength(2);
-  for (const each of [root, sbom]) await readWhole(repository, each);
-  await expectSigned(up, repository, root, signature);
-  await expectSigned(up, repository, sbom, sbomSignature);
-  return { digest, sbom: sbom.digest, signatures: [signature.digest, sbomSignature.digest] };
-}
-
-function referrers(
   repository: ReadableRepository,
-  { digest }: Descriptor,
-  artifactType: string,
-): Promise<Descriptor[]> {
-  return repository.listReferrers(digest, { artifactType });
+  of: Descriptor,
+  role: 'root' | 'child' | 'attestation' | 'sbom',
+): Promise<Found> {
+  const manifest = await manifestOf(repository, of);
+  const listed = await repository.listReferrers(of.digest);
+  const [signature, ...moreSignatures] = listed.filter(({ artifactType }) => artifactType === SIGNATURE);
+  const sboms = listed.filter(({ artifactType }) => artifactType === SBOM);
+  if (signature === undefined) throw new Error(`${repository.name}@${of.digest} is not signed`);
+  expect(moreSignatures).toEqual([]);
+  expect(listed).toHaveLength(1 + sboms.length);
+  expect(sboms).toHaveLength(manifest.kind === 'image' && (role === 'root' || role === 'child') ? 1 : 0);
+  await expectSigned(up, repository, of, signature);
+  const below: Found[] = [];
+  if (manifest.kind === 'index') {
+    for (const child of manifest.manifests) {
+      const isAttestation = child.annotations?.['vnd.docker.reference.type'] === 'attestation-manifest';
+      below.push(await readGraph(up, repository, child, isAttestation ? 'attestation' : 'child'));
+    }
+  } else await readWhole(repository, of);
+  for (const sbom of sboms) below.push(await readGraph(up, repository, sbom, 'sbom'));
+  return { digest: of.digest, attached: listed.map(({ digest }) => digest).sort(), below };
 }
 
-async function manifestOf(repository: ReadableRepository, of: Descriptor): Promise<Manifest & { kind: 'image' }> {
+async function manifestOf(repository: ReadableRepository, of: Descriptor): Promise<Manifest> {
   const { bytes, descriptor } = await repository.fetchManifest(of);
-  const manifest = parseManifest(bytes, descriptor.mediaType, of.digest);
-  if (manifest.kind !== 'image') throw new Error(`${of.digest} is no image manifest`);
-  return manifest;
+  return parseManifest(bytes, descriptor.mediaType, of.digest);
 }
 
-/** Reads all of it: the client throws where a byte isn't what its digest says. */
-async function readWhole(repository: ReadableRepository, of: Descriptor): Promise<Uint8Array[]> {
-  const { config, layers } = await manifestOf(repository, of);
-  const read: Uint8Array[] = [];
-  for (const blob of [config, ...layers]) {
+/** Reads all of an image or artifact: the client throws where a byte isn't what its digest says. */
+async function readWhole(repository: ReadableRepository, of: Descriptor): Promise<{ layers: Layer[] }> {
+  const manifest = await manifestOf(repository, of);
+  if (manifest.kind !== 'image') throw new Error(`${of.digest} is no image manifest`);
+  const layers: Layer[] = [];
+  for (const blob of [manifest.config, ...manifest.layers]) {
     const chunks: Uint8Array[] = [];
     for await (const chunk of await repository.openBlob(blob)) chunks.push(chunk);
-    read.push(Buffer.concat(chunks));
+    if (blob !== manifest.config) layers.push({ mediaType: blob.mediaType, bytes: Buffer.concat(chunks) });
   }
-  return read;
+  return { layers };
+}
+
+interface Layer {
+  mediaType: string;
+  bytes: Uint8Array;
 }
 
 async function expectSigned(
@@ -160,12 +160,13 @@ async function expectSigned(
   subject: Descriptor,
   signature: Descriptor,
 ): Promise<void> {
-  const [, envelope] = await readWhole(repository, signature);
-  const { layers } = await manifestOf(repository, signature);
+  const { layers } = await readWhole(repository, signature);
+  const [layer] = layers;
+  if (layer === undefined) throw new Error(`${signature.digest} has no envelope`);
   const certificates = readCertificates(await readFile(up.certificate, 'utf8'));
   await verifyNotary({
-    envelope: envelope ?? new Uint8Array(),
-    mediaType: layers[0]?.mediaType ?? '',
+    envelope: layer.bytes,
+    mediaType: layer.mediaType,
     subject,
     trust: { certificates, identities: ['*'] },
     now: new Date(),
