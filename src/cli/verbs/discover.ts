@@ -10,6 +10,7 @@ import {
   type ReferrerTree,
 } from '../../oras/index.js';
 import { chooseFormat, parseCount } from '../format.js';
+import { formatResult, resultFormat } from '../result.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
@@ -33,6 +34,7 @@ const VERB: VerbDescription = {
   ],
 };
 
+/** With the final newline, where there is one. */
 type Format = (tree: ReferrerTree, asked: string) => string;
 
 /** `-o json` is the shape before 1.3, which scripts of then read; `--format json` the one since. */
@@ -41,13 +43,17 @@ function readFormat(values: Values): Format {
   if (output !== undefined && wanted !== undefined) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--format, --output cannot be used at the same time');
   }
+  if (wanted?.startsWith('go-template') === true || values.template !== undefined) {
+    const format = resultFormat(values);
+    return (tree) => formatResult(format, toDiscoverJson(tree));
+  }
   switch (chooseFormat(wanted ?? output ?? 'tree', ['tree', 'json', 'table'])) {
     case 'json':
-      return (tree) => formatGoJson(output === undefined ? toDiscoverJson(tree) : toManifestsJson(tree), 2);
+      return (tree) => `${formatGoJson(output === undefined ? toDiscoverJson(tree) : toManifestsJson(tree), 2)}\n`;
     case 'table':
-      return formatTable;
+      return (tree, asked) => `${formatTable(tree, asked)}\n`;
     case 'tree':
-      return formatTree;
+      return (tree) => `${formatTree(tree)}\n`;
   }
 }
 
@@ -57,7 +63,8 @@ export function addDiscover(parent: Command, context: VerbContext): void {
     command
       .option('--artifact-type <type>', 'only referrers of this type, on every level: it can hide an SBOM’s signature')
       .option('--depth <levels>', 'levels to show, from 1; as it comes all')
-      .option('--format <format>', 'tree, json or table')
+      .option('--format <format>', 'tree, json, table or go-template=<template>')
+      .option('--template <template>', 'the template of --format go-template')
       .option('-o, --output <format>', 'deprecated: the same, with the JSON of oras before 1.3');
     addPlatformOption(command);
     addTargetOptions(command);
@@ -73,6 +80,6 @@ export function addDiscover(parent: Command, context: VerbContext): void {
       ...(depth !== undefined && { depth }),
       ...(artifactType !== undefined && { artifactType }),
     });
-    io.out(`${format(tree, operandAt(operands, 0))}\n`);
+    io.out(format(tree, operandAt(operands, 0)));
   });
 }

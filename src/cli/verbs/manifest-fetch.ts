@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
 import { formatDescriptor, formatManifestJson, indentJson } from '../../oras/index.js';
-import { chooseFormat } from '../format.js';
+import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
 import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
@@ -24,17 +24,17 @@ const VERB: VerbDescription = {
 };
 
 function checkOptions(values: Values): {
-  format: 'text' | 'json';
+  format: ResultFormat;
   output: string | undefined;
   onlyDescriptor: boolean;
 } {
   const output = textOf(values, 'output');
   const onlyDescriptor = values.descriptor === true;
-  const format = chooseFormat(values.format, ['text', 'json']);
-  if (format === 'json' && (onlyDescriptor || values.pretty === true)) {
+  const format = resultFormat(values);
+  if (format.kind !== 'text' && (onlyDescriptor || values.pretty === true)) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--format cannot be used together with --descriptor or --pretty');
   }
-  if (output === '-' && (onlyDescriptor || format === 'json')) {
+  if (output === '-' && (onlyDescriptor || format.kind !== 'text')) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--output - cannot be used together with --descriptor or --format', {
       remedy: 'Both would be written to standard output: give a file.',
     });
@@ -49,8 +49,8 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
     command
       .option('--descriptor', 'print the descriptor: media type, digest, size')
       .option('--pretty', 'lay the JSON out for reading')
-      .option('-o, --output <path>', 'write the manifest to this file; - for standard output')
-      .option('--format <format>', 'text or json', 'text');
+      .option('-o, --output <path>', 'write the manifest to this file; - for standard output');
+    addFormatOptions(command);
     addPlatformOption(command);
     addTargetOptions(command);
   };
@@ -65,8 +65,9 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
     const { bytes } = await repository.fetchManifest(descriptor, { signal });
     if (output !== undefined && output !== '-') await writeFile(output, bytes);
     if (onlyDescriptor) print(formatDescriptor(descriptor));
-    else if (format === 'json') {
-      io.out(`${formatManifestJson(`${repository.name}@${descriptor.digest}`, descriptor, bytes)}\n`);
+    else if (format.kind !== 'text') {
+      const json = formatManifestJson(`${repository.name}@${descriptor.digest}`, descriptor, bytes);
+      io.out(formatResult(format, JSON.parse(json)));
     } else if (output === undefined || output === '-') {
       if (values.pretty === true) print(new TextDecoder().decode(bytes));
       else io.out(bytes);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { formatGoJson, listTags } from '../../oras/index.js';
+import { listTags } from '../../oras/index.js';
 import { addTargetOptions, openTarget } from '../single-target.js';
-import { chooseFormat } from '../format.js';
+import { addFormatOptions, formatResult, resultFormat } from '../result.js';
 import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -23,12 +23,12 @@ export function addRepoTags(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     command
       .option('--last <tag>', 'start after this tag, in the order of bytes')
-      .option('--exclude-digest-tags', 'leave out tags that only name a digest (sha256-…)')
-      .option('--format <format>', 'text or json', 'text');
+      .option('--exclude-digest-tags', 'leave out tags that only name a digest (sha256-…)');
+    addFormatOptions(command);
     addTargetOptions(command);
   };
   defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
-    const format = chooseFormat(values.format, ['text', 'json']);
+    const format = resultFormat(values);
     const { repository, target } = await openTarget(session, operandAt(operands, 0), values);
     const last = textOf(values, 'last');
     const { tagOrDigest } = target;
@@ -41,6 +41,6 @@ export function addRepoTags(parent: Command, context: VerbContext): void {
         digest: (await repository.resolve(tagOrDigest, { signal: io.signal })).digest,
       }),
     });
-    io.out(format === 'json' ? `${formatGoJson({ tags }, 2)}\n` : tags.map((tag) => `${tag}\n`).join(''));
+    io.out(format.kind === 'text' ? tags.map((tag) => `${tag}\n`).join('') : formatResult(format, { tags }));
   });
 }
