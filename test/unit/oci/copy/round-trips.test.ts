@@ -1,0 +1,90 @@
+import { expect, test } from '@jest/globals';
+import {
+  compareGraphs,
+  copyGraph,
+  isNothingMissing,
+  OCI_IMAGE_MANIFEST,
+  packArtifact,
+  planGraph,
+  pushPacked,
+  type Descriptor,
+  type WritableRepository,
+} from 'acr-promoter/oci';
+import { MemoryRepository } from '../memory-repository.js';
+import { quickClient } from '../registry/clients.js';
+import { withFakeRegistry } from '../registry/fake-registry.js';
+import { putRealGraph } from './graphs.js';
+
+const artifactOf = (subject: Descriptor, number: number): ReturnType<typeof packArtifact> =>
+  packArtifact({ artifactType: 'text/evidence', layers: [], subject, annotations: { number: String(number) } });
+
+/** Lists what was put only when so many have come, as a registry's client does that writes one index for all of them. */
+class GatheringRepository extends MemoryRepository {
+  readonly #wanted: number;
+  #waiting: (() => void)[] = [];
+
+  constructor(wanted: number) {
+    super('destination/app');
+    this.#wanted = wanted;
+  }
+
+  override async pushManifest(...[bytes, mediaType, options]: Parameters<WritableRepository['pushManifest']>) {
+    const pushed = await super.pushManifest(bytes, mediaType, options);
+    options?.onPut?.();
+    if (!new TextDecoder().decode(bytes).includes('"subject"')) return pushed;
+    await new Promise<void>((resolve) => {
+      this.#waiting.push(resolve);
+      if (this.#waiting.length >= this.#wanted) for (const go of this.#waiting.splice(0)) go();
+    });
+    return pushed;
+  }
+}
+
+test('referrers that wait for their index hold no request that others need', async () => {
+  const source = new MemoryRepository('source/app');
+  const subject = await pushPacked(source, packArtifact({ artifactType: 'text/image', layers: [] }));
+  for (let number = 0; number < 6; number += 1) await pushPacked(source, artifactOf(subject, number));
+  const plan = await planGraph(source, subject, { recursive: true });
+  const destination = new GatheringRepository(6);
+  await copyGraph(plan, source, destination, { requestConcurrency: 1 });
+  expect(destination.manifests.size).toBe(7);
+});
+
+test('what the destination lists under the root is asked while the source is', async () => {
+  const source = new MemoryRepository('source/app');
+  const { root } = await putRealGraph(source);
+  const destination = new MemoryRepository('destination/app');
+  await copyGraph(await planGraph(source, root, { recursive: true }), source, destination);
+  let answer: () => void = () => {};
+  const asked = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  destination.fault = ({ method, what }) => {
+    if (method === 'listReferrers' && what === root.digest) answer();
+  };
+  // Never answers unless the destination was asked meanwhile.
+  source.fault = ({ method }) => (method === 'fetchManifest' ? asked : undefined);
+  destination.calls.length = 0;
+  expect(isNothingMissing(await compareGraphs(source, destination, root, { recursive: true }))).toBe(true);
+  // Nothing twice.
+  const calls = destination.calls.map(({ method, what }) => `${method} ${what}`);
+  expect(new Set(calls).size).toBe(calls.length);
+});
+
+test('of many referrers that come at once, one finds out that there is no API, and one index lists all', async () => {
+  await withFakeRegistry({}, async ({ host, seen }) => {
+    const client = quickClient();
+    const repository = client.repository(host, 'a');
+    const image = packArtifact({ artifactType: 'text/image', layers: [] });
+    const subject = await repository.pushManifest(image.bytes, OCI_IMAGE_MANIFEST);
+    await Promise.all(
+      Array.from({ length: 8 }, (_, number) =>
+        repository.pushManifest(artifactOf(subject, number).bytes, OCI_IMAGE_MANIFEST),
+      ),
+    );
+    expect(seen.filter((request) => request.includes('/referrers/'))).toHaveLength(1);
+    expect(seen.filter((request) => /^PUT \S*manifests\/sha256-/.test(request)).length).toBeLessThanOrEqual(2);
+    expect(await repository.listReferrers(subject.digest)).toHaveLength(8);
+    await client.close();
+  });
+});
