@@ -1,0 +1,140 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { getJob, getOutput, submitJob } from '../../../src/functions/http/jobs.js';
+import { startJob } from '../../../src/functions/start-job.js';
+import { parseJobMessage } from '../../../src/inbox/job.js';
+import { keepOutput } from '../../../src/steps/job-output.js';
+import { newWorld, runOf, type World } from '../steps/world.js';
+
+let world: World;
+
+beforeEach(() => {
+  world = newWorld();
+});
+
+const COPY = { operation: 'copy', id: 'mine', source: 'a.io/b:v1', destination: 'c.io/d:v1' };
+const post = (body: unknown) =>
+  submitJob(world, { text: async () => (typeof body === 'string' ? body : JSON.stringify(body)) });
+
+interface Submitted {
+  id: string;
+  runId: string;
+  statusUrl: string;
+}
+
+describe('POST jobs', () => {
+  test('202 with where to look; the row is there before the message, and the message is the job', async () => {
+    const { send } = world.queues;
+    const rowsAtSend: number[] = [];
+    world.queues.send = async (...message) => {
+      rowsAtSend.push((await world.store.listRuns()).items.length);
+      await send(...message);
+    };
+    const answer = await post(COPY);
+    const { runId, ...rest } = answer.jsonBody as Submitted;
+    expect(answer).toMatchObject({ status: 202, headers: { location: `/api/runs/${runId}` } });
+    expect(rest).toEqual({ id: 'mine', statusUrl: `/api/runs/${runId}` });
+    expect(rowsAtSend).toEqual([1]);
+    const job = { ...COPY, recursive: true };
+    expect(await runOf(world, runId)).toMatchObject({ state: 'pending', input: { kind: 'job', job } });
+    const [message] = world.queues.sent;
+    expect(parseJobMessage(message?.text, { messageId: 'of the queue' })).toEqual({ job });
+    expect(await startJob(world, parseJobMessage(message?.text, { messageId: 'x' }).job)).toBe(runId);
+    expect(world.engine.starts).toEqual([{ orchestration: 'runJob', id: runId, input: { runId } }]);
+  });
+
+  test('the same id again answers with the first, and what the first one asked for stands', async () => {
+    const first = (await post(COPY)).jsonBody as Submitted;
+    expect((await post({ ...COPY, destination: 'c.io/other:v1' })).jsonBody).toEqual(first);
+    expect(await runOf(world, first.runId)).toMatchObject({ input: { job: { destination: 'c.io/d:v1' } } });
+    // It has not begun: the first message may be lost.
+    expect(world.queues.sent).toHaveLength(2);
+    const row = await world.store.getRun(first.runId);
+    if (row === undefined) throw new Error('no run');
+    await world.store.replaceRun({ ...row.value, state: 'running' }, row.version);
+    expect((await post(COPY)).jsonBody).toEqual(first);
+    expect(world.queues.sent).toHaveLength(2);
+  });
+
+  test('of twenty at once with one id one run comes', async () => {
+    const all = await Promise.all(Array.from({ length: 20 }, () => post(COPY)));
+    expect(new Set(all.map(({ jsonBody }) => (jsonBody as Submitted).runId)).size).toBe(1);
+    expect((await world.store.listRuns()).items).toHaveLength(1);
+  });
+
+  test('without an id each is a job of its own', async () => {
+    const { id: _id, ...job } = COPY;
+    const [one, two] = [await post(job), await post(job)].map(({ jsonBody }) => jsonBody as Submitted);
+    expect(one?.id).not.toBe(two?.id);
+    expect(one?.runId).not.toBe(two?.runId);
+  });
+
+  test.each<[string, unknown, string, string[]]>([
+    ['no JSON', '{', 'JOB_INVALID', ['']],
+    ['too long', 'x'.repeat(1024 * 1024 + 1), 'JOB_INVALID', ['']],
+    ['no operation', {}, 'JOB_INVALID', ['operation']],
+    ['an unknown one', { operation: 'login' }, 'OPERATION_UNKNOWN', ['']],
+    [
+      'all that is wrong',
+      { ...COPY, source: 'B', recursive: 1, id: '/' },
+      'JOB_INVALID',
+      ['id', 'source', 'recursive'],
+    ],
+    ['a secret', { ...COPY, password: 'hunter2!' }, 'JOB_HOLDS_SECRET', ['password']],
+    [
+      'too large for a message',
+      {
+        operation: 'push',
+        reference: 'a.io/b:v1',
+        annotations: Object.fromEntries([1, 2, 3, 4, 5, 6, 7].map((each) => [each, 'x'.repeat(8000)])),
+      },
+      'JOB_TOO_LARGE',
+      [''],
+    ],
+  ])('%s: 400, nothing is kept or sent', async (_what, body, code, paths) => {
+    const { status, jsonBody } = await post(body);
+    const { error } = jsonBody as { error: { code: string; problems: { path: string }[] } };
+    expect(status).toBe(400);
+    expect(error.code).toBe(code);
+    expect(error.problems.map(({ path }) => path)).toEqual(paths);
+    expect(JSON.stringify(jsonBody)).not.toContain('hunter2');
+    expect((await world.store.listRuns()).items).toEqual([]);
+    expect(world.queues.sent).toEqual([]);
+  });
+
+  test('a store that is down is no answer of ours', async () => {
+    world.store.claimJob = async () => {
+      throw new Error('down');
+    };
+    await expect(post(COPY)).rejects.toThrow('down');
+  });
+});
+
+describe('GET', () => {
+  test('a job by its id and by its run’s, with its steps', async () => {
+    const { runId } = (await post(COPY)).jsonBody as Submitted;
+    for (const id of ['mine', runId]) {
+      expect((await getJob(world, id)).jsonBody).toMatchObject({ id: runId, state: 'pending', steps: [] });
+    }
+    expect(await getJob(world, 'nobody')).toMatchObject({ status: 404, jsonBody: { error: { code: 'JOB_UNKNOWN' } } });
+    // Asking is no claim.
+    expect(await world.store.findJob('nobody')).toBeUndefined();
+  });
+
+  test('an output, wherever it is kept', async () => {
+    const { runId } = (await post(COPY)).jsonBody as Submitted;
+    expect(await getOutput(world, runId)).toMatchObject({
+      status: 404,
+      jsonBody: { error: { code: 'OUTPUT_UNKNOWN' } },
+    });
+    await keepOutput(world, runId, { small: true });
+    expect(await getOutput(world, runId)).toEqual({ jsonBody: { small: true } });
+    const large = { tags: Array.from({ length: 5000 }, (_, at) => `tag-${at}`) };
+    await keepOutput(world, runId, large);
+    const { body } = await getOutput(world, runId);
+    expect(JSON.parse(Buffer.from(body as Uint8Array).toString())).toEqual(large);
+    expect(await getOutput(world, 'nobody')).toMatchObject({
+      status: 404,
+      jsonBody: { error: { code: 'RUN_UNKNOWN' } },
+    });
+  });
+});

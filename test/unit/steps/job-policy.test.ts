@@ -1,0 +1,109 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { JOB_OPERATIONS, type JobOperation } from '../../../src/inbox/job-input.js';
+import { parseJob } from '../../../src/inbox/job.js';
+import { enforceJobPolicy } from '../../../src/steps/job-policy.js';
+import { DEFAULT_JOB_OPERATIONS } from '../../../src/settings.js';
+import { REGISTRY, newWorld, type World } from './world.js';
+
+const DIGEST = `sha256:${'a'.repeat(64)}`;
+const CERTIFICATE = '-----BEGIN CERTIFICATE-----';
+let world: World;
+
+beforeEach(() => {
+  world = newWorld();
+  world.jobPolicy = { allowedRegistries: [REGISTRY], operations: JOB_OPERATIONS, scopes: {} };
+});
+
+/** What each operation needs, about one repository. */
+function jobAbout(operation: JobOperation, repository: string, registry = REGISTRY): Record<string, unknown> {
+  const name = `${registry}/${repository}`;
+  const tagged = { operation, reference: `${name}:v1` };
+  const file = { path: 'f', text: '{}' };
+  const about: Record<JobOperation, Record<string, unknown>> = {
+    promote: { operation, source: `${name}:v1` },
+    copy: { operation, source: `${REGISTRY}/samples/app:v1`, destination: `${name}:v1` },
+    resolve: tagged,
+    discover: tagged,
+    tags: { operation, reference: name },
+    repos: { operation, registry },
+    'manifest.fetch': tagged,
+    'manifest.fetchConfig': tagged,
+    verify: { ...tagged, signatures: [{ format: 'notary', trustStore: CERTIFICATE }] },
+    tag: { ...tagged, tags: ['v2'] },
+    push: { ...tagged, files: [file] },
+    attach: { ...tagged, artifactType: 'a/b', files: [file] },
+    pull: tagged,
+    'manifest.push': { ...tagged, file },
+    'manifest.delete': tagged,
+    'manifest.index.create': { ...tagged, manifests: ['v1'] },
+    'manifest.index.update': { ...tagged, add: ['v1'] },
+    'blob.fetch': { operation, reference: `${name}@${DIGEST}` },
+    'blob.push': { operation, reference: name, file },
+    'blob.delete': { operation, reference: `${name}@${DIGEST}` },
+    sbom: tagged,
+    sign: tagged,
+  };
+  return about[operation];
+}
+
+function enforce(job: Record<string, unknown>): Promise<string | undefined> {
+  return enforceJobPolicy(world, parseJob(job, { messageId: 'm' })).then(
+    () => undefined,
+    (error: { code: string }) => error.code,
+  );
+}
+
+describe.each(JOB_OPERATIONS)('%s', (operation) => {
+  test('is off unless it is named', async () => {
+    expect(await enforce(jobAbout(operation, 'other/app'))).toBeUndefined();
+    world.jobPolicy = { ...world.jobPolicy, operations: JOB_OPERATIONS.filter((each) => each !== operation) };
+    expect(await enforce(jobAbout(operation, 'other/app'))).toBe('JOB_OPERATION_FORBIDDEN');
+  });
+
+  test('goes to no other registry', async () => {
+    expect(await enforce(jobAbout(operation, 'other/app', 'elsewhere.azurecr.io'))).toBe('REGISTRY_NOT_ALLOWED');
+  });
+
+  test('stays in its scope', async () => {
+    world.jobPolicy = { ...world.jobPolicy, scopes: { [operation]: ['samples/**', 'inside/*'] } };
+    expect(await enforce(jobAbout(operation, 'inside/app'))).toBeUndefined();
+    // A registry's list is cut instead.
+    const outside = operation === 'repos' ? undefined : 'JOB_SCOPE_FORBIDDEN';
+    expect(await enforce(jobAbout(operation, 'outside/app'))).toBe(outside);
+  });
+
+  test('has no credential yet', async () => {
+    expect(await enforce({ ...jobAbout(operation, 'other/app'), credential: 'production' })).toBe('CREDENTIAL_UNKNOWN');
+  });
+});
+
+const WRITES: readonly JobOperation[] = [
+  'copy',
+  'tag',
+  'push',
+  'attach',
+  'manifest.push',
+  'manifest.index.create',
+  'manifest.index.update',
+  'blob.push',
+  'sbom',
+  'sign',
+];
+
+test.each(WRITES)('%s into what a rule writes would pass its gates by', async (operation) => {
+  expect(await enforce(jobAbout(operation, 'staging/samples/app'))).toBe('COPY_BYPASSES_RULE');
+});
+
+test.each(JOB_OPERATIONS.filter((each) => !WRITES.includes(each)))(
+  '%s puts nothing there, and may look at or take away what a rule has written',
+  async (operation) => {
+    expect(await enforce(jobAbout(operation, 'staging/samples/app'))).toBeUndefined();
+  },
+);
+
+test('as it comes, jobs may look, promote and copy', () => {
+  const byDefault = DEFAULT_JOB_OPERATIONS.split(',');
+  expect(byDefault.filter((each) => WRITES.some((write) => write === each))).toEqual(['copy']);
+  expect(byDefault.filter((each) => /delete|pull|fetchConfig|blob/.test(each))).toEqual([]);
+  expect(JOB_OPERATIONS).toEqual(expect.arrayContaining(byDefault));
+});
