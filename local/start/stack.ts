@@ -110,27 +110,14 @@ async function startAll(
   const ports = await innerPorts(dataDir);
   const signing = await signingFiles(dataDir);
   const user = await localUser(dataDir);
+  // The registries need what the identity endpoint signs with, and nobody needs Azurite before the host does.
   const [storage, identity] = await Promise.all([
     startAzurite(start, dataDir, ports),
-    startIdentity(start, dataDir, ports.identity),
+    startIdentity(start, dataDir, ports.identity).then(async (ready) => {
+      await startRegistries(start, options, ready.publicKeysFile);
+      return ready;
+    }),
   ]);
-  const registry = (name: string, port: number): Promise<unknown> =>
-    start(`registry-${name}`, join(compiledRoot(), 'local/registry/main.js'), [
-      '--port',
-      String(port),
-      '--data-dir',
-      join(dataDir, `registry-${name}`),
-      '--name',
-      `localhost:${port}`,
-      '--users-file',
-      join(dataDir, USERS_FILE),
-      '--entra-keys',
-      identity.publicKeysFile,
-      '--events-url',
-      `http://localhost:${options.port}`,
-      ...(options.anonymous ? ['--anonymous'] : []),
-    ]);
-  await Promise.all([registry('source', options.sourcePort), registry('staging', options.stagingPort)]);
   const source = `localhost:${options.sourcePort}`;
   const staging = `localhost:${options.stagingPort}`;
   await start(
@@ -215,6 +202,27 @@ async function startAzurite(
   ].join(';');
   await writeFile(join(dataDir, 'storage-connection-string.txt'), `${connection}\n`);
   return connection;
+}
+
+async function startRegistries(start: Start, options: StartOptions, publicKeysFile: string): Promise<void> {
+  const { dataDir } = options;
+  const registry = (name: string, port: number): Promise<unknown> =>
+    start(`registry-${name}`, join(compiledRoot(), 'local/registry/main.js'), [
+      '--port',
+      String(port),
+      '--data-dir',
+      join(dataDir, `registry-${name}`),
+      '--name',
+      `localhost:${port}`,
+      '--users-file',
+      join(dataDir, USERS_FILE),
+      '--entra-keys',
+      publicKeysFile,
+      '--events-url',
+      `http://localhost:${options.port}`,
+      ...(options.anonymous ? ['--anonymous'] : []),
+    ]);
+  await Promise.all([registry('source', options.sourcePort), registry('staging', options.stagingPort)]);
 }
 
 async function startIdentity(start: Start, dataDir: string, port: number): Promise<z.infer<typeof identityReady>> {

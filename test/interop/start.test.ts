@@ -310,22 +310,24 @@ describeWithPeers(
 `,
       );
       const rules = ['--rules', join(folder, 'rules.yaml')];
-      started = start([
-        '--json',
-        '--anonymous',
-        '--image',
-        join(folder, 'tags'),
-        ...rules,
-        '--data-dir',
-        join(folder, 'anonymous'),
-        ...portOptions(ports),
-      ]);
+      started = start(
+        [
+          '--json',
+          '--anonymous',
+          '--image',
+          join(folder, 'tags'),
+          ...rules,
+          '--data-dir',
+          join(folder, 'anonymous'),
+          ...portOptions(ports),
+        ],
+        { npm: true },
+      );
       await started.printed('Everything stays up');
     }, 120_000);
-    afterAll(async () => {
-      process.kill(started.pid, 'SIGTERM');
-      expect(await started.ended).toBe(0);
-    }, 30_000);
+    afterAll(() => {
+      if (isRunning(started.pid)) process.kill(-started.pid, 'SIGTERM');
+    });
 
     test('each tag is pushed and promoted', async () => {
       expect(started.lastLine()).toMatchObject({
@@ -358,5 +360,13 @@ describeWithPeers(
         [SIGNATURE, SBOM].sort(),
       );
     }, 60_000);
+
+    test('SIGTERM to npm alone ends everything too', async () => {
+      const pids = Object.values(await processIds(join(folder, 'anonymous')));
+      expect(pids.filter(isRunning)).toHaveLength(5);
+      process.kill(started.pid, 'SIGTERM');
+      await allGone(pids, 10_000);
+      await started.ended;
+    }, 30_000);
   },
 );
