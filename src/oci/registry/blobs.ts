@@ -4,7 +4,7 @@ import { createDigester, digestAlgorithm, type Digest } from '../digest.js';
 import { IntegrityError, RegistryError, TransportError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { leave } from './body.js';
-import { apiUrl, ask, askHeaders, scopesFor, type Actions, type RepositoryContext } from './endpoint.js';
+import { apiUrl, ask, askHeaders, kindOf, scopesFor, type Actions, type RepositoryContext } from './endpoint.js';
 import { DOWNLOAD_LIMITS } from './limits.js';
 import { pauseMs, sleepMs } from './retry.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
@@ -19,7 +19,7 @@ function requestFor(
   return {
     method,
     url: apiUrl(context, `blobs/${descriptor.digest}`),
-    kind: method === 'GET' ? 'bytes' : 'api',
+    kind: method === 'GET' ? kindOf(descriptor.size) : 'api',
     scopes: scopesFor(context, actions),
     ...(options.signal !== undefined && { signal: options.signal }),
   };

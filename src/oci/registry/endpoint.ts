@@ -1,9 +1,10 @@
 import { PolicyError, RegistryError, TransportError } from '../errors.js';
 import { drain, readBounded } from './body.js';
+import { TRANSPORT_LIMITS } from './limits.js';
 import { registryErrorFrom } from './registry-error.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { repositoryScope } from './scopes.js';
-import type { Transport, TransportRequest, TransportResponse } from './transport.js';
+import type { RequestKind, Transport, TransportRequest, TransportResponse } from './transport.js';
 import { resolveLocation } from './urls.js';
 
 /** How uploads are cut; see UPLOAD_LIMITS. Changed where a registry answers 413, for all that comes after. */
@@ -34,6 +35,11 @@ export interface RepositoryContext {
   repository: string;
   /** `registry/repository`, for messages. */
   name: string;
+}
+
+/** How a blob goes, either way: a small one with the other small requests, which needs no connection of its own. */
+export function kindOf(sizeBytes: number): RequestKind {
+  return sizeBytes <= TRANSPORT_LIMITS.smallBlobBytes ? 'api' : 'bytes';
 }
 
 export type Actions = readonly ('pull' | 'push' | 'delete' | 'metadata_read')[];

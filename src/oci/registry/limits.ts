@@ -14,6 +14,8 @@ export const TRANSPORT_LIMITS = {
   retryCapMs: 10_000,
   /** The longest Retry-After that is waited for; a longer one is the caller's: `TOOMANYREQUESTS`. Option `retry.maxRetryAfterMs` */
   retryAfterMs: 30_000,
+  /** Blobs up to this size share the connections of small requests: as much as goes in one flight (docs/decisions/http-version.md). */
+  smallBlobBytes: 64 * 1024,
   /** Connections to one host for each kind of request. Option `connections` */
   connections: 64,
   /** Bytes of an error answer that are read. The rest is left. */

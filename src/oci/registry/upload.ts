@@ -4,7 +4,7 @@ import type { CallOptions, OpenBody } from '../store.js';
 import { hasBlob } from './blobs.js';
 import { drain } from './body.js';
 import { pushChunks } from './chunks.js';
-import { apiUrl, ask, follow, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
+import { apiUrl, ask, follow, kindOf, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
 import { UPLOAD_LIMITS } from './limits.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { checkStored } from './stored-digest.js';
@@ -34,7 +34,7 @@ async function commit(
     ...session,
     method: 'PUT',
     url: withDigest(session.url, descriptor),
-    kind: 'bytes',
+    kind: kindOf(body === undefined ? 0 : descriptor.size),
     repeatable: false,
     headers: { 'content-type': 'application/octet-stream' },
     body: body ?? new Uint8Array(),
