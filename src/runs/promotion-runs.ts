@@ -24,7 +24,10 @@ export interface RulesSource {
 }
 
 function contended(id: string): PromoterError {
-  return new PromoterError('ROW_CONTENDED', `promotion ${id} is written by many at once`, { transient: true });
+  return new PromoterError('ROW_CONTENDED', `promotion ${id} is written by many at once`, {
+    transient: true,
+    remedy: 'It is tried again; nothing was lost.',
+  });
 }
 
 /** Tries a conditional write again, with the row read anew, until it is done. */

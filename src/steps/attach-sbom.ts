@@ -44,7 +44,11 @@ async function attach(
   const reference = `${registry}/${name}@${input.image.digest}`;
   const { bytes, descriptor } = await repository.fetchManifest(input.image, { signal });
   const manifest = parseManifest(bytes, descriptor.mediaType, reference);
-  if (manifest.kind !== 'image') throw new InputError('NOT_AN_IMAGE', `${reference} is no image`);
+  if (manifest.kind !== 'image') {
+    throw new InputError('NOT_AN_IMAGE', `${reference} is no image`, {
+      remedy: 'Name one of the images of the index: only an image has layers to look into.',
+    });
+  }
   const sbom = await ports.sbom.generate({
     name: `${registry}/${name}`,
     descriptor,

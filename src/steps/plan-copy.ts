@@ -37,6 +37,10 @@ export async function planCopyStep(
 /** Reads a kept plan. @throws ConfigurationError `PLAN_MISSING` */
 export async function readPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan> {
   const bytes = await ports.documents.get('documents', name);
-  if (bytes === undefined) throw new ConfigurationError('PLAN_MISSING', `the plan ${name} is not kept any more`);
+  if (bytes === undefined) {
+    throw new ConfigurationError('PLAN_MISSING', `the plan ${name} is not kept any more`, {
+      remedy: 'Ask for the promotion again: the next run plans anew. Leave the container "documents" to the app.',
+    });
+  }
   return parsePlan(Buffer.from(bytes).toString('utf8'));
 }

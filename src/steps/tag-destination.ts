@@ -40,7 +40,10 @@ export async function tagCopyStep(
   const reference = `${registry}/${repository}:${tag}`;
   return underLease(ports, destinationLease(reference), signal, async (held, lease) => {
     if (!(await writeTag(ports, input.destination, input.root, held, lease.heldUntilMs))) {
-      throw new CopyError('TAG_MOVED', `${reference} was written by another at the same time`, { transient: true });
+      throw new CopyError('TAG_MOVED', `${reference} was written by another at the same time`, {
+        transient: true,
+        remedy: 'It is tried again; if it stays, find out who else writes this tag.',
+      });
     }
     progress.text(`${reference} is ${input.root.digest}`);
     return { digest: input.root.digest };

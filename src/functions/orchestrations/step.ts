@@ -96,7 +96,12 @@ export function* stepAll<C extends AnyContract>(
     let open = inputs.slice(from, from + WAVE).map((input, index) => ({ input, index: from + index }));
     for (let calls = 0; open.length > 0; calls += 1) {
       if (calls > MOST_LATER) {
-        throw new StepFailed({ code: 'STEP_BUSY', message: `${contract.name} was put off too often`, refused: false });
+        throw new StepFailed({
+          code: 'STEP_BUSY',
+          message: `${contract.name} was put off too often`,
+          remedy: 'See which run holds the same image or destination, and ask again when it has ended.',
+          refused: false,
+        });
       }
       const replies = yield* callAll(
         context,
