@@ -38,14 +38,14 @@ export function activities(answers: Answers): Record<string, Activity> {
   );
 }
 
-export const digest = (text: string): Digest => `sha256:${text.padStart(64, '0')}` as Digest;
+const digest = (text: string): Digest => `sha256:${text.padStart(64, '0')}` as Digest;
 const manifest = (text: string) => ({
   mediaType: 'application/vnd.oci.image.manifest.v1+json',
   digest: digest(text),
   size: 500,
 });
 export const SOURCE = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
-export const DESTINATION = 'r.azurecr.io/staging/samples/app:v1';
+const DESTINATION = 'r.azurecr.io/staging/samples/app:v1';
 export const OWNER = { promotionId: 'p1', runId: 'r1' };
 export const ROOT = manifest('1');
 /** An index over an image and its attestation. */

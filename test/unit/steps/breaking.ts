@@ -2,13 +2,13 @@ import { TransportError } from '../../../src/oci/index.js';
 import type { World } from './world.js';
 
 /** How a call breaks: before anything is done, or when it is done and its answer is lost. */
-export type When = 'before' | 'after';
+type When = 'before' | 'after';
 
 /**
  * The ports of a world, of which the nth call breaks: of a store, a registry, a lease, whatever comes nth. As in a crash, every
  * later call breaks too.
  */
-export function breaking(world: World, nth: number, when: When): { ports: World; calls: () => number } {
+function breaking(world: World, nth: number, when: When): { ports: World; calls: () => number } {
   let calls = 0;
   const killed = (): TransportError => new TransportError('CONNECT_FAILED', `killed at call ${calls}`);
   const watch = <T extends object>(target: T): T =>
@@ -51,7 +51,7 @@ export function breaking(world: World, nth: number, when: When): { ports: World;
 }
 
 /** What ends by itself after a crash: leases run out. */
-export function runOut(world: World): void {
+function runOut(world: World): void {
   for (const name of world.lease.held) world.lease.lose(name);
 }
 

@@ -49,7 +49,7 @@ export async function pushIndex(
 }
 
 /** What buildx puts beside the images of an index. */
-export async function pushAttestation(repository: Repository, subject: Descriptor): Promise<Descriptor> {
+async function pushAttestation(repository: Repository, subject: Descriptor): Promise<Descriptor> {
   const layer = Buffer.from(JSON.stringify({ _type: 'https://in-toto.io/Statement/v1', subject: subject.digest }));
   const bytes = encodeManifest({
     schemaVersion: 2,
