@@ -15,6 +15,7 @@ const checks = [
     'local',
   ],
   ['unused code', 'node_modules/knip/bin/knip.js'],
+  ['error codes', 'tools/errors.mjs', '--check'],
   // Of what is in dist: npm ci builds it, and so does npm run build.
   ['job schema', 'tools/job-schema.mjs', '--check'],
 ];

@@ -1,0 +1,253 @@
+// Finds the error codes in src, by its syntax: what is thrown, and what runs end with.
+import { globSync, readFileSync } from 'node:fs';
+import { parseSync } from '@swc/core';
+
+/** Without an underscore only these count: registries and we have no others. */
+const SHAPE =
+  /^(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|DENIED|INTERNAL|STALLED|TIMEOUT|TOOMANYREQUESTS|UNAUTHORIZED|UNSUPPORTED)$/;
+/** Shaped like codes, and none of ours: of Node, of undici (and what we note where it has none), of os-release. */
+const FOREIGN = /^(?:UND_ERR_|EAI_|ERR_|VERSION_ID$|PROXY_REFUSED$)/;
+/** One place where codes stand in tables: by status, and with their remedies. */
+const TABLES = 'src/oci/registry/registry-error.ts';
+
+const isCode = (node) => node?.type === 'StringLiteral' && SHAPE.test(node.value) && !FOREIGN.test(node.value);
+
+/** Calls `visit(node, parents)` for every node of a tree. */
+function walk(node, visit, parents = []) {
+  if (typeof node !== 'object' || node === null) return;
+  if (Array.isArray(node)) {
+    for (const each of node) walk(each, visit, parents);
+    return;
+  }
+  const isNode = typeof node.type === 'string';
+  if (isNode) visit(node, parents);
+  const next = isNode ? [...parents, node] : parents;
+  for (const [key, value] of Object.entries(node)) if (key !== 'span') walk(value, visit, next);
+}
+
+function nameOf(node) {
+  if (node === undefined || node === null) return undefined;
+  if (node.type === 'MemberExpression') return nameOf(node.property);
+  return node.type === 'PrivateName' ? `#${node.value ?? node.id?.value}` : node.value;
+}
+
+function property(object, name) {
+  if (object?.type === 'ParenthesisExpression') return property(object.expression, name);
+  if (object?.type !== 'ObjectExpression') return undefined;
+  for (const each of object.properties) {
+    if (each.type === 'KeyValueProperty' && nameOf(each.key) === name) return each.value;
+    if (each.type === 'Identifier' && each.value === name) return each;
+    // `...(condition && { remedy: … })`
+    if (each.type === 'SpreadElement' && each.arguments.type === 'ParenthesisExpression') {
+      const inner = each.arguments.expression;
+      const spread = property(inner.type === 'BinaryExpression' ? inner.right : inner, name);
+      if (spread !== undefined) return spread;
+    }
+  }
+  return undefined;
+}
+
+/** The texts that an expression can be; what is filled in at run time is `…`. */
+function textsOf(node, constants) {
+  switch (node?.type) {
+    case 'StringLiteral':
+      return [node.value];
+    case 'TemplateLiteral':
+      return [node.quasis.map(({ raw }) => raw).join('…')];
+    case 'ConditionalExpression':
+      return [...textsOf(node.consequent, constants), ...textsOf(node.alternate, constants)];
+    case 'ParenthesisExpression':
+      return textsOf(node.expression, constants);
+    case 'BinaryExpression':
+      return node.operator === '+'
+        ? [[node.left, node.right].map((part) => textsOf(part, constants)[0] ?? '…').join('')]
+        : [];
+    case 'Identifier':
+      return constants.get(node.value)?.flatMap((value) => textsOf(value, new Map())) ?? [];
+    default:
+      return [];
+  }
+}
+
+/** The string literals of an expression that stand for its value. */
+function literalsOf(node, constants) {
+  switch (node?.type) {
+    case 'StringLiteral':
+      return [node];
+    case 'ConditionalExpression':
+      return [...literalsOf(node.consequent, constants), ...literalsOf(node.alternate, constants)];
+    case 'BinaryExpression':
+      return node.operator === '??' || node.operator === '||'
+        ? [...literalsOf(node.left, constants), ...literalsOf(node.right, constants)]
+        : [];
+    case 'ArrayExpression':
+      return node.elements.flatMap((element) => literalsOf(element?.expression, constants));
+    case 'ParenthesisExpression':
+      return literalsOf(node.expression, constants);
+    case 'Identifier':
+      return constants.get(node.value)?.flatMap((value) => literalsOf(value, new Map())) ?? [];
+    default:
+      return [];
+  }
+}
+
+const FUNCTIONS = new Set([
+  'FunctionDeclaration',
+  'FunctionExpression',
+  'ArrowFunctionExpression',
+  'ClassMethod',
+  'PrivateMethod',
+]);
+
+/** The function around a node that has a parameter of that name: its own name, and the parameter's place. */
+function carrierOf(parameter, parents) {
+  for (let index = parents.length - 1; index >= 0; index -= 1) {
+    const node = parents[index];
+    if (!FUNCTIONS.has(node.type)) continue;
+    const params = (node.params ?? node.function?.params ?? []).map((each) => each.pat ?? each);
+    const place = params.findIndex((each) => nameOf(each) === parameter);
+    const declarator = parents[index - 1];
+    const name =
+      nameOf(node.identifier ?? node.key) ??
+      (declarator?.type === 'VariableDeclarator' ? nameOf(declarator.id) : undefined);
+    if (place >= 0 && name !== undefined) return { name, place };
+  }
+  return undefined;
+}
+
+/** @returns `codes`, each with classes, places and remedies; `strangers`: literals shaped like codes that nothing explains */
+export function findCodes() {
+  const files = globSync('src/**/*.ts').sort().map(read);
+  const settings = new Set();
+  for (const { path, tree } of files) {
+    if (path !== 'src/settings.ts') continue;
+    walk(tree, (node) => node.type === 'KeyValueProperty' && settings.add(nameOf(node.key)));
+  }
+  const codes = new Map();
+  const explained = new Set();
+  const carriers = new Map();
+  const note = (literal, path, name, remedies) => {
+    explained.add(literal);
+    if (!isCode(literal) || settings.has(literal.value)) return;
+    const found = codes.get(literal.value) ?? {
+      code: literal.value,
+      classes: new Set(),
+      places: new Set(),
+      remedies: new Set(),
+    };
+    codes.set(literal.value, found);
+    found.classes.add(name);
+    found.places.add(path.replace(/^src\//, ''));
+    for (const remedy of remedies) found.remedies.add(remedy);
+  };
+  for (const file of files) thrown(file, note, carriers);
+  while (files.some((file) => handedOn(file, carriers)));
+  for (const file of files) carried(file, note, carriers, explained);
+  return { codes, strangers: strangersIn(files, explained, settings) };
+}
+
+function read(path) {
+  const tree = parseSync(readFileSync(path, 'utf8'), { syntax: 'typescript', target: 'es2023' });
+  const constants = new Map();
+  walk(tree, (node) => {
+    if (node.type !== 'VariableDeclarator' || node.init === null || nameOf(node.id) === undefined) return;
+    constants.set(nameOf(node.id), [...(constants.get(nameOf(node.id)) ?? []), node.init]);
+  });
+  return { path, tree, constants };
+}
+
+/** `new SomeError('CODE', …)`, and the functions that are handed their code. */
+function thrown({ path, tree, constants }, note, carriers) {
+  walk(tree, (node, parents) => {
+    const [name, args] = errorMade(node, parents);
+    if (name === undefined) return;
+    const options = name === 'RegistryError' || args.length > 2 ? args[2]?.expression : undefined;
+    const code = name === 'RegistryError' ? registryCode(args) : args[0]?.expression;
+    const remedies = textsOf(property(options, 'remedy'), constants);
+    for (const literal of literalsOf(code, constants)) note(literal, path, name, remedies);
+    carry(code, parents, carriers, { error: name, remedies });
+  });
+}
+
+/** Where a registry error has no code of its own, the first of the registry's is its code. */
+function registryCode(args) {
+  const codes = property(args[1]?.expression, 'registryCodes');
+  return (
+    property(args[2]?.expression, 'code') ??
+    (codes?.type === 'ArrayExpression' ? codes.elements[0]?.expression : undefined)
+  );
+}
+
+/** Remembers the function that hands on a code which it is given. @returns whether it is a new one */
+function carry(code, parents, carriers, made) {
+  const carrier = code?.type === 'Identifier' ? carrierOf(code.value, parents) : undefined;
+  if (carrier === undefined || carriers.has(carrier.name)) return false;
+  carriers.set(carrier.name, { ...made, ...carrier });
+  return true;
+}
+
+/** Functions that hand their code on to such a function. @returns whether there are new ones */
+function handedOn({ tree }, carriers) {
+  let isNew = false;
+  walk(tree, (node, parents) => {
+    const carrier = node.type === 'CallExpression' ? carriers.get(nameOf(node.callee)) : undefined;
+    if (carrier !== undefined)
+      isNew = carry(node.arguments[carrier.place]?.expression, parents, carriers, carrier) || isNew;
+  });
+  return isNew;
+}
+
+const isError = (name) => name?.endsWith('Error') === true;
+
+function errorMade(node, parents) {
+  if (node.type === 'NewExpression' && isError(nameOf(node.callee))) return [nameOf(node.callee), node.arguments ?? []];
+  if (node.type === 'CallExpression' && node.callee.type === 'Super') {
+    const parent = parents.findLast(({ type }) => type === 'ClassDeclaration')?.superClass;
+    if (isError(nameOf(parent))) return [nameOf(parent), node.arguments];
+  }
+  return [undefined, []];
+}
+
+/** Codes that go through a function, and those that are an outcome or an answer. */
+function carried({ path, tree, constants }, note, carriers, explained) {
+  walk(tree, (node) => {
+    if (node.type === 'CallExpression') {
+      const carrier = carriers.get(nameOf(node.callee));
+      for (const literal of literalsOf(node.arguments[carrier?.place ?? -1]?.expression, constants)) {
+        note(literal, path, carrier.error, carrier.remedies);
+      }
+      if (nameOf(node.callee) === 'errorAnswer') {
+        for (const literal of literalsOf(node.arguments[1]?.expression, constants)) note(literal, path, 'HTTP', []);
+      }
+    }
+    if (node.type === 'ObjectExpression') {
+      for (const literal of literalsOf(property(node, 'absent'), constants)) note(literal, path, 'RegistryError', []);
+      for (const literal of literalsOf(property(node, 'code'), constants)) {
+        if (!explained.has(literal)) note(literal, path, 'outcome', textsOf(property(node, 'remedy'), constants));
+      }
+    }
+    if (path === TABLES && node.type === 'ArrayExpression' && node.elements.length === 2) {
+      const [key, value] = node.elements.map((element) => element?.expression);
+      if (key.type === 'NumericLiteral') note(value, path, 'RegistryError', []);
+      if (isCode(key)) note(key, path, 'RegistryError', textsOf(value, constants));
+    }
+  });
+}
+
+/** Whoever only reads a code explains nothing: a comparison, a type, a set to look it up in. */
+const READERS = new Set(['BinaryExpression', 'TsLiteralType', 'SwitchCase']);
+
+function strangersIn(files, explained, settings) {
+  const strangers = [];
+  for (const { path, tree } of files) {
+    walk(tree, (node, parents) => {
+      if (!isCode(node) || explained.has(node) || settings.has(node.value)) return;
+      const [outer, inner] = [parents.at(-2), parents.at(-1)];
+      const isLookUp =
+        inner?.type === 'ArrayExpression' && outer?.type === 'NewExpression' && nameOf(outer.callee) === 'Set';
+      const isAsked = inner?.type === 'CallExpression' && /^(?:includes|has)$/.test(nameOf(inner.callee) ?? '');
+      if (!READERS.has(inner?.type) && !isLookUp && !isAsked) strangers.push(`${path}: ${node.value}`);
+    });
+  }
+  return strangers;
+}
