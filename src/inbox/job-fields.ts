@@ -3,7 +3,7 @@ import { describeError, isRegistryHost, isRepository, isTag, parseReference, typ
 import { LIMITS } from './limits.js';
 
 /** A reference; `check` says in one line what is wrong with it. */
-export function reference(check: (reference: Reference) => string | undefined, description: string) {
+function reference(check: (reference: Reference) => string | undefined, description: string) {
   return z
     .string({ error: 'missing, or not a text' })
     .superRefine((text, context) => {

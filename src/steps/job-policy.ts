@@ -104,7 +104,11 @@ async function passesNoRuleBy(
   job: JobInput,
   { registry, repository = '' }: Touched,
 ): Promise<void> {
-  const writer = (await ports.rules.load()).find((rule) => writesTo(rule, registry, repository));
+  const writer = (await ports.rules.load()).find((rule) => {
+    // Hosts have no case; the rule and the settings may have written it otherwise.
+    const [host = ''] = rule.destination.reference.split('/', 1);
+    return writesTo(rule, host.toLowerCase() === registry.toLowerCase() ? host : registry, repository);
+  });
   if (writer === undefined) return;
   const place = formatReference({ registry, repository });
   throw new PolicyError(

@@ -3,6 +3,7 @@ import { JOB_OPERATIONS, type JobOperation } from '../../../src/inbox/job-input.
 import { parseJob } from '../../../src/inbox/job.js';
 import { enforceJobPolicy } from '../../../src/steps/job-policy.js';
 import { DEFAULT_JOB_OPERATIONS } from '../../../src/settings.js';
+import { rule } from '../promotion/rules.fixture.js';
 import { REGISTRY, newWorld, type World } from './world.js';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
@@ -100,6 +101,11 @@ test.each(JOB_OPERATIONS.filter((each) => !WRITES.includes(each)))(
     expect(await enforce(jobAbout(operation, 'staging/samples/app'))).toBeUndefined();
   },
 );
+
+test('a registry’s name has no case', async () => {
+  world.ruleList = [rule({ destination: { reference: 'R.AzureCR.io/staging/{repository}:{tag}' } })];
+  expect(await enforce(jobAbout('tag', 'staging/samples/app'))).toBe('COPY_BYPASSES_RULE');
+});
 
 test('as it comes, jobs may look, promote and copy', () => {
   const byDefault = DEFAULT_JOB_OPERATIONS.split(',');

@@ -65,10 +65,10 @@ test.each([
 
 test('looks at the newest runs only', async () => {
   let pages = 0;
-  const { listRuns } = world.store;
+  const { store } = newWorld();
   world.store.listRuns = async () => {
     pages += 1;
-    return { ...(await listRuns()), next: 'more' };
+    return { ...(await store.listRuns()), next: 'more' };
   };
   await tendJobs(world);
   expect(pages).toBe(5);
