@@ -1,3 +1,4 @@
+import { addAbortSignal } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { run } from './run.js';
@@ -16,16 +17,38 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 // A reader that has seen enough (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
-const lines = new LineReader(process.stdin, (end) => void process.stdout.write(end));
+let stdin: typeof process.stdin | undefined;
+/** Standard input, opened when it is wanted: who waits for it is told of an interruption. */
+function openStdin(): typeof process.stdin {
+  if (stdin === undefined) {
+    stdin = process.stdin;
+    // Whoever reads from it has the error as well; where nobody does, it is none.
+    stdin.on('error', () => undefined);
+    addAbortSignal(stopping.signal, stdin);
+  }
+  return stdin;
+}
+
+let lines: LineReader | undefined;
+function openLines(): LineReader {
+  lines ??= new LineReader(
+    openStdin(),
+    (end) => void process.stdout.write(end),
+    () => stopping.abort(),
+  );
+  return lines;
+}
 
 process.exitCode = await run(process.argv.slice(2), {
   out: (content) => void process.stdout.write(content),
   err: (line) => void process.stderr.write(line),
   outStream: (chunks) => pipeline(chunks, process.stdout, { end: false }),
-  readInput: () => text(process.stdin),
-  openInput: () => process.stdin,
-  readLine: ({ hidden = false } = {}) => lines.read(hidden, () => process.kill(process.pid, 'SIGINT')),
+  readInput: () => text(openStdin()),
+  openInput: () => openStdin(),
+  readLine: ({ hidden = false } = {}) => openLines().read(hidden),
   env: process.env,
   architecture: process.arch,
   signal: stopping.signal,
 });
+// A pipe that somebody holds open would keep this process waiting for nothing.
+stdin?.destroy();

@@ -13,17 +13,22 @@ function isTerminal(input: Readable): input is ReadStream {
 export class LineReader {
   readonly #input: Readable;
   readonly #echo: (text: string) => void;
+  readonly #interrupt: () => void;
   #waiting = '';
   #ended = false;
 
-  /** @param echo where a terminal's line is ended after what was typed unseen. */
-  constructor(input: Readable, echo: (text: string) => void) {
+  /**
+   * @param echo where a terminal's line is ended after what was typed unseen.
+   * @param interrupt called for Ctrl-C typed into a hidden line, of which the terminal makes no signal then.
+   */
+  constructor(input: Readable, echo: (text: string) => void, interrupt: () => void) {
     this.#input = input;
     this.#echo = echo;
+    this.#interrupt = interrupt;
   }
 
-  /** @param hidden on a terminal, nothing of the line is shown. @param interrupt called for Ctrl-C typed into a hidden line. */
-  async read(hidden: boolean, interrupt: () => void): Promise<string | undefined> {
+  /** @param hidden on a terminal, nothing of the line is shown. Rejects where it is interrupted, or the input breaks. */
+  async read(hidden: boolean): Promise<string | undefined> {
     const input = this.#input;
     if (!hidden || !isTerminal(input)) return this.#line();
     // The terminal's own editing is off with its echo: what it would do is done here.
@@ -34,8 +39,8 @@ export class LineReader {
         const typed = await this.#next();
         if (typed === undefined || typed === '\r' || typed === '\n' || typed === END) return line;
         if (typed === INTERRUPT) {
-          interrupt();
-          return undefined;
+          this.#interrupt();
+          throw new Error('interrupted');
         }
         if (typed === BACKSPACE || typed === DELETE) line = line.slice(0, -1);
         else if (line.length < LONGEST_LINE) line += typed;
@@ -82,7 +87,8 @@ export class LineReader {
         settle();
         reject(error);
       };
-      if (input.readableEnded) onEnd();
+      if (input.errored) onError(input.errored);
+      else if (input.readableEnded) onEnd();
       else input.on('data', onData).on('end', onEnd).on('error', onError).resume();
     });
   }

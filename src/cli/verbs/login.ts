@@ -1,5 +1,11 @@
 import type { Command } from 'commander';
-import { ConfigurationError, InputError, isRegistryHost, storeDockerCredential } from '../../oci/index.js';
+import {
+  ConfigurationError,
+  InputError,
+  isRegistryHost,
+  RegistryError,
+  storeDockerCredential,
+} from '../../oci/index.js';
 import { addConnectionOptions, connect, connectionOf } from '../connection.js';
 import { dockerConfigOptions } from '../docker-config.js';
 import type { Io } from '../io.js';
@@ -86,6 +92,15 @@ async function readCredential(io: Io, values: Values): Promise<Given> {
   return { username, secret: await ask(io, 'Password: ', 'password') };
 }
 
+/** The general advice is to sign in, which is what has just failed. */
+function refused(error: RegistryError): RegistryError {
+  return new RegistryError(error.message, error.info, {
+    cause: error,
+    code: error.code,
+    remedy: 'See that user and password, or token, are right. A token of az acr login lives for three hours.',
+  });
+}
+
 export function addLogin(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
@@ -107,6 +122,8 @@ export function addLogin(parent: Command, context: VerbContext): void {
     try {
       // Only what the registry takes is kept.
       await client.registry(registry).checkAccess({ signal: io.signal });
+    } catch (error) {
+      throw error instanceof RegistryError && error.code === 'UNAUTHORIZED' ? refused(error) : error;
     } finally {
       await client.close();
     }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { isRecord } from '../descriptor.js';
@@ -25,10 +25,12 @@ async function changeAuths(path: string, change: (auths: Record<string, unknown>
   const auths = isRecord(config.auths) ? { ...config.auths } : {};
   change(auths);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${randomUUID()}`;
+  // A link to where the file is really kept stays one.
+  const target = await realpath(path).catch(() => path);
+  const temporary = `${target}.${randomUUID()}`;
   try {
     await writeFile(temporary, `${JSON.stringify({ ...config, auths }, undefined, '\t')}\n`, { mode: 0o600 });
-    await rename(temporary, path);
+    await rename(temporary, target);
   } finally {
     await rm(temporary, { force: true });
   }

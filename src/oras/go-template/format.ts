@@ -2,7 +2,7 @@ import { formatGoJson } from '../go-json.js';
 import { isList, isMap, keysOf, typeOf, type Value } from './values.js';
 
 /** Go's `%v` of a float64: with an exponent of two digits at least, below 1e-4 and from 1e+06 on. */
-export function formatFloat(value: number): string {
+function formatFloat(value: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
   if (value === 0) return Object.is(value, -0) ? '-0' : '0';
   const [mantissa = '', exponentText = '0'] = value.toExponential().split('e');

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
@@ -37,7 +37,7 @@ test('kept for the owner alone, in one step, and only when the registry has take
   const argv = ['login', host, '-u', 'me', '--password-stdin'];
   const wrong = await acrPromoter(argv, 'docker', 'wrong');
   expect(wrong).toMatchObject({ code: 1, out: '' });
-  expect(wrong.err).toContain('(UNAUTHORIZED)');
+  expect(wrong.err).toMatch(/\(UNAUTHORIZED\)\n.*three hours/);
   expect(await readdir(folder)).not.toContain('docker');
   expect(await acrPromoter(argv, 'docker', `${SECRET}\r\n`)).toEqual({ code: 0, out: 'Login Succeeded\n', err: '' });
   expect(JSON.parse(await read('docker'))).toEqual({
@@ -55,6 +55,20 @@ test('kept for the owner alone, in one step, and only when the registry has take
   expect(await acrPromoter(['logout', host], 'docker')).toEqual({ code: 0, out: '', err: '' });
   expect(JSON.parse(await read('docker'))).toEqual({ auths: {} });
   expect((await acrPromoter(['repo', 'ls', host], 'docker')).err).toContain('(UNAUTHORIZED)');
+});
+
+test('a link to the Docker config stays a link', async () => {
+  const real = join(folder, 'real.json');
+  await writeFile(real, '{"HttpHeaders":{"X-Mine":"1"}}');
+  await mkdir(join(folder, 'linked'));
+  await symlink(real, join(folder, 'linked', 'config.json'));
+  await acrPromoter(['login', host, '-u', 'me', '--password-stdin'], 'linked', SECRET);
+  expect((await lstat(join(folder, 'linked', 'config.json'))).isSymbolicLink()).toBe(true);
+  expect(JSON.parse(await readFile(real, 'utf8'))).toMatchObject({
+    HttpHeaders: { 'X-Mine': '1' },
+    auths: { [host]: {} },
+  });
+  expect((await stat(real)).mode & 0o777).toBe(0o600);
 });
 
 test('on the command line it is warned of, and not shown', async () => {

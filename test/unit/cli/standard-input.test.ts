@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { PassThrough } from 'node:stream';
+import { addAbortSignal, PassThrough } from 'node:stream';
 import { LineReader } from '../../../src/cli/standard-input.js';
 
 const never = (): void => {
@@ -9,32 +9,32 @@ const never = (): void => {
 describe('from a pipe', () => {
   test('line by line, however it comes', async () => {
     const input = new PassThrough();
-    const lines = new LineReader(input, never);
-    const first = lines.read(false, never);
+    const lines = new LineReader(input, never, never);
+    const first = lines.read(false);
     input.write('a na');
     input.write('me\r\nsec');
     expect(await first).toBe('a name');
-    const second = lines.read(true, never);
+    const second = lines.read(true);
     input.write('ret\n\nrest');
     expect(await second).toBe('secret');
-    expect(await lines.read(false, never)).toBe('');
+    expect(await lines.read(false)).toBe('');
     input.end();
-    expect(await lines.read(false, never)).toBe('rest');
-    expect(await lines.read(false, never)).toBeUndefined();
+    expect(await lines.read(false)).toBe('rest');
+    expect(await lines.read(false)).toBeUndefined();
     expect(input.listenerCount('data')).toBe(0);
   });
 
   test('a line without end is cut', async () => {
     const input = new PassThrough();
-    const lines = new LineReader(input, never);
-    const line = lines.read(false, never);
+    const lines = new LineReader(input, never, never);
+    const line = lines.read(false);
     input.write('x'.repeat(70_000));
     expect((await line)?.length).toBeGreaterThan(65_000);
   });
 
   test('what breaks is thrown', async () => {
     const input = new PassThrough();
-    const line = new LineReader(input, never).read(false, never);
+    const line = new LineReader(input, never, never).read(false);
     input.destroy(new Error('broken'));
     await expect(line).rejects.toThrow('broken');
   });
@@ -45,18 +45,24 @@ describe('from a terminal', () => {
     const modes: boolean[] = [];
     const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (raw: boolean) => void modes.push(raw) });
     const echoed: string[] = [];
-    return { input, modes, echoed, lines: new LineReader(input, (text) => void echoed.push(text)) };
+    const interrupts: number[] = [];
+    const lines = new LineReader(
+      input,
+      (text) => void echoed.push(text),
+      () => void interrupts.push(1),
+    );
+    return { input, modes, echoed, interrupts, lines };
   }
 
   test('hidden, nothing is echoed but the end of the line; corrections count', async () => {
     const { input, modes, echoed, lines } = terminal();
-    const line = lines.read(true, never);
+    const line = lines.read(true);
     input.write('seX');
     input.write('\x7fcret\bt\r');
     expect(await line).toBe('secret');
     expect(modes).toEqual([true, false]);
     expect(echoed).toEqual(['\n']);
-    const shown = lines.read(false, never);
+    const shown = lines.read(false);
     input.write('shown\n');
     expect(await shown).toBe('shown');
     expect(modes).toEqual([true, false]);
@@ -64,21 +70,30 @@ describe('from a terminal', () => {
 
   test.each(['\x04', ''])('it ends with %j', async (end) => {
     const { input, lines } = terminal();
-    const line = lines.read(true, never);
+    const line = lines.read(true);
     input.write(`abc${end}`);
     if (end === '') input.end();
     expect(await line).toBe('abc');
   });
 
   test('Ctrl-C interrupts, and leaves the terminal as it was', async () => {
-    const { input, modes, lines } = terminal();
-    let interrupted = 0;
-    const line = lines.read(true, () => {
-      interrupted += 1;
-    });
+    const { input, modes, interrupts, lines } = terminal();
+    const line = lines.read(true);
     input.write('abc\x03');
-    expect(await line).toBeUndefined();
-    expect(interrupted).toBe(1);
+    await expect(line).rejects.toThrow('interrupted');
+    expect(interrupts).toEqual([1]);
+    expect(modes).toEqual([true, false]);
+  });
+
+  test('so does a signal while nothing is typed', async () => {
+    const { input, modes, lines } = terminal();
+    const stopping = new AbortController();
+    input.on('error', () => undefined);
+    addAbortSignal(stopping.signal, input);
+    const line = lines.read(true);
+    stopping.abort();
+    await expect(line).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(lines.read(false)).rejects.toMatchObject({ name: 'AbortError' });
     expect(modes).toEqual([true, false]);
   });
 });
