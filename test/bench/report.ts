@@ -1,9 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { keptResults, type CaseResult, type ClientResult } from './results.js';
 
-/** The cases in the order of the report. */
-const CASES = ['large-layers', 'referrers', 'referrers-again', 'same-registry', 'tags'];
-const FILE = 'docs/benchmarks.md';
+/** What is written where, in this order. */
+const REPORTS = [
+  { file: 'docs/benchmarks.md', cases: ['large-layers', 'referrers', 'referrers-again', 'same-registry', 'tags'] },
+  {
+    file: 'docs/decisions/http-version.md',
+    cases: ['head', 'manifest', 'upload', 'layers'].map((kind) => `http-version-${kind}`),
+  },
+];
 const [BEGIN, END] = ['<!-- begin: written by test/bench/report.ts -->', '<!-- end -->'];
 
 function seconds(ms: number): string {
@@ -14,14 +19,14 @@ function row(
   { client, wallMs, wallRangeMs, cpuMs, peakMb, requests, protocols }: ClientResult,
   oras?: ClientResult,
 ): string {
-  const part = (own: number, other: number | undefined): string =>
-    other === undefined ? '' : (own / other).toFixed(2);
+  const part = (own: number, other: number | undefined): string[] =>
+    other === undefined ? [] : [(own / other).toFixed(other > 10 * own ? 3 : 2)];
   const cells = [
     client,
     `${seconds(wallMs)} s (${wallRangeMs.map(seconds).join(' to ')})`,
-    part(wallMs, oras?.wallMs),
+    ...part(wallMs, oras?.wallMs),
     `${seconds(cpuMs)} s`,
-    part(cpuMs, oras?.cpuMs),
+    ...part(cpuMs, oras?.cpuMs),
     `${Math.round(peakMb)} MB`,
     requests.map((count) => Math.round(count)).join(' / '),
     protocols.map((protocol) => protocol.replace('HTTP/2.0', 'HTTP/2')).join(', '),
@@ -46,23 +51,27 @@ function verdict({ target, clients }: CaseResult): string {
 
 function section(result: CaseResult): string {
   const oras = result.clients.find(({ client }) => client === 'oras');
+  const aimed = verdict(result);
+  const of = oras === undefined ? '' : ' of oras |';
   return [
     `### ${result.title.charAt(0).toUpperCase()}${result.title.slice(1)}`,
     '',
-    '| client | wall (fastest to slowest) | of oras | CPU | of oras | memory | requests | ALPN |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    `| client | wall (fastest to slowest) |${of} CPU |${of} memory | requests | ALPN |`,
+    `| --- | --- |${of === '' ? '' : ' --- |'} --- |${of === '' ? '' : ' --- |'} --- | --- | --- |`,
     ...result.clients.map((client) => row(client, oras)),
     '',
-    `Medians of ${result.repetitions}. ${verdict(result)}`,
+    `Medians of ${result.repetitions}.${aimed === '' ? '' : ` ${aimed}`}`,
     '',
   ].join('\n');
 }
 
-/** Writes the tables of what the last runs kept into docs/benchmarks.md. */
+/** Writes the tables of what the last runs kept into the documents that show them. */
 export function writeReport(): void {
-  const text = readFileSync(FILE, 'utf8');
-  const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (before < 0 || after < before) throw new Error(`${FILE} has no place for tables`);
-  const tables = keptResults(CASES).map(section).join('\n');
-  writeFileSync(FILE, `${text.slice(0, before)}${BEGIN}\n\n${tables}\n${text.slice(after)}`);
+  for (const { file, cases } of REPORTS) {
+    const text = readFileSync(file, 'utf8');
+    const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
+    if (before < 0 || after < before) throw new Error(`${file} has no place for tables`);
+    const tables = keptResults(cases).map(section).join('\n');
+    writeFileSync(file, `${text.slice(0, before)}${BEGIN}\n\n${tables}\n${text.slice(after)}`);
+  }
 }
