@@ -7,6 +7,8 @@ import { promisify } from 'node:util';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createStorage } from '../../src/azure/storage.js';
+import { newRunId } from '../../src/runs/run-id.js';
 import { JOB_OPERATIONS } from '../../src/inbox/job-input.js';
 import {
   basicCredentials,
@@ -46,6 +48,7 @@ beforeAll(async () => {
   const address = outside.address();
   outsideRegistry = `localhost:${typeof address === 'object' && address !== null ? address.port : 0}`;
   up = await startEverything({
+    schedule: '*/10 * * * * *',
     settings: {
       JOB_OPERATIONS: JOB_OPERATIONS.filter((operation) => operation !== 'blob.delete').join(','),
       JOB_SCOPES: JSON.stringify({
@@ -286,6 +289,16 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
     expect(error.problems.map(({ path }) => path)).toEqual(['id', 'source', 'destination']);
   });
 });
+
+test('a job whose message was lost: the timer finds its row, and sends it again', async () => {
+  const { runs } = createStorage({ connectionString: connection });
+  const openedAt = new Date(Date.now() - 16 * 60_000);
+  const runId = await runs.claimJob('lost-1', newRunId(openedAt.getTime()));
+  const job = { operation: 'tags' as const, id: 'lost-1', reference: `${up.source}/jobs/hello` };
+  const input = { kind: 'job' as const, runId, job };
+  await runs.insertRun({ id: runId, input, state: 'pending', openedAt: openedAt.toISOString() });
+  expect(await ended('lost-1')).toMatchObject({ id: runId, result: { outcome: 'completed' } });
+}, 120_000);
 
 test('from a desk: submit and wait, status, and the same id again', async () => {
   const file = join(folder, 'job.json');
