@@ -3,7 +3,7 @@ import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { ConfigurationError } from '../../src/oci/index.js';
+import { ConfigurationError, isRecord } from '../../src/oci/index.js';
 
 /** Which process has the folder, while it has it. */
 const OWNER_FILE = 'start.json';
@@ -66,7 +66,7 @@ async function claim(file: string, dataDir: string): Promise<void> {
 }
 
 function isExisting(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EEXIST';
+  return isRecord(error) && error.code === 'EEXIST';
 }
 
 async function waitForOrphans(dataDir: string, say: (text: string) => void): Promise<void> {
@@ -103,7 +103,7 @@ function isOurs(pid: number, script: string): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return isRecord(error) && error.code === 'EPERM';
   }
   const command = commandOf(pid);
   return command === undefined || (command !== '' && command.replaceAll('\\', '/').includes(script));
@@ -119,6 +119,6 @@ function commandOf(pid: number): string | undefined {
   try {
     return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8', stdio: 'pipe' });
   } catch (error) {
-    return error instanceof Error && 'status' in error && error.status === 1 ? '' : undefined;
+    return isRecord(error) && error.status === 1 ? '' : undefined;
   }
 }

@@ -14,9 +14,13 @@ const INTERRUPTED = 130;
 const args = process.argv.slice(2);
 /** Known before the options are: what is wrong with them is told in JSON as well. */
 const isJson = args.includes('--json');
-const terminal = new Terminal(isJson ? process.stderr : process.stdout, process.env);
-
 const stopping = new AbortController();
+// As a program ends whose reader has gone; what ends by itself may as well finish.
+const onGone = (): void => {
+  if (!args.includes('--once')) stopping.abort();
+};
+const terminal = new Terminal(isJson ? process.stderr : process.stdout, process.env, onGone);
+if (isJson) process.stdout.on('error', onGone);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     // The children end by themselves when we are gone.

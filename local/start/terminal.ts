@@ -10,12 +10,16 @@ export class Terminal {
   readonly #out: NodeJS.WriteStream;
   #hasStatus = false;
 
-  constructor(out: NodeJS.WriteStream, environment: Readonly<Record<string, string | undefined>>) {
+  /** @param onGone told when nobody reads it any more */
+  constructor(
+    out: NodeJS.WriteStream,
+    environment: Readonly<Record<string, string | undefined>>,
+    onGone: () => void = () => undefined,
+  ) {
     this.#out = out;
     this.isLive = out.isTTY && environment.TERM !== 'dumb';
     this.colors = pc.createColors(this.isLive && (environment.NO_COLOR ?? '') === '');
-    // Whoever read it is gone: nobody is left to tell, and that is no reason to end in the middle of things.
-    out.on('error', () => undefined);
+    out.on('error', onGone);
   }
 
   /** Prints a line, or several. */

@@ -1,0 +1,79 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { takeDataFolder } from '../../../../local/start/data-folder.js';
+
+let parent: string;
+let folder: string;
+const children: ChildProcess[] = [];
+beforeAll(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'acr-promoter-data-'));
+});
+beforeEach(async () => {
+  folder = await mkdtemp(join(parent, 'x'));
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+});
+afterAll(() => rm(parent, { recursive: true, force: true }));
+
+/** A process whose command line looks like one of ours. */
+async function processLike(script: string, liveMs = 60_000): Promise<number> {
+  const program = `process.stdout.write('up'); setTimeout(() => undefined, ${liveMs})`;
+  const child = spawn(process.execPath, ['-e', program, '--', `dist/local/start/${script}.js`]);
+  children.push(child);
+  await once(child.stdout, 'data');
+  return child.pid ?? 0;
+}
+
+function silent(): void {
+  // Nothing to tell.
+}
+
+test('one start a folder; the next one after it was released', async () => {
+  const first = await takeDataFolder(folder, silent);
+  expect(JSON.parse(await readFile(join(folder, 'start.json'), 'utf8'))).toMatchObject({ pid: process.pid });
+  await first.release();
+  await (await takeDataFolder(join(folder, 'made', 'for us'), silent)).release();
+  await (await takeDataFolder(folder, silent)).release();
+});
+
+test('another that lives keeps it', async () => {
+  const pid = await processLike('main');
+  await writeFile(join(folder, 'start.json'), JSON.stringify({ pid }));
+  await expect(takeDataFolder(folder, silent)).rejects.toMatchObject({
+    code: 'DATA_DIR_IN_USE',
+    message: expect.stringMatching(new RegExp(`${folder} .* process id ${pid}$`)),
+  });
+});
+
+test.each([
+  ['a process that is gone', async () => JSON.stringify({ pid: 2 ** 22 + 1 })],
+  ['a process that is something else', async () => JSON.stringify({ pid: await processLike('unlike') })],
+  ['a file that was cut off', async () => '{"pi'],
+])('what was left by %s is taken over', async (_what, left) => {
+  await writeFile(join(folder, 'start.json'), await left());
+  await (await takeDataFolder(folder, silent)).release();
+});
+
+test('children of one that was killed are waited for', async () => {
+  const pid = await processLike('child', 1_000);
+  await writeFile(join(folder, 'processes.json'), JSON.stringify({ host: pid, gone: 2 ** 22 + 1 }));
+  const said: string[] = [];
+  await (await takeDataFolder(folder, (text) => void said.push(text))).release();
+  expect(said).toEqual([expect.stringContaining(`to end: ${pid} `)]);
+  expect(() => process.kill(pid, 0)).toThrow();
+});
+
+test('a folder that cannot be one', async () => {
+  await writeFile(join(folder, 'file'), '');
+  await expect(takeDataFolder(join(folder, 'file'), silent)).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE' });
+});
