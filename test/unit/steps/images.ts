@@ -10,7 +10,7 @@ import {
   type Repository,
 } from '../../../src/oci/index.js';
 import { NOTARY_SIGNATURE, signNotary, type Signer } from '../../../src/signing/index.js';
-import { layerOf, npmPackage, type Entry } from '../sbom/image.js';
+import { layerOf, npmPackage, type Entry, type Layer } from '../sbom/image.js';
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
@@ -22,13 +22,22 @@ async function pushBytes(repository: Repository, mediaType: string, bytes: Uint8
   return descriptor;
 }
 
+const layers = new Map<string, Promise<Layer>>();
+/** The same entries are the same bytes, though an archive holds the time at which it was made. */
+function layer(entries: Entry[]): Promise<Layer> {
+  const key = JSON.stringify(entries);
+  const made = layers.get(key) ?? layerOf(...entries);
+  layers.set(key, made);
+  return made;
+}
+
 /** An image of one layer with one npm package. `content` tells one from another. */
 export async function pushImage(
   repository: Repository,
   options: { tag?: string; content?: string; entries?: Entry[] } = {},
 ): Promise<Descriptor> {
   const { content = 'one', entries = [npmPackage('app/node_modules/left', 'left', '1.0.0')] } = options;
-  const made = await layerOf(['app/index.js', content], ...entries);
+  const made = await layer([['app/index.js', content], ...entries]);
   const config = { architecture: 'amd64', os: 'linux', created: '2026-01-01T00:00:00Z' };
   const bytes = encodeManifest({
     schemaVersion: 2,
