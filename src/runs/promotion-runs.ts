@@ -91,34 +91,51 @@ function destinationText(rule: Rule, source: TagName): string {
 /**
  * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
  * has ended without closing its row, or has been pending for too long is followed by the next run; one that waits is woken.
+ * Where there is no rule any more, nothing follows, and the row comes to rest.
  * @returns false where another writer was first and the row must be read anew
  */
-async function tendRun(ports: RunPorts, current: Versioned<PromotionRow>, rule: Rule): Promise<boolean> {
+async function tendRun(ports: RunPorts, current: Versioned<PromotionRow>, rule: Rule | undefined): Promise<boolean> {
   const row = current.value;
   if (!row.runOpen || row.runId === undefined) {
-    if (row.wanted <= row.answered || ports.paused) return true;
-    return (await openNext(ports, current, rule)) !== undefined;
+    if (row.wanted <= row.answered) return true;
+    if (rule === undefined) return comeToRest(ports, current);
+    return ports.paused || (await openNext(ports, current, rule)) !== undefined;
   }
   const { state, createdAt } = await ports.engine.state(row.runId);
-  if (state === 'missing' && !row.runBegun) {
+  if (state === 'missing' && !row.runBegun && rule !== undefined) {
     await startRun(ports, row, rule);
     return true;
   }
   const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
   const lost = state === 'missing' || state === 'ended' || (state === 'pending' && pendingMs > RUN_LIMITS.pendingMs);
   if (lost) {
-    if (ports.paused) return true;
-    const next = await openNext(ports, current, rule);
-    if (next === undefined) return false;
+    if (rule !== undefined && ports.paused) return true;
+    const next = rule === undefined ? undefined : await openNext(ports, current, rule);
+    if (next === undefined && (rule !== undefined || !(await comeToRest(ports, current)))) return false;
     await endRunRow(ports, row.runId, {
       outcome: 'failed',
       code: 'RUN_LOST',
-      reason: `the engine has lost it, or it ended without closing its promotion; ${next.runId ?? 'the next run'} follows`,
+      reason: `the engine has lost it, or it ended without closing its promotion; ${next?.runId ?? 'no run'} follows`,
     });
     return true;
   }
   if (row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
   return true;
+}
+
+/** The answer to all that was wanted of a promotion whose rule is gone. */
+function ruleGone(row: PromotionRow, finishedAt: string, hash: string): Pick<PromotionRow, 'answered' | 'last'> {
+  const reason = `there is no rule ${row.rule} any more`;
+  const remedy = 'Nothing, where that is meant; otherwise bring the rule back.';
+  const result = { outcome: 'refused', code: 'RULE_GONE', reason, remedy } as const;
+  return { answered: row.wanted, last: { ...result, runId: row.runId ?? '', finishedAt, ruleHash: hash } };
+}
+
+/** Closes a row that no rule wants and no run will close; @returns false where another writer was first */
+function comeToRest(ports: RunPorts, { value, version }: Versioned<PromotionRow>): Promise<boolean> {
+  const { waitingFor: _waited, ...row } = value;
+  const gone = ruleGone(row, ports.now().toISOString(), row.last?.ruleHash ?? '');
+  return ports.store.replacePromotion({ ...row, ...gone, runOpen: false, state: 'refused' }, version);
 }
 
 export interface RaisedPromotion {
@@ -173,8 +190,11 @@ export async function raiseWanted(ports: RunPorts, rule: Rule, source: TagName):
   });
 }
 
-/** What the schedule does with a row whose run is open: see {@link raiseWanted}, without wanting anything new. */
-export async function tendPromotion(ports: RunPorts, id: string, rule: Rule): Promise<void> {
+/**
+ * What the schedule does with a row that is not at rest: see {@link raiseWanted}, without wanting anything new.
+ * @param rule undefined where there is none any more
+ */
+export async function tendPromotion(ports: RunPorts, id: string, rule: Rule | undefined): Promise<void> {
   await untilWritten(id, async () => {
     const current = await ports.store.getPromotion(id);
     if (current === undefined) return true;
@@ -292,19 +312,7 @@ export async function closeRun(
       // Paused, the row is closed with `wanted` ahead, and the schedule opens it when that is lifted.
       if (rule !== undefined && !ports.paused)
         return (await openNext(ports, { value: noted, version: current.version }, rule)) ? 'next' : undefined;
-      if (rule === undefined) {
-        // The answer to all that was wanted: a row that no rule wants is not looked at again.
-        noted.answered = row.wanted;
-        noted.last = {
-          outcome: 'refused',
-          code: 'RULE_GONE',
-          reason: `there is no rule ${row.rule} any more`,
-          remedy: 'Nothing, where that is meant; otherwise bring the rule back.',
-          runId,
-          finishedAt,
-          ruleHash: ruleHash(answered.rule),
-        };
-      }
+      if (rule === undefined) Object.assign(noted, ruleGone(row, finishedAt, ruleHash(answered.rule)));
     }
     const { last } = noted;
     const state = last?.runId === runId ? STATES[last.outcome] : STATES[result.outcome];

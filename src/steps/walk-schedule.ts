@@ -104,9 +104,8 @@ async function walkRows(
   });
   for (const row of page.items) {
     const rule = rules.find(({ name }) => name === row.rule);
-    if (rule === undefined) continue;
     // It was paused or over the limit, and is now a start like any other.
-    const starts = !row.runOpen && !walk.ports.paused;
+    const starts = rule !== undefined && !row.runOpen && !walk.ports.paused;
     if (starts && isFull(walk)) continue;
     if (starts) walk.started += 1;
     await tendPromotion(walk.ports, row.id, rule);

@@ -9,7 +9,7 @@ import { tagDestinationStep } from '../../../src/steps/tag-destination.js';
 import { walkScheduleStep } from '../../../src/steps/walk-schedule.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushArtifact, pushImage } from './images.js';
-import { REGISTRY, SOURCE, newCall, newWorld, openRun, rowOf, type World } from './world.js';
+import { REGISTRY, SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from './world.js';
 
 type Walked = ResultOf<typeof walkScheduleContract>;
 const OTHER = 'other.azurecr.io';
@@ -166,10 +166,36 @@ describe('open rows', () => {
     expect(world.engine.starts).toHaveLength(120);
   });
 
-  test('of a rule that is gone are left', async () => {
-    await openRun(world);
+  test('of a rule that is gone: a run under way ends by itself, one that is lost brings its row to rest', async () => {
+    const { promotionId, runId } = await openRun(world);
+    const before = await rowOf(world, promotionId);
     world.ruleList = [];
     expect(await walk()).toMatchObject({ cursor: null, started: 0 });
+    expect(await rowOf(world, promotionId)).toEqual(before);
+    world.engine.setState(runId, 'missing');
+    await walk();
+    expect(await rowOf(world, promotionId)).toMatchObject({
+      runOpen: false,
+      answered: 1,
+      state: 'refused',
+      last: { outcome: 'refused', code: 'RULE_GONE' },
+    });
+    expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
+    expect((await world.store.listOpenPromotions()).items).toEqual([]);
+    expect(world.engine.starts).toHaveLength(1);
+  });
+
+  test('that were paused, of a rule that is gone, come to rest; they begin anew when it is back', async () => {
+    await push('samples/app', 'v1');
+    world.paused = true;
+    const { promotionId } = await openRun(world);
+    const rules = world.ruleList;
+    world.ruleList = [];
+    world.paused = false;
+    await walk();
+    expect(await rowOf(world, promotionId)).toMatchObject({ last: { code: 'RULE_GONE' }, answered: 1 });
+    world.ruleList = rules;
+    expect(await walk()).toMatchObject({ started: 1 });
   });
 });
 
