@@ -9,6 +9,7 @@ import { addBlobPush } from './verbs/blob-push.js';
 import { addCompletion } from './verbs/completion.js';
 import { addCopy } from './verbs/copy.js';
 import { addDiscover } from './verbs/discover.js';
+import { createSubmitDoor } from './verbs/jobs-door.js';
 import { addJobs } from './verbs/jobs.js';
 import { addLogin } from './verbs/login.js';
 import { addLogout } from './verbs/logout.js';
@@ -46,7 +47,7 @@ function createProgram(io: Io): Command {
       getErrHelpWidth: () => 110,
     })
     .showSuggestionAfterError(true);
-  const context = { io };
+  const context = { io, door: createSubmitDoor(io) };
   addPush(program, context);
   addPull(program, context);
   addAttach(program, context);

@@ -6,6 +6,17 @@ import { Session } from './session.js';
 /** What every verb needs. */
 export interface VerbContext {
   io: Io;
+  /** Hands commands to a deployed app (`--submit`). Without one they all run here. */
+  door?: SubmitDoor;
+}
+
+/** The way of a command to a deployed app. */
+export interface SubmitDoor {
+  /** Whether there is a job that does the same. */
+  takes(path: string): boolean;
+  addOptions(command: Command): void;
+  /** @param asked the options that were written on the command line */
+  submit(path: string, operands: readonly string[], values: Values, asked: readonly string[]): Promise<void>;
 }
 
 export interface VerbDescription {
@@ -29,7 +40,7 @@ export type Values = Record<string, unknown>;
 /** Defines a verb: its help, the number of its operands, and what it does within a session that is closed after it. */
 export function defineVerb(
   parent: Command,
-  { io }: VerbContext,
+  { io, door }: VerbContext,
   verb: VerbDescription,
   addOptions: (command: Command) => void,
   work: (session: Session, operands: string[], values: Values) => Promise<void>,
@@ -47,6 +58,7 @@ export function defineVerb(
     // After the options, where it is not wrapped.
     .addHelpText('after', `\nExamples:\n${verb.examples.map(([what, how]) => `  ${what}:\n    ${how}`).join('\n\n')}`);
   addOptions(command);
+  if (door?.takes(verb.path) === true) door.addOptions(command);
   command.action(async (operands: string[], values: Values) => {
     if (verb.orMore === true ? operands.length < verb.count : operands.length !== verb.count) {
       const exactly = `${verb.orMore === true ? 'at least' : 'exactly'} ${verb.count} ${verb.count === 1 ? 'argument' : 'arguments'}`;
@@ -54,6 +66,10 @@ export function defineVerb(
         usage,
         advice: `Please specify ${exactly} as ${verb.purpose}. Run "acr-promoter ${verb.path} -h" for more options and examples`,
       });
+    }
+    if (door !== undefined && values.submit === true) {
+      const asked = Object.keys(values).filter((key) => command.getOptionValueSource(key) === 'cli');
+      return door.submit(verb.path, operands, values, asked);
     }
     const session = new Session(io);
     try {

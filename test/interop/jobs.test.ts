@@ -303,13 +303,16 @@ test('a job whose message was lost: the timer finds its row, and sends it again'
 test('from a desk: submit and wait, status, and the same id again', async () => {
   const file = join(folder, 'job.json');
   await writeFile(file, JSON.stringify({ operation: 'tags', id: 'desk-1', reference: `${up.source}/jobs/hello` }));
-  const jobs = (...args: string[]): Promise<{ stdout: string }> =>
-    promisify(execFile)(process.execPath, ['dist/src/cli/main.js', 'jobs', ...args], {
+  const cli = (...args: string[]): Promise<{ stdout: string }> =>
+    promisify(execFile)(process.execPath, ['dist/src/cli/main.js', ...args], {
       env: { ...process.env, ACR_PROMOTER_APP: up.hostUrl },
     });
+  const jobs = (...args: string[]): Promise<{ stdout: string }> => cli('jobs', ...args);
   const { stdout } = await jobs('submit', '--wait', file);
   expect(JSON.parse(stdout)).toMatchObject({ tags: expect.arrayContaining(['v1']) });
   expect((await jobs('status', 'desk-1')).stdout).toMatch(/^desk-1: tags, completed, run /);
   const first = (await ended('desk-1')).id;
   expect((await jobs('submit', file)).stdout).toBe(`Submitted desk-1\nRun ${first}\n`);
+  const resolved = await cli('resolve', '--submit', '--wait', `${up.source}/jobs/hello:v1`);
+  expect(JSON.parse(resolved.stdout)).toMatchObject({ digest });
 }, 120_000);

@@ -141,15 +141,23 @@ function timeoutOf(values: Values): number {
   return text === undefined ? 0 : parseCount(text, '--timeout', 0);
 }
 
-function addWaitOptions(command: Command): void {
+export function addWaitOptions(command: Command): void {
   command.option('--timeout <seconds>', 'wait so long at most; 0, as it comes: as long as it takes');
 }
 
 async function submit(io: Io, operands: string[], values: Values): Promise<void> {
   const format = resultFormat(values);
   const app = appOf(values, io);
+  timeoutOf(values);
+  await submitText(await readJob(operandAt(operands, 0), io), { app, format, values, io });
+}
+
+/** Hands a job over, and with `--wait` waits for what it has to show. */
+export async function submitText(
+  text: string,
+  { app, format, values, io }: { app: App; format: ResultFormat; values: Values; io: Io },
+): Promise<void> {
   const timeoutSeconds = timeoutOf(values);
-  const text = await readJob(operandAt(operands, 0), io);
   const submitted = known(submittedSchema, await askApp(app, 'jobs', io, text));
   if (values.wait === true) {
     return finish(app, await waitFor(app, submitted.runId, io, timeoutSeconds), format, io);

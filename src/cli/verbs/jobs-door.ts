@@ -1,0 +1,28 @@
+import type { Io } from '../io.js';
+import type { SubmitDoor } from '../verb.js';
+import { addAppOptions, appOf } from './jobs-app.js';
+import { isJobVerb, jobOfVerb } from './jobs-from-verb.js';
+import { addWaitOptions, submitText } from './jobs.js';
+
+/** The options of the door itself. */
+const OWN = ['submit', 'wait', 'timeout', 'app', 'key'];
+
+/** `--submit`: a command becomes a job of the app, instead of running here. */
+export function createSubmitDoor(io: Io): SubmitDoor {
+  return {
+    takes: isJobVerb,
+    addOptions(command) {
+      command
+        .option('--submit', 'hand it to the app as a job, instead of doing it here')
+        .option('--wait', 'with --submit: wait until it has ended, and print what it has to show');
+      addWaitOptions(command);
+      addAppOptions(command);
+    },
+    async submit(path, operands, values, asked) {
+      const app = appOf(values, io);
+      const wished = asked.filter((name) => !OWN.includes(name));
+      const job = await jobOfVerb(path, { operands, values, asked: wished, io });
+      await submitText(JSON.stringify(job), { app, format: { kind: 'text' }, values, io });
+    },
+  };
+}

@@ -1,0 +1,276 @@
+import { readFile, stat } from 'node:fs/promises';
+import { posix } from 'node:path';
+import { InputError, formatReference, parseReference } from '../../oci/index.js';
+import {
+  parseAnnotationFile,
+  parseAnnotationFlags,
+  parseFileReference,
+  type ArtifactAnnotations,
+} from '../../oras/index.js';
+import { parseCount } from '../format.js';
+import type { Io } from '../io.js';
+import { listOf } from '../repeated.js';
+import { parseTarget } from '../target.js';
+import { operandAt, textOf, type Values } from '../verb.js';
+
+type Job = Record<string, unknown> & { operation: string };
+
+/** A verb as a job: the options that the job has a field for, and how it is made. Any other option is refused. */
+interface JobVerb {
+  takes: readonly string[];
+  make(operands: readonly string[], values: Values, io: Io): Promise<Job> | Job;
+}
+
+/** What a job can hold of a file; the app has the same bound. */
+const INLINE_BYTES = 32 * 1024;
+
+/** `name:t1,t2`: the reference with the first tag, and the others. */
+function severalTags(text: string): { reference: string; tags?: string[] } {
+  const { tags } = parseTarget(text, { isLayout: false, severalTags: true });
+  const [, ...others] = tags;
+  const [reference = ''] = text.split(',', 1);
+  return { reference, ...(others.length > 0 && { tags: others }) };
+}
+
+/** Of several values, those that were given. */
+function given(values: Values, ...names: string[]): Record<string, unknown> {
+  return Object.fromEntries(names.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])));
+}
+
+function concurrencyOf(values: Values): Record<string, number> {
+  const text = textOf(values, 'concurrency');
+  return text === undefined ? {} : { concurrency: parseCount(text, '--concurrency', 1) };
+}
+
+/** A file of this machine stands in the job; one that isn't here is a blob of the app's container `source`. */
+async function fileOf(text: string): Promise<Record<string, unknown>> {
+  const { path, mediaType } = parseFileReference(text);
+  const named = { path: posix.normalize(path), ...(mediaType !== undefined && { mediaType }) };
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return named;
+  if (!found.isFile()) {
+    throw new InputError('NOT_A_FILE', `${path} is not a file: a job names files`, {
+      remedy: 'Leave --submit out, or name the files one by one.',
+    });
+  }
+  if (found.size > INLINE_BYTES) {
+    throw new InputError('FILE_TOO_LARGE', `${path} has ${found.size} bytes; a job holds ${INLINE_BYTES} at most`, {
+      remedy: 'Put it into the container “source” of the app, and name it from a folder where it isn’t.',
+    });
+  }
+  return { ...named, base64: (await readFile(path)).toString('base64') };
+}
+
+async function annotationsOf(values: Values): Promise<ArtifactAnnotations> {
+  const path = textOf(values, 'annotationFile');
+  if (path !== undefined) return parseAnnotationFile(await readFile(path, 'utf8'), path);
+  const flags = listOf(values.annotation);
+  return flags.length > 0 ? { manifest: parseAnnotationFlags(flags) } : {};
+}
+
+async function packing(files: readonly string[], values: Values): Promise<Record<string, unknown>> {
+  const { manifest, config: onConfig, files: byPath } = await annotationsOf(values);
+  const config = textOf(values, 'config');
+  const listed: unknown[] = [];
+  for (const text of files) {
+    const annotations = byPath?.get(parseFileReference(text).path);
+    listed.push({ ...(await fileOf(text)), ...(annotations && { annotations }) });
+  }
+  return {
+    files: listed,
+    ...(manifest && { annotations: manifest }),
+    ...(onConfig && { configAnnotations: onConfig }),
+    ...(config !== undefined && { config: await fileOf(config) }),
+  };
+}
+
+/** The repository alone, where it was named with a tag or digest. */
+function repositoryOf(text: string): string {
+  const { registry, repository } = parseReference(text);
+  return formatReference({ registry, repository });
+}
+
+const PACKING = ['annotation', 'annotationFile', 'artifactType', 'concurrency', 'config'];
+
+function looks(operation: string, ...names: string[]): JobVerb {
+  return {
+    takes: names,
+    make: ([reference], values) => ({ operation, reference, ...given(values, ...names) }),
+  };
+}
+
+const VERBS: Readonly<Record<string, JobVerb>> = {
+  resolve: looks('resolve', 'platform'),
+  'manifest fetch': looks('manifest.fetch', 'platform', 'descriptor'),
+  'manifest fetch-config': looks('manifest.fetchConfig', 'platform', 'descriptor'),
+  'repo tags': {
+    takes: ['last', 'excludeDigestTags'],
+    make: ([name = ''], values) => ({
+      operation: 'tags',
+      reference: repositoryOf(name),
+      ...given(values, 'last', 'excludeDigestTags'),
+    }),
+  },
+  'repo ls': {
+    takes: ['last'],
+    make: ([name = ''], values) => {
+      const slash = name.indexOf('/');
+      const registry = slash < 0 ? name : name.slice(0, slash);
+      return {
+        operation: 'repos',
+        registry,
+        ...(slash >= 0 && { namespace: name.slice(slash + 1) }),
+        ...given(values, 'last'),
+      };
+    },
+  },
+  discover: {
+    takes: ['artifactType', 'depth', 'format', 'platform'],
+    make: ([reference], values) => ({
+      operation: 'discover',
+      reference,
+      format: textOf(values, 'format') ?? 'tree',
+      ...given(values, 'artifactType', 'platform'),
+      ...(values.depth !== undefined && { depth: parseCount(textOf(values, 'depth') ?? '', '--depth', 1) }),
+    }),
+  },
+  copy: {
+    takes: ['recursive', 'platform', 'excludeArtifactType'],
+    make: ([source, destination = ''], values) => {
+      const { reference, tags } = severalTags(destination);
+      if (tags !== undefined) {
+        throw new InputError('OPTION_NOT_IN_JOB', 'a copy as a job has one tag', { remedy: 'Send a job for each.' });
+      }
+      const excluded = listOf(values.excludeArtifactType);
+      return {
+        operation: 'copy',
+        source,
+        destination: reference,
+        recursive: values.recursive === true,
+        ...given(values, 'platform'),
+        ...(excluded.length > 0 && { excludeArtifactTypes: excluded }),
+      };
+    },
+  },
+  tag: {
+    takes: ['concurrency'],
+    make: ([reference, ...tags], values) => ({
+      operation: 'tag',
+      reference,
+      tags,
+      ...concurrencyOf(values),
+    }),
+  },
+  push: {
+    takes: [...PACKING, 'artifactPlatform', 'imageSpec'],
+    make: async ([name = '', ...files], values) => ({
+      operation: 'push',
+      ...severalTags(name),
+      ...given(values, 'artifactType', 'artifactPlatform', 'imageSpec'),
+      ...(await packing(files, values)),
+      ...concurrencyOf(values),
+    }),
+  },
+  attach: {
+    takes: [...PACKING, 'platform'],
+    make: async ([reference, ...files], values) => ({
+      operation: 'attach',
+      reference,
+      ...given(values, 'artifactType', 'platform'),
+      ...(await packing(files, values)),
+      ...concurrencyOf(values),
+    }),
+  },
+  pull: {
+    takes: ['output', 'keepOldFiles', 'includeSubject', 'concurrency', 'platform'],
+    make: ([reference], values) => {
+      const output = textOf(values, 'output') ?? '.';
+      return {
+        operation: 'pull',
+        reference,
+        ...(output !== '.' && { output }),
+        ...given(values, 'keepOldFiles', 'includeSubject', 'platform'),
+        ...concurrencyOf(values),
+      };
+    },
+  },
+  'manifest push': {
+    takes: ['mediaType'],
+    make: async (operands, values) => ({
+      operation: 'manifest.push',
+      ...severalTags(operandAt(operands, 0)),
+      file: await fileOf(operandAt(operands, 1)),
+      ...given(values, 'mediaType'),
+    }),
+  },
+  'manifest delete': { takes: ['force'], make: ([reference]) => ({ operation: 'manifest.delete', reference }) },
+  'manifest index create': {
+    takes: ['annotation', 'artifactType'],
+    make: async ([name = '', ...manifests], values) => {
+      const { manifest } = await annotationsOf(values);
+      return {
+        operation: 'manifest.index.create',
+        ...severalTags(name),
+        manifests,
+        ...(manifest && { annotations: manifest }),
+        ...given(values, 'artifactType'),
+      };
+    },
+  },
+  'manifest index update': {
+    takes: ['add', 'merge', 'remove', 'tag', 'artifactType'],
+    make: ([reference], values) => {
+      const tags = listOf(values.tag);
+      return {
+        operation: 'manifest.index.update',
+        reference,
+        ...given(values, 'add', 'merge', 'remove', 'artifactType'),
+        ...(tags.length > 0 && { tags }),
+      };
+    },
+  },
+  'blob fetch': {
+    takes: ['output'],
+    make: ([reference], values) => {
+      const output = textOf(values, 'output') ?? '-';
+      return { operation: 'blob.fetch', reference, ...(output !== '-' && { output }) };
+    },
+  },
+  'blob push': {
+    takes: ['mediaType'],
+    make: async ([name = '', file = ''], values) => ({
+      operation: 'blob.push',
+      reference: name,
+      file: { ...(await fileOf(file)), ...given(values, 'mediaType') },
+    }),
+  },
+  'blob delete': { takes: ['force'], make: ([reference]) => ({ operation: 'blob.delete', reference }) },
+};
+
+/** Whether a verb can be handed to the app. @param path as it is written on the command line */
+export function isJobVerb(path: string): boolean {
+  return path in VERBS;
+}
+
+/**
+ * The job that does what a command says.
+ * @param asked the options that were written on the command line; one that the job has no field for is refused
+ * @throws InputError `OPTION_NOT_IN_JOB`, `NOT_A_FILE`, `FILE_TOO_LARGE`
+ */
+export async function jobOfVerb(
+  path: string,
+  { operands, values, asked, io }: { operands: readonly string[]; values: Values; asked: readonly string[]; io: Io },
+): Promise<Job> {
+  const verb = VERBS[path];
+  const unknown = asked.filter((name) => verb?.takes.includes(name) !== true);
+  if (verb === undefined || unknown.length > 0) {
+    throw new InputError(
+      'OPTION_NOT_IN_JOB',
+      `${unknown.map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`).join(', ')} cannot be handed to the app`,
+      { remedy: 'Leave it out: the app signs in by itself, and writes no files here; or leave --submit out.' },
+    );
+  }
+  // What has a default is no wish.
+  const wished = Object.fromEntries(Object.entries(values).filter(([name]) => asked.includes(name)));
+  return verb.make(operands, wished, io);
+}

@@ -1,0 +1,198 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { run } from '../../../src/cli/run.js';
+import { JOB_OPERATIONS } from '../../../src/inbox/job-input.js';
+import { parseJob } from '../../../src/inbox/job.js';
+import { createMemoryIo } from './memory-io.js';
+
+const DIGEST = `sha256:${'a'.repeat(64)}`;
+const APP = 'r.io/samples/app';
+const base64 = (content: string): string => Buffer.from(content).toString('base64');
+
+let server: Server;
+let url: string;
+let bodies: string[] = [];
+let folder: string;
+let before: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'acr-promoter-submit-'));
+  await writeFile(join(folder, 'hi.txt'), 'hi');
+  await writeFile(join(folder, 'large.bin'), Buffer.alloc(33 * 1024));
+  await writeFile(join(folder, 'notes.json'), '{"$manifest":{"a":"b"},"$config":{"c":"d"},"hi.txt":{"e":"f"}}');
+  before = process.cwd();
+  process.chdir(folder);
+  server = createServer((request, response) => {
+    void text(request).then((body) => {
+      bodies.push(body);
+      response.writeHead(202).end('{"id":"j1","runId":"r1","statusUrl":"/api/runs/r1"}');
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+
+afterAll(async () => {
+  process.chdir(before);
+  server.closeAllConnections();
+  server.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+beforeEach(() => {
+  bodies = [];
+});
+
+async function submit(argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const { io, out, err } = createMemoryIo({ env: { ACR_PROMOTER_APP: url } });
+  const code = await run([...argv, '--submit'], io);
+  return { code, out: out().toString(), err: err() };
+}
+
+const CASES: [argv: string[], job: Record<string, unknown>][] = [
+  [['resolve', `${APP}:v1`], { operation: 'resolve', reference: `${APP}:v1` }],
+  [
+    ['discover', `${APP}:v1`, '--depth', '2', '--artifact-type', 'a/b'],
+    { operation: 'discover', reference: `${APP}:v1`, depth: 2, artifactType: 'a/b', format: 'tree' },
+  ],
+  [['discover', `${APP}:v1`, '--format', 'json'], { operation: 'discover', reference: `${APP}:v1`, format: 'json' }],
+  [
+    ['repo', 'tags', `${APP}:v1`, '--exclude-digest-tags'],
+    { operation: 'tags', reference: APP, excludeDigestTags: true },
+  ],
+  [['repo', 'ls', 'r.io'], { operation: 'repos', registry: 'r.io' }],
+  [
+    ['repo', 'ls', 'r.io/samples', '--last', 'x'],
+    { operation: 'repos', registry: 'r.io', namespace: 'samples', last: 'x' },
+  ],
+  [
+    ['manifest', 'fetch', `${APP}:v1`, '--descriptor', '--platform', 'linux/arm64'],
+    { operation: 'manifest.fetch', reference: `${APP}:v1`, descriptor: true, platform: 'linux/arm64' },
+  ],
+  [['manifest', 'fetch-config', `${APP}:v1`], { operation: 'manifest.fetchConfig', reference: `${APP}:v1` }],
+  [
+    ['cp', `${APP}:v1`, 'q.io/mirror/app:v2', '--exclude-artifact-type', 'a/b'],
+    {
+      operation: 'copy',
+      source: `${APP}:v1`,
+      destination: 'q.io/mirror/app:v2',
+      recursive: false,
+      excludeArtifactTypes: ['a/b'],
+    },
+  ],
+  [
+    ['copy', '-r', `${APP}:v1`, 'q.io/mirror/app'],
+    { operation: 'copy', source: `${APP}:v1`, destination: 'q.io/mirror/app', recursive: true },
+  ],
+  [['tag', `${APP}:v1`, 'a', 'b'], { operation: 'tag', reference: `${APP}:v1`, tags: ['a', 'b'] }],
+  [
+    ['push', `${APP}:v1,v2`, './hi.txt:text/plain', 'docs/elsewhere.bin', '--artifact-type', 'a/b', '-a', 'k=v'],
+    {
+      operation: 'push',
+      reference: `${APP}:v1`,
+      tags: ['v2'],
+      artifactType: 'a/b',
+      annotations: { k: 'v' },
+      files: [{ path: 'hi.txt', mediaType: 'text/plain', base64: base64('hi') }, { path: 'docs/elsewhere.bin' }],
+    },
+  ],
+  [
+    [
+      'attach',
+      '--artifact-type',
+      'a/b',
+      `${APP}:v1`,
+      'hi.txt',
+      '--annotation-file',
+      'notes.json',
+      '--concurrency',
+      '2',
+    ],
+    {
+      operation: 'attach',
+      reference: `${APP}:v1`,
+      artifactType: 'a/b',
+      annotations: { a: 'b' },
+      configAnnotations: { c: 'd' },
+      concurrency: 2,
+      files: [{ path: 'hi.txt', base64: base64('hi'), annotations: { e: 'f' } }],
+    },
+  ],
+  [['pull', `${APP}:v1`], { operation: 'pull', reference: `${APP}:v1` }],
+  [
+    ['pull', `${APP}:v1`, '-o', 'out', '-k', '--include-subject'],
+    { operation: 'pull', reference: `${APP}:v1`, output: 'out', keepOldFiles: true, includeSubject: true },
+  ],
+  [
+    ['manifest', 'push', `${APP}:v1,v2`, 'hi.txt', '--media-type', 'a/b'],
+    {
+      operation: 'manifest.push',
+      reference: `${APP}:v1`,
+      tags: ['v2'],
+      mediaType: 'a/b',
+      file: { path: 'hi.txt', base64: base64('hi') },
+    },
+  ],
+  [['manifest', 'delete', '-f', `${APP}:v1`], { operation: 'manifest.delete', reference: `${APP}:v1` }],
+  [
+    ['manifest', 'index', 'create', `${APP}:multi,more`, 'amd64', DIGEST, '-a', 'k=v'],
+    {
+      operation: 'manifest.index.create',
+      reference: `${APP}:multi`,
+      tags: ['more'],
+      manifests: ['amd64', DIGEST],
+      annotations: { k: 'v' },
+    },
+  ],
+  [
+    ['manifest', 'index', 'update', `${APP}:multi`, '--add', 'v1', '--remove', DIGEST, '--tag', 't'],
+    { operation: 'manifest.index.update', reference: `${APP}:multi`, add: ['v1'], remove: [DIGEST], tags: ['t'] },
+  ],
+  [['blob', 'fetch', `${APP}@${DIGEST}`, '-o', '-'], { operation: 'blob.fetch', reference: `${APP}@${DIGEST}` }],
+  [
+    ['blob', 'push', APP, 'hi.txt', '--media-type', 'a/b'],
+    { operation: 'blob.push', reference: APP, file: { path: 'hi.txt', mediaType: 'a/b', base64: base64('hi') } },
+  ],
+  [['blob', 'delete', '-f', `${APP}@${DIGEST}`], { operation: 'blob.delete', reference: `${APP}@${DIGEST}` }],
+];
+
+test.each(CASES)('%j', async (argv, job) => {
+  expect(await submit(argv)).toEqual({ code: 0, out: 'Submitted j1\nRun r1\n', err: '' });
+  const [body = ''] = bodies;
+  expect(JSON.parse(body)).toEqual(job);
+  expect(parseJob(JSON.parse(body), { messageId: 'm' })).toMatchObject(job);
+});
+
+test('every operation that a verb has can be handed over', () => {
+  const reached = new Set(CASES.map(([, { operation }]) => operation));
+  expect(JOB_OPERATIONS.filter((each) => !reached.has(each))).toEqual(['promote', 'verify', 'sbom', 'sign']);
+});
+
+describe('what a job has no place for is refused, and nothing is sent', () => {
+  test.each<[string[], string]>([
+    [['resolve', `${APP}:v1`, '-u', 'me', '-p', 'hunter2!'], 'OPTION_NOT_IN_JOB'],
+    [['resolve', `${APP}:v1`, '--plain-http'], 'OPTION_NOT_IN_JOB'],
+    [['pull', '--oci-layout', 'folder:v1'], 'OPTION_NOT_IN_JOB'],
+    [['push', `${APP}:v1`, 'hi.txt', '--export-manifest', 'm.json'], 'OPTION_NOT_IN_JOB'],
+    [['copy', `${APP}:v1`, 'q.io/app:a,b'], 'OPTION_NOT_IN_JOB'],
+    [['push', `${APP}:v1`, 'large.bin'], 'FILE_TOO_LARGE'],
+    [['push', `${APP}:v1`, '.'], 'NOT_A_FILE'],
+  ])('%j', async (argv, code) => {
+    const { code: exit, err } = await submit(argv);
+    expect(exit).toBe(1);
+    expect(err).toContain(`(${code})`);
+    expect(err).not.toContain('hunter2');
+    expect(bodies).toEqual([]);
+  });
+
+  test.each([['login', 'r.io'], ['version'], ['completion', 'bash']])('%s has no --submit', async (...argv) => {
+    expect((await submit(argv)).code).toBe(1);
+  });
+});
