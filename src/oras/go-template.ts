@@ -1,7 +1,7 @@
 import { InputError } from '../oci/index.js';
 import { evaluateTemplate } from './go-template/evaluate.js';
 import { parseTemplate } from './go-template/parser.js';
-import { toValue } from './go-template/values.js';
+import { failed, toValue } from './go-template/values.js';
 import { ORAS_LIMITS } from './limits.js';
 
 /**
@@ -16,5 +16,11 @@ export function renderGoTemplate(template: string, data: unknown): string {
   if (template.length > ORAS_LIMITS.templateCharacters) {
     throw new InputError('TEMPLATE_INVALID', `template: longer than ${ORAS_LIMITS.templateCharacters} characters`);
   }
-  return evaluateTemplate(parseTemplate(template), toValue(data));
+  try {
+    return evaluateTemplate(parseTemplate(template), toValue(data));
+  } catch (error) {
+    // Lists within lists without end, or a text longer than texts can be.
+    if (error instanceof RangeError) throw failed(error.message);
+    throw error;
+  }
 }

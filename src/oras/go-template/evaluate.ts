@@ -1,12 +1,9 @@
+import { Budget } from './budget.js';
 import { formatValue } from './format.js';
 import { callFunction, isFunction } from './functions.js';
 import { invalid } from './lexer.js';
 import type { Node, Pipe, Term } from './parser.js';
 import { entryOf, failed, isList, isMap, isTruthy, keysOf, typeOf, type Value } from './values.js';
-
-/** Characters of output, and steps of all ranges together. A template may come from a job: `{{range 1000000000}}`. */
-const MOST_OUTPUT = 16 * 1024 * 1024;
-const MOST_STEPS = 1_000_000;
 
 type Signal = 'break' | 'continue' | undefined;
 
@@ -24,15 +21,15 @@ function fieldOf(value: Value, name: string): Value {
 /** One run of a template over its data. */
 class Evaluation {
   readonly #variables: Variable[];
-  #output = '';
-  #steps = 0;
+  readonly #budget = new Budget();
+  readonly #output: string[] = [];
 
   constructor(data: Value) {
     this.#variables = [{ name: '$', value: data }];
   }
 
   get output(): string {
-    return this.#output;
+    return this.#output.join('');
   }
 
   run(nodes: readonly Node[], dot: Value): Signal {
@@ -75,8 +72,7 @@ class Evaluation {
     let isEmpty = true;
     for (const [key, item] of entries) {
       isEmpty = false;
-      this.#steps += 1;
-      if (this.#steps > MOST_STEPS) throw failed(`more than ${MOST_STEPS} steps`);
+      this.#budget.step();
       const signal = this.#scoped(() => {
         if (variables.length > 0) this.#set(node.pipe, variables.length === 1 ? [item] : [key, item]);
         return this.run(node.body, item);
@@ -116,7 +112,9 @@ class Evaluation {
       return this.#term(first, dot);
     }
     if (first.name !== 'and' && first.name !== 'or') {
-      return callFunction(first.name, [...rest.map((term) => this.#term(term, dot)), ...piped]);
+      const args = [...rest.map((term) => this.#term(term, dot)), ...piped];
+      this.#budget.before(first.name, args);
+      return this.#budget.after(callFunction(first.name, args));
     }
     const stopsAt = first.name === 'or';
     let value: Value;
@@ -167,8 +165,8 @@ class Evaluation {
   }
 
   #write(text: string): void {
-    this.#output += text;
-    if (this.#output.length > MOST_OUTPUT) throw failed(`the output is longer than ${MOST_OUTPUT} characters`);
+    this.#budget.output(text);
+    this.#output.push(text);
   }
 }
 

@@ -99,6 +99,7 @@ export function parseNumber(text: string): bigint | number {
   const plain = text.replaceAll('_', '');
   const sign = plain.startsWith('-') ? -1 : 1;
   const digits = plain.replace(/^[-+]/, '');
+  if (/^0[xXbBoO]$/.test(digits)) throw invalid(`${text} is no number`);
   if (/^0[xXbBoO]/.test(digits)) return BigInt(sign) * BigInt(digits);
   if (/^0[0-7]+$/.test(digits)) return BigInt(sign) * BigInt(`0o${digits.slice(1)}`);
   if (/^\d+$/.test(digits)) return BigInt(sign) * BigInt(digits);

@@ -47,7 +47,8 @@ class ActionReader {
 
   /** The token after the next, white space left out. */
   get nextMark(): string | undefined {
-    return this.#tokens.slice(this.#at + 1).find(({ kind }) => kind !== 'space')?.text;
+    const after = this.#tokens[this.#at + 1];
+    return after?.kind === 'space' ? this.#tokens[this.#at + 2]?.text : after?.text;
   }
 
   take(): Token {

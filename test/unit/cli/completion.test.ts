@@ -38,3 +38,28 @@ test('the version is package.json’s', async () => {
     ),
   );
 });
+
+/** Every command that does something, as it is typed. */
+async function leaves(): Promise<string[][]> {
+  const { out } = await acrPromoter('completion', 'bash');
+  const known = [...out.matchAll(/^ {4}'([^']*)'\) words='([^']*)'/gm)];
+  return known.flatMap(([, path = '', words]) => (words === '' && path !== '' ? [path.trim().split(' ')] : []));
+}
+
+test('every command has help with an example, and its options said in words', async () => {
+  const commands = await leaves();
+  expect(commands.length).toBeGreaterThan(25);
+  for (const command of commands) {
+    if (command.includes('help') || command.join(' ') === 'version') continue;
+    const { code, out, err } = await acrPromoter(...command, '--help');
+    expect({ command, code, err }).toEqual({ command, code: 0, err: '' });
+    expect(out).toMatch(/^Usage: acr-promoter /);
+    expect({ command, examples: /\nExamples:\n {2}\S.*:\n {4}.*acr-promoter /.test(out) }).toEqual({
+      command,
+      examples: true,
+    });
+    for (const [, option, words = ''] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)(?: [<[]\S+)? {2,}(.*)$/gm)) {
+      expect({ command, option, words: words.trim() === '' }).toEqual({ command, option, words: false });
+    }
+  }
+});

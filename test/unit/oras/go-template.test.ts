@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { renderGoTemplate } from 'acr-promoter/oras';
+import fc from 'fast-check';
 
 const DATA = {
   reference: 'r.azurecr.io/app@sha256:aaa',
@@ -125,6 +126,88 @@ describe('renderGoTemplate', () => {
     'x'.repeat(70_000),
   ])('refused: %.60s', (template) => {
     expect(() => renderGoTemplate(template, DATA)).toThrow(expect.objectContaining({ code: 'TEMPLATE_INVALID' }));
+  });
+
+  test.each([
+    '{{$x := list 1}}{{range 100}}{{$x = list $x $x}}{{end}}{{toJson $x}}',
+    '{{$x := "aa"}}{{range 100}}{{$x = printf "%s%s" $x $x}}{{end}}',
+    '{{$x := "aa"}}{{range 100}}{{$x = replace "a" $x $x}}{{end}}',
+    '{{$x := list}}{{range 100000}}{{$x = list $x}}{{end}}{{$x}}',
+    '{{$x := printf "%1000d" 1}}{{$y := printf "%s%s%s%s%s%s%s%s" $x $x $x $x $x $x $x $x}}{{range 1000000}}{{upper $y | len | eq 1}}{{end}}',
+  ])('uses up what it may: %s', (template) => {
+    expect(() => renderGoTemplate(template, DATA)).toThrow(expect.objectContaining({ code: 'TEMPLATE_FAILED' }));
+  });
+
+  test('whatever is written, it is rendered or refused', () => {
+    const words = fc.constantFrom(
+      '{{',
+      '}}',
+      '{{-',
+      '-}}',
+      ' ',
+      '.',
+      '.digest',
+      '.referrers',
+      '$',
+      '$x',
+      ':=',
+      '=',
+      '|',
+      '(',
+      ')',
+      ',',
+      'range',
+      'if',
+      'else',
+      'end',
+      'with',
+      'break',
+      'index',
+      'first',
+      'printf',
+      'toJson',
+      'eq',
+      'len',
+      'and',
+      '"%v"',
+      '`raw`',
+      "'a'",
+      '0',
+      '1',
+      '-2',
+      '0x',
+      '0b_',
+      '1e5',
+      '08',
+      'nil',
+      'true',
+      'list',
+      'dict',
+      'join',
+      'trunc',
+      '/*',
+      '*/',
+      '\\n',
+      'é',
+      '{{end}}',
+      '{{range .referrers}}',
+      '{{if .digest}}',
+      '{{println . }}',
+    );
+    fc.assert(
+      fc.property(fc.array(words, { maxLength: 30 }), (parts) => {
+        const template = parts.join('');
+        try {
+          renderGoTemplate(template, DATA);
+        } catch (error) {
+          expect({ template, code: (error as { code?: string }).code }).toEqual({
+            template,
+            code: expect.stringMatching(/^TEMPLATE_(?:INVALID|FAILED)$/),
+          });
+        }
+      }),
+      { numRuns: 3000 },
+    );
   });
 
   test.each([
