@@ -19,3 +19,34 @@ export async function forEachAtOnce<T>(
   await Promise.all(Array.from({ length: Math.min(Math.max(most, 1), items.length) }, worker));
   if (failures.length > 0) throw failures[0];
 }
+
+/** Work that is started one by one, of which at most `most` goes on at once. */
+export class Tasks {
+  readonly #most: number;
+  readonly #running = new Set<Promise<void>>();
+  readonly #failures: unknown[] = [];
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Waits for a place, and begins. Throws what an earlier one has failed with. */
+  async start(work: () => Promise<void>): Promise<void> {
+    if (this.#running.size >= this.#most) await Promise.race(this.#running);
+    this.#throwFailure();
+    const running = work()
+      .catch((error: unknown) => void this.#failures.push(error))
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Waits for all of them. */
+  async end(): Promise<void> {
+    await Promise.all(this.#running);
+    this.#throwFailure();
+  }
+
+  #throwFailure(): void {
+    if (this.#failures.length > 0) throw this.#failures[0];
+  }
+}

@@ -2,8 +2,10 @@ import type { Stats } from 'node:fs';
 import { chmod, lstat, mkdir, realpath, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { InputError } from '../oci/index.js';
+import { forEachAtOnce } from './at-once.js';
 import type { Claim } from './claims.js';
 import { fileErrorCode } from './file-error.js';
+import { ORAS_LIMITS } from './limits.js';
 import { isWithin } from './within.js';
 
 export interface PlaceOptions {
@@ -30,62 +32,92 @@ function blocked({ name }: Claim, why: string): InputError {
   });
 }
 
-/**
- * Refuses what cannot be put in its place, before anything is: what is there and is to be kept, is of another kind, or leads out
- * of the folder through a link.
- * @throws InputError `FILE_EXISTS`, `PATH_BLOCKED`, `PATH_OUTSIDE`
- */
-export async function checkPlaces(claims: Claims, options: PlaceOptions): Promise<void> {
-  const realRoot = await realpath(options.root);
-  const seen = new Set<string>([options.root]);
-  const checkFolder = async (path: string, claim: Claim): Promise<void> => {
-    if (seen.has(path) || path === dirname(path)) return;
-    await checkFolder(dirname(path), claim);
-    seen.add(path);
+/** Folders on the way to files, each looked at once. */
+class Folders {
+  /** Those that are not there, each after the one it is in. */
+  readonly missing = new Set<string>();
+  readonly #there: Set<string>;
+  readonly #options: PlaceOptions;
+  readonly #realRoot: string;
+
+  constructor(options: PlaceOptions, realRoot: string) {
+    this.#options = options;
+    this.#realRoot = realRoot;
+    this.#there = new Set([options.root]);
+  }
+
+  /** @throws InputError `PATH_BLOCKED`, `PATH_OUTSIDE` */
+  async isThere(path: string, claim: Claim): Promise<boolean> {
+    if (this.#there.has(path)) return true;
+    if (this.missing.has(path)) return false;
+    const above = dirname(path);
+    const there = above === path || ((await this.isThere(above, claim)) && (await this.#look(path, claim)));
+    (there ? this.#there : this.missing).add(path);
+    return there;
+  }
+
+  async #look(path: string, claim: Claim): Promise<boolean> {
     const here = await lookAt(path, lstat);
-    if (here === undefined || here.isDirectory()) return;
-    if (here.isSymbolicLink()) {
-      if ((await lookAt(path, stat))?.isDirectory() !== true) throw blocked(claim, `${path} is a link to no folder`);
-      if (options.allowOutside === true || !isWithin(options.root, path) || isWithin(realRoot, await realpath(path)))
-        return;
-      throw new InputError('PATH_OUTSIDE', `${claim.name} leads out of ${options.root}: ${path} is a link`, {
-        remedy: 'Remove the link, or pull to another folder.',
-      });
-    }
-    throw blocked(claim, `${path} is no folder`);
-  };
-  for (const [path, claim] of claims) {
-    await checkFolder(dirname(path), claim);
-    const here = await lookAt(path, lstat);
-    if (here === undefined) continue;
-    if (options.keepOldFiles === true && path !== options.root) {
-      throw new InputError('FILE_EXISTS', `${path} is there already: overwrite disallowed`, {
-        remedy: 'Pull to another folder, or without --keep-old-files.',
-      });
-    }
-    if (claim.kind === 'folder') await checkFolder(path, claim);
-    else if (here.isDirectory()) throw blocked(claim, `${path} is a folder`);
+    if (here === undefined || here.isDirectory()) return here !== undefined;
+    if (!here.isSymbolicLink()) throw blocked(claim, `${path} is no folder`);
+    if ((await lookAt(path, stat))?.isDirectory() !== true) throw blocked(claim, `${path} is a link to no folder`);
+    const { root, allowOutside } = this.#options;
+    if (allowOutside === true || !isWithin(root, path) || isWithin(this.#realRoot, await realpath(path))) return true;
+    throw new InputError('PATH_OUTSIDE', `${claim.name} leads out of ${root}: ${path} is a link`, {
+      remedy: 'Remove the link, or pull to another folder.',
+    });
   }
 }
 
-/** Makes all folders, open to us until {@link settleFolders}. @returns those that were not there, with the bits they came with */
-export async function makeFolders(claims: Claims, root: string): Promise<Map<string, number>> {
-  const made = new Map<string, number>();
-  for (const [path, { kind, attributes }] of claims) {
-    if (path === root) continue;
-    await mkdir(dirname(path), { recursive: true });
-    if (kind !== 'folder' || (await lookAt(path, stat))) continue;
-    await mkdir(path, { mode: ((attributes.mode ?? 0o777) & 0o777) | 0o700 });
-    made.set(path, (await lstat(path)).mode & 0o777);
+/**
+ * Refuses what cannot be put in its place, before anything is: what is there and is to be kept, is of another kind, or leads out
+ * of the folder through a link.
+ * @returns the folders that have to be made, each after the one it is in
+ * @throws InputError `FILE_EXISTS`, `PATH_BLOCKED`, `PATH_OUTSIDE`
+ */
+export async function checkPlaces(claims: Claims, options: PlaceOptions): Promise<ReadonlySet<string>> {
+  const { root, keepOldFiles } = options;
+  const folders = new Folders(options, await realpath(root));
+  const refuseOld = (path: string): void => {
+    if (keepOldFiles !== true || path === root) return;
+    throw new InputError('FILE_EXISTS', `${path} is there already: overwrite disallowed`, {
+      remedy: 'Pull to another folder, or without --keep-old-files.',
+    });
+  };
+  const perhapsThere: (readonly [path: string, claim: Claim])[] = [];
+  for (const [path, claim] of claims) {
+    const isAboveThere = await folders.isThere(dirname(path), claim);
+    if (claim.kind !== 'folder') {
+      if (isAboveThere) perhapsThere.push([path, claim]);
+    } else if (await folders.isThere(path, claim)) refuseOld(path);
+  }
+  await forEachAtOnce(perhapsThere, ORAS_LIMITS.fileOperations, async ([path, claim]) => {
+    const here = await lookAt(path, lstat);
+    if (here === undefined) return;
+    if (here.isDirectory()) throw blocked(claim, `${path} is a folder`);
+    refuseOld(path);
+  });
+  return folders.missing;
+}
+
+/** Makes folders, open to us until {@link settleFolders}. @returns those that were claimed, with the bits they came with */
+export async function makeFolders(
+  missing: ReadonlySet<string>,
+  claims: ReadonlyMap<string, Claim>,
+): Promise<Map<Claim, { path: string; bits: number }>> {
+  const made = new Map<Claim, { path: string; bits: number }>();
+  for (const path of missing) {
+    const claim = claims.get(path);
+    const mode = ((claim?.attributes.mode ?? 0o777) & 0o777) | 0o700;
+    const isNew = (await mkdir(path, { recursive: true, mode })) !== undefined;
+    if (isNew && claim) made.set(claim, { path, bits: (await lstat(path)).mode & 0o777 });
   }
   return made;
 }
 
 /** Gives the folders that we made their own permissions and times, the innermost first. */
-export async function settleFolders(claims: Claims, made: ReadonlyMap<string, number>): Promise<void> {
-  for (const [path, { attributes }] of claims.toReversed()) {
-    const bits = made.get(path);
-    if (bits === undefined) continue;
+export async function settleFolders(made: ReadonlyMap<Claim, { path: string; bits: number }>): Promise<void> {
+  for (const [{ attributes }, { path, bits }] of [...made].toReversed()) {
     const { mode, modified } = attributes;
     if (modified && !Number.isNaN(modified.getTime())) await utimes(path, modified, modified);
     if (mode !== undefined && (bits & mode) !== bits) await chmod(path, bits & mode);

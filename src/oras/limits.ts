@@ -16,6 +16,10 @@ export const ORAS_LIMITS = {
   unpackFreeBytes: 64 * 1024 * 1024,
   /** Bytes that an archive may unpack to for each of its own, above that. `TOO_LARGE` */
   unpackRatio: 200,
+  /** Files that are looked at, written and moved at once. */
+  fileOperations: 16,
+  /** Bytes of a file of an archive that is held as a whole, so that several can be written at once. */
+  smallFileBytes: 128 * 1024,
   /** Entries of an archive. `TOO_LARGE` */
   unpackEntries: 1_000_000,
   /** Levels of indexes, and of subjects, that are pulled. `GRAPH_TOO_DEEP` */

@@ -5,7 +5,9 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { pack, type Pack } from 'tar-stream';
 import { createDigester, InputError, isRecord, type Digest } from '../oci/index.js';
+import { fileErrorCode } from './file-error.js';
 import type { FileSource, FolderEntry } from './file-source.js';
+import { ORAS_LIMITS } from './limits.js';
 
 export interface PackFolderOptions {
   signal?: AbortSignal;
@@ -30,6 +32,8 @@ export interface PackedFolder {
 const GZIP_OS_OFFSET = 9;
 const GZIP_OS_UNKNOWN = 255;
 
+const PIECE_BYTES = 256 * 1024;
+
 type NewEntry = Parameters<Pack['entry']>[0];
 
 /** Passes bytes on, and tells of each piece and how many came before it. */
@@ -44,18 +48,62 @@ function tap(see: (chunk: Uint8Array, before: number) => void): Transform {
   });
 }
 
+/** Takes a digest of what passes, and makes large pieces of small ones: each costs the compression a turn. */
+function gather(see: (chunk: Uint8Array) => void): Transform {
+  let pieces: Uint8Array[] = [];
+  let count = 0;
+  const take = (): Uint8Array => {
+    const whole = Buffer.concat(pieces);
+    pieces = [];
+    count = 0;
+    see(whole);
+    return whole;
+  };
+  return new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      pieces.push(chunk);
+      count += chunk.length;
+      done(null, count < PIECE_BYTES ? undefined : take());
+    },
+    flush(done) {
+      done(null, take());
+    },
+  });
+}
+
 /** Writes an entry, with its bytes where it has any. @throws InputError `FILE_CHANGED` */
 async function addEntry(archive: Pack, header: NewEntry, body?: AsyncIterable<Uint8Array>): Promise<void> {
+  const { size = 0 } = header;
+  const whole = body !== undefined && size <= ORAS_LIMITS.smallFileBytes ? await readSmall(header, body) : undefined;
   try {
     await new Promise<void>((resolve, reject) => {
-      const entry = archive.entry(header, (error) => (error ? reject(error) : resolve()));
-      // Nothing but a file has more than its header.
-      if (body !== undefined) pipeline(Readable.from(body, { objectMode: false }), entry).catch(reject);
+      const done = (error?: Error | null): void => (error ? reject(error) : resolve());
+      if (whole !== undefined) archive.entry(header, whole, done);
+      else {
+        const entry = archive.entry(header, done);
+        // Nothing but a file has more than its header.
+        if (body !== undefined) pipeline(Readable.from(body, { objectMode: false }), entry).catch(reject);
+      }
     });
   } catch (error) {
-    if (!(isRecord(error) && error.message === 'Size mismatch')) throw error;
-    throw new InputError('FILE_CHANGED', `${header.name} changed while it was read`, { cause: error });
+    throw isRecord(error) && error.message === 'Size mismatch' ? changed(header, error) : error;
   }
+}
+
+function changed({ name }: NewEntry, cause?: unknown): InputError {
+  return new InputError('FILE_CHANGED', `${name} changed while it was read`, { cause });
+}
+
+async function readSmall(header: NewEntry, body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let count = 0;
+  for await (const chunk of body) {
+    count += chunk.length;
+    if (count > ORAS_LIMITS.smallFileBytes) break;
+    chunks.push(chunk);
+  }
+  if (count !== header.size) throw changed(header);
+  return Buffer.concat(chunks);
 }
 
 async function fill(
@@ -111,7 +159,7 @@ export async function packFolder(
   filled.catch((error: unknown) => archive.destroy(error instanceof Error ? error : new Error(String(error))));
   const written = pipeline(
     archive,
-    tap((chunk) => content.update(chunk)),
+    gather((chunk) => content.update(chunk)),
     createGzip(),
     tap((chunk, before) => {
       const at = GZIP_OS_OFFSET - before;
@@ -125,7 +173,8 @@ export async function packFolder(
   const [fillEnd, writeEnd] = await Promise.allSettled([filled, written]);
   const failures = [writeEnd, fillEnd].flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
   // One that fails ends the other: what names the file is the better one.
-  if (failures.length > 0) throw failures.find((failure) => failure instanceof InputError) ?? failures[0];
+  if (failures.length > 0)
+    throw failures.find((failure) => failure instanceof InputError || fileErrorCode(failure)) ?? failures[0];
   return {
     digest: compressed.digest(),
     sizeBytes,

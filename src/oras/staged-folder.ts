@@ -1,10 +1,12 @@
 import { copyFile, lutimes, open, rename, rm, symlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../oci/index.js';
+import { forEachAtOnce } from './at-once.js';
 import { Claims, type Claim } from './claims.js';
 import { checkPlaces, settleFolders, makeFolders } from './commit-files.js';
 import { fileErrorCode } from './file-error.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';
+import { ORAS_LIMITS } from './limits.js';
 
 export interface StageOptions {
   root: string;
@@ -74,10 +76,11 @@ export class StagedFolder implements StagedFiles {
 
   async commit(): Promise<void> {
     const claims = this.#claims.parentsFirst();
-    await checkPlaces(claims, this.#options);
-    const made = await makeFolders(claims, this.#options.root);
-    for (const [path, { kind, staged }] of claims) if (kind !== 'folder') await move(staged, path);
-    await settleFolders(claims, made);
+    const missing = await checkPlaces(claims, this.#options);
+    const made = await makeFolders(missing, new Map(claims));
+    const content = claims.filter(([, { kind }]) => kind !== 'folder');
+    await forEachAtOnce(content, ORAS_LIMITS.fileOperations, ([path, { staged }]) => move(staged, path));
+    await settleFolders(made);
     await this.#cleanUp();
   }
 

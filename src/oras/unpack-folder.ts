@@ -13,8 +13,9 @@ import {
   type Descriptor,
 } from '../oci/index.js';
 import { ArchiveEntries } from './archive-entries.js';
+import { Tasks } from './at-once.js';
 import { fileErrorCode } from './file-error.js';
-import type { StagedFiles } from './file-sink.js';
+import type { FileAttributes, StagedFiles } from './file-sink.js';
 import { ORAS_LIMITS } from './limits.js';
 import { CONTENT_DIGEST } from './load-layers.js';
 
@@ -75,70 +76,104 @@ function meter(title: string, descriptor: Descriptor, limitBytes: number): Trans
   });
 }
 
-async function place(
-  entry: Entry,
-  entries: ArchiveEntries,
-  staged: StagedFiles,
-  title: string,
-  budget: { bytes: number },
-  onLeftOut: UnpackOptions['onLeftOut'],
-): Promise<void> {
-  const { name, type, linkname, mode, mtime: modified, size } = entry.header;
-  const path = entries.pathOf(name);
-  const target = path === '' ? title : `${title}/${path}`;
-  const attributes = { ...(mode !== undefined && { mode }), ...(modified && { modified }) };
-  switch (type) {
-    case 'directory':
-      entries.note(path, { kind: 'folder' });
-      await staged.folder(target, attributes);
-      break;
-    case 'file':
-    case 'contiguous-file':
-      await staged.file(target, entry as AsyncIterable<Uint8Array>, attributes);
-      entries.note(path, { kind: 'file', sizeBytes: size });
-      return;
-    case 'symlink':
-      entries.note(path, { kind: 'link', target: linkname ?? '' });
-      await staged.link(target, linkname ?? '', attributes);
-      break;
-    case 'link': {
-      const original = entries.hardLinkTarget(path, linkname ?? '');
-      budget.bytes -= original.sizeBytes;
-      if (budget.bytes < 0) throw tooLarge(title, ORAS_LIMITS.unpackBytes);
-      await staged.copy(target, `${title}/${original.path}`, attributes);
-      entries.note(path, { kind: 'file', sizeBytes: original.sizeBytes });
-      break;
-    }
-    case 'character-device':
-    case 'block-device':
-    case 'fifo':
-      onLeftOut?.(target);
-      break;
-    default:
-      throw invalid(title, `${name} is of a kind that is not known here`);
-  }
-  entry.resume();
-}
+/** One archive on its way into staged files. */
+class Unpacking {
+  readonly #staged: StagedFiles;
+  readonly #title: string;
+  readonly #options: UnpackOptions;
+  readonly #entries: ArchiveEntries;
+  readonly #writes = new Tasks(ORAS_LIMITS.fileOperations);
+  readonly #limitBytes: number;
+  #linkedBytes = 0;
 
-async function placeAll(
-  archive: Extract,
-  staged: StagedFiles,
-  title: string,
-  limitBytes: number,
-  options: UnpackOptions,
-): Promise<void> {
-  const entries = new ArchiveEntries(title);
-  const budget = { bytes: limitBytes };
-  let count = 0;
-  for await (const entry of archive) {
-    options.signal?.throwIfAborted();
-    count += 1;
-    if (count > ORAS_LIMITS.unpackEntries) {
-      throw new IntegrityError('TOO_LARGE', `${title} has more than ${ORAS_LIMITS.unpackEntries} entries`);
-    }
-    await place(entry, entries, staged, title, budget, options.onLeftOut);
+  constructor(staged: StagedFiles, title: string, limitBytes: number, options: UnpackOptions) {
+    this.#staged = staged;
+    this.#title = title;
+    this.#limitBytes = limitBytes;
+    this.#options = options;
+    this.#entries = new ArchiveEntries(title);
   }
-  entries.checkLinks();
+
+  async run(archive: Extract): Promise<void> {
+    let count = 0;
+    try {
+      for await (const entry of archive) {
+        this.#options.signal?.throwIfAborted();
+        count += 1;
+        if (count > ORAS_LIMITS.unpackEntries) {
+          throw new IntegrityError('TOO_LARGE', `${this.#title} has more than ${ORAS_LIMITS.unpackEntries} entries`);
+        }
+        await this.#place(entry);
+      }
+    } finally {
+      // Whoever drops the files must find no one still writing.
+      await this.#writes.end();
+    }
+    this.#entries.checkLinks();
+  }
+
+  async #place(entry: Entry): Promise<void> {
+    const { name, type, mode, mtime: modified, size } = entry.header;
+    // Null where there is none, whatever its type says.
+    const linkname = entry.header.linkname ?? '';
+    const path = this.#entries.pathOf(name);
+    const target = this.#nameOf(path);
+    const attributes = { mode, modified };
+    switch (type) {
+      case 'file':
+      case 'contiguous-file':
+        this.#entries.note(path, { kind: 'file', sizeBytes: size });
+        await this.#file(target, entry, attributes);
+        return;
+      case 'directory':
+        this.#entries.note(path, { kind: 'folder' });
+        await this.#staged.folder(target, attributes);
+        break;
+      case 'symlink':
+        if (linkname === '') throw invalid(this.#title, `${name} is a link to nothing`);
+        this.#entries.note(path, { kind: 'link', target: linkname });
+        await this.#staged.link(target, linkname, attributes);
+        break;
+      case 'link':
+        await this.#hardLink(path, linkname, attributes);
+        break;
+      case 'character-device':
+      case 'block-device':
+      case 'fifo':
+        this.#options.onLeftOut?.(target);
+        break;
+      default:
+        throw invalid(this.#title, `${name} is of a kind that is not known here`);
+    }
+    entry.resume();
+  }
+
+  #nameOf(path: string): string {
+    return path === '' ? this.#title : `${this.#title}/${path}`;
+  }
+
+  async #file(target: string, entry: Entry, attributes: FileAttributes): Promise<void> {
+    if (entry.header.size > ORAS_LIMITS.smallFileBytes) {
+      await this.#staged.file(target, entry as AsyncIterable<Uint8Array>, attributes);
+      return;
+    }
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of entry as AsyncIterable<Uint8Array>) chunks.push(chunk);
+    const content = async function* (): AsyncGenerator<Uint8Array> {
+      yield Buffer.concat(chunks);
+    };
+    await this.#writes.start(() => this.#staged.file(target, content(), attributes));
+  }
+
+  /** A copy: it counts with all its bytes. */
+  async #hardLink(path: string, to: string, attributes: FileAttributes): Promise<void> {
+    const original = this.#entries.hardLinkTarget(path, to);
+    this.#linkedBytes += original.sizeBytes;
+    if (this.#linkedBytes > this.#limitBytes) throw tooLarge(this.#title, this.#limitBytes);
+    await this.#writes.end();
+    await this.#staged.copy(this.#nameOf(path), this.#nameOf(original.path), attributes);
+    this.#entries.note(path, { kind: 'file', sizeBytes: original.sizeBytes });
+  }
 }
 
 /**
@@ -157,7 +192,7 @@ export async function unpackFolder(
   const limitBytes = limitFor(descriptor, options);
   const archive = extract();
   const fed = pipeline(Readable.from(blob), createGunzip(), meter(title, descriptor, limitBytes), archive);
-  const placed = placeAll(archive, staged, title, limitBytes, options);
+  const placed = new Unpacking(staged, title, limitBytes, options).run(archive);
   // A refusal ends the download, too.
   placed.catch((error: unknown) => archive.destroy(error instanceof Error ? error : undefined));
   const ends = await Promise.allSettled([fed, placed]);

@@ -131,6 +131,7 @@ describe('archives', () => {
       [{ name: 'd/l', type: 'symlink', linkname: '.' }, entry('d/l')],
       'FILE_NAME_DUPLICATE',
     ],
+    ['a hard link to nothing', [{ name: 'd/h', type: 'link' }], 'ARCHIVE_UNSAFE'],
     [
       'a hard link to a file of the machine',
       [{ name: 'd/h', type: 'link', linkname: '/etc/passwd' }],
