@@ -12,6 +12,8 @@ import { expectPromotedOnce, push, settled, tellPush } from './promotion/promote
 const FULL = process.env['FULL'] !== undefined;
 const SEED = Number(process.env['KILL_SEED'] ?? Date.now() % 1_000_000);
 const random = randomOf(SEED);
+/** Seed of the host's own faults, to look for what comes of both. */
+const CHAOS = process.env['KILL_CHAOS'];
 /** A promotion of the image takes about so long here. */
 const PROMOTION_MS = 2_500;
 
@@ -47,7 +49,7 @@ describe(`one process is ended in the middle of a promotion (KILL_SEED=${SEED})`
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'acr-promoter-kills-'));
-    up = await startEverything();
+    up = await startEverything({ args: CHAOS === undefined ? [] : ['--chaos', CHAOS] });
   }, 120_000);
   afterAll(async () => {
     if (FULL) process.stderr.write(`${seen.join('\n')}\n`);

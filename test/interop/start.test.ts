@@ -206,7 +206,7 @@ describe('it is killed', () => {
   test('its processes end by themselves; started again, it goes on with what was under way', async () => {
     const ports = await freePorts();
     const dataDir = join(folder, 'killed');
-    const digest = await writeHeavyImage(join(folder, 'heavy'), 'killed', 40_000_000);
+    const digest = await writeHeavyImage(join(folder, 'heavy'), 'killed', { layerBytes: 40_000_000 });
     const args = ['--image', join(folder, 'heavy'), '--data-dir', dataDir, ...portOptions(ports)];
     const killed = start(args);
     await killed.printed('attachSbom');

@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startEverything, type Everything } from '../interop/promotion/everything.js';
+import { writeHeavyImage } from './promotion/images.js';
+import { expectPromotedOnce, push, settled } from './promotion/promoted.js';
+
+// However large an image is: the host's memory stays where it is, and one sees that it goes on.
+
+/** 300 MB in all, in CI 75. */
+const LAYERS = process.env['FULL'] === undefined ? 1 : 4;
+const LAYER_BYTES = 75_000_000;
+const MOST_HOST_BYTES = 400_000_000;
+
+let up: Everything;
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'acr-promoter-large-'));
+  up = await startEverything();
+}, 120_000);
+afterAll(async () => {
+  await up?.stop();
+  await rm(folder, { recursive: true, force: true });
+}, 60_000);
+
+function residentBytes(pid: number): number {
+  return Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' })) * 1024;
+}
+
+test('a large image', async () => {
+  const digest = await writeHeavyImage(join(folder, 'large'), 'large', { layerBytes: LAYER_BYTES, layers: LAYERS });
+  const host = await up.processId('host');
+  let most = 0;
+  const watching = setInterval(() => {
+    most = Math.max(most, residentBytes(host));
+  }, 100);
+  try {
+    await push(up, join(folder, 'large'), 'samples/large');
+    expect((await settled(up, 'samples/large')).last).toMatchObject({ outcome: 'promoted', digest });
+  } finally {
+    clearInterval(watching);
+  }
+  const shares = up.output().match(/samples\/large:v1 {2}(?:attachSbom \S+|copyGraph) \d+ % of/g) ?? [];
+  process.stderr.write(`host: at most ${Math.round(most / 1e6)} MB resident, ${shares.length} lines of progress\n`);
+  expect(await up.processId('host')).toBe(host);
+  expect(most).toBeGreaterThan(0);
+  expect(most).toBeLessThan(MOST_HOST_BYTES);
+  expect(shares.length).toBeGreaterThanOrEqual(2);
+  await expectPromotedOnce(up, 'samples/large', digest);
+}, 300_000);
