@@ -7,6 +7,7 @@ import {
   ConfigurationError,
   createRegistries,
   dockerConfigCredentials,
+  InputError,
   type Credentials,
   type RegistriesOptions,
   type RegistryClient,
@@ -23,6 +24,8 @@ export interface ConnectionOptions {
   username?: string;
   password?: string;
   passwordStdin?: boolean;
+  identityToken?: string;
+  identityTokenStdin?: boolean;
   plainHttp?: boolean;
   insecure?: boolean;
   caFile?: string;
@@ -47,6 +50,8 @@ export function addConnectionOptions(command: Command, side: Side): Command {
     );
   command.option(long('password-stdin'), `read the password for the ${of} from standard input`);
   return command
+    .option(`${long('identity-token')} <token>`, `identity token for the ${of}; better from standard input`)
+    .option(long('identity-token-stdin'), `read the identity token for the ${of} from standard input`)
     .option(long('plain-http'), `plain HTTP to the ${of} (as it comes for localhost and loopback addresses)`)
     .option(long('plain-http').replace(/^--/, '--no-'), `HTTPS to the ${of}, loopback or not`)
     .option(long('insecure'), `take any certificate of the ${of}`)
@@ -72,18 +77,39 @@ export function connectionOf(values: Record<string, unknown>, side: Side): Conne
   return {
     ...text('username'),
     ...text('password'),
+    ...text('identityToken'),
     ...text('caFile'),
     ...text('registryConfig'),
     ...text('distributionSpec'),
     ...flag('passwordStdin'),
+    ...flag('identityTokenStdin'),
     ...flag('plainHttp'),
     ...flag('insecure'),
   };
 }
 
+/** @throws ConfigurationError `OPTIONS_EXCLUSIVE`; InputError `CREDENTIAL_MISSING` */
+async function readIdentityToken(options: ConnectionOptions, io: Io): Promise<string> {
+  const { username, password, passwordStdin, identityToken, identityTokenStdin } = options;
+  const isBoth = identityToken !== undefined && identityTokenStdin === true;
+  if (isBoth || username !== undefined || password !== undefined || passwordStdin === true) {
+    throw new ConfigurationError(
+      'OPTIONS_EXCLUSIVE',
+      'an identity token is given once, and without user name and password',
+    );
+  }
+  const token = identityToken ?? (await io.readInput()).replace(/\r?\n$/, '');
+  if (token === '') throw new InputError('CREDENTIAL_MISSING', 'token required: standard input is empty');
+  return token;
+}
+
 async function credentialsFor(registry: string, options: ConnectionOptions, io: Io): Promise<Credentials> {
   const { username = '', passwordStdin } = options;
   let { password } = options;
+  if (options.identityToken !== undefined || options.identityTokenStdin === true) {
+    const refreshToken = await readIdentityToken(options, io);
+    return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken }) };
+  }
   if (passwordStdin === true) {
     if (password !== undefined) {
       throw new ConfigurationError('OPTIONS_EXCLUSIVE', '--password and --password-stdin exclude each other');

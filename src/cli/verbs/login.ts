@@ -103,12 +103,7 @@ function refused(error: RegistryError): RegistryError {
 
 export function addLogin(parent: Command, context: VerbContext): void {
   const { io } = context;
-  const addOptions = (command: Command): void => {
-    command
-      .option('--identity-token <token>', 'identity token (a refresh token); better from standard input')
-      .option('--identity-token-stdin', 'read the identity token from standard input');
-    addConnectionOptions(command, '');
-  };
+  const addOptions = (command: Command): void => void addConnectionOptions(command, '');
   defineVerb(parent, context, VERB, addOptions, async (_session, operands, values) => {
     const registry = operandAt(operands, 0);
     const { username, secret } = await readCredential(io, values);
@@ -117,7 +112,12 @@ export function addLogin(parent: Command, context: VerbContext): void {
         remedy: 'Write it as host[:port], without a scheme and without a repository.',
       });
     }
-    const { passwordStdin: _, ...connection } = connectionOf(values, '');
+    const { plainHttp, insecure, caFile } = connectionOf(values, '');
+    const connection = {
+      ...(plainHttp !== undefined && { plainHttp }),
+      ...(insecure !== undefined && { insecure }),
+      ...(caFile !== undefined && { caFile }),
+    };
     const client = await connect(registry, { ...connection, username, password: secret }, io);
     try {
       // Only what the registry takes is kept.

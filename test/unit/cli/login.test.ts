@@ -114,3 +114,31 @@ test.each([
   expect(ran.err).toMatch(new RegExp(`^Error: [^\\n]*\\(${code}\\)$`, 'm'));
   expect(await readdir(folder)).not.toContain('never');
 });
+
+test('an identity token is good for every command, and excludes a user', async () => {
+  const body = new URLSearchParams({
+    grant_type: 'password',
+    username: 'me',
+    password: SECRET,
+    access_type: 'offline',
+  });
+  const issued = await fetch(`${registry.url}/oauth2/token`, { method: 'POST', body });
+  const { refresh_token: token } = (await issued.json()) as { refresh_token: string };
+  const works = { code: 0, out: '', err: '' };
+  expect(await acrPromoter(['repo', 'ls', host, '--identity-token', token], 'never')).toEqual(works);
+  expect(await acrPromoter(['repo', 'ls', host, '--identity-token-stdin'], 'never', `${token}\n`)).toEqual(works);
+  for (const [argv, code] of [
+    [['--identity-token', 'x'], 'UNAUTHORIZED'],
+    [['--identity-token-stdin'], 'CREDENTIAL_MISSING'],
+    [['--identity-token', token, '-u', 'me'], 'OPTIONS_EXCLUSIVE'],
+    [['--identity-token', token, '--password-stdin'], 'OPTIONS_EXCLUSIVE'],
+  ] as const) {
+    const ran = await acrPromoter(['repo', 'ls', host, ...argv], 'never');
+    expect({ argv, code: ran.code }).toEqual({ argv, code: 1 });
+    expect(ran.err).toContain(`(${code})`);
+    expect(ran.err).not.toContain(token);
+  }
+  const kept = await acrPromoter(['login', host, '--identity-token-stdin'], 'identity', token);
+  expect(kept).toEqual({ code: 0, out: 'Login Succeeded\n', err: '' });
+  expect(JSON.parse(await read('identity'))).toEqual({ auths: { [host]: { identitytoken: token } } });
+});
