@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
 import { ConfigurationError, InputError, PromoterError, TransportError } from '../../oci/index.js';
 import type { Io } from '../io.js';
 import { onTerminal } from '../status-line.js';
@@ -46,15 +45,6 @@ export function appOf(values: Values, io: Io): App {
   };
 }
 
-const problemSchema = z.object({
-  error: z.object({
-    code: z.string(),
-    message: z.string(),
-    remedy: z.string().optional(),
-    problems: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
-  }),
-});
-
 /**
  * Asks the app.
  * @throws InputError, what the app says is wrong; ConfigurationError `APP_DENIED`; PromoterError `APP_FAILED`; TransportError
@@ -86,9 +76,10 @@ export async function askApp(app: App, path: string, io: Io, body?: string): Pro
   }
   const value = parsed(text);
   if (response.ok) return value;
-  const said = problemSchema.safeParse(value).data?.error;
+  const { readProblem } = await import('./jobs-answers.js');
+  const said = readProblem(value);
   if (said !== undefined) {
-    const problems = said.problems ?? [];
+    const { problems } = said;
     // The message has the first few of them in it.
     if (problems.length > 1)
       for (const { path: at, message } of problems) io.err(onTerminal(`${at}: ${message}`) + '\n');

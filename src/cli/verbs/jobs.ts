@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { z } from 'zod';
 import { InputError, PromoterError } from '../../oci/index.js';
 import { formatGoJson } from '../../oras/index.js';
 import { parseCount } from '../format.js';
@@ -9,6 +8,7 @@ import type { Io } from '../io.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
 import { onTerminal } from '../status-line.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import type { Run } from './jobs-answers.js';
 import { addAppOptions, appOf, askApp, type App } from './jobs-app.js';
 
 const SUBMIT: VerbDescription = {
@@ -46,37 +46,9 @@ const WAIT: VerbDescription = {
   ],
 };
 
-const submittedSchema = z.object({ id: z.string(), runId: z.string(), statusUrl: z.string() });
-const runSchema = z.looseObject({
-  id: z.string(),
-  state: z.string(),
-  input: z.object({ job: z.looseObject({ operation: z.string(), id: z.string() }) }),
-  result: z
-    .looseObject({
-      outcome: z.string(),
-      code: z.string().optional(),
-      reason: z.string().optional(),
-      remedy: z.string().optional(),
-      digest: z.string().optional(),
-    })
-    .optional(),
-  output: z.looseObject({ kind: z.string() }).optional(),
-  steps: z.array(z.looseObject({ step: z.string(), state: z.string(), text: z.string() })).default([]),
-});
-type Run = z.infer<typeof runSchema>;
-
 const GOOD = new Set(['completed', 'promoted', 'unchanged', 'observed']);
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5_000;
-
-/** What the app says, as we know it. @throws PromoterError `APP_ANSWER_INVALID` */
-function known<S extends z.ZodType>(schema: S, answer: unknown): z.infer<S> {
-  const parsed = schema.safeParse(answer);
-  if (parsed.success) return parsed.data;
-  throw new PromoterError('APP_ANSWER_INVALID', 'what the app answers is not known here', {
-    remedy: 'See that the address is that of this app, and of this version or a newer one.',
-  });
-}
 
 async function readJob(path: string, io: Io): Promise<string> {
   if (path === '-') return io.readInput();
@@ -87,8 +59,9 @@ async function readJob(path: string, io: Io): Promise<string> {
   }
 }
 
-async function readRun(app: App, id: string, io: Io): Promise<Run> {
-  return known(runSchema, await askApp(app, `jobs/${encodeURIComponent(id)}`, io));
+async function askRun(app: App, id: string, io: Io): Promise<Run> {
+  const answer = await askApp(app, `jobs/${encodeURIComponent(id)}`, io);
+  return (await import('./jobs-answers.js')).readRun(answer);
 }
 
 function stateLine({ id, state, input, result }: Run): string {
@@ -106,7 +79,7 @@ async function waitFor(app: App, id: string, io: Io, timeoutSeconds: number): Pr
   const started = Date.now();
   const told = new Map<string, string>();
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
-    const run = await readRun(app, id, io);
+    const run = await askRun(app, id, io);
     for (const step of run.steps) {
       const line = stepLine(step);
       if (told.get(step.step) !== line) io.err(`${line}\n`);
@@ -158,7 +131,8 @@ export async function submitText(
   { app, format, values, io }: { app: App; format: ResultFormat; values: Values; io: Io },
 ): Promise<void> {
   const timeoutSeconds = timeoutOf(values);
-  const submitted = known(submittedSchema, await askApp(app, 'jobs', io, text));
+  const answer = await askApp(app, 'jobs', io, text);
+  const submitted = (await import('./jobs-answers.js')).readSubmitted(answer);
   if (values.wait === true) {
     return finish(app, await waitFor(app, submitted.runId, io, timeoutSeconds), format, io);
   }
@@ -181,7 +155,7 @@ export function addJobs(parent: Command, context: VerbContext): void {
   defineVerb(parent, context, SUBMIT, addSubmitOptions, (_session, operands, values) => submit(io, operands, values));
   defineVerb(parent, context, STATUS, options, async (_session, operands, values) => {
     const format = resultFormat(values);
-    const run = await readRun(appOf(values, io), operandAt(operands, 0), io);
+    const run = await askRun(appOf(values, io), operandAt(operands, 0), io);
     const lines = [stateLine(run), ...run.steps.map(stepLine)];
     io.out(format.kind === 'text' ? `${lines.join('\n')}\n` : formatResult(format, run));
   });
