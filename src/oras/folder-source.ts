@@ -13,9 +13,17 @@ function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
+function unreadable(path: string, cause: unknown): InputError {
+  const isMissing = ['ENOENT', 'ENOTDIR'].includes(fileErrorCode(cause) ?? '');
+  if (isMissing) return new InputError('FILE_NOT_FOUND', `${path} is not there`, { cause });
+  return new InputError('FILE_UNREADABLE', `${path} cannot be read (${fileErrorCode(cause) ?? 'unknown'})`, { cause });
+}
+
 /** A file's bytes. A stream of Node's costs more than a small file does. */
 async function* readPieces(path: string): AsyncGenerator<Uint8Array> {
-  const file = await open(path);
+  const file = await open(path).catch((cause: unknown) => {
+    throw unreadable(path, cause);
+  });
   try {
     for (let wanted = FIRST_PIECE_BYTES; ; wanted = PIECE_BYTES) {
       const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(wanted), 0, wanted);
@@ -48,12 +56,7 @@ export function createFolderSource(root = '.'): FileSource {
   return {
     async stat(path): Promise<SourceStat> {
       const status = await stat(at(path)).catch((cause: unknown) => {
-        const missing = ['ENOENT', 'ENOTDIR'].includes(fileErrorCode(cause) ?? '');
-        throw new InputError(
-          missing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE',
-          `${at(path)} ${missing ? 'is not there' : 'cannot be read'}`,
-          { cause },
-        );
+        throw unreadable(at(path), cause);
       });
       if (status.isDirectory()) return { kind: 'folder' };
       if (status.isFile()) return { kind: 'file', sizeBytes: status.size };

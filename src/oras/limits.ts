@@ -10,11 +10,11 @@ export const ORAS_LIMITS = {
   templateCharacters: 64 * 1024,
   /** Bytes of a config that is fetched. `TOO_LARGE` */
   configBytes: 16 * 1024 * 1024,
-  /** Bytes that an archive may unpack to, whatever its size. `TOO_LARGE` */
+  /** Bytes that the archives of one pull may unpack to, whatever their size. `TOO_LARGE` */
   unpackBytes: 16 * 1024 * 1024 * 1024,
-  /** Bytes that any archive may unpack to, however small. */
+  /** Bytes that they may unpack to, however small they are. */
   unpackFreeBytes: 64 * 1024 * 1024,
-  /** Bytes that an archive may unpack to for each of its own, above that. `TOO_LARGE` */
+  /** Bytes that they may unpack to for each that is downloaded, above that. `TOO_LARGE` */
   unpackRatio: 200,
   /** Files that are looked at, written and moved at once. */
   fileOperations: 16,

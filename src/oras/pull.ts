@@ -8,11 +8,13 @@ import {
   type ReadableRepository,
 } from '../oci/index.js';
 import { forEachAtOnce } from './at-once.js';
+import { asFileError } from './file-error.js';
 import type { FileReference } from './file-reference.js';
 import type { FileSink, StagedFiles } from './file-sink.js';
 import { ORAS_LIMITS } from './limits.js';
 import { UNPACK } from './load-layers.js';
 import { TITLE } from './pack-artifact.js';
+import { UnpackBudget } from './unpack-budget.js';
 import { unpackFolder } from './unpack-folder.js';
 
 export type PullProgress =
@@ -31,7 +33,7 @@ export interface PullOptions extends CallOptions {
   includeSubject?: boolean;
   /** Files at once; 3 as it comes. */
   concurrency?: number;
-  /** Most bytes that a folder's archive may unpack to. */
+  /** Most bytes that archives may unpack to, copies of files of the same bytes included. */
   unpackLimitBytes?: number;
   onProgress?: (progress: PullProgress) => void;
 }
@@ -164,10 +166,12 @@ class Download {
   readonly #repository: ReadableRepository;
   readonly #staged: StagedFiles;
   readonly #options: PullOptions;
+  readonly #budget: UnpackBudget;
 
-  constructor(repository: ReadableRepository, staged: StagedFiles, options: PullOptions) {
+  constructor(repository: ReadableRepository, staged: StagedFiles, budget: UnpackBudget, options: PullOptions) {
     this.#repository = repository;
     this.#staged = staged;
+    this.#budget = budget;
     this.#options = options;
   }
 
@@ -179,21 +183,23 @@ class Download {
       const { descriptor, title } = named;
       const isFolder = descriptor.annotations?.[UNPACK] === 'true';
       if (index === 0) onProgress?.({ state: 'downloading', descriptor });
-      if (!isFolder && original !== undefined) await this.#staged.copy(title, original);
-      else await this.#fetch(named, isFolder);
+      if (!isFolder && original !== undefined) {
+        this.#budget.take(title, descriptor.size);
+        await this.#staged.copy(title, original);
+      } else await this.#fetch(named, isFolder);
       if (!isFolder) original ??= title;
       onProgress?.({ state: index === 0 ? 'downloaded' : 'restored', descriptor });
     }
   }
 
   async #fetch({ descriptor, title }: Named, isFolder: boolean): Promise<void> {
-    const { signal, onProgress, unpackLimitBytes } = this.#options;
+    const { signal, onProgress } = this.#options;
     const call = signal ? { signal } : {};
     const blob = await this.#repository.openBlob(descriptor, call);
     if (!isFolder) return this.#staged.file(title, blob);
     return unpackFolder(this.#staged, title, descriptor, blob, {
       ...call,
-      ...(unpackLimitBytes !== undefined && { limitBytes: unpackLimitBytes }),
+      budget: this.#budget,
       onLeftOut: (name) => onProgress?.({ state: 'left-out', name }),
     });
   }
@@ -224,15 +230,20 @@ export async function pullFiles(
   const survey = new Survey(repository, options);
   await survey.visit(root);
   const wanted = distinct(survey.nodes, files);
-  const staged = await files.begin();
+  const staged = await files.begin().catch((error: unknown) => {
+    throw asFileError(error);
+  });
   try {
-    const download = new Download(repository, staged, options);
-    await forEachAtOnce(groupByDigest(wanted), options.concurrency ?? CONCURRENCY, (same) => download.run(same));
+    const groups = groupByDigest(wanted);
+    const downloadedBytes = groups.reduce((sum, [first]) => sum + (first?.descriptor.size ?? 0), 0);
+    const budget = new UnpackBudget(downloadedBytes, options.unpackLimitBytes);
+    const download = new Download(repository, staged, budget, options);
+    await forEachAtOnce(groups, options.concurrency ?? CONCURRENCY, (same) => download.run(same));
     signal?.throwIfAborted();
     await staged.commit();
   } catch (error) {
     await staged.discard();
-    throw error;
+    throw asFileError(error);
   }
   for (const { descriptor } of survey.nodes) onProgress?.({ state: 'downloaded', descriptor });
   return {

@@ -18,28 +18,16 @@ import { fileErrorCode } from './file-error.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';
 import { ORAS_LIMITS } from './limits.js';
 import { CONTENT_DIGEST } from './load-layers.js';
+import type { UnpackBudget } from './unpack-budget.js';
 
 type Entry = Extract extends AsyncIterable<infer E> ? E : never;
 
 export interface UnpackOptions {
-  /** Most bytes that an archive may unpack to. As it comes both a fixed bound and one in proportion to its size. */
-  limitBytes?: number;
+  /** What this and other archives may still unpack to. */
+  budget: UnpackBudget;
   signal?: AbortSignal;
   /** Told of devices and the like, which are left out. */
   onLeftOut?: (name: string) => void;
-}
-
-function limitFor(descriptor: Descriptor, { limitBytes }: UnpackOptions): number {
-  if (limitBytes !== undefined) return limitBytes;
-  const inProportion = Math.max(ORAS_LIMITS.unpackFreeBytes, descriptor.size * ORAS_LIMITS.unpackRatio);
-  return Math.min(ORAS_LIMITS.unpackBytes, inProportion);
-}
-
-function tooLarge(title: string, limitBytes: number): IntegrityError {
-  return new IntegrityError('TOO_LARGE', `${title} unpacks to more than ${limitBytes} bytes`, {
-    details: { limitBytes },
-    remedy: 'If you trust it, allow more with --unpack-limit.',
-  });
 }
 
 function invalid(title: string, why: string, cause?: unknown): InputError {
@@ -49,14 +37,16 @@ function invalid(title: string, why: string, cause?: unknown): InputError {
 }
 
 /** Counts what comes out of an archive, and takes its digest where one is wanted. */
-function meter(title: string, descriptor: Descriptor, limitBytes: number): Transform {
+function meter(title: string, descriptor: Descriptor, budget: UnpackBudget): Transform {
   const wanted = descriptor.annotations?.[CONTENT_DIGEST] ?? '';
   const digester = isDigest(wanted) ? createDigester(digestAlgorithm(wanted)) : undefined;
-  let count = 0;
   return new Transform({
     transform(chunk: Uint8Array, _encoding, done) {
-      count += chunk.length;
-      if (count > limitBytes) return done(tooLarge(title, limitBytes));
+      try {
+        budget.take(title, chunk.length);
+      } catch (error) {
+        return done(error as Error);
+      }
       digester?.update(chunk);
       return done(null, chunk);
     },
@@ -83,13 +73,10 @@ class Unpacking {
   readonly #options: UnpackOptions;
   readonly #entries: ArchiveEntries;
   readonly #writes = new Tasks(ORAS_LIMITS.fileOperations);
-  readonly #limitBytes: number;
-  #linkedBytes = 0;
 
-  constructor(staged: StagedFiles, title: string, limitBytes: number, options: UnpackOptions) {
+  constructor(staged: StagedFiles, title: string, options: UnpackOptions) {
     this.#staged = staged;
     this.#title = title;
-    this.#limitBytes = limitBytes;
     this.#options = options;
     this.#entries = new ArchiveEntries(title);
   }
@@ -168,8 +155,7 @@ class Unpacking {
   /** A copy: it counts with all its bytes. */
   async #hardLink(path: string, to: string, attributes: FileAttributes): Promise<void> {
     const original = this.#entries.hardLinkTarget(path, to);
-    this.#linkedBytes += original.sizeBytes;
-    if (this.#linkedBytes > this.#limitBytes) throw tooLarge(this.#title, this.#limitBytes);
+    this.#options.budget.take(this.#title, original.sizeBytes);
     await this.#writes.end();
     await this.#staged.copy(this.#nameOf(path), this.#nameOf(original.path), attributes);
     this.#entries.note(path, { kind: 'file', sizeBytes: original.sizeBytes });
@@ -187,12 +173,11 @@ export async function unpackFolder(
   title: string,
   descriptor: Descriptor,
   blob: AsyncIterable<Uint8Array>,
-  options: UnpackOptions = {},
+  options: UnpackOptions,
 ): Promise<void> {
-  const limitBytes = limitFor(descriptor, options);
   const archive = extract();
-  const fed = pipeline(Readable.from(blob), createGunzip(), meter(title, descriptor, limitBytes), archive);
-  const placed = new Unpacking(staged, title, limitBytes, options).run(archive);
+  const fed = pipeline(Readable.from(blob), createGunzip(), meter(title, descriptor, options.budget), archive);
+  const placed = new Unpacking(staged, title, options).run(archive);
   // A refusal ends the download, too.
   placed.catch((error: unknown) => archive.destroy(error instanceof Error ? error : undefined));
   const ends = await Promise.allSettled([fed, placed]);

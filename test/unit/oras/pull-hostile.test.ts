@@ -184,6 +184,16 @@ describe('archives', () => {
     await expectRefusal([await folderLayer('d', entries)], 'TOO_LARGE', { unpackLimitBytes: 100_000 });
   });
 
+  test('many archives count together, and so do copies of one file', async () => {
+    const layers = await Promise.all(
+      ['a', 'b', 'c'].map((title) => folderLayer(title, [{ name: `${title}/x`, body: title.repeat(40_000) }])),
+    );
+    await expectRefusal(layers, 'TOO_LARGE', { unpackLimitBytes: 100_000 });
+    const bytes = Buffer.alloc(40_000);
+    const copies = ['a', 'b', 'c', 'd'].map((title) => ({ title, bytes }));
+    await expectRefusal(copies, 'TOO_LARGE', { unpackLimitBytes: 100_000 });
+  });
+
   test.each([
     ['no gzip', Buffer.from('plain text'), 'ARCHIVE_INVALID'],
     ['no tar', gzipSync(Buffer.alloc(2048, 'x')), 'ARCHIVE_INVALID'],
@@ -231,6 +241,16 @@ describe('half of it', () => {
         await mkdir(join(folder, 'out', 'z'), { recursive: true });
         await writeFile(join(folder, 'out', 'z', 'kept'), 'kept');
       },
+    });
+  });
+
+  test('a place that is no folder', async () => {
+    await withFolder(async (folder) => {
+      const repository = new MemoryRepository();
+      const root = await putArtifact(repository, [file('a')]);
+      await writeFile(join(folder, 'out'), 'a file');
+      const files = createFolderSink(join(folder, 'out'));
+      await expect(pullFiles({ repository, files }, root)).rejects.toMatchObject({ code: 'FILE_SYSTEM_FAILED' });
     });
   });
 

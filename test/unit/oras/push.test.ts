@@ -396,7 +396,7 @@ describe('folders', () => {
       };
       const repository = new MemoryRepository();
       await expect(pushFiles({ repository, files: broken }, { files: [{ path: 'd' }] })).rejects.toMatchObject({
-        code: 'ENOENT',
+        code: 'FILE_NOT_FOUND',
       });
     });
   });
