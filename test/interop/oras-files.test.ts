@@ -373,6 +373,44 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       expect(await tags('ours')).toMatch(/^sha256-[0-9a-f]{64}$/m);
     });
 
+    test('in a layout: what one attaches, the other discovers', async () => {
+      for (const tool of ['oras', 'ours'] as const) {
+        const layout = `../${tool}-attached`;
+        await must('oras', 'push', '--oci-layout', `${layout}:v1`, '-a', CREATED, 'readme.md');
+        const args = ['--artifact-type', 'a/b', ...(tool === 'oras' ? ['-a', CREATED] : []), 'config.json'];
+        await must(tool, 'attach', '--oci-layout', `${layout}:v1`, ...args);
+      }
+      // oras writes the index's annotations of the subject into it, and so has another digest.
+      const discover = async (tool: Tool, of: Tool): Promise<string> =>
+        (await must(tool, 'discover', '--oci-layout', `../${of}-attached:v1`))
+          .replace(`${of}-attached`, '')
+          .replace(/── sha256:[0-9a-f]{64}$/m, '── its digest');
+      const expected = await discover('oras', 'oras');
+      expect(expected).toContain('a/b');
+      expect(await discover('oras', 'ours')).toBe(expected);
+      expect(await discover('ours', 'ours')).toBe(expected);
+      expect(await discover('ours', 'oras')).toBe(expected);
+    });
+
+    test('five at once without the API: none is lost', async () => {
+      await subjects(olderHost, 'crowd');
+      const types = ['a/1', 'a/2', 'a/3', 'a/4', 'a/5'];
+      const reference = `${olderHost}/ours/crowd:v1`;
+      await Promise.all(types.map((type) => must('ours', 'attach', reference, '--artifact-type', type, 'readme.md')));
+      const { referrers } = JSON.parse(await must('oras', 'discover', '--format', 'json', reference)) as {
+        referrers: { artifactType: string }[];
+      };
+      expect(referrers.map(({ artifactType }) => artifactType).toSorted()).toEqual(types);
+    });
+
+    test('the API forced where there is none: ours says that nobody will find it', async () => {
+      await subjects(olderHost, 'lost');
+      const args = ['--distribution-spec', 'v1.1-referrers-api', '--artifact-type', 'a/b', 'readme.md'];
+      expect((await run('oras', ['attach', `${olderHost}/oras/lost:v1`, ...args])).code).toBe(0);
+      const ours = await run('ours', ['attach', `${olderHost}/ours/lost:v1`, ...args]);
+      expect([ours.code, ours.err.includes('REFERRER_LOST')]).toEqual([1, true]);
+    });
+
     test('to one platform of an index: ours writes no platform beside the digest that has it', async () => {
       const words: string[][] = [];
       for (const tool of ['oras', 'ours'] as const) {
