@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { ConfigurationError, InputError } from '../oci/index.js';
 import {
@@ -9,6 +9,7 @@ import {
   type ArtifactOptions,
   type PushProgress,
 } from '../oras/index.js';
+import { writeOutput } from './files.js';
 import { parseCount } from './format.js';
 import type { Io } from './io.js';
 import { collect, listOf } from './repeated.js';
@@ -93,5 +94,5 @@ function statusOf(progress: Exclude<PushProgress, { state: 'left-out' }>): strin
 /** Keeps the manifest where that was asked for. */
 export async function exportManifest(values: Values, manifest: Uint8Array): Promise<void> {
   const path = textOf(values, 'exportManifest');
-  if (path !== undefined) await writeFile(path, manifest);
+  if (path !== undefined) await writeOutput(path, manifest);
 }

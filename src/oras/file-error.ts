@@ -10,7 +10,7 @@ export function asFileError(error: unknown): unknown {
   const code = fileErrorCode(error);
   if (code === undefined || error instanceof ConfigurationError) return error;
   const message = isRecord(error) ? String(error.message) : code;
-  return new ConfigurationError('FILE_SYSTEM_FAILED', message, {
+  return new ConfigurationError('FILE_UNWRITABLE', message, {
     cause: error,
     details: { code },
     remedy: 'See that the folder is there, may be written to, and has room.',

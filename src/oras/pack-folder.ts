@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { pack, type Pack } from 'tar-stream';
 import { createDigester, InputError, isRecord, type Digest } from '../oci/index.js';
-import { fileErrorCode } from './file-error.js';
+import { asFileError, fileErrorCode } from './file-error.js';
 import type { FileSource, FolderEntry } from './file-source.js';
 import { ORAS_LIMITS } from './limits.js';
 
@@ -174,7 +174,9 @@ export async function packFolder(
   const failures = [writeEnd, fillEnd].flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
   // One that fails ends the other: what names the file is the better one.
   if (failures.length > 0)
-    throw failures.find((failure) => failure instanceof InputError || fileErrorCode(failure)) ?? failures[0];
+    throw asFileError(
+      failures.find((failure) => failure instanceof InputError || fileErrorCode(failure)) ?? failures[0],
+    );
   return {
     digest: compressed.digest(),
     sizeBytes,

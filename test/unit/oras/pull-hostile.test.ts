@@ -250,7 +250,7 @@ describe('half of it', () => {
       const root = await putArtifact(repository, [file('a')]);
       await writeFile(join(folder, 'out'), 'a file');
       const files = createFolderSink(join(folder, 'out'));
-      await expect(pullFiles({ repository, files }, root)).rejects.toMatchObject({ code: 'FILE_SYSTEM_FAILED' });
+      await expect(pullFiles({ repository, files }, root)).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
     });
   });
 
