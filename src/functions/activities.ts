@@ -59,7 +59,7 @@ export function registerActivities(registration: Registration): void {
   add(contracts.closeRunContract, (ports, input) => plain(closeRunStep(ports, input)));
   add(contracts.beginJobContract, (ports, input) => plain(beginJobStep(ports, input)));
   add(contracts.runOperationContract, runOperationStep);
-  add(contracts.raisePromotionsContract, (ports, input) => plain(raisePromotionsStep(ports, input)));
+  add(contracts.raisePromotionsContract, (ports, input, call) => plain(raisePromotionsStep(ports, input, call)));
   add(contracts.awaitPromotionsContract, awaitPromotionsStep);
   add(contracts.tagCopyContract, tagCopyStep);
   add(contracts.closeJobContract, (ports, input) => plain(closeJobStep(ports, input)));

@@ -49,8 +49,10 @@ export async function handleRegistryEvent(
   const source = { registry: event.registry, repository: event.repository, tag: event.tag };
   const match = matchRules(rules, source);
   if (match.rules.length === 0) {
-    const none = all.length > 0 && rules.length === 0;
-    return ignore(ports, reference, none ? 'no rule is triggered by pushes' : (match.nearest ?? 'no rule wants it'));
+    const [scheduled] = matchRules(all, source).rules;
+    if (scheduled !== undefined)
+      return ignore(ports, reference, `rule ${scheduled.name}: is not triggered by pushes; its schedule will look`);
+    return ignore(ports, reference, matchRules(all, source).nearest ?? 'no rule wants it');
   }
   const raised: string[] = [];
   let failure: { error: unknown } | undefined;
@@ -78,7 +80,16 @@ async function handleDeletion(
   event: RegistryEvent,
   reference: string,
 ): Promise<Handled> {
-  if (event.tag === undefined) return { raised: [], text: `${reference}: deleted` };
+  if (event.tag === undefined) {
+    const { raised } = await raiseStanding(
+      ports,
+      rules,
+      event,
+      event.digest === undefined ? [] : [event.digest],
+      reference,
+    );
+    return { raised, text: `${reference}: deleted, ${raised.length} promotions look` };
+  }
   const source: TagName = { registry: event.registry, repository: event.repository, tag: event.tag };
   const raised: string[] = [];
   for (const rule of matchRules(rules, source).rules) {

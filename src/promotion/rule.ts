@@ -49,7 +49,7 @@ export const ruleSchema = z.strictObject({
     .strictObject({ excludeArtifactTypes: z.array(z.string().min(1)).max(100) })
     .default({ excludeArtifactTypes: ['application/vnd.azure.artifact.streaming.v1'] }),
   destination: z.strictObject({
-    /** `registry/repository:tag` with `{repository}` and `{tag}` to be filled in. */
+    /** `registry/repository:tag` with `{repository}` and `{tag}` to be filled in; without a tag, the source's. */
     reference: z
       .string()
       .min(1)

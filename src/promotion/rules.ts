@@ -18,9 +18,8 @@ function ruleProblems(rule: Rule, index: number): string[] {
   if (!isRegistryHost(rule.source.registry)) add('source.registry', `${rule.source.registry} is not a registry host`);
   const sample = rule.destination.reference.replaceAll('{repository}', 'a/b').replaceAll('{tag}', 'v1');
   try {
-    const { tag, digest } = parseReference(sample);
+    const { digest } = parseReference(sample);
     if (digest !== undefined) add('destination.reference', 'a destination is a tag, not a digest');
-    if (tag === undefined) add('destination.reference', 'the tag is missing: end it with :{tag}');
   } catch (error) {
     add('destination.reference', error instanceof Error ? error.message : String(error));
   }

@@ -23,6 +23,7 @@ const runResultSchema = z.object({
   code: z.string().exactOptional(),
   reason: z.string().exactOptional(),
   remedy: z.string().exactOptional(),
+  evidence: z.string().exactOptional(),
   digest: z.string().exactOptional(),
 });
 

@@ -28,6 +28,8 @@ export interface RunResult {
   code?: string;
   reason?: string;
   remedy?: string;
+  /** Where evidence was missing: a hash of the signatures that the image had then. */
+  evidence?: string;
   /** The tag's digest that the run saw. */
   digest?: string;
 }

@@ -5,7 +5,7 @@ import { readOwned } from '../runs/promotion-runs.js';
 import { readCertificates, verifyNotary } from '../signing/index.js';
 import type { InputOf, ResultOf, checkEvidenceContract } from './contracts.js';
 import { resolveTag } from './observe.js';
-import { leafThumbprint, readSignatures } from './our-signature.js';
+import { leafThumbprint, readSignatures, signaturesHash } from './our-signature.js';
 import type { Ports, StepCall } from './ports.js';
 
 /** Gate 1: the evidence of others that the rule demands is there and verifies. Our own key never satisfies it. */
@@ -20,6 +20,7 @@ export async function checkEvidenceStep(
   const standing = await resolveTag(ports, input.source, signal);
   if (standing?.digest !== input.root.digest) return { state: 'superseded' };
   const repository = ports.registries.repository(input.source.registry, input.source.repository);
+  const evidence = await signaturesHash(repository, input.root, signal);
   const findings = await Promise.all(
     input.rule.verify.signatures.map((policy) => examine(ports, repository, input.root, policy, signal)),
   );
@@ -31,7 +32,7 @@ export async function checkEvidenceStep(
     return { state: 'passed', wanted: row.wanted };
   }
   progress.text(decision.reasons.join('; '));
-  return { state: 'closed', wanted: row.wanted, reasons: decision.reasons.slice(0, 20) };
+  return { state: 'closed', wanted: row.wanted, evidence, reasons: decision.reasons.slice(0, 20) };
 }
 
 /** Holds each signature on the subject against one policy. */

@@ -25,12 +25,13 @@ export async function closeRunStep(
 }
 
 function withoutUndefined(result: Input['result']): Parameters<typeof closeRun>[3]['result'] {
-  const { outcome, code, reason, remedy, digest } = result;
+  const { outcome, code, reason, remedy, evidence, digest } = result;
   return {
     outcome,
     ...(code !== undefined && { code }),
     ...(reason !== undefined && { reason }),
     ...(remedy !== undefined && { remedy }),
+    ...(evidence !== undefined && { evidence }),
     ...(digest !== undefined && { digest }),
   };
 }

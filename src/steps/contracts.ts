@@ -31,6 +31,7 @@ const resultSchema = z.object({
   code: z.string().optional(),
   reason: z.string().optional(),
   remedy: z.string().optional(),
+  evidence: z.string().optional(),
   digest: z.string().optional(),
 });
 
@@ -91,7 +92,7 @@ export const checkEvidenceContract = contract(
   owned.extend({ rule: ruleSchema, source: tagName, root: descriptor }),
   z.discriminatedUnion('state', [
     z.object({ state: z.literal('passed'), wanted: z.number() }),
-    z.object({ state: z.literal('closed'), wanted: z.number(), reasons: z.array(z.string()) }),
+    z.object({ state: z.literal('closed'), wanted: z.number(), reasons: z.array(z.string()), evidence: z.string() }),
     z.object({ state: z.literal('superseded') }),
     z.object({ state: z.literal('gone') }),
   ]),

@@ -11,6 +11,7 @@ import type {
   raisePromotionsContract,
 } from './contracts.js';
 import { enforceJobPolicy } from './job-policy.js';
+import { resolveTag } from './observe.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
 
 /** Reads the job and holds it against what jobs may do. Whoever can write to the queue doesn't thereby own the registry. */
@@ -55,13 +56,19 @@ export async function beginJobStep(
 
 /** A promote job raises `wanted` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */
 export async function raisePromotionsStep(
-  ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'paused' | 'now'>,
+  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'paused' | 'now'>,
   input: InputOf<typeof raisePromotionsContract>,
+  { signal }: StepCall,
 ): Promise<ResultOf<typeof raisePromotionsContract>> {
   const match = matchRules(await ports.rules.load(), input.source);
   if (match.rules.length === 0) {
     throw new PolicyError('NO_RULE_MATCHES', `no rule wants ${formatReference(input.source)}: ${match.nearest ?? ''}`, {
       remedy: 'Widen a rule, or copy the image instead.',
+    });
+  }
+  if ((await resolveTag(ports, input.source, signal)) === undefined) {
+    throw new InputError('SOURCE_NOT_FOUND', `${formatReference(input.source)} is not there`, {
+      remedy: 'Push it first, or correct the reference.',
     });
   }
   const raised: ResultOf<typeof raisePromotionsContract> = [];

@@ -18,16 +18,35 @@ export interface FoundSignature {
   mediaType: string;
 }
 
+/** Tells whether signatures have come or gone: a hash of the digests of those that refer to `subject`. */
+export async function signaturesHash(
+  repository: ReadableRepository,
+  subject: Pick<Descriptor, 'digest'>,
+  signal: AbortSignal,
+): Promise<string> {
+  const listed = await repository.listReferrers(subject.digest, { artifactType: NOTARY_SIGNATURE, signal });
+  const digests = listed.map(({ digest }) => digest).sort();
+  return createHash('sha256').update(digests.join(' ')).digest('hex').slice(0, 16);
+}
+
+/** Where a signature says by whose certificates it was made: cheap to read, and worth nothing until it verifies. */
+const THUMBPRINTS = 'io.cncf.notary.x509chain.thumbprint#S256';
+
 /**
  * Reads the notary signatures that refer to `subject`: bounded in number and size, in the order of the list. Anybody may attach
  * anything, so what cannot be read is passed over: it is no signature, and must not keep a good one from being found.
+ * @param first thumbprint of the certificate whose signatures come first, so that heaps of others don't hide them
  */
 export async function* readSignatures(
   repository: ReadableRepository,
   subject: Descriptor,
   signal: AbortSignal,
+  first?: string,
 ): AsyncGenerator<FoundSignature> {
   const listed = await repository.listReferrers(subject.digest, { artifactType: NOTARY_SIGNATURE, signal });
+  const rank = ({ annotations }: Descriptor): number =>
+    first !== undefined && annotations?.[THUMBPRINTS]?.includes(first) === true ? 0 : 1;
+  listed.sort((a, b) => rank(a) - rank(b));
   for (const descriptor of listed.slice(0, STEP_LIMITS.signaturesRead)) {
     let found: FoundSignature | undefined;
     try {
@@ -81,7 +100,7 @@ export async function findOurSignature(
 ): Promise<Descriptor | undefined> {
   const root = signer.certificates.at(-1);
   if (root === undefined) return undefined;
-  for await (const found of readSignatures(repository, subject, signal)) {
+  for await (const found of readSignatures(repository, subject, signal, leafThumbprint(signer))) {
     let verified: VerifiedSignature;
     try {
       verified = await verifyNotary({

@@ -155,6 +155,7 @@ function* waitForEvidence(
         outcome: 'refused',
         code: 'EVIDENCE_MISSING',
         reason: seen.reasons.join('; '),
+        evidence: seen.evidence,
         remedy: 'Sign the image as the rule asks; the push of the signature starts the next run.',
       };
     }

@@ -243,7 +243,7 @@ describe('a step that asks for later', () => {
 
 describe('the evidence gate', () => {
   const closedGate = (wanted: number) => ({
-    done: { state: 'closed' as const, wanted, reasons: ['no signature yet'] },
+    done: { state: 'closed' as const, wanted, reasons: ['no signature yet'], evidence: 'e0' },
   });
   const passed = (wanted: number) => ({ done: { state: 'passed' as const, wanted } });
   const gated: Answers = { beginRun: () => begun(GATED), markWaiting: () => ({ done: 'waiting' }) };

@@ -114,7 +114,11 @@ describe('nobody wants it', () => {
 
   test.each([
     ['there are no rules', () => [], 'there are no rules'],
-    ['none is triggered by pushes', () => [rule({ triggers: ['schedule'] })], 'no rule is triggered by pushes'],
+    [
+      'none is triggered by pushes',
+      () => [rule({ triggers: ['schedule'] })],
+      'rule staging: is not triggered by pushes; its schedule will look',
+    ],
   ])('%s', async (_name, rules, reason) => {
     world.ruleList = rules();
     await handle({ tag: SOURCE.tag });

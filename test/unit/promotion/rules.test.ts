@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { PromoterError } from '../../../src/oci/index.js';
+import { destinationOf, writesTo } from '../../../src/promotion/destination.js';
 import { parseRules } from '../../../src/promotion/rules.js';
 
 function failure(act: () => unknown): PromoterError {
@@ -42,11 +43,6 @@ describe('a rules document', () => {
     ['a bad name', JSON.stringify({ rules: [{ ...good, name: 'Not Good' }] }), /rules\.0\.name/],
     ['a format that is not there yet', JSON.stringify({ rules: [{ ...good, sign: ['sigstore'] }] }), /rules\.0\.sign/],
     [
-      'a destination without tag',
-      JSON.stringify({ rules: [{ ...good, destination: { reference: 'r.azurecr.io/x' } }] }),
-      /tag is missing/,
-    ],
-    [
       'a destination in capitals',
       JSON.stringify({ rules: [{ ...good, destination: { reference: 'r.azurecr.io/X:{tag}' } }] }),
       /lower case/,
@@ -63,6 +59,20 @@ describe('a rules document', () => {
     const error = failure(() => parseRules(text, 'rules'));
     expect(error.code).toBe('RULES_INVALID');
     expect(error.message).toMatch(expected);
+  });
+
+  test('a destination without a tag takes the source’s', () => {
+    const text = JSON.stringify({
+      rules: [{ ...good, destination: { reference: 'localhost:5000/staging/{repository}' } }],
+    });
+    const [only] = parseRules(text, 'rules');
+    if (only === undefined) throw new Error('no rule');
+    expect(destinationOf(only, { repository: 'a/b', tag: 'v7' })).toEqual({
+      registry: 'localhost:5000',
+      repository: 'staging/a/b',
+      tag: 'v7',
+    });
+    expect(writesTo(only, 'localhost:5000', 'staging/a/b')).toBe(true);
   });
 
   test('every problem is named at once', () => {

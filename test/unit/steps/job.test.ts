@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { packArtifact, pushPacked } from '../../../src/oci/index.js';
 import type { JobInput } from '../../../src/runs/rows.js';
 import { beginRun, closeRun } from '../../../src/runs/promotion-runs.js';
 import { awaitPromotionsStep, beginJobStep, closeJobStep, raisePromotionsStep } from '../../../src/steps/job.js';
@@ -122,28 +123,42 @@ describe('what a job may do', () => {
 });
 
 describe('a promote job', () => {
+  beforeEach(async () => {
+    const image = packArtifact({ artifactType: 'test/image', layers: [] });
+    await pushPacked(world.registries.repository(REGISTRY, SOURCE.repository), image, { tag: SOURCE.tag });
+  });
+
+  test('of a tag that is not there fails at once, and leaves no promotion', async () => {
+    const gone = { ...SOURCE, tag: 'gone' };
+    await expect(raisePromotionsStep(world, { runId: 'r1', source: gone }, newCall())).rejects.toMatchObject({
+      code: 'SOURCE_NOT_FOUND',
+      remedy: expect.any(String),
+    });
+    expect((await world.store.listPromotions()).items).toEqual([]);
+  });
+
   test('raises each rule that wants the tag, whatever triggers the rule has', async () => {
     world.ruleList = [
       rule(),
       rule({ name: 'mirror', triggers: ['schedule'], destination: { reference: `${REGISTRY}/m/{repository}:{tag}` } }),
       rule({ name: 'others', source: { registry: REGISTRY, repositories: ['others/**'] } }),
     ];
-    const raised = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE });
+    const raised = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
     expect(raised).toHaveLength(2);
     expect(world.engine.starts).toHaveLength(2);
-    const again = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE });
+    const again = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
     expect(again.map(({ wanted }) => wanted)).toEqual([2, 2]);
     expect(world.engine.starts).toHaveLength(2);
   });
 
   test('that no rule wants: refused, with the nearest rule', async () => {
     await expect(
-      raisePromotionsStep(world, { runId: 'r1', source: { ...SOURCE, repository: 'other' } }),
+      raisePromotionsStep(world, { runId: 'r1', source: { ...SOURCE, repository: 'other' } }, newCall()),
     ).rejects.toMatchObject({ code: 'NO_RULE_MATCHES', message: expect.stringContaining('rule staging') });
   });
 
   test('ends with the outcome that answers it, not with one from before', async () => {
-    const [first] = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE });
+    const [first] = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
     if (first === undefined) throw new Error('nothing raised');
     const { promotionId } = first;
     const wait = (wanted: number) =>
@@ -160,7 +175,7 @@ describe('a promote job', () => {
     expect(await wait(1)).toEqual({
       done: [expect.objectContaining({ outcome: 'refused', code: 'EVIDENCE_MISSING' })],
     });
-    const [second] = await raisePromotionsStep(world, { runId: 'r2', source: SOURCE });
+    const [second] = await raisePromotionsStep(world, { runId: 'r2', source: SOURCE }, newCall());
     expect(second?.wanted).toBe(2);
     expect(await wait(2)).toEqual({ later: expect.any(Number) });
     await close(2);
