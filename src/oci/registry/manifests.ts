@@ -186,8 +186,13 @@ export async function putManifest(
     { statuses: [201, 200, 202], what, absent: 'NAME_UNKNOWN' },
   );
   const stored = response.headers[DIGEST_HEADER];
-  if (stored !== undefined && isDigest(stored) && digestAlgorithm(stored) === algorithm && stored !== digest) {
-    throw mismatch(what, digest, stored);
+  const claimed = stored !== undefined && isDigest(stored) ? stored : undefined;
+  if (claimed !== undefined && digestOf(bytes, digestAlgorithm(claimed)) !== claimed)
+    throw mismatch(what, digest, claimed);
+  // By its tag the registry reckons the digest as it likes; one of another algorithm is not what is signed and referred to.
+  if (options.tag !== undefined && claimed !== digest && algorithm !== 'sha256') {
+    const { digest: resolved } = await resolveManifest(context, options.tag, options);
+    if (resolved !== digest) throw mismatch(what, digest, resolved);
   }
   const noted = response.headers['oci-subject'];
   return { descriptor: { mediaType, digest, size: bytes.length }, ...(noted !== undefined && { notedSubject: noted }) };

@@ -272,6 +272,52 @@ describe('putting and deleting a manifest', () => {
     );
   });
 
+  describe('sha512 under a tag', () => {
+    const PUT = 'PUT /v2/a/b/manifests/v1';
+    const stored = (digest: string): Answer => ({ status: 201, headers: { 'docker-content-digest': digest } });
+    const put = (repository: RegistryRepository): Promise<unknown> =>
+      failureOf(repository.pushManifest(BYTES, OCI_IMAGE_INDEX, { tag: 'v1', digest: SHA512 }));
+
+    test('found under its digest', async () => {
+      await using([{ request: PUT, answer: stored(SHA512) }], async (repository) => {
+        expect(await put(repository)).toBeUndefined();
+      });
+      await using(
+        [
+          { request: PUT, answer: { status: 201 } },
+          { request: 'HEAD /v2/a/b/manifests/v1', answer: served({ 'docker-content-digest': SHA512 }) },
+        ],
+        async (repository) => {
+          expect(await put(repository)).toBeUndefined();
+        },
+      );
+    });
+
+    test.each<[string, Answer]>([
+      ['said by its answer', stored(DIGEST)],
+      ['said by the tag', { status: 201 }],
+    ])('stored under another digest, %s', async (_name, answer) => {
+      await using(
+        [
+          { request: PUT, answer },
+          { request: 'HEAD /v2/a/b/manifests/v1', answer: served() },
+        ],
+        async (repository) => {
+          expect(await put(repository)).toMatchObject({ code: 'DIGEST_MISMATCH' });
+        },
+      );
+    });
+  });
+
+  test('put by its digest, answered with a digest of another algorithm and other bytes', async () => {
+    const answer = { status: 201, headers: { 'docker-content-digest': OTHER } };
+    await using([{ request: `PUT /v2/a/b/manifests/${SHA512}`, answer }], async (repository) => {
+      expect(await failureOf(repository.pushManifest(BYTES, OCI_IMAGE_INDEX, { digest: SHA512 }))).toMatchObject({
+        code: 'DIGEST_MISMATCH',
+      });
+    });
+  });
+
   test('too large to be a manifest, or under a tag that is none: never sent', async () => {
     await using([], async (repository) => {
       expect(await failureOf(repository.pushManifest(Buffer.alloc(5e6, 32), OCI_IMAGE_MANIFEST))).toMatchObject({
