@@ -52,8 +52,7 @@ test(
     const all: [string, Command[]][] = [
       ['acr-promoter', compare('referrers')],
       ['acr-promoter, tags alone', compare('tags')],
-      ['oras', copyEach('oras')],
-      ['regctl', copyEach('regctl')],
+      ['oras', copies],
     ];
     for (let repetition = 0; repetition <= REPETITIONS; repetition += 1) {
       for (const [name, each] of all) {
