@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { PromoterError, parseReference, type RegistryClient, type SerializedError } from '../../src/oci/index.js';
 import { discoverTree, formatTree, toDiscoverJson } from '../../src/oras/index.js';
-import { matchRules } from '../../src/promotion/match.js';
+import { matchRules, type TagName } from '../../src/promotion/match.js';
 import { LocalApi, type LocalPromotion } from './api.js';
 import type { LocalRules } from './local-rules.js';
 import type { StartOptions } from './options.js';
@@ -13,6 +13,7 @@ import { formatShare, Watcher, isGood } from './watch.js';
 
 /** What is pushed where it comes from no folder of the user's. */
 const SAMPLE_REPOSITORY = 'samples/hello';
+const SAMPLE_TAG = 'v1';
 const IMAGE_REPOSITORY = 'samples/image';
 
 /** The last line of `--json`: how the first promotion ended. */
@@ -45,7 +46,7 @@ interface Demonstration {
 
 /**
  * Pushes, shows what comes of it, and, without --once, goes on showing until `signal`.
- * @throws PromoterError `NO_RULE_MATCHES`, `PROMOTION_UNFINISHED` with --once; whatever pushing throws
+ * @throws PromoterError `PROMOTION_UNFINISHED` with --once; whatever pushing throws
  */
 export async function demonstrate(demonstration: Demonstration): Promise<void> {
   const { options, terminal, stack, signal } = demonstration;
@@ -78,20 +79,12 @@ export async function demonstrate(demonstration: Demonstration): Promise<void> {
 
 async function pushAll(demonstration: Demonstration, registries: RegistryClient): Promise<Pushed[]> {
   const { options, terminal, stack, rules, signal } = demonstration;
-  const repository = demonstration.images === undefined ? SAMPLE_REPOSITORY : IMAGE_REPOSITORY;
+  const repository = repositoryOf(demonstration.images);
   const { layout, images } = demonstration.images ?? (await sampleImages(demonstration));
   const pushed: Pushed[] = [];
   for (const image of images) {
-    const name = { registry: stack.source, repository, tag: image.tag };
-    const match = matchRules(rules.rules, name);
-    if (match.rules.length === 0) {
-      const message = `no rule wants ${stack.source}/${repository}:${image.tag}: ${match.nearest ?? ''}`;
-      if (options.once) {
-        const remedy = 'Write a rule that does, or push by yourself what your rules want, without --once.';
-        throw new PromoterError('NO_RULE_MATCHES', message, { remedy });
-      }
-      terminal.say(message);
-    }
+    const unwanted = whyUnwanted(rules, { registry: stack.source, repository, tag: image.tag });
+    if (unwanted !== undefined) terminal.say(unwanted.message);
     terminal.say(`pushing ${options.image ?? 'the sample image'} to ${stack.source}/${repository}:${image.tag}`);
     const progress = new PushProgress(terminal);
     const done = await pushImage(
@@ -104,6 +97,30 @@ async function pushAll(demonstration: Demonstration, registries: RegistryClient)
     pushed.push(done);
   }
   return pushed;
+}
+
+function repositoryOf(images: LayoutImages | undefined): string {
+  return images === undefined ? SAMPLE_REPOSITORY : IMAGE_REPOSITORY;
+}
+
+function whyUnwanted({ rules }: LocalRules, name: TagName): PromoterError | undefined {
+  const match = matchRules(rules, name);
+  if (match.rules.length > 0) return undefined;
+  const reference = `${name.registry}/${name.repository}:${name.tag}`;
+  return new PromoterError('NO_RULE_MATCHES', `no rule wants ${reference}: ${match.nearest ?? 'there are no rules'}`, {
+    remedy: 'Write a rule that does, or leave out --once and push what your rules want.',
+  });
+}
+
+/**
+ * Where --once would wait for a promotion that no rule starts, that is said before anything is started.
+ * @throws PromoterError `NO_RULE_MATCHES`
+ */
+export function requireRules(rules: LocalRules, registry: string, images: LayoutImages | undefined): void {
+  for (const { tag } of images?.images ?? [{ tag: SAMPLE_TAG }]) {
+    const unwanted = whyUnwanted(rules, { registry, repository: repositoryOf(images), tag });
+    if (unwanted !== undefined) throw unwanted;
+  }
 }
 
 async function sampleImages({ options, terminal }: Demonstration): Promise<LayoutImages> {

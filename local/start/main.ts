@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describeError, PromoterError } from '../../src/oci/index.js';
-import { demonstrate } from './demonstrate.js';
+import { demonstrate, requireRules } from './demonstrate.js';
 import { localRules } from './local-rules.js';
 import { parseStartOptions, type StartOptions } from './options.js';
 import { compiledRoot } from './process.js';
@@ -59,6 +59,7 @@ async function run(options: StartOptions): Promise<number> {
   const images = options.image === undefined ? undefined : await openImages(options.image);
   const [source, staging] = [`localhost:${options.sourcePort}`, `localhost:${options.stagingPort}`];
   const rules = await localRules(options.rules, source, staging);
+  if (options.once) requireRules(rules, source, images);
   terminal.say('starting Azurite, identity, registries and the Functions host …');
   const { signal } = stopping;
   const stack = await startStack({

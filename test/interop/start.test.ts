@@ -249,7 +249,7 @@ describe('rules that refuse', () => {
     await allGone(Object.values(await processIds(dataDir)), 5_000);
   }, 60_000);
 
-  test('rules that want nothing of it: said before it is pushed', async () => {
+  test('rules that want nothing of it: said before anything is started', async () => {
     const ports = await freePorts();
     const rules = join(folder, 'none.json');
     const rule = {
