@@ -89,7 +89,7 @@ export class RegistryError extends PromoterError {
   }
 }
 
-/** Copying failed: `COPY_…`, `REFERRER_LOST`, `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`, `GRAPH_CYCLE`. */
+/** Copying failed: `COPY_…`, `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST`, `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`, `GRAPH_CYCLE`. */
 export class CopyError extends PromoterError {}
 
 /** A signature or attestation is there and is not good: it was checked, and it failed. */

@@ -1,4 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import {
+  CopyError,
   copyGraph,
   compareGraphs,
   InputError,
@@ -21,6 +23,9 @@ import {
 } from '../oci/index.js';
 import { selectPlatform, type WantedPlatform } from './platform.js';
 
+/** Pauses in milliseconds before a tag that does not read back as it was set is looked at again. `TAG_LOST` */
+const TAG_PAUSES_MS = [0, 250, 1000];
+
 export interface CopyArtifactOptions extends CallOptions {
   /** Referrers too, with theirs and those of index children. As it comes: false. */
   recursive?: boolean;
@@ -36,6 +41,8 @@ export interface CopyArtifactOptions extends CallOptions {
   excludeArtifactTypes?: readonly string[];
   /** Requests at once on each side; 32 as it comes. */
   concurrency?: number;
+  /** Milliseconds to wait before the destination is asked again for what it does not show; some seconds in all as it comes. */
+  pausesMs?: readonly number[];
   onProgress?: (progress: CopyProgress) => void;
 }
 
@@ -52,17 +59,22 @@ export interface CopyReceipt {
   arrival: ArrivalReport;
 }
 
+async function resolveIfThere(destination: Repository, tag: string, call: CallOptions): Promise<Digest | undefined> {
+  try {
+    return (await destination.resolve(tag, call)).digest;
+  } catch (error) {
+    if (error instanceof RegistryError && error.notFound) return undefined;
+    throw error;
+  }
+}
+
 async function resolveTags(destination: Repository, options: CopyArtifactOptions): Promise<Map<string, Digest>> {
   const { tags = [], signal } = options;
   const standing = new Map<string, Digest>();
   await Promise.all(
     tags.map(async (tag) => {
-      try {
-        const { digest } = await destination.resolve(tag, signal ? { signal } : {});
-        standing.set(tag, digest);
-      } catch (error) {
-        if (!(error instanceof RegistryError && error.notFound)) throw error;
-      }
+      const digest = await resolveIfThere(destination, tag, signal ? { signal } : {});
+      if (digest !== undefined) standing.set(tag, digest);
     }),
   );
   return standing;
@@ -80,9 +92,37 @@ async function isInSync(
 }
 
 /**
+ * Sets the tag and reads it back: a registry may take it and forget it.
+ * @throws CopyError `TAG_LOST`, with what stands there instead.
+ */
+async function setTag(
+  destination: Repository,
+  tag: string,
+  bytes: Uint8Array,
+  root: Descriptor,
+  { pausesMs = TAG_PAUSES_MS, ...call }: CallOptions & { pausesMs?: readonly number[] },
+): Promise<void> {
+  const { digest } = root;
+  await onSide('destination', 'tag', () => destination.pushManifest(bytes, root.mediaType, { ...call, tag, digest }));
+  const read = (): Promise<Digest | undefined> =>
+    onSide('destination', 'read the tag back', () => resolveIfThere(destination, tag, call));
+  let actual = await read();
+  for (const waitMs of pausesMs) {
+    if (actual === digest) return;
+    await pause(waitMs, undefined, call);
+    actual = await read();
+  }
+  if (actual === digest) return;
+  throw new CopyError('TAG_LOST', `${destination.name}:${tag} was set to ${digest} and is ${actual ?? 'not there'}`, {
+    details: { destination: destination.name, tag, expected: digest, actual: actual ?? null },
+    remedy: 'Copy again; where it stays so, find out who else writes this tag, or ask the registry’s operator.',
+  });
+}
+
+/**
  * Copies an artifact: planned, moved, its arrival verified, then tagged. What is there is not moved again; where all is there,
  * nothing is written.
- * @throws CopyError with the side on which it failed; `REFERRER_LOST`; InputError `PLATFORM_NOT_FOUND`, `DIGEST_MISMATCH`
+ * @throws CopyError with the side on which it failed; `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST`; InputError `PLATFORM_NOT_FOUND`, `DIGEST_MISMATCH`
  */
 export async function copyArtifact(
   source: ReadableRepository,
@@ -121,14 +161,14 @@ export async function copyArtifact(
   const plan = await onSide('source', 'plan', () => planGraph(source, root, options));
   const requests = concurrency === undefined ? {} : { requestConcurrency: concurrency };
   const report = await copyGraph(plan, source, destination, { ...options, ...requests });
-  const arrival = await verifyArrival(plan, destination, { ...call, ...requests, source });
+  const { pausesMs } = options;
+  const pauses = pausesMs === undefined ? {} : { pausesMs };
+  const arrival = await verifyArrival(plan, destination, { ...call, ...requests, ...pauses, source });
   const unset = tags.filter((tag) => standing.get(tag) !== root.digest);
   if (unset.length > 0) {
     const bytes = await rootBytes(plan, source, call);
     for (const tag of unset) {
-      await onSide('destination', 'tag', () =>
-        destination.pushManifest(bytes, root.mediaType, { ...call, tag, digest: root.digest }),
-      );
+      await setTag(destination, tag, bytes, root, { ...call, ...pauses });
     }
   }
   return { ...receipt, report, leftOut: plan.leftOut, arrival };

@@ -12,6 +12,6 @@ export const COPY_LIMITS = {
   planManifestBytes: 256 * 1024,
   /** Tags read in search of digest tags; beyond, each digest's are asked for one by one. */
   digestTagScan: 1000,
-  /** Pauses in milliseconds before the destination is asked again for what it did not list; as many repairs are tried. `REFERRER_LOST` */
+  /** Pauses in milliseconds before the destination is asked again for what it does not show; as many repairs are tried. `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST` */
   arrivalPausesMs: [0, 250, 1000, 2000, 4000],
 } as const;

@@ -2,11 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
 import type { CallOptions, ReadableRepository, Repository } from '../store.js';
-import { allOrAbort } from './all.js';
 import { manifestBytes } from './bodies.js';
 import { Budget } from './budget.js';
 import { COPY_LIMITS } from './limits.js';
-import { askedOf, expectedListings, missingOf, unlistedOf, type Listing } from './missing.js';
+import { askedOf, expectedListings, isNothingMissing, missingOf, type Listing, type Missing } from './missing.js';
 import { copyGraph } from './move.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
 import { onSide } from './side.js';
@@ -57,19 +56,71 @@ async function putAgain({ planned, destination, options, requests }: Arriving, l
   }
 }
 
-async function askAgain({ destination, options, requests, plan }: Arriving, lost: Listing[]): Promise<Listing[]> {
-  const expected = expectedListings(plan.manifests);
-  const subjects = [...new Set(lost.map((listing) => listing.subject))];
-  const asked = await allOrAbort(options.signal, (signal) =>
-    subjects.map((subject) => unlistedOf(destination, subject, expected.get(subject) ?? [], requests, signal)),
+/** Asks for what was missing, and for the other referrers of a subject that lost one: putting one may have cost another. */
+function askAgain({ destination, options, requests, plan }: Arriving, missing: Missing): Promise<Missing> {
+  const absent = new Set(missing.manifests.map(({ digest }) => digest));
+  const lostTags = new Set(missing.tags);
+  const subjects = new Set(missing.unlisted.map((listing) => listing.subject));
+  const concerned = plan.manifests.filter(
+    ({ descriptor, tags = [], subject }) =>
+      absent.has(descriptor.digest) ||
+      tags.some((tag) => lostTags.has(tag)) ||
+      (subject !== undefined && subjects.has(subject)),
   );
-  return asked.flat();
+  return missingOf(concerned, askedOf(destination, requests), requests, options.signal);
+}
+
+/** One round: what is gone altogether is copied anew, blobs perhaps as well; what is only not listed is put again. */
+async function repair(arriving: Arriving, missing: Missing): Promise<void> {
+  const { plan, destination, options } = arriving;
+  if (missing.manifests.length + missing.tags.length > 0) {
+    await copyGraph(plan, options.source, destination, { ...(options.signal && { signal: options.signal }) });
+  }
+  await putAgain(arriving, missing.unlisted);
+}
+
+function lostOf(destination: string, { manifests, unlisted, tags }: Missing): CopyError | undefined {
+  const short = (names: string[]): string => names.slice(0, 5).join(', ');
+  if (manifests.length > 0) {
+    const names = manifests.map(({ digest }) => digest);
+    return new CopyError(
+      'MANIFEST_LOST',
+      `${destination} has taken ${names.length} manifests and does not have them: ${short(names)}`,
+      {
+        details: { destination, lost: names.slice(0, 100) },
+        remedy: 'Copy again; where it stays so, the registry does not keep what it accepts: ask its operator.',
+      },
+    );
+  }
+  if (unlisted.length > 0) {
+    const names = unlisted.map(({ referrer }) => referrer);
+    return new CopyError(
+      'REFERRER_LOST',
+      `${destination} has taken ${names.length} referrers and does not list them: ${short(names)}`,
+      {
+        details: { destination, lost: unlisted.slice(0, 100) },
+        remedy: 'Copy again; where it stays so, the registry does not keep its list of referrers: ask its operator.',
+      },
+    );
+  }
+  if (tags.length > 0) {
+    return new CopyError(
+      'TAG_LOST',
+      `${destination} has taken ${tags.length} tags and does not keep them: ${short(tags)}`,
+      {
+        details: { destination, lost: tags.slice(0, 100) },
+        remedy: 'Copy again; where it stays so, find out who else writes these tags.',
+      },
+    );
+  }
+  return undefined;
 }
 
 /**
- * Asks the destination, after a copy, whether it has every manifest and lists every referrer of the plan. What it lost is put
- * again, singly, and asked for again after a pause.
- * @throws CopyError `REFERRER_LOST` where the destination goes on not listing some (named in `details`); what it throws.
+ * Asks the destination, after a copy, whether it has every manifest and digest tag, and lists every referrer of the plan. What
+ * it lost is put again, and asked for again after a pause.
+ * @throws CopyError `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST` where the destination goes on not having some (named in
+ * `details`); what it throws.
  */
 export async function verifyArrival(
   plan: CopyPlan,
@@ -79,32 +130,19 @@ export async function verifyArrival(
   const requests = new Budget(options.requestConcurrency ?? COPY_LIMITS.requests);
   const planned = new Map(plan.manifests.map((manifest) => [manifest.descriptor.digest, manifest]));
   const arriving: Arriving = { plan, planned, destination, options, requests };
-  const missing = await missingOf(plan.manifests, askedOf(destination, requests), requests, options.signal);
-  if (missing.manifests.length + missing.tags.length > 0) {
-    // Gone again since it was copied, blobs perhaps as well: the copy is done once more, of what is lacking.
-    await copyGraph(plan, options.source, destination, { ...(options.signal && { signal: options.signal }) });
-  }
-  let lost = missing.unlisted;
-  const restored = lost;
-  options.onProgress?.({ state: 'asked', lost: lost.length });
+  let missing = await missingOf(plan.manifests, askedOf(destination, requests), requests, options.signal);
+  const restored = missing.unlisted;
+  const tell = (): void => options.onProgress?.({ state: 'asked', lost: missing.unlisted.length });
+  tell();
   for (const waitMs of options.pausesMs ?? COPY_LIMITS.arrivalPausesMs) {
-    if (lost.length === 0) break;
-    await putAgain(arriving, lost);
+    if (isNothingMissing(missing)) break;
+    await repair(arriving, missing);
     await pause(waitMs, undefined, options.signal && { signal: options.signal });
-    lost = await askAgain(arriving, lost);
-    options.onProgress?.({ state: 'asked', lost: lost.length });
+    missing = await askAgain(arriving, missing);
+    tell();
   }
-  if (lost.length > 0) {
-    const names = lost.map(({ referrer }) => referrer);
-    throw new CopyError(
-      'REFERRER_LOST',
-      `${destination.name} has taken ${names.length} referrers and does not list them: ${names.slice(0, 5).join(', ')}`,
-      {
-        details: { destination: destination.name, lost: lost.slice(0, 100) },
-        remedy: 'Copy again; where it stays so, the registry does not keep its list of referrers: ask its operator.',
-      },
-    );
-  }
+  const lost = lostOf(destination.name, missing);
+  if (lost) throw lost;
   const listed = [...expectedListings(plan.manifests).values()].reduce((total, digests) => total + digests.length, 0);
   return { manifests: plan.manifests.length, listed, restored };
 }

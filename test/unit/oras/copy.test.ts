@@ -27,7 +27,11 @@ describe('copyArtifact', () => {
       ['v1', root.digest],
       ['latest', root.digest],
     ]);
-    expect(destination.calls.at(-1)).toEqual({ method: 'pushManifest', what: root.digest });
+    // Put, and read back.
+    expect(destination.calls.slice(-2)).toEqual([
+      { method: 'pushManifest', what: root.digest },
+      { method: 'resolve', what: 'latest' },
+    ]);
     expect(source.count('fetchManifest')).toBe(all.length);
   });
 
@@ -77,6 +81,40 @@ describe('copyArtifact', () => {
     await expect(
       copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'], signal: stop }),
     ).rejects.toThrow();
+    expect(destination.tags.size).toBe(0);
+  });
+
+  test('a tag that the destination takes and forgets is an error', async () => {
+    const { source, destination, root } = await setUp();
+    const other = await putImage(destination, ['other'], 'v1');
+    const push = destination.pushManifest.bind(destination);
+    destination.pushManifest = (bytes, mediaType, options) => {
+      const { tag, ...rest } = options ?? {};
+      return push(bytes, mediaType, tag === 'v1' ? rest : options);
+    };
+    const options = { tags: ['v1'], pausesMs: [0, 1] };
+    await expect(copyArtifact(source, 'v1', destination, options)).rejects.toMatchObject({
+      code: 'TAG_LOST',
+      details: { tag: 'v1', expected: root.digest, actual: other.digest },
+    });
+    expect(destination.calls.filter(({ method, what }) => method === 'resolve' && what === 'v1')).toHaveLength(4);
+  });
+
+  test('a child that the destination takes and forgets keeps the tag from being set', async () => {
+    const { source, destination, all } = await setUp();
+    const child = all[0]?.digest ?? '';
+    destination.sparse = true;
+    const push = destination.pushManifest.bind(destination);
+    destination.pushManifest = async (...args) => {
+      const pushed = await push(...args);
+      destination.manifests.delete(child);
+      return pushed;
+    };
+    const options = { recursive: true, tags: ['v1'], pausesMs: [0, 1] };
+    await expect(copyArtifact(source, 'v1', destination, options)).rejects.toMatchObject({
+      code: 'MANIFEST_LOST',
+      details: { lost: [child] },
+    });
     expect(destination.tags.size).toBe(0);
   });
 

@@ -96,6 +96,49 @@ describe('verifyArrival', () => {
     expect(isNothingMissing(await missingAt(plan, destination))).toBe(true);
   });
 
+  test('asks again for what was put again; a destination that keeps nothing is an error', async () => {
+    const { source, destination, image, referrers, plan } = await fiveReferrers();
+    await copyGraph(plan, source, destination);
+    const gone = referrers[0]?.digest ?? '';
+    const push = destination.pushManifest.bind(destination);
+    let swallowed = 0;
+    destination.manifests.delete(gone);
+    destination.pushManifest = async (...args) => {
+      const pushed = await push(...args);
+      if (pushed.digest === gone && swallowed < 5) {
+        swallowed += 1;
+        destination.manifests.delete(gone);
+      }
+      return pushed;
+    };
+    await expect(verifyArrival(plan, destination, { source, pausesMs: [0, 1] })).rejects.toMatchObject({
+      code: 'MANIFEST_LOST',
+      details: { destination: 'destination/app', lost: [gone] },
+    });
+    await verifyArrival(plan, destination, { source, pausesMs: [0, 1, 1] });
+    expect(await destination.listReferrers(image.digest)).toHaveLength(5);
+  });
+
+  test('a digest tag that does not stay is an error', async () => {
+    const source = new MemoryRepository();
+    const destination = new MemoryRepository();
+    const image = await putImage(source, ['a']);
+    const tag = `${image.digest.replace(':', '-')}.sig`;
+    await putImage(source, ['signature'], tag);
+    const plan = await planGraph(source, image, { recursive: true });
+    const push = destination.pushManifest.bind(destination);
+    destination.pushManifest = async (...args) => {
+      const pushed = await push(...args);
+      destination.tags.clear();
+      return pushed;
+    };
+    await copyGraph(plan, source, destination);
+    await expect(verifyArrival(plan, destination, { source, pausesMs: PAUSES })).rejects.toMatchObject({
+      code: 'TAG_LOST',
+      details: { lost: [tag] },
+    });
+  });
+
   test('asks for referrers of children and of referrers too', async () => {
     const source = new MemoryRepository();
     const destination = new MemoryRepository();
