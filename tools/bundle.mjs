@@ -17,5 +17,7 @@ await build({
   keepNames: true,
   logLevel: 'warning',
   // CommonJS packages in the bundle ask for Node's own modules with require.
-  banner: { js: "import { createRequire as bundleRequire } from 'node:module'; const require = bundleRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as bundleRequire } from 'node:module'; const require = bundleRequire(import.meta.url);",
+  },
 });
