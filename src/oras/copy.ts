@@ -3,6 +3,7 @@ import {
   CopyError,
   copyGraph,
   compareGraphs,
+  digestAlgorithm,
   InputError,
   isNothingMissing,
   onSide,
@@ -93,7 +94,8 @@ async function isInSync(
 
 /**
  * Sets the tag and reads it back: a registry may take it and forget it.
- * @throws CopyError `TAG_LOST`, with what stands there instead.
+ * @throws CopyError `TAG_LOST`, with what stands there instead; `DIGEST_MISMATCH` where that is of another algorithm, as most
+ * registries take what is put under a tag for sha256.
  */
 async function setTag(
   destination: Repository,
@@ -108,11 +110,22 @@ async function setTag(
     onSide('destination', 'read the tag back', () => resolveIfThere(destination, tag, call));
   let actual = await read();
   for (const waitMs of pausesMs) {
+    if (actual !== undefined && digestAlgorithm(actual) !== digestAlgorithm(digest)) break;
     if (actual === digest) return;
     await pause(waitMs, undefined, call);
     actual = await read();
   }
   if (actual === digest) return;
+  if (actual !== undefined && digestAlgorithm(actual) !== digestAlgorithm(digest)) {
+    throw new CopyError(
+      'DIGEST_MISMATCH',
+      `${destination.name} keeps ${digest}, and has the tag ${tag} lead to it under another digest, ${actual}`,
+      {
+        details: { destination: destination.name, tag, expected: digest, actual },
+        remedy: 'Copy to the digest alone, or to a registry that keeps tags of digests of this algorithm.',
+      },
+    );
+  }
   throw new CopyError('TAG_LOST', `${destination.name}:${tag} was set to ${digest} and is ${actual ?? 'not there'}`, {
     details: { destination: destination.name, tag, expected: digest, actual: actual ?? null },
     remedy: 'Copy again; where it stays so, find out who else writes this tag, or ask the registry’s operator.',

@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   ARTIFACT_STREAMING,
+  digestOf,
   encodeManifest,
+  OCI_IMAGE_CONFIG,
   OCI_IMAGE_INDEX,
   OCI_IMAGE_MANIFEST,
   TransportError,
@@ -98,6 +100,27 @@ describe('copyArtifact', () => {
       details: { tag: 'v1', expected: root.digest, actual: other.digest },
     });
     expect(destination.calls.filter(({ method, what }) => method === 'resolve' && what === 'v1')).toHaveLength(4);
+  });
+
+  test('a sha512 root under a tag that leads to it by sha256 is not called done', async () => {
+    const source = new MemoryRepository('source/app');
+    const config = await putBlob(source, OCI_IMAGE_CONFIG, text('{}'));
+    const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [] });
+    const root = await source.pushManifest(bytes, OCI_IMAGE_MANIFEST, { digest: digestOf(bytes, 'sha512') });
+    const destination = new MemoryRepository('destination/app');
+    await copyArtifact(source, root.digest, destination);
+    expect([...destination.manifests.keys()]).toEqual([root.digest]);
+    const good = new MemoryRepository('good/app');
+    await copyArtifact(source, root.digest, good, { tags: ['v1'] });
+    expect(good.tags.get('v1')).toBe(root.digest);
+    const push = destination.pushManifest.bind(destination);
+    destination.pushManifest = (content, mediaType, options) =>
+      // As registries do: what is put under a tag is sha256.
+      push(content, mediaType, { ...options, ...(options?.tag !== undefined && { digest: digestOf(content) }) });
+    await expect(copyArtifact(source, root.digest, destination, { tags: ['v1'] })).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+      details: { expected: root.digest, actual: digestOf(bytes) },
+    });
   });
 
   test('a child that the destination takes and forgets keeps the tag from being set', async () => {
