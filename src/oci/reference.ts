@@ -13,7 +13,9 @@ export interface Reference {
   digest?: Digest;
 }
 
-const HOST = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?$/;
+const HOST =
+  /^(?<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::(?<port>[1-9][0-9]{0,4}))?$/;
+const HIGHEST_PORT = 65_535;
 const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 /** Registries commonly allow 255 characters for host and repository together. */
@@ -29,7 +31,15 @@ export function isTag(text: string): boolean {
 
 /** True for a registry host with optional port, as in {@link Reference.registry}. */
 export function isRegistryHost(text: string): boolean {
-  return text.length <= LONGEST_NAME && HOST.test(text);
+  if (text.length > LONGEST_NAME) return false;
+  const { name = '', port = '' } = HOST.exec(text)?.groups ?? {};
+  return name !== '' && Number(port) <= HIGHEST_PORT && isKeptInUrl(name);
+}
+
+/** A URL reads `0x7f.1` as 127.0.0.1, and `1.2.3.4.5` not at all; only an IPv6 address may come out written otherwise. */
+function isKeptInUrl(name: string): boolean {
+  const url = `http://${name}`;
+  return URL.canParse(url) && (name.startsWith('[') || new URL(url).hostname === name.toLowerCase());
 }
 
 /** Reads a reference, with or without tag and digest. @throws InputError `REFERENCE_INVALID` */
@@ -43,7 +53,7 @@ export function parseReference(text: string): Reference {
   const slash = text.indexOf('/');
   if (slash < 1) return fail('the registry is missing');
   const registry = text.slice(0, slash);
-  if (!HOST.test(registry)) return fail(`${JSON.stringify(registry)} is not a registry host`);
+  if (!isRegistryHost(registry)) return fail(`${JSON.stringify(registry)} is not a registry host`);
   let rest = text.slice(slash + 1);
   let digest: Digest | undefined;
   const at = rest.indexOf('@');
