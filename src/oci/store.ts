@@ -45,6 +45,8 @@ export interface ReadableRepository {
 
 export interface WritableRepository {
   readonly name: string;
+  /** True where asking for a blob costs no request: a copy looks at every one, and takes nobody's word. As it comes: false. */
+  readonly isLocal?: boolean;
   /** Puts a blob that isn't there; does nothing where it is. */
   pushBlob(
     descriptor: Descriptor,

@@ -40,6 +40,11 @@ export interface CopyArtifactOptions extends CallOptions {
   mountFrom?: readonly string[];
   /** Artifact types of referrers to leave out; as it comes Azure's artifact streaming. */
   excludeArtifactTypes?: readonly string[];
+  /**
+   * Asks the destination for every blob, though it has the manifests: finds those that it lost. As it comes only where that
+   * costs nothing (a layout).
+   */
+  checkBlobs?: boolean;
   /** Requests at once on each side; 32 as it comes. */
   concurrency?: number;
   /** Milliseconds to wait before the destination is asked again for what it does not show; some seconds in all as it comes. */
@@ -159,7 +164,8 @@ export async function copyArtifact(
     });
   }
   const receipt = { source: source.name, destination: destination.name, root, tags: [...tags] };
-  const isTagged = tags.length > 0 && tags.every((tag) => standing.get(tag) === root.digest);
+  const looksAtBlobs = options.checkBlobs ?? destination.isLocal ?? false;
+  const isTagged = !looksAtBlobs && tags.length > 0 && tags.every((tag) => standing.get(tag) === root.digest);
   const inSync = isTagged ? await isInSync(source, destination, root, options) : undefined;
   if (inSync) {
     const { mediaType, digest, size } = root;

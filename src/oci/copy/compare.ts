@@ -24,8 +24,9 @@ export interface Comparison extends Missing {
 
 /**
  * Looks whether the destination has, and lists, all that the source has of a graph: the question of a run that may have
- * nothing to do. Cheaper than a plan: an image or artifact that the destination has is not fetched, for a registry that took
- * it has its blobs. Indexes always are, so no child goes unseen; and every list of referrers is read on both sides.
+ * nothing to do. Cheaper than a plan: a referrer that the destination has is not fetched, for a registry that took it has its
+ * blobs. Indexes and their children always are, so that no child and no subject goes unseen; and every list of referrers is
+ * read on both sides.
  * What the destination has beyond that makes no difference.
  */
 export async function compareGraphs(
@@ -72,6 +73,7 @@ export async function compareGraphs(
   const { nodes, leftOut } = walked ?? NOTHING;
   const subjects = new Map<Digest, Digest>();
   const tags = new Map<Digest, string[]>();
+  for (const [digest, { subject }] of nodes) if (subject !== undefined) subjects.set(digest, subject);
   for (const [subject, { referrers, digestTags }] of nodes) {
     for (const referrer of referrers) subjects.set(referrer, subject);
     for (const { tag, digest } of digestTags) tags.set(digest, [...(tags.get(digest) ?? []), tag]);

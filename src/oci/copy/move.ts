@@ -19,7 +19,10 @@ export interface CopyOptions extends CallOptions {
   requestConcurrency?: number;
   /** Bytes of blobs on their way at once; 32 MiB as it comes. */
   bytesInFlight?: number;
-  /** Also asks for the blobs of manifests that the destination has; as it comes, a registry that took a manifest has them. */
+  /**
+   * Also asks for the blobs of manifests that the destination has. As it comes only where that costs nothing (a layout): a
+   * registry that took a manifest has had them.
+   */
   checkBlobs?: boolean;
   onProgress?: (progress: CopyProgress) => void;
 }
@@ -62,14 +65,16 @@ async function moveManifest(move: Move, planned: PlannedManifest, needed: Promis
   const there = await onSide('destination', 'resolve manifest', () =>
     resolveIfThere(destination, descriptor.digest, requests, signal),
   );
-  if (!there || move.checkBlobs) await Promise.all(blobs.map(move.moveBlob));
+  // A file that a crash cut short has the name of what it should be.
+  const isWhole = there?.size === descriptor.size;
+  if (!isWhole || move.checkBlobs) await Promise.all(blobs.map(move.moveBlob));
   else reporter.passOver(blobs);
-  if (!there) {
+  if (!isWhole) {
     await Promise.all(needed);
     reporter.tell('started', descriptor);
     await push(move, planned);
   }
-  reporter.manifest(there ? 'existed' : 'copied', descriptor);
+  reporter.manifest(isWhole ? 'existed' : 'copied', descriptor);
 }
 
 /** @returns the tag where it had to be set. */
@@ -99,7 +104,7 @@ export async function copyGraph(
   const reporter = new Reporter(plan, options.onProgress);
   await allOrAbort(options.signal, (signal) => {
     const moveBlob = createBlobMover({ source, destination, mountFrom, requests, bytes, signal, reporter });
-    const { checkBlobs = false } = options;
+    const { checkBlobs = destination.isLocal ?? false } = options;
     const move: Move = { source, destination, requests, signal, checkBlobs, moveBlob, reporter };
     const moved = new Map<Digest, Promise<void>>();
     for (const planned of plan.manifests) {

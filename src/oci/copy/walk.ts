@@ -20,7 +20,7 @@ export interface WalkOptions {
   /** Bytes of one manifest to keep. */
   keepManifestBytes: number;
   signal?: AbortSignal;
-  /** A referrer or index child for which this says true is taken for a leaf, and not fetched. */
+  /** A referrer for which this says true is taken for a leaf, and not fetched. */
   isKnownLeaf?: (descriptor: Descriptor, signal: AbortSignal) => Promise<boolean>;
 }
 
@@ -155,11 +155,10 @@ async function readNode(
   const isReferrer = visit.referrerOf !== undefined;
   // Without the type in the list, only the manifest tells whether it is excluded.
   const decided = !isReferrer || artifactType !== undefined || excludeArtifactTypes.length === 0;
-  if (visit.depth > 0 && decided && (await isKnownLeaf?.(descriptor, signal))) {
-    const subject = visit.referrerOf === undefined ? {} : { subject: visit.referrerOf };
-    return {
-      node: { descriptor: bare(descriptor), blobs: [], children: [], referrers: [], digestTags: [], ...subject },
-    };
+  // Of an index's child only its manifest tells whether it refers to something as well.
+  if (visit.referrerOf !== undefined && decided && (await isKnownLeaf?.(descriptor, signal))) {
+    const subject = visit.referrerOf;
+    return { node: { descriptor: bare(descriptor), blobs: [], children: [], subject, referrers: [], digestTags: [] } };
   }
   const fetched = await fetchIfThere(context, descriptor, isReferrer || visit.optional === true, signal);
   if (!fetched) return isReferrer ? leaveOut(context, descriptor, 'gone') : false;

@@ -16,6 +16,7 @@ const INGEST = 'ingest';
 
 /** An OCI image layout folder that can be written to, by one process at a time. */
 export class LayoutFolder extends LayoutReader implements BlobRepository {
+  readonly isLocal = true;
   readonly #root: string;
   /** Changes of the index follow one another. */
   #lastChange: Promise<unknown> = Promise.resolve();
@@ -32,7 +33,7 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
   ): Promise<void> {
     if (await this.hasBlob(descriptor, options)) return;
     const where = `${this.name}@${descriptor.digest}`;
-    await this.#ingest(blobFile(descriptor.digest), async (path) => {
+    await this.#ingest(descriptor.digest, async (path) => {
       const digester = createDigester(digestAlgorithm(descriptor.digest));
       let count = 0;
       const file = await open(path, 'wx');
@@ -73,8 +74,8 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     const digest = digestOf(bytes, options.digest && digestAlgorithm(options.digest));
     const manifest = parseManifest(bytes, mediaType, `${this.name}@${digest}`);
     const descriptor = { mediaType, digest, size: bytes.length };
-    if ((await this.files.size(blobFile(digest))) === undefined) {
-      await this.#ingest(blobFile(digest), (path) => writeFile(path, bytes, { flag: 'wx' }));
+    if ((await this.files.size(blobFile(digest))) !== bytes.length) {
+      await this.#ingest(digest, (path) => writeFile(path, bytes, { flag: 'wx' }));
     }
     const artifactType = artifactTypeOf(manifest);
     const entry = {
@@ -99,14 +100,14 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     if ((await this.files.size(blobFile(digest))) === undefined) throw this.notFound(digest, code, 'DELETE');
     await this.#changeIndex((entries) => entries.filter((entry) => entry.digest !== digest));
     await rm(join(this.#root, blobFile(digest)), { force: true });
-    this.changed();
+    this.changed(digest);
   }
 
-  /** Writes a file under another name and moves it to its own when it is whole. */
-  async #ingest(name: string, write: (path: string) => Promise<void>): Promise<void> {
+  /** Writes a blob's file under another name and moves it to its own when it is whole; one that stands there is replaced. */
+  async #ingest(digest: Digest, write: (path: string) => Promise<void>): Promise<void> {
     const folder = join(this.#root, INGEST);
     const growing = join(folder, randomUUID());
-    const final = join(this.#root, name);
+    const final = join(this.#root, blobFile(digest));
     await mkdir(dirname(final), { recursive: true });
     await mkdir(folder, { recursive: true });
     try {
@@ -115,7 +116,7 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     } finally {
       await rm(growing, { force: true });
     }
-    this.changed();
+    this.changed(digest);
   }
 
   #changeIndex(change: (entries: Descriptor[]) => Descriptor[]): Promise<void> {

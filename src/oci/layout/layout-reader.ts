@@ -48,8 +48,10 @@ export class LayoutReader implements ReadableRepository {
   }
 
   /** To be called after writing: the file system's times are too coarse to show every change. */
-  protected changed(): void {
+  protected changed(digest?: Digest): void {
     this.#scanned = undefined;
+    // What was there before may have been no more than a part.
+    if (digest !== undefined) this.#looked.delete(digest);
   }
 
   protected notFound(what: string, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN', method = 'GET'): RegistryError {
@@ -123,9 +125,10 @@ export class LayoutReader implements ReadableRepository {
     return { mediaType: OCTET_STREAM, digest, size };
   }
 
+  /** By name and size: other bytes of the same size show when they are read. */
   async hasBlob(descriptor: Descriptor, options: CallOptions = {}): Promise<boolean> {
     options.signal?.throwIfAborted();
-    return (await this.files.size(blobFile(descriptor.digest))) !== undefined;
+    return (await this.files.size(blobFile(descriptor.digest))) === descriptor.size;
   }
 
   async listReferrers(digest: Digest, options: CallOptions & { artifactType?: string } = {}): Promise<Descriptor[]> {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   ARTIFACT_STREAMING,
+  compareGraphs,
   digestOf,
   encodeManifest,
   OCI_IMAGE_CONFIG,
@@ -10,7 +11,7 @@ import {
   type Descriptor,
 } from 'acr-promoter/oci';
 import { copyArtifact, parsePlatform, selectPlatform } from 'acr-promoter/oras';
-import { putBlob, putImage, putRealGraph, putReferrer, text } from '../oci/copy/graphs.js';
+import { putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from '../oci/copy/graphs.js';
 import { MemoryRepository } from '../oci/memory-repository.js';
 
 async function setUp() {
@@ -44,14 +45,14 @@ describe('copyArtifact', () => {
     expect(destination.manifests.has(root.digest)).toBe(true);
   });
 
-  test('the second time writes nothing, and fetches only the index', async () => {
+  test('the second time writes nothing, and fetches only the index and its children', async () => {
     const { source, destination } = await setUp();
     await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'] });
     source.calls.length = 0;
     destination.calls.length = 0;
     const receipt = await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'] });
     expect(receipt.report.copied).toEqual([]);
-    expect(source.count('fetchManifest')).toBe(1);
+    expect(source.count('fetchManifest')).toBe(4);
     expect(destination.calls.filter(({ method }) => method.startsWith('push'))).toEqual([]);
   });
 
@@ -121,6 +122,34 @@ describe('copyArtifact', () => {
       code: 'DIGEST_MISMATCH',
       details: { expected: root.digest, actual: digestOf(bytes) },
     });
+  });
+
+  test('a blob that the destination lost is brought where it is told to look', async () => {
+    const { source, destination } = await setUp();
+    const options = { recursive: true, tags: ['v1'] };
+    await copyArtifact(source, 'v1', destination, options);
+    const lost = digestOf(text('base'));
+    destination.blobs.delete(lost);
+    await copyArtifact(source, 'v1', destination, options);
+    expect(destination.blobs.has(lost)).toBe(false);
+    await copyArtifact(source, 'v1', destination, { ...options, checkBlobs: true });
+    expect(destination.blobs.has(lost)).toBe(true);
+  });
+
+  test('what an index’s child refers to is not taken for granted where the tag stands right', async () => {
+    const { source, destination } = await setUp();
+    const subject = await putImage(source, ['subject']);
+    const child = await putReferrer(source, subject, 'child');
+    await putIndex(source, [child], 'v2');
+    const options = { recursive: true, tags: ['v2'] };
+    await copyArtifact(source, 'v2', destination, options);
+    destination.manifests.delete(subject.digest);
+    await copyArtifact(source, 'v2', destination, options);
+    expect(destination.manifests.has(subject.digest)).toBe(true);
+    const compared = async () => compareGraphs(source, destination, await source.resolve('v2'), { recursive: true });
+    expect((await compared()).unlisted).toEqual([]);
+    destination.unlisted.add(child.digest);
+    expect((await compared()).unlisted).toEqual([{ subject: subject.digest, referrer: child.digest }]);
   });
 
   test('a child that the destination takes and forgets keeps the tag from being set', async () => {

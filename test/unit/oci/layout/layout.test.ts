@@ -14,6 +14,7 @@ import {
   verifyArrival,
   type Descriptor,
 } from 'acr-promoter/oci';
+import { copyArtifact } from 'acr-promoter/oras';
 import { once, putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from '../copy/graphs.js';
 import { MemoryRepository } from '../memory-repository.js';
 
@@ -236,4 +237,41 @@ test('a graph goes from memory to a layout, to another, and back, unchanged', as
     expect(isNothingMissing(await missingAt(plan, to))).toBe(true);
   }
   expect([...back.blobs.keys()].sort()).toEqual([...source.blobs.keys()].sort());
+});
+
+describe('files that a crash cut short', () => {
+  const fileOf = (path: string, digest: string): string => join(path, 'blobs', digest.replace(':', '/'));
+
+  test('are not there, and are replaced', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const image = await putImage(layout, ['whole'], 'v1');
+    const blob = { mediaType: 'text/plain', digest: digestOf(text('whole')), size: 5 };
+    const manifest = await readFile(fileOf(path, image.digest));
+    for (const { digest } of [blob, image]) await writeFile(fileOf(path, digest), 'wh');
+    expect(await layout.hasBlob(blob)).toBe(false);
+    await layout.pushBlob(blob, () => once(text('whole')));
+    await layout.pushManifest(manifest, image.mediaType);
+    expect(await layout.hasBlob(blob)).toBe(true);
+    expect(await readFile(fileOf(path, blob.digest), 'utf8')).toBe('whole');
+    expect(await readFile(fileOf(path, image.digest))).toEqual(manifest);
+  });
+
+  test('are brought by the next copy, whether the tag stands or not; so is what is gone', async () => {
+    const source = new MemoryRepository();
+    const image = await putImage(source, ['whole', 'other'], 'v1');
+    const referrer = await putReferrer(source, image, 'sbom');
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const options = { recursive: true, tags: ['v1'] };
+    await copyArtifact(source, 'v1', layout, options);
+    const digests = [...source.blobs.keys(), image.digest, referrer.digest];
+    for (const [at, digest] of digests.entries()) {
+      if (at % 2 === 0) await writeFile(fileOf(path, digest), 'w');
+      else await rm(fileOf(path, digest));
+    }
+    await copyArtifact(source, 'v1', await openLayout(path), options);
+    for (const digest of digests) expect(digestOf(await readFile(fileOf(path, digest)))).toBe(digest);
+    expect(await (await openLayout(path)).listReferrers(image.digest)).toHaveLength(1);
+  });
 });
