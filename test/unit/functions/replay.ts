@@ -119,11 +119,12 @@ class Player {
 
   async #decide(): Promise<Decision> {
     const first = await this.#run();
-    this.#turns += 1;
-    if (this.#turns % (this.#script.twiceEvery ?? 1) === 0)
-      deepStrictEqual(await this.#run(), first, 'run again over the same history, it wants something else');
-    const before = withoutCancels(this.#actions);
-    deepStrictEqual(withoutCancels(first.actions).slice(0, before.length), before, 'it forgot what it wanted before');
+    const before = this.#actions;
+    if (this.#turns++ % (this.#script.twiceEvery ?? 1) === 0) {
+      deepStrictEqual(wire(await this.#run()), wire(first), 'run again over the same history, it wants something else');
+      const kept = first.actions.slice(0, before.length);
+      deepStrictEqual(withoutCancels(kept), withoutCancels(before), 'it forgot what it wanted before');
+    }
     for (let index = before.length; index < first.actions.length; index += 1) this.#schedule(first.actions, index);
     this.#actions = first.actions;
     this.#timers = this.#timers.filter(({ index }) => index === undefined || first.actions[index]?.isCanceled !== true);
@@ -147,7 +148,7 @@ class Player {
       const state = await new Orchestrator(this.#orchestrator).handle(trigger, context);
       return {
         isDone: state.isDone,
-        actions: flatten((wire(state.actions) as Action[][]).flat()),
+        actions: flatten(state.actions.flat()),
         output: wire(state.output),
         error: undefined,
       };
@@ -161,8 +162,8 @@ class Player {
   }
 
   #schedule(actions: readonly Action[], index: number): void {
-    const action = actions[index];
-    switch (action?.actionType) {
+    const action = wire(actions[index]) as Action;
+    switch (action.actionType) {
       case 0:
       case 1:
         this.#calls.push({ action, attempt: 1, id: this.#nextId++ });
@@ -180,7 +181,7 @@ class Player {
         this.#played.waits.push(action.externalEventName ?? '');
         return;
       default:
-        throw new Error(`an action of type ${action?.actionType} is not played here`);
+        throw new Error(`an action of type ${action.actionType} is not played here`);
     }
   }
 
@@ -252,6 +253,6 @@ function flatten(actions: readonly Action[]): Action[] {
   );
 }
 
-function withoutCancels(actions: readonly Action[]): Action[] {
-  return actions.map(({ isCanceled: _may, ...action }) => action);
+function withoutCancels(actions: readonly Action[]): unknown {
+  return wire(actions.map(({ isCanceled: _may, ...action }) => action));
 }
