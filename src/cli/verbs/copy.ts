@@ -50,6 +50,7 @@ function addOptions(command: Command): void {
   command
     .option('-r, --recursive', 'also copy what refers to it, to its platforms, and to those')
     .option('--platform <os[/arch][/variant]>', 'copy this platform of an index')
+    .option('--check-blobs', 'ask the destination for every layer, though it has the manifest')
     .option('--concurrency <number>', 'requests at once on each side', '32')
     .option('--mount-from <repository...>', 'repositories of the destination’s registry that may have layers of it')
     .option(
@@ -131,6 +132,7 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
     ...(excludeArtifactTypes && { excludeArtifactTypes }),
     mountFrom: mountFrom(from, to, values),
     concurrency,
+    ...(values.checkBlobs === true && { checkBlobs: true }),
     signal: io.signal,
     onProgress: ({ state, descriptor }) => {
       // One line when a node starts and one when it is done.
