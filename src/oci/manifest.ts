@@ -58,6 +58,18 @@ export function isIndexMediaType(mediaType: string): boolean {
   return MANIFEST_KINDS.get(mediaType) === 'index';
 }
 
+/** True for Docker's schema 1, signed or not: retired, and refused by name. */
+export function isSchema1MediaType(mediaType: string): boolean {
+  return mediaType === DOCKER_MANIFEST_V1 || mediaType === DOCKER_MANIFEST_V1_SIGNED;
+}
+
+/** `SCHEMA1_UNSUPPORTED` for what `where` names. */
+export function schema1Error(where: string): InputError {
+  return new InputError('SCHEMA1_UNSUPPORTED', `${where} is a Docker schema 1 manifest, which has been retired`, {
+    remedy: 'Pull and push the image with a current client, which converts it.',
+  });
+}
+
 function descriptors(value: unknown, where: string): Descriptor[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw new InputError('MANIFEST_INVALID', `${where} is not a list`);
@@ -76,11 +88,7 @@ export function bareMediaType(contentType: string): string {
 }
 
 function kindOf(json: Record<string, unknown>, mediaType: string, where: string): Manifest['kind'] {
-  if (mediaType === DOCKER_MANIFEST_V1 || mediaType === DOCKER_MANIFEST_V1_SIGNED || json.schemaVersion === 1) {
-    throw new InputError('SCHEMA1_UNSUPPORTED', `${where} is a Docker schema 1 manifest, which has been retired`, {
-      remedy: 'Pull and push the image with a current client, which converts it.',
-    });
-  }
+  if (isSchema1MediaType(mediaType) || json.schemaVersion === 1) throw schema1Error(where);
   const known = MANIFEST_KINDS.get(mediaType);
   if (known !== undefined) return known;
   if (isRecord(json.config)) return 'image';
@@ -90,6 +98,10 @@ function kindOf(json: Record<string, unknown>, mediaType: string, where: string)
     'MANIFEST_INVALID',
     `${where} (${mediaType || 'no media type'}) is no manifest that is known here`,
   );
+}
+
+function isGiven(field: unknown): boolean {
+  return field !== undefined && field !== null;
 }
 
 /**
@@ -109,6 +121,10 @@ export function parseManifest(bytes: Uint8Array, contentType: string, where: str
   const own = typeof json.mediaType === 'string' ? json.mediaType : '';
   if (own !== '' && MANIFEST_KINDS.has(own) && MANIFEST_KINDS.has(declared) && own !== declared) {
     throw new InputError('MANIFEST_INVALID', `${where} calls itself ${own} and is served as ${declared}`);
+  }
+  // Who reads it as an image and who reads it as an index would see different things under one digest (CVE-2021-41190).
+  if (isGiven(json.manifests) && (isGiven(json.config) || isGiven(json.layers))) {
+    throw new InputError('MANIFEST_INVALID', `${where} would be an image and an index at once`);
   }
   const kind = kindOf(json, own || declared, where);
   const annotations = parseAnnotations(json.annotations, where);

@@ -1,12 +1,21 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
-import { CopyError, RegistryError } from '../errors.js';
+import { CopyError, InputError, RegistryError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import { artifactTypeOf, childrenOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
+import {
+  artifactTypeOf,
+  childrenOf,
+  isManifestMediaType,
+  isSchema1MediaType,
+  parseManifest,
+  schema1Error,
+  type Manifest,
+} from '../manifest.js';
 import type { FetchedManifest, ReadableRepository } from '../store.js';
 import { allOrAbort } from './all.js';
 import { Budget } from './budget.js';
 import { DigestTags } from './digest-tags.js';
+import { findOverlooked, type Misplaced } from './overlooked.js';
 import { resolveIfThere } from './resolve-if-there.js';
 
 export interface WalkOptions {
@@ -46,8 +55,11 @@ export interface WalkedNode {
 export interface LeftOut {
   digest: Digest;
   artifactType?: string;
-  /** `excluded`: by its type. `gone`: listed, and not there. `not-its-subject`: the manifest refers to something else. */
-  reason: 'excluded' | 'gone' | 'not-its-subject';
+  /**
+   * `excluded`: by its type. `gone`: listed, and not there. `not-its-subject`: the manifest refers to something else.
+   * `unreadable`: of a type that is foreign to us, and no manifest that can be read.
+   */
+  reason: 'excluded' | 'gone' | 'not-its-subject' | 'unreadable';
 }
 
 export interface Walked {
@@ -76,6 +88,7 @@ interface Context {
   nodes: Map<Digest, WalkedNode>;
   blobs: Set<Digest>;
   leftOut: LeftOut[];
+  misplaced: Map<Digest, Misplaced>;
   keptBytes: number;
 }
 
@@ -126,6 +139,8 @@ function describe(context: Context, descriptor: Descriptor, manifest: Manifest, 
   const content = childrenOf(manifest);
   const inIndex = manifest.kind === 'index';
   const blobs = inIndex ? content.filter((child) => !isManifestMediaType(child.mediaType)) : content;
+  const old = inIndex ? blobs.find((child) => isSchema1MediaType(child.mediaType)) : undefined;
+  if (old) throw schema1Error(`${context.source.name}@${old.digest}, which ${descriptor.digest} lists,`);
   for (const blob of blobs) context.blobs.add(blob.digest);
   checkWidth(context);
   const artifactType = artifactTypeOf(manifest);
@@ -141,6 +156,21 @@ function describe(context: Context, descriptor: Descriptor, manifest: Manifest, 
     referrers: [],
     digestTags: [],
   };
+}
+
+/** One referrer of a kind that nobody knows must not keep all else from being copied; it is undefined here. */
+function readManifest(
+  { source }: Context,
+  { bytes, descriptor: { mediaType, digest } }: FetchedManifest,
+  isReferrer: boolean,
+): Manifest | undefined {
+  try {
+    return parseManifest(bytes, mediaType, `${source.name}@${digest}`);
+  } catch (error) {
+    // One of a known kind may be a signature that somebody counts on.
+    if (isReferrer && error instanceof InputError && !isManifestMediaType(mediaType)) return undefined;
+    throw error;
+  }
 }
 
 /** Puts the node and what it is made of into the graph. @returns the manifests that it lists and its subject; false where it is left out. */
@@ -162,10 +192,15 @@ async function readNode(
   }
   const fetched = await fetchIfThere(context, descriptor, isReferrer || visit.optional === true, signal);
   if (!fetched) return isReferrer ? leaveOut(context, descriptor, 'gone') : false;
-  const manifest = parseManifest(fetched.bytes, fetched.descriptor.mediaType, `${context.source.name}@${digest}`);
+  const manifest = readManifest(context, fetched, isReferrer);
+  if (!manifest) return leaveOut(context, descriptor, 'unreadable');
   if (isReferrer) {
     const type = artifactTypeOf(manifest);
-    if (manifest.subject?.digest !== visit.referrerOf) return leaveOut(context, descriptor, 'not-its-subject', type);
+    const subject = manifest.subject?.digest;
+    if (subject !== visit.referrerOf) {
+      if (subject !== undefined) context.misplaced.set(digest, { descriptor, subject });
+      return leaveOut(context, descriptor, 'not-its-subject', type);
+    }
     if (type !== undefined && excludeArtifactTypes.includes(type)) {
       return leaveOut(context, descriptor, 'excluded', type);
     }
@@ -248,15 +283,16 @@ async function visit(context: Context, descriptor: Descriptor, how: Visit, signa
 
 async function visitAll(context: Context, root: Descriptor, signal: AbortSignal): Promise<void> {
   const { recursive } = context.options;
+  const { nodes, misplaced, requests, source, started } = context;
   await visit(context, root, { depth: 0, recursive }, signal);
-  // A manifest that was left out as a referrer, and is an index's child as well, belongs to the graph.
-  const lacking = (): Digest[] =>
-    [...context.nodes.values()].flatMap((node) => node.children).filter((digest) => !context.nodes.has(digest));
-  for (let digests = lacking(); digests.length > 0; digests = lacking()) {
-    for (const digest of new Set(digests)) {
-      context.started.delete(digest);
-      const descriptor = await context.requests.run(() => context.source.resolve(digest, { signal }), signal);
-      await visit(context, descriptor, { depth: 1, recursive }, signal);
+  for (let found = findOverlooked(nodes, misplaced); found.length > 0; found = findOverlooked(nodes, misplaced)) {
+    for (const { digest, descriptor, referrerOf } of found) {
+      if (nodes.has(digest)) continue;
+      // Once: by its type it may be left out again.
+      misplaced.delete(digest);
+      started.delete(digest);
+      const target = descriptor ?? (await requests.run(() => source.resolve(digest, { signal }), signal));
+      await visit(context, target, { depth: 1, recursive, ...(referrerOf !== undefined && { referrerOf }) }, signal);
     }
   }
 }
@@ -279,9 +315,10 @@ export async function walkGraph(source: ReadableRepository, root: Descriptor, op
       nodes,
       blobs: new Set(),
       leftOut,
+      misplaced: new Map(),
       keptBytes: 0,
     };
     return [visitAll(context, root, signal)];
   });
-  return { nodes, leftOut };
+  return { nodes, leftOut: leftOut.filter(({ digest }) => !nodes.has(digest)) };
 }

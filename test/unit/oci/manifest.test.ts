@@ -128,6 +128,8 @@ describe('parseManifest', () => {
       JSON.stringify({ manifests: Array(LIMITS.manifestEntries + 1).fill(0) }),
       OCI_IMAGE_INDEX,
     ],
+    ['an image and an index', JSON.stringify({ config: blob, layers: [], manifests: [] }), OCI_IMAGE_MANIFEST],
+    ['an index with layers', JSON.stringify({ layers: [blob], manifests: [] }), OCI_IMAGE_INDEX],
     ['with an object for a list', JSON.stringify({ config: blob, layers: {} }), OCI_IMAGE_MANIFEST],
   ])('what is %s is MANIFEST_INVALID', (_, text, type) => {
     expect(codeOf(() => parseManifest(Buffer.from(text, 'latin1'), type, 'it'))).toBe('MANIFEST_INVALID');

@@ -2,11 +2,14 @@ import { describe, expect, test } from '@jest/globals';
 import {
   ARTIFACT_STREAMING,
   digestOf,
+  DOCKER_MANIFEST_V1_SIGNED,
   encodeManifest,
   LIMITS,
   OCI_IMAGE_INDEX,
   OCI_IMAGE_MANIFEST,
+  packArtifact,
   planGraph,
+  pushPacked,
   RegistryError,
   type CopyPlan,
   type Descriptor,
@@ -145,6 +148,74 @@ describe('planGraph', () => {
     source.listReferrers = (digest) => Promise.resolve(digest === root.digest ? [sibling] : []);
     const plan = await planGraph(source, root, { recursive: true });
     expect(digestsOf(plan).sort()).toEqual(sorted([child, sibling, inner, root]));
+  });
+
+  test('a stale entry in one list does not hide a referrer from the list of what it does refer to', async () => {
+    const source = new MemoryRepository();
+    const [first, second] = [await putImage(source, ['a']), await putImage(source, ['b'])];
+    const root = await putIndex(source, [first, second]);
+    const referrer = await putReferrer(source, second, 'x');
+    const signature = await putReferrer(source, referrer, 'signature of x');
+    const list = source.listReferrers.bind(source);
+    for (const wrong of [first.digest, root.digest, referrer.digest, signature.digest]) {
+      source.listReferrers = async (digest, options) => [
+        ...(digest === wrong ? [referrer] : []),
+        ...(await list(digest, options)),
+      ];
+      const plan = await planGraph(source, root, { recursive: true });
+      expect(digestsOf(plan).sort()).toEqual(sorted([first, second, root, referrer, signature]));
+      expect(plan.leftOut).toEqual([]);
+    }
+    // Nobody lists it rightly: it stays out.
+    source.listReferrers = (digest) => Promise.resolve(digest === first.digest ? [referrer] : []);
+    const plan = await planGraph(source, root, { recursive: true });
+    expect(plan.leftOut).toMatchObject([{ digest: referrer.digest, reason: 'not-its-subject' }]);
+  });
+
+  test('nor from being found by a digest tag', async () => {
+    const source = new MemoryRepository();
+    const image = await putImage(source, ['a']);
+    const elsewhere = await putImage(source, ['elsewhere']);
+    const tag = `${image.digest.replace(':', '-')}.sig`;
+    const artifact = packArtifact({ artifactType: 'a/b', layers: [], subject: elsewhere });
+    const signature = await pushPacked(source, artifact);
+    await source.pushManifest(source.manifests.get(signature.digest)?.bytes ?? text(''), OCI_IMAGE_MANIFEST, { tag });
+    source.listReferrers = (digest) => Promise.resolve(digest === image.digest ? [signature] : []);
+    const plan = await planGraph(source, image, { recursive: true });
+    expect(plan.manifests.flatMap((manifest) => manifest.tags ?? [])).toEqual([tag]);
+  });
+
+  test('a referrer of a foreign type that can’t be read is left out and named; of a known type it is an error', async () => {
+    const source = new MemoryRepository();
+    const image = await putImage(source, ['a']);
+    const sbom = await putReferrer(source, image, 'sbom');
+    const bytes = text('{"schemaVersion":2,"foo":1}');
+    const fetch = source.fetchManifest.bind(source);
+    const list = source.listReferrers.bind(source);
+    const planWith = (mediaType: string) => {
+      const weird: Descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
+      source.fetchManifest = (target, options) =>
+        typeof target !== 'string' && target.digest === weird.digest
+          ? Promise.resolve({ descriptor: weird, bytes })
+          : fetch(target, options);
+      source.listReferrers = async (digest, options) => [
+        ...(digest === image.digest ? [{ ...weird, artifactType: 'w/w' }] : []),
+        ...(await list(digest, options)),
+      ];
+      return planGraph(source, image, { recursive: true });
+    };
+    const plan = await planWith('application/vnd.weird+json');
+    expect(digestsOf(plan)).toEqual([image.digest, sbom.digest]);
+    expect(plan.leftOut).toEqual([{ digest: digestOf(bytes), artifactType: 'w/w', reason: 'unreadable' }]);
+    await expect(planWith(OCI_IMAGE_MANIFEST)).rejects.toMatchObject({ code: 'DESCRIPTOR_INVALID' });
+  });
+
+  test('schema 1 in an index is refused by name', async () => {
+    const source = new MemoryRepository();
+    source.sparse = true;
+    const old = { mediaType: DOCKER_MANIFEST_V1_SIGNED, digest: digestOf(text('old')), size: 3 };
+    const root = await putIndex(source, [await putImage(source, ['a']), old]);
+    await expect(planGraph(source, root)).rejects.toMatchObject({ code: 'SCHEMA1_UNSUPPORTED' });
   });
 
   test('digest tags travel with their digest, and with their own referrers', async () => {
