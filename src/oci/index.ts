@@ -40,3 +40,4 @@ export { eraseDockerCredential, storeDockerCredential } from './registry/docker-
 export * from './layout/open-layout.js';
 export { onSide } from './copy/side.js';
 export { rootBytes } from './copy/bodies.js';
+export { rememberReads } from './copy/remember.js';

@@ -8,6 +8,7 @@ import {
   isNothingMissing,
   onSide,
   planGraph,
+  rememberReads,
   rootBytes,
   RegistryError,
   verifyArrival,
@@ -166,7 +167,8 @@ export async function copyArtifact(
   const receipt = { source: source.name, destination: destination.name, root, tags: [...tags] };
   const looksAtBlobs = options.checkBlobs ?? destination.isLocal ?? false;
   const isTagged = !looksAtBlobs && tags.length > 0 && tags.every((tag) => standing.get(tag) === root.digest);
-  const inSync = isTagged ? await isInSync(source, destination, root, options) : undefined;
+  const read = isTagged ? rememberReads(source) : source;
+  const inSync = isTagged ? await isInSync(read, destination, root, options) : undefined;
   if (inSync) {
     const { mediaType, digest, size } = root;
     const existed = [{ kind: 'manifest' as const, mediaType, digest, size }];
@@ -177,7 +179,7 @@ export async function copyArtifact(
       arrival: { manifests: inSync.manifestCount, listed: 0, restored: [] },
     };
   }
-  const plan = await onSide('source', 'plan', () => planGraph(source, root, options));
+  const plan = await onSide('source', 'plan', () => planGraph(read, root, options));
   const requests = concurrency === undefined ? {} : { requestConcurrency: concurrency };
   const report = await copyGraph(plan, source, destination, { ...options, ...requests });
   const { pausesMs } = options;

@@ -152,6 +152,19 @@ describe('copyArtifact', () => {
     expect((await compared()).unlisted).toEqual([{ subject: subject.digest, referrer: child.digest }]);
   });
 
+  test('what was lacking is brought without asking the source anything twice', async () => {
+    const { source, destination, root } = await setUp();
+    await putImage(source, ['signature'], `${root.digest.replace(':', '-')}.sig`);
+    const options = { recursive: true, tags: ['v1'] };
+    await copyArtifact(source, 'v1', destination, options);
+    const added = await putReferrer(source, root, 'later');
+    source.calls.length = 0;
+    await copyArtifact(source, 'v1', destination, options);
+    expect(destination.manifests.has(added.digest)).toBe(true);
+    const asked = source.calls.map(({ method, what }) => `${method} ${what}`);
+    expect(asked).toHaveLength(new Set(asked).size);
+  });
+
   test('a child that the destination takes and forgets keeps the tag from being set', async () => {
     const { source, destination, all } = await setUp();
     const child = all[0]?.digest ?? '';
