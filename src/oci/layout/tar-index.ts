@@ -37,18 +37,20 @@ function hasGoodChecksum(header: Uint8Array): boolean {
   return sum === numberOf(header.subarray(148, 156));
 }
 
-/** `path` in an extended header: lines of `<length> <key>=<value>\n`. */
-function paxPath(bytes: Uint8Array): string | undefined {
-  let path: string | undefined;
+/** What an extended header says of the next file, as far as it matters here: lines of `<length> <key>=<value>\n`. */
+function paxRecords(bytes: Uint8Array): { path?: string; size?: number } {
+  const records: { path?: string; size?: number } = {};
   for (let at = 0; at < bytes.length;) {
     const space = bytes.indexOf(0x20, at);
     const length = Number(decoder.decode(bytes.subarray(at, Math.max(at, space))));
-    if (space < 0 || !Number.isSafeInteger(length) || length <= space - at) return path;
+    if (space < 0 || !Number.isSafeInteger(length) || length <= space - at) return records;
     const line = decoder.decode(bytes.subarray(space + 1, at + length - 1));
-    if (line.startsWith('path=')) path = line.slice('path='.length);
+    if (line.startsWith('path=')) records.path = line.slice('path='.length);
+    const size = /^size=([0-9]{1,16})$/.exec(line)?.[1];
+    if (size !== undefined) records.size = Number(size);
     at += length;
   }
-  return path;
+  return records;
 }
 
 function ownName(header: Uint8Array): string {
@@ -78,6 +80,7 @@ export async function indexTar(file: FileHandle, path: string): Promise<Map<stri
   const entries = new Map<string, TarEntry>();
   const { size: archiveBytes } = await file.stat();
   let longName: string | undefined;
+  let longSize: number | undefined;
   let count = 0;
   for (let at = 0; at < archiveBytes;) {
     const header = await readAt(file, at, BLOCK);
@@ -85,20 +88,25 @@ export async function indexTar(file: FileHandle, path: string): Promise<Map<stri
     if (header.every((byte) => byte === 0)) break;
     if (header[0] === 0x1f && header[1] === 0x8b) throw invalid(path, 'it is compressed');
     if (!hasGoodChecksum(header)) throw invalid(path, `no header at byte ${at}`);
-    const size = numberOf(header.subarray(124, 136));
+    const type = String.fromCodePoint(header[156] ?? 0);
+    const isExtension = type === 'x' || type === 'L' || type === 'g';
+    // A size that the header's own field has no room for stands before it.
+    const size = (isExtension ? undefined : longSize) ?? numberOf(header.subarray(124, 136));
     const offset = at + BLOCK;
     if (!Number.isSafeInteger(size) || offset + size > archiveBytes) throw invalid(path, 'it is cut off');
     count += 1;
     if (count > LAYOUT_LIMITS.tarEntries) throw invalid(path, `it has more than ${LAYOUT_LIMITS.tarEntries} entries`);
-    const type = String.fromCodePoint(header[156] ?? 0);
     if (type === 'x' || type === 'L') {
       if (size > LAYOUT_LIMITS.tarNameBytes) throw invalid(path, 'a name in it is too long');
       const body = await readAt(file, offset, size);
-      longName = (type === 'L' ? textOf(body) : paxPath(body)) ?? longName;
+      const said = type === 'L' ? { path: textOf(body) } : paxRecords(body);
+      longName = said.path ?? longName;
+      longSize = said.size ?? longSize;
     } else if (type !== 'g') {
       const name = (longName ?? ownName(header)).replace(/^(?:\.\/)+/, '');
       if (type === '0' || type === '\0' || type === '7') entries.set(name, { offset, size });
       longName = undefined;
+      longSize = undefined;
     }
     at = offset + Math.ceil(size / BLOCK) * BLOCK;
   }

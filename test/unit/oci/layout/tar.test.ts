@@ -59,6 +59,49 @@ describe('a layout in a tar archive', () => {
     expect(Buffer.concat(body).toString()).toBe('by sha512');
   });
 
+  test('the size that an extended header gives counts', async () => {
+    const block = (name: string, size: number, type: string): Buffer => {
+      const header = Buffer.alloc(512);
+      header.write(name, 0);
+      header.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
+      header.write(type, 156);
+      header.write('ustar\u000000', 257);
+      header.fill(' ', 148, 156);
+      const sum = header.reduce((total, byte) => total + byte, 0);
+      header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+      return header;
+    };
+    // A record counts its own length.
+    const record = (key: string, value: string): string => {
+      const rest = ` ${key}=${value}\n`;
+      const length = rest.length + `${rest.length + 2}`.length;
+      return `${length}${rest}`;
+    };
+    const padded = (bytes: Uint8Array): Buffer =>
+      Buffer.concat([bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]);
+    const blocks: Buffer[] = [];
+    const folder = join(root, 'layout');
+    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const path = join(entry.parentPath, entry.name);
+      const bytes = await readFile(path);
+      // As programs write files over 8 GiB: zero in the header itself.
+      const inside = path.slice(folder.length + 1);
+      const records = text(record('size', `${bytes.length}`) + record('path', inside));
+      const name = inside.slice(-99);
+      blocks.push(block('pax', records.length, 'x'), padded(records), block(name, 0, '0'), padded(bytes));
+    }
+    const path = join(root, 'pax-size.tar');
+    await writeFile(path, Buffer.concat([...blocks, Buffer.alloc(1024)]));
+    const layout = await openLayout(path);
+    expect(await layout.hasBlob(long)).toBe(true);
+    const plan = await planGraph(layout, await layout.resolve('v1'), { recursive: true });
+    expect(plan.manifests).toHaveLength(8);
+    const destination = new MemoryRepository();
+    await copyGraph(plan, layout, destination);
+    expect(destination.blobs.size).toBe(plan.blobCount);
+  });
+
   test('is not written to', async () => {
     const path = join(root, 'read-only.tar');
     await writeFile(path, await archive(''));
