@@ -26,8 +26,8 @@ function tooMuch(code: 'GRAPH_TOO_DEEP' | 'GRAPH_TOO_WIDE', digest: Digest, limi
 }
 
 /**
- * Finds the referrers of a manifest, and theirs, level by level.
- * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`; what the store throws.
+ * Finds the referrers of a manifest, and theirs, level by level; each list is asked for once.
+ * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`, `GRAPH_CYCLE`; what the store throws.
  */
 export async function discoverTree(
   repository: ReadableRepository,
@@ -36,27 +36,54 @@ export async function discoverTree(
 ): Promise<ReferrerTree> {
   const { artifactType, depth = Infinity, signal } = options;
   const filter = { ...(artifactType !== undefined && { artifactType }), ...(signal && { signal }) };
-  const node = (descriptor: Descriptor): ReferrerTree => ({
-    reference: `${repository.name}@${descriptor.digest}`,
-    descriptor,
-    referrers: [],
+  const lists = new Map<Digest, Promise<Descriptor[]>>();
+  const list = (digest: Digest): Promise<Descriptor[]> => {
+    const listed = lists.get(digest) ?? repository.listReferrers(digest, filter);
+    lists.set(digest, listed);
+    return listed;
+  };
+  const place = (descriptor: Descriptor, above?: Placed): Placed => ({
+    tree: { reference: `${repository.name}@${descriptor.digest}`, descriptor, referrers: [] },
+    ...(above && { above }),
   });
-  const tree = node(root);
+  const top = place(root);
   let count = 0;
-  let level = [tree];
+  let level = [top];
   for (let reached = 1; level.length > 0; reached += 1) {
     if (reached > depth) break;
     if (reached > ORAS_LIMITS.discoverDepth + 1)
       throw tooMuch('GRAPH_TOO_DEEP', root.digest, ORAS_LIMITS.discoverDepth);
-    await forEachAtOnce(level, ORAS_LIMITS.discoverRequests, async (parent) => {
-      const listed = await repository.listReferrers(parent.descriptor.digest, filter);
+    const next: Placed[][] = level.map(() => []);
+    await forEachAtOnce([...level.entries()], ORAS_LIMITS.discoverRequests, async ([at, parent]) => {
+      const listed = await list(parent.tree.descriptor.digest);
       count += listed.length;
       if (count > ORAS_LIMITS.discoverNodes) throw tooMuch('GRAPH_TOO_WIDE', root.digest, ORAS_LIMITS.discoverNodes);
-      parent.referrers = listed.map(node);
+      refuseCircle(parent, new Set(listed.map(({ digest }) => digest)));
+      const below = listed.map((descriptor) => place(descriptor, parent));
+      parent.tree.referrers = below.map(({ tree }) => tree);
+      next[at] = below;
     });
-    level = level.flatMap((parent) => parent.referrers);
+    level = next.flat();
   }
-  return tree;
+  return top.tree;
+}
+
+/** A place in the tree, with the way up: what refers to one manifest may stand in several places. */
+interface Placed {
+  tree: ReferrerTree;
+  above?: Placed;
+}
+
+/** Digests make a true circle impossible: a store that lists one has made it up. */
+function refuseCircle(parent: Placed, listed: ReadonlySet<Digest>): void {
+  for (let at: Placed | undefined = parent; at; at = at.above) {
+    const { digest } = at.tree.descriptor;
+    if (!listed.has(digest)) continue;
+    throw new CopyError('GRAPH_CYCLE', `${digest} is listed as a referrer of itself, or of what refers to it`, {
+      details: { digest },
+      remedy: 'Look at fewer levels (--depth), and tell the registry’s operator.',
+    });
+  }
 }
 
 async function forEachAtOnce<T>(items: readonly T[], most: number, work: (item: T) => Promise<void>): Promise<void> {

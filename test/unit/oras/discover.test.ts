@@ -51,10 +51,39 @@ describe('discoverTree', () => {
     await expect(discoverTree(repository, image)).rejects.toMatchObject({ code: 'GRAPH_TOO_DEEP' });
   });
 
+  test('a circle is refused as soon as it closes', async () => {
+    const repository = new MemoryRepository();
+    const [a, b] = [await putImage(repository, ['a']), await putImage(repository, ['b'])];
+    let asked = 0;
+    repository.listReferrers = (digest) => {
+      asked += 1;
+      return Promise.resolve(digest === a.digest ? [b] : [a]);
+    };
+    await expect(discoverTree(repository, a)).rejects.toMatchObject({ code: 'GRAPH_CYCLE' });
+    expect(asked).toBe(2);
+    expect((await discoverTree(repository, a, { depth: 1 })).referrers).toHaveLength(1);
+  });
+
+  test('what stands in two places is shown in both and asked for once', async () => {
+    const { repository, image, sbom, signature, other } = await signedImage();
+    const list = repository.listReferrers.bind(repository);
+    let asked = 0;
+    repository.listReferrers = async (digest, options) => {
+      asked += 1;
+      return digest === other.digest ? [sbom] : list(digest, options);
+    };
+    const tree = await discoverTree(repository, image);
+    expect(tree.referrers[1]?.referrers[0]?.referrers.map(({ descriptor }) => descriptor.digest)).toEqual([
+      signature.digest,
+    ]);
+    expect(asked).toBe(4);
+  });
+
   test('a list without end is refused', async () => {
     const repository = new MemoryRepository();
     const image = await putImage(repository, ['a']);
-    repository.listReferrers = () => Promise.resolve(Array.from({ length: 60_000 }, () => image));
+    const many = Array.from({ length: 60_000 }, (_, index) => ({ ...image, digest: digestOf(text(`${index}`)) }));
+    repository.listReferrers = () => Promise.resolve(many);
     await expect(discoverTree(repository, image)).rejects.toMatchObject({ code: 'GRAPH_TOO_WIDE' });
   });
 });
