@@ -86,9 +86,8 @@ export function authenticate(inner: Transport, options: AuthOptions): Transport 
     }
     const realm = realmOf(challenge, url.origin);
     if (realm === undefined) return undefined;
-    const token = tokens.get(origin.host, realm, scopes, refused?.slice('Bearer '.length));
     try {
-      return `Bearer ${await abortable(token, signal)}`;
+      return `Bearer ${await tokens.get(origin.host, realm, scopes, { refused: refused?.slice('Bearer '.length), signal })}`;
     } catch (error) {
       throw markUnsent(error);
     }

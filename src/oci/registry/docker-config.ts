@@ -6,6 +6,7 @@ import { ConfigurationError } from '../errors.js';
 import type { Credential, Credentials } from './credentials.js';
 import { askCredentialHelper, type HelperOptions } from './docker-helper.js';
 import { DOCKER_CONFIG_LIMITS } from './limits.js';
+import { Shared } from './shared.js';
 
 /** The user under which `az acr login` leaves a refresh token. */
 const ACR_TOKEN_USER = '00000000-0000-0000-0000-000000000000';
@@ -132,19 +133,23 @@ async function lookUp(path: string, registry: string, call: HelperOptions): Prom
  */
 export function dockerConfigCredentials(options: DockerConfigOptions = {}): Credentials {
   const path = options.path ?? defaultDockerConfigPath();
-  const kept = new Map<string, { untilMs: number; credential: Promise<Credential> }>();
+  const kept = new Map<string, { untilMs: number; credential: Shared<Credential> }>();
   return {
     get: (registry, signal) => {
       const nowMs = performance.now();
       const found = kept.get(registry);
-      if (found !== undefined && nowMs < found.untilMs) return found.credential;
-      const credential = lookUp(path, registry, {
-        ...(options.environment !== undefined && { environment: options.environment }),
-        ...(signal !== undefined && { signal }),
-      });
+      if (found !== undefined && nowMs < found.untilMs && !found.credential.isAbandoned)
+        return found.credential.wait(signal);
+      const credential = new Shared((shared) =>
+        lookUp(path, registry, {
+          ...(options.environment !== undefined && { environment: options.environment }),
+          signal: shared,
+        }),
+      );
       kept.set(registry, { untilMs: nowMs + DOCKER_CONFIG_LIMITS.keepMs, credential });
-      credential.catch(() => kept.delete(registry));
-      return credential;
+      const answer = credential.wait(signal);
+      answer.catch(() => kept.get(registry)?.credential === credential && kept.delete(registry));
+      return answer;
     },
   };
 }

@@ -20,6 +20,8 @@ function run(program: string, action: string, input: string, options: HelperOpti
   return new Promise((resolve, reject) => {
     const child = spawn(program, [action], {
       stdio: ['pipe', 'pipe', 'ignore'],
+      // One that asks the user something may not end for less.
+      killSignal: 'SIGKILL',
       // spawn's own timeout would keep the process alive where the program is not there.
       signal: AbortSignal.any([
         AbortSignal.timeout(DOCKER_CONFIG_LIMITS.helperMs),
@@ -34,7 +36,11 @@ function run(program: string, action: string, input: string, options: HelperOpti
     });
     // A helper that doesn't read its input ends the pipe; its exit code tells more.
     child.stdin.on('error', () => {}).end(input);
-    child.on('error', reject);
+    child.on('error', (error) => {
+      // Whatever it has started may hold its output open.
+      child.stdout.destroy();
+      reject(error);
+    });
     child.on('close', (code) => resolve({ code, output }));
   });
 }

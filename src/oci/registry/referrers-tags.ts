@@ -10,6 +10,7 @@ import { REFERRERS_LIMITS } from './limits.js';
 import { putManifest, removeManifest } from './manifests.js';
 import { formatIndex, hasEntry, readReferrersIndex, referrersTag, type ReferrersIndex } from './referrers-index.js';
 import { pauseMs, sleepMs } from './retry.js';
+import { Shared } from './shared.js';
 
 /** What is to become of one entry of a subject's index. */
 export type ReferrersChange = { add: Descriptor } | { remove: Digest };
@@ -88,18 +89,11 @@ export class ReferrersTags {
         if (signal?.aborted === true) reject(signal.reason);
         return signal?.aborted !== true;
       });
-      try {
-        if (live.length > 0)
-          await this.#write(
-            context,
-            subject,
-            live.map(({ change }) => change),
-            key,
-          );
-        for (const { resolve } of live) resolve();
-      } catch (error) {
-        for (const { reject } of live) reject(error);
-      }
+      if (live.length === 0) continue;
+      const changes = live.map(({ change }) => change);
+      const writing = new Shared((signal) => this.#write(context, subject, changes, { key, signal }));
+      for (const { signal, resolve, reject } of live) writing.wait(signal).then(resolve, reject);
+      await writing.ended();
     }
     this.#queues.delete(key);
   }
@@ -108,9 +102,9 @@ export class ReferrersTags {
     context: RepositoryContext,
     subject: Digest,
     changes: readonly ReferrersChange[],
-    key: string,
+    { key, signal }: { key: string; signal: AbortSignal },
   ): Promise<void> {
-    const held = await this.#lease?.acquire(`referrers ${key}`, { waitMs: REFERRERS_LIMITS.leaseWaitMs });
+    const held = await this.#lease?.acquire(`referrers ${key}`, { waitMs: REFERRERS_LIMITS.leaseWaitMs, signal });
     if (this.#lease !== undefined && held === undefined) {
       throw new PromoterError('REFERRERS_INDEX_BUSY', `${key}: another writer holds its index of referrers`, {
         transient: true,
@@ -118,8 +112,8 @@ export class ReferrersTags {
     }
     try {
       for (let attempt = 1; attempt <= REFERRERS_LIMITS.attempts; attempt += 1) {
-        if (attempt > 1) await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs / 4), undefined);
-        if (await this.#writeOnce(context, subject, changes, held, attempt === 1)) return;
+        if (attempt > 1) await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs / 4), signal);
+        if (await this.#writeOnce(context, subject, changes, { held, mayRemove: attempt === 1, signal })) return;
       }
     } finally {
       await held?.release();
@@ -139,13 +133,13 @@ export class ReferrersTags {
     context: RepositoryContext,
     subject: Digest,
     changes: readonly ReferrersChange[],
-    held: HeldLease | undefined,
-    mayRemove: boolean,
+    { held, mayRemove, signal }: { held: HeldLease | undefined; mayRemove: boolean; signal: AbortSignal },
   ): Promise<boolean> {
-    const before = await readReferrersIndex(context, subject, { forWriting: true });
+    const before = await readReferrersIndex(context, subject, { forWriting: true, signal });
     if (changes.every((change) => isDone(before, change))) return true;
     const after = apply(before, changes);
-    const options = held === undefined ? {} : { signal: leaseSignal(held) };
+    const leased = held === undefined ? undefined : leaseSignal(held);
+    const options = { signal: leased === undefined ? signal : AbortSignal.any([leased, signal]) };
     try {
       // Where the tag outlives the manifest that it pointed to, or that can't be deleted, an empty index takes its place.
       const removed =
@@ -162,7 +156,7 @@ export class ReferrersTags {
       }
     } catch (error) {
       if (error instanceof RegistryError && error.info.status === 412) return false;
-      if (options.signal?.aborted !== true) throw error;
+      if (signal.aborted || leased?.aborted !== true) throw error;
       throw new PromoterError(
         'REFERRERS_INDEX_BUSY',
         `${context.name}@${subject}: the lease on its index of referrers was lost`,
@@ -172,7 +166,7 @@ export class ReferrersTags {
         },
       );
     }
-    const now = await readReferrersIndex(context, subject);
+    const now = await readReferrersIndex(context, subject, { signal });
     return changes.every((change) => isDone(now, change));
   }
 }

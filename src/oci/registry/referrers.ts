@@ -4,6 +4,7 @@ import { PromoterError, RegistryError } from '../errors.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions, ReferrersOptions } from '../store.js';
+import { abortable } from './abortable.js';
 import { mapConcurrently } from './concurrently.js';
 import { apiUrl, scopesFor, type RepositoryContext } from './endpoint.js';
 import { LISTING_LIMITS, REFERRERS_LIMITS } from './limits.js';
@@ -88,7 +89,10 @@ export class Referrers {
     const asking = support === undefined ? this.#asking.get(context.name) : undefined;
     if (asking !== undefined) {
       // Many come at once with a copy: the first asks, and the others go by what it found out.
-      await asking.catch(() => undefined);
+      await abortable(
+        asking.catch(() => undefined),
+        options.signal,
+      );
       return this.#isListed(context, subject, put, options);
     }
     const question = this.#askApi(context, subject, options);

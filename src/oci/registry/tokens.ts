@@ -5,6 +5,7 @@ import { readBounded } from './body.js';
 import type { Credential, Credentials } from './credentials.js';
 import { TRANSPORT_LIMITS } from './limits.js';
 import { registryErrorFrom } from './registry-error.js';
+import { Shared } from './shared.js';
 import type { Transport, TransportRequest } from './transport.js';
 
 /** What a Bearer challenge says of where tokens are to be had. */
@@ -79,7 +80,7 @@ export class Tokens {
   readonly #options: TokenOptions;
   readonly #access = new Map<string, Held>();
   readonly #refresh = new Map<string, Held>();
-  readonly #pending = new Map<string, Promise<Held>>();
+  readonly #pending = new Map<string, Shared<Held>>();
   /** The last known identity for each registry: asking for the credential may mean starting a program. */
   readonly #identities = new Map<string, string>();
 
@@ -92,43 +93,53 @@ export class Tokens {
    * A token for these scopes; `refused` is one that the registry would not take, so that another is got.
    * @throws PolicyError `REALM_NOT_TRUSTED`; RegistryError of the token endpoint
    */
-  async get(registry: string, realm: Realm, scopes: readonly string[], refused?: string): Promise<string> {
+  async get(
+    registry: string,
+    realm: Realm,
+    scopes: readonly string[],
+    options: { refused?: string | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<string> {
     const key = (): string =>
       JSON.stringify([registry, realm.url.href, realm.service, scopes, this.#identities.get(registry)]);
     const held = this.#access.get(key());
-    if (held !== undefined && held.token !== refused && performance.now() < held.renewAtMs) return held.token;
+    if (held !== undefined && held.token !== options.refused && performance.now() < held.renewAtMs) return held.token;
     const flight = JSON.stringify([registry, realm.url.href, realm.service, scopes]);
-    let pending = this.#pending.get(flight);
-    if (pending === undefined) {
-      pending = this.#fetch(registry, realm, scopes).then((fresh) => {
-        this.#access.delete(key());
-        this.#access.set(key(), fresh);
-        const oldest = this.#access.size > TRANSPORT_LIMITS.tokens ? this.#access.keys().next().value : undefined;
-        if (oldest !== undefined) this.#access.delete(oldest);
-        return fresh;
-      });
-      this.#pending.set(flight, pending);
-      const clear = (): void => void this.#pending.delete(flight);
-      pending.then(clear, clear);
-    }
-    return (await pending).token;
+    const fresh = await this.#once(flight, options.signal, async (signal) => {
+      const fetched = await this.#fetch(registry, realm, scopes, signal);
+      this.#access.delete(key());
+      this.#access.set(key(), fetched);
+      const oldest = this.#access.size > TRANSPORT_LIMITS.tokens ? this.#access.keys().next().value : undefined;
+      if (oldest !== undefined) this.#access.delete(oldest);
+      return fetched;
+    });
+    return fresh.token;
   }
 
-  async #fetch(registry: string, realm: Realm, scopes: readonly string[]): Promise<Held> {
-    const found = await this.#options.credentials.get(registry);
+  /** Joins what is under way under this key, or begins it. */
+  #once(key: string, signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<Held>): Promise<Held> {
+    const known = this.#pending.get(key);
+    if (known !== undefined && !known.isAbandoned) return known.wait(signal);
+    const pending = new Shared(work);
+    this.#pending.set(key, pending);
+    void pending.ended().then(() => this.#pending.get(key) === pending && this.#pending.delete(key));
+    return pending.wait(signal);
+  }
+
+  async #fetch(registry: string, realm: Realm, scopes: readonly string[], signal: AbortSignal): Promise<Held> {
+    const found = await this.#options.credentials.get(registry, signal);
     this.#identities.set(registry, identityOf(found));
     const credential = this.#admit(registry, realm, found);
     switch (credential.kind) {
       case 'anonymous':
-        return this.#anonymous(realm, scopes);
+        return this.#anonymous(realm, scopes, signal);
       case 'basic': {
         const authorization = basicAuthorization(credential.username, credential.password);
-        return this.#byGet(realm, scopes, { authorization });
+        return this.#byGet(realm, scopes, { authorization }, signal);
       }
       case 'refreshToken':
-        return this.#byRefreshToken(realm, scopes, credential.refreshToken);
+        return this.#byRefreshToken(realm, scopes, credential.refreshToken, signal);
       case 'entra':
-        return this.#byEntra(registry, realm, scopes, credential);
+        return this.#byEntra(registry, realm, scopes, credential, signal);
     }
   }
 
@@ -143,23 +154,33 @@ export class Tokens {
     });
   }
 
-  async #anonymous(realm: Realm, scopes: readonly string[]): Promise<Held> {
+  async #anonymous(realm: Realm, scopes: readonly string[], signal: AbortSignal): Promise<Held> {
     if (isAcrRealm(realm)) {
       try {
-        return await this.#byPost(realm, scopes, [['grant_type', 'password']]);
+        return await this.#byPost(realm, scopes, [['grant_type', 'password']], signal);
       } catch (error) {
         // Not ACR after all: the path alone says little.
         if (!(error instanceof RegistryError) || ![400, 404, 405].includes(error.info.status)) throw error;
       }
     }
-    return this.#byGet(realm, scopes, {});
+    return this.#byGet(realm, scopes, {}, signal);
   }
 
-  async #byRefreshToken(realm: Realm, scopes: readonly string[], refreshToken: string): Promise<Held> {
-    return this.#byPost(realm, scopes, [
-      ['grant_type', 'refresh_token'],
-      ['refresh_token', refreshToken],
-    ]);
+  async #byRefreshToken(
+    realm: Realm,
+    scopes: readonly string[],
+    refreshToken: string,
+    signal: AbortSignal,
+  ): Promise<Held> {
+    return this.#byPost(
+      realm,
+      scopes,
+      [
+        ['grant_type', 'refresh_token'],
+        ['refresh_token', refreshToken],
+      ],
+      signal,
+    );
   }
 
   async #byEntra(
@@ -167,40 +188,40 @@ export class Tokens {
     realm: Realm,
     scopes: readonly string[],
     credential: Extract<Credential, { kind: 'entra' }>,
+    signal: AbortSignal,
   ): Promise<Held> {
     const key = `${registry} ${identityOf(credential)}`;
     const held = this.#refresh.get(key);
     if (held !== undefined && performance.now() < held.renewAtMs) {
       try {
-        return await this.#byRefreshToken(realm, scopes, held.token);
+        return await this.#byRefreshToken(realm, scopes, held.token, signal);
       } catch (error) {
         // Revoked before its time: exchange anew, once.
         if (!(error instanceof RegistryError) || ![400, 401].includes(error.info.status)) throw error;
         this.#refresh.delete(key);
       }
     }
-    const exchangeKey = `exchange ${key}`;
-    let pending = this.#pending.get(exchangeKey);
-    if (pending === undefined) {
-      pending = this.#exchange(realm, credential).then((fresh) => {
-        this.#refresh.set(key, fresh);
-        return fresh;
-      });
-      this.#pending.set(exchangeKey, pending);
-      const clear = (): void => void this.#pending.delete(exchangeKey);
-      pending.then(clear, clear);
-    }
-    return this.#byRefreshToken(realm, scopes, (await pending).token);
+    const refresh = await this.#once(`exchange ${key}`, signal, async (shared) => {
+      const fresh = await this.#exchange(realm, credential, shared);
+      this.#refresh.set(key, fresh);
+      return fresh;
+    });
+    return this.#byRefreshToken(realm, scopes, refresh.token, signal);
   }
 
   /** Entra's token for one of the registry. @see https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md */
-  async #exchange(realm: Realm, credential: Extract<Credential, { kind: 'entra' }>): Promise<Held> {
+  async #exchange(
+    realm: Realm,
+    credential: Extract<Credential, { kind: 'entra' }>,
+    signal: AbortSignal,
+  ): Promise<Held> {
     const url = new URL('/oauth2/exchange', realm.url).href;
     const answer = await this.#ask({
       method: 'POST',
       url,
       kind: 'api',
       repeatable: true,
+      signal,
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: form([
         ['grant_type', 'access_token'],
@@ -212,13 +233,19 @@ export class Tokens {
     return this.#held(answer, url, ['refresh_token'], DEFAULT_REFRESH_LIFETIME_S);
   }
 
-  async #byPost(realm: Realm, scopes: readonly string[], grant: readonly (readonly [string, string])[]): Promise<Held> {
+  async #byPost(
+    realm: Realm,
+    scopes: readonly string[],
+    grant: readonly (readonly [string, string])[],
+    signal: AbortSignal,
+  ): Promise<Held> {
     const acr = isAcrRealm(realm);
     const answer = await this.#ask({
       method: 'POST',
       url: realm.url.href,
       kind: 'api',
       repeatable: true,
+      signal,
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: form([
         ...grant,
@@ -233,11 +260,16 @@ export class Tokens {
     return this.#held(answer, realm.url.href, ['access_token', 'token'], DEFAULT_LIFETIME_S);
   }
 
-  async #byGet(realm: Realm, scopes: readonly string[], headers: Record<string, string>): Promise<Held> {
+  async #byGet(
+    realm: Realm,
+    scopes: readonly string[],
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<Held> {
     const url = new URL(realm.url);
     if (realm.service !== undefined) url.searchParams.set('service', realm.service);
     for (const scope of scopes) url.searchParams.append('scope', scope);
-    const answer = await this.#ask({ method: 'GET', url: url.href, kind: 'api', headers });
+    const answer = await this.#ask({ method: 'GET', url: url.href, kind: 'api', headers, signal });
     return this.#held(answer, url.href, ['token', 'access_token'], DEFAULT_LIFETIME_S);
   }
 
