@@ -1,7 +1,14 @@
 import { app as durable, getClient, input as durableInput, type DurableClient } from 'durable-functions';
 import type { InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
-import { InputError, PolicyError, PromoterError, VerificationError, describeError } from '../oci/index.js';
+import {
+  InputError,
+  PolicyError,
+  PromoterError,
+  RegistryError,
+  VerificationError,
+  describeError,
+} from '../oci/index.js';
 import type { Engine } from '../runs/ports.js';
 import { attachSbomStep } from '../steps/attach-sbom.js';
 import { attachSignatureStep } from '../steps/attach-signature.js';
@@ -109,6 +116,16 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(
   );
 }
 
+/** How long the registry asked to stay away, where that is why it failed: in milliseconds. */
+function retryAfterOf(error: unknown): number | undefined {
+  // A copy's error has the registry's as its cause.
+  for (let [cause, depth] = [error, 0]; cause instanceof PromoterError && depth < 10; depth += 1) {
+    if (cause instanceof RegistryError && cause.info.status === 429) return cause.info.retryAfterMs;
+    ({ cause } = cause);
+  }
+  return undefined;
+}
+
 /** What trying again won't mend is an answer; what may pass is thrown, so that the engine tries again. */
 async function failed(
   error: unknown,
@@ -118,6 +135,12 @@ async function failed(
 ): Promise<ActivityReply> {
   const { code, message: whole, remedy, transient } = describeError(error);
   const message = whole.slice(0, MESSAGE_CHARACTERS);
+  const later = transient ? retryAfterOf(error) : undefined;
+  if (later !== undefined) {
+    await progress.end('waiting');
+    context.warn(`${name}: ${code}: ${message}`);
+    return { later };
+  }
   await progress.fail(`${code}: ${message}`);
   if (transient) {
     // A bug shows itself by its stack; only code and message go into history.

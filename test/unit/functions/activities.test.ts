@@ -1,7 +1,14 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
-import { ConfigurationError, PolicyError, TransportError, VerificationError } from '../../../src/oci/index.js';
+import {
+  ConfigurationError,
+  CopyError,
+  PolicyError,
+  RegistryError,
+  TransportError,
+  VerificationError,
+} from '../../../src/oci/index.js';
 import * as contracts from '../../../src/steps/contracts.js';
 import { pushImage } from '../steps/images.js';
 import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';
@@ -62,6 +69,15 @@ describe('an activity answers', () => {
       failed: { code: error.code, message: 'no', refused, ...(refused && error.remedy && { remedy: error.remedy }) },
     });
     expect(await progress(run.runId)).toMatchObject([{ state: 'failed', text: `${error.code}: no` }]);
+  });
+
+  test('that it wants to be called again when the registry said', async () => {
+    const run = await openRun(world);
+    const info = { method: 'GET', url: 'https://r/v2/', status: 429, registryCodes: [], retryAfterMs: 60_000 };
+    const refused = new RegistryError('busy', info, { code: 'TOOMANYREQUESTS' });
+    world.store.getRun = () => Promise.reject(new CopyError('COPY_FAILED', 'no', { cause: refused, transient: true }));
+    expect(await call('beginRun', run)).toEqual({ later: 60_000 });
+    expect(await progress(run.runId)).toMatchObject([{ state: 'waiting' }]);
   });
 
   test('a message that fits into history, however long the error’s is', async () => {
