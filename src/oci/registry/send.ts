@@ -81,13 +81,20 @@ function asBody(chunks: AsyncIterable<Uint8Array>): Readable {
 }
 
 /** Lets go of the connection also where the body was never begun, or nothing more comes of it. */
-function closable(chunks: AsyncGenerator<Uint8Array, undefined>, body: Readable): AsyncIterableIterator<Uint8Array> {
+function closable(
+  chunks: AsyncGenerator<Uint8Array, undefined>,
+  body: Readable,
+  finish: () => void,
+): AsyncIterableIterator<Uint8Array> {
   body.on('error', () => {});
   return {
     next: () => chunks.next(),
-    return: () => {
+    return: async () => {
       body.destroy();
-      return chunks.return(undefined);
+      const end = await chunks.return(undefined);
+      // A generator that was never begun runs no `finally`.
+      finish();
+      return end;
     },
     [Symbol.asyncIterator]() {
       return this;
@@ -194,7 +201,7 @@ export function createSend(options: SendOptions = {}): Transport & { close(): Pr
       }
       return undefined;
     }
-    return { ...answer, body: closable(read(), response.body) };
+    return { ...answer, body: closable(read(), response.body, finish) };
   }
 
   return {

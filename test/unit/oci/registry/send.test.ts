@@ -243,6 +243,23 @@ describe('sending', () => {
     );
   });
 
+  test('its end is told of also where nobody reads the answer', async () => {
+    const phases: string[] = [];
+    const listen = (event: unknown): void => void phases.push((event as RequestEvent).phase);
+    subscribe(REQUEST_CHANNEL, listen);
+    try {
+      await scripted([{ request: 'GET /a', answer: { status: 200, body: 'four' } }], async (server) => {
+        await withSend(async (send) => {
+          const { body } = await send({ url: `${server.origin}/a` });
+          await body[Symbol.asyncIterator]().return?.();
+          expect(phases).toEqual(['start', 'end']);
+        });
+      });
+    } finally {
+      unsubscribe(REQUEST_CHANNEL, listen);
+    }
+  });
+
   test('each request is told of, without what is secret', async () => {
     const events: RequestEvent[] = [];
     const listen = (event: unknown): void => void events.push(event as RequestEvent);
