@@ -35,17 +35,23 @@ const DEFAULT_LIFETIME_S = 60;
 const DEFAULT_REFRESH_LIFETIME_S = 3600;
 const MOST_MARGIN_S = 60;
 
-/** The `exp` of a JWT, as seconds from its own `iat`, so that a wrong clock here doesn't matter. */
-function jwtLifetime(token: string): number | undefined {
+/** What a JWT says, unverified; undefined where the token is none. */
+function claimsOf(token: string): Record<string, unknown> | undefined {
   const payload = token.split('.')[1];
   if (payload === undefined) return undefined;
   try {
     const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
-    if (!isRecord(claims) || typeof claims.exp !== 'number') return undefined;
-    return claims.exp - (typeof claims.iat === 'number' ? claims.iat : Date.now() / 1000);
+    return isRecord(claims) ? claims : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** The `exp` of a JWT, as seconds from its own `iat`, so that a wrong clock here doesn't matter. */
+function jwtLifetime(token: string): number | undefined {
+  const claims = claimsOf(token);
+  if (typeof claims?.exp !== 'number') return undefined;
+  return claims.exp - (typeof claims.iat === 'number' ? claims.iat : Date.now() / 1000);
 }
 
 function hold(token: string, expiresIn: unknown, defaultSeconds: number): Held {
@@ -55,11 +61,21 @@ function hold(token: string, expiresIn: unknown, defaultSeconds: number): Held {
   return { token, renewAtMs: performance.now() + (lifetime - margin) * 1000 };
 }
 
+/** Who an Entra token speaks for: a renewed one for the same as the one before. One that says nothing stands for itself. */
+function subjectOf(accessToken: string): unknown[] {
+  const { tid, oid, sub, appid, azp } = claimsOf(accessToken) ?? {};
+  return oid === undefined && sub === undefined ? [accessToken] : [tid, oid, sub, appid ?? azp];
+}
+
 /** Tells identities apart without keeping what they are proved by. */
 function identityOf(credential: Credential): string {
   if (credential.kind === 'anonymous') return 'anonymous';
-  if (credential.kind === 'entra') return `entra ${credential.tenant ?? ''}`;
-  const secret = credential.kind === 'basic' ? [credential.username, credential.password] : [credential.refreshToken];
+  const secret =
+    credential.kind === 'entra'
+      ? [credential.tenant, ...subjectOf(credential.accessToken)]
+      : credential.kind === 'basic'
+        ? [credential.username, credential.password]
+        : [credential.refreshToken];
   return `${credential.kind} ${createHash('sha256').update(JSON.stringify(secret)).digest('hex')}`;
 }
 

@@ -456,6 +456,45 @@ describe("ACR's endpoints", () => {
     expect(asked).toEqual([]);
   });
 
+  test('two Entra identities of one tenant never share a token; a renewed one is the same identity', async () => {
+    await scripted([], async (server) => {
+      const tokens = [
+        jwt({ oid: 'a', tid: 't', n: 1 }),
+        jwt({ oid: 'a', tid: 't', n: 2 }),
+        jwt({ oid: 'b', tid: 't' }),
+      ];
+      const ask = (repository: string, token: string): Exchange[] => [
+        {
+          request: `HEAD /v2/${repository}/manifests/v1`,
+          headers: { authorization: `Bearer ${token}` },
+          answer: FOUND,
+        },
+      ];
+      server.script(
+        { request: 'HEAD /v2/a/manifests/v1', headers: { authorization: undefined }, answer: acr(server.origin) },
+        { request: 'POST /oauth2/exchange', answer: { status: 200, body: { refresh_token: 'r1' } } },
+        { request: 'POST /oauth2/token', answer: { status: 200, body: { access_token: 'a1' } } },
+        ...ask('a', 'a1'),
+        { request: 'POST /oauth2/token', answer: { status: 200, body: { access_token: 'a2' } } },
+        ...ask('b', 'a2'),
+        { request: 'POST /oauth2/exchange', answer: { status: 200, body: { refresh_token: 'r2' } } },
+        { request: 'POST /oauth2/token', answer: { status: 200, body: { access_token: 'a3' } } },
+        ...ask('c', 'a3'),
+      );
+      const given = [...tokens];
+      const client = quickClient({
+        credentials: { get: () => Promise.resolve({ kind: 'entra', accessToken: given.shift() ?? '', tenant: 't' }) },
+      });
+      for (const name of ['a', 'b', 'c']) await client.repository(server.host, name).resolve('v1');
+      const exchanged = server.seen.filter(({ url }) => url === '/oauth2/exchange');
+      expect(exchanged.map(({ body }) => new URLSearchParams(body.toString()).get('access_token'))).toEqual([
+        tokens[0],
+        tokens[2],
+      ]);
+      await client.close();
+    });
+  });
+
   test('an Entra token that is refused', async () => {
     await resolveWith(
       { kind: 'entra', accessToken: 'secret' },
