@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isRecord } from '../descriptor.js';
 import { RegistryError } from '../errors.js';
 import { LIMITS } from '../limits.js';
@@ -45,12 +46,15 @@ function parse(answer: WholeAnswer): Record<string, unknown> {
 
 /**
  * The pages of a listing, each asked for when the one before has been used; `Link` says where the next is.
- * @throws RegistryError `TOO_MANY_PAGES`, also where a page leads to itself
+ * @throws RegistryError `TOO_MANY_PAGES`, also where one leads to itself or to one before
  */
 export async function* readPages(endpoint: Endpoint, listing: Listing): AsyncGenerator<Page> {
   const { name, scopes } = listing;
   let next: { url: string; scopes?: string[] } = { url: listing.url, scopes };
+  // Addresses may be long, and the pages many.
+  const visited = new Set<string>();
   for (let count = 1; ; count += 1) {
+    visited.add(createHash('sha256').update(next.url).digest('base64'));
     const answer = await askWhole(
       endpoint,
       {
@@ -71,7 +75,7 @@ export async function* readPages(endpoint: Endpoint, listing: Listing): AsyncGen
     const link = nextLink(answer.headers.link);
     if (link === undefined || answer.status !== 200) return;
     const following = follow({ endpoint, name }, link, answer.url, scopes);
-    if (following.url === next.url || count >= LIMITS.pages) {
+    if (visited.has(createHash('sha256').update(following.url).digest('base64')) || count >= LIMITS.pages) {
       throw new RegistryError(
         `${name}: the listing does not end (page ${count})`,
         { method: 'GET', url: redactUrl(next.url), status: 200, registryCodes: [] },

@@ -67,6 +67,28 @@ describe('tags', () => {
     );
   });
 
+  test('pages that lead to each other in a circle', async () => {
+    const page = (last: string): Answer => ({
+      status: 200,
+      headers: { link: `</v2/a/b/tags/list?last=${last}>; rel="next"` },
+      body: { tags: ['t'] },
+    });
+    await scripted(
+      [
+        { request: TAGS, answer: page('A') },
+        { request: 'GET /v2/a/b/tags/list?last=A', answer: page('B') },
+        { request: 'GET /v2/a/b/tags/list?last=B', answer: page('A') },
+      ],
+      async ({ host }) => {
+        const client = quickClient();
+        expect(await failureOf(all(client.repository(host, 'a/b').listTags()))).toMatchObject({
+          code: 'TOO_MANY_PAGES',
+        });
+        await client.close();
+      },
+    );
+  });
+
   test.each<[string, Answer, string]>([
     ['an unknown repository', { status: 404 }, 'NAME_UNKNOWN'],
     ['no list', { status: 200, body: {} }, 'ANSWER_INVALID'],
