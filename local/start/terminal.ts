@@ -17,7 +17,8 @@ export class Terminal {
     onGone: () => void = () => undefined,
   ) {
     this.#out = out;
-    this.isLive = out.isTTY && environment.TERM !== 'dumb';
+    // isTTY is undefined for a pipe, and undefined would let the colours be chosen by CI's environment.
+    this.isLive = out.isTTY === true && environment.TERM !== 'dumb';
     this.colors = pc.createColors(this.isLive && (environment.NO_COLOR ?? '') === '');
     out.on('error', onGone);
   }
