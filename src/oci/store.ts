@@ -9,6 +9,8 @@ export interface ReferrersOptions extends CallOptions {
   artifactType?: string;
   /** As it comes: true. */
   tagSchema?: boolean;
+  /** False where only the digests count: a type that an entry lacks is then not looked up in its manifest. As it comes: true. */
+  artifactTypes?: boolean;
 }
 
 export interface FetchedManifest {

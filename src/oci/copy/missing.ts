@@ -56,7 +56,7 @@ export async function unlistedOf(
   signal: AbortSignal,
 ): Promise<Listing[]> {
   const listed = await onSide('destination', 'list referrers', () =>
-    requests.run(() => destination.listReferrers(subject, { signal }), signal),
+    requests.run(() => destination.listReferrers(subject, { signal, artifactTypes: false }), signal),
   );
   const digests = new Set(listed.map((descriptor) => descriptor.digest));
   return expected.filter((digest) => !digests.has(digest)).map((referrer) => ({ subject, referrer }));

@@ -44,6 +44,8 @@ export class Referrers {
     const found = new Map<string, Descriptor>();
     for (const entry of [...(listed ?? []), ...(tagged ?? [])])
       if (!found.has(entry.digest)) found.set(entry.digest, entry);
+    // A filter is held against the type, so that it must be known.
+    if (options.artifactTypes === false && options.artifactType === undefined) return [...found.values()];
     const entries = await mapConcurrently([...found.values()], LISTING_LIMITS.concurrency, (entry) =>
       withArtifactType(context, entry, options),
     );

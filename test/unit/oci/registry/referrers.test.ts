@@ -144,6 +144,15 @@ describe('listing referrers', () => {
     );
   });
 
+  test('types that are left out are not looked for where nobody wants them', async () => {
+    const { artifactType: _, ...bare } = SIGNATURE.entry;
+    await using(
+      [{ request: API, answer: { status: 200, headers: type, body: index(bare) } }, NO_TAG],
+      async (repository) =>
+        expect(await repository.listReferrers(SUBJECT.digest, { artifactTypes: false })).toEqual([bare]),
+    );
+  });
+
   test.each<[string, Exchange['answer']]>([
     ['404', { status: 404 }],
     ['a page of another kind', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }],
