@@ -142,6 +142,8 @@ export async function openBlob(
     };
     if (descriptor.size === 0) verify();
     while (current !== undefined) {
+      const from = position;
+      let broken: TransportError | undefined;
       try {
         let { skipBytes } = current;
         for await (const piece of current.response.body) {
@@ -155,18 +157,19 @@ export async function openBlob(
           if (position === descriptor.size) verify();
           yield chunk;
         }
-        current = undefined;
       } catch (error) {
         options.signal?.throwIfAborted();
         if (!(error instanceof TransportError) || !error.transient) throw error;
-        failures += 1;
-        failuresHere += 1;
-        if (position === descriptor.size) return;
-        if (failures >= DOWNLOAD_LIMITS.breaks || failuresHere >= DOWNLOAD_LIMITS.breaksAtOnePlace) throw error;
-        await sleepMs(pauseMs(failuresHere, context.endpoint.retryBaseMs), options.signal);
-        current = await openFrom(context, descriptor, position, options);
+        broken = error;
       }
+      if (position === descriptor.size) return;
+      // A part may be shorter than was asked for, and a body that names no length may just end.
+      if (broken !== undefined || position - from < DOWNLOAD_LIMITS.pieceBytes) failures += 1;
+      failuresHere += 1;
+      if (failures >= DOWNLOAD_LIMITS.breaks || failuresHere >= DOWNLOAD_LIMITS.breaksAtOnePlace)
+        throw broken ?? wrongSize(what, descriptor.size, position);
+      await sleepMs(pauseMs(failuresHere, context.endpoint.retryBaseMs), options.signal);
+      current = await openFrom(context, descriptor, position, options);
     }
-    if (position < descriptor.size) throw wrongSize(what, descriptor.size, position);
   }
 }

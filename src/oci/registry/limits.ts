@@ -35,6 +35,8 @@ export const DOWNLOAD_LIMITS = {
   breaks: 20,
   /** Times without a single byte in between. */
   breaksAtOnePlace: 4,
+  /** Bytes that an answer must have brought for its early end not to count among the breaks. */
+  pieceBytes: 1024 * 1024,
 } as const;
 
 export const UPLOAD_LIMITS = {
