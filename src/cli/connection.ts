@@ -37,6 +37,9 @@ type ReferrersMode = NonNullable<RegistriesOptions['referrers']>;
 
 const SPECS: Record<string, ReferrersMode> = { 'v1.1-referrers-api': 'api', 'v1.1-referrers-tag': 'tag' };
 
+/** The longest Retry-After that a command waits for: ACR asks for up to a minute. */
+const MAX_RETRY_AFTER_MS = 120_000;
+
 /** Adds the options for one side; `--from-…` and `--to-…` where there are two. */
 export function addConnectionOptions(command: Command, side: Side): Command {
   const long = (name: string): string => `--${side === '' ? '' : `${side}-`}${name}`;
@@ -166,6 +169,7 @@ export async function connect(registry: string, options: ConnectionOptions, io: 
   return createRegistries({
     credentials: await credentialsFor(registry, options, io),
     lease: createLockFileLease(join(tmpdir(), `acr-promoter-locks-${process.getuid?.() ?? 0}`)),
+    retry: { maxRetryAfterMs: MAX_RETRY_AFTER_MS },
     ...(plainHttp !== undefined && { plainHttp: () => plainHttp }),
     ...(insecure === true && { insecure }),
     ...(caFile !== undefined && { ca: await readCa(caFile) }),

@@ -1,0 +1,26 @@
+import { expect, test } from '@jest/globals';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { connect } from '../../../src/cli/connection.js';
+import { createMemoryIo } from './memory-io.js';
+
+test('a registry that asks to wait a minute is waited for', async () => {
+  const server = createServer((_, response) => void response.writeHead(429, { 'retry-after': '60' }).end());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { io } = createMemoryIo({ env: { DOCKER_CONFIG: '/nowhere' } });
+  const host = `localhost:${(server.address() as AddressInfo).port}`;
+  const client = await connect(host, {}, io);
+  try {
+    const stopping = new AbortController();
+    const resolving = client.repository(host, 'a').resolve('v1', { signal: stopping.signal });
+    await once(server, 'request');
+    const stopped = new Error('stopped');
+    setTimeout(() => stopping.abort(stopped), 300);
+    await expect(resolving).rejects.toBe(stopped);
+  } finally {
+    await client.close();
+    server.close();
+  }
+});
