@@ -99,7 +99,9 @@ export function limitRate(
       const response = await inner.send(request);
       if (response.status === 429) {
         const retryAfterMs = parseRetryAfter(response.headers['retry-after']);
-        if (retryAfterMs !== undefined) pausedUntil.set(lane, performance.now() + retryAfterMs);
+        // Another that was told sooner may have been told more.
+        if (retryAfterMs !== undefined)
+          pausedUntil.set(lane, Math.max(pausedUntil.get(lane) ?? 0, performance.now() + retryAfterMs));
       }
       return response;
     },

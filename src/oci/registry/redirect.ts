@@ -42,7 +42,9 @@ export function followRedirects(inner: Transport, options: { mayFollow?: MayFoll
           });
         if (!URL.canParse(location, current.url)) throw refused('to what is no URL');
         const from = new URL(current.url);
-        const to = resolveLocation(location, current.url);
+        const named = new URL(location, current.url);
+        // To TLS it is meant; to plain HTTP may be a slip of a registry behind a proxy.
+        const to = named.protocol === 'https:' ? named : resolveLocation(location, current.url);
         if (to.protocol !== 'https:' && (to.protocol !== 'http:' || from.protocol === 'https:')) {
           throw refused(`from ${from.protocol.slice(0, -1)} to ${to.protocol.slice(0, -1)}`);
         }
