@@ -18,7 +18,7 @@ export class Terminal {
   ) {
     this.#out = out;
     // isTTY is undefined for a pipe, and undefined would let the colours be chosen by CI's environment.
-    this.isLive = Boolean(out.isTTY) && environment.TERM !== 'dumb';
+    this.isLive = out.isTTY ? environment.TERM !== 'dumb' : false;
     this.colors = pc.createColors(this.isLive && (environment.NO_COLOR ?? '') === '');
     out.on('error', onGone);
   }
