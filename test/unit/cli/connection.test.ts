@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { connect } from '../../../src/cli/connection.js';
+import { connect, proxyFor } from '../../../src/cli/connection.js';
 import { createMemoryIo } from './memory-io.js';
 
 test('a registry that asks to wait a minute is waited for', async () => {
@@ -23,4 +23,16 @@ test('a registry that asks to wait a minute is waited for', async () => {
     await client.close();
     server.close();
   }
+});
+
+test.each([
+  ['r.example:443', 'r.example:443', undefined],
+  ['r.example:8443', 'r.example:443', 'http://p'],
+  ['r.example', 'r.example:443', undefined],
+  ['sub.r.example:5000', '.r.example:5000', undefined],
+  ['10.1.2.3:5000', '10.0.0.0/8', undefined],
+  ['11.1.2.3:5000', '10.0.0.0/8', 'http://p'],
+  ['10.1.2.3', '10.0.0.0/99', 'http://p'],
+])('%s beside NO_PROXY=%s', (registry, NO_PROXY, proxy) => {
+  expect(proxyFor(registry, { HTTPS_PROXY: 'http://p', NO_PROXY })).toBe(proxy);
 });
