@@ -19,12 +19,16 @@ import { addManifestFetch } from './verbs/manifest-fetch.js';
 import { addManifestIndexCreate } from './verbs/manifest-index-create.js';
 import { addManifestIndexUpdate } from './verbs/manifest-index-update.js';
 import { addManifestPush } from './verbs/manifest-push.js';
+import { addPromote } from './verbs/promote.js';
 import { addPull } from './verbs/pull.js';
 import { addPush } from './verbs/push.js';
 import { addRepoLs } from './verbs/repo-ls.js';
 import { addRepoTags } from './verbs/repo-tags.js';
 import { addResolve } from './verbs/resolve.js';
+import { addSbom } from './verbs/sbom.js';
+import { addSign } from './verbs/sign.js';
 import { addTag } from './verbs/tag.js';
+import { addVerify } from './verbs/verify.js';
 import { addVersion } from './verbs/version.js';
 
 /** oras takes `--plain-http=false`; commander has a word of its own for that. */
@@ -55,6 +59,10 @@ function createProgram(io: Io): Command {
   addDiscover(program, context);
   addResolve(program, context);
   addTag(program, context);
+  addPromote(program, context);
+  addVerify(program, context);
+  addSbom(program, context);
+  addSign(program, context);
   const manifest = program.command('manifest').description('Manifest operations');
   addManifestFetch(manifest, context);
   addManifestFetchConfig(manifest, context);
