@@ -1,4 +1,4 @@
-/** `api` for small requests and answers, `bytes` for blobs: each kind has its own connections and protocol. */
+/** `api` for small requests and answers, `bytes` for large blobs: each kind has its own connections and protocol. */
 export type RequestKind = 'api' | 'bytes';
 
 /** A body that can be opened again for a retry. */
