@@ -22,7 +22,8 @@ function randomMoments(count: number): Moment[] {
 }
 
 interface Kill {
-  name: string;
+  /** One process, or several at once. */
+  names: string[];
   signal: 'SIGKILL' | 'SIGTERM';
   moments: Moment[];
 }
@@ -30,19 +31,24 @@ interface Kill {
 /** Azurite loses on SIGKILL what it has not saved yet, which is outside of what is promised. */
 const KILLS: Kill[] = [
   {
-    name: 'host',
+    names: ['host'],
     signal: 'SIGKILL',
     moments: FULL
       ? randomMoments(40)
       : ['observe', 'attachSbom', 'copyGraph', 'tagDestination'].map((step) => ({ step })),
   },
-  { name: 'registry-source', signal: 'SIGKILL', moments: FULL ? randomMoments(15) : [{ step: 'attachSbom' }] },
-  { name: 'registry-staging', signal: 'SIGKILL', moments: FULL ? randomMoments(15) : [{ step: 'copyGraph' }] },
-  { name: 'identity', signal: 'SIGKILL', moments: FULL ? randomMoments(3) : [{ step: 'observe' }] },
-  { name: 'azurite', signal: 'SIGTERM', moments: FULL ? randomMoments(15) : [{ step: 'attachSbom' }] },
+  { names: ['registry-source'], signal: 'SIGKILL', moments: FULL ? randomMoments(15) : [{ step: 'attachSbom' }] },
+  { names: ['registry-staging'], signal: 'SIGKILL', moments: FULL ? randomMoments(15) : [{ step: 'copyGraph' }] },
+  { names: ['identity'], signal: 'SIGKILL', moments: FULL ? randomMoments(3) : [{ step: 'observe' }] },
+  { names: ['azurite'], signal: 'SIGTERM', moments: FULL ? randomMoments(15) : [{ step: 'attachSbom' }] },
+  {
+    names: ['host', 'registry-source', 'registry-staging', 'identity'],
+    signal: 'SIGKILL',
+    moments: FULL ? randomMoments(15) : [{ step: 'planCopy' }],
+  },
 ];
 
-describe(`one process is ended in the middle of a promotion (KILL_SEED=${SEED})`, () => {
+describe(`processes are ended in the middle of a promotion (KILL_SEED=${SEED})`, () => {
   let up: Everything;
   let folder: string;
   const seen: string[] = [];
@@ -57,22 +63,27 @@ describe(`one process is ended in the middle of a promotion (KILL_SEED=${SEED})`
     await rm(folder, { recursive: true, force: true });
   }, 60_000);
 
-  for (const { name, signal, moments } of KILLS) {
+  for (const { names, signal, moments } of KILLS) {
+    const what = names.join(', ');
     test.each(moments.map((moment, index) => [JSON.stringify(moment), index, moment] as const))(
-      `${signal} of ${name} at %s (%i)`,
+      `${signal} of ${what} at %s (%i)`,
       async (_label, index, moment) => {
-        const repository = `samples/${name}-${index}`;
-        const layout = join(folder, `${name}-${index}`);
+        const repository = `samples/${names.join('-')}-${index}`;
+        const layout = join(folder, `${names.join('-')}-${index}`);
         const digest = await writeHeavyImage(layout, repository);
         await push(up, layout, repository);
         const { last, underWay } = await waitForMoment(up, repository, moment);
-        const pid = await up.processId(name);
-        process.kill(pid, signal);
+        const pids = await Promise.all(names.map((name) => up.processId(name)));
+        for (const pid of pids) process.kill(pid, signal);
         await Promise.all([
           tellPush(up, repository, digest, 3),
-          until(`${name} to be started again`, async () => ((await up.processId(name)) === pid ? undefined : true)),
+          ...names.map((name, at) =>
+            until(`${name} to be started again`, async () =>
+              (await up.processId(name)) === pids[at] ? undefined : true,
+            ),
+          ),
         ]);
-        seen.push(`${name} at ${last}, ${underWay ? 'under way' : 'ended'}`);
+        seen.push(`${what} at ${last}, ${underWay ? 'under way' : 'ended'}`);
         const row = await settled(up, repository);
         expect(row.last).toMatchObject({ outcome: expect.stringMatching(/^(promoted|unchanged)$/), digest });
         await expectPromotedOnce(up, repository, digest);
