@@ -20,6 +20,8 @@ export interface StartOptions {
   timeoutMs: number;
   /** Seed of the host's faults; undefined: none. */
   chaos: number | undefined;
+  /** Host processes on one store; the first has `port`, the others any free one. */
+  hosts: number;
 }
 
 function whole(least: number, most: number): (text: string) => number {
@@ -58,6 +60,7 @@ function command(): Command {
         .default(600),
     )
     .addOption(new Option('--chaos <seed>').argParser(whole(0, 2 ** 31)).hideHelp())
+    .addOption(new Option('--hosts <n>').argParser(whole(1, 4)).default(1).hideHelp())
     .addHelpText(
       'after',
       `
@@ -115,5 +118,6 @@ export function parseStartOptions({ args, environment, root }: CommandLine): Sta
     stagingPort: values.stagingPort,
     timeoutMs: values.timeout * 1000,
     chaos: values.chaos,
+    hosts: values.hosts,
   };
 }

@@ -93,8 +93,10 @@ export async function startStack(call: StackCall): Promise<Stack> {
   }
 }
 
+const HOST = 'host';
+
 function isHost({ name }: LocalProcess): boolean {
-  return name === 'host';
+  return name === HOST || name.startsWith(`${HOST}-`);
 }
 
 async function startAll(
@@ -120,32 +122,35 @@ async function startAll(
   ]);
   const source = `localhost:${options.sourcePort}`;
   const staging = `localhost:${options.stagingPort}`;
-  await start(
-    'host',
-    join(compiledRoot(), 'local/host/main.js'),
-    [
-      '--app',
-      options.app,
-      '--port',
-      String(options.port),
-      '--data-dir',
-      join(dataDir, 'host'),
-      '--grace-ms',
-      String(HOST_GRACE_MS),
-      ...(options.chaos === undefined ? [] : ['--chaos', String(options.chaos)]),
-    ],
-    {
-      ...identity.environment,
-      AZURE_CLIENT_ID: identity.clientId,
-      AzureWebJobsStorage: storage,
-      FUNCTIONS_WORKER_RUNTIME: 'node',
-      PROMOTION_RULES: rules,
-      PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
-      ALLOWED_REGISTRIES: `${source},${staging}`,
-      ...given(environment, ['JOB_OPERATIONS', 'JOB_SCOPES']),
-      SIGNING_KEY: signing.key,
-      SIGNING_CERTIFICATE_CHAIN: signing.certificate,
-    },
+  const hostArgs = (port: number, index: number): string[] => [
+    '--app',
+    options.app,
+    '--port',
+    String(port),
+    '--data-dir',
+    join(dataDir, 'host'),
+    '--grace-ms',
+    String(HOST_GRACE_MS),
+    ...(options.chaos === undefined ? [] : ['--chaos', String(options.chaos + index)]),
+  ];
+  const hostEnvironment = {
+    ...identity.environment,
+    AZURE_CLIENT_ID: identity.clientId,
+    AzureWebJobsStorage: storage,
+    FUNCTIONS_WORKER_RUNTIME: 'node',
+    PROMOTION_RULES: rules,
+    PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
+    ALLOWED_REGISTRIES: `${source},${staging}`,
+    ...given(environment, ['JOB_OPERATIONS', 'JOB_SCOPES']),
+    SIGNING_KEY: signing.key,
+    SIGNING_CERTIFICATE_CHAIN: signing.certificate,
+  };
+  const hostScript = join(compiledRoot(), 'local/host/main.js');
+  await start(HOST, hostScript, hostArgs(options.port, 0), hostEnvironment);
+  // More of them work on the same store, as instances of one app do; nobody needs to know their ports.
+  const more = Array.from({ length: options.hosts - 1 }, (_, index) => index + 1);
+  await Promise.all(
+    more.map((index) => start(`${HOST}-${index + 1}`, hostScript, hostArgs(0, index), hostEnvironment)),
   );
   return { source, staging, hostUrl: `http://localhost:${options.port}`, user, signing };
 }
