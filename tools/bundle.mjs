@@ -1,15 +1,23 @@
-// Bundles the compiled command line into one file, which starts in a fraction of the time that loading the tree takes.
+// Bundles the compiled command line, so that it starts in a fraction of the time that loading the tree takes.
 // Part of npm run build; bin/acr-promoter.mjs starts the bundle.
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+// Parts of an earlier build have other names.
+await rm(join(root, 'dist/bundle'), { recursive: true, force: true });
 await build({
   entryPoints: [join(root, 'dist/src/cli/main.js')],
-  outfile: join(root, 'dist/bundle/acr-promoter.mjs'),
+  outdir: join(root, 'dist/bundle'),
+  outExtension: { '.js': '.mjs' },
+  entryNames: 'acr-promoter',
+  chunkNames: 'parts/[name]-[hash]',
   bundle: true,
+  // What is imported when it is needed (Azure's sign-in) stays in a file of its own, which nobody else loads.
+  splitting: true,
   platform: 'node',
   format: 'esm',
   target: 'node22.22',

@@ -9,10 +9,12 @@ import {
   createRegistries,
   dockerConfigCredentials,
   InputError,
+  isLoopback,
   type Credentials,
   type RegistriesOptions,
   type RegistryClient,
 } from '../oci/index.js';
+import type { AzureSignIn } from './azure-sign-in.js';
 import { dockerConfigOptions } from './docker-config.js';
 import type { Io } from './io.js';
 import { createLockFileLease } from './lock-file-lease.js';
@@ -107,7 +109,12 @@ async function readIdentityToken(options: ConnectionOptions, io: Io): Promise<st
   return token;
 }
 
-async function credentialsFor(registry: string, options: ConnectionOptions, io: Io): Promise<Credentials> {
+async function credentialsFor(
+  registry: string,
+  options: ConnectionOptions,
+  io: Io,
+  azure: AzureSignIn | undefined,
+): Promise<Credentials> {
   const { username = '', passwordStdin } = options;
   let { password } = options;
   if (options.identityToken !== undefined || options.identityTokenStdin === true) {
@@ -125,7 +132,10 @@ async function credentialsFor(registry: string, options: ConnectionOptions, io: 
     if (username === '') return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken: password }) };
     return basicCredentials(username, password, [registry]);
   }
-  return dockerConfigCredentials(dockerConfigOptions(options, io));
+  const kept = dockerConfigCredentials(dockerConfigOptions(options, io));
+  // A token that opens every registry of somebody goes to none whose name proves nothing.
+  const isUnproven = (options.plainHttp === true && !isLoopback(registry)) || options.insecure === true;
+  return azure === undefined || isUnproven ? kept : azure.after(kept);
 }
 
 async function readCa(path: string): Promise<string> {
@@ -175,12 +185,20 @@ function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } 
   return { referrers };
 }
 
-/** A client for one registry. To be closed. */
-export async function connect(registry: string, options: ConnectionOptions, io: Io): Promise<RegistryClient> {
+/**
+ * A client for one registry. To be closed.
+ * @param azure signs in to Azure Container Registries for which there is nothing else; without it, nobody does
+ */
+export async function connect(
+  registry: string,
+  options: ConnectionOptions,
+  io: Io,
+  azure?: AzureSignIn,
+): Promise<RegistryClient> {
   const { plainHttp, insecure, caFile } = options;
   const proxy = proxyFor(registry, io.env);
   return createRegistries({
-    credentials: await credentialsFor(registry, options, io),
+    credentials: await credentialsFor(registry, options, io, azure),
     lease: createLockFileLease(join(tmpdir(), `acr-promoter-locks-${process.getuid?.() ?? 0}`)),
     retry: { maxRetryAfterMs: MAX_RETRY_AFTER_MS },
     ...(plainHttp !== undefined && { plainHttp: () => plainHttp }),

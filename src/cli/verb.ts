@@ -74,6 +74,8 @@ export function defineVerb(
     const session = new Session(io);
     try {
       await work(session, operands, values);
+    } catch (error) {
+      throw session.explain(error);
     } finally {
       await session.close();
     }

@@ -92,7 +92,11 @@ export const GUIDE: readonly { heading: string; commands: readonly GuideCommand[
   {
     heading: 'Method 1: Azure CLI Integration',
     commands: [
-      { line: 'az login', notRun: true, why: 'Signs in to Azure; the registry has no part in it.' },
+      {
+        line: 'az login',
+        notRun: true,
+        why: 'Signs in to Azure; the registry has no part in it. It is enough by itself: acr-promoter exchanges its token for the registry’s, as az acr login does.',
+      },
       {
         line: 'az acr login -n $ACR_NAME',
         instead:

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { startIdentity, type RunningIdentity } from '../../local/identity/server.js';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
 import { DIFFERENCES } from './oras/differences.js';
@@ -14,6 +15,7 @@ const TOKEN_USER = '00000000-0000-0000-0000-000000000000';
 const SERVICE_PRINCIPAL = { name: '5f0c8d3e-0000-4000-8000-00000000a5a5', password: 'sp~secret:with:colons' };
 const SCOPED = { name: 'oras-token', password: 'scoped+secret/=' };
 const REPOSITORY = 'net-monitor';
+const COMMAND = fileURLToPath(new URL('../../bin/acr-promoter.mjs', import.meta.url));
 const SECRETS = [SERVICE_PRINCIPAL.password, SCOPED.password];
 
 let folder = '';
@@ -323,6 +325,130 @@ esac
       expect(own.code).toBe((await oras(`login ${host} -u ${name} --password-stdin`, options)).code);
       expect(await readConfig('helper-absent')).toEqual({ credsStore: 'absent' });
     });
+  });
+});
+
+describe('who is signed in to Azure, by the command as it is installed', () => {
+  let identity: RunningIdentity;
+  let registry: RunningRegistry;
+  let open: RunningRegistry;
+  let host = '';
+  const azFolder = () => join(folder, 'az');
+
+  beforeAll(async () => {
+    identity = await startIdentity({ dataDir: join(folder, 'azure-identity') });
+    const entraKeysFile = identity.publicKeysFile;
+    registry = await startRegistry({ dataDir: join(folder, 'azure-registry'), entraKeysFile });
+    open = await startRegistry({ dataDir: join(folder, 'open-registry'), entraKeysFile, anonymousPull: true });
+    host = `localhost:${registry.port}`;
+    await mkdir(azFolder());
+    // As the Azure CLI answers, as far as DefaultAzureCredential asks it.
+    const script = `#!/bin/sh
+echo "$*" >> '${join(folder, 'az-asked')}'
+cat '${join(folder, 'az-answer')}'
+`;
+    await writeFile(join(azFolder(), 'az'), script, { mode: 0o755 });
+  });
+  afterAll(async () => {
+    await Promise.all([registry.close(), open.close(), identity.close()]);
+  });
+
+  interface Desk {
+    /** Folders with programs. */
+    path?: string;
+    env?: Record<string, string>;
+    input?: string;
+    /** What counts as an Azure Container Registry; as it comes both. */
+    azure?: string;
+  }
+
+  /** A desk with no more than what is named: no Docker config, no IDENTITY_ENDPOINT, no other credential. */
+  const command = (line: string, { path = '', env = {}, input = '', azure }: Desk = {}): Promise<Ran> =>
+    runProgram(process.execPath, [COMMAND, ...line.split(' ')], {
+      cwd: folder,
+      input,
+      env: {
+        HOME: folder,
+        DOCKER_CONFIG: join(folder, 'docker-none'),
+        PATH: `${path}${delimiter}/usr/bin${delimiter}/bin`,
+        ACR_PROMOTER_AZURE_REGISTRIES: azure ?? `${host}, localhost:${open.port}`,
+        ...env,
+      },
+    });
+
+  test('a managed identity: its token is exchanged, and good for whatever there is to do', async () => {
+    const env = { ...identity.environment };
+    const app = `${host}/samples/managed`;
+    const note = 'note.txt:text/plain';
+    for (const line of [`push ${app}:v1 ${note}`, `tag ${app}:v1 v2`, `copy -r ${app}:v1 ${app}/copy:v1`]) {
+      expect({ line, ...(await command(line, { env })) }).toMatchObject({ line, code: 0, err: '' });
+    }
+    expect(await command(`repo tags ${app}`, { env })).toEqual({ code: 0, out: 'v1\nv2\n', err: '' });
+    expect(await command(`repo ls ${host}`, { env })).toMatchObject({
+      code: 0,
+      out: 'samples/managed\nsamples/managed/copy\n',
+    });
+    expect(identity.log.every(({ resource }) => resource === 'https://containerregistry.azure.net')).toBe(true);
+    expect(registry.log.some(({ subject }) => subject === `entra:${identity.clientId}`)).toBe(true);
+    // One command, one token of Entra's: also for both sides of a copy.
+    expect(identity.log).toHaveLength(5);
+  });
+
+  test('az login, where there is no managed identity', async () => {
+    const { IDENTITY_ENDPOINT, IDENTITY_HEADER } = identity.environment;
+    const query = 'api-version=2019-08-01&resource=https://containerregistry.azure.net';
+    const headers = { 'x-identity-header': IDENTITY_HEADER };
+    const issued = (await (await fetch(`${IDENTITY_ENDPOINT}?${query}`, { headers })).json()) as {
+      access_token: string;
+    };
+    const answer = {
+      accessToken: issued.access_token,
+      expiresOn: '2099-01-01 00:00:00.000000',
+      expires_on: 4_070_908_800,
+      tenant: identity.tenantId,
+      tokenType: 'Bearer',
+    };
+    await writeFile(join(folder, 'az-answer'), JSON.stringify(answer));
+    const ran = await command(`push ${host}/samples/az:v1 note.txt`, { path: azFolder() });
+    expect(ran).toMatchObject({ code: 0, err: '' });
+    expect(ran.out).not.toContain(issued.access_token);
+    expect(await readFile(join(folder, 'az-asked'), 'utf8')).toBe(
+      'account get-access-token --output json --resource https://containerregistry.azure.net\n',
+    );
+    // Whom the registry doesn't know may still read what anybody may, and is told what to do for all else.
+    await writeFile(join(folder, 'az-answer'), JSON.stringify({ ...answer, accessToken: 'a.b.c' }));
+    const refused = await command(`repo tags ${host}/samples/az`, { path: azFolder() });
+    expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('(AZURE_ACCOUNT_REFUSED)') });
+    expect(refused.err).toContain('az login --tenant');
+  });
+
+  test('nobody: what anybody may read is read, and all else says az login', async () => {
+    const env = { ...identity.environment };
+    const pub = `localhost:${open.port}/samples/public`;
+    expect(await command(`push ${pub}:v1 note.txt`, { env })).toMatchObject({ code: 0 });
+    expect(await command(`repo tags ${pub}`)).toEqual({ code: 0, out: 'v1\n', err: '' });
+    for (const line of [`repo tags ${host}/samples/az`, `push ${pub}:v2 note.txt`, `copy ${pub}:v1 ${host}/copy:v1`]) {
+      const ran = await command(line);
+      expect({ line, ...ran }).toMatchObject({ line, code: 1, err: expect.stringContaining('(AZURE_NOT_SIGNED_IN)') });
+      expect(ran.err).toContain('Run az login');
+    }
+  });
+
+  test('any other registry sees none of it, and neither does one with a credential of its own', async () => {
+    const before = identity.log.length;
+    const env = { ...identity.environment };
+    const other = await command(`repo tags ${host}/samples/az`, { env, azure: 'localhost:1' });
+    expect(other).toMatchObject({ code: 1, err: expect.stringContaining('(UNAUTHORIZED)') });
+    const named = await command(`repo tags ${host}/samples/az --username u --password-stdin`, { env, input: 'wrong' });
+    expect(named).toMatchObject({ code: 1, err: expect.stringContaining('(UNAUTHORIZED)') });
+    const loose = await command(`repo tags ${host}/samples/az --insecure`, { env });
+    expect(loose).toMatchObject({ code: 1, err: expect.stringContaining('(UNAUTHORIZED)') });
+    expect(identity.log).toHaveLength(before);
+  });
+
+  test('a setting of Azure that is wrong is said', async () => {
+    const ran = await command(`repo ls ${host}`, { env: { AZURE_TOKEN_CREDENTIALS: 'nonsense' } });
+    expect(ran).toMatchObject({ code: 1, err: expect.stringContaining('(AZURE_SIGN_IN_FAILED)') });
   });
 });
 

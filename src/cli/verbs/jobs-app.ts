@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { ConfigurationError, InputError, PromoterError, TransportError } from '../../oci/index.js';
+import { ConfigurationError, InputError, isLoopback, PromoterError, TransportError } from '../../oci/index.js';
 import type { Io } from '../io.js';
 import { onTerminal } from '../status-line.js';
 import { textOf, type Values } from '../verb.js';
@@ -17,10 +17,6 @@ export function addAppOptions(command: Command): void {
   command
     .option('--app <url>', 'the app, such as https://myapp.azurewebsites.net; as it comes $ACR_PROMOTER_APP')
     .option('--key <key>', 'its function key; better in $ACR_PROMOTER_KEY, which others on this machine do not see');
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
 /** @throws ConfigurationError `APP_MISSING`, `APP_INVALID` */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { listRepositories } from '../../oras/index.js';
-import { addConnectionOptions, connect, connectionOf } from '../connection.js';
+import { addConnectionOptions, connectionOf } from '../connection.js';
 import { addFormatOptions, formatResult, resultFormat } from '../result.js';
 import { onTerminal } from '../status-line.js';
 import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
@@ -29,27 +29,23 @@ export function addRepoLs(parent: Command, context: VerbContext): void {
     addFormatOptions(command);
     addConnectionOptions(command, '');
   };
-  defineVerb(parent, context, VERB, addOptions, async (_session, operands, values) => {
+  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
     const format = resultFormat(values);
     const text = operandAt(operands, 0).replace(/\/$/, '');
     const slash = text.indexOf('/');
     const [registry, namespace] = slash < 0 ? [text, ''] : [text.slice(0, slash), text.slice(slash + 1)];
     const last = textOf(values, 'last');
-    const client = await connect(registry, connectionOf(values, ''), io);
-    try {
-      const listed = listRepositories(client.registry(registry), {
-        namespace,
-        signal: io.signal,
-        ...(last !== undefined && { last }),
-      });
-      const repositories: string[] = [];
-      for await (const name of listed) {
-        if (format.kind !== 'text') repositories.push(name);
-        else io.out(`${onTerminal(namespace === '' ? name : name.slice(namespace.length + 1))}\n`);
-      }
-      if (format.kind !== 'text') io.out(formatResult(format, { registry, repositories }));
-    } finally {
-      await client.close();
+    const client = await session.client(registry, connectionOf(values, ''));
+    const listed = listRepositories(client.registry(registry), {
+      namespace,
+      signal: io.signal,
+      ...(last !== undefined && { last }),
+    });
+    const repositories: string[] = [];
+    for await (const name of listed) {
+      if (format.kind !== 'text') repositories.push(name);
+      else io.out(`${onTerminal(namespace === '' ? name : name.slice(namespace.length + 1))}\n`);
     }
+    if (format.kind !== 'text') io.out(formatResult(format, { registry, repositories }));
   });
 }

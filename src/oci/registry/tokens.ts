@@ -217,11 +217,20 @@ export class Tokens {
         this.#refresh.delete(key);
       }
     }
-    const refresh = await this.#once(`exchange ${key}`, signal, async (shared) => {
-      const fresh = await this.#exchange(realm, credential, shared);
-      this.#refresh.set(key, fresh);
-      return fresh;
-    });
+    let refresh: Held;
+    try {
+      refresh = await this.#once(`exchange ${key}`, signal, async (shared) => {
+        const fresh = await this.#exchange(realm, credential, shared);
+        this.#refresh.set(key, fresh);
+        return fresh;
+      });
+    } catch (error) {
+      if (credential.orAnonymous !== true || !(error instanceof RegistryError) || error.info.status !== 401)
+        throw error;
+      return this.#anonymous(realm, scopes, signal).catch(() => {
+        throw error;
+      });
+    }
     return this.#byRefreshToken(realm, scopes, refresh.token, signal);
   }
 

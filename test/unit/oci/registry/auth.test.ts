@@ -495,6 +495,36 @@ describe("ACR's endpoints", () => {
     });
   });
 
+  test('an Entra token of somebody whom the registry does not know, where it may be asked anonymously too', async () => {
+    await resolveWith({ kind: 'entra', accessToken: 'e1', orAnonymous: true }, (origin) => [
+      { request: HEAD, answer: acr(origin) },
+      { request: 'POST /oauth2/exchange', answer: { status: 401 } },
+      {
+        request: 'POST /oauth2/token',
+        answer: posted('grant_type=password&service=reg&scope=repository:app:pull', {
+          status: 200,
+          body: { access_token: 'a1' },
+        }),
+      },
+      { request: HEAD, headers: { authorization: 'Bearer a1' }, answer: FOUND },
+    ]);
+  });
+
+  test('and where it is not let in so either, the first refusal counts', async () => {
+    await resolveWith(
+      { kind: 'entra', accessToken: 'e1', orAnonymous: true },
+      (origin) => [
+        { request: HEAD, answer: acr(origin) },
+        { request: 'POST /oauth2/exchange', answer: { status: 401 } },
+        { request: 'POST /oauth2/token', answer: { status: 403 } },
+      ],
+      {},
+      async (_, resolve) => {
+        expect(await failureOf(resolve())).toMatchObject({ code: 'UNAUTHORIZED' });
+      },
+    );
+  });
+
   test('an Entra token that is refused', async () => {
     await resolveWith(
       { kind: 'entra', accessToken: 'secret' },
