@@ -8,6 +8,9 @@ export const LIMITS = {
   wholeListRows: 2_000,
   /** Rows of one page of a list. `PAGE_SIZE_INVALID` */
   pageRows: 100,
+  /** Queries for one page of a filtered list, and rows that each but the first looks through. */
+  pageQueries: 4,
+  filteredRows: 500,
   /** Characters of a table key that is made from a name; longer names end in their hash. */
   keyCharacters: 300,
   /** Bytes of one document. `DOCUMENT_TOO_LARGE` */

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { matchesPromotion, matchesRun, nameOfIgnored } from '../runs/filters.js';
 import type { RunStore, StoredDigest } from '../runs/ports.js';
-import { destinationOwnerSchema, ignoredEventSchema, runRowSchema, stepProgressSchema } from '../runs/row-schemas.js';
+import { destinationOwnerSchema, ignoredEventSchema, stepProgressSchema } from '../runs/row-schemas.js';
 import { newRunId } from '../runs/run-id.js';
-import { PromotionRows } from './promotion-rows.js';
+import { ListedRows } from './listed-rows.js';
+import { PROMOTIONS, RUNS, promotionListOf, runListOf } from './row-lists.js';
 import { encodeKey, hashKey } from './table-keys.js';
 import type { TableRows } from './table-rows.js';
 
@@ -11,18 +13,20 @@ const hashOf = (stored: StoredDigest): string => hashKey(`${stored.registry}/${s
 
 /** The port RunStore on two tables; keys are in docs/decisions/storage-keys.md. */
 export function tableRunStore(promotionTable: TableRows, runTable: TableRows): RunStore {
-  const promotions = new PromotionRows(promotionTable);
+  const promotions = new ListedRows(promotionTable, PROMOTIONS);
+  const runs = new ListedRows(runTable, RUNS);
   return {
     getPromotion: (id) => promotions.get(id),
     insertPromotion: (row) => promotions.insert(row),
     replacePromotion: (row, version) => promotions.replace(row, version),
-    listPromotions: (options) => promotions.list(options),
-    listOpenPromotions: (options) => promotions.listOpen(options),
+    listPromotions: ({ filter = {}, ...page } = {}) =>
+      promotions.list(promotionListOf(filter), page, (row) => matchesPromotion(row, filter)),
+    listOpenPromotions: (options) => promotions.list('open|', options),
 
-    getRun: (id) => runTable.get('run', encodeKey(id), runRowSchema),
-    insertRun: (row) => runTable.insert('run', encodeKey(row.id), row),
-    replaceRun: (row, version) => runTable.replace('run', encodeKey(row.id), row, version),
-    listRuns: (options) => runTable.page('run', '', runRowSchema, options),
+    getRun: (id) => runs.get(id),
+    insertRun: (row) => runs.insert(row),
+    replaceRun: (row, version) => runs.replace(row, version),
+    listRuns: ({ filter = {}, ...page } = {}) => runs.list(runListOf(filter), page, (run) => matchesRun(run, filter)),
 
     putProgress: (progress) =>
       runTable.put(`progress|${encodeKey(progress.runId)}`, encodeKey(progress.step), progress),
@@ -55,8 +59,14 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): R
       return (await runTable.get(`job|${hashKey(jobId)}`, 'run', text))?.value;
     },
 
-    addIgnored: (event) => runTable.put('ignored', newRunId(Date.parse(event.at)), event),
-    listIgnored: (options) => runTable.page('ignored', '', ignoredEventSchema, options),
+    async addIgnored(event) {
+      const key = newRunId(Date.parse(event.at));
+      // One that is lost in between is in the list of all, and its sender tells of it again.
+      await runTable.put('ignored', key, event);
+      await runTable.put(`ignored|${hashKey(nameOfIgnored(event))}`, key, event);
+    },
+    listIgnored: ({ filter, ...page } = {}) =>
+      runTable.page(filter === undefined ? 'ignored' : `ignored|${hashKey(filter.name)}`, '', ignoredEventSchema, page),
 
     getNote: (name) => runTable.get('note', encodeKey(name), text),
     putNote: (name, note, version) =>

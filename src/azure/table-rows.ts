@@ -98,26 +98,36 @@ export class TableRows {
     return after;
   }
 
-  /** One page of a partition, by row key, of the keys that start with `prefix`. */
+  /**
+   * One page of a partition, by row key, of the keys that start with `prefix`. With `keep`, so many queries are made at most: such a
+   * page may be short, or empty, and there is more all the same.
+   */
   async page<T>(
     partitionKey: string,
     prefix: string,
     schema: z.ZodType<T>,
     options: PageOptions = {},
+    keep: (row: T) => boolean = () => true,
   ): Promise<Page<T>> {
     const size = options.size ?? 50;
     if (!Number.isInteger(size) || size < 1 || size > LIMITS.pageRows) {
       throw new InputError('PAGE_SIZE_INVALID', `a page has 1 to ${LIMITS.pageRows} rows, not ${size}`);
     }
-    const after = options.from === undefined ? prefix : parsePageToken(options.from, prefix);
+    let after = options.from === undefined ? prefix : parsePageToken(options.from, prefix);
+    const items: T[] = [];
     // One more than asked for tells whether there is another page.
-    const rows = await this.#query(partitionKey, prefix, after, size + 1);
-    const shown = rows.slice(0, size);
-    const last = shown.at(-1);
-    return {
-      items: this.#readable(partitionKey, shown, schema),
-      ...(rows.length > size && last !== undefined && { next: pageToken(last.rowKey) }),
-    };
+    let limit = size + 1;
+    for (let queries = 0; queries < LIMITS.pageQueries; queries += 1) {
+      const rows = await this.#query(partitionKey, prefix, after, limit);
+      for (const row of rows) {
+        if (items.length === size) return { items, next: pageToken(after) };
+        after = row.rowKey;
+        items.push(...this.#readable(partitionKey, [row], schema).filter(keep));
+      }
+      if (rows.length < limit) return { items };
+      limit = LIMITS.filteredRows;
+    }
+    return { items, next: pageToken(after) };
   }
 
   /** A whole partition, which is small. @throws PromoterError `TOO_MANY_ROWS` */

@@ -28,7 +28,7 @@ export async function handleRegistryEvent(
 ): Promise<Handled> {
   const reference = `${event.registry}/${event.repository}${event.tag === undefined ? '' : `:${event.tag}`}${event.digest === undefined ? '' : `@${event.digest}`}`;
   if (!ports.jobPolicy.allowedRegistries.includes(event.registry)) {
-    return ignore(ports, reference, `registry ${event.registry} is not in ALLOWED_REGISTRIES`);
+    return ignore(ports, event, reference, `registry ${event.registry} is not in ALLOWED_REGISTRIES`);
   }
   const all = await ports.rules.load();
   const rules = all.filter((rule) => rule.triggers.includes('push'));
@@ -51,14 +51,19 @@ export async function handleRegistryEvent(
   if (match.rules.length === 0) {
     const [scheduled] = matchRules(all, source).rules;
     if (scheduled !== undefined)
-      return ignore(ports, reference, `rule ${scheduled.name}: is not triggered by pushes; its schedule will look`);
-    return ignore(ports, reference, matchRules(all, source).nearest ?? 'no rule wants it');
+      return ignore(
+        ports,
+        event,
+        reference,
+        `rule ${scheduled.name}: is not triggered by pushes; its schedule will look`,
+      );
+    return ignore(ports, event, reference, matchRules(all, source).nearest ?? 'no rule wants it');
   }
   const raised: string[] = [];
   let failure: { error: unknown } | undefined;
   for (const rule of match.rules) {
     try {
-      raised.push((await raiseWanted(ports, rule, source)).promotionId);
+      raised.push((await raiseWanted(ports, rule, source, { kind: 'push', id: event.id })).promotionId);
     } catch (error) {
       // One rule's destination may not be made of this name: no reason to keep it from the others.
       failure ??= { error };
@@ -68,8 +73,13 @@ export async function handleRegistryEvent(
   return { raised, text: `${reference}: ${raised.length} promotions` };
 }
 
-async function ignore(ports: EventPorts, reference: string, reason: string): Promise<Handled> {
-  await ports.store.addIgnored({ at: ports.now().toISOString(), reference, reason });
+async function ignore(
+  ports: EventPorts,
+  { id: eventId }: RegistryEvent,
+  reference: string,
+  reason: string,
+): Promise<Handled> {
+  await ports.store.addIgnored({ at: ports.now().toISOString(), reference, eventId, reason });
   return { raised: [], text: `${reference}: ignored: ${reason}` };
 }
 
@@ -94,7 +104,7 @@ async function handleDeletion(
   const raised: string[] = [];
   for (const rule of matchRules(rules, source).rules) {
     if ((await ports.store.getPromotion(promotionId(rule.name, source))) === undefined) continue;
-    raised.push((await raiseWanted(ports, rule, source)).promotionId);
+    raised.push((await raiseWanted(ports, rule, source, { kind: 'deletion', id: event.id })).promotionId);
   }
   return { raised, text: `${reference}: deleted, ${raised.length} promotions look` };
 }
@@ -132,7 +142,7 @@ async function subjectsAbove(
 async function raiseStanding(
   ports: EventPorts,
   rules: readonly Rule[],
-  { registry, repository }: RegistryEvent,
+  { registry, repository, kind, id: eventId }: RegistryEvent,
   digests: readonly string[],
   reference: string,
 ): Promise<Handled> {
@@ -145,7 +155,8 @@ async function raiseStanding(
     const row = (await ports.store.getPromotion(id))?.value;
     const rule = row && rules.find(({ name }) => name === row.rule);
     if (row === undefined || rule === undefined) continue;
-    raised.push((await raiseWanted(ports, rule, row.source)).promotionId);
+    const cause = { kind: kind === 'deleted' ? 'deletion' : 'referrer', id: eventId } as const;
+    raised.push((await raiseWanted(ports, rule, row.source, cause)).promotionId);
   }
   return { raised, text: `${reference}: refers to ${digests.at(-1) ?? ''}, ${raised.length} promotions look` };
 }

@@ -54,6 +54,11 @@ export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, 
       row.totalBytes = total;
       soon();
     },
+    nodes(done, total) {
+      row.doneNodes = done;
+      row.totalNodes = total;
+      soon();
+    },
     begin: write,
     end(state) {
       row.state = state;

@@ -1,4 +1,13 @@
-import type { DestinationOwner, IgnoredEvent, PromotionRow, RunRow, StepProgress, Versioned } from './rows.js';
+import type { IgnoredFilter, PromotionFilter, RunFilter } from './filters.js';
+import type {
+  DestinationOwner,
+  IgnoredEvent,
+  PromotionRow,
+  RunRow,
+  RunSummary,
+  StepProgress,
+  Versioned,
+} from './rows.js';
 
 export interface Page<T> {
   items: T[];
@@ -10,6 +19,11 @@ export interface PageOptions {
   /** 1 to 100; 50 as it comes. */
   size?: number;
   from?: string;
+}
+
+/** A page may hold fewer rows than asked for, none even, and `next` all the same: so much was looked at, and no more. */
+export interface FilteredPageOptions<F> extends PageOptions {
+  filter?: F;
 }
 
 /** Where a digest lives. */
@@ -29,8 +43,8 @@ export interface RunStore {
   insertPromotion(row: PromotionRow): Promise<boolean>;
   /** @returns false where the row is no longer at `version`. */
   replacePromotion(row: PromotionRow, version: string): Promise<boolean>;
-  /** Newest run first. */
-  listPromotions(options?: PageOptions): Promise<Page<PromotionRow>>;
+  /** Newest run first; those of one repository by tag, those of one destination in no order. */
+  listPromotions(options?: FilteredPageOptions<PromotionFilter>): Promise<Page<PromotionRow>>;
   /** Rows that are not at rest: a run is open, or `wanted` is ahead of `answered`. In no order. */
   listOpenPromotions(options?: PageOptions): Promise<Page<PromotionRow>>;
 
@@ -38,7 +52,7 @@ export interface RunStore {
   insertRun(row: RunRow): Promise<boolean>;
   replaceRun(row: RunRow, version: string): Promise<boolean>;
   /** Newest first. */
-  listRuns(options?: PageOptions): Promise<Page<RunRow>>;
+  listRuns(options?: FilteredPageOptions<RunFilter>): Promise<Page<RunSummary>>;
   putProgress(progress: StepProgress): Promise<void>;
   /** In the order in which the steps started. */
   listProgress(runId: string): Promise<StepProgress[]>;
@@ -63,7 +77,7 @@ export interface RunStore {
 
   addIgnored(event: IgnoredEvent): Promise<void>;
   /** Newest first. */
-  listIgnored(options?: PageOptions): Promise<Page<IgnoredEvent>>;
+  listIgnored(options?: FilteredPageOptions<IgnoredFilter>): Promise<Page<IgnoredEvent>>;
 
   /** A named row of a few KB of JSON with a version: cursors, guards. */
   getNote(name: string): Promise<Versioned<string> | undefined>;

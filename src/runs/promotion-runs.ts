@@ -6,7 +6,7 @@ import type { Rule } from '../promotion/rule.js';
 import { formatReference } from '../oci/index.js';
 import { RUN_LIMITS } from './limits.js';
 import type { Engine, RunStore } from './ports.js';
-import type { PromotionRow, PromotionState, RunResult, Versioned } from './rows.js';
+import type { PromotionRow, PromotionState, RunResult, Trigger, TriggerCause, Versioned } from './rows.js';
 import { newRunId } from './run-id.js';
 
 export interface RunPorts {
@@ -31,7 +31,7 @@ function contended(id: string): PromoterError {
 }
 
 /** Tries a conditional write again, with the row read anew, until it is done. */
-async function untilWritten<T>(id: string, attempt: () => Promise<T | undefined>): Promise<T> {
+export async function untilWritten<T>(id: string, attempt: () => Promise<T | undefined>): Promise<T> {
   for (let tries = 0; tries < RUN_LIMITS.rowTries; tries += 1) {
     const done = await attempt();
     if (done !== undefined) return done;
@@ -40,8 +40,8 @@ async function untilWritten<T>(id: string, attempt: () => Promise<T | undefined>
   throw contended(id);
 }
 
-function withNewRun(row: PromotionRow, now: Date): PromotionRow {
-  const { waitingFor: _waited, runId: previousRunId, ...rest } = row;
+function withNewRun(row: PromotionRow, now: Date, trigger: Trigger): PromotionRow {
+  const { waitingFor: _waited, absorbed: _before, runId: previousRunId, ...rest } = row;
   return {
     ...rest,
     state: 'working',
@@ -49,6 +49,7 @@ function withNewRun(row: PromotionRow, now: Date): PromotionRow {
     runOpen: true,
     runOpenedAt: now.toISOString(),
     runBegun: false,
+    runTrigger: trigger,
     ...(previousRunId !== undefined && { previousRunId }),
   };
 }
@@ -60,6 +61,7 @@ async function startRun(ports: RunPorts, row: PromotionRow, rule: Rule): Promise
     id: row.runId,
     state: 'pending',
     openedAt: row.runOpenedAt ?? ports.now().toISOString(),
+    ...(row.runTrigger !== undefined && { trigger: row.runTrigger }),
     input: {
       kind: 'promotion',
       runId: row.runId,
@@ -77,8 +79,10 @@ async function openNext(
   ports: RunPorts,
   current: Versioned<PromotionRow>,
   rule: Rule,
+  trigger: Trigger,
 ): Promise<PromotionRow | undefined> {
-  const next = { ...withNewRun(current.value, ports.now()), destination: destinationText(rule, current.value.source) };
+  const { value: row } = current;
+  const next = { ...withNewRun(row, ports.now(), trigger), destination: destinationText(rule, row.source) };
   if (!(await ports.store.replacePromotion(next, current.version))) return undefined;
   await startRun(ports, next, rule);
   return next;
@@ -99,7 +103,9 @@ async function tendRun(ports: RunPorts, current: Versioned<PromotionRow>, rule: 
   if (!row.runOpen || row.runId === undefined) {
     if (row.wanted <= row.answered) return true;
     if (rule === undefined) return comeToRest(ports, current);
-    return ports.paused || (await openNext(ports, current, rule)) !== undefined;
+    // Whoever wanted it when it was paused or over the limit.
+    const trigger = row.lastTrigger ?? { kind: 'schedule', at: ports.now().toISOString() };
+    return ports.paused || (await openNext(ports, current, rule, trigger)) !== undefined;
   }
   const { state, createdAt } = await ports.engine.state(row.runId);
   if (state === 'missing' && !row.runBegun && rule !== undefined) {
@@ -110,7 +116,8 @@ async function tendRun(ports: RunPorts, current: Versioned<PromotionRow>, rule: 
   const lost = state === 'missing' || state === 'ended' || (state === 'pending' && pendingMs > RUN_LIMITS.pendingMs);
   if (lost) {
     if (rule !== undefined && ports.paused) return true;
-    const next = rule === undefined ? undefined : await openNext(ports, current, rule);
+    const trigger = { kind: 'retry', id: row.runId, at: ports.now().toISOString() } as const;
+    const next = rule === undefined ? undefined : await openNext(ports, current, rule, trigger);
     if (next === undefined && (rule !== undefined || !(await comeToRest(ports, current)))) return false;
     await endRunRow(ports, row.runId, {
       outcome: 'failed',
@@ -149,13 +156,20 @@ export interface RaisedPromotion {
 /**
  * Says that a promotion should be looked at, for whatever reason: opens a run where none is open, otherwise leaves the rest to
  * the open one. May be called any number of times.
+ * @param cause the row and the run that is opened say it
  * @throws PromoterError `ROW_CONTENDED` (transient)
  */
-export async function raiseWanted(ports: RunPorts, rule: Rule, source: TagName): Promise<RaisedPromotion> {
+export async function raiseWanted(
+  ports: RunPorts,
+  rule: Rule,
+  source: TagName,
+  cause: Omit<TriggerCause, 'at'>,
+): Promise<RaisedPromotion> {
   const id = promotionId(rule.name, source);
   const name = { registry: source.registry, repository: source.repository, tag: source.tag };
   return untilWritten(id, async () => {
     const now = ports.now();
+    const lastTrigger: TriggerCause = { ...cause, at: now.toISOString() };
     const current = await ports.store.getPromotion(id);
     if (current === undefined) {
       const fresh: PromotionRow = {
@@ -166,24 +180,28 @@ export async function raiseWanted(ports: RunPorts, rule: Rule, source: TagName):
         wanted: 1,
         answered: 0,
         wantedAt: now.toISOString(),
+        lastTrigger,
         state: 'working',
         runOpen: false,
         runBegun: false,
         failures: 0,
       };
-      const row = ports.paused ? fresh : withNewRun(fresh, now);
+      const row = ports.paused ? fresh : withNewRun(fresh, now, lastTrigger);
       if (!(await ports.store.insertPromotion(row))) return undefined;
       if (row.runOpen) await startRun(ports, row, rule);
       return { promotionId: id, wanted: 1, ...(row.runId !== undefined && { runId: row.runId }) };
     }
     const wanted = current.value.wanted + 1;
-    const raised = { ...current.value, wanted, wantedAt: now.toISOString() };
+    const raised = { ...current.value, wanted, wantedAt: now.toISOString(), lastTrigger };
     if (!raised.runOpen) {
-      const row = ports.paused ? raised : { ...withNewRun(raised, now), destination: destinationText(rule, name) };
+      const row = ports.paused
+        ? raised
+        : { ...withNewRun(raised, now, lastTrigger), destination: destinationText(rule, name) };
       if (!(await ports.store.replacePromotion(row, current.version))) return undefined;
       if (row.runOpen) await startRun(ports, row, rule);
       return { promotionId: id, wanted, ...(row.runId !== undefined && { runId: row.runId }) };
     }
+    raised.absorbed = (raised.absorbed ?? 0) + 1;
     if (!(await ports.store.replacePromotion(raised, current.version))) return undefined;
     await tendPromotion(ports, id, rule);
     return { promotionId: id, wanted, ...(raised.runId !== undefined && { runId: raised.runId }) };
@@ -310,8 +328,12 @@ export async function closeRun(
     if (row.wanted !== wanted || !final) {
       const rule = await ruleNamed(ports.rules, row.rule);
       // Paused, the row is closed with `wanted` ahead, and the schedule opens it when that is lifted.
-      if (rule !== undefined && !ports.paused)
-        return (await openNext(ports, { value: noted, version: current.version }, rule)) ? 'next' : undefined;
+      if (rule !== undefined && !ports.paused) {
+        const absorbed = row.wanted === wanted ? undefined : row.lastTrigger;
+        const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, ...(absorbed && { absorbed }) };
+        const next = await openNext(ports, { value: noted, version: current.version }, rule, trigger);
+        return next === undefined ? undefined : 'next';
+      }
       if (rule === undefined) Object.assign(noted, ruleGone(row, finishedAt, ruleHash(answered.rule)));
     }
     const { last } = noted;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { storedJobSchema } from '../inbox/job-input.js';
 import { ruleSchema } from '../promotion/rule.js';
-import { OUTCOMES } from './rows.js';
+import { OUTCOMES, TRIGGER_KINDS } from './rows.js';
 import type {
   DestinationOwner,
   IgnoredEvent,
@@ -9,7 +9,10 @@ import type {
   RunInput,
   RunOutput,
   RunRow,
+  RunSummary,
   StepProgress,
+  Trigger,
+  TriggerCause,
 } from './rows.js';
 
 /**
@@ -27,6 +30,10 @@ const runResultSchema = z.object({
   digest: z.string().exactOptional(),
 });
 
+const causeSchema = z.object({ kind: z.enum(TRIGGER_KINDS), id: z.string().exactOptional(), at: z.string() });
+const triggerCauseSchema: z.ZodType<TriggerCause> = causeSchema;
+const triggerSchema: z.ZodType<Trigger> = causeSchema.extend({ absorbed: causeSchema.exactOptional() });
+
 export const promotionRowSchema: z.ZodType<PromotionRow> = z.object({
   id: z.string(),
   rule: z.string(),
@@ -34,11 +41,14 @@ export const promotionRowSchema: z.ZodType<PromotionRow> = z.object({
   destination: z.string(),
   wanted: z.number(),
   wantedAt: z.string(),
+  lastTrigger: triggerCauseSchema.exactOptional(),
   answered: z.number(),
   state: z.enum(['working', 'waiting', 'in_sync', 'observed', 'refused', 'failed', 'cancelled']),
   runId: z.string().exactOptional(),
   runOpen: z.boolean(),
   runOpenedAt: z.string().exactOptional(),
+  runTrigger: triggerSchema.exactOptional(),
+  absorbed: z.number().exactOptional(),
   runBegun: z.boolean(),
   previousRunId: z.string().exactOptional(),
   waitingFor: z.string().exactOptional(),
@@ -68,10 +78,30 @@ export const runRowSchema: z.ZodType<RunRow> = z.object({
   input: runInputSchema,
   state: z.enum(['pending', 'running', 'ended']),
   openedAt: z.string(),
+  trigger: triggerSchema.exactOptional(),
+  digest: z.string().exactOptional(),
   sentAgainAt: z.string().exactOptional(),
   finishedAt: z.string().exactOptional(),
   result: runResultSchema.exactOptional(),
   output: runOutputSchema.exactOptional(),
+});
+
+export const runSummarySchema: z.ZodType<RunSummary> = z.object({
+  id: z.string(),
+  kind: z.enum(['promotion', 'job']),
+  state: z.enum(['pending', 'running', 'ended']),
+  openedAt: z.string(),
+  finishedAt: z.string().exactOptional(),
+  sentAgainAt: z.string().exactOptional(),
+  trigger: triggerSchema.exactOptional(),
+  promotionId: z.string().exactOptional(),
+  rule: z.string().exactOptional(),
+  jobId: z.string().exactOptional(),
+  operation: z.string().exactOptional(),
+  source: z.object({ registry: z.string(), repository: z.string(), tag: z.string().exactOptional() }).exactOptional(),
+  destination: z.string().exactOptional(),
+  digest: z.string().exactOptional(),
+  result: runResultSchema.exactOptional(),
 });
 
 export const stepProgressSchema: z.ZodType<StepProgress> = z.object({
@@ -83,6 +113,8 @@ export const stepProgressSchema: z.ZodType<StepProgress> = z.object({
   updatedAt: z.string(),
   doneBytes: z.number().exactOptional(),
   totalBytes: z.number().exactOptional(),
+  doneNodes: z.number().exactOptional(),
+  totalNodes: z.number().exactOptional(),
 });
 
 export const destinationOwnerSchema: z.ZodType<DestinationOwner> = z.object({
@@ -94,5 +126,6 @@ export const destinationOwnerSchema: z.ZodType<DestinationOwner> = z.object({
 export const ignoredEventSchema: z.ZodType<IgnoredEvent> = z.object({
   at: z.string(),
   reference: z.string(),
+  eventId: z.string().exactOptional(),
   reason: z.string(),
 });

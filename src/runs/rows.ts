@@ -37,6 +37,37 @@ export interface RunResult {
 /** Where a promotion stands. `in_sync`: the destination was as wanted when last looked at. */
 export type PromotionState = 'working' | 'waiting' | 'in_sync' | 'observed' | 'refused' | 'failed' | 'cancelled';
 
+export const TRIGGER_KINDS = [
+  'push',
+  'referrer',
+  'deletion',
+  'schedule',
+  'job',
+  'queue',
+  'http',
+  'retry',
+  'follow-up',
+] as const;
+
+/** What made somebody look. */
+export interface TriggerCause {
+  /**
+   * `push`, `referrer` (evidence came), `deletion`: a registry's event. `schedule`. `job`: a `promote` job. `queue`, `http`: how
+   * a job, or a person, asked. `retry`: the run before was lost. `follow-up`: something was wanted while the run before worked, or
+   * its tag moved on.
+   */
+  kind: (typeof TRIGGER_KINDS)[number];
+  /** The event's, message's or job's own id; of `retry` and `follow-up` the run before. */
+  id?: string;
+  at: string;
+}
+
+/** What opened a run. */
+export interface Trigger extends TriggerCause {
+  /** Of a `follow-up`: the last trigger that the run before absorbed. */
+  absorbed?: TriggerCause;
+}
+
 export interface SourceTag {
   registry: string;
   repository: string;
@@ -54,6 +85,8 @@ export interface PromotionRow {
   /** Raised by every trigger; a run closes the row only if this is what it read. */
   wanted: number;
   wantedAt: string;
+  /** What raised `wanted` last. */
+  lastTrigger?: TriggerCause;
   /** The `wanted` that the last final run answered; behind `wanted` with no run open: paused, to be opened by the schedule. */
   answered: number;
   state: PromotionState;
@@ -61,6 +94,9 @@ export interface PromotionRow {
   runId?: string;
   runOpen: boolean;
   runOpenedAt?: string;
+  /** What opened that run, and how many triggers it absorbed since. */
+  runTrigger?: Trigger;
+  absorbed?: number;
   /** Set by the run's first step: the engine has it. */
   runBegun: boolean;
   previousRunId?: string;
@@ -82,12 +118,37 @@ export interface RunRow {
   input: RunInput;
   state: 'pending' | 'running' | 'ended';
   openedAt: string;
+  trigger?: Trigger;
+  /** What the source stands on, from when the run has looked. */
+  digest?: string;
   /** When the message of a job that did not begin was sent once more. */
   sentAgainAt?: string;
   finishedAt?: string;
   result?: RunResult;
   /** What a job's operation found or made. */
   output?: RunOutput;
+}
+
+/** A run in a list: what it is about and where it stands, without the rule and the output. */
+export interface RunSummary {
+  id: string;
+  kind: 'promotion' | 'job';
+  state: RunRow['state'];
+  openedAt: string;
+  finishedAt?: string;
+  sentAgainAt?: string;
+  trigger?: Trigger;
+  /** Of a promotion. */
+  promotionId?: string;
+  rule?: string;
+  /** Of a job. */
+  jobId?: string;
+  operation?: string;
+  /** Absent where a job is about no repository. */
+  source?: { registry: string; repository: string; tag?: string };
+  destination?: string;
+  digest?: string;
+  result?: RunResult;
 }
 
 /** What a job has to show: as it is, or where it is too large for a row, as a document. */
@@ -108,6 +169,9 @@ export interface StepProgress {
   updatedAt: string;
   doneBytes?: number;
   totalBytes?: number;
+  /** Manifests and blobs of a copy. */
+  doneNodes?: number;
+  totalNodes?: number;
 }
 
 /** Who owns a destination tag. */
@@ -121,6 +185,8 @@ export interface DestinationOwner {
 export interface IgnoredEvent {
   at: string;
   reference: string;
+  /** The event's own. */
+  eventId?: string;
   /** `rule staging: tag latest is not in v*` */
   reason: string;
 }

@@ -18,7 +18,10 @@ export async function copyGraphStep(
     {
       ...(source.registry === destination.registry && { mountFrom: [source.repository] }),
       signal,
-      onProgress: ({ movedBytes, totalBytes }) => progress.bytes(movedBytes, totalBytes),
+      onProgress: ({ movedBytes, totalBytes, nodesDone, nodesTotal }) => {
+        progress.bytes(movedBytes, totalBytes);
+        progress.nodes(nodesDone, nodesTotal);
+      },
     },
   );
   const counts = {

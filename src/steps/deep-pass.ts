@@ -26,7 +26,7 @@ export async function deepPass(ports: DeepPorts, rules: readonly Rule[], call: S
   for (const row of page.items) {
     const rule = rules.find(({ name }) => name === row.rule);
     if (rule === undefined || ports.paused || !(await isWorthALook(ports, rule, row, call))) continue;
-    await raiseWanted(ports, rule, row.source);
+    await raiseWanted(ports, rule, row.source, { kind: 'schedule' });
     raised += 1;
   }
   // Where another tick was faster, its cursor is as good as ours.

@@ -73,7 +73,7 @@ export async function raisePromotionsStep(
   }
   const raised: ResultOf<typeof raisePromotionsContract> = [];
   for (const rule of match.rules) {
-    const { promotionId, wanted } = await raiseWanted(ports, rule, input.source);
+    const { promotionId, wanted } = await raiseWanted(ports, rule, input.source, { kind: 'job', id: input.runId });
     raised.push({ promotionId, wanted });
   }
   return raised;

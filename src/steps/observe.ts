@@ -9,6 +9,7 @@ import {
 } from '../oci/index.js';
 import { classifyGraph } from './classify.js';
 import type { Image, InputOf, ResultOf, observeContract } from './contracts.js';
+import { noteDigest } from '../runs/run-digest.js';
 import { claimDestination } from './destination-owner.js';
 import { findOurSbom } from './our-sbom.js';
 import { findOurSignature } from './our-signature.js';
@@ -43,6 +44,7 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
   const root = await resolveTag(ports, input.source, call.signal);
   if (root === undefined)
     return { state: 'nothing', code: 'SOURCE_GONE', reason: `${reference} is not there any more` };
+  await noteDigest(ports, input.runId, root.digest);
   try {
     return await look(ports, input, reference, root, call);
   } catch (error) {

@@ -1,12 +1,13 @@
 import { ConfigurationError, parsePlan, planGraph, type CopyPlan } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
+import { noteDigest } from '../runs/run-digest.js';
 import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
 import { resolveTag } from './observe.js';
 import type { Ports, StepCall } from './ports.js';
 
 /** Plans the copy of a graph with its referrers, and keeps the plan as a document. */
 export async function planCopyStep(
-  ports: Pick<Ports, 'registries' | 'documents'>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'store'>,
   input: InputOf<typeof planCopyContract>,
   { signal, progress }: StepCall,
 ): Promise<ResultOf<typeof planCopyContract>> {
@@ -20,6 +21,7 @@ export async function planCopyStep(
     input.platform === undefined
       ? named
       : await selectPlatform(source, named, parsePlatform(input.platform, ''), { signal });
+  await noteDigest(ports, input.runId, root.digest);
   const plan = await planGraph(source, root, {
     recursive: input.recursive,
     excludeArtifactTypes: input.excludeArtifactTypes,

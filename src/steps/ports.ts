@@ -44,6 +44,8 @@ export type StepReply<T> = { done: T } | { later: number };
 export interface StepProgressSink {
   text(text: string): void;
   bytes(done: number, total: number): void;
+  /** Manifests and blobs of a copy. */
+  nodes(done: number, total: number): void;
 }
 
 /** What each call of a step gets beside its input. */

@@ -12,7 +12,7 @@ export interface TendedJobs {
 }
 
 /**
- * Looks at the newest runs for jobs that are not getting on: one that was taken and never began is sent again after 15 minutes,
+ * Looks at the open runs, newest first, for jobs that are not getting on: one that was taken and never began is sent again after 15 minutes,
  * since its message may have been lost; one whose instance ended or vanished without a word has failed. May be done any number of
  * times, and by several at once.
  */
@@ -20,9 +20,13 @@ export async function tendJobs(ports: TendPorts): Promise<TendedJobs> {
   const tended: TendedJobs = { sentAgain: [], lost: [] };
   let from: string | undefined;
   for (let pages = 0; pages < STEP_LIMITS.tendedPages; pages += 1) {
-    const page = await ports.store.listRuns({ size: 100, ...(from !== undefined && { from }) });
-    for (const { id, input, state, openedAt, sentAgainAt } of page.items) {
-      if (input.kind !== 'job' || state === 'ended') continue;
+    const page = await ports.store.listRuns({
+      size: 100,
+      filter: { state: 'open' },
+      ...(from !== undefined && { from }),
+    });
+    for (const { id, kind, openedAt, sentAgainAt } of page.items) {
+      if (kind !== 'job') continue;
       if (ports.now().getTime() - Date.parse(sentAgainAt ?? openedAt) < STEP_LIMITS.jobPendingMs) continue;
       await tend(ports, id, tended);
     }

@@ -210,7 +210,7 @@ async function lookAt(walk: Walk, rule: Rule, name: TagName, digest: string, bas
   if (ports.paused || isFull(walk)) return;
   walk.started += 1;
   try {
-    await raiseWanted(ports, rule, name);
+    await raiseWanted(ports, rule, name, { kind: 'schedule' });
   } catch (error) {
     // No destination can be made of this name.
     if (!(error instanceof InputError)) throw error;

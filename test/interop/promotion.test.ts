@@ -276,9 +276,9 @@ describeWithPeers(
       const job = await until('the job to end', async () => {
         const answer = await fetch(`${up.hostUrl}/api/runs`);
         const { runs } = (await answer.json()) as {
-          runs: { state: string; input: { job?: { id: string } }; result?: { outcome: string } }[];
+          runs: { state: string; jobId?: string; result?: { outcome: string } }[];
         };
-        return runs.find((each) => each.input.job?.id === 'job-often' && each.state === 'ended');
+        return runs.find((each) => each.jobId === 'job-often' && each.state === 'ended');
       });
       expect(['promoted', 'unchanged']).toContain(job.result?.outcome);
       // Two ticks of the schedule at the least.

@@ -52,7 +52,7 @@ export async function submitJob(
     if (!(error instanceof InputError)) throw error;
     return refuse(error);
   }
-  const run = await openJob(ports, job);
+  const run = await openJob(ports, job, { kind: 'http' });
   if (run.state === 'pending') await ports.queues.send('jobs', text);
   const statusUrl = `/api/runs/${run.id}`;
   return { status: 202, headers: { location: statusUrl }, jsonBody: { id: job.id, runId: run.id, statusUrl } };

@@ -1,6 +1,5 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
 import type { RunStore } from '../../runs/ports.js';
-import type { RunRow } from '../../runs/rows.js';
 import { errorAnswer } from './answers.js';
 import { pageOf } from './page.js';
 
@@ -16,7 +15,7 @@ export function registerRuns(ports: { store: RunStore }): void {
         return { jsonBody: { ignored: items, ...(next !== undefined && { next }) } };
       }
       const { items, next } = await ports.store.listRuns(pageOf(request));
-      return { jsonBody: { runs: items.map(briefly), ...(next !== undefined && { next }) } };
+      return { jsonBody: { runs: items, ...(next !== undefined && { next }) } };
     },
   });
   app.http('getRun', {
@@ -30,9 +29,4 @@ export function registerRuns(ports: { store: RunStore }): void {
       return { jsonBody: { ...row.value, steps: await ports.store.listProgress(id) } };
     },
   });
-}
-
-/** In a list a run has no more of its output than that there is one. */
-function briefly({ output, ...run }: RunRow): unknown {
-  return output === undefined ? run : { ...run, output: { kind: output.kind } };
 }

@@ -19,7 +19,8 @@ export function registerOnJobMessage(ports: StaticPorts, engineOf: EngineOf): vo
         context,
         (value) => parseJobMessage(value, messageOf(context)),
         async ({ job }) => {
-          const runId = await startJob({ ...ports, engine: engineOf(getClient(context)) }, job);
+          const cause = { kind: 'queue', id: messageOf(context).messageId } as const;
+          const runId = await startJob({ ...ports, engine: engineOf(getClient(context)) }, job, cause);
           context.info(`job ${job.id}: run ${runId}`);
         },
       ),

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createStorage } from '../../../src/azure/storage.js';
 import type { AzureStorage } from '../../../src/azure/storage.js';
-import type { IgnoredEvent } from '../../../src/runs/rows.js';
+import type { Rule } from '../../../src/promotion/rule.js';
+import type { PromotionFilter, RunFilter } from '../../../src/runs/filters.js';
+import type { IgnoredEvent, RunInput } from '../../../src/runs/rows.js';
 import { memoryDocuments, memoryFiles, memoryLease, memoryQueues, memoryRunStore } from '../runs/memory-ports.js';
 import { collectPages } from './collect-pages.js';
 import { startAzurite } from './azurite.js';
@@ -119,6 +121,43 @@ function portsContract(open: () => Promise<Ports>): void {
       expect((await runs.listOpenPromotions()).items).toEqual([]);
     });
 
+    test('a filtered list follows the rows as they change', async () => {
+      const { runs } = await open();
+      const source = { registry: 'localhost:5100', repository: 'samples/b', tag: 'v1' };
+      const rows = [
+        samplePromotion({ rule: 'one', wantedAt: at(1) }),
+        samplePromotion({ rule: 'one', wantedAt: at(2), source, destination: 'localhost:5101/b:v1' }),
+        samplePromotion({ rule: 'two', wantedAt: at(3), source: { ...source, tag: 'a/?' } }),
+        samplePromotion({ rule: 'two', wantedAt: at(4), source: { ...source, registry: 'elsewhere.io' } }),
+      ];
+      for (const row of rows) await runs.insertPromotion(row);
+      const found = async (filter: PromotionFilter): Promise<string[]> =>
+        (await collectPages((options) => runs.listPromotions({ ...options, filter }), 1))
+          .flat()
+          .map(({ wantedAt }) => wantedAt);
+      expect(await found({ rule: 'one' })).toEqual([2, 1].map(at));
+      expect(await found({ rule: 'on' })).toEqual([]);
+      expect(await found({ state: 'working' })).toEqual([4, 3, 2, 1].map(at));
+      expect(await found({ repository: 'samples/b', registry: 'localhost:5100' })).toEqual([3, 2].map(at));
+      expect(await found({ repository: 'samples/b', tag: 'a/?' })).toEqual([at(3)]);
+      expect(await found({ destination: 'localhost:5101/b:v1' })).toEqual([at(2)]);
+      expect(await found({ tag: 'v1', rule: 'two' })).toEqual([at(4)]);
+      const first = await runs.getPromotion(rows[0]?.id ?? '');
+      if (first === undefined) throw new Error('it was inserted');
+      const moved = {
+        ...first.value,
+        state: 'refused' as const,
+        runOpenedAt: at(9),
+        destination: 'localhost:5101/c:v1',
+      };
+      expect(await runs.replacePromotion(moved, first.version)).toBe(true);
+      expect(await found({ state: 'working' })).toEqual([4, 3, 2].map(at));
+      expect(await found({ state: 'refused' })).toEqual([at(1)]);
+      expect(await found({ rule: 'one' })).toEqual([1, 2].map(at));
+      expect((await found({ destination: first.value.destination })).sort()).toEqual([3, 4].map(at));
+      expect(await found({ destination: moved.destination })).toEqual([at(1)]);
+    });
+
     test('a page has 1 to 100 rows, and a token that is not one of the list is refused', async () => {
       const { runs } = ports;
       for (const size of [0, 101, 1.5]) {
@@ -154,6 +193,59 @@ function portsContract(open: () => Promise<Ports>): void {
       await Promise.all(rows.map((row) => runs.insertRun(row)));
       const pages = await collectPages((options) => runs.listRuns(options), 2);
       expect(pages.map((page) => page.map((row) => row.openedAt))).toEqual([[at(5), at(4)], [at(3), at(2)], [at(1)]]);
+    });
+
+    test('a filtered list is the whole list without what the filter leaves out, newest first, page by page', async () => {
+      const { runs } = await open();
+      const digest = sampleDigest().digest;
+      const job = { operation: 'resolve', id: 'j1', reference: `localhost:5100/samples/other@${digest}` } as const;
+      const rows = [
+        sampleRun(1),
+        sampleRun(2, { state: 'running', digest }),
+        sampleRun(3, { input: { kind: 'job', runId: 'x', job } }),
+        sampleRun(4),
+        sampleRun(5),
+      ];
+      for (const row of rows) await runs.insertRun(row);
+      const end = async (index: number, outcome: 'failed' | 'promoted'): Promise<void> => {
+        const current = await runs.getRun(rows[index]?.id ?? '');
+        if (current === undefined) throw new Error('it was inserted');
+        const result = { outcome, digest };
+        await runs.replaceRun({ ...current.value, state: 'ended', finishedAt: at(9), result }, current.version);
+      };
+      await end(0, 'failed');
+      await end(3, 'promoted');
+      const { rule } = sampleRun(0).input as { rule: Rule };
+      await runs.insertRun(
+        sampleRun(6, { input: { ...(sampleRun(6).input as object), rule: { ...rule, name: 'other' } } as RunInput }),
+      );
+      const found = async (filter: RunFilter): Promise<string[]> =>
+        (await collectPages((options) => runs.listRuns({ ...options, filter }), 2))
+          .flat()
+          .map(({ openedAt }) => openedAt);
+      expect(await found({})).toEqual([6, 5, 4, 3, 2, 1].map(at));
+      expect(await found({ state: 'open' })).toEqual([6, 5, 3, 2].map(at));
+      expect(await found({ state: 'pending' })).toEqual([6, 5, 3].map(at));
+      expect(await found({ state: 'running' })).toEqual([at(2)]);
+      expect(await found({ state: 'ended' })).toEqual([4, 1].map(at));
+      expect(await found({ state: 'failed' })).toEqual([at(1)]);
+      expect(await found({ state: 'cancelled' })).toEqual([]);
+      expect(await found({ digest })).toEqual([4, 3, 2, 1].map(at));
+      expect(await found({ digest, state: 'promoted' })).toEqual([at(4)]);
+      expect(await found({ repository: 'samples/other' })).toEqual([at(3)]);
+      expect(await found({ repository: 'samples/app', tag: 'v1', rule: 'other' })).toEqual([at(6)]);
+      expect(await found({ repository: 'samples/app', registry: 'elsewhere.io' })).toEqual([]);
+      expect(await found({ rule: 'staging', state: 'open' })).toEqual([5, 2].map(at));
+      expect((await runs.listRuns({ filter: { digest } })).items[1]).toEqual({
+        id: rows[2]?.id,
+        kind: 'job',
+        state: 'pending',
+        openedAt: at(3),
+        jobId: 'j1',
+        operation: 'resolve',
+        source: { registry: 'localhost:5100', repository: 'samples/other' },
+        digest,
+      });
     });
 
     test('progress is the last of each step, in the order of their starts', async () => {
@@ -229,6 +321,10 @@ function portsContract(open: () => Promise<Ports>): void {
       const pages = await collectPages((options) => runs.listIgnored(options), 3);
       expect(pages.map((page) => page.map(({ reference }) => reference))).toEqual([['c', 'c', 'b'], ['a']]);
       expect(pages[1]?.[0]).toEqual(event(1, 'a'));
+      await runs.addIgnored({ ...event(4, 'r.io/app:latest@sha256:1'), eventId: 'e1' });
+      const named = { filter: { name: 'r.io/app:latest' } };
+      expect((await runs.listIgnored(named)).items).toMatchObject([{ at: at(4), eventId: 'e1' }]);
+      expect((await runs.listIgnored()).items).toHaveLength(5);
     });
 
     test('a note is put where it is not, and replaced only at its version', async () => {

@@ -7,6 +7,7 @@ import { blobLease } from '../../../src/azure/blob-lease.js';
 import { createStorage } from '../../../src/azure/storage.js';
 import type { AzureStorage } from '../../../src/azure/storage.js';
 import type { RunRow } from '../../../src/runs/rows.js';
+import { summaryOfRun } from '../../../src/runs/run-summary.js';
 import { startAzurite } from './azurite.js';
 import type { Azurite } from './azurite.js';
 import { sampleDigest, samplePromotion, sampleRule, sampleRun } from './sample-rows.js';
@@ -79,13 +80,34 @@ describe('Azure Storage', () => {
       const [bad, worse] = [sampleRun(2), sampleRun(3)];
       // The same account by its own client: rows as a newer version may have written them.
       await own.runs.insertRun({ ...bad, state: 'paused' as 'pending' });
-      await own.runs.insertRun({ id: worse.id } as RunRow);
+      await own.runs.insertRun({ ...worse, openedAt: 5 as unknown as string });
       await expect(own.runs.getRun(bad.id)).rejects.toMatchObject({
         code: 'ROW_UNREADABLE',
         details: { table: 'runs', rowKey: bad.id, reason: expect.stringContaining('state') },
       });
-      expect((await own.runs.listRuns()).items).toEqual([good]);
+      expect((await own.runs.listRuns()).items).toEqual([summaryOfRun(good)]);
       expect(unreadable).toEqual(['ROW_UNREADABLE', 'ROW_UNREADABLE']);
+    });
+
+    test('what a filter looks through for one page is bounded, and the next page goes on from there', async () => {
+      const account = azurite.newAccount();
+      const own = createStorage({ connectionString: account });
+      await own.ensureCreated();
+      const client = TableClient.fromConnectionString(account, 'runs', { allowInsecureConnection: true });
+      const entity = (index: number): { partitionKey: string; rowKey: string; j0: string } => ({
+        partitionKey: 'run',
+        rowKey: `at|${String(index).padStart(5, '0')}`,
+        j0: JSON.stringify({ ...summaryOfRun(sampleRun(1)), ...(index === 1599 && { state: 'ended' }) }),
+      });
+      for (let start = 0; start < 1600; start += 100) {
+        const rows = Array.from({ length: 100 }, (_, index) => entity(start + index));
+        await client.submitTransaction(rows.map((row) => ['create', row]));
+      }
+      const first = await own.runs.listRuns({ filter: { state: 'ended' } });
+      expect(first).toEqual({ items: [], next: expect.any(String) });
+      const second = await own.runs.listRuns({ filter: { state: 'ended' }, from: first.next ?? '' });
+      expect(second).toMatchObject({ items: [{ state: 'ended' }] });
+      expect(second.next).toBeUndefined();
     });
 
     test('a list that is read whole goes over the pages of the service, and is bounded', async () => {

@@ -37,7 +37,9 @@ describe('POST jobs', () => {
     expect(await runOf(world, runId)).toMatchObject({ state: 'pending', input: { kind: 'job', job } });
     const [message] = world.queues.sent;
     expect(parseJobMessage(message?.text, { messageId: 'of the queue' })).toEqual({ job });
-    expect(await startJob(world, parseJobMessage(message?.text, { messageId: 'x' }).job)).toBe(runId);
+    const byQueue = { kind: 'queue', id: 'x' } as const;
+    expect(await startJob(world, parseJobMessage(message?.text, { messageId: 'x' }).job, byQueue)).toBe(runId);
+    expect((await runOf(world, runId)).trigger).toMatchObject({ kind: 'http' });
     expect(world.engine.starts).toEqual([{ orchestration: 'runJob', id: runId, input: { runId } }]);
   });
 

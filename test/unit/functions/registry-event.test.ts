@@ -107,6 +107,7 @@ describe('nobody wants it', () => {
       {
         at: world.now().toISOString(),
         reference: `${REGISTRY}/samples/app:latest@${digest}`,
+        eventId: 'e1',
         reason: 'rule staging: tag latest is not in v*',
       },
     ]);

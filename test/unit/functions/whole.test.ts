@@ -195,7 +195,7 @@ describe('a rule that wants a signature', () => {
       const answer = await work();
       if (name !== 'markWaiting' || call > 1) return answer;
       await pushSignature(source, image, release.signer);
-      await raiseWanted(world, run.rule, SOURCE);
+      await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
       return answer;
     };
     const runs = await playAll(sign, { event: ([name]) => (world.engine.raised.length > 0 ? name : undefined) });

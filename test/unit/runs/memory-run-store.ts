@@ -1,4 +1,5 @@
 import { InputError } from '../../../src/oci/index.js';
+import { matchesPromotion, matchesRun, nameOfIgnored } from '../../../src/runs/filters.js';
 import type { Page, PageOptions, RunStore, StoredDigest } from '../../../src/runs/ports.js';
 import type {
   DestinationOwner,
@@ -8,6 +9,7 @@ import type {
   StepProgress,
   Versioned,
 } from '../../../src/runs/rows.js';
+import { summaryOfRun } from '../../../src/runs/run-summary.js';
 
 interface Kept {
   json: string;
@@ -91,7 +93,12 @@ export function memoryRunStore(): RunStore {
     getPromotion: async (id) => promotions.get(id),
     insertPromotion: async (row) => promotions.put(row.id, row, undefined),
     replacePromotion: async (row, version) => promotions.put(row.id, row, version),
-    listPromotions: async (options) => page(promotions.values(), promotionKey, options),
+    listPromotions: async ({ filter = {}, ...options } = {}) =>
+      page(
+        promotions.values().filter((row) => matchesPromotion(row, filter)),
+        filter.repository === undefined ? promotionKey : (row) => `${row.source.tag}|${row.id}`,
+        options,
+      ),
     listOpenPromotions: async (options) =>
       page(
         promotions.values().filter((row) => row.runOpen || row.wanted > row.answered),
@@ -102,7 +109,15 @@ export function memoryRunStore(): RunStore {
     getRun: async (id) => runs.get(id),
     insertRun: async (row) => runs.put(row.id, row, undefined),
     replaceRun: async (row, version) => runs.put(row.id, row, version),
-    listRuns: async (options) => page(runs.values(), (row) => row.id, options),
+    listRuns: async ({ filter = {}, ...options } = {}) =>
+      page(
+        runs
+          .values()
+          .map(summaryOfRun)
+          .filter((run) => matchesRun(run, filter)),
+        (run) => run.id,
+        options,
+      ),
     putProgress: async (row) => {
       progress.set(JSON.stringify([row.runId, row.step]), row);
     },
@@ -133,8 +148,9 @@ export function memoryRunStore(): RunStore {
       const turn = String(ignored.length).padStart(9, '0');
       ignored.push({ key: `${newestFirst(event.at)}|${turn}`, event: structuredClone(event) });
     },
-    listIgnored: async (options) => {
-      const { items, ...rest } = page(ignored, ({ key }) => key, options);
+    listIgnored: async ({ filter, ...options } = {}) => {
+      const wanted = ignored.filter(({ event }) => filter === undefined || nameOfIgnored(event) === filter.name);
+      const { items, ...rest } = page(wanted, ({ key }) => key, options);
       return { items: items.map(({ event }) => structuredClone(event)), ...rest };
     },
 

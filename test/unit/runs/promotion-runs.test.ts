@@ -47,7 +47,7 @@ async function rowOf(id: string): Promise<PromotionRow> {
 const promoted: RunResult = { outcome: 'promoted', digest: 'sha256:a' };
 
 async function opened(): Promise<{ id: string; runId: string; wanted: number }> {
-  const { promotionId: id, runId = '', wanted } = await raiseWanted(world, staging, source);
+  const { promotionId: id, runId = '', wanted } = await raiseWanted(world, staging, source, { kind: 'push' });
   return { id, runId, wanted };
 }
 
@@ -72,14 +72,17 @@ describe('raising', () => {
   test('is absorbed while a run is open', async () => {
     const { id, runId } = await opened();
     world.engine.setState(runId, 'running');
-    await Promise.all([raiseWanted(world, staging, source), raiseWanted(world, staging, source)]);
+    await Promise.all([
+      raiseWanted(world, staging, source, { kind: 'push' }),
+      raiseWanted(world, staging, source, { kind: 'push' }),
+    ]);
     expect(world.engine.starts).toHaveLength(1);
     expect(await rowOf(id)).toMatchObject({ wanted: 3, runId });
   });
 
   test('many at once: one run', async () => {
-    await Promise.all(Array.from({ length: 20 }, () => raiseWanted(world, staging, source)));
-    const { id } = { id: (await raiseWanted(world, staging, source)).promotionId };
+    await Promise.all(Array.from({ length: 20 }, () => raiseWanted(world, staging, source, { kind: 'push' })));
+    const { id } = { id: (await raiseWanted(world, staging, source, { kind: 'push' })).promotionId };
     expect((await rowOf(id)).wanted).toBe(21);
     expect(new Set(world.engine.starts.map((start) => start.id)).size).toBe(1);
   });
@@ -87,7 +90,7 @@ describe('raising', () => {
   test('an instance that never came to be is started under the same id', async () => {
     const { runId } = await opened();
     world.engine.setState(runId, 'missing');
-    await raiseWanted(world, staging, source);
+    await raiseWanted(world, staging, source, { kind: 'push' });
     expect(world.engine.starts.map((start) => start.id)).toEqual([runId, runId]);
   });
 
@@ -97,7 +100,7 @@ describe('raising', () => {
       const { id, runId } = await opened();
       await beginRun(world, id, runId);
       world.engine.setState(runId, state);
-      await raiseWanted(world, staging, source);
+      await raiseWanted(world, staging, source, { kind: 'push' });
       const row = await rowOf(id);
       expect(row.runId).not.toBe(runId);
       expect(row).toMatchObject({ previousRunId: runId, runOpen: true, runBegun: false });
@@ -117,8 +120,8 @@ describe('raising', () => {
 
   test('paused: raised, and opened by the schedule when that is lifted', async () => {
     world.paused = true;
-    const { promotionId: id } = await raiseWanted(world, staging, source);
-    await raiseWanted(world, staging, source);
+    const { promotionId: id } = await raiseWanted(world, staging, source, { kind: 'push' });
+    await raiseWanted(world, staging, source, { kind: 'push' });
     expect(world.engine.starts).toEqual([]);
     expect(await rowOf(id)).toMatchObject({ wanted: 2, runOpen: false });
     expect((await world.store.listOpenPromotions()).items.map((row) => row.id)).toEqual([id]);
@@ -156,7 +159,7 @@ describe('closing', () => {
   test('opens the next run where something was wanted meanwhile; done twice, the same one', async () => {
     const { id, runId, wanted } = await opened();
     world.engine.setState(runId, 'running');
-    await raiseWanted(world, staging, source);
+    await raiseWanted(world, staging, source, { kind: 'push' });
     const close = (): Promise<string> => closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
     expect(await close()).toBe('next');
     const next = (await rowOf(id)).runId;
@@ -169,7 +172,7 @@ describe('closing', () => {
   test('a crash after the row was written and before the engine was started: the second close starts it', async () => {
     const { id, runId, wanted } = await opened();
     world.engine.setState(runId, 'running');
-    await raiseWanted(world, staging, source);
+    await raiseWanted(world, staging, source, { kind: 'push' });
     const { engine } = world;
     world.engine = {
       ...engine,
@@ -199,7 +202,7 @@ describe('closing', () => {
   test('where the rule is gone there is no next run', async () => {
     const { id, runId, wanted } = await opened();
     world.engine.setState(runId, 'running');
-    await raiseWanted(world, staging, source);
+    await raiseWanted(world, staging, source, { kind: 'push' });
     world.rules = { load: async () => [] };
     expect(await closeRun(world, id, runId, { wanted, result: promoted, rule: staging })).toBe('closed');
     expect(await rowOf(id)).toMatchObject({ state: 'refused', last: { code: 'RULE_GONE' } });
@@ -222,7 +225,7 @@ describe('waiting', () => {
   test('is written only if wanted is what was looked at', async () => {
     const { id, runId, wanted } = await opened();
     world.engine.setState(runId, 'running');
-    await raiseWanted(world, staging, source);
+    await raiseWanted(world, staging, source, { kind: 'push' });
     expect(await markWaiting(world, id, runId, wanted, 'wanted-1')).toBe('again');
     expect(await markWaiting(world, id, runId, wanted + 1, 'wanted-2')).toBe('waiting');
     expect(await rowOf(id)).toMatchObject({ state: 'waiting', waitingFor: 'wanted-2' });
@@ -233,7 +236,7 @@ describe('waiting', () => {
     const { id, runId, wanted } = await opened();
     world.engine.setState(runId, 'running');
     await markWaiting(world, id, runId, wanted, 'wanted-1');
-    await raiseWanted(world, staging, source);
+    await raiseWanted(world, staging, source, { kind: 'push' });
     expect(world.engine.raised).toEqual([{ id: runId, event: 'wanted-1' }]);
     const row = await readOwned(world, id, runId);
     expect(row).toMatchObject({ wanted: 2, state: 'working' });

@@ -7,6 +7,7 @@ import { signaturesHash } from '../../../src/steps/our-signature.js';
 import { MemoryRegistries } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { memoryEngine, memoryRunStore } from '../runs/memory-ports.js';
+import { newCall } from './world.js';
 
 test('a referrer that nobody told of is found, and what is in sync is left alone', async () => {
   const registries = new MemoryRegistries();
@@ -24,13 +25,13 @@ test('a referrer that nobody told of is found, and what is in sync is left alone
     rules: { load: async () => [staging] },
   };
   const name = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
-  const { promotionId, runId = '', wanted } = await raiseWanted(ports, staging, name);
+  const { promotionId, runId = '', wanted } = await raiseWanted(ports, staging, name, { kind: 'push' });
   await closeRun(ports, promotionId, runId, {
     wanted,
     rule: staging,
     result: { outcome: 'promoted', digest: image.descriptor.digest },
   });
-  const call = { signal: AbortSignal.timeout(10_000), progress: { text: () => undefined, bytes: () => undefined } };
+  const call = newCall(AbortSignal.timeout(10_000));
 
   expect(await deepPass(ports, [staging], call)).toBe(0);
   await pushPacked(source, packArtifact({ artifactType: 'test/evidence', layers: [], subject: image.descriptor }));
@@ -52,9 +53,9 @@ test('what was refused for missing evidence looks again once there is some', asy
     now: () => new Date(),
     rules: { load: async () => [staging] },
   };
-  const call = { signal: AbortSignal.timeout(10_000), progress: { text: () => undefined, bytes: () => undefined } };
+  const call = newCall(AbortSignal.timeout(10_000));
   const name = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
-  const { promotionId, runId = '', wanted } = await raiseWanted(ports, staging, name);
+  const { promotionId, runId = '', wanted } = await raiseWanted(ports, staging, name, { kind: 'push' });
   const evidence = await signaturesHash(source, image.descriptor, call.signal);
   await closeRun(ports, promotionId, runId, {
     wanted,

@@ -63,7 +63,7 @@ test.each([
   expect(await tendJobs(world)).toEqual({ sentAgain: [], lost: [] });
 });
 
-test('looks at the newest runs only', async () => {
+test('looks at the newest open runs only', async () => {
   let pages = 0;
   const { store } = newWorld();
   world.store.listRuns = async () => {

@@ -134,7 +134,7 @@ export function notFound(code: string, what: string): RegistryError {
 /** A call of a step; what it says of itself is kept. */
 export function newCall(signal: StepCall['signal'] = new AbortController().signal): StepCall & { texts: string[] } {
   const texts: string[] = [];
-  return { signal, texts, progress: { text: (text) => void texts.push(text), bytes: () => {} } };
+  return { signal, texts, progress: { text: (text) => void texts.push(text), bytes: () => {}, nodes: () => {} } };
 }
 
 /** Opens a run on the source tag, as a trigger does. */
@@ -143,7 +143,7 @@ export async function openRun(
   which: Rule = world.ruleList[0] ?? rule(),
   source = SOURCE,
 ): Promise<{ promotionId: string; runId: string; rule: Rule; source: typeof SOURCE; destination: string }> {
-  const { promotionId, runId = '' } = await raiseWanted(world, which, source);
+  const { promotionId, runId = '' } = await raiseWanted(world, which, source, { kind: 'push' });
   const destination = (await rowOf(world, promotionId)).destination;
   return { promotionId, runId, rule: which, source, destination };
 }

@@ -1,0 +1,114 @@
+import type { TransactionAction } from '@azure/data-tables';
+import type { z } from 'zod';
+import { InputError } from '../oci/index.js';
+import type { Page, PageOptions } from '../runs/ports.js';
+import type { Versioned } from '../runs/rows.js';
+import { packRow, unpackRow, type RowChunks } from './row-json.js';
+import { callStorageUnless } from './storage-errors.js';
+import type { TableRows } from './table-rows.js';
+
+/** How rows of one kind are kept: the row that counts, and its copies in lists, all in one partition. */
+export interface Listing<T, C> {
+  partitionKey: string;
+  rowKeyOf(id: string): string;
+  schema: z.ZodType<T>;
+  /** Row keys of the copies: a prefix for each list, then what it is sorted by. */
+  copyKeysOf(row: T): string[];
+  copyOf(row: T): C;
+  copySchema: z.ZodType<C>;
+}
+
+/**
+ * Rows with their copies, in one transaction each. The row's property `copies` says where its copies are, and so does a version,
+ * beside the ETag: a replace finds them without reading, wherever an older version of this code has placed them.
+ */
+export class ListedRows<T extends { id: string }, C> {
+  readonly #rows: TableRows;
+  readonly #listing: Listing<T, C>;
+
+  constructor(rows: TableRows, listing: Listing<T, C>) {
+    this.#rows = rows;
+    this.#listing = listing;
+  }
+
+  async get(id: string): Promise<Versioned<T> | undefined> {
+    const { partitionKey, schema } = this.#listing;
+    const rowKey = this.#listing.rowKeyOf(id);
+    const entity = await this.#rows.read(partitionKey, rowKey);
+    if (entity === undefined) return undefined;
+    const value = unpackRow(entity.properties, schema, this.#rows.place(partitionKey, rowKey));
+    return { value, version: versionOf(entity.etag, entity.properties) };
+  }
+
+  /** @returns false where the row exists. */
+  async insert(row: T): Promise<boolean> {
+    const keys = this.#listing.copyKeysOf(row);
+    return this.#submit([['create', this.#entity(row, keys)], ...this.#putCopies(row, keys)]);
+  }
+
+  /** @returns false where the row is not at `version`. */
+  async replace(row: T, version: string): Promise<boolean> {
+    const { etag, copies: before } = parseVersion(version);
+    const keys = this.#listing.copyKeysOf(row);
+    const { partitionKey } = this.#listing;
+    return this.#submit([
+      ['update', this.#entity(row, keys), 'Replace', { etag }],
+      ...this.#putCopies(row, keys),
+      ...before
+        .filter((rowKey) => !keys.includes(rowKey))
+        .map((rowKey): TransactionAction => ['delete', { partitionKey, rowKey }]),
+    ]);
+  }
+
+  /** One page of the list of that prefix. @param keep looks at what the list is not sorted by */
+  list(prefix: string, options?: PageOptions, keep?: (copy: C) => boolean): Promise<Page<C>> {
+    const { partitionKey, copySchema } = this.#listing;
+    return this.#rows.page(partitionKey, prefix, copySchema, options, keep);
+  }
+
+  #entity(row: T, copies: readonly string[]): { partitionKey: string; rowKey: string; copies: string } & RowChunks {
+    const { partitionKey } = this.#listing;
+    const rowKey = this.#listing.rowKeyOf(row.id);
+    const chunks = packRow(row, this.#rows.place(partitionKey, rowKey));
+    return { ...chunks, partitionKey, rowKey, copies: JSON.stringify(copies) };
+  }
+
+  #putCopies(row: T, keys: readonly string[]): TransactionAction[] {
+    const { partitionKey } = this.#listing;
+    const chunks = packRow(this.#listing.copyOf(row), this.#rows.place(partitionKey, keys[0] ?? ''));
+    return keys.map((rowKey) => ['upsert', { ...chunks, partitionKey, rowKey }, 'Replace']);
+  }
+
+  /** @returns false where the row exists, is at another version, or is gone. */
+  async #submit(actions: TransactionAction[]): Promise<boolean> {
+    const done = await callStorageUnless(this.#rows.what, [404, 409, 412], () =>
+      this.#rows.client.submitTransaction(actions),
+    );
+    return done !== undefined;
+  }
+}
+
+function versionOf(etag: string, { copies, at, open }: Record<string, unknown>): string {
+  // Before there was `copies`, promotions had two properties for it.
+  return JSON.stringify([etag, copies ?? JSON.stringify([at, open])]);
+}
+
+function parseVersion(version: string): { etag: string; copies: string[] } {
+  const [etag, text] = jsonList(version);
+  if (typeof etag !== 'string') {
+    throw new InputError('VERSION_INVALID', 'that is no version of a row', {
+      remedy: 'Use the version that came with the row.',
+    });
+  }
+  const copies = typeof text === 'string' ? jsonList(text) : [];
+  return { etag, copies: copies.filter((key) => typeof key === 'string') };
+}
+
+function jsonList(text: string): unknown[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : [];
+  } catch {
+    return [];
+  }
+}

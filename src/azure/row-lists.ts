@@ -1,0 +1,71 @@
+import type { PromotionFilter, RunFilter } from '../runs/filters.js';
+import { promotionRowSchema, runRowSchema, runSummarySchema } from '../runs/row-schemas.js';
+import type { PromotionRow, RunRow, RunSummary } from '../runs/rows.js';
+import { invertedTime } from '../runs/run-id.js';
+import { summaryOfRun } from '../runs/run-summary.js';
+import type { Listing } from './listed-rows.js';
+import { encodeKey, hashKey } from './table-keys.js';
+
+// Which lists a row is in, and which list answers which filter: docs/decisions/storage-keys.md.
+
+/** Promotions; each copy is the whole row. */
+export const PROMOTIONS: Listing<PromotionRow, PromotionRow> = {
+  partitionKey: 'promotion',
+  rowKeyOf: (id) => `id|${encodeKey(id)}`,
+  schema: promotionRowSchema,
+  copySchema: promotionRowSchema,
+  copyOf: (row) => row,
+  copyKeysOf(row) {
+    const id = encodeKey(row.id);
+    const at = `${invertedTime(Date.parse(row.runOpenedAt ?? row.wantedAt))}|${id}`;
+    return [
+      `at|${at}`,
+      ...(row.runOpen || row.wanted > row.answered ? [`open|${id}`] : []),
+      `rule|${encodeKey(row.rule)}|${at}`,
+      `state|${row.state}|${at}`,
+      `repository|${hashKey(row.source.repository)}|${encodeKey(row.source.tag)}|${id}`,
+      `destination|${hashKey(row.destination)}|${id}`,
+    ];
+  },
+};
+
+/** The prefix of the list that leaves least to look through. */
+export function promotionListOf({ destination, repository, tag, rule, state }: PromotionFilter): string {
+  if (destination !== undefined) return `destination|${hashKey(destination)}|`;
+  if (repository !== undefined) {
+    const of = `repository|${hashKey(repository)}|`;
+    return tag === undefined ? of : `${of}${encodeKey(tag)}|`;
+  }
+  if (rule !== undefined) return `rule|${encodeKey(rule)}|`;
+  return state === undefined ? 'at|' : `state|${state}|`;
+}
+
+/** Runs; a copy is a summary. A run's id is its time. */
+export const RUNS: Listing<RunRow, RunSummary> = {
+  partitionKey: 'run',
+  rowKeyOf: encodeKey,
+  schema: runRowSchema,
+  copySchema: runSummarySchema,
+  copyOf: summaryOfRun,
+  copyKeysOf(row) {
+    const { rule, source, digest, state, result } = summaryOfRun(row);
+    const lists = [
+      'at',
+      ...(state === 'ended' ? [] : ['open']),
+      ...(result === undefined ? [] : [`outcome|${result.outcome}`]),
+      ...(rule === undefined ? [] : [`rule|${encodeKey(rule)}`]),
+      ...(source === undefined ? [] : [`repository|${hashKey(source.repository)}`]),
+      ...(digest === undefined ? [] : [`digest|${encodeKey(digest)}`]),
+    ];
+    const id = encodeKey(row.id);
+    return lists.map((list) => `${list}|${id}`);
+  },
+};
+
+export function runListOf({ digest, repository, rule, state }: RunFilter): string {
+  if (digest !== undefined) return `digest|${encodeKey(digest)}|`;
+  if (repository !== undefined) return `repository|${hashKey(repository)}|`;
+  if (rule !== undefined) return `rule|${encodeKey(rule)}|`;
+  if (state === undefined || state === 'ended') return 'at|';
+  return state === 'open' || state === 'pending' || state === 'running' ? 'open|' : `outcome|${state}|`;
+}

@@ -1,0 +1,68 @@
+import type { IgnoredEvent, Outcome, PromotionRow, PromotionState, RunSummary } from './rows.js';
+
+/** Which promotions; what isn't given doesn't count. */
+export interface PromotionFilter {
+  rule?: string;
+  /** Of the source. */
+  registry?: string;
+  repository?: string;
+  tag?: string;
+  state?: PromotionState;
+  /** `registry/repository:tag`, as it is in the row. */
+  destination?: string;
+}
+
+/** Which runs. */
+export interface RunFilter {
+  /** `open`: pending or running. An outcome: ended with it. */
+  state?: RunSummary['state'] | 'open' | Outcome;
+  rule?: string;
+  /** Of the source. */
+  registry?: string;
+  repository?: string;
+  tag?: string;
+  digest?: string;
+}
+
+/** Which ignored events: those of one `registry/repository:tag`. */
+export interface IgnoredFilter {
+  name: string;
+}
+
+function isOrAny<T>(wanted: T | undefined, value: T | undefined): boolean {
+  return wanted === undefined || wanted === value;
+}
+
+export function matchesPromotion(row: PromotionRow, filter: PromotionFilter): boolean {
+  return (
+    isOrAny(filter.rule, row.rule) &&
+    isOrAny(filter.registry, row.source.registry) &&
+    isOrAny(filter.repository, row.source.repository) &&
+    isOrAny(filter.tag, row.source.tag) &&
+    isOrAny(filter.state, row.state) &&
+    isOrAny(filter.destination, row.destination)
+  );
+}
+
+export function matchesRun(run: RunSummary, filter: RunFilter): boolean {
+  const { registry, repository, tag } = run.source ?? {};
+  return (
+    (filter.state === undefined || statesOf(run).includes(filter.state)) &&
+    isOrAny(filter.rule, run.rule) &&
+    isOrAny(filter.registry, registry) &&
+    isOrAny(filter.repository, repository) &&
+    isOrAny(filter.tag, tag) &&
+    isOrAny(filter.digest, run.digest)
+  );
+}
+
+function statesOf({ state, result }: RunSummary): (RunFilter['state'] & string)[] {
+  if (state !== 'ended') return [state, 'open'];
+  return result === undefined ? [state] : [state, result.outcome];
+}
+
+/** The `registry/repository:tag` that an ignored event is about, without its digest. */
+export function nameOfIgnored({ reference }: IgnoredEvent): string {
+  const [name = reference] = reference.split('@', 1);
+  return name;
+}
