@@ -2,7 +2,6 @@ import { tmpdir } from 'node:os';
 import { BlockList, isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { readFile } from 'node:fs/promises';
 import {
   basicCredentials,
   ConfigurationError,
@@ -15,9 +14,13 @@ import {
   type RegistryClient,
 } from '../oci/index.js';
 import type { AzureSignIn } from './azure-sign-in.js';
+import { readCa, readClientCertificate } from './certificates.js';
 import { dockerConfigOptions } from './docker-config.js';
+import { parseAddresses } from './host-addresses.js';
 import type { Io } from './io.js';
 import { createLockFileLease } from './lock-file-lease.js';
+import { collect, listOf } from './repeated.js';
+import { parseHeaders } from './request-headers.js';
 
 /** Which side of a command an option speaks of. */
 export type Side = '' | 'from' | 'to';
@@ -32,6 +35,13 @@ export interface ConnectionOptions {
   plainHttp?: boolean;
   insecure?: boolean;
   caFile?: string;
+  certFile?: string;
+  keyFile?: string;
+  /** `Name: value` */
+  header?: string[];
+  /** `host:port:address[:port]` */
+  resolve?: string[];
+  debug?: boolean;
   registryConfig?: string;
   distributionSpec?: string;
 }
@@ -62,11 +72,28 @@ export function addConnectionOptions(command: Command, side: Side): Command {
     .option(long('plain-http').replace(/^--/, '--no-'), `HTTPS to the ${of}, loopback or not`)
     .option(long('insecure'), `take any certificate of the ${of}`)
     .option(`${long('ca-file')} <path>`, `certificate authority of the ${of}, PEM`)
+    .option(`${long('cert-file')} <path>`, `certificate by which the ${of} knows you, PEM; with its key`)
+    .option(`${long('key-file')} <path>`, 'key of that certificate, PEM')
+    .option(
+      `${short('H', 'header')} <name:value>`,
+      `header for the ${of}, and for no other host; as many as are wanted`,
+      collect,
+    )
+    .option(
+      `${long('resolve')} <host:port:address[:port]>`,
+      `IP address and port to reach a host of the ${of} at; as many as are wanted`,
+      collect,
+    )
     .option(`${long('registry-config')} <path>`, `Docker config with the credentials for the ${of}`)
     .option(
       `${long('distribution-spec')} <option>`,
       `how the ${of} keeps referrers: ${Object.keys(SPECS).join(' or ')}; as it comes it is asked`,
     );
+}
+
+/** What concerns all connections of a command. */
+export function addDebugOption(command: Command): Command {
+  return command.option('-d, --debug', 'tell of each request and answer, on standard error, without secrets');
 }
 
 /** The options of one side out of all that commander has read. */
@@ -80,11 +107,21 @@ export function connectionOf(values: Record<string, unknown>, side: Side): Conne
     const value = values[key(name)];
     return typeof value === 'boolean' ? { [name]: value } : {};
   };
+  const lists = (name: string, ...inherited: string[]): Record<string, string[]> => {
+    const entries = [...inherited, ...listOf(values[key(name)])];
+    return entries.length === 0 ? {} : { [name]: entries };
+  };
   return {
     ...text('username'),
     ...text('password'),
     ...text('identityToken'),
     ...text('caFile'),
+    ...text('certFile'),
+    ...text('keyFile'),
+    ...lists('header'),
+    // Of two sides, each has its own addresses after those of both.
+    ...lists('resolve', ...(side === '' ? [] : listOf(values.resolve))),
+    ...(values.debug === true && { debug: true }),
     ...text('registryConfig'),
     ...text('distributionSpec'),
     ...flag('passwordStdin'),
@@ -138,14 +175,6 @@ async function credentialsFor(
   return azure === undefined || isUnproven ? kept : azure.after(kept);
 }
 
-async function readCa(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new ConfigurationError('CA_FILE_UNREADABLE', `the certificate authority ${path} cannot be read`, { cause });
-  }
-}
-
 /** Whether an entry of `NO_PROXY` means this host: a name and its subdomains, with or without a port, or a range of addresses. */
 function isMeantBy(entry: string, host: string, port: string): boolean {
   const range = /^([\d.]+)\/(\d+)$/.exec(entry);
@@ -195,7 +224,8 @@ export async function connect(
   io: Io,
   azure?: AzureSignIn,
 ): Promise<RegistryClient> {
-  const { plainHttp, insecure, caFile } = options;
+  const { plainHttp, insecure, caFile, certFile, keyFile, header = [], resolve = [], debug } = options;
+  const clientCertificate = await readClientCertificate(certFile, keyFile);
   const proxy = proxyFor(registry, io.env);
   return createRegistries({
     credentials: await credentialsFor(registry, options, io, azure),
@@ -204,6 +234,10 @@ export async function connect(
     ...(plainHttp !== undefined && { plainHttp: () => plainHttp }),
     ...(insecure === true && { insecure }),
     ...(caFile !== undefined && { ca: await readCa(caFile) }),
+    ...(clientCertificate !== undefined && { clientCertificate }),
+    ...(header.length > 0 && { headers: parseHeaders(header) }),
+    ...(resolve.length > 0 && { addresses: parseAddresses(resolve) }),
+    ...(debug === true && { trace: (entry: string) => io.err(entry) }),
     ...(proxy !== undefined && { proxy }),
     ...referrersMode(options.distributionSpec),
   });

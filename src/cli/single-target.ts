@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Descriptor } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
-import { addConnectionOptions, connectionOf } from './connection.js';
+import { addConnectionOptions, addDebugOption, connectionOf } from './connection.js';
 import type { Io } from './io.js';
 import type { OpenTarget, Session } from './session.js';
 import { parseTarget } from './target.js';
@@ -12,7 +12,7 @@ export function addTargetOptions(command: Command): void {
   command
     .option('--oci-layout', 'the target is an OCI image layout: a folder or a tar archive')
     .option('--oci-layout-path <path>', 'the target is in the OCI image layout at this path');
-  addConnectionOptions(command, '');
+  addDebugOption(addConnectionOptions(command, ''));
 }
 
 /** For verbs that work on one manifest. */

@@ -21,6 +21,7 @@ export * from './copy/compare.js';
 export { isNothingMissing, missingAt, type Listing, type Missing } from './copy/missing.js';
 export { isDigestTag } from './copy/digest-tags.js';
 export { createTransport, type TransportOptions } from './registry/create-transport.js';
+export type { Address, ClientCertificate } from './registry/dispatchers.js';
 export {
   createRegistries,
   type RegistriesOptions,

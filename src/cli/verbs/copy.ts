@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { InputError, isDigest, isRecord, type CopyProgress } from '../../oci/index.js';
 import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../../oras/index.js';
-import { addConnectionOptions, connectionOf } from '../connection.js';
+import { addConnectionOptions, addDebugOption, connectionOf } from '../connection.js';
 import { chooseFormat, parseCount } from '../format.js';
 import type { Io } from '../io.js';
 import { formatLeftOut } from '../left-out.js';
+import { collect } from '../repeated.js';
 import type { OpenTarget, Session } from '../session.js';
 import { formatStatus } from '../status-line.js';
 import { parseTarget, type Target } from '../target.js';
@@ -64,6 +65,12 @@ function addOptions(command: Command): void {
     .option('--to-oci-layout-path <path>', 'the destination is in the OCI image layout at this path');
   addConnectionOptions(command, 'from');
   addConnectionOptions(command, 'to');
+  command.option(
+    '--resolve <host:port:address[:port]>',
+    'IP address and port to reach a host of either registry at; as many as are wanted',
+    collect,
+  );
+  addDebugOption(command);
 }
 
 function readTarget(text: string, values: Values, side: 'from' | 'to'): Target {

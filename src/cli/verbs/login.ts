@@ -6,7 +6,7 @@ import {
   RegistryError,
   storeDockerCredential,
 } from '../../oci/index.js';
-import { addConnectionOptions, connect, connectionOf } from '../connection.js';
+import { addConnectionOptions, addDebugOption, connect, connectionOf } from '../connection.js';
 import { dockerConfigOptions } from '../docker-config.js';
 import type { Io } from '../io.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
@@ -103,7 +103,7 @@ function refused(error: RegistryError): RegistryError {
 
 export function addLogin(parent: Command, context: VerbContext): void {
   const { io } = context;
-  const addOptions = (command: Command): void => void addConnectionOptions(command, '');
+  const addOptions = (command: Command): void => void addDebugOption(addConnectionOptions(command, ''));
   defineVerb(parent, context, VERB, addOptions, async (_session, operands, values) => {
     const registry = operandAt(operands, 0);
     const { username, secret } = await readCredential(io, values);
@@ -112,12 +112,7 @@ export function addLogin(parent: Command, context: VerbContext): void {
         remedy: 'Write it as host[:port], without a scheme and without a repository.',
       });
     }
-    const { plainHttp, insecure, caFile } = connectionOf(values, '');
-    const connection = {
-      ...(plainHttp !== undefined && { plainHttp }),
-      ...(insecure !== undefined && { insecure }),
-      ...(caFile !== undefined && { caFile }),
-    };
+    const { passwordStdin: _, identityToken: __, identityTokenStdin: ___, ...connection } = connectionOf(values, '');
     const client = await connect(registry, { ...connection, username, password: secret }, io);
     try {
       // Only what the registry takes is kept.

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { eraseDockerCredential } from '../../oci/index.js';
+import { addDebugOption } from '../connection.js';
 import { dockerConfigOptions } from '../docker-config.js';
 import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
@@ -17,7 +18,7 @@ const VERB: VerbDescription = {
 
 export function addLogout(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
-    command.option('--registry-config <path>', 'Docker config with the credential');
+    addDebugOption(command).option('--registry-config <path>', 'Docker config with the credential');
   };
   defineVerb(parent, context, VERB, addOptions, async (_session, operands, values) => {
     await eraseDockerCredential(operandAt(operands, 0), dockerConfigOptions(values, context.io));

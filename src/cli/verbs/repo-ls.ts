@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { listRepositories } from '../../oras/index.js';
-import { addConnectionOptions, connectionOf } from '../connection.js';
+import { addConnectionOptions, addDebugOption, connectionOf } from '../connection.js';
 import { addFormatOptions, formatResult, resultFormat } from '../result.js';
 import { onTerminal } from '../status-line.js';
 import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
@@ -27,7 +27,7 @@ export function addRepoLs(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     command.option('--last <repository>', 'start after this repository, in the registry’s order');
     addFormatOptions(command);
-    addConnectionOptions(command, '');
+    addDebugOption(addConnectionOptions(command, ''));
   };
   defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
     const format = resultFormat(values);

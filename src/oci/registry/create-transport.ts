@@ -3,11 +3,17 @@ import type { Credentials } from './credentials.js';
 import { limitRate, type RateLimits } from './rate-limit.js';
 import { followRedirects, type MayFollow } from './redirect.js';
 import { retry, type RetryOptions } from './retry.js';
-import { createSend, type SendOptions } from './send.js';
-import type { Transport } from './transport.js';
+import type { DispatcherOptions } from './dispatchers.js';
+import { createSend } from './send.js';
+import { traceRequests } from './trace.js';
+import type { Transport, TransportRequest } from './transport.js';
 
-export interface TransportOptions extends SendOptions {
+export interface TransportOptions extends DispatcherOptions {
   credentials: Credentials;
+  /** Sent along to registries (see `isRegistry`) and to no other host; lower-case names. What the client needs itself stays. */
+  headers?: Readonly<Record<string, string>>;
+  /** Told of each request and answer, in words, without what is secret in them. */
+  trace?: (text: string) => void;
   /** Hosts, besides a registry's own, whose token endpoints may see its credential. */
   trustedRealms?: readonly string[];
   /** Hosts that a token may be asked of without a credential; as it comes all. */
@@ -21,13 +27,23 @@ export interface TransportOptions extends SendOptions {
   userAgent?: string;
 }
 
+/** What goes along with each request, as the URL it is sent to allows: a redirect may lead elsewhere. */
+function addHeaders(inner: Transport, { headers, isRegistry, userAgent }: TransportOptions): Transport {
+  const headersOf = ({ url, headers: needed = {} }: TransportRequest): Record<string, string> => {
+    const extra = isRegistry?.(new URL(url).origin) === true ? { ...headers } : {};
+    const accept = [needed.accept, extra.accept].filter((types) => types !== undefined).join(', ');
+    return { 'user-agent': userAgent ?? 'acr-promoter', ...extra, ...needed, ...(accept !== '' && { accept }) };
+  };
+  return { send: (request) => inner.send({ ...request, headers: headersOf(request) }) };
+}
+
 /** retry(rate limit(auth(redirect(send)))): everything that goes to a registry goes through this. */
 export function createTransport(options: TransportOptions): Transport & { close(): Promise<void> } {
   const send = createSend(options);
-  const userAgent = options.userAgent ?? 'acr-promoter';
-  const named: Transport = {
-    send: (request) => send.send({ ...request, headers: { 'user-agent': userAgent, ...request.headers } }),
-  };
+  const named = addHeaders(
+    options.trace === undefined ? send : traceRequests(send, options.trace, Object.keys(options.headers ?? {})),
+    options,
+  );
   const { maxRetryAfterMs } = options.retry ?? {};
   const rates = {
     ...(options.limitsFor !== undefined && { limitsFor: options.limitsFor }),

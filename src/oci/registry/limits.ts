@@ -30,6 +30,11 @@ export const TRANSPORT_LIMITS = {
   messageCharacters: 300,
 } as const;
 
+export const TRACE_LIMITS = {
+  /** Bytes of an answer that are shown; of a longer one nothing is. */
+  bodyBytes: 16 * 1024,
+} as const;
+
 export const DOWNLOAD_LIMITS = {
   /** Times one download is gone on with after it broke; the error of the last break is thrown. */
   breaks: 20,

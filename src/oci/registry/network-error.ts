@@ -61,7 +61,8 @@ export function transportErrorFrom(cause: unknown, where: Where): unknown {
       cause,
       details,
       transient: false,
-      remedy: 'If the registry speaks plain HTTP, say so by option; otherwise look at its TLS settings.',
+      remedy:
+        'If the registry speaks plain HTTP, or wants a client certificate, say so by option; otherwise look at its TLS settings.',
     });
   }
   const unreachable = codes.find((code) => UNREACHABLE.has(code));

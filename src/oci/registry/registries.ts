@@ -17,7 +17,7 @@ import { listTagDetails, listTags, type ListOptions, type TagDetails } from './t
 import { pushBlob } from './upload.js';
 import { isLoopback, registryOrigin } from './urls.js';
 
-export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'mayFollow'> {
+export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'mayFollow' | 'isRegistry'> {
   /** The only registries that may be asked, as they are written in references; undefined: any. */
   allowedRegistries?: readonly string[];
   /** Which hosts speak plain HTTP; as it comes localhost and loopback addresses. */
@@ -102,11 +102,13 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
   const transport = createTransport({
     ...options,
     mayAsk,
+    isRegistry: (origin) => origins.has(origin),
     // Registries keep their blobs on hosts of their own; nothing else, and nothing that writes, is sent on past the list.
     mayFollow: (url, request) => mayAsk(url.host) || (READS.has(request.method) && BLOB_PATH.test(request.url)),
   });
   const referrers = new Referrers(options.referrers ?? 'auto', new ReferrersTags(options.lease));
   const endpoints = new Map<string, Endpoint>();
+  const origins = new Set<string>();
 
   function endpointOf(registry: string): Endpoint {
     const known = endpoints.get(registry);
@@ -133,6 +135,7 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
       },
     };
     endpoints.set(registry, endpoint);
+    origins.add(new URL(origin).origin);
     return endpoint;
   }
 

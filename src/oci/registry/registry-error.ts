@@ -20,14 +20,18 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
   ['NAME_UNKNOWN', 'See that the repository exists in this registry.'],
 ]);
 
-/** A registry's words, fit to be shown: no control characters, no token, no query (which may hold a signature), not endless. */
-export function redactText(text: string): string {
+/** Text without tokens, nor queries (which may hold a signature), nor users in URLs. */
+export function hideSecrets(text: string): string {
   return text
-    .replace(/[\p{Cc}\s]+/gu, ' ')
     .replace(/\b(bearer|basic)\s+[\w.~+/=-]+/gi, '$1 ***')
     .replace(/\beyJ[\w-]*\.[\w-]*\.?[\w-]*/g, '***')
     .replace(/(https?:\/\/)[^\s/@"']*@/gi, '$1')
-    .replace(/(https?:\/\/[^\s?"']*)\?[^\s"']*/gi, '$1')
+    .replace(/(https?:\/\/[^\s?"']*)\?[^\s"']*/gi, '$1');
+}
+
+/** A registry's words, fit to be shown: no control characters, no secret, not endless. */
+export function redactText(text: string): string {
+  return hideSecrets(text.replace(/[\p{Cc}\s]+/gu, ' '))
     .trim()
     .slice(0, TRANSPORT_LIMITS.messageCharacters);
 }

@@ -1,62 +1,12 @@
 import type { Readable } from 'node:stream';
-import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
-import { Agent, ProxyAgent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { isRecord } from '../descriptor.js';
 import { announceRequest } from './diagnostics.js';
-import { TRANSPORT_LIMITS } from './limits.js';
+import { createDispatchers, type DispatcherOptions } from './dispatchers.js';
 import { transportErrorFrom } from './network-error.js';
-import type { RequestKind, StreamBody, Transport, TransportRequest, TransportResponse } from './transport.js';
+import type { StreamBody, Transport, TransportRequest, TransportResponse } from './transport.js';
 import { markSent } from './unsent.js';
-import { isLoopback, redactUrl } from './urls.js';
-
-/** How connections are made. */
-export interface SendOptions {
-  /** Milliseconds; see TRANSPORT_LIMITS for what they mean and what they are as it comes. */
-  timeouts?: { connectMs?: number; firstByteMs?: number; stallMs?: number };
-  /** Connections to one host for each kind of request. */
-  connections?: number;
-  /** `http://host:port` through which everything but loopback goes. */
-  proxy?: string;
-  /** Certificates to trust besides the system's, PEM. */
-  ca?: string | string[];
-  /** Takes any certificate. As it comes: false. */
-  insecure?: boolean;
-}
-
-/**
- * What each kind offers by ALPN, as measured (docs/decisions/oci-transport.md): small requests cost half the CPU over one
- * HTTP/2 connection; bytes are a quarter faster with a connection for each stream.
- */
-const OFFERS_HTTP2: Record<RequestKind, boolean> = { api: true, bytes: false };
-
-/** Made once, not for each connection: reading all authorities takes some ten milliseconds, and megabytes. */
-function createTrust({ ca }: SendOptions): SecureContext {
-  // Naming any authority would replace the built-in ones.
-  return createSecureContext(ca === undefined ? {} : { ca: [...rootCertificates, ...[ca].flat()] });
-}
-
-function createDispatcher(
-  kind: RequestKind,
-  options: SendOptions,
-  secureContext: SecureContext | undefined,
-  proxy: string | undefined,
-): Dispatcher {
-  const connectMs = options.timeouts?.connectMs ?? TRANSPORT_LIMITS.connectMs;
-  const common = {
-    allowH2: OFFERS_HTTP2[kind],
-    connections: options.connections ?? TRANSPORT_LIMITS.connections,
-    headersTimeout: options.timeouts?.firstByteMs ?? TRANSPORT_LIMITS.firstByteMs,
-    bodyTimeout: options.timeouts?.stallMs ?? TRANSPORT_LIMITS.stallMs,
-    connectTimeout: connectMs,
-  };
-  const tls = {
-    ...(secureContext !== undefined && { secureContext }),
-    ...(options.insecure === true && { rejectUnauthorized: false }),
-    timeout: connectMs,
-  };
-  if (proxy === undefined) return new Agent({ ...common, connect: tls });
-  return new ProxyAgent({ ...common, uri: proxy, requestTls: tls, proxyTls: tls });
-}
+import { redactUrl } from './urls.js';
 
 /** Opened only when the connection stands and asks for it, so that a body nobody reads is never opened. */
 async function* readBody(
@@ -111,21 +61,8 @@ function flattenHeaders(headers: Dispatcher.ResponseData['headers']): Record<str
 }
 
 /** The lowest layer: one request over the wire, by undici. The only file that knows which library does it. */
-export function createSend(options: SendOptions = {}): Transport & { close(): Promise<void> } {
-  const dispatchers = new Map<string, Dispatcher>();
-  let trust: SecureContext | undefined;
-  const dispatcherFor = (kind: RequestKind, url: URL): Dispatcher => {
-    const proxy = options.proxy !== undefined && !isLoopback(url.hostname) ? options.proxy : undefined;
-    const isSecure = url.protocol === 'https:' || proxy !== undefined;
-    const key = `${kind} ${String(isSecure)} ${proxy ?? ''}`;
-    let dispatcher = dispatchers.get(key);
-    if (dispatcher === undefined) {
-      if (isSecure) trust ??= createTrust(options);
-      dispatcher = createDispatcher(kind, options, isSecure ? trust : undefined, proxy);
-      dispatchers.set(key, dispatcher);
-    }
-    return dispatcher;
-  };
+export function createSend(options: DispatcherOptions = {}): Transport & { close(): Promise<void> } {
+  const dispatchers = createDispatchers(options);
 
   async function send(request: TransportRequest): Promise<TransportResponse> {
     const { method, kind, body, signal } = request;
@@ -163,7 +100,7 @@ export function createSend(options: SendOptions = {}): Transport & { close(): Pr
     const sizeBytes = body instanceof Uint8Array ? body.length : body?.sizeBytes;
     let response: Dispatcher.ResponseData;
     try {
-      response = await dispatcherFor(kind, url).request({
+      response = await dispatchers.for(kind, url).request({
         origin: url.origin,
         path: url.pathname + url.search,
         method,
@@ -206,10 +143,7 @@ export function createSend(options: SendOptions = {}): Transport & { close(): Pr
 
   return {
     send,
-    close: async () => {
-      await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));
-      dispatchers.clear();
-    },
+    close: () => dispatchers.close(),
   };
 }
 

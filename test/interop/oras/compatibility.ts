@@ -16,11 +16,6 @@ interface Row {
 
 /** Flags that oras has and we don't, on every verb and side. */
 const NOT_THERE: Readonly<Record<string, string>> = {
-  'cert-file': 'No client certificates yet.',
-  'key-file': 'As `--cert-file`.',
-  header: 'No headers of one’s own yet.',
-  resolve: 'No addresses of one’s own yet; the hosts file, or `HTTPS_PROXY`.',
-  debug: 'Errors name the request and the code instead.',
   'no-tty': 'There are no progress bars: the lines are plain wherever they go.',
   'media-type': 'All media types of manifests and indexes are asked for.',
   force:

@@ -9,10 +9,12 @@ import {
   ExtendedKeyUsage,
   Extension,
   Extensions,
+  GeneralName,
   KeyUsage,
   KeyUsageFlags,
   Name,
   RelativeDistinguishedName,
+  SubjectAlternativeName,
   SubjectPublicKeyInfo,
   TBSCertificate,
   Validity,
@@ -50,6 +52,8 @@ export interface IssueOptions {
   keyUsage?: number;
   keyUsageCritical?: boolean;
   extendedKeyUsage?: string[];
+  /** Hosts that it is for. */
+  dnsNames?: string[];
   notBefore?: Date;
   notAfter?: Date;
   hash?: 'sha256' | 'sha1';
@@ -171,6 +175,15 @@ function extensionsOf({ ca, pathLength, keyUsage = SIGN, ...options }: IssueOpti
     ...(options.extendedKeyUsage === undefined
       ? []
       : [extension('2.5.29.37', false, new ExtendedKeyUsage(options.extendedKeyUsage))]),
+    ...(options.dnsNames === undefined
+      ? []
+      : [
+          extension(
+            '2.5.29.17',
+            false,
+            new SubjectAlternativeName(options.dnsNames.map((dNSName) => new GeneralName({ dNSName }))),
+          ),
+        ]),
   ];
 }
 

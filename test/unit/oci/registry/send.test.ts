@@ -3,14 +3,15 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { REQUEST_CHANNEL, type RequestEvent } from '../../../../src/oci/index.js';
-import { createSend, type SendOptions } from '../../../../src/oci/registry/send.js';
+import type { DispatcherOptions } from '../../../../src/oci/registry/dispatchers.js';
+import { createSend } from '../../../../src/oci/registry/send.js';
 import type { TransportRequest, TransportResponse } from '../../../../src/oci/registry/transport.js';
 import { chunksOf, failureOf, readAll } from './clients.js';
 import { scripted } from './scripted-server.js';
 
 async function withSend<T>(
   run: (send: (request: Partial<TransportRequest> & { url: string }) => Promise<TransportResponse>) => Promise<T>,
-  options: SendOptions = {},
+  options: DispatcherOptions = {},
 ): Promise<T> {
   const transport = createSend(options);
   try {

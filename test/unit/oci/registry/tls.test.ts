@@ -7,7 +7,8 @@ import {
   type Http2ServerResponse,
 } from 'node:http2';
 import { connect, type AddressInfo, type Socket } from 'node:net';
-import { createSend, type SendOptions } from '../../../../src/oci/registry/send.js';
+import type { DispatcherOptions } from '../../../../src/oci/registry/dispatchers.js';
+import { createSend } from '../../../../src/oci/registry/send.js';
 import { retry } from '../../../../src/oci/registry/retry.js';
 import type { TransportRequest, TransportResponse } from '../../../../src/oci/registry/transport.js';
 import { CN, issue, issueAuthority } from '../../signing/certificates.js';
@@ -58,7 +59,7 @@ beforeEach(() => {
 
 type Run = (send: (request: Partial<TransportRequest>) => Promise<TransportResponse>) => Promise<void>;
 
-async function withSend(options: SendOptions, run: Run): Promise<void> {
+async function withSend(options: DispatcherOptions, run: Run): Promise<void> {
   const transport = createSend(options);
   const repeated = retry(transport, { baseMs: 1 });
   try {
@@ -70,7 +71,7 @@ async function withSend(options: SendOptions, run: Run): Promise<void> {
   }
 }
 
-const trusting: SendOptions = { ca: authority.pem };
+const trusting: DispatcherOptions = { ca: authority.pem };
 
 describe('TLS', () => {
   test('small requests go over HTTP/2, bytes over HTTP/1.1, and HEAD over a connection that stays', async () => {

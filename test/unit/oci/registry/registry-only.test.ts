@@ -1,0 +1,142 @@
+import { describe, expect, test } from '@jest/globals';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { once } from 'node:events';
+import { CN, issue, issueAuthority } from '../../signing/certificates.js';
+import { blobOf, fixedCredentials, quickClient, readAll } from './clients.js';
+import { scripted, type Exchange } from './scripted-server.js';
+
+// What is for the registries themselves, and for no host that they send on to.
+
+const CONTENT = Buffer.from('hello');
+const BLOB = blobOf(CONTENT);
+const OWN = { 'x-key': 'for-the-registry', accept: 'application/x.own' };
+
+describe('headers of one’s own', () => {
+  test('reach the registry with every request, and not where it redirects to', async () => {
+    const elsewhere: Exchange = {
+      request: 'GET /kept?sig=1',
+      headers: { 'x-key': undefined },
+      answer: { status: 200, body: CONTENT },
+    };
+    await scripted([elsewhere], async (other) => {
+      const blob: Exchange = {
+        request: `GET /v2/app/blobs/${BLOB.digest}`,
+        headers: { 'x-key': 'for-the-registry' },
+        // Another port is another origin.
+        answer: { status: 307, headers: { location: `${other.origin}/kept?sig=1` } },
+      };
+      await scripted([blob], async ({ host }) => {
+        const client = quickClient({ headers: OWN });
+        expect(await readAll(await client.repository(host, 'app').openBlob(BLOB))).toEqual(CONTENT);
+        await client.close();
+      });
+    });
+  });
+
+  test('are not for where tokens come from, and neither replace nor add to what the client says itself', async () => {
+    const asked: Exchange = {
+      request: 'GET /token?service=r&scope=repository%3Aapp%3Apull',
+      headers: { 'x-key': undefined },
+      answer: { status: 200, body: { token: 'for-this-once' } },
+    };
+    await scripted([asked], async (realm) => {
+      const challenge = { 'www-authenticate': `Bearer realm="${realm.origin}/token",service="r"` };
+      const [request, body] = [`GET /v2/app/manifests/v1`, { schemaVersion: 2 }];
+      const types = { 'content-type': 'application/vnd.oci.image.manifest.v1+json' };
+      await scripted(
+        [
+          { request, headers: { 'x-key': 'for-the-registry' }, answer: { status: 401, headers: challenge } },
+          {
+            request,
+            headers: { 'x-key': 'for-the-registry', authorization: 'Bearer for-this-once' },
+            answer: { status: 200, headers: types, body },
+          },
+        ],
+        async ({ host, seen }) => {
+          const client = quickClient({
+            headers: { ...OWN, authorization: 'Bearer by-hand' },
+            credentials: fixedCredentials({ kind: 'anonymous' }),
+          });
+          await client.repository(host, 'app').fetchManifest('v1');
+          await client.close();
+          expect(seen[0]?.headers.authorization).toBe('Bearer by-hand');
+          expect(seen[0]?.headers.accept).toMatch(/^application\/vnd\.oci\..*, application\/x\.own$/);
+        },
+      );
+    });
+  });
+});
+
+const authority = issueAuthority({ subject: [[CN, 'test authority']] });
+const certificate = (name: string): { cert: string; key: string } => {
+  const { pem, keyPem } = issue({ subject: [[CN, name]], issuer: authority });
+  return { cert: pem, key: keyPem };
+};
+
+/** A server that asks for a certificate, and notes whose came. */
+async function startAsking(answer: () => { status: number; headers?: Record<string, string>; body?: Uint8Array }) {
+  const seen: string[] = [];
+  const server = createServer(
+    { ...certificate('localhost'), ca: authority.pem, requestCert: true, rejectUnauthorized: false },
+    (request, response) => {
+      const { subject } = (request.socket as TLSSocket).getPeerCertificate();
+      seen.push(`${request.headers.host ?? ''} ${String(subject?.CN)}`);
+      const { status, headers, body } = answer();
+      response.writeHead(status, headers).end(body);
+    },
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    seen,
+    port,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+test('a client’s certificate is shown to the registry, and not where it redirects to', async () => {
+  const other = await startAsking(() => ({ status: 200, body: CONTENT }));
+  const registry = await startAsking(() => ({
+    status: 307,
+    headers: { location: `https://localhost:${other.port}/kept` },
+  }));
+  try {
+    const host = `localhost:${registry.port}`;
+    const client = quickClient({
+      plainHttp: () => false,
+      ca: authority.pem,
+      clientCertificate: certificate('the desk'),
+    });
+    expect(await readAll(await client.repository(host, 'app').openBlob(BLOB))).toEqual(CONTENT);
+    await client.close();
+    expect(registry.seen).toEqual([`${host} the desk`]);
+    expect(other.seen).toEqual([`localhost:${other.port} undefined`]);
+  } finally {
+    registry.close();
+    other.close();
+  }
+});
+
+test('an address is gone to under the host’s own name, past a proxy', async () => {
+  const registry = await startAsking(() => ({ status: 200, body: CONTENT }));
+  try {
+    const client = quickClient({
+      ca: authority.pem,
+      // The certificate is for this name.
+      addresses: new Map([['localhost:8443', { address: '127.0.0.1', port: registry.port }]]),
+      proxy: 'http://127.0.0.1:9',
+      plainHttp: () => false,
+    });
+    expect(await readAll(await client.repository('localhost:8443', 'app').openBlob(BLOB))).toEqual(CONTENT);
+    await client.close();
+    expect(registry.seen).toEqual(['localhost:8443 undefined']);
+  } finally {
+    registry.close();
+  }
+});
