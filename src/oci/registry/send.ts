@@ -60,7 +60,7 @@ function flattenHeaders(headers: Dispatcher.ResponseData['headers']): Record<str
   return result;
 }
 
-/** The lowest layer: one request over the wire, by undici. The only file that knows which library does it. */
+/** The lowest layer: one request over the wire, by undici. Only this file and `dispatchers.ts` know which library does it. */
 export function createSend(options: DispatcherOptions = {}): Transport & { close(): Promise<void> } {
   const dispatchers = createDispatchers(options);
 
