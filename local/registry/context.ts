@@ -8,6 +8,7 @@ import type { EventJournal } from './events/journal.js';
 import type { RegistryOptions } from './options.js';
 import type { Quirks } from './quirks.js';
 import type { BlobStore } from './storage/blobs.js';
+import type { LockStore } from './storage/locks.js';
 import type { ManifestStore } from './storage/manifests.js';
 import type { UploadStore } from './storage/uploads.js';
 
@@ -21,6 +22,7 @@ export interface Context {
   blobs: BlobStore;
   uploads: UploadStore;
   manifests: ManifestStore;
+  locks: LockStore;
   tokens: Tokens;
   principals: Principals;
   guard: Guard;

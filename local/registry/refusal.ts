@@ -41,5 +41,11 @@ export const refuse = {
   digestInvalid: (message: string, detail: unknown = {}) => new Refusal(400, 'DIGEST_INVALID', message, { detail }),
   manifestInvalid: (message: string, status = 400) => new Refusal(status, 'MANIFEST_INVALID', message),
   unsupported: (message: string) => new Refusal(405, 'UNSUPPORTED', message),
+  locked: () =>
+    new Refusal(
+      405,
+      'REGISTRY_DISALLOWED_OPERATION',
+      'The operation is disallowed on this registry, repository or image.',
+    ),
   notFound: (path: string) => new Refusal(404, 'NOT_FOUND', 'no such endpoint', { detail: { path } }),
 };

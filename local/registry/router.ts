@@ -3,6 +3,7 @@ import { CATALOG, repositoryAccess, type Access } from './access/scope.js';
 import type { Call } from './call.js';
 import type { Handler, Target } from './context.js';
 import { refuse } from './refusal.js';
+import { getAttributes, patchAttributes } from './routes/attributes.js';
 import { deleteBlob, getBlob } from './routes/blobs.js';
 import { listAcrTags, listCatalog, listReferrers, listTags } from './routes/listings.js';
 import { deleteManifest, getManifest, putManifest } from './routes/manifests.js';
@@ -31,6 +32,11 @@ const mount = (target: Target, call: Call) => {
 };
 
 const ping: Handler = async (_context, call) => call.json(200, {});
+
+const ATTRIBUTES: Route['methods'] = {
+  GET: { handle: getAttributes, needs: ({ repository }) => [repositoryAccess(repository, 'metadata_read')] },
+  PATCH: { handle: patchAttributes, needs: ({ repository }) => [repositoryAccess(repository, 'metadata_write')] },
+};
 
 const ROUTES: Route[] = [
   { path: /^\/v2\/?$/, methods: { GET: { handle: ping, needs: () => [] }, HEAD: { handle: ping, needs: () => [] } } },
@@ -73,6 +79,8 @@ const ROUTES: Route[] = [
       GET: { handle: listAcrTags, needs: ({ repository }) => [repositoryAccess(repository, 'metadata_read')] },
     },
   },
+  { path: /^\/acr\/v1\/(.+)\/_tags\/([^/]+)$/, methods: ATTRIBUTES },
+  { path: /^\/acr\/v1\/(.+)$/, methods: ATTRIBUTES },
   { path: /^\/oauth2\/exchange$/, methods: { POST: { handle: exchange } } },
   { path: /^\/oauth2\/token$/, methods: { GET: { handle: getToken }, POST: { handle: postToken } } },
 ];

@@ -16,6 +16,7 @@ import { createListener } from './listener.js';
 import type { RegistryOptions } from './options.js';
 import { BlobStore } from './storage/blobs.js';
 import { openDatabase } from './storage/database.js';
+import { LockStore } from './storage/locks.js';
 import { ManifestStore } from './storage/manifests.js';
 import { UploadStore } from './storage/uploads.js';
 
@@ -115,6 +116,7 @@ function createContext(options: RegistryOptions, database: DatabaseSync, blobs: 
     blobs,
     uploads: new UploadStore(options.dataDir, blobs),
     manifests: new ManifestStore(database),
+    locks: new LockStore(database),
     tokens,
     principals: new Principals(options.users ?? [], tokens, options.entraKeysFile, options.identityGrants),
     guard: new Guard(tokens, name, options.anonymous === true),

@@ -3,6 +3,7 @@ import type { Call } from '../call.js';
 import type { Context, Handler } from '../context.js';
 import { LIMITS } from '../limits.js';
 import { Refusal, refuse } from '../refusal.js';
+import { attributesOf } from './attributes.js';
 import { readDigest } from './blobs.js';
 
 /** `GET /v2/<name>/tags/list?n=&last=` */
@@ -73,7 +74,7 @@ export const listAcrTags: Handler = async (context, call, { repository }) => {
     createdTime: created,
     lastUpdateTime: updated,
     signed: false,
-    changeableAttributes: { deleteEnabled: true, writeEnabled: true, readEnabled: true, listEnabled: true },
+    changeableAttributes: attributesOf(context.locks.of(repository, tag)),
   }));
   const next = { last: tags.at(-1)?.name ?? '', n: count, orderby };
   call.json(200, { registry: context.name, imageName: repository, tags }, nextLink(call, found.length > count, next));

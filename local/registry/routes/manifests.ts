@@ -43,6 +43,7 @@ export const putManifest: Handler = async (context, call, { repository, referenc
   const bytes = await readBody(call.request, LIMITS.manifestBytes).catch((error: unknown) => {
     throw error instanceof Refusal ? refuse.manifestInvalid(error.message, 413) : error;
   });
+  if (!context.locks.mayWrite(repository, isTag(reference) ? reference : undefined)) throw refuse.locked();
   const contentType = bareMediaType(call.request.headers['content-type'] ?? '');
   const { manifest, incoming } = readManifest(bytes, contentType, reference);
   if (context.options.sparse !== true) refuseDangling(context, repository, manifest);
@@ -71,6 +72,8 @@ export const putManifest: Handler = async (context, call, { repository, referenc
 
 /** `DELETE`: a tag alone, or by digest the manifest, its tags and what refers to it. */
 export const deleteManifest: Handler = async (context, call, { repository, reference }) => {
+  const tags = isTag(reference) ? [reference] : context.manifests.tagsOf(repository, reference);
+  if (!context.locks.mayDelete(repository, tags)) throw refuse.locked();
   if (isTag(reference)) {
     if (!context.manifests.removeTag(repository, reference)) throw refuse.manifestUnknown(repository, reference);
     call.empty(202);

@@ -8,6 +8,7 @@ import { readDigest } from './blobs.js';
 
 /** `POST /v2/<name>/blobs/uploads/`: opens an upload; with `digest` takes the whole blob; with `mount` one that is there. */
 export const postUpload: Handler = async (context, call, { repository }) => {
+  if (!context.locks.mayWrite(repository)) throw refuse.locked();
   const mount = call.url.searchParams.get('mount');
   if (mount !== null && (await mounted(context, call, repository, mount))) return;
   const digest = call.url.searchParams.get('digest');

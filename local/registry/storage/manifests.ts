@@ -104,6 +104,14 @@ export class ManifestStore {
     return row === undefined ? undefined : tagEntry(row);
   }
 
+  /** Tags that stand on a digest. */
+  tagsOf(repository: string, digest: string): string[] {
+    return this.#database
+      .prepare('SELECT tag FROM tags WHERE repository = ? AND digest = ?')
+      .all(repository, digest)
+      .map((row) => String(row.tag));
+  }
+
   /** Tags in lexical order after `last`. */
   tags(repository: string, last: string, count: number): TagEntry[] {
     return this.#database
