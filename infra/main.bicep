@@ -14,8 +14,11 @@ param environmentName string
 @minLength(1)
 param location string
 
-@description('The registry whose pushes are promoted. SBOMs and signatures are attached there, so the app may also write to it.')
+@description('The registry whose pushes are promoted. SBOMs and signatures are attached there, so the app may also write to it, unless sourceReadOnly says otherwise.')
 param sourceRegistry registryType
+
+@description('True where every rule has "attachTo": "destination": the app may then only read the source registry. Counts where the destination is another registry.')
+param sourceReadOnly bool = false
 
 @description('Location of that registry: its events come from there.')
 @minLength(1)
@@ -97,6 +100,7 @@ module sourceRoles 'modules/registry-roles.bicep' = {
   params: {
     registryName: sourceRegistry.name
     permissions: sourceRegistry.permissions
+    readOnly: sourceReadOnly && !destinationIsSource
     principalId: identity.outputs.principalId
   }
 }

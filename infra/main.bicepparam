@@ -11,6 +11,7 @@ param sourceRegistry = {
   permissions: readEnvironmentVariable('REGISTRY_PERMISSIONS', 'classic')
 }
 param sourceRegistryLocation = readEnvironmentVariable('REGISTRY_LOCATION', readEnvironmentVariable('AZURE_LOCATION'))
+param sourceReadOnly = bool(readEnvironmentVariable('REGISTRY_READ_ONLY', 'false'))
 param existingTopicName = readEnvironmentVariable('REGISTRY_SYSTEM_TOPIC', '')
 
 // The source registry itself where nothing is said.

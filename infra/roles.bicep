@@ -29,8 +29,16 @@ var cryptoUser = '12338af0-0e69-4776-bea7-57ae8d297424'
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
 @export()
+@description('AcrPull: pulls, in a registry without repository permissions')
+var acrPull = '7f951dda-4ed3-4680-a7ca-43fe172d538d'
+
+@export()
 @description('AcrPush: pushes and pulls, in a registry without repository permissions')
 var acrPush = '8311e382-0749-4cb8-b61a-304f252e45ec'
+
+@export()
+@description('Container Registry Repository Reader: pulls, in a registry with repository permissions')
+var repositoryReader = 'b93aa761-3e63-49ed-ac28-beffa264f7ac'
 
 @export()
 @description('Container Registry Repository Writer: the same, in a registry with repository permissions')

@@ -1,6 +1,6 @@
-// What the app may do in one registry: read and write content. Deleting isn't among it.
+// What the app may do in one registry: read and write content, or only read it. Deleting isn't among it.
 
-import { acrPush, catalogLister, repositoryWriter } from '../roles.bicep'
+import { acrPull, acrPush, catalogLister, repositoryReader, repositoryWriter } from '../roles.bicep'
 import { permissionsType } from '../registry.bicep'
 
 @description('The registry\'s name, in this resource group.')
@@ -12,7 +12,12 @@ param permissions permissionsType
 @description('Object id of the app\'s identity.')
 param principalId string
 
-var roles = permissions == 'abac' ? [repositoryWriter, catalogLister] : [acrPush]
+@description('True: nothing is written there.')
+param readOnly bool = false
+
+var roles = permissions == 'abac'
+  ? [readOnly ? repositoryReader : repositoryWriter, catalogLister]
+  : [readOnly ? acrPull : acrPush]
 
 resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' existing = {
   name: registryName

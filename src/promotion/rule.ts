@@ -44,7 +44,8 @@ export const ruleSchema = z.strictObject({
     .array(z.enum(['notary']))
     .max(1)
     .default(['notary']),
-  attachTo: z.enum(['source']).default('source'),
+  /** Where SBOMs and signatures are attached; at the destination, the source is only read. */
+  attachTo: z.enum(['source', 'destination']).default('source'),
   referrers: z
     .strictObject({ excludeArtifactTypes: z.array(z.string().min(1)).max(100) })
     .default({ excludeArtifactTypes: ['application/vnd.azure.artifact.streaming.v1'] }),

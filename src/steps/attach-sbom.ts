@@ -1,5 +1,6 @@
-import { InputError, packArtifact, parseManifest, pushPacked, type Descriptor } from '../oci/index.js';
+import { InputError, packArtifact, parseManifest, type Descriptor } from '../oci/index.js';
 import type { SourceRepository } from '../promotion/rule.js';
+import { attachPacked } from './attach-packed.js';
 import { signSubject } from './attach-signature.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
 import { findOurSbom, type SigningRule } from './our-sbom.js';
@@ -7,28 +8,33 @@ import type { Ports, StepCall, StepReply } from './ports.js';
 import { subjectLease, underLease } from './under-lease.js';
 
 /** What it needs of a step's input: a job has no rule. */
-type Input = Pick<InputOf<typeof attachSbomContract>, 'image'> & { rule: SigningRule; source: SourceRepository };
+type Input = Pick<InputOf<typeof attachSbomContract>, 'image' | 'at'> & {
+  rule: SigningRule;
+  source: SourceRepository;
+};
 
 /**
  * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image gives
  * the same bytes, so doing it twice makes one.
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
  */
 export async function attachSbomStep(
   ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'>,
   input: Input,
   { signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof attachSbomContract>>> {
-  const { registry, repository: name } = input.source;
+  const at = input.at ?? input.source;
+  const { registry, repository: name } = at;
   const repository = ports.registries.repository(registry, name);
   return underLease(ports, subjectLease(registry, name, input.image.digest), signal, async (held) => {
-    const existing = await findOurSbom(ports, input.rule, input.source, repository, input.image, held);
+    const existing = await findOurSbom(ports, input.rule, at, repository, input.image, held);
     if (existing !== undefined) {
       progress.text(`is there already: ${existing.digest}`);
       return { sbom: existing.digest, made: false };
     }
     const { sbom, text } = await attach(ports, input, held, (done, total) => progress.bytes(done, total));
     progress.text(text);
-    if (input.rule.sign.length > 0) await signSubject(ports, { registry, repository: name }, sbom, held);
+    if (input.rule.sign.length > 0) await signSubject(ports, input, sbom, held);
     return { sbom: sbom.digest, made: true };
   });
 }
@@ -39,7 +45,7 @@ async function attach(
   signal: AbortSignal,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ sbom: Descriptor; text: string }> {
-  const { registry, repository: name } = input.source;
+  const { registry, repository: name } = input.at ?? input.source;
   const repository = ports.registries.repository(registry, name);
   const reference = `${registry}/${name}@${input.image.digest}`;
   const { bytes, descriptor } = await repository.fetchManifest(input.image, { signal });
@@ -70,7 +76,7 @@ async function attach(
     annotations: { 'org.opencontainers.image.created': sbom.created },
   });
   await ports.store.markOurs({ registry, repository: name, digest: packed.descriptor.digest });
-  await pushPacked(repository, packed, { signal });
+  await attachPacked(input, repository, packed, signal);
   const counted = Object.entries(sbom.counts).map(([type, count]) => `${count} ${type}`);
   const text = [counted.length === 0 ? 'no components' : counted.join(', '), ...sbom.gaps].join('; ');
   return { sbom: packed.descriptor, text: `${text}: ${packed.descriptor.digest}` };

@@ -1,6 +1,7 @@
-import { ConfigurationError, packArtifact, pushPacked, type Descriptor, type Repository } from '../oci/index.js';
+import { ConfigurationError, packArtifact, type Descriptor, type Repository } from '../oci/index.js';
 import { signNotary, type Signer } from '../signing/index.js';
 import { z } from 'zod';
+import { attachPacked, type Attaching } from './attach-packed.js';
 import type { InputOf, ResultOf, attachSignatureContract } from './contracts.js';
 import { findOurSignature, leafThumbprint } from './our-signature.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
@@ -8,15 +9,18 @@ import { subjectLease, underLease } from './under-lease.js';
 
 type Input = InputOf<typeof attachSignatureContract>;
 
-/** Attaches our Notary signature to one manifest, where it has none that verifies. */
+/**
+ * Attaches our Notary signature to one manifest, where it has none that verifies.
+ * @throws ConfigurationError `SIGNING_KEY_MISSING`, `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
+ */
 export async function attachSignatureStep(
   ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'lease' | 'now'>,
   input: Pick<Input, 'source' | 'subject'> & Partial<Input>,
   { signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof attachSignatureContract>>> {
-  const { registry, repository: name } = input.source;
+  const { registry, repository: name } = input.at ?? input.source;
   return underLease(ports, subjectLease(registry, name, input.subject.digest), signal, async (held) => {
-    const signed = await signSubject(ports, input.source, input.subject, held);
+    const signed = await signSubject(ports, input, input.subject, held);
     progress.text(`${signed.made ? 'signed' : 'was signed already'}: ${signed.signature}`);
     return signed;
   });
@@ -44,12 +48,13 @@ const keptSchema = z.object({
  */
 export async function signSubject(
   ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'now'>,
-  source: { registry: string; repository: string },
+  where: Attaching,
   subject: Descriptor,
   signal: AbortSignal,
 ): Promise<ResultOf<typeof attachSignatureContract>> {
   const signer = signerOf(ports);
-  const repository: Repository = ports.registries.repository(source.registry, source.repository);
+  const { registry, repository: repositoryName } = where.at ?? where.source;
+  const repository: Repository = ports.registries.repository(registry, repositoryName);
   const existing = await findOurSignature(repository, subject, signer, ports.now(), signal);
   if (existing !== undefined) return { signature: existing.digest, made: false };
   const made = await signNotary(subject, signer, { signingTime: ports.now(), signal });
@@ -68,7 +73,7 @@ export async function signSubject(
     subject,
     annotations: { ...kept.annotations, 'org.opencontainers.image.created': kept.created },
   });
-  await ports.store.markOurs({ ...source, digest: packed.descriptor.digest });
-  await pushPacked(repository, packed, { signal });
+  await ports.store.markOurs({ registry, repository: repositoryName, digest: packed.descriptor.digest });
+  await attachPacked(where, repository, packed, signal);
   return { signature: packed.descriptor.digest, made: true };
 }

@@ -106,13 +106,25 @@ export const markWaitingContract = contract(
 
 export const attachSbomContract = contract(
   'attachSbom',
-  owned.extend({ rule: ruleSchema, source: tagName, image: imageSchema }),
+  owned.extend({
+    rule: ruleSchema,
+    source: tagName,
+    image: imageSchema,
+    /** Where the image is looked into and its SBOM attached: the source as it comes. */
+    at: repositoryName.optional(),
+  }),
   z.object({ sbom: digest, made: z.boolean() }),
 );
 
 export const attachSignatureContract = contract(
   'attachSignature',
-  owned.extend({ source: repositoryName, subject: descriptor, label: z.string() }),
+  owned.extend({
+    source: repositoryName,
+    subject: descriptor,
+    label: z.string(),
+    /** Where the subject is signed: the source as it comes. */
+    at: repositoryName.optional(),
+  }),
   z.object({ signature: digest, made: z.boolean() }),
 );
 

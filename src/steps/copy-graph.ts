@@ -2,8 +2,12 @@ import { copyGraph, verifyArrival } from '../oci/index.js';
 import type { InputOf, ResultOf, copyGraphContract, verifyArrivalContract } from './contracts.js';
 import { readPlan } from './plan-copy.js';
 import type { Ports, StepCall } from './ports.js';
+import { writeAtDestination } from './refused-write.js';
 
-/** Copies what a plan names: in one registry blobs are mounted, between two they are streamed. What is there stays. */
+/**
+ * Copies what a plan names: in one registry blobs are mounted, between two they are streamed. What is there stays.
+ * @throws CopyError; PolicyError `DESTINATION_LOCKED`
+ */
 export async function copyGraphStep(
   ports: Pick<Ports, 'registries' | 'documents'>,
   input: InputOf<typeof copyGraphContract>,
@@ -11,18 +15,17 @@ export async function copyGraphStep(
 ): Promise<ResultOf<typeof copyGraphContract>> {
   const plan = await readPlan(ports, input.plan);
   const { source, destination } = input;
-  const report = await copyGraph(
-    plan,
-    ports.registries.repository(source.registry, source.repository),
-    ports.registries.repository(destination.registry, destination.repository),
-    {
+  const from = ports.registries.repository(source.registry, source.repository);
+  const to = ports.registries.repository(destination.registry, destination.repository);
+  const report = await writeAtDestination(to.name, () =>
+    copyGraph(plan, from, to, {
       ...(source.registry === destination.registry && { mountFrom: [source.repository] }),
       signal,
       onProgress: ({ movedBytes, totalBytes, nodesDone, nodesTotal }) => {
         progress.bytes(movedBytes, totalBytes);
         progress.nodes(nodesDone, nodesTotal);
       },
-    },
+    }),
   );
   const counts = {
     copied: report.copied.length,

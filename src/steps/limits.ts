@@ -22,6 +22,8 @@ export const STEP_LIMITS = {
   /** Bytes of a CloudEvent; one that would be larger leaves out what the run did, and cuts its reason. The receipt has both. */
   eventBytes: 40 * 1024,
   eventReasonCharacters: 2_000,
+  /** Tags that are listed to find out whether one of them is locked. */
+  tagsSearched: 1_000,
   /** How long before the end of a lease a tag is no longer written, in milliseconds. */
   tagMarginMs: 5_000,
   /** Bytes of an output that stands in its run's row; a larger one is a document. */

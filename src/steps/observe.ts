@@ -118,19 +118,26 @@ async function destinationDifferences(
   ];
 }
 
-/** What the rule wants attached at the source and isn't. */
+/** Where a rule wants SBOMs and signatures. */
+function attachedAt({ rule, source, destination }: Input): { registry: string; repository: string } {
+  const { registry, repository } = rule.attachTo === 'source' ? source : parseReference(destination);
+  return { registry, repository };
+}
+
+/** What the rule wants attached and isn't. */
 async function attachmentDifferences(
   ports: Pick<Ports, 'registries' | 'signer' | 'store' | 'now'>,
   input: Input,
   images: readonly Image[],
   signal: AbortSignal,
 ): Promise<string[]> {
-  const repository = ports.registries.repository(input.source.registry, input.source.repository);
+  const at = attachedAt(input);
+  const repository = ports.registries.repository(at.registry, at.repository);
   const lacking = await Promise.all(
     images.map(async (image) => {
       const lacks: string[] = [];
       if (image.sbom && input.rule.sbom.formats.length > 0) {
-        const sbom = await findOurSbom(ports, input.rule, input.source, repository, image, signal);
+        const sbom = await findOurSbom(ports, input.rule, at, repository, image, signal);
         if (sbom === undefined) lacks.push(`${image.label} has no SBOM of ours`);
       }
       if (input.rule.sign.length > 0) {

@@ -5,15 +5,16 @@ import { claimDestination } from './destination-owner.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './observe.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
+import { writeAtDestination } from './refused-write.js';
 import { destinationLease, underLease } from './under-lease.js';
 
 /**
  * The last step, so that the tag never points at something incomplete. Under the destination's lease: the row is still the
  * run's, the source tag still means the same, the tag is written before the lease ends, and read back.
- * @throws PolicyError `DESTINATION_TAKEN`
+ * @throws PolicyError `DESTINATION_TAKEN`, `DESTINATION_LOCKED`
  */
 export async function tagDestinationStep(
-  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'lease' | 'paused' | 'now'>,
+  ports: Pick<Ports, 'registries' | 'listing' | 'store' | 'engine' | 'rules' | 'lease' | 'paused' | 'now'>,
   input: InputOf<typeof tagDestinationContract>,
   { signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagDestinationContract>>> {
@@ -32,7 +33,7 @@ export async function tagDestinationStep(
 
 /** A job's tag: the same, without a promotion behind it. */
 export async function tagCopyStep(
-  ports: Pick<Ports, 'registries' | 'lease'>,
+  ports: Pick<Ports, 'registries' | 'listing' | 'lease'>,
   input: InputOf<typeof tagCopyContract>,
   { signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagCopyContract>>> {
@@ -52,7 +53,7 @@ export async function tagCopyStep(
 
 /** Writes the tag unless it stands already; @returns whether it reads back as written. */
 async function writeTag(
-  ports: Pick<Ports, 'registries'>,
+  ports: Pick<Ports, 'registries' | 'listing'>,
   destination: { registry: string; repository: string; tag: string },
   root: Descriptor,
   signal: AbortSignal,
@@ -64,7 +65,28 @@ async function writeTag(
   const { bytes, descriptor } = await repository.fetchManifest(root.digest, { signal });
   const leftMs = heldUntilMs - Date.now() - STEP_LIMITS.tagMarginMs;
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(Math.max(leftMs, 1))]);
-  await repository.pushManifest(bytes, descriptor.mediaType, { tag: destination.tag, signal: deadline });
+  const reference = `${destination.registry}/${destination.repository}:${destination.tag}`;
+  await writeAtDestination(
+    reference,
+    () => repository.pushManifest(bytes, descriptor.mediaType, { tag: destination.tag, signal: deadline }),
+    () => isTagLocked(ports, destination, signal),
+  );
   const after = await resolveTag(ports, destination, signal);
   return after?.digest === root.digest;
+}
+
+/** What ACR says of the tag's lock; false where a registry doesn't say. */
+async function isTagLocked(
+  ports: Pick<Ports, 'listing'>,
+  { registry, repository, tag }: { registry: string; repository: string; tag: string },
+  signal: AbortSignal,
+): Promise<boolean> {
+  let listed = 0;
+  // What sorts right before it, or nearly so: its own page comes first.
+  const options = { signal, ...(tag.length > 1 && { last: tag.slice(0, -1) }) };
+  for await (const { name, writable } of ports.listing.repository(registry, repository).listTagDetails(options)) {
+    if (name === tag) return writable === false;
+    if ((listed += 1) >= STEP_LIMITS.tagsSearched) return false;
+  }
+  return false;
 }

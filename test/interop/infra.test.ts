@@ -12,17 +12,20 @@ suite('infra/', () => {
   let workspace: Workspace;
   let least: Snapshot;
   let two: Snapshot;
+  let readOnly: Snapshot;
 
   beforeAll(() => {
     workspace = new Workspace(bicep);
     least = workspace.snapshot('least');
     two = workspace.snapshot('two-registries');
+    readOnly = workspace.snapshot('read-only-source');
   }, 120_000);
   afterAll(() => workspace?.remove());
 
   test('nothing of the prediction is uncertain', () => {
     expect(least.diagnostics).toEqual([]);
     expect(two.diagnostics).toEqual([]);
+    expect(readOnly.diagnostics).toEqual([]);
   });
 
   describe('who may do what', () => {
@@ -37,6 +40,15 @@ suite('infra/', () => {
         'topic: Storage Blob Data Contributor on 1/rg-test/providers/Microsoft.Storage/storageAccounts/stTOKEN/blobServices/default/containers/dead-letters',
         'topic: Storage Queue Data Message Sender on 1/rg-test/providers/Microsoft.Storage/storageAccounts/stTOKEN/queueServices/default/queues/registry-events',
       ]);
+    });
+
+    test('a source that is only read', () => {
+      const onSource = rolesOf(readOnly).filter((line) => line.includes(' on 2/rg-source/'));
+      expect(onSource.map((line) => line.split(' on ')[0])).toEqual([
+        'app: Container Registry Repository Catalog Lister',
+        'app: Container Registry Repository Reader',
+      ]);
+      expect(rolesOf(readOnly)).toHaveLength(rolesOf(two).length);
     });
 
     test('two registries elsewhere', () => {

@@ -95,7 +95,7 @@ function* work(
   const gate = yield* waitForEvidence(context, owner, begun, observed, progress);
   if (gate !== undefined) return gate;
 
-  yield* attach(context, owner, begun, observed, progress);
+  if (rule.attachTo === 'source') yield* attach(context, owner, begun, observed, progress);
 
   const target = splitDestination(destination);
   const from = { registry: source.registry, repository: source.repository };
@@ -114,6 +114,7 @@ function* work(
   progress.did.push(`copied ${moved.copied}, mounted ${moved.mounted}, ${moved.existed} were there`);
   const { repaired } = yield* step(context, verifyArrivalContract, copy);
   if (repaired > 0) progress.did.push(`put ${repaired} referrers again`);
+  if (rule.attachTo === 'destination') yield* attach(context, owner, begun, observed, progress, to);
   const tagged = yield* step(context, tagDestinationContract, {
     ...owner,
     rule,
@@ -175,21 +176,23 @@ function* waitForEvidence(
   }
 }
 
-/** SBOMs first, then our signatures over the root, its children and what the rule wants signed. */
+/** SBOMs first, then our signatures over the root, its children and what the rule wants signed; at the source as it comes. */
 function* attach(
   context: OrchestrationContext,
   owner: { promotionId: string; runId: string },
   begun: Begun,
   observed: Found,
   progress: Progress,
+  at?: { registry: string; repository: string },
 ): Generator<Task, void, unknown> {
   const { rule, source } = begun;
+  const where = { ...owner, source, ...(at !== undefined && { at }) };
   if (rule.sbom.formats.length > 0) {
     const images = observed.images.filter((image) => image.sbom);
     const sboms = yield* stepAll(
       context,
       attachSbomContract,
-      images.map((image) => ({ ...owner, rule, source, image })),
+      images.map((image) => ({ ...where, rule, image })),
     );
     progress.did.push(
       ...sboms.map(
@@ -201,7 +204,7 @@ function* attach(
     const signatures = yield* stepAll(
       context,
       attachSignatureContract,
-      observed.images.map(({ label, sbom: _sbom, why: _why, ...subject }) => ({ ...owner, source, subject, label })),
+      observed.images.map(({ label, sbom: _sbom, why: _why, ...subject }) => ({ ...where, subject, label })),
     );
     progress.did.push(
       ...signatures.map(

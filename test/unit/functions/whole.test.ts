@@ -21,6 +21,7 @@ import {
   newSigner,
   newWorld,
   openRun,
+  refusal,
   rowOf,
   tagAt,
   type World,
@@ -242,6 +243,139 @@ describe('two rules', () => {
     expect(outcomes(await playAll())).toEqual(['promoted']);
     const production = world.registries.repository(REGISTRY, 'production/staging/samples/app');
     expect(await attached(image, production)).toEqual({ sboms: 1, signatures: 1 });
+  });
+});
+
+describe('a rule that attaches at the destination', () => {
+  beforeEach(() => {
+    world.ruleList = [rule({ attachTo: 'destination' })];
+    source.fault = ({ method }) => {
+      if (method.startsWith('push') || method === 'deleteManifest') throw refusal(403, 'DENIED');
+    };
+  });
+  /** People push all the same. */
+  async function pushed<T>(push: () => Promise<T>): Promise<T> {
+    const { fault } = source;
+    source.fault = undefined;
+    try {
+      return await push();
+    } finally {
+      source.fault = fault;
+    }
+  }
+
+  test('only reads the source; the tag comes after SBOMs and signatures; then nothing differs', async () => {
+    const { root, amd64, arm64, attestation } = await pushed(() => pushMultiPlatform(source, SOURCE.tag));
+    const order: string[] = [];
+    await openRun(world);
+    const runs = await playAll(async (work, _call, name) => {
+      order.push(name);
+      return work();
+    });
+    expect(outcomes(runs)).toEqual(['promoted']);
+    expect([...new Set(order)]).toEqual([
+      'beginRun',
+      'observe',
+      'planCopy',
+      'copyGraph',
+      'verifyArrival',
+      'attachSbom',
+      'attachSignature',
+      'tagDestination',
+      'closeRun',
+    ]);
+    expect(tagAt(world, DESTINATION)).toBe(root.digest);
+    for (const image of [amd64, arm64]) {
+      expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 1 });
+      expect(await attached(image)).toEqual({ sboms: 0, signatures: 0 });
+    }
+    for (const other of [root, attestation]) {
+      expect(await attached(other, destination)).toEqual({ sboms: 0, signatures: 1 });
+    }
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['unchanged']);
+  });
+
+  test('makes good what is missing there, and brings what comes to the source later', async () => {
+    const image = await pushed(() => pushImage(source, { tag: SOURCE.tag }));
+    await openRun(world);
+    await playAll();
+    const referrers = await destination.listReferrers(image.digest);
+    for (const { digest } of referrers) await destination.deleteManifest(digest);
+    await pushed(() => pushArtifact(source, 'application/x-scan', { subject: image }));
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['promoted']);
+    expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 1 });
+    const again = await destination.listReferrers(image.digest);
+    expect(again.map(({ digest }) => digest)).toEqual(expect.arrayContaining(referrers.map(({ digest }) => digest)));
+    expect(await countReferrers(destination, image, 'application/x-scan')).toBe(1);
+  });
+
+  test('waits for the evidence of others at the source', async () => {
+    const release = newSigner('release');
+    world.ruleList = [
+      rule({
+        attachTo: 'destination',
+        verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] },
+      }),
+    ];
+    const image = await pushed(() => pushImage(source, { tag: SOURCE.tag }));
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['refused']);
+    expect(destination.manifests.size).toBe(0);
+    await pushed(() => pushSignature(source, image, release.signer));
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['promoted']);
+    expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 2 });
+  });
+
+  test('beside one that attaches at the source: the very same signature', async () => {
+    source.fault = undefined;
+    const elsewhere = rule({
+      name: 'elsewhere',
+      attachTo: 'destination',
+      destination: { reference: `${REGISTRY}/elsewhere/{repository}:{tag}` },
+    });
+    world.ruleList = [rule(), elsewhere];
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    await openRun(world, elsewhere);
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['promoted', 'promoted']);
+    const signatureAt = async (at: MemoryRepository): Promise<string[]> =>
+      (await at.listReferrers(image.digest, { artifactType: NOTARY_SIGNATURE })).map(({ digest }) => digest);
+    const there = world.registries.repository(REGISTRY, 'elsewhere/samples/app');
+    expect(await signatureAt(there)).toEqual(await signatureAt(destination));
+  });
+});
+
+describe('what may not be written', () => {
+  test('the source: the run ends at once, and names the option', async () => {
+    await pushImage(source, { tag: SOURCE.tag });
+    source.fault = ({ method }) => {
+      if (method.startsWith('push')) throw refusal(403, 'DENIED');
+    };
+    const run = await openRun(world);
+    const [played] = await playAll();
+    expect(played?.timersMs).toEqual([]);
+    expect((await rowOf(world, run.promotionId)).last).toMatchObject({
+      outcome: 'failed',
+      code: 'SOURCE_NOT_WRITABLE',
+      remedy: expect.stringContaining('attachTo'),
+    });
+    expect(destination.manifests.size).toBe(0);
+  });
+
+  test('a destination tag that is locked: refused, and not tried again', async () => {
+    await pushImage(source, { tag: SOURCE.tag });
+    const other = await pushImage(destination, { tag: SOURCE.tag, content: 'other' });
+    destination.locked.add(SOURCE.tag);
+    const run = await openRun(world);
+    const [played] = await playAll();
+    expect(played?.calls.filter(({ name }) => name === 'tagDestination')).toHaveLength(1);
+    expect(played?.timersMs).toEqual([]);
+    const { last, state } = await rowOf(world, run.promotionId);
+    expect([state, last?.code]).toEqual(['refused', 'DESTINATION_LOCKED']);
+    expect(tagAt(world, DESTINATION)).toBe(other.digest);
   });
 });
 

@@ -54,6 +54,8 @@ export class MemoryRepository implements Repository {
   loseReferrers = 0;
   /** A manifest whose blobs or children are missing is taken all the same. */
   sparse = false;
+  /** Tags that may not be written: 405, as in ACR. */
+  readonly locked = new Set<string>();
   /** Called before anything is done; what it throws is the answer. `count` is 1 at the first call of the method. */
   fault: ((call: MemoryCall, count: number) => void | Promise<void>) | undefined;
   readonly #lost = new Set<string>();
@@ -177,6 +179,15 @@ export class MemoryRepository implements Repository {
   ): Promise<Descriptor> {
     const digest = digestOf(bytes, options?.digest && digestAlgorithm(options.digest));
     await this.#enter('pushManifest', digest, options);
+    if (options?.tag !== undefined && this.locked.has(options.tag)) {
+      const [registry = '', ...path] = this.name.split('/');
+      throw new RegistryError(`${this.name}:${options.tag} is locked`, {
+        method: 'PUT',
+        url: `https://${registry}/v2/${path.join('/')}/manifests/${options.tag}`,
+        status: 405,
+        registryCodes: ['REGISTRY_DISALLOWED_OPERATION'],
+      });
+    }
     const manifest = parseManifest(bytes, mediaType, `${this.name}@${digest}`);
     if (!this.sparse) {
       for (const child of childrenOf(manifest)) {

@@ -9,7 +9,7 @@ import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { breakEverywhere } from './breaking.js';
 import { NOTARY_SIGNATURE, countReferrers, pushArtifact, pushImage, pushSignature } from './images.js';
-import { REGISTRY, SOURCE, newCall, newSigner, newWorld, type World } from './world.js';
+import { REGISTRY, SOURCE, newCall, newSigner, newWorld, refusal, type World } from './world.js';
 
 let world: World;
 let source: MemoryRepository;
@@ -236,5 +236,74 @@ describe('a crash at any call, and again', () => {
     await attachSbom(world);
     await sign(world);
     expect(marked).toEqual([true, true, true]);
+  });
+});
+
+describe('at the destination', () => {
+  const at = { registry: REGISTRY, repository: 'staging/samples/app' };
+  let destination: MemoryRepository;
+
+  beforeEach(async () => {
+    destination = world.registries.repository(at.registry, at.repository);
+    await pushImage(destination);
+  });
+
+  async function attachAll(): Promise<void> {
+    const input = { ...owner, rule: rule({ attachTo: 'destination' }), source: SOURCE, at };
+    await attachSbomStep(world, { ...input, image: { ...image, label: 'image', sbom: true } }, newCall());
+    await attachSignatureStep(world, { ...owner, source: SOURCE, at, subject: image, label: 'image' }, newCall());
+  }
+
+  test('the source is left as it is, not even read for what is there already', async () => {
+    source.fault = ({ method }) => {
+      if (method.startsWith('push')) throw refusal(403, 'DENIED');
+    };
+    await attachAll();
+    await attachAll();
+    expect([await sboms(image, destination), await signatures(image, destination)]).toEqual([1, 1]);
+    expect(await signatures(await theSbom(destination), destination)).toBe(1);
+    expect([await sboms(), await signatures()]).toEqual([0, 0]);
+  });
+
+  test('the signature that is kept for a subject is the same everywhere', async () => {
+    const { signature } = await sign(world);
+    await attachAll();
+    const [there] = await destination.listReferrers(image.digest, { artifactType: NOTARY_SIGNATURE });
+    expect(there?.digest).toBe(signature);
+  });
+
+  test('a repository that is locked there', async () => {
+    destination.fault = ({ method }) => {
+      if (method === 'pushBlob') throw refusal(405, 'REGISTRY_DISALLOWED_OPERATION', at.repository);
+    };
+    await expect(attachAll()).rejects.toMatchObject({ code: 'DESTINATION_LOCKED', transient: false });
+  });
+});
+
+describe('a source that takes nothing', () => {
+  test.each([
+    [401, 'UNAUTHORIZED'],
+    [403, 'DENIED'],
+    [405, 'REGISTRY_DISALLOWED_OPERATION'],
+  ])('%i: the remedy names the option', async (status, code) => {
+    source.fault = ({ method }) => {
+      if (method === 'pushBlob' || method === 'pushManifest') throw refusal(status, code);
+    };
+    for (const attach of [attachSbom, sign]) {
+      await expect(attach(world)).rejects.toMatchObject({
+        code: 'SOURCE_NOT_WRITABLE',
+        transient: false,
+        message: expect.stringContaining(code),
+        remedy: expect.stringContaining('"attachTo": "destination"'),
+      });
+    }
+    expect(await sboms()).toBe(0);
+  });
+
+  test('what may not be read, or is only busy, is something else', async () => {
+    source.failNth('listReferrers', 1, refusal(429, 'TOOMANYREQUESTS'));
+    await expect(sign(world)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', transient: true });
+    source.failNth('pushManifest', 1, refusal(409, 'CONFLICT'));
+    await expect(sign(world)).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 });

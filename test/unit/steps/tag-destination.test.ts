@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { CopyError, type Descriptor, type HeldLease } from '../../../src/oci/index.js';
+import { CopyError, PolicyError, type Descriptor, type HeldLease } from '../../../src/oci/index.js';
 import type { Ports, StepReply } from '../../../src/steps/ports.js';
 import { tagCopyStep, tagDestinationStep } from '../../../src/steps/tag-destination.js';
 import { destinationLease } from '../../../src/steps/under-lease.js';
@@ -7,7 +7,7 @@ import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { breakEverywhere } from './breaking.js';
 import { pushImage } from './images.js';
-import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, openRun, tagAt, type World } from './world.js';
+import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, openRun, refusal, tagAt, type World } from './world.js';
 
 let world: World;
 let source: MemoryRepository;
@@ -43,6 +43,34 @@ describe('the destination tag', () => {
     source.tags.delete(SOURCE.tag);
     expect(await tag()).toEqual({ done: 'superseded' });
     expect(standing()).toBeUndefined();
+  });
+
+  test.each([
+    [405, 'REGISTRY_DISALLOWED_OPERATION'],
+    [409, 'CONFLICT'],
+  ])('that is locked (%i) is left alone: refused, not tried again', async (status, code) => {
+    destination.fault = ({ method }) => {
+      if (method === 'pushManifest') throw refusal(status, code, 'staging/samples/app');
+    };
+    await expect(tag()).rejects.toMatchObject({
+      code: 'DESTINATION_LOCKED',
+      transient: false,
+      remedy: expect.stringContaining('Unlock'),
+    });
+    await expect(tag()).rejects.toBeInstanceOf(PolicyError);
+    expect(standing()).toBeUndefined();
+  });
+
+  test('that may not be written is locked only where the registry says so', async () => {
+    const other = await pushImage(destination, { tag: SOURCE.tag, content: 'other' });
+    const denied = refusal(403, 'DENIED', 'staging/samples/app');
+    destination.fault = ({ method }) => {
+      if (method === 'pushManifest') throw denied;
+    };
+    await expect(tag()).rejects.toBe(denied);
+    destination.locked.add(SOURCE.tag);
+    await expect(tag()).rejects.toMatchObject({ code: 'DESTINATION_LOCKED' });
+    expect(standing()).toBe(other.digest);
   });
 
   test('is not written by a run whose row it is not', async () => {

@@ -112,7 +112,8 @@ function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<s
           if (found.manifests.size === 0) throw notFound('NAME_UNKNOWN', found.name);
           for (const name of [...found.tags.keys()].sort()) {
             const digest = found.tags.get(name);
-            if (name > last && digest !== undefined) yield { name, digest };
+            if (name <= last || digest === undefined) continue;
+            yield { name, digest, ...(found.locked.has(name) && { writable: false }) };
           }
         },
       };
@@ -164,4 +165,14 @@ export async function runOf(world: World, runId: string): Promise<RunRow> {
 export function tagAt(world: World, reference: string): string | undefined {
   const { registry, repository, tag = '' } = parseReference(reference);
   return world.registries.repository(registry, repository).tags.get(tag);
+}
+
+/** A registry refuses to take something: 403 without the permission, 405 where it is locked. */
+export function refusal(status: number, code: string, repository = SOURCE.repository): RegistryError {
+  return new RegistryError(`${repository}: ${code}`, {
+    method: 'PUT',
+    url: `https://${REGISTRY}/v2/${repository}/manifests/x`,
+    status,
+    registryCodes: [code],
+  });
 }

@@ -1,0 +1,20 @@
+import { pushPacked, type PackedArtifact, type Repository } from '../oci/index.js';
+import type { SourceRepository } from '../promotion/rule.js';
+import { writeAtDestination, writeAtSource } from './refused-write.js';
+
+/** What something is attached for, and where: at the source as it comes. */
+export interface Attaching {
+  source: SourceRepository;
+  at?: SourceRepository | undefined;
+}
+
+/** Pushes what refers to a subject. @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED` */
+export async function attachPacked(
+  { at }: Attaching,
+  repository: Repository,
+  packed: PackedArtifact,
+  signal: AbortSignal,
+): Promise<void> {
+  const push = (): Promise<unknown> => pushPacked(repository, packed, { signal });
+  await (at === undefined ? writeAtSource(repository.name, push) : writeAtDestination(repository.name, push));
+}
