@@ -1,14 +1,8 @@
 import { app as durable, getClient, input as durableInput, type DurableClient } from 'durable-functions';
 import type { InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
-import {
-  InputError,
-  PolicyError,
-  PromoterError,
-  RegistryError,
-  VerificationError,
-  describeError,
-} from '../oci/index.js';
+import { InputError, PolicyError, PromoterError, VerificationError, describeError, isRecord } from '../oci/index.js';
+import { formatDuration } from '../promotion/duration.js';
 import type { Engine } from '../runs/ports.js';
 import { attachSbomStep } from '../steps/attach-sbom.js';
 import { attachSignatureStep } from '../steps/attach-signature.js';
@@ -25,7 +19,9 @@ import type { Ports, StepCall, StepReply } from '../steps/ports.js';
 import { runOperationStep } from '../steps/run-operation.js';
 import { tagCopyStep, tagDestinationStep } from '../steps/tag-destination.js';
 import { walkScheduleStep } from '../steps/walk-schedule.js';
+import { againSchema, type Again } from './orchestrations/again.js';
 import type { ActivityReply } from './orchestrations/step.js';
+import { busyPauseMs, isOverdue, passing, troublePauseMs, type Passing } from './put-off.js';
 import { stepProgress } from './step-progress.js';
 
 /** All ports but the engine, which needs the client of the invocation. */
@@ -82,6 +78,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
     extraInputs: [durableInput.durableClient()],
     handler: async (raw: unknown, context: InvocationContext): Promise<ActivityReply> => {
       const progress = stepProgress(ports, contract.name, raw);
+      const again = againOf(raw);
       try {
         const input = inputOf(contract, raw);
         const engine = engineOf(getClient(context));
@@ -89,9 +86,9 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const call = { signal: AbortSignal.timeout(ACTIVITY_MS), progress };
         const reply = await run({ ...ports, engine }, input, call);
         await progress.end('later' in reply ? 'waiting' : 'done');
-        return reply;
+        return 'later' in reply ? { later: busyPauseMs(reply.later, again, ports.now().getTime()) } : reply;
       } catch (error) {
-        return await failed(error, contract.name, progress, context);
+        return await failed(error, { name: contract.name, again, now: ports.now().getTime(), progress, context });
       }
     },
   });
@@ -116,39 +113,65 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(
   );
 }
 
-/** How long the registry asked to stay away, where that is why it failed: in milliseconds. */
-function retryAfterOf(error: unknown): number | undefined {
-  // A copy's error has the registry's as its cause.
-  for (let [cause, depth] = [error, 0]; cause instanceof PromoterError && depth < 10; depth += 1) {
-    if (cause instanceof RegistryError && cause.info.status === 429) return cause.info.retryAfterMs;
-    ({ cause } = cause);
-  }
-  return undefined;
+/** What the orchestration says of the calls before this one. */
+function againOf(raw: unknown): Again | undefined {
+  return isRecord(raw) ? againSchema.safeParse(raw.again).data : undefined;
 }
 
-/** What trying again won't mend is an answer; what may pass is thrown, so that the engine tries again. */
-async function failed(
-  error: unknown,
-  name: string,
-  progress: ReturnType<typeof stepProgress>,
-  context: InvocationContext,
-): Promise<ActivityReply> {
-  const { code, message: whole, remedy, transient } = describeError(error);
+/** The steps whose input names what somebody asks for by a job. */
+const ASKED: ReadonlySet<string> = new Set([
+  contracts.runOperationContract.name,
+  contracts.raisePromotionsContract.name,
+]);
+
+interface Failing {
+  name: string;
+  again: Again | undefined;
+  now: number;
+  progress: ReturnType<typeof stepProgress>;
+  context: InvocationContext;
+}
+
+/**
+ * What may pass is asked for again, later; what trying again won't mend is an answer. Only what nobody foresaw is thrown, for the
+ * engine to try again at once, as it does where a worker dies.
+ */
+async function failed(error: unknown, failing: Failing): Promise<ActivityReply> {
+  const { name, again, now, progress, context } = failing;
+  const passes = passing(error, name, ASKED.has(name));
+  if (passes !== undefined && !isOverdue(passes, again, now)) return putOff(passes, failing);
+  const { code, message: whole, remedy } = describeError(error);
   const message = whole.slice(0, MESSAGE_CHARACTERS);
-  const later = transient ? retryAfterOf(error) : undefined;
-  if (later !== undefined) {
-    await progress.end('waiting');
-    context.warn(`${name}: ${code}: ${message}`);
-    return { later };
-  }
   await progress.fail(`${code}: ${message}`);
-  if (transient) {
+  if (passes === undefined && !(error instanceof PromoterError)) {
     // A bug shows itself by its stack; only code and message go into history.
-    context.warn(
-      `${name}: ${error instanceof PromoterError || !(error instanceof Error) ? `${code}: ${message}` : error.stack}`,
-    );
+    context.warn(`${name}: ${error instanceof Error ? error.stack : `${code}: ${message}`}`);
     throw new Error(`${code}: ${message}`);
   }
   const refused = error instanceof PolicyError || error instanceof VerificationError;
-  return { failed: { code, message, refused, ...(remedy !== undefined && { remedy }) } };
+  const spent = passes === undefined || again === undefined ? '' : `, for ${formatDuration(now - again.codeSince)}`;
+  return { failed: { code, message: `${message}${spent}`, refused, ...(remedy !== undefined && { remedy }) } };
+}
+
+/** The run's row says what it waits for. */
+async function putOff(passes: Passing, { name, again, now, progress, context }: Failing): Promise<ActivityReply> {
+  const { code, message: whole, remedy } = passes.trouble;
+  const message = whole.slice(0, MESSAGE_CHARACTERS);
+  const later = troublePauseMs(passes, again, now);
+  const tries = (again?.tries ?? 0) + 1;
+  const isLast = again !== undefined && now >= again.until;
+  const nextMs = Math.min(now + later, again?.until ?? Infinity);
+  const text = `${code}: ${message}`;
+  context.warn(
+    `${name}: ${text}; tried ${tries} times, ${isLast ? 'given up' : `again in ${formatDuration(nextMs - now)}`}`,
+  );
+  await (isLast
+    ? progress.fail(`${text}; given up after ${tries} tries`)
+    : progress.wait(text, {
+        code,
+        tries,
+        since: new Date(again?.since ?? now).toISOString(),
+        nextAt: new Date(nextMs).toISOString(),
+      }));
+  return { later, trouble: { code, message, ...(remedy !== undefined && { remedy }) } };
 }

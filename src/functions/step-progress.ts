@@ -9,6 +9,8 @@ export interface StepProgressRow extends StepProgressSink {
   begin(): Promise<void>;
   end(state: 'done' | 'waiting'): Promise<void>;
   fail(text: string): Promise<void>;
+  /** Trouble: what it waits for, and when it is tried next. */
+  wait(text: string, waitsFor: NonNullable<StepProgress['waitsFor']>): Promise<void>;
 }
 
 /** The label that tells one call of a step from another in the same run. */
@@ -62,6 +64,12 @@ export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, 
     begin: write,
     end(state) {
       row.state = state;
+      return write();
+    },
+    wait(text, waitsFor) {
+      row.state = 'waiting';
+      row.text = text.slice(0, 1000);
+      row.waitsFor = waitsFor;
       return write();
     },
     fail(text) {

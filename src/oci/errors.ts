@@ -66,6 +66,11 @@ export interface RegistryErrorInfo {
   retryAfterMs?: number;
 }
 
+/** Whether an answer of this status may be another one later: too many, too slow, or broken. 501, 505 and 507 stay. */
+function mayPass(status: number): boolean {
+  return status === 408 || status === 425 || status === 429 || (status >= 500 && ![501, 505, 507].includes(status));
+}
+
 /**
  * A registry answered, and the answer was no.
  * `code` is the first of the specification's codes where there is one (`MANIFEST_UNKNOWN`, `NAME_UNKNOWN`, `UNAUTHORIZED`,
@@ -76,7 +81,7 @@ export class RegistryError extends PromoterError {
 
   constructor(message: string, info: RegistryErrorInfo, options: ErrorOptions & { code?: string } = {}) {
     super(options.code ?? info.registryCodes[0] ?? `HTTP_${info.status}`, message, {
-      transient: info.status === 429 || info.status >= 500,
+      transient: mayPass(info.status),
       ...options,
       details: { ...info, ...options.details },
     });

@@ -6,4 +6,7 @@ export const PROMOTION_LIMITS = {
   ruleBytes: 30_000,
   /** Bytes of the rules document. `RULES_INVALID` */
   documentBytes: 1_000_000,
+  /** A rule's deadline, in milliseconds. `RULES_INVALID` */
+  shortestDeadlineMs: 10_000,
+  longestDeadlineMs: 7 * 24 * 3_600_000,
 } as const;

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { parseDuration } from './duration.js';
+import { PROMOTION_LIMITS } from './limits.js';
 
 /** Whose signature the evidence gate accepts. */
 const signaturePolicySchema = z.strictObject({
@@ -10,6 +12,11 @@ const signaturePolicySchema = z.strictObject({
 });
 
 const globs = z.array(z.string().min(1).max(300)).min(1).max(100);
+
+function isDeadline(text: string): boolean {
+  const ms = parseDuration(text);
+  return ms !== undefined && ms >= PROMOTION_LIMITS.shortestDeadlineMs && ms <= PROMOTION_LIMITS.longestDeadlineMs;
+}
 
 export const ruleSchema = z.strictObject({
   name: z
@@ -44,6 +51,11 @@ export const ruleSchema = z.strictObject({
     .array(z.enum(['notary']))
     .max(1)
     .default(['notary']),
+  /** How long a run waits for trouble to pass, from its start. */
+  deadline: z
+    .string()
+    .refine(isDeadline, 'a deadline is a whole number of seconds, minutes, hours or days: 90m, 24h; 10s to 7d')
+    .default('24h'),
   /** Where SBOMs and signatures are attached; at the destination, the source is only read. */
   attachTo: z.enum(['source', 'destination']).default('source'),
   referrers: z
@@ -62,6 +74,11 @@ export const ruleSchema = z.strictObject({
 /** What is promoted, on what condition, and to where. */
 export type Rule = z.infer<typeof ruleSchema>;
 export type SignaturePolicy = z.infer<typeof signaturePolicySchema>;
+
+/** {@link Rule.deadline} in milliseconds. */
+export function deadlineMs(rule: Rule): number {
+  return parseDuration(rule.deadline) ?? PROMOTION_LIMITS.longestDeadlineMs;
+}
 
 /** Where a rule's source lives. */
 export interface SourceRepository {

@@ -115,6 +115,7 @@ export const stepProgressSchema: z.ZodType<StepProgress> = z.object({
   totalBytes: z.number().exactOptional(),
   doneNodes: z.number().exactOptional(),
   totalNodes: z.number().exactOptional(),
+  waitsFor: z.object({ code: z.string(), tries: z.number(), since: z.string(), nextAt: z.string() }).exactOptional(),
 });
 
 export const destinationOwnerSchema: z.ZodType<DestinationOwner> = z.object({

@@ -172,6 +172,8 @@ export interface StepProgress {
   /** Manifests and blobs of a copy. */
   doneNodes?: number;
   totalNodes?: number;
+  /** Trouble that is waited out: its code, calls so far, since when, and about when the next one is. */
+  waitsFor?: { code: string; tries: number; since: string; nextAt: string };
 }
 
 /** Who owns a destination tag. */

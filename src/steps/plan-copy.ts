@@ -1,4 +1,13 @@
-import { ConfigurationError, parsePlan, planGraph, type CopyPlan } from '../oci/index.js';
+import {
+  ConfigurationError,
+  InputError,
+  RegistryError,
+  parsePlan,
+  planGraph,
+  type CopyPlan,
+  type Descriptor,
+  type ReadableRepository,
+} from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { noteDigest } from '../runs/run-digest.js';
 import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
@@ -16,7 +25,7 @@ export async function planCopyStep(
     const standing = await resolveTag(ports, { ...input.source, tag: input.tag }, signal);
     if (standing?.digest !== input.root) return { state: 'superseded' };
   }
-  const named = await source.resolve(input.root, { signal });
+  const named = await resolveRoot(source, input, signal);
   const root =
     input.platform === undefined
       ? named
@@ -34,6 +43,23 @@ export async function planCopyStep(
   progress.text(`${manifests} manifests, ${blobs} blobs, ${bytes} bytes`);
   const { mediaType, digest, size } = root;
   return { state: 'planned', plan: name, root: { mediaType, digest, size }, manifests, blobs, bytes };
+}
+
+/** @throws InputError `SOURCE_NOT_FOUND` where a job asks for what isn't there; a promotion's was there just now. */
+async function resolveRoot(
+  source: ReadableRepository,
+  { root, tag }: InputOf<typeof planCopyContract>,
+  signal: AbortSignal,
+): Promise<Descriptor> {
+  try {
+    return await source.resolve(root, { signal });
+  } catch (error) {
+    if (tag !== undefined || !(error instanceof RegistryError && error.notFound)) throw error;
+    throw new InputError('SOURCE_NOT_FOUND', `${source.name} has no ${root}`, {
+      cause: error,
+      remedy: 'Push it first, or correct the reference.',
+    });
+  }
 }
 
 /** Reads a kept plan. @throws ConfigurationError `PLAN_MISSING` */

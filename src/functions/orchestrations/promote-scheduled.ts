@@ -1,9 +1,11 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { walkScheduleContract, type ResultOf } from '../../steps/contracts.js';
-import { step } from './step.js';
+import { step, waitingUntil } from './step.js';
 
 /** Stretches of one walk: 60 of a minute each; what is left waits for the next tick. */
 const MOST_STRETCHES = 60;
+/** How long a walk waits for trouble to pass, in milliseconds: the next tick looks again. */
+const WALK_MS = 15 * 60_000;
 /** Problems that the walk's output names. */
 const MOST_PROBLEMS = 50;
 
@@ -11,12 +13,13 @@ const MOST_PROBLEMS = 50;
 export function* promoteScheduled(
   context: OrchestrationContext,
 ): Generator<Task, { started: number; looked: number; problems: string[] }, unknown> {
+  const waiting = waitingUntil(context, context.df.currentUtcDateTime.getTime() + WALK_MS);
   let cursor: string | null = null;
   let started = 0;
   let looked = 0;
   const problems: string[] = [];
   for (let stretch = 0; stretch < MOST_STRETCHES; stretch += 1) {
-    const walked: ResultOf<typeof walkScheduleContract> = yield* step(context, walkScheduleContract, {
+    const walked: ResultOf<typeof walkScheduleContract> = yield* step(waiting, walkScheduleContract, {
       cursor,
       started,
     });

@@ -1,5 +1,6 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
+import { deadlineMs } from '../../promotion/rule.js';
 import {
   attachSbomContract,
   attachSignatureContract,
@@ -16,7 +17,7 @@ import {
   type ResultOf,
 } from '../../steps/contracts.js';
 import { splitDestination } from './split-destination.js';
-import { StepFailed, step, stepAll } from './step.js';
+import { StepFailed, step, stepAll, waitingUntil, type StepContext } from './step.js';
 
 const inputSchema = z.object({ promotionId: z.string(), runId: z.string() });
 
@@ -44,12 +45,13 @@ interface Progress {
 export function* promote(context: OrchestrationContext): Generator<Task, Result | null, unknown> {
   const { promotionId, runId } = inputSchema.parse(context.df.getInput());
   const owner = { promotionId, runId };
+  const startedMs = context.df.currentUtcDateTime.getTime();
   const begun = yield* step(context, beginRunContract, owner);
   if (!begun.owned) return null;
   const progress: Progress = { wanted: begun.wanted, did: [] };
   let result: Result | 'gone';
   try {
-    result = yield* work(context, owner, begun, progress);
+    result = yield* work(waitingUntil(context, startedMs + deadlineMs(begun.rule)), owner, begun, progress);
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
     const { code, message, remedy, refused } = error;
@@ -76,7 +78,7 @@ export function* promote(context: OrchestrationContext): Generator<Task, Result 
 }
 
 function* work(
-  context: OrchestrationContext,
+  context: StepContext,
   owner: { promotionId: string; runId: string },
   begun: Begun,
   progress: Progress,
@@ -135,7 +137,7 @@ function* work(
 
 /** Gate 1: looks, waits, is woken by a push, and looks by itself. Undefined: passed. */
 function* waitForEvidence(
-  context: OrchestrationContext,
+  context: StepContext,
   owner: { promotionId: string; runId: string },
   begun: Begun,
   observed: Found,
@@ -178,7 +180,7 @@ function* waitForEvidence(
 
 /** SBOMs first, then our signatures over the root, its children and what the rule wants signed; at the source as it comes. */
 function* attach(
-  context: OrchestrationContext,
+  context: StepContext,
   owner: { promotionId: string; runId: string },
   begun: Begun,
   observed: Found,

@@ -13,21 +13,25 @@ import {
   type InputOf,
   type ResultOf,
 } from '../../steps/contracts.js';
-import { StepFailed, step } from './step.js';
+import { StepFailed, step, waitingUntil, type StepContext } from './step.js';
 
 const inputSchema = z.object({ runId: z.string() });
 
 type Result = InputOf<typeof closeJobContract>['result'];
 type Job = ResultOf<typeof beginJobContract>;
 
+/** How long a job waits for trouble to pass, and a `promote` job for its promotions; in milliseconds from its start. */
+const JOB_MS = 24 * 3_600_000;
+
 /** One job. A failure is an outcome: the run is ended whatever happens. */
 export function* runJob(context: OrchestrationContext): Generator<Task, Result | null, unknown> {
   const { runId } = inputSchema.parse(context.df.getInput());
+  const waiting = waitingUntil(context, context.df.currentUtcDateTime.getTime() + JOB_MS);
   let result: Result;
   try {
-    const job = yield* step(context, beginJobContract, { runId });
+    const job = yield* step(waiting, beginJobContract, { runId });
     if (job.operation === 'none') return null;
-    result = yield* work(context, runId, job);
+    result = yield* work(waiting, runId, job);
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
     const { code, message, remedy, refused } = error;
@@ -46,7 +50,7 @@ export function* runJob(context: OrchestrationContext): Generator<Task, Result |
 const WORST = ['failed', 'refused', 'cancelled', 'superseded', 'observed', 'promoted', 'unchanged', 'completed'];
 
 function* work(
-  context: OrchestrationContext,
+  context: StepContext,
   runId: string,
   job: Exclude<Job, { operation: 'none' }>,
 ): Generator<Task, Result, unknown> {

@@ -1,22 +1,40 @@
 import { RetryOptions, type OrchestrationContext, type Task } from 'durable-functions';
 import { z } from 'zod';
+import { isRecord } from '../../oci/index.js';
+import { formatDuration } from '../../promotion/duration.js';
 import type { InputOf, ResultOf, StepContract } from '../../steps/contracts.js';
+import { putOffOnce, troubleSchema, type Again, type Trouble } from './again.js';
 
-/** What an activity answers: its result; a failure that trying again won't mend; or that it wants to be called again later. */
+/**
+ * What an activity answers: its result; a failure that trying again won't mend; or that it wants to be called again after so
+ * many milliseconds, and why. How long that is is the activity's to say (../put-off.ts): it may throw dice, this may not.
+ */
 export type ActivityReply =
   | { done: unknown }
   | { failed: { code: string; message: string; remedy?: string; refused: boolean } }
-  | { later: number };
+  | { later: number; trouble?: Trouble };
 
 const repliesSchema = z.array(
   z.union([
     z.object({
       failed: z.object({ code: z.string(), message: z.string(), remedy: z.string().optional(), refused: z.boolean() }),
     }),
-    z.object({ later: z.number().min(0) }),
+    z.object({ later: z.number().min(0), trouble: troubleSchema.optional() }),
     z.object({ done: z.unknown() }),
   ]),
 );
+
+/** What steps need of their orchestration. */
+export interface StepContext {
+  df: OrchestrationContext['df'];
+  /** Until when the run waits for what may pass, in milliseconds since 1970; a day for each step as it comes. */
+  giveUpAtMs?: number;
+}
+
+/** The same orchestration, all of whose steps wait until then at most. A sub-orchestration gets it with its input. */
+export function waitingUntil(context: StepContext, giveUpAtMs: number): StepContext {
+  return { df: context.df, giveUpAtMs };
+}
 
 /** A step failed for good. */
 export class StepFailed extends Error {
@@ -36,7 +54,7 @@ export class StepFailed extends Error {
 const FIRST_RETRY_MS = 2_000;
 const MOST_TRIES = 5;
 
-/** Every activity is retried: a worker that dies fails what it was doing at once. */
+/** For what the engine does: a worker that dies fails what it was doing at once. What fails by itself answers `later`. */
 function retryOptions(): RetryOptions {
   const options = new RetryOptions(FIRST_RETRY_MS, MOST_TRIES);
   options.backoffCoefficient = 2;
@@ -46,10 +64,8 @@ function retryOptions(): RetryOptions {
 
 type AnyContract = StepContract<z.ZodType, z.ZodType>;
 
-/** How often a step may ask to be called again, and the longest pause between two calls. */
-const MOST_LATER = 200;
-const LONGEST_LATER_MS = 60_000;
-const LATER_GROWTH = 1.3;
+/** How long one step is waited for, where its run doesn't say; in milliseconds. */
+const STEP_MS = 24 * 3_600_000;
 
 /** Fan-out of one wave: replaying is quadratic in what one orchestration waits for. */
 const WAVE = 10;
@@ -77,7 +93,7 @@ function parsed<S extends z.ZodType>(schema: S, value: unknown, name: string): z
 
 /** Calls one step; makes `later` a durable timer. @throws StepFailed */
 export function* step<C extends AnyContract>(
-  context: OrchestrationContext,
+  context: StepContext,
   contract: C,
   input: InputOf<C>,
 ): Generator<Task, ResultOf<C>, unknown> {
@@ -87,27 +103,17 @@ export function* step<C extends AnyContract>(
 
 /** Calls a step for several inputs, ten at a time; the results in the inputs' order. @throws StepFailed */
 export function* stepAll<C extends AnyContract>(
-  context: OrchestrationContext,
+  context: StepContext,
   contract: C,
   inputs: readonly InputOf<C>[],
 ): Generator<Task, ResultOf<C>[], unknown> {
   const results = new Map<number, ResultOf<C>>();
+  const giveUpAtMs = context.giveUpAtMs ?? nowOf(context) + STEP_MS;
   for (let from = 0; from < inputs.length; from += WAVE) {
-    let open = inputs.slice(from, from + WAVE).map((input, index) => ({ input, index: from + index }));
-    for (let calls = 0; open.length > 0; calls += 1) {
-      if (calls > MOST_LATER) {
-        throw new StepFailed({
-          code: 'STEP_BUSY',
-          message: `${contract.name} was put off too often`,
-          remedy: 'See which run holds the same image or destination, and ask again when it has ended.',
-          refused: false,
-        });
-      }
-      const replies = yield* callAll(
-        context,
-        contract,
-        open.map(({ input }) => input),
-      );
+    let open: OpenCall<C>[] = inputs.slice(from, from + WAVE).map((input, index) => ({ input, index: from + index }));
+    while (open.length > 0) {
+      const replies = yield* callAll(context, contract, open);
+      const now = nowOf(context);
       let pauseMs = 0;
       const again: typeof open = [];
       for (const [position, reply] of replies.entries()) {
@@ -115,28 +121,68 @@ export function* stepAll<C extends AnyContract>(
         if (call === undefined) continue;
         if ('failed' in reply) throw new StepFailed(reply.failed);
         if ('later' in reply) {
-          again.push(call);
+          const putOff = putOffOnce(call.again, reply.trouble, now, giveUpAtMs);
+          if (now >= giveUpAtMs) throw givenUp(contract.name, reply.trouble, putOff, now);
+          again.push({ ...call, again: putOff });
           pauseMs = Math.max(pauseMs, reply.later);
         } else results.set(call.index, parsed(contract.result, reply.done, contract.name) as ResultOf<C>);
       }
       open = again;
-      if (open.length > 0) {
-        const pause = Math.min(pauseMs * LATER_GROWTH ** calls, LONGEST_LATER_MS);
-        yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + pause));
-      }
+      // The last try is at the deadline itself.
+      if (open.length > 0) yield* pause(context, Math.min(now + pauseMs, giveUpAtMs));
     }
   }
   return inputs.map((_, index) => results.get(index) as ResultOf<C>);
 }
 
+interface OpenCall<C extends AnyContract> {
+  input: InputOf<C>;
+  index: number;
+  again?: Again;
+}
+
+function nowOf(context: StepContext): number {
+  return context.df.currentUtcDateTime.getTime();
+}
+
+/** The one place where a step that was put off is waited for: seconds, or a day. */
+function* pause(context: StepContext, untilMs: number): Generator<Task, void, unknown> {
+  yield context.df.createTimer(new Date(untilMs));
+}
+
+/** The last trouble is what the run ends with. */
+function givenUp(name: string, trouble: Trouble | undefined, { tries, since }: Again, now: number): StepFailed {
+  const spent = `${name} was tried ${tries} times in ${formatDuration(now - since)}`;
+  if (trouble !== undefined) {
+    return new StepFailed({ ...trouble, message: `given up: ${spent}: ${trouble.message}`, refused: false });
+  }
+  return new StepFailed({
+    code: 'STEP_BUSY',
+    message: `given up: ${spent}, and was put off each time`,
+    remedy:
+      'See which run holds the same image or destination, or which promotion a job waits for, and ask again when it has ended.',
+    refused: false,
+  });
+}
+
+function withAgain(input: unknown, again: Again): unknown {
+  return isRecord(input) ? { ...input, again } : input;
+}
+
 function* callAll<C extends AnyContract>(
-  context: OrchestrationContext,
+  context: StepContext,
   contract: C,
-  inputs: readonly InputOf<C>[],
+  calls: readonly OpenCall<C>[],
 ): Generator<Task, z.infer<typeof repliesSchema>, unknown> {
   let replies: unknown;
   try {
-    const tasks = inputs.map((input) => context.df.callActivityWithRetry(contract.name, retryOptions(), input));
+    const tasks = calls.map(({ input, again }) =>
+      context.df.callActivityWithRetry(
+        contract.name,
+        retryOptions(),
+        again === undefined ? input : withAgain(input, again),
+      ),
+    );
     const [only] = tasks;
     replies = tasks.length === 1 && only !== undefined ? [yield only] : yield context.df.Task.all(tasks);
   } catch (error) {

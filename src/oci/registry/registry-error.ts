@@ -18,7 +18,18 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
   ['TOOMANYREQUESTS', 'The registry limits requests; it can be tried again later.'],
   ['MANIFEST_UNKNOWN', 'See that the tag or digest exists in this repository.'],
   ['NAME_UNKNOWN', 'See that the repository exists in this registry.'],
+  ['HTTP_507', 'The registry has no room left: make some, or raise its quota.'],
 ]);
+
+/** What a write to a repository that isn't there wants: registries make it where the identity may. */
+const NO_REPOSITORY = 'Make the repository, or give the identity the right to: registries make it with the first push.';
+const NO_ROOM = 'The registry, or this project of it, has no room left: make some, or raise its quota.';
+
+function remedyOf(code: string, words: string, method: string): string | undefined {
+  if (/\bquota\b|storage limit/i.test(words)) return NO_ROOM;
+  if (code === 'NAME_UNKNOWN' && method !== 'GET' && method !== 'HEAD') return NO_REPOSITORY;
+  return REMEDIES.get(code);
+}
 
 /** Text without tokens, nor queries (which may hold a signature), nor users in URLs. */
 export function hideSecrets(text: string): string {
@@ -85,15 +96,16 @@ export async function registryErrorFrom(
     if (!(error instanceof PromoterError)) throw error;
   }
   const { status } = response;
+  const { method } = request;
   const retryAfterMs = parseRetryAfter(response.headers['retry-after']);
   const fallback = CODES.get(status) ?? (status === 404 ? options.absent : undefined) ?? `HTTP_${status}`;
   const code = told[0]?.code ?? fallback;
   const words = told[0]?.message ?? '';
-  const remedy = options.remedy ?? REMEDIES.get(code);
+  const remedy = options.remedy ?? remedyOf(code, words, method);
   return new RegistryError(
-    `${what}: the registry answers ${status} ${code} to ${request.method}${words === '' ? '' : `: ${words}`}`,
+    `${what}: the registry answers ${status} ${code} to ${method}${words === '' ? '' : `: ${words}`}`,
     {
-      method: request.method,
+      method,
       url: redactUrl(response.url),
       status,
       registryCodes: told.map((entry) => entry.code),

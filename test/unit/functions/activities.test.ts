@@ -1,14 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
-import {
-  ConfigurationError,
-  CopyError,
-  PolicyError,
-  RegistryError,
-  TransportError,
-  VerificationError,
-} from '../../../src/oci/index.js';
+import { ConfigurationError, PolicyError, TransportError, VerificationError } from '../../../src/oci/index.js';
 import * as contracts from '../../../src/steps/contracts.js';
 import { pushImage } from '../steps/images.js';
 import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';
@@ -71,15 +64,6 @@ describe('an activity answers', () => {
     expect(await progress(run.runId)).toMatchObject([{ state: 'failed', text: `${error.code}: no` }]);
   });
 
-  test('that it wants to be called again when the registry said', async () => {
-    const run = await openRun(world);
-    const info = { method: 'GET', url: 'https://r/v2/', status: 429, registryCodes: [], retryAfterMs: 60_000 };
-    const refused = new RegistryError('busy', info, { code: 'TOOMANYREQUESTS' });
-    world.store.getRun = () => Promise.reject(new CopyError('COPY_FAILED', 'no', { cause: refused, transient: true }));
-    expect(await call('beginRun', run)).toEqual({ later: 60_000 });
-    expect(await progress(run.runId)).toMatchObject([{ state: 'waiting' }]);
-  });
-
   test('a message that fits into history, however long the error’s is', async () => {
     const run = await openRun(world);
     world.store.getRun = () => Promise.reject(new ConfigurationError('X_Y', 'z'.repeat(100_000)));
@@ -95,14 +79,6 @@ describe('an activity answers', () => {
 });
 
 describe('an activity throws', () => {
-  test('what may pass, with its code in front, for the orchestration to read', async () => {
-    const run = await openRun(world);
-    world.store.getRun = () => Promise.reject(new TransportError('STORAGE_UNAVAILABLE', 'down'));
-    await expect(call('beginRun', run)).rejects.toThrow(/^STORAGE_UNAVAILABLE: down$/);
-    expect(await progress(run.runId)).toMatchObject([{ state: 'failed', text: 'STORAGE_UNAVAILABLE: down' }]);
-    expect(warnings).toEqual(['beginRun: STORAGE_UNAVAILABLE: down']);
-  });
-
   test('a bug, with its stack in the log and not in history', async () => {
     const run = await openRun(world);
     world.store.getRun = () => Promise.reject(new TypeError('x is not a function'));

@@ -213,13 +213,47 @@ describe('ends early', () => {
 });
 
 describe('a step that asks for later', () => {
-  test('is called again after a durable timer, each time a little later', async () => {
+  const HOUR = 60 * MINUTE;
+  const trouble = { code: 'CONNECT_FAILED', message: 'no connection (ECONNREFUSED)', remedy: 'look at it' };
+  const done = { done: { copied: 1, existed: 0, mounted: 0, bytes: 1 } };
+
+  test('is called again after a durable timer, as long as it says: seconds, or a day', async () => {
+    const pauses = [2_000, 300_000, 23 * HOUR];
     const played = await play({
-      attachSbom: (_input, call) => (call < 4 ? { later: 2_000 } : { done: { sbom: ROOT.digest, made: false } }),
+      copyGraph: (_input, call) => (call <= pauses.length ? { later: pauses[call - 1] ?? 0, trouble } : done),
     });
-    expect(played.timersMs).toEqual([2_000, 2_600, 3_380]);
+    expect(played.timersMs).toEqual(pauses);
     expect(played.output).toMatchObject({ outcome: 'promoted' });
   });
+
+  test('is told how often it was called, since when, and since when it is this trouble', async () => {
+    const troubles = [trouble, undefined, trouble, trouble, { ...trouble, code: 'HTTP_503' }];
+    const played = await play({
+      copyGraph: (_input, call) => {
+        const why = troubles[call - 1];
+        return call <= troubles.length ? { later: MINUTE, ...(why !== undefined && { trouble: why }) } : done;
+      },
+    });
+    const told = played.calls.filter(({ name }) => name === 'copyGraph').map(({ input }) => (input as Told).again);
+    expect(told.map((again) => again?.tries)).toEqual([undefined, 1, 2, 3, 4, 5]);
+    expect(told.map((again) => again?.code)).toEqual([
+      undefined,
+      'CONNECT_FAILED',
+      undefined,
+      'CONNECT_FAILED',
+      'CONNECT_FAILED',
+      'HTTP_503',
+    ]);
+    const minutes = (ms = 0): number => Math.round(ms / MINUTE);
+    const [, first] = told;
+    expect(told.slice(1).map((again) => minutes((again?.since ?? 0) - (first?.since ?? 0)))).toEqual([0, 0, 0, 0, 0]);
+    expect(told.slice(1).map((again) => minutes((again?.codeSince ?? 0) - (first?.since ?? 0)))).toEqual([
+      0, 1, 2, 2, 4,
+    ]);
+  });
+  interface Told {
+    again?: { tries: number; since: number; code?: string; codeSince: number; until: number };
+  }
 
   test('in a wave, only those that asked are called again', async () => {
     const asked: string[] = [];
@@ -233,11 +267,48 @@ describe('a step that asks for later', () => {
     expect(asked).toEqual(['index', 'linux/amd64', 'attestation', 'linux/amd64']);
   });
 
-  test('not for ever: the run fails', async () => {
-    const played = await play({ tagDestination: () => ({ later: 2_000 }) }, { twiceEvery: 50 });
+  test.each([
+    ['24h', 24 * HOUR],
+    ['90m', 90 * MINUTE],
+  ])('not for ever: at the rule’s deadline (%s) the run fails with the last trouble', async (deadline, deadlineMs) => {
+    const played = await play({
+      beginRun: () => begun(rule({ deadline })),
+      observe: (_input, call) => (call < 4 ? { later: 20 * MINUTE } : { done: OBSERVED }),
+      copyGraph: () => ({ later: 25 * MINUTE, trouble }),
+    });
+    const spent = Math.round((played.elapsedMs - deadlineMs) / 1000);
+    expect(spent).toBe(0);
+    expect(played.closed[0]?.result).toMatchObject({
+      outcome: 'failed',
+      code: 'CONNECT_FAILED',
+      reason: expect.stringMatching(/^given up: copyGraph was tried \d+ times in .*: no connection/),
+      remedy: 'look at it',
+    });
+  });
+
+  test('a Retry-After beyond the deadline is cut there, and tried once more', async () => {
+    const played = await play({
+      beginRun: () => begun(rule({ deadline: '1h' })),
+      copyGraph: (_input, call) => (call === 1 ? { later: 24 * HOUR, trouble } : done),
+    });
+    expect(Math.round(played.elapsedMs / MINUTE)).toBe(60);
+    expect(played.output).toMatchObject({ outcome: 'promoted' });
+  });
+
+  test('what waits for others and never gets its turn ends as busy', async () => {
+    const played = await play({ tagDestination: () => ({ later: HOUR }) });
+    expect(Math.round(played.elapsedMs / HOUR)).toBe(24);
     expect(played.closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'STEP_BUSY' });
-    expect(Math.max(...played.timersMs)).toBe(60_000);
-    expect(played.elapsedMs).toBeGreaterThan(2 * 60 * MINUTE);
+  });
+
+  test('the close has a day of its own, after the deadline too', async () => {
+    const played = await play({
+      beginRun: () => begun(rule({ deadline: '10m' })),
+      copyGraph: () => ({ later: HOUR, trouble }),
+      closeRun: (_input, call) => (call < 3 ? { later: HOUR, trouble } : { done: 'closed' }),
+    });
+    expect(played.error).toBeUndefined();
+    expect(Math.round(played.elapsedMs / MINUTE)).toBe(130);
   });
 });
 

@@ -112,15 +112,18 @@ describe('a promote job', () => {
   });
 
   test('waits as long as the gate of the rule does, and longer', async () => {
-    const waited = await play(
-      {
-        ...promote([]),
-        awaitPromotions: (_input, call) => (call < 90 ? { later: 1_000 } : { done: [{ outcome: 'promoted' }] }),
-      },
-      { twiceEvery: 50 },
-    );
+    const waited = await play({
+      ...promote([]),
+      awaitPromotions: (_input, call) => (call < 9 ? { later: 600_000 } : { done: [{ outcome: 'promoted' }] }),
+    });
     expect(waited.elapsedMs).toBeGreaterThan(65 * 60_000);
     expect(waited.output).toEqual({ outcome: 'promoted' });
+  });
+
+  test('not for ever: a day', async () => {
+    const waited = await play({ ...promote([]), awaitPromotions: () => ({ later: 3 * 3_600_000 }) });
+    expect(Math.round(waited.elapsedMs / 3_600_000)).toBe(24);
+    expect(waited.closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'STEP_BUSY' });
   });
 
   test('no rule wants it: refused', async () => {

@@ -88,7 +88,7 @@ describe('the plan', () => {
 
   test('of a root that is not there is an error', async () => {
     const input = { runId: 'r1', source: FROM, root: 'v9', recursive: true, excludeArtifactTypes: [] };
-    await expect(planCopyStep(world, input, newCall())).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
+    await expect(planCopyStep(world, input, newCall())).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
   });
 
   test('that is not kept any more, or that another version wrote, is an error with a code', async () => {

@@ -1,0 +1,22 @@
+const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 24 * 3_600_000 } as const;
+
+/** Milliseconds of `90s`, `10m`, `24h` or `7d`; undefined where it is none. */
+export function parseDuration(text: string): number | undefined {
+  const { count = '', unit = '' } = /^(?<count>[1-9]\d{0,5})(?<unit>[smhd])$/.exec(text)?.groups ?? {};
+  const unitMs = Object.entries(UNITS).find(([name]) => name === unit)?.[1];
+  return unitMs === undefined ? undefined : Number(count) * unitMs;
+}
+
+/** For people, in the two largest units that count: `1 h 5 min`, `40 s`. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (seconds < 600) return join([Math.floor(seconds / 60), 'min'], [seconds % 60, 's']);
+  if (minutes < 60) return `${minutes} min`;
+  return join([Math.floor(minutes / 60), 'h'], [minutes % 60, 'min']);
+}
+
+function join(...parts: readonly (readonly [number, string])[]): string {
+  return parts.flatMap(([count, unit]) => (count === 0 ? [] : [`${count} ${unit}`])).join(' ');
+}

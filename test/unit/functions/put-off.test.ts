@@ -1,0 +1,188 @@
+import { InvocationContext } from '@azure/functions';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { Again } from '../../../src/functions/orchestrations/again.js';
+import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
+import { PUT_OFF, busyPauseMs, troublePauseMs } from '../../../src/functions/put-off.js';
+import {
+  ConfigurationError,
+  CopyError,
+  IntegrityError,
+  PromoterError,
+  RegistryError,
+  TransportError,
+  type RegistryErrorInfo,
+} from '../../../src/oci/index.js';
+import { newWorld, openRun, type World } from '../steps/world.js';
+import { register, type Registered } from './registered.js';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+function answer(status: number, code: string, more: Partial<RegistryErrorInfo> = {}): RegistryError {
+  const info = { method: 'GET', url: 'https://r/v2/', status, registryCodes: [code], ...more };
+  return new RegistryError(`r answers ${status}`, info, { code });
+}
+const inCopy = (error: PromoterError): CopyError =>
+  new CopyError(error.code, `push blob at the destination: ${error.message}`, {
+    cause: error,
+    transient: error.transient,
+  });
+const refused = new TransportError('CONNECT_FAILED', 'no connection (ECONNREFUSED)', {
+  details: { causes: ['ECONNREFUSED'] },
+  remedy: 'look at it',
+});
+const nameless = new TransportError('CONNECT_FAILED', 'no connection (ENOTFOUND)', {
+  details: { causes: ['ENOTFOUND'] },
+});
+
+let world: World;
+let app: Registered;
+let warnings: string[];
+
+beforeEach(() => {
+  world = newWorld();
+  app = register(world);
+  warnings = [];
+});
+
+/** A step that breaks: the run's first, or a job's operation, whose port throws. */
+async function breaking(thrown: unknown, again?: Partial<Again>, name = 'beginRun') {
+  const run = await openRun(world);
+  world.store.getRun = () => Promise.reject(thrown);
+  const context = new InvocationContext({
+    functionName: name,
+    logHandler: (_level, ...args) => void warnings.push(args.join(' ')),
+  });
+  const now = world.nowMs;
+  const told = again && { tries: 1, since: now, codeSince: now, until: now + HOUR, ...again };
+  const input = { ...run, label: 'resolve', ...(told && { again: told }) };
+  const reply = (await app.activities.get(name)?.handler(input, context)) as ActivityReply;
+  return { reply, rows: await world.store.listProgress(run.runId), runId: run.runId };
+}
+
+describe('waited out', () => {
+  test.each([
+    ['a connection refused', refused],
+    ['storage', new TransportError('STORAGE_UNAVAILABLE', 'down')],
+    ['the identity’s endpoint', new ConfigurationError('IDENTITY_UNAVAILABLE', 'no token', { transient: true })],
+    ['503', answer(503, 'HTTP_503')],
+    ['503 in a copy', inCopy(answer(503, 'HTTP_503', { method: 'PUT' }))],
+    ['500', answer(500, 'HTTP_500')],
+    ['408', answer(408, 'HTTP_408')],
+    ['429 without a Retry-After', answer(429, 'TOOMANYREQUESTS')],
+    ['a host without a name yet', nameless],
+    ['a child that this replica has not yet', answer(404, 'MANIFEST_UNKNOWN')],
+    ['a layer that this replica has not yet', inCopy(answer(404, 'BLOB_UNKNOWN'))],
+    ['a repository that this replica has not yet', answer(404, 'NAME_UNKNOWN')],
+    ['a child that was just pushed', inCopy(answer(400, 'MANIFEST_BLOB_UNKNOWN', { method: 'PUT' }))],
+    ['what was just pushed and does not read back', new CopyError('REFERRER_LOST', 'not listed')],
+    ['time that was up', new DOMException('The operation was aborted due to timeout', 'TimeoutError')],
+  ])('%s: seconds at first', async (_name, error) => {
+    const { reply, rows } = await breaking(error);
+    const code = error instanceof PromoterError ? error.code : 'STEP_TIMEOUT';
+    expect(reply).toMatchObject({ later: expect.any(Number), trouble: { code } });
+    const { later } = reply as { later: number };
+    expect(later).toBeGreaterThanOrEqual(0.75 * PUT_OFF.firstMs);
+    expect(later).toBeLessThanOrEqual(PUT_OFF.firstMs);
+    expect(rows).toMatchObject([
+      { state: 'waiting', text: expect.stringContaining(code), waitsFor: { code, tries: 1 } },
+    ]);
+  });
+
+  test.each([
+    ['429', answer(429, 'TOOMANYREQUESTS', { retryAfterMs: HOUR }), HOUR],
+    ['503, in a copy', inCopy(answer(503, 'HTTP_503', { retryAfterMs: 2 * HOUR })), 2 * HOUR],
+    ['429, a week', answer(429, 'TOOMANYREQUESTS', { retryAfterMs: 7 * 24 * HOUR }), 24 * HOUR],
+  ])('Retry-After is kept to, up to a day: %s', async (_name, error, expected) => {
+    const { reply } = await breaking(error);
+    expect((reply as { later: number }).later).toBeGreaterThanOrEqual(expected);
+    expect((reply as { later: number }).later).toBeLessThan(expected + MINUTE);
+  });
+
+  test('the row and the log say for what, how often, and when next', async () => {
+    const since = world.nowMs - 10 * MINUTE;
+    const { rows } = await breaking(refused, { tries: 6, since, codeSince: since, code: 'CONNECT_FAILED' });
+    expect(rows).toMatchObject([
+      {
+        step: 'beginRun resolve',
+        state: 'waiting',
+        text: 'CONNECT_FAILED: no connection (ECONNREFUSED)',
+        waitsFor: { code: 'CONNECT_FAILED', tries: 7, since: new Date(since).toISOString() },
+      },
+    ]);
+    const nextMs = Date.parse(rows[0]?.waitsFor?.nextAt ?? '') - world.nowMs;
+    expect(nextMs).toBeGreaterThan(PUT_OFF.firstMs * 2 ** 5);
+    expect(nextMs).toBeLessThanOrEqual(PUT_OFF.firstMs * 2 ** 6);
+    expect(warnings[0]).toMatch(/^beginRun: CONNECT_FAILED: .*; tried 7 times, again in 1 min/);
+  });
+
+  test('the last try says that it is given up', async () => {
+    const { reply, rows } = await breaking(refused, { tries: 6, until: world.nowMs });
+    expect(reply).toMatchObject({ trouble: { code: 'CONNECT_FAILED', remedy: 'look at it' } });
+    expect(rows).toMatchObject([{ state: 'failed', text: expect.stringContaining('given up after 7 tries') }]);
+  });
+});
+
+describe('for good', () => {
+  test.each([
+    ['401 after a fresh token', answer(401, 'UNAUTHORIZED')],
+    ['403', inCopy(answer(403, 'DENIED', { method: 'PUT' }))],
+    ['400', inCopy(answer(400, 'MANIFEST_INVALID', { method: 'PUT' }))],
+    ['405', answer(405, 'HTTP_405')],
+    ['415', answer(415, 'HTTP_415')],
+    ['a name that is none', answer(400, 'NAME_INVALID')],
+    ['no room', answer(507, 'HTTP_507')],
+    ['a repository that may not be made', inCopy(answer(404, 'NAME_UNKNOWN', { method: 'POST' }))],
+    ['broken bytes', inCopy(new IntegrityError('DIGEST_MISMATCH', 'not what it says'))],
+    ['a certificate', new TransportError('CONNECT_FAILED', 'not trusted', { transient: false })],
+  ])('%s: at once', async (_name, error) => {
+    const { reply, rows } = await breaking(error);
+    expect(reply).toMatchObject({ failed: { code: error.code, refused: false } });
+    expect(rows).toMatchObject([{ state: 'failed' }]);
+  });
+
+  test.each([
+    ['a child', answer(404, 'MANIFEST_UNKNOWN')],
+    ['a host', nameless],
+  ])('%s that is unknown for a quarter of an hour is not there', async (_name, error) => {
+    const { code } = error;
+    const before = world.nowMs - 15 * MINUTE;
+    const early = await breaking(error, { tries: 9, since: before - HOUR, codeSince: before + MINUTE, code });
+    expect(early.reply).toMatchObject({ trouble: { code } });
+    const other = await breaking(error, { tries: 9, since: before, codeSince: before, code: 'HTTP_503' });
+    expect(other.reply).toMatchObject({ trouble: { code } });
+    const late = await breaking(error, { tries: 9, since: before, codeSince: before, code });
+    expect(late.reply).toMatchObject({ failed: { code, message: expect.stringMatching(/, for 15 min$/) } });
+  });
+
+  test('what a job names and isn’t there is not waited for', async () => {
+    const { reply } = await breaking(answer(404, 'MANIFEST_UNKNOWN'), undefined, 'runOperation');
+    expect(reply).toMatchObject({ failed: { code: 'MANIFEST_UNKNOWN' } });
+  });
+});
+
+/** Calls within a time, if each ends at once. */
+function callsWithin(ms: number, pause: (again: Again | undefined, now: number) => number): number {
+  let calls = 1;
+  let again: Again | undefined;
+  for (let now = 0; now < ms; calls += 1) {
+    const since = again?.since ?? now;
+    const pauseMs = pause(again, now);
+    expect(pauseMs).toBeGreaterThan(0);
+    again = { tries: calls, since, codeSince: since, until: ms };
+    now += pauseMs;
+  }
+  return calls;
+}
+
+test.each([
+  [
+    'trouble',
+    (again: Again | undefined, now: number) => troublePauseMs({ trouble: { code: 'X', message: '' } }, again, now),
+  ],
+  ['a lease', (again: Again | undefined, now: number) => busyPauseMs(2_000, again, now)],
+  ['another run', (again: Again | undefined, now: number) => busyPauseMs(1_000, again, now)],
+])('history stays small: %s', (_name, pause) => {
+  expect(callsWithin(HOUR, pause)).toBeLessThan(50);
+  expect(callsWithin(24 * HOUR, pause)).toBeLessThan(170);
+});
