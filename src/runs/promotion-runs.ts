@@ -282,6 +282,12 @@ const STATES: Record<RunResult['outcome'], PromotionState> = {
   cancelled: 'cancelled',
 };
 
+/** An `unchanged` after a `promoted` of the same digest changes nothing. */
+function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: string): string {
+  const same = last !== undefined && STATES[last.outcome] === STATES[result.outcome] && last.digest === result.digest;
+  return same && last.code === result.code ? (since ?? last.finishedAt) : finishedAt;
+}
+
 /** Ends the run's own row. May be done twice. */
 export async function endRunRow(ports: RunPorts, runId: string, result: RunResult): Promise<void> {
   await untilWritten(runId, async () => {
@@ -322,7 +328,7 @@ export async function closeRun(
     const noted: PromotionRow = {
       ...rest,
       failures,
-      ...(final && { answered: wanted }),
+      ...(final && { answered: wanted, since: sinceOf(row, result, finishedAt) }),
       ...(final && { last: { ...result, runId, finishedAt, ruleHash: ruleHash(answered.rule) } }),
     };
     if (row.wanted !== wanted || !final) {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { storedJobSchema } from '../inbox/job-input.js';
 import { ruleSchema } from '../promotion/rule.js';
-import { OUTCOMES, TRIGGER_KINDS } from './rows.js';
+import { OUTCOMES, PROMOTION_STATES, TRIGGER_KINDS } from './rows.js';
 import type {
   DestinationOwner,
   IgnoredEvent,
@@ -43,7 +43,7 @@ export const promotionRowSchema: z.ZodType<PromotionRow> = z.object({
   wantedAt: z.string(),
   lastTrigger: triggerCauseSchema.exactOptional(),
   answered: z.number(),
-  state: z.enum(['working', 'waiting', 'in_sync', 'observed', 'refused', 'failed', 'cancelled']),
+  state: z.enum(PROMOTION_STATES),
   runId: z.string().exactOptional(),
   runOpen: z.boolean(),
   runOpenedAt: z.string().exactOptional(),
@@ -52,6 +52,7 @@ export const promotionRowSchema: z.ZodType<PromotionRow> = z.object({
   runBegun: z.boolean(),
   previousRunId: z.string().exactOptional(),
   waitingFor: z.string().exactOptional(),
+  since: z.string().exactOptional(),
   last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), ruleHash: z.string() }).exactOptional(),
   failures: z.number(),
 });

@@ -34,8 +34,17 @@ export interface RunResult {
   digest?: string;
 }
 
+export const PROMOTION_STATES = [
+  'working',
+  'waiting',
+  'in_sync',
+  'observed',
+  'refused',
+  'failed',
+  'cancelled',
+] as const;
 /** Where a promotion stands. `in_sync`: the destination was as wanted when last looked at. */
-export type PromotionState = 'working' | 'waiting' | 'in_sync' | 'observed' | 'refused' | 'failed' | 'cancelled';
+export type PromotionState = (typeof PROMOTION_STATES)[number];
 
 export const TRIGGER_KINDS = [
   'push',
@@ -102,6 +111,8 @@ export interface PromotionRow {
   previousRunId?: string;
   /** The external event that wakes the run that waits for evidence. */
   waitingFor?: string;
+  /** Since when the last final run's outcome and digest are what they are. */
+  since?: string;
   /** The last final run's result. */
   last?: RunResult & { runId: string; finishedAt: string; ruleHash: string };
   /** Failures in a row, for the schedule's growing pauses. */

@@ -7,6 +7,7 @@ import { InputError, describeError } from '../../oci/index.js';
 import type { Ports } from '../../steps/ports.js';
 import { openJob } from '../start-job.js';
 import { errorAnswer } from './answers.js';
+import { describeRun } from './runs.js';
 
 type JobPorts = Pick<Ports, 'store' | 'queues' | 'documents' | 'now'>;
 
@@ -91,12 +92,12 @@ function refuse(error: InputError): HttpResponseInit {
 }
 
 /** The run of a job, by the job's id or by the run's own. */
-export async function getJob(ports: Pick<JobPorts, 'store'>, id: string): Promise<HttpResponseInit> {
+export async function getJob(ports: Pick<JobPorts, 'store' | 'now'>, id: string): Promise<HttpResponseInit> {
   const run = await ports.store.getRun((await ports.store.findJob(id)) ?? id);
   if (run === undefined || run.value.input.kind !== 'job') {
     return errorAnswer(404, 'JOB_UNKNOWN', `there is no job ${id}`);
   }
-  return { jsonBody: { ...run.value, steps: await ports.store.listProgress(run.value.id) } };
+  return { jsonBody: describeRun(run.value, await ports.store.listProgress(run.value.id), ports.now()) };
 }
 
 /** What a job has to show, as JSON. */

@@ -1,29 +1,42 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
-import type { RunStore } from '../../runs/ports.js';
-import { errorAnswer } from './answers.js';
+import { explainTag } from '../explain-tag.js';
+import type { StaticPorts } from '../activities.js';
+import { answering, errorAnswer } from './answers.js';
+import { promotionFilterOf } from './filters.js';
 import { pageOf } from './page.js';
 
-/** `GET promotions`, newest run first, and `GET promotions/{id}`: where each stands, and what its run is doing. */
-export function registerPromotions(ports: { store: RunStore }): void {
+type PromotionPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused'>;
+
+/**
+ * `GET promotions`, newest run first, by rule, repository, tag, state, destination; `GET promotions?reference=`: whether that tag
+ * is where it belongs, and if not, why not; `GET promotions/{id}`: where it stands, and what its run is doing.
+ */
+export function registerPromotions(ports: PromotionPorts): void {
   app.http('listPromotions', {
     methods: ['GET'],
     authLevel: 'function',
     route: 'promotions',
-    handler: async (request: HttpRequest): Promise<HttpResponseInit> => {
-      const { items, next } = await ports.store.listPromotions(pageOf(request));
-      return { jsonBody: { promotions: items, ...(next !== undefined && { next }) } };
-    },
+    handler: answering((request) => listPromotions(ports, request)),
   });
   app.http('getPromotion', {
     methods: ['GET'],
     authLevel: 'function',
     route: 'promotions/{id}',
-    handler: async (request: HttpRequest): Promise<HttpResponseInit> => {
-      const id = request.params.id ?? '';
-      const row = await ports.store.getPromotion(id);
-      if (row === undefined) return errorAnswer(404, 'PROMOTION_UNKNOWN', `there is no promotion ${id}`);
-      const steps = row.value.runId === undefined ? [] : await ports.store.listProgress(row.value.runId);
-      return { jsonBody: { ...row.value, steps } };
-    },
+    handler: answering((request) => getPromotion(ports, request.params.id ?? '')),
   });
+}
+
+async function listPromotions(ports: PromotionPorts, request: HttpRequest): Promise<HttpResponseInit> {
+  const reference = request.query.get('reference');
+  if (reference !== null) return { jsonBody: await explainTag(ports, reference) };
+  const page = { ...pageOf(request), filter: promotionFilterOf(request) };
+  const { items, next } = await ports.store.listPromotions(page);
+  return { jsonBody: { promotions: items, ...(next !== undefined && { next }) } };
+}
+
+async function getPromotion(ports: PromotionPorts, id: string): Promise<HttpResponseInit> {
+  const row = await ports.store.getPromotion(id);
+  if (row === undefined) return errorAnswer(404, 'PROMOTION_UNKNOWN', `there is no promotion ${id}`);
+  const steps = row.value.runId === undefined ? [] : await ports.store.listProgress(row.value.runId);
+  return { jsonBody: { ...row.value, steps } };
 }

@@ -1,32 +1,70 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
+import { InputError, parseReference, formatReference } from '../../oci/index.js';
 import type { RunStore } from '../../runs/ports.js';
-import { errorAnswer } from './answers.js';
+import type { RunRow, StepProgress } from '../../runs/rows.js';
+import { answering, errorAnswer } from './answers.js';
+import { runFilterOf } from './filters.js';
 import { pageOf } from './page.js';
 
-/** `GET runs`, newest first (`?state=ignored`: events that no rule wanted), and `GET runs/{id}` with its steps. */
-export function registerRuns(ports: { store: RunStore }): void {
+type RunPorts = { store: RunStore; now(): Date };
+
+/**
+ * `GET runs`, newest first, by state, rule, repository, tag, digest (`?state=ignored`: events that no rule wanted, of one
+ * `reference` or all), and `GET runs/{id}` with its steps and how long each took.
+ */
+export function registerRuns(ports: RunPorts): void {
   app.http('listRuns', {
     methods: ['GET'],
     authLevel: 'function',
     route: 'runs',
-    handler: async (request: HttpRequest): Promise<HttpResponseInit> => {
-      if (request.query.get('state') === 'ignored') {
-        const { items, next } = await ports.store.listIgnored(pageOf(request));
-        return { jsonBody: { ignored: items, ...(next !== undefined && { next }) } };
-      }
-      const { items, next } = await ports.store.listRuns(pageOf(request));
-      return { jsonBody: { runs: items, ...(next !== undefined && { next }) } };
-    },
+    handler: answering((request) => listRuns(ports, request)),
   });
   app.http('getRun', {
     methods: ['GET'],
     authLevel: 'function',
     route: 'runs/{id}',
-    handler: async (request: HttpRequest): Promise<HttpResponseInit> => {
-      const id = request.params.id ?? '';
-      const row = await ports.store.getRun(id);
-      if (row === undefined) return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${id}`);
-      return { jsonBody: { ...row.value, steps: await ports.store.listProgress(id) } };
-    },
+    handler: answering((request) => getRun(ports, request.params.id ?? '')),
   });
+}
+
+async function listRuns(ports: RunPorts, request: HttpRequest): Promise<HttpResponseInit> {
+  if (request.query.get('state') === 'ignored') {
+    const { items, next } = await ports.store.listIgnored({ ...pageOf(request), ...ignoredOf(request) });
+    return { jsonBody: { ignored: items, ...(next !== undefined && { next }) } };
+  }
+  const { items, next } = await ports.store.listRuns({ ...pageOf(request), filter: runFilterOf(request) });
+  return { jsonBody: { runs: items, ...(next !== undefined && { next }) } };
+}
+
+function ignoredOf({ query }: HttpRequest): { filter?: { name: string } } {
+  const others = [...query.keys()].filter((name) => !['state', 'reference', 'size', 'from', 'code'].includes(name));
+  if (others.length > 0) {
+    throw new InputError('FILTER_INVALID', `ignored events have no filter ${others.join(', ')}`, {
+      remedy: 'There is this filter: reference.',
+    });
+  }
+  const reference = query.get('reference');
+  if (reference === null || reference === '') return {};
+  const { registry, repository, tag } = parseReference(reference);
+  return { filter: { name: formatReference({ registry, repository, ...(tag !== undefined && { tag }) }) } };
+}
+
+async function getRun(ports: RunPorts, id: string): Promise<HttpResponseInit> {
+  const row = await ports.store.getRun(id);
+  if (row === undefined) return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${id}`);
+  return { jsonBody: describeRun(row.value, await ports.store.listProgress(id), ports.now()) };
+}
+
+/** A run with its steps, and how long it and they took, or have taken so far: in milliseconds. */
+export function describeRun(run: RunRow, steps: readonly StepProgress[], now: Date): Record<string, unknown> {
+  const between = (start: string, end: string): number => Math.max(Date.parse(end) - Date.parse(start), 0);
+  const until = now.toISOString();
+  return {
+    ...run,
+    durationMs: between(run.openedAt, run.finishedAt ?? until),
+    steps: steps.map((step) => ({
+      ...step,
+      durationMs: between(step.startedAt, step.state === 'working' ? until : step.updatedAt),
+    })),
+  };
 }

@@ -1,0 +1,192 @@
+import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { closeRun, raiseWanted } from '../../../src/runs/promotion-runs.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../promotion/rules.fixture.js';
+import { pushImage } from '../steps/images.js';
+import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';
+import { register, type Registered } from './registered.js';
+
+// What can be looked at over HTTP.
+
+let world: World;
+let app: Registered;
+let source: MemoryRepository;
+beforeEach(() => {
+  world = newWorld();
+  app = register(world);
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+});
+
+const context = new InvocationContext({ functionName: 'http', logHandler: () => {} });
+async function get(name: string, query = '', params: Record<string, string> = {}): Promise<HttpResponseInit> {
+  const request = new HttpRequest({ method: 'GET', url: `http://localhost/api/x?${query}`, params });
+  const registered = app.functions.get(name);
+  if (registered === undefined) throw new Error(`there is no function ${name}`);
+  return (await registered.handler(request, context)) as HttpResponseInit;
+}
+const body = async (name: string, query?: string, params?: Record<string, string>): Promise<unknown> =>
+  (await get(name, query, params)).jsonBody;
+
+describe('promotions', () => {
+  test('are filtered; the registry may stand before the repository', async () => {
+    await raiseWanted(world, rule(), SOURCE, { kind: 'push' });
+    await raiseWanted(world, rule({ name: 'other' }), { ...SOURCE, tag: 'v2' }, { kind: 'push' });
+    for (const query of [
+      'rule=other',
+      'tag=v2',
+      `repository=${REGISTRY}/samples/app&tag=v2`,
+      'state=working&rule=other&code=the-key',
+      `destination=${encodeURIComponent(DESTINATION.replace('v1', 'v2'))}`,
+    ]) {
+      expect(await body('listPromotions', query)).toMatchObject({ promotions: [{ rule: 'other' }] });
+    }
+    expect(await body('listPromotions', 'repository=elsewhere.io/samples/app')).toEqual({ promotions: [] });
+  });
+
+  test.each(['repo=samples/app', 'state=paused', 'from=%27'])(
+    '%s is refused, and says what there is',
+    async (query) => {
+      expect(await get('listPromotions', query)).toMatchObject({
+        status: 400,
+        jsonBody: { error: { code: expect.stringMatching(/FILTER_INVALID|PAGE_TOKEN_INVALID/) } },
+      });
+    },
+  );
+});
+
+describe('is my tag in staging', () => {
+  const ask = (reference: string): Promise<unknown> =>
+    body('listPromotions', `reference=${encodeURIComponent(reference)}`);
+
+  test('not there, there and not seen, working, in sync, moved', async () => {
+    const reference = `${REGISTRY}/samples/app:v1`;
+    expect(await ask(reference)).toMatchObject({
+      promoted: false,
+      promotions: [{ standing: 'not_seen', text: expect.stringContaining('not at the source') }],
+    });
+    const { digest } = await pushImage(source, { tag: 'v1' });
+    expect(await ask(reference)).toMatchObject({ promotions: [{ text: expect.stringContaining('nothing has told') }] });
+    const { promotionId, runId } = await openRun(world);
+    await world.store.putProgress({
+      runId,
+      step: 'observe',
+      state: 'working',
+      text: 'looking',
+      startedAt: world.now().toISOString(),
+      updatedAt: world.now().toISOString(),
+    });
+    expect(await ask(reference)).toMatchObject({ promotions: [{ standing: 'working', step: 'observe', runId }] });
+    world.registries.repository(REGISTRY, 'staging/samples/app').tags.set('v1', digest);
+    const result = { outcome: 'promoted', digest } as const;
+    await closeRun(world, promotionId, runId, { wanted: 1, result, rule: rule() });
+    const since = world.now().toISOString();
+    // Nobody has the manifest there: what stands is not known, and the row counts.
+    expect(await ask(reference)).toMatchObject({ promoted: false, promotions: [{ standing: 'moved' }] });
+    const there = world.registries.repository(REGISTRY, 'staging/samples/app').manifests;
+    for (const [key, manifest] of source.manifests) there.set(key, manifest);
+    expect(await ask(reference)).toMatchObject({
+      promoted: true,
+      promotions: [{ standing: 'in_sync', digest, since }],
+    });
+    expect(await ask(DESTINATION)).toMatchObject({ promoted: true, reference: DESTINATION });
+    await pushImage(source, { tag: 'v1', content: 'another' });
+    expect(await ask(reference)).toMatchObject({ promoted: false, promotions: [{ standing: 'moved' }] });
+  });
+
+  test('no rule wants it: the nearest, and the events that were ignored', async () => {
+    world.ruleList = [rule({ source: { ...rule().source, tags: ['v*'] } })];
+    const reference = `${REGISTRY}/samples/app:latest`;
+    await world.store.addIgnored({
+      at: world.now().toISOString(),
+      reference: `${reference}@sha256:a`,
+      reason: 'because',
+    });
+    await world.store.addIgnored({ at: world.now().toISOString(), reference: `${reference}2`, reason: 'another' });
+    expect(await ask(reference)).toMatchObject({
+      promoted: false,
+      promotions: [],
+      nearest: 'rule staging: tag latest is not in v*',
+      ignored: [{ reason: 'because' }],
+    });
+    expect(await body('listRuns', `state=ignored&reference=${reference}2`)).toMatchObject({
+      ignored: [{ reason: 'another' }],
+    });
+  });
+
+  test.each([`${REGISTRY}/samples/app`, 'no reference', `${REGISTRY}/samples/app@sha256:${'a'.repeat(64)}`])(
+    '%s is refused',
+    async (reference) => {
+      expect(await get('listPromotions', `reference=${encodeURIComponent(reference)}`)).toMatchObject({
+        status: 400,
+        jsonBody: { error: { code: 'REFERENCE_INVALID' } },
+      });
+    },
+  );
+
+  test('a registry that is down does not keep the answer', async () => {
+    world.registries.repository = () => {
+      throw new Error('down');
+    };
+    expect(await ask(`${REGISTRY}/samples/app:v1`)).toMatchObject({ promotions: [{ standing: 'not_seen' }] });
+  });
+});
+
+describe('runs', () => {
+  test('are filtered, and say what opened them', async () => {
+    const first = await openRun(world);
+    const result = { outcome: 'failed', code: 'X', digest: 'sha256:a' } as const;
+    await closeRun(world, first.promotionId, first.runId, { wanted: 1, result, rule: rule() });
+    world.nowMs += 1000;
+    const second = await openRun(world, rule({ name: 'other' }), { ...SOURCE, tag: 'v2' });
+    const found = async (query: string): Promise<string[]> =>
+      ((await body('listRuns', query)) as { runs: { id: string }[] }).runs.map(({ id }) => id);
+    expect(await found('')).toEqual([second.runId, first.runId]);
+    expect(await found('state=failed')).toEqual([first.runId]);
+    expect(await found('state=open')).toEqual([second.runId]);
+    expect(await found('rule=other')).toEqual([second.runId]);
+    expect(await found('digest=sha256:a')).toEqual([first.runId]);
+    expect(await found(`repository=${REGISTRY}/samples/app&tag=v2`)).toEqual([second.runId]);
+    expect(await body('listRuns', 'state=failed')).toEqual({
+      runs: [
+        {
+          id: first.runId,
+          kind: 'promotion',
+          state: 'ended',
+          openedAt: expect.any(String),
+          finishedAt: expect.any(String),
+          trigger: { kind: 'push', at: expect.any(String) },
+          promotionId: first.promotionId,
+          rule: 'staging',
+          source: SOURCE,
+          destination: DESTINATION,
+          digest: 'sha256:a',
+          result,
+        },
+      ],
+    });
+    expect(await get('listRuns', 'state=sleeping')).toMatchObject({ status: 400 });
+    expect(await get('listRuns', 'state=ignored&rule=a')).toMatchObject({ status: 400 });
+  });
+
+  test('one has its steps with how long they took', async () => {
+    const { runId } = await openRun(world);
+    const startedAt = world.now().toISOString();
+    world.nowMs += 2000;
+    const updatedAt = world.now().toISOString();
+    const step = { runId, text: '', startedAt, updatedAt };
+    await world.store.putProgress({ ...step, step: 'a', state: 'done' });
+    await world.store.putProgress({ ...step, step: 'b', state: 'working', doneNodes: 1, totalNodes: 2 });
+    world.nowMs += 1000;
+    expect(await body('getRun', '', { id: runId })).toMatchObject({
+      id: runId,
+      durationMs: 3000,
+      trigger: { kind: 'push' },
+      steps: [
+        { step: 'a', durationMs: 2000 },
+        { step: 'b', durationMs: 3000, doneNodes: 1, totalNodes: 2 },
+      ],
+    });
+    expect(await get('getRun', '', { id: 'nobody' })).toMatchObject({ status: 404 });
+  });
+});

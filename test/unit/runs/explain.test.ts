@@ -1,0 +1,229 @@
+import { expect, test } from '@jest/globals';
+import { promotionId } from '../../../src/promotion/promotion-id.js';
+import { explain, explanationText, type ExplainInput, type Standing } from '../../../src/runs/explain.js';
+import type { PromotionRow, StepProgress } from '../../../src/runs/rows.js';
+import { rule } from '../promotion/rules.fixture.js';
+
+const source = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
+const SOURCE = 'r.azurecr.io/samples/app:v1';
+const DESTINATION = 'r.azurecr.io/staging/samples/app:v1';
+const AT = '2026-01-01T00:00:00.000Z';
+const LATER = '2026-01-01T01:00:00.000Z';
+
+function row(changes: Partial<PromotionRow> = {}): PromotionRow {
+  return {
+    id: promotionId('staging', source),
+    rule: 'staging',
+    source,
+    destination: DESTINATION,
+    wanted: 1,
+    wantedAt: AT,
+    answered: 1,
+    state: 'in_sync',
+    runId: 'r1',
+    runOpen: false,
+    runBegun: true,
+    failures: 0,
+    last: { outcome: 'promoted', digest: 'sha256:a', runId: 'r1', finishedAt: LATER, ruleHash: 'h' },
+    ...changes,
+  };
+}
+const ended = (last: Partial<NonNullable<PromotionRow['last']>>, changes: Partial<PromotionRow> = {}): PromotionRow => {
+  const { last: before } = row();
+  if (before === undefined) throw new Error('it has one');
+  return row({ ...changes, last: { ...before, ...last } });
+};
+const step = (name: string, changes: Partial<StepProgress> = {}): StepProgress => ({
+  runId: 'r1',
+  step: name,
+  state: 'working',
+  text: '',
+  startedAt: AT,
+  updatedAt: AT,
+  ...changes,
+});
+
+const asked = (changes: Partial<ExplainInput> = {}): ExplainInput => ({
+  name: source,
+  rules: [rule()],
+  paused: false,
+  rows: [],
+  steps: new Map(),
+  ignored: [],
+  seen: new Map(),
+  ...changes,
+});
+
+test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
+  ['in sync', { rows: [row()] }, 'in_sync', /staging\/samples\/app:v1 is sha256:a/, true],
+  [
+    'in sync, as both registries say',
+    {
+      rows: [row()],
+      seen: new Map([
+        [SOURCE, 'sha256:a'],
+        [DESTINATION, 'sha256:a'],
+      ]),
+    },
+    'in_sync',
+    /is sha256:a/,
+    true,
+  ],
+  [
+    'moved at the source, and nothing has told of it yet',
+    { rows: [row()], seen: new Map([[SOURCE, 'sha256:b']]) },
+    'moved',
+    /app:v1 is sha256:b by now/,
+    false,
+  ],
+  [
+    'moved at the destination',
+    {
+      rows: [row()],
+      seen: new Map([
+        [SOURCE, 'sha256:a'],
+        [DESTINATION, null],
+      ]),
+    },
+    'moved',
+    /is not there any more: the schedule sets it right/,
+    false,
+  ],
+  ['gone at the source', { rows: [row()], seen: new Map([[SOURCE, null]]) }, 'moved', /is not there any more/, false],
+  [
+    'working, at a step',
+    {
+      rows: [row({ runOpen: true, state: 'working' })],
+      steps: new Map([
+        ['r1', [step('observe', { state: 'done' }), step('attachSbom linux/amd64', { text: 'layer 2' })]],
+      ]),
+    },
+    'working',
+    /attachSbom linux\/amd64 working: layer 2; until it ends/,
+    false,
+  ],
+  ['about to begin', { rows: [row({ runOpen: true, state: 'working' })] }, 'working', /about to begin/, false],
+  [
+    'waiting for evidence',
+    {
+      rows: [row({ runOpen: true, state: 'waiting', waitingFor: 'wanted-1' })],
+      steps: new Map([['r1', [step('markWaiting', { state: 'done', text: 'no notary signature by * yet' })]]]),
+    },
+    'waiting',
+    /no notary signature by \* yet/,
+    false,
+  ],
+  ['paused', { paused: true, rows: [row({ wanted: 2 })] }, 'paused', /PROMOTION_PAUSED/, false],
+  ['over the limit of a tick', { rows: [row({ wanted: 2 })] }, 'queued', /the schedule starts its run/, false],
+  [
+    'refused',
+    { rows: [ended({ outcome: 'refused', code: 'DESTINATION_TAKEN', reason: 'rule a has it', remedy: 'Ask a.' })] },
+    'refused',
+    /DESTINATION_TAKEN: rule a has it/,
+    false,
+  ],
+  [
+    'failed, and when it is tried again',
+    { rows: [ended({ outcome: 'failed', code: 'DENIED', reason: 'no' }, { failures: 2 })] },
+    'failed',
+    /2 times in a row, DENIED: no; the schedule tries again after 2026-01-01T01:10:00.000Z/,
+    false,
+  ],
+  [
+    'observed',
+    { rows: [ended({ outcome: 'observed', reason: 'it is not there' })] },
+    'observed',
+    /it is not there/,
+    false,
+  ],
+  ['cancelled', { rows: [ended({ outcome: 'cancelled' })] }, 'cancelled', /cancelled/, false],
+  [
+    'nothing to promote',
+    { rows: [ended({ outcome: 'unchanged', code: 'IS_REFERRER', reason: 'it refers to b' })] },
+    'nothing',
+    /IS_REFERRER: it refers to b/,
+    false,
+  ],
+  ['not seen yet', {}, 'not_seen', /nothing has told of it yet; .*existing: ignore/, false],
+  ['not at the source', { seen: new Map([[SOURCE, null]]) }, 'not_seen', /it is not at the source/, false],
+  [
+    'not seen, and not triggered by pushes',
+    { rules: [rule({ triggers: ['schedule'] })] },
+    'not_seen',
+    /not triggered by pushes/,
+    false,
+  ],
+  [
+    'its rule is gone',
+    { rules: [], rows: [row()] },
+    'unwanted',
+    /there is no rule staging any more; .*is sha256:a/,
+    false,
+  ],
+])('%s', (_what, changes, standing, text, promoted) => {
+  const explanation = explain(asked(changes));
+  expect(explanation.promotions).toMatchObject([
+    { standing, rule: 'staging', destination: DESTINATION, source: SOURCE },
+  ]);
+  expect(explanation.promotions[0]?.text).toMatch(text);
+  expect(explanation.promoted).toBe(promoted);
+  expect(explanation.nearest).toBeUndefined();
+  const [line, why] = explanationText(explanation).split('\n');
+  expect(line).toContain(`${SOURCE} -> ${DESTINATION} (rule staging): ${standing.replace('_', ' ')}`);
+  expect(why?.trim()).toBe(explanation.promotions[0]?.text);
+});
+
+test('a rule that no longer matches, and what stands all the same', () => {
+  const narrowed = rule({ source: { ...rule().source, tags: ['w*'] } });
+  const { promotions, promoted } = explain(asked({ rules: [narrowed], rows: [row()] }));
+  expect(promoted).toBe(false);
+  expect(promotions).toMatchObject([{ standing: 'unwanted', text: expect.stringContaining('tag v1 is not in w*') }]);
+});
+
+test('where no rule wants it: the nearest, what failed first, and the events that were ignored', () => {
+  const name = { ...source, tag: 'latest' };
+  const ignored = [
+    { at: AT, reference: 'r.azurecr.io/samples/app:latest', reason: 'rule staging: tag latest is not in v*' },
+  ];
+  const narrowed = rule({ source: { ...rule().source, tags: ['v*'] } });
+  const explanation = explain(asked({ name, ignored, rules: [narrowed] }));
+  expect(explanation).toEqual({
+    reference: 'r.azurecr.io/samples/app:latest',
+    promoted: false,
+    promotions: [],
+    nearest: 'rule staging: tag latest is not in v*',
+    ignored,
+  });
+  expect(explanationText(explanation)).toBe(
+    `r.azurecr.io/samples/app:latest: no rule wants it
+  rule staging: tag latest is not in v*
+  an event was ignored at ${AT}: rule staging: tag latest is not in v*
+`,
+  );
+});
+
+test('two rules: promoted only where both have it', () => {
+  const other = rule({ name: 'other', destination: { reference: 's.azurecr.io/{repository}:{tag}' } });
+  const two = asked({ rules: [rule(), other], rows: [row()] });
+  expect(explain(two)).toMatchObject({
+    promoted: false,
+    promotions: [{ standing: 'in_sync' }, { standing: 'not_seen', destination: 's.azurecr.io/samples/app:v1' }],
+  });
+});
+
+test('a destination may be asked about', () => {
+  const name = { registry: 'r.azurecr.io', repository: 'staging/samples/app', tag: 'v1' };
+  expect(explain(asked({ name, rows: [row()] }))).toMatchObject({
+    promoted: true,
+    promotions: [{ source: SOURCE, destination: DESTINATION, standing: 'in_sync' }],
+  });
+});
+
+test('a name that no destination can be made of', () => {
+  const rules = [rule({ destination: { reference: 'r.azurecr.io/{tag}/x:{tag}' } })];
+  const name = { ...source, tag: 'V1' };
+  const wide = rules.map((each) => ({ ...each, source: { ...each.source, tags: ['*'] } }));
+  expect(explain(asked({ rules: wide, name })).promotions).toMatchObject([
+    { standing: 'refused', code: 'REFERENCE_INVALID' },
+  ]);
+});
