@@ -43,6 +43,9 @@ param promotionPaused bool = false
 @description('SIGNING_CERTIFICATE_CHAIN, for the key in the vault; empty: the app signs nothing (docs/deploy.md).')
 param signingCertificateChain string = ''
 
+@description('JOB_CREDENTIALS: registry, user and secret by the name that jobs say; the secrets are put into the vault by hand; empty: none.')
+param jobCredentials object = {}
+
 var nameToken = uniqueString(subscription().id, environmentName, location)
 var tags = { 'azd-env-name': environmentName }
 var destinationIsSource = toLower(destinationRegistry.name) == toLower(sourceRegistry.name)
@@ -82,6 +85,7 @@ module vault 'modules/vault.bicep' = {
     nameToken: nameToken
     tags: tags
     principalId: identity.outputs.principalId
+    readsSecrets: !empty(jobCredentials)
   }
 }
 
@@ -122,6 +126,9 @@ var signingSettings = empty(signingCertificateChain)
       SIGNING_KEY: vault.outputs.signingKeyId
     }
 
+var jobHosts = map(items(jobCredentials), entry => toLower(entry.value.registry))
+var jobSettings = empty(jobCredentials) ? {} : { JOB_CREDENTIALS: string(jobCredentials) }
+
 module app 'modules/function-app.bicep' = {
   scope: group
   params: {
@@ -133,8 +140,8 @@ module app 'modules/function-app.bicep' = {
     storageAccountName: storage.outputs.name
     blobEndpoint: storage.outputs.blobEndpoint
     insightsConnectionString: monitoring.outputs.connectionString
-    settings: union(signingSettings, {
-      ALLOWED_REGISTRIES: join(hosts, ',')
+    settings: union(signingSettings, jobSettings, {
+      ALLOWED_REGISTRIES: join(empty(jobCredentials) ? hosts : union(hosts, jobHosts), ',')
       PROMOTION_PAUSED: promotionPaused ? 'true' : 'false'
       PROMOTION_RULES: empty(promotionRules) ? '${storage.outputs.blobEndpoint}rules/rules.json' : promotionRules
       PROMOTION_SCHEDULE: promotionSchedule
@@ -191,3 +198,6 @@ output STORAGE_ACCOUNT_NAME string = storage.outputs.name
 
 @description('The signing key\'s id in Key Vault.')
 output SIGNING_KEY string = vault.outputs.signingKeyId
+
+@description('The vault: the secrets of JOB_CREDENTIALS are put there.')
+output KEY_VAULT_URL string = vault.outputs.url

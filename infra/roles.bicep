@@ -25,6 +25,10 @@ var tableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 var cryptoUser = '12338af0-0e69-4776-bea7-57ae8d297424'
 
 @export()
+@description('Key Vault Secrets User')
+var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
+
+@export()
 @description('Monitoring Metrics Publisher')
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 

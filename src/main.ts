@@ -1,11 +1,14 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isAzureRegistry } from './azure/azure-registry.js';
 import { createDurableEngine } from './azure/durable-engine.js';
 import { managedIdentity, managedIdentityCredentials } from './azure/identity.js';
+import { createJobRegistries } from './azure/job-registries.js';
+import { keyVaultSecrets } from './azure/key-vault-secrets.js';
 import { readRulesBlob } from './azure/rules-blob.js';
 import { createStorage, type StorageConnection } from './azure/storage.js';
 import { registerFunctions } from './functions/register.js';
-import { ConfigurationError, createRegistries } from './oci/index.js';
+import { ConfigurationError, createRegistries, type Credentials, type RegistryClient } from './oci/index.js';
 import { isRulesBlob, readText, rulesSource } from './rules-source.js';
 import { createStreamingSbomGenerator } from './sbom/index.js';
 import { readSettings, type Settings } from './settings.js';
@@ -73,11 +76,15 @@ async function readSigner(settings: Settings): Promise<Signer | undefined> {
 const settings = readSettings(process.env);
 const storage = createStorage(storageConnection(settings));
 if (settings.AzureWebJobsStorage !== undefined) await storage.ensureCreated();
-const registries = createRegistries({
-  credentials: managedIdentityCredentials({ ...identityOptions(settings), registries: settings.ALLOWED_REGISTRIES }),
-  allowedRegistries: settings.ALLOWED_REGISTRIES,
-  lease: storage.lease,
+/** A registry that jobs have a password for, and that is no ACR, is none of the identity's: it never sees its token. */
+const withPassword = new Set(Object.values(settings.JOB_CREDENTIALS).map(({ registry }) => registry.toLowerCase()));
+const credentials = managedIdentityCredentials({
+  ...identityOptions(settings),
+  registries: settings.ALLOWED_REGISTRIES.filter((host) => isAzureRegistry(host) || !withPassword.has(host)),
 });
+const connect = (signIn: Credentials): RegistryClient =>
+  createRegistries({ credentials: signIn, allowedRegistries: settings.ALLOWED_REGISTRIES, lease: storage.lease });
+const registries = connect(credentials);
 const rules = rulesSource({
   setting: settings.PROMOTION_RULES,
   root,
@@ -104,7 +111,14 @@ registerFunctions(
       allowedRegistries: settings.ALLOWED_REGISTRIES,
       operations: settings.JOB_OPERATIONS,
       scopes: settings.JOB_SCOPES,
+      credentials: settings.JOB_CREDENTIALS,
     },
+    jobRegistries: createJobRegistries({
+      entries: settings.JOB_CREDENTIALS,
+      others: credentials,
+      readSecret: keyVaultSecrets(managedIdentity(identityOptions(settings))),
+      connect,
+    }),
     paused: settings.PROMOTION_PAUSED,
     now: () => new Date(),
   },

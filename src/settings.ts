@@ -1,5 +1,6 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
+import { isSecretUrl } from './azure/secret-url.js';
 import { JOB_OPERATIONS } from './inbox/job-input.js';
 import { ConfigurationError, isRegistryHost } from './oci/index.js';
 
@@ -86,6 +87,34 @@ const jobOperations = listOf(DEFAULT_JOB_OPERATIONS).superRefine((operations, co
   }
 });
 
+/** JSON of credentials by name: `{"hub": {"registry": "docker.io", "username": "…", "secret": "https://….vault.azure.net/secrets/…"}}`. */
+const jobCredentials = optional.transform((text, context) => {
+  if (text === undefined) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // What stands there may be a secret, put there by mistake: no word of it is repeated.
+    context.addIssue({ code: 'custom', message: 'is not JSON' });
+    return z.NEVER;
+  }
+  const parsed = z
+    .record(
+      z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
+      z.strictObject({
+        registry: z.string().refine(isRegistryHost, 'is not a registry host'),
+        username: z.string().min(1).max(500),
+        secret: z.string().refine(isSecretUrl, 'is not https://VAULT.vault.azure.net/secrets/NAME'),
+      }),
+    )
+    .safeParse(value);
+  if (parsed.success) return parsed.data;
+  for (const { path, message } of parsed.error.issues.slice(0, 10)) {
+    context.addIssue({ code: 'custom', message: `${path.map(String).join('.')}: ${message}` });
+  }
+  return z.NEVER;
+});
+
 const schema = z.object({
   PROMOTION_RULES: optional,
   PROMOTION_SCHEDULE: schedule,
@@ -95,6 +124,7 @@ const schema = z.object({
   SIGNING_CERTIFICATE_CHAIN: optional,
   JOB_OPERATIONS: jobOperations,
   JOB_SCOPES: scopes,
+  JOB_CREDENTIALS: jobCredentials,
   AZURE_CLIENT_ID: optional,
   AzureWebJobsStorage: optional,
   AzureWebJobsStorage__accountName: optional,

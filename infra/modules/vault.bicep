@@ -1,6 +1,7 @@
-// The key that signs. It never leaves the vault, and the app can use this one key and no other.
+// The key that signs: it never leaves the vault, and the app can use this one key and no other. And, where jobs have credentials,
+// their passwords.
 
-import { cryptoUser } from '../roles.bicep'
+import { cryptoUser, secretsUser } from '../roles.bicep'
 
 @description('Where it is made.')
 param location string
@@ -15,6 +16,9 @@ param tags object
 
 @description('Object id of the app\'s identity.')
 param principalId string
+
+@description('Whether the app reads secrets here: the passwords that JOB_CREDENTIALS names.')
+param readsSecrets bool
 
 resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
   name: 'kv-${nameToken}'
@@ -66,5 +70,19 @@ resource signer 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+// On the vault: its secrets are put there by hand, for jobs, and are nothing else's.
+resource secretsReader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (readsSecrets) {
+  scope: vault
+  name: guid(vault.id, principalId, secretsUser)
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsUser)
+  }
+}
+
 @description('The key\'s id with its version, so that a key made later under this name changes nothing by itself.')
 output signingKeyId string = vault::signingKey.properties.keyUriWithVersion
+
+@description('Its address, with a slash at its end.')
+output url string = vault.properties.vaultUri

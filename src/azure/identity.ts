@@ -92,7 +92,7 @@ function sharedToken(credential: TokenCredential, failure: (error: unknown) => E
 }
 
 /** One caller's signal ends that caller's wait, not the request that others wait for too. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) {
     return work;
   }

@@ -21,4 +21,8 @@ export const LIMITS = {
   messageBytes: 48 * 1024,
   /** Seconds that a message may be hidden for; the service's own limit. `MESSAGE_DELAY_INVALID` */
   messageDelaySeconds: 7 * 24 * 60 * 60,
+  /** Milliseconds that a secret is kept: one that was changed counts after so long. */
+  secretKeepMs: 60_000,
+  /** Milliseconds for one answer of Key Vault, its repetitions included. `CREDENTIAL_UNREADABLE` */
+  secretReadMs: 60_000,
 } as const;

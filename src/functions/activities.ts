@@ -11,6 +11,7 @@ import { checkEvidenceStep } from '../steps/check-evidence.js';
 import { closeRunStep } from '../steps/close-run.js';
 import * as contracts from '../steps/contracts.js';
 import { copyGraphStep, verifyArrivalStep } from '../steps/copy-graph.js';
+import { portsOfJob } from '../steps/job-credential.js';
 import { awaitPromotionsStep, beginJobStep, closeJobStep, raisePromotionsStep } from '../steps/job.js';
 import { markWaitingStep } from '../steps/mark-waiting.js';
 import { observeStep } from '../steps/observe.js';
@@ -55,16 +56,18 @@ export function registerActivities(registration: Registration): void {
   add(contracts.markWaitingContract, (ports, input, call) => plain(markWaitingStep(ports, input, call)));
   add(contracts.attachSbomContract, attachSbomStep);
   add(contracts.attachSignatureContract, attachSignatureStep);
-  add(contracts.planCopyContract, (ports, input, call) => plain(planCopyStep(ports, input, call)));
-  add(contracts.copyGraphContract, (ports, input, call) => plain(copyGraphStep(ports, input, call)));
-  add(contracts.verifyArrivalContract, (ports, input, call) => plain(verifyArrivalStep(ports, input, call)));
+  add(contracts.planCopyContract, (ports, input, call) => plain(planCopyStep(portsOfJob(ports, input), input, call)));
+  add(contracts.copyGraphContract, (ports, input, call) => plain(copyGraphStep(portsOfJob(ports, input), input, call)));
+  add(contracts.verifyArrivalContract, (ports, input, call) =>
+    plain(verifyArrivalStep(portsOfJob(ports, input), input, call)),
+  );
   add(contracts.tagDestinationContract, tagDestinationStep);
   add(contracts.closeRunContract, (ports, input) => plain(closeRunStep(ports, input)));
   add(contracts.beginJobContract, (ports, input) => plain(beginJobStep(ports, input)));
   add(contracts.runOperationContract, runOperationStep);
   add(contracts.raisePromotionsContract, (ports, input, call) => plain(raisePromotionsStep(ports, input, call)));
   add(contracts.awaitPromotionsContract, awaitPromotionsStep);
-  add(contracts.tagCopyContract, tagCopyStep);
+  add(contracts.tagCopyContract, (ports, input, call) => tagCopyStep(portsOfJob(ports, input), input, call));
   add(contracts.closeJobContract, (ports, input) => plain(closeJobStep(ports, input)));
   add(contracts.walkScheduleContract, (ports, input, call) => plain(walkScheduleStep(ports, input, call)));
 }

@@ -31,7 +31,7 @@ export {
 } from './registry/registries.js';
 export type { TagDetails } from './registry/tags.js';
 export { isLoopback } from './registry/urls.js';
-export { anonymousCredentials, basicCredentials } from './registry/static-credentials.js';
+export { anonymousCredentials, basicCredentials, credentialsOf } from './registry/static-credentials.js';
 export { REQUEST_CHANNEL, type RequestEvent } from './registry/diagnostics.js';
 export {
   defaultDockerConfigPath,

@@ -22,6 +22,8 @@ const descriptor = z.object({
   size: z.number().int().nonnegative(),
 }) satisfies z.ZodType<Pick<Descriptor, 'mediaType' | 'digest' | 'size'>>;
 const tagName = z.object({ registry: z.string(), repository: z.string(), tag: z.string() });
+/** The name of a job's credential: its registries are signed in to with it. As it comes the app's identity. */
+const credential = z.string().optional();
 const repositoryName = z.object({ registry: z.string(), repository: z.string() });
 
 /** Which run asks: a write by a run that isn't the row's is refused. */
@@ -142,6 +144,7 @@ export const planCopyContract = contract(
     excludeArtifactTypes: z.array(z.string()),
     /** That child of an index. */
     platform: z.string().optional(),
+    credential,
   }),
   z.discriminatedUnion('state', [
     z.object({ state: z.literal('superseded') }),
@@ -161,6 +164,7 @@ const copyInput = z.object({
   plan: z.string(),
   source: repositoryName,
   destination: repositoryName,
+  credential,
 });
 export const copyGraphContract = contract(
   'copyGraph',
@@ -204,6 +208,7 @@ export const beginJobContract = contract(
       destination: tagName,
       platform: z.string().optional(),
       excludeArtifactTypes: z.array(z.string()).optional(),
+      credential,
     }),
     /** Any other is one step. */
     z.object({ operation: z.literal('run'), name: z.string() }),
@@ -234,7 +239,7 @@ export const awaitPromotionsContract = contract(
 
 export const tagCopyContract = contract(
   'tagCopy',
-  z.object({ runId: z.string(), root: descriptor, destination: tagName }),
+  z.object({ runId: z.string(), root: descriptor, destination: tagName, credential }),
   z.object({ digest }),
 );
 

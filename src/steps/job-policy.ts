@@ -55,8 +55,8 @@ function touchedBy(job: JobInput): Touched[] {
 /**
  * Holds a job against what jobs may do here: a queue is a door, and whoever can write to it doesn't thereby own the registry or
  * the signing key.
- * @throws PolicyError `JOB_OPERATION_FORBIDDEN`, `CREDENTIAL_UNKNOWN`, `REGISTRY_NOT_ALLOWED`, `JOB_SCOPE_FORBIDDEN`,
- * `COPY_BYPASSES_RULE`
+ * @throws PolicyError `JOB_OPERATION_FORBIDDEN`, `CREDENTIAL_UNKNOWN`, `CREDENTIAL_NOT_FOR_THIS`, `REGISTRY_NOT_ALLOWED`,
+ * `JOB_SCOPE_FORBIDDEN`, `COPY_BYPASSES_RULE`
  */
 export async function enforceJobPolicy(ports: Pick<Ports, 'jobPolicy' | 'rules'>, job: JobInput): Promise<void> {
   const { operations } = ports.jobPolicy;
@@ -65,15 +65,38 @@ export async function enforceJobPolicy(ports: Pick<Ports, 'jobPolicy' | 'rules'>
       remedy: `Name the operation in JOB_OPERATIONS; it has ${operations.join(', ') || 'none'}.`,
     });
   }
-  if (job.credential !== undefined) {
-    throw new PolicyError('CREDENTIAL_UNKNOWN', `there is no credential ${job.credential} in the settings`, {
-      remedy: 'Leave "credential" out: the app signs in as its identity.',
-    });
-  }
-  for (const touched of touchedBy(job)) {
+  const places = touchedBy(job);
+  credentialFits(ports, job, places);
+  for (const touched of places) {
     inScope(ports, job, touched);
     if (touched.use === 'write') await passesNoRuleBy(ports, job, touched);
   }
+}
+
+/** A credential is there, and for a registry that the job touches: named in vain, it was meant for another. */
+function credentialFits(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, places: readonly Touched[]): void {
+  const { credential } = job;
+  if (credential === undefined) return;
+  const { credentials } = ports.jobPolicy;
+  const entry = Object.hasOwn(credentials, credential) ? credentials[credential] : undefined;
+  if (entry === undefined) {
+    throw new PolicyError('CREDENTIAL_UNKNOWN', `there is no credential ${credential} in the settings`, {
+      remedy: 'Name one of JOB_CREDENTIALS, or leave "credential" out: the app signs in as its identity.',
+    });
+  }
+  if (job.operation === 'promote') {
+    throw new PolicyError(
+      'CREDENTIAL_NOT_FOR_THIS',
+      'a promotion is signed in as the app itself, whoever asks for it',
+      {
+        remedy: 'Leave "credential" out.',
+      },
+    );
+  }
+  if (places.some(({ registry }) => registry.toLowerCase() === entry.registry.toLowerCase())) return;
+  throw new PolicyError('CREDENTIAL_NOT_FOR_THIS', `the credential ${credential} is for ${entry.registry} only`, {
+    remedy: 'Name a credential of a registry that the job touches, or leave "credential" out.',
+  });
 }
 
 function inScope(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, { registry, repository }: Touched): void {

@@ -51,6 +51,7 @@ export async function beginJobStep(
     destination: { registry, repository, tag },
     ...(job.platform !== undefined && { platform: job.platform }),
     ...(job.excludeArtifactTypes !== undefined && { excludeArtifactTypes: job.excludeArtifactTypes }),
+    ...(job.credential !== undefined && { credential: job.credential }),
   };
 }
 

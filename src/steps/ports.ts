@@ -14,6 +14,14 @@ export interface JobPolicy {
   operations: readonly string[];
   /** Repository globs by operation; an operation that isn't named may touch every repository. */
   scopes: Readonly<Record<string, readonly string[]>>;
+  /** The credentials that jobs may name, and the registry that each is for. */
+  credentials: Readonly<Record<string, { registry: string }>>;
+}
+
+/** Registries as a credential that a job names signs in to them. */
+export interface JobRegistries {
+  /** @throws PolicyError `CREDENTIAL_UNKNOWN` */
+  as(credential: string): RegistryClient;
 }
 
 /** Everything a step may ask for; each says which part it needs. */
@@ -32,6 +40,7 @@ export interface Ports {
   /** Undefined where no key is set. */
   signer: Signer | undefined;
   jobPolicy: JobPolicy;
+  jobRegistries: JobRegistries;
   /** True where new runs are not to be started. */
   paused: boolean;
   now(): Date;

@@ -2,6 +2,7 @@ import type { JobInput, JobOf } from '../inbox/job-input.js';
 import { InputError } from '../oci/index.js';
 
 import type { InputOf, ResultOf, runOperationContract } from './contracts.js';
+import { portsOfJob } from './job-credential.js';
 import * as deletes from './job-deletes.js';
 import * as evidence from './job-evidence.js';
 import type { Operation, OperationCall, OperationPorts, OperationReply } from './job-operation.js';
@@ -43,7 +44,7 @@ const OPERATIONS: { [O in SingleStep]: Operation<O> } = {
  * @throws as `enforceJobPolicy`: the settings may have changed since the job began; as the operation
  */
 export async function runOperationStep(
-  ports: OperationPorts & Pick<Ports, 'rules'>,
+  ports: OperationPorts & Pick<Ports, 'rules' | 'jobRegistries'>,
   input: InputOf<typeof runOperationContract>,
   call: StepCall,
 ): Promise<StepReply<ResultOf<typeof runOperationContract>>> {
@@ -53,7 +54,7 @@ export async function runOperationStep(
   const { job } = run.input;
   await enforceJobPolicy(ports, job);
   if (!isSingleStep(job)) throw new InputError('JOB_INVALID', `${job.operation} is more than one step`);
-  const reply = await perform(job.operation, { ...call, ports, runId: input.runId, job });
+  const reply = await perform(job.operation, { ...call, ports: portsOfJob(ports, job), runId: input.runId, job });
   if ('later' in reply) return reply;
   await keepOutput(ports, input.runId, reply.output);
   if (reply.refusal !== undefined) throw reply.refusal;

@@ -58,7 +58,11 @@ suite('infra/', () => {
         'app: Container Registry Repository Catalog Lister on 2/rg-source/providers/Microsoft.ContainerRegistry/registries/sourcereg',
         'app: Container Registry Repository Writer on 2/rg-source/providers/Microsoft.ContainerRegistry/registries/sourcereg',
       ]);
-      expect(rolesOf(two)).toHaveLength(rolesOf(least).length + 2);
+      expect(rolesOf(two)).toHaveLength(rolesOf(least).length + 3);
+      // Where jobs have credentials, their passwords.
+      expect(rolesOf(two)).toContain(
+        'app: Key Vault Secrets User on 1/rg-test/providers/Microsoft.KeyVault/vaults/kv-TOKEN',
+      );
     });
   });
 
@@ -237,7 +241,8 @@ suite('infra/', () => {
       SIGNING_KEY: expect.stringMatching(/\/keys\/signing', '[^']+'\)\.keyUriWithVersion\]$/),
       SIGNING_CERTIFICATE_CHAIN: 'https://vault.example/certificates/chain/1',
     });
-    expect(String(given?.['ALLOWED_REGISTRIES'])).toMatch(/'sourcereg'.*'targetreg'/);
+    expect(String(given?.['ALLOWED_REGISTRIES'])).toMatch(/'sourcereg'.*'targetreg'.*docker\.io/);
+    expect(JSON.parse(String(given?.['JOB_CREDENTIALS']))).toMatchObject({ hub: { username: 'robot' } });
   });
 
   describe('the compiled template', () => {
@@ -253,6 +258,7 @@ suite('infra/', () => {
       const { outputs } = JSON.parse(text) as { outputs: Record<string, unknown> };
       expect(Object.keys(outputs).sort()).toEqual([
         'AZURE_RESOURCE_GROUP',
+        'KEY_VAULT_URL',
         'PROMOTER_NAME',
         'PROMOTER_URL',
         'SIGNING_KEY',

@@ -24,6 +24,7 @@ const DEFAULTS = {
   SIGNING_CERTIFICATE_CHAIN: undefined,
   JOB_OPERATIONS: DEFAULT_JOB_OPERATIONS.split(','),
   JOB_SCOPES: {},
+  JOB_CREDENTIALS: {},
   AZURE_CLIENT_ID: undefined,
   AzureWebJobsStorage: undefined,
   AzureWebJobsStorage__accountName: undefined,
@@ -58,6 +59,11 @@ describe('is read', () => {
     ],
     ['ALLOWED_REGISTRIES', 'MyRegistry.AzureCR.io', ['myregistry.azurecr.io']],
     ['SIGNING_KEY', 'keys/key.pem', 'keys/key.pem'],
+    [
+      'JOB_CREDENTIALS',
+      '{"hub":{"registry":"docker.io","username":"robot","secret":"https://v-a.vault.azure.net/secrets/hub"}}',
+      { hub: { registry: 'docker.io', username: 'robot', secret: 'https://v-a.vault.azure.net/secrets/hub' } },
+    ],
     ['SIGNING_CERTIFICATE_CHAIN', 'keys/chain.pem', 'keys/chain.pem'],
     ['JOB_OPERATIONS', 'promote, sign', ['promote', 'sign']],
     ['JOB_OPERATIONS', '', []],
@@ -94,8 +100,16 @@ describe('is refused, by its name', () => {
     ['JOB_SCOPES', '{"copy":"samples/**"}'],
     ['JOB_SCOPES', '{"copy":[]}'],
     ['JOB_SCOPES', '["copy"]'],
+    ['JOB_CREDENTIALS', 'the-password'],
+    ['JOB_CREDENTIALS', '{"hub":{"registry":"docker.io","username":"robot","secret":"the-password"}}'],
+    ['JOB_CREDENTIALS', '{"hub":{"registry":"docker.io","username":"robot","password":"the-password"}}'],
+    ['JOB_CREDENTIALS', '{"hub":{"registry":"https://docker.io","username":"robot","secret":"SECRET"}}'],
+    ['JOB_CREDENTIALS', '{"Hub":{"registry":"docker.io","username":"robot","secret":"SECRET"}}'],
+    ['JOB_CREDENTIALS', '{"hub":{"registry":"docker.io","secret":"SECRET"}}'],
   ])('%s=%s', (name, text) => {
-    expect(problemsOf({ [name]: text })).toEqual([expect.stringMatching(new RegExp(`^${name}: `))]);
+    const problems = problemsOf({ [name]: text.replace('SECRET', 'https://v-a.vault.azure.net/secrets/hub') });
+    expect(problems[0]).toMatch(new RegExp(`^${name}: `));
+    for (const problem of problems) expect(problem).not.toContain('the-password');
   });
 
   test('everything that is wrong at once', () => {

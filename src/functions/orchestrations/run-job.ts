@@ -65,6 +65,7 @@ function* work(
     return { outcome: 'completed', ...(digest !== undefined && { digest }) };
   }
   const { registry, repository } = job.destination;
+  const credential = job.credential === undefined ? {} : { credential: job.credential };
   const plan = yield* step(context, planCopyContract, {
     runId,
     source: job.source,
@@ -72,12 +73,13 @@ function* work(
     recursive: job.recursive,
     excludeArtifactTypes: job.excludeArtifactTypes ?? [],
     ...(job.platform !== undefined && { platform: job.platform }),
+    ...credential,
   });
   // Without a tag to stand by nothing supersedes a job's copy.
   if (plan.state === 'superseded') return { outcome: 'superseded' };
-  const copy = { runId, plan: plan.plan, source: job.source, destination: { registry, repository } };
+  const copy = { runId, plan: plan.plan, source: job.source, destination: { registry, repository }, ...credential };
   yield* step(context, copyGraphContract, copy);
   yield* step(context, verifyArrivalContract, copy);
-  yield* step(context, tagCopyContract, { runId, root: plan.root, destination: job.destination });
+  yield* step(context, tagCopyContract, { runId, root: plan.root, destination: job.destination, ...credential });
   return { outcome: 'completed', digest: plan.root.digest };
 }

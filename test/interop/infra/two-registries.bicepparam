@@ -21,3 +21,10 @@ param promotionRules = 'rules.yaml'
 param promotionSchedule = '0 0 * * * *'
 param promotionPaused = true
 param signingCertificateChain = 'https://vault.example/certificates/chain/1'
+param jobCredentials = {
+  hub: {
+    registry: 'Docker.io'
+    username: 'robot'
+    secret: 'https://contoso.vault.azure.net/secrets/hub'
+  }
+}

@@ -12,7 +12,7 @@ let world: World;
 
 beforeEach(() => {
   world = newWorld();
-  world.jobPolicy = { allowedRegistries: [REGISTRY], operations: JOB_OPERATIONS, scopes: {} };
+  world.jobPolicy = { allowedRegistries: [REGISTRY], operations: JOB_OPERATIONS, scopes: {}, credentials: {} };
 });
 
 /** What each operation needs, about one repository. */
@@ -73,8 +73,16 @@ describe.each(JOB_OPERATIONS)('%s', (operation) => {
     expect(await enforce(jobAbout(operation, 'outside/app'))).toBe(outside);
   });
 
-  test('has no credential yet', async () => {
-    expect(await enforce({ ...jobAbout(operation, 'other/app'), credential: 'production' })).toBe('CREDENTIAL_UNKNOWN');
+  test('names a credential that is there, and for a registry that it touches', async () => {
+    const job = jobAbout(operation, 'other/app');
+    expect(await enforce({ ...job, credential: 'production' })).toBe('CREDENTIAL_UNKNOWN');
+    // No credential by what every object has.
+    expect(await enforce({ ...job, credential: 'constructor' })).toBe('CREDENTIAL_UNKNOWN');
+    const credentials = { here: { registry: REGISTRY.toUpperCase() }, there: { registry: 'other.example.org' } };
+    world.jobPolicy = { ...world.jobPolicy, credentials };
+    const refused = 'CREDENTIAL_NOT_FOR_THIS';
+    expect(await enforce({ ...job, credential: 'here' })).toBe(operation === 'promote' ? refused : undefined);
+    expect(await enforce({ ...job, credential: 'there' })).toBe(refused);
   });
 });
 

@@ -11,7 +11,7 @@ import { REGISTRY, newCall, newWorld, notFound, runOf, type World } from './worl
 /** A world in which jobs may do everything, and in which single blobs can be named. */
 export function newJobWorld(): World {
   const world = newWorld();
-  world.jobPolicy = { allowedRegistries: [REGISTRY], operations: JOB_OPERATIONS, scopes: {} };
+  world.jobPolicy = { allowedRegistries: [REGISTRY], operations: JOB_OPERATIONS, scopes: {}, credentials: {} };
   const { registry } = world.listing;
   const repository = (host: string, name: string) => withBlobs(world.registries.repository(host, name));
   // Of a registry's repository the operations ask for nothing else.

@@ -1,4 +1,4 @@
-import { parseReference, RegistryError } from '../../../src/oci/index.js';
+import { parseReference, PolicyError, RegistryError } from '../../../src/oci/index.js';
 import type { Rule } from '../../../src/promotion/rule.js';
 import { raiseWanted } from '../../../src/runs/promotion-runs.js';
 import type { PromotionRow, RunRow } from '../../../src/runs/rows.js';
@@ -80,7 +80,12 @@ export function newWorld(...rules: Rule[]): World {
     rules: { load: async () => world.ruleList },
     sbom: createStreamingSbomGenerator(),
     signer: OURS.signer,
-    jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {} },
+    jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {}, credentials: {} },
+    jobRegistries: {
+      as: (name) => {
+        throw new PolicyError('CREDENTIAL_UNKNOWN', name);
+      },
+    },
     paused: false,
     nowMs: Date.now(),
     now: () => new Date(world.nowMs),

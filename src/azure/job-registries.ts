@@ -1,0 +1,42 @@
+import { PolicyError, credentialsOf, type Credentials, type RegistryClient } from '../oci/index.js';
+import type { JobRegistries } from '../steps/ports.js';
+
+/** One credential of JOB_CREDENTIALS. */
+export interface JobCredential {
+  /** The only host that sees it. */
+  registry: string;
+  username: string;
+  /** The Key Vault secret with the password: its URL. */
+  secret: string;
+}
+
+export interface JobRegistriesOptions {
+  entries: Readonly<Record<string, JobCredential>>;
+  /** For every host that the credential isn't for. */
+  others: Credentials;
+  readSecret: (url: string, signal?: AbortSignal) => Promise<string>;
+  /** One client for each credential: a token that was got with one is never used for another. */
+  connect: (credentials: Credentials) => RegistryClient;
+}
+
+/** The registries of jobs that name a credential; the clients are made when they are asked for. */
+export function createJobRegistries({ entries, others, readSecret, connect }: JobRegistriesOptions): JobRegistries {
+  const known = new Map(Object.entries(entries));
+  const clients = new Map<string, RegistryClient>();
+  return {
+    as(name) {
+      const entry = known.get(name);
+      if (entry === undefined) {
+        throw new PolicyError('CREDENTIAL_UNKNOWN', `there is no credential ${name} in the settings`, {
+          remedy: 'Name one of JOB_CREDENTIALS, or leave "credential" out: the app signs in as its identity.',
+        });
+      }
+      const { registry, username, secret } = entry;
+      const find = async (signal?: AbortSignal) =>
+        ({ kind: 'basic', username, password: await readSecret(secret, signal) }) as const;
+      const client = clients.get(name) ?? connect(credentialsOf([registry], find, others));
+      clients.set(name, client);
+      return client;
+    },
+  };
+}

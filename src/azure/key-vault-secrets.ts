@@ -1,0 +1,73 @@
+import type { SecretClientOptions } from '@azure/keyvault-secrets';
+import type { TokenCredential } from '@azure/identity';
+import { ConfigurationError } from '../oci/index.js';
+import { identityError, isIdentityFailure } from './identity-errors.js';
+import { unlessAborted } from './identity.js';
+import { LIMITS } from './limits.js';
+import { parseSecretUrl } from './secret-url.js';
+import { storageFailure } from './storage-errors.js';
+
+interface Kept {
+  value: Promise<string>;
+  untilMs: number;
+}
+
+/**
+ * Reads secrets of Key Vault under an identity. A value is kept for a minute, and asked for once, however many ask at a time; a
+ * failure isn't kept.
+ * @throws ConfigurationError `CREDENTIAL_UNREADABLE`, transient where it may pass; `IDENTITY_UNAVAILABLE`
+ */
+export function keyVaultSecrets(
+  credential: TokenCredential,
+  options: SecretClientOptions = {},
+): (url: string, signal?: AbortSignal) => Promise<string> {
+  const kept = new Map<string, Kept>();
+  return (url, signal) => {
+    let found = kept.get(url);
+    if (found === undefined || performance.now() >= found.untilMs) {
+      const value = readSecret(credential, url, options);
+      found = { value, untilMs: performance.now() + LIMITS.secretKeepMs };
+      kept.set(url, found);
+      value.catch(() => kept.get(url)?.value === value && kept.delete(url));
+    }
+    return unlessAborted(found.value, signal);
+  };
+}
+
+async function readSecret(credential: TokenCredential, url: string, options: SecretClientOptions): Promise<string> {
+  const parsed = parseSecretUrl(url);
+  if (parsed === undefined) throw unreadable(url, 'it is no secret of Key Vault');
+  const { vault, name, version } = parsed;
+  // Loaded by apps that have such a setting: it takes a part of a cold start.
+  const { SecretClient } = await import('@azure/keyvault-secrets');
+  const client = new SecretClient(vault, credential, {
+    retryOptions: { maxRetries: 3, retryDelayInMs: 500, maxRetryDelayInMs: 10_000 },
+    ...options,
+  });
+  try {
+    const { value = '' } = await client.getSecret(name, {
+      ...(version !== undefined && { version }),
+      abortSignal: AbortSignal.timeout(LIMITS.secretReadMs),
+    });
+    if (value === '') throw unreadable(url, 'it is empty');
+    return value;
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw error;
+    if (isIdentityFailure(error)) throw identityError('Key Vault', error);
+    const { statusCode, code } = storageFailure(error);
+    if (statusCode === undefined) throw unreadable(url, 'Key Vault gives no answer', true);
+    const isPassing = statusCode === 408 || statusCode === 429 || statusCode >= 500;
+    throw unreadable(url, `Key Vault answers ${statusCode}${code === undefined ? '' : ` ${code}`}`, isPassing);
+  }
+}
+
+/** Without the SDK's error as its cause: that one knows the request and its token. */
+function unreadable(url: string, why: string, transient = false): ConfigurationError {
+  return new ConfigurationError('CREDENTIAL_UNREADABLE', `the secret ${url} cannot be read: ${why}`, {
+    transient,
+    details: { secret: url },
+    remedy:
+      'Give the app’s identity the role Key Vault Secrets User on the vault or the secret (a new role takes up to ten minutes), and ' +
+      'see that JOB_CREDENTIALS names a secret that is there, enabled and not expired.',
+  });
+}

@@ -1,0 +1,96 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { keyVaultSecrets } from '../../../src/azure/key-vault-secrets.js';
+import { isSecretUrl } from '../../../src/azure/secret-url.js';
+import { startFakeVault, VAULT, type FakeVault } from './fake-vault.js';
+
+let vault: FakeVault;
+let read: ReturnType<typeof keyVaultSecrets>;
+
+beforeEach(async () => {
+  vault = await startFakeVault();
+  vault.secrets.set('hub', 'the password');
+  const { httpClient } = vault;
+  read = keyVaultSecrets(vault.credential, { httpClient, retryOptions: { maxRetries: 1, retryDelayInMs: 1 } });
+});
+afterEach(() => vault.close());
+
+const failure = async (url: string): Promise<unknown> => read(url).catch((error: unknown) => error);
+const reads = (): string[] => vault.asked.filter(({ signedIn }) => signedIn).map(({ path }) => path);
+
+test('a secret is read under the identity, after the vault’s challenge, and kept', async () => {
+  const all = await Promise.all(Array.from({ length: 10 }, () => read(`${VAULT}/secrets/hub`)));
+  expect(new Set(all)).toEqual(new Set(['the password']));
+  expect(vault.scopes).toEqual(['https://vault.azure.net/.default']);
+  expect(reads()).toEqual(['/secrets/hub/']);
+  expect(vault.asked).toHaveLength(2);
+  await read(`${VAULT}/secrets/hub`);
+  expect(vault.asked).toHaveLength(2);
+});
+
+test('one version of it, where that is named', async () => {
+  const version = 'b'.repeat(32);
+  vault.secrets.set(`hub/${version}`, 'the older one');
+  expect(await read(`${VAULT}/secrets/hub/${version}`)).toBe('the older one');
+});
+
+describe('cannot be read', () => {
+  test.each([
+    ['is not there', 'none', [], false],
+    ['is forbidden', 'hub', [{ status: 403, code: 'Forbidden' }], false],
+    ['is throttled for long', 'hub', Array.from({ length: 4 }, () => ({ status: 429 })), true],
+    ['a vault in trouble', 'hub', Array.from({ length: 4 }, () => ({ status: 503 })), true],
+  ])('%s', async (_what, name, faults, transient) => {
+    vault.faults.push(...faults);
+    const error = await failure(`${VAULT}/secrets/${name}`);
+    expect(error).toMatchObject({ code: 'CREDENTIAL_UNREADABLE', transient });
+    expect((error as { remedy?: string }).remedy).toContain('Key Vault Secrets User');
+    expect(JSON.stringify(error)).not.toContain('vault-token');
+  });
+
+  test('an empty one', async () => {
+    vault.secrets.set('empty', '');
+    expect(await failure(`${VAULT}/secrets/empty`)).toMatchObject({ code: 'CREDENTIAL_UNREADABLE', transient: false });
+  });
+
+  test('a failure is not kept', async () => {
+    vault.faults.push({ status: 403 });
+    expect(await failure(`${VAULT}/secrets/hub`)).toMatchObject({ code: 'CREDENTIAL_UNREADABLE' });
+    expect(await read(`${VAULT}/secrets/hub`)).toBe('the password');
+  });
+
+  test('no identity', async () => {
+    const { httpClient } = vault;
+    const credential = {
+      getToken: () => Promise.reject(Object.assign(new Error('none'), { name: 'CredentialUnavailableError' })),
+    };
+    const without = keyVaultSecrets(credential, { httpClient });
+    await expect(without(`${VAULT}/secrets/hub`)).rejects.toMatchObject({
+      code: 'IDENTITY_UNAVAILABLE',
+      transient: true,
+    });
+  });
+});
+
+test("one caller's signal ends its own wait only", async () => {
+  const stop = new AbortController();
+  const [stopped, other] = [read(`${VAULT}/secrets/hub`, stop.signal), read(`${VAULT}/secrets/hub`)];
+  stop.abort();
+  await expect(stopped).rejects.toMatchObject({ name: 'AbortError' });
+  expect(await other).toBe('the password');
+});
+
+test.each([
+  ['https://contoso.vault.azure.net/secrets/hub', true],
+  [`https://contoso.vault.azure.cn/secrets/hub/${'a'.repeat(32)}`, true],
+  ['https://contoso.vault.usgovcloudapi.net/secrets/hub', true],
+  ['http://contoso.vault.azure.net/secrets/hub', false],
+  ['https://contoso.vault.azure.net.example.org/secrets/hub', false],
+  ['https://vault.azure.net/secrets/hub', false],
+  ['https://contoso.vault.azure.net/keys/hub', false],
+  ['https://user@contoso.vault.azure.net/secrets/hub', false],
+  ['https://contoso.vault.azure.net:8443/secrets/hub', false],
+  ['https://contoso.vault.azure.net/secrets/hub?x=1', false],
+  ['the password', false],
+])('%s: %s', (text, is) => {
+  expect(isSecretUrl(text)).toBe(is);
+});
