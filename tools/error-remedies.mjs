@@ -66,6 +66,8 @@ export const REMEDIES = {
     'Correct the rules document (docs/rules.md describes each field); nothing is promoted until it can be read.',
   RULES_UNREADABLE:
     'Put the rules where PROMOTION_RULES says, and let the app read them (a blob: Storage Blob Data Reader).',
+  REQUEST_INVALID: 'Send what the message names, or no body (docs/operations.md).',
+  RUN_ENDED: 'Nothing can be stopped any more: look at the run, and at its outcome.',
   RUN_LOST: 'Of a promotion: nothing, the next run follows. Of a job: send it again under another id.',
   RUN_UNKNOWN: 'See that the id is right (GET /api/runs); the row may have been kept long enough and be gone.',
   SETTING_INVALID: 'Correct the variable that the message names.',

@@ -20,6 +20,7 @@ import type { Ports, StepCall, StepReply } from '../steps/ports.js';
 import { runOperationStep } from '../steps/run-operation.js';
 import { tagCopyStep, tagDestinationStep } from '../steps/tag-destination.js';
 import { walkScheduleStep } from '../steps/walk-schedule.js';
+import { watchForCancel } from './cancel-watch.js';
 import { againSchema, type Again } from './orchestrations/again.js';
 import type { ActivityReply } from './orchestrations/step.js';
 import { busyPauseMs, isOverdue, passing, troublePauseMs, type Passing } from './put-off.js';
@@ -82,16 +83,29 @@ function register<I extends z.ZodType, R extends z.ZodType>(
     handler: async (raw: unknown, context: InvocationContext): Promise<ActivityReply> => {
       const progress = stepProgress(ports, contract.name, raw);
       const again = againOf(raw);
-      try {
+      const cancel = watchForCancel(ports, contract.name, raw);
+      const work = async (): Promise<ActivityReply> => {
         const input = inputOf(contract, raw);
         const engine = engineOf(getClient(context));
-        await progress.begin();
-        const call = { signal: AbortSignal.timeout(ACTIVITY_MS), progress };
+        const [stopped] = await Promise.all([cancel.look(), progress.begin()]);
+        if (stopped !== undefined) throw stopped;
+        const finish = AbortSignal.timeout(ACTIVITY_MS);
+        const call = { signal: AbortSignal.any([finish, cancel.signal]), finish, progress };
         const reply = await run({ ...ports, engine }, input, call);
         await progress.end('later' in reply ? 'waiting' : 'done');
         return 'later' in reply ? { later: busyPauseMs(reply.later, again, ports.now().getTime()) } : reply;
-      } catch (error) {
-        return await failed(error, { name: contract.name, again, now: ports.now().getTime(), progress, context });
+      };
+      const answer = (error: unknown): Promise<ActivityReply> =>
+        failed(error, { name: contract.name, again, now: ports.now().getTime(), progress, context });
+      try {
+        // Whatever a step makes of it: it was stopped.
+        const reply = await work().catch((error) => answer(cancel.signal.aborted ? cancel.signal.reason : error));
+        if (!('later' in reply)) return reply;
+        // By what the wait is ended was written before this: who asks the run to stop does it the other way round.
+        const stopped = await cancel.look();
+        return stopped === undefined ? { ...reply, wake: progress.wake } : await answer(stopped);
+      } finally {
+        cancel.end();
       }
     },
   });

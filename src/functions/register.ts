@@ -1,8 +1,10 @@
 import { app as durable } from 'durable-functions';
 import { registerActivities, type EngineOf, type StaticPorts } from './activities.js';
+import { registerCancelRun } from './http/cancel-run.js';
 import { registerHealth } from './http/health.js';
 import { registerJobs } from './http/jobs.js';
 import { registerPromotions } from './http/promotions.js';
+import { registerRunPromotion } from './http/run-promotion.js';
 import { registerRuns } from './http/runs.js';
 import { promoteScheduled } from './orchestrations/promote-scheduled.js';
 import { promote } from './orchestrations/promote.js';
@@ -25,5 +27,7 @@ export function registerFunctions(ports: StaticPorts, engineOf: EngineOf, schedu
   registerHealth();
   registerPromotions(ports);
   registerRuns(ports);
+  registerCancelRun(ports, engineOf);
+  registerRunPromotion(ports, engineOf);
   registerJobs(ports);
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { isRecord } from '../oci/index.js';
 import type { StepProgress } from '../runs/rows.js';
 import type { Ports, StepProgressSink } from '../steps/ports.js';
@@ -6,6 +7,8 @@ const WRITE_EVERY_MS = 1_000;
 
 /** A step's progress row: written when it begins and ends, and once a second at most while it works. */
 export interface StepProgressRow extends StepProgressSink {
+  /** The event that ends its wait, where it asks to be called again; in the row from when it waits. */
+  readonly wake: string;
   begin(): Promise<void>;
   end(state: 'done' | 'waiting'): Promise<void>;
   fail(text: string): Promise<void>;
@@ -33,6 +36,7 @@ export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, 
     startedAt: started,
     updatedAt: started,
   };
+  const wake = `wake-${randomUUID()}`;
   let writing: Promise<void> = Promise.resolve();
   let writtenMs = 0;
   const write = (): Promise<void> => {
@@ -47,6 +51,7 @@ export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, 
     if (Date.now() - writtenMs >= WRITE_EVERY_MS) void write();
   };
   return {
+    wake,
     text(text) {
       row.text = text.slice(0, 1000);
       soon();
@@ -63,11 +68,11 @@ export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, 
     },
     begin: write,
     end(state) {
-      row.state = state;
+      Object.assign(row, { state, ...(state === 'waiting' && { wake }) });
       return write();
     },
     wait(text, waitsFor) {
-      row.state = 'waiting';
+      Object.assign(row, { state: 'waiting', wake });
       row.text = text.slice(0, 1000);
       row.waitsFor = waitsFor;
       return write();

@@ -31,8 +31,9 @@ export function decideTag(seen: {
   if (row.runOpen) return 'leave';
   const { last } = row;
   if (last === undefined || last.ruleHash !== seen.ruleHash) return 'raise';
-  // A run that failed before it could read the tag saw no digest: its pause counts all the same.
-  const sameDigest = last.digest === seen.digest || (last.digest === undefined && last.outcome === 'failed');
+  // A run that failed, or was stopped, before it could read the tag saw no digest: that it did counts all the same.
+  const sawNone = last.digest === undefined && (last.outcome === 'failed' || last.outcome === 'cancelled');
+  const sameDigest = last.digest === seen.digest || sawNone;
   if (!sameDigest) return 'raise';
   switch (last.outcome) {
     case 'promoted':

@@ -4,9 +4,19 @@ import type { TagName } from '../promotion/match.js';
 import { promotionId, ruleHash } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import { formatReference } from '../oci/index.js';
+import { cancelledResult } from './cancellation.js';
 import { RUN_LIMITS } from './limits.js';
 import type { Engine, RunStore } from './ports.js';
-import type { PromotionRow, PromotionState, RunResult, Trigger, TriggerCause, Versioned } from './rows.js';
+import type {
+  Cancellation,
+  PromotionRow,
+  PromotionState,
+  RunResult,
+  RunRow,
+  Trigger,
+  TriggerCause,
+  Versioned,
+} from './rows.js';
 import { newRunId } from './run-id.js';
 
 export interface RunPorts {
@@ -115,6 +125,8 @@ async function tendRun(ports: RunPorts, current: Versioned<PromotionRow>, rule: 
   const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
   const lost = state === 'missing' || state === 'ended' || (state === 'pending' && pendingMs > RUN_LIMITS.pendingMs);
   if (lost) {
+    const run = (await ports.store.getRun(row.runId))?.value;
+    if (run?.cancel !== undefined) return closeCancelled(ports, current, run, run.cancel);
     if (rule !== undefined && ports.paused) return true;
     const trigger = { kind: 'retry', id: row.runId, at: ports.now().toISOString() } as const;
     const next = rule === undefined ? undefined : await openNext(ports, current, rule, trigger);
@@ -143,6 +155,24 @@ function comeToRest(ports: RunPorts, { value, version }: Versioned<PromotionRow>
   const { waitingFor: _waited, ...row } = value;
   const gone = ruleGone(row, ports.now().toISOString(), row.last?.ruleHash ?? '');
   return ports.store.replacePromotion({ ...row, ...gone, runOpen: false, state: 'refused' }, version);
+}
+
+/** Closes the row of a run that was to stop and is lost; what was wanted since then is opened at the next look. */
+async function closeCancelled(
+  ports: RunPorts,
+  { value, version }: Versioned<PromotionRow>,
+  { id: runId, input, digest }: RunRow,
+  cancel: Cancellation,
+): Promise<boolean> {
+  const { waitingFor: _waited, ...row } = value;
+  const result = { ...cancelledResult(cancel), ...(digest !== undefined && { digest }) };
+  const answered = Math.max(row.answered, cancel.wanted ?? row.wanted);
+  const hash = input.kind === 'promotion' ? ruleHash(input.rule) : '';
+  const last = { ...result, runId, finishedAt: ports.now().toISOString(), ruleHash: hash };
+  const closed: PromotionRow = { ...row, answered, last, runOpen: false, state: 'cancelled' };
+  if (!(await ports.store.replacePromotion(closed, version))) return false;
+  await endRunRow(ports, runId, result);
+  return true;
 }
 
 export interface RaisedPromotion {
@@ -308,8 +338,9 @@ export async function closeRun(
   runId: string,
   answered: { wanted: number; result: RunResult; rule: Rule },
 ): Promise<'closed' | 'next' | 'gone'> {
-  const { wanted, result } = answered;
+  const { result } = answered;
   await endRunRow(ports, runId, result);
+  const wanted = await answeredBy(ports, runId, answered);
   return untilWritten(id, async (): Promise<'closed' | 'next' | 'gone' | undefined> => {
     const current = await ports.store.getPromotion(id);
     if (current === undefined) return 'gone';
@@ -347,6 +378,17 @@ export async function closeRun(
     const closed: PromotionRow = { ...noted, runOpen: false, state };
     return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;
   });
+}
+
+/** A run that was stopped has answered all that was wanted when it was asked to stop. */
+async function answeredBy(
+  ports: RunPorts,
+  runId: string,
+  { wanted, result }: { wanted: number; result: RunResult },
+): Promise<number> {
+  if (result.outcome !== 'cancelled') return wanted;
+  const cancel = (await ports.store.getRun(runId))?.value.cancel;
+  return Math.max(wanted, cancel?.wanted ?? wanted);
 }
 
 async function ruleNamed(rules: RulesSource, name: string): Promise<Rule | undefined> {

@@ -82,6 +82,14 @@ export const runRowSchema: z.ZodType<RunRow> = z.object({
   trigger: triggerSchema.exactOptional(),
   digest: z.string().exactOptional(),
   sentAgainAt: z.string().exactOptional(),
+  cancel: z
+    .object({
+      at: z.string(),
+      by: z.string(),
+      reason: z.string().exactOptional(),
+      wanted: z.number().exactOptional(),
+    })
+    .exactOptional(),
   finishedAt: z.string().exactOptional(),
   result: runResultSchema.exactOptional(),
   output: runOutputSchema.exactOptional(),
@@ -117,6 +125,7 @@ export const stepProgressSchema: z.ZodType<StepProgress> = z.object({
   doneNodes: z.number().exactOptional(),
   totalNodes: z.number().exactOptional(),
   waitsFor: z.object({ code: z.string(), tries: z.number(), since: z.string(), nextAt: z.string() }).exactOptional(),
+  wake: z.string().exactOptional(),
 });
 
 export const destinationOwnerSchema: z.ZodType<DestinationOwner> = z.object({

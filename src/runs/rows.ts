@@ -123,6 +123,16 @@ export type RunInput =
   | { kind: 'promotion'; runId: string; promotionId: string; rule: Rule; source: SourceTag; destination: string }
   | { kind: 'job'; runId: string; job: JobInput };
 
+/** Somebody asked a run to stop: who, when and why. */
+export interface Cancellation {
+  at: string;
+  /** As they call themselves. */
+  by: string;
+  reason?: string;
+  /** The promotion's `wanted` at that time: all of it is answered by the run that stops. */
+  wanted?: number;
+}
+
 /** One attempt, or one job. */
 export interface RunRow {
   id: string;
@@ -134,6 +144,8 @@ export interface RunRow {
   digest?: string;
   /** When the message of a job that did not begin was sent once more. */
   sentAgainAt?: string;
+  /** Set once, never taken back; the run ends as soon as it sees it. */
+  cancel?: Cancellation;
   finishedAt?: string;
   result?: RunResult;
   /** What a job's operation found or made. */
@@ -185,6 +197,8 @@ export interface StepProgress {
   totalNodes?: number;
   /** Trouble that is waited out: its code, calls so far, since when, and about when the next one is. */
   waitsFor?: { code: string; tries: number; since: string; nextAt: string };
+  /** Where it waits to be called again: the external event that ends the wait. */
+  wake?: string;
 }
 
 /** Who owns a destination tag. */

@@ -21,20 +21,22 @@ type Input = Pick<InputOf<typeof attachSbomContract>, 'image' | 'at'> & {
 export async function attachSbomStep(
   ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'>,
   input: Input,
-  { signal, progress }: StepCall,
+  { signal, finish = signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof attachSbomContract>>> {
   const at = input.at ?? input.source;
   const { registry, repository: name } = at;
   const repository = ports.registries.repository(registry, name);
-  return underLease(ports, subjectLease(registry, name, input.image.digest), signal, async (held) => {
+  return underLease(ports, subjectLease(registry, name, input.image.digest), signal, async (held, lease) => {
     const existing = await findOurSbom(ports, input.rule, at, repository, input.image, held);
     if (existing !== undefined) {
       progress.text(`is there already: ${existing.digest}`);
       return { sbom: existing.digest, made: false };
     }
-    const { sbom, text } = await attach(ports, input, held, (done, total) => progress.bytes(done, total));
+    // From the SBOM's push to its signature's nothing stops it but time: an SBOM that isn't signed is nobody's.
+    const lasting = AbortSignal.any([finish, lease.signal]);
+    const { sbom, text } = await attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total));
     progress.text(text);
-    if (input.rule.sign.length > 0) await signSubject(ports, input, sbom, held);
+    if (input.rule.sign.length > 0) await signSubject(ports, input, sbom, lasting);
     return { sbom: sbom.digest, made: true };
   });
 }
@@ -43,6 +45,7 @@ async function attach(
   ports: Pick<Ports, 'registries' | 'store' | 'sbom'>,
   input: Input,
   signal: AbortSignal,
+  lasting: AbortSignal,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ sbom: Descriptor; text: string }> {
   const { registry, repository: name } = input.at ?? input.source;
@@ -76,7 +79,8 @@ async function attach(
     annotations: { 'org.opencontainers.image.created': sbom.created },
   });
   await ports.store.markOurs({ registry, repository: name, digest: packed.descriptor.digest });
-  await attachPacked(input, repository, packed, signal);
+  signal.throwIfAborted();
+  await attachPacked(input, repository, packed, lasting);
   const counted = Object.entries(sbom.counts).map(([type, count]) => `${count} ${type}`);
   const text = [counted.length === 0 ? 'no components' : counted.join(', '), ...sbom.gaps].join('; ');
   return { sbom: packed.descriptor, text: `${text}: ${packed.descriptor.digest}` };

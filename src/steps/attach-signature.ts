@@ -16,11 +16,12 @@ type Input = InputOf<typeof attachSignatureContract>;
 export async function attachSignatureStep(
   ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'lease' | 'now'>,
   input: Pick<Input, 'source' | 'subject'> & Partial<Input>,
-  { signal, progress }: StepCall,
+  { signal, finish = signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof attachSignatureContract>>> {
   const { registry, repository: name } = input.at ?? input.source;
-  return underLease(ports, subjectLease(registry, name, input.subject.digest), signal, async (held) => {
-    const signed = await signSubject(ports, input, input.subject, held);
+  return underLease(ports, subjectLease(registry, name, input.subject.digest), signal, async (held, lease) => {
+    const lasting = AbortSignal.any([finish, lease.signal]);
+    const signed = await signSubject(ports, input, input.subject, held, lasting);
     progress.text(`${signed.made ? 'signed' : 'was signed already'}: ${signed.signature}`);
     return signed;
   });
@@ -51,6 +52,8 @@ export async function signSubject(
   where: Attaching,
   subject: Descriptor,
   signal: AbortSignal,
+  /** For its push, which is not left half made. */
+  lasting = signal,
 ): Promise<ResultOf<typeof attachSignatureContract>> {
   const signer = signerOf(ports);
   const { registry, repository: repositoryName } = where.at ?? where.source;
@@ -74,6 +77,7 @@ export async function signSubject(
     annotations: { ...kept.annotations, 'org.opencontainers.image.created': kept.created },
   });
   await ports.store.markOurs({ registry, repository: repositoryName, digest: packed.descriptor.digest });
-  await attachPacked(where, repository, packed, signal);
+  signal.throwIfAborted();
+  await attachPacked(where, repository, packed, lasting);
   return { signature: packed.descriptor.digest, made: true };
 }

@@ -2,6 +2,7 @@ import { isRecord } from '../oci/index.js';
 import { closeRun } from '../runs/promotion-runs.js';
 import type { InputOf, ResultOf, closeRunContract } from './contracts.js';
 import { STEP_LIMITS } from './limits.js';
+import { resolveTag } from './observe.js';
 import type { Ports } from './ports.js';
 
 type Input = InputOf<typeof closeRunContract>;
@@ -14,14 +15,28 @@ const TOLD: ReadonlySet<string> = new Set(['promoted', 'observed', 'refused', 'f
  * CloudEvents has for telling.
  */
 export async function closeRunStep(
-  ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'>,
-  input: Input,
+  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'>,
+  asked: Input,
 ): Promise<ResultOf<typeof closeRunContract>> {
+  const input = await withDigest(ports, asked);
   const current = await ports.store.getPromotion(input.promotionId);
   const ours = current?.value.runId === input.runId && current.value.runOpen;
   if (ours && TOLD.has(input.result.outcome)) await tell(ports, input);
   const { wanted, result, rule } = input;
   return closeRun(ports, input.promotionId, input.runId, { wanted, rule, result: withoutUndefined(result) });
+}
+
+/** A run that was stopped before it saw the tag's digest: the outcome stands for the one that is there now. */
+async function withDigest(ports: Pick<Ports, 'registries'>, input: Input): Promise<Input> {
+  const { result, source } = input;
+  if (result.outcome !== 'cancelled' || result.digest !== undefined) return input;
+  try {
+    const standing = await resolveTag(ports, source, AbortSignal.timeout(STEP_LIMITS.closingLookMs));
+    return standing === undefined ? input : { ...input, result: { ...result, digest: standing.digest } };
+  } catch {
+    // A registry that is down keeps no run from its end: the next push, or somebody, starts the next.
+    return input;
+  }
 }
 
 function withoutUndefined(result: Input['result']): Parameters<typeof closeRun>[3]['result'] {

@@ -8,6 +8,8 @@ export const STEP_LIMITS = {
   images: 100,
   /** Characters of what a manifest is called in a run; more are cut off. */
   labelCharacters: 100,
+  /** How long a run that is stopped looks for the tag's digest, in milliseconds. */
+  closingLookMs: 10_000,
   /** Pause before a lease is asked for again, in milliseconds. */
   leasePauseMs: 2_000,
   /** How long one stretch of the schedule's walk may work, in milliseconds. */

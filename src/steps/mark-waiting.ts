@@ -1,3 +1,4 @@
+import { throwIfCancelled } from '../runs/cancellation.js';
 import { markWaiting } from '../runs/promotion-runs.js';
 import type { InputOf, ResultOf, markWaitingContract } from './contracts.js';
 import type { Ports, StepCall } from './ports.js';
@@ -9,5 +10,8 @@ export async function markWaitingStep(
   { progress }: StepCall,
 ): Promise<ResultOf<typeof markWaitingContract>> {
   progress.text(input.reasons.join('; '));
-  return markWaiting(ports, input.promotionId, input.runId, input.wanted, input.event);
+  const marked = await markWaiting(ports, input.promotionId, input.runId, input.wanted, input.event);
+  // Who asks the run to stop writes that first, and then looks by which event it is woken.
+  await throwIfCancelled(ports.store, input.runId);
+  return marked;
 }

@@ -59,6 +59,9 @@ export interface StepProgressSink {
 
 /** What each call of a step gets beside its input. */
 export interface StepCall {
+  /** Aborted when time is over, and when the run is to stop. */
   signal: AbortSignal;
+  /** Aborted when time is over: for the last writes of what must not be left half made. As `signal` where it isn't there. */
+  finish?: AbortSignal;
   progress: StepProgressSink;
 }

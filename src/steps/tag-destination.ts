@@ -1,4 +1,5 @@
 import { CopyError, parseReference, type Descriptor } from '../oci/index.js';
+import { throwIfCancelled } from '../runs/cancellation.js';
 import { readOwned } from '../runs/promotion-runs.js';
 import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from './contracts.js';
 import { claimDestination } from './destination-owner.js';
@@ -25,6 +26,8 @@ export async function tagDestinationStep(
     const standing = await resolveTag(ports, input.source, held);
     if (standing?.digest !== input.root.digest) return 'superseded';
     const { registry, repository, tag = '' } = parseReference(input.destination);
+    // The last look: who asked the run to stop before this finds no tag.
+    await throwIfCancelled(ports.store, input.runId);
     const written = await writeTag(ports, { registry, repository, tag }, input.root, held, lease.heldUntilMs);
     progress.text(`${input.destination} is ${input.root.digest}`);
     return written ? 'tagged' : 'superseded';
@@ -33,13 +36,14 @@ export async function tagDestinationStep(
 
 /** A job's tag: the same, without a promotion behind it. */
 export async function tagCopyStep(
-  ports: Pick<Ports, 'registries' | 'listing' | 'lease'>,
+  ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'store'>,
   input: InputOf<typeof tagCopyContract>,
   { signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagCopyContract>>> {
   const { registry, repository, tag } = input.destination;
   const reference = `${registry}/${repository}:${tag}`;
   return underLease(ports, destinationLease(reference), signal, async (held, lease) => {
+    await throwIfCancelled(ports.store, input.runId);
     if (!(await writeTag(ports, input.destination, input.root, held, lease.heldUntilMs))) {
       throw new CopyError('TAG_MOVED', `${reference} was written by another at the same time`, {
         transient: true,

@@ -1,9 +1,17 @@
+import { cancelledResult } from '../runs/cancellation.js';
 import { endRunRow } from '../runs/promotion-runs.js';
-import type { RunRow, Versioned } from '../runs/rows.js';
+import type { RunResult, RunRow, Versioned } from '../runs/rows.js';
 import { STEP_LIMITS } from './limits.js';
 import type { Ports } from './ports.js';
 
 type TendPorts = Pick<Ports, 'store' | 'engine' | 'queues' | 'paused' | 'now'>;
+
+const LOST: RunResult = {
+  outcome: 'failed',
+  code: 'RUN_LOST',
+  reason: 'the run ended without a word: its instance is gone',
+  remedy: 'Send the job again under another id.',
+};
 
 /** What was seen to. */
 export interface TendedJobs {
@@ -42,12 +50,8 @@ async function tend(ports: TendPorts, id: string, tended: TendedJobs): Promise<v
   const row = await ports.store.getRun(id);
   if (row === undefined || row.value.state === 'ended') return;
   if (state === 'ended' || (state === 'missing' && row.value.state === 'running')) {
-    await endRunRow(ports, id, {
-      outcome: 'failed',
-      code: 'RUN_LOST',
-      reason: 'the run ended without a word: its instance is gone',
-      remedy: 'Send the job again under another id.',
-    });
+    const { cancel } = row.value;
+    await endRunRow(ports, id, cancel === undefined ? LOST : cancelledResult(cancel));
     tended.lost.push(id);
   } else if (state === 'missing' && (await sendAgain(ports, row))) tended.sentAgain.push(id);
 }

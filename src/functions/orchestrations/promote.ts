@@ -16,6 +16,7 @@ import {
   type InputOf,
   type ResultOf,
 } from '../../steps/contracts.js';
+import { failedResult } from './failed-result.js';
 import { splitDestination } from './split-destination.js';
 import { StepFailed, step, stepAll, waitingUntil, type StepContext } from './step.js';
 
@@ -54,13 +55,7 @@ export function* promote(context: OrchestrationContext): Generator<Task, Result 
     result = yield* work(waitingUntil(context, startedMs + deadlineMs(begun.rule)), owner, begun, progress);
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
-    const { code, message, remedy, refused } = error;
-    result = {
-      outcome: refused ? 'refused' : 'failed',
-      code,
-      reason: message,
-      ...(remedy !== undefined && { remedy }),
-    };
+    result = failedResult(error);
   }
   if (result === 'gone') return null;
   const { rule, source, destination } = begun;

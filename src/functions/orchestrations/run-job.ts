@@ -13,6 +13,7 @@ import {
   type InputOf,
   type ResultOf,
 } from '../../steps/contracts.js';
+import { failedResult } from './failed-result.js';
 import { StepFailed, step, waitingUntil, type StepContext } from './step.js';
 
 const inputSchema = z.object({ runId: z.string() });
@@ -34,13 +35,7 @@ export function* runJob(context: OrchestrationContext): Generator<Task, Result |
     result = yield* work(waiting, runId, job);
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
-    const { code, message, remedy, refused } = error;
-    result = {
-      outcome: refused ? 'refused' : 'failed',
-      code,
-      reason: message,
-      ...(remedy !== undefined && { remedy }),
-    };
+    result = failedResult(error);
   }
   yield* step(context, closeJobContract, { runId, result });
   return result;

@@ -12,14 +12,15 @@ import { putOffOnce, troubleSchema, type Again, type Trouble } from './again.js'
 export type ActivityReply =
   | { done: unknown }
   | { failed: { code: string; message: string; remedy?: string; refused: boolean } }
-  | { later: number; trouble?: Trouble };
+  /** @param wake the event that ends the wait before its time */
+  | { later: number; trouble?: Trouble; wake?: string };
 
 const repliesSchema = z.array(
   z.union([
     z.object({
       failed: z.object({ code: z.string(), message: z.string(), remedy: z.string().optional(), refused: z.boolean() }),
     }),
-    z.object({ later: z.number().min(0), trouble: troubleSchema.optional() }),
+    z.object({ later: z.number().min(0), trouble: troubleSchema.optional(), wake: z.string().optional() }),
     z.object({ done: z.unknown() }),
   ]),
 );
@@ -115,6 +116,7 @@ export function* stepAll<C extends AnyContract>(
       const replies = yield* callAll(context, contract, open);
       const now = nowOf(context);
       let pauseMs = 0;
+      const wakes: string[] = [];
       const again: typeof open = [];
       for (const [position, reply] of replies.entries()) {
         const call = open[position];
@@ -125,11 +127,12 @@ export function* stepAll<C extends AnyContract>(
           if (now >= giveUpAtMs) throw givenUp(contract.name, reply.trouble, putOff, now);
           again.push({ ...call, again: putOff });
           pauseMs = Math.max(pauseMs, reply.later);
+          if (reply.wake !== undefined) wakes.push(reply.wake);
         } else results.set(call.index, parsed(contract.result, reply.done, contract.name) as ResultOf<C>);
       }
       open = again;
       // The last try is at the deadline itself.
-      if (open.length > 0) yield* pause(context, Math.min(now + pauseMs, giveUpAtMs));
+      if (open.length > 0) yield* pause(context, Math.min(now + pauseMs, giveUpAtMs), wakes);
     }
   }
   return inputs.map((_, index) => results.get(index) as ResultOf<C>);
@@ -145,9 +148,12 @@ function nowOf(context: StepContext): number {
   return context.df.currentUtcDateTime.getTime();
 }
 
-/** The one place where a step that was put off is waited for: seconds, or a day. */
-function* pause(context: StepContext, untilMs: number): Generator<Task, void, unknown> {
-  yield context.df.createTimer(new Date(untilMs));
+/** The one place where a step that was put off is waited for: seconds, or a day. Each wait has events of its own: one that comes late goes to a wait that nobody reads. */
+function* pause(context: StepContext, untilMs: number, wakes: readonly string[]): Generator<Task, void, unknown> {
+  const timer = context.df.createTimer(new Date(untilMs));
+  const events = wakes.map((wake) => context.df.waitForExternalEvent(wake));
+  const first = yield context.df.Task.any([timer, ...events]);
+  if (first !== timer) timer.cancel();
 }
 
 /** The last trouble is what the run ends with. */

@@ -180,6 +180,7 @@ function portsContract(open: () => Promise<Ports>): void {
         ...row,
         state: 'ended' as const,
         finishedAt: at(3),
+        cancel: { at: at(2), by: WITH_ODDITIES, reason: 'y', wanted: 3 },
         result: { outcome: 'refused' as const, code: 'X', reason: WITH_ODDITIES, remedy: 'z', digest: 'sha256:1' },
       };
       expect(await runs.replaceRun(ended, first?.version ?? '')).toBe(true);
@@ -254,7 +255,13 @@ function portsContract(open: () => Promise<Ports>): void {
       const steps = ['attachSbom linux/amd64', 'sign a\\b#c?d/e', WITH_ODDITIES, 'observe', 'x'.repeat(2000)];
       const order = [2, 3, 4, 1, 5];
       await Promise.all(steps.map((step, index) => runs.putProgress(sampleStep(runId, step, order[index] ?? 0))));
-      const done = { ...sampleStep(runId, 'observe', 1), state: 'done' as const, doneBytes: 1, totalBytes: 2 };
+      const done = {
+        ...sampleStep(runId, 'observe', 1),
+        state: 'done' as const,
+        doneBytes: 1,
+        totalBytes: 2,
+        wake: 'w',
+      };
       await runs.putProgress(done);
       const listed = await runs.listProgress(runId);
       expect(listed.map(({ step }) => step)).toEqual(['observe', ...steps.filter((step) => step !== 'observe')]);

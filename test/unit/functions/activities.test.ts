@@ -47,8 +47,11 @@ describe('an activity answers', () => {
     const run = await openRun(world);
     await world.lease.acquire(`subject ${REGISTRY}/${SOURCE.repository}@${image.digest}`);
     const input = { ...run, subject: image, label: 'linux/amd64' };
-    expect(await call('attachSignature', input)).toEqual({ later: 2_000 });
-    expect(await progress(run.runId)).toMatchObject([{ step: 'attachSignature linux/amd64', state: 'waiting' }]);
+    const reply = await call('attachSignature', input);
+    expect(reply).toEqual({ later: 2_000, wake: expect.stringMatching(/^wake-[0-9a-f-]{36}$/) });
+    expect(await progress(run.runId)).toMatchObject([
+      { step: 'attachSignature linux/amd64', state: 'waiting', wake: 'wake' in reply && reply.wake },
+    ]);
   });
 
   test.each([

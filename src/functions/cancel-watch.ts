@@ -1,0 +1,51 @@
+import { isRecord, type PromoterError } from '../oci/index.js';
+import { cancelledError } from '../runs/cancellation.js';
+import type { Ports } from '../steps/ports.js';
+
+/** How often the run's row is read while a step works. */
+const LOOK_MS = 1_000;
+
+/** Steps that take or give back the row: a run that is to stop needs them for it. */
+const UNSTOPPABLE: ReadonlySet<string> = new Set(['beginRun', 'closeRun', 'closeJob']);
+
+/** Whether the run of a step is to stop: read before it begins, and once a second while it works, whatever it waits for. */
+export interface CancelWatch {
+  /** Aborted, with the error as its reason, within a second or so of the flag. */
+  signal: AbortSignal;
+  /** Looks now; @returns why it is to stop. A row that can't be read says nothing: the next look comes. */
+  look(): Promise<PromoterError | undefined>;
+  end(): void;
+}
+
+/** Where the input names no run (the schedule), nothing is looked at. */
+export function watchForCancel(ports: Pick<Ports, 'store'>, step: string, input: unknown): CancelWatch {
+  const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
+  const stop = new AbortController();
+  if (runId === undefined || UNSTOPPABLE.has(step)) {
+    return { signal: stop.signal, look: async () => undefined, end: () => {} };
+  }
+  const look = async (): Promise<PromoterError | undefined> => {
+    try {
+      const cancel = (await ports.store.getRun(runId))?.value.cancel;
+      if (cancel === undefined) return undefined;
+      const error = cancelledError(cancel);
+      stop.abort(error);
+      return error;
+    } catch {
+      // The one before a tag is written is made by its step, and fails with it.
+      return undefined;
+    }
+  };
+  let reading = false;
+  const timer = setInterval(() => {
+    if (reading) return;
+    reading = true;
+    void look().finally(() => (reading = false));
+  }, LOOK_MS);
+  timer.unref();
+  return {
+    signal: stop.signal,
+    look,
+    end: () => clearInterval(timer),
+  };
+}

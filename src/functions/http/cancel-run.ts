@@ -1,0 +1,66 @@
+import { app, type HttpRequest, type HttpResponseInit, type InvocationContext } from '@azure/functions';
+import { getClient, input } from 'durable-functions';
+import { z } from 'zod';
+import { cancelRun } from '../../runs/cancel-run.js';
+import type { Ports } from '../../steps/ports.js';
+import type { EngineOf, StaticPorts } from '../activities.js';
+import { errorAnswer } from './answers.js';
+
+/** A line for a terminal: without control characters. */
+function line(characters: number): z.ZodType<string, string> {
+  const plain = z.string().transform((text) => text.replace(/\p{Cc}/gu, ' ').trim());
+  return plain.pipe(z.string().min(1).max(characters));
+}
+
+/** Who asks, and why: both as they say themselves. */
+const bodySchema = z.strictObject({
+  by: line(100).default('a caller without a name'),
+  reason: line(500).exactOptional(),
+});
+
+/** `POST runs/{id}/cancel`, with `{"by": …, "reason": …}` or without a body. */
+export function registerCancelRun(ports: StaticPorts, engineOf: EngineOf): void {
+  app.http('cancelRun', {
+    methods: ['POST'],
+    authLevel: 'function',
+    route: 'runs/{id}/cancel',
+    extraInputs: [input.durableClient()],
+    handler: (request: HttpRequest, context: InvocationContext): Promise<HttpResponseInit> =>
+      answerCancel({ ...ports, engine: engineOf(getClient(context)) }, request.params.id ?? '', request),
+  });
+}
+
+/**
+ * 202 where the run stops or has stopped, the same each time; 409 where it had ended in another way; 404 where there is no such
+ * run. What the run is doing ends within seconds, and its outcome is `cancelled`, unless its last write was done by then.
+ */
+export async function answerCancel(
+  ports: Pick<Ports, 'store' | 'engine' | 'now'>,
+  runId: string,
+  request: Pick<HttpRequest, 'text'>,
+): Promise<HttpResponseInit> {
+  const who = readBody(await request.text());
+  if (who === undefined) {
+    return errorAnswer(400, 'REQUEST_INVALID', 'the body is not of the form {"by": "…", "reason": "…"}');
+  }
+  const answer = await cancelRun(ports, runId, who);
+  switch (answer.state) {
+    case 'unknown':
+      return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${runId}`);
+    case 'ended':
+      return errorAnswer(409, 'RUN_ENDED', `run ${runId} has ended: ${answer.result?.outcome ?? 'without a result'}`);
+    case 'accepted': {
+      const statusUrl = `/api/runs/${runId}`;
+      return { status: 202, headers: { location: statusUrl }, jsonBody: { runId, cancel: answer.cancel, statusUrl } };
+    }
+  }
+}
+
+function readBody(text: string): z.infer<typeof bodySchema> | undefined {
+  if (text.length > 4096) return undefined;
+  try {
+    return bodySchema.safeParse(text.trim() === '' ? {} : JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}

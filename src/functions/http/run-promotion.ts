@@ -1,0 +1,46 @@
+import { app, type HttpRequest, type HttpResponseInit, type InvocationContext } from '@azure/functions';
+import { getClient, input } from 'durable-functions';
+import { PromoterError, describeError } from '../../oci/index.js';
+import { matchRules } from '../../promotion/match.js';
+import type { Rule } from '../../promotion/rule.js';
+import { raiseWanted } from '../../runs/promotion-runs.js';
+import type { Ports } from '../../steps/ports.js';
+import type { EngineOf, StaticPorts } from '../activities.js';
+import { errorAnswer } from './answers.js';
+
+/** `POST promotions/{id}/run`: somebody wants it looked at now, whatever its last outcome was. */
+export function registerRunPromotion(ports: StaticPorts, engineOf: EngineOf): void {
+  app.http('runPromotion', {
+    methods: ['POST'],
+    authLevel: 'function',
+    route: 'promotions/{id}/run',
+    extraInputs: [input.durableClient()],
+    handler: (request: HttpRequest, context: InvocationContext): Promise<HttpResponseInit> =>
+      answerRun({ ...ports, engine: engineOf(getClient(context)) }, request.params.id ?? ''),
+  });
+}
+
+/** 202 with the run that answers: a new one, or the one that is open. Paused, there is none yet. */
+export async function answerRun(
+  ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'paused' | 'now'>,
+  id: string,
+): Promise<HttpResponseInit> {
+  const row = (await ports.store.getPromotion(id))?.value;
+  if (row === undefined) return errorAnswer(404, 'PROMOTION_UNKNOWN', `there is no promotion ${id}`);
+  let rules: readonly Rule[];
+  try {
+    rules = await ports.rules.load();
+  } catch (error) {
+    if (!(error instanceof PromoterError)) throw error;
+    const { code, message } = describeError(error);
+    return errorAnswer(503, code, message);
+  }
+  const rule = rules.find(({ name }) => name === row.rule);
+  if (rule === undefined) return errorAnswer(409, 'RULE_GONE', `there is no rule ${row.rule} any more`);
+  const { nearest } = matchRules([rule], row.source);
+  if (nearest !== undefined) return errorAnswer(409, 'NO_RULE_MATCHES', nearest);
+  const { runId, wanted } = await raiseWanted(ports, rule, row.source, { kind: 'http' });
+  const statusUrl = `/api/promotions/${id}`;
+  const jsonBody = { promotionId: id, wanted, ...(runId !== undefined && { runId }), statusUrl };
+  return { status: 202, headers: { location: statusUrl }, jsonBody };
+}

@@ -1,0 +1,14 @@
+import { RUN_CANCELLED } from '../../runs/cancellation.js';
+import type { Outcome } from '../../runs/rows.js';
+import type { StepFailed } from './step.js';
+
+/** How a run ends in which a step failed for good. */
+export function failedResult({ code, message, remedy, refused }: StepFailed): {
+  outcome: Outcome;
+  code: string;
+  reason: string;
+  remedy?: string;
+} {
+  const outcome = code === RUN_CANCELLED ? 'cancelled' : refused ? 'refused' : 'failed';
+  return { outcome, code, reason: message, ...(remedy !== undefined && { remedy }) };
+}

@@ -1,0 +1,244 @@
+import { InvocationContext } from '@azure/functions';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { OrchestrationHandler } from 'durable-functions';
+import { cancelRun } from '../../../src/runs/cancel-run.js';
+import { raiseWanted } from '../../../src/runs/promotion-runs.js';
+import { rule } from '../promotion/rules.fixture.js';
+import { openJobRun } from '../steps/job-world.js';
+import { NOTARY_SIGNATURE, countReferrers, pushImage } from '../steps/images.js';
+import { DESTINATION, REGISTRY, SOURCE, newSigner, newWorld, openRun, rowOf, runOf, tagAt } from '../steps/world.js';
+import type { World } from '../steps/world.js';
+import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { register, type Registered } from './registered.js';
+import { replay, type Activity, type Played, type Script } from './replay.js';
+
+const { answerCancel } = await import('../../../src/functions/http/cancel-run.js');
+const { answerRun } = await import('../../../src/functions/http/run-promotion.js');
+
+// Orchestration, activities and steps together: a run is stopped at each of its steps, and while it waits.
+
+let world: World;
+let app: Registered;
+beforeEach(() => {
+  world = newWorld();
+  app = register(world);
+});
+
+type Moment = (name: string, when: 'before' | 'after') => Promise<void>;
+
+async function play(runId: string, moment: Moment = async () => {}, more: Partial<Script> = {}): Promise<Played> {
+  const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
+  const start = world.engine.starts.find(({ id }) => id === runId);
+  if (start === undefined) throw new Error(`${runId} was not started`);
+  world.engine.setState(runId, 'running');
+  const activities: Record<string, Activity> = Object.fromEntries(
+    [...app.activities].map(([name, { handler }]) => [
+      name,
+      async (input: unknown) => {
+        await moment(name, 'before');
+        const answer = await handler(input, context);
+        await moment(name, 'after');
+        return answer;
+      },
+    ]),
+  );
+  const handler = app.orchestrations.get(start.orchestration) as OrchestrationHandler;
+  const played = await replay(handler, { input: start.input, activities, ...more });
+  world.engine.setState(runId, 'ended');
+  return played;
+}
+
+const stop = (runId: string) => cancelRun(world, runId, { by: 'mia' });
+const stopAt =
+  (runId: string, at: string, moment: 'before' | 'after'): Moment =>
+  async (name, when) => {
+    if (name === at && when === moment) await stop(runId);
+  };
+const source = () => world.registries.repository(REGISTRY, SOURCE.repository);
+
+describe('a run that is stopped', () => {
+  const STEPS = [
+    'observe',
+    'attachSbom',
+    'attachSignature',
+    'planCopy',
+    'copyGraph',
+    'verifyArrival',
+    'tagDestination',
+  ];
+  test.each(STEPS)('before %s: no tag, nothing half made; the next run goes on from there', async (step) => {
+    const image = await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const played = await play(run.runId, stopAt(run.runId, step, 'before'));
+    expect(played.output).toMatchObject({ outcome: 'cancelled', code: 'RUN_CANCELLED' });
+    expect(played.calls.at(-1)?.name).toBe('closeRun');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({
+      state: 'cancelled',
+      runOpen: false,
+      last: { outcome: 'cancelled', digest: image.digest, reason: expect.stringMatching(/^cancelled by mia at 20/) },
+    });
+    expect(tagAt(world, DESTINATION)).toBeUndefined();
+    for (const document of await source().listReferrers(image.digest)) {
+      const signed = await countReferrers(source(), document, NOTARY_SIGNATURE);
+      expect(document.artifactType === CYCLONEDX_JSON ? signed : 1).toBe(1);
+    }
+    const [event] = world.queues.sent;
+    expect(JSON.parse(event?.text ?? '')).toMatchObject({ type: 'acr-promoter.promotion.cancelled' });
+
+    const answer = await answerRun(world, run.promotionId);
+    expect(answer).toMatchObject({ status: 202, jsonBody: { wanted: 2 } });
+    const { runId } = answer.jsonBody as { runId: string };
+    expect((await play(runId)).output).toMatchObject({ outcome: 'promoted' });
+    expect(tagAt(world, DESTINATION)).toBe(image.digest);
+    const destination = world.registries.repository(REGISTRY, 'staging/samples/app');
+    expect(await countReferrers(destination, image, CYCLONEDX_JSON)).toBe(1);
+    expect(await countReferrers(destination, image, NOTARY_SIGNATURE)).toBe(1);
+  });
+
+  test('before it began: it takes its row, gives it back, and does nothing else', async () => {
+    const image = await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    await stop(run.runId);
+    const played = await play(run.runId);
+    expect(played.calls.map(({ name }) => name)).toEqual(['beginRun', 'observe', 'closeRun']);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'cancelled', last: { digest: image.digest } });
+  });
+
+  test('under the lease of the destination, just before the tag is written: there is none', async () => {
+    await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const at = source();
+    const resolve = at.resolve.bind(at);
+    let looks = 0;
+    at.resolve = async (...args) => {
+      // observe, planCopy, and the last look at the source under the lease.
+      if (world.lease.held.has(`destination ${DESTINATION}`) && (looks += 1) === 1) await stop(run.runId);
+      return resolve(...args);
+    };
+    expect((await play(run.runId)).output).toMatchObject({ outcome: 'cancelled' });
+    expect(looks).toBeGreaterThan(0);
+    expect(tagAt(world, DESTINATION)).toBeUndefined();
+  });
+
+  test('after the tag was written: promoted, which the one who asked is told', async () => {
+    await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const played = await play(run.runId, stopAt(run.runId, 'tagDestination', 'after'));
+    expect(played.output).toMatchObject({ outcome: 'promoted' });
+    expect(await answerCancel(world, run.runId, { text: async () => '' })).toMatchObject({
+      status: 409,
+      jsonBody: { error: { code: 'RUN_ENDED' } },
+    });
+  });
+
+  test('while a step is at work: within two seconds, though what it waits for never comes', async () => {
+    await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    world.sbom = {
+      generate: ({ signal }) =>
+        new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(new Error('STALLED: no')))),
+    };
+    app = register(world);
+    setTimeout(() => void stop(run.runId), 300);
+    const before = Date.now();
+    expect((await play(run.runId)).output).toMatchObject({ outcome: 'cancelled' });
+    expect(Date.now() - before).toBeLessThan(10_000);
+    expect(await source().listReferrers((await source().resolve(SOURCE.tag)).digest)).toEqual([]);
+  });
+
+  test('while a step waits for a lease: it is woken, and its timer isn’t waited for', async () => {
+    const image = await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    await world.lease.acquire(`subject ${REGISTRY}/${SOURCE.repository}@${image.digest}`);
+    const played = await play(run.runId, stopAt(run.runId, 'attachSbom', 'after'), {
+      event: (waits) => world.engine.raised.map(({ event }) => event).find((event) => waits.includes(event)),
+    });
+    expect(played.output).toMatchObject({ outcome: 'cancelled' });
+    expect(played.timersMs).toEqual([]);
+  });
+
+  test('while it waits at the gate', async () => {
+    const release = newSigner('release');
+    world.ruleList = [rule({ verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] } })];
+    await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const played = await play(run.runId, stopAt(run.runId, 'markWaiting', 'after'), {
+      event: (waits) => world.engine.raised.map(({ event }) => event).find((event) => waits.includes(event)),
+    });
+    expect(played.output).toMatchObject({ outcome: 'cancelled' });
+    expect(played.timersMs).toEqual([]);
+    expect(await rowOf(world, run.promotionId)).not.toHaveProperty('waitingFor');
+  });
+
+  test('as it begins to wait at the gate: it doesn’t', async () => {
+    const release = newSigner('release');
+    world.ruleList = [rule({ verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] } })];
+    await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const replacePromotion = world.store.replacePromotion.bind(world.store);
+    world.store.replacePromotion = async (row, version) => {
+      // Whoever stops it reads the row before the wait is in it.
+      if (row.waitingFor !== undefined) await stop(run.runId);
+      return replacePromotion(row, version);
+    };
+    const played = await play(run.runId);
+    expect(played.output).toMatchObject({ outcome: 'cancelled' });
+    expect(played.waits).toEqual([]);
+  });
+});
+
+test('a job that is stopped ends as cancelled, before it began too', async () => {
+  await openJobRun(world, { operation: 'promote', source: `${REGISTRY}/samples/app:v1` }, 'r1');
+  await world.engine.start('runJob', 'r1', { runId: 'r1' });
+  await stop('r1');
+  const played = await play('r1');
+  expect(played.calls.map(({ name }) => name)).toEqual(['beginJob', 'closeJob']);
+  expect(await runOf(world, 'r1')).toMatchObject({ state: 'ended', result: { outcome: 'cancelled' } });
+});
+
+describe('over HTTP', () => {
+  const body = (text: string) => ({ text: async () => text });
+
+  test('who asks, and why, are kept as they say; each further time the same', async () => {
+    const { runId } = await openRun(world);
+    const first = await answerCancel(world, runId, body('{"by": "mia", "reason": "wrong\\nimage"}'));
+    expect(first).toMatchObject({
+      status: 202,
+      jsonBody: { runId, statusUrl: `/api/runs/${runId}`, cancel: { by: 'mia', reason: 'wrong image', wanted: 1 } },
+    });
+    expect(await answerCancel(world, runId, body(''))).toEqual(first);
+  });
+
+  test.each(['x', '[]', '{"by": 1}', '{"who": "mia"}', `{"by": "${'x'.repeat(5_000)}"}`])(
+    '400: %.20s',
+    async (text) => {
+      const { runId } = await openRun(world);
+      expect(await answerCancel(world, runId, body(text))).toMatchObject({ status: 400 });
+      expect((await runOf(world, runId)).cancel).toBeUndefined();
+    },
+  );
+
+  test('a run that is not there, and one that has ended', async () => {
+    expect(await answerCancel(world, 'none', body(''))).toMatchObject({ status: 404 });
+  });
+
+  test('a promotion is run: an open one absorbs it; without its rule, or for a tag that it no longer takes, 409', async () => {
+    const { promotionId, runId } = await openRun(world);
+    world.engine.setState(runId, 'running');
+    expect(await answerRun(world, promotionId)).toMatchObject({ status: 202, jsonBody: { runId, wanted: 2 } });
+    expect(await answerRun(world, 'none')).toMatchObject({ status: 404 });
+    world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['other/**'] } })];
+    expect(await answerRun(world, promotionId)).toMatchObject({ jsonBody: { error: { code: 'NO_RULE_MATCHES' } } });
+    world.ruleList = [];
+    expect(await answerRun(world, promotionId)).toMatchObject({ jsonBody: { error: { code: 'RULE_GONE' } } });
+    expect((await rowOf(world, promotionId)).wanted).toBe(2);
+  });
+
+  test('paused: it is wanted, and there is no run yet', async () => {
+    world.paused = true;
+    const { promotionId } = await raiseWanted(world, rule(), SOURCE, { kind: 'push' });
+    const answer = await answerRun(world, promotionId);
+    expect(answer.status).toBe(202);
+    expect(answer.jsonBody).not.toHaveProperty('runId');
+  });
+});
