@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { describeError } from '../oci/index.js';
+import { writeOutBooleans } from './boolean-flags.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
 import { addAttach } from './verbs/attach.js';
@@ -30,12 +31,6 @@ import { addSign } from './verbs/sign.js';
 import { addTag } from './verbs/tag.js';
 import { addVerify } from './verbs/verify.js';
 import { addVersion } from './verbs/version.js';
-
-/** oras takes `--plain-http=false`; commander has a word of its own for that. */
-function normalize(argument: string): string {
-  const match = /^--((?:from-|to-)?plain-http)=(true|false)$/.exec(argument);
-  return match ? `--${match[2] === 'false' ? 'no-' : ''}${match[1]}` : argument;
-}
 
 function createProgram(io: Io): Command {
   const program = new Command('acr-promoter')
@@ -100,7 +95,8 @@ function formatFailure(error: unknown): string {
 /** Runs one command. @returns the exit code: 0, 1 for every failure, 130 where it was interrupted. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
-    await createProgram(io).parseAsync(argv.map(normalize), { from: 'user' });
+    const program = createProgram(io);
+    await program.parseAsync(writeOutBooleans(argv, program), { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) return 0;

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Descriptor } from '../oci/index.js';
+import type { Descriptor, ManifestOptions } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from './connection.js';
 import type { Io } from './io.js';
@@ -27,19 +27,26 @@ export function openTarget(session: Session, text: string, values: Values): Prom
   return session.open(target, connectionOf(values, ''));
 }
 
+interface ResolveContext {
+  operands: readonly string[];
+  values: Values;
+  io: Io;
+  mediaTypes?: NonNullable<ManifestOptions['mediaTypes']>;
+}
+
 /** What a target names, as the platform that is asked for where one is. @throws UsageError */
 export async function resolveTarget(
   session: Session,
   verb: VerbDescription,
-  { operands, values, io }: { operands: readonly string[]; values: Values; io: Io },
+  { operands, values, io, ...asked }: ResolveContext,
 ): Promise<OpenTarget & { root: Descriptor }> {
   const text = operandAt(operands, 0);
-  const asked = textOf(values, 'platform');
-  const platform = asked === undefined ? undefined : parsePlatform(asked, io.architecture);
+  const wanted = textOf(values, 'platform');
+  const platform = wanted === undefined ? undefined : parsePlatform(wanted, io.architecture);
   const opened = await openTarget(session, text, values);
   const { repository, target } = opened;
   if (target.tagOrDigest === undefined) throw noTagOrDigest(verb, text);
-  const { signal } = io;
-  const named = await repository.resolve(target.tagOrDigest, { signal });
-  return { ...opened, root: platform ? await selectPlatform(repository, named, platform, { signal }) : named };
+  const options = { signal: io.signal, ...asked };
+  const named = await repository.resolve(target.tagOrDigest, options);
+  return { ...opened, root: platform ? await selectPlatform(repository, named, platform, options) : named };
 }

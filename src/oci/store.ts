@@ -5,6 +5,11 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+export interface ManifestOptions extends CallOptions {
+  /** The media types that are asked for; as it comes all of manifests and indexes. A layout has what it has. */
+  mediaTypes?: readonly string[];
+}
+
 export interface ReferrersOptions extends CallOptions {
   artifactType?: string;
   /** As it comes: true. */
@@ -30,9 +35,9 @@ export interface ReadableRepository {
   /** For messages: `localhost:5100/samples/app`, or a path. */
   readonly name: string;
   /** A tag or digest as a descriptor (mediaType, digest, size), without fetching the body where the store can do so. */
-  resolve(tagOrDigest: string, options?: CallOptions): Promise<Descriptor>;
+  resolve(tagOrDigest: string, options?: ManifestOptions): Promise<Descriptor>;
   /** The manifest's bytes, verified. A descriptor's size and digest are held against what comes. */
-  fetchManifest(target: string | Descriptor, options?: CallOptions): Promise<FetchedManifest>;
+  fetchManifest(target: string | Descriptor, options?: ManifestOptions): Promise<FetchedManifest>;
   /** The blob's bytes from `offset` on (0 as it comes). Verified when read from 0 to the end: a wrong digest or size throws at the end. */
   openBlob(descriptor: Descriptor, options?: CallOptions & { offset?: number }): Promise<AsyncIterable<Uint8Array>>;
   hasBlob(descriptor: Descriptor, options?: CallOptions): Promise<boolean>;

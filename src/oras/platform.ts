@@ -5,6 +5,7 @@ import {
   parseManifest,
   type CallOptions,
   type Descriptor,
+  type ManifestOptions,
   type Platform,
   type ReadableRepository,
 } from '../oci/index.js';
@@ -71,7 +72,7 @@ export async function selectPlatform(
   repository: ReadableRepository,
   root: Descriptor,
   wanted: WantedPlatform,
-  options: CallOptions = {},
+  options: ManifestOptions = {},
 ): Promise<Descriptor> {
   const { bytes, descriptor } = await repository.fetchManifest(root, options);
   const where = `${repository.name}@${root.digest}`;

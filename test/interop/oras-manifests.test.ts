@@ -113,6 +113,15 @@ const LINES = [
   'manifest push {repo}-new:v1 {folder}/amd64.json',
   'manifest push "{repo}:bad tag" {folder}/amd64.json',
   'manifest push --oci-layout {layout}:pushed {folder}/empty-index.json',
+  // manifest fetch
+  'manifest fetch --media-type application/vnd.oci.image.manifest.v1+json {repo}:amd64',
+  'manifest fetch --media-type x/y,application/vnd.oci.image.manifest.v1+json {repo}@{amd64}',
+  'manifest fetch --media-type application/vnd.oci.image.index.v1+json --platform linux/arm64 --descriptor {repo}:idx',
+  'manifest fetch --media-type application/vnd.oci.image.index.v1+json --media-type x/y --descriptor {repo}:ann',
+  'manifest fetch --media-type x/y --oci-layout {layout}:v1',
+  'manifest fetch --media-type {repo}:amd64',
+  'manifest fetch --descriptor=true --pretty=false {repo}:amd64',
+  'manifest fetch --descriptor=maybe {repo}:amd64',
   // repo ls is below: it is about all repositories
   // blob
   'blob push {repo} {folder}/blob.txt',

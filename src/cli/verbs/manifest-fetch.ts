@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
 import { formatDescriptor, formatManifestJson, indentJson } from '../../oras/index.js';
+import { collect, listOf } from '../repeated.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
 import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
@@ -42,6 +43,15 @@ function checkOptions(values: Values): {
   return { format, output, onlyDescriptor };
 }
 
+/** @throws InputError `OPTIONS_EXCLUSIVE` */
+function mediaTypesOf(values: Values): { mediaTypes?: readonly string[] } {
+  if (values.mediaType === undefined) return {};
+  if (values.ociLayout === true || values.ociLayoutPath !== undefined) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '`--media-type` cannot be used with `--oci-layout` at the same time');
+  }
+  return { mediaTypes: listOf(values.mediaType).flatMap((types) => types.split(',')) };
+}
+
 export function addManifestFetch(parent: Command, context: VerbContext): void {
   const { io } = context;
   const { signal } = io;
@@ -49,20 +59,31 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
     command
       .option('--descriptor', 'print the descriptor: media type, digest, size')
       .option('--pretty', 'lay the JSON out for reading')
-      .option('-o, --output <path>', 'write the manifest to this file; - for standard output');
+      .option('-o, --output <path>', 'write the manifest to this file; - for standard output')
+      .option(
+        '--media-type <type[,type]>',
+        'ask a registry for these media types alone; as it comes for all of manifests and indexes',
+        collect,
+      );
     addFormatOptions(command);
     addPlatformOption(command);
     addTargetOptions(command);
   };
   defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
     const { format, output, onlyDescriptor } = checkOptions(values);
-    const { repository, root: descriptor } = await resolveTarget(session, VERB, { operands, values, io });
+    const mediaTypes = mediaTypesOf(values);
+    const { repository, root: descriptor } = await resolveTarget(session, VERB, {
+      operands,
+      values,
+      io,
+      ...mediaTypes,
+    });
     const print = (json: string): void => io.out(values.pretty === true ? `${indentJson(json)}\n` : json);
     if (onlyDescriptor && output === undefined) {
       print(formatDescriptor(descriptor));
       return;
     }
-    const { bytes } = await repository.fetchManifest(descriptor, { signal });
+    const { bytes } = await repository.fetchManifest(descriptor, { signal, ...mediaTypes });
     if (output !== undefined && output !== '-') await writeFile(output, bytes);
     if (onlyDescriptor) print(formatDescriptor(descriptor));
     else if (format.kind !== 'text') {

@@ -5,7 +5,7 @@ import { LIMITS } from '../limits.js';
 import { bareMediaType } from '../manifest.js';
 import { MANIFEST_ACCEPT, OCI_IMAGE_MANIFEST } from '../media-types.js';
 import { isTag } from '../reference.js';
-import type { CallOptions, FetchedManifest } from '../store.js';
+import type { CallOptions, FetchedManifest, ManifestOptions } from '../store.js';
 import { apiUrl, askHeaders, askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
 import type { TransportRequest } from './transport.js';
 
@@ -39,16 +39,15 @@ function requestFor(
   context: RepositoryContext,
   method: 'GET' | 'HEAD',
   tagOrDigest: string,
-  options: CallOptions,
+  options: ManifestOptions,
   mediaType = OCI_IMAGE_MANIFEST,
 ): TransportRequest {
+  const known = MANIFEST_ACCEPT.includes(mediaType) ? MANIFEST_ACCEPT : [...MANIFEST_ACCEPT, mediaType];
   return {
     method,
     url: apiUrl(context, `manifests/${tagOrDigest}`),
     kind: 'api',
-    headers: {
-      accept: (MANIFEST_ACCEPT.includes(mediaType) ? MANIFEST_ACCEPT : [...MANIFEST_ACCEPT, mediaType]).join(', '),
-    },
+    headers: { accept: (options.mediaTypes ?? known).join(', ') },
     scopes: scopesFor(context, ['pull']),
     ...(options.signal !== undefined && { signal: options.signal }),
   };
@@ -76,7 +75,7 @@ export interface FetchedWithETag extends FetchedManifest {
 export async function fetchManifest(
   context: RepositoryContext,
   target: string | Descriptor,
-  options: CallOptions = {},
+  options: ManifestOptions = {},
 ): Promise<FetchedWithETag> {
   const wanted = typeof target === 'string' ? undefined : target;
   const tagOrDigest = typeof target === 'string' ? target : target.digest;
@@ -120,7 +119,7 @@ export async function fetchManifest(
 export async function resolveManifest(
   context: RepositoryContext,
   tagOrDigest: string,
-  options: CallOptions = {},
+  options: ManifestOptions = {},
 ): Promise<Descriptor> {
   const what = referenceTo(context, tagOrDigest);
   const { headers, status } = await askHeaders(context.endpoint, requestFor(context, 'HEAD', tagOrDigest, options), {

@@ -40,6 +40,21 @@ async function using(exchanges: Exchange[], run: (repository: RegistryRepository
   });
 }
 
+test('the media types that a caller wants are asked for alone', async () => {
+  const headers = { accept: 'x/y, x/z' };
+  await using(
+    [
+      { request: 'HEAD /v2/a/b/manifests/v1', headers, answer: served() },
+      { request: `GET /v2/a/b/manifests/${DIGEST}`, headers, answer: served() },
+    ],
+    async (repository) => {
+      const mediaTypes = ['x/y', 'x/z'];
+      const { bytes } = await repository.fetchManifest(await repository.resolve('v1', { mediaTypes }), { mediaTypes });
+      expect(Buffer.from(bytes)).toEqual(BYTES);
+    },
+  );
+});
+
 describe('resolving', () => {
   test('HEAD tells all', async () => {
     await using([{ request: 'HEAD /v2/a/b/manifests/v1', answer: served() }], async (repository) => {
