@@ -134,7 +134,9 @@ export function packManifest(parts: ArtifactParts): PackedManifest {
   if (artifactType !== undefined) checkType(artifactType);
   const config = makeConfig(parts);
   checkType(config.descriptor.mediaType);
-  const layers = parts.layers.length > 0 ? parts.layers : [contentOf('', encoder.encode('{}'), EMPTY_DESCRIPTOR)];
+  // Only since 1.1 is an image without layers given an empty one.
+  const isLayerless = parts.layers.length === 0 && imageSpec === 'v1.1';
+  const layers = isLayerless ? [contentOf('', encoder.encode('{}'), EMPTY_DESCRIPTOR)] : parts.layers;
   const ownType = imageSpec === 'v1.1' ? artifactType : undefined;
   const annotations = annotate(parts);
   const bytes = encoder.encode(
