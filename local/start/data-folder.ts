@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { ConfigurationError, isRecord } from '../../src/oci/index.js';
+import { ConfigurationError, isRecord, makeFolder } from '../../src/oci/index.js';
 
 /** Which process has the folder, while it has it. */
 const OWNER_FILE = 'start.json';
@@ -25,7 +25,7 @@ export interface DataFolder {
 export async function takeDataFolder(dataDir: string, say: (text: string) => void): Promise<DataFolder> {
   const file = join(dataDir, OWNER_FILE);
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await makeFolder(dataDir, 0o700);
     await claim(file, dataDir);
   } catch (cause) {
     if (cause instanceof ConfigurationError) throw cause;

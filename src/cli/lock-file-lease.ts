@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdir } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ConfigurationError, TransportError, type HeldLease, type Lease } from '../oci/index.js';
+import { ConfigurationError, makeFolder, TransportError, type HeldLease, type Lease } from '../oci/index.js';
 import { LOCK_LIMITS, LockFile, sweepLocks } from './lock-file.js';
 
 interface LockFileOptions {
@@ -75,7 +75,7 @@ class HeldLock implements HeldLease {
 /** Others' files could make two processes hold one lock; so the folder must be this user's alone. */
 async function openFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder, 0o700);
     const { uid, mode } = await lstat(folder);
     const user = process.getuid?.();
     if (user === undefined || (uid === user && (mode & 0o022) === 0)) return;

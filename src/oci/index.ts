@@ -9,6 +9,7 @@ export * from './limits.js';
 export * from './store.js';
 export * from './blob-access.js';
 export * from './lease.js';
+export { makeFolder } from './make-folder.js';
 export * from './registry/transport.js';
 export * from './registry/credentials.js';
 export * from './pack.js';

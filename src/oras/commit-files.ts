@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
-import { chmod, lstat, mkdir, realpath, stat, utimes } from 'node:fs/promises';
+import { chmod, lstat, realpath, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { InputError } from '../oci/index.js';
+import { InputError, makeFolder } from '../oci/index.js';
 import { forEachAtOnce } from './at-once.js';
 import type { Claim } from './claims.js';
 import { fileErrorCode } from './file-error.js';
@@ -109,7 +109,7 @@ export async function makeFolders(
   for (const path of missing) {
     const claim = claims.get(path);
     const mode = ((claim?.attributes.mode ?? 0o777) & 0o777) | 0o700;
-    const isNew = (await mkdir(path, { recursive: true, mode })) !== undefined;
+    const isNew = (await makeFolder(path, mode)) !== undefined;
     if (isNew && claim) made.set(claim, { path, bits: (await lstat(path)).mode & 0o777 });
   }
   return made;

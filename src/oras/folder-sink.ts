@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, rm, rmdir } from 'node:fs/promises';
+import { mkdtemp, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { InputError } from '../oci/index.js';
+import { InputError, makeFolder } from '../oci/index.js';
 import type { FileSink, StagedFiles } from './file-sink.js';
 import { StagedFolder } from './staged-folder.js';
 import { isWithin } from './within.js';
@@ -13,8 +13,8 @@ export interface FolderSinkOptions {
 }
 
 /** Makes a folder. @returns what takes away again, as far as it is empty, what had to be made */
-async function makeFolder(path: string): Promise<() => Promise<void>> {
-  const first = await mkdir(path, { recursive: true });
+async function makeRemovable(path: string): Promise<() => Promise<void>> {
+  const first = await makeFolder(path);
   return async () => {
     if (first === undefined) return;
     for (let at = path; isWithin(first, at); at = dirname(at)) {
@@ -43,7 +43,7 @@ export function createFolderSink(folder: string, options: FolderSinkOptions = {}
   return {
     locate,
     async begin(): Promise<StagedFiles> {
-      const unmake = await makeFolder(root);
+      const unmake = await makeRemovable(root);
       // On the same file system, so that a file is moved to its name in one step.
       const stage = await mkdtemp(join(root, '.pull-'));
       return new StagedFolder({ root, stage, locate, ...options }, async () => {

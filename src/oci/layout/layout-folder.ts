@@ -1,15 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { BlobRepository } from '../blob-access.js';
 import type { Descriptor } from '../descriptor.js';
 import { createDigester, digestAlgorithm, digestOf, type Digest } from '../digest.js';
 import { IntegrityError } from '../errors.js';
+import { makeFolder } from '../make-folder.js';
 import { artifactTypeOf, parseManifest } from '../manifest.js';
 import type { CallOptions, OpenBody } from '../store.js';
 import { FolderFiles } from './folder-files.js';
 import { encodeIndex, INDEX_FILE, readIndex, withManifest } from './index-file.js';
 import { blobFile, LayoutReader } from './layout-reader.js';
+import { writing } from './writing.js';
 
 /** Where files grow before they are moved to their name, as oras has it. */
 const INGEST = 'ingest';
@@ -108,14 +110,16 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     const folder = join(this.#root, INGEST);
     const growing = join(folder, randomUUID());
     const final = join(this.#root, blobFile(digest));
-    await mkdir(dirname(final), { recursive: true });
-    await mkdir(folder, { recursive: true });
-    try {
-      await write(growing);
-      await rename(growing, final);
-    } finally {
-      await rm(growing, { force: true });
-    }
+    await writing(this.#root, async () => {
+      await makeFolder(dirname(final));
+      await makeFolder(folder);
+      try {
+        await write(growing);
+        await rename(growing, final);
+      } finally {
+        await rm(growing, { force: true });
+      }
+    });
     this.changed(digest);
   }
 
@@ -123,8 +127,10 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     const turn = this.#lastChange.then(async () => {
       const entries = await readIndex(this.files, this.name);
       const growing = join(this.#root, `.${INDEX_FILE}.${randomUUID()}`);
-      await writeFile(growing, encodeIndex(change(entries)));
-      await rename(growing, join(this.#root, INDEX_FILE));
+      await writing(this.#root, async () => {
+        await writeFile(growing, encodeIndex(change(entries)));
+        await rename(growing, join(this.#root, INDEX_FILE));
+      });
       this.changed();
     });
     this.#lastChange = turn.catch(() => undefined);

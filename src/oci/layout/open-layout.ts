@@ -1,15 +1,17 @@
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors.js';
+import { makeFolder } from '../make-folder.js';
 import type { BlobRepository } from '../blob-access.js';
 import { FolderFiles, isMissingFile } from './folder-files.js';
 import { checkMarker, encodeIndex, INDEX_FILE, MARKER, MARKER_FILE } from './index-file.js';
 import { LayoutArchive } from './layout-archive.js';
 import { LayoutFolder } from './layout-folder.js';
 import { TarFiles } from './tar-files.js';
+import { writing } from './writing.js';
 
 async function create(path: string): Promise<void> {
-  await mkdir(join(path, 'blobs', 'sha256'), { recursive: true });
+  await makeFolder(join(path, 'blobs', 'sha256'));
   await writeFile(join(path, INDEX_FILE), encodeIndex([]));
   await writeFile(join(path, MARKER_FILE), MARKER);
 }
@@ -17,7 +19,7 @@ async function create(path: string): Promise<void> {
 /**
  * Opens an OCI image layout: a folder, to be read and written, or a tar archive of one, to be read.
  * @param options.create makes an empty layout where there is nothing, or an empty folder. As it comes: false.
- * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`
+ * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`; ConfigurationError `LAYOUT_UNWRITABLE`
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  */
 export async function openLayout(path: string, options: { create?: boolean } = {}): Promise<BlobRepository> {
@@ -31,7 +33,7 @@ export async function openLayout(path: string, options: { create?: boolean } = {
     });
   }
   if (options.create === true && (!found || (found.isDirectory() && (await readdir(path)).length === 0))) {
-    await create(path);
+    await writing(path, () => create(path));
   }
   if (found?.isFile() === true) {
     const files = await TarFiles.open(path);

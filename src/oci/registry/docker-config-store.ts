@@ -1,8 +1,9 @@
-import { mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { isRecord } from '../descriptor.js';
 import { ConfigurationError } from '../errors.js';
+import { makeFolder } from '../make-folder.js';
 import {
   defaultDockerConfigPath,
   dockerConfigKey,
@@ -11,6 +12,14 @@ import {
   type DockerConfigOptions,
 } from './docker-config.js';
 import { runCredentialHelper, type HelperOptions } from './docker-helper.js';
+
+function unwritable(path: string, cause: unknown): ConfigurationError {
+  const code = isRecord(cause) && typeof cause.code === 'string' ? ` (${cause.code})` : '';
+  return new ConfigurationError('DOCKER_CONFIG_UNWRITABLE', `${path} can not be written${code}`, {
+    cause,
+    remedy: 'Name a file that you may write to: --registry-config, or its folder in DOCKER_CONFIG.',
+  });
+}
 
 /** Changes the file's `auths` and leaves all else as it stands; replaced in one step, for the owner's eyes only. */
 async function changeAuths(path: string, change: (auths: Record<string, unknown>) => void): Promise<void> {
@@ -24,15 +33,17 @@ async function changeAuths(path: string, change: (auths: Record<string, unknown>
   const config = isRecord(json) ? json : {};
   const auths = isRecord(config.auths) ? { ...config.auths } : {};
   change(auths);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   // A link to where the file is really kept stays one.
   const target = await realpath(path).catch(() => path);
   const temporary = `${target}.${randomUUID()}`;
   try {
+    await makeFolder(dirname(path), 0o700);
     await writeFile(temporary, `${JSON.stringify({ ...config, auths }, undefined, '\t')}\n`, { mode: 0o600 });
     await rename(temporary, target);
+  } catch (cause) {
+    throw unwritable(path, cause);
   } finally {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined);
   }
 }
 
@@ -49,7 +60,7 @@ function helperOptions({ environment }: DockerConfigOptions): HelperOptions {
 
 /**
  * Keeps a user and password where Docker would: in the helper that the config names, or in the file. An empty user means
- * that the secret is a refresh token. @throws ConfigurationError `DOCKER_CONFIG_INVALID`, `CREDENTIAL_HELPER_FAILED`
+ * that the secret is a refresh token. @throws ConfigurationError `DOCKER_CONFIG_INVALID`, `DOCKER_CONFIG_UNWRITABLE`, `CREDENTIAL_HELPER_FAILED`
  */
 export async function storeDockerCredential(
   registry: string,

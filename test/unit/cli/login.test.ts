@@ -57,6 +57,17 @@ test('kept for the owner alone, in one step, and only when the registry has take
   expect((await acrPromoter(['repo', 'ls', host], 'docker')).err).toContain('(UNAUTHORIZED)');
 });
 
+test('a Docker config that can’t be written is told of, and ends', async () => {
+  await writeFile(join(folder, 'a-file'), '');
+  for (const path of ['/proc/no-such-folder/config.json', join(folder, 'a-file', 'config.json')]) {
+    const argv = ['login', host, '-u', 'me', '--password-stdin', '--registry-config', path];
+    const { code, err } = await acrPromoter(argv, 'docker', SECRET);
+    expect(code).toBe(1);
+    expect(err).toMatch(/\((?:DOCKER_CONFIG_UNWRITABLE|DOCKER_CONFIG_INVALID)\)\n.+/);
+    expect(err).not.toContain(SECRET);
+  }
+});
+
 test('a link to the Docker config stays a link', async () => {
   const real = join(folder, 'real.json');
   await writeFile(real, '{"HttpHeaders":{"X-Mine":"1"}}');

@@ -75,5 +75,7 @@ test('children of one that was killed are waited for', async () => {
 
 test('a folder that cannot be one', async () => {
   await writeFile(join(folder, 'file'), '');
-  await expect(takeDataFolder(join(folder, 'file'), silent)).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE' });
+  for (const path of [join(folder, 'file'), '/proc/no-such-folder']) {
+    await expect(takeDataFolder(path, silent)).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE' });
+  }
 });

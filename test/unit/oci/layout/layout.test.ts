@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,6 +71,19 @@ describe('opening', () => {
     const layout = await openLayout(path, { create: true });
     await writeFile(join(path, 'index.json'), index);
     await expect(layout.resolve('v1')).rejects.toMatchObject({ code });
+  });
+});
+
+describe('what can’t be written', () => {
+  test.each(['/proc/no-such-folder/x', join('package.json', 'x')])('%s has a code of its own', async (path) => {
+    await expect(openLayout(path, { create: true })).rejects.toMatchObject({ code: 'LAYOUT_UNWRITABLE' });
+  });
+
+  test('a file that can’t be read is not the layout’s fault', async () => {
+    const layout = await openLayout(folder(), { create: true });
+    const descriptor = { mediaType: 'x/y', digest: digestOf(Buffer.from('x')), size: 1 };
+    const absent = join(root, 'absent.txt');
+    await expect(layout.pushBlob(descriptor, () => createReadStream(absent))).rejects.toMatchObject({ path: absent });
   });
 });
 

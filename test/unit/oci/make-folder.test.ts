@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeFolder } from 'acr-promoter/oci';
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'make-folder-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test('makes what is missing, tells the first of it, and minds the mode', async () => {
+  expect(await makeFolder(join(folder, 'a', 'b', 'c'), 0o700)).toBe(join(folder, 'a'));
+  expect(await makeFolder(join(folder, 'a', 'b', 'd'))).toBe(join(folder, 'a', 'b', 'd'));
+  expect(await makeFolder(join(folder, 'a', 'b', 'd'))).toBeUndefined();
+  expect((await stat(join(folder, 'a', 'b'))).mode & 0o777).toBe(0o700);
+});
+
+test('many at once', async () => {
+  const path = join(folder, 'at', 'once', 'here');
+  await Promise.all(Array.from({ length: 20 }, () => makeFolder(path)));
+  expect((await stat(path)).isDirectory()).toBe(true);
+});
+
+test('a file in the way is an error', async () => {
+  await writeFile(join(folder, 'file'), '');
+  await expect(makeFolder(join(folder, 'file'))).rejects.toMatchObject({ code: 'EEXIST' });
+  await expect(makeFolder(join(folder, 'file', 'x'))).rejects.toMatchObject({ code: 'ENOTDIR' });
+});
+
+// Node's own goes on for ever there.
+test('where the file system takes nothing new, it ends', async () => {
+  await expect(makeFolder('/proc/no-such-folder/x/y')).rejects.toMatchObject({ code: 'ENOENT' });
+});
