@@ -32,6 +32,20 @@ import { addTag } from './verbs/tag.js';
 import { addVerify } from './verbs/verify.js';
 import { addVersion } from './verbs/version.js';
 
+/** The commands have examples of their own. */
+const AFTER_HELP = `
+Exit codes:
+  0    it is done; also a delete that was not confirmed, or with --force of what is not there
+  1    it is not, whatever the reason: standard error has it, with a code (docs/errors.md)
+  130  it was interrupted
+
+Examples:
+  What refers to an image:
+    acr-promoter discover localhost:5000/hello:v1
+
+  What a command takes:
+    acr-promoter copy --help`;
+
 function createProgram(io: Io): Command {
   const program = new Command('acr-promoter')
     .description(
@@ -45,7 +59,8 @@ function createProgram(io: Io): Command {
       getOutHelpWidth: () => 110,
       getErrHelpWidth: () => 110,
     })
-    .showSuggestionAfterError(true);
+    .showSuggestionAfterError(true)
+    .addHelpText('after', AFTER_HELP);
   const context = { io, door: createSubmitDoor(io) };
   addPush(program, context);
   addPull(program, context);

@@ -7,6 +7,7 @@ export function addVersion(parent: Command, { io }: VerbContext): void {
     .command('version')
     .summary('Show the version')
     .description('Show the version')
+    .addHelpText('after', '\nExamples:\n  The version:\n    acr-promoter version')
     .action(() => {
       io.out(
         `Version:      ${VERSION}\nNode version: ${process.version}\nOS/Arch:      ${process.platform}/${io.architecture}\n`,
