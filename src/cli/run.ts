@@ -10,6 +10,7 @@ import { addBlobPush } from './verbs/blob-push.js';
 import { addCompletion } from './verbs/completion.js';
 import { addCopy } from './verbs/copy.js';
 import { addDiscover } from './verbs/discover.js';
+import { addExplain } from './verbs/explain.js';
 import { createSubmitDoor } from './verbs/jobs-door.js';
 import { addJobs } from './verbs/jobs.js';
 import { addLogin } from './verbs/login.js';
@@ -21,11 +22,13 @@ import { addManifestIndexCreate } from './verbs/manifest-index-create.js';
 import { addManifestIndexUpdate } from './verbs/manifest-index-update.js';
 import { addManifestPush } from './verbs/manifest-push.js';
 import { addPromote } from './verbs/promote.js';
+import { addPromotions } from './verbs/promotions.js';
 import { addPull } from './verbs/pull.js';
 import { addPush } from './verbs/push.js';
 import { addRepoLs } from './verbs/repo-ls.js';
 import { addRepoTags } from './verbs/repo-tags.js';
 import { addResolve } from './verbs/resolve.js';
+import { addRuns } from './verbs/runs.js';
 import { addSbom } from './verbs/sbom.js';
 import { addSign } from './verbs/sign.js';
 import { addTag } from './verbs/tag.js';
@@ -52,6 +55,8 @@ function createProgram(io: Io): Command {
       'Copies images and artifacts between registries and OCI image layouts with all that refers to them, and shows what is there.',
     )
     .exitOverride()
+    // `runs` and `promotions` have options of their own, and so have the commands below them.
+    .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => io.out(text),
       // Help that was not asked for is no error; errors are written by `run`.
@@ -86,6 +91,9 @@ function createProgram(io: Io): Command {
   addBlobPush(blob, context);
   addBlobDelete(blob, context);
   addJobs(program.command('jobs').description('Jobs of a deployed app'), context);
+  addPromotions(program, context);
+  addRuns(program, context);
+  addExplain(program, context);
   const repo = program.command('repo').alias('repository').description('Repository operations');
   addRepoLs(repo, context);
   addRepoTags(repo, context);

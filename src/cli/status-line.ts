@@ -10,3 +10,8 @@ export function formatStatus(verb: string, { digest, annotations, mediaType }: D
 export function onTerminal(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '?');
 }
+
+/** The same of a text of several lines. */
+export function onLines(text: string): string {
+  return text.split('\n').map(onTerminal).join('\n');
+}

@@ -29,6 +29,8 @@ export interface VerbDescription {
   /** How many operands there must be: exactly, or at least. */
   count: number;
   orMore?: true;
+  /** How many there may be; as many as there must be, as it comes. */
+  most?: number;
   summary: string;
   aliases?: readonly string[];
   examples: readonly (readonly [what: string, how: string])[];
@@ -37,14 +39,14 @@ export interface VerbDescription {
 /** Options as commander has read them. */
 export type Values = Record<string, unknown>;
 
-/** Defines a verb: its help, the number of its operands, and what it does within a session that is closed after it. */
+/** Defines a verb: its help, the number of its operands, and what it does within a session that is closed after it. @returns its command */
 export function defineVerb(
   parent: Command,
   { io, door }: VerbContext,
   verb: VerbDescription,
   addOptions: (command: Command) => void,
   work: (session: Session, operands: string[], values: Values) => Promise<void>,
-): void {
+): Command {
   const name = verb.path.split(' ').at(-1) ?? verb.path;
   const usage = `acr-promoter ${verb.path} [flags] ${verb.operands}`;
   const command = parent
@@ -60,8 +62,11 @@ export function defineVerb(
   addOptions(command);
   if (door?.takes(verb.path) === true) door.addOptions(command);
   command.action(async (operands: string[], values: Values) => {
-    if (verb.orMore === true ? operands.length < verb.count : operands.length !== verb.count) {
-      const exactly = `${verb.orMore === true ? 'at least' : 'exactly'} ${verb.count} ${verb.count === 1 ? 'argument' : 'arguments'}`;
+    const most = verb.orMore === true ? Infinity : (verb.most ?? verb.count);
+    if (operands.length < verb.count || operands.length > most) {
+      const bound = verb.orMore === true ? 'at least' : most === verb.count ? 'exactly' : 'at most';
+      const count = bound === 'at most' ? most : verb.count;
+      const exactly = `${bound} ${count} ${count === 1 ? 'argument' : 'arguments'}`;
       throw new UsageError(`"acr-promoter ${verb.path}" requires ${exactly} but got ${operands.length}`, {
         usage,
         advice: `Please specify ${exactly} as ${verb.purpose}. Run "acr-promoter ${verb.path} -h" for more options and examples`,
@@ -80,6 +85,7 @@ export function defineVerb(
       await session.close();
     }
   });
+  return command;
 }
 
 /** A target that needs a tag or digest, and has neither. */

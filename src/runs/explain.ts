@@ -227,16 +227,3 @@ function movedText(
   if (to === undefined || to === digest) return undefined;
   return `${destination} got ${digest}, and ${to === null ? 'is not there any more' : `is ${to} by now`}: the schedule sets it right`;
 }
-
-/** For people: a line for each promotion, and what else there is to say. */
-export function explanationText({ reference, promotions, nearest, ignored }: Explanation): string {
-  const lines = promotions.flatMap(({ rule, source, destination, standing, text, since, remedy, runId }) => [
-    `${source} -> ${destination} (rule ${rule}): ${standing.replace('_', ' ')}${since === undefined ? '' : ` since ${since}`}`,
-    `  ${text}`,
-    ...(remedy === undefined ? [] : [`  ${remedy}`]),
-    ...(runId === undefined ? [] : [`  run ${runId}`]),
-  ]);
-  if (nearest !== undefined) lines.push(`${reference}: no rule wants it`, `  ${nearest}`);
-  for (const { at, reason } of ignored) lines.push(`  an event was ignored at ${at}: ${reason}`);
-  return `${lines.join('\n')}\n`;
-}

@@ -47,7 +47,8 @@ export function readRun(answer: unknown): Run {
   return known(runSchema, answer);
 }
 
-function known<S extends z.ZodType>(schema: S, answer: unknown): z.infer<S> {
+/** @throws PromoterError `APP_ANSWER_INVALID` */
+export function known<S extends z.ZodType>(schema: S, answer: unknown): z.infer<S> {
   const parsed = schema.safeParse(answer);
   if (parsed.success) return parsed.data;
   throw new PromoterError('APP_ANSWER_INVALID', 'what the app answers is not known here', {

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { promotionId } from '../../../src/promotion/promotion-id.js';
-import { explain, explanationText, type ExplainInput, type Standing } from '../../../src/runs/explain.js';
+import { explain, type ExplainInput, type Standing } from '../../../src/runs/explain.js';
+import { explanationText } from '../../../src/runs/explanation-text.js';
 import type { PromotionRow, StepProgress } from '../../../src/runs/rows.js';
 import { rule } from '../promotion/rules.fixture.js';
 

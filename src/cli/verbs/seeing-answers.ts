@@ -1,0 +1,132 @@
+import { z } from 'zod';
+import { STANDINGS, type Explanation } from '../../runs/explain.js';
+import { known } from './jobs-answers.js';
+
+// What the app answers about promotions and runs: so much as is shown, of this version or a newer one.
+
+const sourceSchema = z.looseObject({ registry: z.string(), repository: z.string(), tag: z.string().optional() });
+const resultSchema = z.looseObject({
+  outcome: z.string(),
+  code: z.string().optional(),
+  reason: z.string().optional(),
+  remedy: z.string().optional(),
+  digest: z.string().optional(),
+});
+const triggerSchema = z.looseObject({ kind: z.string(), id: z.string().optional(), at: z.string() });
+
+const promotionSchema = z.looseObject({
+  id: z.string(),
+  rule: z.string(),
+  source: sourceSchema,
+  destination: z.string(),
+  state: z.string(),
+  since: z.string().optional(),
+  wantedAt: z.string(),
+  runId: z.string().optional(),
+  last: resultSchema.extend({ finishedAt: z.string() }).optional(),
+});
+const summarySchema = z.looseObject({
+  id: z.string(),
+  state: z.string(),
+  openedAt: z.string(),
+  finishedAt: z.string().optional(),
+  trigger: triggerSchema.optional(),
+  rule: z.string().optional(),
+  operation: z.string().optional(),
+  source: sourceSchema.optional(),
+  digest: z.string().optional(),
+  result: resultSchema.optional(),
+});
+const ignoredSchema = z.looseObject({ at: z.string(), reference: z.string(), reason: z.string() });
+const inputSchema = z.union([
+  z.looseObject({
+    kind: z.literal('promotion'),
+    rule: z.looseObject({ name: z.string() }),
+    source: sourceSchema,
+    destination: z.string(),
+  }),
+  z.looseObject({ kind: z.literal('job'), job: z.looseObject({ operation: z.string(), id: z.string() }) }),
+]);
+const stepSchema = z.looseObject({
+  step: z.string(),
+  state: z.string(),
+  text: z.string(),
+  startedAt: z.string(),
+  durationMs: z.number(),
+  doneBytes: z.number().optional(),
+  totalBytes: z.number().optional(),
+  doneNodes: z.number().optional(),
+  totalNodes: z.number().optional(),
+});
+const shownRunSchema = z.looseObject({
+  id: z.string(),
+  state: z.string(),
+  openedAt: z.string(),
+  durationMs: z.number(),
+  trigger: triggerSchema.optional(),
+  digest: z.string().optional(),
+  input: inputSchema,
+  result: resultSchema.optional(),
+  steps: z.array(stepSchema),
+});
+const explanationSchema = z.looseObject({
+  reference: z.string(),
+  promoted: z.boolean(),
+  promotions: z.array(
+    z.looseObject({
+      promotionId: z.string(),
+      rule: z.string(),
+      source: z.string(),
+      destination: z.string(),
+      standing: z.enum(STANDINGS),
+      text: z.string(),
+      since: z.string().exactOptional(),
+      runId: z.string().exactOptional(),
+      remedy: z.string().exactOptional(),
+    }),
+  ),
+  nearest: z.string().exactOptional(),
+  ignored: z.array(ignoredSchema),
+});
+
+export type ShownPromotion = z.infer<typeof promotionSchema>;
+export type RunInList = z.infer<typeof summarySchema>;
+export type ShownRun = z.infer<typeof shownRunSchema>;
+export type ShownIgnored = z.infer<typeof ignoredSchema>;
+
+interface ListPage<T> {
+  items: T[];
+  next?: string | undefined;
+}
+
+/** @throws PromoterError `APP_ANSWER_INVALID`, as each of these */
+export function readPromotions(answer: unknown): ListPage<ShownPromotion> {
+  const { promotions, next } = known(
+    z.object({ promotions: z.array(promotionSchema), next: z.string().optional() }),
+    answer,
+  );
+  return { items: promotions, next };
+}
+
+export function readRuns(answer: unknown): ListPage<RunInList> {
+  const { runs, next } = known(z.object({ runs: z.array(summarySchema), next: z.string().optional() }), answer);
+  return { items: runs, next };
+}
+
+export function readIgnored(answer: unknown): ListPage<ShownIgnored> {
+  const { ignored, next } = known(z.object({ ignored: z.array(ignoredSchema), next: z.string().optional() }), answer);
+  return { items: ignored, next };
+}
+
+export function readShownRun(answer: unknown): ShownRun {
+  return known(shownRunSchema, answer);
+}
+
+export function readExplanation(answer: unknown): Explanation {
+  return known(explanationSchema, answer);
+}
+
+/** What a new run of a promotion is called; absent where none was opened. */
+export function readRaised(answer: unknown): { runId?: string | undefined } {
+  return known(z.looseObject({ runId: z.string().optional() }), answer);
+}
