@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { ConfigurationError, InputError } from './oci/index.js';
-import { parseRules, sizeProblem } from './promotion/rules.js';
-import type { Rule } from './promotion/rule.js';
+import { parseRules, sizeProblem, type RulesDocument } from './promotion/rules.js';
 import type { RulesSource } from './runs/promotion-runs.js';
+import type { TickLimit } from './steps/ports.js';
 
 /** How long a document is good before it is looked at again, in milliseconds. */
 const CACHE_MS = 60_000;
@@ -21,19 +21,21 @@ interface RulesOptions {
 }
 
 /** The rules that stand now, from wherever the setting says. A trust store that is a path is read into its rule. */
-export function rulesSource(options: RulesOptions): RulesSource {
-  let cached: { until: number; rules: Promise<readonly Rule[]> } | undefined;
+export function rulesSource(options: RulesOptions): RulesSource & TickLimit {
+  let cached: { until: number; document: Promise<RulesDocument> } | undefined;
+  const load = (): Promise<RulesDocument> => {
+    if (cached === undefined || options.now() >= cached.until) {
+      const document = read(options);
+      cached = { until: options.now() + (isRulesBlob(options.setting) ? CACHE_MS : 1_000), document };
+      document.catch(() => {
+        cached = undefined;
+      });
+    }
+    return cached.document;
+  };
   return {
-    load() {
-      if (cached === undefined || options.now() >= cached.until) {
-        const rules = read(options);
-        cached = { until: options.now() + (isRulesBlob(options.setting) ? CACHE_MS : 1_000), rules };
-        rules.catch(() => {
-          cached = undefined;
-        });
-      }
-      return cached.rules;
-    },
+    load: async () => (await load()).rules,
+    maxRunsPerTick: async () => (await load()).maxRunsPerTick,
   };
 }
 
@@ -42,8 +44,8 @@ export function isRulesBlob(setting: string | undefined): boolean {
   return setting !== undefined && /^https?:\/\//.test(setting);
 }
 
-async function read({ setting, root, readBlob }: RulesOptions): Promise<readonly Rule[]> {
-  if (setting === undefined) return [];
+async function read({ setting, root, readBlob }: RulesOptions): Promise<RulesDocument> {
+  if (setting === undefined) return parseRules('{"rules":[]}', 'PROMOTION_RULES');
   if (setting.trimStart().startsWith('{')) return withTrustStores(parseRules(setting, 'PROMOTION_RULES'), root);
   if (isRulesBlob(setting)) return withTrustStores(parseRules(await readBlob(setting), 'the rules blob'), root);
   const path = isAbsolute(setting) ? setting : resolve(root, setting);
@@ -63,9 +65,9 @@ export async function readText(path: string, code: string, setting: string): Pro
 }
 
 /** Reads trust stores that are paths. @throws InputError `RULES_INVALID`; ConfigurationError `RULES_UNREADABLE` */
-async function withTrustStores(rules: readonly Rule[], folder: string): Promise<readonly Rule[]> {
-  return Promise.all(
-    rules.map(async (rule) => {
+async function withTrustStores(document: RulesDocument, folder: string): Promise<RulesDocument> {
+  const rules = await Promise.all(
+    document.rules.map(async (rule) => {
       const signatures = await Promise.all(
         rule.verify.signatures.map(async (policy) => ({
           ...policy,
@@ -78,6 +80,7 @@ async function withTrustStores(rules: readonly Rule[], folder: string): Promise<
       return complete;
     }),
   );
+  return { ...document, rules };
 }
 
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----';

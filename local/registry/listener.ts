@@ -13,9 +13,12 @@ export function createListener(
   log: (entry: RequestLogEntry) => void,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   const throttle = createThrottle(context.quirks);
-  const { latencyMs = 0, absoluteLocations = false } = context.quirks;
+  const { latencyMs = 0, absoluteLocations = false, callsLeftPerSecond } = context.quirks;
   return async (request, response) => {
     response.setHeader('docker-distribution-api-version', 'registry/2.0');
+    if (callsLeftPerSecond !== undefined) {
+      response.setHeader('x-ms-ratelimit-remaining-calls-per-second', callsLeftPerSecond);
+    }
     const call = new Call(request, response, { origin, absoluteLocations, log });
     try {
       if (latencyMs > 0) await sleep(latencyMs);

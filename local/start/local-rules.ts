@@ -22,7 +22,7 @@ export async function localRules(path: string | undefined, source: string, stagi
         remedy: 'Name a file that is there with --rules.',
       });
     });
-    return { setting: path, rules: parseRules(text, path) };
+    return { setting: path, rules: parseRules(text, path).rules };
   }
   const setting = JSON.stringify({
     rules: [
@@ -34,5 +34,5 @@ export async function localRules(path: string | undefined, source: string, stagi
       },
     ],
   });
-  return { setting, rules: parseRules(setting, 'the local rules') };
+  return { setting, rules: parseRules(setting, 'the local rules').rules };
 }

@@ -9,4 +9,7 @@ export const PROMOTION_LIMITS = {
   /** A rule's deadline, in milliseconds. `RULES_INVALID` */
   shortestDeadlineMs: 10_000,
   longestDeadlineMs: 7 * 24 * 3_600_000,
+  /** What a document may allow one tick of the schedule to start, and what it does as it comes. `RULES_INVALID` */
+  runsPerTick: 10_000,
+  defaultRunsPerTick: 200,
 } as const;

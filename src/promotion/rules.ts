@@ -5,7 +5,17 @@ import { findCycle } from './cycles.js';
 import { PROMOTION_LIMITS } from './limits.js';
 import { ruleSchema, type Rule } from './rule.js';
 
-const documentSchema = z.strictObject({ rules: z.array(ruleSchema).max(PROMOTION_LIMITS.rules) });
+const documentSchema = z.strictObject({
+  rules: z.array(ruleSchema).max(PROMOTION_LIMITS.rules),
+  maxRunsPerTick: z.int().min(1).max(PROMOTION_LIMITS.runsPerTick).default(PROMOTION_LIMITS.defaultRunsPerTick),
+});
+
+/** What a rules document says. */
+export interface RulesDocument {
+  rules: Rule[];
+  /** New runs that one tick of the schedule starts at most. */
+  maxRunsPerTick: number;
+}
 
 function problem(path: PropertyKey[], message: string): string {
   return `${path.map(String).join('.') || 'document'}: ${message}`;
@@ -44,7 +54,7 @@ export function sizeProblem(rule: Rule): string | undefined {
  * @param name where the text came from, for the message
  * @throws InputError `RULES_INVALID`, `RULES_CYCLE`
  */
-export function parseRules(text: string, name: string): Rule[] {
+export function parseRules(text: string, name: string): RulesDocument {
   const fail = (problems: string[]): never => {
     throw new InputError('RULES_INVALID', `${name}: ${problems.join('; ')}`, {
       details: { problems },
@@ -60,7 +70,7 @@ export function parseRules(text: string, name: string): Rule[] {
   }
   const parsed = documentSchema.safeParse(document.toJS({ maxAliasCount: 100 }));
   if (!parsed.success) return fail(parsed.error.issues.map((issue) => problem(issue.path, issue.message)));
-  const { rules } = parsed.data;
+  const { rules, maxRunsPerTick } = parsed.data;
   const problems = rules.flatMap(ruleProblems);
   const names = rules.map((rule) => rule.name);
   for (const twice of new Set(names.filter((each, index) => names.indexOf(each) !== index))) {
@@ -73,5 +83,5 @@ export function parseRules(text: string, name: string): Rule[] {
       remedy: 'Take the destination of one of them out of the source of the next, with a glob that starts with !.',
     });
   }
-  return rules;
+  return { rules, maxRunsPerTick };
 }

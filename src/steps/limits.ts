@@ -14,10 +14,17 @@ export const STEP_LIMITS = {
   leasePauseMs: 2_000,
   /** How long one stretch of the schedule's walk may work, in milliseconds. */
   walkMs: 60_000,
-  /** Promotions whose graphs are compared in one tick. */
+  /** Tags of a repository that the walk looks at together: a page of ACR's list. */
+  walkedTags: 100,
+  /** Requests, and runs that are started, side by side. */
+  walkedAtOnce: 16,
+  /** Rows of one repository that are read as a list; for tags beyond, each row is read by itself. */
+  listedRows: 20_000,
+  /** Promotions of a page of the deep pass. */
   deepPassPage: 20,
-  /** New runs in one tick of the schedule. */
-  runsPerTick: 200,
+  /** Requests to one registry in one deep pass, where nothing is known of its limits, and however much it allows. */
+  deepPassRequests: 16,
+  mostDeepPassRequests: 500,
   /** Problems that one stretch of the walk tells, and how long each may be; more are left out. */
   problems: 20,
   problemCharacters: 500,

@@ -1,18 +1,9 @@
-import {
-  PolicyError,
-  RegistryError,
-  compareGraphs,
-  describeError,
-  isNothingMissing,
-  parseReference,
-  type Descriptor,
-} from '../oci/index.js';
+import { PolicyError, RegistryError, describeError, parseReference, type Descriptor } from '../oci/index.js';
 import { classifyGraph } from './classify.js';
-import type { Image, InputOf, ResultOf, observeContract } from './contracts.js';
+import type { InputOf, ResultOf, observeContract } from './contracts.js';
 import { noteDigest } from '../runs/run-digest.js';
 import { claimDestination } from './destination-owner.js';
-import { findOurSbom } from './our-sbom.js';
-import { findOurSignature } from './our-signature.js';
+import { attachedAt, attachmentDifferences, graphDifferences } from './differences.js';
 import type { Ports, StepCall } from './ports.js';
 
 type Input = InputOf<typeof observeContract>;
@@ -81,9 +72,11 @@ async function look(
     ),
   );
   progress.text(`${reference} is ${root.digest}`);
+  const at = attachedAt(input.rule, source, input.destination);
+  const attached = { ...at, content: ports.registries.repository(at.registry, at.repository) };
   const differences = [
     ...(await destinationDifferences(ports, input, root, signal)),
-    ...(await attachmentDifferences(ports, input, graph.images, signal)),
+    ...(await attachmentDifferences(ports, input.rule, attached, graph.images, signal)),
   ];
   progress.text(differences.length === 0 ? 'nothing differs' : differences.join('; '));
   const { mediaType, digest, size } = root;
@@ -106,47 +99,5 @@ async function destinationDifferences(
   if (standing === undefined) return [`${input.destination} is not there`];
   if (standing.digest !== root.digest) return [`${input.destination} is ${standing.digest}`];
   const source = ports.registries.repository(input.source.registry, input.source.repository);
-  const missing = await compareGraphs(source, ports.registries.repository(registry, repository), root, {
-    recursive: true,
-    excludeArtifactTypes: input.rule.referrers.excludeArtifactTypes,
-    signal,
-  });
-  if (isNothingMissing(missing)) return [];
-  const { manifests, unlisted, tags } = missing;
-  return [
-    `${registry}/${repository} lacks ${manifests.length} manifests, ${unlisted.length} referrers in its lists, ${tags.length} digest tags`,
-  ];
-}
-
-/** Where a rule wants SBOMs and signatures. */
-function attachedAt({ rule, source, destination }: Input): { registry: string; repository: string } {
-  const { registry, repository } = rule.attachTo === 'source' ? source : parseReference(destination);
-  return { registry, repository };
-}
-
-/** What the rule wants attached and isn't. */
-async function attachmentDifferences(
-  ports: Pick<Ports, 'registries' | 'signer' | 'store' | 'now'>,
-  input: Input,
-  images: readonly Image[],
-  signal: AbortSignal,
-): Promise<string[]> {
-  const at = attachedAt(input);
-  const repository = ports.registries.repository(at.registry, at.repository);
-  const lacking = await Promise.all(
-    images.map(async (image) => {
-      const lacks: string[] = [];
-      if (image.sbom && input.rule.sbom.formats.length > 0) {
-        const sbom = await findOurSbom(ports, input.rule, at, repository, image, signal);
-        if (sbom === undefined) lacks.push(`${image.label} has no SBOM of ours`);
-      }
-      if (input.rule.sign.length > 0) {
-        const signature =
-          ports.signer && (await findOurSignature(repository, image, ports.signer, ports.now(), signal));
-        if (signature === undefined) lacks.push(`${image.label} is not signed by us`);
-      }
-      return lacks;
-    }),
-  );
-  return lacking.flat();
+  return graphDifferences(input.rule, source, ports.registries.repository(registry, repository), root, signal);
 }

@@ -7,6 +7,12 @@ import type { Signer } from '../signing/index.js';
 /** What a registry holds, for the schedule: its repositories, and tags with their digests. */
 export type RegistryListing = Pick<RegistryClient, 'registry' | 'repository'>;
 
+/** How much one tick of the schedule may start. */
+export interface TickLimit {
+  /** New runs; the rules document has it. @throws as `RulesSource.load` does */
+  maxRunsPerTick(): Promise<number>;
+}
+
 /** What jobs may do. */
 export interface JobPolicy {
   /** ALLOWED_REGISTRIES. */
@@ -35,7 +41,7 @@ export interface Ports {
   files: Files;
   queues: Queues;
   engine: Engine;
-  rules: RulesSource;
+  rules: RulesSource & TickLimit;
   sbom: SbomGenerator;
   /** Undefined where no key is set. */
   signer: Signer | undefined;

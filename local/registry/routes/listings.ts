@@ -61,6 +61,10 @@ export const listReferrers: Handler = async (context, call, { repository, refere
  * `GET /acr/v1/<name>/_tags?n=&last=&orderby=timedesc|timeasc`: tags with their digests and times, ACR's own.
  */
 export const listAcrTags: Handler = async (context, call, { repository }) => {
+  if (context.quirks.noTagDetails === true) {
+    call.empty(404);
+    return;
+  }
   if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
   const { count, last } = pageOf(context, call, LIMITS.referrersPage);
   const orderby = call.url.searchParams.get('orderby') ?? '';

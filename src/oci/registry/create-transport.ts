@@ -1,7 +1,8 @@
 import { authenticate } from './auth.js';
 import type { Credentials } from './credentials.js';
-import { limitRate, type RateLimits } from './rate-limit.js';
+import { defaultRateLimits, limitRate, type RateLimits } from './rate-limit.js';
 import { followRedirects, type MayFollow } from './redirect.js';
+import { ReportedRates } from './reported-rates.js';
 import { retry, type RetryOptions } from './retry.js';
 import type { DispatcherOptions } from './dispatchers.js';
 import { createSend } from './send.js';
@@ -37,15 +38,24 @@ function addHeaders(inner: Transport, { headers, isRegistry, userAgent }: Transp
   return { send: (request) => inner.send({ ...request, headers: headersOf(request) }) };
 }
 
+/** A transport, and what it has learnt on the way. */
+export interface ClientTransport extends Transport {
+  /** What a host has last reported to be left, or what is known of it, of listings of referrers a minute. */
+  requestsPerMinute(host: string): number | undefined;
+  close(): Promise<void>;
+}
+
 /** retry(rate limit(auth(redirect(send)))): everything that goes to a registry goes through this. */
-export function createTransport(options: TransportOptions): Transport & { close(): Promise<void> } {
+export function createTransport(options: TransportOptions): ClientTransport {
   const send = createSend(options);
   const named = addHeaders(
     options.trace === undefined ? send : traceRequests(send, options.trace, Object.keys(options.headers ?? {})),
     options,
   );
   const { maxRetryAfterMs } = options.retry ?? {};
+  const reported = new ReportedRates();
   const rates = {
+    reported,
     ...(options.limitsFor !== undefined && { limitsFor: options.limitsFor }),
     ...(maxRetryAfterMs !== undefined && { maxRetryAfterMs }),
   };
@@ -60,5 +70,9 @@ export function createTransport(options: TransportOptions): Transport & { close(
     ...(options.mayAsk !== undefined && { mayAsk: options.mayAsk }),
   });
   const outer = retry(limitRate(authenticating, rates), options.retry);
-  return { send: (request) => outer.send(request), close: () => send.close() };
+  return {
+    send: (request) => outer.send(request),
+    requestsPerMinute: (host) => reported.perMinute(host, (options.limitsFor ?? defaultRateLimits)(host)),
+    close: () => send.close(),
+  };
 }

@@ -26,6 +26,8 @@ export const TRANSPORT_LIMITS = {
   tokenBytes: 1024 * 1024,
   /** Tokens kept; past that the oldest is got anew when it is needed. */
   tokens: 2000,
+  /** Hosts of which is remembered what they reported of their limits. */
+  reportedHosts: 1000,
   /** Characters of a registry's own words that are passed on. */
   messageCharacters: 300,
 } as const;

@@ -1,6 +1,7 @@
 import { RegistryError } from '../errors.js';
 import { TRANSPORT_LIMITS } from './limits.js';
 import { parseRetryAfter } from './registry-error.js';
+import type { ReportedRates } from './reported-rates.js';
 import { sleepMs } from './retry.js';
 import type { Transport, TransportRequest } from './transport.js';
 import { redactUrl } from './urls.js';
@@ -54,7 +55,7 @@ function categoriesOf(request: TransportRequest, url: URL): RequestCategory[] {
  */
 export function limitRate(
   inner: Transport,
-  options: { limitsFor?: (host: string) => RateLimits; maxRetryAfterMs?: number } = {},
+  options: { limitsFor?: (host: string) => RateLimits; maxRetryAfterMs?: number; reported?: ReportedRates } = {},
 ): Transport {
   const limitsFor = options.limitsFor ?? defaultRateLimits;
   const maxPauseMs = options.maxRetryAfterMs ?? TRANSPORT_LIMITS.retryAfterMs;
@@ -97,6 +98,7 @@ export function limitRate(
       }
       if (waitMs > 0) await sleepMs(waitMs, request.signal);
       const response = await inner.send(request);
+      options.reported?.note(url.host, response.headers);
       if (response.status === 429) {
         const retryAfterMs = parseRetryAfter(response.headers['retry-after']);
         // Another that was told sooner may have been told more.

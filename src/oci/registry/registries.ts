@@ -13,7 +13,7 @@ import { fetchManifest, putManifest, resolveManifest } from './manifests.js';
 import { mountBlob } from './mount.js';
 import { Referrers, type ReferrersMode } from './referrers.js';
 import { ReferrersTags } from './referrers-tags.js';
-import { listTagDetails, listTags, type ListOptions, type TagDetails } from './tags.js';
+import { listTagDetails, listTags, type ListOptions, type TagDetails, type TagDetailsOptions } from './tags.js';
 import { pushBlob } from './upload.js';
 import { isLoopback, registryOrigin } from './urls.js';
 
@@ -33,13 +33,18 @@ export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'ma
 /** A repository in a registry: a {@link BlobRepository}, and what only registries have. */
 export interface RegistryRepository extends BlobRepository {
   /** Tags with their digests, and times where the registry tells: a page for a hundred of them in ACR. */
-  listTagDetails(options?: ListOptions): AsyncIterable<TagDetails>;
+  listTagDetails(options?: TagDetailsOptions): AsyncIterable<TagDetails>;
 }
 
 export interface Registry {
   /** Throws where the registry is not there (TransportError) or refuses the credential (RegistryError `UNAUTHORIZED`). */
   checkAccess(options?: CallOptions): Promise<void>;
   listRepositories(options?: ListOptions): AsyncIterable<string>;
+  /**
+   * Requests of the scarcest kind, a listing of referrers, that may be made in a minute: what the registry has last reported to
+   * be left, or what is known of it. Undefined where nothing is known.
+   */
+  requestsPerMinute(): number | undefined;
 }
 
 export interface RegistryClient extends Registries {
@@ -155,6 +160,7 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
       return {
         checkAccess: (callOptions) => checkAccess(endpoint, callOptions),
         listRepositories: (listOptions) => listRepositories(endpoint, listOptions),
+        requestsPerMinute: () => transport.requestsPerMinute(new URL(endpoint.origin).host),
       };
     },
     close: () => transport.close(),

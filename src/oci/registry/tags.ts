@@ -9,6 +9,11 @@ import { listIn, readPages, type Listing } from './pages.js';
 
 export type ListOptions = CallOptions & { last?: string };
 
+export interface TagDetailsOptions extends ListOptions {
+  /** True: nothing at all where the registry has no list of tags with digests, instead of a request for each tag. */
+  onlyPages?: boolean;
+}
+
 function query(entries: number, last: string | undefined): string {
   const parameters = new URLSearchParams({ n: String(entries), ...(last !== undefined && { last }) });
   return parameters.toString();
@@ -90,10 +95,13 @@ const NO_TAG_DETAILS = [401, 403, 404, 405];
  */
 export async function* listTagDetails(
   context: RepositoryContext,
-  options: ListOptions = {},
+  { onlyPages = false, ...options }: TagDetailsOptions = {},
 ): AsyncGenerator<TagDetails> {
   const { endpoint, repository, name } = context;
-  if (endpoint.hasTagDetails === false) return yield* resolveEach(context, options);
+  if (endpoint.hasTagDetails === false) {
+    if (!onlyPages) yield* resolveEach(context, options);
+    return;
+  }
   const listing: Listing = {
     url: `${endpoint.origin}/acr/v1/${repository}/_tags?${query(LISTING_LIMITS.tagDetailsPageEntries, options.last)}`,
     scopes: scopesFor(context, ['metadata_read']),
@@ -118,5 +126,5 @@ export async function* listTagDetails(
     const refused = error instanceof RegistryError && (error.info.status === 401 || error.info.status === 403);
     if (known || !refused) throw error;
   }
-  if (!known) yield* resolveEach(context, options);
+  if (!known && !onlyPages) yield* resolveEach(context, options);
 }

@@ -77,7 +77,7 @@ describe('an event of a registry', () => {
   });
 
   test('cannot be handled now: Event Grid delivers it again, the queue gets it back', async () => {
-    world.rules = { load: () => Promise.reject(new TransportError('RULES_UNREADABLE', 'not now')) };
+    world.rules.load = () => Promise.reject(new TransportError('RULES_UNREADABLE', 'not now'));
     app = register(world);
     await expect(deliver('onRegistryEvent', event())).rejects.toMatchObject({ code: 'RULES_UNREADABLE' });
     expect(world.queues.sent).toEqual([]);

@@ -44,7 +44,8 @@ describe('local.settings.sample.json', () => {
   });
 
   test('its rule is a rule, for the registries that npm start brings up', () => {
-    const [rule, ...more] = parseRules(sample.Values['PROMOTION_RULES'] ?? '', 'PROMOTION_RULES');
+    const { rules } = parseRules(sample.Values['PROMOTION_RULES'] ?? '', 'PROMOTION_RULES');
+    const [rule, ...more] = rules;
     expect(more).toEqual([]);
     expect(rule).toMatchObject({
       source: { registry: 'localhost:5100', repositories: ['samples/**'] },

@@ -27,7 +27,7 @@ describe('a rules document', () => {
     destination: {reference: "r.azurecr.io/staging/{repository}:{tag}"}
 `;
     expect(parseRules(yaml, 'rules.yaml')).toEqual(parseRules(JSON.stringify({ rules: [good] }), 'inline'));
-    expect(parseRules(yaml, 'rules.yaml')[0]).toMatchObject({
+    expect(parseRules(yaml, 'rules.yaml').rules[0]).toMatchObject({
       mode: 'enforce',
       existing: 'ignore',
       triggers: ['push', 'schedule'],
@@ -65,7 +65,7 @@ describe('a rules document', () => {
     const text = JSON.stringify({
       rules: [{ ...good, destination: { reference: 'localhost:5000/staging/{repository}' } }],
     });
-    const [only] = parseRules(text, 'rules');
+    const [only] = parseRules(text, 'rules').rules;
     if (only === undefined) throw new Error('no rule');
     expect(destinationOf(only, { repository: 'a/b', tag: 'v7' })).toEqual({
       registry: 'localhost:5000',
@@ -92,7 +92,7 @@ describe('a rules document', () => {
       destination: { reference: `r.azurecr.io/${to}/{repository}:{tag}` },
     });
     const chain = [link('a', 'dev', 'staging'), link('b', 'staging', 'production')];
-    expect(parseRules(JSON.stringify({ rules: chain }), 'rules')).toHaveLength(2);
+    expect(parseRules(JSON.stringify({ rules: chain }), 'rules').rules).toHaveLength(2);
     const circle = [...chain, link('c', 'production', 'dev')];
     const error = failure(() => parseRules(JSON.stringify({ rules: circle }), 'rules'));
     expect(error.code).toBe('RULES_CYCLE');

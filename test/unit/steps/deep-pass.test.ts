@@ -1,71 +1,173 @@
-import { expect, test } from '@jest/globals';
-import { packArtifact, pushPacked } from '../../../src/oci/index.js';
-import { raiseWanted, closeRun } from '../../../src/runs/promotion-runs.js';
-import { NOTARY_SIGNATURE } from '../../../src/signing/index.js';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { Descriptor } from '../../../src/oci/index.js';
 import { deepPass } from '../../../src/steps/deep-pass.js';
+import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { signaturesHash } from '../../../src/steps/our-signature.js';
-import { MemoryRegistries } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
-import { memoryEngine, memoryRunStore } from '../runs/memory-ports.js';
-import { newCall } from './world.js';
+import { CYCLONEDX_JSON as CYCLONEDX } from '../../../src/sbom/index.js';
+import { NOTARY_SIGNATURE, pushArtifact, pushImage, pushSignature } from './images.js';
+import { endRun, putInSync } from './in-sync.js';
+import { REGISTRY, SOURCE, newCall, newSigner, newWorld, rowOf, type World } from './world.js';
 
-test('a referrer that nobody told of is found, and what is in sync is left alone', async () => {
-  const registries = new MemoryRegistries();
-  const source = registries.repository('r.azurecr.io', 'samples/app');
-  const destination = registries.repository('r.azurecr.io', 'staging/samples/app');
-  const image = packArtifact({ artifactType: 'test/image', layers: [] });
-  for (const repository of [source, destination]) await pushPacked(repository, image, { tag: 'v1' });
-  const staging = rule();
-  const ports = {
-    registries,
-    store: memoryRunStore(),
-    engine: memoryEngine(),
-    paused: false,
-    now: () => new Date(),
-    rules: { load: async () => [staging] },
-  };
-  const name = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
-  const { promotionId, runId = '', wanted } = await raiseWanted(ports, staging, name, { kind: 'push' });
-  await closeRun(ports, promotionId, runId, {
-    wanted,
-    rule: staging,
-    result: { outcome: 'promoted', digest: image.descriptor.digest },
+let world: World;
+let source: MemoryRepository;
+let destination: MemoryRepository;
+let image: Descriptor;
+
+beforeEach(async () => {
+  world = newWorld();
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+  destination = world.registries.repository(REGISTRY, 'staging/samples/app');
+  image = await pushImage(source, { tag: SOURCE.tag });
+});
+
+const pass = (): Promise<number> =>
+  deepPass(
+    {
+      ports: world,
+      call: newCall(),
+      until: world.nowMs + STEP_LIMITS.walkMs,
+      started: 0,
+      maxStarted: 200,
+      looked: 0,
+      problems: [],
+    },
+    world.ruleList,
+  );
+
+/** Deletes the referrers of one type. */
+async function lose(at: MemoryRepository, artifactType: string): Promise<void> {
+  for (const { digest } of await at.listReferrers(image.digest, { artifactType })) await at.deleteManifest(digest);
+}
+
+describe.each(['source', 'destination'] as const)('what is in sync, attached at the %s', (attachTo) => {
+  let id: string;
+  let attached: MemoryRepository;
+
+  beforeEach(async () => {
+    world.ruleList = [rule({ attachTo })];
+    attached = attachTo === 'source' ? source : destination;
+    id = await putInSync(world, world.ruleList[0] ?? rule());
   });
-  const call = newCall(AbortSignal.timeout(10_000));
 
-  expect(await deepPass(ports, [staging], call)).toBe(0);
-  await pushPacked(source, packArtifact({ artifactType: 'test/evidence', layers: [], subject: image.descriptor }));
-  expect(await deepPass(ports, [staging], call)).toBe(1);
-  expect((await ports.store.getPromotion(promotionId))?.value).toMatchObject({ runOpen: true, wanted: 2 });
+  test('is left alone', async () => {
+    expect(await pass()).toBe(0);
+    expect(world.engine.starts).toHaveLength(1);
+  });
+
+  test('a referrer that nobody told of', async () => {
+    await pushArtifact(source, 'test/evidence', { subject: image });
+    expect(await pass()).toBe(1);
+    expect(await rowOf(world, id)).toMatchObject({ runOpen: true, wanted: 3, lastTrigger: { kind: 'schedule' } });
+  });
+
+  test.each([CYCLONEDX, NOTARY_SIGNATURE])('%s that is missing where it was attached', async (artifactType) => {
+    await lose(attached, artifactType);
+    expect(await pass()).toBe(1);
+  });
+
+  test('a signature over our SBOM that is missing', async () => {
+    const [sbom] = await attached.listReferrers(image.digest, { artifactType: CYCLONEDX });
+    const [signature] = sbom === undefined ? [] : await attached.listReferrers(sbom.digest);
+    await attached.deleteManifest(signature?.digest ?? image.digest);
+    expect(await pass()).toBe(1);
+  });
+
+  test('a referrer that the destination lost', async () => {
+    await lose(destination, NOTARY_SIGNATURE);
+    expect(await pass()).toBe(1);
+  });
+
+  test('evidence whose rows are lost, or that came from elsewhere, is verified before a run is made', async () => {
+    world.store.isOurs = async () => false;
+    expect(await pass()).toBe(0);
+    await lose(attached, CYCLONEDX);
+    expect(await pass()).toBe(1);
+  });
+
+  test('nothing is asked while new runs are paused', async () => {
+    await lose(attached, CYCLONEDX);
+    world.paused = true;
+    const asked = source.calls.length;
+    expect(await pass()).toBe(0);
+    expect(source.calls).toHaveLength(asked);
+  });
 });
 
 test('what was refused for missing evidence looks again once there is some', async () => {
-  const registries = new MemoryRegistries();
-  const source = registries.repository('r.azurecr.io', 'samples/app');
-  const image = packArtifact({ artifactType: 'test/image', layers: [] });
-  await pushPacked(source, image, { tag: 'v1' });
-  const staging = rule();
-  const ports = {
-    registries,
-    store: memoryRunStore(),
-    engine: memoryEngine(),
-    paused: false,
-    now: () => new Date(),
-    rules: { load: async () => [staging] },
-  };
-  const call = newCall(AbortSignal.timeout(10_000));
-  const name = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
-  const { promotionId, runId = '', wanted } = await raiseWanted(ports, staging, name, { kind: 'push' });
-  const evidence = await signaturesHash(source, image.descriptor, call.signal);
-  await closeRun(ports, promotionId, runId, {
-    wanted,
-    rule: staging,
-    result: { outcome: 'refused', code: 'EVIDENCE_MISSING', evidence, digest: image.descriptor.digest },
+  const evidence = await signaturesHash(source, image, newCall().signal);
+  const id = await endRun(world, rule(), { outcome: 'refused', code: 'EVIDENCE_MISSING', evidence });
+  expect(await pass()).toBe(0);
+  await pushSignature(source, image, newSigner('release').signer);
+  expect(await pass()).toBe(1);
+  expect(await rowOf(world, id)).toMatchObject({ runOpen: true });
+});
+
+describe('many', () => {
+  const tags = Array.from({ length: 45 }, (_, index) => `v${index}`);
+  beforeEach(async () => {
+    world.ruleList = [rule({ sign: [], sbom: { formats: [] } })];
+    for (const tag of tags) {
+      world.nowMs += 1000;
+      await pushImage(source, { tag, content: tag });
+      await putInSync(world, world.ruleList[0] ?? rule(), { ...SOURCE, tag });
+    }
+  });
+  /** Tags that the source was asked for, one by one. */
+  const looked = (): string[] => source.calls.filter(({ method }) => method === 'resolve').map(({ what }) => what);
+  function forget(): void {
+    source.calls.length = 0;
+    destination.calls.length = 0;
+  }
+
+  test('the cursor moves on, over pages, and each is looked at in turn', async () => {
+    forget();
+    const seen = new Set<string>();
+    for (let passes = 0; passes < 60 && seen.size < tags.length; passes += 1) {
+      await pass();
+      for (const tag of looked()) seen.add(tag);
+      forget();
+    }
+    expect(seen.size).toBe(tags.length);
   });
 
-  expect(await deepPass(ports, [staging], call)).toBe(0);
-  const signature = packArtifact({ artifactType: NOTARY_SIGNATURE, layers: [], subject: image.descriptor });
-  await pushPacked(source, signature);
-  expect(await deepPass(ports, [staging], call)).toBe(1);
-  expect((await ports.store.getPromotion(promotionId))?.value).toMatchObject({ runOpen: true, wanted: 2 });
+  test.each([
+    ['nothing', undefined, STEP_LIMITS.deepPassRequests],
+    ['120 requests a minute', 120, 60],
+    ['next to none', 1, 12],
+  ])('of a registry that reports %s so many are asked', async (_name, perMinute, most) => {
+    const { registry } = world.listing;
+    world.listing.registry = (name) => ({ ...registry(name), requestsPerMinute: () => perMinute });
+    forget();
+    await pass();
+    const asked = source.calls.length + destination.calls.length;
+    expect(asked).toBeGreaterThan(0);
+    expect(asked).toBeLessThanOrEqual(most);
+    // One is looked at in any case.
+    expect(looked().length).toBeGreaterThan(0);
+  });
+
+  test('no more runs than the tick may start', async () => {
+    const started = world.engine.starts.length;
+    for (const tag of tags) {
+      const subject = await source.resolve(tag);
+      await pushArtifact(source, 'test/evidence', { subject });
+    }
+    const { registry } = world.listing;
+    world.listing.registry = (name) => ({ ...registry(name), requestsPerMinute: () => 1_000_000 });
+    await deepPass(
+      {
+        ports: world,
+        call: newCall(),
+        until: world.nowMs + 1000,
+        started: 197,
+        maxStarted: 200,
+        looked: 0,
+        problems: [],
+      },
+      world.ruleList,
+    );
+    expect(world.engine.starts.length - started).toBe(3);
+  });
 });

@@ -60,6 +60,7 @@ export interface World extends Ports {
   signer: Signer | undefined;
   /** As the rules source gives them. */
   ruleList: Rule[];
+  maxRunsPerTick: number;
   nowMs: number;
   /** Errors by which a registry, or one repository of it, answers the schedule's listing. */
   listingFaults: Map<string, Error>;
@@ -77,7 +78,8 @@ export function newWorld(...rules: Rule[]): World {
     queues: memoryQueues(),
     engine: memoryEngine(() => world.nowMs),
     ruleList: rules.length > 0 ? rules : [rule()],
-    rules: { load: async () => world.ruleList },
+    maxRunsPerTick: 200,
+    rules: { load: async () => world.ruleList, maxRunsPerTick: async () => world.maxRunsPerTick },
     sbom: createStreamingSbomGenerator(),
     signer: OURS.signer,
     jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {}, credentials: {} },
@@ -103,6 +105,7 @@ function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<s
   return {
     registry: (registry) => ({
       checkAccess: async () => check(registry),
+      requestsPerMinute: () => undefined,
       async *listRepositories() {
         check(registry);
         yield* registries.names(registry);

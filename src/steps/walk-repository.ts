@@ -1,0 +1,140 @@
+import { InputError, RegistryError, parseReference, type Digest, type TagDetails } from '../oci/index.js';
+import { decideTag } from '../promotion/decide.js';
+import type { TagName } from '../promotion/match.js';
+import { ruleHash } from '../promotion/promotion-id.js';
+import type { Rule } from '../promotion/rule.js';
+import { raiseWanted } from '../runs/promotion-runs.js';
+import type { PromotionRow } from '../runs/rows.js';
+import { isDestinationFree } from './destination-owner.js';
+import { DestinationTags } from './destination-tags.js';
+import { STEP_LIMITS } from './limits.js';
+import { PromotionRows } from './promotion-rows.js';
+import { tagsOf } from './source-repositories.js';
+import { isFull, isOver, noteProblem, type Walk } from './walk.js';
+
+/** `existing: ignore`: what the rule's source held at first, by `repository:tag`. */
+export type Baseline = ReadonlyMap<string, string> | undefined;
+
+/** One repository while its tags are walked. */
+interface Place {
+  walk: Walk;
+  rule: Rule;
+  repository: string;
+  baseline: Baseline;
+  rows: PromotionRows;
+  destinations: DestinationTags;
+}
+
+/** Looks at a repository's tags, from `last` on, a page at a time; @returns the tag at which time was over. */
+export async function walkRepository(
+  walk: Walk,
+  rule: Rule,
+  repository: string,
+  last: string | undefined,
+  baseline: Baseline,
+): Promise<string | undefined> {
+  const { ports, call } = walk;
+  const place: Place = {
+    walk,
+    rule,
+    repository,
+    baseline,
+    rows: new PromotionRows(ports.store, rule, repository),
+    destinations: new DestinationTags(ports, call.signal),
+  };
+  let batch: TagDetails[] = [];
+  try {
+    await place.rows.read();
+    const listing = tagsOf(ports, rule, repository, { signal: call.signal, ...(last !== undefined && { last }) });
+    for await (const listed of listing) {
+      batch.push(listed);
+      if (batch.length < STEP_LIMITS.walkedTags) continue;
+      await lookAtAll(place, batch);
+      batch = [];
+      if (isFull(walk)) return undefined;
+      if (isOver(walk)) return listed.name;
+    }
+    await lookAtAll(place, batch);
+  } catch (error) {
+    // This repository may not be read, or is malformed; a registry that is down ends the rule.
+    const itsOwn = error instanceof RegistryError || error instanceof InputError;
+    if (!itsOwn || error.transient) throw error;
+    noteProblem(walk, rule, error);
+  }
+  return undefined;
+}
+
+/** A tag that may need a run; with `destination`, where only that can tell. */
+interface Doubt {
+  name: TagName;
+  digest: Digest;
+  destination?: TagName;
+}
+type Compared = Doubt & { destination: TagName };
+
+function isCompared(doubt: Doubt): doubt is Compared {
+  return doubt.destination !== undefined;
+}
+
+async function lookAtAll(place: Place, tags: readonly TagDetails[]): Promise<void> {
+  const { walk, destinations } = place;
+  walk.looked += tags.length;
+  const doubts: Doubt[] = [];
+  for (const listed of tags) {
+    const doubt = await doubtOf(place, listed, await place.rows.of(listed.name));
+    if (doubt !== undefined) doubts.push(doubt);
+  }
+  // Paused, it would be wanted once more at each tick: what is lacking is seen again when that is lifted.
+  if (walk.ports.paused) return;
+  const confirmed = await destinations.listed(doubts.filter(isCompared));
+  const open = doubts.filter((doubt) => !isCompared(doubt) || !confirmed.has(doubt));
+  for (let from = 0; from < open.length && !isFull(walk); from += STEP_LIMITS.walkedAtOnce) {
+    await Promise.all(open.slice(from, from + STEP_LIMITS.walkedAtOnce).map((doubt) => raise(place, doubt)));
+  }
+}
+
+/** Undefined: nothing to do, by what the row says. */
+async function doubtOf(
+  { walk, rule, repository, baseline }: Place,
+  { name: tag, digest }: Pick<TagDetails, 'name' | 'digest'>,
+  row: PromotionRow | undefined,
+): Promise<Doubt | undefined> {
+  const name = { registry: rule.source.registry, repository, tag };
+  const atFirst = baseline?.get(`${repository}:${tag}`);
+  const decision = decideTag({
+    digest,
+    ruleHash: ruleHash(rule),
+    now: walk.ports.now(),
+    ...(row !== undefined && { row }),
+    ...(atFirst !== undefined && { baseline: atFirst }),
+  });
+  if (decision === 'compare' && row !== undefined) {
+    const { registry, repository: to, tag: at = '' } = parseReference(row.destination);
+    return { name, digest, destination: { registry, repository: to, tag: at } };
+  }
+  const isWanted = decision === 'raise' || (row !== undefined && (await isFreeAgain(walk, rule, name, row)));
+  return isWanted ? { name, digest } : undefined;
+}
+
+/** The row may have changed since the list was read, and a list of tags may be late: both are asked again. */
+async function raise(place: Place, doubt: Doubt): Promise<void> {
+  const { walk, rule, rows, destinations } = place;
+  const now = await doubtOf(place, { name: doubt.name.tag, digest: doubt.digest }, await rows.now(doubt.name.tag));
+  if (now === undefined || (isCompared(now) && (await destinations.stands(now))) || isFull(walk)) return;
+  walk.started += 1;
+  try {
+    await raiseWanted(walk.ports, rule, now.name, { kind: 'schedule' });
+  } catch (error) {
+    // No destination can be made of this name.
+    if (!(error instanceof InputError)) throw error;
+    walk.started -= 1;
+    noteProblem(walk, rule, error);
+  }
+}
+
+/** True where the destination belonged to another rule when this was refused, and does so no longer. */
+async function isFreeAgain(walk: Walk, rule: Rule, name: TagName, row: PromotionRow): Promise<boolean> {
+  if (row.runOpen || row.last?.code !== 'DESTINATION_TAKEN') return false;
+  const { id, destination } = row;
+  return isDestinationFree(walk.ports, { promotionId: id, rule, source: name, destination });
+}
