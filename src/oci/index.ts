@@ -14,6 +14,7 @@ export * from './registry/transport.js';
 export * from './registry/credentials.js';
 export * from './pack.js';
 export * from './copy/plan.js';
+export * from './copy/parts.js';
 export * from './copy/move.js';
 export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/report.js';
 export type { LeftOut } from './copy/walk.js';

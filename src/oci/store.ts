@@ -50,6 +50,28 @@ export interface ReadableRepository {
   listTags(options?: CallOptions & { last?: string }): AsyncIterable<string>;
 }
 
+/**
+ * An upload that is not at its end. JSON, to be kept and given back by whoever goes on with it, in this process or another. Its URL
+ * may be all that it takes to write into this upload: it is kept where nobody reads, and never shown.
+ */
+export interface OpenUpload {
+  url: string;
+  receivedBytes: number;
+  /** Bytes of a piece, as the registry wants them. */
+  chunkBytes: number;
+  /** How often it was begun anew because the registry had lost it. */
+  restarts: number;
+}
+
+export interface StretchOptions extends CallOptions {
+  /** Where the last stretch ended; as it comes, from the beginning. */
+  from?: OpenUpload;
+  /** Asked after each piece; where it says true, the stretch ends there. */
+  isEnough: (sentBytes: number) => boolean;
+  /** Told after each piece, and waited for: whoever goes on from there sends nothing twice. */
+  onReached?: (upload: OpenUpload) => Promise<void>;
+}
+
 export interface WritableRepository {
   readonly name: string;
   /** True where asking for a blob costs no request: a copy looks at every one, and takes nobody's word. As it comes: false. */
@@ -60,6 +82,16 @@ export interface WritableRepository {
     open: OpenBody,
     options?: CallOptions & { onBytes?: (count: number) => void },
   ): Promise<void>;
+  /**
+   * Puts a part of a blob that isn't there, for one that takes longer than one process is given. `openAt` gives the bytes from an
+   * offset on. @returns the upload that is to be gone on with; undefined where the blob is there. Absent where a blob is put as a
+   * whole, as in a layout.
+   */
+  pushStretch?(
+    descriptor: Descriptor,
+    openAt: (offset: number) => Promise<AsyncIterable<Uint8Array>>,
+    options: StretchOptions,
+  ): Promise<OpenUpload | undefined>;
   /** Takes the blob over from another repository of the same registry without moving it; false where that can't be done. */
   mountBlob(descriptor: Descriptor, fromRepository: string, options?: CallOptions): Promise<boolean>;
   /**

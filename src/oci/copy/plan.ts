@@ -45,6 +45,8 @@ export interface CopyPlan {
   root: Descriptor;
   /** From the leaves up: children before their index, subjects before their referrers. */
   manifests: PlannedManifest[];
+  /** Blobs that are moved by themselves, whatever manifest needs them: a part of a larger plan ({@link splitPlan}). */
+  blobs?: Descriptor[];
   leftOut: LeftOut[];
   /** Distinct blobs that move. */
   blobCount: number;

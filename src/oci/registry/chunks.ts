@@ -1,13 +1,20 @@
 import type { Descriptor } from '../descriptor.js';
-import { IntegrityError, TransportError, type PromoterError } from '../errors.js';
-import type { OpenBody } from '../store.js';
+import { IntegrityError, RegistryError, TransportError, type PromoterError } from '../errors.js';
+import type { CallOptions, OpenBody } from '../store.js';
 import { drain } from './body.js';
 import { follow, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
 import { UPLOAD_LIMITS } from './limits.js';
+import { registryErrorFrom } from './registry-error.js';
 import { pauseMs, sleepMs } from './retry.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 import { SessionLost, uploadFailure } from './upload-failure.js';
 import type { UploadOptions } from './upload.js';
+
+/** Where an upload in pieces stands. */
+export interface Reached {
+  session: NextRequest;
+  receivedBytes: number;
+}
 
 interface Piece {
   start: number;
@@ -15,11 +22,11 @@ interface Piece {
   parts: readonly Uint8Array[];
 }
 
-/** Cuts a stream into pieces of one size, the last one smaller, without copying. */
-async function* cut(body: AsyncIterable<Uint8Array>, pieceBytes: number): AsyncGenerator<Piece> {
+/** Cuts a stream, which begins at `from`, into pieces of one size, the last one smaller, without copying. */
+async function* cut(body: AsyncIterable<Uint8Array>, pieceBytes: number, from: number): AsyncGenerator<Piece> {
   let parts: Uint8Array[] = [];
   let length = 0;
-  let start = 0;
+  let start = from;
   for await (const chunk of body) {
     let rest = chunk;
     while (length + rest.length >= pieceBytes) {
@@ -42,24 +49,30 @@ async function* each(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* parts;
 }
 
-/** How many bytes the session holds, and where it goes on; undefined where it is gone. */
-async function askStatus(
+/**
+ * How many bytes the session holds, and where it goes on; undefined where it is gone.
+ * @throws RegistryError where the registry can't say it now
+ */
+export async function askStatus(
   context: RepositoryContext,
   session: NextRequest,
-  options: UploadOptions,
-): Promise<{ session: NextRequest; received: number } | undefined> {
-  const response = await context.endpoint.transport.send({
+  options: CallOptions,
+): Promise<Reached | undefined> {
+  const request: TransportRequest = {
     ...session,
     method: 'GET',
     kind: 'api',
     ...(options.signal !== undefined && { signal: options.signal }),
-  });
+  };
+  const response = await context.endpoint.transport.send(request);
+  if (response.status >= 500 || response.status === 429)
+    throw await registryErrorFrom(response, request, `an upload to ${context.name}`);
   await drain(response);
   if (response.status !== 204 && response.status !== 202 && response.status !== 200) return undefined;
   const last = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.range ?? '')?.[1];
   // `0-0` stands for one byte by the specification, and for none in many registries; no piece is one byte long but the last.
-  const received = last === undefined || last === '0' ? 0 : Number(last) + 1;
-  return { session: next(context, session, response), received };
+  const receivedBytes = last === undefined || last === '0' ? 0 : Number(last) + 1;
+  return { session: next(context, session, response), receivedBytes };
 }
 
 /** The newest Location counts; where one is left out, the last. */
@@ -71,35 +84,54 @@ function next(context: RepositoryContext, session: NextRequest, response: Transp
 }
 
 /**
- * Sends a blob in pieces whose length is known beforehand (ACR refuses chunked transfer encoding), and returns where the
- * session goes on. A piece whose fate is unknown is asked for, and sent again if it did not arrive.
+ * Sends pieces of a blob, whose length is known beforehand (ACR refuses chunked transfer encoding), from where the session stands;
+ * tells after each piece where that is now. A piece whose fate is unknown is asked for, and sent again if it did not arrive.
+ * @param body the blob's bytes from `receivedBytes` on
  * @throws SessionLost where the upload must start over
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
  */
-export async function pushChunks(
+export async function* pushPieces(
   context: RepositoryContext,
-  first: NextRequest,
+  { session: first, receivedBytes }: Reached,
   descriptor: Descriptor,
-  open: OpenBody,
+  body: AsyncIterable<Uint8Array>,
   chunkBytes: number,
   options: UploadOptions,
-): Promise<NextRequest> {
+): AsyncGenerator<Reached> {
   let session = first;
-  let sentBytes = 0;
-  for await (const piece of cut(await open(), chunkBytes)) {
-    if (piece.start + piece.sizeBytes > descriptor.size) break;
+  for await (const piece of cut(body, chunkBytes, receivedBytes)) {
+    if (piece.start + piece.sizeBytes > descriptor.size) throw wrongSize(context, descriptor);
     session = await pushPiece(context, session, piece, descriptor, options);
-    sentBytes = piece.start + piece.sizeBytes;
+    const sentBytes = piece.start + piece.sizeBytes;
     options.reached?.(sentBytes);
+    yield { session, receivedBytes: sentBytes };
   }
-  if (sentBytes === descriptor.size) return session;
-  throw new IntegrityError(
+}
+
+/** The source gave more or less than the descriptor says. */
+export function wrongSize(context: RepositoryContext, descriptor: Descriptor): IntegrityError {
+  return new IntegrityError(
     'SIZE_MISMATCH',
     `${context.name}@${descriptor.digest}: what is to be uploaded is not ${descriptor.size} bytes`,
     {
       details: { expected: descriptor.size },
     },
   );
+}
+
+/** Sends all of a blob in pieces, and returns where the session goes on. @throws as {@link pushPieces} */
+export async function pushChunks(
+  context: RepositoryContext,
+  session: NextRequest,
+  descriptor: Descriptor,
+  open: OpenBody,
+  chunkBytes: number,
+  options: UploadOptions,
+): Promise<NextRequest> {
+  let end: Reached = { session, receivedBytes: 0 };
+  for await (const reached of pushPieces(context, end, descriptor, await open(), chunkBytes, options)) end = reached;
+  if (end.receivedBytes === descriptor.size) return end.session;
+  throw wrongSize(context, descriptor);
 }
 
 async function pushPiece(
@@ -137,11 +169,17 @@ async function pushPiece(
     }
     if (attempt >= UPLOAD_LIMITS.chunkAttempts) throw failure;
     await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs), options.signal);
-    const status = await askStatus(context, current, options);
-    if (status === undefined || (status.received !== piece.start && status.received !== end)) {
+    let status: Reached | undefined;
+    try {
+      status = await askStatus(context, current, options);
+    } catch (error) {
+      // Who can't be asked is taken to have lost it.
+      if (!(error instanceof RegistryError)) throw error;
+    }
+    if (status === undefined || (status.receivedBytes !== piece.start && status.receivedBytes !== end)) {
       throw failure instanceof SessionLost ? failure : new SessionLost(failure);
     }
     current = status.session;
-    if (status.received === end) return current;
+    if (status.receivedBytes === end) return current;
   }
 }

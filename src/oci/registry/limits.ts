@@ -59,6 +59,8 @@ export const UPLOAD_LIMITS = {
   largestChunkBytes: 256 * 1024 * 1024,
   /** Times one piece is sent again within its session. */
   chunkAttempts: 4,
+  /** Times it is asked whether a blob has come whose closing request broke: a registry may hash fifty gigabytes first. */
+  closingAsks: 30,
 } as const;
 
 export const LISTING_LIMITS = {

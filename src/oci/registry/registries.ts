@@ -15,6 +15,7 @@ import { Referrers, type ReferrersMode } from './referrers.js';
 import { ReferrersTags } from './referrers-tags.js';
 import { listTagDetails, listTags, type ListOptions, type TagDetails, type TagDetailsOptions } from './tags.js';
 import { pushBlob } from './upload.js';
+import { pushStretch } from './upload-stretch.js';
 import { isLoopback, registryOrigin } from './urls.js';
 
 export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'mayFollow' | 'isRegistry'> {
@@ -84,6 +85,7 @@ function createRepository(context: RepositoryContext, referrers: Referrers): Reg
     listTags: (options) => listTags(context, options),
     listTagDetails: (options) => listTagDetails(context, options),
     pushBlob: (descriptor, open, options) => pushBlob(context, descriptor, open, options),
+    pushStretch: (descriptor, openAt, options) => pushStretch(context, descriptor, openAt, options),
     mountBlob: (descriptor, fromRepository, options) => mountBlob(context, descriptor, fromRepository, options),
     deleteBlob: (descriptor, options) => deleteBlob(context, descriptor, options),
     pushManifest: async (bytes, mediaType, options = {}) => {

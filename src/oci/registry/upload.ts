@@ -22,7 +22,7 @@ function withDigest(url: string, descriptor: Descriptor): string {
 }
 
 /** Ends a session: everything in one PUT, or, after chunks, nothing but the digest. */
-async function commit(
+export async function commit(
   context: RepositoryContext,
   session: NextRequest,
   descriptor: Descriptor,
@@ -47,10 +47,10 @@ async function commit(
   checkStored(response, descriptor, what);
 }
 
-async function startSession(
+export async function startSession(
   context: RepositoryContext,
   options: CallOptions,
-): Promise<{ session: NextRequest; leastChunkBytes: number }> {
+): Promise<{ session: NextRequest; chunkBytes: number }> {
   const scopes = scopesFor(context, ['pull', 'push']);
   const response = await ask(
     context.endpoint,
@@ -68,9 +68,10 @@ async function startSession(
   );
   await drain(response);
   const least = Number(response.headers['oci-chunk-min-length'] ?? 0);
+  const leastBytes = Number.isSafeInteger(least) && least > 0 ? least : 0;
   return {
     session: follow(context, response.headers.location, response.url, scopes),
-    leastChunkBytes: Number.isSafeInteger(least) && least > 0 ? least : 0,
+    chunkBytes: Math.max(context.endpoint.uploads.chunkBytes, Math.min(leastBytes, UPLOAD_LIMITS.largestChunkBytes)),
   };
 }
 
@@ -81,10 +82,9 @@ async function uploadOnce(
   options: UploadOptions,
 ): Promise<void> {
   const { uploads } = context.endpoint;
-  const { session, leastChunkBytes } = await startSession(context, options);
+  const { session, chunkBytes } = await startSession(context, options);
   if (descriptor.size === 0) return commit(context, session, descriptor, undefined, options);
   if (descriptor.size > uploads.monolithicBytes) {
-    const chunkBytes = Math.max(uploads.chunkBytes, Math.min(leastChunkBytes, UPLOAD_LIMITS.largestChunkBytes));
     const end = await pushChunks(context, session, descriptor, open, chunkBytes, options);
     return commit(context, end, descriptor, undefined, options);
   }
@@ -100,7 +100,7 @@ async function uploadOnce(
 }
 
 /** Takes note of a 413 and says whether smaller pieces are worth a try. */
-function takeSmaller(context: RepositoryContext, descriptor: Descriptor): boolean {
+export function takeSmaller(context: RepositoryContext, descriptor: Descriptor): boolean {
   const { uploads } = context.endpoint;
   if (descriptor.size <= uploads.monolithicBytes) {
     uploads.monolithicBytes = Math.min(uploads.monolithicBytes, descriptor.size - 1);

@@ -1,0 +1,145 @@
+import type { Descriptor } from '../descriptor.js';
+import { RegistryError, TransportError, type PromoterError } from '../errors.js';
+import type { CallOptions, OpenUpload, StretchOptions } from '../store.js';
+import { hasBlob } from './blobs.js';
+import { askStatus, pushPieces, wrongSize, type Reached } from './chunks.js';
+import { follow, scopesFor, type RepositoryContext } from './endpoint.js';
+import { UPLOAD_LIMITS } from './limits.js';
+import { pauseMs, sleepMs } from './retry.js';
+import { SessionLost } from './upload-failure.js';
+import { redactUrl } from './urls.js';
+import { commit, startSession, takeSmaller } from './upload.js';
+
+interface Open extends Reached {
+  chunkBytes: number;
+  restarts: number;
+}
+
+/** Where a kept upload stands by the registry's own account; undefined where it has lost it. */
+async function reopen(
+  context: RepositoryContext,
+  kept: OpenUpload,
+  descriptor: Descriptor,
+  options: CallOptions,
+): Promise<Open | undefined> {
+  // What was kept is believed no more than what a registry answers.
+  const session = follow(context, kept.url, context.endpoint.origin, scopesFor(context, ['pull', 'push']));
+  const reached = await askStatus(context, session, options);
+  if (reached === undefined || reached.receivedBytes > descriptor.size) return undefined;
+  const { chunkBytes, restarts } = kept;
+  return { ...reached, chunkBytes, restarts };
+}
+
+async function begin(context: RepositoryContext, restarts: number, options: CallOptions): Promise<Open> {
+  return { ...(await startSession(context, options)), receivedBytes: 0, restarts };
+}
+
+function keptOf({ session, receivedBytes, chunkBytes, restarts }: Open): OpenUpload {
+  return { url: session.url, receivedBytes, chunkBytes, restarts };
+}
+
+/**
+ * Closes the upload. The registry checks the digest; where the request breaks, it may be at that still, and is asked.
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
+ */
+async function close(
+  context: RepositoryContext,
+  { session }: Open,
+  descriptor: Descriptor,
+  options: CallOptions,
+): Promise<void> {
+  try {
+    return await commit(context, session, descriptor, undefined, options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (!(error instanceof TransportError) || !error.transient) throw error;
+    for (let asked = 1; asked <= UPLOAD_LIMITS.closingAsks; asked += 1) {
+      await sleepMs(pauseMs(asked, context.endpoint.retryBaseMs), options.signal);
+      if (await hasBlob(context, descriptor, options, ['pull', 'push'])) return;
+    }
+    throw error;
+  }
+}
+
+/** One stretch from where the upload stands. @returns where it stands then; undefined where the blob is there */
+async function send(
+  context: RepositoryContext,
+  descriptor: Descriptor,
+  openAt: (offset: number) => Promise<AsyncIterable<Uint8Array>>,
+  open: Open,
+  options: StretchOptions,
+): Promise<Open | undefined> {
+  const { isEnough, onReached } = options;
+  let current = open;
+  if (current.receivedBytes < descriptor.size) {
+    const body = await openAt(current.receivedBytes);
+    for await (const reached of pushPieces(context, current, descriptor, body, current.chunkBytes, options)) {
+      current = { ...current, ...reached };
+      await onReached?.(keptOf(current));
+      if (current.receivedBytes < descriptor.size && isEnough(current.receivedBytes - open.receivedBytes))
+        return current;
+    }
+    if (current.receivedBytes < descriptor.size) throw wrongSize(context, descriptor);
+  }
+  await close(context, current, descriptor, options);
+  return undefined;
+}
+
+/**
+ * Puts a part of a blob, in pieces, and says where the next call goes on: for a blob that takes longer than one process is given.
+ * Nothing is hashed here, since a hash can't be kept from one process to the next: the registry checks the digest when the upload
+ * is closed. An upload that the registry has lost is begun anew, a bounded number of times.
+ */
+export async function pushStretch(
+  context: RepositoryContext,
+  descriptor: Descriptor,
+  openAt: (offset: number) => Promise<AsyncIterable<Uint8Array>>,
+  options: StretchOptions,
+): Promise<OpenUpload | undefined> {
+  let kept = options.from;
+  for (;;) {
+    if (await hasBlob(context, descriptor, options, ['pull', 'push'])) return undefined;
+    const open = await openUpload(context, descriptor, kept, options);
+    let latest = keptOf(open);
+    const onReached = async (upload: OpenUpload): Promise<void> => {
+      latest = upload;
+      await options.onReached?.(upload);
+    };
+    let failure: PromoterError;
+    let { chunkBytes } = open;
+    try {
+      const end = await send(context, descriptor, openAt, open, { ...options, onReached });
+      return end && keptOf(end);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (error instanceof SessionLost) failure = error.reason;
+      else if (error instanceof RegistryError && error.info.status === 413 && takeSmaller(context, descriptor)) {
+        failure = error;
+        ({ chunkBytes } = context.endpoint.uploads);
+      } else throw error;
+    }
+    const restarts = open.restarts + 1;
+    if (restarts >= UPLOAD_LIMITS.attempts) throw failure;
+    kept = { ...latest, restarts, chunkBytes };
+    await sleepMs(pauseMs(restarts, context.endpoint.retryBaseMs), options.signal);
+  }
+}
+
+/** Goes on with what was kept, or begins. @throws RegistryError `UPLOAD_LOST` */
+async function openUpload(
+  context: RepositoryContext,
+  descriptor: Descriptor,
+  kept: OpenUpload | undefined,
+  options: CallOptions,
+): Promise<Open> {
+  if (kept === undefined) return begin(context, 0, options);
+  const reopened = await reopen(context, kept, descriptor, options);
+  if (reopened !== undefined) return reopened;
+  const restarts = kept.restarts + 1;
+  if (restarts < UPLOAD_LIMITS.attempts) return begin(context, restarts, options);
+  throw new RegistryError(
+    `${context.name}@${descriptor.digest}: the registry has lost the upload ${restarts} times`,
+    { method: 'GET', url: redactUrl(kept.url), status: 404, registryCodes: [] },
+    { code: 'UPLOAD_LOST', remedy: 'Find out how long the registry keeps an upload that is not at its end.' },
+  );
+}
