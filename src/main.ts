@@ -8,7 +8,13 @@ import { keyVaultSecrets } from './azure/key-vault-secrets.js';
 import { readRulesBlob } from './azure/rules-blob.js';
 import { createStorage, type StorageConnection } from './azure/storage.js';
 import { registerFunctions } from './functions/register.js';
-import { ConfigurationError, createRegistries, type Credentials, type RegistryClient } from './oci/index.js';
+import {
+  COPY_LIMITS,
+  ConfigurationError,
+  createRegistries,
+  type Credentials,
+  type RegistryClient,
+} from './oci/index.js';
 import { isRulesBlob, readText, rulesSource } from './rules-source.js';
 import { createStreamingSbomGenerator } from './sbom/index.js';
 import { readSettings, type Settings } from './settings.js';
@@ -119,6 +125,7 @@ registerFunctions(
       readSecret: keyVaultSecrets(managedIdentity(identityOptions(settings))),
       connect,
     }),
+    copyParts: { bytes: settings.COPY_PART_BYTES, nodes: COPY_LIMITS.partNodes },
     paused: settings.PROMOTION_PAUSED,
     now: () => new Date(),
   },

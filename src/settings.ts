@@ -2,7 +2,7 @@ import { Cron } from 'croner';
 import { z } from 'zod';
 import { isSecretUrl } from './azure/secret-url.js';
 import { JOB_OPERATIONS } from './inbox/job-input.js';
-import { ConfigurationError, isRegistryHost } from './oci/index.js';
+import { COPY_LIMITS, ConfigurationError, isRegistryHost } from './oci/index.js';
 
 /** Every five minutes, in UTC. */
 export const DEFAULT_SCHEDULE = '0 */5 * * * *';
@@ -115,6 +115,16 @@ const jobCredentials = optional.transform((text, context) => {
   return z.NEVER;
 });
 
+/** Room for the largest manifest and a piece of an upload. */
+const LEAST_PART_BYTES = 32 * 1024 * 1024;
+
+const partBytes = optional.transform((text, context) => {
+  const bytes = text === undefined ? COPY_LIMITS.partBytes : Number(text);
+  if (Number.isSafeInteger(bytes) && bytes >= LEAST_PART_BYTES) return bytes;
+  context.addIssue({ code: 'custom', message: `is not a whole number from ${LEAST_PART_BYTES} on` });
+  return z.NEVER;
+});
+
 const schema = z.object({
   PROMOTION_RULES: optional,
   PROMOTION_SCHEDULE: schedule,
@@ -125,6 +135,7 @@ const schema = z.object({
   JOB_OPERATIONS: jobOperations,
   JOB_SCOPES: scopes,
   JOB_CREDENTIALS: jobCredentials,
+  COPY_PART_BYTES: partBytes,
   AZURE_CLIENT_ID: optional,
   AzureWebJobsStorage: optional,
   AzureWebJobsStorage__accountName: optional,

@@ -11,6 +11,7 @@ import { checkEvidenceStep } from '../steps/check-evidence.js';
 import { closeRunStep } from '../steps/close-run.js';
 import * as contracts from '../steps/contracts.js';
 import { copyGraphStep, verifyArrivalStep } from '../steps/copy-graph.js';
+import { copyPartStep } from '../steps/copy-part.js';
 import { portsOfJob } from '../steps/job-credential.js';
 import { awaitPromotionsStep, beginJobStep, closeJobStep, raisePromotionsStep } from '../steps/job.js';
 import { markWaitingStep } from '../steps/mark-waiting.js';
@@ -59,6 +60,7 @@ export function registerActivities(registration: Registration): void {
   add(contracts.attachSignatureContract, attachSignatureStep);
   add(contracts.planCopyContract, (ports, input, call) => plain(planCopyStep(portsOfJob(ports, input), input, call)));
   add(contracts.copyGraphContract, (ports, input, call) => plain(copyGraphStep(portsOfJob(ports, input), input, call)));
+  add(contracts.copyPartContract, (ports, input, call) => plain(copyPartStep(portsOfJob(ports, input), input, call)));
   add(contracts.verifyArrivalContract, (ports, input, call) =>
     plain(verifyArrivalStep(portsOfJob(ports, input), input, call)),
   );

@@ -13,8 +13,17 @@ export { makeFolder } from './make-folder.js';
 export * from './registry/transport.js';
 export * from './registry/credentials.js';
 export * from './pack.js';
-export * from './copy/plan.js';
+export {
+  ARTIFACT_STREAMING,
+  parsePlan,
+  planGraph,
+  type CopyPlan,
+  type GraphOptions,
+  type PlannedManifest,
+} from './copy/plan.js';
 export * from './copy/parts.js';
+export { COPY_LIMITS } from './copy/limits.js';
+export * from './copy/move-stretch.js';
 export * from './copy/move.js';
 export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/report.js';
 export type { LeftOut } from './copy/walk.js';

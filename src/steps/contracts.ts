@@ -145,6 +145,8 @@ export const planCopyContract = contract(
     /** That child of an index. */
     platform: z.string().optional(),
     credential,
+    /** Where it is to go: in one registry blobs are mounted, and cost no time. */
+    destination: repositoryName.optional(),
   }),
   z.discriminatedUnion('state', [
     z.object({ state: z.literal('superseded') }),
@@ -155,6 +157,8 @@ export const planCopyContract = contract(
       manifests: z.number(),
       blobs: z.number(),
       bytes: z.number(),
+      /** Where it is too much for one activity: documents of parts, and how many there are in each wave. */
+      parts: z.object({ folder: z.string(), waves: z.array(z.number().int().positive()) }).optional(),
     }),
   ]),
 );
@@ -166,10 +170,26 @@ const copyInput = z.object({
   destination: repositoryName,
   credential,
 });
-export const copyGraphContract = contract(
-  'copyGraph',
-  copyInput,
-  z.object({ copied: z.number(), existed: z.number(), mounted: z.number(), bytes: z.number() }),
+export const copyCounts = z.object({
+  copied: z.number(),
+  existed: z.number(),
+  mounted: z.number(),
+  bytes: z.number(),
+});
+export const copyGraphContract = contract('copyGraph', copyInput, copyCounts);
+/** One part of a copy that is too much for one activity; done again where it says that there is more. */
+export const copyPartContract = contract(
+  'copyPart',
+  z.object({
+    runId: z.string(),
+    /** The part's document. */
+    part: z.string(),
+    label: z.string(),
+    source: repositoryName,
+    destination: repositoryName,
+    credential,
+  }),
+  copyCounts.extend({ more: z.boolean() }),
 );
 export const verifyArrivalContract = contract('verifyArrival', copyInput, z.object({ repaired: z.number() }));
 

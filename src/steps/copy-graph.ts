@@ -1,6 +1,6 @@
 import { copyGraph, verifyArrival } from '../oci/index.js';
 import type { InputOf, ResultOf, copyGraphContract, verifyArrivalContract } from './contracts.js';
-import { readPlan } from './plan-copy.js';
+import { readPlan } from './kept-plan.js';
 import type { Ports, StepCall } from './ports.js';
 import { writeAtDestination } from './refused-write.js';
 

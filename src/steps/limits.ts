@@ -10,6 +10,10 @@ export const STEP_LIMITS = {
   labelCharacters: 100,
   /** How long a run that is stopped looks for the tag's digest, in milliseconds. */
   closingLookMs: 10_000,
+  /** How long one call works on a part of a copy before it asks for another, in milliseconds. */
+  copyPartMs: 15 * 60_000,
+  /** Parts' documents that are written at once. */
+  partWrites: 8,
   /** Pause before a lease is asked for again, in milliseconds. */
   leasePauseMs: 2_000,
   /** How long one stretch of the schedule's walk may work, in milliseconds. */

@@ -1,9 +1,8 @@
 import {
-  ConfigurationError,
   InputError,
   RegistryError,
-  parsePlan,
   planGraph,
+  splitPlan,
   type CopyPlan,
   type Descriptor,
   type ReadableRepository,
@@ -11,12 +10,16 @@ import {
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { noteDigest } from '../runs/run-digest.js';
 import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
+import { keepParts, keepPlan } from './kept-plan.js';
 import { resolveTag } from './observe.js';
 import type { Ports, StepCall } from './ports.js';
 
-/** Plans the copy of a graph with its referrers, and keeps the plan as a document. */
+/**
+ * Plans the copy of a graph with its referrers, and keeps the plan as a document; where it is too much for one activity, each of
+ * its parts as well, so that nobody who does one has to read them all.
+ */
 export async function planCopyStep(
-  ports: Pick<Ports, 'registries' | 'documents' | 'store'>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'store' | 'copyParts'>,
   input: InputOf<typeof planCopyContract>,
   { signal, progress }: StepCall,
 ): Promise<ResultOf<typeof planCopyContract>> {
@@ -37,12 +40,34 @@ export async function planCopyStep(
     signal,
   });
   const name = `plans/${input.runId}.json`;
-  await ports.documents.put('documents', name, Buffer.from(JSON.stringify(plan)));
+  const waves = splitPlan(plan, {
+    ...ports.copyParts,
+    mounts: input.destination?.registry === input.source.registry,
+  });
+  const isWhole = waves.length === 1 && waves[0]?.length === 1;
+  await keepPlan(ports, name, isWhole ? plan : withoutBytes(plan));
+  const parts = isWhole ? undefined : await keepParts(ports, input.runId, waves);
   const manifests = plan.manifests.length;
   const { blobCount: blobs, sizeBytes: bytes } = plan;
-  progress.text(`${manifests} manifests, ${blobs} blobs, ${bytes} bytes`);
+  const count = waves.reduce((total, wave) => total + wave.length, 0);
+  progress.text(
+    `${manifests} manifests, ${blobs} blobs, ${bytes} bytes${isWhole ? '' : ` in ${count} parts, ${waves.length} waves`}`,
+  );
   const { mediaType, digest, size } = root;
-  return { state: 'planned', plan: name, root: { mediaType, digest, size }, manifests, blobs, bytes };
+  return {
+    state: 'planned',
+    plan: name,
+    root: { mediaType, digest, size },
+    manifests,
+    blobs,
+    bytes,
+    ...(parts && { parts }),
+  };
+}
+
+/** The parts carry the manifests; whoever has to put one again fetches it. */
+function withoutBytes(plan: CopyPlan): CopyPlan {
+  return { ...plan, manifests: plan.manifests.map(({ bytes: _carried, ...manifest }) => manifest) };
 }
 
 /** @throws InputError `SOURCE_NOT_FOUND` where a job asks for what isn't there; a promotion's was there just now. */
@@ -60,15 +85,4 @@ async function resolveRoot(
       remedy: 'Push it first, or correct the reference.',
     });
   }
-}
-
-/** Reads a kept plan. @throws ConfigurationError `PLAN_MISSING` */
-export async function readPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan> {
-  const bytes = await ports.documents.get('documents', name);
-  if (bytes === undefined) {
-    throw new ConfigurationError('PLAN_MISSING', `the plan ${name} is not kept any more`, {
-      remedy: 'Ask for the promotion again: the next run plans anew. Leave the container "documents" to the app.',
-    });
-  }
-  return parsePlan(Buffer.from(bytes).toString('utf8'));
 }

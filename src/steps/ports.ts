@@ -30,6 +30,14 @@ export interface JobRegistries {
   as(credential: string): RegistryClient;
 }
 
+/** How large copies are split. */
+export interface CopyParts {
+  /** Bytes that one activity moves at most. */
+  bytes: number;
+  /** Manifests and blobs of one activity. */
+  nodes: number;
+}
+
 /** Everything a step may ask for; each says which part it needs. */
 export interface Ports {
   registries: Registries;
@@ -47,6 +55,7 @@ export interface Ports {
   signer: Signer | undefined;
   jobPolicy: JobPolicy;
   jobRegistries: JobRegistries;
+  copyParts: CopyParts;
   /** True where new runs are not to be started. */
   paused: boolean;
   now(): Date;

@@ -25,6 +25,7 @@ const DEFAULTS = {
   JOB_OPERATIONS: DEFAULT_JOB_OPERATIONS.split(','),
   JOB_SCOPES: {},
   JOB_CREDENTIALS: {},
+  COPY_PART_BYTES: 4 * 1024 ** 3,
   AZURE_CLIENT_ID: undefined,
   AzureWebJobsStorage: undefined,
   AzureWebJobsStorage__accountName: undefined,
@@ -67,6 +68,7 @@ describe('is read', () => {
     ['SIGNING_CERTIFICATE_CHAIN', 'keys/chain.pem', 'keys/chain.pem'],
     ['JOB_OPERATIONS', 'promote, sign', ['promote', 'sign']],
     ['JOB_OPERATIONS', '', []],
+    ['COPY_PART_BYTES', '33554432', 33_554_432],
     ['JOB_SCOPES', '{"copy":["samples/**","!samples/tmp/**"]}', { copy: ['samples/**', '!samples/tmp/**'] }],
     ['AZURE_CLIENT_ID', 'id', 'id'],
     ['AzureWebJobsStorage', 'UseDevelopmentStorage=true', 'UseDevelopmentStorage=true'],
@@ -106,6 +108,8 @@ describe('is refused, by its name', () => {
     ['JOB_CREDENTIALS', '{"hub":{"registry":"https://docker.io","username":"robot","secret":"SECRET"}}'],
     ['JOB_CREDENTIALS', '{"Hub":{"registry":"docker.io","username":"robot","secret":"SECRET"}}'],
     ['JOB_CREDENTIALS', '{"hub":{"registry":"docker.io","secret":"SECRET"}}'],
+    ['COPY_PART_BYTES', '4 GiB'],
+    ['COPY_PART_BYTES', '1000'],
   ])('%s=%s', (name, text) => {
     const problems = problemsOf({ [name]: text.replace('SECRET', 'https://v-a.vault.azure.net/secrets/hub') });
     expect(problems[0]).toMatch(new RegExp(`^${name}: `));

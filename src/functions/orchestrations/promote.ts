@@ -7,7 +7,6 @@ import {
   beginRunContract,
   checkEvidenceContract,
   closeRunContract,
-  copyGraphContract,
   markWaitingContract,
   observeContract,
   planCopyContract,
@@ -16,6 +15,7 @@ import {
   type InputOf,
   type ResultOf,
 } from '../../steps/contracts.js';
+import { copyPlanned } from './copy-graph.js';
 import { failedResult } from './failed-result.js';
 import { splitDestination } from './split-destination.js';
 import { StepFailed, step, stepAll, waitingUntil, type StepContext } from './step.js';
@@ -104,10 +104,11 @@ function* work(
     tag: source.tag,
     recursive: true,
     excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
+    destination: to,
   });
   if (plan.state === 'superseded') return SUPERSEDED;
   const copy = { runId: owner.runId, plan: plan.plan, source: from, destination: to };
-  const moved = yield* step(context, copyGraphContract, copy);
+  const moved = yield* copyPlanned(context, plan, copy);
   progress.did.push(`copied ${moved.copied}, mounted ${moved.mounted}, ${moved.existed} were there`);
   const { repaired } = yield* step(context, verifyArrivalContract, copy);
   if (repaired > 0) progress.did.push(`put ${repaired} referrers again`);

@@ -4,7 +4,6 @@ import {
   awaitPromotionsContract,
   beginJobContract,
   closeJobContract,
-  copyGraphContract,
   planCopyContract,
   raisePromotionsContract,
   runOperationContract,
@@ -13,6 +12,7 @@ import {
   type InputOf,
   type ResultOf,
 } from '../../steps/contracts.js';
+import { copyPlanned } from './copy-graph.js';
 import { failedResult } from './failed-result.js';
 import { StepFailed, step, waitingUntil, type StepContext } from './step.js';
 
@@ -68,12 +68,13 @@ function* work(
     recursive: job.recursive,
     excludeArtifactTypes: job.excludeArtifactTypes ?? [],
     ...(job.platform !== undefined && { platform: job.platform }),
+    destination: { registry, repository },
     ...credential,
   });
   // Without a tag to stand by nothing supersedes a job's copy.
   if (plan.state === 'superseded') return { outcome: 'superseded' };
   const copy = { runId, plan: plan.plan, source: job.source, destination: { registry, repository }, ...credential };
-  yield* step(context, copyGraphContract, copy);
+  yield* copyPlanned(context, plan, copy);
   yield* step(context, verifyArrivalContract, copy);
   yield* step(context, tagCopyContract, { runId, root: plan.root, destination: job.destination, ...credential });
   return { outcome: 'completed', digest: plan.root.digest };

@@ -49,7 +49,7 @@ export async function openBody(
 }
 
 /** What breaks in the middle of a stream is the source's, whoever reads it. */
-async function* fromSource(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* fromSource(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const iterator = body[Symbol.asyncIterator]();
   try {
     for (;;) {

@@ -1,10 +1,10 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
-import { RegistryError } from '../errors.js';
 import type { ReadableRepository, WritableRepository } from '../store.js';
 import { openBody } from './bodies.js';
 import type { Budget } from './budget.js';
 import { COPY_LIMITS } from './limits.js';
+import { mountFrom } from './mount-from.js';
 import type { Arrival, Reporter } from './report.js';
 import { onSide } from './side.js';
 
@@ -19,24 +19,11 @@ export interface BlobMove {
   reporter: Reporter;
 }
 
-/** A registry may refuse a mount for many reasons, rights in the other repository among them: then it is moved. */
-async function mount(
-  descriptor: Descriptor,
-  from: string,
-  { destination, requests, signal }: BlobMove,
-): Promise<boolean> {
-  try {
-    return await requests.run(() => destination.mountBlob(descriptor, from, { signal }), signal);
-  } catch (error) {
-    if (error instanceof RegistryError && !error.transient) return false;
-    throw error;
-  }
-}
-
 async function moveBlob(descriptor: Descriptor, move: BlobMove): Promise<Arrival> {
   const { source, destination, requests, bytes, signal, reporter } = move;
   for (const from of move.mountFrom) {
-    if (await onSide('destination', 'mount blob', () => mount(descriptor, from, move))) return 'mounted';
+    const mounting = (): Promise<boolean> => mountFrom(destination, descriptor, from, signal);
+    if (await onSide('destination', 'mount blob', () => requests.run(mounting, signal))) return 'mounted';
   }
   // Bytes first, then a request: whoever holds a request waits for nothing.
   const release = await bytes.take(Math.min(descriptor.size, COPY_LIMITS.bytesOfOneStream), signal);

@@ -1,8 +1,8 @@
-import type { Descriptor } from '../descriptor.js';
+import { isRecord, parseDescriptor, type Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
 import { COPY_LIMITS } from './limits.js';
-import type { CopyPlan, PlannedManifest } from './plan.js';
+import { foreignPlan, readPlan, type CopyPlan, type PlannedManifest } from './plan.js';
 
 /** As much as one part of a copy does at most. */
 export interface PartLimits {
@@ -16,7 +16,7 @@ export interface PartLimits {
 
 /**
  * What one process does of a copy. JSON. `graph`: manifests with their blobs, or blobs alone, for {@link copyGraph}. `blob`: one
- * that is too large for one call, for {@link pushStretch}.
+ * that is too large for one call, for {@link moveStretch}.
  */
 export type CopyPart = { kind: 'graph'; plan: CopyPlan } | { kind: 'blob'; blob: Descriptor };
 
@@ -193,4 +193,12 @@ export function splitPlan(plan: CopyPlan, limits: PartLimits = {}): CopyWave[] {
     );
   }
   return waves;
+}
+
+/** A part that was kept as JSON. @throws InputError `PLAN_INVALID` where another version wrote it */
+export function parsePart(text: string): CopyPart {
+  const part: unknown = JSON.parse(text);
+  if (isRecord(part) && part.kind === 'graph') return { kind: 'graph', plan: readPlan(part.plan) };
+  if (isRecord(part) && part.kind === 'blob') return { kind: 'blob', blob: parseDescriptor(part.blob, 'a kept part') };
+  throw foreignPlan();
 }

@@ -97,7 +97,7 @@ export async function pushStretch(
   options: StretchOptions,
 ): Promise<OpenUpload | undefined> {
   let kept = options.from;
-  for (;;) {
+  for (let attempt = 1; ; attempt += 1) {
     if (await hasBlob(context, descriptor, options, ['pull', 'push'])) return undefined;
     const open = await openUpload(context, descriptor, kept, options);
     let latest = keptOf(open);
@@ -118,10 +118,9 @@ export async function pushStretch(
         ({ chunkBytes } = context.endpoint.uploads);
       } else throw error;
     }
-    const restarts = open.restarts + 1;
-    if (restarts >= UPLOAD_LIMITS.attempts) throw failure;
-    kept = { ...latest, restarts, chunkBytes };
-    await sleepMs(pauseMs(restarts, context.endpoint.retryBaseMs), options.signal);
+    if (attempt >= UPLOAD_LIMITS.attempts) throw failure;
+    kept = { ...latest, chunkBytes };
+    await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs), options.signal);
   }
 }
 

@@ -13,12 +13,14 @@ interface Action {
   actionType: number;
   functionName?: string;
   input?: unknown;
+  instanceId?: string;
   retryOptions?: { firstRetryIntervalInMilliseconds: number; maxNumberOfAttempts: number };
   fireAt?: string;
   isCanceled?: boolean;
   externalEventName?: string;
   compoundActions?: Action[];
 }
+const SUB_ORCHESTRATION = 2;
 const TIMER = 5;
 const EVENT = 6;
 
@@ -28,6 +30,8 @@ export type Activity = (input: never, call: number) => unknown;
 export interface Script {
   input: unknown;
   activities: Record<string, Activity>;
+  /** Sub-orchestrations, each played to its end when all that was begun before it has ended. */
+  orchestrations?: Record<string, OrchestrationHandler>;
   /** Asked when only timers and events are left: the event that comes now, or undefined: the next timer fires. */
   event?: (waitedFor: readonly string[]) => string | undefined;
   /** In which order activities that are under way together end. As it comes: as they began. */
@@ -46,6 +50,8 @@ export interface Played {
   timersMs: number[];
   /** Names of the events that were waited for. */
   waits: string[];
+  /** Sub-orchestrations in their order: what each was given, what it answered, and how many activities it called. */
+  subs: { name: string; instanceId: string | undefined; input: unknown; output: unknown; calls: number }[];
   elapsedMs: number;
 }
 
@@ -86,12 +92,21 @@ class Player {
   readonly #orchestrator: OrchestrationHandler;
   readonly #script: Script;
   readonly #history: Record<string, unknown>[] = [];
-  readonly #played: Played = { output: undefined, error: undefined, calls: [], timersMs: [], waits: [], elapsedMs: 0 };
+  readonly #played: Played = {
+    output: undefined,
+    error: undefined,
+    calls: [],
+    timersMs: [],
+    waits: [],
+    subs: [],
+    elapsedMs: 0,
+  };
   #nowMs = START_MS;
   #nextId = 0;
   #turns = 0;
   #actions: Action[] = [];
   #calls: Call[] = [];
+  #subs: Call[] = [];
   #timers: Timer[] = [];
   #waits: string[] = [];
 
@@ -168,6 +183,9 @@ class Player {
       case 1:
         this.#calls.push({ action, attempt: 1, id: this.#nextId++ });
         return;
+      case SUB_ORCHESTRATION:
+        this.#subs.push({ action, attempt: 1, id: this.#nextId++ });
+        return;
       case TIMER:
         this.#timers.push({
           id: this.#nextId++,
@@ -191,6 +209,11 @@ class Player {
       await this.#end(call);
       return;
     }
+    const sub = this.#subs.shift();
+    if (sub !== undefined) {
+      await this.#playSub(sub);
+      return;
+    }
     const event = this.#waits.length === 0 ? undefined : this.#script.event?.(this.#waits);
     if (event !== undefined) {
       this.#waits = this.#waits.filter((name) => name !== event);
@@ -204,6 +227,24 @@ class Player {
     if (timer.index !== undefined) this.#played.timersMs.push(timer.fireAtMs - timer.setAtMs);
     this.#record({ EventType: 11, TimerId: timer.id, FireAt: new Date(timer.fireAtMs) });
     if (timer.retry !== undefined) this.#calls.push({ ...timer.retry, id: this.#nextId++ });
+  }
+
+  async #playSub({ action, id }: Call): Promise<void> {
+    const { functionName: name = '', instanceId, input } = action;
+    const handler = this.#script.orchestrations?.[name];
+    if (handler === undefined) throw new Error(`nobody expected the orchestration ${name}`);
+    const activities = counted(this.#script.activities, this.#played.calls);
+    const sub = await replay(handler, { ...this.#script, activities, input });
+    this.#nowMs += sub.elapsedMs;
+    this.#played.calls.push(...sub.calls);
+    this.#played.timersMs.push(...sub.timersMs);
+    this.#played.waits.push(...sub.waits);
+    this.#played.subs.push({ name, instanceId, input, output: sub.output, calls: sub.calls.length }, ...sub.subs);
+    this.#record(
+      sub.error === undefined
+        ? { EventType: 8, TaskScheduledId: id, Result: JSON.stringify(sub.output) }
+        : { EventType: 9, TaskScheduledId: id, Reason: sub.error, Details: sub.error },
+    );
   }
 
   async #end({ action, attempt, id }: Call): Promise<void> {
@@ -240,6 +281,18 @@ class Player {
     }
     this.#record({ EventType: 5, TaskScheduledId: id, Result: JSON.stringify(result) });
   }
+}
+
+/** Activities that count their calls on from where they were. */
+function counted(activities: Script['activities'], before: Played['calls']): Script['activities'] {
+  const counts = new Map<string, number>();
+  for (const { name } of before) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return Object.fromEntries(
+    Object.entries(activities).map(([name, activity]) => [
+      name,
+      (input: never, call: number) => activity(input, call + (counts.get(name) ?? 0)),
+    ]),
+  );
 }
 
 function wire(value: unknown): unknown {

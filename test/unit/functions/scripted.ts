@@ -83,6 +83,7 @@ export function promotion(changes: Answers = {}): {
       done: { state: 'planned', plan: 'plans/r1.json', root: ROOT, manifests: 4, blobs: 5, bytes: 600 },
     }),
     copyGraph: () => ({ done: { copied: 4, existed: 1, mounted: 5, bytes: 600 } }),
+    copyPart: () => ({ done: { more: false, copied: 2, existed: 0, mounted: 1, bytes: 100 } }),
     verifyArrival: () => ({ done: { repaired: 0 } }),
     tagDestination: () => ({ done: 'tagged' }),
     closeRun: (input) => {

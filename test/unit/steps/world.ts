@@ -82,6 +82,7 @@ export function newWorld(...rules: Rule[]): World {
     rules: { load: async () => world.ruleList, maxRunsPerTick: async () => world.maxRunsPerTick },
     sbom: createStreamingSbomGenerator(),
     signer: OURS.signer,
+    copyParts: { bytes: 4 * 1024 ** 3, nodes: 1000 },
     jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {}, credentials: {} },
     jobRegistries: {
       as: (name) => {
