@@ -27,11 +27,17 @@ export async function push(up: Everything, layout: string, repository: string): 
 }
 
 /** The event of a push, told so often, at once; again where the host is down. */
-export async function tellPush(up: Everything, repository: string, digest: string, times: number): Promise<void> {
+export async function tellPush(
+  up: Everything,
+  repository: string,
+  digest: string,
+  times: number,
+  tag = 'v1',
+): Promise<void> {
   const event = {
     id: `again-${repository}`,
     topic: '/subscriptions/0/resourceGroups/r/providers/Microsoft.ContainerRegistry/registries/local',
-    subject: `${repository}:v1`,
+    subject: `${repository}:${tag}`,
     eventType: 'Microsoft.ContainerRegistry.ImagePushed',
     eventTime: new Date().toISOString(),
     dataVersion: '1.0',
@@ -40,7 +46,7 @@ export async function tellPush(up: Everything, repository: string, digest: strin
       id: 'x',
       timestamp: new Date().toISOString(),
       action: 'push',
-      target: { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest, repository, tag: 'v1' },
+      target: { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest, repository, tag },
       request: { id: 'x', host: up.source, method: 'PUT', useragent: 'test' },
     },
   };
