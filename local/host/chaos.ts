@@ -19,6 +19,16 @@ export interface Chaos {
   delayMs(kind: string): number;
 }
 
+/** How long a host lives that is to be killed at any moment, in milliseconds. */
+const LEAST_LIFE_MS = 4_000;
+const MOST_LIFE_MS = 30_000;
+
+/** Ends this process as a crash does, at a moment that nobody knows: whoever started it starts it again. */
+export function crashSomeTime(): void {
+  const lifeMs = LEAST_LIFE_MS + Math.random() * (MOST_LIFE_MS - LEAST_LIFE_MS);
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), lifeMs).unref();
+}
+
 /** @param seed undefined: nothing goes wrong. */
 export function createChaos(seed: number | undefined): Chaos {
   if (seed === undefined) {

@@ -1,4 +1,5 @@
 import { Console } from 'node:console';
+import { crashSomeTime } from './chaos.js';
 import { startHost } from './host.js';
 import { describe, log } from './log.js';
 import { parseOptions, readSettings } from './options.js';
@@ -39,6 +40,7 @@ try {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  if (options.crashes) crashSomeTime();
   const { port, functions } = host;
   process.stdout.write(
     `${JSON.stringify({ ready: true, port, functions, ...(options.keys && { keys: `${options.dataDir}/keys.json` }) })}\n`,

@@ -15,6 +15,8 @@ export interface HostOptions {
   keys: boolean;
   /** Seed of the faults; undefined: none. */
   chaos: number | undefined;
+  /** Be killed at some moment, for a host that is started again by whoever started it. */
+  crashes: boolean;
   /** How long an activity or turn is held without a sign of life; the real host: 300,000. */
   activityLockMs: number;
   /** How long a queue message is held without a sign of life; the real host: 600,000. */
@@ -33,7 +35,7 @@ function badOption(message: string, cause?: unknown): ConfigurationError {
   return new ConfigurationError('BAD_OPTION', message, {
     cause,
     remedy:
-      'Options: --app DIR --port N --data-dir DIR --settings FILE --keys --chaos SEED --activity-lock-ms N ' +
+      'Options: --app DIR --port N --data-dir DIR --settings FILE --keys --chaos SEED --crashes --activity-lock-ms N ' +
       '--queue-lock-ms N --poll-ms N --queue-poll-ms N --grace-ms N --keep-dead-locks.',
   });
 }
@@ -63,6 +65,7 @@ export function parseOptions(args: string[]): HostOptions {
         settings: { type: 'string' },
         keys: { type: 'boolean', default: false },
         chaos: { type: 'string' },
+        crashes: { type: 'boolean', default: false },
         'activity-lock-ms': text('10000'),
         'queue-lock-ms': text('10000'),
         'poll-ms': text('50'),
@@ -83,6 +86,7 @@ export function parseOptions(args: string[]): HostOptions {
     settings: values.settings,
     keys: values.keys,
     chaos: values.chaos === undefined ? undefined : whole('chaos', values.chaos, 0, 2 ** 31),
+    crashes: values.crashes,
     activityLockMs: whole('activity-lock-ms', values['activity-lock-ms'], 100, day),
     queueLockMs: whole('queue-lock-ms', values['queue-lock-ms'], 1000, day),
     pollMs: whole('poll-ms', values['poll-ms'], 1, 60_000),

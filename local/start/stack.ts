@@ -131,7 +131,7 @@ async function startAll(
     join(dataDir, 'host'),
     '--grace-ms',
     String(HOST_GRACE_MS),
-    ...(options.chaos === undefined ? [] : ['--chaos', String(options.chaos + index)]),
+    ...(options.chaos === undefined ? [] : ['--chaos', String(options.chaos + index), '--crashes']),
   ];
   const hostEnvironment = {
     ...identity.environment,

@@ -51,14 +51,18 @@ export async function tellPush(
     },
   };
   const tell = (): Promise<true> =>
-    until('the host to take the event', async () => {
-      const answer = await fetch(`${up.hostUrl}/runtime/webhooks/EventGrid?functionName=onRegistryEvent`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', 'aeg-event-type': 'Notification' },
-        body: JSON.stringify([event]),
-      }).catch(() => undefined);
-      return answer?.status === 202 ? true : undefined;
-    });
+    until(
+      'the host to take the event',
+      async () => {
+        const answer = await fetch(`${up.hostUrl}/runtime/webhooks/EventGrid?functionName=onRegistryEvent`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'aeg-event-type': 'Notification' },
+          body: JSON.stringify([event]),
+        }).catch(() => undefined);
+        return answer?.status === 202 ? true : undefined;
+      },
+      300_000,
+    );
   await Promise.all(Array.from({ length: times }, tell));
 }
 

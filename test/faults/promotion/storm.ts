@@ -12,6 +12,9 @@ const SBOM = 'application/vnd.cyclonedx+json';
 
 const REPOSITORY = 'samples/storm-';
 
+/** Events that are told side by side, beside those of the registry itself. */
+const TOLD_AT_ONCE = 6;
+
 export interface StormSize {
   pushes: number;
   images: number;
@@ -54,24 +57,33 @@ export async function storm({ up, size, random, crane, hosts }: StormCall): Prom
     const pushes = await plannedPushes(folder, size, random);
     const docker = { DOCKER_CONFIG: join(folder, 'docker') };
     await must(crane, ['auth', 'login', up.source, '-u', up.user.name, '-p', up.user.password], docker);
+    const killing = kill(up, hosts, size.kills, random);
+    const untold: Push[] = [];
     let isPushing = true;
-    const killing = kill(up, hosts, size.kills, random, () => isPushing);
-    const telling: Promise<void>[] = [];
+    const telling = Array.from({ length: TOLD_AT_ONCE }, () => tellAll(up, untold, random, () => isPushing));
     const last = new Map<string, string>();
     const pushed = new Map<string, Set<string>>();
-    for (const { repository, tag, digest, layout } of pushes) {
+    for (const push of pushes) {
+      const { repository, tag, digest, layout } = push;
       await must(crane, ['push', '--insecure', layout, `${up.source}/${repository}:${tag}`], docker);
       last.set(`${repository}:${tag}`, digest);
       pushed.set(repository, (pushed.get(repository) ?? new Set()).add(digest));
-      for (let again = 0; again < 2; again += 1) {
-        telling.push(pause(random() * 8_000).then(() => tellPush(up, repository, digest, 1, tag)));
-      }
+      untold.push(push, push);
     }
     isPushing = false;
     await Promise.all([...telling, killing]);
     return { last, pushed };
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Tells events in no order, one after the other, until the last has been told. */
+async function tellAll(up: Everything, untold: Push[], random: () => number, isPushing: () => boolean): Promise<void> {
+  while (untold.length > 0 || isPushing()) {
+    const [push] = untold.splice(Math.floor(random() * untold.length), 1);
+    if (push === undefined) await pause(100);
+    else await tellPush(up, push.repository, push.digest, 1, push.tag);
   }
 }
 
@@ -91,20 +103,22 @@ async function plannedPushes(folder: string, size: StormSize, random: () => numb
   });
 }
 
-/** Kills one host after the other, at random moments; each has come back before the next one dies. */
-async function kill(
-  up: Everything,
-  hosts: readonly string[],
-  times: number,
-  random: () => number,
-  isPushing: () => boolean,
-): Promise<void> {
+/** Kills one host after the other, at random moments; each answers again before the next one dies. */
+async function kill(up: Everything, hosts: readonly string[], times: number, random: () => number): Promise<void> {
   for (let done = 0; done < times; done += 1) {
-    await pause((isPushing() ? 1_000 : 500) + random() * 3_000);
+    await pause(1_000 + random() * 4_000);
     const name = hosts[Math.floor(random() * hosts.length)] ?? '';
     const pid = await up.processId(name);
-    process.kill(pid, 'SIGKILL');
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It was faster: with chaos it also dies by itself.
+    }
     await until(`${name} to be started again`, async () => ((await up.processId(name)) === pid ? undefined : true));
+    await until('the host to answer', async () => {
+      const answer = await fetch(`${up.hostUrl}/api/health`).catch(() => undefined);
+      return answer?.ok === true ? true : undefined;
+    });
   }
 }
 
