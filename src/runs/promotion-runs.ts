@@ -27,6 +27,10 @@ export interface RunPorts {
   paused: boolean;
 }
 
+interface OwnedPorts {
+  store: Pick<RunStore, 'getPromotion' | 'replacePromotion'>;
+}
+
 /** Rules as they stand now, for the run that is opened next. */
 export interface RulesSource {
   /** @throws InputError `RULES_INVALID`, `RULES_CYCLE`; ConfigurationError `RULES_UNREADABLE` */
@@ -252,7 +256,7 @@ export async function tendPromotion(ports: RunPorts, id: string, rule: Rule | un
 
 /** Changes the row of a run that still owns it; undefined where it no longer does: such a run ends. */
 async function changeOwned(
-  ports: RunPorts,
+  ports: OwnedPorts,
   id: string,
   runId: string,
   change: (row: PromotionRow) => PromotionRow | undefined,
@@ -275,7 +279,7 @@ export function beginRun(ports: RunPorts, id: string, runId: string): Promise<Pr
 }
 
 /** The row as it stands, for a run that looks again; no longer waiting. Undefined where the run is not the row's. */
-export function readOwned(ports: RunPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
+export function readOwned(ports: OwnedPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
   return changeOwned(ports, id, runId, (row) => {
     if (row.waitingFor === undefined) return undefined;
     const { waitingFor: _waited, ...rest } = row;

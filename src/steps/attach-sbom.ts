@@ -1,10 +1,11 @@
-import { InputError, packArtifact, parseManifest, type Descriptor } from '../oci/index.js';
+import { InputError, packArtifact, parseManifest, type Descriptor, type ReadableRepository } from '../oci/index.js';
 import type { SourceRepository } from '../promotion/rule.js';
+import type { Sbom } from '../sbom/index.js';
 import { attachPacked } from './attach-packed.js';
 import { signSubject } from './attach-signature.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
 import { findOurSbom, type SigningRule } from './our-sbom.js';
-import type { Ports, StepCall, StepReply } from './ports.js';
+import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { subjectLease, underLease } from './under-lease.js';
 
 /** What it needs of a step's input: a job has no rule. */
@@ -13,13 +14,16 @@ type Input = Pick<InputOf<typeof attachSbomContract>, 'image' | 'at'> & {
   source: SourceRepository;
 };
 
+type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> &
+  StorePort<'markOurs' | 'isOurs'>;
+
 /**
  * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image gives
  * the same bytes, so doing it twice makes one.
  * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
  */
 export async function attachSbomStep(
-  ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'>,
+  ports: SbomPorts,
   input: Input,
   { signal, finish = signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof attachSbomContract>>> {
@@ -34,38 +38,56 @@ export async function attachSbomStep(
     }
     // From the SBOM's push to its signature's nothing stops it but time: an SBOM that isn't signed is nobody's.
     const lasting = AbortSignal.any([finish, lease.signal]);
-    const { sbom, text } = await attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total));
+    const attached = await attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total));
+    const { sbom, text, made } = attached;
     progress.text(text);
-    if (input.rule.sign.length > 0) await signSubject(ports, input, sbom, lasting);
-    return { sbom: sbom.digest, made: true };
+    const signed = input.rule.sign.length > 0 ? await signSubject(ports, input, sbom, lasting) : undefined;
+    return { sbom: sbom.digest, made: made || signed?.made === true };
   });
 }
 
-async function attach(
-  ports: Pick<Ports, 'registries' | 'store' | 'sbom'>,
-  input: Input,
+/**
+ * The SBOM of one image, by streaming its layers.
+ * @param name the root component's
+ * @throws InputError `NOT_AN_IMAGE`; as the generator
+ */
+export async function generateSbom(
+  { sbom }: Pick<Ports, 'sbom'>,
+  { repository, name, image }: { repository: ReadableRepository; name: string; image: Descriptor },
   signal: AbortSignal,
-  lasting: AbortSignal,
   onProgress: (done: number, total: number) => void,
-): Promise<{ sbom: Descriptor; text: string }> {
-  const { registry, repository: name } = input.at ?? input.source;
-  const repository = ports.registries.repository(registry, name);
-  const reference = `${registry}/${name}@${input.image.digest}`;
-  const { bytes, descriptor } = await repository.fetchManifest(input.image, { signal });
+): Promise<{ subject: Descriptor; sbom: Sbom }> {
+  const reference = `${name}@${image.digest}`;
+  const { bytes, descriptor } = await repository.fetchManifest(image, { signal });
   const manifest = parseManifest(bytes, descriptor.mediaType, reference);
   if (manifest.kind !== 'image') {
     throw new InputError('NOT_AN_IMAGE', `${reference} is no image`, {
       remedy: 'Name one of the images of the index: only an image has layers to look into.',
     });
   }
-  const sbom = await ports.sbom.generate({
-    name: `${registry}/${name}`,
+  const made = await sbom.generate({
+    name,
     descriptor,
     manifest,
     openBlob: (blob, blobSignal) => repository.openBlob(blob, { signal: blobSignal }),
     signal,
     onProgress,
   });
+  return { subject: descriptor, sbom: made };
+}
+
+async function attach(
+  ports: Pick<Ports, 'registries' | 'sbom'> & StorePort<'markOurs'>,
+  input: Input,
+  signal: AbortSignal,
+  lasting: AbortSignal,
+  onProgress: (done: number, total: number) => void,
+): Promise<{ sbom: Descriptor; text: string; made: boolean }> {
+  const { registry, repository: path } = input.at ?? input.source;
+  const repository = ports.registries.repository(registry, path);
+  const { image } = input;
+  const named = { repository, name: `${registry}/${path}`, image };
+  const { subject, sbom } = await generateSbom(ports, named, signal, onProgress);
   const packed = packArtifact({
     artifactType: sbom.mediaType,
     layers: [
@@ -75,13 +97,21 @@ async function attach(
         annotations: { 'org.opencontainers.image.title': 'sbom.cdx.json' },
       },
     ],
-    subject: descriptor,
+    subject,
     annotations: { 'org.opencontainers.image.created': sbom.created },
   });
-  await ports.store.markOurs({ registry, repository: name, digest: packed.descriptor.digest });
+  const { digest } = packed.descriptor;
+  // Unsigned, and with no row that knows of it: it was made under another store than this.
+  const listed = await repository.listReferrers(subject.digest, { artifactType: sbom.mediaType, signal });
+  const made = !listed.some((referrer) => referrer.digest === digest);
+  await ports.store.markOurs({ registry, repository: path, digest });
   signal.throwIfAborted();
-  await attachPacked(input, repository, packed, lasting);
-  const counted = Object.entries(sbom.counts).map(([type, count]) => `${count} ${type}`);
-  const text = [counted.length === 0 ? 'no components' : counted.join(', '), ...sbom.gaps].join('; ');
-  return { sbom: packed.descriptor, text: `${text}: ${packed.descriptor.digest}` };
+  if (made) await attachPacked(input, repository, packed, lasting);
+  return { sbom: packed.descriptor, text: `${describeSbom(sbom)}: ${digest}`, made };
+}
+
+/** What was found, and what could not be read, in one line. */
+export function describeSbom({ counts, gaps }: Pick<Sbom, 'counts' | 'gaps'>): string {
+  const counted = Object.entries(counts).map(([type, count]) => `${count} ${type}`);
+  return [counted.length === 0 ? 'no components' : counted.join(', '), ...gaps].join('; ');
 }

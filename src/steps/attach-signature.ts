@@ -4,17 +4,18 @@ import { z } from 'zod';
 import { attachPacked, type Attaching } from './attach-packed.js';
 import type { InputOf, ResultOf, attachSignatureContract } from './contracts.js';
 import { findOurSignature, leafThumbprint } from './our-signature.js';
-import type { Ports, StepCall, StepReply } from './ports.js';
+import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { subjectLease, underLease } from './under-lease.js';
 
 type Input = InputOf<typeof attachSignatureContract>;
+type SigningPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'now'> & StorePort<'markOurs'>;
 
 /**
  * Attaches our Notary signature to one manifest, where it has none that verifies.
  * @throws ConfigurationError `SIGNING_KEY_MISSING`, `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
  */
 export async function attachSignatureStep(
-  ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'lease' | 'now'>,
+  ports: SigningPorts & Pick<Ports, 'lease'>,
   input: Pick<Input, 'source' | 'subject'> & Partial<Input>,
   { signal, finish = signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof attachSignatureContract>>> {
@@ -48,7 +49,7 @@ const keptSchema = z.object({
  * format and key, and the kept one is what everybody pushes: a crash or a late second holder makes no second signature.
  */
 export async function signSubject(
-  ports: Pick<Ports, 'registries' | 'store' | 'signer' | 'documents' | 'now'>,
+  ports: SigningPorts,
   where: Attaching,
   subject: Descriptor,
   signal: AbortSignal,

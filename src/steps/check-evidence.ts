@@ -6,11 +6,11 @@ import { readCertificates, verifyNotary } from '../signing/index.js';
 import type { InputOf, ResultOf, checkEvidenceContract } from './contracts.js';
 import { resolveTag } from './observe.js';
 import { leafThumbprint, readSignatures, signaturesHash } from './our-signature.js';
-import type { Ports, StepCall } from './ports.js';
+import type { Ports, StepCall, StorePort } from './ports.js';
 
 /** Gate 1: the evidence of others that the rule demands is there and verifies. Our own key never satisfies it. */
 export async function checkEvidenceStep(
-  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'signer' | 'paused' | 'now'>,
+  ports: Pick<Ports, 'registries' | 'signer' | 'now'> & StorePort<'getPromotion' | 'replacePromotion'>,
   input: InputOf<typeof checkEvidenceContract>,
   { signal, progress }: StepCall,
 ): Promise<ResultOf<typeof checkEvidenceContract>> {

@@ -4,7 +4,7 @@ import { matchRules, type TagName } from '../promotion/match.js';
 import { formatReference, parseReference } from '../oci/index.js';
 import type { Rule } from '../promotion/rule.js';
 import type { DestinationOwner } from '../runs/rows.js';
-import type { Ports } from './ports.js';
+import type { Ports, StorePort } from './ports.js';
 
 interface Claim {
   promotionId: string;
@@ -22,7 +22,10 @@ function ownerOf({ rule, promotionId, source: { registry, repository, tag } }: C
  * no longer leads there.
  * @throws PolicyError `DESTINATION_TAKEN`
  */
-export async function claimDestination(ports: Pick<Ports, 'store' | 'rules'>, claim: Claim): Promise<void> {
+export async function claimDestination(
+  ports: Pick<Ports, 'rules'> & StorePort<'claimDestination' | 'replaceDestinationOwner'>,
+  claim: Claim,
+): Promise<void> {
   const ours = ownerOf(claim);
   const owner = await ports.store.claimDestination(claim.destination, ours);
   if (owner.value.promotionId === ours.promotionId) return;

@@ -11,7 +11,7 @@ import { NOTARY_SIGNATURE } from '../signing/index.js';
 import type { Image } from './contracts.js';
 import { findOurSbom } from './our-sbom.js';
 import { findOurSignature } from './our-signature.js';
-import type { Ports } from './ports.js';
+import type { Ports, StorePort } from './ports.js';
 
 /** A repository, and how rows name it. */
 export interface Place extends SourceRepository {
@@ -46,7 +46,7 @@ export async function graphDifferences(
 
 /** What the rule wants attached and isn't: an SBOM or a signature counts where it verifies. */
 export async function attachmentDifferences(
-  ports: Pick<Ports, 'signer' | 'store' | 'now'>,
+  ports: Pick<Ports, 'signer' | 'now'> & StorePort<'isOurs'>,
   rule: Rule,
   at: Place,
   images: readonly Image[],
@@ -75,7 +75,7 @@ export async function attachmentDifferences(
  * verifying it, and no for what was copied from elsewhere.
  */
 export async function isAllListed(
-  ports: Pick<Ports, 'store'>,
+  ports: StorePort<'isOurs'>,
   rule: Rule,
   at: Place,
   images: readonly Image[],

@@ -4,7 +4,7 @@ import type { InputOf, ResultOf, observeContract } from './contracts.js';
 import { noteDigest } from '../runs/run-digest.js';
 import { claimDestination } from './destination-owner.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from './differences.js';
-import type { Ports, StepCall } from './ports.js';
+import type { Ports, StepCall, StorePort } from './ports.js';
 
 type Input = InputOf<typeof observeContract>;
 type Result = ResultOf<typeof observeContract>;
@@ -23,7 +23,8 @@ export async function resolveTag(
   }
 }
 
-type ObservePorts = Pick<Ports, 'registries' | 'store' | 'signer' | 'rules' | 'now'>;
+type ObservePorts = Pick<Ports, 'registries' | 'signer' | 'rules' | 'now'> &
+  StorePort<'getRun' | 'replaceRun' | 'addStanding' | 'isOurs' | 'claimDestination' | 'replaceDestinationOwner'>;
 
 /**
  * Looks at the source and the destination and says what differs. Writes the rows of the digests before it lists referrers, so

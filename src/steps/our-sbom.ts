@@ -2,7 +2,7 @@ import type { Descriptor, ReadableRepository } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../promotion/rule.js';
 import { CYCLONEDX_JSON } from '../sbom/index.js';
 import { findOurSignature } from './our-signature.js';
-import type { Ports } from './ports.js';
+import type { Ports, StorePort } from './ports.js';
 
 /** Whether what is made is signed. */
 export interface SigningRule {
@@ -14,7 +14,7 @@ export interface SigningRule {
  * before we pushed it counts. Any other is somebody else's, and is left alone.
  */
 export async function findOurSbom(
-  ports: Pick<Ports, 'signer' | 'store' | 'now'>,
+  ports: Pick<Ports, 'signer' | 'now'> & StorePort<'isOurs'>,
   rule: SigningRule,
   source: SourceRepository,
   repository: ReadableRepository,

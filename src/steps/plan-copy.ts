@@ -12,14 +12,14 @@ import { noteDigest } from '../runs/run-digest.js';
 import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
 import { keepParts, keepPlan } from './kept-plan.js';
 import { resolveTag } from './observe.js';
-import type { Ports, StepCall } from './ports.js';
+import type { Ports, StepCall, StorePort } from './ports.js';
 
 /**
  * Plans the copy of a graph with its referrers, and keeps the plan as a document; where it is too much for one activity, each of
  * its parts as well, so that nobody who does one has to read them all.
  */
 export async function planCopyStep(
-  ports: Pick<Ports, 'registries' | 'documents' | 'store' | 'copyParts'>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'copyParts'> & StorePort<'getRun' | 'replaceRun'>,
   input: InputOf<typeof planCopyContract>,
   { signal, progress }: StepCall,
 ): Promise<ResultOf<typeof planCopyContract>> {

@@ -61,6 +61,11 @@ export interface Ports {
   now(): Date;
 }
 
+/** The rows, as far as a step needs them. */
+export interface StorePort<K extends keyof RunStore> {
+  store: Pick<RunStore, K>;
+}
+
 /** What a step returns: its result, or that it wants to be called again after a pause. */
 export type StepReply<T> = { done: T } | { later: number };
 

@@ -5,7 +5,7 @@ import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from 
 import { claimDestination } from './destination-owner.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './observe.js';
-import type { Ports, StepCall, StepReply } from './ports.js';
+import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { writeAtDestination } from './refused-write.js';
 import { destinationLease, underLease } from './under-lease.js';
 
@@ -15,7 +15,8 @@ import { destinationLease, underLease } from './under-lease.js';
  * @throws PolicyError `DESTINATION_TAKEN`, `DESTINATION_LOCKED`
  */
 export async function tagDestinationStep(
-  ports: Pick<Ports, 'registries' | 'listing' | 'store' | 'engine' | 'rules' | 'lease' | 'paused' | 'now'>,
+  ports: Pick<Ports, 'registries' | 'listing' | 'rules' | 'lease'> &
+    StorePort<'getRun' | 'getPromotion' | 'replacePromotion' | 'claimDestination' | 'replaceDestinationOwner'>,
   input: InputOf<typeof tagDestinationContract>,
   { signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagDestinationContract>>> {
