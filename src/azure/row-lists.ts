@@ -1,4 +1,4 @@
-import type { PromotionFilter, RunFilter } from '../runs/filters.js';
+import { isUntold, type PromotionFilter, type RunFilter } from '../runs/filters.js';
 import { promotionRowSchema, runRowSchema, runSummarySchema } from '../runs/row-schemas.js';
 import type { PromotionRow, RunRow, RunSummary } from '../runs/rows.js';
 import { invertedTime } from '../runs/run-id.js';
@@ -48,10 +48,12 @@ export const RUNS: Listing<RunRow, RunSummary> = {
   copySchema: runSummarySchema,
   copyOf: summaryOfRun,
   copyKeysOf(row) {
-    const { rule, source, digest, state, result } = summaryOfRun(row);
+    const summary = summaryOfRun(row);
+    const { rule, source, digest, state, result } = summary;
     const lists = [
       'at',
       ...(state === 'ended' ? [] : ['open']),
+      ...(isUntold(summary) ? ['untold'] : []),
       ...(result === undefined ? [] : [`outcome|${result.outcome}`]),
       ...(rule === undefined ? [] : [`rule|${encodeKey(rule)}`]),
       ...(source === undefined ? [] : [`repository|${hashKey(source.repository)}`]),
@@ -62,7 +64,8 @@ export const RUNS: Listing<RunRow, RunSummary> = {
   },
 };
 
-export function runListOf({ digest, repository, rule, state }: RunFilter): string {
+export function runListOf({ untold, digest, repository, rule, state }: RunFilter): string {
+  if (untold !== undefined) return 'untold|';
   if (digest !== undefined) return `digest|${encodeKey(digest)}|`;
   if (repository !== undefined) return `repository|${hashKey(repository)}|`;
   if (rule !== undefined) return `rule|${encodeKey(rule)}|`;

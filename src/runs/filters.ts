@@ -22,6 +22,8 @@ export interface RunFilter {
   repository?: string;
   tag?: string;
   digest?: string;
+  /** Ended, and not as `unchanged`, and nobody was told of it. */
+  untold?: true;
 }
 
 /** Which ignored events: those of one `registry/repository:tag`. */
@@ -52,8 +54,14 @@ export function matchesRun(run: RunSummary, filter: RunFilter): boolean {
     isOrAny(filter.registry, registry) &&
     isOrAny(filter.repository, repository) &&
     isOrAny(filter.tag, tag) &&
-    isOrAny(filter.digest, run.digest)
+    isOrAny(filter.digest, run.digest) &&
+    (filter.untold === undefined || isUntold(run))
   );
+}
+
+/** True for a run of which somebody is still to be told. */
+export function isUntold({ result, toldAt }: RunSummary): boolean {
+  return result !== undefined && result.outcome !== 'unchanged' && toldAt === undefined;
 }
 
 function statesOf({ state, result }: RunSummary): (RunFilter['state'] & string)[] {

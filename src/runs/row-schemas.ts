@@ -82,6 +82,7 @@ export const runRowSchema: z.ZodType<RunRow> = z.object({
   trigger: triggerSchema.exactOptional(),
   digest: z.string().exactOptional(),
   sentAgainAt: z.string().exactOptional(),
+  toldAt: z.string().exactOptional(),
   cancel: z
     .object({
       at: z.string(),
@@ -102,6 +103,7 @@ export const runSummarySchema: z.ZodType<RunSummary> = z.object({
   openedAt: z.string(),
   finishedAt: z.string().exactOptional(),
   sentAgainAt: z.string().exactOptional(),
+  toldAt: z.string().exactOptional(),
   trigger: triggerSchema.exactOptional(),
   promotionId: z.string().exactOptional(),
   rule: z.string().exactOptional(),

@@ -148,6 +148,8 @@ export interface RunRow {
   cancel?: Cancellation;
   finishedAt?: string;
   result?: RunResult;
+  /** When its CloudEvent was sent. */
+  toldAt?: string;
   /** What a job's operation found or made. */
   output?: RunOutput;
 }
@@ -160,6 +162,7 @@ export interface RunSummary {
   openedAt: string;
   finishedAt?: string;
   sentAgainAt?: string;
+  toldAt?: string;
   trigger?: Trigger;
   /** Of a promotion. */
   promotionId?: string;

@@ -13,6 +13,7 @@ import type {
 import { enforceJobPolicy } from './job-policy.js';
 import { resolveTag } from './observe.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
+import { tellRun } from './tell-run.js';
 
 /** Reads the job and holds it against what jobs may do. Whoever can write to the queue doesn't thereby own the registry. */
 export async function beginJobStep(
@@ -100,9 +101,9 @@ export async function awaitPromotionsStep(
   return { done: results };
 }
 
-/** Ends a job's run. */
+/** Ends a job's run, and tells of it. */
 export async function closeJobStep(
-  ports: Pick<Ports, 'store' | 'engine' | 'paused' | 'now'>,
+  ports: Pick<Ports, 'store' | 'engine' | 'documents' | 'queues' | 'paused' | 'now'>,
   input: InputOf<typeof closeJobContract>,
 ): Promise<null> {
   const { outcome, code, reason, remedy, digest } = input.result;
@@ -113,5 +114,6 @@ export async function closeJobStep(
     ...(remedy !== undefined && { remedy }),
     ...(digest !== undefined && { digest }),
   });
+  await tellRun(ports, input.runId);
   return null;
 }

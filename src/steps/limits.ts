@@ -32,6 +32,9 @@ export const STEP_LIMITS = {
   /** Problems that one stretch of the walk tells, and how long each may be; more are left out. */
   problems: 20,
   problemCharacters: 500,
+  /** Runs that one tick of the schedule tells of, and how long after their end, in milliseconds: their own step does it at once. */
+  toldAtOnce: 100,
+  tellingMs: 60_000,
   /** Bytes of a CloudEvent; one that would be larger leaves out what the run did, and cuts its reason. The receipt has both. */
   eventBytes: 40 * 1024,
   eventReasonCharacters: 2_000,

@@ -2,6 +2,7 @@ import { app, type InvocationContext, type Timer } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { describeError } from '../../oci/index.js';
 import { newRunId } from '../../runs/run-id.js';
+import { tellForgotten } from '../../steps/tell-run.js';
 import { tendJobs } from '../../steps/tend-jobs.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 
@@ -20,6 +21,7 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
     handler: async (_timer: Timer, context: InvocationContext): Promise<void> => {
       const engine = engineOf(getClient(context));
       await seeToJobs({ ...ports, engine }, context);
+      await seeToEvents(ports, context);
       const note = await ports.store.getNote(NOTE);
       if (note !== undefined) {
         const { state, createdAt } = await engine.state(note.value);
@@ -45,5 +47,17 @@ async function seeToJobs(ports: Parameters<typeof tendJobs>[0], context: Invocat
   } catch (error) {
     const { code, message } = describeError(error);
     context.warn(`jobs could not be looked at: ${code}: ${message}`);
+  }
+}
+
+/** Runs that ended without anybody being told: the next tick tries again. */
+async function seeToEvents(ports: Parameters<typeof tellForgotten>[0], context: InvocationContext): Promise<void> {
+  try {
+    const { told, problems } = await tellForgotten(ports);
+    if (told.length > 0) context.info(`told of runs that had ended: ${told.join(', ')}`);
+    for (const problem of problems) context.warn(`not told of a run: ${problem}`);
+  } catch (error) {
+    const { code, message } = describeError(error);
+    context.warn(`what is to be told could not be looked at: ${code}: ${message}`);
   }
 }

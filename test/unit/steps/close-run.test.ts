@@ -57,10 +57,10 @@ describe('a run begins', () => {
 });
 
 describe('who is told', () => {
-  test.each(['promoted', 'observed', 'refused', 'failed', 'cancelled'] as const)(
+  test.each(['promoted', 'observed', 'superseded', 'refused', 'failed', 'cancelled'] as const)(
     '%s: one CloudEvent and one receipt',
     async (outcome) => {
-      expect(await close(outcome)).toBe('closed');
+      expect(await close(outcome)).toBe(outcome === 'superseded' ? 'next' : 'closed');
       expect(world.queues.sent.map(({ queue }) => queue)).toEqual(['promotion-results']);
       expect(events()).toEqual([
         {
@@ -77,6 +77,10 @@ describe('who is told', () => {
             rule: 'staging',
             runId: run.runId,
             destination: DESTINATION,
+            source: 'r.azurecr.io/samples/app:v1',
+            trigger: { kind: 'push', at: expect.any(String) },
+            openedAt: expect.any(String),
+            finishedAt: world.now().toISOString(),
             did: ['copied 1, mounted 1, 0 were there'],
           }),
         },
@@ -85,7 +89,8 @@ describe('who is told', () => {
     },
   );
 
-  test.each(['unchanged', 'superseded'] as const)('%s: nobody', async (outcome) => {
+  test('unchanged: nobody', async () => {
+    const outcome = 'unchanged';
     await close(outcome);
     expect(events()).toEqual([]);
     expect(receipts()).toEqual([]);
@@ -174,9 +179,11 @@ describe('what comes next', () => {
       state: 'ended',
       result: { outcome: 'failed', code: 'RUN_LOST' },
     });
-    // Should it wake up, it finds that the row is another's.
+    // Should it wake up, it finds that the row is another's; the outcome that is told is the row's.
     expect(await close('promoted')).toBe('next');
-    expect(events()).toEqual([]);
+    expect(events()).toMatchObject([
+      { id: run.runId, type: 'acr-promoter.promotion.failed', data: { code: 'RUN_LOST' } },
+    ]);
   });
 });
 
