@@ -83,7 +83,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
   durable.activity(contract.name, {
     extraInputs: [durableInput.durableClient()],
     handler: async (raw: unknown, context: InvocationContext): Promise<ActivityReply> => {
-      const progress = stepProgress(ports, contract.name, raw);
+      const progress = stepProgress(ports, contract.name, raw, instanceOf(context));
       const again = againOf(raw);
       const cancel = watchForCancel(ports, contract.name, raw);
       const work = async (): Promise<ActivityReply> => {
@@ -130,6 +130,12 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(
       remedy: 'Nothing, where another version of the app asked: the next run begins anew.',
     },
   );
+}
+
+/** The instance that calls the activity, where the host says. */
+function instanceOf({ triggerMetadata }: InvocationContext): string | undefined {
+  const id = triggerMetadata?.['instanceId'];
+  return typeof id === 'string' ? id : undefined;
 }
 
 /** What the orchestration says of the calls before this one. */

@@ -24,8 +24,16 @@ function labelOf(input: unknown): string {
   return '';
 }
 
-/** Where the input names no run (the schedule), nothing is written. */
-export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, input: unknown): StepProgressRow {
+/**
+ * Where the input names no run (the schedule), nothing is written.
+ * @param instanceId that calls: the run's, or that of one of its sub-orchestrations
+ */
+export function stepProgress(
+  ports: Pick<Ports, 'store' | 'now'>,
+  name: string,
+  input: unknown,
+  instanceId?: string,
+): StepProgressRow {
   const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
   const started = ports.now().toISOString();
   const row: StepProgress = {
@@ -37,6 +45,11 @@ export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, 
     updatedAt: started,
   };
   const wake = `wake-${randomUUID()}`;
+  const wait = {
+    state: 'waiting',
+    wake,
+    ...(instanceId !== undefined && instanceId !== runId && { waitsIn: instanceId }),
+  };
   let writing: Promise<void> = Promise.resolve();
   let writtenMs = 0;
   const write = (): Promise<void> => {
@@ -68,11 +81,11 @@ export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, 
     },
     begin: write,
     end(state) {
-      Object.assign(row, { state, ...(state === 'waiting' && { wake }) });
+      Object.assign(row, state === 'waiting' ? wait : { state });
       return write();
     },
     wait(text, waitsFor) {
-      Object.assign(row, { state: 'waiting', wake });
+      Object.assign(row, wait);
       row.text = text.slice(0, 1000);
       row.waitsFor = waitsFor;
       return write();

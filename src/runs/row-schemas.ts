@@ -128,6 +128,7 @@ export const stepProgressSchema: z.ZodType<StepProgress> = z.object({
   totalNodes: z.number().exactOptional(),
   waitsFor: z.object({ code: z.string(), tries: z.number(), since: z.string(), nextAt: z.string() }).exactOptional(),
   wake: z.string().exactOptional(),
+  waitsIn: z.string().exactOptional(),
 });
 
 export const destinationOwnerSchema: z.ZodType<DestinationOwner> = z.object({

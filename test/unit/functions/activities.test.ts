@@ -17,9 +17,10 @@ beforeEach(() => {
   warnings = [];
 });
 
-async function call(name: string, input: unknown): Promise<ActivityReply> {
+async function call(name: string, input: unknown, instanceId?: string): Promise<ActivityReply> {
   const context = new InvocationContext({
     functionName: name,
+    ...(instanceId !== undefined && { triggerMetadata: { instanceId } }),
     logHandler: (_level, ...args) => void warnings.push(args.join(' ')),
   });
   const handler = app.activities.get(name)?.handler;
@@ -32,7 +33,7 @@ test('every step that orchestrations know of is registered, under its name, with
   const names = Object.values(contracts).flatMap((value) => ('name' in value && 'input' in value ? [value.name] : []));
   expect([...app.activities.keys()].sort()).toEqual([...names].sort());
   for (const options of app.activities.values()) expect(options.extraInputs).toHaveLength(1);
-  expect([...app.orchestrations.keys()].sort()).toEqual(['promote', 'promoteScheduled', 'runJob']);
+  expect([...app.orchestrations.keys()].sort()).toEqual(['copyParts', 'promote', 'promoteScheduled', 'runJob']);
 });
 
 describe('an activity answers', () => {
@@ -47,10 +48,15 @@ describe('an activity answers', () => {
     const run = await openRun(world);
     await world.lease.acquire(`subject ${REGISTRY}/${SOURCE.repository}@${image.digest}`);
     const input = { ...run, subject: image, label: 'linux/amd64' };
-    const reply = await call('attachSignature', input);
+    const reply = await call('attachSignature', input, `${run.runId}-copy-0-0`);
     expect(reply).toEqual({ later: 2_000, wake: expect.stringMatching(/^wake-[0-9a-f-]{36}$/) });
     expect(await progress(run.runId)).toMatchObject([
-      { step: 'attachSignature linux/amd64', state: 'waiting', wake: 'wake' in reply && reply.wake },
+      {
+        step: 'attachSignature linux/amd64',
+        state: 'waiting',
+        wake: 'wake' in reply && reply.wake,
+        waitsIn: `${run.runId}-copy-0-0`,
+      },
     ]);
   });
 
