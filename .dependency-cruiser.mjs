@@ -19,7 +19,9 @@ const forbidden = Object.entries(arrows).map(([folder, allowed]) => ({
   from: { path: `^src/${folder}/` },
   to: {
     path: '^src/',
-    pathNot: [folder, ...allowed].map((name) => `^src/${name}/`).concat(folder === 'cli' ? ['^src/settings'] : []),
+    pathNot: [folder, ...allowed]
+      .map((name) => `^src/${name}/`)
+      .concat(folder === 'cli' ? ['^src/settings', '^src/rules-source'] : []),
   },
 }));
 forbidden.push(

@@ -16,6 +16,8 @@ await build({
   entryNames: 'acr-promoter',
   chunkNames: 'parts/[name]-[hash]',
   bundle: true,
+  // Finds its schemas beside itself, and plugs that may be there or not; only what makes SBOMs loads it.
+  external: ['@cyclonedx/cyclonedx-library'],
   // What is imported when it is needed (Azure's sign-in) stays in a file of its own, which nobody else loads.
   splitting: true,
   platform: 'node',

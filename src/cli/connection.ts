@@ -10,6 +10,7 @@ import {
   InputError,
   isLoopback,
   type Credentials,
+  type Lease,
   type RegistriesOptions,
   type RegistryClient,
 } from '../oci/index.js';
@@ -214,6 +215,11 @@ function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } 
   return { referrers };
 }
 
+/** Keeps apart the processes of one user on this machine. */
+export function createDeskLease(): Lease {
+  return createLockFileLease(join(tmpdir(), `acr-promoter-locks-${process.getuid?.() ?? 0}`));
+}
+
 /**
  * A client for one registry. To be closed.
  * @param azure signs in to Azure Container Registries for which there is nothing else; without it, nobody does
@@ -229,7 +235,7 @@ export async function connect(
   const proxy = proxyFor(registry, io.env);
   return createRegistries({
     credentials: await credentialsFor(registry, options, io, azure),
-    lease: createLockFileLease(join(tmpdir(), `acr-promoter-locks-${process.getuid?.() ?? 0}`)),
+    lease: createDeskLease(),
     retry: { maxRetryAfterMs: MAX_RETRY_AFTER_MS },
     ...(plainHttp !== undefined && { plainHttp: () => plainHttp }),
     ...(insecure === true && { insecure }),

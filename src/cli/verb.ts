@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { InputError } from '../oci/index.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
 import { Session } from './session.js';
@@ -76,6 +77,7 @@ export function defineVerb(
       const asked = Object.keys(values).filter((key) => command.getOptionValueSource(key) === 'cli');
       return door.submit(verb.path, operands, values, asked);
     }
+    if (door?.takes(verb.path) === true) checkHere(command);
     const session = new Session(io);
     try {
       await work(session, operands, values);
@@ -86,6 +88,15 @@ export function defineVerb(
     }
   });
   return command;
+}
+
+/** Options of the app's door, where it isn't gone through: who wrote them meant the app. @throws InputError `SUBMIT_MISSING` */
+function checkHere(command: Command): void {
+  const meant = ['wait', 'timeout', 'app', 'key'].filter((name) => command.getOptionValueSource(name) === 'cli');
+  if (meant.length === 0) return;
+  throw new InputError('SUBMIT_MISSING', `--${meant.join(', --')} without --submit: this would be done here`, {
+    remedy: 'Add --submit to hand it to the app, or leave them out.',
+  });
 }
 
 /** A target that needs a tag or digest, and has neither. */

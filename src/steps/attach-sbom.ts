@@ -2,7 +2,7 @@ import { InputError, packArtifact, parseManifest, type Descriptor, type Readable
 import type { SourceRepository } from '../promotion/rule.js';
 import type { Sbom } from '../sbom/index.js';
 import { attachPacked } from './attach-packed.js';
-import { signSubject } from './attach-signature.js';
+import { signerOf, signSubject } from './attach-signature.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
 import { findOurSbom, type SigningRule } from './our-sbom.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
@@ -36,6 +36,8 @@ export async function attachSbomStep(
       progress.text(`is there already: ${existing.digest}`);
       return { sbom: existing.digest, made: false };
     }
+    // Whoever cannot sign it attaches nothing.
+    if (input.rule.sign.length > 0) signerOf(ports);
     // From the SBOM's push to its signature's nothing stops it but time: an SBOM that isn't signed is nobody's.
     const lasting = AbortSignal.any([finish, lease.signal]);
     const attached = await attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total));

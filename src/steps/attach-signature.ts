@@ -29,7 +29,7 @@ export async function attachSignatureStep(
 }
 
 /** The key that signs. @throws ConfigurationError `SIGNING_KEY_MISSING` */
-function signerOf(ports: Pick<Ports, 'signer'>): Signer {
+export function signerOf(ports: Pick<Ports, 'signer'>): Signer {
   if (ports.signer !== undefined) return ports.signer;
   throw new ConfigurationError('SIGNING_KEY_MISSING', 'the rule signs, and no signing key is set', {
     remedy: 'Set SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN (docs/settings.md), or give the rule "sign": [].',

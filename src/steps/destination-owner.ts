@@ -3,8 +3,14 @@ import { destinationOf } from '../promotion/destination.js';
 import { matchRules, type TagName } from '../promotion/match.js';
 import { formatReference, parseReference } from '../oci/index.js';
 import type { Rule } from '../promotion/rule.js';
+import type { RulesSource } from '../runs/promotion-runs.js';
 import type { DestinationOwner } from '../runs/rows.js';
 import type { Ports, StorePort } from './ports.js';
+
+/** The rules as they stand. */
+export interface WithRules {
+  rules: RulesSource;
+}
 
 interface Claim {
   promotionId: string;
@@ -23,7 +29,7 @@ function ownerOf({ rule, promotionId, source: { registry, repository, tag } }: C
  * @throws PolicyError `DESTINATION_TAKEN`
  */
 export async function claimDestination(
-  ports: Pick<Ports, 'rules'> & StorePort<'claimDestination' | 'replaceDestinationOwner'>,
+  ports: WithRules & StorePort<'claimDestination' | 'replaceDestinationOwner'>,
   claim: Claim,
 ): Promise<void> {
   const ours = ownerOf(claim);
@@ -49,11 +55,7 @@ export async function isDestinationFree(ports: Pick<Ports, 'store' | 'rules'>, c
   );
 }
 
-async function stillLeadsThere(
-  ports: Pick<Ports, 'rules'>,
-  owner: DestinationOwner,
-  destination: string,
-): Promise<boolean> {
+async function stillLeadsThere(ports: WithRules, owner: DestinationOwner, destination: string): Promise<boolean> {
   const rules = await ports.rules.load();
   const { registry, repository, tag } = parseReference(owner.source);
   if (tag === undefined) return false;

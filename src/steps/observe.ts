@@ -2,7 +2,7 @@ import { PolicyError, RegistryError, describeError, parseReference, type Descrip
 import { classifyGraph } from './classify.js';
 import type { InputOf, ResultOf, observeContract } from './contracts.js';
 import { noteDigest } from '../runs/run-digest.js';
-import { claimDestination } from './destination-owner.js';
+import { claimDestination, type WithRules } from './destination-owner.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from './differences.js';
 import type { Ports, StepCall, StorePort } from './ports.js';
 
@@ -23,7 +23,8 @@ export async function resolveTag(
   }
 }
 
-type ObservePorts = Pick<Ports, 'registries' | 'signer' | 'rules' | 'now'> &
+type ObservePorts = Pick<Ports, 'registries' | 'signer' | 'now'> &
+  WithRules &
   StorePort<'getRun' | 'replaceRun' | 'addStanding' | 'isOurs' | 'claimDestination' | 'replaceDestinationOwner'>;
 
 /**

@@ -2,7 +2,7 @@ import { CopyError, parseReference, type Descriptor } from '../oci/index.js';
 import { throwIfCancelled } from '../runs/cancellation.js';
 import { readOwned } from '../runs/promotion-runs.js';
 import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from './contracts.js';
-import { claimDestination } from './destination-owner.js';
+import { claimDestination, type WithRules } from './destination-owner.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './observe.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
@@ -15,7 +15,8 @@ import { destinationLease, underLease } from './under-lease.js';
  * @throws PolicyError `DESTINATION_TAKEN`, `DESTINATION_LOCKED`
  */
 export async function tagDestinationStep(
-  ports: Pick<Ports, 'registries' | 'listing' | 'rules' | 'lease'> &
+  ports: Pick<Ports, 'registries' | 'listing' | 'lease'> &
+    WithRules &
     StorePort<'getRun' | 'getPromotion' | 'replacePromotion' | 'claimDestination' | 'replaceDestinationOwner'>,
   input: InputOf<typeof tagDestinationContract>,
   { signal, progress }: StepCall,

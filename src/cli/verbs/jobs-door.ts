@@ -1,7 +1,8 @@
 import type { Io } from '../io.js';
+import { resultFormat } from '../result.js';
 import type { SubmitDoor } from '../verb.js';
 import { addAppOptions, appOf } from './jobs-app.js';
-import { isJobVerb, jobOfVerb } from './jobs-from-verb.js';
+import { isJobVerb, jobOfVerb, takesOption } from './jobs-from-verb.js';
 import { addWaitOptions, submitText } from './jobs.js';
 
 /** The options of the door itself. */
@@ -20,9 +21,12 @@ export function createSubmitDoor(io: Io): SubmitDoor {
     },
     async submit(path, operands, values, asked) {
       const app = appOf(values, io);
-      const wished = asked.filter((name) => !OWN.includes(name));
+      // Of a job that has a format of its own, it says what is made; of any other, how it is printed.
+      const own = takesOption(path, 'format') ? OWN : [...OWN, 'format', 'template'];
+      const format = own.includes('format') ? resultFormat(values) : ({ kind: 'text' } as const);
+      const wished = asked.filter((name) => !own.includes(name));
       const job = await jobOfVerb(path, { operands, values, asked: wished, io });
-      await submitText(JSON.stringify(job), { app, format: { kind: 'text' }, values, io });
+      await submitText(JSON.stringify(job), { app, format, values, io });
     },
   };
 }

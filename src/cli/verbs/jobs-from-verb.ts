@@ -11,6 +11,7 @@ import { parseCount } from '../format.js';
 import type { Io } from '../io.js';
 import { listOf } from '../repeated.js';
 import { parseTarget } from '../target.js';
+import { trustedSignature } from '../trust-store.js';
 import { operandAt, textOf, type Values } from '../verb.js';
 
 type Job = Record<string, unknown> & { operation: string };
@@ -244,12 +245,41 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
       file: { ...(await fileOf(file)), ...given(values, 'mediaType') },
     }),
   },
+  promote: { takes: [], make: ([source]) => ({ operation: 'promote', source }) },
+  sbom: looks('sbom', 'platform'),
+  sign: {
+    takes: ['recursive', 'platform'],
+    make: ([reference], values) => ({
+      operation: 'sign',
+      reference,
+      recursive: values.recursive === true,
+      ...given(values, 'platform'),
+    }),
+  },
+  verify: {
+    takes: ['trustStore', 'identity', 'platform'],
+    make: async ([reference], values) => {
+      const signature = await trustedSignature(values);
+      if (signature === undefined) {
+        throw new InputError(
+          'OPTION_REQUIRED',
+          'required flag(s) "trust-store" not set: the app trusts what a job brings',
+        );
+      }
+      return { operation: 'verify', reference, ...given(values, 'platform'), signatures: [signature] };
+    },
+  },
   'blob delete': { takes: ['force'], make: ([reference]) => ({ operation: 'blob.delete', reference }) },
 };
 
 /** Whether a verb can be handed to the app. @param path as it is written on the command line */
 export function isJobVerb(path: string): boolean {
   return path in VERBS;
+}
+
+/** Whether a verb's job has a field for an option. */
+export function takesOption(path: string, name: string): boolean {
+  return VERBS[path]?.takes.includes(name) === true;
 }
 
 /**

@@ -1,52 +1,82 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { ConfigurationError } from '../../oci/index.js';
-import { collect, listOf } from '../repeated.js';
-import { textOf, type VerbContext } from '../verb.js';
-import { addPlatformOption, defineAppVerb, platformOf } from './app-verb.js';
+import { InputError } from '../../oci/index.js';
+import type { Io } from '../io.js';
+import { collect } from '../repeated.js';
+import { addFormatOptions, formatResult, resultFormat } from '../result.js';
+import type { Session } from '../session.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import { onTerminal } from '../status-line.js';
+import { trustedSignature } from '../trust-store.js';
+import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
-/** @throws ConfigurationError `CA_FILE_UNREADABLE` */
-async function readTrustStore(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new ConfigurationError('CA_FILE_UNREADABLE', `the trust store ${path} cannot be read`, { cause });
+const VERB: VerbDescription = {
+  path: 'verify',
+  operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the artifact to verify',
+  count: 1,
+  summary: 'Verify the Notary Project signatures of a manifest, by a trust store or by rules',
+  examples: [
+    [
+      'Signed by somebody in particular',
+      'acr-promoter verify --trust-store ca.pem --identity "x509.subject: C=US, O=Example" myregistry.azurecr.io/samples/app:v1',
+    ],
+    ['As the rules ask that promote it', 'acr-promoter verify --rules rules.yaml myregistry.azurecr.io/samples/app:v1'],
+    [
+      'By the deployed app',
+      'acr-promoter verify --submit --wait --trust-store ca.pem myregistry.azurecr.io/samples/app:v1',
+    ],
+  ],
+};
+
+async function verify(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
+  const format = resultFormat(values);
+  const trusted = await trustedSignature(values);
+  if (trusted !== undefined && (values.rules !== undefined || values.rule !== undefined)) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '--trust-store, --rules cannot be used at the same time');
   }
+  if (trusted === undefined && values.identity !== undefined) {
+    throw new InputError('OPTION_REQUIRED', '--identity needs a --trust-store');
+  }
+  if (trusted === undefined && values.rules === undefined && io.env.PROMOTION_RULES === undefined) {
+    throw new InputError('OPTION_REQUIRED', 'neither --trust-store nor --rules is given', {
+      remedy: 'Name the certificates that are trusted, or the rules that name them.',
+    });
+  }
+  const opened = await resolveTarget(session, VERB, { operands, values, io });
+  const { policiesByRules, throwUnlessPassed, verifyTarget } = await import('../desk/signatures.js');
+  const policies =
+    trusted === undefined ? await policiesByRules(io, opened, values) : [{ identities: ['*'], ...trusted }];
+  const decision = await verifyTarget(io, opened, policies);
+  const { repository, target, root } = opened;
+  const { digest } = root;
+  const reference = `${repository.name}@${digest}`;
+  if (format.kind !== 'text') io.out(formatResult(format, { reference, digest, ...decision }));
+  throwUnlessPassed(decision, reference);
+  if (format.kind !== 'text' || !decision.passed) return;
+  for (const { signature, signedBy } of decision.evidence) io.out(`Signed by ${onTerminal(signedBy)}: ${signature}\n`);
+  io.out(`Verified [${target.kind}] ${reference}\nDigest: ${digest}\n`);
 }
 
 /** `verify` */
 export function addVerify(parent: Command, context: VerbContext): void {
-  defineAppVerb(
-    parent,
-    context,
-    {
-      path: 'verify',
-      operands: '<name>{:<tag>|@<digest>}',
-      purpose: 'the artifact to verify',
-      count: 1,
-      summary: 'Have the app verify the Notary signatures of a manifest',
-      examples: [
-        [
-          'Signed by somebody in particular',
-          'acr-promoter verify --wait --trust-store ca.pem --identity "x509.subject: C=US, O=Example" --app https://myapp.azurewebsites.net myregistry.azurecr.io/samples/app:v1',
-        ],
-      ],
-    },
-    (command) => {
-      command
-        .requiredOption('--trust-store <path>', 'certificates that are trusted, PEM')
-        .option(
-          '--identity <identity>',
-          'who may have signed, as in a notation trust policy; anybody as it comes',
-          collect,
-        );
-      addPlatformOption(command);
-    },
-    async (reference, values) => {
-      const identities = listOf(values.identity);
-      const trustStore = await readTrustStore(textOf(values, 'trustStore') ?? '');
-      const signature = { format: 'notary', trustStore, ...(identities.length > 0 && { identities }) };
-      return { operation: 'verify', reference, ...platformOf(values), signatures: [signature] };
-    },
+  const addOptions = (command: Command): void => {
+    command
+      .option('--trust-store <path>', 'certificates that are trusted, PEM')
+      .option(
+        '--identity <identity>',
+        'who may have signed, as in a notation trust policy; anybody as it comes',
+        collect,
+      )
+      .option(
+        '--rules <path>',
+        'instead: the rules document whose matching rules say who must have signed; as it comes $PROMOTION_RULES',
+      )
+      .option('--rule <name>', 'this rule of it, whatever its source');
+    addFormatOptions(command);
+    addPlatformOption(command);
+    addTargetOptions(command);
+  };
+  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
+    verify(context.io, session, operands, values),
   );
 }

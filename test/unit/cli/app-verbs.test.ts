@@ -47,13 +47,15 @@ async function cli(...argv: string[]): Promise<{ code: number; out: string; err:
 }
 
 test.each<[string[], object]>([
-  [['promote', APP], { operation: 'promote', source: APP }],
   [['promote', '--submit', APP], { operation: 'promote', source: APP }],
-  [['sbom', '--platform', 'linux/arm64', APP], { operation: 'sbom', reference: APP, platform: 'linux/arm64' }],
-  [['sign', APP], { operation: 'sign', reference: APP, recursive: false }],
-  [['sign', '-r', APP], { operation: 'sign', reference: APP, recursive: true }],
   [
-    ['verify', '--trust-store', 'ca.pem', '--identity', 'x509.subject: C=US', APP],
+    ['sbom', '--submit', '--platform', 'linux/arm64', APP],
+    { operation: 'sbom', reference: APP, platform: 'linux/arm64' },
+  ],
+  [['sign', '--submit', APP], { operation: 'sign', reference: APP, recursive: false }],
+  [['sign', '--submit', '-r', APP], { operation: 'sign', reference: APP, recursive: true }],
+  [
+    ['verify', '--submit', '--trust-store', 'ca.pem', '--identity', 'x509.subject: C=US', APP],
     {
       operation: 'verify',
       reference: APP,
@@ -68,10 +70,36 @@ test.each<[string[], object]>([
 });
 
 test('nothing is handed over without a trust store, or an app', async () => {
-  expect((await cli('verify', APP)).err).toContain('--trust-store');
-  expect((await cli('verify', '--trust-store', join(folder, 'none.pem'), APP)).err).toContain('CA_FILE_UNREADABLE');
+  expect((await cli('verify', '--submit', APP)).err).toContain('"trust-store"');
+  const unread = await cli('verify', '--submit', '--trust-store', join(folder, 'none.pem'), APP);
+  expect(unread.err).toContain('CA_FILE_UNREADABLE');
   const { io, err } = createMemoryIo({ env: {} });
-  expect(await run(['promote', APP], io)).toBe(1);
+  expect(await run(['promote', '--submit', APP], io)).toBe(1);
   expect(err()).toContain('APP_MISSING');
   expect(bodies).toEqual([]);
+});
+
+test.each([
+  ['sbom', '--wait', APP],
+  ['sign', '--app', 'https://app.example.org', APP],
+  ['promote', '--timeout', '5', APP],
+  ['copy', '--wait', APP, 'r.io/other/app:v1'],
+])('%s %s: who meant the app is told what is missing, and nothing is done here', async (...argv) => {
+  expect(await cli(...argv)).toMatchObject({ code: 1, out: '', err: expect.stringContaining('(SUBMIT_MISSING)') });
+  expect(bodies).toEqual([]);
+});
+
+test('what only this machine has is not handed over', async () => {
+  for (const [verb, option] of [
+    ['sign', '--signing-key'],
+    ['promote', '--rules'],
+    ['sbom', '--output'],
+  ] as const) {
+    expect((await cli(verb, '--submit', option, 'x', APP)).err).toContain(`${option} cannot be handed to the app`);
+  }
+});
+
+test('the answer is printed as it is asked for', async () => {
+  const ran = await cli('sbom', '--submit', '--format', 'json', APP);
+  expect(JSON.parse(ran.out)).toEqual({ id: 'j1', runId: 'r1', statusUrl: '/api/runs/r1' });
 });

@@ -1,0 +1,78 @@
+import type { Documents, RunStore } from '../../runs/ports.js';
+import type { DestinationOwner, PromotionRow, RunRow, Versioned } from '../../runs/rows.js';
+
+/** The rows that steps ask for. */
+export type DeskStore = Pick<
+  RunStore,
+  | 'getPromotion'
+  | 'replacePromotion'
+  | 'getRun'
+  | 'replaceRun'
+  | 'addStanding'
+  | 'claimDestination'
+  | 'replaceDestinationOwner'
+  | 'markOurs'
+  | 'isOurs'
+>;
+
+/** Rows of one kind; each write is a version of its own. */
+class Rows<T> {
+  readonly #rows = new Map<string, Versioned<T>>();
+  #writes = 0;
+
+  get(key: string): Versioned<T> | undefined {
+    return this.#rows.get(key);
+  }
+
+  /** @param version undefined: only where the row isn't there */
+  put(key: string, value: T, version?: string): boolean {
+    if (this.#rows.get(key)?.version !== version) return false;
+    this.#writes += 1;
+    this.#rows.set(key, { value, version: `${this.#writes}` });
+    return true;
+  }
+}
+
+/**
+ * The rows of one command, gone with it. What the deployed app knows of is not known here: who owns a destination tag, and which
+ * unsigned SBOM is its own.
+ * @param promotion the promotion that the command works on, and its run
+ */
+export function createDeskStore(promotion?: { row: PromotionRow; run: RunRow }): DeskStore {
+  const promotions = new Rows<PromotionRow>();
+  const runs = new Rows<RunRow>();
+  const owners = new Rows<DestinationOwner>();
+  const ours = new Set<string>();
+  if (promotion !== undefined) {
+    promotions.put(promotion.row.id, promotion.row);
+    runs.put(promotion.run.id, promotion.run);
+  }
+  return {
+    getPromotion: async (id) => promotions.get(id),
+    replacePromotion: async (row, version) => promotions.put(row.id, row, version),
+    getRun: async (id) => runs.get(id),
+    replaceRun: async (row, version) => runs.put(row.id, row, version),
+    // Nobody waits here for evidence that comes later.
+    addStanding: async () => undefined,
+    claimDestination: async (destination, owner) => {
+      owners.put(destination, owner);
+      return owners.get(destination) ?? { value: owner, version: '' };
+    },
+    replaceDestinationOwner: async (destination, owner, version) => owners.put(destination, owner, version),
+    markOurs: async ({ digest }) => void ours.add(digest),
+    isOurs: async ({ digest }) => ours.has(digest),
+  };
+}
+
+/** Plans and kept signatures of one command. */
+export function createDeskDocuments(): Documents {
+  const kept = new Map<string, Uint8Array>();
+  return {
+    get: async (_container, name) => kept.get(name),
+    put: async (_container, name, bytes) => void kept.set(name, bytes),
+    putIfAbsent: async (_container, name, bytes) => {
+      if (!kept.has(name)) kept.set(name, bytes);
+      return kept.get(name) ?? bytes;
+    },
+  };
+}

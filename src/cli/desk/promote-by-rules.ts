@@ -1,0 +1,77 @@
+import { PolicyError, PromoterError, formatReference, type RegistryClient } from '../../oci/index.js';
+import { destinationOf } from '../../promotion/destination.js';
+import { matchRules, type TagName } from '../../promotion/match.js';
+import type { Rule } from '../../promotion/rule.js';
+import type { Ports } from '../../steps/ports.js';
+import { connectionOf } from '../connection.js';
+import type { Io } from '../io.js';
+import type { Session } from '../session.js';
+import { onTerminal } from '../status-line.js';
+import type { Values } from '../verb.js';
+import { promoteTag, type DeskOutcome } from './promotion.js';
+import { chooseRules, rulesHere } from './rules-file.js';
+import { readSigner } from './signer.js';
+
+/**
+ * Promotes a tag by every rule of this machine that wants it, or by the one that is named. One that fails keeps no other from
+ * being tried.
+ * @param tell a line for each thing that was found or done
+ * @throws PolicyError `NO_RULE_MATCHES`
+ */
+export async function promoteByRules(
+  io: Io,
+  session: Session,
+  source: TagName,
+  values: Values,
+  tell: (line: string) => void,
+): Promise<{ promotions: DeskOutcome[]; failures: unknown[] }> {
+  const rules = rulesHere(values, io);
+  const match = matchRules(chooseRules(await rules.load(), values), source);
+  if (match.rules.length === 0) {
+    throw new PolicyError('NO_RULE_MATCHES', `no rule wants ${formatReference(source)}: ${match.nearest ?? ''}`, {
+      remedy: 'Widen a rule, or copy the image instead.',
+    });
+  }
+  const signer = await readSigner(values, io);
+  const promotions: DeskOutcome[] = [];
+  const failures: unknown[] = [];
+  for (const rule of match.rules) {
+    const sides = await connectSides(session, source, rule, values);
+    try {
+      const outcome = await promoteTag(io, { rule, source, rules, signer, tell, ...sides });
+      promotions.push(outcome);
+      const { outcome: verb, destination, digest, reason } = outcome;
+      const title = `${verb.charAt(0).toUpperCase()}${verb.slice(1)}`;
+      tell(
+        `${title} [${onTerminal(rule.name)}] ${outcome.source} => ${destination}${reason === undefined ? '' : `: ${onTerminal(reason)}`}`,
+      );
+      if (digest !== undefined) tell(`Digest: ${digest}`);
+    } catch (error) {
+      io.signal.throwIfAborted();
+      if (!(error instanceof PromoterError)) throw error;
+      if (match.rules.length > 1) io.err(`Error: rule ${rule.name}: ${onTerminal(error.message)} (${error.code})\n`);
+      failures.push(error);
+    }
+  }
+  return { promotions, failures };
+}
+
+/** Both sides of a rule, each as its own options say it is reached. */
+async function connectSides(
+  session: Session,
+  source: TagName,
+  rule: Rule,
+  values: Values,
+): Promise<Pick<Ports, 'registries' | 'listing'>> {
+  const destination = destinationOf(rule, source);
+  const from = await session.client(source.registry, connectionOf(values, 'from'));
+  const to = await session.client(destination.registry, connectionOf(values, 'to'));
+  const isSource = (registry: string, repository: string): boolean =>
+    registry === source.registry && repository === source.repository;
+  const client = (registry: string, repository: string): RegistryClient => (isSource(registry, repository) ? from : to);
+  const listing: Ports['listing'] = {
+    registry: (registry) => (registry === destination.registry ? to : from).registry(registry),
+    repository: (registry, repository) => client(registry, repository).repository(registry, repository),
+  };
+  return { registries: listing, listing };
+}

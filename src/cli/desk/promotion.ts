@@ -1,0 +1,202 @@
+import {
+  CopyError,
+  InputError,
+  PolicyError,
+  VerificationError,
+  formatReference,
+  parseReference,
+  type Registries,
+} from '../../oci/index.js';
+import { destinationOf } from '../../promotion/destination.js';
+import type { TagName } from '../../promotion/match.js';
+import { promotionId } from '../../promotion/promotion-id.js';
+import type { Rule } from '../../promotion/rule.js';
+import type { RulesSource } from '../../runs/promotion-runs.js';
+import { newRunId } from '../../runs/run-id.js';
+import type { Signer } from '../../signing/index.js';
+import { attachSbomStep } from '../../steps/attach-sbom.js';
+import { attachSignatureStep } from '../../steps/attach-signature.js';
+import { checkEvidenceStep } from '../../steps/check-evidence.js';
+import type { Image } from '../../steps/contracts.js';
+import { copyGraphStep, verifyArrivalStep } from '../../steps/copy-graph.js';
+import { observeStep } from '../../steps/observe.js';
+import { planCopyStep } from '../../steps/plan-copy.js';
+import type { Ports, StepCall, StepReply } from '../../steps/ports.js';
+import { tagDestinationStep } from '../../steps/tag-destination.js';
+import type { Io } from '../io.js';
+import { onTerminal } from '../status-line.js';
+import { createDeskPorts, doStep, type DeskPorts } from './desk.js';
+import { createDeskStore } from './desk-store.js';
+
+/** How often a promotion begins anew because the tag at the source has moved on meanwhile. */
+const TRIES = 3;
+
+export interface DeskPromotion {
+  rule: Rule;
+  source: TagName;
+  registries: Registries;
+  listing: Ports['listing'];
+  rules: RulesSource;
+  signer: Signer | undefined;
+  /** A line for each thing that was found or done. */
+  tell: (line: string) => void;
+}
+
+/** What came of one rule on one tag. */
+export interface DeskOutcome {
+  rule: string;
+  source: string;
+  destination: string;
+  outcome: 'promoted' | 'unchanged' | 'observed';
+  digest?: string;
+  /** Where it is `observed`: what would change. Where it is `unchanged`: why, if not because nothing differs. */
+  reason?: string;
+}
+
+type PromotionPorts = DeskPorts & Pick<Ports, 'listing' | 'copyParts'> & { rules: RulesSource };
+
+/**
+ * Does for one tag what a rule says, with the steps of the app in their order: look, gate 1 (once: nobody waits here), SBOMs,
+ * signatures, copy with all that refers to it, arrival, tag. Nothing differs: nothing is written.
+ * @throws PolicyError `DESTINATION_LOCKED`, …; VerificationError `EVIDENCE_MISSING`; InputError `SOURCE_NOT_FOUND`; CopyError
+ * `SOURCE_TAG_MOVED`; as the steps
+ */
+export async function promoteTag(io: Io, promotion: DeskPromotion): Promise<DeskOutcome> {
+  const { rule, source } = promotion;
+  const destination = formatReference(destinationOf(rule, source));
+  const about = { rule: rule.name, source: formatReference(source), destination };
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const result = await attempt(io, promotion, destination);
+    if (result !== 'superseded') return { ...about, ...result };
+    promotion.tell('Moved     the tag at the source has moved on: once more');
+  }
+  throw new CopyError('SOURCE_TAG_MOVED', `${about.source} moved on each time it was about to be promoted`, {
+    remedy: 'Do it again when nobody pushes that tag any more.',
+  });
+}
+
+type Attempt = Pick<DeskOutcome, 'outcome' | 'digest' | 'reason'> | 'superseded';
+
+async function attempt(io: Io, promotion: DeskPromotion, destination: string): Promise<Attempt> {
+  const { rule, source, tell } = promotion;
+  const owner = { promotionId: promotionId(rule.name, source), runId: newRunId(Date.now()) };
+  const ports = portsOf(promotion, owner, destination);
+  const about = { ...owner, rule, source, destination };
+  const plain = <T>(verb: string, step: (call: StepCall) => Promise<T>): Promise<T> =>
+    doStep(io, async (call) => ({ done: await step(call) }), said(tell, verb));
+
+  const observed = await plain('Observed', (call) => observeStep(ports, about, call));
+  if (observed.state === 'refused') {
+    const { code, reason, remedy } = observed;
+    throw new PolicyError(code, reason, remedy === undefined ? {} : { remedy });
+  }
+  if (observed.state === 'nothing') {
+    const { code, reason, digest } = observed;
+    if (code === 'IS_REFERRER') return { outcome: 'unchanged', reason, ...(digest !== undefined && { digest }) };
+    throw new InputError('SOURCE_NOT_FOUND', `${formatReference(source)} is not there`, {
+      remedy: 'Push it first, or correct the reference.',
+    });
+  }
+  const { root, images, differences } = observed;
+  const { digest } = root;
+  if (differences.length === 0) return { outcome: 'unchanged', digest };
+  if (rule.mode === 'observe') return { outcome: 'observed', digest, reason: differences.join('; ') };
+
+  if (rule.verify.signatures.length > 0) {
+    const gate = await plain('Checked', (call) => checkEvidenceStep(ports, { ...owner, rule, source, root }, call));
+    if (gate.state === 'closed') {
+      throw new VerificationError('EVIDENCE_MISSING', gate.reasons.join('; '), {
+        remedy: 'Sign the image as the rule asks, then do it again; the deployed app waits for it.',
+      });
+    }
+    if (gate.state !== 'passed') return 'superseded';
+  }
+  if (rule.attachTo === 'source') await attach(io, ports, promotion, images);
+  const { registry, repository } = parseReference(destination);
+  const to = { registry, repository };
+  const from = { registry: source.registry, repository: source.repository };
+  const { runId } = owner;
+  const plan = await plain('Planned', (call) =>
+    planCopyStep(
+      ports,
+      {
+        runId,
+        source: from,
+        root: digest,
+        tag: source.tag,
+        recursive: true,
+        excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
+        destination: to,
+      },
+      call,
+    ),
+  );
+  if (plan.state === 'superseded') return 'superseded';
+  const copy = { runId, plan: plan.plan, source: from, destination: to };
+  await plain('Copied', (call) => copyGraphStep(ports, copy, call));
+  await plain('Arrived', (call) => verifyArrivalStep(ports, copy, call));
+  if (rule.attachTo === 'destination') await attach(io, ports, promotion, images, to);
+  const tagged = await doStep(io, (call) => tagDestinationStep(ports, { ...about, root }, call), said(tell, 'Tagged'));
+  return tagged === 'tagged' ? { outcome: 'promoted', digest } : 'superseded';
+}
+
+/** SBOMs first, then our signatures over the root and its children. */
+async function attach(
+  io: Io,
+  ports: DeskPorts,
+  { rule, source, tell }: DeskPromotion,
+  images: readonly Image[],
+  at?: { registry: string; repository: string },
+): Promise<void> {
+  const where = { source, ...(at !== undefined && { at }) };
+  const each = <T>(verb: string, label: string, step: (call: StepCall) => Promise<StepReply<T>>): Promise<T> =>
+    doStep(io, step, said(tell, verb, label));
+  for (const image of images) {
+    if (!image.sbom || rule.sbom.formats.length === 0) continue;
+    await each('SBOM', image.label, (call) => attachSbomStep(ports, { ...where, rule, image }, call));
+  }
+  if (rule.sign.length === 0) return;
+  for (const { mediaType, digest, size, label } of images) {
+    const subject = { mediaType, digest, size };
+    await each('Signature', label, (call) => attachSignatureStep(ports, { ...where, subject }, call));
+  }
+}
+
+/** `Verb      label: what the step says of itself` */
+function said(tell: (line: string) => void, verb: string, label?: string): (text: string) => void {
+  return (text) => tell(`${verb.padEnd(9)} ${onTerminal(label === undefined ? text : `${label}: ${text}`)}`);
+}
+
+function portsOf(
+  { rule, source, registries, listing, rules, signer }: DeskPromotion,
+  { promotionId: id, runId }: { promotionId: string; runId: string },
+  destination: string,
+): PromotionPorts {
+  const at = new Date().toISOString();
+  const store = createDeskStore({
+    row: {
+      id,
+      rule: rule.name,
+      source,
+      destination,
+      wanted: 1,
+      wantedAt: at,
+      answered: 0,
+      state: 'working',
+      runId,
+      runOpen: true,
+      runOpenedAt: at,
+      runBegun: true,
+      failures: 0,
+    },
+    run: {
+      id: runId,
+      input: { kind: 'promotion', runId, promotionId: id, rule, source, destination },
+      state: 'running',
+      openedAt: at,
+    },
+  });
+  // One process does it all: a copy is never split.
+  const copyParts = { bytes: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER };
+  return { ...createDeskPorts(registries, signer, store), listing, rules, copyParts };
+}

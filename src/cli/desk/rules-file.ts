@@ -1,0 +1,31 @@
+import { resolve } from 'node:path';
+import { ConfigurationError, InputError } from '../../oci/index.js';
+import type { Rule } from '../../promotion/rule.js';
+import { isRulesBlob, rulesSource } from '../../rules-source.js';
+import type { RulesSource } from '../../runs/promotion-runs.js';
+import type { Io } from '../io.js';
+import { textOf, type Values } from '../verb.js';
+
+/** Rules of this machine: `--rules`, or `PROMOTION_RULES` as the app has it. @throws ConfigurationError `RULES_MISSING` */
+export function rulesHere(values: Values, { env }: Pick<Io, 'env'>): RulesSource {
+  const asked = textOf(values, 'rules');
+  const setting = asked === undefined ? env.PROMOTION_RULES : resolve(asked);
+  if (setting === undefined || setting === '' || isRulesBlob(setting)) {
+    throw new ConfigurationError('RULES_MISSING', 'no rules are named', {
+      remedy: 'Name a rules document of this machine with --rules (docs/rules.md).',
+    });
+  }
+  const unread = (): Promise<never> => Promise.reject(new InputError('RULES_INVALID', 'rules here are a file'));
+  return rulesSource({ setting, root: process.cwd(), readBlob: unread, now: Date.now });
+}
+
+/** The rule of that name alone, where one is asked for. @throws InputError `RULE_UNKNOWN` */
+export function chooseRules(rules: readonly Rule[], values: Values): readonly Rule[] {
+  const name = textOf(values, 'rule');
+  if (name === undefined) return rules;
+  const chosen = rules.filter((rule) => rule.name === name);
+  if (chosen.length > 0) return chosen;
+  throw new InputError('RULE_UNKNOWN', `there is no rule ${JSON.stringify(name)}`, {
+    remedy: `The rules are: ${rules.map((rule) => rule.name).join(', ') || 'none'}.`,
+  });
+}

@@ -1,0 +1,81 @@
+import { writeFile } from 'node:fs/promises';
+import { InputError, type Descriptor, type Digest } from '../../oci/index.js';
+import { createStreamingSbomGenerator } from '../../sbom/index.js';
+import { attachSbomStep, describeSbom, generateSbom } from '../../steps/attach-sbom.js';
+import { classifyGraph } from '../../steps/classify.js';
+import type { Io } from '../io.js';
+import type { OpenTarget } from '../session.js';
+import { onTerminal } from '../status-line.js';
+import type { Values } from '../verb.js';
+import { createDeskPorts, doStep, nameOf, registriesOf } from './desk.js';
+import { readSigner } from './signer.js';
+
+type Opened = OpenTarget & { root: Descriptor };
+
+/** What became of one manifest: an SBOM, or why it gets none. */
+interface SbomOfImage {
+  digest: Digest;
+  /** `linux/amd64`, or the media type of what is no image. */
+  label: string;
+  sbom?: Digest;
+  /** False: it was there already. */
+  made?: boolean;
+  why?: string;
+}
+
+/** An SBOM for each image under the target, attached, and signed where there is a key. @param tell a line for each */
+export async function attachSboms(
+  io: Io,
+  opened: Opened,
+  values: Values,
+  tell: (line: string) => void,
+): Promise<SbomOfImage[]> {
+  const ports = createDeskPorts(registriesOf(opened), await readSigner(values, io));
+  const rule = { sign: ports.signer === undefined ? [] : (['notary'] as const) };
+  const { images } = await classifyGraph(opened.repository, opened.root, io.signal);
+  const done: SbomOfImage[] = [];
+  for (const image of images) {
+    const { digest, label, why } = image;
+    if (!image.sbom) {
+      tell(`Skipped  ${onTerminal(label)}${why === undefined ? '' : `: ${onTerminal(why)}`}`);
+      done.push({ digest, label, ...(why !== undefined && { why }) });
+      continue;
+    }
+    let said = '';
+    const { sbom, made } = await doStep(
+      io,
+      (call) => attachSbomStep(ports, { rule, source: nameOf(opened), image }, call),
+      (text) => void (said = text),
+    );
+    tell(`${made ? 'Attached' : 'Exists  '} ${onTerminal(label)}: ${made ? onTerminal(said) : sbom}`);
+    done.push({ digest, label, sbom, made });
+  }
+  return done;
+}
+
+/** The SBOM of one image into a file or onto standard output; nothing is attached. @throws InputError `IMAGE_AMBIGUOUS` */
+export async function writeSbom(io: Io, opened: Opened, path: string): Promise<void> {
+  const { images } = await classifyGraph(opened.repository, opened.root, io.signal);
+  const [image, ...others] = images.filter(({ sbom }) => sbom);
+  if (image === undefined || others.length > 0) {
+    const labels = images.flatMap(({ sbom, label }) => (sbom ? [label] : []));
+    throw new InputError(
+      image === undefined ? 'NOT_AN_IMAGE' : 'IMAGE_AMBIGUOUS',
+      image === undefined
+        ? `${opened.target.text} is no image: ${images[0]?.why ?? ''}`
+        : `there are ${labels.length} images under ${opened.target.text}: ${labels.join(', ')}`,
+      { remedy: 'Name one image, with --platform where an index has several.' },
+    );
+  }
+  const { registry, repository: path_ } = nameOf(opened);
+  const { repository } = opened;
+  const ports = { sbom: createStreamingSbomGenerator() };
+  const named = { repository, name: `${registry}/${path_}`, image };
+  const { sbom } = await generateSbom(ports, named, io.signal, () => undefined);
+  if (path === '-') {
+    io.out(sbom.bytes);
+    return;
+  }
+  await writeFile(path, sbom.bytes);
+  io.out(`Wrote ${path}: ${onTerminal(describeSbom(sbom))}\n`);
+}

@@ -1,0 +1,43 @@
+import { readFile } from 'node:fs/promises';
+import { ConfigurationError } from '../../oci/index.js';
+import { loadPemSigner, type Signer } from '../../signing/index.js';
+import type { Io } from '../io.js';
+import { textOf, type Values } from '../verb.js';
+
+/**
+ * The key that signs here; undefined where none is named.
+ * @throws ConfigurationError `SIGNING_CERTIFICATE_MISSING`, `SIGNING_KEY_MISSING`, `SIGNING_KEY_UNREADABLE`,
+ * `SIGNING_CERTIFICATE_UNREADABLE`, and what is wrong with them
+ */
+export async function readSigner(values: Values, { env }: Pick<Io, 'env'>): Promise<Signer | undefined> {
+  const key = textOf(values, 'signingKey') ?? given(env.SIGNING_KEY);
+  const chain = textOf(values, 'certificateChain') ?? given(env.SIGNING_CERTIFICATE_CHAIN);
+  if (key === undefined && chain === undefined) return undefined;
+  if (chain === undefined || key === undefined) {
+    const [is, isNot] = key === undefined ? ['certificate chain', 'key'] : ['key', 'certificate chain'];
+    throw new ConfigurationError(
+      key === undefined ? 'SIGNING_KEY_MISSING' : 'SIGNING_CERTIFICATE_MISSING',
+      `a ${is} is named, and no ${isNot}`,
+      { remedy: 'Give both: --signing-key and --certificate-chain, or SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN.' },
+    );
+  }
+  return loadPemSigner({
+    keyPem: await read(key, 'SIGNING_KEY_UNREADABLE'),
+    certificateChainPem: await read(chain, 'SIGNING_CERTIFICATE_UNREADABLE'),
+  });
+}
+
+function given(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}
+
+async function read(path: string, code: 'SIGNING_KEY_UNREADABLE' | 'SIGNING_CERTIFICATE_UNREADABLE'): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new ConfigurationError(code, `${path} cannot be read`, {
+      cause,
+      remedy: 'Name a PEM file that is here; a key in Key Vault signs in the app only (--submit).',
+    });
+  }
+}
