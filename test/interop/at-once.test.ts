@@ -81,9 +81,10 @@ describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras
     expect(first).toMatch(/^Skipped {2}index: /m);
     expect(first.match(/^Attached linux\/(?:amd64|arm64): /gm)).toHaveLength(2);
     expect(digestIn(first)).toBe(digest);
-    const again = (await json('sbom', ...keyOf(ours), reference)) as { images: { made?: boolean; label: string }[] };
-    expect(again.images.filter(({ made }) => made === false)).toHaveLength(2);
-    const { images } = again as { images: { digest: string; sbom?: string }[] };
+    const { images } = (await json('sbom', ...keyOf(ours), reference)) as {
+      images: { digest: string; sbom?: string; made?: boolean }[];
+    };
+    expect(images.filter(({ made }) => made === false)).toHaveLength(2);
     for (const image of images.filter(({ sbom }) => sbom !== undefined)) {
       const at = `${reference.replace(':v1', '')}@${image.digest}`;
       const [sbom, ...others] = refers(await discover(oras, at, undefined), SBOM);
