@@ -12,13 +12,3 @@ export function formatColumns(headings: readonly string[], rows: readonly (reado
   );
   return `${lines.join('\n')}\n`;
 }
-
-/** `350 ms`, `12.3 s`, `4 min 10 s`, `2 h 3 min`. */
-export function formatDuration(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  const seconds = ms / 1000;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}

@@ -25,6 +25,7 @@ import { watchForCancel } from './cancel-watch.js';
 import { againSchema, type Again } from './orchestrations/again.js';
 import type { ActivityReply } from './orchestrations/step.js';
 import { busyPauseMs, isOverdue, passing, troublePauseMs, type Passing } from './put-off.js';
+import { stepLog, type StepLog } from './step-log.js';
 import { stepProgress } from './step-progress.js';
 
 /** All ports but the engine, which needs the client of the invocation. */
@@ -86,6 +87,8 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       const progress = stepProgress(ports, contract.name, raw, instanceOf(context));
       const again = againOf(raw);
       const cancel = watchForCancel(ports, contract.name, raw);
+      const log = stepLog(context, progress.step, raw);
+      const startedMs = performance.now();
       const work = async (): Promise<ActivityReply> => {
         const input = inputOf(contract, raw);
         const engine = engineOf(getClient(context));
@@ -95,13 +98,16 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const call = { signal: AbortSignal.any([finish, cancel.signal]), finish, progress };
         const reply = await run({ ...ports, engine }, input, call);
         await progress.end('later' in reply ? 'waiting' : 'done');
+        log.info(`${progress.state} in ${Math.round(performance.now() - startedMs)} ms: ${progress.said}`);
         return 'later' in reply ? { later: busyPauseMs(reply.later, again, ports.now().getTime()) } : reply;
       };
       const answer = (error: unknown): Promise<ActivityReply> =>
-        failed(error, { name: contract.name, again, now: ports.now().getTime(), progress, context });
+        failed(error, { name: contract.name, again, now: ports.now().getTime(), progress, log });
       try {
         // Whatever a step makes of it: it was stopped.
-        const reply = await work().catch((error) => answer(cancel.signal.aborted ? cancel.signal.reason : error));
+        const reply = await log
+          .during(work)
+          .catch((error) => answer(cancel.signal.aborted ? cancel.signal.reason : error));
         if (!('later' in reply)) return reply;
         // By what the wait is ended was written before this: who asks the run to stop does it the other way round.
         const stopped = await cancel.look();
@@ -154,7 +160,7 @@ interface Failing {
   again: Again | undefined;
   now: number;
   progress: ReturnType<typeof stepProgress>;
-  context: InvocationContext;
+  log: StepLog;
 }
 
 /**
@@ -162,7 +168,7 @@ interface Failing {
  * engine to try again at once, as it does where a worker dies.
  */
 async function failed(error: unknown, failing: Failing): Promise<ActivityReply> {
-  const { name, again, now, progress, context } = failing;
+  const { name, again, now, progress, log } = failing;
   const passes = passing(error, name, ASKED.has(name));
   if (passes !== undefined && !isOverdue(passes, again, now)) return putOff(passes, failing);
   const { code, message: whole, remedy } = describeError(error);
@@ -170,16 +176,17 @@ async function failed(error: unknown, failing: Failing): Promise<ActivityReply> 
   await progress.fail(`${code}: ${message}`);
   if (passes === undefined && !(error instanceof PromoterError)) {
     // A bug shows itself by its stack; only code and message go into history.
-    context.warn(`${name}: ${error instanceof Error ? error.stack : `${code}: ${message}`}`);
+    log.warn(error instanceof Error ? (error.stack ?? message) : `${code}: ${message}`);
     throw new Error(`${code}: ${message}`);
   }
+  log.warn(`failed: ${code}: ${message}`);
   const refused = error instanceof PolicyError || error instanceof VerificationError;
   const spent = passes === undefined || again === undefined ? '' : `, for ${formatDuration(now - again.codeSince)}`;
   return { failed: { code, message: `${message}${spent}`, refused, ...(remedy !== undefined && { remedy }) } };
 }
 
 /** The run's row says what it waits for. */
-async function putOff(passes: Passing, { name, again, now, progress, context }: Failing): Promise<ActivityReply> {
+async function putOff(passes: Passing, { again, now, progress, log }: Failing): Promise<ActivityReply> {
   const { code, message: whole, remedy } = passes.trouble;
   const message = whole.slice(0, MESSAGE_CHARACTERS);
   const later = troublePauseMs(passes, again, now);
@@ -187,9 +194,7 @@ async function putOff(passes: Passing, { name, again, now, progress, context }: 
   const isLast = again !== undefined && now >= again.until;
   const nextMs = Math.min(now + later, again?.until ?? Infinity);
   const text = `${code}: ${message}`;
-  context.warn(
-    `${name}: ${text}; tried ${tries} times, ${isLast ? 'given up' : `again in ${formatDuration(nextMs - now)}`}`,
-  );
+  log.warn(`${text}; tried ${tries} times, ${isLast ? 'given up' : `again in ${formatDuration(nextMs - now)}`}`);
   await (isLast
     ? progress.fail(`${text}; given up after ${tries} tries`)
     : progress.wait(text, {

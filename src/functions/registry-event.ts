@@ -4,6 +4,7 @@ import { isSourceRepository, matchRules, subjectOfDigestTag, type TagName } from
 import { promotionId } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import { raiseWanted } from '../runs/promotion-runs.js';
+import type { TriggerCause } from '../runs/rows.js';
 import type { Ports } from '../steps/ports.js';
 
 type EventPorts = Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'>;
@@ -14,6 +15,8 @@ const MOST_LEVELS = 16;
 /** What came of an event, for the log. */
 export interface Handled {
   raised: string[];
+  /** The runs that see to it: opened by this, or open before. */
+  runs: string[];
   text: string;
 }
 
@@ -41,11 +44,11 @@ export async function handleRegistryEvent(
   }
   if (event.digest !== undefined && isSource) {
     const name = { registry: event.registry, repository: event.repository, digest: event.digest };
-    if (await ports.store.isOurs(name)) return { raised: [], text: `${reference}: attached by us` };
+    if (await ports.store.isOurs(name)) return { raised: [], runs: [], text: `${reference}: attached by us` };
     const subjects = await subjectsAbove(ports, event, event.digest, signal);
     if (subjects.length > 0) return raiseStanding(ports, rules, event, subjects, reference);
   }
-  if (event.tag === undefined) return { raised: [], text: `${reference}: no tag, and refers to nothing` };
+  if (event.tag === undefined) return { raised: [], runs: [], text: `${reference}: no tag, and refers to nothing` };
   const source = { registry: event.registry, repository: event.repository, tag: event.tag };
   const match = matchRules(rules, source);
   if (match.rules.length === 0) {
@@ -59,18 +62,32 @@ export async function handleRegistryEvent(
       );
     return ignore(ports, event, reference, matchRules(all, source).nearest ?? 'no rule wants it');
   }
-  const raised: string[] = [];
+  const { raised, runs, raise } = raiser(ports);
   let failure: { error: unknown } | undefined;
   for (const rule of match.rules) {
     try {
-      raised.push((await raiseWanted(ports, rule, source, { kind: 'push', id: event.id })).promotionId);
+      await raise(rule, source, { kind: 'push', id: event.id });
     } catch (error) {
       // One rule's destination may not be made of this name: no reason to keep it from the others.
       failure ??= { error };
     }
   }
   if (failure !== undefined) throw failure.error;
-  return { raised, text: `${reference}: ${raised.length} promotions` };
+  return { raised, runs, text: `${reference}: ${raised.length} promotions` };
+}
+
+type Raise = (rule: Rule, source: TagName, cause: Omit<TriggerCause, 'at'>) => Promise<void>;
+
+/** Raises, and keeps the promotions and their runs for the log. */
+function raiser(ports: EventPorts): Pick<Handled, 'raised' | 'runs'> & { raise: Raise } {
+  const raised: string[] = [];
+  const runs: string[] = [];
+  const raise: Raise = async (rule, source, cause) => {
+    const { promotionId: id, runId } = await raiseWanted(ports, rule, source, cause);
+    raised.push(id);
+    if (runId !== undefined) runs.push(runId);
+  };
+  return { raised, runs, raise };
 }
 
 async function ignore(
@@ -80,7 +97,7 @@ async function ignore(
   reason: string,
 ): Promise<Handled> {
   await ports.store.addIgnored({ at: ports.now().toISOString(), reference, eventId, reason });
-  return { raised: [], text: `${reference}: ignored: ${reason}` };
+  return { raised: [], runs: [], text: `${reference}: ignored: ${reason}` };
 }
 
 /** A deletion is a reason to look, no more: only promotions that there are already. */
@@ -91,22 +108,22 @@ async function handleDeletion(
   reference: string,
 ): Promise<Handled> {
   if (event.tag === undefined) {
-    const { raised } = await raiseStanding(
+    const { raised, runs } = await raiseStanding(
       ports,
       rules,
       event,
       event.digest === undefined ? [] : [event.digest],
       reference,
     );
-    return { raised, text: `${reference}: deleted, ${raised.length} promotions look` };
+    return { raised, runs, text: `${reference}: deleted, ${raised.length} promotions look` };
   }
   const source: TagName = { registry: event.registry, repository: event.repository, tag: event.tag };
-  const raised: string[] = [];
+  const { raised, runs, raise } = raiser(ports);
   for (const rule of matchRules(rules, source).rules) {
     if ((await ports.store.getPromotion(promotionId(rule.name, source))) === undefined) continue;
-    raised.push((await raiseWanted(ports, rule, source, { kind: 'deletion', id: event.id })).promotionId);
+    await raise(rule, source, { kind: 'deletion', id: event.id });
   }
-  return { raised, text: `${reference}: deleted, ${raised.length} promotions look` };
+  return { raised, runs, text: `${reference}: deleted, ${raised.length} promotions look` };
 }
 
 /** The subjects above a manifest, nearest first; empty where it refers to nothing. */
@@ -150,13 +167,13 @@ async function raiseStanding(
   for (const digest of digests) {
     for (const id of await ports.store.listStanding({ registry, repository, digest })) standing.add(id);
   }
-  const raised: string[] = [];
+  const { raised, runs, raise } = raiser(ports);
   for (const id of standing) {
     const row = (await ports.store.getPromotion(id))?.value;
     const rule = row && rules.find(({ name }) => name === row.rule);
     if (row === undefined || rule === undefined) continue;
     const cause = { kind: kind === 'deleted' ? 'deletion' : 'referrer', id: eventId } as const;
-    raised.push((await raiseWanted(ports, rule, row.source, cause)).promotionId);
+    await raise(rule, row.source, cause);
   }
-  return { raised, text: `${reference}: refers to ${digests.at(-1) ?? ''}, ${raised.length} promotions look` };
+  return { raised, runs, text: `${reference}: refers to ${digests.at(-1) ?? ''}, ${raised.length} promotions look` };
 }

@@ -9,6 +9,10 @@ const WRITE_EVERY_MS = 1_000;
 export interface StepProgressRow extends StepProgressSink {
   /** The event that ends its wait, where it asks to be called again; in the row from when it waits. */
   readonly wake: string;
+  /** Its name and label; how far it is, and what it has said last. */
+  readonly step: string;
+  readonly state: StepProgress['state'];
+  readonly said: string;
   begin(): Promise<void>;
   end(state: 'done' | 'waiting'): Promise<void>;
   fail(text: string): Promise<void>;
@@ -65,6 +69,13 @@ export function stepProgress(
   };
   return {
     wake,
+    step: row.step,
+    get state() {
+      return row.state;
+    },
+    get said() {
+      return row.text;
+    },
     text(text) {
       row.text = text.slice(0, 1000);
       soon();

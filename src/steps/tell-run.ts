@@ -46,7 +46,7 @@ export async function tellForgotten(ports: TellPorts): Promise<{ told: string[];
       if (await tellRun(ports, id)) told.push(id);
     } catch (error) {
       if (!(error instanceof PromoterError)) throw error;
-      problems.push(`${id}: ${error.code}: ${error.message}`);
+      problems.push(`runId=${id}: ${error.code}: ${error.message}`);
     }
   }
   return { told, problems };

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { formatColumns, formatDuration } from '../columns.js';
+import { formatDuration } from '../../promotion/duration.js';
+import { formatColumns } from '../columns.js';
 import type { Io } from '../io.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
 import { onTerminal } from '../status-line.js';

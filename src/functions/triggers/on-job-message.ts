@@ -3,6 +3,7 @@ import { getClient, input } from 'durable-functions';
 import { parseJobMessage } from '../../inbox/job.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { startJob } from '../start-job.js';
+import { runIdText } from '../step-log.js';
 import { handleMessage, messageOf } from './message.js';
 
 /** Jobs: an id that was seen is never started again while its row lives. */
@@ -21,7 +22,7 @@ export function registerOnJobMessage(ports: StaticPorts, engineOf: EngineOf): vo
         async ({ job }) => {
           const cause = { kind: 'queue', id: messageOf(context).messageId } as const;
           const runId = await startJob({ ...ports, engine: engineOf(getClient(context)) }, job, cause);
-          context.info(`job ${job.id}: run ${runId}`);
+          context.info(`job ${job.id}: ${runIdText(runId)}`);
         },
       ),
   });

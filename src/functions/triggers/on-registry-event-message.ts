@@ -2,6 +2,7 @@ import { app, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { parseRegistryEventMessage } from '../../inbox/registry-event-message.js';
 import { handleRegistryEvent } from '../registry-event.js';
+import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { handleMessage } from './message.js';
 
@@ -16,8 +17,8 @@ export function registerOnRegistryEventMessage(ports: StaticPorts, engineOf: Eng
     handler: (raw: unknown, context: InvocationContext): Promise<void> =>
       handleMessage(ports, 'registry-events', raw, context, parseRegistryEventMessage, async ({ event }) => {
         const engine = engineOf(getClient(context));
-        const { text } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
-        context.info(text);
+        const { text, runs } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
+        context.info(`${text} ${runIdText(...runs)}`.trimEnd());
       }),
   });
 }

@@ -4,6 +4,7 @@ import { describeError } from '../../oci/index.js';
 import { parseRegistryEvent } from '../../inbox/registry-event.js';
 import { isForGood, keepAsPoison } from '../poison.js';
 import { handleRegistryEvent } from '../registry-event.js';
+import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 
 /** Event Grid waits 30 s for an answer. */
@@ -20,8 +21,8 @@ export function registerOnRegistryEvent(ports: StaticPorts, engineOf: EngineOf):
       try {
         const event = parseRegistryEvent(raw);
         const engine = engineOf(getClient(context));
-        const { text } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
-        context.info(text);
+        const { text, runs } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
+        context.info(`${text} ${runIdText(...runs)}`.trimEnd());
       } catch (error) {
         if (!isForGood(error)) throw error;
         const { code, message } = describeError(error);

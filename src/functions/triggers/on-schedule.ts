@@ -4,6 +4,7 @@ import { describeError } from '../../oci/index.js';
 import { newRunId } from '../../runs/run-id.js';
 import { tellForgotten } from '../../steps/tell-run.js';
 import { tendJobs } from '../../steps/tend-jobs.js';
+import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 
 const NOTE = 'schedule';
@@ -27,7 +28,7 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
         const { state, createdAt } = await engine.state(note.value);
         const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
         if (state === 'running' || (state === 'pending' && pendingMs < PENDING_MS)) {
-          context.info(`the walk ${note.value} is still under way`);
+          context.info(`the walk ${runIdText(note.value)} is still under way`);
           return;
         }
       }
@@ -42,8 +43,8 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
 async function seeToJobs(ports: Parameters<typeof tendJobs>[0], context: InvocationContext): Promise<void> {
   try {
     const { sentAgain, lost } = await tendJobs(ports);
-    if (sentAgain.length > 0) context.info(`jobs sent again: ${sentAgain.join(', ')}`);
-    if (lost.length > 0) context.warn(`jobs lost: ${lost.join(', ')}`);
+    if (sentAgain.length > 0) context.info(`jobs sent again: ${runIdText(...sentAgain)}`);
+    if (lost.length > 0) context.warn(`jobs lost: ${runIdText(...lost)}`);
   } catch (error) {
     const { code, message } = describeError(error);
     context.warn(`jobs could not be looked at: ${code}: ${message}`);
@@ -54,7 +55,7 @@ async function seeToJobs(ports: Parameters<typeof tendJobs>[0], context: Invocat
 async function seeToEvents(ports: Parameters<typeof tellForgotten>[0], context: InvocationContext): Promise<void> {
   try {
     const { told, problems } = await tellForgotten(ports);
-    if (told.length > 0) context.info(`told of runs that had ended: ${told.join(', ')}`);
+    if (told.length > 0) context.info(`told of runs that had ended: ${runIdText(...told)}`);
     for (const problem of problems) context.warn(`not told of a run: ${problem}`);
   } catch (error) {
     const { code, message } = describeError(error);

@@ -113,7 +113,7 @@ describe('waited out', () => {
     const nextMs = Date.parse(rows[0]?.waitsFor?.nextAt ?? '') - world.nowMs;
     expect(nextMs).toBeGreaterThan(PUT_OFF.firstMs * 2 ** 5);
     expect(nextMs).toBeLessThanOrEqual(PUT_OFF.firstMs * 2 ** 6);
-    expect(warnings[0]).toMatch(/^beginRun: CONNECT_FAILED: .*; tried 7 times, again in 1 min/);
+    expect(warnings[0]).toMatch(/step="beginRun resolve" CONNECT_FAILED: .*; tried 7 times, again in [12] min/);
   });
 
   test('the last try says that it is given up', async () => {

@@ -1,0 +1,130 @@
+import { channel } from 'node:diagnostics_channel';
+import { setImmediate as turn } from 'node:timers/promises';
+import { InvocationContext } from '@azure/functions';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { PolicyError, REQUEST_CHANNEL, TransportError, type RequestEvent } from '../../../src/oci/index.js';
+import { pushImage } from '../steps/images.js';
+import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';
+import { register, type Registered } from './registered.js';
+
+// Every line that the app writes about a run says which.
+
+let world: World;
+let app: Registered;
+let lines: { level: string; text: string }[];
+beforeEach(() => {
+  world = newWorld();
+  app = register(world);
+  lines = [];
+});
+
+const newContext = (functionName: string): InvocationContext =>
+  new InvocationContext({
+    functionName,
+    logHandler: (level, ...args) => void lines.push({ level, text: args.join(' ') }),
+  });
+async function call(kind: 'activities' | 'functions', name: string, input: unknown): Promise<unknown> {
+  const handler = app[kind].get(name)?.handler;
+  if (handler === undefined) throw new Error(`there is no ${name}`);
+  return handler(input, newContext(name));
+}
+
+const requests = channel(REQUEST_CHANNEL);
+function request(changes: Partial<RequestEvent>): void {
+  const about = { id: 1, method: 'GET', url: 'https://r.io/v2/', kind: 'api', attempt: 2, durationMs: 4.4 } as const;
+  requests.publish({ phase: 'end', ...about, ...changes } satisfies RequestEvent);
+}
+
+describe('a step', () => {
+  test('says how it ended', async () => {
+    const run = await openRun(world);
+    await call('activities', 'beginRun', run);
+    expect(lines).toEqual([
+      {
+        level: 'information',
+        text: expect.stringMatching(new RegExp(`^runId=${run.runId} step="beginRun" done in \\d+ ms: $`)),
+      },
+    ]);
+  });
+
+  test('says its label, and what it has found', async () => {
+    const image = await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    await call('activities', 'attachSbom', { ...run, image: { ...image, label: 'linux/amd64', sbom: true } });
+    expect(lines.at(-1)?.text).toMatch(new RegExp(`^runId=${run.runId} step="attachSbom linux/amd64" done in .*1 npm`));
+  });
+
+  test.each([
+    ['for good', new PolicyError('DESTINATION_TAKEN', 'no'), /failed: DESTINATION_TAKEN: no$/],
+    ['for now', new TransportError('CONNECT_FAILED', 'down'), /CONNECT_FAILED: down; tried 1 times/],
+    ['by a bug', new TypeError('x is not a function'), /TypeError: x is not a function\n/],
+  ])('fails %s', async (_how, error, text) => {
+    const run = await openRun(world);
+    world.store.getPromotion = () => Promise.reject(error);
+    await call('activities', 'beginRun', run).catch(() => undefined);
+    expect(lines).toEqual([{ level: 'warning', text: expect.stringMatching(text) }]);
+    expect(lines[0]?.text).toMatch(new RegExp(`^runId=${run.runId} step="beginRun" `));
+  });
+
+  test('tells of requests that failed meanwhile, its own and no other’s', async () => {
+    const runs = [await openRun(world), await openRun(world, world.ruleList[0], { ...SOURCE, tag: 'v2' })];
+    const { store } = newWorld();
+    world.store.getPromotion = async (id) => {
+      await turn();
+      if (id === runs[0]?.promotionId) {
+        request({ status: 429 });
+        request({ status: 404 });
+        request({ phase: 'start' });
+        request({ error: 'CONNECTION_CLOSED' });
+      } else request({ status: 503, attempt: 1 });
+      return store.getPromotion(id);
+    };
+    await Promise.all(runs.map((run) => call('activities', 'beginRun', run)));
+    request({ status: 500 });
+    const warned = lines.flatMap(({ level, text }) => (level === 'warning' ? [text] : []));
+    expect(warned.sort()).toEqual(
+      [
+        `runId=${runs[0]?.runId} step="beginRun" request GET https://r.io/v2/: 429, try 2, 4 ms`,
+        `runId=${runs[0]?.runId} step="beginRun" request GET https://r.io/v2/: CONNECTION_CLOSED, try 2, 4 ms`,
+        `runId=${runs[1]?.runId} step="beginRun" request GET https://r.io/v2/: 503, try 1, 4 ms`,
+      ].sort(),
+    );
+  });
+
+  test('of a hundred failed requests twenty are told, and how many more there were', async () => {
+    const run = await openRun(world);
+    const { store } = newWorld();
+    world.store.getPromotion = async (id) => {
+      for (let count = 0; count < 100; count += 1) request({ status: 500 });
+      return store.getPromotion(id);
+    };
+    await call('activities', 'beginRun', run);
+    const warned = lines.filter(({ level }) => level === 'warning');
+    expect(warned).toHaveLength(21);
+    expect(warned[20]?.text).toContain('80 more requests failed');
+  });
+});
+
+describe('a trigger', () => {
+  test('names the runs that see to it', async () => {
+    const { digest } = await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
+    const event = {
+      id: 'e1',
+      eventType: 'Microsoft.ContainerRegistry.ImagePushed',
+      eventTime: '2026-01-01T00:00:00Z',
+      data: { target: { repository: SOURCE.repository, tag: 'v1', digest }, request: { host: REGISTRY } },
+    };
+    await call('functions', 'onRegistryEvent', event);
+    const [run] = (await world.store.listRuns()).items;
+    expect(run?.trigger).toMatchObject({ kind: 'push', id: 'e1' });
+    expect(lines.map(({ text }) => text)).toEqual([
+      `${REGISTRY}/samples/app:v1@${digest}: 1 promotions runId=${run?.id}`,
+    ]);
+  });
+
+  test('a job, the run that it has', async () => {
+    await call('functions', 'onJobMessage', { operation: 'tags', id: 'mine', reference: `${REGISTRY}/samples/app` });
+    const [run] = (await world.store.listRuns()).items;
+    expect(lines.map(({ text }) => text)).toEqual([`job mine: runId=${run?.id}`]);
+  });
+});
