@@ -13,8 +13,9 @@ import { writeOutput } from './files.js';
 import { parseCount } from './format.js';
 import type { Io } from './io.js';
 import { collect, listOf } from './repeated.js';
-import { addFormatOptions, type ResultFormat } from './result.js';
-import { formatStatus, onTerminal } from './status-line.js';
+import { addFormatOptions } from './result.js';
+import { onTerminal } from './status-line.js';
+import { addTtyOption, tellUpload, type Transfers } from './transfers.js';
 import { textOf, type Values } from './verb.js';
 
 /** The options that push and attach have in common. */
@@ -28,6 +29,7 @@ export function addArtifactOptions(command: Command): void {
     .option('--disable-path-validation', 'take absolute paths')
     .option('--export-manifest <path>', 'write the manifest to this file, too');
   addFormatOptions(command);
+  addTtyOption(command);
 }
 
 async function readAnnotations(values: Values): Promise<ArtifactAnnotations> {
@@ -61,8 +63,8 @@ function sourceDateEpoch(env: Io['env']): number {
 export async function readArtifactOptions(
   files: readonly string[],
   values: Values,
-  format: ResultFormat,
   io: Io,
+  transfers: Transfers,
 ): Promise<ArtifactOptions> {
   const config = textOf(values, 'config');
   const artifactType = textOf(values, 'artifactType');
@@ -74,21 +76,27 @@ export async function readArtifactOptions(
     concurrency: parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 0) || 5,
     allowAbsolutePaths: values.disablePathValidation === true,
     signal: io.signal,
-    onProgress: (progress) => {
-      if (progress.state === 'left-out') io.err(`Left out ${onTerminal(progress.name)}: no file, folder or link\n`);
-      else if (format.kind === 'text') io.out(statusOf(progress));
-    },
+    onProgress: (progress) => tell(transfers, progress),
     ...(config !== undefined && { config: parseFileReference(config) }),
     ...(artifactType !== undefined && { artifactType }),
   };
 }
 
-const STATES = { uploading: 'Uploading', uploaded: 'Uploaded ', exists: 'Exists   ' } as const;
-
-function statusOf(progress: Exclude<PushProgress, { state: 'left-out' }>): string {
-  if (progress.state === 'empty') return 'Uploading empty artifact\n';
-  if (progress.state === 'preparing') return `Preparing ${onTerminal(progress.name)}\n`;
-  return formatStatus(STATES[progress.state], progress.descriptor);
+/** What push and attach tell, as a line or a bar. */
+function tell(transfers: Transfers, progress: PushProgress): void {
+  switch (progress.state) {
+    case 'empty':
+      return transfers.line('Uploading empty artifact\n');
+    case 'preparing':
+      return transfers.line(`Preparing ${onTerminal(progress.name)}\n`);
+    case 'left-out':
+      return transfers.warn(`Left out ${onTerminal(progress.name)}: no file, folder or link\n`);
+    case 'uploading':
+    case 'moving':
+    case 'uploaded':
+    case 'exists':
+      return tellUpload(transfers, progress);
+  }
 }
 
 /** Keeps the manifest where that was asked for. */

@@ -1,3 +1,10 @@
+/** A terminal that can be drawn on. Its size may change. */
+export interface Terminal {
+  write(text: string): void;
+  columns(): number;
+  rows(): number;
+}
+
 /** What a command reads and writes: the process's own, or a test's. */
 export interface Io {
   /** Text or bytes, as they are: no newline is added. */
@@ -11,6 +18,8 @@ export interface Io {
   openInput(): AsyncIterable<Uint8Array>;
   /** One line of standard input, without its end; undefined where there is none left. On a terminal, `hidden` shows nothing of it. */
   readLine(options?: { hidden?: boolean }): Promise<string | undefined>;
+  /** Where standard error is a terminal that somebody sits before. */
+  terminal?: Terminal;
   env: Readonly<Record<string, string | undefined>>;
   /** Node's name of it: `x64`, `arm64`. */
   architecture: string;

@@ -39,6 +39,15 @@ function openLines(): LineReader {
   return lines;
 }
 
+const { stderr } = process;
+/** Where a terminal doesn't know its size, it says 0. */
+const sizeOr = (size: number | undefined, usual: number): number => (size === undefined || size < 1 ? usual : size);
+const terminal = {
+  write: (text: string) => void stderr.write(text),
+  columns: () => sizeOr(stderr.columns, 80),
+  rows: () => sizeOr(stderr.rows, 24),
+};
+
 process.exitCode = await run(process.argv.slice(2), {
   out: (content) => void process.stdout.write(content),
   err: (line) => void process.stderr.write(line),
@@ -46,6 +55,7 @@ process.exitCode = await run(process.argv.slice(2), {
   readInput: () => text(openStdin()),
   openInput: () => openStdin(),
   readLine: ({ hidden = false } = {}) => openLines().read(hidden),
+  ...(stderr.isTTY && process.env.TERM !== 'dumb' && { terminal }),
   env: process.env,
   architecture: process.arch,
   signal: stopping.signal,

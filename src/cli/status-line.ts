@@ -3,7 +3,15 @@ import type { Descriptor } from '../oci/index.js';
 /** `Verb <12 hex> <title or media type>`, as oras has them. @param verb padded to its column */
 export function formatStatus(verb: string, { digest, annotations, mediaType }: Descriptor): string {
   const hex = digest.slice(digest.indexOf(':') + 1).slice(0, 12);
-  return `${verb} ${hex} ${onTerminal(annotations?.['org.opencontainers.image.title'] ?? mediaType)}\n`;
+  return `${verb} ${hex} ${onTerminal(titleOf({ annotations, mediaType }))}\n`;
+}
+
+/** What a node is called: the name it was given, or its media type. */
+export function titleOf({
+  annotations,
+  mediaType,
+}: Pick<Descriptor, 'mediaType'> & { annotations?: Descriptor['annotations'] | undefined }): string {
+  return annotations?.['org.opencontainers.image.title'] ?? mediaType;
 }
 
 /** A name comes from others: what a terminal would act upon is left out. */

@@ -1,4 +1,5 @@
 import { parseDigest, type BlobRepository, type CallOptions, type Descriptor } from '../oci/index.js';
+import { countMoving, type Moving } from './moving.js';
 
 /** A blob that is there. */
 export interface FetchedBlob {
@@ -12,8 +13,12 @@ export interface FetchedBlob {
 export async function fetchBlob(
   repository: BlobRepository,
   digest: string,
-  options: CallOptions = {},
+  options: CallOptions & { onProgress?: (progress: Moving) => void } = {},
 ): Promise<FetchedBlob> {
   const descriptor = await repository.resolveBlob(parseDigest(digest), options);
-  return { descriptor, open: () => repository.openBlob(descriptor, options) };
+  return {
+    descriptor,
+    open: async () =>
+      countMoving(await repository.openBlob(descriptor, options), descriptor, (moving) => options.onProgress?.(moving)),
+  };
 }

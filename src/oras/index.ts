@@ -28,4 +28,5 @@ export { toGoDescriptor } from './index-json.js';
 export * from './fetch-blob.js';
 export * from './push-blob.js';
 export { withTempFolder } from './temp-folder.js';
+export type { Moving } from './moving.js';
 export type { UploadProgress } from './upload.js';

@@ -13,12 +13,14 @@ import type { FileReference } from './file-reference.js';
 import type { FileSink, StagedFiles } from './file-sink.js';
 import { ORAS_LIMITS } from './limits.js';
 import { UNPACK } from './load-layers.js';
+import { countMoving, type Moving } from './moving.js';
 import { TITLE } from './pack-artifact.js';
 import { UnpackBudget } from './unpack-budget.js';
 import { unpackFolder } from './unpack-folder.js';
 
 export type PullProgress =
   | { state: 'downloading' | 'processing' | 'downloaded' | 'restored' | 'skipped'; descriptor: Descriptor }
+  | Moving
   | { state: 'left-out'; name: string };
 
 export interface PullPorts {
@@ -195,7 +197,8 @@ class Download {
   async #fetch({ descriptor, title }: Named, isFolder: boolean): Promise<void> {
     const { signal, onProgress } = this.#options;
     const call = signal ? { signal } : {};
-    const blob = await this.#repository.openBlob(descriptor, call);
+    const opened = await this.#repository.openBlob(descriptor, call);
+    const blob = countMoving(opened, descriptor, (moving) => onProgress?.(moving));
     if (!isFolder) return this.#staged.file(title, blob);
     return unpackFolder(this.#staged, title, descriptor, blob, {
       ...call,

@@ -8,6 +8,7 @@ import {
   type OpenBody,
   type Repository,
 } from '../oci/index.js';
+import type { Moving } from './moving.js';
 import type { UploadProgress } from './upload.js';
 
 export interface PushBlobOptions extends CallOptions {
@@ -17,7 +18,7 @@ export interface PushBlobOptions extends CallOptions {
   digest?: Digest;
   /** In bytes. */
   size?: number;
-  onProgress?: (progress: UploadProgress) => void;
+  onProgress?: (progress: UploadProgress | Moving) => void;
 }
 
 const LAYER = 'application/vnd.oci.image.layer.v1.tar';
@@ -70,7 +71,7 @@ export async function pushBlob(
       isSent = true;
       return open();
     },
-    call,
+    { ...call, onBytes: (moreBytes) => options.onProgress?.({ state: 'moving', descriptor, moreBytes }) },
   );
   options.onProgress?.({ state: isSent || isMissing ? 'uploaded' : 'exists', descriptor });
   return descriptor;

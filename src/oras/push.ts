@@ -6,9 +6,10 @@ import { loadFile, loadLayers, type LoadProgress } from './load-layers.js';
 import { packManifest, UNKNOWN_ARTIFACT, UNKNOWN_CONFIG, type PackedManifest } from './pack-artifact.js';
 import type { WantedPlatform } from './platform.js';
 import { withTempFolder } from './temp-folder.js';
+import type { Moving } from './moving.js';
 import { digestAt, uploadArtifact, type UploadOptions, type UploadProgress } from './upload.js';
 
-export type PushProgress = LoadProgress | UploadProgress;
+export type PushProgress = LoadProgress | UploadProgress | Moving;
 
 /** Where an artifact is put, and where its files come from. */
 export interface PushPorts {

@@ -1,5 +1,6 @@
 import { RegistryError, type CallOptions, type Descriptor, type Digest, type Repository } from '../oci/index.js';
 import { forEachAtOnce } from './at-once.js';
+import type { Moving } from './moving.js';
 import { TITLE, type PackedContent, type PackedManifest } from './pack-artifact.js';
 
 export interface UploadProgress {
@@ -10,7 +11,7 @@ export interface UploadProgress {
 export interface UploadOptions extends CallOptions {
   /** Blobs at once. */
   concurrency: number;
-  onUpload?: (progress: UploadProgress) => void;
+  onUpload?: (progress: UploadProgress | Moving) => void;
 }
 
 /** Puts a blob that isn't there; each title of it is told of. */
@@ -33,7 +34,10 @@ async function uploadBlob(repository: Repository, contents: PackedContent[], opt
       isSent = true;
       return content.open();
     },
-    call,
+    {
+      ...call,
+      onBytes: (moreBytes) => options.onUpload?.({ state: 'moving', descriptor, moreBytes }),
+    },
   );
   options.onUpload?.({ state: isSent ? 'uploaded' : 'exists', descriptor });
   for (const other of others) options.onUpload?.({ state: 'exists', descriptor: other.descriptor });

@@ -7,6 +7,7 @@ import type { Io } from '../io.js';
 import { describeResult, formatResult, resultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import { withTransfers } from '../transfers.js';
 import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -50,13 +51,16 @@ async function attach(io: Io, session: Session, operands: string[], values: Valu
   const artifactType = textOf(values, 'artifactType');
   if (artifactType === undefined) throw new InputError('OPTION_REQUIRED', 'required flag(s) "artifact-type" not set');
   const format = resultFormat(values);
-  const options = await readArtifactOptions(operands.slice(1), values, format, io);
-  if (options.files.length === 0 && Object.keys(options.annotations?.manifest ?? {}).length === 0) {
-    throw nothingToAttach();
-  }
-  const { repository, target, root } = await resolveTarget(session, VERB, { operands, values, io });
-  const ports = { repository, files: createFolderSource() };
-  const { descriptor, manifest } = await attachFiles(ports, root, { ...options, artifactType });
+  const attached = await withTransfers(io, values, { lines: format.kind === 'text' }, async (transfers) => {
+    const options = await readArtifactOptions(operands.slice(1), values, io, transfers);
+    if (options.files.length === 0 && Object.keys(options.annotations?.manifest ?? {}).length === 0) {
+      throw nothingToAttach();
+    }
+    const opened = await resolveTarget(session, VERB, { operands, values, io });
+    const ports = { repository: opened.repository, files: createFolderSource() };
+    return { ...opened, ...(await attachFiles(ports, opened.root, { ...options, artifactType })) };
+  });
+  const { repository, target, root, descriptor, manifest } = attached;
   io.out(
     format.kind === 'text'
       ? `Attached to [${target.kind}] ${repository.name}@${root.digest}\nDigest: ${descriptor.digest}\n`

@@ -4,6 +4,7 @@ import { fetchBlob, formatDescriptor } from '../../oras/index.js';
 import { openBlobTarget } from '../blob-target.js';
 import { writeStream } from '../files.js';
 import { addTargetOptions } from '../single-target.js';
+import { addTtyOption, withTransfers } from '../transfers.js';
 import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -29,6 +30,7 @@ export function addBlobFetch(parent: Command, context: VerbContext): void {
       .option('-o, --output <path>', 'write the blob to this file; - for standard output')
       .option('--descriptor', 'print the descriptor')
       .option('--pretty', 'lay the JSON out for reading');
+    addTtyOption(command);
     addTargetOptions(command);
   };
   defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
@@ -41,9 +43,19 @@ export function addBlobFetch(parent: Command, context: VerbContext): void {
       throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time');
     }
     const { repository, digest } = await openBlobTarget(session, VERB, operandAt(operands, 0), values);
-    const { descriptor, open } = await fetchBlob(repository, digest, { signal });
-    if (output === '-') await io.outStream(await open());
-    else if (output !== undefined) await writeStream(output, await open(), signal);
+    const bars = { lines: false, toOutput: output === '-' };
+    const descriptor = await withTransfers(io, values, bars, async (transfers) => {
+      const blob = await fetchBlob(repository, digest, {
+        signal,
+        onProgress: (moving) => transfers.move(moving.descriptor, moving.moreBytes),
+      });
+      if (output === undefined) return blob.descriptor;
+      transfers.start('Downloading', blob.descriptor);
+      if (output === '-') await io.outStream(await blob.open());
+      else await writeStream(output, await blob.open(), signal);
+      transfers.end('Downloaded', blob.descriptor);
+      return blob.descriptor;
+    });
     if (withDescriptor)
       io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
   });

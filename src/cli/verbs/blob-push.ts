@@ -6,7 +6,7 @@ import { connectionOf } from '../connection.js';
 import { withOperandBody } from '../files.js';
 import { parseCount } from '../format.js';
 import { addTargetOptions } from '../single-target.js';
-import { formatStatus } from '../status-line.js';
+import { addTtyOption, tellUpload, withTransfers } from '../transfers.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -22,8 +22,6 @@ const VERB: VerbDescription = {
     ['Print its descriptor', 'acr-promoter blob push --descriptor localhost:5000/hello hi.txt'],
   ],
 };
-
-const STATES = { uploading: 'Uploading', uploaded: 'Uploaded ', exists: 'Exists   ' } as const;
 
 /** @throws InputError `OPTION_MISSING`, `OPTIONS_EXCLUSIVE` */
 function checkStandardInput(values: Values, hasDigest: boolean): void {
@@ -44,6 +42,7 @@ export function addBlobPush(parent: Command, context: VerbContext): void {
       .option('--media-type <type>', 'what the printed descriptor says; it is not stored')
       .option('--descriptor', 'print nothing but the descriptor')
       .option('--pretty', 'lay the JSON out for reading');
+    addTtyOption(command);
     addTargetOptions(command);
   };
   defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
@@ -60,10 +59,9 @@ export function addBlobPush(parent: Command, context: VerbContext): void {
     };
     const descriptor = await withOperandBody(path, io, async (open) => {
       const { repository } = await session.open(target, connectionOf(values, ''), { create: true });
-      return pushBlob(repository, open, {
-        ...options,
-        onProgress: (progress) => !isQuiet && io.out(formatStatus(STATES[progress.state], progress.descriptor)),
-      });
+      return withTransfers(io, values, { lines: !isQuiet }, (transfers) =>
+        pushBlob(repository, open, { ...options, onProgress: (progress) => tellUpload(transfers, progress) }),
+      );
     });
     if (!isQuiet) io.out(`Pushed: [${target.kind}] ${text}\nDigest: ${descriptor.digest}\n`);
     else io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));

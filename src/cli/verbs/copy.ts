@@ -7,8 +7,8 @@ import type { Io } from '../io.js';
 import { formatLeftOut } from '../left-out.js';
 import { collect } from '../repeated.js';
 import type { OpenTarget, Session } from '../session.js';
-import { formatStatus } from '../status-line.js';
 import { parseTarget, type Target } from '../target.js';
+import { addTtyOption, withTransfers, type Transfers } from '../transfers.js';
 import {
   defineVerb,
   noTagOrDigest,
@@ -71,6 +71,7 @@ function addOptions(command: Command): void {
     collect,
   );
   addDebugOption(command);
+  addTtyOption(command);
 }
 
 function readTarget(text: string, values: Values, side: 'from' | 'to'): Target {
@@ -92,13 +93,14 @@ function mountFrom(source: Target, destination: Target, values: Values): string[
   return sameRegistry ? [from.repository, ...told] : told;
 }
 
-const STATES: Record<CopyProgress['state'], string> = {
-  started: 'Copying',
-  moving: '',
-  copied: 'Copied ',
-  existed: 'Exists ',
-  mounted: 'Mounted',
-};
+const ENDS = { copied: 'Copied ', existed: 'Exists ', mounted: 'Mounted' } as const;
+
+/** One line when a node starts and one when it is done, or a bar. */
+function tell(transfers: Transfers, { state, descriptor, moreBytes = 0 }: CopyProgress): void {
+  if (state === 'moving') transfers.move(descriptor, moreBytes);
+  else if (state === 'started') transfers.start('Copying', descriptor);
+  else transfers.end(ENDS[state], descriptor);
+}
 
 function summary(receipt: CopyReceipt, from: Target, to: Target): string {
   const [, ...others] = receipt.tags;
@@ -131,21 +133,21 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
   const excludeArtifactTypes = listOf(values.excludeArtifactType);
   const source: OpenTarget = await session.open(from, connectionOf(values, 'from'));
   const destination: OpenTarget = await session.open(to, connectionOf(values, 'to'), { create: true });
-  const receipt = await copyArtifact(source.repository, from.tagOrDigest, destination.repository, {
-    recursive: values.recursive === true,
-    tags: to.tags,
-    ...(to.tagOrDigest !== undefined && isDigest(to.tagOrDigest) && { digest: to.tagOrDigest }),
-    ...(platform && { platform }),
-    ...(excludeArtifactTypes && { excludeArtifactTypes }),
-    mountFrom: mountFrom(from, to, values),
-    concurrency,
-    ...(values.checkBlobs === true && { checkBlobs: true }),
-    signal: io.signal,
-    onProgress: ({ state, descriptor }) => {
-      // One line when a node starts and one when it is done.
-      if (format === 'text' && state !== 'moving') io.out(formatStatus(STATES[state], descriptor));
-    },
-  });
+  const { tagOrDigest } = from;
+  const receipt = await withTransfers(io, values, { lines: format === 'text' }, (transfers) =>
+    copyArtifact(source.repository, tagOrDigest, destination.repository, {
+      recursive: values.recursive === true,
+      tags: to.tags,
+      ...(to.tagOrDigest !== undefined && isDigest(to.tagOrDigest) && { digest: to.tagOrDigest }),
+      ...(platform && { platform }),
+      ...(excludeArtifactTypes && { excludeArtifactTypes }),
+      mountFrom: mountFrom(from, to, values),
+      concurrency,
+      ...(values.checkBlobs === true && { checkBlobs: true }),
+      signal: io.signal,
+      onProgress: (progress) => tell(transfers, progress),
+    }),
+  );
   io.err(formatLeftOut(receipt.source, receipt.leftOut));
   io.out(format === 'text' ? summary(receipt, from, to) : `${formatGoJson(receipt, 2)}\n`);
 }

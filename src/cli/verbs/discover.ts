@@ -12,6 +12,7 @@ import {
 import { chooseFormat, parseCount } from '../format.js';
 import { formatResult, resultFormat } from '../result.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import { addTtyOption } from '../transfers.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -66,6 +67,8 @@ export function addDiscover(parent: Command, context: VerbContext): void {
       .option('--format <format>', 'tree, json, table or go-template=<template>')
       .option('--template <template>', 'the template of --format go-template')
       .option('-o, --output <format>', 'deprecated: the same, with the JSON of oras before 1.3');
+    // Nothing is moved: there for who writes it with every command, as oras takes it.
+    addTtyOption(command);
     addPlatformOption(command);
     addTargetOptions(command);
   };

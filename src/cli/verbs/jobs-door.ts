@@ -6,7 +6,7 @@ import { isJobVerb, jobOfVerb, takesOption } from './jobs-from-verb.js';
 import { addWaitOptions, submitText } from './jobs.js';
 
 /** The options of the door itself. */
-const OWN = ['submit', 'wait', 'timeout', 'app', 'key'];
+const OWN = ['submit', 'wait', 'timeout', 'app', 'key', 'tty'];
 
 /** `--submit`: a command becomes a job of the app, instead of running here. */
 export function createSubmitDoor(io: Io): SubmitDoor {

@@ -5,8 +5,9 @@ import type { Io } from '../io.js';
 import { addFormatOptions, describeResult, formatResult, resultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import { formatStatus, onTerminal } from '../status-line.js';
+import { onTerminal } from '../status-line.js';
 import type { Target } from '../target.js';
+import { addTtyOption, withTransfers, type Transfers } from '../transfers.js';
 import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -39,8 +40,14 @@ const STATES = {
   skipped: 'Skipped    ',
 } as const;
 
-function statusOf(progress: Exclude<PullProgress, { state: 'left-out' }>): string {
-  return formatStatus(STATES[progress.state], progress.descriptor);
+function tell(transfers: Transfers, progress: PullProgress): void {
+  if (progress.state === 'left-out') {
+    return transfers.warn(`Left out ${onTerminal(progress.name)}: no file, folder or link\n`);
+  }
+  const { state, descriptor } = progress;
+  if (state === 'moving') return transfers.move(descriptor, progress.moreBytes);
+  const isEnd = state !== 'downloading' && state !== 'processing';
+  return isEnd ? transfers.end(STATES[state], descriptor) : transfers.start(STATES[state], descriptor);
 }
 
 function summary({ root, skipped }: Pulled, target: Target): string {
@@ -62,17 +69,16 @@ async function pull(io: Io, session: Session, operands: string[], values: Values
     allowOutside: values.allowPathTraversal === true,
     keepOldFiles: values.keepOldFiles === true,
   });
-  const pulled = await pullFiles({ repository, files }, root, {
-    concurrency,
-    includeSubject: values.includeSubject === true,
-    signal: io.signal,
-    onProgress: (progress) => {
-      if (progress.state === 'left-out') io.err(`Left out ${onTerminal(progress.name)}: no file, folder or link\n`);
-      else if (format.kind === 'text') io.out(statusOf(progress));
-    },
-    ...(config !== undefined && { config: parseFileReference(config) }),
-    ...(unpackLimitBytes !== undefined && { unpackLimitBytes }),
-  });
+  const pulled = await withTransfers(io, values, { lines: format.kind === 'text' }, (transfers) =>
+    pullFiles({ repository, files }, root, {
+      concurrency,
+      includeSubject: values.includeSubject === true,
+      signal: io.signal,
+      onProgress: (progress) => tell(transfers, progress),
+      ...(config !== undefined && { config: parseFileReference(config) }),
+      ...(unpackLimitBytes !== undefined && { unpackLimitBytes }),
+    }),
+  );
   const result = {
     reference: `${repository.name}@${pulled.root.digest}`,
     files: pulled.files.map(({ path, descriptor }) => ({ path, ...describeResult(repository.name, descriptor) })),
@@ -98,6 +104,7 @@ export function addPull(parent: Command, context: VerbContext): void {
       .option('--concurrency <number>', 'files at once', '3')
       .option('--unpack-limit <bytes>', 'most bytes that a folder may unpack to, such as 20G');
     addFormatOptions(command);
+    addTtyOption(command);
     addPlatformOption(command);
     addTargetOptions(command);
   };

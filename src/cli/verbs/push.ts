@@ -8,6 +8,7 @@ import { describeResult, formatResult, resultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
 import { parseTarget, type Target } from '../target.js';
+import { withTransfers } from '../transfers.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -70,22 +71,28 @@ async function push(io: Io, session: Session, operands: string[], values: Values
   });
   const imageSpec = imageSpecOf(values);
   const platform = textOf(values, 'artifactPlatform');
-  const options = await readArtifactOptions(operands.slice(1), values, format, io);
   const { tagOrDigest, tags } = target;
-  const { repository } = await session.open(target, connectionOf(values, ''), { create: true });
-  const pushed = await pushFiles(
-    { repository, files: createFolderSource() },
-    {
-      ...options,
-      tags,
-      ...(tagOrDigest !== undefined && isDigest(tagOrDigest) && { digest: tagOrDigest }),
-      ...(platform !== undefined && { platform: parsePlatform(platform, io.architecture) }),
-      ...(imageSpec !== undefined && { imageSpec }),
-      onProgress: (progress) => {
-        // oras is silent where all that a registry lacks is the tag.
-        const isManifest = progress.state === 'exists' && progress.descriptor.artifactType !== undefined;
-        if (!(isManifest && target.kind === 'registry' && tags.length > 0)) options.onProgress?.(progress);
-      },
+  const { repository, pushed } = await withTransfers(
+    io,
+    values,
+    { lines: format.kind === 'text' },
+    async (transfers) => {
+      const options = await readArtifactOptions(operands.slice(1), values, io, transfers);
+      const opened = await session.open(target, connectionOf(values, ''), { create: true });
+      const ports = { repository: opened.repository, files: createFolderSource() };
+      const done = await pushFiles(ports, {
+        ...options,
+        tags,
+        ...(tagOrDigest !== undefined && isDigest(tagOrDigest) && { digest: tagOrDigest }),
+        ...(platform !== undefined && { platform: parsePlatform(platform, io.architecture) }),
+        ...(imageSpec !== undefined && { imageSpec }),
+        onProgress: (progress) => {
+          // oras is silent where all that a registry lacks is the tag.
+          const isManifest = progress.state === 'exists' && progress.descriptor.artifactType !== undefined;
+          if (!(isManifest && target.kind === 'registry' && tags.length > 0)) options.onProgress?.(progress);
+        },
+      });
+      return { repository: opened.repository, pushed: done };
     },
   );
   const { name } = repository;

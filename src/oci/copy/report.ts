@@ -9,6 +9,8 @@ export interface CopyProgress {
   /** `started`: its bytes begin to move. `moving`: more of a blob has arrived. */
   state: 'started' | 'moving' | Arrival;
   descriptor: Descriptor;
+  /** Of `moving`: how many more bytes of this blob. */
+  moreBytes?: number;
   nodesDone: number;
   /** Manifests and distinct blobs. */
   nodesTotal: number;
@@ -49,10 +51,11 @@ export class Reporter {
     this.#onProgress = onProgress;
   }
 
-  tell(state: CopyProgress['state'], descriptor: Descriptor): void {
+  tell(state: CopyProgress['state'], descriptor: Descriptor, moreBytes?: number): void {
     this.#onProgress?.({
       state,
       descriptor,
+      ...(moreBytes !== undefined && { moreBytes }),
       nodesDone: this.#manifestsDone + this.#blobsDone.size,
       nodesTotal: this.#plan.manifests.length + this.#plan.blobCount,
       movedBytes: this.report.movedBytes,
@@ -62,7 +65,7 @@ export class Reporter {
 
   moving(count: number, descriptor: Descriptor): void {
     this.report.movedBytes += count;
-    this.tell('moving', descriptor);
+    this.tell('moving', descriptor, count);
   }
 
   manifest(arrival: 'copied' | 'existed', descriptor: Descriptor): void {

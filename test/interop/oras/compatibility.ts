@@ -16,7 +16,6 @@ interface Row {
 
 /** Flags that oras has and we don't, on every verb and side. */
 const NOT_THERE: Readonly<Record<string, string>> = {
-  'no-tty': 'There are no progress bars: the lines are plain wherever they go.',
   force:
     'Of oras 1.3.6. A copy always looks at the whole graph at the destination, and with `--check-blobs` at its layers too; a push has nothing like it.',
   'no-descriptions': 'The scripts have none.',

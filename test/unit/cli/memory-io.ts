@@ -1,4 +1,4 @@
-import type { Io } from '../../../src/cli/io.js';
+import type { Io, Terminal } from '../../../src/cli/io.js';
 
 export interface MemoryIoOptions {
   /** Standard input. */
@@ -6,6 +6,8 @@ export interface MemoryIoOptions {
   env?: Record<string, string | undefined>;
   architecture?: string;
   signal?: AbortSignal;
+  /** Standard error is this terminal. */
+  terminal?: Terminal;
 }
 
 /** Standard input and output in memory, with what was written to them. */
@@ -35,6 +37,7 @@ export function createMemoryIo(options: MemoryIoOptions = {}): {
       rest = rest.slice(line.length + 1);
       return Promise.resolve(line.replace(/\r$/, ''));
     },
+    ...(options.terminal && { terminal: options.terminal }),
     env: options.env ?? {},
     architecture: options.architecture ?? 'x64',
     signal: options.signal ?? new AbortController().signal,

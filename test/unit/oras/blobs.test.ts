@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createRegistries, digestOf, openLayout, type BlobRepository, type RegistryClient } from 'acr-promoter/oci';
-import { deleteBlob, fetchBlob, pushBlob, type UploadProgress } from 'acr-promoter/oras';
+import { deleteBlob, fetchBlob, pushBlob, type Moving, type UploadProgress } from 'acr-promoter/oras';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,10 +36,15 @@ describe.each<[string, () => Promise<BlobRepository>]>([
 ])('in %s', (_name, open) => {
   let repository: BlobRepository;
   const states: string[] = [];
-  const onProgress = ({ state }: UploadProgress): void => void states.push(state);
+  let movedBytes = 0;
+  const onProgress = (progress: UploadProgress | Moving): void => {
+    if (progress.state === 'moving') movedBytes += progress.moreBytes;
+    else states.push(progress.state);
+  };
   beforeEach(async () => {
     repository = await open();
     states.length = 0;
+    movedBytes = 0;
   });
 
   test('pushed, found by its digest alone, read and deleted', async () => {
@@ -50,6 +55,8 @@ describe.each<[string, () => Promise<BlobRepository>]>([
     });
     await pushBlob(repository, () => once(bytes), { onProgress, digest, size: bytes.length });
     expect(states).toEqual(['uploading', 'uploaded', 'exists']);
+    // What is there is not moved.
+    expect(movedBytes).toBe(bytes.length);
     const { descriptor, open: openBlob } = await fetchBlob(repository, digest);
     expect(descriptor).toEqual({ mediaType: 'application/octet-stream', digest, size: bytes.length });
     expect((await read(await openBlob())).equals(bytes)).toBe(true);

@@ -55,7 +55,9 @@ async function push(
     {
       ...options,
       files: (options.files ?? ['a.txt']).map(parseFileReference),
-      onProgress: (progress) => states.push(describeProgress(progress)),
+      onProgress: (progress) => {
+        if (progress.state !== 'moving') states.push(describeProgress(progress));
+      },
     },
   );
   const json: unknown = JSON.parse(Buffer.from(pushed.manifest).toString());
