@@ -39,7 +39,12 @@ complete -o default -F _acr_promoter acr-promoter
 
 /** zsh's lists are `word:description`, with a colon in the word escaped. */
 function zshList(entries: readonly (readonly [string, string])[]): string {
-  return entries.map(([word, description]) => quote(`${word.replaceAll(':', '\\:')}:${description}`)).join(' ');
+  return entries
+    .map(([word, description]) => {
+      const escaped = word.replaceAll(':', '\\:');
+      return quote(description === '' ? escaped : `${escaped}:${description}`);
+    })
+    .join(' ');
 }
 
 function zsh(commands: readonly CommandWords[]): string {
@@ -73,16 +78,20 @@ if [[ "$funcstack[1]" == _acr_promoter ]]; then _acr_promoter "$@"; else compdef
 `;
 }
 
+function saying(description: string): string {
+  return description === '' ? '' : ` -d ${quote(description)}`;
+}
+
 function fish(commands: readonly CommandWords[]): string {
   const lines = commands.flatMap(({ path, subcommands, options }) => {
     const when = `-n ${quote(`__acr_promoter_at ${JSON.stringify(path)}`)}`;
     return [
       ...subcommands.map(
-        ({ name, description }) => `complete -c acr-promoter ${when} -f -a ${name} -d ${quote(description)}`,
+        ({ name, description }) => `complete -c acr-promoter ${when} -f -a ${name}${saying(description)}`,
       ),
       ...options.map(({ long, short, description, takesValue }) => {
         const letter = short === undefined ? '' : ` -s ${short.slice(1)}`;
-        return `complete -c acr-promoter ${when} -l ${long.slice(2)}${letter}${takesValue ? ' -r' : ''} -d ${quote(description)}`;
+        return `complete -c acr-promoter ${when} -l ${long.slice(2)}${letter}${takesValue ? ' -r' : ''}${saying(description)}`;
       }),
     ];
   });

@@ -1,12 +1,10 @@
 import { tmpdir } from 'node:os';
-import { BlockList, isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import {
   basicCredentials,
   ConfigurationError,
   createRegistries,
-  dockerConfigCredentials,
   InputError,
   isLoopback,
   type Credentials,
@@ -16,10 +14,11 @@ import {
 } from '../oci/index.js';
 import type { AzureSignIn } from './azure-sign-in.js';
 import { readCa, readClientCertificate } from './certificates.js';
-import { dockerConfigOptions } from './docker-config.js';
+import { keptCredentials } from './docker-config.js';
 import { parseAddresses } from './host-addresses.js';
 import type { Io } from './io.js';
 import { createLockFileLease } from './lock-file-lease.js';
+import { proxyFor } from './proxy.js';
 import { collect, listOf } from './repeated.js';
 import { parseHeaders } from './request-headers.js';
 
@@ -43,7 +42,8 @@ export interface ConnectionOptions {
   /** `host:port:address[:port]` */
   resolve?: string[];
   debug?: boolean;
-  registryConfig?: string;
+  /** Paths. */
+  registryConfig?: string[];
   distributionSpec?: string;
 }
 
@@ -85,7 +85,11 @@ export function addConnectionOptions(command: Command, side: Side): Command {
       `IP address and port to reach a host of the ${of} at; as many as are wanted`,
       collect,
     )
-    .option(`${long('registry-config')} <path>`, `Docker config with the credentials for the ${of}`)
+    .option(
+      `${long('registry-config')} <path>`,
+      `Docker config with the credentials for the ${of}; of several, each that the one before has nothing in`,
+      collect,
+    )
     .option(
       `${long('distribution-spec')} <option>`,
       `how the ${of} keeps referrers: ${Object.keys(SPECS).join(' or ')}; as it comes it is asked`,
@@ -119,11 +123,11 @@ export function connectionOf(values: Record<string, unknown>, side: Side): Conne
     ...text('caFile'),
     ...text('certFile'),
     ...text('keyFile'),
+    ...lists('registryConfig'),
     ...lists('header'),
     // Of two sides, each has its own addresses after those of both.
     ...lists('resolve', ...(side === '' ? [] : listOf(values.resolve))),
     ...(values.debug === true && { debug: true }),
-    ...text('registryConfig'),
     ...text('distributionSpec'),
     ...flag('passwordStdin'),
     ...flag('identityTokenStdin'),
@@ -170,34 +174,10 @@ async function credentialsFor(
     if (username === '') return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken: password }) };
     return basicCredentials(username, password, [registry]);
   }
-  const kept = dockerConfigCredentials(dockerConfigOptions(options, io));
+  const kept = keptCredentials(options, io);
   // A token that opens every registry of somebody goes to none whose name proves nothing.
   const isUnproven = (options.plainHttp === true && !isLoopback(registry)) || options.insecure === true;
   return azure === undefined || isUnproven ? kept : azure.after(kept);
-}
-
-/** Whether an entry of `NO_PROXY` means this host: a name and its subdomains, with or without a port, or a range of addresses. */
-function isMeantBy(entry: string, host: string, port: string): boolean {
-  const range = /^([\d.]+)\/(\d+)$/.exec(entry);
-  if (range !== null) {
-    const [, network = '', prefix] = range;
-    if (!isIPv4(network) || !isIPv4(host) || Number(prefix) > 32) return false;
-    const list = new BlockList();
-    list.addSubnet(network, Number(prefix), 'ipv4');
-    return list.check(host, 'ipv4');
-  }
-  const [, name = '', only] = /^(.*?)(?::(\d+))?$/.exec(entry.replace(/^\*?\./, '')) ?? [];
-  if (name === '' || (only !== undefined && only !== port)) return false;
-  return host === name || host.endsWith(`.${name}`);
-}
-
-/** The proxy that the environment names for a host, if any: `HTTPS_PROXY`, unless `NO_PROXY` lists it. */
-export function proxyFor(registry: string, env: Io['env']): string | undefined {
-  const [, host = '', port = '443'] = /^(.*?)(?::(\d+))?$/.exec(registry.toLowerCase()) ?? [];
-  const excepted = (env.NO_PROXY ?? env.no_proxy ?? '').split(',').map((entry) => entry.trim().toLowerCase());
-  const isExcepted = excepted.some((entry) => entry === '*' || isMeantBy(entry, host, port));
-  const proxy = env.HTTPS_PROXY ?? env.https_proxy;
-  return isExcepted || proxy === '' ? undefined : proxy;
 }
 
 function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } {

@@ -250,6 +250,26 @@ describeWithPeers('the four ways of signing in to ACR, beside oras', ['oras'], (
     expect(JSON.parse(await readFile(path, 'utf8'))).toEqual({ auths: {} });
   });
 
+  test('of several --registry-config, the first that has anything is read, and the first is written', async () => {
+    const { name, password } = SERVICE_PRINCIPAL;
+    await writeConfig('none-of-it', { auths: { 'other.example.org': auth('c', 'd') } });
+    await writeConfig('all-of-it', { auths: { [host]: auth(name, password) } });
+    const [first, second] = ['none-of-it', 'all-of-it'].map((docker) => join(folder, docker, 'config.json'));
+    const both = `--registry-config ${first} --registry-config ${second}`;
+    for (const [line, code] of [
+      [`repo ls ${host} ${both}`, 0],
+      [`repo ls ${host} --registry-config ${second} --registry-config ${first}`, 0],
+      [`repo ls ${host} --registry-config ${first}`, 1],
+      [`logout ${host} ${both}`, 0],
+      [`repo ls ${host} ${both}`, 0],
+    ] as const) {
+      const [own, other] = [await ours(line, { docker: 'none' }), await oras(line, { docker: 'none' })];
+      expect({ line, ours: own.code, theirs: other.code }).toEqual({ line, ours: code, theirs: code });
+    }
+    await ours(`login ${host} ${both} -u ${name} --password-stdin`, { input: password });
+    expect(await readConfig('none-of-it')).toMatchObject({ auths: { [host]: auth(name, password) } });
+  });
+
   test('logout takes one registry out, under its older names too, and leaves all else', async () => {
     const before = {
       auths: { [host]: auth('a', 'b'), [`https://${host}/v1/`]: auth('a', 'b'), 'other.example.org': auth('c', 'd') },

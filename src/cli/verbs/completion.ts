@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
-import { describeCommands } from '../command-words.js';
+import { describeCommands, type CommandWords } from '../command-words.js';
 import { completionScript, SHELLS } from '../completion-script.js';
 import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
@@ -17,13 +17,21 @@ const VERB: VerbDescription = {
   ],
 };
 
+function withoutDescriptions({ path, subcommands, options }: CommandWords): CommandWords {
+  return {
+    path,
+    subcommands: subcommands.map((each) => ({ ...each, description: '' })),
+    options: options.map((each) => ({ ...each, description: '' })),
+  };
+}
+
 export function addCompletion(program: Command, context: VerbContext): void {
   defineVerb(
     program,
     context,
     VERB,
-    () => undefined,
-    (_session, operands) => {
+    (command) => void command.option('--no-descriptions', 'the words alone; bash has never more'),
+    (_session, operands, values) => {
       const asked = operandAt(operands, 0);
       const shell = SHELLS.find((candidate) => candidate === asked);
       if (shell === undefined) {
@@ -31,7 +39,10 @@ export function addCompletion(program: Command, context: VerbContext): void {
           remedy: `Shells: ${SHELLS.join(', ')}`,
         });
       }
-      context.io.out(completionScript(shell, describeCommands(program)));
+      const commands = describeCommands(program);
+      context.io.out(
+        completionScript(shell, values.descriptions === false ? commands.map(withoutDescriptions) : commands),
+      );
       return Promise.resolve();
     },
   );

@@ -52,6 +52,7 @@ function addOptions(command: Command): void {
     .option('-r, --recursive', 'also copy what refers to it, to its platforms, and to those')
     .option('--platform <os[/arch][/variant]>', 'copy this platform of an index')
     .option('--check-blobs', 'ask the destination for every layer, though it has the manifest')
+    .option('--force', 'the same, in the word of oras')
     .option('--concurrency <number>', 'requests at once on each side', '32')
     .option('--mount-from <repository...>', 'repositories of the destination’s registry that may have layers of it')
     .option(
@@ -143,7 +144,7 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
       ...(excludeArtifactTypes && { excludeArtifactTypes }),
       mountFrom: mountFrom(from, to, values),
       concurrency,
-      ...(values.checkBlobs === true && { checkBlobs: true }),
+      ...((values.checkBlobs === true || values.force === true) && { checkBlobs: true }),
       signal: io.signal,
       onProgress: (progress) => tell(transfers, progress),
     }),

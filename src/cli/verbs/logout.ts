@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { eraseDockerCredential } from '../../oci/index.js';
 import { addDebugOption } from '../connection.js';
 import { dockerConfigOptions } from '../docker-config.js';
+import { collect } from '../repeated.js';
 import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -18,7 +19,11 @@ const VERB: VerbDescription = {
 
 export function addLogout(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
-    addDebugOption(command).option('--registry-config <path>', 'Docker config with the credential');
+    addDebugOption(command).option(
+      '--registry-config <path>',
+      'Docker config with the credential; of several, the first',
+      collect,
+    );
   };
   defineVerb(parent, context, VERB, addOptions, async (_session, operands, values) => {
     await eraseDockerCredential(operandAt(operands, 0), dockerConfigOptions(values, context.io));

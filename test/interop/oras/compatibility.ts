@@ -16,9 +16,6 @@ interface Row {
 
 /** Flags that oras has and we don't, on every verb and side. */
 const NOT_THERE: Readonly<Record<string, string>> = {
-  force:
-    'Of oras 1.3.6. A copy always looks at the whole graph at the destination, and with `--check-blobs` at its layers too; a push has nothing like it.',
-  'no-descriptions': 'The scripts have none.',
 };
 
 const VERBS_NOT_THERE: Readonly<Record<string, string>> = {
@@ -35,6 +32,9 @@ const LATER: readonly { verb: string; flag: Flag }[] = [
 
 /** What is there and does something else. */
 const DIFFERENT: Readonly<Record<string, string>> = {
+  'cp --force':
+    'Came after oras 1.3.3. A copy always goes through all manifests at the destination; this asks for every layer, too.',
+  'push --force': 'Came after oras 1.3.3. A push always sees that every blob is there.',
   'discover --output':
     '`-o json` prints `manifests`, as oras 1.2 does and the guide’s `jq` lines read; oras 1.3 prints `referrers`, as `--format json` does in both.',
   'cp --concurrency': '32 requests at once on each side as it comes; oras has 3.',

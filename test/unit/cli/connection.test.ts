@@ -2,7 +2,8 @@ import { expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { connect, proxyFor } from '../../../src/cli/connection.js';
+import { connect } from '../../../src/cli/connection.js';
+import { proxyFor } from '../../../src/cli/proxy.js';
 import { createMemoryIo } from './memory-io.js';
 
 test('a registry that asks to wait a minute is waited for', async () => {

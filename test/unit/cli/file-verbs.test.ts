@@ -233,3 +233,18 @@ describe('wrong use', () => {
     expect((await pull('1M')).code).toBe(0);
   });
 });
+
+test('--force: a blob that is gone from under its manifest is brought again, by push and by copy', async () => {
+  const layout = join(folder, 'forced');
+  const blob = join(layout, 'blobs', 'sha256', digestOf(Buffer.from('Readme Content\n')).slice('sha256:'.length));
+  await acrPromoter(['push', '--oci-layout', `${layout}:v1`, 'readme.md']);
+  await acrPromoter(['copy', '--from-oci-layout', `${layout}:v1`, `${here}/samples/forced:v1`]);
+  for (const again of [
+    ['push', '--force', '--oci-layout', `${layout}:v1`, 'readme.md'],
+    ['copy', '--force', '--to-oci-layout', `${here}/samples/forced:v1`, `${layout}:v1`],
+  ]) {
+    await rm(blob);
+    expect(await acrPromoter(again)).toMatchObject({ code: 0, err: '' });
+    expect(await readFile(blob, 'utf8')).toBe('Readme Content\n');
+  }
+});

@@ -2,31 +2,37 @@ import { expect, test } from '@jest/globals';
 import { run } from '../../../src/cli/run.js';
 import { createMemoryIo } from './memory-io.js';
 
-async function helpOf(path: readonly string[]): Promise<string> {
-  const { io, out } = createMemoryIo();
-  expect(await run([...path, '--help'], io)).toBe(0);
-  return out().toString();
+async function acrPromoter(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+  const { io, out, err } = createMemoryIo();
+  const code = await run(argv, io);
+  return { code, out: out().toString(), err: err() };
 }
 
-/** Every command that does something, with its help. */
-async function verbs(path: readonly string[] = []): Promise<{ path: string; help: string }[]> {
-  const help = await helpOf(path);
-  const listed = help.split('\nCommands:\n')[1]?.split('\n\n')[0]?.split('\n') ?? [];
-  const names = listed.flatMap((line) => /^ {2}([a-z-]+)/.exec(line)?.[1] ?? []).filter((name) => name !== 'help');
-  if (names.length === 0) return [{ path: path.join(' '), help }];
-  return (await Promise.all(names.map((name) => verbs([...path, name])))).flat();
+/** Every command that does something, as it is typed. */
+async function leaves(): Promise<string[][]> {
+  const { out } = await acrPromoter('completion', 'bash');
+  const known = [...out.matchAll(/^ {4}'([^']*)'\) words='([^']*)'/gm)];
+  return known.flatMap(([, path = '', words]) => (words === '' && path !== '' ? [path.trim().split(' ')] : []));
 }
 
-test('every verb’s help has an example of it', async () => {
-  const all = await verbs();
-  expect(all.map(({ path }) => path)).toEqual(expect.arrayContaining(['push', 'manifest index create', 'version']));
-  expect(all.length).toBeGreaterThan(25);
-  for (const { path, help } of all) {
-    const [, examples = ''] = help.split('\nExamples:\n');
-    expect(`${path}: ${examples}`).toMatch(new RegExp(`acr-promoter ${path}( |$)`, 'm'));
+test('every command has help with an example, and its options said in words', async () => {
+  const commands = await leaves();
+  expect(commands.length).toBeGreaterThan(25);
+  for (const command of commands) {
+    if (command.includes('help')) continue;
+    const { code, out, err } = await acrPromoter(...command, '--help');
+    expect({ command, code, err }).toEqual({ command, code: 0, err: '' });
+    expect(out).toMatch(/^Usage: acr-promoter /);
+    expect({ command, examples: /\nExamples:\n {2}\S.*:\n {4}.*acr-promoter /.test(out) }).toEqual({
+      command,
+      examples: true,
+    });
+    for (const [, option, words = ''] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)(?: [<[]\S+)? {2,}(.*)$/gm)) {
+      expect({ command, option, words: words.trim() === '' }).toEqual({ command, option, words: false });
+    }
   }
 });
 
 test('the exit codes are in the help of all', async () => {
-  expect(await helpOf([])).toMatch(/\nExit codes:\n {2}0 .*\n {2}1 .*\n {2}130 /);
+  expect((await acrPromoter('--help')).out).toMatch(/\nExit codes:\n {2}0 .*\n {2}1 .*\n {2}130 /);
 });

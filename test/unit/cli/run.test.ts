@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLayout, type Descriptor } from 'acr-promoter/oci';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
-import { proxyFor } from '../../../src/cli/connection.js';
+import { proxyFor } from '../../../src/cli/proxy.js';
 import { formatLeftOut } from '../../../src/cli/left-out.js';
 import { run } from '../../../src/cli/run.js';
 import { putRealGraph } from '../oci/copy/graphs.js';
