@@ -15,8 +15,7 @@ interface Row {
 }
 
 /** Flags that oras has and we don't, on every verb and side. */
-const NOT_THERE: Readonly<Record<string, string>> = {
-};
+const NOT_THERE: Readonly<Record<string, string>> = {};
 
 const VERBS_NOT_THERE: Readonly<Record<string, string>> = {
   backup: 'For now: `copy -r --to-oci-layout` keeps an artifact with all that refers to it in a folder.',
