@@ -40,6 +40,11 @@ param promotionSchedule string = '0 */5 * * * *'
 @description('PROMOTION_PAUSED: true while new runs are kept from starting.')
 param promotionPaused bool = false
 
+@description('RUN_RETENTION_DAYS: for so many days what has ended is kept.')
+@minValue(1)
+@maxValue(3650)
+param runRetentionDays int = 30
+
 @description('SIGNING_CERTIFICATE_CHAIN, for the key in the vault; empty: the app signs nothing (docs/deploy.md).')
 param signingCertificateChain string = ''
 
@@ -145,6 +150,7 @@ module app 'modules/function-app.bicep' = {
       PROMOTION_PAUSED: promotionPaused ? 'true' : 'false'
       PROMOTION_RULES: empty(promotionRules) ? '${storage.outputs.blobEndpoint}rules/rules.json' : promotionRules
       PROMOTION_SCHEDULE: promotionSchedule
+      RUN_RETENTION_DAYS: string(runRetentionDays)
     })
   }
 }

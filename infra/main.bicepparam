@@ -34,5 +34,6 @@ param destinationRegistry = {
 param promotionRules = readEnvironmentVariable('PROMOTION_RULES', '')
 param promotionSchedule = readEnvironmentVariable('PROMOTION_SCHEDULE', '0 */5 * * * *')
 param promotionPaused = bool(readEnvironmentVariable('PROMOTION_PAUSED', 'false'))
+param runRetentionDays = int(readEnvironmentVariable('RUN_RETENTION_DAYS', '30'))
 param signingCertificateChain = readEnvironmentVariable('SIGNING_CERTIFICATE_CHAIN', '')
 param jobCredentials = json(readEnvironmentVariable('JOB_CREDENTIALS', '{}'))

@@ -127,6 +127,7 @@ registerFunctions(
     }),
     copyParts: { bytes: settings.COPY_PART_BYTES, nodes: COPY_LIMITS.partNodes },
     paused: settings.PROMOTION_PAUSED,
+    retentionDays: settings.RUN_RETENTION_DAYS,
     now: () => new Date(),
   },
   createDurableEngine,

@@ -125,11 +125,19 @@ const partBytes = optional.transform((text, context) => {
   return z.NEVER;
 });
 
+/** For how long what has ended is kept. */
+const DEFAULT_RETENTION_DAYS = 30;
+
+const retentionDays = optional
+  .transform((text) => (text === undefined ? DEFAULT_RETENTION_DAYS : Number(text)))
+  .pipe(z.number('is not a number of days').int().min(1).max(3_650));
+
 const schema = z.object({
   PROMOTION_RULES: optional,
   PROMOTION_SCHEDULE: schedule,
   PROMOTION_PAUSED: flag,
   ALLOWED_REGISTRIES: registries,
+  RUN_RETENTION_DAYS: retentionDays,
   SIGNING_KEY: optional,
   SIGNING_CERTIFICATE_CHAIN: optional,
   JOB_OPERATIONS: jobOperations,

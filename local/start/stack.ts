@@ -141,7 +141,7 @@ async function startAll(
     PROMOTION_RULES: rules,
     PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
     ALLOWED_REGISTRIES: `${source},${staging}`,
-    ...given(environment, ['JOB_OPERATIONS', 'JOB_SCOPES', 'COPY_PART_BYTES']),
+    ...given(environment, ['JOB_OPERATIONS', 'JOB_SCOPES', 'RUN_RETENTION_DAYS', 'COPY_PART_BYTES']),
     SIGNING_KEY: signing.key,
     SIGNING_CERTIFICATE_CHAIN: signing.certificate,
   };

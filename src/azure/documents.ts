@@ -50,8 +50,22 @@ export function blobDocuments(service: BlobServiceClient): Documents {
       }
       throw new PromoterError('DOCUMENT_GONE', `${what} is deleted as often as it is found`, {
         transient: true,
-        remedy: 'Nothing of ours deletes it; it is tried again.',
+        remedy: 'It is tried again; if it stays, look who else deletes what is in this container.',
       });
+    },
+    async removeAll(container, prefix) {
+      const what = whatOf(container, `${prefix}*`);
+      checkedBlobName(container, `${prefix}x`);
+      const client = service.getContainerClient(container);
+      const pages = client.listBlobsFlat({ prefix }).byPage({ maxPageSize: LIMITS.removedAtOnce });
+      for (;;) {
+        const page = await callStorage(what, () => pages.next());
+        if (page.done === true) return;
+        const names = page.value.segment.blobItems.map(({ name }) => name);
+        await Promise.all(
+          names.map((name) => callStorage(what, () => client.getBlockBlobClient(name).deleteIfExists())),
+        );
+      }
     },
   };
 }

@@ -1,6 +1,12 @@
-import type { DurableClient } from 'durable-functions';
+import { OrchestrationRuntimeStatus, type DurableClient } from 'durable-functions';
 import { TransportError } from '../oci/index.js';
 import type { Engine, EngineState } from '../runs/ports.js';
+
+const FINAL = [
+  OrchestrationRuntimeStatus.Completed,
+  OrchestrationRuntimeStatus.Failed,
+  OrchestrationRuntimeStatus.Terminated,
+];
 
 /**
  * The port Engine on the Durable Functions client, which a function gets by `df.getClient(context)`.
@@ -13,7 +19,7 @@ export function createDurableEngine(client: DurableClient): Engine {
         await client.startNew(orchestration, { instanceId: id, input });
       } catch (error) {
         if (answerOf(error) !== 'exists') {
-          throw unavailable(`start ${orchestration}`, id, error);
+          throw unavailable(`start ${orchestration} for run`, id, error);
         }
       }
     },
@@ -25,7 +31,7 @@ export function createDurableEngine(client: DurableClient): Engine {
         if (answerOf(error) === 'missing') {
           return { state: 'missing' };
         }
-        throw unavailable('look at', id, error);
+        throw unavailable('look at run', id, error);
       }
     },
     async raise(id, event) {
@@ -34,8 +40,26 @@ export function createDurableEngine(client: DurableClient): Engine {
         await client.raiseEvent(id, event, {});
       } catch (error) {
         if (answerOf(error) !== 'missing') {
-          throw unavailable(`raise ${event} at`, id, error);
+          throw unavailable(`raise ${event} at run`, id, error);
         }
+      }
+    },
+    async purge(id) {
+      // The real engine took running ones too, until its extension 3.9.1 (durabletask#1398).
+      if ((await this.state(id)).state !== 'ended') return;
+      try {
+        // 404, an instance that is gone, is no error to the client.
+        await client.purgeInstanceHistory(id);
+      } catch (error) {
+        throw unavailable('purge run', id, error);
+      }
+    },
+    async purgeEnded(from, to) {
+      try {
+        const filter = { createdTimeFrom: from, createdTimeTo: to, runtimeStatus: FINAL };
+        return (await client.purgeInstanceHistoryBy(filter)).instancesDeleted;
+      } catch (error) {
+        throw unavailable('purge the instances until', to.toISOString(), error);
       }
     },
   };
@@ -70,7 +94,7 @@ function unavailable(what: string, id: string, error: unknown): TransportError {
   const text = error instanceof Error ? error.message : String(error);
   const status = /status code: (\d{3})/.exec(text)?.[1];
   const answer = status === undefined ? 'gave no answer' : `answered ${status}`;
-  return new TransportError('ENGINE_UNAVAILABLE', `could not ${what} run ${id}: the Durable Functions host ${answer}`, {
+  return new TransportError('ENGINE_UNAVAILABLE', `could not ${what} ${id}: the Durable Functions host ${answer}`, {
     details: { runId: id, ...(status !== undefined && { status: Number(status) }) },
     remedy: 'It is tried again; if it stays, look at the host and at its storage.',
   });

@@ -6,6 +6,8 @@ export const LIMITS = {
   rowChunks: 8,
   /** Rows of a list that is read whole: a run's steps, the promotions of a digest. `TOO_MANY_ROWS` */
   wholeListRows: 2_000,
+  /** Rows of one transaction; the service's own limit. */
+  transactionRows: 100,
   /** Rows of one page of a list. `PAGE_SIZE_INVALID` */
   pageRows: 100,
   /** Queries for one page of a filtered list, and rows that each but the first looks through. */
@@ -13,6 +15,8 @@ export const LIMITS = {
   filteredRows: 500,
   /** Characters of a table key that is made from a name; longer names end in their hash. */
   keyCharacters: 300,
+  /** Blobs that are deleted side by side. */
+  removedAtOnce: 16,
   /** Bytes of one document. `DOCUMENT_TOO_LARGE` */
   documentBytes: 64 * 1024 * 1024,
   /** Bytes of one file that was pulled. `FILE_TOO_LARGE` */

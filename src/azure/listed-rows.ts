@@ -13,7 +13,7 @@ export interface Listing<T, C> {
   rowKeyOf(id: string): string;
   schema: z.ZodType<T>;
   /** Row keys of the copies: a prefix for each list, then what it is sorted by. */
-  copyKeysOf(row: T): string[];
+  copyKeysOf(copy: C): string[];
   copyOf(row: T): C;
   copySchema: z.ZodType<C>;
 }
@@ -42,14 +42,14 @@ export class ListedRows<T extends { id: string }, C> {
 
   /** @returns false where the row exists. */
   async insert(row: T): Promise<boolean> {
-    const keys = this.#listing.copyKeysOf(row);
+    const keys = this.#listing.copyKeysOf(this.#listing.copyOf(row));
     return this.#submit([['create', this.#entity(row, keys)], ...this.#putCopies(row, keys)]);
   }
 
   /** @returns false where the row is not at `version`. */
   async replace(row: T, version: string): Promise<boolean> {
     const { etag, copies: before } = parseVersion(version);
-    const keys = this.#listing.copyKeysOf(row);
+    const keys = this.#listing.copyKeysOf(this.#listing.copyOf(row));
     const { partitionKey } = this.#listing;
     return this.#submit([
       ['update', this.#entity(row, keys), 'Replace', { etag }],
@@ -58,6 +58,34 @@ export class ListedRows<T extends { id: string }, C> {
         .filter((rowKey) => !keys.includes(rowKey))
         .map((rowKey): TransactionAction => ['delete', { partitionKey, rowKey }]),
     ]);
+  }
+
+  /** Removes the row, then its copies. @returns false where the row is not at `version` */
+  async remove(id: string, version: string): Promise<boolean> {
+    const { partitionKey } = this.#listing;
+    const { etag, copies } = parseVersion(version);
+    const there = await this.#etagsOf(copies);
+    if (!(await this.#rows.remove(partitionKey, this.#listing.rowKeyOf(id), etag))) return false;
+    await this.#removeCopies(there);
+    return true;
+  }
+
+  /** Removes the copies of a row that was removed: a crash left them behind. A row that has come again keeps its own. */
+  async removeLeft(id: string, copy: C): Promise<void> {
+    const there = await this.#etagsOf(this.#listing.copyKeysOf(copy));
+    if ((await this.get(id)) === undefined) await this.#removeCopies(there);
+  }
+
+  async #etagsOf(keys: readonly string[]): Promise<{ rowKey: string; etag: string }[]> {
+    const { partitionKey } = this.#listing;
+    const found = await Promise.all(keys.map((rowKey) => this.#rows.read(partitionKey, rowKey)));
+    return found.flatMap((entity) => (entity === undefined ? [] : [entity]));
+  }
+
+  /** Each at its ETag: what was written since is somebody's. */
+  async #removeCopies(copies: readonly { rowKey: string; etag: string }[]): Promise<void> {
+    const { partitionKey } = this.#listing;
+    await Promise.all(copies.map(({ rowKey, etag }) => this.#rows.remove(partitionKey, rowKey, etag)));
   }
 
   /** One page of the list of that prefix. @param keep looks at what the list is not sorted by */

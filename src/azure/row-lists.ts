@@ -4,7 +4,7 @@ import type { PromotionRow, RunRow, RunSummary } from '../runs/rows.js';
 import { invertedTime } from '../runs/run-id.js';
 import { summaryOfRun } from '../runs/run-summary.js';
 import type { Listing } from './listed-rows.js';
-import { encodeKey, hashKey } from './table-keys.js';
+import { encodeKey, hashKey, pageToken } from './table-keys.js';
 
 // Which lists a row is in, and which list answers which filter: docs/decisions/storage-keys.md.
 
@@ -47,8 +47,7 @@ export const RUNS: Listing<RunRow, RunSummary> = {
   schema: runRowSchema,
   copySchema: runSummarySchema,
   copyOf: summaryOfRun,
-  copyKeysOf(row) {
-    const summary = summaryOfRun(row);
+  copyKeysOf(summary) {
     const { rule, source, digest, state, result } = summary;
     const lists = [
       'at',
@@ -59,10 +58,15 @@ export const RUNS: Listing<RunRow, RunSummary> = {
       ...(source === undefined ? [] : [`repository|${hashKey(source.repository)}`]),
       ...(digest === undefined ? [] : [`digest|${encodeKey(digest)}`]),
     ];
-    const id = encodeKey(row.id);
+    const id = encodeKey(summary.id);
     return lists.map((list) => `${list}|${id}`);
   },
 };
+
+/** The token after which such a list has the runs that were opened before a time. */
+export function runsBefore(list: string, openedBefore: string): string {
+  return pageToken(`${list}${invertedTime(Date.parse(openedBefore))}`);
+}
 
 export function runListOf({ untold, digest, repository, rule, state }: RunFilter): string {
   if (untold !== undefined) return 'untold|';

@@ -1,15 +1,28 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { PromoterError } from '../oci/index.js';
 import { matchesPromotion, matchesRun, nameOfIgnored } from '../runs/filters.js';
 import type { RunStore, StoredDigest } from '../runs/ports.js';
 import { destinationOwnerSchema, ignoredEventSchema, stepProgressSchema } from '../runs/row-schemas.js';
-import { newRunId } from '../runs/run-id.js';
+import { invertedTime, newRunId } from '../runs/run-id.js';
 import { ListedRows } from './listed-rows.js';
-import { PROMOTIONS, RUNS, promotionListOf, runListOf } from './row-lists.js';
+import { unpackRow, type RowPlace } from './row-json.js';
+import { PROMOTIONS, RUNS, promotionListOf, runListOf, runsBefore } from './row-lists.js';
 import { encodeKey, hashKey } from './table-keys.js';
 import type { TableRows } from './table-rows.js';
 
 const text = z.string();
 const hashOf = (stored: StoredDigest): string => hashKey(`${stored.registry}/${stored.repository}@${stored.digest}`);
+
+/** What an ignored event is about; undefined where the row can't be read. */
+function nameIn(properties: Record<string, unknown>, place: RowPlace): string | undefined {
+  try {
+    return nameOfIgnored(unpackRow(properties, ignoredEventSchema, place));
+  } catch (error) {
+    if (!(error instanceof PromoterError)) throw error;
+    return undefined;
+  }
+}
 
 /** The port RunStore on two tables; keys are in docs/decisions/storage-keys.md. */
 export function tableRunStore(promotionTable: TableRows, runTable: TableRows): RunStore {
@@ -23,10 +36,41 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): R
       promotions.list(promotionListOf(filter), page, (row) => matchesPromotion(row, filter)),
     listOpenPromotions: (options) => promotions.list('open|', options),
 
+    async removePromotion(row) {
+      const current = await promotions.get(row.id);
+      if (current === undefined) {
+        await promotions.removeLeft(row.id, row);
+        return true;
+      }
+      if (!isDeepStrictEqual(current.value, row)) return false;
+      const partition = `owner|${hashKey(row.destination)}`;
+      const owner = await promotionTable.get(partition, 'owner', destinationOwnerSchema);
+      if (owner?.value.promotionId === row.id) await promotionTable.remove(partition, 'owner', owner.version);
+      return promotions.remove(row.id, current.version);
+    },
+
     getRun: (id) => runs.get(id),
     insertRun: (row) => runs.insert(row),
     replaceRun: (row, version) => runs.replace(row, version),
-    listRuns: ({ filter = {}, ...page } = {}) => runs.list(runListOf(filter), page, (run) => matchesRun(run, filter)),
+    listRuns({ filter = {}, ...page } = {}) {
+      const list = runListOf(filter);
+      const { openedBefore } = filter;
+      const from = page.from ?? (openedBefore === undefined ? undefined : runsBefore(list, openedBefore));
+      const options = { ...page, ...(from !== undefined && { from }) };
+      return runs.list(list, options, (run) => matchesRun(run, filter));
+    },
+    async removeRun(run) {
+      await runTable.removeAll(`progress|${encodeKey(run.id)}`);
+      if (run.jobId !== undefined) {
+        const partition = `job|${hashKey(run.jobId)}`;
+        const job = await runTable.get(partition, 'run', text);
+        if (job?.value === run.id) await runTable.remove(partition, 'run', job.version);
+      }
+      // Last: it is what leads to the rest.
+      const row = await runs.get(run.id);
+      if (row === undefined) await runs.removeLeft(run.id, run);
+      else if (row.value.state === 'ended') await runs.remove(run.id, row.version);
+    },
 
     putProgress: (progress) =>
       runTable.put(`progress|${encodeKey(progress.runId)}`, encodeKey(progress.step), progress),
@@ -67,6 +111,17 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): R
     },
     listIgnored: ({ filter, ...page } = {}) =>
       runTable.page(filter === undefined ? 'ignored' : `ignored|${hashKey(filter.name)}`, '', ignoredEventSchema, page),
+
+    async removeIgnored(before, most) {
+      // '~' sorts after the keys of that very moment.
+      const rows = await runTable.rowsAfter('ignored', `${invertedTime(before.getTime())}~`, most);
+      for (const { rowKey, properties } of rows) {
+        const name = nameIn(properties, runTable.place('ignored', rowKey));
+        if (name !== undefined) await runTable.remove(`ignored|${hashKey(name)}`, rowKey);
+        await runTable.remove('ignored', rowKey);
+      }
+      return rows.length;
+    },
 
     getNote: (name) => runTable.get('note', encodeKey(name), text),
     putNote: (name, note, version) =>

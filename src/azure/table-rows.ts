@@ -80,6 +80,30 @@ export class TableRows {
     return done !== undefined;
   }
 
+  /** Removes the row. @param etag where it is at this version; whatever it is, as it comes. @returns false where it has moved on */
+  async remove(partitionKey: string, rowKey: string, etag = '*'): Promise<boolean> {
+    const done = await callStorageUnless(this.what, MOVED_ON, () =>
+      this.client.deleteEntity(partitionKey, rowKey, { etag }),
+    );
+    return done !== undefined || (await this.read(partitionKey, rowKey)) === undefined;
+  }
+
+  /** The first rows of a partition after a key, as they are. */
+  rowsAfter(partitionKey: string, after: string, limit: number): Promise<ReadEntity[]> {
+    return this.#query(partitionKey, '', after, limit);
+  }
+
+  /** Removes a whole partition, which is small. */
+  async removeAll(partitionKey: string): Promise<void> {
+    for (;;) {
+      const rows = await this.#query(partitionKey, '', '', LIMITS.transactionRows);
+      if (rows.length === 0) return;
+      await callStorageUnless(this.what, NOT_FOUND, () =>
+        this.client.submitTransaction(rows.map(({ rowKey }) => ['delete', { partitionKey, rowKey }])),
+      );
+    }
+  }
+
   /** Inserts the row where there is none; @returns what is there now. */
   async claim<T>(partitionKey: string, rowKey: string, value: T, schema: z.ZodType<T>): Promise<Versioned<T>> {
     // Looking first: nearly always it is there already.

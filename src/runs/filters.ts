@@ -24,6 +24,8 @@ export interface RunFilter {
   digest?: string;
   /** Ended, and not as `unchanged`, and nobody was told of it. */
   untold?: true;
+  /** Opened before this time. */
+  openedBefore?: string;
 }
 
 /** Which ignored events: those of one `registry/repository:tag`. */
@@ -55,7 +57,8 @@ export function matchesRun(run: RunSummary, filter: RunFilter): boolean {
     isOrAny(filter.repository, repository) &&
     isOrAny(filter.tag, tag) &&
     isOrAny(filter.digest, run.digest) &&
-    (filter.untold === undefined || isUntold(run))
+    (filter.untold === undefined || isUntold(run)) &&
+    (filter.openedBefore === undefined || Date.parse(run.openedAt) < Date.parse(filter.openedBefore))
   );
 }
 

@@ -48,11 +48,16 @@ export interface RunStore {
   /** Rows that are not at rest: a run is open, or `wanted` is ahead of `answered`. In no order. */
   listOpenPromotions(options?: PageOptions): Promise<Page<PromotionRow>>;
 
+  /** Removes a promotion and its claim on a destination. @returns false where the row is no longer as it is given */
+  removePromotion(row: PromotionRow): Promise<boolean>;
+
   getRun(id: string): Promise<Versioned<RunRow> | undefined>;
   insertRun(row: RunRow): Promise<boolean>;
   replaceRun(row: RunRow, version: string): Promise<boolean>;
   /** Newest first. */
   listRuns(options?: FilteredPageOptions<RunFilter>): Promise<Page<RunSummary>>;
+  /** Removes a run that has ended: its steps, the id of its job where that leads to it, its row last. May be done twice. */
+  removeRun(run: RunSummary): Promise<void>;
   putProgress(progress: StepProgress): Promise<void>;
   /** In the order in which the steps started. */
   listProgress(runId: string): Promise<StepProgress[]>;
@@ -79,6 +84,9 @@ export interface RunStore {
   /** Newest first. */
   listIgnored(options?: FilteredPageOptions<IgnoredFilter>): Promise<Page<IgnoredEvent>>;
 
+  /** Removes those from before a time, `most` of them at most. @returns how many */
+  removeIgnored(before: Date, most: number): Promise<number>;
+
   /** A named row of a few KB of JSON with a version: cursors, guards. */
   getNote(name: string): Promise<Versioned<string> | undefined>;
   /** `version` undefined: only where it isn't there. @returns false where another was first. */
@@ -94,6 +102,10 @@ export interface Engine {
   state(id: string): Promise<{ state: EngineState; createdAt?: string }>;
   /** Raises an external event; does nothing where the instance has ended or isn't there. */
   raise(id: string, event: string): Promise<void>;
+  /** Forgets an instance that has ended, and its history; does nothing where it isn't there. */
+  purge(id: string): Promise<void>;
+  /** Forgets the instances that were made within a time and have ended. @returns how many */
+  purgeEnded(from: Date, to: Date): Promise<number>;
 }
 
 /** Named bytes: plans, results, kept signatures. Blobs in Azure. */
@@ -103,6 +115,8 @@ export interface Documents {
   put(container: DocumentContainer, name: string, bytes: Uint8Array): Promise<void>;
   /** Keeps the first; @returns what is kept, ours or another's. */
   putIfAbsent(container: DocumentContainer, name: string, bytes: Uint8Array): Promise<Uint8Array>;
+  /** Removes all whose names begin with `prefix`. May be done twice. */
+  removeAll(container: DocumentContainer, prefix: string): Promise<void>;
 }
 export type DocumentContainer = 'documents' | 'receipts' | 'dead-letters';
 

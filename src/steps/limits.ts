@@ -8,6 +8,12 @@ export const STEP_LIMITS = {
   images: 100,
   /** Characters of what a manifest is called in a run; more are cut off. */
   labelCharacters: 100,
+  /** Runs, and promotions, and ignored events, that one tick looks at to remove them. */
+  housePage: 100,
+  /** How long ignored events are kept, in milliseconds. */
+  ignoredMs: 7 * 24 * 3_600_000,
+  /** How much time must have come over RUN_RETENTION_DAYS before its engine instances are looked for, in milliseconds. */
+  forgetEveryMs: 3_600_000,
   /** How long a run that is stopped looks for the tag's digest, in milliseconds. */
   closingLookMs: 10_000,
   /** How long one call works on a part of a copy before it asks for another, in milliseconds. */

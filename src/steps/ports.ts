@@ -58,6 +58,8 @@ export interface Ports {
   copyParts: CopyParts;
   /** True where new runs are not to be started. */
   paused: boolean;
+  /** Days for which what has ended is kept. */
+  retentionDays: number;
   now(): Date;
 }
 

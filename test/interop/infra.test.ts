@@ -224,6 +224,7 @@ suite('infra/', () => {
       'PROMOTION_PAUSED',
       'PROMOTION_RULES',
       'PROMOTION_SCHEDULE',
+      'RUN_RETENTION_DAYS',
     ]);
     expect(settings).toMatchObject({
       ALLOWED_REGISTRIES:
@@ -231,6 +232,7 @@ suite('infra/', () => {
       AzureWebJobsStorage__credential: 'managedidentity',
       PROMOTION_PAUSED: 'false',
       PROMOTION_SCHEDULE: DEFAULT_SCHEDULE,
+      RUN_RETENTION_DAYS: '30',
       PROMOTION_RULES: expect.stringMatching(/^\[format\('\{0\}rules\/rules\.json', /),
     });
     const given = one(two, 'Microsoft.Web/sites/config').properties;

@@ -19,6 +19,7 @@ const DEFAULTS = {
   PROMOTION_RULES: undefined,
   PROMOTION_SCHEDULE: DEFAULT_SCHEDULE,
   PROMOTION_PAUSED: false,
+  RUN_RETENTION_DAYS: 30,
   ALLOWED_REGISTRIES: [],
   SIGNING_KEY: undefined,
   SIGNING_CERTIFICATE_CHAIN: undefined,
@@ -69,6 +70,8 @@ describe('is read', () => {
     ['JOB_OPERATIONS', 'promote, sign', ['promote', 'sign']],
     ['JOB_OPERATIONS', '', []],
     ['COPY_PART_BYTES', '33554432', 33_554_432],
+    ['RUN_RETENTION_DAYS', '1', 1],
+    ['RUN_RETENTION_DAYS', ' ', 30],
     ['JOB_SCOPES', '{"copy":["samples/**","!samples/tmp/**"]}', { copy: ['samples/**', '!samples/tmp/**'] }],
     ['AZURE_CLIENT_ID', 'id', 'id'],
     ['AzureWebJobsStorage', 'UseDevelopmentStorage=true', 'UseDevelopmentStorage=true'],
@@ -109,6 +112,9 @@ describe('is refused, by its name', () => {
     ['JOB_CREDENTIALS', '{"Hub":{"registry":"docker.io","username":"robot","secret":"SECRET"}}'],
     ['JOB_CREDENTIALS', '{"hub":{"registry":"docker.io","secret":"SECRET"}}'],
     ['COPY_PART_BYTES', '4 GiB'],
+    ['RUN_RETENTION_DAYS', '0'],
+    ['RUN_RETENTION_DAYS', '1.5'],
+    ['RUN_RETENTION_DAYS', 'for ever'],
     ['COPY_PART_BYTES', '1000'],
   ])('%s=%s', (name, text) => {
     const problems = problemsOf({ [name]: text.replace('SECRET', 'https://v-a.vault.azure.net/secrets/hub') });

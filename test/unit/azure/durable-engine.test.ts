@@ -90,6 +90,44 @@ describe('createDurableEngine', () => {
     );
   });
 
+  const status = (runtimeStatus: string): Answer => {
+    const createdTime = '2026-05-01T12:00:00Z';
+    const body = { name: 'promote', instanceId: 'run-1', createdTime, lastUpdatedTime: createdTime, runtimeStatus };
+    return { status: 200, body: { ...body, input: null, output: null } };
+  };
+
+  test.each(['Pending', 'Running', 'Suspended'])('purges no instance that is %s', async (runtimeStatus) => {
+    answer = status(runtimeStatus);
+    await engine.purge('run-1');
+    expect(seen.map(({ method }) => method)).toEqual(['GET']);
+  });
+
+  test('purges an instance that has ended; one that is not there is gone', async () => {
+    answer = status('Completed');
+    await engine.purge('run-1');
+    answer = { status: 404 };
+    await engine.purge('run-1');
+    expect(seen.map(({ method, url }) => `${method} ${url.split('?', 1)[0] ?? ''}`)).toEqual([
+      'GET /runtime/webhooks/durabletask/instances/run-1',
+      'DELETE /runtime/webhooks/durabletask/instances/run-1',
+      'GET /runtime/webhooks/durabletask/instances/run-1',
+    ]);
+  });
+
+  test('purges what has ended of a time', async () => {
+    answer = { status: 200, body: { instancesDeleted: 3 } };
+    expect(await engine.purgeEnded(new Date(0), new Date('2026-05-01'))).toBe(3);
+    answer = { status: 404 };
+    expect(await engine.purgeEnded(new Date(0), new Date('2026-05-01'))).toBe(0);
+    const url = new URL(seen[0]?.url ?? '', 'http://host');
+    expect(seen[0]?.method).toBe('DELETE');
+    expect(Object.fromEntries(url.searchParams)).toEqual({
+      createdTimeFrom: '1970-01-01T00:00:00.000Z',
+      createdTimeTo: '2026-05-01T00:00:00.000Z',
+      runtimeStatus: 'Completed,Failed,Terminated',
+    });
+  });
+
   test('any other answer, or none, is transient', async () => {
     const unavailable = { code: 'ENGINE_UNAVAILABLE', transient: true };
     answer = { status: 503, body: 'secret of the host' };
@@ -100,6 +138,8 @@ describe('createDurableEngine', () => {
     });
     await expect(engine.state('run-1')).rejects.toMatchObject(unavailable);
     await expect(engine.raise('run-1', 'x')).rejects.toMatchObject(unavailable);
+    await expect(engine.purge('run-1')).rejects.toMatchObject(unavailable);
+    await expect(engine.purgeEnded(new Date(0), new Date())).rejects.toMatchObject(unavailable);
     await expect(createDurableEngine(clientOf(1)).state('run-1')).rejects.toMatchObject(unavailable);
   });
 });

@@ -76,6 +76,28 @@ function portsContract(open: () => Promise<Ports>): void {
     });
   });
 
+  test('a promotion is removed with its lists and its destination, as long as it is as it was', async () => {
+    const { runs } = await open();
+    const row = samplePromotion();
+    await runs.insertPromotion(row);
+    const owner = { rule: 'staging', promotionId: row.id, source: 'a/b:c' };
+    await runs.claimDestination(row.destination, owner);
+    await runs.claimDestination('taken', { ...owner, promotionId: 'another' });
+    expect(await runs.removePromotion({ ...row, wanted: 7 })).toBe(false);
+    expect((await runs.listPromotions()).items).toEqual([row]);
+    expect(await runs.removePromotion(row)).toBe(true);
+    expect(await runs.getPromotion(row.id)).toBeUndefined();
+    for (const filter of [{}, { rule: row.rule }, { state: row.state }, { destination: row.destination }]) {
+      expect((await runs.listPromotions({ filter })).items).toEqual([]);
+    }
+    const next = { ...owner, promotionId: 'next' };
+    expect((await runs.claimDestination(row.destination, next)).value).toEqual(next);
+    expect(await runs.removePromotion(row)).toBe(true);
+    expect(await runs.insertPromotion({ ...row, destination: 'taken' })).toBe(true);
+    expect(await runs.removePromotion({ ...row, destination: 'taken' })).toBe(true);
+    expect((await runs.claimDestination('taken', next)).value.promotionId).toBe('another');
+  });
+
   describe('lists of promotions', () => {
     test('the list is newest run first, moves with the run, and pages; the open ones are their own list', async () => {
       const { runs } = await open();
@@ -249,6 +271,56 @@ function portsContract(open: () => Promise<Ports>): void {
       });
     });
 
+    test('those opened before a time are a stretch of the list', async () => {
+      const { runs } = await open();
+      await Promise.all([1, 2, 3, 4, 5].map((seconds) => runs.insertRun(sampleRun(seconds))));
+      const filter = { openedBefore: at(4) };
+      const pages = await collectPages((options) => runs.listRuns({ ...options, filter }), 2);
+      expect(pages.map((page) => page.map((row) => row.openedAt))).toEqual([[at(3), at(2)], [at(1)]]);
+      const digest = sampleDigest().digest;
+      await runs.insertRun(sampleRun(0, { digest }));
+      expect((await runs.listRuns({ filter: { ...filter, digest } })).items).toHaveLength(1);
+    });
+
+    test('a run that has ended is removed, out of every list; one that has not stays', async () => {
+      const { runs } = await open();
+      const [ended, open_] = [sampleRun(1, { digest: 'sha256:d' }), sampleRun(2)];
+      for (const row of [ended, open_]) {
+        await runs.insertRun(row);
+        for (let step = 0; step < 120; step += 1) await runs.putProgress(sampleStep(row.id, `s${step}`, 1));
+      }
+      const version = (await runs.getRun(ended.id))?.version ?? '';
+      const result = { outcome: 'promoted' as const };
+      await runs.replaceRun({ ...ended, state: 'ended', finishedAt: at(3), result }, version);
+      const listed = (await runs.listRuns()).items;
+      for (const run of listed) await runs.removeRun(run);
+      expect(await runs.getRun(ended.id)).toBeUndefined();
+      expect(await runs.listProgress(ended.id)).toEqual([]);
+      for (const filter of [{}, { digest: 'sha256:d' }, { state: 'promoted' as const }]) {
+        const { items } = await runs.listRuns({ filter });
+        expect(items.map(({ id }) => id)).toEqual(filter.state || filter.digest ? [] : [open_.id]);
+      }
+      expect((await runs.getRun(open_.id))?.value).toEqual(open_);
+      const gone = listed.find(({ id }) => id === ended.id);
+      if (gone !== undefined) await runs.removeRun(gone);
+    });
+
+    test('a job’s id goes with its run, and only with that', async () => {
+      const { runs } = await open();
+      const job = { operation: 'resolve', id: 'mine', reference: 'localhost:5100/samples/app:v1' } as const;
+      const input = { kind: 'job', runId: '', job } as const;
+      const row = sampleRun(1, { input, state: 'ended', result: { outcome: 'completed' } });
+      await runs.insertRun(row);
+      const [listed] = (await runs.listRuns()).items;
+      if (listed === undefined) throw new Error('not listed');
+      await runs.claimJob('mine', 'another');
+      await runs.removeRun(listed);
+      expect(await runs.findJob('mine')).toBe('another');
+      await runs.claimJob('yours', row.id);
+      await runs.removeRun({ ...listed, jobId: 'yours' });
+      expect(await runs.findJob('yours')).toBeUndefined();
+    });
+
     test('progress is the last of each step, in the order of their starts', async () => {
       const { runs } = ports;
       const runId = sampleRun(1).id;
@@ -332,6 +404,13 @@ function portsContract(open: () => Promise<Ports>): void {
       const named = { filter: { name: 'r.io/app:latest' } };
       expect((await runs.listIgnored(named)).items).toMatchObject([{ at: at(4), eventId: 'e1' }]);
       expect((await runs.listIgnored()).items).toHaveLength(5);
+      // The oldest go, out of both lists, so many at a time.
+      expect(await runs.removeIgnored(new Date(at(4)), 3)).toBe(3);
+      expect(await runs.removeIgnored(new Date(at(4)), 3)).toBe(1);
+      expect((await runs.listIgnored()).items).toMatchObject([{ eventId: 'e1' }]);
+      expect((await runs.listIgnored({ filter: { name: 'a' } })).items).toEqual([]);
+      expect((await runs.listIgnored(named)).items).toHaveLength(1);
+      expect(await runs.removeIgnored(new Date(at(4)), 3)).toBe(0);
     });
 
     test('a note is put where it is not, and replaced only at its version', async () => {
@@ -370,6 +449,21 @@ function portsContract(open: () => Promise<Ports>): void {
       const texts = new Set(kept.map((found) => new TextDecoder().decode(found)));
       expect(texts.size).toBe(1);
       expect(await documents.get('documents', name)).toEqual(kept[0]);
+    });
+
+    test('all that begin with a name are removed, and no other', async () => {
+      const { documents } = ports;
+      const run = randomUUID();
+      const names = Array.from({ length: 40 }, (_, index) => `plans/${run}/${index}`);
+      for (const name of [...names, `plans/${run}.json`, `plans/other-${run}`]) {
+        await documents.put('documents', name, bytes('x'));
+      }
+      await documents.removeAll('documents', `plans/${run}`);
+      await documents.removeAll('documents', `plans/${run}`);
+      for (const name of [names[0], names[39], `plans/${run}.json`]) {
+        expect(await documents.get('documents', name ?? '')).toBeUndefined();
+      }
+      expect(await documents.get('documents', `plans/other-${run}`)).toEqual(bytes('x'));
     });
   });
 

@@ -34,6 +34,7 @@ describe('local.settings.sample.json', () => {
     expect(settings).toMatchObject({
       PROMOTION_SCHEDULE: DEFAULT_SCHEDULE,
       PROMOTION_PAUSED: false,
+      RUN_RETENTION_DAYS: 30,
       ALLOWED_REGISTRIES: ['localhost:5100', 'localhost:5101'],
       JOB_OPERATIONS: DEFAULT_JOB_OPERATIONS.split(','),
       AzureWebJobsStorage: 'UseDevelopmentStorage=true',

@@ -60,6 +60,17 @@ export function memoryEngine(now: () => number = Date.now): MemoryEngine {
         raised.push({ id, event });
       }
     },
+    async purge(id) {
+      if (instances.get(id)?.state === 'ended') instances.delete(id);
+    },
+    async purgeEnded(from, to) {
+      const ended = [...instances].filter(([, { state, createdAt }]) => {
+        const at = Date.parse(createdAt);
+        return state === 'ended' && at >= from.getTime() && at <= to.getTime();
+      });
+      for (const [id] of ended) instances.delete(id);
+      return ended.length;
+    },
   };
 }
 
@@ -85,6 +96,9 @@ export function memoryDocuments(): MemoryDocuments {
       const first = kept.get(key(container, name)) ?? new Uint8Array(bytes);
       kept.set(key(container, name), first);
       return new Uint8Array(first);
+    },
+    async removeAll(container, prefix) {
+      for (const name of kept.keys()) if (name.startsWith(key(container, prefix))) kept.delete(name);
     },
   };
 }

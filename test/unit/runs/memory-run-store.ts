@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../../src/oci/index.js';
 import { matchesPromotion, matchesRun, nameOfIgnored } from '../../../src/runs/filters.js';
 import type { Page, PageOptions, RunStore, StoredDigest } from '../../../src/runs/ports.js';
@@ -47,6 +48,10 @@ class Rows<T> {
       throw new Error('a row that was just put is gone');
     }
     return row;
+  }
+
+  delete(key: string): void {
+    this.#rows.delete(key);
   }
 
   values(): T[] {
@@ -106,6 +111,14 @@ export function memoryRunStore(): RunStore {
         options,
       ),
 
+    removePromotion: async (row) => {
+      const current = promotions.get(row.id)?.value;
+      if (current !== undefined && !isDeepStrictEqual(current, row)) return false;
+      if (owners.get(row.destination)?.value.promotionId === row.id) owners.delete(row.destination);
+      promotions.delete(row.id);
+      return true;
+    },
+
     getRun: async (id) => runs.get(id),
     insertRun: async (row) => runs.put(row.id, row, undefined),
     replaceRun: async (row, version) => runs.put(row.id, row, version),
@@ -118,6 +131,11 @@ export function memoryRunStore(): RunStore {
         (run) => run.id,
         options,
       ),
+    removeRun: async ({ id, jobId = '' }) => {
+      for (const { runId, step } of progress.values()) if (runId === id) progress.delete(JSON.stringify([id, step]));
+      if (jobs.get(jobId)?.value === id) jobs.delete(jobId);
+      if (runs.get(id)?.value.state === 'ended') runs.delete(id);
+    },
     putProgress: async (row) => {
       progress.set(JSON.stringify([row.runId, row.step]), row);
     },
@@ -152,6 +170,12 @@ export function memoryRunStore(): RunStore {
       const wanted = ignored.filter(({ event }) => filter === undefined || nameOfIgnored(event) === filter.name);
       const { items, ...rest } = page(wanted, ({ key }) => key, options);
       return { items: items.map(({ event }) => structuredClone(event)), ...rest };
+    },
+
+    removeIgnored: async (before, most) => {
+      const old = ignored.filter(({ event }) => Date.parse(event.at) < before.getTime()).slice(0, most);
+      for (const each of old) ignored.splice(ignored.indexOf(each), 1);
+      return old.length;
     },
 
     getNote: async (name) => notes.get(name),

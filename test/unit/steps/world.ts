@@ -90,6 +90,7 @@ export function newWorld(...rules: Rule[]): World {
       },
     },
     paused: false,
+    retentionDays: 30,
     nowMs: Date.now(),
     now: () => new Date(world.nowMs),
     listingFaults: new Map(),

@@ -1,0 +1,160 @@
+import { z } from 'zod';
+import { InputError, PromoterError } from '../oci/index.js';
+import { matchRules } from '../promotion/match.js';
+import type { Rule } from '../promotion/rule.js';
+import { isUntold } from '../runs/filters.js';
+import type { PromotionRow, RunSummary } from '../runs/rows.js';
+import { STEP_LIMITS } from './limits.js';
+import type { Ports } from './ports.js';
+
+type HousePorts = Pick<Ports, 'store' | 'engine' | 'documents' | 'rules' | 'retentionDays' | 'now'>;
+
+const DAY_MS = 24 * 3_600_000;
+const NOTE = 'housekeeping';
+/** Until when the engine's instances are forgotten; where in the lists the next tick goes on. */
+const noteSchema = z.object({
+  instancesUntil: z.string().optional(),
+  runsFrom: z.string().optional(),
+  promotionsFrom: z.string().optional(),
+});
+type Note = z.infer<typeof noteSchema>;
+
+/** What was removed. */
+export interface Removed {
+  runs: number;
+  promotions: number;
+  ignored: number;
+  instances: number;
+}
+
+/**
+ * Removes what ended longer than RUN_RETENTION_DAYS ago: histories, documents, steps and rows of runs, and the rows of promotions
+ * that nobody wants any more; ignored events after a week. A page of each at a time, whatever there is: the next tick goes on. May
+ * be done any number of times, and by several at once: what leads to the rest is removed last.
+ */
+export async function keepHouse(ports: HousePorts): Promise<Removed> {
+  const kept = await ports.store.getNote(NOTE);
+  const note = noteOf(kept?.value);
+  const now = ports.now().getTime();
+  const cutoff = new Date(now - ports.retentionDays * DAY_MS);
+  const ignored = await ports.store.removeIgnored(new Date(now - STEP_LIMITS.ignoredMs), STEP_LIMITS.housePage);
+  const instances = await forgetInstances(ports, note, cutoff);
+  const runs = await removeRuns(ports, note, cutoff);
+  const promotions = await removePromotions(ports, note, cutoff).catch((error: unknown) => {
+    // Rules that can't be read say of no promotion that nobody wants it.
+    if (!(error instanceof PromoterError)) throw error;
+    return { removed: 0, next: note.promotionsFrom };
+  });
+  // Where another tick was faster, its note is as good as ours.
+  const next: Note = {
+    instancesUntil: instances.until,
+    ...(runs.next !== undefined && { runsFrom: runs.next }),
+    ...(promotions.next !== undefined && { promotionsFrom: promotions.next }),
+  };
+  await ports.store.putNote(NOTE, JSON.stringify(next), kept?.version);
+  return { runs: runs.removed, promotions: promotions.removed, ignored, instances: instances.removed };
+}
+
+/** A note of another version: from the start again. */
+function noteOf(text: string | undefined): Note {
+  try {
+    return noteSchema.parse(JSON.parse(text ?? '{}'));
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * Walks of the schedule, and sub-orchestrations, have no row of their own: they are found by the time at which they were made, a day's
+ * worth at a time.
+ */
+async function forgetInstances(
+  { engine }: HousePorts,
+  { instancesUntil }: Note,
+  cutoff: Date,
+): Promise<{ removed: number; until: string }> {
+  const from = instancesUntil === undefined ? new Date(0) : new Date(instancesUntil);
+  if (cutoff.getTime() - from.getTime() < STEP_LIMITS.forgetEveryMs) return { removed: 0, until: from.toISOString() };
+  const isFirst = instancesUntil === undefined;
+  const to = isFirst ? cutoff : new Date(Math.min(from.getTime() + DAY_MS, cutoff.getTime()));
+  return { removed: await engine.purgeEnded(from, to), until: to.toISOString() };
+}
+
+/** Starts anew where a cursor is of another version. */
+async function pageFrom<T>(from: string | undefined, list: (from?: string) => Promise<T>): Promise<T> {
+  try {
+    return await list(from);
+  } catch (error) {
+    if (!(error instanceof InputError) || from === undefined) throw error;
+    return list();
+  }
+}
+
+async function removeRuns(
+  ports: HousePorts,
+  { runsFrom }: Note,
+  cutoff: Date,
+): Promise<{ removed: number; next: string | undefined }> {
+  const filter = { openedBefore: cutoff.toISOString() };
+  const page = await pageFrom(runsFrom, (from) =>
+    ports.store.listRuns({ size: STEP_LIMITS.housePage, filter, ...(from !== undefined && { from }) }),
+  );
+  let removed = 0;
+  for (const run of page.items) {
+    if (!(await isDone(ports, run, cutoff))) continue;
+    const { state } = await ports.engine.state(run.id);
+    // Its row has ended and it hasn't: it is somebody's to look at.
+    if (state === 'running' || state === 'pending') continue;
+    await ports.engine.purge(run.id);
+    for (const kind of ['plans', 'results', 'deletes'])
+      await ports.documents.removeAll('documents', `${kind}/${run.id}`);
+    await ports.store.removeRun(run);
+    removed += 1;
+  }
+  return { removed, next: page.next };
+}
+
+/** Ended long enough ago, told, and not what its promotion stands on, unless that is at rest for as long. */
+async function isDone(ports: HousePorts, run: RunSummary, cutoff: Date): Promise<boolean> {
+  if (run.state !== 'ended' || isUntold(run) || !isBefore(run.finishedAt, cutoff)) return false;
+  const row = run.promotionId === undefined ? undefined : (await ports.store.getPromotion(run.promotionId))?.value;
+  if (row === undefined) return true;
+  const named = [row.runId, row.previousRunId, row.last?.runId].includes(run.id);
+  return !named || isAtRest(row, cutoff);
+}
+
+function isAtRest(row: PromotionRow, cutoff: Date): boolean {
+  return (
+    !row.runOpen &&
+    row.wanted <= row.answered &&
+    isBefore(row.wantedAt, cutoff) &&
+    isBefore(row.last?.finishedAt, cutoff)
+  );
+}
+
+function isBefore(time: string | undefined, cutoff: Date): boolean {
+  return time !== undefined && Date.parse(time) < cutoff.getTime();
+}
+
+async function removePromotions(
+  ports: HousePorts,
+  { promotionsFrom }: Note,
+  cutoff: Date,
+): Promise<{ removed: number; next: string | undefined }> {
+  const rules = await ports.rules.load();
+  const page = await pageFrom(promotionsFrom, (from) =>
+    ports.store.listPromotions({ size: STEP_LIMITS.housePage, ...(from !== undefined && { from }) }),
+  );
+  let removed = 0;
+  for (const row of page.items) {
+    if (!isAtRest(row, cutoff) || isWanted(rules, row)) continue;
+    if (await ports.store.removePromotion(row)) removed += 1;
+  }
+  return { removed, next: page.next };
+}
+
+/** Its rule takes the tag, and the tag was there when it was last looked at. */
+function isWanted(rules: readonly Rule[], { rule, source, last }: PromotionRow): boolean {
+  const named = rules.filter(({ name }) => name === rule);
+  return matchRules(named, source).rules.length > 0 && last?.code !== 'SOURCE_GONE';
+}

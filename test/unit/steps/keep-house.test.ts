@@ -1,0 +1,193 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { openJob } from '../../../src/functions/start-job.js';
+import { parseJob } from '../../../src/inbox/job.js';
+import { TransportError } from '../../../src/oci/index.js';
+import { endRunRow, closeRun, raiseWanted } from '../../../src/runs/promotion-runs.js';
+import { keepHouse } from '../../../src/steps/keep-house.js';
+import { rule } from '../promotion/rules.fixture.js';
+import { SOURCE, newWorld, openRun, rowOf, type World } from './world.js';
+
+const DAY_MS = 24 * 3_600_000;
+const PUSH = { kind: 'push' } as const;
+
+let world: World;
+beforeEach(() => {
+  world = newWorld();
+});
+const later = (days: number): void => {
+  world.nowMs += days * DAY_MS;
+};
+const isThere = async (runId: string): Promise<boolean> => (await world.store.getRun(runId)) !== undefined;
+
+/** One whole run, as its orchestration leaves it: with a plan, a step and a history. */
+async function runOnce(
+  tag = SOURCE.tag,
+  outcome: 'unchanged' | 'failed' = 'unchanged',
+  code?: string,
+): Promise<string> {
+  const run = await openRun(world, undefined, { ...SOURCE, tag });
+  await world.documents.put('documents', `plans/${run.runId}.json`, Buffer.from('x'));
+  await world.documents.put('documents', `plans/${run.runId}/wave-0/1.json`, Buffer.from('x'));
+  await world.documents.putIfAbsent('receipts', `${run.runId}.json`, Buffer.from('x'));
+  const at = world.now().toISOString();
+  await world.store.putProgress({
+    runId: run.runId,
+    step: 'observe',
+    state: 'done',
+    text: '',
+    startedAt: at,
+    updatedAt: at,
+  });
+  const { wanted } = await rowOf(world, run.promotionId);
+  const result = { outcome, digest: 'sha256:a', ...(code !== undefined && { code }) };
+  await closeRun(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
+  world.engine.setState(run.runId, 'ended');
+  return run.runId;
+}
+
+async function expectGone(runId: string): Promise<void> {
+  expect(await isThere(runId)).toBe(false);
+  expect(await world.store.listProgress(runId)).toEqual([]);
+  expect(await world.engine.state(runId)).toEqual({ state: 'missing' });
+  const kept = [...world.documents.kept.keys()].filter((name) => name.includes(runId));
+  expect(kept).toEqual([`receipts/${runId}.json`]);
+}
+
+describe('runs', () => {
+  test('that ended long enough ago are removed with all that is theirs; the receipt stays', async () => {
+    const runs = [await runOnce(), await runOnce(), await runOnce(), await runOnce()];
+    later(29);
+    expect(await keepHouse(world)).toEqual({ runs: 0, promotions: 0, ignored: 0, instances: 0 });
+    for (const runId of runs) expect(await isThere(runId)).toBe(true);
+    later(2);
+    expect(await keepHouse(world)).toMatchObject({ runs: 4, promotions: 0 });
+    for (const runId of runs) await expectGone(runId);
+    // Its rule wants it still.
+    expect((await rowOf(world, (await openRun(world)).promotionId)).last).toMatchObject({ runId: runs[3] });
+    expect(await keepHouse(world)).toMatchObject({ runs: 0 });
+  });
+
+  test('that a promotion names are kept while that is not at rest for as long', async () => {
+    const runs = [await runOnce(), await runOnce(), await runOnce()];
+    later(40);
+    const last = await runOnce();
+    await keepHouse(world);
+    expect(await Promise.all([...runs, last].map(isThere))).toEqual([false, false, true, true]);
+  });
+
+  test('that are open are never removed, however old', async () => {
+    const open = await openRun(world);
+    const pending = await openRun(world, undefined, { ...SOURCE, tag: 'v2' });
+    world.engine.setState(open.runId, 'running');
+    later(4_000);
+    await keepHouse(world);
+    expect(await isThere(open.runId)).toBe(true);
+    expect(await isThere(pending.runId)).toBe(true);
+    expect(await world.engine.state(pending.runId)).toMatchObject({ state: 'pending' });
+  });
+
+  test('whose instance is at work still, or of which nobody was told, are left alone', async () => {
+    const working = await runOnce('v1');
+    world.engine.setState(working, 'running');
+    const untold = await runOnce('v2', 'failed');
+    later(40);
+    expect(await keepHouse(world)).toMatchObject({ runs: 0 });
+    expect(await isThere(working)).toBe(true);
+    expect(await isThere(untold)).toBe(true);
+  });
+
+  test('of jobs take their id with them: it may be used again, and not before', async () => {
+    const job = parseJob({ operation: 'resolve', id: 'mine', reference: 'r.azurecr.io/a:v1' }, { messageId: 'm' });
+    const first = await openJob(world, job, { kind: 'http' });
+    await endRunRow(world, first.id, { outcome: 'unchanged' });
+    later(29);
+    await keepHouse(world);
+    expect((await openJob(world, job, { kind: 'http' })).id).toBe(first.id);
+    later(2);
+    await keepHouse(world);
+    expect(await world.store.findJob('mine')).toBeUndefined();
+    expect((await openJob(world, job, { kind: 'http' })).id).not.toBe(first.id);
+  });
+
+  test('more than a page: the next ticks go on, and each goes once', async () => {
+    for (let index = 0; index < 250; index += 1) await runOnce(`v${index}`);
+    later(31);
+    const counts = [await keepHouse(world), await keepHouse(world), await keepHouse(world), await keepHouse(world)];
+    expect(counts.map(({ runs }) => runs)).toEqual([100, 100, 50, 0]);
+  });
+
+  test('a tick that is cut off anywhere, and two at once, leave nothing behind', async () => {
+    const runs = [await runOnce(), await runOnce('v2')];
+    later(31);
+    const down = new TransportError('STORAGE_UNAVAILABLE', 'down');
+    const fail = (): Promise<never> => Promise.reject(down);
+    const { engine, documents, store } = world;
+    const broken: Partial<World>[] = [
+      { engine: { ...engine, purge: fail } },
+      { documents: { ...documents, removeAll: fail } },
+      { store: { ...store, removeRun: fail } },
+      { store: { ...store, putNote: fail } },
+    ];
+    for (const each of broken) await expect(keepHouse({ ...world, ...each })).rejects.toThrow('down');
+    await Promise.all([keepHouse(world), keepHouse(world), keepHouse(world)]);
+    for (const runId of runs) await expectGone(runId);
+  });
+});
+
+describe('promotions', () => {
+  test('whose rule is gone, or whose tag was, are removed when they have been at rest for long; others stay', async () => {
+    await runOnce('v1');
+    await runOnce('v2', 'unchanged', 'SOURCE_GONE');
+    await runOnce('other');
+    world.ruleList = [rule({ source: { registry: SOURCE.registry, repositories: ['samples/**'], tags: ['v*'] } })];
+    later(20);
+    expect(await keepHouse(world)).toMatchObject({ promotions: 0 });
+    later(11);
+    expect(await keepHouse(world)).toMatchObject({ promotions: 2 });
+    expect((await world.store.listPromotions()).items.map(({ source }) => source.tag)).toEqual(['v1']);
+    world.ruleList = [];
+    expect(await keepHouse(world)).toMatchObject({ promotions: 1 });
+  });
+
+  test('that are wanted again meanwhile stay', async () => {
+    await runOnce();
+    later(31);
+    await raiseWanted(world, rule(), SOURCE, PUSH);
+    world.ruleList = [];
+    expect(await keepHouse(world)).toMatchObject({ promotions: 0 });
+  });
+
+  test('are left alone where the rules can’t be read; runs are not', async () => {
+    await runOnce();
+    later(31);
+    world.rules = { ...world.rules, load: () => Promise.reject(new TransportError('RULES_UNREADABLE', 'down')) };
+    expect(await keepHouse(world)).toMatchObject({ runs: 1, promotions: 0 });
+  });
+});
+
+test('ignored events are kept for a week', async () => {
+  await world.store.addIgnored({ at: world.now().toISOString(), reference: 'a', reason: 'b' });
+  later(6);
+  await world.store.addIgnored({ at: world.now().toISOString(), reference: 'c', reason: 'd' });
+  later(1.5);
+  expect(await keepHouse(world)).toMatchObject({ ignored: 1 });
+  expect((await world.store.listIgnored()).items.map(({ reference }) => reference)).toEqual(['c']);
+});
+
+test('walks of the schedule are forgotten by their time, those at work are not', async () => {
+  await world.engine.start('promoteScheduled', 'old', {});
+  world.engine.setState('old', 'ended');
+  await world.engine.start('promoteScheduled', 'working', {});
+  world.engine.setState('working', 'running');
+  later(31);
+  await world.engine.start('promoteScheduled', 'new', {});
+  world.engine.setState('new', 'ended');
+  expect(await keepHouse(world)).toMatchObject({ instances: 1 });
+  expect(await world.engine.state('working')).toMatchObject({ state: 'running' });
+  expect(await world.engine.state('new')).toMatchObject({ state: 'ended' });
+  // A note of another version starts over.
+  const note = await world.store.getNote('housekeeping');
+  await world.store.putNote('housekeeping', '{"runsFrom": 7}', note?.version);
+  later(31);
+  expect(await keepHouse(world)).toMatchObject({ instances: 1 });
+});
