@@ -74,5 +74,8 @@ export function createDeskDocuments(): Documents {
       if (!kept.has(name)) kept.set(name, bytes);
       return kept.get(name) ?? bytes;
     },
+    async removeAll(_container, prefix) {
+      for (const name of kept.keys()) if (name.startsWith(prefix)) kept.delete(name);
+    },
   };
 }
