@@ -18,6 +18,7 @@ import { markWaitingStep } from '../steps/mark-waiting.js';
 import { observeStep } from '../steps/observe.js';
 import { planCopyStep } from '../steps/plan-copy.js';
 import type { Ports, StepCall, StepReply } from '../steps/ports.js';
+import { asSourceGone } from '../steps/source-gone.js';
 import { runOperationStep } from '../steps/run-operation.js';
 import { tagCopyStep, tagDestinationStep } from '../steps/tag-destination.js';
 import { walkScheduleStep } from '../steps/walk-schedule.js';
@@ -34,6 +35,8 @@ export type EngineOf = (client: DurableClient) => Engine;
 
 /** One activity works for so long at most; below the host's functionTimeout. */
 const ACTIVITY_MS = 25 * 60_000;
+/** A look at the tag of a run whose source is not there; in milliseconds. */
+const LOOK_MS = 60_000;
 /** Characters of an error's message that go into history; more are cut off. */
 const MESSAGE_CHARACTERS = 2_000;
 
@@ -107,7 +110,9 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         // Whatever a step makes of it: it was stopped.
         const reply = await log
           .during(work)
-          .catch((error) => answer(cancel.signal.aborted ? cancel.signal.reason : error));
+          .catch(async (error: unknown) =>
+            answer(cancel.signal.aborted ? cancel.signal.reason : await understood(ports, raw, error)),
+          );
         if (!('later' in reply)) return reply;
         // By what the wait is ended was written before this: who asks the run to stop does it the other way round.
         const stopped = await cancel.look();
@@ -142,6 +147,16 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(
 function instanceOf({ triggerMetadata }: InvocationContext): string | undefined {
   const id = triggerMetadata?.['instanceId'];
   return typeof id === 'string' ? id : undefined;
+}
+
+/** Where it is the source of a promotion that is not there, that is what it is. */
+async function understood(ports: StaticPorts, raw: unknown, error: unknown): Promise<unknown> {
+  const runId = isRecord(raw) && typeof raw.runId === 'string' ? raw.runId : undefined;
+  try {
+    return await asSourceGone(ports, runId, error, AbortSignal.timeout(LOOK_MS));
+  } catch (other) {
+    return other;
+  }
 }
 
 /** What the orchestration says of the calls before this one. */

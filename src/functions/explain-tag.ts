@@ -2,7 +2,7 @@ import { InputError, formatReference, parseReference } from '../oci/index.js';
 import { explain, type Explanation } from '../runs/explain.js';
 import type { PromotionRow, StepProgress } from '../runs/rows.js';
 import { matchRules, type TagName } from '../promotion/match.js';
-import { resolveTag } from '../steps/observe.js';
+import { resolveTag } from '../steps/resolve-tag.js';
 import type { StaticPorts } from './activities.js';
 
 type ExplainPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused'>;

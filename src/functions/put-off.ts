@@ -23,6 +23,7 @@ export const PUT_OFF = {
 
 /** What is asked for again though the answer was no: a replica may lag behind a push. */
 const UNKNOWN = new Set([
+  'SOURCE_GONE',
   'MANIFEST_UNKNOWN',
   'MANIFEST_BLOB_UNKNOWN',
   'BLOB_UNKNOWN',

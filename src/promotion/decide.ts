@@ -24,6 +24,8 @@ export function decideTag(seen: {
   ruleHash: string;
   now: Date;
   row?: StandingRow;
+  /** RFC 3339, where the registry tells when the tag was last written. */
+  updatedAt?: string;
   baseline?: string;
 }): 'raise' | 'leave' | 'compare' {
   const { row } = seen;
@@ -41,6 +43,8 @@ export function decideTag(seen: {
       // Nothing to promote under this tag: it named a referrer.
       return last.code === undefined ? 'compare' : 'leave';
     case 'failed':
+      // Written since, under the digest that it had: a tag that was gone is back.
+      if (Date.parse(seen.updatedAt ?? '') > Date.parse(last.finishedAt)) return 'raise';
       return seen.now.getTime() - Date.parse(last.finishedAt) >= failurePauseMs(row.failures) ? 'raise' : 'leave';
     default:
       return 'leave';

@@ -18,6 +18,7 @@ import type {
   Versioned,
 } from './rows.js';
 import { newRunId } from './run-id.js';
+import { wakeForSource } from './wake-run.js';
 
 export interface RunPorts {
   store: RunStore;
@@ -238,6 +239,7 @@ export async function raiseWanted(
     raised.absorbed = (raised.absorbed ?? 0) + 1;
     if (!(await ports.store.replacePromotion(raised, current.version))) return undefined;
     await tendPromotion(ports, id, rule);
+    if (raised.runId !== undefined) await wakeForSource(ports, raised.runId);
     return { promotionId: id, wanted, ...(raised.runId !== undefined && { runId: raised.runId }) };
   });
 }

@@ -1,6 +1,7 @@
 import { pushPacked, type PackedArtifact, type Repository } from '../oci/index.js';
 import type { SourceRepository } from '../promotion/rule.js';
 import { writeAtDestination, writeAtSource } from './refused-write.js';
+import { atSource } from './source-gone.js';
 
 /** What something is attached for, and where: at the source as it comes. */
 export interface Attaching {
@@ -17,4 +18,9 @@ export async function attachPacked(
 ): Promise<void> {
   const push = (): Promise<unknown> => pushPacked(repository, packed, { signal });
   await (at === undefined ? writeAtSource(repository.name, push) : writeAtDestination(repository.name, push));
+}
+
+/** Reads what something is attached to. @throws MissingAtSource where the source doesn't have it */
+export function readAt<T>({ at }: Attaching, read: () => Promise<T>): Promise<T> {
+  return at === undefined ? atSource(read) : read();
 }

@@ -1,7 +1,7 @@
 import { InputError, packArtifact, parseManifest, type Descriptor, type ReadableRepository } from '../oci/index.js';
 import type { SourceRepository } from '../promotion/rule.js';
 import type { Sbom } from '../sbom/index.js';
-import { attachPacked } from './attach-packed.js';
+import { attachPacked, readAt } from './attach-packed.js';
 import { signerOf, signSubject } from './attach-signature.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
 import { findOurSbom, type SigningRule } from './our-sbom.js';
@@ -89,7 +89,7 @@ async function attach(
   const repository = ports.registries.repository(registry, path);
   const { image } = input;
   const named = { repository, name: `${registry}/${path}`, image };
-  const { subject, sbom } = await generateSbom(ports, named, signal, onProgress);
+  const { subject, sbom } = await readAt(input, () => generateSbom(ports, named, signal, onProgress));
   const packed = packArtifact({
     artifactType: sbom.mediaType,
     layers: [

@@ -1,7 +1,7 @@
 import { ConfigurationError, packArtifact, type Descriptor, type Repository } from '../oci/index.js';
 import { signNotary, type Signer } from '../signing/index.js';
 import { z } from 'zod';
-import { attachPacked, type Attaching } from './attach-packed.js';
+import { attachPacked, readAt, type Attaching } from './attach-packed.js';
 import type { InputOf, ResultOf, attachSignatureContract } from './contracts.js';
 import { findOurSignature, leafThumbprint } from './our-signature.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
@@ -61,6 +61,8 @@ export async function signSubject(
   const repository: Repository = ports.registries.repository(registry, repositoryName);
   const existing = await findOurSignature(repository, subject, signer, ports.now(), signal);
   if (existing !== undefined) return { signature: existing.digest, made: false };
+  // What is attached to a subject that is gone is never cleared away.
+  await readAt(where, () => repository.resolve(subject.digest, { signal }));
   const made = await signNotary(subject, signer, { signingTime: ports.now(), signal });
   const fresh = {
     created: ports.now().toISOString(),

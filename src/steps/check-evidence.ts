@@ -4,9 +4,10 @@ import type { SignaturePolicy } from '../promotion/rule.js';
 import { readOwned } from '../runs/promotion-runs.js';
 import { readCertificates, verifyNotary } from '../signing/index.js';
 import type { InputOf, ResultOf, checkEvidenceContract } from './contracts.js';
-import { resolveTag } from './observe.js';
+import { resolveTag } from './resolve-tag.js';
 import { leafThumbprint, readSignatures, signaturesHash } from './our-signature.js';
 import type { Ports, StepCall, StorePort } from './ports.js';
+import { missingTag } from './source-gone.js';
 
 /** Gate 1: the evidence of others that the rule demands is there and verifies. Our own key never satisfies it. */
 export async function checkEvidenceStep(
@@ -18,7 +19,8 @@ export async function checkEvidenceStep(
   const row = await readOwned(ports, input.promotionId, input.runId);
   if (row === undefined) return { state: 'gone' };
   const standing = await resolveTag(ports, input.source, signal);
-  if (standing?.digest !== input.root.digest) return { state: 'superseded' };
+  if (standing === undefined) throw missingTag(input.source);
+  if (standing.digest !== input.root.digest) return { state: 'superseded' };
   const repository = ports.registries.repository(input.source.registry, input.source.repository);
   const evidence = await signaturesHash(repository, input.root, signal);
   const findings = await Promise.all(

@@ -1,7 +1,7 @@
 import { closeRun } from '../runs/promotion-runs.js';
 import type { InputOf, ResultOf, closeRunContract } from './contracts.js';
 import { STEP_LIMITS } from './limits.js';
-import { resolveTag } from './observe.js';
+import { resolveTag } from './resolve-tag.js';
 import type { Ports } from './ports.js';
 import { tellRun } from './tell-run.js';
 

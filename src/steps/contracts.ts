@@ -67,7 +67,7 @@ export const observeContract = contract(
   'observe',
   owned.extend({ rule: ruleSchema, source: tagName, destination: z.string() }),
   z.discriminatedUnion('state', [
-    /** Nothing to promote under this tag: it is gone, or it names a referrer. */
+    /** Nothing to promote under this tag: it names a referrer. */
     z.object({ state: z.literal('nothing'), code: z.string(), reason: z.string(), digest: digest.optional() }),
     /** A policy forbids it, for as long as the tag stands on this digest. */
     z.object({

@@ -1,7 +1,7 @@
 import { RegistryError, type TagDetails } from '../oci/index.js';
 import type { TagName } from '../promotion/match.js';
 import { STEP_LIMITS } from './limits.js';
-import { resolveTag } from './observe.js';
+import { resolveTag } from './resolve-tag.js';
 import type { Ports } from './ports.js';
 
 /** One repository's list of tags with digests, read as far as it is needed. */

@@ -11,7 +11,7 @@ import type {
   raisePromotionsContract,
 } from './contracts.js';
 import { enforceJobPolicy } from './job-policy.js';
-import { resolveTag } from './observe.js';
+import { resolveTag } from './resolve-tag.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
 import { tellRun } from './tell-run.js';
 

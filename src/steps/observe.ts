@@ -1,27 +1,15 @@
-import { PolicyError, RegistryError, describeError, parseReference, type Descriptor } from '../oci/index.js';
+import { PolicyError, describeError, parseReference, type Descriptor } from '../oci/index.js';
 import { classifyGraph } from './classify.js';
 import type { InputOf, ResultOf, observeContract } from './contracts.js';
 import { noteDigest } from '../runs/run-digest.js';
 import { claimDestination, type WithRules } from './destination-owner.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from './differences.js';
 import type { Ports, StepCall, StorePort } from './ports.js';
+import { resolveTag } from './resolve-tag.js';
+import { atSource, missingTag } from './source-gone.js';
 
 type Input = InputOf<typeof observeContract>;
 type Result = ResultOf<typeof observeContract>;
-
-/** The tag's descriptor; undefined where the tag or the repository is gone. */
-export async function resolveTag(
-  ports: Pick<Ports, 'registries'>,
-  name: { registry: string; repository: string; tag: string },
-  signal: AbortSignal,
-): Promise<Descriptor | undefined> {
-  try {
-    return await ports.registries.repository(name.registry, name.repository).resolve(name.tag, { signal });
-  } catch (error) {
-    if (error instanceof RegistryError && error.notFound) return undefined;
-    throw error;
-  }
-}
 
 type ObservePorts = Pick<Ports, 'registries' | 'signer' | 'now'> &
   WithRules &
@@ -35,8 +23,7 @@ type ObservePorts = Pick<Ports, 'registries' | 'signer' | 'now'> &
 export async function observeStep(ports: ObservePorts, input: Input, call: StepCall): Promise<Result> {
   const reference = `${input.source.registry}/${input.source.repository}:${input.source.tag}`;
   const root = await resolveTag(ports, input.source, call.signal);
-  if (root === undefined)
-    return { state: 'nothing', code: 'SOURCE_GONE', reason: `${reference} is not there any more` };
+  if (root === undefined) throw missingTag(input.source);
   await noteDigest(ports, input.runId, root.digest);
   try {
     return await look(ports, input, reference, root, call);
@@ -57,7 +44,7 @@ async function look(
 ): Promise<Result> {
   const { source } = input;
   const repository = ports.registries.repository(source.registry, source.repository);
-  const graph = await classifyGraph(repository, root, signal);
+  const graph = await atSource(() => classifyGraph(repository, root, signal));
   if (graph.root.subject !== undefined) {
     return {
       state: 'nothing',
@@ -101,5 +88,6 @@ async function destinationDifferences(
   if (standing === undefined) return [`${input.destination} is not there`];
   if (standing.digest !== root.digest) return [`${input.destination} is ${standing.digest}`];
   const source = ports.registries.repository(input.source.registry, input.source.repository);
-  return graphDifferences(input.rule, source, ports.registries.repository(registry, repository), root, signal);
+  const to = ports.registries.repository(registry, repository);
+  return atSource(() => graphDifferences(input.rule, source, to, root, signal));
 }

@@ -11,8 +11,9 @@ import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { noteDigest } from '../runs/run-digest.js';
 import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
 import { keepParts, keepPlan } from './kept-plan.js';
-import { resolveTag } from './observe.js';
 import type { Ports, StepCall, StorePort } from './ports.js';
+import { resolveTag } from './resolve-tag.js';
+import { MissingAtSource, atSource, missingTag } from './source-gone.js';
 
 /**
  * Plans the copy of a graph with its referrers, and keeps the plan as a document; where it is too much for one activity, each of
@@ -25,8 +26,10 @@ export async function planCopyStep(
 ): Promise<ResultOf<typeof planCopyContract>> {
   const source = ports.registries.repository(input.source.registry, input.source.repository);
   if (input.tag !== undefined) {
-    const standing = await resolveTag(ports, { ...input.source, tag: input.tag }, signal);
-    if (standing?.digest !== input.root) return { state: 'superseded' };
+    const name = { ...input.source, tag: input.tag };
+    const standing = await resolveTag(ports, name, signal);
+    if (standing === undefined) throw missingTag(name);
+    if (standing.digest !== input.root) return { state: 'superseded' };
   }
   const named = await resolveRoot(source, input, signal);
   const root =
@@ -34,11 +37,9 @@ export async function planCopyStep(
       ? named
       : await selectPlatform(source, named, parsePlatform(input.platform, ''), { signal });
   await noteDigest(ports, input.runId, root.digest);
-  const plan = await planGraph(source, root, {
-    recursive: input.recursive,
-    excludeArtifactTypes: input.excludeArtifactTypes,
-    signal,
-  });
+  const plan = await atSource(() =>
+    planGraph(source, root, { recursive: input.recursive, excludeArtifactTypes: input.excludeArtifactTypes, signal }),
+  );
   const name = `plans/${input.runId}.json`;
   const waves = splitPlan(plan, {
     ...ports.copyParts,
@@ -79,7 +80,8 @@ async function resolveRoot(
   try {
     return await source.resolve(root, { signal });
   } catch (error) {
-    if (tag !== undefined || !(error instanceof RegistryError && error.notFound)) throw error;
+    if (!(error instanceof RegistryError && error.notFound)) throw error;
+    if (tag !== undefined) throw new MissingAtSource(error.message, error);
     throw new InputError('SOURCE_NOT_FOUND', `${source.name} has no ${root}`, {
       cause: error,
       remedy: 'Push it first, or correct the reference.',

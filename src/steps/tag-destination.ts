@@ -4,9 +4,10 @@ import { readOwned } from '../runs/promotion-runs.js';
 import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from './contracts.js';
 import { claimDestination, type WithRules } from './destination-owner.js';
 import { STEP_LIMITS } from './limits.js';
-import { resolveTag } from './observe.js';
+import { resolveTag } from './resolve-tag.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { writeAtDestination } from './refused-write.js';
+import { missingTag } from './source-gone.js';
 import { destinationLease, underLease } from './under-lease.js';
 
 /**
@@ -26,7 +27,8 @@ export async function tagDestinationStep(
     const row = await readOwned(ports, input.promotionId, input.runId);
     if (row === undefined) return 'gone';
     const standing = await resolveTag(ports, input.source, held);
-    if (standing?.digest !== input.root.digest) return 'superseded';
+    if (standing === undefined) throw missingTag(input.source);
+    if (standing.digest !== input.root.digest) return 'superseded';
     const { registry, repository, tag = '' } = parseReference(input.destination);
     // The last look: who asked the run to stop before this finds no tag.
     await throwIfCancelled(ports.store, input.runId);

@@ -1,4 +1,4 @@
-import { InputError, RegistryError, parseReference, type Digest, type TagDetails } from '../oci/index.js';
+import { InputError, RegistryError, parseReference, type TagDetails } from '../oci/index.js';
 import { decideTag } from '../promotion/decide.js';
 import type { TagName } from '../promotion/match.js';
 import { ruleHash } from '../promotion/promotion-id.js';
@@ -64,10 +64,11 @@ export async function walkRepository(
   return undefined;
 }
 
+type Listed = Pick<TagDetails, 'name' | 'digest' | 'updatedAt'>;
+
 /** A tag that may need a run; with `destination`, where only that can tell. */
-interface Doubt {
+interface Doubt extends Omit<Listed, 'name'> {
   name: TagName;
-  digest: Digest;
   destination?: TagName;
 }
 type Compared = Doubt & { destination: TagName };
@@ -96,7 +97,7 @@ async function lookAtAll(place: Place, tags: readonly TagDetails[]): Promise<voi
 /** Undefined: nothing to do, by what the row says. */
 async function doubtOf(
   { walk, rule, repository, baseline }: Place,
-  { name: tag, digest }: Pick<TagDetails, 'name' | 'digest'>,
+  { name: tag, digest, updatedAt }: Listed,
   row: PromotionRow | undefined,
 ): Promise<Doubt | undefined> {
   const name = { registry: rule.source.registry, repository, tag };
@@ -106,20 +107,22 @@ async function doubtOf(
     ruleHash: ruleHash(rule),
     now: walk.ports.now(),
     ...(row !== undefined && { row }),
+    ...(updatedAt !== undefined && { updatedAt }),
     ...(atFirst !== undefined && { baseline: atFirst }),
   });
+  const doubt = { name, digest, ...(updatedAt !== undefined && { updatedAt }) };
   if (decision === 'compare' && row !== undefined) {
     const { registry, repository: to, tag: at = '' } = parseReference(row.destination);
-    return { name, digest, destination: { registry, repository: to, tag: at } };
+    return { ...doubt, destination: { registry, repository: to, tag: at } };
   }
   const isWanted = decision === 'raise' || (row !== undefined && (await isFreeAgain(walk, rule, name, row)));
-  return isWanted ? { name, digest } : undefined;
+  return isWanted ? doubt : undefined;
 }
 
 /** The row may have changed since the list was read, and a list of tags may be late: both are asked again. */
 async function raise(place: Place, doubt: Doubt): Promise<void> {
   const { walk, rule, rows, destinations } = place;
-  const now = await doubtOf(place, { name: doubt.name.tag, digest: doubt.digest }, await rows.now(doubt.name.tag));
+  const now = await doubtOf(place, { ...doubt, name: doubt.name.tag }, await rows.now(doubt.name.tag));
   if (now === undefined || (isCompared(now) && (await destinations.stands(now))) || isFull(walk)) return;
   walk.started += 1;
   try {

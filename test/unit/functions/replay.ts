@@ -34,6 +34,9 @@ export interface Script {
   orchestrations?: Record<string, OrchestrationHandler>;
   /** Asked when only timers and events are left: the event that comes now, or undefined: the next timer fires. */
   event?: (waitedFor: readonly string[]) => string | undefined;
+  /** Told of the time before each activity; the clock begins at `startMs`, or at the start of 2026. */
+  clock?: (nowMs: number) => void;
+  startMs?: number;
   /** In which order activities that are under way together end. As it comes: as they began. */
   ends?: 'first begun' | 'last begun';
   /** Every how many turns one is run twice; 1 as it comes. For plays so long that looking twice takes seconds. */
@@ -101,7 +104,7 @@ class Player {
     subs: [],
     elapsedMs: 0,
   };
-  #nowMs = START_MS;
+  #nowMs: number;
   #nextId = 0;
   #turns = 0;
   #actions: Action[] = [];
@@ -113,13 +116,15 @@ class Player {
   constructor(orchestrator: OrchestrationHandler, script: Script) {
     this.#orchestrator = orchestrator;
     this.#script = script;
+    this.#nowMs = script.startMs ?? START_MS;
   }
 
   async play(): Promise<Played> {
     this.#record({ EventType: 0, Name: 'orchestration', Input: JSON.stringify(this.#script.input) });
     for (let turn = 0; turn < MOST_TURNS; turn += 1) {
       const { isDone, output, error } = await this.#decide();
-      if (isDone || error !== undefined) return { ...this.#played, output, error, elapsedMs: this.#nowMs - START_MS };
+      if (isDone || error !== undefined)
+        return { ...this.#played, output, error, elapsedMs: this.#nowMs - (this.#script.startMs ?? START_MS) };
       await this.#advance();
     }
     throw new Error('the orchestration does not end');
@@ -234,7 +239,7 @@ class Player {
     const handler = this.#script.orchestrations?.[name];
     if (handler === undefined) throw new Error(`nobody expected the orchestration ${name}`);
     const activities = counted(this.#script.activities, this.#played.calls);
-    const sub = await replay(handler, { ...this.#script, activities, input });
+    const sub = await replay(handler, { ...this.#script, activities, input, startMs: this.#nowMs });
     this.#nowMs += sub.elapsedMs;
     this.#played.calls.push(...sub.calls);
     this.#played.timersMs.push(...sub.timersMs);
@@ -255,6 +260,7 @@ class Player {
     const count = this.#played.calls.filter((call) => call.name === name).length;
     let result: unknown;
     try {
+      this.#script.clock?.(this.#nowMs);
       result = wire(await activity(structuredClone(action.input), count)) ?? null;
     } catch (error) {
       // As Microsoft's host words it.

@@ -82,7 +82,7 @@ describe('the plan', () => {
     await pushImage(source, { tag: SOURCE.tag });
     expect(await planCopyStep(world, stale, newCall())).toEqual({ state: 'superseded' });
     source.tags.delete(SOURCE.tag);
-    expect(await planCopyStep(world, stale, newCall())).toEqual({ state: 'superseded' });
+    await expect(planCopyStep(world, stale, newCall())).rejects.toMatchObject({ code: 'SOURCE_GONE' });
     expect(world.documents.kept.size).toBe(0);
   });
 

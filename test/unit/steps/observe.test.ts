@@ -53,7 +53,7 @@ async function promote(): Promise<void> {
 
 describe('nothing to promote', () => {
   test('the tag is gone', async () => {
-    expect(await observe()).toMatchObject({ state: 'nothing', code: 'SOURCE_GONE' });
+    await expect(observe()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
   });
 
   test('the tag names a referrer, which travels with its subject; its digest is told', async () => {

@@ -41,7 +41,8 @@ describe('the destination tag', () => {
     await pushImage(source, { tag: SOURCE.tag, content: 'two' });
     expect(await tag()).toEqual({ done: 'superseded' });
     source.tags.delete(SOURCE.tag);
-    expect(await tag()).toEqual({ done: 'superseded' });
+    await expect(tag()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
+    expect(world.lease.held.size).toBe(0);
     expect(standing()).toBeUndefined();
   });
 
