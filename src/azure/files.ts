@@ -22,6 +22,16 @@ export function blobFiles(service: BlobServiceClient): Files {
       );
       return properties?.contentLength;
     },
+    async *list(container, prefix) {
+      const what = whatOf(container, `${prefix}…`);
+      try {
+        for await (const { name, properties } of service.getContainerClient(container).listBlobsFlat({ prefix })) {
+          yield { name, sizeBytes: properties.contentLength ?? 0 };
+        }
+      } catch (error) {
+        throw storageError(what, error);
+      }
+    },
     async *open(container, name) {
       const what = whatOf(container, name);
       const answer = await callStorage(what, () => blob(container, name).download());

@@ -23,7 +23,7 @@ const path = z
 /** A file of a job: a blob of the container `source`, or what stands in the job itself. */
 const file = z
   .strictObject({
-    path: path.describe('The name of a blob in the container “source”, and the file’s title'),
+    path: path.describe('The name of a blob in the container “source”, or of a folder of blobs, and its title'),
     mediaType,
     text: z.string().exactOptional().describe('What is in it, instead of a blob'),
     base64: z.base64('not base64').exactOptional().describe('The same for bytes'),

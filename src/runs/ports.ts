@@ -124,6 +124,8 @@ export type DocumentContainer = 'documents' | 'receipts' | 'dead-letters';
 export interface Files {
   /** In bytes; undefined where it isn't there. */
   sizeOf(container: FileContainer, name: string): Promise<number | undefined>;
+  /** Those whose name begins so, in no order. */
+  list(container: FileContainer, prefix: string): AsyncIterable<{ name: string; sizeBytes: number }>;
   /** All of its bytes, as they come. @throws where it isn't there. */
   open(container: FileContainer, name: string): AsyncIterable<Uint8Array>;
   /** Replaces what is there when all of it has come, never before. */

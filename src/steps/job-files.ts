@@ -2,9 +2,10 @@ import { inlineBytes, type JobFile } from '../inbox/job-files.js';
 import { IntegrityError, InputError, type CallOptions } from '../oci/index.js';
 import { createFolderSink, createFolderSource, withTempFolder, type FileSource, type FileSink } from '../oras/index.js';
 import type { Files } from '../runs/ports.js';
+import { isBlobFolder, walkBlobFolder } from './job-folder.js';
 import { STEP_LIMITS } from './limits.js';
 
-/** The files of a job: blobs of the container `source`, or what stands in the job itself. */
+/** The files of a job: blobs of the container `source`, folders of them, or what stands in the job itself. */
 export function jobFileSource(files: Files, listed: readonly JobFile[]): FileSource {
   const inline = new Map(
     listed.flatMap((file) => {
@@ -16,6 +17,7 @@ export function jobFileSource(files: Files, listed: readonly JobFile[]): FileSou
     async stat(path) {
       const sizeBytes = inline.get(path)?.length ?? (await files.sizeOf('source', path));
       if (sizeBytes === undefined) {
+        if (await isBlobFolder(files, path)) return { kind: 'folder' };
         throw new InputError('FILE_NOT_FOUND', `there is no blob ${path} in the container source`, {
           remedy: 'Put it there before the job is sent, or its content into the job (32 KiB at most).',
         });
@@ -27,15 +29,21 @@ export function jobFileSource(files: Files, listed: readonly JobFile[]): FileSou
       if (bytes === undefined) yield* files.open('source', path);
       else yield bytes;
     },
-    walk: (path) => {
-      throw new InputError('NOT_A_FILE', `${path} is a folder: a job names files`);
-    },
+    walk: (path) => walkBlobFolder(files, path),
   };
 }
 
-/** A file as a whole. @throws IntegrityError `TOO_LARGE` */
+/** @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE` */
+export async function checkIsFile(source: FileSource, path: string): Promise<void> {
+  if ((await source.stat(path)).kind === 'file') return;
+  throw new InputError('NOT_A_FILE', `${path} is a folder in the container source, and a file is wanted`, {
+    remedy: 'Name one of its files.',
+  });
+}
+
+/** A file as a whole. @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE`; IntegrityError `TOO_LARGE` */
 export async function readFile(source: FileSource, path: string): Promise<Uint8Array> {
-  await source.stat(path);
+  await checkIsFile(source, path);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of source.open(path)) {

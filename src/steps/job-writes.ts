@@ -11,7 +11,7 @@ import {
   type ArtifactOptions,
   type FileReference,
 } from '../oras/index.js';
-import { jobFileSource, readFile } from './job-files.js';
+import { checkIsFile, jobFileSource, readFile } from './job-files.js';
 import {
   described,
   platformOf,
@@ -152,7 +152,7 @@ export const pushBlob: Operation<'blob.push'> = async ({ ports, job, signal }) =
   const { repository } = targetOf(ports, job.reference);
   const { path, mediaType } = job.file;
   const source = jobFileSource(ports.files, [job.file]);
-  await source.stat(path);
+  await checkIsFile(source, path);
   const descriptor = await putBlob(repository, () => source.open(path), {
     signal,
     ...(mediaType !== undefined && { mediaType }),

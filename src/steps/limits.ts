@@ -64,4 +64,8 @@ export const STEP_LIMITS = {
   wholeFileBytes: 4 * 1024 * 1024,
   /** Files that one job pulls. `TOO_MANY_FILES` */
   pulledFiles: 10_000,
+  /** Blobs of a folder that a job pushes. `TOO_MANY_FILES` */
+  pushedFiles: 10_000,
+  /** Bytes of such a folder: it is packed on the function's own disk. `TOO_LARGE` */
+  pushedFolderBytes: 1024 * 1024 * 1024,
 } as const;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -57,6 +58,15 @@ afterAll(async () => {
   await up?.stop();
 }, 60_000);
 
+async function connectionString(): Promise<string> {
+  return (await readFile(join(up.dataDir, 'storage-connection-string.txt'), 'utf8')).trim();
+}
+
+async function putBlob(name: string, text: string): Promise<void> {
+  const container = BlobServiceClient.fromConnectionString(await connectionString()).getContainerClient('source');
+  await container.getBlockBlobClient(name).upload(text, Buffer.byteLength(text));
+}
+
 let count = 0;
 async function valueOf(job: GuideJob, placeholders: ReadonlyMap<string, string>): Promise<unknown> {
   count += 1;
@@ -64,8 +74,7 @@ async function valueOf(job: GuideJob, placeholders: ReadonlyMap<string, string>)
   let text = JSON.stringify({ id, ...job }).replaceAll(GUIDES_REGISTRY, up.source);
   for (const [name, value] of placeholders) text = text.replaceAll(name, value);
   if (count % 2 === 0) {
-    const connection = (await readFile(join(up.dataDir, 'storage-connection-string.txt'), 'utf8')).trim();
-    const queue = QueueServiceClient.fromConnectionString(connection).getQueueClient('jobs');
+    const queue = QueueServiceClient.fromConnectionString(await connectionString()).getQueueClient('jobs');
     await queue.sendMessage(Buffer.from(text).toString('base64'));
   } else {
     const response = await fetch(`${up.hostUrl}/api/jobs`, { method: 'POST', body: text });
@@ -81,6 +90,9 @@ async function valueOf(job: GuideJob, placeholders: ReadonlyMap<string, string>)
 }
 
 test('every job that docs/guide.md shows does what the line above it does', async () => {
+  for (const { jobBlobs = {} } of GUIDE.flatMap(({ commands }) => commands)) {
+    for (const [name, text] of Object.entries(jobBlobs)) await putBlob(name, text);
+  }
   const jobs = GUIDE.flatMap(({ commands }) => commands.flatMap(({ job }) => job ?? []));
   const operations = new Set(jobs.map(({ operation }) => operation));
   expect([...operations].toSorted()).toEqual(

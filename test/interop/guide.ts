@@ -17,8 +17,8 @@ export interface GuideCommand {
   prints?: RegExp;
   /** The job that does the same. */
   job?: GuideJob;
-  /** What the job does otherwise. */
-  jobDiffers?: string;
+  /** What must stand in the app's container `source` before it: names and content. */
+  jobBlobs?: Readonly<Record<string, string>>;
 }
 
 export type GuideJob = Record<string, unknown> & { operation: string };
@@ -167,8 +167,8 @@ export const GUIDE: readonly { heading: string; commands: readonly GuideCommand[
       {
         line: 'oras push $REGISTRY/samples/artifact:readme --artifact-type readme/example ./readme.md:application/markdown ./details',
         prints: /^Uploaded {2}[0-9a-f]{12} details$/m,
-        job: { ...README_JOB, files: [README_FILE, { path: 'details/readme-details.md', text: 'Detailed Content\n' }] },
-        jobDiffers: 'A job names files one by one; a folder is packed into one layer on the command line only.',
+        job: { ...README_JOB, files: [README_FILE, { path: 'details' }] },
+        jobBlobs: { 'details/readme-details.md': 'Detailed Content\n' },
       },
     ],
   },

@@ -50,8 +50,9 @@ async function fileOf(text: string): Promise<Record<string, unknown>> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return named;
   if (!found.isFile()) {
-    throw new InputError('NOT_A_FILE', `${path} is not a file: a job names files`, {
-      remedy: 'Leave --submit out, or name the files one by one.',
+    throw new InputError('NOT_A_FILE', `${path} is not a file: a job holds files`, {
+      remedy:
+        'Leave --submit out, or put it into the container “source” of the app, and name it from a folder where it isn’t.',
     });
   }
   if (found.size > INLINE_BYTES) {

@@ -25,7 +25,7 @@ function block(language: string, text: string): string {
 }
 
 function formatCommand(command: GuideCommand, did: Did | undefined, host: string): string {
-  const { line, before, instead, why, input, shows, job, jobDiffers } = command;
+  const { line, before, instead, why, input, shows, job, jobBlobs } = command;
   const typed = [line.replaceAll(/\boras (?=[a-z])/g, 'acr-promoter '), ...(shows === undefined ? [] : [shows])];
   const parts = [block('bash', typed.join('\n'))];
   if (did === undefined) parts.push(`Not run. ${why ?? ''}\n`);
@@ -36,7 +36,11 @@ function formatCommand(command: GuideCommand, did: Did | undefined, host: string
   if (printed !== '') parts.push(block('text', printed));
   if (job !== undefined)
     parts.push(
-      `The job:${jobDiffers === undefined ? '' : ` ${jobDiffers}`}\n`,
+      jobBlobs === undefined
+        ? 'The job:\n'
+        : `The job, with ${Object.keys(jobBlobs)
+            .map((name) => `\`${name}\``)
+            .join(', ')} in the container \`source\`:\n`,
       block('json', JSON.stringify(job, undefined, 2)),
     );
   return parts.join('\n');

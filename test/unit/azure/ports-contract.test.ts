@@ -493,6 +493,23 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await files.sizeOf('target', name)).toBe(0);
     });
 
+    test('those below a prefix are listed with their sizes, and no other', async () => {
+      const { files } = ports;
+      const prefix = `${randomUUID()}/docs`;
+      const put = async (name: string, count: number): Promise<void> => files.put('source', name, pieces(count));
+      await put(`${prefix}/a`, 1);
+      await put(`${prefix}/b/c`, 2);
+      await put(`${prefix}-more/d`, 1);
+      await files.put('target', `${prefix}/e`, pieces(1));
+      const listed: { name: string; sizeBytes: number }[] = [];
+      for await (const each of files.list('source', `${prefix}/`)) listed.push(each);
+      expect(listed.toSorted((a, b) => (a.name < b.name ? -1 : 1))).toEqual([
+        { name: `${prefix}/a`, sizeBytes: 1024 * 1024 },
+        { name: `${prefix}/b/c`, sizeBytes: 2 * 1024 * 1024 },
+      ]);
+      for await (const _each of files.list('source', `${prefix}/none/`)) throw new Error('there is none');
+    });
+
     test('one that breaks off half way is not there', async () => {
       const { files } = ports;
       const name = randomUUID();

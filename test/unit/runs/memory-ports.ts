@@ -115,6 +115,12 @@ export function memoryFiles(): MemoryFiles {
     async sizeOf(container, name) {
       return kept.get(`${container}/${name}`)?.length;
     },
+    async *list(container, prefix) {
+      const start = `${container}/`;
+      for (const [key, bytes] of kept) {
+        if (key.startsWith(start + prefix)) yield { name: key.slice(start.length), sizeBytes: bytes.length };
+      }
+    },
     async *open(container, name) {
       const bytes = kept.get(`${container}/${name}`);
       if (bytes === undefined) throw new InputError('STORAGE_FAILED', `${container}/${name} is not there`);
