@@ -4,7 +4,7 @@ import type { Sbom } from '../sbom/index.js';
 import { attachPacked, readAt } from './attach-packed.js';
 import { signerOf, signSubject } from './attach-signature.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
-import { findOurSbom, type SigningRule } from './our-sbom.js';
+import { findOurSbom, madeByUs, type SigningRule } from './our-sbom.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { subjectLease, underLease } from './under-lease.js';
 
@@ -106,6 +106,7 @@ async function attach(
   // Unsigned, and with no row that knows of it: it was made under another store than this.
   const listed = await repository.listReferrers(subject.digest, { artifactType: sbom.mediaType, signal });
   const made = !listed.some((referrer) => referrer.digest === digest);
+  await ports.store.markOurs(madeByUs(digest));
   await ports.store.markOurs({ registry, repository: path, digest });
   signal.throwIfAborted();
   if (made) await attachPacked(input, repository, packed, lasting);

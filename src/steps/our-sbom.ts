@@ -1,5 +1,6 @@
 import type { Descriptor, ReadableRepository } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../promotion/rule.js';
+import type { StoredDigest } from '../runs/ports.js';
 import { CYCLONEDX_JSON } from '../sbom/index.js';
 import { findOurSignature } from './our-signature.js';
 import type { Ports, StorePort } from './ports.js';
@@ -9,9 +10,14 @@ export interface SigningRule {
   sign: readonly Rule['sign'][number][];
 }
 
+/** The row by which an SBOM that we made is known wherever its copies go: its bytes name the repository it was made in. */
+export function madeByUs(digest: string): StoredDigest {
+  return { registry: '*', repository: '*', digest };
+}
+
 /**
- * The SBOM of an image that is ours: our signature over it verifies. Where the rule signs nothing, the row that we wrote
- * before we pushed it counts. Any other is somebody else's, and is left alone.
+ * The SBOM of an image that is ours: our signature over it verifies. Where the rule signs nothing, the rows that we wrote
+ * before we pushed it count. Any other is somebody else's, and is left alone.
  */
 export async function findOurSbom(
   ports: Pick<Ports, 'signer' | 'now'> & StorePort<'isOurs'>,
@@ -26,10 +32,10 @@ export async function findOurSbom(
     if (ports.signer !== undefined && rule.sign.length > 0) {
       const signature = await findOurSignature(repository, sbom, ports.signer, ports.now(), signal);
       if (signature !== undefined) return sbom;
-    } else if (
-      await ports.store.isOurs({ registry: source.registry, repository: source.repository, digest: sbom.digest })
-    ) {
-      return sbom;
+    } else {
+      const { registry, repository: name } = source;
+      const places = [{ registry, repository: name, digest: sbom.digest }, madeByUs(sbom.digest)];
+      for (const place of places) if (await ports.store.isOurs(place)) return sbom;
     }
   }
   return undefined;

@@ -229,21 +229,25 @@ describe('two rules', () => {
     expect(await rowOf(world, second.promotionId)).toMatchObject({ last: { code: 'DESTINATION_TAKEN' } });
   });
 
-  test('one after the other: from staging to production, nothing made twice', async () => {
-    const next = rule({
-      name: 'production',
-      source: { registry: REGISTRY, repositories: ['staging/**'] },
-      destination: { reference: `${REGISTRY}/production/{repository}:{tag}` },
-    });
-    world.ruleList = [rule(), next];
-    const image = await pushImage(source, { tag: SOURCE.tag });
-    await openRun(world);
-    await playAll();
-    await openRun(world, next, { ...SOURCE, repository: 'staging/samples/app' });
-    expect(outcomes(await playAll())).toEqual(['promoted']);
-    const production = world.registries.repository(REGISTRY, 'production/staging/samples/app');
-    expect(await attached(image, production)).toEqual({ sboms: 1, signatures: 1 });
-  });
+  test.each([[['notary']], [[]]])(
+    'one after the other: from staging to production, nothing made twice (sign: %j)',
+    async (sign) => {
+      const next = rule({
+        name: 'production',
+        sign,
+        source: { registry: REGISTRY, repositories: ['staging/**'] },
+        destination: { reference: `${REGISTRY}/production/{repository}:{tag}` },
+      });
+      world.ruleList = [rule({ sign }), next];
+      const image = await pushImage(source, { tag: SOURCE.tag });
+      await openRun(world);
+      await playAll();
+      await openRun(world, next, { ...SOURCE, repository: 'staging/samples/app' });
+      expect(outcomes(await playAll())).toEqual(['promoted']);
+      const production = world.registries.repository(REGISTRY, 'production/staging/samples/app');
+      expect(await attached(image, production)).toEqual({ sboms: 1, signatures: sign.length });
+    },
+  );
 });
 
 describe('a rule that attaches at the destination', () => {
