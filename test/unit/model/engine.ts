@@ -1,0 +1,310 @@
+import type { OrchestrationHandler } from 'durable-functions';
+import type { Engine } from '../../../src/runs/ports.js';
+import { Execution, type HistoryEvent, type Wanted } from './executor.js';
+import type { Action, Simulation, Task } from './simulation.js';
+
+/** How an activity is done: by the app's own handler. */
+export type RunActivity = (task: Task, name: string, input: unknown) => Promise<unknown>;
+
+interface Delivery {
+  instance: Instance;
+  id: number;
+  name: string;
+  input: unknown;
+  retry: Wanted['retryOptions'];
+  attempt: number;
+  task?: Task;
+}
+
+/** What has come for an instance. */
+interface Message {
+  event: HistoryEvent;
+  /** Called when it is in the history: the library gives its numbers then. */
+  taken?: () => void;
+}
+
+interface Instance {
+  id: string;
+  name: string;
+  input: unknown;
+  state: 'pending' | 'running' | 'ended';
+  createdAt: string;
+  execution?: Execution;
+  /** What has come and isn't in its history yet. */
+  inbox: Message[];
+  nextId: number;
+  /** Who waits for its output. */
+  parent?: { instance: Instance; id: number };
+  /** Its start message is lost on the way. */
+  stuck?: boolean;
+  /** Activities that have failed and are tried again when a timer fires. */
+  retrying: number;
+  output?: unknown;
+  error?: Error | undefined;
+}
+
+/** How long a host that died keeps what it had locked, in milliseconds. */
+const VISIBLE_AGAIN_MS = 300_000;
+
+/** How late a start may come: longer than a run may be pending. */
+const STUCK_MS = 1_200_000;
+
+/**
+ * Durable Functions in memory, as far as its promises go: an activity may be done twice, end late, or end twice; messages come
+ * in any order; a start may be pending for long; an instance may be lost.
+ */
+export class SimulatedEngine implements Engine {
+  readonly instances = new Map<string, Instance>();
+  readonly deliveries: Delivery[] = [];
+  /** The message that starts the next run is late. */
+  sticks = false;
+  readonly #simulation: Simulation;
+  readonly #orchestrations: ReadonlyMap<string, unknown>;
+  readonly #runActivity: RunActivity;
+  /** Event names as the engine has them: a test gives all waits the same. */
+  readonly #eventName: (name: string) => string;
+  #children = 0;
+  /** Instances that there ever were, sub-orchestrations apart. */
+  started = 0;
+
+  constructor(
+    simulation: Simulation,
+    orchestrations: ReadonlyMap<string, unknown>,
+    runActivity: RunActivity,
+    eventName: (name: string) => string = (name) => name,
+  ) {
+    this.#simulation = simulation;
+    this.#orchestrations = orchestrations;
+    this.#runActivity = runActivity;
+    this.#eventName = eventName;
+    simulation.sources.push(() => this.#actions());
+  }
+
+  async start(orchestration: string, id: string, input: unknown): Promise<void> {
+    if (this.instances.has(id)) return;
+    this.started += 1;
+    const instance = this.#create(orchestration, id, input);
+    if (!this.sticks || orchestration !== 'promote') return;
+    this.sticks = false;
+    instance.stuck = true;
+    this.#simulation.at(this.#simulation.nowMs + STUCK_MS, 'starts at last', () => delete instance.stuck);
+  }
+
+  #create(name: string, id: string, input: unknown, parent?: Instance['parent']): Instance {
+    const createdAt = this.#simulation.now().toISOString();
+    const kept = structuredClone(input);
+    const instance: Instance = {
+      id,
+      name,
+      input: kept,
+      state: 'pending',
+      createdAt,
+      inbox: [],
+      nextId: 0,
+      retrying: 0,
+      ...(parent && { parent }),
+    };
+    this.instances.set(id, instance);
+    return instance;
+  }
+
+  async state(id: string): ReturnType<Engine['state']> {
+    const instance = this.instances.get(id);
+    return instance === undefined ? { state: 'missing' } : { state: instance.state, createdAt: instance.createdAt };
+  }
+
+  async raise(id: string, event: string): Promise<void> {
+    const instance = this.instances.get(id);
+    if (instance === undefined || instance.state === 'ended') return;
+    instance.inbox.push({ event: { EventType: 15, Name: this.#eventName(event), Input: '{}' } });
+  }
+
+  async purge(id: string): Promise<void> {
+    if (this.instances.get(id)?.state === 'ended') this.instances.delete(id);
+  }
+
+  async purgeEnded(from: Date, to: Date): Promise<number> {
+    const isOld = ({ state, createdAt }: Instance): boolean =>
+      state === 'ended' && Date.parse(createdAt) >= from.getTime() && Date.parse(createdAt) <= to.getTime();
+    const old = [...this.instances.values()].filter(isOld);
+    for (const { id } of old) this.instances.delete(id);
+    return old.length;
+  }
+
+  /** Instances that have not ended. */
+  get open(): Instance[] {
+    return [...this.instances.values()].filter(({ state }) => state !== 'ended');
+  }
+
+  /** It is gone, as if its storage had been wiped. @returns what it had begun: that goes on */
+  lose(instance: Instance): Task[] {
+    this.instances.delete(instance.id);
+    const begun = this.deliveries.filter((delivery) => delivery.instance === instance);
+    for (const delivery of begun) this.deliveries.splice(this.deliveries.indexOf(delivery), 1);
+    return begun.flatMap(({ task }) => (task === undefined ? [] : [task]));
+  }
+
+  /** The process died in which an activity was: it fails at once, is done again soon, or when its lock is over. */
+  abandon(task: Task, how: 'fails' | 'again' | 'later'): void {
+    const delivery = this.deliveries.find((other) => other.task === task);
+    if (delivery === undefined) return;
+    const again = (): void => void delete delivery.task;
+    if (how === 'fails') this.#end(delivery, { failure: 'node exited with code 137' });
+    else if (how === 'again') again();
+    else this.#simulation.at(this.#simulation.nowMs + VISIBLE_AGAIN_MS, 'visible again', again);
+  }
+
+  #actions(): Action[] {
+    const actions: Action[] = [];
+    for (const instance of this.instances.values()) {
+      if (instance.state === 'pending' && instance.stuck !== true) {
+        actions.push({ label: `${short(instance)} begins`, run: () => this.#begin(instance) });
+      } else if (instance.state === 'running') {
+        for (const message of instance.inbox) {
+          const { EventType, Name } = message.event;
+          actions.push({
+            label: `${short(instance)} turns on event ${EventType} ${typeof Name === 'string' ? Name : ''}`,
+            run: () => this.#turn(instance, message),
+          });
+        }
+      }
+    }
+    for (const delivery of this.deliveries) {
+      if (delivery.task !== undefined) continue;
+      const label = `${short(delivery.instance)} ${delivery.name}`;
+      actions.push({ label: `${label} starts`, run: () => this.#run(delivery, label) });
+    }
+    return actions;
+  }
+
+  async #begin(instance: Instance): Promise<void> {
+    const handler = this.#orchestrations.get(instance.name) as OrchestrationHandler | undefined;
+    if (handler === undefined) throw new Error(`no orchestration ${instance.name}`);
+    instance.state = 'running';
+    const { id, input } = instance;
+    instance.execution = await Execution.begin(this.#renamed(handler), { id, input, at: this.#simulation.now() });
+    this.#schedule(instance);
+  }
+
+  /** Waits under the names that {@link raise} uses. */
+  #renamed(handler: OrchestrationHandler): OrchestrationHandler {
+    const name = this.#eventName;
+    return function* (context) {
+      const wait = context.df.waitForExternalEvent.bind(context.df);
+      context.df.waitForExternalEvent = (event) => wait(name(event));
+      return yield* handler(context);
+    };
+  }
+
+  #turn(instance: Instance, message: Message): void {
+    instance.inbox.splice(instance.inbox.indexOf(message), 1);
+    instance.execution?.feed(message.event, this.#simulation.now());
+    message.taken?.();
+    this.#schedule(instance);
+  }
+
+  #schedule(instance: Instance): void {
+    for (const wanted of instance.execution?.wants() ?? []) {
+      switch (wanted.actionType) {
+        case 0:
+        case 1:
+          this.#deliver(instance, wanted, 1);
+          break;
+        case 2:
+        case 3: {
+          this.#children += 1;
+          const id = wanted.instanceId ?? `${instance.id}:child-${this.#children}`;
+          this.#create(wanted.functionName ?? '', id, wire(wanted.input), { instance, id: instance.nextId++ });
+          break;
+        }
+        case 5:
+          this.#setTimer(instance, wanted);
+          break;
+        case 6:
+          break;
+        default:
+          throw new Error(`an action of type ${wanted.actionType} is not simulated`);
+      }
+    }
+    const ended = instance.execution?.ended;
+    if (ended === undefined) return;
+    instance.state = 'ended';
+    instance.output = wire(ended.output);
+    instance.error = ended.error;
+    instance.inbox = [];
+    const { parent, error } = instance;
+    if (parent === undefined) return;
+    const TaskScheduledId = parent.id;
+    const event =
+      error === undefined
+        ? { EventType: 8, TaskScheduledId, Result: JSON.stringify(instance.output ?? null) }
+        : { EventType: 9, TaskScheduledId, Reason: error.message, Details: error.message };
+    parent.instance.inbox.push({ event });
+  }
+
+  #setTimer(instance: Instance, wanted: Wanted): void {
+    const id = instance.nextId++;
+    const FireAt = new Date(String(wire(wanted.fireAt)));
+    this.#simulation.at(FireAt.getTime(), `timer of ${short(instance)}`, () => {
+      if (wanted.isCanceled === true || instance.state === 'ended') return;
+      instance.inbox.push({ event: { EventType: 11, TimerId: id, FireAt } });
+    });
+  }
+
+  #deliver(instance: Instance, { functionName = '', input, retryOptions }: Wanted, attempt: number): void {
+    const id = instance.nextId++;
+    this.deliveries.push({ instance, id, name: functionName, input: wire(input), retry: retryOptions, attempt });
+  }
+
+  async #run(delivery: Delivery, label: string): Promise<void> {
+    const work = (task: Task): Promise<unknown> => {
+      delivery.task = task;
+      return this.#runActivity(task, delivery.name, structuredClone(delivery.input));
+    };
+    await this.#simulation.start(label, work, (_task, result, error) => {
+      this.#end(delivery, error === undefined ? { result } : { failure: error.message });
+    });
+  }
+
+  /** The first end counts; one that comes later tells nothing new. */
+  #end(delivery: Delivery, { result, failure }: { result?: unknown; failure?: string }): void {
+    const place = this.deliveries.indexOf(delivery);
+    if (place < 0) return;
+    this.deliveries.splice(place, 1);
+    const { instance, id: TaskScheduledId, name } = delivery;
+    if (failure === undefined) {
+      instance.inbox.push({ event: { EventType: 5, TaskScheduledId, Result: JSON.stringify(wire(result)) } });
+      return;
+    }
+    const Reason = `Activity function '${name}' failed:  ${failure}`;
+    instance.inbox.push({
+      event: { EventType: 6, TaskScheduledId, Reason, Details: `Result: Failure\nException: ${failure}` },
+      taken: () => this.#retry(delivery),
+    });
+  }
+
+  #retry({ instance, name, input, retry, attempt }: Delivery): void {
+    if (retry === undefined) return;
+    // The library numbers a timer after the last attempt too.
+    const TimerId = instance.nextId++;
+    const again = attempt < retry.maxNumberOfAttempts;
+    const FireAt = new Date(this.#simulation.nowMs + (again ? retry.firstRetryIntervalInMilliseconds : 0));
+    instance.retrying += 1;
+    const taken = (): void => {
+      instance.retrying -= 1;
+      if (again)
+        this.#deliver(instance, { actionType: 1, functionName: name, input, retryOptions: retry }, attempt + 1);
+    };
+    this.#simulation.at(FireAt.getTime(), `retry of ${name}`, () => {
+      if (instance.state !== 'ended') instance.inbox.push({ event: { EventType: 11, TimerId, FireAt }, taken });
+    });
+  }
+}
+
+function short({ id, name }: Instance): string {
+  return `${name} ${id.slice(-4)}`;
+}
+
+function wire(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value ?? null)) as unknown;
+}

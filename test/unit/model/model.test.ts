@@ -1,0 +1,36 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { History } from './history.js';
+
+await import('./virtual-time.js');
+const { histories } = await import('./history.js');
+const { play } = await import('./model.js');
+
+const FULL = process.env.FULL === '1';
+const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 31);
+
+test('whatever happens, after quiet all is as the rules say', async () => {
+  let played = 0;
+  let steps = 0;
+  const started = process.cpuUsage();
+  const check = async (history: History): Promise<void> => {
+    const { problems, trace, steps: count } = await play(history);
+    played += 1;
+    steps += count;
+    if (problems.length > 0) throw new Error(`${problems.join('\n')}\n\n${trace.join('\n')}`);
+  };
+  try {
+    await fc.assert(fc.asyncProperty(histories, check), {
+      seed: SEED,
+      numRuns: Number(process.env.RUNS ?? (FULL ? 1000 : 40)),
+      interruptAfterTimeLimit: 1_000_000,
+    });
+  } finally {
+    const { user, system } = process.cpuUsage(started);
+    const tookMs = (user + system) / 1000;
+    process.stdout.write(
+      `model: seed ${SEED}, ${played} histories, ${steps} steps, ${(tookMs / played).toFixed(1)} ms of CPU each\n`,
+    );
+  }
+  expect(played).toBeGreaterThan(0);
+}, 1_000_000);

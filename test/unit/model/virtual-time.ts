@@ -1,0 +1,57 @@
+import { jest } from '@jest/globals';
+import type { Simulation } from './simulation.js';
+
+/** Set while a history is played. */
+let current: Simulation | undefined;
+
+// What waits a moment before it asks a registry again does so at once. Whoever imports this file must not have imported src before.
+jest.unstable_mockModule('node:timers/promises', () => ({
+  ...jest.requireActual<object>('node:timers/promises'),
+  setTimeout: async () => undefined,
+}));
+
+const real = { setTimeout: globalThis.setTimeout, now: Date.now, timeout: AbortSignal.timeout.bind(AbortSignal) };
+
+/** Work that goes on in threads: what it was asked for once it is not asked for again. */
+const verified = new Map<string, Promise<boolean>>();
+const { subtle } = globalThis.crypto;
+const verify = subtle.verify.bind(subtle);
+
+/** Clock, pauses and deadlines are the simulation's while `work` goes on; and it knows of what goes on in threads. */
+export async function inVirtualTime<T>(simulation: Simulation, work: () => Promise<T>): Promise<T> {
+  current = simulation;
+  Object.assign(globalThis, {
+    setTimeout: (end: () => void) => {
+      current?.nap(end);
+      return { unref: () => undefined };
+    },
+  });
+  Date.now = () => simulation.nowMs;
+  AbortSignal.timeout = (ms) => {
+    const stop = new AbortController();
+    const { signal } = stop;
+    simulation.deadline(simulation.nowMs + ms, () => stop.abort(new DOMException('it took too long', 'TimeoutError')));
+    return signal;
+  };
+  subtle.verify = async (algorithm, key, signature, data) => {
+    const bytes = (source: ArrayBuffer | ArrayBufferView): string =>
+      Buffer.from(
+        source instanceof ArrayBuffer
+          ? new Uint8Array(source)
+          : new Uint8Array(source.buffer, source.byteOffset, source.byteLength),
+      ).toString('latin1');
+    const name = `${bytes(signature)}|${bytes(data)}`;
+    const known = verified.get(name) ?? simulation.watch(verify(algorithm, key, signature, data));
+    verified.set(name, known);
+    return known;
+  };
+  try {
+    return await work();
+  } finally {
+    current = undefined;
+    Object.assign(globalThis, { setTimeout: real.setTimeout });
+    Date.now = real.now;
+    AbortSignal.timeout = real.timeout;
+    subtle.verify = verify;
+  }
+}
