@@ -67,7 +67,7 @@ export async function tellPush(
 }
 
 /** Waits until nothing is wanted any more, and stays so. */
-export async function settled(up: Everything, repository: string, tag = 'v1'): Promise<Promotion> {
+export async function settled(up: Everything, repository: string, tag = 'v1', withinMs = 180_000): Promise<Promotion> {
   let quiet = 0;
   return until(
     `${repository}:${tag} to settle\n${up.output().slice(-3000)}`,
@@ -77,7 +77,7 @@ export async function settled(up: Everything, repository: string, tag = 'v1'): P
       quiet = rests ? quiet + 1 : 0;
       return quiet >= 4 ? row : undefined;
     },
-    180_000,
+    withinMs,
   );
 }
 

@@ -1,0 +1,216 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { userRegistries } from '../../local/start/push.js';
+import type { Descriptor, RegistryClient, Repository } from '../../src/oci/index.js';
+import { startEverything, until, type Everything } from '../interop/promotion/everything.js';
+import {
+  MemoryWatch,
+  historyOf,
+  pushIndex,
+  pushLargeImage,
+  pushSubject,
+  requestsAt,
+  type HistorySize,
+} from './promotion/large.js';
+import { expectPromotedOnce, settled } from './promotion/promoted.js';
+
+// However large a graph is: activities of bounded count and time, a history that stays small, memory that stays where it is. What
+// it took is printed; only bounds that hold on any machine fail it.
+
+const FULL = process.env['FULL'] !== undefined;
+const MIB = 1024 * 1024;
+const REFERRERS = FULL ? [100, 1_000, 5_000] : [100, 1_000];
+const CHILDREN = 100;
+const LAYER_BYTES = FULL ? 2_000 * MIB : 200 * MIB;
+/** Bytes of one call: small, so that the layer takes many. */
+const PART_BYTES = 32 * MIB;
+const PIECE_BYTES = 16 * MIB;
+const MOST_HOST_BYTES = 450 * MIB;
+/** What Azure Storage keeps in a message; a larger payload goes to a blob. The Durable Task Scheduler takes 1 MB. */
+const MOST_EVENT_BYTES = 45_000;
+/** Calls in one orchestration. */
+const MOST_ACTIVITIES = 110;
+
+interface Step {
+  step: string;
+  state: string;
+  startedAt: string;
+  updatedAt: string;
+  doneBytes?: number;
+  totalBytes?: number;
+  doneNodes?: number;
+  totalNodes?: number;
+}
+
+let up: Everything;
+let registries: RegistryClient;
+beforeAll(async () => {
+  up = await startEverything({ settings: { COPY_PART_BYTES: String(PART_BYTES) } });
+  registries = userRegistries(up);
+}, 120_000);
+afterAll(async () => {
+  await registries?.close();
+  await up?.stop();
+}, 60_000);
+
+const at = (registry: string, name: string): Repository => registries.repository(registry, name);
+
+async function stepsOf(runId: string): Promise<Step[]> {
+  const answer = await fetch(`${up.hostUrl}/api/runs/${runId}`);
+  return ((await answer.json()) as { steps: Step[] }).steps;
+}
+
+/** From the first step's start to the last one's end, in milliseconds. */
+function spanMs(steps: readonly Step[], name = ''): number {
+  const some = steps.filter(({ step }) => step.startsWith(name));
+  if (some.length === 0) return 0;
+  const starts = some.map(({ startedAt }) => Date.parse(startedAt));
+  return Math.max(...some.map(({ updatedAt }) => Date.parse(updatedAt))) - Math.min(...starts);
+}
+
+const megabytes = (bytes: number): string => `${Math.round(bytes / MIB)} MiB`;
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+function expectSmall(history: readonly HistorySize[]): void {
+  expect(history.length).toBeGreaterThan(0);
+  for (const { activities, largestEvent } of history) {
+    expect(activities).toBeLessThanOrEqual(MOST_ACTIVITIES);
+    expect(largestEvent).toBeLessThan(MOST_EVENT_BYTES);
+  }
+}
+
+const sum = (history: readonly HistorySize[], of: 'activities' | 'bytes'): number =>
+  history.reduce((total, each) => total + each[of], 0);
+
+/** Promotes what stands under the tag, and tells what it took. @returns the run */
+async function promoted(
+  repository: string,
+  push: (to: Repository) => Promise<Descriptor>,
+): Promise<{ runId: string; root: Descriptor; steps: Step[]; history: HistorySize[]; memory: number }> {
+  const root = await push(at(up.source, repository));
+  const memory = new MemoryWatch(up);
+  const { last } = await settled(up, repository, 'v1', 30 * 60_000);
+  const most = memory.end();
+  // Referrers are evidence, each of which may have asked for a further look.
+  const run = await until('its run', async () => {
+    const answer = await fetch(`${up.hostUrl}/api/runs?repository=${encodeURIComponent(repository)}`);
+    const { runs } = (await answer.json()) as { runs: { id: string; result?: { outcome: string } }[] };
+    return runs.find(({ result }) => result?.outcome === 'promoted');
+  });
+  expect(last).toMatchObject({ digest: root.digest });
+  const [steps, history] = [await stepsOf(run.id), historyOf(up, run.id)];
+  expectSmall(history);
+  expect(most).toBeLessThan(MOST_HOST_BYTES);
+  return { runId: run.id, root, steps, history, memory: most };
+}
+
+describe('a subject with many referrers', () => {
+  const perNode: number[] = [];
+
+  test.each(REFERRERS)(
+    '%i of them',
+    async (count) => {
+      const repository = `samples/referrers-${count}`;
+      const { root, steps, history, memory } = await promoted(repository, (to) => pushSubject(to, count));
+      const copyMs = spanMs(steps, 'copy');
+      perNode.push(copyMs / count);
+      process.stderr.write(
+        `${count} referrers: ${seconds(spanMs(steps))} in all, plan ${seconds(spanMs(steps, 'planCopy'))}, copy ${seconds(copyMs)}` +
+          ` (${(copyMs / count).toFixed(1)} ms each), arrival ${seconds(spanMs(steps, 'verifyArrival'))};` +
+          ` ${history.length} orchestrations, ${sum(history, 'activities')} activities, ${sum(history, 'bytes')} bytes of history;` +
+          ` host ${megabytes(memory)}\n`,
+      );
+      const listed = await at(up.staging, `staging/${repository}`).listReferrers(root.digest);
+      const reports = listed.filter(({ artifactType }) => artifactType === 'application/x-report');
+      expect(reports).toHaveLength(count);
+      // Its SBOM and its signature.
+      expect(listed).toHaveLength(count + 2);
+      const parts = steps.filter(({ step }) => step.startsWith('copyPart'));
+      if (count <= 100) expect(parts).toEqual([]);
+      else {
+        expect(parts.length).toBeGreaterThan(1);
+        expect(parts.length).toBeLessThan(20);
+        // Their nodes add up to the graph's: manifests, and blobs that no two parts share but the empty one.
+        const nodes = parts.reduce((total, { doneNodes = 0 }) => total + doneNodes, 0);
+        expect(nodes).toBeGreaterThanOrEqual(2 * count + 2);
+        expect(nodes).toBeLessThan(2 * count + 2 + 10 + parts.length);
+      }
+    },
+    40 * 60_000,
+  );
+
+  test(
+    'nothing differs: asked again, it says so',
+    async () => {
+      const count = REFERRERS.at(-1) ?? 0;
+      const row = await up.promotion(`samples/referrers-${count}`, 'v1');
+      const answer = await fetch(`${up.hostUrl}/api/promotions/${row?.id}/run`, { method: 'POST' });
+      expect(answer.status).toBe(202);
+      const { last } = await until(
+        'the look',
+        async () => {
+          const now = await up.promotion(`samples/referrers-${count}`, 'v1');
+          return now?.last !== undefined && !now.runOpen && now.last.runId !== row?.last?.runId ? now : undefined;
+        },
+        10 * 60_000,
+      );
+      expect(last?.outcome).toBe('unchanged');
+      const steps = await stepsOf(last?.runId ?? '');
+      process.stderr.write(`${count} referrers, nothing to do: ${seconds(spanMs(steps))}\n`);
+    },
+    15 * 60_000,
+  );
+});
+
+test(
+  `an index of ${CHILDREN} images`,
+  async () => {
+    const { root, steps, history, memory } = await promoted('samples/index', (to) => pushIndex(to, CHILDREN));
+    process.stderr.write(
+      `an index of ${CHILDREN}: ${seconds(spanMs(steps))} in all, SBOMs and signatures ${seconds(spanMs(steps, 'attach'))},` +
+        ` copy ${seconds(spanMs(steps, 'copy'))}; ${history.length} orchestrations, ${sum(history, 'activities')} activities,` +
+        ` ${sum(history, 'bytes')} bytes of history, ${Math.max(...history.map(({ largestEvent }) => largestEvent))} in the largest event;` +
+        ` host ${megabytes(memory)}\n`,
+    );
+    await expectPromotedOnce(up, 'samples/index', root.digest);
+  },
+  20 * 60_000,
+);
+
+test(
+  'a layer that takes many calls, the host killed in the middle',
+  async () => {
+    const killed = async (): Promise<void> => {
+      const row = await until('the promotion', () => up.promotion('samples/large', 'v1'));
+      await until(
+        'some of the layer to have come',
+        async () => {
+          const steps = await stepsOf(row.runId ?? '').catch(() => []);
+          const part = steps.find(
+            ({ step, doneBytes = 0 }) => step.startsWith('copyPart') && doneBytes >= 3 * PIECE_BYTES,
+          );
+          return part && part.doneBytes !== part.totalBytes ? true : undefined;
+        },
+        10 * 60_000,
+      );
+      process.kill(await up.processId('host'), 'SIGKILL');
+    };
+    const killing = killed();
+    const { root, steps, history, memory } = await promoted('samples/large', (to) => pushLargeImage(to, LAYER_BYTES));
+    await killing;
+    const parts = steps.filter(({ step }) => step.startsWith('copyPart'));
+    const calls = sum(history, 'activities');
+    process.stderr.write(
+      `a layer of ${megabytes(LAYER_BYTES)}: ${seconds(spanMs(steps))} in all, copy ${seconds(spanMs(steps, 'copy'))}; ${calls} activities,` +
+        ` ${sum(history, 'bytes')} bytes of history; host ${megabytes(memory)}\n`,
+    );
+    expect(calls).toBeGreaterThan(LAYER_BYTES / PART_BYTES);
+    const large = parts.find(({ totalBytes = 0 }) => totalBytes > LAYER_BYTES);
+    expect(large?.doneBytes).toBe(large?.totalBytes);
+    // The kill cost a piece or two, not what had come before.
+    const pieces = requestsAt(up, 'staging', 'staging/samples/large').get('PATCH') ?? 0;
+    expect(pieces).toBeGreaterThanOrEqual(Math.ceil(LAYER_BYTES / PIECE_BYTES));
+    expect(pieces).toBeLessThanOrEqual(Math.ceil(LAYER_BYTES / PIECE_BYTES) + 3);
+    await expectPromotedOnce(up, 'samples/large', root.digest);
+  },
+  40 * 60_000,
+);
