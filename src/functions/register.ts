@@ -6,6 +6,7 @@ import { registerJobs } from './http/jobs.js';
 import { registerPromotions } from './http/promotions.js';
 import { registerRunPromotion } from './http/run-promotion.js';
 import { registerRuns } from './http/runs.js';
+import { attachImages } from './orchestrations/attach.js';
 import { copyParts } from './orchestrations/copy-graph.js';
 import { promoteScheduled } from './orchestrations/promote-scheduled.js';
 import { promote } from './orchestrations/promote.js';
@@ -20,6 +21,7 @@ export function registerFunctions(ports: StaticPorts, engineOf: EngineOf, schedu
   registerActivities({ ports, engineOf });
   durable.orchestration('promote', promote);
   durable.orchestration('runJob', runJob);
+  durable.orchestration('attachImages', attachImages);
   durable.orchestration('copyParts', copyParts);
   durable.orchestration('promoteScheduled', promoteScheduled);
   registerOnRegistryEvent(ports, engineOf);

@@ -9,7 +9,8 @@ import {
   type planCopyContract,
 } from '../../steps/contracts.js';
 import { partName } from '../../steps/part-name.js';
-import { StepFailed, step, stepAll, waitingUntil, type StepContext } from './step.js';
+import { StepFailed, step, stepAll, type StepContext } from './step.js';
+import { answered, callSub, subInput, type SubAnswer } from './sub-orchestration.js';
 
 export type Copy = InputOf<typeof copyGraphContract>;
 type Counts = ResultOf<typeof copyGraphContract>;
@@ -23,24 +24,11 @@ const MOST_SUBS = 100;
 
 const partsInput = copyPartContract.input
   .pick({ runId: true, source: true, destination: true, credential: true })
-  .extend({
-    folder: z.string(),
-    wave: z.number(),
-    parts: z.array(z.number()),
-    /** Until when its run waits for what may pass. */
-    giveUpAtMs: z.number().optional(),
-  });
-
-const partsResult = z.union([
-  copyCounts.extend({
-    /** Parts that are to be gone on with. */
-    open: z.array(z.number()),
-  }),
-  z.object({
-    failed: z.object({ code: z.string(), message: z.string(), remedy: z.string().optional(), refused: z.boolean() }),
-  }),
-]);
-type PartsResult = z.infer<typeof partsResult>;
+  .extend({ folder: z.string(), wave: z.number(), parts: z.array(z.number()) });
+const partsResult = copyCounts.extend({
+  /** Parts that are to be gone on with. */
+  open: z.array(z.number()),
+});
 
 const NONE: Counts = { copied: 0, existed: 0, mounted: 0, bytes: 0 };
 
@@ -84,11 +72,8 @@ export function* copyPlanned(
         wave,
         parts: open.slice(0, MOST_CALLS),
         ...(credential !== undefined && { credential }),
-        ...(context.giveUpAtMs !== undefined && { giveUpAtMs: context.giveUpAtMs }),
       };
-      const answer = yield context.df.callSubOrchestrator('copyParts', input, `${runId}-copy-${wave}-${sub}`);
-      const result = partsResult.parse(answer);
-      if ('failed' in result) throw new StepFailed(result.failed);
+      const result = yield* callSub(context, 'copyParts', partsResult, input, `${runId}-copy-${wave}-${sub}`);
       counts = sum(counts, result);
       open = [...result.open, ...open.slice(MOST_CALLS)];
     }
@@ -96,13 +81,15 @@ export function* copyPlanned(
   return counts;
 }
 
-/** Some parts of one wave. A failure is an answer: whoever called it ends its run. */
-export function* copyParts(context: OrchestrationContext): Generator<Task, PartsResult, unknown> {
-  const { folder, wave, parts, giveUpAtMs, ...copy } = partsInput.parse(context.df.getInput());
-  const waiting = giveUpAtMs === undefined ? context : waitingUntil(context, giveUpAtMs);
-  let open = parts;
-  let counts = NONE;
-  try {
+/** Some parts of one wave. */
+export function* copyParts(
+  context: OrchestrationContext,
+): Generator<Task, SubAnswer<z.infer<typeof partsResult>>, unknown> {
+  const input = partsInput.extend(subInput.shape).parse(context.df.getInput());
+  const { folder, wave, parts, giveUpAtMs: _until, ...copy } = input;
+  return yield* answered(context, input, function* (waiting) {
+    let open = parts;
+    let counts = NONE;
     for (let calls = 0; open.length > 0 && calls < MOST_CALLS;) {
       const some = open.slice(0, Math.min(AT_ONCE, MOST_CALLS - calls));
       calls += some.length;
@@ -114,10 +101,6 @@ export function* copyParts(context: OrchestrationContext): Generator<Task, Parts
       for (const result of results) counts = sum(counts, result);
       open = [...some.filter((_, index) => results[index]?.more === true), ...open.slice(some.length)];
     }
-  } catch (error) {
-    if (!(error instanceof StepFailed)) throw error;
-    const { code, message, remedy, refused } = error;
-    return { failed: { code, message, refused, ...(remedy !== undefined && { remedy }) } };
-  }
-  return { ...counts, open };
+    return { ...counts, open };
+  });
 }

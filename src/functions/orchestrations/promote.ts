@@ -2,8 +2,6 @@ import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
 import { deadlineMs } from '../../promotion/rule.js';
 import {
-  attachSbomContract,
-  attachSignatureContract,
   beginRunContract,
   checkEvidenceContract,
   closeRunContract,
@@ -15,10 +13,11 @@ import {
   type InputOf,
   type ResultOf,
 } from '../../steps/contracts.js';
+import { attachAll } from './attach.js';
 import { copyPlanned } from './copy-graph.js';
 import { failedResult } from './failed-result.js';
 import { splitDestination } from './split-destination.js';
-import { StepFailed, step, stepAll, waitingUntil, type StepContext } from './step.js';
+import { StepFailed, step, waitingUntil, type StepContext } from './step.js';
 
 const inputSchema = z.object({ promotionId: z.string(), runId: z.string() });
 
@@ -174,41 +173,22 @@ function* waitForEvidence(
   }
 }
 
-/** SBOMs first, then our signatures over the root, its children and what the rule wants signed; at the source as it comes. */
+/** SBOMs and signatures; at the source as it comes. */
 function* attach(
   context: StepContext,
   owner: { promotionId: string; runId: string },
-  begun: Begun,
+  { rule, source }: Begun,
   observed: Found,
   progress: Progress,
   at?: { registry: string; repository: string },
 ): Generator<Task, void, unknown> {
-  const { rule, source } = begun;
-  const where = { ...owner, source, ...(at !== undefined && { at }) };
-  if (rule.sbom.formats.length > 0) {
-    const images = observed.images.filter((image) => image.sbom);
-    const sboms = yield* stepAll(
-      context,
-      attachSbomContract,
-      images.map((image) => ({ ...where, rule, image })),
-    );
-    progress.did.push(
-      ...sboms.map(
-        ({ sbom, made }, index) => `${made ? 'attached' : 'found'} SBOM ${sbom} of ${images[index]?.label ?? ''}`,
-      ),
-    );
-  }
-  if (rule.sign.length > 0) {
-    const signatures = yield* stepAll(
-      context,
-      attachSignatureContract,
-      observed.images.map(({ label, sbom: _sbom, why: _why, ...subject }) => ({ ...where, subject, label })),
-    );
-    progress.did.push(
-      ...signatures.map(
-        ({ signature, made }, index) =>
-          `${made ? 'attached' : 'found'} signature ${signature} of ${observed.images[index]?.label ?? ''}`,
-      ),
-    );
-  }
+  const did = yield* attachAll(context, {
+    ...owner,
+    rule: { sign: rule.sign },
+    source,
+    ...(at !== undefined && { at }),
+    images: observed.images,
+    sboms: rule.sbom.formats.length > 0,
+  });
+  progress.did.push(...did);
 }

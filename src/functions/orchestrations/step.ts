@@ -15,11 +15,14 @@ export type ActivityReply =
   /** @param wake the event that ends the wait before its time */
   | { later: number; trouble?: Trouble; wake?: string };
 
+/** A failure, as activities and sub-orchestrations answer it. */
+export const failedSchema = z.object({
+  failed: z.object({ code: z.string(), message: z.string(), remedy: z.string().optional(), refused: z.boolean() }),
+});
+
 const repliesSchema = z.array(
   z.union([
-    z.object({
-      failed: z.object({ code: z.string(), message: z.string(), remedy: z.string().optional(), refused: z.boolean() }),
-    }),
+    failedSchema,
     z.object({ later: z.number().min(0), trouble: troubleSchema.optional(), wake: z.string().optional() }),
     z.object({ done: z.unknown() }),
   ]),
@@ -81,7 +84,7 @@ function failureOf(error: unknown): { code: string; message: string } {
 }
 
 /** History is a boundary: an older version may have written what is replayed. @throws StepFailed `STEP_RESULT_INVALID` */
-function parsed<S extends z.ZodType>(schema: S, value: unknown, name: string): z.infer<S> {
+export function parsed<S extends z.ZodType>(schema: S, value: unknown, name: string): z.infer<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new StepFailed({

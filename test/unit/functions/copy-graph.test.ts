@@ -103,16 +103,18 @@ describe('a copy in parts', () => {
       { copyPart: (_input, call) => ({ done: { ...DONE, more: call < 130 } }) },
       { twiceEvery: 20 },
     );
-    expect(played.subs.map(({ calls, output }) => [calls, (output as { open: number[] }).open])).toEqual([
-      [100, [0]],
-      [30, []],
-    ]);
+    expect(played.subs.map(({ calls, output }) => [calls, (output as { done: { open: number[] } }).done.open])).toEqual(
+      [
+        [100, [0]],
+        [30, []],
+      ],
+    );
   });
 
   test('a wave that never ends is given up', async () => {
     function* endless(context: OrchestrationContext): Generator<Task, unknown, unknown> {
       yield context.df.createTimer(context.df.currentUtcDateTime);
-      return { ...DONE, open: context.df.getInput<{ parts: number[] }>().parts };
+      return { done: { ...DONE, open: context.df.getInput<{ parts: number[] }>().parts } };
     }
     const played = await copy([1], {}, { orchestrations: { copyParts: endless } });
     expect(played.error).toContain('has not come to its end');
