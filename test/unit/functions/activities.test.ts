@@ -33,7 +33,13 @@ test('every step that orchestrations know of is registered, under its name, with
   const names = Object.values(contracts).flatMap((value) => ('name' in value && 'input' in value ? [value.name] : []));
   expect([...app.activities.keys()].sort()).toEqual([...names].sort());
   for (const options of app.activities.values()) expect(options.extraInputs).toHaveLength(1);
-  expect([...app.orchestrations.keys()].sort()).toEqual(['copyParts', 'promote', 'promoteScheduled', 'runJob']);
+  expect([...app.orchestrations.keys()].sort()).toEqual([
+    'attachImages',
+    'copyParts',
+    'promote',
+    'promoteScheduled',
+    'runJob',
+  ]);
 });
 
 describe('an activity answers', () => {
