@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { RetryOptions, type OrchestrationContext, type Task } from 'durable-functions';
 import { replay } from './replay.js';
@@ -51,6 +52,73 @@ describe('the replaying driver', () => {
     });
     expect(played.calls).toHaveLength(2);
     expect(played.error).toContain('BROKEN: for good');
+  });
+
+  test.each<[string, (context: OrchestrationContext) => Generator<Task, unknown, unknown>]>([
+    [
+      'that gives the time to an activity',
+      function* (context) {
+        yield context.df.callActivity('step', { at: Date.now() });
+      },
+    ],
+    [
+      'that looks whether it is late',
+      function* (context) {
+        yield context.df.callActivity('step', {});
+        if (new Date().getTime() - context.df.currentUtcDateTime.getTime() < 365 * 24 * 3_600_000) {
+          yield context.df.callActivity('step', {});
+        }
+      },
+    ],
+    [
+      'that sets a timer by the clock on the wall',
+      function* (context) {
+        yield context.df.createTimer(new Date(Date.now() + 1_000));
+      },
+    ],
+    [
+      'that measures',
+      function* (context) {
+        yield context.df.callActivity('step', { ms: performance.now() });
+      },
+    ],
+    [
+      'that throws dice',
+      function* (context) {
+        yield context.df.callActivity(Math.random() < 0.5 ? 'step' : 'other', { n: Math.random() });
+      },
+    ],
+    [
+      'that makes up a name',
+      function* (context) {
+        yield context.df.callActivity('step', { name: randomUUID() });
+      },
+    ],
+    [
+      'that wants the same in another order',
+      (() => {
+        let turns = 0;
+        return function* (context) {
+          const names = ['step', 'other'];
+          if (turns++ % 2 === 1) names.reverse();
+          yield context.df.Task.all(names.map((name) => context.df.callActivity(name, {})));
+        };
+      })(),
+    ],
+  ])('an orchestrator %s is found out', async (_name, orchestrator) => {
+    const activities = { step: () => null, other: () => null };
+    await expect(replay(orchestrator, { input: {}, activities })).rejects.toThrow('it wants something else');
+  });
+
+  test('and one that keeps to its history is not, whatever the clocks say', async () => {
+    function* orchestrator(context: OrchestrationContext): Generator<Task, unknown, unknown> {
+      const at = context.df.currentUtcDateTime.getTime();
+      yield context.df.createTimer(new Date(at + 60_000));
+      yield context.df.callActivity('step', { waited: context.df.currentUtcDateTime.getTime() - at >= 60_000 });
+      return new Date(0).toISOString();
+    }
+    const played = await replay(orchestrator, { input: {}, activities: { step: () => null } });
+    expect(played).toMatchObject({ calls: [{ input: { waited: true } }], output: '1970-01-01T00:00:00.000Z' });
   });
 
   test('an orchestrator that wants something else each time is found out', async () => {

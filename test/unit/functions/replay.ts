@@ -85,7 +85,8 @@ const STATE_LABEL = '\n\n$OutOfProcData$:';
 
 /**
  * Plays an orchestration to its end: one completion a turn, and each turn is run twice from the start over the recorded
- * history. Both times it must want the same actions, which begin with those of the turn before.
+ * history, the second time with other clocks and other dice. Both times it must want the same actions, which begin with those
+ * of the turn before.
  */
 export async function replay(orchestrator: OrchestrationHandler, script: Script): Promise<Played> {
   return new Player(orchestrator, script).play();
@@ -141,7 +142,11 @@ class Player {
     const first = await this.#run();
     const before = this.#actions;
     if (this.#turns++ % (this.#script.twiceEvery ?? 1) === 0) {
-      deepStrictEqual(wire(await this.#run()), wire(first), 'run again over the same history, it wants something else');
+      deepStrictEqual(
+        wire(await withOtherClocks(this.#turns, () => this.#run())),
+        wire(first),
+        'run again over the same history, it wants something else',
+      );
       const kept = first.actions.slice(0, before.length);
       deepStrictEqual(withoutCancels(kept), withoutCancels(before), 'it forgot what it wanted before');
     }
@@ -286,6 +291,29 @@ class Player {
       return;
     }
     this.#record({ EventType: 5, TaskScheduledId: id, Result: JSON.stringify(result) });
+  }
+}
+
+/** What an orchestrator must not look at is something else while `work` goes on: the clocks, by years, and chance. */
+async function withOtherClocks<T>(turn: number, work: () => Promise<T>): Promise<T> {
+  const { Date: RealDate } = globalThis;
+  const { random } = Math;
+  const now = performance.now.bind(performance);
+  const shiftMs = (turn + 1) * 400 * 24 * 3_600_000;
+  const later = (): number => RealDate.now() + shiftMs;
+  globalThis.Date = new Proxy(RealDate, {
+    construct: (target, args: [] | [number]) => new target(args[0] ?? later()),
+    apply: () => new RealDate(later()).toString(),
+    get: (target, key) => (key === 'now' ? later : (Reflect.get(target, key) as unknown)),
+  });
+  Math.random = () => (turn % 997) / 997;
+  performance.now = () => now() + shiftMs;
+  try {
+    return await work();
+  } finally {
+    globalThis.Date = RealDate;
+    Math.random = random;
+    performance.now = now;
   }
 }
 
