@@ -146,7 +146,7 @@ function explainRow(input: ExplainInput, row: PromotionRow): ExplainedPromotion 
     ? explainOpen(input, row)
     : row.wanted > row.answered
       ? explainPutOff(input, row)
-      : explainLast(input, row);
+      : explainLast(input, row, rule);
   const unwanted =
     rule === undefined ? `there is no rule ${row.rule} any more` : matchRules([rule], row.source).nearest;
   if (unwanted === undefined) return { ...about, ...stands };
@@ -164,10 +164,16 @@ function explainOpen({ steps }: ExplainInput, row: PromotionRow): Stands {
     const remedy = 'Sign the image as the rule asks: the push of the signature wakes the run.';
     return { ...since, standing: 'waiting', text: `waits for evidence: ${reason}${before}`, reason, remedy };
   }
-  const step = done.findLast(({ state }) => state === 'working') ?? done.at(-1);
+  const trouble = done.findLast(({ state, waitsFor }) => state === 'waiting' && waitsFor !== undefined);
+  const step = done.findLast(({ state }) => state === 'working') ?? trouble ?? done.at(-1);
   if (step === undefined) return { ...since, standing: 'working', text: `its run is about to begin${before}` };
   const at = `${step.step} ${step.state}${step.text === '' ? '' : `: ${step.text}`}`;
-  return { ...since, standing: 'working', text: `a run is at it, ${at}${before}`, step: step.step };
+  const { waitsFor, state } = step;
+  if (waitsFor === undefined || state !== 'waiting')
+    return { ...since, standing: 'working', text: `a run is at it, ${at}${before}`, step: step.step };
+  const { code, tries, nextAt } = waitsFor;
+  const text = `a run is at it, ${at}; tried ${tries === 1 ? 'once' : `${tries} times`}, again at about ${nextAt}${before}`;
+  return { ...since, standing: 'working', text, step: step.step, code };
 }
 
 function explainPutOff({ paused }: ExplainInput, row: PromotionRow): Stands {
@@ -181,7 +187,8 @@ function explainPutOff({ paused }: ExplainInput, row: PromotionRow): Stands {
   };
 }
 
-function explainLast({ seen }: ExplainInput, { source, destination, failures, since, last }: PromotionRow): Stands {
+function explainLast({ seen }: ExplainInput, row: PromotionRow, rule: Rule | undefined): Stands {
+  const { source, destination, failures, since, last } = row;
   if (last === undefined) return { standing: 'queued', text: 'no run has ended yet' };
   const { outcome, code, reason, remedy } = last;
   const why = {
@@ -201,8 +208,10 @@ function explainLast({ seen }: ExplainInput, { source, destination, failures, si
       return { ...why, standing: 'in_sync', text: `${destination} is ${last.digest ?? 'as the rule wants it'}` };
     }
     case 'failed': {
-      const again = new Date(Date.parse(last.finishedAt) + failurePauseMs(failures)).toISOString();
-      const text = `failed ${failures === 1 ? 'once' : `${failures} times in a row`}, ${because}; the schedule tries again after ${again}`;
+      const pauseEnds = new Date(Date.parse(last.finishedAt) + failurePauseMs(failures)).toISOString();
+      const scheduled = rule?.triggers.includes('schedule') === true && code !== 'SOURCE_GONE';
+      const again = scheduled ? `the schedule tries again after ${pauseEnds}` : 'the next push tries again';
+      const text = `failed ${failures === 1 ? 'once' : `${failures} times in a row`}, ${because}; ${again}`;
       return { ...why, standing: 'failed', text };
     }
     case 'observed':

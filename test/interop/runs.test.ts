@@ -244,7 +244,7 @@ describe('one tag after the other', () => {
     const { promotions } = await standing(reference, 'failed');
     expect(promotions).toMatchObject([{ code: expect.stringMatching(/^[A-Z_]+$/), reason: expect.any(String) }]);
     expect((await acrPromoter('explain', reference)).out).toMatch(
-      /failed once, [A-Z_]+: .*; the schedule tries again after /,
+      /failed once, [A-Z_]+: .*; the next push tries again/,
     );
     expect((await acrPromoter('runs', '--state', 'failed', '--repository', 'samples/broken')).out).toMatch(
       /failed [A-Z_]+ /,

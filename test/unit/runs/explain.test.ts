@@ -103,6 +103,27 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
     /attachSbom linux\/amd64 working: layer 2; until it ends/,
     false,
   ],
+  [
+    'working, and put off by trouble that may pass',
+    {
+      rows: [row({ runOpen: true, state: 'working' })],
+      steps: new Map([
+        [
+          'r1',
+          [
+            step('observe', {
+              state: 'waiting',
+              text: 'CONNECT_FAILED: down',
+              waitsFor: { code: 'CONNECT_FAILED', tries: 7, since: AT, nextAt: LATER },
+            }),
+          ],
+        ],
+      ]),
+    },
+    'working',
+    /observe waiting: CONNECT_FAILED: down; tried 7 times, again at about 2026-01-01T01:00/,
+    false,
+  ],
   ['about to begin', { rows: [row({ runOpen: true, state: 'working' })] }, 'working', /about to begin/, false],
   [
     'waiting for evidence',
@@ -128,6 +149,13 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
     { rows: [ended({ outcome: 'failed', code: 'DENIED', reason: 'no' }, { failures: 2 })] },
     'failed',
     /2 times in a row, DENIED: no; the schedule tries again after 2026-01-01T01:10:00.000Z/,
+    false,
+  ],
+  [
+    'failed, and gone at the source',
+    { rows: [ended({ outcome: 'failed', code: 'SOURCE_GONE', reason: 'it is gone' }, { failures: 1 })] },
+    'failed',
+    /failed once, SOURCE_GONE: it is gone; the next push tries again/,
     false,
   ],
   [
