@@ -54,3 +54,4 @@ export * from './layout/open-layout.js';
 export { onSide } from './copy/side.js';
 export { rootBytes } from './copy/bodies.js';
 export { rememberReads } from './copy/remember.js';
+export { mapConcurrently } from './registry/concurrently.js';

@@ -4,6 +4,7 @@ import {
   OCI_IMAGE_CONFIG,
   formatPlatform,
   isManifestMediaType,
+  mapConcurrently,
   parseManifest,
   type Descriptor,
   type Digest,
@@ -87,7 +88,9 @@ export async function classifyGraph(
         { remedy: 'Split the index.' },
       );
     }
-    const looked = await Promise.all(fresh.map((child) => classifyChild(repository, child, signal)));
+    const looked = await mapConcurrently(fresh, STEP_LIMITS.lookedAtOnce, (child) =>
+      classifyChild(repository, child, signal),
+    );
     for (const { image } of looked) images.set(image.digest, image);
     open = looked.flatMap(({ manifest: inner }) => (inner === undefined ? [] : manifestsOf(inner)));
   }

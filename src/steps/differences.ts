@@ -4,11 +4,13 @@ import {
   parseReference,
   type Descriptor,
   type ReadableRepository,
+  mapConcurrently,
 } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../promotion/rule.js';
 import { CYCLONEDX_JSON } from '../sbom/index.js';
 import { NOTARY_SIGNATURE } from '../signing/index.js';
 import type { Image } from './contracts.js';
+import { STEP_LIMITS } from './limits.js';
 import { findOurSbom } from './our-sbom.js';
 import { findOurSignature } from './our-signature.js';
 import type { Ports, StorePort } from './ports.js';
@@ -52,21 +54,18 @@ export async function attachmentDifferences(
   images: readonly Image[],
   signal: AbortSignal,
 ): Promise<string[]> {
-  const lacking = await Promise.all(
-    images.map(async (image) => {
-      const lacks: string[] = [];
-      if (image.sbom && rule.sbom.formats.length > 0) {
-        const sbom = await findOurSbom(ports, rule, at, at.content, image, signal);
-        if (sbom === undefined) lacks.push(`${image.label} has no SBOM of ours`);
-      }
-      if (rule.sign.length > 0) {
-        const signature =
-          ports.signer && (await findOurSignature(at.content, image, ports.signer, ports.now(), signal));
-        if (signature === undefined) lacks.push(`${image.label} is not signed by us`);
-      }
-      return lacks;
-    }),
-  );
+  const lacking = await mapConcurrently(images, STEP_LIMITS.lookedAtOnce, async (image) => {
+    const lacks: string[] = [];
+    if (image.sbom && rule.sbom.formats.length > 0) {
+      const sbom = await findOurSbom(ports, rule, at, at.content, image, signal);
+      if (sbom === undefined) lacks.push(`${image.label} has no SBOM of ours`);
+    }
+    if (rule.sign.length > 0) {
+      const signature = ports.signer && (await findOurSignature(at.content, image, ports.signer, ports.now(), signal));
+      if (signature === undefined) lacks.push(`${image.label} is not signed by us`);
+    }
+    return lacks;
+  });
   return lacking.flat();
 }
 

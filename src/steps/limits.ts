@@ -6,6 +6,10 @@ export const STEP_LIMITS = {
   envelopeBytes: 4 * 1024 * 1024,
   /** Manifests under one root that get something attached. `TOO_MANY_IMAGES` */
   images: 100,
+  /** Images of one index, and their SBOMs, that are looked at at once. */
+  lookedAtOnce: 16,
+  /** SBOMs of one image that have no row of ours and are looked at all the same; later ones are passed over. */
+  foreignSboms: 100,
   /** Characters of what a manifest is called in a run; more are cut off. */
   labelCharacters: 100,
   /** Runs, and promotions, and ignored events, that one tick looks at to remove them. */

@@ -1,9 +1,10 @@
-import { PolicyError, describeError, parseReference, type Descriptor } from '../oci/index.js';
+import { PolicyError, describeError, mapConcurrently, parseReference, type Descriptor } from '../oci/index.js';
 import { classifyGraph } from './classify.js';
 import type { InputOf, ResultOf, observeContract } from './contracts.js';
 import { noteDigest } from '../runs/run-digest.js';
 import { claimDestination, type WithRules } from './destination-owner.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from './differences.js';
+import { STEP_LIMITS } from './limits.js';
 import type { Ports, StepCall, StorePort } from './ports.js';
 import { resolveTag } from './resolve-tag.js';
 import { atSource, missingTag } from './source-gone.js';
@@ -55,10 +56,8 @@ async function look(
   }
   // A rule that observes writes nothing, and so owns nothing.
   if (input.rule.mode === 'enforce') await claimDestination(ports, input);
-  await Promise.all(
-    graph.images.map(({ digest }) =>
-      ports.store.addStanding({ registry: source.registry, repository: source.repository, digest }, input.promotionId),
-    ),
+  await mapConcurrently(graph.images, STEP_LIMITS.lookedAtOnce, ({ digest }) =>
+    ports.store.addStanding({ registry: source.registry, repository: source.repository, digest }, input.promotionId),
   );
   progress.text(`${reference} is ${root.digest}`);
   const at = attachedAt(input.rule, source, input.destination);

@@ -1,7 +1,8 @@
-import type { Descriptor, ReadableRepository } from '../oci/index.js';
+import { mapConcurrently, type Descriptor, type ReadableRepository } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../promotion/rule.js';
 import type { StoredDigest } from '../runs/ports.js';
 import { CYCLONEDX_JSON } from '../sbom/index.js';
+import { STEP_LIMITS } from './limits.js';
 import { findOurSignature } from './our-signature.js';
 import type { Ports, StorePort } from './ports.js';
 
@@ -27,16 +28,25 @@ export async function findOurSbom(
   image: Descriptor,
   signal: AbortSignal,
 ): Promise<Descriptor | undefined> {
+  const { registry, repository: name } = source;
   const listed = await repository.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON, signal });
-  for (const sbom of listed) {
-    if (ports.signer !== undefined && rule.sign.length > 0) {
-      const signature = await findOurSignature(repository, sbom, ports.signer, ports.now(), signal);
-      if (signature !== undefined) return sbom;
-    } else {
-      const { registry, repository: name } = source;
-      const places = [{ registry, repository: name, digest: sbom.digest }, madeByUs(sbom.digest)];
-      for (const place of places) if (await ports.store.isOurs(place)) return sbom;
-    }
+  const hasRow = await mapConcurrently(listed, STEP_LIMITS.lookedAtOnce, async ({ digest }) => {
+    signal.throwIfAborted();
+    return (
+      (await ports.store.isOurs({ registry, repository: name, digest })) || (await ports.store.isOurs(madeByUs(digest)))
+    );
+  });
+  const ours = listed.filter((_, index) => hasRow[index]);
+  const { signer } = ports;
+  if (signer === undefined || rule.sign.length === 0) return ours[0];
+  // Anybody may attach any number: those of which we know come first, and heaps of others end somewhere.
+  const others = listed.filter((_, index) => !hasRow[index]).slice(0, STEP_LIMITS.foreignSboms);
+  for (const some of [ours, others]) {
+    const signed = await mapConcurrently(some, STEP_LIMITS.lookedAtOnce, (sbom) =>
+      findOurSignature(repository, sbom, signer, ports.now(), signal),
+    );
+    const found = some.find((_, index) => signed[index] !== undefined);
+    if (found !== undefined) return found;
   }
   return undefined;
 }
