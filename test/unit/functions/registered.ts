@@ -1,6 +1,6 @@
 import type { InvocationContext } from '@azure/functions';
 import { jest } from '@jest/globals';
-import type { World } from '../steps/world.js';
+import type { Ports } from '../../../src/steps/ports.js';
 
 type Handler = (input: unknown, context: InvocationContext) => Promise<unknown>;
 
@@ -44,9 +44,9 @@ jest.unstable_mockModule('durable-functions', () => ({
 }));
 const { registerFunctions } = await import('../../../src/functions/register.js');
 
-/** Registers everything that the app is made of, for the ports of a world. */
-export function register(world: World): Registered {
+/** Registers everything that the app is made of, for these ports. */
+export function register(ports: Ports): Registered {
   registered = { activities: new Map(), orchestrations: new Map(), functions: new Map() };
-  registerFunctions(world, () => world.engine, '0 */5 * * * *');
+  registerFunctions(ports, () => ports.engine, '0 */5 * * * *');
   return registered;
 }

@@ -35,7 +35,7 @@ export interface Script {
   /** Asked when only timers and events are left: the event that comes now, or undefined: the next timer fires. */
   event?: (waitedFor: readonly string[]) => string | undefined;
   /** Told of the time before each activity; the clock begins at `startMs`, or at the start of 2026. */
-  clock?: (nowMs: number) => void;
+  clock?: (nowMs: number) => void | Promise<void>;
   startMs?: number;
   /** In which order activities that are under way together end. As it comes: as they began. */
   ends?: 'first begun' | 'last begun';
@@ -264,8 +264,8 @@ class Player {
     this.#played.calls.push({ name, input: action.input });
     const count = this.#played.calls.filter((call) => call.name === name).length;
     let result: unknown;
+    await this.#script.clock?.(this.#nowMs);
     try {
-      this.#script.clock?.(this.#nowMs);
       result = wire(await activity(structuredClone(action.input), count)) ?? null;
     } catch (error) {
       // As Microsoft's host words it.

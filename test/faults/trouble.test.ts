@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { readFile, writeFile } from 'node:fs/promises';
+import { FOR_GOOD, PASSING, withoutInvalidNames, type Row } from './trouble/rows.js';
+import { Stage, type Ended } from './trouble/stage.js';
+import { troublePage, type Told } from './trouble/page.js';
+
+// Every trouble of the table, over HTTP, played to its end; docs/trouble.md is what came of it (WRITE_DOCS=1 writes it).
+
+const PAGE = 'docs/trouble.md';
+const stage = new Stage();
+const told = new Map<Row, Told>();
+let restore: (() => void) | undefined;
+
+beforeAll(async () => {
+  restore = withoutInvalidNames();
+  // Pauses are cut at random; the page is the same each time.
+  jest.spyOn(Math, 'random').mockReturnValue(0.5);
+  await stage.open({ accessTokenSeconds: 1 });
+});
+afterAll(async () => {
+  restore?.();
+  jest.restoreAllMocks();
+  await stage.close();
+});
+
+async function play(row: Row): Promise<Ended & { expected: string }> {
+  let root = '';
+  const ended = await stage.play(async (scene) => {
+    root = scene.graph.root.digest;
+    await row.arrange(scene);
+  });
+  told.set(row, { ...ended, names: stage.names });
+  const { result, elapsedMs, calls } = ended;
+  expect({ outcome: result.outcome, code: result.code, reason: result.reason }).toMatchObject({
+    outcome: row.outcome,
+    ...(row.code !== undefined && { code: row.code }),
+  });
+  expect(elapsedMs).toBeGreaterThanOrEqual(row.tookMs[0]);
+  expect(elapsedMs).toBeLessThanOrEqual(row.tookMs[1]);
+  expect(calls).toBeLessThanOrEqual(row.calls);
+  return { ...ended, expected: root };
+}
+
+describe('what passes: the run waits and goes on', () => {
+  test.each(PASSING.map((row) => [row.what, row] as const))('%s', async (_what, row) => {
+    const { standing, expected, waiting, elapsedMs } = await play(row);
+    expect(standing).toBe(expected);
+    if (elapsedMs > 1_000 && !row.quiet)
+      expect(waiting).toMatchObject({ state: 'waiting', text: expect.stringMatching(/^[A-Z]/) });
+  });
+});
+
+describe('what does not: the run ends, with a code and what to do', () => {
+  test.each(FOR_GOOD.map((row) => [row.what, row] as const))('%s', async (_what, row) => {
+    const { standing, result } = await play(row);
+    expect(standing).toBeUndefined();
+    expect(result.remedy).toMatch(/\w+/);
+  });
+});
+
+test('docs/trouble.md is as it came', async () => {
+  // One row alone (-t) makes no page.
+  if (told.size < PASSING.length + FOR_GOOD.length) return;
+  const page = troublePage(PASSING, FOR_GOOD, told);
+  if (process.env.WRITE_DOCS === '1') await writeFile(PAGE, page);
+  expect(await readFile(PAGE, 'utf8')).toBe(page);
+});

@@ -1,0 +1,82 @@
+import { formatDuration } from '../../../src/promotion/duration.js';
+import type { Row } from './rows.js';
+import type { Ended } from './stage.js';
+
+/** What came of a row, and the names that stand in it. */
+export interface Told extends Ended {
+  /** What is different each time, and what the page says instead. */
+  names: ReadonlyMap<string, string>;
+}
+
+/** Fit for a cell, and the same each time. */
+function cell(text: string, { names }: Told): string {
+  let plain = text;
+  for (const [name, instead] of names) plain = plain.replaceAll(name, instead);
+  return plain
+    .replaceAll(/https?:\/\//g, '')
+    .replaceAll(/sha256:[0-9a-f]{64}/g, 'sha256:…')
+    .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '…')
+    .replaceAll(/samples\/row-\d+/g, 'samples/app')
+    .replaceAll('|', '\\|')
+    .replaceAll('<', '&lt;');
+}
+
+function took({ elapsedMs }: Told): string {
+  return elapsedMs < 1_000 ? 'at once' : formatDuration(elapsedMs);
+}
+
+/** What the run's row says while it waits. */
+function meanwhile(told: Told): string {
+  const { waiting } = told;
+  if (waiting?.waitsFor === undefined) return told.elapsedMs < 1_000 ? 'nothing: it passed within the step' : 'waiting';
+  const { tries } = waiting.waitsFor;
+  return `${cell(`${waiting.step}: ${waiting.text}`, told)}; tried ${tries} ${tries === 1 ? 'time' : 'times'}`;
+}
+
+export function troublePage(passing: readonly Row[], forGood: readonly Row[], told: ReadonlyMap<Row, Told>): string {
+  const of = (row: Row): Told => {
+    const found = told.get(row);
+    if (found === undefined) throw new Error(`not played: ${row.what}`);
+    return found;
+  };
+  const passed = passing.map((row) => {
+    const its = of(row);
+    return `| ${row.what} | ${meanwhile(its)} | \`${its.result.outcome}\` | ${took(its)} | ${its.calls} |`;
+  });
+  const stayed = forGood.map((row) => {
+    const its = of(row);
+    const { outcome, code = '', reason = '', remedy = '' } = its.result;
+    return `| ${row.what} | \`${outcome}\`, \`${code}\`: ${cell(reason, its)} | ${cell(remedy, its)} | ${took(its)} | ${its.calls} |`;
+  });
+  return `# Trouble
+
+<!-- Made by test/faults/trouble.test.ts with WRITE_DOCS=1; the test fails where it is stale. -->
+
+What a run does when registries, tokens, its identity or its storage fail. Each row was played: the app's own orchestration,
+steps and registry client, over HTTP, against two registries behind a proxy that fails as the row says. Only the timers are
+played, so that a day takes no day.
+
+A request that fails in passing is first tried again by the client, for some seconds, and a \`Retry-After\` of up to half a
+minute is kept to there. What lasts longer ends the activity: the run waits with a durable timer and calls the step again, which
+goes on where it was. Pauses grow from two seconds to five minutes within the first hour, to a quarter of an hour later; a
+\`Retry-After\` is kept to up to a day. What a registry does not know though it was pushed, and a host that has no address, is
+waited for for a quarter of an hour. All of it ends at the rule's \`deadline\` (docs/rules.md; a day as it comes; a job's is a
+day): then the run fails with the code of the last trouble. The schedule tries again, after five minutes at first, and after
+twice as long with each failure in a row, up to a day.
+
+While a run waits, its step's row (\`GET /api/runs/{id}\`) has the state \`waiting\`, the trouble as its text, and in \`waitsFor\`
+the code, how often it was tried, since when, and when it is tried next.
+
+## What passes
+
+| what happened | what the run says meanwhile | how it ends | after | calls of the step |
+|---|---|---|---|---|
+${passed.join('\n')}
+
+## What does not
+
+| what happened | how it ends | what to do | after | calls of the step |
+|---|---|---|---|---|
+${stayed.join('\n')}
+`;
+}
