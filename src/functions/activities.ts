@@ -26,6 +26,7 @@ import { watchForCancel } from './cancel-watch.js';
 import { againSchema, type Again } from './orchestrations/again.js';
 import type { ActivityReply } from './orchestrations/step.js';
 import { busyPauseMs, isOverdue, passing, troublePauseMs, type Passing } from './put-off.js';
+import { remedyFor } from './remedies.js';
 import { stepLog, type StepLog } from './step-log.js';
 import { stepProgress } from './step-progress.js';
 
@@ -186,7 +187,7 @@ async function failed(error: unknown, failing: Failing): Promise<ActivityReply> 
   const { name, again, now, progress, log } = failing;
   const passes = passing(error, name, ASKED.has(name));
   if (passes !== undefined && !isOverdue(passes, again, now)) return putOff(passes, failing);
-  const { code, message: whole, remedy } = describeError(error);
+  const { code, message: whole, remedy = remedyFor(code) } = describeError(error);
   const message = whole.slice(0, MESSAGE_CHARACTERS);
   await progress.fail(`${code}: ${message}`);
   if (passes === undefined && !(error instanceof PromoterError)) {
@@ -197,12 +198,12 @@ async function failed(error: unknown, failing: Failing): Promise<ActivityReply> 
   log.warn(`failed: ${code}: ${message}`);
   const refused = error instanceof PolicyError || error instanceof VerificationError;
   const spent = passes === undefined || again === undefined ? '' : `, for ${formatDuration(now - again.codeSince)}`;
-  return { failed: { code, message: `${message}${spent}`, refused, ...(remedy !== undefined && { remedy }) } };
+  return { failed: { code, message: `${message}${spent}`, refused, remedy } };
 }
 
 /** The run's row says what it waits for. */
 async function putOff(passes: Passing, { again, now, progress, log }: Failing): Promise<ActivityReply> {
-  const { code, message: whole, remedy } = passes.trouble;
+  const { code, message: whole, remedy = remedyFor(code) } = passes.trouble;
   const message = whole.slice(0, MESSAGE_CHARACTERS);
   const later = troublePauseMs(passes, again, now);
   const tries = (again?.tries ?? 0) + 1;
@@ -218,5 +219,5 @@ async function putOff(passes: Passing, { again, now, progress, log }: Failing): 
         since: new Date(again?.since ?? now).toISOString(),
         nextAt: new Date(nextMs).toISOString(),
       }));
-  return { later, trouble: { code, message, ...(remedy !== undefined && { remedy }) } };
+  return { later, trouble: { code, message, remedy } };
 }

@@ -18,7 +18,9 @@ function codesOf(error: unknown, depth = 0): string[] {
   return [...own, ...[error.cause, ...inner].flatMap((cause) => codesOf(cause, depth + 1))];
 }
 
-const UNTRUSTED = /^(?:CERT_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
+/** What Node calls a certificate that it doesn't take. @see https://nodejs.org/docs/latest-v22.x/api/tls.html#x509-certificate-error-codes */
+const UNTRUSTED =
+  /^(?:CERT_|CRL_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERROR_IN_C|INVALID_(?:CA|PURPOSE)$|PATH_LENGTH_EXCEEDED$|HOSTNAME_MISMATCH$)/;
 const NOT_TLS = /^(?:EPROTO|ERR_SSL_)/;
 const UNREACHABLE = new Set([
   'ECONNREFUSED',

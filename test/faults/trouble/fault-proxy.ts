@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 /** What becomes of a request instead of an answer by the server behind. */
 export type Fault =
-  | { status: number; code?: string; message?: string; retryAfter?: number; challenge?: true }
+  | { status: number; code?: string; message?: string; retryAfter?: number; challenge?: true; body?: string }
   /** The connection breaks. */
   | 'reset'
   /** The answer comes, with its last byte another. */
@@ -81,13 +81,14 @@ export class FaultProxy {
     }
     if (typeof fault === 'object' && 'status' in fault) {
       request.resume();
-      const { status, code, message = 'so says the table', retryAfter, challenge } = fault;
+      const { status, code, message = 'so says the table', retryAfter, challenge, body } = fault;
       response.writeHead(status, {
-        'content-type': 'application/json',
+        'content-type': body === undefined ? 'application/json' : 'application/vnd.oci.image.index.v1+json',
         ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
         ...(challenge === true && { 'www-authenticate': this.#challenge }),
       });
-      response.end(code === undefined || method === 'HEAD' ? '' : JSON.stringify({ errors: [{ code, message }] }));
+      const errors = code === undefined ? '' : JSON.stringify({ errors: [{ code, message }] });
+      response.end(method === 'HEAD' ? '' : (body ?? errors));
       return;
     }
     if (typeof fault === 'object') await new Promise((resolve) => setTimeout(resolve, fault.delayMs));

@@ -26,7 +26,8 @@ function took({ elapsedMs }: Told): string {
 }
 
 /** What the run's row says while it waits. */
-function meanwhile(told: Told): string {
+function meanwhile(row: Row, told: Told): string {
+  if (row.meanwhile !== undefined) return row.meanwhile;
   const { waiting } = told;
   if (waiting?.waitsFor === undefined) return told.elapsedMs < 1_000 ? 'nothing: it passed within the step' : 'waiting';
   const { tries } = waiting.waitsFor;
@@ -41,7 +42,7 @@ export function troublePage(passing: readonly Row[], forGood: readonly Row[], to
   };
   const passed = passing.map((row) => {
     const its = of(row);
-    return `| ${row.what} | ${meanwhile(its)} | \`${its.result.outcome}\` | ${took(its)} | ${its.calls} |`;
+    return `| ${row.what} | ${meanwhile(row, its)} | \`${its.result.outcome}\` | ${took(its)} | ${its.calls} |`;
   });
   const stayed = forGood.map((row) => {
     const its = of(row);

@@ -42,10 +42,8 @@ export interface Ended {
   result: RunResult;
   /** By the clock of the play: durable timers, no time of ours. */
   elapsedMs: number;
-  /** Calls of the step that was called most often. */
+  /** Calls of the step that was called most often with the same input. */
   calls: number;
-  /** Events in the run's history, about: what replaying costs. */
-  attempts: number;
   /** What the step that waited said last. */
   waiting: StepProgress | undefined;
   standing: string | undefined;
@@ -126,8 +124,6 @@ export class Stage {
       tls.listen(0, '127.0.0.1', resolve);
     });
     this.#tlsPort = (tls.address() as AddressInfo).port;
-    const { IDENTITY_HEADER } = this.#identityServer.environment;
-    Object.assign(process.env, { IDENTITY_ENDPOINT: `http://${this.identity.authority}/msi/token`, IDENTITY_HEADER });
   }
 
   async close(): Promise<void> {
@@ -160,6 +156,8 @@ export class Stage {
       leaseHeldUntilMs: 0,
       tlsPort: this.#tlsPort,
     };
+    const { IDENTITY_HEADER = '' } = this.#identityServer?.environment ?? {};
+    Object.assign(process.env, { IDENTITY_ENDPOINT: `http://${this.identity.authority}/msi/token`, IDENTITY_HEADER });
     await arrange(scene);
     const play = new Play(scene, credentials);
     try {
@@ -277,7 +275,7 @@ class Play {
   }
 
   async run(source: { registry: string; repository: string; tag: string }): Promise<Omit<Ended, 'standing'>> {
-    const { promotionId, runId = '' } = await raiseWanted(this.#world, this.#scene.rule, source);
+    const { promotionId, runId = '' } = await raiseWanted(this.#world, this.#scene.rule, source, { kind: 'push' });
     this.#startMs = this.#world.nowMs;
     const played = await replay(this.#app.orchestrations.get('promote') as OrchestrationHandler, {
       input: { promotionId, runId },
@@ -288,14 +286,16 @@ class Play {
     });
     if (played.error !== undefined) throw new Error(played.error);
     const counts = new Map<string, number>();
-    for (const { name } of played.calls) counts.set(name, (counts.get(name) ?? 0) + 1);
+    for (const { name, input } of played.calls) {
+      const { again: _told, ...same } = input as Record<string, unknown>;
+      const call = `${name} ${JSON.stringify(same)}`;
+      counts.set(call, (counts.get(call) ?? 0) + 1);
+    }
     const { last } = await rowOf(this.#world, promotionId);
     if (last === undefined) throw new Error('the run did not close its promotion');
-    const { elapsedMs, calls } = played;
     return {
       result: last,
-      elapsedMs,
-      attempts: calls.length,
+      elapsedMs: played.elapsedMs,
       calls: Math.max(...counts.values()),
       waiting: this.#waiting,
     };

@@ -8,6 +8,7 @@ import {
 } from 'node:http2';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import type { DispatcherOptions } from '../../../../src/oci/registry/dispatchers.js';
+import { transportErrorFrom } from '../../../../src/oci/registry/network-error.js';
 import { createSend } from '../../../../src/oci/registry/send.js';
 import { retry } from '../../../../src/oci/registry/retry.js';
 import type { TransportRequest, TransportResponse } from '../../../../src/oci/registry/transport.js';
@@ -92,6 +93,20 @@ describe('TLS', () => {
       expect(await failureOf(send({}))).toMatchObject({ code: 'CONNECT_FAILED', transient: false });
     });
     await withSend({ insecure: true }, async (send) => expect((await send({ method: 'HEAD' })).status).toBe(200));
+  });
+
+  test.each([
+    'INVALID_PURPOSE',
+    'INVALID_CA',
+    'PATH_LENGTH_EXCEEDED',
+    'HOSTNAME_MISMATCH',
+    'CRL_HAS_EXPIRED',
+    'CERT_HAS_EXPIRED',
+    'ERROR_IN_CERT_NOT_AFTER_FIELD',
+    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  ])('%s is no broken connection: not tried again', (code) => {
+    const error = transportErrorFrom(Object.assign(new Error('no'), { code }), { method: 'GET', url: 'https://r/v2/' });
+    expect(error).toMatchObject({ code: 'CONNECT_FAILED', transient: false });
   });
 
   test('a certificate for another name is not trusted', async () => {
