@@ -439,7 +439,25 @@ export const FOR_GOOD: Row[] = [
     arrange: ({ source, graph }) =>
       answers(source, new RegExp(`/manifests/${graph.amd64.digest}`), { status: 404, code: 'MANIFEST_UNKNOWN' }),
     outcome: 'failed',
-    code: 'MANIFEST_UNKNOWN',
+    code: 'SOURCE_GONE',
+    tookMs: about(15 * MINUTE),
+    calls: 13,
+  },
+  {
+    what: 'The source’s tag vanishes when its SBOMs are to be attached',
+    arrange: ({ source }) => {
+      let writing = false;
+      answers(
+        source,
+        ({ method, path }) => {
+          writing ||= method === 'POST';
+          return writing && /\/manifests\/v1$/.test(path);
+        },
+        { status: 404, code: 'MANIFEST_UNKNOWN' },
+      );
+    },
+    outcome: 'failed',
+    code: 'SOURCE_GONE',
     tookMs: about(15 * MINUTE),
     calls: 13,
   },
