@@ -4,9 +4,9 @@ import type { Outcome } from '../../../src/runs/rows.js';
 import type { Fault, FaultProxy, Seen } from './fault-proxy.js';
 import type { Scene } from './stage.js';
 
-export const SECOND = 1_000;
-export const MINUTE = 60 * SECOND;
-export const HOUR = 60 * MINUTE;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
 const FOR_EVER = Number.POSITIVE_INFINITY;
 
 /** One row of the table: what goes wrong, and what comes of it. */
@@ -451,7 +451,7 @@ export const FOR_GOOD: Row[] = [
         source,
         ({ method, path }) => {
           writing ||= method === 'POST';
-          return writing && /\/manifests\/v1$/.test(path);
+          return writing && path.endsWith('/manifests/v1');
         },
         { status: 404, code: 'MANIFEST_UNKNOWN' },
       );
