@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isAzureRegistry } from './azure/azure-registry.js';
+import { identityRegistries } from './azure/azure-registry.js';
 import { createDurableEngine } from './azure/durable-engine.js';
 import { managedIdentity, managedIdentityCredentials } from './azure/identity.js';
 import { createJobRegistries } from './azure/job-registries.js';
@@ -82,11 +82,12 @@ async function readSigner(settings: Settings): Promise<Signer | undefined> {
 const settings = readSettings(process.env);
 const storage = createStorage(storageConnection(settings));
 if (settings.AzureWebJobsStorage !== undefined) await storage.ensureCreated();
-/** A registry that jobs have a password for, and that is no ACR, is none of the identity's: it never sees its token. */
-const withPassword = new Set(Object.values(settings.JOB_CREDENTIALS).map(({ registry }) => registry.toLowerCase()));
 const credentials = managedIdentityCredentials({
   ...identityOptions(settings),
-  registries: settings.ALLOWED_REGISTRIES.filter((host) => isAzureRegistry(host) || !withPassword.has(host)),
+  registries: identityRegistries(settings.ALLOWED_REGISTRIES, {
+    named: settings.AZURE_REGISTRIES,
+    withPassword: Object.values(settings.JOB_CREDENTIALS).map(({ registry }) => registry),
+  }),
 });
 const connect = (signIn: Credentials): RegistryClient =>
   createRegistries({ credentials: signIn, allowedRegistries: settings.ALLOWED_REGISTRIES, lease: storage.lease });

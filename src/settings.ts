@@ -137,6 +137,7 @@ const schema = z.object({
   PROMOTION_SCHEDULE: schedule,
   PROMOTION_PAUSED: flag,
   ALLOWED_REGISTRIES: registries,
+  AZURE_REGISTRIES: registries,
   RUN_RETENTION_DAYS: retentionDays,
   SIGNING_KEY: optional,
   SIGNING_CERTIFICATE_CHAIN: optional,
