@@ -1,5 +1,6 @@
 import { OrchestrationRuntimeStatus, type DurableClient } from 'durable-functions';
 import { TransportError } from '../oci/index.js';
+import { ORCHESTRATION_VERSION } from '../runs/orchestration-version.js';
 import type { Engine, EngineState } from '../runs/ports.js';
 
 const FINAL = [
@@ -16,7 +17,7 @@ export function createDurableEngine(client: DurableClient): Engine {
   return {
     async start(orchestration, id, input) {
       try {
-        await client.startNew(orchestration, { instanceId: id, input });
+        await client.startNew(orchestration, { instanceId: id, input: { ...input, version: ORCHESTRATION_VERSION } });
       } catch (error) {
         if (answerOf(error) !== 'exists') {
           throw unavailable(`start ${orchestration} for run`, id, error);

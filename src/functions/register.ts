@@ -11,6 +11,7 @@ import { copyParts } from './orchestrations/copy-graph.js';
 import { promoteScheduled } from './orchestrations/promote-scheduled.js';
 import { promote } from './orchestrations/promote.js';
 import { runJob } from './orchestrations/run-job.js';
+import { versioned } from './orchestrations/versioned.js';
 import { registerOnJobMessage } from './triggers/on-job-message.js';
 import { registerOnRegistryEventMessage } from './triggers/on-registry-event-message.js';
 import { registerOnRegistryEvent } from './triggers/on-registry-event.js';
@@ -19,11 +20,12 @@ import { registerOnSchedule } from './triggers/on-schedule.js';
 /** Registers everything that the app is made of. @param schedule six fields, UTC */
 export function registerFunctions(ports: StaticPorts, engineOf: EngineOf, schedule: string): void {
   registerActivities({ ports, engineOf });
-  durable.orchestration('promote', promote);
-  durable.orchestration('runJob', runJob);
-  durable.orchestration('attachImages', attachImages);
-  durable.orchestration('copyParts', copyParts);
-  durable.orchestration('promoteScheduled', promoteScheduled);
+  // Former versions that can have instances still: docs/decisions/orchestration-versions.md. There are none.
+  durable.orchestration('promote', versioned(promote));
+  durable.orchestration('runJob', versioned(runJob));
+  durable.orchestration('attachImages', versioned(attachImages));
+  durable.orchestration('copyParts', versioned(copyParts));
+  durable.orchestration('promoteScheduled', versioned(promoteScheduled));
   registerOnRegistryEvent(ports, engineOf);
   registerOnRegistryEventMessage(ports, engineOf);
   registerOnJobMessage(ports, engineOf);

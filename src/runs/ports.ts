@@ -97,8 +97,8 @@ export type EngineState = 'missing' | 'pending' | 'running' | 'ended';
 
 /** Durable Functions, and nothing more of it than this. */
 export interface Engine {
-  /** Starts an orchestration under the run's id; an id that is already there is left alone. */
-  start(orchestration: 'promote' | 'runJob' | 'promoteScheduled', id: string, input: unknown): Promise<void>;
+  /** Starts an orchestration, at its present version, under the run's id; an id that is already there is left alone. */
+  start(orchestration: 'promote' | 'runJob' | 'promoteScheduled', id: string, input: object): Promise<void>;
   state(id: string): Promise<{ state: EngineState; createdAt?: string }>;
   /** Raises an external event; does nothing where the instance has ended or isn't there. */
   raise(id: string, event: string): Promise<void>;

@@ -35,7 +35,7 @@ export interface HistoryEvent {
   TimerId?: number;
   FireAt?: string;
   InstanceId?: string;
-  /** Ours: which of the orchestrator's actions made this timer, so that its cancellation is found. */
+  /** Ours: which of the orchestrator's actions asked for this: whether a timer was cancelled, or the action is another now. */
   ActionIndex?: number;
 }
 

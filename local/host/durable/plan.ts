@@ -115,22 +115,28 @@ export class TurnPlan {
     switch (action.actionType) {
       case ActionType.callActivity:
       case ActionType.callActivityWithRetry:
-        this.#call({
-          kind: 'activity',
-          name: action.functionName ?? '',
-          input: activityInput(action.input),
-          ...retryOf(action),
-        });
+        this.#call(
+          {
+            kind: 'activity',
+            name: action.functionName ?? '',
+            input: activityInput(action.input),
+            ...retryOf(action),
+          },
+          index,
+        );
         return;
       case ActionType.callSubOrchestrator:
       case ActionType.callSubOrchestratorWithRetry:
-        this.#call({
-          kind: 'orchestration',
-          name: action.functionName ?? '',
-          input: JSON.stringify(action.input ?? null),
-          ...(action.instanceId && { instanceId: action.instanceId }),
-          ...retryOf(action),
-        });
+        this.#call(
+          {
+            kind: 'orchestration',
+            name: action.functionName ?? '',
+            input: JSON.stringify(action.input ?? null),
+            ...(action.instanceId && { instanceId: action.instanceId }),
+            ...retryOf(action),
+          },
+          index,
+        );
         return;
       case ActionType.createTimer:
         this.#timer(Date.parse(action.fireAt ?? ''), { index, canceled: action.isCanceled === true });
@@ -147,16 +153,26 @@ export class TurnPlan {
     this.events.push({ ...historyEvent(type, this.#now), ...fields });
   }
 
-  #call(call: Call): void {
+  /** @param index of the action that asks for it; undefined: a further attempt */
+  #call(call: Call, index?: number): void {
     const task = this.nextTask++;
     const { id, execution } = this.#instance;
     if (call.kind === 'activity') {
-      this.#add(EventType.taskScheduled, { EventId: task, Name: call.name });
+      this.#add(EventType.taskScheduled, {
+        EventId: task,
+        Name: call.name,
+        ...(index !== undefined && { ActionIndex: index }),
+      });
       this.messages.push({ queue: 'activity', instance: id, execution, body: { kind: 'activity', task, call } });
       return;
     }
     const childId = call.instanceId ?? `${execution}:${task}`;
-    this.#add(EventType.subOrchestrationInstanceCreated, { EventId: task, Name: call.name, InstanceId: childId });
+    this.#add(EventType.subOrchestrationInstanceCreated, {
+      EventId: task,
+      Name: call.name,
+      InstanceId: childId,
+      ...(index !== undefined && { ActionIndex: index }),
+    });
     this.children.push({
       id: childId,
       name: call.name,

@@ -13,6 +13,7 @@ import type { Message, Messages, TurnBody } from './messages.js';
 import { runOrchestrator } from './orchestrator.js';
 import type { Decision } from './orchestrator.js';
 import { ActionType, TurnPlan } from './plan.js';
+import type { Action } from './plan.js';
 
 /** What turns and activities are done with. */
 export interface Engine {
@@ -128,6 +129,18 @@ function reasonOf(error: unknown): string {
   return error instanceof PromoterError ? `${error.code}: ${error.message}` : String(error);
 }
 
+/** True where what an event was asked for by is another action now, as after a deployment. */
+function isAnother(
+  { EventType: type, ActionIndex: index, Name: name }: HistoryEvent,
+  actions: readonly Action[],
+): boolean {
+  if (index === undefined) return false;
+  const action = actions[index];
+  return type === EventType.timerCreated
+    ? action?.actionType !== ActionType.createTimer
+    : action?.functionName !== name;
+}
+
 async function decide(engine: Engine, instance: Instance, history: HistoryEvent[]): Promise<Decision> {
   const failed = (reason: string): Decision => ({
     actions: [],
@@ -142,6 +155,12 @@ async function decide(engine: Engine, instance: Instance, history: HistoryEvent[
     const decision = await runOrchestrator(engine.invoker, fn, instance, history);
     if (decision.end?.kind !== 'failed' && decision.actions.length < instance.actionsDone) {
       return failed('NON_DETERMINISTIC: the orchestrator did less than the last time it was run over the same history');
+    }
+    const other = history.find((event) => isAnother(event, decision.actions));
+    if (other !== undefined) {
+      return failed(
+        `NON_DETERMINISTIC: the orchestrator no longer asks for ${other.Name ?? 'a timer'} where it did before`,
+      );
     }
     return decision;
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
+import { ORCHESTRATION_VERSION } from '../../runs/orchestration-version.js';
 import { StepFailed, failedSchema, parsed, waitingUntil, type StepContext } from './step.js';
 
 /** What every sub-orchestration is given beside its own. */
@@ -26,7 +27,7 @@ export function* callSub<S extends z.ZodType>(
   instanceId: string,
 ): Generator<Task, z.infer<S>, unknown> {
   const { df, giveUpAtMs } = context;
-  const given = { ...input, ...(giveUpAtMs !== undefined && { giveUpAtMs }) };
+  const given = { ...input, version: ORCHESTRATION_VERSION, ...(giveUpAtMs !== undefined && { giveUpAtMs }) };
   const raw = yield df.callSubOrchestrator(name, given, instanceId);
   const answer = parsed(answerSchema, raw, name);
   if ('failed' in answer) throw new StepFailed(answer.failed);

@@ -47,7 +47,7 @@ describe('createDurableEngine', () => {
       {
         method: 'POST',
         url: '/runtime/webhooks/durabletask/orchestrators/promote/run-1',
-        body: '{"rule":"staging"}',
+        body: '{"rule":"staging","version":1}',
       },
     ]);
   });

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { DummyOrchestrationContext, type OrchestrationHandler } from 'durable-functions';
 import { deepStrictEqual } from 'node:assert/strict';
+import { ORCHESTRATION_VERSION } from '../../../src/runs/orchestration-version.js';
 
 /** durable-functions' own machinery: what the host calls, without a host. */
 const { Orchestrator } = createRequire(import.meta.url)('durable-functions/lib/src/orchestrations/Orchestrator.js') as {
@@ -8,6 +9,9 @@ const { Orchestrator } = createRequire(import.meta.url)('durable-functions/lib/s
     handle(trigger: unknown, context: unknown): Promise<{ isDone: boolean; actions: Action[][]; output: unknown }>;
   };
 };
+
+/** An event of a history that was recorded: its turns are played again before anything new is done. */
+export type PastEvent = { EventType: number; EventId: number; Timestamp: string } & Record<string, unknown>;
 
 interface Action {
   actionType: number;
@@ -28,7 +32,10 @@ const EVENT = 6;
 export type Activity = (input: never, call: number) => unknown;
 
 export interface Script {
+  /** Where it says no version, it is of the present one. */
   input: unknown;
+  /** Of an instance that is under way; its input is taken as it is. */
+  past?: readonly PastEvent[] | undefined;
   activities: Record<string, Activity>;
   /** Sub-orchestrations, each played to its end when all that was begun before it has ended. */
   orchestrations?: Record<string, OrchestrationHandler>;
@@ -79,6 +86,8 @@ interface Decision {
   error: string | undefined;
 }
 
+/** As the real engine fails an instance whose orchestrator no longer wants what its history says. */
+export const NON_DETERMINISTIC = 'NON_DETERMINISTIC';
 const START_MS = Date.parse('2026-01-01T00:00:00Z');
 const MOST_TURNS = 2_000;
 const STATE_LABEL = '\n\n$OutOfProcData$:';
@@ -113,20 +122,26 @@ class Player {
   #subs: Call[] = [];
   #timers: Timer[] = [];
   #waits: string[] = [];
+  /** What is still to come of the past, oldest first. */
+  readonly #past: PastEvent[];
+  readonly #input: unknown;
 
   constructor(orchestrator: OrchestrationHandler, script: Script) {
     this.#orchestrator = orchestrator;
     this.#script = script;
     this.#nowMs = script.startMs ?? START_MS;
+    this.#past = (script.past ?? []).filter(({ EventType }) => EventType !== 12 && EventType !== 0);
+    this.#input = script.past === undefined ? withVersion(script.input) : script.input;
   }
 
   async play(): Promise<Played> {
-    this.#record({ EventType: 0, Name: 'orchestration', Input: JSON.stringify(this.#script.input) });
+    this.#record({ EventType: 0, Name: 'orchestration', Input: JSON.stringify(this.#input) });
     for (let turn = 0; turn < MOST_TURNS; turn += 1) {
       const { isDone, output, error } = await this.#decide();
       if (isDone || error !== undefined)
         return { ...this.#played, output, error, elapsedMs: this.#nowMs - (this.#script.startMs ?? START_MS) };
-      await this.#advance();
+      if (this.#past.length === 0) await this.#advance();
+      else if (!this.#playPast()) return { ...this.#played, output: undefined, error: NON_DETERMINISTIC, elapsedMs: 0 };
     }
     throw new Error('the orchestration does not end');
   }
@@ -159,7 +174,7 @@ class Player {
   async #run(): Promise<Decision> {
     const trigger = {
       history: this.#history.map((event) => ({ ...event })),
-      input: this.#script.input,
+      input: this.#input,
       instanceId: 'instance',
       isReplaying: this.#history.length > 2,
       upperSchemaVersion: 1,
@@ -239,12 +254,38 @@ class Player {
     if (timer.retry !== undefined) this.#calls.push({ ...timer.retry, id: this.#nextId++ });
   }
 
+  /** One turn of the past. @returns false where the real engine would break it off: it is not what the orchestrator wants. */
+  #playPast(): boolean {
+    for (;;) {
+      const event = this.#past.shift();
+      if (event === undefined) return true;
+      const { EventType, EventId, Timestamp, ...fields } = event;
+      if (EventType === 4 || EventType === 10) {
+        const call = this.#calls.find(({ id }) => id === EventId);
+        const timer = this.#timers.find(({ id }) => id === EventId);
+        if (EventType === 4 ? call?.action.functionName !== fields['Name'] : timer === undefined) return false;
+        continue;
+      }
+      this.#nowMs = Date.parse(Timestamp) - 1;
+      const id = fields['TaskScheduledId'] ?? fields['TimerId'];
+      const call = this.#calls.find((each) => each.id === id);
+      const timer = this.#timers.find((each) => each.id === id);
+      this.#calls = this.#calls.filter((each) => each !== call);
+      this.#timers = this.#timers.filter((each) => each !== timer);
+      this.#waits = this.#waits.filter((name) => name !== fields['Name']);
+      this.#record({ EventType, ...fields });
+      if (EventType === 6 && call !== undefined) this.#retry(call);
+      if (timer?.retry !== undefined) this.#calls.push({ ...timer.retry, id: this.#nextId++ });
+      return EventType === 15 || call !== undefined || timer !== undefined;
+    }
+  }
+
   async #playSub({ action, id }: Call): Promise<void> {
     const { functionName: name = '', instanceId, input } = action;
     const handler = this.#script.orchestrations?.[name];
     if (handler === undefined) throw new Error(`nobody expected the orchestration ${name}`);
     const activities = counted(this.#script.activities, this.#played.calls);
-    const sub = await replay(handler, { ...this.#script, activities, input, startMs: this.#nowMs });
+    const sub = await replay(handler, { ...this.#script, activities, input, startMs: this.#nowMs, past: undefined });
     this.#nowMs += sub.elapsedMs;
     this.#played.calls.push(...sub.calls);
     this.#played.timersMs.push(...sub.timersMs);
@@ -277,21 +318,29 @@ class Player {
         Reason,
         Details: `Result: Failure\nException: Error: ${text}`,
       });
-      if (action.retryOptions !== undefined) {
-        const { firstRetryIntervalInMilliseconds: pauseMs, maxNumberOfAttempts } = action.retryOptions;
-        const again = attempt < maxNumberOfAttempts;
-        // The library numbers a timer after the last attempt too.
-        this.#timers.push({
-          id: this.#nextId++,
-          setAtMs: this.#nowMs,
-          fireAtMs: this.#nowMs + (again ? pauseMs : 0),
-          ...(again && { retry: { action, attempt: attempt + 1, id: -1 } }),
-        });
-      }
+      this.#retry({ action, attempt, id });
       return;
     }
     this.#record({ EventType: 5, TaskScheduledId: id, Result: JSON.stringify(result) });
   }
+
+  #retry({ action, attempt }: Call): void {
+    if (action.retryOptions === undefined) return;
+    const { firstRetryIntervalInMilliseconds: pauseMs, maxNumberOfAttempts } = action.retryOptions;
+    const again = attempt < maxNumberOfAttempts;
+    // The library numbers a timer after the last attempt too.
+    this.#timers.push({
+      id: this.#nextId++,
+      setAtMs: this.#nowMs,
+      fireAtMs: this.#nowMs + (again ? pauseMs : 0),
+      ...(again && { retry: { action, attempt: attempt + 1, id: -1 } }),
+    });
+  }
+}
+
+/** An input of the present version, as the engine's adapter makes it. */
+function withVersion(input: unknown): unknown {
+  return typeof input === 'object' && input !== null ? { version: ORCHESTRATION_VERSION, ...input } : input;
 }
 
 /** What an orchestrator must not look at is something else while `work` goes on: the clocks, by years, and chance. */

@@ -95,6 +95,16 @@ describe('orchestrations', () => {
     expect(Date.now() - begun).toBeGreaterThan(400);
   });
 
+  test.each(['slow', 'timer'])(
+    'what asks for another action (%s) than its history says fails, as in the real engine',
+    async (to) => {
+      const status = await run('changed', `changed-to-${to}`, { from: 'echo', to });
+      expect(status.runtimeStatus).toBe('Failed');
+      expect(status.output).toMatch(/NON_DETERMINISTIC: the orchestrator no longer asks for echo/);
+      expect(effects('echo "more"')).toEqual([]);
+    },
+  );
+
   test('what would go wrong under the real engine, or is not done here, is refused by name', async () => {
     expect((await run('repeated', 'repeated-1')).output).toMatch(/LOCAL_HOST_UNSUPPORTED: .*Task\.any/);
     expect((await run('entity', 'entity-1')).output).toMatch(/LOCAL_HOST_UNSUPPORTED: .*type 7/);
