@@ -38,7 +38,7 @@ export async function promoteByRules(
   for (const rule of match.rules) {
     const sides = await connectSides(session, source, rule, values);
     try {
-      const outcome = await promoteTag(io, { rule, source, rules, signer, tell, ...sides });
+      const outcome = await promoteTag(io, { rule, source, rules, signer, values, tell, ...sides });
       promotions.push(outcome);
       const { outcome: verb, destination, digest, reason } = outcome;
       const title = `${verb.charAt(0).toUpperCase()}${verb.slice(1)}`;

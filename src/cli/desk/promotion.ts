@@ -25,6 +25,7 @@ import type { Ports, StepCall, StepReply } from '../../steps/ports.js';
 import { tagDestinationStep } from '../../steps/tag-destination.js';
 import type { Io } from '../io.js';
 import { onTerminal } from '../status-line.js';
+import type { Values } from '../verb.js';
 import { createDeskPorts, doStep, type DeskPorts } from './desk.js';
 import { createDeskStore } from './desk-store.js';
 
@@ -38,6 +39,8 @@ export interface DeskPromotion {
   listing: Ports['listing'];
   rules: RulesSource;
   signer: Signer | undefined;
+  /** Of the command: whether bars are wanted. */
+  values: Values;
   /** A line for each thing that was found or done. */
   tell: (line: string) => void;
 }
@@ -83,7 +86,7 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
   const ports = portsOf(promotion, owner, destination);
   const about = { ...owner, rule, source, destination };
   const plain = <T>(verb: string, step: (call: StepCall) => Promise<T>): Promise<T> =>
-    doStep(io, async (call) => ({ done: await step(call) }), said(tell, verb));
+    doStep(io, async (call) => ({ done: await step(call) }), { tell: said(tell, verb) });
 
   const observed = await plain('Observed', (call) => observeStep(ports, about, call));
   if (observed.state === 'refused') {
@@ -133,10 +136,15 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
   );
   if (plan.state === 'superseded') return 'superseded';
   const copy = { runId, plan: plan.plan, source: from, destination: to };
-  await plain('Copied', (call) => copyGraphStep(ports, copy, call));
+  await doStep(io, async (call) => ({ done: await copyGraphStep(ports, copy, call) }), {
+    tell: said(tell, 'Copied'),
+    bar: { values: promotion.values, word: 'Copying', title: destination, digest },
+  });
   await plain('Arrived', (call) => verifyArrivalStep(ports, copy, call));
   if (rule.attachTo === 'destination') await attach(io, ports, promotion, images, to);
-  const tagged = await doStep(io, (call) => tagDestinationStep(ports, { ...about, root }, call), said(tell, 'Tagged'));
+  const tagged = await doStep(io, (call) => tagDestinationStep(ports, { ...about, root }, call), {
+    tell: said(tell, 'Tagged'),
+  });
   return tagged === 'tagged' ? { outcome: 'promoted', digest } : 'superseded';
 }
 
@@ -144,21 +152,29 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
 async function attach(
   io: Io,
   ports: DeskPorts,
-  { rule, source, tell }: DeskPromotion,
+  { rule, source, tell, values }: DeskPromotion,
   images: readonly Image[],
   at?: { registry: string; repository: string },
 ): Promise<void> {
   const where = { source, ...(at !== undefined && { at }) };
-  const each = <T>(verb: string, label: string, step: (call: StepCall) => Promise<StepReply<T>>): Promise<T> =>
-    doStep(io, step, said(tell, verb, label));
+  const each = <T>(
+    verb: string,
+    { label, digest }: Image,
+    step: (call: StepCall) => Promise<StepReply<T>>,
+  ): Promise<T> =>
+    doStep(io, step, {
+      tell: said(tell, verb, label),
+      bar: { values, word: 'Reading', title: label, digest },
+    });
   for (const image of images) {
     if (!image.sbom || rule.sbom.formats.length === 0) continue;
-    await each('SBOM', image.label, (call) => attachSbomStep(ports, { ...where, rule, image }, call));
+    await each('SBOM', image, (call) => attachSbomStep(ports, { ...where, rule, image }, call));
   }
   if (rule.sign.length === 0) return;
-  for (const { mediaType, digest, size, label } of images) {
+  for (const image of images) {
+    const { mediaType, digest, size } = image;
     const subject = { mediaType, digest, size };
-    await each('Signature', label, (call) => attachSignatureStep(ports, { ...where, subject }, call));
+    await each('Signature', image, (call) => attachSignatureStep(ports, { ...where, subject }, call));
   }
 }
 

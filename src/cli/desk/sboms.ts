@@ -45,7 +45,7 @@ export async function attachSboms(
     const { sbom, made } = await doStep(
       io,
       (call) => attachSbomStep(ports, { rule, source: nameOf(opened), image }, call),
-      (text) => void (said = text),
+      { tell: (text) => void (said = text), bar: { values, word: 'Reading', title: label, digest } },
     );
     tell(`${made ? 'Attached' : 'Exists  '} ${onTerminal(label)}: ${made ? onTerminal(said) : sbom}`);
     done.push({ digest, label, sbom, made });
@@ -54,7 +54,7 @@ export async function attachSboms(
 }
 
 /** The SBOM of one image into a file or onto standard output; nothing is attached. @throws InputError `IMAGE_AMBIGUOUS` */
-export async function writeSbom(io: Io, opened: Opened, path: string): Promise<void> {
+export async function writeSbom(io: Io, opened: Opened, path: string, values: Values): Promise<void> {
   const { images } = await classifyGraph(opened.repository, opened.root, io.signal);
   const [image, ...others] = images.filter(({ sbom }) => sbom);
   if (image === undefined || others.length > 0) {
@@ -67,11 +67,18 @@ export async function writeSbom(io: Io, opened: Opened, path: string): Promise<v
       { remedy: 'Name one image, with --platform where an index has several.' },
     );
   }
-  const { registry, repository: path_ } = nameOf(opened);
-  const { repository } = opened;
+  const { registry, repository: name } = nameOf(opened);
   const ports = { sbom: createStreamingSbomGenerator() };
-  const named = { repository, name: `${registry}/${path_}`, image };
-  const { sbom } = await generateSbom(ports, named, io.signal, () => undefined);
+  const named = { repository: opened.repository, name: `${registry}/${name}`, image };
+  const bar = { values, word: 'Reading', title: image.label, digest: image.digest };
+  const { sbom } = await doStep(
+    io,
+    async ({ signal, progress }) => ({
+      done: await generateSbom(ports, named, signal, (done, total) => progress.bytes(done, total)),
+    }),
+    // Standard output may be the same terminal.
+    path === '-' ? {} : { bar },
+  );
   if (path === '-') {
     io.out(sbom.bytes);
     return;

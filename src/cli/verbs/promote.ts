@@ -5,6 +5,7 @@ import type { Io } from '../io.js';
 import { addFormatOptions, formatResult, resultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addSigningOptions } from '../signing-options.js';
+import { addTtyOption } from '../transfers.js';
 import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -52,6 +53,7 @@ export function addPromote(parent: Command, context: VerbContext): void {
       .option('--rule <name>', 'only by this rule of it');
     addSigningOptions(command);
     addFormatOptions(command);
+    addTtyOption(command);
     addConnectionOptions(command, 'from');
     addDebugOption(addConnectionOptions(command, 'to'));
   };

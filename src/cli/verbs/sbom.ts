@@ -5,6 +5,7 @@ import { addFormatOptions, formatResult, resultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addSigningOptions } from '../signing-options.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import { addTtyOption } from '../transfers.js';
 import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -39,7 +40,7 @@ async function sbom(io: Io, session: Session, operands: string[], values: Values
   const opened = await resolveTarget(session, VERB, { operands, values, io });
   // Loaded by the verbs that need it: it is half of the program.
   const { attachSboms, writeSbom } = await import('../desk/sboms.js');
-  if (output !== undefined) return writeSbom(io, opened, output);
+  if (output !== undefined) return writeSbom(io, opened, output, values);
   const images = await attachSboms(io, opened, values, (line) => format.kind === 'text' && io.out(`${line}\n`));
   const { repository, target, root } = opened;
   const { digest } = root;
@@ -58,6 +59,7 @@ export function addSbom(parent: Command, context: VerbContext): void {
       'write the CycloneDX document there (- for standard output), and attach nothing',
     );
     addFormatOptions(command);
+    addTtyOption(command);
     addPlatformOption(command);
     addSigningOptions(command);
     addTargetOptions(command);

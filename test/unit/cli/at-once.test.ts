@@ -1,0 +1,113 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
+import { run } from '../../../src/cli/run.js';
+import { createSelfSignedCertificate } from '../../../src/signing/index.js';
+import { writeImage } from '../../interop/promotion/images.js';
+import { DrawnTerminal } from './drawn-terminal.js';
+import { createMemoryIo } from './memory-io.js';
+
+// sbom, sign, verify and promote on this machine. test/interop/at-once.test.ts has them beside oras and notation.
+
+let folder = '';
+let registry: RunningRegistry;
+let image = '';
+let turn = 0;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'at-once-'));
+  registry = await startRegistry({ dataDir: join(folder, 'registry'), anonymous: true });
+  const { keyPem, certificatePem } = createSelfSignedCertificate({ commonName: 'here', days: 30 });
+  await writeFile(join(folder, 'key.pem'), keyPem);
+  await writeFile(join(folder, 'chain.pem'), certificatePem);
+});
+afterAll(async () => {
+  await registry.close();
+  await rm(folder, { recursive: true, force: true });
+});
+beforeEach(async () => {
+  turn += 1;
+  const layout = join(folder, `layout-${turn}`);
+  image = `localhost:${registry.port}/samples/app-${turn}:v1`;
+  expect(
+    await cli('copy', '--from-oci-layout', `${layout}@${await writeImage(layout, `image ${turn}`)}`, image),
+  ).toMatchObject({
+    code: 0,
+  });
+});
+
+interface Seen {
+  code: number;
+  out: string;
+  err: string;
+  screen: string;
+}
+
+/** @param argv `TERMINAL` first: before a terminal; the key is in the environment, as the app has it */
+async function cli(...argv: string[]): Promise<Seen> {
+  const before = argv[0] === 'TERMINAL';
+  const { io, out, err } = createMemoryIo({
+    env: {
+      DOCKER_CONFIG: folder,
+      SIGNING_KEY: join(folder, 'key.pem'),
+      SIGNING_CERTIFICATE_CHAIN: join(folder, 'chain.pem'),
+      PROMOTION_RULES: join(folder, 'rules.yaml'),
+    },
+  });
+  const terminal = new DrawnTerminal();
+  if (before) io.terminal = terminal;
+  const code = await run(before ? argv.slice(1) : argv, io);
+  return { code, out: out().toString(), err: err(), screen: terminal.seen().join('\n') };
+}
+
+async function writeRules(more = ''): Promise<void> {
+  const host = `localhost:${registry.port}`;
+  const rules = `rules: [{ name: here, source: { registry: '${host}', repositories: ['samples/**'] }, destination: { reference: '${host}/staging/{repository}:{tag}' }${more} }]`;
+  await writeFile(join(folder, 'rules.yaml'), rules);
+}
+
+test('what takes long shows its bytes on a terminal, and says the same on standard output', async () => {
+  const plain = await cli('sbom', '-o', join(folder, 'a.json'), image);
+  const seen = await cli('TERMINAL', 'sbom', '-o', join(folder, 'b.json'), image);
+  expect(seen.screen).toMatch(/✓ Reading image .*100%/);
+  expect(seen.out).toBe(plain.out.replace('a.json', 'b.json'));
+  expect(await readFile(join(folder, 'b.json'), 'utf8')).toBe(await readFile(join(folder, 'a.json'), 'utf8'));
+  expect((await cli('TERMINAL', 'sbom', '-o', '-', image)).screen).toBe('');
+  expect((await cli('TERMINAL', 'sbom', '--no-tty', image)).screen).toBe('');
+  await writeRules();
+  const promoted = await cli('TERMINAL', 'promote', image);
+  expect(promoted).toMatchObject({ code: 0, err: '' });
+  expect(promoted.screen).toMatch(/✓ Copying localhost:\d+\/staging\/samples\/app-1:v1 .*100%/);
+  expect(promoted.out).toContain('Promoted [here] ');
+});
+
+test('key, chain and rules may stand in the environment, as the app has them', async () => {
+  await writeRules();
+  expect(await cli('sign', image)).toMatchObject({ code: 0, err: '' });
+  const trust = ['verify', '--trust-store', join(folder, 'chain.pem')];
+  expect((await cli(...trust, image)).out).toMatch(/^Signed by CN=here/);
+  const { out, code } = await cli('promote', image, '--format', 'json');
+  expect({ code, out: JSON.parse(out) as unknown }).toMatchObject({
+    code: 0,
+    out: { promotions: [{ rule: 'here', outcome: 'promoted' }] },
+  });
+  const at = image.replace('/samples/', '/staging/samples/');
+  expect((await cli(...trust, at)).code).toBe(0);
+});
+
+test('a rule that fails keeps no other from being tried, and the command fails', async () => {
+  const host = `localhost:${registry.port}`;
+  const rule = (name: string, more: string): string =>
+    `{ name: ${name}, source: { registry: '${host}', repositories: ['samples/**'] }, destination: { reference: '${host}/${name}/{repository}:{tag}' }, ${more} }`;
+  const trusted = join(folder, 'chain.pem');
+  const gated = `verify: { signatures: [{ format: notary, trustStore: '${trusted}', identities: ['x509.subject: C=US'] }] }`;
+  await writeFile(join(folder, 'rules.yaml'), `rules: [${rule('gated', gated)}, ${rule('open', 'sign: []')}]`);
+  const { code, out, err } = await cli('promote', image);
+  expect(code).toBe(1);
+  expect(out).toContain('Promoted [open] ');
+  expect(err).toMatch(/^Error: rule gated: .*\(EVIDENCE_MISSING\)$/m);
+  expect((await cli('resolve', image.replace('/samples/', '/open/samples/'))).code).toBe(0);
+  expect((await cli('resolve', image.replace('/samples/', '/gated/samples/'))).code).toBe(1);
+});
