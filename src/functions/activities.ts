@@ -102,7 +102,9 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const call = { signal: AbortSignal.any([finish, cancel.signal]), finish, progress };
         const reply = await run({ ...ports, engine }, input, call);
         await progress.end('later' in reply ? 'waiting' : 'done');
-        log.info(`${progress.state} in ${Math.round(performance.now() - startedMs)} ms: ${progress.said}`);
+        // One that polls says once that it waits.
+        if (progress.state === 'done' || again === undefined)
+          log.info(`${progress.state} in ${Math.round(performance.now() - startedMs)} ms: ${progress.said}`);
         return 'later' in reply ? { later: busyPauseMs(reply.later, again, ports.now().getTime()) } : reply;
       };
       const answer = (error: unknown): Promise<ActivityReply> =>

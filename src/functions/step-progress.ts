@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { isRecord } from '../oci/index.js';
 import type { StepProgress } from '../runs/rows.js';
 import type { Ports, StepProgressSink } from '../steps/ports.js';
+import { againSchema } from './orchestrations/again.js';
 
 const WRITE_EVERY_MS = 1_000;
 
@@ -28,6 +29,12 @@ function labelOf(input: unknown): string {
   return '';
 }
 
+/** A step that is called again has been at it since it was put off first. */
+function firstOf(input: unknown): Date | undefined {
+  const again = isRecord(input) ? againSchema.safeParse(input.again).data : undefined;
+  return again && new Date(again.since);
+}
+
 /**
  * Where the input names no run (the schedule), nothing is written.
  * @param instanceId that calls: the run's, or that of one of its sub-orchestrations
@@ -39,7 +46,7 @@ export function stepProgress(
   instanceId?: string,
 ): StepProgressRow {
   const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
-  const started = ports.now().toISOString();
+  const started = (firstOf(input) ?? ports.now()).toISOString();
   const row: StepProgress = {
     runId: runId ?? '',
     step: `${name}${labelOf(input)}`,

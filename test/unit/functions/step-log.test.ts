@@ -128,3 +128,23 @@ describe('a trigger', () => {
     expect(lines.map(({ text }) => text)).toEqual([`job mine: runId=${run?.id}`]);
   });
 });
+
+describe('a step that is called again', () => {
+  test('has been at it since it was put off first, and says once that it waits', async () => {
+    const { runId, promotionId } = await openRun(world);
+    const since = world.nowMs;
+    const poll = { runId, promotions: [{ promotionId, wanted: 1 }] };
+    await call('activities', 'awaitPromotions', poll);
+    world.nowMs += 5_000;
+    const again = { tries: 1, since, codeSince: since, until: since + 60_000 };
+    await call('activities', 'awaitPromotions', { ...poll, again });
+    const [step] = await world.store.listProgress(runId);
+    expect(step).toMatchObject({
+      startedAt: new Date(since).toISOString(),
+      updatedAt: new Date(since + 5_000).toISOString(),
+    });
+    expect(lines.map(({ text }) => text)).toEqual([
+      expect.stringMatching(/step="awaitPromotions" waiting in \d+ ms: promotion \w+ is working$/),
+    ]);
+  });
+});
