@@ -1,7 +1,8 @@
-import { PolicyError, PromoterError, formatReference, type RegistryClient } from '../../oci/index.js';
+import { InputError, PolicyError, PromoterError, formatReference, type RegistryClient } from '../../oci/index.js';
 import { destinationOf } from '../../promotion/destination.js';
 import { matchRules, type TagName } from '../../promotion/match.js';
 import type { Rule } from '../../promotion/rule.js';
+import { resolveTag } from '../../steps/resolve-tag.js';
 import type { Ports } from '../../steps/ports.js';
 import { connectionOf } from '../connection.js';
 import type { Io } from '../io.js';
@@ -16,7 +17,7 @@ import { readSigner } from './signer.js';
  * Promotes a tag by every rule of this machine that wants it, or by the one that is named. One that fails keeps no other from
  * being tried.
  * @param tell a line for each thing that was found or done
- * @throws PolicyError `NO_RULE_MATCHES`
+ * @throws PolicyError `NO_RULE_MATCHES`; InputError `SOURCE_NOT_FOUND`
  */
 export async function promoteByRules(
   io: Io,
@@ -30,6 +31,12 @@ export async function promoteByRules(
   if (match.rules.length === 0) {
     throw new PolicyError('NO_RULE_MATCHES', `no rule wants ${formatReference(source)}: ${match.nearest ?? ''}`, {
       remedy: 'Widen a rule, or copy the image instead.',
+    });
+  }
+  const from = await session.client(source.registry, connectionOf(values, 'from'));
+  if ((await resolveTag({ registries: from }, source, io.signal)) === undefined) {
+    throw new InputError('SOURCE_NOT_FOUND', `${formatReference(source)} is not there`, {
+      remedy: 'Push it first, or correct the reference.',
     });
   }
   const signer = await readSigner(values, io);

@@ -1,6 +1,5 @@
 import {
   CopyError,
-  InputError,
   PolicyError,
   VerificationError,
   formatReference,
@@ -61,8 +60,7 @@ type PromotionPorts = DeskPorts & Pick<Ports, 'listing' | 'copyParts'> & { rules
 /**
  * Does for one tag what a rule says, with the steps of the app in their order: look, gate 1 (once: nobody waits here), SBOMs,
  * signatures, copy with all that refers to it, arrival, tag. Nothing differs: nothing is written.
- * @throws PolicyError `DESTINATION_LOCKED`, …; VerificationError `EVIDENCE_MISSING`; InputError `SOURCE_NOT_FOUND`; CopyError
- * `SOURCE_TAG_MOVED`; as the steps
+ * @throws PolicyError `DESTINATION_LOCKED`, …; VerificationError `EVIDENCE_MISSING`; CopyError `SOURCE_TAG_MOVED`; as the steps
  */
 export async function promoteTag(io: Io, promotion: DeskPromotion): Promise<DeskOutcome> {
   const { rule, source } = promotion;
@@ -94,11 +92,8 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
     throw new PolicyError(code, reason, remedy === undefined ? {} : { remedy });
   }
   if (observed.state === 'nothing') {
-    const { code, reason, digest } = observed;
-    if (code === 'IS_REFERRER') return { outcome: 'unchanged', reason, ...(digest !== undefined && { digest }) };
-    throw new InputError('SOURCE_NOT_FOUND', `${formatReference(source)} is not there`, {
-      remedy: 'Push it first, or correct the reference.',
-    });
+    const { reason, digest } = observed;
+    return { outcome: 'unchanged', reason, ...(digest !== undefined && { digest }) };
   }
   const { root, images, differences } = observed;
   const { digest } = root;
