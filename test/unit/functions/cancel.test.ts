@@ -43,7 +43,8 @@ async function play(runId: string, moment: Moment = async () => {}, more: Partia
     ]),
   );
   const handler = app.orchestrations.get(start.orchestration) as OrchestrationHandler;
-  const played = await replay(handler, { input: start.input, activities, ...more });
+  const orchestrations = Object.fromEntries(app.orchestrations) as Record<string, OrchestrationHandler>;
+  const played = await replay(handler, { input: start.input, activities, orchestrations, ...more });
   world.engine.setState(runId, 'ended');
   return played;
 }
@@ -93,6 +94,22 @@ describe('a run that is stopped', () => {
     const destination = world.registries.repository(REGISTRY, 'staging/samples/app');
     expect(await countReferrers(destination, image, CYCLONEDX_JSON)).toBe(1);
     expect(await countReferrers(destination, image, NOTARY_SIGNATURE)).toBe(1);
+  });
+
+  test('in the middle of a copy in parts: its sub-orchestration ends, and so does the run; the next goes on', async () => {
+    world.copyParts = { bytes: 1, nodes: 1 };
+    const image = await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    let parts = 0;
+    const stopped = await play(run.runId, async (name, when) => {
+      if (name === 'copyPart' && when === 'after' && (parts += 1) === 2) await stop(run.runId);
+    });
+    expect(stopped.subs.map(({ name }) => name)).toContain('copyParts');
+    expect(stopped.output).toMatchObject({ outcome: 'cancelled' });
+    expect(tagAt(world, DESTINATION)).toBeUndefined();
+    const { runId } = (await answerRun(world, run.promotionId)).jsonBody as { runId: string };
+    expect((await play(runId)).output).toMatchObject({ outcome: 'promoted' });
+    expect(tagAt(world, DESTINATION)).toBe(image.digest);
   });
 
   test('before it began: it takes its row, gives it back, and does nothing else', async () => {

@@ -137,6 +137,19 @@ describe('the schedule', () => {
     expect(new Set(world.engine.starts.map(({ id }) => id)).size).toBe(2);
   });
 
+  test('what is old is removed; what goes wrong with that keeps no walk from starting', async () => {
+    await world.store.addIgnored({ at: world.now().toISOString(), reference: 'a', reason: 'b' });
+    const removeIgnored = world.store.removeIgnored.bind(world.store);
+    world.store.removeIgnored = () => Promise.reject(new Error('down'));
+    world.nowMs += 8 * 24 * 3_600_000;
+    await tick();
+    expect(starts()).toEqual(['promoteScheduled']);
+    expect((await world.store.listIgnored()).items).toHaveLength(1);
+    world.store.removeIgnored = removeIgnored;
+    await tick();
+    expect((await world.store.listIgnored()).items).toEqual([]);
+  });
+
   test('a walk that was lost, or has been pending for too long, is followed by another', async () => {
     await tick();
     world.engine.setState(newest(), 'missing');
