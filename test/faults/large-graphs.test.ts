@@ -3,7 +3,7 @@ import { userRegistries } from '../../local/start/push.js';
 import type { Descriptor, RegistryClient, Repository } from '../../src/oci/index.js';
 import { startEverything, until, type Everything } from '../interop/promotion/everything.js';
 import {
-  MemoryWatch,
+  HostWatch,
   historyOf,
   pushIndex,
   pushLargeImage,
@@ -24,7 +24,8 @@ const LAYER_BYTES = FULL ? 2_000 * MIB : 200 * MIB;
 /** Bytes of one call: small, so that the layer takes many. */
 const PART_BYTES = 32 * MIB;
 const PIECE_BYTES = 16 * MIB;
-const MOST_HOST_BYTES = 450 * MIB;
+/** An instance has 2 GiB, of which the host itself takes its share. */
+const MOST_HOST_BYTES = 600 * MIB;
 /** What Azure Storage keeps in a message; a larger payload goes to a blob. The Durable Task Scheduler takes 1 MB. */
 const MOST_EVENT_BYTES = 45_000;
 /** Calls in one orchestration. */
@@ -81,15 +82,15 @@ function expectSmall(history: readonly HistorySize[]): void {
 const sum = (history: readonly HistorySize[], of: 'activities' | 'bytes'): number =>
   history.reduce((total, each) => total + each[of], 0);
 
-/** Promotes what stands under the tag, and tells what it took. @returns the run */
+/** Pushes something, waits until it is promoted, and tells what that took. */
 async function promoted(
   repository: string,
   push: (to: Repository) => Promise<Descriptor>,
-): Promise<{ runId: string; root: Descriptor; steps: Step[]; history: HistorySize[]; memory: number }> {
+): Promise<{ root: Descriptor; steps: Step[]; history: HistorySize[]; took: string }> {
   const root = await push(at(up.source, repository));
-  const memory = new MemoryWatch(up);
+  const watch = new HostWatch(up);
   const { last } = await settled(up, repository, 'v1', 30 * 60_000);
-  const most = memory.end();
+  const { memory, cpuSeconds } = await watch.end();
   // Referrers are evidence, each of which may have asked for a further look.
   const run = await until('its run', async () => {
     const answer = await fetch(`${up.hostUrl}/api/runs?repository=${encodeURIComponent(repository)}`);
@@ -99,25 +100,22 @@ async function promoted(
   expect(last).toMatchObject({ digest: root.digest });
   const [steps, history] = [await stepsOf(run.id), historyOf(up, run.id)];
   expectSmall(history);
-  expect(most).toBeLessThan(MOST_HOST_BYTES);
-  return { runId: run.id, root, steps, history, memory: most };
+  expect(memory).toBeLessThan(MOST_HOST_BYTES);
+  return { root, steps, history, took: `host ${megabytes(memory)}, ${cpuSeconds} s of CPU` };
 }
 
 describe('a subject with many referrers', () => {
-  const perNode: number[] = [];
-
   test.each(REFERRERS)(
     '%i of them',
     async (count) => {
       const repository = `samples/referrers-${count}`;
-      const { root, steps, history, memory } = await promoted(repository, (to) => pushSubject(to, count));
+      const { root, steps, history, took } = await promoted(repository, (to) => pushSubject(to, count));
       const copyMs = spanMs(steps, 'copy');
-      perNode.push(copyMs / count);
       process.stderr.write(
         `${count} referrers: ${seconds(spanMs(steps))} in all, plan ${seconds(spanMs(steps, 'planCopy'))}, copy ${seconds(copyMs)}` +
           ` (${(copyMs / count).toFixed(1)} ms each), arrival ${seconds(spanMs(steps, 'verifyArrival'))};` +
           ` ${history.length} orchestrations, ${sum(history, 'activities')} activities, ${sum(history, 'bytes')} bytes of history;` +
-          ` host ${megabytes(memory)}\n`,
+          ` ${took}\n`,
       );
       const listed = await at(up.staging, `staging/${repository}`).listReferrers(root.digest);
       const reports = listed.filter(({ artifactType }) => artifactType === 'application/x-report');
@@ -164,12 +162,12 @@ describe('a subject with many referrers', () => {
 test(
   `an index of ${CHILDREN} images`,
   async () => {
-    const { root, steps, history, memory } = await promoted('samples/index', (to) => pushIndex(to, CHILDREN));
+    const { root, steps, history, took } = await promoted('samples/index', (to) => pushIndex(to, CHILDREN));
     process.stderr.write(
       `an index of ${CHILDREN}: ${seconds(spanMs(steps))} in all, SBOMs and signatures ${seconds(spanMs(steps, 'attach'))},` +
         ` copy ${seconds(spanMs(steps, 'copy'))}; ${history.length} orchestrations, ${sum(history, 'activities')} activities,` +
         ` ${sum(history, 'bytes')} bytes of history, ${Math.max(...history.map(({ largestEvent }) => largestEvent))} in the largest event;` +
-        ` host ${megabytes(memory)}\n`,
+        ` ${took}\n`,
     );
     await expectPromotedOnce(up, 'samples/index', root.digest);
   },
@@ -195,13 +193,13 @@ test(
       process.kill(await up.processId('host'), 'SIGKILL');
     };
     const killing = killed();
-    const { root, steps, history, memory } = await promoted('samples/large', (to) => pushLargeImage(to, LAYER_BYTES));
+    const { root, steps, history, took } = await promoted('samples/large', (to) => pushLargeImage(to, LAYER_BYTES));
     await killing;
     const parts = steps.filter(({ step }) => step.startsWith('copyPart'));
     const calls = sum(history, 'activities');
     process.stderr.write(
       `a layer of ${megabytes(LAYER_BYTES)}: ${seconds(spanMs(steps))} in all, copy ${seconds(spanMs(steps, 'copy'))}; ${calls} activities,` +
-        ` ${sum(history, 'bytes')} bytes of history; host ${megabytes(memory)}\n`,
+        ` ${sum(history, 'bytes')} bytes of history; ${took}\n`,
     );
     expect(calls).toBeGreaterThan(LAYER_BYTES / PART_BYTES);
     const large = parts.find(({ totalBytes = 0 }) => totalBytes > LAYER_BYTES);

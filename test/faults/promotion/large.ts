@@ -149,28 +149,42 @@ export function historyOf(up: Everything, runId: string): HistorySize[] {
   }
 }
 
-/** The most memory that the host has resident while it is watched. */
-export class MemoryWatch {
-  most = 0;
+/** What the host takes while it is watched. */
+export class HostWatch {
+  #mostBytes = 0;
+  readonly #up: Everything;
   readonly #timer: NodeJS.Timeout;
+  readonly #before: Promise<number>;
 
   constructor(up: Everything) {
-    this.#timer = setInterval(() => void this.#look(up), 250);
+    this.#up = up;
+    this.#before = this.#cpuSeconds();
+    this.#timer = setInterval(() => void this.#look(), 250);
   }
 
-  async #look(up: Everything): Promise<void> {
+  async #look(): Promise<void> {
     try {
-      const pid = await up.processId('host');
-      const resident = Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' })) * 1024;
-      this.most = Math.max(this.most, resident);
+      const resident = Number(await this.#ask('rss=')) * 1024;
+      this.#mostBytes = Math.max(this.#mostBytes, resident);
     } catch {
       // It was killed a moment ago.
     }
   }
 
-  end(): number {
+  async #ask(column: string): Promise<string> {
+    const pid = await this.#up.processId('host');
+    return execFileSync('ps', ['-o', column, '-p', String(pid)], { encoding: 'utf8' });
+  }
+
+  async #cpuSeconds(): Promise<number> {
+    return Number(await this.#ask('cputimes='));
+  }
+
+  /** @returns the most memory that was resident, and processor time: of the same process, or since it was started again. */
+  async end(): Promise<{ memory: number; cpuSeconds: number }> {
     clearInterval(this.#timer);
-    return this.most;
+    const [before, after] = [await this.#before, await this.#cpuSeconds()];
+    return { memory: this.#mostBytes, cpuSeconds: after < before ? after : after - before };
   }
 }
 
