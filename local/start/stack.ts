@@ -140,7 +140,8 @@ async function startAll(
     FUNCTIONS_WORKER_RUNTIME: 'node',
     PROMOTION_RULES: rules,
     PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
-    ALLOWED_REGISTRIES: `${source},${staging}`,
+    // Rules of one's own may name others.
+    ALLOWED_REGISTRIES: [source, staging, ...(environment.ALLOWED_REGISTRIES?.split(',') ?? [])].join(','),
     ...given(environment, ['JOB_OPERATIONS', 'JOB_SCOPES', 'RUN_RETENTION_DAYS', 'COPY_PART_BYTES']),
     SIGNING_KEY: signing.key,
     SIGNING_CERTIFICATE_CHAIN: signing.certificate,

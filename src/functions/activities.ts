@@ -99,7 +99,8 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const [stopped] = await Promise.all([cancel.look(), progress.begin()]);
         if (stopped !== undefined) throw stopped;
         const finish = AbortSignal.timeout(ACTIVITY_MS);
-        const call = { signal: AbortSignal.any([finish, cancel.signal]), finish, progress };
+        const waitedMs = again === undefined ? 0 : ports.now().getTime() - again.since;
+        const call = { signal: AbortSignal.any([finish, cancel.signal]), finish, waitedMs, progress };
         const reply = await run({ ...ports, engine }, input, call);
         await progress.end('later' in reply ? 'waiting' : 'done');
         // One that polls says once that it waits.

@@ -72,4 +72,6 @@ export const STEP_LIMITS = {
   pushedFiles: 10_000,
   /** Bytes of such a folder: it is packed on the function's own disk. `TOO_LARGE` */
   pushedFolderBytes: 1024 * 1024 * 1024,
+  /** How long a referrer that is listed and not there keeps a copy from being planned, in milliseconds: a replica may be late. */
+  lateReferrersMs: 2 * 60_000,
 } as const;

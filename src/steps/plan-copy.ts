@@ -1,4 +1,5 @@
 import {
+  CopyError,
   InputError,
   RegistryError,
   planGraph,
@@ -12,6 +13,7 @@ import { noteDigest } from '../runs/run-digest.js';
 import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
 import { keepParts, keepPlan } from './kept-plan.js';
 import type { Ports, StepCall, StorePort } from './ports.js';
+import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './resolve-tag.js';
 import { MissingAtSource, atSource, missingTag } from './source-gone.js';
 
@@ -22,7 +24,7 @@ import { MissingAtSource, atSource, missingTag } from './source-gone.js';
 export async function planCopyStep(
   ports: Pick<Ports, 'registries' | 'documents' | 'copyParts'> & StorePort<'getRun' | 'replaceRun'>,
   input: InputOf<typeof planCopyContract>,
-  { signal, progress }: StepCall,
+  { signal, progress, waitedMs = Infinity }: StepCall,
 ): Promise<ResultOf<typeof planCopyContract>> {
   const source = ports.registries.repository(input.source.registry, input.source.repository);
   if (input.tag !== undefined) {
@@ -40,6 +42,7 @@ export async function planCopyStep(
   const plan = await atSource(() =>
     planGraph(source, root, { recursive: input.recursive, excludeArtifactTypes: input.excludeArtifactTypes, signal }),
   );
+  if (waitedMs < STEP_LIMITS.lateReferrersMs) requireReferrers(source.name, plan);
   const name = `plans/${input.runId}.json`;
   const waves = splitPlan(plan, {
     ...ports.copyParts,
@@ -64,6 +67,23 @@ export async function planCopyStep(
     bytes,
     ...(parts && { parts }),
   };
+}
+
+/** @throws CopyError `REFERRER_UNKNOWN` (transient) where one is listed and not there: a replica is late, or the list is out of date */
+function requireReferrers(source: string, { leftOut }: CopyPlan): void {
+  const unknown = leftOut.filter(({ reason }) => reason === 'gone').map(({ digest }) => digest);
+  if (unknown.length === 0) return;
+  const names = unknown.slice(0, 5).join(', ');
+  throw new CopyError(
+    'REFERRER_UNKNOWN',
+    `${source} lists ${unknown.length} referrers that it does not know: ${names}`,
+    {
+      transient: true,
+      details: { unknown: unknown.slice(0, 100) },
+      remedy:
+        'Nothing: after two minutes the copy goes on without them, and the schedule brings them when they are there.',
+    },
+  );
 }
 
 /** The parts carry the manifests; whoever has to put one again fetches it. */

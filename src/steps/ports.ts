@@ -85,5 +85,7 @@ export interface StepCall {
   signal: AbortSignal;
   /** Aborted when time is over: for the last writes of what must not be left half made. As `signal` where it isn't there. */
   finish?: AbortSignal;
+  /** For how long the run waits for this step already, in milliseconds; where it isn't there, nothing waits. */
+  waitedMs?: number;
   progress: StepProgressSink;
 }

@@ -51,8 +51,9 @@ async function play(row: Row): Promise<Ended & { expected: string }> {
 
 describe('what passes: the run waits and goes on', () => {
   test.each(PASSING.map((row) => [row.what, row] as const))('%s', async (_what, row) => {
-    const { standing, expected, waiting, elapsedMs } = await play(row);
+    const { standing, report, expected, waiting, elapsedMs } = await play(row);
     expect(standing).toBe(expected);
+    expect(report).toBe(row.withoutReport !== true);
     if (elapsedMs > 1_000 && row.meanwhile === undefined)
       expect(waiting).toMatchObject({ state: 'waiting', text: expect.stringMatching(/^[A-Z]/) });
   });

@@ -25,10 +25,11 @@ import type { Ports } from '../../../src/steps/ports.js';
 import { register, type Registered } from '../../unit/functions/registered.js';
 import { replay, type Activity } from '../../unit/functions/replay.js';
 import { rule } from '../../unit/promotion/rules.fixture.js';
-import { pushArtifact, pushMultiPlatform } from '../../unit/steps/images.js';
+import { countReferrers, pushArtifact, pushMultiPlatform } from '../../unit/steps/images.js';
 import { newWorld, rowOf } from '../../unit/steps/world.js';
 import { FaultProxy } from './fault-proxy.js';
 
+const REPORT = 'application/x-report';
 const USER = { name: 'promoter', password: 'promoter-password' };
 
 /** What is promoted: an index over two images and an attestation, and a report on one of them. */
@@ -47,6 +48,8 @@ export interface Ended {
   /** What the step that waited said last. */
   waiting: StepProgress | undefined;
   standing: string | undefined;
+  /** The report on one of its images has come along. */
+  report: boolean;
 }
 
 /** What a row of the table changes. */
@@ -163,7 +166,7 @@ export class Stage {
     try {
       const ended = await play.run({ registry: this.source.authority, repository, tag: 'v1' });
       for (const proxy of [this.source, this.destination, this.identity]) await proxy.reset();
-      return { ...ended, standing: await this.#standing(credentials, `staging/${repository}`) };
+      return { ...ended, ...(await this.#arrived(credentials, `staging/${repository}`, scene.graph)) };
     } finally {
       await play.close();
     }
@@ -174,18 +177,20 @@ export class Stage {
     try {
       const repository = client.repository(this.source.authority, name);
       const { root, amd64 } = await pushMultiPlatform(repository, 'v1');
-      return { root, amd64, report: await pushArtifact(repository, 'application/x-report', { subject: amd64 }) };
+      return { root, amd64, report: await pushArtifact(repository, REPORT, { subject: amd64 }) };
     } finally {
       await client.close();
     }
   }
 
-  async #standing(credentials: Credentials, name: string): Promise<string | undefined> {
+  async #arrived(credentials: Credentials, name: string, graph: Graph): Promise<Pick<Ended, 'standing' | 'report'>> {
     const client = createRegistries({ credentials });
     try {
-      return (await client.repository(this.destination.authority, name).resolve('v1')).digest;
+      const at = client.repository(this.destination.authority, name);
+      const standing = (await at.resolve('v1')).digest;
+      return { standing, report: (await countReferrers(at, graph.amd64, REPORT)) === 1 };
     } catch {
-      return undefined;
+      return { standing: undefined, report: false };
     } finally {
       await client.close();
     }
@@ -274,7 +279,11 @@ class Play {
     );
   }
 
-  async run(source: { registry: string; repository: string; tag: string }): Promise<Omit<Ended, 'standing'>> {
+  async run(source: {
+    registry: string;
+    repository: string;
+    tag: string;
+  }): Promise<Omit<Ended, 'standing' | 'report'>> {
     const { promotionId, runId = '' } = await raiseWanted(this.#world, this.#scene.rule, source, { kind: 'push' });
     this.#startMs = this.#world.nowMs;
     const played = await replay(this.#app.orchestrations.get('promote') as OrchestrationHandler, {

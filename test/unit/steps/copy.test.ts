@@ -5,7 +5,7 @@ import { planCopyStep } from '../../../src/steps/plan-copy.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { breakEverywhere } from './breaking.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from './images.js';
-import { REGISTRY, SOURCE, newCall, newWorld, type World } from './world.js';
+import { REGISTRY, SOURCE, newCall, newWorld, notFound, type World } from './world.js';
 
 const FROM = { registry: REGISTRY, repository: SOURCE.repository };
 const TO = { registry: REGISTRY, repository: 'staging/samples/app' };
@@ -89,6 +89,25 @@ describe('the plan', () => {
   test('of a root that is not there is an error', async () => {
     const input = { runId: 'r1', source: FROM, root: 'v9', recursive: true, excludeArtifactTypes: [] };
     await expect(planCopyStep(world, input, newCall())).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
+  });
+
+  test('waits two minutes for a referrer that is listed and not there, and goes on without it', async () => {
+    const late = await pushArtifact(source, 'application/x-late', { subject: root });
+    const fetch = source.fetchManifest.bind(source);
+    source.fetchManifest = (wanted, options) => {
+      const digest = typeof wanted === 'string' ? wanted : wanted.digest;
+      return digest === late.digest ? Promise.reject(notFound('MANIFEST_UNKNOWN', digest)) : fetch(wanted, options);
+    };
+    const input = { runId: 'r1', source: FROM, root: root.digest, recursive: true, excludeArtifactTypes: [] };
+    const after = (waitedMs: number) => planCopyStep(world, input, { ...newCall(), waitedMs });
+    for (const waitedMs of [0, 119_000]) {
+      await expect(after(waitedMs)).rejects.toMatchObject({ code: 'REFERRER_UNKNOWN', transient: true });
+    }
+    const without = await after(120_000);
+    source.fetchManifest = fetch;
+    const whole = await after(0);
+    if (without.state !== 'planned' || whole.state !== 'planned') throw new Error('superseded');
+    expect(whole.manifests - without.manifests).toBe(1);
   });
 
   test('that is not kept any more, or that another version wrote, is an error with a code', async () => {
