@@ -2,13 +2,13 @@ import { TransportError } from '../../../src/oci/index.js';
 import type { World } from './world.js';
 
 /** How a call breaks: before anything is done, or when it is done and its answer is lost. */
-type When = 'before' | 'after';
+export type When = 'before' | 'after';
 
 /**
  * The ports of a world, of which the nth call breaks: of a store, a registry, a lease, whatever comes nth. As in a crash, every
  * later call breaks too.
  */
-function breaking(world: World, nth: number, when: When): { ports: World; calls: () => number } {
+export function breaking(world: World, nth: number, when: When): { ports: World; calls: () => number } {
   let calls = 0;
   const killed = (): TransportError => new TransportError('CONNECT_FAILED', `killed at call ${calls}`);
   const watch = <T extends object>(target: T): T =>
@@ -35,8 +35,8 @@ function breaking(world: World, nth: number, when: When): { ports: World; calls:
       },
     });
   const { registries, lease, store, documents, queues, engine, sbom, signer, rules } = world;
-  const ports: World = Object.create(world) as World;
-  Object.assign(ports, {
+  const ports: World = {
+    ...world,
     registries: watch(registries),
     lease: watch(lease),
     store: watch(store),
@@ -46,12 +46,12 @@ function breaking(world: World, nth: number, when: When): { ports: World; calls:
     sbom: watch(sbom),
     signer: signer && watch(signer),
     rules: watch(rules),
-  });
+  };
   return { ports, calls: () => calls };
 }
 
 /** What ends by itself after a crash: leases run out. */
-function runOut(world: World): void {
+export function runOut(world: World): void {
   for (const name of world.lease.held) world.lease.lose(name);
 }
 

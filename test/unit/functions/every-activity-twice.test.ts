@@ -1,0 +1,234 @@
+import { InvocationContext } from '@azure/functions';
+import { describe, expect, test } from '@jest/globals';
+import type { OrchestrationHandler } from 'durable-functions';
+import { raiseWanted } from '../../../src/runs/promotion-runs.js';
+import { newRunId } from '../../../src/runs/run-id.js';
+import type { Signer } from '../../../src/signing/index.js';
+import { openJob } from '../../../src/functions/start-job.js';
+import { parseJob } from '../../../src/inbox/job.js';
+import { rule } from '../promotion/rules.fixture.js';
+import { breaking, runOut, type When } from '../steps/breaking.js';
+import { pushArtifact, pushImage, pushMultiPlatform, pushSignature } from '../steps/images.js';
+import { REGISTRY, SOURCE, newSigner, newWorld, openRun, type World } from '../steps/world.js';
+import { endState } from './end-state.js';
+import { register, type Registered } from './registered.js';
+import { replay } from './replay.js';
+
+// Whatever an activity has done when its host dies, or its result is lost: done again, all is in the end as if nothing had been.
+
+const FULL = process.env.FULL === '1';
+/** Of the places where an activity can be broken off, so many of each scenario are tried; in the full run all. */
+const MOST_PLACES = FULL ? Infinity : 16;
+const NOW_MS = Date.now();
+const RELEASE = newSigner('release');
+
+interface Scenario {
+  prepare(): Promise<World>;
+  begin(world: World): Promise<unknown>;
+  /** Called when an activity has been done for good. */
+  after?(world: World, activity: string): Promise<void>;
+  /** The event that comes where one is waited for. */
+  wakes?: boolean;
+}
+
+const signed = new Map<string, Promise<Uint8Array>>();
+/** Signs the same each time: two end states can be held against each other. */
+function alike(signer: Signer): Signer {
+  return {
+    certificates: signer.certificates,
+    sign(message) {
+      const name = Buffer.from(message).toString('latin1');
+      const made = signed.get(name) ?? signer.sign(message);
+      signed.set(name, made);
+      return made;
+    },
+  };
+}
+
+function fixedWorld(...rules: Parameters<typeof newWorld>): World {
+  const world = newWorld(...rules);
+  world.nowMs = NOW_MS;
+  world.signer = world.signer && alike(world.signer);
+  return world;
+}
+
+const sourceOf = (world: World) => world.registries.repository(REGISTRY, SOURCE.repository);
+
+async function withIndex(world: World): Promise<World> {
+  const { amd64 } = await pushMultiPlatform(sourceOf(world), SOURCE.tag);
+  await pushArtifact(sourceOf(world), 'application/x-report', { subject: amd64 });
+  return world;
+}
+
+async function withImage(world: World): Promise<World> {
+  await pushImage(sourceOf(world), { tag: SOURCE.tag });
+  return world;
+}
+
+async function job(world: World, message: Record<string, unknown>): Promise<void> {
+  const { id } = await openJob(world, parseJob({ id: 'job-1', ...message }, { messageId: 'm1' }), { kind: 'job' });
+  await world.engine.start('runJob', id, { runId: id });
+}
+
+const SCENARIOS: Record<string, Scenario> = {
+  'an index and what refers to it': { prepare: () => withIndex(fixedWorld()), begin: (world) => openRun(world) },
+  'attached at the destination': {
+    prepare: () => withImage(fixedWorld(rule({ attachTo: 'destination' }))),
+    begin: (world) => openRun(world),
+  },
+  'a gate that opens': {
+    prepare: () =>
+      withImage(
+        fixedWorld(rule({ verify: { signatures: [{ format: 'notary', trustStore: RELEASE.certificatePem }] } })),
+      ),
+    begin: (world) => openRun(world),
+    wakes: true,
+    async after(world, activity) {
+      if (activity !== 'markWaiting') return;
+      const source = sourceOf(world);
+      const image = await source.resolve(SOURCE.tag);
+      await pushSignature(source, image, alike(RELEASE.signer), new Date(NOW_MS));
+      const [first] = world.ruleList;
+      if (first !== undefined) await raiseWanted(world, first, SOURCE, { kind: 'push' });
+    },
+  },
+  'a tag that moves on': {
+    prepare: () => withImage(fixedWorld()),
+    begin: (world) => openRun(world),
+    async after(world, activity) {
+      const source = sourceOf(world);
+      if (activity !== 'verifyArrival' || source.tags.get('moved') !== undefined) return;
+      const other = await pushImage(source, { tag: 'moved', content: 'two' });
+      source.tags.set(SOURCE.tag, other.digest);
+      const [first] = world.ruleList;
+      if (first !== undefined) await raiseWanted(world, first, SOURCE, { kind: 'push' });
+    },
+  },
+  'a copy that is spread': {
+    async prepare() {
+      const world = fixedWorld();
+      world.copyParts = { bytes: 1024 ** 3, nodes: 2 };
+      return withIndex(world);
+    },
+    begin: (world) => openRun(world),
+  },
+  'a copy job': {
+    prepare: () => withIndex(fixedWorld()),
+    begin: (world) =>
+      job(world, {
+        operation: 'copy',
+        source: `${REGISTRY}/${SOURCE.repository}:${SOURCE.tag}`,
+        destination: `${REGISTRY}/elsewhere/app:v1`,
+      }),
+  },
+  'a promote job': {
+    prepare: () => withImage(fixedWorld()),
+    begin: (world) => job(world, { operation: 'promote', source: `${REGISTRY}/${SOURCE.repository}:${SOURCE.tag}` }),
+  },
+  'the schedule': {
+    async prepare() {
+      const world = fixedWorld(rule({ existing: 'promote' }));
+      await pushImage(sourceOf(world), { tag: 'v2', content: 'two' });
+      return withImage(world);
+    },
+    begin: (world) => world.engine.start('promoteScheduled', newRunId(NOW_MS), {}),
+  },
+};
+
+/** What is done to the nth activity before it is done for good. */
+type Harm = 'nothing' | 'done once before' | { activity: number; call: number; when: When };
+
+const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
+
+async function play(scenario: Scenario, harm: Harm): Promise<{ state: unknown; calls: number[]; outputs: unknown[] }> {
+  const world = await scenario.prepare();
+  const whole = register(world);
+  const calls: number[] = [];
+  const outputs: unknown[] = [];
+  let activities = 0;
+  let played = 0;
+
+  const done = async (name: string, input: unknown): Promise<unknown> => {
+    const index = activities++;
+    const run = (app: Registered): Promise<unknown> => {
+      const handler = app.activities.get(name)?.handler;
+      if (handler === undefined) throw new Error(`no activity ${name}`);
+      return handler(structuredClone(input), context);
+    };
+    if (harm === 'nothing') {
+      const counted = breaking(world, Infinity, 'before');
+      const answer = await run(register(counted.ports));
+      calls[index] = counted.calls();
+      return answer;
+    }
+    if (harm === 'done once before') await run(whole);
+    else if (harm.activity === index) {
+      // Whatever it answers is lost.
+      await run(register(breaking(world, harm.call, harm.when).ports)).catch(() => undefined);
+      runOut(world);
+    }
+    return run(whole);
+  };
+  const playOpen = async (): Promise<void> => {
+    while (played < world.engine.starts.length) {
+      const { orchestration = '', id = '', input } = world.engine.starts[played++] ?? {};
+      world.engine.setState(id, 'running');
+      const { output, error } = await replay(whole.orchestrations.get(orchestration) as OrchestrationHandler, {
+        input,
+        twiceEvery: 1_000,
+        ...(scenario.wakes === true && { event: ([name]: readonly string[]) => name }),
+        orchestrations: Object.fromEntries(whole.orchestrations) as Record<string, OrchestrationHandler>,
+        activities: Object.fromEntries(
+          [...whole.activities.keys()].map((name) => [
+            name,
+            async (given: unknown) => {
+              // A job waits for its promotions.
+              if (name === 'awaitPromotions') await playOpen();
+              const answer = await done(name, given);
+              await scenario.after?.(world, name);
+              return answer;
+            },
+          ]),
+        ),
+      });
+      world.engine.setState(id, 'ended');
+      outputs.push(error ?? output);
+    }
+  };
+  await scenario.begin(world);
+  await playOpen();
+  return { state: await endState(world), calls, outputs };
+}
+
+describe('each activity done twice, the first time for nothing', () => {
+  test.each(Object.keys(SCENARIOS))('%s: done to its end', async (name) => {
+    const scenario = SCENARIOS[name];
+    if (scenario === undefined) throw new Error(name);
+    const plain = await play(scenario, 'nothing');
+    const twice = await play(scenario, 'done once before');
+    expect(twice.state).toEqual(plain.state);
+    expect(plain.outputs.every((output) => typeof output === 'object')).toBe(true);
+  });
+
+  test.each(Object.keys(SCENARIOS))(
+    '%s: broken off at each call of a port',
+    async (name) => {
+      const scenario = SCENARIOS[name];
+      if (scenario === undefined) throw new Error(name);
+      const plain = await play(scenario, 'nothing');
+      const places: Harm[] = plain.calls.flatMap((count, activity) =>
+        Array.from({ length: count }, (_, call) =>
+          (['before', 'after'] as const).map((when) => ({ activity, call: call + 1, when })),
+        ).flat(),
+      );
+      const stride = Math.max(1, Math.ceil(places.length / MOST_PLACES));
+      const tried = places.filter((_, index) => index % stride === 0);
+      for (const harm of tried) {
+        const broken = await play(scenario, harm);
+        expect({ harm, ...(broken.state as object) }).toEqual({ harm, ...(plain.state as object) });
+      }
+      process.stdout.write(`${name}: broken off at ${tried.length} of ${places.length} places\n`);
+    },
+    600_000,
+  );
+});
