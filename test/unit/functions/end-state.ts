@@ -37,7 +37,7 @@ export async function endState(world: World): Promise<Record<string, unknown>> {
   };
   const told = (value: unknown): unknown => withoutNarrative(JSON.parse(renamed(JSON.stringify(value))));
   const registries: Record<string, unknown> = {};
-  for (const registry of [...new Set(world.ruleList.map(({ source }) => source.registry))]) {
+  for (const registry of new Set(world.ruleList.map(({ source }) => source.registry))) {
     for (const name of world.registries.names(registry)) {
       const { manifests, tags, blobs } = world.registries.repository(registry, name);
       const ours: string[] = [];

@@ -170,8 +170,9 @@ async function play(scenario: Scenario, harm: Harm): Promise<{ state: unknown; c
     return run(whole);
   };
   const playOpen = async (): Promise<void> => {
-    while (played < world.engine.starts.length) {
-      const { orchestration = '', id = '', input } = world.engine.starts[played++] ?? {};
+    for (let start = world.engine.starts[played]; start !== undefined; start = world.engine.starts[played]) {
+      const { orchestration, id, input } = start;
+      played += 1;
       world.engine.setState(id, 'running');
       const { output, error } = await replay(whole.orchestrations.get(orchestration) as OrchestrationHandler, {
         input,
