@@ -128,6 +128,7 @@ const INPUTS: Record<string, unknown> = {
     wave: 0,
     parts: Array.from({ length: 23 }, (_, part) => part),
   },
+  attachImages: { ...OWNER, source: SOURCE, rule: { sign: ['notary'] }, images: many, sboms: true },
   promoteScheduled: {},
 };
 /** How each may end. */
@@ -135,6 +136,7 @@ const ENDS: Record<string, readonly string[]> = {
   promote: ['promoted', 'unchanged', 'observed', 'superseded', 'refused', 'failed', 'cancelled', 'null', 'error'],
   runJob: [...OUTCOMES, 'null', 'error'],
   copyParts: ['counts', 'failed'],
+  attachImages: ['counts', 'failed'],
   promoteScheduled: ['walked', 'error'],
 };
 
@@ -143,7 +145,7 @@ function endOf(name: string, output: unknown, error: string | undefined): string
   if (output === null) return 'null';
   const { outcome, failed } = output as { outcome?: string; failed?: unknown };
   if (name === 'promoteScheduled') return 'walked';
-  if (name === 'copyParts') return failed === undefined ? 'counts' : 'failed';
+  if (name === 'copyParts' || name === 'attachImages') return failed === undefined ? 'counts' : 'failed';
   return outcome ?? 'nothing';
 }
 
