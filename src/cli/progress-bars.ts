@@ -123,7 +123,6 @@ export class ProgressBars {
   /** One picture: all that is to be written goes out at once. */
   draw(): void {
     this.#pictures += 1;
-    this.#drawnAtMs = this.#now();
     const most = Math.max(SMALLEST.rows, this.#terminal.rows()) - 2;
     const rows = [...this.#rows.values()];
     const lines = rows.slice(0, most).map((row) => this.#moving(row));
@@ -153,6 +152,7 @@ export class ProgressBars {
     const text = [...this.#kept, ...lines].map((line) => `${line}\n`).join('');
     this.#terminal.write(`${up}\r\u001b[J${text}`);
     this.#kept = [];
+    this.#drawnAtMs = this.#now();
     this.#drawnLines = lines.length;
   }
 

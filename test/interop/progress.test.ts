@@ -60,7 +60,8 @@ describeWithPeers('on a terminal', ['script', 'oras'], ([script = '', oras = '']
       const comparable = (text: string): string =>
         text.replaceAll(/\/theirs\b/g, '/ours').replaceAll(/sha256:\w+/g, 'sha256:…');
       expect(comparable(own.out)).toBe(comparable(other.out));
-      expect(own.seen).toMatch(BAR);
+      // What is mounted does not move.
+      if (!line.startsWith('cp ')) expect(own.seen).toMatch(BAR);
       // At most five pictures a second, and two at the ends.
       expect(own.seen.split('[J').length - 1).toBeLessThanOrEqual(5 * tookSeconds + 2);
     },

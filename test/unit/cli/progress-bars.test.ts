@@ -69,6 +69,17 @@ describe('bars', () => {
     ]);
   });
 
+  test('what begins after a time without anything is seen at once', () => {
+    open();
+    pass(1000);
+    expect(terminal.writes).toBe(0);
+    pass(150);
+    bars.start('Uploading', node('late.txt', 5));
+    expect(terminal.seen()).toEqual([expect.stringContaining('Uploading late.txt')]);
+    bars.start('Uploading', node('later.txt', 5));
+    expect(terminal.writes).toBe(1);
+  });
+
   test('however much happens, five pictures a second', () => {
     open();
     const all = Array.from({ length: 100 }, (_, index) => node(`file-${index}`, 1000));
