@@ -9,7 +9,16 @@ const { play } = await import('./model.js');
 
 const SEED = Number(process.env.SEED ?? 2);
 const MOST = 1_000;
-const simple = { gate: false, sign: true, sbom: false, elsewhere: false, second: 'none', tellsUntagged: true } as const;
+const simple = {
+  gate: false,
+  sign: true,
+  sbom: false,
+  elsewhere: false,
+  second: 'none',
+  tellsUntagged: true,
+  attachesThere: false,
+  spreads: false,
+} as const;
 const place = { image: 0, repository: 0 };
 const push = { is: 'push', ...place, tag: 0, after: 0 } as const;
 

@@ -20,11 +20,16 @@ export interface Setting {
   second: 'none' | 'mirror' | 'onward' | 'same';
   /** Whether the registry tells of manifests that are pushed without a tag. */
   tellsUntagged: boolean;
+  /** SBOMs and signatures are attached at the destination, where there is one rule only. */
+  attachesThere?: boolean;
+  /** A copy is spread over several activities. */
+  spreads?: boolean;
 }
 
-export function rulesOf({ gate, sign, sbom, elsewhere, second }: Setting): Rule[] {
+export function rulesOf({ gate, sign, sbom, elsewhere, second, attachesThere = false }: Setting): Rule[] {
   const common = {
     existing: 'promote',
+    attachTo: attachesThere && second === 'none' ? 'destination' : 'source',
     sign: sign ? ['notary'] : [],
     sbom: { formats: sbom ? ['cyclonedx'] : [] },
   };
@@ -218,6 +223,14 @@ export function historiesOf(
         ),
       ),
       tellsUntagged: fixed(given.tellsUntagged, often),
+      attachesThere: fixed(
+        given.attachesThere,
+        often.map((usual) => !usual),
+      ),
+      spreads: fixed(
+        given.spreads,
+        often.map((usual) => !usual),
+      ),
     }),
     happenings: fc.array(timed, { minLength: 1, maxLength: 14, size: 'max' }),
     copies: fc.array(lossy ? one(0, 1, 2) : one(1, 2, 3), { maxLength: 8, size: 'max' }),

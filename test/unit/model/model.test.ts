@@ -22,7 +22,7 @@ test('whatever happens, after quiet all is as the rules say', async () => {
   try {
     await fc.assert(fc.asyncProperty(histories, check), {
       seed: SEED,
-      numRuns: Number(process.env.RUNS ?? (FULL ? 1000 : 40)),
+      numRuns: Number(process.env.RUNS ?? (FULL ? 1000 : 30)),
       interruptAfterTimeLimit: 1_000_000,
     });
   } finally {

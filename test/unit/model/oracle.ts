@@ -77,10 +77,12 @@ function counted(
   at: string,
 ): string[] {
   const problems: string[] = [];
+  const isMadeThere = model.rules.some(({ attachTo }) => attachTo === 'destination');
   for (const [side, repository] of [
     ['source', from],
     ['destination', to],
   ] as const) {
+    if (isMadeThere && side === 'source') continue;
     const found = ours(model, repository, digest, what);
     if (found.length !== 1) problems.push(`${at}: ${found.length} of our ${what} at the ${side} for ${digest}`);
     // An SBOM that we signed has one signature.
