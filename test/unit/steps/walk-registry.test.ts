@@ -130,7 +130,7 @@ test('2,000 tags of one repository that are in sync: 60 requests at most, both p
   const third = await tick();
   expect(third).toMatchObject({ started: 1 });
   expect(third.requests).toBeLessThanOrEqual(62);
-}, 120_000);
+}, 300_000);
 
 test('a registry without a list of tags with digests: each tag is asked for, and nothing else changes', async () => {
   const tags = TAGS.slice(0, 150);
@@ -144,18 +144,22 @@ test('a registry without a list of tags with digests: each tag is asked for, and
   expect(registry.log.filter(({ path }) => path.startsWith(`/v2/${STAGING}/tags/list`)).length).toBeLessThan(5);
   await pushImage(client.repository(registry.name, STAGING), { tag: 'v77', content: 'by hand' });
   expect(await tick()).toMatchObject({ started: 1 });
-}, 60_000);
+}, 300_000);
 
 test.each([
   [1_000, 2, 2],
   [0.4, 1, 1],
-])('the deep pass goes as far as %d calls a second allow', async (callsLeftPerSecond, least, most) => {
-  await prepare(TAGS.slice(0, 2), { quirks: { callsLeftPerSecond } });
-  await tick();
-  expect(client.registry(registry.name).requestsPerMinute()).toBe(callsLeftPerSecond * 60);
-  const before = registry.log.length;
-  await tick();
-  const resolved = registry.log.slice(before).filter(({ method, path }) => method === 'HEAD' && /\/v\d$/.test(path));
-  expect(resolved.length).toBeGreaterThanOrEqual(least);
-  expect(resolved.length).toBeLessThanOrEqual(most);
-});
+])(
+  'the deep pass goes as far as %d calls a second allow',
+  async (callsLeftPerSecond, least, most) => {
+    await prepare(TAGS.slice(0, 2), { quirks: { callsLeftPerSecond } });
+    await tick();
+    expect(client.registry(registry.name).requestsPerMinute()).toBe(callsLeftPerSecond * 60);
+    const before = registry.log.length;
+    await tick();
+    const resolved = registry.log.slice(before).filter(({ method, path }) => method === 'HEAD' && /\/v\d$/.test(path));
+    expect(resolved.length).toBeGreaterThanOrEqual(least);
+    expect(resolved.length).toBeLessThanOrEqual(most);
+  },
+  300_000,
+);
