@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { ConfigurationError, InputError } from './oci/index.js';
 import { parseRules, sizeProblem, type RulesDocument } from './promotion/rules.js';
-import type { RulesSource } from './runs/promotion-runs.js';
+import type { RulesSource } from './runs/ports.js';
 import type { TickLimit } from './steps/ports.js';
 
 /** How long a document is good before it is looked at again, in milliseconds. */

@@ -1,5 +1,5 @@
 import type { Engine, RunStore } from './ports.js';
-import { untilWritten } from './promotion-runs.js';
+import { untilWritten } from './until-written.js';
 import type { Cancellation, RunResult, RunRow } from './rows.js';
 
 interface CancelPorts {

@@ -1,3 +1,4 @@
+import type { Rule } from '../promotion/rule.js';
 import type { IgnoredFilter, PromotionFilter, RunFilter } from './filters.js';
 import type {
   DestinationOwner,
@@ -106,6 +107,20 @@ export interface Engine {
   purge(id: string): Promise<void>;
   /** Forgets the instances that were made within a time and have ended. @returns how many */
   purgeEnded(from: Date, to: Date): Promise<number>;
+}
+
+export interface RunPorts {
+  store: RunStore;
+  engine: Engine;
+  now(): Date;
+  /** True: rows are raised, and no run is opened until the schedule finds it lifted. */
+  paused: boolean;
+}
+
+/** Rules as they stand now, for the run that is opened next. */
+export interface RulesSource {
+  /** @throws InputError `RULES_INVALID`, `RULES_CYCLE`; ConfigurationError `RULES_UNREADABLE` */
+  load(): Promise<readonly Rule[]>;
 }
 
 /** Named bytes: plans, results, kept signatures. Blobs in Azure. */

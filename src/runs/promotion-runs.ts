@@ -1,4 +1,3 @@
-import { PromoterError } from '../oci/index.js';
 import { destinationOf } from '../promotion/destination.js';
 import type { TagName } from '../promotion/match.js';
 import { promotionId, ruleHash } from '../promotion/promotion-id.js';
@@ -6,54 +5,12 @@ import type { Rule } from '../promotion/rule.js';
 import { formatReference } from '../oci/index.js';
 import { cancelledResult } from './cancellation.js';
 import { RUN_LIMITS } from './limits.js';
-import type { Engine, RunStore } from './ports.js';
-import type {
-  Cancellation,
-  PromotionRow,
-  PromotionState,
-  RunResult,
-  RunRow,
-  Trigger,
-  TriggerCause,
-  Versioned,
-} from './rows.js';
+import { endRunRow } from './end-run.js';
+import type { RunPorts } from './ports.js';
+import type { Cancellation, PromotionRow, RunRow, Trigger, TriggerCause, Versioned } from './rows.js';
 import { newRunId } from './run-id.js';
+import { untilWritten } from './until-written.js';
 import { wakeForSource } from './wake-run.js';
-
-export interface RunPorts {
-  store: RunStore;
-  engine: Engine;
-  now(): Date;
-  /** True: rows are raised, and no run is opened until the schedule finds it lifted. */
-  paused: boolean;
-}
-
-interface OwnedPorts {
-  store: Pick<RunStore, 'getPromotion' | 'replacePromotion'>;
-}
-
-/** Rules as they stand now, for the run that is opened next. */
-export interface RulesSource {
-  /** @throws InputError `RULES_INVALID`, `RULES_CYCLE`; ConfigurationError `RULES_UNREADABLE` */
-  load(): Promise<readonly Rule[]>;
-}
-
-function contended(id: string): PromoterError {
-  return new PromoterError('ROW_CONTENDED', `promotion ${id} is written by many at once`, {
-    transient: true,
-    remedy: 'It is tried again; nothing was lost.',
-  });
-}
-
-/** Tries a conditional write again, with the row read anew, until it is done. */
-export async function untilWritten<T>(id: string, attempt: () => Promise<T | undefined>): Promise<T> {
-  for (let tries = 0; tries < RUN_LIMITS.rowTries; tries += 1) {
-    const done = await attempt();
-    if (done !== undefined) return done;
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(20 * 2 ** tries, 1000)));
-  }
-  throw contended(id);
-}
 
 function withNewRun(row: PromotionRow, now: Date, trigger: Trigger): PromotionRow {
   const { waitingFor: _waited, absorbed: _before, runId: previousRunId, ...rest } = row;
@@ -90,7 +47,7 @@ async function startRun(ports: RunPorts, row: PromotionRow, rule: Rule): Promise
 }
 
 /** Opens the next run, after a lost one or a pause; undefined where another writer was first. */
-async function openNext(
+export async function openNext(
   ports: RunPorts,
   current: Versioned<PromotionRow>,
   rule: Rule,
@@ -113,7 +70,11 @@ function destinationText(rule: Rule, source: TagName): string {
  * Where there is no rule any more, nothing follows, and the row comes to rest.
  * @returns false where another writer was first and the row must be read anew
  */
-async function tendRun(ports: RunPorts, current: Versioned<PromotionRow>, rule: Rule | undefined): Promise<boolean> {
+export async function tendRun(
+  ports: RunPorts,
+  current: Versioned<PromotionRow>,
+  rule: Rule | undefined,
+): Promise<boolean> {
   const row = current.value;
   if (!row.runOpen || row.runId === undefined) {
     if (row.wanted <= row.answered) return true;
@@ -148,7 +109,7 @@ async function tendRun(ports: RunPorts, current: Versioned<PromotionRow>, rule: 
 }
 
 /** The answer to all that was wanted of a promotion whose rule is gone. */
-function ruleGone(row: PromotionRow, finishedAt: string, hash: string): Pick<PromotionRow, 'answered' | 'last'> {
+export function ruleGone(row: PromotionRow, finishedAt: string, hash: string): Pick<PromotionRow, 'answered' | 'last'> {
   const reason = `there is no rule ${row.rule} any more`;
   const remedy = 'Nothing, where that is meant; otherwise bring the rule back.';
   const result = { outcome: 'refused', code: 'RULE_GONE', reason, remedy } as const;
@@ -254,149 +215,4 @@ export async function tendPromotion(ports: RunPorts, id: string, rule: Rule | un
     if (current === undefined) return true;
     return (await tendRun(ports, current, rule)) ? true : undefined;
   });
-}
-
-/** Changes the row of a run that still owns it; undefined where it no longer does: such a run ends. */
-async function changeOwned(
-  ports: OwnedPorts,
-  id: string,
-  runId: string,
-  change: (row: PromotionRow) => PromotionRow | undefined,
-): Promise<PromotionRow | undefined> {
-  const written = await untilWritten(id, async () => {
-    const current = await ports.store.getPromotion(id);
-    if (current === undefined || current.value.runId !== runId || !current.value.runOpen) return { row: undefined };
-    const changed = change(current.value);
-    if (changed === undefined) return { row: current.value };
-    return (await ports.store.replacePromotion(changed, current.version)) ? { row: changed } : undefined;
-  });
-  return written.row;
-}
-
-/** The run's first write: the engine has it. @returns the row, with the `wanted` that this run answers; undefined where the run is not the row's. */
-export function beginRun(ports: RunPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
-  return changeOwned(ports, id, runId, (row) =>
-    row.runBegun ? undefined : { ...row, runBegun: true, state: 'working' },
-  );
-}
-
-/** The row as it stands, for a run that looks again; no longer waiting. Undefined where the run is not the row's. */
-export function readOwned(ports: OwnedPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
-  return changeOwned(ports, id, runId, (row) => {
-    if (row.waitingFor === undefined) return undefined;
-    const { waitingFor: _waited, ...rest } = row;
-    return { ...rest, state: 'working' };
-  });
-}
-
-/**
- * Writes that the run waits for evidence, and the event that wakes it, only if `wanted` is still what the run looked at.
- * @returns `waiting`; `again` where something was raised meanwhile; `gone` where the run is not the row's
- */
-export async function markWaiting(
-  ports: RunPorts,
-  id: string,
-  runId: string,
-  wanted: number,
-  event: string,
-): Promise<'waiting' | 'again' | 'gone'> {
-  const row = await changeOwned(ports, id, runId, (current) =>
-    current.wanted === wanted ? { ...current, state: 'waiting', waitingFor: event } : undefined,
-  );
-  if (row === undefined) return 'gone';
-  return row.waitingFor === event ? 'waiting' : 'again';
-}
-
-const STATES: Record<RunResult['outcome'], PromotionState> = {
-  promoted: 'in_sync',
-  unchanged: 'in_sync',
-  completed: 'in_sync',
-  observed: 'observed',
-  superseded: 'working',
-  refused: 'refused',
-  failed: 'failed',
-  cancelled: 'cancelled',
-};
-
-/** An `unchanged` after a `promoted` of the same digest changes nothing. */
-function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: string): string {
-  const same = last !== undefined && STATES[last.outcome] === STATES[result.outcome] && last.digest === result.digest;
-  return same && last.code === result.code ? (since ?? last.finishedAt) : finishedAt;
-}
-
-/** Ends the run's own row. May be done twice. */
-export async function endRunRow(ports: RunPorts, runId: string, result: RunResult): Promise<void> {
-  await untilWritten(runId, async () => {
-    const current = await ports.store.getRun(runId);
-    if (current === undefined || current.value.state === 'ended') return true;
-    const row = { ...current.value, state: 'ended' as const, finishedAt: ports.now().toISOString(), result };
-    return (await ports.store.replaceRun(row, current.version)) ? true : undefined;
-  });
-}
-
-/**
- * Closes the row, or opens the next run where something was wanted meanwhile, or where the tag has moved on. A close that is
- * done twice finds its successor and sees to it.
- */
-export async function closeRun(
-  ports: RunPorts & { rules: RulesSource },
-  id: string,
-  runId: string,
-  answered: { wanted: number; result: RunResult; rule: Rule },
-): Promise<'closed' | 'next' | 'gone'> {
-  const { result } = answered;
-  await endRunRow(ports, runId, result);
-  const wanted = await answeredBy(ports, runId, answered);
-  return untilWritten(id, async (): Promise<'closed' | 'next' | 'gone' | undefined> => {
-    const current = await ports.store.getPromotion(id);
-    if (current === undefined) return 'gone';
-    const row = current.value;
-    if (row.runId !== runId) {
-      if (row.previousRunId !== runId) return 'gone';
-      const rule = await ruleNamed(ports.rules, row.rule);
-      if (rule !== undefined && !(await tendRun(ports, current, rule))) return undefined;
-      return 'next';
-    }
-    if (!row.runOpen) return 'closed';
-    const finishedAt = ports.now().toISOString();
-    const final = result.outcome !== 'superseded';
-    const failures = result.outcome === 'failed' ? row.failures + 1 : 0;
-    const { waitingFor: _waited, ...rest } = row;
-    const noted: PromotionRow = {
-      ...rest,
-      failures,
-      ...(final && { answered: wanted, since: sinceOf(row, result, finishedAt) }),
-      ...(final && { last: { ...result, runId, finishedAt, ruleHash: ruleHash(answered.rule) } }),
-    };
-    if (row.wanted !== wanted || !final) {
-      const rule = await ruleNamed(ports.rules, row.rule);
-      // Paused, the row is closed with `wanted` ahead, and the schedule opens it when that is lifted.
-      if (rule !== undefined && !ports.paused) {
-        const absorbed = row.wanted === wanted ? undefined : row.lastTrigger;
-        const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, ...(absorbed && { absorbed }) };
-        const next = await openNext(ports, { value: noted, version: current.version }, rule, trigger);
-        return next === undefined ? undefined : 'next';
-      }
-      if (rule === undefined) Object.assign(noted, ruleGone(row, finishedAt, ruleHash(answered.rule)));
-    }
-    const { last } = noted;
-    const state = last?.runId === runId ? STATES[last.outcome] : STATES[result.outcome];
-    const closed: PromotionRow = { ...noted, runOpen: false, state };
-    return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;
-  });
-}
-
-/** A run that was stopped has answered all that was wanted when it was asked to stop. */
-async function answeredBy(
-  ports: RunPorts,
-  runId: string,
-  { wanted, result }: { wanted: number; result: RunResult },
-): Promise<number> {
-  if (result.outcome !== 'cancelled') return wanted;
-  const cancel = (await ports.store.getRun(runId))?.value.cancel;
-  return Math.max(wanted, cancel?.wanted ?? wanted);
-}
-
-async function ruleNamed(rules: RulesSource, name: string): Promise<Rule | undefined> {
-  return (await rules.load()).find((rule) => rule.name === name);
 }

@@ -1,5 +1,5 @@
 import type { RunStore } from './ports.js';
-import { untilWritten } from './promotion-runs.js';
+import { untilWritten } from './until-written.js';
 
 /** Notes in the run's row what its source stands on, as soon as that is known. May be done twice. */
 export async function noteDigest(

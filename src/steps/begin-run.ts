@@ -1,4 +1,4 @@
-import { beginRun } from '../runs/promotion-runs.js';
+import { beginRun } from '../runs/owned-run.js';
 import type { InputOf, ResultOf, beginRunContract } from './contracts.js';
 import type { Ports } from './ports.js';
 

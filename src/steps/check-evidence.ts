@@ -1,7 +1,7 @@
 import { InconclusiveError, VerificationError, type Descriptor, type ReadableRepository } from '../oci/index.js';
 import { decideGate, type Finding } from '../promotion/gate.js';
 import type { SignaturePolicy } from '../promotion/rule.js';
-import { readOwned } from '../runs/promotion-runs.js';
+import { readOwned } from '../runs/owned-run.js';
 import { readCertificates, verifyNotary } from '../signing/index.js';
 import type { InputOf, ResultOf, checkEvidenceContract } from './contracts.js';
 import { resolveTag } from './resolve-tag.js';

@@ -1,4 +1,4 @@
-import { closeRun } from '../runs/promotion-runs.js';
+import { closeRun } from '../runs/close-run.js';
 import type { InputOf, ResultOf, closeRunContract } from './contracts.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './resolve-tag.js';

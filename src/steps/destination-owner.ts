@@ -3,7 +3,7 @@ import { destinationOf } from '../promotion/destination.js';
 import { matchRules, type TagName } from '../promotion/match.js';
 import { formatReference, parseReference } from '../oci/index.js';
 import type { Rule } from '../promotion/rule.js';
-import type { RulesSource } from '../runs/promotion-runs.js';
+import type { RulesSource } from '../runs/ports.js';
 import type { DestinationOwner } from '../runs/rows.js';
 import type { Ports, StorePort } from './ports.js';
 

@@ -1,6 +1,7 @@
 import { InputError, PolicyError, formatReference, parseReference } from '../oci/index.js';
 import { matchRules } from '../promotion/match.js';
-import { endRunRow, raiseWanted } from '../runs/promotion-runs.js';
+import { endRunRow } from '../runs/end-run.js';
+import { raiseWanted } from '../runs/promotion-runs.js';
 import type { RunResult } from '../runs/rows.js';
 import type {
   InputOf,

@@ -1,5 +1,5 @@
 import { throwIfCancelled } from '../runs/cancellation.js';
-import { markWaiting } from '../runs/promotion-runs.js';
+import { markWaiting } from '../runs/owned-run.js';
 import type { InputOf, ResultOf, markWaitingContract } from './contracts.js';
 import type { Ports, StepCall } from './ports.js';
 

@@ -1,6 +1,6 @@
 import type { Lease, Registries, RegistryClient } from '../oci/index.js';
 import type { Documents, Engine, Files, Queues, RunStore } from '../runs/ports.js';
-import type { RulesSource } from '../runs/promotion-runs.js';
+import type { RulesSource } from '../runs/ports.js';
 import type { SbomGenerator } from '../sbom/index.js';
 import type { Signer } from '../signing/index.js';
 

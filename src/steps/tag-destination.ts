@@ -1,6 +1,6 @@
 import { CopyError, parseReference, type Descriptor } from '../oci/index.js';
 import { throwIfCancelled } from '../runs/cancellation.js';
-import { readOwned } from '../runs/promotion-runs.js';
+import { readOwned } from '../runs/owned-run.js';
 import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from './contracts.js';
 import { claimDestination, type WithRules } from './destination-owner.js';
 import { STEP_LIMITS } from './limits.js';

@@ -1,6 +1,6 @@
 import { PromoterError, isRecord } from '../oci/index.js';
 import { isUntold } from '../runs/filters.js';
-import { untilWritten } from '../runs/promotion-runs.js';
+import { untilWritten } from '../runs/until-written.js';
 import type { RunRow } from '../runs/rows.js';
 import { summaryOfRun } from '../runs/run-summary.js';
 import { STEP_LIMITS } from './limits.js';

@@ -1,5 +1,5 @@
 import { cancelledResult } from '../runs/cancellation.js';
-import { endRunRow } from '../runs/promotion-runs.js';
+import { endRunRow } from '../runs/end-run.js';
 import type { RunResult, RunRow, Versioned } from '../runs/rows.js';
 import { STEP_LIMITS } from './limits.js';
 import type { Ports } from './ports.js';

@@ -10,7 +10,7 @@ import { destinationOf } from '../../promotion/destination.js';
 import type { TagName } from '../../promotion/match.js';
 import { promotionId } from '../../promotion/promotion-id.js';
 import type { Rule } from '../../promotion/rule.js';
-import type { RulesSource } from '../../runs/promotion-runs.js';
+import type { RulesSource } from '../../runs/ports.js';
 import { newRunId } from '../../runs/run-id.js';
 import type { Signer } from '../../signing/index.js';
 import { attachSbomStep } from '../../steps/attach-sbom.js';

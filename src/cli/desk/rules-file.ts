@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { ConfigurationError, InputError } from '../../oci/index.js';
 import type { Rule } from '../../promotion/rule.js';
 import { isRulesBlob, rulesSource } from '../../rules-source.js';
-import type { RulesSource } from '../../runs/promotion-runs.js';
+import type { RulesSource } from '../../runs/ports.js';
 import type { Io } from '../io.js';
 import { textOf, type Values } from '../verb.js';
 

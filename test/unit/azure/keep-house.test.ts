@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { createStorage, type AzureStorage } from '../../../src/azure/storage.js';
 import { openJob } from '../../../src/functions/start-job.js';
 import { parseJob } from '../../../src/inbox/job.js';
-import { closeRun, endRunRow } from '../../../src/runs/promotion-runs.js';
+import { closeRun } from '../../../src/runs/close-run.js';
+import { endRunRow } from '../../../src/runs/end-run.js';
 import { keepHouse, type Removed } from '../../../src/steps/keep-house.js';
 import { newWorld, openRun, rowOf, type World } from '../steps/world.js';
 import { startAzurite, type Azurite } from './azurite.js';

@@ -5,7 +5,7 @@ import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/fu
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { register } from '../functions/registered.js';
 import { run } from '../../../src/cli/run.js';
-import { closeRun } from '../../../src/runs/promotion-runs.js';
+import { closeRun } from '../../../src/runs/close-run.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushImage } from '../steps/images.js';
 import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';

@@ -1,6 +1,7 @@
 import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { closeRun, raiseWanted } from '../../../src/runs/promotion-runs.js';
+import { closeRun } from '../../../src/runs/close-run.js';
+import { raiseWanted } from '../../../src/runs/promotion-runs.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushImage } from '../steps/images.js';

@@ -1,13 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/runs/cancel-run.js';
-import {
-  beginRun,
-  closeRun,
-  endRunRow,
-  markWaiting,
-  raiseWanted,
-  tendPromotion,
-} from '../../../src/runs/promotion-runs.js';
+import { closeRun } from '../../../src/runs/close-run.js';
+import { endRunRow } from '../../../src/runs/end-run.js';
+import { beginRun, markWaiting } from '../../../src/runs/owned-run.js';
+import { raiseWanted, tendPromotion } from '../../../src/runs/promotion-runs.js';
 import { cancelledResult } from '../../../src/runs/cancellation.js';
 import { ruleHash } from '../../../src/promotion/promotion-id.js';
 import { decideTag } from '../../../src/promotion/decide.js';

@@ -1,13 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import {
-  beginRun,
-  closeRun,
-  markWaiting,
-  raiseWanted,
-  readOwned,
-  tendPromotion,
-  type RulesSource,
-} from '../../../src/runs/promotion-runs.js';
+import { closeRun } from '../../../src/runs/close-run.js';
+import { beginRun, markWaiting, readOwned } from '../../../src/runs/owned-run.js';
+import { type RulesSource } from '../../../src/runs/ports.js';
+import { raiseWanted, tendPromotion } from '../../../src/runs/promotion-runs.js';
 import type { PromotionRow, RunResult } from '../../../src/runs/rows.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { memoryEngine, memoryRunStore, type MemoryEngine } from './memory-ports.js';

@@ -1,5 +1,7 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { beginRun, closeRun, raiseWanted, tendPromotion } from '../../../src/runs/promotion-runs.js';
+import { closeRun } from '../../../src/runs/close-run.js';
+import { beginRun } from '../../../src/runs/owned-run.js';
+import { raiseWanted, tendPromotion } from '../../../src/runs/promotion-runs.js';
 import { noteDigest } from '../../../src/runs/run-digest.js';
 import type { RunRow } from '../../../src/runs/rows.js';
 import { rule } from '../promotion/rules.fixture.js';

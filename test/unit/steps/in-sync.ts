@@ -1,6 +1,6 @@
 import { copyGraph, parseReference, planGraph, type Descriptor } from '../../../src/oci/index.js';
 import type { Rule } from '../../../src/promotion/rule.js';
-import { closeRun } from '../../../src/runs/promotion-runs.js';
+import { closeRun } from '../../../src/runs/close-run.js';
 import type { RunResult } from '../../../src/runs/rows.js';
 import { attachSbomStep } from '../../../src/steps/attach-sbom.js';
 import { attachSignatureStep } from '../../../src/steps/attach-signature.js';

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { packArtifact, pushPacked } from '../../../src/oci/index.js';
 import type { JobInput } from '../../../src/runs/rows.js';
-import { beginRun, closeRun } from '../../../src/runs/promotion-runs.js';
+import { closeRun } from '../../../src/runs/close-run.js';
+import { beginRun } from '../../../src/runs/owned-run.js';
 import { awaitPromotionsStep, beginJobStep, closeJobStep, raisePromotionsStep } from '../../../src/steps/job.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { REGISTRY, SOURCE, newCall, newWorld, rowOf, runOf, type World } from './world.js';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { RegistryError, TransportError } from '../../../src/oci/index.js';
 import type { RunResult } from '../../../src/runs/rows.js';
-import { closeRun } from '../../../src/runs/promotion-runs.js';
+import { closeRun } from '../../../src/runs/close-run.js';
 import type { ResultOf, walkScheduleContract } from '../../../src/steps/contracts.js';
 import { observeStep } from '../../../src/steps/observe.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
