@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { History } from './history.js';
-import type { Guard } from './model.js';
+import type { History } from '../unit/model/history.js';
+import type { Guard } from '../unit/model/model.js';
 
-await import('./virtual-time.js');
-const { choicesOf, historiesOf } = await import('./history.js');
-const { play } = await import('./model.js');
+await import('../unit/model/virtual-time.js');
+const { choicesOf, historiesOf } = await import('../unit/model/history.js');
+const { play } = await import('../unit/model/model.js');
 
 const SEED = Number(process.env.SEED ?? 2);
 const MOST = 1_000;
