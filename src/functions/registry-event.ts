@@ -2,6 +2,7 @@ import { InputError, RegistryError, parseManifest } from '../oci/index.js';
 import type { RegistryEvent } from '../inbox/registry-event.js';
 import { isSourceRepository, matchRules, subjectOfDigestTag, type TagName } from '../promotion/match.js';
 import { promotionId } from '../promotion/promotion-id.js';
+import { standingRule } from '../promotion/standing-rule.js';
 import type { Rule } from '../promotion/rule.js';
 import { raiseWanted } from '../runs/promotion-runs.js';
 import type { TriggerCause } from '../runs/rows.js';
@@ -170,7 +171,7 @@ async function raiseStanding(
   const { raised, runs, raise } = raiser(ports);
   for (const id of standing) {
     const row = (await ports.store.getPromotion(id))?.value;
-    const rule = row && rules.find(({ name }) => name === row.rule);
+    const rule = row && standingRule(rules, row.rule, row.source);
     if (row === undefined || rule === undefined) continue;
     const cause = { kind: kind === 'deleted' ? 'deletion' : 'referrer', id: eventId } as const;
     await raise(rule, row.source, cause);

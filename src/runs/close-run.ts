@@ -1,5 +1,6 @@
 import { ruleHash } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
+import { standingRule } from '../promotion/standing-rule.js';
 import { endRunRow } from './end-run.js';
 import type { RulesSource, RunPorts } from './ports.js';
 import { openNext, ruleGone, tendRun } from './promotion-runs.js';
@@ -42,7 +43,7 @@ export async function closeRun(
     const row = current.value;
     if (row.runId !== runId) {
       if (row.previousRunId !== runId) return 'gone';
-      const rule = await ruleNamed(ports.rules, row.rule);
+      const rule = standingRule(await ports.rules.load(), row.rule, row.source);
       if (rule !== undefined && !(await tendRun(ports, current, rule))) return undefined;
       return 'next';
     }
@@ -58,7 +59,7 @@ export async function closeRun(
       ...(final && { last: { ...result, runId, finishedAt, ruleHash: ruleHash(answered.rule) } }),
     };
     if (row.wanted !== wanted || !final) {
-      const rule = await ruleNamed(ports.rules, row.rule);
+      const rule = standingRule(await ports.rules.load(), row.rule, row.source);
       // Paused, the row is closed with `wanted` ahead, and the schedule opens it when that is lifted.
       if (rule !== undefined && !ports.paused) {
         const absorbed = row.wanted === wanted ? undefined : row.lastTrigger;
@@ -84,8 +85,4 @@ async function answeredBy(
   if (result.outcome !== 'cancelled') return wanted;
   const cancel = (await ports.store.getRun(runId))?.value.cancel;
   return Math.max(wanted, cancel?.wanted ?? wanted);
-}
-
-async function ruleNamed(rules: RulesSource, name: string): Promise<Rule | undefined> {
-  return (await rules.load()).find((rule) => rule.name === name);
 }

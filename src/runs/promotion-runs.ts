@@ -110,8 +110,8 @@ export async function tendRun(
 
 /** The answer to all that was wanted of a promotion whose rule is gone. */
 export function ruleGone(row: PromotionRow, finishedAt: string, hash: string): Pick<PromotionRow, 'answered' | 'last'> {
-  const reason = `there is no rule ${row.rule} any more`;
-  const remedy = 'Nothing, where that is meant; otherwise bring the rule back.';
+  const reason = `rule ${row.rule} is gone, no longer takes ${row.source.repository}:${row.source.tag}, or can make no destination of it`;
+  const remedy = 'Nothing, where that is meant; otherwise correct the rule, or bring it back.';
   const result = { outcome: 'refused', code: 'RULE_GONE', reason, remedy } as const;
   return { answered: row.wanted, last: { ...result, runId: row.runId ?? '', finishedAt, ruleHash: hash } };
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { InputError, describeError, parseReference, rememberReads } from '../oci/index.js';
 import type { Rule } from '../promotion/rule.js';
+import { standingRule } from '../promotion/standing-rule.js';
 import { raiseWanted } from '../runs/promotion-runs.js';
 import type { Page } from '../runs/ports.js';
 import type { PromotionRow } from '../runs/rows.js';
@@ -72,7 +73,7 @@ export async function deepPass(walk: Walk, rules: readonly Rule[]): Promise<numb
   let { done } = cursor;
   let raised = 0;
   for (const row of page.items.slice(done)) {
-    const rule = rules.find(({ name }) => name === row.rule);
+    const rule = standingRule(rules, row.rule, row.source);
     const registries = [...new Set([row.source.registry, parseReference(row.destination).registry])];
     if (rule !== undefined && isOfInterest(row)) {
       if (!budget.allows(registries) || isOver(walk) || isFull(walk)) break;

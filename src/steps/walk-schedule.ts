@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
 import type { Rule } from '../promotion/rule.js';
+import { standingRule } from '../promotion/standing-rule.js';
 import { tendPromotion } from '../runs/promotion-runs.js';
 import { readBaseline } from './baseline.js';
 import type { InputOf, ResultOf, walkScheduleContract } from './contracts.js';
@@ -64,7 +65,7 @@ async function walkRows(
     ...(cursor.from !== undefined && { from: cursor.from }),
   });
   for (const row of page.items) {
-    const rule = rules.find(({ name }) => name === row.rule);
+    const rule = standingRule(rules, row.rule, row.source);
     // It was paused or over the limit, and is now a start like any other.
     const starts = rule !== undefined && !row.runOpen && !walk.ports.paused;
     if (starts && isFull(walk)) continue;

@@ -91,6 +91,12 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
     ({ steps }: Run): boolean =>
       steps.some((each) => each.step.startsWith(step) && each.state === 'working' && (each.doneBytes ?? 0) > 0);
 
+  /** A copy within one machine may be over before its first progress is written. */
+  const begun =
+    (step: string) =>
+    ({ steps }: Run): boolean =>
+      steps.some((each) => each.step.startsWith(step) && each.state === 'working');
+
   /** Asks it to stop, and waits for its end. @returns how long that took */
   async function cancelled(runId: string): Promise<number> {
     const since = Date.now();
@@ -140,17 +146,17 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
   const expectBrokenOff = (run: Run, step: string): void => {
     const of = run.steps.find((each) => each.step.startsWith(step));
     expect(of).toMatchObject({ state: 'failed', text: expect.stringMatching(/^RUN_CANCELLED: /) });
-    expect(of?.doneBytes).toBeLessThan(of?.totalBytes ?? 0);
+    expect(of?.doneBytes ?? 0).toBeLessThan(of?.totalBytes ?? Infinity);
   };
 
   test.each([
-    ['attachSbom', 'registry-source', 'sbom'],
-    ['copy', 'registry-staging', 'copy'],
+    ['attachSbom', 'registry-source', 'sbom', moving],
+    ['copyGraph', 'registry-staging', 'copy', begun],
   ])(
     'in the middle of %s, while %s says nothing any more',
-    async (step, registry, name) => {
+    async (step, registry, name, when) => {
       const repository = `samples/${name}-silent`;
-      const { runId, digest } = await underWay(repository, moving(step));
+      const { runId, digest } = await underWay(repository, when(step));
       stoppedPid = await up.processId(registry);
       process.kill(stoppedPid, 'SIGSTOP');
       const tookMs = await cancelled(runId);
@@ -170,7 +176,7 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
 
   test('in the middle of a copy that goes on; asked again, the same answer', async () => {
     const repository = 'samples/copy-busy';
-    const { runId, digest } = await underWay(repository, moving('copy'));
+    const { runId, digest } = await underWay(repository, begun('copyGraph'));
     const tookMs = await cancelled(runId);
     process.stderr.write(`copy, busy: ended ${tookMs} ms after it was asked to\n`);
     const { cancel } = await runOf(runId);

@@ -139,6 +139,16 @@ describe('nobody wants it', () => {
     expect(world.engine.starts).toEqual([]);
   });
 
+  test('a rule that takes the tag no longer is not asked for it', async () => {
+    const subject = await pushImage(source, { tag: SOURCE.tag });
+    await standing();
+    const scan = await pushArtifact(source, 'application/x-scan', { subject });
+    world.ruleList = [rule({ source: { ...rule().source, tags: ['release-*'] } })];
+    expect((await handle({ digest: scan.digest })).raised).toEqual([]);
+    world.ruleList = [rule()];
+    expect((await handle({ digest: scan.digest })).raised).toEqual([P1]);
+  });
+
   test('an untagged manifest that refers to nothing is no news', async () => {
     const { digest } = await pushImage(source);
     expect((await handle({ digest })).raised).toEqual([]);

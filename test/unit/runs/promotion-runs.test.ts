@@ -194,11 +194,15 @@ describe('closing', () => {
     expect(await rowOf(id)).toMatchObject({ runOpen: true });
   });
 
-  test('where the rule is gone there is no next run', async () => {
+  test.each([
+    ['is gone', []],
+    ['takes the tag no longer', [rule({ source: { ...staging.source, tags: ['release-*'] } })]],
+    ['can make no destination of it', [rule({ destination: { reference: 'r.azurecr.io/by-tag/.{tag}.:latest' } })]],
+  ])('where the rule %s there is no next run', async (_, rules) => {
     const { id, runId, wanted } = await opened();
     world.engine.setState(runId, 'running');
     await raiseWanted(world, staging, source, { kind: 'push' });
-    world.rules = { load: async () => [] };
+    world.rules = { load: async () => rules };
     expect(await closeRun(world, id, runId, { wanted, result: promoted, rule: staging })).toBe('closed');
     expect(await rowOf(id)).toMatchObject({ state: 'refused', last: { code: 'RULE_GONE' } });
   });

@@ -199,6 +199,23 @@ describe('open rows', () => {
     world.ruleList = rules;
     expect(await walk()).toMatchObject({ started: 1 });
   });
+
+  test.each([
+    ['no longer takes the tag', { source: { registry: REGISTRY, repositories: ['samples/*'], tags: ['release-*'] } }],
+    ['can make no destination of it', { destination: { reference: `${REGISTRY}/by-tag/.{tag}.:latest` } }],
+  ])('of a rule that %s come to rest, and keep the walk from no other', async (_, changes) => {
+    await push('samples/app', 'v1');
+    const { promotionId, runId } = await openRun(world);
+    world.engine.setState(runId, 'missing');
+    await push('samples/other', 'release-1');
+    world.ruleList = [
+      promoting(changes),
+      promoting({ name: 'other', destination: { reference: `${REGISTRY}/o/{repository}:{tag}` } }),
+    ];
+    await walk();
+    expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: false, last: { code: 'RULE_GONE' }, answered: 1 });
+    expect(await started()).toContain('samples/other:release-1');
+  });
 });
 
 describe('paused', () => {
