@@ -1,3 +1,4 @@
+import { confirm } from '../confirm.js';
 import type { Io } from '../io.js';
 import { resultFormat } from '../result.js';
 import type { SubmitDoor } from '../verb.js';
@@ -25,6 +26,9 @@ export function createSubmitDoor(io: Io): SubmitDoor {
       const own = takesOption(path, 'format') ? OWN : [...OWN, 'format', 'template'];
       const format = own.includes('format') ? resultFormat(values) : ({ kind: 'text' } as const);
       const wished = asked.filter((name) => !own.includes(name));
+      if (path.endsWith(' delete') && values.force !== true) {
+        if (!(await confirm(io, `Are you sure you want the app to delete ${operands[0] ?? ''}?`))) return;
+      }
       const job = await jobOfVerb(path, { operands, values, asked: wished, io });
       await submitText(JSON.stringify(job), { app, format, values, io });
     },

@@ -163,6 +163,15 @@ const CASES: [argv: string[], job: Record<string, unknown>][] = [
   [['blob', 'delete', '-f', `${APP}@${DIGEST}`], { operation: 'blob.delete', reference: `${APP}@${DIGEST}` }],
 ];
 
+test.each([
+  ['manifest', `${APP}:v1`],
+  ['blob', `${APP}@${DIGEST}`],
+])('%s delete without --force is asked for, and nothing is sent without a yes', async (kind, reference) => {
+  const { code, out } = await submit([kind, 'delete', reference]);
+  expect(out).toBe(`Are you sure you want the app to delete ${reference}? [y/N] Operation cancelled.\n`);
+  expect([code, bodies]).toEqual([0, []]);
+});
+
 test.each(CASES)('%j', async (argv, job) => {
   expect(await submit(argv)).toEqual({ code: 0, out: 'Submitted j1\nRun r1\n', err: '' });
   const [body = ''] = bodies;
