@@ -26,6 +26,9 @@ CREATE TABLE IF NOT EXISTS timers (
   name TEXT PRIMARY KEY, schedule TEXT NOT NULL, last INTEGER NOT NULL, next INTEGER NOT NULL);
 `;
 
+/** How long a connection waits for another's lock, in milliseconds. */
+const BUSY_MS = 15_000;
+
 export type Row = Record<string, SQLOutputValue>;
 
 /** One connection; statements are kept. */
@@ -35,7 +38,22 @@ class Connection {
 
   constructor(path: string, synchronous: 'FULL' | 'NORMAL') {
     this.db = new DatabaseSync(path);
-    this.db.exec(`PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous};`);
+    this.db.exec(`PRAGMA busy_timeout = ${BUSY_MS};`);
+    this.#useWriteAheadLog();
+    this.db.exec(`PRAGMA synchronous = ${synchronous};`);
+  }
+
+  /** The busy timeout doesn't hold for this one: of two hosts that make the file at once, one is refused outright. */
+  #useWriteAheadLog(): void {
+    for (const until = Date.now() + BUSY_MS; ;) {
+      try {
+        this.db.exec('PRAGMA journal_mode = WAL;');
+        return;
+      } catch (error) {
+        if (Date.now() > until) throw error;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+      }
+    }
   }
 
   prepare(sql: string): StatementSync {
