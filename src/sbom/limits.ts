@@ -1,7 +1,7 @@
 /** Bounds on what an image may make us read or keep. What is over them is refused or named as a gap, never cut off in silence. */
 export const SBOM_LIMITS = {
   /** Unpacked bytes of all layers together. `SBOM_LIMIT` */
-  unpackedBytes: 64 * 1024 ** 3,
+  unpackedBytes: 256 * 1024 ** 3,
   /** Archive entries of all layers together. `SBOM_LIMIT` */
   entries: 4_000_000,
   /** Bytes of one path or link target, as Linux's PATH_MAX. `SBOM_LIMIT` */
