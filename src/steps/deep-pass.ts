@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { InputError, describeError, parseReference, rememberReads } from '../oci/index.js';
+import { InputError, TransportError, describeError, parseReference, rememberReads } from '../oci/index.js';
 import type { Rule } from '../promotion/rule.js';
 import { standingRule } from '../promotion/standing-rule.js';
 import { raiseWanted } from '../runs/promotion-runs.js';
@@ -10,11 +10,17 @@ import { CountedRegistries } from './counted-registries.js';
 import { attachedAt, attachmentDifferences, graphDifferences, isAllListed } from './differences.js';
 import { signaturesHash } from './our-signature.js';
 import { STEP_LIMITS } from './limits.js';
-import { isFull, isOver, type Walk } from './walk.js';
+import { isFull, isOver, noteProblem, type Walk } from './walk.js';
+import { within } from './within.js';
 
 /** Where the pass goes on at the next tick: a page of the promotions' list, and how many of its rows are done. */
 const NOTE = 'deep-pass';
-const cursorSchema = z.object({ from: z.string().optional(), done: z.int().min(0) });
+const cursorSchema = z.object({
+  from: z.string().optional(),
+  done: z.int().min(0),
+  /** By registry: what earlier ticks asked beyond their budget. */
+  owed: z.record(z.string(), z.number().min(0)).default({}),
+});
 type Cursor = z.infer<typeof cursorSchema>;
 
 /** What the pass may still ask of each registry. */
@@ -23,8 +29,10 @@ class Budget {
   readonly #walk: Walk;
   /** What the dearest promotion so far has cost. */
   #dearest = 0;
+  readonly #owed: Cursor['owed'];
 
-  constructor(walk: Walk) {
+  constructor(walk: Walk, owed: Cursor['owed']) {
+    this.#owed = owed;
     this.#walk = walk;
     this.counted = new CountedRegistries(walk.ports.registries);
   }
@@ -36,12 +44,23 @@ class Budget {
     return Math.min(Math.floor(perMinute / 2), STEP_LIMITS.mostDeepPassRequests);
   }
 
-  /** One promotion is looked at in any case: a pass always gets on. */
+  /** One promotion is looked at in any case, once nothing is owed: a pass always gets on. */
   allows(registries: readonly string[]): boolean {
     return registries.every((registry) => {
-      const spent = this.counted.calls(registry);
+      const spent = this.#spent(registry);
       return spent === 0 || spent + this.#dearest <= this.#most(registry);
     });
+  }
+
+  #spent(registry: string): number {
+    return (this.#owed[registry] ?? 0) + this.counted.calls(registry);
+  }
+
+  /** What the ticks to come have to pay back; each pays something. */
+  owed(registries: Iterable<string>): Cursor['owed'] {
+    const all = [...new Set([...Object.keys(this.#owed), ...registries])];
+    const owed = all.map((name) => [name, this.#spent(name) - Math.max(1, this.#most(name))] as const);
+    return Object.fromEntries(owed.filter(([, calls]) => calls > 0));
   }
 
   /** @returns what `look` does, whose requests are what the next one may cost */
@@ -69,7 +88,8 @@ export async function deepPass(walk: Walk, rules: readonly Rule[]): Promise<numb
   const note = await store.getNote(NOTE);
   const cursor = parseCursor(note?.value);
   const page = await pageFrom(walk, cursor);
-  const budget = new Budget(walk);
+  const budget = new Budget(walk, cursor.owed);
+  const asked = new Set<string>();
   let { done } = cursor;
   let raised = 0;
   for (const row of page.items.slice(done)) {
@@ -77,6 +97,7 @@ export async function deepPass(walk: Walk, rules: readonly Rule[]): Promise<numb
     const registries = [...new Set([row.source.registry, parseReference(row.destination).registry])];
     if (rule !== undefined && isOfInterest(row)) {
       if (!budget.allows(registries) || isOver(walk) || isFull(walk)) break;
+      for (const registry of registries) asked.add(registry);
       const differs = await budget.watch(registries, () => isWorthARun(walk, budget.counted, rule, row));
       if (differs) {
         await raiseWanted(walk.ports, rule, row.source, { kind: 'schedule' });
@@ -86,8 +107,11 @@ export async function deepPass(walk: Walk, rules: readonly Rule[]): Promise<numb
     }
     done += 1;
   }
+  const owed = budget.owed(asked);
   const next: Cursor =
-    done < page.items.length ? { ...cursor, done } : { done: 0, ...(page.next !== undefined && { from: page.next }) };
+    done < page.items.length
+      ? { ...cursor, done, owed }
+      : { done: 0, owed, ...(page.next !== undefined && { from: page.next }) };
   // Where another tick was faster, its cursor is as good as ours.
   await store.putNote(NOTE, JSON.stringify(next), note?.version);
   return raised;
@@ -98,7 +122,7 @@ function parseCursor(text: string | undefined): Cursor {
   try {
     return cursorSchema.parse(JSON.parse(text ?? ''));
   } catch {
-    return { done: 0 };
+    return { done: 0, owed: {} };
   }
 }
 
@@ -123,9 +147,12 @@ function isOfInterest({ state, last }: PromotionRow): boolean {
 async function isWorthARun(walk: Walk, counted: CountedRegistries, rule: Rule, row: PromotionRow): Promise<boolean> {
   const { signal, progress } = walk.call;
   try {
-    return await (row.state === 'refused' ? hasNewEvidence(counted, row, signal) : differs(walk, counted, rule, row));
+    return await within(signal, STEP_LIMITS.deepPassRowMs, row.destination, (bound) =>
+      row.state === 'refused' ? hasNewEvidence(counted, row, bound) : differs(walk, counted, rule, row, bound),
+    );
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof TransportError && error.code === 'TIMEOUT') noteProblem(walk, rule, error);
     // A tag that is gone, a registry that is down: the next look comes.
     const { code, message } = describeError(error);
     progress.text(`${row.destination}: ${code}: ${message}`);
@@ -143,8 +170,13 @@ async function hasNewEvidence(
   return (await signaturesHash(source, root, signal)) !== last?.evidence;
 }
 
-async function differs(walk: Walk, counted: CountedRegistries, rule: Rule, row: PromotionRow): Promise<boolean> {
-  const { signal } = walk.call;
+async function differs(
+  walk: Walk,
+  counted: CountedRegistries,
+  rule: Rule,
+  row: PromotionRow,
+  signal: AbortSignal,
+): Promise<boolean> {
   const to = parseReference(row.destination);
   const source = rememberReads(counted.repository(row.source.registry, row.source.repository));
   const destination = rememberReads(counted.repository(to.registry, to.repository));

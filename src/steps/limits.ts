@@ -39,6 +39,9 @@ export const STEP_LIMITS = {
   /** Requests to one registry in one deep pass, where nothing is known of its limits, and however much it allows. */
   deepPassRequests: 16,
   mostDeepPassRequests: 500,
+  /** How long the deep pass compares one promotion, and a rule's first reading may take, in milliseconds. */
+  deepPassRowMs: 3 * 60_000,
+  baselineMs: 15 * 60_000,
   /** Problems that one stretch of the walk tells, and how long each may be; more are left out. */
   problems: 20,
   problemCharacters: 500,

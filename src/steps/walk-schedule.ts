@@ -11,6 +11,7 @@ import type { StepCall } from './ports.js';
 import { repositoriesOf } from './source-repositories.js';
 import { isFull, isOver, noteProblem, type Walk } from './walk.js';
 import { walkRepository } from './walk-repository.js';
+import { within } from './within.js';
 
 /** Where the walk stands: first the rows that are not at rest, then the rules by name. */
 const cursorSchema = z.discriminatedUnion('at', [
@@ -83,7 +84,12 @@ async function walkRule(
   const rule = rules.find(({ name }) => name === cursor.rule);
   if (rule === undefined) return firstRule(rules, cursor.rule);
   try {
-    const baseline = rule.existing === 'ignore' ? await readBaseline(walk.ports, rule, walk.call.signal) : undefined;
+    const baseline =
+      rule.existing === 'ignore'
+        ? await within(walk.call.signal, STEP_LIMITS.baselineMs, 'the first reading of its source', (signal) =>
+            readBaseline(walk.ports, rule, signal),
+          )
+        : undefined;
     let isFirst = true;
     for (const repository of await repositoriesOf(walk.ports, rule, walk.call.signal)) {
       if (cursor.repository !== undefined && repository < cursor.repository) continue;

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
 import { deepPass } from '../../../src/steps/deep-pass.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
@@ -102,6 +102,39 @@ test('what was refused for missing evidence looks again once there is some', asy
   await pushSignature(source, image, newSigner('release').signer);
   expect(await pass()).toBe(1);
   expect(await rowOf(world, id)).toMatchObject({ runOpen: true });
+});
+
+describe('one that is too much', () => {
+  afterEach(() => void jest.restoreAllMocks());
+
+  test('is told of after its time; the pass goes on', async () => {
+    await putInSync(world, rule());
+    jest.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort());
+    source.fault = () => AbortSignal.abort().throwIfAborted();
+    const problems: string[] = [];
+    const { nowMs } = world;
+    await deepPass(
+      { ports: world, call: newCall(), until: nowMs + 1000, started: 0, maxStarted: 200, looked: 0, problems },
+      world.ruleList,
+    );
+    expect(problems).toEqual([expect.stringContaining('TIMEOUT')]);
+  });
+
+  test('is paid back by ticks that look at nothing', async () => {
+    await putInSync(world, rule());
+    for (let index = 0; index < 20; index += 1) {
+      const subject = await pushArtifact(source, 'test/evidence', { subject: image, text: `${index}` });
+      await pushArtifact(destination, 'test/evidence', { subject, text: `${index}` });
+    }
+    const { registry } = world.listing;
+    world.listing.registry = (name) => ({ ...registry(name), requestsPerMinute: () => 4 });
+    source.calls.length = 0;
+    await pass();
+    const asked = source.calls.length;
+    expect(asked).toBeGreaterThan(2);
+    await pass();
+    expect(source.calls).toHaveLength(asked);
+  });
 });
 
 describe('many', () => {

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { RegistryError, TransportError } from '../../../src/oci/index.js';
 import type { RunResult } from '../../../src/runs/rows.js';
 import { closeRun } from '../../../src/runs/close-run.js';
@@ -319,6 +319,19 @@ describe('what cannot be reached', () => {
     const walked = await walk();
     expect(walked).toMatchObject({ cursor: null, started: 1 });
     expect(walked.problems).toEqual([`rule down: CONNECT_FAILED: ${OTHER} cannot be reached`]);
+  });
+
+  test('a first reading that takes too long is that rule’s problem', async () => {
+    world.ruleList = [
+      rule({ name: 'slow', source: { registry: OTHER, repositories: ['**'] } }),
+      promoting({ name: 'up' }),
+    ];
+    await push('samples/app', 'v1');
+    world.listingFaults.set(OTHER, new DOMException('aborted', 'TimeoutError'));
+    const timeout = jest.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort());
+    const walked = await walk();
+    timeout.mockRestore();
+    expect(walked).toMatchObject({ started: 1, problems: [expect.stringContaining('rule slow: TIMEOUT')] });
   });
 
   test('a repository that is not there, or may not be read, keeps the walk from no other', async () => {
