@@ -2,7 +2,7 @@ import type { OrchestrationContext, Task } from 'durable-functions';
 import { walkScheduleContract, type ResultOf } from '../../steps/contracts.js';
 import { step, waitingUntil } from './step.js';
 
-/** Stretches of one walk: 60 of a minute each; what is left waits for the next tick. */
+/** Stretches of one walk: 60 of a minute each. A tick that would need more leaves the rest to the deep pass and to pushes. */
 const MOST_STRETCHES = 60;
 /** How long a walk waits for trouble to pass, in milliseconds: the next tick looks again. */
 const WALK_MS = 15 * 60_000;
