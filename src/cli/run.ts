@@ -108,7 +108,9 @@ function createProgram(io: Io): Command {
 function formatFailure(error: unknown): string {
   if (error instanceof UsageError) return `Error: ${error.message}\nUsage: ${error.usage}\n${error.remedy ?? ''}\n`;
   if (error instanceof CommanderError) {
-    return `${error.message.replace(/^error: /, 'Error: ')}\nRun "acr-promoter --help" for usage.\n`;
+    // An option's value may be a secret: its name is enough.
+    const said = error.message.replace(/^(error: unknown option '[^'=]*)=[\s\S]*?'(?=\n\(Did you mean |$)/, "$1'");
+    return `${said.replace(/^error: /, 'Error: ')}\nRun "acr-promoter --help" for usage.\n`;
   }
   const { code, message, remedy } = describeError(error);
   const line = message.replaceAll(/\s*\n\s*/g, ' ');

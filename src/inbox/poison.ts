@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { LIMITS } from './limits.js';
-import { redactSecrets } from './secrets.js';
+import { redactSecrets, redactText } from './secrets.js';
 
 /** A message that can never be handled, kept with its reason. */
 export interface PoisonMessage {
@@ -25,7 +25,8 @@ export interface PoisonEnvelope {
 export function poisonEnvelope(poison: { code: string; reason: string; original: unknown }): PoisonEnvelope {
   const { code } = poison;
   const reason = poison.reason.slice(0, LIMITS.reasonChars);
-  const original = redactSecrets(parsedOr(poison.original)) ?? null;
+  const parsed = parsedOr(poison.original);
+  const original = typeof parsed === 'string' ? redactText(parsed) : (redactSecrets(parsed) ?? null);
   const text = JSON.stringify({ code, reason, original });
   if (Buffer.byteLength(text, 'utf8') <= LIMITS.messageBytes) return { text };
   const bytes = Buffer.from(JSON.stringify(original), 'utf8');

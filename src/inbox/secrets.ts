@@ -9,7 +9,35 @@ const REFERENCE_NAMES = /^(?:source|destination|reference|registry|subject|targe
 const USERINFO = /^[^/@\s]+@(?!sha(?:256|512):)/;
 const URL_USERINFO = /:\/\/[^/@\s?#]+@/;
 const URL_SECRET = /[?&](?:sig|access_token|token|password|code)=/i;
-const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----/;
+const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/;
+const BEARER = /\bBearer\s+(?:eyJ|(?=[\w.~+/-]*\d)[\w.~+/-]{20})[\w.~+/=-]*/i;
+/** Of a connection string. */
+const ACCOUNT_KEY = /\b(?:AccountKey|SharedAccessKey|SharedAccessSignature)=[^;\s"']+/i;
+const SIGNATURE = /(?:^|[?&;\s])sig=[\w%+/=-]{16,}/i;
+/** Of a Docker config: user and password, or one of them. */
+const DOCKER_AUTH = /"(?:auth|password|identitytoken|registrytoken)"\s*:\s*"[^"]+"/i;
+const DOCKER_AUTHS = /"auths"\s*:/;
+/** `"key": "value"` or `key=value`, also with escaped quotes; the value goes to its end or the text's. */
+const PAIR = new RegExp(
+  [
+    /(?<lead>(?<name>[A-Za-z][\w.-]{0,99})\\?["']?\s{0,20}[:=]\s{0,20})/,
+    /(?:"(?:[^"\\]|\\[\s\S])*\\?"?|'[^']*'?|\\"(?:[^"\\]|\\[^"])*\\?"?|[[{][^\]}]*[\]}]?|(?:(?:Basic|Bearer)\s+)?[^\s,;&"'{}[\]]+)/,
+  ]
+    .map(({ source }) => source)
+    .join(''),
+  'g',
+);
+/** `user:password@`, and no tag at a digest. */
+const USER_PASSWORD = /[^\s"'/@:,]{1,200}:[^\s"'/@]{1,200}@(?!sha(?:256|512):)/;
+const TEXT_SECRETS = [
+  KEY_BLOCK,
+  BEARER,
+  ACCOUNT_KEY,
+  SIGNATURE,
+  URL_USERINFO,
+  /[?&](?:sig|access_token|token|password|code)=[^&\s"']*/,
+  USER_PASSWORD,
+].map(({ source }) => new RegExp(source, 'gi'));
 
 const REDACTED = '(a secret, left out)';
 
@@ -30,7 +58,7 @@ function redact(value: unknown, name: string, path: readonly string[], onSecret:
     onSecret(path.join('.').slice(0, 300));
     return REDACTED;
   };
-  if (SECRET_NAMES.test(name.toLowerCase().replaceAll(/[^a-z0-9]/g, ''))) return secret();
+  if (isSecretName(name)) return secret();
   if (typeof value === 'string') return holdsSecret(value, name) ? secret() : value;
   if (typeof value !== 'object' || value === null) return value;
   // Deeper than any job goes: what can't be searched isn't kept.
@@ -43,7 +71,29 @@ function redact(value: unknown, name: string, path: readonly string[], onSecret:
   );
 }
 
+/** The same for text that can't be parsed: by pattern, in place. */
+export function redactText(text: string): string {
+  const withoutPairs = text.replaceAll(PAIR, (pair, lead: string, name: string) =>
+    isSecretName(name) || name.toLowerCase() === 'auth' ? `${lead}"${REDACTED}"` : pair,
+  );
+  return TEXT_SECRETS.reduce((left, pattern) => left.replaceAll(pattern, REDACTED), withoutPairs);
+}
+
+function isSecretName(name: string): boolean {
+  return SECRET_NAMES.test(name.toLowerCase().replaceAll(/[^a-z0-9]/g, ''));
+}
+
 function holdsSecret(text: string, name: string): boolean {
-  if (URL_USERINFO.test(text) || URL_SECRET.test(text) || KEY_BLOCK.test(text)) return true;
-  return REFERENCE_NAMES.test(name) && USERINFO.test(text);
+  if (looksSecret(text) || (REFERENCE_NAMES.test(name) && USERINFO.test(text))) return true;
+  return name === 'base64' && looksSecret(decoded(text));
+}
+
+function looksSecret(text: string): boolean {
+  const shapes = [URL_USERINFO, URL_SECRET, KEY_BLOCK, BEARER, ACCOUNT_KEY, SIGNATURE];
+  return shapes.some((shape) => shape.test(text)) || (DOCKER_AUTHS.test(text) && DOCKER_AUTH.test(text));
+}
+
+/** A file's bytes as text, no more of them than a job may hold. */
+function decoded(base64: string): string {
+  return Buffer.from(base64.slice(0, Math.ceil(LIMITS.inlineBytes / 3) * 4), 'base64').toString('utf8');
 }

@@ -15,6 +15,8 @@ export interface Reference {
 
 const HOST =
   /^(?<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::(?<port>[1-9][0-9]{0,4}))?$/;
+/** `user:password@registry`; a digest stands behind the last slash. */
+const CREDENTIALS = /^[^/@]*:[^/@]*@(?!sha(?:256|512):)|:[^@]*@.*\//;
 const HIGHEST_PORT = 65_535;
 const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
@@ -49,6 +51,12 @@ export function parseReference(text: string): Reference {
       remedy: 'Write it as registry[:port]/repository[:tag][@digest], with the repository in lower case.',
     });
   };
+  if (CREDENTIALS.test(text.slice(0, 1025))) {
+    throw new InputError('REFERENCE_INVALID', 'A reference holds no credentials: something stands before an @ in it', {
+      remedy:
+        'Leave out what is before the @; sign in with "acr-promoter login", or name a credential of the settings.',
+    });
+  }
   if (text.length > 1024) return fail('it is longer than 1024 characters');
   const slash = text.indexOf('/');
   if (slash < 1) return fail('the registry is missing');

@@ -231,3 +231,13 @@ test.each([
 ])('the proxy for %s with %j', (registryHost, env, proxy) => {
   expect(proxyFor(registryHost, env)).toBe(proxy);
 });
+
+test.each(['resolve --passwrd=hunter2secret a.io/b:v1', 'resolve u:hunter2secret@localhost:1/x/y:v1'])(
+  'what was mistyped is said without the secret in it: %s',
+  async (line) => {
+    const { code, err } = await acrPromoter(line);
+    expect(code).toBe(1);
+    expect(err).toMatch(/unknown option '--passwrd'|holds no credentials/);
+    expect(err).not.toContain('hunter2');
+  },
+);

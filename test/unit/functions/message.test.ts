@@ -85,6 +85,23 @@ describe('what can never be handled', () => {
     expect(JSON.stringify(queues.sent) + warnings.join()).not.toContain('hunter2');
   });
 
+  test.each([
+    '{"operation":"resolve","password":"hunter2secret"',
+    '{"operation":"resolve","password":"hun\\"hunter2secret',
+    '"{\\"operation\\":\\"resolve\\",\\"token\\":\\"hunter2secret\\"',
+    'operation=resolve token=hunter2secret',
+    'operation resolve Authorization: Basic hunter2secret',
+    '{"operation":"resolve","secret":["hunter2secret"]',
+    '{"operation":"resolve","note":"-----BEGIN PRIVATE KEY-----\\nhunter2secret',
+    '{"operation":"resolve","note":"Bearer eyJhunter2secret"',
+    '{"operation":"resolve","note":"AccountKey=hunter2secret"',
+    '{"operation":"resolve","source":"me:hunter2secret@a.io/b:v1"',
+  ])('nor with the secret in what is no JSON: %s', async (raw) => {
+    await deliver(raw);
+    expect(sent()[0]?.body).toMatchObject({ code: 'MESSAGE_INVALID', original: expect.stringContaining('resolve') });
+    expect(JSON.stringify(queues.sent) + warnings.join()).not.toContain('hunter2');
+  });
+
   test('and is too large for a message: a document', async () => {
     const raw = { operation: 'x', more: 'y'.repeat(60_000) };
     await deliver(raw);

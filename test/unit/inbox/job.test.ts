@@ -64,6 +64,15 @@ describe('parseJob', () => {
     ['userinfo in a URL', { note: 'https://me:hunter2!@a.io/b' }, 'note'],
     ['a shared access signature', { note: 'https://a.blob.core.windows.net/b?sv=1&sig=hunter2!' }, 'note'],
     ['a private key', { note: '-----BEGIN EC PRIVATE KEY-----\nhunter2!' }, 'note'],
+    ['a bearer token', { annotations: { a: 'Bearer eyJhunter2.x.y' } }, 'annotations.a'],
+    ['a connection string', { annotations: { a: 'AccountName=x;AccountKey=hunter2hunter2==' } }, 'annotations.a'],
+    ['a bare signature', { annotations: { a: 'sv=1;sig=hunter2hunter2hunter2%3D' } }, 'annotations.a'],
+    ['a Docker config', { files: [{ path: 'c', text: '{"auths":{"a.io":{"auth":"hunter2"}}}' }] }, 'files.0.text'],
+    [
+      'a private key in bytes',
+      { files: [{ path: 'k', base64: Buffer.from('-----BEGIN PRIVATE KEY-----\nhunter2').toString('base64') }] },
+      'files.0.base64',
+    ],
   ])('a job must not hold a secret: %s', (_what, changes, path) => {
     const job = { operation: 'copy', source: 'a.io/b:v1', destination: 'c.io/d:v1', ...changes };
     const error = errorOf(() => parse(job));
@@ -77,7 +86,7 @@ describe('parseJob', () => {
       operation: 'attach',
       credential: 'production',
       artifactType: 'doc/example',
-      annotations: { author: 'me@example.com', 'org.example.tokens': '3' },
+      annotations: { author: 'me@example.com', 'org.example.tokens': '3', text: 'Bearer authentication; sig=none' },
       reference: `a.io/b:v1@${DIGEST}`,
     };
     expect(parse(job)).toEqual({ ...job, id: 'message-1', files: [] });
