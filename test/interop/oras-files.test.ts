@@ -412,7 +412,18 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       const args = ['--distribution-spec', 'v1.1-referrers-api', '--artifact-type', 'a/b', 'readme.md'];
       expect((await run('oras', ['attach', `${olderHost}/oras/lost:v1`, ...args])).code).toBe(0);
       const ours = await run('ours', ['attach', `${olderHost}/ours/lost:v1`, ...args]);
-      expect([ours.code, ours.err.includes('REFERRER_LOST')]).toEqual([1, true]);
+      expect([ours.code, ours.err.includes('REFERRERS_API_UNSUPPORTED')]).toEqual([1, true]);
+    });
+
+    test('the API forced where there is none: both refuse to list and to copy', async () => {
+      await subjects(olderHost, 'unlisted');
+      const spec = 'v1.1-referrers-api';
+      for (const tool of ['oras', 'ours'] as const) {
+        const from = `${olderHost}/${tool}/unlisted:v1`;
+        expect((await run(tool, ['discover', '--distribution-spec', spec, from])).code).toBe(1);
+        const to = `${host}/${tool}/unlisted:v1`;
+        expect((await run(tool, ['cp', '-r', '--from-distribution-spec', spec, from, to])).code).toBe(1);
+      }
     });
 
     test('to one platform of an index: ours writes no platform beside the digest that has it', async () => {

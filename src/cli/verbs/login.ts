@@ -118,7 +118,9 @@ export function addLogin(parent: Command, context: VerbContext): void {
       // Only what the registry takes is kept.
       await client.registry(registry).checkAccess({ signal: io.signal });
     } catch (error) {
-      throw error instanceof RegistryError && error.code === 'UNAUTHORIZED' ? refused(error) : error;
+      throw error instanceof RegistryError && (error.code === 'UNAUTHORIZED' || error.code === 'TOKEN_EXPIRED')
+        ? refused(error)
+        : error;
     } finally {
       await client.close();
     }

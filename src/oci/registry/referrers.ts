@@ -1,6 +1,6 @@
-import type { Descriptor } from '../descriptor.js';
+import { isRecord, type Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
-import { PromoterError, RegistryError } from '../errors.js';
+import { ConfigurationError, PromoterError, RegistryError } from '../errors.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions, ReferrersOptions } from '../store.js';
@@ -31,7 +31,10 @@ export class Referrers {
     this.#tags = tags;
   }
 
-  /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers */
+  /**
+   * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
+   * @throws ConfigurationError `REFERRERS_API_UNSUPPORTED` where the API is forced and the registry has none
+   */
   async list(context: RepositoryContext, subject: Digest, options: ReferrersOptions = {}): Promise<Descriptor[]> {
     const asksApi = this.#mode === 'api' || (this.#mode === 'auto' && this.#support.get(context.name) !== 'tag');
     const [listed, tagged] = await Promise.all([
@@ -39,6 +42,7 @@ export class Referrers {
       // Notation writes the tag schema even where the API is, so both are read.
       this.#mode === 'api' || options.tagSchema === false ? undefined : this.#fromTag(context, subject, options),
     ]);
+    if (this.#mode === 'api' && listed === undefined) throw unsupported(context, subject);
     // Without an index there may be no repository either, and then the API's 404 says nothing.
     if (asksApi && listed === undefined && tagged !== undefined) this.#remember(context, 'tag');
     const found = new Map<string, Descriptor>();
@@ -164,6 +168,8 @@ export class Referrers {
     });
     const entries: unknown[] = [];
     for await (const { status, json } of pages) {
+      // A repository that isn't there yet, as a copy's destination, has no referrers.
+      if (status === 404 && this.#mode === 'api' && saysNoRepository(json)) return [];
       if (status === 404 || !Array.isArray(json.manifests)) return undefined;
       entries.push(...json.manifests);
       if (entries.length > REFERRERS_LIMITS.entries) break;
@@ -183,6 +189,22 @@ export class Referrers {
     if (this.#support.size >= REFERRERS_LIMITS.repositories) this.#support.clear();
     this.#support.set(context.name, support);
   }
+}
+
+function saysNoRepository({ errors }: Record<string, unknown>): boolean {
+  return Array.isArray(errors) && errors.some((entry) => isRecord(entry) && entry.code === 'NAME_UNKNOWN');
+}
+
+/** An empty list would be taken for the truth, and what a copy then leaves behind for nothing. */
+function unsupported(context: RepositoryContext, subject: Digest): ConfigurationError {
+  return new ConfigurationError(
+    'REFERRERS_API_UNSUPPORTED',
+    `referrers of ${context.name}@${subject}: the registry has no referrers API`,
+    {
+      remedy:
+        'Leave the distribution spec out, or ask with v1.1-referrers-tag, as a registry encrypted with customer-managed keys needs it.',
+    },
+  );
 }
 
 /** ACR leaves the artifact type out of some entries; the manifest has it. */

@@ -153,7 +153,9 @@ export class Tokens {
         return this.#byGet(realm, scopes, { authorization }, signal);
       }
       case 'refreshToken':
-        return this.#byRefreshToken(realm, scopes, credential.refreshToken, signal);
+        return this.#byRefreshToken(realm, scopes, credential.refreshToken, signal).catch((error: unknown) => {
+          throw error instanceof RegistryError && error.info.status === 401 ? expired(registry, error) : error;
+        });
       case 'entra':
         return this.#byEntra(registry, realm, scopes, credential, signal);
     }
@@ -321,6 +323,15 @@ export class Tokens {
       { code: 'TOKEN_INVALID' },
     );
   }
+}
+
+/** A stored token that was good once; ACR's live three hours. */
+function expired(registry: string, cause: RegistryError): RegistryError {
+  return new RegistryError(`${registry} no longer takes the stored sign-in: ${cause.message}`, cause.info, {
+    code: 'TOKEN_EXPIRED',
+    cause,
+    remedy: 'Sign in again: az acr login, or acr-promoter login; such a token of ACR lives three hours.',
+  });
 }
 
 export function basicAuthorization(username: string, password: string): string {

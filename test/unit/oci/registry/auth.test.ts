@@ -397,6 +397,22 @@ describe("ACR's endpoints", () => {
     ]);
   });
 
+  test('a refresh token that has expired: to sign in again', async () => {
+    await scripted([], async (server) => {
+      server.script(
+        { request: HEAD, answer: acr(server.origin) },
+        { request: 'POST /oauth2/token', answer: { status: 401, body: { errors: [{ code: 'UNAUTHORIZED' }] } } },
+      );
+      const client = quickClient({ credentials: fixedCredentials({ kind: 'refreshToken', refreshToken: 'r1' }) });
+      expect(await failureOf(client.repository(server.host, 'app').resolve('v1'))).toMatchObject({
+        code: 'TOKEN_EXPIRED',
+        info: { status: 401 },
+        remedy: expect.stringMatching(/Sign in again: az acr login.*three hours/),
+      });
+      await client.close();
+    });
+  });
+
   test('an Entra token: exchanged once, used for each scope; exchanged anew when it is revoked', async () => {
     const asked = await resolveWith(
       { kind: 'entra', accessToken: 'e1', tenant: 'tid' },

@@ -271,6 +271,33 @@ describe('listing referrers', () => {
   });
 });
 
+describe('forced to the API', () => {
+  test.each<[string, Exchange['answer']]>([
+    ['404', { status: 404 }],
+    ['an answer that is no index', { status: 200, body: { hello: 'world' } }],
+  ])('a registry without it is an error, not an empty list: %s', async (_, answer) => {
+    await using(
+      [{ request: API, answer }],
+      async (repository) => {
+        expect(await failureOf(repository.listReferrers(SUBJECT.digest))).toMatchObject({
+          code: 'REFERRERS_API_UNSUPPORTED',
+          transient: false,
+          remedy: expect.stringContaining('v1.1-referrers-tag'),
+        });
+      },
+      { referrers: 'api' },
+    );
+  });
+
+  test('a repository that is not there has none', async () => {
+    await using(
+      [{ request: API, answer: { status: 404, body: { errors: [{ code: 'NAME_UNKNOWN' }] } } }],
+      async (repository) => expect(await repository.listReferrers(SUBJECT.digest)).toEqual([]),
+      { referrers: 'api' },
+    );
+  });
+});
+
 describe('putting a referrer', () => {
   const put = (made: Made, headers: Record<string, string> = {}): Exchange => ({
     request: `PUT /v2/a/manifests/${made.entry.digest}`,
