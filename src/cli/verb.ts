@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { InputError } from '../oci/index.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
@@ -40,6 +40,10 @@ export interface VerbDescription {
 /** Options as commander has read them. */
 export type Values = Record<string, unknown>;
 
+/** Verbs of oras whose `-v, --verbose` does nothing any more. */
+const VERBOSE =
+  /^(?:push|pull|attach|copy|discover|tag|resolve|login|manifest (?:fetch|fetch-config|push|delete)|blob (?:fetch|push|delete)|repo (?:ls|tags))$/;
+
 /** Defines a verb: its help, the number of its operands, and what it does within a session that is closed after it. @returns its command */
 export function defineVerb(
   parent: Command,
@@ -61,8 +65,10 @@ export function defineVerb(
     // After the options, where it is not wrapped.
     .addHelpText('after', `\nExamples:\n${verb.examples.map(([what, how]) => `  ${what}:\n    ${how}`).join('\n\n')}`);
   addOptions(command);
+  if (VERBOSE.test(verb.path)) command.addOption(new Option('-v, --verbose').hideHelp());
   if (door?.takes(verb.path) === true) door.addOptions(command);
   command.action(async (operands: string[], values: Values) => {
+    if (values.verbose === true) io.err('--verbose is deprecated, and does nothing.\n');
     const most = verb.orMore === true ? Infinity : (verb.most ?? verb.count);
     if (operands.length < verb.count || operands.length > most) {
       const bound = verb.orMore === true ? 'at least' : most === verb.count ? 'exactly' : 'at most';

@@ -122,6 +122,12 @@ const LINES = [
   'manifest fetch --media-type {repo}:amd64',
   'manifest fetch --descriptor=true --pretty=false {repo}:amd64',
   'manifest fetch --descriptor=maybe {repo}:amd64',
+  'manifest fetch --descriptor --oci-layout {layout}:v1',
+  'manifest fetch -v {repo}:amd64',
+  'resolve --verbose {repo}:amd64',
+  'tag -v {repo}:amd64 verbose',
+  'discover -v {repo}:amd64',
+  'manifest fetch-config -v {repo}:amd64',
   // repo ls is below: it is about all repositories
   // blob
   'blob push {repo} {folder}/blob.txt',
@@ -196,6 +202,13 @@ const LINES = [
   'blob',
   'repo',
   'blob push --nonsense',
+  'manifest nonsense',
+  'manifest index nonsense',
+  'blob nonsense',
+  'repo nonsense',
+  'version extra',
+  'version -v',
+  'logout -v x',
 ];
 
 const CONFIGS: Record<string, [config: string, type: string]> = {

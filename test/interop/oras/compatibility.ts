@@ -109,6 +109,9 @@ Every verb and flag that \`oras --help\` knows, and what \`acr-promoter\` makes 
 output, and the same exit code: test/interop runs command lines of every verb on both, and compares. A line on which they differ is at
 the end. No line of the guide does less than it did, and \`-o json\` still prints what the guide reads ([guide.md](guide.md)).
 
+\`-v, --verbose\`, which oras has deprecated and left out of its help, is taken on the same verbs and does as little; only the
+words on standard error are other ones.
+
 Written by test/interop/compatibility.test.ts (\`WRITE_DOCS=1\`) out of the help of both programs; each run compares, so that a flag
 that is new in either is missing here until somebody says what it does.
 

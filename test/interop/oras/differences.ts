@@ -79,4 +79,34 @@ export const DIFFERENCES: readonly Difference[] = [
     differs: ['standard output'],
     why: 'Another program, made with another language; the lines are the same.',
   },
+  {
+    line: 'manifest nonsense',
+    differs: ['standard output', 'exit code'],
+    why: 'oras prints its help and calls it a success. Ours says that there is no such command.',
+  },
+  {
+    line: 'manifest index nonsense',
+    differs: ['standard output', 'exit code'],
+    why: 'As above.',
+  },
+  {
+    line: 'blob nonsense',
+    differs: ['standard output', 'exit code'],
+    why: 'As above.',
+  },
+  {
+    line: 'repo nonsense',
+    differs: ['standard output', 'exit code'],
+    why: 'As above.',
+  },
+  {
+    line: 'version extra',
+    differs: ['standard output', 'exit code'],
+    why: 'oras takes no notice of what is too much. Ours refuses it.',
+  },
+  {
+    line: 'manifest fetch --descriptor --oci-layout {layout}:v1',
+    differs: ['standard output'],
+    why: 'oras prints the annotations that the layout’s index.json has of it. Ours prints media type, digest and size, as for a registry.',
+  },
 ];
