@@ -139,7 +139,7 @@ test('an identity token is good for every command, and excludes a user', async (
   expect(await acrPromoter(['repo', 'ls', host, '--identity-token', token], 'never')).toEqual(works);
   expect(await acrPromoter(['repo', 'ls', host, '--identity-token-stdin'], 'never', `${token}\n`)).toEqual(works);
   for (const [argv, code] of [
-    [['--identity-token', 'x'], 'UNAUTHORIZED'],
+    [['--identity-token', 'x'], 'TOKEN_EXPIRED'],
     [['--identity-token-stdin'], 'CREDENTIAL_MISSING'],
     [['--identity-token', token, '-u', 'me'], 'OPTIONS_EXCLUSIVE'],
     [['--identity-token', token, '--password-stdin'], 'OPTIONS_EXCLUSIVE'],

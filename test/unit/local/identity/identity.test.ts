@@ -35,7 +35,8 @@ describe('the managed-identity endpoint', () => {
       const keys = JSON.parse(await readFile(identity.publicKeysFile, 'utf8')) as JSONWebKeySet;
       const { payload } = await jwtVerify(token, createLocalJWKSet(keys), { audience: RESOURCE });
       expect(payload).toMatchObject({ appid: identity.clientId, tid: identity.tenantId });
-      expect(payload.exp).toBe(expiresOnTimestamp / 1000);
+      // The library counts from when the answer came, in whole seconds.
+      expect(Math.abs((payload.exp ?? 0) - expiresOnTimestamp / 1000)).toBeLessThanOrEqual(2);
       expect(JSON.stringify(keys)).not.toContain('"d"');
     } finally {
       delete process.env.IDENTITY_ENDPOINT;
