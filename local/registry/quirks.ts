@@ -36,6 +36,8 @@ export interface Quirks {
   callsLeftPerSecond?: number;
   /** Each request waits this long before it is looked at: what a round trip costs. */
   latencyMs?: number;
+  /** A blob is given no faster than this, to each who asks: what is in the middle of one is so on any machine. */
+  blobBytesPerSecond?: number;
 }
 
 const KINDS: Record<keyof Quirks, 'flag' | 'number'> = {
@@ -56,6 +58,7 @@ const KINDS: Record<keyof Quirks, 'flag' | 'number'> = {
   noTagDetails: 'flag',
   callsLeftPerSecond: 'number',
   latencyMs: 'number',
+  blobBytesPerSecond: 'number',
 };
 
 /** Reads `name` or `name=number`, each. @throws Refusal `QUIRK_INVALID` */

@@ -56,7 +56,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
   // Large layers over slow lines take longer than Node's five minutes a request.
   server.requestTimeout = 0;
   server.keepAliveTimeout = 60_000;
-  const blobs = new BlobStore(database, options.dataDir);
+  const blobs = new BlobStore(database, options.dataDir, options.quirks?.blobBytesPerSecond);
   const blobHost = options.quirks?.redirectBlobs === true ? new BlobHost(blobs, options, record) : undefined;
   const release = (): void => {
     database.close();

@@ -22,6 +22,8 @@ export interface StartOptions {
   chaos: number | undefined;
   /** Host processes on one store; the first has `port`, the others any free one. */
   hosts: number;
+  /** Habits of the source registry, `name` or `name=number`: local/registry/quirks.ts has them. */
+  sourceQuirks: readonly string[];
 }
 
 function whole(least: number, most: number): (text: string) => number {
@@ -61,6 +63,7 @@ function command(): Command {
     )
     .addOption(new Option('--chaos <seed>').argParser(whole(0, 2 ** 31)).hideHelp())
     .addOption(new Option('--hosts <n>').argParser(whole(1, 4)).default(1).hideHelp())
+    .addOption(new Option('--source-quirks <names...>').default([]).hideHelp())
     .addHelpText(
       'after',
       `
@@ -119,5 +122,6 @@ export function parseStartOptions({ args, environment, root }: CommandLine): Sta
     timeoutMs: values.timeout * 1000,
     chaos: values.chaos,
     hosts: values.hosts,
+    sourceQuirks: values.sourceQuirks,
   };
 }

@@ -212,7 +212,7 @@ async function startAzurite(
 
 async function startRegistries(start: Start, options: StartOptions, publicKeysFile: string): Promise<void> {
   const { dataDir } = options;
-  const registry = (name: string, port: number): Promise<unknown> =>
+  const registry = (name: string, port: number, quirks: readonly string[] = []): Promise<unknown> =>
     start(`registry-${name}`, join(compiledRoot(), 'local/registry/main.js'), [
       '--port',
       String(port),
@@ -227,8 +227,10 @@ async function startRegistries(start: Start, options: StartOptions, publicKeysFi
       '--events-url',
       `http://localhost:${options.port}`,
       ...(options.anonymous ? ['--anonymous'] : []),
+      ...quirks.flatMap((quirk) => ['--quirk', quirk]),
     ]);
-  await Promise.all([registry('source', options.sourcePort), registry('staging', options.stagingPort)]);
+  const { sourcePort, sourceQuirks } = options;
+  await Promise.all([registry('source', sourcePort, sourceQuirks), registry('staging', options.stagingPort)]);
 }
 
 async function startIdentity(start: Start, dataDir: string, port: number): Promise<z.infer<typeof identityReady>> {

@@ -45,7 +45,11 @@ interface Step {
 let up: Everything;
 let registries: RegistryClient;
 beforeAll(async () => {
-  up = await startEverything({ settings: { COPY_PART_BYTES: String(PART_BYTES) } });
+  up = await startEverything({
+    settings: { COPY_PART_BYTES: String(PART_BYTES) },
+    // Slow enough for the layer to be seen on its way on any machine.
+    args: ['--source-quirks', 'blobBytesPerSecond=100000000'],
+  });
   registries = userRegistries(up);
 }, 120_000);
 afterAll(async () => {
@@ -179,7 +183,6 @@ test(
   async () => {
     const killed = async (): Promise<void> => {
       const row = await until('the promotion', () => up.promotion('samples/large', 'v1'));
-      // A fast machine is done within a second: looked at more often than progress is written.
       for (const end = Date.now() + 10 * 60_000; Date.now() < end;) {
         const steps = await stepsOf(row.runId ?? '').catch(() => []);
         const part = steps.find(({ step, state }) => step.startsWith('copyPart') && state !== 'done');

@@ -1,7 +1,8 @@
 import { createReadStream, existsSync, mkdirSync, unlinkSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../../../src/oci/index.js';
 
@@ -9,12 +10,15 @@ import type { Digest } from '../../../src/oci/index.js';
 export class BlobStore {
   readonly #database: DatabaseSync;
   readonly #folder: string;
+  readonly #bytesPerSecond: number | undefined;
   /** Digests that are being put: their files must not be swept away by a delete in another repository. */
   readonly #arriving = new Map<string, number>();
 
-  constructor(database: DatabaseSync, folder: string) {
+  /** @param bytesPerSecond of each reading; as fast as it goes where it is left out */
+  constructor(database: DatabaseSync, folder: string, bytesPerSecond?: number) {
     this.#database = database;
     this.#folder = folder;
+    this.#bytesPerSecond = bytesPerSecond;
   }
 
   /** The blob's size where the repository has it. */
@@ -35,7 +39,8 @@ export class BlobStore {
 
   /** Bytes from `start` to `end`, both included. */
   read(digest: Digest, start: number, end: number): Readable {
-    return createReadStream(this.#path(digest), { start, end, highWaterMark: 256 * 1024 });
+    const file = createReadStream(this.#path(digest), { start, end, highWaterMark: 256 * 1024 });
+    return this.#bytesPerSecond === undefined ? file : Readable.from(paced(file, this.#bytesPerSecond));
   }
 
   /** Takes over a file whose digest was checked. It is on the disk, and in the repository, when this resolves. */
@@ -90,5 +95,15 @@ async function syncFile(path: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+async function* paced(chunks: AsyncIterable<Buffer>, bytesPerSecond: number): AsyncGenerator<Buffer> {
+  const since = performance.now();
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    await sleep(Math.max(0, since + (bytes / bytesPerSecond) * 1000 - performance.now()));
+    yield chunk;
   }
 }
