@@ -1,9 +1,10 @@
 import { isRecord, type Descriptor } from '../oci/index.js';
 import { formatGoJson } from './go-json.js';
+import { toGoDescriptor } from './index-json.js';
 
-/** `{"mediaType":…,"digest":…,"size":…}`, with the platform where one was chosen through an index. */
-export function formatDescriptor({ mediaType, digest, size, platform }: Descriptor, indent = 0): string {
-  return formatGoJson({ mediaType, digest, size, ...(platform && { platform }) }, indent);
+/** `{"mediaType":…,"digest":…,"size":…}`, and what else the index says that it was chosen from, or found in. */
+export function formatDescriptor(descriptor: Descriptor, indent = 0): string {
+  return formatGoJson(toGoDescriptor(descriptor), indent);
 }
 
 /** Objects with their keys in byte order, as Go writes maps. */
@@ -19,9 +20,9 @@ function sorted(value: unknown): unknown {
 
 /** `manifest fetch --format json`: the descriptor, with the manifest's content. */
 export function formatManifestJson(reference: string, descriptor: Descriptor, bytes: Uint8Array): string {
-  const { mediaType, digest, size } = descriptor;
+  const { mediaType, digest, size, annotations, artifactType } = toGoDescriptor(descriptor);
   const content = sorted(JSON.parse(new TextDecoder().decode(bytes)));
-  return formatGoJson({ reference, mediaType, digest, size, content }, 2);
+  return formatGoJson({ reference, mediaType, digest, size, annotations, artifactType, content }, 2);
 }
 
 /** Lays JSON out on lines, two spaces a level, and changes nothing else in it: neither escapes nor numbers nor order. */

@@ -65,7 +65,7 @@ async function platformOfConfig(
 }
 
 /**
- * The manifest for a platform: an index's child (with its platform), or the manifest itself where its config says so.
+ * The manifest for a platform: an index's child, as the index describes it, or the manifest itself where its config says so.
  * @throws InputError `PLATFORM_NOT_FOUND`
  */
 export async function selectPlatform(
@@ -79,10 +79,7 @@ export async function selectPlatform(
   const manifest = parseManifest(bytes, descriptor.mediaType, where);
   if (manifest.kind === 'index') {
     const child = manifest.manifests.find(({ platform }) => matches(platform, wanted));
-    if (child) {
-      const { mediaType, digest, size, platform } = child;
-      return { mediaType, digest, size, ...(platform && { platform }) };
-    }
+    if (child) return child;
   } else if (
     manifest.kind === 'image' &&
     matches(await platformOfConfig(repository, manifest.config, options), wanted)

@@ -68,7 +68,7 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
     await writeFile(join(workspace.folder(), 'annotations.json'), JSON.stringify({ $manifest: ANNOTATIONS }));
     await writeFile(join(workspace.folder(), 'config.json'), JSON.stringify({ os: 'linux', architecture: 'amd64' }));
     const config = 'config.json:application/vnd.oci.image.config.v1+json';
-    await theirs('push', `${app}:amd`, '--config', config, 'a.txt');
+    await theirs('push', `${app}:amd`, '--config', config, '--artifact-type', 'test/image', 'a.txt');
     await theirs('push', `${app}:artifact,v0`, '--artifact-type', 'test/artifact', 'a.txt');
     await theirs('manifest', 'index', 'create', `${app}:v1`, 'amd', 'artifact');
     const attach = ['attach', `${app}:v1`, 'a.txt', '--artifact-type'];
@@ -78,6 +78,7 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
     await theirs('attach', `${app}:amd`, 'a.txt', '--artifact-type', 'a/b', '--annotation-file', 'annotations.json');
     await theirs('cp', '-r', `${app}:v1`, '--to-oci-layout', 'layout:v1');
     await theirs('cp', '-r', `${app}:amd`, '--to-oci-layout', 'layout:amd');
+    await theirs('cp', '--platform', 'linux/amd64', `${app}:v1`, '--to-oci-layout', 'platform:amd');
   }, 60_000);
   afterAll(() => registry.close());
 
@@ -101,6 +102,8 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
     'manifest fetch :v1 --descriptor --pretty',
     'manifest fetch :v1 --descriptor --platform linux/amd64',
     'manifest fetch :v1 --format json',
+    'manifest fetch :v1 --format json --platform linux/amd64',
+    'manifest fetch :artifact --format json',
     'manifest fetch :amd -o -',
     'repo tags ',
     'repo tags  --format json',
@@ -133,10 +136,14 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
     'resolve --oci-layout layout:v1',
     'resolve -l --oci-layout layout:v1',
     'manifest fetch --oci-layout layout:v1',
+    'manifest fetch --oci-layout layout:amd --descriptor',
+    'manifest fetch --oci-layout layout:amd --format json',
+    'manifest fetch --oci-layout layout:v1 --descriptor --platform linux/amd64',
+    'manifest fetch --oci-layout platform:amd --descriptor --pretty',
     'repo tags --oci-layout layout',
   ])('%s', async (line) => {
     const argv = line.split(' ');
-    const there = argv.map((word) => (word.startsWith('layout') ? join(workspace.folder(), word) : word));
+    const there = argv.map((word) => (/^(?:layout|platform)\b/.test(word) ? join(workspace.folder(), word) : word));
     const ours = (await acrPromoter(...there)).replaceAll(`${workspace.folder()}/`, '');
     expect(ours).toBe(await theirs(...argv));
   });

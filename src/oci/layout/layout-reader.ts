@@ -73,17 +73,8 @@ export class LayoutReader implements ReadableRepository {
     const size = await this.files.size(blobFile(digest));
     if (size === undefined) throw this.notFound(digest, 'MANIFEST_UNKNOWN');
     const entry = entries.find((candidate) => candidate.digest === digest);
-    if (byTag) {
-      // With the index's own annotations, as oras shows them.
-      const { mediaType, annotations, artifactType } = byTag;
-      return {
-        mediaType,
-        digest,
-        size: byTag.size,
-        ...(annotations && { annotations }),
-        ...(artifactType && { artifactType }),
-      };
-    }
+    // As the index describes it, which oras shows.
+    if (byTag) return byTag;
     if (entry) return { mediaType: entry.mediaType, digest, size: entry.size };
     const known = size <= LIMITS.manifestBytes ? await this.#look(digest) : undefined;
     if (!known) throw this.notFound(digest, 'MANIFEST_UNKNOWN');

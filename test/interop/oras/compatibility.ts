@@ -29,6 +29,9 @@ const LATER: readonly { verb: string; flag: Flag }[] = [
   { verb: 'push', flag: { long: 'force' } },
 ];
 
+const SUBJECT =
+  'The subject has media type, digest and size, however it was named. oras writes what the index says of it (platform, annotations) into it as well: named by its digest, it gets another referrer.';
+
 /** What is there and does something else. */
 const DIFFERENT: Readonly<Record<string, string>> = {
   'cp --force':
@@ -36,6 +39,9 @@ const DIFFERENT: Readonly<Record<string, string>> = {
   'push --force': 'Came after oras 1.3.3. A push always sees that every blob is there.',
   'discover --output':
     '`-o json` prints `manifests`, as oras 1.2 does and the guide’s `jq` lines read; oras 1.3 prints `referrers`, as `--format json` does in both.',
+  'attach --platform': SUBJECT,
+  'attach --oci-layout': SUBJECT,
+  'attach --oci-layout-path': SUBJECT,
   'cp --concurrency': '32 requests at once on each side as it comes; oras has 3.',
   'cp --recursive':
     'Referrers of the type of Azure’s artifact streaming stay behind unless asked for. The destination is asked for what arrived, and what it lost is put again.',

@@ -104,9 +104,4 @@ export const DIFFERENCES: readonly Difference[] = [
     differs: ['standard output', 'exit code'],
     why: 'oras takes no notice of what is too much. Ours refuses it.',
   },
-  {
-    line: 'manifest fetch --descriptor --oci-layout {layout}:v1',
-    differs: ['standard output'],
-    why: 'oras prints the annotations that the layout’s index.json has of it. Ours prints media type, digest and size, as for a registry.',
-  },
 ];

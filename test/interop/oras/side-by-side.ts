@@ -48,6 +48,12 @@ export function splitLine(line: string): string[] {
   );
 }
 
+/** The words of the command that a help is of, aliases as alternatives; undefined where it is none. */
+export function helpedCommand(text: string): string[][] | undefined {
+  const usage = /^Usage:(?: acr-promoter|\n {2}oras)((?: [a-z][a-z|-]*)*)/m.exec(text)?.[1];
+  return usage === undefined ? undefined : splitLine(usage).map((word) => word.split('|'));
+}
+
 /** oras tags at the same time, so that the order of its lines is chance. */
 export function sortTagged(text: string): string {
   const lines = text.split('\n');

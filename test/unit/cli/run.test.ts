@@ -52,7 +52,7 @@ describe('reading a layout', () => {
     const stored = await readFile(join(layout, 'blobs', root.digest.replace(':', '/')), 'utf8');
     expect(await acrPromoter(`manifest fetch --oci-layout ${layout}:v1`)).toEqual({ code: 0, out: stored, err: '' });
     expect((await acrPromoter(`manifest fetch --oci-layout --descriptor ${layout}:v1`)).out).toBe(
-      `{"mediaType":"${root.mediaType}","digest":"${root.digest}","size":${root.size}}`,
+      `{"mediaType":"${root.mediaType}","digest":"${root.digest}","size":${root.size},"annotations":{"org.opencontainers.image.ref.name":"v1"}}`,
     );
     const file = join(folder, 'manifest.json');
     expect((await acrPromoter(`manifest fetch --oci-layout -o ${file} ${layout}:v1`)).out).toBe('');

@@ -12,12 +12,13 @@ import {
 import { putImage, text } from '../oci/copy/graphs.js';
 import { MemoryRepository } from '../oci/memory-repository.js';
 
-const DESCRIPTOR: Descriptor = { mediaType: 'a/b', digest: digestOf(text('x')), size: 1, annotations: { left: 'out' } };
+const DESCRIPTOR: Descriptor = { mediaType: 'a/b', digest: digestOf(text('x')), size: 1 };
 
-test('a descriptor has three fields, and a platform where one was chosen', () => {
+test('a descriptor has three fields, and what an index says of it', () => {
   expect(formatDescriptor(DESCRIPTOR)).toBe(`{"mediaType":"a/b","digest":"${DESCRIPTOR.digest}","size":1}`);
-  expect(formatDescriptor({ ...DESCRIPTOR, platform: { architecture: 'amd64', os: 'linux' } })).toBe(
-    `{"mediaType":"a/b","digest":"${DESCRIPTOR.digest}","size":1,"platform":{"architecture":"amd64","os":"linux"}}`,
+  const platform = { architecture: 'amd64', os: 'linux' };
+  expect(formatDescriptor({ ...DESCRIPTOR, artifactType: 'c/d', platform, annotations: { k: 'v' } })).toBe(
+    `{"mediaType":"a/b","digest":"${DESCRIPTOR.digest}","size":1,"annotations":{"k":"v"},"platform":{"architecture":"amd64","os":"linux"},"artifactType":"c/d"}`,
   );
 });
 
