@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { describeError } from '../oci/index.js';
 import { writeOutBooleans } from './boolean-flags.js';
 import { UsageError } from './errors.js';
+import { addHelpCommand, withoutVainHelp } from './help-command.js';
 import type { Io } from './io.js';
 import { addAttach } from './verbs/attach.js';
 import { addBlobDelete } from './verbs/blob-delete.js';
@@ -101,6 +102,7 @@ function createProgram(io: Io): Command {
   addLogout(program, context);
   addCompletion(program, context);
   addVersion(program, context);
+  addHelpCommand(program, io);
   return program;
 }
 
@@ -121,7 +123,7 @@ function formatFailure(error: unknown): string {
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
     const program = createProgram(io);
-    await program.parseAsync(writeOutBooleans(argv, program), { from: 'user' });
+    await program.parseAsync(writeOutBooleans(withoutVainHelp(argv, program), program), { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) return 0;

@@ -36,3 +36,16 @@ test('every command has help with an example, and its options said in words', as
 test('the exit codes are in the help of all', async () => {
   expect((await acrPromoter('--help')).out).toMatch(/\nExit codes:\n {2}0 .*\n {2}1 .*\n {2}130 /);
 });
+
+test.each([
+  ['manifest', 'Usage: acr-promoter manifest [options]'],
+  ['manifest fetch', 'Usage: acr-promoter manifest fetch|get '],
+  ['manifest index create', 'Usage: acr-promoter manifest index create|pack '],
+  ['runs cancel', 'Usage: acr-promoter runs cancel '],
+  ['cp', 'Usage: acr-promoter copy|cp '],
+])('help %s', async (words, usage) => {
+  const { code, out } = await acrPromoter('help', ...words.split(' '));
+  expect(code).toBe(0);
+  expect(out.startsWith(usage)).toBe(true);
+  expect(out).toBe((await acrPromoter(...words.split(' '), '--help')).out);
+});
