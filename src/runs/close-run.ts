@@ -76,7 +76,7 @@ export async function closeRun(
   });
 }
 
-/** A run that was stopped has answered all that was wanted when it was asked to stop. */
+/** A run that was stopped has answered all that was wanted when it was asked to stop, and nothing that came after: also where it read that. */
 async function answeredBy(
   ports: RunPorts,
   runId: string,
@@ -84,5 +84,5 @@ async function answeredBy(
 ): Promise<number> {
   if (result.outcome !== 'cancelled') return wanted;
   const cancel = (await ports.store.getRun(runId))?.value.cancel;
-  return Math.max(wanted, cancel?.wanted ?? wanted);
+  return cancel?.wanted ?? wanted;
 }

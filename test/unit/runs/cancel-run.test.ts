@@ -123,6 +123,16 @@ describe('a promotion whose run was stopped', () => {
     expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: true, previousRunId: second.runId });
   });
 
+  test('what is wanted after it was stopped and before it began is the next run’s, though it read that', async () => {
+    const run = await openRun(world);
+    await cancelRun(world, run.runId, WHO);
+    await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
+    const begun = await beginRun(world, run.promotionId, run.runId);
+    expect(begun?.wanted).toBe(2);
+    expect(await closed(run, begun?.wanted)).toBe('next');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ answered: 1, runOpen: true, previousRunId: run.runId });
+  });
+
   test('whose instance is lost comes to rest, without a next run', async () => {
     const run = await openRun(world);
     await beginRun(world, run.promotionId, run.runId);
