@@ -48,7 +48,7 @@ Staging registry  ${stack.staging}
 Sign in           ${options.anonymous ? 'not needed (--anonymous)' : `user ${name}, password ${password}`}
 Functions host    ${stack.hostUrl}/api/health, ${stack.hostUrl}/api/promotions
 Logs              ${join(options.dataDir, 'logs')}
-Storage           connection string in ${join(options.dataDir, 'storage-connection-string.txt')} (queues registry-events, jobs; their messages are JSON in base64)
+Storage           connection string in ${join(options.dataDir, 'storage-connection-string.txt')} (queues registry-events, jobs; their messages are JSON, in base64 or not)
 Certificate       ${stack.signing.certificate}
 Processes         ${stack.processes.map((each) => `${each.name} ${each.pid ?? '?'}`).join(', ')}
 `);

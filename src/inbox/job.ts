@@ -1,5 +1,6 @@
 import { InputError, isRecord } from '../oci/index.js';
 import { JOB_OPERATIONS, jobSchema, type JobInput } from './job-input.js';
+import { TOO_DEEP, isTooDeep } from './depth.js';
 import { LIMITS } from './limits.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
 import { openMessage, type Retry } from './retry.js';
@@ -8,9 +9,11 @@ import { findSecrets } from './secrets.js';
 /**
  * Reads a job.
  * @param from the queue's id of the message that brought it: its id where it has none of its own
- * @throws InputError `JOB_HOLDS_SECRET`, before all else and without the secret; `OPERATION_UNKNOWN`; `JOB_INVALID`, with everything that is wrong in `details.problems`
+ * @throws InputError `JOB_HOLDS_SECRET`, before all else and without the secret; `OPERATION_UNKNOWN`; `JOB_INVALID`, with everything
+ * that is wrong in `details.problems`; `JOB_TOO_LARGE` for more than can be put back or sent again
  */
 export function parseJob(value: unknown, from: { messageId: string }): JobInput {
+  if (isTooDeep(value)) throw invalidJob([{ path: '', message: TOO_DEEP }]);
   const secrets = findSecrets(value);
   if (secrets.length > 0) {
     throw new InputError('JOB_HOLDS_SECRET', `The job holds a secret at ${secrets.slice(0, 5).join(', ')}`, {
@@ -25,7 +28,14 @@ export function parseJob(value: unknown, from: { messageId: string }): JobInput 
   if (!JOB_OPERATIONS.some((known) => known === operation)) throw unknownOperation(operation);
   const result = jobSchema.safeParse(value);
   if (!result.success) throw invalidJob(problemsOf(result.error));
-  return { ...result.data, id: result.data.id ?? from.messageId };
+  const job = { ...result.data, id: result.data.id ?? from.messageId };
+  const sizeBytes = Buffer.byteLength(JSON.stringify(job), 'utf8');
+  if (sizeBytes > LIMITS.jobBytes) {
+    throw new InputError('JOB_TOO_LARGE', `The job has ${sizeBytes} bytes; the most is ${LIMITS.jobBytes}`, {
+      remedy: 'Put its files into the container "source", and name them.',
+    });
+  }
+  return job;
 }
 
 /**

@@ -2,13 +2,13 @@
 export const LIMITS = {
   /** UTF-8 bytes of a queue message's text: a Storage queue holds 64 KiB of base64. What is over them goes to a document. */
   messageBytes: 48 * 1024,
-  /** UTF-8 bytes of a job that comes over HTTP: there is room left for what we wrap around it. `JOB_TOO_LARGE` */
+  /** UTF-8 bytes of a job, by whichever door: there is room left for what we wrap around it. `JOB_TOO_LARGE` */
   jobBytes: 47 * 1024,
-  /** Characters of a message that is read at all. `EVENT_INVALID`, `JOB_INVALID` */
+  /** Characters of a message that is read at all. `MESSAGE_INVALID`, `JOB_INVALID` */
   inputChars: 1024 * 1024,
   /** Characters of an identifier in an event or a job. `EVENT_INVALID`, `JOB_INVALID` */
   idChars: 1024,
-  /** Levels of nesting that are searched for secrets. `JOB_INVALID` */
+  /** Levels of nesting that are searched for secrets. `MESSAGE_INVALID`, `JOB_INVALID` */
   depth: 32,
   /** Bytes of all files that stand in a job itself. `JOB_INVALID` */
   inlineBytes: 32 * 1024,

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { InputError } from '../oci/index.js';
+import { TOO_DEEP, isTooDeep } from './depth.js';
 import { LIMITS } from './limits.js';
+import { readMessageText } from './message-text.js';
 import { listProblems, problemsOf } from './problems.js';
 
 /** What a message carries that was put back because its work could not be done then. */
@@ -27,16 +29,22 @@ export interface OpenedMessage {
 }
 
 /**
- * Takes a message out of the wrapping that {@link retryEnvelope} gave it; any other comes back as it is. A text that is JSON
- * is parsed first: the host parses such bodies, a queue client doesn't.
- * @throws InputError `MESSAGE_INVALID` for a wrapping of ours that is malformed, or a text that is no JSON
+ * Takes a message out of the wrapping that {@link retryEnvelope} gave it; any other comes back as it is. A text is read first: the
+ * host hands over JSON parsed, and base64 as it is.
+ * @throws InputError `MESSAGE_INVALID` for a wrapping of ours that is malformed, a text that is neither JSON nor JSON in base64, and
+ * what is nested too deep
  */
 export function openMessage(value: unknown): OpenedMessage {
   const outer = parseText(value);
-  if (!isWrapped(outer)) return { message: outer };
+  if (!isWrapped(outer)) return { message: shallow(outer) };
   const result = retrySchema.safeParse(outer);
   if (!result.success) throw invalidMessage(listProblems(problemsOf(result.error)));
-  return { message: parseText(result.data.message), retry: result.data.retry };
+  return { message: shallow(parseText(result.data.message)), retry: result.data.retry };
+}
+
+function shallow(message: unknown): unknown {
+  if (isTooDeep(message)) throw invalidMessage(TOO_DEEP);
+  return message;
 }
 
 function isWrapped(value: unknown): boolean {
@@ -46,16 +54,14 @@ function isWrapped(value: unknown): boolean {
 function parseText(value: unknown): unknown {
   if (typeof value !== 'string') return value;
   if (value.length > LIMITS.inputChars) throw invalidMessage(`it is longer than ${LIMITS.inputChars} characters`);
-  try {
-    return JSON.parse(value);
-  } catch {
-    throw invalidMessage('it is not JSON');
-  }
+  const read = readMessageText(value);
+  if (read === undefined) throw invalidMessage('it is neither JSON nor JSON in base64');
+  return read.value;
 }
 
 function invalidMessage(why: string): InputError {
   return new InputError('MESSAGE_INVALID', `The message cannot be read: ${why}`, {
-    remedy: 'Put one JSON object into each message.',
+    remedy: 'Put one JSON object into each message, as it is or in base64.',
   });
 }
 

@@ -44,30 +44,36 @@ const REDACTED = '(a secret, left out)';
 /** The paths in a JSON value that hold a secret, by their name or by what stands there. Never the values. */
 export function findSecrets(value: unknown): string[] {
   const found: string[] = [];
-  redactSecrets(value, (path) => void found.push(path));
+  redact(value, '', [], (path) => void found.push(path));
   return found.slice(0, LIMITS.problems);
 }
 
-/** The value, with every secret that {@link findSecrets} sees replaced. */
-export function redactSecrets(value: unknown, onSecret: (path: string) => void = () => {}): unknown {
-  return redact(value, '', [], onSecret);
+/** The value, with every secret that {@link findSecrets} sees replaced, and in its texts what {@link redactText} sees. */
+export function redactSecrets(value: unknown): unknown {
+  return redact(value, '', [], () => {}, redactText);
 }
 
-function redact(value: unknown, name: string, path: readonly string[], onSecret: (path: string) => void): unknown {
+function redact(
+  value: unknown,
+  name: string,
+  path: readonly string[],
+  onSecret: (path: string) => void,
+  textOf = (text: string): string => text,
+): unknown {
   const secret = (): string => {
     onSecret(path.join('.').slice(0, 300));
     return REDACTED;
   };
   if (isSecretName(name)) return secret();
-  if (typeof value === 'string') return holdsSecret(value, name) ? secret() : value;
+  if (typeof value === 'string') return holdsSecret(value, name) ? secret() : textOf(value);
   if (typeof value !== 'object' || value === null) return value;
   // Deeper than any job goes: what can't be searched isn't kept.
   if (path.length >= LIMITS.depth) return secret();
   if (Array.isArray(value)) {
-    return value.map((entry, index) => redact(entry, name, [...path, String(index)], onSecret));
+    return value.map((entry, index) => redact(entry, name, [...path, String(index)], onSecret, textOf));
   }
   return Object.fromEntries(
-    Object.entries(value).map(([key, entry]) => [key, redact(entry, key, [...path, key], onSecret)]),
+    Object.entries(value).map(([key, entry]) => [key, redact(entry, key, [...path, key], onSecret, textOf)]),
   );
 }
 

@@ -69,7 +69,7 @@ export async function enforceJobPolicy(ports: Pick<Ports, 'jobPolicy' | 'rules'>
   credentialFits(ports, job, places);
   for (const touched of places) {
     inScope(ports, job, touched);
-    if (touched.use === 'write') await passesNoRuleBy(ports, job, touched);
+    if (touched.use !== 'read') await keepsOutOfRules(ports, job, touched);
   }
 }
 
@@ -122,10 +122,11 @@ export function isInScope(
   return globs === undefined || matchesGlobs(globs, repository);
 }
 
-async function passesNoRuleBy(
+/** What a rule writes is the rule's: a job puts nothing there past its gates, and takes nothing away that it has put there. */
+async function keepsOutOfRules(
   ports: Pick<Ports, 'rules'>,
   job: JobInput,
-  { registry, repository = '' }: Touched,
+  { registry, repository = '', use }: Touched,
 ): Promise<void> {
   const writer = (await ports.rules.load()).find((rule) => {
     // Hosts have no case; the rule and the settings may have written it otherwise.
@@ -134,12 +135,13 @@ async function passesNoRuleBy(
   });
   if (writer === undefined) return;
   const place = formatReference({ registry, repository });
+  const harm = use === 'delete' ? 'take away what it has put there' : 'pass its gates by';
   throw new PolicyError(
     'COPY_BYPASSES_RULE',
-    `${place} is written by rule ${writer.name}: ${job.operation} would pass its gates by`,
+    `${place} is written by rule ${writer.name}: ${job.operation} would ${harm}`,
     {
       remedy:
-        'Send a job with "operation": "promote" instead, or write to a repository that no rule writes; what is attached at the source travels along.',
+        'Send a job with "operation": "promote" instead, or write to a repository that no rule writes; what is attached at the source travels along. What a rule has written is deleted by hand, not by a job.',
     },
   );
 }

@@ -99,12 +99,13 @@ function ended(jobId: string): Promise<Run> {
 }
 
 let count = 0;
-/** By one door or the other, in turn. */
+/** By one door or the other, in turn; as a message in base64 and as plain JSON, in turn too. */
 async function run(job: Job): Promise<Run> {
   count += 1;
   const id = `job-${count}`;
+  const text = JSON.stringify({ id, ...job });
   if (count % 2 === 0) {
-    await queue('jobs').sendMessage(Buffer.from(JSON.stringify({ id, ...job })).toString('base64'));
+    await queue('jobs').sendMessage(count % 4 === 0 ? Buffer.from(text).toString('base64') : text);
   } else {
     const response = await post({ id, ...job });
     expect(response.status).toBe(202);
@@ -250,7 +251,7 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
     expect(tags).toEqual(['v1']);
   }, 120_000);
 
-  test('a copy, a push and a tag into what a rule writes', async () => {
+  test('a copy, a push, a tag and a deletion in what a rule writes', async () => {
     const repository = 'staging/samples/never';
     const place = `${up.staging}/${repository}:v1`;
     await refused(
@@ -259,6 +260,7 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
     );
     await refused({ operation: 'push', reference: place, files: [{ path: 'x', text: 'x' }] }, 'COPY_BYPASSES_RULE');
     await refused({ operation: 'tag', reference: place, tags: ['v2'] }, 'COPY_BYPASSES_RULE');
+    await refused({ operation: 'manifest.delete', reference: place }, 'COPY_BYPASSES_RULE');
     await expect(client.repository(up.staging, repository).resolve('v1')).rejects.toMatchObject({
       info: { status: 404 },
     });
@@ -274,10 +276,26 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
     await queue('jobs').sendMessage(Buffer.from(JSON.stringify(job)).toString('base64'));
     const poison = await until('the poison message', async () => {
       const { receivedMessageItems } = await queue('jobs-poison').receiveMessages();
-      return receivedMessageItems[0];
+      const [message] = receivedMessageItems;
+      if (message !== undefined) await queue('jobs-poison').deleteMessage(message.messageId, message.popReceipt);
+      return message;
     });
     const text = Buffer.from(poison.messageText, 'base64').toString();
     expect(JSON.parse(text)).toMatchObject({ code: 'JOB_HOLDS_SECRET', original: { operation: 'resolve' } });
+    for (const kept of [text, up.output()]) expect(kept).not.toContain('hunter2');
+  }, 120_000);
+
+  test('a message that is neither JSON nor base64 of it is kept with its reason, at the first try', async () => {
+    await queue('jobs').sendMessage('operation=resolve password=hunter2!');
+    const poison = await until('the poison message', async () => {
+      const { receivedMessageItems } = await queue('jobs-poison').receiveMessages();
+      return receivedMessageItems[0];
+    });
+    const text = Buffer.from(poison.messageText, 'base64').toString();
+    expect(JSON.parse(text)).toMatchObject({
+      code: 'MESSAGE_INVALID',
+      original: expect.stringMatching(/^operation=resolve/),
+    });
     for (const kept of [text, up.output()]) expect(kept).not.toContain('hunter2');
   }, 120_000);
 

@@ -45,16 +45,14 @@ export async function submitJob(
   request: Pick<HttpRequest, 'text'>,
 ): Promise<HttpResponseInit> {
   let job: JobInput;
-  let text: string;
   try {
     job = parseJob(parseBody(await request.text()), { messageId: randomUUID() });
-    text = messageOf(job);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     return refuse(error);
   }
   const run = await openJob(ports, job, { kind: 'http' });
-  if (run.state === 'pending') await ports.queues.send('jobs', text);
+  if (run.state === 'pending') await ports.queues.send('jobs', JSON.stringify(job));
   const statusUrl = `/api/runs/${run.id}`;
   return { status: 202, headers: { location: statusUrl }, jsonBody: { id: job.id, runId: run.id, statusUrl } };
 }
@@ -71,16 +69,6 @@ function parseBody(text: string): unknown {
   } catch {
     throw invalid('it is not JSON');
   }
-}
-
-/** @throws InputError `JOB_TOO_LARGE` */
-function messageOf(job: JobInput): string {
-  const text = JSON.stringify(job);
-  const sizeBytes = Buffer.byteLength(text, 'utf8');
-  if (sizeBytes <= LIMITS.jobBytes) return text;
-  throw new InputError('JOB_TOO_LARGE', `The job has ${sizeBytes} bytes; the most is ${LIMITS.jobBytes}`, {
-    remedy: 'Put its files into the container "source", and name them.',
-  });
 }
 
 function refuse(error: InputError): HttpResponseInit {

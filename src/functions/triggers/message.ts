@@ -1,5 +1,6 @@
 import type { InvocationContext } from '@azure/functions';
 import { describeError } from '../../oci/index.js';
+import { legibleText } from '../../inbox/message-text.js';
 import { openMessage, retryEnvelope } from '../../inbox/retry.js';
 import type { Ports } from '../../steps/ports.js';
 import { isForGood, keepAsPoison } from '../poison.js';
@@ -47,12 +48,12 @@ export async function handleMessage<T>(
   }
 }
 
-/** The message as it first came, without what we wrapped it in to put it back. */
+/** The message as it first came, without what we wrapped it in to put it back; in clear, where it came in base64. */
 function originalOf(raw: unknown): unknown {
   try {
     return openMessage(raw).message;
   } catch {
-    return raw;
+    return typeof raw === 'string' ? legibleText(raw) : raw;
   }
 }
 

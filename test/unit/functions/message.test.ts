@@ -65,12 +65,62 @@ test('a message that can be handled leaves nothing behind', async () => {
   expect(queues.sent).toEqual([]);
 });
 
+const base64 = (text: string, encoding: BufferEncoding = 'utf8'): string =>
+  Buffer.from(text, encoding).toString('base64');
+
+describe('a message is JSON, as it is or in base64', () => {
+  const text = JSON.stringify(JOB);
+  test.each<[string, unknown]>([
+    ['parsed, as the host hands over what is JSON', JOB],
+    ['as a text', text],
+    ['after a byte order mark', `\uFEFF${text}`],
+    ['in base64', base64(text)],
+    ['in base64, after a byte order mark', base64(`\uFEFF${text}`)],
+    ['in base64 over several lines', `${base64(text).replaceAll(/.{20}/g, '$&\n')}\n`],
+    ['a JSON text of JSON, in base64', base64(JSON.stringify(text))],
+  ])('%s', async (_how, raw) => {
+    expect(await deliver(raw)).toEqual([{ ...JOB, id: 'm1' }]);
+    expect(queues.sent).toEqual([]);
+  });
+
+  test('put back from base64, it keeps its first id', async () => {
+    await deliver(base64(text), new TransportError('STORAGE_UNAVAILABLE', 'down'));
+    expect(sent()).toMatchObject([{ queue: 'jobs', body: { message: JOB, retry: { firstMessageId: 'm1' } } }]);
+    expect(await deliver(base64(queues.sent[0]?.text ?? ''), undefined, context('m2'))).toMatchObject([{ id: 'm1' }]);
+  });
+
+  // Base64 and JSON at once: as the host has parsed it, and as it hands over the text.
+  test.each([1234, '1234', 'true', 'null', base64('1234'), base64('true')])('%j is no message', async (raw) => {
+    expect(await deliver(raw)).toEqual([]);
+    expect(sent()).toMatchObject([{ queue: 'jobs-poison', body: { code: 'JOB_INVALID' } }]);
+  });
+
+  test('neither: kept at the first try, in clear', async () => {
+    for (const raw of ['promote it', base64('promote it'), base64('{"operation":')]) await deliver(raw);
+    expect(sent().map(({ queue, body }) => [queue, body.code, body.original])).toEqual([
+      ['jobs-poison', 'MESSAGE_INVALID', 'promote it'],
+      ['jobs-poison', 'MESSAGE_INVALID', 'promote it'],
+      ['jobs-poison', 'MESSAGE_INVALID', '{"operation":'],
+    ]);
+  });
+
+  test('bytes that are no text: as they came, unless a secret shows in them', async () => {
+    const bytes = Buffer.from([0xff, 0xfe, 0x00, 0xc3]).toString('base64');
+    for (const raw of [bytes, base64('{"password":"hunter2"}', 'utf16le')]) await deliver(raw);
+    expect(sent().map(({ body }) => [body.code, body.original])).toEqual([
+      ['MESSAGE_INVALID', bytes],
+      ['MESSAGE_INVALID', '(44 bytes with a secret in them, left out)'],
+    ]);
+  });
+});
+
 describe('what can never be handled', () => {
   test.each([
     ['no JSON', '{', 'MESSAGE_INVALID'],
     ['no job', { hello: 1 }, 'JOB_INVALID'],
     ['an unknown operation', { operation: 'delete everything' }, 'OPERATION_UNKNOWN'],
     ['a malformed reference', { ...JOB, source: 'NOT A REFERENCE' }, 'JOB_INVALID'],
+    ['a wrapping of ours that is malformed', { retry: { attempt: 0 }, message: JOB }, 'MESSAGE_INVALID'],
   ])('%s: kept at the first try, with its reason', async (_name, raw, code) => {
     expect(await deliver(raw)).toEqual([]);
     expect(sent()).toEqual([
@@ -96,10 +146,32 @@ describe('what can never be handled', () => {
     '{"operation":"resolve","note":"Bearer eyJhunter2secret"',
     '{"operation":"resolve","note":"AccountKey=hunter2secret"',
     '{"operation":"resolve","source":"me:hunter2secret@a.io/b:v1"',
-  ])('nor with the secret in what is no JSON: %s', async (raw) => {
+  ])('nor with the secret in what is no JSON, nor in its base64: %s', async (raw) => {
     await deliver(raw);
-    expect(sent()[0]?.body).toMatchObject({ code: 'MESSAGE_INVALID', original: expect.stringContaining('resolve') });
+    await deliver(base64(raw));
+    const kept = { code: 'MESSAGE_INVALID', original: expect.stringContaining('resolve') };
+    expect(sent().map(({ body }) => body)).toEqual([expect.objectContaining(kept), expect.objectContaining(kept)]);
     expect(JSON.stringify(queues.sent) + warnings.join()).not.toContain('hunter2');
+  });
+
+  test('nor with the secret in a text that stands in what is JSON', async () => {
+    const retry = { firstMessageId: 'm0', firstAt: new Date(START_MS).toISOString(), attempt: 1 };
+    await deliver({ retry, message: '{"operation":"resolve","password":"hunter2"' });
+    await deliver({ operation: 'resolve', note: 'the token=hunter2 of old' });
+    expect(sent().map(({ body }) => body.code)).toEqual(['MESSAGE_INVALID', 'JOB_INVALID']);
+    expect(JSON.stringify(queues.sent) + warnings.join()).not.toContain('hunter2');
+  });
+
+  test('nested too deep to be searched, or to be written again', async () => {
+    const deep = JSON.parse(`${'['.repeat(30_000)}${']'.repeat(30_000)}`) as unknown;
+    for (const raw of [deep, { ...JOB, deep }, { retry: {}, message: deep }]) await deliver(raw);
+    expect(sent().map(({ body }) => body.code)).toEqual(['MESSAGE_INVALID', 'MESSAGE_INVALID', 'MESSAGE_INVALID']);
+  });
+
+  test('larger than what could be put back', async () => {
+    const annotations = Object.fromEntries([1, 2, 3, 4, 5, 6].map((each) => [each, 'x'.repeat(8000)]));
+    await deliver({ operation: 'push', reference: 'r.azurecr.io/a:v1', annotations }, new TypeError('not asked'));
+    expect(sent()).toMatchObject([{ queue: 'jobs-poison', body: { code: 'JOB_TOO_LARGE' } }]);
   });
 
   test('and is too large for a message: a document', async () => {

@@ -113,7 +113,7 @@ describe('parseJob', () => {
       }),
     );
     const deep = JSON.parse(`${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`) as unknown;
-    expect(codeOf(() => parse({ operation: 'promote', source: 'a.io/b:v1', deep }))).toBe('JOB_HOLDS_SECRET');
+    expect(codeOf(() => parse({ operation: 'promote', source: 'a.io/b:v1', deep }))).toBe('JOB_INVALID');
   });
 });
 

@@ -43,11 +43,11 @@ describe('host.json', () => {
     expect(seconds(host.functionTimeout)).toBeGreaterThanOrEqual(30 * 60);
   });
 
-  test('queues: five tries, half a minute apart, base64 as Event Grid writes', () => {
+  test('queues: five tries, half a minute apart; the app itself reads what comes, base64 or not', () => {
     expect(host.extensions.queues).toMatchObject({
       visibilityTimeout: '00:00:30',
       maxDequeueCount: 5,
-      messageEncoding: 'base64',
+      messageEncoding: 'none',
     });
     expect(Number(host.extensions.queues['batchSize'])).toBeLessThanOrEqual(8);
     expect(Number(host.extensions.queues['newBatchThreshold'])).toBeLessThan(

@@ -4,6 +4,7 @@ import { parseJob } from '../../../src/inbox/job.js';
 import { enforceJobPolicy } from '../../../src/steps/job-policy.js';
 import { DEFAULT_JOB_OPERATIONS } from '../../../src/settings.js';
 import { rule } from '../promotion/rules.fixture.js';
+import { newJobWorld, perform, pushSample } from './job-world.js';
 import { REGISTRY, newWorld, type World } from './world.js';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
@@ -86,29 +87,56 @@ describe.each(JOB_OPERATIONS)('%s', (operation) => {
   });
 });
 
-const WRITES: readonly JobOperation[] = [
-  'copy',
-  'tag',
-  'push',
-  'attach',
-  'manifest.push',
-  'manifest.index.create',
-  'manifest.index.update',
-  'blob.push',
-  'sbom',
-  'sign',
-];
+/** Each operation has its place here: what a rule writes is nothing that a job may change, in whatever way. */
+const CHANGES: Record<JobOperation, boolean> = {
+  promote: false, // What it writes is what the rules say.
+  resolve: false,
+  discover: false,
+  tags: false,
+  repos: false,
+  'manifest.fetch': false,
+  'manifest.fetchConfig': false,
+  'blob.fetch': false,
+  verify: false,
+  pull: false,
+  copy: true,
+  tag: true,
+  push: true,
+  attach: true,
+  'manifest.push': true,
+  'manifest.index.create': true,
+  'manifest.index.update': true,
+  'manifest.delete': true,
+  'blob.push': true,
+  'blob.delete': true,
+  sbom: true,
+  sign: true,
+};
 
-test.each(WRITES)('%s into what a rule writes would pass its gates by', async (operation) => {
-  expect(await enforce(jobAbout(operation, 'staging/samples/app'))).toBe('COPY_BYPASSES_RULE');
+describe.each(JOB_OPERATIONS)('%s, about what a rule writes', (operation) => {
+  test('is refused where it would change anything', async () => {
+    const refused = CHANGES[operation] ? 'COPY_BYPASSES_RULE' : undefined;
+    expect(typeof CHANGES[operation]).toBe('boolean');
+    expect(await enforce(jobAbout(operation, 'staging/samples/app'))).toBe(refused);
+    // A scope opens nothing that is closed to all jobs.
+    world.jobPolicy = { ...world.jobPolicy, scopes: { [operation]: ['staging/samples/app', 'samples/**'] } };
+    expect(await enforce(jobAbout(operation, 'staging/samples/app'))).toBe(refused);
+    world.ruleList = world.ruleList.map((each) => ({ ...each, mode: 'observe' as const }));
+    expect(await enforce(jobAbout(operation, 'staging/samples/app'))).toBe(refused);
+  });
+
+  test('leaves it as it is, refused or not', async () => {
+    world = newJobWorld();
+    await pushSample(world, 'staging/samples/app', 'v1');
+    const { tags, manifests, blobs } = world.registries.repository(REGISTRY, 'staging/samples/app');
+    const [blob = DIGEST] = blobs.keys();
+    const job = JSON.stringify(jobAbout(operation, 'staging/samples/app')).replaceAll(DIGEST, blob);
+    const holds = (): unknown => [[...tags], [...manifests.keys()], [...blobs.keys()]];
+    const before = holds();
+    await perform(world, JSON.parse(job) as Record<string, unknown>).catch(() => undefined);
+    expect(holds()).toEqual(before);
+  });
 });
-
-test.each(JOB_OPERATIONS.filter((each) => !WRITES.includes(each)))(
-  '%s puts nothing there, and may look at or take away what a rule has written',
-  async (operation) => {
-    expect(await enforce(jobAbout(operation, 'staging/samples/app'))).toBeUndefined();
-  },
-);
 
 test('a registry’s name has no case', async () => {
   world.ruleList = [rule({ destination: { reference: 'R.AzureCR.io/staging/{repository}:{tag}' } })];
@@ -117,7 +145,7 @@ test('a registry’s name has no case', async () => {
 
 test('as it comes, jobs may look, promote and copy', () => {
   const byDefault = DEFAULT_JOB_OPERATIONS.split(',');
-  expect(byDefault.filter((each) => WRITES.some((write) => write === each))).toEqual(['copy']);
+  expect(JOB_OPERATIONS.filter((each) => byDefault.includes(each) && CHANGES[each])).toEqual(['copy']);
   expect(byDefault.filter((each) => /delete|pull|fetchConfig|blob/.test(each))).toEqual([]);
   expect(JOB_OPERATIONS).toEqual(expect.arrayContaining(byDefault));
 });

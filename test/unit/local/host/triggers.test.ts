@@ -244,6 +244,32 @@ describe('queue functions', () => {
     );
   });
 
+  test('with messageEncoding none the text arrives as it is, JSON parsed; poison is as it came', async () => {
+    const plain = newHostFolder();
+    await queue('plain').create();
+    const other = await HostProcess.start('plain-queue', plain, { env: { ...env, QUEUE: 'plain' } });
+    try {
+      const inBase64 = Buffer.from('{"name":"in base64"}').toString('base64');
+      const bad = '{"name":"bad","fail":99}';
+      for (const text of ['{"name":"plain"}', inBase64, 'no base64!', bad]) await queue('plain').sendMessage(text);
+      const lost = await eventually('the bad one is poison', async () => {
+        const client = queue('plain-poison');
+        return (await client.exists()) ? (await client.peekMessages()).peekedMessageItems[0] : undefined;
+      });
+      expect(lost.messageText).toBe(bad);
+      const arrived = await eventually('all four arrive, one of them twice', () => {
+        const lines = readEffects(plain.effectsPath).map((line) => JSON.parse(line) as { message?: unknown });
+        const messages = lines.flatMap(({ message }) => (message === undefined ? [] : [message]));
+        return messages.length === 5 ? messages : undefined;
+      });
+      expect(arrived).toEqual(
+        expect.arrayContaining([{ name: 'plain' }, inBase64, 'no base64!', { name: 'bad', fail: 99 }]),
+      );
+    } finally {
+      await other.end();
+    }
+  }, 30_000);
+
   test('a function that runs longer than the lock keeps its message', async () => {
     await send({ name: 'long', ms: 3500 });
     await eventually('it arrives', () => seen('long')[0]);
