@@ -3,9 +3,10 @@ import { InputError, type Descriptor } from '../oci/index.js';
 import { formatDescriptor, type DeleteOptions, type Deletion } from '../oras/index.js';
 import { confirm } from './confirm.js';
 import type { Io } from './io.js';
+import { describedIn, recordIn } from './job-output.js';
 import { addTargetOptions } from './single-target.js';
 import type { Target } from './target.js';
-import type { Values } from './verb.js';
+import type { JobPrinter, Values } from './verb.js';
 
 /** The options of verbs that delete. */
 export function addDeletionOptions(command: Command): void {
@@ -36,7 +37,31 @@ export function deletionOptions(io: Io, values: Values, question: (digest: strin
 export function printDeletion(io: Io, values: Values, target: Target, deletion: Deletion): void {
   if (deletion.state === 'missing') io.out(`Missing ${target.text}\n`);
   if (deletion.state !== 'deleted') return;
-  const pretty = values.pretty === true;
   if (values.descriptor !== true) io.out(`Deleted [${target.kind}] ${target.text}\n`);
-  else io.out(pretty ? `${formatDescriptor(deletion.descriptor, 2)}\n` : formatDescriptor(deletion.descriptor));
+  else printDescriptor(io, values, deletion.descriptor);
+}
+
+function printDescriptor(io: Io, values: Values, descriptor: Descriptor): void {
+  io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
+}
+
+/** Of a deletion by the app. @param readTarget of the first operand */
+export function deletionPrinter(
+  io: Io,
+  readTarget: (operands: readonly string[], values: Values) => Target,
+): JobPrinter {
+  return {
+    options: ['descriptor', 'pretty'],
+    prepare(operands, values) {
+      // What was asked before it is handed over is not asked again: only the options count here.
+      deletionOptions(io, values, () => '');
+      const target = readTarget(operands, values);
+      return ({ output }) => {
+        if (recordIn(output).deleted !== true) printDeletion(io, values, target, { state: 'missing' });
+        // A deletion that was done twice has no size any more; without --descriptor nobody misses it.
+        else if (values.descriptor === true) printDescriptor(io, values, describedIn(output).descriptor);
+        else io.out(`Deleted [${target.kind}] ${target.text}\n`);
+      };
+    },
+  };
 }

@@ -3,10 +3,11 @@ import { isDigest } from '../oci/index.js';
 import { indentJson, type IndexProgress, type WrittenIndex } from '../oras/index.js';
 import { writeOutput } from './files.js';
 import type { Io } from './io.js';
+import { describedIn, textsIn } from './job-output.js';
 import { addTargetOptions } from './single-target.js';
 import { formatStatus, onTerminal } from './status-line.js';
 import { firstOf, type Target } from './target.js';
-import { textOf, type Values } from './verb.js';
+import { textOf, type JobPrinter, type Values } from './verb.js';
 
 /** The options that making and changing an index have in common. */
 export function addIndexOptions(command: Command): void {
@@ -74,4 +75,30 @@ export async function printIndex(
   }
   if (output !== undefined) await writeOutput(output, bytes);
   io.out(`Digest: ${descriptor.digest}\n`);
+}
+
+/** Of an index that the app has made. @param readTarget of the first operand */
+export function indexPrinter(
+  io: Io,
+  readTarget: (operands: readonly string[], values: Values) => Target,
+  madeLine: (progress: Made) => string,
+): JobPrinter {
+  return {
+    options: [],
+    prepare(operands, values) {
+      const target = readTarget(operands, values);
+      return ({ output }) => {
+        const { descriptor } = describedIn(output);
+        // What was set first is the target's own tag.
+        const others = textsIn(output, 'tags').slice(target.tags.length > 0 ? 1 : 0);
+        const progress: IndexProgress[] = [
+          { state: 'made', descriptor },
+          { state: 'pushed', descriptor },
+          ...others.map((tag) => ({ state: 'tagged' as const, tag })),
+        ];
+        for (const each of progress) io.out(statusOf(each, target, madeLine));
+        io.out(`Digest: ${descriptor.digest}\n`);
+      };
+    },
+  };
 }

@@ -1,4 +1,12 @@
-import { InputError, isDigest, isTag, parseReference, type Digest, type Reference } from '../oci/index.js';
+import {
+  formatReference,
+  InputError,
+  isDigest,
+  isTag,
+  parseReference,
+  type Digest,
+  type Reference,
+} from '../oci/index.js';
 
 /** What a command works on: in a registry, or in an OCI image layout on disk. */
 export type Target =
@@ -66,4 +74,11 @@ export function parseTarget(text: string, options: LayoutOptions & { severalTags
 /** The target with no tag but its first, for messages. */
 export function firstOf({ text, tags }: Target): string {
   return tags.length > 1 ? text.slice(0, text.indexOf(',')) : text;
+}
+
+/** `registry/repository`, or the path of a layout. */
+export function nameOf(target: Target): string {
+  if (target.kind === 'oci-layout') return target.path;
+  const { registry, repository } = target.reference;
+  return formatReference({ registry, repository });
 }

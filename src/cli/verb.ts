@@ -13,11 +13,39 @@ export interface VerbContext {
 
 /** The way of a command to a deployed app. */
 export interface SubmitDoor {
-  /** Whether there is a job that does the same. */
-  takes(path: string): boolean;
   addOptions(command: Command): void;
-  /** @param asked the options that were written on the command line */
-  submit(path: string, operands: readonly string[], values: Values, asked: readonly string[]): Promise<void>;
+  submit(command: SubmittedCommand): Promise<void>;
+}
+
+/** A command that is to be a job. */
+export interface SubmittedCommand {
+  path: string;
+  operands: readonly string[];
+  values: Values;
+  /** The options that were written on the command line. */
+  asked: readonly string[];
+  printer: JobPrinter;
+}
+
+/** What a job has come to. */
+export interface JobResult {
+  /** What it has to show; undefined where that is nothing. */
+  output: unknown;
+  /** `completed`, `promoted`, … */
+  outcome: string;
+  digest?: string;
+  /** Asks the app for more. */
+  ask: (path: string) => Promise<unknown>;
+}
+
+/** Prints of a job what the command prints that does the same at once. */
+export interface JobPrinter {
+  /** Options that say how it is printed; the job need not know of them. */
+  options: readonly string[];
+  /** Fields that the job has to have for it. */
+  job?: Readonly<Record<string, unknown>>;
+  /** Reads the options, before anything is handed over. */
+  prepare(operands: readonly string[], values: Values): (result: JobResult) => Promise<void> | void;
 }
 
 export interface VerbDescription {
@@ -44,13 +72,18 @@ export type Values = Record<string, unknown>;
 const VERBOSE =
   /^(?:push|pull|attach|copy|discover|tag|resolve|login|manifest (?:fetch|fetch-config|push|delete)|blob (?:fetch|push|delete)|repo (?:ls|tags))$/;
 
-/** Defines a verb: its help, the number of its operands, and what it does within a session that is closed after it. @returns its command */
+/**
+ * Defines a verb: its help, the number of its operands, and what it does within a session that is closed after it.
+ * @param printer of verbs that the app can do: how what came of the job is printed
+ * @returns its command
+ */
 export function defineVerb(
   parent: Command,
   { io, door }: VerbContext,
   verb: VerbDescription,
   addOptions: (command: Command) => void,
   work: (session: Session, operands: string[], values: Values) => Promise<void>,
+  printer?: JobPrinter,
 ): Command {
   const name = verb.path.split(' ').at(-1) ?? verb.path;
   const usage = `acr-promoter ${verb.path} [flags] ${verb.operands}`;
@@ -66,7 +99,7 @@ export function defineVerb(
     .addHelpText('after', `\nExamples:\n${verb.examples.map(([what, how]) => `  ${what}:\n    ${how}`).join('\n\n')}`);
   addOptions(command);
   if (VERBOSE.test(verb.path)) command.addOption(new Option('-v, --verbose').hideHelp());
-  if (door?.takes(verb.path) === true) door.addOptions(command);
+  if (printer !== undefined) door?.addOptions(command);
   command.action(async (operands: string[], values: Values) => {
     if (values.verbose === true) io.err('--verbose is deprecated, and does nothing.\n');
     const most = verb.orMore === true ? Infinity : (verb.most ?? verb.count);
@@ -79,11 +112,11 @@ export function defineVerb(
         advice: `Please specify ${exactly} as ${verb.purpose}. Run "acr-promoter ${verb.path} -h" for more options and examples`,
       });
     }
-    if (door !== undefined && values.submit === true) {
+    if (door !== undefined && printer !== undefined) {
       const asked = Object.keys(values).filter((key) => command.getOptionValueSource(key) === 'cli');
-      return door.submit(verb.path, operands, values, asked);
+      if (values.submit === true) return door.submit({ path: verb.path, operands, values, asked, printer });
+      checkHere(command);
     }
-    if (door?.takes(verb.path) === true) checkHere(command);
     const session = new Session(io);
     try {
       await work(session, operands, values);

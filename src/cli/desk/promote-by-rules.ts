@@ -6,6 +6,7 @@ import { resolveTag } from '../../steps/resolve-tag.js';
 import type { Ports } from '../../steps/ports.js';
 import { connectionOf } from '../connection.js';
 import type { Io } from '../io.js';
+import { promotionLines } from '../promotion-lines.js';
 import type { Session } from '../session.js';
 import { onTerminal } from '../status-line.js';
 import type { Values } from '../verb.js';
@@ -47,12 +48,7 @@ export async function promoteByRules(
     try {
       const outcome = await promoteTag(io, { rule, source, rules, signer, values, tell, ...sides });
       promotions.push(outcome);
-      const { outcome: verb, destination, digest, reason } = outcome;
-      const title = `${verb.charAt(0).toUpperCase()}${verb.slice(1)}`;
-      tell(
-        `${title} [${onTerminal(rule.name)}] ${outcome.source} => ${destination}${reason === undefined ? '' : `: ${onTerminal(reason)}`}`,
-      );
-      if (digest !== undefined) tell(`Digest: ${digest}`);
+      promotionLines(outcome).forEach(tell);
     } catch (error) {
       io.signal.throwIfAborted();
       if (!(error instanceof PromoterError)) throw error;

@@ -23,6 +23,7 @@ import { planCopyStep } from '../../steps/plan-copy.js';
 import type { Ports, StepCall, StepReply } from '../../steps/ports.js';
 import { tagDestinationStep } from '../../steps/tag-destination.js';
 import type { Io } from '../io.js';
+import type { PromotionOutcome } from '../promotion-lines.js';
 import { onTerminal } from '../status-line.js';
 import type { Values } from '../verb.js';
 import { createDeskPorts, doStep, type DeskPorts } from './desk.js';
@@ -45,14 +46,8 @@ export interface DeskPromotion {
 }
 
 /** What came of one rule on one tag. */
-export interface DeskOutcome {
-  rule: string;
-  source: string;
-  destination: string;
+export interface DeskOutcome extends PromotionOutcome {
   outcome: 'promoted' | 'unchanged' | 'observed';
-  digest?: string;
-  /** Where it is `observed`: what would change. Where it is `unchanged`: why, if not because nothing differs. */
-  reason?: string;
 }
 
 type PromotionPorts = DeskPorts & Pick<Ports, 'listing' | 'copyParts'> & { rules: RulesSource };

@@ -1,8 +1,9 @@
 import { writeFile } from 'node:fs/promises';
-import { InputError, type Descriptor, type Digest } from '../../oci/index.js';
+import { InputError, type Descriptor } from '../../oci/index.js';
 import { createStreamingSbomGenerator } from '../../sbom/index.js';
 import { attachSbomStep, describeSbom, generateSbom } from '../../steps/attach-sbom.js';
 import { classifyGraph } from '../../steps/classify.js';
+import { sbomLine, type SbomOfImage } from '../evidence-lines.js';
 import type { Io } from '../io.js';
 import type { OpenTarget } from '../session.js';
 import { onTerminal } from '../status-line.js';
@@ -11,17 +12,6 @@ import { createDeskPorts, doStep, nameOf, registriesOf } from './desk.js';
 import { readSigner } from './signer.js';
 
 type Opened = OpenTarget & { root: Descriptor };
-
-/** What became of one manifest: an SBOM, or why it gets none. */
-interface SbomOfImage {
-  digest: Digest;
-  /** `linux/amd64`, or the media type of what is no image. */
-  label: string;
-  sbom?: Digest;
-  /** False: it was there already. */
-  made?: boolean;
-  why?: string;
-}
 
 /** An SBOM for each image under the target, attached, and signed where there is a key. @param tell a line for each */
 export async function attachSboms(
@@ -37,8 +27,9 @@ export async function attachSboms(
   for (const image of images) {
     const { digest, label, why } = image;
     if (!image.sbom) {
-      tell(`Skipped  ${onTerminal(label)}${why === undefined ? '' : `: ${onTerminal(why)}`}`);
-      done.push({ digest, label, ...(why !== undefined && { why }) });
+      const skipped = { digest, label, ...(why !== undefined && { why }) };
+      tell(sbomLine(skipped));
+      done.push(skipped);
       continue;
     }
     let said = '';
@@ -47,8 +38,9 @@ export async function attachSboms(
       (call) => attachSbomStep(ports, { rule, source: nameOf(opened), image }, call),
       { tell: (text) => void (said = text), bar: { values, word: 'Reading', title: label, digest } },
     );
-    tell(`${made ? 'Attached' : 'Exists  '} ${onTerminal(label)}: ${made ? onTerminal(said) : sbom}`);
-    done.push({ digest, label, sbom, made });
+    const attached = { digest, label, sbom, made };
+    tell(sbomLine(attached, said));
+    done.push(attached);
   }
   return done;
 }

@@ -1,27 +1,19 @@
-import { ConfigurationError, VerificationError, type Descriptor, type Digest } from '../../oci/index.js';
+import { ConfigurationError, VerificationError, type Descriptor } from '../../oci/index.js';
 import { decideGate, type GateDecision } from '../../promotion/gate.js';
 import { matchRules } from '../../promotion/match.js';
 import type { SignaturePolicy } from '../../promotion/rule.js';
 import { attachSignatureStep } from '../../steps/attach-signature.js';
 import { examine } from '../../steps/check-evidence.js';
 import { classifyGraph } from '../../steps/classify.js';
+import { signatureLine, type SignedManifest } from '../evidence-lines.js';
 import type { Io } from '../io.js';
 import type { OpenTarget } from '../session.js';
-import { onTerminal } from '../status-line.js';
 import type { Values } from '../verb.js';
 import { createDeskPorts, doStep, nameOf, registriesOf } from './desk.js';
 import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner } from './signer.js';
 
 type Opened = OpenTarget & { root: Descriptor };
-
-interface SignedManifest {
-  digest: Digest;
-  label: string;
-  signature: Digest;
-  /** False: it was there already. */
-  made: boolean;
-}
 
 /**
  * Our signature over the target, and with `recursive` over all that its indexes list. @param tell a line for each
@@ -46,8 +38,9 @@ export async function signTarget(
   for (const { mediaType, digest, size, label } of values.recursive === true ? images : images.slice(0, 1)) {
     const input = { source: nameOf(opened), subject: { mediaType, digest, size } };
     const { signature, made } = await doStep(io, (call) => attachSignatureStep(ports, input, call));
-    tell(`${made ? 'Signed' : 'Exists'} ${onTerminal(label)} ${digest}: ${signature}`);
-    done.push({ digest, label, signature, made });
+    const signed = { digest, label, signature, made };
+    tell(signatureLine(signed));
+    done.push(signed);
   }
   return done;
 }

@@ -1,12 +1,14 @@
 import type { Command } from 'commander';
-import { InputError } from '../../oci/index.js';
+import { InputError, type Descriptor } from '../../oci/index.js';
 import { attachFiles, createFolderSource } from '../../oras/index.js';
 import { addArtifactOptions, exportManifest, readArtifactOptions } from '../artifact-options.js';
 import { UsageError } from '../errors.js';
 import type { Io } from '../io.js';
-import { describeResult, formatResult, resultFormat } from '../result.js';
+import { describedIn, recordIn } from '../job-output.js';
+import { describeResult, formatResult, resultFormat, type ResultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import type { Target } from '../target.js';
 import { withTransfers } from '../transfers.js';
 import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
@@ -47,6 +49,19 @@ function nothingToAttach(): UsageError {
   });
 }
 
+interface Result {
+  kind: Target['kind'];
+  name: string;
+  subject: Descriptor;
+  descriptor: Descriptor;
+}
+
+function formatAttached(format: ResultFormat, { kind, name, subject, descriptor }: Result): string {
+  return format.kind === 'text'
+    ? `Attached to [${kind}] ${name}@${subject.digest}\nDigest: ${descriptor.digest}\n`
+    : formatResult(format, describeResult(name, descriptor));
+}
+
 async function attach(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
   const artifactType = textOf(values, 'artifactType');
   if (artifactType === undefined) throw new InputError('OPTION_REQUIRED', 'required flag(s) "artifact-type" not set');
@@ -60,12 +75,8 @@ async function attach(io: Io, session: Session, operands: string[], values: Valu
     const ports = { repository: opened.repository, files: createFolderSource() };
     return { ...opened, ...(await attachFiles(ports, opened.root, { ...options, artifactType })) };
   });
-  const { repository, target, root, descriptor, manifest } = attached;
-  io.out(
-    format.kind === 'text'
-      ? `Attached to [${target.kind}] ${repository.name}@${root.digest}\nDigest: ${descriptor.digest}\n`
-      : formatResult(format, describeResult(repository.name, descriptor)),
-  );
+  const { repository, target, subject, descriptor, manifest } = attached;
+  io.out(formatAttached(format, { kind: target.kind, name: repository.name, subject, descriptor }));
   await exportManifest(values, manifest);
 }
 
@@ -75,7 +86,17 @@ export function addAttach(parent: Command, context: VerbContext): void {
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
-    attach(context.io, session, operands, values),
-  );
+  const { io } = context;
+  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
+    attach(io, session, operands, values);
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format', 'template'],
+    prepare(_operands, values) {
+      const format = resultFormat(values);
+      return ({ output }) => {
+        const { descriptor: subject } = describedIn(recordIn(output).subject);
+        io.out(formatAttached(format, { kind: 'registry', subject, ...describedIn(output) }));
+      };
+    },
+  });
 }

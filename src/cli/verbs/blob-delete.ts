@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { deleteBlob } from '../../oras/index.js';
-import { openBlobTarget } from '../blob-target.js';
-import { addDeletionOptions, deletionOptions, printDeletion } from '../deletion.js';
-import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+import { openBlobTarget, parseBlobTarget } from '../blob-target.js';
+import { addDeletionOptions, deletionOptions, deletionPrinter, printDeletion } from '../deletion.js';
+import type { Session } from '../session.js';
+import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'blob delete',
@@ -20,9 +21,11 @@ const VERB: VerbDescription = {
 
 export function addBlobDelete(parent: Command, context: VerbContext): void {
   const { io } = context;
-  defineVerb(parent, context, VERB, addDeletionOptions, async (session, operands, values) => {
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const options = deletionOptions(io, values, (digest) => `Are you sure you want to delete the blob "${digest}"?`);
     const { repository, target, digest } = await openBlobTarget(session, VERB, operandAt(operands, 0), values);
     printDeletion(io, values, target, await deleteBlob(repository, digest, options));
-  });
+  };
+  const printer = deletionPrinter(io, (operands, values) => parseBlobTarget(operandAt(operands, 0), values).target);
+  defineVerb(parent, context, VERB, addDeletionOptions, work, printer);
 }

@@ -1,11 +1,14 @@
 import type { Command } from 'commander';
-import { InputError } from '../../oci/index.js';
+import { InputError, PromoterError, type Descriptor } from '../../oci/index.js';
 import { fetchBlob, formatDescriptor } from '../../oras/index.js';
 import { openBlobTarget } from '../blob-target.js';
-import { writeStream } from '../files.js';
+import { writeOutput, writeStream } from '../files.js';
+import type { Io } from '../io.js';
+import { bytesIn, describedIn, recordIn } from '../job-output.js';
+import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
 import { addTtyOption, withTransfers } from '../transfers.js';
-import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'blob fetch',
@@ -22,6 +25,40 @@ const VERB: VerbDescription = {
   ],
 };
 
+/** @throws InputError `OPTION_MISSING`, `OPTIONS_EXCLUSIVE` */
+function checkOptions(values: Values): { output: string | undefined; withDescriptor: boolean } {
+  const output = textOf(values, 'output');
+  const withDescriptor = values.descriptor === true;
+  if (output === undefined && !withDescriptor) {
+    throw new InputError('OPTION_MISSING', 'either `--output` or `--descriptor` must be provided');
+  }
+  if (output === '-' && withDescriptor) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time');
+  }
+  return { output, withDescriptor };
+}
+
+function printDescriptor(io: Io, values: Values, descriptor: Descriptor): void {
+  io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
+}
+
+/** What is small stands in the output; what isn't, the app has put beside it. */
+async function writeFromJob(io: Io, path: string, output: unknown, descriptor: Descriptor): Promise<void> {
+  const { blob } = recordIn(output);
+  if (typeof blob === 'string') {
+    throw new PromoterError(
+      'OUTPUT_NOT_HERE',
+      `the blob has ${descriptor.size} bytes: it is target/${blob} in the app’s storage`,
+      {
+        remedy: 'Take it from the container “target”, or leave --submit out.',
+      },
+    );
+  }
+  const bytes = bytesIn(output, descriptor);
+  if (path === '-') io.out(bytes);
+  else await writeOutput(path, bytes);
+}
+
 export function addBlobFetch(parent: Command, context: VerbContext): void {
   const { io } = context;
   const { signal } = io;
@@ -33,15 +70,8 @@ export function addBlobFetch(parent: Command, context: VerbContext): void {
     addTtyOption(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
-    const output = textOf(values, 'output');
-    const withDescriptor = values.descriptor === true;
-    if (output === undefined && !withDescriptor) {
-      throw new InputError('OPTION_MISSING', 'either `--output` or `--descriptor` must be provided');
-    }
-    if (output === '-' && withDescriptor) {
-      throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time');
-    }
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
+    const { output, withDescriptor } = checkOptions(values);
     const { repository, digest } = await openBlobTarget(session, VERB, operandAt(operands, 0), values);
     const bars = { lines: false, toOutput: output === '-' };
     const descriptor = await withTransfers(io, values, bars, async (transfers) => {
@@ -56,7 +86,17 @@ export function addBlobFetch(parent: Command, context: VerbContext): void {
       transfers.end('Downloaded', blob.descriptor);
       return blob.descriptor;
     });
-    if (withDescriptor)
-      io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
+    if (withDescriptor) printDescriptor(io, values, descriptor);
+  };
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['output', 'descriptor', 'pretty'],
+    prepare(_operands, values) {
+      const { output: path, withDescriptor } = checkOptions(values);
+      return async ({ output }) => {
+        const { descriptor } = describedIn(output);
+        if (path !== undefined) await writeFromJob(io, path, output, descriptor);
+        if (withDescriptor) printDescriptor(io, values, descriptor);
+      };
+    },
   });
 }

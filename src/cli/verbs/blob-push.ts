@@ -1,11 +1,15 @@
 import type { Command } from 'commander';
-import { InputError } from '../../oci/index.js';
+import { InputError, type Descriptor } from '../../oci/index.js';
 import { formatDescriptor, pushBlob } from '../../oras/index.js';
 import { parseBlobTarget } from '../blob-target.js';
 import { connectionOf } from '../connection.js';
 import { withOperandBody } from '../files.js';
 import { parseCount } from '../format.js';
+import type { Io } from '../io.js';
+import { describedIn } from '../job-output.js';
+import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
+import type { Target } from '../target.js';
 import { addTtyOption, tellUpload, withTransfers } from '../transfers.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
@@ -34,6 +38,11 @@ function checkStandardInput(values: Values, hasDigest: boolean): void {
   if (!hasDigest) throw new InputError('DIGEST_INVALID', 'content digest must be provided if it is read from stdin');
 }
 
+function print(io: Io, values: Values, { kind, text }: Target, descriptor: Descriptor): void {
+  if (values.descriptor !== true) io.out(`Pushed: [${kind}] ${text}\nDigest: ${descriptor.digest}\n`);
+  else io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
+}
+
 export function addBlobPush(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
@@ -45,7 +54,7 @@ export function addBlobPush(parent: Command, context: VerbContext): void {
     addTtyOption(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const [text, path] = [operandAt(operands, 0), operandAt(operands, 1)];
     const { target, digest } = parseBlobTarget(text, values);
     if (path === '-') checkStandardInput(values, digest !== undefined);
@@ -63,7 +72,13 @@ export function addBlobPush(parent: Command, context: VerbContext): void {
         pushBlob(repository, open, { ...options, onProgress: (progress) => tellUpload(transfers, progress) }),
       );
     });
-    if (!isQuiet) io.out(`Pushed: [${target.kind}] ${text}\nDigest: ${descriptor.digest}\n`);
-    else io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
+    print(io, values, target, descriptor);
+  };
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['descriptor', 'pretty'],
+    prepare(operands, values) {
+      const { target } = parseBlobTarget(operandAt(operands, 0), values);
+      return ({ output }) => print(io, values, target, describedIn(output).descriptor);
+    },
   });
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { InputError, isDigest, isRecord, type CopyProgress } from '../../oci/index.js';
+import { InputError, isDigest, type CopyProgress } from '../../oci/index.js';
 import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../../oras/index.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection.js';
 import { chooseFormat, parseCount } from '../format.js';
@@ -7,13 +7,14 @@ import type { Io } from '../io.js';
 import { formatLeftOut } from '../left-out.js';
 import { collect } from '../repeated.js';
 import type { OpenTarget, Session } from '../session.js';
-import { parseTarget, type Target } from '../target.js';
+import { firstOf, parseTarget, type Target } from '../target.js';
 import { addTtyOption, withTransfers, type Transfers } from '../transfers.js';
 import {
   defineVerb,
   noTagOrDigest,
   operandAt,
   textOf,
+  type JobResult,
   type Values,
   type VerbContext,
   type VerbDescription,
@@ -81,6 +82,10 @@ function readTarget(text: string, values: Values, side: 'from' | 'to'): Target {
   return parseTarget(text, { isLayout, severalTags: side === 'to', ...(layoutPath !== undefined && { layoutPath }) });
 }
 
+function readTargets(operands: readonly string[], values: Values): [from: Target, to: Target] {
+  return [readTarget(operandAt(operands, 0), values, 'from'), readTarget(operandAt(operands, 1), values, 'to')];
+}
+
 function listOf(value: unknown): string[] | undefined {
   return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : undefined;
 }
@@ -103,25 +108,25 @@ function tell(transfers: Transfers, { state, descriptor, moreBytes = 0 }: CopyPr
   else transfers.end(ENDS[state], descriptor);
 }
 
-function summary(receipt: CopyReceipt, from: Target, to: Target): string {
-  const [, ...others] = receipt.tags;
-  const destination = others.length === 0 ? to.text : to.text.slice(0, to.text.indexOf(','));
-  const restored = receipt.arrival.restored.length;
+function summary(digest: string, from: Target, to: Target): string {
+  const [, ...others] = to.tags;
   return [
-    ...(restored > 0 ? [`Restored ${restored} referrers that the destination had lost`] : []),
-    `Copied [${from.kind}] ${from.text} => [${to.kind}] ${destination}`,
+    `Copied [${from.kind}] ${from.text} => [${to.kind}] ${firstOf(to)}`,
     ...others.map((tag) => `Tagged ${tag}`),
-    `Digest: ${receipt.root.digest}`,
+    `Digest: ${digest}`,
     '',
   ].join('\n');
 }
 
+function formatReceipt(receipt: CopyReceipt, from: Target, to: Target): string {
+  const restored = receipt.arrival.restored.length;
+  const mended = restored > 0 ? `Restored ${restored} referrers that the destination had lost\n` : '';
+  return `${mended}${summary(receipt.root.digest, from, to)}`;
+}
+
 async function copy(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
   const format = chooseFormat(values.format, ['text', 'json']);
-  const [from, to] = [
-    readTarget(operandAt(operands, 0), values, 'from'),
-    readTarget(operandAt(operands, 1), values, 'to'),
-  ];
+  const [from, to] = readTargets(operands, values);
   if (from.tagOrDigest === undefined) throw noTagOrDigest(VERB, from.text);
   if (values.fromPasswordStdin === true && values.toPasswordStdin === true) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--from-password-stdin and --to-password-stdin exclude each other', {
@@ -150,11 +155,26 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
     }),
   );
   io.err(formatLeftOut(receipt.source, receipt.leftOut));
-  io.out(format === 'text' ? summary(receipt, from, to) : `${formatGoJson(receipt, 2)}\n`);
+  io.out(format === 'text' ? formatReceipt(receipt, from, to) : `${formatGoJson(receipt, 2)}\n`);
+}
+
+/** A copy of the app's: what it moved stands in its run. */
+function printCopied(io: Io, operands: readonly string[], values: Values): (result: JobResult) => void {
+  const format = chooseFormat(values.format, ['text', 'json']);
+  const [from, to] = readTargets(operands, values);
+  return ({ digest = '' }) => {
+    const { tags } = to;
+    const receipt = { source: from.text, destination: to.text, root: { digest }, tags };
+    io.out(format === 'text' ? summary(digest, from, to) : `${formatGoJson(receipt, 2)}\n`);
+  };
 }
 
 export function addCopy(parent: Command, context: VerbContext): void {
-  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
-    copy(context.io, session, operands, isRecord(values) ? values : {}),
-  );
+  const { io } = context;
+  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
+    copy(io, session, operands, values);
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format'],
+    prepare: (operands, values) => printCopied(io, operands, values),
+  });
 }

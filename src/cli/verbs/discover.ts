@@ -9,8 +9,10 @@ import {
   toManifestsJson,
   type ReferrerTree,
 } from '../../oras/index.js';
+import { describedIn, recordsIn, textIn } from '../job-output.js';
 import { chooseFormat, parseCount } from '../format.js';
 import { formatResult, resultFormat } from '../result.js';
+import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
 import { addTtyOption } from '../transfers.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
@@ -58,6 +60,12 @@ function readFormat(values: Values): Format {
   }
 }
 
+/** The tree that a job's JSON shows. */
+function treeIn(output: unknown): ReferrerTree {
+  const { descriptor } = describedIn(output);
+  return { reference: textIn(output, 'reference'), descriptor, referrers: recordsIn(output, 'referrers').map(treeIn) };
+}
+
 export function addDiscover(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
@@ -72,7 +80,7 @@ export function addDiscover(parent: Command, context: VerbContext): void {
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const levels = textOf(values, 'depth');
     const depth = levels === undefined ? undefined : parseCount(levels, '--depth', 1);
     const format = readFormat(values);
@@ -84,5 +92,13 @@ export function addDiscover(parent: Command, context: VerbContext): void {
       ...(artifactType !== undefined && { artifactType }),
     });
     io.out(format(tree, operandAt(operands, 0)));
+  };
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format', 'template', 'output'],
+    job: { format: 'json' },
+    prepare(operands, values) {
+      const format = readFormat(values);
+      return ({ output }) => io.out(format(treeIn(output), operandAt(operands, 0)));
+    },
   });
 }

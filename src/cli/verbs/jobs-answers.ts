@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PromoterError } from '../../oci/index.js';
+import { answerInvalid } from '../job-output.js';
 
 // What the app answers. Loaded when it is asked: zod takes time that no other command should spend.
 
@@ -51,7 +51,5 @@ export function readRun(answer: unknown): Run {
 export function known<S extends z.ZodType>(schema: S, answer: unknown): z.infer<S> {
   const parsed = schema.safeParse(answer);
   if (parsed.success) return parsed.data;
-  throw new PromoterError('APP_ANSWER_INVALID', 'what the app answers is not known here', {
-    remedy: 'See that the address is that of this app, and of this version or a newer one.',
-  });
+  throw answerInvalid();
 }

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
-import { InputError, formatReference, parseReference } from '../../oci/index.js';
+import { InputError, parseReference } from '../../oci/index.js';
 import {
   parseAnnotationFile,
   parseAnnotationFlags,
@@ -86,10 +86,13 @@ async function packing(files: readonly string[], values: Values): Promise<Record
   };
 }
 
-/** The repository alone, where it was named with a tag or digest. */
-function repositoryOf(text: string): string {
-  const { registry, repository } = parseReference(text);
-  return formatReference({ registry, repository });
+/** @throws InputError `OPTION_NOT_IN_JOB` where a tag or digest is named: its other tags are not a job's to find */
+function repositoryAlone(text: string): string {
+  const { tag, digest } = parseReference(text);
+  if (tag === undefined && digest === undefined) return text;
+  throw new InputError('OPTION_NOT_IN_JOB', 'a job lists the tags of a repository, and not those of one manifest', {
+    remedy: 'Name the repository alone, or leave --submit out.',
+  });
 }
 
 const PACKING = ['annotation', 'annotationFile', 'artifactType', 'concurrency', 'config'];
@@ -109,7 +112,7 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
     takes: ['last', 'excludeDigestTags'],
     make: ([name = ''], values) => ({
       operation: 'tags',
-      reference: repositoryOf(name),
+      reference: repositoryAlone(name),
       ...given(values, 'last', 'excludeDigestTags'),
     }),
   },
@@ -273,12 +276,7 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
   'blob delete': { takes: ['force'], make: ([reference]) => ({ operation: 'blob.delete', reference }) },
 };
 
-/** Whether a verb can be handed to the app. @param path as it is written on the command line */
-export function isJobVerb(path: string): boolean {
-  return path in VERBS;
-}
-
-/** Whether a verb's job has a field for an option. */
+/** Whether a verb's job has a field for an option. @param path of the verb, as it is written on the command line */
 export function takesOption(path: string, name: string): boolean {
   return VERBS[path]?.takes.includes(name) === true;
 }

@@ -47,6 +47,14 @@ const WAIT: VerbDescription = {
 };
 
 const GOOD = new Set(['completed', 'promoted', 'unchanged', 'observed']);
+
+/** Whether an outcome is a success. */
+export function isGood(outcome: string): boolean {
+  return GOOD.has(outcome);
+}
+
+/** Prints a run that has ended. @param output what it has to show; undefined where that is nothing */
+export type PrintRun = (run: Run, output: unknown) => Promise<void> | void;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5_000;
 
@@ -96,17 +104,22 @@ async function waitFor(app: App, id: string, io: Io, timeoutSeconds: number): Pr
 }
 
 /** What the job has to show, on standard output; an outcome that is none is an error. */
-async function finish(app: App, run: Run, format: ResultFormat, io: Io): Promise<void> {
-  const shown = run.output && (await askApp(app, `runs/${encodeURIComponent(run.id)}/output`, io));
-  if (format.kind !== 'text') io.out(formatResult(format, { ...run, output: shown }));
-  else if (typeof shown === 'string') io.out(`${shown}\n`);
-  else if (shown !== undefined) io.out(`${formatGoJson(shown, 2)}\n`);
+async function finish(app: App, run: Run, print: PrintRun, io: Io): Promise<void> {
+  await print(run, run.output && (await askApp(app, `runs/${encodeURIComponent(run.id)}/output`, io)));
   const { outcome = 'failed', code, reason, remedy } = run.result ?? {};
   io.err(`${stateLine(run)}\n`);
-  if (GOOD.has(outcome)) return;
+  if (isGood(outcome)) return;
   throw new PromoterError(code ?? outcome.toUpperCase(), reason ?? `the job ended as ${outcome}`, {
     ...(remedy !== undefined && { remedy }),
   });
+}
+
+function asFormatted(format: ResultFormat, io: Io): PrintRun {
+  return (run, output) => {
+    if (format.kind !== 'text') io.out(formatResult(format, { ...run, output }));
+    else if (typeof output === 'string') io.out(`${output}\n`);
+    else if (output !== undefined) io.out(`${formatGoJson(output, 2)}\n`);
+  };
 }
 
 function timeoutOf(values: Values): number {
@@ -125,16 +138,23 @@ async function submit(io: Io, operands: string[], values: Values): Promise<void>
   await submitText(await readJob(operandAt(operands, 0), io), { app, format, values, io });
 }
 
+interface Submission {
+  app: App;
+  /** Of what is printed of the job where nobody waits for it, and as it comes of what it has to show. */
+  format: ResultFormat;
+  print?: PrintRun;
+  values: Values;
+  io: Io;
+}
+
 /** Hands a job over, and with `--wait` waits for what it has to show. */
-export async function submitText(
-  text: string,
-  { app, format, values, io }: { app: App; format: ResultFormat; values: Values; io: Io },
-): Promise<void> {
+export async function submitText(text: string, submission: Submission): Promise<void> {
+  const { app, format, values, io, print = asFormatted(format, io) } = submission;
   const timeoutSeconds = timeoutOf(values);
   const answer = await askApp(app, 'jobs', io, text);
   const submitted = (await import('./jobs-answers.js')).readSubmitted(answer);
   if (values.wait === true) {
-    return finish(app, await waitFor(app, submitted.runId, io, timeoutSeconds), format, io);
+    return finish(app, await waitFor(app, submitted.runId, io, timeoutSeconds), print, io);
   }
   const line = `Submitted ${submitted.id}\nRun ${submitted.runId}\n`;
   io.out(format.kind === 'text' ? line : formatResult(format, submitted));
@@ -167,6 +187,6 @@ export function addJobs(parent: Command, context: VerbContext): void {
     const format = resultFormat(values);
     const app = appOf(values, io);
     const run = await waitFor(app, operandAt(operands, 0), io, timeoutOf(values));
-    await finish(app, run, format, io);
+    await finish(app, run, asFormatted(format, io), io);
   });
 }

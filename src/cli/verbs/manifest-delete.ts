@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { deleteManifest } from '../../oras/index.js';
-import { addDeletionOptions, deletionOptions, printDeletion } from '../deletion.js';
-import { openNamed } from '../named-target.js';
-import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+import { addDeletionOptions, deletionOptions, deletionPrinter, printDeletion } from '../deletion.js';
+import { openNamed, readNamed } from '../named-target.js';
+import type { Session } from '../session.js';
+import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'manifest delete',
@@ -20,7 +21,7 @@ const VERB: VerbDescription = {
 
 export function addManifestDelete(parent: Command, context: VerbContext): void {
   const { io } = context;
-  defineVerb(parent, context, VERB, addDeletionOptions, async (session, operands, values) => {
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const options = deletionOptions(
       io,
       values,
@@ -28,5 +29,7 @@ export function addManifestDelete(parent: Command, context: VerbContext): void {
     );
     const { repository, target, tagOrDigest } = await openNamed(session, VERB, operandAt(operands, 0), values);
     printDeletion(io, values, target, await deleteManifest(repository, tagOrDigest, options));
-  });
+  };
+  const printer = deletionPrinter(io, (operands, values) => readNamed(VERB, operandAt(operands, 0), values).target);
+  defineVerb(parent, context, VERB, addDeletionOptions, work, printer);
 }

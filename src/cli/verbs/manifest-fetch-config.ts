@@ -1,17 +1,13 @@
 import type { Command } from 'commander';
-import { InputError } from '../../oci/index.js';
-import {
-  fetchConfig,
-  formatGoJson,
-  indentJson,
-  parsePlatform,
-  resolveConfig,
-  toGoDescriptor,
-} from '../../oras/index.js';
+import { InputError, type Descriptor } from '../../oci/index.js';
+import { fetchConfig, formatDescriptor, indentJson, parsePlatform, resolveConfig } from '../../oras/index.js';
 import { writeOutput } from '../files.js';
+import type { Io } from '../io.js';
+import { bytesIn, describedIn } from '../job-output.js';
+import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions } from '../single-target.js';
 import { openNamed } from '../named-target.js';
-import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'manifest fetch-config',
@@ -28,6 +24,41 @@ const VERB: VerbDescription = {
   ],
 };
 
+/** What is printed, or written to a file. */
+interface Printing {
+  output: string | undefined;
+  onlyDescriptor: boolean;
+  pretty: boolean;
+}
+
+/** @throws InputError `OPTIONS_EXCLUSIVE` */
+function checkOptions(values: Values): Printing {
+  const output = textOf(values, 'output');
+  const onlyDescriptor = values.descriptor === true;
+  if (output === '-' && onlyDescriptor) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time');
+  }
+  return { output, onlyDescriptor, pretty: values.pretty === true };
+}
+
+/** @param fetch the config itself, where the descriptor isn't all that is wanted */
+async function print(
+  io: Io,
+  { output, onlyDescriptor, pretty }: Printing,
+  config: Descriptor,
+  fetch: () => Promise<Uint8Array>,
+): Promise<void> {
+  const json = (text: string): void => io.out(pretty ? `${indentJson(text)}\n` : text);
+  const toFile = output !== undefined && output !== '-';
+  const bytes = !onlyDescriptor || toFile ? await fetch() : undefined;
+  if (bytes && toFile) await writeOutput(output, bytes);
+  if (onlyDescriptor) json(formatDescriptor(config));
+  else if (bytes && !toFile) {
+    if (pretty) json(new TextDecoder().decode(bytes));
+    else io.out(bytes);
+  }
+}
+
 export function addManifestFetchConfig(parent: Command, context: VerbContext): void {
   const { io } = context;
   const { signal } = io;
@@ -39,24 +70,22 @@ export function addManifestFetchConfig(parent: Command, context: VerbContext): v
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
-    const output = textOf(values, 'output');
-    const onlyDescriptor = values.descriptor === true;
-    if (output === '-' && onlyDescriptor) {
-      throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time');
-    }
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
+    const printing = checkOptions(values);
     const asked = textOf(values, 'platform');
     const platform = asked === undefined ? undefined : parsePlatform(asked, io.architecture);
     const { repository, tagOrDigest } = await openNamed(session, VERB, operandAt(operands, 0), values);
     const config = await resolveConfig(repository, tagOrDigest, { signal, ...(platform && { platform }) });
-    const toFile = output !== undefined && output !== '-';
-    const bytes = !onlyDescriptor || toFile ? await fetchConfig(repository, config, { signal }) : undefined;
-    if (bytes && toFile) await writeOutput(output, bytes);
-    const print = (json: string): void => io.out(values.pretty === true ? `${indentJson(json)}\n` : json);
-    if (onlyDescriptor) print(formatGoJson(toGoDescriptor(config)));
-    else if (bytes && !toFile) {
-      if (values.pretty === true) print(new TextDecoder().decode(bytes));
-      else io.out(bytes);
-    }
+    await print(io, printing, config, () => fetchConfig(repository, config, { signal }));
+  };
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['descriptor', 'pretty', 'output'],
+    prepare(_operands, values) {
+      const printing = checkOptions(values);
+      return async ({ output }) => {
+        const { descriptor } = describedIn(output);
+        await print(io, printing, descriptor, () => Promise.resolve(bytesIn(output, descriptor)));
+      };
+    },
   });
 }

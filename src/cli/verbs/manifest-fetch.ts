@@ -1,9 +1,12 @@
-import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { InputError } from '../../oci/index.js';
+import { InputError, type Descriptor } from '../../oci/index.js';
 import { formatDescriptor, formatManifestJson, indentJson } from '../../oras/index.js';
+import { writeOutput } from '../files.js';
+import type { Io } from '../io.js';
+import { bytesIn, describedIn } from '../job-output.js';
 import { collect, listOf } from '../repeated.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
+import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
 import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
@@ -24,11 +27,15 @@ const VERB: VerbDescription = {
   ],
 };
 
-function checkOptions(values: Values): {
+/** What is printed, or written to a file. */
+interface Printing {
   format: ResultFormat;
   output: string | undefined;
   onlyDescriptor: boolean;
-} {
+  pretty: boolean;
+}
+
+function checkOptions(values: Values): Printing {
   const output = textOf(values, 'output');
   const onlyDescriptor = values.descriptor === true;
   const format = resultFormat(values);
@@ -40,7 +47,7 @@ function checkOptions(values: Values): {
       remedy: 'Both would be written to standard output: give a file.',
     });
   }
-  return { format, output, onlyDescriptor };
+  return { format, output, onlyDescriptor, pretty: values.pretty === true };
 }
 
 /** @throws InputError `OPTIONS_EXCLUSIVE` */
@@ -50,6 +57,27 @@ function mediaTypesOf(values: Values): { mediaTypes?: readonly string[] } {
     throw new InputError('OPTIONS_EXCLUSIVE', '`--media-type` cannot be used with `--oci-layout` at the same time');
   }
   return { mediaTypes: listOf(values.mediaType).flatMap((types) => types.split(',')) };
+}
+
+/** @param fetch the manifest itself, where the descriptor isn't all that is wanted */
+async function print(
+  io: Io,
+  { format, output, onlyDescriptor, pretty }: Printing,
+  { name, descriptor, fetch }: { name: string; descriptor: Descriptor; fetch: () => Promise<Uint8Array> },
+): Promise<void> {
+  const json = (text: string): void => io.out(pretty ? `${indentJson(text)}\n` : text);
+  if (onlyDescriptor && output === undefined) return json(formatDescriptor(descriptor));
+  const bytes = await fetch();
+  const toFile = output !== undefined && output !== '-';
+  if (toFile) await writeOutput(output, bytes);
+  if (onlyDescriptor) json(formatDescriptor(descriptor));
+  else if (format.kind !== 'text') {
+    const shown = formatManifestJson(`${name}@${descriptor.digest}`, descriptor, bytes);
+    io.out(formatResult(format, JSON.parse(shown)));
+  } else if (!toFile) {
+    if (pretty) json(new TextDecoder().decode(bytes));
+    else io.out(bytes);
+  }
 }
 
 export function addManifestFetch(parent: Command, context: VerbContext): void {
@@ -69,29 +97,23 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
-    const { format, output, onlyDescriptor } = checkOptions(values);
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
+    const printing = checkOptions(values);
     const mediaTypes = mediaTypesOf(values);
-    const { repository, root: descriptor } = await resolveTarget(session, VERB, {
-      operands,
-      values,
-      io,
-      ...mediaTypes,
-    });
-    const print = (json: string): void => io.out(values.pretty === true ? `${indentJson(json)}\n` : json);
-    if (onlyDescriptor && output === undefined) {
-      print(formatDescriptor(descriptor));
-      return;
-    }
-    const { bytes } = await repository.fetchManifest(descriptor, { signal, ...mediaTypes });
-    if (output !== undefined && output !== '-') await writeFile(output, bytes);
-    if (onlyDescriptor) print(formatDescriptor(descriptor));
-    else if (format.kind !== 'text') {
-      const json = formatManifestJson(`${repository.name}@${descriptor.digest}`, descriptor, bytes);
-      io.out(formatResult(format, JSON.parse(json)));
-    } else if (output === undefined || output === '-') {
-      if (values.pretty === true) print(new TextDecoder().decode(bytes));
-      else io.out(bytes);
-    }
+    const resolved = await resolveTarget(session, VERB, { operands, values, io, ...mediaTypes });
+    const { repository, root: descriptor } = resolved;
+    const fetch = async (): Promise<Uint8Array> =>
+      (await repository.fetchManifest(descriptor, { signal, ...mediaTypes })).bytes;
+    await print(io, printing, { name: repository.name, descriptor, fetch });
+  };
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['descriptor', 'pretty', 'output', 'format', 'template'],
+    prepare(_operands, values) {
+      const printing = checkOptions(values);
+      return async ({ output }) => {
+        const { name, descriptor } = describedIn(output);
+        await print(io, printing, { name, descriptor, fetch: () => Promise.resolve(bytesIn(output, descriptor)) });
+      };
+    },
   });
 }

@@ -2,10 +2,11 @@ import type { Command } from 'commander';
 import { isDigest } from '../../oci/index.js';
 import { createIndex, parseAnnotationFlags } from '../../oras/index.js';
 import { connectionOf } from '../connection.js';
-import { addIndexOptions, packedLine, printIndex } from '../index-output.js';
+import { addIndexOptions, indexPrinter, packedLine, printIndex } from '../index-output.js';
 import { collect, listOf } from '../repeated.js';
-import { parseTarget } from '../target.js';
-import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import type { Session } from '../session.js';
+import { parseTarget, type Target } from '../target.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'manifest index create',
@@ -29,21 +30,25 @@ const VERB: VerbDescription = {
   ],
 };
 
+function readTarget(operands: readonly string[], values: Values): Target {
+  const layoutPath = textOf(values, 'ociLayoutPath');
+  return parseTarget(operandAt(operands, 0), {
+    isLayout: values.ociLayout === true,
+    severalTags: true,
+    ...(layoutPath !== undefined && { layoutPath }),
+  });
+}
+
 export function addManifestIndexCreate(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
     command.option('-a, --annotation <key=value>', 'annotation of the index; as many as are wanted', collect);
     addIndexOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const annotations = parseAnnotationFlags(listOf(values.annotation));
     const artifactType = textOf(values, 'artifactType');
-    const layoutPath = textOf(values, 'ociLayoutPath');
-    const target = parseTarget(operandAt(operands, 0), {
-      isLayout: values.ociLayout === true,
-      severalTags: true,
-      ...(layoutPath !== undefined && { layoutPath }),
-    });
+    const target = readTarget(operands, values);
     const { tagOrDigest, tags } = target;
     const { repository } = await session.open(target, connectionOf(values, ''));
     await printIndex(io, { values, target, madeLine: packedLine }, (options) =>
@@ -57,5 +62,6 @@ export function addManifestIndexCreate(parent: Command, context: VerbContext): v
         ...(artifactType !== undefined && { artifactType }),
       }),
     );
-  });
+  };
+  defineVerb(parent, context, VERB, addOptions, work, indexPrinter(io, readTarget, packedLine));
 }

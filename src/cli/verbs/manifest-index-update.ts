@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
 import { updateIndex } from '../../oras/index.js';
-import { addIndexOptions, printIndex, updatedLine } from '../index-output.js';
+import { addIndexOptions, indexPrinter, printIndex, updatedLine } from '../index-output.js';
 import { collect, listOf } from '../repeated.js';
-import { openNamed } from '../named-target.js';
-import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { openNamed, readNamed } from '../named-target.js';
+import type { Session } from '../session.js';
+import type { Target } from '../target.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'manifest index update',
@@ -36,7 +38,7 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
       .option('--tag <tag>', 'another tag for what comes of it; as many as are wanted', collect);
     addIndexOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const [add, merge, remove, extra] = [values.add, values.merge, values.remove, values.tag].map(listOf);
     const artifactType = textOf(values, 'artifactType');
     if (values.output !== undefined && values.tag !== undefined) {
@@ -65,5 +67,8 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
         ...(artifactType !== undefined && { artifactType }),
       }),
     );
-  });
+  };
+  const readTarget = (operands: readonly string[], values: Values): Target =>
+    readNamed(VERB, operandAt(operands, 0), values).target;
+  defineVerb(parent, context, VERB, addOptions, work, indexPrinter(io, readTarget, updatedLine));
 }

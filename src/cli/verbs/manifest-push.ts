@@ -1,13 +1,16 @@
 import type { Command } from 'commander';
-import { InputError, isDigest, LIMITS } from '../../oci/index.js';
+import { InputError, isDigest, LIMITS, type Descriptor } from '../../oci/index.js';
 import { formatDescriptor, pushManifest } from '../../oras/index.js';
 import { connectionOf } from '../connection.js';
 import { readOperand } from '../files.js';
 import { parseCount } from '../format.js';
+import type { Io } from '../io.js';
+import { describedIn, textsIn } from '../job-output.js';
+import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
 import { formatStatus } from '../status-line.js';
-import { firstOf, parseTarget } from '../target.js';
-import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { firstOf, parseTarget, type Target } from '../target.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'manifest push',
@@ -28,6 +31,26 @@ const VERB: VerbDescription = {
 
 const STATES = { uploading: 'Uploading', uploaded: 'Uploaded ', exists: 'Exists   ' } as const;
 
+function readTarget(operands: readonly string[], values: Values): Target {
+  const layoutPath = textOf(values, 'ociLayoutPath');
+  const isLayout = values.ociLayout === true;
+  return parseTarget(operandAt(operands, 0), {
+    isLayout,
+    severalTags: true,
+    ...(layoutPath !== undefined && { layoutPath }),
+  });
+}
+
+/** @param others tags that were set besides the first */
+function print(io: Io, values: Values, target: Target, descriptor: Descriptor, others: readonly string[]): void {
+  if (values.descriptor === true) {
+    io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
+    return;
+  }
+  const lines = others.map((tag) => `Tagged ${tag}\n`).join('');
+  io.out(`Pushed: [${target.kind}] ${firstOf(target)}\n${lines}Digest: ${descriptor.digest}\n`);
+}
+
 export function addManifestPush(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
@@ -38,12 +61,10 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
       .option('--concurrency <number>', 'requests at once, where there are many tags', '5');
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
-    const [text, path] = [operandAt(operands, 0), operandAt(operands, 1)];
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
+    const path = operandAt(operands, 1);
     const concurrency = parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 0) || 5;
-    const layoutPath = textOf(values, 'ociLayoutPath');
-    const isLayout = values.ociLayout === true;
-    const target = parseTarget(text, { isLayout, severalTags: true, ...(layoutPath !== undefined && { layoutPath }) });
+    const target = readTarget(operands, values);
     if (path === '-' && values.passwordStdin === true) {
       throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
     }
@@ -51,7 +72,7 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
     const { repository } = await session.open(target, connectionOf(values, ''), { create: true });
     const mediaType = textOf(values, 'mediaType');
     const { tagOrDigest, tags } = target;
-    const lines: string[] = [];
+    const others: string[] = [];
     const isQuiet = values.descriptor === true;
     const descriptor = await pushManifest(repository, bytes, {
       tags,
@@ -60,12 +81,18 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
       ...(mediaType !== undefined && { mediaType }),
       ...(tagOrDigest !== undefined && isDigest(tagOrDigest) && { digest: tagOrDigest }),
       onProgress: (progress) => !isQuiet && io.out(formatStatus(STATES[progress.state], progress.descriptor)),
-      onTagged: (tag) => lines.push(`Tagged ${tag}\n`),
+      onTagged: (tag) => others.push(tag),
     });
-    if (isQuiet) {
-      io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
-      return;
-    }
-    io.out(`Pushed: [${target.kind}] ${firstOf(target)}\n${lines.join('')}Digest: ${descriptor.digest}\n`);
+    print(io, values, target, descriptor, others);
+  };
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['descriptor', 'pretty'],
+    prepare(operands, values) {
+      const target = readTarget(operands, values);
+      return ({ output }) => {
+        const [, ...others] = textsIn(output, 'tags');
+        print(io, values, target, describedIn(output).descriptor, others);
+      };
+    },
   });
 }

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
-import { InputError, parseReference } from '../../oci/index.js';
+import { formatReference, InputError, parseReference } from '../../oci/index.js';
 import { addConnectionOptions, addDebugOption } from '../connection.js';
 import type { Io } from '../io.js';
+import { promotionLines } from '../promotion-lines.js';
 import { addFormatOptions, formatResult, resultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addSigningOptions } from '../signing-options.js';
 import { addTtyOption } from '../transfers.js';
-import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineVerb, operandAt, type JobResult, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'promote',
@@ -27,22 +28,48 @@ const VERB: VerbDescription = {
   ],
 };
 
+/** @throws InputError `REFERENCE_INVALID` */
+function parseSource(text: string): { registry: string; repository: string; tag: string } {
+  const { registry, repository, tag, digest } = parseReference(text);
+  if (tag !== undefined && digest === undefined) return { registry, repository, tag };
+  throw new InputError('REFERENCE_INVALID', `${text} is not a tag: a promotion is of a tag`, {
+    remedy: 'Name the tag that is to be promoted.',
+  });
+}
+
 async function promote(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
   const format = resultFormat(values);
-  const text = operandAt(operands, 0);
-  const { registry, repository, tag, digest } = parseReference(text);
-  if (tag === undefined || digest !== undefined) {
-    throw new InputError('REFERENCE_INVALID', `${text} is not a tag: a promotion is of a tag`, {
-      remedy: 'Name the tag that is to be promoted.',
-    });
-  }
+  const source = parseSource(operandAt(operands, 0));
   const { promoteByRules } = await import('../desk/promote-by-rules.js');
   const tell = (line: string): void => {
     if (format.kind === 'text') io.out(`${line}\n`);
   };
-  const { promotions, failures } = await promoteByRules(io, session, { registry, repository, tag }, values, tell);
+  const { promotions, failures } = await promoteByRules(io, session, source, values, tell);
   if (format.kind !== 'text') io.out(formatResult(format, { promotions }));
   if (failures.length > 0) throw failures[0];
+}
+
+/** What the app's promotions of the tag have come to. */
+function printPromoted(io: Io, operands: readonly string[], values: Values): (result: JobResult) => Promise<void> {
+  const format = resultFormat(values);
+  const source = parseSource(operandAt(operands, 0));
+  const { registry, repository, tag } = source;
+  return async ({ outcome, ask }) => {
+    const query = new URLSearchParams({ repository: `${registry}/${repository}`, tag });
+    const { readPromotions } = await import('./seeing-answers.js');
+    const { items } = readPromotions(await ask(`promotions?${query.toString()}`));
+    const promotions = items.map(({ rule, destination, state, last }) => ({
+      rule,
+      source: formatReference(source),
+      destination,
+      // Of several, the job has the worst.
+      outcome: items.length === 1 ? outcome : (last?.outcome ?? state),
+      ...(last?.digest !== undefined && { digest: last.digest }),
+      ...(last?.reason !== undefined && { reason: last.reason }),
+    }));
+    if (format.kind !== 'text') io.out(formatResult(format, { promotions }));
+    else for (const line of promotions.flatMap(promotionLines)) io.out(`${line}\n`);
+  };
 }
 
 /** `promote` */
@@ -57,7 +84,11 @@ export function addPromote(parent: Command, context: VerbContext): void {
     addConnectionOptions(command, 'from');
     addDebugOption(addConnectionOptions(command, 'to'));
   };
-  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
-    promote(context.io, session, operands, values),
-  );
+  const { io } = context;
+  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
+    promote(io, session, operands, values);
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format', 'template'],
+    prepare: (operands, values) => printPromoted(io, operands, values),
+  });
 }

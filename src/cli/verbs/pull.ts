@@ -2,13 +2,23 @@ import type { Command } from 'commander';
 import { createFolderSink, parseFileReference, pullFiles, type Pulled, type PullProgress } from '../../oras/index.js';
 import { parseCount } from '../format.js';
 import type { Io } from '../io.js';
+import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../job-output.js';
 import { addFormatOptions, describeResult, formatResult, resultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import { readNamed } from '../named-target.js';
 import { onTerminal } from '../status-line.js';
 import type { Target } from '../target.js';
 import { addTtyOption, withTransfers, type Transfers } from '../transfers.js';
-import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import {
+  defineVerb,
+  operandAt,
+  textOf,
+  type JobResult,
+  type Values,
+  type VerbContext,
+  type VerbDescription,
+} from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'pull',
@@ -42,7 +52,7 @@ const STATES = {
 
 function tell(transfers: Transfers, progress: PullProgress): void {
   if (progress.state === 'left-out') {
-    return transfers.warn(`Left out ${onTerminal(progress.name)}: no file, folder or link\n`);
+    return transfers.warn(leftOutLine(progress.name));
   }
   const { state, descriptor } = progress;
   if (state === 'moving') return transfers.move(descriptor, progress.moreBytes);
@@ -50,7 +60,11 @@ function tell(transfers: Transfers, progress: PullProgress): void {
   return isEnd ? transfers.end(STATES[state], descriptor) : transfers.start(STATES[state], descriptor);
 }
 
-function summary({ root, skipped }: Pulled, target: Target): string {
+function leftOutLine(name: string): string {
+  return `Left out ${onTerminal(name)}: no file, folder or link\n`;
+}
+
+function summary({ root, skipped }: Pick<Pulled, 'root' | 'skipped'>, target: Target): string {
   if (!skipped) return `Pulled [${target.kind}] ${target.text}\nDigest: ${root.digest}\n`;
   return (
     'Skipped pulling layers without file name in "org.opencontainers.image.title"\n' +
@@ -86,6 +100,24 @@ async function pull(io: Io, session: Session, operands: string[], values: Values
   io.out(format.kind === 'text' ? summary(pulled, target) : formatResult(format, result));
 }
 
+/** A pull of the app's: its files are blobs of the container `target`. */
+function printPulled(io: Io, operands: readonly string[], values: Values): (result: JobResult) => void {
+  const format = resultFormat(values);
+  const { target } = readNamed(VERB, operandAt(operands, 0), values);
+  return ({ output }) => {
+    const { name, descriptor: root } = describedIn(output);
+    for (const path of textsIn(output, 'leftOut')) io.err(leftOutLine(path));
+    if (format.kind === 'text') io.out(summary({ root, skipped: recordIn(output).skipped === true }, target));
+    else {
+      const files = recordsIn(output, 'files').map((file) => ({
+        path: `target/${textIn(file, 'blob')}`,
+        size: file.sizeBytes,
+      }));
+      io.out(formatResult(format, { reference: `${name}@${root.digest}`, files }));
+    }
+  };
+}
+
 /** Bytes, or with a unit to the base 1024: `500M`, `20G`. */
 function parseBytes(text: string): number {
   const [, digits = '', unit = ''] = /^(\d+)([KMGT]?)$/i.exec(text) ?? [];
@@ -108,7 +140,11 @@ export function addPull(parent: Command, context: VerbContext): void {
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
-    pull(context.io, session, operands, values),
-  );
+  const { io } = context;
+  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
+    pull(io, session, operands, values);
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format', 'template'],
+    prepare: (operands, values) => printPulled(io, operands, values),
+  });
 }

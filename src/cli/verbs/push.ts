@@ -4,7 +4,8 @@ import { createFolderSource, parsePlatform, pushFiles, type Pushed } from '../..
 import { addArtifactOptions, exportManifest, readArtifactOptions } from '../artifact-options.js';
 import { connectionOf } from '../connection.js';
 import type { Io } from '../io.js';
-import { describeResult, formatResult, resultFormat } from '../result.js';
+import { describedIn, textsIn } from '../job-output.js';
+import { describeResult, formatResult, resultFormat, type ResultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
 import { parseTarget, type Target } from '../target.js';
@@ -49,7 +50,7 @@ function imageSpecOf(values: Values): (typeof SPECS)[number] | undefined {
   });
 }
 
-function summary({ descriptor, tags }: Pushed, target: Target): string {
+function summary({ descriptor, tags }: Pick<Pushed, 'descriptor' | 'tags'>, target: Target): string {
   const [, ...others] = tags;
   const first = others.length === 0 ? target.text : target.text.slice(0, target.text.indexOf(','));
   return [
@@ -61,14 +62,26 @@ function summary({ descriptor, tags }: Pushed, target: Target): string {
   ].join('\n');
 }
 
-async function push(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
-  const format = resultFormat(values);
+function readTarget(operands: readonly string[], values: Values): Target {
   const layoutPath = textOf(values, 'ociLayoutPath');
-  const target = parseTarget(operandAt(operands, 0), {
+  return parseTarget(operandAt(operands, 0), {
     isLayout: values.ociLayout === true,
     severalTags: true,
     ...(layoutPath !== undefined && { layoutPath }),
   });
+}
+
+type Result = Pick<Pushed, 'descriptor' | 'tags'> & { name: string };
+
+function formatPushed(format: ResultFormat, target: Target, { name, ...pushed }: Result): string {
+  if (format.kind === 'text') return summary(pushed, target);
+  const referenceAsTags = pushed.tags.toSorted().map((tag) => `${name}:${tag}`);
+  return formatResult(format, { ...describeResult(name, pushed.descriptor), referenceAsTags });
+}
+
+async function push(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
+  const format = resultFormat(values);
+  const target = readTarget(operands, values);
   const imageSpec = imageSpecOf(values);
   const platform = textOf(values, 'artifactPlatform');
   const { tagOrDigest, tags } = target;
@@ -95,12 +108,7 @@ async function push(io: Io, session: Session, operands: string[], values: Values
       return { repository: opened.repository, pushed: done };
     },
   );
-  const { name } = repository;
-  const result = {
-    ...describeResult(name, pushed.descriptor),
-    referenceAsTags: pushed.tags.toSorted().map((tag) => `${name}:${tag}`),
-  };
-  io.out(format.kind === 'text' ? summary(pushed, target) : formatResult(format, result));
+  io.out(formatPushed(format, target, { name: repository.name, ...pushed }));
   await exportManifest(values, pushed.manifest);
 }
 
@@ -113,7 +121,15 @@ export function addPush(parent: Command, context: VerbContext): void {
     command.option('--force', 'see that every blob is there, though the manifest is: so it is done without it, too');
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
-    push(context.io, session, operands, values),
-  );
+  const { io } = context;
+  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
+    push(io, session, operands, values);
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format', 'template'],
+    prepare(operands, values) {
+      const [format, target] = [resultFormat(values), readTarget(operands, values)];
+      return ({ output }) =>
+        io.out(formatPushed(format, target, { ...describedIn(output), tags: textsIn(output, 'tags') }));
+    },
+  });
 }

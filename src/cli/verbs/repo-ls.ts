@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
 import { listRepositories } from '../../oras/index.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection.js';
+import { textIn, textsIn } from '../job-output.js';
 import { addFormatOptions, formatResult, resultFormat } from '../result.js';
+import type { Session } from '../session.js';
 import { onTerminal } from '../status-line.js';
-import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'repo ls',
@@ -22,6 +24,17 @@ const VERB: VerbDescription = {
   ],
 };
 
+/** `registry/namespace`, with or without a slash at its end. */
+function parseNamespace(text: string): { registry: string; namespace: string } {
+  const [registry = '', ...segments] = text.replace(/\/$/, '').split('/');
+  return { registry, namespace: segments.join('/') };
+}
+
+/** A repository on a line of its own, without the namespace. */
+function line(name: string, namespace: string): string {
+  return `${onTerminal(namespace === '' ? name : name.slice(namespace.length + 1))}\n`;
+}
+
 export function addRepoLs(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
@@ -29,11 +42,9 @@ export function addRepoLs(parent: Command, context: VerbContext): void {
     addFormatOptions(command);
     addDebugOption(addConnectionOptions(command, ''));
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const format = resultFormat(values);
-    const text = operandAt(operands, 0).replace(/\/$/, '');
-    const slash = text.indexOf('/');
-    const [registry, namespace] = slash < 0 ? [text, ''] : [text.slice(0, slash), text.slice(slash + 1)];
+    const { registry, namespace } = parseNamespace(operandAt(operands, 0));
     const last = textOf(values, 'last');
     const client = await session.client(registry, connectionOf(values, ''));
     const listed = listRepositories(client.registry(registry), {
@@ -44,8 +55,20 @@ export function addRepoLs(parent: Command, context: VerbContext): void {
     const repositories: string[] = [];
     for await (const name of listed) {
       if (format.kind !== 'text') repositories.push(name);
-      else io.out(`${onTerminal(namespace === '' ? name : name.slice(namespace.length + 1))}\n`);
+      else io.out(line(name, namespace));
     }
     if (format.kind !== 'text') io.out(formatResult(format, { registry, repositories }));
+  };
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format', 'template'],
+    prepare(operands, values) {
+      const format = resultFormat(values);
+      const { namespace } = parseNamespace(operandAt(operands, 0));
+      return ({ output }) => {
+        const repositories = textsIn(output, 'repositories');
+        if (format.kind === 'text') io.out(repositories.map((name) => line(name, namespace)).join(''));
+        else io.out(formatResult(format, { registry: textIn(output, 'registry'), repositories }));
+      };
+    },
   });
 }

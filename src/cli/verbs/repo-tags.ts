@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { listTags } from '../../oras/index.js';
+import { textsIn } from '../job-output.js';
 import { addTargetOptions, openTarget } from '../single-target.js';
-import { addFormatOptions, formatResult, resultFormat } from '../result.js';
-import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
+import type { Session } from '../session.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'repo tags',
@@ -27,7 +29,9 @@ export function addRepoTags(parent: Command, context: VerbContext): void {
     addFormatOptions(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+  const print = (format: ResultFormat, tags: string[]): void =>
+    io.out(format.kind === 'text' ? tags.map((tag) => `${tag}\n`).join('') : formatResult(format, { tags }));
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const format = resultFormat(values);
     const { repository, target } = await openTarget(session, operandAt(operands, 0), values);
     const last = textOf(values, 'last');
@@ -41,6 +45,13 @@ export function addRepoTags(parent: Command, context: VerbContext): void {
         digest: (await repository.resolve(tagOrDigest, { signal: io.signal })).digest,
       }),
     });
-    io.out(format.kind === 'text' ? tags.map((tag) => `${tag}\n`).join('') : formatResult(format, { tags }));
+    print(format, tags);
+  };
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format', 'template'],
+    prepare(_operands, values) {
+      const format = resultFormat(values);
+      return ({ output }) => print(format, textsIn(output, 'tags'));
+    },
   });
 }

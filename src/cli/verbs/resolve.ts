@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
+import { describedIn } from '../job-output.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import { defineVerb, type VerbContext, type VerbDescription } from '../verb.js';
+import type { Session } from '../session.js';
+import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'resolve',
@@ -22,9 +24,19 @@ export function addResolve(parent: Command, context: VerbContext): void {
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+  const print = (name: string, digest: string, values: Values): void =>
+    io.out(values.fullReference === true ? `${name}@${digest}\n` : `${digest}\n`);
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const { repository, root } = await resolveTarget(session, VERB, { operands, values, io });
-    const { digest } = root;
-    io.out(values.fullReference === true ? `${repository.name}@${digest}\n` : `${digest}\n`);
+    print(repository.name, root.digest, values);
+  };
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['fullReference'],
+    prepare:
+      (_operands, values) =>
+      ({ output }) => {
+        const { name, descriptor } = describedIn(output);
+        print(name, descriptor.digest, values);
+      },
   });
 }

@@ -1,12 +1,24 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
+import { sbomLine, sbomSummary, type SbomOfImage } from '../evidence-lines.js';
 import type { Io } from '../io.js';
-import { addFormatOptions, formatResult, resultFormat } from '../result.js';
+import { recordsIn, textIn } from '../job-output.js';
+import { readNamed } from '../named-target.js';
+import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addSigningOptions } from '../signing-options.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
 import { addTtyOption } from '../transfers.js';
-import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { nameOf } from '../target.js';
+import {
+  defineVerb,
+  operandAt,
+  textOf,
+  type JobResult,
+  type Values,
+  type VerbContext,
+  type VerbDescription,
+} from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'sbom',
@@ -43,12 +55,38 @@ async function sbom(io: Io, session: Session, operands: string[], values: Values
   if (output !== undefined) return writeSbom(io, opened, output, values);
   const images = await attachSboms(io, opened, values, (line) => format.kind === 'text' && io.out(`${line}\n`));
   const { repository, target, root } = opened;
-  const { digest } = root;
-  if (format.kind !== 'text')
-    io.out(formatResult(format, { reference: `${repository.name}@${digest}`, digest, images }));
-  else if (images.some((image) => image.sbom !== undefined)) {
-    io.out(`Attached to [${target.kind}] ${repository.name}@${digest}\nDigest: ${digest}\n`);
-  }
+  io.out(formatSboms(format, images, { kind: target.kind, name: repository.name, digest: root.digest }));
+}
+
+function formatSboms(
+  format: ResultFormat,
+  images: readonly SbomOfImage[],
+  { kind, name, digest }: { kind: string; name: string; digest: string },
+): string {
+  const reference = `${name}@${digest}`;
+  if (format.kind !== 'text') return formatResult(format, { reference, digest, images });
+  return sbomSummary(images, `[${kind}] ${reference}`, digest);
+}
+
+function imageIn(image: Record<string, unknown>): SbomOfImage {
+  const { why, sbom, made } = image;
+  return {
+    digest: textIn(image, 'digest'),
+    label: textIn(image, 'label'),
+    ...(typeof why === 'string' && { why }),
+    ...(typeof sbom === 'string' && { sbom, made: made === true }),
+  };
+}
+
+/** SBOMs that the app has made. */
+function printSboms(io: Io, operands: readonly string[], values: Values): (result: JobResult) => void {
+  const format = resultFormat(values);
+  const name = nameOf(readNamed(VERB, operandAt(operands, 0), values).target);
+  return ({ output, digest = '' }) => {
+    const images = recordsIn(output, 'images').map(imageIn);
+    if (format.kind === 'text') io.out(images.map((image) => `${sbomLine(image)}\n`).join(''));
+    io.out(formatSboms(format, images, { kind: 'registry', name, digest }));
+  };
 }
 
 /** `sbom` */
@@ -64,7 +102,11 @@ export function addSbom(parent: Command, context: VerbContext): void {
     addSigningOptions(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
-    sbom(context.io, session, operands, values),
-  );
+  const { io } = context;
+  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
+    sbom(io, session, operands, values);
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format', 'template'],
+    prepare: (operands, values) => printSboms(io, operands, values),
+  });
 }

@@ -1,10 +1,14 @@
 import type { Command } from 'commander';
+import { signatureLine, signedSummary, type SignedManifest } from '../evidence-lines.js';
 import type { Io } from '../io.js';
-import { addFormatOptions, formatResult, resultFormat } from '../result.js';
+import { recordsIn, textIn } from '../job-output.js';
+import { readNamed } from '../named-target.js';
+import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addSigningOptions } from '../signing-options.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { nameOf } from '../target.js';
+import { defineVerb, operandAt, type JobResult, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'sign',
@@ -28,12 +32,34 @@ async function sign(io: Io, session: Session, operands: string[], values: Values
   const { signTarget } = await import('../desk/signatures.js');
   const signed = await signTarget(io, opened, values, (line) => format.kind === 'text' && io.out(`${line}\n`));
   const { repository, target, root } = opened;
-  const { digest } = root;
-  io.out(
-    format.kind === 'text'
-      ? `Signed [${target.kind}] ${repository.name}@${digest}\nDigest: ${digest}\n`
-      : formatResult(format, { reference: `${repository.name}@${digest}`, digest, signed }),
-  );
+  io.out(formatSigned(format, signed, { kind: target.kind, name: repository.name, digest: root.digest }));
+}
+
+function formatSigned(
+  format: ResultFormat,
+  signed: readonly SignedManifest[],
+  { kind, name, digest }: { kind: string; name: string; digest: string },
+): string {
+  const reference = `${name}@${digest}`;
+  return format.kind === 'text'
+    ? signedSummary(`[${kind}] ${reference}`, digest)
+    : formatResult(format, { reference, digest, signed });
+}
+
+/** What the app has signed, with its key. */
+function printSigned(io: Io, operands: readonly string[], values: Values): (result: JobResult) => void {
+  const format = resultFormat(values);
+  const name = nameOf(readNamed(VERB, operandAt(operands, 0), values).target);
+  return ({ output, digest = '' }) => {
+    const signed = recordsIn(output, 'signed').map((entry) => ({
+      digest: textIn(entry, 'digest'),
+      label: textIn(entry, 'label'),
+      signature: textIn(entry, 'signature'),
+      made: entry.made === true,
+    }));
+    if (format.kind === 'text') io.out(signed.map((each) => `${signatureLine(each)}\n`).join(''));
+    io.out(formatSigned(format, signed, { kind: 'registry', name, digest }));
+  };
 }
 
 /** `sign` */
@@ -45,7 +71,11 @@ export function addSign(parent: Command, context: VerbContext): void {
     addSigningOptions(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
-    sign(context.io, session, operands, values),
-  );
+  const { io } = context;
+  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
+    sign(io, session, operands, values);
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format', 'template'],
+    prepare: (operands, values) => printSigned(io, operands, values),
+  });
 }

@@ -1,9 +1,12 @@
 import type { Command } from 'commander';
 import { tagManifest } from '../../oras/index.js';
 import { parseCount } from '../format.js';
+import { describedIn, textsIn } from '../job-output.js';
+import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
 import { openNamed } from '../named-target.js';
-import { defineVerb, operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import type { Target } from '../target.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'tag',
@@ -25,7 +28,9 @@ export function addTag(parent: Command, context: VerbContext): void {
     command.option('--concurrency <number>', 'requests at once', '5');
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, async (session, operands, values) => {
+  const tellTagging = (kind: Target['kind'], reference: string): void => io.out(`Tagging [${kind}] ${reference}\n`);
+  const tellTagged = (tag: string): void => io.out(`Tagged ${tag}\n`);
+  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const concurrency = parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 0) || 5;
     const [text, tags] = [operandAt(operands, 0), operands.slice(1)];
     const { repository, target, tagOrDigest } = await openNamed(session, VERB, text, values);
@@ -33,8 +38,18 @@ export function addTag(parent: Command, context: VerbContext): void {
       concurrency,
       signal: io.signal,
       anyText: target.kind === 'oci-layout',
-      onResolved: ({ digest }) => io.out(`Tagging [${target.kind}] ${repository.name}@${digest}\n`),
-      onTagged: (tag) => io.out(`Tagged ${tag}\n`),
+      onResolved: ({ digest }) => tellTagging(target.kind, `${repository.name}@${digest}`),
+      onTagged: tellTagged,
     });
+  };
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: [],
+    prepare:
+      () =>
+      ({ output }) => {
+        const { name, descriptor } = describedIn(output);
+        tellTagging('registry', `${name}@${descriptor.digest}`);
+        textsIn(output, 'tags').forEach(tellTagged);
+      },
   });
 }

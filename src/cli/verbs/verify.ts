@@ -1,13 +1,14 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
+import { verifiedText } from '../evidence-lines.js';
 import type { Io } from '../io.js';
+import { recordIn, recordsIn, textIn } from '../job-output.js';
 import { collect } from '../repeated.js';
 import { addFormatOptions, formatResult, resultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import { onTerminal } from '../status-line.js';
 import { trustedSignature } from '../trust-store.js';
-import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineVerb, type JobResult, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'verify',
@@ -53,8 +54,25 @@ async function verify(io: Io, session: Session, operands: string[], values: Valu
   if (format.kind !== 'text') io.out(formatResult(format, { reference, digest, ...decision }));
   throwUnlessPassed(decision, reference);
   if (format.kind !== 'text' || !decision.passed) return;
-  for (const { signature, signedBy } of decision.evidence) io.out(`Signed by ${onTerminal(signedBy)}: ${signature}\n`);
-  io.out(`Verified [${target.kind}] ${reference}\nDigest: ${digest}\n`);
+  io.out(verifiedText(decision.evidence, `[${target.kind}] ${reference}`, digest));
+}
+
+/** What the app has found: where it doesn't pass, the job ends with the reasons. */
+function printVerified(io: Io, values: Values): (result: JobResult) => void {
+  const format = resultFormat(values);
+  return ({ output }) => {
+    const { reference: _, ...decision } = recordIn(output);
+    const reference = textIn(output, 'reference');
+    const digest = reference.slice(reference.lastIndexOf('@') + 1);
+    if (format.kind !== 'text') io.out(formatResult(format, { reference, digest, ...decision }));
+    else if (decision.passed === true) {
+      const evidence = recordsIn(output, 'evidence').map((entry) => ({
+        signedBy: textIn(entry, 'signedBy'),
+        signature: textIn(entry, 'signature'),
+      }));
+      io.out(verifiedText(evidence, `[registry] ${reference}`, digest));
+    }
+  };
 }
 
 /** `verify` */
@@ -76,7 +94,11 @@ export function addVerify(parent: Command, context: VerbContext): void {
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  defineVerb(parent, context, VERB, addOptions, (session, operands, values) =>
-    verify(context.io, session, operands, values),
-  );
+  const { io } = context;
+  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
+    verify(io, session, operands, values);
+  defineVerb(parent, context, VERB, addOptions, work, {
+    options: ['format', 'template'],
+    prepare: (_operands, values) => printVerified(io, values),
+  });
 }

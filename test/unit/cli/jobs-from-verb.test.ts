@@ -63,10 +63,7 @@ const CASES: [argv: string[], job: Record<string, unknown>][] = [
     { operation: 'discover', reference: `${APP}:v1`, depth: 2, artifactType: 'a/b', format: 'tree' },
   ],
   [['discover', `${APP}:v1`, '--format', 'json'], { operation: 'discover', reference: `${APP}:v1`, format: 'json' }],
-  [
-    ['repo', 'tags', `${APP}:v1`, '--exclude-digest-tags'],
-    { operation: 'tags', reference: APP, excludeDigestTags: true },
-  ],
+  [['repo', 'tags', APP, '--exclude-digest-tags'], { operation: 'tags', reference: APP, excludeDigestTags: true }],
   [['repo', 'ls', 'r.io'], { operation: 'repos', registry: 'r.io' }],
   [
     ['repo', 'ls', 'r.io/samples', '--last', 'x'],

@@ -1,0 +1,52 @@
+import { onTerminal } from './status-line.js';
+
+// What is said of SBOMs and signatures, made here or by the app.
+
+/** An image's SBOM, or why it gets none. */
+export interface SbomOfImage {
+  digest: string;
+  /** `linux/amd64`, or the media type of what is no image. */
+  label: string;
+  sbom?: string;
+  /** False: it was there already. */
+  made?: boolean;
+  why?: string;
+}
+
+/** @param what describes an SBOM that was made; its digest as it comes */
+export function sbomLine({ label, sbom = '', made = false, why }: SbomOfImage, what = sbom): string {
+  if (sbom === '') return `Skipped  ${onTerminal(label)}${why === undefined ? '' : `: ${onTerminal(why)}`}`;
+  return `${made ? 'Attached' : 'Exists  '} ${onTerminal(label)}: ${made ? onTerminal(what) : sbom}`;
+}
+
+/** The last lines of `sbom`. @param where `[registry] r.io/app@sha256:…` */
+export function sbomSummary(images: readonly SbomOfImage[], where: string, digest: string): string {
+  return images.some(({ sbom }) => sbom !== undefined) ? `Attached to ${where}\nDigest: ${digest}\n` : '';
+}
+
+/** A manifest that we have signed. */
+export interface SignedManifest {
+  digest: string;
+  label: string;
+  signature: string;
+  /** False: it was there already. */
+  made: boolean;
+}
+
+export function signatureLine({ label, digest, signature, made }: SignedManifest): string {
+  return `${made ? 'Signed' : 'Exists'} ${onTerminal(label)} ${digest}: ${signature}`;
+}
+
+export function signedSummary(where: string, digest: string): string {
+  return `Signed ${where}\nDigest: ${digest}\n`;
+}
+
+/** What `verify` says of signatures that pass. */
+export function verifiedText(
+  evidence: readonly { signedBy: string; signature: string }[],
+  where: string,
+  digest: string,
+): string {
+  const lines = evidence.map(({ signedBy, signature }) => `Signed by ${onTerminal(signedBy)}: ${signature}\n`);
+  return `${lines.join('')}Verified ${where}\nDigest: ${digest}\n`;
+}
