@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { InputError, PromoterError } from '../oci/index.js';
+import { PromoterError } from '../oci/index.js';
 import { matchRules } from '../promotion/match.js';
 import type { Rule } from '../promotion/rule.js';
 import { isUntold } from '../runs/filters.js';
 import type { PromotionRow, RunSummary } from '../runs/rows.js';
 import { STEP_LIMITS } from './limits.js';
+import { pageFrom } from './page-from.js';
 import type { Ports } from './ports.js';
 
 type HousePorts = Pick<Ports, 'store' | 'engine' | 'documents' | 'rules' | 'retentionDays' | 'now'>;
@@ -78,16 +79,6 @@ async function forgetInstances(
   const isFirst = instancesUntil === undefined;
   const to = isFirst ? cutoff : new Date(Math.min(from.getTime() + DAY_MS, cutoff.getTime()));
   return { removed: await engine.purgeEnded(from, to), until: to.toISOString() };
-}
-
-/** Starts anew where a cursor is of another version. */
-async function pageFrom<T>(from: string | undefined, list: (from?: string) => Promise<T>): Promise<T> {
-  try {
-    return await list(from);
-  } catch (error) {
-    if (!(error instanceof InputError) || from === undefined) throw error;
-    return list();
-  }
 }
 
 async function removeRuns(

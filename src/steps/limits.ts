@@ -28,6 +28,10 @@ export const STEP_LIMITS = {
   leasePauseMs: 2_000,
   /** How long one stretch of the schedule's walk may work, in milliseconds. */
   walkMs: 60_000,
+  /** How often a stretch begins at one place before that is passed over until the next round: it kills its host, say. */
+  stretchTries: 3,
+  /** Rows that are not at rest of one page. */
+  walkedRows: 50,
   /** Tags of a repository that the walk looks at together: a page of ACR's list. */
   walkedTags: 100,
   /** Requests, and runs that are started, side by side. */

@@ -10,7 +10,7 @@ import { DestinationTags } from './destination-tags.js';
 import { STEP_LIMITS } from './limits.js';
 import { PromotionRows } from './promotion-rows.js';
 import { tagsOf } from './source-repositories.js';
-import { isFull, isOver, noteProblem, type Walk } from './walk.js';
+import { isFull, isToStop, noteProblem, type Walk } from './walk.js';
 
 /** `existing: ignore`: what the rule's source held at first, by `repository:tag`. */
 export type Baseline = ReadonlyMap<string, string> | undefined;
@@ -25,7 +25,10 @@ interface Place {
   destinations: DestinationTags;
 }
 
-/** Looks at a repository's tags, from `last` on, a page at a time; @returns the tag at which time was over. */
+/**
+ * Looks at a repository's tags, from `last` on, a page at a time.
+ * @returns the tag after which it is to go on, where time was over or no more runs may be started; undefined: that was all
+ */
 export async function walkRepository(
   walk: Walk,
   rule: Rule,
@@ -49,12 +52,12 @@ export async function walkRepository(
     for await (const listed of listing) {
       batch.push(listed);
       if (batch.length < STEP_LIMITS.walkedTags) continue;
-      await lookAtAll(place, batch);
+      const seen = await lookAtAll(place, batch);
       batch = [];
-      if (isFull(walk)) return undefined;
-      if (isOver(walk)) return listed.name;
+      if (isFull(walk) || isToStop(walk)) return seen;
     }
-    await lookAtAll(place, batch);
+    const seen = await lookAtAll(place, batch);
+    if (isFull(walk)) return seen;
   } catch (error) {
     // This repository may not be read, or is malformed; a registry that is down ends the rule.
     const itsOwn = error instanceof RegistryError || error instanceof InputError;
@@ -77,8 +80,10 @@ function isCompared(doubt: Doubt): doubt is Compared {
   return doubt.destination !== undefined;
 }
 
-async function lookAtAll(place: Place, tags: readonly TagDetails[]): Promise<void> {
+/** @returns the tag up to which all that was to be raised is */
+async function lookAtAll(place: Place, tags: readonly TagDetails[]): Promise<string | undefined> {
   const { walk, destinations } = place;
+  const last = tags.at(-1)?.name;
   walk.looked += tags.length;
   const doubts: Doubt[] = [];
   for (const listed of tags) {
@@ -86,12 +91,17 @@ async function lookAtAll(place: Place, tags: readonly TagDetails[]): Promise<voi
     if (doubt !== undefined) doubts.push(doubt);
   }
   // Paused, it would be wanted once more at each tick: what is lacking is seen again when that is lifted.
-  if (walk.ports.paused) return;
+  if (walk.ports.paused) return last;
   const confirmed = await destinations.listed(doubts.filter(isCompared));
   const open = doubts.filter((doubt) => !isCompared(doubt) || !confirmed.has(doubt));
-  for (let from = 0; from < open.length && !isFull(walk); from += STEP_LIMITS.walkedAtOnce) {
-    await Promise.all(open.slice(from, from + STEP_LIMITS.walkedAtOnce).map((doubt) => raise(place, doubt)));
+  for (let from = 0; from < open.length;) {
+    // No more at once than may be started, so that none in between is left out.
+    const some = open.slice(from, from + Math.min(STEP_LIMITS.walkedAtOnce, walk.maxStarted - walk.started));
+    await Promise.all(some.map((doubt) => raise(place, doubt)));
+    from += some.length;
+    if (isFull(walk)) return some.at(-1)?.name.tag;
   }
+  return last;
 }
 
 /** Undefined: nothing to do, by what the row says. */

@@ -1,88 +1,126 @@
-import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
 import type { Rule } from '../promotion/rule.js';
 import { standingRule } from '../promotion/standing-rule.js';
 import { tendPromotion } from '../runs/promotion-runs.js';
+import type { PromotionRow } from '../runs/rows.js';
 import { readBaseline } from './baseline.js';
 import type { InputOf, ResultOf, walkScheduleContract } from './contracts.js';
 import { deepPass } from './deep-pass.js';
 import { STEP_LIMITS } from './limits.js';
+import { pageFrom } from './page-from.js';
 import type { StepCall } from './ports.js';
 import { repositoriesOf } from './source-repositories.js';
-import { isFull, isOver, noteProblem, type Walk } from './walk.js';
+import { isFull, isOver, isToStop, noteProblem, noteText, type Walk } from './walk.js';
+import { Stretch, nextRule, scheduledRules, type Cursor } from './walk-cursor.js';
 import { walkRepository } from './walk-repository.js';
 import { within } from './within.js';
 
-/** Where the walk stands: first the rows that are not at rest, then the rules by name. */
-const cursorSchema = z.discriminatedUnion('at', [
-  z.object({ at: z.literal('rows'), from: z.string().optional() }),
-  z.object({ at: z.literal('rule'), rule: z.string(), repository: z.string().optional(), tag: z.string().optional() }),
-]);
-type Cursor = z.infer<typeof cursorSchema>;
-
 /**
- * One stretch of the schedule's walk. Where nothing differs nothing is started. A registry or a repository that can't be read
- * doesn't keep the walk from the others: it is among the problems, and the next tick looks again.
+ * One stretch of the schedule's walk. Where nothing differs nothing is started. A registry, a repository or a row that can't be read
+ * doesn't keep the walk from the others: it is among the problems, and the next round looks again. What a tick has no time for, or
+ * may start no run for, the next tick goes on with: docs/decisions/schedule.md.
  */
 export async function walkScheduleStep(
   ports: Walk['ports'],
   input: InputOf<typeof walkScheduleContract>,
   call: StepCall,
 ): Promise<ResultOf<typeof walkScheduleContract>> {
-  const until = ports.now().getTime() + STEP_LIMITS.walkMs;
   const maxStarted = await ports.rules.maxRunsPerTick();
-  const walk: Walk = { ports, call, until, started: input.started, maxStarted, looked: 0, problems: [] };
   const rules = await ports.rules.load();
-  let cursor: Cursor | undefined =
-    input.cursor === null ? { at: 'rows' } : cursorSchema.parse(JSON.parse(input.cursor));
-  while (cursor !== undefined && !isOver(walk)) {
-    cursor = cursor.at === 'rows' ? await walkRows(walk, rules, cursor) : await walkRule(walk, rules, cursor);
+  const stretch = await Stretch.begin(ports, input.cursor);
+  const until = ports.now().getTime() + STEP_LIMITS.walkMs;
+  // One before this has died.
+  const isBitByBit = stretch.times > 1;
+  const walk: Walk = { ports, call, until, isBitByBit, started: input.started, maxStarted, looked: 0, problems: [] };
+  let cursor: Cursor | undefined = await walkOn(walk, rules, stretch.cursor, stretch, stretch.times);
+  while (cursor !== undefined && !isTickOver(walk, cursor) && !isOver(walk)) {
+    if (isBitByBit) await stretch.reach(cursor);
+    cursor = await walkOn(walk, rules, cursor, stretch);
   }
-  if (cursor === undefined && !isFull(walk)) {
-    const scheduled = rules.filter((rule) => rule.triggers.includes('schedule'));
-    await deepPass(walk, scheduled);
-  }
+  await stretch.end(cursor);
   call.progress.text(`${walk.looked} tags looked at, ${walk.started} runs started`);
   const { started, looked, problems } = walk;
-  return { cursor: cursor === undefined ? null : JSON.stringify(cursor), started, looked, problems };
+  const isEnd = cursor === undefined || isTickOver(walk, cursor);
+  return { cursor: isEnd ? null : JSON.stringify(cursor), started, looked, problems };
 }
 
-function firstRule(rules: readonly Rule[], after?: string): Cursor | undefined {
-  const scheduled = rules.filter((rule) => rule.triggers.includes('schedule'));
-  const index = after === undefined ? 0 : scheduled.findIndex((rule) => rule.name === after) + 1;
-  const next = scheduled[index];
-  // A rule that is gone since the last stretch would send the walk back to its start.
-  if (next === undefined || (after !== undefined && index === 0)) return undefined;
-  return { at: 'rule', rule: next.name };
+/** Rows are looked at all the same where no run may be started any more: they may need none. */
+function isTickOver(walk: Walk, cursor: Cursor): boolean {
+  return isFull(walk) && cursor.at !== 'rows';
 }
 
+/** @param times how often it has been tried here, this time counted. @returns where it goes on; undefined: that was all */
+async function walkOn(
+  walk: Walk,
+  rules: readonly Rule[],
+  cursor: Cursor,
+  { tags }: Stretch,
+  times = 1,
+): Promise<Cursor | undefined> {
+  const scheduled = scheduledRules(rules);
+  const isPassedOver = times > STEP_LIMITS.stretchTries;
+  if (isPassedOver)
+    noteText(walk, `${placeText(cursor)} is passed over: the walk came to no end there, ${times - 1} times`);
+  switch (cursor.at) {
+    case 'rows': {
+      const next = await walkRows(walk, rules, cursor, isPassedOver);
+      return next === undefined ? (tags ?? nextRule(scheduled)) : { at: 'rows', from: next };
+    }
+    case 'rule': {
+      const rule = scheduled.find(({ name }) => name === cursor.rule);
+      // Past a repository first; where that doesn't help, past the rule.
+      const isWhole = times > STEP_LIMITS.stretchTries + 1;
+      const next = rule === undefined || isWhole ? undefined : await walkRule(walk, rule, cursor, isPassedOver);
+      return next ?? nextRule(scheduled, cursor.rule);
+    }
+    case 'deep pass':
+      if (!isPassedOver) await deepPass(walk, scheduled);
+      return undefined;
+  }
+}
+
+function placeText(cursor: Cursor): string {
+  if (cursor.at !== 'rule') return cursor.at;
+  return `rule ${cursor.rule}${cursor.repository === undefined ? '' : `, ${cursor.repository}`}`;
+}
+
+/** One page of the rows that are not at rest. @returns the next one */
 async function walkRows(
   walk: Walk,
   rules: readonly Rule[],
-  cursor: Cursor & { at: 'rows' },
-): Promise<Cursor | undefined> {
-  const page = await walk.ports.store.listOpenPromotions({
-    size: 50,
-    ...(cursor.from !== undefined && { from: cursor.from }),
-  });
-  for (const row of page.items) {
-    const rule = standingRule(rules, row.rule, row.source);
-    // It was paused or over the limit, and is now a start like any other.
-    const starts = rule !== undefined && !row.runOpen && !walk.ports.paused;
-    if (starts && isFull(walk)) continue;
-    if (starts) walk.started += 1;
-    await tendPromotion(walk.ports, row.id, rule);
-  }
-  return page.next === undefined ? firstRule(rules) : { at: 'rows', from: page.next };
+  { from }: Cursor & { at: 'rows' },
+  isPassedOver: boolean,
+): Promise<string | undefined> {
+  const page = await pageFrom(from, (at) =>
+    walk.ports.store.listOpenPromotions({ size: STEP_LIMITS.walkedRows, ...(at !== undefined && { from: at }) }),
+  );
+  for (const row of isPassedOver ? [] : page.items) await walkRow(walk, rules, row);
+  return page.next;
 }
 
+async function walkRow(walk: Walk, rules: readonly Rule[], row: PromotionRow): Promise<void> {
+  const rule = standingRule(rules, row.rule, row.source);
+  // It was paused or over the limit, and is now a start like any other.
+  const starts = rule !== undefined && !row.runOpen && !walk.ports.paused;
+  if (starts && isFull(walk)) return;
+  try {
+    await tendPromotion(walk.ports, row.id, rule);
+    if (starts) walk.started += 1;
+  } catch (error) {
+    // This row's own; a store or an engine that is down ends the stretch.
+    const itsOwn = error instanceof PromoterError && (!error.transient || error.code === 'ROW_CONTENDED');
+    if (!itsOwn) throw error;
+    noteText(walk, `promotion ${row.id}: ${error.code}: ${error.message}`);
+  }
+}
+
+/** @returns where in the rule it goes on; undefined: that was all of it */
 async function walkRule(
   walk: Walk,
-  rules: readonly Rule[],
+  rule: Rule,
   cursor: Cursor & { at: 'rule' },
+  isPassedOver: boolean,
 ): Promise<Cursor | undefined> {
-  const rule = rules.find(({ name }) => name === cursor.rule);
-  if (rule === undefined) return firstRule(rules, cursor.rule);
   try {
     const baseline =
       rule.existing === 'ignore'
@@ -90,20 +128,20 @@ async function walkRule(
             readBaseline(walk.ports, rule, signal),
           )
         : undefined;
-    let isFirst = true;
-    for (const repository of await repositoriesOf(walk.ports, rule, walk.call.signal)) {
-      if (cursor.repository !== undefined && repository < cursor.repository) continue;
+    const repositories = await repositoriesOf(walk.ports, rule, walk.call.signal);
+    const left = repositories.filter((name) => cursor.repository === undefined || name >= cursor.repository);
+    for (const [index, repository] of left.entries()) {
+      if (isPassedOver && index === 0) continue;
       // One at least in each stretch: a walk that is slow to begin gets on all the same.
-      if (!isFirst && isOver(walk)) return { at: 'rule', rule: rule.name, repository };
-      isFirst = false;
+      const isFirst = index === (isPassedOver ? 1 : 0);
+      if (!isFirst && isToStop(walk)) return { at: 'rule', rule: rule.name, repository };
       const last = repository === cursor.repository ? cursor.tag : undefined;
       const tag = await walkRepository(walk, rule, repository, last, baseline);
-      if (isFull(walk)) return undefined;
       if (tag !== undefined) return { at: 'rule', rule: rule.name, repository, tag };
     }
   } catch (error) {
     if (!(error instanceof PromoterError)) throw error;
     noteProblem(walk, rule, error);
   }
-  return firstRule(rules, rule.name);
+  return undefined;
 }

@@ -12,6 +12,8 @@ export interface Walk {
   call: StepCall;
   /** Epoch milliseconds. */
   until: number;
+  /** True where it is done in the smallest pieces. */
+  isBitByBit?: boolean;
   /** In this tick, and at most. */
   started: number;
   maxStarted: number;
@@ -23,13 +25,23 @@ export function isOver(walk: Walk): boolean {
   return walk.ports.now().getTime() >= walk.until;
 }
 
+/** True where a piece of it is to end as soon as it can be gone on with. */
+export function isToStop(walk: Walk): boolean {
+  return walk.isBitByBit === true || isOver(walk);
+}
+
 export function isFull(walk: Walk): boolean {
   return walk.started >= walk.maxStarted;
 }
 
 export function noteProblem(walk: Walk, rule: Rule, error: PromoterError): void {
   const { code, message } = describeError(error);
-  const text = `rule ${rule.name}: ${code}: ${message}`.slice(0, STEP_LIMITS.problemCharacters);
+  noteText(walk, `rule ${rule.name}: ${code}: ${message}`);
+}
+
+/** What is not as it should be, and what somebody who looks at the schedule wants to know. */
+export function noteText(walk: Walk, whole: string): void {
+  const text = whole.slice(0, STEP_LIMITS.problemCharacters);
   walk.call.progress.text(text);
   if (walk.problems.length < STEP_LIMITS.problems) walk.problems.push(text);
 }

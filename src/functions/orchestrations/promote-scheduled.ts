@@ -2,14 +2,14 @@ import type { OrchestrationContext, Task } from 'durable-functions';
 import { walkScheduleContract, type ResultOf } from '../../steps/contracts.js';
 import { step, waitingUntil } from './step.js';
 
-/** Stretches of one walk: 60 of a minute each. A tick that would need more leaves the rest to the deep pass and to pushes. */
+/** Stretches of one walk: 60 of a minute each. What a tick has no time for the next one goes on with: the walk's note says where. */
 const MOST_STRETCHES = 60;
 /** How long a walk waits for trouble to pass, in milliseconds: the next tick looks again. */
 const WALK_MS = 15 * 60_000;
 /** Problems that the walk's output names. */
 const MOST_PROBLEMS = 50;
 
-/** One tick of the schedule: walks what the rules name, stretch by stretch, and starts what differs. */
+/** One tick of the schedule: walks what the rules name, stretch by stretch, from where the one before has stopped, and starts what differs. */
 export function* promoteScheduled(
   context: OrchestrationContext,
 ): Generator<Task, { started: number; looked: number; problems: string[] }, unknown> {

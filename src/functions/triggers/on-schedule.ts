@@ -10,8 +10,9 @@ import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 
 const NOTE = 'schedule';
-/** A walk that has not begun after so long is taken to be lost. */
+/** A walk that has not begun after so long, or not ended, is taken to be lost: its longest is sixty stretches of 25 minutes. */
 const PENDING_MS = 15 * 60_000;
+const RUNNING_MS = 25 * 3_600_000;
 
 /**
  * Starts the walk of the schedule, unless the last one is still under way: ticks don't overlap.
@@ -46,8 +47,8 @@ async function startWalk(ports: Pick<Ports, 'store' | 'engine' | 'now'>, context
   const note = await ports.store.getNote(NOTE);
   if (note !== undefined) {
     const { state, createdAt } = await ports.engine.state(note.value);
-    const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
-    if (state === 'running' || (state === 'pending' && pendingMs < PENDING_MS)) {
+    const sinceMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
+    if ((state === 'running' && sinceMs < RUNNING_MS) || (state === 'pending' && sinceMs < PENDING_MS)) {
       context.info(`the walk ${runIdText(note.value)} is still under way`);
       return;
     }

@@ -163,6 +163,17 @@ describe('the schedule', () => {
     expect(starts()).toHaveLength(3);
   });
 
+  test('a walk that has been at it for more than a day is taken to be lost: the schedule doesn’t end with it', async () => {
+    await tick();
+    world.engine.setState(newest(), 'running');
+    world.nowMs += 24 * 3_600_000;
+    await tick();
+    expect(starts()).toHaveLength(1);
+    world.nowMs += 2 * 3_600_000;
+    await tick();
+    expect(starts()).toHaveLength(2);
+  });
+
   test('of two ticks at the same time one starts', async () => {
     await Promise.all([tick(), tick(), tick()]);
     expect(starts()).toHaveLength(1);

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { RegistryError, TransportError } from '../../../src/oci/index.js';
+import { PromoterError, RegistryError, TransportError } from '../../../src/oci/index.js';
 import type { RunResult } from '../../../src/runs/rows.js';
 import { closeRun } from '../../../src/runs/close-run.js';
 import type { ResultOf, walkScheduleContract } from '../../../src/steps/contracts.js';
@@ -411,9 +411,12 @@ describe('a long walk', () => {
     expect(await walkAll()).toMatchObject({ looked: 5 });
   });
 
-  test('ends where its rule is gone meanwhile', async () => {
+  test('goes on with the next rule by name where its own is gone meanwhile', async () => {
+    await push('samples/app', 'v1');
+    world.ruleList = [promoting({ name: 'a' }), promoting({ name: 'z' })];
     const cursor = JSON.stringify({ at: 'rule', rule: 'gone', repository: 'a' });
-    expect(await walk(cursor)).toMatchObject({ cursor: null, looked: 0 });
+    expect(await walk(cursor)).toMatchObject({ cursor: null, looked: 1 });
+    expect((await world.store.listPromotions()).items).toMatchObject([{ rule: 'z' }]);
   });
 
   test('starts so many runs in a tick and no more', async () => {
@@ -422,4 +425,236 @@ describe('a long walk', () => {
     expect(await walk(null, 15)).toMatchObject({ cursor: null, started: 25 });
     expect(world.engine.starts).toHaveLength(10);
   });
+});
+
+describe('a walk that is too long for one tick', () => {
+  /** What was looked at: `repository`, in turn. */
+  let seen: string[];
+  beforeEach(() => {
+    seen = [];
+    const { repository } = world.listing;
+    world.listing.repository = (registry, name) => {
+      seen.push(name);
+      return repository(registry, name);
+    };
+    // Each repository takes half of a stretch.
+    const list = world.store.listPromotions.bind(world.store);
+    world.store.listPromotions = (options) => {
+      if (options?.filter?.repository !== undefined) world.nowMs += STEP_LIMITS.walkMs / 2;
+      return list(options);
+    };
+  });
+  /** One tick that is broken off after so many stretches, as the orchestration does. */
+  async function tick(stretches: number): Promise<boolean> {
+    let cursor: string | null = null;
+    let count = 0;
+    for (let stretch = 0; stretch < stretches; stretch += 1) {
+      const walked: Walked = await walk(cursor, count);
+      ({ cursor, started: count } = walked);
+      if (cursor === null) return true;
+    }
+    return false;
+  }
+  const names = (count: number): string[] =>
+    Array.from({ length: count }, (_, index) => `samples/app${String(index).padStart(2, '0')}`);
+
+  test('is gone on with by the next ticks, until the round has ended; then it begins anew', async () => {
+    for (const name of names(20)) await push(name, 'v1');
+    const ended: boolean[] = [];
+    for (let ticks = 0; ticks < 6; ticks += 1) ended.push(await tick(2));
+    // The last one does what comes after the tags.
+    expect(ended).toEqual([false, false, false, false, false, true]);
+    expect(seen).toEqual(names(20));
+    expect(await tick(2)).toBe(false);
+    expect(seen.slice(20)).toEqual(names(4));
+  });
+
+  test('the rows that are not at rest are looked at in each tick all the same', async () => {
+    for (const name of names(20)) await push(name, 'v1');
+    await tick(1);
+    const { runId } = await openRun(world, world.ruleList[0], { ...SOURCE, repository: 'samples/app00' });
+    world.engine.setState(runId, 'missing');
+    await tick(1);
+    expect(world.engine.starts.filter(({ id }) => id === runId)).toHaveLength(2);
+    expect(seen).toEqual(names(4));
+  });
+
+  test('nor is a row ever left out where there are more than a tick can look at', async () => {
+    world.paused = true;
+    for (let index = 0; index < 170; index += 1) {
+      await openRun(world, world.ruleList[0], { ...SOURCE, tag: `v${index}` });
+    }
+    world.paused = false;
+    const get = world.store.getPromotion.bind(world.store);
+    world.store.getPromotion = (id) => {
+      world.nowMs += STEP_LIMITS.walkMs / STEP_LIMITS.walkedRows;
+      return get(id);
+    };
+    for (let ticks = 0; ticks < 4; ticks += 1) await tick(1);
+    expect(world.engine.starts).toHaveLength(170);
+  });
+
+  test('rules that come and go between the ticks: none is left out', async () => {
+    const named = (name: string) =>
+      promoting({ name, source: { registry: REGISTRY, repositories: [`samples/${name}`] } });
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) await push(`samples/${name}`, 'v1');
+    world.ruleList = ['b', 'c', 'd', 'f'].map(named);
+    await tick(1);
+    expect(seen).toEqual(['samples/b', 'samples/c']);
+    // It stands before d, which is gone; a is new and would have been before, e comes after; and they stand in another order.
+    world.ruleList = ['f', 'e', 'c', 'b', 'a'].map(named);
+    expect(await tick(9)).toBe(true);
+    expect(seen.slice(2)).toEqual(['samples/e', 'samples/f']);
+    expect(await tick(9)).toBe(true);
+    expect(seen.slice(4)).toEqual(['a', 'b', 'c', 'e', 'f'].map((name) => `samples/${name}`));
+  });
+
+  test('a rule that takes more repositories between the ticks: they come with the next round', async () => {
+    for (const name of names(6)) await push(name, 'v1');
+    await push('early/app', 'v1');
+    await tick(1);
+    world.ruleList = [promoting({ source: { registry: REGISTRY, repositories: ['**', '!staging/**'] } })];
+    expect(await tick(9)).toBe(true);
+    expect(await tick(9)).toBe(true);
+    expect(new Set(seen)).toEqual(new Set(['early/app', ...names(6)]));
+  });
+
+  test('two hosts at it at once: all is looked at', async () => {
+    for (const name of names(12)) await push(name, 'v1');
+    for (let round = 0; round < 12; round += 1) await Promise.all([tick(2), tick(1)]);
+    expect(new Set(seen)).toEqual(new Set(names(12)));
+    expect((await world.store.listPromotions()).items).toHaveLength(12);
+  });
+
+  test('a note of another version, or a page that is none: from the start', async () => {
+    for (const name of names(4)) await push(name, 'v1');
+    for (const text of ['{"tags":7}', 'no JSON', JSON.stringify({ rows: 'no page' })]) {
+      const note = await world.store.getNote('walk');
+      await world.store.putNote('walk', text, note?.version);
+      seen = [];
+      expect(await tick(9)).toBe(true);
+      expect(seen).toEqual(names(4));
+    }
+  });
+});
+
+describe('one that is in the way of the others', () => {
+  /** Ticks as the schedule does; one whose stretch fails is over. */
+  async function tick(): Promise<void> {
+    let cursor: string | null = null;
+    let count = 0;
+    for (let stretch = 0; stretch < 60; stretch += 1) {
+      let walked: Walked;
+      try {
+        walked = await walk(cursor, count);
+      } catch {
+        return;
+      }
+      ({ cursor, started: count } = walked);
+      if (cursor === null) return;
+    }
+  }
+
+  test('a tag that always differs does not use up what a tick may start', async () => {
+    world.maxRunsPerTick = 1;
+    for (const tag of ['v1', 'v2', 'v3']) await push('samples/app', tag);
+    for (let ticks = 0; ticks < 3; ticks += 1) {
+      await tick();
+      // The destination stays empty, so that each would be raised again.
+      await endAll({ outcome: 'promoted' });
+    }
+    expect(await started()).toEqual(['samples/app:v1', 'samples/app:v2', 'samples/app:v3']);
+  });
+
+  test('neither does one rule’s', async () => {
+    world.maxRunsPerTick = 2;
+    world.ruleList = [
+      promoting({ name: 'a' }),
+      promoting({ name: 'b', destination: { reference: `${OTHER}/{repository}:{tag}` } }),
+    ];
+    await push('samples/app', 'v1');
+    await push('samples/app', 'v2');
+    for (let ticks = 0; ticks < 2; ticks += 1) {
+      await tick();
+      await endAll({ outcome: 'promoted' });
+    }
+    expect((await world.store.listPromotions()).items.map(({ rule: name }) => name).sort()).toEqual([
+      'a',
+      'a',
+      'b',
+      'b',
+    ]);
+  });
+
+  test('a row that cannot be tended is told of; the others are', async () => {
+    world.paused = true;
+    for (const tag of ['v1', 'v2', 'v3']) await openRun(world, world.ruleList[0], { ...SOURCE, tag });
+    world.paused = false;
+    const [first] = (await world.store.listOpenPromotions()).items;
+    const replace = world.store.replacePromotion.bind(world.store);
+    world.store.replacePromotion = (row, version) =>
+      row.id === first?.id ? Promise.reject(new PromoterError('ROW_TOO_LARGE', 'too large')) : replace(row, version);
+    world.maxRunsPerTick = 2;
+    const walked = await walk();
+    expect(walked).toMatchObject({ started: 2, problems: [`promotion ${first?.id}: ROW_TOO_LARGE: too large`] });
+    expect(world.engine.starts).toHaveLength(2);
+  });
+
+  test.each(['samples/app00', 'samples/app07', 'samples/app14'])(
+    'a repository (%s) that kills whoever looks at it is passed over; the others are not',
+    async (poison) => {
+      const names = Array.from({ length: 15 }, (_, index) => `samples/app${String(index).padStart(2, '0')}`);
+      for (const name of names) await push(name, 'v1');
+      const { repository } = world.listing;
+      let deaths = 0;
+      world.listing.repository = (registry, name) => {
+        if (name !== poison) return repository(registry, name);
+        deaths += 1;
+        throw new TypeError('the process died');
+      };
+      for (let ticks = 0; ticks < 12; ticks += 1) await tick();
+      expect(await started()).toEqual(names.filter((name) => name !== poison).map((name) => `${name}:v1`));
+      // It is tried again in each round, and no more often than that.
+      expect(deaths).toBeGreaterThan(2);
+      expect(deaths).toBeLessThan(20);
+    },
+  );
+
+  test('so is a rule that does', async () => {
+    await push('samples/app', 'v1');
+    await push('more/app', 'v1', OTHER);
+    world.ruleList = [
+      promoting({ name: 'a', source: { registry: OTHER, repositories: ['**'] } }),
+      promoting({ name: 'b' }),
+    ];
+    const { registry } = world.listing;
+    world.listing.registry = (name) => {
+      if (name === OTHER) throw new TypeError('the process died');
+      return registry(name);
+    };
+    for (let ticks = 0; ticks < 6; ticks += 1) await tick();
+    expect(await started()).toEqual(['samples/app:v1']);
+  });
+});
+
+test('the deep pass has a stretch of its own where the tags have taken all the time', async () => {
+  const { digest } = await push('samples/app', 'v1');
+  await walk();
+  await endAll({ outcome: 'promoted' });
+  world.registries.repository(REGISTRY, 'staging/samples/app').tags.set('v1', digest);
+  const list = world.store.listPromotions.bind(world.store);
+  world.store.listPromotions = (options) => {
+    if (options?.filter?.repository !== undefined) world.nowMs += 2 * STEP_LIMITS.walkMs;
+    return list(options);
+  };
+  await pushImage(world.registries.repository(REGISTRY, 'staging/samples/app'), {
+    tag: 'v1',
+    content: 'samples/app:v1',
+  });
+  await pushArtifact(world.registries.repository(REGISTRY, 'samples/app'), 'test/scan', {
+    subject: await world.registries.repository(REGISTRY, 'samples/app').resolve('v1'),
+  });
+  const first = await walk();
+  expect(first).toMatchObject({ started: 0, cursor: expect.stringContaining('deep pass') });
+  expect(await walk(first.cursor)).toMatchObject({ started: 1, cursor: null });
 });
