@@ -14,7 +14,7 @@ import { parseCount } from './format.js';
 import type { Io } from './io.js';
 import { collect, listOf } from './repeated.js';
 import { addFormatOptions } from './result.js';
-import { onTerminal } from './status-line.js';
+import { leftOutLine, onTerminal } from './status-line.js';
 import { addTtyOption, tellUpload, type Transfers } from './transfers.js';
 import { textOf, type Values } from './verb.js';
 
@@ -49,7 +49,7 @@ async function readAnnotations(values: Values): Promise<ArtifactAnnotations> {
 }
 
 /** Seconds since 1970 that reproducible builds agree on. @see https://reproducible-builds.org/specs/source-date-epoch/ */
-function sourceDateEpoch(env: Io['env']): number {
+export function sourceDateEpoch(env: Io['env']): number {
   const text = env.SOURCE_DATE_EPOCH ?? '';
   if (text === '') return 0;
   if (/^\d{1,11}$/.test(text)) return Number(text);
@@ -90,7 +90,7 @@ function tell(transfers: Transfers, progress: PushProgress): void {
     case 'preparing':
       return transfers.line(`Preparing ${onTerminal(progress.name)}\n`);
     case 'left-out':
-      return transfers.warn(`Left out ${onTerminal(progress.name)}: no file, folder or link\n`);
+      return transfers.warn(leftOutLine(progress.name));
     case 'uploading':
     case 'moving':
     case 'uploaded':

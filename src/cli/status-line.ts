@@ -23,3 +23,8 @@ export function onTerminal(text: string): string {
 export function onLines(text: string): string {
   return text.split('\n').map(onTerminal).join('\n');
 }
+
+/** What a folder holds and no archive can. */
+export function leftOutLine(name: string): string {
+  return `Left out ${onTerminal(name)}: no file, folder or link\n`;
+}

@@ -15,6 +15,7 @@ import {
   type ArrivalReport,
   type CallOptions,
   type Comparison,
+  type CopyPlan,
   type CopyProgress,
   type CopyReport,
   type Descriptor,
@@ -50,6 +51,9 @@ export interface CopyArtifactOptions extends CallOptions {
   concurrency?: number;
   /** Milliseconds to wait before the destination is asked again for what it does not show; some seconds in all as it comes. */
   pausesMs?: readonly number[];
+  /** Told before anything moves; not where nothing has to. */
+  onPlanned?: (plan: CopyPlan) => void;
+  /** Where nothing has to move, told of what nothing else refers to. */
   onProgress?: (progress: CopyProgress) => void;
 }
 
@@ -170,6 +174,10 @@ export async function copyArtifact(
   const read = isTagged ? rememberReads(source) : source;
   const inSync = isTagged ? await isInSync(read, destination, root, options) : undefined;
   if (inSync) {
+    const { manifestCount: nodes, tops } = inSync;
+    const done = { nodesDone: nodes, nodesTotal: nodes, movedBytes: 0, totalBytes: 0 };
+    if (options.recursive === true)
+      for (const descriptor of tops) options.onProgress?.({ state: 'existed', descriptor, ...done });
     const { mediaType, digest, size } = root;
     const existed = [{ kind: 'manifest' as const, mediaType, digest, size }];
     return {
@@ -180,6 +188,7 @@ export async function copyArtifact(
     };
   }
   const plan = await onSide('source', 'plan', () => planGraph(read, root, options));
+  options.onPlanned?.(plan);
   const requests = concurrency === undefined ? {} : { requestConcurrency: concurrency };
   const report = await copyGraph(plan, source, destination, { ...options, ...requests });
   const { pausesMs } = options;

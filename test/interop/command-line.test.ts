@@ -69,6 +69,8 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
     await writeFile(join(workspace.folder(), 'config.json'), JSON.stringify({ os: 'linux', architecture: 'amd64' }));
     const config = 'config.json:application/vnd.oci.image.config.v1+json';
     await theirs('push', `${app}:amd`, '--config', config, '--artifact-type', 'test/image', 'a.txt');
+    await writeFile(join(workspace.folder(), 'twin.txt'), 'hello');
+    await theirs('push', `${app}:twins`, 'a.txt', 'twin.txt');
     await theirs('push', `${app}:artifact,v0`, '--artifact-type', 'test/artifact', 'a.txt');
     await theirs('manifest', 'index', 'create', `${app}:v1`, 'amd', 'artifact');
     const attach = ['attach', `${app}:v1`, 'a.txt', '--artifact-type'];
@@ -155,6 +157,46 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
       ['ours.json', 'theirs.json'].map((name) => readFile(join(workspace.folder(), name))),
     );
     expect(ours).toEqual(other);
+  });
+
+  // Each runs after those before it, on places of its own side.
+  test.each([
+    'cp :twins --to-oci-layout copies/SIDE:a',
+    'cp :twins --to-oci-layout copies/SIDE:a',
+    'cp :twins --to-oci-layout copies/SIDE:b',
+    'cp :artifact --to-oci-layout copies/SIDE:c',
+    'cp -r :v1 --to-oci-layout copies/SIDE:d',
+    'cp -r :v1 --to-oci-layout copies/SIDE:d,e',
+    'cp -r :amd --to-oci-layout copies/SIDE:f',
+    'cp --from-oci-layout copies/SIDE:b REPO:a',
+    'cp --from-oci-layout copies/SIDE:b REPO:a',
+    'cp --from-oci-layout copies/SIDE:b REPO:b,c',
+    'cp --from-oci-layout copies/SIDE:b REPO',
+    'cp -r --from-oci-layout copies/SIDE:d REPO:d',
+    'cp -r --from-oci-layout copies/SIDE:d REPO:d',
+    'cp -r --from-oci-layout copies/SIDE:d REPO:e',
+    'cp --from-oci-layout copies/SIDE:d REPO:f',
+    'cp -r --from-oci-layout copies/SIDE:f REPO:g',
+    'cp -r --from-oci-layout copies/SIDE:c REPO:h',
+    'cp REPO:a REPO-mounted:a',
+    'cp REPO:d REPO-index:a',
+  ])('%s: the same lines, whatever their order', async (line) => {
+    const words = (side: string): string[] =>
+      line
+        .replaceAll('SIDE', side)
+        .replaceAll('REPO', `${registry.name}/copies/${side}`)
+        .split(' ')
+        .map((word) => (word.startsWith(':') ? `${app}${word}` : word))
+        .map((word) => (word.startsWith('copies/') ? join(workspace.folder(), word) : word));
+    const lines = (text: string, side: string): string[] =>
+      text
+        .replaceAll(side, 'side')
+        // Which of two names of one blob comes first is chance.
+        .replaceAll(/ (?:a|twin)\.txt$/gm, ' its name')
+        .split('\n')
+        .toSorted();
+    const ours = await acrPromoter(...words('ours'));
+    expect(lines(ours, 'ours')).toEqual(lines(await theirs(...words('theirs')), 'theirs'));
   });
 
   test('copy ends with the same lines, and has a line for each node', async () => {

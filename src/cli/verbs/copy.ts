@@ -1,14 +1,15 @@
 import type { Command } from 'commander';
-import { InputError, isDigest, type CopyProgress } from '../../oci/index.js';
+import { InputError, isDigest } from '../../oci/index.js';
 import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../../oras/index.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection.js';
+import { CopyLines } from '../copy-lines.js';
 import { chooseFormat, parseCount } from '../format.js';
 import type { Io } from '../io.js';
 import { formatLeftOut } from '../left-out.js';
 import { collect } from '../repeated.js';
 import type { OpenTarget, Session } from '../session.js';
 import { firstOf, parseTarget, type Target } from '../target.js';
-import { addTtyOption, withTransfers, type Transfers } from '../transfers.js';
+import { addTtyOption, withTransfers } from '../transfers.js';
 import {
   defineVerb,
   noTagOrDigest,
@@ -99,15 +100,6 @@ function mountFrom(source: Target, destination: Target, values: Values): string[
   return sameRegistry ? [from.repository, ...told] : told;
 }
 
-const ENDS = { copied: 'Copied ', existed: 'Exists ', mounted: 'Mounted' } as const;
-
-/** One line when a node starts and one when it is done, or a bar. */
-function tell(transfers: Transfers, { state, descriptor, moreBytes = 0 }: CopyProgress): void {
-  if (state === 'moving') transfers.move(descriptor, moreBytes);
-  else if (state === 'started') transfers.start('Copying', descriptor);
-  else transfers.end(ENDS[state], descriptor);
-}
-
 function summary(digest: string, from: Target, to: Target): string {
   const [, ...others] = to.tags;
   return [
@@ -140,9 +132,11 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
   const source: OpenTarget = await session.open(from, connectionOf(values, 'from'));
   const destination: OpenTarget = await session.open(to, connectionOf(values, 'to'), { create: true });
   const { tagOrDigest } = from;
-  const receipt = await withTransfers(io, values, { lines: format === 'text' }, (transfers) =>
-    copyArtifact(source.repository, tagOrDigest, destination.repository, {
-      recursive: values.recursive === true,
+  const recursive = values.recursive === true;
+  const receipt = await withTransfers(io, values, { lines: format === 'text' }, async (transfers) => {
+    const lines = new CopyLines(transfers);
+    const done = await copyArtifact(source.repository, tagOrDigest, destination.repository, {
+      recursive,
       tags: to.tags,
       ...(to.tagOrDigest !== undefined && isDigest(to.tagOrDigest) && { digest: to.tagOrDigest }),
       ...(platform && { platform }),
@@ -151,9 +145,13 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
       concurrency,
       ...((values.checkBlobs === true || values.force === true) && { checkBlobs: true }),
       signal: io.signal,
-      onProgress: (progress) => tell(transfers, progress),
-    }),
-  );
+      onPlanned: (plan) => lines.plan(plan),
+      onProgress: (progress) => lines.tell(progress),
+    });
+    const isTagOnly = !recursive && to.kind === 'registry' && to.tags.length > 0;
+    lines.finish(isTagOnly ? done.root.digest : undefined);
+    return done;
+  });
   io.err(formatLeftOut(receipt.source, receipt.leftOut));
   io.out(format === 'text' ? formatReceipt(receipt, from, to) : `${formatGoJson(receipt, 2)}\n`);
 }

@@ -1,18 +1,12 @@
-import { readFile, stat } from 'node:fs/promises';
-import { posix } from 'node:path';
 import { InputError, parseReference } from '../../oci/index.js';
-import {
-  parseAnnotationFile,
-  parseAnnotationFlags,
-  parseFileReference,
-  type ArtifactAnnotations,
-} from '../../oras/index.js';
+import { parseAnnotationFlags } from '../../oras/index.js';
 import { parseCount } from '../format.js';
 import type { Io } from '../io.js';
 import { listOf } from '../repeated.js';
 import { parseTarget } from '../target.js';
 import { trustedSignature } from '../trust-store.js';
 import { operandAt, textOf, type Values } from '../verb.js';
+import { fileOf, PACKING, packing } from './jobs-files.js';
 
 type Job = Record<string, unknown> & { operation: string };
 
@@ -21,9 +15,6 @@ interface JobVerb {
   takes: readonly string[];
   make(operands: readonly string[], values: Values, io: Io): Promise<Job> | Job;
 }
-
-/** What a job can hold of a file; the app has the same bound. */
-const INLINE_BYTES = 32 * 1024;
 
 /** `name:t1,t2`: the reference with the first tag, and the others. */
 function severalTags(text: string): { reference: string; tags?: string[] } {
@@ -43,49 +34,6 @@ function concurrencyOf(values: Values): Record<string, number> {
   return text === undefined ? {} : { concurrency: parseCount(text, '--concurrency', 1) };
 }
 
-/** A file of this machine stands in the job; one that isn't here is a blob of the app's container `source`. */
-async function fileOf(text: string): Promise<Record<string, unknown>> {
-  const { path, mediaType } = parseFileReference(text);
-  const named = { path: posix.normalize(path), ...(mediaType !== undefined && { mediaType }) };
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined) return named;
-  if (!found.isFile()) {
-    throw new InputError('NOT_A_FILE', `${path} is not a file: a job holds files`, {
-      remedy:
-        'Leave --submit out, or put it into the container “source” of the app, and name it from a folder where it isn’t.',
-    });
-  }
-  if (found.size > INLINE_BYTES) {
-    throw new InputError('FILE_TOO_LARGE', `${path} has ${found.size} bytes; a job holds ${INLINE_BYTES} at most`, {
-      remedy: 'Put it into the container “source” of the app, and name it from a folder where it isn’t.',
-    });
-  }
-  return { ...named, base64: (await readFile(path)).toString('base64') };
-}
-
-async function annotationsOf(values: Values): Promise<ArtifactAnnotations> {
-  const path = textOf(values, 'annotationFile');
-  if (path !== undefined) return parseAnnotationFile(await readFile(path, 'utf8'), path);
-  const flags = listOf(values.annotation);
-  return flags.length > 0 ? { manifest: parseAnnotationFlags(flags) } : {};
-}
-
-async function packing(files: readonly string[], values: Values): Promise<Record<string, unknown>> {
-  const { manifest, config: onConfig, files: byPath } = await annotationsOf(values);
-  const config = textOf(values, 'config');
-  const listed: unknown[] = [];
-  for (const text of files) {
-    const annotations = byPath?.get(parseFileReference(text).path);
-    listed.push({ ...(await fileOf(text)), ...(annotations && { annotations }) });
-  }
-  return {
-    files: listed,
-    ...(manifest && { annotations: manifest }),
-    ...(onConfig && { configAnnotations: onConfig }),
-    ...(config !== undefined && { config: await fileOf(config) }),
-  };
-}
-
 /** @throws InputError `OPTION_NOT_IN_JOB` where a tag or digest is named: its other tags are not a job's to find */
 function repositoryAlone(text: string): string {
   const { tag, digest } = parseReference(text);
@@ -94,8 +42,6 @@ function repositoryAlone(text: string): string {
     remedy: 'Name the repository alone, or leave --submit out.',
   });
 }
-
-const PACKING = ['annotation', 'annotationFile', 'artifactType', 'concurrency', 'config'];
 
 function looks(operation: string, ...names: string[]): JobVerb {
   return {
@@ -168,21 +114,21 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
   },
   push: {
     takes: [...PACKING, 'artifactPlatform', 'imageSpec'],
-    make: async ([name = '', ...files], values) => ({
+    make: async ([name = '', ...files], values, io) => ({
       operation: 'push',
       ...severalTags(name),
       ...given(values, 'artifactType', 'artifactPlatform', 'imageSpec'),
-      ...(await packing(files, values)),
+      ...(await packing(files, values, io)),
       ...concurrencyOf(values),
     }),
   },
   attach: {
     takes: [...PACKING, 'platform'],
-    make: async ([reference, ...files], values) => ({
+    make: async ([reference, ...files], values, io) => ({
       operation: 'attach',
       reference,
       ...given(values, 'artifactType', 'platform'),
-      ...(await packing(files, values)),
+      ...(await packing(files, values, io)),
       ...concurrencyOf(values),
     }),
   },
@@ -211,13 +157,13 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
   'manifest delete': { takes: ['force'], make: ([reference]) => ({ operation: 'manifest.delete', reference }) },
   'manifest index create': {
     takes: ['annotation', 'artifactType'],
-    make: async ([name = '', ...manifests], values) => {
-      const { manifest } = await annotationsOf(values);
+    make: ([name = '', ...manifests], values) => {
+      const annotations = listOf(values.annotation);
       return {
         operation: 'manifest.index.create',
         ...severalTags(name),
         manifests,
-        ...(manifest && { annotations: manifest }),
+        ...(annotations.length > 0 && { annotations: parseAnnotationFlags(annotations) }),
         ...given(values, 'artifactType'),
       };
     },

@@ -7,7 +7,7 @@ import { addFormatOptions, describeResult, formatResult, resultFormat } from '..
 import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
 import { readNamed } from '../named-target.js';
-import { onTerminal } from '../status-line.js';
+import { leftOutLine } from '../status-line.js';
 import type { Target } from '../target.js';
 import { addTtyOption, withTransfers, type Transfers } from '../transfers.js';
 import {
@@ -58,10 +58,6 @@ function tell(transfers: Transfers, progress: PullProgress): void {
   if (state === 'moving') return transfers.move(descriptor, progress.moreBytes);
   const isEnd = state !== 'downloading' && state !== 'processing';
   return isEnd ? transfers.end(STATES[state], descriptor) : transfers.start(STATES[state], descriptor);
-}
-
-function leftOutLine(name: string): string {
-  return `Left out ${onTerminal(name)}: no file, folder or link\n`;
 }
 
 function summary({ root, skipped }: Pick<Pulled, 'root' | 'skipped'>, target: Target): string {

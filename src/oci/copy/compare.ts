@@ -18,6 +18,8 @@ const NOTHING: Walked = { nodes: new Map(), leftOut: [] };
 export interface Comparison extends Missing {
   /** Manifests of the source's graph. */
   manifestCount: number;
+  /** Those of them that no other lists, or refers to. */
+  tops: Descriptor[];
   /** Referrers that the source lists and that would not be copied. */
   leftOut: LeftOut[];
 }
@@ -83,7 +85,9 @@ export async function compareGraphs(
     const digestTags = tags.get(descriptor.digest);
     return { descriptor, ...(subject !== undefined && { subject }), ...(digestTags && { tags: digestTags }) };
   });
+  const needed = new Set([...[...nodes.values()].flatMap(({ children }) => children), ...subjects.values()]);
   return {
+    tops: expected.flatMap(({ descriptor }) => (needed.has(descriptor.digest) ? [] : [descriptor])),
     ...(await missingOf(expected, { find, listReferrers }, requests, options.signal)),
     manifestCount: expected.length,
     leftOut,

@@ -51,7 +51,7 @@ const DIFFERENT: Readonly<Record<string, string>> = {
 const VERB_NOTES: Readonly<Record<string, string>> = {
   push: 'Reproducible: `org.opencontainers.image.created` is 1970, or `SOURCE_DATE_EPOCH`; folders are packed without times. oras takes the clock, and another digest each time.',
   attach: 'As push: attaching the same thing twice makes one referrer. oras makes two.',
-  cp: 'Of two files that are one blob, one has a line; oras says `Skipped` of the other, too.',
+  cp: 'The lines of nodes may come in another order, and of two names of one blob the other one may be `Skipped`. Within one registry, a blob that is there already is mounted once more, and said to be `Mounted`; oras asks first, and says `Exists`.',
   'completion bash': 'A script of our own.',
   'completion fish': 'A script of our own.',
   'completion zsh': 'A script of our own.',

@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -25,6 +26,10 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'acr-promoter-submit-'));
   await writeFile(join(folder, 'hi.txt'), 'hi');
   await writeFile(join(folder, 'large.bin'), Buffer.alloc(33 * 1024));
+  await writeFile(join(folder, 'half.bin'), Buffer.alloc(16 * 1024));
+  await writeFile(join(folder, 'other-half.bin'), Buffer.alloc(16 * 1024));
+  await mkdir(join(folder, 'random'));
+  await writeFile(join(folder, 'random', 'bytes'), randomBytes(33 * 1024));
   await writeFile(join(folder, 'notes.json'), '{"$manifest":{"a":"b"},"$config":{"c":"d"},"hi.txt":{"e":"f"}}');
   before = process.cwd();
   process.chdir(folder);
@@ -176,6 +181,13 @@ test.each(CASES)('%j', async (argv, job) => {
   expect(parseJob(JSON.parse(body), { messageId: 'm' })).toMatchObject(job);
 });
 
+test('files of 32 KiB in all stand in the job', async () => {
+  expect((await submit(['push', `${APP}:v1`, 'half.bin', 'other-half.bin'])).code).toBe(0);
+  const job = parseJob(JSON.parse(bodies[0] ?? ''), { messageId: 'm' });
+  expect(job).toMatchObject({ files: [{ path: 'half.bin' }, { path: 'other-half.bin' }] });
+  expect(Buffer.byteLength(bodies[0] ?? '')).toBeLessThan(47 * 1024);
+});
+
 test('every operation that a verb has can be handed over', () => {
   const reached = new Set(CASES.map(([, { operation }]) => operation));
   expect(JOB_OPERATIONS.filter((each) => !reached.has(each))).toEqual(['promote', 'verify', 'sbom', 'sign']);
@@ -189,6 +201,10 @@ describe('what a job has no place for is refused, and nothing is sent', () => {
     [['push', `${APP}:v1`, 'hi.txt', '--export-manifest', 'm.json'], 'OPTION_NOT_IN_JOB'],
     [['copy', `${APP}:v1`, 'q.io/app:a,b'], 'OPTION_NOT_IN_JOB'],
     [['push', `${APP}:v1`, 'large.bin'], 'FILE_TOO_LARGE'],
+    [['push', `${APP}:v1`, 'half.bin', 'hi.txt', 'other-half.bin'], 'FILE_TOO_LARGE'],
+    [['push', `${APP}:v1`, 'random'], 'FILE_TOO_LARGE'],
+    [['push', `${APP}:v1`, 'hi.txt', '--config', 'random'], 'NOT_A_FILE'],
+    [['blob', 'push', APP, 'random'], 'NOT_A_FILE'],
     [['push', `${APP}:v1`, '.'], 'NOT_A_FILE'],
   ])('%j', async (argv, code) => {
     const { code: exit, err } = await submit(argv);

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -85,6 +85,10 @@ beforeAll(async () => {
   process.chdir(folder);
   await writeFile('hi.txt', 'hi');
   await writeFile('odd.json', '{ "b" : 1.0,\n"10": "x", "a": [] }\n');
+  await mkdir('docs/below', { recursive: true });
+  await writeFile('docs/below/run.sh', '#!/bin/sh', { mode: 0o755 });
+  await writeFile('docs/notes', 'n');
+  await writeFile('notes.json', '{"docs":{"a":"1","org.opencontainers.image.title":"named"},"$manifest":{"m":"2"}}');
   await writeFile('ca.pem', key.certificatePem);
   await writeFile('key.pem', key.keyPem);
   for (const line of ['push {repo}:files hi.txt odd.json', 'attach --artifact-type a/b {repo}:v1 hi.txt -a k=v']) {
@@ -111,8 +115,10 @@ const words = (line: string): string[] =>
     .split(' ')
     .map((word) => word.replaceAll('{repo}', repo).replaceAll('{host}', registry.name).replaceAll('~', ' '));
 
-async function ran(argv: string[]): Promise<Ran> {
-  const { io, out, err } = createMemoryIo({ env: { ACR_PROMOTER_APP: url, DOCKER_CONFIG: folder, HOME: folder } });
+async function ran(argv: string[], env: Record<string, string> = {}): Promise<Ran> {
+  const { io, out, err } = createMemoryIo({
+    env: { ACR_PROMOTER_APP: url, DOCKER_CONFIG: folder, HOME: folder, ...env },
+  });
   const code = await run(argv, io);
   return { code, out: out().toString(), err: err() };
 }
@@ -155,6 +161,9 @@ test.each([
   'push --format go-template={{.digest}} {repo} hi.txt',
   'attach --artifact-type c/d {repo}:v1 hi.txt',
   'attach --artifact-type c/d --format json {repo}:v1 hi.txt',
+  'push {repo}:folder ./docs/ hi.txt',
+  'push {repo}:folder docs:x/y --annotation-file notes.json',
+  'attach --artifact-type c/d {repo}:v1 docs',
   'manifest push {repo}:m1,m2 manifest.json',
   'manifest push --descriptor {repo}:m1 manifest.json',
   'manifest index create {repo}:i1,i2 v1 files',
@@ -188,6 +197,14 @@ test('what goes to a file is the same to a byte, whatever the JSON looks like', 
     expect(await readFile('job')).toEqual(await readFile('own'));
   }
   expect((await there(`blob fetch -o - {repo}@${digest}`)).out).toBe(await readFile('odd.json', 'utf8'));
+});
+
+test('what SOURCE_DATE_EPOCH says, a job says too', async () => {
+  const env = { SOURCE_DATE_EPOCH: '1767225600' };
+  const line = words('push {repo} docs hi.txt --format go-template={{.digest}}');
+  const [own, job] = [await ran(line, env), await ran([...line, '--submit', '--wait'], env)];
+  expect(job.out).toBe(own.out);
+  expect(job.out).not.toBe((await ran(line)).out);
 });
 
 test('a blob that is too large for an output is in the app’s storage, which is said', async () => {
