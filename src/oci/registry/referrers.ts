@@ -6,7 +6,7 @@ import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions, ReferrersOptions } from '../store.js';
 import { abortable } from './abortable.js';
 import { mapConcurrently } from './concurrently.js';
-import { apiUrl, scopesFor, type RepositoryContext } from './endpoint.js';
+import { apiUrl, scopesFor, type RepositoryContext, type WholeAnswer } from './endpoint.js';
 import { LISTING_LIMITS, REFERRERS_LIMITS } from './limits.js';
 import { fetchManifest, removeManifest, type PutResult } from './manifests.js';
 import { readPages } from './pages.js';
@@ -167,11 +167,14 @@ export class Referrers {
       otherStatuses: [404],
     });
     const entries: unknown[] = [];
-    for await (const { status, json } of pages) {
+    for await (const { status, headers, json } of pages) {
       // A repository that isn't there yet, as a copy's destination, has no referrers.
       if (status === 404 && this.#mode === 'api' && saysNoRepository(json)) return [];
-      if (status === 404 || !Array.isArray(json.manifests)) return undefined;
-      entries.push(...json.manifests);
+      if (status === 404 || !isReferrersAnswer(headers, this.#mode)) return undefined;
+      // An empty list, as some write it.
+      const manifests = json.manifests === null ? [] : json.manifests;
+      if (!Array.isArray(manifests)) return undefined;
+      entries.push(...manifests);
       if (entries.length > REFERRERS_LIMITS.entries) break;
     }
     this.#remember(context, 'api');
@@ -189,6 +192,16 @@ export class Referrers {
     if (this.#support.size >= REFERRERS_LIMITS.repositories) this.#support.clear();
     this.#support.set(context.name, support);
   }
+}
+
+/**
+ * Whoever forces the API has nothing else to go by than what the answer calls itself; where the registry is asked, its tags are
+ * read as well, and a list under a wrong name does no harm.
+ */
+function isReferrersAnswer(headers: WholeAnswer['headers'], mode: ReferrersMode): boolean {
+  if (mode !== 'api') return true;
+  const [mediaType = ''] = (headers['content-type'] ?? '').split(';', 1);
+  return mediaType.trim().toLowerCase() === OCI_IMAGE_INDEX;
 }
 
 function saysNoRepository({ errors }: Record<string, unknown>): boolean {

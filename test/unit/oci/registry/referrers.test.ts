@@ -275,6 +275,12 @@ describe('forced to the API', () => {
   test.each<[string, Exchange['answer']]>([
     ['404', { status: 404 }],
     ['an answer that is no index', { status: 200, body: { hello: 'world' } }],
+    ['an index without a list', { status: 200, headers: type, body: { hello: 'world' } }],
+    [
+      'a list that is called JSON',
+      { status: 200, headers: { 'content-type': 'application/json' }, body: index(SBOM.entry) },
+    ],
+    ['a list that is called nothing', { status: 200, body: index(SBOM.entry) }],
   ])('a registry without it is an error, not an empty list: %s', async (_, answer) => {
     await using(
       [{ request: API, answer }],
