@@ -1,10 +1,11 @@
 import type { CommandWords } from './command-words.js';
+import { powershellScript } from './powershell-script.js';
 
-export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+export const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
 
 export type Shell = (typeof SHELLS)[number];
 
-/** In single quotes, as all three shells take them. */
+/** In single quotes, as the first three take them. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
@@ -110,5 +111,5 @@ ${lines.join('\n')}
 
 /** The script by which a shell completes our commands and their options; it asks nothing while it does. */
 export function completionScript(shell: Shell, commands: readonly CommandWords[]): string {
-  return { bash, zsh, fish }[shell](commands);
+  return { bash, zsh, fish, powershell: powershellScript }[shell](commands);
 }

@@ -6,7 +6,7 @@ import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '.
 
 const VERB: VerbDescription = {
   path: 'completion',
-  operands: '{bash|zsh|fish}',
+  operands: '{bash|zsh|fish|powershell}',
   purpose: 'the shell to make a script for',
   count: 1,
   summary: 'Print the script by which a shell completes commands and options',
@@ -14,6 +14,7 @@ const VERB: VerbDescription = {
     ['In ~/.bashrc', 'source <(acr-promoter completion bash)'],
     ['In ~/.zshrc', 'source <(acr-promoter completion zsh)'],
     ['In fish', 'acr-promoter completion fish | source'],
+    ['In $PROFILE', 'acr-promoter completion powershell | Out-String | Invoke-Expression'],
   ],
 };
 

@@ -20,7 +20,6 @@ const NOT_THERE: Readonly<Record<string, string>> = {};
 const VERBS_NOT_THERE: Readonly<Record<string, string>> = {
   backup: 'For now: `copy -r --to-oci-layout` keeps an artifact with all that refers to it in a folder.',
   restore: 'For now: `copy -r --from-oci-layout`, out of a folder or a tar archive.',
-  'completion powershell': 'Scripts are for bash, zsh and fish.',
 };
 
 /** Flags that came after oras 1.3.3, which the tests run beside. */
@@ -54,6 +53,7 @@ const VERB_NOTES: Readonly<Record<string, string>> = {
   cp: 'The lines of nodes may come in another order, and of two names of one blob the other one may be `Skipped`. Within one registry, a blob that is there already is mounted once more, and said to be `Mounted`; oras asks first, and says `Exists`.',
   'completion bash': 'A script of our own.',
   'completion fish': 'A script of our own.',
+  'completion powershell': 'A script of our own.',
   'completion zsh': 'A script of our own.',
   version: 'Another program, with the same lines.',
   discover: 'Annotations are sorted; oras has them in an order of chance.',

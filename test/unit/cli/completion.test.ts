@@ -22,8 +22,40 @@ describe('completion', () => {
     expect(out.split("'").length % 2).toBe(1);
   });
 
+  test('powershell: words and options as the others have them, in strings and brackets that end', async () => {
+    const { code, out } = await acrPromoter('completion', 'powershell');
+    expect(code).toBe(0);
+    // Nobody runs PowerShell here: its strings are read as it reads them, curly quotes and all.
+    const quotes = "'\u2018\u2019\u201a\u201b";
+    const strings: string[] = [];
+    const rest = out
+      .replaceAll(/^#.*$/gm, '')
+      .replaceAll(new RegExp(`[${quotes}]((?:[${quotes}]{2}|[^${quotes}])*)[${quotes}]`, 'g'), (_, text: string) => {
+        strings.push(text);
+        return 'S';
+      });
+    for (const word of [' copy', ' manifest index update', ' blob rm']) expect(strings).toContain(word);
+    for (const start of ['--exclude-artifact-type=', 'cp=Copy an artifact', '--merge=']) {
+      expect(strings.filter((text) => text.startsWith(start))).not.toEqual([]);
+    }
+    expect(rest).not.toMatch(new RegExp(`[${quotes}]`));
+    const open: string[] = [];
+    for (const bracket of rest.replaceAll(/"[^"]*"/g, '').match(/[(){}[\]]/g) ?? []) {
+      if ('([{'.includes(bracket)) open.push({ '(': ')', '[': ']', '{': '}' }[bracket] ?? '');
+      else expect(open.pop()).toBe(bracket);
+    }
+    expect(open).toEqual([]);
+    const listed = (path: string): string[] =>
+      [...out.matchAll(/^ {4}'([^']*)' = @\((.*)\)$/gm)].flatMap(([, at, entries = '']) =>
+        at === path ? [...entries.matchAll(/'([\w-]+)=/g)].map(([, word = '']) => word) : [],
+      );
+    const bash = await acrPromoter('completion', 'bash');
+    const inBash = /'( manifest fetch)'\) words=''; flags='([^']*)'/.exec(bash.out)?.[2]?.split(' ');
+    expect(listed(' manifest fetch')).toEqual(inBash);
+  });
+
   test('--no-descriptions leaves the words and takes away what is said of them', async () => {
-    for (const shell of ['zsh', 'fish']) {
+    for (const shell of ['zsh', 'fish', 'powershell']) {
       const { out } = await acrPromoter('completion', shell);
       const { code, out: bare } = await acrPromoter('completion', shell, '--no-descriptions');
       expect(code).toBe(0);

@@ -1,0 +1,40 @@
+import type { CommandWords } from './command-words.js';
+
+/** In single quotes. PowerShell takes curly ones for the same: any of them would end the string. */
+function quote(text: string): string {
+  return `'${text.replaceAll(/['\u2018\u2019\u201a\u201b]/g, "''")}'`;
+}
+
+/** `word=description`: a list of one pair would come out as a list of two texts. */
+function table(commands: readonly CommandWords[], entriesOf: (command: CommandWords) => [string, string][]): string {
+  const rows = commands.map((command) => {
+    const entries = entriesOf(command).map(([word, description]) => quote(`${word}=${description}`));
+    return `    ${quote(command.path)} = @(${entries.join(', ')})`;
+  });
+  return `@{\n${rows.join('\n')}\n  }`;
+}
+
+/** Completes words and options in PowerShell 5.1 and later, as the scripts for other shells do; files are left to it. */
+export function powershellScript(commands: readonly CommandWords[]): string {
+  const words = table(commands, ({ subcommands }) => subcommands.map(({ name, description }) => [name, description]));
+  const options = table(commands, (command) => command.options.map(({ long, description }) => [long, description]));
+  return `# PowerShell completion for acr-promoter. In $PROFILE: acr-promoter completion powershell | Out-String | Invoke-Expression
+Register-ArgumentCompleter -Native -CommandName 'acr-promoter' -ScriptBlock {
+  param($wordToComplete, $commandAst, $cursorPosition)
+  $words = ${words}
+  $options = ${options}
+  $path = ''
+  foreach ($element in ($commandAst.CommandElements | Select-Object -Skip 1)) {
+    if ($wordToComplete -ne '' -and $element.Extent.EndOffset -ge $cursorPosition) { break }
+    if ($words.ContainsKey("$path $element")) { $path = "$path $element" }
+  }
+  $entries = if ($wordToComplete.StartsWith('-')) { $options[$path] } else { $words[$path] }
+  foreach ($entry in $entries) {
+    $word, $description = $entry.Split([char[]]'=', 2)
+    if (-not $word.StartsWith($wordToComplete)) { continue }
+    if ($description -eq '') { $description = $word }
+    [System.Management.Automation.CompletionResult]::new($word, $word, 'ParameterValue', $description)
+  }
+}
+`;
+}
