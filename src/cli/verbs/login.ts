@@ -92,9 +92,10 @@ async function readCredential(io: Io, values: Values): Promise<Given> {
   return { username, secret: await ask(io, 'Password: ', 'password') };
 }
 
-/** The general advice is to sign in, which is what has just failed. */
-function refused(error: RegistryError): RegistryError {
-  return new RegistryError(error.message, error.info, {
+/** The general advice is to sign in, which is what has just failed; and what was given is not what was kept. */
+function refused(error: RegistryError, registry: string): RegistryError {
+  const { message } = error.code === 'TOKEN_EXPIRED' && error.cause instanceof RegistryError ? error.cause : error;
+  return new RegistryError(`${registry} does not take what was given: ${message}`, error.info, {
     cause: error,
     code: error.code,
     remedy: 'See that user and password, or token, are right. A token of az acr login lives for three hours.',
@@ -119,7 +120,7 @@ export function addLogin(parent: Command, context: VerbContext): void {
       await client.registry(registry).checkAccess({ signal: io.signal });
     } catch (error) {
       throw error instanceof RegistryError && (error.code === 'UNAUTHORIZED' || error.code === 'TOKEN_EXPIRED')
-        ? refused(error)
+        ? refused(error, registry)
         : error;
     } finally {
       await client.close();

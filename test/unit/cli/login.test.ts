@@ -126,6 +126,38 @@ test.each([
   expect(await readdir(folder)).not.toContain('never');
 });
 
+test('a token that has expired: said so, and nothing is kept', async () => {
+  const users = [{ name: 'me', password: SECRET }];
+  // What it issues has expired when it arrives.
+  const brief = await startRegistry({ dataDir: join(folder, 'brief'), users, refreshTokenSeconds: 0 });
+  try {
+    const form = { grant_type: 'password', username: 'me', password: SECRET, access_type: 'offline' };
+    const issued = await fetch(`${brief.url}/oauth2/token`, { method: 'POST', body: new URLSearchParams(form) });
+    const { refresh_token: token } = (await issued.json()) as { refresh_token: string };
+    const at = `localhost:${brief.port}`;
+    for (const [argv, input] of [
+      [['--identity-token-stdin'], token],
+      [['--password-stdin'], token],
+    ] as const) {
+      const { code, out, err } = await acrPromoter(['login', at, ...argv], 'never', input);
+      expect({ argv, code, out }).toEqual({ argv, code: 1, out: '' });
+      expect(err).toMatch(
+        new RegExp(
+          `^Error: ${at} does not take what was given: .*\\(TOKEN_EXPIRED\\)\n.*or token, are right.*three hours`,
+        ),
+      );
+      expect(err).not.toContain('stored');
+      expect(err).not.toContain(token);
+      // One that was kept before, and has expired since: another word, and the advice to sign in.
+      const used = await acrPromoter(['repo', 'ls', at, ...argv], 'never', input);
+      expect(used.err).toMatch(/no longer takes the stored sign-in: .*\(TOKEN_EXPIRED\)\nSign in again/);
+    }
+    expect(await readdir(folder)).not.toContain('never');
+  } finally {
+    await brief.close();
+  }
+});
+
 test('an identity token is good for every command, and excludes a user', async () => {
   const body = new URLSearchParams({
     grant_type: 'password',
