@@ -8,22 +8,28 @@ export type ResultFormat = { kind: 'text' | 'json' } | { kind: 'go-template'; te
 
 const KINDS = ['text', 'json', 'go-template'] as const;
 
-export function addFormatOptions(command: Command): void {
+/** Of a verb whose text is a table, `table` is another name for it. */
+interface FormatNames {
+  isTable?: boolean;
+}
+
+export function addFormatOptions(command: Command, { isTable = false }: FormatNames = {}): void {
   command
-    .option('--format <format>', 'text, json or go-template=<template>', 'text')
+    .option('--format <format>', `text${isTable ? ' (or table)' : ''}, json or go-template=<template>`, 'text')
     .option('--template <template>', 'the template of --format go-template');
 }
 
 /** @throws InputError `OPTION_INVALID`, `OPTIONS_EXCLUSIVE` */
-export function resultFormat(values: Values): ResultFormat {
-  const asked = textOf(values, 'format') ?? 'text';
+export function resultFormat(values: Values, { isTable = false }: FormatNames = {}): ResultFormat {
+  const given = textOf(values, 'format') ?? 'text';
+  const asked = isTable && given === 'table' ? 'text' : given;
   const equals = asked.indexOf('=');
   const name = equals < 0 ? asked : asked.slice(0, equals);
   const kind = KINDS.find((candidate) => candidate === name);
   const template = textOf(values, 'template') ?? (equals < 0 ? undefined : asked.slice(equals + 1));
   if (kind === undefined || (kind !== 'go-template' && equals >= 0)) {
     throw new InputError('OPTION_INVALID', `invalid format type: ${JSON.stringify(asked)}`, {
-      remedy: 'supported types: json, go-template, text',
+      remedy: `supported types: json, go-template, text${isTable ? ', table' : ''}`,
     });
   }
   if (kind === 'go-template') {

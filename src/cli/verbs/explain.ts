@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import { addFormatOptions, formatResult, resultFormat } from '../result.js';
+import { formatResult } from '../result.js';
 import { onLines } from '../status-line.js';
-import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
-import { addAppOptions, appOf, askApp } from './jobs-app.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineAppVerb } from './app-verb.js';
+import { askApp } from './jobs-app.js';
 
 const VERB: VerbDescription = {
   path: 'explain',
@@ -20,15 +21,10 @@ const VERB: VerbDescription = {
 };
 
 /** `explain` */
-export function addExplain(parent: Command, { io }: VerbContext): void {
-  const options = (command: Command): void => {
-    addAppOptions(command);
-    addFormatOptions(command);
-  };
-  defineVerb(parent, { io }, VERB, options, async (_session, operands, values) => {
-    const format = resultFormat(values);
+export function addExplain(parent: Command, context: VerbContext): void {
+  defineAppVerb(parent, context, VERB, {}, async ({ app, format, operands, io }) => {
     const query = new URLSearchParams({ reference: operandAt(operands, 0) });
-    const answer = await askApp(appOf(values, io), `promotions?${query.toString()}`, io);
+    const answer = await askApp(app, `promotions?${query.toString()}`, io);
     if (format.kind !== 'text') return io.out(formatResult(format, answer));
     const { readExplanation } = await import('./seeing-answers.js');
     const { explanationText } = await import('../../runs/explanation-text.js');

@@ -5,11 +5,12 @@ import { InputError, PromoterError } from '../../oci/index.js';
 import { formatGoJson } from '../../oras/index.js';
 import { parseCount } from '../format.js';
 import type { Io } from '../io.js';
-import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
+import { formatResult, type ResultFormat } from '../result.js';
 import { onTerminal } from '../status-line.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import type { Run } from './jobs-answers.js';
-import { addAppOptions, appOf, askApp, type App } from './jobs-app.js';
+import { defineAppVerb, type AppCall } from './app-verb.js';
+import { askApp, type App } from './jobs-app.js';
 
 const SUBMIT: VerbDescription = {
   path: 'jobs submit',
@@ -131,9 +132,7 @@ export function addWaitOptions(command: Command): void {
   command.option('--timeout <seconds>', 'wait so long at most; 0, as it comes: as long as it takes');
 }
 
-async function submit(io: Io, operands: string[], values: Values): Promise<void> {
-  const format = resultFormat(values);
-  const app = appOf(values, io);
+async function submit({ app, format, operands, values, io }: AppCall): Promise<void> {
   timeoutOf(values);
   await submitText(await readJob(operandAt(operands, 0), io), { app, format, values, io });
 }
@@ -162,30 +161,17 @@ export async function submitText(text: string, submission: Submission): Promise<
 
 /** `jobs submit`, `jobs status` and `jobs wait`. */
 export function addJobs(parent: Command, context: VerbContext): void {
-  const { io } = context;
-  const options = (command: Command): void => {
-    addAppOptions(command);
-    addFormatOptions(command);
-  };
-  const addSubmitOptions = (command: Command): void => {
+  const waiting = (command: Command): void => {
     command.option('--wait', 'wait until it has ended, and print what it has to show');
     addWaitOptions(command);
-    options(command);
   };
-  defineVerb(parent, context, SUBMIT, addSubmitOptions, (_session, operands, values) => submit(io, operands, values));
-  defineVerb(parent, context, STATUS, options, async (_session, operands, values) => {
-    const format = resultFormat(values);
-    const run = await askRun(appOf(values, io), operandAt(operands, 0), io);
+  defineAppVerb(parent, context, SUBMIT, { add: waiting }, submit);
+  defineAppVerb(parent, context, STATUS, {}, async ({ app, format, operands, io }) => {
+    const run = await askRun(app, operandAt(operands, 0), io);
     const lines = [stateLine(run), ...run.steps.map(stepLine)];
     io.out(format.kind === 'text' ? `${lines.join('\n')}\n` : formatResult(format, run));
   });
-  const addAllWaitOptions = (command: Command): void => {
-    addWaitOptions(command);
-    options(command);
-  };
-  defineVerb(parent, context, WAIT, addAllWaitOptions, async (_session, operands, values) => {
-    const format = resultFormat(values);
-    const app = appOf(values, io);
+  defineAppVerb(parent, context, WAIT, { add: addWaitOptions }, async ({ app, format, operands, values, io }) => {
     const run = await waitFor(app, operandAt(operands, 0), io, timeoutOf(values));
     await finish(app, run, asFormatted(format, io), io);
   });

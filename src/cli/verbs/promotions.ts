@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { formatColumns } from '../columns.js';
-import { addFormatOptions, formatResult, resultFormat } from '../result.js';
+import { formatResult } from '../result.js';
 import { onTerminal } from '../status-line.js';
-import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 import { addListOptions, askList, tellMore, type Filters } from './app-lists.js';
-import { addAppOptions, appOf, askApp } from './jobs-app.js';
+import { defineAppVerb } from './app-verb.js';
+import { askApp } from './jobs-app.js';
 import type { ShownPromotion } from './seeing-answers.js';
 
 const LIST: VerbDescription = {
@@ -42,30 +43,18 @@ function rowOf({ state, rule, source, destination, last, since, wantedAt, id }: 
 }
 
 /** `promotions`, and `promotions run`. */
-export function addPromotions(parent: Command, { io }: VerbContext): void {
-  const addOptions = (command: Command): void => {
-    addListOptions(command, FILTERS);
-    addAppOptions(command);
-    addFormatOptions(command);
-  };
-  const list = defineVerb(parent, { io }, LIST, addOptions, async (_session, _operands, values) => {
-    const format = resultFormat(values);
+export function addPromotions(parent: Command, context: VerbContext): void {
+  const listed = { add: (command: Command): void => addListOptions(command, FILTERS), isTable: true };
+  const list = defineAppVerb(parent, context, LIST, listed, async ({ app, format, values, io }) => {
     const { readPromotions } = await import('./seeing-answers.js');
-    const asked = { app: appOf(values, io), path: 'promotions', filters: FILTERS, values, io };
-    const { items, more } = await askList(asked, readPromotions);
+    const { items, more } = await askList({ app, path: 'promotions', filters: FILTERS, values, io }, readPromotions);
     const headings = ['STATE', 'SOURCE', 'DESTINATION', 'RULE', 'DIGEST', 'SINCE', 'ID'];
     if (format.kind !== 'text') io.out(formatResult(format, { promotions: items }));
     else io.out(formatColumns(headings, items.map(rowOf)));
     tellMore(more, io);
   }).enablePositionalOptions();
-  const addRunOptions = (command: Command): void => {
-    addAppOptions(command);
-    addFormatOptions(command);
-  };
-  defineVerb(list, { io }, RUN, addRunOptions, async (_session, operands, values) => {
-    const format = resultFormat(values);
-    const path = `promotions/${encodeURIComponent(operandAt(operands, 0))}/run`;
-    const answer = await askApp(appOf(values, io), path, io, '{}');
+  defineAppVerb(list, context, RUN, {}, async ({ app, format, operands, io }) => {
+    const answer = await askApp(app, `promotions/${encodeURIComponent(operandAt(operands, 0))}/run`, io, '{}');
     if (format.kind !== 'text') return io.out(formatResult(format, answer));
     const { runId } = (await import('./seeing-answers.js')).readRaised(answer);
     io.out(runId === undefined ? 'Wanted: its run comes later\n' : onTerminal(`Run ${runId}`) + '\n');

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { formatDuration } from '../../promotion/duration.js';
 import { formatColumns } from '../columns.js';
-import type { Io } from '../io.js';
-import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
+import { formatResult } from '../result.js';
 import { onTerminal } from '../status-line.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
 import { addListOptions, askList, tellMore, type Filters } from './app-lists.js';
-import { addAppOptions, appOf, askApp } from './jobs-app.js';
+import { defineAppVerb, type AppCall } from './app-verb.js';
+import { askApp } from './jobs-app.js';
 import type { RunInList, ShownRun } from './seeing-answers.js';
 
 const LIST: VerbDescription = {
@@ -40,7 +40,10 @@ const CANCEL: VerbDescription = {
   purpose: 'the id of the run',
   count: 1,
   summary: 'Have the app stop a run',
-  examples: [['Stop it', 'acr-promoter runs cancel 7zzyb3s4v9-8m1c0k5xq2w7e9rt']],
+  examples: [
+    ['Stop it', 'acr-promoter runs cancel 7zzyb3s4v9-8m1c0k5xq2w7e9rt'],
+    ['And say who, and why', "acr-promoter runs cancel --by ana --reason 'the wrong tag' 7zzyb3s4v9-8m1c0k5xq2w7e9rt"],
+  ],
 };
 const FILTERS: Filters = [
   [
@@ -111,9 +114,9 @@ function runText(run: ShownRun): string {
   return `${lines.join('')}\n${formatColumns(['STEP', 'STATE', 'STARTED', 'TOOK', 'PROGRESS', 'TEXT'], steps)}`;
 }
 
-async function listRuns(values: Values, format: ResultFormat, io: Io): Promise<void> {
+async function listRuns({ app, format, values, io }: AppCall): Promise<void> {
   const { readIgnored, readRuns } = await import('./seeing-answers.js');
-  const asked = { app: appOf(values, io), path: 'runs', filters: FILTERS, values, io };
+  const asked = { app, path: 'runs', filters: FILTERS, values, io };
   if (textOf(values, 'state') === 'ignored') {
     const { items, more } = await askList(asked, readIgnored);
     const rows = items.map(({ at, reference, reason }) => [at, reference, reason]);
@@ -128,34 +131,30 @@ async function listRuns(values: Values, format: ResultFormat, io: Io): Promise<v
   tellMore(more, io);
 }
 
-async function showRun(id: string, values: Values, format: ResultFormat, io: Io): Promise<void> {
-  const answer = await askApp(appOf(values, io), `runs/${encodeURIComponent(id)}`, io);
+async function showRun({ app, format, operands, io }: AppCall): Promise<void> {
+  const answer = await askApp(app, `runs/${encodeURIComponent(operandAt(operands, 0))}`, io);
   if (format.kind !== 'text') return io.out(formatResult(format, answer));
   io.out(runText((await import('./seeing-answers.js')).readShownRun(answer)));
 }
 
+async function cancel({ app, format, operands, values, io }: AppCall): Promise<void> {
+  const id = operandAt(operands, 0);
+  const { by, reason } = { by: textOf(values, 'by'), reason: textOf(values, 'reason') };
+  const body = JSON.stringify({ ...(by !== undefined && { by }), ...(reason !== undefined && { reason }) });
+  const answer = await askApp(app, `runs/${encodeURIComponent(id)}/cancel`, io, body);
+  io.out(format.kind === 'text' ? `Cancelled ${onTerminal(id)}\n` : formatResult(format, answer));
+}
+
 /** `runs`, `runs show` and `runs cancel`. */
-export function addRuns(parent: Command, { io }: VerbContext): void {
-  const addListed = (command: Command): void => {
-    addListOptions(command, FILTERS);
-    addAppOptions(command);
-    addFormatOptions(command);
-  };
-  const addOptions = (command: Command): void => {
-    addAppOptions(command);
-    addFormatOptions(command);
-  };
-  const list = defineVerb(parent, { io }, LIST, addListed, (_session, [id], values) => {
-    const format = resultFormat(values);
-    return id === undefined ? listRuns(values, format, io) : showRun(id, values, format, io);
-  }).enablePositionalOptions();
-  defineVerb(list, { io }, SHOW, addOptions, (_session, operands, values) =>
-    showRun(operandAt(operands, 0), values, resultFormat(values), io),
-  );
-  defineVerb(list, { io }, CANCEL, addOptions, async (_session, operands, values) => {
-    const format = resultFormat(values);
-    const id = operandAt(operands, 0);
-    const answer = await askApp(appOf(values, io), `runs/${encodeURIComponent(id)}/cancel`, io, '{}');
-    io.out(format.kind === 'text' ? `Cancelled ${onTerminal(id)}\n` : formatResult(format, answer));
-  });
+export function addRuns(parent: Command, context: VerbContext): void {
+  const listed = { add: (command: Command): void => addListOptions(command, FILTERS), isTable: true };
+  const list = defineAppVerb(parent, context, LIST, listed, (call) =>
+    call.operands.length === 0 ? listRuns(call) : showRun(call),
+  ).enablePositionalOptions();
+  defineAppVerb(list, context, SHOW, {}, showRun);
+  const reasons = (command: Command): void =>
+    void command
+      .option('--by <name>', 'who asks for it; it is kept with the run')
+      .option('--reason <text>', 'why; it is kept with the run');
+  defineAppVerb(list, context, CANCEL, { add: reasons }, cancel);
 }

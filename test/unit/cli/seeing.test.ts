@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { register } from '../functions/registered.js';
@@ -19,11 +20,14 @@ let url: string;
 /** What the app answers where it has no such function (yet): by method and path. */
 let answers: Record<string, unknown>;
 let asked: string[];
+/** What was sent to it. */
+let bodies: string[];
 
 beforeEach(async () => {
   world = newWorld();
   answers = {};
   asked = [];
+  bodies = [];
   const app = register(world);
   const context = new InvocationContext({ functionName: 'http', logHandler: () => {} });
   server = createServer((request, response) => {
@@ -37,6 +41,7 @@ beforeEach(async () => {
     const own = answers[`${request.method ?? ''} ${pathname}`];
     const name = names[kind]?.[id === undefined ? 0 : 1];
     const answer = async (): Promise<HttpResponseInit> => {
+      bodies.push(await text(request));
       if (own !== undefined) return { jsonBody: own };
       const handler = app.functions.get(name ?? '')?.handler;
       if (handler === undefined) return { status: 404, jsonBody: {} };
@@ -149,6 +154,21 @@ describe('runs', () => {
       err: '',
     });
     expect(asked).toEqual(['POST /api/runs/r1/cancel']);
+    expect(bodies).toEqual(['{}']);
+    await acrPromoter('runs', 'cancel', '--by', 'ana', '--reason', 'the wrong tag', 'r1');
+    expect(JSON.parse(bodies[1] ?? '')).toEqual({ by: 'ana', reason: 'the wrong tag' });
+  });
+
+  test.each(['runs', 'promotions', 'runs --state ignored'])('%s: a table is what it is as text', async (line) => {
+    await failedRun();
+    const words = line.split(' ');
+    const shown = await acrPromoter(...words);
+    expect(shown.code).toBe(0);
+    expect(await acrPromoter(...words, '--format', 'table')).toEqual(shown);
+    expect((await acrPromoter(...words, '--format', 'xml')).err).toContain('json, go-template, text, table');
+    const template = ['--format', 'go-template={{len .runs}}'];
+    if (line === 'runs') expect((await acrPromoter(...words, ...template)).out).toBe('1');
+    expect((await acrPromoter('explain', '--format', 'table', 'r.io/a:v1')).code).toBe(1);
   });
 
   test('what is wrong is said as the app says it', async () => {
