@@ -45,7 +45,10 @@ export function decideTag(seen: {
     case 'failed':
       // Written since, under the digest that it had: a tag that was gone is back.
       if (Date.parse(seen.updatedAt ?? '') > Date.parse(last.finishedAt)) return 'raise';
-      return seen.now.getTime() - Date.parse(last.finishedAt) >= failurePauseMs(row.failures) ? 'raise' : 'leave';
+      // Also one that failed long from now, by a clock that was wrong.
+      return Math.abs(seen.now.getTime() - Date.parse(last.finishedAt)) >= failurePauseMs(row.failures)
+        ? 'raise'
+        : 'leave';
     default:
       return 'leave';
   }

@@ -12,18 +12,48 @@ import type {
 export class CountedRegistries {
   readonly #registries: Registries;
   readonly #calls = new Map<string, number>();
+  #bound: { most: ReadonlyMap<string, number>; spent: AbortController } | undefined;
 
   constructor(registries: Registries) {
     this.#registries = registries;
   }
 
   repository(registry: string, repository: string): ReadableRepository {
-    const count = (): void => void this.#calls.set(registry, this.calls(registry) + 1);
+    const count = (): void => this.count(registry, 1);
     return new CountedRepository(this.#registries.repository(registry, repository), count);
+  }
+
+  /** Counts calls that somebody is about to make by himself. @throws where {@link within} allows no more */
+  count(registry: string, calls: number): void {
+    const next = this.calls(registry) + calls;
+    const { most, spent } = this.#bound ?? {};
+    if (next > (most?.get(registry) ?? Infinity)) spent?.abort();
+    spent?.signal.throwIfAborted();
+    this.#calls.set(registry, next);
   }
 
   calls(registry: string): number {
     return this.#calls.get(registry) ?? 0;
+  }
+
+  /**
+   * Does what may ask each registry so often and no more: then its signal is aborted, and nothing more is asked.
+   * @returns whether it was too much, instead of what it came to
+   */
+  async within<T>(
+    most: ReadonlyMap<string, number>,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<{ done: T } | 'too much'> {
+    const spent = new AbortController();
+    this.#bound = { most: new Map([...most].map(([name, calls]) => [name, this.calls(name) + calls])), spent };
+    try {
+      return { done: await work(spent.signal) };
+    } catch (error) {
+      if (!spent.signal.aborted) throw error;
+      return 'too much';
+    } finally {
+      this.#bound = undefined;
+    }
   }
 }
 
@@ -38,33 +68,36 @@ class CountedRepository implements ReadableRepository {
     this.#count = count;
   }
 
-  resolve(tagOrDigest: string, options?: CallOptions): Promise<Descriptor> {
+  async resolve(tagOrDigest: string, options?: CallOptions): Promise<Descriptor> {
     this.#count();
     return this.#inner.resolve(tagOrDigest, options);
   }
 
-  fetchManifest(target: string | Descriptor, options?: CallOptions): Promise<FetchedManifest> {
+  async fetchManifest(target: string | Descriptor, options?: CallOptions): Promise<FetchedManifest> {
     this.#count();
     return this.#inner.fetchManifest(target, options);
   }
 
-  openBlob(descriptor: Descriptor, options?: CallOptions & { offset?: number }): Promise<AsyncIterable<Uint8Array>> {
+  async openBlob(
+    descriptor: Descriptor,
+    options?: CallOptions & { offset?: number },
+  ): Promise<AsyncIterable<Uint8Array>> {
     this.#count();
     return this.#inner.openBlob(descriptor, options);
   }
 
-  hasBlob(descriptor: Descriptor, options?: CallOptions): Promise<boolean> {
+  async hasBlob(descriptor: Descriptor, options?: CallOptions): Promise<boolean> {
     this.#count();
     return this.#inner.hasBlob(descriptor, options);
   }
 
-  listReferrers(digest: Digest, options?: ReferrersOptions): Promise<Descriptor[]> {
+  async listReferrers(digest: Digest, options?: ReferrersOptions): Promise<Descriptor[]> {
     this.#count();
     return this.#inner.listReferrers(digest, options);
   }
 
-  listTags(options?: CallOptions & { last?: string }): AsyncIterable<string> {
+  async *listTags(options?: CallOptions & { last?: string }): AsyncIterable<string> {
     this.#count();
-    return this.#inner.listTags(options);
+    yield* this.#inner.listTags(options);
   }
 }

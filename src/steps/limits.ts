@@ -43,6 +43,12 @@ export const STEP_LIMITS = {
   /** Requests to one registry in one deep pass, where nothing is known of its limits, and however much it allows. */
   deepPassRequests: 16,
   mostDeepPassRequests: 500,
+  /** Pages of one deep pass at most. */
+  deepPassPages: 50,
+  /** Requests to one registry for one promotion, where a pass may not make more anyway; a larger one is a run's to look at. */
+  deepPassRowRequests: 200,
+  /** How often a run looks at what the deep pass cannot decide, in milliseconds. */
+  lookAgainMs: 24 * 3_600_000,
   /** How long the deep pass compares one promotion, and a rule's first reading may take, in milliseconds. */
   deepPassRowMs: 3 * 60_000,
   baselineMs: 15 * 60_000,
@@ -55,8 +61,6 @@ export const STEP_LIMITS = {
   /** Bytes of a CloudEvent; one that would be larger leaves out what the run did, and cuts its reason. The receipt has both. */
   eventBytes: 40 * 1024,
   eventReasonCharacters: 2_000,
-  /** Tags that are listed to find out whether one of them is locked. */
-  tagsSearched: 1_000,
   /** How long before the end of a lease a tag is no longer written, in milliseconds. */
   tagMarginMs: 5_000,
   /** Bytes of an output that stands in its run's row; a larger one is a document. */

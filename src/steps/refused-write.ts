@@ -52,7 +52,7 @@ export async function writeAtDestination<T>(
     throw new PolicyError('DESTINATION_LOCKED', `${reference} is locked: ${refusal.message}`, {
       cause: error,
       remedy:
-        'Unlock it (az acr repository update --write-enabled true), then ask for the promotion again: the schedule leaves it alone until the tag at the source moves.',
+        'Unlock it (az acr repository update --write-enabled true): the schedule sees that, where the registry shows its locks, and looks again once a day in any case. Or ask for the promotion.',
     });
   }
 }

@@ -74,27 +74,12 @@ async function writeTag(
   const leftMs = heldUntilMs - Date.now() - STEP_LIMITS.tagMarginMs;
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(Math.max(leftMs, 1))]);
   const reference = `${destination.registry}/${destination.repository}:${destination.tag}`;
+  const listed = ports.listing.repository(destination.registry, destination.repository);
   await writeAtDestination(
     reference,
     () => repository.pushManifest(bytes, descriptor.mediaType, { tag: destination.tag, signal: deadline }),
-    () => isTagLocked(ports, destination, signal),
+    async () => (await listed.isWritable(destination.tag, { signal })) === false,
   );
   const after = await resolveTag(ports, destination, signal);
   return after?.digest === root.digest;
-}
-
-/** What ACR says of the tag's lock; false where a registry doesn't say. */
-async function isTagLocked(
-  ports: Pick<Ports, 'listing'>,
-  { registry, repository, tag }: { registry: string; repository: string; tag: string },
-  signal: AbortSignal,
-): Promise<boolean> {
-  let listed = 0;
-  // What sorts right before it, or nearly so: its own page comes first.
-  const options = { signal, ...(tag.length > 1 && { last: tag.slice(0, -1) }) };
-  for await (const { name, writable } of ports.listing.repository(registry, repository).listTagDetails(options)) {
-    if (name === tag) return writable === false;
-    if ((listed += 1) >= STEP_LIMITS.tagsSearched) return false;
-  }
-  return false;
 }

@@ -4,6 +4,7 @@ import type { Lease } from '../lease.js';
 import { parseManifest, type Manifest } from '../manifest.js';
 import { isRegistryHost, isRepository } from '../reference.js';
 import type { CallOptions, Registries } from '../store.js';
+import { isWritable } from './attributes.js';
 import { deleteBlob, hasBlob, openBlob, resolveBlob } from './blobs.js';
 import { checkAccess, listRepositories } from './catalog.js';
 import { createTransport, type TransportOptions } from './create-transport.js';
@@ -35,6 +36,8 @@ export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'ma
 export interface RegistryRepository extends BlobRepository {
   /** Tags with their digests, and times where the registry tells: a page for a hundred of them in ACR. */
   listTagDetails(options?: TagDetailsOptions): AsyncIterable<TagDetails>;
+  /** Whether a tag may be written: false where it or its repository is locked (ACR); undefined where the registry doesn't say. */
+  isWritable(tag: string, options?: CallOptions): Promise<boolean | undefined>;
 }
 
 export interface Registry {
@@ -84,6 +87,7 @@ function createRepository(context: RepositoryContext, referrers: Referrers): Reg
     listReferrers: (digest, options) => referrers.list(context, digest, options),
     listTags: (options) => listTags(context, options),
     listTagDetails: (options) => listTagDetails(context, options),
+    isWritable: (tag, options) => isWritable(context, tag, options),
     pushBlob: (descriptor, open, options) => pushBlob(context, descriptor, open, options),
     pushStretch: (descriptor, openAt, options) => pushStretch(context, descriptor, openAt, options),
     mountBlob: (descriptor, fromRepository, options) => mountBlob(context, descriptor, fromRepository, options),

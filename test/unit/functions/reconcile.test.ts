@@ -14,7 +14,7 @@ import {
   pushMultiPlatform,
   pushSignature,
 } from '../steps/images.js';
-import { REGISTRY, SOURCE, newSigner, rowOf, type World } from '../steps/world.js';
+import { REGISTRY, SOURCE, newSigner, refusal, rowOf, type World } from '../steps/world.js';
 import { newPlayedWorld, outcomes, type PlayedWorld } from './played-world.js';
 
 // State decides, not the event: whatever comes, however often, in whatever order, is the same promotion.
@@ -166,6 +166,64 @@ describe('a destination tag', () => {
     expect(play.standing()).toBe(image.digest);
     expect(await play.tick()).toBe(0);
   });
+});
+
+describe('a destination that is locked', () => {
+  test('is refused, and promoted once the lock is gone: nobody has to push or ask', async () => {
+    const first = await push('A');
+    await play.playAll();
+    play.destination.locked.add(SOURCE.tag);
+    const image = await push('B');
+    expect(outcomes(await play.playAll())).toEqual(['refused']);
+    expect((await runs()).at(-1)?.result).toMatchObject({ code: 'DESTINATION_LOCKED' });
+    for (let ticks = 0; ticks < 3; ticks += 1) {
+      play.world.nowMs += 24 * 3_600_000;
+      expect(await play.tick()).toBe(0);
+    }
+    expect(play.standing()).toBe(first.digest);
+    play.destination.locked.clear();
+    expect(await play.tick()).toBe(1);
+    expect(outcomes(await play.playAll())).toEqual(['promoted']);
+    expect(play.standing()).toBe(image.digest);
+  });
+});
+
+describe('a source that may not be written', () => {
+  test('fails; with "attachTo": "destination" it is promoted, by the next tick', async () => {
+    play.source.fault = ({ method }) => {
+      if (method === 'pushManifest' || method === 'pushBlob') throw refusal(403, 'DENIED');
+    };
+    const image = await pushedBefore();
+    expect(outcomes(await play.playAll())).toEqual(['failed']);
+    expect((await runs()).at(-1)?.result).toMatchObject({ code: 'SOURCE_NOT_WRITABLE' });
+    expect(await play.tick()).toBe(0);
+    play.world.ruleList = [rule({ existing: 'promote', attachTo: 'destination' })];
+    expect(await play.tick()).toBe(1);
+    expect(outcomes(await play.playAll())).toEqual(['promoted']);
+    expect(play.standing()).toBe(image.digest);
+  });
+
+  test('fails; once it may be, it is promoted after the pause', async () => {
+    play.source.fault = ({ method }) => {
+      if (method === 'pushManifest' || method === 'pushBlob') throw refusal(403, 'DENIED');
+    };
+    const image = await pushedBefore();
+    await play.playAll();
+    play.source.fault = undefined;
+    play.world.nowMs += 6 * 60_000;
+    expect(await play.tick()).toBe(1);
+    await play.playAll();
+    expect(play.standing()).toBe(image.digest);
+  });
+
+  /** Pushed by whoever may. */
+  async function pushedBefore(): Promise<Descriptor> {
+    const { fault } = play.source;
+    play.source.fault = undefined;
+    const image = await push();
+    play.source.fault = fault;
+    return image;
+  }
 });
 
 describe('what comes to the source after the promotion', () => {

@@ -54,7 +54,7 @@ export class MemoryRepository implements Repository {
   loseReferrers = 0;
   /** A manifest whose blobs or children are missing is taken all the same. */
   sparse = false;
-  /** Tags that may not be written: 405, as in ACR. */
+  /** Tags that may not be written: 405, as in ACR; `*`: the repository, of which only the listing tells. */
   readonly locked = new Set<string>();
   /** Called before anything is done; what it throws is the answer. `count` is 1 at the first call of the method. */
   fault: ((call: MemoryCall, count: number) => void | Promise<void>) | undefined;

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
+import { raiseWanted } from '../../../src/runs/promotion-runs.js';
 import { deepPass } from '../../../src/steps/deep-pass.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { signaturesHash } from '../../../src/steps/our-signature.js';
@@ -95,6 +96,93 @@ describe.each(['source', 'destination'] as const)('what is in sync, attached at 
   });
 });
 
+test('a source tag that is gone, of which nobody told: a run says so', async () => {
+  const id = await putInSync(world, rule());
+  source.tags.delete(SOURCE.tag);
+  expect(await pass()).toBe(1);
+  expect(await rowOf(world, id)).toMatchObject({ runOpen: true, lastTrigger: { kind: 'schedule' } });
+});
+
+describe('what was refused for a reason that stands outside', () => {
+  const HOUR_MS = 3_600_000;
+  const DESTINATION_AT = { registry: REGISTRY, repository: 'staging/samples/app' };
+  const refused = (code: string): Promise<string> => endRun(world, rule(), { outcome: 'refused', code });
+  /** As many passes, an hour apart. @returns after how many hours one raised something */
+  async function raisedAfter(most: number): Promise<number[]> {
+    const raised: number[] = [];
+    for (let hours = 1; hours <= most; hours += 1) {
+      world.nowMs += HOUR_MS;
+      if ((await pass()) > 0) raised.push(hours);
+    }
+    return raised;
+  }
+
+  test.each(['*', SOURCE.tag])('a lock (%s): while it is there, nothing; once it is gone, at once', async (lock) => {
+    destination.locked.add(lock);
+    const id = await refused('DESTINATION_LOCKED');
+    expect(await raisedAfter(60)).toEqual([]);
+    destination.locked.delete(lock);
+    expect(await raisedAfter(1)).toEqual([1]);
+    expect(await rowOf(world, id)).toMatchObject({ runOpen: true });
+  });
+
+  test('a lock that the registry doesn’t show: once a day', async () => {
+    const { repository } = world.listing;
+    world.listing.repository = (registry, name) => ({
+      ...repository(registry, name),
+      isWritable: async () => undefined,
+    });
+    await refused('DESTINATION_LOCKED');
+    expect(await raisedAfter(23)).toEqual([]);
+    expect(await raisedAfter(1)).toEqual([1]);
+  });
+
+  test('one that is refused again though nothing seems to be locked: once a day from then on', async () => {
+    await refused('DESTINATION_LOCKED');
+    expect(await raisedAfter(1)).toEqual([1]);
+    await refused('DESTINATION_LOCKED');
+    expect(await raisedAfter(23)).toEqual([]);
+    expect(await raisedAfter(1)).toEqual([1]);
+  });
+
+  test('one that the schedule’s own run met first: gone, at once', async () => {
+    const { promotionId: id } = await raiseWanted(world, rule(), SOURCE, { kind: 'schedule' });
+    destination.locked.add('*');
+    await refused('DESTINATION_LOCKED');
+    expect((await rowOf(world, id)).runTrigger).toMatchObject({ kind: 'schedule' });
+    destination.locked.delete('*');
+    expect(await raisedAfter(1)).toEqual([1]);
+  });
+
+  test('costs two requests, and counts', async () => {
+    const { registry } = world.listing;
+    world.listing.registry = (name) => ({ ...registry(name), requestsPerMinute: () => 2 });
+    await refused('DESTINATION_LOCKED');
+    destination.locked.add('*');
+    await pass();
+    const note = JSON.parse((await world.store.getNote('deep-pass'))?.value ?? '') as { owed: unknown };
+    expect(note.owed).toEqual({ [DESTINATION_AT.registry]: 1 });
+  });
+
+  test.each(['REGISTRY_NOT_ALLOWED', 'REFERRERS_TAG_TAKEN'])('%s: a run looks once a day', async (code) => {
+    await refused(code);
+    expect(await raisedAfter(23)).toEqual([]);
+    expect(await raisedAfter(1)).toEqual([1]);
+  });
+
+  test('by a clock that was years ahead: it is not left alone for years', async () => {
+    world.nowMs += 50_000 * HOUR_MS;
+    await refused('REGISTRY_NOT_ALLOWED');
+    world.nowMs -= 50_000 * HOUR_MS;
+    expect(await pass()).toBe(1);
+  });
+
+  test.each(['DESTINATION_TAKEN', 'RULE_GONE'])('%s is looked at elsewhere', async (code) => {
+    await refused(code);
+    expect(await raisedAfter(60)).toEqual([]);
+  });
+});
+
 test('what was refused for missing evidence looks again once there is some', async () => {
   const evidence = await signaturesHash(source, image, newCall().signal);
   const id = await endRun(world, rule(), { outcome: 'refused', code: 'EVIDENCE_MISSING', evidence });
@@ -132,6 +220,104 @@ describe('one that is too much', () => {
     }
     expect(asked.slice(0, 3)).toEqual([true, false, false]);
     expect(asked.slice(3)).toContain(true);
+  });
+});
+
+describe('one that is in the way of the others', () => {
+  const SMALL = { ...SOURCE, tag: 'small' };
+  const plain = rule({ sign: [], sbom: { formats: [] } });
+  let small: Descriptor;
+  beforeEach(async () => {
+    world.ruleList = [plain];
+    small = await pushImage(source, { tag: SMALL.tag, content: SMALL.tag });
+    await putInSync(world, plain, SMALL);
+    world.nowMs += 1000;
+  });
+  const isRaised = async (tag: string): Promise<boolean> =>
+    (await world.store.listPromotions({ filter: { tag } })).items.some(({ runOpen }) => runOpen);
+  const asked = (): number => source.calls.length + destination.calls.length;
+
+  test('by what it costs: so many requests and no more, then the others; a run looks at it once a day', async () => {
+    for (let index = 0; index < 300; index += 1) {
+      await pushArtifact(source, 'test/scan', { subject: image, text: `${index}` });
+    }
+    await putInSync(world, plain);
+    await pushArtifact(source, 'test/scan', { subject: small });
+    const before = asked();
+    expect(await pass()).toBe(0);
+    expect(asked() - before).toBeGreaterThan(STEP_LIMITS.deepPassRowRequests / 2);
+    expect(asked() - before).toBeLessThanOrEqual(STEP_LIMITS.deepPassRowRequests);
+    const passes = Math.ceil(STEP_LIMITS.deepPassRowRequests / STEP_LIMITS.deepPassRequests);
+    for (let count = 0; count < passes + 1; count += 1) await pass();
+    expect([await isRaised(SMALL.tag), await isRaised(SOURCE.tag)]).toEqual([true, false]);
+    world.nowMs += STEP_LIMITS.lookAgainMs;
+    for (let count = 0; count < 2 * passes; count += 1) await pass();
+    expect(await isRaised(SOURCE.tag)).toBe(true);
+  });
+
+  test('by killing whoever looks at it: it is done with before it is looked at', async () => {
+    await putInSync(world, plain);
+    await pushArtifact(source, 'test/scan', { subject: image });
+    await pushArtifact(source, 'test/scan', { subject: small });
+    const start = world.engine.start.bind(world.engine);
+    world.engine.start = () => Promise.reject(new TypeError('the process died'));
+    await expect(pass()).rejects.toThrow('died');
+    world.engine.start = start;
+    expect(await pass()).toBe(1);
+    expect(await isRaised(SMALL.tag)).toBe(true);
+  });
+
+  test('by being new: what comes to the front of the list keeps the end of it from nothing', async () => {
+    await pass();
+    await pushArtifact(source, 'test/scan', { subject: small });
+    for (let count = 0; count < 3 && !(await isRaised(SMALL.tag)); count += 1) {
+      for (let index = 0; index < STEP_LIMITS.deepPassPage + 5; index += 1) {
+        world.nowMs += 1000;
+        const tag = `new-${count}-${index}`;
+        await pushImage(source, { tag, content: tag });
+        await putInSync(world, plain, { ...SOURCE, tag });
+      }
+      await pass();
+    }
+    expect(await isRaised(SMALL.tag)).toBe(true);
+  });
+
+  test('by there being many that are not looked at: a pass goes on over pages', async () => {
+    await pushArtifact(source, 'test/scan', { subject: small });
+    for (let index = 0; index < 3 * STEP_LIMITS.deepPassPage; index += 1) {
+      const tag = `observed-${index}`;
+      source.tags.set(tag, image.digest);
+      await endRun(world, plain, { outcome: 'observed' }, { ...SOURCE, tag });
+    }
+    expect(await pass()).toBe(1);
+  });
+
+  test('by being raised each time: the one after it is not left out', async () => {
+    // Newest first: v1, then each of the others; each of them is raised, and so moves to the front.
+    const tags = ['a', 'b', 'c', 'd', 'e'];
+    for (const tag of tags) {
+      world.nowMs += 1000;
+      const each = await pushImage(source, { tag, content: tag });
+      await putInSync(world, plain, { ...SOURCE, tag });
+      await pushArtifact(source, 'test/scan', { subject: each });
+    }
+    await pushArtifact(source, 'test/scan', { subject: small });
+    let raised = 0;
+    for (let passes = 0; passes < 6; passes += 1) {
+      world.nowMs += 1000;
+      raised += await pass();
+    }
+    expect(raised).toBe(tags.length + 1);
+    const note = JSON.parse((await world.store.getNote('deep-pass'))?.value ?? '') as { from?: string };
+    expect(note.from).toBeUndefined();
+  });
+
+  test('two passes at once look at each once', async () => {
+    await putInSync(world, plain);
+    const before = source.calls.filter(({ method }) => method === 'resolve').length;
+    await Promise.all([pass(), pass(), pass()]);
+    const resolved = source.calls.filter(({ method }) => method === 'resolve').slice(before);
+    expect(new Set(resolved.map(({ what }) => what)).size).toBe(resolved.length);
   });
 });
 

@@ -104,6 +104,32 @@ describe('a tick', () => {
     expect(await walk()).toMatchObject({ started: 0 });
   });
 
+  test.each(['failed', 'refused', 'cancelled', 'observed'] as const)(
+    'looks anew at what %s where its rule has changed',
+    async (outcome) => {
+      await push('samples/app', 'v1');
+      await walk();
+      await endAll({ outcome, code: outcome === 'failed' ? 'SOURCE_NOT_WRITABLE' : 'REGISTRY_NOT_ALLOWED' });
+      expect(await walk()).toMatchObject({ started: 0 });
+      world.ruleList = [promoting({ attachTo: 'destination' })];
+      expect(await walk()).toMatchObject({ started: 1 });
+    },
+  );
+
+  test('what failed by a clock that was years ahead is not left alone for years', async () => {
+    await push('samples/app', 'v1');
+    await walk();
+    world.nowMs += 10 * 365 * 24 * 3_600_000;
+    await endAll({ outcome: 'failed', code: 'X' });
+    world.nowMs -= 10 * 365 * 24 * 3_600_000;
+    expect(await walk()).toMatchObject({ started: 1 });
+    // By one that is a little ahead, it is no reason to try again at once.
+    world.nowMs += 2_000;
+    await endAll({ outcome: 'failed', code: 'X' });
+    world.nowMs -= 2_000;
+    expect(await walk()).toMatchObject({ started: 0 });
+  });
+
   test('leaves a tag alone that names a referrer, once that is known', async () => {
     const source = world.registries.repository(REGISTRY, SOURCE.repository);
     const subject = await pushImage(source);

@@ -123,9 +123,10 @@ function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<s
           for (const name of [...found.tags.keys()].sort()) {
             const digest = found.tags.get(name);
             if (name <= last || digest === undefined) continue;
-            yield { name, digest, ...(found.locked.has(name) && { writable: false }) };
+            yield { name, digest };
           }
         },
+        isWritable: async (tag: string) => !found.locked.has(tag) && !found.locked.has('*'),
       };
       // The schedule asks for nothing else.
       return listed as unknown as ReturnType<RegistryListing['repository']>;

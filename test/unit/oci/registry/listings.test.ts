@@ -222,6 +222,35 @@ describe('tags with digests', () => {
   });
 });
 
+describe('whether a tag may be written', () => {
+  const OF_TAG = 'GET /acr/v1/a/b/_tags/v1';
+  const OF_REPOSITORY = 'GET /acr/v1/a/b';
+  const lock = (writeEnabled: boolean): object => ({ changeableAttributes: { writeEnabled } });
+  const ofTag = (writeEnabled: boolean): Exchange => ({
+    request: OF_TAG,
+    answer: { status: 200, body: { tag: { name: 'v1', ...lock(writeEnabled) } } },
+  });
+  const ofRepository = (writeEnabled: boolean): Exchange => ({
+    request: OF_REPOSITORY,
+    answer: { status: 200, body: { imageName: 'a/b', ...lock(writeEnabled) } },
+  });
+  const nothing = (request: string, status = 404): Exchange => ({ request, answer: { status } });
+
+  test.each<[string, Exchange[], boolean | undefined]>([
+    ['no lock', [ofTag(true), ofRepository(true)], true],
+    ['the tag’s', [ofTag(false)], false],
+    ['the repository’s', [ofTag(true), ofRepository(false)], false],
+    ['a tag that is not there', [nothing(OF_TAG), ofRepository(true)], true],
+    ['a registry that shows none', [nothing(OF_TAG), nothing(OF_REPOSITORY, 405)], undefined],
+    ['an identity that may not see it', [nothing(OF_TAG, 403), nothing(OF_REPOSITORY, 401)], undefined],
+    ['an answer of another kind', [{ request: OF_TAG, answer: { status: 200, body: [] } }, ofRepository(true)], true],
+  ])('%s', async (_what, exchanges, expected) => {
+    await using(exchanges, async (client, host) => {
+      expect(await client.repository(host, 'a/b').isWritable('v1')).toBe(expected);
+    });
+  });
+});
+
 describe('the registry itself', () => {
   test('its repositories', async () => {
     await using(

@@ -1,0 +1,64 @@
+import { isRecord } from '../descriptor.js';
+import { RegistryError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import type { CallOptions } from '../store.js';
+import { askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
+
+/** Statuses by which a registry says that it has no such thing, or none for this identity. */
+const SAYS_NOTHING = [401, 403, 404, 405];
+
+/**
+ * Whether a tag may be written, as far as ACR's locks on it and on its repository go. False: one of both is locked. Undefined:
+ * the registry doesn't say. A tag that is not there has no lock.
+ * @see https://learn.microsoft.com/azure/container-registry/container-registry-image-lock
+ */
+export async function isWritable(
+  context: RepositoryContext,
+  tag: string,
+  options: CallOptions = {},
+): Promise<boolean | undefined> {
+  const ofTag = await writeEnabled(context, `${context.repository}/_tags/${tag}`, options);
+  if (ofTag === false) return false;
+  return (await writeEnabled(context, context.repository, options)) ?? ofTag;
+}
+
+async function writeEnabled(
+  context: RepositoryContext,
+  path: string,
+  { signal }: CallOptions,
+): Promise<boolean | undefined> {
+  const { endpoint, name } = context;
+  try {
+    const answer = await askWhole(
+      endpoint,
+      {
+        method: 'GET',
+        url: `${endpoint.origin}/acr/v1/${path}`,
+        kind: 'api',
+        headers: { accept: 'application/json' },
+        scopes: scopesFor(context, ['metadata_read']),
+        ...(signal !== undefined && { signal }),
+      },
+      { statuses: [200, ...SAYS_NOTHING], what: name, mostBytes: LIMITS.answerBytes },
+    );
+    return answer.status === 200 ? parse(answer.bytes) : undefined;
+  } catch (error) {
+    // A token for this scope was not to be had.
+    if (error instanceof RegistryError && SAYS_NOTHING.includes(error.info.status)) return undefined;
+    throw error;
+  }
+}
+
+/** Of a repository it stands in the answer itself, of a tag one level below. */
+function parse(bytes: Uint8Array): boolean | undefined {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(answer)) return undefined;
+  const { changeableAttributes } = isRecord(answer.tag) ? answer.tag : answer;
+  const enabled = isRecord(changeableAttributes) ? changeableAttributes.writeEnabled : undefined;
+  return typeof enabled === 'boolean' ? enabled : undefined;
+}

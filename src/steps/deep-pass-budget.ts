@@ -1,0 +1,69 @@
+import { CountedRegistries } from './counted-registries.js';
+import { STEP_LIMITS } from './limits.js';
+import type { Walk } from './walk.js';
+
+/** Calls by registry. */
+export type Calls = Readonly<Record<string, number>>;
+
+/** What a deep pass may still ask of each registry. */
+export class DeepPassBudget {
+  readonly counted: CountedRegistries;
+  readonly #walk: Walk;
+  readonly #before: Calls;
+  readonly #asked = new Set<string>();
+  /** What the dearest promotion so far has cost. */
+  #dearest = 0;
+
+  /** @param before what earlier ticks asked beyond their budget */
+  constructor(walk: Walk, before: Calls) {
+    this.#before = before;
+    this.#walk = walk;
+    this.counted = new CountedRegistries(walk.ports.registries);
+  }
+
+  /** Half of what the registry allows in a minute, for a tick that comes every few: the runs need the rest. */
+  #most(registry: string): number {
+    const perMinute = this.#walk.ports.listing.registry(registry).requestsPerMinute();
+    if (perMinute === undefined) return STEP_LIMITS.deepPassRequests;
+    return Math.min(Math.floor(perMinute / 2), STEP_LIMITS.mostDeepPassRequests);
+  }
+
+  /** One promotion is looked at in any case, once nothing is owed: a pass always gets on. */
+  allows(registries: readonly string[]): boolean {
+    return registries.every((registry) => {
+      const spent = this.#spent(registry);
+      return spent === 0 || spent + this.#dearest <= this.#most(registry);
+    });
+  }
+
+  #spent(registry: string): number {
+    return (this.#before[registry] ?? 0) + this.counted.calls(registry);
+  }
+
+  /** What the ticks to come have to pay back; each pays something. */
+  owed(): Calls {
+    const all = [...new Set([...Object.keys(this.#before), ...this.#asked])];
+    const owed = all.map((name) => [name, this.#spent(name) - Math.max(1, this.#most(name))] as const);
+    return Object.fromEntries(owed.filter(([, calls]) => calls > 0));
+  }
+
+  /**
+   * Looks at one promotion, within what one may cost at most.
+   * @returns what `look` does, or that it was too much
+   */
+  async spend<T>(
+    registries: readonly string[],
+    look: (signal: AbortSignal) => Promise<T>,
+  ): Promise<{ done: T } | 'too much'> {
+    for (const registry of registries) this.#asked.add(registry);
+    const spent = (): number[] => registries.map((registry) => this.counted.calls(registry));
+    const most = (registry: string): number => Math.max(STEP_LIMITS.deepPassRowRequests, this.#most(registry));
+    const before = spent();
+    try {
+      return await this.counted.within(new Map(registries.map((registry) => [registry, most(registry)])), look);
+    } finally {
+      const cost = spent().map((calls, index) => calls - (before[index] ?? 0));
+      this.#dearest = Math.max(this.#dearest, ...cost);
+    }
+  }
+}
