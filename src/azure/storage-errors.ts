@@ -21,6 +21,8 @@ export function storageFailure(error: unknown): StorageFailure {
   };
 }
 
+/** Another wrote the same blob in the meantime: its commit throws away the blocks that wait for theirs. */
+const OVERTAKEN = 'InvalidBlockList';
 const MISSING = new Set(['TableNotFound', 'ContainerNotFound', 'QueueNotFound', 'ContainerBeingDeleted']);
 
 /**
@@ -41,7 +43,8 @@ export function storageError(what: string, error: unknown): Error {
     ...(statusCode !== undefined && { status: statusCode }),
     ...(code !== undefined && { code }),
   };
-  if (statusCode === undefined || statusCode === 408 || statusCode === 429 || statusCode >= 500) {
+  const passes = code === OVERTAKEN || statusCode === 408 || statusCode === 429;
+  if (statusCode === undefined || passes || statusCode >= 500) {
     const answer = statusCode === undefined ? 'gave no answer' : `answered ${statusCode}`;
     return new TransportError('STORAGE_UNAVAILABLE', `${what}: Azure Storage ${answer}${code ? ` (${code})` : ''}`, {
       details,

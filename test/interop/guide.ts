@@ -50,8 +50,13 @@ function attachJob(artifactType: string, path: string, content: Record<string, s
     operation: 'attach',
     reference,
     artifactType,
-    files: [{ path, mediaType: 'application/json', text: `${JSON.stringify(content)}\n` }],
+    files: [{ path, mediaType: 'application/json', text: spaced(content) }],
   };
+}
+/** JSON as the guide's lines write it: the same bytes have the same digest. */
+function spaced(content: Record<string, string>): string {
+  const pairs = Object.entries(content).map(([name, value]) => `"${name}": "${value}"`);
+  return `{${pairs.join(', ')}}\n`;
 }
 const SIGNATURE_JOB = attachJob('signature/example', 'signature.json', {
   artifact: IMAGE,
@@ -288,7 +293,7 @@ export const GUIDE: readonly { heading: string; commands: readonly GuideCommand[
           'signature/example',
           'sbom-signature.json',
           { artifact: `${IMAGE}@<sbom-digest>`, signature: 'jayden hancock' },
-          `${R}/net-monitor@<sbom-digest>`,
+          `${IMAGE}@<sbom-digest>`,
         ),
       },
       {
@@ -325,7 +330,7 @@ export const GUIDE: readonly { heading: string; commands: readonly GuideCommand[
       {
         line: 'oras pull -o ./download $TARGET_REPO@$DOC_DIGEST',
         prints: /^Pulled \[registry\] /m,
-        job: { operation: 'pull', reference: `${R}/sample-staging/net-monitor@<doc-digest>`, output: 'docs' },
+        job: { operation: 'pull', reference: `${R}/sample-staging/net-monitor@<doc-digest>`, output: 'download' },
       },
     ],
   },
@@ -379,7 +384,12 @@ export const GUIDE: readonly { heading: string; commands: readonly GuideCommand[
         instead: 'oras attach $REGISTRY/myapp:v1.0.0 --artifact-type signature/example ./signature.json',
         why: 'A file where the guide has dots.',
         prints: /^Attached to \[registry\] /m,
-        job: attachJob('signature/example', 'signature.json', { by: 'jayden hancock' }, `${R}/myapp:v1.0.0`),
+        job: {
+          operation: 'attach',
+          reference: `${R}/myapp:v1.0.0`,
+          artifactType: 'signature/example',
+          files: [{ path: 'signature.json', text: spaced({ artifact: IMAGE, signature: 'jayden hancock' }) }],
+        },
       },
     ],
   },

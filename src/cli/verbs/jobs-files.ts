@@ -45,8 +45,13 @@ function sizeOf({ base64 = '' }: JobFile): number {
   return Buffer.byteLength(base64, 'base64');
 }
 
+/** `./docs/` as a blob is called: `docs`. */
+export function nameOf(path: string): string {
+  return posix.normalize(path).replace(/(?<=.)\/$/, '');
+}
+
 function named({ path, mediaType }: FileReference): JobFile {
-  return { path: posix.normalize(path).replace(/(?<=.)\/$/, ''), ...(mediaType !== undefined && { mediaType }) };
+  return { path: nameOf(path), ...(mediaType !== undefined && { mediaType }) };
 }
 
 /**

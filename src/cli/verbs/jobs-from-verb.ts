@@ -6,7 +6,7 @@ import { listOf } from '../repeated.js';
 import { parseTarget } from '../target.js';
 import { trustedSignature } from '../trust-store.js';
 import { operandAt, textOf, type Values } from '../verb.js';
-import { fileOf, PACKING, packing } from './jobs-files.js';
+import { fileOf, nameOf, PACKING, packing } from './jobs-files.js';
 
 type Job = Record<string, unknown> & { operation: string };
 
@@ -135,7 +135,7 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
   pull: {
     takes: ['output', 'keepOldFiles', 'includeSubject', 'concurrency', 'platform'],
     make: ([reference], values) => {
-      const output = textOf(values, 'output') ?? '.';
+      const output = nameOf(textOf(values, 'output') ?? '.');
       return {
         operation: 'pull',
         reference,
@@ -184,7 +184,7 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
     takes: ['output'],
     make: ([reference], values) => {
       const output = textOf(values, 'output') ?? '-';
-      return { operation: 'blob.fetch', reference, ...(output !== '-' && { output }) };
+      return { operation: 'blob.fetch', reference, ...(output !== '-' && { output: nameOf(output) }) };
     },
   },
   'blob push': {

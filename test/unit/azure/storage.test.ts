@@ -163,6 +163,27 @@ describe('Azure Storage', () => {
     });
   });
 
+  describe('files', () => {
+    test('of two who write one blob at once, the one that is overtaken may try again', async () => {
+      const { files } = storage;
+      const piece = Buffer.alloc(1024 * 1024);
+      async function* overtaken(): AsyncGenerator<Uint8Array> {
+        // More than is held in memory: blocks of it wait for their commit.
+        for (let count = 0; count < 20; count += 1) yield piece;
+        await files.put('target', 'shared', oneByte());
+        yield piece;
+      }
+      async function* oneByte(): AsyncGenerator<Uint8Array> {
+        yield Buffer.from('x');
+      }
+      await expect(files.put('target', 'shared', overtaken())).rejects.toMatchObject({
+        code: 'STORAGE_UNAVAILABLE',
+        transient: true,
+      });
+      expect(await files.sizeOf('target', 'shared')).toBe(1);
+    });
+  });
+
   describe('documents', () => {
     test.each(['', 'a//b', 'a/', '../a', 'a/..', 'a.', 'a\\b', 'a b', 'ä', 'a\nb', 'x'.repeat(1025)])(
       'the name %j is refused',

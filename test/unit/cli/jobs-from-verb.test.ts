@@ -128,6 +128,7 @@ const CASES: [argv: string[], job: Record<string, unknown>][] = [
     },
   ],
   [['pull', `${APP}:v1`], { operation: 'pull', reference: `${APP}:v1` }],
+  [['pull', '-o', './download/', `${APP}:v1`], { operation: 'pull', reference: `${APP}:v1`, output: 'download' }],
   [
     ['pull', `${APP}:v1`, '-o', 'out', '-k', '--include-subject'],
     { operation: 'pull', reference: `${APP}:v1`, output: 'out', keepOldFiles: true, includeSubject: true },
@@ -156,6 +157,10 @@ const CASES: [argv: string[], job: Record<string, unknown>][] = [
   [
     ['manifest', 'index', 'update', `${APP}:multi`, '--add', 'v1', '--remove', DIGEST, '--tag', 't'],
     { operation: 'manifest.index.update', reference: `${APP}:multi`, add: ['v1'], remove: [DIGEST], tags: ['t'] },
+  ],
+  [
+    ['blob', 'fetch', `${APP}@${DIGEST}`, '-o', './b'],
+    { operation: 'blob.fetch', reference: `${APP}@${DIGEST}`, output: 'b' },
   ],
   [['blob', 'fetch', `${APP}@${DIGEST}`, '-o', '-'], { operation: 'blob.fetch', reference: `${APP}@${DIGEST}` }],
   [
