@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
-import { matchesPromotion, matchesRun, nameOfIgnored } from '../runs/filters.js';
+import { matchesPromotion, matchesRun } from '../runs/filters.js';
+import { IGNORED_ALIKE, isAlike, mergedIgnored, nameOfIgnored } from '../runs/ignored.js';
 import type { RunStore, StoredDigest } from '../runs/ports.js';
 import { destinationOwnerSchema, ignoredEventSchema, stepProgressSchema } from '../runs/row-schemas.js';
+import type { IgnoredEvent } from '../runs/rows.js';
 import { invertedTime, newRunId } from '../runs/run-id.js';
 import { ListedRows } from './listed-rows.js';
 import { unpackRow, type RowPlace } from './row-json.js';
@@ -14,10 +16,10 @@ import type { TableRows } from './table-rows.js';
 const text = z.string();
 const hashOf = (stored: StoredDigest): string => hashKey(`${stored.registry}/${stored.repository}@${stored.digest}`);
 
-/** What an ignored event is about; undefined where the row can't be read. */
-function nameIn(properties: Record<string, unknown>, place: RowPlace): string | undefined {
+/** An ignored event; undefined where the row can't be read. */
+function ignoredIn(properties: Record<string, unknown>, place: RowPlace): IgnoredEvent | undefined {
   try {
-    return nameOfIgnored(unpackRow(properties, ignoredEventSchema, place));
+    return unpackRow(properties, ignoredEventSchema, place);
   } catch (error) {
     if (!(error instanceof PromoterError)) throw error;
     return undefined;
@@ -105,9 +107,19 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): R
 
     async addIgnored(event) {
       const key = newRunId(Date.parse(event.at));
+      const partition = `ignored|${hashKey(nameOfIgnored(event))}`;
+      const before = (await runTable.rowsAfter(partition, '', IGNORED_ALIKE)).find(({ rowKey, properties }) => {
+        const other = ignoredIn(properties, runTable.place(partition, rowKey));
+        return other !== undefined && isAlike(other, event);
+      });
+      const alike = before && ignoredIn(before.properties, runTable.place(partition, before.rowKey));
+      const merged = alike === undefined ? event : mergedIgnored(alike, event);
       // One that is lost in between is in the list of all, and its sender tells of it again.
-      await runTable.put('ignored', key, event);
-      await runTable.put(`ignored|${hashKey(nameOfIgnored(event))}`, key, event);
+      await runTable.put('ignored', key, merged);
+      await runTable.put(partition, key, merged);
+      if (before === undefined) return;
+      await runTable.remove('ignored', before.rowKey);
+      await runTable.remove(partition, before.rowKey);
     },
     listIgnored: ({ filter, ...page } = {}) =>
       runTable.page(filter === undefined ? 'ignored' : `ignored|${hashKey(filter.name)}`, '', ignoredEventSchema, page),
@@ -116,8 +128,8 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): R
       // '~' sorts after the keys of that very moment.
       const rows = await runTable.rowsAfter('ignored', `${invertedTime(before.getTime())}~`, most);
       for (const { rowKey, properties } of rows) {
-        const name = nameIn(properties, runTable.place('ignored', rowKey));
-        if (name !== undefined) await runTable.remove(`ignored|${hashKey(name)}`, rowKey);
+        const event = ignoredIn(properties, runTable.place('ignored', rowKey));
+        if (event !== undefined) await runTable.remove(`ignored|${hashKey(nameOfIgnored(event))}`, rowKey);
         await runTable.remove('ignored', rowKey);
       }
       return rows.length;

@@ -1,5 +1,6 @@
-import { InputError, RegistryError, parseManifest } from '../oci/index.js';
+import { InputError, RegistryError, formatReference, parseManifest } from '../oci/index.js';
 import type { RegistryEvent } from '../inbox/registry-event.js';
+import { writesTo } from '../promotion/destination.js';
 import { isSourceRepository, matchRules, subjectOfDigestTag, type TagName } from '../promotion/match.js';
 import { promotionId } from '../promotion/promotion-id.js';
 import { standingRule } from '../promotion/standing-rule.js';
@@ -61,6 +62,9 @@ export async function handleRegistryEvent(
         reference,
         `rule ${scheduled.name}: is not triggered by pushes; its schedule will look`,
       );
+    if (await isOurCopy(ports, all, source, event.digest)) {
+      return { raised: [], runs: [], text: `${reference}: written by a run of ours` };
+    }
     return ignore(ports, event, reference, matchRules(all, source).nearest ?? 'no rule wants it');
   }
   const { raised, runs, raise } = raiser(ports);
@@ -75,6 +79,26 @@ export async function handleRegistryEvent(
   }
   if (failure !== undefined) throw failure.error;
   return { raised, runs, text: `${reference}: ${raised.length} promotions` };
+}
+
+/**
+ * True for what a run of ours has just written there, or wrote last: thousands of such events would bury those that somebody asks
+ * about. What anybody else pushes to a destination is told.
+ */
+async function isOurCopy(
+  { store }: Pick<EventPorts, 'store'>,
+  rules: readonly Rule[],
+  { registry, repository, tag }: TagName,
+  digest: string | undefined,
+): Promise<boolean> {
+  if (digest === undefined || !rules.some((rule) => writesTo(rule, registry, repository))) return false;
+  const destination = formatReference({ registry, repository, tag });
+  for (const { last, runId, runOpen } of (await store.listPromotions({ filter: { destination } })).items) {
+    if (last?.digest === digest) return true;
+    // The event is faster than the end of the run.
+    if (runOpen && runId !== undefined && (await store.getRun(runId))?.value.digest === digest) return true;
+  }
+  return false;
 }
 
 type Raise = (rule: Rule, source: TagName, cause: Omit<TriggerCause, 'at'>) => Promise<void>;

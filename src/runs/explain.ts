@@ -57,7 +57,7 @@ export interface ExplainedPromotion {
   standing: Standing;
   /** One sentence or two. */
   text: string;
-  /** Since when it stands so. */
+  /** Since when it stands so; absent where nobody knows: it moved, or is no longer wanted. */
   since?: string;
   /** What the destination got, or the run saw. */
   digest?: string;
@@ -150,7 +150,15 @@ function explainRow(input: ExplainInput, row: PromotionRow): ExplainedPromotion 
   const unwanted =
     rule === undefined ? `there is no rule ${row.rule} any more` : matchRules([rule], row.source).nearest;
   if (unwanted === undefined) return { ...about, ...stands };
-  return { ...about, ...stands, standing: 'unwanted', text: `${unwanted}; when it was last looked at: ${stands.text}` };
+  // Since when no rule wants it is known to nobody.
+  const { since: _since, ...rest } = stands;
+  const at = row.runOpen || last === undefined ? '' : ` (${last.finishedAt})`;
+  return {
+    ...about,
+    ...rest,
+    standing: 'unwanted',
+    text: `${unwanted}; when it was last looked at${at}: ${stands.text}`,
+  };
 }
 
 type Stands = Pick<ExplainedPromotion, 'standing' | 'text' | 'since' | 'step' | 'code' | 'reason' | 'remedy'>;
@@ -203,8 +211,14 @@ function explainLast({ seen }: ExplainInput, row: PromotionRow, rule: Rule | und
     case 'unchanged':
     case 'completed': {
       if (code !== undefined) return { ...why, standing: 'nothing', text: `there is nothing to promote: ${because}` };
-      const moved = movedText(seen, { source: formatReference(source), destination, digest: last.digest });
-      if (moved !== undefined) return { ...why, standing: 'moved', text: moved };
+      const moved = movedText(seen, {
+        source: formatReference(source),
+        destination,
+        digest: last.digest,
+        at: why.since,
+      });
+      // When it moved is known to nobody: `since` is when the destination got what it has.
+      if (moved !== undefined) return { standing: 'moved', text: moved };
       return { ...why, standing: 'in_sync', text: `${destination} is ${last.digest ?? 'as the rule wants it'}` };
     }
     case 'failed': {
@@ -226,13 +240,14 @@ function explainLast({ seen }: ExplainInput, row: PromotionRow, rule: Rule | und
 
 function movedText(
   seen: ExplainInput['seen'],
-  { source, destination, digest }: { source: string; destination: string; digest: string | undefined },
+  { source, destination, digest, at }: { source: string; destination: string; digest: string | undefined; at: string },
 ): string | undefined {
   if (digest === undefined) return undefined;
   const [from, to] = [seen.get(source), seen.get(destination)];
-  if (from === null) return `${source} is not there any more; ${destination} got ${digest}`;
+  const got = `${destination} got ${digest} at ${at}`;
+  if (from === null) return `${source} is not there any more; ${got}`;
   if (from !== undefined && from !== digest)
-    return `${source} is ${from} by now, and ${destination} got ${digest}: the push's event or the schedule starts the next run`;
+    return `${source} is ${from} by now, and ${got}: the push's event or the schedule starts the next run`;
   if (to === undefined || to === digest) return undefined;
-  return `${destination} got ${digest}, and ${to === null ? 'is not there any more' : `is ${to} by now`}: the schedule sets it right`;
+  return `${got}, and ${to === null ? 'is not there any more' : `is ${to} by now`}: the schedule sets it right`;
 }

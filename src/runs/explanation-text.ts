@@ -9,6 +9,8 @@ export function explanationText({ reference, promotions, nearest, ignored }: Exp
     ...(runId === undefined ? [] : [`  run ${runId}`]),
   ]);
   if (nearest !== undefined) lines.push(`${reference}: no rule wants it`, `  ${nearest}`);
-  for (const { at, reason } of ignored) lines.push(`  an event was ignored at ${at}: ${reason}`);
+  for (const { at, times = 1, firstAt = at, reason } of ignored) {
+    lines.push(`  an event was ignored at ${at}${times > 1 ? `, one of ${times} since ${firstAt}` : ''}: ${reason}`);
+  }
   return `${lines.join('\n')}\n`;
 }

@@ -1,4 +1,4 @@
-import type { IgnoredEvent, Outcome, PromotionRow, PromotionState, RunSummary } from './rows.js';
+import type { Outcome, PromotionRow, PromotionState, RunSummary } from './rows.js';
 
 /** Which promotions; what isn't given doesn't count. */
 export interface PromotionFilter {
@@ -70,10 +70,4 @@ export function isUntold({ result, toldAt }: RunSummary): boolean {
 function statesOf({ state, result }: RunSummary): (RunFilter['state'] & string)[] {
   if (state !== 'ended') return [state, 'open'];
   return result === undefined ? [state] : [state, result.outcome];
-}
-
-/** The `registry/repository:tag` that an ignored event is about, without its digest. */
-export function nameOfIgnored({ reference }: IgnoredEvent): string {
-  const [name = reference] = reference.split('@', 1);
-  return name;
 }

@@ -81,6 +81,7 @@ export interface RunStore {
   /** The run that a job id has; undefined where nobody has claimed it. */
   findJob(jobId: string): Promise<string | undefined>;
 
+  /** Of one tag and reason there is one row, which counts; of two writers at once both may count too little. */
   addIgnored(event: IgnoredEvent): Promise<void>;
   /** Newest first. */
   listIgnored(options?: FilteredPageOptions<IgnoredFilter>): Promise<Page<IgnoredEvent>>;

@@ -139,6 +139,8 @@ export const destinationOwnerSchema: z.ZodType<DestinationOwner> = z.object({
 
 export const ignoredEventSchema: z.ZodType<IgnoredEvent> = z.object({
   at: z.string(),
+  times: z.number().exactOptional(),
+  firstAt: z.string().exactOptional(),
   reference: z.string(),
   eventId: z.string().exactOptional(),
   reason: z.string(),

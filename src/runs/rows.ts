@@ -213,9 +213,13 @@ export interface DestinationOwner {
   source: string;
 }
 
-/** An event that no rule wanted, and the first condition that failed. */
+/** An event that no rule wanted, and the first condition that failed; with those before it for the same tag and reason. */
 export interface IgnoredEvent {
+  /** The last of them. */
   at: string;
+  /** How many, and when the first; absent of one alone. */
+  times?: number;
+  firstAt?: string;
   reference: string;
   /** The event's own. */
   eventId?: string;

@@ -38,7 +38,7 @@ export async function keepHouse(ports: HousePorts): Promise<Removed> {
   const note = noteOf(kept?.value);
   const now = ports.now().getTime();
   const cutoff = new Date(now - ports.retentionDays * DAY_MS);
-  const ignored = await ports.store.removeIgnored(new Date(now - STEP_LIMITS.ignoredMs), STEP_LIMITS.housePage);
+  const ignored = await removeIgnored(ports, new Date(now - STEP_LIMITS.ignoredMs));
   const instances = await forgetInstances(ports, note, cutoff);
   const runs = await removeRuns(ports, note, cutoff);
   const promotions = await removePromotions(ports, note, cutoff).catch((error: unknown) => {
@@ -54,6 +54,16 @@ export async function keepHouse(ports: HousePorts): Promise<Removed> {
   };
   await ports.store.putNote(NOTE, JSON.stringify(next), kept?.version);
   return { runs: runs.removed, promotions: promotions.removed, ignored, instances: instances.removed };
+}
+
+async function removeIgnored({ store }: HousePorts, before: Date): Promise<number> {
+  let removed = 0;
+  for (let page = 0; page < STEP_LIMITS.ignoredPages; page += 1) {
+    const count = await store.removeIgnored(before, STEP_LIMITS.housePage);
+    removed += count;
+    if (count < STEP_LIMITS.housePage) break;
+  }
+  return removed;
 }
 
 /** A note of another version: from the start again. */

@@ -14,6 +14,8 @@ export const STEP_LIMITS = {
   labelCharacters: 100,
   /** Runs, and promotions, and ignored events, that one tick looks at to remove them. */
   housePage: 100,
+  /** Pages of ignored events that one tick removes: there may be more of them than of anything else. */
+  ignoredPages: 10,
   /** How long ignored events are kept, in milliseconds. */
   ignoredMs: 7 * 24 * 3_600_000,
   /** How much time must have come over RUN_RETENTION_DAYS before its engine instances are looked for, in milliseconds. */

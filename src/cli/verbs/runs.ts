@@ -119,9 +119,9 @@ async function listRuns({ app, format, values, io }: AppCall): Promise<void> {
   const asked = { app, path: 'runs', filters: FILTERS, values, io };
   if (textOf(values, 'state') === 'ignored') {
     const { items, more } = await askList(asked, readIgnored);
-    const rows = items.map(({ at, reference, reason }) => [at, reference, reason]);
+    const rows = items.map(({ at, times = 1, reference, reason }) => [at, `${times}`, reference, reason]);
     if (format.kind !== 'text') io.out(formatResult(format, { ignored: items }));
-    else io.out(formatColumns(['AT', 'REFERENCE', 'REASON'], rows));
+    else io.out(formatColumns(['AT', 'TIMES', 'REFERENCE', 'REASON'], rows));
     return tellMore(more, io);
   }
   const { items, more } = await askList(asked, readRuns);

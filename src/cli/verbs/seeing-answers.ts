@@ -37,7 +37,13 @@ const summarySchema = z.looseObject({
   digest: z.string().optional(),
   result: resultSchema.optional(),
 });
-const ignoredSchema = z.looseObject({ at: z.string(), reference: z.string(), reason: z.string() });
+const ignoredSchema = z.looseObject({
+  at: z.string(),
+  times: z.number().exactOptional(),
+  firstAt: z.string().exactOptional(),
+  reference: z.string(),
+  reason: z.string(),
+});
 const inputSchema = z.union([
   z.looseObject({
     kind: z.literal('promotion'),

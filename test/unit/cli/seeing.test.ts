@@ -122,7 +122,9 @@ describe('runs', () => {
   test('ignored events', async () => {
     await world.store.addIgnored({ at: '2026-01-01T00:00:00.000Z', reference: 'r.io/a:b', reason: 'no rule' });
     const { out } = await acrPromoter('runs', '--state', 'ignored');
-    expect(out).toBe('AT                        REFERENCE  REASON\n2026-01-01T00:00:00.000Z  r.io/a:b   no rule\n');
+    expect(out).toBe(
+      'AT                        TIMES  REFERENCE  REASON\n2026-01-01T00:00:00.000Z  1      r.io/a:b   no rule\n',
+    );
   });
 
   test.each([['runs'], ['runs', 'show']])(

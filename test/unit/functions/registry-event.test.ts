@@ -3,6 +3,8 @@ import { handleRegistryEvent, type Handled } from '../../../src/functions/regist
 import type { RegistryEvent } from '../../../src/inbox/registry-event.js';
 import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import { promotionId } from '../../../src/promotion/promotion-id.js';
+import { closeRun } from '../../../src/runs/close-run.js';
+import { noteDigest } from '../../../src/runs/run-digest.js';
 import { observeStep } from '../../../src/steps/observe.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
@@ -137,6 +139,30 @@ describe('nobody wants it', () => {
     await handle({ repository: 'staging/samples/app', tag: 'v1' });
     expect(await ignored()).toEqual([expect.stringContaining('written by the rule itself')]);
     expect(world.engine.starts).toEqual([]);
+  });
+
+  test('what a run of ours has written at its destination is not told; what anybody else pushes there is', async () => {
+    const at = { registry: REGISTRY, repository: 'staging/samples/app' };
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    const other = await pushImage(source, { content: 'by hand' });
+    const run = await openRun(world);
+    await noteDigest(world, run.runId, digest);
+    // It comes before the run has ended, and once more after it.
+    await handle({ ...at, tag: SOURCE.tag, digest });
+    const { wanted } = await rowOf(world, run.promotionId);
+    await closeRun(world, run.promotionId, run.runId, {
+      wanted,
+      rule: run.rule,
+      result: { outcome: 'promoted', digest },
+    });
+    await handle({ ...at, tag: SOURCE.tag, digest });
+    expect(await ignored()).toEqual([]);
+    await handle({ ...at, tag: SOURCE.tag, digest: other.digest });
+    await handle({ ...at, tag: 'by-hand', digest });
+    expect((await world.store.listIgnored()).items.map(({ reference }) => reference).sort()).toEqual([
+      `${REGISTRY}/staging/samples/app:by-hand@${digest}`,
+      `${REGISTRY}/staging/samples/app:${SOURCE.tag}@${other.digest}`,
+    ]);
   });
 
   test('a rule that takes the tag no longer is not asked for it', async () => {

@@ -209,6 +209,19 @@ test('a rule that no longer matches, and what stands all the same', () => {
   expect(promotions).toMatchObject([{ standing: 'unwanted', text: expect.stringContaining('tag v1 is not in w*') }]);
 });
 
+test('since when it has moved, or is no longer wanted, is not claimed: what is known is when it was promoted', () => {
+  const since = '2025-12-24T00:00:00.000Z';
+  const moved = explain(asked({ rows: [row({ since })], seen: new Map([[SOURCE, 'sha256:b']]) }));
+  expect(explanationText(moved)).toBe(`${SOURCE} -> ${DESTINATION} (rule staging): moved
+  ${SOURCE} is sha256:b by now, and ${DESTINATION} got sha256:a at ${since}: the push's event or the schedule starts the next run
+  run r1
+`);
+  const unwanted = explain(asked({ rules: [], rows: [row({ since })] }));
+  expect(unwanted.promotions[0]?.since).toBeUndefined();
+  expect(unwanted.promotions[0]?.text).toContain(`when it was last looked at (${LATER})`);
+  expect(explain(asked({ rows: [row({ since })] })).promotions[0]?.since).toBe(since);
+});
+
 test('where no rule wants it: the nearest, what failed first, and the events that were ignored', () => {
   const name = { ...source, tag: 'latest' };
   const ignored = [
@@ -228,6 +241,13 @@ test('where no rule wants it: the nearest, what failed first, and the events tha
   rule staging: tag latest is not in v*
   an event was ignored at ${AT}: rule staging: tag latest is not in v*
 `,
+  );
+});
+
+test('of events that came again and again, the last, and how many', () => {
+  const ignored = [{ at: LATER, times: 500, firstAt: AT, reference: SOURCE, reason: 'there are no rules' }];
+  expect(explanationText(explain(asked({ rules: [], ignored })))).toContain(
+    `  an event was ignored at ${LATER}, one of 500 since ${AT}: there are no rules\n`,
   );
 });
 

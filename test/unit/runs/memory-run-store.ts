@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../../src/oci/index.js';
-import { matchesPromotion, matchesRun, nameOfIgnored } from '../../../src/runs/filters.js';
+import { matchesPromotion, matchesRun } from '../../../src/runs/filters.js';
+import { isAlike, mergedIgnored, nameOfIgnored } from '../../../src/runs/ignored.js';
 import type { Page, PageOptions, RunStore, StoredDigest } from '../../../src/runs/ports.js';
 import type {
   DestinationOwner,
@@ -94,6 +95,7 @@ export function memoryRunStore(): RunStore {
   const standing = new Map<string, Set<string>>();
   const ours = new Set<string>();
   const ignored: { key: string; event: IgnoredEvent }[] = [];
+  let ignoredWrites = 0;
   return {
     getPromotion: async (id) => promotions.get(id),
     insertPromotion: async (row) => promotions.put(row.id, row, undefined),
@@ -163,8 +165,12 @@ export function memoryRunStore(): RunStore {
     findJob: async (jobId) => jobs.get(jobId)?.value,
 
     addIgnored: async (event) => {
-      const turn = String(ignored.length).padStart(9, '0');
-      ignored.push({ key: `${newestFirst(event.at)}|${turn}`, event: structuredClone(event) });
+      ignoredWrites += 1;
+      const turn = String(ignoredWrites).padStart(9, '0');
+      const before = ignored.find((other) => isAlike(other.event, event));
+      const merged = before === undefined ? event : mergedIgnored(before.event, event);
+      if (before !== undefined) ignored.splice(ignored.indexOf(before), 1);
+      ignored.push({ key: `${newestFirst(event.at)}|${turn}`, event: structuredClone(merged) });
     },
     listIgnored: async ({ filter, ...options } = {}) => {
       const wanted = ignored.filter(({ event }) => filter === undefined || nameOfIgnored(event) === filter.name);

@@ -176,6 +176,14 @@ test('ignored events are kept for a week', async () => {
   expect((await world.store.listIgnored()).items.map(({ reference }) => reference)).toEqual(['c']);
 });
 
+test('of many ignored events a tick removes many', async () => {
+  for (let index = 0; index < 250; index += 1) {
+    await world.store.addIgnored({ at: world.now().toISOString(), reference: `a:${index}`, reason: 'b' });
+  }
+  later(8);
+  expect(await keepHouse(world)).toMatchObject({ ignored: 250 });
+});
+
 test('walks of the schedule are forgotten by their time, those at work are not', async () => {
   await world.engine.start('promoteScheduled', 'old', {});
   world.engine.setState('old', 'ended');

@@ -1,0 +1,21 @@
+import type { IgnoredEvent } from './rows.js';
+
+/** How many of a tag's ignored events are held against a new one: of one tag there are few reasons. */
+export const IGNORED_ALIKE = 10;
+
+/** The `registry/repository:tag` that an ignored event is about, without its digest. */
+export function nameOfIgnored({ reference }: IgnoredEvent): string {
+  const [name = reference] = reference.split('@', 1);
+  return name;
+}
+
+/** True where both say the same: one row tells of them, and counts. */
+export function isAlike(a: IgnoredEvent, b: IgnoredEvent): boolean {
+  return nameOfIgnored(a) === nameOfIgnored(b) && a.reason === b.reason;
+}
+
+/** The row of an event, and of those before it that said the same. One that is told again doesn't count. */
+export function mergedIgnored(before: IgnoredEvent, event: IgnoredEvent): IgnoredEvent {
+  const isNew = event.eventId === undefined || event.eventId !== before.eventId;
+  return { ...event, times: (before.times ?? 1) + (isNew ? 1 : 0), firstAt: before.firstAt ?? before.at };
+}
