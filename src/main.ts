@@ -19,6 +19,7 @@ import { isRulesBlob, readText, rulesSource } from './rules-source.js';
 import { createStreamingSbomGenerator } from './sbom/index.js';
 import { readSettings, type Settings } from './settings.js';
 import { loadPemSigner, type Signer } from './signing/index.js';
+import { STEP_LIMITS } from './steps/limits.js';
 
 // The composition root: settings -> adapters -> everything registered. What is wrong with the settings fails here, before
 // anything is consumed.
@@ -127,6 +128,7 @@ registerFunctions(
       connect,
     }),
     copyParts: { bytes: settings.COPY_PART_BYTES, nodes: COPY_LIMITS.partNodes },
+    stretch: { ms: STEP_LIMITS.stretchMs, requests: settings.WALK_REQUESTS, bytes: STEP_LIMITS.stretchBytes },
     paused: settings.PROMOTION_PAUSED,
     retentionDays: settings.RUN_RETENTION_DAYS,
     now: () => new Date(),

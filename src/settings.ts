@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { isSecretUrl } from './azure/secret-url.js';
 import { JOB_OPERATIONS } from './inbox/job-input.js';
 import { COPY_LIMITS, ConfigurationError, isRegistryHost } from './oci/index.js';
+import { STEP_LIMITS } from './steps/limits.js';
 
 /** Every five minutes, in UTC. */
 export const DEFAULT_SCHEDULE = '0 */5 * * * *';
@@ -125,6 +126,13 @@ const partBytes = optional.transform((text, context) => {
   return z.NEVER;
 });
 
+/** So few that a graph of some size takes many calls, and enough for one call to get on. */
+const LEAST_WALK_REQUESTS = 100;
+
+const walkRequests = optional
+  .transform((text) => (text === undefined ? STEP_LIMITS.stretchRequests : Number(text)))
+  .pipe(z.number('is not a number of requests').int().min(LEAST_WALK_REQUESTS));
+
 /** For how long what has ended is kept. */
 const DEFAULT_RETENTION_DAYS = 30;
 
@@ -145,6 +153,7 @@ const schema = z.object({
   JOB_SCOPES: scopes,
   JOB_CREDENTIALS: jobCredentials,
   COPY_PART_BYTES: partBytes,
+  WALK_REQUESTS: walkRequests,
   AZURE_CLIENT_ID: optional,
   AzureWebJobsStorage: optional,
   AzureWebJobsStorage__accountName: optional,

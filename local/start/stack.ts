@@ -142,7 +142,7 @@ async function startAll(
     PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
     // Rules of one's own may name others.
     ALLOWED_REGISTRIES: [source, staging, ...(environment.ALLOWED_REGISTRIES?.split(',') ?? [])].join(','),
-    ...given(environment, ['JOB_OPERATIONS', 'JOB_SCOPES', 'RUN_RETENTION_DAYS', 'COPY_PART_BYTES']),
+    ...given(environment, ['JOB_OPERATIONS', 'JOB_SCOPES', 'RUN_RETENTION_DAYS', 'COPY_PART_BYTES', 'WALK_REQUESTS']),
     SIGNING_KEY: signing.key,
     SIGNING_CERTIFICATE_CHAIN: signing.certificate,
   };

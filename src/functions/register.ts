@@ -12,6 +12,7 @@ import { promoteScheduled } from './orchestrations/promote-scheduled.js';
 import { promote } from './orchestrations/promote.js';
 import { runJob } from './orchestrations/run-job.js';
 import { versioned } from './orchestrations/versioned.js';
+import { walkOn } from './orchestrations/walk-on.js';
 import { registerOnJobMessage } from './triggers/on-job-message.js';
 import { registerOnRegistryEventMessage } from './triggers/on-registry-event-message.js';
 import { registerOnRegistryEvent } from './triggers/on-registry-event.js';
@@ -25,6 +26,7 @@ export function registerFunctions(ports: StaticPorts, engineOf: EngineOf, schedu
   durable.orchestration('runJob', versioned(runJob));
   durable.orchestration('attachImages', versioned(attachImages));
   durable.orchestration('copyParts', versioned(copyParts));
+  durable.orchestration('walkOn', versioned(walkOn));
   durable.orchestration('promoteScheduled', versioned(promoteScheduled));
   registerOnRegistryEvent(ports, engineOf);
   registerOnRegistryEventMessage(ports, engineOf);

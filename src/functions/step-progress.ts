@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isRecord } from '../oci/index.js';
 import type { StepProgress } from '../runs/rows.js';
+import { stretchCursorSchema } from '../steps/contracts.js';
 import type { Ports, StepProgressSink } from '../steps/ports.js';
 import { againSchema } from './orchestrations/again.js';
 
@@ -29,10 +30,11 @@ function labelOf(input: unknown): string {
   return '';
 }
 
-/** A step that is called again has been at it since it was put off first. */
+/** A step that is called again has been at it since its first call, or since it was put off first. */
 function firstOf(input: unknown): Date | undefined {
-  const again = isRecord(input) ? againSchema.safeParse(input.again).data : undefined;
-  return again && new Date(again.since);
+  if (!isRecord(input)) return undefined;
+  const first = stretchCursorSchema.safeParse(input.cursor).data ?? againSchema.safeParse(input.again).data;
+  return first && new Date(first.since);
 }
 
 /**

@@ -53,5 +53,5 @@ export { eraseDockerCredential, storeDockerCredential } from './registry/docker-
 export * from './layout/open-layout.js';
 export { onSide } from './copy/side.js';
 export { rootBytes } from './copy/bodies.js';
-export { rememberReads } from './copy/remember.js';
+export { rememberReads, rememberRepository, type Answer, type Memory } from './copy/remember.js';
 export { mapConcurrently } from './registry/concurrently.js';

@@ -14,7 +14,10 @@ export interface ReferrersOptions extends CallOptions {
   artifactType?: string;
   /** As it comes: true. */
   tagSchema?: boolean;
-  /** False where only the digests count: a type that an entry lacks is then not looked up in its manifest. As it comes: true. */
+  /**
+   * False where a type that an entry lacks is not to be looked up in its manifest: such an entry is in the list whatever
+   * `artifactType` says. As it comes: true.
+   */
   artifactTypes?: boolean;
 }
 

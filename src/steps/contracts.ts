@@ -37,6 +37,14 @@ const resultSchema = z.object({
   digest: z.string().optional(),
 });
 
+/** Where a step that takes several calls goes on: how many stretches are done, and since when it is at it, in milliseconds since 1970. */
+export const stretchCursorSchema = z.object({ stretch: z.int().min(1), since: z.number() });
+export type StretchCursor = z.infer<typeof stretchCursorSchema>;
+
+/** So far; to be called again, with the cursor. What was found out is kept as documents. */
+const moreSchema = z.object({ state: z.literal('more'), cursor: stretchCursorSchema });
+export type More = z.infer<typeof moreSchema>;
+
 /** The run has the row, and what it is to do; or it doesn't, and ends. */
 export const beginRunContract = contract(
   'beginRun',
@@ -65,8 +73,14 @@ export const imageSchema = descriptor.extend({
 /** What stands at the source and at the destination. */
 export const observeContract = contract(
   'observe',
-  owned.extend({ rule: ruleSchema, source: tagName, destination: z.string() }),
+  owned.extend({
+    rule: ruleSchema,
+    source: tagName,
+    destination: z.string(),
+    cursor: stretchCursorSchema.optional(),
+  }),
   z.discriminatedUnion('state', [
+    moreSchema,
     /** Nothing to promote under this tag: it names a referrer. */
     z.object({ state: z.literal('nothing'), code: z.string(), reason: z.string(), digest: digest.optional() }),
     /** A policy forbids it, for as long as the tag stands on this digest. */
@@ -148,8 +162,10 @@ export const planCopyContract = contract(
     credential,
     /** Where it is to go: in one registry blobs are mounted, and cost no time. */
     destination: repositoryName.optional(),
+    cursor: stretchCursorSchema.optional(),
   }),
   z.discriminatedUnion('state', [
+    moreSchema,
     z.object({ state: z.literal('superseded') }),
     z.object({
       state: z.literal('planned'),
@@ -192,7 +208,11 @@ export const copyPartContract = contract(
   }),
   copyCounts.extend({ more: z.boolean() }),
 );
-export const verifyArrivalContract = contract('verifyArrival', copyInput, z.object({ repaired: z.number() }));
+export const verifyArrivalContract = contract(
+  'verifyArrival',
+  copyInput.extend({ cursor: stretchCursorSchema.optional() }),
+  z.union([moreSchema, z.object({ repaired: z.number() })]),
+);
 
 /** The last step: the destination tag, under its lease. */
 export const tagDestinationContract = contract(

@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { copyGraph, verifyArrival } from '../oci/index.js';
 import type { InputOf, ResultOf, copyGraphContract, verifyArrivalContract } from './contracts.js';
 import { readPlan } from './kept-plan.js';
 import type { Ports, StepCall } from './ports.js';
 import { writeAtDestination } from './refused-write.js';
+import { inStretches, isMore } from './stretch.js';
 
 /**
  * Copies what a plan names: in one registry blobs are mounted, between two they are streamed. What is there stays.
@@ -39,19 +41,32 @@ export async function copyGraphStep(
   return counts;
 }
 
-/** Asks the destination whether all has arrived; puts again, singly, what it lost. @throws CopyError `REFERRER_LOST` */
+/**
+ * Asks the destination, in stretches, whether all has arrived; puts again, singly, what it lost. @throws CopyError `MANIFEST_LOST`,
+ * `REFERRER_LOST`, `TAG_LOST`
+ */
 export async function verifyArrivalStep(
-  ports: Pick<Ports, 'registries' | 'documents'>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'stretch' | 'now'>,
   input: InputOf<typeof verifyArrivalContract>,
-  { signal, progress }: StepCall,
+  call: StepCall,
 ): Promise<ResultOf<typeof verifyArrivalContract>> {
+  const { signal, progress } = call;
   const plan = await readPlan(ports, input.plan);
   const { source, destination } = input;
-  const { restored } = await verifyArrival(
-    plan,
-    ports.registries.repository(destination.registry, destination.repository),
-    { source: ports.registries.repository(source.registry, source.repository), signal },
-  );
+  const arrived = await inStretches(ports, 'verifyArrival', input, call, (stretch) => {
+    const to = (round?: number) => stretch.repository(destination.registry, destination.repository, round);
+    return verifyArrival(plan, to(), {
+      source: stretch.repository(source.registry, source.repository),
+      after: async (round, waitMs) => {
+        await stretch.once(`pause ${round}`, () => sleep(waitMs, undefined, { signal }));
+        return to(round);
+      },
+      signal,
+      onAsked: (done, total) => progress.nodes(done, total),
+    });
+  });
+  if (isMore(arrived)) return arrived;
+  const { restored } = arrived;
   progress.text(restored.length === 0 ? 'all there' : `${restored.length} put again`);
   return { repaired: restored.length };
 }

@@ -2,9 +2,10 @@ import {
   compareGraphs,
   isNothingMissing,
   parseReference,
-  type Descriptor,
-  type ReadableRepository,
   mapConcurrently,
+  type Descriptor,
+  type GraphOptions,
+  type ReadableRepository,
 } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../promotion/rule.js';
 import { CYCLONEDX_JSON } from '../sbom/index.js';
@@ -33,11 +34,13 @@ export async function graphDifferences(
   destination: ReadableRepository,
   root: Descriptor,
   signal: AbortSignal,
+  onWalked?: GraphOptions['onWalked'],
 ): Promise<string[]> {
   const missing = await compareGraphs(source, destination, root, {
     recursive: true,
     excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
     signal,
+    ...(onWalked && { onWalked }),
   });
   if (isNothingMissing(missing)) return [];
   const { manifests, unlisted, tags } = missing;

@@ -24,6 +24,17 @@ export const STEP_LIMITS = {
   closingLookMs: 10_000,
   /** How long one call works on a part of a copy before it asks for another, in milliseconds. */
   copyPartMs: 15 * 60_000,
+  /**
+   * How long one call works on what asks for all of a graph, in milliseconds, how many requests it makes, and how many bytes it
+   * keeps of their answers, before it asks for another call.
+   */
+  stretchMs: 5 * 60_000,
+  stretchRequests: 5_000,
+  stretchBytes: 32 * 1024 * 1024,
+  /** Bytes of the document that keeps them. */
+  stretchDocumentBytes: 60 * 1024 * 1024,
+  /** Bytes that the answers of all stretches may take together. `GRAPH_TOO_LARGE` */
+  keptAnswersBytes: 192 * 1024 * 1024,
   /** Parts' documents that are written at once. */
   partWrites: 8,
   /** Pause before a lease is asked for again, in milliseconds. */

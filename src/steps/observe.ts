@@ -1,4 +1,11 @@
-import { PolicyError, describeError, mapConcurrently, parseReference, type Descriptor } from '../oci/index.js';
+import {
+  PolicyError,
+  describeError,
+  mapConcurrently,
+  parseReference,
+  type Descriptor,
+  type Registries,
+} from '../oci/index.js';
 import { classifyGraph } from './classify.js';
 import type { InputOf, ResultOf, observeContract } from './contracts.js';
 import { noteDigest } from '../runs/run-digest.js';
@@ -8,16 +15,17 @@ import { STEP_LIMITS } from './limits.js';
 import type { Ports, StepCall, StorePort } from './ports.js';
 import { resolveTag } from './resolve-tag.js';
 import { atSource, missingTag } from './source-gone.js';
+import { inStretches } from './stretch.js';
 
 type Input = InputOf<typeof observeContract>;
 type Result = ResultOf<typeof observeContract>;
 
-type ObservePorts = Pick<Ports, 'registries' | 'signer' | 'now'> &
+type ObservePorts = Pick<Ports, 'registries' | 'documents' | 'stretch' | 'signer' | 'now'> &
   WithRules &
   StorePort<'getRun' | 'replaceRun' | 'addStanding' | 'isOurs' | 'claimDestination' | 'replaceDestinationOwner'>;
 
 /**
- * Looks at the source and the destination and says what differs. Writes the rows of the digests before it lists referrers, so
+ * Looks at the source and the destination, in stretches, and says what differs. Writes the rows of the digests before it lists referrers, so
  * that evidence that comes while it looks finds its promotion. What a policy forbids (`DESTINATION_TAKEN`) is told with the
  * digest: the schedule leaves that outcome alone while the digest stands.
  */
@@ -27,7 +35,9 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
   if (root === undefined) throw missingTag(input.source);
   await noteDigest(ports, input.runId, root.digest);
   try {
-    return await look(ports, input, reference, root, call);
+    return await inStretches(ports, 'observe', input, call, (registries) =>
+      look(ports, registries, input, reference, root, call),
+    );
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     const { code, message: reason, remedy } = describeError(error);
@@ -36,15 +46,17 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
   }
 }
 
+/** @param registries that recall what they were asked before; `ports.registries` are asked for what tags mean now. */
 async function look(
   ports: ObservePorts,
+  registries: Registries,
   input: Input,
   reference: string,
   root: Descriptor,
   { signal, progress }: StepCall,
 ): Promise<Result> {
   const { source } = input;
-  const repository = ports.registries.repository(source.registry, source.repository);
+  const repository = registries.repository(source.registry, source.repository);
   const graph = await atSource(() => classifyGraph(repository, root, signal));
   if (graph.root.subject !== undefined) {
     return {
@@ -61,9 +73,9 @@ async function look(
   );
   progress.text(`${reference} is ${root.digest}`);
   const at = attachedAt(input.rule, source, input.destination);
-  const attached = { ...at, content: ports.registries.repository(at.registry, at.repository) };
+  const attached = { ...at, content: registries.repository(at.registry, at.repository) };
   const differences = [
-    ...(await destinationDifferences(ports, input, root, signal)),
+    ...(await destinationDifferences(ports, registries, input, root, { signal, progress })),
     ...(await attachmentDifferences(ports, input.rule, attached, graph.images, signal)),
   ];
   progress.text(differences.length === 0 ? 'nothing differs' : differences.join('; '));
@@ -78,15 +90,18 @@ async function look(
 
 async function destinationDifferences(
   ports: Pick<Ports, 'registries'>,
+  registries: Registries,
   input: Input,
   root: Descriptor,
-  signal: AbortSignal,
+  { signal, progress }: StepCall,
 ): Promise<string[]> {
   const { registry, repository, tag = '' } = parseReference(input.destination);
   const standing = await resolveTag(ports, { registry, repository, tag }, signal);
   if (standing === undefined) return [`${input.destination} is not there`];
   if (standing.digest !== root.digest) return [`${input.destination} is ${standing.digest}`];
-  const source = ports.registries.repository(input.source.registry, input.source.repository);
-  const to = ports.registries.repository(registry, repository);
-  return atSource(() => graphDifferences(input.rule, source, to, root, signal));
+  const source = registries.repository(input.source.registry, input.source.repository);
+  const to = registries.repository(registry, repository);
+  return atSource(() =>
+    graphDifferences(input.rule, source, to, root, signal, (done, total) => progress.nodes(done, total)),
+  );
 }

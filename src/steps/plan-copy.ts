@@ -16,17 +16,20 @@ import type { Ports, StepCall, StorePort } from './ports.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './resolve-tag.js';
 import { MissingAtSource, atSource, missingTag } from './source-gone.js';
+import { inStretches, isMore } from './stretch.js';
 
 /**
- * Plans the copy of a graph with its referrers, and keeps the plan as a document; where it is too much for one activity, each of
- * its parts as well, so that nobody who does one has to read them all.
+ * Plans the copy of a graph with its referrers, in stretches, and keeps the plan as a document; where it is too much for one
+ * activity, each of its parts as well, so that nobody who does one has to read them all.
  */
 export async function planCopyStep(
-  ports: Pick<Ports, 'registries' | 'documents' | 'copyParts'> & StorePort<'getRun' | 'replaceRun'>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'copyParts' | 'stretch' | 'now'> & StorePort<'getRun' | 'replaceRun'>,
   input: InputOf<typeof planCopyContract>,
-  { signal, progress, waitedMs = Infinity }: StepCall,
+  call: StepCall,
 ): Promise<ResultOf<typeof planCopyContract>> {
-  const source = ports.registries.repository(input.source.registry, input.source.repository);
+  const { signal, progress, waitedMs = Infinity } = call;
+  const { registry, repository } = input.source;
+  const source = ports.registries.repository(registry, repository);
   if (input.tag !== undefined) {
     const name = { ...input.source, tag: input.tag };
     const standing = await resolveTag(ports, name, signal);
@@ -39,10 +42,20 @@ export async function planCopyStep(
       ? named
       : await selectPlatform(source, named, parsePlatform(input.platform, ''), { signal });
   await noteDigest(ports, input.runId, root.digest);
-  const plan = await atSource(() =>
-    planGraph(source, root, { recursive: input.recursive, excludeArtifactTypes: input.excludeArtifactTypes, signal }),
-  );
-  if (waitedMs < STEP_LIMITS.lateReferrersMs) requireReferrers(source.name, plan);
+  const plan = await inStretches(ports, 'planCopy', input, call, async (registries) => {
+    const { recursive, excludeArtifactTypes } = input;
+    const planned = await atSource(() =>
+      planGraph(registries.repository(registry, repository), root, {
+        recursive,
+        excludeArtifactTypes,
+        signal,
+        onWalked: (done, total) => progress.nodes(done, total),
+      }),
+    );
+    if (waitedMs < STEP_LIMITS.lateReferrersMs) requireReferrers(source.name, planned);
+    return planned;
+  });
+  if (isMore(plan)) return plan;
   const name = `plans/${input.runId}.json`;
   const waves = splitPlan(plan, {
     ...ports.copyParts,

@@ -38,6 +38,14 @@ export interface CopyParts {
   nodes: number;
 }
 
+/** As much as one call does of what asks for all of a graph. */
+export interface StretchLimits {
+  ms: number;
+  requests: number;
+  /** Of what is kept of the answers. */
+  bytes: number;
+}
+
 /** Everything a step may ask for; each says which part it needs. */
 export interface Ports {
   registries: Registries;
@@ -56,6 +64,7 @@ export interface Ports {
   jobPolicy: JobPolicy;
   jobRegistries: JobRegistries;
   copyParts: CopyParts;
+  stretch: StretchLimits;
   /** True where new runs are not to be started. */
   paused: boolean;
   /** Days for which what has ended is kept. */

@@ -24,6 +24,8 @@ const LAYER_BYTES = FULL ? 2_000 * MIB : 200 * MIB;
 /** Bytes of one call: small, so that the layer takes many. */
 const PART_BYTES = 32 * MIB;
 const PIECE_BYTES = 16 * MIB;
+/** Requests of one call: so few that the smaller graphs take several, too. */
+const WALK_REQUESTS = FULL ? 5_000 : 700;
 /** An instance has 2 GiB, of which the host itself takes its share. */
 const MOST_HOST_BYTES = 600 * MIB;
 /** What Azure Storage keeps in a message; a larger payload goes to a blob. The Durable Task Scheduler takes 1 MB. */
@@ -46,7 +48,7 @@ let up: Everything;
 let registries: RegistryClient;
 beforeAll(async () => {
   up = await startEverything({
-    settings: { COPY_PART_BYTES: String(PART_BYTES) },
+    settings: { COPY_PART_BYTES: String(PART_BYTES), WALK_REQUESTS: String(WALK_REQUESTS) },
     // Slow enough for the layer to be seen on its way on any machine.
     args: ['--source-quirks', 'blobBytesPerSecond=100000000'],
   });
@@ -126,6 +128,14 @@ describe('a subject with many referrers', () => {
       expect(reports).toHaveLength(count);
       // Its SBOM and its signature.
       expect(listed).toHaveLength(count + 2);
+      // Two requests for each at the source, one at the destination: as many calls as that takes, and one row for all of them.
+      const walks = history.filter(({ id }) => /-(?:observe|planCopy|verifyArrival)-\d+$/.test(id));
+      const planning = walks.filter(({ id }) => id.includes('-planCopy-'));
+      const calls = Math.ceil((2 * count) / WALK_REQUESTS);
+      if (calls === 1) expect(walks).toEqual([]);
+      else expect(sum(planning, 'activities')).toBeGreaterThanOrEqual(calls - 1);
+      expect(sum(planning, 'activities')).toBeLessThanOrEqual(calls);
+      expect(steps.filter(({ step }) => step === 'planCopy')).toMatchObject([{ state: 'done' }]);
       const parts = steps.filter(({ step }) => step.startsWith('copyPart'));
       if (count <= 100) expect(parts).toEqual([]);
       else {

@@ -28,6 +28,7 @@ const DEFAULTS = {
   JOB_SCOPES: {},
   JOB_CREDENTIALS: {},
   COPY_PART_BYTES: 4 * 1024 ** 3,
+  WALK_REQUESTS: 5000,
   AZURE_CLIENT_ID: undefined,
   AzureWebJobsStorage: undefined,
   AzureWebJobsStorage__accountName: undefined,
@@ -71,6 +72,7 @@ describe('is read', () => {
     ['JOB_OPERATIONS', 'promote, sign', ['promote', 'sign']],
     ['JOB_OPERATIONS', '', []],
     ['COPY_PART_BYTES', '33554432', 33_554_432],
+    ['WALK_REQUESTS', '100', 100],
     ['RUN_RETENTION_DAYS', '1', 1],
     ['RUN_RETENTION_DAYS', ' ', 30],
     ['JOB_SCOPES', '{"copy":["samples/**","!samples/tmp/**"]}', { copy: ['samples/**', '!samples/tmp/**'] }],
@@ -118,6 +120,8 @@ describe('is refused, by its name', () => {
     ['RUN_RETENTION_DAYS', '1.5'],
     ['RUN_RETENTION_DAYS', 'for ever'],
     ['COPY_PART_BYTES', '1000'],
+    ['WALK_REQUESTS', 'many'],
+    ['WALK_REQUESTS', '99'],
   ])('%s=%s', (name, text) => {
     const problems = problemsOf({ [name]: text.replace('SECRET', 'https://v-a.vault.azure.net/secrets/hub') });
     expect(problems[0]).toMatch(new RegExp(`^${name}: `));

@@ -16,11 +16,12 @@ import type { Signer } from '../../signing/index.js';
 import { attachSbomStep } from '../../steps/attach-sbom.js';
 import { attachSignatureStep } from '../../steps/attach-signature.js';
 import { checkEvidenceStep } from '../../steps/check-evidence.js';
-import type { Image } from '../../steps/contracts.js';
+import type { Image, More } from '../../steps/contracts.js';
 import { copyGraphStep, verifyArrivalStep } from '../../steps/copy-graph.js';
 import { observeStep } from '../../steps/observe.js';
 import { planCopyStep } from '../../steps/plan-copy.js';
 import type { Ports, StepCall, StepReply } from '../../steps/ports.js';
+import { isMore } from '../../steps/stretch.js';
 import { tagDestinationStep } from '../../steps/tag-destination.js';
 import type { Io } from '../io.js';
 import type { PromotionOutcome } from '../promotion-lines.js';
@@ -50,7 +51,7 @@ export interface DeskOutcome extends PromotionOutcome {
   outcome: 'promoted' | 'unchanged' | 'observed';
 }
 
-type PromotionPorts = DeskPorts & Pick<Ports, 'listing' | 'copyParts'> & { rules: RulesSource };
+type PromotionPorts = DeskPorts & Pick<Ports, 'listing' | 'copyParts' | 'stretch'> & { rules: RulesSource };
 
 /**
  * Does for one tag what a rule says, with the steps of the app in their order: look, gate 1 (once: nobody waits here), SBOMs,
@@ -81,7 +82,7 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
   const plain = <T>(verb: string, step: (call: StepCall) => Promise<T>): Promise<T> =>
     doStep(io, async (call) => ({ done: await step(call) }), { tell: said(tell, verb) });
 
-  const observed = await plain('Observed', (call) => observeStep(ports, about, call));
+  const observed = whole(await plain('Observed', (call) => observeStep(ports, about, call)));
   if (observed.state === 'refused') {
     const { code, reason, remedy } = observed;
     throw new PolicyError(code, reason, remedy === undefined ? {} : { remedy });
@@ -109,21 +110,16 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
   const to = { registry, repository };
   const from = { registry: source.registry, repository: source.repository };
   const { runId } = owner;
-  const plan = await plain('Planned', (call) =>
-    planCopyStep(
-      ports,
-      {
-        runId,
-        source: from,
-        root: digest,
-        tag: source.tag,
-        recursive: true,
-        excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
-        destination: to,
-      },
-      call,
-    ),
-  );
+  const planned = {
+    runId,
+    source: from,
+    root: digest,
+    tag: source.tag,
+    recursive: true,
+    excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
+    destination: to,
+  };
+  const plan = whole(await plain('Planned', (call) => planCopyStep(ports, planned, call)));
   if (plan.state === 'superseded') return 'superseded';
   const copy = { runId, plan: plan.plan, source: from, destination: to };
   await doStep(io, async (call) => ({ done: await copyGraphStep(ports, copy, call) }), {
@@ -136,6 +132,12 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
     tell: said(tell, 'Tagged'),
   });
   return tagged === 'tagged' ? { outcome: 'promoted', digest } : 'superseded';
+}
+
+/** What comes of a step whose stretches have no bounds. */
+function whole<T extends object>(result: T): Exclude<T, More> {
+  if (isMore(result)) throw new Error('a stretch without bounds has ended');
+  return result as Exclude<T, More>;
 }
 
 /** SBOMs first, then our signatures over the root and its children. */
@@ -202,7 +204,8 @@ function portsOf(
       openedAt: at,
     },
   });
-  // One process does it all: a copy is never split.
+  // One process does it all: a copy is never split, and a look is one stretch.
   const copyParts = { bytes: Number.MAX_SAFE_INTEGER, nodes: Number.MAX_SAFE_INTEGER };
-  return { ...createDeskPorts(registries, signer, store), listing, rules, copyParts };
+  const stretch = { ms: Infinity, requests: Infinity, bytes: Infinity };
+  return { ...createDeskPorts(registries, signer, store), listing, rules, copyParts, stretch };
 }

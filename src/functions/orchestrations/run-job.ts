@@ -15,6 +15,7 @@ import {
 import { copyPlanned } from './copy-graph.js';
 import { failedResult } from './failed-result.js';
 import { StepFailed, step, waitingUntil, type StepContext } from './step.js';
+import { walk } from './walk-on.js';
 
 const inputSchema = z.object({ runId: z.string() });
 
@@ -61,7 +62,7 @@ function* work(
   }
   const { registry, repository } = job.destination;
   const credential = job.credential === undefined ? {} : { credential: job.credential };
-  const plan = yield* step(context, planCopyContract, {
+  const plan = yield* walk(context, planCopyContract, {
     runId,
     source: job.source,
     root: job.root,
@@ -75,7 +76,7 @@ function* work(
   if (plan.state === 'superseded') return { outcome: 'superseded' };
   const copy = { runId, plan: plan.plan, source: job.source, destination: { registry, repository }, ...credential };
   yield* copyPlanned(context, plan, copy);
-  yield* step(context, verifyArrivalContract, copy);
+  yield* walk(context, verifyArrivalContract, copy);
   yield* step(context, tagCopyContract, { runId, root: plan.root, destination: job.destination, ...credential });
   return { outcome: 'completed', digest: plan.root.digest };
 }

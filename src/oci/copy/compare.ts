@@ -67,6 +67,7 @@ export async function compareGraphs(
       keepBytes: 0,
       keepManifestBytes: 0,
       signal,
+      ...(options.onWalked && { onWalked: options.onWalked }),
       isKnownLeaf: async ({ mediaType, digest }, inner) =>
         !isIndexMediaType(mediaType) && (await find(digest, inner)) !== undefined,
     }),

@@ -16,6 +16,8 @@ export interface GraphOptions extends CallOptions {
   excludeArtifactTypes?: readonly string[];
   /** Requests at once, from 1; 32 as it comes. */
   concurrency?: number;
+  /** Told of each manifest of the source: how many were read, of how many that are known so far. */
+  onWalked?: (done: number, total: number) => void;
 }
 
 /** One manifest to be copied, with what it is made of. */
@@ -75,6 +77,7 @@ export async function planGraph(
     concurrency: options.concurrency ?? COPY_LIMITS.requests,
     keepBytes: COPY_LIMITS.planBytes,
     keepManifestBytes: COPY_LIMITS.planManifestBytes,
+    ...(options.onWalked && { onWalked: options.onWalked }),
     ...(options.signal && { signal: options.signal }),
   });
   const ordered = orderFromLeaves(nodes, root.digest);

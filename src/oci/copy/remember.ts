@@ -1,76 +1,231 @@
 import type { Descriptor } from '../descriptor.js';
-import type { Digest } from '../digest.js';
-import type { CallOptions, FetchedManifest, ReadableRepository, ReferrersOptions } from '../store.js';
+import { digestOf, isDigest, type Digest } from '../digest.js';
+import { RegistryError, type RegistryErrorInfo } from '../errors.js';
+import { withArtifactTypes } from '../registry/artifact-types.js';
+import type {
+  CallOptions,
+  FetchedManifest,
+  ManifestOptions,
+  OpenBody,
+  ReadableRepository,
+  ReferrersOptions,
+  Repository,
+} from '../store.js';
 import { COPY_LIMITS } from './limits.js';
+
+/** What a repository answered to one question, or that it did something. JSON, but for the bytes. */
+export interface Answer {
+  descriptor?: Descriptor | undefined;
+  /** Of a manifest, beside its descriptor, or of a blob. */
+  bytes?: Uint8Array | undefined;
+  referrers?: Descriptor[] | undefined;
+  tags?: string[] | undefined;
+  yes?: boolean | undefined;
+  /** It isn't there: as much of the error as makes another. */
+  missing?: { code: string; message: string; info: RegistryErrorInfo; remedy?: string | undefined } | undefined;
+}
+
+/** Keeps what repositories answer. */
+export interface Memory {
+  /** What was answered before; otherwise what `ask` brings, which is kept. */
+  recall(question: string, ask: () => Promise<Answer>): Promise<Answer>;
+  /** Asks for what is not kept. */
+  pass<T>(work: () => Promise<T>): Promise<T>;
+}
+
+/** Answers of one process, for as long as it needs them: COPY_LIMITS.planBytes of manifests and blobs at most. */
+class OwnMemory implements Memory {
+  readonly #answers = new Map<string, Answer>();
+  #bytes = 0;
+
+  async recall(question: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const kept = this.#answers.get(question);
+    if (kept) return kept;
+    const answer = await ask();
+    const bytes = answer.bytes?.length ?? 0;
+    if (this.#bytes + bytes <= COPY_LIMITS.planBytes) {
+      this.#bytes += bytes;
+      this.#answers.set(question, answer);
+    }
+    return answer;
+  }
+
+  pass<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+}
 
 /**
  * A source whose answers are kept for a second pass over the same graph, so that a comparison that finds something lacking is
- * not followed by a plan that asks for everything again. For one copy only: what changes at the source meanwhile goes unseen.
+ * not followed by a plan that asks for everything again. What changes at the source meanwhile goes unseen.
  */
-export function rememberReads(source: ReadableRepository): ReadableRepository {
-  return new RememberedReads(source);
+export function rememberReads(source: ReadableRepository, memory: Memory = new OwnMemory()): ReadableRepository {
+  return new RememberedReads(source, memory, 0);
+}
+
+/**
+ * The same for a repository that is written to as well: what was done is not done again, and what was asked before is answered as
+ * it was. What is asked afterwards is asked in another `round`.
+ */
+export function rememberRepository(repository: Repository, memory: Memory, round = 0): Repository {
+  return new RememberedRepository(repository, memory, round);
+}
+
+/** Keeps that something isn't there, too. */
+async function orMissing(ask: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof RegistryError && error.notFound)) throw error;
+    const { code, message, info, remedy } = error;
+    return { missing: { code, message, info, remedy } };
+  }
+}
+
+/** @throws RegistryError as it was thrown when it was asked for */
+function orThrow(answer: Answer): Answer {
+  if (answer.missing === undefined) return answer;
+  const { code, message, info, remedy } = answer.missing;
+  throw new RegistryError(message, info, { code, ...(remedy !== undefined && { remedy }) });
 }
 
 class RememberedReads implements ReadableRepository {
   readonly name: string;
-  readonly #source: ReadableRepository;
-  readonly #manifests = new Map<Digest, FetchedManifest>();
-  readonly #referrers = new Map<string, Descriptor[]>();
-  readonly #resolved = new Map<string, Descriptor>();
-  readonly #tags = new Map<string, string[]>();
-  #bytes = 0;
+  protected readonly memory: Memory;
+  readonly #inner: ReadableRepository;
+  readonly #round: number;
 
-  constructor(source: ReadableRepository) {
-    this.name = source.name;
-    this.#source = source;
+  constructor(inner: ReadableRepository, memory: Memory, round: number) {
+    this.name = inner.name;
+    this.memory = memory;
+    this.#inner = inner;
+    this.#round = round;
   }
 
-  async resolve(tagOrDigest: string, options?: CallOptions): Promise<Descriptor> {
-    const found = this.#resolved.get(tagOrDigest) ?? (await this.#source.resolve(tagOrDigest, options));
-    this.#resolved.set(tagOrDigest, found);
-    return found;
+  /** How a question is called that is asked of this repository. */
+  protected question(kind: string, what: string): string {
+    return `${kind} ${this.#round === 0 ? '' : `${this.#round} `}${this.name} ${what}`;
   }
 
-  async fetchManifest(target: string | Descriptor, options?: CallOptions): Promise<FetchedManifest> {
-    const kept = typeof target === 'string' ? undefined : this.#manifests.get(target.digest);
-    // Another size or type for the same digest is the source's to judge.
-    if (kept && typeof target !== 'string' && target.size === kept.descriptor.size) return kept;
-    const fetched = await this.#source.fetchManifest(target, options);
-    if (this.#bytes + fetched.bytes.length <= COPY_LIMITS.planBytes) {
-      this.#bytes += fetched.bytes.length;
-      this.#manifests.set(fetched.descriptor.digest, fetched);
-    }
-    return fetched;
+  async resolve(tagOrDigest: string, options: ManifestOptions = {}): Promise<Descriptor> {
+    const ask = (): Promise<Descriptor> => this.#inner.resolve(tagOrDigest, options);
+    if (options.mediaTypes) return this.memory.pass(ask);
+    const answer = await this.memory.recall(this.question('resolve', tagOrDigest), () =>
+      orMissing(async () => ({ descriptor: await ask() })),
+    );
+    return orThrow(answer).descriptor ?? this.memory.pass(ask);
   }
 
-  async listReferrers(digest: Digest, options?: ReferrersOptions): Promise<Descriptor[]> {
-    const key = `${digest} ${options?.artifactType ?? ''}`;
-    const listed = this.#referrers.get(key) ?? (await this.#source.listReferrers(digest, options));
-    this.#referrers.set(key, listed);
-    return listed;
+  async fetchManifest(target: string | Descriptor, options: ManifestOptions = {}): Promise<FetchedManifest> {
+    const ask = (): Promise<FetchedManifest> => this.#inner.fetchManifest(target, options);
+    const digest = typeof target === 'string' ? target : target.digest;
+    if (options.mediaTypes || !isDigest(digest)) return this.memory.pass(ask);
+    const answer = await this.memory.recall(this.question('manifest', digest), () => orMissing(ask));
+    const { descriptor, bytes } = orThrow(answer);
+    // Another size for the same digest is the source's to judge.
+    const isAsked = typeof target === 'string' || target.size === descriptor?.size;
+    return descriptor && bytes && isAsked ? { descriptor, bytes } : this.memory.pass(ask);
+  }
+
+  async openBlob(
+    descriptor: Descriptor,
+    options: CallOptions & { offset?: number } = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const ask = (): Promise<AsyncIterable<Uint8Array>> => this.#inner.openBlob(descriptor, options);
+    const isSmall = descriptor.size <= COPY_LIMITS.rememberedBlobBytes;
+    if (!isSmall || (options.offset ?? 0) !== 0) return this.memory.pass(ask);
+    const { bytes } = await this.memory.recall(this.question('blob', descriptor.digest), async () => {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of await ask()) chunks.push(chunk);
+      return { bytes: Buffer.concat(chunks) };
+    });
+    return bytes ? once(bytes) : this.memory.pass(ask);
+  }
+
+  async hasBlob(descriptor: Descriptor, options?: CallOptions): Promise<boolean> {
+    const { yes = false } = await this.memory.recall(this.question('has-blob', descriptor.digest), async () => ({
+      yes: await this.#inner.hasBlob(descriptor, options),
+    }));
+    return yes;
+  }
+
+  /** Types that the list lacks are looked up one by one here: the walk that follows has those manifests then. */
+  async listReferrers(digest: Digest, options: ReferrersOptions = {}): Promise<Descriptor[]> {
+    const { artifactType, artifactTypes = true, signal } = options;
+    const { referrers = [] } = await this.memory.recall(
+      this.question('referrers', `${digest} ${artifactType ?? ''}`),
+      async () => ({ referrers: await this.#inner.listReferrers(digest, { ...options, artifactTypes: false }) }),
+    );
+    if (!artifactTypes && artifactType === undefined) return [...referrers];
+    const typed = await withArtifactTypes(this.name, referrers, (entry) =>
+      this.fetchManifest(entry, signal ? { signal } : {}),
+    );
+    return artifactType === undefined ? typed : typed.filter((entry) => entry.artifactType === artifactType);
   }
 
   async *listTags(options: CallOptions & { last?: string } = {}): AsyncGenerator<string> {
-    const key = options.last ?? '';
-    const kept = this.#tags.get(key);
-    if (kept) {
-      yield* kept;
-      return;
-    }
-    const seen: string[] = [];
-    for await (const tag of this.#source.listTags(options)) {
-      if (seen.length <= COPY_LIMITS.digestTagScan) seen.push(tag);
-      yield tag;
-    }
-    // Only a list that was read to its end is known.
-    if (seen.length <= COPY_LIMITS.digestTagScan) this.#tags.set(key, seen);
+    const most = COPY_LIMITS.digestTagScan;
+    const { tags = [] } = await this.memory.recall(this.question('tags', options.last ?? ''), async () => {
+      const read: string[] = [];
+      for await (const tag of this.#inner.listTags(options)) {
+        read.push(tag);
+        if (read.length > most) break;
+      }
+      return { tags: read };
+    });
+    if (tags.length <= most) yield* tags;
+    else yield* this.#inner.listTags(options);
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+class RememberedRepository extends RememberedReads implements Repository {
+  readonly isLocal: boolean;
+  readonly #inner: Repository;
+
+  constructor(inner: Repository, memory: Memory, round: number) {
+    super(inner, memory, round);
+    this.#inner = inner;
+    this.isLocal = inner.isLocal ?? false;
   }
 
-  openBlob(descriptor: Descriptor, options?: CallOptions & { offset?: number }): Promise<AsyncIterable<Uint8Array>> {
-    return this.#source.openBlob(descriptor, options);
+  async pushBlob(
+    descriptor: Descriptor,
+    open: OpenBody,
+    options?: CallOptions & { onBytes?: (count: number) => void },
+  ): Promise<void> {
+    await this.memory.recall(this.question('push-blob', descriptor.digest), async () => {
+      await this.#inner.pushBlob(descriptor, open, options);
+      return { yes: true };
+    });
   }
 
-  hasBlob(descriptor: Descriptor, options?: CallOptions): Promise<boolean> {
-    return this.#source.hasBlob(descriptor, options);
+  async mountBlob(descriptor: Descriptor, fromRepository: string, options?: CallOptions): Promise<boolean> {
+    const { yes = false } = await this.memory.recall(
+      this.question('mount-blob', `${fromRepository} ${descriptor.digest}`),
+      async () => ({ yes: await this.#inner.mountBlob(descriptor, fromRepository, options) }),
+    );
+    return yes;
+  }
+
+  async pushManifest(
+    bytes: Uint8Array,
+    mediaType: string,
+    options: Parameters<Repository['pushManifest']>[2] = {},
+  ): Promise<Descriptor> {
+    const push = (): Promise<Descriptor> => this.#inner.pushManifest(bytes, mediaType, options);
+    const { digest = digestOf(bytes), tag } = options;
+    const { descriptor } = await this.memory.recall(this.question('push', `${tag ?? ''} ${digest}`), async () => ({
+      descriptor: await push(),
+    }));
+    options.onPut?.();
+    return descriptor ?? push();
+  }
+
+  deleteManifest(digest: Digest, options?: CallOptions): Promise<void> {
+    return this.memory.pass(() => this.#inner.deleteManifest(digest, options));
   }
 }

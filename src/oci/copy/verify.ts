@@ -1,11 +1,19 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Digest } from '../digest.js';
+import { isDigest, type Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
 import type { CallOptions, ReadableRepository, Repository } from '../store.js';
 import { manifestBytes } from './bodies.js';
 import { Budget } from './budget.js';
 import { COPY_LIMITS } from './limits.js';
-import { askedOf, expectedListings, isNothingMissing, missingOf, type Listing, type Missing } from './missing.js';
+import {
+  askedOf,
+  expectedListings,
+  isNothingMissing,
+  missingOf,
+  type Asked,
+  type Listing,
+  type Missing,
+} from './missing.js';
 import { copyGraph } from './move.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
 import { onSide } from './side.js';
@@ -24,6 +32,13 @@ export interface ArrivalOptions extends CallOptions {
   /** Milliseconds to wait before each repair's result is asked for; as many repairs are tried. */
   pausesMs?: readonly number[];
   onProgress?: (progress: ArrivalProgress) => void;
+  /**
+   * Waits after the nth repair, from 1; @returns the destination as it is asked then, where that is one that recalls its answers. As
+   * it comes it waits, and asks the same.
+   */
+  after?: (repairs: number, waitMs: number) => Promise<Repository>;
+  /** Told of each manifest that was asked for: how many, of how many. */
+  onAsked?: (done: number, total: number) => void;
 }
 
 export interface ArrivalReport {
@@ -54,6 +69,19 @@ async function putAgain({ planned, destination, options, requests }: Arriving, l
     );
     options.onProgress?.({ state: 'restored', lost: lost.length });
   }
+}
+
+function counted({ plan, destination, requests, options }: Arriving): Asked {
+  const asked = askedOf(destination, requests);
+  let done = 0;
+  return {
+    ...asked,
+    async find(target, signal) {
+      const found = await asked.find(target, signal);
+      if (isDigest(target)) options.onAsked?.((done += 1), plan.manifests.length);
+      return found;
+    },
+  };
 }
 
 /** Asks for what was missing, and for the other referrers of a subject that lost one: putting one may have cost another. */
@@ -129,15 +157,19 @@ export async function verifyArrival(
 ): Promise<ArrivalReport> {
   const requests = new Budget(options.requestConcurrency ?? COPY_LIMITS.requests);
   const planned = new Map(plan.manifests.map((manifest) => [manifest.descriptor.digest, manifest]));
-  const arriving: Arriving = { plan, planned, destination, options, requests };
-  let missing = await missingOf(plan.manifests, askedOf(destination, requests), requests, options.signal);
+  let arriving: Arriving = { plan, planned, destination, options, requests };
+  let missing = await missingOf(plan.manifests, counted(arriving), requests, options.signal);
   const restored = missing.unlisted;
   const tell = (): void => options.onProgress?.({ state: 'asked', lost: missing.unlisted.length });
   tell();
-  for (const waitMs of options.pausesMs ?? COPY_LIMITS.arrivalPausesMs) {
+  const waited = async (_repairs: number, waitMs: number): Promise<Repository> => {
+    await pause(waitMs, undefined, options.signal && { signal: options.signal });
+    return destination;
+  };
+  for (const [index, waitMs] of (options.pausesMs ?? COPY_LIMITS.arrivalPausesMs).entries()) {
     if (isNothingMissing(missing)) break;
     await repair(arriving, missing);
-    await pause(waitMs, undefined, options.signal && { signal: options.signal });
+    arriving = { ...arriving, destination: await (options.after ?? waited)(index + 1, waitMs) };
     missing = await askAgain(arriving, missing);
     tell();
   }

@@ -31,6 +31,8 @@ export interface WalkOptions {
   signal?: AbortSignal;
   /** A referrer for which this says true is taken for a leaf, and not fetched. */
   isKnownLeaf?: (descriptor: Descriptor, signal: AbortSignal) => Promise<boolean>;
+  /** Told of each manifest: how many were read, of how many that are known so far. */
+  onWalked?: (done: number, total: number) => void;
 }
 
 /** One manifest that was found. */
@@ -267,6 +269,7 @@ async function visit(context: Context, descriptor: Descriptor, how: Visit, signa
     digestTags: tagged.map(({ tag, descriptor: target }) => ({ tag, digest: target.digest })),
   });
   checkWidth(context, referrers.length);
+  context.options.onWalked?.(context.nodes.size, context.started.size + referrers.length);
   const depth = how.depth + 1;
   const children = manifest?.kind === 'index' ? manifest.manifests.filter((c) => isManifestMediaType(c.mediaType)) : [];
   const subject = manifest?.subject;

@@ -1,13 +1,13 @@
 import { isRecord, type Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { ConfigurationError, PromoterError, RegistryError } from '../errors.js';
-import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
+import { artifactTypeOf, parseManifest, type Manifest } from '../manifest.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions, ReferrersOptions } from '../store.js';
 import { abortable } from './abortable.js';
-import { mapConcurrently } from './concurrently.js';
+import { withArtifactTypes } from './artifact-types.js';
 import { apiUrl, scopesFor, type RepositoryContext, type WholeAnswer } from './endpoint.js';
-import { LISTING_LIMITS, REFERRERS_LIMITS } from './limits.js';
+import { REFERRERS_LIMITS } from './limits.js';
 import { fetchManifest, removeManifest, type PutResult } from './manifests.js';
 import { readPages } from './pages.js';
 import { hasEntry, parseReferrers, readReferrersIndex } from './referrers-index.js';
@@ -48,13 +48,13 @@ export class Referrers {
     const found = new Map<string, Descriptor>();
     for (const entry of [...(listed ?? []), ...(tagged ?? [])])
       if (!found.has(entry.digest)) found.set(entry.digest, entry);
-    // A filter is held against the type, so that it must be known.
-    if (options.artifactTypes === false && options.artifactType === undefined) return [...found.values()];
-    const entries = await mapConcurrently([...found.values()], LISTING_LIMITS.concurrency, (entry) =>
-      withArtifactType(context, entry, options),
-    );
     const { artifactType } = options;
-    return artifactType === undefined ? entries : entries.filter((entry) => entry.artifactType === artifactType);
+    const isWanted = (entry: Descriptor): boolean => artifactType === undefined || entry.artifactType === artifactType;
+    const entries = [...found.values()];
+    if (options.artifactTypes === false)
+      return entries.filter((entry) => entry.artifactType === undefined || isWanted(entry));
+    const typed = await withArtifactTypes(context.name, entries, (entry) => fetchManifest(context, entry, options));
+    return typed.filter(isWanted);
   }
 
   /** After a manifest with a subject was put: sees to it that it will be listed. */
@@ -218,22 +218,4 @@ function unsupported(context: RepositoryContext, subject: Digest): Configuration
         'Leave the distribution spec out, or ask with v1.1-referrers-tag, as a registry encrypted with customer-managed keys needs it.',
     },
   );
-}
-
-/** ACR leaves the artifact type out of some entries; the manifest has it. */
-async function withArtifactType(
-  context: RepositoryContext,
-  entry: Descriptor,
-  options: CallOptions,
-): Promise<Descriptor> {
-  if (entry.artifactType !== undefined || !isManifestMediaType(entry.mediaType)) return entry;
-  try {
-    const { bytes } = await fetchManifest(context, entry, options);
-    const artifactType = artifactTypeOf(parseManifest(bytes, entry.mediaType, `${context.name}@${entry.digest}`));
-    return artifactType === undefined ? entry : { ...entry, artifactType };
-  } catch (error) {
-    // An entry whose manifest is gone or malformed stays listed; whoever follows it is told.
-    if (error instanceof PromoterError && !error.transient) return entry;
-    throw error;
-  }
 }

@@ -59,7 +59,7 @@ interface Options {
   rules?: (registries: { source: string; staging: string }) => unknown;
   anonymous?: boolean;
   schedule?: string;
-  /** More settings of the app, of those that `npm start` passes on: JOB_OPERATIONS, JOB_SCOPES, COPY_PART_BYTES. */
+  /** More settings of the app, of those that `npm start` passes on: JOB_OPERATIONS, JOB_SCOPES, COPY_PART_BYTES, WALK_REQUESTS. */
   settings?: Record<string, string>;
   /** Go on in this folder. */
   dataDir?: string;

@@ -39,6 +39,7 @@ test('every step that orchestrations know of is registered, under its name, with
     'promote',
     'promoteScheduled',
     'runJob',
+    'walkOn',
   ]);
 });
 

@@ -112,6 +112,25 @@ describe('a run that is stopped', () => {
     expect(tagAt(world, DESTINATION)).toBe(image.digest);
   });
 
+  test.each(['observe', 'planCopy', 'verifyArrival'])(
+    'between two stretches of %s: the run ends there; the next goes on',
+    async (step) => {
+      world.stretch = { ...world.stretch, requests: 2 };
+      const image = await pushImage(source(), { tag: SOURCE.tag });
+      const run = await openRun(world);
+      let stretches = 0;
+      const stopped = await play(run.runId, async (name, when) => {
+        if (name === step && when === 'after' && (stretches += 1) === 1) await stop(run.runId);
+      });
+      expect(stretches).toBe(2);
+      expect(stopped.output).toMatchObject({ outcome: 'cancelled' });
+      expect(tagAt(world, DESTINATION)).toBeUndefined();
+      const { runId } = (await answerRun(world, run.promotionId)).jsonBody as { runId: string };
+      expect((await play(runId)).output).toMatchObject({ outcome: 'promoted' });
+      expect(tagAt(world, DESTINATION)).toBe(image.digest);
+    },
+  );
+
   test('before it began: it takes its row, gives it back, and does nothing else', async () => {
     const image = await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);

@@ -60,7 +60,12 @@ export async function endState(world: World): Promise<Record<string, unknown>> {
     ),
     runs: byName(await Promise.all(runs.map(async ({ id }) => [renamed(id), told((await store.getRun(id))?.value)]))),
     unfinishedSteps: progress.filter(({ state }) => state === 'working').map(({ step }) => step),
-    documents: byName([...documents.kept].map(([name, bytes]) => [renamed(name), told(parsed(bytes))])),
+    documents: byName(
+      [...documents.kept]
+        // What a walk knew after each of its stretches.
+        .filter(([name]) => !name.endsWith('.jsonl'))
+        .map(([name, bytes]) => [renamed(name), told(parsed(bytes))]),
+    ),
     // One that is sent twice has its id twice.
     messages: Object.fromEntries(
       queues.sent.map(({ queue, text }) => {

@@ -112,6 +112,14 @@ const SCENARIOS: Record<string, Scenario> = {
     },
     begin: (world) => openRun(world),
   },
+  'a graph that is walked in stretches': {
+    async prepare() {
+      const world = fixedWorld();
+      world.stretch = { ...world.stretch, requests: 4 };
+      return withIndex(world);
+    },
+    begin: (world) => openRun(world),
+  },
   'a copy job': {
     prepare: () => withIndex(fixedWorld()),
     begin: (world) =>

@@ -23,6 +23,8 @@ const counts = { copied: 2, existed: 1, mounted: 1, bytes: 100 };
 const repository = { registry: SOURCE.registry, repository: SOURCE.repository };
 const many = Array.from({ length: 23 }, (_, index) => ({ ...IMAGES[1], label: `image ${index}` }));
 
+const more = { state: 'more', cursor: { stretch: 1, since: 1_767_225_600_000 } } as const;
+
 const CHOICES: Choices = {
   beginRun: [
     begun(),
@@ -38,6 +40,7 @@ const CHOICES: Choices = {
     { done: { ...OBSERVED, differences: [] } as typeof OBSERVED & { state: 'found' } },
     { done: { state: 'nothing', code: 'IS_REFERRER', reason: 'it refers', digest: ROOT.digest } },
     { done: { state: 'refused', code: 'DESTINATION_TAKEN', reason: 'taken', digest: ROOT.digest } },
+    { done: more },
   ],
   checkEvidence: [
     { done: { state: 'closed', wanted: 1, reasons: ['no signature yet'], evidence: 'e1' } },
@@ -52,10 +55,11 @@ const CHOICES: Choices = {
     { done: planned },
     { done: { ...planned, parts: { folder: 'plans/r1', waves: [3, 12, 1] } } },
     { done: { state: 'superseded' } },
+    { done: more },
   ],
   copyGraph: [{ done: counts }],
   copyPart: [{ done: { ...counts, more: false } }, { done: { ...counts, more: true } }],
-  verifyArrival: [{ done: { repaired: 0 } }, { done: { repaired: 2 } }],
+  verifyArrival: [{ done: { repaired: 0 } }, { done: { repaired: 2 } }, { done: more }],
   tagDestination: [{ done: 'tagged' }, { done: 'superseded' }, { done: 'gone' }],
   closeRun: [{ done: 'closed' }, { done: 'next' }, { done: 'gone' }],
   beginJob: [
@@ -130,6 +134,16 @@ const INPUTS: Record<string, unknown> = {
   },
   attachImages: { ...OWNER, source: SOURCE, rule: { sign: ['notary'] }, images: many, sboms: true },
   promoteScheduled: {},
+  walkOn: {
+    step: 'verifyArrival',
+    input: {
+      runId: 'r1',
+      plan: 'plans/r1',
+      source: repository,
+      destination: repository,
+      cursor: more.cursor,
+    },
+  },
 };
 /** How each may end. */
 const ENDS: Record<string, readonly string[]> = {
@@ -138,6 +152,7 @@ const ENDS: Record<string, readonly string[]> = {
   copyParts: ['counts', 'failed'],
   attachImages: ['counts', 'failed'],
   promoteScheduled: ['walked', 'error'],
+  walkOn: ['walked', 'failed'],
 };
 
 function endOf(name: string, output: unknown, error: string | undefined): string {
@@ -145,6 +160,7 @@ function endOf(name: string, output: unknown, error: string | undefined): string
   if (output === null) return 'null';
   const { outcome, failed } = output as { outcome?: string; failed?: unknown };
   if (name === 'promoteScheduled') return 'walked';
+  if (name === 'walkOn') return failed === undefined ? 'walked' : 'failed';
   if (name === 'copyParts' || name === 'attachImages') return failed === undefined ? 'counts' : 'failed';
   return outcome ?? 'nothing';
 }

@@ -22,7 +22,7 @@ export interface Setting {
   tellsUntagged: boolean;
   /** SBOMs and signatures are attached at the destination, where there is one rule only. */
   attachesThere?: boolean;
-  /** A copy is spread over several activities. */
+  /** A copy is spread over several activities, and so is each look at a graph. */
   spreads?: boolean;
 }
 

@@ -94,7 +94,10 @@ export class Model {
     // So much that one tick looks at everything.
     const requestsPerMinute = (): number => 10_000;
     world.listing = { ...world.listing, registry: (name) => ({ ...registry(name), requestsPerMinute }) };
-    if (history.setting.spreads === true) world.copyParts = { bytes: world.copyParts.bytes, nodes: 2 };
+    if (history.setting.spreads === true) {
+      world.copyParts = { bytes: world.copyParts.bytes, nodes: 2 };
+      world.stretch = { ...world.stretch, requests: 5 };
+    }
     this.#leases = new SimulatedLeases(simulation);
     const { orchestrations } = register(world);
     simulation.sources.push(() => this.#deliveries());

@@ -52,6 +52,11 @@ export class Task {
     });
   }
 
+  /** Work that is no place for the others, and is waited for. */
+  aside<T>(work: Promise<T>): Promise<T> {
+    return this.#simulation.watch(work);
+  }
+
   async answer(pending: Pending): Promise<void> {
     this.pending.splice(this.pending.indexOf(pending), 1);
     await pending.answer();

@@ -16,6 +16,8 @@ function watched<T extends object>(target: T, what: string, task: Task): T {
       const value: unknown = Reflect.get(target, key);
       if (typeof value !== 'function' || typeof key !== 'string') return value;
       const call = (...args: unknown[]): unknown => value.apply(target, args) as unknown;
+      // It takes a turn of the loop: nothing else is to be taken for all that there is meanwhile.
+      if (key === 'openBlob') return (...args: unknown[]) => task.aside(call(...args) as Promise<unknown>);
       if (PLAIN.has(key)) return call;
       if (NAMES.has(key)) return (...args: unknown[]) => watched(call(...args) as object, String(args.at(-1)), task);
       const label = (args: unknown[]): string =>

@@ -83,6 +83,7 @@ export function newWorld(...rules: Rule[]): World {
     sbom: createStreamingSbomGenerator(),
     signer: OURS.signer,
     copyParts: { bytes: 4 * 1024 ** 3, nodes: 1000 },
+    stretch: { ms: 300_000, requests: 5_000, bytes: 32 * 1024 ** 2 },
     jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {}, credentials: {} },
     jobRegistries: {
       as: (name) => {

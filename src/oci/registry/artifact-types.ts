@@ -1,0 +1,26 @@
+import type { Descriptor } from '../descriptor.js';
+import { PromoterError } from '../errors.js';
+import { artifactTypeOf, isManifestMediaType, parseManifest } from '../manifest.js';
+import type { FetchedManifest } from '../store.js';
+import { mapConcurrently } from './concurrently.js';
+import { LISTING_LIMITS } from './limits.js';
+
+/** ACR leaves the artifact type out of some entries of a list of referrers; the manifest has it. */
+export function withArtifactTypes(
+  name: string,
+  entries: readonly Descriptor[],
+  fetch: (entry: Descriptor) => Promise<FetchedManifest>,
+): Promise<Descriptor[]> {
+  return mapConcurrently(entries, LISTING_LIMITS.concurrency, async (entry) => {
+    if (entry.artifactType !== undefined || !isManifestMediaType(entry.mediaType)) return entry;
+    try {
+      const { bytes } = await fetch(entry);
+      const artifactType = artifactTypeOf(parseManifest(bytes, entry.mediaType, `${name}@${entry.digest}`));
+      return artifactType === undefined ? entry : { ...entry, artifactType };
+    } catch (error) {
+      // An entry whose manifest is gone or malformed stays listed; whoever follows it is told.
+      if (error instanceof PromoterError && !error.transient) return entry;
+      throw error;
+    }
+  });
+}

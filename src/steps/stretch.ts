@@ -1,0 +1,203 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import {
+  PromoterError,
+  RegistryError,
+  TransportError,
+  isDigest,
+  rememberRepository,
+  type Answer,
+  type Memory,
+  type Registries,
+  type Repository,
+} from '../oci/index.js';
+import type { More, StretchCursor } from './contracts.js';
+import { keepAnswers, lineOf, readAnswers } from './kept-answers.js';
+import { STEP_LIMITS } from './limits.js';
+import type { Ports, StepCall, StretchLimits } from './ports.js';
+
+/** So much was asked as one stretch may; no error, and never told. */
+class StretchOver extends Error {}
+
+type StretchPorts = Pick<Ports, 'documents'>;
+
+/**
+ * One stretch of something that asks registries a lot. What was answered in the stretches before is recalled, so that whoever asks
+ * begins from the start each time and yet gets on; what is asked beyond the stretch's bounds is not asked any more.
+ */
+class Stretch implements Memory {
+  readonly #ports: StretchPorts;
+  readonly #folder: string;
+  readonly #index: number;
+  readonly #limits: StretchLimits;
+  readonly #endMs: number;
+  readonly #answers = new Map<string, Answer>();
+  /** Those of this stretch, which it is to keep; null: it holds no longer. */
+  readonly #own = new Map<string, Answer | null>();
+  readonly #doing = new Set<Promise<unknown>>();
+  readonly #within = new AsyncLocalStorage<true>();
+  #bytes = 0;
+  #asked = 0;
+  #isContinued = false;
+
+  /** @param index its number, from 0 on */
+  constructor(ports: StretchPorts, folder: string, index: number, limits: StretchLimits) {
+    this.#ports = ports;
+    this.#folder = folder;
+    this.#index = index;
+    this.#limits = limits;
+    this.#endMs = performance.now() + limits.ms;
+  }
+
+  /**
+   * Reads what the stretches before it, and an earlier try of this one, have found out.
+   * @throws CopyError `GRAPH_TOO_LARGE`
+   */
+  async goOn(): Promise<void> {
+    this.#isContinued = true;
+    let room: number = STEP_LIMITS.keptAnswersBytes;
+    for (let index = 0; index <= this.#index; index += 1) {
+      const { answers, bytes } = await readAnswers(this.#ports, this.#folder, index, room);
+      room -= bytes;
+      for (const { question, answer } of answers) {
+        if (answer === null) this.#answers.delete(question);
+        else this.#answers.set(question, answer);
+        if (index === this.#index) this.#own.set(question, answer);
+      }
+    }
+  }
+
+  async recall(question: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const known = this.#answers.get(question);
+    if (known !== undefined) return known;
+    return this.pass(async () => {
+      const answer = await ask();
+      this.#answers.set(question, answer);
+      this.#note(question, answer);
+      return answer;
+    });
+  }
+
+  /** @throws StretchOver where this stretch has had enough, and all that was begun has ended */
+  async pass<T>(work: () => Promise<T>): Promise<T> {
+    // A blob that is read while it is put: whoever waited for the one to end would wait for the other.
+    if (this.#within.getStore()) return work();
+    if (this.#isOver) {
+      while (this.#doing.size > 0) await Promise.allSettled(this.#doing);
+      throw new StretchOver();
+    }
+    this.#asked += 1;
+    const doing = this.#within.run(true, work);
+    this.#doing.add(doing);
+    try {
+      return await doing;
+    } finally {
+      this.#doing.delete(doing);
+    }
+  }
+
+  /** How many answers are known. */
+  get known(): number {
+    return this.#answers.size;
+  }
+
+  /** One thing at least is asked in each. */
+  get #isOver(): boolean {
+    const { requests, bytes } = this.#limits;
+    return this.#asked > 0 && (this.#asked >= requests || this.#bytes >= bytes || performance.now() >= this.#endMs);
+  }
+
+  #note(question: string, answer: Answer | null): void {
+    this.#bytes += lineOf(question, answer).length;
+    this.#own.set(question, answer);
+  }
+
+  /** Keeps what was found out, for the next stretch. */
+  async keep(): Promise<void> {
+    await keepAnswers(this.#ports, this.#folder, this.#index, this.#own);
+  }
+
+  /**
+   * Keeps what was found out before something failed, for the next try of this stretch. Where what was looked for wasn't there, it
+   * may be by then: all that can change is forgotten.
+   */
+  async keepAfter(error: unknown): Promise<void> {
+    const hasTrouble = isTrouble(error);
+    if (!hasTrouble && !this.#isContinued) return;
+    if (!hasTrouble) {
+      for (const [question, answer] of this.#answers) {
+        if (!mayChange(question, answer)) continue;
+        this.#answers.delete(question);
+        this.#note(question, null);
+      }
+    }
+    if (this.#own.size === 0) return;
+    try {
+      await this.keep();
+    } catch {
+      // Without it, only this stretch is lost.
+    }
+  }
+}
+
+/** Nothing was said of what was looked for: a registry is down, or too much was asked. */
+function isTrouble(error: unknown): boolean {
+  if (error instanceof DOMException) return true;
+  if (!(error instanceof PromoterError)) return false;
+  if (error instanceof RegistryError) return !error.notFound;
+  return error instanceof TransportError || isTrouble(error.cause);
+}
+
+/** Content stays what it is, and what is found by its digest. */
+function mayChange(question: string, { bytes, descriptor }: Answer): boolean {
+  if (bytes !== undefined) return false;
+  const isByDigest = isDigest(question.slice(question.lastIndexOf(' ') + 1));
+  return descriptor === undefined || !isByDigest || !question.startsWith('resolve ');
+}
+
+export function isMore(result: object): result is More {
+  return 'state' in result && result.state === 'more';
+}
+
+/** Registries that recall what they answered, and did, in the stretches before; what is asked in another round is asked anew. */
+export interface Recalling extends Registries {
+  repository(registry: string, repository: string, round?: number): Repository;
+  /** Does something that need not be done again in the stretches to come. */
+  once(what: string, work: () => Promise<unknown>): Promise<void>;
+}
+
+/**
+ * Does work that asks registries as much as the graph is large, for as long as one call may: over registries whose answers are
+ * recalled, again from the start as often as it takes. Done twice, or broken off, a stretch costs itself and no more.
+ * @param step whose work it is; what it finds out is kept as documents of the run
+ */
+export async function inStretches<T extends object>(
+  ports: Pick<Ports, 'registries' | 'documents' | 'stretch' | 'now'>,
+  step: string,
+  { runId, cursor }: { runId: string; cursor?: StretchCursor | undefined },
+  { signal, waitedMs = 0, progress }: StepCall,
+  work: (recalling: Recalling) => Promise<T>,
+): Promise<T | More> {
+  const { stretch: index = 0, since = ports.now().getTime() } = cursor ?? {};
+  const stretch = new Stretch(ports, `plans/${runId}/${step}`, index, ports.stretch);
+  if (index > 0 || waitedMs > 0) await stretch.goOn();
+  try {
+    return await work({
+      repository: (registry, repository, round) =>
+        rememberRepository(ports.registries.repository(registry, repository), stretch, round),
+      once: async (what, doIt) => {
+        await stretch.recall(what, async () => {
+          await doIt();
+          return { yes: true };
+        });
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof StretchOver)) {
+      if (!signal.aborted) await stretch.keepAfter(error);
+      throw error;
+    }
+  }
+  await stretch.keep();
+  progress.text(`${stretch.known} answers so far; to be gone on with`);
+  return { state: 'more', cursor: { stretch: index + 1, since } };
+}
