@@ -17,12 +17,12 @@ function reference(check: (reference: Reference) => string | undefined, descript
     .describe(description);
 }
 
+/** A job's id, its own or the message's. */
+export const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
+
 export const id = z
   .string()
-  .regex(
-    /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/,
-    'an id is letters, digits, dots, dashes, colons and underscores, 128 at most',
-  )
+  .regex(ID, 'an id is letters, digits, dots, dashes, colons and underscores, 128 at most')
   .exactOptional()
   .describe('An idempotency key of the caller’s: the same id is never run twice. As it comes the id of the message.');
 

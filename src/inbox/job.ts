@@ -1,10 +1,10 @@
 import { InputError, isRecord } from '../oci/index.js';
 import { JOB_OPERATIONS, jobSchema, type JobInput } from './job-input.js';
-import { TOO_DEEP, isTooDeep } from './depth.js';
 import { LIMITS } from './limits.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
 import { openMessage, type Retry } from './retry.js';
 import { findSecrets } from './secrets.js';
+import { shapeProblem } from './shape.js';
 
 /**
  * Reads a job.
@@ -13,7 +13,8 @@ import { findSecrets } from './secrets.js';
  * that is wrong in `details.problems`; `JOB_TOO_LARGE` for more than can be put back or sent again
  */
 export function parseJob(value: unknown, from: { messageId: string }): JobInput {
-  if (isTooDeep(value)) throw invalidJob([{ path: '', message: TOO_DEEP }]);
+  const message = shapeProblem(value);
+  if (message !== undefined) throw invalidJob([{ path: '', message }]);
   const secrets = findSecrets(value);
   if (secrets.length > 0) {
     throw new InputError('JOB_HOLDS_SECRET', `The job holds a secret at ${secrets.slice(0, 5).join(', ')}`, {

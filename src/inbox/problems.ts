@@ -10,9 +10,14 @@ export interface Problem {
 /** What a failed parse found, as JSON: paths and messages, and nothing of the values. */
 export function problemsOf(error: z.ZodError, prefix: readonly PropertyKey[] = []): Problem[] {
   return error.issues.slice(0, LIMITS.problems).map((issue) => ({
-    path: [...prefix, ...issue.path].map(String).join('.').slice(0, 300),
-    message: issue.message.slice(0, 300),
+    path: inOneLine([...prefix, ...issue.path].map(String).join('.')),
+    message: inOneLine(issue.message),
   }));
+}
+
+/** Names in it are the sender's: cut, and without what would begin a line of its own in a log. */
+function inOneLine(text: string): string {
+  return text.slice(0, 300).replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\uFFFD');
 }
 
 /** `repository: Invalid input; tag: …`, for an error's message. */

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { InputError } from '../oci/index.js';
-import { TOO_DEEP, isTooDeep } from './depth.js';
+import { ID } from './job-fields.js';
 import { LIMITS } from './limits.js';
 import { readMessageText } from './message-text.js';
 import { listProblems, problemsOf } from './problems.js';
+import { shapeProblem } from './shape.js';
 
 /** What a message carries that was put back because its work could not be done then. */
 export interface Retry {
@@ -16,7 +17,8 @@ export interface Retry {
 
 const retrySchema = z.strictObject({
   retry: z.strictObject({
-    firstMessageId: z.string().min(1).max(LIMITS.idChars),
+    // It becomes a job's id, so it is no freer than one that a job names.
+    firstMessageId: z.string().regex(ID),
     firstAt: z.iso.datetime({ offset: true }),
     attempt: z.int().min(1).max(100_000),
   }),
@@ -32,18 +34,19 @@ export interface OpenedMessage {
  * Takes a message out of the wrapping that {@link retryEnvelope} gave it; any other comes back as it is. A text is read first: the
  * host hands over JSON parsed, and base64 as it is.
  * @throws InputError `MESSAGE_INVALID` for a wrapping of ours that is malformed, a text that is neither JSON nor JSON in base64, and
- * what is nested too deep
+ * what {@link shapeProblem} finds wrong
  */
 export function openMessage(value: unknown): OpenedMessage {
   const outer = parseText(value);
-  if (!isWrapped(outer)) return { message: shallow(outer) };
+  if (!isWrapped(outer)) return { message: checked(outer) };
   const result = retrySchema.safeParse(outer);
   if (!result.success) throw invalidMessage(listProblems(problemsOf(result.error)));
-  return { message: shallow(parseText(result.data.message)), retry: result.data.retry };
+  return { message: checked(parseText(result.data.message)), retry: result.data.retry };
 }
 
-function shallow(message: unknown): unknown {
-  if (isTooDeep(message)) throw invalidMessage(TOO_DEEP);
+function checked(message: unknown): unknown {
+  const problem = shapeProblem(message);
+  if (problem !== undefined) throw invalidMessage(problem);
   return message;
 }
 
@@ -78,9 +81,11 @@ export function retryEnvelope(
 ): { text: string; delaySeconds: number; retry: Retry } | undefined {
   const { message, retry: before } = openMessage(value);
   const attempt = (before?.attempt ?? 0) + 1;
-  const firstAt = before?.firstAt ?? seen.insertedAt.toISOString();
+  // It first came no later than this time, whatever it says: else it would be tried for ever.
+  const firstMs = Math.min(Date.parse(before?.firstAt ?? seen.insertedAt.toISOString()), seen.insertedAt.getTime());
+  const firstAt = new Date(firstMs).toISOString();
   const delaySeconds = Math.min(LIMITS.retryFirstSeconds * 2 ** Math.min(attempt - 1, 30), LIMITS.retryLongestSeconds);
-  if (seen.now.getTime() + delaySeconds * 1000 > Date.parse(firstAt) + LIMITS.retryForMs) return undefined;
+  if (seen.now.getTime() + delaySeconds * 1000 > firstMs + LIMITS.retryForMs) return undefined;
   const retry = { firstMessageId: before?.firstMessageId ?? seen.messageId, firstAt, attempt };
   const text = JSON.stringify({ retry, message });
   if (Buffer.byteLength(text, 'utf8') > LIMITS.messageBytes) return undefined;

@@ -41,7 +41,7 @@ export {
   type RegistryRepository,
 } from './registry/registries.js';
 export type { TagDetails } from './registry/tags.js';
-export { isLoopback } from './registry/urls.js';
+export { isLoopback, isSameRegistry } from './registry/urls.js';
 export { anonymousCredentials, basicCredentials, credentialsOf } from './registry/static-credentials.js';
 export { REQUEST_CHANNEL, type RequestEvent } from './registry/diagnostics.js';
 export {

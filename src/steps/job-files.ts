@@ -65,15 +65,21 @@ export interface PutFile {
   sizeBytes: number;
 }
 
+/** @throws InputError `FILE_NAME_INVALID` for a name that is longer, or has more parts, than a blob's may be */
 function blobName(prefix: string, path: string): string {
   const parts = path.split('/').map((part) => encodeURIComponent(part).replace(/\.$/, '%2E'));
-  return [prefix, ...parts].join('/');
+  const name = [prefix, ...parts].join('/');
+  if (name.length <= STEP_LIMITS.blobNameChars && name.split('/').length <= STEP_LIMITS.blobNameParts) return name;
+  throw new InputError('FILE_NAME_INVALID', `${JSON.stringify(path.slice(0, 300))} is too long for a blob's name`, {
+    remedy:
+      'Give a shorter "output", or push it under a shorter name: a blob’s has 1,024 characters at most, where all but ASCII letters and digits may count for several.',
+  });
 }
 
 /**
  * Pulls into the container `target`: first into a folder of this machine, where names, links and archives are looked at as
  * anywhere else, then, when all of it is there and right, blob by blob. A blob has no links: they are left out.
- * @throws InputError `FILE_EXISTS` with `keepOld` where something else stands there
+ * @throws InputError `FILE_EXISTS` with `keepOld` where something else stands there; `FILE_NAME_INVALID`
  */
 export function pullToBlobs<T>(
   files: Files,
@@ -102,9 +108,9 @@ export function pullToBlobs<T>(
           remedy: 'Leave "keepOldFiles" out, or give another "output".',
         });
       }
-      await files.put('target', blob, source.open(path), signal ? { signal } : {});
       put.push({ path, blob, sizeBytes });
     }
+    for (const { path, blob } of put) await files.put('target', blob, source.open(path), signal ? { signal } : {});
     return { pulled, put, leftOut };
   });
 }

@@ -1,5 +1,5 @@
 import type { JobInput } from '../inbox/job-input.js';
-import { PolicyError, formatReference, parseReference } from '../oci/index.js';
+import { PolicyError, formatReference, isSameRegistry, parseReference } from '../oci/index.js';
 import { writesTo } from '../promotion/destination.js';
 import { matchesGlobs } from '../promotion/glob.js';
 import type { Ports } from './ports.js';
@@ -93,7 +93,7 @@ function credentialFits(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, places: 
       },
     );
   }
-  if (places.some(({ registry }) => registry.toLowerCase() === entry.registry.toLowerCase())) return;
+  if (places.some(({ registry }) => isSameRegistry(registry, entry.registry))) return;
   throw new PolicyError('CREDENTIAL_NOT_FOR_THIS', `the credential ${credential} is for ${entry.registry} only`, {
     remedy: 'Name a credential of a registry that the job touches, or leave "credential" out.',
   });
@@ -129,9 +129,9 @@ async function keepsOutOfRules(
   { registry, repository = '', use }: Touched,
 ): Promise<void> {
   const writer = (await ports.rules.load()).find((rule) => {
-    // Hosts have no case; the rule and the settings may have written it otherwise.
+    // The rule may call the registry otherwise.
     const [host = ''] = rule.destination.reference.split('/', 1);
-    return writesTo(rule, host.toLowerCase() === registry.toLowerCase() ? host : registry, repository);
+    return isSameRegistry(host, registry) && writesTo(rule, host, repository);
   });
   if (writer === undefined) return;
   const place = formatReference({ registry, repository });

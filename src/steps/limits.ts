@@ -90,6 +90,9 @@ export const STEP_LIMITS = {
   outputTries: 20,
   /** Bytes of a job's file that is read as a whole: a manifest. `TOO_LARGE` */
   wholeFileBytes: 4 * 1024 * 1024,
+  /** Characters of a pulled file's name in its container, and parts between slashes; the service's own limits. `FILE_NAME_INVALID` */
+  blobNameChars: 1024,
+  blobNameParts: 250,
   /** Files that one job pulls. `TOO_MANY_FILES` */
   pulledFiles: 10_000,
   /** Blobs of a folder that a job pushes. `TOO_MANY_FILES` */

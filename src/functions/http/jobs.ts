@@ -81,7 +81,10 @@ function refuse(error: InputError): HttpResponseInit {
 
 /** The run of a job, by the job's id or by the run's own. */
 export async function getJob(ports: Pick<JobPorts, 'store' | 'now'>, id: string): Promise<HttpResponseInit> {
-  const run = await ports.store.getRun((await ports.store.findJob(id)) ?? id);
+  // The run's own first: an id of a job may be anything, also that of another's run.
+  const byRun = await ports.store.getRun(id);
+  const runId = byRun === undefined ? await ports.store.findJob(id) : undefined;
+  const run = runId === undefined ? byRun : await ports.store.getRun(runId);
   if (run === undefined || run.value.input.kind !== 'job') {
     return errorAnswer(404, 'JOB_UNKNOWN', `there is no job ${id}`);
   }

@@ -20,6 +20,7 @@ function requestFor(
     method,
     url: apiUrl(context, `blobs/${descriptor.digest}`),
     kind: method === 'GET' ? kindOf(descriptor.size) : 'api',
+    isBlob: method === 'GET' || method === 'HEAD',
     scopes: scopesFor(context, actions),
     ...(options.signal !== undefined && { signal: options.signal }),
   };

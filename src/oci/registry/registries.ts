@@ -60,9 +60,6 @@ export interface RegistryClient extends Registries {
   close(): Promise<void>;
 }
 
-const READS = new Set(['GET', 'HEAD']);
-const BLOB_PATH = /\/blobs\/sha(?:256|512):[a-f0-9]+$/;
-
 /** What a manifest says, where it is one that is known here; anything else is put as it is. */
 function tryParse(bytes: Uint8Array, mediaType: string, where: string): Manifest | undefined {
   try {
@@ -114,8 +111,9 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
     ...options,
     mayAsk,
     isRegistry: (origin) => origins.has(origin),
-    // Registries keep their blobs on hosts of their own; nothing else, and nothing that writes, is sent on past the list.
-    mayFollow: (url, request) => mayAsk(url.host) || (READS.has(request.method) && BLOB_PATH.test(request.url)),
+    // Registries keep their blobs on hosts of their own; nothing else, and nothing that writes, is sent on past the list. What a
+    // blob's address looks like says nothing: a registry may give such a one to the next page of a listing.
+    mayFollow: (url, request) => mayAsk(url.host) || request.isBlob === true,
   });
   const referrers = new Referrers(options.referrers ?? 'auto', new ReferrersTags(options.lease));
   const endpoints = new Map<string, Endpoint>();

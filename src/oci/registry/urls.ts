@@ -37,6 +37,15 @@ export function registryOrigin(registry: string, plainHttp: boolean): string {
   return `${plainHttp ? 'http' : 'https'}://${API_HOSTS.get(host) ?? host}`;
 }
 
+/** Whether two names mean one registry: hosts have no case, TLS has a port of its own, and Docker Hub has several names. */
+export function isSameRegistry(one: string, other: string): boolean {
+  const [first, second] = [one, other].map((registry) => {
+    const origin = registryOrigin(registry, false);
+    return URL.canParse(origin) ? new URL(origin).host : registry;
+  });
+  return first === second;
+}
+
 /**
  * Where a `Location` or `Link` leads. Registries behind a proxy may write `http` for their own address: the
  * same host is taken to be meant for the origin that answered.

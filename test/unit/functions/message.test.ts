@@ -240,6 +240,13 @@ describe('what cannot be handled now', () => {
     });
   });
 
+  test('a message that says that it first came tomorrow is no younger for it', async () => {
+    const firstAt = new Date(START_MS + 1000 * DAY_MS).toISOString();
+    const raw = { retry: { firstMessageId: 'm0', firstAt, attempt: 1 }, message: JOB };
+    await deliver(raw, new TransportError('STORAGE_UNAVAILABLE', 'down'));
+    expect(sent()[0]?.body).toMatchObject({ retry: { firstAt: new Date(START_MS).toISOString() } });
+  });
+
   test('a job without an id keeps the one that it first came with', async () => {
     await deliver(JOB, new TransportError('STORAGE_UNAVAILABLE', 'down'));
     const again = JSON.parse(queues.sent[0]?.text ?? '') as unknown;

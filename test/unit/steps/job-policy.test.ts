@@ -143,6 +143,79 @@ test('a registry’s name has no case', async () => {
   expect(await enforce(jobAbout('tag', 'staging/samples/app'))).toBe('COPY_BYPASSES_RULE');
 });
 
+test('a registry that has several names is one', async () => {
+  const names = ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'r.azurecr.io', 'r.azurecr.io:443'];
+  world.jobPolicy = { ...world.jobPolicy, allowedRegistries: names };
+  for (const [written, named] of [
+    ['docker.io', 'index.docker.io'],
+    ['registry-1.docker.io', 'docker.io'],
+    ['r.azurecr.io', 'r.azurecr.io:443'],
+  ] as const) {
+    world.ruleList = [rule({ destination: { reference: `${written}/staging/{repository}:{tag}` } })];
+    expect(await enforce(jobAbout('tag', 'staging/samples/app', named))).toBe('COPY_BYPASSES_RULE');
+    expect(await enforce(jobAbout('tag', 'other/app', named))).toBeUndefined();
+  }
+});
+
+describe('a host that is not written as ALLOWED_REGISTRIES has it', () => {
+  test.each([
+    'R.AZURECR.IO',
+    'r.azurecr.io:443',
+    'r.azurecr.io:5000',
+    'r.azurecr.io.evil.example',
+    'evil.example',
+    'rr.azurecr.io',
+    'azurecr.io',
+    'localhost:5000',
+    '127.0.0.1',
+    '169.254.169.254',
+    '[::1]:5000',
+    '[::ffff:169.254.169.254]',
+    'metadata.google.internal',
+  ])('%s', async (host) => {
+    for (const operation of JOB_OPERATIONS) {
+      expect(await enforce(jobAbout(operation, 'other/app', host))).toBe('REGISTRY_NOT_ALLOWED');
+    }
+    const source = { operation: 'copy', source: `${host}/other/app:v1`, destination: `${REGISTRY}/other/app` };
+    expect(await enforce(source)).toBe('REGISTRY_NOT_ALLOWED');
+  });
+});
+
+describe('a scope', () => {
+  test.each<[globs: string[], inside: string[], outside: string[]]>([
+    [['samples/*'], ['samples/a'], ['samples', 'samples/a/b', 'samplesx/a', 'x/samples/a']],
+    [['samples/**'], ['samples/a', 'samples/a/b'], ['samplesx/a', 'x/samples/a']],
+    [['samples/a'], ['samples/a'], ['samples/ab', 'samples/a/b', 'samples/b']],
+    [['samples/**', '!samples/secret/**'], ['samples/a'], ['samples/secret/a', 'samples/secret/a/b']],
+    [['samples/?'], ['samples/a'], ['samples/ab']],
+    [['samples/{a,b}'], ['samples/a'], ['samples/c']],
+    [['*'], ['samples'], ['samples/a']],
+  ])('%j', async (globs, inside, outside) => {
+    const scoped = async (operation: 'tag' | 'resolve', repository: string): Promise<string | undefined> => {
+      world.jobPolicy = { ...world.jobPolicy, scopes: { [operation]: globs } };
+      return enforce(jobAbout(operation, repository));
+    };
+    for (const operation of ['tag', 'resolve'] as const) {
+      for (const name of inside) expect([name, await scoped(operation, name)]).toEqual([name, undefined]);
+      for (const name of outside) expect([name, await scoped(operation, name)]).toEqual([name, 'JOB_SCOPE_FORBIDDEN']);
+    }
+  });
+
+  test('of a copy is one for both of its sides', async () => {
+    world.jobPolicy = { ...world.jobPolicy, scopes: { copy: ['open/**'] } };
+    const copy = (source: string, destination: string): Promise<string | undefined> =>
+      enforce({ operation: 'copy', source: `${REGISTRY}/${source}:v1`, destination: `${REGISTRY}/${destination}:v1` });
+    expect(await copy('open/a', 'open/b')).toBeUndefined();
+    expect(await copy('closed/a', 'open/b')).toBe('JOB_SCOPE_FORBIDDEN');
+    expect(await copy('open/a', 'closed/b')).toBe('JOB_SCOPE_FORBIDDEN');
+  });
+
+  test('of another operation opens nothing', async () => {
+    world.jobPolicy = { ...world.jobPolicy, scopes: { resolve: ['**'], tag: ['open/**'] } };
+    expect(await enforce(jobAbout('tag', 'closed/a'))).toBe('JOB_SCOPE_FORBIDDEN');
+  });
+});
+
 test('as it comes, jobs may look, promote and copy', () => {
   const byDefault = DEFAULT_JOB_OPERATIONS.split(',');
   expect(JOB_OPERATIONS.filter((each) => byDefault.includes(each) && CHANGES[each])).toEqual(['copy']);

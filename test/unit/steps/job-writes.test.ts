@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { OCI_IMAGE_INDEX, type Descriptor } from '../../../src/oci/index.js';
+import { checkedBlobName } from '../../../src/azure/documents.js';
+import { OCI_IMAGE_INDEX, PromoterError, type Descriptor } from '../../../src/oci/index.js';
 import { again, blobOf, newJobWorld, openJobRun, perform, pushSample, valueOf } from './job-world.js';
 import { REGISTRY, runOf, tagAt, type World } from './world.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
@@ -119,6 +120,63 @@ describe('pull', () => {
       expect(world.files.kept.size).toBe(0);
     },
   );
+
+  const titled = (title: string): Record<string, unknown> => ({
+    path: `x${title.length}`,
+    text: title,
+    annotations: { 'org.opencontainers.image.title': title },
+  });
+
+  test.each(['ä'.repeat(120) + '/' + 'ä'.repeat(100), 'b/'.repeat(260) + 'b'])(
+    'a name that no blob can have: nothing is put',
+    async (title) => {
+      const files = [titled('a'), titled(title)];
+      await perform(world, { operation: 'push', reference: `${APP}:long`, files }, 'push');
+      await expect(perform(world, { operation: 'pull', reference: `${APP}:long` }, 'pull')).rejects.toMatchObject({
+        code: 'FILE_NAME_INVALID',
+      });
+      expect(world.files.kept.size).toBe(0);
+    },
+  );
+
+  test.each([
+    'a\nb',
+    'a?b#c',
+    'a%2f..%2fb',
+    '%2e%2e/b',
+    ' ',
+    'a\u0000b',
+    'a\\..\\b',
+    '.',
+    '..',
+    './/a',
+    '\ud800',
+    'ä'.repeat(130),
+    'CON',
+    '~/a',
+    '$(x)',
+    '-rf',
+    'a/b/../c',
+    'C:\\x',
+    'x'.repeat(300),
+  ])('a file called %j lands below the folder, under a name that a blob may have, or is refused', async (title) => {
+    await perform(world, { operation: 'push', reference: `${APP}:odd`, files: [titled(title)] }, 'push');
+    const pull = { operation: 'pull', reference: `${APP}:odd`, output: 'out' };
+    const error = await perform(world, pull, 'pull').then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    const names = [...world.files.kept.keys()];
+    if (error !== undefined) {
+      expect(error).toBeInstanceOf(PromoterError);
+      expect(names).toEqual([]);
+    }
+    for (const name of names) {
+      expect(name).toMatch(/^target\/out\/[\x21-\x5b\x5d-\x7e]+$/);
+      expect(checkedBlobName('target', name.slice('target/'.length))).toBe(name.slice('target/'.length));
+      expect(new URL(`https://a.example/${name}`).pathname.startsWith('/target/out/')).toBe(true);
+    }
+  });
 
   test('a name that no blob may have is encoded', async () => {
     const files = [{ path: 'x', text: 'x', annotations: { 'org.opencontainers.image.title': 'a b/ü.' } }];

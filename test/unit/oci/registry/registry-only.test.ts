@@ -69,6 +69,33 @@ describe('headers of one’s own', () => {
   });
 });
 
+test('a listing goes on nowhere else, whatever the address of its next page looks like', async () => {
+  await scripted([], async (elsewhere) => {
+    const page: Exchange[] = [
+      {
+        request: 'GET /v2/app/tags/list?n=1000',
+        answer: {
+          status: 200,
+          headers: { link: `</v2/app/blobs/${BLOB.digest}>; rel="next"` },
+          body: { tags: ['v1'] },
+        },
+      },
+      {
+        request: `GET /v2/app/blobs/${BLOB.digest}`,
+        answer: { status: 307, headers: { location: `${elsewhere.origin}/secret` } },
+      },
+    ];
+    await scripted(page, async ({ host }) => {
+      const client = quickClient({ allowedRegistries: [host] });
+      const listing = async (): Promise<void> => {
+        for await (const _tag of client.repository(host, 'app').listTags());
+      };
+      await expect(listing()).rejects.toMatchObject({ code: 'REDIRECT_REFUSED' });
+      await client.close();
+    });
+  });
+});
+
 const authority = issueAuthority({ subject: [[CN, 'test authority']] });
 const certificate = (name: string): { cert: string; key: string } => {
   const { pem, keyPem } = issue({ subject: [[CN, name]], issuer: authority });
