@@ -4,7 +4,7 @@ import { PromoterError } from '../oci/index.js';
 import { matchesPromotion, matchesRun } from '../runs/filters.js';
 import { IGNORED_ALIKE, isAlike, mergedIgnored, nameOfIgnored } from '../runs/ignored.js';
 import type { RunStore, StoredDigest } from '../runs/ports.js';
-import { destinationOwnerSchema, ignoredEventSchema, stepProgressSchema } from '../runs/row-schemas.js';
+import { destinationOwnerSchema, ignoredEventSchema, standingSchema, stepProgressSchema } from '../runs/row-schemas.js';
 import type { IgnoredEvent } from '../runs/rows.js';
 import { invertedTime, newRunId } from '../runs/run-id.js';
 import { ListedRows } from './listed-rows.js';
@@ -83,9 +83,24 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): R
       );
     },
 
-    addStanding: (image, promotionId) =>
-      promotionTable.put(`standing|${hashOf(image)}`, encodeKey(promotionId), promotionId),
-    listStanding: (image) => promotionTable.whole(`standing|${hashOf(image)}`, text),
+    addStanding: (image, promotionId, seen) =>
+      promotionTable.put(`standing|${hashOf(image)}`, encodeKey(promotionId), { promotionId, ...seen }),
+    async listStanding(image) {
+      const standings = await promotionTable.first(`standing|${hashOf(image)}`, standingSchema);
+      return standings.map(({ promotionId }) => promotionId);
+    },
+    async listStandings({ size = 50, from } = {}) {
+      const { rows, next } = await promotionTable.pageOfPartitions('standing|', size, from);
+      const items = rows.flatMap(({ partitionKey, rowKey, etag, properties }) => {
+        const [value] = promotionTable.readable(partitionKey, [{ rowKey, properties }], standingSchema);
+        return value === undefined ? [] : [{ ...value, key: `${partitionKey}|${rowKey}`, version: etag }];
+      });
+      return { items, ...(next !== undefined && { next }) };
+    },
+    removeStanding({ key, version }) {
+      const at = key.lastIndexOf('|');
+      return promotionTable.remove(key.slice(0, at), key.slice(at + 1), version);
+    },
 
     claimDestination: (destination, owner) =>
       promotionTable.claim(`owner|${hashKey(destination)}`, 'owner', owner, destinationOwnerSchema),

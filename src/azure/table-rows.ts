@@ -17,6 +17,7 @@ const MOVED_ON = [404, 412];
 
 /** A row as the service gives it. */
 export interface ReadEntity {
+  partitionKey: string;
   rowKey: string;
   etag: string;
   properties: Record<string, unknown>;
@@ -45,7 +46,7 @@ export class TableRows {
 
   async read(partitionKey: string, rowKey: string): Promise<ReadEntity | undefined> {
     const entity = await callStorageUnless(this.what, NOT_FOUND, () => this.client.getEntity(partitionKey, rowKey));
-    return entity && { rowKey, etag: entity.etag, properties: entity };
+    return entity && { partitionKey, rowKey, etag: entity.etag, properties: entity };
   }
 
   async get<T>(partitionKey: string, rowKey: string, schema: z.ZodType<T>): Promise<Versioned<T> | undefined> {
@@ -146,7 +147,7 @@ export class TableRows {
       for (const row of rows) {
         if (items.length === size) return { items, next: pageToken(after) };
         after = row.rowKey;
-        items.push(...this.#readable(partitionKey, [row], schema).filter(keep));
+        items.push(...this.readable(partitionKey, [row], schema).filter(keep));
       }
       if (rows.length < limit) return { items };
       limit = LIMITS.filteredRows;
@@ -163,14 +164,40 @@ export class TableRows {
         remedy: 'So many belong to no real run or image: look who writes them.',
       });
     }
-    return this.#readable(partitionKey, rows, schema);
+    return this.readable(partitionKey, rows, schema);
   }
 
-  async #query(partitionKey: string, prefix: string, after: string, limit: number): Promise<ReadEntity[]> {
+  /** The first rows of a partition, as many as {@link whole} takes; it has no more, or the others don't matter. */
+  async first<T>(partitionKey: string, schema: z.ZodType<T>): Promise<T[]> {
+    const rows = await this.#query(partitionKey, '', '', LIMITS.wholeListRows);
+    return this.readable(partitionKey, rows, schema);
+  }
+
+  /** A page of all partitions whose keys start with `prefix`, as the rows are. */
+  async pageOfPartitions(prefix: string, size: number, from?: string): Promise<{ rows: ReadEntity[]; next?: string }> {
+    const key = from === undefined ? undefined : parsePageToken(from, prefix);
+    const at = key?.lastIndexOf('|') ?? 0;
+    const after = key === undefined ? prefix : key.slice(0, at);
+    // What is left of the partition, and those after it: one filter with an "or" would look through the whole table.
+    const rows = key === undefined ? [] : await this.#query(after, '', key.slice(at + 1), size);
+    if (rows.length < size) {
+      const filter = odata`PartitionKey gt ${after} and PartitionKey lt ${`${prefix}~`}`;
+      rows.push(...(await this.#entities(filter, size - rows.length)));
+    }
+    const last = rows.at(-1);
+    const isMore = rows.length === size && last !== undefined;
+    return { rows, ...(isMore && { next: pageToken(`${last.partitionKey}|${last.rowKey}`) }) };
+  }
+
+  #query(partitionKey: string, prefix: string, after: string, limit: number): Promise<ReadEntity[]> {
     // '~' sorts after every character of a key.
     const filter =
       odata`PartitionKey eq ${partitionKey} and RowKey gt ${after}` +
       (prefix === '' ? '' : odata` and RowKey lt ${`${prefix}~`}`);
+    return this.#entities(filter, limit);
+  }
+
+  #entities(filter: string, limit: number): Promise<ReadEntity[]> {
     return callStorage(this.what, async () => {
       const rows: ReadEntity[] = [];
       // The service may answer with fewer rows than asked for, none even, and more to come.
@@ -179,7 +206,8 @@ export class TableRows {
         .byPage({ maxPageSize: Math.min(limit, 1000) });
       for await (const entities of pages) {
         for (const entity of entities) {
-          rows.push({ rowKey: entity.rowKey ?? '', etag: entity.etag, properties: entity });
+          const { partitionKey = '', rowKey = '', etag } = entity;
+          rows.push({ partitionKey, rowKey, etag, properties: entity });
         }
         if (rows.length >= limit) {
           break;
@@ -189,7 +217,12 @@ export class TableRows {
     });
   }
 
-  #readable<T>(partitionKey: string, rows: ReadEntity[], schema: z.ZodType<T>): T[] {
+  /** Those rows that can be read. */
+  readable<T>(
+    partitionKey: string,
+    rows: readonly Pick<ReadEntity, 'rowKey' | 'properties'>[],
+    schema: z.ZodType<T>,
+  ): T[] {
     const values: T[] = [];
     for (const { rowKey, properties } of rows) {
       try {

@@ -180,7 +180,7 @@ async function subjectsAbove(
   return subjects;
 }
 
-/** Evidence came: every promotion that stands on one of these digests looks again. */
+/** Evidence came: every promotion that stands on one of these digests looks again; of more than 2,000 the schedule finds the rest. */
 async function raiseStanding(
   ports: EventPorts,
   rules: readonly Rule[],

@@ -6,6 +6,7 @@ import type {
   PromotionRow,
   RunRow,
   RunSummary,
+  Standing,
   StepProgress,
   Versioned,
 } from './rows.js';
@@ -32,6 +33,12 @@ export interface StoredDigest {
   registry: string;
   repository: string;
   digest: string;
+}
+
+/** What a promotion stands on, as a list has it; `key` and `version` are the store's. */
+export interface KeptStanding extends Standing {
+  key: string;
+  version: string;
 }
 
 /**
@@ -63,9 +70,14 @@ export interface RunStore {
   /** In the order in which the steps started. */
   listProgress(runId: string): Promise<StepProgress[]>;
 
-  /** Notes that a promotion stands on an image digest. */
-  addStanding(image: StoredDigest, promotionId: string): Promise<void>;
+  /** Notes that a promotion stands on an image digest. @param seen under which digest of its tag, and when */
+  addStanding(image: StoredDigest, promotionId: string, seen?: { root: string; at: string }): Promise<void>;
+  /** Promotions that stand on a digest: 2,000 at most. */
   listStanding(image: StoredDigest): Promise<string[]>;
+  /** All that stand on something, of every digest, in no order. */
+  listStandings(options?: PageOptions): Promise<Page<KeptStanding>>;
+  /** @returns false where it was noted again since it was listed */
+  removeStanding(standing: KeptStanding): Promise<boolean>;
 
   /** Makes `owner` the owner of a destination tag where it has none; @returns who owns it now. */
   claimDestination(destination: string, owner: DestinationOwner): Promise<Versioned<DestinationOwner>>;

@@ -10,6 +10,7 @@ import type {
   RunOutput,
   RunRow,
   RunSummary,
+  Standing,
   StepProgress,
   Trigger,
   TriggerCause,
@@ -130,6 +131,12 @@ export const stepProgressSchema: z.ZodType<StepProgress> = z.object({
   wake: z.string().exactOptional(),
   waitsIn: z.string().exactOptional(),
 });
+
+/** Once it was the promotion's id alone. */
+export const standingSchema: z.ZodType<Standing> = z.union([
+  z.string().transform((promotionId) => ({ promotionId })),
+  z.object({ promotionId: z.string(), root: z.string().exactOptional(), at: z.string().exactOptional() }),
+]);
 
 export const destinationOwnerSchema: z.ZodType<DestinationOwner> = z.object({
   rule: z.string(),

@@ -206,6 +206,14 @@ export interface StepProgress {
   waitsIn?: string;
 }
 
+/** A promotion that stands on a digest: what refers to that is its concern. */
+export interface Standing {
+  promotionId: string;
+  /** The tag's digest that has it in its graph, and when a run has seen it last; absent in rows of an older version. */
+  root?: string;
+  at?: string;
+}
+
 /** Who owns a destination tag. */
 export interface DestinationOwner {
   rule: string;

@@ -3,7 +3,7 @@ import { PromoterError } from '../oci/index.js';
 import { matchRules } from '../promotion/match.js';
 import type { Rule } from '../promotion/rule.js';
 import { isUntold } from '../runs/filters.js';
-import type { PromotionRow, RunSummary } from '../runs/rows.js';
+import type { PromotionRow, RunSummary, Standing } from '../runs/rows.js';
 import { STEP_LIMITS } from './limits.js';
 import { pageFrom } from './page-from.js';
 import type { Ports } from './ports.js';
@@ -17,6 +17,7 @@ const noteSchema = z.object({
   instancesUntil: z.string().optional(),
   runsFrom: z.string().optional(),
   promotionsFrom: z.string().optional(),
+  standingsFrom: z.string().optional(),
 });
 type Note = z.infer<typeof noteSchema>;
 
@@ -24,13 +25,14 @@ type Note = z.infer<typeof noteSchema>;
 export interface Removed {
   runs: number;
   promotions: number;
+  standings: number;
   ignored: number;
   instances: number;
 }
 
 /**
  * Removes what ended longer than RUN_RETENTION_DAYS ago: histories, documents, steps and rows of runs, and the rows of promotions
- * that nobody wants any more; ignored events after a week. A page of each at a time, whatever there is: the next tick goes on. May
+ * that nobody wants any more; what promotions stand on no longer; ignored events after a week. A page of each at a time, whatever there is: the next tick goes on. May
  * be done any number of times, and by several at once: what leads to the rest is removed last.
  */
 export async function keepHouse(ports: HousePorts): Promise<Removed> {
@@ -46,14 +48,22 @@ export async function keepHouse(ports: HousePorts): Promise<Removed> {
     if (!(error instanceof PromoterError)) throw error;
     return { removed: 0, next: note.promotionsFrom };
   });
+  const standings = await removeStandings(ports, note, cutoff);
   // Where another tick was faster, its note is as good as ours.
   const next: Note = {
     instancesUntil: instances.until,
     ...(runs.next !== undefined && { runsFrom: runs.next }),
     ...(promotions.next !== undefined && { promotionsFrom: promotions.next }),
+    ...(standings.next !== undefined && { standingsFrom: standings.next }),
   };
   await ports.store.putNote(NOTE, JSON.stringify(next), kept?.version);
-  return { runs: runs.removed, promotions: promotions.removed, ignored, instances: instances.removed };
+  return {
+    runs: runs.removed,
+    promotions: promotions.removed,
+    standings: standings.removed,
+    ignored,
+    instances: instances.removed,
+  };
 }
 
 async function removeIgnored({ store }: HousePorts, before: Date): Promise<number> {
@@ -158,4 +168,31 @@ async function removePromotions(
 function isWanted(rules: readonly Rule[], { rule, source, last }: PromotionRow): boolean {
   const named = rules.filter(({ name }) => name === rule);
   return matchRules(named, source).rules.length > 0 && last?.code !== 'SOURCE_GONE';
+}
+
+/** What promotions stood on, and stand on no longer: those that are gone, and digests that their tags have left. */
+async function removeStandings(
+  { store }: HousePorts,
+  { standingsFrom }: Note,
+  cutoff: Date,
+): Promise<{ removed: number; next: string | undefined }> {
+  const page = await pageFrom(standingsFrom, (from) =>
+    store.listStandings({ size: STEP_LIMITS.housePage, ...(from !== undefined && { from }) }),
+  );
+  let removed = 0;
+  for (const standing of page.items) {
+    const row = (await store.getPromotion(standing.promotionId))?.value;
+    if (!isLeft(standing, row, cutoff)) continue;
+    if (await store.removeStanding(standing)) removed += 1;
+  }
+  return { removed, next: page.next };
+}
+
+/** Seen long ago, and under another digest than the one that its tag stands on. */
+function isLeft({ root, at }: Standing, row: PromotionRow | undefined, cutoff: Date): boolean {
+  // A promotion is removed when it has been at rest for long.
+  if (row === undefined) return at === undefined || isBefore(at, cutoff);
+  if (row.runOpen || row.wanted > row.answered) return false;
+  const standsOn = row.last?.digest;
+  return root !== undefined && standsOn !== undefined && standsOn !== root && isBefore(at, cutoff);
 }

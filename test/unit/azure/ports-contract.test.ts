@@ -352,6 +352,31 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await runs.listStanding({ ...image, repository: 'samples/other' })).toEqual([]);
     });
 
+    test('all that stand on something are listed, page by page; one that is noted again meanwhile is not removed', async () => {
+      const { runs } = await open();
+      const seen = (seconds: number) => ({ root: 'sha256:a', at: at(seconds) });
+      const image = sampleDigest();
+      const other = { ...image, repository: 'samples/other' };
+      for (const id of ['a', 'b', 'c']) await runs.addStanding(image, id, seen(1));
+      for (const id of ['a', 'd']) await runs.addStanding(other, id);
+      const pages = await collectPages((options) => runs.listStandings(options), 2);
+      const all = pages.flat();
+      expect(all.map(({ promotionId }) => promotionId).sort()).toEqual(['a', 'a', 'b', 'c', 'd']);
+      expect(all.filter(({ promotionId }) => promotionId === 'b')).toMatchObject([seen(1)]);
+      expect(all.filter(({ promotionId }) => promotionId === 'd')[0]).not.toHaveProperty('root');
+      await runs.addStanding(image, 'b', seen(2));
+      const removed = await Promise.all(all.map((each) => runs.removeStanding(each)));
+      expect(removed.filter(Boolean)).toHaveLength(4);
+      const [again] = (await runs.listStandings()).items;
+      expect(again).toMatchObject({ promotionId: 'b', ...seen(2) });
+      expect(await runs.listStanding(image)).toEqual(['b']);
+      // Twice, it is gone all the same.
+      if (again !== undefined) expect(await runs.removeStanding(again)).toBe(true);
+      if (again !== undefined) expect(await runs.removeStanding(again)).toBe(true);
+      expect((await runs.listStandings()).items).toEqual([]);
+      await expect(runs.listStandings({ from: 'no token' })).rejects.toMatchObject({ code: 'PAGE_TOKEN_INVALID' });
+    });
+
     test('of 64 that claim a destination one owns it, and all are told who', async () => {
       const { runs } = ports;
       const destination = `localhost:5101/staging/${randomUUID()}:v1`;

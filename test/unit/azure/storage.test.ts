@@ -8,6 +8,7 @@ import { createStorage } from '../../../src/azure/storage.js';
 import type { AzureStorage } from '../../../src/azure/storage.js';
 import type { RunRow } from '../../../src/runs/rows.js';
 import { summaryOfRun } from '../../../src/runs/run-summary.js';
+import { collectPages } from './collect-pages.js';
 import { startAzurite } from './azurite.js';
 import type { Azurite } from './azurite.js';
 import { sampleDigest, samplePromotion, sampleRule, sampleRun } from './sample-rows.js';
@@ -132,8 +133,23 @@ describe('Azure Storage', () => {
       expect(new Set(await storage.runs.listStanding(image)).size).toBe(1200);
       await insert(1200, 2000);
       expect(await storage.runs.listStanding(image)).toHaveLength(2000);
+      // The schedule finds the others.
       await insert(2000, 2001);
-      await expect(storage.runs.listStanding(image)).rejects.toMatchObject({ code: 'TOO_MANY_ROWS' });
+      expect(await storage.runs.listStanding(image)).toHaveLength(2000);
+    });
+
+    test('what stands on a digest as an older version wrote it is read, and written anew by the next run', async () => {
+      const image = sampleDigest();
+      const hash = createHash('sha256').update(`${image.registry}/${image.repository}@${image.digest}`).digest('hex');
+      await table('promotions').createEntity({ partitionKey: `standing|${hash}`, rowKey: 'old', j0: '"old"' });
+      expect(await storage.runs.listStanding(image)).toEqual(['old']);
+      const kept = async (): Promise<unknown> =>
+        (await collectPages((options) => storage.runs.listStandings(options), 100))
+          .flat()
+          .find(({ promotionId }) => promotionId === 'old');
+      expect(await kept()).not.toHaveProperty('root');
+      await storage.runs.addStanding(image, 'old', { root: 'sha256:a', at: '2026-01-01T00:00:00.000Z' });
+      expect(await kept()).toMatchObject({ root: 'sha256:a' });
     });
 
     test('a version that is none is refused', async () => {

@@ -8,6 +8,7 @@ import type {
   IgnoredEvent,
   PromotionRow,
   RunRow,
+  Standing,
   StepProgress,
   Versioned,
 } from '../../../src/runs/rows.js';
@@ -92,7 +93,7 @@ export function memoryRunStore(): RunStore {
   const owners = new Rows<DestinationOwner>();
   const jobs = new Rows<string>();
   const notes = new Rows<string>();
-  const standing = new Map<string, Set<string>>();
+  const standing = new Rows<Standing & { image: string }>();
   const ours = new Set<string>();
   const ignored: { key: string; event: IgnoredEvent }[] = [];
   let ignoredWrites = 0;
@@ -147,11 +148,28 @@ export function memoryRunStore(): RunStore {
         .filter((row) => row.runId === runId)
         .sort((a, b) => Date.parse(a.startedAt) - Date.parse(b.startedAt) || (a.step < b.step ? -1 : 1)),
 
-    addStanding: async (image, promotionId) => {
-      const ids = standing.get(place(image)) ?? new Set<string>();
-      standing.set(place(image), ids.add(promotionId));
+    addStanding: async (image, promotionId, seen) => {
+      standing.set(JSON.stringify([place(image), promotionId]), { promotionId, image: place(image), ...seen });
     },
-    listStanding: async (image) => [...(standing.get(place(image)) ?? [])].sort(),
+    listStanding: async (image) =>
+      standing
+        .values()
+        .flatMap((each) => (each.image === place(image) ? [each.promotionId] : []))
+        .sort(),
+    listStandings: async (options) => {
+      const { items, ...rest } = page(standing.values(), (each) => `${each.image}|${each.promotionId}`, options);
+      const kept = items.map(({ image, ...each }) => {
+        const key = JSON.stringify([image, each.promotionId]);
+        return { ...each, key, version: standing.get(key)?.version ?? '' };
+      });
+      return { items: kept, ...rest };
+    },
+    removeStanding: async ({ key, version }) => {
+      const current = standing.get(key)?.version;
+      if (current !== undefined && current !== version) return false;
+      standing.delete(key);
+      return true;
+    },
 
     claimDestination: async (destination, owner) => owners.claim(destination, owner),
     replaceDestinationOwner: async (destination, owner, version) => owners.put(destination, owner, version),

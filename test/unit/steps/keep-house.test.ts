@@ -59,7 +59,7 @@ describe('runs', () => {
   test('that ended long enough ago are removed with all that is theirs; the receipt stays', async () => {
     const runs = [await runOnce(), await runOnce(), await runOnce(), await runOnce()];
     later(29);
-    expect(await keepHouse(world)).toEqual({ runs: 0, promotions: 0, ignored: 0, instances: 0 });
+    expect(await keepHouse(world)).toEqual({ runs: 0, promotions: 0, standings: 0, ignored: 0, instances: 0 });
     for (const runId of runs) expect(await isThere(runId)).toBe(true);
     later(2);
     expect(await keepHouse(world)).toMatchObject({ runs: 4, promotions: 0 });
@@ -164,6 +164,104 @@ describe('promotions', () => {
     later(31);
     world.rules = { ...world.rules, load: () => Promise.reject(new TransportError('RULES_UNREADABLE', 'down')) };
     expect(await keepHouse(world)).toMatchObject({ runs: 1, promotions: 0 });
+  });
+});
+
+describe('what promotions stand on', () => {
+  const IMAGE = { registry: SOURCE.registry, repository: SOURCE.repository };
+  /** A run that sees the tag on a digest, with one child. @returns the promotion's id */
+  async function runOn(root: string, tag = SOURCE.tag): Promise<string> {
+    const { promotionId, runId, rule: which } = await openRun(world, undefined, { ...SOURCE, tag });
+    for (const digest of [root, `${root}-child`]) {
+      await world.store.addStanding({ ...IMAGE, digest }, promotionId, { root, at: world.now().toISOString() });
+    }
+    const { wanted } = await rowOf(world, promotionId);
+    await closeRun(world, promotionId, runId, { wanted, rule: which, result: { outcome: 'promoted', digest: root } });
+    world.engine.setState(runId, 'ended');
+    return promotionId;
+  }
+  async function standOn(): Promise<string[]> {
+    const found: string[] = [];
+    for (const root of ['sha256:a', 'sha256:b']) {
+      for (const digest of [root, `${root}-child`]) {
+        if ((await world.store.listStanding({ ...IMAGE, digest })).length > 0) found.push(digest);
+      }
+    }
+    return found;
+  }
+  const A = ['sha256:a', 'sha256:a-child'];
+  const B = ['sha256:b', 'sha256:b-child'];
+
+  test('is kept for as long as the tag stands on it, however long that is', async () => {
+    await runOn('sha256:a');
+    later(4_000);
+    expect(await keepHouse(world)).toMatchObject({ standings: 0 });
+    expect(await standOn()).toEqual(A);
+  });
+
+  test('and has left is removed once no run has seen it for so long, though the tag moves each day', async () => {
+    await runOn('sha256:a');
+    for (let day = 0; day < 29; day += 1) {
+      later(1);
+      await runOn('sha256:b');
+      expect(await keepHouse(world)).toMatchObject({ standings: 0 });
+    }
+    expect(await standOn()).toEqual([...A, ...B]);
+    later(2);
+    expect(await keepHouse(world)).toMatchObject({ standings: 2 });
+    expect(await standOn()).toEqual(B);
+  });
+
+  test('of which a run is open, or something is wanted, is left alone', async () => {
+    await runOn('sha256:a');
+    await runOn('sha256:b');
+    later(40);
+    await raiseWanted(world, rule(), SOURCE, PUSH);
+    expect(await keepHouse(world)).toMatchObject({ standings: 0 });
+    expect(await standOn()).toEqual([...A, ...B]);
+  });
+
+  test('goes with its promotion: the rule is gone, or the tag is', async () => {
+    await runOn('sha256:a');
+    await runOn('sha256:b', 'v2');
+    world.ruleList = [];
+    later(31);
+    expect(await keepHouse(world)).toMatchObject({ promotions: 2, standings: 4 });
+    expect(await standOn()).toEqual([]);
+  });
+
+  test('as an older version wrote it is kept while there is its promotion', async () => {
+    const { promotionId } = await openRun(world);
+    await world.store.addStanding({ ...IMAGE, digest: 'sha256:a' }, promotionId);
+    await runOn('sha256:b');
+    later(40);
+    expect(await keepHouse(world)).toMatchObject({ standings: 0 });
+    world.ruleList = [];
+    expect(await keepHouse(world)).toMatchObject({ promotions: 1, standings: 3 });
+  });
+
+  test('that a run sees again while it is looked at is kept', async () => {
+    const promotionId = await runOn('sha256:a');
+    await runOn('sha256:b');
+    later(40);
+    const removeStanding = world.store.removeStanding.bind(world.store);
+    world.store.removeStanding = async (standing) => {
+      const image = { ...IMAGE, digest: 'sha256:a' };
+      await world.store.addStanding(image, promotionId, { root: 'sha256:a', at: world.now().toISOString() });
+      return removeStanding(standing);
+    };
+    expect(await keepHouse(world)).toMatchObject({ standings: 1 });
+    expect(await standOn()).toEqual(['sha256:a', ...B]);
+  });
+
+  test('more than a page: the next ticks go on', async () => {
+    for (let index = 0; index < 60; index += 1) await runOn('sha256:a', `v${index}`);
+    // These come last in the list.
+    await runOn('sha256:z', 'moved');
+    await runOn('sha256:a', 'moved');
+    later(31);
+    const counts = [await keepHouse(world), await keepHouse(world), await keepHouse(world)];
+    expect(counts.map(({ standings }) => standings)).toEqual([0, 2, 0]);
   });
 });
 
