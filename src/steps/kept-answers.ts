@@ -46,9 +46,15 @@ const lineSchema = z.object({
 
 type Line = z.infer<typeof lineSchema>;
 
-export function lineOf(question: string, answer: Answer | null): string {
+function lineOf(question: string, answer: Answer | null): string {
   const bytes = answer?.bytes && Buffer.from(answer.bytes).toString('base64');
   return JSON.stringify({ question, answer: answer && { ...answer, bytes } });
+}
+
+/** About as many bytes as a line of it has. */
+export function sizeOf(answer: Answer | null): number {
+  const { bytes, referrers = [], tags = [] } = answer ?? {};
+  return 300 + ((bytes?.length ?? 0) * 4) / 3 + referrers.length * 500 + tags.length * 100;
 }
 
 /** Undefined where another version wrote it, or bytes are not what they were asked for: then it is asked anew. */
@@ -67,7 +73,7 @@ function readLine(line: string): Line | undefined {
 
 const nameOf = (folder: string, stretch: number): string => `${folder}/${stretch}.jsonl`;
 
-/** Keeps what one stretch has found out. What there is no room for is asked anew: the largest. */
+/** Keeps what one stretch has found out; what there is no room for is asked anew. */
 export async function keepAnswers(
   { documents }: Pick<Ports, 'documents'>,
   folder: string,
@@ -76,12 +82,11 @@ export async function keepAnswers(
 ): Promise<void> {
   let room: number = STEP_LIMITS.stretchDocumentBytes;
   const kept: Buffer[] = [];
-  const lines = [...answers].map(([question, answer]) => lineOf(question, answer));
-  for (const line of lines.toSorted((a, b) => a.length - b.length)) {
-    const bytes = Buffer.from(`${line}\n`);
-    room -= bytes.length;
-    if (room < 0) break;
-    kept.push(bytes);
+  for (const [question, answer] of answers) {
+    const line = Buffer.from(`${lineOf(question, answer)}\n`);
+    if (line.length > room) continue;
+    room -= line.length;
+    kept.push(line);
   }
   await documents.put('documents', nameOf(folder, stretch), Buffer.concat(kept));
 }
@@ -109,6 +114,14 @@ export async function readAnswers(
       },
     );
   }
-  const lines = Buffer.from(kept).toString('utf8').split('\n');
-  return { answers: lines.flatMap((line) => readLine(line) ?? []), bytes: kept.length };
+  return { answers: [...linesOf(Buffer.from(kept.buffer, kept.byteOffset, kept.length))], bytes: kept.length };
+}
+
+function* linesOf(kept: Buffer): Generator<Line> {
+  for (let [from, end] = [0, 0]; from < kept.length; from = end + 1) {
+    end = kept.indexOf(0x0a, from);
+    if (end < 0) end = kept.length;
+    const line = readLine(kept.toString('utf8', from, end));
+    if (line !== undefined) yield line;
+  }
 }

@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   PromoterError,
   RegistryError,
@@ -11,7 +10,7 @@ import {
   type Repository,
 } from '../oci/index.js';
 import type { More, StretchCursor } from './contracts.js';
-import { keepAnswers, lineOf, readAnswers } from './kept-answers.js';
+import { keepAnswers, readAnswers, sizeOf } from './kept-answers.js';
 import { STEP_LIMITS } from './limits.js';
 import type { Ports, StepCall, StretchLimits } from './ports.js';
 
@@ -34,7 +33,6 @@ class Stretch implements Memory {
   /** Those of this stretch, which it is to keep; null: it holds no longer. */
   readonly #own = new Map<string, Answer | null>();
   readonly #doing = new Set<Promise<unknown>>();
-  readonly #within = new AsyncLocalStorage<true>();
   #bytes = 0;
   #asked = 0;
   #isContinued = false;
@@ -66,27 +64,31 @@ class Stretch implements Memory {
     }
   }
 
-  async recall(question: string, ask: () => Promise<Answer>): Promise<Answer> {
+  recall(question: string, ask: () => Promise<Answer>): Promise<Answer> {
     const known = this.#answers.get(question);
-    if (known !== undefined) return known;
-    return this.pass(async () => {
-      const answer = await ask();
-      this.#answers.set(question, answer);
-      this.#note(question, answer);
-      return answer;
-    });
+    return known === undefined ? this.pass(() => this.#ask(question, ask)) : Promise.resolve(known);
+  }
+
+  recallBlob(question: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const known = this.#answers.get(question);
+    return known === undefined ? this.#ask(question, ask) : Promise.resolve(known);
+  }
+
+  async #ask(question: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const answer = await ask();
+    this.#answers.set(question, answer);
+    this.#note(question, answer);
+    return answer;
   }
 
   /** @throws StretchOver where this stretch has had enough, and all that was begun has ended */
   async pass<T>(work: () => Promise<T>): Promise<T> {
-    // A blob that is read while it is put: whoever waited for the one to end would wait for the other.
-    if (this.#within.getStore()) return work();
     if (this.#isOver) {
       while (this.#doing.size > 0) await Promise.allSettled(this.#doing);
       throw new StretchOver();
     }
     this.#asked += 1;
-    const doing = this.#within.run(true, work);
+    const doing = work();
     this.#doing.add(doing);
     try {
       return await doing;
@@ -107,7 +109,7 @@ class Stretch implements Memory {
   }
 
   #note(question: string, answer: Answer | null): void {
-    this.#bytes += lineOf(question, answer).length;
+    this.#bytes += sizeOf(answer);
     this.#own.set(question, answer);
   }
 
