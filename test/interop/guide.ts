@@ -84,11 +84,7 @@ export const GUIDE: readonly { heading: string; commands: readonly GuideCommand[
     heading: 'Environment Setup',
     commands: [
       { line: 'ACR_NAME=myregistry' },
-      {
-        line: 'REGISTRY=$ACR_NAME.azurecr.io',
-        instead: 'REGISTRY=$LOCAL_REGISTRY',
-        why: 'A local registry with the endpoints of ACR; this page shows its name as the guide’s.',
-      },
+      { line: 'REGISTRY=$ACR_NAME.azurecr.io' },
       { line: 'REPO=net-monitor' },
       { line: 'TAG=v1' },
       { line: 'IMAGE=$REGISTRY/${REPO}:$TAG' },
