@@ -1,7 +1,7 @@
 import { destinationOf } from '../promotion/destination.js';
 import type { TagName } from '../promotion/match.js';
 import { promotionId, ruleHash } from '../promotion/promotion-id.js';
-import type { Rule } from '../promotion/rule.js';
+import { deadlineMs, type Rule } from '../promotion/rule.js';
 import { formatReference } from '../oci/index.js';
 import { cancelledResult } from './cancellation.js';
 import { RUN_LIMITS } from './limits.js';
@@ -66,7 +66,8 @@ function destinationText(rule: Rule, source: TagName): string {
 
 /**
  * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
- * has ended without closing its row, or has been pending for too long is followed by the next run; one that waits is woken.
+ * has ended without closing its row, has been pending for too long, or runs for longer than one can, is followed by the next run;
+ * one that waits is woken.
  * Where there is no rule any more, nothing follows, and the row comes to rest.
  * @returns false where another writer was first and the row must be read anew
  */
@@ -89,8 +90,8 @@ export async function tendRun(
     return true;
   }
   const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
-  const lost = state === 'missing' || state === 'ended' || (state === 'pending' && pendingMs > RUN_LIMITS.pendingMs);
-  if (lost) {
+  const isLate = state === 'pending' ? pendingMs > RUN_LIMITS.pendingMs : await isOverdue(ports, row);
+  if (state === 'missing' || state === 'ended' || isLate) {
     const run = (await ports.store.getRun(row.runId))?.value;
     if (run?.cancel !== undefined) return closeCancelled(ports, current, run, run.cancel);
     if (rule !== undefined && ports.paused) return true;
@@ -100,12 +101,20 @@ export async function tendRun(
     await endRunRow(ports, row.runId, {
       outcome: 'failed',
       code: 'RUN_LOST',
-      reason: `the engine has lost it, or it ended without closing its promotion; ${next?.runId ?? 'no run'} follows`,
+      reason: `the engine has lost it or a part of it, or it ended without closing its promotion; ${next?.runId ?? 'no run'} follows`,
     });
     return true;
   }
   if (row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
   return true;
+}
+
+/** True where a run is open for so long that its instance waits for what never comes: a part of it that was lost. */
+async function isOverdue({ store, now }: RunPorts, { runId = '', runOpenedAt = '' }: PromotionRow): Promise<boolean> {
+  const openMs = now().getTime() - Date.parse(runOpenedAt);
+  if (!(openMs > RUN_LIMITS.overdueMs)) return false;
+  const input = (await store.getRun(runId))?.value.input;
+  return input?.kind === 'promotion' && openMs > RUN_LIMITS.overdueMs + deadlineMs(input.rule);
 }
 
 /** The answer to all that was wanted of a promotion whose rule is gone. */

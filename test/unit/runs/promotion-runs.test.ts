@@ -113,6 +113,19 @@ describe('raising', () => {
     expect((await rowOf(id)).runId).not.toBe(runId);
   });
 
+  test('open for two days more than its rule’s deadline counts as lost, though its instance runs', async () => {
+    const { id, runId } = await opened();
+    await beginRun(world, id, runId);
+    world.engine.setState(runId, 'running');
+    clockMs += 71 * 3_600_000;
+    await tendPromotion(world, id, staging);
+    expect((await rowOf(id)).runId).toBe(runId);
+    clockMs += 2 * 3_600_000;
+    await tendPromotion(world, id, staging);
+    expect(await rowOf(id)).toMatchObject({ previousRunId: runId, runOpen: true });
+    expect((await world.store.getRun(runId))?.value).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
+  });
+
   test('paused: raised, and opened by the schedule when that is lifted', async () => {
     world.paused = true;
     const { promotionId: id } = await raiseWanted(world, staging, source, { kind: 'push' });
