@@ -1,6 +1,4 @@
-import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { OrchestrationHandler } from 'durable-functions';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { Descriptor } from '../../../src/oci/index.js';
 import { raiseWanted } from '../../../src/runs/promotion-runs.js';
@@ -19,61 +17,25 @@ import {
   REGISTRY,
   SOURCE,
   newSigner,
-  newWorld,
   openRun,
   refusal,
   rowOf,
   tagAt,
   type World,
 } from '../steps/world.js';
-import { register, type Registered } from './registered.js';
-import { replay, type Activity, type Played, type Script } from './replay.js';
+import { newPlayedWorld, outcomes, type Around, type PlayedWorld } from './played-world.js';
 
 // Orchestrations and the real steps together, over ports in memory: what the engine does is played.
 
 let world: World;
-let app: Registered;
 let source: MemoryRepository;
 let destination: MemoryRepository;
+let playAll: PlayedWorld['playAll'];
 
 beforeEach(() => {
-  world = newWorld();
-  app = register(world);
-  source = world.registries.repository(REGISTRY, SOURCE.repository);
-  destination = world.registries.repository(REGISTRY, 'staging/samples/app');
+  ({ world, source, destination, playAll } = newPlayedWorld());
 });
 
-/** How an activity is done: once, or as a host does it that loses an answer or delivers twice. */
-type Around = (work: () => Promise<unknown>, call: number, name: string) => Promise<unknown>;
-
-function activities(around: Around = (work) => work()): Record<string, Activity> {
-  const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
-  return Object.fromEntries(
-    [...app.activities].map(([name, { handler }]) => [
-      name,
-      (input: unknown, call: number) => around(() => handler(input, context), call, name),
-    ]),
-  );
-}
-
-let played = 0;
-/** Plays every run that was started, and those that they start. */
-async function playAll(around?: Around, more: Partial<Script> = {}): Promise<Played[]> {
-  const ended: Played[] = [];
-  for (const { orchestration, id, input } of world.engine.starts.slice(played)) {
-    played += 1;
-    world.engine.setState(id, 'running');
-    const handler = app.orchestrations.get(orchestration) as OrchestrationHandler;
-    ended.push(await replay(handler, { input, activities: activities(around), ...more }));
-    world.engine.setState(id, 'ended');
-  }
-  return world.engine.starts.length > played ? [...ended, ...(await playAll(around, more))] : ended;
-}
-beforeEach(() => {
-  played = 0;
-});
-const outcomes = (runs: Played[]): unknown[] =>
-  runs.map(({ output }) => (output as { outcome?: string } | null)?.outcome);
 const events = (): string[] =>
   world.queues.sent.map(({ text }) => (JSON.parse(text) as { data: { outcome: string } }).data.outcome);
 
@@ -399,7 +361,6 @@ describe('what fails', () => {
 
   test('no key: the run says what to set', async () => {
     world.signer = undefined;
-    app = register(world);
     await pushImage(source, { tag: SOURCE.tag });
     const run = await openRun(world);
     expect(outcomes(await playAll())).toEqual(['failed']);
