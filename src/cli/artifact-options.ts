@@ -10,7 +10,7 @@ import {
   type PushProgress,
 } from '../oras/index.js';
 import { writeOutput } from './files.js';
-import { parseCount } from './format.js';
+import { parseConcurrency } from './format.js';
 import type { Io } from './io.js';
 import { collect, listOf } from './repeated.js';
 import { addFormatOptions } from './result.js';
@@ -72,8 +72,7 @@ export async function readArtifactOptions(
     files: files.map(parseFileReference),
     annotations: await readAnnotations(values),
     createdSeconds: sourceDateEpoch(io.env),
-    // Go's tools take 0 for their own bound.
-    concurrency: parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 0) || 5,
+    concurrency: parseConcurrency(values.concurrency, 5),
     allowAbsolutePaths: values.disablePathValidation === true,
     signal: io.signal,
     onProgress: (progress) => tell(transfers, progress),

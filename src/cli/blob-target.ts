@@ -2,14 +2,13 @@ import { isDigest, parseDigest, type Digest } from '../oci/index.js';
 import { UsageError } from './errors.js';
 import { connectionOf } from './connection.js';
 import type { OpenTarget, Session } from './session.js';
-import { parseTarget, type Target } from './target.js';
-import { textOf, type Values, type VerbDescription } from './verb.js';
+import { readTarget } from './layout-options.js';
+import type { Target } from './target.js';
+import type { Values, VerbDescription } from './verb.js';
 
 /** A blob's target, which has a digest or nothing. @throws InputError `DIGEST_INVALID` */
 export function parseBlobTarget(text: string, values: Values): { target: Target; digest?: Digest } {
-  const layoutPath = textOf(values, 'ociLayoutPath');
-  const isLayout = values.ociLayout === true;
-  const target = parseTarget(text, { isLayout, ...(layoutPath !== undefined && { layoutPath }) });
+  const target = readTarget(text, values);
   const { tagOrDigest } = target;
   if (tagOrDigest === undefined) return { target };
   return { target, digest: isDigest(tagOrDigest) ? tagOrDigest : parseDigest(tagOrDigest) };

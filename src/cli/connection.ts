@@ -106,7 +106,8 @@ export function connectionOf(values: Record<string, unknown>, side: Side): Conne
   const key = (name: string): string => (side === '' ? name : `${side}${name.charAt(0).toUpperCase()}${name.slice(1)}`);
   const text = (name: string): Record<string, string> => {
     const value = values[key(name)];
-    return typeof value === 'string' ? { [name]: value } : {};
+    // Empty is not given, as in Go's tools; an empty kind of keeping referrers is none of those there are.
+    return typeof value === 'string' && (value !== '' || name === 'distributionSpec') ? { [name]: value } : {};
   };
   const flag = (name: string): Record<string, boolean> => {
     const value = values[key(name)];

@@ -9,6 +9,12 @@ export function chooseFormat<F extends string>(asked: unknown, formats: readonly
   });
 }
 
+/** `--concurrency`: 0 and less stand for what is usual, as in Go's tools. @throws InputError `OPTION_INVALID` */
+export function parseConcurrency(written: unknown, usual: number): number {
+  if (typeof written !== 'string' || /^-\d{1,9}$/.test(written)) return usual;
+  return parseCount(written, '--concurrency', 0) || usual;
+}
+
 /** A whole number of at least `least`. @throws InputError `OPTION_INVALID` */
 export function parseCount(text: string, option: string, least: number): number {
   const count = Number(text);

@@ -20,6 +20,8 @@ export interface Io {
   readLine(options?: { hidden?: boolean }): Promise<string | undefined>;
   /** Where standard error is a terminal that somebody sits before. */
   terminal?: Terminal;
+  /** Standard output is a terminal that shows colours. */
+  outIsTerminal?: boolean;
   env: Readonly<Record<string, string | undefined>>;
   /** Node's name of it: `x64`, `arm64`. */
   architecture: string;

@@ -15,7 +15,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 // A reader that has seen enough (`| head`) is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+process.stdout.on('error', ({ code = 'unknown' }: NodeJS.ErrnoException) => {
+  if (code !== 'EPIPE') process.stderr.write(`Error: standard output cannot be written (${code}) (FILE_UNWRITABLE)\n`);
+  process.exit(code === 'EPIPE' ? 0 : 1);
+});
 
 let stdin: typeof process.stdin | undefined;
 /** Standard input, opened when it is wanted: who waits for it is told of an interruption. */
@@ -48,6 +51,8 @@ const terminal = {
   rows: () => sizeOr(stderr.rows, 24),
 };
 
+const isTerminal = (stream: { isTTY?: boolean }): boolean => stream.isTTY === true && process.env.TERM !== 'dumb';
+
 process.exitCode = await run(process.argv.slice(2), {
   out: (content) => void process.stdout.write(content),
   err: (line) => void process.stderr.write(line),
@@ -55,7 +60,8 @@ process.exitCode = await run(process.argv.slice(2), {
   readInput: () => text(openStdin()),
   openInput: () => openStdin(),
   readLine: ({ hidden = false } = {}) => openLines().read(hidden),
-  ...(stderr.isTTY && process.env.TERM !== 'dumb' && { terminal }),
+  ...(isTerminal(stderr) && { terminal }),
+  outIsTerminal: isTerminal(process.stdout),
   env: process.env,
   architecture: process.arch,
   signal: stopping.signal,

@@ -1,7 +1,8 @@
 import { connectionOf } from './connection.js';
 import type { OpenTarget, Session } from './session.js';
-import { parseTarget, type Target } from './target.js';
-import { noTagOrDigest, textOf, type Values, type VerbDescription } from './verb.js';
+import { readTarget } from './layout-options.js';
+import type { Target } from './target.js';
+import { noTagOrDigest, type Values, type VerbDescription } from './verb.js';
 
 /** A target that must name a tag or digest. @throws UsageError */
 export function readNamed(
@@ -9,9 +10,7 @@ export function readNamed(
   text: string,
   values: Values,
 ): { target: Target; tagOrDigest: string } {
-  const layoutPath = textOf(values, 'ociLayoutPath');
-  const isLayout = values.ociLayout === true;
-  const target = parseTarget(text, { isLayout, ...(layoutPath !== undefined && { layoutPath }) });
+  const target = readTarget(text, values);
   const { tagOrDigest } = target;
   if (tagOrDigest === undefined) throw noTagOrDigest(verb, text);
   return { target, tagOrDigest };
@@ -23,7 +22,8 @@ export async function openNamed(
   verb: VerbDescription,
   text: string,
   values: Values,
+  options: { write?: boolean } = {},
 ): Promise<OpenTarget & { tagOrDigest: string }> {
   const { target, tagOrDigest } = readNamed(verb, text, values);
-  return { ...(await session.open(target, connectionOf(values, ''))), tagOrDigest };
+  return { ...(await session.open(target, connectionOf(values, ''), options)), tagOrDigest };
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../oci/index.js';
 import { formatGoJson, renderGoTemplate } from '../oras/index.js';
-import { textOf, type Values } from './verb.js';
+import { textOf, writtenOf, type Values } from './verb.js';
 
 /** How a verb's result is printed. */
 export type ResultFormat = { kind: 'text' | 'json' } | { kind: 'go-template'; template: string };
@@ -15,13 +15,16 @@ interface FormatNames {
 
 export function addFormatOptions(command: Command, { isTable = false }: FormatNames = {}): void {
   command
-    .option('--format <format>', `text${isTable ? ' (or table)' : ''}, json or go-template=<template>`, 'text')
+    .option(
+      '--format <format>',
+      `text${isTable ? ' (or table)' : ''}, json or go-template=<template>; as it comes text`,
+    )
     .option('--template <template>', 'the template of --format go-template');
 }
 
 /** @throws InputError `OPTION_INVALID`, `OPTIONS_EXCLUSIVE` */
 export function resultFormat(values: Values, { isTable = false }: FormatNames = {}): ResultFormat {
-  const given = textOf(values, 'format') ?? 'text';
+  const given = writtenOf(values, 'format') ?? 'text';
   const asked = isTable && given === 'table' ? 'text' : given;
   const equals = asked.indexOf('=');
   const name = equals < 0 ? asked : asked.slice(0, equals);

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { describeError } from '../oci/index.js';
-import { writeOutBooleans } from './boolean-flags.js';
+import { writeOutFlags } from './boolean-flags.js';
 import { UsageError } from './errors.js';
 import { addHelpCommand, withoutVainHelp } from './help-command.js';
 import type { Io } from './io.js';
@@ -123,7 +123,7 @@ function formatFailure(error: unknown): string {
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
     const program = createProgram(io);
-    await program.parseAsync(writeOutBooleans(withoutVainHelp(argv, program), program), { from: 'user' });
+    await program.parseAsync(writeOutFlags(withoutVainHelp(argv, program), program), { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) return 0;

@@ -21,8 +21,12 @@ export class Session {
     this.#azure = new AzureSignIn(io);
   }
 
-  /** @param options.create makes a layout that isn't there. */
-  async open(target: Target, connection: ConnectionOptions, options: { create?: boolean } = {}): Promise<OpenTarget> {
+  /** @param options.create makes a layout that isn't there; `write` refuses one that can only be read. */
+  async open(
+    target: Target,
+    connection: ConnectionOptions,
+    options: { create?: boolean; write?: boolean } = {},
+  ): Promise<OpenTarget> {
     if (target.kind === 'oci-layout') {
       return { target, repository: await openLayout(target.path, options) };
     }

@@ -3,8 +3,8 @@ import type { Descriptor, ManifestOptions } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from './connection.js';
 import type { Io } from './io.js';
+import { readTarget } from './layout-options.js';
 import type { OpenTarget, Session } from './session.js';
-import { parseTarget } from './target.js';
 import { noTagOrDigest, operandAt, textOf, type Values, type VerbDescription } from './verb.js';
 
 /** The options of a verb that works on one target, in a registry or in a layout. */
@@ -21,10 +21,7 @@ export function addPlatformOption(command: Command): void {
 }
 
 export function openTarget(session: Session, text: string, values: Values): Promise<OpenTarget> {
-  const layoutPath = textOf(values, 'ociLayoutPath');
-  const isLayout = values.ociLayout === true;
-  const target = parseTarget(text, { isLayout, ...(layoutPath !== undefined && { layoutPath }) });
-  return session.open(target, connectionOf(values, ''));
+  return session.open(readTarget(text, values), connectionOf(values, ''));
 }
 
 interface ResolveContext {

@@ -146,8 +146,13 @@ export function noTagOrDigest(verb: Pick<VerbDescription, 'path' | 'operands'>, 
   });
 }
 
-/** A text option, where it was given. */
+/** A text option, where it was given: an empty one (`--platform "$NONE"`) is none, as in Go's tools. */
 export function textOf(values: Values, name: string): string | undefined {
+  return writtenOf(values, name) || undefined;
+}
+
+/** The same, empty or not. */
+export function writtenOf(values: Values, name: string): string | undefined {
   const value = values[name];
   return typeof value === 'string' ? value : undefined;
 }

@@ -1,5 +1,6 @@
 import { OCI_IMAGE_INDEX, type Descriptor, type Digest, type Repository } from '../oci/index.js';
 import { describeEntry } from './index-entry.js';
+import { withoutOwnName } from './own-name.js';
 import { checkTags } from './tag.js';
 import { checkMediaType, writeIndex, type WriteIndexOptions, type WrittenIndex } from './write-index.js';
 
@@ -21,11 +22,11 @@ export async function createIndex(
 ): Promise<WrittenIndex> {
   const { artifactType, annotations, onProgress, signal, tags = [], extraTags = [] } = options;
   if (artifactType !== undefined && artifactType !== '') checkMediaType(artifactType);
-  if (options.anyText !== true) checkTags([...tags, ...extraTags]);
+  if (options.anyText !== true) checkTags([...tags, ...extraTags].map((tag) => withoutOwnName(repository, tag)));
   const manifests: Descriptor[] = [];
   for (const reference of sources) {
     onProgress?.({ state: 'fetching', reference });
-    const entry = await describeEntry(repository, reference, signal ? { signal } : {});
+    const entry = await describeEntry(repository, withoutOwnName(repository, reference), signal ? { signal } : {});
     onProgress?.({ state: 'fetched', reference, digest: entry.digest });
     manifests.push(entry);
   }

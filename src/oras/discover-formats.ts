@@ -14,6 +14,22 @@ export interface DiscoverJson {
   referrers: DiscoverJson[];
 }
 
+/** How parts of the tree are written on a terminal. */
+interface Paint {
+  digest: (text: string) => string;
+  type: (text: string) => string;
+  annotations: (text: string) => string;
+}
+
+const painted =
+  (code: number) =>
+  (text: string): string =>
+    `\u001b[${code}m${text}\u001b[0m`;
+/** Green, bright yellow and grey, as oras has them. */
+const COLORS: Paint = { digest: painted(32), type: painted(93), annotations: painted(90) };
+const asItIs = (text: string): string => text;
+const PLAIN: Paint = { digest: asItIs, type: asItIs, annotations: asItIs };
+
 /** A branch of the picture: a line of text with what hangs on it. */
 interface Branch {
   text: string;
@@ -29,18 +45,18 @@ function annotationEntries({ descriptor }: ReferrerTree): [string, string][] {
 }
 
 /** Annotations first, then the referrers by their types, in the order in which a type was first listed. */
-function below(tree: ReferrerTree, isRoot: boolean): Branch[] {
+function below(tree: ReferrerTree, isRoot: boolean, paint: Paint): Branch[] {
   const branches: Branch[] = [];
   const annotations = isRoot ? [] : annotationEntries(tree);
   if (annotations.length > 0) {
     const lines = annotations.map(([key, value]) => ({ text: formatYamlEntry(key, value), below: [] }));
-    branches.push({ text: '[annotations]', below: lines });
+    branches.push({ text: paint.annotations('[annotations]'), below: lines });
   }
   const byType = new Map<string, Branch>();
   for (const referrer of tree.referrers) {
     const type = referrer.descriptor.artifactType ?? '';
-    const branch = byType.get(type) ?? { text: type === '' ? '<unknown>' : onOneLine(type), below: [] };
-    branch.below.push({ text: referrer.descriptor.digest, below: below(referrer, false) });
+    const branch = byType.get(type) ?? { text: paint.type(type === '' ? '<unknown>' : onOneLine(type)), below: [] };
+    branch.below.push({ text: paint.digest(referrer.descriptor.digest), below: below(referrer, false, paint) });
     byType.set(type, branch);
   }
   return [...branches, ...byType.values()];
@@ -58,9 +74,10 @@ function draw(branches: readonly Branch[], indent: string): string[] {
   });
 }
 
-/** The tree as `oras discover` prints it, without a final newline; annotations are sorted. */
-export function formatTree(tree: ReferrerTree): string {
-  return [tree.reference, ...draw(below(tree, true), '')].join('\n');
+/** The tree as `oras discover` prints it, without a final newline; annotations are sorted. @param options.colors for a terminal */
+export function formatTree(tree: ReferrerTree, { colors = false } = {}): string {
+  const paint = colors ? COLORS : PLAIN;
+  return [paint.digest(tree.reference), ...draw(below(tree, true, paint), '')].join('\n');
 }
 
 function describe(tree: ReferrerTree): Omit<DiscoverJson, 'referrers'> {

@@ -44,5 +44,6 @@ export function indentJson(text: string): string {
     else if (token === ':') laidOut += ': ';
     else laidOut += token;
   }
-  return laidOut;
+  // As Go's does: what stands before it goes, what stands behind it stays.
+  return laidOut + (/\s*$/.exec(text)?.[0] ?? '');
 }

@@ -1,7 +1,9 @@
 import {
   formatPlatform,
   InputError,
+  DOCKER_IMAGE_CONFIG,
   LIMITS,
+  OCI_IMAGE_CONFIG,
   parseManifest,
   type CallOptions,
   type Descriptor,
@@ -17,6 +19,9 @@ export interface WantedPlatform {
   variant?: string;
   osVersion?: string;
 }
+
+/** A config of another type may have fields of these names, and mean something else by them. */
+const IMAGE_CONFIGS = new Set<string>([OCI_IMAGE_CONFIG, DOCKER_IMAGE_CONFIG]);
 
 const GO_ARCHITECTURES: Record<string, string> = { x64: 'amd64', ia32: '386' };
 
@@ -51,7 +56,7 @@ async function platformOfConfig(
   config: Descriptor,
   options: CallOptions,
 ): Promise<Platform | undefined> {
-  if (config.size > LIMITS.manifestBytes) return undefined;
+  if (!IMAGE_CONFIGS.has(config.mediaType) || config.size > LIMITS.manifestBytes) return undefined;
   const chunks: Uint8Array[] = [];
   for await (const chunk of await repository.openBlob(config, options)) chunks.push(chunk);
   try {

@@ -1,5 +1,6 @@
 import { InputError, isTag, type CallOptions, type Descriptor, type Digest, type Repository } from '../oci/index.js';
 import { forEachAtOnce } from './at-once.js';
+import { withoutOwnName } from './own-name.js';
 
 export interface TagOptions extends CallOptions {
   /** Requests at once; 5 as it comes. */
@@ -23,18 +24,20 @@ export function checkTags(tags: readonly string[]): void {
   }
 }
 
-/** Puts a manifest's bytes under tags. */
+/** Puts a manifest's bytes under tags. @param options.plain the tag that a text stands for */
 export function putTags(
   repository: Repository,
   manifest: { bytes: Uint8Array; descriptor: Pick<Descriptor, 'mediaType'> & { digest: Digest } },
   tags: readonly string[],
-  options: Pick<TagOptions, 'concurrency' | 'onTagged' | 'signal'> = {},
+  options: Pick<TagOptions, 'concurrency' | 'onTagged' | 'signal'> & { plain?: (tag: string) => string } = {},
 ): Promise<void> {
   const { mediaType, digest } = manifest.descriptor;
+  const { plain = (tag) => tag } = options;
   return forEachAtOnce([...new Set(tags)], options.concurrency ?? CONCURRENCY, async (tag) => {
     const call = options.signal ? { signal: options.signal } : {};
-    await repository.pushManifest(manifest.bytes, mediaType, { ...call, tag, digest });
-    options.onTagged?.(tag);
+    await repository.pushManifest(manifest.bytes, mediaType, { ...call, tag: plain(tag), digest });
+    // Named twice, it is told twice, and written once.
+    for (const each of tags) if (each === tag) options.onTagged?.(tag);
   });
 }
 
@@ -50,9 +53,11 @@ export async function tagManifest(
 ): Promise<Descriptor> {
   if (tags.length === 0)
     throw new InputError('TAG_MISSING', 'no tag to be added', { remedy: 'Name one or more tags.' });
-  if (options.anyText !== true) checkTags(tags);
+  // In a layout, a tag may look like anything.
+  const plain = (tag: string): string => (options.anyText === true ? tag : withoutOwnName(repository, tag));
+  if (options.anyText !== true) checkTags(tags.map(plain));
   const manifest = await repository.fetchManifest(tagOrDigest, options.signal ? { signal: options.signal } : {});
   options.onResolved?.(manifest.descriptor);
-  await putTags(repository, manifest, tags, options);
+  await putTags(repository, manifest, tags, { ...options, plain });
   return manifest.descriptor;
 }

@@ -1,5 +1,6 @@
 import { InputError, isDigest, type Descriptor, type ImageIndex, type Repository } from '../oci/index.js';
 import { describeEntry, fetchIndex } from './index-entry.js';
+import { withoutOwnName } from './own-name.js';
 import { checkTags } from './tag.js';
 import { checkMediaType, writeIndex, type WriteIndexOptions, type WrittenIndex } from './write-index.js';
 
@@ -15,13 +16,10 @@ export interface UpdateIndexOptions extends WriteIndexOptions {
 }
 
 /** @throws InputError `DIGEST_INVALID`, `MEDIA_TYPE_INVALID`, `REFERENCE_INVALID` */
-function check({
-  remove = [],
-  artifactType = '',
-  tags = [],
-  extraTags = [],
-  anyText = false,
-}: UpdateIndexOptions): void {
+function check(
+  repository: Repository,
+  { remove = [], artifactType = '', tags = [], extraTags = [], anyText = false }: UpdateIndexOptions,
+): void {
   for (const text of remove) {
     if (isDigest(text)) continue;
     throw new InputError('DIGEST_INVALID', `remove: ${text.slice(0, 200)} is not a digest`, {
@@ -29,7 +27,7 @@ function check({
     });
   }
   if (artifactType !== '') checkMediaType(artifactType);
-  if (!anyText) checkTags([...tags, ...extraTags]);
+  if (!anyText) checkTags([...tags, ...extraTags].map((tag) => withoutOwnName(repository, tag)));
 }
 
 function withoutRemoved(index: ImageIndex, tagOrDigest: string, options: UpdateIndexOptions): Descriptor[] {
@@ -57,12 +55,12 @@ export async function updateIndex(
   tagOrDigest: string,
   options: UpdateIndexOptions = {},
 ): Promise<WrittenIndex> {
-  check(options);
+  check(repository, options);
   const { signal, onProgress } = options;
   const call = signal ? { signal } : {};
   const fetch = async (reference: string): Promise<{ descriptor: Descriptor; index: ImageIndex }> => {
     onProgress?.({ state: 'fetching', reference });
-    const fetched = await fetchIndex(repository, reference, call);
+    const fetched = await fetchIndex(repository, withoutOwnName(repository, reference), call);
     onProgress?.({ state: 'fetched', reference, digest: fetched.descriptor.digest });
     return fetched;
   };
@@ -70,7 +68,7 @@ export async function updateIndex(
   const manifests = [...withoutRemoved(index, tagOrDigest, options)];
   for (const reference of options.add ?? []) {
     onProgress?.({ state: 'fetching', reference });
-    const entry = await describeEntry(repository, reference, call);
+    const entry = await describeEntry(repository, withoutOwnName(repository, reference), call);
     onProgress?.({ state: 'fetched', reference, digest: entry.digest });
     manifests.push(entry);
     onProgress?.({ state: 'added', reference, digest: entry.digest });

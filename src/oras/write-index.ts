@@ -9,6 +9,7 @@ import {
   type Repository,
 } from '../oci/index.js';
 import { encodeIndex } from './index-json.js';
+import { withoutOwnName } from './own-name.js';
 import { putTags } from './tag.js';
 
 /** What is told of while an index is made. */
@@ -53,7 +54,8 @@ export async function writeIndex(
   index: Omit<ImageIndex, 'kind'>,
   options: WriteIndexOptions & { digest?: Digest },
 ): Promise<WrittenIndex> {
-  const { tags = [], extraTags = [], signal, onProgress, digest: wanted } = options;
+  const { tags = [], extraTags = [], signal, onProgress, digest: wanted, anyText = false } = options;
+  const plain = (tag: string): string => (anyText ? tag : withoutOwnName(repository, tag));
   const bytes = encodeIndex(index);
   const digest = digestOf(bytes, wanted && digestAlgorithm(wanted));
   if (wanted !== undefined && wanted !== digest) {
@@ -78,6 +80,7 @@ export async function writeIndex(
   onProgress?.({ state: 'pushed', descriptor });
   await putTags(repository, { bytes, descriptor }, [...others, ...extraTags], {
     ...call,
+    plain,
     onTagged: (tag) => onProgress?.({ state: 'tagged', tag }),
   });
   return { descriptor, bytes };

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { acrPromoter, runPeer } from './copy/programs.js';
@@ -178,6 +179,9 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
     'cp --from-oci-layout copies/SIDE:d REPO:f',
     'cp -r --from-oci-layout copies/SIDE:f REPO:g',
     'cp -r --from-oci-layout copies/SIDE:c REPO:h',
+    'cp --concurrency -1 --from-oci-layout copies/SIDE:b REPO:i',
+    'cp --concurrency 0 --platform= --from-oci-layout copies/SIDE:b REPO:k',
+    'cp -r=true --from-oci-layout copies/SIDE:f REPO:j',
     'cp REPO:a REPO-mounted:a',
     'cp REPO:d REPO-index:a',
   ])('%s: the same lines, whatever their order', async (line) => {
@@ -210,5 +214,26 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
         .filter((line) => /^(?:Copied {2}|Mounted )\w{12} /.test(line))
         .sort();
     expect(nodes(ours)).toEqual(nodes(other));
+  });
+});
+
+describe('standard output that is not taken', () => {
+  const shell = (line: string): Promise<{ code: number; err: string }> =>
+    new Promise((resolve) => {
+      const command = `${process.execPath} bin/acr-promoter.mjs`;
+      execFile('bash', ['-c', `set -o pipefail; ${line.replace('acr-promoter', command)}`], (error, _out, err) =>
+        resolve({ code: typeof error?.code === 'number' ? error.code : 0, err }),
+      );
+    });
+
+  test.each(['completion fish', '--help', 'discover --help'])('%s: a reader that has seen enough', async (line) => {
+    expect(await shell(`acr-promoter ${line} | head -1`)).toEqual({ code: 0, err: '' });
+  });
+
+  test('a full device is said', async () => {
+    expect(await shell('acr-promoter completion bash >/dev/full')).toEqual({
+      code: 1,
+      err: 'Error: standard output cannot be written (ENOSPC) (FILE_UNWRITABLE)\n',
+    });
   });
 });

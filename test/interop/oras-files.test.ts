@@ -108,6 +108,10 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       ['image spec 1.0 with a type', ['--image-spec', 'v1.0', '--artifact-type', 'a/b', 'readme.md']],
       ['a platform', ['--artifact-platform', 'linux/arm/v5', 'readme.md']],
       ['two tags', ['readme.md'], { tags: ':v1,v2' }],
+      ['an empty platform and type', ['--artifact-platform', '', '--artifact-type', '', 'readme.md']],
+      ['an empty config', ['--config', '', '--export-manifest', '', 'readme.md']],
+      ['a negative concurrency', ['--concurrency', '-1', 'readme.md']],
+      ['an equals sign behind a letter', ['-a=b=c', 'readme.md']],
       ['no tag', ['readme.md'], { tags: '' }],
       ['json', ['--format', 'json', 'readme.md'], { tags: ':v2,v1' }],
       [
@@ -332,6 +336,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
         await same(':v1', '--artifact-type', 'a/b', '-a', 'key=value');
         await same(':v1', '--artifact-type', 'a/b', '--format', 'json', 'large.bin');
         await same(':v1', '--artifact-type', 'c/d', '--config', 'config.json:x/y', 'nothing');
+        await same(`:v1@${digest}`, '--artifact-type', 'e/f', 'nothing');
         // oras draws annotations in any order, and the last of them with another line.
         const discover = async (tool: Tool, of: Tool): Promise<string[]> =>
           comparable((await must(tool, 'discover', `${where}/${of}/attach:v1`)).replaceAll(/[├└]── /g, '── '));

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
 import { DIFFERENCES } from './oras/differences.js';
 import { helpedCommand, runOurs, runProgram, sortTagged, splitLine, type Ran } from './oras/side-by-side.js';
@@ -25,6 +27,11 @@ const LINES = [
   'tag nohost v1',
   'tag {repo}X:v1 v2',
   'tag --oci-layout {layout}:v1 v2 v3',
+  'tag --concurrency -1 {repo}:amd64 v10',
+  'tag --concurrency "" {repo}:amd64 v11',
+  'tag {repo}:amd64 v12 v12',
+  'tag {repo}:amd64 {repo}:v13 v14',
+  'tag {repo}:amd64 ""',
   // manifest fetch-config
   'manifest fetch-config {repo}:amd64',
   'manifest get-config {repo}:artifact',
@@ -39,6 +46,7 @@ const LINES = [
   'manifest fetch-config',
   'manifest fetch-config {repo}:nope',
   'manifest fetch-config --oci-layout {layout}:v1',
+  'manifest fetch-config --pretty {repo}:newline',
   // manifest index create
   'manifest index create {repo}:idx amd64 arm64 arm',
   'manifest index create {repo} amd64',
@@ -60,6 +68,10 @@ const LINES = [
   'manifest index create {repo}@ amd64',
   'manifest index pack -o - {repo}',
   'manifest index create --oci-layout {layout}:idx v1',
+  'manifest index create {repo}:named {repo}:amd64 {repo}@{arm64} arm',
+  'manifest index create {repo}:named {host}/samples/other:amd64',
+  'manifest index create {repo}:unwritten -o "" amd64',
+  'manifest index create --oci-layout {archive}:x v1',
   'resolve {repo}:zz',
   'manifest fetch-config {repo}:idx',
   'manifest fetch-config --platform linux/arm64 {repo}:idx',
@@ -91,6 +103,8 @@ const LINES = [
   'manifest index update {repo}:idx --artifact-type bad',
   'manifest index update {repo}:idx -o {out}/x.json --add arm --tag t',
   'manifest index update {repo}:idx --add amd64 --tag bad!tag',
+  'manifest index update {repo}:named --add {repo}:odd --merge {repo}:ann --tag {repo}:named2 --tag named3',
+  'manifest index update {repo}:named --remove {repo}@{amd64}',
   // manifest push
   'manifest push {repo}:p1 {folder}/amd64.json',
   'manifest push {repo}:p1 {folder}/amd64.json',
@@ -113,6 +127,9 @@ const LINES = [
   'manifest push {repo}-new:v1 {folder}/amd64.json',
   'manifest push "{repo}:bad tag" {folder}/amd64.json',
   'manifest push --oci-layout {layout}:pushed {folder}/empty-index.json',
+  'manifest push --oci-layout {archive}:pushed {folder}/empty-index.json',
+  'manifest push --media-type "" --concurrency -1 {repo}:p10 {folder}/amd64.json',
+  'manifest push {repo}: {folder}/amd64.json',
   // manifest fetch
   'manifest fetch --media-type application/vnd.oci.image.manifest.v1+json {repo}:amd64',
   'manifest fetch --media-type x/y,application/vnd.oci.image.manifest.v1+json {repo}@{amd64}',
@@ -123,6 +140,28 @@ const LINES = [
   'manifest fetch --descriptor=true --pretty=false {repo}:amd64',
   'manifest fetch --descriptor=maybe {repo}:amd64',
   'manifest fetch --descriptor --oci-layout {layout}:v1',
+  'manifest fetch --format text {repo}:amd64',
+  'manifest fetch --format text --descriptor {repo}:amd64',
+  'manifest fetch --format text --pretty {repo}:amd64',
+  'manifest fetch -o "" {repo}:amd64',
+  'manifest fetch -o={out}/equals.json {repo}:amd64',
+  'manifest fetch --descriptor --oci-layout {archive}:v1',
+  // what all verbs on one target have in common
+  'resolve -l=true {repo}:amd64',
+  'resolve -l=false {repo}:amd64',
+  'resolve -l=maybe {repo}:amd64',
+  'resolve --platform "" {repo}:amd64',
+  'resolve --platform windows/amd64 {repo}:odd',
+  'resolve --oci-layout-path {layout} --oci-layout v1',
+  'resolve --oci-layout-path {layout} v1',
+  'resolve --oci-layout-path {archive} v1',
+  'resolve --oci-layout-path "" {repo}:amd64',
+  'resolve --ca-file "" -u "" -p "" {repo}:amd64',
+  'resolve --registry-config {folder}/blob.txt {repo}:amd64',
+  'tag --oci-layout {archive}:v1 v2',
+  'discover --artifact-type "" {repo}:amd64',
+  'discover --distribution-spec "" {repo}:amd64',
+  'discover --depth "" {repo}:amd64',
   'manifest fetch -v {repo}:amd64',
   'resolve --verbose {repo}:amd64',
   'tag -v {repo}:amd64 verbose',
@@ -143,6 +182,8 @@ const LINES = [
   'blob push --size 3 {repo} {folder}/blob.txt',
   'blob push --size 10 {repo} {folder}/blob.txt',
   'blob push {repo} {folder}/nothing.txt',
+  'blob push --size -1 {repo} {folder}/nothing.txt',
+  'blob push --size "" {repo} {folder}/nothing.txt',
   'blob push {repo} - <other.txt',
   'blob push --size 10 {repo} - <other.txt',
   'blob push {repo}@{other} - <other.txt',
@@ -234,6 +275,7 @@ const CONFIGS: Record<string, [config: string, type: string]> = {
   notjson: ['no json', 'application/vnd.oci.image.config.v1+json'],
   oddtypes: ['{"os":"linux","architecture":5}', 'odd/type'],
   halfplatform: ['{"os":"linux"}', 'odd/type'],
+  newline: ['{"os":"linux"}\n', 'odd/type'],
 };
 const FILES: Record<string, string> = {
   'blob.txt': 'hello blob',
@@ -292,6 +334,7 @@ describeWithPeers('manifests, tags, repositories and blobs, beside oras', ['oras
     }
     await theirs('push', `${repo}:artifact`, '--artifact-type', 'test/artifact', ...created, 'layer.txt');
     await theirs('cp', `${repo}:amd64`, '--to-oci-layout', `${side}/layout:v1`);
+    await promisify(execFile)('tar', ['cf', join(folder, side, 'layout.tar'), '-C', join(folder, side, 'layout'), '.']);
     await writeFile(join(folder, 'amd64.json'), await theirs('manifest', 'fetch', `${repo}:amd64`));
     const { amd64 = '', arm64 = '' } = WORDS;
     const mediaType = 'application/vnd.oci.image.manifest.v1+json';
@@ -345,6 +388,7 @@ describeWithPeers('manifests, tags, repositories and blobs, beside oras', ['oras
       folder,
       out: join(folder, side),
       layout: join(folder, side, 'layout'),
+      archive: join(folder, side, 'layout.tar'),
     };
     const argv = splitLine(command).map((word) =>
       word.replaceAll(/\{(\w+)\}/g, (all, name: string) => words[name] ?? all),
@@ -410,7 +454,7 @@ describeWithPeers('manifests, tags, repositories and blobs, beside oras', ['oras
       const fetch = (side: string) => theirs('manifest', 'fetch', '--oci-layout', `${join(side, 'layout')}:${tag}`);
       expect(`${tag} ${await fetch('ours')}`).toBe(`${tag} ${await fetch('theirs')}`);
     }
-    for (const name of ['config.json', 'config2.json', 'index.json', 'updated.json', 'blob', 'blob2']) {
+    for (const name of ['config.json', 'config2.json', 'index.json', 'updated.json', 'blob', 'blob2', 'equals.json']) {
       const read = (side: string): Promise<string> => readFile(join(folder, side, name), 'utf8');
       expect(`${name} ${await read('ours')}`).toBe(`${name} ${await read('theirs')}`);
     }

@@ -78,6 +78,31 @@ describeWithPeers('on a terminal', ['script', 'oras'], ([script = '', oras = '']
     expect(slow.seen).toMatch(BAR);
   }, 60_000);
 
+  test('the tree of discover is coloured as oras colours it, but with --no-tty and NO_COLOR', async () => {
+    const reference = `${host}/tree:v1`;
+    await writeFile(join(folder, 'small.txt'), 'small');
+    for (const line of [`push ${reference} small.txt`, `attach ${reference} --artifact-type a/b -a k=v small.txt`]) {
+      expect((await runProgram(oras, line.split(' '), { cwd: folder })).code).toBe(0);
+    }
+    const show = async (command: string, options = '', env: Record<string, string> = {}): Promise<string[]> => {
+      const shell = `${command} discover ${options} ${reference}`;
+      const all = { HOME: folder, DOCKER_CONFIG: folder, TERM: 'xterm', NO_COLOR: '', ...env };
+      const { code, out } = await runProgram(script, ['-qec', shell, '/dev/null'], { cwd: folder, env: all });
+      expect(code).toBe(0);
+      // oras draws annotations in any order, and the last of them with another line.
+      return out
+        .replaceAll(/[├└]── /g, '── ')
+        .split('\r\n')
+        .toSorted();
+    };
+    const own = `${process.execPath} --no-warnings ${resolve('dist/src/cli/main.js')}`;
+    const [theirs, plain] = [await show(oras), await show(oras, '--no-tty')];
+    expect(theirs.join()).toContain('\u001b[93ma/b\u001b[0m');
+    expect(await show(own)).toEqual(theirs);
+    expect(await show(own, '--no-tty')).toEqual(plain);
+    expect(await show(own, '', { NO_COLOR: '1' })).toEqual(plain);
+  }, 60_000);
+
   test('a failure is told below what was crossed out', async () => {
     const { code, seen, out } = await ours(`pull ${host}/a/ours:v1 -o /proc/no-such-folder`);
     expect({ code, out }).toEqual({ code: 1, out: '' });

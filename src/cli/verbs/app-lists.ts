@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { parseCount } from '../format.js';
 import type { Io } from '../io.js';
-import { textOf, type Values } from '../verb.js';
+import { textOf, writtenOf, type Values } from '../verb.js';
 import { askApp, type App } from './jobs-app.js';
 
 /** Filters that a list takes: the option's name, its value in the help, what it means. */
@@ -24,7 +24,7 @@ export async function askList<T>(
   { app, path, filters, values, io }: { app: App; path: string; filters: Filters; values: Values; io: Io },
   read: (answer: unknown) => { items: T[]; next?: string | undefined },
 ): Promise<{ items: T[]; more: boolean }> {
-  const limit = parseCount(textOf(values, 'limit') ?? '50', '--limit', 1);
+  const limit = parseCount(writtenOf(values, 'limit') ?? '50', '--limit', 1);
   const query = new URLSearchParams();
   for (const [name] of filters) {
     const value = textOf(values, name);

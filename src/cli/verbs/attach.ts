@@ -4,13 +4,14 @@ import { attachFiles, createFolderSource } from '../../oras/index.js';
 import { addArtifactOptions, exportManifest, readArtifactOptions } from '../artifact-options.js';
 import { UsageError } from '../errors.js';
 import type { Io } from '../io.js';
+import { readTarget } from '../layout-options.js';
 import { describedIn, recordIn } from '../job-output.js';
 import { describeResult, formatResult, resultFormat, type ResultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
 import type { Target } from '../target.js';
 import { withTransfers } from '../transfers.js';
-import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'attach',
@@ -50,16 +51,16 @@ function nothingToAttach(): UsageError {
 }
 
 interface Result {
-  kind: Target['kind'];
   name: string;
   subject: Descriptor;
   descriptor: Descriptor;
 }
 
-function formatAttached(format: ResultFormat, { kind, name, subject, descriptor }: Result): string {
-  return format.kind === 'text'
-    ? `Attached to [${kind}] ${name}@${subject.digest}\nDigest: ${descriptor.digest}\n`
-    : formatResult(format, describeResult(name, descriptor));
+function formatAttached(format: ResultFormat, { kind, text }: Target, { name, subject, descriptor }: Result): string {
+  if (format.kind !== 'text') return formatResult(format, describeResult(name, descriptor));
+  // What names the digest is repeated as it was written.
+  const to = text.endsWith(subject.digest) ? text : `${name}@${subject.digest}`;
+  return `Attached to [${kind}] ${to}\nDigest: ${descriptor.digest}\n`;
 }
 
 async function attach(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
@@ -76,7 +77,7 @@ async function attach(io: Io, session: Session, operands: string[], values: Valu
     return { ...opened, ...(await attachFiles(ports, opened.root, { ...options, artifactType })) };
   });
   const { repository, target, subject, descriptor, manifest } = attached;
-  io.out(formatAttached(format, { kind: target.kind, name: repository.name, subject, descriptor }));
+  io.out(formatAttached(format, target, { name: repository.name, subject, descriptor }));
   await exportManifest(values, manifest);
 }
 
@@ -91,11 +92,12 @@ export function addAttach(parent: Command, context: VerbContext): void {
     attach(io, session, operands, values);
   defineVerb(parent, context, VERB, addOptions, work, {
     options: ['format', 'template'],
-    prepare(_operands, values) {
+    prepare(operands, values) {
       const format = resultFormat(values);
+      const target = readTarget(operandAt(operands, 0), values);
       return ({ output }) => {
         const { descriptor: subject } = describedIn(recordIn(output).subject);
-        io.out(formatAttached(format, { kind: 'registry', subject, ...describedIn(output) }));
+        io.out(formatAttached(format, target, { subject, ...describedIn(output) }));
       };
     },
   });

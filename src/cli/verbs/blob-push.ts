@@ -11,7 +11,15 @@ import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
 import type { Target } from '../target.js';
 import { addTtyOption, tellUpload, withTransfers } from '../transfers.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import {
+  defineVerb,
+  operandAt,
+  textOf,
+  writtenOf,
+  type Values,
+  type VerbContext,
+  type VerbDescription,
+} from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'blob push',
@@ -32,10 +40,16 @@ function checkStandardInput(values: Values, hasDigest: boolean): void {
   if (values.passwordStdin === true) {
     throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
   }
-  if (values.size === undefined) {
+  if (sizeOf(values) === undefined) {
     throw new InputError('OPTION_MISSING', '`--size` must be provided if the blob is read from stdin');
   }
   if (!hasDigest) throw new InputError('DIGEST_INVALID', 'content digest must be provided if it is read from stdin');
+}
+
+/** Less than 0 is none. */
+function sizeOf(values: Values): number | undefined {
+  const size = writtenOf(values, 'size');
+  return size === undefined || /^-\d+$/.test(size) ? undefined : parseCount(size, '--size', 0);
 }
 
 function print(io: Io, values: Values, { kind, text }: Target, descriptor: Descriptor): void {
@@ -58,12 +72,12 @@ export function addBlobPush(parent: Command, context: VerbContext): void {
     const [text, path] = [operandAt(operands, 0), operandAt(operands, 1)];
     const { target, digest } = parseBlobTarget(text, values);
     if (path === '-') checkStandardInput(values, digest !== undefined);
-    const [size, mediaType] = [textOf(values, 'size'), textOf(values, 'mediaType')];
+    const [size, mediaType] = [sizeOf(values), textOf(values, 'mediaType')];
     const isQuiet = values.descriptor === true;
     const options = {
       signal: io.signal,
       ...(digest !== undefined && { digest }),
-      ...(size !== undefined && { size: parseCount(size, '--size', 0) }),
+      ...(size !== undefined && { size }),
       ...(mediaType !== undefined && { mediaType }),
     };
     const descriptor = await withOperandBody(path, io, async (open) => {

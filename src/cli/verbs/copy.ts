@@ -3,12 +3,13 @@ import { InputError, isDigest } from '../../oci/index.js';
 import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../../oras/index.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection.js';
 import { CopyLines } from '../copy-lines.js';
-import { chooseFormat, parseCount } from '../format.js';
+import { chooseFormat, parseConcurrency } from '../format.js';
 import type { Io } from '../io.js';
+import { readTarget } from '../layout-options.js';
 import { formatLeftOut } from '../left-out.js';
 import { collect } from '../repeated.js';
 import type { OpenTarget, Session } from '../session.js';
-import { firstOf, parseTarget, type Target } from '../target.js';
+import { firstOf, type Target } from '../target.js';
 import { addTtyOption, withTransfers } from '../transfers.js';
 import {
   defineVerb,
@@ -77,14 +78,11 @@ function addOptions(command: Command): void {
   addTtyOption(command);
 }
 
-function readTarget(text: string, values: Values, side: 'from' | 'to'): Target {
-  const layoutPath = textOf(values, `${side}OciLayoutPath`);
-  const isLayout = values[`${side}OciLayout`] === true;
-  return parseTarget(text, { isLayout, severalTags: side === 'to', ...(layoutPath !== undefined && { layoutPath }) });
-}
-
 function readTargets(operands: readonly string[], values: Values): [from: Target, to: Target] {
-  return [readTarget(operandAt(operands, 0), values, 'from'), readTarget(operandAt(operands, 1), values, 'to')];
+  return [
+    readTarget(operandAt(operands, 0), values, { side: 'from' }),
+    readTarget(operandAt(operands, 1), values, { side: 'to', severalTags: true }),
+  ];
 }
 
 function listOf(value: unknown): string[] | undefined {
@@ -125,7 +123,7 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
       remedy: 'Sign one side in through a Docker config (--from-registry-config).',
     });
   }
-  const concurrency = parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 1);
+  const concurrency = parseConcurrency(values.concurrency, 32);
   const asked = textOf(values, 'platform');
   const platform = asked === undefined ? undefined : parsePlatform(asked, io.architecture);
   const excludeArtifactTypes = listOf(values.excludeArtifactType);
@@ -148,8 +146,8 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
       onPlanned: (plan) => lines.plan(plan),
       onProgress: (progress) => lines.tell(progress),
     });
-    const isTagOnly = !recursive && to.kind === 'registry' && to.tags.length > 0;
-    lines.finish(isTagOnly ? done.root.digest : undefined);
+    const isNamed = !recursive && to.kind === 'registry' && to.tagOrDigest !== undefined;
+    lines.finish(isNamed ? done.root.digest : undefined);
     return done;
   });
   io.err(formatLeftOut(receipt.source, receipt.leftOut));

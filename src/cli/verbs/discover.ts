@@ -11,11 +11,20 @@ import {
 } from '../../oras/index.js';
 import { describedIn, recordsIn, textIn } from '../job-output.js';
 import { chooseFormat, parseCount } from '../format.js';
+import type { Io } from '../io.js';
 import { formatResult, resultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
 import { addTtyOption } from '../transfers.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import {
+  defineVerb,
+  operandAt,
+  textOf,
+  writtenOf,
+  type Values,
+  type VerbContext,
+  type VerbDescription,
+} from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'discover',
@@ -41,8 +50,8 @@ const VERB: VerbDescription = {
 type Format = (tree: ReferrerTree, asked: string) => string;
 
 /** `-o json` is the shape before 1.3, which scripts of then read; `--format json` the one since. */
-function readFormat(values: Values): Format {
-  const [output, wanted] = [textOf(values, 'output'), textOf(values, 'format')];
+function readFormat(io: Io, values: Values): Format {
+  const [output, wanted] = [writtenOf(values, 'output'), writtenOf(values, 'format')];
   if (output !== undefined && wanted !== undefined) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--format, --output cannot be used at the same time');
   }
@@ -56,7 +65,7 @@ function readFormat(values: Values): Format {
     case 'table':
       return (tree, asked) => `${formatTable(tree, asked)}\n`;
     case 'tree':
-      return (tree) => `${formatTree(tree)}\n`;
+      return (tree) => `${formatTree(tree, { colors: wantsColors(io, values) })}\n`;
   }
 }
 
@@ -64,6 +73,10 @@ function readFormat(values: Values): Format {
 function treeIn(output: unknown): ReferrerTree {
   const { descriptor } = describedIn(output);
   return { reference: textIn(output, 'reference'), descriptor, referrers: recordsIn(output, 'referrers').map(treeIn) };
+}
+
+function wantsColors({ outIsTerminal = false, env }: Io, values: Values): boolean {
+  return outIsTerminal && values.tty !== false && (env.NO_COLOR ?? '') === '';
 }
 
 export function addDiscover(parent: Command, context: VerbContext): void {
@@ -75,15 +88,14 @@ export function addDiscover(parent: Command, context: VerbContext): void {
       .option('--format <format>', 'tree, json, table or go-template=<template>')
       .option('--template <template>', 'the template of --format go-template')
       .option('-o, --output <format>', 'deprecated: the same, with the JSON of oras before 1.3');
-    // Nothing is moved: there for who writes it with every command, as oras takes it.
     addTtyOption(command);
     addPlatformOption(command);
     addTargetOptions(command);
   };
   const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const levels = textOf(values, 'depth');
+    const levels = writtenOf(values, 'depth');
     const depth = levels === undefined ? undefined : parseCount(levels, '--depth', 1);
-    const format = readFormat(values);
+    const format = readFormat(io, values);
     const { repository, root } = await resolveTarget(session, VERB, { operands, values, io });
     const artifactType = textOf(values, 'artifactType');
     const tree = await discoverTree(repository, root, {
@@ -97,7 +109,7 @@ export function addDiscover(parent: Command, context: VerbContext): void {
     options: ['format', 'template', 'output'],
     job: { format: 'json' },
     prepare(operands, values) {
-      const format = readFormat(values);
+      const format = readFormat(io, values);
       return ({ output }) => io.out(format(treeIn(output), operandAt(operands, 0)));
     },
   });

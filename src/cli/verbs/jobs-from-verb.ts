@@ -1,11 +1,11 @@
 import { InputError, parseReference } from '../../oci/index.js';
 import { parseAnnotationFlags } from '../../oras/index.js';
-import { parseCount } from '../format.js';
+import { parseConcurrency, parseCount } from '../format.js';
 import type { Io } from '../io.js';
 import { listOf } from '../repeated.js';
 import { parseTarget } from '../target.js';
 import { trustedSignature } from '../trust-store.js';
-import { operandAt, textOf, type Values } from '../verb.js';
+import { operandAt, textOf, writtenOf, type Values } from '../verb.js';
 import { fileOf, nameOf, PACKING, packing } from './jobs-files.js';
 
 type Job = Record<string, unknown> & { operation: string };
@@ -30,8 +30,8 @@ function given(values: Values, ...names: string[]): Record<string, unknown> {
 }
 
 function concurrencyOf(values: Values): Record<string, number> {
-  const text = textOf(values, 'concurrency');
-  return text === undefined ? {} : { concurrency: parseCount(text, '--concurrency', 1) };
+  const concurrency = parseConcurrency(values.concurrency, 0);
+  return concurrency === 0 ? {} : { concurrency };
 }
 
 /** @throws InputError `OPTION_NOT_IN_JOB` where a tag or digest is named: its other tags are not a job's to find */
@@ -82,7 +82,7 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
       reference,
       format: textOf(values, 'format') ?? 'tree',
       ...given(values, 'artifactType', 'platform'),
-      ...(values.depth !== undefined && { depth: parseCount(textOf(values, 'depth') ?? '', '--depth', 1) }),
+      ...(values.depth !== undefined && { depth: parseCount(writtenOf(values, 'depth') ?? '', '--depth', 1) }),
     }),
   },
   copy: {

@@ -7,7 +7,7 @@ import { parseCount } from '../format.js';
 import type { Io } from '../io.js';
 import { formatResult, type ResultFormat } from '../result.js';
 import { onTerminal } from '../status-line.js';
-import { operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import type { Run } from './jobs-answers.js';
 import { defineAppVerb, type AppCall } from './app-verb.js';
 import { askApp, type App } from './jobs-app.js';
@@ -124,7 +124,7 @@ function asFormatted(format: ResultFormat, io: Io): PrintRun {
 }
 
 function timeoutOf(values: Values): number {
-  const text = textOf(values, 'timeout');
+  const text = writtenOf(values, 'timeout');
   return text === undefined ? 0 : parseCount(text, '--timeout', 0);
 }
 

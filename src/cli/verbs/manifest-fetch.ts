@@ -3,6 +3,7 @@ import { InputError, type Descriptor } from '../../oci/index.js';
 import { formatDescriptor, formatManifestJson, indentJson } from '../../oras/index.js';
 import { writeOutput } from '../files.js';
 import type { Io } from '../io.js';
+import { layoutOptions } from '../layout-options.js';
 import { bytesIn, describedIn } from '../job-output.js';
 import { collect, listOf } from '../repeated.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
@@ -39,7 +40,7 @@ function checkOptions(values: Values): Printing {
   const output = textOf(values, 'output');
   const onlyDescriptor = values.descriptor === true;
   const format = resultFormat(values);
-  if (format.kind !== 'text' && (onlyDescriptor || values.pretty === true)) {
+  if (values.format !== undefined && (onlyDescriptor || values.pretty === true)) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--format cannot be used together with --descriptor or --pretty');
   }
   if (output === '-' && (onlyDescriptor || format.kind !== 'text')) {
@@ -53,7 +54,7 @@ function checkOptions(values: Values): Printing {
 /** @throws InputError `OPTIONS_EXCLUSIVE` */
 function mediaTypesOf(values: Values): { mediaTypes?: readonly string[] } {
   if (values.mediaType === undefined) return {};
-  if (values.ociLayout === true || values.ociLayoutPath !== undefined) {
+  if (layoutOptions(values).isLayout) {
     throw new InputError('OPTIONS_EXCLUSIVE', '`--media-type` cannot be used with `--oci-layout` at the same time');
   }
   return { mediaTypes: listOf(values.mediaType).flatMap((types) => types.split(',')) };

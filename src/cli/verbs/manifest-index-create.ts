@@ -4,8 +4,8 @@ import { createIndex, parseAnnotationFlags } from '../../oras/index.js';
 import { connectionOf } from '../connection.js';
 import { addIndexOptions, indexPrinter, packedLine, printIndex } from '../index-output.js';
 import { collect, listOf } from '../repeated.js';
+import { readTarget } from '../layout-options.js';
 import type { Session } from '../session.js';
-import { parseTarget, type Target } from '../target.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -30,15 +30,6 @@ const VERB: VerbDescription = {
   ],
 };
 
-function readTarget(operands: readonly string[], values: Values): Target {
-  const layoutPath = textOf(values, 'ociLayoutPath');
-  return parseTarget(operandAt(operands, 0), {
-    isLayout: values.ociLayout === true,
-    severalTags: true,
-    ...(layoutPath !== undefined && { layoutPath }),
-  });
-}
-
 export function addManifestIndexCreate(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
@@ -48,9 +39,9 @@ export function addManifestIndexCreate(parent: Command, context: VerbContext): v
   const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const annotations = parseAnnotationFlags(listOf(values.annotation));
     const artifactType = textOf(values, 'artifactType');
-    const target = readTarget(operands, values);
+    const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
     const { tagOrDigest, tags } = target;
-    const { repository } = await session.open(target, connectionOf(values, ''));
+    const { repository } = await session.open(target, connectionOf(values, ''), { write: values.output === undefined });
     await printIndex(io, { values, target, madeLine: packedLine }, (options) =>
       createIndex(repository, operands.slice(1), {
         ...options,
@@ -63,5 +54,16 @@ export function addManifestIndexCreate(parent: Command, context: VerbContext): v
       }),
     );
   };
-  defineVerb(parent, context, VERB, addOptions, work, indexPrinter(io, readTarget, packedLine));
+  defineVerb(
+    parent,
+    context,
+    VERB,
+    addOptions,
+    work,
+    indexPrinter(
+      io,
+      (operands, values) => readTarget(operandAt(operands, 0), values, { severalTags: true }),
+      packedLine,
+    ),
+  );
 }

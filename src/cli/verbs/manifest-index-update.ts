@@ -6,7 +6,7 @@ import { collect, listOf } from '../repeated.js';
 import { openNamed, readNamed } from '../named-target.js';
 import type { Session } from '../session.js';
 import type { Target } from '../target.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineVerb, operandAt, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'manifest index update',
@@ -40,7 +40,7 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
   };
   const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const [add, merge, remove, extra] = [values.add, values.merge, values.remove, values.tag].map(listOf);
-    const artifactType = textOf(values, 'artifactType');
+    const artifactType = writtenOf(values, 'artifactType');
     if (values.output !== undefined && values.tag !== undefined) {
       throw new InputError('OPTIONS_EXCLUSIVE', '--tag, --output cannot be used at the same time');
     }
@@ -53,7 +53,9 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
       io.out('Nothing to update as no change is requested\n');
       return;
     }
-    const { repository, target, tagOrDigest } = await openNamed(session, VERB, operandAt(operands, 0), values);
+    const { repository, target, tagOrDigest } = await openNamed(session, VERB, operandAt(operands, 0), values, {
+      write: values.output === undefined,
+    });
     await printIndex(io, { values, target, madeLine: updatedLine }, (options) =>
       updateIndex(repository, tagOrDigest, {
         ...options,

@@ -3,13 +3,14 @@ import { InputError, isDigest, LIMITS, type Descriptor } from '../../oci/index.j
 import { formatDescriptor, pushManifest } from '../../oras/index.js';
 import { connectionOf } from '../connection.js';
 import { readOperand } from '../files.js';
-import { parseCount } from '../format.js';
+import { parseConcurrency } from '../format.js';
 import type { Io } from '../io.js';
 import { describedIn, textsIn } from '../job-output.js';
+import { readTarget } from '../layout-options.js';
 import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
 import { formatStatus } from '../status-line.js';
-import { firstOf, parseTarget, type Target } from '../target.js';
+import { firstOf, type Target } from '../target.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -30,16 +31,6 @@ const VERB: VerbDescription = {
 };
 
 const STATES = { uploading: 'Uploading', uploaded: 'Uploaded ', exists: 'Exists   ' } as const;
-
-function readTarget(operands: readonly string[], values: Values): Target {
-  const layoutPath = textOf(values, 'ociLayoutPath');
-  const isLayout = values.ociLayout === true;
-  return parseTarget(operandAt(operands, 0), {
-    isLayout,
-    severalTags: true,
-    ...(layoutPath !== undefined && { layoutPath }),
-  });
-}
 
 /** @param others tags that were set besides the first */
 function print(io: Io, values: Values, target: Target, descriptor: Descriptor, others: readonly string[]): void {
@@ -63,8 +54,8 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
   };
   const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const path = operandAt(operands, 1);
-    const concurrency = parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 0) || 5;
-    const target = readTarget(operands, values);
+    const concurrency = parseConcurrency(values.concurrency, 5);
+    const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
     if (path === '-' && values.passwordStdin === true) {
       throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
     }
@@ -88,7 +79,7 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
   defineVerb(parent, context, VERB, addOptions, work, {
     options: ['descriptor', 'pretty'],
     prepare(operands, values) {
-      const target = readTarget(operands, values);
+      const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
       return ({ output }) => {
         const [, ...others] = textsIn(output, 'tags');
         print(io, values, target, describedIn(output).descriptor, others);

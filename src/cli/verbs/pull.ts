@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { createFolderSink, parseFileReference, pullFiles, type Pulled, type PullProgress } from '../../oras/index.js';
-import { parseCount } from '../format.js';
+import { parseConcurrency, parseCount } from '../format.js';
 import type { Io } from '../io.js';
 import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../job-output.js';
 import { addFormatOptions, describeResult, formatResult, resultFormat } from '../result.js';
@@ -14,6 +14,7 @@ import {
   defineVerb,
   operandAt,
   textOf,
+  writtenOf,
   type JobResult,
   type Values,
   type VerbContext,
@@ -71,9 +72,9 @@ function summary({ root, skipped }: Pick<Pulled, 'root' | 'skipped'>, target: Ta
 async function pull(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
   const format = resultFormat(values);
   const config = textOf(values, 'config');
-  const limit = textOf(values, 'unpackLimit');
+  const limit = writtenOf(values, 'unpackLimit');
   const unpackLimitBytes = limit === undefined ? undefined : parseBytes(limit);
-  const concurrency = parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 0) || 3;
+  const concurrency = parseConcurrency(values.concurrency, 3);
   const { repository, target, root } = await resolveTarget(session, VERB, { operands, values, io });
   const files = createFolderSink(textOf(values, 'output') ?? '.', {
     allowOutside: values.allowPathTraversal === true,

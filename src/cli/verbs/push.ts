@@ -6,11 +6,20 @@ import { connectionOf } from '../connection.js';
 import type { Io } from '../io.js';
 import { describedIn, textsIn } from '../job-output.js';
 import { describeResult, formatResult, resultFormat, type ResultFormat } from '../result.js';
+import { readTarget } from '../layout-options.js';
 import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
-import { parseTarget, type Target } from '../target.js';
+import type { Target } from '../target.js';
 import { withTransfers } from '../transfers.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import {
+  defineVerb,
+  operandAt,
+  textOf,
+  writtenOf,
+  type Values,
+  type VerbContext,
+  type VerbDescription,
+} from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'push',
@@ -42,7 +51,7 @@ const VERB: VerbDescription = {
 const SPECS = ['v1.0', 'v1.1'] as const;
 
 function imageSpecOf(values: Values): (typeof SPECS)[number] | undefined {
-  const asked = textOf(values, 'imageSpec');
+  const asked = writtenOf(values, 'imageSpec');
   const spec = SPECS.find((candidate) => candidate === asked);
   if (asked === undefined || spec !== undefined) return spec;
   throw new InputError('OPTION_INVALID', `unknown image specification flag: ${asked}`, {
@@ -62,15 +71,6 @@ function summary({ descriptor, tags }: Pick<Pushed, 'descriptor' | 'tags'>, targ
   ].join('\n');
 }
 
-function readTarget(operands: readonly string[], values: Values): Target {
-  const layoutPath = textOf(values, 'ociLayoutPath');
-  return parseTarget(operandAt(operands, 0), {
-    isLayout: values.ociLayout === true,
-    severalTags: true,
-    ...(layoutPath !== undefined && { layoutPath }),
-  });
-}
-
 type Result = Pick<Pushed, 'descriptor' | 'tags'> & { name: string };
 
 function formatPushed(format: ResultFormat, target: Target, { name, ...pushed }: Result): string {
@@ -81,7 +81,7 @@ function formatPushed(format: ResultFormat, target: Target, { name, ...pushed }:
 
 async function push(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
   const format = resultFormat(values);
-  const target = readTarget(operands, values);
+  const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
   const imageSpec = imageSpecOf(values);
   const platform = textOf(values, 'artifactPlatform');
   const { tagOrDigest, tags } = target;
@@ -127,7 +127,10 @@ export function addPush(parent: Command, context: VerbContext): void {
   defineVerb(parent, context, VERB, addOptions, work, {
     options: ['format', 'template'],
     prepare(operands, values) {
-      const [format, target] = [resultFormat(values), readTarget(operands, values)];
+      const [format, target] = [
+        resultFormat(values),
+        readTarget(operandAt(operands, 0), values, { severalTags: true }),
+      ];
       return ({ output }) =>
         io.out(formatPushed(format, target, { ...describedIn(output), tags: textsIn(output, 'tags') }));
     },

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { tagManifest } from '../../oras/index.js';
-import { parseCount } from '../format.js';
+import { parseConcurrency } from '../format.js';
 import { describedIn, textsIn } from '../job-output.js';
 import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
 import { openNamed } from '../named-target.js';
 import type { Target } from '../target.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'tag',
@@ -31,9 +31,9 @@ export function addTag(parent: Command, context: VerbContext): void {
   const tellTagging = (kind: Target['kind'], reference: string): void => io.out(`Tagging [${kind}] ${reference}\n`);
   const tellTagged = (tag: string): void => io.out(`Tagged ${tag}\n`);
   const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const concurrency = parseCount(textOf(values, 'concurrency') ?? '', '--concurrency', 0) || 5;
+    const concurrency = parseConcurrency(values.concurrency, 5);
     const [text, tags] = [operandAt(operands, 0), operands.slice(1)];
-    const { repository, target, tagOrDigest } = await openNamed(session, VERB, text, values);
+    const { repository, target, tagOrDigest } = await openNamed(session, VERB, text, values, { write: true });
     await tagManifest(repository, tagOrDigest, tags, {
       concurrency,
       signal: io.signal,

@@ -25,8 +25,12 @@ export class LayoutArchive extends LayoutReader implements BlobRepository {
   }
 
   #readOnly(): InputError {
-    return new InputError('LAYOUT_READ_ONLY', `${this.name} is a tar archive, which is only read`, {
-      remedy: 'Write to a layout folder, and make an archive of it with tar.',
-    });
+    return archiveReadOnly(this.name);
   }
+}
+
+export function archiveReadOnly(path: string): InputError {
+  return new InputError('LAYOUT_READ_ONLY', `${path} is a tar archive, which is only read`, {
+    remedy: 'Write to a layout folder, and make an archive of it with tar.',
+  });
 }

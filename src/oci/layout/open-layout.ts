@@ -5,7 +5,7 @@ import { makeFolder } from '../make-folder.js';
 import type { BlobRepository } from '../blob-access.js';
 import { FolderFiles, isMissingFile } from './folder-files.js';
 import { checkMarker, encodeIndex, INDEX_FILE, MARKER, MARKER_FILE } from './index-file.js';
-import { LayoutArchive } from './layout-archive.js';
+import { archiveReadOnly, LayoutArchive } from './layout-archive.js';
 import { LayoutFolder } from './layout-folder.js';
 import { TarFiles } from './tar-files.js';
 import { writing } from './writing.js';
@@ -19,10 +19,14 @@ async function create(path: string): Promise<void> {
 /**
  * Opens an OCI image layout: a folder, to be read and written, or a tar archive of one, to be read.
  * @param options.create makes an empty layout where there is nothing, or an empty folder. As it comes: false.
- * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`; ConfigurationError `LAYOUT_UNWRITABLE`
+ * @param options.write refuses what can only be read, and not when it is written. As it comes: `create`.
+ * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`, `LAYOUT_READ_ONLY`; ConfigurationError `LAYOUT_UNWRITABLE`
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  */
-export async function openLayout(path: string, options: { create?: boolean } = {}): Promise<BlobRepository> {
+export async function openLayout(
+  path: string,
+  options: { create?: boolean; write?: boolean } = {},
+): Promise<BlobRepository> {
   const found = await stat(path).catch((error: unknown) => {
     if (isMissingFile(error)) return undefined;
     throw error;
@@ -38,6 +42,7 @@ export async function openLayout(path: string, options: { create?: boolean } = {
   if (found?.isFile() === true) {
     const files = await TarFiles.open(path);
     await checkMarker(files, path);
+    if (options.write === true || options.create === true) throw archiveReadOnly(path);
     return new LayoutArchive(path, files);
   }
   await checkMarker(new FolderFiles(path), path);

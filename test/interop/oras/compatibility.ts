@@ -31,11 +31,16 @@ const LATER: readonly { verb: string; flag: Flag }[] = [
 const SUBJECT =
   'The subject has media type, digest and size, however it was named. oras writes what the index says of it (platform, annotations) into it as well: named by its digest, it gets another referrer.';
 
+const LAYOUT_KEPT =
+  'The manifest goes, and what the index says of it. oras also takes away what refers to it, and blobs that nothing refers to any more.';
+
 /** What is there and does something else. */
 const DIFFERENT: Readonly<Record<string, string>> = {
   'cp --force':
     'Came after oras 1.3.3. A copy always goes through all manifests at the destination; this asks for every layer, too.',
   'push --force': 'Came after oras 1.3.3. A push always sees that every blob is there.',
+  'manifest delete --oci-layout': LAYOUT_KEPT,
+  'manifest delete --oci-layout-path': LAYOUT_KEPT,
   'discover --output':
     '`-o json` prints `manifests`, as oras 1.2 does and the guide’s `jq` lines read; oras 1.3 prints `referrers`, as `--format json` does in both.',
   'attach --platform': SUBJECT,
@@ -48,7 +53,7 @@ const DIFFERENT: Readonly<Record<string, string>> = {
 
 /** Whole verbs that do more, or the same otherwise than flag by flag. */
 const VERB_NOTES: Readonly<Record<string, string>> = {
-  push: 'Reproducible: `org.opencontainers.image.created` is 1970, or `SOURCE_DATE_EPOCH`; folders are packed without times. oras takes the clock, and another digest each time.',
+  push: 'Reproducible: `org.opencontainers.image.created` is 1970, or `SOURCE_DATE_EPOCH`; folders are packed without times. oras takes the clock, and another digest each time. Pushed to a digest, the two are compared before anything is sent.',
   attach: 'As push: attaching the same thing twice makes one referrer. oras makes two.',
   cp: 'The lines of nodes may come in another order, and of two names of one blob the other one may be `Skipped`. Within one registry, a blob that is there already is mounted once more, and said to be `Mounted`; oras asks first, and says `Exists`.',
   'completion bash': 'A script of our own.',
@@ -117,6 +122,9 @@ the end. No line of the guide does less than it did, and \`-o json\` still print
 
 \`-v, --verbose\`, which oras has deprecated and left out of its help, is taken on the same verbs and does as little; only the
 words on standard error are other ones.
+
+As it comes, oras speaks plain HTTP to \`localhost\` alone; ours to the loopback addresses (\`127.0.0.1\`, \`[::1]\`) as well. Nodes that
+move at the same time have their lines in an order of chance in both.
 
 Written by test/interop/compatibility.test.ts (\`WRITE_DOCS=1\`) out of the help of both programs; each run compares, so that a flag
 that is new in either is missing here until somebody says what it does.

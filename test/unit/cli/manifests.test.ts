@@ -162,7 +162,7 @@ describe('wrong use', () => {
     ['blob push a.b/c -', 'OPTION_MISSING'],
     ['blob push --size 1 a.b/c -', 'DIGEST_INVALID'],
     ['blob push --password-stdin --size 1 a.b/c -', 'OPTIONS_EXCLUSIVE'],
-    ['blob push --size -1 a.b/c /dev/null', 'OPTION_INVALID'],
+    ['blob push --size 1.5 a.b/c /dev/null', 'OPTION_INVALID'],
     ['blob push a.b/c /nowhere/blob', 'FILE_UNREADABLE'],
     ['blob push a.b/c /', 'FILE_UNREADABLE'],
     ['blob push a.b/c:v1 x', 'DIGEST_INVALID'],

@@ -27,7 +27,8 @@ describe('tagManifest', () => {
     });
     expect(descriptor.digest).toBe(image.digest);
     expect(resolved).toEqual([image.digest]);
-    expect(tagged.toSorted()).toEqual(['latest', 'v2']);
+    // Named twice, it is told twice.
+    expect(tagged.toSorted()).toEqual(['latest', 'v2', 'v2']);
     expect(repository.tags.get('latest')).toBe(image.digest);
     expect(repository.count('fetchManifest')).toBe(1);
     await tagManifest(repository, image.digest, ['by-digest']);
