@@ -125,6 +125,29 @@ describe('progress', () => {
     ]);
   });
 
+  test('of a step that takes several calls is one row: since its first, and of how many manifests it knows', async () => {
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    world.stretch = { ...world.stretch, requests: 2 };
+    const input = {
+      runId: run.runId,
+      source: { registry: REGISTRY, repository: SOURCE.repository },
+      root: SOURCE.tag,
+      recursive: true,
+      excludeArtifactTypes: [],
+    };
+    const first = new Date(world.nowMs).toISOString();
+    const reply = (await call('planCopy', input)) as { done: contracts.More };
+    expect(reply.done).toEqual({ state: 'more', cursor: { stretch: 1, since: world.nowMs } });
+    world.nowMs += 60_000;
+    expect(await call('planCopy', { ...input, cursor: reply.done.cursor })).toMatchObject({
+      done: { state: 'planned' },
+    });
+    expect(await progress(run.runId)).toMatchObject([
+      { step: 'planCopy', state: 'done', startedAt: first, doneNodes: 1, totalNodes: 1 },
+    ]);
+  });
+
   test('of the schedule is nobody’s', async () => {
     const written: unknown[] = [];
     world.store.putProgress = async (row) => void written.push(row);

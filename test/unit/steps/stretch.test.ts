@@ -220,6 +220,25 @@ describe('a plan in stretches', () => {
     expect(kept()).toEqual(once.plan);
   });
 
+  test('one that stays away is left out, and so it is where tags can’t be listed', async () => {
+    const graph = JSON.parse(Buffer.from((await source.fetchManifest(root.digest)).bytes).toString()) as {
+      manifests: Descriptor[];
+    };
+    const [report] = await source.listReferrers(graph.manifests[0]?.digest ?? root.digest);
+    source.fault = ({ method, what }) => {
+      if (method === 'fetchManifest' && what === report?.digest) throw notFound('MANIFEST_UNKNOWN', what);
+      if (method === 'listTags')
+        throw new RegistryError('no', { method: 'GET', url: 'x', status: 403, registryCodes: ['DENIED'] });
+    };
+    const ports = (of: World) => (cursor: never, call: StepCall) => plan(of)(cursor, { ...call, waitedMs: Infinity });
+    await whole(ports(world));
+    const once = kept();
+    expect(once.leftOut.map(({ reason }) => reason).toSorted()).toEqual(['excluded', 'gone']);
+    const { calls } = await whole(ports(small(world, 8)));
+    expect(calls).toBeGreaterThan(4);
+    expect(kept()).toEqual(once);
+  });
+
   test('a tag that moves on in between: nothing is planned any more', async () => {
     const { result } = await whole(plan(small(world)), async (stretch, index) => {
       if (index === 2) await pushImage(source, { tag: SOURCE.tag, content: 'next' });
@@ -358,6 +377,8 @@ describe('an arrival in stretches', () => {
     await copy();
     const gone = [...destination.manifests.keys()].slice(-4);
     for (const digest of gone) destination.manifests.delete(digest);
+    // Their blobs too, each of which is read while it is put.
+    destination.blobs.clear();
     await whole(verify(small(world)));
     for (const digest of gone) expect(destination.manifests.has(digest)).toBe(true);
   });

@@ -153,6 +153,28 @@ describe('listing referrers', () => {
     );
   });
 
+  test('an entry whose type is left out, and not looked for, is of any type', async () => {
+    const { artifactType: _, ...bare } = SIGNATURE.entry;
+    const { artifactType } = SBOM.entry;
+    await using(
+      [
+        {
+          request: `${API}?artifactType=${encodeURIComponent(artifactType ?? '')}`,
+          answer: {
+            status: 200,
+            headers: type,
+            body: index(bare, SBOM.entry, { ...SIGNATURE.entry, digest: digestOf(Buffer.from('other')) }),
+          },
+        },
+        NO_TAG,
+      ],
+      async (repository) =>
+        expect(
+          await repository.listReferrers(SUBJECT.digest, { artifactTypes: false, artifactType: artifactType ?? '' }),
+        ).toEqual([bare, SBOM.entry]),
+    );
+  });
+
   test.each<[string, Exchange['answer']]>([
     ['404', { status: 404 }],
     ['a page of another kind', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>' }],
