@@ -122,7 +122,7 @@ test('a line of the guide with --submit is the job that docs/guide.md shows belo
   }
   letterbox.closeAllConnections();
   letterbox.close();
-}, 60_000);
+}, 120_000);
 
 async function connectionString(): Promise<string> {
   return (await readFile(join(up.dataDir, 'storage-connection-string.txt'), 'utf8')).trim();

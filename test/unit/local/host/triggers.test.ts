@@ -268,7 +268,7 @@ describe('queue functions', () => {
     } finally {
       await other.end();
     }
-  }, 30_000);
+  }, 120_000);
 
   test('a function that runs longer than the lock keeps its message', async () => {
     await send({ name: 'long', ms: 3500 });
@@ -299,7 +299,7 @@ describe('starting', () => {
     expect(option).toMatch(/"code":"BAD_OPTION"/);
     expect(schedule).toMatch(/"code":"BAD_SCHEDULE"/);
     expect(app).toMatch(/"code":"BAD_SETTINGS"/);
-  }, 30_000);
+  }, 120_000);
 
   test('with --keys, functions of authLevel function and the webhooks ask for one', async () => {
     const guarded = await HostProcess.start('triggers', newHostFolder(), {
@@ -336,5 +336,5 @@ describe('starting', () => {
     expect((await guarded.request('/api/start/waiting/x', { method: 'POST', body: '1' })).status).toBe(202);
     expect(guarded.log).not.toContain(keys['function']);
     await guarded.end();
-  }, 30_000);
+  }, 120_000);
 });
