@@ -7,6 +7,7 @@ import type { PromotionRow, RunSummary, Standing } from '../runs/rows.js';
 import { STEP_LIMITS } from './limits.js';
 import { pageFrom } from './page-from.js';
 import type { Ports } from './ports.js';
+import { isOfOneRow } from './walk.js';
 
 type HousePorts = Pick<Ports, 'store' | 'engine' | 'documents' | 'rules' | 'retentionDays' | 'now'>;
 
@@ -30,33 +31,52 @@ export interface Removed {
   instances: number;
 }
 
+/** One tick's work, as far as it has come. */
+interface House {
+  ports: HousePorts;
+  note: Note;
+  cutoff: Date;
+  /** What went wrong, and kept the rest from nothing. */
+  failures: unknown[];
+}
+
+/** How many were removed of a page, and where the next one begins. */
+interface Page {
+  removed: number;
+  next: string | undefined;
+}
+
 /**
  * Removes what ended longer than RUN_RETENTION_DAYS ago: histories, documents, steps and rows of runs, and the rows of promotions
- * that nobody wants any more; what promotions stand on no longer; ignored events after a week. A page of each at a time, whatever there is: the next tick goes on. May
- * be done any number of times, and by several at once: what leads to the rest is removed last.
+ * that nobody wants any more; what promotions stand on no longer; ignored events after a week. A page of each at a time, whatever
+ * there is: the next tick goes on. May be done any number of times, and by several at once: what leads to the rest is removed last.
+ * @throws the first of what went wrong, when all the rest is done
  */
 export async function keepHouse(ports: HousePorts): Promise<Removed> {
   const kept = await ports.store.getNote(NOTE);
   const note = noteOf(kept?.value);
   const now = ports.now().getTime();
-  const cutoff = new Date(now - ports.retentionDays * DAY_MS);
-  const ignored = await removeIgnored(ports, new Date(now - STEP_LIMITS.ignoredMs));
-  const instances = await forgetInstances(ports, note, cutoff);
-  const runs = await removeRuns(ports, note, cutoff);
-  const promotions = await removePromotions(ports, note, cutoff).catch((error: unknown) => {
-    // Rules that can't be read say of no promotion that nobody wants it.
-    if (!(error instanceof PromoterError)) throw error;
-    return { removed: 0, next: note.promotionsFrom };
-  });
-  const standings = await removeStandings(ports, note, cutoff);
+  const house: House = { ports, note, cutoff: new Date(now - ports.retentionDays * DAY_MS), failures: [] };
+  const part = async <T>(work: Promise<T>, otherwise: T): Promise<T> =>
+    work.catch((error: unknown) => {
+      house.failures.push(error);
+      return otherwise;
+    });
+  const ignored = await part(removeIgnored(ports, new Date(now - STEP_LIMITS.ignoredMs)), 0);
+  const instances = await part(forgetInstances(house), { removed: 0, until: note.instancesUntil });
+  const runs = await part(removeRuns(house), { removed: 0, next: note.runsFrom });
+  const promotions = await part(removePromotions(house), { removed: 0, next: note.promotionsFrom });
+  const standings = await part(removeStandings(house), { removed: 0, next: note.standingsFrom });
   // Where another tick was faster, its note is as good as ours.
   const next: Note = {
-    instancesUntil: instances.until,
+    ...(instances.until !== undefined && { instancesUntil: instances.until }),
     ...(runs.next !== undefined && { runsFrom: runs.next }),
     ...(promotions.next !== undefined && { promotionsFrom: promotions.next }),
     ...(standings.next !== undefined && { standingsFrom: standings.next }),
   };
   await ports.store.putNote(NOTE, JSON.stringify(next), kept?.version);
+  const [failure] = house.failures;
+  if (failure !== undefined) throw failure;
   return {
     runs: runs.removed,
     promotions: promotions.removed,
@@ -64,6 +84,24 @@ export async function keepHouse(ports: HousePorts): Promise<Removed> {
     ignored,
     instances: instances.removed,
   };
+}
+
+/** @param remove @returns whether it is gone. What is wrong with one keeps the others from nothing */
+async function removeEach<T>(
+  { failures }: House,
+  items: readonly T[],
+  remove: (item: T) => Promise<boolean>,
+): Promise<number> {
+  let removed = 0;
+  for (const item of items) {
+    try {
+      if (await remove(item)) removed += 1;
+    } catch (error) {
+      if (!isOfOneRow(error)) throw error;
+      failures.push(error);
+    }
+  }
+  return removed;
 }
 
 async function removeIgnored({ store }: HousePorts, before: Date): Promise<number> {
@@ -89,11 +127,11 @@ function noteOf(text: string | undefined): Note {
  * Walks of the schedule, and sub-orchestrations, have no row of their own: they are found by the time at which they were made, a day's
  * worth at a time.
  */
-async function forgetInstances(
-  { engine }: HousePorts,
-  { instancesUntil }: Note,
-  cutoff: Date,
-): Promise<{ removed: number; until: string }> {
+async function forgetInstances({
+  ports: { engine },
+  note: { instancesUntil },
+  cutoff,
+}: House): Promise<{ removed: number; until: string | undefined }> {
   const from = instancesUntil === undefined ? new Date(0) : new Date(instancesUntil);
   if (cutoff.getTime() - from.getTime() < STEP_LIMITS.forgetEveryMs) return { removed: 0, until: from.toISOString() };
   const isFirst = instancesUntil === undefined;
@@ -101,27 +139,23 @@ async function forgetInstances(
   return { removed: await engine.purgeEnded(from, to), until: to.toISOString() };
 }
 
-async function removeRuns(
-  ports: HousePorts,
-  { runsFrom }: Note,
-  cutoff: Date,
-): Promise<{ removed: number; next: string | undefined }> {
+async function removeRuns(house: House): Promise<Page> {
+  const { ports, note, cutoff } = house;
   const filter = { openedBefore: cutoff.toISOString() };
-  const page = await pageFrom(runsFrom, (from) =>
+  const page = await pageFrom(note.runsFrom, (from) =>
     ports.store.listRuns({ size: STEP_LIMITS.housePage, filter, ...(from !== undefined && { from }) }),
   );
-  let removed = 0;
-  for (const run of page.items) {
-    if (!(await isDone(ports, run, cutoff))) continue;
+  const removed = await removeEach(house, page.items, async (run) => {
+    if (!(await isDone(ports, run, cutoff))) return false;
     const { state } = await ports.engine.state(run.id);
     // Its row has ended and it hasn't: it is somebody's to look at.
-    if (state === 'running' || state === 'pending') continue;
+    if (state === 'running' || state === 'pending') return false;
     await ports.engine.purge(run.id);
     for (const kind of ['plans', 'results', 'deletes'])
       await ports.documents.removeAll('documents', `${kind}/${run.id}`);
     await ports.store.removeRun(run);
-    removed += 1;
-  }
+    return true;
+  });
   return { removed, next: page.next };
 }
 
@@ -147,20 +181,23 @@ function isBefore(time: string | undefined, cutoff: Date): boolean {
   return time !== undefined && Date.parse(time) < cutoff.getTime();
 }
 
-async function removePromotions(
-  ports: HousePorts,
-  { promotionsFrom }: Note,
-  cutoff: Date,
-): Promise<{ removed: number; next: string | undefined }> {
-  const rules = await ports.rules.load();
-  const page = await pageFrom(promotionsFrom, (from) =>
+async function removePromotions(house: House): Promise<Page> {
+  const { ports, note, cutoff } = house;
+  let rules: readonly Rule[];
+  try {
+    rules = await ports.rules.load();
+  } catch (error) {
+    // Rules that can't be read say of no promotion that nobody wants it.
+    if (!(error instanceof PromoterError)) throw error;
+    return { removed: 0, next: note.promotionsFrom };
+  }
+  const page = await pageFrom(note.promotionsFrom, (from) =>
     ports.store.listPromotions({ size: STEP_LIMITS.housePage, ...(from !== undefined && { from }) }),
   );
-  let removed = 0;
-  for (const row of page.items) {
-    if (!isAtRest(row, cutoff) || isWanted(rules, row)) continue;
-    if (await ports.store.removePromotion(row)) removed += 1;
-  }
+  const removed = await removeEach(house, page.items, async (row) => {
+    if (!isAtRest(row, cutoff) || isWanted(rules, row)) return false;
+    return ports.store.removePromotion(row);
+  });
   return { removed, next: page.next };
 }
 
@@ -171,20 +208,19 @@ function isWanted(rules: readonly Rule[], { rule, source, last }: PromotionRow):
 }
 
 /** What promotions stood on, and stand on no longer: those that are gone, and digests that their tags have left. */
-async function removeStandings(
-  { store }: HousePorts,
-  { standingsFrom }: Note,
-  cutoff: Date,
-): Promise<{ removed: number; next: string | undefined }> {
-  const page = await pageFrom(standingsFrom, (from) =>
+async function removeStandings(house: House): Promise<Page> {
+  const {
+    ports: { store },
+    note,
+    cutoff,
+  } = house;
+  const page = await pageFrom(note.standingsFrom, (from) =>
     store.listStandings({ size: STEP_LIMITS.housePage, ...(from !== undefined && { from }) }),
   );
-  let removed = 0;
-  for (const standing of page.items) {
+  const removed = await removeEach(house, page.items, async (standing) => {
     const row = (await store.getPromotion(standing.promotionId))?.value;
-    if (!isLeft(standing, row, cutoff)) continue;
-    if (await store.removeStanding(standing)) removed += 1;
-  }
+    return isLeft(standing, row, cutoff) && store.removeStanding(standing);
+  });
   return { removed, next: page.next };
 }
 

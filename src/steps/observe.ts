@@ -68,8 +68,13 @@ async function look(
   }
   // A rule that observes writes nothing, and so owns nothing.
   if (input.rule.mode === 'enforce') await claimDestination(ports, input);
+  const seen = { root: root.digest, at: ports.now().toISOString() };
   await mapConcurrently(graph.images, STEP_LIMITS.lookedAtOnce, ({ digest }) =>
-    ports.store.addStanding({ registry: source.registry, repository: source.repository, digest }, input.promotionId),
+    ports.store.addStanding(
+      { registry: source.registry, repository: source.repository, digest },
+      input.promotionId,
+      seen,
+    ),
   );
   progress.text(`${reference} is ${root.digest}`);
   const at = attachedAt(input.rule, source, input.destination);

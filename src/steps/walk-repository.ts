@@ -10,7 +10,7 @@ import { DestinationTags } from './destination-tags.js';
 import { STEP_LIMITS } from './limits.js';
 import { PromotionRows } from './promotion-rows.js';
 import { tagsOf } from './source-repositories.js';
-import { isFull, isToStop, noteProblem, type Walk } from './walk.js';
+import { isFull, isOfOneRow, isToStop, noteProblem, type Walk } from './walk.js';
 
 /** `existing: ignore`: what the rule's source held at first, by `repository:tag`. */
 export type Baseline = ReadonlyMap<string, string> | undefined;
@@ -132,15 +132,17 @@ async function doubtOf(
 /** The row may have changed since the list was read, and a list of tags may be late: both are asked again. */
 async function raise(place: Place, doubt: Doubt): Promise<void> {
   const { walk, rule, rows, destinations } = place;
-  const now = await doubtOf(place, { ...doubt, name: doubt.name.tag }, await rows.now(doubt.name.tag));
-  if (now === undefined || (isCompared(now) && (await destinations.stands(now))) || isFull(walk)) return;
-  walk.started += 1;
   try {
-    await raiseWanted(walk.ports, rule, now.name, { kind: 'schedule' });
+    const now = await doubtOf(place, { ...doubt, name: doubt.name.tag }, await rows.now(doubt.name.tag));
+    if (now === undefined || (isCompared(now) && (await destinations.stands(now))) || isFull(walk)) return;
+    walk.started += 1;
+    await raiseWanted(walk.ports, rule, now.name, { kind: 'schedule' }).catch((error: unknown) => {
+      walk.started -= 1;
+      throw error;
+    });
   } catch (error) {
-    // No destination can be made of this name.
-    if (!(error instanceof InputError)) throw error;
-    walk.started -= 1;
+    // Its row can't be read, or no destination be made of this name.
+    if (!isOfOneRow(error)) throw error;
     noteProblem(walk, rule, error);
   }
 }

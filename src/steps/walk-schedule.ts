@@ -10,7 +10,7 @@ import { STEP_LIMITS } from './limits.js';
 import { pageFrom } from './page-from.js';
 import type { StepCall } from './ports.js';
 import { repositoriesOf } from './source-repositories.js';
-import { isFull, isOver, isToStop, noteProblem, noteText, type Walk } from './walk.js';
+import { isFull, isOfOneRow, isOver, isToStop, noteProblem, noteText, type Walk } from './walk.js';
 import { Stretch, nextRule, scheduledRules, type Cursor } from './walk-cursor.js';
 import { walkRepository } from './walk-repository.js';
 import { within } from './within.js';
@@ -107,9 +107,7 @@ async function walkRow(walk: Walk, rules: readonly Rule[], row: PromotionRow): P
     await tendPromotion(walk.ports, row.id, rule);
     if (starts) walk.started += 1;
   } catch (error) {
-    // This row's own; a store or an engine that is down ends the stretch.
-    const itsOwn = error instanceof PromoterError && (!error.transient || error.code === 'ROW_CONTENDED');
-    if (!itsOwn) throw error;
+    if (!isOfOneRow(error)) throw error;
     noteText(walk, `promotion ${row.id}: ${error.code}: ${error.message}`);
   }
 }

@@ -1,4 +1,4 @@
-import { describeError, type PromoterError } from '../oci/index.js';
+import { PromoterError, RegistryError, describeError } from '../oci/index.js';
 import type { Rule } from '../promotion/rule.js';
 import { STEP_LIMITS } from './limits.js';
 import type { Ports, StepCall } from './ports.js';
@@ -32,6 +32,12 @@ export function isToStop(walk: Walk): boolean {
 
 export function isFull(walk: Walk): boolean {
   return walk.started >= walk.maxStarted;
+}
+
+/** True for what is wrong with one row, and no reason to leave the others; a store or an engine that is down is one. */
+export function isOfOneRow(error: unknown): error is PromoterError {
+  if (!(error instanceof PromoterError) || error instanceof RegistryError) return false;
+  return !error.transient || error.code === 'ROW_CONTENDED';
 }
 
 export function noteProblem(walk: Walk, rule: Rule, error: PromoterError): void {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { openJob } from '../../../src/functions/start-job.js';
 import { parseJob } from '../../../src/inbox/job.js';
-import { TransportError } from '../../../src/oci/index.js';
+import { PromoterError, TransportError } from '../../../src/oci/index.js';
 import { closeRun } from '../../../src/runs/close-run.js';
 import { endRunRow } from '../../../src/runs/end-run.js';
 import { raiseWanted } from '../../../src/runs/promotion-runs.js';
@@ -133,6 +133,31 @@ describe('runs', () => {
     for (const each of broken) await expect(keepHouse({ ...world, ...each })).rejects.toThrow('down');
     await Promise.all([keepHouse(world), keepHouse(world), keepHouse(world)]);
     for (const runId of runs) await expectGone(runId);
+  });
+});
+
+describe('what is in the way of the others', () => {
+  test('one row that cannot be read keeps no other from being removed, and is told', async () => {
+    const runs = [await runOnce('v1'), await runOnce('v2'), await runOnce('v3')];
+    const get = world.store.getPromotion.bind(world.store);
+    const [broken] = (await world.store.listPromotions({ filter: { tag: 'v2' } })).items;
+    world.store.getPromotion = async (id) => {
+      if (id === broken?.id) throw new PromoterError('ROW_UNREADABLE', 'no JSON');
+      return get(id);
+    };
+    later(31);
+    await expect(keepHouse(world)).rejects.toMatchObject({ code: 'ROW_UNREADABLE' });
+    expect(await Promise.all(runs.map(isThere))).toEqual([false, true, false]);
+  });
+
+  test('neither does one part that always fails: each of the others goes on', async () => {
+    for (let index = 0; index < 150; index += 1) await runOnce(`v${index}`);
+    world.ruleList = [];
+    later(31);
+    world.engine.purgeEnded = () => Promise.reject(new TransportError('ENGINE_UNAVAILABLE', 'down'));
+    for (let ticks = 0; ticks < 3; ticks += 1) await expect(keepHouse(world)).rejects.toThrow('down');
+    expect((await world.store.listRuns()).items).toEqual([]);
+    expect((await world.store.listPromotions()).items).toEqual([]);
   });
 });
 

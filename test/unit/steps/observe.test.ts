@@ -222,6 +222,10 @@ describe('rows', () => {
     await found();
     expect(seen.length).toBeGreaterThan(2);
     expect(seen.every((ids) => ids.includes(promotionId))).toBe(true);
+    // Housekeeping tells by that which of them the tag has left.
+    const kept = (await world.store.listStandings()).items;
+    expect(kept).toHaveLength(4);
+    for (const each of kept) expect(each).toMatchObject({ root: root.digest, at: world.now().toISOString() });
   });
 
   test('the destination belongs to another rule: refused, with the digest, so that the schedule lets it be', async () => {

@@ -7,6 +7,7 @@ import { observeStep } from '../../../src/steps/observe.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { tagDestinationStep } from '../../../src/steps/tag-destination.js';
 import { walkScheduleStep } from '../../../src/steps/walk-schedule.js';
+import { promotionId } from '../../../src/promotion/promotion-id.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushArtifact, pushImage } from './images.js';
 import { REGISTRY, SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from './world.js';
@@ -624,6 +625,20 @@ describe('one that is in the way of the others', () => {
     const walked = await walk();
     expect(walked).toMatchObject({ started: 2, problems: [`promotion ${first?.id}: ROW_TOO_LARGE: too large`] });
     expect(world.engine.starts).toHaveLength(2);
+  });
+
+  test('a row that cannot be read, and which the list leaves out: neither its repository nor its rule end with it', async () => {
+    for (const tag of ['v1', 'v2', 'v3']) await push('samples/app', tag);
+    await push('samples/other', 'v1');
+    const get = world.store.getPromotion.bind(world.store);
+    const broken = promotionId('staging', { ...SOURCE, tag: 'v2' });
+    world.store.getPromotion = async (id) => {
+      if (id === broken) throw new PromoterError('ROW_UNREADABLE', 'no JSON');
+      return get(id);
+    };
+    const walked = await walk();
+    expect(walked).toMatchObject({ started: 3, looked: 4, problems: ['rule staging: ROW_UNREADABLE: no JSON'] });
+    expect(await started()).toEqual(['samples/app:v1', 'samples/app:v3', 'samples/other:v1']);
   });
 
   test.each(['samples/app00', 'samples/app07', 'samples/app14'])(
