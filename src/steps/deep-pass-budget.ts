@@ -1,3 +1,4 @@
+import { PromoterError } from '../oci/index.js';
 import { CountedRegistries } from './counted-registries.js';
 import { STEP_LIMITS } from './limits.js';
 import type { Walk } from './walk.js';
@@ -23,9 +24,19 @@ export class DeepPassBudget {
 
   /** Half of what the registry allows in a minute, for a tick that comes every few: the runs need the rest. */
   #most(registry: string): number {
-    const perMinute = this.#walk.ports.listing.registry(registry).requestsPerMinute();
+    const perMinute = this.#perMinute(registry);
     if (perMinute === undefined) return STEP_LIMITS.deepPassRequests;
     return Math.min(Math.floor(perMinute / 2), STEP_LIMITS.mostDeepPassRequests);
+  }
+
+  #perMinute(registry: string): number | undefined {
+    try {
+      return this.#walk.ports.listing.registry(registry).requestsPerMinute();
+    } catch (error) {
+      // One that may not be asked (any more): whoever looks at its promotions is told.
+      if (!(error instanceof PromoterError)) throw error;
+      return undefined;
+    }
   }
 
   /** One promotion is looked at in any case, once nothing is owed: a pass always gets on. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import type { Descriptor } from '../../../src/oci/index.js';
+import { PolicyError, type Descriptor } from '../../../src/oci/index.js';
 import { raiseWanted } from '../../../src/runs/promotion-runs.js';
 import { deepPass } from '../../../src/steps/deep-pass.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
@@ -168,6 +168,25 @@ describe('what was refused for a reason that stands outside', () => {
     await refused(code);
     expect(await raisedAfter(23)).toEqual([]);
     expect(await raisedAfter(1)).toEqual([1]);
+  });
+
+  test('a registry that may not be asked keeps the pass from no other', async () => {
+    const other = 'other.azurecr.io';
+    const { registry } = world.listing;
+    world.listing.registry = (name) => {
+      if (name === other) throw new PolicyError('REGISTRY_NOT_ALLOWED', name);
+      return registry(name);
+    };
+    const away = rule({ name: 'away', destination: { reference: `${other}/{repository}:{tag}` } });
+    world.ruleList = [away, rule()];
+    const id = await putInSync(world, rule());
+    await pushArtifact(source, 'test/scan', { subject: image });
+    world.nowMs += 1000;
+    const refusedId = await endRun(world, away, { outcome: 'refused', code: 'REGISTRY_NOT_ALLOWED' });
+    expect(await raisedAfter(2)).toEqual([1]);
+    expect(await rowOf(world, id)).toMatchObject({ runOpen: true });
+    expect(await raisedAfter(23)).toEqual([22]);
+    expect(await rowOf(world, refusedId)).toMatchObject({ runOpen: true });
   });
 
   test('by a clock that was years ahead: it is not left alone for years', async () => {

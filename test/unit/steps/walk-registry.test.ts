@@ -13,7 +13,7 @@ import type { ResultOf, walkScheduleContract } from '../../../src/steps/contract
 import { walkScheduleStep } from '../../../src/steps/walk-schedule.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushImage } from './images.js';
-import { putInSync } from './in-sync.js';
+import { endRun, putInSync } from './in-sync.js';
 import { newCall, newWorld, type World } from './world.js';
 
 // What a tick of the schedule asks of a registry that speaks HTTP, and of the tables.
@@ -145,6 +145,27 @@ test('a registry without a list of tags with digests: each tag is asked for, and
   await pushImage(client.repository(registry.name, STAGING), { tag: 'v77', content: 'by hand' });
   expect(await tick()).toMatchObject({ started: 1 });
 }, 300_000);
+
+test.each([`${STAGING}/_tags/v0`, STAGING])(
+  'a lock on %s is seen, and that it is gone',
+  async (path) => {
+    await prepare(TAGS.slice(0, 1), { quirks: { callsLeftPerSecond: 1_000 } });
+    await tick();
+    const source = { registry: registry.name, repository: SOURCE, tag: 'v0' };
+    await endRun(world, which, { outcome: 'refused', code: 'DESTINATION_LOCKED' }, source);
+    const lock = async (writeEnabled: boolean): Promise<void> => {
+      const body = JSON.stringify({ writeEnabled });
+      const { status } = await fetch(`http://${registry.name}/acr/v1/${path}`, { method: 'PATCH', body });
+      expect(status).toBe(200);
+    };
+    await lock(false);
+    // The rounds in which it was run since they began leave it out.
+    for (let ticks = 0; ticks < 3; ticks += 1) expect(await tick()).toMatchObject({ started: 0 });
+    await lock(true);
+    expect(await tick()).toMatchObject({ started: 1 });
+  },
+  300_000,
+);
 
 test.each([
   [1_000, 2, 2],
