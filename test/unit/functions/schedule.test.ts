@@ -182,7 +182,7 @@ test.each([-24 * HOUR_MS, -10 * 365 * 24 * HOUR_MS, 40 * 24 * HOUR_MS])(
 );
 
 describe('many at once', () => {
-  const tags = Array.from({ length: 300 }, (_, index) => `v${String(index).padStart(3, '0')}`);
+  const tags = Array.from({ length: 100 }, (_, index) => `v${String(index).padStart(3, '0')}`);
 
   test('ticks that overlap start one run for each, and no more than they may', async () => {
     for (const tag of tags.slice(0, 20)) await push(tag, { tag, told: false });
@@ -195,11 +195,11 @@ describe('many at once', () => {
     expect(play.destination.tags.size).toBe(20);
   });
 
-  test('of 300 tags each tick starts its share, each once, whatever becomes of those before', async () => {
+  test('of 100 tags each tick starts its share, each once, whatever becomes of those before', async () => {
     for (const tag of tags) play.source.tags.set(tag, (await push('same', { tag, told: false })).digest);
-    play.world.maxRunsPerTick = 30;
+    play.world.maxRunsPerTick = 10;
     for (let ticks = 0; ticks < 10; ticks += 1) {
-      expect(await play.tick()).toBe(30);
+      expect(await play.tick()).toBe(10);
       for (const { id } of play.world.engine.starts) play.world.engine.setState(id, 'running');
     }
     const ids = play.world.engine.starts.map(({ input }) => (input as { promotionId: string }).promotionId);
