@@ -110,10 +110,10 @@ export async function tendRun(
 }
 
 /** True where a run is open for so long that its instance waits for what never comes: a part of it that was lost. */
-async function isOverdue({ store, now }: RunPorts, { runId = '', runOpenedAt = '' }: PromotionRow): Promise<boolean> {
-  const openMs = now().getTime() - Date.parse(runOpenedAt);
+async function isOverdue(ports: RunPorts, { runId = '', runOpenedAt = '' }: PromotionRow): Promise<boolean> {
+  const openMs = ports.now().getTime() - Date.parse(runOpenedAt);
   if (!(openMs > RUN_LIMITS.overdueMs)) return false;
-  const input = (await store.getRun(runId))?.value.input;
+  const input = (await ports.store.getRun(runId))?.value.input;
   return input?.kind === 'promotion' && openMs > RUN_LIMITS.overdueMs + deadlineMs(input.rule);
 }
 

@@ -16,7 +16,7 @@ export interface PlayedWorld {
   source: MemoryRepository;
   destination: MemoryRepository;
   /** Plays every run that was started since, and those that they start. */
-  playAll(around?: Around, more?: Partial<Script>): Promise<Played[]>;
+  playAll: (around?: Around, more?: Partial<Script>) => Promise<Played[]>;
   /** One tick of the schedule; @returns how many runs it started. */
   tick(): Promise<number>;
   /** What stands under the destination's tag. */
