@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { History } from '../unit/model/history.js';
-import type { Guard } from '../unit/model/model.js';
+import type { Guard } from '../unit/model/guards.js';
 
 await import('../unit/model/virtual-time.js');
-const { choicesOf, historiesOf } = await import('../unit/model/history.js');
+const { choicesOf } = await import('../unit/model/history.js');
 const { play } = await import('../unit/model/model.js');
 
 const SEED = Number(process.env.SEED ?? 2);
@@ -34,12 +34,35 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
     }),
     symptom: /before any tick: rule staging.* lacks/,
   },
+  // Whoever is about to push a signature falls asleep, until another has made one.
   'kept signature': {
-    histories: historiesOf(['push', 'pause', 'crash', 'time'], { given: simple, images: 1 }),
+    histories: fc.record({
+      setting: fc.constant(simple),
+      happenings: fc.constant([
+        push,
+        { is: 'pause', nth: 0, after: 0, at: 'pushManifest' },
+        { is: 'time', seconds: 20, after: 0 },
+      ]),
+      copies: fc.constant([]),
+      choices: choicesOf(9),
+    }),
     symptom: /2 of our signature/,
   },
+  // A run begins so late that the schedule has given it up.
   fencing: {
-    histories: historiesOf(['push', 'lose', 'stick', 'tick', 'time'], { given: simple, images: 2 }),
+    histories: fc.record({
+      setting: fc.constant(simple),
+      happenings: fc
+        .nat(40)
+        .map((after) => [
+          { is: 'stick', after: 0 },
+          push,
+          { is: 'time', seconds: 1_000, after },
+          { is: 'tick', after: 0 },
+        ]),
+      copies: fc.constant([]),
+      choices: choicesOf(9),
+    }),
     symptom: /its last run .* and by itself failed RUN_LOST/,
   },
   // The signature comes while the gate looks for the second time.
@@ -52,9 +75,51 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
         { is: 'attach', what: 'evidence', ...place, after: 0, at: 'markWaiting: store' },
       ]),
       copies: fc.constant([]),
-      choices: choicesOf(4),
+      choices: choicesOf(9),
     }),
     symptom: /waits for wanted-2/,
+  },
+  'cancelled mark': {
+    histories: fc.record({
+      setting: fc.constant(simple),
+      happenings: fc.nat(60).map((after) => [push, { is: 'cancel', nth: 0, after }]),
+      copies: fc.constant([]),
+      choices: choicesOf(9),
+    }),
+    symptom: /when the schedule has looked: .* opens a run of promotion .* which is cancelled/,
+  },
+  // A report comes while the image is promoted, and then the rule goes.
+  'standing rule': {
+    histories: fc.record({
+      setting: fc.constant(simple),
+      happenings: fc
+        .tuple(fc.nat(60), fc.nat(40))
+        .map(([after, later]) => [
+          push,
+          { is: 'attach', what: 'report', ...place, after },
+          { is: 'rules', change: 'gone', after: later },
+        ]),
+      copies: fc.constant([]),
+      choices: choicesOf(9),
+    }),
+    symptom: /closeRun opens run .* by rule staging as it was long before/,
+  },
+  // The rule is back, and the tag is pushed, when housekeeping has seen that nobody wants it and falls asleep.
+  'conditional removal': {
+    histories: fc.record({
+      setting: fc.constant(simple),
+      happenings: fc.constant([
+        push,
+        { is: 'rules', change: 'gone', after: 1_000 },
+        { is: 'house', hours: 25, after: 0 },
+        { is: 'pause', nth: 0, after: 0, at: 'removePromotion' },
+        { is: 'rules', change: 'gone', after: 0 },
+        { ...push, image: 1 },
+      ]),
+      copies: fc.constant([]),
+      choices: choicesOf(9),
+    }),
+    symptom: /promotion .* was removed, and is not at rest for long/,
   },
 };
 

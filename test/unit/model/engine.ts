@@ -35,6 +35,8 @@ interface Instance {
   nextId: number;
   /** Who waits for its output. */
   parent?: { instance: Instance; id: number };
+  /** What it waits for was lost with one of its own: it never ends. */
+  orphaned?: boolean;
   /** Its start message is lost on the way. */
   stuck?: boolean;
   /** Activities that have failed and are tried again when a timer fires. */
@@ -139,19 +141,24 @@ export class SimulatedEngine implements Engine {
   /** It is gone, as if its storage had been wiped. @returns what it had begun: that goes on */
   lose(instance: Instance): Task[] {
     this.instances.delete(instance.id);
+    if (instance.parent !== undefined) instance.parent.instance.orphaned = true;
     const begun = this.deliveries.filter((delivery) => delivery.instance === instance);
     for (const delivery of begun) this.deliveries.splice(this.deliveries.indexOf(delivery), 1);
     return begun.flatMap(({ task }) => (task === undefined ? [] : [task]));
   }
 
-  /** The process died in which an activity was: it fails at once, is done again soon, or when its lock is over. */
-  abandon(task: Task, how: 'fails' | 'again' | 'later'): void {
+  /**
+   * The process died in which an activity was: it fails at once, is done again soon, or when its lock is over.
+   * @returns whether it was one
+   */
+  abandon(task: Task, how: 'fails' | 'again' | 'later'): boolean {
     const delivery = this.deliveries.find((other) => other.task === task);
-    if (delivery === undefined) return;
+    if (delivery === undefined) return false;
     const again = (): void => void delete delivery.task;
     if (how === 'fails') this.#end(delivery, { failure: 'node exited with code 137' });
     else if (how === 'again') again();
     else this.#simulation.at(this.#simulation.nowMs + VISIBLE_AGAIN_MS, 'visible again', again);
+    return true;
   }
 
   #actions(): Action[] {

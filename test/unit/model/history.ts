@@ -1,71 +1,7 @@
 import fc from 'fast-check';
-import { rule } from '../promotion/rules.fixture.js';
-import type { Rule } from '../../../src/promotion/rule.js';
-import { RELEASE } from './images.js';
-
-export const REGISTRY = 'r.azurecr.io';
-/** Another registry, for rules that lead out of the first. */
-const ELSEWHERE = 's.azurecr.io';
-export const REPOSITORIES = ['samples/a', 'samples/b'] as const;
-export const TAGS = ['v1', 'v2'] as const;
-
-/** What rules there are. */
-export interface Setting {
-  gate: boolean;
-  sign: boolean;
-  sbom: boolean;
-  /** The destination is in another registry. */
-  elsewhere: boolean;
-  /** A second rule: on the same source to another place, from staging on, or to the very same tags. */
-  second: 'none' | 'mirror' | 'onward' | 'same';
-  /** Whether the registry tells of manifests that are pushed without a tag. */
-  tellsUntagged: boolean;
-  /** SBOMs and signatures are attached at the destination, where there is one rule only. */
-  attachesThere?: boolean;
-  /** A copy is spread over several activities, and so is each look at a graph. */
-  spreads?: boolean;
-}
-
-export function rulesOf({ gate, sign, sbom, elsewhere, second, attachesThere = false }: Setting): Rule[] {
-  const common = {
-    existing: 'promote',
-    attachTo: attachesThere && second === 'none' ? 'destination' : 'source',
-    sign: sign ? ['notary'] : [],
-    sbom: { formats: sbom ? ['cyclonedx'] : [] },
-  };
-  const source = { registry: REGISTRY, repositories: ['samples/**'] };
-  const reference = elsewhere ? `${ELSEWHERE}/{repository}:{tag}` : `${REGISTRY}/staging/{repository}:{tag}`;
-  const first = rule({
-    ...common,
-    source,
-    destination: { reference },
-    ...(gate && { verify: { signatures: [{ format: 'notary', trustStore: RELEASE.certificatePem }] } }),
-  });
-  const more = {
-    none: [],
-    mirror: [
-      rule({
-        ...common,
-        name: 'mirror',
-        source,
-        sign: ['notary'],
-        destination: { reference: `${REGISTRY}/mirror/{repository}` },
-      }),
-    ],
-    onward: [
-      rule({
-        ...common,
-        name: 'onward',
-        source: elsewhere
-          ? { registry: ELSEWHERE, repositories: ['**'] }
-          : { registry: REGISTRY, repositories: ['staging/**'] },
-        destination: { reference: `${REGISTRY}/production/{repository}:{tag}` },
-      }),
-    ],
-    same: [rule({ ...common, name: 'same', source, destination: { reference } })],
-  };
-  return [first, ...more[second]];
-}
+import { IMAGES } from './images.js';
+import { CHANGES, type Change, type Setting } from './setting.js';
+import { ENDLESS_SECONDS, type Trouble } from './troubles.js';
 
 /** What happens to the world, and to the app. `nth` is taken of those that there are. */
 export type Happening =
@@ -92,7 +28,18 @@ export type Happening =
   /** PROMOTION_PAUSED is set, or lifted. */
   | { is: 'hold'; on: boolean }
   /** The destination loses the next referrer that is pushed. */
-  | { is: 'forget'; repository: number };
+  | { is: 'forget'; repository: number }
+  /** Somebody stops one of the open runs, or wants a promotion looked at, whatever came of it. */
+  | { is: 'cancel'; nth: number }
+  | { is: 'again'; nth: number }
+  /** Somebody changes the rules. */
+  | { is: 'rules'; change: Change }
+  /** Housekeeping, after so much time; what is older than a day is old. */
+  | { is: 'house'; hours: number }
+  /** A registry fails for a while. */
+  | ({ is: 'trouble' } & Trouble)
+  /** A destination tag is locked, or unlocked. */
+  | { is: 'lock'; repository: number; tag: number; on: boolean };
 
 /** Calls of ports at which it is worth while to let something happen. */
 const MOMENTS = [
@@ -100,6 +47,9 @@ const MOMENTS = [
   'store replacePromotion',
   'listReferrers',
   'markWaiting: store',
+  'closeRun: store',
+  'beginRun: store',
+  'removePromotion',
   'engine start',
   'queue send',
   'putIfAbsent',
@@ -124,63 +74,88 @@ type Kinds = {
   [K in Happening['is']]: { weight: number; unseen?: true; make: fc.Arbitrary<Happening & { is: K }> };
 };
 
-/** What happens, how often, and whether only the schedule can find out (the app is not told). */
-function kindsOf(images: number): Kinds {
-  const image = fc.nat(images - 1);
-  const few = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.constant(1));
-  const [repository, tag] = images === 1 ? [fc.constant(0), fc.constant(0)] : [few, few];
-  return {
-    push: { weight: 8, make: fc.record({ is: one('push' as const), image, repository, tag }) },
-    attach: {
-      weight: 6,
-      make: fc.record({
-        is: one('attach' as const),
-        what: one('report' as const, 'note' as const, 'evidence' as const),
-        image,
-        repository,
-      }),
-    },
-    untag: { weight: 1, make: fc.record({ is: one('untag' as const), repository, tag }) },
-    delete: { weight: 1, make: fc.record({ is: one('delete' as const), image, repository }) },
-    tamper: {
-      weight: 1,
-      unseen: true,
-      make: fc.record({
-        is: one('tamper' as const),
-        how: one('move' as const, 'untag' as const, 'drop' as const),
-        image,
-        repository,
-        tag,
-      }),
-    },
-    tick: { weight: 1, make: fc.record({ is: one('tick' as const) }) },
-    time: { weight: 2, make: fc.record({ is: one('time' as const), seconds: one(1, 20, 310, 1_000) }) },
-    crash: {
-      weight: 4,
-      make: fc.record({
-        is: one('crash' as const),
-        nth,
-        how: one('fails' as const, 'again' as const, 'later' as const),
-        lands: fc.boolean(),
-      }),
-    },
-    kill: {
-      weight: 1,
-      make: fc.record({ is: one('kill' as const), how: one('again' as const, 'later' as const), lands: fc.boolean() }),
-    },
-    pause: { weight: 2, unseen: true, make: fc.record({ is: one('pause' as const), nth }) },
-    lose: { weight: 1, unseen: true, make: fc.record({ is: one('lose' as const), nth }) },
-    stick: { weight: 1, unseen: true, make: fc.record({ is: one('stick' as const) }) },
-    ask: { weight: 1, make: fc.record({ is: one('ask' as const), repository, tag }) },
-    hold: { weight: 1, unseen: true, make: fc.record({ is: one('hold' as const), on: fc.boolean() }) },
-    forget: { weight: 1, make: fc.record({ is: one('forget' as const), repository }) },
-  };
-}
+const everywhere = one('source' as const, 'destination' as const, 'everywhere' as const);
+const lasting = fc.oneof(
+  fc.record({ calls: fc.integer({ min: 1, max: 5 }), seconds: one(ENDLESS_SECONDS) }),
+  fc.record({ calls: one(ENDLESS_SECONDS), seconds: one(20, 400, 1_500, ENDLESS_SECONDS) }),
+);
+const trouble = fc
+  .oneof(
+    fc.record({
+      where: everywhere,
+      how: one(
+        'busy' as const,
+        'down' as const,
+        'slow' as const,
+        'broken' as const,
+        'denied' as const,
+        'readonly' as const,
+      ),
+    }),
+    fc.record({ where: one('source' as const), how: one('gone' as const) }),
+  )
+  .chain((what) => lasting.map((long) => ({ is: 'trouble' as const, ...what, ...long })));
 
-const all = kindsOf(4);
-const KINDS = Object.keys(all) as Happening['is'][];
+const image = fc.nat(IMAGES.length - 1);
+const repository = fc.oneof({ weight: 3, arbitrary: one(0) }, one(1));
+const tag = repository;
+
+/** What happens, how often, and whether only the schedule can find out (the app is not told). */
+const KINDS: Kinds = {
+  push: { weight: 8, make: fc.record({ is: one('push' as const), image, repository, tag }) },
+  attach: {
+    weight: 6,
+    make: fc.record({
+      is: one('attach' as const),
+      what: one('report' as const, 'note' as const, 'evidence' as const),
+      image,
+      repository,
+    }),
+  },
+  untag: { weight: 1, make: fc.record({ is: one('untag' as const), repository, tag }) },
+  delete: { weight: 1, make: fc.record({ is: one('delete' as const), image, repository }) },
+  tamper: {
+    weight: 1,
+    unseen: true,
+    make: fc.record({
+      is: one('tamper' as const),
+      how: one('move' as const, 'untag' as const, 'drop' as const),
+      image,
+      repository,
+      tag,
+    }),
+  },
+  tick: { weight: 1, make: fc.record({ is: one('tick' as const) }) },
+  time: { weight: 2, make: fc.record({ is: one('time' as const), seconds: one(1, 20, 310, 1_000) }) },
+  crash: {
+    weight: 4,
+    make: fc.record({
+      is: one('crash' as const),
+      nth,
+      how: one('fails' as const, 'again' as const, 'later' as const),
+      lands: fc.boolean(),
+    }),
+  },
+  kill: {
+    weight: 1,
+    make: fc.record({ is: one('kill' as const), how: one('again' as const, 'later' as const), lands: fc.boolean() }),
+  },
+  pause: { weight: 2, unseen: true, make: fc.record({ is: one('pause' as const), nth }) },
+  lose: { weight: 1, unseen: true, make: fc.record({ is: one('lose' as const), nth }) },
+  stick: { weight: 1, unseen: true, make: fc.record({ is: one('stick' as const) }) },
+  ask: { weight: 1, make: fc.record({ is: one('ask' as const), repository, tag }) },
+  hold: { weight: 1, unseen: true, make: fc.record({ is: one('hold' as const), on: fc.boolean() }) },
+  forget: { weight: 1, make: fc.record({ is: one('forget' as const), repository }) },
+  cancel: { weight: 2, make: fc.record({ is: one('cancel' as const), nth }) },
+  again: { weight: 1, make: fc.record({ is: one('again' as const), nth }) },
+  rules: { weight: 2, unseen: true, make: fc.record({ is: one('rules' as const), change: one(...CHANGES) }) },
+  house: { weight: 1, unseen: true, make: fc.record({ is: one('house' as const), hours: one(0, 2, 25) }) },
+  trouble: { weight: 3, make: trouble },
+  lock: { weight: 2, make: fc.record({ is: one('lock' as const), repository, tag, on: one(true, true, false) }) },
+};
+const ALL = Object.keys(KINDS) as Happening['is'][];
 /** Of these the app is told, so that all is well before the schedule looks. */
-const SEEN = KINDS.filter((kind) => all[kind].unseen !== true);
+const SEEN = ALL.filter((kind) => KINDS[kind].unseen !== true);
 
 /** @param inTurn how many steps in turn there are to one out of turn */
 export function choicesOf(inTurn: number): fc.Arbitrary<number[]> {
@@ -190,49 +165,40 @@ export function choicesOf(inTurn: number): fc.Arbitrary<number[]> {
   });
 }
 
-/**
- * Histories in which only these things happen.
- * @param options.lossy some events never arrive
- * @param options.images 4 as it comes; with 1, there is one repository and one tag
- */
-export function historiesOf(
-  only: readonly Happening['is'][],
-  options: { given?: Partial<Setting>; lossy?: boolean; images?: number } = {},
-): fc.Arbitrary<History> {
-  const { given = {}, lossy = false, images = 4 } = options;
-  const kinds = kindsOf(images);
-  const happening = fc.oneof(...only.map((kind) => ({ weight: kinds[kind].weight, arbitrary: kinds[kind].make })));
+const often = fc.oneof({ weight: 5, arbitrary: one(true) }, one(false));
+const seldom = fc.oneof({ weight: 7, arbitrary: one(false) }, one(true));
+const settings: fc.Arbitrary<Setting> = fc.record({
+  gate: one(true, false, false),
+  sign: often,
+  sbom: often,
+  elsewhere: fc.boolean(),
+  second: fc.oneof(
+    { weight: 4, arbitrary: one('none' as const) },
+    one('mirror' as const, 'onward' as const, 'same' as const),
+  ),
+  tellsUntagged: often,
+  attachesThere: seldom,
+  spreads: seldom,
+  before: seldom,
+  ignores: seldom,
+  observes: seldom,
+  narrow: seldom,
+});
+
+/** Histories in which only these things happen. @param lossy some events never arrive */
+function historiesOf(only: readonly Happening['is'][], lossy = false): fc.Arbitrary<History> {
+  const happening = fc.oneof(...only.map((kind) => ({ weight: KINDS[kind].weight, arbitrary: KINDS[kind].make })));
   const at = fc.option(one(...MOMENTS), { nil: undefined });
   const timed = fc
     .tuple(happening, fc.oneof(fc.nat(10), fc.nat(120)), at)
     .map(([what, after, moment]): Timed => ({ ...what, after, ...(moment !== undefined && { at: moment }) }));
-  const often = fc.oneof({ weight: 5, arbitrary: one(true) }, one(false));
-  const fixed = <T>(value: T | undefined, otherwise: fc.Arbitrary<T>): fc.Arbitrary<T> =>
-    value === undefined ? otherwise : one(value);
+  // Before anything is pushed little can happen.
+  const first = KINDS.push.make.map((what): Timed => ({ ...what, after: 0 }));
   return fc.record({
-    setting: fc.record({
-      gate: fixed(given.gate, fc.boolean()),
-      sign: fixed(given.sign, often),
-      sbom: fixed(given.sbom, often),
-      elsewhere: fixed(given.elsewhere, fc.boolean()),
-      second: fixed(
-        given.second,
-        fc.oneof(
-          { weight: 4, arbitrary: one('none' as const) },
-          one('mirror' as const, 'onward' as const, 'same' as const),
-        ),
-      ),
-      tellsUntagged: fixed(given.tellsUntagged, often),
-      attachesThere: fixed(
-        given.attachesThere,
-        often.map((usual) => !usual),
-      ),
-      spreads: fixed(
-        given.spreads,
-        often.map((usual) => !usual),
-      ),
-    }),
-    happenings: fc.array(timed, { minLength: 1, maxLength: 14, size: 'max' }),
+    setting: settings,
+    happenings: fc
+      .tuple(fc.array(first, { maxLength: 1 }), fc.array(timed, { minLength: 1, maxLength: 14, size: 'max' }))
+      .map((parts) => parts.flat()),
     copies: fc.array(lossy ? one(0, 1, 2) : one(1, 2, 3), { maxLength: 8, size: 'max' }),
     choices: fc.oneof(choicesOf(1), choicesOf(9)),
   });
@@ -241,6 +207,6 @@ export function historiesOf(
 /** Of all kinds: those in which the app is told of everything, and those in which it isn't. */
 export const histories: fc.Arbitrary<History> = fc.oneof(
   { weight: 3, arbitrary: historiesOf(SEEN) },
-  { weight: 2, arbitrary: historiesOf(KINDS) },
-  { weight: 1, arbitrary: historiesOf(KINDS, { lossy: true }) },
+  { weight: 2, arbitrary: historiesOf(ALL) },
+  { weight: 1, arbitrary: historiesOf(ALL, true) },
 );

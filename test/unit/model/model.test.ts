@@ -13,17 +13,24 @@ const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 test('whatever happens, after quiet all is as the rules say', async () => {
   let played = 0;
   let steps = 0;
+  let failed = 0;
+  const ends = new Map<string, number>();
   const started = process.cpuUsage();
   const check = async (history: History): Promise<void> => {
-    const { problems, trace, steps: count } = await play(history);
+    const { problems, trace, steps: count, ends: some } = await play(history);
     played += 1;
     steps += count;
+    for (const [end, times] of some) ends.set(end, (ends.get(end) ?? 0) + times);
+    if (problems.length > 0 && failed === 0)
+      process.stdout.write(`model: seed ${SEED}, history ${played}: ${problems[0]}\n`);
+    failed += Math.min(problems.length, 1);
     if (problems.length > 0) throw new Error(`${problems.join('\n')}\n\n${trace.join('\n')}`);
   };
   try {
     await fc.assert(fc.asyncProperty(histories, check), {
       seed: SEED,
       numRuns: RUNS,
+      endOnFailure: process.env.SHRINK === '0',
       interruptAfterTimeLimit: 1_000_000,
     });
   } finally {
@@ -32,6 +39,8 @@ test('whatever happens, after quiet all is as the rules say', async () => {
     process.stdout.write(
       `model: seed ${SEED}, ${played} histories, ${steps} steps, ${(tookMs / played).toFixed(1)} ms of CPU each\n`,
     );
+    const counted = [...ends].sort(([, a], [, b]) => b - a).map(([end, times]) => `${times} ${end}`);
+    process.stdout.write(`runs: ${counted.join(', ')}\n`);
   }
   expect(played).toBeGreaterThanOrEqual(RUNS);
 }, 1_000_000);

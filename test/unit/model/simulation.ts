@@ -25,11 +25,16 @@ export class Task {
   readonly onWake: (() => void)[] = [];
   /** Called when it falls asleep, or dies. */
   readonly onSleep: (() => void)[] = [];
+  /** After how many steps of the simulation it began. */
+  readonly beganAt: number;
+  /** The run that it works for. */
+  runId: string | undefined;
   readonly #simulation: Simulation;
 
   constructor(simulation: Simulation, label: string) {
     this.#simulation = simulation;
     this.label = label;
+    this.beganAt = simulation.steps;
   }
 
   /** Where the others get their turn. */
@@ -89,6 +94,8 @@ export class Simulation {
   tasks: Task[] = [];
   #timers: Timer[] = [];
   #deadlines: Timer[] = [];
+  /** What is done every second or so: once each time that time goes on. */
+  readonly #intervals = new Set<() => void>();
   /** Pauses before something is tried again: they end when they are chosen. */
   readonly #naps: (() => void)[] = [];
   readonly #choices: readonly number[];
@@ -121,6 +128,12 @@ export class Simulation {
   /** Like a timer, but nobody waits for it. */
   deadline(atMs: number, fire: () => void): void {
     this.#deadlines.push({ atMs, label: 'deadline', fire });
+  }
+
+  /** @returns what ends it */
+  interval(fire: () => void): () => void {
+    this.#intervals.add(fire);
+    return () => this.#intervals.delete(fire);
   }
 
   nap(end: () => void): void {
@@ -251,6 +264,7 @@ export class Simulation {
     const missed = this.#deadlines.filter((deadline) => deadline.atMs <= this.nowMs);
     this.#deadlines = this.#deadlines.filter((deadline) => deadline.atMs > this.nowMs);
     for (const { fire } of [...missed, ...due]) fire();
+    for (const fire of this.#intervals) fire();
     await this.settle();
   }
 }

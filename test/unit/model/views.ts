@@ -1,6 +1,8 @@
 import type { HeldLease, Lease } from '../../../src/oci/index.js';
 import type { World } from '../steps/world.js';
 import type { Simulation, Task } from './simulation.js';
+import type { Troubles } from './troubles.js';
+import type { Watches } from './watches.js';
 
 /** What only reads: where its caller died, it may as well never have been asked. */
 const READS = /^(?:get|list|find|is|has|resolve|fetch|open|load|state|check)/;
@@ -9,26 +11,50 @@ const NAMES = new Set(['repository', 'registry']);
 /** No place where anything could come in between that matters: progress is for people, blobs never change. */
 const PLAIN = new Set(['putProgress', 'openBlob', 'generate', 'requestsPerMinute', 'maxRunsPerTick']);
 
-/** An object whose every method waits for its turn before it is done. */
-function watched<T extends object>(target: T, what: string, task: Task): T {
+/** What stands between a call and what is called. */
+type Way = (writes: boolean, work: () => unknown) => unknown;
+const straight: Way = (_writes, work) => work();
+
+/** An object whose every method waits for its turn before it is done. @param wayTo of a registry, or one of its repositories */
+function watched<T extends object>(
+  target: T,
+  what: string,
+  task: Task,
+  wayTo: (registry: string, repository?: string) => Way = () => straight,
+  way: Way = straight,
+): T {
   return new Proxy(target, {
     get(_target, key) {
       const value: unknown = Reflect.get(target, key);
       if (typeof value !== 'function' || typeof key !== 'string') return value;
       const call = (...args: unknown[]): unknown => value.apply(target, args) as unknown;
-      // It takes a turn of the loop: nothing else is to be taken for all that there is meanwhile.
-      if (key === 'openBlob') return (...args: unknown[]) => task.aside(call(...args) as Promise<unknown>);
+      if (key === 'openBlob') {
+        // An SBOM is made once in all histories: what it takes may not depend on which one that is.
+        const through = task.label.includes('attachSbom') ? straight : way;
+        // It takes a turn of the loop: nothing else is to be taken for all that there is meanwhile.
+        return (...args: unknown[]) => task.aside(Promise.resolve(through(false, () => call(...args))));
+      }
       if (PLAIN.has(key)) return call;
-      if (NAMES.has(key)) return (...args: unknown[]) => watched(call(...args) as object, String(args.at(-1)), task);
+      if (NAMES.has(key)) {
+        return (registry: string, repository?: string) =>
+          watched(
+            call(registry, repository) as object,
+            repository ?? registry,
+            task,
+            wayTo,
+            wayTo(registry, repository),
+          );
+      }
+      const writes = !READS.test(key);
       const label = (args: unknown[]): string =>
         `${what} ${key} ${typeof args[0] === 'string' ? args[0].slice(0, 80) : ''}`;
       if (/^list(?:Tags|TagDetails|Repositories)$/.test(key)) {
         return async function* (...args: unknown[]) {
-          await task.call(label(args), false, () => undefined);
+          await task.call(label(args), false, () => way(false, () => undefined));
           yield* call(...args) as AsyncIterable<unknown>;
         };
       }
-      return (...args: unknown[]) => task.call(label(args), !READS.test(key), () => call(...args));
+      return (...args: unknown[]) => task.call(label(args), writes, () => way(writes, () => call(...args)));
     },
   });
 }
@@ -86,14 +112,26 @@ export class SimulatedLeases {
   }
 }
 
-/** A world as one task sees it: its own calls, one by one. */
-export function viewOf(world: World, task: Task, leases: SimulatedLeases): World {
-  const { registries, listing, store, documents, queues, engine, signer, rules } = world;
+/** A world as one task sees it: its own calls, one by one, through whatever is wrong with the registries. */
+export function viewOf(
+  world: World,
+  task: Task,
+  around: { leases: SimulatedLeases; troubles: Troubles; watches: Watches },
+): World {
+  const { registries, listing, documents, queues, engine, signer, rules } = world;
+  const { leases, troubles, watches } = around;
+  const wayTo =
+    (registry: string, repository?: string): Way =>
+    (writes, work) =>
+      troubles.through({ registry, ...(repository !== undefined && { repository }) }, writes, async () => {
+        if (writes && repository !== undefined) await watches.writing(task, registry, repository);
+        return work();
+      });
   return {
     ...world,
-    registries: watched(registries, 'registries', task),
-    listing: watched(listing, 'listing', task),
-    store: watched(store, 'store', task),
+    registries: watched(registries, 'registries', task, wayTo),
+    listing: watched(listing, 'listing', task, wayTo),
+    store: watched(watches.storeOf(task), 'store', task),
     documents: watched(documents, 'documents', task),
     queues: watched(queues, 'queue', task),
     engine: watched(engine, 'engine', task),

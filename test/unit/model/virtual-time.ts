@@ -1,4 +1,5 @@
 import { jest } from '@jest/globals';
+import * as nodeCrypto from 'node:crypto';
 import type { Simulation } from './simulation.js';
 
 /** Set while a history is played. */
@@ -10,22 +11,43 @@ jest.unstable_mockModule('node:timers/promises', () => ({
   setTimeout: async () => undefined,
 }));
 
-const real = { setTimeout: globalThis.setTimeout, now: Date.now, timeout: AbortSignal.timeout.bind(AbortSignal) };
+/** Dice that fall alike in each history. */
+let thrown = 0;
+function dice(): number {
+  thrown = (Math.imul(thrown, 1_664_525) + 1_013_904_223) >>> 0;
+  return thrown / 2 ** 32;
+}
+
+// Run ids of one moment are listed by their random part.
+jest.unstable_mockModule('node:crypto', () => ({
+  ...nodeCrypto,
+  randomBytes: (size: number) =>
+    current === undefined
+      ? nodeCrypto.randomBytes(size)
+      : Buffer.from(Array.from({ length: size }, () => dice() * 256)),
+}));
+
+const { setTimeout, setInterval, clearInterval } = globalThis;
+const real = { now: Date.now, random: Math.random, timeout: AbortSignal.timeout.bind(AbortSignal) };
 
 /** Work that goes on in threads: what it was asked for once it is not asked for again. */
 const verified = new Map<string, Promise<boolean>>();
 const { subtle } = globalThis.crypto;
 const verify = subtle.verify.bind(subtle);
 
-/** Clock, pauses and deadlines are the simulation's while `work` goes on; and it knows of what goes on in threads. */
+/** Clock, pauses, deadlines and dice are the simulation's while `work` goes on; and it knows of what goes on in threads. */
 export async function inVirtualTime<T>(simulation: Simulation, work: () => Promise<T>): Promise<T> {
   current = simulation;
+  thrown = 0;
   Object.assign(globalThis, {
     setTimeout: (end: () => void) => {
       current?.nap(end);
       return { unref: () => undefined };
     },
+    setInterval: (fire: () => void) => ({ end: simulation.interval(fire), unref: () => undefined }),
+    clearInterval: ({ end }: { end: () => void }) => end(),
   });
+  Math.random = dice;
   Date.now = () => simulation.nowMs;
   AbortSignal.timeout = (ms) => {
     const stop = new AbortController();
@@ -49,8 +71,9 @@ export async function inVirtualTime<T>(simulation: Simulation, work: () => Promi
     return await work();
   } finally {
     current = undefined;
-    Object.assign(globalThis, { setTimeout: real.setTimeout });
+    Object.assign(globalThis, { setTimeout, setInterval, clearInterval });
     Date.now = real.now;
+    Math.random = real.random;
     AbortSignal.timeout = real.timeout;
     subtle.verify = verify;
   }

@@ -1,0 +1,196 @@
+import { InvocationContext } from '@azure/functions';
+import type { Descriptor } from '../../../src/oci/index.js';
+import type { Rule } from '../../../src/promotion/rule.js';
+import { keepHouse } from '../../../src/steps/keep-house.js';
+import { register } from '../functions/registered.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { newWorld, type World } from '../steps/world.js';
+import { SimulatedEngine } from './engine.js';
+import { givenWithout, takeOut, viewWithout, type Guard } from './guards.js';
+import type { History } from './history.js';
+import { rememberingSboms, rememberingSigner } from './images.js';
+import { Mail } from './mail.js';
+import { ELSEWHERE, REGISTRY, changed, rulesOf, type Change, type Setting } from './setting.js';
+import type { Simulation, Task } from './simulation.js';
+import { Troubles } from './troubles.js';
+import { SimulatedLeases, viewOf } from './views.js';
+import { RETENTION_MS, Watches } from './watches.js';
+
+const HTTP_REQUEST = { text: async () => '' };
+
+/** The app as it is registered, over ports in memory, and all that can be done to it. */
+export class App {
+  readonly world: World;
+  readonly engine: SimulatedEngine;
+  readonly mail: Mail;
+  readonly troubles: Troubles;
+  readonly watches: Watches;
+  readonly simulation: Simulation;
+  setting: Setting;
+  /** Something happened that nobody is told of: only the schedule can find it. */
+  needsSchedule = false;
+  ticks: Task[] = [];
+  readonly #leases: SimulatedLeases;
+  readonly #copies: readonly number[];
+  readonly #without: Guard | undefined;
+  readonly #firstRules: readonly Rule[];
+  readonly #watched = new Set<MemoryRepository>();
+  #events = 0;
+
+  constructor(simulation: Simulation, { setting, copies }: History, without?: Guard) {
+    this.simulation = simulation;
+    this.setting = setting;
+    this.#copies = copies;
+    this.#without = without;
+    this.#firstRules = rulesOf(setting);
+    const { second, sign, tellsUntagged, spreads = false } = setting;
+    // What a run attaches for one rule tells the other rules' promotions nothing.
+    if (second === 'mirror' && !sign) this.needsSchedule = true;
+    if (second === 'onward' && !tellsUntagged) this.needsSchedule = true;
+    const world = newWorld(...this.#firstRules);
+    this.world = world;
+    world.now = () => simulation.now();
+    world.retentionDays = RETENTION_MS / 86_400_000;
+    world.sbom = rememberingSboms((work) => simulation.watch(work));
+    world.signer = world.signer && rememberingSigner(world.signer);
+    world.jobPolicy = {
+      allowedRegistries: [REGISTRY, ELSEWHERE],
+      operations: ['promote', 'copy'],
+      scopes: {},
+      credentials: {},
+    };
+    const { registry } = world.listing;
+    // So much that one tick looks at everything.
+    const requestsPerMinute = (): number => 10_000;
+    world.listing = { ...world.listing, registry: (name) => ({ ...registry(name), requestsPerMinute }) };
+    if (spreads) {
+      world.copyParts = { bytes: world.copyParts.bytes, nodes: 2 };
+      world.stretch = { ...world.stretch, requests: 5 };
+    }
+    this.#leases = new SimulatedLeases(simulation);
+    this.troubles = new Troubles(simulation);
+    this.watches = new Watches(simulation, world.store, ({ registry: host, repository, tag }) =>
+      world.registries.repository(host, repository).tags.get(tag),
+    );
+    this.watches.ruled(this.#firstRules);
+    this.mail = new Mail(simulation, world.queues, (...letter) => this.#handle(...letter));
+    this.engine = new SimulatedEngine(
+      simulation,
+      register(world).orchestrations,
+      (task, name, input) => this.#runActivity(task, name, input),
+      without === 'event name' ? () => 'wanted' : undefined,
+    );
+    world.engine = this.engine as unknown as World['engine'];
+    takeOut(without, world);
+    this.#watchRepositories();
+  }
+
+  get rules(): readonly Rule[] {
+    return this.world.ruleList;
+  }
+
+  /** Somebody changes the rules. */
+  rule(change: Change): void {
+    this.setting = changed(this.setting, change);
+    this.world.ruleList = rulesOf(this.setting);
+    this.watches.ruled(this.world.ruleList);
+    this.needsSchedule = true;
+  }
+
+  /** A registry raises an event: so many copies of it are under way. */
+  tell(
+    type: 'ImagePushed' | 'ImageDeleted',
+    registry: string,
+    repository: string,
+    { digest, mediaType }: Partial<Descriptor>,
+    tag?: string,
+  ): void {
+    this.watches.moved(registry, repository);
+    if (tag === undefined && type === 'ImagePushed' && !this.setting.tellsUntagged) return;
+    const count = this.#copies.length === 0 ? 1 : (this.#copies[this.#events % this.#copies.length] ?? 1);
+    this.#events += 1;
+    if (count === 0) this.needsSchedule = true;
+    const body = {
+      id: `event-${this.#events}`,
+      eventType: `Microsoft.ContainerRegistry.${type}`,
+      eventTime: this.simulation.now().toISOString(),
+      data: { target: { repository, digest, mediaType, tag }, request: { host: registry } },
+    };
+    for (let copy = 0; copy < count; copy += 1)
+      this.mail.post(copy === 1 ? 'onRegistryEvent' : 'onRegistryEventMessage', body);
+  }
+
+  /** The schedule's timer. */
+  async tick(): Promise<void> {
+    await this.simulation.start(
+      'onSchedule',
+      (task) => {
+        this.ticks.push(task);
+        return this.#handle(task, 'onSchedule', {}, {});
+      },
+      (task) => {
+        this.ticks = this.ticks.filter((other) => other !== task);
+      },
+    );
+  }
+
+  async keepHouse(): Promise<void> {
+    await this.#work('keepHouse', (task) => keepHouse(this.#viewOf(task, 'keepHouse')));
+  }
+
+  /** Somebody asks over HTTP. */
+  async ask(name: 'cancelRun' | 'runPromotion', id: string): Promise<void> {
+    await this.#work(`${name} ${id.slice(-4)}`, (task) =>
+      this.#call(task, name, { ...HTTP_REQUEST, params: { id } }, {}),
+    );
+  }
+
+  /** Work of which nobody waits for the end. */
+  async #work(label: string, work: (task: Task) => Promise<unknown>): Promise<void> {
+    await this.simulation.start(label, work, (_task, _result, error) => {
+      if (error !== undefined) this.watches.problems.add(`${label}: ${error.stack ?? error.message}`);
+    });
+  }
+
+  #handle(task: Task, name: string, body: unknown, triggerMetadata: Record<string, string>): Promise<unknown> {
+    return this.#call(task, name, structuredClone(body), triggerMetadata);
+  }
+
+  async #call(task: Task, name: string, given: unknown, triggerMetadata: Record<string, string>): Promise<unknown> {
+    const context = new InvocationContext({ functionName: name, logHandler: () => {}, triggerMetadata });
+    return register(this.#viewOf(task, name)).functions.get(name)?.handler(given, context);
+  }
+
+  async #runActivity(task: Task, name: string, input: unknown): Promise<unknown> {
+    task.runId = (input as { runId?: string }).runId;
+    const context = new InvocationContext({ functionName: name, logHandler: () => {} });
+    const given = await givenWithout(this.#without, name, input, this.world);
+    const handler = register(this.#viewOf(task, name)).activities.get(name)?.handler;
+    if (handler === undefined) throw new Error(`no activity ${name}`);
+    return handler(given, context);
+  }
+
+  #viewOf(task: Task, name: string): World {
+    const { troubles, watches } = this;
+    const view = viewOf(this.world, task, { leases: this.#leases, troubles, watches });
+    return viewWithout(this.#without, name, task, view, this.#firstRules);
+  }
+
+  /** The registries tell of what is pushed, whoever pushes it. */
+  #watchRepositories(): void {
+    const { registries } = this.world;
+    const find = registries.repository.bind(registries);
+    registries.repository = (registry, name) => {
+      const repository = find(registry, name);
+      if (this.#watched.has(repository)) return repository;
+      this.#watched.add(repository);
+      const push = repository.pushManifest.bind(repository);
+      repository.pushManifest = async (bytes, mediaType, options) => {
+        const descriptor = await push(bytes, mediaType, options);
+        this.tell('ImagePushed', registry, name, descriptor, options?.tag);
+        return descriptor;
+      };
+      return repository;
+    };
+  }
+}

@@ -1,0 +1,92 @@
+import type { Rule } from '../../../src/promotion/rule.js';
+import type { PromotionRow, Versioned } from '../../../src/runs/rows.js';
+import type { World } from '../steps/world.js';
+import type { Task } from './simulation.js';
+
+/** What keeps the app right, each to be taken out in turn: the model must notice. */
+export type Guard =
+  | 'wanted at closing'
+  | 'kept signature'
+  | 'fencing'
+  | 'event name'
+  | 'cancelled mark'
+  | 'standing rule'
+  | 'conditional removal';
+
+type Store = World['store'];
+
+/** What an activity is given without a guard. */
+export async function givenWithout(
+  guard: Guard | undefined,
+  name: string,
+  given: unknown,
+  world: World,
+): Promise<unknown> {
+  if (guard !== 'wanted at closing' || name !== 'closeRun') return given;
+  const closing = given as { promotionId: string };
+  const row = await world.store.getPromotion(closing.promotionId);
+  return { ...closing, wanted: row?.value.wanted ?? 0 };
+}
+
+/**
+ * The ports of one piece of work without a guard.
+ * @param firstRules as they were when all began
+ */
+export function viewWithout(
+  guard: Guard | undefined,
+  name: string,
+  { runId }: Task,
+  view: World,
+  firstRules: readonly Rule[],
+): World {
+  switch (guard) {
+    case 'fencing':
+      // Every run takes the row to be its own.
+      if (runId === undefined) return view;
+      return withRows(view, (row) => ({ ...row, runId, runOpen: true }));
+    case 'cancelled mark':
+      if (name !== 'walkSchedule') return view;
+      return withRows(view, ({ last, ...row }) =>
+        last === undefined || last.outcome === 'cancelled' ? row : { ...row, last },
+      );
+    case 'standing rule':
+      if (name !== 'closeRun') return view;
+      return { ...view, rules: { ...view.rules, load: async () => [...firstRules] } };
+    case 'wanted at closing':
+    case 'kept signature':
+    case 'event name':
+    case 'conditional removal':
+    case undefined:
+      return view;
+  }
+}
+
+function derived(store: Store): Store {
+  return Object.create(store) as Store;
+}
+
+/** Whoever reads a promotion's row reads it so. */
+function withRows(view: World, read: (row: PromotionRow) => PromotionRow): World {
+  const store = derived(view.store);
+  const versioned = (row: Versioned<PromotionRow> | undefined) => row && { ...row, value: read(row.value) };
+  store.getPromotion = async (id) => versioned(await view.store.getPromotion(id));
+  store.listPromotions = async (options) => {
+    const page = await view.store.listPromotions(options);
+    return { ...page, items: page.items.map(read) };
+  };
+  return { ...view, store };
+}
+
+/** Before anything is played. */
+export function takeOut(guard: Guard | undefined, world: World): void {
+  const { documents, store } = world;
+  if (guard === 'kept signature') {
+    documents.putIfAbsent = async (container, name, bytes) => {
+      await documents.put(container, name, bytes);
+      return bytes;
+    };
+  } else if (guard === 'conditional removal') {
+    const remove = store.removePromotion.bind(store);
+    store.removePromotion = async (row) => remove((await store.getPromotion(row.id))?.value ?? row);
+  }
+}

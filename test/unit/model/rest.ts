@@ -1,0 +1,57 @@
+import type { App } from './app.js';
+import type { Known } from './happenings.js';
+
+/** Outcomes that somebody is told of. */
+const TOLD = new Set(['promoted', 'observed', 'refused', 'failed', 'cancelled']);
+
+/** Nothing is open, nothing runs, and what was told is what happened. */
+export async function restProblems({ world, engine, watches }: App, known: Known): Promise<string[]> {
+  const { store, queues } = world;
+  const problems: string[] = engine.open
+    .filter(({ orphaned }) => orphaned !== true)
+    .map(({ id, state }) => `instance ${id} is ${state}`);
+  for (const { id, name, error } of engine.instances.values()) {
+    // A walk gives up what is down for too long: the next tick looks again.
+    const isGivenUp = name === 'promoteScheduled' && (known.troubled || known.slept);
+    if (error !== undefined && !isGivenUp) problems.push(`${name} ${id} failed: ${error.message}`);
+  }
+  const told = new Map<string, string>();
+  for (const { queue, text } of queues.sent) {
+    if (queue.endsWith('-poison') && !known.slept) problems.push(`poison in ${queue}: ${text}`);
+    if (queue !== 'promotion-results') continue;
+    const event = JSON.parse(text) as { id: string; data: { outcome: string } };
+    if ((told.get(event.id) ?? text) !== text) problems.push(`run ${event.id} is told of in two ways`);
+    told.set(event.id, text);
+    const run = (await store.getRun(event.id))?.value;
+    if (run === undefined && watches.removedRuns.has(event.id)) continue;
+    if (run?.result?.outcome !== event.data.outcome) {
+      problems.push(
+        `run ${event.id} is told to be ${event.data.outcome}, and is ${run?.result?.outcome} ${run?.result?.code ?? ''}`,
+      );
+    }
+  }
+  for (const row of (await store.listPromotions({ size: 100 })).items) {
+    if (row.runOpen) problems.push(`promotion ${row.id}: run ${row.runId} is open`);
+    if (row.wanted > row.answered)
+      problems.push(`promotion ${row.id}: ${row.wanted} is wanted, ${row.answered} answered`);
+    // Without its rule, what was wanted since is answered under the run that had ended.
+    if (row.last?.code === 'RULE_GONE') continue;
+    if (row.last !== undefined && watches.removedRuns.has(row.last.runId)) continue;
+    const last = row.last && (await store.getRun(row.last.runId))?.value.result;
+    if (row.last !== undefined && row.last.outcome !== last?.outcome) {
+      problems.push(
+        `promotion ${row.id}: its last run ${row.last.runId} is ${row.last.outcome}, and by itself ${last?.outcome} ${last?.code ?? ''}`,
+      );
+    }
+    if (row.last !== undefined && TOLD.has(row.last.outcome) && !told.has(row.last.runId)) {
+      problems.push(`promotion ${row.id}: nobody is told of run ${row.last.runId}, ${row.last.outcome}`);
+    }
+  }
+  let from: string | undefined;
+  do {
+    const page = await store.listRuns({ size: 100, ...(from !== undefined && { from }) });
+    for (const { id, state } of page.items) if (state !== 'ended') problems.push(`the row of run ${id} is ${state}`);
+    from = page.next;
+  } while (from !== undefined);
+  return problems;
+}

@@ -1,0 +1,155 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Rule } from '../../../src/promotion/rule.js';
+import { ruleHash } from '../../../src/promotion/promotion-id.js';
+import type { PromotionRow, RunRow, SourceTag } from '../../../src/runs/rows.js';
+import type { World } from '../steps/world.js';
+import type { Simulation, Task } from './simulation.js';
+
+type Store = World['store'];
+
+/** How long what has ended is kept. */
+export const RETENTION_MS = 24 * 3_600_000;
+
+/** What must hold at each write, whatever else is under way. */
+export class Watches {
+  readonly problems = new Set<string>();
+  /** Runs that housekeeping has taken. */
+  readonly removedRuns = new Set<string>();
+  /** Runs in the order in which they were opened. */
+  readonly opened: string[] = [];
+  /** How runs ended, and how often. */
+  readonly ends = new Map<string, number>();
+  /** What was `wanted` when a row was written as waiting, by promotion. */
+  readonly waitingSince = new Map<string, number>();
+  readonly #simulation: Simulation;
+  readonly #store: Store;
+  readonly #digestOf: (tag: SourceTag) => string | undefined;
+  /** The rules as they were, each with the step at which they came. */
+  readonly #rules: { from: number; rules: readonly Rule[] }[] = [];
+  /** By repository, the step at which one of its tags was written last; by promotion, the step at which its row came to rest. */
+  readonly #movedAt = new Map<string, number>();
+  readonly #restedAt = new Map<string, number>();
+
+  /** @param digestOf what stands under a tag */
+  constructor(simulation: Simulation, store: Store, digestOf: (tag: SourceTag) => string | undefined) {
+    this.#simulation = simulation;
+    this.#store = store;
+    this.#digestOf = digestOf;
+  }
+
+  ruled(rules: readonly Rule[]): void {
+    this.#rules.push({ from: this.#simulation.steps, rules });
+  }
+
+  moved(registry: string, repository: string): void {
+    this.#movedAt.set(`${registry}/${repository}`, this.#simulation.steps);
+  }
+
+  /** A registry is written to, by a task that may work for a run. */
+  async writing({ runId }: Task, registry: string, repository: string): Promise<void> {
+    const run = runId === undefined ? undefined : (await this.#store.getRun(runId))?.value;
+    if (run?.input.kind !== 'promotion') return;
+    const { rule, source } = run.input;
+    const place = `${registry}/${repository}`;
+    if (rule.mode === 'observe') this.problems.add(`run ${run.id} of a rule that observes writes to ${place}`);
+    if (rule.attachTo === 'destination' && place === `${source.registry}/${source.repository}`)
+      this.problems.add(`run ${run.id} of a rule that attaches at the destination writes to ${place}`);
+  }
+
+  /** The store as a task has it. */
+  storeOf(task: Task): Store {
+    const store = this.#store;
+    const watched = Object.create(store) as Store;
+    watched.insertRun = async (row) => {
+      const inserted = await store.insertRun(row);
+      if (inserted) this.#opens(row, task);
+      return inserted;
+    };
+    watched.replaceRun = async (row, version) => {
+      const before = await store.getRun(row.id);
+      const written = await store.replaceRun(row, version);
+      if (written && row.state === 'ended' && before?.value.state !== 'ended') this.#ended(row);
+      return written;
+    };
+    watched.replacePromotion = async (row, version) => {
+      const before = await store.getPromotion(row.id);
+      const written = await store.replacePromotion(row, version);
+      if (written && before !== undefined) this.#changes(before.value, row, task);
+      return written;
+    };
+    watched.removePromotion = async (row) => {
+      const current = (await store.getPromotion(row.id))?.value;
+      const removed = await store.removePromotion(row);
+      const isOld = isAtRest(current) && this.#isOld(current?.last?.finishedAt);
+      if (removed && current !== undefined && !isOld)
+        this.problems.add(`promotion ${row.id} was removed, and is not at rest for long`);
+      return removed;
+    };
+    watched.removeRun = async (run) => {
+      const current = (await store.getRun(run.id))?.value;
+      const row = run.promotionId === undefined ? undefined : (await store.getPromotion(run.promotionId))?.value;
+      await store.removeRun(run);
+      this.removedRuns.add(run.id);
+      const isOld = current?.state === 'ended' && this.#isOld(current.finishedAt);
+      if (current !== undefined && (!isOld || (row?.runId === run.id && row.runOpen)))
+        this.problems.add(`run ${run.id} was removed, and has not ended long ago`);
+    };
+    return watched;
+  }
+
+  #ended({ input: { kind }, result }: RunRow): void {
+    const end = [...(kind === 'job' ? ['job'] : []), result?.outcome, result?.code].filter(Boolean).join(' ');
+    this.ends.set(end, (this.ends.get(end) ?? 0) + 1);
+  }
+
+  #isOld(time = ''): boolean {
+    return this.#simulation.nowMs - Date.parse(time) >= RETENTION_MS;
+  }
+
+  /** A run is opened by a rule as it stands. */
+  #opens({ id, input }: RunRow, { label, beganAt }: Task): void {
+    this.opened.push(id);
+    if (input.kind !== 'promotion') return;
+    const { rule } = input;
+    const since = this.#rules.filter((_, index) => (this.#rules[index + 1]?.from ?? Infinity) >= beganAt);
+    if (since.some(({ rules }) => rules.some((each) => isDeepStrictEqual(each, rule)))) return;
+    this.problems.add(`${label} opens run ${id} by rule ${rule.name} as it was long before`);
+  }
+
+  #changes(before: PromotionRow, row: PromotionRow, { label, beganAt }: Task): void {
+    const isNews = before.waitingFor !== row.waitingFor || before.runId !== row.runId;
+    if (row.waitingFor !== undefined && isNews) this.waitingSince.set(row.id, row.wanted);
+    if (before.runOpen && !row.runOpen) this.#restedAt.set(row.id, this.#simulation.steps);
+    if (before.runOpen || !row.runOpen || row.runTrigger?.kind !== 'schedule' || !isLeftAlone(before)) return;
+    const { source } = row;
+    const since = Math.min(this.#restedAt.get(row.id) ?? 0, beganAt);
+    const { digest } = before.last ?? {};
+    // What the walk listed may be old.
+    const hasMoved =
+      (this.#movedAt.get(`${source.registry}/${source.repository}`) ?? -1) >= since ||
+      (digest !== undefined && digest !== this.#digestOf(source));
+    const { from = -1, rules = [] } = this.#rules.at(-1) ?? {};
+    const rule = rules.find(({ name }) => name === row.rule);
+    if (!hasMoved && from < beganAt && rule !== undefined && ruleHash(rule) === before.last?.ruleHash)
+      this.problems.add(`${label} opens a run of promotion ${row.id}, which is ${before.last?.outcome}`);
+  }
+}
+
+function isAtRest(row: PromotionRow | undefined): boolean {
+  return row !== undefined && !row.runOpen && row.wanted <= row.answered;
+}
+
+/** What the schedule leaves alone while tag and rule are what they were. */
+export function isLeftAlone(row: PromotionRow): boolean {
+  const { outcome, code = '' } = row.last ?? {};
+  const isFinal = outcome === 'cancelled' || outcome === 'observed' || (outcome === 'refused' && !SEEN_TO.has(code));
+  return isFinal && isAtRest(row);
+}
+
+/** Refusals that the schedule looks at again. */
+const SEEN_TO: ReadonlySet<string> = new Set([
+  'EVIDENCE_MISSING',
+  'DESTINATION_TAKEN',
+  'DESTINATION_LOCKED',
+  'RULE_GONE',
+]);
