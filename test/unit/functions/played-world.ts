@@ -18,9 +18,9 @@ export interface PlayedWorld {
   /** Plays every run that was started since, and those that they start. */
   playAll: (around?: Around, more?: Partial<Script>) => Promise<Played[]>;
   /** One tick of the schedule; @returns how many runs it started. */
-  tick(): Promise<number>;
+  tick: () => Promise<number>;
   /** What stands under the destination's tag. */
-  standing(): string | undefined;
+  standing: () => string | undefined;
 }
 
 export function newPlayedWorld(...rules: Rule[]): PlayedWorld {
