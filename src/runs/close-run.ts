@@ -1,7 +1,7 @@
 import { ruleHash } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import { standingRule } from '../promotion/standing-rule.js';
-import { endRunRow } from './end-run.js';
+import { endRunRow, isLost } from './end-run.js';
 import type { RulesSource, RunPorts } from './ports.js';
 import { openNext, ruleGone, tendRun } from './promotion-runs.js';
 import type { PromotionRow, PromotionState, RunResult, Trigger } from './rows.js';
@@ -34,9 +34,9 @@ export async function closeRun(
   runId: string,
   answered: { wanted: number; result: RunResult; rule: Rule },
 ): Promise<'closed' | 'next' | 'gone'> {
-  const { result } = answered;
-  await endRunRow(ports, runId, result);
-  const wanted = await answeredBy(ports, runId, answered);
+  // Where somebody ended it before, that is how it ended.
+  const result = await endRunRow(ports, runId, answered.result);
+  const wanted = await answeredBy(ports, runId, { ...answered, result });
   return untilWritten(id, async (): Promise<'closed' | 'next' | 'gone' | undefined> => {
     const current = await ports.store.getPromotion(id);
     if (current === undefined) return 'gone';
@@ -48,6 +48,8 @@ export async function closeRun(
       return 'next';
     }
     if (!row.runOpen) return 'closed';
+    // Given up when it wasn't lost: what it has done is there, and the run that follows finds it.
+    if (isLost(result)) return 'gone';
     const finishedAt = ports.now().toISOString();
     const final = result.outcome !== 'superseded';
     const failures = result.outcome === 'failed' ? row.failures + 1 : 0;

@@ -2,12 +2,30 @@ import type { RunPorts } from './ports.js';
 import type { RunResult } from './rows.js';
 import { untilWritten } from './until-written.js';
 
-/** Ends the run's own row. May be done twice. */
-export async function endRunRow(ports: RunPorts, runId: string, result: RunResult): Promise<void> {
-  await untilWritten(runId, async () => {
+/** How a run ends that will never close its promotion. */
+export const LOST: RunResult = {
+  outcome: 'failed',
+  code: 'RUN_LOST',
+  reason:
+    'the engine has lost it or a part of it, or it ended without closing its promotion; where its rule still wants it, the next run follows',
+};
+
+/** True where a run has ended so: whoever gave it up, or the next tick, opens the one that follows. */
+export function isLost({ code }: RunResult): boolean {
+  return code === LOST.code;
+}
+
+/** Ends the run's own row. May be done twice, and by several. @returns how it ended: the first to say so is right */
+export async function endRunRow(
+  ports: Pick<RunPorts, 'store' | 'now'>,
+  runId: string,
+  result: RunResult,
+): Promise<RunResult> {
+  return untilWritten(runId, async () => {
     const current = await ports.store.getRun(runId);
-    if (current === undefined || current.value.state === 'ended') return true;
+    if (current === undefined) return result;
+    if (current.value.state === 'ended') return current.value.result ?? result;
     const row = { ...current.value, state: 'ended' as const, finishedAt: ports.now().toISOString(), result };
-    return (await ports.store.replaceRun(row, current.version)) ? true : undefined;
+    return (await ports.store.replaceRun(row, current.version)) ? result : undefined;
   });
 }

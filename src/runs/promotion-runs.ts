@@ -5,9 +5,9 @@ import { deadlineMs, type Rule } from '../promotion/rule.js';
 import { formatReference } from '../oci/index.js';
 import { cancelledResult } from './cancellation.js';
 import { RUN_LIMITS } from './limits.js';
-import { endRunRow } from './end-run.js';
+import { LOST, endRunRow } from './end-run.js';
 import type { RunPorts } from './ports.js';
-import type { Cancellation, PromotionRow, RunRow, Trigger, TriggerCause, Versioned } from './rows.js';
+import type { Cancellation, PromotionRow, RunResult, RunRow, Trigger, TriggerCause, Versioned } from './rows.js';
 import { newRunId } from './run-id.js';
 import { untilWritten } from './until-written.js';
 import { wakeForSource } from './wake-run.js';
@@ -93,17 +93,14 @@ export async function tendRun(
   const isLate = state === 'pending' ? pendingMs > RUN_LIMITS.pendingMs : await isOverdue(ports, row);
   if (state === 'missing' || state === 'ended' || isLate) {
     const run = (await ports.store.getRun(row.runId))?.value;
-    if (run?.cancel !== undefined) return closeCancelled(ports, current, run, run.cancel);
-    if (rule !== undefined && ports.paused) return true;
+    if (run?.cancel === undefined && rule !== undefined && ports.paused) return true;
+    // Its own row first, as a run does that closes itself: what leads to it is the promotion's, until that names another, or is at rest.
+    const lost = run?.cancel === undefined ? LOST : stoppedResult(run.cancel, run);
+    const result = await endRunRow(ports, row.runId, lost);
+    if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
+    if (rule === undefined) return comeToRest(ports, current);
     const trigger = { kind: 'retry', id: row.runId, at: ports.now().toISOString() } as const;
-    const next = rule === undefined ? undefined : await openNext(ports, current, rule, trigger);
-    if (next === undefined && (rule !== undefined || !(await comeToRest(ports, current)))) return false;
-    await endRunRow(ports, row.runId, {
-      outcome: 'failed',
-      code: 'RUN_LOST',
-      reason: `the engine has lost it or a part of it, or it ended without closing its promotion; ${next?.runId ?? 'no run'} follows`,
-    });
-    return true;
+    return (await openNext(ports, current, rule, trigger)) !== undefined;
   }
   if (row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
   return true;
@@ -132,22 +129,24 @@ function comeToRest(ports: RunPorts, { value, version }: Versioned<PromotionRow>
   return ports.store.replacePromotion({ ...row, ...gone, runOpen: false, state: 'refused' }, version);
 }
 
+/** How a run that was to stop ends, where it can't say so itself. */
+function stoppedResult(cancel: Cancellation, { digest }: RunRow): RunResult {
+  return { ...cancelledResult(cancel), ...(digest !== undefined && { digest }) };
+}
+
 /** Closes the row of a run that was to stop and is lost; what was wanted since then is opened at the next look. */
 async function closeCancelled(
   ports: RunPorts,
   { value, version }: Versioned<PromotionRow>,
-  { id: runId, input, digest }: RunRow,
-  cancel: Cancellation,
+  { id: runId, input, cancel }: RunRow,
+  result: RunResult,
 ): Promise<boolean> {
   const { waitingFor: _waited, ...row } = value;
-  const result = { ...cancelledResult(cancel), ...(digest !== undefined && { digest }) };
-  const answered = Math.max(row.answered, cancel.wanted ?? row.wanted);
+  const answered = Math.max(row.answered, cancel?.wanted ?? row.wanted);
   const hash = input.kind === 'promotion' ? ruleHash(input.rule) : '';
   const last = { ...result, runId, finishedAt: ports.now().toISOString(), ruleHash: hash };
   const closed: PromotionRow = { ...row, answered, last, runOpen: false, state: 'cancelled' };
-  if (!(await ports.store.replacePromotion(closed, version))) return false;
-  await endRunRow(ports, runId, result);
-  return true;
+  return ports.store.replacePromotion(closed, version);
 }
 
 export interface RaisedPromotion {

@@ -1,4 +1,6 @@
+import { LOST, endRunRow } from '../runs/end-run.js';
 import { beginRun } from '../runs/owned-run.js';
+import { untilWritten } from '../runs/until-written.js';
 import type { InputOf, ResultOf, beginRunContract } from './contracts.js';
 import type { Ports } from './ports.js';
 
@@ -7,11 +9,21 @@ export async function beginRunStep(
   ports: Pick<Ports, 'store' | 'engine' | 'paused' | 'now'>,
   input: InputOf<typeof beginRunContract>,
 ): Promise<ResultOf<typeof beginRunContract>> {
-  const run = await ports.store.getRun(input.runId);
-  if (run === undefined || run.value.input.kind !== 'promotion') return { owned: false };
-  const row = await beginRun(ports, input.promotionId, input.runId);
-  if (row === undefined) return { owned: false };
-  if (run.value.state === 'pending') await ports.store.replaceRun({ ...run.value, state: 'running' }, run.version);
-  const { rule, source, destination } = run.value.input;
-  return { owned: true, wanted: row.wanted, rule, source, destination };
+  const { promotionId, runId } = input;
+  return untilWritten(runId, async () => {
+    const run = await ports.store.getRun(runId);
+    // One that was given up before it began has ended.
+    if (run?.value.input.kind !== 'promotion' || run.value.state === 'ended') return { owned: false };
+    const row = await beginRun(ports, promotionId, runId);
+    // Another's, or at rest, before this one had a row of its own to be ended.
+    if (row === undefined) {
+      await endRunRow(ports, runId, LOST);
+      return { owned: false };
+    }
+    const { state, input: opened } = run.value;
+    const running = { ...run.value, state: 'running' } as const;
+    if (state === 'pending' && !(await ports.store.replaceRun(running, run.version))) return undefined;
+    const { rule, source, destination } = opened;
+    return { owned: true, wanted: row.wanted, rule, source, destination };
+  });
 }

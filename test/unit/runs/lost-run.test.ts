@@ -1,0 +1,183 @@
+import { describe, expect, test } from '@jest/globals';
+import { cancelRun } from '../../../src/runs/cancel-run.js';
+import { RUN_LIMITS } from '../../../src/runs/limits.js';
+import { tendPromotion } from '../../../src/runs/promotion-runs.js';
+import { beginRunStep } from '../../../src/steps/begin-run.js';
+import { closeRunStep } from '../../../src/steps/close-run.js';
+import { STEP_LIMITS } from '../../../src/steps/limits.js';
+import { tellForgotten } from '../../../src/steps/tell-run.js';
+import { breakEverywhere } from '../steps/breaking.js';
+import { newWorld, openRun, rowOf, runOf, type World } from '../steps/world.js';
+
+// A run that the engine has lost: whatever breaks while it is given up, it ends, is told of once, and its promotion comes to rest.
+
+type Run = Awaited<ReturnType<typeof openRun>>;
+interface Given extends Run {
+  world: World;
+}
+
+const CASES = {
+  'its rule is there': async () => {},
+  'it was to stop': async ({ world, runId }: Given) => void (await cancelRun(world, runId, { by: 'me' })),
+  'its rule is gone': async ({ world }: Given) => void (world.ruleList = []),
+  'it was to stop, and its rule is gone': async ({ world, runId }: Given) => {
+    await cancelRun(world, runId, { by: 'me' });
+    world.ruleList = [];
+  },
+};
+
+async function begunRun(prepare: (given: Given) => Promise<void>): Promise<{ world: World; given: Given }> {
+  const world = newWorld();
+  const given = { ...(await openRun(world)), world };
+  await begin(world, given);
+  world.nowMs += 1000;
+  await prepare(given);
+  return { world, given };
+}
+
+async function begin(world: World, run: Pick<Run, 'promotionId' | 'runId'>): Promise<boolean> {
+  world.engine.setState(run.runId, 'running');
+  return (await beginRunStep(world, run)).owned;
+}
+
+/** The run's last step. */
+async function close(world: World, run: Run): Promise<string> {
+  const result = { outcome: 'promoted', digest: 'sha256:a' } as const;
+  const closed = await closeRunStep(world, { ...run, wanted: 1, result, did: [] });
+  world.engine.setState(run.runId, 'ended');
+  return closed;
+}
+
+/** What the schedule does with the row. */
+async function tend(ports: World, { promotionId }: Run): Promise<void> {
+  await tendPromotion(ports, promotionId, ports.ruleList[0]);
+}
+
+/** Ticks, and whatever run they open. */
+async function comeToRest(world: World, run: Run): Promise<void> {
+  for (let tick = 0; tick < 4; tick += 1) {
+    await tend(world, run);
+    const { runId = '', runOpen } = await rowOf(world, run.promotionId);
+    if (runOpen && runId !== run.runId && (await begin(world, { ...run, runId })))
+      await close(world, { ...run, runId });
+    world.nowMs += STEP_LIMITS.tellingMs;
+    await tellForgotten(world);
+  }
+}
+
+/** Each run with how it ended and how often it was told of, newest first; what the promotion says, and whether it is at rest. */
+async function standing(world: World, { promotionId }: Run): Promise<unknown> {
+  const { state, last, runOpen } = await rowOf(world, promotionId);
+  const told = world.queues.sent.map(({ text }) => (JSON.parse(text) as { id: string }).id);
+  const { items } = await world.store.listRuns();
+  const runs = items.map((run) => [
+    run.state,
+    run.result?.code ?? run.result?.outcome,
+    told.filter((id) => id === run.id).length,
+  ]);
+  return { runs, promotion: [state, last?.code ?? last?.outcome], runOpen };
+}
+
+const FOLLOWED = {
+  runs: [
+    ['ended', 'promoted', 1],
+    ['ended', 'RUN_LOST', 1],
+  ],
+  promotion: ['in_sync', 'promoted'],
+  runOpen: false,
+};
+const STOPPED = {
+  runs: [['ended', 'RUN_CANCELLED', 1]],
+  promotion: ['cancelled', 'RUN_CANCELLED'],
+  runOpen: false,
+};
+const EXPECTED: Record<keyof typeof CASES, unknown> = {
+  'its rule is there': FOLLOWED,
+  'it was to stop': STOPPED,
+  'its rule is gone': { runs: [['ended', 'RUN_LOST', 1]], promotion: ['refused', 'RULE_GONE'], runOpen: false },
+  'it was to stop, and its rule is gone': STOPPED,
+};
+const named = Object.keys(CASES) as (keyof typeof CASES)[];
+
+describe.each(named)('lost, and %s: a crash at any call', (name) => {
+  test.each(['missing', 'ended'] as const)('its instance is %s', async (state) => {
+    const calls = await breakEverywhere(
+      () =>
+        begunRun(async (given) => {
+          await CASES[name](given);
+          given.world.engine.setState(given.runId, state);
+        }),
+      tend,
+      async (world, given, where) => {
+        await comeToRest(world, given);
+        expect([where, await standing(world, given)]).toEqual([where, EXPECTED[name]]);
+        // Should it wake up after all, it changes nothing.
+        const [row, run] = [await rowOf(world, given.promotionId), await runOf(world, given.runId)];
+        expect(await begin(world, given)).toBe(false);
+        await close(world, given);
+        await comeToRest(world, given);
+        expect(await runOf(world, given.runId)).toEqual(run);
+        expect(await rowOf(world, given.promotionId)).toEqual(row);
+        expect([where, await standing(world, given)]).toEqual([where, EXPECTED[name]]);
+      },
+    );
+    expect(calls).toBeGreaterThanOrEqual(6);
+  });
+
+  test('it only took too long, and ends just then', async () => {
+    await breakEverywhere(
+      () =>
+        begunRun(async (given) => {
+          await CASES[name](given);
+          given.world.nowMs += 2 * RUN_LIMITS.overdueMs;
+        }),
+      async (ports, given) => {
+        // What comes after the crash.
+        if (ports === given.world) await close(ports, given);
+        await tend(ports, given);
+      },
+      async (world, given, where) => {
+        await comeToRest(world, given);
+        const { promotion, runs, runOpen } = (await standing(world, given)) as typeof FOLLOWED;
+        // One that nobody had ended yet has done its work.
+        const itself = runs.at(-1)?.[1] === 'promoted';
+        expect([where, { promotion, runs, runOpen }]).toEqual([
+          where,
+          itself
+            ? { runs: [['ended', 'promoted', 1]], promotion: ['in_sync', 'promoted'], runOpen: false }
+            : EXPECTED[name],
+        ]);
+      },
+    );
+  });
+});
+
+describe('a run that is given up before it has begun', () => {
+  test('does not begin any more; the next does', async () => {
+    const world = newWorld();
+    const run = await openRun(world);
+    world.nowMs += 2 * RUN_LIMITS.pendingMs;
+    const { replacePromotion } = world.store;
+    world.store.replacePromotion = () => Promise.reject(new Error('killed'));
+    await expect(tend(world, run)).rejects.toThrow('killed');
+    world.store.replacePromotion = replacePromotion;
+    expect(await begin(world, run)).toBe(false);
+    world.engine.setState(run.runId, 'ended');
+    await comeToRest(world, run);
+    expect(await standing(world, run)).toEqual(FOLLOWED);
+  });
+
+  test('and has its row only then: it is ended when it begins', async () => {
+    const world = newWorld();
+    const { insertRun } = world.store;
+    // Whoever opens it is slow; meanwhile its rule goes, and the schedule finds no instance.
+    world.store.insertRun = async (row) => {
+      if (row.input.kind === 'promotion') await tendPromotion(world, row.input.promotionId, undefined);
+      return insertRun(row);
+    };
+    const run = await openRun(world);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: false, last: { code: 'RULE_GONE' } });
+    expect(await begin(world, run)).toBe(false);
+    expect(await runOf(world, run.runId)).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
+  });
+});
