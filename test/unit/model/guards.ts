@@ -41,9 +41,13 @@ export function viewWithout(
 ): World {
   switch (guard) {
     case 'fencing':
-      // Every run takes the row to be its own.
+      // Every run takes the row to be its own, and doesn't see that somebody has ended it.
       if (runId === undefined) return view;
-      return withRows(view, (row) => ({ ...row, runId, runOpen: true }));
+      return withRunOpen(
+        withRows(view, (row) => ({ ...row, runId, runOpen: true })),
+        name,
+        runId,
+      );
     case 'cancelled mark':
       if (name !== 'walkSchedule') return view;
       return withRows(view, ({ last, ...row }) =>
@@ -73,6 +77,21 @@ function withRows(view: World, read: (row: PromotionRow) => PromotionRow): World
   store.listPromotions = async (options) => {
     const page = await view.store.listPromotions(options);
     return { ...page, items: page.items.map(read) };
+  };
+  return { ...view, store };
+}
+
+/** The first step takes its run to be open, and the last one does not see how it was ended; both at their first look. */
+function withRunOpen(view: World, name: string, runId: string): World {
+  if (name !== 'beginRun' && name !== 'closeRun') return view;
+  const store = derived(view.store);
+  let isFirst = true;
+  store.getRun = async (id) => {
+    const run = await view.store.getRun(id);
+    if (run === undefined || id !== runId || !isFirst) return run;
+    isFirst = false;
+    const { result: _ended, ...value } = run.value;
+    return { ...run, value: name === 'beginRun' ? { ...value, state: 'running' } : value };
   };
   return { ...view, store };
 }

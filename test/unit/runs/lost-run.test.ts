@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/runs/cancel-run.js';
 import { RUN_LIMITS } from '../../../src/runs/limits.js';
 import { tendPromotion } from '../../../src/runs/promotion-runs.js';
+import type { RunRow } from '../../../src/runs/rows.js';
 import { beginRunStep } from '../../../src/steps/begin-run.js';
 import { closeRunStep } from '../../../src/steps/close-run.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
@@ -157,10 +158,9 @@ describe('a run that is given up before it has begun', () => {
     const world = newWorld();
     const run = await openRun(world);
     world.nowMs += 2 * RUN_LIMITS.pendingMs;
-    const { replacePromotion } = world.store;
-    world.store.replacePromotion = () => Promise.reject(new Error('killed'));
-    await expect(tend(world, run)).rejects.toThrow('killed');
-    world.store.replacePromotion = replacePromotion;
+    const replacePromotion = (): Promise<boolean> => Promise.reject(new Error('killed'));
+    const dying = { ...world, store: { ...world.store, replacePromotion } };
+    await expect(tend(dying, run)).rejects.toThrow('killed');
     expect(await begin(world, run)).toBe(false);
     world.engine.setState(run.runId, 'ended');
     await comeToRest(world, run);
@@ -169,13 +169,13 @@ describe('a run that is given up before it has begun', () => {
 
   test('and has its row only then: it is ended when it begins', async () => {
     const world = newWorld();
-    const { insertRun } = world.store;
+    const { store } = world;
     // Whoever opens it is slow; meanwhile its rule goes, and the schedule finds no instance.
-    world.store.insertRun = async (row) => {
+    const insertRun = async (row: RunRow): Promise<boolean> => {
       if (row.input.kind === 'promotion') await tendPromotion(world, row.input.promotionId, undefined);
-      return insertRun(row);
+      return store.insertRun(row);
     };
-    const run = await openRun(world);
+    const run = await openRun({ ...world, store: { ...store, insertRun } });
     expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: false, last: { code: 'RULE_GONE' } });
     expect(await begin(world, run)).toBe(false);
     expect(await runOf(world, run.runId)).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
