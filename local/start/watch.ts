@@ -9,7 +9,7 @@ const MARKS: Record<LocalStep['state'], string> = { working: '‚Ä¶', waiting: '‚è
 /** Steps that say nothing to a person. */
 const HOUSEKEEPING: ReadonlySet<string> = new Set(['beginRun', 'closeRun']);
 
-/** The step that notes, and is done with it, that a run waits. */
+/** The step that notes that a run waits: it is done with it, or pauses first. */
 const WAITING = 'markWaiting';
 
 /** Outcomes after which the destination is as the rule wants it, or would be. */
@@ -97,15 +97,16 @@ export class Watcher {
       if (HOUSEKEEPING.has(step.step) && step.state !== 'failed') continue;
       const isWorking = step.state === 'working';
       const text = isWorking ? moved(step) : step.text && `: ${printable(step.text)}`;
-      const isWaiting = step.step === WAITING && step.state === 'done';
+      const isWaiting = step.step === WAITING && (step.state === 'done' || step.state === 'waiting');
       const what = isWaiting ? 'waits for evidence' : printable(step.step);
-      const line = `  ${MARKS[isWaiting ? 'waiting' : step.state]} ${nameOf(promotion)}  ${what}${text}`;
+      const state = isWaiting ? 'waiting' : step.state;
+      const line = `  ${MARKS[state]} ${nameOf(promotion)}  ${what}${text}`;
       if (isWorking && terminal.isLive) {
         this.#status = line;
         continue;
       }
       // A line for each state of a step, and for each further tenth of what it moves.
-      this.#once(`${runId} ${step.step} ${step.state} ${isWorking ? tenthOf(step) : step.text}`, line);
+      this.#once(`${runId} ${step.step} ${state} ${isWorking ? tenthOf(step) : step.text}`, line);
     }
   }
 

@@ -60,7 +60,7 @@ export function registerActivities(registration: Registration): void {
   add(contracts.beginRunContract, (ports, input) => plain(beginRunStep(ports, input)));
   add(contracts.observeContract, (ports, input, call) => plain(observeStep(ports, input, call)));
   add(contracts.checkEvidenceContract, (ports, input, call) => plain(checkEvidenceStep(ports, input, call)));
-  add(contracts.markWaitingContract, (ports, input, call) => plain(markWaitingStep(ports, input, call)));
+  add(contracts.markWaitingContract, markWaitingStep);
   add(contracts.attachSbomContract, attachSbomStep);
   add(contracts.attachSignatureContract, attachSignatureStep);
   add(contracts.planCopyContract, (ports, input, call) => plain(planCopyStep(portsOfJob(ports, input), input, call)));

@@ -33,10 +33,16 @@ export function beginRun(ports: RunPorts, id: string, runId: string): Promise<Pr
 /** The row as it stands, for a run that looks again; no longer waiting. Undefined where the run is not the row's. */
 export function readOwned(ports: OwnedPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
   return changeOwned(ports, id, runId, (row) => {
-    if (row.waitingFor === undefined) return undefined;
+    if (row.waitingFor === undefined && row.state !== 'waiting') return undefined;
     const { waitingFor: _waited, ...rest } = row;
     return { ...rest, state: 'working' };
   });
+}
+
+/** Writes that the run waits for evidence, and that nothing wakes it yet. @returns false where the run is not the row's */
+export async function markPausing(ports: OwnedPorts, id: string, runId: string): Promise<boolean> {
+  const row = await changeOwned(ports, id, runId, (current) => ({ ...current, state: 'waiting' }));
+  return row !== undefined;
 }
 
 /**

@@ -109,7 +109,7 @@ export interface PromotionRow {
   /** Set by the run's first step: the engine has it. */
   runBegun: boolean;
   previousRunId?: string;
-  /** The external event that wakes the run that waits for evidence. */
+  /** The external event that wakes the run that waits for evidence; none while it pauses between looks. */
   waitingFor?: string;
   /** Since when the last final run's outcome and digest are what they are. */
   since?: string;

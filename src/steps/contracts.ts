@@ -116,7 +116,13 @@ export const checkEvidenceContract = contract(
 
 export const markWaitingContract = contract(
   'markWaiting',
-  owned.extend({ wanted: z.number(), event: z.string(), reasons: z.array(z.string()) }),
+  owned.extend({
+    wanted: z.number(),
+    event: z.string(),
+    reasons: z.array(z.string()),
+    /** For how long no push wakes the run, in milliseconds: it has looked often enough. */
+    pauseMs: z.number().optional(),
+  }),
   z.enum(['waiting', 'again', 'gone']),
 );
 

@@ -1,17 +1,22 @@
 import { throwIfCancelled } from '../runs/cancellation.js';
-import { markWaiting } from '../runs/owned-run.js';
+import { markPausing, markWaiting } from '../runs/owned-run.js';
 import type { InputOf, ResultOf, markWaitingContract } from './contracts.js';
-import type { Ports, StepCall } from './ports.js';
+import type { Ports, StepCall, StepReply } from './ports.js';
 
-/** Writes into the row that the run waits, and by which event it is woken. */
+/** A timer may be early by a second. */
+const EARLY_MS = 1_000;
+
+/** Writes into the row that the run waits, and by which event it is woken. Until its pause is over, that is none: pushes are counted only. */
 export async function markWaitingStep(
   ports: Pick<Ports, 'store' | 'engine' | 'paused' | 'now'>,
-  input: InputOf<typeof markWaitingContract>,
-  { progress }: StepCall,
-): Promise<ResultOf<typeof markWaitingContract>> {
-  progress.text(input.reasons.join('; '));
-  const marked = await markWaiting(ports, input.promotionId, input.runId, input.wanted, input.event);
+  { promotionId, runId, wanted, event, reasons, pauseMs = 0 }: InputOf<typeof markWaitingContract>,
+  { progress, waitedMs = 0 }: StepCall,
+): Promise<StepReply<ResultOf<typeof markWaitingContract>>> {
+  progress.text(reasons.join('; '));
+  const leftMs = pauseMs - waitedMs;
+  if (leftMs > EARLY_MS) return (await markPausing(ports, promotionId, runId)) ? { later: leftMs } : { done: 'gone' };
+  const marked = await markWaiting(ports, promotionId, runId, wanted, event);
   // Who asks the run to stop writes that first, and then looks by which event it is woken.
-  await throwIfCancelled(ports.store, input.runId);
-  return marked;
+  await throwIfCancelled(ports.store, runId);
+  return { done: marked };
 }

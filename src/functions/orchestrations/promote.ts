@@ -16,6 +16,7 @@ import {
 import { attachAll } from './attach.js';
 import { copyPlanned } from './copy-graph.js';
 import { failedResult } from './failed-result.js';
+import { pauseBeforeNext } from './gate-pace.js';
 import { splitDestination } from './split-destination.js';
 import { StepFailed, step, waitingUntil, type StepContext } from './step.js';
 import { walk } from './walk-on.js';
@@ -134,7 +135,7 @@ function* work(
   }
 }
 
-/** Gate 1: looks, waits, is woken by a push, and looks by itself. Undefined: passed. */
+/** Gate 1: looks, waits, is woken by a push, and looks by itself; rarer, where pushes don't cease. Undefined: passed. */
 function* waitForEvidence(
   context: StepContext,
   owner: { promotionId: string; runId: string },
@@ -143,7 +144,10 @@ function* waitForEvidence(
   progress: Progress,
 ): Generator<Task, Result | 'gone' | undefined, unknown> {
   if (begun.rule.verify.signatures.length === 0) return undefined;
-  const deadline = context.df.currentUtcDateTime.getTime() + GATE_MS;
+  const since = context.df.currentUtcDateTime.getTime();
+  const deadline = since + GATE_MS;
+  // The gate may be open for longer than the rule waits for trouble: a pause is none.
+  const pausing = waitingUntil(context, Math.max(context.giveUpAtMs ?? 0, deadline + GATE_LOOK_MS));
   const { rule, source } = begun;
   for (let look = 1; ; look += 1) {
     const seen = yield* step(context, checkEvidenceContract, { ...owner, rule, source, root: observed.root });
@@ -163,11 +167,13 @@ function* waitForEvidence(
     }
     // A name of its own for each wait: an event that comes late goes to a wait that nobody reads.
     const event = `wanted-${look}`;
-    const marked = yield* step(context, markWaitingContract, {
+    const pauseMs = Math.min(pauseBeforeNext(look, now - since), deadline - now);
+    const marked = yield* step(pausing, markWaitingContract, {
       ...owner,
       wanted: seen.wanted,
       event,
       reasons: seen.reasons,
+      ...(pauseMs > 0 && { pauseMs }),
     });
     if (marked === 'gone') return 'gone';
     if (marked === 'again') continue;

@@ -206,6 +206,30 @@ describe('a run that is stopped', () => {
     expect(await rowOf(world, run.promotionId)).not.toHaveProperty('waitingFor');
   });
 
+  test('while it pauses between two looks at the gate', async () => {
+    const release = newSigner('release');
+    world.ruleList = [rule({ verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] } })];
+    await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    let pauses = 0;
+    const moment: Moment = async (name, when) => {
+      if (name !== 'markWaiting') return;
+      // Pushes don't cease: from the fifth look on it pauses.
+      if (when === 'before') await openRun(world);
+      else if ((await rowOf(world, run.promotionId)).state === 'waiting' && (pauses += 1) === 2) await stop(run.runId);
+    };
+    const played = await play(run.runId, moment, {
+      clock: (nowMs) => {
+        world.nowMs = nowMs;
+      },
+      event: (waits) => world.engine.raised.map(({ event }) => event).find((event) => waits.includes(event)),
+    });
+    expect(played.output).toMatchObject({ outcome: 'cancelled' });
+    expect(played.waits.at(-1)).toMatch(/^wake-/);
+    // The first pause; the second was ended.
+    expect(played.timersMs).toHaveLength(1);
+  });
+
   test('as it begins to wait at the gate: it doesn’t', async () => {
     const release = newSigner('release');
     world.ruleList = [rule({ verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] } })];

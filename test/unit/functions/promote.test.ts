@@ -377,6 +377,31 @@ describe('the evidence gate', () => {
     expect(played.closed[0]?.result.remedy).toBeDefined();
   });
 
+  test('goes on as it began where its steps were of code that knew no pause', async () => {
+    const looks = 30;
+    const played = await play(
+      { ...gated, checkEvidence: (_input, call) => (call < looks ? closedGate(call) : passed(looks)) },
+      { event: (waits) => waits.at(-1) },
+    );
+    const before = Array.from({ length: looks - 1 }, () => ['checkEvidence', 'markWaiting']).flat();
+    expect(names(played).slice(2, 2 + before.length)).toEqual(before);
+    expect(played.waits).toEqual(Array.from({ length: looks - 1 }, (_, look) => `wanted-${look + 1}`));
+    expect(played.timersMs).toEqual([]);
+    expect(played.output).toMatchObject({ outcome: 'promoted' });
+  });
+
+  test('pauses though the rule’s deadline is over, which is for trouble', async () => {
+    const played = await play({
+      ...gated,
+      beginRun: () => begun({ ...GATED, deadline: '10s' }),
+      checkEvidence: (_input, call) => closedGate(call),
+      markWaiting: ({ pauseMs }, call) =>
+        pauseMs !== undefined && call % 2 === 0 ? { later: pauseMs } : { done: 'again' },
+    });
+    expect(played.closed[0]?.result).toMatchObject({ outcome: 'refused', code: 'EVIDENCE_MISSING' });
+    expect(played.elapsedMs).toBeLessThan(61 * MINUTE);
+  });
+
   test('the tag moved on while it waited: superseded', async () => {
     const played = await play({ ...gated, checkEvidence: () => ({ done: { state: 'superseded' } }) });
     expect(played.closed[0]?.result).toMatchObject({ outcome: 'superseded' });

@@ -168,6 +168,51 @@ describe('a rule that wants a signature', () => {
     expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 2 });
   });
 
+  describe('and other pushes by the hundred', () => {
+    const pushes = (count: number) => async (): Promise<void> => {
+      for (let push = 0; push < count; push += 1) await openRun(world, world.ruleList[0]);
+    };
+    /** At each step somebody pushes. */
+    const flooded = (push: () => Promise<void>): Around => {
+      return async (work, _call, name) => {
+        if (name === 'checkEvidence' || name === 'markWaiting') await push();
+        return work();
+      };
+    };
+    const woken = (waits: readonly string[]): string | undefined =>
+      world.engine.raised.map(({ event }) => event).find((event) => waits.includes(event));
+
+    test.each([1, 20])('looks some fifty times in its hour, whatever comes (%i at each step)', async (count) => {
+      await pushImage(source, { tag: SOURCE.tag });
+      const run = await openRun(world);
+      const [played] = await playAll(flooded(pushes(count)), { event: woken, twiceEvery: 20 });
+      expect(played?.output).toMatchObject({ outcome: 'refused', code: 'EVIDENCE_MISSING' });
+      const called = (name: string): number => played?.calls.filter((call) => call.name === name).length ?? 0;
+      expect((await rowOf(world, run.promotionId)).wanted).toBeGreaterThan(100 * count);
+      expect(called('checkEvidence')).toBeGreaterThan(40);
+      expect(called('checkEvidence')).toBeLessThanOrEqual(51);
+      // Each look, its pause, and the mark after it.
+      expect(played?.calls.length).toBeLessThanOrEqual(3 * 51);
+      expect(played?.timersMs.length).toBeLessThanOrEqual(51);
+      expect(world.engine.raised).toEqual([]);
+    });
+
+    test('sees the signature within seconds where it comes among the first', async () => {
+      const image = await pushImage(source, { tag: SOURCE.tag });
+      await openRun(world);
+      let calls = 0;
+      const push = async (): Promise<void> => {
+        if ((calls += 1) === 16) await pushSignature(source, image, release.signer);
+        await pushes(1)();
+      };
+      const [played] = await playAll(flooded(push), { event: woken });
+      expect(played?.output).toMatchObject({ outcome: 'promoted' });
+      const looks = played?.calls.filter(({ name }) => name === 'checkEvidence').length;
+      expect(looks).toBeGreaterThan(5);
+      expect(played?.elapsedMs).toBeLessThan(12_000);
+    });
+  });
+
   test('refuses after an hour, and is promoted by the next run when it comes', async () => {
     const image = await pushImage(source, { tag: SOURCE.tag });
     const run = await openRun(world);

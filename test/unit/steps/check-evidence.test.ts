@@ -175,13 +175,37 @@ describe('a run that is behind', () => {
     const closed = await check();
     if (closed.state !== 'closed') throw new Error('not closed');
     const mark = { ...run, wanted: closed.wanted, event: 'wanted-1', reasons: closed.reasons };
-    expect(await markWaitingStep(world, mark, newCall())).toBe('waiting');
+    expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'waiting' });
     expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'waiting', waitingFor: 'wanted-1' });
     await checkEvidenceStep(world, { ...run, root }, newCall());
     const row = await rowOf(world, run.promotionId);
     expect(row).toMatchObject({ state: 'working' });
     expect(row.waitingFor).toBeUndefined();
     await openRun(world);
-    expect(await markWaitingStep(world, mark, newCall())).toBe('again');
+    expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'again' });
+  });
+
+  test('one that has looked often pauses first: the row waits, and nothing wakes it', async () => {
+    const closed = await check();
+    if (closed.state !== 'closed') throw new Error('not closed');
+    const mark = { ...run, wanted: closed.wanted, event: 'wanted-9', reasons: closed.reasons, pauseMs: 60_000 };
+    expect(await markWaitingStep(world, mark, newCall())).toEqual({ later: 60_000 });
+    world.engine.setState(run.runId, 'running');
+    await openRun(world);
+    const row = await rowOf(world, run.promotionId);
+    expect(row).toMatchObject({ state: 'waiting', wanted: closed.wanted + 1 });
+    expect(row.waitingFor).toBeUndefined();
+    expect(world.engine.raised).toEqual([]);
+
+    // Its timer was early.
+    const after = (waitedMs: number) => markWaitingStep(world, mark, { ...newCall(), waitedMs });
+    expect(await after(59_500)).toEqual({ done: 'again' });
+    await checkEvidenceStep(world, { ...run, root }, newCall());
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'working' });
+  });
+
+  test('it pauses, and the row is another run’s: gone', async () => {
+    const mark = { ...run, runId: 'another', wanted: 1, event: 'wanted-9', reasons: [], pauseMs: 60_000 };
+    expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'gone' });
   });
 });
