@@ -27,6 +27,7 @@ const lineSchema = z.object({
       referrers: z.array(descriptor).optional(),
       tags: z.array(z.string()).optional(),
       yes: z.boolean().optional(),
+      at: z.number().optional(),
       missing: z
         .object({
           code: z.string(),

@@ -31,6 +31,8 @@ export const STEP_LIMITS = {
   stretchMs: 5 * 60_000,
   stretchRequests: 5_000,
   stretchBytes: 32 * 1024 * 1024,
+  /** After so long without any answer, in milliseconds, what was answered before may have changed, and is asked for again. */
+  staleAnswersMs: 15 * 60_000,
   /** Bytes of the document that keeps them. */
   stretchDocumentBytes: 60 * 1024 * 1024,
   /** Bytes that the answers of all stretches may take together. `GRAPH_TOO_LARGE` */

@@ -27,7 +27,7 @@ export async function planCopyStep(
   input: InputOf<typeof planCopyContract>,
   call: StepCall,
 ): Promise<ResultOf<typeof planCopyContract>> {
-  const { signal, progress, waitedMs = Infinity } = call;
+  const { signal, progress } = call;
   const { registry, repository } = input.source;
   const source = ports.registries.repository(registry, repository);
   if (input.tag !== undefined) {
@@ -52,7 +52,12 @@ export async function planCopyStep(
         onWalked: (done, total) => progress.nodes(done, total),
       }),
     );
-    if (waitedMs < STEP_LIMITS.lateReferrersMs) requireReferrers(source.name, planned);
+    const unknown = planned.leftOut.filter(({ reason }) => reason === 'gone').map(({ digest }) => digest);
+    // On the command line nobody waits.
+    if (unknown.length > 0 && call.waitedMs !== undefined) {
+      const forMs = ports.now().getTime() - registries.since('referrers are unknown');
+      if (forMs < STEP_LIMITS.lateReferrersMs) throw referrersUnknown(source.name, unknown);
+    }
     return planned;
   });
   if (isMore(plan)) return plan;
@@ -82,12 +87,10 @@ export async function planCopyStep(
   };
 }
 
-/** @throws CopyError `REFERRER_UNKNOWN` (transient) where one is listed and not there: a replica is late, or the list is out of date */
-function requireReferrers(source: string, { leftOut }: CopyPlan): void {
-  const unknown = leftOut.filter(({ reason }) => reason === 'gone').map(({ digest }) => digest);
-  if (unknown.length === 0) return;
+/** Some are listed and not there: a replica is late, or the list is out of date. */
+function referrersUnknown(source: string, unknown: readonly string[]): CopyError {
   const names = unknown.slice(0, 5).join(', ');
-  throw new CopyError(
+  return new CopyError(
     'REFERRER_UNKNOWN',
     `${source} lists ${unknown.length} referrers that it does not know: ${names}`,
     {

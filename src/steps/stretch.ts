@@ -1,4 +1,6 @@
 import {
+  InputError,
+  PolicyError,
   PromoterError,
   RegistryError,
   TransportError,
@@ -17,7 +19,12 @@ import type { Ports, StepCall, StretchLimits } from './ports.js';
 /** So much was asked as one stretch may; no error, and never told. */
 class StretchOver extends Error {}
 
-type StretchPorts = Pick<Ports, 'documents'>;
+type StretchPorts = Pick<Ports, 'documents' | 'now'>;
+
+type Answered = readonly [question: string, answer: Answer];
+
+/** When the last answer came, among the answers. */
+const LAST = 'last answer';
 
 /**
  * One stretch of something that asks registries a lot. What was answered in the stretches before is recalled, so that whoever asks
@@ -35,7 +42,7 @@ class Stretch implements Memory {
   readonly #doing = new Set<Promise<unknown>>();
   #bytes = 0;
   #asked = 0;
-  #isContinued = false;
+  #isAnswered = false;
 
   /** @param index its number, from 0 on */
   constructor(ports: StretchPorts, folder: string, index: number, limits: StretchLimits) {
@@ -47,11 +54,11 @@ class Stretch implements Memory {
   }
 
   /**
-   * Reads what the stretches before it, and an earlier try of this one, have found out.
+   * Reads what the stretches before it, and an earlier try of this one, have found out. What may have changed while nothing was
+   * answered for long is forgotten.
    * @throws CopyError `GRAPH_TOO_LARGE`
    */
   async goOn(): Promise<void> {
-    this.#isContinued = true;
     let room: number = STEP_LIMITS.keptAnswersBytes;
     for (let index = 0; index <= this.#index; index += 1) {
       const { answers, bytes } = await readAnswers(this.#ports, this.#folder, index, room);
@@ -62,6 +69,12 @@ class Stretch implements Memory {
         if (index === this.#index) this.#own.set(question, answer);
       }
     }
+    const last = this.#answers.get(LAST)?.at;
+    if (last !== undefined && this.#nowMs - last >= STEP_LIMITS.staleAnswersMs) this.#forget(mayChange);
+  }
+
+  get #nowMs(): number {
+    return this.#ports.now().getTime();
   }
 
   recall(question: string, ask: () => Promise<Answer>): Promise<Answer> {
@@ -76,9 +89,17 @@ class Stretch implements Memory {
 
   async #ask(question: string, ask: () => Promise<Answer>): Promise<Answer> {
     const answer = await ask();
-    this.#answers.set(question, answer);
-    this.#note(question, answer);
+    this.#isAnswered = true;
+    this.#know(question, answer);
     return answer;
+  }
+
+  /** Since when something is so, in milliseconds since 1970: since this was asked first, in this stretch or one before. */
+  since(what: string): number {
+    const question = `since ${what}`;
+    const at = this.#answers.get(question)?.at ?? this.#nowMs;
+    this.#know(question, { at });
+    return at;
   }
 
   /** @throws StretchOver where this stretch has had enough, and all that was begun has ended */
@@ -108,30 +129,42 @@ class Stretch implements Memory {
     return this.#asked > 0 && (this.#asked >= requests || this.#bytes >= bytes || performance.now() >= this.#endMs);
   }
 
+  #know(question: string, answer: Answer): void {
+    this.#answers.set(question, answer);
+    this.#note(question, answer);
+  }
+
   #note(question: string, answer: Answer | null): void {
     this.#bytes += sizeOf(answer);
     this.#own.set(question, answer);
   }
 
+  #forget(which: (answered: Answered) => boolean): void {
+    for (const answered of this.#answers) {
+      if (!which(answered)) continue;
+      const [question] = answered;
+      this.#answers.delete(question);
+      this.#note(question, null);
+    }
+  }
+
   /** Keeps what was found out, for the next stretch. */
   async keep(): Promise<void> {
+    if (this.#isAnswered) this.#know(LAST, { at: this.#nowMs });
     await keepAnswers(this.#ports, this.#folder, this.#index, this.#own);
   }
 
   /**
-   * Keeps what was found out before something failed, for the next try of this stretch. Where what was looked for wasn't there, it
-   * may be by then: all that can change is forgotten.
+   * Keeps what was found out before something failed, for the next try of this stretch. A manifest that wasn't there may be there
+   * by then, and may not be named any more by what has named it. Where something else wasn't there, or was lost, all that can change
+   * is forgotten.
    */
   async keepAfter(error: unknown): Promise<void> {
-    const hasTrouble = isTrouble(error);
-    if (!hasTrouble && !this.#isContinued) return;
-    if (!hasTrouble) {
-      for (const [question, answer] of this.#answers) {
-        if (!mayChange(question, answer)) continue;
-        this.#answers.delete(question);
-        this.#note(question, null);
-      }
-    }
+    if (error instanceof PolicyError || error instanceof InputError) return;
+    const gone = new Set([...this.#answers].filter(isGone).map(([question]) => subjectOf(question)));
+    if (isTrouble(error)) this.#forget(isGone);
+    else if (gone.size > 0) this.#forget(([, answer]) => answer.missing !== undefined || names(answer, gone));
+    else this.#forget(mayChange);
     if (this.#own.size === 0) return;
     try {
       await this.keep();
@@ -149,10 +182,26 @@ function isTrouble(error: unknown): boolean {
   return error instanceof TransportError || isTrouble(error.cause);
 }
 
-/** Content stays what it is, and what is found by its digest. */
-function mayChange(question: string, { bytes, descriptor }: Answer): boolean {
+/** What a question is about: its last word. */
+function subjectOf(question: string): string {
+  return question.slice(question.lastIndexOf(' ') + 1);
+}
+
+/** A manifest that wasn't there, though something names it. */
+function isGone([question, { missing }]: Answered): boolean {
+  return missing !== undefined && question.startsWith('manifest ');
+}
+
+/** A list of referrers, or a tag, that leads to one of these. */
+function names({ bytes, descriptor, referrers = [] }: Answer, digests: ReadonlySet<string>): boolean {
   if (bytes !== undefined) return false;
-  const isByDigest = isDigest(question.slice(question.lastIndexOf(' ') + 1));
+  return [...referrers, ...(descriptor ? [descriptor] : [])].some(({ digest }) => digests.has(digest));
+}
+
+/** Content stays what it is, and what is found by its digest, and since when something is so. */
+function mayChange([question, { at, bytes, descriptor }]: Answered): boolean {
+  if (at !== undefined || bytes !== undefined) return false;
+  const isByDigest = isDigest(subjectOf(question));
   return descriptor === undefined || !isByDigest || !question.startsWith('resolve ');
 }
 
@@ -165,6 +214,8 @@ export interface Recalling extends Registries {
   repository(registry: string, repository: string, round?: number): Repository;
   /** Does something that need not be done again in the stretches to come. */
   once(what: string, work: () => Promise<unknown>): Promise<void>;
+  /** Since when something is so, in milliseconds since 1970: since this was asked first. */
+  since(what: string): number;
 }
 
 /**
@@ -192,6 +243,7 @@ export async function inStretches<T extends object>(
           return { yes: true };
         });
       },
+      since: (what) => stretch.since(what),
     });
   } catch (error) {
     if (!(error instanceof StretchOver)) {

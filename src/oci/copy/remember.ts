@@ -21,6 +21,8 @@ export interface Answer {
   referrers?: Descriptor[] | undefined;
   tags?: string[] | undefined;
   yes?: boolean | undefined;
+  /** When something came first, in milliseconds since 1970. */
+  at?: number | undefined;
   /** It isn't there: as much of the error as makes another. */
   missing?: { code: string; message: string; info: RegistryErrorInfo; remedy?: string | undefined } | undefined;
 }

@@ -99,7 +99,11 @@ describe('the plan', () => {
       return digest === late.digest ? Promise.reject(notFound('MANIFEST_UNKNOWN', digest)) : fetch(wanted, options);
     };
     const input = { runId: 'r1', source: FROM, root: root.digest, recursive: true, excludeArtifactTypes: [] };
-    const after = (waitedMs: number) => planCopyStep(world, input, { ...newCall(), waitedMs });
+    const began = world.nowMs;
+    const after = (waitedMs: number) => {
+      world.nowMs = began + waitedMs;
+      return planCopyStep(world, input, { ...newCall(), waitedMs });
+    };
     for (const waitedMs of [0, 119_000]) {
       await expect(after(waitedMs)).rejects.toMatchObject({ code: 'REFERRER_UNKNOWN', transient: true });
     }

@@ -1,5 +1,12 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { COPY_LIMITS, RegistryError, TransportError, type CopyPlan, type Descriptor } from '../../../src/oci/index.js';
+import {
+  COPY_LIMITS,
+  RegistryError,
+  TransportError,
+  type CopyPlan,
+  type Descriptor,
+  type PromoterError,
+} from '../../../src/oci/index.js';
 import type { More } from '../../../src/steps/contracts.js';
 import { copyGraphStep, verifyArrivalStep } from '../../../src/steps/copy-graph.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
@@ -87,6 +94,16 @@ const verify = (ports: World) => (cursor: never, call: StepCall) =>
   verifyArrivalStep(ports, { runId: 'r1', plan: 'plans/r1.json', source: FROM, destination: TO, cursor }, call);
 const copy = () =>
   copyGraphStep(world, { runId: 'r1', plan: 'plans/r1.json', source: FROM, destination: TO }, newCall());
+
+/** One of those that refer to an image of the index. */
+async function anyReferrer(): Promise<string> {
+  const { bytes } = await source.fetchManifest(root.digest);
+  const index = JSON.parse(Buffer.from(bytes).toString()) as { manifests: Descriptor[] };
+  const [report] = await source.listReferrers(index.manifests[0]?.digest ?? root.digest);
+  source.calls.length = 0;
+  if (report === undefined) throw new Error('no referrer');
+  return report.digest;
+}
 
 function kept(in_ = world): CopyPlan {
   const found = JSON.parse(Buffer.from(in_.documents.kept.get('documents/plans/r1.json') ?? '').toString()) as CopyPlan;
@@ -230,13 +247,105 @@ describe('a plan in stretches', () => {
       if (method === 'listTags')
         throw new RegistryError('no', { method: 'GET', url: 'x', status: 403, registryCodes: ['DENIED'] });
     };
-    const ports = (of: World) => (cursor: never, call: StepCall) => plan(of)(cursor, { ...call, waitedMs: Infinity });
-    await whole(ports(world));
+    await whole(plan(world));
     const once = kept();
     expect(once.leftOut.map(({ reason }) => reason).toSorted()).toEqual(['excluded', 'gone']);
-    const { calls } = await whole(ports(small(world, 8)));
+    const { calls } = await whole(plan(small(world, 8)));
     expect(calls).toBeGreaterThan(4);
     expect(kept()).toEqual(once);
+  });
+
+  test('one that is never there costs two minutes, and no list but the one that names it', async () => {
+    const late = await anyReferrer();
+    source.fault = ({ method, what }) => {
+      if (method === 'fetchManifest' && what === late) throw notFound('MANIFEST_UNKNOWN', what);
+    };
+    const began = world.nowMs;
+    let tries = 0;
+    await whole(plan(small(world)), async (stretch) => {
+      for (let call: StepCall = { ...newCall(), waitedMs: 0 }; ; call = { ...newCall(), waitedMs: 30_000 }) {
+        const result = await stretch(call).catch((error: unknown) => error);
+        if (!(result instanceof Error)) return result as More;
+        expect(result).toMatchObject({ code: 'REFERRER_UNKNOWN' });
+        world.nowMs += 30_000;
+        tries += 1;
+      }
+    });
+    expect([tries, world.nowMs - began]).toEqual([4, 120_000]);
+    expect(
+      kept()
+        .leftOut.map(({ reason }) => reason)
+        .toSorted(),
+    ).toEqual(['excluded', 'gone']);
+    const often = new Map<string, number>();
+    for (const each of asked()) often.set(each, (often.get(each) ?? 0) + 1);
+    const again = [...often].flatMap(([each, times]) => (times > 1 ? [`${each.split(' ')[0]} ${times}`] : []));
+    expect(again.toSorted()).toEqual([`fetchManifest ${tries + 1}`, `listReferrers ${tries + 1}`]);
+  });
+
+  test('the two minutes begin when one is found to be unknown, whatever was waited for before and between', async () => {
+    const late = await anyReferrer();
+    const down = new TransportError('CONNECT_FAILED', 'down');
+    const call = (waitedMs: number): Promise<unknown> => {
+      world.nowMs += 60_000;
+      return plan(world)(undefined as never, { ...newCall(), waitedMs });
+    };
+    let isDown = true;
+    source.fault = ({ method, what }) => {
+      if (method === 'fetchManifest' && what === late) throw notFound('MANIFEST_UNKNOWN', what);
+      if (isDown && method === 'listReferrers') throw down;
+    };
+    for (const waitedMs of [0, 60_000, 120_000]) await expect(call(waitedMs)).rejects.toBe(down);
+    isDown = false;
+    await expect(call(180_000)).rejects.toMatchObject({ code: 'REFERRER_UNKNOWN' });
+    isDown = true;
+    await expect(call(240_000)).rejects.toBe(down);
+    isDown = false;
+    expect(await call(300_000)).toMatchObject({ state: 'planned' });
+  });
+
+  test('one that was not there before a registry was down is asked for again', async () => {
+    const once = await planned();
+    const late = await anyReferrer();
+    let unknown = 0;
+    source.fault = async ({ method, what }) => {
+      if (method !== 'fetchManifest') return;
+      if (what === late) {
+        unknown += 1;
+        throw notFound('MANIFEST_UNKNOWN', what);
+      }
+      // Fails when that was answered.
+      if (unknown > 0) throw new TransportError('CONNECT_FAILED', 'down');
+    };
+    await expect(plan(world)(undefined as never, { ...newCall(), waitedMs: 0 })).rejects.toMatchObject({
+      code: 'CONNECT_FAILED',
+    });
+    expect(unknown).toBe(1);
+    source.fault = undefined;
+    await plan(world)(undefined as never, { ...newCall(), waitedMs: 180_000 });
+    expect(kept()).toEqual(once.plan);
+  });
+
+  test('an image that is gone is asked for at once in each try: none comes to be a stretch', async () => {
+    const [amd64] = (
+      JSON.parse(Buffer.from((await source.fetchManifest(root.digest)).bytes).toString()) as {
+        manifests: Descriptor[];
+      }
+    ).manifests;
+    source.fault = ({ method, what }) => {
+      if (method === 'fetchManifest' && what === amd64?.digest) throw notFound('MANIFEST_UNKNOWN', what);
+    };
+    let cursor: unknown;
+    const states: unknown[] = [];
+    for (let tries = 0; tries < 8; tries += 1) {
+      const call = { ...newCall(), waitedMs: tries * 1_000 };
+      const result = await plan(small(world, 2))(cursor as never, call).catch((error: unknown) => error);
+      if (result instanceof Error) states.push((result as PromoterError).code);
+      else states.push((result as More).state);
+      if (!(result instanceof Error)) ({ cursor } = result as More);
+    }
+    // What was under way when it failed is asked once.
+    expect(states.slice(-6)).toEqual(Array.from({ length: 6 }, () => 'SOURCE_GONE'));
   });
 
   test('a tag that moves on in between: nothing is planned any more', async () => {
@@ -322,6 +431,30 @@ describe('a look in stretches', () => {
     });
     expect(calls).toBeGreaterThan(2);
     expect(result).toEqual(once);
+  });
+
+  test('what was answered before a registry was away for long is asked for again', async () => {
+    await putInSync(world, world.ruleList[0] ?? rule());
+    const run = await openRun(world);
+    const down = new TransportError('CONNECT_FAILED', 'down');
+    const again = (waitedMs: number) => look(world, run)(undefined as never, { ...newCall(), waitedMs });
+    // What is attached is read last.
+    source.fault = ({ method }) => {
+      if (method === 'openBlob') throw down;
+    };
+    destination.calls.length = 0;
+    await expect(again(0)).rejects.toBe(down);
+    expect(destination.count('listReferrers')).toBeGreaterThan(0);
+    world.nowMs += STEP_LIMITS.staleAnswersMs - 60_000;
+    await expect(again(STEP_LIMITS.staleAnswersMs - 60_000)).rejects.toBe(down);
+    for (const { descriptor, manifest } of destination.manifests.values())
+      if (manifest.subject) await destination.deleteManifest(descriptor.digest);
+    source.fault = undefined;
+    world.nowMs += 120_000;
+    expect(await again(STEP_LIMITS.staleAnswersMs + 60_000)).toMatchObject({
+      state: 'found',
+      differences: [expect.stringMatching(/lacks \d+ manifests/)],
+    });
   });
 
   test('a policy that forbids it says so at once', async () => {
