@@ -1,5 +1,5 @@
-import { describeCommands } from './command-words.js';
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
+import { below } from './help-command.js';
 
 /** As Go reads them. */
 const WORDS: Readonly<Record<string, boolean>> = Object.fromEntries([
@@ -7,37 +7,71 @@ const WORDS: Readonly<Record<string, boolean>> = Object.fromEntries([
   ...['0', 'f', 'F', 'false', 'FALSE', 'False'].map((word) => [word, false] as const),
 ]);
 
-/** `--plain-http=false`, `-l=true`, `-o=file`. */
-function split(argument: string): { name: string; word: string } | undefined {
-  const [, name, word] = /^(--[\w-]+|-[A-Za-z])=(.*)$/s.exec(argument) ?? [];
-  return name === undefined || word === undefined ? undefined : { name, word };
+/** A command's options by all their names. */
+function optionsOf({ options }: Command): Map<string, Option> {
+  return new Map(
+    options.flatMap((option) =>
+      [option.long, option.short].flatMap((name) => (name === undefined ? [] : [[name, option] as const])),
+    ),
+  );
+}
+
+/** A flag that takes no value, with one; undefined where that says neither yes nor no. What is off as it comes is left out. */
+function writeOutBoolean(long: string, word: string, options: ReadonlyMap<string, Option>): string[] | undefined {
+  const isOn = WORDS[word];
+  if (isOn === undefined) return undefined;
+  if (isOn) return [long];
+  if (long.startsWith('--no-')) return [`--${long.slice('--no-'.length)}`];
+  const negated = `--no-${long.slice(2)}`;
+  return options.has(negated) ? [negated] : [];
+}
+
+/** `-o=file`, `-l=true`, `-ko=folder`: letters, the last with its value. What is not known is left as it stands. */
+function writeOutLetters(argument: string, options: ReadonlyMap<string, Option>): string[] {
+  const out: string[] = [];
+  for (let rest = argument.slice(1); rest !== ''; rest = rest.slice(1)) {
+    const letter = `-${rest.charAt(0)}`;
+    const option = options.get(letter);
+    if (option === undefined) return [...out, `-${rest}`];
+    const value = /^.=(.+)$/s.exec(rest)?.[1];
+    if (option.required) return [...out, ...(value === undefined ? [`-${rest}`] : [`${letter}${value}`])];
+    if (value !== undefined) {
+      return [...out, ...(writeOutBoolean(option.long ?? letter, value, options) ?? [`-${rest}`])];
+    }
+    out.push(letter);
+  }
+  return out;
 }
 
 /**
- * oras takes `--plain-http=false`, `-l=true` and `-o=file`, and commander neither a value with a flag that has none nor an equals
- * sign behind a letter: they are written out as it takes them. What is off as it comes is left out.
+ * oras takes `--plain-http=false`, `-l=true`, `-o=file` and `-ko=folder`, and commander neither a value with a flag that has none
+ * nor an equals sign behind a letter: they are written out as it takes them. What follows a flag as its value is left as it is.
  */
 export function writeOutFlags(argv: readonly string[], program: Command): string[] {
-  const isOdd = (argument: string): boolean => {
-    const { name = '', word = '' } = split(argument) ?? {};
-    return name !== '' && (!name.startsWith('--') || WORDS[word] !== undefined);
-  };
-  // Most lines have none of these: then nothing is looked up.
-  if (!argv.some(isOdd)) return [...argv];
-  const options = describeCommands(program).flatMap((command) => command.options);
-  const taking = options.filter(({ takesValue }) => takesValue);
-  const withValue = new Set(taking.flatMap(({ long, short }) => [long, short ?? long]));
-  const longOf = new Map(options.flatMap(({ long, short }) => [[long, long] as const, [short ?? long, long] as const]));
-  const end = argv.indexOf('--');
-  return argv.flatMap((argument, at) => {
-    const { name = '', word = '' } = split(argument) ?? {};
-    if (name === '' || (end >= 0 && at > end)) return [argument];
-    if (withValue.has(name)) return name.startsWith('--') ? [argument] : [name, word];
-    const [isOn, long] = [WORDS[word], longOf.get(name)];
-    if (isOn === undefined || long === undefined) return [argument];
-    if (isOn) return [long];
-    if (long.startsWith('--no-')) return [`--${long.slice('--no-'.length)}`];
-    const negated = `--no-${long.slice(2)}`;
-    return longOf.has(negated) ? [negated] : [];
-  });
+  let command = program;
+  let options = optionsOf(program);
+  const out: string[] = [];
+  let isValue = false;
+  let isOperand = false;
+  for (const [at, argument] of argv.entries()) {
+    if (isValue) {
+      out.push(argument);
+      isValue = false;
+    } else if (argument === '--') {
+      return [...out, ...argv.slice(at)];
+    } else if (!argument.startsWith('-') || argument === '-') {
+      const child = isOperand ? undefined : below(command, argument);
+      isOperand ||= child === undefined;
+      command = child ?? command;
+      options = optionsOf(command);
+      out.push(argument);
+    } else {
+      const [, name = '', word = ''] = /^(--[\w-]+)=(.*)$/s.exec(argument) ?? [];
+      const option = options.get(name);
+      const written = option?.required === false ? writeOutBoolean(name, word, options) : undefined;
+      out.push(...(written ?? (argument.startsWith('--') ? [argument] : writeOutLetters(argument, options))));
+      isValue = options.get(out.at(-1) ?? '')?.required === true;
+    }
+  }
+  return out;
 }

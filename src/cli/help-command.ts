@@ -3,7 +3,8 @@ import type { Io } from './io.js';
 
 const isHelpFlag = (word: string): boolean => word === '-h' || word === '--help';
 
-function below(command: Command, word: string): Command | undefined {
+/** The command of this name below another. */
+export function below(command: Command, word: string): Command | undefined {
   return command.commands.find((child) => child.name() === word || child.aliases().includes(word));
 }
 
