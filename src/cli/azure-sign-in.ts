@@ -60,7 +60,7 @@ export class AzureSignIn {
 }
 
 /** What a registry has said, where that is behind an error. */
-function registryErrorOf(error: unknown): RegistryError | undefined {
+export function registryErrorOf(error: unknown): RegistryError | undefined {
   let cause = error;
   for (let depth = 0; depth < 5 && cause instanceof Error; depth += 1) {
     if (cause instanceof RegistryError) return cause;

@@ -60,7 +60,7 @@ export function writeOutFlags(argv: readonly string[], program: Command): string
     } else if (argument === '--') {
       return [...out, ...argv.slice(at)];
     } else if (!argument.startsWith('-') || argument === '-') {
-      const child = isOperand ? undefined : below(command, argument);
+      const child: Command | undefined = isOperand ? undefined : below(command, argument);
       isOperand ||= child === undefined;
       command = child ?? command;
       options = optionsOf(command);

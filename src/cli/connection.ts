@@ -12,7 +12,6 @@ import {
   type RegistriesOptions,
   type RegistryClient,
 } from '../oci/index.js';
-import type { AzureSignIn } from './azure-sign-in.js';
 import { readCa, readClientCertificate } from './certificates.js';
 import { keptCredentials } from './docker-config.js';
 import { parseAddresses } from './host-addresses.js';
@@ -21,6 +20,7 @@ import { createLockFileLease } from './lock-file-lease.js';
 import { proxyFor } from './proxy.js';
 import { collect, listOf } from './repeated.js';
 import { parseHeaders } from './request-headers.js';
+import type { SignIns } from './sign-ins.js';
 
 /** Which side of a command an option speaks of. */
 export type Side = '' | 'from' | 'to';
@@ -156,7 +156,7 @@ async function credentialsFor(
   registry: string,
   options: ConnectionOptions,
   io: Io,
-  azure: AzureSignIn | undefined,
+  signIns: SignIns | undefined,
 ): Promise<Credentials> {
   const { username = '', passwordStdin } = options;
   let { password } = options;
@@ -178,7 +178,7 @@ async function credentialsFor(
   const kept = keptCredentials(options, io);
   // A token that opens every registry of somebody goes to none whose name proves nothing.
   const isUnproven = (options.plainHttp === true && !isLoopback(registry)) || options.insecure === true;
-  return azure === undefined || isUnproven ? kept : azure.after(kept);
+  return signIns === undefined ? kept : signIns.after(registry, kept, { azure: !isUnproven });
 }
 
 function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } {
@@ -203,19 +203,19 @@ export function createDeskLease(): Lease {
 
 /**
  * A client for one registry. To be closed.
- * @param azure signs in to Azure Container Registries for which there is nothing else; without it, nobody does
+ * @param signIns signs in to Azure Container Registries for which there is nothing else; without it, nobody does
  */
 export async function connect(
   registry: string,
   options: ConnectionOptions,
   io: Io,
-  azure?: AzureSignIn,
+  signIns?: SignIns,
 ): Promise<RegistryClient> {
   const { plainHttp, insecure, caFile, certFile, keyFile, header = [], resolve = [], debug } = options;
   const clientCertificate = await readClientCertificate(certFile, keyFile);
   const proxy = proxyFor(registry, io.env);
   return createRegistries({
-    credentials: await credentialsFor(registry, options, io, azure),
+    credentials: await credentialsFor(registry, options, io, signIns),
     lease: createDeskLease(),
     retry: { maxRetryAfterMs: MAX_RETRY_AFTER_MS },
     ...(plainHttp !== undefined && { plainHttp: () => plainHttp }),

@@ -1,7 +1,7 @@
 import { openLayout, type BlobRepository, type RegistryClient } from '../oci/index.js';
-import { AzureSignIn } from './azure-sign-in.js';
 import { connect, type ConnectionOptions } from './connection.js';
 import type { Io } from './io.js';
+import { SignIns } from './sign-ins.js';
 import type { Target } from './target.js';
 
 /** A target that has been opened. */
@@ -13,12 +13,12 @@ export interface OpenTarget {
 /** The repositories of one command; their connections are closed with it. */
 export class Session {
   readonly #io: Io;
-  readonly #azure: AzureSignIn;
+  readonly #signIns: SignIns;
   readonly #clients = new Map<string, Promise<RegistryClient>>();
 
   constructor(io: Io) {
     this.#io = io;
-    this.#azure = new AzureSignIn(io);
+    this.#signIns = new SignIns(io);
   }
 
   /** @param options.create makes a layout that isn't there; `write` refuses one that can only be read. */
@@ -31,20 +31,21 @@ export class Session {
       return { target, repository: await openLayout(target.path, options) };
     }
     const { registry, repository } = target.reference;
+    this.#signIns.note(registry, target.text);
     return { target, repository: (await this.client(registry, connection)).repository(registry, repository) };
   }
 
   /** The client of a registry: both sides of a copy within one share it, where they are reached in the same way. */
   client(registry: string, connection: ConnectionOptions): Promise<RegistryClient> {
     const key = JSON.stringify([registry, connection]);
-    const client = this.#clients.get(key) ?? connect(registry, connection, this.#io, this.#azure);
+    const client = this.#clients.get(key) ?? connect(registry, connection, this.#io, this.#signIns);
     this.#clients.set(key, client);
     return client;
   }
 
   /** What a command failed with, in words that help where it is about a sign-in of ours. */
   explain(error: unknown): unknown {
-    return this.#azure.explain(error);
+    return this.#signIns.explain(error);
   }
 
   async close(): Promise<void> {

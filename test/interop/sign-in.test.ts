@@ -458,11 +458,11 @@ cat '${join(folder, 'az-answer')}'
     const before = identity.log.length;
     const env = { ...identity.environment };
     const other = await command(`repo tags ${host}/samples/az`, { env, azure: 'localhost:1' });
-    expect(other).toMatchObject({ code: 1, err: expect.stringContaining('(UNAUTHORIZED)') });
+    expect(other).toMatchObject({ code: 1, err: expect.stringContaining('(NOT_SIGNED_IN)') });
     const named = await command(`repo tags ${host}/samples/az --username u --password-stdin`, { env, input: 'wrong' });
     expect(named).toMatchObject({ code: 1, err: expect.stringContaining('(UNAUTHORIZED)') });
     const loose = await command(`repo tags ${host}/samples/az --insecure`, { env });
-    expect(loose).toMatchObject({ code: 1, err: expect.stringContaining('(UNAUTHORIZED)') });
+    expect(loose).toMatchObject({ code: 1, err: expect.stringContaining('(NOT_SIGNED_IN)') });
     expect(identity.log).toHaveLength(before);
   });
 

@@ -54,7 +54,15 @@ test('kept for the owner alone, in one step, and only when the registry has take
   expect(await acrPromoter(['repo', 'ls', host], 'docker')).toEqual({ code: 0, out: '', err: '' });
   expect(await acrPromoter(['logout', host], 'docker')).toEqual({ code: 0, out: '', err: '' });
   expect(JSON.parse(await read('docker'))).toEqual({ auths: {} });
-  expect((await acrPromoter(['repo', 'ls', host], 'docker')).err).toContain('(UNAUTHORIZED)');
+  // Nobody is signed in any more: said with what it is about, and what to type.
+  const out = await acrPromoter(['repo', 'ls', host], 'docker');
+  expect(out.err).toMatch(
+    /^Error: (\S+): nobody is signed in to \1: .* \(NOT_SIGNED_IN\)\nSign in: acr-promoter login \1;/,
+  );
+  const resolve = await acrPromoter(['resolve', `${host}/some/app:v1`], 'docker');
+  expect(resolve.err).toContain(`Error: ${host}/some/app:v1: nobody is signed in to ${host}: `);
+  const wrongly = await acrPromoter(['resolve', `${host}/some/app:v1`, '-u', 'x', '-p', 'y'], 'docker');
+  expect(wrongly.err).toContain('(UNAUTHORIZED)');
 });
 
 test('a Docker config that can’t be written is told of, and ends', async () => {
