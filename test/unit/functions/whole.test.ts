@@ -182,13 +182,13 @@ describe('a rule that wants a signature', () => {
     const woken = (waits: readonly string[]): string | undefined =>
       world.engine.raised.map(({ event }) => event).find((event) => waits.includes(event));
 
-    test.each([1, 20])('looks some fifty times in its hour, whatever comes (%i at each step)', async (count) => {
+    test('looks some fifty times in its hour, whatever comes', async () => {
       await pushImage(source, { tag: SOURCE.tag });
       const run = await openRun(world);
-      const [played] = await playAll(flooded(pushes(count)), { event: woken, twiceEvery: 20 });
+      const [played] = await playAll(flooded(pushes(5)), { event: woken, twiceEvery: 50 });
       expect(played?.output).toMatchObject({ outcome: 'refused', code: 'EVIDENCE_MISSING' });
       const called = (name: string): number => played?.calls.filter((call) => call.name === name).length ?? 0;
-      expect((await rowOf(world, run.promotionId)).wanted).toBeGreaterThan(100 * count);
+      expect((await rowOf(world, run.promotionId)).wanted).toBeGreaterThan(500);
       expect(called('checkEvidence')).toBeGreaterThan(40);
       expect(called('checkEvidence')).toBeLessThanOrEqual(51);
       // Each look, its pause, and the mark after it.
