@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { InputError, isRecord } from '../oci/index.js';
 import { JOB_OPERATIONS, jobSchema, type JobInput } from './job-input.js';
 import { LIMITS } from './limits.js';
@@ -9,26 +10,16 @@ import { shapeProblem } from './shape.js';
 /**
  * Reads a job.
  * @param from the queue's id of the message that brought it: its id where it has none of its own
- * @throws InputError `JOB_HOLDS_SECRET`, before all else and without the secret; `OPERATION_UNKNOWN`; `JOB_INVALID`, with everything
- * that is wrong in `details.problems`; `JOB_TOO_LARGE` for more than can be put back or sent again
+ * @throws InputError `JOB_HOLDS_SECRET`, without the secret, whatever else is wrong; `OPERATION_UNKNOWN`; `JOB_INVALID`; each with
+ * everything that is wrong in `details.problems`; `JOB_TOO_LARGE` for more than can be put back or sent again
  */
 export function parseJob(value: unknown, from: { messageId: string }): JobInput {
   const message = shapeProblem(value);
   if (message !== undefined) throw invalidJob([{ path: '', message }]);
   const secrets = findSecrets(value);
-  if (secrets.length > 0) {
-    throw new InputError('JOB_HOLDS_SECRET', `The job holds a secret at ${secrets.slice(0, 5).join(', ')}`, {
-      details: { problems: secrets.map((path) => ({ path, message: 'a secret' })) },
-      remedy: 'Change that secret, since a queue has seen it; name a credential of the settings with "credential".',
-    });
-  }
-  const operation = isRecord(value) ? value.operation : undefined;
-  if (typeof operation !== 'string') {
-    throw invalidJob([{ path: 'operation', message: 'a job is a JSON object with an operation' }]);
-  }
-  if (!JOB_OPERATIONS.some((known) => known === operation)) throw unknownOperation(operation);
-  const result = jobSchema.safeParse(value);
-  if (!result.success) throw invalidJob(problemsOf(result.error));
+  if (secrets.paths.length > 0) throw holdsSecret(secrets.paths, secrets.rest);
+  const result = readJob(value);
+  if (!result.success) throw result.error;
   const job = { ...result.data, id: result.data.id ?? from.messageId };
   const sizeBytes = Buffer.byteLength(JSON.stringify(job), 'utf8');
   if (sizeBytes > LIMITS.jobBytes) {
@@ -37,6 +28,42 @@ export function parseJob(value: unknown, from: { messageId: string }): JobInput 
     });
   }
   return job;
+}
+
+type Read =
+  { success: true; data: z.output<typeof jobSchema> } | { success: false; error: InputError; problems: Problem[] };
+
+function readJob(value: unknown): Read {
+  const operation = isRecord(value) ? value.operation : undefined;
+  if (typeof operation !== 'string') {
+    const problems = [{ path: 'operation', message: 'a job is a JSON object with an operation' }];
+    return { success: false, error: invalidJob(problems), problems };
+  }
+  if (!JOB_OPERATIONS.some((known) => known === operation)) {
+    const error = unknownOperation(operation);
+    return { success: false, error, problems: [{ path: 'operation', message: error.message }] };
+  }
+  const result = jobSchema.safeParse(value);
+  if (result.success) return result;
+  const problems = problemsOf(result.error);
+  return { success: false, error: invalidJob(problems), problems };
+}
+
+/**
+ * With all else that is wrong, so that one answer is enough.
+ * @param rest the job without its secrets: what is said of a place where one stood would be said of the gap
+ */
+function holdsSecret(paths: readonly string[], rest: unknown): InputError {
+  const read = readJob(rest);
+  const others = read.success ? [] : read.problems.filter(({ path }) => !paths.includes(path));
+  const found = `The job holds a secret at ${paths.slice(0, 5).join(', ')}`;
+  return new InputError('JOB_HOLDS_SECRET', others.length === 0 ? found : `${found}; also: ${listProblems(others)}`, {
+    details: {
+      problems: [...paths.map((path) => ({ path, message: 'a secret' })), ...others].slice(0, LIMITS.problems),
+    },
+    remedy:
+      'Change that secret, since a queue has seen it; name a credential of the settings with "credential". A file that must look so goes into the container "source".',
+  });
 }
 
 /**

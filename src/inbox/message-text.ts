@@ -1,5 +1,5 @@
 import { LIMITS } from './limits.js';
-import { redactText } from './secrets.js';
+import { redactText } from './secret-shapes.js';
 
 const BYTE_ORDER_MARK = /^\uFEFF/;
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { LIMITS } from './limits.js';
-import { redactSecrets, redactText } from './secrets.js';
+import { redactText } from './secret-shapes.js';
+import { redactSecrets } from './secrets.js';
 
 /** A message that can never be handled, kept with its reason. */
 export interface PoisonMessage {

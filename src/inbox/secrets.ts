@@ -1,102 +1,75 @@
 import { LIMITS } from './limits.js';
+import { isAuthName, isSecretName, isUserPassword, looksSecret, REDACTED, redactText } from './secret-shapes.js';
 
-/** Names that hold secrets, without case and punctuation; one that ends so counts. `credential` is a name, and is none. */
-const SECRET_NAMES =
-  /(?:password|passwd|pwd|passphrase|token|secret|apikey|accesskey|accountkey|sharedkey|privatekey|connectionstring|authorization)$/;
 /** Fields that hold a reference: `user:password@registry/…` is a mistake there. */
 const REFERENCE_NAMES = /^(?:source|destination|reference|registry|subject|target|from|to)s?$/;
 /** Before the first slash; what follows in a digest is no host. */
 const USERINFO = /^[^/@\s]+@(?!sha(?:256|512):)/;
-const URL_USERINFO = /:\/\/[^/@\s?#]+@/;
-const URL_SECRET = /[?&](?:sig|access_token|token|password|code)=/i;
-const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/;
-const BEARER = /\bBearer\s+(?:eyJ|(?=[\w.~+/-]*\d)[\w.~+/-]{20})[\w.~+/=-]*/i;
-/** Of a connection string. */
-const ACCOUNT_KEY = /\b(?:AccountKey|SharedAccessKey|SharedAccessSignature)=[^;\s"']+/i;
-const SIGNATURE = /(?:^|[?&;\s])sig=[\w%+/=-]{16,}/i;
-/** Of a Docker config: user and password, or one of them. */
-const DOCKER_AUTH = /"(?:auth|password|identitytoken|registrytoken)"\s*:\s*"[^"]+"/i;
-const DOCKER_AUTHS = /"auths"\s*:/;
-/** `"key": "value"` or `key=value`, also with escaped quotes; the value goes to its end or the text's. */
-const PAIR = new RegExp(
-  [
-    /(?<lead>(?<name>[A-Za-z][\w.-]{0,99})\\?["']?\s{0,20}[:=]\s{0,20})/,
-    /(?:"(?:[^"\\]|\\[\s\S])*\\?"?|'[^']*'?|\\"(?:[^"\\]|\\[^"])*\\?"?|[[{][^\]}]*[\]}]?|(?:(?:Basic|Bearer)\s+)?[^\s,;&"'{}[\]]+)/,
-  ]
-    .map(({ source }) => source)
-    .join(''),
-  'g',
-);
-/** `user:password@`, and no tag at a digest. */
-const USER_PASSWORD = /[^\s"'/@:,]{1,200}:[^\s"'/@]{1,200}@(?!sha(?:256|512):)/;
-const TEXT_SECRETS = [
-  KEY_BLOCK,
-  BEARER,
-  ACCOUNT_KEY,
-  SIGNATURE,
-  URL_USERINFO,
-  /[?&](?:sig|access_token|token|password|code)=[^&\s"']*/,
-  USER_PASSWORD,
-].map(({ source }) => new RegExp(source, 'gi'));
 
-const REDACTED = '(a secret, left out)';
+/** What is done with a secret that was found at a path, and with what else stands there. */
+interface Treatment {
+  onSecret(path: string): void;
+  /** Stands in a secret's place; undefined takes its member out. */
+  replacement: string | undefined;
+  textOf(text: string, name: string): string;
+}
 
-/** The paths in a JSON value that hold a secret, by their name or by what stands there. Never the values. */
-export function findSecrets(value: unknown): string[] {
-  const found: string[] = [];
-  redact(value, '', [], (path) => void found.push(path));
-  return found.slice(0, LIMITS.problems);
+/** The paths in a JSON value that hold a secret, by their name or by what stands there, and the value without. Never the values. */
+export function findSecrets(value: unknown): { paths: string[]; rest: unknown } {
+  const paths: string[] = [];
+  const rest = treat(value, '', [], {
+    onSecret: (path) => void paths.push(path),
+    replacement: undefined,
+    textOf: (text) => text,
+  });
+  return { paths: paths.slice(0, LIMITS.problems), rest };
 }
 
 /** The value, with every secret that {@link findSecrets} sees replaced, and in its texts what {@link redactText} sees. */
 export function redactSecrets(value: unknown): unknown {
-  return redact(value, '', [], () => {}, redactText);
+  return treat(value, '', [], {
+    onSecret: () => {},
+    replacement: REDACTED,
+    textOf: (text, name) => (isAuthName(name) ? REDACTED : redactText(text)),
+  });
 }
 
-function redact(
-  value: unknown,
-  name: string,
-  path: readonly string[],
-  onSecret: (path: string) => void,
-  textOf = (text: string): string => text,
-): unknown {
-  const secret = (): string => {
-    onSecret(path.join('.').slice(0, 300));
-    return REDACTED;
+function treat(value: unknown, name: string, path: readonly string[], treatment: Treatment): unknown {
+  const secret = (): string | undefined => {
+    treatment.onSecret(path.join('.').slice(0, 300));
+    return treatment.replacement;
   };
   if (isSecretName(name)) return secret();
-  if (typeof value === 'string') return holdsSecret(value, name) ? secret() : textOf(value);
+  if (typeof value === 'string') return holdsSecret(value, name) ? secret() : treatment.textOf(value, name);
   if (typeof value !== 'object' || value === null) return value;
   // Deeper than any job goes: what can't be searched isn't kept.
   if (path.length >= LIMITS.depth) return secret();
   if (Array.isArray(value)) {
-    return value.map((entry, index) => redact(entry, name, [...path, String(index)], onSecret, textOf));
+    return value.map((entry: unknown, index) => {
+      const here = [...path, String(index)];
+      return treat(entry, nameInList(value[index - 1], entry) ?? name, here, treatment) ?? null;
+    });
   }
-  return Object.fromEntries(
-    Object.entries(value).map(([key, entry]) => [key, redact(entry, key, [...path, key], onSecret, textOf)]),
-  );
+  const members = Object.entries(value).map(([key, entry]): [string, unknown] => {
+    // A name may be the secret itself.
+    if (!looksSecret(key)) return [key, treat(entry, key, [...path, key], treatment)];
+    treatment.onSecret([...path, REDACTED].join('.').slice(0, 300));
+    return [REDACTED, treatment.replacement];
+  });
+  return Object.fromEntries(members.filter(([, entry]) => entry !== undefined));
 }
 
-/** The same for text that can't be parsed: by pattern, in place. */
-export function redactText(text: string): string {
-  const withoutPairs = text.replaceAll(PAIR, (pair, lead: string, name: string) =>
-    isSecretName(name) || name.toLowerCase() === 'auth' ? `${lead}"${REDACTED}"` : pair,
-  );
-  return TEXT_SECRETS.reduce((left, pattern) => left.replaceAll(pattern, REDACTED), withoutPairs);
-}
-
-function isSecretName(name: string): boolean {
-  return SECRET_NAMES.test(name.toLowerCase().replaceAll(/[^a-z0-9]/g, ''));
+/** In the words of a command, as in `["--password", "…"]`, an entry is called as the one before it says. */
+function nameInList(before: unknown, entry: unknown): string | undefined {
+  if (typeof before !== 'string' || typeof entry !== 'string' || !/^--?[A-Za-z][\w-]{0,60}$/.test(before))
+    return undefined;
+  return looksSecret(`${before} ${entry}`) ? 'secret' : before;
 }
 
 function holdsSecret(text: string, name: string): boolean {
   if (looksSecret(text) || (REFERENCE_NAMES.test(name) && USERINFO.test(text))) return true;
+  if (isAuthName(name) && isUserPassword(text)) return true;
   return name === 'base64' && looksSecret(decoded(text));
-}
-
-function looksSecret(text: string): boolean {
-  const shapes = [URL_USERINFO, URL_SECRET, KEY_BLOCK, BEARER, ACCOUNT_KEY, SIGNATURE];
-  return shapes.some((shape) => shape.test(text)) || (DOCKER_AUTHS.test(text) && DOCKER_AUTH.test(text));
 }
 
 /** A file's bytes as text, no more of them than a job may hold. */

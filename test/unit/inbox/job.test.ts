@@ -77,8 +77,29 @@ describe('parseJob', () => {
     const job = { operation: 'copy', source: 'a.io/b:v1', destination: 'c.io/d:v1', ...changes };
     const error = errorOf(() => parse(job));
     expect(error?.code).toBe('JOB_HOLDS_SECRET');
-    expect(problemPaths(() => parse(job))).toEqual([path]);
-    expect(JSON.stringify([error, error?.message, error?.remedy])).not.toContain('hunter2');
+    expect(problemPaths(() => parse(job))[0]).toBe(path);
+    expect(JSON.stringify([error, error?.details, error?.message, error?.remedy])).not.toContain('hunter2');
+  });
+
+  test.each<[string, unknown, string[]]>([
+    [
+      'fields',
+      { operation: 'copy', source: 'B', recursive: 1, password: 'hunter2!' },
+      ['password', 'source', 'destination', 'recursive'],
+    ],
+    [
+      'where the secret stood',
+      { operation: 'copy', source: 'me:hunter2!@a.io/b', destination: 3 },
+      ['source', 'destination'],
+    ],
+    ['the operation', { operation: 'login', token: 'hunter2!' }, ['token', 'operation']],
+    ['no operation', { token: 'hunter2!' }, ['token', 'operation']],
+    ['nothing', { operation: 'resolve', reference: 'a.io/b:v1', password: 'hunter2!' }, ['password']],
+  ])('what else is wrong with it is told too, without the secret: %s', (_what, job, paths) => {
+    const error = errorOf(() => parse(job));
+    expect(error?.code).toBe('JOB_HOLDS_SECRET');
+    expect(problemPaths(() => parse(job))).toEqual(paths);
+    expect(JSON.stringify([error, error?.details, error?.message])).not.toContain('hunter2');
   });
 
   test('names and addresses are no secrets', () => {
