@@ -11,6 +11,7 @@ import { innerPorts, requireFreePorts } from './free-ports.js';
 import type { StartOptions } from './options.js';
 import { LocalProcess, compiledRoot } from './process.js';
 import { signingFiles, type SigningFiles } from './signing-key.js';
+import { TAKEN_SETTINGS } from './taken-settings.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -142,7 +143,7 @@ async function startAll(
     PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
     // Rules of one's own may name others.
     ALLOWED_REGISTRIES: [source, staging, ...(environment.ALLOWED_REGISTRIES?.split(',') ?? [])].join(','),
-    ...given(environment, ['JOB_OPERATIONS', 'JOB_SCOPES', 'RUN_RETENTION_DAYS', 'COPY_PART_BYTES', 'WALK_REQUESTS']),
+    ...given(environment, TAKEN_SETTINGS),
     SIGNING_KEY: signing.key,
     SIGNING_CERTIFICATE_CHAIN: signing.certificate,
   };

@@ -46,11 +46,15 @@ interface RequestFailures {
 }
 const steps = new AsyncLocalStorage<RequestFailures>();
 
-/** Requests to registries say on a channel how they ended; those that broke, were too many or met a server's failure are told. */
+/**
+ * Requests to registries say on a channel how they ended; those that broke, were too many or met a server's failure are told.
+ * One that the step itself broke off has not failed: whatever was the matter, the step says it.
+ */
 function onRequest(message: unknown): void {
   const step = steps.getStore();
   if (step === undefined || !isRecord(message) || message.phase !== 'end') return;
   const { method, url, status, error, attempt, durationMs } = message;
+  if (error === 'ABORTED') return;
   const failed = typeof error === 'string' || (typeof status === 'number' && (status === 429 || status >= 500));
   if (!failed) return;
   step.count += 1;

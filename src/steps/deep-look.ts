@@ -35,7 +35,7 @@ export async function isWorthARun(walk: Walk, budget: DeepPassBudget, rule: Rule
   const registries = [row.source.registry, parseReference(row.destination).registry];
   const look = (bound: AbortSignal): Promise<boolean | undefined> => lookAt(walk, budget, rule, row, bound);
   try {
-    const looked = await budget.spend(registries, (spent) =>
+    const looked = await budget.spend(row, registries, (spent) =>
       within(AbortSignal.any([signal, spent]), STEP_LIMITS.deepPassRowMs, row.destination, look),
     );
     if (looked === 'too much')

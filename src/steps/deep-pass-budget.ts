@@ -1,4 +1,5 @@
 import { PromoterError } from '../oci/index.js';
+import type { PromotionRow } from '../runs/rows.js';
 import { CountedRegistries } from './counted-registries.js';
 import { STEP_LIMITS } from './limits.js';
 import type { Walk } from './walk.js';
@@ -6,18 +7,23 @@ import type { Walk } from './walk.js';
 /** Calls by registry. */
 export type Calls = Readonly<Record<string, number>>;
 
+/** Promotions that were too much for one look, each with its run then: until it has another they are not looked at. */
+export type TooMuch = Readonly<Record<string, string>>;
+
 /** What a deep pass may still ask of each registry. */
 export class DeepPassBudget {
   readonly counted: CountedRegistries;
   readonly #walk: Walk;
   readonly #before: Calls;
   readonly #asked = new Set<string>();
+  readonly #tooMuch: Map<string, string>;
   /** What the dearest promotion so far has cost. */
   #dearest = 0;
 
-  /** @param before what earlier ticks asked beyond their budget */
-  constructor(walk: Walk, before: Calls) {
+  /** @param before what earlier ticks asked beyond their budget; @param tooMuch what they found */
+  constructor(walk: Walk, before: Calls, tooMuch: TooMuch) {
     this.#before = before;
+    this.#tooMuch = new Map(Object.entries(tooMuch));
     this.#walk = walk;
     this.counted = new CountedRegistries(walk.ports.registries);
   }
@@ -58,20 +64,30 @@ export class DeepPassBudget {
     return Object.fromEntries(owed.filter(([, calls]) => calls > 0));
   }
 
+  /** For the ticks to come; of many the latest. */
+  tooMuch(): TooMuch {
+    return Object.fromEntries([...this.#tooMuch].slice(-STEP_LIMITS.deepPassTooMuch));
+  }
+
   /**
    * Looks at one promotion, within what one may cost at most.
-   * @returns what `look` does, or that it was too much
+   * @returns what `look` does, or that it is too much, by this look or an earlier one
    */
   async spend<T>(
+    { id, runId = '' }: PromotionRow,
     registries: readonly string[],
     look: (signal: AbortSignal) => Promise<T>,
   ): Promise<{ done: T } | 'too much'> {
+    if (this.#tooMuch.get(id) === runId) return 'too much';
+    this.#tooMuch.delete(id);
     for (const registry of registries) this.#asked.add(registry);
     const spent = (): number[] => registries.map((registry) => this.counted.calls(registry));
     const most = (registry: string): number => Math.max(STEP_LIMITS.deepPassRowRequests, this.#most(registry));
     const before = spent();
     try {
-      return await this.counted.within(new Map(registries.map((registry) => [registry, most(registry)])), look);
+      const looked = await this.counted.within(new Map(registries.map((name) => [name, most(name)])), look);
+      if (looked === 'too much') this.#tooMuch.set(id, runId);
+      return looked;
     } finally {
       const cost = spent().map((calls, index) => calls - (before[index] ?? 0));
       this.#dearest = Math.max(this.#dearest, ...cost);

@@ -19,6 +19,8 @@ const cursorSchema = z.object({
   since: z.string(),
   /** By registry: what earlier ticks asked beyond their budget. */
   owed: z.record(z.string(), z.number().min(0)).default({}),
+  /** By promotion: the run since which it is too much to look at. */
+  tooMuch: z.record(z.string(), z.string()).default({}),
 });
 type Cursor = z.infer<typeof cursorSchema>;
 
@@ -31,8 +33,8 @@ type Cursor = z.infer<typeof cursorSchema>;
 export async function deepPass(walk: Walk, rules: readonly Rule[]): Promise<number> {
   if (walk.ports.paused) return 0;
   const note = await openNote(walk);
-  const budget = new DeepPassBudget(walk, note.cursor.owed);
-  const { done, since } = note.cursor;
+  const { done, since, owed, tooMuch } = note.cursor;
+  const budget = new DeepPassBudget(walk, owed, tooMuch);
   let { from } = note.cursor;
   let raised = 0;
   for (let pages = 0; pages < STEP_LIMITS.deepPassPages; pages += 1) {
@@ -46,7 +48,7 @@ export async function deepPass(walk: Walk, rules: readonly Rule[]): Promise<numb
       const isAllowed = budget.allows(registriesOf(row)) && !isOver(walk) && !isFull(walk);
       if (isAllowed) done.push(row.id);
       // Written down before it is looked at: one that kills its host is in the way of no other.
-      const isOurs = await note.save({ from, done, since, owed: budget.owed() });
+      const isOurs = await note.save({ from, done, since, owed: budget.owed(), tooMuch: budget.tooMuch() });
       if (!isAllowed || !isOurs) return raised;
       if (!(await isWorthARun(walk, budget, rule, row))) continue;
       await raiseWanted(walk.ports, rule, row.source, { kind: 'schedule' });
@@ -58,7 +60,7 @@ export async function deepPass(walk: Walk, rules: readonly Rule[]): Promise<numb
     if (from === undefined) break;
   }
   const next = from === undefined ? walk.ports.now().toISOString() : since;
-  await note.save({ from, done, since: next, owed: budget.owed() });
+  await note.save({ from, done, since: next, owed: budget.owed(), tooMuch: budget.tooMuch() });
   return raised;
 }
 
@@ -96,6 +98,6 @@ function parseCursor(text: string | undefined, now: Date): Cursor {
   try {
     return cursorSchema.parse(JSON.parse(text ?? ''));
   } catch {
-    return { done: [], since: now.toISOString(), owed: {} };
+    return { done: [], since: now.toISOString(), owed: {}, tooMuch: {} };
   }
 }

@@ -62,6 +62,8 @@ export const STEP_LIMITS = {
   deepPassPages: 50,
   /** Requests to one registry for one promotion, where a pass may not make more anyway; a larger one is a run's to look at. */
   deepPassRowRequests: 200,
+  /** Those that were too much, and are known to be; of more the oldest are looked at anew. */
+  deepPassTooMuch: 200,
   /** How often a run looks at what the deep pass cannot decide, in milliseconds. */
   lookAgainMs: 24 * 3_600_000,
   /** How long the deep pass compares one promotion, and a rule's first reading may take, in milliseconds. */

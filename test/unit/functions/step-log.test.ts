@@ -76,6 +76,9 @@ describe('a step', () => {
         request({ status: 404 });
         request({ phase: 'start' });
         request({ error: 'CONNECTION_CLOSED' });
+        // Broken off by the step itself.
+        request({ error: 'ABORTED' });
+        request({ error: 'ABORTED', status: 200 });
       } else request({ status: 503, attempt: 1 });
       return store.getPromotion(id);
     };

@@ -274,6 +274,26 @@ describe('one that is in the way of the others', () => {
     expect(await isRaised(SOURCE.tag)).toBe(true);
   });
 
+  test('by what it costs, once: what is too much is known until the next run of it, and the others have their turn', async () => {
+    for (let index = 0; index < 300; index += 1) {
+      await pushArtifact(source, 'test/scan', { subject: image, text: `${index}` });
+    }
+    await putInSync(world, plain);
+    // Paid back by ticks that look at nothing.
+    for (let count = 0; count < 20; count += 1) await pass();
+    const looks = async (): Promise<number> => {
+      source.calls.length = 0;
+      for (let count = 0; count < 20; count += 1) await pass();
+      return source.calls.filter(({ method, what }) => method === 'resolve' && what === SOURCE.tag).length;
+    };
+    expect(await looks()).toBe(0);
+    await pushArtifact(source, 'test/scan', { subject: small });
+    expect(await pass()).toBe(1);
+    world.nowMs += 1000;
+    await putInSync(world, plain);
+    expect(await looks()).toBe(1);
+  });
+
   test('by killing whoever looks at it: it is done with before it is looked at', async () => {
     await putInSync(world, plain);
     await pushArtifact(source, 'test/scan', { subject: image });

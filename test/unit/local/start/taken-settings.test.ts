@@ -1,0 +1,21 @@
+import { expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { TAKEN_SETTINGS } from '../../../../local/start/taken-settings.js';
+
+// What `npm start` makes or finds itself; the schedule and the registries with what it is given.
+const ITS_OWN = [
+  'FUNCTIONS_WORKER_RUNTIME',
+  'PROMOTION_RULES',
+  'PROMOTION_SCHEDULE',
+  'ALLOWED_REGISTRIES',
+  'SIGNING_KEY',
+  'SIGNING_CERTIFICATE_CHAIN',
+  'AZURE_CLIENT_ID',
+  'AzureWebJobsStorage',
+];
+
+test('every other setting is taken from the environment', () => {
+  // The sample has all of them: test/unit/infra/settings-sample.test.ts.
+  const sample = JSON.parse(readFileSync('local.settings.sample.json', 'utf8')) as { Values: object };
+  expect([...TAKEN_SETTINGS, ...ITS_OWN].sort()).toEqual(Object.keys(sample.Values).sort());
+});
