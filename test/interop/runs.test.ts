@@ -166,7 +166,7 @@ describe('one tag after the other', () => {
   test('the destination is moved by hand: what it was, what it is', async () => {
     await push('staging/samples/app', 'v1', 'another', up.staging);
     const { promotions } = await standing(`${up.source}/samples/app:v1`, 'moved');
-    expect(promotions[0]?.text).toMatch(/got sha256:\w+, and is sha256:\w+ by now/);
+    expect(promotions[0]?.text).toMatch(/got sha256:\w+ at \S+, and is sha256:\w+ by now/);
   }, 60_000);
 
   test('no rule wants it: ignored, with the nearest rule and the first condition that failed', async () => {
