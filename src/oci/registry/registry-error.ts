@@ -1,4 +1,5 @@
 import { isRecord } from '../descriptor.js';
+import { isDigest, type Digest } from '../digest.js';
 import { PromoterError, RegistryError } from '../errors.js';
 import { readStart } from './body.js';
 import { TRANSPORT_LIMITS } from './limits.js';
@@ -18,6 +19,10 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
   ['TOOMANYREQUESTS', 'The registry limits requests; it can be tried again later.'],
   ['MANIFEST_UNKNOWN', 'See that the tag or digest exists in this repository.'],
   ['NAME_UNKNOWN', 'See that the repository exists in this registry.'],
+  [
+    'MANIFEST_BLOB_UNKNOWN',
+    'Push what the manifest refers to first (blob push, manifest push), or copy it all from where it is.',
+  ],
   ['HTTP_507', 'The registry has no room left: make some, or raise its quota.'],
 ]);
 
@@ -50,6 +55,14 @@ export function redactText(text: string): string {
 interface Told {
   code: string;
   message: string;
+  /** What the entry is about, where its detail says so. */
+  digest?: Digest;
+}
+
+/** `digest` and what stands for it: Docker's registry writes its Go field (`Digest`), or one digest alone. */
+function digestIn(detail: unknown): { digest?: Digest } {
+  const value = isRecord(detail) ? (detail.digest ?? detail.Digest) : detail;
+  return typeof value === 'string' && isDigest(value) ? { digest: value } : {};
 }
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes */
@@ -60,7 +73,11 @@ function parseErrors(bytes: Uint8Array): Told[] {
     return json.errors.slice(0, 10).flatMap((entry: unknown) => {
       if (!isRecord(entry) || typeof entry.code !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(entry.code)) return [];
       return [
-        { code: entry.code.toUpperCase(), message: typeof entry.message === 'string' ? redactText(entry.message) : '' },
+        {
+          code: entry.code.toUpperCase(),
+          message: typeof entry.message === 'string' ? redactText(entry.message) : '',
+          ...digestIn(entry.detail),
+        },
       ];
     });
   } catch {
@@ -101,9 +118,11 @@ export async function registryErrorFrom(
   const fallback = CODES.get(status) ?? (status === 404 ? options.absent : undefined) ?? `HTTP_${status}`;
   const code = told[0]?.code ?? fallback;
   const words = told[0]?.message ?? '';
+  const digests = [...new Set(told.flatMap(({ code: each, digest }) => (each === code && digest ? [digest] : [])))];
+  const about = code === 'MANIFEST_BLOB_UNKNOWN' && digests.length > 0 ? `: ${digests.join(', ')}` : '';
   const remedy = options.remedy ?? remedyOf(code, words, method);
   return new RegistryError(
-    `${what}: the registry answers ${status} ${code} to ${method}${words === '' ? '' : `: ${words}`}`,
+    `${what}: the registry answers ${status} ${code} to ${method}${words === '' ? '' : `: ${words}`}${about}`,
     {
       method,
       url: redactUrl(response.url),

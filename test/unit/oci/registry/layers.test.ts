@@ -7,7 +7,7 @@ import {
 } from '../../../../src/oci/index.js';
 import { limitRate, defaultRateLimits } from '../../../../src/oci/registry/rate-limit.js';
 import { followRedirects } from '../../../../src/oci/registry/redirect.js';
-import { parseRetryAfter, redactText } from '../../../../src/oci/registry/registry-error.js';
+import { parseRetryAfter, redactText, registryErrorFrom } from '../../../../src/oci/registry/registry-error.js';
 import { pauseMs, retry, type RetryOptions } from '../../../../src/oci/registry/retry.js';
 import { isLoopback, redactUrl, registryOrigin, resolveLocation } from '../../../../src/oci/registry/urls.js';
 import { markUnsent } from '../../../../src/oci/registry/unsent.js';
@@ -253,6 +253,19 @@ describe('URLs', () => {
     expect(resolveLocation('/v2/x?a=%2B+b', 'https://h/v2/').href).toBe('https://h/v2/x?a=%2B+b');
     expect(resolveLocation('http://h/x', 'https://h/v2/').href).toBe('https://h/x');
     expect(resolveLocation('http://other/x', 'https://h/v2/').href).toBe('http://other/x');
+  });
+
+  test.each<[string, unknown[]]>([
+    ['as Docker’s registry says it', [`sha256:${'1'.repeat(64)}`, `sha256:${'2'.repeat(64)}`]],
+    ['as Go writes a field', [{ Digest: `sha256:${'1'.repeat(64)}` }, { digest: `sha256:${'2'.repeat(64)}` }]],
+  ])('what a manifest refers to that is not there is named, %s', async (_, details) => {
+    const errors = details.map((detail) => ({ code: 'MANIFEST_BLOB_UNKNOWN', message: 'blob unknown', detail }));
+    const body = (async function* () {
+      yield Buffer.from(JSON.stringify({ errors: [...errors, { code: 'OTHER', detail: `sha256:${'3'.repeat(64)}` }] }));
+    })();
+    const error = await registryErrorFrom({ status: 404, headers: {}, url: get.url, body }, get, 'r.example/a:b');
+    expect(error.message).toMatch(/: blob unknown: sha256:1{64}, sha256:2{64}$/);
+    expect(error.remedy).toContain('Push');
   });
 
   test("a registry's words are fit to be shown", () => {
