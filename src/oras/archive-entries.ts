@@ -37,6 +37,11 @@ export class ArchiveEntries {
     return segments.join('/');
   }
 
+  /** Devices, pipes and sockets are no content. @returns the error `ARCHIVE_UNSAFE` */
+  refuseSpecial(path: string, kind: string): InputError {
+    return refuse(path, `is a ${kind}: neither file, nor folder, nor link`);
+  }
+
   note(path: string, standing: Standing): void {
     this.#standing.set(path, standing);
   }

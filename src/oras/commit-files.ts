@@ -72,10 +72,13 @@ class Folders {
 /**
  * Refuses what cannot be put in its place, before anything is: what is there and is to be kept, is of another kind, or leads out
  * of the folder through a link.
- * @returns the folders that have to be made, each after the one it is in
+ * @returns the folders that have to be made, each after the one it is in, and the permissions of files that are replaced
  * @throws InputError `FILE_EXISTS`, `PATH_BLOCKED`, `PATH_OUTSIDE`
  */
-export async function checkPlaces(claims: Claims, options: PlaceOptions): Promise<ReadonlySet<string>> {
+export async function checkPlaces(
+  claims: Claims,
+  options: PlaceOptions,
+): Promise<{ missing: ReadonlySet<string>; bits: ReadonlyMap<string, number> }> {
   const { root, keepOldFiles } = options;
   const folders = new Folders(options, await realpath(root));
   const refuseOld = (path: string): void => {
@@ -91,13 +94,15 @@ export async function checkPlaces(claims: Claims, options: PlaceOptions): Promis
       if (isAboveThere) perhapsThere.push([path, claim]);
     } else if (await folders.isThere(path, claim)) refuseOld(path);
   }
+  const bits = new Map<string, number>();
   await forEachAtOnce(perhapsThere, ORAS_LIMITS.fileOperations, async ([path, claim]) => {
     const here = await lookAt(path, lstat);
     if (here === undefined) return;
     if (here.isDirectory()) throw blocked(claim, `${path} is a folder`);
     refuseOld(path);
+    if (here.isFile()) bits.set(path, here.mode & 0o777);
   });
-  return folders.missing;
+  return { missing: folders.missing, bits };
 }
 
 /** Makes folders, open to us until {@link settleFolders}. @returns those that were claimed, with the bits they came with */

@@ -19,9 +19,7 @@ import { UnpackBudget } from './unpack-budget.js';
 import { unpackFolder } from './unpack-folder.js';
 
 export type PullProgress =
-  | { state: 'downloading' | 'processing' | 'downloaded' | 'restored' | 'skipped'; descriptor: Descriptor }
-  | Moving
-  | { state: 'left-out'; name: string };
+  { state: 'downloading' | 'processing' | 'downloaded' | 'restored' | 'skipped'; descriptor: Descriptor } | Moving;
 
 export interface PullPorts {
   repository: ReadableRepository;
@@ -203,7 +201,6 @@ class Download {
     return unpackFolder(this.#staged, title, descriptor, blob, {
       ...call,
       budget: this.#budget,
-      onLeftOut: (name) => onProgress?.({ state: 'left-out', name }),
     });
   }
 }

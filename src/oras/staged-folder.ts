@@ -1,4 +1,4 @@
-import { copyFile, lutimes, open, rename, rm, symlink, utimes } from 'node:fs/promises';
+import { chmod, copyFile, lutimes, open, rename, rm, symlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../oci/index.js';
 import { forEachAtOnce } from './at-once.js';
@@ -76,10 +76,15 @@ export class StagedFolder implements StagedFiles {
 
   async commit(): Promise<void> {
     const claims = this.#claims.parentsFirst();
-    const missing = await checkPlaces(claims, this.#options);
+    const { missing, bits } = await checkPlaces(claims, this.#options);
     const made = await makeFolders(missing, new Map(claims));
     const content = claims.filter(([, { kind }]) => kind !== 'folder');
-    await forEachAtOnce(content, ORAS_LIMITS.fileOperations, ([path, { staged }]) => move(staged, path));
+    await forEachAtOnce(content, ORAS_LIMITS.fileOperations, async ([path, { kind, staged }]) => {
+      // What takes the place of a file is no more open than that was.
+      const kept = kind === 'file' ? bits.get(path) : undefined;
+      if (kept !== undefined) await chmod(staged, kept);
+      await move(staged, path);
+    });
     await settleFolders(made);
     await this.#cleanUp();
   }

@@ -26,8 +26,6 @@ export interface UnpackOptions {
   /** What this and other archives may still unpack to. */
   budget: UnpackBudget;
   signal?: AbortSignal;
-  /** Told of devices and the like, which are left out. */
-  onLeftOut?: (name: string) => void;
 }
 
 function invalid(title: string, why: string, cause?: unknown): InputError {
@@ -127,8 +125,7 @@ class Unpacking {
       case 'character-device':
       case 'block-device':
       case 'fifo':
-        this.#options.onLeftOut?.(target);
-        break;
+        throw this.#entries.refuseSpecial(name, type);
       default:
         throw invalid(this.#title, `${name} is of a kind that is not known here`);
     }
@@ -163,8 +160,8 @@ class Unpacking {
 }
 
 /**
- * Unpacks a folder's archive into staged files. Every entry stays within the title's folder, every link leads within it; devices
- * are left out. The blob's digest and that of the archive in it are right, or it throws.
+ * Unpacks a folder's archive into staged files. Every entry is a file, folder or link within the title's folder, every link leads
+ * within it. The blob's digest and that of the archive in it are right, or it throws.
  * @throws InputError `ARCHIVE_INVALID`, `ARCHIVE_UNSAFE`, `FILE_NAME_DUPLICATE`, `PATH_BLOCKED`; IntegrityError `TOO_LARGE`,
  * `DIGEST_MISMATCH`; what `blob` throws
  */

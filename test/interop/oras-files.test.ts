@@ -230,6 +230,24 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       await expectSame('some:v1', '--format', 'go-template={{range .files}}{{println .path .digest}}{{end}}');
     });
 
+    test('a folder that is named behind joined letters, and files that keep their permissions', async () => {
+      await push('over:v1', 'readme.md', 'details');
+      await expectSame('over:v1', '-ko=joined');
+      const kept = await Promise.all(
+        (['oras', 'ours'] as const).map(async (tool) => {
+          const cwd = join(folder, 'pulled', tool, 'over-v1', 'joined');
+          const paths = [join(cwd, 'readme.md'), join(cwd, 'details', 'run.sh')];
+          for (const path of paths) await chmod(path, 0o600);
+          await must(tool, 'pull', `${host}/pull/over:v1`, `-o=${cwd}`);
+          return Promise.all(paths.map(async (path) => (await stat(path)).mode & 0o777));
+        }),
+      );
+      expect(kept).toEqual([
+        [0o600, 0o600],
+        [0o600, 0o600],
+      ]);
+    });
+
     test('the config, where it is asked for', async () => {
       await push('config:v1', '--config', 'config.json:x/y', '--artifact-type', 'a/b', 'readme.md');
       await expectSame('config:v1');

@@ -52,9 +52,6 @@ const STATES = {
 } as const;
 
 function tell(transfers: Transfers, progress: PullProgress): void {
-  if (progress.state === 'left-out') {
-    return transfers.warn(leftOutLine(progress.name));
-  }
   const { state, descriptor } = progress;
   if (state === 'moving') return transfers.move(descriptor, progress.moreBytes);
   const isEnd = state !== 'downloading' && state !== 'processing';

@@ -61,6 +61,7 @@ const VERB_NOTES: Readonly<Record<string, string>> = {
   'completion powershell': 'A script of our own.',
   'completion zsh': 'A script of our own.',
   version: 'Another program, with the same lines.',
+  pull: 'A device or a pipe in an archive is refused, and nothing is pulled; oras leaves it out and says nothing. All of an artifact is there or none of it, which oras does file by file.',
   discover: 'Annotations are sorted; oras has them in an order of chance.',
 };
 

@@ -83,17 +83,37 @@ test('a folder comes back as it was pushed: bytes, links, permissions, and what 
     await mkdir(join(out, 'd'), { recursive: true });
     await writeFile(join(out, 'd', 'beside'), 'kept');
     await writeFile(join(out, 'd', 'run.sh'), 'old');
+    await chmod(join(out, 'd', 'run.sh'), 0o750);
     const { files } = await pullTo(out, repository, pushed.descriptor);
     expect(await treeOf(join(out, 'd'))).toEqual({ ...(await treeOf(made)), beside: 'kept' });
     expect(files.map(({ path }) => path)).toEqual([`${join(out, 'd')}/`]);
     const modes = await Promise.all(
       ['run.sh', 'secret', 'sub'].map(async (name) => (await stat(join(out, 'd', name))).mode & 0o777),
     );
-    expect(modes).toEqual([0o755, 0o400, 0o555]);
+    // What was there keeps its own.
+    expect(modes).toEqual([0o750, 0o400, 0o555]);
     // Over what is there.
     await pullTo(out, repository, pushed.descriptor);
     await chmod(join(made, 'sub'), 0o755);
     await chmod(join(out, 'd', 'sub'), 0o755);
+  });
+});
+
+test('what takes the place of a file has the permissions that it had', async () => {
+  await withFolder(async (folder) => {
+    const repository = new MemoryRepository();
+    const layer = await folderLayer('d', [{ name: 'd/sh', mode: 0o755, body: 'x' }]);
+    const root = await putArtifact(repository, [text('hi.txt', 'new'), layer]);
+    const out = join(folder, 'out');
+    const paths = [join(out, 'hi.txt'), join(out, 'd', 'sh')];
+    await mkdir(join(out, 'd'), { recursive: true });
+    for (const path of paths) {
+      await writeFile(path, 'old');
+      await chmod(path, 0o600);
+    }
+    await pullTo(out, repository, root);
+    expect(await treeOf(out)).toEqual({ 'hi.txt': 'new', d: '/', 'd/sh': 'x' });
+    for (const path of paths) expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 });
 
