@@ -1,9 +1,11 @@
+import { z } from 'zod';
 import { PromoterError, isRecord } from '../oci/index.js';
 import { isUntold } from '../runs/filters.js';
 import { untilWritten } from '../runs/until-written.js';
 import type { RunRow } from '../runs/rows.js';
 import { summaryOfRun } from '../runs/run-summary.js';
 import { STEP_LIMITS } from './limits.js';
+import { pageFrom } from './page-from.js';
 import type { Ports } from './ports.js';
 
 type TellPorts = Pick<Ports, 'store' | 'documents' | 'queues' | 'now'>;
@@ -31,12 +33,26 @@ export async function tellRun(ports: TellPorts, runId: string, did?: readonly st
   return true;
 }
 
+/** Where the next tick goes on: a page of the runs that are to be told of. */
+const NOTE = 'telling';
+const noteSchema = z.object({ from: z.string().optional() });
+
 /**
- * Tells of runs that have ended and were not told of: those that were lost, and those whose host died just then. For the schedule.
+ * Tells of runs that have ended and were not told of: those that were lost, and those whose host died just then. A page of them, and
+ * at the next tick the next one: those that can't be told of keep no other from it. For the schedule.
  * @returns their ids, and what kept others from being told
  */
 export async function tellForgotten(ports: TellPorts): Promise<{ told: string[]; problems: string[] }> {
-  const { items } = await ports.store.listRuns({ size: STEP_LIMITS.toldAtOnce, filter: { untold: true } });
+  const note = await ports.store.getNote(NOTE);
+  const { from }: z.infer<typeof noteSchema> = note === undefined ? {} : noteSchema.parse(JSON.parse(note.value));
+  const { items, next } = await pageFrom(from, (at) =>
+    ports.store.listRuns({
+      size: STEP_LIMITS.toldAtOnce,
+      filter: { untold: true },
+      ...(at !== undefined && { from: at }),
+    }),
+  );
+  if (next !== from) await ports.store.putNote(NOTE, JSON.stringify({ from: next }), note?.version);
   const told: string[] = [];
   const problems: string[] = [];
   for (const { id, finishedAt } of items) {

@@ -1,9 +1,11 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { tendPromotion } from '../../../src/runs/promotion-runs.js';
+import { InputError } from '../../../src/oci/index.js';
 import { newRunId } from '../../../src/runs/run-id.js';
 import type { RunRow } from '../../../src/runs/rows.js';
 import { beginRunStep } from '../../../src/steps/begin-run.js';
 import { closeJobStep } from '../../../src/steps/job.js';
+import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { tellForgotten, tellRun } from '../../../src/steps/tell-run.js';
 import { breakEverywhere } from './breaking.js';
 import { REGISTRY, newWorld, openRun, runOf, type World } from './world.js';
@@ -95,6 +97,35 @@ test('a queue that is down keeps nothing from being told later', async () => {
   world.nowMs += 60_000;
   expect((await tellForgotten(world)).told).toEqual([runId]);
   expect(events()).toMatchObject([{ id: runId, type: 'acr-promoter.job.failed' }]);
+});
+
+test('many that cannot be told of keep none before them from being told', async () => {
+  const ended = { state: 'ended', finishedAt: world.now().toISOString(), result: { outcome: 'completed' } } as const;
+  const first = await insertJob(world, ended);
+  const others = new Set<string>();
+  for (let count = 0; count < STEP_LIMITS.toldAtOnce; count += 1) {
+    world.nowMs += 1000;
+    others.add(`${await insertJob(world, ended)}.json`);
+  }
+  const { documents } = world;
+  world.documents = {
+    ...documents,
+    putIfAbsent: async (container, name, bytes) => {
+      if (others.has(name)) throw new InputError('MESSAGE_TOO_LARGE', name);
+      return documents.putIfAbsent(container, name, bytes);
+    },
+  };
+  world.nowMs += STEP_LIMITS.tellingMs;
+  const ticks = [];
+  for (let tick = 0; tick < 3; tick += 1) {
+    const { told, problems } = await tellForgotten(world);
+    ticks.push([told, problems.length]);
+  }
+  expect(ticks).toEqual([
+    [[], others.size],
+    [[first], 0],
+    [[], others.size],
+  ]);
 });
 
 test('a crash at any call, and again: told under one id, twice at most', async () => {
