@@ -34,6 +34,15 @@ function notAnOperation(name: string): string {
   return `${JSON.stringify(name)} is no operation of a job`;
 }
 
+/** No repository has a colon in its name: a host's port, a scheme or a tag is in it, and it would never match. */
+function namesMoreThanRepository(glob: string): boolean {
+  return glob.includes(':');
+}
+
+function notOfRepositories(glob: string): string {
+  return `${JSON.stringify(glob)} has a host or a tag; a glob is of repositories alone, as samples/**, in all of ALLOWED_REGISTRIES`;
+}
+
 /** JSON of repository globs by operation: `{"copy": ["samples/**"]}`. */
 const scopes = optional.transform((text, context) => {
   if (text === undefined) return {};
@@ -42,6 +51,9 @@ const scopes = optional.transform((text, context) => {
     for (const operation of Object.keys(named)) {
       // A limit that is written under a wrong name would be none.
       if (!isJobOperation(operation)) context.addIssue({ code: 'custom', message: notAnOperation(operation) });
+    }
+    for (const glob of Object.values(named).flat().filter(namesMoreThanRepository)) {
+      context.addIssue({ code: 'custom', message: notOfRepositories(glob) });
     }
     return named;
   } catch {
@@ -140,7 +152,7 @@ const retentionDays = optional
   .transform((text) => (text === undefined ? DEFAULT_RETENTION_DAYS : Number(text)))
   .pipe(z.number('is not a number of days').int().min(1).max(3_650));
 
-const schema = z.object({
+const fields = z.object({
   PROMOTION_RULES: optional,
   PROMOTION_SCHEDULE: schedule,
   PROMOTION_PAUSED: flag,
@@ -161,6 +173,15 @@ const schema = z.object({
   AzureWebJobsStorage__queueServiceUri: optional,
   AzureWebJobsStorage__tableServiceUri: optional,
   AzureWebJobsStorage__clientId: optional,
+});
+
+/** A host without a port may be the name of a repository; where it is one of ours, it was meant as the host. */
+const schema = fields.superRefine(({ JOB_SCOPES: named, ALLOWED_REGISTRIES: hosts }, context) => {
+  for (const glob of Object.values(named).flat()) {
+    const [first = ''] = glob.replace(/^!/, '').toLowerCase().split('/', 1);
+    if (namesMoreThanRepository(glob) || !hosts.includes(first)) continue;
+    context.addIssue({ code: 'custom', path: ['JOB_SCOPES'], message: notOfRepositories(glob) });
+  }
 });
 
 /** The environment, read once. docs/settings.md has each with its unit and default. */

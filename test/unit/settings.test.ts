@@ -109,6 +109,10 @@ describe('is refused, by its name', () => {
     ['JOB_SCOPES', '{"copy":"samples/**"}'],
     ['JOB_SCOPES', '{"copy":[]}'],
     ['JOB_SCOPES', '["copy"]'],
+    ['JOB_SCOPES', '{"push":["localhost:5100/jobs/**"]}'],
+    ['JOB_SCOPES', '{"push":["jobs/**","!localhost:5100/jobs/tmp/**"]}'],
+    ['JOB_SCOPES', '{"push":["https://a.azurecr.io/jobs/**"]}'],
+    ['JOB_SCOPES', '{"push":["jobs/app:v1"]}'],
     ['JOB_CREDENTIALS', 'the-password'],
     ['JOB_CREDENTIALS', '{"hub":{"registry":"docker.io","username":"robot","secret":"the-password"}}'],
     ['JOB_CREDENTIALS', '{"hub":{"registry":"docker.io","username":"robot","password":"the-password"}}'],
@@ -126,6 +130,19 @@ describe('is refused, by its name', () => {
     const problems = problemsOf({ [name]: text.replace('SECRET', 'https://v-a.vault.azure.net/secrets/hub') });
     expect(problems[0]).toMatch(new RegExp(`^${name}: `));
     for (const problem of problems) expect(problem).not.toContain('the-password');
+  });
+
+  test('a scope that begins with one of the registries, and no other first name', () => {
+    const withHosts = (glob: string): Record<string, string> => ({
+      ALLOWED_REGISTRIES: 'a.azurecr.io,localhost:5100',
+      JOB_SCOPES: JSON.stringify({ push: [glob] }),
+    });
+    for (const glob of ['a.azurecr.io/jobs/**', '!A.azurecr.io/**', 'a.azurecr.io']) {
+      expect(problemsOf(withHosts(glob))).toEqual([expect.stringMatching(/^JOB_SCOPES: ".*" has a host/)]);
+    }
+    for (const glob of ['docker.io/library/**', 'a.azurecr.io.old/**', '**', 'jobs/a.azurecr.io/**']) {
+      expect(readSettings(withHosts(glob)).JOB_SCOPES).toEqual({ push: [glob] });
+    }
   });
 
   test('everything that is wrong at once', () => {

@@ -5,7 +5,8 @@ import { openMessage, retryEnvelope } from '../../../src/inbox/retry.js';
 
 const HOUR_MS = 3_600_000;
 const start = new Date('2026-05-01T00:00:00.000Z');
-const json = fc.jsonValue({ maxDepth: 3 });
+// A field __proto__ is refused (hostile-jobs.test.ts), and fast-check likes to make one.
+const json = fc.jsonValue({ maxDepth: 3 }).filter((value) => !JSON.stringify(value).includes('"__proto__":'));
 
 describe('retryEnvelope', () => {
   test('keeps the first id and time, and counts', () => {
