@@ -10,6 +10,8 @@ export interface FolderSinkOptions {
   allowOutside?: boolean;
   /** Refuses what is there already instead of replacing it. */
   keepOldFiles?: boolean;
+  /** Told of the folder that a pull puts its files into before they are moved, as soon as it is there. Staged names are numbers. */
+  onStage?: (path: string) => Promise<void>;
 }
 
 /** Makes a folder. @returns what takes away again, as far as it is empty, what had to be made */
@@ -46,10 +48,17 @@ export function createFolderSink(folder: string, options: FolderSinkOptions = {}
       const unmake = await makeRemovable(root);
       // On the same file system, so that a file is moved to its name in one step.
       const stage = await mkdtemp(join(root, '.pull-'));
-      return new StagedFolder({ root, stage, locate, ...options }, async () => {
+      const cleanUp = async (): Promise<void> => {
         await rm(stage, { recursive: true, force: true });
         await unmake();
-      });
+      };
+      try {
+        await options.onStage?.(stage);
+      } catch (error) {
+        await cleanUp();
+        throw error;
+      }
+      return new StagedFolder({ root, stage, locate, ...options }, cleanUp);
     },
   };
 }

@@ -6,6 +6,7 @@ import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../job-output
 import { addFormatOptions, describeResult, formatResult, resultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import { claimStage } from '../left-pulls.js';
 import { readNamed } from '../named-target.js';
 import { leftOutLine } from '../status-line.js';
 import type { Target } from '../target.js';
@@ -76,6 +77,7 @@ async function pull(io: Io, session: Session, operands: string[], values: Values
   const files = createFolderSink(textOf(values, 'output') ?? '.', {
     allowOutside: values.allowPathTraversal === true,
     keepOldFiles: values.keepOldFiles === true,
+    onStage: claimStage,
   });
   const pulled = await withTransfers(io, values, { lines: format.kind === 'text' }, (transfers) =>
     pullFiles({ repository, files }, root, {
