@@ -4,6 +4,7 @@ import { ConfigurationError, InputError } from '../oci/index.js';
 import {
   parseAnnotationFile,
   parseAnnotationFlags,
+  parseConfigReference,
   parseFileReference,
   type ArtifactAnnotations,
   type ArtifactOptions,
@@ -76,7 +77,7 @@ export async function readArtifactOptions(
     allowAbsolutePaths: values.disablePathValidation === true,
     signal: io.signal,
     onProgress: (progress) => tell(transfers, progress),
-    ...(config !== undefined && { config: parseFileReference(config) }),
+    ...(config !== undefined && { config: parseConfigReference(config) }),
     ...(artifactType !== undefined && { artifactType }),
   };
 }

@@ -32,6 +32,17 @@ function blocked({ name }: Claim, why: string): InputError {
   });
 }
 
+function standsThere(path: string): InputError {
+  return new InputError('FILE_EXISTS', `${path} is there already: overwrite disallowed`, {
+    remedy: 'Pull to another folder, or without --keep-old-files.',
+  });
+}
+
+/** Refuses a file in whose place something stands, before it is downloaded. @throws InputError `FILE_EXISTS` */
+export async function checkVacant(path: string): Promise<void> {
+  if ((await lookAt(path, lstat)) !== undefined) throw standsThere(path);
+}
+
 /** Folders on the way to files, each looked at once. */
 class Folders {
   /** Those that are not there, each after the one it is in. */
@@ -82,10 +93,7 @@ export async function checkPlaces(
   const { root, keepOldFiles } = options;
   const folders = new Folders(options, await realpath(root));
   const refuseOld = (path: string): void => {
-    if (keepOldFiles !== true || path === root) return;
-    throw new InputError('FILE_EXISTS', `${path} is there already: overwrite disallowed`, {
-      remedy: 'Pull to another folder, or without --keep-old-files.',
-    });
+    if (keepOldFiles === true && path !== root) throw standsThere(path);
   };
   const perhapsThere: (readonly [path: string, claim: Claim])[] = [];
   for (const [path, claim] of claims) {

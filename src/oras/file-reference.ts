@@ -24,3 +24,15 @@ export function parseFileReference(text: string): FileReference {
   }
   return { path, ...(mediaType !== '' && { mediaType }) };
 }
+
+/** The media type of a file for which nothing else is said. */
+export const FILE_TYPE = 'application/vnd.oci.image.layer.v1.tar';
+
+/**
+ * The same of a config. One that has a colon and nothing behind it isn't of the type of configs, but, as in oras, of that of files.
+ * @throws InputError `FILE_REFERENCE_INVALID`
+ */
+export function parseConfigReference(text: string): FileReference {
+  const { path, mediaType = text === `${path}:` ? FILE_TYPE : undefined } = parseFileReference(text);
+  return { path, ...(mediaType !== undefined && { mediaType }) };
+}

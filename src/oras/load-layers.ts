@@ -1,7 +1,7 @@
 import { join, posix } from 'node:path';
 import { createDigester, InputError, type CallOptions } from '../oci/index.js';
 import type { ArtifactAnnotations } from './annotations.js';
-import type { FileReference } from './file-reference.js';
+import { FILE_TYPE, type FileReference } from './file-reference.js';
 import type { FileSource } from './file-source.js';
 import { TITLE, type PackedContent } from './pack-artifact.js';
 import { packFolder } from './pack-folder.js';
@@ -20,7 +20,6 @@ export interface LoadOptions extends CallOptions {
   onLoad?: (progress: LoadProgress) => void;
 }
 
-const FILE_TYPE = 'application/vnd.oci.image.layer.v1.tar';
 const FOLDER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
 export const UNPACK = 'io.deis.oras.content.unpack';
 export const CONTENT_DIGEST = 'io.deis.oras.content.digest';

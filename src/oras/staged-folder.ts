@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { InputError } from '../oci/index.js';
 import { forEachAtOnce } from './at-once.js';
 import { Claims, type Claim } from './claims.js';
-import { checkPlaces, settleFolders, makeFolders } from './commit-files.js';
+import { checkPlaces, checkVacant, settleFolders, makeFolders } from './commit-files.js';
 import { fileErrorCode } from './file-error.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';
 import { ORAS_LIMITS } from './limits.js';
@@ -46,6 +46,7 @@ export class StagedFolder implements StagedFiles {
 
   async file(name: string, content: AsyncIterable<Uint8Array>, attributes: FileAttributes = {}): Promise<void> {
     const { staged } = this.#claim(name, 'file', attributes);
+    if (this.#options.keepOldFiles === true) await checkVacant(this.#options.locate(name));
     const handle = await open(staged, 'wx', (attributes.mode ?? NEW_FILE_MODE) & PERMISSIONS);
     try {
       for await (const chunk of content) await handle.writeFile(chunk);

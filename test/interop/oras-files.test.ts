@@ -101,6 +101,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       ['an annotation file', ['--annotation-file', 'annotations.json', 'readme.md', './config.json'], { created: [] }],
       ['a config', ['--config', 'config.json', 'readme.md']],
       ['a config with a type', ['--config', 'config.json:application/x', '--artifact-type', 'a/b', 'readme.md']],
+      ['a config with a colon and no type', ['--config', 'config.json:', 'readme.md']],
       ['a config and no file', ['--config', 'config.json']],
       ['a config with a type and no file', ['--config', 'config.json:x/y', '--artifact-type', 'a/b']],
       ['image spec 1.0 and no file', ['--image-spec', 'v1.0']],
@@ -308,7 +309,9 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       await refused('some:v1', '--platform', 'linux/s390x');
       const { ours } = await both('some:v2');
       expect(ours.code).toBe(0);
-      expect((await refused('some:v2', '--keep-old-files')).tree).toEqual(ours.tree);
+      const kept = await both('some:v2', '--keep-old-files');
+      expect([kept.oras.code, kept.ours.code, kept.ours.tree]).toEqual([1, 1, ours.tree]);
+      expect(comparable(kept.ours.out)).toEqual(comparable(kept.oras.out));
       await expectSame('outside:v1', '--allow-path-traversal');
     });
 

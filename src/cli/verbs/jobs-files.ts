@@ -6,6 +6,7 @@ import {
   loadLayers,
   parseAnnotationFile,
   parseAnnotationFlags,
+  parseConfigReference,
   parseFileReference,
   withTempFolder,
   type ArtifactAnnotations,
@@ -58,8 +59,7 @@ function named({ path, mediaType }: FileReference): JobFile {
  * A file of this machine stands in the job; one that isn't here is a blob of the app's container `source`.
  * @throws InputError `NOT_A_FILE`, `FILE_TOO_LARGE`
  */
-export async function fileOf(text: string): Promise<JobFile> {
-  const file = parseFileReference(text);
+export async function fileOf(text: string, file = parseFileReference(text)): Promise<JobFile> {
   const { path } = file;
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return named(file);
@@ -145,6 +145,6 @@ export async function packing(files: readonly string[], values: Values, io: Io):
     files: listed,
     ...(Object.keys(manifest).length > 0 && { annotations: manifest }),
     ...(onConfig && { configAnnotations: onConfig }),
-    ...(config !== undefined && { config: await fileOf(config) }),
+    ...(config !== undefined && { config: await fileOf(config, parseConfigReference(config)) }),
   };
 }

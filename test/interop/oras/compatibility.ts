@@ -44,11 +44,18 @@ const DIFFERENT: Readonly<Record<string, string>> = {
   'discover --output':
     '`-o json` prints `manifests`, as oras 1.2 does and the guide’s `jq` lines read; oras 1.3 prints `referrers`, as `--format json` does in both.',
   'attach --platform': SUBJECT,
+  'attach --distribution-spec':
+    'Forced to an API that the registry hasn’t got, ours fails (`REFERRERS_API_UNSUPPORTED`); oras ends with 0, and nobody finds what it has attached.',
   'attach --oci-layout': SUBJECT,
   'attach --oci-layout-path': SUBJECT,
   'cp --concurrency': '32 requests at once on each side as it comes; oras has 3.',
   'cp --recursive':
     'Referrers of the type of Azure’s artifact streaming stay behind unless asked for. The destination is asked for what arrived, and what it lost is put again.',
+};
+
+/** Flags, without the prefix of a side, that are different on every verb. */
+const DIFFERENT_EVERYWHERE: Readonly<Record<string, string>> = {
+  'plain-http': 'As it comes also for 127.0.0.1 and [::1]; oras has it so for localhost alone.',
 };
 
 /** Whole verbs that do more, or the same otherwise than flag by flag. */
@@ -86,7 +93,7 @@ function rowOf(verb: string, flag: Flag, ours: readonly Flag[]): Row {
     if (why === undefined) throw new Error(`${verb} --${flag.long} is not there, and nothing says why`);
     return { ...row, status: 'not there', why };
   }
-  const why = DIFFERENT[`${verb} --${flag.long}`];
+  const why = DIFFERENT[`${verb} --${flag.long}`] ?? DIFFERENT_EVERYWHERE[flag.long.replace(CONNECTION, '')];
   if (why !== undefined) return { ...row, status: 'different', why };
   if (flag.short !== undefined && found.short !== flag.short) {
     return { ...row, status: 'different', why: `There is no \`-${flag.short}\`: write it out.` };
