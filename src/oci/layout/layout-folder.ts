@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { open, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { BlobRepository } from '../blob-access.js';
 import type { Descriptor } from '../descriptor.js';
@@ -115,6 +115,8 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
       await makeFolder(folder);
       try {
         await write(growing);
+        // Under a digest nothing is written again: oras closes them, too.
+        await chmod(growing, 0o444);
         await rename(growing, final);
       } finally {
         await rm(growing, { force: true });

@@ -32,13 +32,16 @@ export function defaultDockerConfigPath(): string {
   return join(homedir(), '.docker', 'config.json');
 }
 
+function invalidConfig(path: string, why: string, cause?: unknown): ConfigurationError {
+  return new ConfigurationError('DOCKER_CONFIG_INVALID', `${path}: ${why}`, {
+    cause,
+    remedy: 'Correct the file, or sign in again.',
+  });
+}
+
 /** @throws ConfigurationError `DOCKER_CONFIG_INVALID` */
 export async function readDockerConfig(path: string): Promise<DockerConfig> {
-  const invalid = (why: string, cause?: unknown): ConfigurationError =>
-    new ConfigurationError('DOCKER_CONFIG_INVALID', `${path}: ${why}`, {
-      cause,
-      remedy: 'Correct the file, or sign in again.',
-    });
+  const invalid = (why: string, cause?: unknown): ConfigurationError => invalidConfig(path, why, cause);
   let text: string;
   try {
     text = await readFile(path, 'utf8');
@@ -92,17 +95,19 @@ function credentialFrom(username: string, secret: string): Credential {
   return { kind: 'basic', username, password: secret };
 }
 
-function credentialOfEntry(entry: unknown): Credential {
+/** Undefined where there is something that cannot be read. */
+function credentialOfEntry(entry: unknown): Credential | undefined {
   if (!isRecord(entry)) return { kind: 'anonymous' };
   const { auth, username, password, identitytoken } = entry;
   if (typeof identitytoken === 'string' && identitytoken !== '')
     return { kind: 'refreshToken', refreshToken: identitytoken };
   if (typeof username === 'string' && username !== '' && typeof password === 'string')
     return credentialFrom(username, password);
-  if (typeof auth !== 'string') return { kind: 'anonymous' };
+  if (typeof auth !== 'string' || auth === '') return { kind: 'anonymous' };
   // Docker pads the decoded text with zero bytes in places.
   const decoded = Buffer.from(auth, 'base64').toString('utf8').replaceAll('\0', '');
   const colon = decoded.indexOf(':');
+  if (colon < 0) return undefined;
   return colon < 1 ? { kind: 'anonymous' } : credentialFrom(decoded.slice(0, colon), decoded.slice(colon + 1));
 }
 
@@ -121,6 +126,10 @@ async function lookUp(path: string, registry: string, call: HelperOptions): Prom
   }
   for (const key of keys) {
     const credential = credentialOfEntry(config.auths[key]);
+    // Its content is a secret, however wrong.
+    if (credential === undefined) {
+      throw invalidConfig(path, `the auth of ${JSON.stringify(key)} is not the base64 of <user>:<password>`);
+    }
     if (credential.kind !== 'anonymous') return credential;
   }
   return { kind: 'anonymous' };

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -34,6 +34,11 @@ const drain = async (body: AsyncIterable<Uint8Array>): Promise<string> => {
   for await (const chunk of body) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
 };
+/** Blobs are closed against being written to. */
+async function damage(path: string, content: string): Promise<void> {
+  await rm(path);
+  await writeFile(path, content);
+}
 
 describe('opening', () => {
   test('makes an empty layout where there is nothing, when told to', async () => {
@@ -160,6 +165,17 @@ describe('a layout folder as a repository', () => {
     expect(await readdir(join(path, 'ingest'))).toEqual([]);
   });
 
+  test('blobs and manifests are closed against being written to, as oras leaves them', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const image = await putImage(layout, ['closed'], 'v1');
+    for (const name of await readdir(join(path, 'blobs', 'sha256'))) {
+      expect((await stat(join(path, 'blobs', 'sha256', name))).mode & 0o777).toBe(0o444);
+    }
+    await layout.deleteManifest(image.digest);
+    expect((await readdir(join(path, 'blobs', 'sha256'))).includes(image.digest.slice(7))).toBe(false);
+  });
+
   test('a blob comes whole, or from an offset', async () => {
     const layout = await openLayout(folder(), { create: true });
     const blob = await putBlob(layout, 'text/plain', text('0123456789'));
@@ -190,11 +206,11 @@ describe('a layout folder as a repository', () => {
     const blob = await putBlob(layout, 'text/plain', text('0123456789'));
     const image = await putImage(layout, ['a']);
     const file = ({ digest }: Descriptor): string => join(path, 'blobs', digest.replace(':', '/'));
-    await writeFile(file(blob), 'abcdefghij');
+    await damage(file(blob), 'abcdefghij');
     await expect(layout.openBlob(blob).then(drain)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
-    await writeFile(file(image), 'x'.repeat(image.size));
+    await damage(file(image), 'x'.repeat(image.size));
     await expect(layout.fetchManifest(image)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
-    await writeFile(file(image), 'x');
+    await damage(file(image), 'x');
     await expect(layout.fetchManifest(image)).rejects.toMatchObject({ code: 'SIZE_MISMATCH' });
   });
 
@@ -262,7 +278,7 @@ describe('files that a crash cut short', () => {
     const image = await putImage(layout, ['whole'], 'v1');
     const blob = { mediaType: 'text/plain', digest: digestOf(text('whole')), size: 5 };
     const manifest = await readFile(fileOf(path, image.digest));
-    for (const { digest } of [blob, image]) await writeFile(fileOf(path, digest), 'wh');
+    for (const { digest } of [blob, image]) await damage(fileOf(path, digest), 'wh');
     expect(await layout.hasBlob(blob)).toBe(false);
     await layout.pushBlob(blob, () => once(text('whole')));
     await layout.pushManifest(manifest, image.mediaType);
@@ -281,7 +297,7 @@ describe('files that a crash cut short', () => {
     await copyArtifact(source, 'v1', layout, options);
     const digests = [...source.blobs.keys(), image.digest, referrer.digest];
     for (const [at, digest] of digests.entries()) {
-      if (at % 2 === 0) await writeFile(fileOf(path, digest), 'w');
+      if (at % 2 === 0) await damage(fileOf(path, digest), 'w');
       else await rm(fileOf(path, digest));
     }
     await copyArtifact(source, 'v1', await openLayout(path), options);

@@ -88,7 +88,8 @@ describe('entries', () => {
     ],
     ['on another port', { 'r.example:8443': entry }, 'r.example', { kind: 'anonymous' }],
     ['empty', { 'r.example': {} }, 'r.example', { kind: 'anonymous' }],
-    ['malformed', { 'r.example': { auth: 'nocolon' } }, 'r.example', { kind: 'anonymous' }],
+    ['empty text', { 'r.example': { auth: '' } }, 'r.example', { kind: 'anonymous' }],
+    ['malformed, of another registry', { 'q.example': { auth: '!!' } }, 'r.example', { kind: 'anonymous' }],
     ['of a name that every object has', {}, 'constructor', { kind: 'anonymous' }],
   ])('%s', async (_, auths, registry, expected) => {
     expect(await get({ auths }, registry)).toEqual(expected);
@@ -103,6 +104,14 @@ describe('entries', () => {
     const error = await failureOf(get(text, 'r'));
     expect(error).toMatchObject({ code: 'DOCKER_CONFIG_INVALID' });
     expect(String(error)).not.toContain('c2VjcmV0');
+  });
+
+  test.each(['!!', 'c2VjcmV0'])('an auth that is no user and password: %s', async (auth) => {
+    const error = await failureOf(get({ auths: { 'https://r.example/v1/': { auth } } }, 'r.example'));
+    expect(error).toMatchObject({ code: 'DOCKER_CONFIG_INVALID' });
+    expect(String(error)).toContain('https://r.example/v1/');
+    expect(String(error)).not.toContain(auth);
+    expect(String(error)).not.toContain('secret');
   });
 });
 
