@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { describeError } from '../oci/index.js';
 import { writeOutFlags } from './boolean-flags.js';
+import { addExamples, subcommandTerm } from './command-list.js';
 import { UsageError } from './errors.js';
 import { addHelpCommand, withoutVainHelp } from './help-command.js';
 import type { Io } from './io.js';
@@ -65,6 +66,7 @@ function createProgram(io: Io): Command {
       getOutHelpWidth: () => 110,
       getErrHelpWidth: () => 110,
     })
+    .configureHelp({ subcommandTerm })
     .showSuggestionAfterError(true)
     .addHelpText('after', AFTER_HELP);
   const context = { io, door: createSubmitDoor(io) };
@@ -79,23 +81,42 @@ function createProgram(io: Io): Command {
   addVerify(program, context);
   addSbom(program, context);
   addSign(program, context);
-  const manifest = program.command('manifest').description('Manifest operations');
+  const manifest = addExamples(program.command('manifest').description('Manifest operations'), [
+    ['What a tag stands for', 'acr-promoter manifest fetch --pretty localhost:5000/hello:v1'],
+    ['Under one more tag, byte for byte', 'acr-promoter manifest push localhost:5000/hello:v2 manifest.json'],
+  ]);
   addManifestFetch(manifest, context);
   addManifestFetchConfig(manifest, context);
   addManifestPush(manifest, context);
   addManifestDelete(manifest, context);
-  const index = manifest.command('index').description('Index operations');
+  const index = addExamples(manifest.command('index').description('Index operations'), [
+    [
+      'One name for two platforms',
+      'acr-promoter manifest index create localhost:5000/hello:v1 linux-amd64 linux-arm64',
+    ],
+    ['And a third', 'acr-promoter manifest index update localhost:5000/hello:v1 --add linux-arm-v7'],
+  ]);
   addManifestIndexCreate(index, context);
   addManifestIndexUpdate(index, context);
-  const blob = program.command('blob').description('Blob operations');
+  const blob = addExamples(program.command('blob').description('Blob operations'), [
+    ['Into a file', 'acr-promoter blob fetch --output hi.txt localhost:5000/hello@sha256:…'],
+    ['Out of one', 'acr-promoter blob push localhost:5000/hello hi.txt'],
+  ]);
   addBlobFetch(blob, context);
   addBlobPush(blob, context);
   addBlobDelete(blob, context);
-  addJobs(program.command('jobs').description('Jobs of a deployed app'), context);
+  const jobs = addExamples(program.command('jobs').description('Jobs of a deployed app'), [
+    ['Hand one over, and wait for it', 'acr-promoter jobs submit --wait job.json'],
+    ['Where it stands', 'acr-promoter jobs status <id>'],
+  ]);
+  addJobs(jobs, context);
   addPromotions(program, context);
   addRuns(program, context);
   addExplain(program, context);
-  const repo = program.command('repo').alias('repository').description('Repository operations');
+  const repo = addExamples(program.command('repo').alias('repository').description('Repository operations'), [
+    ['The repositories of a registry', 'acr-promoter repo ls localhost:5000'],
+    ['The tags of one', 'acr-promoter repo tags localhost:5000/hello'],
+  ]);
   addRepoLs(repo, context);
   addRepoTags(repo, context);
   addLogin(program, context);

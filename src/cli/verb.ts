@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander';
 import { InputError } from '../oci/index.js';
+import { addExamples, subcommandTerm, type Examples } from './command-list.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
 import { Session } from './session.js';
@@ -62,7 +63,7 @@ export interface VerbDescription {
   most?: number;
   summary: string;
   aliases?: readonly string[];
-  examples: readonly (readonly [what: string, how: string])[];
+  examples: Examples;
 }
 
 /** Options as commander has read them. */
@@ -94,9 +95,8 @@ export function defineVerb(
     .description(verb.summary)
     .usage(`[flags] ${verb.operands}`)
     .argument('[operands...]')
-    .configureHelp({ visibleArguments: () => [] })
-    // After the options, where it is not wrapped.
-    .addHelpText('after', `\nExamples:\n${verb.examples.map(([what, how]) => `  ${what}:\n    ${how}`).join('\n\n')}`);
+    .configureHelp({ subcommandTerm, visibleArguments: () => [] });
+  addExamples(command, verb.examples);
   addOptions(command);
   if (VERBOSE.test(verb.path)) command.addOption(new Option('-v, --verbose').hideHelp());
   if (printer !== undefined) door?.addOptions(command);

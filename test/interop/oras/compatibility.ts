@@ -60,7 +60,7 @@ const DIFFERENT_EVERYWHERE: Readonly<Record<string, string>> = {
 
 /** Whole verbs that do more, or the same otherwise than flag by flag. */
 const VERB_NOTES: Readonly<Record<string, string>> = {
-  push: 'Reproducible: `org.opencontainers.image.created` is 1970, or `SOURCE_DATE_EPOCH`; folders are packed without times. oras takes the clock, and another digest each time. Pushed to a digest, the two are compared before anything is sent.',
+  push: 'Reproducible: `org.opencontainers.image.created` is 1970, or `SOURCE_DATE_EPOCH`; folders are packed without times. oras takes the clock, and another digest each time. Pushed to a digest, the two are compared before anything is sent, and lines of what would be are not printed. A link to a folder is pushed as the folder that it leads to; oras packs the link, and cannot pull it again.',
   attach: 'As push: attaching the same thing twice makes one referrer. oras makes two.',
   cp: 'The lines of nodes may come in another order, and of two names of one blob the other one may be `Skipped`. Within one registry, a blob that is there already is mounted once more, and said to be `Mounted`; oras asks first, and says `Exists`.',
   'completion bash': 'A script of our own.',
@@ -68,7 +68,7 @@ const VERB_NOTES: Readonly<Record<string, string>> = {
   'completion powershell': 'A script of our own.',
   'completion zsh': 'A script of our own.',
   version: 'Another program, with the same lines.',
-  pull: 'A device or a pipe in an archive is refused, and nothing is pulled; oras leaves it out and says nothing. All of an artifact is there or none of it, which oras does file by file.',
+  pull: 'A device or a pipe in an archive is refused, and nothing is pulled; oras leaves it out and says nothing. All of an artifact is there or none of it, which oras does file by file. Two files for one path (`x` and `./x`) are refused; in oras the last one wins.',
   discover: 'Annotations are sorted; oras has them in an order of chance.',
 };
 

@@ -33,6 +33,23 @@ test('every command has help with an example, and its options said in words', as
   }
 });
 
+test.each(['manifest', 'manifest index', 'blob', 'repo', 'jobs'])('%s has examples of its own', async (group) => {
+  const { out } = await acrPromoter(...group.split(' '), '--help');
+  expect(out.slice(out.indexOf('\nExamples:\n'))).toMatch(/^\nExamples:\n {2}\S.*:\n {4}acr-promoter /);
+  expect(out.slice(out.indexOf('\nExamples:\n'))).toContain(`acr-promoter ${group} `);
+});
+
+test('lists of commands have their operands', async () => {
+  const list = (await acrPromoter('--help')).out;
+  expect(list).toMatch(/^ {2}copy\|cp <from> <to> {2,}\S/m);
+  expect(list).toMatch(/^ {2}push <name> <file> \[\.\.\.\] {2,}\S/m);
+  expect(list).toMatch(/^ {2}attach <name> <file> \[\.\.\.\] {2,}\S/m);
+  expect(list).toMatch(/^ {2}version {2,}\S/m);
+  expect(list).not.toContain('operands');
+  expect((await acrPromoter('manifest', '--help')).out).toMatch(/^ {2}fetch\|get <name> {2,}\S/m);
+  expect((await acrPromoter('runs', '--help')).out).toMatch(/^ {2}cancel <id> {2,}\S/m);
+});
+
 test('the exit codes are in the help of all', async () => {
   expect((await acrPromoter('--help')).out).toMatch(/\nExit codes:\n {2}0 .*\n {2}1 .*\n {2}130 /);
 });
