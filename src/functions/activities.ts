@@ -19,13 +19,14 @@ import { observeStep } from '../steps/observe.js';
 import { planCopyStep } from '../steps/plan-copy.js';
 import type { Ports, StepCall, StepReply } from '../steps/ports.js';
 import { asSourceGone } from '../steps/source-gone.js';
+import { isMore } from '../steps/stretch.js';
 import { runOperationStep } from '../steps/run-operation.js';
 import { tagCopyStep, tagDestinationStep } from '../steps/tag-destination.js';
 import { walkScheduleStep } from '../steps/walk-schedule.js';
 import { watchForCancel } from './cancel-watch.js';
-import { againSchema, type Again } from './orchestrations/again.js';
+import { againOfCursor, againSchema, type Again } from './orchestrations/again.js';
 import type { ActivityReply } from './orchestrations/step.js';
-import { busyPauseMs, isOverdue, passing, troublePauseMs, type Passing } from './put-off.js';
+import { busyPauseMs, isOverdue, outlastsStretch, passing, troublePauseMs, type Passing } from './put-off.js';
 import { remedyFor } from './remedies.js';
 import { stepLog, type StepLog } from './step-log.js';
 import { stepProgress } from './step-progress.js';
@@ -106,7 +107,8 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         // One that polls says once that it waits.
         if (progress.state === 'done' || again === undefined)
           log.info(`${progress.state} in ${Math.round(performance.now() - startedMs)} ms: ${progress.said}`);
-        return 'later' in reply ? { later: busyPauseMs(reply.later, again, ports.now().getTime()) } : reply;
+        if ('later' in reply) return { later: busyPauseMs(reply.later, again, ports.now().getTime()) };
+        return { done: goneOnWith(reply.done, again, raw) };
       };
       const answer = (error: unknown): Promise<ActivityReply> =>
         failed(error, { name: contract.name, again, now: ports.now().getTime(), progress, log });
@@ -166,6 +168,13 @@ async function understood(ports: StaticPorts, raw: unknown, error: unknown): Pro
 /** What the orchestration says of the calls before this one. */
 function againOf(raw: unknown): Again | undefined {
   return isRecord(raw) ? againSchema.safeParse(raw.again).data : undefined;
+}
+
+/** A stretch more is told what is still waited for. */
+function goneOnWith(result: unknown, again: Again | undefined, raw: unknown): unknown {
+  const waited = again !== undefined && outlastsStretch(again) ? again : againOfCursor(raw);
+  if (waited === undefined || !isRecord(result) || !isMore(result)) return result;
+  return { ...result, cursor: { ...result.cursor, again: waited } };
 }
 
 /** The steps whose input names what somebody asks for by a job. */

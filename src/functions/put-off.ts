@@ -33,6 +33,17 @@ const UNKNOWN = new Set([
   'TAG_LOST',
 ]);
 
+/** The same, and what a copy goes on without in the end. */
+const MAY_BE_LATE = new Set([...UNKNOWN, 'REFERRER_UNKNOWN']);
+
+/**
+ * Whether what is waited for is waited for in the next stretch as well: all has to be asked for once more until it is known whether
+ * it is there. A registry that was down is up where a stretch has come to its end.
+ */
+export function outlastsStretch({ code }: Again): boolean {
+  return code !== undefined && MAY_BE_LATE.has(code);
+}
+
 export interface Passing {
   trouble: Trouble;
   retryAfterMs?: number;

@@ -37,6 +37,12 @@ function firstOf(input: unknown): Date | undefined {
   return first && new Date(first.since);
 }
 
+/** What it was put off for, until it says something else. */
+function lastTrouble(input: unknown): string {
+  const { code, tries } = (isRecord(input) && againSchema.safeParse(input.again).data) || {};
+  return code === undefined ? '' : `tried again, after ${code} ${tries} times`;
+}
+
 /**
  * Where the input names no run (the schedule), nothing is written.
  * @param instanceId that calls: the run's, or that of one of its sub-orchestrations
@@ -53,7 +59,7 @@ export function stepProgress(
     runId: runId ?? '',
     step: `${name}${labelOf(input)}`,
     state: 'working',
-    text: '',
+    text: lastTrouble(input),
     startedAt: started,
     updatedAt: started,
   };

@@ -37,8 +37,15 @@ const resultSchema = z.object({
   digest: z.string().optional(),
 });
 
-/** Where a step that takes several calls goes on: how many stretches are done, and since when it is at it, in milliseconds since 1970. */
-export const stretchCursorSchema = z.object({ stretch: z.int().min(1), since: z.number() });
+/**
+ * Where a step that takes several calls goes on: how many stretches are done, and since when it is at it, in milliseconds since 1970.
+ * `again` is what whoever calls it knows of the calls so far, where one of them is still waited for.
+ */
+export const stretchCursorSchema = z.object({
+  stretch: z.int().min(1),
+  since: z.number(),
+  again: z.unknown().optional(),
+});
 export type StretchCursor = z.infer<typeof stretchCursorSchema>;
 
 /** So far; to be called again, with the cursor. What was found out is kept as documents. */

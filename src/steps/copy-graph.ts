@@ -43,7 +43,7 @@ export async function copyGraphStep(
 
 /**
  * Asks the destination, in stretches, whether all has arrived; puts again, singly, what it lost. @throws CopyError `MANIFEST_LOST`,
- * `REFERRER_LOST`, `TAG_LOST`
+ * `REFERRER_LOST`, `TAG_LOST`; PolicyError `DESTINATION_LOCKED`
  */
 export async function verifyArrivalStep(
   ports: Pick<Ports, 'registries' | 'documents' | 'stretch' | 'now'>,
@@ -55,15 +55,17 @@ export async function verifyArrivalStep(
   const { source, destination } = input;
   const arrived = await inStretches(ports, 'verifyArrival', input, call, (stretch) => {
     const to = (round?: number) => stretch.repository(destination.registry, destination.repository, round);
-    return verifyArrival(plan, to(), {
-      source: stretch.repository(source.registry, source.repository),
-      after: async (round, waitMs) => {
-        await stretch.once(`pause ${round}`, () => sleep(waitMs, undefined, { signal }));
-        return to(round);
-      },
-      signal,
-      onAsked: (done, total) => progress.nodes(done, total),
-    });
+    const verify = () =>
+      verifyArrival(plan, to(), {
+        source: stretch.repository(source.registry, source.repository),
+        after: async (round, waitMs) => {
+          await stretch.once(`pause ${round}`, () => sleep(waitMs, undefined, { signal }));
+          return to(round);
+        },
+        signal,
+        onAsked: (done, total) => progress.nodes(done, total),
+      });
+    return writeAtDestination(to().name, verify);
   });
   if (isMore(arrived)) return arrived;
   const { restored } = arrived;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isRecord } from '../../oci/index.js';
 
 /** Why a step asks to be called again, where that is trouble and not only a lease that another holds. */
 export const troubleSchema = z.object({ code: z.string(), message: z.string(), remedy: z.string().optional() });
@@ -17,6 +18,12 @@ export const againSchema = z.object({
   until: z.number(),
 });
 export type Again = z.infer<typeof againSchema>;
+
+/** What the calls of a step in its stretches before were told, where what they waited for is still waited for. */
+export function againOfCursor(input: unknown): Again | undefined {
+  const cursor = isRecord(input) ? input.cursor : undefined;
+  return isRecord(cursor) ? againSchema.safeParse(cursor.again).data : undefined;
+}
 
 /** One more time put off. */
 export function putOffOnce(before: Again | undefined, trouble: Trouble | undefined, now: number, until: number): Again {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { isRecord } from '../../oci/index.js';
 import { formatDuration } from '../../promotion/duration.js';
 import type { InputOf, ResultOf, StepContract } from '../../steps/contracts.js';
-import { putOffOnce, troubleSchema, type Again, type Trouble } from './again.js';
+import { againOfCursor, putOffOnce, troubleSchema, type Again, type Trouble } from './again.js';
 
 /**
  * What an activity answers: its result; a failure that trying again won't mend; or that it wants to be called again after so
@@ -114,7 +114,9 @@ export function* stepAll<C extends AnyContract>(
   const results = new Map<number, ResultOf<C>>();
   const giveUpAtMs = context.giveUpAtMs ?? nowOf(context) + STEP_MS;
   for (let from = 0; from < inputs.length; from += WAVE) {
-    let open: OpenCall<C>[] = inputs.slice(from, from + WAVE).map((input, index) => ({ input, index: from + index }));
+    let open: OpenCall<C>[] = inputs
+      .slice(from, from + WAVE)
+      .map((input, index) => ({ input, index: from + index, again: againOfCursor(input) }));
     while (open.length > 0) {
       const replies = yield* callAll(context, contract, open);
       const now = nowOf(context);
@@ -144,7 +146,7 @@ export function* stepAll<C extends AnyContract>(
 interface OpenCall<C extends AnyContract> {
   input: InputOf<C>;
   index: number;
-  again?: Again;
+  again: Again | undefined;
 }
 
 function nowOf(context: StepContext): number {

@@ -193,6 +193,8 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 class RememberedRepository extends RememberedReads implements Repository {
   readonly isLocal: boolean;
   readonly #inner: Repository;
+  /** How often each manifest was put: once more is another question. */
+  readonly #pushes = new Map<string, number>();
 
   constructor(inner: Repository, memory: Memory, round: number) {
     super(inner, memory, round);
@@ -226,9 +228,13 @@ class RememberedRepository extends RememberedReads implements Repository {
   ): Promise<Descriptor> {
     const push = (): Promise<Descriptor> => this.#inner.pushManifest(bytes, mediaType, options);
     const { digest = digestOf(bytes), tag } = options;
-    const { descriptor } = await this.memory.recall(this.question('push', `${tag ?? ''} ${digest}`), async () => ({
-      descriptor: await push(),
-    }));
+    const what = `${tag ?? ''} ${digest}`;
+    const times = (this.#pushes.get(what) ?? 0) + 1;
+    this.#pushes.set(what, times);
+    const { descriptor } = await this.memory.recall(
+      this.question('push', times === 1 ? what : `${times} ${what}`),
+      async () => ({ descriptor: await push() }),
+    );
     options.onPut?.();
     return descriptor ?? push();
   }

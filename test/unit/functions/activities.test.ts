@@ -148,6 +148,29 @@ describe('progress', () => {
     ]);
   });
 
+  test.each([
+    ['SOURCE_GONE', undefined, 'SOURCE_GONE'],
+    ['REFERRER_UNKNOWN', 'SOURCE_GONE', 'REFERRER_UNKNOWN'],
+    ['TOOMANYREQUESTS', undefined, undefined],
+    ['TOOMANYREQUESTS', 'SOURCE_GONE', 'SOURCE_GONE'],
+  ])('what a call after %s tells the next stretch, where that before told of %s', async (code, before, told) => {
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    world.stretch = { ...world.stretch, requests: 1 };
+    const of = (which: string) => ({ tries: 3, since: 1, code: which, codeSince: 2, until: 3 });
+    const input = {
+      runId: run.runId,
+      source: { registry: REGISTRY, repository: SOURCE.repository },
+      root: SOURCE.tag,
+      recursive: true,
+      excludeArtifactTypes: [],
+      cursor: { stretch: 1, since: 1, ...(before !== undefined && { again: of(before) }) },
+      again: of(code),
+    };
+    const cursor = { stretch: 2, since: 1, ...(told !== undefined && { again: of(told) }) };
+    expect(await call('planCopy', input)).toEqual({ done: { state: 'more', cursor } });
+  });
+
   test('of the schedule is nobody’s', async () => {
     const written: unknown[] = [];
     world.store.putProgress = async (row) => void written.push(row);

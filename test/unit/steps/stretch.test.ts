@@ -19,7 +19,7 @@ import { rule } from '../promotion/rules.fixture.js';
 import { breaking } from './breaking.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from './images.js';
 import { putInSync } from './in-sync.js';
-import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, notFound, openRun, type World } from './world.js';
+import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, notFound, openRun, refusal, type World } from './world.js';
 
 // What asks for all of a graph, in stretches of three requests: the same comes of it, whatever happens to a stretch.
 
@@ -514,6 +514,26 @@ describe('an arrival in stretches', () => {
     destination.blobs.clear();
     await whole(verify(small(world)));
     for (const digest of gone) expect(destination.manifests.has(digest)).toBe(true);
+  });
+
+  test('what is gone altogether, and is not listed when it was copied anew, is put again in the same round', async () => {
+    await copy();
+    const gone = [...destination.manifests.values()].filter(({ manifest }) => manifest.subject).slice(-3);
+    for (const { descriptor } of gone) destination.manifests.delete(descriptor.digest);
+    destination.loseReferrers = gone.length;
+    jest.replaceProperty(COPY_LIMITS, 'arrivalPausesMs', [0] as unknown as typeof COPY_LIMITS.arrivalPausesMs);
+    destination.calls.length = 0;
+    await whole(verify(small(world)));
+    expect(destination.count('pushManifest')).toBe(2 * gone.length);
+  });
+
+  test('a lock that came since the copy is a policy’s no', async () => {
+    await copy();
+    destination.manifests.delete([...destination.manifests.keys()].at(-1) ?? '');
+    destination.fault = ({ method }) => {
+      if (method === 'pushManifest') throw refusal(405, 'DENIED', TO.repository);
+    };
+    await expect(whole(verify(small(world)))).rejects.toMatchObject({ code: 'DESTINATION_LOCKED' });
   });
 
   test('what stays lost is an error, not a walk without end', async () => {
