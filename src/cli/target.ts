@@ -37,8 +37,9 @@ function splitLayout(text: string): { path: string; tag?: string; digest?: Diges
   const digest = at < 0 ? '' : text.slice(at + 1);
   if (isDigest(digest)) return { path: text.slice(0, at), digest };
   const colon = text.lastIndexOf(':');
-  // A single letter before it is a drive.
-  if (colon <= 1 || colon < Math.max(text.lastIndexOf('/'), text.lastIndexOf('\\'))) return { path: text };
+  // On Windows, a single letter before it is a drive.
+  const least = process.platform === 'win32' ? 2 : 1;
+  if (colon < least || colon < Math.max(text.lastIndexOf('/'), text.lastIndexOf('\\'))) return { path: text };
   return { path: text.slice(0, colon), tag: text.slice(colon + 1) };
 }
 

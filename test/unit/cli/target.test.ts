@@ -41,6 +41,7 @@ describe('in a layout', () => {
     ['./a/b.tar:v1', './a/b.tar', 'v1'],
     [`dir@${DIGEST}`, 'dir', DIGEST],
     ['/a:b/c', '/a:b/c', undefined],
+    ...(process.platform === 'win32' ? [] : [['l:v1', 'l', 'v1'] as const]),
     ['C:\\layout', 'C:\\layout', undefined],
     ['C:\\layout:v1', 'C:\\layout', 'v1'],
     ['dir@host:v1', 'dir@host', 'v1'],
