@@ -48,6 +48,7 @@ async function startLocalRegistry(): Promise<RunningPeer> {
 /** Registries that have no referrers API. */
 function startRegistries(): Promise<RunningPeer[]> {
   const dockerRegistry = findPeer('docker-registry');
+  if (dockerRegistry === undefined && process.env['CI'] !== undefined) throw new Error('needs docker-registry');
   return Promise.all([
     startLocalRegistry(),
     ...(dockerRegistry === undefined ? [] : [startDockerRegistry(dockerRegistry)]),
