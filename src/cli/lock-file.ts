@@ -1,5 +1,6 @@
 import { open, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { isRecord } from '../oci/index.js';
 import { parseHolder, stateOf, thisHolder } from './lock-holder.js';
 
@@ -8,6 +9,8 @@ export const LOCK_LIMITS = {
   staleMs: 20_000,
   /** Milliseconds between two looks at a lock that another holds, more or less. */
   lookMs: 40,
+  /** Looks at a higher number than one's own before the lock counts as lost: who came too late takes its number back. */
+  looks: 10,
   /** Milliseconds for which a lock that nobody wants any more stays in the folder. */
   keepMs: 60 * 60 * 1000,
   /** Files that one sweep of the folder looks at. */
@@ -50,6 +53,7 @@ export class LockFile {
   readonly #folder: string;
   readonly #key: string;
   readonly #staleMs: number;
+  #nonce: string | undefined;
 
   /** @param key 40 hexadecimal digits. */
   constructor(folder: string, key: string, staleMs: number) {
@@ -101,11 +105,18 @@ export class LockFile {
       return undefined;
     }
     await Promise.all(others.map((number) => rm(this.#path(number), { force: true })));
+    this.#nonce = holder.nonce;
     return mine;
   }
 
+  /** Who saw an empty folder while files came and went may make a higher number, finds the lock held, and takes it back. */
   async #isMine(number: number): Promise<boolean> {
-    return (await this.#numbers()).at(-1) === number;
+    for (let looks = 1; ; looks += 1) {
+      const numbers = await this.#numbers();
+      if (numbers.at(-1) === number) return true;
+      if (!numbers.includes(number) || looks === LOCK_LIMITS.looks) return false;
+      await pause(LOCK_LIMITS.lookMs);
+    }
   }
 
   /** @returns false where it has been lost. */
@@ -122,11 +133,12 @@ export class LockFile {
   }
 
   async release(number: number): Promise<void> {
-    if (!(await this.#isMine(number))) return;
     try {
-      // Never made anew: it may have been taken away meanwhile.
+      // Never made anew: it may have been taken away meanwhile, and another have come and gone under its number. Whether there
+      // is a higher number doesn't matter: its owner may be about to take that back.
       const file = await open(this.#path(number), 'r+');
       try {
+        if (parseHolder(await file.readFile('utf8'))?.nonce !== this.#nonce) return;
         await file.truncate(0);
         await file.write(RELEASED, 0);
       } finally {

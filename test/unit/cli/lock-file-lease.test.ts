@@ -2,14 +2,16 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { LockFile } from '../../../src/cli/lock-file.js';
 import { createLockFileLease } from '../../../src/cli/lock-file-lease.js';
 
 const LOADER = new URL('../local/host/typescript-loader.mjs', import.meta.url).href;
 const CHILD = join(import.meta.dirname, 'lock-file-lease.child.ts');
+const KEY = 'a'.repeat(40);
 const children: ChildProcess[] = [];
 let folder = '';
 
@@ -75,6 +77,21 @@ describe('within one process', () => {
     expect(most).toBe(1);
     // However often it was taken, one file stays.
     await pathOf('wanted');
+  });
+
+  test('one who comes too late with a higher number, and takes it back, costs nobody the lock', async () => {
+    const lock = new LockFile(locksFolder(), KEY, 20_000);
+    await mkdir(locksFolder(), { mode: 0o700 });
+    const number = (await lock.take()) ?? 0;
+    const late = join(locksFolder(), `${KEY}.${number + 1_000}`);
+    await copyFile(join(locksFolder(), `${KEY}.${number}`), late);
+    const renewed = lock.renew(number);
+    await rm(late);
+    expect(await renewed).toBe(true);
+    await writeFile(late, '');
+    await lock.release(number);
+    await rm(late);
+    expect(await new LockFile(locksFolder(), KEY, 20_000).take()).toBeDefined();
   });
 
   test('waiting for it ends with the signal', async () => {
