@@ -1,16 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { open, readFile, rm } from 'node:fs/promises';
-import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ConfigurationError, isRecord, makeFolder } from '../../src/oci/index.js';
+import { isLiving, livingProcesses } from './processes-file.js';
 
 /** Which process has the folder, while it has it. */
 const OWNER_FILE = 'start.json';
-/** Which process is which, for who wants to kill one alone. */
-export const PROCESSES_FILE = 'processes.json';
-/** Children whose parent was killed take ten seconds at most to end. */
-const ORPHANS_MS = 15_000;
+/** Children whose parent was killed take fifteen seconds at most to end (child.ts). */
+const ORPHANS_MS = 20_000;
 const LOOK_MS = 200;
 const CLAIM_TRIES = 3;
 
@@ -57,7 +54,7 @@ async function claim(file: string, dataDir: string): Promise<void> {
       if (!isExisting(error)) throw error;
     }
     const owner = parsed(ownerSchema, await readFile(file, 'utf8').catch(() => ''))?.pid;
-    if (owner !== undefined && isOurs(owner, 'local/start/main')) throw inUse(dataDir, [owner]);
+    if (owner !== undefined && isLiving(owner, 'local/start/main')) throw inUse(dataDir, [owner]);
     // Made a moment ago, perhaps, and not written yet.
     if (owner === undefined && tries < CLAIM_TRIES) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     else await rm(file, { force: true });
@@ -70,9 +67,7 @@ function isExisting(error: unknown): boolean {
 }
 
 async function waitForOrphans(dataDir: string, say: (text: string) => void): Promise<void> {
-  const noted = await readFile(join(dataDir, PROCESSES_FILE), 'utf8').catch(() => '');
-  const pids = Object.values(parsed(z.record(z.string(), z.number().int().positive()), noted) ?? {});
-  const living = (): number[] => pids.filter((pid) => isOurs(pid, 'local/start/child'));
+  const living = (): number[] => livingProcesses(dataDir).map(({ pid }) => pid);
   let left = living();
   if (left.length > 0) say(`waiting for processes of an earlier start to end: ${left.join(', ')} …`);
   for (const until = Date.now() + ORPHANS_MS; left.length > 0; left = living()) {
@@ -94,31 +89,5 @@ function parsed<T>(schema: z.ZodType<T>, text: string): T | undefined {
     return schema.safeParse(JSON.parse(text)).data;
   } catch {
     return undefined;
-  }
-}
-
-/** Whether a process lives and is what we think: ids come back. Where nobody can tell what it is, it counts as ours. */
-function isOurs(pid: number, script: string): boolean {
-  if (pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return isRecord(error) && error.code === 'EPERM';
-  }
-  const command = commandOf(pid);
-  return command === undefined || (command !== '' && command.replaceAll('\\', '/').includes(script));
-}
-
-/** The command line of a process; undefined where this machine doesn't tell, empty where the process is gone or a zombie. */
-function commandOf(pid: number): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    // No /proc here, or the process has just gone.
-  }
-  try {
-    return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8', stdio: 'pipe' });
-  } catch (error) {
-    return isRecord(error) && error.status === 1 ? '' : undefined;
   }
 }

@@ -22,8 +22,8 @@ export interface ProcessSpec {
   args: readonly string[];
   env: Record<string, string>;
   cwd: string;
-  /** Where its output is kept: `<logDir>/<name>.log`. */
-  logDir: string;
+  /** Its output is kept in `<dataDir>/logs/<name>.log`. */
+  dataDir: string;
   /** Told of each process id that it gets. */
   onStart(): void;
   /** Told when it has ended by itself and is started again. */
@@ -45,7 +45,7 @@ export class LocalProcess {
   constructor(spec: ProcessSpec) {
     this.name = spec.name;
     this.#spec = spec;
-    this.#logFile = join(spec.logDir, `${spec.name}.log`);
+    this.#logFile = join(spec.dataDir, 'logs', `${spec.name}.log`);
   }
 
   get pid(): number | undefined {
@@ -80,10 +80,10 @@ export class LocalProcess {
   }
 
   #spawn(): ChildProcess {
-    const { logDir, script, args, env, cwd } = this.#spec;
-    mkdirSync(logDir, { recursive: true });
+    const { name, dataDir, script, args, env, cwd } = this.#spec;
+    mkdirSync(dirname(this.#logFile), { recursive: true });
     this.#log ??= createWriteStream(this.#logFile, { flags: 'a', mode: 0o600 });
-    const child = fork(CHILD, [script, ...args], {
+    const child = fork(CHILD, [name, dataDir, script, ...args], {
       cwd,
       env,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ConfigurationError, type PromoterError } from '../../src/oci/index.js';
 import { DEFAULT_SCHEDULE } from '../../src/settings.js';
-import { PROCESSES_FILE, takeDataFolder } from './data-folder.js';
+import { takeDataFolder } from './data-folder.js';
 import { innerPorts, requireFreePorts } from './free-ports.js';
 import type { StartOptions } from './options.js';
 import { LocalProcess, compiledRoot } from './process.js';
+import { hostName, isHost, noteProcesses } from './processes-file.js';
 import { signingFiles, type SigningFiles } from './signing-key.js';
 import { TAKEN_SETTINGS } from './taken-settings.js';
 
@@ -74,7 +74,7 @@ export async function startStack(call: StackCall): Promise<Stack> {
       args,
       env: { ...inherited(environment), ...env },
       cwd: options.app,
-      logDir: join(dataDir, 'logs'),
+      dataDir,
       onStart: () => noteProcesses(dataDir, processes),
       onEnd: call.say,
       onGivenUp: call.onGivenUp,
@@ -92,12 +92,6 @@ export async function startStack(call: StackCall): Promise<Stack> {
   } finally {
     signal.removeEventListener('abort', stopEarly);
   }
-}
-
-const HOST = 'host';
-
-function isHost({ name }: LocalProcess): boolean {
-  return name === HOST || name.startsWith(`${HOST}-`);
 }
 
 async function startAll(
@@ -148,20 +142,11 @@ async function startAll(
     SIGNING_CERTIFICATE_CHAIN: signing.certificate,
   };
   const hostScript = join(compiledRoot(), 'local/host/main.js');
-  await start(HOST, hostScript, hostArgs(options.port, 0), hostEnvironment);
+  await start(hostName(0), hostScript, hostArgs(options.port, 0), hostEnvironment);
   // More of them work on the same store, as instances of one app do; nobody needs to know their ports.
   const more = Array.from({ length: options.hosts - 1 }, (_, index) => index + 1);
-  await Promise.all(
-    more.map((index) => start(`${HOST}-${index + 1}`, hostScript, hostArgs(0, index), hostEnvironment)),
-  );
+  await Promise.all(more.map((index) => start(hostName(index), hostScript, hostArgs(0, index), hostEnvironment)));
   return { source, staging, hostUrl: `http://localhost:${options.port}`, user, signing };
-}
-
-/** Whole at any moment: who reads it wants to kill one of them. */
-function noteProcesses(dataDir: string, processes: readonly LocalProcess[]): void {
-  const file = join(dataDir, PROCESSES_FILE);
-  writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(processes.map(({ name, pid }) => [name, pid]))));
-  renameSync(`${file}.new`, file);
 }
 
 /** What a process needs of our own environment, and no more: settings of a deployed app must not leak in. */
