@@ -66,9 +66,13 @@ export const STEP_LIMITS = {
   deepPassTooMuch: 200,
   /** How often a run looks at what the deep pass cannot decide, in milliseconds. */
   lookAgainMs: 24 * 3_600_000,
-  /** How long the deep pass compares one promotion, and a rule's first reading may take, in milliseconds. */
+  /** How long the deep pass compares one promotion, in milliseconds. */
   deepPassRowMs: 3 * 60_000,
+  /** How long a rule's first reading works in one round of the schedule, in milliseconds, and how many tags it lists in it. */
   baselineMs: 15 * 60_000,
+  baselineTags: 50_000,
+  /** Tags of one of its documents. */
+  baselinePartTags: 5_000,
   /** Problems that one stretch of the walk tells, and how long each may be; more are left out. */
   problems: 20,
   problemCharacters: 500,

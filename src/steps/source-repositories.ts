@@ -24,19 +24,38 @@ export async function repositoriesOf(
   return [...found].filter((repository) => isSourceRepository(rule, registry, repository)).sort();
 }
 
-/** The tags of a repository that the rule takes, with their digests; none where the repository isn't there (yet). */
+export function isTaken(rule: Rule, repository: string, tag: string): boolean {
+  return matchRules([rule], { registry: rule.source.registry, repository, tag }).rules.length > 0;
+}
+
+interface TagsOptions {
+  signal: AbortSignal;
+  /** After this one. */
+  last?: string;
+}
+
+/** All tags of a repository, with their digests, whether the rule takes them or not; none where the repository isn't there (yet). */
+export async function* everyTagOf(
+  ports: Pick<Ports, 'listing'>,
+  rule: Rule,
+  repository: string,
+  options: TagsOptions,
+): AsyncGenerator<TagDetails> {
+  try {
+    yield* ports.listing.repository(rule.source.registry, repository).listTagDetails(options);
+  } catch (error) {
+    if (!(error instanceof RegistryError && error.notFound)) throw error;
+  }
+}
+
+/** Those that the rule takes. */
 export async function* tagsOf(
   ports: Pick<Ports, 'listing'>,
   rule: Rule,
   repository: string,
-  options: { signal: AbortSignal; last?: string },
+  options: TagsOptions,
 ): AsyncGenerator<TagDetails> {
-  const { registry } = rule.source;
-  try {
-    for await (const listed of ports.listing.repository(registry, repository).listTagDetails(options)) {
-      if (matchRules([rule], { registry, repository, tag: listed.name }).rules.length > 0) yield listed;
-    }
-  } catch (error) {
-    if (!(error instanceof RegistryError && error.notFound)) throw error;
+  for await (const listed of everyTagOf(ports, rule, repository, options)) {
+    if (isTaken(rule, repository, listed.name)) yield listed;
   }
 }

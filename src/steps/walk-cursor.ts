@@ -3,7 +3,14 @@ import type { Rule } from '../promotion/rule.js';
 import type { StorePort } from './ports.js';
 
 const tagsAt = z.discriminatedUnion('at', [
-  z.object({ at: z.literal('rule'), rule: z.string(), repository: z.string().optional(), tag: z.string().optional() }),
+  z.object({
+    at: z.literal('rule'),
+    rule: z.string(),
+    repository: z.string().optional(),
+    tag: z.string().optional(),
+    /** How much of what its source held at first was read in this round: tags, and milliseconds. */
+    reading: z.object({ tags: z.number(), ms: z.number() }).optional(),
+  }),
   z.object({ at: z.literal('deep pass') }),
 ]);
 const rowsAt = z.object({ at: z.literal('rows'), from: z.string().optional() });

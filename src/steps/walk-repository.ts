@@ -5,6 +5,7 @@ import { ruleHash } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import { raiseWanted } from '../runs/promotion-runs.js';
 import type { PromotionRow } from '../runs/rows.js';
+import type { Baseline } from './baseline.js';
 import { isDestinationFree } from './destination-owner.js';
 import { DestinationTags } from './destination-tags.js';
 import { STEP_LIMITS } from './limits.js';
@@ -12,15 +13,13 @@ import { PromotionRows } from './promotion-rows.js';
 import { tagsOf } from './source-repositories.js';
 import { isFull, isOfOneRow, isToStop, noteProblem, type Walk } from './walk.js';
 
-/** `existing: ignore`: what the rule's source held at first, by `repository:tag`. */
-export type Baseline = ReadonlyMap<string, string> | undefined;
-
 /** One repository while its tags are walked. */
 interface Place {
   walk: Walk;
   rule: Rule;
   repository: string;
-  baseline: Baseline;
+  /** `existing: ignore`: what the rule's source held at first. */
+  baseline: Baseline | undefined;
   rows: PromotionRows;
   destinations: DestinationTags;
 }
@@ -34,7 +33,7 @@ export async function walkRepository(
   rule: Rule,
   repository: string,
   last: string | undefined,
-  baseline: Baseline,
+  baseline: Baseline | undefined,
 ): Promise<string | undefined> {
   const { ports, call } = walk;
   const place: Place = {
@@ -67,7 +66,10 @@ export async function walkRepository(
   return undefined;
 }
 
-type Listed = Pick<TagDetails, 'name' | 'digest' | 'updatedAt'>;
+interface Listed extends Pick<TagDetails, 'name' | 'digest' | 'updatedAt'> {
+  /** Its digest when the rule was first read. */
+  baseline?: string;
+}
 
 /** A tag that may need a run; with `destination`, where only that can tell. */
 interface Doubt extends Omit<Listed, 'name'> {
@@ -85,9 +87,15 @@ async function lookAtAll(place: Place, tags: readonly TagDetails[]): Promise<str
   const { walk, destinations } = place;
   const last = tags.at(-1)?.name;
   walk.looked += tags.length;
+  const rows = new Map<string, PromotionRow | undefined>();
+  for (const { name } of tags) rows.set(name, await place.rows.of(name));
+  const rowless = tags.map(({ name }) => name).filter((name) => rows.get(name) === undefined);
+  const baseline = await place.baseline?.digestsOf(place.repository, rowless);
   const doubts: Doubt[] = [];
   for (const listed of tags) {
-    const doubt = await doubtOf(place, listed, await place.rows.of(listed.name));
+    const atFirst = baseline?.get(listed.name);
+    const seen = { ...listed, ...(atFirst !== undefined && { baseline: atFirst }) };
+    const doubt = await doubtOf(place, seen, rows.get(listed.name));
     if (doubt !== undefined) doubts.push(doubt);
   }
   // Paused, it would be wanted once more at each tick: what is lacking is seen again when that is lifted.
@@ -106,21 +114,19 @@ async function lookAtAll(place: Place, tags: readonly TagDetails[]): Promise<str
 
 /** Undefined: nothing to do, by what the row says. */
 async function doubtOf(
-  { walk, rule, repository, baseline }: Place,
-  { name: tag, digest, updatedAt }: Listed,
+  { walk, rule, repository }: Place,
+  { name: tag, digest, updatedAt, baseline }: Listed,
   row: PromotionRow | undefined,
 ): Promise<Doubt | undefined> {
   const name = { registry: rule.source.registry, repository, tag };
-  const atFirst = baseline?.get(`${repository}:${tag}`);
+  const seen = { digest, ...(updatedAt !== undefined && { updatedAt }), ...(baseline !== undefined && { baseline }) };
   const decision = decideTag({
-    digest,
+    ...seen,
     ruleHash: ruleHash(rule),
     now: walk.ports.now(),
     ...(row !== undefined && { row }),
-    ...(updatedAt !== undefined && { updatedAt }),
-    ...(atFirst !== undefined && { baseline: atFirst }),
   });
-  const doubt = { name, digest, ...(updatedAt !== undefined && { updatedAt }) };
+  const doubt = { name, ...seen };
   if (decision === 'compare' && row !== undefined) {
     const { registry, repository: to, tag: at = '' } = parseReference(row.destination);
     return { ...doubt, destination: { registry, repository: to, tag: at } };

@@ -3,9 +3,10 @@ import type { Rule } from '../promotion/rule.js';
 import { standingRule } from '../promotion/standing-rule.js';
 import { tendPromotion } from '../runs/promotion-runs.js';
 import type { PromotionRow } from '../runs/rows.js';
-import { readBaseline } from './baseline.js';
+import { Baseline, beginBaseline } from './baseline.js';
 import type { InputOf, ResultOf, walkScheduleContract } from './contracts.js';
 import { deepPass } from './deep-pass.js';
+import { readOn } from './first-reading.js';
 import { STEP_LIMITS } from './limits.js';
 import { pageFrom } from './page-from.js';
 import type { StepCall } from './ports.js';
@@ -13,7 +14,6 @@ import { repositoriesOf } from './source-repositories.js';
 import { isFull, isOfOneRow, isOver, isToStop, noteProblem, noteText, type Walk } from './walk.js';
 import { Stretch, nextRule, scheduledRules, type Cursor } from './walk-cursor.js';
 import { walkRepository } from './walk-repository.js';
-import { within } from './within.js';
 
 /**
  * One stretch of the schedule's walk. Where nothing differs nothing is started. A registry, a repository or a row that can't be read
@@ -32,6 +32,7 @@ export async function walkScheduleStep(
   // One before this has died.
   const isBitByBit = stretch.times > 1;
   const walk: Walk = { ports, call, until, isBitByBit, started: input.started, maxStarted, looked: 0, problems: [] };
+  if (input.cursor === null) await beginBaselines(walk, rules);
   let cursor: Cursor | undefined = await walkOn(walk, rules, stretch.cursor, stretch, stretch.times);
   while (cursor !== undefined && !isTickOver(walk, cursor) && !isOver(walk)) {
     if (isBitByBit) await stretch.reach(cursor);
@@ -42,6 +43,19 @@ export async function walkScheduleStep(
   const { started, looked, problems } = walk;
   const isEnd = cursor === undefined || isTickOver(walk, cursor);
   return { cursor: isEnd ? null : JSON.stringify(cursor), started, looked, problems };
+}
+
+/** A rule is read for the first time with the tick that first sees it, however late in the round its turn comes. */
+async function beginBaselines(walk: Walk, rules: readonly Rule[]): Promise<void> {
+  for (const rule of scheduledRules(rules)) {
+    if (rule.existing !== 'ignore') continue;
+    try {
+      await beginBaseline(walk.ports, rule);
+    } catch (error) {
+      if (!(error instanceof PromoterError)) throw error;
+      noteProblem(walk, rule, error);
+    }
+  }
 }
 
 /** Rows are looked at all the same where no run may be started any more: they may need none. */
@@ -120,12 +134,13 @@ async function walkRule(
   isPassedOver: boolean,
 ): Promise<Cursor | undefined> {
   try {
-    const baseline =
-      rule.existing === 'ignore'
-        ? await within(walk.call.signal, STEP_LIMITS.baselineMs, 'the first reading of its source', (signal) =>
-            readBaseline(walk.ports, rule, signal),
-          )
-        : undefined;
+    const baseline = rule.existing === 'ignore' ? await Baseline.open(walk.ports, rule) : undefined;
+    if (baseline !== undefined && baseline.next !== null) {
+      // What is new in it can't be told before that.
+      const reading = isPassedOver ? undefined : await readOn(walk, rule, baseline, cursor.reading);
+      if (reading !== undefined) return { at: 'rule', rule: rule.name, reading };
+      if (baseline.next !== null) return undefined;
+    }
     const repositories = await repositoriesOf(walk.ports, rule, walk.call.signal);
     const left = repositories.filter((name) => cursor.repository === undefined || name >= cursor.repository);
     for (const [index, repository] of left.entries()) {

@@ -112,9 +112,9 @@ function observedProblems(rule: Rule, row: PromotionRow | undefined, digest: str
 function baselineOf({ world }: App, rule: Rule): Set<string> {
   const found = new Set<string>();
   for (const [name, bytes] of world.documents.kept) {
-    if (!name.startsWith(`documents/baselines/${rule.name}-`)) continue;
-    const kept = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, string>;
-    for (const [tag, digest] of Object.entries(kept)) found.add(`${tag}=${digest}`);
+    if (!name.startsWith(`documents/baselines/${rule.name}-`) || !name.includes('/parts/')) continue;
+    const { tags } = JSON.parse(Buffer.from(bytes).toString('utf8')) as { tags: Record<string, string> };
+    for (const [tag, digest] of Object.entries(tags)) found.add(`${tag}=${digest}`);
   }
   return found;
 }
