@@ -70,18 +70,20 @@ export function askedOf(destination: ReadableRepository, requests: Budget): Aske
   };
 }
 
+/** @param listed those of whose lists is asked, where it is not the same ones */
 export async function missingOf(
   manifests: readonly Expected[],
   asked: Asked,
   requests: Budget,
   outer: AbortSignal | undefined,
+  listed: readonly Expected[] = manifests,
 ): Promise<Missing> {
   const missing: Missing = { manifests: [], unlisted: [], tags: [] };
   await allOrAbort(outer, (signal) => [
     ...manifests.map(async ({ descriptor }) => {
       if (!(await asked.find(descriptor.digest, signal))) missing.manifests.push(descriptor);
     }),
-    ...[...expectedListings(manifests)].map(async ([subject, expected]) => {
+    ...[...expectedListings(listed)].map(async ([subject, expected]) => {
       missing.unlisted.push(...(await unlistedOf(asked, subject, expected, requests, signal)));
     }),
     ...manifests.flatMap(({ descriptor, tags = [] }) =>

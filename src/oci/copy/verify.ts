@@ -84,25 +84,48 @@ function counted({ plan, destination, requests, options }: Arriving): Asked {
   };
 }
 
-/** Asks for what was missing, and for the other referrers of a subject that lost one: putting one may have cost another. */
+/**
+ * Asks for what was missing; and for the whole lists of referrers of which some were, or whose subject was: putting one may have
+ * cost another.
+ */
 function askAgain({ destination, options, requests, plan }: Arriving, missing: Missing): Promise<Missing> {
-  const absent = new Set(missing.manifests.map(({ digest }) => digest));
-  const lostTags = new Set(missing.tags);
-  const subjects = new Set(missing.unlisted.map((listing) => listing.subject));
-  const concerned = plan.manifests.filter(
-    ({ descriptor, tags = [], subject }) =>
-      absent.has(descriptor.digest) ||
-      tags.some((tag) => lostTags.has(tag)) ||
-      (subject !== undefined && subjects.has(subject)),
+  const put = new Set([
+    ...missing.manifests.map(({ digest }) => digest),
+    ...missing.unlisted.map(({ referrer }) => referrer),
+  ]);
+  const tags = new Set(missing.tags);
+  const again = plan.manifests.filter(
+    ({ descriptor, tags: own = [] }) => put.has(descriptor.digest) || hasAny(own, tags),
   );
-  return missingOf(concerned, askedOf(destination, requests), requests, options.signal);
+  const lists = new Set(again.flatMap(({ descriptor, subject }) => [descriptor.digest, ...(subject ? [subject] : [])]));
+  const listed = plan.manifests.filter(({ subject }) => subject !== undefined && lists.has(subject));
+  return missingOf(again, askedOf(destination, requests), requests, options.signal, listed);
+}
+
+function hasAny(own: readonly string[], wanted: ReadonlySet<string>): boolean {
+  return own.some((each) => wanted.has(each));
+}
+
+/** What is gone altogether, with all that it needs. */
+function planOf({ plan, planned }: Arriving, { manifests, tags }: Missing): CopyPlan {
+  const lostTags = new Set(tags);
+  const tagged = plan.manifests.filter(({ tags: own = [] }) => hasAny(own, lostTags));
+  const needed = new Set([...manifests, ...tagged.map(({ descriptor }) => descriptor)].map(({ digest }) => digest));
+  // A set is gone through with all that is added on the way.
+  for (const digest of needed) {
+    const { children = [], subject } = planned.get(digest) ?? {};
+    for (const need of [...children, ...(subject ? [subject] : [])]) needed.add(need);
+  }
+  const { blobs: _others, ...whole } = plan;
+  return { ...whole, manifests: plan.manifests.filter(({ descriptor }) => needed.has(descriptor.digest)) };
 }
 
 /** One round: what is gone altogether is copied anew, blobs perhaps as well; what is only not listed is put again. */
 async function repair(arriving: Arriving, missing: Missing): Promise<void> {
-  const { plan, destination, options } = arriving;
+  const { destination, options } = arriving;
   if (missing.manifests.length + missing.tags.length > 0) {
-    await copyGraph(plan, options.source, destination, { ...(options.signal && { signal: options.signal }) });
+    const gone = planOf(arriving, missing);
+    await copyGraph(gone, options.source, destination, { ...(options.signal && { signal: options.signal }) });
   }
   await putAgain(arriving, missing.unlisted);
 }

@@ -96,6 +96,78 @@ describe('verifyArrival', () => {
     expect(isNothingMissing(await missingAt(plan, destination))).toBe(true);
   });
 
+  test.each(['a referrer', 'a listing', 'a subject', 'a tag'])(
+    'asks again for what was missing (%s) and what depends on it, not for everything',
+    async (what) => {
+      const { source, destination, image, referrers } = await fiveReferrers();
+      const [lost = image] = referrers;
+      for (let index = 0; index < 50; index += 1) await putReferrer(source, image, `more ${index}`);
+      const tag = `${image.digest.replace(':', '-')}.sig`;
+      await putImage(source, ['signature'], tag);
+      const plan = await planGraph(source, image, { recursive: true });
+      await copyGraph(plan, source, destination);
+      destination.calls.length = 0;
+      await verifyArrival(plan, destination, { source });
+      const asked = destination.calls.length;
+      const lose = (): void => {
+        if (what === 'a referrer') destination.manifests.delete(lost.digest);
+        if (what === 'a listing') destination.unlisted.add(lost.digest);
+        if (what === 'a subject') destination.manifests.delete(image.digest);
+        if (what === 'a tag') destination.tags.delete(tag);
+      };
+      // Once more when it was put again: there is a second round.
+      lose();
+      let rounds = 0;
+      const after = async (): Promise<MemoryRepository> => {
+        rounds += 1;
+        if (rounds === 1) lose();
+        else destination.unlisted.clear();
+        return destination;
+      };
+      destination.calls.length = 0;
+      await verifyArrival(plan, destination, { source, pausesMs: PAUSES, after });
+      expect(rounds).toBe(2);
+      expect(destination.calls.length - asked).toBeLessThan(25);
+      expect(isNothingMissing(await missingAt(plan, destination))).toBe(true);
+    },
+  );
+
+  test('asks for the whole list of which one was put again: that may have cost another', async () => {
+    const { source, destination, referrers, plan } = await fiveReferrers();
+    const [lost, other] = referrers.map(({ digest }) => digest);
+    await copyGraph(plan, source, destination);
+    destination.unlisted.add(lost ?? '');
+    let rounds = 0;
+    const after = async (): Promise<MemoryRepository> => {
+      rounds += 1;
+      destination.unlisted.clear();
+      if (rounds === 1) destination.unlisted.add(other ?? '');
+      return destination;
+    };
+    await verifyArrival(plan, destination, { source, pausesMs: PAUSES, after });
+    expect(rounds).toBe(2);
+  });
+
+  test('with what is gone, what it needs is looked for: children that went meanwhile', async () => {
+    const source = new MemoryRepository();
+    const destination = new MemoryRepository();
+    const { root, all } = await putRealGraph(source);
+    const plan = await planGraph(source, root, { recursive: true });
+    await copyGraph(plan, source, destination);
+    destination.manifests.delete(root.digest);
+    const [child = ''] = all.map(({ digest }) => digest);
+    const list = destination.listReferrers.bind(destination);
+    // Its turn to be asked for is over by then.
+    destination.listReferrers = async (digest, options) => {
+      const listed = await list(digest, options);
+      if (destination.count('pushManifest') === 0) destination.manifests.delete(child);
+      return listed;
+    };
+    await verifyArrival(plan, destination, { source, pausesMs: PAUSES });
+    expect(destination.manifests.has(child)).toBe(true);
+    expect(destination.manifests.has(root.digest)).toBe(true);
+  });
+
   test('asks again for what was put again; a destination that keeps nothing is an error', async () => {
     const { source, destination, image, referrers, plan } = await fiveReferrers();
     await copyGraph(plan, source, destination);
