@@ -3,13 +3,14 @@ import type { SourceRepository } from '../promotion/rule.js';
 import type { Sbom } from '../sbom/index.js';
 import { attachPacked, readAt } from './attach-packed.js';
 import { signerOf, signSubject } from './attach-signature.js';
+import { bringSbomBack } from './bring-sbom-back.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
 import { findOurSbom, madeByUs, type SigningRule } from './our-sbom.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { subjectLease, underLease } from './under-lease.js';
 
 /** What it needs of a step's input: a job has no rule. */
-type Input = Pick<InputOf<typeof attachSbomContract>, 'image' | 'at'> & {
+type Input = Pick<InputOf<typeof attachSbomContract>, 'image' | 'at' | 'destination'> & {
   rule: SigningRule;
   source: SourceRepository;
 };
@@ -18,8 +19,8 @@ type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | '
   StorePort<'markOurs' | 'isOurs'>;
 
 /**
- * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image gives
- * the same bytes, so doing it twice makes one.
+ * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image of the
+ * same source gives the same bytes wherever they are attached, so doing it twice, or here and there, makes one.
  * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
  */
 export async function attachSbomStep(
@@ -40,7 +41,9 @@ export async function attachSbomStep(
     if (input.rule.sign.length > 0) signerOf(ports);
     // From the SBOM's push to its signature's nothing stops it but time: an SBOM that isn't signed is nobody's.
     const lasting = AbortSignal.any([finish, lease.signal]);
-    const attached = await attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total));
+    const attached =
+      (await bring(ports, input, held, lasting)) ??
+      (await attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total)));
     const { sbom, text, made } = attached;
     progress.text(text);
     const signed = input.rule.sign.length > 0 ? await signSubject(ports, input, sbom, lasting) : undefined;
@@ -78,17 +81,35 @@ export async function generateSbom(
   return { subject: descriptor, sbom: made };
 }
 
+interface Attached {
+  sbom: Descriptor;
+  text: string;
+  made: boolean;
+}
+
+/** Undefined where there is nothing to bring. */
+async function bring(
+  ports: SbomPorts,
+  { rule, source, at, destination, image }: Input,
+  signal: AbortSignal,
+  lasting: AbortSignal,
+): Promise<Attached | undefined> {
+  if (at !== undefined || destination === undefined) return undefined;
+  const sbom = await bringSbomBack(ports, { rule, source, destination, image }, signal, lasting);
+  return sbom && { sbom, text: `brought from ${destination}: ${sbom.digest}`, made: true };
+}
+
 async function attach(
   ports: Pick<Ports, 'registries' | 'sbom'> & StorePort<'markOurs'>,
   input: Input,
   signal: AbortSignal,
   lasting: AbortSignal,
   onProgress: (done: number, total: number) => void,
-): Promise<{ sbom: Descriptor; text: string; made: boolean }> {
+): Promise<Attached> {
   const { registry, repository: path } = input.at ?? input.source;
   const repository = ports.registries.repository(registry, path);
-  const { image } = input;
-  const named = { repository, name: `${registry}/${path}`, image };
+  const { image, source } = input;
+  const named = { repository, name: `${source.registry}/${source.repository}`, image };
   const { subject, sbom } = await readAt(input, () => generateSbom(ports, named, signal, onProgress));
   const packed = packArtifact({
     artifactType: sbom.mediaType,

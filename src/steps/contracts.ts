@@ -142,6 +142,8 @@ export const attachSbomContract = contract(
     image: imageSchema,
     /** Where the image is looked into and its SBOM attached: the source as it comes. */
     at: repositoryName.optional(),
+    /** Of the promotion: an SBOM that is there and not at the source is brought back. */
+    destination: z.string().optional(),
   }),
   z.object({ sbom: digest, made: z.boolean() }),
 );

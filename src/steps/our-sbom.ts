@@ -11,7 +11,7 @@ export interface SigningRule {
   sign: readonly Rule['sign'][number][];
 }
 
-/** The row by which an SBOM that we made is known wherever its copies go: its bytes name the repository it was made in. */
+/** The row by which an SBOM that we made is known wherever its copies go: its bytes name the source that it was made for. */
 export function madeByUs(digest: string): StoredDigest {
   return { registry: '*', repository: '*', digest };
 }

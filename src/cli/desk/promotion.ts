@@ -105,7 +105,7 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
     }
     if (gate.state !== 'passed') return 'superseded';
   }
-  if (rule.attachTo === 'source') await attach(io, ports, promotion, images);
+  if (rule.attachTo === 'source') await attach(io, ports, promotion, images, { destination });
   const { registry, repository } = parseReference(destination);
   const to = { registry, repository };
   const from = { registry: source.registry, repository: source.repository };
@@ -127,7 +127,7 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
     bar: { values: promotion.values, word: 'Copying', title: destination, digest },
   });
   await plain('Arrived', (call) => verifyArrivalStep(ports, copy, call));
-  if (rule.attachTo === 'destination') await attach(io, ports, promotion, images, to);
+  if (rule.attachTo === 'destination') await attach(io, ports, promotion, images, { at: to });
   const tagged = await doStep(io, (call) => tagDestinationStep(ports, { ...about, root }, call), {
     tell: said(tell, 'Tagged'),
   });
@@ -146,9 +146,9 @@ async function attach(
   ports: DeskPorts,
   { rule, source, tell, values }: DeskPromotion,
   images: readonly Image[],
-  at?: { registry: string; repository: string },
+  to: { at: { registry: string; repository: string } } | { destination: string },
 ): Promise<void> {
-  const where = { source, ...(at !== undefined && { at }) };
+  const where = { source, ...to };
   const each = <T>(
     verb: string,
     { label, digest }: Image,

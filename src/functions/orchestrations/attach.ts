@@ -61,7 +61,7 @@ export function* attachImages(
 
 function* attachSome(
   context: StepContext,
-  { images, sboms: wanted, rule, ...where }: Attach,
+  { images, sboms: wanted, rule, destination, ...where }: Attach,
 ): Generator<Task, { sboms: Attached[]; signatures: Attached[] }, unknown> {
   const owner = { promotionId: where.promotionId, runId: where.runId, source: where.source };
   const common = { ...owner, ...(where.at !== undefined && { at: where.at }) };
@@ -69,7 +69,7 @@ function* attachSome(
   const sboms = yield* stepAll(
     context,
     attachSbomContract,
-    described.map((image) => ({ ...common, rule, image })),
+    described.map((image) => ({ ...common, rule, image, ...(destination !== undefined && { destination }) })),
   );
   const signed = rule.sign.length > 0 ? images : [];
   const signatures = yield* stepAll(

@@ -187,7 +187,7 @@ function* waitForEvidence(
 function* attach(
   context: StepContext,
   owner: { promotionId: string; runId: string },
-  { rule, source }: Begun,
+  { rule, source, destination }: Begun,
   observed: Found,
   progress: Progress,
   at?: { registry: string; repository: string },
@@ -196,7 +196,7 @@ function* attach(
     ...owner,
     rule: { sign: rule.sign },
     source,
-    ...(at !== undefined && { at }),
+    ...(at === undefined ? { destination } : { at }),
     images: observed.images,
     sboms: rule.sbom.formats.length > 0,
   });

@@ -6,14 +6,12 @@ import { leafThumbprint } from '../../../src/steps/our-signature.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { NOTARY_SIGNATURE } from '../steps/images.js';
 import type { App } from './app.js';
-import type { Known } from './happenings.js';
 import { IMAGES, REFERRERS } from './images.js';
 import { ELSEWHERE, REGISTRY } from './setting.js';
 
 /** What is not at a destination as its rule says. */
 export async function destinationProblems(
   app: App,
-  known: Known,
   rule: Rule,
   source: { registry: string; repository: string; tag: string },
   from: MemoryRepository,
@@ -43,16 +41,15 @@ export async function destinationProblems(
   for (const { digest: each, subject } of graph) {
     if (subject !== undefined) continue;
     const isImage = from.manifests.get(each)?.manifest.kind === 'image';
-    if (rule.sign.length > 0) problems.push(...counted(app, known, from, destination, each, 'signature', at));
+    if (rule.sign.length > 0) problems.push(...counted(app, from, destination, each, 'signature', at));
     if (rule.sbom.formats.length > 0 && isImage && !isAttestation(from, each))
-      problems.push(...counted(app, known, from, destination, each, 'sbom', at));
+      problems.push(...counted(app, from, destination, each, 'sbom', at));
   }
   return problems;
 }
 
 function counted(
   app: App,
-  known: Known,
   from: MemoryRepository,
   to: MemoryRepository,
   digest: string,
@@ -67,8 +64,7 @@ function counted(
   ] as const) {
     if (isMadeThere && side === 'source') continue;
     const found = ours(app, repository, digest, what);
-    if (found.length < 1 || found.length > most(known, what))
-      problems.push(`${at}: ${found.length} of our ${what} at the ${side} for ${digest}`);
+    if (found.length !== 1) problems.push(`${at}: ${found.length} of our ${what} at the ${side} for ${digest}`);
     // An SBOM that we signed has one signature.
     const [sbom] = found;
     const rule = app.rules.find(({ sign }) => sign.length > 0);
@@ -82,13 +78,8 @@ function counted(
   return problems;
 }
 
-/** An SBOM names the repository that it was made in: one of the source comes to a destination where another was made. */
-function most({ attachedAt }: Known, what: 'signature' | 'sbom'): number {
-  return what === 'sbom' && attachedAt.size > 1 ? 2 : 1;
-}
-
 /** Nothing of ours is anywhere twice. */
-export function madeTwice(app: App, known: Known): string[] {
+export function madeTwice(app: App): string[] {
   const problems: string[] = [];
   for (const registry of [REGISTRY, ELSEWHERE]) {
     for (const name of app.world.registries.names(registry)) {
@@ -96,8 +87,7 @@ export function madeTwice(app: App, known: Known): string[] {
       for (const digest of repository.manifests.keys()) {
         for (const what of ['signature', 'sbom'] as const) {
           const found = ours(app, repository, digest, what);
-          if (found.length > most(known, what))
-            problems.push(`${registry}/${name}@${digest} has ${found.length} of our ${what}`);
+          if (found.length > 1) problems.push(`${registry}/${name}@${digest} has ${found.length} of our ${what}`);
         }
       }
     }

@@ -12,8 +12,6 @@ export interface Known {
   touched: Set<string>;
   /** Destinations that were locked, `registry/repository:tag`. */
   locked: Set<string>;
-  /** Where SBOMs and signatures were attached by one rule or another. */
-  attachedAt: Set<string>;
   /** The app slept for more than a day: what waited is given up. */
   slept: boolean;
   /** Somebody changed the rules; a registry failed. */
@@ -34,7 +32,6 @@ export class Happenings {
   readonly known: Known = {
     touched: new Set(),
     locked: new Set(),
-    attachedAt: new Set(),
     slept: false,
     ruled: false,
     troubled: false,
@@ -44,7 +41,6 @@ export class Happenings {
 
   constructor(app: App) {
     this.#app = app;
-    this.#noteRules();
     if (app.setting.before !== true) return;
     app.needsSchedule = true;
     for (const [index, name] of REPOSITORIES.entries()) {
@@ -154,7 +150,6 @@ export class Happenings {
       case 'rules':
         this.known.ruled = true;
         app.rule(what.change);
-        this.#noteRules();
         return;
       case 'house':
         if (what.hours > 0) await app.simulation.advanceTo(app.simulation.nowMs + what.hours * 3_600_000);
@@ -194,10 +189,6 @@ export class Happenings {
   /** A task that is about to do this. */
   askingFor(call: string): Task | undefined {
     return this.#live().find(({ pending }) => pending.some(({ label }) => label.includes(call)));
-  }
-
-  #noteRules(): void {
-    for (const { attachTo } of this.#app.rules) this.known.attachedAt.add(attachTo);
   }
 
   #touch({ repository, tag }: { repository: number; tag: number }): void {

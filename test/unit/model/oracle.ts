@@ -34,7 +34,7 @@ export async function problemsOf(quiet: Quiet): Promise<string[]> {
       }
     }
   }
-  return [...problems, ...madeTwice(app, known), ...(await restProblems(app, known))];
+  return [...problems, ...madeTwice(app), ...(await restProblems(app, known))];
 }
 
 /** Rows whose tag is there and whose rule takes it: those that the schedule leaves, for somebody to ask again. */
@@ -78,7 +78,7 @@ async function tagProblems(
   );
   const otherRow = other && (await app.world.store.getPromotion(promotionId(other.name, source)))?.value;
   if (!asked && otherRow !== undefined && isLeftAlone(otherRow)) return [];
-  return destinationProblems(app, known, rule, source, from, digest);
+  return destinationProblems(app, rule, source, from, digest);
 }
 
 /** What the schedule leaves alone was stopped, and nothing was wanted since. */

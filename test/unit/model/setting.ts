@@ -19,7 +19,7 @@ export interface Setting {
   second: 'none' | 'mirror' | 'onward' | 'same';
   /** Whether the registry tells of manifests that are pushed without a tag. */
   tellsUntagged: boolean;
-  /** SBOMs and signatures are attached at the destination, where there is one rule only. */
+  /** The first rule attaches SBOMs and signatures at its destination; where it leads to another rule's source or tags, at the source. */
   attachesThere?: boolean;
   /** A copy is spread over several activities, and so is each look at a graph. */
   spreads?: boolean;
@@ -56,10 +56,11 @@ export function changed(setting: Setting, change: Change): Setting {
 
 /** The first rule, whether or not it is there. */
 export function firstRule(setting: Setting): Rule {
-  const { gate, elsewhere, observes = false, narrow = false, moves = false } = setting;
+  const { gate, elsewhere, second, attachesThere = false, observes = false, narrow = false, moves = false } = setting;
   const place = moves ? 'moved' : 'staging';
   return rule({
     ...common(setting),
+    attachTo: attachesThere && (second === 'none' || second === 'mirror') ? 'destination' : 'source',
     mode: observes ? 'observe' : 'enforce',
     source: { ...SOURCE, tags: [narrow ? 'v1' : '*'] },
     destination: {
@@ -73,10 +74,10 @@ export function firstRule(setting: Setting): Rule {
 
 const SOURCE = { registry: REGISTRY, repositories: ['samples/**'] };
 
-function common({ sign, sbom, second, attachesThere = false, ignores = false }: Setting): Record<string, unknown> {
+function common({ sign, sbom, ignores = false }: Setting): Record<string, unknown> {
   return {
     existing: ignores ? 'ignore' : 'promote',
-    attachTo: attachesThere && second === 'none' ? 'destination' : 'source',
+    attachTo: 'source',
     sign: sign ? ['notary'] : [],
     sbom: { formats: sbom ? ['cyclonedx'] : [] },
   };

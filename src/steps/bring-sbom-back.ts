@@ -1,0 +1,43 @@
+import { copyGraph, parseReference, planGraph, type Descriptor } from '../oci/index.js';
+import type { SourceRepository } from '../promotion/rule.js';
+import { readAt } from './attach-packed.js';
+import { findOurSbom, madeByUs, type SigningRule } from './our-sbom.js';
+import type { Ports, StorePort } from './ports.js';
+import { writeAtSource } from './refused-write.js';
+
+interface Input {
+  rule: SigningRule;
+  source: SourceRepository;
+  destination: string;
+  image: Descriptor;
+}
+
+/**
+ * Copies our SBOM of an image from the destination to the source, where a rule that attached there before attaches at the source now:
+ * one that is made anew, by a later version perhaps, would come to stand beside it.
+ * @param lasting for what is not left half made
+ * @returns undefined where the destination has none either. @throws ConfigurationError `SOURCE_NOT_WRITABLE`
+ */
+export async function bringSbomBack(
+  ports: Pick<Ports, 'registries' | 'signer' | 'now'> & StorePort<'isOurs' | 'markOurs'>,
+  { rule, source, destination, image }: Input,
+  signal: AbortSignal,
+  lasting: AbortSignal,
+): Promise<Descriptor | undefined> {
+  const at = parseReference(destination);
+  const from = ports.registries.repository(at.registry, at.repository);
+  const sbom = await findOurSbom(ports, rule, at, from, image, signal);
+  if (sbom === undefined) return undefined;
+  const { registry, repository } = source;
+  const to = ports.registries.repository(registry, repository);
+  // What is attached to a subject that is gone is never cleared away.
+  await readAt({ source }, () => to.resolve(image.digest, { signal }));
+  const plan = await planGraph(from, sbom, { signal });
+  const { digest } = sbom;
+  await ports.store.markOurs(madeByUs(digest));
+  await ports.store.markOurs({ registry, repository, digest });
+  const mountFrom = at.registry === registry ? [at.repository] : [];
+  signal.throwIfAborted();
+  await writeAtSource(to.name, () => copyGraph(plan, from, to, { mountFrom, signal: lasting }));
+  return plan.root;
+}
