@@ -116,7 +116,10 @@ export async function pushPacked(
       packed.blobs.map(({ descriptor, bytes }) => repository.pushBlob(descriptor, () => once(bytes), call)),
     );
     try {
-      return await repository.pushManifest(packed.bytes, packed.descriptor.mediaType, options);
+      return await repository.pushManifest(packed.bytes, packed.descriptor.mediaType, {
+        ...options,
+        described: packed.descriptor,
+      });
     } catch (error) {
       const isBlobUnknown =
         error instanceof RegistryError && error.info.registryCodes.includes('MANIFEST_BLOB_UNKNOWN');

@@ -100,12 +100,13 @@ export interface WritableRepository {
   /**
    * Puts a manifest under its digest, or under `tag` too. Where it has a subject and the store keeps referrers by the tag
    * schema, the subject's index is updated as well. `digest` (what the bytes have, sha256 as it comes) chooses the algorithm.
-   * `onPut` is called when the manifest itself is there: what comes after it are few requests for many manifests.
+   * `onPut` is called when the manifest itself is there: what comes after it are few requests for many manifests. A layout's
+   * index keeps what `described` says of it (platform, annotations, artifact type), as oras does; a registry has no use for it.
    */
   pushManifest(
     bytes: Uint8Array,
     mediaType: string,
-    options?: CallOptions & { tag?: string; digest?: Digest; onPut?: () => void },
+    options?: CallOptions & { tag?: string; digest?: Digest; onPut?: () => void; described?: Descriptor },
   ): Promise<Descriptor>;
   deleteManifest(digest: Digest, options?: CallOptions): Promise<void>;
 }

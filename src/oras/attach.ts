@@ -56,7 +56,7 @@ export async function attachFiles(
           },
         );
       }
-      await repository.pushManifest(bytes, descriptor.mediaType, call);
+      await repository.pushManifest(bytes, descriptor.mediaType, { ...call, described: descriptor });
     }
     return { descriptor, manifest: bytes, subject };
   });

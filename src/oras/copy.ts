@@ -115,7 +115,9 @@ async function setTag(
   { pausesMs = TAG_PAUSES_MS, ...call }: CallOptions & { pausesMs?: readonly number[] },
 ): Promise<void> {
   const { digest } = root;
-  await onSide('destination', 'tag', () => destination.pushManifest(bytes, root.mediaType, { ...call, tag, digest }));
+  await onSide('destination', 'tag', () =>
+    destination.pushManifest(bytes, root.mediaType, { ...call, tag, digest, described: root }),
+  );
   const read = (): Promise<Digest | undefined> =>
     onSide('destination', 'read the tag back', () => resolveIfThere(destination, tag, call));
   let actual = await read();
@@ -187,7 +189,9 @@ export async function copyArtifact(
       arrival: { manifests: inSync.manifestCount, listed: 0, restored: [] },
     };
   }
-  const plan = await onSide('source', 'plan', () => planGraph(read, root, options));
+  const plan = await onSide('source', 'plan', () =>
+    planGraph(read, root, { ...options, keepDescriptions: destination.isLocal ?? false }),
+  );
   options.onPlanned?.(plan);
   const requests = concurrency === undefined ? {} : { requestConcurrency: concurrency };
   const report = await copyGraph(plan, source, destination, { ...options, ...requests });

@@ -1,7 +1,6 @@
 import { OCI_IMAGE_INDEX, type Descriptor, type Digest, type Repository } from '../oci/index.js';
 import { describeEntry } from './index-entry.js';
-import { withoutOwnName } from './own-name.js';
-import { checkTags } from './tag.js';
+import { checkTags, withoutOwnName } from './own-name.js';
 import { checkMediaType, writeIndex, type WriteIndexOptions, type WrittenIndex } from './write-index.js';
 
 export interface CreateIndexOptions extends WriteIndexOptions {
@@ -22,7 +21,7 @@ export async function createIndex(
 ): Promise<WrittenIndex> {
   const { artifactType, annotations, onProgress, signal, tags = [], extraTags = [] } = options;
   if (artifactType !== undefined && artifactType !== '') checkMediaType(artifactType);
-  if (options.anyText !== true) checkTags([...tags, ...extraTags].map((tag) => withoutOwnName(repository, tag)));
+  checkTags(repository, [...tags, ...extraTags]);
   const manifests: Descriptor[] = [];
   for (const reference of sources) {
     onProgress?.({ state: 'fetching', reference });

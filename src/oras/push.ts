@@ -141,7 +141,12 @@ export async function pushFiles({ repository, files }: PushPorts, options: PushO
         if (!existed && tag === first) continue;
         // A push that changes nothing would be an event all the same.
         if ((await digestAt(repository, tag, call)) === descriptor.digest) continue;
-        await repository.pushManifest(packed.bytes, descriptor.mediaType, { ...call, tag });
+        await repository.pushManifest(packed.bytes, descriptor.mediaType, {
+          ...call,
+          tag,
+          // As in oras, what is said of it stands at the first tag.
+          ...(tag === first && { described: descriptor }),
+        });
       }
       return { descriptor, manifest: packed.bytes, tags: [...tags] };
     },

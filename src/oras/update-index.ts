@@ -1,7 +1,6 @@
 import { InputError, isDigest, type Descriptor, type ImageIndex, type Repository } from '../oci/index.js';
 import { describeEntry, fetchIndex } from './index-entry.js';
-import { withoutOwnName } from './own-name.js';
-import { checkTags } from './tag.js';
+import { checkTags, withoutOwnName } from './own-name.js';
 import { checkMediaType, writeIndex, type WriteIndexOptions, type WrittenIndex } from './write-index.js';
 
 export interface UpdateIndexOptions extends WriteIndexOptions {
@@ -18,7 +17,7 @@ export interface UpdateIndexOptions extends WriteIndexOptions {
 /** @throws InputError `DIGEST_INVALID`, `MEDIA_TYPE_INVALID`, `REFERENCE_INVALID` */
 function check(
   repository: Repository,
-  { remove = [], artifactType = '', tags = [], extraTags = [], anyText = false }: UpdateIndexOptions,
+  { remove = [], artifactType = '', tags = [], extraTags = [] }: UpdateIndexOptions,
 ): void {
   for (const text of remove) {
     if (isDigest(text)) continue;
@@ -27,7 +26,7 @@ function check(
     });
   }
   if (artifactType !== '') checkMediaType(artifactType);
-  if (!anyText) checkTags([...tags, ...extraTags].map((tag) => withoutOwnName(repository, tag)));
+  checkTags(repository, [...tags, ...extraTags]);
 }
 
 function withoutRemoved(index: ImageIndex, tagOrDigest: string, options: UpdateIndexOptions): Descriptor[] {

@@ -98,7 +98,11 @@ export async function uploadArtifact(
   }
   await uploadContents(repository, packed, options);
   onUpload?.({ state: 'uploading', descriptor });
-  await repository.pushManifest(bytes, descriptor.mediaType, { ...call, ...(tag !== undefined && { tag }) });
+  await repository.pushManifest(bytes, descriptor.mediaType, {
+    ...call,
+    described: descriptor,
+    ...(tag !== undefined && { tag }),
+  });
   onUpload?.({ state: 'uploaded', descriptor });
   return false;
 }

@@ -9,7 +9,6 @@ import {
   type Repository,
 } from '../oci/index.js';
 import { encodeIndex } from './index-json.js';
-import { withoutOwnName } from './own-name.js';
 import { putTags } from './tag.js';
 
 /** What is told of while an index is made. */
@@ -28,8 +27,6 @@ export interface WriteIndexOptions extends CallOptions {
   tags?: readonly string[];
   /** Tags that it gets when it is there. */
   extraTags?: readonly string[];
-  /** Takes any text for a tag, as OCI image layouts do. As it comes: false. */
-  anyText?: boolean;
   onProgress?: (progress: IndexProgress) => void;
 }
 
@@ -54,8 +51,7 @@ export async function writeIndex(
   index: Omit<ImageIndex, 'kind'>,
   options: WriteIndexOptions & { digest?: Digest },
 ): Promise<WrittenIndex> {
-  const { tags = [], extraTags = [], signal, onProgress, digest: wanted, anyText = false } = options;
-  const plain = (tag: string): string => (anyText ? tag : withoutOwnName(repository, tag));
+  const { tags = [], extraTags = [], signal, onProgress, digest: wanted } = options;
   const bytes = encodeIndex(index);
   const digest = digestOf(bytes, wanted && digestAlgorithm(wanted));
   if (wanted !== undefined && wanted !== digest) {
@@ -80,7 +76,6 @@ export async function writeIndex(
   onProgress?.({ state: 'pushed', descriptor });
   await putTags(repository, { bytes, descriptor }, [...others, ...extraTags], {
     ...call,
-    plain,
     onTagged: (tag) => onProgress?.({ state: 'tagged', tag }),
   });
   return { descriptor, bytes };

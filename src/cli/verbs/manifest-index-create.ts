@@ -41,11 +41,12 @@ export function addManifestIndexCreate(parent: Command, context: VerbContext): v
     const artifactType = textOf(values, 'artifactType');
     const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
     const { tagOrDigest, tags } = target;
-    const { repository } = await session.open(target, connectionOf(values, ''), { write: values.output === undefined });
+    const { repository } = await session.open(target, connectionOf(values, ''), {
+      write: textOf(values, 'output') === undefined,
+    });
     await printIndex(io, { values, target, madeLine: packedLine }, (options) =>
       createIndex(repository, operands.slice(1), {
         ...options,
-        anyText: target.kind === 'oci-layout',
         tags,
         signal: io.signal,
         annotations,

@@ -6,7 +6,15 @@ import { collect, listOf } from '../repeated.js';
 import { openNamed, readNamed } from '../named-target.js';
 import type { Session } from '../session.js';
 import type { Target } from '../target.js';
-import { defineVerb, operandAt, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import {
+  defineVerb,
+  operandAt,
+  textOf,
+  writtenOf,
+  type Values,
+  type VerbContext,
+  type VerbDescription,
+} from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'manifest index update',
@@ -54,12 +62,11 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
       return;
     }
     const { repository, target, tagOrDigest } = await openNamed(session, VERB, operandAt(operands, 0), values, {
-      write: values.output === undefined,
+      write: textOf(values, 'output') === undefined,
     });
     await printIndex(io, { values, target, madeLine: updatedLine }, (options) =>
       updateIndex(repository, tagOrDigest, {
         ...options,
-        anyText: target.kind === 'oci-layout',
         tags: target.tags,
         signal: io.signal,
         ...(extra && { extraTags: extra }),

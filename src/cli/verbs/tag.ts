@@ -37,7 +37,6 @@ export function addTag(parent: Command, context: VerbContext): void {
     await tagManifest(repository, tagOrDigest, tags, {
       concurrency,
       signal: io.signal,
-      anyText: target.kind === 'oci-layout',
       onResolved: ({ digest }) => tellTagging(target.kind, `${repository.name}@${digest}`),
       onTagged: tellTagged,
     });

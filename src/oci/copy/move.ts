@@ -46,7 +46,8 @@ async function push(sides: Sides, planned: PlannedManifest, tag?: string): Promi
   const { digest, mediaType } = planned.descriptor;
   // Given back as soon as the manifest is there: dozens may then wait for the one index that lists them all.
   const release = await requests.take(1, signal);
-  const options = { signal, digest, onPut: release, ...(tag !== undefined && { tag }) };
+  const { described = planned.descriptor } = planned;
+  const options = { signal, digest, described, onPut: release, ...(tag !== undefined && { tag }) };
   const pushed = await onSide('destination', 'push manifest', () =>
     destination.pushManifest(bytes, mediaType, options).finally(release),
   );

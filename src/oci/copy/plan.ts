@@ -16,6 +16,8 @@ export interface GraphOptions extends CallOptions {
   excludeArtifactTypes?: readonly string[];
   /** Requests at once, from 1; 32 as it comes. */
   concurrency?: number;
+  /** Keeps what lists and the root say of manifests, for a layout's index. As it comes: false. */
+  keepDescriptions?: boolean;
   /** Told of each manifest of the source: how many were read, of how many that are known so far. */
   onWalked?: (done: number, total: number) => void;
 }
@@ -24,6 +26,8 @@ export interface GraphOptions extends CallOptions {
 export interface PlannedManifest {
   /** Media type, digest and size. */
   descriptor: Descriptor;
+  /** As whoever lists it describes it: platform, annotations. Only where that was asked for. */
+  described?: Descriptor;
   /** The bytes in base64, while the plan has room for them. */
   bytes?: string;
   /** Config, layers, blobs: those that are moved. */
@@ -93,6 +97,7 @@ export async function planGraph(
     const digestTags = tags.get(node.descriptor.digest);
     return {
       descriptor: node.descriptor,
+      ...(options.keepDescriptions === true && node.described && { described: node.described }),
       ...(node.bytes && { bytes: Buffer.from(node.bytes).toString('base64') }),
       blobs,
       ...(foreign.length > 0 && { foreign }),

@@ -39,6 +39,8 @@ export interface WalkOptions {
 export interface WalkedNode {
   /** Media type, digest and size only. */
   descriptor: Descriptor;
+  /** As whoever lists it describes it. */
+  described?: Descriptor;
   /** Absent where they were not kept, or not fetched. */
   bytes?: Uint8Array;
   /** Config, layers, blobs. */
@@ -265,6 +267,7 @@ async function visit(context: Context, descriptor: Descriptor, how: Visit, signa
   const { node, manifest } = read;
   context.nodes.set(digest, {
     ...node,
+    described: descriptor,
     referrers: referrers.map((referrer) => referrer.digest),
     digestTags: tagged.map(({ tag, descriptor: target }) => ({ tag, digest: target.digest })),
   });

@@ -54,19 +54,24 @@ export function tagOf(entry: Descriptor): string | undefined {
   return entry.annotations?.[REF_NAME];
 }
 
-/** The index with a manifest in it: under `tag`, which leads nowhere else then, or under its digest alone. */
+function untagged({ annotations = {}, ...entry }: Descriptor): Descriptor {
+  const others = Object.entries(annotations).filter(([key]) => key !== REF_NAME);
+  return others.length === 0 ? entry : { ...entry, annotations: Object.fromEntries(others) };
+}
+
+/**
+ * The index with a manifest in it: under `tag`, which leads nowhere else then, or under its digest alone. What the tag led to
+ * before stays, by its digest. A tag says of a manifest what was said when it was set.
+ */
 export function withManifest(entries: readonly Descriptor[], manifest: Descriptor, tag?: string): Descriptor[] {
   if (tag === undefined) {
-    return entries.some((entry) => entry.digest === manifest.digest) ? [...entries] : [...entries, manifest];
+    return entries.some((entry) => entry.digest === manifest.digest) ? [...entries] : [...entries, untagged(manifest)];
   }
-  const tagged = { ...manifest, annotations: { [REF_NAME]: tag } };
+  const tagged = { ...manifest, annotations: { ...manifest.annotations, [REF_NAME]: tag } };
   const kept = entries.filter(
     (entry) => tagOf(entry) !== tag && !(entry.digest === manifest.digest && tagOf(entry) === undefined),
   );
   const moved = entries.filter((entry) => tagOf(entry) === tag && entry.digest !== manifest.digest);
-  // What the tag led to before stays in the layout, by its digest.
-  const untagged = moved
-    .filter(({ digest }) => !kept.some((entry) => entry.digest === digest))
-    .map(({ mediaType, digest, size }) => ({ mediaType, digest, size }));
-  return [...kept, ...untagged, tagged];
+  const left = moved.filter(({ digest }) => !kept.some((entry) => entry.digest === digest));
+  return [...kept, ...left.map(untagged), tagged];
 }

@@ -6,7 +6,7 @@ import type { Descriptor } from '../descriptor.js';
 import { createDigester, digestAlgorithm, digestOf, type Digest } from '../digest.js';
 import { IntegrityError } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
-import { artifactTypeOf, parseManifest } from '../manifest.js';
+import { parseManifest } from '../manifest.js';
 import type { CallOptions, OpenBody } from '../store.js';
 import { FolderFiles } from './folder-files.js';
 import { encodeIndex, INDEX_FILE, readIndex, withManifest } from './index-file.js';
@@ -18,7 +18,6 @@ const INGEST = 'ingest';
 
 /** An OCI image layout folder that can be written to, by one process at a time. */
 export class LayoutFolder extends LayoutReader implements BlobRepository {
-  readonly isLocal = true;
   readonly #root: string;
   /** Changes of the index follow one another. */
   #lastChange: Promise<unknown> = Promise.resolve();
@@ -70,20 +69,16 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
   async pushManifest(
     bytes: Uint8Array,
     mediaType: string,
-    options: CallOptions & { tag?: string; digest?: Digest } = {},
+    options: CallOptions & { tag?: string; digest?: Digest; described?: Descriptor } = {},
   ): Promise<Descriptor> {
     options.signal?.throwIfAborted();
     const digest = digestOf(bytes, options.digest && digestAlgorithm(options.digest));
-    const manifest = parseManifest(bytes, mediaType, `${this.name}@${digest}`);
+    parseManifest(bytes, mediaType, `${this.name}@${digest}`);
     const descriptor = { mediaType, digest, size: bytes.length };
     if ((await this.files.size(blobFile(digest))) !== bytes.length) {
       await this.#ingest(digest, (path) => writeFile(path, bytes, { flag: 'wx' }));
     }
-    const artifactType = artifactTypeOf(manifest);
-    const entry = {
-      ...descriptor,
-      ...(manifest.artifactType !== undefined && artifactType !== undefined && { artifactType }),
-    };
+    const entry = { ...options.described, ...descriptor };
     await this.#changeIndex((entries) => withManifest(entries, entry, options.tag));
     return descriptor;
   }

@@ -36,6 +36,7 @@ async function* verified(
 
 /** Reads an OCI image layout as a repository: tags from its index, referrers by looking at every manifest in it. */
 export class LayoutReader implements ReadableRepository {
+  readonly isLocal = true;
   readonly name: string;
   readonly files: LayoutFiles;
   /** What each small blob turned out to be; a digest's bytes never change. */
