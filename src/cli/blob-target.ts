@@ -20,6 +20,7 @@ export async function openBlobTarget(
   verb: VerbDescription,
   text: string,
   values: Values,
+  options: { write?: boolean } = {},
 ): Promise<OpenTarget & { digest: Digest }> {
   const { target, digest } = parseBlobTarget(text, values);
   if (digest === undefined) {
@@ -28,5 +29,5 @@ export async function openBlobTarget(
       advice: `Please specify a reference in the form of "<name>@<digest>". Run "acr-promoter ${verb.path} -h" for more options and examples`,
     });
   }
-  return { ...(await session.open(target, connectionOf(values, ''))), digest };
+  return { ...(await session.open(target, connectionOf(values, ''), options)), digest };
 }

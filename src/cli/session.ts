@@ -1,6 +1,7 @@
-import { openLayout, type BlobRepository, type RegistryClient } from '../oci/index.js';
+import { openLayout, type BlobRepository, type HeldLease, type RegistryClient } from '../oci/index.js';
 import { connect, type ConnectionOptions } from './connection.js';
 import type { Io } from './io.js';
+import { lockLayout } from './layout-lock.js';
 import { SignIns } from './sign-ins.js';
 import type { Target } from './target.js';
 
@@ -10,11 +11,12 @@ export interface OpenTarget {
   repository: BlobRepository;
 }
 
-/** The repositories of one command; their connections are closed with it. */
+/** The repositories of one command; their connections are closed with it, and layouts that it writes to are others' again. */
 export class Session {
   readonly #io: Io;
   readonly #signIns: SignIns;
   readonly #clients = new Map<string, Promise<RegistryClient>>();
+  readonly #locks: HeldLease[] = [];
 
   constructor(io: Io) {
     this.#io = io;
@@ -28,7 +30,12 @@ export class Session {
     options: { create?: boolean; write?: boolean } = {},
   ): Promise<OpenTarget> {
     if (target.kind === 'oci-layout') {
-      return { target, repository: await openLayout(target.path, options) };
+      if (options.create !== true && options.write !== true) {
+        return { target, repository: await openLayout(target.path) };
+      }
+      const lock = await lockLayout(target.path, this.#io);
+      this.#locks.push(lock);
+      return { target, repository: await openLayout(target.path, { ...options, signal: lock.signal }) };
     }
     const { registry, repository } = target.reference;
     this.#signIns.note(registry, target.text);
@@ -51,5 +58,6 @@ export class Session {
   async close(): Promise<void> {
     const clients = await Promise.allSettled(this.#clients.values());
     await Promise.all(clients.map(async (client) => client.status === 'fulfilled' && client.value.close()));
+    await Promise.all(this.#locks.map((lock) => lock.release()));
   }
 }

@@ -20,8 +20,13 @@ export function addPlatformOption(command: Command): void {
   command.option('--platform <os[/arch][/variant]>', 'choose this platform out of an index');
 }
 
-export function openTarget(session: Session, text: string, values: Values): Promise<OpenTarget> {
-  return session.open(readTarget(text, values), connectionOf(values, ''));
+export function openTarget(
+  session: Session,
+  text: string,
+  values: Values,
+  options: { write?: boolean } = {},
+): Promise<OpenTarget> {
+  return session.open(readTarget(text, values), connectionOf(values, ''), options);
 }
 
 interface ResolveContext {
@@ -29,18 +34,20 @@ interface ResolveContext {
   values: Values;
   io: Io;
   mediaTypes?: NonNullable<ManifestOptions['mediaTypes']>;
+  /** It will be written to. */
+  write?: boolean;
 }
 
 /** What a target names, as the platform that is asked for where one is. @throws UsageError */
 export async function resolveTarget(
   session: Session,
   verb: VerbDescription,
-  { operands, values, io, ...asked }: ResolveContext,
+  { operands, values, io, write = false, ...asked }: ResolveContext,
 ): Promise<OpenTarget & { root: Descriptor }> {
   const text = operandAt(operands, 0);
   const wanted = textOf(values, 'platform');
   const platform = wanted === undefined ? undefined : parsePlatform(wanted, io.architecture);
-  const opened = await openTarget(session, text, values);
+  const opened = await openTarget(session, text, values, { write });
   const { repository, target } = opened;
   if (target.tagOrDigest === undefined) throw noTagOrDigest(verb, text);
   const options = { signal: io.signal, ...asked };

@@ -215,6 +215,8 @@ const LINES = [
   'blob delete -f --descriptor {repo}@{other}',
   'blob delete -f {repo}:v1',
   'blob delete -f {repo}',
+  'blob delete -f --oci-layout {layout}@{none}',
+  'blob delete -f --oci-layout {out}/none@{none}',
   'blob delete',
   // manifest delete
   'manifest delete {repo}:t1',
@@ -233,6 +235,10 @@ const LINES = [
   'manifest delete -f {repo}@{idx}',
   'manifest delete {repo}@{idx}',
   'manifest delete -f {repo}',
+  'manifest delete -f --oci-layout {layout}:nope',
+  'manifest delete --oci-layout {layout}:idx <y',
+  'manifest delete -f --oci-layout {archive}:v1',
+  'manifest delete -f --oci-layout {out}/nothing:v1',
   'manifest delete',
   // the rest
   'completion nonsense',

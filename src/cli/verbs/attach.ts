@@ -72,7 +72,7 @@ async function attach(io: Io, session: Session, operands: string[], values: Valu
     if (options.files.length === 0 && Object.keys(options.annotations?.manifest ?? {}).length === 0) {
       throw nothingToAttach();
     }
-    const opened = await resolveTarget(session, VERB, { operands, values, io });
+    const opened = await resolveTarget(session, VERB, { operands, values, io, write: true });
     const ports = { repository: opened.repository, files: createFolderSource() };
     return { ...opened, ...(await attachFiles(ports, opened.root, { ...options, artifactType })) };
   });

@@ -23,7 +23,9 @@ export function addBlobDelete(parent: Command, context: VerbContext): void {
   const { io } = context;
   const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const options = deletionOptions(io, values, (digest) => `Are you sure you want to delete the blob "${digest}"?`);
-    const { repository, target, digest } = await openBlobTarget(session, VERB, operandAt(operands, 0), values);
+    const { repository, target, digest } = await openBlobTarget(session, VERB, operandAt(operands, 0), values, {
+      write: true,
+    });
     printDeletion(io, values, target, await deleteBlob(repository, digest, options));
   };
   const printer = deletionPrinter(io, (operands, values) => parseBlobTarget(operandAt(operands, 0), values).target);

@@ -27,7 +27,9 @@ export function addManifestDelete(parent: Command, context: VerbContext): void {
       values,
       (digest) => `Are you sure you want to delete the manifest "${digest}" and all tags associated with it?`,
     );
-    const { repository, target, tagOrDigest } = await openNamed(session, VERB, operandAt(operands, 0), values);
+    const { repository, target, tagOrDigest } = await openNamed(session, VERB, operandAt(operands, 0), values, {
+      write: true,
+    });
     printDeletion(io, values, target, await deleteManifest(repository, tagOrDigest, options));
   };
   const printer = deletionPrinter(io, (operands, values) => readNamed(VERB, operandAt(operands, 0), values).target);

@@ -42,6 +42,8 @@ export async function readIndex(files: LayoutFiles, path: string): Promise<Descr
   if (!bytes) return [];
   const where = `${path}/${INDEX_FILE}`;
   const { manifests } = parseJson(bytes, where);
+  // What oras leaves of an index whose last manifest was deleted.
+  if (manifests === null) return [];
   if (!Array.isArray(manifests)) throw new InputError('LAYOUT_INVALID', `${where} has no list of manifests`);
   return manifests.map((entry, index) => parseDescriptor(entry, `${where} manifests[${index}]`));
 }

@@ -9,8 +9,9 @@ import { makeFolder } from '../make-folder.js';
 import { parseManifest } from '../manifest.js';
 import type { CallOptions, OpenBody } from '../store.js';
 import { FolderFiles } from './folder-files.js';
-import { encodeIndex, INDEX_FILE, readIndex, withManifest } from './index-file.js';
+import { encodeIndex, INDEX_FILE, readIndex, tagOf, withManifest } from './index-file.js';
 import { blobFile, LayoutReader } from './layout-reader.js';
+import { unneededWithout } from './unneeded.js';
 import { writing } from './writing.js';
 
 /** Where files grow before they are moved to their name, as oras has it. */
@@ -19,12 +20,15 @@ const INGEST = 'ingest';
 /** An OCI image layout folder that can be written to, by one process at a time. */
 export class LayoutFolder extends LayoutReader implements BlobRepository {
   readonly #root: string;
+  /** Aborted when others may write. */
+  readonly #mayWrite: AbortSignal | undefined;
   /** Changes of the index follow one another. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  constructor(path: string) {
+  constructor(path: string, mayWrite?: AbortSignal) {
     super(path, new FolderFiles(path));
     this.#root = path;
+    this.#mayWrite = mayWrite;
   }
 
   async pushBlob(
@@ -83,21 +87,40 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     return descriptor;
   }
 
-  deleteManifest(digest: Digest, options: CallOptions = {}): Promise<void> {
-    return this.#delete(digest, 'MANIFEST_UNKNOWN', options);
+  /**
+   * With all that refers to it, and whatever nobody needs then. Where index.json names something that can't be read as a
+   * manifest, what that needs isn't known: only the manifest and what refers to it go.
+   */
+  async deleteManifest(digest: Digest, options: CallOptions = {}): Promise<void> {
+    await this.#checkThere(digest, 'MANIFEST_UNKNOWN', options);
+    const [entries, known] = await Promise.all([readIndex(this.files, this.name), this.manifests()]);
+    const manifests = new Map(known.map(({ descriptor, manifest }) => [descriptor.digest, manifest]));
+    const unread = entries.map((entry) => entry.digest).filter((each) => each !== digest && !manifests.has(each));
+    const sizes = await Promise.all(unread.map((each) => this.files.size(blobFile(each))));
+    const isAllRead = sizes.every((size) => size === undefined);
+    const tagged = new Set(entries.flatMap((entry) => (tagOf(entry) === undefined ? [] : entry.digest)));
+    await this.#delete(unneededWithout(digest, manifests, (each) => !isAllRead || tagged.has(each)));
   }
 
-  deleteBlob({ digest }: Descriptor, options: CallOptions = {}): Promise<void> {
-    return this.#delete(digest, 'BLOB_UNKNOWN', options);
+  async deleteBlob({ digest }: Descriptor, options: CallOptions = {}): Promise<void> {
+    await this.#checkThere(digest, 'BLOB_UNKNOWN', options);
+    await this.#delete([digest]);
   }
 
-  /** On disk a manifest is a blob like any other; what the index says of it goes first. */
-  async #delete(digest: Digest, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN', options: CallOptions): Promise<void> {
+  async #checkThere(digest: Digest, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN', options: CallOptions): Promise<void> {
     options.signal?.throwIfAborted();
     if ((await this.files.size(blobFile(digest))) === undefined) throw this.notFound(digest, code, 'DELETE');
-    await this.#changeIndex((entries) => entries.filter((entry) => entry.digest !== digest));
-    await rm(join(this.#root, blobFile(digest)), { force: true });
-    this.changed(digest);
+  }
+
+  /** On disk a manifest is a blob like any other. Whoever breaks off leaves files that nobody names, and no name of what isn't whole. */
+  async #delete(digests: readonly Digest[]): Promise<void> {
+    const going = new Set(digests);
+    await this.#changeIndex((entries) => entries.filter((entry) => !going.has(entry.digest)));
+    for (const digest of digests) {
+      this.#mayWrite?.throwIfAborted();
+      await rm(join(this.#root, blobFile(digest)), { force: true });
+      this.changed(digest);
+    }
   }
 
   /** Writes a blob's file under another name and moves it to its own when it is whole; one that stands there is replaced. */
@@ -105,6 +128,7 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     const folder = join(this.#root, INGEST);
     const growing = join(folder, randomUUID());
     const final = join(this.#root, blobFile(digest));
+    this.#mayWrite?.throwIfAborted();
     await writing(this.#root, async () => {
       await makeFolder(dirname(final));
       await makeFolder(folder);
@@ -122,6 +146,7 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
 
   #changeIndex(change: (entries: Descriptor[]) => Descriptor[]): Promise<void> {
     const turn = this.#lastChange.then(async () => {
+      this.#mayWrite?.throwIfAborted();
       const entries = await readIndex(this.files, this.name);
       const growing = join(this.#root, `.${INDEX_FILE}.${randomUUID()}`);
       await writing(this.#root, async () => {

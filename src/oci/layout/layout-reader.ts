@@ -126,7 +126,7 @@ export class LayoutReader implements ReadableRepository {
   async listReferrers(digest: Digest, options: CallOptions & { artifactType?: string } = {}): Promise<Descriptor[]> {
     options.signal?.throwIfAborted();
     const found: Descriptor[] = [];
-    for (const { descriptor, manifest } of await this.#manifests()) {
+    for (const { descriptor, manifest } of await this.manifests()) {
       if (manifest.subject?.digest !== digest) continue;
       const artifactType = artifactTypeOf(manifest);
       if (options.artifactType !== undefined && options.artifactType !== artifactType) continue;
@@ -149,7 +149,7 @@ export class LayoutReader implements ReadableRepository {
   }
 
   /** Manifests in the order of the index, then those that only lie among the blobs. */
-  async #manifests(): Promise<Known[]> {
+  protected async manifests(): Promise<Known[]> {
     const stamps = await Promise.all(['.', 'blobs/sha256', 'blobs/sha512'].map((folder) => this.files.stamp(folder)));
     const stamp = stamps.join();
     if (this.#scanned?.stamp !== stamp) this.#scanned = { stamp, manifests: this.#scan() };

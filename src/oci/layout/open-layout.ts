@@ -20,12 +20,13 @@ async function create(path: string): Promise<void> {
  * Opens an OCI image layout: a folder, to be read and written, or a tar archive of one, to be read.
  * @param options.create makes an empty layout where there is nothing, or an empty folder. As it comes: false.
  * @param options.write refuses what can only be read, and not when it is written. As it comes: `create`.
+ * @param options.signal ends writing: of a lock that keeps others from it, since a layout is written to by one process at a time.
  * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`, `LAYOUT_READ_ONLY`; ConfigurationError `LAYOUT_UNWRITABLE`
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  */
 export async function openLayout(
   path: string,
-  options: { create?: boolean; write?: boolean } = {},
+  options: { create?: boolean; write?: boolean; signal?: AbortSignal } = {},
 ): Promise<BlobRepository> {
   const found = await stat(path).catch((error: unknown) => {
     if (isMissingFile(error)) return undefined;
@@ -46,5 +47,5 @@ export async function openLayout(
     return new LayoutArchive(path, files);
   }
   await checkMarker(new FolderFiles(path), path);
-  return new LayoutFolder(path);
+  return new LayoutFolder(path, options.signal);
 }

@@ -31,16 +31,21 @@ const LATER: readonly { verb: string; flag: Flag }[] = [
 const SUBJECT =
   'The subject has media type, digest and size, however it was named. oras writes what the index says of it (platform, annotations) into it as well: named by its digest, it gets another referrer.';
 
-const LAYOUT_KEPT =
-  'The manifest goes, and what the index says of it. oras also takes away what refers to it, and blobs that nothing refers to any more.';
+const SUBJECT_KEPT =
+  'As oras, with what refers to it and what nobody needs any more. But what a referrer refers to stays; oras takes it away where it has no tag: with its only signature, the image.';
+
+const DIGEST_MEANT =
+  'A digest at the destination is what must come, as in a registry; oras takes no notice of it in a layout.';
 
 /** What is there and does something else. */
 const DIFFERENT: Readonly<Record<string, string>> = {
   'cp --force':
     'Came after oras 1.3.3. A copy always goes through all manifests at the destination; this asks for every layer, too.',
   'push --force': 'Came after oras 1.3.3. A push always sees that every blob is there.',
-  'manifest delete --oci-layout': LAYOUT_KEPT,
-  'manifest delete --oci-layout-path': LAYOUT_KEPT,
+  'manifest delete --oci-layout': SUBJECT_KEPT,
+  'manifest delete --oci-layout-path': SUBJECT_KEPT,
+  'cp --to-oci-layout': DIGEST_MEANT,
+  'cp --to-oci-layout-path': DIGEST_MEANT,
   'discover --output':
     '`-o json` prints `manifests`, as oras 1.2 does and the guide’s `jq` lines read; oras 1.3 prints `referrers`, as `--format json` does in both.',
   'attach --platform': SUBJECT,

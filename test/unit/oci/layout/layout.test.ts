@@ -234,6 +234,124 @@ describe('a layout folder as a repository', () => {
     expect((await readIndex(path)).manifests).toHaveLength(1);
   });
 
+  describe('a deletion takes along what nobody needs then', () => {
+    const blobsOf = async (path: string): Promise<string[]> =>
+      (await readdir(join(path, 'blobs', 'sha256'))).map((name) => `sha256:${name}`).sort();
+
+    test('of an index: its children, but for those with a tag, of another index, or with a referrer', async () => {
+      const path = folder();
+      const layout = await openLayout(path, { create: true });
+      const names = ['alone', 'tagged', 'shared', 'signed'];
+      const [alone, tagged, shared, signed] = await Promise.all(
+        names.map((name) => putImage(layout, ['base', name], name === 'tagged' ? name : undefined)),
+      );
+      if (!alone || !tagged || !shared || !signed) throw new Error('no images');
+      const signature = await putReferrer(layout, signed, 'signature');
+      const top = await putIndex(layout, [alone, tagged, shared, signed], 'v1');
+      const other = await putIndex(layout, [shared], 'v2');
+      const of = await putReferrer(layout, top, 'sbom');
+      await putReferrer(layout, of, 'signature of the sbom');
+      await layout.deleteManifest(top.digest);
+      const rest = [tagged, shared, signed, signature, other].map(({ digest }) => digest);
+      expect((await readIndex(path)).manifests.map(({ digest }) => digest).sort()).toEqual(rest.sort());
+      for (const each of rest) await planGraph(layout, await layout.resolve(each));
+      expect(await layout.hasBlob({ mediaType: 'x/y', digest: digestOf(text('alone')), size: 5 })).toBe(false);
+      expect(await layout.hasBlob({ mediaType: 'x/y', digest: digestOf(text('base')), size: 4 })).toBe(true);
+      await layout.deleteManifest(other.digest);
+      await layout.deleteManifest(tagged.digest);
+      await layout.deleteManifest(signature.digest);
+      // What a referrer referred to was not made for it.
+      expect((await readIndex(path)).manifests).toMatchObject([{ digest: signed.digest }]);
+      await layout.deleteManifest(signed.digest);
+      expect(await blobsOf(path)).toEqual([]);
+    });
+
+    test('a manifest that index.json lacks needs its blobs all the same', async () => {
+      const path = folder();
+      const layout = await openLayout(path, { create: true });
+      const [image, lying] = [await putImage(layout, ['base', 'a'], 'v1'), await putImage(layout, ['base', 'b'])];
+      const index = await readIndex(path);
+      const manifests = index.manifests.filter(({ digest }) => digest === image.digest);
+      await writeFile(join(path, 'index.json'), JSON.stringify({ ...index, manifests }));
+      await layout.deleteManifest(image.digest);
+      await planGraph(layout, await layout.resolve(lying.digest));
+      expect(await blobsOf(path)).toHaveLength(4);
+      await layout.deleteManifest(lying.digest);
+      expect(await blobsOf(path)).toEqual([]);
+    });
+
+    test('where one is named that can’t be read, nothing but referrers', async () => {
+      const path = folder();
+      const layout = await openLayout(path, { create: true });
+      const image = await putImage(layout, ['base'], 'v1');
+      await putReferrer(layout, image, 'sbom');
+      const unknown = await putBlob(layout, 'x/y', text(JSON.stringify({ needs: digestOf(text('base')) })));
+      const index = await readIndex(path);
+      const manifests = [...index.manifests, unknown];
+      await writeFile(join(path, 'index.json'), JSON.stringify({ ...index, manifests }));
+      await layout.deleteManifest(image.digest);
+      expect((await readIndex(path)).manifests).toMatchObject([{ digest: unknown.digest }]);
+      expect(await layout.hasBlob({ mediaType: 'x/y', digest: digestOf(text('base')), size: 4 })).toBe(true);
+    });
+
+    test('a deletion that breaks off leaves no name of what isn’t whole', async () => {
+      const source = await openLayout(folder(), { create: true });
+      const { root: top } = await putRealGraph(source);
+      for (let allowed = 0, isDone = false; !isDone; allowed += 1) {
+        const path = folder();
+        await copyArtifact(source, top.digest, await openLayout(path, { create: true }), {
+          recursive: true,
+          tags: ['v1'],
+        });
+        let asked = 0;
+        // Asked before each thing that is written.
+        const throwIfAborted = (): void => {
+          if ((asked += 1) > allowed) throw new Error('broken off');
+        };
+        const signal = Object.assign(new AbortController().signal, { throwIfAborted });
+        const layout = await openLayout(path, { write: true, signal });
+        isDone = await layout.deleteManifest(top.digest).then(
+          () => true,
+          () => false,
+        );
+        const after = await openLayout(path);
+        for (const { digest } of (await readIndex(path)).manifests) {
+          const plan = await planGraph(after, await after.resolve(digest), { recursive: true });
+          expect(isNothingMissing(await missingAt(plan, after))).toBe(true);
+        }
+      }
+    });
+  });
+
+  test('an index of null, as oras leaves one whose last manifest was deleted, is empty', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    await writeFile(join(path, 'index.json'), '{"schemaVersion":2,"manifests":null}');
+    await putImage(layout, ['a'], 'v1');
+    expect((await readIndex(path)).manifests).toHaveLength(1);
+  });
+
+  test('index.json keeps what is said of a manifest: each tag what was said with it', async () => {
+    const path = folder();
+    const layout = await openLayout(path, { create: true });
+    const platform = { os: 'linux', architecture: 'amd64' };
+    const image = await putImage(layout, ['a']);
+    const bytes = (await layout.fetchManifest(image.digest)).bytes;
+    const described = { ...image, platform, annotations: { a: '1', 'org.opencontainers.image.ref.name': 'old' } };
+    await layout.pushManifest(bytes, image.mediaType, { tag: 'v1', described });
+    await layout.pushManifest(bytes, image.mediaType, { tag: 'v2' });
+    const tagged = { ...image, platform, annotations: { a: '1', 'org.opencontainers.image.ref.name': 'v1' } };
+    const bare = { ...image, annotations: { 'org.opencontainers.image.ref.name': 'v2' } };
+    expect((await readIndex(path)).manifests).toEqual([tagged, bare]);
+    const other = await putImage(layout, ['b'], 'v2');
+    await putImage(layout, ['b'], 'v1');
+    expect((await readIndex(path)).manifests).toEqual([
+      expect.objectContaining({ digest: other.digest }),
+      { ...image, platform, annotations: { a: '1' } },
+      expect.objectContaining({ digest: other.digest }),
+    ]);
+  });
+
   test('sha512 has a folder of its own', async () => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
