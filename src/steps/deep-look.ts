@@ -1,6 +1,5 @@
 import {
   RegistryError,
-  TransportError,
   describeError,
   parseReference,
   rememberReads,
@@ -15,7 +14,7 @@ import { attachedAt, attachmentDifferences, graphDifferences, isAllListed } from
 import { STEP_LIMITS } from './limits.js';
 import { signaturesHash } from './our-signature.js';
 import { noteProblem, type Walk } from './walk.js';
-import { within } from './within.js';
+import { tookTooLong, within } from './within.js';
 
 /** Refusals that something else than the deep pass sees to: the tag's owner, and the rule, at each tick. */
 const SEEN_TO = new Set(['DESTINATION_TAKEN', 'RULE_GONE']);
@@ -43,7 +42,7 @@ export async function isWorthARun(walk: Walk, budget: DeepPassBudget, rule: Rule
     return (looked === 'too much' ? undefined : looked.done) ?? isLongAgo(walk, row);
   } catch (error) {
     signal.throwIfAborted();
-    const isTooLong = error instanceof TransportError && error.code === 'TIMEOUT';
+    const isTooLong = tookTooLong(error);
     if (isTooLong) noteProblem(walk, rule, error);
     // A registry that is down: the next look comes.
     const { code, message } = describeError(error);

@@ -3,6 +3,7 @@ import type { PromotionRow } from '../runs/rows.js';
 import { CountedRegistries } from './counted-registries.js';
 import { STEP_LIMITS } from './limits.js';
 import type { Walk } from './walk.js';
+import { tookTooLong } from './within.js';
 
 /** Calls by registry. */
 export type Calls = Readonly<Record<string, number>>;
@@ -71,7 +72,7 @@ export class DeepPassBudget {
 
   /**
    * Looks at one promotion, within what one may cost at most.
-   * @returns what `look` does, or that it is too much, by this look or an earlier one
+   * @returns what `look` does, or that it is too much, by this look or an earlier one; one that took too long is too much as well
    */
   async spend<T>(
     { id, runId = '' }: PromotionRow,
@@ -88,6 +89,9 @@ export class DeepPassBudget {
       const looked = await this.counted.within(new Map(registries.map((name) => [name, most(name)])), look);
       if (looked === 'too much') this.#tooMuch.set(id, runId);
       return looked;
+    } catch (error) {
+      if (tookTooLong(error)) this.#tooMuch.set(id, runId);
+      throw error;
     } finally {
       const cost = spent().map((calls, index) => calls - (before[index] ?? 0));
       this.#dearest = Math.max(this.#dearest, ...cost);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { PolicyError, type Descriptor } from '../../../src/oci/index.js';
+import { PolicyError, TransportError, type Descriptor } from '../../../src/oci/index.js';
 import { raiseWanted } from '../../../src/runs/promotion-runs.js';
 import { deepPass } from '../../../src/steps/deep-pass.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
@@ -214,17 +214,45 @@ test('what was refused for missing evidence looks again once there is some', asy
 describe('one that is too much', () => {
   afterEach(() => void jest.restoreAllMocks());
 
-  test('is told of after its time; the pass goes on', async () => {
-    await putInSync(world, rule());
-    jest.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort());
+  /** One pass, in which nothing comes to its end in time. @returns what it told */
+  async function slowPass(): Promise<string[]> {
+    const timeout = jest.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort());
     source.fault = () => AbortSignal.abort().throwIfAborted();
     const problems: string[] = [];
-    const { nowMs } = world;
+    const { nowMs: until } = world;
     await deepPass(
-      { ports: world, call: newCall(), until: nowMs + 1000, started: 0, maxStarted: 200, looked: 0, problems },
+      { ports: world, call: newCall(), until: until + 1000, started: 0, maxStarted: 200, looked: 0, problems },
       world.ruleList,
     );
-    expect(problems).toEqual([expect.stringContaining('TIMEOUT')]);
+    source.fault = undefined;
+    timeout.mockRestore();
+    return problems;
+  }
+
+  test('by its time is told of once, and known until the next run of it, which comes once a day', async () => {
+    const id = await putInSync(world, rule());
+    expect(await slowPass()).toEqual([expect.stringContaining('TIMEOUT')]);
+    source.calls.length = 0;
+    expect(await slowPass()).toEqual([]);
+    expect(source.calls).toEqual([]);
+    expect((await rowOf(world, id)).runOpen).toBe(false);
+    world.nowMs += STEP_LIMITS.lookAgainMs;
+    expect(await pass()).toBe(1);
+    expect(source.calls).toEqual([]);
+    world.nowMs += 1000;
+    await putInSync(world, rule());
+    expect(await slowPass()).toEqual([expect.stringContaining('TIMEOUT')]);
+  });
+
+  test('is none where a registry doesn’t answer: it is looked at in the next round', async () => {
+    await putInSync(world, rule());
+    source.fault = () => {
+      throw new TransportError('TIMEOUT', 'no answer in time');
+    };
+    expect(await pass()).toBe(0);
+    source.fault = undefined;
+    await pushArtifact(source, 'test/scan', { subject: image });
+    expect(await pass()).toBe(1);
   });
 
   test('is paid back by ticks that look at nothing, and the pass gets on', async () => {
