@@ -43,21 +43,39 @@ function notOfRepositories(glob: string): string {
   return `${JSON.stringify(glob)} has a host or a tag; a glob is of repositories alone, as samples/**, in all of ALLOWED_REGISTRIES`;
 }
 
-/** JSON of repository globs by operation: `{"copy": ["samples/**"]}`. */
+const globs = z.array(z.string().min(1)).min(1);
+const scope = z.union([
+  globs,
+  z
+    .strictObject({ from: globs.exactOptional(), to: globs.exactOptional() })
+    .refine(({ from, to }) => from !== undefined || to !== undefined),
+]);
+
+function globsOf(named: z.output<typeof scope>): string[] {
+  return Array.isArray(named) ? named : [...(named.from ?? []), ...(named.to ?? [])];
+}
+
+/** JSON of repository globs by operation: `{"copy": {"from": ["samples/**"], "to": ["mirror/**"]}, "tag": ["mirror/**"]}`. */
 const scopes = optional.transform((text, context) => {
   if (text === undefined) return {};
   try {
-    const named = z.record(z.string(), z.array(z.string().min(1)).min(1)).parse(JSON.parse(text));
-    for (const operation of Object.keys(named)) {
+    const named = z.record(z.string(), scope).parse(JSON.parse(text));
+    for (const [operation, each] of Object.entries(named)) {
       // A limit that is written under a wrong name would be none.
       if (!isJobOperation(operation)) context.addIssue({ code: 'custom', message: notAnOperation(operation) });
+      else if (operation !== 'copy' && !Array.isArray(each)) {
+        context.addIssue({ code: 'custom', message: `only a copy has sides; write {"${operation}": ["samples/**"]}` });
+      }
     }
-    for (const glob of Object.values(named).flat().filter(namesMoreThanRepository)) {
+    for (const glob of Object.values(named).flatMap(globsOf).filter(namesMoreThanRepository)) {
       context.addIssue({ code: 'custom', message: notOfRepositories(glob) });
     }
     return named;
   } catch {
-    context.addIssue({ code: 'custom', message: 'is not JSON of the form {"copy": ["samples/**"]}' });
+    context.addIssue({
+      code: 'custom',
+      message: 'is not JSON of the form {"copy": {"from": ["samples/**"], "to": ["mirror/**"]}, "tag": ["mirror/**"]}',
+    });
     return z.NEVER;
   }
 });
@@ -177,7 +195,7 @@ const fields = z.object({
 
 /** A host without a port may be the name of a repository; where it is one of ours, it was meant as the host. */
 const schema = fields.superRefine(({ JOB_SCOPES: named, ALLOWED_REGISTRIES: hosts }, context) => {
-  for (const glob of Object.values(named).flat()) {
+  for (const glob of Object.values(named).flatMap(globsOf)) {
     const [first = ''] = glob.replace(/^!/, '').toLowerCase().split('/', 1);
     if (namesMoreThanRepository(glob) || !hosts.includes(first)) continue;
     context.addIssue({ code: 'custom', path: ['JOB_SCOPES'], message: notOfRepositories(glob) });

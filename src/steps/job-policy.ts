@@ -2,7 +2,8 @@ import type { JobInput } from '../inbox/job-input.js';
 import { PolicyError, formatReference, isSameRegistry, parseReference } from '../oci/index.js';
 import { writesTo } from '../promotion/destination.js';
 import { matchesGlobs } from '../promotion/glob.js';
-import type { Ports } from './ports.js';
+import { isSourceRepository } from '../promotion/match.js';
+import type { JobScope, Ports } from './ports.js';
 
 /** A place that a job looks at or changes. */
 interface Touched {
@@ -52,25 +53,42 @@ function touchedBy(job: JobInput): Touched[] {
   }
 }
 
+/** What a job does, by the names that the settings have: a copy within one repository sets a tag. */
+function operationsOf(job: JobInput): JobInput['operation'][] {
+  if (job.operation !== 'copy') return [job.operation];
+  const [source, destination] = [parseReference(job.source), parseReference(job.destination)];
+  const isWithin =
+    source.repository === destination.repository && isSameRegistry(source.registry, destination.registry);
+  return isWithin ? ['copy', 'tag'] : ['copy'];
+}
+
 /**
  * Holds a job against what jobs may do here: a queue is a door, and whoever can write to it doesn't thereby own the registry or
  * the signing key.
  * @throws PolicyError `JOB_OPERATION_FORBIDDEN`, `CREDENTIAL_UNKNOWN`, `CREDENTIAL_NOT_FOR_THIS`, `REGISTRY_NOT_ALLOWED`,
- * `JOB_SCOPE_FORBIDDEN`, `COPY_BYPASSES_RULE`
+ * `JOB_SCOPE_FORBIDDEN`, `COPY_BYPASSES_RULE`, `JOB_FEEDS_RULE`
  */
 export async function enforceJobPolicy(ports: Pick<Ports, 'jobPolicy' | 'rules'>, job: JobInput): Promise<void> {
-  const { operations } = ports.jobPolicy;
-  if (!operations.includes(job.operation)) {
-    throw new PolicyError('JOB_OPERATION_FORBIDDEN', `jobs may not ${job.operation} here`, {
-      remedy: `Name the operation in JOB_OPERATIONS; it has ${operations.join(', ') || 'none'}.`,
-    });
-  }
+  const operations = operationsOf(job);
+  for (const operation of operations) isAllowed(ports, job, operation);
   const places = touchedBy(job);
   credentialFits(ports, job, places);
   for (const touched of places) {
-    inScope(ports, job, touched);
+    for (const operation of operations) inScope(ports, operation, touched);
     if (touched.use !== 'read') await keepsOutOfRules(ports, job, touched);
+    if (touched.use === 'write') {
+      for (const operation of operations) await feedsNoRule(ports, operation, touched);
+    }
   }
+}
+
+function isAllowed(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, operation: JobInput['operation']): void {
+  const { operations } = ports.jobPolicy;
+  if (operations.includes(operation)) return;
+  const why = operation === job.operation ? '' : `: a ${job.operation} within one repository is a ${operation}`;
+  throw new PolicyError('JOB_OPERATION_FORBIDDEN', `jobs may not ${operation} here${why}`, {
+    remedy: `Name the operation in JOB_OPERATIONS; it has ${operations.join(', ') || 'none'}.`,
+  });
 }
 
 /** A credential is there, and for a registry that the job touches: named in vain, it was meant for another. */
@@ -99,17 +117,26 @@ function credentialFits(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, places: 
   });
 }
 
-function inScope(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, { registry, repository }: Touched): void {
+function inScope(
+  ports: Pick<Ports, 'jobPolicy'>,
+  operation: JobInput['operation'],
+  { registry, repository, use }: Touched,
+): void {
   if (!ports.jobPolicy.allowedRegistries.includes(registry)) {
     throw new PolicyError('REGISTRY_NOT_ALLOWED', `${registry} is not one of the registries that the app may talk to`, {
       remedy: 'Name it in ALLOWED_REGISTRIES.',
     });
   }
-  if (repository !== undefined && !isInScope(ports, job.operation, repository)) {
-    throw new PolicyError('JOB_SCOPE_FORBIDDEN', `jobs may not ${job.operation} ${repository} here`, {
-      remedy: 'Add the repository to the operation in JOB_SCOPES.',
+  const side = use === 'read' ? 'from' : 'to';
+  if (repository !== undefined && !isInScope(ports, operation, repository, side)) {
+    throw new PolicyError('JOB_SCOPE_FORBIDDEN', `jobs may not ${operation} ${side} ${repository} here`, {
+      remedy: 'Add the repository to the operation in JOB_SCOPES; of a copy, to the side.',
     });
   }
+}
+
+function isList(scope: JobScope): scope is readonly string[] {
+  return Array.isArray(scope);
 }
 
 /** An operation that JOB_SCOPES doesn't name may touch every repository of the allowed registries. */
@@ -117,9 +144,23 @@ export function isInScope(
   ports: Pick<Ports, 'jobPolicy'>,
   operation: JobInput['operation'],
   repository: string,
+  side: 'from' | 'to' = 'from',
 ): boolean {
-  const globs = ports.jobPolicy.scopes[operation];
+  const scope = ports.jobPolicy.scopes[operation];
+  const globs = scope === undefined || isList(scope) ? scope : scope[side];
   return globs === undefined || matchesGlobs(globs, repository);
+}
+
+/** JOB_SCOPES says of this repository that the operation may write to it: of a copy, whose list is of what it reads too, by `to`. */
+function isNamedForWriting(
+  ports: Pick<Ports, 'jobPolicy'>,
+  operation: JobInput['operation'],
+  repository: string,
+): boolean {
+  const scope = ports.jobPolicy.scopes[operation];
+  if (scope === undefined) return false;
+  const globs = isList(scope) ? (operation === 'copy' ? undefined : scope) : scope.to;
+  return globs !== undefined && matchesGlobs(globs, repository);
 }
 
 /** What a rule writes is the rule's: a job puts nothing there past its gates, and takes nothing away that it has put there. */
@@ -142,6 +183,33 @@ async function keepsOutOfRules(
     {
       remedy:
         'Send a job with "operation": "promote" instead, or write to a repository that no rule writes; what is attached at the source travels along. What a rule has written is deleted by hand, not by a job.',
+    },
+  );
+}
+
+/**
+ * What a rule reads, the app signs and promotes: who may put something there decides what that is. Somebody must have said that
+ * jobs may.
+ */
+async function feedsNoRule(
+  ports: Pick<Ports, 'rules' | 'jobPolicy'>,
+  operation: JobInput['operation'],
+  { registry, repository = '' }: Touched,
+): Promise<void> {
+  if (isNamedForWriting(ports, operation, repository)) return;
+  const reader = (await ports.rules.load()).find(
+    (rule) =>
+      // The rule may call the registry otherwise.
+      isSameRegistry(rule.source.registry, registry) && isSourceRepository(rule, rule.source.registry, repository),
+  );
+  if (reader === undefined) return;
+  const place = formatReference({ registry, repository });
+  const scope = operation === 'copy' ? { to: [repository] } : [repository];
+  throw new PolicyError(
+    'JOB_FEEDS_RULE',
+    `${place} is read by rule ${reader.name}: what a job puts there by ${operation} would be signed and promoted`,
+    {
+      remedy: `Write to a repository that no rule reads, or let jobs decide what this rule promotes: name the repository in JOB_SCOPES, as ${JSON.stringify({ [operation]: scope })}.`,
     },
   );
 }

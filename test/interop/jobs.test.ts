@@ -266,6 +266,18 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
     });
   }, 120_000);
 
+  test('a copy and an attachment into what a rule reads, which would be signed and promoted', async () => {
+    const place = `${up.source}/samples/planted:v1`;
+    await refused({ operation: 'copy', source: `${up.source}/jobs/hello:v1`, destination: place }, 'JOB_FEEDS_RULE');
+    await refused({ operation: 'attach', reference: place, artifactType: 'a/b', files: [] }, 'JOB_FEEDS_RULE');
+    for (const [host, repository] of [
+      [up.source, 'samples/planted'],
+      [up.staging, 'staging/samples/planted'],
+    ] as const) {
+      await expect(client.repository(host, repository).resolve('v1')).rejects.toMatchObject({ info: { status: 404 } });
+    }
+  }, 120_000);
+
   test('a job with a secret: 400 over HTTP; out of the queue it is kept without it', async () => {
     const job = { operation: 'resolve', reference: `${up.source}/jobs/hello:v1`, password: 'hunter2!' };
     const response = await post(job);

@@ -9,7 +9,7 @@ lines run as they stand.
 
 This page is written by a run of test/interop/guide.test.ts (\`WRITE_DOCS=1\`) against a local registry with ACR's endpoints, under the
 guide's name for it, and each run compares. Digests are shortened. Anything that is typed can also be handed to the deployed app: \`--submit --wait\`. push, attach
-and the deletes have to be named in \`JOB_OPERATIONS\` first.
+and the deletes have to be named in \`JOB_OPERATIONS\` first; where a rule reads, \`JOB_SCOPES\` has to name the repository too.
 `;
 
 /** Digests cut to twelve digits. */

@@ -138,6 +138,91 @@ describe.each(JOB_OPERATIONS)('%s, about what a rule writes', (operation) => {
   });
 });
 
+/** What changes something by taking it away gives a rule nothing to promote. */
+const FEEDS = JOB_OPERATIONS.filter((operation) => CHANGES[operation] && !operation.endsWith('.delete'));
+
+describe.each(JOB_OPERATIONS)('%s, about what a rule reads', (operation) => {
+  const job = jobAbout(operation, 'samples/hello');
+  const refused = FEEDS.includes(operation) ? 'JOB_FEEDS_RULE' : undefined;
+
+  test('is refused where it would decide what the rule promotes', async () => {
+    expect(await enforce(job)).toBe(refused);
+    world.ruleList = world.ruleList.map((each) => ({ ...each, mode: 'observe' as const }));
+    expect(await enforce(job)).toBe(refused);
+    world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['samples/**', '!samples/hello'] } })];
+    expect(await enforce(job)).toBeUndefined();
+    world.ruleList = [rule({ source: { registry: 'other.azurecr.io', repositories: ['samples/**'] } })];
+    expect(await enforce(job)).toBeUndefined();
+  });
+
+  test('is allowed where its scope names the repository as one that is written', async () => {
+    const to = operation === 'copy' ? { to: ['samples/**'] } : ['samples/**'];
+    world.jobPolicy = { ...world.jobPolicy, scopes: { [operation]: to } };
+    expect(await enforce(job)).toBeUndefined();
+    // Another operation's scope is not this one's.
+    world.jobPolicy = { ...world.jobPolicy, scopes: { repos: ['**'], [operation === 'tag' ? 'push' : 'tag']: ['**'] } };
+    expect(await enforce(job)).toBe(refused);
+  });
+});
+
+describe('a copy', () => {
+  const copy = (source: string, destination: string, at = REGISTRY): Promise<string | undefined> =>
+    enforce({ operation: 'copy', source: `${REGISTRY}/${source}`, destination: `${at}/${destination}` });
+
+  test('into what a rule reads is not opened by the list that is for both of its sides', async () => {
+    world.jobPolicy = { ...world.jobPolicy, scopes: { copy: ['samples/**', 'mirror/**'] } };
+    expect(await copy('samples/app:v1', 'mirror/app:v1')).toBeUndefined();
+    expect(await copy('samples/app:v1', 'samples/hello:v1')).toBe('JOB_FEEDS_RULE');
+    expect(await copy('mirror/app:v1', 'samples/hello:v1')).toBe('JOB_FEEDS_RULE');
+  });
+
+  test('has a scope for each side', async () => {
+    world.jobPolicy = { ...world.jobPolicy, scopes: { copy: { from: ['samples/**'], to: ['mirror/**'] } } };
+    expect(await copy('samples/app:v1', 'mirror/app:v1')).toBeUndefined();
+    expect(await copy('mirror/app:v1', 'mirror/other:v1')).toBe('JOB_SCOPE_FORBIDDEN');
+    expect(await copy('samples/app:v1', 'samples/hello:v1')).toBe('JOB_SCOPE_FORBIDDEN');
+    // A side that isn't named is open, but for what rules read.
+    world.jobPolicy = { ...world.jobPolicy, scopes: { copy: { from: ['samples/**'] } } };
+    expect(await copy('samples/app:v1', 'elsewhere/app:v1')).toBeUndefined();
+    expect(await copy('samples/app:v1', 'samples/hello:v1')).toBe('JOB_FEEDS_RULE');
+    world.jobPolicy = { ...world.jobPolicy, scopes: { copy: { to: ['samples/**'] } } };
+    expect(await copy('elsewhere/app:v1', 'samples/hello:v1')).toBeUndefined();
+  });
+
+  test('within one repository is a tag', async () => {
+    const operations = JOB_OPERATIONS.filter((each) => each !== 'tag');
+    for (const [source, destination] of [
+      ['other/app:v1', 'other/app:v2'],
+      [`other/app@${DIGEST}`, 'other/app:v1'],
+      ['other/app:v1', 'other/app'],
+    ] as const) {
+      world.jobPolicy = { ...world.jobPolicy, operations, scopes: {} };
+      expect(await copy(source, destination)).toBe('JOB_OPERATION_FORBIDDEN');
+      world.jobPolicy = { ...world.jobPolicy, operations: JOB_OPERATIONS };
+      expect(await copy(source, destination)).toBeUndefined();
+      world.jobPolicy = { ...world.jobPolicy, scopes: { tag: ['inside/**'] } };
+      expect(await copy(source, destination)).toBe('JOB_SCOPE_FORBIDDEN');
+    }
+    world.jobPolicy = { ...world.jobPolicy, scopes: { copy: { to: ['samples/**'] } } };
+    expect(await copy('samples/app:v1', 'samples/app:v2')).toBe('JOB_FEEDS_RULE');
+  });
+
+  test('within one repository is a tag, by whatever name of the registry', async () => {
+    const allowedRegistries = ['docker.io', 'index.docker.io'];
+    const operations = JOB_OPERATIONS.filter((each) => each !== 'tag');
+    world.jobPolicy = { ...world.jobPolicy, operations, allowedRegistries };
+    const job = { operation: 'copy', source: 'docker.io/a/b:v1', destination: 'index.docker.io/a/b:v2' };
+    expect(await enforce(job)).toBe('JOB_OPERATION_FORBIDDEN');
+    expect(await enforce({ ...job, destination: 'index.docker.io/a/c:v2' })).toBeUndefined();
+  });
+
+  test('into what a rule reads is refused by whatever name of the registry', async () => {
+    world.jobPolicy = { ...world.jobPolicy, allowedRegistries: [REGISTRY, 'index.docker.io'] };
+    world.ruleList = [rule({ source: { registry: 'docker.io', repositories: ['samples/**'] } })];
+    expect(await copy('other/app:v1', 'samples/hello:v1', 'index.docker.io')).toBe('JOB_FEEDS_RULE');
+  });
+});
+
 test('a registry’s name has no case', async () => {
   world.ruleList = [rule({ destination: { reference: 'R.AzureCR.io/staging/{repository}:{tag}' } })];
   expect(await enforce(jobAbout('tag', 'staging/samples/app'))).toBe('COPY_BYPASSES_RULE');

@@ -8,10 +8,15 @@ import type { RegistryListing } from '../../../src/steps/ports.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { REGISTRY, newCall, newWorld, notFound, runOf, type World } from './world.js';
 
-/** A world in which jobs may do everything, and in which single blobs can be named. */
+/** Opens for each operation what rules read too. */
+const EVERYWHERE = Object.fromEntries(
+  JOB_OPERATIONS.map((operation) => [operation, operation === 'copy' ? { to: ['**'] } : ['**']]),
+);
+
+/** A world in which jobs may do everything but to what a rule writes, and in which single blobs can be named. */
 export function newJobWorld(): World {
   const world = newWorld();
-  world.jobPolicy = { allowedRegistries: [REGISTRY], operations: JOB_OPERATIONS, scopes: {}, credentials: {} };
+  world.jobPolicy = { allowedRegistries: [REGISTRY], operations: JOB_OPERATIONS, scopes: EVERYWHERE, credentials: {} };
   const { registry } = world.listing;
   const repository = (host: string, name: string) => withBlobs(world.registries.repository(host, name));
   // Of a registry's repository the operations ask for nothing else.
