@@ -13,6 +13,7 @@ import {
   PromoterError,
   type OpenBody,
 } from '../oci/index.js';
+import { isNullDevice } from '../oras/index.js';
 import type { Io } from './io.js';
 
 function unreadable(path: string, cause: unknown): InputError {
@@ -42,7 +43,10 @@ export async function readOperand(path: string, mostBytes: number, io: Io): Prom
 export async function withOperandBody<T>(path: string, io: Io, work: (open: OpenBody) => Promise<T>): Promise<T> {
   if (path !== '-') {
     try {
-      if (!(await stat(path)).isFile()) throw new InputError('FILE_UNREADABLE', `${path} is no file`);
+      const found = await stat(path);
+      if (!found.isFile() && !(await isNullDevice(found))) {
+        throw new InputError('FILE_UNREADABLE', `${path} is no file`);
+      }
     } catch (cause) {
       throw cause instanceof PromoterError ? cause : unreadable(path, cause);
     }

@@ -107,6 +107,8 @@ export async function checkPlaces(
     const here = await lookAt(path, lstat);
     if (here === undefined) return;
     if (here.isDirectory()) throw blocked(claim, `${path} is a folder`);
+    // Whoever may would put a file in place of /dev/null.
+    if (here.isCharacterDevice() || here.isBlockDevice()) throw blocked(claim, `${path} is a device`);
     refuseOld(path);
     if (here.isFile()) bits.set(path, here.mode & 0o777);
   });

@@ -11,7 +11,7 @@ export type FolderEntry = {
 
 /** Where files to push come from: a folder on disk, a container of blobs, a job's own text. */
 export interface FileSource {
-  /** @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE` for a device and the like */
+  /** @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE` for a device and the like, but the one that is always empty */
   stat(path: string): Promise<SourceStat>;
   /** All of a file's bytes. */
   open(path: string): AsyncIterable<Uint8Array>;

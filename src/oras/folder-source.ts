@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { InputError } from '../oci/index.js';
 import { fileErrorCode } from './file-error.js';
 import type { FileSource, FolderEntry, SourceStat } from './file-source.js';
+import { isNullDevice } from './null-device.js';
 
 const PERMISSIONS = 0o7777;
 const FIRST_PIECE_BYTES = 16 * 1024;
@@ -60,6 +61,7 @@ export function createFolderSource(root = '.'): FileSource {
       });
       if (status.isDirectory()) return { kind: 'folder' };
       if (status.isFile()) return { kind: 'file', sizeBytes: status.size };
+      if (await isNullDevice(status)) return { kind: 'file', sizeBytes: 0 };
       throw new InputError('NOT_A_FILE', `${at(path)} is neither a file nor a folder`);
     },
     open: (path) => readPieces(at(path)),

@@ -14,6 +14,7 @@ export * from './file-sink.js';
 export * from './file-source.js';
 export * from './folder-sink.js';
 export * from './folder-source.js';
+export * from './null-device.js';
 export * from './pull.js';
 export * from './push.js';
 export * from './tag.js';

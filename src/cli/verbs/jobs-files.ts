@@ -3,6 +3,7 @@ import { posix } from 'node:path';
 import { InputError } from '../../oci/index.js';
 import {
   createFolderSource,
+  isNullDevice,
   loadLayers,
   parseAnnotationFile,
   parseAnnotationFlags,
@@ -63,7 +64,7 @@ export async function fileOf(text: string, file = parseFileReference(text)): Pro
   const { path } = file;
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return named(file);
-  if (!found.isFile()) {
+  if (!found.isFile() && !(await isNullDevice(found))) {
     throw new InputError('NOT_A_FILE', `${path} is not a file, and one is wanted`, { remedy: 'Name a file.' });
   }
   if (found.size > INLINE_BYTES) throw tooLarge(`${path} has ${found.size} bytes`);

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { digestOf } from 'acr-promoter/oci';
 import { createFolderSink, pullFiles, type PullOptions } from 'acr-promoter/oras';
+import type { Claim } from '../../../src/oras/claims.js';
+import { checkPlaces } from '../../../src/oras/commit-files.js';
 import { MemoryRepository } from '../oci/memory-repository.js';
 import {
   folderLayer,
@@ -228,6 +230,14 @@ describe('half of it', () => {
         await mkdir(join(folder, 'out', 'z'), { recursive: true });
         await writeFile(join(folder, 'out', 'z', 'kept'), 'kept');
       },
+    });
+  });
+
+  test('a device is not replaced by a file', async () => {
+    await withFolder(async (folder) => {
+      const claim: Claim = { kind: 'file', name: '/dev/null', staged: join(folder, '0'), attributes: {} };
+      const places = checkPlaces([['/dev/null', claim]], { root: folder, allowOutside: true });
+      await expect(places).rejects.toMatchObject({ code: 'PATH_BLOCKED' });
     });
   });
 

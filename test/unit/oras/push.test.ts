@@ -388,6 +388,25 @@ describe('folders', () => {
     });
   });
 
+  test('/dev/null is a file without bytes, and no other device is one', async () => {
+    const source = createFolderSource();
+    const repository = new MemoryRepository();
+    const options = { files: [{ path: '/dev/null' }], allowAbsolutePaths: true };
+    const config = { path: '/dev/null', mediaType: 'a/b' };
+    const { manifest } = await pushFiles({ repository, files: source }, { ...options, config });
+    const empty = { digest: digestOf(new Uint8Array()), size: 0 };
+    expect(JSON.parse(Buffer.from(manifest).toString())).toMatchObject({
+      config: { mediaType: 'a/b', ...empty },
+      layers: [empty],
+    });
+    await withFolder(async (folder) => {
+      await symlink('/dev/null', join(folder, 'nothing'));
+      await symlink('/dev/zero', join(folder, 'endless'));
+      expect(await createFolderSource(folder).stat('nothing')).toEqual({ kind: 'file', sizeBytes: 0 });
+      await expect(createFolderSource(folder).stat('endless')).rejects.toMatchObject({ code: 'NOT_A_FILE' });
+    });
+  });
+
   test('a file that cannot be opened ends it', async () => {
     await withFolder(async (folder) => {
       await makeFolder(folder, ['b'], 1);

@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
+import { DIFFERENCES } from './oras/differences.js';
+import { FILE_LINES } from './oras/file-lines.js';
+import { runOurs, runProgram, splitLine, type Ran } from './oras/side-by-side.js';
+import { describeWithPeers } from './peers.js';
+
+const FILES: Record<string, string> = { 'a.txt': 'a', 'b.txt': 'b', 'd/x': 'x' };
+
+describeWithPeers('files, folders and layouts, beside oras', ['oras'], ([oras = '']) => {
+  let folder = '';
+  let registry: RunningRegistry;
+  const home = process.cwd();
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'oras-file-lines-'));
+    registry = await startRegistry({ dataDir: join(folder, 'data'), anonymous: true, users: [] });
+    for (const side of ['theirs', 'ours']) {
+      await mkdir(join(folder, side, 'd'), { recursive: true });
+      for (const [name, content] of Object.entries(FILES)) await writeFile(join(folder, side, name), content);
+    }
+  });
+  afterAll(async () => {
+    process.chdir(home);
+    await registry.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** Digests are of folders and times that are each side's own, and nodes are worked on at the same time. */
+  const comparable = (text: string): string[] =>
+    text
+      .replaceAll(/sha256:[0-9a-f]{64}/g, 'sha256:…')
+      .replaceAll(/(?<=^\w+ +)[0-9a-f]{12}/gm, '…')
+      .replaceAll(/\b(?:theirs|ours)\b/g, '{side}')
+      .split('\n')
+      .toSorted();
+
+  async function runOn(side: 'theirs' | 'ours', line: string): Promise<Ran & { files: string[] }> {
+    const here = join(folder, side);
+    const repo = `localhost:${registry.port}/samples/${side}`;
+    const argv = splitLine(line).map((word) => word.replaceAll('{repo}', repo));
+    const env = { HOME: folder, DOCKER_CONFIG: join(folder, 'docker') };
+    process.chdir(here);
+    const ran = side === 'theirs' ? await runProgram(oras, argv, { cwd: here, env }) : await runOurs(argv, { env });
+    const files = (await readdir(here, { recursive: true })).filter((name) => !/blobs\/.*\/|ingest/.test(name));
+    return { ...ran, files: files.toSorted() };
+  }
+
+  describe.each(FILE_LINES.map((line, index) => ({ line, index })))('$index: $line', ({ line }) => {
+    test('prints the same, ends the same, and leaves the same files', async () => {
+      const [other, own] = [await runOn('theirs', line), await runOn('ours', line)];
+      const difference = DIFFERENCES.find((each) => each.line === line);
+      if (difference?.differs.includes('exit code') === true) expect(own.code).not.toBe(other.code);
+      else
+        expect([own.code, own.err]).toEqual([
+          other.code,
+          other.code === 0 ? other.err : expect.stringMatching(/^Error: /),
+        ]);
+      if (difference?.differs.includes('standard output') === true) expect(own.out).not.toBe(other.out);
+      else expect(comparable(own.out)).toEqual(comparable(other.out));
+      if (difference === undefined) expect(own.files).toEqual(other.files);
+    });
+  });
+});
