@@ -9,16 +9,19 @@ import { shapeProblem } from './shape.js';
 
 /**
  * Reads a job.
- * @param from the queue's id of the message that brought it: its id where it has none of its own
+ * @param from.messageId the queue's id of the message that brought it: its id where it has none of its own
+ * @param from.repeated names that its text has more than once: values that are lost ({@link repeatedNames})
  * @throws InputError `JOB_HOLDS_SECRET`, without the secret, whatever else is wrong; `OPERATION_UNKNOWN`; `JOB_INVALID`; each with
  * everything that is wrong in `details.problems`; `JOB_TOO_LARGE` for more than can be put back or sent again
  */
-export function parseJob(value: unknown, from: { messageId: string }): JobInput {
+export function parseJob(value: unknown, from: { messageId: string; repeated?: readonly Problem[] }): JobInput {
+  const { repeated = [] } = from;
   const message = shapeProblem(value);
-  if (message !== undefined) throw invalidJob([{ path: '', message }]);
+  if (message !== undefined) throw invalidJob([...repeated, { path: '', message }]);
   const secrets = findSecrets(value);
-  if (secrets.paths.length > 0) throw holdsSecret(secrets.paths, secrets.rest);
+  if (secrets.paths.length > 0) throw holdsSecret(secrets.paths, secrets.rest, repeated);
   const result = readJob(value);
+  if (repeated.length > 0) throw invalidJob([...repeated, ...(result.success ? [] : result.problems)]);
   if (!result.success) throw result.error;
   const job = { ...result.data, id: result.data.id ?? from.messageId };
   const sizeBytes = Buffer.byteLength(JSON.stringify(job), 'utf8');
@@ -53,9 +56,10 @@ function readJob(value: unknown): Read {
  * With all else that is wrong, so that one answer is enough.
  * @param rest the job without its secrets: what is said of a place where one stood would be said of the gap
  */
-function holdsSecret(paths: readonly string[], rest: unknown): InputError {
+function holdsSecret(paths: readonly string[], rest: unknown, repeated: readonly Problem[]): InputError {
   const read = readJob(rest);
-  const others = read.success ? [] : read.problems.filter(({ path }) => !paths.includes(path));
+  const wrong = read.success ? [] : read.problems.filter(({ path }) => !paths.includes(path));
+  const others = [...repeated, ...wrong];
   const found = `The job holds a secret at ${paths.slice(0, 5).join(', ')}`;
   return new InputError('JOB_HOLDS_SECRET', others.length === 0 ? found : `${found}; also: ${listProblems(others)}`, {
     details: {
@@ -71,8 +75,8 @@ function holdsSecret(paths: readonly string[], rest: unknown): InputError {
  * @throws InputError `MESSAGE_INVALID`, and what {@link parseJob} throws
  */
 export function parseJobMessage(value: unknown, from: { messageId: string }): { job: JobInput; retry?: Retry } {
-  const { message, retry } = openMessage(value);
-  const job = parseJob(message, { messageId: retry?.firstMessageId ?? from.messageId });
+  const { message, repeated, retry } = openMessage(value);
+  const job = parseJob(message, { messageId: retry?.firstMessageId ?? from.messageId, repeated });
   return { job, ...(retry !== undefined && { retry }) };
 }
 

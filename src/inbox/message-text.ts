@@ -1,15 +1,22 @@
 import { LIMITS } from './limits.js';
+import type { Problem } from './problems.js';
+import { repeatedNames } from './repeated-names.js';
 import { redactText } from './secret-shapes.js';
 
 const BYTE_ORDER_MARK = /^\uFEFF/;
+
+export interface ReadText {
+  value: unknown;
+  repeated: Problem[];
+}
 
 /**
  * What the text of a queue's message says: JSON, as most clients put it there, or JSON in base64, as Event Grid, the portal and we
  * do. Read as it stands first; no object or list in JSON is base64, so only a bare number or word could be both, and is no message
  * either way.
- * @returns undefined where it is neither
+ * @returns undefined where it is neither; `repeated`: names that JSON has lost values of
  */
-export function readMessageText(text: string): { value: unknown } | undefined {
+export function readMessageText(text: string): ReadText | undefined {
   const plain = readJson(text);
   if (plain !== undefined) return plain;
   const inside = bytesOf(text);
@@ -32,9 +39,10 @@ export function legibleText(text: string): string {
   return redactText(searched) === searched ? text : `(${inside.length} bytes with a secret in them, left out)`;
 }
 
-function readJson(text: string): { value: unknown } | undefined {
+function readJson(text: string): ReadText | undefined {
+  const json = text.replace(BYTE_ORDER_MARK, '');
   try {
-    return { value: JSON.parse(text.replace(BYTE_ORDER_MARK, '')) as unknown };
+    return { value: JSON.parse(json) as unknown, repeated: repeatedNames(json) };
   } catch {
     return undefined;
   }

@@ -9,10 +9,11 @@ export interface Problem {
 
 /** What a failed parse found, as JSON: paths and messages, and nothing of the values. */
 export function problemsOf(error: z.ZodError, prefix: readonly PropertyKey[] = []): Problem[] {
-  return error.issues.slice(0, LIMITS.problems).map((issue) => ({
-    path: inOneLine([...prefix, ...issue.path].map(String).join('.')),
-    message: inOneLine(issue.message),
-  }));
+  return error.issues.slice(0, LIMITS.problems).map((issue) => problemAt([...prefix, ...issue.path], issue.message));
+}
+
+export function problemAt(path: readonly PropertyKey[], message: string): Problem {
+  return { path: inOneLine(path.map(String).join('.')), message: inOneLine(message) };
 }
 
 /** Names in it are the sender's: cut, and without what would begin a line of its own in a log. */

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { InputError } from '../oci/index.js';
 import { ID } from './job-fields.js';
 import { LIMITS } from './limits.js';
-import { readMessageText } from './message-text.js';
-import { listProblems, problemsOf } from './problems.js';
+import { readMessageText, type ReadText } from './message-text.js';
+import { listProblems, problemsOf, type Problem } from './problems.js';
 import { shapeProblem } from './shape.js';
 
 /** What a message carries that was put back because its work could not be done then. */
@@ -27,6 +27,8 @@ const retrySchema = z.strictObject({
 
 export interface OpenedMessage {
   message: unknown;
+  /** Names that an object in its text has twice; none where it came parsed. */
+  repeated: Problem[];
   retry?: Retry;
 }
 
@@ -38,10 +40,12 @@ export interface OpenedMessage {
  */
 export function openMessage(value: unknown): OpenedMessage {
   const outer = parseText(value);
-  if (!isWrapped(outer)) return { message: checked(outer) };
-  const result = retrySchema.safeParse(outer);
+  const { repeated } = outer;
+  if (!isWrapped(outer.value)) return { message: checked(outer.value), repeated };
+  const result = retrySchema.safeParse(outer.value);
   if (!result.success) throw invalidMessage(listProblems(problemsOf(result.error)));
-  return { message: checked(parseText(result.data.message)), retry: result.data.retry };
+  const inner = parseText(result.data.message);
+  return { message: checked(inner.value), repeated: [...repeated, ...inner.repeated], retry: result.data.retry };
 }
 
 function checked(message: unknown): unknown {
@@ -54,12 +58,12 @@ function isWrapped(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'retry' in value && 'message' in value;
 }
 
-function parseText(value: unknown): unknown {
-  if (typeof value !== 'string') return value;
+function parseText(value: unknown): ReadText {
+  if (typeof value !== 'string') return { value, repeated: [] };
   if (value.length > LIMITS.inputChars) throw invalidMessage(`it is longer than ${LIMITS.inputChars} characters`);
   const read = readMessageText(value);
   if (read === undefined) throw invalidMessage('it is neither JSON nor JSON in base64');
-  return read.value;
+  return read;
 }
 
 function invalidMessage(why: string): InputError {

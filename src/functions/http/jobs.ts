@@ -3,6 +3,8 @@ import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
 import { parseJob } from '../../inbox/job.js';
 import type { JobInput } from '../../inbox/job-input.js';
 import { LIMITS } from '../../inbox/limits.js';
+import type { ReadText } from '../../inbox/message-text.js';
+import { repeatedNames } from '../../inbox/repeated-names.js';
 import { InputError, describeError } from '../../oci/index.js';
 import type { Ports } from '../../steps/ports.js';
 import { openJob } from '../start-job.js';
@@ -46,7 +48,8 @@ export async function submitJob(
 ): Promise<HttpResponseInit> {
   let job: JobInput;
   try {
-    job = parseJob(parseBody(await request.text()), { messageId: randomUUID() });
+    const { value, repeated } = parseBody(await request.text());
+    job = parseJob(value, { messageId: randomUUID(), repeated });
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     return refuse(error);
@@ -57,7 +60,7 @@ export async function submitJob(
   return { status: 202, headers: { location: statusUrl }, jsonBody: { id: job.id, runId: run.id, statusUrl } };
 }
 
-function parseBody(text: string): unknown {
+function parseBody(text: string): ReadText {
   const invalid = (message: string): InputError =>
     new InputError('JOB_INVALID', `The job is malformed: ${message}`, {
       details: { problems: [{ path: '', message }] },
@@ -65,7 +68,7 @@ function parseBody(text: string): unknown {
     });
   if (text.length > LIMITS.inputChars) throw invalid(`it is longer than ${LIMITS.inputChars} characters`);
   try {
-    return JSON.parse(text);
+    return { value: JSON.parse(text) as unknown, repeated: repeatedNames(text) };
   } catch {
     throw invalid('it is not JSON');
   }

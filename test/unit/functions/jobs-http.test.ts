@@ -80,6 +80,18 @@ describe('POST jobs', () => {
       'JOB_INVALID',
       ['id', 'source', 'recursive'],
     ],
+    [
+      'names that stand there twice, beside what else is wrong',
+      '{"operation":"copy","operation":"copy","source":"a.io/b:v1","files":[{},{"path":"a","p\\u0061th":"b"}]}',
+      'JOB_INVALID',
+      ['operation', 'files.1.path', 'destination', ''],
+    ],
+    [
+      'and beside a secret',
+      '{"operation":"tags","reference":"a.io/b","reference":"a.io/c","password":"hunter2!"}',
+      'JOB_HOLDS_SECRET',
+      ['password', 'reference'],
+    ],
     ['a secret', { ...COPY, password: 'hunter2!' }, 'JOB_HOLDS_SECRET', ['password']],
     [
       'too large for a message',

@@ -123,6 +123,16 @@ describe('JSON that is more than it seems', () => {
     expect(parseJobMessage(annotated('constructor'), from).job).toMatchObject({ annotations: { constructor: 'x' } });
   });
 
+  test('a name twice, of which JSON’s readers take the last', () => {
+    const text = `{"operation":"resolve","reference":"${HOST}/app:v1","reference":"${HOST}/other:v1"}`;
+    const error = errorOf(() => parseJobMessage(Buffer.from(text).toString('base64'), from));
+    expect(error?.code).toBe('JOB_INVALID');
+    expect(error?.details).toMatchObject({ problems: [{ path: 'reference' }] });
+    // Wrapped by whoever, too.
+    const wrapped = { retry: { firstMessageId: 'm0', firstAt: '2026-05-01T00:00:00Z', attempt: 1 }, message: text };
+    expect(codeOf(() => parseJobMessage(wrapped, from))).toBe('JOB_INVALID');
+  });
+
   test.each(['1e999', '-1', '0', '1.5', '"2"', 'true', '65', '9007199254740993'])('the number %s', (concurrency) => {
     const text = `{"operation":"push","reference":"${HOST}/app:v1","concurrency":${concurrency}}`;
     expect(byBothDoors(text)).toEqual(['JOB_INVALID', 'JOB_INVALID']);

@@ -22,7 +22,7 @@ describe('retryEnvelope', () => {
       delaySeconds: 60,
       retry: { firstMessageId: 'm1', firstAt: start.toISOString(), attempt: 2 },
     });
-    expect(openMessage(second?.text)).toEqual({ message, retry: second?.retry });
+    expect(openMessage(second?.text)).toMatchObject({ message, retry: second?.retry });
   });
 
   test('pauses grow to a quarter of an hour, and end after a day', () => {
