@@ -76,7 +76,7 @@ export function checkedBlobName(container: string, name: string): string {
   if (name.length > 1024 || parts.length > 250 || parts.some((part) => part === '' || part.endsWith('.'))) {
     throw invalidName(container, name);
   }
-  if (!/^[\x21-\x5b\x5d-\x7e]+$/.test(name)) {
+  if (/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\\\ufffe\uffff]/u.test(name)) {
     throw invalidName(container, name);
   }
   return name;
@@ -84,7 +84,8 @@ export function checkedBlobName(container: string, name: string): string {
 
 function invalidName(container: string, name: string): InputError {
   return new InputError('DOCUMENT_NAME_INVALID', `${JSON.stringify(name.slice(0, 100))} is no name in ${container}`, {
-    remedy: 'Visible ASCII without a backslash, 1,024 characters at most; no part is empty or ends in a dot.',
+    remedy:
+      'No control character, end of a line or backslash, 1,024 characters at most; no part is empty or ends in a dot.',
   });
 }
 

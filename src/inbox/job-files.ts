@@ -1,20 +1,12 @@
 import { z } from 'zod';
 import { annotations, mediaType } from './job-fields.js';
+import { pathProblem } from './job-path.js';
 import { LIMITS } from './limits.js';
-
-/** The name of a file: below nothing, and leading nowhere else. */
-function pathProblem(path: string): string | undefined {
-  const parts = path.replace(/\/$/, '').split('/');
-  if (parts.some((part) => part === '' || part === '.' || part === '..' || part.endsWith('.'))) {
-    return 'write it as a/b/c: no part is empty, a dot or two, or ends in a dot';
-  }
-  return /^[\x21-\x5b\x5d-\x7e]+$/.test(path) ? undefined : 'visible ASCII without a backslash';
-}
 
 const path = z
   .string({ error: 'missing, or not a text' })
   .min(1)
-  .max(512)
+  .max(LIMITS.pathChars)
   .superRefine((text, context) => {
     const message = pathProblem(text);
     if (message !== undefined) context.addIssue({ code: 'custom', message });

@@ -12,6 +12,8 @@ export const LIMITS = {
   depth: 32,
   /** Bytes of all files that stand in a job itself. `JOB_INVALID` */
   inlineBytes: 32 * 1024,
+  /** Characters of a file's path in a job. `JOB_INVALID` */
+  pathChars: 512,
   /** Entries of one list in a job. `JOB_INVALID` */
   listEntries: 100,
   /** Characters of one annotation's value. `JOB_INVALID` */

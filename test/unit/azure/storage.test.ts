@@ -180,6 +180,20 @@ describe('Azure Storage', () => {
   });
 
   describe('files', () => {
+    test.each(['a b.txt', 'ü/日本 🚢.txt', 'a%20b?#&+=.txt'])('%j is a name like any other', async (name) => {
+      const { files } = storage;
+      async function* content(): AsyncGenerator<Uint8Array> {
+        yield Buffer.from(name);
+      }
+      await files.put('source', name, content());
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of files.open('source', name)) chunks.push(chunk);
+      expect(Buffer.concat(chunks).toString()).toBe(name);
+      const listed: string[] = [];
+      for await (const blob of files.list('source', name.slice(0, 2))) listed.push(blob.name);
+      expect(listed).toEqual([name]);
+    });
+
     test('of two who write one blob at once, the one that is overtaken may try again', async () => {
       const { files } = storage;
       const piece = Buffer.alloc(1024 * 1024);
@@ -201,7 +215,7 @@ describe('Azure Storage', () => {
   });
 
   describe('documents', () => {
-    test.each(['', 'a//b', 'a/', '../a', 'a/..', 'a.', 'a\\b', 'a b', 'ä', 'a\nb', 'x'.repeat(1025)])(
+    test.each(['', 'a//b', 'a/', '../a', 'a/..', 'a.', 'a\\b', 'a\nb', 'a\u2028b', '\ud800', 'x'.repeat(1025)])(
       'the name %j is refused',
       async (name) => {
         const refused = { code: 'DOCUMENT_NAME_INVALID' };

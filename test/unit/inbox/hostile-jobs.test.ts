@@ -91,9 +91,11 @@ describe('names that are no names', () => {
     'a/.',
     'a.',
     '..%2fx'.replace('%2f', '/'),
-    'a b',
     'a\u0000',
-    'ä',
+    'a\nb',
+    'a\u007f',
+    'a\u2028b',
+    'a\ud800',
     'x'.repeat(600),
     '',
   ])('the folder %j', (output) => {

@@ -85,6 +85,17 @@ describe('what is wrong with a job is said all at once', () => {
   });
 });
 
+test.each(['a b.txt', 'ü.txt', '日本/🚢.txt', "it's 100% #1?.txt"])(
+  'the path %j is a title and a blob’s name',
+  (path) => {
+    expect(parse({ operation: 'push', reference: 'a.io/b:v1', files: [{ path }] })).toMatchObject({
+      files: [{ path }],
+    });
+    const blob = { operation: 'pull', reference: 'a.io/b:v1', output: path };
+    expect(parse(blob)).toMatchObject({ output: path });
+  },
+);
+
 test('text and bytes of 32 KiB in all stand in a job', () => {
   const files = [
     { path: 'a', text: 'ä'.repeat(8 * 1024) },
