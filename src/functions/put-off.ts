@@ -97,12 +97,16 @@ function isNameless({ details: { causes } }: TransportError): boolean {
   return Array.isArray(causes) && causes.includes('ENOTFOUND');
 }
 
-/** The pause before the next call, in milliseconds. */
-export function troublePauseMs({ retryAfterMs }: Passing, again: Again | undefined, now: number): number {
+/**
+ * The pause before the next call, in milliseconds: as long as it was asked for, and no shorter than it would be unasked. A registry
+ * that says `Retry-After: 1` all day would otherwise be asked all day, and each time is history.
+ */
+export function troublePauseMs({ retryAfterMs = 0 }: Passing, again: Again | undefined, now: number): number {
   // On top, never below: all who were told the same time would otherwise come back as one.
-  if (retryAfterMs !== undefined) return Math.ceil(retryAfterMs + Math.random() * Math.min(30_000, retryAfterMs / 10));
-  const grown = PUT_OFF.firstMs * 2 ** Math.min(again?.tries ?? 0, 20);
-  return Math.ceil(capped(grown, PUT_OFF.capMs, again, now) * (0.75 + Math.random() / 4));
+  const asked = retryAfterMs + Math.random() * Math.min(30_000, retryAfterMs / 10);
+  const doubled = PUT_OFF.firstMs * 2 ** Math.min(again?.tries ?? 0, 20);
+  const grown = capped(doubled, PUT_OFF.capMs, again, now) * (0.75 + Math.random() / 4);
+  return Math.ceil(Math.max(asked, grown));
 }
 
 /** The same where nothing is wrong, and a step only has to wait its turn. */

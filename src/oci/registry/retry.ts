@@ -38,7 +38,7 @@ function mayRepeat(request: TransportRequest): boolean {
 }
 
 /**
- * Sends again what failed in passing: with jitter, honouring Retry-After up to a bound. What asks to wait longer is handed
+ * Sends again what failed in passing: with jitter and growing pauses, none shorter than Retry-After, up to a bound. What asks to wait longer is handed
  * on as it came (an answer 429, a thrown `TOOMANYREQUESTS`), so that the caller can come back later.
  */
 export function retry(inner: Transport, options: RetryOptions = {}): Transport {
@@ -51,8 +51,9 @@ export function retry(inner: Transport, options: RetryOptions = {}): Transport {
     if (attempt >= attempts) return undefined;
     if (retryAfterMs === undefined) return pauseMs(attempt, baseMs);
     if (retryAfterMs > maxRetryAfterMs) return undefined;
-    // Jitter on top, never below: all who were told the same time would otherwise come back as one.
-    return retryAfterMs + Math.random() * Math.min(1000, retryAfterMs / 10);
+    // Jitter on top, never below: all who were told the same time would otherwise come back as one. And not sooner than unasked: 0,
+    // or a date that has passed, would be no pause at all.
+    return Math.max(retryAfterMs + Math.random() * Math.min(1000, retryAfterMs / 10), pauseMs(attempt, baseMs));
   };
   return {
     send: async (request) => {

@@ -1,5 +1,6 @@
 import { InvocationContext } from '@azure/functions';
-import { beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, jest, test } from '@jest/globals';
+import fc from 'fast-check';
 import type { Again } from '../../../src/functions/orchestrations/again.js';
 import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
 import { PUT_OFF, busyPauseMs, troublePauseMs } from '../../../src/functions/put-off.js';
@@ -12,7 +13,10 @@ import {
   TransportError,
   type RegistryErrorInfo,
 } from '../../../src/oci/index.js';
-import { newWorld, openRun, type World } from '../steps/world.js';
+import { rule } from '../promotion/rules.fixture.js';
+import { pushImage } from '../steps/images.js';
+import { SOURCE, newWorld, openRun, type World } from '../steps/world.js';
+import { newPlayedWorld } from './played-world.js';
 import { register, type Registered } from './registered.js';
 
 const MINUTE = 60_000;
@@ -161,7 +165,10 @@ describe('for good', () => {
   });
 });
 
-/** Calls within a time, if each ends at once. */
+/** What a day of trouble may cost: docs/decisions/trouble.md names it. */
+const CALLS_OF_A_DAY = 170;
+
+/** Calls within a time, if each ends at once; the last one is at the deadline. */
 function callsWithin(ms: number, pause: (again: Again | undefined, now: number) => number): number {
   let calls = 1;
   let again: Again | undefined;
@@ -175,14 +182,72 @@ function callsWithin(ms: number, pause: (again: Again | undefined, now: number) 
   return calls;
 }
 
+const unasked = { trouble: { code: 'X', message: '' } };
+
 test.each([
-  [
-    'trouble',
-    (again: Again | undefined, now: number) => troublePauseMs({ trouble: { code: 'X', message: '' } }, again, now),
-  ],
+  ['trouble', (again: Again | undefined, now: number) => troublePauseMs(unasked, again, now)],
   ['a lease', (again: Again | undefined, now: number) => busyPauseMs(2_000, again, now)],
   ['another run', (again: Again | undefined, now: number) => busyPauseMs(1_000, again, now)],
 ])('history stays small: %s', (_name, pause) => {
   expect(callsWithin(HOUR, pause)).toBeLessThan(50);
-  expect(callsWithin(24 * HOUR, pause)).toBeLessThan(170);
+  expect(callsWithin(24 * HOUR, pause)).toBeLessThanOrEqual(CALLS_OF_A_DAY);
+});
+
+describe('whatever a registry asks for', () => {
+  // What a call comes to: a Retry-After, trouble without one, or a lease that another holds.
+  const answers = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom(0, 1, 1_000, 2_000) },
+    fc.integer({ min: 0, max: 2 * 24 * HOUR }),
+    fc.constantFrom('unasked' as const, 'busy' as const),
+  );
+
+  test('the calls of a day are bounded, and no pause is shorter than was asked for', () => {
+    fc.assert(
+      fc.property(fc.array(answers, { minLength: 1, maxLength: 200 }), (said) => {
+        let call = 0;
+        const calls = callsWithin(24 * HOUR, (again, now) => {
+          // Again and again the same.
+          const answer = said[call++ % said.length] ?? 'unasked';
+          if (answer === 'busy') return busyPauseMs(1_000, again, now);
+          const retryAfterMs = answer === 'unasked' ? undefined : answer;
+          const pauseMs = troublePauseMs(
+            { ...unasked, ...(retryAfterMs !== undefined && { retryAfterMs }) },
+            again,
+            now,
+          );
+          expect(pauseMs).toBeGreaterThanOrEqual(retryAfterMs ?? 0);
+          return pauseMs;
+        });
+        expect(calls).toBeLessThanOrEqual(CALLS_OF_A_DAY);
+      }),
+    );
+  });
+
+  test('so are they with the shortest pauses of all', () => {
+    const dice = jest.spyOn(Math, 'random').mockReturnValue(0);
+    const shortest = (again: Again | undefined, now: number): number =>
+      Math.min(troublePauseMs({ ...unasked, retryAfterMs: 0 }, again, now), busyPauseMs(1_000, again, now));
+    expect(callsWithin(24 * HOUR, shortest)).toBeLessThanOrEqual(CALLS_OF_A_DAY);
+    dice.mockRestore();
+  });
+
+  test.each([0, 1_000])(
+    'a destination that is down for an hour and says %d ms: it is promoted, in two dozen calls',
+    async (retryAfterMs) => {
+      const played = newPlayedWorld(rule({ sbom: { formats: [] }, sign: [] }));
+      const { world: place, source, destination, standing, playAll } = played;
+      const root = await pushImage(source, { tag: SOURCE.tag });
+      const untilMs = place.nowMs + HOUR;
+      destination.fault = ({ method }) => {
+        if (method === 'pushManifest' && place.nowMs < untilMs)
+          throw answer(503, 'HTTP_503', { method: 'POST', retryAfterMs });
+      };
+      await openRun(place);
+      const [{ output, calls } = { calls: [] }] = await playAll();
+      expect(output).toMatchObject({ outcome: 'promoted' });
+      expect(standing()).toBe(root.digest);
+      expect(place.nowMs).toBeGreaterThanOrEqual(untilMs);
+      expect(calls.filter(({ name }) => name === 'copyGraph').length).toBeLessThanOrEqual(24);
+    },
+  );
 });

@@ -98,6 +98,14 @@ describe('retry', () => {
     expect(performance.now() - before).toBeGreaterThan(990);
   });
 
+  test('a Retry-After of nothing, or one that has passed, is no reason to hurry: pauses grow all the same', async () => {
+    const passed: Step = { status: 503, headers: { 'retry-after': 'Wed, 21 Oct 2020 07:28:10 GMT' } };
+    const before = performance.now();
+    expect(await run([later(0), passed, later(0), passed, 200], {}, { baseMs: 20 })).toEqual([200, 5]);
+    // Half of 20, 40, 80 and 160 at least; a timer may be a bit early.
+    expect(performance.now() - before).toBeGreaterThan(140);
+  });
+
   test('an abort ends the waiting', async () => {
     const reason = new Error('enough');
     const controller = new AbortController();
