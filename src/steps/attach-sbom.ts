@@ -7,10 +7,12 @@ import { bringSbomBack } from './bring-sbom-back.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
 import { findOurSbom, madeByUs, type SigningRule } from './our-sbom.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
+import { countingTries } from './sbom-tries.js';
 import { subjectLease, underLease } from './under-lease.js';
 
-/** What it needs of a step's input: a job has no rule. */
+/** What it needs of a step's input: a job has no rule, the command line no run. */
 type Input = Pick<InputOf<typeof attachSbomContract>, 'image' | 'at' | 'destination'> & {
+  runId?: string;
   rule: SigningRule;
   source: SourceRepository;
 };
@@ -21,13 +23,14 @@ type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | '
 /**
  * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image of the
  * same source gives the same bytes wherever they are attached, so doing it twice, or here and there, makes one.
- * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`; PromoterError `SBOM_UNFINISHED`
  */
 export async function attachSbomStep(
   ports: SbomPorts,
   input: Input,
-  { signal, finish = signal, progress }: StepCall,
+  call: StepCall,
 ): Promise<StepReply<ResultOf<typeof attachSbomContract>>> {
+  const { signal, finish = signal, progress } = call;
   const at = input.at ?? input.source;
   const { registry, repository: name } = at;
   const repository = ports.registries.repository(registry, name);
@@ -43,7 +46,9 @@ export async function attachSbomStep(
     const lasting = AbortSignal.any([finish, lease.signal]);
     const attached =
       (await bring(ports, input, held, lasting)) ??
-      (await attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total)));
+      (await countingTries(ports, input, call, () =>
+        attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total)),
+      ));
     const { sbom, text, made } = attached;
     progress.text(text);
     const signed = input.rule.sign.length > 0 ? await signSubject(ports, input, sbom, lasting) : undefined;

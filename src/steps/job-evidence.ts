@@ -28,7 +28,7 @@ export const verify: Operation<'verify'> = async ({ ports, job, signal, progress
 };
 
 /** An SBOM for each image under the reference, signed where there is a key; what has one of ours already keeps it. */
-export const sbom: Operation<'sbom'> = async ({ ports, job, signal, progress }) => {
+export const sbom: Operation<'sbom'> = async ({ ports, runId, job, signal, progress }) => {
   const target = targetOf(ports, job.reference);
   const root = await resolveTarget(target, job, signal);
   const { images } = await classifyGraph(target.repository, root, signal);
@@ -40,7 +40,7 @@ export const sbom: Operation<'sbom'> = async ({ ports, job, signal, progress }) 
       made.push({ digest, label, why: image.why });
       continue;
     }
-    const reply = await attachSbomStep(ports, { rule, source: target.name, image }, { signal, progress });
+    const reply = await attachSbomStep(ports, { runId, rule, source: target.name, image }, { signal, progress });
     if ('later' in reply) return reply;
     made.push({ digest, label, ...reply.done });
   }

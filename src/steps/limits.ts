@@ -10,6 +10,8 @@ export const STEP_LIMITS = {
   lookedAtOnce: 16,
   /** SBOMs of one image that have no row of ours and are looked at all the same; later ones are passed over. */
   foreignSboms: 100,
+  /** Tries of one image's SBOM in one run that come to no end: none goes on where another has stopped. `SBOM_UNFINISHED` */
+  sbomTries: 8,
   /** Characters of what a manifest is called in a run; more are cut off. */
   labelCharacters: 100,
   /** Runs, and promotions, and ignored events, that one tick looks at to remove them. */
