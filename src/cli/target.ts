@@ -31,15 +31,15 @@ function splitTags(text: string): { first: string; others: string[] } {
   return { first, others };
 }
 
-/** The tag or digest of a layout target. A colon before the last slash belongs to the path. */
+/** Path, tag or digest of a layout target. A colon before the last slash belongs to the path. */
 function splitLayout(text: string): { path: string; tag?: string; digest?: Digest } {
   const at = text.lastIndexOf('@');
   const digest = at < 0 ? '' : text.slice(at + 1);
   if (isDigest(digest)) return { path: text.slice(0, at), digest };
   const colon = text.lastIndexOf(':');
   // On Windows, a single letter before it is a drive.
-  const least = process.platform === 'win32' ? 2 : 1;
-  if (colon < least || colon < Math.max(text.lastIndexOf('/'), text.lastIndexOf('\\'))) return { path: text };
+  const isDrive = process.platform === 'win32' && colon === 1;
+  if (isDrive || colon < Math.max(0, text.lastIndexOf('/'), text.lastIndexOf('\\'))) return { path: text };
   return { path: text.slice(0, colon), tag: text.slice(colon + 1) };
 }
 
@@ -56,6 +56,12 @@ export function parseTarget(text: string, options: LayoutOptions & { severalTags
   }
   if (options.isLayout) {
     const { path, tag, digest } = splitLayout(first);
+    // The current folder is `.`: an empty path is a variable that is not set.
+    if (path === '') {
+      throw new InputError('REFERENCE_INVALID', `found empty file path in ${JSON.stringify(text.slice(0, 200))}`, {
+        remedy: 'Write it as <folder or archive>[:<tag>], the current folder as ".".',
+      });
+    }
     const tagOrDigest = digest ?? tag;
     const tags = tag === undefined ? [] : [tag, ...others];
     return { kind: 'oci-layout', text, path, ...(tagOrDigest !== undefined && { tagOrDigest }), tags };

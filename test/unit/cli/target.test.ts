@@ -51,6 +51,12 @@ describe('in a layout', () => {
     expect(target.tagOrDigest).toBe(tagOrDigest);
   });
 
+  test.each(['', ':v1', ':v1,v2', `@${DIGEST}`])('%j has no path, and is refused', (text) => {
+    expect(() => parseTarget(text, { isLayout: true, severalTags: true })).toThrow(
+      expect.objectContaining({ code: 'REFERENCE_INVALID' }),
+    );
+  });
+
   test('under a path of its own, the whole of it is the name', () => {
     expect(parseTarget('example.com/app:v1', { isLayout: false, layoutPath: 'dir' })).toMatchObject({
       kind: 'oci-layout',
