@@ -1,14 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
 import { DIFFERENCES } from './oras/differences.js';
 import { FILE_LINES } from './oras/file-lines.js';
 import { runOurs, runProgram, splitLine, type Ran } from './oras/side-by-side.js';
 import { describeWithPeers } from './peers.js';
 
-const FILES: Record<string, string> = { 'a.txt': 'a', 'b.txt': 'b', 'd/x': 'x' };
+const FILES: Record<string, string> = {
+  'a.txt': 'a',
+  'b.txt': 'b',
+  'd/x': 'x',
+  'full/x': '',
+  'other-full/x': '',
+  'sub/x': '',
+  'unmarked/index.json': '{"schemaVersion":2,"manifests":[]}',
+  'empty-index.json': '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}',
+};
 
 describeWithPeers('files, folders and layouts, beside oras', ['oras'], ([oras = '']) => {
   let folder = '';
@@ -19,8 +28,10 @@ describeWithPeers('files, folders and layouts, beside oras', ['oras'], ([oras = 
     folder = await mkdtemp(join(tmpdir(), 'oras-file-lines-'));
     registry = await startRegistry({ dataDir: join(folder, 'data'), anonymous: true, users: [] });
     for (const side of ['theirs', 'ours']) {
-      await mkdir(join(folder, side, 'd'), { recursive: true });
-      for (const [name, content] of Object.entries(FILES)) await writeFile(join(folder, side, name), content);
+      for (const [name, content] of Object.entries(FILES)) {
+        await mkdir(dirname(join(folder, side, name)), { recursive: true });
+        await writeFile(join(folder, side, name), content);
+      }
     }
   });
   afterAll(async () => {
@@ -45,7 +56,7 @@ describeWithPeers('files, folders and layouts, beside oras', ['oras'], ([oras = 
     const env = { HOME: folder, DOCKER_CONFIG: join(folder, 'docker') };
     process.chdir(here);
     const ran = side === 'theirs' ? await runProgram(oras, argv, { cwd: here, env }) : await runOurs(argv, { env });
-    const files = (await readdir(here, { recursive: true })).filter((name) => !/blobs\/.*\/|ingest/.test(name));
+    const files = (await readdir(here, { recursive: true })).filter((name) => !/blobs\/|ingest/.test(name));
     return { ...ran, files: files.toSorted() };
   }
 

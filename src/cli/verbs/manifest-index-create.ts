@@ -42,6 +42,7 @@ export function addManifestIndexCreate(parent: Command, context: VerbContext): v
     const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
     const { tagOrDigest, tags } = target;
     const { repository } = await session.open(target, connectionOf(values, ''), {
+      create: true,
       write: textOf(values, 'output') === undefined,
     });
     await printIndex(io, { values, target, madeLine: packedLine }, (options) =>

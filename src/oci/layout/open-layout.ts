@@ -1,24 +1,27 @@
-import { readdir, stat, writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
 import type { BlobRepository } from '../blob-access.js';
 import { FolderFiles, isMissingFile } from './folder-files.js';
-import { checkMarker, encodeIndex, INDEX_FILE, MARKER, MARKER_FILE } from './index-file.js';
+import { checkMarker, encodeIndex, INDEX_FILE, MARKER, MARKER_FILE, readIndex } from './index-file.js';
 import { archiveReadOnly, LayoutArchive } from './layout-archive.js';
 import { LayoutFolder } from './layout-folder.js';
 import { TarFiles } from './tar-files.js';
 import { writing } from './writing.js';
 
-async function create(path: string): Promise<void> {
+/** Makes a layout of a folder that is none yet, whatever else is in it. An index.json that stands there is taken for the layout's. */
+async function create(path: string, files: FolderFiles): Promise<void> {
+  // Somebody else's file of that name ends it here, before anything is written.
+  await readIndex(files, path);
   await makeFolder(join(path, 'blobs', 'sha256'));
-  await writeFile(join(path, INDEX_FILE), encodeIndex([]));
+  if ((await files.size(INDEX_FILE)) === undefined) await writeFile(join(path, INDEX_FILE), encodeIndex([]));
   await writeFile(join(path, MARKER_FILE), MARKER);
 }
 
 /**
  * Opens an OCI image layout: a folder, to be read and written, or a tar archive of one, to be read.
- * @param options.create makes an empty layout where there is nothing, or an empty folder. As it comes: false.
+ * @param options.create makes a layout where there is nothing, or a folder without one. As it comes: false.
  * @param options.write refuses what can only be read, and not when it is written. As it comes: `create`.
  * @param options.signal ends writing: of a lock that keeps others from it, since a layout is written to by one process at a time.
  * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`, `LAYOUT_READ_ONLY`; ConfigurationError `LAYOUT_UNWRITABLE`
@@ -37,15 +40,16 @@ export async function openLayout(
       remedy: 'Give the path of a folder, or of a tar archive, that holds oci-layout, index.json and blobs/.',
     });
   }
-  if (options.create === true && (!found || (found.isDirectory() && (await readdir(path)).length === 0))) {
-    await writing(path, () => create(path));
-  }
   if (found?.isFile() === true) {
     const files = await TarFiles.open(path);
     await checkMarker(files, path);
-    if (options.write === true || options.create === true) throw archiveReadOnly(path);
+    if (options.write ?? options.create === true) throw archiveReadOnly(path);
     return new LayoutArchive(path, files);
   }
-  await checkMarker(new FolderFiles(path), path);
+  const folder = new FolderFiles(path);
+  if (options.create === true && (await folder.size(MARKER_FILE)) === undefined) {
+    await writing(path, () => create(path, folder));
+  }
+  await checkMarker(folder, path);
   return new LayoutFolder(path, options.signal);
 }

@@ -50,8 +50,28 @@ describe('opening', () => {
     await openLayout(path);
   });
 
+  test('makes one of a folder in which something else is, and of one that lacks the marker alone', async () => {
+    const path = folder();
+    await mkdir(path);
+    await writeFile(join(path, 'other'), 'kept');
+    await expect(openLayout(path)).rejects.toMatchObject({ code: 'LAYOUT_INVALID' });
+    await putImage(await openLayout(path, { create: true }), ['a'], 'v1');
+    await rm(join(path, 'oci-layout'));
+    await openLayout(path, { create: true });
+    expect((await readIndex(path)).manifests).toHaveLength(1);
+    expect(await readFile(join(path, 'other'), 'utf8')).toBe('kept');
+  });
+
+  test('somebody else’s index.json is left alone', async () => {
+    const path = folder();
+    await mkdir(path);
+    await writeFile(join(path, 'index.json'), '{"name":"site"}');
+    await expect(openLayout(path, { create: true })).rejects.toMatchObject({ code: 'LAYOUT_INVALID' });
+    expect(await readdir(path)).toEqual(['index.json']);
+    expect(await readFile(join(path, 'index.json'), 'utf8')).toBe('{"name":"site"}');
+  });
+
   test.each([
-    ['without the file oci-layout', {}],
     ['of an unknown version', { 'oci-layout': '{"imageLayoutVersion":"2.0.0"}' }],
     ['whose marker is no JSON', { 'oci-layout': 'x' }],
     ['whose marker is no object', { 'oci-layout': '[]' }],
