@@ -2,7 +2,7 @@ import { Cron } from 'croner';
 import { z } from 'zod';
 import { isSecretUrl } from './azure/secret-url.js';
 import { JOB_OPERATIONS } from './inbox/job-input.js';
-import { COPY_LIMITS, ConfigurationError, isRegistryHost } from './oci/index.js';
+import { COPY_LIMITS, ConfigurationError, isRegistryHost, quoted } from './oci/index.js';
 import { STEP_LIMITS } from './steps/limits.js';
 
 /** Every five minutes, in UTC. */
@@ -40,7 +40,7 @@ function namesMoreThanRepository(glob: string): boolean {
 }
 
 function notOfRepositories(glob: string): string {
-  return `${JSON.stringify(glob)} has a host or a tag; a glob is of repositories alone, as samples/**, in all of ALLOWED_REGISTRIES`;
+  return `${quoted(glob)} has a host or a tag; a glob is of repositories alone, as samples/**, in all of ALLOWED_REGISTRIES`;
 }
 
 const globs = z.array(z.string().min(1)).min(1);
@@ -103,7 +103,7 @@ const registries = listOf('')
   .superRefine((hosts, context) => {
     for (const host of hosts) {
       if (!isRegistryHost(host))
-        context.addIssue({ code: 'custom', message: `${JSON.stringify(host)} is not a registry host` });
+        context.addIssue({ code: 'custom', message: `${quoted(host)} is not a registry host` });
     }
   })
   // As events name them.

@@ -15,7 +15,7 @@ import { parseConcurrency } from './format.js';
 import type { Io } from './io.js';
 import { collect, listOf } from './repeated.js';
 import { addFormatOptions } from './result.js';
-import { leftOutLine, onTerminal } from './status-line.js';
+import { leftOutLine, typedOnTerminal } from './status-line.js';
 import { addTtyOption, tellUpload, type Transfers } from './transfers.js';
 import { textOf, type Values } from './verb.js';
 
@@ -88,7 +88,7 @@ function tell(transfers: Transfers, progress: PushProgress): void {
     case 'empty':
       return transfers.line('Uploading empty artifact\n');
     case 'preparing':
-      return transfers.line(`Preparing ${onTerminal(progress.name)}\n`);
+      return transfers.line(`Preparing ${typedOnTerminal(progress.name)}\n`);
     case 'left-out':
       return transfers.warn(leftOutLine(progress.name));
     case 'uploading':

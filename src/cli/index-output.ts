@@ -5,7 +5,7 @@ import { writeOutput } from './files.js';
 import type { Io } from './io.js';
 import { describedIn, textsIn } from './job-output.js';
 import { addTargetOptions } from './single-target.js';
-import { formatStatus, onTerminal } from './status-line.js';
+import { formatStatus, onTerminal, typedOnTerminal } from './status-line.js';
 import { firstOf, type Target } from './target.js';
 import { textOf, type JobPrinter, type Values } from './verb.js';
 
@@ -26,7 +26,7 @@ function withReference(digest: string, reference: string): string {
 function statusOf(progress: IndexProgress, target: Target, madeLine: (progress: Made) => string): string {
   switch (progress.state) {
     case 'fetching':
-      return `Fetching  ${onTerminal(progress.reference)}\n`;
+      return `Fetching  ${typedOnTerminal(progress.reference)}\n`;
     case 'fetched':
       return `Fetched   ${withReference(progress.digest, progress.reference)}\n`;
     case 'added':

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { describeError } from '../oci/index.js';
+import { describeError, hideCredentials } from '../oci/index.js';
 import { writeOutFlags } from './boolean-flags.js';
 import { addExamples, subcommandTerm } from './command-list.js';
 import { UsageError } from './errors.js';
@@ -133,7 +133,7 @@ function formatFailure(error: unknown): string {
   if (error instanceof CommanderError) {
     // An option's value may be a secret: its name is enough.
     const said = error.message.replace(/^(error: unknown option '[^'=]*)=[\s\S]*?'(?=\n\(Did you mean |$)/, "$1'");
-    return `${said.replace(/^error: /, 'Error: ')}\nRun "acr-promoter --help" for usage.\n`;
+    return `${hideCredentials(said).replace(/^error: /, 'Error: ')}\nRun "acr-promoter --help" for usage.\n`;
   }
   const { code, message, remedy } = describeError(error);
   const line = message.replaceAll(/\s*\n\s*/g, ' ');

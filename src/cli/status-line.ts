@@ -1,4 +1,4 @@
-import type { Descriptor } from '../oci/index.js';
+import { hideCredentials, type Descriptor } from '../oci/index.js';
 
 /** `Verb <12 hex> <title or media type>`, as oras has them. @param verb padded to its column */
 export function formatStatus(verb: string, { digest, annotations, mediaType }: Descriptor): string {
@@ -22,6 +22,11 @@ export function onTerminal(text: string): string {
 /** The same of a text of several lines. */
 export function onLines(text: string): string {
   return text.split('\n').map(onTerminal).join('\n');
+}
+
+/** What somebody typed, before it is known to be what it should: a password that was put there by mistake is left out too. */
+export function typedOnTerminal(text: string): string {
+  return onTerminal(hideCredentials(text));
 }
 
 /** What a folder holds and no archive can. */

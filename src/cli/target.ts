@@ -6,6 +6,7 @@ import {
   parseReference,
   type Digest,
   type Reference,
+  quoted,
 } from '../oci/index.js';
 
 /** What a command works on: in a registry, or in an OCI image layout on disk. */
@@ -21,7 +22,7 @@ export interface LayoutOptions {
 }
 
 function invalidTag(tag: string): InputError {
-  return new InputError('REFERENCE_INVALID', `${JSON.stringify(tag.slice(0, 200))} is not a tag`);
+  return new InputError('REFERENCE_INVALID', `${quoted(tag)} is not a tag`);
 }
 
 /** `a:t1,t2` as `a:t1` and the rest; only a destination may have several. */

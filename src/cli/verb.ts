@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { InputError } from '../oci/index.js';
+import { InputError, quoted } from '../oci/index.js';
 import { addExamples, subcommandTerm, type Examples } from './command-list.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
@@ -140,7 +140,7 @@ function checkHere(command: Command): void {
 
 /** A target that needs a tag or digest, and has neither. */
 export function noTagOrDigest(verb: Pick<VerbDescription, 'path' | 'operands'>, text: string): UsageError {
-  return new UsageError(`"${text}": no tag or digest specified`, {
+  return new UsageError(`${quoted(text, 500)}: no tag or digest specified`, {
     usage: `acr-promoter ${verb.path} [flags] ${verb.operands}`,
     advice: `Please specify a reference in the form of "<name>:<tag>" or "<name>@<digest>". Run "acr-promoter ${verb.path} -h" for more options and examples`,
   });

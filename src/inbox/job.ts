@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { InputError, isRecord } from '../oci/index.js';
+import { InputError, isRecord, quoted } from '../oci/index.js';
 import { JOB_OPERATIONS, jobSchema, type JobInput } from './job-input.js';
 import { LIMITS } from './limits.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
@@ -81,7 +81,7 @@ export function parseJobMessage(value: unknown, from: { messageId: string }): { 
 }
 
 function unknownOperation(operation: string): InputError {
-  return new InputError('OPERATION_UNKNOWN', `There is no operation ${JSON.stringify(operation.slice(0, 100))}`, {
+  return new InputError('OPERATION_UNKNOWN', `There is no operation ${quoted(operation)}`, {
     remedy: `The operations of a job are ${JOB_OPERATIONS.join(', ')}.`,
   });
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { InputError, isDigest, isRegistryHost, isRepository, isTag, type Digest } from '../oci/index.js';
+import { InputError, isDigest, isRegistryHost, isRepository, isTag, type Digest, quoted } from '../oci/index.js';
 import { LIMITS } from './limits.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
 
@@ -70,7 +70,7 @@ export function parseRegistryEvent(value: unknown): RegistryEvent {
   const type = 'specversion' in typed.data ? typed.data.type : typed.data.eventType;
   const kind = KINDS.get(type.startsWith(NAMESPACE) ? type.slice(NAMESPACE.length) : type);
   if (kind === undefined) {
-    throw new InputError('UNKNOWN_EVENT_TYPE', `${JSON.stringify(type.slice(0, 200))} is no event of a registry`, {
+    throw new InputError('UNKNOWN_EVENT_TYPE', `${quoted(type)} is no event of a registry`, {
       remedy: 'Subscribe to ImagePushed and ImageDeleted only.',
       details: { type: type.slice(0, 200) },
     });

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
+import { quoted } from './credentials-in-text.js';
 import { InputError } from './errors.js';
 
 /**
@@ -16,7 +17,7 @@ export function isDigest(text: string): text is Digest {
 /** @throws InputError `DIGEST_INVALID` */
 export function parseDigest(text: string): Digest {
   if (isDigest(text)) return text;
-  throw new InputError('DIGEST_INVALID', `${JSON.stringify(text.slice(0, 200))} is not a sha256 or sha512 digest`, {
+  throw new InputError('DIGEST_INVALID', `${quoted(text)} is not a sha256 or sha512 digest`, {
     remedy: 'Write it as sha256:<64 hex digits> or sha512:<128 hex digits>, in lower case.',
   });
 }

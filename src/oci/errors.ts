@@ -1,3 +1,5 @@
+import { hideCredentials } from './credentials-in-text.js';
+
 /** What every error of this project can be turned into: safe to log, to keep in history and to show. */
 export interface SerializedError {
   code: string;
@@ -15,7 +17,10 @@ export interface ErrorOptions {
   transient?: boolean;
 }
 
-/** Base of all errors: a stable SCREAMING_SNAKE code, a message that names the reference, and a remedy. */
+/**
+ * Base of all errors: a stable SCREAMING_SNAKE code, a message that names the reference, and a remedy. Whatever text it is given, a
+ * user, a password or a query that stands in it is left out ({@link hideCredentials}).
+ */
 export class PromoterError extends Error {
   readonly code: string;
   readonly details: Record<string, unknown>;
@@ -23,11 +28,11 @@ export class PromoterError extends Error {
   readonly transient: boolean;
 
   constructor(code: string, message: string, options: ErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(hideCredentials(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.code = code;
-    this.details = options.details ?? {};
-    this.remedy = options.remedy;
+    this.details = mapTexts(options.details ?? {}, hideCredentials);
+    this.remedy = options.remedy === undefined ? undefined : hideCredentials(options.remedy);
     this.transient = options.transient ?? false;
   }
 
@@ -116,5 +121,14 @@ export function describeError(error: unknown): SerializedError & { remedy?: stri
     };
   }
   const message = error instanceof Error ? error.message : String(error);
-  return { code: 'INTERNAL', message, transient: true };
+  return { code: 'INTERNAL', message: hideCredentials(message), transient: true };
+}
+
+/** JSON with its texts, but for the names, mapped. */
+function mapTexts<T>(value: T, map: (text: string) => string): T;
+function mapTexts(value: unknown, map: (text: string) => string): unknown {
+  if (typeof value === 'string') return map(value);
+  if (Array.isArray(value)) return value.map((entry: unknown) => mapTexts(entry, map));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, mapTexts(entry, map)]));
 }

@@ -2,6 +2,7 @@
 export * from './errors.js';
 export * from './digest.js';
 export * from './reference.js';
+export { hideCredentials, quoted } from './credentials-in-text.js';
 export * from './media-types.js';
 export * from './descriptor.js';
 export * from './manifest.js';

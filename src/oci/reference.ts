@@ -1,3 +1,4 @@
+import { quoted } from './credentials-in-text.js';
 import { isDigest, parseDigest, type Digest } from './digest.js';
 import { InputError } from './errors.js';
 
@@ -15,8 +16,8 @@ export interface Reference {
 
 const HOST =
   /^(?<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::(?<port>[1-9][0-9]{0,4}))?$/;
-/** `user:password@registry`; a digest stands behind the last slash. */
-const CREDENTIALS = /^[^/@]*:[^/@]*@(?!sha(?:256|512):)|:[^@]*@.*\//;
+/** `user:password@registry`, or with a scheme; a digest stands behind the last slash. */
+const CREDENTIALS = /^(?:[A-Za-z][\w+.-]*:)?\/\/[^/]*@|^[^/@]*:[^/@]*@(?!sha(?:256|512):)|:[^@]*@.*\//;
 const HIGHEST_PORT = 65_535;
 const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
@@ -47,7 +48,7 @@ function isKeptInUrl(name: string): boolean {
 /** Reads a reference, with or without tag and digest. @throws InputError `REFERENCE_INVALID` */
 export function parseReference(text: string): Reference {
   const fail = (why: string): never => {
-    throw new InputError('REFERENCE_INVALID', `${JSON.stringify(text.slice(0, 500))} is not a reference: ${why}`, {
+    throw new InputError('REFERENCE_INVALID', `${quoted(text, 500)} is not a reference: ${why}`, {
       remedy: 'Write it as registry[:port]/repository[:tag][@digest], with the repository in lower case.',
     });
   };
@@ -61,13 +62,13 @@ export function parseReference(text: string): Reference {
   const slash = text.indexOf('/');
   if (slash < 1) return fail('the registry is missing');
   const registry = text.slice(0, slash);
-  if (!isRegistryHost(registry)) return fail(`${JSON.stringify(registry)} is not a registry host`);
+  if (!isRegistryHost(registry)) return fail(`${quoted(registry)} is not a registry host`);
   let rest = text.slice(slash + 1);
   let digest: Digest | undefined;
   const at = rest.indexOf('@');
   if (at >= 0) {
     const written = rest.slice(at + 1);
-    if (!isDigest(written)) return fail(`${JSON.stringify(written)} is not a sha256 or sha512 digest`);
+    if (!isDigest(written)) return fail(`${quoted(written)} is not a sha256 or sha512 digest`);
     digest = parseDigest(written);
     rest = rest.slice(0, at);
   }
@@ -75,14 +76,14 @@ export function parseReference(text: string): Reference {
   const colon = rest.indexOf(':');
   if (colon >= 0) {
     tag = rest.slice(colon + 1);
-    if (!isTag(tag)) return fail(`${JSON.stringify(tag)} is not a tag`);
+    if (!isTag(tag)) return fail(`${quoted(tag)} is not a tag`);
     rest = rest.slice(0, colon);
   }
   if (!isRepository(rest)) {
     return fail(
       rest.toLowerCase() !== rest && isRepository(rest.toLowerCase())
-        ? `the repository ${JSON.stringify(rest)} is not in lower case`
-        : `${JSON.stringify(rest)} is not a repository name`,
+        ? `the repository ${quoted(rest)} is not in lower case`
+        : `${quoted(rest)} is not a repository name`,
     );
   }
   return { registry, repository: rest, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };

@@ -1,4 +1,4 @@
-import { InputError, isTag, type Repository } from '../oci/index.js';
+import { InputError, isTag, type Repository, quoted } from '../oci/index.js';
 
 type Named = Pick<Repository, 'name' | 'isLocal'>;
 
@@ -18,7 +18,7 @@ export function checkTags(repository: Named, tags: readonly string[]): void {
   if (repository.isLocal === true) return;
   for (const tag of tags.map((text) => withoutOwnName(repository, text))) {
     if (isTag(tag)) continue;
-    throw new InputError('REFERENCE_INVALID', `${JSON.stringify(tag.slice(0, 200))} is not a tag`, {
+    throw new InputError('REFERENCE_INVALID', `${quoted(tag)} is not a tag`, {
       remedy: 'A tag has up to 128 letters, digits, dots, dashes and underscores, and begins with none of . and -.',
     });
   }

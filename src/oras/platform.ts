@@ -10,6 +10,7 @@ import {
   type ManifestOptions,
   type Platform,
   type ReadableRepository,
+  quoted,
 } from '../oci/index.js';
 
 /** A platform that is asked for: what is left out matches anything. */
@@ -32,7 +33,7 @@ const GO_ARCHITECTURES: Record<string, string> = { x64: 'amd64', ia32: '386' };
 export function parsePlatform(text: string, thisArchitecture: string): WantedPlatform {
   const match = /^([a-z0-9]+)(?:\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?)?(?::([\w.-]+))?$/i.exec(text);
   if (!match?.[1]) {
-    throw new InputError('PLATFORM_INVALID', `${JSON.stringify(text.slice(0, 200))} is not a platform`, {
+    throw new InputError('PLATFORM_INVALID', `${quoted(text)} is not a platform`, {
       remedy: 'Write it as os[/arch][/variant][:os_version], such as linux/arm64/v8.',
     });
   }

@@ -1,4 +1,4 @@
-import { InputError, isRepository, type CallOptions, type Registry } from '../oci/index.js';
+import { InputError, isRepository, type CallOptions, type Registry, quoted } from '../oci/index.js';
 
 export interface RepositoriesOptions extends CallOptions {
   /** Only repositories below it: whole segments of the path, so that `ns` is not in `nsx/app`. */
@@ -17,7 +17,7 @@ export async function* listRepositories(
 ): AsyncGenerator<string> {
   const { last, namespace = '', signal } = options;
   if (namespace !== '' && !isRepository(namespace)) {
-    throw new InputError('REFERENCE_INVALID', `${JSON.stringify(namespace.slice(0, 300))} is not a namespace`, {
+    throw new InputError('REFERENCE_INVALID', `${quoted(namespace)} is not a namespace`, {
       remedy: 'Write it as registry[/namespace], in lower case, without tag or digest.',
     });
   }

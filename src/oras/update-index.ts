@@ -1,4 +1,4 @@
-import { InputError, isDigest, type Descriptor, type ImageIndex, type Repository } from '../oci/index.js';
+import { InputError, isDigest, type Descriptor, type ImageIndex, type Repository, quoted } from '../oci/index.js';
 import { describeEntry, fetchIndex } from './index-entry.js';
 import { checkTags, withoutOwnName } from './own-name.js';
 import { checkMediaType, writeIndex, type WriteIndexOptions, type WrittenIndex } from './write-index.js';
@@ -21,7 +21,7 @@ function check(
 ): void {
   for (const text of remove) {
     if (isDigest(text)) continue;
-    throw new InputError('DIGEST_INVALID', `remove: ${text.slice(0, 200)} is not a digest`, {
+    throw new InputError('DIGEST_INVALID', `remove: ${quoted(text)} is not a digest`, {
       remedy: 'Name what is to be removed as sha256:<64 hex digits>.',
     });
   }

@@ -7,6 +7,7 @@ import {
   type Digest,
   type ImageIndex,
   type Repository,
+  quoted,
 } from '../oci/index.js';
 import { encodeIndex } from './index-json.js';
 import { putTags } from './tag.js';
@@ -40,7 +41,7 @@ const MEDIA_TYPE = /^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\/[A-Za-z0-9][A-Za-z0
 /** @throws InputError `MEDIA_TYPE_INVALID` */
 export function checkMediaType(text: string): void {
   if (MEDIA_TYPE.test(text)) return;
-  throw new InputError('MEDIA_TYPE_INVALID', `${JSON.stringify(text.slice(0, 200))} is not a media type`, {
+  throw new InputError('MEDIA_TYPE_INVALID', `${quoted(text)} is not a media type`, {
     remedy: 'Write it as type/subtype, such as application/vnd.example+json.',
   });
 }

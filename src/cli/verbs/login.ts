@@ -5,6 +5,7 @@ import {
   isRegistryHost,
   RegistryError,
   storeDockerCredential,
+  quoted,
 } from '../../oci/index.js';
 import { addConnectionOptions, addDebugOption, connect, connectionOf } from '../connection.js';
 import { dockerConfigOptions } from '../docker-config.js';
@@ -109,7 +110,7 @@ export function addLogin(parent: Command, context: VerbContext): void {
     const registry = operandAt(operands, 0);
     const { username, secret } = await readCredential(io, values);
     if (!isRegistryHost(registry)) {
-      throw new InputError('REFERENCE_INVALID', `${JSON.stringify(registry.slice(0, 200))} is not a registry host`, {
+      throw new InputError('REFERENCE_INVALID', `${quoted(registry)} is not a registry host`, {
         remedy: 'Write it as host[:port], without a scheme and without a repository.',
       });
     }

@@ -1,5 +1,6 @@
 import { isRecord, type Descriptor } from '../descriptor.js';
 import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
+import { quoted } from '../credentials-in-text.js';
 import { InputError, IntegrityError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { bareMediaType } from '../manifest.js';
@@ -23,10 +24,7 @@ const GENERIC_TYPES = new Set([
 function referenceTo(context: RepositoryContext, tagOrDigest: string): string {
   if (isDigest(tagOrDigest)) return `${context.name}@${tagOrDigest}`;
   if (isTag(tagOrDigest)) return `${context.name}:${tagOrDigest}`;
-  throw new InputError(
-    'REFERENCE_INVALID',
-    `${JSON.stringify(tagOrDigest.slice(0, 200))} is neither a tag nor a digest`,
-  );
+  throw new InputError('REFERENCE_INVALID', `${quoted(tagOrDigest)} is neither a tag nor a digest`);
 }
 
 function mismatch(what: string, expected: string, actual: string): IntegrityError {

@@ -1,4 +1,5 @@
 import type { Descriptor } from '../descriptor.js';
+import { quoted } from '../credentials-in-text.js';
 import { InputError, PromoterError, RegistryError } from '../errors.js';
 import { isRepository } from '../reference.js';
 import type { CallOptions } from '../store.js';
@@ -24,10 +25,7 @@ export async function mountBlob(
 ): Promise<boolean> {
   const { endpoint } = context;
   if (!isRepository(fromRepository)) {
-    throw new InputError(
-      'REFERENCE_INVALID',
-      `${JSON.stringify(fromRepository.slice(0, 300))} is not a repository name`,
-    );
+    throw new InputError('REFERENCE_INVALID', `${quoted(fromRepository)} is not a repository name`);
   }
   const scopes = [...scopesFor(context, ['pull', 'push']), repositoryScope(fromRepository, 'pull')];
   const query = `mount=${encodeURIComponent(descriptor.digest)}&from=${encodeURIComponent(fromRepository)}`;

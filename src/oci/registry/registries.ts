@@ -1,4 +1,5 @@
 import type { BlobRepository } from '../blob-access.js';
+import { quoted } from '../credentials-in-text.js';
 import { InputError, PolicyError, PromoterError } from '../errors.js';
 import type { Lease } from '../lease.js';
 import { parseManifest, type Manifest } from '../manifest.js';
@@ -123,7 +124,7 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
     const known = endpoints.get(registry);
     if (known !== undefined) return known;
     if (!isRegistryHost(registry)) {
-      throw new InputError('REFERENCE_INVALID', `${JSON.stringify(registry.slice(0, 200))} is not a registry host`);
+      throw new InputError('REFERENCE_INVALID', `${quoted(registry)} is not a registry host`);
     }
     const origin = registryOrigin(registry, plainHttp(registry));
     if (!mayAsk(new URL(origin.replace(/^http:/, 'https:')).host)) {
@@ -152,10 +153,7 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
     repository: (registry, repository) => {
       const endpoint = endpointOf(registry);
       if (!isRepository(repository)) {
-        throw new InputError(
-          'REFERENCE_INVALID',
-          `${JSON.stringify(repository.slice(0, 300))} is not a repository name`,
-        );
+        throw new InputError('REFERENCE_INVALID', `${quoted(repository)} is not a repository name`);
       }
       return createRepository({ endpoint, repository, name: `${registry}/${repository}` }, referrers);
     },
