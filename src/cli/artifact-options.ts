@@ -33,7 +33,8 @@ export function addArtifactOptions(command: Command): void {
   addTtyOption(command);
 }
 
-async function readAnnotations(values: Values): Promise<ArtifactAnnotations> {
+/** `--annotation` or `--annotation-file`. @throws InputError `OPTIONS_EXCLUSIVE`, `ANNOTATION_FILE_INVALID`, `ANNOTATION_INVALID` */
+export async function readAnnotations(values: Values): Promise<ArtifactAnnotations> {
   const flags = listOf(values.annotation);
   const path = textOf(values, 'annotationFile');
   if (path === undefined) return { manifest: parseAnnotationFlags(flags) };

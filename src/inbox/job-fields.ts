@@ -50,6 +50,11 @@ export const blob = reference(
   ({ tag, digest }) => (digest === undefined || tag !== undefined ? 'name the digest of a blob' : undefined),
   'registry/repository@digest',
 );
+/** Where a blob is put. */
+export const blobPlace = reference(
+  ({ tag, digest }) => (tag === undefined || digest !== undefined ? undefined : 'a blob has no tag'),
+  'registry/repository[@digest], of what the blob must be',
+);
 export const promotable = reference(
   ({ tag, digest }) =>
     tag === undefined || digest !== undefined ? 'a promotion is of a tag: name a tag, and no digest' : undefined,

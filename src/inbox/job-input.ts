@@ -106,7 +106,11 @@ const jobs = [
     ...indexed,
   }),
   job('blob.fetch', { reference: field.blob, output: outputPrefix }),
-  job('blob.push', { reference: field.repository, file: oneFile }),
+  job('blob.push', {
+    reference: field.blobPlace,
+    size: z.int().min(0).exactOptional().describe('Bytes that the blob must have'),
+    file: oneFile,
+  }),
   job('blob.delete', { reference: field.blob }),
   job('sbom', { reference: field.artifact, platform: field.platform }),
   job('sign', {

@@ -28,7 +28,7 @@ export type { IndexProgress, WriteIndexOptions, WrittenIndex } from './write-ind
 export { toGoDescriptor } from './index-json.js';
 export * from './fetch-blob.js';
 export * from './push-blob.js';
-export { loadLayers } from './load-layers.js';
+export { checkPaths, loadLayers } from './load-layers.js';
 export { withTempFolder } from './temp-folder.js';
 export type { Moving } from './moving.js';
 export type { UploadProgress } from './upload.js';

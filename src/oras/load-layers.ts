@@ -67,7 +67,8 @@ async function loadFolder(
   };
 }
 
-function checkPaths(files: readonly FileReference[], options: LoadOptions): void {
+/** @throws InputError `PATH_ABSOLUTE` for a path that only this machine knows, unless it is allowed */
+export function checkPaths(files: readonly FileReference[], options: Pick<LoadOptions, 'allowAbsolutePaths'>): void {
   const absolute = files.map(({ path }) => path).filter(isAbsolute);
   if (absolute.length === 0 || options.allowAbsolutePaths === true) return;
   throw new InputError('PATH_ABSOLUTE', `absolute file path detected: ${absolute.join(', ')}`, {

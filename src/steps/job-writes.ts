@@ -149,12 +149,15 @@ export const updateIndex: Operation<'manifest.index.update'> = async ({ ports, j
 };
 
 export const pushBlob: Operation<'blob.push'> = async ({ ports, job, signal }) => {
-  const { repository } = targetOf(ports, job.reference);
+  const { repository, digest } = targetOf(ports, job.reference);
   const { path, mediaType } = job.file;
+  const { size } = job;
   const source = jobFileSource(ports.files, [job.file]);
   await checkIsFile(source, path);
   const descriptor = await putBlob(repository, () => source.open(path), {
     signal,
+    ...(digest !== undefined && { digest }),
+    ...(size !== undefined && { size }),
     ...(mediaType !== undefined && { mediaType }),
   });
   return { output: described(repository.name, descriptor), digest: descriptor.digest };

@@ -1,25 +1,16 @@
 import type { Command } from 'commander';
-import { InputError, type Descriptor } from '../../oci/index.js';
+import type { Descriptor } from '../../oci/index.js';
 import { formatDescriptor, pushBlob } from '../../oras/index.js';
-import { parseBlobTarget } from '../blob-target.js';
+import { checkBlobInput, parseBlobTarget, sizeOf } from '../blob-target.js';
 import { connectionOf } from '../connection.js';
 import { withOperandBody } from '../files.js';
-import { parseCount } from '../format.js';
 import type { Io } from '../io.js';
 import { describedIn } from '../job-output.js';
 import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
 import type { Target } from '../target.js';
 import { addTtyOption, tellUpload, withTransfers } from '../transfers.js';
-import {
-  defineVerb,
-  operandAt,
-  textOf,
-  writtenOf,
-  type Values,
-  type VerbContext,
-  type VerbDescription,
-} from '../verb.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'blob push',
@@ -34,23 +25,6 @@ const VERB: VerbDescription = {
     ['Print its descriptor', 'acr-promoter blob push --descriptor localhost:5000/hello hi.txt'],
   ],
 };
-
-/** @throws InputError `OPTION_MISSING`, `OPTIONS_EXCLUSIVE` */
-function checkStandardInput(values: Values, hasDigest: boolean): void {
-  if (values.passwordStdin === true) {
-    throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
-  }
-  if (sizeOf(values) === undefined) {
-    throw new InputError('OPTION_MISSING', '`--size` must be provided if the blob is read from stdin');
-  }
-  if (!hasDigest) throw new InputError('DIGEST_INVALID', 'content digest must be provided if it is read from stdin');
-}
-
-/** Less than 0 is none. */
-function sizeOf(values: Values): number | undefined {
-  const size = writtenOf(values, 'size');
-  return size === undefined || /^-\d+$/.test(size) ? undefined : parseCount(size, '--size', 0);
-}
 
 function print(io: Io, values: Values, { kind, text }: Target, descriptor: Descriptor): void {
   if (values.descriptor !== true) io.out(`Pushed: [${kind}] ${text}\nDigest: ${descriptor.digest}\n`);
@@ -71,7 +45,7 @@ export function addBlobPush(parent: Command, context: VerbContext): void {
   const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
     const [text, path] = [operandAt(operands, 0), operandAt(operands, 1)];
     const { target, digest } = parseBlobTarget(text, values);
-    if (path === '-') checkStandardInput(values, digest !== undefined);
+    checkBlobInput(path, values, digest);
     const [size, mediaType] = [sizeOf(values), textOf(values, 'mediaType')];
     const isQuiet = values.descriptor === true;
     const options = {

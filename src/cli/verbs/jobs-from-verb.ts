@@ -1,12 +1,13 @@
 import { InputError, parseReference } from '../../oci/index.js';
 import { parseAnnotationFlags } from '../../oras/index.js';
+import { checkBlobInput, parseBlobTarget, sizeOf } from '../blob-target.js';
 import { parseConcurrency, parseCount } from '../format.js';
 import type { Io } from '../io.js';
 import { listOf } from '../repeated.js';
 import { parseTarget } from '../target.js';
 import { trustedSignature } from '../trust-store.js';
 import { operandAt, textOf, writtenOf, type Values } from '../verb.js';
-import { fileOf, nameOf, PACKING, packing } from './jobs-files.js';
+import { contentOf, nameOf, PACKING, packing } from './jobs-files.js';
 
 type Job = Record<string, unknown> & { operation: string };
 
@@ -147,10 +148,10 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
   },
   'manifest push': {
     takes: ['mediaType'],
-    make: async (operands, values) => ({
+    make: async (operands, values, io) => ({
       operation: 'manifest.push',
       ...severalTags(operandAt(operands, 0)),
-      file: await fileOf(operandAt(operands, 1)),
+      file: await contentOf(operandAt(operands, 1), io),
       ...given(values, 'mediaType'),
     }),
   },
@@ -188,12 +189,17 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
     },
   },
   'blob push': {
-    takes: ['mediaType'],
-    make: async ([name = '', file = ''], values) => ({
-      operation: 'blob.push',
-      reference: name,
-      file: { ...(await fileOf(file)), ...given(values, 'mediaType') },
-    }),
+    takes: ['mediaType', 'size'],
+    make: async ([name = '', path = ''], values, io) => {
+      checkBlobInput(path, values, parseBlobTarget(name, values).digest);
+      const sizeBytes = sizeOf(values);
+      return {
+        operation: 'blob.push',
+        reference: name,
+        ...(sizeBytes !== undefined && { size: sizeBytes }),
+        file: { ...(await contentOf(path, io)), ...given(values, 'mediaType') },
+      };
+    },
   },
   promote: { takes: [], make: ([source]) => ({ operation: 'promote', source }) },
   sbom: looks('sbom', 'platform'),
@@ -230,7 +236,7 @@ export function takesOption(path: string, name: string): boolean {
 /**
  * The job that does what a command says.
  * @param asked the options that were written on the command line; one that the job has no field for is refused
- * @throws InputError `OPTION_NOT_IN_JOB`, `NOT_A_FILE`, `FILE_TOO_LARGE`
+ * @throws InputError `OPTION_NOT_IN_JOB`, `NOT_A_FILE`, `FILE_TOO_LARGE`, `FILE_NOT_FOUND`
  */
 export async function jobOfVerb(
   path: string,

@@ -55,8 +55,11 @@ beforeEach(() => {
   bodies = [];
 });
 
-async function submit(argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const { io, out, err } = createMemoryIo({ env: { ACR_PROMOTER_APP: url } });
+async function submit(
+  argv: readonly string[],
+  input: string | Uint8Array = '',
+): Promise<{ code: number; out: string; err: string }> {
+  const { io, out, err } = createMemoryIo({ input, env: { ACR_PROMOTER_APP: url } });
   const code = await run([...argv, '--submit'], io);
   return { code, out: out().toString(), err: err() };
 }
@@ -167,6 +170,10 @@ const CASES: [argv: string[], job: Record<string, unknown>][] = [
     ['blob', 'push', APP, 'hi.txt', '--media-type', 'a/b'],
     { operation: 'blob.push', reference: APP, file: { path: 'hi.txt', mediaType: 'a/b', base64: base64('hi') } },
   ],
+  [
+    ['blob', 'push', `${APP}@${DIGEST}`, 'elsewhere.bin', '--size', '7'],
+    { operation: 'blob.push', reference: `${APP}@${DIGEST}`, size: 7, file: { path: 'elsewhere.bin' } },
+  ],
   [['blob', 'delete', '-f', `${APP}@${DIGEST}`], { operation: 'blob.delete', reference: `${APP}@${DIGEST}` }],
 ];
 
@@ -193,6 +200,45 @@ test('files of 32 KiB in all stand in the job', async () => {
   expect(Buffer.byteLength(bodies[0] ?? '')).toBeLessThan(47 * 1024);
 });
 
+test('of standard input, - is what came in', async () => {
+  await submit(['blob', 'push', `${APP}@${DIGEST}`, '-', '--size', '3'], 'own');
+  await submit(['manifest', 'push', `${APP}:v1`, '-'], '{}');
+  expect(bodies.map((body) => JSON.parse(body) as unknown)).toMatchObject([
+    { reference: `${APP}@${DIGEST}`, size: 3, file: { base64: base64('own') } },
+    { reference: `${APP}:v1`, file: { base64: base64('{}') } },
+  ]);
+});
+
+test('what no blob may be called stands in the job under a name of its own, and keeps its title', async () => {
+  await mkdir('sub/a.md', { recursive: true });
+  await writeFile('sub/b.md', 'inner');
+  await writeFile('b.md', 'outer');
+  process.chdir(join(folder, 'sub'));
+  try {
+    const title = (name: string): Record<string, string> => ({ 'org.opencontainers.image.title': name });
+    const absolute = join(folder, 'b.md');
+    const files = ['../b.md', 'b.md', absolute, '..//hi.txt'];
+    const config = ['--config', '../b.md:a/b', '--artifact-type', 'a/b', '--disable-path-validation'];
+    expect((await submit(['push', `${APP}:v1`, ...files, ...config])).err).toBe('');
+    const [body = ''] = bodies;
+    expect(JSON.parse(body)).toEqual({
+      operation: 'push',
+      reference: `${APP}:v1`,
+      artifactType: 'a/b',
+      files: [
+        { path: '2-b.md', base64: base64('outer'), annotations: title('../b.md') },
+        { path: 'b.md', base64: base64('inner') },
+        { path: '3-b.md', base64: base64('outer'), annotations: title(absolute) },
+        { path: 'hi.txt', base64: base64('hi'), annotations: title('../hi.txt') },
+      ],
+      config: { path: '4-b.md', mediaType: 'a/b', base64: base64('outer') },
+    });
+    expect(parseJob(JSON.parse(body), { messageId: 'm' })).toMatchObject({ operation: 'push' });
+  } finally {
+    process.chdir(folder);
+  }
+});
+
 test('every operation that a verb has can be handed over', () => {
   const reached = new Set(CASES.map(([, { operation }]) => operation));
   expect(JOB_OPERATIONS.filter((each) => !reached.has(each))).toEqual(['promote', 'verify', 'sbom', 'sign']);
@@ -210,13 +256,32 @@ describe('what a job has no place for is refused, and nothing is sent', () => {
     [['push', `${APP}:v1`, 'random'], 'FILE_TOO_LARGE'],
     [['push', `${APP}:v1`, 'hi.txt', '--config', 'random'], 'NOT_A_FILE'],
     [['blob', 'push', APP, 'random'], 'NOT_A_FILE'],
-    [['push', `${APP}:v1`, '.'], 'NOT_A_FILE'],
+    [['push', `${APP}:v1`, '.'], 'FILE_TOO_LARGE'],
+    [['push', `${APP}:v1`, '/hi.txt'], 'PATH_ABSOLUTE'],
+    [['push', `${APP}:v1`, '/elsewhere/hi.txt', '--disable-path-validation'], 'FILE_NOT_FOUND'],
+    [['push', `${APP}:v1`, '../elsewhere/hi.txt'], 'FILE_NOT_FOUND'],
+    [['manifest', 'push', APP, '/elsewhere/hi.txt'], 'FILE_NOT_FOUND'],
+    [['push', `${APP}:v1`, 'hi.txt', '-a', 'k=v', '--annotation-file', 'notes.json'], 'OPTIONS_EXCLUSIVE'],
+    [['blob', 'push', APP, '-'], 'OPTION_MISSING'],
+    [['blob', 'push', APP, '-', '--size', '1'], 'DIGEST_INVALID'],
   ])('%j', async (argv, code) => {
     const { code: exit, err } = await submit(argv);
     expect(exit).toBe(1);
     expect(err).toContain(`(${code})`);
     expect(err).not.toContain('hunter2');
     expect(bodies).toEqual([]);
+  });
+
+  test('more on standard input than a job holds', async () => {
+    for (const line of [
+      ['blob', 'push', `${APP}@${DIGEST}`, '-', '--size', '32769'],
+      ['manifest', 'push', APP, '-'],
+    ]) {
+      const { code, err } = await submit(line, Buffer.alloc(32 * 1024 + 1));
+      expect([code, bodies]).toEqual([1, []]);
+      expect(err).toMatch(/^Error: standard input has more than 32768 bytes; .*\(FILE_TOO_LARGE\)/);
+    }
+    expect((await submit(['manifest', 'push', APP, '-'], Buffer.alloc(32 * 1024))).code).toBe(0);
   });
 
   test.each([['login', 'r.io'], ['version'], ['completion', 'bash']])('%s has no --submit', async (...argv) => {

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
@@ -84,6 +86,8 @@ beforeAll(async () => {
   before = process.cwd();
   process.chdir(folder);
   await writeFile('hi.txt', 'hi');
+  await writeFile('a b.txt', 'spaced');
+  await writeFile('ü.txt', 'umlaut');
   await writeFile('odd.json', '{ "b" : 1.0,\n"10": "x", "a": [] }\n');
   await mkdir('docs/below', { recursive: true });
   await writeFile('docs/below/run.sh', '#!/bin/sh', { mode: 0o755 });
@@ -113,10 +117,18 @@ interface Ran {
 const words = (line: string): string[] =>
   line
     .split(' ')
-    .map((word) => word.replaceAll('{repo}', repo).replaceAll('{host}', registry.name).replaceAll('~', ' '));
+    .map((word) =>
+      word
+        .replaceAll('{base}', basename(folder))
+        .replaceAll('{here}', folder)
+        .replaceAll('{repo}', repo)
+        .replaceAll('{host}', registry.name)
+        .replaceAll('~', ' '),
+    );
 
-async function ran(argv: string[], env: Record<string, string> = {}): Promise<Ran> {
+async function ran(argv: string[], env: Record<string, string> = {}, input = ''): Promise<Ran> {
   const { io, out, err } = createMemoryIo({
+    input,
     env: { ACR_PROMOTER_APP: url, DOCKER_CONFIG: folder, HOME: folder, ...env },
   });
   const code = await run(argv, io);
@@ -164,6 +176,10 @@ test.each([
   'push {repo}:folder ./docs/ hi.txt',
   'push {repo}:folder docs:x/y --annotation-file notes.json',
   'attach --artifact-type c/d {repo}:v1 docs',
+  'push {repo}:p3 ../{base}/hi.txt hi.txt a~b.txt ü.txt ../{base}/docs',
+  'push {repo}:p4 {here}/docs/../hi.txt {here}/docs --disable-path-validation --config {here}/odd.json:c/d',
+  'manifest push {repo}:m3 ../{base}/manifest.json',
+  'blob push {repo} {here}/hi.txt',
   'manifest push {repo}:m1,m2 manifest.json',
   'manifest push --descriptor {repo}:m1 manifest.json',
   'manifest index create {repo}:i1,i2 v1 files',
@@ -215,6 +231,24 @@ test('a blob that is too large for an output is in the app’s storage, which is
   expect({ code, out }).toEqual({ code: 1, out: '' });
   expect(err).toMatch(/ is target\/r\d+\/sha256-\w+ in the app’s storage \(OUTPUT_NOT_HERE\)/);
   await expect(readFile('got.bin')).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('what comes on standard input is what is pushed', async () => {
+  await world.files.put('source', '-', Readable.from([Buffer.from('a blob of the app’s')]));
+  const digest = `sha256:${createHash('sha256').update('own').digest('hex')}`;
+  for (const [line, input] of [
+    [`blob push --size 3 {repo}@${digest} -`, 'own'],
+    ['manifest push {repo}:stdin -', await readFile('manifest.json', 'utf8')],
+  ] as const) {
+    const job = await ran([...words(line), '--submit', '--wait'], {}, input);
+    const own = await ran(words(line), {}, input);
+    expect([own.code, job.out]).toEqual([0, results(own.out)]);
+  }
+  expect((await here(`blob fetch -o - {repo}@${digest}`)).out).toBe('own');
+  const wrong = await ran([...words(`blob push --size 3 {repo}@${digest} -`), '--submit', '--wait'], {}, 'oww');
+  expect(wrong.err).toContain('(DIGEST_MISMATCH)');
+  const long = await ran([...words(`blob push --size 3 {repo}@${digest} -`), '--submit', '--wait'], {}, 'more');
+  expect(long.err).toContain('(SIZE_MISMATCH)');
 });
 
 test('a pull: the last lines, and where the files are', async () => {
