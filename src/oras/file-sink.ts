@@ -7,8 +7,8 @@ export interface FileAttributes {
 }
 
 /**
- * Files of one pull, of which nothing is seen before `commit`. Names have `/`; a name is taken once, and nothing goes through a
- * file or a link.
+ * Files of one pull, of which nothing is seen before `commit`. Names have `/`; of two files or links under one name all must be the
+ * same, and nothing goes through a file or a link.
  */
 export interface StagedFiles {
   /**
@@ -22,7 +22,10 @@ export interface StagedFiles {
   link(name: string, target: string, attributes?: FileAttributes): Promise<void>;
   /** The bytes of a file that is staged already. */
   copy(name: string, from: string, attributes?: FileAttributes): Promise<void>;
-  /** Makes all of it visible. Refuses before the first change what would not go. @throws InputError `FILE_EXISTS`, `PATH_BLOCKED` */
+  /**
+   * Makes all of it visible. Refuses before the first change what would not go.
+   * @throws InputError `FILE_EXISTS`, `FILE_NAME_DUPLICATE`, `PATH_BLOCKED`
+   */
   commit(): Promise<void>;
   /** Drops what was not committed. */
   discard(): Promise<void>;

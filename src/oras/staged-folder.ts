@@ -1,8 +1,9 @@
-import { chmod, copyFile, lutimes, open, rename, rm, symlink, utimes } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { chmod, copyFile, lutimes, open, readlink, rename, rm, stat, symlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError } from '../oci/index.js';
+import { createDigester, InputError, type Digest } from '../oci/index.js';
 import { forEachAtOnce } from './at-once.js';
-import { Claims, type Claim } from './claims.js';
+import { Claims, duplicate, type Claim } from './claims.js';
 import { checkPlaces, checkVacant, settleFolders, makeFolders } from './commit-files.js';
 import { fileErrorCode } from './file-error.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';
@@ -45,7 +46,8 @@ export class StagedFolder implements StagedFiles {
   }
 
   async file(name: string, content: AsyncIterable<Uint8Array>, attributes: FileAttributes = {}): Promise<void> {
-    const { staged } = this.#claim(name, 'file', attributes);
+    const claim = this.#claim(name, 'file', attributes);
+    const { staged } = claim;
     if (this.#options.keepOldFiles === true) await checkVacant(this.#options.locate(name));
     const handle = await open(staged, 'wx', (attributes.mode ?? NEW_FILE_MODE) & PERMISSIONS);
     try {
@@ -54,6 +56,7 @@ export class StagedFolder implements StagedFiles {
     } finally {
       await handle.close();
     }
+    claim.isWhole = true;
   }
 
   folder(name: string, attributes: FileAttributes = {}): Promise<void> {
@@ -68,14 +71,18 @@ export class StagedFolder implements StagedFiles {
   }
 
   async copy(name: string, from: string, attributes: FileAttributes = {}): Promise<void> {
-    const original = this.#claims.at(this.#options.locate(from));
-    if (original?.kind !== 'file') throw new InputError('FILE_NOT_FOUND', `${from} is not there to be copied`);
-    const { staged } = this.#claim(name, 'file', attributes);
-    await copyFile(original.staged, staged);
-    if (isTime(attributes.modified)) await utimes(staged, attributes.modified, attributes.modified);
+    const original = this.#claims.wholeAt(this.#options.locate(from));
+    if (original === undefined) throw new InputError('FILE_NOT_FOUND', `${from} is not there to be copied`);
+    const claim = this.#claim(name, 'file', attributes);
+    await copyFile(original.staged, claim.staged);
+    if (isTime(attributes.modified)) await utimes(claim.staged, attributes.modified, attributes.modified);
+    claim.isWhole = true;
   }
 
   async commit(): Promise<void> {
+    await forEachAtOnce(this.#claims.twins(), ORAS_LIMITS.fileOperations, async ([one, other]) => {
+      if (!(await isSame(one, other))) throw duplicate(other);
+    });
     const claims = this.#claims.parentsFirst();
     const { missing, bits } = await checkPlaces(claims, this.#options);
     const made = await makeFolders(missing, new Map(claims));
@@ -97,6 +104,21 @@ export class StagedFolder implements StagedFiles {
 
 function isTime(date: Date | undefined): date is Date {
   return date !== undefined && !Number.isNaN(date.getTime());
+}
+
+async function digestOfFile(path: string): Promise<Digest> {
+  const digester = createDigester();
+  for await (const chunk of createReadStream(path)) digester.update(chunk as Uint8Array);
+  return digester.digest();
+}
+
+/** Whether two that are to stand in one place are one. */
+async function isSame(one: Claim, other: Claim): Promise<boolean> {
+  if (one.kind === 'link') return (await readlink(one.staged)) === (await readlink(other.staged));
+  const { mode } = other.attributes;
+  if (mode !== undefined && mode !== one.attributes.mode) return false;
+  const [size, otherSize] = [(await stat(one.staged)).size, (await stat(other.staged)).size];
+  return size === otherSize && (await digestOfFile(one.staged)) === (await digestOfFile(other.staged));
 }
 
 /** One step where both are on one file system. */

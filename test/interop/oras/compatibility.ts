@@ -73,7 +73,7 @@ const VERB_NOTES: Readonly<Record<string, string>> = {
   'completion powershell': 'A script of our own.',
   'completion zsh': 'A script of our own.',
   version: 'Another program, with the same lines.',
-  pull: 'A device or a pipe in an archive is refused, and nothing is pulled; oras leaves it out and says nothing. All of an artifact is there or none of it, which oras does file by file. Two files for one path (`x` and `./x`) are refused; in oras the last one wins. A device that stands in the place of a file stays, and nothing is pulled; oras writes to it.',
+  pull: 'A device or a pipe in an archive is refused, and nothing is pulled; oras leaves it out and says nothing. All of an artifact is there or none of it, which oras does file by file. Two files for one path (`x` and `./x`, or a folder and a file in it) are refused where they differ; in oras the last one wins. A device that stands in the place of a file stays, and nothing is pulled; oras writes to it.',
   discover: 'Annotations are sorted; oras has them in an order of chance.',
 };
 

@@ -37,4 +37,10 @@ export const FILE_LINES: readonly string[] = [
   'discover --oci-layout ""',
   'tag --oci-layout :v1 v2',
   'push --oci-layout-path "" v1 a.txt',
+  // A folder, and a file in it
+  'push {repo}:twice d d/x',
+  'pull {repo}:twice -o twice',
+  'pull {repo}:twice -o twice',
+  'push {repo}:twice d/x d',
+  'pull {repo}:twice -o twice-again --format go-template={{len .files}}',
 ];

@@ -90,6 +90,7 @@ describe('titles', () => {
 
 describe('archives', () => {
   const entry = (name: string): TarEntry => ({ name, body: BODY });
+  const link = (linkname: string): TarEntry => ({ name: 'd/l', type: 'symlink', linkname });
   test.each<[string, TarEntry[], string]>([
     ['a name that leads out', [entry('d/../../victim')], 'ARCHIVE_UNSAFE'],
     ['a name with .. that stays in', [entry('d/a/../b')], 'ARCHIVE_UNSAFE'],
@@ -148,7 +149,13 @@ describe('archives', () => {
       ],
       'ARCHIVE_UNSAFE',
     ],
-    ['a name that comes twice', [entry('d/a'), entry('d/a')], 'FILE_NAME_DUPLICATE'],
+    ['a name that comes twice', [entry('d/a'), { name: 'd/a', body: 'HARMLESS' }], 'FILE_NAME_DUPLICATE'],
+    [
+      'a name that comes twice, with other permissions',
+      [entry('d/a'), { ...entry('d/a'), mode: 0o755 }],
+      'FILE_NAME_DUPLICATE',
+    ],
+    ['two links of one name', [link('a'), link('b')], 'FILE_NAME_DUPLICATE'],
     ['a folder where a file is', [entry('d/a'), { name: 'd/a/b', type: 'directory' }], 'PATH_BLOCKED'],
   ])('%s', async (_what, entries, code) => {
     await expectRefusal([file('good'), await folderLayer('d', entries)], code);

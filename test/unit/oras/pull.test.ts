@@ -14,7 +14,7 @@ import {
   type StagedFiles,
 } from 'acr-promoter/oras';
 import { MemoryRepository } from '../oci/memory-repository.js';
-import { folderLayer, putArtifact, treeOf, withFolder } from './artifacts.js';
+import { folderLayer, putArtifact, treeOf, withFolder, type TarEntry } from './artifacts.js';
 
 const text = (title: string | undefined, body: string, mediaType = 'text/plain') => ({
   ...(title !== undefined && { title }),
@@ -155,6 +155,73 @@ test('an archive titled "." goes into the folder itself', async () => {
     await withFolder(async (out) => {
       await pullTo(out, repository, pushed.descriptor);
       expect(await treeOf(out)).toEqual({ a: 'a' });
+    });
+  });
+});
+
+async function* slowly(goOn: Promise<void>): AsyncGenerator<Uint8Array> {
+  yield Buffer.from('slo');
+  await goOn;
+  yield Buffer.from('w');
+}
+
+describe('the same in one place', () => {
+  const x: TarEntry = { name: 'd/x', body: 'x', mode: 0o755 };
+  const link: TarEntry = { name: 'd/sub/link', type: 'symlink', linkname: 'y' };
+  const sub: TarEntry[] = [{ name: 'd/sub/y', body: 'y' }, link];
+
+  test.each(['the folder first', 'the folder last'])(
+    'a folder, a folder in it and a file in it, each as it is: %s',
+    async (order) => {
+      await withFolder(async (folder) => {
+        const repository = new MemoryRepository();
+        const layers = [
+          await folderLayer('d', [x, { name: 'd/h', type: 'link', linkname: 'd/x' }, ...sub]),
+          await folderLayer('d/sub', sub),
+          text('d/x', 'x'),
+          text('d/copy', 'x'),
+        ];
+        const root = await putArtifact(repository, order === 'the folder first' ? layers : layers.toReversed());
+        const { files } = await pullTo(folder, repository, root, { concurrency: 1 });
+        expect(files).toHaveLength(4);
+        const tree = {
+          d: '/',
+          'd/copy': 'x',
+          'd/h': 'x',
+          'd/sub': '/',
+          'd/sub/link': '-> y',
+          'd/sub/y': 'y',
+          'd/x': 'x',
+        };
+        expect(await treeOf(folder)).toEqual(tree);
+        expect((await stat(join(folder, 'd', 'x'))).mode & 0o100).toBe(0o100);
+      });
+    },
+  );
+
+  test.each<[string, Buffer]>([
+    ['of the same size', Buffer.from('z')],
+    ['longer', Buffer.from('xx')],
+  ])('other bytes, %s, are refused', async (_, bytes) => {
+    await withFolder(async (folder) => {
+      const repository = new MemoryRepository();
+      const root = await putArtifact(repository, [await folderLayer('d', [x]), { title: 'd/x', bytes }]);
+      await expect(pullTo(folder, repository, root)).rejects.toMatchObject({ code: 'FILE_NAME_DUPLICATE' });
+      expect(await treeOf(folder)).toEqual({});
+    });
+  });
+
+  test('a copy is made of the one that is whole', async () => {
+    await withFolder(async (folder) => {
+      const staged = await createFolderSink(folder).begin();
+      let goOn = (): void => undefined;
+      const growing = staged.file('d/x', slowly(new Promise((done) => (goOn = done))));
+      await staged.file('d/x', slowly(Promise.resolve()));
+      await staged.copy('d/h', 'd/x');
+      goOn();
+      await growing;
+      await staged.commit();
+      expect(await treeOf(folder)).toEqual({ d: '/', 'd/h': 'slow', 'd/x': 'slow' });
     });
   });
 });
