@@ -3,7 +3,8 @@ import { isDigest } from '../oci/index.js';
 import { indentJson, type IndexProgress, type WrittenIndex } from '../oras/index.js';
 import { writeOutput } from './files.js';
 import type { Io } from './io.js';
-import { describedIn, textsIn } from './job-output.js';
+import { describedIn } from './job-output.js';
+import { listOf } from './repeated.js';
 import { addTargetOptions } from './single-target.js';
 import { formatStatus, onTerminal, typedOnTerminal } from './status-line.js';
 import { firstOf, type Target } from './target.js';
@@ -89,8 +90,8 @@ export function indexPrinter(
       const target = readTarget(operands, values);
       return ({ output }) => {
         const { descriptor } = describedIn(output);
-        // What was set first is the target's own tag.
-        const others = textsIn(output, 'tags').slice(target.tags.length > 0 ? 1 : 0);
+        // As they were written: what was set first is the target's own tag.
+        const others = [...target.tags.slice(1), ...listOf(values.tag)];
         const progress: IndexProgress[] = [
           { state: 'made', descriptor },
           { state: 'pushed', descriptor },

@@ -29,6 +29,7 @@ export { toGoDescriptor } from './index-json.js';
 export * from './fetch-blob.js';
 export * from './push-blob.js';
 export { checkPaths, loadLayers } from './load-layers.js';
+export { withoutOwnName } from './own-name.js';
 export { withTempFolder } from './temp-folder.js';
 export type { Moving } from './moving.js';
 export type { UploadProgress } from './upload.js';

@@ -1,10 +1,10 @@
 import { InputError, parseReference } from '../../oci/index.js';
-import { parseAnnotationFlags } from '../../oras/index.js';
+import { parseAnnotationFlags, withoutOwnName } from '../../oras/index.js';
 import { checkBlobInput, parseBlobTarget, sizeOf } from '../blob-target.js';
 import { parseConcurrency, parseCount } from '../format.js';
 import type { Io } from '../io.js';
 import { listOf } from '../repeated.js';
-import { parseTarget } from '../target.js';
+import { nameOf as repositoryOf, parseTarget } from '../target.js';
 import { trustedSignature } from '../trust-store.js';
 import { operandAt, textOf, writtenOf, type Values } from '../verb.js';
 import { contentOf, nameOf, PACKING, packing } from './jobs-files.js';
@@ -23,6 +23,12 @@ function severalTags(text: string): { reference: string; tags?: string[] } {
   const [, ...others] = tags;
   const [reference = ''] = text.split(',', 1);
   return { reference, ...(others.length > 0 && { tags: others }) };
+}
+
+/** Tags and digests of the repository that a reference names: they may be written with its name, and are without it in a job. */
+function ownNames(reference: string, texts: readonly string[]): string[] {
+  const name = repositoryOf(parseTarget(reference, { isLayout: false, severalTags: true }));
+  return texts.map((text) => withoutOwnName({ name }, text));
 }
 
 /** Of several values, those that were given. */
@@ -106,10 +112,10 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
   },
   tag: {
     takes: ['concurrency'],
-    make: ([reference, ...tags], values) => ({
+    make: ([reference = '', ...tags], values) => ({
       operation: 'tag',
       reference,
-      tags,
+      tags: ownNames(reference, tags),
       ...concurrencyOf(values),
     }),
   },
@@ -163,7 +169,7 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
       return {
         operation: 'manifest.index.create',
         ...severalTags(name),
-        manifests,
+        manifests: ownNames(name, manifests),
         ...(annotations.length > 0 && { annotations: parseAnnotationFlags(annotations) }),
         ...given(values, 'artifactType'),
       };
@@ -171,13 +177,18 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
   },
   'manifest index update': {
     takes: ['add', 'merge', 'remove', 'tag', 'artifactType'],
-    make: ([reference], values) => {
-      const tags = listOf(values.tag);
+    make: ([reference = ''], values) => {
+      const named = Object.entries({ add: values.add, merge: values.merge, tags: values.tag }).flatMap(
+        ([field, texts]) => {
+          const names = ownNames(reference, listOf(texts));
+          return names.length === 0 ? [] : [[field, names] as const];
+        },
+      );
       return {
         operation: 'manifest.index.update',
         reference,
-        ...given(values, 'add', 'merge', 'remove', 'artifactType'),
-        ...(tags.length > 0 && { tags }),
+        ...given(values, 'remove', 'artifactType'),
+        ...Object.fromEntries(named),
       };
     },
   },

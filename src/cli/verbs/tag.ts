@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { tagManifest } from '../../oras/index.js';
 import { parseConcurrency } from '../format.js';
-import { describedIn, textsIn } from '../job-output.js';
+import { describedIn } from '../job-output.js';
 import type { Session } from '../session.js';
 import { addTargetOptions } from '../single-target.js';
 import { openNamed } from '../named-target.js';
@@ -44,11 +44,11 @@ export function addTag(parent: Command, context: VerbContext): void {
   defineVerb(parent, context, VERB, addOptions, work, {
     options: [],
     prepare:
-      () =>
+      ([, ...tags]) =>
       ({ output }) => {
         const { name, descriptor } = describedIn(output);
         tellTagging('registry', `${name}@${descriptor.digest}`);
-        textsIn(output, 'tags').forEach(tellTagged);
+        tags.forEach(tellTagged);
       },
   });
 }

@@ -161,6 +161,15 @@ const CASES: [argv: string[], job: Record<string, unknown>][] = [
     ['manifest', 'index', 'update', `${APP}:multi`, '--add', 'v1', '--remove', DIGEST, '--tag', 't'],
     { operation: 'manifest.index.update', reference: `${APP}:multi`, add: ['v1'], remove: [DIGEST], tags: ['t'] },
   ],
+  [['tag', `${APP}:v1`, `${APP}:a`, 'b'], { operation: 'tag', reference: `${APP}:v1`, tags: ['a', 'b'] }],
+  [
+    ['manifest', 'index', 'create', `${APP}:multi`, `${APP}:amd64`, `${APP}:arm64@${DIGEST}`],
+    { operation: 'manifest.index.create', reference: `${APP}:multi`, manifests: ['amd64', DIGEST] },
+  ],
+  [
+    ['manifest', 'index', 'update', `${APP}:multi`, '--add', `${APP}:v1`, '--merge', `${APP}:i`, '--tag', `${APP}:t`],
+    { operation: 'manifest.index.update', reference: `${APP}:multi`, add: ['v1'], merge: ['i'], tags: ['t'] },
+  ],
   [
     ['blob', 'fetch', `${APP}@${DIGEST}`, '-o', './b'],
     { operation: 'blob.fetch', reference: `${APP}@${DIGEST}`, output: 'b' },

@@ -168,6 +168,7 @@ test.each([
   'manifest fetch-config --descriptor {repo}:files',
   'manifest fetch-config --pretty {repo}:files',
   'tag {repo}:v1 v2 v3',
+  'tag {repo}:v1 {repo}:v2 v3',
   'push {repo}:p1,p2 hi.txt:text/plain --artifact-type a/b',
   'push --format json {repo}:p2,p1 hi.txt',
   'push --format go-template={{.digest}} {repo} hi.txt',
@@ -183,6 +184,8 @@ test.each([
   'manifest push {repo}:m1,m2 manifest.json',
   'manifest push --descriptor {repo}:m1 manifest.json',
   'manifest index create {repo}:i1,i2 v1 files',
+  'manifest index create {repo}:i1,i2 {repo}:v1 files',
+  'manifest index update {repo}:i2 --artifact-type x/z --tag {repo}:i4 --tag i3',
   'manifest index update {repo}:i2 --artifact-type x/y --tag i3',
   'blob push {repo} odd.json',
   'blob push --descriptor --pretty {repo} odd.json',
@@ -386,6 +389,7 @@ test.each([
   ['blob fetch {repo}@sha256:0', '(OPTION_MISSING)'],
   ['manifest fetch --plain-http {repo}:v1', '(OPTION_NOT_IN_JOB)'],
   ['repo tags {repo}:v1', '(OPTION_NOT_IN_JOB)'],
+  ['manifest index update {repo}', 'no tag or digest specified'],
 ])('%s: refused before anything is handed over', async (line, said) => {
   told = {};
   const count = jobs;
