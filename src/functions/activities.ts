@@ -71,7 +71,7 @@ export function registerActivities(registration: Registration): void {
     plain(verifyArrivalStep(portsOfJob(ports, input), input, call)),
   );
   add(contracts.tagDestinationContract, tagDestinationStep);
-  add(contracts.closeRunContract, (ports, input) => plain(closeRunStep(ports, input)));
+  add(contracts.closeRunContract, closeRunStep);
   add(contracts.beginJobContract, (ports, input) => plain(beginJobStep(ports, input)));
   add(contracts.runOperationContract, runOperationStep);
   add(contracts.raisePromotionsContract, (ports, input, call) => plain(raisePromotionsStep(ports, input, call)));

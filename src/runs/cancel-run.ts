@@ -10,8 +10,11 @@ interface CancelPorts {
 
 export type CancelAnswer =
   | { state: 'unknown' }
-  /** It ended before anybody asked it to stop, or did its last write before it saw that it should. */
-  | { state: 'ended'; result?: RunResult }
+  /**
+   * It ended before anybody asked it to stop, or did its last write before it saw that it should.
+   * @param next the run of its promotion that is open by now
+   */
+  | { state: 'ended'; result?: RunResult; next?: string }
   /** It stops, or has stopped; asked twice, the first one's answer. */
   | { state: 'accepted'; cancel: Cancellation };
 
@@ -38,10 +41,17 @@ export async function cancelRun(
   if (row === 'unknown') return { state: 'unknown' };
   const { cancel, state, result } = row;
   if (cancel === undefined || (state === 'ended' && result?.outcome !== 'cancelled')) {
-    return { state: 'ended', ...(result !== undefined && { result }) };
+    const next = await openRunOf(ports.store, row);
+    return { state: 'ended', ...(result !== undefined && { result }), ...(next !== undefined && { next }) };
   }
   if (state !== 'ended') await endWaits(ports, row);
   return { state: 'accepted', cancel };
+}
+
+async function openRunOf(store: RunStore, { id, input }: RunRow): Promise<string | undefined> {
+  if (input.kind !== 'promotion') return undefined;
+  const row = (await store.getPromotion(input.promotionId))?.value;
+  return row?.runOpen === true && row.runId !== id ? row.runId : undefined;
 }
 
 async function wantedOf(store: RunStore, { id, input }: RunRow): Promise<number | undefined> {

@@ -2,6 +2,7 @@ import { ruleHash } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import { standingRule } from '../promotion/standing-rule.js';
 import { endRunRow, isLost } from './end-run.js';
+import { keptOf } from './ending.js';
 import type { RulesSource, RunPorts } from './ports.js';
 import { openNext, ruleGone, tendRun } from './promotion-runs.js';
 import type { PromotionRow, PromotionState, RunResult, Trigger } from './rows.js';
@@ -52,10 +53,11 @@ export async function closeRun(
     if (isLost(result)) return 'gone';
     const finishedAt = ports.now().toISOString();
     const final = result.outcome !== 'superseded';
-    const failures = result.outcome === 'failed' ? row.failures + 1 : 0;
-    const { waitingFor: _waited, ...rest } = row;
+    const failures = result.outcome === 'failed' ? row.failures + 1 : final ? 0 : row.failures;
+    const { waitingFor: _waited, superseded: _before, unconfirmed: _put, ...rest } = row;
     const noted: PromotionRow = {
       ...rest,
+      ...keptOf(row, result, answered.wanted),
       failures,
       ...(final && { answered: wanted, since: sinceOf(row, result, finishedAt) }),
       ...(final && { last: { ...result, runId, finishedAt, ruleHash: ruleHash(answered.rule) } }),

@@ -1,3 +1,4 @@
+import { cancelledResult } from './cancellation.js';
 import type { RunPorts } from './ports.js';
 import type { RunResult } from './rows.js';
 import { untilWritten } from './until-written.js';
@@ -25,7 +26,10 @@ export async function endRunRow(
     const current = await ports.store.getRun(runId);
     if (current === undefined) return result;
     if (current.value.state === 'ended') return current.value.result ?? result;
-    const row = { ...current.value, state: 'ended' as const, finishedAt: ports.now().toISOString(), result };
-    return (await ports.store.replaceRun(row, current.version)) ? result : undefined;
+    const { cancel } = current.value;
+    // One that is to stop is followed by none.
+    const end = result.outcome === 'superseded' && cancel !== undefined ? cancelledResult(cancel) : result;
+    const row = { ...current.value, state: 'ended' as const, finishedAt: ports.now().toISOString(), result: end };
+    return (await ports.store.replaceRun(row, current.version)) ? end : undefined;
   });
 }

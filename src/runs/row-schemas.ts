@@ -56,6 +56,8 @@ export const promotionRowSchema: z.ZodType<PromotionRow> = z.object({
   since: z.string().exactOptional(),
   last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), ruleHash: z.string() }).exactOptional(),
   failures: z.number(),
+  superseded: z.object({ times: z.number(), wanted: z.number() }).exactOptional(),
+  unconfirmed: z.string().exactOptional(),
 });
 
 const runInputSchema: z.ZodType<RunInput> = z.discriminatedUnion('kind', [

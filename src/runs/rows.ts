@@ -117,6 +117,10 @@ export interface PromotionRow {
   last?: RunResult & { runId: string; finishedAt: string; ruleHash: string };
   /** Failures in a row, for the schedule's growing pauses. */
   failures: number;
+  /** How often in a row runs were superseded, while `wanted` was this. */
+  superseded?: { times: number; wanted: number };
+  /** What a run has put under the destination's tag and could not read back: who finds it there later tells of it. */
+  unconfirmed?: string;
 }
 
 export type RunInput =

@@ -1,22 +1,45 @@
+import { formatDuration } from '../promotion/duration.js';
+import { cancelledResult } from '../runs/cancellation.js';
 import { closeRun } from '../runs/close-run.js';
+import { endingOf } from '../runs/ending.js';
 import type { InputOf, ResultOf, closeRunContract } from './contracts.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './resolve-tag.js';
-import type { Ports } from './ports.js';
+import type { Ports, StepCall, StepReply } from './ports.js';
 import { tellRun } from './tell-run.js';
 
 type Input = InputOf<typeof closeRunContract>;
 
-/** Ends a run: its row, then the promotion's or the next run, then receipt and CloudEvent. Done twice, the rest is done. */
+/**
+ * Ends a run: its row, then the promotion's or the next run, then receipt and CloudEvent. Done twice, the rest is done. Put off where
+ * the next run is not to come at once: so long the run is there to be stopped.
+ */
 export async function closeRunStep(
   ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'>,
   asked: Input,
-): Promise<ResultOf<typeof closeRunContract>> {
-  const input = await withDigest(ports, asked);
+  { progress, waitedMs }: Pick<StepCall, 'progress' | 'waitedMs'>,
+): Promise<StepReply<ResultOf<typeof closeRunContract>>> {
+  const input = await withDigest(ports, await asStopped(ports, asked));
   const { promotionId, runId, wanted, rule, result, did } = input;
-  const closed = await closeRun(ports, promotionId, runId, { wanted, rule, result: withoutUndefined(result) });
+  const ending = await endingOf(
+    ports,
+    { id: promotionId, runId, wanted, waitedMs: waitedMs ?? 0 },
+    withoutUndefined(result),
+  );
+  if ('pauseMs' in ending) {
+    progress.text(`the tag moved on, and nobody told of it: the next run comes in ${formatDuration(ending.pauseMs)}`);
+    return { later: ending.pauseMs };
+  }
+  const closed = await closeRun(ports, promotionId, runId, { wanted, rule, result: ending.result });
   await tellRun(ports, runId, did);
-  return closed;
+  return { done: closed };
+}
+
+/** A run that is to stop, and whose tag moved on before it saw that: it is stopped, and nothing follows. */
+async function asStopped(ports: Pick<Ports, 'store'>, input: Input): Promise<Input> {
+  if (input.result.outcome !== 'superseded') return input;
+  const cancel = (await ports.store.getRun(input.runId))?.value.cancel;
+  return cancel === undefined ? input : { ...input, result: cancelledResult(cancel) };
 }
 
 /** A run that was stopped before it saw the tag's digest: the outcome stands for the one that is there now. */

@@ -13,7 +13,7 @@ import { destinationLease, underLease } from './under-lease.js';
 /**
  * The last step, so that the tag never points at something incomplete. Under the destination's lease: the row is still the
  * run's, the source tag still means the same, the tag is written before the lease ends, and read back.
- * @throws PolicyError `DESTINATION_TAKEN`, `DESTINATION_LOCKED`
+ * @throws PolicyError `DESTINATION_TAKEN`, `DESTINATION_LOCKED`; CopyError `TAG_LOST`
  */
 export async function tagDestinationStep(
   ports: Pick<Ports, 'registries' | 'listing' | 'lease'> &
@@ -32,9 +32,9 @@ export async function tagDestinationStep(
     const { registry, repository, tag = '' } = parseReference(input.destination);
     // The last look: who asked the run to stop before this finds no tag.
     await throwIfCancelled(ports.store, input.runId);
-    const written = await writeTag(ports, { registry, repository, tag }, input.root, held, lease.heldUntilMs);
+    await writeTag(ports, { registry, repository, tag }, input.root, held, lease.heldUntilMs);
     progress.text(`${input.destination} is ${input.root.digest}`);
-    return written ? 'tagged' : 'superseded';
+    return 'tagged';
   });
 }
 
@@ -48,27 +48,25 @@ export async function tagCopyStep(
   const reference = `${registry}/${repository}:${tag}`;
   return underLease(ports, destinationLease(reference), signal, async (held, lease) => {
     await throwIfCancelled(ports.store, input.runId);
-    if (!(await writeTag(ports, input.destination, input.root, held, lease.heldUntilMs))) {
-      throw new CopyError('TAG_MOVED', `${reference} was written by another at the same time`, {
-        transient: true,
-        remedy: 'It is tried again; if it stays, find out who else writes this tag.',
-      });
-    }
+    await writeTag(ports, input.destination, input.root, held, lease.heldUntilMs);
     progress.text(`${reference} is ${input.root.digest}`);
     return { digest: input.root.digest };
   });
 }
 
-/** Writes the tag unless it stands already; @returns whether it reads back as written. */
+/**
+ * Writes the tag unless it stands already, and reads it back.
+ * @throws CopyError `TAG_LOST` where it reads as something else: a replica is late, or another wrote it at the same time
+ */
 async function writeTag(
   ports: Pick<Ports, 'registries' | 'listing'>,
   destination: { registry: string; repository: string; tag: string },
   root: Descriptor,
   signal: AbortSignal,
   heldUntilMs: number,
-): Promise<boolean> {
+): Promise<void> {
   const before = await resolveTag(ports, destination, signal);
-  if (before?.digest === root.digest) return true;
+  if (before?.digest === root.digest) return;
   const repository = ports.registries.repository(destination.registry, destination.repository);
   const { bytes, descriptor } = await repository.fetchManifest(root.digest, { signal });
   const leftMs = heldUntilMs - Date.now() - STEP_LIMITS.tagMarginMs;
@@ -81,5 +79,9 @@ async function writeTag(
     async () => (await listed.isWritable(destination.tag, { signal })) === false,
   );
   const after = await resolveTag(ports, destination, signal);
-  return after?.digest === root.digest;
+  if (after?.digest === root.digest) return;
+  throw new CopyError('TAG_LOST', `${reference} was set to ${root.digest} and is ${after?.digest ?? 'not there'}`, {
+    remedy:
+      'See that the registry shows what it has taken: a replica, or a proxy before it, may be late. Otherwise find out who else writes this tag.',
+  });
 }

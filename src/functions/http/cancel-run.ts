@@ -1,7 +1,7 @@
 import { app, type HttpRequest, type HttpResponseInit, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { z } from 'zod';
-import { cancelRun } from '../../runs/cancel-run.js';
+import { cancelRun, type CancelAnswer } from '../../runs/cancel-run.js';
 import type { Ports } from '../../steps/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { errorAnswer } from './answers.js';
@@ -48,12 +48,17 @@ export async function answerCancel(
     case 'unknown':
       return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${runId}`);
     case 'ended':
-      return errorAnswer(409, 'RUN_ENDED', `run ${runId} has ended: ${answer.result?.outcome ?? 'without a result'}`);
+      return errorAnswer(409, 'RUN_ENDED', endedText(runId, answer));
     case 'accepted': {
       const statusUrl = `/api/runs/${runId}`;
       return { status: 202, headers: { location: statusUrl }, jsonBody: { runId, cancel: answer.cancel, statusUrl } };
     }
   }
+}
+
+function endedText(runId: string, { result, next }: Extract<CancelAnswer, { state: 'ended' }>): string {
+  const text = `run ${runId} has ended: ${result?.outcome ?? 'without a result'}`;
+  return next === undefined ? text : `${text}; run ${next} has followed it, and is open`;
 }
 
 function readBody(text: string): z.infer<typeof bodySchema> | undefined {

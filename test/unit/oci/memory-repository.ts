@@ -58,6 +58,8 @@ export class MemoryRepository implements Repository {
   readonly locked = new Set<string>();
   /** Called before anything is done; what it throws is the answer. `count` is 1 at the first call of the method. */
   fault: ((call: MemoryCall, count: number) => void | Promise<void>) | undefined;
+  /** What a read of a tag is answered where a replica is late, given what stands there; nothing: it isn't there. */
+  shows: ((tag: string, standing: Digest | undefined) => Digest | undefined) | undefined;
   readonly #lost = new Set<string>();
   readonly #registry: Map<string, MemoryRepository>;
 
@@ -89,7 +91,11 @@ export class MemoryRepository implements Repository {
   }
 
   #find(target: string): Stored {
-    const digest = this.tags.get(target) ?? target;
+    const digest = this.shows === undefined ? this.tags.get(target) : this.shows(target, this.tags.get(target));
+    return this.#stored(digest ?? target, target);
+  }
+
+  #stored(digest: string, target: string): Stored {
     const stored = this.manifests.get(digest);
     if (!stored) throw answer(404, 'MANIFEST_UNKNOWN', `${this.name}@${target}`);
     return stored;

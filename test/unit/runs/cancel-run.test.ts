@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { answerCancel } from '../../../src/functions/http/cancel-run.js';
 import { cancelRun } from '../../../src/runs/cancel-run.js';
 import { closeRun } from '../../../src/runs/close-run.js';
 import { endRunRow } from '../../../src/runs/end-run.js';
@@ -50,6 +51,17 @@ describe('asking a run to stop', () => {
     await endRunRow(world, runId, { outcome: 'promoted' });
     expect(await cancelRun(world, runId, WHO)).toEqual({ state: 'ended', result: { outcome: 'promoted' } });
     expect((await runOf(world, runId)).cancel).toBeUndefined();
+  });
+
+  test('that has ended and was followed: the one that is open is named', async () => {
+    const run = await openRun(world);
+    await closeRun(world, run.promotionId, run.runId, { wanted: 1, rule: run.rule, result: { outcome: 'superseded' } });
+    const { runId: next } = await rowOf(world, run.promotionId);
+    expect(await cancelRun(world, run.runId, WHO)).toMatchObject({ state: 'ended', next });
+    expect(await answerCancel(world, run.runId, { text: async () => '' })).toMatchObject({
+      status: 409,
+      jsonBody: { error: { code: 'RUN_ENDED', message: expect.stringContaining(`run ${next} has followed it`) } },
+    });
   });
 
   test('too late: the last write was done, and it ended as it did', async () => {

@@ -8,7 +8,7 @@ import { closeRunStep } from '../../../src/steps/close-run.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { tellForgotten } from '../../../src/steps/tell-run.js';
 import { breakEverywhere } from '../steps/breaking.js';
-import { newWorld, openRun, rowOf, runOf, type World } from '../steps/world.js';
+import { newCall, newWorld, openRun, rowOf, runOf, type World } from '../steps/world.js';
 
 // A run that the engine has lost: whatever breaks while it is given up, it ends, is told of once, and its promotion comes to rest.
 
@@ -44,9 +44,9 @@ async function begin(world: World, run: Pick<Run, 'promotionId' | 'runId'>): Pro
 /** The run's last step. */
 async function close(world: World, run: Run): Promise<string> {
   const result = { outcome: 'promoted', digest: 'sha256:a' } as const;
-  const closed = await closeRunStep(world, { ...run, wanted: 1, result, did: [] });
+  const closed = await closeRunStep(world, { ...run, wanted: 1, result, did: [] }, newCall());
   world.engine.setState(run.runId, 'ended');
-  return closed;
+  return 'done' in closed ? closed.done : 'later';
 }
 
 /** What the schedule does with the row. */

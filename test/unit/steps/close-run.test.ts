@@ -1,11 +1,12 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { cancelRun } from '../../../src/runs/cancel-run.js';
 import type { Outcome } from '../../../src/runs/rows.js';
 import { tendPromotion } from '../../../src/runs/promotion-runs.js';
 import { beginRunStep } from '../../../src/steps/begin-run.js';
 import { closeRunStep } from '../../../src/steps/close-run.js';
 import type { InputOf, closeRunContract } from '../../../src/steps/contracts.js';
 import { breakEverywhere } from './breaking.js';
-import { DESTINATION, SOURCE, newWorld, openRun, rowOf, runOf, type World } from './world.js';
+import { DESTINATION, SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from './world.js';
 
 type Input = InputOf<typeof closeRunContract>;
 
@@ -29,8 +30,12 @@ function input(outcome: Outcome, changes: Partial<Input> = {}): Input {
   const result = { outcome, digest: 'sha256:a' };
   return { ...run, wanted: 1, result, did: ['copied 1, mounted 1, 0 were there'], ...changes };
 }
-const close = (outcome: Outcome, changes: Partial<Input> = {}): Promise<string> =>
-  closeRunStep(world, input(outcome, changes));
+const closeIn = async (ports: World, given: Input, waitedMs = 0): Promise<unknown> => {
+  const reply = await closeRunStep(ports, given, { ...newCall(), waitedMs });
+  return 'done' in reply ? reply.done : reply;
+};
+const close = (outcome: Outcome, changes: Partial<Input> = {}): Promise<unknown> =>
+  closeIn(world, input(outcome, changes));
 const events = (of = world): Record<string, unknown>[] =>
   of.queues.sent.map(({ text }) => JSON.parse(text) as Record<string, unknown>);
 const receipts = (of = world): string[] => [...of.documents.kept.keys()].filter((name) => name.startsWith('receipts/'));
@@ -104,7 +109,7 @@ describe('who is told', () => {
   });
 
   test('a run whose row it is not tells nobody', async () => {
-    expect(await closeRunStep(world, { ...input('promoted'), runId: 'another' })).toBe('gone');
+    expect(await closeIn(world, { ...input('promoted'), runId: 'another' })).toBe('gone');
     expect(events()).toEqual([]);
   });
 
@@ -194,7 +199,7 @@ test('a crash at any call of the close, and again: closed, told by one receipt a
       return { world: fresh, given: await begunRun(fresh) };
     },
     (ports, given) =>
-      closeRunStep(ports, { ...given, wanted: 1, result: { outcome: 'promoted', digest: 'sha256:a' }, did: [] }),
+      closeIn(ports, { ...given, wanted: 1, result: { outcome: 'promoted', digest: 'sha256:a' }, did: [] }),
     async (fresh, given, where) => {
       const row = await rowOf(fresh, given.promotionId);
       const ids = new Set(events(fresh).map(({ id }) => id));
@@ -207,4 +212,121 @@ test('a crash at any call of the close, and again: closed, told by one receipt a
       ]);
     },
   );
+});
+
+describe('superseded, again and again, though nothing was wanted in between', () => {
+  /** The run that is open begins. */
+  async function next(): Promise<void> {
+    const { runId = '' } = await rowOf(world, run.promotionId);
+    world.engine.setState(run.runId, 'ended');
+    run = { ...run, runId };
+    world.engine.setState(runId, 'running');
+    expect(await beginRunStep(world, run)).toMatchObject({ owned: true });
+  }
+  const superseded = (wanted = 1): Input => input('superseded', { wanted });
+  /** The next run comes after this pause, and not before. */
+  async function pauses(pauseMs: number, wanted = 1): Promise<void> {
+    if (pauseMs > 0) {
+      expect(await closeIn(world, superseded(wanted))).toEqual({ later: pauseMs });
+      expect(await closeIn(world, superseded(wanted), pauseMs - 1)).toEqual({ later: 1 });
+      expect(await runOf(world, run.runId)).toMatchObject({ state: 'running' });
+    }
+    expect(await closeIn(world, superseded(wanted), pauseMs)).toBe('next');
+    await next();
+  }
+
+  test('the next run comes at once, then after growing pauses, and then it is a failure that the schedule tries again', async () => {
+    for (const pauseMs of [0, 10_000, 60_000]) await pauses(pauseMs);
+    expect(await closeIn(world, superseded())).toBe('closed');
+    const row = await rowOf(world, run.promotionId);
+    expect(row).toMatchObject({
+      state: 'failed',
+      runOpen: false,
+      failures: 1,
+      answered: 1,
+      last: { outcome: 'failed', code: 'TAG_UNSETTLED', remedy: expect.any(String) },
+    });
+    // Whatever digest it has when the schedule looks: that pauses.
+    expect(row.last).not.toHaveProperty('digest');
+    expect(row).not.toHaveProperty('superseded');
+    expect(events().map(({ type }) => type)).toEqual([
+      ...Array.from({ length: 3 }, () => 'acr-promoter.promotion.superseded'),
+      'acr-promoter.promotion.failed',
+    ]);
+  });
+
+  test('done twice it is one time', async () => {
+    await pauses(0);
+    await closeIn(world, superseded(), 10_000);
+    expect(await closeIn(world, superseded(), 10_000)).toBe('next');
+    expect((await rowOf(world, run.promotionId)).superseded).toEqual({ times: 2, wanted: 1 });
+  });
+
+  test('what is wanted in between has a run at once, and the count begins anew', async () => {
+    for (const pauseMs of [0, 10_000]) await pauses(pauseMs);
+    expect(await closeIn(world, superseded())).toEqual({ later: 60_000 });
+    await openRun(world);
+    expect(await closeIn(world, superseded())).toBe('next');
+    await next();
+    for (const pauseMs of [0, 10_000, 60_000]) await pauses(pauseMs, 2);
+  });
+
+  test('failures in a row stay counted', async () => {
+    expect(await close('failed')).toBe('closed');
+    await openRun(world);
+    await next();
+    await pauses(0, 2);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ failures: 1 });
+    expect(await closeIn(world, input('failed', { wanted: 2 }))).toBe('closed');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ failures: 2 });
+  });
+
+  test('who asks it to stop while it pauses, or just before, stops the promotion', async () => {
+    await pauses(0);
+    expect(await closeIn(world, superseded())).toEqual({ later: 10_000 });
+    expect(await cancelRun(world, run.runId, { by: 'me' })).toMatchObject({ state: 'accepted' });
+    expect(await closeIn(world, superseded())).toBe('closed');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'cancelled', runOpen: false, answered: 1 });
+    expect(events().at(-1)).toMatchObject({ id: run.runId, type: 'acr-promoter.promotion.cancelled' });
+  });
+
+  test('and whoever asks in the very last moment', async () => {
+    const { store } = world;
+    // When the close has looked, and is about to end the run's row.
+    const replaceRun: typeof store.replaceRun = async (row, version) => {
+      if (row.state === 'ended') await cancelRun({ ...world, store }, run.runId, { by: 'me' });
+      return store.replaceRun(row, version);
+    };
+    expect(await closeIn({ ...world, store: { ...store, replaceRun } }, superseded())).toBe('closed');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'cancelled', runOpen: false });
+  });
+});
+
+describe('what a run has put, and could not read back', () => {
+  const lost = { outcome: 'failed', code: 'TAG_LOST', reason: 'y', remedy: 'z', digest: 'sha256:a' } as const;
+  async function followed(outcome: Outcome, digest: string): Promise<unknown> {
+    expect(await close('failed', { result: lost })).toBe('closed');
+    await openRun(world);
+    const { runId = '' } = await rowOf(world, run.promotionId);
+    run = { ...run, runId };
+    world.engine.setState(runId, 'running');
+    await beginRunStep(world, run);
+    expect(await closeIn(world, input(outcome, { wanted: 2, result: { outcome, digest } }))).toBe('closed');
+    return events().at(-1);
+  }
+
+  test('is there by now: promoted, and told', async () => {
+    expect(await followed('unchanged', 'sha256:a')).toMatchObject({
+      id: run.runId,
+      type: 'acr-promoter.promotion.promoted',
+      data: { digest: 'sha256:a', reason: expect.stringContaining('a run before') },
+    });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'in_sync', last: { outcome: 'promoted' } });
+    expect(await rowOf(world, run.promotionId)).not.toHaveProperty('unconfirmed');
+  });
+
+  test('is something else by now: unchanged is unchanged', async () => {
+    expect(await followed('unchanged', 'sha256:b')).toMatchObject({ data: { code: 'TAG_LOST' } });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ last: { outcome: 'unchanged' } });
+  });
 });

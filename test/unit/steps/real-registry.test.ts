@@ -77,7 +77,7 @@ test('the schedule finds an image; it is promoted; then nothing differs', async 
   expect(await tagDestinationStep(ports, { ...run, root: plan.root }, newCall())).toEqual({ done: 'tagged' });
   expect(await observe()).toMatchObject({ state: 'found', differences: [] });
   const result = { outcome: 'promoted', digest: root.digest } as const;
-  expect(await closeRunStep(ports, { ...run, wanted: 1, result, did: [] })).toBe('closed');
+  expect(await closeRunStep(ports, { ...run, wanted: 1, result, did: [] }, newCall())).toEqual({ done: 'closed' });
 
   const there = client.repository(to.registry, to.repository);
   expect((await there.resolve('v1')).digest).toBe(root.digest);

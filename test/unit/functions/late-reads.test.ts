@@ -1,0 +1,157 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { Descriptor, Digest } from '../../../src/oci/index.js';
+import { cancelRun } from '../../../src/runs/cancel-run.js';
+import { rule } from '../promotion/rules.fixture.js';
+import { pushImage } from '../steps/images.js';
+import { SOURCE, openRun, rowOf } from '../steps/world.js';
+import { newPlayedWorld, outcomes, type PlayedWorld } from './played-world.js';
+
+// Registries whose answers about a tag are late, or disagree: the run waits and goes on, and nothing is tried for ever.
+
+const MINUTE = 60_000;
+let play: PlayedWorld;
+let first: Descriptor;
+let second: Descriptor;
+
+beforeEach(async () => {
+  // Without evidence of ours, since that is no matter here.
+  play = newPlayedWorld(rule({ existing: 'promote', sign: [], sbom: { formats: [] } }));
+  first = await pushImage(play.source, { tag: SOURCE.tag, content: 'A' });
+});
+
+/** Types and codes of what was told. */
+function told(): unknown[] {
+  return play.world.queues.sent.map(({ text }) => {
+    const { type, data } = JSON.parse(text) as { type: string; data: { code?: string } };
+    return [type.split('.').at(-1), ...(data.code === undefined ? [] : [data.code])].join(' ');
+  });
+}
+
+describe('the destination shows the tag as it was', () => {
+  let showsUntil: number;
+
+  beforeEach(async () => {
+    await openRun(play.world);
+    await play.playAll();
+    second = await pushImage(play.source, { tag: SOURCE.tag, content: 'B' });
+    await openRun(play.world);
+    play.destination.shows = (tag, standing) =>
+      tag === SOURCE.tag && play.world.nowMs < showsUntil ? first.digest : standing;
+  });
+
+  test('for minutes after it was written: the same run waits, and ends as promoted', async () => {
+    showsUntil = play.world.nowMs + 5 * MINUTE;
+    const [run, ...more] = await play.playAll();
+    expect(run?.output).toMatchObject({ outcome: 'promoted', digest: second.digest });
+    expect(run?.elapsedMs).toBeGreaterThanOrEqual(5 * MINUTE);
+    expect(more).toEqual([]);
+    expect(told()).toEqual(['promoted', 'promoted']);
+  });
+
+  test('for an hour: a failure with what to do; when the schedule finds that it is there, promoted is told', async () => {
+    showsUntil = play.world.nowMs + 60 * MINUTE;
+    const runs = await play.playAll();
+    expect(runs.map(({ output }) => output)).toEqual([
+      expect.objectContaining({ outcome: 'failed', code: 'TAG_LOST', remedy: expect.any(String) }),
+    ]);
+    expect(runs[0]?.elapsedMs).toBeLessThan(21 * MINUTE);
+    play.world.nowMs = showsUntil;
+    expect(await play.tick()).toBe(1);
+    await play.playAll();
+    expect(told()).toEqual(['promoted', 'failed TAG_LOST', 'promoted']);
+    const { items } = await play.world.store.listPromotions();
+    expect(items).toMatchObject([{ state: 'in_sync', last: { outcome: 'promoted', digest: second.digest } }]);
+  });
+});
+
+describe('two replicas of the source disagree', () => {
+  let reads: number;
+
+  beforeEach(async () => {
+    second = await pushImage(play.source, { tag: SOURCE.tag, content: 'B' });
+    reads = 0;
+  });
+
+  /** Every other read has the tag as it was. */
+  function disagree(until = Infinity): void {
+    play.source.shows = (tag, standing): Digest | undefined => {
+      if (tag !== SOURCE.tag || play.world.nowMs >= until) return standing;
+      reads += 1;
+      return reads % 2 === 0 ? first.digest : standing;
+    };
+  }
+
+  test('for good: a few runs with growing pauses, then a failure, and then the schedule’s pauses', async () => {
+    disagree();
+    const { promotionId } = await openRun(play.world);
+    const since = play.world.nowMs;
+    await play.playAll();
+    expect(told()).toEqual(['superseded', 'superseded', 'superseded', 'failed TAG_UNSETTLED']);
+    expect(play.world.nowMs - since).toBeGreaterThanOrEqual(70_000);
+    expect(await rowOf(play.world, promotionId)).toMatchObject({ runOpen: false, state: 'failed', failures: 1 });
+    for (const [minutes, starts] of [
+      [4, 0],
+      [2, 1],
+    ] as const) {
+      play.world.nowMs += minutes * MINUTE;
+      expect(await play.tick()).toBe(starts);
+    }
+    await play.playAll();
+    expect(await rowOf(play.world, promotionId)).toMatchObject({ runOpen: false, state: 'failed', failures: 2 });
+    play.world.nowMs += 9 * MINUTE;
+    expect(await play.tick()).toBe(0);
+    // One that shows what the other doesn't know yet tells nothing new.
+    play.source.tags.set(SOURCE.tag, first.digest);
+    expect(await play.tick()).toBe(0);
+  });
+
+  test('for a while: promoted, by the last of the runs', async () => {
+    disagree(play.world.nowMs + 30_000);
+    await openRun(play.world);
+    expect(outcomes(await play.playAll()).at(-1)).toBe('promoted');
+    expect(play.standing()).toBe(second.digest);
+    expect(told()).toEqual(['superseded', 'superseded', 'superseded', 'promoted']);
+  });
+
+  test('until somebody stops the run, which is there to be stopped while it pauses', async () => {
+    disagree();
+    const { promotionId } = await openRun(play.world);
+    const { raised } = play.world.engine;
+    let stopped = '';
+    await play.playAll(
+      async (work, _call, name) => {
+        const answer = await work();
+        if (name !== 'closeRun' || stopped !== '' || !('later' in (answer as object))) return answer;
+        stopped = (await rowOf(play.world, promotionId)).runId ?? '';
+        await cancelRun(play.world, stopped, { by: 'me' });
+        return answer;
+      },
+      { event: (names) => names.find((name) => raised.some(({ event }) => event === name)) },
+    );
+    expect(raised).toEqual([{ id: stopped, event: expect.stringMatching(/^wake-/) }]);
+    expect(await rowOf(play.world, promotionId)).toMatchObject({ state: 'cancelled', runOpen: false, runId: stopped });
+    expect(told().at(-1)).toBe('cancelled RUN_CANCELLED');
+  });
+
+  test('and a push comes while the run pauses: the next one comes at once', async () => {
+    disagree();
+    await openRun(play.world);
+    const { raised } = play.world.engine;
+    const since = play.world.nowMs;
+    let pushed = false;
+    await play.playAll(
+      async (work, _call, name) => {
+        const answer = await work();
+        if (name !== 'closeRun' || pushed || !('later' in (answer as object))) return answer;
+        pushed = true;
+        play.source.shows = undefined;
+        await openRun(play.world);
+        return answer;
+      },
+      { event: (names) => names.find((name) => raised.some(({ event }) => event === name)) },
+    );
+    expect(raised).toHaveLength(1);
+    expect(told()).toEqual(['superseded', 'superseded', 'promoted']);
+    expect(play.world.nowMs - since).toBeLessThan(10_000);
+  });
+});
