@@ -126,6 +126,25 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     expect(typesUnder(await atStaging('read/app', 'v1'))).toEqual([SIGNATURE, SBOM, 'scan/example'].sort());
   }, 120_000);
 
+  test('destination, and then source: what was attached there is brought back, and there is one of each', async () => {
+    const sbomOf = (tree: Discovered): string | undefined =>
+      tree.referrers?.find(({ artifactType }) => artifactType === SBOM)?.digest;
+    const there = sbomOf(await atStaging('read/app', 'v1'));
+    const path = join(up.dataDir, 'rules.json');
+    const { rules } = JSON.parse(await readFile(path, 'utf8')) as { rules: { name: string }[] };
+    const changed = rules.map((each) => (each.name === 'at-destination' ? { ...each, attachTo: 'source' } : each));
+    await writeFile(path, JSON.stringify({ rules: changed }));
+    const source = await until('what is brought back', async () => {
+      const tree = await discover(oras, `${up.source}/read/app:v1`, up.user);
+      return typesUnder(tree).includes(SIGNATURE) ? tree : undefined;
+    });
+    await writeFile(path, JSON.stringify({ rules }));
+    expect([sbomOf(source), typesUnder(source)]).toEqual([there, [SIGNATURE, SBOM, 'scan/example'].sort()]);
+    expect(typesUnder(await atStaging('read/app', 'v1'))).toEqual([SIGNATURE, SBOM, 'scan/example'].sort());
+    const [sbom] = source.referrers?.filter(({ digest }) => digest === there) ?? [];
+    expect(typesUnder(sbom ?? { digest: '' })).toEqual([SIGNATURE]);
+  }, 120_000);
+
   test('source: a repository that is locked there ends the run at once, and the remedy names the option', async () => {
     const digest = await push('late/locked', 'v1', 'locked before any rule wants it');
     await setWritable(up.source, 'late/locked', 'late/locked', false);
