@@ -336,6 +336,20 @@ esac
       }
     });
 
+    test('one that has nothing is the end of it, whatever the file says; a key with a path stands for its host', async () => {
+      const { name, password } = SERVICE_PRINCIPAL;
+      const auth = Buffer.from(`${name}:${password}`).toString('base64');
+      const auths = { [`${host}/any/path`]: { auth } };
+      for (const [docker, config, code] of [
+        ['helper-empty', { auths, credsStore: 'test' }, 1],
+        ['key-with-path', { auths }, 0],
+      ] as const) {
+        await writeConfig(docker, config);
+        for (const tool of [oras, ours])
+          expect((await tool(`repo ls ${host}`, { docker, path: path() })).code).toBe(code);
+      }
+    });
+
     test('one that is not there is said, and nothing is kept in its place', async () => {
       const { name, password } = SERVICE_PRINCIPAL;
       await writeConfig('helper-absent', { credsStore: 'absent' });

@@ -66,9 +66,14 @@ export async function readDockerConfig(path: string): Promise<DockerConfig> {
   };
 }
 
-/** The host of a key: older ones are written `https://host/v1/` or `http://host/`; longer paths mean something else. */
+/** The host of a key: older ones are written `https://host/v1/` or `http://host/`. */
 function hostOfKey(key: string): string | undefined {
   return /^(?:https?:\/\/)?([^/]+)(?:\/(?:v[12]\/?)?)?$/i.exec(key)?.[1]?.toLowerCase();
+}
+
+/** The same of a key with a path, such as `host/namespace`: for oras it stands for all of its host. */
+function hostOfPath(key: string): string | undefined {
+  return /^(?:https?:\/\/)?([^/]+)/i.exec(key)?.[1]?.toLowerCase();
 }
 
 /** The keys under which a registry may stand, the exact one first. */
@@ -77,12 +82,12 @@ export function dockerConfigKey(registry: string): string {
 }
 
 /** The keys of a map that stand for this registry, the exact one first. */
-export function matchingKeys(map: Record<string, unknown>, registry: string): string[] {
+export function matchingKeys(map: Record<string, unknown>, registry: string, hostOf = hostOfKey): string[] {
   const key = dockerConfigKey(registry);
-  const host = hostOfKey(key);
+  const host = hostOf(key);
   const hubKeys = key === DOCKER_HUB_KEY ? [...DOCKER_HUB_HOSTS] : [];
   const others = Object.keys(map).filter((other) => {
-    const otherHost = hostOfKey(other);
+    const otherHost = hostOf(other);
     return other !== key && otherHost !== undefined && (otherHost === host || hubKeys.includes(otherHost));
   });
   return Object.hasOwn(map, key) ? [key, ...others] : others;
@@ -123,8 +128,10 @@ async function lookUp(path: string, registry: string, call: HelperOptions): Prom
       const answer = await askCredentialHelper(helper, key, call);
       if (answer !== undefined) return credentialFrom(answer.username, answer.secret);
     }
+    // As in Docker and oras: what stands in the file is not its own any more.
+    return { kind: 'anonymous' };
   }
-  for (const key of keys) {
+  for (const key of new Set([...keys, ...matchingKeys(config.auths, registry, hostOfPath)])) {
     const credential = credentialOfEntry(config.auths[key]);
     // Its content is a secret, however wrong.
     if (credential === undefined) {

@@ -64,6 +64,14 @@ describe('entries', () => {
     ['by an older key without TLS', { 'http://r.example/': entry }, 'r.example', basic],
     ['in capitals', { 'R.example': entry }, 'r.EXAMPLE', basic],
     ['the exact key first', { 'https://r.example': { auth: encode('x:y') }, 'r.example': entry }, 'r.example', basic],
+    ['with a path', { 'r.example/namespace': entry, 'x.example/namespace': {} }, 'r.example', basic],
+    ['with a path and a scheme', { 'http://r.example:80/a/b': entry }, 'r.example:80', basic],
+    [
+      'one with a path last',
+      { 'r.example/a': { auth: encode('x:y') }, 'https://r.example/': entry },
+      'r.example',
+      basic,
+    ],
     ['Docker Hub by any of its names', { 'https://index.docker.io/v1/': entry }, 'docker.io', basic],
     ["Docker Hub's API host", { 'https://index.docker.io/v1/': entry }, 'registry-1.docker.io', basic],
     ['with user and password in clear', { 'r.example': { username: 'u', password: 'p:w' } }, 'r.example', basic],
@@ -82,7 +90,7 @@ describe('entries', () => {
     ],
     [
       'of another host',
-      { 'r.example.org': entry, 'r.example/namespace': entry, 'x.r.example': entry },
+      { 'r.example.org': entry, 'r.example.org/r.example': entry, 'x.r.example': entry },
       'r.example',
       { kind: 'anonymous' },
     ],
@@ -116,7 +124,7 @@ describe('entries', () => {
 });
 
 describe('helpers', () => {
-  test('one for a host comes before the store, the store before the file', async () => {
+  test('one for a host comes before the store, and where there is one the file says nothing', async () => {
     await helper('own', { 'r.example': { Username: 'own', Secret: '1' } });
     await helper('store', {
       's.example': { Username: '<token>', Secret: '2' },
@@ -130,7 +138,9 @@ describe('helpers', () => {
     expect(await get(config, 'r.example')).toEqual({ kind: 'basic', username: 'own', password: '1' });
     expect(await get(config, 's.example')).toEqual({ kind: 'refreshToken', refreshToken: '2' });
     expect(await get(config, 'docker.io')).toEqual({ kind: 'basic', username: 'hub', password: '3' });
-    expect(await get(config, 'f.example')).toEqual({ kind: 'basic', username: 'file', password: '4' });
+    expect(await get(config, 'f.example')).toEqual({ kind: 'anonymous' });
+    const own = { auths: config.auths, credHelpers: { 'x.example': 'own' } };
+    expect(await get(own, 'f.example')).toEqual({ kind: 'basic', username: 'file', password: '4' });
     expect(await get(config, 'other.example')).toEqual({ kind: 'anonymous' });
   });
 
@@ -166,6 +176,18 @@ describe('keeping and taking out', () => {
     expect(await eraseDockerCredential('r.example', { path, environment })).toBe(true);
     expect(await eraseDockerCredential('r.example', { path, environment })).toBe(false);
     expect(JSON.parse(await readFile(path, 'utf8')).auths).toEqual({ other: { auth: 'kept' } });
+  });
+
+  test('an entry with a path is not this registry’s own, and stays', async () => {
+    const below = { auth: encode('n:s') };
+    await writeFile(path, JSON.stringify({ auths: { 'r.example/namespace': below, 'https://r.example': below } }));
+    await storeDockerCredential('r.example', 'u', 'p', { path });
+    expect(Object.keys((JSON.parse(await readFile(path, 'utf8')) as { auths: object }).auths)).toEqual([
+      'r.example/namespace',
+      'r.example',
+    ]);
+    expect(await eraseDockerCredential('r.example', { path })).toBe(true);
+    expect(JSON.parse(await readFile(path, 'utf8'))).toEqual({ auths: { 'r.example/namespace': below } });
   });
 
   test('without a file; a token without a user', async () => {
