@@ -36,6 +36,32 @@ export function formatValue(value: Value, nil = '<nil>'): string {
   return String(value);
 }
 
+/** What Go's quoting writes as a number. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u;
+
+/** Go's `%x` of a float64, whose mantissa begins with 1. */
+function formatHexFloat(value: number): string {
+  if (value === 0 || !Number.isFinite(value)) return value === 0 ? '0x0p+00' : formatFloat(value);
+  // The smallest have no 1 to begin with until they are made larger.
+  const shift = Math.abs(value) < 2 ** -1022 ? 64 : 0;
+  const bits = new DataView(new Float64Array([value * 2 ** shift]).buffer).getBigUint64(0, true);
+  const exponent = Number((bits >> 52n) & 0x7ffn) - 1023 - shift;
+  const fraction = (bits & 0xfffffffffffffn).toString(16).padStart(13, '0').replace(/0+$/, '');
+  const sign = exponent < 0 ? '-' : '+';
+  const power = `p${sign}${String(Math.abs(exponent)).padStart(2, '0')}`;
+  return `${value < 0 ? '-' : ''}0x1${fraction === '' ? '' : `.${fraction}`}${power}`;
+}
+
+/** Go's escape of text within a string of JavaScript. */
+export function escapeJs(text: string): string {
+  return text.replaceAll(/[\\'"<>&=\p{Cc}]|\P{ASCII}/gu, (char) => {
+    if (/[\\'"]/.test(char)) return `\\${char}`;
+    const code = char.codePointAt(0) ?? 0;
+    const isPrinted = code === 0x7f || (code >= 0x80 && !UNPRINTABLE.test(char) && !/\p{Zs}/u.test(char));
+    return isPrinted ? char : `\\u${code.toString(16).toUpperCase().padStart(4, '0')}`;
+  });
+}
+
 /** Go's `%q` of a string. */
 export function quote(text: string): string {
   let quoted = '';
@@ -44,7 +70,7 @@ export function quote(text: string): string {
     const named = { 7: 'a', 8: 'b', 9: 't', 10: 'n', 11: 'v', 12: 'f', 13: 'r', 34: '"', 92: '\\' }[code];
     if (named !== undefined) quoted += `\\${named}`;
     else if (code < 0x20 || code === 0x7f) quoted += `\\x${code.toString(16).padStart(2, '0')}`;
-    else if (/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u.test(char) || (code !== 0x20 && /\p{Zs}/u.test(char)))
+    else if (UNPRINTABLE.test(char) || (code !== 0x20 && /\p{Zs}/u.test(char)))
       quoted += code > 0xffff ? `\\U${code.toString(16).padStart(8, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
     else quoted += char;
   }
@@ -84,7 +110,18 @@ function formatVerb(verb: string, value: Value, precision: number | undefined): 
       return typeof value === 'number' ? value.toFixed(Math.min(precision ?? 6, 100)) : wrong();
     case 'x':
       if (typeof value === 'bigint') return value.toString(16);
+      if (typeof value === 'number') return formatHexFloat(value);
       return typeof value === 'string' ? Buffer.from(value).toString('hex') : wrong();
+    case 'X':
+      return isList(value) || isMap(value) ? wrong() : formatVerb('x', value, precision).toUpperCase();
+    case 'o':
+      return typeof value === 'bigint' ? value.toString(8) : wrong();
+    case 'e':
+      return typeof value === 'number' && Number.isFinite(value)
+        ? value.toExponential(Math.min(precision ?? 6, 100)).replace(/(?<=e[-+])(?=\d$)/, '0')
+        : wrong();
+    case 'g':
+      return typeof value === 'number' && precision === undefined ? formatFloat(value) : wrong();
     case 'T':
       return typeOf(value);
     default:
@@ -92,7 +129,7 @@ function formatVerb(verb: string, value: Value, precision: number | undefined): 
   }
 }
 
-/** Go's `fmt.Sprintf`, of verbs `v s q d t f x T`, the flags `-` and `0`, width and precision. */
+/** Go's `fmt.Sprintf`, of verbs `v s q d t e f g o x X T`, the flags `-` and `0`, width and precision. */
 export function formatf(format: string, values: readonly Value[], widest: number): string {
   let next = 0;
   const text = format.replace(

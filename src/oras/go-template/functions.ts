@@ -1,4 +1,5 @@
-import { formatf, formatValue, quote, toJson, toPlainJson } from './format.js';
+import { createHash } from 'node:crypto';
+import { escapeJs, formatf, formatValue, quote, toJson, toPlainJson } from './format.js';
 import {
   entryOf,
   failed,
@@ -19,7 +20,7 @@ export interface TemplateFunction {
   call(args: readonly Value[]): Value;
 }
 
-/** The widest that `printf` pads to. */
+/** The widest that `printf` pads and `indent` indents to. */
 const WIDEST = 1000;
 
 const of = (count: number, call: (...args: Value[]) => Value): TemplateFunction => ({
@@ -49,6 +50,17 @@ function int(value: Value): bigint {
   if (typeof value === 'number' && Number.isFinite(value)) return BigInt(Math.trunc(value));
   if (typeof value === 'string') return /^[-+]?\d{1,18}$/.test(value) ? BigInt(value) : 0n;
   return value === true ? 1n : 0n;
+}
+
+/** Arithmetic on what is taken for ints, which have 64 bits. */
+function arithmetic(least: number, most: number | undefined, work: (a: bigint, b: bigint) => bigint): TemplateFunction {
+  const call = (args: readonly Value[]): Value => args.map(int).reduce((a, b) => BigInt.asIntN(64, work(a, b)));
+  return { least, ...(most !== undefined && { most }), call };
+}
+
+function notZero(value: bigint): bigint {
+  if (value === 0n) throw failed('integer divide by zero');
+  return value;
 }
 
 /** Sprig's way of making text of anything. */
@@ -94,11 +106,66 @@ function print(args: readonly Value[]): string {
   }, '');
 }
 
+/** The same for what escapes: there, nil is what an action prints of it. */
+function printAny(args: readonly Value[]): string {
+  return print(args.map((value) => value ?? '<no value>'));
+}
+
 function truncate(count: Value, value: Value): string {
   const bytes = Buffer.from(text(value));
   const most = Number(int(count));
   if (Math.abs(most) >= bytes.length) return text(value);
   return (most < 0 ? bytes.subarray(most) : bytes.subarray(0, most)).toString();
+}
+
+function substr(start: Value, end: Value, value: Value): string {
+  const bytes = Buffer.from(text(value));
+  const [from, to] = [Number(int(start)), Number(int(end))];
+  const stop = from >= 0 && (to < 0 || to > bytes.length) ? bytes.length : to;
+  const begin = Math.max(from, 0);
+  if (stop < begin || stop > bytes.length) throw failed(`slice bounds out of range [${begin}:${stop}]`);
+  return bytes.subarray(begin, stop).toString();
+}
+
+function abbreviate(width: Value, value: Value): string {
+  const bytes = Buffer.from(text(value));
+  const most = Number(int(width));
+  return most < 4 || bytes.length <= most ? text(value) : `${bytes.subarray(0, most - 3).toString()}...`;
+}
+
+function indent(width: Value, value: Value): string {
+  const spaces = ' '.repeat(Math.min(Math.max(Number(int(width)), 0), WIDEST));
+  return `${spaces}${text(value).replaceAll('\n', `\n${spaces}`)}`;
+}
+
+function select(value: Value, isWanted: (key: string) => boolean): Value {
+  return Object.fromEntries(Object.entries(map(value)).filter(([key]) => isWanted(key)));
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&#34;',
+  "'": '&#39;',
+  '\0': '\uFFFD',
+};
+
+function escapeUrl(value: string): string {
+  // What is half a character has no bytes of its own.
+  const whole = Buffer.from(value).toString();
+  return encodeURIComponent(whole)
+    .replaceAll('%20', '+')
+    .replaceAll(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+function kindOf(value: Value): string {
+  if (value === undefined) return 'invalid';
+  return isList(value) ? 'slice' : isMap(value) ? 'map' : typeOf(value);
+}
+
+function hashed(algorithm: string): TemplateFunction {
+  return of(1, (value) => createHash(algorithm).update(text(value)).digest('hex'));
 }
 
 function fromJson(value: Value): Value {
@@ -127,6 +194,9 @@ const BUILT_IN: Record<string, TemplateFunction> = {
   index: ofAtLeast(1, ([value, ...keys]) => keys.reduce(at, value)),
   print: ofAtLeast(0, print),
   println: ofAtLeast(0, (args) => `${args.map((value) => formatValue(value)).join(' ')}\n`),
+  html: ofAtLeast(1, (args) => printAny(args).replaceAll(/[&<>"'\0]/g, (char) => ENTITIES[char] ?? char)),
+  js: ofAtLeast(1, (args) => escapeJs(printAny(args))),
+  urlquery: ofAtLeast(1, (args) => escapeUrl(printAny(args))),
   printf: ofAtLeast(1, ([format, ...values]) => formatf(text(format), values, WIDEST)),
 };
 
@@ -135,11 +205,15 @@ const SPRIG: Record<string, TemplateFunction> = {
   toJson: of(1, (value) => toJson(value)),
   toPrettyJson: of(1, (value) => toJson(value, 2)),
   toRawJson: of(1, (value) => JSON.stringify(toPlainJson(value))),
+  mustToJson: of(1, (value) => toJson(value)),
+  mustToPrettyJson: of(1, (value) => toJson(value, 2)),
+  mustToRawJson: of(1, (value) => JSON.stringify(toPlainJson(value))),
   fromJson: of(1, fromJson),
   first: of(1, (value) => list(value)[0]),
   last: of(1, (value) => list(value).at(-1)),
   rest: of(1, (value) => list(value).slice(1)),
   initial: of(1, (value) => list(value).slice(0, -1)),
+  reverse: of(1, (value) => list(value).toReversed()),
   list: ofAtLeast(0, (args) => [...args]),
   has: of(2, (wanted, value) => list(value).some((entry) => toJson(entry) === toJson(wanted))),
   uniq: of(1, (value) => [...new Map(list(value).map((entry) => [toJson(entry), entry])).values()]),
@@ -151,6 +225,11 @@ const SPRIG: Record<string, TemplateFunction> = {
   dict: ofAtLeast(0, dict),
   get: of(2, (value, key) => entryOf(map(value), text(key)) ?? ''),
   hasKey: of(2, (value, key) => Object.hasOwn(map(value), text(key))),
+  pick: ofAtLeast(1, ([value, ...keys]) => select(value, (key) => keys.map(text).includes(key))),
+  omit: ofAtLeast(1, ([value, ...keys]) => select(value, (key) => !keys.map(text).includes(key))),
+  pluck: ofAtLeast(1, ([key, ...maps]) =>
+    maps.flatMap((value) => (Object.hasOwn(map(value), text(key)) ? [entryOf(map(value), text(key))] : [])),
+  ),
   keys: ofAtLeast(1, (maps) => maps.flatMap((value) => keysOf(map(value)))),
   join: of(2, (separator, value) => (isList(value) ? value.map(shown).join(text(separator)) : shown(value))),
   splitList: of(2, (separator, value) => text(value).split(text(separator))),
@@ -170,13 +249,33 @@ const SPRIG: Record<string, TemplateFunction> = {
   contains: of(2, (part, value) => text(value).includes(text(part))),
   replace: of(3, (from, to, value) => text(value).replaceAll(text(from), () => text(to))),
   trunc: of(2, truncate),
+  substr: of(3, substr),
+  abbrev: of(2, abbreviate),
+  title: of(1, (value) => text(value).replaceAll(/(?<![\p{L}\p{N}_])\p{L}/gu, (letter) => letter.toUpperCase())),
+  indent: of(2, indent),
+  nindent: of(2, (width, value) => `\n${indent(width, value)}`),
+  b64enc: of(1, (value) => Buffer.from(text(value)).toString('base64')),
+  sha1sum: hashed('sha1'),
+  sha256sum: hashed('sha256'),
   quote: ofAtLeast(0, (args) => args.flatMap((value) => (value === undefined ? [] : [quote(shown(value))])).join(' ')),
   squote: ofAtLeast(0, (args) => args.flatMap((value) => (value === undefined ? [] : [`'${shown(value)}'`])).join(' ')),
   toString: of(1, shown),
   int: of(1, int),
   int64: of(1, int),
-  add: ofAtLeast(0, (args) => args.map(int).reduce((sum, value) => sum + value, 0n)),
-  sub: of(2, (a, b) => int(a) - int(b)),
+  typeOf: of(1, (value) => (value === undefined ? '<nil>' : typeOf(value))),
+  kindOf: of(1, kindOf),
+  add: ofAtLeast(0, (args) =>
+    BigInt.asIntN(
+      64,
+      args.map(int).reduce((sum, value) => sum + value, 0n),
+    ),
+  ),
+  sub: arithmetic(2, 2, (a, b) => a - b),
+  mul: arithmetic(1, undefined, (a, b) => a * b),
+  div: arithmetic(2, 2, (a, b) => a / notZero(b)),
+  mod: arithmetic(2, 2, (a, b) => a % notZero(b)),
+  max: arithmetic(1, undefined, (a, b) => (a > b ? a : b)),
+  min: arithmetic(1, undefined, (a, b) => (a < b ? a : b)),
   empty: of(1, (value) => !isTruthy(value)),
   default: { least: 1, most: 2, call: ([fallback, value]) => (isTruthy(value) ? value : fallback) },
   coalesce: ofAtLeast(0, (args) => args.find(isTruthy)),
@@ -184,6 +283,9 @@ const SPRIG: Record<string, TemplateFunction> = {
 };
 
 const FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map(Object.entries({ ...BUILT_IN, ...SPRIG }));
+
+/** All there are, in the order of the alphabet. */
+export const FUNCTION_NAMES: readonly string[] = ['and', 'or', ...FUNCTIONS.keys()].toSorted();
 
 export function isFunction(name: string): boolean {
   return name === 'and' || name === 'or' || FUNCTIONS.has(name);

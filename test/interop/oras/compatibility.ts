@@ -58,8 +58,13 @@ const DIFFERENT: Readonly<Record<string, string>> = {
     'Referrers of the type of Azure’s artifact streaming stay behind unless asked for. The destination is asked for what arrived, and what it lost is put again.',
 };
 
+const TEMPLATE =
+  'Of templates there is a part of the language, with the functions that [Templates](command-line.md#templates) lists; anything else is refused. What reads the environment or the clock stays out: a template may come in a job. All else, `json` and the rest, is the same.';
+
 /** Flags, without the prefix of a side, that are different on every verb. */
 const DIFFERENT_EVERYWHERE: Readonly<Record<string, string>> = {
+  format: TEMPLATE,
+  template: TEMPLATE,
   'plain-http': 'As it comes also for 127.0.0.1 and [::1]; oras has it so for localhost alone.',
 };
 

@@ -134,4 +134,19 @@ export const DIFFERENCES: readonly Difference[] = [
     differs: ['standard output'],
     why: 'oras says what it prepares, and then that a file is no folder. Ours opens the layout first.',
   },
+  {
+    line: `discover {repo}:v1 --format 'go-template={{env "HOME"}}'`,
+    differs: ['standard output', 'exit code'],
+    why: 'oras prints what stands in the environment. A template may come in a job: ours never reads it.',
+  },
+  {
+    line: `discover {repo}:v1 --format 'go-template={{regexFind "[0-9]+" .digest}}'`,
+    differs: ['standard output', 'exit code'],
+    why: 'Regular expressions may take for ever here: there are none in ours.',
+  },
+  {
+    line: `discover {repo}:v1 --format 'go-template={{define "x"}}{{.digest}}{{end}}{{template "x" .}}'`,
+    differs: ['standard output', 'exit code'],
+    why: 'Templates within templates are no part of the language that ours knows.',
+  },
 ];

@@ -43,4 +43,8 @@ export const FILE_LINES: readonly string[] = [
   'pull {repo}:twice -o twice',
   'push {repo}:twice d/x d',
   'pull {repo}:twice -o twice-again --format go-template={{len .files}}',
+  // What the language of templates leaves out
+  `discover {repo}:v1 --format 'go-template={{env "HOME"}}'`,
+  `discover {repo}:v1 --format 'go-template={{regexFind "[0-9]+" .digest}}'`,
+  `discover {repo}:v1 --format 'go-template={{define "x"}}{{.digest}}{{end}}{{template "x" .}}'`,
 ];

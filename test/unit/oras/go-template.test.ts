@@ -1,4 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
+import { readFile } from 'node:fs/promises';
+import { FUNCTION_NAMES } from '../../../src/oras/go-template/functions.js';
 import { renderGoTemplate } from 'acr-promoter/oras';
 import fc from 'fast-check';
 
@@ -18,6 +20,12 @@ const DATA = {
 function nested(depth: number): string {
   return '('.repeat(depth);
 }
+
+test('docs/command-line.md names every function, and no other', async () => {
+  const page = await readFile('docs/command-line.md', 'utf8');
+  const listed = /- Functions, Go's own and Sprig's:([^.]*)\./.exec(page)?.[1] ?? '';
+  expect([...listed.matchAll(/\w+/g)].map(([name]) => name)).toEqual(FUNCTION_NAMES);
+});
 
 describe('renderGoTemplate', () => {
   test.each([
@@ -81,6 +89,8 @@ describe('renderGoTemplate', () => {
       '{{keys . | sortAlpha | first}} {{hasKey . "digest"}} {{has "a" (list "a")}} {{dict "a" 1 | toJson}}',
       'big true true {"a":1}',
     ],
+    ['{{$x := 7}}{{range 1000}}{{$x = mul $x $x}}{{end}}{{len (print $x) | lt 30}}', 'false'],
+    ['{{indent 1000000000 "a" | len}} {{urlquery "\\ud800"}} {{printf "%x" .size}}', '1001 %EF%BF%BD 0x1.14p+09'],
     ['{{add 1 2}} {{sub 3 1}} {{.size | int | printf "%d"}}', '3 2 552'],
     [
       '{{quote 1 "b"}} {{squote "a"}} {{uniq (list 1 1)}} {{rest (list 1 2)}} {{initial (list 1 2)}}',
