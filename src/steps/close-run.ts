@@ -19,7 +19,7 @@ export async function closeRunStep(
   asked: Input,
   { progress, waitedMs }: Pick<StepCall, 'progress' | 'waitedMs'>,
 ): Promise<StepReply<ResultOf<typeof closeRunContract>>> {
-  const input = await withDigest(ports, await asStopped(ports, asked));
+  const input = await withDigest(ports, await asGone(ports, await asStopped(ports, asked)));
   const { promotionId, runId, wanted, rule, result, did } = input;
   const ending = await endingOf(
     ports,
@@ -40,6 +40,27 @@ async function asStopped(ports: Pick<Ports, 'store'>, input: Input): Promise<Inp
   if (input.result.outcome !== 'superseded') return input;
   const cancel = (await ports.store.getRun(input.runId))?.value.cancel;
   return cancel === undefined ? input : { ...input, result: cancelledResult(cancel) };
+}
+
+/**
+ * A run whose source's tag is not there has answered all that was wanted until it is looked at for the last time, here: its deletion
+ * told of that, say. Not where it was pushed so lately that a replica may not know it yet: then the next run waits for it.
+ */
+async function asGone(ports: Pick<Ports, 'registries' | 'store' | 'now'>, input: Input): Promise<Input> {
+  const { result, source, promotionId, runId, wanted } = input;
+  if (result.code !== 'SOURCE_GONE') return input;
+  // Before the tag is looked at.
+  const row = (await ports.store.getPromotion(promotionId))?.value;
+  if (row?.runId !== runId || row.wanted === wanted) return input;
+  const { lastTrigger } = row;
+  const sinceMs = ports.now().getTime() - Date.parse(lastTrigger?.at ?? row.wantedAt);
+  if (lastTrigger?.kind === 'push' && sinceMs < STEP_LIMITS.latePushMs) return input;
+  try {
+    const standing = await resolveTag(ports, source, AbortSignal.timeout(STEP_LIMITS.closingLookMs));
+    return standing === undefined ? { ...input, wanted: row.wanted } : input;
+  } catch {
+    return input;
+  }
 }
 
 /** A run that was stopped before it saw the tag's digest: the outcome stands for the one that is there now. */

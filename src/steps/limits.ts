@@ -24,6 +24,8 @@ export const STEP_LIMITS = {
   forgetEveryMs: 3_600_000,
   /** How long a run that is stopped looks for the tag's digest, in milliseconds. */
   closingLookMs: 10_000,
+  /** How long after a push its tag may not be there yet, in milliseconds: a replica may be late. */
+  latePushMs: 15 * 60_000,
   /** How long one call works on a part of a copy before it asks for another, in milliseconds. */
   copyPartMs: 15 * 60_000,
   /**

@@ -126,6 +126,52 @@ test('a tag that is deleted on purpose after its promotion: the same, and what w
   expect(await rowOf(play.world, promotionId)).toMatchObject({ runOpen: false, state: 'failed' });
 });
 
+describe('deleted while its run works, which the deletion’s event tells', () => {
+  /** Before the SBOM is made; then somebody does something, with the run's last step. */
+  async function deleted(atLast: () => Promise<unknown> = async () => {}): Promise<unknown[]> {
+    await openRun(play.world);
+    let isDeleted = false;
+    let isLast = false;
+    const runs = await play.playAll(async (work, _call, name) => {
+      if (name === 'attachSbom' && !isDeleted) {
+        isDeleted = true;
+        play.source.tags.delete(SOURCE.tag);
+        await openRun(play.world, rule({ existing: 'promote' }), SOURCE, 'deletion');
+      }
+      if (name === 'closeRun' && !isLast) {
+        isLast = true;
+        await atLast();
+      }
+      return work();
+    });
+    return outcomes(runs);
+  }
+
+  test('one run, which waits once, and one failure: it has answered both', async () => {
+    expect(await deleted()).toEqual(['failed']);
+    const { items } = await play.world.store.listPromotions();
+    expect(items).toMatchObject([{ runOpen: false, state: 'failed', wanted: 2, answered: 2, failures: 1 }]);
+    expect(play.world.queues.sent).toHaveLength(1);
+  });
+
+  test('back when it is closed: the next run promotes it', async () => {
+    const back = async (): Promise<unknown> => play.source.tags.set(SOURCE.tag, image.digest);
+    expect(await deleted(back)).toEqual(['failed', 'promoted']);
+    expect(play.standing()).toBe(image.digest);
+  });
+
+  test('pushed again just now, which a replica does not know yet: the next run waits for it', async () => {
+    const pushed = async (): Promise<unknown> => {
+      play.source.shows = (_tag, standing) => (play.world.nowMs < since + 60_000 ? undefined : standing);
+      const since = play.world.nowMs;
+      play.source.tags.set(SOURCE.tag, image.digest);
+      return openRun(play.world);
+    };
+    expect(await deleted(pushed)).toEqual(['failed', 'promoted']);
+    expect(play.standing()).toBe(image.digest);
+  });
+});
+
 test('a part that is gone under a tag that stands: the same, and tried again with growing pauses', async () => {
   const { amd64 } = await pushMultiPlatform(play.source, SOURCE.tag);
   await openRun(play.world);

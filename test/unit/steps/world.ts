@@ -1,7 +1,7 @@
 import { parseReference, PolicyError, RegistryError } from '../../../src/oci/index.js';
 import type { Rule } from '../../../src/promotion/rule.js';
 import { raiseWanted } from '../../../src/runs/promotion-runs.js';
-import type { PromotionRow, RunRow } from '../../../src/runs/rows.js';
+import type { PromotionRow, RunRow, Trigger } from '../../../src/runs/rows.js';
 import { createStreamingSbomGenerator } from '../../../src/sbom/index.js';
 import { createSelfSignedCertificate, loadPemSigner, type Signer } from '../../../src/signing/index.js';
 import type { Ports, RegistryListing, StepCall } from '../../../src/steps/ports.js';
@@ -155,8 +155,9 @@ export async function openRun(
   world: World,
   which: Rule = world.ruleList[0] ?? rule(),
   source = SOURCE,
+  kind: Trigger['kind'] = 'push',
 ): Promise<{ promotionId: string; runId: string; rule: Rule; source: typeof SOURCE; destination: string }> {
-  const { promotionId, runId = '' } = await raiseWanted(world, which, source, { kind: 'push' });
+  const { promotionId, runId = '' } = await raiseWanted(world, which, source, { kind });
   const destination = (await rowOf(world, promotionId)).destination;
   return { promotionId, runId, rule: which, source, destination };
 }
