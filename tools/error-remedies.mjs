@@ -68,7 +68,8 @@ export const REMEDIES = {
     'Put the rules where PROMOTION_RULES says, and let the app read them (a blob: Storage Blob Data Reader).',
   REQUEST_INVALID: 'Send what the message names, or no body (docs/operations.md).',
   RUN_ENDED: 'Nothing can be stopped any more: look at the run, and at its outcome.',
-  RUN_LOST: 'Of a promotion: nothing, the next run follows. Of a job: send it again under another id.',
+  RUN_LOST:
+    'Of a promotion: nothing, where it happens once: the next run follows. Otherwise look into the log of the host for why its orchestrations end. Of a job: send it again under another id.',
   RUN_UNKNOWN: 'See that the id is right (GET /api/runs); the row may have been kept long enough and be gone.',
   SETTING_INVALID: 'Correct the variable that the message names.',
   SIGNATURE_TOO_LARGE: 'Sign the image again: an envelope of this size is none that a usual client makes.',

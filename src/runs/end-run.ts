@@ -8,7 +8,8 @@ export const LOST: RunResult = {
   outcome: 'failed',
   code: 'RUN_LOST',
   reason:
-    'the engine has lost it or a part of it, or it ended without closing its promotion; where its rule still wants it, the next run follows',
+    'the engine has lost it or a part of it, or it ended without closing its promotion; where its rule still wants it, the next run follows, and the schedule tries again where that is lost too',
+  remedy: 'Nothing, where it happens once. Otherwise look into the log of the host for why its orchestrations end.',
 };
 
 /** True where a run has ended so: whoever gave it up, or the next tick, opens the one that follows. */

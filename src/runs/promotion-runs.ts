@@ -5,7 +5,7 @@ import { deadlineMs, type Rule } from '../promotion/rule.js';
 import { formatReference } from '../oci/index.js';
 import { cancelledResult } from './cancellation.js';
 import { RUN_LIMITS } from './limits.js';
-import { LOST, endRunRow } from './end-run.js';
+import { LOST, endRunRow, isLost } from './end-run.js';
 import type { RunPorts } from './ports.js';
 import type { Cancellation, PromotionRow, RunResult, RunRow, Trigger, TriggerCause, Versioned } from './rows.js';
 import { newRunId } from './run-id.js';
@@ -66,8 +66,8 @@ function destinationText(rule: Rule, source: TagName): string {
 
 /**
  * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
- * has ended without closing its row, has been pending for too long, or runs for longer than one can, is followed by the next run;
- * one that waits is woken.
+ * has ended without closing its row, has been pending for too long, or runs for longer than one can, is followed by the next run,
+ * and where that is lost as well, has failed; one that waits is woken.
  * Where there is no rule any more, nothing follows, and the row comes to rest.
  * @returns false where another writer was first and the row must be read anew
  */
@@ -99,8 +99,10 @@ export async function tendRun(
     const result = await endRunRow(ports, row.runId, lost);
     if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
     if (rule === undefined) return comeToRest(ports, current);
+    const failed = { value: { ...row, failures: row.failures + 1 }, version: current.version };
+    if (isLostAgain(row)) return closeLost(ports, failed, run, result);
     const trigger = { kind: 'retry', id: row.runId, at: ports.now().toISOString() } as const;
-    return (await openNext(ports, current, rule, trigger)) !== undefined;
+    return (await openNext(ports, failed, rule, trigger)) !== undefined;
   }
   if (row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
   return true;
@@ -112,6 +114,34 @@ async function isOverdue(ports: RunPorts, { runId = '', runOpenedAt = '' }: Prom
   if (!(openMs > RUN_LIMITS.overdueMs)) return false;
   const input = (await ports.store.getRun(runId))?.value.input;
   return input?.kind === 'promotion' && openMs > RUN_LIMITS.overdueMs + deadlineMs(input.rule);
+}
+
+/** True where the run that was lost had followed one that was, and nobody has wanted anything since: more of them would be lost. */
+function isLostAgain({ runTrigger, last, absorbed = 0 }: PromotionRow): boolean {
+  return absorbed === 0 && (runTrigger?.kind === 'retry' || (last !== undefined && isLost(last)));
+}
+
+/** Closes the row of a run that was lost, as a failure: the schedule tries again, with its growing pauses. */
+function closeLost(
+  ports: RunPorts,
+  { value, version }: Versioned<PromotionRow>,
+  run: RunRow | undefined,
+  result: RunResult,
+): Promise<boolean> {
+  const { waitingFor: _waited, ...row } = value;
+  const finishedAt = ports.now().toISOString();
+  const digest = run?.digest;
+  const hash = run?.input.kind === 'promotion' ? ruleHash(run.input.rule) : '';
+  const last = {
+    ...(digest !== undefined && { digest }),
+    ...result,
+    runId: row.runId ?? '',
+    finishedAt,
+    ruleHash: hash,
+  };
+  const since = row.last !== undefined && isLost(row.last) ? (row.since ?? finishedAt) : finishedAt;
+  const closed: PromotionRow = { ...row, answered: row.wanted, last, since, runOpen: false, state: 'failed' };
+  return ports.store.replacePromotion(closed, version);
 }
 
 /** The answer to all that was wanted of a promotion whose rule is gone. */

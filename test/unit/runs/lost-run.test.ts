@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/runs/cancel-run.js';
 import { RUN_LIMITS } from '../../../src/runs/limits.js';
 import { tendPromotion } from '../../../src/runs/promotion-runs.js';
@@ -8,7 +8,9 @@ import { closeRunStep } from '../../../src/steps/close-run.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { tellForgotten } from '../../../src/steps/tell-run.js';
 import { breakEverywhere } from '../steps/breaking.js';
-import { newCall, newWorld, openRun, rowOf, runOf, type World } from '../steps/world.js';
+import { pushImage } from '../steps/images.js';
+import { SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '../steps/world.js';
+import { walkScheduleStep } from '../../../src/steps/walk-schedule.js';
 
 // A run that the engine has lost: whatever breaks while it is given up, it ends, is told of once, and its promotion comes to rest.
 
@@ -42,9 +44,9 @@ async function begin(world: World, run: Pick<Run, 'promotionId' | 'runId'>): Pro
 }
 
 /** The run's last step. */
-async function close(world: World, run: Run): Promise<string> {
+async function close(world: World, run: Run & { wanted?: number }): Promise<string> {
   const result = { outcome: 'promoted', digest: 'sha256:a' } as const;
-  const closed = await closeRunStep(world, { ...run, wanted: 1, result, did: [] }, newCall());
+  const closed = await closeRunStep(world, { wanted: 1, ...run, result, did: [] }, newCall());
   world.engine.setState(run.runId, 'ended');
   return 'done' in closed ? closed.done : 'later';
 }
@@ -181,3 +183,74 @@ describe('a run that is given up before it has begun', () => {
     expect(await runOf(world, run.runId)).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
   });
 });
+
+describe('a run that is lost, and the one after it, and so on', () => {
+  const MINUTE = 60_000;
+  let world: World;
+  let promotionId: string;
+  beforeEach(async () => {
+    world = newWorld();
+    const source = world.registries.repository(SOURCE.registry, SOURCE.repository);
+    await pushImage(source, { tag: SOURCE.tag });
+    ({ promotionId } = await openRun(world));
+  });
+
+  /** The open run begins, and its instance ends without a word. */
+  async function lose(): Promise<string> {
+    const { runId = '' } = await rowOf(world, promotionId);
+    expect(await begin(world, { promotionId, runId })).toBe(true);
+    world.engine.setState(runId, 'ended');
+    return runId;
+  }
+  /** A tick of the schedule: its rows, then its tags. @returns whether a run is open after it */
+  async function tick(): Promise<boolean> {
+    await walkScheduleStep(world, { cursor: null, started: 0 }, newCall());
+    return (await rowOf(world, promotionId)).runOpen;
+  }
+
+  test('is followed once at once; then each is a failure, and the schedule’s pauses grow', async () => {
+    await lose();
+    expect(await tick()).toBe(true);
+    expect(await rowOf(world, promotionId)).toMatchObject({ failures: 1, runTrigger: { kind: 'retry' } });
+    let [failures, pauseMinutes] = [2, 10];
+    for (; failures < 6; failures += 1, pauseMinutes *= 2) {
+      const runId = await lose();
+      expect(await tick()).toBe(false);
+      expect(await rowOf(world, promotionId)).toMatchObject({
+        state: 'failed',
+        failures,
+        answered: failures - 1,
+        last: { runId, code: 'RUN_LOST', remedy: expect.any(String) },
+      });
+      world.nowMs += (pauseMinutes - 1) * MINUTE;
+      expect([failures, await tick()]).toEqual([failures, false]);
+      world.nowMs += MINUTE;
+      expect([failures, await tick()]).toEqual([failures, true]);
+    }
+    const run = { ...(await runInput(world, promotionId)) };
+    await begin(world, run);
+    await close(world, { ...run, wanted: failures - 1 });
+    expect(await rowOf(world, promotionId)).toMatchObject({ state: 'in_sync', failures: 0 });
+  });
+
+  test('what is wanted in between has a run at once', async () => {
+    await lose();
+    await tick();
+    const second = await lose();
+    await openRun(world);
+    const row = await rowOf(world, promotionId);
+    expect(row).toMatchObject({ runOpen: true, previousRunId: second, failures: 2 });
+    await lose();
+    await tick();
+    expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: false, state: 'failed', failures: 3 });
+    await openRun(world);
+    expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: true });
+  });
+});
+
+async function runInput(world: World, promotionId: string): Promise<Run> {
+  const { runId = '' } = await rowOf(world, promotionId);
+  const { input } = await runOf(world, runId);
+  if (input.kind !== 'promotion') throw new Error('a job');
+  return { ...input, source: SOURCE };
+}
