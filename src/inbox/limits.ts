@@ -14,6 +14,8 @@ export const LIMITS = {
   inlineBytes: 32 * 1024,
   /** Characters of a file's path in a job. `JOB_INVALID` */
   pathChars: 512,
+  /** Bytes that are unpacked of a message's archives, to search them for secrets; what is in them beyond that isn't looked at. */
+  unpackedBytes: 1024 * 1024,
   /** Entries of one list in a job. `JOB_INVALID` */
   listEntries: 100,
   /** Characters of one annotation's value. `JOB_INVALID` */

@@ -1,3 +1,4 @@
+import { newUnpacking, readBytes } from './encoded-text.js';
 import { LIMITS } from './limits.js';
 import type { Problem } from './problems.js';
 import { repeatedNames } from './repeated-names.js';
@@ -34,8 +35,8 @@ export function legibleText(text: string): string {
   if (inside === undefined) return text;
   const decoded = utf8Of(inside);
   if (decoded !== undefined && !decoded.includes('\0')) return decoded;
-  // UTF-16 is the likely one: without its zeros it can be searched like the rest.
-  const searched = inside.toString('latin1').replaceAll('\0', '');
+  // UTF-16 is the likely one.
+  const searched = readBytes(inside, newUnpacking());
   return redactText(searched) === searched ? text : `(${inside.length} bytes with a secret in them, left out)`;
 }
 

@@ -1,3 +1,5 @@
+import { readEncoded, newUnpacking, type Unpacking } from './encoded-text.js';
+
 /**
  * What a secret looks like, in one place: {@link looksSecret} refuses by it, {@link redactText} leaves out by it. Leaving out is
  * the wider of the two: whatever stands under a name like `password` goes, whereas a document that only speaks of passwords is not
@@ -11,7 +13,8 @@ const SECRET_NAMES =
 
 const URL_USERINFO = /:\/\/[^/@\s?#]+@/;
 const URL_SECRET = /[?&](?:sig|access_token|token|password|code)=[^&\s"']*/;
-const KEY_BLOCK = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/;
+const KEY_BLOCK =
+  /-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|$)/;
 const BEARER = /\bBearer\s+(?:eyJ|(?=[\w.~+/-]*\d)[\w.~+/-]{20})[\w.~+/=-]*/;
 /** Of a connection string. */
 const ACCOUNT_KEY = /\b(?:AccountKey|SharedAccessKey|SharedAccessSignature)=[^;\s"']+/;
@@ -38,7 +41,7 @@ const SHAPES = [
 ];
 
 /** Of a Docker config: user and password, or one of them. */
-const DOCKER_AUTH = /"(?:auth|password|identitytoken|registrytoken)"\s*:\s*"[^"]+"/i;
+const DOCKER_AUTH = /"(?:auth|password|identitytoken|registrytoken)"\s*:\s*"[^"(]+"/i;
 const DOCKER_AUTHS = /"auths"\s*:/;
 /** `user:password@`, and no tag at a digest. Never refused by: `mailto:me@example.com` looks like it. */
 const USER_PASSWORD = /(?<![^\s"'/@:,])[^\s"'/@:,]+:[^\s"'/@]{1,200}@(?!sha(?:256|512):)/g;
@@ -49,7 +52,24 @@ const USER_FLAG =
   /(?<![\w-])(?:-u|--user)(?:[\s=]{1,20}|\\{0,3}["']\s{0,20},\s{0,20})\\{0,3}["']?[^\s"':\\]{1,200}:(?<value>[^\s"',\\]{1,200})/g;
 /** `-p` is many things: here it comes after a sign-in. */
 const LOGIN_FLAG = /(?:\blogin|\s-u|--username)\b[^\n]{0,300}?\s-p[\s=]{1,20}["']?(?<value>[^\s"']{1,200})/g;
-const FLAGS = [USER_FLAG, LOGIN_FLAG];
+/** Of `.netrc`. */
+const NETRC =
+  /\b(?:machine|login)\s{1,20}[^\s"']{1,200}\s{1,20}(?:login\s{1,20}[^\s"']{1,200}\s{1,20})?password\s{1,20}(?<value>[^\s"'\\]{1,200})/gi;
+const FLAGS = [USER_FLAG, LOGIN_FLAG, NETRC];
+
+/** A key as JSON, and what is private in it: https://www.rfc-editor.org/rfc/rfc7518#section-6 */
+const JWK = /"kty\\{0,3}"\s{0,20}:\s{0,20}\\{0,3}"(?:EC|RSA|OKP|oct)\b/;
+const JWK_PRIVATE = /"(?:d|k|p|q|dp|dq|qi)\\{0,3}"\s{0,20}:\s{0,20}\\{0,3}"(?<value>[\w-]{20,})/g;
+/** `<password>…</password>`, of Maven and of NuGet. */
+const ELEMENT = /<(?<name>[\w.:-]{1,60})(?:\s[^<>]{0,200})?>\s{0,20}(?<value>[^\s<>][^<>]{0,1000})(?=<)/g;
+/** `key="…Password" value="…"`, `{"name": "…PASSWORD", "value": "…"}`, and the same in YAML. */
+const NAMED =
+  /(?<![\w.-])(?:key|name)\\{0,3}["']?\s{0,20}[=:]\s{0,20}\\{0,3}["']?(?<name>[\w.:-]{1,100})\\{0,3}["']?\s{0,20},?(?:\\[nr]|\s){0,40}\\{0,3}["']?value\\{0,3}["']?\s{0,20}[=:]\s{0,20}\\{0,3}["']?(?<value>[^\s"'\\,{}<>]{1,200})/gi;
+/** Base64, in the lines of 64 or 76 that tools make of it too. */
+const ENCODED =
+  /(?:(?<![\w+/\\-])|(?<=\\[nr]))(?:(?:(?:[A-Za-z0-9+/]{76}(?:\s|\\[nr]){1,20})+|(?:[A-Za-z0-9+/]{64}(?:\s|\\[nr]){1,20})+)[A-Za-z0-9+/]{0,76}|[A-Za-z0-9+/_-]{20,})={0,2}/g;
+/** Levels of base64 in base64. */
+const MOST_LEVELS = 2;
 
 /** What comes before a value: `"name":`, `name=`, `--name `, `"--name",`, also with escaped quotes. */
 const LEAD =
@@ -76,26 +96,59 @@ export function isAuthName(name: string): boolean {
   return bareName(name).endsWith('auth');
 }
 
-/** True for a text that holds a secret for certain, or so nearly that nobody would send it. */
-export function looksSecret(text: string): boolean {
+/**
+ * True for a text that holds a secret for certain, or so nearly that nobody would send it.
+ * @param unpacking bounds what is unpacked of what the text has in base64
+ */
+export function looksSecret(text: string, unpacking: Unpacking = newUnpacking(), level = 0): boolean {
   if (SHAPES.some((shape) => text.search(shape) >= 0)) return true;
   if (DOCKER_AUTHS.test(text) && DOCKER_AUTH.test(text)) return true;
+  if (JWK.test(text) && text.search(JWK_PRIVATE) >= 0) return true;
   if (valuesOf(BASIC, text).some(isUserPassword)) return true;
   if (FLAGS.some((flag) => valuesOf(flag, text).some((value) => isPassword(value)))) return true;
+  for (const { groups } of text.matchAll(ELEMENT)) {
+    if (isSecretUnder(groups?.name, groups?.value?.trimEnd(), '=')) return true;
+  }
+  for (const { groups } of text.matchAll(NAMED)) if (isSecretUnder(groups?.name, groups?.value)) return true;
   for (const { name, sign, start } of leadsOf(text)) {
     const word = matchAt(FIRST_WORD, text, start)?.groups?.word ?? '';
     if (isAuthName(name) && isUserPassword(word)) return true;
-    if (PASSWORD_NAMES.test(bareName(name)) && isPassword(word, sign === '=')) return true;
-    if (isSecretName(name) && isToken(word)) return true;
+    if (isSecretUnder(name, word, sign)) return true;
   }
-  return false;
+  if (level >= MOST_LEVELS) return false;
+  return [...text.matchAll(ENCODED)].some(([run]) => hidesSecret(run, unpacking, level));
 }
 
 /** The text with whatever may be a secret replaced, in place. */
-export function redactText(text: string): string {
+export function redactText(text: string, unpacking: Unpacking = newUnpacking()): string {
   const shapes = [...SHAPES, USER_PASSWORD];
   const withoutShapes = shapes.reduce((left, shape) => left.replaceAll(shape, REDACTED), withoutPairs(text));
-  return [BASIC, ...FLAGS].reduce((left, flag) => withoutValues(flag, left), withoutShapes);
+  const named = [ELEMENT, NAMED].reduce(
+    (left, pattern) => withoutValues(pattern, left, (name) => isSecretName(name) || isPassName(name)),
+    withoutShapes,
+  );
+  const flags = [BASIC, ...FLAGS, ...(JWK.test(named) ? [JWK_PRIVATE] : [])];
+  const inClear = flags.reduce((left, flag) => withoutValues(flag, left), named);
+  const rest = inClear.replaceAll(ENCODED, (run) => (hidesSecret(run, unpacking, 0) ? REDACTED : run));
+  // What is refused is never kept, even where what to leave out of it can't be told.
+  return looksSecret(rest, unpacking) ? REDACTED : rest;
+}
+
+function hidesSecret(base64: string, unpacking: Unpacking, level: number): boolean {
+  const text = readEncoded(base64.replaceAll(/\s|\\[nr]/g, ''), unpacking);
+  return text !== undefined && looksSecret(text, unpacking, level + 1);
+}
+
+/** A member of an object, or what stands behind a name in a text, that holds a secret by both its name and its look. */
+export function isSecretUnder(name = '', word = '', sign?: string): boolean {
+  if (PASSWORD_NAMES.test(bareName(name))) return isPassword(word, sign === '=');
+  if (isPassName(name)) return isPass(name, word, sign);
+  return isSecretName(name) && isToken(word);
+}
+
+/** What is private of a key as JSON has it. @param kty the key's */
+export function isJwkSecret(name: string, kty: unknown): boolean {
+  return typeof kty === 'string' && /^(?:EC|RSA|OKP|oct)$/.test(kty) && /^(?:d|k|p|q|dp|dq|qi|oth)$/.test(name);
 }
 
 /** True for the base64 of `user:password`. */
@@ -106,8 +159,20 @@ export function isUserPassword(base64: string): boolean {
 
 /** A password, and no word about one: with a digit in it, unless it `isAssigned`. */
 function isPassword(word: string, isAssigned = false): boolean {
-  if (word.length < 4 || PLACEHOLDER.test(word) || isSecretName(word) || VERSION.test(word)) return false;
+  if (word.length < 4 || /\s/.test(word) || PLACEHOLDER.test(word) || isSecretName(word) || VERSION.test(word))
+    return false;
   return isAssigned ? !word.includes('.') : /[A-Za-z]/.test(word) && /\d/.test(word);
+}
+
+/** `DB_PASS`, `pass`, and no bypass. */
+function isPassName(name: string): boolean {
+  return /(?:^|_)(?:pass|pw)$/i.test(name.slice(-200));
+}
+
+/** A variable is one; what else is called so (a test that has passed, a pass over the data) must look the more like a password. */
+function isPass(name: string, word: string, sign: string | undefined): boolean {
+  if (/^[A-Z0-9_]+_(?:PASS|PW)$/.test(name)) return /[A-Za-z]/.test(word) && isPassword(word, sign === '=');
+  return word.length >= 8 && /[a-z]/.test(word) && /[A-Z]/.test(word) && isPassword(word);
 }
 
 /** Random characters, as nobody writes a name, a version or a digest. */
@@ -135,7 +200,7 @@ function* leadsOf(text: string): Generator<Lead, void, number | undefined> {
   const leads = new RegExp(LEAD.source, 'g');
   for (let found = leads.exec(text); found !== null; found = leads.exec(text)) {
     const { name = '', flag = name, sign } = found.groups ?? {};
-    if (!isSecretName(flag) && !isAuthName(flag)) continue;
+    if (!isSecretName(flag) && !isAuthName(flag) && !isPassName(flag)) continue;
     leads.lastIndex = (yield { name: flag, sign, start: leads.lastIndex }) ?? leads.lastIndex;
   }
 }
@@ -153,10 +218,12 @@ function withoutPairs(text: string): string {
   return [...parts, text.slice(kept)].join('');
 }
 
-function withoutValues(pattern: RegExp, text: string): string {
-  return text.replaceAll(pattern, (all: string, ...rest: unknown[]) => {
-    const [value] = rest;
-    return typeof value === 'string' ? all.slice(0, all.length - value.length) + REDACTED : all;
+/** @param isMeant of patterns that find a name as well: whether what stands under it goes */
+function withoutValues(pattern: RegExp, text: string, isMeant: (name: string) => boolean = () => true): string {
+  return text.replaceAll(pattern, (...found: unknown[]) => {
+    const [all] = found;
+    const { name = '', value = '' } = found.at(-1) as Record<string, string | undefined>;
+    return typeof all === 'string' && isMeant(name) ? all.slice(0, all.length - value.length) + REDACTED : String(all);
   });
 }
 

@@ -1,5 +1,15 @@
+import { newUnpacking, readBytes, type Unpacking } from './encoded-text.js';
 import { LIMITS } from './limits.js';
-import { isAuthName, isSecretName, isUserPassword, looksSecret, REDACTED, redactText } from './secret-shapes.js';
+import {
+  isAuthName,
+  isJwkSecret,
+  isSecretName,
+  isSecretUnder,
+  isUserPassword,
+  looksSecret,
+  REDACTED,
+  redactText,
+} from './secret-shapes.js';
 
 /** Fields that hold a reference: `user:password@registry/…` is a mistake there. */
 const REFERENCE_NAMES = /^(?:source|destination|reference|registry|subject|target|from|to)s?$/;
@@ -12,6 +22,8 @@ interface Treatment {
   /** Stands in a secret's place; undefined takes its member out. */
   replacement: string | undefined;
   textOf(text: string, name: string): string;
+  /** For all that is searched. */
+  unpacking: Unpacking;
 }
 
 /** The paths in a JSON value that hold a secret, by their name or by what stands there, and the value without. Never the values. */
@@ -21,6 +33,7 @@ export function findSecrets(value: unknown): { paths: string[]; rest: unknown } 
     onSecret: (path) => void paths.push(path),
     replacement: undefined,
     textOf: (text) => text,
+    unpacking: newUnpacking(),
   });
   return { paths: paths.slice(0, LIMITS.problems), rest };
 }
@@ -30,7 +43,9 @@ export function redactSecrets(value: unknown): unknown {
   return treat(value, '', [], {
     onSecret: () => {},
     replacement: REDACTED,
-    textOf: (text, name) => (isAuthName(name) ? REDACTED : redactText(text)),
+    // Whatever it has in base64 was looked at before.
+    textOf: (text, name) => (isAuthName(name) ? REDACTED : redactText(text, { bytes: 0 })),
+    unpacking: newUnpacking(),
   });
 }
 
@@ -40,7 +55,8 @@ function treat(value: unknown, name: string, path: readonly string[], treatment:
     return treatment.replacement;
   };
   if (isSecretName(name)) return secret();
-  if (typeof value === 'string') return holdsSecret(value, name) ? secret() : treatment.textOf(value, name);
+  if (typeof value === 'string')
+    return holdsSecret(value, name, treatment.unpacking) ? secret() : treatment.textOf(value, name);
   if (typeof value !== 'object' || value === null) return value;
   // Deeper than any job goes: what can't be searched isn't kept.
   if (path.length >= LIMITS.depth) return secret();
@@ -52,11 +68,20 @@ function treat(value: unknown, name: string, path: readonly string[], treatment:
   }
   const members = Object.entries(value).map(([key, entry]): [string, unknown] => {
     // A name may be the secret itself.
-    if (!looksSecret(key)) return [key, treat(entry, key, [...path, key], treatment)];
+    if (!looksSecret(key, treatment.unpacking)) {
+      return [key, treat(entry, nameOf(key, value), [...path, key], treatment)];
+    }
     treatment.onSecret([...path, REDACTED].join('.').slice(0, 300));
     return [REDACTED, treatment.replacement];
   });
   return Object.fromEntries(members.filter(([, entry]) => entry !== undefined));
+}
+
+/** What a member is called; `{"name": "DB_PASSWORD", "value": "…"}` is called as it says, and what is private of a key is secret. */
+function nameOf(key: string, object: object): string {
+  const { name, key: named = name, kty }: { name?: unknown; key?: unknown; kty?: unknown } = object;
+  if (key === 'value' && typeof named === 'string') return named;
+  return isJwkSecret(key, kty) ? 'secret' : key;
 }
 
 /** In the words of a command, as in `["--password", "…"]`, an entry is called as the one before it says. */
@@ -66,13 +91,13 @@ function nameInList(before: unknown, entry: unknown): string | undefined {
   return looksSecret(`${before} ${entry}`) ? 'secret' : before;
 }
 
-function holdsSecret(text: string, name: string): boolean {
-  if (looksSecret(text) || (REFERENCE_NAMES.test(name) && USERINFO.test(text))) return true;
+function holdsSecret(text: string, name: string, unpacking: Unpacking): boolean {
+  if (looksSecret(text, unpacking) || (REFERENCE_NAMES.test(name) && USERINFO.test(text))) return true;
   if (isAuthName(name) && isUserPassword(text)) return true;
-  return name === 'base64' && looksSecret(decoded(text));
+  return isSecretUnder(name, text) || (name === 'base64' && looksSecret(decoded(text, unpacking), unpacking));
 }
 
 /** A file's bytes as text, no more of them than a job may hold. */
-function decoded(base64: string): string {
-  return Buffer.from(base64.slice(0, Math.ceil(LIMITS.inlineBytes / 3) * 4), 'base64').toString('utf8');
+function decoded(base64: string, unpacking: Unpacking): string {
+  return readBytes(Buffer.from(base64.slice(0, Math.ceil(LIMITS.inlineBytes / 3) * 4), 'base64'), unpacking);
 }

@@ -1,11 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
+import { readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import { parseJob } from '../../../src/inbox/job.js';
 import { poisonEnvelope } from '../../../src/inbox/poison.js';
 import { looksSecret, redactText } from '../../../src/inbox/secret-shapes.js';
 import { codeOf, errorOf } from './codes.js';
 
 const from = { messageId: 'message-1' };
+const gzipped = (text: string): string => gzipSync(text).toString('base64');
+const inLines = (text: string): string => text.replaceAll(/.{76}/g, (line) => `${line}\n`);
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const base64url = (text: string): string => Buffer.from(text).toString('base64url');
 
@@ -15,6 +19,18 @@ const JWT = [base64url('{"alg":"RS256"}'), base64url('{"sub":"me","aud":"x"}'), 
 const ACR_PASSWORD = `${LETTERS.slice(0, 42)}+ACRA1b2c3`;
 const ENTRA_SECRET = `abc8Q~${LETTERS.slice(0, 34)}`;
 const GITHUB = `ghp_${LETTERS.slice(0, 36)}`;
+
+const PASS = 'S3cretPass99';
+const DOCKER_CONFIG = JSON.stringify({ auths: { 'r.io': { auth: base64(`me:${PASS}`) } } });
+const MIDDLE = LETTERS.slice(0, 43);
+
+function tarHeader(name: string): Buffer {
+  const header = Buffer.alloc(512);
+  header.write(name);
+  header.write('0000644', 100);
+  header.write('ustar', 257);
+  return header;
+}
 
 /** The text that a sender may put somewhere, and the part of it that nobody else may see. */
 const SECRETS: [string, string, string][] = [
@@ -44,6 +60,40 @@ const SECRETS: [string, string, string][] = [
   ['a Basic header', `Authorization: Basic ${base64('me:hunter2')}`, base64('me:hunter2')],
   ['Basic alone', `Basic ${base64('me:hunter2')}`, base64('me:hunter2')],
   ['Docker’s auth', `{"r.io":{"auth":"${base64('me:hunter2')}"}}`, base64('me:hunter2')],
+  [
+    'a PGP key',
+    `-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n${MIDDLE}\n=abcd\n-----END PGP PRIVATE KEY BLOCK-----`,
+    MIDDLE,
+  ],
+  ['a PEM key', `-----BEGIN EC PRIVATE KEY-----\n${MIDDLE}\n-----END EC PRIVATE KEY-----`, MIDDLE],
+  ['an EC key as JSON', `{"kty":"EC","crv":"P-256","x":"a","d":"${MIDDLE}"}`, MIDDLE],
+  ['an RSA key as JSON', `{ "e": "AQAB", "d": "${MIDDLE}", "kty": "RSA" }`, MIDDLE],
+  ['a shared key as JSON', `{"keys":[{"kty":"oct","k":"${MIDDLE}"}]}`, MIDDLE],
+  ['Maven’s', `<server><username>me</username><password>${PASS}</password></server>`, PASS],
+  ['Maven’s, of letters alone', '<password>correcthorse</password>', 'correcthorse'],
+  ['an element with attributes', `<wsse:Password Type="#PasswordText">\n  ${PASS}\n</wsse:Password>`, PASS],
+  ['NuGet’s', `<add key="Username" value="me" />\n<add key="ClearTextPassword" value="${PASS}" />`, PASS],
+  ['a variable of Kubernetes', `env:\n  - name: DB_PASSWORD\n    value: ${PASS}`, PASS],
+  ['a variable in JSON', `[{ "name": "DB_PASSWORD", "value": "${PASS}" }]`, PASS],
+  ['netrc', `machine r.io login admin password ${PASS}`, PASS],
+  ['netrc over several lines', `machine r.io\n  login admin\n  password ${PASS}\n`, PASS],
+  ['a variable', `export DB_PASS=${PASS}`, PASS],
+  ['a variable of letters alone', 'DB_PASS=correcthorse', 'correcthorse'],
+  ['a short name', `{"user":"me","pass":"${PASS}"}`, PASS],
+  [
+    'a file in base64',
+    `data:\n  app.conf: ${base64(`user=me\npassword=${PASS}\n`)}`,
+    base64(`user=me\npassword=${PASS}\n`),
+  ],
+  ['Kubernetes’ Docker config', `data:\n  .dockerconfigjson: ${base64(DOCKER_CONFIG)}\ntype: x`, base64(DOCKER_CONFIG)],
+  [
+    'a file in base64, in lines',
+    inLines(base64(`${'#'.repeat(200)}\n${DOCKER_CONFIG}`)),
+    base64(DOCKER_CONFIG).slice(8, 60),
+  ],
+  ['packed', gzipped(DOCKER_CONFIG), gzipped(DOCKER_CONFIG)],
+  ['packed, in base64 of base64', base64(`x: ${gzipped(DOCKER_CONFIG)}`), base64(`x: ${gzipped(DOCKER_CONFIG)}`)],
+  ['UTF-16 in base64', Buffer.from(`password=${PASS}`, 'utf16le').toString('base64'), 'cABhAHMAcwB3AG8Acg'],
   ['a token of no known kind', `token: ${LETTERS.slice(0, 24)}`, LETTERS.slice(0, 24)],
 ];
 
@@ -71,6 +121,46 @@ describe('what looks like a secret', () => {
     const broken = [text, `{"operation":"push","note":${JSON.stringify(text)}`, `x ${text}`, `${text} x`];
     for (const original of broken) {
       expect(poisonEnvelope({ code: 'X', reason: 'x', original }).text).not.toContain(secret);
+    }
+  });
+
+  test.each<[string, Buffer]>([
+    ['UTF-16', Buffer.from(`\uFEFFuser=me\r\npassword=${PASS}\r\n`, 'utf16le')],
+    ['UTF-16, the other way round', Buffer.from(`\uFEFFpassword=${PASS}`, 'utf16le').swap16()],
+    ['gzip', gzipSync(DOCKER_CONFIG)],
+    ['a tar archive in gzip', gzipSync(Buffer.concat([tarHeader('sec/config.json'), Buffer.from(DOCKER_CONFIG)]))],
+    ['what gzip has packed, cut', gzipSync(DOCKER_CONFIG.padEnd(4000)).subarray(0, -8)],
+    [
+      'at the start of what is too much to unpack',
+      gzipSync(Buffer.concat([Buffer.from(DOCKER_CONFIG), Buffer.alloc(8 << 20)])),
+    ],
+  ])('the bytes of a file: %s', (_what, bytes) => {
+    const job = { ...push, files: [{ path: 'a', base64: bytes.toString('base64') }] };
+    expect(errorOf(() => parseJob(job, from))?.details).toMatchObject({ problems: [{ path: 'files.0.base64' }] });
+    for (const original of [job, { fies: job.files }, bytes.toString('base64')]) {
+      const { text } = poisonEnvelope({ code: 'X', reason: 'x', original });
+      expect(text).not.toContain(bytes.toString('base64'));
+    }
+  });
+
+  test('whatever is packed besides', () => {
+    const innocent = gzipSync(Buffer.alloc(900_000, 'lorem ipsum ')).toString('base64');
+    const secret = gzipSync(DOCKER_CONFIG.padEnd(200_000)).toString('base64');
+    const job = { ...push, annotations: { innocent, secret } };
+    expect(errorOf(() => parseJob(job, from))?.details).toMatchObject({ problems: [{ path: 'annotations.secret' }] });
+    expect(poisonEnvelope({ code: 'X', reason: 'x', original: job }).text).not.toContain(secret);
+  });
+
+  test('in the job’s own objects', () => {
+    for (const [unknown, path] of [
+      [{ kty: 'EC', d: 'hidden' }, 'unknown.d'],
+      [[{ name: 'DB_PASSWORD', value: 'hidden' }], 'unknown.0.value'],
+      [{ DB_PASS: PASS }, 'unknown.DB_PASS'],
+    ] as const) {
+      const job = { ...push, unknown };
+      expect(errorOf(() => parseJob(job, from))?.details).toMatchObject({ problems: [{ path }, {}] });
+      const { text } = poisonEnvelope({ code: 'X', reason: 'x', original: job });
+      expect(text).not.toMatch(/"hidden"|S3cretPass99/);
     }
   });
 
@@ -146,8 +236,45 @@ describe('what does not', () => {
     'PWD=/home/user1 cd',
     'maintainer <mailto:me@example.com>, r.io/a:v1@sha256:' + 'a1'.repeat(32),
     '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----',
+    '-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQENBF\n-----END PGP PUBLIC KEY BLOCK-----',
+    `{"keys":[{"kty":"EC","crv":"P-256","x":"${MIDDLE}","y":"${MIDDLE}"},{"kty":"RSA","n":"${MIDDLE}","e":"AQAB"}]}`,
+    '<server><username>${env.USER}</username><password>${env.PASSWORD}</password></server>',
+    '<password>your password</password> <password>{COQLCE6DU6GtcS5P=}</password> <password>string</password>',
+    '<label>Password</label><input type="password" name="password" value="" /><param name="token">The token.</param>',
+    '<add key="ClearTextPassword" value="%NUGET_PASSWORD%" /><add key="PasswordPolicy" value="strong12" />',
+    'env:\n- name: DB_PASSWORD\n  valueFrom:\n    secretKeyRef:\n      name: db1\n      key: password\n',
+    'The default login with password authentication; the machine learning login form.',
+    'BYPASS=always COMPASS=north1 DB_PASS=$DB_PASS DB_PASS=<pass> PASS: test1\n# pass 12\nrenderPass = scene1; first-pass: v2abc',
+    `ARG VERSION=1.2.3\nFROM node:22@sha256:${'a1'.repeat(32)}\nENV PASS_THROUGH=yes1 PATH=/usr/local/bin:$PATH\nRUN npm ci`,
+    `data:\n  notes: ${base64('# A file\n\nThe password is kept elsewhere: password=$PASSWORD, token: yours.\n')}`,
+    inLines(base64('lorem ipsum dolor sit amet, '.repeat(40))),
+    gzipped('lorem ipsum dolor sit amet, '.repeat(40)),
+    Buffer.from('a text in UTF-16, of nothing', 'utf16le').toString('base64'),
+    'AbstractSingletonProxyFactoryBeanThatHasAVeryLongName/and/a/path/that/goes/on/and/on/for/ever',
   ])('%j', (text) => {
     expect(looksSecret(text)).toBe(false);
+  });
+
+  /** What people push, of this project's own. */
+  test.each([
+    'README.md',
+    'CHANGELOG.md',
+    'package.json',
+    'docs/jobs.md',
+    'docs/settings.md',
+    'docs/deploy.md',
+    'docs/command-line.md',
+    'docs/decisions/jobs.md',
+    'docs/errors.md',
+    'infra/main.bicep',
+    'schemas/job.schema.json',
+    'package-lock.json',
+    'src/inbox/job.ts',
+    'src/cli/verbs/login.ts',
+    'src/oci/registry/tokens.ts',
+  ])('%s', (path) => {
+    const text = readFileSync(path, 'utf8');
+    for (const each of [text, JSON.stringify(text), base64(text), gzipped(text)]) expect(looksSecret(each)).toBe(false);
   });
 
   const hex = fc.stringMatching(/^[0-9a-f]{64}$/);
@@ -236,10 +363,29 @@ test.each([
   '+ACR',
   '1Q~',
   '-----BEGIN ',
+  'a'.repeat(16) + ' ',
+  'a'.repeat(19) + ' ',
+  'a'.repeat(76) + '\n',
+  'a'.repeat(64) + '\\n',
+  '<a>',
+  '<password>',
+  '<password>a',
+  '<a ',
+  'name:a ',
+  'name="password" value',
+  'key="a"',
+  'machine a ',
+  'login a login a password ',
+  'password ',
+  '"kty":"EC","d":"',
+  'H4sI',
   '-----BEGIN PRIVATE KEY-----',
   '-----BEGIN PRIVATE KEY----------END ',
 ])('%j, two hundred thousand characters of it', (unit) => {
-  for (const text of [unit.repeat(Math.ceil(200_000 / unit.length)), `eyJ${unit.repeat(50_000)}!`]) {
+  for (const text of [
+    unit.repeat(Math.ceil(200_000 / unit.length)),
+    `eyJ${unit.repeat(Math.ceil(100_000 / unit.length))}!`,
+  ]) {
     expect(typeof looksSecret(text)).toBe('boolean');
     expect(typeof redactText(text)).toBe('string');
   }
