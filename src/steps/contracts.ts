@@ -160,6 +160,9 @@ export const attachSignatureContract = contract(
   z.object({ signature: digest, made: z.boolean() }),
 );
 
+/** Documents of parts, and how many there are in each wave. */
+const parts = z.object({ folder: z.string(), waves: z.array(z.number().int().positive()) }).optional();
+
 /** Plans the copy of a graph; the plan itself is a document. */
 export const planCopyContract = contract(
   'planCopy',
@@ -189,11 +192,14 @@ export const planCopyContract = contract(
       manifests: z.number(),
       blobs: z.number(),
       bytes: z.number(),
-      /** Where it is too much for one activity: documents of parts, and how many there are in each wave. */
-      parts: z.object({ folder: z.string(), waves: z.array(z.number().int().positive()) }).optional(),
+      /** Where it is too much for one activity. */
+      parts,
     }),
   ]),
 );
+
+/** Keeps what was done, for what a job has to show. */
+const receipt = z.boolean().optional();
 
 const copyInput = z.object({
   runId: z.string(),
@@ -201,6 +207,7 @@ const copyInput = z.object({
   source: repositoryName,
   destination: repositoryName,
   credential,
+  receipt,
 });
 export const copyCounts = z.object({
   copied: z.number(),
@@ -220,6 +227,7 @@ export const copyPartContract = contract(
     source: repositoryName,
     destination: repositoryName,
     credential,
+    receipt,
   }),
   copyCounts.extend({ more: z.boolean() }),
 );
@@ -295,7 +303,14 @@ export const awaitPromotionsContract = contract(
 
 export const tagCopyContract = contract(
   'tagCopy',
-  z.object({ runId: z.string(), root: descriptor, destination: tagName, credential }),
+  z.object({
+    runId: z.string(),
+    root: descriptor,
+    destination: tagName,
+    credential,
+    /** Of what the run's output is to tell. A copy that began before there was one tells nothing. */
+    copied: z.object({ source: repositoryName, plan: z.string(), parts }).optional(),
+  }),
   z.object({ digest }),
 );
 

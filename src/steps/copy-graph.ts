@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { copyGraph, verifyArrival } from '../oci/index.js';
+import { copyGraph, verifyArrival, type CopyReport } from '../oci/index.js';
 import type { InputOf, ResultOf, copyGraphContract, verifyArrivalContract } from './contracts.js';
+import { keepArrival, keepingNotes, type CopyNotes } from './copy-report.js';
 import { readPlan } from './kept-plan.js';
 import type { Ports, StepCall } from './ports.js';
 import { writeAtDestination } from './refused-write.js';
@@ -19,16 +20,19 @@ export async function copyGraphStep(
   const { source, destination } = input;
   const from = ports.registries.repository(source.registry, source.repository);
   const to = ports.registries.repository(destination.registry, destination.repository);
-  const report = await writeAtDestination(to.name, () =>
-    copyGraph(plan, from, to, {
-      ...(source.registry === destination.registry && { mountFrom: [source.repository] }),
-      signal,
-      onProgress: ({ movedBytes, totalBytes, nodesDone, nodesTotal }) => {
-        progress.bytes(movedBytes, totalBytes);
-        progress.nodes(nodesDone, nodesTotal);
-      },
-    }),
-  );
+  const work = (notes?: CopyNotes): Promise<CopyReport> =>
+    writeAtDestination(to.name, () =>
+      copyGraph(plan, from, to, {
+        ...(source.registry === destination.registry && { mountFrom: [source.repository] }),
+        signal,
+        onProgress: (told) => {
+          progress.bytes(told.movedBytes, told.totalBytes);
+          progress.nodes(told.nodesDone, told.nodesTotal);
+          notes?.tell(told);
+        },
+      }),
+    );
+  const report = await (input.receipt === true ? keepingNotes(ports, input.plan, work) : work());
   const counts = {
     copied: report.copied.length,
     existed: report.existed.length,
@@ -68,6 +72,7 @@ export async function verifyArrivalStep(
     return writeAtDestination(to().name, verify);
   });
   if (isMore(arrived)) return arrived;
+  if (input.receipt === true) await keepArrival(ports, input.plan, arrived);
   const { restored } = arrived;
   progress.text(restored.length === 0 ? 'all there' : `${restored.length} put again`);
   return { repaired: restored.length };

@@ -5,10 +5,12 @@ import {
   isRecord,
   moveStretch,
   type CopyPlan,
+  type CopyReport,
   type Descriptor,
   type OpenUpload,
 } from '../oci/index.js';
 import type { InputOf, ResultOf, copyPartContract } from './contracts.js';
+import { CopyNotes, keepingNotes } from './copy-report.js';
 import { STEP_LIMITS } from './limits.js';
 import { readPart } from './kept-plan.js';
 import type { Ports, StepCall } from './ports.js';
@@ -49,18 +51,22 @@ async function copySome(
   const time = AbortSignal.timeout(STEP_LIMITS.copyPartMs);
   const done = { ...NOTHING };
   try {
-    await writeAtDestination(destination.name, () =>
-      copyGraph(plan, source, destination, {
-        mountFrom,
-        signal: AbortSignal.any([signal, time]),
-        onProgress: ({ state, movedBytes, totalBytes, nodesDone, nodesTotal }) => {
-          if (state === 'copied' || state === 'existed' || state === 'mounted') done[state] += 1;
-          done.bytes = movedBytes;
-          progress.bytes(movedBytes, totalBytes);
-          progress.nodes(nodesDone, nodesTotal);
-        },
-      }),
-    );
+    const work = (notes?: CopyNotes): Promise<CopyReport> =>
+      writeAtDestination(destination.name, () =>
+        copyGraph(plan, source, destination, {
+          mountFrom,
+          signal: AbortSignal.any([signal, time]),
+          onProgress: (told) => {
+            const { state, movedBytes } = told;
+            if (state === 'copied' || state === 'existed' || state === 'mounted') done[state] += 1;
+            done.bytes = movedBytes;
+            progress.bytes(movedBytes, told.totalBytes);
+            progress.nodes(told.nodesDone, told.nodesTotal);
+            notes?.tell(told);
+          },
+        }),
+      );
+    await (input.receipt === true ? keepingNotes(ports, input.part, work) : work());
   } catch (error) {
     if (!time.aborted || signal.aborted) throw error;
     if (done.copied + done.mounted === 0) {
@@ -116,6 +122,13 @@ async function copyStretch(
       },
     }),
   );
+  if (input.receipt === true) {
+    const notes = new CopyNotes();
+    const { mediaType, digest, size } = blob;
+    const told = { node: { kind: 'blob' as const, mediaType, digest, size }, movedBytes: bytes };
+    notes.tell({ ...told, state: moved.state === 'more' ? 'moving' : moved.state });
+    await notes.keep(ports, input.part);
+  }
   const counts = { ...NOTHING, bytes };
   if (moved.state === 'more') {
     progress.text(`${moved.upload.receivedBytes} of ${blob.size} bytes`);

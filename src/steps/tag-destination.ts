@@ -1,8 +1,10 @@
-import { CopyError, parseReference, type Descriptor } from '../oci/index.js';
+import { CopyError, formatReference, parseReference, type Descriptor } from '../oci/index.js';
 import { throwIfCancelled } from '../runs/cancellation.js';
 import { readOwned } from '../runs/owned-run.js';
 import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from './contracts.js';
+import { readReceipt } from './copy-report.js';
 import { claimDestination, type WithRules } from './destination-owner.js';
+import { keepOutput } from './job-output.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './resolve-tag.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
@@ -38,20 +40,28 @@ export async function tagDestinationStep(
   });
 }
 
-/** A job's tag: the same, without a promotion behind it. */
+/** A job's tag: the same, without a promotion behind it; then the receipt, which is all that a copy has to show. */
 export async function tagCopyStep(
-  ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'store'>,
+  ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'store' | 'documents'>,
   input: InputOf<typeof tagCopyContract>,
   { signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagCopyContract>>> {
   const { registry, repository, tag } = input.destination;
   const reference = `${registry}/${repository}:${tag}`;
-  return underLease(ports, destinationLease(reference), signal, async (held, lease) => {
+  const reply = await underLease(ports, destinationLease(reference), signal, async (held, lease) => {
     await throwIfCancelled(ports.store, input.runId);
     await writeTag(ports, input.destination, input.root, held, lease.heldUntilMs);
     progress.text(`${reference} is ${input.root.digest}`);
     return { digest: input.root.digest };
   });
+  const { copied, root } = input;
+  if (copied !== undefined && 'done' in reply) {
+    const { source } = copied;
+    const names = { source: formatReference(source), destination: formatReference({ registry, repository }) };
+    const receipt = await readReceipt(ports, copied);
+    if (receipt !== undefined) await keepOutput(ports, input.runId, { ...names, root, tags: [tag], ...receipt });
+  }
+  return reply;
 }
 
 /**

@@ -219,6 +219,10 @@ describe('operations, by queue and over HTTP', () => {
       destination: `${up.staging}/jobs/copied`,
     });
     expect(copied.result).toMatchObject({ outcome: 'completed', digest });
+    expect(copied.output).toMatchObject({
+      kind: 'inline',
+      value: { destination: `${up.staging}/jobs/copied`, root: { digest }, tags: ['v1'], leftOut: [] },
+    });
     expect(await client.repository(up.staging, 'jobs/copied').resolve('v1')).toMatchObject({ digest });
     expect(await run({ operation: 'promote', source: `${up.source}/jobs/hello:v1` })).toMatchObject({
       result: { outcome: 'refused', code: 'NO_RULE_MATCHES' },

@@ -1,14 +1,16 @@
 import type { Command } from 'commander';
-import { InputError, isDigest } from '../../oci/index.js';
+import { InputError, isDigest, type Descriptor } from '../../oci/index.js';
 import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../../oras/index.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection.js';
 import { CopyLines } from '../copy-lines.js';
 import { chooseFormat, parseConcurrency } from '../format.js';
 import type { Io } from '../io.js';
+import { answerInvalid } from '../job-output.js';
 import { readTarget } from '../layout-options.js';
 import { formatLeftOut } from '../left-out.js';
 import { collect } from '../repeated.js';
 import type { OpenTarget, Session } from '../session.js';
+import { formatStatus } from '../status-line.js';
 import { firstOf, type Target } from '../target.js';
 import { addTtyOption, withTransfers } from '../transfers.js';
 import {
@@ -108,10 +110,12 @@ function summary(digest: string, from: Target, to: Target): string {
   ].join('\n');
 }
 
-function formatReceipt(receipt: CopyReceipt, from: Target, to: Target): string {
+function printReceipt(io: Io, format: 'text' | 'json', receipt: CopyReceipt, from: Target, to: Target): void {
+  io.err(formatLeftOut(receipt.source, receipt.leftOut));
   const restored = receipt.arrival.restored.length;
+  if (format === 'json') return io.out(`${formatGoJson(receipt, 2)}\n`);
   const mended = restored > 0 ? `Restored ${restored} referrers that the destination had lost\n` : '';
-  return `${mended}${summary(receipt.root.digest, from, to)}`;
+  return io.out(`${mended}${summary(receipt.root.digest, from, to)}`);
 }
 
 async function copy(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
@@ -150,19 +154,33 @@ async function copy(io: Io, session: Session, operands: string[], values: Values
     lines.finish(isNamed ? done.root.digest : undefined);
     return done;
   });
-  io.err(formatLeftOut(receipt.source, receipt.leftOut));
-  io.out(format === 'text' ? formatReceipt(receipt, from, to) : `${formatGoJson(receipt, 2)}\n`);
+  printReceipt(io, format, receipt, from, to);
 }
 
-/** A copy of the app's: what it moved stands in its run. */
-function printCopied(io: Io, operands: readonly string[], values: Values): (result: JobResult) => void {
+/** A copy of the app's: the lines of what it moved, when it has. An app that is older than this keeps no receipt. */
+function printCopied(io: Io, operands: readonly string[], values: Values): (result: JobResult) => Promise<void> {
   const format = chooseFormat(values.format, ['text', 'json']);
   const [from, to] = readTargets(operands, values);
-  return ({ digest = '' }) => {
-    const { tags } = to;
-    const receipt = { source: from.text, destination: to.text, root: { digest }, tags };
-    io.out(format === 'text' ? summary(digest, from, to) : `${formatGoJson(receipt, 2)}\n`);
+  return async ({ digest = '', output }) => {
+    if (output === undefined) {
+      const short = { source: from.text, destination: to.text, root: { digest }, tags: to.tags };
+      io.out(format === 'text' ? summary(digest, from, to) : `${formatGoJson(short, 2)}\n`);
+      return;
+    }
+    const { receiptSchema } = await import('../../steps/copy-report.js');
+    const read = receiptSchema.safeParse(output);
+    if (!read.success) throw answerInvalid(read.error);
+    const { copied, mounted } = read.data.report;
+    if (format === 'text') {
+      for (const node of copied) io.out(formatStatus('Copied ', nodeOf(node)));
+      for (const node of mounted) io.out(formatStatus('Mounted', nodeOf(node)));
+    }
+    printReceipt(io, format, read.data, from, to);
   };
+}
+
+function nodeOf({ title, ...node }: CopyReceipt['report']['copied'][number]): Descriptor {
+  return { ...node, ...(title !== undefined && { annotations: { 'org.opencontainers.image.title': title } }) };
 }
 
 export function addCopy(parent: Command, context: VerbContext): void {

@@ -23,7 +23,7 @@ const AT_ONCE = 10;
 const MOST_SUBS = 100;
 
 const partsInput = copyPartContract.input
-  .pick({ runId: true, source: true, destination: true, credential: true })
+  .pick({ runId: true, source: true, destination: true, credential: true, receipt: true })
   .extend({ folder: z.string(), wave: z.number(), parts: z.array(z.number()) });
 const partsResult = copyCounts.extend({
   /** Parts that are to be gone on with. */
@@ -51,7 +51,7 @@ export function* copyPlanned(
   copy: Copy,
 ): Generator<Task, Counts, unknown> {
   if (parts === undefined) return yield* step(context, copyGraphContract, copy);
-  const { runId, source, destination, credential } = copy;
+  const { runId, source, destination, credential, receipt } = copy;
   let counts = NONE;
   for (const [wave, count] of parts.waves.entries()) {
     let open = Array.from({ length: count }, (_, index) => index);
@@ -72,6 +72,7 @@ export function* copyPlanned(
         wave,
         parts: open.slice(0, MOST_CALLS),
         ...(credential !== undefined && { credential }),
+        ...(receipt !== undefined && { receipt }),
       };
       const result = yield* callSub(context, 'copyParts', partsResult, input, `${runId}-copy-${wave}-${sub}`);
       counts = sum(counts, result);

@@ -74,9 +74,12 @@ function* work(
   });
   // Without a tag to stand by nothing supersedes a job's copy.
   if (plan.state === 'superseded') return { outcome: 'superseded' };
-  const copy = { runId, plan: plan.plan, source: job.source, destination: { registry, repository }, ...credential };
+  const { source } = job;
+  const copy = { runId, plan: plan.plan, source, destination: { registry, repository }, receipt: true, ...credential };
   yield* copyPlanned(context, plan, copy);
   yield* walk(context, verifyArrivalContract, copy);
-  yield* step(context, tagCopyContract, { runId, root: plan.root, destination: job.destination, ...credential });
+  const copied = { source, plan: plan.plan, ...(plan.parts && { parts: plan.parts }) };
+  const tag = { runId, root: plan.root, destination: job.destination, copied, ...credential };
+  yield* step(context, tagCopyContract, tag);
   return { outcome: 'completed', digest: plan.root.digest };
 }

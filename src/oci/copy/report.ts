@@ -2,6 +2,8 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import type { CopyPlan } from './plan.js';
 
+const TITLE = 'org.opencontainers.image.title';
+
 /** What became of a node. */
 export type Arrival = 'copied' | 'existed' | 'mounted';
 
@@ -11,6 +13,8 @@ export interface CopyProgress {
   descriptor: Descriptor;
   /** Of `moving`: how many more bytes of this blob. */
   moreBytes?: number;
+  /** Of what has arrived, as the report has it. */
+  node?: CopiedNode;
   nodesDone: number;
   /** Manifests and distinct blobs. */
   nodesTotal: number;
@@ -25,6 +29,8 @@ export interface CopiedNode {
   digest: Digest;
   /** In bytes. */
   size: number;
+  /** A file's name. */
+  title?: string;
 }
 
 /** What a copy did, node by node. */
@@ -51,11 +57,15 @@ export class Reporter {
     this.#onProgress = onProgress;
   }
 
-  tell(state: CopyProgress['state'], descriptor: Descriptor, moreBytes?: number): void {
+  tell(
+    state: CopyProgress['state'],
+    descriptor: Descriptor,
+    more: Pick<CopyProgress, 'moreBytes' | 'node'> = {},
+  ): void {
     this.#onProgress?.({
       state,
       descriptor,
-      ...(moreBytes !== undefined && { moreBytes }),
+      ...more,
       nodesDone: this.#manifestsDone + this.#blobsDone.size,
       nodesTotal: this.#plan.manifests.length + this.#plan.blobCount,
       movedBytes: this.report.movedBytes,
@@ -65,7 +75,7 @@ export class Reporter {
 
   moving(count: number, descriptor: Descriptor): void {
     this.report.movedBytes += count;
-    this.tell('moving', descriptor, count);
+    this.tell('moving', descriptor, { moreBytes: count });
   }
 
   manifest(arrival: 'copied' | 'existed', descriptor: Descriptor): void {
@@ -85,8 +95,10 @@ export class Reporter {
   }
 
   #list(kind: CopiedNode['kind'], arrival: Arrival, descriptor: Descriptor): void {
-    const { mediaType, digest, size } = descriptor;
-    this.report[arrival].push({ kind, mediaType, digest, size });
-    this.tell(arrival, descriptor);
+    const { mediaType, digest, size, annotations } = descriptor;
+    const title = annotations?.[TITLE];
+    const node = { kind, mediaType, digest, size, ...(title !== undefined && { title }) };
+    this.report[arrival].push(node);
+    this.tell(arrival, descriptor, { node });
   }
 }

@@ -12,7 +12,13 @@ import { startRegistry, type RunningRegistry } from '../../../local/registry/ser
 import { run } from '../../../src/cli/run.js';
 import { parseJob } from '../../../src/inbox/job.js';
 import { JOB_OPERATIONS } from '../../../src/inbox/job-input.js';
-import { anonymousCredentials, createRegistries, describeError, type RegistryClient } from '../../../src/oci/index.js';
+import {
+  anonymousCredentials,
+  createRegistries,
+  describeError,
+  OCI_IMAGE_MANIFEST,
+  type RegistryClient,
+} from '../../../src/oci/index.js';
 import { runOperationStep } from '../../../src/steps/run-operation.js';
 import { pushMultiPlatform } from '../steps/images.js';
 import { newCall, newSigner, newWorld, type World } from '../steps/world.js';
@@ -328,16 +334,60 @@ describe('with the app’s own tools and key', () => {
   });
 });
 
-describe('copies and promotions, of which a run has the outcome', () => {
+describe('copies and promotions', () => {
   const digest = `sha256:${'a'.repeat(64)}`;
-  const ended = (result: Record<string, unknown>): void => {
+  const ended = (result: Record<string, unknown>, output?: unknown): void => {
+    const run = { id: 'j1', state: 'ended', result, input: { job: { operation: 'copy', id: 'j1' } }, steps: [] };
     told = {
       '/api/jobs': { id: 'j1', runId: 'j1', statusUrl: '/' },
-      '/api/jobs/j1': { id: 'j1', state: 'ended', result, input: { job: { operation: 'copy', id: 'j1' } }, steps: [] },
+      '/api/jobs/j1': { ...run, ...(output !== undefined && { output: { kind: 'inline', value: output } }) },
+      '/api/runs/j1/output': output,
     };
   };
 
   test('copy', async () => {
+    const line = 'copy -r {repo}:v1 q.io/app:v2';
+    const mediaType = OCI_IMAGE_MANIFEST;
+    const [manifest, blob] = [
+      { kind: 'manifest', mediaType, digest, size: 9 },
+      { kind: 'blob', mediaType: 'x/y', size: 1 },
+    ];
+    const names = ['b', 'c', 'd'].map((letter) => `sha256:${letter.repeat(64)}`);
+    const receipt = {
+      source: repo,
+      destination: 'q.io/app',
+      root: { mediaType, digest, size: 9 },
+      tags: ['v2'],
+      report: {
+        copied: [{ ...blob, digest: names[0], title: 'a.txt' }, manifest],
+        existed: [{ ...blob, digest: names[1] }],
+        mounted: [{ ...blob, digest: names[2] }],
+        tagged: [],
+        movedBytes: 10,
+      },
+      leftOut: [{ digest: names[0], artifactType: 'x/sbom', reason: 'gone' }],
+      arrival: { manifests: 1, listed: 1, restored: [{ subject: digest, referrer: names[0] }] },
+    };
+    ended({ outcome: 'completed', digest }, receipt);
+    const { out, err } = await there(line);
+    expect(out).toBe(
+      [
+        'Copied  bbbbbbbbbbbb a.txt',
+        `Copied  aaaaaaaaaaaa ${mediaType}`,
+        'Mounted dddddddddddd x/y',
+        'Restored 1 referrers that the destination had lost',
+        `Copied [registry] ${repo}:v1 => [registry] q.io/app:v2`,
+        `Digest: ${digest}`,
+        '',
+      ].join('\n'),
+    );
+    expect(err).toContain(`Warning: ${repo}@${names[0]} was not copied: it is listed, and not there\n`);
+    expect(JSON.parse((await there(`${line} --format json`)).out)).toEqual(receipt);
+    ended({ outcome: 'completed', digest }, { ...receipt, report: {} });
+    expect((await there(line)).err).toContain('(APP_ANSWER_INVALID)');
+  });
+
+  test('copy by an app that keeps no receipt, and one that failed', async () => {
     ended({ outcome: 'completed', digest });
     expect((await there('copy -r {repo}:v1 q.io/app:v2')).out).toBe(
       `Copied [registry] ${repo}:v1 => [registry] q.io/app:v2\nDigest: ${digest}\n`,

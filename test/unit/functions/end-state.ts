@@ -3,7 +3,7 @@ import type { PromotionRow } from '../../../src/runs/rows.js';
 import type { World } from '../steps/world.js';
 
 /** What tells how something came about, and not what it is: an activity that is done again finds what it made before. */
-const NARRATIVE = new Set(['did', 'absorbed']);
+const NARRATIVE = new Set(['did', 'absorbed', 'report']);
 
 /** Runs by what they are of, numbered in the order in which they were started. */
 function runNames(starts: World['engine']['starts']): Map<string, string> {
@@ -62,8 +62,8 @@ export async function endState(world: World): Promise<Record<string, unknown>> {
     unfinishedSteps: progress.filter(({ state }) => state === 'working').map(({ step }) => step),
     documents: byName(
       [...documents.kept]
-        // What a walk knew after each of its stretches, and how often an SBOM was begun.
-        .filter(([name]) => !name.endsWith('.jsonl') && !name.includes('/sbom-tries/'))
+        // What a walk knew after each of its stretches, how often an SBOM was begun, and what each call of a copy did.
+        .filter(([name]) => !/\.jsonl$|\/sbom-tries\/|\.report$/.test(name))
         .map(([name, bytes]) => [renamed(name), told(parsed(bytes))]),
     ),
     // One that is sent twice has its id twice.

@@ -52,6 +52,9 @@ describe('a copy job', () => {
     expect(played.names).toEqual(['beginJob', 'planCopy', 'copyGraph', 'verifyArrival', 'tagCopy', 'closeJob']);
     // The tag is resolved once, by the plan: the copy is of that digest, whatever the tag does meanwhile.
     expect(played.calls.at(4)?.input).toMatchObject({ root: ROOT, destination: COPY.destination });
+    // What was done is kept, for the run to show.
+    for (const at of [2, 3]) expect(played.calls.at(at)?.input).toMatchObject({ receipt: true });
+    expect(played.calls.at(4)?.input).toMatchObject({ copied: { source: COPY.source, plan: 'plans/r1.json' } });
     expect(played.calls.at(1)?.input).not.toHaveProperty('tag');
     expect(played.closed).toEqual([{ runId: 'r1', result: { outcome: 'completed', digest: ROOT.digest } }]);
     expect(played.output).toEqual({ outcome: 'completed', digest: ROOT.digest });
