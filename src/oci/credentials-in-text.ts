@@ -2,8 +2,8 @@
 const HIDDEN = '***';
 /** What may stand before the user: `https://`. */
 const LEAD = /^["'(]*(?:(?:[A-Za-z][\w+.-]*:)?\/\/)?/;
-/** Ends a user and a password; a password may have one in it, and a digest stands behind one. */
-const AT = /@(?!sha(?:256|512):)/g;
+/** Ends a user and a password; a password may have one in it, and a digest stands behind one, or the word for it in a remedy. */
+const AT = /@(?!sha(?:256|512):|<?digest[>\]])/g;
 const QUERY = /\?[^\s"]*/g;
 /** What is quoted is one word. Bounded: a text that doesn't end its quotes isn't gone over again and again. */
 const WORD = /"(?:\\.|[^"\\]){0,4000}"|[^\s"]+/g;

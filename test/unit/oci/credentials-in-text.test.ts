@@ -32,6 +32,7 @@ test.each([
   'https://registry.example.org/@scope/name',
   'Is it there? a=b is not.',
   'read what?',
+  'Write it as registry[:port]/repository[:tag][@digest], or <name>{:<tag>|@<digest>}',
 ])('%s is left as it is', (text) => {
   expect(hideCredentials(text)).toBe(text);
 });
