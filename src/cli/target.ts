@@ -25,14 +25,22 @@ function invalidTag(tag: string): InputError {
   return new InputError('REFERENCE_INVALID', `${quoted(tag)} is not a tag`);
 }
 
-/** `a:t1,t2` as `a:t1` and the rest; only a destination may have several. */
-function splitTags(text: string): { first: string; others: string[] } {
-  const [first = '', ...others] = text.split(',');
-  for (const tag of others) if (!isTag(tag)) throw invalidTag(tag);
-  return { first, others };
+/**
+ * The tags of `a:t1,t2`, of which the first is in what stands before the comma. Behind a digest, or nothing, there are none.
+ * @throws InputError `REFERENCE_INVALID`
+ */
+function joined(first: string | undefined, others: readonly string[], isOne: (tag: string) => boolean): string[] {
+  const wrong = first === undefined && others.length > 0 ? others.join() : others.find((tag) => !isOne(tag));
+  if (wrong !== undefined) throw invalidTag(wrong);
+  return first === undefined ? [] : [first, ...others];
 }
 
-/** Path, tag or digest of a layout target. A colon before the last slash belongs to the path. */
+/** In a layout, any text is a tag. */
+function isText(tag: string): boolean {
+  return tag !== '';
+}
+
+/** Path, tag or digest of a layout target. A colon before the last slash belongs to the path; nothing behind one is no tag. */
 function splitLayout(text: string): { path: string; tag?: string; digest?: Digest } {
   const at = text.lastIndexOf('@');
   const digest = at < 0 ? '' : text.slice(at + 1);
@@ -41,7 +49,8 @@ function splitLayout(text: string): { path: string; tag?: string; digest?: Diges
   // On Windows, a single letter before it is a drive.
   const isDrive = process.platform === 'win32' && colon === 1;
   if (isDrive || colon < Math.max(0, text.lastIndexOf('/'), text.lastIndexOf('\\'))) return { path: text };
-  return { path: text.slice(0, colon), tag: text.slice(colon + 1) };
+  const tag = text.slice(colon + 1);
+  return { path: text.slice(0, colon), ...(tag !== '' && { tag }) };
 }
 
 /**
@@ -50,32 +59,32 @@ function splitLayout(text: string): { path: string; tag?: string; digest?: Diges
  * @throws InputError `REFERENCE_INVALID`
  */
 export function parseTarget(text: string, options: LayoutOptions & { severalTags?: boolean }): Target {
-  const { first, others } = options.severalTags === true ? splitTags(text) : { first: text, others: [] };
+  // Only a destination may have several.
+  const [first = '', ...others] = options.severalTags === true ? text.split(',') : [text];
   if (options.layoutPath !== undefined) {
-    const tags = isDigest(first) ? [] : [first, ...others];
+    const tags = joined(isDigest(first) ? undefined : first, others, isText);
     return { kind: 'oci-layout', text, path: options.layoutPath, tagOrDigest: first, tags };
   }
   if (options.isLayout) {
     const { path, tag, digest } = splitLayout(first);
     // The current folder is `.`: an empty path is a variable that is not set.
     if (path === '') {
-      throw new InputError('REFERENCE_INVALID', `found empty file path in ${JSON.stringify(text.slice(0, 200))}`, {
+      throw new InputError('REFERENCE_INVALID', `found empty file path in ${quoted(text)}`, {
         remedy: 'Write it as <folder or archive>[:<tag>], the current folder as ".".',
       });
     }
     const tagOrDigest = digest ?? tag;
-    const tags = tag === undefined ? [] : [tag, ...others];
+    const tags = joined(tag, others, isText);
     return { kind: 'oci-layout', text, path, ...(tagOrDigest !== undefined && { tagOrDigest }), tags };
   }
   const reference = parseReference(first);
   const tagOrDigest = reference.digest ?? reference.tag;
-  if (others.length > 0 && reference.tag === undefined) throw invalidTag(others.join());
   return {
     kind: 'registry',
     text,
     reference,
     ...(tagOrDigest !== undefined && { tagOrDigest }),
-    tags: reference.tag === undefined || reference.digest !== undefined ? [] : [reference.tag, ...others],
+    tags: joined(reference.digest === undefined ? reference.tag : undefined, others, isTag),
   };
 }
 

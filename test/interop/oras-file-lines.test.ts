@@ -2,13 +2,18 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
+import { tarOf } from '../unit/oras/artifacts.js';
 import { DIFFERENCES } from './oras/differences.js';
 import { FILE_LINES } from './oras/file-lines.js';
 import { runOurs, runProgram, splitLine, type Ran } from './oras/side-by-side.js';
 import { describeWithPeers } from './peers.js';
 
-const FILES: Record<string, string> = {
+const FILES: Record<string, string | Buffer> = {
+  'nolist/index.json': '{}',
+  'nolist/oci-layout': '{"imageLayoutVersion":"1.0.0"}',
+  'garbage.json': '{"garbage.tgz":{"io.deis.oras.content.unpack":"true","org.opencontainers.image.title":"g"}}',
   'a.txt': 'a',
   'b.txt': 'b',
   'd/x': 'x',
@@ -27,6 +32,8 @@ describeWithPeers('files, folders and layouts, beside oras', ['oras'], ([oras = 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'oras-file-lines-'));
     registry = await startRegistry({ dataDir: join(folder, 'data'), anonymous: true, users: [] });
+    const archive = await tarOf([{ name: 'g/f', body: 'x' }]);
+    FILES['garbage.tgz'] = Buffer.concat([gzipSync(archive), Buffer.from('garbage')]);
     for (const side of ['theirs', 'ours']) {
       for (const [name, content] of Object.entries(FILES)) {
         await mkdir(dirname(join(folder, side, name)), { recursive: true });
@@ -52,7 +59,10 @@ describeWithPeers('files, folders and layouts, beside oras', ['oras'], ([oras = 
   async function runOn(side: 'theirs' | 'ours', line: string): Promise<Ran & { files: string[] }> {
     const here = join(folder, side);
     const repo = `localhost:${registry.port}/samples/${side}`;
-    const argv = splitLine(line).map((word) => word.replaceAll('{repo}', repo));
+    const words: Record<string, string> = { repo, side, port: String(registry.port), none: `sha256:${'0'.repeat(64)}` };
+    const argv = splitLine(line).map((word) =>
+      word.replaceAll(/\{(\w+)\}/g, (all, name: string) => words[name] ?? all),
+    );
     const env = { HOME: folder, DOCKER_CONFIG: join(folder, 'docker') };
     process.chdir(here);
     const ran = side === 'theirs' ? await runProgram(oras, argv, { cwd: here, env }) : await runOurs(argv, { env });

@@ -149,4 +149,59 @@ export const DIFFERENCES: readonly Difference[] = [
     differs: ['standard output', 'exit code'],
     why: 'Templates within templates are no part of the language that ours knows.',
   },
+  {
+    line: 'push --oci-layout tags@{none},x a.txt',
+    differs: ['standard output', 'exit code'],
+    why: 'Tags behind a digest: ours takes several tags, or one digest, here as with manifest push.',
+  },
+  {
+    line: 'push {repo}:folder --config d a.txt',
+    differs: ['standard output', 'exit code'],
+    why: 'oras makes a gzipped archive of the folder, which nobody who reads a config can read. Ours wants a file.',
+  },
+  {
+    line: 'repo tags --oci-layout nolist',
+    differs: ['exit code'],
+    why: 'An index.json without a list of manifests is none: ours leaves it alone. oras takes it for an empty one, and writes over whatever else it holds.',
+  },
+  {
+    line: 'pull {repo}:garbage -o garbage',
+    differs: ['standard output', 'exit code'],
+    why: 'What follows the archive in its file is not looked at by oras. Ours reads to the end, and unpacks nothing of a file that is more than its archive.',
+  },
+  {
+    line: 'resolve localhost:0{port}/samples/{side}:v1',
+    differs: ['standard output', 'exit code'],
+    why: 'A port has no zeros before it: credentials, leases and rules go by the name as it is written.',
+  },
+  {
+    line: 'cp {repo}:v1 {repo}:',
+    differs: ['standard output', 'exit code'],
+    why: 'A reference that ends in a colon is a script whose tag is empty: ours refuses it; oras writes to the digest alone.',
+  },
+  {
+    line: 'push {repo}: a.txt',
+    differs: ['standard output', 'exit code'],
+    why: 'As above.',
+  },
+  {
+    line: 'push {repo}:a,bad! a.txt',
+    differs: ['standard output'],
+    why: 'oras writes the first tag, and then finds that another is none. Ours reads all tags first, and writes nothing.',
+  },
+  {
+    line: 'cp {repo}:v1 {repo}:a,bad!',
+    differs: ['standard output'],
+    why: 'As above.',
+  },
+  {
+    line: 'cp {repo}:v1 --to-oci-layout tags:f,',
+    differs: ['standard output'],
+    why: 'As above.',
+  },
+  {
+    line: `push {repo} a.txt --format 'go-template={{len .referenceAsTags}}'`,
+    differs: ['standard output'],
+    why: 'Without a tag, oras lists one that is empty (`repo:`). Ours lists none.',
+  },
 ];

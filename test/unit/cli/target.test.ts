@@ -24,14 +24,19 @@ describe('in a registry', () => {
     );
   });
 
-  test.each(['localhost:5000/app:v1,', 'localhost:5000/app:v1,-x', 'localhost:5000/app,v1', 'app:v1', ''])(
-    '%j is refused',
-    (text) => {
-      expect(() => parseTarget(text, { isLayout: false, severalTags: true })).toThrow(
-        expect.objectContaining({ code: 'REFERENCE_INVALID' }),
-      );
-    },
-  );
+  test.each([
+    `localhost:5000/app:v1@${DIGEST},v2`,
+    `localhost:5000/app@${DIGEST},v2`,
+    'localhost:5000/app:v1,',
+    'localhost:5000/app:v1,-x',
+    'localhost:5000/app,v1',
+    'app:v1',
+    '',
+  ])('%j is refused', (text) => {
+    expect(() => parseTarget(text, { isLayout: false, severalTags: true })).toThrow(
+      expect.objectContaining({ code: 'REFERENCE_INVALID' }),
+    );
+  });
 });
 
 describe('in a layout', () => {
@@ -55,6 +60,22 @@ describe('in a layout', () => {
     expect(() => parseTarget(text, { isLayout: true, severalTags: true })).toThrow(
       expect.objectContaining({ code: 'REFERENCE_INVALID' }),
     );
+  });
+
+  test('any text is a tag, and none at all is no tag', () => {
+    const of = (text: string): string[] => parseTarget(text, { isLayout: true, severalTags: true }).tags;
+    expect(of('dir:a,b@c,d!')).toEqual(['a', 'b@c', 'd!']);
+    expect(parseTarget('dir:', { isLayout: true })).toEqual({
+      kind: 'oci-layout',
+      text: 'dir:',
+      path: 'dir',
+      tags: [],
+    });
+    for (const text of ['dir:a,', 'dir,a', 'dir:,a', `dir@${DIGEST},a`]) {
+      expect(() => of(text)).toThrow(expect.objectContaining({ code: 'REFERENCE_INVALID' }));
+    }
+    const layout = { isLayout: false, layoutPath: 'dir', severalTags: true };
+    expect(() => parseTarget(`${DIGEST},a`, layout)).toThrow(expect.objectContaining({ code: 'REFERENCE_INVALID' }));
   });
 
   test('under a path of its own, the whole of it is the name', () => {
