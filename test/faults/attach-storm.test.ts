@@ -153,7 +153,7 @@ test('sixty-four attaches from four processes with lock files, one killed while 
   const newLease = (index: number): Promise<StormTask['lease']> =>
     Promise.resolve({ lockFolder: join(folder, `locks-${index}`) });
   await stormAll(newLease, ['written', 'read']);
-}, 90_000);
+}, 240_000);
 
 test('the same with blob leases', async () => {
   const newLease = async (): Promise<StormTask['lease']> => {
@@ -163,4 +163,4 @@ test('the same with blob leases', async () => {
   };
   // A lease of the dead holder ends after half a minute: nobody can tell sooner.
   await stormAll(newLease, ['read', 'acquired']);
-}, 150_000);
+}, 300_000);

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeWithPeers } from './peers.js';
-import { startEverything, until, type Everything } from './promotion/everything.js';
+import { ending, startEverything, until, type Everything } from './promotion/everything.js';
 import { writeImage } from './promotion/images.js';
 import { discover, must, notationVerify, readJsonLines, type Discovered } from './promotion/programs.js';
 
@@ -45,7 +45,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
   afterAll(async () => {
     await up?.stop();
     await rm(folder, { recursive: true, force: true });
-  }, 60_000);
+  }, 120_000);
 
   const login = (prefix = ''): string[] => [
     `--${prefix}username`,
@@ -90,7 +90,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
   test('destination: SBOM and signatures are there, for oras and notation, and the source was only read', async () => {
     const since = Date.now();
     const digest = await push('read/app', 'v1', 'only read');
-    expect((await up.ended('read/app', 'v1', since)).last).toMatchObject({ outcome: 'promoted', digest });
+    expect(ending((await up.ended('read/app', 'v1', since)).last)).toMatchObject({ outcome: 'promoted', digest });
     const tree = await atStaging('read/app', 'v1');
     expect(tree.digest).toBe(digest);
     expect(typesUnder(tree)).toEqual([SIGNATURE, SBOM].sort());
@@ -122,7 +122,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     await until('the scan', async () =>
       typesUnder(await atStaging('read/app', 'v1')).includes('scan/example') ? true : undefined,
     );
-    expect(Date.now() - before).toBeLessThan(20_000);
+    expect(Date.now() - before).toBeLessThan(60_000);
     expect(typesUnder(await atStaging('read/app', 'v1'))).toEqual([SIGNATURE, SBOM, 'scan/example'].sort());
   }, 120_000);
 
@@ -167,7 +167,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     });
     await writeFile(path, JSON.stringify({ rules: [...rules, { ...late, attachTo: 'destination' }] }));
     const since = Date.now();
-    expect((await up.ended('late/locked', 'v1', since)).last).toMatchObject({ outcome: 'promoted', digest });
+    expect(ending((await up.ended('late/locked', 'v1', since)).last)).toMatchObject({ outcome: 'promoted', digest });
     expect(typesUnder(await atStaging('late/locked', 'v1'))).toEqual([SIGNATURE, SBOM].sort());
   }, 120_000);
 

@@ -134,11 +134,14 @@ async function putBlob(name: string, text: string): Promise<void> {
 }
 
 async function ended(id: string, what: string): Promise<Run> {
-  const run = await until(`the job ${what}\n${up.output().slice(-2000)}`, async () => {
-    const response = await fetch(`${up.hostUrl}/api/jobs/${id}`);
-    const seen = response.ok ? ((await response.json()) as Run) : undefined;
-    return seen?.state === 'ended' ? seen : undefined;
-  });
+  const run = await until(
+    () => `the job ${what}\n${up.output().slice(-2000)}`,
+    async () => {
+      const response = await fetch(`${up.hostUrl}/api/jobs/${id}`);
+      const seen = response.ok ? ((await response.json()) as Run) : undefined;
+      return seen?.state === 'ended' ? seen : undefined;
+    },
+  );
   const { outcome, code, reason } = run.result ?? {};
   expect({ what, outcome, code, reason }).toMatchObject({ what, outcome: 'completed' });
   return run;

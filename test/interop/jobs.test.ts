@@ -90,12 +90,15 @@ const blob = (container: string, name: string) =>
   BlobServiceClient.fromConnectionString(connection).getContainerClient(container).getBlockBlobClient(name);
 
 function ended(jobId: string): Promise<Run> {
-  return until(`the job ${jobId}\n${up.output().slice(-2000)}`, async () => {
-    const response = await fetch(`${up.hostUrl}/api/jobs/${jobId}`);
-    if (!response.ok) return undefined;
-    const run = (await response.json()) as Run;
-    return run.state === 'ended' ? run : undefined;
-  });
+  return until(
+    () => `the job ${jobId}\n${up.output().slice(-2000)}`,
+    async () => {
+      const response = await fetch(`${up.hostUrl}/api/jobs/${jobId}`);
+      if (!response.ok) return undefined;
+      const run = (await response.json()) as Run;
+      return run.state === 'ended' ? run : undefined;
+    },
+  );
 }
 
 let count = 0;

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { Readable } from 'node:stream';
 import { QueueClient } from '@azure/storage-queue';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -69,7 +70,7 @@ afterAll(async () => {
   await client?.close();
   await up?.stop();
   await rm(folder, { recursive: true, force: true });
-}, 60_000);
+}, 120_000);
 
 /** Pushes something that is no image: it is signed and copied, and takes a second. */
 async function push(repository: string, tag: string, content = 'hello', registry = up.source): Promise<Digest> {
@@ -102,13 +103,24 @@ async function said(...args: string[]): Promise<unknown> {
   return JSON.parse(out);
 }
 
+/** Both are asked again where the one has seen what came after the other. */
+async function alike(argv: readonly string[], path: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    const [printed, answered] = [await said(...argv), await http(path)];
+    if (tries === 3 || isDeepStrictEqual(printed, answered)) return expect(printed).toEqual(answered);
+  }
+}
+
 const explained = async (reference: string): Promise<Explanation> =>
   (await http(`promotions?reference=${encodeURIComponent(reference)}`)) as Explanation;
 const standing = (reference: string, wanted: string): Promise<Explanation> =>
-  until(`${reference} to be ${wanted}\n${up.output().slice(-2000)}`, async () => {
-    const explanation = await explained(reference);
-    return explanation.promotions[0]?.standing === wanted ? explanation : undefined;
-  });
+  until(
+    () => `${reference} to be ${wanted}\n${up.output().slice(-2000)}`,
+    async () => {
+      const explanation = await explained(reference);
+      return explanation.promotions[0]?.standing === wanted ? explanation : undefined;
+    },
+  );
 const runs = async (query: string): Promise<RunSummary[]> =>
   ((await http(`runs?${query}`)) as { runs: RunSummary[] }).runs;
 
@@ -120,7 +132,7 @@ describe('one tag after the other', () => {
       promotions: [{ standing: 'not_seen', text: expect.stringContaining('it is not at the source') }],
     });
     expect((await acrPromoter('explain', reference)).out).toContain('(rule staging): not seen');
-  }, 60_000);
+  }, 120_000);
 
   test('pushed: in sync, and the run says what opened it and what its steps did', async () => {
     const digest = await push('samples/app', 'v1');
@@ -136,10 +148,12 @@ describe('one tag after the other', () => {
       rule: 'staging',
       trigger: { kind: 'push', id: expect.any(String) },
     });
-    const shown = (await http(`runs/${run?.id}`)) as RunRow & {
-      durationMs: number;
-      steps: (StepProgress & { durationMs: number })[];
-    };
+    type Shown = RunRow & { durationMs: number; steps: (StepProgress & { durationMs: number })[] };
+    // The step that closes the run is done a moment after the run is.
+    const shown = await until('the last step to be done', async () => {
+      const seen = (await http(`runs/${run?.id}`)) as Shown;
+      return seen.steps.some(({ step, state }) => step === 'closeRun' && state === 'done') ? seen : undefined;
+    });
     expect(shown).toMatchObject({ digest, result: { outcome: 'promoted', digest }, durationMs: expect.any(Number) });
     expect(shown.steps.map(({ step }) => step)).toEqual(
       expect.arrayContaining([
@@ -154,20 +168,20 @@ describe('one tag after the other', () => {
     );
     for (const step of shown.steps) {
       expect(Date.parse(step.startedAt)).not.toBeNaN();
-      expect(step.durationMs).toBeLessThanOrEqual(shown.durationMs + 1000);
+      if (step.step !== 'closeRun') expect(step.durationMs).toBeLessThanOrEqual(shown.durationMs + 1000);
     }
     const copied = shown.steps.find(({ step }) => step === 'copyGraph');
     expect(copied?.doneNodes).toBe(copied?.totalNodes);
     expect(copied?.totalNodes).toBeGreaterThan(1);
-    expect(await said('runs', 'show', run?.id ?? '')).toEqual(await http(`runs/${run?.id}`));
+    await alike(['runs', 'show', run?.id ?? ''], `runs/${run?.id}`);
     expect((await acrPromoter('runs', run?.id ?? '')).out).toMatch(/: promoted\nrule staging, .*\nopened .* by push /);
-  }, 90_000);
+  }, 120_000);
 
   test('the destination is moved by hand: what it was, what it is', async () => {
     await push('staging/samples/app', 'v1', 'another', up.staging);
     const { promotions } = await standing(`${up.source}/samples/app:v1`, 'moved');
     expect(promotions[0]?.text).toMatch(/got sha256:\w+ at \S+, and is sha256:\w+ by now/);
-  }, 60_000);
+  }, 120_000);
 
   test('no rule wants it: ignored, with the nearest rule and the first condition that failed', async () => {
     await push('samples/app', 'latest', 'latest');
@@ -183,7 +197,7 @@ describe('one tag after the other', () => {
     expect((await acrPromoter('runs', '--state', 'ignored')).out).toMatch(
       /samples\/app:latest\S* +rule staging: tag latest/,
     );
-  }, 60_000);
+  }, 120_000);
 
   test('refused: another rule has the destination', async () => {
     await push('samples/app', 'v2');
@@ -198,7 +212,7 @@ describe('one tag after the other', () => {
     expect((await acrPromoter('promotions', '--state', 'refused')).out).toMatch(
       /refused DESTINATION_TAKEN .*other\/app:v2/,
     );
-  }, 90_000);
+  }, 120_000);
 
   test('waiting: for whose signature; stopped by somebody: cancelled', async () => {
     await push('gated/app', 'v1');
@@ -206,7 +220,7 @@ describe('one tag after the other', () => {
     const { promotions } = await standing(reference, 'waiting');
     expect(promotions[0]?.text).toMatch(/no notary signature by/);
     const runId = promotions[0]?.runId ?? '';
-    expect((await runs('state=open')).map(({ id }) => id)).toEqual([runId]);
+    expect((await runs('state=open&repository=gated/app')).map(({ id }) => id)).toEqual([runId]);
     expect(await acrPromoter('runs', 'cancel', runId)).toMatchObject({ code: 0, out: `Cancelled ${runId}\n` });
     const stopped = await standing(reference, 'cancelled');
     expect(stopped.promotions).toMatchObject([{ code: 'RUN_CANCELLED' }]);
@@ -217,13 +231,13 @@ describe('one tag after the other', () => {
     await standing(reference, 'waiting');
     await acrPromoter('runs', 'cancel', next);
     await standing(reference, 'cancelled');
-  }, 90_000);
+  }, 120_000);
 
   test('observed: what it would do', async () => {
     await push('watched/app', 'v1');
     const { promotions } = await standing(`${up.source}/watched/app:v1`, 'observed');
     expect(promotions[0]?.text).toContain('is not there');
-  }, 60_000);
+  }, 120_000);
 
   test('failed: why', async () => {
     const repository = client.repository(up.source, 'samples/broken');
@@ -249,7 +263,7 @@ describe('one tag after the other', () => {
     expect((await acrPromoter('runs', '--state', 'failed', '--repository', 'samples/broken')).out).toMatch(
       /failed [A-Z_]+ /,
     );
-  }, 90_000);
+  }, 120_000);
 });
 
 describe('all together', () => {
@@ -261,9 +275,9 @@ describe('all together', () => {
       [['runs', '--repository', `${up.source}/samples/app`], `runs?repository=${up.source}/samples/app`],
       [['explain', `${up.source}/samples/app:v2`], `promotions?reference=${up.source}/samples/app:v2`],
     ] as const) {
-      expect(await said(...argv)).toEqual(await http(path));
+      await alike(argv, path);
     }
-  }, 60_000);
+  }, 120_000);
 
   test('page by page it is the same list', async () => {
     const all = await runs('size=100');
@@ -279,7 +293,7 @@ describe('all together', () => {
     }
     expect(paged.map(({ id }) => id)).toEqual(all.map(({ id }) => id));
     expect(all.length).toBeGreaterThan(6);
-  }, 60_000);
+  }, 120_000);
 
   test('one CloudEvent for each finished run that is not unchanged', async () => {
     const connection = (await readFile(join(up.dataDir, 'storage-connection-string.txt'), 'utf8')).trim();
@@ -290,20 +304,29 @@ describe('all together', () => {
         ({ messageText }) => JSON.parse(Buffer.from(messageText, 'base64').toString()) as { id: string; type: string },
       );
       const ended = (await runs('state=ended&size=100')).filter(({ result }) => result?.outcome !== 'unchanged');
-      if (events.length < ended.length) return undefined;
+      if (events.length !== ended.length) return undefined;
       return {
         told: events.map(({ id, type }) => `${id} ${type}`).sort(),
         wanted: ended.map(({ id, kind, result }) => `${id} acr-promoter.${kind}.${result?.outcome}`).sort(),
       };
     });
     expect(told).toEqual(wanted);
-  }, 60_000);
+  }, 120_000);
 
   test('the log has each run by its id', async () => {
-    const log = await readFile(join(up.dataDir, 'logs', 'host.log'), 'utf8');
-    for (const { id, state } of await runs('size=100')) {
-      if (state === 'ended') expect(log).toMatch(new RegExp(`runId=${id} step="closeRun" done in \\d+ ms`));
-    }
+    const ended = (await runs('size=100')).filter(({ state }) => state === 'ended');
+    // A run has ended a moment before the step that says so.
+    let log = '';
+    await until(
+      () => `the ends of ${ended.map(({ id }) => id).join(', ')} in\n${log}`,
+      async () => {
+        log = await readFile(join(up.dataDir, 'logs', 'host.log'), 'utf8');
+        const isTold = ({ id }: RunSummary): boolean =>
+          new RegExp(`runId=${id} step="closeRun" done in \\d+ ms`).test(log);
+        return ended.every(isTold) || undefined;
+      },
+      120_000,
+    );
     expect(log).toMatch(/onRegistryEvent: .*samples\/app:v1.* runId=\S+/);
-  }, 60_000);
+  }, 120_000);
 });

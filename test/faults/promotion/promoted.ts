@@ -70,7 +70,7 @@ export async function tellPush(
 export async function settled(up: Everything, repository: string, tag = 'v1', withinMs = 180_000): Promise<Promotion> {
   let quiet = 0;
   return until(
-    `${repository}:${tag} to settle\n${up.output().slice(-3000)}`,
+    () => `${repository}:${tag} to settle\n${up.output().slice(-3000)}`,
     async () => {
       const row = await up.promotion(repository, tag);
       const rests = row?.last !== undefined && !row.runOpen && row.answered >= row.wanted;

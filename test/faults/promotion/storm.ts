@@ -126,7 +126,7 @@ async function kill(up: Everything, hosts: readonly string[], times: number, ran
 export async function allSettled(up: Everything, count: number, withinMs: number): Promise<Promotion[]> {
   let quiet = 0;
   return until(
-    `${count} promotions to settle\n${up.output().slice(-3000)}`,
+    () => `${count} promotions to settle\n${up.output().slice(-3000)}`,
     async () => {
       const rows = await promotionsOf(up);
       const rest = rows?.filter((row) => row.last !== undefined && !row.runOpen && row.answered >= row.wanted) ?? [];

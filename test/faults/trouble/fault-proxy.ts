@@ -1,5 +1,5 @@
 import { createServer, request as requestUpstream, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { freePort } from '../../interop/free-port.js';
 
 /** What becomes of a request instead of an answer by the server behind. */
 export type Fault =
@@ -39,10 +39,13 @@ export class FaultProxy {
   }
 
   async open(): Promise<void> {
-    await new Promise<void>((resolve) => {
+    // The same one each time, though it was down in between.
+    this.#port ||= await freePort();
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
       this.#server.listen(this.#port, '127.0.0.1', resolve);
     });
-    this.#port = (this.#server.address() as AddressInfo).port;
+    this.#server.removeAllListeners('error');
     this.#isUp = true;
   }
 

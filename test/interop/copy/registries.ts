@@ -1,12 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll } from '@jest/globals';
 import { createRegistries, type RegistryClient } from 'acr-promoter/oci';
 import { startRegistry } from '../../../local/registry/server.js';
+import { freePort } from '../free-port.js';
 
 /** A registry of the test's own that asks for no token. `localhost:…`, which the peers take for plain HTTP. */
 export interface TestRegistry {
@@ -17,19 +17,6 @@ export interface TestRegistry {
 export async function startLocal(folder: string): Promise<TestRegistry> {
   const registry = await startRegistry({ dataDir: folder, anonymous: true, users: [] });
   return { name: `localhost:${registry.port}`, close: () => registry.close() };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
-      );
-    });
-  });
 }
 
 async function isUp(name: string): Promise<boolean> {
@@ -52,8 +39,8 @@ async function startProgram(program: string, argumentsFor: (port: number) => str
   const port = await freePort();
   const child = spawn(program, argumentsFor(port), { stdio: 'ignore' });
   const name = `localhost:${port}`;
-  for (let tries = 0; !(await isUp(name)); tries += 1) {
-    if (tries > 200 || child.exitCode !== null) throw new Error(`${program} does not answer on ${name}`);
+  for (const end = Date.now() + 60_000; !(await isUp(name));) {
+    if (Date.now() > end || child.exitCode !== null) throw new Error(`${program} does not answer on ${name}`);
     await pause(50);
   }
   return {

@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../free-port.js';
 
 /** `npm start` as a child of a test: everything up, on ports of its own. */
 export interface Everything {
@@ -33,23 +33,26 @@ export interface Promotion {
   last?: { outcome: string; code?: string; reason?: string; digest?: string; finishedAt: string; runId: string };
 }
 
-export async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
+/** How a promotion ended, to compare: where that is not as it should be, the outcome says why. */
+export function ending<T extends { outcome: string; code?: string; reason?: string }>(
+  last: T | undefined,
+): T | undefined {
+  if (last?.code === undefined) return last;
+  return { ...last, outcome: `${last.outcome} ${last.code}: ${last.reason ?? ''}` };
 }
 
-export async function until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 90_000): Promise<T> {
+/** @param what is waited for; a function is asked when that was in vain */
+export async function until<T>(
+  what: string | (() => string),
+  look: () => Promise<T | undefined>,
+  withinMs = 90_000,
+): Promise<T> {
   const end = Date.now() + withinMs;
   for (;;) {
     const seen = await look();
     if (seen !== undefined) return seen;
-    if (Date.now() > end) throw new Error(`waited ${withinMs} ms in vain for ${what}`);
+    if (Date.now() > end)
+      throw new Error(`waited ${withinMs} ms in vain for ${typeof what === 'string' ? what : what()}`);
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
@@ -110,10 +113,13 @@ export async function startEverything(options: Options = {}): Promise<Everything
       return undefined;
     }
   };
-  await until('everything to be up', async () => {
-    if (child.exitCode !== null) throw new Error(`npm start ended with ${child.exitCode}:\n${output}`);
-    return output.includes('\nProcesses ') ? true : undefined;
-  });
+  await until(
+    () => `everything to be up\n${output}`,
+    async () => {
+      if (child.exitCode !== null) throw new Error(`npm start ended with ${child.exitCode}:\n${output}`);
+      return output.includes('\nProcesses ') ? true : undefined;
+    },
+  );
   const users = JSON.parse(await readFile(join(dataDir, 'users.json'), 'utf8')) as { name: string; password: string }[];
   const [user] = users;
   if (user === undefined) throw new Error('no user');
@@ -131,14 +137,22 @@ export async function startEverything(options: Options = {}): Promise<Everything
     output: () => output,
     processId: async (name) => {
       const ids = JSON.parse(await readFile(join(dataDir, 'processes.json'), 'utf8')) as Record<string, number>;
-      return ids[name] ?? 0;
+      const id = ids[name];
+      // 0 would be our own process group.
+      if (id === undefined) throw new Error(`${name} does not run`);
+      return id;
     },
     promotion,
     ended: (repository, tag, sinceMs) =>
-      until(`the promotion of ${repository}:${tag}\n${output.slice(-3000)}`, async () => {
-        const row = await promotion(repository, tag);
-        return row?.last !== undefined && !row.runOpen && Date.parse(row.last.finishedAt) >= sinceMs ? row : undefined;
-      }),
+      until(
+        () => `the promotion of ${repository}:${tag}\n${output.slice(-3000)}`,
+        async () => {
+          const row = await promotion(repository, tag);
+          return row?.last !== undefined && !row.runOpen && Date.parse(row.last.finishedAt) >= sinceMs
+            ? row
+            : undefined;
+        },
+      ),
     stop: async () => {
       await endChild(child);
       if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort, until } from '../promotion/everything.js';
+import { freePort } from '../free-port.js';
+import { until } from '../promotion/everything.js';
 
 /** `npm start` as its users have it: by its options, its output, its exit code and signals. */
 export interface Started {
@@ -48,11 +49,14 @@ export function start(args: readonly string[], { npm = false, env = {} }: Option
     stderr: () => stderr,
     ended,
     printed: async (text) => {
-      await until(`npm start to print ${JSON.stringify(text)}`, async () => {
-        if ((stdout + stderr).includes(text)) return true;
-        if (over) throw new Error(`npm start ended before it printed ${JSON.stringify(text)}:\n${stdout}\n${stderr}`);
-        return undefined;
-      });
+      await until(
+        () => `npm start to print ${JSON.stringify(text)}\n${stdout}\n${stderr}`,
+        async () => {
+          if ((stdout + stderr).includes(text)) return true;
+          if (over) throw new Error(`npm start ended before it printed ${JSON.stringify(text)}:\n${stdout}\n${stderr}`);
+          return undefined;
+        },
+      );
     },
     lastLine: () => JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as unknown,
   };
