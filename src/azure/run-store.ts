@@ -107,9 +107,12 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): R
     replaceDestinationOwner: (destination, owner, version) =>
       promotionTable.replace(`owner|${hashKey(destination)}`, 'owner', owner, version),
 
-    markOurs: (manifest) => promotionTable.put(`ours|${hashOf(manifest)}`, 'ours', manifest.digest),
+    markOurs: (manifest, runId) => promotionTable.put(`ours|${hashOf(manifest)}`, 'ours', runId ?? manifest.digest),
     async isOurs(manifest) {
       return (await promotionTable.read(`ours|${hashOf(manifest)}`, 'ours')) !== undefined;
+    },
+    async attachedBy(manifest) {
+      return (await promotionTable.get(`ours|${hashOf(manifest)}`, 'ours', text))?.value;
     },
 
     async claimJob(jobId, runId) {

@@ -46,7 +46,8 @@ export async function handleRegistryEvent(
   }
   if (event.digest !== undefined && isSource) {
     const name = { registry: event.registry, repository: event.repository, digest: event.digest };
-    if (await ports.store.isOurs(name)) return { raised: [], runs: [], text: `${reference}: attached by us` };
+    const by = await ports.store.attachedBy(name);
+    if (by !== undefined) return raiseOthers(ports, rules, { ...event, ...name }, by, reference, signal);
     const subjects = await subjectsAbove(ports, event, event.digest, signal);
     if (subjects.length > 0) return raiseStanding(ports, rules, event, subjects, reference);
   }
@@ -180,6 +181,35 @@ async function subjectsAbove(
   return subjects;
 }
 
+/**
+ * We attached it ourselves: the promotion that did so knows, and so do those whose rules ask for as much and find it. All others that
+ * stand on its subject look, as after anybody's referrer; each attaches once, so that this comes to an end.
+ */
+async function raiseOthers(
+  ports: EventPorts,
+  rules: readonly Rule[],
+  event: RegistryEvent & { digest: string },
+  runId: string,
+  reference: string,
+  signal: AbortSignal,
+): Promise<Handled> {
+  const input = (await ports.store.getRun(runId))?.value.input;
+  const by = input?.kind === 'promotion' ? input : undefined;
+  const knows = (id: string, rule: Rule): boolean =>
+    by !== undefined && (id === by.promotionId || asksForAsMuch(rule, by.rule));
+  const subjects = await subjectsAbove(ports, event, event.digest, signal);
+  const { raised, runs } = await raiseStanding(ports, rules, event, subjects, reference, knows);
+  return { raised, runs, text: `${reference}: attached by us, ${raised.length} other promotions look` };
+}
+
+function asksForAsMuch({ attachTo, sbom, sign }: Rule, than: Rule): boolean {
+  return (
+    attachTo === 'source' &&
+    than.sbom.formats.every((format) => sbom.formats.includes(format)) &&
+    than.sign.every((format) => sign.includes(format))
+  );
+}
+
 /** Evidence came: every promotion that stands on one of these digests looks again; of more than 2,000 the schedule finds the rest. */
 async function raiseStanding(
   ports: EventPorts,
@@ -187,6 +217,7 @@ async function raiseStanding(
   { registry, repository, kind, id: eventId }: RegistryEvent,
   digests: readonly string[],
   reference: string,
+  knows: (promotionId: string, rule: Rule) => boolean = () => false,
 ): Promise<Handled> {
   const standing = new Set<string>();
   for (const digest of digests) {
@@ -196,7 +227,7 @@ async function raiseStanding(
   for (const id of standing) {
     const row = (await ports.store.getPromotion(id))?.value;
     const rule = row && standingRule(rules, row.rule, row.source);
-    if (row === undefined || rule === undefined) continue;
+    if (row === undefined || rule === undefined || knows(id, rule)) continue;
     const cause = { kind: kind === 'deleted' ? 'deletion' : 'referrer', id: eventId } as const;
     await raise(rule, row.source, cause);
   }

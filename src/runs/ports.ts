@@ -84,9 +84,11 @@ export interface RunStore {
   /** @returns false where the row is no longer at `version`. */
   replaceDestinationOwner(destination: string, owner: DestinationOwner, version: string): Promise<boolean>;
 
-  /** Notes that we attached this manifest ourselves, before it is pushed. */
-  markOurs(manifest: StoredDigest): Promise<void>;
+  /** Notes that we attached this manifest ourselves, before it is pushed, and in which run. */
+  markOurs(manifest: StoredDigest, runId?: string): Promise<void>;
   isOurs(manifest: StoredDigest): Promise<boolean>;
+  /** The run that attached it last; something that is no run's id where that wasn't noted, undefined where it isn't ours. */
+  attachedBy(manifest: StoredDigest): Promise<string | undefined>;
 
   /** Gives a job id its run where it has none; @returns the run that it has now. */
   claimJob(jobId: string, runId: string): Promise<string>;

@@ -5,6 +5,8 @@ import { atSource } from './source-gone.js';
 
 /** What something is attached for, and where: at the source as it comes. */
 export interface Attaching {
+  /** The command line has no runs. */
+  runId?: string;
   source: SourceRepository;
   at?: SourceRepository | undefined;
 }

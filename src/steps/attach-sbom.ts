@@ -95,12 +95,17 @@ interface Attached {
 /** Undefined where there is nothing to bring. */
 async function bring(
   ports: SbomPorts,
-  { rule, source, at, destination, image }: Input,
+  { runId, rule, source, at, destination, image }: Input,
   signal: AbortSignal,
   lasting: AbortSignal,
 ): Promise<Attached | undefined> {
   if (at !== undefined || destination === undefined) return undefined;
-  const sbom = await bringSbomBack(ports, { rule, source, destination, image }, signal, lasting);
+  const sbom = await bringSbomBack(
+    ports,
+    { ...(runId !== undefined && { runId }), rule, source, destination, image },
+    signal,
+    lasting,
+  );
   return sbom && { sbom, text: `brought from ${destination}: ${sbom.digest}`, made: true };
 }
 
@@ -133,7 +138,7 @@ async function attach(
   const listed = await repository.listReferrers(subject.digest, { artifactType: sbom.mediaType, signal });
   const made = !listed.some((referrer) => referrer.digest === digest);
   await ports.store.markOurs(madeByUs(digest));
-  await ports.store.markOurs({ registry, repository: path, digest });
+  await ports.store.markOurs({ registry, repository: path, digest }, input.runId);
   signal.throwIfAborted();
   if (made) await attachPacked(input, repository, packed, lasting);
   return { sbom: packed.descriptor, text: `${describeSbom(sbom)}: ${digest}`, made };

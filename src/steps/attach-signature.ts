@@ -79,7 +79,7 @@ export async function signSubject(
     subject,
     annotations: { ...kept.annotations, 'org.opencontainers.image.created': kept.created },
   });
-  await ports.store.markOurs({ registry, repository: repositoryName, digest: packed.descriptor.digest });
+  await ports.store.markOurs({ registry, repository: repositoryName, digest: packed.descriptor.digest }, where.runId);
   signal.throwIfAborted();
   await attachPacked(where, repository, packed, lasting);
   return { signature: packed.descriptor.digest, made: true };

@@ -6,6 +6,7 @@ import type { Ports, StorePort } from './ports.js';
 import { writeAtSource } from './refused-write.js';
 
 interface Input {
+  runId?: string;
   rule: SigningRule;
   source: SourceRepository;
   destination: string;
@@ -20,7 +21,7 @@ interface Input {
  */
 export async function bringSbomBack(
   ports: Pick<Ports, 'registries' | 'signer' | 'now'> & StorePort<'isOurs' | 'markOurs'>,
-  { rule, source, destination, image }: Input,
+  { runId, rule, source, destination, image }: Input,
   signal: AbortSignal,
   lasting: AbortSignal,
 ): Promise<Descriptor | undefined> {
@@ -35,7 +36,7 @@ export async function bringSbomBack(
   const plan = await planGraph(from, sbom, { signal });
   const { digest } = sbom;
   await ports.store.markOurs(madeByUs(digest));
-  await ports.store.markOurs({ registry, repository, digest });
+  await ports.store.markOurs({ registry, repository, digest }, runId);
   const mountFrom = at.registry === registry ? [at.repository] : [];
   signal.throwIfAborted();
   await writeAtSource(to.name, () => copyGraph(plan, from, to, { mountFrom, signal: lasting }));

@@ -48,14 +48,14 @@ export const sbom: Operation<'sbom'> = async ({ ports, runId, job, signal, progr
 };
 
 /** Our signature over the reference, and with `recursive` over the manifests of an index. */
-export const sign: Operation<'sign'> = async ({ ports, job, signal, progress }) => {
+export const sign: Operation<'sign'> = async ({ ports, runId, job, signal, progress }) => {
   const target = targetOf(ports, job.reference);
   const root = await resolveTarget(target, job, signal);
   const { images } = await classifyGraph(target.repository, root, signal);
   const signed: unknown[] = [];
   for (const { mediaType, digest, size, label } of job.recursive ? images : images.slice(0, 1)) {
     const subject = { mediaType, digest, size };
-    const reply = await attachSignatureStep(ports, { source: target.name, subject }, { signal, progress });
+    const reply = await attachSignatureStep(ports, { runId, source: target.name, subject }, { signal, progress });
     if ('later' in reply) return reply;
     signed.push({ digest, label, ...reply.done });
   }

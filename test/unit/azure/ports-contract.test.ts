@@ -399,6 +399,9 @@ function portsContract(open: () => Promise<Ports>): void {
       await runs.markOurs(manifest);
       await runs.markOurs(manifest);
       expect(await runs.isOurs(manifest)).toBe(true);
+      expect(await runs.attachedBy(manifest)).toBe(manifest.digest);
+      await runs.markOurs(manifest, 'run-1');
+      expect(await runs.attachedBy(manifest)).toBe('run-1');
       expect(await runs.isOurs({ ...manifest, registry: 'localhost:5101' })).toBe(false);
     });
 

@@ -3,6 +3,7 @@ import { handleRegistryEvent, type Handled } from '../../../src/functions/regist
 import type { RegistryEvent } from '../../../src/inbox/registry-event.js';
 import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import { promotionId } from '../../../src/promotion/promotion-id.js';
+import type { Rule } from '../../../src/promotion/rule.js';
 import { closeRun } from '../../../src/runs/close-run.js';
 import { noteDigest } from '../../../src/runs/run-digest.js';
 import { observeStep } from '../../../src/steps/observe.js';
@@ -222,11 +223,40 @@ describe('evidence is pushed', () => {
     expect(world.engine.raised).toEqual([{ id: value.runId, event: 'wanted-1' }]);
   });
 
-  test('by ourselves: raises nothing', async () => {
-    const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
-    await world.store.markOurs({ registry: REGISTRY, repository: SOURCE.repository, digest });
-    expect((await handle({ digest })).raised).toEqual([]);
-    expect((await rowOf(world, P1)).wanted).toBe(1);
+  describe('by ourselves', () => {
+    const at = (name: string): Rule['destination'] => ({ reference: `${REGISTRY}/${name}/{repository}:{tag}` });
+    const plain = rule({ name: 'plain', destination: at('plain'), sbom: { formats: [] }, sign: [] });
+    const full = rule();
+    const like = rule({ name: 'like', destination: at('like') });
+    const there = rule({ name: 'there', destination: at('there'), attachTo: 'destination' });
+    let runs: Map<string, { runId: string; promotionId: string }>;
+    beforeEach(async () => {
+      world.ruleList = [full, plain, like, there];
+      runs = new Map();
+      for (const each of [plain, like, there]) {
+        const run = await openRun(world, each);
+        await observeStep(world, run, newCall());
+        runs.set(each.name, run);
+      }
+    });
+
+    async function attachedIn(runId: string | undefined): Promise<string[]> {
+      const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
+      await world.store.markOurs({ registry: REGISTRY, repository: SOURCE.repository, digest }, runId);
+      return (await handle({ digest })).raised.toSorted();
+    }
+    const idsOf = (...names: string[]): string[] => names.map((name) => runs.get(name)?.promotionId ?? name).toSorted();
+
+    test('in a promotion: those whose rules ask for less, or elsewhere, look, and no other', async () => {
+      const { runId } = (await rowOf(world, P1)) ?? {};
+      expect(await attachedIn(runId)).toEqual(idsOf('plain', 'there'));
+      expect((await rowOf(world, P1)).wanted).toBe(1);
+    });
+
+    test('in a job, or in a run that nobody knows any more: all look', async () => {
+      expect(await attachedIn('no-such-run')).toEqual([P1, ...idsOf('plain', 'like', 'there')].toSorted());
+      expect(await attachedIn(undefined)).toEqual([P1, ...idsOf('plain', 'like', 'there')].toSorted());
+    });
   });
 
   test.each(['', '.sig', '.att', '.sbom'])('under a digest tag (sha256-…%s)', async (ending) => {

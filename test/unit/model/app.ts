@@ -43,9 +43,7 @@ export class App {
     this.#copies = copies;
     this.#without = without;
     this.#firstRules = rulesOf(setting);
-    const { second, sign, tellsUntagged, spreads = false } = setting;
-    // What a run attaches for one rule tells the other rules' promotions nothing.
-    if (second === 'mirror' && !sign) this.needsSchedule = true;
+    const { second, tellsUntagged, spreads = false } = setting;
     if (second === 'onward' && !tellsUntagged) this.needsSchedule = true;
     const world = newWorld(...this.#firstRules);
     this.world = world;

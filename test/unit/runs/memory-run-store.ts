@@ -94,7 +94,7 @@ export function memoryRunStore(): RunStore {
   const jobs = new Rows<string>();
   const notes = new Rows<string>();
   const standing = new Rows<Standing & { image: string }>();
-  const ours = new Set<string>();
+  const ours = new Map<string, string>();
   const ignored: { key: string; event: IgnoredEvent }[] = [];
   let ignoredWrites = 0;
   return {
@@ -174,10 +174,11 @@ export function memoryRunStore(): RunStore {
     claimDestination: async (destination, owner) => owners.claim(destination, owner),
     replaceDestinationOwner: async (destination, owner, version) => owners.put(destination, owner, version),
 
-    markOurs: async (manifest) => {
-      ours.add(place(manifest));
+    markOurs: async (manifest, runId) => {
+      ours.set(place(manifest), runId ?? manifest.digest);
     },
     isOurs: async (manifest) => ours.has(place(manifest)),
+    attachedBy: async (manifest) => ours.get(place(manifest)),
 
     claimJob: async (jobId, runId) => jobs.claim(jobId, runId).value,
     findJob: async (jobId) => jobs.get(jobId)?.value,
