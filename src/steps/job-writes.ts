@@ -1,5 +1,6 @@
 import type { JobOf } from '../inbox/job-input.js';
 import type { JobFile } from '../inbox/job-files.js';
+import { InputError } from '../oci/index.js';
 import {
   attachFiles,
   createIndex,
@@ -10,6 +11,7 @@ import {
   updateIndex as changeIndex,
   type ArtifactOptions,
   type FileReference,
+  type FileSource,
 } from '../oras/index.js';
 import { checkIsFile, jobFileSource, readFile } from './job-files.js';
 import {
@@ -24,6 +26,10 @@ import {
 import { subjectLease, underLease } from './under-lease.js';
 
 // What puts something there. Each may be done twice: the same parts make the same bytes.
+
+const TITLE = 'org.opencontainers.image.title';
+/** Of a folder's archive. */
+const UNPACK = 'io.deis.oras.content.unpack';
 
 function reference({ path, mediaType }: JobFile): FileReference {
   return { path, ...(mediaType !== undefined && { mediaType }) };
@@ -52,6 +58,27 @@ function filesOf({ files, config }: Packing): JobFile[] {
   return config === undefined ? files : [...files, config];
 }
 
+/**
+ * A file, and another that stands below its name, have no place in one folder: nobody could pull them.
+ * @throws InputError `FILE_NAME_DUPLICATE`
+ */
+async function checkNames(source: FileSource, files: readonly JobFile[]): Promise<void> {
+  const titled = files.map((file) => ({ file, title: file.annotations?.[TITLE] ?? file.path }));
+  for (const { file, title } of titled) {
+    const below = titled.find((other) => other.title.startsWith(`${title}/`));
+    // A folder, and an archive that is unpacked to one, may have more put into it.
+    if (below === undefined || file.annotations?.[UNPACK] === 'true') continue;
+    if ((await source.stat(file.path)).kind === 'folder') continue;
+    throw new InputError(
+      'FILE_NAME_DUPLICATE',
+      `${title} is a file, and ${below.title} would be in a folder of that name`,
+      {
+        remedy: 'Give one of them another name, or a title (the annotation org.opencontainers.image.title).',
+      },
+    );
+  }
+}
+
 /** The reference's own tag, where it counts, and the others. */
 function tagsOf({ tag, digest }: Target, tags: readonly string[] = []): string[] {
   return tag === undefined || digest !== undefined ? [...tags] : [tag, ...tags];
@@ -72,8 +99,10 @@ export const push: Operation<'push'> = async ({ ports, job, signal, progress }) 
   const target = targetOf(ports, job.reference);
   const { repository } = target;
   const { artifactPlatform, imageSpec } = job;
+  const files = jobFileSource(ports.files, filesOf(job));
+  await checkNames(files, job.files);
   const { descriptor, tags } = await pushFiles(
-    { repository, files: jobFileSource(ports.files, filesOf(job)) },
+    { repository, files },
     {
       ...packingOf(job, signal),
       tags: tagsOf(target, job.tags),
@@ -93,6 +122,7 @@ export const attach: Operation<'attach'> = async ({ ports, job, signal, progress
   const lease = subjectLease(name.registry, name.repository, subject.digest);
   const reply = await underLease(ports, lease, signal, async (held) => {
     const files = jobFileSource(ports.files, filesOf(job));
+    await checkNames(files, job.files);
     const { artifactType } = job;
     return attachFiles({ repository, files }, subject, { ...packingOf(job, held), artifactType });
   });

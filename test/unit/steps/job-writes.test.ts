@@ -16,6 +16,50 @@ beforeEach(async () => {
   app = world.registries.repository(REGISTRY, 'samples/app');
 });
 
+describe('a file, and another below its name', () => {
+  const push = { operation: 'push', reference: `${APP}:pushed` };
+  const attach = { operation: 'attach', reference: `${APP}:v1`, artifactType: 'a/b' };
+  const pair = [
+    { path: 'a/b', text: '1' },
+    { path: 'a', text: '2' },
+  ];
+
+  test.each([
+    ['in this order', push, pair],
+    ['in the other', push, pair.toReversed()],
+    ['attached', attach, pair],
+    [
+      'by a title',
+      push,
+      [
+        { path: 'x', text: '1', annotations: { 'org.opencontainers.image.title': 'a' } },
+        { path: 'a/b', text: '2' },
+      ],
+    ],
+  ])('%s: refused, since nobody could pull it', async (_how, job, files) => {
+    const before = app.manifests.size;
+    await expect(perform(world, { ...job, files })).rejects.toMatchObject({ code: 'FILE_NAME_DUPLICATE' });
+    expect(app.manifests.size).toBe(before);
+  });
+
+  test('a folder may have more put into it, and a name that only begins alike is another', async () => {
+    world.files.kept.set('source/docs/a.txt', Buffer.from('a'));
+    await perform(world, { ...push, files: [{ path: 'docs' }, { path: 'docs/b.txt', text: 'b' }] });
+    await perform(
+      world,
+      {
+        ...push,
+        files: [
+          { path: 'a', text: '1' },
+          { path: 'ab/c', text: '2' },
+        ],
+      },
+      'r2',
+    );
+    expect(tagAt(world, `${APP}:pushed`)).toBeDefined();
+  });
+});
+
 describe('push', () => {
   const job = {
     operation: 'push',
