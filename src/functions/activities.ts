@@ -199,7 +199,8 @@ async function failed(error: unknown, failing: Failing): Promise<ActivityReply> 
   const { name, again, now, progress, log } = failing;
   const passes = passing(error, name, ASKED.has(name));
   if (passes !== undefined && !isOverdue(passes, again, now)) return putOff(passes, failing);
-  const { code, message: whole, remedy = remedyFor(code) } = describeError(error);
+  const { code, message: whole, remedy: advice } = describeError(error);
+  const remedy = remedyFor(code, advice);
   const message = whole.slice(0, MESSAGE_CHARACTERS);
   await progress.fail(`${code}: ${message}`);
   if (passes === undefined && !(error instanceof PromoterError)) {
@@ -215,7 +216,8 @@ async function failed(error: unknown, failing: Failing): Promise<ActivityReply> 
 
 /** The run's row says what it waits for. */
 async function putOff(passes: Passing, { again, now, progress, log }: Failing): Promise<ActivityReply> {
-  const { code, message: whole, remedy = remedyFor(code) } = passes.trouble;
+  const { code, message: whole, remedy: advice } = passes.trouble;
+  const remedy = remedyFor(code, advice);
   const message = whole.slice(0, MESSAGE_CHARACTERS);
   const later = troublePauseMs(passes, again, now);
   const tries = (again?.tries ?? 0) + 1;
