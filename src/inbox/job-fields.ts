@@ -20,6 +20,9 @@ function reference(check: (reference: Reference) => string | undefined, descript
 /** A job's id, its own or the message's. */
 export const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 
+/** A run's id, as `runs/run-id.ts` makes it: a job that is called so would be taken for another's run where jobs are looked up. */
+export const RUN_ID = /^[0-9a-hjkmnp-tv-z]{10}-[0-9a-hjkmnp-tv-z]{16}$/;
+
 export const id = z
   .string()
   .regex(ID, 'an id is letters, digits, dots, dashes, colons and underscores, 128 at most')

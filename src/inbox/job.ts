@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { InputError, isRecord, quoted } from '../oci/index.js';
+import { RUN_ID } from './job-fields.js';
 import { JOB_OPERATIONS, jobSchema, type JobInput } from './job-input.js';
 import { LIMITS } from './limits.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
@@ -24,6 +25,8 @@ export function parseJob(value: unknown, from: { messageId: string; repeated?: r
   if (repeated.length > 0) throw invalidJob([...repeated, ...(result.success ? [] : result.problems)]);
   if (!result.success) throw result.error;
   const job = { ...result.data, id: result.data.id ?? from.messageId };
+  if (RUN_ID.test(job.id))
+    throw invalidJob([{ path: 'id', message: 'it has the form of a run’s id: call the job otherwise' }]);
   const sizeBytes = Buffer.byteLength(JSON.stringify(job), 'utf8');
   if (sizeBytes > LIMITS.jobBytes) {
     throw new InputError('JOB_TOO_LARGE', `The job has ${sizeBytes} bytes; the most is ${LIMITS.jobBytes}`, {

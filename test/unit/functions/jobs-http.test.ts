@@ -128,8 +128,11 @@ describe('GET', () => {
     for (const id of ['mine', runId]) {
       expect((await getJob(world, id)).jsonBody).toMatchObject({ id: runId, state: 'pending', steps: [] });
     }
-    // Another's job may have that for its own id.
-    expect((await post({ ...COPY, id: runId })).status).toBe(202);
+    // Another's job can't have that for its own id.
+    expect(await post({ ...COPY, id: runId })).toMatchObject({
+      status: 400,
+      jsonBody: { error: { code: 'JOB_INVALID' } },
+    });
     expect((await getJob(world, runId)).jsonBody).toMatchObject({ id: runId });
     expect(await getJob(world, 'nobody')).toMatchObject({ status: 404, jsonBody: { error: { code: 'JOB_UNKNOWN' } } });
     // Asking is no claim.

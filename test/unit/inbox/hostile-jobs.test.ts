@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseJob, parseJobMessage } from '../../../src/inbox/job.js';
+import { newRunId } from '../../../src/runs/run-id.js';
 import { codeOf, errorOf, problemPaths } from './codes.js';
 
 // What somebody may write into the queue who wants more than a job may have. Each is refused by both doors with a code.
@@ -196,4 +197,21 @@ describe('a wrapping that looks like ours', () => {
       ),
     ).toBe('JOB_INVALID');
   });
+});
+
+test('a job is not called as a run is, by whichever way its id comes', () => {
+  const job = { operation: 'tags', reference: 'a.io/b' };
+  for (const nowMs of [0, Date.UTC(2026, 0), Date.UTC(9999, 0)]) {
+    const runId = newRunId(nowMs);
+    for (const parse of [() => parseJob({ ...job, id: runId }, from), () => parseJob(job, { messageId: runId })]) {
+      expect(parse).toThrow(
+        expect.objectContaining({
+          code: 'JOB_INVALID',
+          details: { problems: [{ path: 'id', message: expect.any(String) }] },
+        }),
+      );
+    }
+    expect(parseJob({ ...job, id: `${runId}x` }, from).id).toBe(`${runId}x`);
+  }
+  expect(parseJob(job, { messageId: '3e671687-395b-41f5-a30f-a58921a69b79' }).id).toMatch(/^3e67/);
 });
