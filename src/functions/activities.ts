@@ -98,7 +98,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const input = inputOf(contract, raw);
         const engine = engineOf(getClient(context));
         const [stopped] = await Promise.all([cancel.look(), progress.begin()]);
-        if (stopped !== undefined) throw stopped;
+        if (stopped !== undefined && !cancel.isLeftToStep) throw stopped;
         const finish = AbortSignal.timeout(ACTIVITY_MS);
         const waitedMs = again === undefined ? 0 : ports.now().getTime() - again.since;
         const call = { signal: AbortSignal.any([finish, cancel.signal]), finish, waitedMs, progress };
@@ -122,7 +122,8 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         if (!('later' in reply)) return reply;
         // By what the wait is ended was written before this: who asks the run to stop does it the other way round.
         const stopped = await cancel.look();
-        return stopped === undefined ? { ...reply, wake: progress.wake } : await answer(stopped);
+        if (stopped === undefined) return { ...reply, wake: progress.wake };
+        return cancel.isLeftToStep ? { ...reply, later: 0 } : await answer(stopped);
       } finally {
         cancel.end();
       }

@@ -8,12 +8,17 @@ const LOOK_MS = 1_000;
 /** Steps that take or give back the row: a run that is to stop needs them for it. */
 const UNSTOPPABLE: ReadonlySet<string> = new Set(['beginRun', 'closeRun', 'closeJob']);
 
+/** Steps that see for themselves, before they stop, whether an earlier call of theirs has done it all the same. */
+const STOP_THEMSELVES: ReadonlySet<string> = new Set(['tagDestination', 'tagCopy']);
+
 /** Whether the run of a step is to stop: read before it begins, and once a second while it works, whatever it waits for. */
 export interface CancelWatch {
   /** Aborted, with the error as its reason, within a second or so of the flag. */
   signal: AbortSignal;
   /** Looks now; @returns why it is to stop. A row that can't be read says nothing: the next look comes. */
   look(): Promise<PromoterError | undefined>;
+  /** True where the step is called all the same, with a signal that is aborted. */
+  isLeftToStep: boolean;
   end(): void;
 }
 
@@ -21,8 +26,9 @@ export interface CancelWatch {
 export function watchForCancel(ports: Pick<Ports, 'store'>, step: string, input: unknown): CancelWatch {
   const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
   const stop = new AbortController();
+  const isLeftToStep = STOP_THEMSELVES.has(step);
   if (runId === undefined || UNSTOPPABLE.has(step)) {
-    return { signal: stop.signal, look: async () => undefined, end: () => {} };
+    return { signal: stop.signal, look: async () => undefined, isLeftToStep, end: () => {} };
   }
   const look = async (): Promise<PromoterError | undefined> => {
     try {
@@ -46,6 +52,7 @@ export function watchForCancel(ports: Pick<Ports, 'store'>, step: string, input:
   return {
     signal: stop.signal,
     look,
+    isLeftToStep,
     end: () => clearInterval(timer),
   };
 }

@@ -24,3 +24,8 @@ export async function throwIfCancelled(store: Pick<RunStore, 'getRun'>, runId: s
   const cancel = (await store.getRun(runId))?.value.cancel;
   if (cancel !== undefined) throw cancelledError(cancel);
 }
+
+/** Whether that is why something failed. */
+export function isCancelled(error: unknown): boolean {
+  return error instanceof PromoterError && error.code === RUN_CANCELLED;
+}

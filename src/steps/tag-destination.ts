@@ -1,5 +1,5 @@
-import { CopyError, formatReference, parseReference, type Descriptor } from '../oci/index.js';
-import { throwIfCancelled } from '../runs/cancellation.js';
+import { CopyError, formatReference, parseReference, type Descriptor, type HeldLease } from '../oci/index.js';
+import { isCancelled, throwIfCancelled } from '../runs/cancellation.js';
 import { readOwned } from '../runs/owned-run.js';
 import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from './contracts.js';
 import { readReceipt } from './copy-report.js';
@@ -12,6 +12,12 @@ import { writeAtDestination } from './refused-write.js';
 import { missingTag } from './source-gone.js';
 import { destinationLease, underLease } from './under-lease.js';
 
+interface TagName {
+  registry: string;
+  repository: string;
+  tag: string;
+}
+
 /**
  * The last step, so that the tag never points at something incomplete. Under the destination's lease: the row is still the
  * run's, the source tag still means the same, the tag is written before the lease ends, and read back.
@@ -22,20 +28,25 @@ export async function tagDestinationStep(
     WithRules &
     StorePort<'getRun' | 'getPromotion' | 'replacePromotion' | 'claimDestination' | 'replaceDestinationOwner'>,
   input: InputOf<typeof tagDestinationContract>,
-  { signal, progress }: StepCall,
+  call: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagDestinationContract>>> {
-  return underLease(ports, destinationLease(input.destination), signal, async (held, lease) => {
+  const { registry, repository, tag = '' } = parseReference(input.destination);
+  const at = { registry, repository, tag };
+  const work = (): Promise<StepReply<ResultOf<typeof tagDestinationContract>>> =>
+    underLease(ports, destinationLease(input.destination), call.signal, async (held, lease) => {
+      await claimDestination(ports, input);
+      const row = await readOwned(ports, input.promotionId, input.runId);
+      if (row === undefined) return 'gone';
+      const standing = await resolveTag(ports, input.source, held);
+      if (standing === undefined) throw missingTag(input.source);
+      if (standing.digest !== input.root.digest) return 'superseded';
+      await writeTag(ports, { ...input, destination: at }, call, held, lease);
+      call.progress.text(`${input.destination} is ${input.root.digest}`);
+      return 'tagged';
+    });
+  return unlessStopped(call, work, async (signal) => {
+    if (!(await isTagged(ports, at, input.root, signal))) return undefined;
     await claimDestination(ports, input);
-    const row = await readOwned(ports, input.promotionId, input.runId);
-    if (row === undefined) return 'gone';
-    const standing = await resolveTag(ports, input.source, held);
-    if (standing === undefined) throw missingTag(input.source);
-    if (standing.digest !== input.root.digest) return 'superseded';
-    const { registry, repository, tag = '' } = parseReference(input.destination);
-    // The last look: who asked the run to stop before this finds no tag.
-    await throwIfCancelled(ports.store, input.runId);
-    await writeTag(ports, { registry, repository, tag }, input.root, held, lease.heldUntilMs);
-    progress.text(`${input.destination} is ${input.root.digest}`);
     return 'tagged';
   });
 }
@@ -44,16 +55,20 @@ export async function tagDestinationStep(
 export async function tagCopyStep(
   ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'store' | 'documents'>,
   input: InputOf<typeof tagCopyContract>,
-  { signal, progress }: StepCall,
+  call: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagCopyContract>>> {
   const { registry, repository, tag } = input.destination;
   const reference = `${registry}/${repository}:${tag}`;
-  const reply = await underLease(ports, destinationLease(reference), signal, async (held, lease) => {
-    await throwIfCancelled(ports.store, input.runId);
-    await writeTag(ports, input.destination, input.root, held, lease.heldUntilMs);
-    progress.text(`${reference} is ${input.root.digest}`);
-    return { digest: input.root.digest };
-  });
+  const result = { digest: input.root.digest };
+  const work = (): Promise<StepReply<ResultOf<typeof tagCopyContract>>> =>
+    underLease(ports, destinationLease(reference), call.signal, async (held, lease) => {
+      await writeTag(ports, input, call, held, lease);
+      call.progress.text(`${reference} is ${input.root.digest}`);
+      return result;
+    });
+  const reply = await unlessStopped(call, work, async (signal) =>
+    (await isTagged(ports, input.destination, input.root, signal)) ? result : undefined,
+  );
   const { copied, root } = input;
   if (copied !== undefined && 'done' in reply) {
     const { source } = copied;
@@ -65,30 +80,65 @@ export async function tagCopyStep(
 }
 
 /**
- * Writes the tag unless it stands already, and reads it back.
+ * A run that is to stop may have written its tag all the same: the answer was lost, or the worker that waited for it. So it is looked
+ * at before the run ends as stopped.
+ * @param standing what the step comes to if the tag stands; undefined: it doesn't
+ */
+async function unlessStopped<T>(
+  { signal, finish = signal }: StepCall,
+  work: () => Promise<StepReply<T>>,
+  standing: (signal: AbortSignal) => Promise<T | undefined>,
+): Promise<StepReply<T>> {
+  try {
+    signal.throwIfAborted();
+    return await work();
+  } catch (error) {
+    if (!signal.aborted && !isCancelled(error)) throw error;
+    const look = AbortSignal.any([finish, AbortSignal.timeout(STEP_LIMITS.closingLookMs)]);
+    // What can't be seen keeps no run from its end.
+    const done = await standing(look).catch(() => undefined);
+    if (done === undefined) throw error;
+    return { done };
+  }
+}
+
+async function isTagged(
+  ports: Pick<Ports, 'registries'>,
+  destination: TagName,
+  root: Descriptor,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return (await resolveTag(ports, destination, signal))?.digest === root.digest;
+}
+
+/**
+ * Writes the tag unless it stands already, and reads it back. Who asks the run to stop before the write is sent finds no tag; from then
+ * on only time ends it, since a request that is broken off may have been heard.
  * @throws CopyError `TAG_LOST` where it reads as something else: a replica is late, or another wrote it at the same time
  */
 async function writeTag(
-  ports: Pick<Ports, 'registries' | 'listing'>,
-  destination: { registry: string; repository: string; tag: string },
-  root: Descriptor,
-  signal: AbortSignal,
-  heldUntilMs: number,
+  ports: Pick<Ports, 'registries' | 'listing'> & StorePort<'getRun'>,
+  { runId, destination, root }: { runId: string; destination: TagName; root: Descriptor },
+  { signal, finish = signal }: StepCall,
+  held: AbortSignal,
+  lease: HeldLease,
 ): Promise<void> {
-  const before = await resolveTag(ports, destination, signal);
-  if (before?.digest === root.digest) return;
+  if (await isTagged(ports, destination, root, held)) return;
   const repository = ports.registries.repository(destination.registry, destination.repository);
-  const { bytes, descriptor } = await repository.fetchManifest(root.digest, { signal });
-  const leftMs = heldUntilMs - Date.now() - STEP_LIMITS.tagMarginMs;
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(Math.max(leftMs, 1))]);
+  const { bytes, descriptor } = await repository.fetchManifest(root.digest, { signal: held });
   const reference = `${destination.registry}/${destination.repository}:${destination.tag}`;
   const listed = ports.listing.repository(destination.registry, destination.repository);
+  // The last look.
+  await throwIfCancelled(ports.store, runId);
+  const lasting = AbortSignal.any([finish, lease.signal]);
+  const leftMs = lease.heldUntilMs - Date.now() - STEP_LIMITS.tagMarginMs;
+  const deadline = AbortSignal.any([lasting, AbortSignal.timeout(Math.max(leftMs, 1))]);
   await writeAtDestination(
     reference,
     () => repository.pushManifest(bytes, descriptor.mediaType, { tag: destination.tag, signal: deadline }),
-    async () => (await listed.isWritable(destination.tag, { signal })) === false,
+    async () => (await listed.isWritable(destination.tag, { signal: lasting })) === false,
   );
-  const after = await resolveTag(ports, destination, signal);
+  const after = await resolveTag(ports, destination, lasting);
   if (after?.digest === root.digest) return;
   throw new CopyError('TAG_LOST', `${reference} was set to ${root.digest} and is ${after?.digest ?? 'not there'}`, {
     remedy:

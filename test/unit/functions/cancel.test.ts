@@ -1,6 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
+import { TransportError } from '../../../src/oci/index.js';
 import { cancelRun } from '../../../src/runs/cancel-run.js';
 import { raiseWanted } from '../../../src/runs/promotion-runs.js';
 import { rule } from '../promotion/rules.fixture.js';
@@ -164,6 +165,106 @@ describe('a run that is stopped', () => {
     expect(await answerCancel(world, run.runId, { text: async () => '' })).toMatchObject({
       status: 409,
       jsonBody: { error: { code: 'RUN_ENDED' } },
+    });
+  });
+
+  describe('while its tag is being written', () => {
+    const destination = () => world.registries.repository(REGISTRY, 'staging/samples/app');
+    const lost = new TransportError('TIMEOUT', 'no answer in time');
+    /** What becomes of the PUT of the tag; `put` does it. */
+    function onPut(become: (put: () => Promise<unknown>, signal: AbortSignal | undefined) => Promise<void>): void {
+      const at = destination();
+      const push = at.pushManifest.bind(at);
+      let puts = 0;
+      at.pushManifest = async (bytes, mediaType, options) => {
+        if (options?.tag === undefined || (puts += 1) > 1) return push(bytes, mediaType, options);
+        let pushed: Awaited<ReturnType<typeof push>> | undefined;
+        await become(async () => (pushed = await push(bytes, mediaType, options)), options.signal);
+        if (pushed === undefined) throw lost;
+        return pushed;
+      };
+    }
+    /** The run's row was read since, by whatever watches it. */
+    async function watched(): Promise<void> {
+      const getRun = world.store.getRun.bind(world.store);
+      await new Promise<void>((resolve) => {
+        world.store.getRun = async (id) => {
+          const row = await getRun(id);
+          resolve();
+          return row;
+        };
+      });
+      // And what the watch makes of it.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      world.store.getRun = getRun;
+    }
+    async function expectPromoted(runId: string, moment?: Moment): Promise<void> {
+      const woken = () => world.engine.raised.map(({ event }) => event);
+      const played = await play(runId, moment, { event: (waits) => woken().find((event) => waits.includes(event)) });
+      expect(played.output).toMatchObject({ outcome: 'promoted' });
+      expect(tagAt(world, DESTINATION)).toBeDefined();
+      expect(await answerCancel(world, runId, { text: async () => '' })).toMatchObject({ status: 409 });
+    }
+
+    let runId: string;
+    beforeEach(async () => {
+      await pushImage(source(), { tag: SOURCE.tag });
+      ({ runId } = await openRun(world));
+    });
+
+    test('it is written, however long that takes: promoted', async () => {
+      onPut(async (put, signal) => {
+        await stop(runId);
+        await watched();
+        signal?.throwIfAborted();
+        await put();
+      });
+      await expectPromoted(runId);
+    });
+
+    test('and the answer is lost: the tag stands, so promoted', async () => {
+      onPut(async (put) => {
+        await put();
+        await stop(runId);
+        await watched();
+        throw lost;
+      });
+      await expectPromoted(runId);
+    });
+
+    test('the answer was lost, and the run waits to try again: promoted', async () => {
+      onPut(async (put) => {
+        await put();
+        throw lost;
+      });
+      await expectPromoted(runId, stopAt(runId, 'tagDestination', 'after'));
+    });
+
+    test('the answer was lost, and the step comes to its end just then: promoted', async () => {
+      onPut(async (put) => {
+        await put();
+        await stop(runId);
+        throw lost;
+      });
+      await expectPromoted(runId);
+    });
+
+    test('and the worker dies: promoted', async () => {
+      let deaths = 0;
+      await expectPromoted(runId, async (name, when) => {
+        if (name !== 'tagDestination' || when === 'before' || (deaths += 1) > 1) return;
+        await stop(runId);
+        throw new Error('the worker died');
+      });
+    });
+
+    test('the registry did not take it: cancelled, and no tag', async () => {
+      onPut(async () => {
+        await stop(runId);
+        throw lost;
+      });
+      expect((await play(runId)).output).toMatchObject({ outcome: 'cancelled' });
+      expect(tagAt(world, DESTINATION)).toBeUndefined();
     });
   });
 

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { CopyError, PolicyError, type Descriptor, type HeldLease } from '../../../src/oci/index.js';
+import { CopyError, PolicyError, PromoterError, type Descriptor, type HeldLease } from '../../../src/oci/index.js';
+import { cancelRun } from '../../../src/runs/cancel-run.js';
 import type { Ports, StepReply } from '../../../src/steps/ports.js';
 import { tagCopyStep, tagDestinationStep } from '../../../src/steps/tag-destination.js';
 import { destinationLease } from '../../../src/steps/under-lease.js';
@@ -132,6 +133,57 @@ describe('the destination tag', () => {
         expect([where, tagAt(fresh, DESTINATION)]).toEqual([where, given.root.digest]);
       },
     );
+  });
+});
+
+describe('a run that is to stop', () => {
+  const stopped = new AbortController();
+  const stop = (): Promise<unknown> => cancelRun(world, run.runId, { by: 'mia' });
+  stopped.abort(new PromoterError('RUN_CANCELLED', ''));
+  const tagStopped = () => tagDestinationStep(world, { ...run, root }, newCall(stopped.signal));
+  const lasting = { finish: new AbortController().signal };
+  const again = () => tagDestinationStep(world, { ...run, root }, { ...newCall(stopped.signal), ...lasting });
+
+  test('right before the write: there is none', async () => {
+    destination.fault = async ({ method }) => {
+      if (method === 'fetchManifest') await stop();
+    };
+    await expect(tag()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    expect(destination.count('pushManifest')).toBe(1);
+    expect(standing()).toBeUndefined();
+    expect(world.lease.held.size).toBe(0);
+  });
+
+  test('says that the tag is written only where it stands, can be seen, and is nobody else’s', async () => {
+    await expect(again()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    await tag();
+    const pushes = destination.count('pushManifest');
+    expect(await again()).toEqual({ done: 'tagged' });
+    expect(destination.count('pushManifest')).toBe(pushes);
+    destination.fault = () => {
+      throw refusal(503, 'HTTP_503', 'staging/samples/app');
+    };
+    await expect(again()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    destination.fault = undefined;
+    // Time is over as well.
+    await expect(tagStopped()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    const other = rule({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
+    world.ruleList = [rule(), other];
+    const asOther = { ...(await openRun(world, other)), root };
+    const taken = tagDestinationStep(world, asOther, { ...newCall(stopped.signal), ...lasting });
+    await expect(taken).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+  });
+
+  test('a job’s tag is looked at in the same way', async () => {
+    const input = {
+      runId: 'j1',
+      root,
+      destination: { registry: REGISTRY, repository: 'staging/samples/app', tag: 'x' },
+    };
+    const copy = () => tagCopyStep(world, input, { ...newCall(stopped.signal), ...lasting });
+    await expect(copy()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    destination.tags.set('x', root.digest);
+    expect(await copy()).toEqual({ done: { digest: root.digest } });
   });
 });
 
