@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../../oci/index.js';
-import { formatDescriptor, formatManifestJson, indentJson } from '../../oras/index.js';
-import { writeOutput } from '../files.js';
+import { formatManifestJson } from '../../oras/index.js';
+import { printFetched, readPrinting, type Printing } from '../fetched.js';
 import type { Io } from '../io.js';
 import { layoutOptions } from '../layout-options.js';
 import { bytesIn, describedIn } from '../job-output.js';
@@ -9,7 +9,7 @@ import { collect, listOf } from '../repeated.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
 import type { Session } from '../session.js';
 import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import { defineVerb, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'manifest fetch',
@@ -28,27 +28,19 @@ const VERB: VerbDescription = {
   ],
 };
 
-/** What is printed, or written to a file. */
-interface Printing {
-  format: ResultFormat;
-  output: string | undefined;
-  onlyDescriptor: boolean;
-  pretty: boolean;
-}
-
-function checkOptions(values: Values): Printing {
-  const output = textOf(values, 'output');
-  const onlyDescriptor = values.descriptor === true;
+/** @throws InputError `OPTIONS_EXCLUSIVE` */
+function checkOptions(values: Values): { printing: Printing; format: ResultFormat } {
+  const printing = readPrinting(values);
   const format = resultFormat(values);
-  if (values.format !== undefined && (onlyDescriptor || values.pretty === true)) {
+  if (values.format !== undefined && (printing.onlyDescriptor || printing.pretty)) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--format cannot be used together with --descriptor or --pretty');
   }
-  if (output === '-' && (onlyDescriptor || format.kind !== 'text')) {
-    throw new InputError('OPTIONS_EXCLUSIVE', '--output - cannot be used together with --descriptor or --format', {
+  if (printing.output === '-' && format.kind !== 'text') {
+    throw new InputError('OPTIONS_EXCLUSIVE', '--output - cannot be used together with --format', {
       remedy: 'Both would be written to standard output: give a file.',
     });
   }
-  return { format, output, onlyDescriptor, pretty: values.pretty === true };
+  return { printing, format };
 }
 
 /** @throws InputError `OPTIONS_EXCLUSIVE` */
@@ -60,25 +52,17 @@ function mediaTypesOf(values: Values): { mediaTypes?: readonly string[] } {
   return { mediaTypes: listOf(values.mediaType).flatMap((types) => types.split(',')) };
 }
 
-/** @param fetch the manifest itself, where the descriptor isn't all that is wanted */
-async function print(
+function print(
   io: Io,
-  { format, output, onlyDescriptor, pretty }: Printing,
-  { name, descriptor, fetch }: { name: string; descriptor: Descriptor; fetch: () => Promise<Uint8Array> },
+  { printing, format }: ReturnType<typeof checkOptions>,
+  { name, ...fetched }: { name: string; descriptor: Descriptor; fetch: () => Promise<Uint8Array> },
 ): Promise<void> {
-  const json = (text: string): void => io.out(pretty ? `${indentJson(text)}\n` : text);
-  if (onlyDescriptor && output === undefined) return json(formatDescriptor(descriptor));
-  const bytes = await fetch();
-  const toFile = output !== undefined && output !== '-';
-  if (toFile) await writeOutput(output, bytes);
-  if (onlyDescriptor) json(formatDescriptor(descriptor));
-  else if (format.kind !== 'text') {
+  if (format.kind === 'text') return printFetched(io, printing, fetched);
+  const { descriptor } = fetched;
+  return printFetched(io, printing, fetched, (bytes) => {
     const shown = formatManifestJson(`${name}@${descriptor.digest}`, descriptor, bytes);
-    io.out(formatResult(format, JSON.parse(shown)));
-  } else if (!toFile) {
-    if (pretty) json(new TextDecoder().decode(bytes));
-    else io.out(bytes);
-  }
+    return formatResult(format, JSON.parse(shown));
+  });
 }
 
 export function addManifestFetch(parent: Command, context: VerbContext): void {
@@ -99,21 +83,21 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
     addTargetOptions(command);
   };
   const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const printing = checkOptions(values);
+    const options = checkOptions(values);
     const mediaTypes = mediaTypesOf(values);
     const resolved = await resolveTarget(session, VERB, { operands, values, io, ...mediaTypes });
     const { repository, root: descriptor } = resolved;
     const fetch = async (): Promise<Uint8Array> =>
       (await repository.fetchManifest(descriptor, { signal, ...mediaTypes })).bytes;
-    await print(io, printing, { name: repository.name, descriptor, fetch });
+    await print(io, options, { name: repository.name, descriptor, fetch });
   };
   defineVerb(parent, context, VERB, addOptions, work, {
     options: ['descriptor', 'pretty', 'output', 'format', 'template'],
     prepare(_operands, values) {
-      const printing = checkOptions(values);
+      const options = checkOptions(values);
       return async ({ output }) => {
         const { name, descriptor } = describedIn(output);
-        await print(io, printing, { name, descriptor, fetch: () => Promise.resolve(bytesIn(output, descriptor)) });
+        await print(io, options, { name, descriptor, fetch: () => Promise.resolve(bytesIn(output, descriptor)) });
       };
     },
   });
