@@ -121,6 +121,22 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
     }),
     symptom: /promotion .* was removed, and is not at rest for long/,
   },
+  // Two replicas of the source disagree about the tag.
+  pace: {
+    histories: fc.record({
+      setting: fc.constant(simple),
+      happenings: fc
+        .integer({ min: 500, max: 1_000 })
+        .map((after) => [
+          push,
+          { is: 'trouble', where: 'source', how: 'torn', calls: 40, seconds: 1_000_000, after },
+          { ...push, image: 1 },
+        ]),
+      copies: fc.constant([]),
+      choices: choicesOf(9),
+    }),
+    symptom: /runs, one after the other, and nothing was wanted/,
+  },
 };
 
 describe('without one of its guards, the model fails', () => {

@@ -182,6 +182,7 @@ export class App {
       const repository = find(registry, name);
       if (this.#watched.has(repository)) return repository;
       this.#watched.add(repository);
+      this.troubles.watch(registry, name, repository);
       const push = repository.pushManifest.bind(repository);
       repository.pushManifest = async (bytes, mediaType, options) => {
         const descriptor = await push(bytes, mediaType, options);

@@ -11,7 +11,8 @@ export type Guard =
   | 'event name'
   | 'cancelled mark'
   | 'standing rule'
-  | 'conditional removal';
+  | 'conditional removal'
+  | 'pace';
 
 type Store = World['store'];
 
@@ -56,6 +57,9 @@ export function viewWithout(
     case 'standing rule':
       if (name !== 'closeRun') return view;
       return { ...view, rules: { ...view.rules, load: async () => [...firstRules] } };
+    case 'pace':
+      // No run knows of those before it that they were superseded.
+      return name === 'closeRun' ? withRows(view, ({ superseded: _times, ...row }) => row) : view;
     case 'wanted at closing':
     case 'kept signature':
     case 'event name':

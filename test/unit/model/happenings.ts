@@ -162,7 +162,8 @@ export class Happenings {
       case 'trouble':
         this.known.troubled = true;
         // A registry that doesn't know what it has told of: the event comes to nothing.
-        if (what.how === 'gone') app.needsSchedule = true;
+        // What was read was old, and nobody is told when it is no longer.
+        if (what.how === 'gone' || what.how === 'stale' || what.how === 'torn') app.needsSchedule = true;
         app.troubles.begin(what);
         return;
       case 'lock': {

@@ -93,6 +93,7 @@ const trouble = fc
       ),
     }),
     fc.record({ where: one('source' as const), how: one('gone' as const) }),
+    fc.record({ where: everywhere, how: one('stale' as const, 'torn' as const) }),
   )
   .chain((what) => lasting.map((long) => ({ is: 'trouble' as const, ...what, ...long })));
 

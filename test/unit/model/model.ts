@@ -16,6 +16,7 @@ import { inVirtualTime } from './virtual-time.js';
 // - The schedule opens no run of a promotion that was stopped, observed or refused (EVIDENCE_MISSING, DESTINATION_TAKEN,
 //   DESTINATION_LOCKED and RULE_GONE apart), while digest and rule are what its last run saw and nothing else was wanted.
 // - Housekeeping takes no run, and no promotion, that isn't at rest, or hasn't been for so long.
+// - Nine runs at most follow one another where nothing more is wanted.
 // - No time goes by while a run waits for news that there are.
 //
 // At rest (oracle.ts), all rules as they are then:

@@ -1,4 +1,5 @@
-import { RegistryError, TransportError } from '../../../src/oci/index.js';
+import { RegistryError, TransportError, type Digest } from '../../../src/oci/index.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
 import { REGISTRY, REPOSITORIES } from './setting.js';
 import type { Simulation } from './simulation.js';
 
@@ -7,10 +8,10 @@ export interface Trouble {
   where: 'source' | 'destination' | 'everywhere';
   /**
    * 429 with a time to wait; 503; no answer in time, though what was asked for is done; the connection breaks; 403 to everything,
-   * or to what writes; 404 to everything.
+   * or to what writes; 404 to everything. Tags read as they were when it began: always, or every other time, as from two replicas.
    */
-  how: 'busy' | 'down' | 'slow' | 'broken' | 'denied' | 'readonly' | 'gone';
-  /** It is over after so many requests that failed, or after so long. */
+  how: 'busy' | 'down' | 'slow' | 'broken' | 'denied' | 'readonly' | 'gone' | 'stale' | 'torn';
+  /** It is over after so many requests that failed, or were told what is old, or after so long. */
   calls: number;
   seconds: number;
 }
@@ -23,11 +24,19 @@ const MOST_CALLS = 100;
 
 interface Open extends Trouble {
   untilMs: number;
+  /** Where what is read is old: the tags of each repository when it began, and how often they were read since. */
+  tags: ReadonlyMap<MemoryRepository, ReadonlyMap<string, Digest>>;
+  reads: number;
+}
+
+function isOld({ how }: Trouble): boolean {
+  return how === 'stale' || how === 'torn';
 }
 
 /** What is wrong with the registries, at any request that the app makes. */
 export class Troubles {
   readonly #simulation: Simulation;
+  readonly #repositories = new Set<MemoryRepository>();
   #open: Open[] = [];
 
   constructor(simulation: Simulation) {
@@ -35,7 +44,29 @@ export class Troubles {
   }
 
   begin(trouble: Trouble): void {
-    this.#open.push({ ...trouble, untilMs: this.#simulation.nowMs + trouble.seconds * 1000 });
+    const tags = new Map([...this.#repositories].map((repository) => [repository, new Map(repository.tags)]));
+    this.#open.push({ ...trouble, untilMs: this.#simulation.nowMs + trouble.seconds * 1000, tags, reads: 0 });
+  }
+
+  /** From here on its tags may read as they were. */
+  watch(registry: string, name: string, repository: MemoryRepository): void {
+    this.#repositories.add(repository);
+    repository.shows = (tag, standing) => {
+      const trouble = this.#find(registry, name, isOld);
+      if (trouble === undefined) return standing;
+      const old = trouble.tags.get(repository)?.get(tag);
+      if (old === standing) return standing;
+      trouble.reads += 1;
+      if (trouble.how === 'torn' && trouble.reads % 2 === 1) return standing;
+      trouble.calls -= 1;
+      return old;
+    };
+  }
+
+  #find(registry: string, repository: string | undefined, is: (trouble: Trouble) => boolean): Open | undefined {
+    this.#open = this.#open.filter(({ calls, untilMs }) => calls > 0 && untilMs > this.#simulation.nowMs);
+    const side = isSource(registry, repository) ? 'source' : 'destination';
+    return this.#open.find((trouble) => (trouble.where === 'everywhere' || trouble.where === side) && is(trouble));
   }
 
   end(): void {
@@ -53,11 +84,7 @@ export class Troubles {
     writes: boolean,
     work: () => T | Promise<T>,
   ): Promise<T> {
-    this.#open = this.#open.filter(({ calls, untilMs }) => calls > 0 && untilMs > this.#simulation.nowMs);
-    const side = isSource(registry, repository) ? 'source' : 'destination';
-    const trouble = this.#open.find(
-      ({ where, how }) => (where === 'everywhere' || where === side) && (writes || how !== 'readonly'),
-    );
+    const trouble = this.#find(registry, repository, (each) => !isOld(each) && (writes || each.how !== 'readonly'));
     if (trouble === undefined) return work();
     trouble.calls -= 1;
     if (trouble.how === 'slow' && writes) await work();
@@ -92,5 +119,8 @@ function errorOf({ how }: Trouble, at: string, writes: boolean): Error {
       return answer(403, 'DENIED');
     case 'gone':
       return answer(404, 'NAME_UNKNOWN');
+    case 'stale':
+    case 'torn':
+      throw new Error(`${how} is no error`);
   }
 }

@@ -10,6 +10,9 @@ type Store = World['store'];
 /** How long what has ended is kept. */
 export const RETENTION_MS = 24 * 3_600_000;
 
+/** Runs that may follow one another though nothing more was wanted. */
+const MOST_RUNS = 8;
+
 /** What must hold at each write, whatever else is under way. */
 export class Watches {
   readonly problems = new Set<string>();
@@ -29,6 +32,8 @@ export class Watches {
   /** By repository, the step at which one of its tags was written last; by promotion, the step at which its row came to rest. */
   readonly #movedAt = new Map<string, number>();
   readonly #restedAt = new Map<string, number>();
+  /** Runs that followed one another, by promotion. */
+  readonly #times = new Map<string, number>();
 
   /** @param digestOf what stands under a tag */
   constructor(simulation: Simulation, store: Store, digestOf: (tag: SourceTag) => string | undefined) {
@@ -116,8 +121,17 @@ export class Watches {
     this.problems.add(`${label} opens run ${id} by rule ${rule.name} as it was long before`);
   }
 
+  /** Nothing is tried over and over for one and the same thing. */
+  #follows(before: PromotionRow, { id, wanted }: PromotionRow): void {
+    const times = before.wanted === wanted ? (this.#times.get(id) ?? 0) + 1 : 0;
+    this.#times.set(id, times);
+    if (times === MOST_RUNS + 1)
+      this.problems.add(`promotion ${id}: ${times} runs, one after the other, and nothing was wanted`);
+  }
+
   #changes(before: PromotionRow, row: PromotionRow, { label, beganAt }: Task): void {
     const isNews = before.waitingFor !== row.waitingFor || before.runId !== row.runId;
+    if (row.runId !== before.runId) this.#follows(before, row);
     if (row.waitingFor !== undefined && isNews) this.waitingSince.set(row.id, row.wanted);
     if (before.runOpen && !row.runOpen) this.#restedAt.set(row.id, this.#simulation.steps);
     if (before.runOpen || !row.runOpen || row.runTrigger?.kind !== 'schedule' || !isLeftAlone(before)) return;
