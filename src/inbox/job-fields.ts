@@ -40,10 +40,10 @@ export const artifact = reference(
   ({ tag, digest }) => (tag === undefined && digest === undefined ? 'name a tag or a digest' : undefined),
   'registry/repository:tag or registry/repository@digest',
 );
-/** Where something new is put. */
+/** Where something new is put: under a tag, or under its digest alone, which may be named, and must come out then. */
 export const place = reference(
-  ({ digest }) => (digest === undefined ? undefined : 'a digest comes out of what is put there: name a tag, or none'),
-  'registry/repository[:tag]',
+  () => undefined,
+  'registry/repository[:tag], or registry/repository@digest: what must come out',
 );
 export const repository = reference(
   ({ tag, digest }) => (tag === undefined && digest === undefined ? undefined : 'name the repository alone'),

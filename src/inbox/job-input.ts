@@ -45,6 +45,9 @@ const jobs = [
   job('copy', {
     source: field.artifact,
     destination: field.place,
+    tags: field.tags.describe(
+      'More tags at the destination. Where they are given, the destination takes no tag of the source’s: an empty list for none',
+    ),
     recursive: z.boolean().default(true).describe('With all that refers to it. As it comes: true'),
     platform: field.platform,
     excludeArtifactTypes: field.excludeArtifactTypes,

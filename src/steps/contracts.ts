@@ -177,6 +177,8 @@ export const planCopyContract = contract(
     excludeArtifactTypes: z.array(z.string()),
     /** That child of an index. */
     platform: z.string().optional(),
+    /** What the root must be, as it is copied. */
+    digest: digest.optional(),
     credential,
     /** Where it is to go: in one registry blobs are mounted, and cost no time. */
     destination: repositoryName.optional(),
@@ -269,7 +271,11 @@ export const beginJobContract = contract(
       source: repositoryName,
       root: z.string(),
       recursive: z.boolean(),
-      destination: tagName,
+      destination: repositoryName.extend({ tag: z.string().optional() }),
+      /** Besides that of the destination. */
+      moreTags: z.array(z.string()).optional(),
+      /** What the copy must be. */
+      digest: digest.optional(),
       platform: z.string().optional(),
       excludeArtifactTypes: z.array(z.string()).optional(),
       credential,
@@ -306,7 +312,9 @@ export const tagCopyContract = contract(
   z.object({
     runId: z.string(),
     root: descriptor,
-    destination: tagName,
+    destination: repositoryName.extend({ tag: z.string().optional() }),
+    /** Besides that of the destination. */
+    moreTags: z.array(z.string()).optional(),
     credential,
     /** Of what the run's output is to tell. A copy that began before there was one tells nothing. */
     copied: z.object({ source: repositoryName, plan: z.string(), parts }).optional(),

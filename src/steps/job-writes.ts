@@ -1,6 +1,6 @@
 import type { JobOf } from '../inbox/job-input.js';
 import type { JobFile } from '../inbox/job-files.js';
-import { InputError } from '../oci/index.js';
+import { InputError, type Digest } from '../oci/index.js';
 import {
   attachFiles,
   createIndex,
@@ -84,6 +84,11 @@ function tagsOf({ tag, digest }: Target, tags: readonly string[] = []): string[]
   return tag === undefined || digest !== undefined ? [...tags] : [tag, ...tags];
 }
 
+/** What must come out of it, where the reference says so. */
+function digestOf({ digest }: Target): { digest?: Digest } {
+  return digest === undefined ? {} : { digest };
+}
+
 export const tag: Operation<'tag'> = async ({ ports, job, signal }) => {
   const target = targetOf(ports, job.reference);
   const { repository } = target;
@@ -105,6 +110,7 @@ export const push: Operation<'push'> = async ({ ports, job, signal, progress }) 
     { repository, files },
     {
       ...packingOf(job, signal),
+      ...digestOf(target),
       tags: tagsOf(target, job.tags),
       ...platformOf(artifactPlatform === undefined ? {} : { platform: artifactPlatform }),
       ...(imageSpec !== undefined && { imageSpec }),
@@ -142,6 +148,7 @@ export const pushManifest: Operation<'manifest.push'> = async ({ ports, job, sig
   const descriptor = await putManifest(repository, bytes, {
     signal,
     tags,
+    ...digestOf(target),
     ...(mediaType !== undefined && { mediaType }),
   });
   return { output: { ...described(repository.name, descriptor), tags }, digest: descriptor.digest };
@@ -155,6 +162,7 @@ export const makeIndex: Operation<'manifest.index.create'> = async ({ ports, job
   const { descriptor } = await createIndex(repository, job.manifests, {
     signal,
     tags,
+    ...digestOf(target),
     ...(artifactType !== undefined && { artifactType }),
     ...(annotations && { annotations }),
   });
@@ -179,14 +187,15 @@ export const updateIndex: Operation<'manifest.index.update'> = async ({ ports, j
 };
 
 export const pushBlob: Operation<'blob.push'> = async ({ ports, job, signal }) => {
-  const { repository, digest } = targetOf(ports, job.reference);
+  const target = targetOf(ports, job.reference);
+  const { repository } = target;
   const { path, mediaType } = job.file;
   const { size } = job;
   const source = jobFileSource(ports.files, [job.file]);
   await checkIsFile(source, path);
   const descriptor = await putBlob(repository, () => source.open(path), {
     signal,
-    ...(digest !== undefined && { digest }),
+    ...digestOf(target),
     ...(size !== undefined && { size }),
     ...(mediaType !== undefined && { mediaType }),
   });

@@ -1,4 +1,5 @@
-import { InputError, PolicyError, formatReference, parseReference } from '../oci/index.js';
+import type { JobOf } from '../inbox/job-input.js';
+import { InputError, PolicyError, formatReference, parseReference, type Reference } from '../oci/index.js';
 import { matchRules } from '../promotion/match.js';
 import { endRunRow } from '../runs/end-run.js';
 import { raiseWanted } from '../runs/promotion-runs.js';
@@ -39,22 +40,35 @@ export async function beginJobStep(
       source: { registry: source.registry, repository: source.repository, tag: source.tag },
     };
   }
-  const { registry, repository, tag = source.tag } = parseReference(job.destination);
-  if (tag === undefined) {
-    throw new InputError('REFERENCE_INVALID', `neither ${job.source} nor ${job.destination} has a tag`, {
-      remedy: 'Name the tag that the copy is to have in "destination".',
-    });
-  }
+  const { registry, repository, tag, moreTags, digest } = destinationOf(job, source.tag);
   return {
     operation: 'copy',
     source: { registry: source.registry, repository: source.repository },
     root: source.digest ?? source.tag ?? 'latest',
     recursive: job.recursive,
-    destination: { registry, repository, tag },
+    destination: { registry, repository, ...(tag !== undefined && { tag }) },
+    ...(moreTags !== undefined && { moreTags }),
+    ...(digest !== undefined && { digest }),
     ...(job.platform !== undefined && { platform: job.platform }),
     ...(job.excludeArtifactTypes !== undefined && { excludeArtifactTypes: job.excludeArtifactTypes }),
     ...(job.credential !== undefined && { credential: job.credential }),
   };
+}
+
+/**
+ * Where a copy goes. Without a tag, and without a word of tags, it takes the source's; a digest is what it must be, and no tag then
+ * but those that are told. @throws InputError `REFERENCE_INVALID`
+ */
+function destinationOf(job: JobOf<'copy'>, sourceTag: string | undefined): Reference & { moreTags?: string[] } {
+  const { tag, digest, ...name } = parseReference(job.destination);
+  const moreTags = job.tags === undefined ? {} : { moreTags: job.tags };
+  if (digest !== undefined) return { ...name, ...moreTags, digest };
+  if (tag !== undefined) return { ...name, ...moreTags, tag };
+  if (job.tags !== undefined) return { ...name, ...moreTags };
+  if (sourceTag !== undefined) return { ...name, tag: sourceTag };
+  throw new InputError('REFERENCE_INVALID', `neither ${job.source} nor ${job.destination} has a tag`, {
+    remedy: 'Name the tag that the copy is to have in "destination", or "tags": [] for none.',
+  });
 }
 
 /** A promote job raises `wanted` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */

@@ -41,6 +41,11 @@ export async function planCopyStep(
     input.platform === undefined
       ? named
       : await selectPlatform(source, named, parsePlatform(input.platform, ''), { signal });
+  if (input.digest !== undefined && input.digest !== root.digest) {
+    throw new InputError('DIGEST_MISMATCH', `${source.name} has ${root.digest}, not ${input.digest}`, {
+      remedy: 'Copy to a tag, or to the digest that the source has.',
+    });
+  }
   await noteDigest(ports, input.runId, root.digest);
   const plan = await inStretches(ports, 'planCopy', input, call, async (registries) => {
     const { recursive, excludeArtifactTypes } = input;

@@ -51,32 +51,36 @@ export async function tagDestinationStep(
   });
 }
 
-/** A job's tag: the same, without a promotion behind it; then the receipt, which is all that a copy has to show. */
+/** A job's tags: the same, without a promotion behind them, and there may be none; then the receipt, which is all that a copy has to show. */
 export async function tagCopyStep(
   ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'store' | 'documents'>,
   input: InputOf<typeof tagCopyContract>,
   call: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagCopyContract>>> {
-  const { registry, repository, tag } = input.destination;
-  const reference = `${registry}/${repository}:${tag}`;
-  const result = { digest: input.root.digest };
-  const work = (): Promise<StepReply<ResultOf<typeof tagCopyContract>>> =>
-    underLease(ports, destinationLease(reference), call.signal, async (held, lease) => {
-      await writeTag(ports, input, call, held, lease);
-      call.progress.text(`${reference} is ${input.root.digest}`);
-      return result;
-    });
-  const reply = await unlessStopped(call, work, async (signal) =>
-    (await isTagged(ports, input.destination, input.root, signal)) ? result : undefined,
-  );
+  const { registry, repository, tag: ownTag } = input.destination;
+  const tags = [...(ownTag === undefined ? [] : [ownTag]), ...(input.moreTags ?? [])];
+  for (const tag of tags) {
+    const destination = { registry, repository, tag };
+    const reference = formatReference(destination);
+    const work = (): Promise<StepReply<null>> =>
+      underLease(ports, destinationLease(reference), call.signal, async (held, lease) => {
+        await writeTag(ports, { ...input, destination }, call, held, lease);
+        call.progress.text(`${reference} is ${input.root.digest}`);
+        return null;
+      });
+    const reply = await unlessStopped(call, work, async (signal) =>
+      (await isTagged(ports, destination, input.root, signal)) ? null : undefined,
+    );
+    if ('later' in reply) return reply;
+  }
   const { copied, root } = input;
-  if (copied !== undefined && 'done' in reply) {
+  if (copied !== undefined) {
     const { source } = copied;
     const names = { source: formatReference(source), destination: formatReference({ registry, repository }) };
     const receipt = await readReceipt(ports, copied);
-    if (receipt !== undefined) await keepOutput(ports, input.runId, { ...names, root, tags: [tag], ...receipt });
+    if (receipt !== undefined) await keepOutput(ports, input.runId, { ...names, root, tags, ...receipt });
   }
-  return reply;
+  return { done: { digest: root.digest } };
 }
 
 /**

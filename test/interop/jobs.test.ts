@@ -227,6 +227,15 @@ describe('operations, by queue and over HTTP', () => {
       value: { destination: `${up.staging}/jobs/copied`, root: { digest }, tags: ['v1'], leftOut: [] },
     });
     expect(await client.repository(up.staging, 'jobs/copied').resolve('v1')).toMatchObject({ digest });
+    const untagged = {
+      operation: 'copy',
+      source: `${up.source}/jobs/hello:v1`,
+      destination: `${up.staging}/jobs/untagged`,
+    };
+    expect((await run({ ...untagged, tags: [] })).result).toMatchObject({ outcome: 'completed', digest });
+    const there = client.repository(up.staging, 'jobs/untagged');
+    expect(await there.resolve(digest)).toMatchObject({ digest });
+    await expect(there.resolve('v1')).rejects.toMatchObject({ info: { status: 404 } });
     expect(await run({ operation: 'promote', source: `${up.source}/jobs/hello:v1` })).toMatchObject({
       result: { outcome: 'refused', code: 'NO_RULE_MATCHES' },
     });

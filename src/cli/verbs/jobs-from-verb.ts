@@ -96,14 +96,15 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
     takes: ['recursive', 'platform', 'excludeArtifactType'],
     make: ([source, destination = ''], values) => {
       const { reference, tags } = severalTags(destination);
-      if (tags !== undefined) {
-        throw new InputError('OPTION_NOT_IN_JOB', 'a copy as a job has one tag', { remedy: 'Send a job for each.' });
-      }
+      const { tag, digest } = parseReference(reference);
+      // Without a tag here there is none there; a job that says nothing of tags takes the source's.
+      const told = tag === undefined && digest === undefined ? [] : tags;
       const excluded = listOf(values.excludeArtifactType);
       return {
         operation: 'copy',
         source,
         destination: reference,
+        ...(told !== undefined && { tags: told }),
         recursive: values.recursive === true,
         ...given(values, 'platform'),
         ...(excluded.length > 0 && { excludeArtifactTypes: excluded }),

@@ -69,6 +69,7 @@ function* work(
     recursive: job.recursive,
     excludeArtifactTypes: job.excludeArtifactTypes ?? [],
     ...(job.platform !== undefined && { platform: job.platform }),
+    ...(job.digest !== undefined && { digest: job.digest }),
     destination: { registry, repository },
     ...credential,
   });
@@ -79,7 +80,8 @@ function* work(
   yield* copyPlanned(context, plan, copy);
   yield* walk(context, verifyArrivalContract, copy);
   const copied = { source, plan: plan.plan, ...(plan.parts && { parts: plan.parts }) };
-  const tag = { runId, root: plan.root, destination: job.destination, copied, ...credential };
+  const { destination, moreTags } = job;
+  const tag = { runId, root: plan.root, destination, ...(moreTags && { moreTags }), copied, ...credential };
   yield* step(context, tagCopyContract, tag);
   return { outcome: 'completed', digest: plan.root.digest };
 }

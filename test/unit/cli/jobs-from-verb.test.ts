@@ -94,7 +94,19 @@ const CASES: [argv: string[], job: Record<string, unknown>][] = [
   ],
   [
     ['copy', '-r', `${APP}:v1`, 'q.io/mirror/app'],
-    { operation: 'copy', source: `${APP}:v1`, destination: 'q.io/mirror/app', recursive: true },
+    { operation: 'copy', source: `${APP}:v1`, destination: 'q.io/mirror/app', tags: [], recursive: true },
+  ],
+  [
+    ['copy', `${APP}:v1`, 'q.io/mirror/app:a,b,c'],
+    { operation: 'copy', source: `${APP}:v1`, destination: 'q.io/mirror/app:a', tags: ['b', 'c'], recursive: false },
+  ],
+  [
+    ['copy', `${APP}:v1`, `q.io/mirror/app@${DIGEST}`],
+    { operation: 'copy', source: `${APP}:v1`, destination: `q.io/mirror/app@${DIGEST}`, recursive: false },
+  ],
+  [
+    ['push', `${APP}@${DIGEST}`, 'hi.txt'],
+    { operation: 'push', reference: `${APP}@${DIGEST}`, files: [{ path: 'hi.txt', base64: base64('hi') }] },
   ],
   [['tag', `${APP}:v1`, 'a', 'b'], { operation: 'tag', reference: `${APP}:v1`, tags: ['a', 'b'] }],
   [
@@ -273,7 +285,6 @@ describe('what a job has no place for is refused, and nothing is sent', () => {
     [['resolve', `${APP}:v1`, '--plain-http'], 'OPTION_NOT_IN_JOB'],
     [['pull', '--oci-layout', 'folder:v1'], 'OPTION_NOT_IN_JOB'],
     [['push', `${APP}:v1`, 'hi.txt', '--export-manifest', 'm.json'], 'OPTION_NOT_IN_JOB'],
-    [['copy', `${APP}:v1`, 'q.io/app:a,b'], 'OPTION_NOT_IN_JOB'],
     [['push', `${APP}:v1`, 'large.bin'], 'FILE_TOO_LARGE'],
     [['push', `${APP}:v1`, 'half.bin', 'hi.txt', 'other-half.bin'], 'FILE_TOO_LARGE'],
     [['push', `${APP}:v1`, 'random'], 'FILE_TOO_LARGE'],

@@ -224,6 +224,18 @@ test('what goes to a file is the same to a byte, whatever the JSON looks like', 
   expect((await there(`blob fetch -o - {repo}@${digest}`)).out).toBe(await readFile('odd.json', 'utf8'));
 });
 
+test('a digest that must come out: it does, or nothing is pushed', async () => {
+  await here('manifest fetch -o manifest.json {repo}:v1');
+  const other = `{repo}@sha256:${'0'.repeat(64)}`;
+  for (const line of ['push NAME hi.txt', 'manifest push NAME manifest.json', 'manifest index create NAME v1']) {
+    const [, digest = ''] = /^Digest: (\S+)$/m.exec((await here(line.replace('NAME', '{repo}'))).out) ?? [];
+    const named = line.replace('NAME', `{repo}@${digest}`);
+    const [own, job] = [await here(named), await there(named)];
+    expect([own.code, job.out]).toEqual([0, results(own.out)]);
+    expect((await there(line.replace('NAME', other))).err).toContain('(DIGEST_MISMATCH)');
+  }
+});
+
 test('what SOURCE_DATE_EPOCH says, a job says too', async () => {
   const env = { SOURCE_DATE_EPOCH: '1767225600' };
   const line = words('push {repo} docs hi.txt --format go-template={{.digest}}');

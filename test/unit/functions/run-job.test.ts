@@ -7,7 +7,7 @@ import { ROOT, SOURCE, activities, type Answers } from './scripted.js';
 type Begun = ResultOf<typeof beginJobContract>;
 type Results = { outcome: InputOf<typeof closeJobContract>['result']['outcome']; code?: string }[];
 
-const COPY: Begun = {
+const COPY: Extract<Begun, { operation: 'copy' }> = {
   operation: 'copy',
   source: { registry: 'r.azurecr.io', repository: 'samples/app' },
   root: 'v1',
@@ -58,6 +58,20 @@ describe('a copy job', () => {
     expect(played.calls.at(1)?.input).not.toHaveProperty('tag');
     expect(played.closed).toEqual([{ runId: 'r1', result: { outcome: 'completed', digest: ROOT.digest } }]);
     expect(played.output).toEqual({ outcome: 'completed', digest: ROOT.digest });
+  });
+
+  test('the tags are for the step that sets them; the digest that it must be is for the plan to see', async () => {
+    const { destination, ...begun } = COPY;
+    const { tag: _none, ...untagged } = destination;
+    const several = await play({ beginJob: () => ({ done: { ...COPY, moreTags: ['a', 'b'] } }) });
+    expect(several.calls.at(4)?.input).toMatchObject({ destination, moreTags: ['a', 'b'] });
+    const none = await play({
+      beginJob: () => ({ done: { ...begun, destination: untagged, moreTags: [], digest: ROOT.digest } }),
+    });
+    expect(none.calls.at(4)?.input).toMatchObject({ destination: untagged, moreTags: [] });
+    expect(none.calls.at(4)?.input).not.toHaveProperty('destination.tag');
+    expect(none.calls.at(1)?.input).toMatchObject({ digest: ROOT.digest });
+    expect(none.output).toEqual({ outcome: 'completed', digest: ROOT.digest });
   });
 
   test.each(['beginJob', 'planCopy', 'copyGraph', 'verifyArrival', 'tagCopy'] as const)(

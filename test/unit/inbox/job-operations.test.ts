@@ -48,7 +48,9 @@ describe('what is wrong with a job is said all at once', () => {
     ],
     ['tag', { reference: app, tags: ['ok', '-no', 'a/b'] }, ['tags.1', 'tags.2']],
     ['tag', { reference: app, tags: [] }, ['tags']],
-    ['push', { reference: `a.io/b@${DIGEST}`, files: [{ path: '../x' }] }, ['reference', 'files.0.path']],
+    ['push', { reference: 'a.io/b@sha256:1', files: [{ path: '../x' }] }, ['reference', 'files.0.path']],
+    ['copy', { source: app, destination: app, tags: ['a/b'] }, ['tags.0']],
+    ['blob.push', { reference: app, file: { path: 'a' }, size: -1 }, ['reference', 'size']],
     [
       'push',
       { reference: app, files: [{ path: '/etc/passwd' }, { path: 'a//b' }, { path: 'a\\b' }] },

@@ -23,6 +23,8 @@ describe('parseJob', () => {
     expect(parse(job)).toEqual({ ...job, id: 'message-1', recursive: true });
     expect(parse({ ...job, recursive: false })).toMatchObject({ recursive: false });
     expect(parse({ ...job, destination: 'c.io/d' })).toMatchObject({ destination: 'c.io/d' });
+    expect(parse({ ...job, destination: `c.io/d@${DIGEST}` })).toMatchObject({ destination: `c.io/d@${DIGEST}` });
+    expect(parse({ ...job, destination: 'c.io/d', tags: [] })).toMatchObject({ tags: [] });
     expect(parse({ ...job, source: `a.io/b:v1@${DIGEST}` })).toMatchObject({ source: `a.io/b:v1@${DIGEST}` });
   });
 
@@ -35,7 +37,6 @@ describe('parseJob', () => {
     ['promote of a tag at a digest', { operation: 'promote', source: `a.io/b:v1@${DIGEST}` }, ['source']],
     ['promote of a repository', { operation: 'promote', source: 'a.io/b' }, ['source']],
     ['copy of a repository', { operation: 'copy', source: 'a.io/b', destination: 'c.io/d:v1' }, ['source']],
-    ['copy to a digest', { operation: 'copy', source: 'a.io/b:v1', destination: `c.io/d@${DIGEST}` }, ['destination']],
     ['an id with a slash', { operation: 'promote', id: 'a/b', source: 'a.io/b:v1' }, ['id']],
     ['an unknown field', { operation: 'promote', source: 'a.io/b:v1', sorce: 1 }, ['']],
     [

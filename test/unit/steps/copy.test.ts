@@ -91,6 +91,17 @@ describe('the plan', () => {
     await expect(planCopyStep(world, input, newCall())).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
   });
 
+  test('of what must have a digest is not made of anything else', async () => {
+    const input = { runId: 'r1', source: FROM, root: 'v1', recursive: false, excludeArtifactTypes: [] };
+    const other = `sha256:${'0'.repeat(64)}` as const;
+    await expect(planCopyStep(world, { ...input, digest: other }, newCall())).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+    });
+    expect(world.documents.kept.size).toBe(0);
+    const { digest } = root;
+    expect(await planCopyStep(world, { ...input, digest }, newCall())).toMatchObject({ state: 'planned' });
+  });
+
   test('waits two minutes for a referrer that is listed and not there, and goes on without it', async () => {
     const late = await pushArtifact(source, 'application/x-late', { subject: root });
     const fetch = source.fetchManifest.bind(source);

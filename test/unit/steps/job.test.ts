@@ -56,6 +56,34 @@ describe('what a job may do', () => {
     ).rejects.toMatchObject({ code: 'REFERENCE_INVALID', remedy: expect.any(String) });
   });
 
+  test('a destination with no tag, with several, and with the digest that it must have', async () => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const name = { registry: REGISTRY, repository: 'mirror/app' };
+    const place = `${REGISTRY}/mirror/app`;
+    const source = `${REGISTRY}/samples/app@${digest}`;
+    const cases: [changes: Parameters<typeof copy>[0], begun: unknown][] = [
+      [
+        { destination: place, tags: [] },
+        { destination: name, moreTags: [] },
+      ],
+      [
+        { source, destination: place, tags: ['a'] },
+        { destination: name, moreTags: ['a'] },
+      ],
+      [
+        { destination: `${place}:v2`, tags: ['a'] },
+        { destination: { ...name, tag: 'v2' }, moreTags: ['a'] },
+      ],
+      [{ destination: `${place}@${digest}` }, { destination: name, digest }],
+      [{ destination: `${place}:v2@${digest}` }, { destination: name, digest }],
+    ];
+    for (const [changes, begun] of cases) {
+      world = newWorld();
+      const { operation: _copy, source: _from, root: _root, recursive: _all, ...where } = Object(await copy(changes));
+      expect(where).toEqual(begun);
+    }
+  });
+
   test('an operation that the settings do not name', async () => {
     world.jobPolicy = { ...world.jobPolicy, operations: ['promote'] };
     await expect(copy()).rejects.toMatchObject({

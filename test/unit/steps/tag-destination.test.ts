@@ -243,6 +243,16 @@ describe('a job’s tag', () => {
     expect(await tagCopyStep(world, input(), newCall())).toEqual({ later: expect.any(Number) });
   });
 
+  test('are several, or none', async () => {
+    const place = { registry: REGISTRY, repository: 'staging/samples/app' };
+    const before = [...destination.tags.keys()];
+    const none = { runId: 'j1', root, destination: place, moreTags: [] };
+    expect(await tagCopyStep(world, none, newCall())).toEqual({ done: { digest: root.digest } });
+    expect([...destination.tags.keys()]).toEqual(before);
+    expect(await tagCopyStep(world, { ...input(), moreTags: ['a', 'b'] }, newCall())).toHaveProperty('done');
+    for (const tag of ['copied', 'a', 'b']) expect(destination.tags.get(tag)).toBe(root.digest);
+  });
+
   test('that another writes at the same time is tried again', async () => {
     const other = await pushImage(destination, { content: 'other' });
     const push = destination.pushManifest.bind(destination);
