@@ -1,3 +1,4 @@
+import { relative, sep } from 'node:path';
 import { inlineBytes, type JobFile } from '../inbox/job-files.js';
 import { IntegrityError, InputError, type CallOptions } from '../oci/index.js';
 import { createFolderSink, createFolderSource, withTempFolder, type FileSource, type FileSink } from '../oras/index.js';
@@ -79,14 +80,21 @@ function blobName(prefix: string, path: string): string {
 /**
  * Pulls into the container `target`: first into a folder of this machine, where names, links and archives are looked at as
  * anywhere else, then, when all of it is there and right, blob by blob. A blob has no links: they are left out.
+ * @returns with `blobOf`, what a path that the sink has located is called in the container
  * @throws InputError `FILE_EXISTS` with `keepOld` where something else stands there; `FILE_NAME_INVALID`
  */
 export function pullToBlobs<T>(
   files: Files,
   { prefix, keepOld, signal }: CallOptions & { prefix: string; keepOld: boolean },
   pull: (sink: FileSink) => Promise<T>,
-): Promise<{ pulled: T; put: PutFile[]; leftOut: string[] }> {
+): Promise<{ pulled: T; put: PutFile[]; leftOut: string[]; blobOf: (path: string) => string }> {
   return withTempFolder(async (folder) => {
+    const blobOf = (path: string): string => {
+      // As it is read back from the disk: half a character has no bytes.
+      const there = Buffer.from(relative(folder, path).replaceAll(sep, '/')).toString();
+      const name = blobName(prefix, there);
+      return path.endsWith('/') ? `${name}/` : name;
+    };
     const pulled = await pull(createFolderSink(folder));
     const source = createFolderSource(folder);
     const put: PutFile[] = [];
@@ -111,6 +119,6 @@ export function pullToBlobs<T>(
       put.push({ path, blob, sizeBytes });
     }
     for (const { path, blob } of put) await files.put('target', blob, source.open(path), signal ? { signal } : {});
-    return { pulled, put, leftOut };
+    return { pulled, put, leftOut, blobOf };
   });
 }

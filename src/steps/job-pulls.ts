@@ -12,7 +12,8 @@ export const pull: Operation<'pull'> = async ({ ports, runId, job, signal, progr
   const { repository } = target;
   const root = await resolveTarget(target, job, signal);
   const { output: prefix = runId, keepOldFiles = false, includeSubject, concurrency } = job;
-  const { put, leftOut, pulled } = await pullToBlobs(ports.files, { prefix, keepOld: keepOldFiles, signal }, (files) =>
+  const options = { prefix, keepOld: keepOldFiles, signal };
+  const { put, leftOut, pulled, blobOf } = await pullToBlobs(ports.files, options, (files) =>
     pullFiles({ repository, files }, root, {
       signal,
       unpackLimitBytes: STEP_LIMITS.unpackBytes,
@@ -24,7 +25,11 @@ export const pull: Operation<'pull'> = async ({ ports, runId, job, signal, progr
     }),
   );
   progress.text(`${put.length} files in target/${prefix}`);
-  const output = { ...described(repository.name, root), files: put, leftOut, skipped: pulled.skipped };
+  const layers = pulled.files.map(({ path, descriptor }) => ({
+    blob: blobOf(path),
+    ...described(repository.name, descriptor),
+  }));
+  const output = { ...described(repository.name, root), files: put, layers, leftOut, skipped: pulled.skipped };
   return { output, digest: root.digest };
 };
 

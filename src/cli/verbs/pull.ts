@@ -105,9 +105,9 @@ function printPulled(io: Io, operands: readonly string[], values: Values): (resu
     for (const path of textsIn(output, 'leftOut')) io.err(leftOutLine(path));
     if (format.kind === 'text') io.out(summary({ root, skipped: recordIn(output).skipped === true }, target));
     else {
-      const files = recordsIn(output, 'files').map((file) => ({
-        path: `target/${textIn(file, 'blob')}`,
-        size: file.sizeBytes,
+      const files = recordsIn(output, 'layers').map((layer) => ({
+        path: `target/${textIn(layer, 'blob')}`,
+        ...describeResult(name, describedIn(layer).descriptor),
       }));
       io.out(formatResult(format, { reference: `${name}@${root.digest}`, files }));
     }

@@ -275,14 +275,19 @@ test('what comes on standard input is what is pushed', async () => {
 test('a pull: the last lines, and where the files are', async () => {
   const own = await here('pull -o out {repo}:files');
   expect((await there('pull {repo}:files')).out).toBe(results(own.out));
-  const { out } = await there('pull -o below --format json {repo}:files');
-  expect(JSON.parse(out)).toMatchObject({
-    reference: expect.stringContaining(`${repo}@sha256:`),
-    files: [
-      { path: 'target/below/hi.txt', size: 2 },
-      { path: 'target/below/odd.json', size: 34 },
-    ],
-  });
+  // Files and folders, each with all that is said of it; only where they stand is another place.
+  await here('push {repo}:folders docs a~b.txt hi.txt:text/plain --annotation-file notes.json');
+  for (const [at, name] of [
+    ['files', 'below'],
+    ['folders', 'folders'],
+  ]) {
+    const options = `-o ${name} {repo}:${at} --format`;
+    const placed = (text: string): string => text.replaceAll(`${folder}/${name}/`, `target/${name}/`);
+    const [direct, json] = [await here(`pull ${options} json`), await there(`pull ${options} json`)];
+    expect(json.out.replaceAll('a%20b', 'a b')).toBe(placed(direct.out));
+    const digests = 'go-template={{range~.files}}{{println~.digest}}{{end}}';
+    expect((await there(`pull ${options} ${digests}`)).out).toBe((await here(`pull ${options} ${digests}`)).out);
+  }
 });
 
 test('deletions', async () => {

@@ -133,6 +133,7 @@ describe('pull', () => {
     expect(value).toMatchObject({
       digest: root.digest,
       files: [{ path: 'hello.txt', blob: 'r1/hello.txt', sizeBytes: 5 }],
+      layers: [{ blob: 'r1/hello.txt', reference: expect.stringContaining(`${APP}@sha256:`), size: 5 }],
       leftOut: [],
     });
     expect(world.files.kept.get('target/r1/hello.txt')).toEqual(Buffer.from('hello'));
