@@ -13,6 +13,7 @@ import {
   ConfigurationError,
   createRegistries,
   type Credentials,
+  type RegistriesOptions,
   type RegistryClient,
 } from './oci/index.js';
 import { isRulesBlob, readText, rulesSource } from './rules-source.js';
@@ -90,8 +91,13 @@ const credentials = managedIdentityCredentials({
     withPassword: Object.values(settings.JOB_CREDENTIALS).map(({ registry }) => registry),
   }),
 });
-const connect = (signIn: Credentials): RegistryClient =>
-  createRegistries({ credentials: signIn, allowedRegistries: settings.ALLOWED_REGISTRIES, lease: storage.lease });
+const connect = (signIn: Credentials, referrers: RegistriesOptions['referrers'] = 'auto'): RegistryClient =>
+  createRegistries({
+    credentials: signIn,
+    allowedRegistries: settings.ALLOWED_REGISTRIES,
+    lease: storage.lease,
+    referrers,
+  });
 const registries = connect(credentials);
 const rules = rulesSource({
   setting: settings.PROMOTION_RULES,

@@ -87,6 +87,11 @@ export const platform = z
   .exactOptional()
   .describe('os/arch[/variant][:os_version]: that child of an index');
 
+export const distributionSpec = z
+  .enum(['v1.1-referrers-api', 'v1.1-referrers-tag'])
+  .exactOptional()
+  .describe('How the registry keeps referrers; as it comes it is asked');
+
 const mediaTypeText = z
   .string()
   .max(255)

@@ -17,6 +17,7 @@ const packing = {
 const indexed = {
   artifactType: field.artifactType,
   tags: field.tags,
+  distributionSpec: field.distributionSpec,
 };
 
 /** Gate 1 of a rule, by what the job itself trusts. */
@@ -58,13 +59,19 @@ const jobs = [
     artifactType: field.artifactType,
     depth: z.int().min(1).max(16).exactOptional().describe('Levels; as it comes all'),
     format: z.enum(['json', 'tree', 'table']).default('json'),
+    distributionSpec: field.distributionSpec,
   }),
   job('resolve', { reference: field.artifact, platform: field.platform }),
   job('tags', { reference: field.repository, last: field.last, excludeDigestTags: field.flag }),
   job('repos', { registry: field.registryHost, namespace: field.namespace, last: field.last }),
   job('manifest.fetch', { reference: field.artifact, platform: field.platform, descriptor: field.flag }),
   job('manifest.fetchConfig', { reference: field.artifact, platform: field.platform, descriptor: field.flag }),
-  job('verify', { reference: field.artifact, platform: field.platform, signatures }),
+  job('verify', {
+    reference: field.artifact,
+    platform: field.platform,
+    signatures,
+    distributionSpec: field.distributionSpec,
+  }),
   job('tag', { reference: field.artifact, tags: field.someTags, concurrency: field.concurrency }),
   job('push', {
     reference: field.place,
@@ -79,6 +86,7 @@ const jobs = [
     platform: field.platform,
     artifactType: field.requiredArtifactType,
     ...packing,
+    distributionSpec: field.distributionSpec,
   }),
   job('pull', {
     reference: field.artifact,
@@ -93,8 +101,9 @@ const jobs = [
     tags: field.tags,
     mediaType: field.mediaType,
     file: oneFile,
+    distributionSpec: field.distributionSpec,
   }),
-  job('manifest.delete', { reference: field.artifact }),
+  job('manifest.delete', { reference: field.artifact, distributionSpec: field.distributionSpec }),
   job('manifest.index.create', {
     reference: field.place,
     manifests: field.manifests.describe('Tags or digests of the same repository, in their order'),
@@ -115,11 +124,12 @@ const jobs = [
     file: oneFile,
   }),
   job('blob.delete', { reference: field.blob }),
-  job('sbom', { reference: field.artifact, platform: field.platform }),
+  job('sbom', { reference: field.artifact, platform: field.platform, distributionSpec: field.distributionSpec }),
   job('sign', {
     reference: field.artifact,
     platform: field.platform,
     recursive: z.boolean().default(false).describe('The manifests of an index too'),
+    distributionSpec: field.distributionSpec,
   }),
 ] as const;
 

@@ -1,4 +1,4 @@
-import type { Lease, Registries, RegistryClient } from '../oci/index.js';
+import type { Lease, Registries, RegistriesOptions, RegistryClient } from '../oci/index.js';
 import type { Documents, Engine, Files, Queues, RunStore } from '../runs/ports.js';
 import type { RulesSource } from '../runs/ports.js';
 import type { SbomGenerator } from '../sbom/index.js';
@@ -28,10 +28,18 @@ export interface JobPolicy {
   credentials: Readonly<Record<string, { registry: string }>>;
 }
 
-/** Registries as a credential that a job names signs in to them. */
+/** How a job reaches its registries, where that is said. */
+export interface JobConnection {
+  /** As it comes the app's identity. */
+  credential?: string;
+  /** Where referrers are kept; as it comes the registry is asked. */
+  referrers?: NonNullable<RegistriesOptions['referrers']>;
+}
+
+/** Registries as a job reaches them: signed in to with a credential that it names, their referrers kept as it says. */
 export interface JobRegistries {
   /** @throws PolicyError `CREDENTIAL_UNKNOWN` */
-  as(credential: string): RegistryClient;
+  as(connection: JobConnection): RegistryClient;
 }
 
 /** How large copies are split. */

@@ -83,12 +83,12 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
     },
   },
   discover: {
-    takes: ['artifactType', 'depth', 'format', 'platform'],
+    takes: ['artifactType', 'depth', 'distributionSpec', 'format', 'platform'],
     make: ([reference], values) => ({
       operation: 'discover',
       reference,
       format: textOf(values, 'format') ?? 'tree',
-      ...given(values, 'artifactType', 'platform'),
+      ...given(values, 'artifactType', 'distributionSpec', 'platform'),
       ...(values.depth !== undefined && { depth: parseCount(writtenOf(values, 'depth') ?? '', '--depth', 1) }),
     }),
   },
@@ -131,11 +131,11 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
     }),
   },
   attach: {
-    takes: [...PACKING, 'platform'],
+    takes: [...PACKING, 'distributionSpec', 'platform'],
     make: async ([reference, ...files], values, io) => ({
       operation: 'attach',
       reference,
-      ...given(values, 'artifactType', 'platform'),
+      ...given(values, 'artifactType', 'distributionSpec', 'platform'),
       ...(await packing(files, values, io)),
       ...concurrencyOf(values),
     }),
@@ -154,17 +154,24 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
     },
   },
   'manifest push': {
-    takes: ['mediaType'],
+    takes: ['distributionSpec', 'mediaType'],
     make: async (operands, values, io) => ({
       operation: 'manifest.push',
       ...severalTags(operandAt(operands, 0)),
       file: await contentOf(operandAt(operands, 1), io),
-      ...given(values, 'mediaType'),
+      ...given(values, 'distributionSpec', 'mediaType'),
     }),
   },
-  'manifest delete': { takes: ['force'], make: ([reference]) => ({ operation: 'manifest.delete', reference }) },
+  'manifest delete': {
+    takes: ['force', 'distributionSpec'],
+    make: ([reference], values) => ({
+      operation: 'manifest.delete',
+      reference,
+      ...given(values, 'distributionSpec'),
+    }),
+  },
   'manifest index create': {
-    takes: ['annotation', 'artifactType'],
+    takes: ['annotation', 'artifactType', 'distributionSpec'],
     make: ([name = '', ...manifests], values) => {
       const annotations = listOf(values.annotation);
       return {
@@ -172,12 +179,12 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
         ...severalTags(name),
         manifests: ownNames(name, manifests),
         ...(annotations.length > 0 && { annotations: parseAnnotationFlags(annotations) }),
-        ...given(values, 'artifactType'),
+        ...given(values, 'artifactType', 'distributionSpec'),
       };
     },
   },
   'manifest index update': {
-    takes: ['add', 'merge', 'remove', 'tag', 'artifactType'],
+    takes: ['add', 'merge', 'remove', 'tag', 'artifactType', 'distributionSpec'],
     make: ([reference = ''], values) => {
       const named = Object.entries({ add: values.add, merge: values.merge, tags: values.tag }).flatMap(
         ([field, texts]) => {
@@ -188,7 +195,7 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
       return {
         operation: 'manifest.index.update',
         reference,
-        ...given(values, 'remove', 'artifactType'),
+        ...given(values, 'remove', 'artifactType', 'distributionSpec'),
         ...Object.fromEntries(named),
       };
     },
@@ -214,18 +221,18 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
     },
   },
   promote: { takes: [], make: ([source]) => ({ operation: 'promote', source }) },
-  sbom: looks('sbom', 'platform'),
+  sbom: looks('sbom', 'distributionSpec', 'platform'),
   sign: {
-    takes: ['recursive', 'platform'],
+    takes: ['recursive', 'distributionSpec', 'platform'],
     make: ([reference], values) => ({
       operation: 'sign',
       reference,
       recursive: values.recursive === true,
-      ...given(values, 'platform'),
+      ...given(values, 'distributionSpec', 'platform'),
     }),
   },
   verify: {
-    takes: ['trustStore', 'identity', 'platform'],
+    takes: ['trustStore', 'identity', 'distributionSpec', 'platform'],
     make: async ([reference], values) => {
       const signature = await trustedSignature(values);
       if (signature === undefined) {
@@ -234,7 +241,12 @@ const VERBS: Readonly<Record<string, JobVerb>> = {
           'required flag(s) "trust-store" not set: the app trusts what a job brings',
         );
       }
-      return { operation: 'verify', reference, ...given(values, 'platform'), signatures: [signature] };
+      return {
+        operation: 'verify',
+        reference,
+        ...given(values, 'distributionSpec', 'platform'),
+        signatures: [signature],
+      };
     },
   },
   'blob delete': { takes: ['force'], make: ([reference]) => ({ operation: 'blob.delete', reference }) },

@@ -9,6 +9,7 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
+import { createJobRegistries } from '../../../src/azure/job-registries.js';
 import { run } from '../../../src/cli/run.js';
 import { parseJob } from '../../../src/inbox/job.js';
 import { JOB_OPERATIONS } from '../../../src/inbox/job-input.js';
@@ -29,6 +30,7 @@ import { createMemoryIo } from './memory-io.js';
 let folder: string;
 let registry: RunningRegistry;
 let client: RegistryClient;
+const clients: RegistryClient[] = [];
 let world: World;
 let app: Server;
 let url: string;
@@ -75,6 +77,16 @@ beforeAll(async () => {
   client = createRegistries({ credentials: anonymousCredentials });
   world = newWorld();
   world.signer = key.signer;
+  world.jobRegistries = createJobRegistries({
+    entries: {},
+    others: anonymousCredentials,
+    readSecret: () => Promise.reject(new Error('there is none')),
+    connect: (credentials, referrers = 'auto') => {
+      const made = createRegistries({ credentials, referrers });
+      clients.push(made);
+      return made;
+    },
+  });
   world.jobPolicy = { allowedRegistries: [registry.name], operations: JOB_OPERATIONS, scopes: {}, credentials: {} };
   app = createServer((request, response) => {
     void text(request)
@@ -109,7 +121,7 @@ afterAll(async () => {
   process.chdir(before);
   app.closeAllConnections();
   app.close();
-  await client.close();
+  await Promise.all([client, ...clients].map((each) => each.close()));
   await registry.close();
   await rm(folder, { recursive: true, force: true });
 });
@@ -288,6 +300,22 @@ test('a pull: the last lines, and where the files are', async () => {
     const digests = 'go-template={{range~.files}}{{println~.digest}}{{end}}';
     expect((await there(`pull ${options} ${digests}`)).out).toBe((await here(`pull ${options} ${digests}`)).out);
   }
+});
+
+test('a distribution spec: referrers are kept as it says', async () => {
+  const pushed = await here('push {repo} hi.txt --format go-template={{.digest}} -a spec=tag');
+  const subject = `{repo}@${pushed.out}`;
+  const spec = '--distribution-spec v1.1-referrers-tag';
+  expect((await there(`attach --artifact-type a/b ${subject} hi.txt ${spec}`)).code).toBe(0);
+  const tag = pushed.out.replace(':', '-');
+  expect((await here('repo tags {repo}')).out.split('\n')).toContain(tag);
+  const listed = `discover --format json ${subject}`;
+  expect((await there(`${listed} ${spec}`)).out).toBe((await here(`${listed} ${spec}`)).out);
+  // The API has it as well: without it the tag would be all there is.
+  await here(`manifest delete -f {repo}:${tag}`);
+  expect(JSON.parse((await there(`${listed} ${spec}`)).out)).toMatchObject({ referrers: [] });
+  expect(JSON.parse((await there(listed)).out)).toMatchObject({ referrers: [{ artifactType: 'a/b' }] });
+  expect((await there(`${listed} --distribution-spec v1.2`)).code).toBe(1);
 });
 
 test('deletions', async () => {

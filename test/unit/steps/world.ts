@@ -86,8 +86,8 @@ export function newWorld(...rules: Rule[]): World {
     stretch: { ms: 300_000, requests: 5_000, bytes: 32 * 1024 ** 2 },
     jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {}, credentials: {} },
     jobRegistries: {
-      as: (name) => {
-        throw new PolicyError('CREDENTIAL_UNKNOWN', name);
+      as: ({ credential = '' }) => {
+        throw new PolicyError('CREDENTIAL_UNKNOWN', credential);
       },
     },
     paused: false,
