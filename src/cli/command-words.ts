@@ -1,11 +1,26 @@
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 
 /** What can follow one command on the line. */
 export interface CommandWords {
   /** Words that lead to it, each with a space before it: ` manifest fetch`; empty for the program itself. */
   path: string;
   subcommands: { name: string; description: string }[];
-  options: { long: string; short?: string; description: string; takesValue: boolean }[];
+  options: {
+    long: string;
+    short?: string;
+    description: string;
+    takesValue: boolean;
+    /** What its value may be, where that is one of a few. */
+    values?: readonly string[];
+  }[];
+}
+
+const offered = new WeakMap<Option, readonly string[]>();
+
+/** Values that a shell offers for an option; the command may take others, too. @param long with its dashes */
+export function offerValues(command: Command, long: string, values: readonly string[]): void {
+  const option = command.options.find((each) => each.long === long);
+  if (option !== undefined) offered.set(option, values);
 }
 
 /** The command and all below it, aliases as commands of their own. */
@@ -17,13 +32,20 @@ export function describeCommands(command: Command, path = ''): CommandWords[] {
   const own: CommandWords = {
     path,
     subcommands: below.map(({ name, child }) => ({ name, description: child.summary() || child.description() })),
-    options: help
-      .visibleOptions(command)
-      .flatMap(({ long, short, description, required, optional }) =>
-        typeof long !== 'string'
-          ? []
-          : [{ long, ...(typeof short === 'string' && { short }), description, takesValue: required || optional }],
-      ),
+    options: help.visibleOptions(command).flatMap((option) => {
+      const { long, short, description, required, optional } = option;
+      if (typeof long !== 'string') return [];
+      const values = offered.get(option);
+      return [
+        {
+          long,
+          ...(typeof short === 'string' && { short }),
+          description,
+          takesValue: required || optional,
+          ...(values && { values }),
+        },
+      ];
+    }),
   };
   return [own, ...below.flatMap(({ name, child }) => describeCommands(child, `${path} ${name}`))];
 }

@@ -14,6 +14,20 @@ function pathPattern(commands: readonly CommandWords[]): string {
   return commands.flatMap(({ path }) => (path === '' ? [] : [quote(path)])).join('|');
 }
 
+/** Patterns of an option behind its command, as `case` has them, with what its value may be. */
+function valueCases(commands: readonly CommandWords[]): (readonly [pattern: string, values: readonly string[]])[] {
+  const cases = new Map<string, string[]>();
+  for (const { path, options } of commands) {
+    for (const { long, short, values } of options) {
+      if (values === undefined) continue;
+      const names = [long, ...(short === undefined ? [] : [short])].map((name) => quote(`${path} ${name}`));
+      const key = values.join(' ');
+      cases.set(key, [...(cases.get(key) ?? []), ...names]);
+    }
+  }
+  return [...cases].map(([values, patterns]) => [patterns.join('|'), values.split(' ')] as const);
+}
+
 function bash(commands: readonly CommandWords[]): string {
   const cases = commands.map(({ path, subcommands, options }) => {
     const words = subcommands.map(({ name }) => name).join(' ');
@@ -22,7 +36,9 @@ function bash(commands: readonly CommandWords[]): string {
   });
   return `# bash completion for acr-promoter. In ~/.bashrc: source <(acr-promoter completion bash)
 _acr_promoter() {
-  local cur=\${COMP_WORDS[COMP_CWORD]} path='' words='' flags='' i
+  local cur=\${COMP_WORDS[COMP_CWORD]} option=\${COMP_WORDS[COMP_CWORD-1]} path='' words='' flags='' i
+  # --format=json is three words here.
+  [[ $cur == = ]] && cur='' || { [[ $option == = ]] && option=\${COMP_WORDS[COMP_CWORD-2]}; }
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "$path \${COMP_WORDS[i]}" in
       ${pathPattern(commands)}) path="$path \${COMP_WORDS[i]}" ;;
@@ -32,6 +48,11 @@ _acr_promoter() {
 ${cases.join('\n')}
   esac
   [[ $cur == -* ]] && words=$flags
+  case "$path $option" in
+${valueCases(commands)
+  .map(([pattern, values]) => `    ${pattern}) words=${quote(values.join(' '))} ;;`)
+  .join('\n')}
+  esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
 complete -o default -F _acr_promoter acr-promoter
@@ -57,8 +78,8 @@ function zsh(commands: readonly CommandWords[]): string {
   return `#compdef acr-promoter
 # zsh completion for acr-promoter. In ~/.zshrc: source <(acr-promoter completion zsh)
 _acr_promoter() {
-  local at='' word
-  local -a names flags
+  local at='' word option=$words[CURRENT-1]
+  local -a names flags values
   for word in \${words[2,CURRENT-1]}; do
     case "$at $word" in
       (${pathPattern(commands)}) at="$at $word" ;;
@@ -67,7 +88,18 @@ _acr_promoter() {
   case "$at" in
 ${cases.join('\n')}
   esac
-  if [[ $words[CURRENT] == -* ]]; then
+  if [[ $words[CURRENT] == --*=* ]]; then
+    option=\${words[CURRENT]%%=*}
+    compset -P '*='
+  fi
+  case "$at $option" in
+${valueCases(commands)
+  .map(([pattern, values]) => `    (${pattern}) values=(${values.map(quote).join(' ')}) ;;`)
+  .join('\n')}
+  esac
+  if (( $#values )); then
+    compadd -a values
+  elif [[ $words[CURRENT] == -* ]]; then
     _describe -o option flags
   elif (( $#names )); then
     _describe command names
@@ -90,9 +122,10 @@ function fish(commands: readonly CommandWords[]): string {
       ...subcommands.map(
         ({ name, description }) => `complete -c acr-promoter ${when} -f -a ${name}${saying(description)}`,
       ),
-      ...options.map(({ long, short, description, takesValue }) => {
+      ...options.map(({ long, short, description, takesValue, values }) => {
         const letter = short === undefined ? '' : ` -s ${short.slice(1)}`;
-        return `complete -c acr-promoter ${when} -l ${long.slice(2)}${letter}${takesValue ? ' -r' : ''}${saying(description)}`;
+        const value = values === undefined ? (takesValue ? ' -r' : '') : ` -x -a ${quote(values.join(' '))}`;
+        return `complete -c acr-promoter ${when} -l ${long.slice(2)}${letter}${value}${saying(description)}`;
       }),
     ];
   });

@@ -13,6 +13,7 @@ import {
   type RegistryClient,
 } from '../oci/index.js';
 import { readCa, readClientCertificate } from './certificates.js';
+import { offerValues } from './command-words.js';
 import { keptCredentials } from './docker-config.js';
 import { parseAddresses } from './host-addresses.js';
 import type { Io } from './io.js';
@@ -66,7 +67,7 @@ export function addConnectionOptions(command: Command, side: Side): Command {
       `password or identity token for the ${of}; better from standard input`,
     );
   command.option(long('password-stdin'), `read the password for the ${of} from standard input`);
-  return command
+  command
     .option(`${long('identity-token')} <token>`, `identity token for the ${of}; better from standard input`)
     .option(long('identity-token-stdin'), `read the identity token for the ${of} from standard input`)
     .option(long('plain-http'), `plain HTTP to the ${of} (as it comes for localhost and loopback addresses)`)
@@ -94,6 +95,8 @@ export function addConnectionOptions(command: Command, side: Side): Command {
       `${long('distribution-spec')} <option>`,
       `how the ${of} keeps referrers: ${Object.keys(SPECS).join(' or ')}; as it comes it is asked`,
     );
+  offerValues(command, long('distribution-spec'), Object.keys(SPECS));
+  return command;
 }
 
 /** What concerns all connections of a command. */

@@ -18,17 +18,28 @@ function table(commands: readonly CommandWords[], entriesOf: (command: CommandWo
 export function powershellScript(commands: readonly CommandWords[]): string {
   const words = table(commands, ({ subcommands }) => subcommands.map(({ name, description }) => [name, description]));
   const options = table(commands, (command) => command.options.map(({ long, description }) => [long, description]));
+  const values = commands.flatMap(({ path, options: known }) =>
+    known.flatMap(({ long, short, values: some = [] }) => {
+      const names = some.length === 0 ? [] : [long, ...(short === undefined ? [] : [short])];
+      return names.map((name) => `    ${quote(`${path} ${name}`)} = @(${some.map(quote).join(', ')})`);
+    }),
+  );
   return `# PowerShell completion for acr-promoter. In $PROFILE: acr-promoter completion powershell | Out-String | Invoke-Expression
 Register-ArgumentCompleter -Native -CommandName 'acr-promoter' -ScriptBlock {
   param($wordToComplete, $commandAst, $cursorPosition)
   $words = ${words}
   $options = ${options}
+  $values = @{
+${values.join('\n')}
+  }
   $path = ''
+  $option = ''
   foreach ($element in ($commandAst.CommandElements | Select-Object -Skip 1)) {
     if ($wordToComplete -ne '' -and $element.Extent.EndOffset -ge $cursorPosition) { break }
     if ($words.ContainsKey("$path $element")) { $path = "$path $element" }
+    $option = "$element"
   }
-  $entries = if ($wordToComplete.StartsWith('-')) { $options[$path] } else { $words[$path] }
+  $entries = if ($values.ContainsKey("$path $option")) { $values["$path $option"] } elseif ($wordToComplete.StartsWith('-')) { $options[$path] } else { $words[$path] }
   foreach ($entry in $entries) {
     $word, $description = $entry.Split([char[]]'=', 2)
     if (-not $word.StartsWith($wordToComplete)) { continue }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../oci/index.js';
 import { formatGoJson, renderGoTemplate } from '../oras/index.js';
+import { offerValues } from './command-words.js';
 import { textOf, writtenOf, type Values } from './verb.js';
 
 /** How a verb's result is printed. */
@@ -20,6 +21,7 @@ export function addFormatOptions(command: Command, { isTable = false }: FormatNa
       `text${isTable ? ' (or table)' : ''}, json or go-template=<template>; as it comes text`,
     )
     .option('--template <template>', 'the template of --format go-template');
+  offerValues(command, '--format', [...KINDS, ...(isTable ? ['table'] : [])]);
 }
 
 /** @throws InputError `OPTION_INVALID`, `OPTIONS_EXCLUSIVE` */

@@ -26,6 +26,20 @@ function withoutDescriptions({ path, subcommands, options }: CommandWords): Comm
   };
 }
 
+/** With the words that are no commands: the shells, and behind `help` the commands again. */
+function withOperands(commands: readonly CommandWords[]): CommandWords[] {
+  const shells = SHELLS.map((name) => ({ name, description: '' }));
+  const topics = commands
+    .filter(({ path, subcommands }) => path !== ' help' && subcommands.length > 0)
+    .map(({ path, subcommands }) => ({
+      path: ` help${path}`,
+      subcommands: subcommands.filter(({ name }) => name !== 'help'),
+      options: [],
+    }));
+  const own = commands.filter(({ path }) => path !== ' help');
+  return [...own.map((each) => (each.path === ' completion' ? { ...each, subcommands: shells } : each)), ...topics];
+}
+
 export function addCompletion(program: Command, context: VerbContext): void {
   defineVerb(
     program,
@@ -40,7 +54,7 @@ export function addCompletion(program: Command, context: VerbContext): void {
           remedy: `Shells: ${SHELLS.join(', ')}`,
         });
       }
-      const commands = describeCommands(program);
+      const commands = withOperands(describeCommands(program));
       context.io.out(
         completionScript(shell, values.descriptions === false ? commands.map(withoutDescriptions) : commands),
       );

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InputError, isDigest, type Descriptor } from '../../oci/index.js';
 import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../../oras/index.js';
+import { offerValues } from '../command-words.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection.js';
 import { CopyLines } from '../copy-lines.js';
 import { chooseFormat, parseConcurrency } from '../format.js';
@@ -69,6 +70,7 @@ function addOptions(command: Command): void {
     .option('--from-oci-layout-path <path>', 'the source is in the OCI image layout at this path')
     .option('--to-oci-layout', 'the destination is an OCI image layout')
     .option('--to-oci-layout-path <path>', 'the destination is in the OCI image layout at this path');
+  offerValues(command, '--format', ['text', 'json']);
   addConnectionOptions(command, 'from');
   addConnectionOptions(command, 'to');
   command.option(

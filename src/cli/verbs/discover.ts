@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { offerValues } from '../command-words.js';
 import { InputError } from '../../oci/index.js';
 import {
   discoverTree,
@@ -88,6 +89,8 @@ export function addDiscover(parent: Command, context: VerbContext): void {
       .option('--format <format>', 'tree, json, table or go-template=<template>')
       .option('--template <template>', 'the template of --format go-template')
       .option('-o, --output <format>', 'deprecated: the same, with the JSON of oras before 1.3');
+    offerValues(command, '--format', ['tree', 'json', 'table', 'go-template']);
+    offerValues(command, '--output', ['tree', 'json', 'table']);
     addTtyOption(command);
     addPlatformOption(command);
     addTargetOptions(command);

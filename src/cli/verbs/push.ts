@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { InputError, isDigest } from '../../oci/index.js';
 import { createFolderSource, parsePlatform, pushFiles, type Pushed } from '../../oras/index.js';
 import { addArtifactOptions, exportManifest, readArtifactOptions } from '../artifact-options.js';
+import { offerValues } from '../command-words.js';
 import { connectionOf } from '../connection.js';
 import type { Io } from '../io.js';
 import { describedIn, textsIn } from '../job-output.js';
@@ -118,6 +119,7 @@ export function addPush(parent: Command, context: VerbContext): void {
     command
       .option('--artifact-platform <os[/arch][/variant]>', 'give the artifact a config with this platform')
       .option('--image-spec <version>', 'v1.1 or v1.0; v1.0 where there is a --config and no --artifact-type');
+    offerValues(command, '--image-spec', SPECS);
     command.option('--force', 'see that every blob is there, though the manifest is: so it is done without it, too');
     addTargetOptions(command);
   };

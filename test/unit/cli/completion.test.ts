@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { run } from '../../../src/cli/run.js';
 import { VERSION } from '../../../src/cli/version.js';
 import { createMemoryIo } from './memory-io.js';
@@ -65,6 +67,45 @@ describe('completion', () => {
     }
     const { out } = await acrPromoter('completion', 'bash');
     expect((await acrPromoter('completion', 'bash', '--no-descriptions')).out).toBe(out);
+  });
+
+  test('bash: shells, topics of help, and values of options that have few', async () => {
+    const { out } = await acrPromoter('completion', 'bash');
+    // What bash makes of the line: an equals sign is a word of its own.
+    const completed = async (...line: string[]): Promise<string[]> => {
+      const script = `${out}\nCOMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _acr_promoter; echo "\${COMPREPLY[*]}"`;
+      const { stdout } = await promisify(execFile)('bash', ['-c', script, 'bash', 'acr-promoter', ...line]);
+      return stdout.trim().split(' ');
+    };
+    expect(await completed('completion', '')).toEqual(['bash', 'zsh', 'fish', 'powershell']);
+    expect(await completed('help', 'man')).toEqual(['manifest']);
+    expect(await completed('help', 'manifest', 'index', '')).toEqual(['create', 'pack', 'update']);
+    expect(await completed('push', '--format', '')).toEqual(['text', 'json', 'go-template']);
+    expect(await completed('push', 'r.io/a:v1', 'hi.txt', '--format', '=', 'j')).toEqual(['json']);
+    expect(await completed('copy', '--format', '=')).toEqual(['text', 'json']);
+    expect(await completed('runs', '--format', 't')).toEqual(['text', 'table']);
+    expect(await completed('discover', '-o', '')).toEqual(['tree', 'json', 'table']);
+    // A path: that is for the shell to complete.
+    expect(await completed('pull', '-o', '')).toEqual(['']);
+    for (const option of ['--distribution-spec', '--from-distribution-spec', '--to-distribution-spec']) {
+      const verb = option === '--distribution-spec' ? 'attach' : 'cp';
+      expect(await completed(verb, option, '')).toEqual(['v1.1-referrers-api', 'v1.1-referrers-tag']);
+    }
+    expect(await completed('push', '--image-spec', '')).toEqual(['v1.0', 'v1.1']);
+    expect(await completed('push', '--format', 'json', '--templ')).toEqual(['--template']);
+  });
+
+  test('the other shells have the same values', async () => {
+    const zsh = (await acrPromoter('completion', 'zsh')).out;
+    expect(zsh).toMatch(
+      / attach --distribution-spec'\|[^)]*\) values=\('v1.1-referrers-api' 'v1.1-referrers-tag'\) ;;/,
+    );
+    const fish = (await acrPromoter('completion', 'fish')).out;
+    expect(fish).toContain(" -l distribution-spec -x -a 'v1.1-referrers-api v1.1-referrers-tag'");
+    expect(fish).toContain(`-n '__acr_promoter_at " help manifest"' -f -a index`);
+    const powershell = (await acrPromoter('completion', 'powershell')).out;
+    expect(powershell).toContain("' push --image-spec' = @('v1.0', 'v1.1')");
+    expect(powershell).toContain("' completion' = @('bash=', 'zsh=', 'fish=', 'powershell=')");
   });
 
   test('another shell is refused', async () => {
