@@ -68,7 +68,7 @@ describe('a layout is written to by one command at a time', () => {
     const layout = join(folder, 'read');
     await run(push(layout, 'v1'), createMemoryIo().io);
     const held = await createDeskLease().acquire(`layout ${layout}`);
-    for (const words of ['repo tags', 'resolve', 'discover', 'manifest fetch', 'manifest index create -o -']) {
+    for (const words of ['repo tags', 'resolve', 'discover', 'manifest fetch', 'manifest fetch-config']) {
       const { io, err } = createMemoryIo();
       expect([await run([...words.split(' '), '--oci-layout', `${layout}:v1`], io), err()]).toEqual([0, '']);
     }
