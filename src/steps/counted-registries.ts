@@ -36,6 +36,11 @@ export class CountedRegistries {
     return this.#calls.get(registry) ?? 0;
   }
 
+  /** Of all registries together. */
+  total(): number {
+    return [...this.#calls.values()].reduce((sum, calls) => sum + calls, 0);
+  }
+
   /**
    * Does what may ask each registry so often and no more: then its signal is aborted, and nothing more is asked.
    * @returns whether it was too much, instead of what it came to

@@ -20,6 +20,7 @@ export class DeepPassBudget {
   readonly #tooMuch: Map<string, string>;
   /** What the dearest promotion so far has cost. */
   #dearest = 0;
+  #dearestInAll = 0;
 
   /** @param before what earlier ticks asked beyond their budget; @param tooMuch what they found */
   constructor(walk: Walk, before: Calls, tooMuch: TooMuch) {
@@ -33,7 +34,18 @@ export class DeepPassBudget {
   #most(registry: string): number {
     const perMinute = this.#perMinute(registry);
     if (perMinute === undefined) return STEP_LIMITS.deepPassRequests;
-    return Math.min(Math.floor(perMinute / 2), STEP_LIMITS.mostDeepPassRequests);
+    return Math.min(Math.floor(perMinute / 2), this.#mostInAll());
+  }
+
+  /**
+   * What the first pass has left of a tick's requests; a third of what it made, where that is more, so that a round takes about as many
+   * ticks however much there is; and enough to get on.
+   */
+  #mostInAll(): number {
+    const asked = [...this.#walk.asked.values()].reduce((sum, requests) => sum + requests, 0);
+    const { tickRequests, deepPassRequests, mostDeepPassRequests } = STEP_LIMITS;
+    const most = Math.max(tickRequests - asked, Math.floor(asked / 3), deepPassRequests);
+    return Math.min(most, mostDeepPassRequests);
   }
 
   #perMinute(registry: string): number | undefined {
@@ -48,6 +60,8 @@ export class DeepPassBudget {
 
   /** One promotion is looked at in any case, once nothing is owed: a pass always gets on. */
   allows(registries: readonly string[]): boolean {
+    const inAll = this.counted.total();
+    if (inAll > 0 && inAll + this.#dearestInAll > this.#mostInAll()) return false;
     return registries.every((registry) => {
       const spent = this.#spent(registry);
       return spent === 0 || spent + this.#dearest <= this.#most(registry);
@@ -85,6 +99,7 @@ export class DeepPassBudget {
     const spent = (): number[] => registries.map((registry) => this.counted.calls(registry));
     const most = (registry: string): number => Math.max(STEP_LIMITS.deepPassRowRequests, this.#most(registry));
     const before = spent();
+    const beforeInAll = this.counted.total();
     try {
       const looked = await this.counted.within(new Map(registries.map((name) => [name, most(name)])), look);
       if (looked === 'too much') this.#tooMuch.set(id, runId);
@@ -95,6 +110,7 @@ export class DeepPassBudget {
     } finally {
       const cost = spent().map((calls, index) => calls - (before[index] ?? 0));
       this.#dearest = Math.max(this.#dearest, ...cost);
+      this.#dearestInAll = Math.max(this.#dearestInAll, this.counted.total() - beforeInAll);
     }
   }
 }

@@ -22,11 +22,17 @@ interface List {
 export class DestinationTags {
   readonly #ports: Pick<Ports, 'registries' | 'listing'>;
   readonly #signal: AbortSignal;
+  readonly #onRequest: (registry: string) => void;
   readonly #lists = new Map<string, List>();
 
-  constructor(ports: Pick<Ports, 'registries' | 'listing'>, signal: AbortSignal) {
+  constructor(
+    ports: Pick<Ports, 'registries' | 'listing'>,
+    signal: AbortSignal,
+    onRequest: (registry: string) => void = () => {},
+  ) {
     this.#ports = ports;
     this.#signal = signal;
+    this.#onRequest = onRequest;
   }
 
   /** Those of `wanted` that the lists show in place; ask rising names, since lists are read once. */
@@ -49,6 +55,7 @@ export class DestinationTags {
   }
 
   async stands({ destination, digest }: { destination: TagName; digest: string }): Promise<boolean> {
+    this.#onRequest(destination.registry);
     return (await resolveTag(this.#ports, destination, this.#signal))?.digest === digest;
   }
 
@@ -59,6 +66,8 @@ export class DestinationTags {
       list.isOver || list.last >= (tags.at(-1) ?? '') || list.read >= STEP_LIMITS.walkedTags * (list.asked + 1);
     try {
       while (!isEnough()) {
+        // A page of it.
+        if (list.read % STEP_LIMITS.walkedTags === 0) this.#onRequest(at?.registry ?? '');
         const { done, value } = await list.entries.next();
         if (done === true) list.isOver = true;
         else {

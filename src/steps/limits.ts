@@ -59,11 +59,16 @@ export const STEP_LIMITS = {
   listedRows: 20_000,
   /** Promotions of a page of the deep pass. */
   deepPassPage: 20,
-  /** Requests to one registry in one deep pass, where nothing is known of its limits, and however much it allows. */
+  /** Requests of one tick, as far as its first pass leaves some to the deep pass. */
+  tickRequests: 60,
+  /**
+   * Requests of one deep pass: what is left to it in any case, and to one registry where nothing is known of its limits; and however much
+   * the first pass made.
+   */
   deepPassRequests: 16,
   mostDeepPassRequests: 500,
   /** Pages of one deep pass at most. */
-  deepPassPages: 50,
+  deepPassPages: 20,
   /** Requests to one registry for one promotion, where a pass may not make more anyway; a larger one is a run's to look at. */
   deepPassRowRequests: 200,
   /** Those that were too much, and are known to be; of more the oldest are looked at anew. */

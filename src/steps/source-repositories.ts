@@ -47,15 +47,3 @@ export async function* everyTagOf(
     if (!(error instanceof RegistryError && error.notFound)) throw error;
   }
 }
-
-/** Those that the rule takes. */
-export async function* tagsOf(
-  ports: Pick<Ports, 'listing'>,
-  rule: Rule,
-  repository: string,
-  options: TagsOptions,
-): AsyncGenerator<TagDetails> {
-  for await (const listed of everyTagOf(ports, rule, repository, options)) {
-    if (isTaken(rule, repository, listed.name)) yield listed;
-  }
-}

@@ -10,8 +10,8 @@ import { isDestinationFree } from './destination-owner.js';
 import { DestinationTags } from './destination-tags.js';
 import { STEP_LIMITS } from './limits.js';
 import { PromotionRows } from './promotion-rows.js';
-import { tagsOf } from './source-repositories.js';
-import { isFull, isOfOneRow, isToStop, noteProblem, type Walk } from './walk.js';
+import { everyTagOf, isTaken } from './source-repositories.js';
+import { isFull, isOfOneRow, isToStop, noteAsked, noteProblem, type Walk } from './walk.js';
 
 /** One repository while its tags are walked. */
 interface Place {
@@ -42,13 +42,19 @@ export async function walkRepository(
     repository,
     baseline,
     rows: new PromotionRows(ports.store, rule, repository),
-    destinations: new DestinationTags(ports, call.signal),
+    destinations: new DestinationTags(ports, call.signal, (registry) => noteAsked(walk, registry)),
   };
   let batch: TagDetails[] = [];
   try {
     await place.rows.read();
-    const listing = tagsOf(ports, rule, repository, { signal: call.signal, ...(last !== undefined && { last }) });
-    for await (const listed of listing) {
+    const options = { signal: call.signal, ...(last !== undefined && { last }) };
+    let read = 0;
+    noteAsked(walk, rule.source.registry);
+    for await (const listed of everyTagOf(ports, rule, repository, options)) {
+      // The first one of a further page.
+      if (read > 0 && read % STEP_LIMITS.walkedTags === 0) noteAsked(walk, rule.source.registry);
+      read += 1;
+      if (!isTaken(rule, repository, listed.name)) continue;
       batch.push(listed);
       if (batch.length < STEP_LIMITS.walkedTags) continue;
       const seen = await lookAtAll(place, batch);

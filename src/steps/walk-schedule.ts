@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
 import type { Rule } from '../promotion/rule.js';
 import { standingRule } from '../promotion/standing-rule.js';
@@ -11,7 +12,7 @@ import { STEP_LIMITS } from './limits.js';
 import { pageFrom } from './page-from.js';
 import type { StepCall } from './ports.js';
 import { repositoriesOf } from './source-repositories.js';
-import { isFull, isOfOneRow, isOver, isToStop, noteProblem, noteText, type Walk } from './walk.js';
+import { isFull, isOfOneRow, isOver, isToStop, noteAsked, noteProblem, noteText, type Walk } from './walk.js';
 import { Stretch, nextRule, scheduledRules, type Cursor } from './walk-cursor.js';
 import { walkRepository } from './walk-repository.js';
 
@@ -31,7 +32,9 @@ export async function walkScheduleStep(
   const until = ports.now().getTime() + STEP_LIMITS.walkMs;
   // One before this has died.
   const isBitByBit = stretch.times > 1;
-  const walk: Walk = { ports, call, until, isBitByBit, started: input.started, maxStarted, looked: 0, problems: [] };
+  const { started: before } = input;
+  const asked = askedBefore(input.cursor);
+  const walk: Walk = { ports, call, until, isBitByBit, started: before, maxStarted, looked: 0, asked, problems: [] };
   if (input.cursor === null) await beginBaselines(walk, rules);
   let cursor: Cursor | undefined = await walkOn(walk, rules, stretch.cursor, stretch, stretch.times);
   while (cursor !== undefined && !isTickOver(walk, cursor) && !isOver(walk)) {
@@ -42,7 +45,16 @@ export async function walkScheduleStep(
   call.progress.text(`${walk.looked} tags looked at, ${walk.started} runs started`);
   const { started, looked, problems } = walk;
   const isEnd = cursor === undefined || isTickOver(walk, cursor);
-  return { cursor: isEnd ? null : JSON.stringify(cursor), started, looked, problems };
+  const next = { ...cursor, asked: Object.fromEntries(asked) };
+  return { cursor: isEnd ? null : JSON.stringify(next), started, looked, problems };
+}
+
+const askedSchema = z.object({ asked: z.record(z.string(), z.number()) });
+
+/** What the stretches before this one have asked, which goes with the cursor; the walk's note has no need of it. */
+function askedBefore(cursor: string | null): Map<string, number> {
+  const { data } = askedSchema.safeParse(JSON.parse(cursor ?? 'null'));
+  return new Map(Object.entries(data?.asked ?? {}));
 }
 
 /** A rule is read for the first time with the tick that first sees it, however late in the round its turn comes. */
@@ -141,6 +153,8 @@ async function walkRule(
       if (reading !== undefined) return { at: 'rule', rule: rule.name, reading };
       if (baseline.next !== null) return undefined;
     }
+    // The catalog, where it is read.
+    noteAsked(walk, rule.source.registry);
     const repositories = await repositoriesOf(walk.ports, rule, walk.call.signal);
     const left = repositories.filter((name) => cursor.repository === undefined || name >= cursor.repository);
     for (const [index, repository] of left.entries()) {

@@ -18,6 +18,8 @@ export interface Walk {
   started: number;
   maxStarted: number;
   looked: number;
+  /** Requests that this tick has made of each registry so far, by what they are known to take. */
+  asked: Map<string, number>;
   problems: string[];
 }
 
@@ -28,6 +30,10 @@ export function isOver(walk: Walk): boolean {
 /** True where a piece of it is to end as soon as it can be gone on with. */
 export function isToStop(walk: Walk): boolean {
   return walk.isBitByBit === true || isOver(walk);
+}
+
+export function noteAsked({ asked }: Pick<Walk, 'asked'>, registry: string, requests = 1): void {
+  asked.set(registry, (asked.get(registry) ?? 0) + requests);
 }
 
 export function isFull(walk: Walk): boolean {

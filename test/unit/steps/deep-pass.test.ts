@@ -32,6 +32,7 @@ const pass = (): Promise<number> =>
       started: 0,
       maxStarted: 200,
       looked: 0,
+      asked: new Map(),
       problems: [],
     },
     world.ruleList,
@@ -221,7 +222,16 @@ describe('one that is too much', () => {
     const problems: string[] = [];
     const { nowMs: until } = world;
     await deepPass(
-      { ports: world, call: newCall(), until: until + 1000, started: 0, maxStarted: 200, looked: 0, problems },
+      {
+        ports: world,
+        call: newCall(),
+        until: until + 1000,
+        started: 0,
+        maxStarted: 200,
+        looked: 0,
+        asked: new Map(),
+        problems,
+      },
       world.ruleList,
     );
     source.fault = undefined;
@@ -432,6 +442,31 @@ describe('many', () => {
     expect(looked().length).toBeGreaterThan(0);
   });
 
+  test.each([
+    [41, 19],
+    [47, 16],
+    [300, 100],
+  ])('where the first pass made %d requests, %d are left to it, of all registries together', async (made, most) => {
+    const { registry } = world.listing;
+    world.listing.registry = (name) => ({ ...registry(name), requestsPerMinute: () => 1_000_000 });
+    const walk = { ports: world, call: newCall(), until: world.nowMs + 1000, started: 0, maxStarted: 200, looked: 0 };
+    forget();
+    await deepPass(
+      {
+        ...walk,
+        asked: new Map([
+          ['first', made - 1],
+          ['second', 1],
+        ]),
+        problems: [],
+      },
+      world.ruleList,
+    );
+    const asked = source.calls.length + destination.calls.length;
+    expect(asked).toBeLessThanOrEqual(most);
+    expect(asked).toBeGreaterThan(most - 8);
+  });
+
   test('no more runs than the tick may start', async () => {
     const started = world.engine.starts.length;
     for (const tag of tags) {
@@ -448,6 +483,7 @@ describe('many', () => {
         started: 197,
         maxStarted: 200,
         looked: 0,
+        asked: new Map(),
         problems: [],
       },
       world.ruleList,

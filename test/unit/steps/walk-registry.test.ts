@@ -112,24 +112,52 @@ async function tick(): Promise<ResultOf<typeof walkScheduleContract> & { request
   return { ...walked, requests: registry.log.length - before, storeRequests: storeCalls.length };
 }
 
+/** The same registry, which says something else of its limits. */
+async function restart(options: Partial<RegistryOptions>, perMinute?: number): Promise<void> {
+  const { port } = registry;
+  await stop();
+  await start({ ...options, port });
+  const listed = client.registry.bind(client);
+  const listing =
+    perMinute === undefined
+      ? client
+      : { ...client, registry: (name: string) => ({ ...listed(name), requestsPerMinute: () => perMinute }) };
+  Object.assign(world, { registries: client, listing });
+}
+
 test('2,000 tags of one repository that are in sync: 60 requests at most, both passes, and no run', async () => {
   await prepare(TAGS);
   const runs = world.engine.starts.length;
   // The first tick reads what there is when the rule is first read.
   await tick();
-  const second = await tick();
-  expect(second).toMatchObject({ cursor: null, started: 0, looked: TAGS.length, problems: [] });
-  expect(second.requests).toBeLessThanOrEqual(60);
-  expect(second.storeRequests).toBeLessThanOrEqual(60);
+  // Whatever the registry says of its limits.
+  for (const [says, options, perMinute] of [
+    ['nothing', {}],
+    ['40 calls a second', { quirks: { callsLeftPerSecond: 40 } }],
+    ['what is known of *.azurecr.io', {}, 250],
+  ] as const) {
+    await restart(options, perMinute);
+    await tick();
+    for (let ticks = 0; ticks < 2; ticks += 1) {
+      const walked = await tick();
+      expect(walked).toMatchObject({ cursor: null, started: 0, looked: TAGS.length, problems: [] });
+      const { requests, storeRequests } = walked;
+      process.stdout.write(
+        `${TAGS.length} in sync, it says ${says}: ${requests} requests, ${storeRequests} of tables\n`,
+      );
+      expect(requests).toBeLessThanOrEqual(60);
+      // The deep pass gets on.
+      expect(requests).toBeGreaterThan(45);
+      expect(storeRequests).toBeLessThanOrEqual(60);
+    }
+  }
   expect(world.engine.starts).toHaveLength(runs);
-  const { requests, storeRequests } = second;
-  process.stdout.write(`${TAGS.length} tags in sync: ${requests} registry requests, ${storeRequests} of the tables\n`);
   // One that was moved by hand is found, and costs two requests more at the most.
   const destination = client.repository(registry.name, STAGING);
   await pushImage(destination, { tag: 'v777', content: 'by hand' });
-  const third = await tick();
-  expect(third).toMatchObject({ started: 1 });
-  expect(third.requests).toBeLessThanOrEqual(62);
+  const moved = await tick();
+  expect(moved).toMatchObject({ started: 1 });
+  expect(moved.requests).toBeLessThanOrEqual(62);
 }, 300_000);
 
 test('a registry without a list of tags with digests: each tag is asked for, and nothing else changes', async () => {
