@@ -1,12 +1,20 @@
 import type { HttpRequest } from '@azure/functions';
+import { InputError } from '../../oci/index.js';
 import type { PageOptions } from '../../runs/ports.js';
 
-/** `?size=` (1 to 100) and `?from=`; what isn't understood counts as not given. */
-export function pageOf(request: HttpRequest): PageOptions {
-  const size = Number(request.query.get('size') ?? '50');
+/** Rows of a page, as it comes and at most. */
+const ROWS = 50;
+const MOST_ROWS = 100;
+
+/** `?size=` (1 to 100; 50 as it comes) and `?from=`. @throws InputError `PAGE_SIZE_INVALID` */
+export function pageOf(request: Pick<HttpRequest, 'query'>): PageOptions {
+  const asked = request.query.get('size') ?? '';
   const from = request.query.get('from');
-  return {
-    size: Number.isInteger(size) && size >= 1 && size <= 100 ? size : 50,
-    ...(from !== null && from !== '' && { from }),
-  };
+  const size = asked === '' ? ROWS : /^\d{1,6}$/.test(asked) ? Number(asked) : 0;
+  if (size < 1 || size > MOST_ROWS) {
+    throw new InputError('PAGE_SIZE_INVALID', `size is ${asked.slice(0, 20)}: a page has 1 to ${MOST_ROWS} rows`, {
+      remedy: `Ask for 1 to ${MOST_ROWS} rows, or leave size out for ${ROWS}; "next", given back as "from", is the next page.`,
+    });
+  }
+  return { size, ...(from !== null && from !== '' && { from }) };
 }

@@ -56,6 +56,17 @@ describe('promotions', () => {
   );
 });
 
+test.each(['listPromotions', 'listRuns'])('%s: a page has 1 to 100 rows; another size is refused', async (name) => {
+  for (const size of ['0', '1000', '101', '-1', '1.5', '1e1', 'all']) {
+    expect(await get(name, `size=${size}`)).toMatchObject({
+      status: 400,
+      jsonBody: { error: { code: 'PAGE_SIZE_INVALID', remedy: expect.stringContaining('1 to 100') } },
+    });
+  }
+  for (const query of ['size=1', 'size=100', 'size=', '']) expect(await get(name, query)).toHaveProperty('jsonBody');
+  expect(await get('listRuns', 'state=ignored&size=0')).toMatchObject({ status: 400 });
+});
+
 describe('is my tag in staging', () => {
   const ask = (reference: string): Promise<unknown> =>
     body('listPromotions', `reference=${encodeURIComponent(reference)}`);
