@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { z } from 'zod';
 import { packRow, unpackRow } from '../../../src/azure/row-json.js';
+import { propertyRuns } from '../property-runs.js';
 
 const PLACE = { table: 'runs', partitionKey: 'run', rowKey: 'x' };
 
@@ -20,7 +21,7 @@ describe('packRow and unpackRow', () => {
           expect(Buffer.from(chunk).toString()).toBe(chunk);
         }
       }),
-      { numRuns: 30 },
+      { numRuns: propertyRuns(30) },
     );
   });
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { parsePoison, poisonEnvelope } from '../../../src/inbox/poison.js';
 import { openMessage, retryEnvelope } from '../../../src/inbox/retry.js';
+import { propertyRuns } from '../property-runs.js';
 
 const HOUR_MS = 3_600_000;
 const start = new Date('2026-05-01T00:00:00.000Z');
@@ -121,7 +122,7 @@ describe('poisonEnvelope', () => {
         expect(read.reason).toBe(reason.slice(0, 2000));
         expect(read.originalDocument).toBe(document?.name);
       }),
-      { numRuns: 50 },
+      { numRuns: propertyRuns(50) },
     );
   });
 });

@@ -6,6 +6,7 @@ import { parseJob } from '../../../src/inbox/job.js';
 import { poisonEnvelope } from '../../../src/inbox/poison.js';
 import { looksSecret, redactText } from '../../../src/inbox/secret-shapes.js';
 import { codeOf, errorOf } from './codes.js';
+import { propertyRuns } from '../property-runs.js';
 
 const from = { messageId: 'message-1' };
 const gzipped = (text: string): string => gzipSync(text).toString('base64');
@@ -313,7 +314,7 @@ describe('what does not', () => {
         };
         expect(codeOf(() => parseJob(job, from))).toBeUndefined();
       }),
-      { numRuns: 500 },
+      { numRuns: propertyRuns(500) },
     );
   });
 });

@@ -22,6 +22,7 @@ import {
   isTag,
   parseReference,
 } from 'acr-promoter/oci';
+import { propertyRuns } from '../property-runs.js';
 
 const hex = (length: number) =>
   array(constantFrom(...'0123456789abcdef'.split('')), { minLength: length, maxLength: length }).map((digits) =>
@@ -84,7 +85,7 @@ describe('parseReference', () => {
         // Whatever is taken here can be asked for.
         expect(new URL(`http://${found.registry}/v2/`).pathname).toBe('/v2/');
       }),
-      { numRuns: 500 },
+      { numRuns: propertyRuns(500) },
     );
   });
 

@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { assert, property, string } from 'fast-check';
 import { parse } from 'yaml';
 import { formatYamlEntry, formatYamlScalar } from '../../../src/oras/yaml-scalar.js';
+import { propertyRuns } from '../property-runs.js';
 
 // As oras 1.3.3 prints them; test/interop/command-line.test.ts holds these against the program itself.
 test.each([
@@ -79,6 +80,6 @@ test('whatever is written is read back, and shows a terminal nothing to act upon
       expect(line).not.toMatch(/[^\n\P{Cc}]/u);
       expect(parse(line)).toEqual({ key: value });
     }),
-    { numRuns: 500 },
+    { numRuns: propertyRuns(500) },
   );
 });

@@ -20,6 +20,7 @@ import {
   writeJws,
   type Written,
 } from './envelopes.js';
+import { propertyRuns } from '../property-runs.js';
 
 const chain = issueChain();
 const [leaf, intermediate, root] = chain;
@@ -124,7 +125,7 @@ describe('what was not signed', () => {
         const error = await errorOf(verifyWritten(Buffer.from(JSON.stringify(fields)), chain));
         expect(error).toBeInstanceOf(VerificationError);
       }),
-      { numRuns: 100 },
+      { numRuns: propertyRuns(100) },
     );
   });
 
@@ -144,7 +145,7 @@ describe('what was not signed', () => {
           if (!(error instanceof VerificationError)) throw error;
         }
       }),
-      { numRuns: 100 },
+      { numRuns: propertyRuns(100) },
     );
   });
 

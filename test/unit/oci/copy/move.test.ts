@@ -15,6 +15,7 @@ import {
 } from 'acr-promoter/oci';
 import { MemoryRegistries, MemoryRepository } from '../memory-repository.js';
 import { putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from './graphs.js';
+import { propertyRuns } from '../../property-runs.js';
 
 async function setUp() {
   const source = new MemoryRepository('source/app');
@@ -356,7 +357,7 @@ test('any graph arrives whole, leaves first, with nothing fetched or pushed twic
         }
       }
     }),
-    { numRuns: 40 },
+    { numRuns: propertyRuns(40) },
   );
 }, 30_000);
 

@@ -12,6 +12,7 @@ import {
 } from 'acr-promoter/oci';
 import { MemoryRepository } from '../memory-repository.js';
 import { putImage, putIndex, putRealGraph, putReferrer } from './graphs.js';
+import { propertyRuns } from '../../property-runs.js';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -163,7 +164,7 @@ describe('splitPlan', () => {
         }
         for (const { descriptor } of manifests) expect(there.has(descriptor.digest)).toBe(true);
       }),
-      { numRuns: 300 },
+      { numRuns: propertyRuns(300) },
     );
   });
 });
@@ -183,7 +184,7 @@ describe('the parts of a real graph', () => {
         expect([...destination.manifests.keys()].sort()).toEqual([...source.manifests.keys()].sort());
         expect([...destination.blobs.keys()].sort()).toEqual([...source.blobs.keys()].sort());
       }),
-      { numRuns: 20 },
+      { numRuns: propertyRuns(20) },
     );
   });
 
