@@ -18,7 +18,7 @@ import { replay } from './replay.js';
 
 const FULL = process.env.FULL === '1';
 /** Of the places where an activity can be broken off, so many of each scenario are tried; in the full run all. */
-const MOST_PLACES = FULL ? Infinity : 16;
+const MOST_PLACES = FULL ? Infinity : 8;
 const NOW_MS = Date.now();
 const RELEASE = newSigner('release');
 

@@ -4,7 +4,17 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { atEnd, IMAGE, locationOf, putBlob, sender, sha256, start, temporaryFolder, type Send } from './harness.js';
+import {
+  atEnd,
+  IMAGE,
+  locationOf,
+  putBlob,
+  sender,
+  sha256,
+  start,
+  temporaryFolder,
+  type Send,
+} from '../../../unit/local/registry/harness.js';
 import type { RunningRegistry } from '../../../../local/registry/server.js';
 
 /** The registry as its own process is compiled anew, so that no old build is tested. */
