@@ -85,14 +85,14 @@ function withRows(view: World, read: (row: PromotionRow) => PromotionRow): World
   return { ...view, store };
 }
 
-/** The first step takes its run to be open, and the last one does not see how it was ended; both at their first look. */
+/** The first step takes its run to be open at its first look, and the last one does not see how it was ended. */
 function withRunOpen(view: World, name: string, runId: string): World {
   if (name !== 'beginRun' && name !== 'closeRun') return view;
   const store = derived(view.store);
   let isFirst = true;
   store.getRun = async (id) => {
     const run = await view.store.getRun(id);
-    if (run === undefined || id !== runId || !isFirst) return run;
+    if (run === undefined || id !== runId || (name === 'beginRun' && !isFirst)) return run;
     isFirst = false;
     const { result: _ended, ...value } = run.value;
     return { ...run, value: name === 'beginRun' ? { ...value, state: 'running' } : value };
