@@ -2,6 +2,8 @@
 export const LIMITS = {
   /** Bytes of a manifest or index (ACR and the specification's recommendation: 4 MiB). `TOO_LARGE` */
   manifestBytes: 4 * 1024 * 1024,
+  /** Bytes of an image's config, where it decides what a manifest is. `TOO_LARGE` */
+  configBytes: 4 * 1024 * 1024,
   /** Entries of one list in a manifest. `MANIFEST_INVALID` */
   manifestEntries: 20_000,
   /** Bytes of any other JSON answer: tags, catalog, tokens, errors. `TOO_LARGE` */

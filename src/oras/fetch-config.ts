@@ -1,7 +1,6 @@
-import { InputError, parseManifest, type CallOptions, type Descriptor, type ReadableRepository } from '../oci/index.js';
+import { InputError, parseManifest, readBlob, type CallOptions, type Descriptor, type ReadableRepository } from '../oci/index.js';
 import { ORAS_LIMITS } from './limits.js';
 import { selectPlatform, type WantedPlatform } from './platform.js';
-import { readBlob } from './read-blob.js';
 
 export interface FetchConfigOptions extends CallOptions {
   /** Chooses the config of that child of an index. */

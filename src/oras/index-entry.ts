@@ -3,6 +3,7 @@ import {
   LIMITS,
   OCI_EMPTY,
   parseManifest,
+  readBlob,
   type CallOptions,
   type Descriptor,
   type ImageIndex,
@@ -11,7 +12,6 @@ import {
   type ReadableRepository,
   InputError,
 } from '../oci/index.js';
-import { readBlob } from './read-blob.js';
 
 /** A platform's text fields, as a config may have them; anything else than text makes it a config of another kind. */
 function platformIn(json: unknown): Platform | undefined {

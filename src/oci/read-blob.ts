@@ -1,4 +1,6 @@
-import { IntegrityError, type CallOptions, type Descriptor, type ReadableRepository } from '../oci/index.js';
+import type { Descriptor } from './descriptor.js';
+import { IntegrityError } from './errors.js';
+import type { CallOptions, ReadableRepository } from './store.js';
 
 /** A small blob as a whole, verified. @throws IntegrityError `TOO_LARGE` for more than `mostBytes` */
 export async function readBlob(

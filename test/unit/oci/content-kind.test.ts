@@ -1,0 +1,173 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  contentKindOf,
+  digestOf,
+  encodeManifest,
+  LIMITS,
+  OCI_ARTIFACT_MANIFEST,
+  OCI_EMPTY,
+  OCI_IMAGE_CONFIG,
+  OCI_IMAGE_INDEX,
+  OCI_IMAGE_MANIFEST,
+  DOCKER_IMAGE_CONFIG,
+  DOCKER_MANIFEST,
+  parseManifest,
+  type ContentKind,
+  type Descriptor,
+} from 'acr-promoter/oci';
+import { MemoryRepository } from './memory-repository.js';
+
+const TAR_GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip';
+const IN_TOTO = 'application/vnd.in-toto+json';
+let repository: MemoryRepository;
+let seed = 0;
+
+beforeEach(() => {
+  repository = new MemoryRepository();
+});
+
+function blob(mediaType: string, bytes: Uint8Array): Descriptor {
+  const digest = digestOf(bytes);
+  repository.blobs.set(digest, bytes);
+  return { mediaType, digest, size: bytes.length };
+}
+
+function kindOf(manifest: object): Promise<ContentKind> {
+  const { mediaType = OCI_IMAGE_MANIFEST } = manifest as { mediaType?: string };
+  // Each test has a manifest of its own: kinds are remembered by digest.
+  const bytes = encodeManifest({ schemaVersion: 2, ...manifest, annotations: { seed: `${(seed += 1)}` } });
+  return contentKindOf(repository, digestOf(bytes), parseManifest(bytes, mediaType, 'it'));
+}
+
+function made(layerTypes: string[], config: unknown, configType = OCI_IMAGE_CONFIG): object {
+  const bytes = typeof config === 'string' ? Buffer.from(config, 'latin1') : Buffer.from(JSON.stringify(config));
+  return {
+    config: blob(configType, bytes),
+    layers: layerTypes.map((type, index) => blob(type, Buffer.from(`layer ${index}`))),
+  };
+}
+
+const listing = (count: number): unknown => ({
+  rootfs: { type: 'layers', diff_ids: Array.from({ length: count }, (_, index) => digestOf(Buffer.from([index]))) },
+});
+
+describe('a file system', () => {
+  test.each([
+    'application/vnd.oci.image.layer.v1.tar',
+    TAR_GZIP,
+    'application/vnd.oci.image.layer.v1.tar+zstd',
+    'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+    'application/vnd.oci.image.layer.v1.tar+gzip+encrypted',
+    'application/vnd.oci.image.layer.nydus.blob.v1',
+    'application/vnd.oci.image.layer.v1.tar+gzip; charset=utf-8',
+    'application/vnd.docker.image.rootfs.diff.tar',
+    'application/vnd.docker.image.rootfs.diff.tar.gzip',
+    'application/vnd.docker.image.rootfs.diff.tar.zstd',
+    'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+    'application/vnd.docker.container.image.rootfs.diff+x-gtar',
+    'application/x-tar',
+    'application/x-gtar',
+    'application/tar+gzip',
+    'application/octet-stream',
+  ])('%s is one: with a config that lists it, the manifest is an image', async (type) => {
+    expect(await kindOf(made([type], listing(1)))).toBe('image');
+  });
+
+  test.each([
+    OCI_IMAGE_CONFIG,
+    DOCKER_IMAGE_CONFIG,
+    'application/octet-stream',
+    'application/json',
+    'application/vnd.docker.plugin.v1+json',
+    'application/vnd.example+json',
+  ])('the type of the config does not matter: %s', async (type) => {
+    expect(await kindOf(made([TAR_GZIP], listing(1), type))).toBe('image');
+  });
+
+  test('one layer of several is enough', async () => {
+    expect(await kindOf(made([TAR_GZIP, IN_TOTO], listing(2)))).toBe('image');
+    expect(await kindOf(made([IN_TOTO, TAR_GZIP], listing(2)))).toBe('image');
+  });
+
+  test('a config that is not UTF-8 is read as Go reads it', async () => {
+    const config = JSON.stringify({ author: '\u00ff', ...(listing(1) as object) });
+    expect(await kindOf(made([TAR_GZIP], config, 'application/octet-stream'))).toBe('image');
+  });
+});
+
+describe('a config that does not list each layer', () => {
+  test.each([0, 1, 3])('is an error: %i of 2', async (count) => {
+    await expect(kindOf(made([TAR_GZIP, TAR_GZIP], listing(count)))).rejects.toMatchObject({
+      code: 'IMAGE_CONFIG_MISMATCH',
+    });
+  });
+
+  test('is an error for a chart, too, if it lists any', async () => {
+    await expect(kindOf(made([TAR_GZIP], listing(2), 'application/vnd.example+json'))).rejects.toMatchObject({
+      code: 'IMAGE_CONFIG_MISMATCH',
+    });
+  });
+
+  test.each(['{}', 'null', 'not JSON', '{"rootfs":null}', '{"rootfs":{"diff_ids":null}}'])(
+    'is an error for what podman would run, and none for an artifact: %s',
+    async (config) => {
+      await expect(kindOf(made([TAR_GZIP], config))).rejects.toMatchObject({ code: 'IMAGE_CONFIG_MISMATCH' });
+      await expect(
+        kindOf({ ...made([TAR_GZIP], config, 'application/json'), mediaType: DOCKER_MANIFEST }),
+      ).rejects.toMatchObject({ code: 'IMAGE_CONFIG_MISMATCH' });
+      expect(await kindOf(made([TAR_GZIP], config, OCI_EMPTY))).toBe('artifact');
+    },
+  );
+});
+
+describe('anything else', () => {
+  test('an index is an index, and an artifact manifest an artifact', async () => {
+    expect(await kindOf({ mediaType: OCI_IMAGE_INDEX, manifests: [] })).toBe('index');
+    expect(await kindOf({ mediaType: OCI_ARTIFACT_MANIFEST, blobs: [] })).toBe('artifact');
+  });
+
+  test.each([IN_TOTO, 'application/vnd.in-toto.provenance+dsse', 'application/vnd.in-toto.bundle'])(
+    'an attestation has in-toto layers alone: %s',
+    async (type) => {
+      expect(await kindOf(made([type, type], listing(2)))).toBe('attestation');
+      expect(await kindOf(made([type, 'text/plain'], listing(2)))).toBe('artifact');
+    },
+  );
+
+  test.each([
+    [
+      'a Helm chart',
+      ['application/vnd.cncf.helm.chart.content.v1.tar+gzip'],
+      'application/vnd.cncf.helm.config.v1+json',
+    ],
+    ['a folder of oras', [TAR_GZIP], OCI_EMPTY],
+    ['a SOCI index', ['application/octet-stream'], 'application/vnd.amazon.soci.index.v1+json'],
+    ['a cosign signature', ['application/vnd.dev.cosign.simplesigning.v1+json'], OCI_IMAGE_CONFIG],
+    ['Wasm', ['application/wasm'], 'application/vnd.wasm.config.v0+json'],
+    ['no layer', [], OCI_IMAGE_CONFIG],
+  ])('%s is an artifact', async (_name, layers, configType) => {
+    expect(await kindOf(made(layers, {}, configType))).toBe('artifact');
+  });
+
+  test('no config is read for it', async () => {
+    await kindOf(made([IN_TOTO], listing(1)));
+    await kindOf(made(['text/plain'], listing(1)));
+    await kindOf(made([TAR_GZIP], {}, OCI_EMPTY));
+    expect(repository.count('openBlob')).toBe(0);
+  });
+});
+
+test('a kind that was found out once costs no further request', async () => {
+  const bytes = encodeManifest({ schemaVersion: 2, ...made([TAR_GZIP], listing(1)), annotations: { seed: 'again' } });
+  const manifest = parseManifest(bytes, OCI_IMAGE_MANIFEST, 'it');
+  for (let time = 0; time < 3; time += 1)
+    expect(await contentKindOf(repository, digestOf(bytes), manifest)).toBe('image');
+  expect(repository.count('openBlob')).toBe(1);
+});
+
+test('an oversized config is refused unread', async () => {
+  const { layers } = made([TAR_GZIP], {}) as { layers: Descriptor[] };
+  const config = { mediaType: OCI_IMAGE_CONFIG, digest: digestOf(Buffer.from('x')), size: LIMITS.configBytes + 1 };
+  await expect(kindOf({ config, layers })).rejects.toMatchObject({ code: 'TOO_LARGE' });
+  expect(repository.count('openBlob')).toBe(0);
+});
