@@ -16,7 +16,7 @@ export function blobDocuments(service: BlobServiceClient): Documents {
   const blob = (container: DocumentContainer, name: string): BlockBlobClient =>
     service.getContainerClient(container).getBlockBlobClient(checkedBlobName(container, name));
 
-  const get: Documents['get'] = async (container, name) => {
+  const getVersioned: Documents['getVersioned'] = async (container, name) => {
     const what = whatOf(container, name);
     return callStorageUnless(what, NOT_FOUND, async () => {
       const answer = await blob(container, name).download();
@@ -25,11 +25,23 @@ export function blobDocuments(service: BlobServiceClient): Documents {
       for await (const chunk of answer.readableStreamBody ?? []) {
         chunks.push(Buffer.from(chunk));
       }
-      return new Uint8Array(Buffer.concat(chunks));
+      return { value: new Uint8Array(Buffer.concat(chunks)), version: answer.etag ?? '' };
     });
   };
+  const get: Documents['get'] = async (container, name) => (await getVersioned(container, name))?.value;
   return {
     get,
+    getVersioned,
+    async putVersioned(container, name, bytes, version) {
+      const what = whatOf(container, name);
+      checkSize(what, bytes.length);
+      const conditions = version === undefined ? { ifNoneMatch: '*' } : { ifMatch: version };
+      // A document that was deleted since answers 412, in some versions of the service 404.
+      const done = await callStorageUnless(what, [...EXISTS, ...NOT_FOUND], () =>
+        blob(container, name).upload(bytes, bytes.length, { conditions }),
+      );
+      return done !== undefined;
+    },
     async put(container, name, bytes) {
       const what = whatOf(container, name);
       checkSize(what, bytes.length);

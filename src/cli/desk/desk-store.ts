@@ -31,6 +31,10 @@ class Rows<T> {
     this.#rows.set(key, { value, version: `${this.#writes}` });
     return true;
   }
+
+  removeAll(prefix: string): void {
+    for (const key of this.#rows.keys()) if (key.startsWith(prefix)) this.#rows.delete(key);
+  }
 }
 
 /**
@@ -64,18 +68,20 @@ export function createDeskStore(promotion?: { row: PromotionRow; run: RunRow }):
   };
 }
 
-/** Plans and kept signatures of one command. */
+/** Plans, kept signatures and what was found out at the gate, of one command. */
 export function createDeskDocuments(): Documents {
-  const kept = new Map<string, Uint8Array>();
+  const kept = new Rows<Uint8Array>();
   return {
-    get: async (_container, name) => kept.get(name),
-    put: async (_container, name, bytes) => void kept.set(name, bytes),
+    get: async (_container, name) => kept.get(name)?.value,
+    put: async (_container, name, bytes) => void kept.put(name, bytes, kept.get(name)?.version),
     putIfAbsent: async (_container, name, bytes) => {
-      if (!kept.has(name)) kept.set(name, bytes);
-      return kept.get(name) ?? bytes;
+      kept.put(name, bytes);
+      return kept.get(name)?.value ?? bytes;
     },
+    getVersioned: async (_container, name) => kept.get(name),
+    putVersioned: async (_container, name, bytes, version) => kept.put(name, bytes, version),
     async removeAll(_container, prefix) {
-      for (const name of kept.keys()) if (name.startsWith(prefix)) kept.delete(name);
+      kept.removeAll(prefix);
     },
   };
 }

@@ -498,6 +498,30 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await documents.get('documents', name)).toEqual(kept[0]);
     });
 
+    test('a document is replaced only by a writer that has read its present version', async () => {
+      const { documents } = ports;
+      const name = `${randomUUID()}.json`;
+      expect(await documents.getVersioned('documents', name)).toBeUndefined();
+      expect(await documents.putVersioned('documents', name, bytes('early'), '"0x0"')).toBe(false);
+      expect(await documents.putVersioned('documents', name, bytes('one'), undefined)).toBe(true);
+      expect(await documents.putVersioned('documents', name, bytes('other'), undefined)).toBe(false);
+      const first = await documents.getVersioned('documents', name);
+      expect(first?.value).toEqual(bytes('one'));
+      const version = first?.version ?? '';
+      const replaced = await Promise.all(
+        Array.from({ length: 8 }, (_, index) =>
+          documents.putVersioned('documents', name, bytes(`two ${index}`), version),
+        ),
+      );
+      expect(replaced.filter((done) => done)).toHaveLength(1);
+      expect(await documents.get('documents', name)).toEqual(bytes(`two ${replaced.indexOf(true)}`));
+      await documents.put('documents', name, bytes('three'));
+      expect(await documents.putVersioned('documents', name, bytes('four'), version)).toBe(false);
+      await documents.removeAll('documents', name);
+      expect(await documents.putVersioned('documents', name, bytes('five'), version)).toBe(false);
+      expect(await documents.get('documents', name)).toBeUndefined();
+    });
+
     test('all that begin with a name are removed, and no other', async () => {
       const { documents } = ports;
       const run = randomUUID();

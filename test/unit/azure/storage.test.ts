@@ -298,6 +298,9 @@ describe('Azure Storage', () => {
       expect(await code(empty.runs.insertPromotion(samplePromotion()))).toMatchObject(missing);
       expect(await code(empty.runs.listRuns())).toMatchObject(missing);
       expect(await code(empty.documents.get('documents', 'x'))).toMatchObject(missing);
+      expect(await code(empty.documents.putVersioned('documents', 'x', new Uint8Array(), undefined))).toMatchObject(
+        missing,
+      );
       expect(await code(empty.documents.putIfAbsent('documents', 'x', new Uint8Array()))).toMatchObject(missing);
       expect(await code(empty.queues.send('jobs', 'x'))).toMatchObject(missing);
       expect(await code(empty.lease.acquire('x'))).toMatchObject(missing);

@@ -104,9 +104,9 @@ function withRunOpen(view: World, name: string, runId: string): World {
 export function takeOut(guard: Guard | undefined, world: World): void {
   const { documents, store } = world;
   if (guard === 'kept signature') {
-    documents.putIfAbsent = async (container, name, bytes) => {
+    documents.putVersioned = async (container, name, bytes) => {
       await documents.put(container, name, bytes);
-      return bytes;
+      return true;
     };
   } else if (guard === 'conditional removal') {
     const remove = store.removePromotion.bind(store);

@@ -52,7 +52,7 @@ const MOMENTS = [
   'removePromotion',
   'engine start',
   'queue send',
-  'putIfAbsent',
+  'putVersioned',
 ] as const;
 
 /** A happening, so many steps after the one before, and then when somebody is about to do `at`. */

@@ -84,6 +84,15 @@ const copy = (bytes: Uint8Array | undefined): Uint8Array | undefined => bytes &&
 
 export function memoryDocuments(): MemoryDocuments {
   const kept = new Map<string, Uint8Array>();
+  // Each write is another array, so that the array itself is its version.
+  const versions = new WeakMap<Uint8Array, string>();
+  let writes = 0;
+  const versionOf = (bytes: Uint8Array | undefined): string | undefined => {
+    if (bytes === undefined) return undefined;
+    const version = versions.get(bytes) ?? `${(writes += 1)}`;
+    versions.set(bytes, version);
+    return version;
+  };
   return {
     kept,
     async get(container, name) {
@@ -96,6 +105,15 @@ export function memoryDocuments(): MemoryDocuments {
       const first = kept.get(key(container, name)) ?? new Uint8Array(bytes);
       kept.set(key(container, name), first);
       return new Uint8Array(first);
+    },
+    async getVersioned(container, name) {
+      const found = kept.get(key(container, name));
+      return found && { value: new Uint8Array(found), version: versionOf(found) ?? '' };
+    },
+    async putVersioned(container, name, bytes, version) {
+      if (versionOf(kept.get(key(container, name))) !== version) return false;
+      kept.set(key(container, name), new Uint8Array(bytes));
+      return true;
     },
     async removeAll(container, prefix) {
       for (const name of kept.keys()) if (name.startsWith(key(container, prefix))) kept.delete(name);
