@@ -66,6 +66,10 @@ export function chainProblem(chain: readonly CodeSigningCertificate[]): string |
   for (const [index, certificate] of chain.entries()) {
     const issuer = chain[index + 1] ?? certificate;
     const last = index === chain.length - 1;
+    const [unhandled] = certificate.unhandledCritical;
+    if (unhandled !== undefined) {
+      return `${certificate.name} has the extension ${unhandled}, which is critical and not understood here`;
+    }
     if (!certificate.soundlySigned)
       return `${certificate.name} is signed with an algorithm that is too weak or unknown`;
     if (!isIssuedBy(certificate, issuer)) {
@@ -76,6 +80,10 @@ export function chainProblem(chain: readonly CodeSigningCertificate[]): string |
     if (!last && isIssuedBy(certificate, certificate)) return `${certificate.name} is a root before the chain's end`;
     const problem = index === 0 ? leafProblem(certificate) : authorityProblem(certificate, index - 1);
     if (problem !== undefined) return problem;
+  }
+  const constrained = chain.find(({ hasNameConstraints }) => hasNameConstraints);
+  if (constrained !== undefined && leaf.hasAlternativeName) {
+    return `${constrained.name} constrains names, which are not compared here with the alternative names of ${leaf.name}`;
   }
   return undefined;
 }
@@ -93,7 +101,7 @@ export function invalidAt(
 }
 
 export function isIssuedBy(certificate: CodeSigningCertificate, issuer: CodeSigningCertificate): boolean {
-  if (certificate.x509.issuer !== issuer.x509.subject) return false;
+  if (!Buffer.from(certificate.issuerDer).equals(issuer.subjectDer)) return false;
   try {
     return certificate.x509.verify(issuer.publicKey);
   } catch {

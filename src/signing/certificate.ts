@@ -5,9 +5,20 @@ import {
   Certificate as AsnCertificate,
   ExtendedKeyUsage,
   id_ce_basicConstraints,
+  id_ce_certificatePolicies,
+  id_ce_cRLDistributionPoints,
   id_ce_extKeyUsage,
+  id_ce_inhibitAnyPolicy,
   id_ce_keyUsage,
+  id_ce_nameConstraints,
+  id_ce_policyConstraints,
+  id_ce_policyMappings,
+  id_ce_subjectAltName,
   KeyUsage,
+  NameConstraints,
+  SubjectAlternativeName,
+  type Extension,
+  type GeneralName,
   type KeyUsageType,
 } from '@peculiar/asn1-x509';
 import { ConfigurationError, InputError } from '../oci/index.js';
@@ -28,11 +39,25 @@ export interface CodeSigningCertificate {
   basicConstraints?: { ca: boolean; pathLength?: number };
   /** Signed by its issuer with SHA-2 or better. */
   soundlySigned: boolean;
+  /** DER of subject and issuer: a name in another encoding is another name, as in Go. */
+  subjectDer: Uint8Array;
+  issuerDer: Uint8Array;
+  /** OIDs of critical extensions that are not handled here, or must not be critical. */
+  unhandledCritical: readonly string[];
+  /** A name that a name constraint could be about: the constraints are not compared with it. */
+  hasAlternativeName: boolean;
+  hasNameConstraints: boolean;
 }
 
 /** SHA-256 of a certificate's DER, in lower-case hex. */
 export function thumbprint(certificate: Uint8Array): string {
   return createHash('sha256').update(certificate).digest('hex');
+}
+
+/** SHA-256 of a certificate's public key (SubjectPublicKeyInfo, DER), in lower-case hex. @throws as {@link parseCertificate} */
+export function keyHash(certificate: Uint8Array): string {
+  const spki = parseCertificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(spki).digest('hex');
 }
 
 /**
@@ -102,7 +127,46 @@ function readRules(der: Uint8Array): Omit<CodeSigningCertificate, 'der' | 'x509'
       },
     }),
     soundlySigned: isSound(signatureAlgorithm.algorithm, signatureAlgorithm.parameters),
+    subjectDer: new Uint8Array(AsnConvert.serialize(tbs.subject)),
+    issuerDer: new Uint8Array(AsnConvert.serialize(tbs.issuer)),
+    unhandledCritical: extensions.flatMap((each) => (each.critical && !isHandled(each) ? [each.extnID] : [])),
+    hasAlternativeName: extension(id_ce_subjectAltName) !== undefined,
+    hasNameConstraints: extension(id_ce_nameConstraints) !== undefined,
   };
+}
+
+/**
+ * Critical extensions that Go's crypto/x509 takes. Key identifiers and authority access are not among them: RFC 5280 wants them
+ * not critical, and Go can't read such a certificate.
+ * @see https://github.com/golang/go/blob/go1.24.0/src/crypto/x509/parser.go processExtensions
+ */
+const HANDLED: ReadonlySet<string> = new Set([
+  id_ce_keyUsage,
+  id_ce_basicConstraints,
+  id_ce_extKeyUsage,
+  id_ce_cRLDistributionPoints,
+  id_ce_certificatePolicies,
+  id_ce_policyMappings,
+  id_ce_policyConstraints,
+  id_ce_inhibitAnyPolicy,
+]);
+
+function isHandled({ extnID, extnValue }: Extension): boolean {
+  if (HANDLED.has(extnID)) return true;
+  if (extnID === id_ce_subjectAltName) {
+    return AsnConvert.parse(extnValue.buffer, SubjectAlternativeName).some(isComparable);
+  }
+  if (extnID === id_ce_nameConstraints) {
+    const { permittedSubtrees, excludedSubtrees } = AsnConvert.parse(extnValue.buffer, NameConstraints);
+    const subtrees = [...(permittedSubtrees ?? []), ...(excludedSubtrees ?? [])];
+    return subtrees.length > 0 && subtrees.every(({ base }) => isComparable(base));
+  }
+  return false;
+}
+
+/** The kinds of names that Go reads. */
+function isComparable({ dNSName, rfc822Name, iPAddress, uniformResourceIdentifier }: GeneralName): boolean {
+  return [dNSName, rfc822Name, iPAddress, uniformResourceIdentifier].some((name) => name !== undefined);
 }
 
 const RSA_PSS = '1.2.840.113549.1.1.10';

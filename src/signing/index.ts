@@ -2,8 +2,8 @@
 export * from './signer.js';
 export { loadPemSigner, type PemSigner } from './pem-signer.js';
 export { createSelfSignedCertificate, type SelfSignedOptions } from './self-signed.js';
-export { readCertificates, thumbprint } from './certificate.js';
-export { isNotarySignature, NOTARY_SIGNATURE } from './notary-format.js';
-export { signNotary, type NotarySignature, type SignNotaryOptions } from './sign-notary.js';
+export { keyHash, readCertificates, thumbprint } from './certificate.js';
+export { isNotarySignature, NOTARY_SIGNATURE, thumbprintsOf } from './notary-format.js';
+export { notaryAnnotations, signNotary, type NotarySignature, type SignNotaryOptions } from './sign-notary.js';
 export { verifyNotary, type VerifiedSignature, type VerifyNotaryInput } from './verify-notary.js';
 export type { NotaryTrust } from './trust.js';

@@ -6,6 +6,9 @@ export const NOTARY_COSE = 'application/cose';
 /** On the signature's manifest: a JSON array of the chain's SHA-256 thumbprints. */
 export const NOTARY_THUMBPRINTS = 'io.cncf.notary.x509chain.thumbprint#S256';
 
+/** Keys that begin so are Notary's own. */
+export const NOTARY_PREFIX = 'io.cncf.notary';
+
 export const SIGNING_SCHEME = 'io.cncf.notary.signingScheme';
 export const SIGNING_TIME = 'io.cncf.notary.signingTime';
 export const AUTHENTIC_SIGNING_TIME = 'io.cncf.notary.authenticSigningTime';
@@ -22,4 +25,16 @@ export const SCHEME_SIGNING_AUTHORITY = 'notary.x509.signingAuthority';
  */
 export function isNotarySignature(of: { artifactType?: string; config?: { mediaType: string } }): boolean {
   return (of.artifactType ?? of.config?.mediaType) === NOTARY_SIGNATURE;
+}
+
+/** The thumbprints in the annotation of an entry in a referrers list: whoever pushed it wrote them, so they only help to rank. */
+export function thumbprintsOf({ annotations }: { annotations?: Record<string, string> }): string[] {
+  const text = annotations?.[NOTARY_THUMBPRINTS];
+  if (text === undefined) return [];
+  try {
+    const listed: unknown = JSON.parse(text);
+    return Array.isArray(listed) ? listed.filter((entry) => typeof entry === 'string') : [];
+  } catch {
+    return [];
+  }
 }

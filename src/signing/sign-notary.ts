@@ -6,6 +6,7 @@ import {
   NOTARY_SIGNATURE,
   NOTARY_JWS,
   NOTARY_PAYLOAD,
+  NOTARY_PREFIX,
   NOTARY_THUMBPRINTS,
   SCHEME_X509,
   SIGNING_AGENT,
@@ -26,19 +27,24 @@ export interface SignNotaryOptions {
   signingTime: Date;
   /** What made it, for people: `acr-promoter/0.1.0`. Not signed. */
   signingAgent?: string;
+  /**
+   * What the signer says of the subject, signed with it (`notation verify --user-metadata`). By default nothing.
+   * Keys that begin with `io.cncf.notary` are Notary's own. `SIGNING_METADATA_INVALID`
+   */
+  metadata?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
 }
 
 /**
  * Signs a manifest, given as its descriptor, in the JWS envelope.
- * @throws ConfigurationError `SIGNING_CERTIFICATE_EXPIRED` where a certificate of the chain is not valid at `signingTime`;
+ * @throws ConfigurationError `SIGNING_METADATA_INVALID`; `SIGNING_CERTIFICATE_EXPIRED` where a certificate of the chain is not valid at `signingTime`;
  * `SIGNING_KEY_MISMATCH` where the signer's key is not its certificate's; what the signer throws
  * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-envelope-jws.md
  */
 export async function signNotary(
   subject: Descriptor,
   signer: Signer,
-  { signingTime, signingAgent, signal }: SignNotaryOptions,
+  { signingTime, signingAgent, metadata = {}, signal }: SignNotaryOptions,
 ): Promise<NotarySignature> {
   const chain = signer.certificates.map((der) => parseCertificate(der));
   const [leaf] = chain;
@@ -51,7 +57,14 @@ export async function signNotary(
     );
   }
   const { mediaType, digest, size } = subject;
-  const payload = encode({ targetArtifact: { mediaType, digest, size } });
+  const reserved = Object.keys(metadata).find((key) => key.startsWith(NOTARY_PREFIX));
+  if (reserved !== undefined) {
+    throw new ConfigurationError('SIGNING_METADATA_INVALID', `${JSON.stringify(reserved)} is a key of Notary's own`, {
+      remedy: `Give the metadata a key that does not begin with ${NOTARY_PREFIX}.`,
+    });
+  }
+  const annotations = Object.keys(metadata).length > 0 && { annotations: metadata };
+  const payload = encode({ targetArtifact: { mediaType, digest, size, ...annotations } });
   const encodedHeader = encode({
     alg: 'ES256',
     cty: NOTARY_PAYLOAD,
@@ -79,8 +92,13 @@ export async function signNotary(
   return {
     artifactType: NOTARY_SIGNATURE,
     layer: { mediaType: NOTARY_JWS, bytes: Buffer.from(JSON.stringify(envelope), 'utf8') },
-    annotations: { [NOTARY_THUMBPRINTS]: JSON.stringify(signer.certificates.map(thumbprint)) },
+    annotations: notaryAnnotations(signer),
   };
+}
+
+/** Of a signature's manifest: whose certificates it was made with. */
+export function notaryAnnotations({ certificates }: Pick<Signer, 'certificates'>): Record<string, string> {
+  return { [NOTARY_THUMBPRINTS]: JSON.stringify(certificates.map(thumbprint)) };
 }
 
 function encode(value: unknown): string {

@@ -1,5 +1,5 @@
 import { InconclusiveError, isRecord, VerificationError, type Descriptor } from '../oci/index.js';
-import { parseCertificate, thumbprint, type CodeSigningCertificate } from './certificate.js';
+import { keyHash, parseCertificate, thumbprint, type CodeSigningCertificate } from './certificate.js';
 import { algorithmOf, chainProblem, invalidAt } from './certificate-chain.js';
 import { invalidSignature, type NotaryEnvelope } from './envelope.js';
 import { readCoseEnvelope } from './envelope-cose.js';
@@ -34,6 +34,10 @@ export interface VerifiedSignature {
   signingTime: Date;
   /** Of the signing certificate: SHA-256, hex. */
   certificateThumbprint: string;
+  /** Of the public key (SubjectPublicKeyInfo): SHA-256, hex. A renewed certificate around the same key has the same. */
+  keyHash: string;
+  /** What the signer says of the subject (Notary's user metadata), signed with it. */
+  metadata: Readonly<Record<string, string>>;
   scheme: string;
   expiry?: Date;
   /** What was left unchecked, to be reported as such: `revocation`, `timestamp`. */
@@ -68,13 +72,15 @@ export async function verifyNotary(input: VerifyNotaryInput): Promise<VerifiedSi
   const problem = chainProblem(chain);
   if (problem !== undefined) throw certificateError(problem);
   checkTrust(chain, trust);
-  checkSubject(payload, subject);
+  const metadata = checkSubject(payload, subject);
   const signingTime = decideScheme(envelope, unknown);
   checkTimes(envelope, chain, signingTime, now);
   return {
     signedBy: leaf.name,
     signingTime,
     certificateThumbprint: thumbprint(leaf.der),
+    keyHash: keyHash(leaf.der),
+    metadata,
     scheme: envelope.scheme,
     ...(envelope.expiry !== undefined && { expiry: envelope.expiry }),
     notChecked: ['revocation', ...(envelope.timestamped ? ['timestamp'] : [])],
@@ -144,7 +150,8 @@ function checkAttributes({ contentType, scheme, critical, extended, expiry, ...t
   return unknown;
 }
 
-function checkSubject(payload: Uint8Array, subject: Descriptor): void {
+/** @returns the user metadata */
+function checkSubject(payload: Uint8Array, subject: Descriptor): Readonly<Record<string, string>> {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
@@ -163,6 +170,15 @@ function checkSubject(payload: Uint8Array, subject: Descriptor): void {
       remedy: 'Sign the image itself: this signature was made for another one.',
     });
   }
+  return metadataOf(target);
+}
+
+function metadataOf({ annotations }: Record<string, unknown>): Readonly<Record<string, string>> {
+  if (annotations === undefined || annotations === null) return {};
+  const entries = isRecord(annotations) ? Object.entries(annotations) : [['', undefined] as const];
+  const metadata = entries.flatMap(([key, value]) => (typeof value === 'string' ? [[key, value] as const] : []));
+  if (metadata.length !== entries.length) throw invalidSignature('its user metadata is not text by text');
+  return Object.fromEntries(metadata);
 }
 
 /** What only a known and trusted signer is worth asking. @returns when it was signed */

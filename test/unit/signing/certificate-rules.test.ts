@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { CERT_SIGN, issue, issueAuthority, SIGN, type Issued, type IssueOptions } from './certificates.js';
+import { CERT_SIGN, CN, issue, issueAuthority, SIGN, type Issued, type IssueOptions } from './certificates.js';
 import { codeOf, verifyWritten, writeJws } from './envelopes.js';
 
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
@@ -101,4 +101,59 @@ describe('the authorities', () => {
       expect(await codeOfChain([issue({ issuer: authority }), authority])).toBeUndefined();
     }
   });
+});
+
+/** As Go's crypto/x509 has it: `UnhandledCriticalExtensions`, and those that RFC 5280 wants not critical. */
+describe('a critical extension', () => {
+  const EMPTY = '3000';
+  test.each<[string, [string, string], boolean]>([
+    ['of somebody’s own', ['1.2.3.4', '0500'], false],
+    ['that RFC 5280 defines and Go does not read (private key usage period)', ['2.5.29.16', EMPTY], false],
+    ['subject key identifier', ['2.5.29.14', '04020102'], false],
+    ['authority key identifier', ['2.5.29.35', EMPTY], false],
+    ['authority access', ['1.3.6.1.5.5.7.1.1', EMPTY], false],
+    ['alternative names of a kind that is not read', ['2.5.29.17', '3004a4023000'], false],
+    ['policies', ['2.5.29.32', '3006300406022a03'], true],
+    ['alternative names that are hosts', ['2.5.29.17', '3003820161'], true],
+  ])('%s: %j', async (_what, [oid, der], allowed) => {
+    const code = allowed ? undefined : 'SIGNATURE_CERTIFICATE_INVALID';
+    const critical = issue({ issuer: root, extensions: [[oid, true, der]] });
+    const error = await codeOfChain([critical, root]);
+    // One that is malformed beside is refused as such, by Go too.
+    expect(error === 'SIGNATURE_INVALID' ? 'SIGNATURE_CERTIFICATE_INVALID' : error).toBe(code);
+    const authority = issueAuthority({ issuer: root, extensions: [[oid, true, der]] });
+    const below = await codeOfChain([issue({ issuer: authority }), authority, root]);
+    expect(below === 'SIGNATURE_INVALID' ? 'SIGNATURE_CERTIFICATE_INVALID' : below).toBe(code);
+  });
+
+  test('of the same kind that is not critical is passed over', async () => {
+    const own = issue({
+      issuer: root,
+      extensions: [
+        ['1.2.3.4', false, '0500'],
+        ['2.5.29.14', false, '04020102'],
+      ],
+    });
+    expect(await codeOfChain([own, root])).toBeUndefined();
+  });
+
+  test('constrains names: hosts do, unless the signing certificate has names that were to be compared', async () => {
+    const hosts = '300aa00830068204612e6262';
+    const authority = (der: string) => issueAuthority({ issuer: root, extensions: [['2.5.29.30', true, der]] });
+    const narrow = authority(hosts);
+    expect(await codeOfChain([issue({ issuer: narrow }), narrow, root])).toBeUndefined();
+    expect(await codeOfChain([issue({ issuer: narrow, dnsNames: ['a.bb'] }), narrow, root])).toBe(
+      'SIGNATURE_CERTIFICATE_INVALID',
+    );
+    const unread = authority('3008a0063004a4023000');
+    expect(await codeOfChain([issue({ issuer: unread }), unread, root])).toBe('SIGNATURE_CERTIFICATE_INVALID');
+  });
+});
+
+test('an issuer’s name in another encoding is another name, as in Go', async () => {
+  const printable = issueAuthority({ subject: [[CN, 'root']], encoding: 'printableString' });
+  const utf8 = issueAuthority({ subject: [[CN, 'root']], key: printable.key });
+  const leaf = issue({ issuer: utf8 });
+  expect(await codeOfChain([leaf, utf8])).toBeUndefined();
+  expect(await codeOfChain([leaf, printable])).toBe('SIGNATURE_CERTIFICATE_INVALID');
 });

@@ -54,6 +54,10 @@ export interface IssueOptions {
   extendedKeyUsage?: string[];
   /** Hosts that it is for. */
   dnsNames?: string[];
+  /** Further extensions: OID, whether critical, DER in hex. */
+  extensions?: [string, boolean, string][];
+  /** Of the names in the certificate: UTF8String by default. */
+  encoding?: 'utf8String' | 'printableString';
   notBefore?: Date;
   notAfter?: Date;
   hash?: 'sha256' | 'sha1';
@@ -71,7 +75,7 @@ const YEAR_MS = 365 * 86_400_000;
 export function issue(options: IssueOptions = {}): Issued {
   const { issuer, hash = 'sha256', subject = [[CN, `test ${randomBytes(4).toString('hex')}`]] } = options;
   const key = typeof options.key === 'object' ? options.key : makeKey(options.key ?? 'P-256');
-  const name = nameOf(subject);
+  const name = nameOf(subject, options.encoding);
   const signingKey = issuer?.key ?? key;
   const algorithm = new AlgorithmIdentifier(signatureAlgorithm(signingKey, hash));
   const tbsCertificate = new TBSCertificate({
@@ -140,12 +144,12 @@ function makeKey(kind: Exclude<IssueOptions['key'], KeyObject | undefined>): Key
   return generateKeyPairSync('ec', { namedCurve: kind }).privateKey;
 }
 
-function nameOf(subject: [string, string][]): Name {
+function nameOf(subject: [string, string][], encoding: NonNullable<IssueOptions['encoding']> = 'utf8String'): Name {
   return new Name(
     subject.map(
       ([type, value]) =>
         new RelativeDistinguishedName([
-          new AttributeTypeAndValue({ type, value: new AttributeValue({ utf8String: value }) }),
+          new AttributeTypeAndValue({ type, value: new AttributeValue({ [encoding]: value }) }),
         ]),
     ),
   );
@@ -184,6 +188,10 @@ function extensionsOf({ ca, pathLength, keyUsage = SIGN, ...options }: IssueOpti
             new SubjectAlternativeName(options.dnsNames.map((dNSName) => new GeneralName({ dNSName }))),
           ),
         ]),
+    ...(options.extensions ?? []).map(
+      ([extnID, critical, der]) =>
+        new Extension({ extnID, critical, extnValue: new OctetString(Buffer.from(der, 'hex')) }),
+    ),
   ];
 }
 

@@ -1,8 +1,9 @@
-import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import {
   createSelfSignedCertificate,
   isNotarySignature,
+  keyHash,
   loadPemSigner,
   readCertificates,
   signNotary,
@@ -48,9 +49,32 @@ describe('signNotary', () => {
       signedBy: 'CN=leaf,O=Example',
       signingTime: NOW,
       certificateThumbprint: thumbprint(leaf.der),
+      keyHash: keyHash(leaf.der),
+      metadata: {},
       scheme: 'notary.x509',
       notChecked: ['revocation'],
     });
+  });
+
+  test('metadata is signed with the subject, and read back', async () => {
+    const metadata = { 'io.acr-promoter.role': 'sbom', 'io.acr-promoter.image': SUBJECT.digest };
+    const made = await signNotary(SUBJECT, signer, { signingTime: NOW, metadata });
+    const { payload = '' } = JSON.parse(Buffer.from(made.layer.bytes).toString()) as Record<string, string>;
+    expect(decode(payload)).toEqual({ targetArtifact: { ...SUBJECT, annotations: metadata } });
+    await expect(verifyWritten(made.layer.bytes, chain)).resolves.toMatchObject({ metadata });
+  });
+
+  test('metadata under a key of Notary’s own is refused', async () => {
+    const metadata = { 'io.cncf.notary.x': 'y' };
+    expect(await codeOf(signNotary(SUBJECT, signer, { signingTime: NOW, metadata }))).toBe('SIGNING_METADATA_INVALID');
+  });
+
+  test('a renewed certificate around the same key has the same key hash', () => {
+    const renewed = issue({ key: leaf.key });
+    expect(keyHash(renewed.der)).toBe(keyHash(leaf.der));
+    expect(keyHash(issue().der)).not.toBe(keyHash(leaf.der));
+    const spki = createPublicKey(leaf.key).export({ type: 'spki', format: 'der' });
+    expect(keyHash(leaf.der)).toBe(createHash('sha256').update(spki).digest('hex'));
   });
 
   test('a certificate that is not valid then signs nothing', async () => {

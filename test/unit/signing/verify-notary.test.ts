@@ -49,6 +49,18 @@ async function codeOfBoth(
   return codes[0];
 }
 
+describe('user metadata', () => {
+  const withMetadata = (annotations: unknown) => ({ payload: { targetArtifact: { ...SUBJECT, annotations } } });
+
+  test('that is not text by text is refused', async () => {
+    for (const annotations of [['a'], 'a', { a: 1 }, { a: null }, 7]) {
+      expect(await codeOfBoth(withMetadata(annotations))).toBe('SIGNATURE_INVALID');
+    }
+    expect(await codeOfBoth(withMetadata({ a: 'b' }))).toBeUndefined();
+    expect(await codeOfBoth(withMetadata(null))).toBeUndefined();
+  });
+});
+
 describe('a good signature', () => {
   test.each<[NonNullable<IssueOptions['key']> & string, string]>([
     ['P-256', 'ES256'],
