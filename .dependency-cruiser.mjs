@@ -21,7 +21,7 @@ const forbidden = Object.entries(arrows).map(([folder, allowed]) => ({
     path: '^src/',
     pathNot: [folder, ...allowed]
       .map((name) => `^src/${name}/`)
-      .concat(folder === 'cli' ? ['^src/settings', '^src/rules-source'] : []),
+      .concat(folder === 'cli' ? ['^src/settings', '^src/rules-source', '^src/version'] : []),
   },
 }));
 forbidden.push(

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
+import { looksSecret } from './inbox/secret-shapes.js';
 import { ConfigurationError, InputError } from './oci/index.js';
 import { parseRules, sizeProblem, type RulesDocument } from './promotion/rules.js';
 import type { RulesSource } from './runs/ports.js';
@@ -20,12 +21,24 @@ interface RulesOptions {
   now(): number;
 }
 
+/** What `GET status` says of the rules. */
+export interface LoadedRules {
+  /** How many there are, and when they were first read as they are now, as ISO 8601. @throws as `load` does */
+  loaded(): Promise<{ count: number; since: string }>;
+}
+
 /** The rules that stand now, from wherever the setting says. A trust store that is a path is read into its rule. */
-export function rulesSource(options: RulesOptions): RulesSource & TickLimit {
+export function rulesSource(options: RulesOptions): RulesSource & TickLimit & LoadedRules {
   let cached: { until: number; document: Promise<RulesDocument> } | undefined;
+  let last: { text: string; since: string } | undefined;
+  const noted = (document: RulesDocument): RulesDocument => {
+    const text = JSON.stringify(document);
+    if (last?.text !== text) last = { text, since: new Date(options.now()).toISOString() };
+    return document;
+  };
   const load = (): Promise<RulesDocument> => {
     if (cached === undefined || options.now() >= cached.until) {
-      const document = read(options);
+      const document = read(options).then(noted);
       cached = { until: options.now() + (isRulesBlob(options.setting) ? CACHE_MS : 1_000), document };
       document.catch(() => {
         cached = undefined;
@@ -36,6 +49,10 @@ export function rulesSource(options: RulesOptions): RulesSource & TickLimit {
   return {
     load: async () => (await load()).rules,
     maxRunsPerTick: async () => (await load()).maxRunsPerTick,
+    loaded: async () => {
+      const { rules } = await load();
+      return { count: rules.length, since: last?.since ?? new Date(options.now()).toISOString() };
+    },
   };
 }
 
@@ -57,7 +74,9 @@ export async function readText(path: string, code: string, setting: string): Pro
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    throw new ConfigurationError(code, `${setting}: ${path} cannot be read`, {
+    // Somebody may have put there what should be in the file: a key, for one.
+    const shown = looksSecret(path) || path.includes('\n') ? 'what it names' : path;
+    throw new ConfigurationError(code, `${setting}: ${shown} cannot be read`, {
       cause,
       remedy: `Set ${setting} to a file that is there and that the app may read.`,
     });

@@ -2,7 +2,8 @@ import { Cron } from 'croner';
 import { z } from 'zod';
 import { isSecretUrl } from './azure/secret-url.js';
 import { JOB_OPERATIONS } from './inbox/job-input.js';
-import { COPY_LIMITS, ConfigurationError, isRegistryHost, quoted } from './oci/index.js';
+import { looksSecret } from './inbox/secret-shapes.js';
+import { COPY_LIMITS, isRegistryHost, quoted } from './oci/index.js';
 import { STEP_LIMITS } from './steps/limits.js';
 
 /** Every five minutes, in UTC. */
@@ -193,28 +194,54 @@ const fields = z.object({
   AzureWebJobsStorage__clientId: optional,
 });
 
-/** A host without a port may be the name of a repository; where it is one of ours, it was meant as the host. */
-const schema = fields.superRefine(({ JOB_SCOPES: named, ALLOWED_REGISTRIES: hosts }, context) => {
-  for (const glob of Object.values(named).flatMap(globsOf)) {
-    const [first = ''] = glob.replace(/^!/, '').toLowerCase().split('/', 1);
-    if (namesMoreThanRepository(glob) || !hosts.includes(first)) continue;
-    context.addIssue({ code: 'custom', path: ['JOB_SCOPES'], message: notOfRepositories(glob) });
-  }
-});
-
 /** The environment, read once. docs/settings.md has each with its unit and default. */
-export type Settings = z.infer<typeof schema>;
+export type Settings = z.infer<typeof fields>;
+
+/** What is wrong with one setting; never what stands in it. */
+export interface SettingProblem {
+  setting: string;
+  message: string;
+}
+
+/** The names of the settings that are in use: those of the app that are set and not empty. */
+export function namesSet(environment: Record<string, string | undefined>): string[] {
+  return Object.keys(fields.shape).filter((name) => (environment[name] ?? '').trim() !== '');
+}
+
+/** A host without a port may be the name of a repository; if it is one of ours, it was meant as the host. */
+function scopeProblems({ JOB_SCOPES: named, ALLOWED_REGISTRIES: hosts }: Settings): SettingProblem[] {
+  return Object.values(named)
+    .flatMap(globsOf)
+    .filter((glob) => {
+      const [first = ''] = glob.replace(/^!/, '').toLowerCase().split('/', 1);
+      return !namesMoreThanRepository(glob) && hosts.includes(first);
+    })
+    .map((glob) => ({ setting: 'JOB_SCOPES', message: notOfRepositories(glob) }));
+}
 
 /**
- * Reads the settings; everything that is wrong is named at once.
- * @throws ConfigurationError `SETTINGS_INVALID`
+ * Reads the settings, and names everything that is wrong at once. A setting that is wrong has its default in the result, so that
+ * the others can be checked further; with a problem, the result is good for nothing else.
  */
-export function readSettings(environment: Record<string, string | undefined>): Settings {
-  const parsed = schema.safeParse(environment);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`);
-  throw new ConfigurationError('SETTINGS_INVALID', problems.join('; '), {
-    details: { problems },
-    remedy: 'Correct these settings (docs/settings.md); nothing is consumed until they can be read.',
-  });
+export function readSettings(environment: Record<string, string | undefined>): {
+  settings: Settings;
+  problems: SettingProblem[];
+} {
+  const problems: SettingProblem[] = [];
+  const good: Record<string, string | undefined> = {};
+  for (const [setting, field] of Object.entries(fields.shape)) {
+    const text = environment[setting];
+    const { success, error } = field.safeParse(text);
+    if (success) good[setting] = text;
+    else problems.push(...error.issues.map(({ message }) => ({ setting, message: safe(message, text) })));
+  }
+  const settings = fields.parse(good);
+  return { settings, problems: [...problems, ...scopeProblems(settings)] };
+}
+
+/** A message may quote a part of the value; if the value looks like a secret that was put there by mistake, it must not. */
+function safe(message: string, text: string | undefined): string {
+  return text !== undefined && message.includes('"') && looksSecret(text)
+    ? 'is wrong, and holds what looks like a secret'
+    : message;
 }

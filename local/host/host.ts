@@ -15,6 +15,7 @@ import type { HostReply, HostRequest } from './http/exchange.js';
 import { noKeys, readKeys } from './http/keys.js';
 import { startServer } from './http/server.js';
 import { createInvoker } from './invoke.js';
+import { SCHEDULED_AT_ONCE, TURNS_AT_ONCE } from './limits.js';
 import { describe, log } from './log.js';
 import { expand, readHostFile } from './options.js';
 import type { HostOptions } from './options.js';
@@ -76,6 +77,7 @@ export async function startHost(options: HostOptions, settings: Record<string, s
     find: (kind, name) =>
       functions.find((fn) => fn.trigger.type === kind && fn.name.toLowerCase() === name.toLowerCase()),
   };
+  const has = (kind: string): boolean => functions.some((fn) => fn.trigger.type === kind);
   const timers = createTimerTrigger(functions, db, messages, invoker, settings);
   await app.runHooks('appStart');
 
@@ -84,7 +86,12 @@ export async function startHost(options: HostOptions, settings: Record<string, s
     lockMs: options.activityLockMs,
     pollMs: options.pollMs,
     keepDeadLocks: options.keepDeadLocks,
-    activitiesAtOnce: extensions.durableTask.maxConcurrentActivityFunctions,
+    // What the app has no function for waits in the database: the real host then starts no worker for the task hub either.
+    atOnce: {
+      instance: has('orchestrationTrigger') ? TURNS_AT_ONCE : 0,
+      activity: has('activityTrigger') ? extensions.durableTask.maxConcurrentActivityFunctions : 0,
+      schedule: has('timerTrigger') ? SCHEDULED_AT_ONCE : 0,
+    },
     tick: () => timers.tick(),
     runScheduled: async (message) => await timers.run(message),
   });

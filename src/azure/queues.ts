@@ -1,6 +1,6 @@
 import type { QueueServiceClient } from '@azure/storage-queue';
 import { InputError } from '../oci/index.js';
-import type { Queues } from '../runs/ports.js';
+import type { QueueLengths, Queues } from '../runs/ports.js';
 import { LIMITS } from './limits.js';
 import { callStorage } from './storage-errors.js';
 
@@ -28,6 +28,19 @@ export function storageQueues(service: QueueServiceClient): Queues {
           messageTimeToLive: NEVER_EXPIRES,
         }),
       );
+    },
+  };
+}
+
+/** The port QueueLengths on storage queues. */
+export function storageQueueLengths(service: QueueServiceClient): QueueLengths {
+  return {
+    async length(queue, abortSignal) {
+      const client = service.getQueueClient(queue);
+      const properties = await callStorage(`queue ${queue}`, () =>
+        client.getProperties(abortSignal === undefined ? {} : { abortSignal }),
+      );
+      return properties.approximateMessagesCount ?? 0;
     },
   };
 }

@@ -5,11 +5,11 @@ import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
 import { ConfigurationError } from '../oci/index.js';
 import type { Lease } from '../oci/index.js';
-import type { Documents, Files, QueueName, Queues, RunStore } from '../runs/ports.js';
+import type { Documents, Files, QueueLengths, QueueName, Queues, RunStore } from '../runs/ports.js';
 import { blobLease } from './blob-lease.js';
 import { blobDocuments } from './documents.js';
 import { blobFiles } from './files.js';
-import { storageQueues } from './queues.js';
+import { storageQueueLengths, storageQueues } from './queues.js';
 import { tableRunStore } from './run-store.js';
 import { callStorage } from './storage-errors.js';
 import { TableRows } from './table-rows.js';
@@ -47,6 +47,7 @@ export interface AzureStorage {
   documents: Documents;
   files: Files;
   queues: Queues;
+  queueLengths: QueueLengths;
   lease: Lease;
   /**
    * Makes the tables, containers and queues that are missing; may be called any number of times. For a connection string: in
@@ -75,6 +76,7 @@ export function createStorage(connection: StorageConnection, options: StorageOpt
     documents: blobDocuments(clients.blobs),
     files: blobFiles(clients.blobs),
     queues: storageQueues(clients.queues),
+    queueLengths: storageQueueLengths(clients.queues),
     lease: blobLease(clients.blobs),
     async ensureCreated() {
       await Promise.all([

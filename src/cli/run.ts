@@ -33,6 +33,7 @@ import { addResolve } from './verbs/resolve.js';
 import { addRuns } from './verbs/runs.js';
 import { addSbom } from './verbs/sbom.js';
 import { addSign } from './verbs/sign.js';
+import { addStatus } from './verbs/status.js';
 import { addTag } from './verbs/tag.js';
 import { addVerify } from './verbs/verify.js';
 import { addVersion } from './verbs/version.js';
@@ -113,6 +114,7 @@ function createProgram(io: Io): Command {
   addPromotions(program, context);
   addRuns(program, context);
   addExplain(program, context);
+  addStatus(program, context);
   const repo = addExamples(program.command('repo').alias('repository').description('Repository operations'), [
     ['The repositories of a registry', 'acr-promoter repo ls localhost:5000'],
     ['The tags of one', 'acr-promoter repo tags localhost:5000/hello'],

@@ -1,18 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { ConfigurationError } from '../../src/oci/index.js';
-import { DEFAULT_JOB_OPERATIONS, DEFAULT_SCHEDULE, readSettings, type Settings } from '../../src/settings.js';
+import { DEFAULT_JOB_OPERATIONS, DEFAULT_SCHEDULE, namesSet, readSettings, type Settings } from '../../src/settings.js';
 
 function problemsOf(environment: Record<string, string>): string[] {
-  try {
-    readSettings(environment);
-  } catch (error) {
-    if (!(error instanceof ConfigurationError)) throw error;
-    expect(error.code).toBe('SETTINGS_INVALID');
-    expect(error.remedy).toBeDefined();
-    return error.details['problems'] as string[];
-  }
-  return [];
+  return readSettings(environment).problems.map(({ setting, message }) => `${setting}: ${message}`);
+}
+
+/** The settings, where nothing is wrong with them. */
+function settingsOf(environment: Record<string, string>): Settings {
+  const { settings, problems } = readSettings(environment);
+  expect(problems).toEqual([]);
+  return settings;
 }
 
 const DEFAULTS = {
@@ -35,8 +33,8 @@ const DEFAULTS = {
 };
 
 test('nothing is set: nothing is allowed, and everything else as it comes', () => {
-  expect(readSettings({})).toEqual(DEFAULTS);
-  expect(readSettings({ PATH: '/bin', WEBSITE_SITE_NAME: 'x' })).toEqual(readSettings({}));
+  expect(settingsOf({})).toEqual(DEFAULTS);
+  expect(settingsOf({ PATH: '/bin', WEBSITE_SITE_NAME: 'x' })).toEqual(settingsOf({}));
 });
 
 test('an empty value counts as absent', () => {
@@ -45,7 +43,7 @@ test('an empty value counts as absent', () => {
       .filter((name) => name !== 'JOB_OPERATIONS')
       .map((name) => [name, ' ']),
   );
-  expect(readSettings(empty)).toEqual(readSettings({}));
+  expect(settingsOf(empty)).toEqual(settingsOf({}));
 });
 
 describe('is read', () => {
@@ -86,7 +84,7 @@ describe('is read', () => {
     ['AzureWebJobsStorage__tableServiceUri', 'https://t', 'https://t'],
     ['AzureWebJobsStorage__clientId', 'id', 'id'],
   ] as [keyof Settings, string, unknown][])('%s=%s', (name, text, value) => {
-    expect(readSettings({ [name]: text })[name]).toEqual(value);
+    expect(settingsOf({ [name]: text })[name]).toEqual(value);
   });
 });
 
@@ -148,7 +146,7 @@ describe('is refused, by its name', () => {
       expect(problemsOf(withHosts(glob))).toEqual([expect.stringMatching(/^JOB_SCOPES: ".*" has a host/)]);
     }
     for (const glob of ['docker.io/library/**', 'a.azurecr.io.old/**', '**', 'jobs/a.azurecr.io/**']) {
-      expect(readSettings(withHosts(glob)).JOB_SCOPES).toEqual({ push: [glob] });
+      expect(settingsOf(withHosts(glob)).JOB_SCOPES).toEqual({ push: [glob] });
     }
   });
 
@@ -169,9 +167,30 @@ describe('is refused, by its name', () => {
       'JOB_SCOPES',
     ]);
   });
+
+  test('and the others are read all the same; in its place stands the default', () => {
+    const { settings } = readSettings({ PROMOTION_PAUSED: 'perhaps', RUN_RETENTION_DAYS: '7' });
+    expect(settings).toMatchObject({ PROMOTION_PAUSED: false, RUN_RETENTION_DAYS: 7 });
+  });
+
+  test.each([
+    [
+      'ALLOWED_REGISTRIES',
+      'DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0;x',
+    ],
+    ['PROMOTION_SCHEDULE', 'https://a.blob.core.windows.net/r?sv=2024-01-01&sig=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0'],
+  ])('a secret that stands in %s by mistake is not repeated', (name, text) => {
+    const problems = problemsOf({ [name]: text });
+    expect(problems).not.toEqual([]);
+    for (const problem of problems) expect(problem).not.toContain('c2VjcmV0');
+  });
+});
+
+test('of the settings that are set, only the names are told', () => {
+  expect(namesSet({ SIGNING_KEY: 'keys/key.pem', PROMOTION_RULES: ' ', PATH: '/bin' })).toEqual(['SIGNING_KEY']);
 });
 
 test('local.settings.sample.json is read as it stands', () => {
   const sample = JSON.parse(readFileSync('local.settings.sample.json', 'utf8')) as { Values: Record<string, string> };
-  expect(readSettings(sample.Values)).toMatchObject({ ALLOWED_REGISTRIES: ['localhost:5100', 'localhost:5101'] });
+  expect(settingsOf(sample.Values)).toMatchObject({ ALLOWED_REGISTRIES: ['localhost:5100', 'localhost:5101'] });
 });

@@ -1,5 +1,5 @@
 import { describe, log } from '../log.js';
-import { SCHEDULED_AT_ONCE, TURN_TRIES, TURNS_AT_ONCE } from '../limits.js';
+import { TURN_TRIES } from '../limits.js';
 import { runActivity } from './activity.js';
 import { beat, BEAT_MS, leave } from './hosts.js';
 import type { ActivityBody, Message, NewMessage, ScheduleBody, TurnBody } from './messages.js';
@@ -11,7 +11,8 @@ export interface WorkerOptions {
   lockMs: number;
   pollMs: number;
   keepDeadLocks: boolean;
-  activitiesAtOnce: number;
+  /** How many of each are worked on at a time; 0: none is taken. */
+  atOnce: Record<NewMessage['queue'], number>;
   /** Looks at the timer functions; called before each look at the queues. */
   tick(): void;
   /** Runs a timer function. */
@@ -29,7 +30,7 @@ export interface Worker {
 export function startWorker(engine: Engine, options: WorkerOptions): Worker {
   const { messages } = engine;
   const running = new Set<Promise<void>>();
-  const slots = { instance: TURNS_AT_ONCE, activity: options.activitiesAtOnce, schedule: SCHEDULED_AT_ONCE };
+  const slots = { ...options.atOnce };
   const stopping = new AbortController();
   let lastBeat = 0;
   let wakeUp: (() => void) | undefined;

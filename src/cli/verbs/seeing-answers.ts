@@ -95,6 +95,27 @@ const explanationSchema = z.looseObject({
   ignored: z.array(ignoredSchema),
 });
 
+const problemSchema = z.looseObject({
+  code: z.string(),
+  message: z.string(),
+  remedy: z.string().optional(),
+  setting: z.string().optional(),
+});
+const countsSchema = z.record(z.string(), z.number());
+const statusSchema = z.looseObject({
+  ok: z.boolean(),
+  version: z.string(),
+  problems: z.array(problemSchema),
+  warnings: z.array(problemSchema).default([]),
+  settings: z.array(z.string()),
+  paused: z.boolean().optional(),
+  registries: z.array(z.looseObject({ host: z.string(), signIn: z.string() })).optional(),
+  rules: z.looseObject({ count: z.number(), since: z.string() }).optional(),
+  backlog: countsSchema.optional(),
+  poison: countsSchema.optional(),
+});
+
+export type ShownStatus = z.infer<typeof statusSchema>;
 export type ShownPromotion = z.infer<typeof promotionSchema>;
 export type RunInList = z.infer<typeof summarySchema>;
 export type ShownRun = z.infer<typeof shownRunSchema>;
@@ -130,6 +151,10 @@ export function readShownRun(answer: unknown): ShownRun {
 
 export function readExplanation(answer: unknown): Explanation {
   return known(explanationSchema, answer);
+}
+
+export function readStatus(answer: unknown): ShownStatus {
+  return known(statusSchema, answer);
 }
 
 /** What a new run of a promotion is called; absent where none was opened. */

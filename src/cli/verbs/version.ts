@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { VerbContext } from '../verb.js';
-import { VERSION } from '../version.js';
+import { VERSION } from '../../version.js';
 
 export function addVersion(parent: Command, { io }: VerbContext): void {
   parent

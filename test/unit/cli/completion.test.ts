@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { run } from '../../../src/cli/run.js';
-import { VERSION } from '../../../src/cli/version.js';
+import { VERSION } from '../../../src/version.js';
 import { createMemoryIo } from './memory-io.js';
 
 async function acrPromoter(...argv: string[]): Promise<{ code: number; out: string; err: string }> {

@@ -231,3 +231,71 @@ describe('explain', () => {
     });
   });
 });
+
+describe('status', () => {
+  const identity = { version: '1.2.3', settings: ['PROMOTION_RULES', 'SIGNING_KEY'] };
+
+  test('shows an app that works', async () => {
+    answers['GET /api/status'] = {
+      ok: true,
+      ...identity,
+      problems: [],
+      warnings: [{ code: 'MESSAGES_POISONED', message: 'jobs-poison holds 2 messages', remedy: 'Read them.' }],
+      paused: false,
+      registries: [{ host: 'a.azurecr.io', signIn: 'identity' }],
+      rules: { count: 2, since: '2026-11-30T00:00:00.000Z' },
+      backlog: { 'registry-events': 3, jobs: 0 },
+      poison: { 'registry-events-poison': 0, 'jobs-poison': 2 },
+      later: { a: 'newer app says more' },
+    };
+    expect(await acrPromoter('status')).toEqual({
+      code: 0,
+      err: '',
+      out: [
+        'Works       yes',
+        'Version     1.2.3',
+        'Paused      no',
+        'Rules       2, unchanged since 2026-11-30T00:00:00.000Z',
+        'Registries  a.azurecr.io (identity)',
+        'Backlog     registry-events 3, jobs 0',
+        'Poison      registry-events-poison 0, jobs-poison 2',
+        'Settings    PROMOTION_RULES, SIGNING_KEY',
+        'Warning: jobs-poison holds 2 messages (MESSAGES_POISONED)',
+        '  Read them.',
+        '',
+      ].join('\n'),
+    });
+    expect(await json('status')).toEqual(answers['GET /api/status']);
+    expect((await acrPromoter('status', '--format', 'go-template={{.backlog.jobs}}')).out).toBe('0');
+  });
+
+  test('says all that is wrong, in text and as JSON, and exits with 1', async () => {
+    const problems = [
+      { code: 'SETTINGS_INVALID', setting: 'PROMOTION_SCHEDULE', message: 'is no schedule', remedy: 'Correct it.' },
+      { code: 'SIGNING_KEY_UNREADABLE', setting: 'SIGNING_KEY', message: 'SIGNING_KEY: a.pem cannot be read' },
+    ];
+    answers['GET /api/status'] = { ok: false, ...identity, problems, warnings: [] };
+    const { code, out, err } = await acrPromoter('status');
+    expect({ code, out }).toEqual({
+      code: 1,
+      out: [
+        'Works       no',
+        'Version     1.2.3',
+        'Settings    PROMOTION_RULES, SIGNING_KEY',
+        'Problem: PROMOTION_SCHEDULE: is no schedule (SETTINGS_INVALID)',
+        '  Correct it.',
+        'Problem: SIGNING_KEY: a.pem cannot be read (SIGNING_KEY_UNREADABLE)',
+        '',
+      ].join('\n'),
+    });
+    expect(err).toMatch(/PROMOTION_SCHEDULE, SIGNING_KEY \(APP_NOT_WORKING\)/);
+    const asJson = await acrPromoter('status', '--format', 'json');
+    expect(asJson.code).toBe(1);
+    expect(JSON.parse(asJson.out)).toEqual(answers['GET /api/status']);
+  });
+
+  test('an answer that is none of the app is refused', async () => {
+    answers['GET /api/status'] = { hello: true };
+    expect((await acrPromoter('status')).err).toContain('(APP_ANSWER_INVALID)');
+  });
+});

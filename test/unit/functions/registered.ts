@@ -44,9 +44,14 @@ jest.unstable_mockModule('durable-functions', () => ({
 }));
 const { registerFunctions } = await import('../../../src/functions/register.js');
 
+/** What `work` registers. */
+export function registerOnly(work: () => void): Registered {
+  registered = { activities: new Map(), orchestrations: new Map(), functions: new Map() };
+  work();
+  return registered;
+}
+
 /** Registers everything that the app is made of, for these ports. */
 export function register(ports: Ports): Registered {
-  registered = { activities: new Map(), orchestrations: new Map(), functions: new Map() };
-  registerFunctions(ports, () => ports.engine, '0 */5 * * * *');
-  return registered;
+  return registerOnly(() => registerFunctions(ports, () => ports.engine, '0 */5 * * * *'));
 }

@@ -30,7 +30,8 @@ function namesRead(): string[] {
 
 describe('local.settings.sample.json', () => {
   test('is read as it stands', () => {
-    const settings = readSettings(sample.Values);
+    const { settings, problems } = readSettings(sample.Values);
+    expect(problems).toEqual([]);
     expect(settings).toMatchObject({
       PROMOTION_SCHEDULE: DEFAULT_SCHEDULE,
       PROMOTION_PAUSED: false,

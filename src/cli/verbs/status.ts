@@ -1,0 +1,70 @@
+import type { Command } from 'commander';
+import { PromoterError } from '../../oci/index.js';
+import { formatResult } from '../result.js';
+import { onTerminal } from '../status-line.js';
+import type { VerbContext, VerbDescription } from '../verb.js';
+import { defineAppVerb } from './app-verb.js';
+import { askApp } from './jobs-app.js';
+import type { ShownStatus } from './seeing-answers.js';
+
+const VERB: VerbDescription = {
+  path: 'status',
+  operands: '',
+  purpose: 'options only',
+  count: 0,
+  summary: 'Show whether the app works, and what is wrong with it; exit code 1 if something is',
+  examples: [
+    ['Of one app', 'acr-promoter status --app https://myapp.azurewebsites.net'],
+    ['Messages that wait for it', "acr-promoter status --format go-template='{{.backlog}}'"],
+  ],
+};
+
+type Problem = ShownStatus['problems'][number];
+
+function problemLines(kind: string, { code, setting, message, remedy }: Problem): string[] {
+  const about = setting === undefined || message.startsWith(`${setting}:`) ? '' : `${setting}: `;
+  return [`${kind}: ${about}${message} (${code})`, ...(remedy === undefined ? [] : [`  ${remedy}`])];
+}
+
+function countsText(counts: Record<string, number> | undefined): string {
+  return Object.entries(counts ?? {})
+    .map(([queue, count]) => `${queue} ${count}`)
+    .join(', ');
+}
+
+const NAME_COLUMNS = 12;
+
+function statusText(status: ShownStatus): string {
+  const { ok, version, problems, warnings, paused, registries = [], rules, backlog, poison, settings } = status;
+  const rows = [
+    ['Works', ok ? 'yes' : 'no'],
+    ['Version', version],
+    ['Paused', paused === undefined ? '' : paused ? 'yes' : 'no'],
+    ['Rules', rules === undefined ? '' : `${rules.count}, unchanged since ${rules.since}`],
+    ['Registries', registries.map(({ host, signIn }) => `${host} (${signIn})`).join(', ')],
+    ['Backlog', countsText(backlog)],
+    ['Poison', countsText(poison)],
+    ['Settings', settings.join(', ')],
+  ] as const;
+  const lines = [
+    ...rows.filter(([, value]) => value !== '').map(([name, value]) => `${name.padEnd(NAME_COLUMNS)}${value}`),
+    ...problems.flatMap((problem) => problemLines('Problem', problem)),
+    ...warnings.flatMap((warning) => problemLines('Warning', warning)),
+  ];
+  return lines.map((line) => `${onTerminal(line)}\n`).join('');
+}
+
+/** `status` */
+export function addStatus(parent: Command, context: VerbContext): void {
+  defineAppVerb(parent, context, VERB, {}, async ({ app, format, io }) => {
+    const answer = await askApp(app, 'status', io);
+    const status = (await import('./seeing-answers.js')).readStatus(answer);
+    io.out(format.kind === 'text' ? statusText(status) : formatResult(format, answer));
+    if (status.ok) return;
+    const names = status.problems.map(({ setting, code }) => setting ?? code);
+    throw new PromoterError('APP_NOT_WORKING', `${app.url} does not work as it should: ${names.join(', ')}`, {
+      remedy:
+        'Correct what is listed; a setting counts when the app has been restarted, and nothing is lost until then.',
+    });
+  });
+}

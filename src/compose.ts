@@ -1,0 +1,144 @@
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { identityRegistries } from './azure/azure-registry.js';
+import { createDurableEngine } from './azure/durable-engine.js';
+import { managedIdentity, managedIdentityCredentials } from './azure/identity.js';
+import { ensureCreated } from './azure/ensure-created.js';
+import { createJobRegistries } from './azure/job-registries.js';
+import { keyVaultSecrets } from './azure/key-vault-secrets.js';
+import { readRulesBlob } from './azure/rules-blob.js';
+import { createStorage, type AzureStorage } from './azure/storage.js';
+import type { StaticPorts } from './functions/activities.js';
+import { registerStatus } from './functions/http/status.js';
+import { registerBroken } from './functions/register-broken.js';
+import { registerFunctions } from './functions/register.js';
+import { runningStatus, type RunningStatusPorts } from './functions/running-status.js';
+import { LoadProblems } from './load-problems.js';
+import {
+  COPY_LIMITS,
+  createRegistries,
+  type Credentials,
+  type RegistriesOptions,
+  type RegistryClient,
+} from './oci/index.js';
+import { isRulesBlob, rulesSource } from './rules-source.js';
+import { createStreamingSbomGenerator } from './sbom/index.js';
+import { namesSet, readSettings, type Settings } from './settings.js';
+import { loadSigner } from './load-signer.js';
+import type { Signer } from './signing/index.js';
+import { STEP_LIMITS } from './steps/limits.js';
+import { storageConnection } from './storage-connection.js';
+import { VERSION } from './version.js';
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/**
+ * The composition root: settings -> adapters -> what is to be registered. Everything that is wrong is found at once, before anything
+ * is consumed; then `health` and `status` alone are registered. What may pass by itself (storage that does not answer, a rules blob
+ * that is not there yet) is nothing wrong: the app is registered, and its messages and runs wait.
+ * @returns registers the app with its host
+ */
+export async function composeApp(environment: Record<string, string | undefined>): Promise<() => void> {
+  const { settings, problems: ofSettings } = readSettings(environment);
+  const problems = new LoadProblems(ofSettings);
+  const identity = { version: VERSION, settings: namesSet(environment) };
+  const credential = managedIdentity(identityOptions(settings));
+  const storage = await problems.collect('AzureWebJobsStorage', async () => {
+    const made = createStorage(storageConnection(settings, credential));
+    if (settings.AzureWebJobsStorage !== undefined) await ensureCreated(made);
+    return made;
+  });
+  const rules = rulesSource({
+    setting: settings.PROMOTION_RULES,
+    root,
+    readBlob: readRulesBlob(credential),
+    now: Date.now,
+  });
+  // Rules in the settings or in the package are settings. A blob may come later, and events wait for it.
+  if (!isRulesBlob(settings.PROMOTION_RULES)) await problems.collect('PROMOTION_RULES', () => rules.load());
+  const signer = await loadSigner(settings, root, problems);
+  if (storage === undefined || problems.list.length > 0) {
+    for (const { setting = '', code, message } of problems.list) console.error(`${code} (${setting}): ${message}`);
+    return () => registerBroken(identity, problems.list);
+  }
+  const ports = portsOf(settings, { storage, rules, signer });
+  const asked: RunningStatusPorts = {
+    identity,
+    registries: signIns(settings),
+    rules,
+    queues: storage.queueLengths,
+    paused: settings.PROMOTION_PAUSED,
+  };
+  return () => {
+    registerFunctions(ports, createDurableEngine, settings.PROMOTION_SCHEDULE);
+    registerStatus(() => runningStatus(asked));
+  };
+}
+
+function identityOptions(settings: Settings): { clientId?: string } {
+  const clientId = settings.AZURE_CLIENT_ID ?? settings.AzureWebJobsStorage__clientId;
+  return clientId === undefined ? {} : { clientId };
+}
+
+/** The registries of ALLOWED_REGISTRIES that see the app's identity. */
+function ofIdentity(settings: Settings): string[] {
+  return identityRegistries(settings.ALLOWED_REGISTRIES, {
+    named: settings.AZURE_REGISTRIES,
+    withPassword: Object.values(settings.JOB_CREDENTIALS).map(({ registry }) => registry),
+  });
+}
+
+function signIns(settings: Settings): RunningStatusPorts['registries'] {
+  const withIdentity = new Set(ofIdentity(settings));
+  return settings.ALLOWED_REGISTRIES.map((host) => ({
+    host,
+    signIn: withIdentity.has(host) ? 'identity' : 'anonymous',
+  }));
+}
+
+interface Loaded {
+  storage: AzureStorage;
+  rules: StaticPorts['rules'];
+  signer: Signer | undefined;
+}
+
+function portsOf(settings: Settings, { storage, rules, signer }: Loaded): StaticPorts {
+  const credentials = managedIdentityCredentials({ ...identityOptions(settings), registries: ofIdentity(settings) });
+  const connect = (signIn: Credentials, referrers: RegistriesOptions['referrers'] = 'auto'): RegistryClient =>
+    createRegistries({
+      credentials: signIn,
+      allowedRegistries: settings.ALLOWED_REGISTRIES,
+      lease: storage.lease,
+      referrers,
+    });
+  const registries = connect(credentials);
+  return {
+    registries,
+    listing: registries,
+    lease: storage.lease,
+    store: storage.runs,
+    documents: storage.documents,
+    files: storage.files,
+    queues: storage.queues,
+    rules,
+    sbom: createStreamingSbomGenerator(),
+    signer,
+    jobPolicy: {
+      allowedRegistries: settings.ALLOWED_REGISTRIES,
+      operations: settings.JOB_OPERATIONS,
+      scopes: settings.JOB_SCOPES,
+      credentials: settings.JOB_CREDENTIALS,
+    },
+    jobRegistries: createJobRegistries({
+      entries: settings.JOB_CREDENTIALS,
+      others: credentials,
+      readSecret: keyVaultSecrets(managedIdentity(identityOptions(settings))),
+      connect,
+    }),
+    copyParts: { bytes: settings.COPY_PART_BYTES, nodes: COPY_LIMITS.partNodes },
+    stretch: { ms: STEP_LIMITS.stretchMs, requests: settings.WALK_REQUESTS, bytes: STEP_LIMITS.stretchBytes },
+    paused: settings.PROMOTION_PAUSED,
+    retentionDays: settings.RUN_RETENTION_DAYS,
+    now: () => new Date(),
+  };
+}

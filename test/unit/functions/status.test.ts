@@ -1,0 +1,85 @@
+import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
+import { describe, expect, test } from '@jest/globals';
+import { TransportError } from '../../../src/oci/index.js';
+import type { RunningStatusPorts } from '../../../src/functions/running-status.js';
+import { registerOnly } from './registered.js';
+
+const { registerBroken } = await import('../../../src/functions/register-broken.js');
+const { runningStatus } = await import('../../../src/functions/running-status.js');
+
+const identity = { version: '1.2.3', settings: ['PROMOTION_RULES', 'SIGNING_KEY'] };
+const context = new InvocationContext({ functionName: 'http', logHandler: () => {} });
+
+describe('an app that cannot work', () => {
+  const problems = [
+    { code: 'SETTINGS_INVALID', setting: 'PROMOTION_SCHEDULE', message: '"x" is no schedule', remedy: 'Correct it.' },
+    { code: 'SIGNING_KEY_UNREADABLE', setting: 'SIGNING_KEY', message: 'a.pem cannot be read' },
+  ];
+  const app = registerOnly(() => registerBroken(identity, problems));
+  const get = async (name: string): Promise<HttpResponseInit> => {
+    const request = new HttpRequest({ method: 'GET', url: 'http://localhost/api/x' });
+    return (await app.functions.get(name)?.handler(request, context)) as HttpResponseInit;
+  };
+
+  test('has two functions, and nothing that takes a message, a tick or a turn', () => {
+    expect([...app.functions.keys()].sort()).toEqual(['health', 'status']);
+    expect(app.activities.size + app.orchestrations.size).toBe(0);
+    expect(app.functions.get('health')).toMatchObject({ authLevel: 'anonymous', methods: ['GET'] });
+    expect(app.functions.get('status')).toMatchObject({ authLevel: 'function', methods: ['GET'] });
+  });
+
+  test('health gives anyone a code and names, and nothing else', async () => {
+    expect(await get('health')).toEqual({
+      status: 503,
+      jsonBody: { status: 'unavailable', code: 'SETTINGS_INVALID', settings: ['PROMOTION_SCHEDULE', 'SIGNING_KEY'] },
+    });
+  });
+
+  test('status says all that is wrong', async () => {
+    expect(await get('status')).toEqual({ jsonBody: { ok: false, ...identity, problems, warnings: [] } });
+  });
+});
+
+describe('an app that works', () => {
+  const ports: RunningStatusPorts = {
+    identity,
+    registries: [{ host: 'a.azurecr.io', signIn: 'identity' }],
+    rules: { loaded: async () => ({ count: 2, since: '2026-11-30T00:00:00.000Z' }) },
+    queues: { length: async (queue) => (queue === 'registry-events' ? 3 : 0) },
+    paused: false,
+  };
+
+  test('says how full its queues are, and since when its rules are what they are', async () => {
+    expect(await runningStatus(ports)).toEqual({
+      ok: true,
+      ...identity,
+      problems: [],
+      warnings: [],
+      paused: false,
+      registries: ports.registries,
+      rules: { count: 2, since: '2026-11-30T00:00:00.000Z' },
+      backlog: { 'registry-events': 3, jobs: 0 },
+      poison: { 'registry-events-poison': 0, 'jobs-poison': 0 },
+    });
+  });
+
+  test('messages that could not be handled are a warning', async () => {
+    const queues = { length: async (queue: string) => (queue === 'jobs-poison' ? 1 : 0) };
+    expect(await runningStatus({ ...ports, queues })).toMatchObject({
+      ok: true,
+      warnings: [{ code: 'MESSAGES_POISONED', message: 'jobs-poison holds 1 message that could not be handled' }],
+    });
+  });
+
+  test('storage that does not answer is one problem, and rules that cannot be read are another', async () => {
+    const broken = {
+      ...ports,
+      queues: { length: async () => Promise.reject(new TransportError('STORAGE_UNAVAILABLE', 'no answer')) },
+      rules: { loaded: async () => Promise.reject(new TransportError('RULES_UNREADABLE', 'not there')) },
+    };
+    const status = await runningStatus(broken);
+    expect(status).toMatchObject({ ok: false, backlog: {}, poison: {} });
+    expect(status.problems.map(({ code }) => code).sort()).toEqual(['RULES_UNREADABLE', 'STORAGE_UNAVAILABLE']);
+    expect(status).not.toHaveProperty('rules');
+  });
+});
