@@ -2,6 +2,7 @@ import type { LeftOut } from '../oci/index.js';
 
 const WHY = {
   gone: 'it is listed, and not there',
+  image: 'it is or holds an image',
   'not-its-subject': 'it refers to something else',
   unreadable: 'it is no manifest that can be read here',
 };

@@ -29,7 +29,7 @@ export { COPY_LIMITS } from './copy/limits.js';
 export * from './copy/move-stretch.js';
 export * from './copy/move.js';
 export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/report.js';
-export type { LeftOut } from './copy/walk.js';
+export { LEFT_OUT_REASONS, type LeftOut } from './copy/walk-context.js';
 export * from './copy/verify.js';
 export * from './copy/compare.js';
 export { isNothingMissing, missingAt, type Listing, type Missing } from './copy/missing.js';

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { isDigest, type ArrivalReport, type CopyProgress, type CopyReport, type Digest } from '../oci/index.js';
+import {
+  LEFT_OUT_REASONS,
+  isDigest,
+  type ArrivalReport,
+  type CopyProgress,
+  type CopyReport,
+  type Digest,
+} from '../oci/index.js';
 import { readPlan } from './kept-plan.js';
 import { partName } from './part-name.js';
 import type { Ports } from './ports.js';
@@ -104,7 +111,7 @@ export const receiptSchema = z.object({
     z.object({
       digest,
       artifactType: z.string().exactOptional(),
-      reason: z.enum(['excluded', 'gone', 'not-its-subject', 'unreadable']),
+      reason: z.enum(LEFT_OUT_REASONS),
     }),
   ),
   arrival: arrivalSchema,

@@ -38,6 +38,7 @@ export async function graphDifferences(
 ): Promise<string[]> {
   const missing = await compareGraphs(source, destination, root, {
     recursive: true,
+    artifactsOnly: true,
     excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
     signal,
     ...(onWalked && { onWalked }),

@@ -12,6 +12,8 @@ export const STEP_LIMITS = {
   foreignSboms: 100,
   /** Tries of one image's SBOM in one run that come to no end: none goes on where another has stopped. `SBOM_UNFINISHED` */
   sbomTries: 8,
+  /** Referrers that a promotion left at the source and that its receipt names; of more it has the number. */
+  leftBehind: 50,
   /** Characters of what a manifest is called in a run; more are cut off. */
   labelCharacters: 100,
   /** Runs, and promotions, and ignored events, that one tick looks at to remove them. */

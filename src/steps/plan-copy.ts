@@ -12,6 +12,7 @@ import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { noteDigest } from '../runs/run-digest.js';
 import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
 import { keepParts, keepPlan } from './kept-plan.js';
+import { formatLeftBehind, keepLeftBehind, leftBehindOf } from './left-behind.js';
 import type { Ports, StepCall, StorePort } from './ports.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './resolve-tag.js';
@@ -29,6 +30,8 @@ export async function planCopyStep(
 ): Promise<ResultOf<typeof planCopyContract>> {
   const { signal, progress } = call;
   const { registry, repository } = input.source;
+  // Only a promotion names the tag that must still stand; a job copies everything, as `oras cp -r` does.
+  const isPromotion = input.tag !== undefined;
   const source = ports.registries.repository(registry, repository);
   if (input.tag !== undefined) {
     const name = { ...input.source, tag: input.tag };
@@ -52,6 +55,7 @@ export async function planCopyStep(
     const planned = await atSource(() =>
       planGraph(registries.repository(registry, repository), root, {
         recursive,
+        artifactsOnly: isPromotion,
         excludeArtifactTypes,
         signal,
         onWalked: (done, total) => progress.nodes(done, total),
@@ -74,11 +78,13 @@ export async function planCopyStep(
   const isWhole = waves.length === 1 && waves[0]?.length === 1;
   await keepPlan(ports, name, isWhole ? plan : withoutBytes(plan));
   const parts = isWhole ? undefined : await keepParts(ports, input.runId, waves);
+  const left = isPromotion ? leftBehindOf(plan.leftOut) : undefined;
+  if (left) await keepLeftBehind(ports, input.runId, left);
   const manifests = plan.manifests.length;
   const { blobCount: blobs, sizeBytes: bytes } = plan;
   const count = waves.reduce((total, wave) => total + wave.length, 0);
   progress.text(
-    `${manifests} manifests, ${blobs} blobs, ${bytes} bytes${isWhole ? '' : ` in ${count} parts, ${waves.length} waves`}`,
+    `${manifests} manifests, ${blobs} blobs, ${bytes} bytes${isWhole ? '' : ` in ${count} parts, ${waves.length} waves`}${left ? formatLeftBehind(left) : ''}`,
   );
   const { mediaType, digest, size } = root;
   return {

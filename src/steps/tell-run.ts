@@ -4,6 +4,7 @@ import { isUntold } from '../runs/filters.js';
 import { untilWritten } from '../runs/until-written.js';
 import type { RunRow } from '../runs/rows.js';
 import { summaryOfRun } from '../runs/run-summary.js';
+import { readLeftBehind, type LeftBehind } from './left-behind.js';
 import { STEP_LIMITS } from './limits.js';
 import { pageFrom } from './page-from.js';
 import type { Ports } from './ports.js';
@@ -18,7 +19,8 @@ type TellPorts = Pick<Ports, 'store' | 'documents' | 'queues' | 'now'>;
 export async function tellRun(ports: TellPorts, runId: string, did?: readonly string[]): Promise<boolean> {
   const run = await ports.store.getRun(runId);
   if (run === undefined || !isUntold(summaryOfRun(run.value))) return false;
-  const receipt = Buffer.from(JSON.stringify(eventOf(run.value, did), undefined, 2));
+  const left = run.value.input.kind === 'promotion' ? await readLeftBehind(ports, runId) : undefined;
+  const receipt = Buffer.from(JSON.stringify(eventOf(run.value, did, left), undefined, 2));
   const kept = await ports.documents.putIfAbsent('receipts', `${runId}.json`, receipt);
   await ports.queues.send('promotion-results', messageOf(JSON.parse(Buffer.from(kept).toString('utf8'))));
   let current: typeof run | undefined = run;
@@ -69,7 +71,11 @@ export async function tellForgotten(ports: TellPorts): Promise<{ told: string[];
 }
 
 /** The CloudEvent: docs/runs.md describes it. */
-function eventOf(run: RunRow, did: readonly string[] | undefined): Record<string, unknown> {
+function eventOf(
+  run: RunRow,
+  did: readonly string[] | undefined,
+  leftOut: LeftBehind | undefined,
+): Record<string, unknown> {
   const { kind, source, digest, result, ...about } = summaryOfRun(run);
   const reference = source && referenceOf(source, digest);
   const { promotionId, rule, jobId, operation, destination, trigger, openedAt, finishedAt } = about;
@@ -94,6 +100,7 @@ function eventOf(run: RunRow, did: readonly string[] | undefined): Record<string
       finishedAt,
       ...result,
       ...(did !== undefined && { did }),
+      ...(leftOut !== undefined && { leftOut }),
     },
   };
 }
@@ -111,7 +118,7 @@ function referenceOf(
 function messageOf(receipt: unknown): string {
   const text = JSON.stringify(receipt);
   if (Buffer.byteLength(text) <= STEP_LIMITS.eventBytes || !isRecord(receipt) || !isRecord(receipt.data)) return text;
-  const { did: _long, reason, ...data } = receipt.data;
+  const { did: _long, leftOut: _longer, reason, ...data } = receipt.data;
   const short = typeof reason === 'string' ? { reason: reason.slice(0, STEP_LIMITS.eventReasonCharacters) } : {};
   return JSON.stringify({ ...receipt, data: { ...data, ...short, shortened: true } });
 }

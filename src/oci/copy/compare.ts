@@ -5,12 +5,13 @@ import type { ReadableRepository } from '../store.js';
 import { allOrAbort } from './all.js';
 import { Budget } from './budget.js';
 import { COPY_LIMITS } from './limits.js';
-import { missingOf, unlistedOf, type Asked, type Expected, type Missing } from './missing.js';
+import { listedBy, missingOf, type Asked, type Expected, type Missing } from './missing.js';
 import { orderFromLeaves } from './order.js';
 import { ARTIFACT_STREAMING, type GraphOptions } from './plan.js';
 import { resolveIfThere } from './resolve-if-there.js';
 import { onSide } from './side.js';
-import { walkGraph, type LeftOut, type Walked } from './walk.js';
+import type { LeftOut, Walked } from './walk-context.js';
+import { walkGraph } from './walk.js';
 
 const NOTHING: Walked = { nodes: new Map(), leftOut: [] };
 
@@ -26,8 +27,8 @@ export interface Comparison extends Missing {
 
 /**
  * Looks whether the destination has, and lists, all that the source has of a graph: the question of a run that may have
- * nothing to do. Cheaper than a plan: a referrer that the destination has is not fetched, for a registry that took it has its
- * blobs. Indexes and their children always are, so that no child and no subject goes unseen; and every list of referrers is
+ * nothing to do. Cheaper than a plan: a referrer that the destination has and lists is not fetched, for a registry that took it has
+ * its blobs. Indexes and their children always are, so that no child and no subject goes unseen; and every list of referrers is
  * read on both sides.
  * What the destination has beyond that makes no difference.
  */
@@ -53,40 +54,47 @@ export async function compareGraphs(
     lists.set(digest, list);
     return list;
   };
+  const shown = new Map<Digest, Promise<Set<Digest>>>();
+  const isListed = async (subject: Digest, digest: Digest, signal: AbortSignal): Promise<boolean> => {
+    const digests = shown.get(subject) ?? listedBy({ listReferrers }, subject, requests, signal);
+    shown.set(subject, digests);
+    return (await digests).has(digest);
+  };
   const recursive = options.recursive ?? false;
   // What is asked of the root in any case is asked while the source is.
   const askOfRoot = async (signal: AbortSignal): Promise<undefined> => {
-    const listing = recursive ? unlistedOf({ listReferrers }, root.digest, [], requests, signal) : [];
+    const listing = recursive ? listedBy({ listReferrers }, root.digest, requests, signal) : undefined;
     await Promise.all([find(root.digest, signal), listing]);
   };
   const [walked] = await allOrAbort<Walked | undefined>(options.signal, (signal) => [
     walkGraph(source, root, {
       recursive,
+      artifactsOnly: options.artifactsOnly ?? false,
       excludeArtifactTypes: options.excludeArtifactTypes ?? [ARTIFACT_STREAMING],
       concurrency,
       keepBytes: 0,
       keepManifestBytes: 0,
       signal,
       ...(options.onWalked && { onWalked: options.onWalked }),
-      isKnownLeaf: async ({ mediaType, digest }, inner) =>
-        !isIndexMediaType(mediaType) && (await find(digest, inner)) !== undefined,
+      isKnownLeaf: async ({ mediaType, digest }, subject, inner) =>
+        !isIndexMediaType(mediaType) &&
+        (await find(digest, inner)) !== undefined &&
+        (await isListed(subject, digest, inner)),
     }),
     askOfRoot(signal),
   ]);
   const { nodes, leftOut } = walked ?? NOTHING;
-  const subjects = new Map<Digest, Digest>();
+  const ordered = orderFromLeaves(nodes, root.digest);
   const tags = new Map<Digest, string[]>();
-  for (const [digest, { subject }] of nodes) if (subject !== undefined) subjects.set(digest, subject);
-  for (const [subject, { referrers, digestTags }] of nodes) {
-    for (const referrer of referrers) subjects.set(referrer, subject);
+  for (const { digestTags } of ordered) {
     for (const { tag, digest } of digestTags) tags.set(digest, [...(tags.get(digest) ?? []), tag]);
   }
-  const expected = orderFromLeaves(nodes, root.digest).map(({ descriptor }): Expected => {
-    const subject = subjects.get(descriptor.digest);
+  // The subject is the manifest's own: what a list says of it may be a stranger's.
+  const expected = ordered.map(({ descriptor, subject }): Expected => {
     const digestTags = tags.get(descriptor.digest);
     return { descriptor, ...(subject !== undefined && { subject }), ...(digestTags && { tags: digestTags }) };
   });
-  const needed = new Set([...[...nodes.values()].flatMap(({ children }) => children), ...subjects.values()]);
+  const needed = new Set(ordered.flatMap(({ children, subject }) => (subject ? [...children, subject] : children)));
   return {
     tops: expected.flatMap(({ descriptor }) => (needed.has(descriptor.digest) ? [] : [descriptor])),
     ...(await missingOf(expected, { find, listReferrers }, requests, options.signal)),

@@ -26,6 +26,10 @@ export const COPY_LIMITS = {
   sharedBlobBytes: 1024 * 1024,
   /** Tags read in search of digest tags; beyond, each digest's are asked for one by one. */
   digestTagScan: 1000,
+  /** Manifests that one index may hold, at any depth, if it refers to what is promoted; more are `REFERRER_UNREADABLE`. */
+  heldManifests: 1000,
+  /** Of those, how many are looked at at once. */
+  judgedAtOnce: 16,
   /** The largest blob that is remembered where reads are: a signature's envelope. */
   rememberedBlobBytes: 64 * 1024,
   /** Pauses in milliseconds before the destination is asked again for what it does not show; as many repairs are tried. `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST` */

@@ -47,18 +47,27 @@ export function expectedListings(manifests: readonly Expected[]): Map<Digest, Di
   return bySubject;
 }
 
-/** Those of `expected` that the destination does not list now. */
-export async function unlistedOf(
+/** What the destination lists under a subject now. */
+export async function listedBy(
+  destination: Pick<ReadableRepository, 'listReferrers'>,
+  subject: Digest,
+  requests: Budget,
+  signal: AbortSignal,
+): Promise<Set<Digest>> {
+  const listed = await onSide('destination', 'list referrers', () =>
+    requests.run(() => destination.listReferrers(subject, { signal, artifactTypes: false }), signal),
+  );
+  return new Set(listed.map(({ digest }) => digest));
+}
+
+async function unlistedOf(
   destination: Pick<ReadableRepository, 'listReferrers'>,
   subject: Digest,
   expected: readonly Digest[],
   requests: Budget,
   signal: AbortSignal,
 ): Promise<Listing[]> {
-  const listed = await onSide('destination', 'list referrers', () =>
-    requests.run(() => destination.listReferrers(subject, { signal, artifactTypes: false }), signal),
-  );
-  const digests = new Set(listed.map((descriptor) => descriptor.digest));
+  const digests = await listedBy(destination, subject, requests, signal);
   return expected.filter((digest) => !digests.has(digest)).map((referrer) => ({ subject, referrer }));
 }
 

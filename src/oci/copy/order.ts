@@ -1,7 +1,7 @@
 import type { Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import type { Walked, WalkedNode } from './walk.js';
+import type { Walked, WalkedNode } from './walk-context.js';
 
 /** What must be there before a manifest is: what it lists, and its subject as far as that is in the graph. */
 function needsOf(node: WalkedNode, nodes: Walked['nodes']): Digest[] {

@@ -4,7 +4,8 @@ import { InputError } from '../errors.js';
 import type { CallOptions, ReadableRepository } from '../store.js';
 import { COPY_LIMITS } from './limits.js';
 import { orderFromLeaves } from './order.js';
-import { walkGraph, type LeftOut } from './walk.js';
+import type { LeftOut } from './walk-context.js';
+import { walkGraph } from './walk.js';
 
 /** Azure's artifact streaming: made anew by each registry, and of no use in another. */
 export const ARTIFACT_STREAMING = 'application/vnd.azure.artifact.streaming.v1';
@@ -14,6 +15,12 @@ export interface GraphOptions extends CallOptions {
   recursive?: boolean;
   /** Artifact types of referrers to leave out, with all that refers to them. As it comes: {@link ARTIFACT_STREAMING}. */
   excludeArtifactTypes?: readonly string[];
+  /**
+   * For a promotion: of what refers to the graph, takes only artifacts, attestations and indexes of them. What is or holds an image, or
+   * cannot be read for certain, is left out with what refers to it; so nothing is taken along that is not inventoried and signed. The
+   * root's subject is not taken. Default: false, everything is copied.
+   */
+  artifactsOnly?: boolean;
   /** Requests at once, from 1; 32 as it comes. */
   concurrency?: number;
   /** Keeps what lists and the root say of manifests, for a layout's index. As it comes: false. */
@@ -77,6 +84,7 @@ export async function planGraph(
 ): Promise<CopyPlan> {
   const { nodes, leftOut } = await walkGraph(source, root, {
     recursive: options.recursive ?? false,
+    artifactsOnly: options.artifactsOnly ?? false,
     excludeArtifactTypes: options.excludeArtifactTypes ?? [ARTIFACT_STREAMING],
     concurrency: options.concurrency ?? COPY_LIMITS.requests,
     keepBytes: COPY_LIMITS.planBytes,

@@ -26,7 +26,7 @@ export async function putInSync(world: World, which: Rule, source = SOURCE): Pro
   const to = parseReference(run.destination);
   const destination = world.registries.repository(to.registry, to.repository);
   const copy = async (): Promise<void> => {
-    const plan = await planGraph(from, root, { recursive: true, signal });
+    const plan = await planGraph(from, root, { recursive: true, artifactsOnly: true, signal });
     await copyGraph(plan, from, destination, { signal, mountFrom: [source.repository] });
   };
   const at = { registry: to.registry, repository: to.repository };

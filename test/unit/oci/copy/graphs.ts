@@ -61,3 +61,43 @@ export async function putRealGraph(repository: Repository): Promise<{ root: Desc
   const signatureOfRoot = await putReferrer(repository, root, 'root', 'application/vnd.cncf.notary.signature');
   return { root, all: [amd, arm, provenance, root, sbomOfRoot, sbomOfAmd, signature, signatureOfRoot] };
 }
+
+/** An image that a runtime would run: its config lists its layer. */
+export async function putRunnable(
+  repository: Repository,
+  content: string,
+  options: { tag?: string; subject?: Descriptor; artifactType?: string } = {},
+): Promise<Descriptor> {
+  const { tag, subject, artifactType } = options;
+  const layer = await putBlob(repository, 'application/vnd.oci.image.layer.v1.tar+gzip', text(content));
+  const rootfs = { type: 'layers', diff_ids: [digestOf(text(`unpacked ${content}`))] };
+  const config = JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs });
+  const bytes = encodeManifest({
+    schemaVersion: 2,
+    mediaType: OCI_IMAGE_MANIFEST,
+    ...(artifactType !== undefined && { artifactType }),
+    config: await putBlob(repository, OCI_IMAGE_CONFIG, text(config)),
+    layers: [layer],
+    ...(subject && { subject: { mediaType: subject.mediaType, digest: subject.digest, size: subject.size } }),
+  });
+  return repository.pushManifest(bytes, OCI_IMAGE_MANIFEST, tag === undefined ? {} : { tag });
+}
+
+/** An index of anything, which may refer to something. Its descriptors are written as they are given. */
+export function putIndexOf(
+  repository: Repository,
+  manifests: readonly object[],
+  options: { tag?: string; subject?: Descriptor; artifactType?: string } = {},
+): Promise<Descriptor> {
+  const { tag, subject, artifactType } = options;
+  const bytes = text(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: OCI_IMAGE_INDEX,
+      ...(artifactType !== undefined && { artifactType }),
+      manifests,
+      ...(subject && { subject: { mediaType: subject.mediaType, digest: subject.digest, size: subject.size } }),
+    }),
+  );
+  return repository.pushManifest(bytes, OCI_IMAGE_INDEX, tag === undefined ? {} : { tag });
+}

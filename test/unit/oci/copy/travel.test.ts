@@ -1,0 +1,399 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  compareGraphs,
+  COPY_LIMITS,
+  copyGraph,
+  digestOf,
+  encodeManifest,
+  isNothingMissing,
+  LIMITS,
+  OCI_IMAGE_CONFIG,
+  OCI_IMAGE_INDEX,
+  OCI_IMAGE_MANIFEST,
+  packArtifact,
+  planGraph,
+  pushPacked,
+  verifyArrival,
+  type CopyPlan,
+  type Descriptor,
+} from 'acr-promoter/oci';
+import { MemoryRepository } from '../memory-repository.js';
+import { putBlob, putIndex, putIndexOf, putReferrer, putRunnable, text } from './graphs.js';
+
+// What a promotion takes along: `artifactsOnly`.
+
+const IN_TOTO = 'application/vnd.in-toto+json';
+const digestTag = ({ digest }: Descriptor, suffix: string): string => `${digest.replace(':', '-')}.${suffix}`;
+const digestsOf = (plan: CopyPlan): string[] => plan.manifests.map(({ descriptor }) => descriptor.digest);
+const tagsOf = (plan: CopyPlan): string[] => plan.manifests.flatMap(({ tags = [] }) => tags).sort();
+const reasonsOf = ({ leftOut }: Pick<CopyPlan, 'leftOut'>): [string, string][] =>
+  leftOut.toSorted((a, b) => (a.digest < b.digest ? -1 : 1)).map(({ digest, reason }) => [digest, reason]);
+
+let source: MemoryRepository;
+let destination: MemoryRepository;
+let image: Descriptor;
+let sbom: Descriptor;
+
+beforeEach(async () => {
+  source = new MemoryRepository('source/app');
+  destination = new MemoryRepository('staging/app');
+  image = await putRunnable(source, 'app', { tag: 'v1' });
+  sbom = await putReferrer(source, image, 'sbom');
+});
+
+const travelling = { recursive: true, artifactsOnly: true } as const;
+const plan = (root = image, excludeArtifactTypes: string[] = []): Promise<CopyPlan> =>
+  planGraph(source, root, { ...travelling, excludeArtifactTypes });
+const compare = (root = image) => compareGraphs(source, destination, root, { ...travelling, excludeArtifactTypes: [] });
+
+/** Copies what travels, and compares as the next look does. */
+async function promote(root = image): Promise<CopyPlan> {
+  const planned = await plan(root);
+  await copyGraph(planned, source, destination);
+  await verifyArrival(planned, destination, { source, pausesMs: [] });
+  return planned;
+}
+
+/** What nothing else refers to travels; the named one is left out, and is no difference afterwards. */
+async function expectLeftOut(left: Descriptor, reason: string, root = image): Promise<void> {
+  const planned = await promote(root);
+  expect(reasonsOf(planned)).toEqual([[left.digest, reason]]);
+  expect(digestsOf(planned)).toEqual([image.digest, sbom.digest]);
+  expect([...destination.manifests.keys()].sort()).toEqual([image.digest, sbom.digest].sort());
+  expect([...destination.tags.keys()]).toEqual([]);
+  const compared = await compare(root);
+  expect(isNothingMissing(compared)).toBe(true);
+  expect(reasonsOf(compared)).toEqual([[left.digest, reason]]);
+}
+
+async function expectTravels(...travels: Descriptor[]): Promise<CopyPlan> {
+  const planned = await promote();
+  expect(planned.leftOut).toEqual([]);
+  expect(digestsOf(planned).sort()).toEqual([image, sbom, ...travels].map(({ digest }) => digest).sort());
+  expect(isNothingMissing(await compare())).toBe(true);
+  return planned;
+}
+
+/** An artifact of which nothing but its content tells what it is. */
+function putArtifact(content: string, options: { tag?: string; subject?: Descriptor } = {}): Promise<Descriptor> {
+  const { tag, subject } = options;
+  const layers = [{ mediaType: 'text/plain', bytes: text(content) }];
+  const packed = packArtifact({ artifactType: 'text/artifact', layers, ...(subject && { subject }) });
+  return pushPacked(source, packed, tag === undefined ? {} : { tag });
+}
+
+describe('images that do not ride along', () => {
+  test('a referrer that is an image is left out', async () => {
+    await expectLeftOut(await putRunnable(source, 'converted', { subject: image }), 'image');
+  });
+
+  test('an image that calls itself an SBOM is left out', async () => {
+    const artifactType = 'application/vnd.cyclonedx+json';
+    await expectLeftOut(await putRunnable(source, 'evil', { subject: image, artifactType }), 'image');
+  });
+
+  test('an image whose entry in the list lies about media type, artifact type and size is left out', async () => {
+    const evil = await putRunnable(source, 'evil', { subject: image });
+    const list = source.listReferrers.bind(source);
+    source.listReferrers = async (digest, options) =>
+      (await list(digest, options)).map((entry) =>
+        entry.digest === evil.digest ? { ...entry, mediaType: OCI_IMAGE_INDEX, artifactType: 'a/b', size: 1 } : entry,
+      );
+    await expectLeftOut(evil, 'image');
+  });
+
+  test.each(['sig', 'att', 'sbom'])('an image under a .%s tag is left out, and the tag with it', async (suffix) => {
+    await expectLeftOut(await putRunnable(source, 'evil', { tag: digestTag(image, suffix) }), 'image');
+  });
+
+  test('an index under a .sig tag that lists an image is left out', async () => {
+    const inner = await putRunnable(source, 'evil');
+    await expectLeftOut(await putIndexOf(source, [inner], { tag: digestTag(image, 'sig') }), 'image');
+  });
+
+  test('an index that refers to the image and lists another image is left out whole, artifacts included', async () => {
+    const inner = [await putArtifact('report'), await putRunnable(source, 'evil')];
+    await expectLeftOut(await putIndexOf(source, inner, { subject: image, artifactType: 'a/b' }), 'image');
+  });
+
+  test('an image three indexes deep is found', async () => {
+    let index = await putIndexOf(source, [await putRunnable(source, 'evil')]);
+    index = await putIndexOf(source, [await putArtifact('report'), index]);
+    await expectLeftOut(await putIndexOf(source, [index], { subject: image }), 'image');
+  });
+
+  test('an index that lists the promoted image itself is left out: nobody has signed that index', async () => {
+    await expectLeftOut(await putIndexOf(source, [image], { subject: image }), 'image');
+  });
+
+  test('an artifact does not take the image along that it calls its subject', async () => {
+    const evil = await putRunnable(source, 'evil');
+    await expectLeftOut(await putArtifact('x', { tag: digestTag(image, 'sig'), subject: evil }), 'not-its-subject');
+  });
+
+  test('nor does a child of an index of artifacts', async () => {
+    const evil = await putRunnable(source, 'evil');
+    const inner = await putArtifact('x', { subject: evil });
+    await expectLeftOut(await putIndexOf(source, [inner], { subject: image }), 'unreadable');
+  });
+
+  test('an image that refers to an artifact is left out, and the artifact travels', async () => {
+    await expectLeftOut(await putRunnable(source, 'evil', { subject: sbom }), 'image');
+  });
+
+  test('what refers to something left out is left out with it', async () => {
+    const evil = await putRunnable(source, 'evil', { subject: image });
+    const signature = await putReferrer(source, evil, 'signature of it');
+    await putArtifact('tagged', { tag: digestTag(evil, 'sig') });
+    await putRunnable(source, 'another', { subject: signature });
+    await expectLeftOut(evil, 'image');
+  });
+
+  test('a child of an unknown media type keeps its index from travelling, since a runtime may sniff it', async () => {
+    source.sparse = true;
+    const evil = await putRunnable(source, 'evil');
+    const inner = { ...evil, mediaType: 'application/vnd.unknown+json' };
+    await expectLeftOut(await putIndexOf(source, [inner], { subject: image }), 'unreadable');
+  });
+
+  test('an index whose child is not there is left out, and keeps nothing else from travelling', async () => {
+    source.sparse = true;
+    const gone = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(text('gone')), size: 4 };
+    await expectLeftOut(await putIndexOf(source, [gone], { subject: image }), 'unreadable');
+  });
+
+  test('an image whose config does not list its layers is left out', async () => {
+    const layer = await putBlob(source, 'application/vnd.oci.image.layer.v1.tar', text('layer'));
+    const config = await putBlob(source, OCI_IMAGE_CONFIG, text('{}'));
+    const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [layer] });
+    const tag = digestTag(image, 'att');
+    await expectLeftOut(await source.pushManifest(bytes, OCI_IMAGE_MANIFEST, { tag }), 'unreadable');
+  });
+
+  test('an image whose config is not there is left out', async () => {
+    const evil = await putRunnable(source, 'evil, without its config', { subject: image });
+    const { manifest } = source.manifests.get(evil.digest) ?? {};
+    if (manifest?.kind !== 'image') throw new Error('no image');
+    source.blobs.delete(manifest.config.digest);
+    await expectLeftOut(evil, 'unreadable');
+  });
+
+  test('what holds more manifests than are looked at is left out', async () => {
+    source.sparse = true;
+    const many = Array.from({ length: COPY_LIMITS.heldManifests + 1 }, (_, index) => ({
+      mediaType: OCI_IMAGE_MANIFEST,
+      digest: digestOf(text(String(index))),
+      size: 1,
+    }));
+    await expectLeftOut(await putIndexOf(source, many, { subject: image }), 'unreadable');
+  });
+
+  test('referrers too deep to follow are left out, and refuse nothing', async () => {
+    let subject = sbom;
+    for (let level = 2; level <= LIMITS.graphDepth + 1; level += 1) {
+      subject = await putReferrer(source, subject, `${level}`);
+    }
+    const planned = await promote();
+    expect(digestsOf(planned)).toHaveLength(LIMITS.graphDepth + 1);
+    expect(reasonsOf(planned)).toEqual([[subject.digest, 'unreadable']]);
+    expect(isNothingMissing(await compare())).toBe(true);
+  });
+
+  test('a referrer that is no manifest of its known type is left out; a copy of everything refuses it', async () => {
+    const bytes = text(JSON.stringify({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config: 7, layers: [] }));
+    const weird: Descriptor = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(bytes), size: bytes.length };
+    const fetch = source.fetchManifest.bind(source);
+    const list = source.listReferrers.bind(source);
+    source.fetchManifest = (target, options) =>
+      (typeof target === 'string' ? target : target.digest) === weird.digest
+        ? Promise.resolve({ descriptor: weird, bytes })
+        : fetch(target, options);
+    source.listReferrers = async (digest, options) => [
+      ...(digest === image.digest ? [weird] : []),
+      ...(await list(digest, options)),
+    ];
+    await expectLeftOut(weird, 'unreadable');
+    await expect(planGraph(source, image, { recursive: true })).rejects.toMatchObject({ code: 'DESCRIPTOR_INVALID' });
+  });
+
+  test('a copy of everything takes images along, as oras cp -r does', async () => {
+    const converted = await putRunnable(source, 'converted', { subject: image });
+    const tagged = await putRunnable(source, 'tagged', { tag: digestTag(image, 'sig') });
+    const whole = await planGraph(source, image, { recursive: true });
+    expect(digestsOf(whole)).toEqual(expect.arrayContaining([converted.digest, tagged.digest]));
+  });
+});
+
+describe('what travels', () => {
+  test('signatures as cosign tags them: an image config, and no layer of a file system', async () => {
+    const payload = await putBlob(source, 'application/vnd.dev.cosign.simplesigning.v1+json', text('{"critical":{}}'));
+    const rootfs = { type: 'layers', diff_ids: [payload.digest] };
+    const config = await putBlob(source, OCI_IMAGE_CONFIG, text(JSON.stringify({ rootfs })));
+    const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [payload] });
+    const tag = digestTag(image, 'sig');
+    const signature = await source.pushManifest(bytes, OCI_IMAGE_MANIFEST, { tag });
+    expect(tagsOf(await expectTravels(signature))).toEqual([tag]);
+    expect(destination.tags.get(tag)).toBe(signature.digest);
+  });
+
+  test('attestations, Helm charts, and folders as ORAS packs them', async () => {
+    const attestation = await putReferrer(source, image, '{}', IN_TOTO);
+    const folder = await putReferrer(source, image, 'folder', 'application/vnd.oci.image.layer.v1.tar+gzip');
+    const chart = encodeManifest({
+      schemaVersion: 2,
+      mediaType: OCI_IMAGE_MANIFEST,
+      config: await putBlob(source, 'application/vnd.cncf.helm.config.v1+json', text('{"name":"chart"}')),
+      layers: [await putBlob(source, 'application/vnd.cncf.helm.chart.content.v1.tar+gzip', text('chart'))],
+      subject: image,
+    });
+    await expectTravels(attestation, folder, await source.pushManifest(chart, OCI_IMAGE_MANIFEST));
+  });
+
+  test('an index of artifacts, indexes in it, and what refers to any of them', async () => {
+    const [one, two] = [await putArtifact('one'), await putArtifact('two')];
+    const inner = await putIndexOf(source, [two]);
+    const outer = await putIndexOf(source, [one, inner], { subject: image });
+    const signature = await putReferrer(source, two, 'signature');
+    const tagged = await putArtifact('tagged', { tag: digestTag(one, 'sig') });
+    const planned = await expectTravels(one, two, inner, outer, signature, tagged);
+    expect(tagsOf(planned)).toEqual([digestTag(one, 'sig')]);
+  });
+
+  test('an artifact under a digest tag that refers to that digest, and one that refers to what travels', async () => {
+    const own = await putArtifact('own', { tag: digestTag(image, 'sig'), subject: image });
+    const other = await putArtifact('other', { tag: digestTag(image, 'att'), subject: sbom });
+    expect(tagsOf(await expectTravels(own, other))).toEqual([digestTag(image, 'att'), digestTag(image, 'sig')]);
+  });
+
+  test('referrers of the children of an index, and attestations among them that refer to their siblings', async () => {
+    const other = await putRunnable(source, 'arm64');
+    const attestation = await putReferrer(source, other, '{}', IN_TOTO);
+    const root = await putIndex(source, [image, other, attestation], 'v2');
+    const evil = await putRunnable(source, 'evil', { subject: other });
+    const planned = await promote(root);
+    expect(digestsOf(planned).sort()).toEqual(
+      [root, image, other, attestation, sbom].map(({ digest }) => digest).sort(),
+    );
+    expect(reasonsOf(planned)).toEqual([[evil.digest, 'image']]);
+    expect(isNothingMissing(await compare(root))).toBe(true);
+  });
+
+  test('a child of the root travels, and is no referrer because a list says so', async () => {
+    const other = await putRunnable(source, 'arm64', { tag: 'kept' });
+    const root = await putIndex(source, [image, other], 'v2');
+    const tag = digestTag(root, 'sig');
+    await source.pushManifest(source.manifests.get(other.digest)?.bytes ?? text(''), OCI_IMAGE_MANIFEST, { tag });
+    const list = source.listReferrers.bind(source);
+    source.listReferrers = async (digest, options) => [
+      ...(digest === root.digest ? [other] : []),
+      ...(await list(digest, options)),
+    ];
+    const planned = await promote(root);
+    expect(digestsOf(planned).sort()).toEqual([root, image, other, sbom].map(({ digest }) => digest).sort());
+    expect(planned.leftOut).toEqual([]);
+    expect(isNothingMissing(await compare(root))).toBe(true);
+  });
+
+  test('circles of digest tags come to their end', async () => {
+    const one = await putArtifact('one', { tag: digestTag(image, 'sig') });
+    const two = await putArtifact('two', { tag: digestTag(one, 'sig') });
+    for (const [from, to] of [
+      [two, one],
+      [two, image],
+    ] as const) {
+      const tag = digestTag(from, to === one ? 'sig' : 'att');
+      await source.pushManifest(source.manifests.get(to.digest)?.bytes ?? text(''), OCI_IMAGE_MANIFEST, { tag });
+    }
+    await expectTravels(one, two);
+  });
+
+  test('a list that names a referrer wrongly hides nothing', async () => {
+    const note = await putReferrer(source, sbom, 'note');
+    const list = source.listReferrers.bind(source);
+    source.listReferrers = async (digest, options) => [
+      ...(digest === image.digest ? [{ ...note, size: 1, mediaType: OCI_IMAGE_INDEX }] : []),
+      ...(await list(digest, options)),
+    ];
+    await expectTravels(note);
+  });
+
+  test('an excluded type is excluded before it is looked at, under a digest tag too', async () => {
+    const converted = await putRunnable(source, 'converted', { subject: image, artifactType: 'x/streaming' });
+    const tagged = await putArtifact('tagged', { tag: digestTag(image, 'att'), subject: image });
+    const { leftOut } = await plan(image, ['x/streaming', 'text/artifact']);
+    expect(new Map(leftOut.map(({ digest, reason }) => [digest, reason]))).toEqual(
+      new Map([
+        [converted.digest, 'excluded'],
+        [tagged.digest, 'excluded'],
+      ]),
+    );
+  });
+});
+
+describe('the next look', () => {
+  test('a digest tag that is moved to an image between plan and copy arrives as it was planned', async () => {
+    const tag = digestTag(image, 'sig');
+    const signature = await putArtifact('signature', { tag });
+    const planned = await plan();
+    const evil = await putRunnable(source, 'evil', { tag });
+    await copyGraph(planned, source, destination);
+    await verifyArrival(planned, destination, { source, pausesMs: [] });
+    expect(destination.tags.get(tag)).toBe(signature.digest);
+    expect(destination.manifests.has(evil.digest)).toBe(false);
+    const compared = await compare();
+    expect([isNothingMissing(compared), reasonsOf(compared)]).toEqual([true, [[evil.digest, 'image']]]);
+  });
+
+  test('fetches no referrer that the destination has and lists', async () => {
+    for (let number = 0; number < 20; number += 1) await putReferrer(source, sbom, `${number}`);
+    await promote();
+    source.calls.length = 0;
+    expect(isNothingMissing(await compare())).toBe(true);
+    expect(source.calls.flatMap(({ method, what }) => (method === 'fetchManifest' ? [what] : []))).toEqual([
+      image.digest,
+    ]);
+    expect(source.count('openBlob')).toBe(0);
+  });
+
+  test('an image that a former version took along is no difference, nor what refers to it', async () => {
+    const evil = await putRunnable(source, 'evil', { subject: image });
+    await copyGraph(await planGraph(source, image, { recursive: true }), source, destination);
+    expect(isNothingMissing(await compare())).toBe(true);
+    const signature = await putReferrer(source, evil, 'signature of it');
+    const compared = await compare();
+    expect([isNothingMissing(compared), reasonsOf(compared)]).toEqual([true, [[evil.digest, 'image']]]);
+    expect(digestsOf(await plan())).not.toContain(signature.digest);
+  });
+
+  test('what refers to an artifact that is there is a difference, and costs its fetch and no other', async () => {
+    await promote();
+    const signature = await putReferrer(source, sbom, 'signature');
+    source.calls.length = 0;
+    expect(await compare()).toMatchObject({ manifests: [{ digest: signature.digest }], tags: [] });
+    expect(source.count('fetchManifest')).toBe(3);
+    await promote();
+    expect(isNothingMissing(await compare())).toBe(true);
+  });
+
+  test('an image that the destination has, and does not list, is left out all the same', async () => {
+    const evil = await putRunnable(source, 'evil', { subject: image });
+    await promote();
+    destination.unlisted.add(evil.digest);
+    destination.sparse = true;
+    await destination.pushManifest(source.manifests.get(evil.digest)?.bytes ?? text(''), OCI_IMAGE_MANIFEST);
+    const compared = await compare();
+    expect([isNothingMissing(compared), reasonsOf(compared)]).toEqual([true, [[evil.digest, 'image']]]);
+  });
+
+  test('a thousand referrers cost one fetch each to plan, and none to look at again', async () => {
+    for (let number = 0; number < 1_000; number += 1) await putReferrer(source, image, `${number}`);
+    source.calls.length = 0;
+    expect((await promote()).manifests).toHaveLength(1_002);
+    const asked = ['fetchManifest', 'listReferrers'].map((method) => source.count(method as 'fetchManifest'));
+    expect(asked).toEqual([1_002, 1_002]);
+    source.calls.length = 0;
+    expect(isNothingMissing(await compare())).toBe(true);
+    expect([source.count('fetchManifest'), source.count('listReferrers')]).toEqual([1, 1_002]);
+    expect(source.count('openBlob')).toBe(0);
+  }, 60_000);
+});
