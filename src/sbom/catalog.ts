@@ -3,11 +3,13 @@ import type { Cataloger, Distro, Package } from './catalogers/cataloger.js';
 import { OS_RELEASE_PATHS } from './catalogers/os-release.js';
 import { Gaps } from './gaps.js';
 import { LayerPass, type Wanted } from './layer-pass.js';
-import { overLimit } from './layers/invalid.js';
-import { Overlay } from './layers/overlay.js';
-import { readTar } from './layers/tar.js';
+import { Overlay, PathMemory } from './layers/overlay.js';
+import { readTar, type TarEntry } from './layers/tar.js';
 import { unpackLayer } from './layers/unpack.js';
 import type { SbomLimits } from './limits.js';
+import { PackageBudget } from './package-budget.js';
+import { UnpackBudget } from './unpack-budget.js';
+import type { Turns } from './turns.js';
 
 export interface LocatedPackage extends Package {
   /** Digest of the layer. */
@@ -25,16 +27,21 @@ export class Catalog {
   readonly gaps: Gaps;
   readonly #catalogers: readonly Cataloger[];
   readonly #limits: SbomLimits;
+  readonly #turns: Turns;
+  readonly #memory: PathMemory;
   readonly #overlay: Overlay;
+  readonly #unpacked: UnpackBudget;
   readonly #distros = new Map<string, Distro>();
-  #unpackedBytes = 0;
-  #entries = 0;
-  #packageChars = 0;
+  #budget: PackageBudget;
 
-  constructor(catalogers: readonly Cataloger[], limits: SbomLimits) {
+  constructor(catalogers: readonly Cataloger[], limits: SbomLimits, turns: Turns) {
     this.#catalogers = catalogers;
     this.#limits = limits;
-    this.#overlay = new Overlay(limits);
+    this.#turns = turns;
+    this.#memory = new PathMemory(limits);
+    this.#overlay = new Overlay(this.#memory);
+    this.#unpacked = new UnpackBudget(limits);
+    this.#budget = new PackageBudget(limits);
     this.gaps = new Gaps(limits);
   }
 
@@ -54,69 +61,47 @@ export class Catalog {
     open: () => Promise<AsyncIterable<Uint8Array>>,
   ): Promise<void> {
     let alsoRead: Wanted = new Map();
+    let budget = this.#budget;
     for (let passes = 1; ; passes++) {
+      budget = this.#budget.again(budget);
       const pass = new LayerPass({
         ...place,
         alsoRead,
         catalogers: this.#catalogers,
         overlay: this.#overlay,
         gaps: this.gaps,
+        memory: this.#memory,
+        budget,
+        turns: this.#turns,
       });
-      for await (const entry of readTar(
-        this.#counted(unpackLayer(await open(), layer.digest)),
-        layer.digest,
-        this.#limits,
-      )) {
-        this.#countEntry();
+      for await (const entry of this.#entries(layer, await open())) {
         await pass.add(entry);
+        if (this.#turns.isOver) await this.#turns.rest();
       }
       const wanted = union(alsoRead, pass.wanted);
       if (sizeOf(wanted) === sizeOf(alsoRead) || passes === this.#limits.passesPerLayer) {
-        this.#keep(layer, pass);
+        this.#budget = budget;
+        await this.#keep(layer, pass);
         return;
       }
+      pass.found.release();
       alsoRead = wanted;
     }
   }
 
-  #keep(layer: Descriptor, pass: LayerPass): void {
-    for (const [path, { cataloger, reading }] of pass.found) {
+  #entries({ digest }: Descriptor, packed: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
+    const unpacked = unpackLayer(this.#unpacked.packed(packed), digest, this.#unpacked);
+    return readTar(this.#unpacked.unpacked(unpacked), digest, this.#limits, () => this.#unpacked.addHeader());
+  }
+
+  async #keep(layer: Descriptor, pass: LayerPass): Promise<void> {
+    for (const [path, { cataloger, reading }] of pass.found.entries()) {
       for (const gap of reading.gaps ?? []) this.gaps.add(`${cataloger.name}: ${gap} (${path})`);
       if (reading.distro !== undefined) this.#distros.set(path, reading.distro);
-      for (const found of reading.packages ?? []) this.#add({ ...found, layer: layer.digest, path });
+      for (const found of reading.packages ?? []) this.packages.push({ ...found, layer: layer.digest, path });
+      if (this.#turns.isOver) await this.#turns.rest();
     }
-  }
-
-  #add(found: LocatedPackage): void {
-    this.packages.push(found);
-    const { name, version, licenses = [], path } = found;
-    this.#packageChars += licenses.reduce((sum, text) => sum + text.length, name.length + version.length + path.length);
-    if (this.packages.length > this.#limits.packages) {
-      throw overLimit(`the image has over ${this.#limits.packages} packages`, this.#limits.packages);
-    }
-    if (this.#packageChars > this.#limits.packageChars) {
-      throw overLimit(
-        `what its packages say has over ${this.#limits.packageChars} characters`,
-        this.#limits.packageChars,
-      );
-    }
-  }
-
-  #countEntry(): void {
-    this.#entries += 1;
-    if (this.#entries > this.#limits.entries) {
-      throw overLimit(`the layers have over ${this.#limits.entries} archive entries`, this.#limits.entries);
-    }
-  }
-
-  async *#counted(unpacked: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const bytes of unpacked) {
-      this.#unpackedBytes += bytes.length;
-      if (this.#unpackedBytes > this.#limits.unpackedBytes) {
-        throw overLimit(`the layers unpack to over ${this.#limits.unpackedBytes} bytes`, this.#limits.unpackedBytes);
-      }
-      yield bytes;
-    }
+    pass.found.release();
   }
 }
 

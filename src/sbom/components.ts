@@ -1,6 +1,8 @@
 import { PackageURL } from 'packageurl-js';
 import type { LocatedPackage } from './catalog.js';
 import type { Distro } from './catalogers/cataloger.js';
+import type { SbomLimits } from './limits.js';
+import { sortInTurns, type Turns } from './turns.js';
 
 /** A package as the SBOM lists it: once, with all the places where it was found. */
 export interface ListedPackage {
@@ -44,31 +46,51 @@ function purlOf(found: LocatedPackage, distro: Distro | undefined): string | und
   });
 }
 
-/** Packages in the document's order, the same package in several places once. */
-export function listPackages(packages: readonly LocatedPackage[], distro: Distro | undefined): ListedPackage[] {
-  const listed = new Map<string, ListedPackage>();
+/** Packages in the document's order, the same package in several places once; licences beyond the limit are a gap. */
+export async function listPackages(
+  packages: readonly LocatedPackage[],
+  distro: Distro | undefined,
+  { licensesPerPackage }: Pick<SbomLimits, 'licensesPerPackage'>,
+  turns: Turns,
+): Promise<{ listed: ListedPackage[]; gaps: string[] }> {
+  const byKey = new Map<string, ListedPackage & { seen: Set<string> }>();
   for (const found of packages) {
     const { type, namespace, name, version, qualifiers = {}, licenses = [], layer, path } = found;
     const key = JSON.stringify([type, namespace ?? '', name, version, qualifiers.arch ?? '']);
-    const known = listed.get(key);
-    if (known !== undefined) {
-      known.occurrences.push({ layer, path });
-      known.licenses = [...new Set([...known.licenses, ...licenses])].sort(compare);
-      continue;
+    let listed = byKey.get(key);
+    if (listed === undefined) {
+      const purl = purlOf(found, distro);
+      listed = {
+        type,
+        ...(namespace !== undefined && { group: namespace }),
+        name,
+        version,
+        ...(purl !== undefined && { purl }),
+        licenses: [],
+        occurrences: [],
+        seen: new Set(),
+      };
+      byKey.set(key, listed);
     }
-    const purl = purlOf(found, distro);
-    listed.set(key, {
-      type,
-      ...(namespace !== undefined && { group: namespace }),
-      name,
-      version,
-      ...(purl !== undefined && { purl }),
-      licenses: [...new Set(licenses)].sort(compare),
-      occurrences: [{ layer, path }],
-    });
+    listed.occurrences.push({ layer, path });
+    for (const license of licenses) listed.seen.add(license);
+    if (turns.isOver) await turns.rest();
   }
-  for (const { occurrences } of listed.values()) {
-    occurrences.sort((one, other) => compare(one.path, other.path) || compare(one.layer, other.layer));
+  const gaps: string[] = [];
+  const sorted = await sortInTurns([...byKey], ([one], [other]) => compare(one, other), turns);
+  for (const [, listed] of sorted) {
+    const { seen, occurrences } = listed;
+    const licenses = await sortInTurns([...seen], compare, turns);
+    if (licenses.length > licensesPerPackage) {
+      gaps.push(`${listed.type}: ${licenses.length} licences of ${listed.name}@${listed.version}, which are too many`);
+    }
+    listed.licenses = licenses.slice(0, licensesPerPackage);
+    listed.occurrences = await sortInTurns(
+      occurrences,
+      (one, other) => compare(one.path, other.path) || compare(one.layer, other.layer),
+      turns,
+    );
+    if (turns.isOver) await turns.rest();
   }
-  return [...listed].sort(([one], [other]) => compare(one, other)).map(([, found]) => found);
+  return { listed: sorted.map(([, { seen: _seen, ...listed }]) => listed), gaps };
 }

@@ -3,7 +3,10 @@ import { Contrib, Enums, Models, Serialize, Spec } from '@cyclonedx/cyclonedx-li
 import parseSpdxExpression from 'spdx-expression-parse';
 import { makePurl, type ListedPackage } from './components.js';
 import type { ImageConfig } from './image-config.js';
+import { jsonInTurns } from './json-in-turns.js';
+import type { SbomLimits } from './limits.js';
 import { TOOL } from './tool.js';
+import type { Turns } from './turns.js';
 
 /** @see https://cyclonedx.org/docs/1.6/json/#compositions_items_aggregate */
 type Aggregate = 'incomplete' | 'incomplete_third_party_only';
@@ -21,46 +24,10 @@ export interface DocumentInput {
   covered: readonly string[];
 }
 
-interface ImageBom extends Serialize.JSON.Types.Normalized.Bom {
-  compositions: { aggregate: Aggregate; assemblies: string[]; dependencies: string[] }[];
-}
-
 const licenseFactory = new Contrib.License.Factories.LicenseFactory(parseSpdxExpression);
-
-/** The library's serializer and the parts of CycloneDX that its models don't have: compositions, and where a component is. */
-class ImageSerializer extends Serialize.JsonSerializer {
-  readonly #aggregate: Aggregate;
-  readonly #packages: ReadonlyMap<string, ListedPackage>;
-
-  constructor(aggregate: Aggregate, packages: ReadonlyMap<string, ListedPackage>) {
-    super(new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6));
-    this.#aggregate = aggregate;
-    this.#packages = packages;
-  }
-
-  protected override _normalize(bom: Models.Bom, options?: Serialize.Types.NormalizerOptions): ImageBom {
-    const normalized = super._normalize(bom, options);
-    const root = normalized.metadata?.component?.['bom-ref'] ?? '';
-    return {
-      ...normalized,
-      components: (normalized.components ?? []).map((component) => ({
-        ...component,
-        ...this.#evidence(component['bom-ref']),
-      })),
-      compositions: [{ aggregate: this.#aggregate, assemblies: [root], dependencies: [root] }],
-    };
-  }
-
-  #evidence(bomRef: string | undefined): object {
-    const found = this.#packages.get(bomRef ?? '');
-    if (found === undefined) return {};
-    const occurrences = found.occurrences.map(({ layer, path }) => ({
-      location: `/${path}`,
-      additionalContext: `layer ${layer}`,
-    }));
-    return { evidence: { occurrences } };
-  }
-}
+const normalizers = new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6);
+/** Longer texts are no expression that somebody wrote, and cost the parser the square of their length. */
+const LONGEST_EXPRESSION = 250;
 
 /** Name-based, as UUID version 5 (RFC 9562): of what the document is about and of what made it, so that one number is one document. */
 function serialNumber({ name, digest }: DocumentInput): string {
@@ -71,12 +38,18 @@ function serialNumber({ name, digest }: DocumentInput): string {
   return `urn:uuid:${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+function makeLicense(text: string, mayBeExpression: boolean): Models.License {
+  // The library looks ids up in an object, and finds `constructor` there.
+  if (text.toLowerCase() in Object.prototype) return licenseFactory.makeNamedLicense(text);
+  return mayBeExpression ? licenseFactory.makeFromString(text) : licenseFactory.makeDisjunctive(text);
+}
+
 function licensesOf(found: ListedPackage): Models.LicenseRepository {
   const licenses = new Models.LicenseRepository();
   const only = found.licenses.length === 1;
   for (const text of found.licenses) {
     // The schema takes one expression, or any number of licences, and not both.
-    const license = only ? licenseFactory.makeFromString(text) : licenseFactory.makeDisjunctive(text);
+    const license = makeLicense(text, only && text.length <= LONGEST_EXPRESSION);
     license.acknowledgement = Enums.LicenseAcknowledgement.Declared;
     licenses.add(license);
   }
@@ -96,14 +69,60 @@ function rootComponent({ name, digest, config }: DocumentInput): Models.Componen
   });
 }
 
+/** A package and what other parts of the document call it. */
+interface NamedPackage {
+  found: ListedPackage;
+  bomRef: string;
+}
+
+/** Package URLs are in lower case where names may not be, so two packages can have one: all but the first get a number. */
+function nameAll(packages: readonly ListedPackage[], root: string): NamedPackage[] {
+  const taken = new Set([root]);
+  // Where to search on: from 2 each time, a thousand packages of one name would take half a million look-ups.
+  const counts = new Map<string, number>();
+  return packages.map((found) => {
+    const wanted = found.purl ?? `${found.type}:${found.group ?? ''}/${found.name}@${found.version}`;
+    let bomRef = wanted;
+    let count = counts.get(wanted) ?? 1;
+    while (taken.has(bomRef)) {
+      count += 1;
+      bomRef = `${wanted}#${count}`;
+    }
+    counts.set(wanted, count);
+    taken.add(bomRef);
+    return { found, bomRef };
+  });
+}
+
+/** The library's component, and where it is, which the library's models do not have. */
+function normalizeComponent({ found, bomRef }: NamedPackage): object {
+  const component = new Models.Component(Enums.ComponentType.Library, found.name, {
+    bomRef,
+    version: found.version,
+    licenses: licensesOf(found),
+    ...(found.group !== undefined && { group: found.group }),
+    ...(found.purl !== undefined && { purl: found.purl }),
+  });
+  const occurrences = found.occurrences.map(({ layer, path }) => ({
+    location: `/${path}`,
+    additionalContext: `layer ${layer}`,
+  }));
+  return { ...normalizers.makeForComponent().normalize(component, {}), evidence: { occurrences } };
+}
+
 /**
  * A CycloneDX 1.6 document in JSON. Its bytes depend on the input alone.
  *
  * The composition says how far it can be trusted: `incomplete` where something was seen that could not be read; otherwise
  * `incomplete_third_party_only`, since packages are third-party components, and files that belong to no package (the image's own
  * program) are not listed. It is never `complete`.
+ * @throws InputError `SBOM_LIMIT`
  */
-export function makeDocument(input: DocumentInput): Uint8Array {
+export async function makeDocument(
+  input: DocumentInput,
+  { documentBytes }: Pick<SbomLimits, 'documentBytes'>,
+  turns: Turns,
+): Promise<Uint8Array> {
   const root = rootComponent(input);
   const bom = new Models.Bom({ serialNumber: serialNumber(input) });
   bom.metadata.timestamp = new Date(input.config.created);
@@ -115,23 +134,24 @@ export function makeDocument(input: DocumentInput): Uint8Array {
     bom.metadata.properties.add(new Models.Property('acr-promoter:covered', covered));
   for (const gap of input.gaps) bom.metadata.properties.add(new Models.Property('acr-promoter:gap', gap));
   for (const unread of input.unread) bom.metadata.properties.add(new Models.Property('acr-promoter:unread', unread));
-  const byRef = new Map<string, ListedPackage>();
-  for (const found of input.packages) {
-    const wanted = found.purl ?? `${found.type}:${found.group ?? ''}/${found.name}@${found.version}`;
-    // Package URLs are in lower case where names may not be: two packages can have one.
-    let bomRef = wanted;
-    for (let count = 2; byRef.has(bomRef); count++) bomRef = `${wanted}#${count}`;
-    byRef.set(bomRef, found);
-    const component = new Models.Component(Enums.ComponentType.Library, found.name, {
-      bomRef,
-      version: found.version,
-      licenses: licensesOf(found),
-      ...(found.group !== undefined && { group: found.group }),
-      ...(found.purl !== undefined && { purl: found.purl }),
-    });
-    bom.components.add(component);
-    root.dependencies.add(component.bomRef);
-  }
-  const serializer = new ImageSerializer(input.gaps.length > 0 ? 'incomplete' : 'incomplete_third_party_only', byRef);
-  return new TextEncoder().encode(`${serializer.serialize(bom, { space: 1 })}\n`);
+  const ref = root.bomRef.value ?? '';
+  const named = nameAll(input.packages, ref);
+  const aggregate: Aggregate = input.gaps.length > 0 ? 'incomplete' : 'incomplete_third_party_only';
+  // Components and dependencies are made while they are written: the library would make all of them at once.
+  const document = {
+    ...normalizers.makeForBom().normalize(bom, {}),
+    components: mapEach(named, normalizeComponent),
+    dependencies: dependenciesOf(ref, named),
+    compositions: [{ aggregate, assemblies: [ref], dependencies: [ref] }],
+  };
+  return await jsonInTurns(document, documentBytes, turns);
+}
+
+function* dependenciesOf(root: string, named: readonly NamedPackage[]): Generator<object> {
+  yield { ref: root, ...(named.length > 0 && { dependsOn: named.map(({ bomRef }) => bomRef) }) };
+  for (const { bomRef } of named) yield { ref: bomRef };
+}
+
+function* mapEach<T, U>(items: Iterable<T>, make: (item: T) => U): Generator<U> {
+  for (const item of items) yield make(item);
 }

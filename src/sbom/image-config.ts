@@ -50,8 +50,7 @@ export async function readConfig(source: AsyncIterable<Uint8Array>, limits: Sbom
   let size = 0;
   for await (const chunk of source) {
     size += chunk.length;
-    if (size > limits.configBytes)
-      throw overLimit(`the config has over ${limits.configBytes} bytes`, limits.configBytes);
+    if (size > limits.configBytes) throw overLimit('configBytes', 'the config has more bytes', limits.configBytes);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

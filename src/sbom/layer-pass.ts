@@ -1,10 +1,13 @@
 import type { Cataloger, Reading } from './catalogers/cataloger.js';
 import { isGoBinary } from './catalogers/go-binary.js';
 import { unreadEcosystem } from './catalogers/unread.js';
+import { FoundFiles } from './found-files.js';
 import type { Gaps } from './gaps.js';
-import { whiteoutOf, type Overlay } from './layers/overlay.js';
-import { cleanPath, linkTarget, parentOf } from './layers/path.js';
+import { FOLDER_BYTES, whiteoutOf, type Overlay, type PathMemory } from './layers/overlay.js';
+import { cleanPath, linkTarget } from './layers/path.js';
 import type { TarEntry } from './layers/tar.js';
+import type { PackageBudget } from './package-budget.js';
+import type { Turns } from './turns.js';
 
 /** Stands where another pass brings no better. */
 const LEADS_NOWHERE: Reading = { gaps: ['a hard link that leads to no file of its layer'] };
@@ -21,6 +24,10 @@ export interface LayerPassOptions {
   catalogers: readonly Cataloger[];
   overlay: Overlay;
   gaps: Gaps;
+  memory: PathMemory;
+  /** What this pass may find. */
+  budget: PackageBudget;
+  turns: Turns;
   /** Layers count from the top, which is 0. */
   index: number;
   /** Nothing lies below: what this layer hides need not be remembered. */
@@ -32,17 +39,16 @@ export interface LayerPassOptions {
 /** One pass over one layer's entries: what its visible files hold. */
 export class LayerPass {
   /** By path; an entry that comes later in the archive replaces an earlier one. */
-  readonly found = new Map<string, Finding>();
+  readonly found: FoundFiles<Finding>;
   /** Files that hard links lead to and that were passed by: to be read in another pass. */
   readonly wanted = new Map<string, Set<Cataloger>>();
   readonly #options: LayerPassOptions;
   /** Readings of files that only hard links lead to, as they stand at this point of the archive. */
   readonly #aside = new Map<string, Map<Cataloger, Reading>>();
-  /** Folders above what was found. */
-  readonly #folders = new Set<string>();
 
   constructor(options: LayerPassOptions) {
     this.#options = options;
+    this.found = new FoundFiles(options.memory);
   }
 
   async add(entry: TarEntry): Promise<void> {
@@ -61,7 +67,8 @@ export class LayerPass {
       return;
     }
     if (!isLowest) overlay.hide(path, index);
-    this.#replace(path);
+    // Unpacking puts this entry in the place of what the layer had there before, a whole folder even.
+    this.found.drop(path);
     if (entry.type === 'symlink') this.#noteLostPackages(path, linkTarget(path, entry.linkName));
     const readers = new Set(alsoRead.get(path));
     const visible = direct !== undefined && !overlay.isHidden(path, index) ? direct : undefined;
@@ -73,7 +80,8 @@ export class LayerPass {
     const readings = await this.#read(entry, readers);
     if (alsoRead.has(path)) this.#aside.set(path, readings);
     const reading = visible && readings.get(visible);
-    if (visible !== undefined && reading !== undefined) this.#find(path, { cataloger: visible, reading });
+    if (visible !== undefined && reading !== undefined) this.found.set(path, { cataloger: visible, reading });
+    for (const each of readings.values()) this.#options.budget.add(each, path);
   }
 
   async #read(entry: TarEntry, readers: ReadonlySet<Cataloger>): Promise<Map<Cataloger, Reading>> {
@@ -84,32 +92,29 @@ export class LayerPass {
         const twin = this.found.get(target);
         const reading = this.#aside.get(target)?.get(reader) ?? (twin?.cataloger === reader ? twin.reading : undefined);
         readings.set(reader, reading ?? LEADS_NOWHERE);
-        if (reading === undefined) this.wanted.set(target, new Set(this.wanted.get(target)).add(reader));
+        if (reading === undefined) this.#want(target, reader);
       }
       return readings;
     }
     if (entry.type !== 'file') return readings;
     const most = Math.max(...[...readers].map((reader) => reader.maxBytes));
-    const bytes = entry.size > most || entry.sparse ? undefined : await contentOf(entry);
+    const isRead = entry.size <= most && !entry.sparse;
+    if (isRead) this.#options.budget.addRead(entry.size);
+    const bytes = isRead ? await contentOf(entry) : undefined;
     for (const reader of readers) {
       if (entry.sparse) readings.set(reader, { gaps: ['a sparse file'] });
       else if (bytes === undefined || bytes.length > reader.maxBytes) {
         readings.set(reader, { gaps: [`a file of ${entry.size} bytes, which is too large`] });
-      } else readings.set(reader, reader.read(bytes));
+      } else readings.set(reader, await reader.read(bytes, this.#options.turns));
     }
     return readings;
   }
 
-  #find(path: string, finding: Finding): void {
-    this.found.set(path, finding);
-    for (let at = parentOf(path); at !== '' && !this.#folders.has(at); at = parentOf(at)) this.#folders.add(at);
-  }
-
-  /** Unpacking puts this entry in the place of what the layer had there before, a whole folder even. */
-  #replace(path: string): void {
-    this.found.delete(path);
-    if (!this.#folders.has(path)) return;
-    for (const other of this.found.keys()) if (other.startsWith(`${path}/`)) this.found.delete(other);
+  #want(target: string, reader: Cataloger): void {
+    const { alsoRead, memory } = this.#options;
+    const readers = this.wanted.get(target) ?? new Set();
+    if (readers.size === 0 && !alsoRead.has(target)) memory.take(FOLDER_BYTES + target.length);
+    this.wanted.set(target, readers.add(reader));
   }
 
   #noteLostPackages(path: string, target: string): void {

@@ -9,6 +9,7 @@ import { parseImageConfig, readConfig } from './image-config.js';
 import { checkLayerMediaType, isForeignLayer } from './layers/unpack.js';
 import { SBOM_LIMITS, type SbomLimits } from './limits.js';
 import { TOOL } from './tool.js';
+import { Turns } from './turns.js';
 
 export const CYCLONEDX_JSON = 'application/vnd.cyclonedx+json';
 
@@ -31,7 +32,8 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   const here = manifest.layers.filter((layer) => !isForeignLayer(layer));
   for (const layer of here) checkLayerMediaType(layer);
   const config = parseImageConfig(await readConfig(await input.openBlob(manifest.config, signal), limits));
-  const catalog = new Catalog(CATALOGERS, limits);
+  const turns = new Turns();
+  const catalog = new Catalog(CATALOGERS, limits, turns);
   const totalBytes = here.reduce((sum, layer) => sum + layer.size, 0);
   let doneBytes = 0;
   let reported = -1;
@@ -55,21 +57,26 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
     doneBytes += layer.size;
     report(doneBytes);
   }
-  const packages = listPackages(catalog.packages, catalog.distro);
+  const { listed: packages, gaps: unlisted } = await listPackages(catalog.packages, catalog.distro, limits, turns);
+  for (const gap of unlisted) catalog.gaps.add(gap);
   const gaps = catalog.gaps.list();
   const counts: Record<string, number> = {};
   for (const { type } of packages) counts[type] = (counts[type] ?? 0) + 1;
   return {
     mediaType: CYCLONEDX_JSON,
-    bytes: makeDocument({
-      name: input.name,
-      digest: input.descriptor.digest,
-      config,
-      packages,
-      gaps,
-      unread: catalog.gaps.listUnread(),
-      covered: PACKAGE_CATALOGERS.map(({ name }) => name),
-    }),
+    bytes: await makeDocument(
+      {
+        name: input.name,
+        digest: input.descriptor.digest,
+        config,
+        packages,
+        gaps,
+        unread: catalog.gaps.listUnread(),
+        covered: PACKAGE_CATALOGERS.map(({ name }) => name),
+      },
+      limits,
+      turns,
+    ),
     tool: `${TOOL.name}/${TOOL.version}`,
     created: config.created,
     counts,

@@ -1,3 +1,8 @@
+import type { Turns } from '../turns.js';
+
+/** Longer names and versions are nothing that a package manager installs, and become a gap. */
+export const LONGEST_NAME = 1000;
+
 /** A package as its own database names it. */
 export interface Package {
   /** Type of the package URL: `deb`, `npm`. */
@@ -36,8 +41,8 @@ export interface Cataloger {
   readonly maxBytes: number;
   /** Whether the file at this path (clean, below the root) is to be read. Called for every entry: quick. */
   wants(path: string): boolean;
-  /** Must not depend on the path. Never throws for content: what is malformed is a gap. */
-  read(bytes: Uint8Array): Reading;
+  /** Must not depend on the path. Never throws for content: what is malformed is a gap. Rests while it reads what is long. */
+  read(bytes: Uint8Array, turns: Turns): Reading | Promise<Reading>;
   /** Whether a symbolic link at this path hides packages from us: then why. `target` is clean, below the root. */
   lost?(path: string, target: string): string | undefined;
 }

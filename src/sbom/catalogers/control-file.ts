@@ -1,21 +1,63 @@
-/** One paragraph of a Debian control file: fields in lower case, first line only. */
-export type Paragraph = ReadonlyMap<string, string>;
+import { ITEMS_PER_LOOK, type Turns } from '../turns.js';
+import { LONGEST_NAME } from './cataloger.js';
+
+/** One paragraph of a Debian control file: of the fields that were asked for, the first line. */
+export interface Paragraph {
+  /** Names in lower case. */
+  fields: ReadonlyMap<string, string>;
+  /** True if a value was too long to be kept. */
+  isCut: boolean;
+}
+
+const [NEWLINE, TAB, RETURN, SPACE, HASH, COLON] = [10, 9, 13, 32, 35, 58] as const;
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /**
- * Paragraphs of a Debian control file. Continuation lines (descriptions, lists of files) are passed over.
+ * Paragraphs of a Debian control file. Continuation lines (descriptions, lists of files) are passed over. Reads lines in place: a
+ * text as long as the file would stay in memory with the shortest name that is cut out of it.
+ * @param wanted names of fields, in lower case
  * @see https://www.debian.org/doc/debian-policy/ch-controlfields.html#syntax-of-control-files
  */
-export function* parseControlFile(text: string): Generator<Paragraph> {
-  let paragraph = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    if (/^[ \t\r]*$/.test(line)) {
-      if (paragraph.size > 0) yield paragraph;
-      paragraph = new Map();
-      continue;
+export async function* parseControlFile(
+  bytes: Uint8Array,
+  wanted: ReadonlySet<string>,
+  turns: Turns,
+): AsyncGenerator<Paragraph> {
+  const longestName = Math.max(...[...wanted].map((name) => name.length));
+  let fields = new Map<string, string>();
+  let [isCut, hasLines] = [false, false];
+  let start = BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte) ? BYTE_ORDER_MARK.length : 0;
+  for (let lines = 1; start < bytes.length; lines += 1) {
+    if (lines % ITEMS_PER_LOOK === 0 && turns.isOver) await turns.rest();
+    let end = start;
+    while (end < bytes.length && bytes[end] !== NEWLINE) end += 1;
+    if (isBlank(bytes, start, end)) {
+      if (hasLines) yield { fields, isCut };
+      fields = new Map();
+      [isCut, hasLines] = [false, false];
+    } else if (bytes[start] !== SPACE && bytes[start] !== TAB && bytes[start] !== HASH) {
+      const colon = bytes.subarray(start, end).indexOf(COLON);
+      hasLines ||= colon > 0;
+      const name = colon < 1 || colon > longestName ? '' : textOf(bytes, start, start + colon).toLowerCase();
+      if (wanted.has(name)) {
+        const value = textOf(bytes, start + colon + 1, Math.min(end, start + colon + 4 * LONGEST_NAME)).trim();
+        if (end - start - colon > 4 * LONGEST_NAME || value.length > LONGEST_NAME) isCut = true;
+        else fields.set(name, value);
+      }
     }
-    const colon = line.indexOf(':');
-    if (colon < 1 || line.startsWith(' ') || line.startsWith('\t') || line.startsWith('#')) continue;
-    paragraph.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
+    start = end + 1;
   }
-  if (paragraph.size > 0) yield paragraph;
+  if (hasLines) yield { fields, isCut };
+}
+
+function isBlank(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at];
+    if (byte !== SPACE && byte !== TAB && byte !== RETURN) return false;
+  }
+  return true;
+}
+
+function textOf(bytes: Uint8Array, start: number, end: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
 }

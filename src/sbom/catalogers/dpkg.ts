@@ -4,20 +4,21 @@ import { parseControlFile, type Paragraph } from './control-file.js';
 const DATABASE = 'var/lib/dpkg/status';
 /** Images without dpkg (distroless) have a file for each package here. */
 const FOLDER = 'var/lib/dpkg/status.d/';
+const FIELDS = new Set(['package', 'version', 'architecture', 'status']);
 /** States in which a package's files are there. Not: `config-files`, `not-installed`, `half-installed`. */
 const PRESENT = new Set(['installed', 'triggers-pending', 'triggers-awaited', 'half-configured', 'unpacked']);
 
-function isPresent(paragraph: Paragraph): boolean {
-  const status = paragraph.get('status');
+function isPresent({ fields }: Paragraph): boolean {
+  const status = fields.get('status');
   // Files in status.d may leave it out: what is listed there is there.
-  return status === undefined || PRESENT.has(status.split(/\s+/)[2] ?? '');
+  return status === undefined || PRESENT.has(status.split(/\s+/, 3)[2] ?? '');
 }
 
-function toPackage(paragraph: Paragraph): Package | undefined {
-  const name = paragraph.get('package');
-  const version = paragraph.get('version');
+function toPackage({ fields }: Paragraph): Package | undefined {
+  const name = fields.get('package');
+  const version = fields.get('version');
   if (name === undefined || name === '' || version === undefined || version === '') return undefined;
-  const arch = paragraph.get('architecture');
+  const arch = fields.get('architecture');
   return { type: 'deb', name, version, ...(arch !== undefined && arch !== '' && { qualifiers: { arch } }) };
 }
 
@@ -27,20 +28,28 @@ function toPackage(paragraph: Paragraph): Package | undefined {
  */
 export const dpkgCataloger: Cataloger = {
   name: 'dpkg',
-  maxBytes: 64 * 1024 * 1024,
+  maxBytes: 16 * 1024 * 1024,
   wants: (path) =>
     path === DATABASE ||
     (path.startsWith(FOLDER) && !path.endsWith('.md5sums') && !path.slice(FOLDER.length).includes('/')),
-  read(bytes): Reading {
+  async read(bytes, turns): Promise<Reading> {
     const packages: Package[] = [];
-    let nameless = 0;
-    for (const paragraph of parseControlFile(new TextDecoder().decode(bytes))) {
+    let [nameless, long] = [0, 0];
+    for await (const paragraph of parseControlFile(bytes, FIELDS, turns)) {
+      if (paragraph.isCut) {
+        long += 1;
+        continue;
+      }
       if (!isPresent(paragraph)) continue;
       const found = toPackage(paragraph);
       if (found === undefined) nameless += 1;
       else packages.push(found);
     }
-    return { packages, ...(nameless > 0 && { gaps: [`${nameless} entries without name or version`] }) };
+    const gaps = [
+      ...(nameless > 0 ? [`${nameless} entries without name or version`] : []),
+      ...(long > 0 ? [`${long} entries with a name, version or status that is too long`] : []),
+    ];
+    return { packages, ...(gaps.length > 0 && { gaps }) };
   },
   lost: (path) =>
     path === DATABASE || DATABASE.startsWith(`${path}/`) || FOLDER.startsWith(`${path}/`)

@@ -1,26 +1,54 @@
 import { isRecord } from '../../oci/index.js';
-import type { Cataloger, Reading } from './cataloger.js';
+import { LONGEST_NAME, type Cataloger, type Reading } from './cataloger.js';
 
 /** `node_modules/NAME` or `node_modules/@scope/NAME`, at any depth. Names that begin with a dot are npm's own folders. */
 const PACKAGE_ROOT = /(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/@.][^/]*$/;
-/** Longer names and versions are nothing that npm installs: its own limits are 214 and 256. */
-const LONGEST = 1000;
+const LONGEST_LICENSE = 1000;
 const MOST_LICENSES = 20;
+/** Deeper JSON takes its parser far longer than its length, and is nothing that describes a package. */
+const DEEPEST = 200;
+/** Shorter files can't nest so deep that it matters. */
+const QUICK_BYTES = 16 * 1024;
 const MANIFEST = '/package.json';
 
 function isUsable(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= LONGEST;
+  return typeof value === 'string' && value !== '' && value.length <= LONGEST_NAME;
 }
 
 /** The `license` field in all the shapes that it has had. */
-function licensesOf(json: Record<string, unknown>): string[] {
+function licensesOf(json: Record<string, unknown>): { licenses: string[]; gaps: string[] } {
   const listed = Array.isArray(json.licenses) ? json.licenses : [json.license ?? json.licenses];
-  const found: string[] = [];
+  const licenses: string[] = [];
   for (const entry of listed as unknown[]) {
     const text = isRecord(entry) ? (entry.type ?? entry.name) : entry;
-    if (typeof text === 'string' && text.trim() !== '') found.push(text.trim().slice(0, 1000));
+    if (typeof text !== 'string' || text.trim() === '') continue;
+    if (licenses.length === MOST_LICENSES) return { licenses, gaps: ['a package.json with too many licences'] };
+    licenses.push(cut(text.trim()));
   }
-  return found.slice(0, MOST_LICENSES);
+  return { licenses, gaps: [] };
+}
+
+/** A copy: a slice would keep all of the text in memory. */
+function cut(text: string): string {
+  return text.length <= LONGEST_LICENSE
+    ? text
+    : Buffer.from(text.slice(0, LONGEST_LICENSE), 'utf16le').toString('utf16le');
+}
+
+/** Whether JSON nests deeper than any manifest does: a look at each byte. */
+function isTooDeep(bytes: Uint8Array): boolean {
+  if (bytes.length < QUICK_BYTES) return false;
+  let depth = 0;
+  let isText = false;
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at];
+    if (byte === 0x22) isText = !isText;
+    else if (isText) at += byte === 0x5c ? 1 : 0;
+    else if (byte === 0x5b || byte === 0x7b) depth += 1;
+    else if (byte === 0x5d || byte === 0x7d) depth -= 1;
+    if (depth > DEEPEST) return true;
+  }
+  return false;
 }
 
 /**
@@ -29,9 +57,10 @@ function licensesOf(json: Record<string, unknown>): string[] {
  */
 export const npmCataloger: Cataloger = {
   name: 'npm',
-  maxBytes: 4 * 1024 * 1024,
+  maxBytes: 1024 * 1024,
   wants: (path) => path.endsWith(MANIFEST) && PACKAGE_ROOT.test(path.slice(0, -MANIFEST.length)),
   read(bytes): Reading {
+    if (isTooDeep(bytes)) return { gaps: ['a package.json that nests too deep'] };
     let json: unknown;
     try {
       // npm itself takes a byte order mark.
@@ -42,7 +71,7 @@ export const npmCataloger: Cataloger = {
     const { name, version } = isRecord(json) ? json : {};
     if (!isUsable(name) || !isUsable(version)) return { gaps: ['a package.json without a usable name or version'] };
     const slash = name.startsWith('@') ? name.indexOf('/') : -1;
-    const licenses = isRecord(json) ? licensesOf(json) : [];
+    const { licenses, gaps } = licensesOf(isRecord(json) ? json : {});
     return {
       packages: [
         {
@@ -53,6 +82,7 @@ export const npmCataloger: Cataloger = {
           ...(licenses.length > 0 && { licenses }),
         },
       ],
+      ...(gaps.length > 0 && { gaps }),
     };
   },
   lost(path, target) {

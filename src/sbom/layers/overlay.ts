@@ -2,62 +2,109 @@ import type { SbomLimits } from '../limits.js';
 import { overLimit } from './invalid.js';
 import { baseOf, parentOf } from './path.js';
 
+/** About what a name costs in memory beside its path, and a folder beside its names; in bytes. */
+const NAME_BYTES = 64;
+export const FOLDER_BYTES = 256;
+
+/** Counts the memory that paths take, so that an image with endless paths ends as `SBOM_LIMIT`, not as a dead process. */
+export class PathMemory {
+  readonly #limit: number;
+  #bytes = 0;
+
+  constructor({ rememberedBytes }: Pick<SbomLimits, 'rememberedBytes'>) {
+    this.#limit = rememberedBytes;
+  }
+
+  /** @throws InputError `SBOM_LIMIT` */
+  take(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes > this.#limit) {
+      throw overLimit('rememberedBytes', 'the paths of its layers take more memory', this.#limit);
+    }
+  }
+
+  giveBack(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
+
+interface Folder {
+  /** First layer that hides it and all below it. */
+  hidden: number;
+  /** First layer that hides what is in it. */
+  opaque: number;
+  /** By name: a folder, or of what has nothing below, the first layer that hides it. */
+  names: Map<string, Folder | number>;
+}
+
 /**
- * What layers hide of the ones below them: layers are read from the top down, and a file counts only where no layer above puts
+ * What layers hide of the ones below them: layers are read from the top down, and a file counts only if no layer above puts
  * something in its place, removes it, or makes a folder on its way opaque. Layers count up from the top, which is 0.
+ *
+ * A tree of folders: a path costs its length, however deep it is. By whole paths, each of the thousands of folders above a file
+ * would be looked up by a text of thousands of characters.
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md#whiteouts
  */
 export class Overlay {
-  readonly #limits: SbomLimits;
-  /** Folder to name to the first layer that hides it and all below it. By folder, since names are short and many. */
-  readonly #hidden = new Map<string, Map<string, number>>();
-  readonly #opaque = new Map<string, number>();
-  #chars = 0;
+  readonly #memory: PathMemory;
+  readonly #root: Folder = newFolder();
 
-  constructor(limits: SbomLimits) {
-    this.#limits = limits;
+  constructor(memory: PathMemory) {
+    this.#memory = memory;
   }
 
-  /** True where a layer above `layer` hides the path. */
+  /** True if a layer above `layer` hides the path. */
   isHidden(path: string, layer: number): boolean {
-    for (let at = path; at !== '';) {
-      const parent = parentOf(at);
-      const hidden = this.#hidden.get(parent)?.get(baseOf(at)) ?? Infinity;
-      const opaque = this.#opaque.get(parent) ?? Infinity;
-      if (Math.min(hidden, opaque) < layer) return true;
-      at = parent;
+    let folder = this.#root;
+    for (const name of path.split('/')) {
+      if (folder.opaque < layer) return true;
+      const found = folder.names.get(name);
+      if (found === undefined) return false;
+      if (typeof found === 'number') return found < layer;
+      if (found.hidden < layer) return true;
+      folder = found;
     }
     return false;
   }
 
   /** `layer` removes the path, or has something there that is no folder. */
   hide(path: string, layer: number): void {
-    const parent = parentOf(path);
-    let names = this.#hidden.get(parent);
-    if (names === undefined) {
-      names = new Map();
-      this.#hidden.set(parent, names);
-      this.#remember(parent.length);
-    }
+    const { names } = this.#folder(parentOf(path));
     const name = baseOf(path);
-    if (names.has(name)) return;
-    names.set(name, layer);
-    this.#remember(name.length);
+    const found = names.get(name);
+    if (found === undefined) {
+      names.set(name, layer);
+      // The name is a piece of the path, and keeps all of it in memory.
+      this.#memory.take(NAME_BYTES + path.length);
+    } else if (typeof found !== 'number') found.hidden = Math.min(found.hidden, layer);
   }
 
   /** `layer` starts the folder anew: what lower layers have in it is gone. */
-  hideChildren(folder: string, layer: number): void {
-    if (this.#opaque.has(folder)) return;
-    this.#opaque.set(folder, layer);
-    this.#remember(folder.length);
+  hideChildren(path: string, layer: number): void {
+    const folder = this.#folder(path);
+    folder.opaque = Math.min(folder.opaque, layer);
   }
 
-  #remember(chars: number): void {
-    this.#chars += chars;
-    if (this.#chars > this.#limits.rememberedChars) {
-      throw overLimit(`the paths of its layers have over ${this.#chars} characters`, this.#limits.rememberedChars);
+  /** The folder at a path, made if it is not there yet. */
+  #folder(path: string): Folder {
+    let folder = this.#root;
+    if (path === '') return folder;
+    for (const name of path.split('/')) {
+      let found = folder.names.get(name);
+      if (found === undefined || typeof found === 'number') {
+        if (found === undefined) this.#memory.take(NAME_BYTES + path.length);
+        this.#memory.take(FOLDER_BYTES);
+        found = newFolder(found);
+        folder.names.set(name, found);
+      }
+      folder = found;
     }
+    return folder;
   }
+}
+
+function newFolder(hidden = Infinity): Folder {
+  return { hidden, opaque: Infinity, names: new Map() };
 }
 
 export type Whiteout = { kind: 'file'; path: string } | { kind: 'opaque'; folder: string } | { kind: 'ignored' };

@@ -72,7 +72,8 @@ export function parsePaxRecords(bytes: Uint8Array): Map<string, string> | undefi
   while (offset < bytes.length) {
     const space = bytes.indexOf(32, offset);
     if (space < 0) return undefined;
-    const digits = UTF8.decode(bytes.subarray(offset, space));
+    // A length of more digits is malformed.
+    const digits = UTF8.decode(bytes.subarray(offset, Math.min(space, offset + 10)));
     const end = offset + Number(digits);
     if (!/^[0-9]{1,9}$/.test(digits) || end > bytes.length || end <= space + 1 || bytes[end - 1] !== 10)
       return undefined;

@@ -36,16 +36,18 @@ const WITHOUT_CONTENT = new Set(['1', '2', '3', '4', '5', '6']);
  * Not tar-stream, which reads on after the end-of-archive marker and lets a global header rename what follows: where it and a
  * runtime disagree, an image could show its SBOM other files than it runs. This follows Go's archive/tar. The bytes after the
  * marker are passed over, not read.
+ * @param onHeader called for each header, those of extensions included
  * @throws InputError `LAYER_INVALID`, `SBOM_LIMIT`
  */
 export async function* readTar(
   source: AsyncIterable<Uint8Array>,
   layer: string,
   limits: SbomLimits,
+  onHeader: () => void = () => {},
 ): AsyncGenerator<TarEntry> {
   const reader = new ByteReader(source);
   try {
-    yield* readEntries(reader, layer, limits);
+    yield* readEntries(reader, layer, limits, onHeader);
     // To the end, so that the blob's digest is checked.
     while ((await reader.some(Number.MAX_SAFE_INTEGER)) !== undefined);
   } finally {
@@ -53,7 +55,12 @@ export async function* readTar(
   }
 }
 
-async function* readEntries(reader: ByteReader, layer: string, limits: SbomLimits): AsyncGenerator<TarEntry> {
+async function* readEntries(
+  reader: ByteReader,
+  layer: string,
+  limits: SbomLimits,
+  onHeader: () => void,
+): AsyncGenerator<TarEntry> {
   let pax: Map<string, string> | undefined;
   let longName: string | undefined;
   let longLink: string | undefined;
@@ -67,6 +74,7 @@ async function* readEntries(reader: ByteReader, layer: string, limits: SbomLimit
         throw layerInvalid(layer, 'a zero block stands before a header');
       break;
     }
+    onHeader();
     const header = parseTarHeader(block);
     if (typeof header === 'string') throw layerInvalid(layer, header);
     switch (header.typeFlag) {
@@ -92,7 +100,11 @@ async function* readEntries(reader: ByteReader, layer: string, limits: SbomLimit
     if (header.typeFlag === 'S' && block[482] !== 0) await skipSparseMap(reader, layer);
     for (const path of [entry.name, entry.linkName]) {
       if (path.length > limits.pathBytes) {
-        throw overLimit(`layer ${layer} has a path of ${path.length} characters`, limits.pathBytes);
+        throw overLimit(
+          'pathBytes',
+          `layer ${layer} has a path of ${path.length} characters: longer`,
+          limits.pathBytes,
+        );
       }
     }
     let left = entry.size;
@@ -128,7 +140,11 @@ async function readExtension(
   limits: SbomLimits,
 ): Promise<Uint8Array> {
   if (header.size > limits.headerBytes) {
-    throw overLimit(`layer ${layer} has an extended header of ${header.size} bytes`, limits.headerBytes);
+    throw overLimit(
+      'headerBytes',
+      `layer ${layer} has an extended header of ${header.size} bytes: more`,
+      limits.headerBytes,
+    );
   }
   const bytes = (await reader.take(header.size)).slice();
   if (bytes.length < header.size) throw layerInvalid(layer, 'the archive ends inside an extended header');

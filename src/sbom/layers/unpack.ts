@@ -2,7 +2,7 @@ import type { Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { InputError, bareMediaType, type Descriptor } from '../../oci/index.js';
 import { layerInvalid } from './invalid.js';
-import { splitZstdFrames } from './zstd-frames.js';
+import { splitZstdFrames, type ZstdBudget } from './zstd-frames.js';
 
 /** Every name that tar layers go by, of the OCI and Docker: plain or compressed. */
 const TAR_MEDIA_TYPE = /[.+/]tar(?:[.+]|$)|^application\/octet-stream$/;
@@ -31,16 +31,20 @@ export function checkLayerMediaType(layer: Descriptor): void {
 /**
  * A layer's bytes, unpacked. The first bytes decide between gzip, zstd and plain, since media types are wrong now and then.
  * The source is read to its end, so that it can check its digest.
- * @throws InputError `LAYER_INVALID`
+ * @throws InputError `LAYER_INVALID`; `SBOM_LIMIT` by the budget
  */
-export async function* unpackLayer(source: AsyncIterable<Uint8Array>, layer: string): AsyncGenerator<Uint8Array> {
+export async function* unpackLayer(
+  source: AsyncIterable<Uint8Array>,
+  layer: string,
+  budget: ZstdBudget,
+): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
   const { value: head, done } = await firstBytes(iterator, 4);
   const all = done ? [head] : resume(head, iterator);
   const bytes = toAsync(all);
   if (head[0] === 0x1f && head[1] === 0x8b) yield* through(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), layer);
   else if (isZstd(head)) {
-    yield* through(splitZstdFrames(bytes, layer), createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer);
+    yield* through(splitZstdFrames(bytes, layer, budget), createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer);
   } else yield* bytes;
 }
 

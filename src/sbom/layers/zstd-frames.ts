@@ -6,6 +6,14 @@ const FRAME = 0xfd2fb528;
 const SKIPPABLE = 0x184d2a50;
 const RLE_BLOCK = 1;
 const RESERVED_BLOCK = 3;
+/** Pieces of a frame are handed on together, since a block may have three bytes, and each piece costs the decompressor a call. */
+const PIECE_BYTES = 16 * 1024;
+
+/** Bounds what frames cost. */
+export interface ZstdBudget {
+  /** @throws InputError `SBOM_LIMIT` */
+  addFrame(windowBytes: number): void;
+}
 
 /**
  * Zstandard data, cut so that no piece spans two frames, without skippable frames. Node 22's decompressor drops what follows a
@@ -13,16 +21,20 @@ const RESERVED_BLOCK = 3;
  * @see https://www.rfc-editor.org/rfc/rfc8878#section-3.1
  * @throws InputError `LAYER_INVALID`
  */
-export async function* splitZstdFrames(source: AsyncIterable<Uint8Array>, layer: string): AsyncGenerator<Uint8Array> {
+export async function* splitZstdFrames(
+  source: AsyncIterable<Uint8Array>,
+  layer: string,
+  budget: ZstdBudget,
+): AsyncGenerator<Uint8Array> {
   const reader = new ByteReader(source);
   try {
-    yield* readFrames(reader, layer);
+    yield* readFrames(reader, layer, budget);
   } finally {
     await reader.close();
   }
 }
 
-async function* readFrames(reader: ByteReader, layer: string): AsyncGenerator<Uint8Array> {
+async function* readFrames(reader: ByteReader, layer: string, budget: ZstdBudget): AsyncGenerator<Uint8Array> {
   const truncated = () => layerInvalid(layer, 'its zstd data ends in the middle of a frame');
   const take = async (count: number): Promise<Buffer> => {
     // A copy: what is yielded is kept by the decompressor while we read on.
@@ -30,21 +42,25 @@ async function* readFrames(reader: ByteReader, layer: string): AsyncGenerator<Ui
     if (bytes.length < count) throw truncated();
     return bytes;
   };
-  async function* pass(count: number): AsyncGenerator<Uint8Array> {
-    let left = count;
-    while (left > 0) {
-      const piece = await reader.some(left);
-      if (piece === undefined) throw truncated();
-      left -= piece.length;
-      yield piece;
-    }
-  }
+  let pieces: Uint8Array[] = [];
+  let heldBytes = 0;
+  const hold = (bytes: Uint8Array): void => {
+    pieces.push(bytes);
+    heldBytes += bytes.length;
+  };
+  const handOn = (): Buffer => {
+    const all = Buffer.concat(pieces);
+    pieces = [];
+    heldBytes = 0;
+    return all;
+  };
   for (;;) {
     const start = Buffer.from(await reader.take(4));
     if (start.length === 0) return;
     if (start.length < 4) throw truncated();
     const magic = start.readUInt32LE(0);
     if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE) {
+      budget.addFrame(0);
       const size = (await take(4)).readUInt32LE(0);
       if ((await reader.skip(size)) < size) throw truncated();
       continue;
@@ -53,18 +69,40 @@ async function* readFrames(reader: ByteReader, layer: string): AsyncGenerator<Ui
     const descriptor = await take(1);
     const flags = descriptor[0] ?? 0;
     const singleSegment = (flags & 0x20) !== 0;
-    const dictionarySize = [0, 1, 2, 4][flags & 3] ?? 0;
-    const contentSizeSize = [singleSegment ? 1 : 0, 2, 4, 8][flags >> 6] ?? 0;
-    yield Buffer.concat([start, descriptor, await take((singleSegment ? 0 : 1) + dictionarySize + contentSizeSize)]);
+    const window = await take(singleSegment ? 0 : 1);
+    const dictionary = await take([0, 1, 2, 4][flags & 3] ?? 0);
+    const contentSize = await take([singleSegment ? 1 : 0, 2, 4, 8][flags >> 6] ?? 0);
+    budget.addFrame(singleSegment ? contentBytesOf(contentSize) : windowBytesOf(window[0] ?? 0));
+    hold(Buffer.concat([start, descriptor, window, dictionary, contentSize]));
     for (let last = false; !last;) {
       const header = await take(3);
       const value = header.readUIntLE(0, 3);
       last = (value & 1) !== 0;
       const type = (value >> 1) & 3;
       if (type === RESERVED_BLOCK) throw layerInvalid(layer, 'its zstd data has a block of an unknown type');
-      yield header;
-      yield* pass(type === RLE_BLOCK ? 1 : value >> 3);
+      hold(header);
+      for (let left = type === RLE_BLOCK ? 1 : value >> 3; left > 0;) {
+        const piece = await reader.some(left);
+        if (piece === undefined) throw truncated();
+        left -= piece.length;
+        hold(piece);
+        if (heldBytes >= PIECE_BYTES) yield handOn();
+      }
+      if (heldBytes >= PIECE_BYTES) yield handOn();
     }
-    if ((flags & 4) !== 0) yield await take(4);
+    if ((flags & 4) !== 0) hold(await take(4));
+    yield handOn();
   }
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1.2 */
+function windowBytesOf(descriptor: number): number {
+  const base = 2 ** (10 + (descriptor >> 3));
+  return base + (base / 8) * (descriptor & 7);
+}
+
+/** Of a frame that is one segment: its content is its window. @see https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1.4 */
+function contentBytesOf(field: Buffer): number {
+  if (field.length === 8) return Number(field.readBigUInt64LE(0));
+  return field.readUIntLE(0, field.length) + (field.length === 2 ? 256 : 0);
 }

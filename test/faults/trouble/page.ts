@@ -80,5 +80,28 @@ ${passed.join('\n')}
 | what happened | how it ends | what to do | after | calls of the step |
 |---|---|---|---|---|
 ${stayed.join('\n')}
+
+## Images that are too large for an SBOM
+
+An image that makes the reading of its layers endless, by accident or on purpose, ends its run as \`failed\`, \`SBOM_LIMIT\`; the message
+names the limit. Other promotions go on meanwhile: reading yields after 20 ms. The schedule looks at such an image again as at any
+failure, once a day in the end. Nothing of the image is copied. If it is as it has to be, give its rule \`"sbom": {"formats": []}\`.
+
+| limit | default | what exceeds it |
+|---|---|---|
+| \`unpackedBytes\` | 100 GiB | all layers, unpacked |
+| \`unpackedRatio\` | 100, beyond 2 GiB (\`freeUnpackedBytes\`) | unpacked bytes for each packed byte read so far; layers of programs have 2 to 5, files of zeros 1,000 |
+| \`entries\` | 4,000,000 | headers in all archives |
+| \`zstdFrames\`, \`zstdWindowBytes\` | 4,000,000; 128 MiB | frames of zstd layers; the window that one asks for |
+| \`pathBytes\`, \`headerBytes\` | 4,096; 1 MiB | one path; one extended header |
+| \`rememberedBytes\` | 256 MiB | memory for the paths of upper layers, about two million files |
+| \`packages\`, \`packageChars\` | 100,000; 32 MiB | packages, each place counted; their names, versions, licences and places |
+| \`readBytes\` | 512 MiB | package databases and manifests |
+| \`documentBytes\`, \`configBytes\` | 64 MiB; 4 MiB | the SBOM; the image's config |
+
+Smaller things are a gap that the SBOM names: a dpkg database over 16 MiB, a package.json over 1 MiB or nested deeper than 200, over
+100 licences of one package, names and versions over 1,000 characters.
+
+\`SBOM_UNFINISHED\` ends a run that began one SBOM eight times without an end.
 `;
 }

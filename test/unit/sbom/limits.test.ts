@@ -57,7 +57,7 @@ describe('what is over a bound is refused', () => {
 
   test('paths that must be remembered, but none of the lowest layer, below which nothing is', async () => {
     const many = await layerOf(...Array.from({ length: 50 }, (_, index): Entry => [`folder/file-${index}`, '']));
-    const limits = { rememberedChars: 300 };
+    const limits = { rememberedBytes: 3000 };
     expect((await sbomOf([many, await layerOf(a)], { limits })).purls).toEqual(['pkg:npm/a@1.0.0']);
     await expect(sbomOf([await layerOf(a), many], { limits })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });

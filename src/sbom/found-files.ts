@@ -1,0 +1,77 @@
+import { FOLDER_BYTES, type PathMemory } from './layers/overlay.js';
+
+interface Place {
+  /** Of what was found here. */
+  path?: string;
+  below?: Map<string, Place>;
+}
+
+/**
+ * What was found in the files of one layer, by path. A tree of folders, so that what replaces a folder drops what is below it without
+ * a look at all the rest.
+ */
+export class FoundFiles<T> {
+  readonly #memory: PathMemory;
+  readonly #byPath = new Map<string, T>();
+  #root: Place = {};
+  #taken = 0;
+
+  constructor(memory: PathMemory) {
+    this.#memory = memory;
+  }
+
+  get(path: string): T | undefined {
+    return this.#byPath.get(path);
+  }
+
+  /** In the order in which they were set. */
+  entries(): Iterable<[string, T]> {
+    return this.#byPath;
+  }
+
+  /** @throws InputError `SBOM_LIMIT` */
+  set(path: string, value: T): void {
+    this.#byPath.set(path, value);
+    let place = this.#root;
+    for (const name of path.split('/')) {
+      place.below ??= new Map();
+      let next = place.below.get(name);
+      if (next === undefined) {
+        next = {};
+        place.below.set(name, next);
+        this.#memory.take(FOLDER_BYTES);
+        this.#taken += FOLDER_BYTES;
+      }
+      place = next;
+    }
+    place.path = path;
+  }
+
+  /** Drops what is at the path and below it. */
+  drop(path: string): void {
+    if (this.#byPath.size === 0) return;
+    const names = path.split('/');
+    const last = names.pop() ?? '';
+    let folder: Place | undefined = this.#root;
+    for (const name of names) {
+      folder = folder.below?.get(name);
+      if (folder === undefined) return;
+    }
+    const dropped = folder.below?.get(last);
+    if (dropped === undefined) return;
+    folder.below?.delete(last);
+    for (const open = [dropped]; open.length > 0;) {
+      const place = open.pop();
+      if (place?.path !== undefined) this.#byPath.delete(place.path);
+      for (const next of place?.below?.values() ?? []) open.push(next);
+    }
+  }
+
+  /** Gives back the memory that was counted for it. */
+  release(): void {
+    this.#memory.giveBack(this.#taken);
+    this.#taken = 0;
+    this.#byPath.clear();
+    this.#root = {};
+  }
+}

@@ -1,0 +1,50 @@
+import type { Reading } from './catalogers/cataloger.js';
+import { overLimit } from './layers/invalid.js';
+import type { SbomLimits } from './limits.js';
+
+/** Counts what is kept of an image's packages while they are found, not after: a layer may hold millions. */
+export class PackageBudget {
+  readonly #limits: SbomLimits;
+  #packages = 0;
+  #chars = 0;
+  #readBytes = 0;
+
+  constructor(limits: SbomLimits, { packages, chars, readBytes } = { packages: 0, chars: 0, readBytes: 0 }) {
+    this.#limits = limits;
+    this.#packages = packages;
+    this.#chars = chars;
+    this.#readBytes = readBytes;
+  }
+
+  /** For another pass over the same layer: packages that the former pass found are not counted twice, bytes that it read are. */
+  again(before: PackageBudget): PackageBudget {
+    return new PackageBudget(this.#limits, {
+      packages: this.#packages,
+      chars: this.#chars,
+      readBytes: before.#readBytes,
+    });
+  }
+
+  /** @throws InputError `SBOM_LIMIT` */
+  add({ packages = [], gaps = [] }: Reading, path: string): void {
+    this.#packages += packages.length;
+    for (const { name, version, licenses = [] } of packages) {
+      this.#chars += licenses.reduce((sum, text) => sum + text.length, name.length + version.length + path.length);
+    }
+    this.#chars += gaps.length * path.length;
+    if (this.#packages > this.#limits.packages) {
+      throw overLimit('packages', 'the image has more packages', this.#limits.packages);
+    }
+    if (this.#chars > this.#limits.packageChars) {
+      throw overLimit('packageChars', 'what is kept of its packages has more characters', this.#limits.packageChars);
+    }
+  }
+
+  /** @throws InputError `SBOM_LIMIT` */
+  addRead(bytes: number): void {
+    this.#readBytes += bytes;
+    if (this.#readBytes > this.#limits.readBytes) {
+      throw overLimit('readBytes', 'its package databases and manifests have more bytes', this.#limits.readBytes);
+    }
+  }
+}

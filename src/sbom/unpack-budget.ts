@@ -1,0 +1,58 @@
+import { overLimit } from './layers/invalid.js';
+import type { SbomLimits } from './limits.js';
+
+/**
+ * Counts what the layers of one image unpack to. A few kilobytes can unpack to gigabytes, so beyond some room for files of zeros the
+ * unpacked bytes are bounded by the packed ones that were read. For the whole image: a manifest may list one layer a thousand times.
+ */
+export class UnpackBudget {
+  readonly #limits: SbomLimits;
+  #packed = 0;
+  #unpacked = 0;
+  #frames = 0;
+  #headers = 0;
+
+  constructor(limits: SbomLimits) {
+    this.#limits = limits;
+  }
+
+  async *packed(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const bytes of source) {
+      this.#packed += bytes.length;
+      yield bytes;
+    }
+  }
+
+  /** @throws InputError `SBOM_LIMIT` */
+  async *unpacked(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const { unpackedBytes, freeUnpackedBytes, unpackedRatio } = this.#limits;
+    for await (const bytes of source) {
+      this.#unpacked += bytes.length;
+      if (this.#unpacked > unpackedBytes) {
+        throw overLimit('unpackedBytes', 'the layers unpack to more bytes', unpackedBytes);
+      }
+      if (this.#unpacked > freeUnpackedBytes + unpackedRatio * this.#packed) {
+        const what = `${this.#packed} bytes of layers unpack to over ${this.#unpacked}: more bytes for each packed one`;
+        throw overLimit('unpackedRatio', what, unpackedRatio);
+      }
+      yield bytes;
+    }
+  }
+
+  /** A frame of a zstd layer. @throws InputError `SBOM_LIMIT` */
+  addFrame(windowBytes: number): void {
+    const { zstdFrames, zstdWindowBytes } = this.#limits;
+    if (windowBytes > zstdWindowBytes) {
+      throw overLimit('zstdWindowBytes', `a zstd layer needs a window of ${windowBytes} bytes: more`, zstdWindowBytes);
+    }
+    this.#frames += 1;
+    if (this.#frames > zstdFrames) throw overLimit('zstdFrames', 'the layers have more zstd frames', zstdFrames);
+  }
+
+  /** A header of a tar archive. @throws InputError `SBOM_LIMIT` */
+  addHeader(): void {
+    this.#headers += 1;
+    const { entries } = this.#limits;
+    if (this.#headers > entries) throw overLimit('entries', 'the layers have more archive entries', entries);
+  }
+}

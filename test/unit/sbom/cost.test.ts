@@ -1,0 +1,326 @@
+import { randomBytes } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { jsonInTurns } from '../../../src/sbom/json-in-turns.js';
+import { sortInTurns, Turns } from '../../../src/sbom/turns.js';
+import {
+  gzipped,
+  layerOf,
+  npmPackage,
+  PLAIN_LAYER,
+  sbomOf,
+  tarOf,
+  ZSTD_LAYER,
+  type Entry,
+  type Layer,
+} from './image.js';
+
+/** dpkg's database with `count` packages whose names differ in case only: they all have one package URL. */
+function namesThatDifferInCase(count: number): Entry[] {
+  const paragraphs = Array.from({ length: count }, (_, index) => {
+    const name = Array.from({ length: 16 }, (__, bit) => (((index >> bit) & 1) === 1 ? 'A' : 'a')).join('');
+    return `Package: ${name}\nStatus: install ok installed\nVersion: 1\n`;
+  });
+  return [['var/lib/dpkg/status', paragraphs.join('\n')]];
+}
+
+/** One package in `count` places, each of which says other licences. */
+function placesWithNewLicenses(count: number): Entry[] {
+  return Array.from({ length: count }, (_, place) =>
+    npmPackage(`app${place}/node_modules/a`, 'a', '1.0.0', {
+      licenses: Array.from({ length: 20 }, (__, index) => `L${place}-${index}`),
+    }),
+  );
+}
+
+/** Files that take the place of a folder again and again, beside many packages. */
+function foldersReplaced(count: number): Entry[] {
+  return [
+    ...Array.from({ length: count }, (_, index) => npmPackage(`x/node_modules/a${index}`, `a${index}`, '1.0.0')),
+    npmPackage('b/node_modules/q', 'q', '1.0.0'),
+    ...Array.from({ length: count }, (): Entry => ['b', '']),
+  ];
+}
+
+/** Packages below hundreds of folders. */
+function deepPackages(count: number): Entry[] {
+  return Array.from({ length: count }, (_, index) => {
+    return npmPackage(`${'a/'.repeat(200)}node_modules/a${index}`, `a${index}`, '1.0.0');
+  });
+}
+
+function hardLinks(count: number): Entry[] {
+  return [
+    npmPackage('node_modules/a', 'a', '1.0.0'),
+    ...Array.from({ length: count }, (_, index): Entry => [
+      `node_modules/b${index}/package.json`,
+      { type: 'link', linkname: 'node_modules/a/package.json' },
+    ]),
+  ];
+}
+
+function chainOfHardLinks(count: number): Entry[] {
+  return Array.from({ length: count }, (_, index): Entry => [
+    `node_modules/b${index}/package.json`,
+    { type: 'link', linkname: `node_modules/b${index + 1}/package.json` },
+  ]);
+}
+
+function tinyFiles(count: number): Entry[] {
+  return Array.from({ length: count }, (_, index): Entry => [`f/${index}`, '']);
+}
+
+const ROWS: [string, (count: number) => Entry[]][] = [
+  ['names that differ in case only', namesThatDifferInCase],
+  ['one package in many places with new licences each time', placesWithNewLicenses],
+  ['a folder that is replaced again and again', foldersReplaced],
+  ['packages in deep folders', deepPackages],
+  ['hard links to one file', hardLinks],
+  ['a chain of hard links', chainOfHardLinks],
+  ['tiny files', tinyFiles],
+];
+
+const restores: (() => void)[] = [];
+afterEach(() => {
+  for (const restore of restores.splice(0)) restore();
+});
+
+/** Counts calls of what every search is made of: look-ups in maps and sets, and comparisons of texts' starts. */
+async function countWork(work: () => Promise<unknown>): Promise<number> {
+  let count = 0;
+  const watch = (owner: object, name: string): void => {
+    const method = (owner as Record<string, (...given: unknown[]) => unknown>)[name];
+    if (method === undefined) throw new Error(`no method ${name}`);
+    const counting = function (this: unknown, ...given: unknown[]): unknown {
+      count += 1;
+      return method.apply(this, given);
+    };
+    Object.defineProperty(owner, name, { value: counting, configurable: true, writable: true });
+    restores.push(() => Object.defineProperty(owner, name, { value: method, configurable: true, writable: true }));
+  };
+  for (const name of ['get', 'has', 'set', 'delete']) watch(Map.prototype, name);
+  for (const name of ['has', 'add', 'delete']) watch(Set.prototype, name);
+  for (const name of ['startsWith', 'lastIndexOf']) watch(String.prototype, name);
+  try {
+    await work();
+  } finally {
+    for (const restore of restores.splice(0)) restore();
+  }
+  return count;
+}
+
+/** An upper layer and one below, so that what the upper one hides is remembered. */
+async function imageOf(entries: Entry[]): Promise<Layer[]> {
+  return [await layerOf(npmPackage('node_modules/base', 'base', '1.0.0')), await layerOf(...entries)];
+}
+
+describe('the work grows with the image, and no faster', () => {
+  test.each(ROWS)('%s', async (_, entriesOf) => {
+    const [once, twice] = [await imageOf(entriesOf(400)), await imageOf(entriesOf(800))];
+    const few = await countWork(() => sbomOf(once));
+    const many = await countWork(() => sbomOf(twice));
+    expect(few).toBeGreaterThan(400);
+    expect(many / few).toBeLessThan(2.3);
+  });
+
+  test('a text of a package that differs by depth costs its length', async () => {
+    const at = async (depth: number): Promise<number> => {
+      const image = await imageOf([npmPackage(`${'a/'.repeat(depth)}node_modules/a`, 'a', '1.0.0')]);
+      return await countWork(() => sbomOf(image));
+    };
+    expect((await at(800)) / (await at(400))).toBeLessThan(2.3);
+  });
+});
+
+/** The longest that the event loop was held while something was done, in milliseconds. */
+async function longestTurn(work: () => Promise<unknown>): Promise<number> {
+  let [longest, last, isOn] = [0, performance.now(), true];
+  const tick = (): void => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+    if (isOn) setImmediate(tick);
+  };
+  setImmediate(tick);
+  await work();
+  await new Promise((resolve) => setImmediate(resolve));
+  tick();
+  isOn = false;
+  return longest;
+}
+
+// A turn is 20 ms and one piece of work. The bound leaves room for a machine that does other things as well.
+const LONGEST_TURN_MS = 2000;
+
+describe('others have their turns meanwhile', () => {
+  test.each<[string, Entry[]]>([
+    ['20,000 names that differ in case only', namesThatDifferInCase(20_000)],
+    ['one package in 4,000 places with new licences each time', placesWithNewLicenses(4000)],
+    ['a database of empty lines', [['var/lib/dpkg/status', '\n'.repeat(15 * 1024 * 1024)]]],
+    ['a database of one line', [['var/lib/dpkg/status', `Package: a\nStatus: ${'a '.repeat(7 * 1024 * 1024)}`]]],
+  ])('%s', async (_, entries) => {
+    const image = [await layerOf(...entries)];
+    expect(await longestTurn(() => sbomOf(image))).toBeLessThan(LONGEST_TURN_MS);
+  });
+});
+
+describe('what is kept does not keep what it was cut out of', () => {
+  test('a status with more than its first words is a gap, since its package may be there', async () => {
+    const { gaps } = await sbomOf([
+      await layerOf([
+        'var/lib/dpkg/status',
+        `Package: a\nStatus: install ${' '.repeat(5000)}ok installed\nVersion: 1\n`,
+      ]),
+    ]);
+    expect(gaps).toEqual([expect.stringContaining('1 entries with a name, version or status that is too long')]);
+  });
+
+  test('JSON that nests deeper than any manifest is not parsed, and brackets in a text do not count', async () => {
+    const padding = 'x'.repeat(20_000);
+    const deep = `{"name":"deep","version":"1","x":"${padding}","y":${'['.repeat(5000)}${']'.repeat(5000)}}`;
+    const flat = JSON.stringify({ name: 'flat', version: '1', padding, text: `\\"${'['.repeat(5000)}` });
+    const { purls, gaps } = await sbomOf([
+      await layerOf(['node_modules/deep/package.json', deep], ['node_modules/flat/package.json', flat]),
+    ]);
+    expect(purls).toEqual(['pkg:npm/flat@1']);
+    expect(gaps).toEqual(['npm: a package.json that nests too deep (node_modules/deep/package.json)']);
+  });
+
+  test('over a hundred licences of one package are a gap', async () => {
+    const { document, gaps } = await sbomOf([await layerOf(...placesWithNewLicenses(6))]);
+    expect(document.components[0]?.licenses).toHaveLength(100);
+    expect(gaps).toEqual(['npm: 120 licences of a@1.0.0, which are too many']);
+  });
+
+  test.each(['constructor', '__proto__', 'toString', `${'('.repeat(400)}MIT${')'.repeat(400)}`])(
+    'a licence called %.20s is a name',
+    async (license) => {
+      const { document } = await sbomOf([await layerOf(npmPackage('node_modules/a', 'a', '1', { license }))]);
+      expect(document.components[0]?.licenses).toEqual([{ license: { name: license, acknowledgement: 'declared' } }]);
+    },
+  );
+
+  test('packages are counted while they are found, so that a layer of millions is not kept first', async () => {
+    const entries = Array.from({ length: 300 }, (_, index) => npmPackage(`node_modules/a${index}`, 'a', `${index}`));
+    let read = 0;
+    const archive = await tarOf([...entries, ['zeros', Buffer.alloc(4 * 1024 * 1024, 1)]]);
+    const refused = sbomOf([{ mediaType: PLAIN_LAYER, bytes: archive }], {
+      limits: { packages: 100 },
+      chunkBytes: 10_000,
+      onProgress: (bytes) => (read = bytes),
+    });
+    await expect(refused).rejects.toMatchObject({ code: 'SBOM_LIMIT', details: { name: 'packages' } });
+    expect(read).toBeLessThan(archive.length / 10);
+  });
+});
+
+describe('bombs', () => {
+  const zeros = (bytes: number): Entry => ['zeros', Buffer.alloc(bytes)];
+  const small = { freeUnpackedBytes: 1024 * 1024, unpackedRatio: 100 };
+
+  /** A zstd frame of blocks that repeat one byte: four bytes for each 128 KiB. */
+  function zstdZeros(blocks: number, { window = 0x38 } = {}): Buffer {
+    const start = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, window]);
+    const block = (isLast: boolean): Buffer => {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUIntLE((128 * 1024 * 8 + 2 + (isLast ? 1 : 0)) >>> 0, 0, 3);
+      return bytes;
+    };
+    return Buffer.concat([start, ...Array.from({ length: blocks }, (_, index) => block(index === blocks - 1))]);
+  }
+
+  test.each<[string, () => Promise<Layer[]>]>([
+    ['gzip', async () => [gzipped(await tarOf([zeros(8 * 1024 * 1024)]))]],
+    [
+      'gzip of many members',
+      async () => {
+        const archive = await tarOf([zeros(8 * 1024 * 1024)]);
+        const members = Array.from({ length: 9 }, (_, at) => gzipSync(archive.subarray(at << 20, (at + 1) << 20)));
+        return [{ mediaType: ZSTD_LAYER, bytes: Buffer.concat(members) }];
+      },
+    ],
+    ['zstd blocks of one byte', async () => [{ mediaType: ZSTD_LAYER, bytes: zstdZeros(1000) }]],
+    [
+      'zstd of many frames',
+      async () => [{ mediaType: ZSTD_LAYER, bytes: Buffer.concat(Array.from({ length: 200 }, () => zstdZeros(1))) }],
+    ],
+    [
+      'one small layer many times',
+      async () => {
+        const layer = await layerOf(zeros(512 * 1024));
+        return Array.from({ length: 20 }, () => layer);
+      },
+    ],
+  ])('unpacked bytes are bounded by the packed ones: %s', async (_, imageOfZeros) => {
+    await expect(sbomOf(await imageOfZeros(), { limits: small })).rejects.toMatchObject({
+      code: 'SBOM_LIMIT',
+      details: { name: 'unpackedRatio', limit: 100 },
+    });
+  });
+
+  test('a layer of zeros passes while it is not large, and one that is large while it is not empty', async () => {
+    const a = npmPackage('node_modules/a', 'a', '1.0.0');
+    const noise: Entry = ['noise', randomBytes(40_000)];
+    for (const layer of [await layerOf(zeros(900 * 1024), a), await layerOf(noise, zeros(3 * 1024 * 1024), a)]) {
+      expect((await sbomOf([layer], { limits: small })).purls).toEqual(['pkg:npm/a@1.0.0']);
+    }
+  });
+
+  test('gigabytes that a few kilobytes unpack to end with the room for zeros', async () => {
+    let read = 0;
+    const image = [{ mediaType: ZSTD_LAYER, bytes: zstdZeros(65_536) }];
+    const refused = sbomOf(image, {
+      limits: { freeUnpackedBytes: 64 * 1024 ** 2 },
+      chunkBytes: 4096,
+      onProgress: (bytes) => (read = bytes),
+    });
+    await expect(refused).rejects.toMatchObject({ code: 'SBOM_LIMIT', details: { name: 'unpackedRatio' } });
+    expect(read).toBeLessThan(image[0]?.bytes.length ?? 0);
+    expect(read).toBeLessThan(128 * 1024);
+  });
+
+  test.each<[string, Buffer]>([
+    ['a window', zstdZeros(1, { window: 0xf8 })],
+    ['a segment', Buffer.from('28b52ffde0ffffffffff0f0000010000', 'hex')],
+  ])('%s that is larger than any packer makes it', async (_, bytes) => {
+    await expect(sbomOf([{ mediaType: ZSTD_LAYER, bytes }])).rejects.toMatchObject({
+      code: 'SBOM_LIMIT',
+      details: { name: 'zstdWindowBytes' },
+    });
+  });
+
+  test('frames, headers, bytes that are read, and the document have their bounds', async () => {
+    const frames = { mediaType: ZSTD_LAYER, bytes: Buffer.concat([zstdZeros(1), zstdZeros(1)]) };
+    const layer = await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'));
+    const rows: [Layer, object, string][] = [
+      [frames, { zstdFrames: 1 }, 'zstdFrames'],
+      [layer, { readBytes: 20 }, 'readBytes'],
+      [layer, { documentBytes: 500 }, 'documentBytes'],
+      [layer, { entries: 0 }, 'entries'],
+    ];
+    for (const [each, limits, name] of rows) {
+      await expect(sbomOf([each], { limits })).rejects.toMatchObject({ code: 'SBOM_LIMIT', details: { name } });
+    }
+  });
+});
+
+describe('in turns, with the same result', () => {
+  test('JSON', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(fc.string(), fc.jsonValue()), async (value) => {
+        const long = { ...value, list: Array.from({ length: 600 }, (_, index) => ({ index, value })), not: undefined };
+        const bytes = await jsonInTurns(long, 1e9, new Turns());
+        expect(Buffer.from(bytes).toString()).toBe(`${JSON.stringify(long, undefined, 1)}\n`);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('sorting, and what is equal keeps its order', async () => {
+    const items = Array.from({ length: 3210 }, (_, index) => ({ key: (index * 7919) % 100, index }));
+    const compare = (one: { key: number }, other: { key: number }): number => one.key - other.key;
+    expect(await sortInTurns(items, compare, new Turns())).toEqual(items.toSorted(compare));
+    expect(await sortInTurns([], compare, new Turns())).toEqual([]);
+  });
+});
