@@ -3,6 +3,7 @@
 
 targetScope = 'subscription'
 
+import { deployerType } from 'deployer.bicep'
 import { registryType } from 'registry.bicep'
 
 @description('Name of the environment: names and tags are made from it.')
@@ -19,10 +20,6 @@ param sourceRegistry registryType
 
 @description('True where every rule has "attachTo": "destination": the app may then only read the source registry. Counts where the destination is another registry.')
 param sourceReadOnly bool = false
-
-@description('Location of that registry: its events come from there.')
-@minLength(1)
-param sourceRegistryLocation string
 
 @description('Name of the system topic that the source registry already has, with a system-assigned identity; empty: one is made.')
 param existingTopicName string = ''
@@ -45,18 +42,30 @@ param promotionPaused bool = false
 @maxValue(3650)
 param runRetentionDays int = 30
 
-@description('SIGNING_CERTIFICATE_CHAIN, for the key in the vault; empty: the app signs nothing (docs/deploy.md).')
-param signingCertificateChain string = ''
+@description('Whether the app signs: makes a key in Key Vault; a hook makes its certificate (docs/deploy.md).')
+param signing bool = true
+
+@description('Whether nobody can purge a deleted vault before its 90 days are over. Once true it stays true.')
+param vaultPurgeProtection bool = true
+
+@description('Object id of who deploys: gets the data roles that the hook needs on the signing key and the storage account. Empty: nobody does.')
+param principalId string = ''
+
+@description('User for a person, ServicePrincipal for a pipeline.')
+param principalType 'ServicePrincipal' | 'User' = 'User'
 
 @description('JOB_CREDENTIALS: registry, user and secret by the name that jobs say; the secrets are put into the vault by hand; empty: none.')
 param jobCredentials object = {}
 
 var nameToken = uniqueString(subscription().id, environmentName, location)
+var deployer deployerType = { id: principalId, type: principalType }
 var tags = { 'azd-env-name': environmentName }
-var destinationIsSource = toLower(destinationRegistry.name) == toLower(sourceRegistry.name)
-var hosts = [
-  for name in union([toLower(sourceRegistry.name)], [toLower(destinationRegistry.name)]): '${name}${environment().suffixes.acrLoginServer}'
-]
+// The name alone is not enough: two registries with domain name labels may have the same.
+var destinationIsSource = toLower('${sourceRegistry.subscriptionId}/${sourceRegistry.resourceGroup}/${sourceRegistry.name}') == toLower('${destinationRegistry.subscriptionId}/${destinationRegistry.resourceGroup}/${destinationRegistry.name}')
+// In one registry the role must cover both sides: a side without prefixes needs all repositories.
+var oneRegistryPrefixes = empty(sourceRegistry.repositoryPrefixes) || empty(destinationRegistry.repositoryPrefixes)
+  ? []
+  : union(sourceRegistry.repositoryPrefixes, destinationRegistry.repositoryPrefixes)
 
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: 'rg-${environmentName}'
@@ -80,17 +89,21 @@ module storage 'modules/storage.bicep' = {
     nameToken: nameToken
     tags: tags
     principalId: identity.outputs.principalId
+    deployer: deployer
   }
 }
 
-module vault 'modules/vault.bicep' = {
+module vault 'modules/vault.bicep' = if (signing || !empty(jobCredentials)) {
   scope: group
   params: {
     location: location
     nameToken: nameToken
     tags: tags
     principalId: identity.outputs.principalId
-    readsSecrets: !empty(jobCredentials)
+    deployer: deployer
+    hasSigningKey: signing
+    hasSecrets: !empty(jobCredentials)
+    purgeProtection: vaultPurgeProtection
   }
 }
 
@@ -104,11 +117,26 @@ module monitoring 'modules/monitoring.bicep' = {
   }
 }
 
+module source 'modules/registry.bicep' = {
+  scope: resourceGroup(sourceRegistry.subscriptionId, sourceRegistry.resourceGroup)
+  params: {
+    registryName: sourceRegistry.name
+  }
+}
+
+module destination 'modules/registry.bicep' = if (!destinationIsSource) {
+  scope: resourceGroup(destinationRegistry.subscriptionId, destinationRegistry.resourceGroup)
+  params: {
+    registryName: destinationRegistry.name
+  }
+}
+
 module sourceRoles 'modules/registry-roles.bicep' = {
   scope: resourceGroup(sourceRegistry.subscriptionId, sourceRegistry.resourceGroup)
   params: {
     registryName: sourceRegistry.name
-    permissions: sourceRegistry.permissions
+    abac: source.outputs.abac
+    repositoryPrefixes: destinationIsSource ? oneRegistryPrefixes : sourceRegistry.repositoryPrefixes
     readOnly: sourceReadOnly && !destinationIsSource
     principalId: identity.outputs.principalId
   }
@@ -118,18 +146,27 @@ module destinationRoles 'modules/registry-roles.bicep' = if (!destinationIsSourc
   scope: resourceGroup(destinationRegistry.subscriptionId, destinationRegistry.resourceGroup)
   params: {
     registryName: destinationRegistry.name
-    permissions: destinationRegistry.permissions
+    abac: destination!.outputs.abac
+    repositoryPrefixes: destinationRegistry.repositoryPrefixes
     principalId: identity.outputs.principalId
   }
 }
 
-// A key without its certificate keeps the app from starting: both, or neither.
-var signingSettings = empty(signingCertificateChain)
-  ? {}
-  : {
-      SIGNING_CERTIFICATE_CHAIN: signingCertificateChain
-      SIGNING_KEY: vault.outputs.signingKeyId
-    }
+var hosts = destinationIsSource
+  ? [source.outputs.loginServer]
+  : [source.outputs.loginServer, destination!.outputs.loginServer]
+var registryIds = destinationIsSource
+  ? ['${source.outputs.loginServer}=${source.outputs.id}']
+  : [
+      '${source.outputs.loginServer}=${source.outputs.id}'
+      '${destination!.outputs.loginServer}=${destination!.outputs.id}'
+    ]
+
+// The hook makes the certificate and stores the chain there. Its name holds the key's version: another version needs another
+// certificate.
+var signingKey = signing ? vault!.outputs.signingKeyId : ''
+var certificateChain = signing ? '${storage.outputs.blobEndpoint}certificates/${last(split(signingKey, '/'))}.pem' : ''
+var signingSettings = signing ? { SIGNING_CERTIFICATE_CHAIN: certificateChain, SIGNING_KEY: signingKey } : {}
 
 var jobHosts = map(items(jobCredentials), entry => toLower(entry.value.registry))
 var jobSettings = empty(jobCredentials) ? {} : { JOB_CREDENTIALS: string(jobCredentials) }
@@ -150,6 +187,7 @@ module app 'modules/function-app.bicep' = {
       PROMOTION_PAUSED: promotionPaused ? 'true' : 'false'
       PROMOTION_RULES: empty(promotionRules) ? '${storage.outputs.blobEndpoint}rules/rules.json' : promotionRules
       PROMOTION_SCHEDULE: promotionSchedule
+      REGISTRY_IDS: join(registryIds, ',')
       RUN_RETENTION_DAYS: string(runRetentionDays)
     })
   }
@@ -159,7 +197,7 @@ module newTopic 'modules/registry-topic.bicep' = if (empty(existingTopicName)) {
   scope: resourceGroup(sourceRegistry.subscriptionId, sourceRegistry.resourceGroup)
   params: {
     registryName: sourceRegistry.name
-    location: sourceRegistryLocation
+    location: source.outputs.location
     tags: tags
   }
 }
@@ -202,8 +240,17 @@ output PROMOTER_URL string = app.outputs.url
 @description('The storage account: upload rules.json into its container `rules`.')
 output STORAGE_ACCOUNT_NAME string = storage.outputs.name
 
-@description('The signing key\'s id in Key Vault.')
-output SIGNING_KEY string = vault.outputs.signingKeyId
+@description('The signing key\'s id in Key Vault, with its version; empty if the app does not sign.')
+output SIGNING_KEY string = signingKey
 
-@description('The vault: the secrets of JOB_CREDENTIALS are put there.')
-output KEY_VAULT_URL string = vault.outputs.url
+@description('The blob that holds the key\'s certificate chain; empty if the app does not sign.')
+output SIGNING_CERTIFICATE_CHAIN string = certificateChain
+
+@description('The vault of the signing key and of the secrets of JOB_CREDENTIALS; empty if there is none.')
+output KEY_VAULT_NAME string = signing || !empty(jobCredentials) ? vault!.outputs.name : ''
+
+@description('Host of the source registry: rules name it so.')
+output REGISTRY_LOGIN_SERVER string = source.outputs.loginServer
+
+@description('Host of the destination registry: rules name it so.')
+output DESTINATION_LOGIN_SERVER string = last(hosts)

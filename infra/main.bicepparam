@@ -8,13 +8,15 @@ param sourceRegistry = {
   name: readEnvironmentVariable('REGISTRY_NAME')
   resourceGroup: readEnvironmentVariable('REGISTRY_RESOURCE_GROUP')
   subscriptionId: readEnvironmentVariable('REGISTRY_SUBSCRIPTION_ID', readEnvironmentVariable('AZURE_SUBSCRIPTION_ID'))
-  permissions: readEnvironmentVariable('REGISTRY_PERMISSIONS', 'classic')
+  repositoryPrefixes: filter(
+    split(readEnvironmentVariable('REGISTRY_REPOSITORY_PREFIXES', ''), ','),
+    prefix => !empty(prefix)
+  )
 }
-param sourceRegistryLocation = readEnvironmentVariable('REGISTRY_LOCATION', readEnvironmentVariable('AZURE_LOCATION'))
 param sourceReadOnly = bool(readEnvironmentVariable('REGISTRY_READ_ONLY', 'false'))
 param existingTopicName = readEnvironmentVariable('REGISTRY_SYSTEM_TOPIC', '')
 
-// The source registry itself where nothing is said.
+// The source registry itself by default.
 param destinationRegistry = {
   name: readEnvironmentVariable('DESTINATION_REGISTRY_NAME', readEnvironmentVariable('REGISTRY_NAME'))
   resourceGroup: readEnvironmentVariable(
@@ -25,9 +27,9 @@ param destinationRegistry = {
     'DESTINATION_REGISTRY_SUBSCRIPTION_ID',
     readEnvironmentVariable('REGISTRY_SUBSCRIPTION_ID', readEnvironmentVariable('AZURE_SUBSCRIPTION_ID'))
   )
-  permissions: readEnvironmentVariable(
-    'DESTINATION_REGISTRY_PERMISSIONS',
-    readEnvironmentVariable('REGISTRY_PERMISSIONS', 'classic')
+  repositoryPrefixes: filter(
+    split(readEnvironmentVariable('DESTINATION_REGISTRY_REPOSITORY_PREFIXES', ''), ','),
+    prefix => !empty(prefix)
   )
 }
 
@@ -35,5 +37,9 @@ param promotionRules = readEnvironmentVariable('PROMOTION_RULES', '')
 param promotionSchedule = readEnvironmentVariable('PROMOTION_SCHEDULE', '0 */5 * * * *')
 param promotionPaused = bool(readEnvironmentVariable('PROMOTION_PAUSED', 'false'))
 param runRetentionDays = int(readEnvironmentVariable('RUN_RETENTION_DAYS', '30'))
-param signingCertificateChain = readEnvironmentVariable('SIGNING_CERTIFICATE_CHAIN', '')
+param signing = bool(readEnvironmentVariable('SIGNING', 'true'))
+param vaultPurgeProtection = bool(readEnvironmentVariable('KEY_VAULT_PURGE_PROTECTION', 'true'))
+// azd gives the first; the second must be set for a service principal.
+param principalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+param principalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')
 param jobCredentials = json(readEnvironmentVariable('JOB_CREDENTIALS', '{}'))

@@ -1,10 +1,10 @@
-// What the template knows of a registry that already exists. The location and the way it grants permissions cannot be read
-// from it while the template is evaluated, so both are said.
+// What the template must be told about a registry that already exists. Its login server, its location and the way it grants
+// permissions are read from the registry itself (modules/registry.bicep).
 
 @export()
 @description('A container registry that already exists.')
 type registryType = {
-  @description('Its name, without the host suffix.')
+  @description('Its name, without the host suffix and without the hash of a domain name label.')
   @minLength(5)
   @maxLength(50)
   name: string
@@ -18,10 +18,7 @@ type registryType = {
   @maxLength(36)
   subscriptionId: string
 
-  @description('classic: AcrPush counts. abac: repository permissions ("RBAC Registry + ABAC Repository Permissions").')
-  permissions: permissionsType
+  @description('Prefixes of the repositories that the app may use, for example samples/. Empty: all. Only a registry with repository permissions (ABAC) can limit a role to them.')
+  @maxLength(20)
+  repositoryPrefixes: string[]
 }
-
-@export()
-@description('How a registry grants permissions.')
-type permissionsType = 'classic' | 'abac'

@@ -29,6 +29,10 @@ var cryptoUser = '12338af0-0e69-4776-bea7-57ae8d297424'
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 
 @export()
+@description('Key Vault Secrets Officer')
+var secretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
+
+@export()
 @description('Monitoring Metrics Publisher')
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 

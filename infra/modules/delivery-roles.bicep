@@ -8,7 +8,7 @@ param storageAccountName string
 @description('Object id of the topic\'s identity.')
 param principalId string
 
-resource account 'Microsoft.Storage/storageAccounts@2026-06-01' existing = {
+resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageAccountName
 
   resource queueService 'queueServices' existing = {

@@ -67,8 +67,6 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
-    keyVaultReferenceIdentity: identityId
-    publicNetworkAccess: 'Enabled'
     functionAppConfig: {
       runtime: {
         name: 'node'
@@ -97,12 +95,10 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         ]
       }
     }
+    // Nothing that Microsoft's Flex Consumption samples do not set: Azure refuses some properties of other plans there (ftpsState
+    // for one). A test wants a source for each property.
     siteConfig: {
-      minTlsVersion: '1.2'
-      scmMinTlsVersion: '1.2'
-      ftpsState: 'Disabled'
-      http20Enabled: true
-      remoteDebuggingEnabled: false
+      alwaysOn: false
     }
   }
 
@@ -111,14 +107,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     properties: union(hostSettings, settings)
   }
 
-  // Publishing by user name and password: shared secrets too.
-  resource ftpWithoutPassword 'basicPublishingCredentialsPolicies' = {
-    name: 'ftp'
-    properties: {
-      allow: false
-    }
-  }
-
+  // Publishing by user name and password would be a shared secret. There is no FTP on Flex Consumption.
   resource scmWithoutPassword 'basicPublishingCredentialsPolicies' = {
     name: 'scm'
     properties: {

@@ -16,7 +16,7 @@ param tags object
 @description('Object id of the app\'s identity.')
 param principalId string
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
   name: 'log-${nameToken}'
   location: location
   tags: tags

@@ -1,13 +1,15 @@
-// What the app may do in one registry: read and write content, or only read it. Deleting isn't among it.
+// What the app may do in one registry: read and write content, or only read it. No role allows deleting.
 
 import { acrPull, acrPush, catalogLister, repositoryReader, repositoryWriter } from '../roles.bicep'
-import { permissionsType } from '../registry.bicep'
 
 @description('The registry\'s name, in this resource group.')
 param registryName string
 
-@description('How it grants permissions.')
-param permissions permissionsType
+@description('Whether it grants permissions on repositories (ABAC).')
+param abac bool
+
+@description('Prefixes of the repositories that the role is limited to; empty: all. Has no effect without ABAC.')
+param repositoryPrefixes string[] = []
 
 @description('Object id of the app\'s identity.')
 param principalId string
@@ -15,22 +17,58 @@ param principalId string
 @description('True: nothing is written there.')
 param readOnly bool = false
 
-var roles = permissions == 'abac'
-  ? [readOnly ? repositoryReader : repositoryWriter, catalogLister]
-  : [readOnly ? acrPull : acrPush]
+var registryRole = readOnly ? acrPull : acrPush
+var repositoryRole = readOnly ? repositoryReader : repositoryWriter
+
+// The data actions of the two roles. A condition must name each of them: an action that it does not name is allowed everywhere.
+// https://learn.microsoft.com/azure/container-registry/container-registry-rbac-abac-repository-permissions
+var dataActions = concat(['content/read', 'metadata/read'], readOnly ? [] : ['content/write', 'metadata/write'])
+var otherActions = map(
+  dataActions,
+  action => '!(ActionMatches{\'Microsoft.ContainerRegistry/registries/repositories/${action}\'})'
+)
+// Without the slash, samples would also mean samples-of-others.
+var prefixes = map(repositoryPrefixes, prefix => endsWith(prefix, '/') ? prefix : '${prefix}/')
+var inPrefixes = map(
+  prefixes,
+  prefix =>
+    '@Request[Microsoft.ContainerRegistry/registries/repositories:name] StringStartsWithIgnoreCase \'${replace(prefix, '\'', '')}\''
+)
+var condition = '((${join(otherActions, ' AND ')}) OR (${join(inPrefixes, ' OR ')}))'
 
 resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' existing = {
   name: registryName
 }
 
-resource assignments 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for role in roles: {
-    scope: registry
-    name: guid(registry.id, principalId, role)
-    properties: {
-      principalId: principalId
-      principalType: 'ServicePrincipal'
-      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
-    }
+resource ofRegistry 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!abac) {
+  scope: registry
+  name: guid(registry.id, principalId, registryRole)
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', registryRole)
   }
-]
+}
+
+resource ofRepositories 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (abac) {
+  scope: registry
+  name: guid(registry.id, principalId, repositoryRole)
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', repositoryRole)
+    condition: empty(repositoryPrefixes) ? null : condition
+    conditionVersion: empty(repositoryPrefixes) ? null : '2.0'
+  }
+}
+
+// Rules with wildcards list the repositories on a schedule. This role takes no condition.
+resource lister 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (abac) {
+  scope: registry
+  name: guid(registry.id, principalId, catalogLister)
+  properties: {
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', catalogLister)
+  }
+}

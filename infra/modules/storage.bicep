@@ -1,6 +1,7 @@
 // Queues, blobs and tables of the app, of its host and of its deployment. Nobody holds a key: every access is by identity.
 
-import { blobDataOwner, queueDataContributor, tableDataContributor } from '../roles.bicep'
+import { blobDataContributor, blobDataOwner, queueDataContributor, tableDataContributor } from '../roles.bicep'
+import { deployerType } from '../deployer.bicep'
 
 @description('Where it is made.')
 param location string
@@ -16,8 +17,12 @@ param tags object
 @description('Object id of the app\'s identity.')
 param principalId string
 
+@description('Who deploys.')
+param deployer deployerType
+
 // The code relies on these names (docs/settings.md): a test compares them.
 var containerNames = [
+  'certificates'
   'dead-letters'
   'deployment'
   'documents'
@@ -40,7 +45,7 @@ var tableNames = [
   'runs'
 ]
 
-resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
+resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: 'st${nameToken}'
   location: location
   tags: tags
@@ -117,6 +122,17 @@ resource roles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
     }
   }
 ]
+
+// Uploads the rules, and the hook the certificate.
+resource deployerRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(deployer.id)) {
+  scope: account
+  name: guid(account.id, deployer.id, blobDataContributor)
+  properties: {
+    principalId: deployer.id
+    principalType: deployer.type
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobDataContributor)
+  }
+}
 
 @description('The account\'s name.')
 output name string = account.name

@@ -1,7 +1,7 @@
-// The key that signs: it never leaves the vault, and the app can use this one key and no other. And, where jobs have credentials,
-// their passwords.
+// The key that signs, which never leaves the vault, and the passwords of jobs' credentials. Made only if one of them is wanted.
 
-import { cryptoUser, secretsUser } from '../roles.bicep'
+import { cryptoUser, secretsOfficer, secretsUser } from '../roles.bicep'
+import { deployerType } from '../deployer.bicep'
 
 @description('Where it is made.')
 param location string
@@ -17,10 +17,19 @@ param tags object
 @description('Object id of the app\'s identity.')
 param principalId string
 
-@description('Whether the app reads secrets here: the passwords that JOB_CREDENTIALS names.')
-param readsSecrets bool
+@description('Who deploys.')
+param deployer deployerType
 
-resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
+@description('Whether the app signs: the key is made.')
+param hasSigningKey bool
+
+@description('Whether jobs have credentials: the app may read secrets here, and who deploys may write them.')
+param hasSecrets bool
+
+@description('Whether nobody can purge a deleted vault before its 90 days are over. Once true it stays true.')
+param purgeProtection bool
+
+resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   name: 'kv-${nameToken}'
   location: location
   tags: tags
@@ -32,7 +41,8 @@ resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
     }
     enableRbacAuthorization: true
     enableSoftDelete: true
-    enablePurgeProtection: true
+    // False is refused, even for a new vault: leave it out.
+    enablePurgeProtection: purgeProtection ? true : null
     softDeleteRetentionInDays: 90
     publicNetworkAccess: 'Enabled'
     networkAcls: {
@@ -41,7 +51,7 @@ resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
     }
   }
 
-  resource signingKey 'keys' = {
+  resource signingKey 'keys' = if (hasSigningKey) {
     name: 'signing'
     tags: tags
     properties: {
@@ -59,8 +69,8 @@ resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
   }
 }
 
-// On the key: the role would also allow decrypting and unwrapping, which this key can't do.
-resource signer 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+// On the key. The role also allows decrypting and unwrapping, which this key cannot do.
+resource signer 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (hasSigningKey) {
   scope: vault::signingKey
   name: guid(vault::signingKey.id, principalId, cryptoUser)
   properties: {
@@ -70,8 +80,19 @@ resource signer 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// On the vault: its secrets are put there by hand, for jobs, and are nothing else's.
-resource secretsReader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (readsSecrets) {
+// The hook signs the key's own certificate.
+resource certificateSigner 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (hasSigningKey && !empty(deployer.id)) {
+  scope: vault::signingKey
+  name: guid(vault::signingKey.id, deployer.id, cryptoUser)
+  properties: {
+    principalId: deployer.id
+    principalType: deployer.type
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', cryptoUser)
+  }
+}
+
+// On the vault: its only secrets are the passwords of jobs' credentials.
+resource secretsReader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (hasSecrets) {
   scope: vault
   name: guid(vault.id, principalId, secretsUser)
   properties: {
@@ -81,8 +102,18 @@ resource secretsReader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if
   }
 }
 
-@description('The key\'s id with its version, so that a key made later under this name changes nothing by itself.')
-output signingKeyId string = vault::signingKey.properties.keyUriWithVersion
+resource secretsWriter 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (hasSecrets && !empty(deployer.id)) {
+  scope: vault
+  name: guid(vault.id, deployer.id, secretsOfficer)
+  properties: {
+    principalId: deployer.id
+    principalType: deployer.type
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsOfficer)
+  }
+}
 
-@description('Its address, with a slash at its end.')
-output url string = vault.properties.vaultUri
+@description('The key\'s id with its version, so that a new version under this name changes nothing by itself; empty without a key.')
+output signingKeyId string = hasSigningKey ? vault::signingKey!.properties.keyUriWithVersion : ''
+
+@description('The vault\'s name.')
+output name string = vault.name

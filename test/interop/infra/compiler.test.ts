@@ -36,11 +36,36 @@ suite('the compiler says nothing of infra/', () => {
       name: 'example',
       resourceGroup: 'rg-registry',
       subscriptionId: ENVIRONMENT.AZURE_SUBSCRIPTION_ID,
-      permissions: 'classic',
+      repositoryPrefixes: [],
     };
     expect(parameters['sourceRegistry']?.value).toEqual(registry);
     expect(parameters['destinationRegistry']?.value).toEqual(registry);
     expect(parameters['promotionPaused']?.value).toBe(false);
+    // Without a principal, nobody gets the hook's roles; azd always gives one.
+    expect(parameters['principalId']?.value).toBe('');
+    expect(parameters['principalType']?.value).toBe('User');
+    expect(parameters['signing']?.value).toBe(true);
+    expect(parameters['vaultPurgeProtection']?.value).toBe(true);
+  });
+
+  test('main.bicepparam, with all that docs/deploy.md lists', () => {
+    const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], {
+      ...ENVIRONMENT,
+      REGISTRY_REPOSITORY_PREFIXES: 'samples/,base/',
+      DESTINATION_REGISTRY_NAME: 'target',
+      AZURE_PRINCIPAL_ID: '00000000-0000-0000-0000-00000000000b',
+      AZURE_PRINCIPAL_TYPE: 'ServicePrincipal',
+      SIGNING: 'false',
+      KEY_VAULT_PURGE_PROTECTION: 'false',
+    });
+    expect(ran).toMatchObject({ status: 0, stderr: '' });
+    const { parametersJson } = JSON.parse(ran.stdout) as { parametersJson: string };
+    const { parameters } = JSON.parse(parametersJson) as { parameters: Record<string, { value: unknown }> };
+    expect(parameters['sourceRegistry']?.value).toMatchObject({ repositoryPrefixes: ['samples/', 'base/'] });
+    expect(parameters['destinationRegistry']?.value).toMatchObject({ name: 'target', repositoryPrefixes: [] });
+    expect(parameters['principalType']?.value).toBe('ServicePrincipal');
+    expect(parameters['signing']?.value).toBe(false);
+    expect(parameters['vaultPurgeProtection']?.value).toBe(false);
   });
 
   test('but names what is missing', () => {
@@ -53,15 +78,15 @@ suite('the compiler says nothing of infra/', () => {
   });
 
   test('and what is none of the values that there are', () => {
-    const env = { ...ENVIRONMENT, REGISTRY_PERMISSIONS: 'rbac' };
+    const env = { ...ENVIRONMENT, AZURE_PRINCIPAL_TYPE: 'Group' };
     const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], env);
-    expect(ran).toMatchObject({ status: 1, stderr: expect.stringContaining("type \"'abac' | 'classic'\"") });
+    expect(ran).toMatchObject({ status: 1, stderr: expect.stringContaining("type \"'ServicePrincipal' | 'User'\"") });
   });
 
   test('and would speak of a warning, which alone fails nothing', () => {
     const path = join(workspace.folder, 'infra', 'wrong.bicep');
     const module = readFileSync(join(workspace.folder, 'infra', 'modules', 'storage.bicep'), 'utf8');
-    writeFileSync(path, module.replace("'../roles.bicep'", "'roles.bicep'").replace('minimumTlsVersion', 'minTls'));
+    writeFileSync(path, module.replaceAll("'../", "'").replace('minimumTlsVersion', 'minTls'));
     const ran = workspace.run(['build', join('infra', 'wrong.bicep'), '--stdout']);
     expect(ran).toMatchObject({ status: 0, stderr: expect.stringContaining('BCP037') });
   });

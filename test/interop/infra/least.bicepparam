@@ -1,4 +1,4 @@
-// The least: one registry, with classic permissions and without a system topic, in the app's own subscription.
+// The least: one registry without a system topic, in the app's own subscription; nobody gets the hook's roles.
 using '../../../infra/main.bicep'
 
 param environmentName = 'test'
@@ -7,6 +7,5 @@ param sourceRegistry = {
   name: 'Example'
   resourceGroup: 'rg-registry'
   subscriptionId: '00000000-0000-0000-0000-000000000001'
-  permissions: 'classic'
+  repositoryPrefixes: []
 }
-param sourceRegistryLocation = 'northeurope'

@@ -9,6 +9,7 @@ const ROLES: Record<string, string> = {
   '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3': 'Storage Table Data Contributor',
   '12338af0-0e69-4776-bea7-57ae8d297424': 'Key Vault Crypto User',
   '4633458b-17de-408a-b874-0445c86b69e6': 'Key Vault Secrets User',
+  'b86a8fe4-44ce-4948-aee5-eccb2c155cd7': 'Key Vault Secrets Officer',
   '3913510d-42f4-4e42-8a64-420c390055eb': 'Monitoring Metrics Publisher',
   '7f951dda-4ed3-4680-a7ca-43fe172d538d': 'AcrPull',
   '8311e382-0749-4cb8-b61a-304f252e45ec': 'AcrPush',
@@ -17,21 +18,55 @@ const ROLES: Record<string, string> = {
   'bfdb9389-c9a5-478a-bb2f-ba9ca092c3c7': 'Container Registry Repository Catalog Lister',
 };
 
-/** `who: role on what` of every role assignment, sorted. */
-export function rolesOf(snapshot: Snapshot): string[] {
+/** The principals that the tests' parameters name: who they are and their type. */
+const DEPLOYERS: Record<string, [name: string, type: string]> = {
+  '00000000-0000-0000-0000-00000000000a': ['person', 'User'],
+  '00000000-0000-0000-0000-00000000000b': ['pipeline', 'ServicePrincipal'],
+};
+
+/** How each registry grants permissions, by name: what Azure would answer when the deployment asks it. */
+export type Modes = Record<string, 'abac' | 'classic'>;
+
+/** What the condition of a role assignment comes to, once the registry has been asked. */
+function isAssigned(condition: unknown, modes: Modes): boolean {
+  if (condition === undefined) return true;
+  const [, negated, registry = ''] =
+    /^\[(?:and\(true\(\), )?(not\()?equals\(coalesce\(tryGet\(reference\('[^']+\/registries\/([^'/]+)', '2025-11-01'\), 'roleAssignmentMode'\), 'LegacyRegistryPermissions'\), 'AbacRepositoryPermissions'\)+\]$/.exec(
+      String(condition),
+    ) ?? [];
+  const mode = modes[registry];
+  if (mode === undefined) throw new Error(`what does ${String(condition)} come to?`);
+  return (mode === 'abac') !== (negated !== undefined);
+}
+
+/** The prefixes that a condition limits its role to. */
+function prefixesOf(condition: unknown): string[] {
+  return [...String(condition ?? '').matchAll(/StringStartsWithIgnoreCase '([^']+)'/g)].map(
+    ([, prefix = '']) => prefix,
+  );
+}
+
+/** `who: role on what` of every role assignment, sorted; with ` for PREFIXES` if it has a condition. */
+export function rolesOf(snapshot: Snapshot, modes: Modes): string[] {
   const lines = [];
-  for (const { type, id, properties } of snapshot.predictedResources) {
-    if (type !== 'Microsoft.Authorization/roleAssignments') continue;
-    const [, scope = id] = /^\[extensionResourceId\('([^']+)'/.exec(id) ?? [];
+  for (const { type, id, condition, properties } of snapshot.predictedResources) {
+    if (type !== 'Microsoft.Authorization/roleAssignments' || !isAssigned(condition, modes)) continue;
+    const scope =
+      /^\[extensionResourceId\('([^']+)'/.exec(id)?.[1] ?? id.split('/providers/Microsoft.Authorization/').at(0) ?? id;
     const principal = String(properties?.['principalId']);
-    const who = principal.includes('/userAssignedIdentities/') ? 'app' : 'topic';
-    expect(properties?.['principalType']).toBe('ServicePrincipal');
+    const [who, principalType] = DEPLOYERS[principal] ?? [
+      principal.includes('/userAssignedIdentities/') ? 'app' : 'topic',
+      'ServicePrincipal',
+    ];
+    expect({ who, type: properties?.['principalType'] }).toEqual({ who, type: principalType });
     const [, role = ''] =
       /\/providers\/Microsoft\.Authorization\/roleDefinitions\/([0-9a-f-]{36})$/.exec(
         String(properties?.['roleDefinitionId']),
       ) ?? [];
     const what = scope.replace(/^\/subscriptions\/0{8}-0000-0000-0000-0{11}(\d)\/resourceGroups\//, '$1/');
-    lines.push(`${who}: ${ROLES[role] ?? role} on ${what.replaceAll(/[a-z0-9]{13}(?=$|\/)/g, 'TOKEN')}`);
+    const prefixes = prefixesOf(properties?.['condition']);
+    const only = prefixes.length === 0 ? '' : ` for ${prefixes.join(', ')}`;
+    lines.push(`${who}: ${ROLES[role] ?? role} on ${what.replaceAll(/[a-z0-9]{13}(?=$|\/)/g, 'TOKEN')}${only}`);
   }
   return lines.sort();
 }

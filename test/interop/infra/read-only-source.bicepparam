@@ -7,14 +7,13 @@ param sourceRegistry = {
   name: 'sourcereg'
   resourceGroup: 'rg-source'
   subscriptionId: '00000000-0000-0000-0000-000000000002'
-  permissions: 'abac'
+  repositoryPrefixes: ['samples/']
 }
-param sourceRegistryLocation = 'westeurope'
 param existingTopicName = 'topic-of-source'
 param destinationRegistry = {
   name: 'targetreg'
   resourceGroup: 'rg-target'
   subscriptionId: '00000000-0000-0000-0000-000000000003'
-  permissions: 'classic'
+  repositoryPrefixes: []
 }
 param sourceReadOnly = true

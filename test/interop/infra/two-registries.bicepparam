@@ -1,4 +1,4 @@
-// From a registry with repository permissions and a system topic in another subscription, to a classic one in a third.
+// From a registry with a system topic in another subscription, to another one in a third, deployed by a pipeline.
 using '../../../infra/main.bicep'
 
 param environmentName = 'test'
@@ -7,20 +7,20 @@ param sourceRegistry = {
   name: 'sourcereg'
   resourceGroup: 'rg-source'
   subscriptionId: '00000000-0000-0000-0000-000000000002'
-  permissions: 'abac'
+  repositoryPrefixes: []
 }
-param sourceRegistryLocation = 'westeurope'
 param existingTopicName = 'topic-of-source'
 param destinationRegistry = {
   name: 'targetreg'
   resourceGroup: 'rg-target'
   subscriptionId: '00000000-0000-0000-0000-000000000003'
-  permissions: 'classic'
+  repositoryPrefixes: []
 }
 param promotionRules = 'rules.yaml'
 param promotionSchedule = '0 0 * * * *'
 param promotionPaused = true
-param signingCertificateChain = 'https://vault.example/certificates/chain/1'
+param principalId = '00000000-0000-0000-0000-00000000000b'
+param principalType = 'ServicePrincipal'
 param jobCredentials = {
   hub: {
     registry: 'Docker.io'

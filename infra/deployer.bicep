@@ -1,0 +1,11 @@
+// Who deploys: the hooks that run after provisioning act as this principal.
+
+@export()
+@description('A person or a service principal; an empty id: nobody gets a role.')
+type deployerType = {
+  @description('Object id.')
+  id: string
+
+  @description('User for a person, ServicePrincipal for a pipeline.')
+  type: 'ServicePrincipal' | 'User'
+}
