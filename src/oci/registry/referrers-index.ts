@@ -16,8 +16,12 @@ export function referrersTag(subject: Digest): string {
   return `${algorithm.slice(0, 32)}-${hex.slice(0, 64)}`;
 }
 
-/** Referrers as a registry lists them, each once. @throws InputError `DESCRIPTOR_INVALID`; CopyError `GRAPH_TOO_WIDE` */
-export function parseReferrers(list: readonly unknown[], where: string): Descriptor[] {
+/**
+ * Referrers as a registry lists them, each once.
+ * @param byAnyone an index of the tag schema: whoever may push has written it, so an entry that is no descriptor is passed over
+ * @throws InputError `DESCRIPTOR_INVALID`; CopyError `GRAPH_TOO_WIDE`
+ */
+export function parseReferrers(list: readonly unknown[], where: string, { byAnyone = false } = {}): Descriptor[] {
   if (list.length > REFERRERS_LIMITS.entries) {
     throw new CopyError(
       'GRAPH_TOO_WIDE',
@@ -26,10 +30,18 @@ export function parseReferrers(list: readonly unknown[], where: string): Descrip
   }
   const found = new Map<string, Descriptor>();
   for (const entry of list) {
-    const descriptor = parseDescriptor(entry, where);
-    if (!found.has(descriptor.digest)) found.set(descriptor.digest, descriptor);
+    const descriptor = byAnyone ? descriptorIn(entry) : parseDescriptor(entry, where);
+    if (descriptor && !found.has(descriptor.digest)) found.set(descriptor.digest, descriptor);
   }
   return [...found.values()];
+}
+
+function descriptorIn(entry: unknown): Descriptor | undefined {
+  try {
+    return parseDescriptor(entry, 'entry');
+  } catch {
+    return undefined;
+  }
 }
 
 /** A subject's index as it stands under its tag. Entries stay as they were written, so that nothing of them is lost. */

@@ -185,7 +185,7 @@ export class Referrers {
   async #fromTag(context: RepositoryContext, subject: Digest, options: CallOptions): Promise<Descriptor[] | undefined> {
     const { entries, digest } = await readReferrersIndex(context, subject, options);
     if (digest === undefined) return undefined;
-    return parseReferrers(entries, `index of the referrers of ${context.name}@${subject}`);
+    return parseReferrers(entries, `index of the referrers of ${context.name}@${subject}`, { byAnyone: true });
   }
 
   #remember(context: RepositoryContext, support: Support): void {

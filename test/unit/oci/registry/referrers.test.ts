@@ -229,6 +229,18 @@ describe('listing referrers', () => {
     );
   });
 
+  test('an entry of the tag’s index that is no descriptor hides no other: whoever may push has written it', async () => {
+    await using(
+      [
+        { request: API, answer: { status: 404 } },
+        { request: TAGGED, answer: { status: 200, headers: type, body: index({ digest: 'x' }, SBOM.entry) } },
+      ],
+      async (repository) => {
+        expect(await repository.listReferrers(SUBJECT.digest)).toMatchObject([{ digest: SBOM.entry.digest }]);
+      },
+    );
+  });
+
   test('the subject itself under the tag is no index, though it is one', async () => {
     const bytes = Buffer.from(JSON.stringify(index(SBOM.entry)));
     const digest = digestOf(bytes);
