@@ -5,9 +5,10 @@ import { createChaos } from './chaos.js';
 import { ClientApi } from './durable/client-api.js';
 import { createClientLinks } from './durable/client-links.js';
 import { Database } from './durable/database.js';
-import { newHostId } from './durable/hosts.js';
+import { BEAT_MS, newHostId } from './durable/hosts.js';
 import { Instances } from './durable/instances.js';
 import { Messages } from './durable/messages.js';
+import type { LockMs } from './durable/messages.js';
 import type { Engine } from './durable/turn.js';
 import { startWorker } from './durable/worker.js';
 import { json, problem } from './http/exchange.js';
@@ -18,7 +19,7 @@ import { createInvoker } from './invoke.js';
 import { SCHEDULED_AT_ONCE, TURNS_AT_ONCE } from './limits.js';
 import { describe, log } from './log.js';
 import { expand, readHostFile } from './options.js';
-import type { HostOptions } from './options.js';
+import type { HostFile, HostOptions } from './options.js';
 import { createEventGridTrigger } from './triggers/event-grid.js';
 import { createHttpTrigger } from './triggers/http.js';
 import type { QueueTrigger, QueueTriggerOptions } from './triggers/queue.js';
@@ -27,7 +28,7 @@ import { createTimerTrigger } from './triggers/timer.js';
 export interface Host {
   port: number;
   functions: string[];
-  /** As SIGTERM: takes nothing new, waits a little for what runs, lets go of the rest. */
+  /** As SIGTERM: takes nothing new, and waits a little for what runs. */
   stop(): Promise<void>;
 }
 
@@ -41,6 +42,20 @@ async function listenToQueues(
   }
   const { startQueueTrigger } = await import('./triggers/queue.js');
   return startQueueTrigger(functions, options);
+}
+
+/** A timer function has no message in a storage queue: the real host's own lease on it is taken over within 15 s. */
+const TIMER_LOCK_MS = 15_000;
+
+function locksOf(
+  { visibilityMs }: HostOptions,
+  file: HostFile['extensions']['durableTask']['storageProvider'],
+): LockMs {
+  return {
+    instance: visibilityMs ?? file.controlQueueVisibilityTimeout,
+    activity: visibilityMs ?? file.workItemQueueVisibilityTimeout,
+    schedule: TIMER_LOCK_MS,
+  };
 }
 
 /**
@@ -67,7 +82,8 @@ export async function startHost(options: HostOptions, settings: Record<string, s
   const chaos = createChaos(options.chaos);
   const hostId = newHostId();
   const db = new Database(join(options.dataDir, 'host.sqlite'));
-  const messages = new Messages(db, hostId, options.activityLockMs, chaos);
+  const locks = locksOf(options, extensions.durableTask.storageProvider);
+  const messages = new Messages(db, hostId, locks, chaos);
   const engine: Engine = {
     db,
     messages,
@@ -83,9 +99,8 @@ export async function startHost(options: HostOptions, settings: Record<string, s
 
   const worker = startWorker(engine, {
     hostId,
-    lockMs: options.activityLockMs,
+    beatMs: Math.min(BEAT_MS, ...Object.values(locks).map((ms) => ms / 4)),
     pollMs: options.pollMs,
-    keepDeadLocks: options.keepDeadLocks,
     // What the app has no function for waits in the database: the real host then starts no worker for the task hub either.
     atOnce: {
       instance: has('orchestrationTrigger') ? TURNS_AT_ONCE : 0,

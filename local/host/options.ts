@@ -17,8 +17,8 @@ export interface HostOptions {
   chaos: number | undefined;
   /** Be killed at some moment, for a host that is started again by whoever started it. */
   crashes: boolean;
-  /** How long an activity or turn is held without a sign of life; the real host: 300,000. */
-  activityLockMs: number;
+  /** How long a turn or an activity that was taken stays invisible without a sign of life; undefined: as host.json says. */
+  visibilityMs: number | undefined;
   /** How long a queue message is held without a sign of life; the real host: 600,000. */
   queueLockMs: number;
   /** How often the database is looked at where nothing else wakes the host. */
@@ -27,16 +27,14 @@ export interface HostOptions {
   queuePollMs: number;
   /** How long SIGTERM waits for running functions. */
   graceMs: number;
-  /** Do as the real host: an activity of a dead host, and of one that was told to stop, is run again when its lock ends. */
-  keepDeadLocks: boolean;
 }
 
 function badOption(message: string, cause?: unknown): ConfigurationError {
   return new ConfigurationError('BAD_OPTION', message, {
     cause,
     remedy:
-      'Options: --app DIR --port N --data-dir DIR --settings FILE --keys --chaos SEED --crashes --activity-lock-ms N ' +
-      '--queue-lock-ms N --poll-ms N --queue-poll-ms N --grace-ms N --keep-dead-locks.',
+      'Options: --app DIR --port N --data-dir DIR --settings FILE --keys --chaos SEED --crashes --visibility-ms N ' +
+      '--queue-lock-ms N --poll-ms N --queue-poll-ms N --grace-ms N.',
   });
 }
 
@@ -66,12 +64,11 @@ export function parseOptions(args: string[]): HostOptions {
         keys: { type: 'boolean', default: false },
         chaos: { type: 'string' },
         crashes: { type: 'boolean', default: false },
-        'activity-lock-ms': text('10000'),
+        'visibility-ms': { type: 'string' },
         'queue-lock-ms': text('10000'),
         'poll-ms': text('50'),
         'queue-poll-ms': text('500'),
         'grace-ms': text('5000'),
-        'keep-dead-locks': { type: 'boolean', default: false },
       },
     }).values;
   } catch (error) {
@@ -87,12 +84,12 @@ export function parseOptions(args: string[]): HostOptions {
     keys: values.keys,
     chaos: values.chaos === undefined ? undefined : whole('chaos', values.chaos, 0, 2 ** 31),
     crashes: values.crashes,
-    activityLockMs: whole('activity-lock-ms', values['activity-lock-ms'], 100, day),
+    visibilityMs:
+      values['visibility-ms'] === undefined ? undefined : whole('visibility-ms', values['visibility-ms'], 100, day),
     queueLockMs: whole('queue-lock-ms', values['queue-lock-ms'], 1000, day),
     pollMs: whole('poll-ms', values['poll-ms'], 1, 60_000),
     queuePollMs: whole('queue-poll-ms', values['queue-poll-ms'], 10, 60_000),
     graceMs: whole('grace-ms', values['grace-ms'], 0, day),
-    keepDeadLocks: values['keep-dead-locks'],
   };
 }
 
@@ -105,6 +102,11 @@ const timeSpan = z
       /^(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)$/.exec(text) ?? [];
     return (((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000;
   });
+
+/** The real host does not start below a minute. */
+const visibilityTimeout = timeSpan
+  .refine((ms) => ms >= 60_000 && ms <= 3_600_000, 'expected 00:01:00 to 01:00:00')
+  .default(300_000);
 
 const hostFileSchema = z.object({
   functionTimeout: z.union([timeSpan, z.literal('-1').transform(() => 0)]).default(1_800_000),
@@ -124,6 +126,12 @@ const hostFileSchema = z.object({
         .object({
           hubName: z.string().default('TestHubName'),
           maxConcurrentActivityFunctions: z.int().min(1).default(10),
+          storageProvider: z
+            .object({
+              controlQueueVisibilityTimeout: visibilityTimeout,
+              workItemQueueVisibilityTimeout: visibilityTimeout,
+            })
+            .prefault({}),
         })
         .prefault({}),
     })

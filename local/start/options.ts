@@ -20,6 +20,8 @@ export interface StartOptions {
   timeoutMs: number;
   /** Seed of the host's faults; undefined: none. */
   chaos: number | undefined;
+  /** The host's --visibility-ms; undefined: as host.json says. */
+  visibilityMs: number | undefined;
   /** Host processes on one store; the first has `port`, the others any free one. */
   hosts: number;
   /** Habits of the source registry, `name` or `name=number`: local/registry/quirks.ts has them. */
@@ -62,6 +64,7 @@ function command(): Command {
         .default(600),
     )
     .addOption(new Option('--chaos <seed>').argParser(whole(0, 2 ** 31)).hideHelp())
+    .addOption(new Option('--visibility-ms <n>').argParser(whole(100, 3_600_000)).hideHelp())
     .addOption(new Option('--hosts <n>').argParser(whole(1, 4)).default(1).hideHelp())
     .addOption(new Option('--source-quirks <names...>').default([]).hideHelp())
     .addHelpText(
@@ -121,6 +124,7 @@ export function parseStartOptions({ args, environment, root }: CommandLine): Sta
     stagingPort: values.stagingPort,
     timeoutMs: values.timeout * 1000,
     chaos: values.chaos,
+    visibilityMs: values.visibilityMs,
     hosts: values.hosts,
     sourceQuirks: values.sourceQuirks,
   };

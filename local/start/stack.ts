@@ -126,6 +126,7 @@ async function startAll(
     join(dataDir, 'host'),
     '--grace-ms',
     String(HOST_GRACE_MS),
+    ...(options.visibilityMs === undefined ? [] : ['--visibility-ms', String(options.visibilityMs)]),
     ...(options.chaos === undefined ? [] : ['--chaos', String(options.chaos + index), '--crashes']),
   ];
   const hostEnvironment = {

@@ -18,7 +18,9 @@ test.each(seeds)(
   async (seed) => {
     const folder = newHostFolder();
     const start = async (index: number) => {
-      const host = await HostProcess.start('durable', folder, { args: ['--chaos', String(seed * 10 + index)] });
+      const host = await HostProcess.start('durable', folder, {
+        args: ['--chaos', String(seed * 10 + index), '--visibility-ms', '1000'],
+      });
       hosts.push(host);
       return host;
     };

@@ -73,14 +73,17 @@ UPDATE messages SET lockedBy = ?, token = ?, lockedUntil = ?, tries = tries + 1 
       AND (i.status IS NOT 'Suspended' OR m.kind IN ('resume', 'terminate'))))
   ORDER BY `;
 
+/** How long a message of each queue stays invisible to others without a sign of life of the host that took it. */
+export type LockMs = Record<NewMessage['queue'], number>;
+
 /** The messages of all queues: taken under a lock that ends, given back, deleted. At least once, never exactly once. */
 export class Messages {
   readonly #db: Database;
   readonly #hostId: string;
-  readonly #lockMs: number;
+  readonly #lockMs: LockMs;
   readonly #chaos: Chaos;
 
-  constructor(db: Database, hostId: string, lockMs: number, chaos: Chaos) {
+  constructor(db: Database, hostId: string, lockMs: LockMs, chaos: Chaos) {
     this.#db = db;
     this.#hostId = hostId;
     this.#lockMs = lockMs;
@@ -115,7 +118,7 @@ export class Messages {
       sql,
       isUnlocked ? '' : this.#hostId,
       token,
-      isUnlocked ? 0 : now + this.#lockMs,
+      isUnlocked ? 0 : now + this.#lockMs[queue],
       queue,
       now,
       now,
@@ -145,15 +148,25 @@ export class Messages {
 
   /** A sign of life: everything that this host holds stays held, also what it was too busy to renew in time. */
   renew(): void {
-    this.#db.lock('UPDATE messages SET lockedUntil = ? WHERE lockedBy = ?', Date.now() + this.#lockMs, this.#hostId);
+    const now = Date.now();
+    for (const [queue, lockMs] of Object.entries(this.#lockMs)) {
+      this.#db.lock(
+        'UPDATE messages SET lockedUntil = ? WHERE lockedBy = ? AND queue = ?',
+        now + lockMs,
+        this.#hostId,
+        queue,
+      );
+    }
   }
 
-  /** Lets go of what a host holds; of its turns alone, where `keepActivities`. @returns of how many. */
-  releaseAll(hostId: string, keepActivities: boolean): number {
-    return this.#db.run(
-      "UPDATE messages SET lockedBy = '', lockedUntil = 0 WHERE lockedBy = ? AND (queue = 'instance' OR ? = 0)",
+  /**
+   * Lets go of the timer functions that a host runs. Its turns and activities stay invisible until their locks end: nothing in a
+   * storage queue tells that whoever took a message is gone.
+   */
+  releaseTimers(hostId: string): void {
+    this.#db.run(
+      "UPDATE messages SET lockedBy = '', lockedUntil = 0 WHERE lockedBy = ? AND queue = 'schedule'",
       hostId,
-      keepActivities ? 1 : 0,
     );
   }
 }

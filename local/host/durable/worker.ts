@@ -1,16 +1,16 @@
 import { describe, log } from '../log.js';
 import { TURN_TRIES } from '../limits.js';
 import { runActivity } from './activity.js';
-import { beat, BEAT_MS, leave } from './hosts.js';
+import { beat, leave } from './hosts.js';
 import type { ActivityBody, Message, NewMessage, ScheduleBody, TurnBody } from './messages.js';
 import { giveUp, runTurn } from './turn.js';
 import type { Engine } from './turn.js';
 
 export interface WorkerOptions {
   hostId: string;
-  lockMs: number;
+  /** How often a sign of life is given; less often than the shortest lock ends. */
+  beatMs: number;
   pollMs: number;
-  keepDeadLocks: boolean;
   /** How many of each are worked on at a time; 0: none is taken. */
   atOnce: Record<NewMessage['queue'], number>;
   /** Looks at the timer functions; called before each look at the queues. */
@@ -22,7 +22,7 @@ export interface WorkerOptions {
 export interface Worker {
   /** Something was put into the database: look now. */
   wake: () => void;
-  /** Takes nothing new. Then waits for what runs, up to `graceMs`, and lets go of the rest. */
+  /** Takes nothing new, and waits for what runs, up to `graceMs`. The rest is seen again when its lock ends. */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -73,8 +73,8 @@ export function startWorker(engine: Engine, options: WorkerOptions): Worker {
 
   function look(): boolean {
     const now = Date.now();
-    if (now - lastBeat >= Math.min(BEAT_MS, options.lockMs / 4)) {
-      beat(engine.db, messages, options.hostId, options.lockMs, options.keepDeadLocks);
+    if (now - lastBeat >= options.beatMs) {
+      beat(engine.db, messages, options.hostId);
       lastBeat = now;
     }
     options.tick();
@@ -116,13 +116,13 @@ export function startWorker(engine: Engine, options: WorkerOptions): Worker {
       wake();
       await looping;
       // What still runs is held until it is done: a sign of life for it, as long as we wait.
-      const beating = setInterval(() => messages.renew(), Math.min(BEAT_MS, options.lockMs / 4));
+      const beating = setInterval(() => messages.renew(), options.beatMs);
       const late = new Promise<void>((resolve) => {
         setTimeout(resolve, graceMs).unref();
       });
       await Promise.race([Promise.all(running), late]);
       clearInterval(beating);
-      leave(engine.db, messages, options.hostId, options.keepDeadLocks);
+      leave(engine.db, messages, options.hostId);
     },
   };
 }

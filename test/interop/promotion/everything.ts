@@ -69,6 +69,8 @@ interface Options {
   ports?: { host: number; source: number; staging: number };
   /** More options of `npm start`. */
   args?: readonly string[];
+  /** How long what a host had taken stays invisible after its end; as it comes 3 s, so that a test that ends hosts takes no minutes. */
+  visibility?: 'as in host.json';
 }
 
 export async function startEverything(options: Options = {}): Promise<Everything> {
@@ -87,6 +89,7 @@ export async function startEverything(options: Options = {}): Promise<Everything
     '--staging-port',
     `${ports.staging}`,
   ];
+  if (options.visibility === undefined) args.push('--visibility-ms', '3000');
   if (options.anonymous === true) args.push('--anonymous');
   args.push(...(options.args ?? []));
   if (options.rules !== undefined) {

@@ -72,8 +72,10 @@ export async function freePorts(): Promise<Ports> {
   return { host: await freePort(), source: await freePort(), staging: await freePort() };
 }
 
+/** With a short visibility of what a host had taken: going on after it was ended takes no minute. */
 export function portOptions({ host, source, staging }: Ports): string[] {
-  return ['--port', `${host}`, '--source-port', `${source}`, '--staging-port', `${staging}`];
+  const ports = ['--port', `${host}`, '--source-port', `${source}`, '--staging-port', `${staging}`];
+  return [...ports, '--visibility-ms', '3000'];
 }
 
 /** Process ids by name, as noted in the data folder. */

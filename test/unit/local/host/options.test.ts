@@ -10,9 +10,16 @@ const coded = (code: string) => expect.objectContaining({ code });
 
 describe('options and files', () => {
   test('options have defaults and are checked', () => {
-    expect(parseOptions([])).toMatchObject({ port: 7071, keys: false, chaos: undefined, activityLockMs: 10_000 });
+    expect(parseOptions([])).toMatchObject({ port: 7071, keys: false, chaos: undefined, visibilityMs: undefined });
     expect(parseOptions(['--port', '0', '--chaos', '7', '--keys'])).toMatchObject({ port: 0, chaos: 7, keys: true });
-    for (const args of [['--port', '70000'], ['--port', '1.5'], ['--unknown'], ['--chaos', '-1'], ['stray']]) {
+    for (const args of [
+      ['--port', '70000'],
+      ['--port', '1.5'],
+      ['--unknown'],
+      ['--chaos', '-1'],
+      ['--visibility-ms', '99'],
+      ['stray'],
+    ]) {
       expect(() => parseOptions(args)).toThrow(coded('BAD_OPTION'));
     }
   });
@@ -26,13 +33,22 @@ describe('options and files', () => {
       extensions: {
         http: { routePrefix: 'api' },
         queues: { visibilityTimeout: 30_000, maxDequeueCount: 5, batchSize: 16 },
-        durableTask: { maxConcurrentActivityFunctions: 10 },
+        durableTask: {
+          maxConcurrentActivityFunctions: 10,
+          storageProvider: { controlQueueVisibilityTimeout: 300_000, workItemQueueVisibilityTimeout: 300_000 },
+        },
       },
     });
     write({ functionTimeout: '-1' });
     expect(readHostFile(app).functionTimeout).toBe(0);
     write({ extensions: { queues: { batchSize: 33 } } });
     expect(() => readHostFile(app)).toThrow(coded('BAD_SETTINGS'));
+    for (const name of ['controlQueueVisibilityTimeout', 'workItemQueueVisibilityTimeout']) {
+      write({ extensions: { durableTask: { storageProvider: { [name]: '00:01:00' } } } });
+      expect(readHostFile(app).extensions.durableTask.storageProvider).toMatchObject({ [name]: 60_000 });
+      write({ extensions: { durableTask: { storageProvider: { [name]: '00:00:59' } } } });
+      expect(() => readHostFile(app)).toThrow(coded('BAD_SETTINGS'));
+    }
     expect(() => readHostFile(join(app, 'none'))).toThrow(coded('BAD_SETTINGS'));
   });
 

@@ -22,7 +22,12 @@ function twoHosts(schedule: string) {
   const ran: string[] = [];
   const hosts = ['one', 'two'].map((name) => {
     const db = new Database(path);
-    const messages = new Messages(db, name, 60_000, createChaos(undefined));
+    const messages = new Messages(
+      db,
+      name,
+      { instance: 60_000, activity: 60_000, schedule: 60_000 },
+      createChaos(undefined),
+    );
     const invoker = {
       invoke: async (_fn: AppFunction, trigger: { json?: string }) => {
         ran.push(trigger.json ?? '');
