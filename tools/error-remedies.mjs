@@ -33,7 +33,6 @@ export const REMEDIES = {
   GRAPH_TOO_WIDE: 'Take a part of it: one platform, without referrers, fewer levels (--depth).',
   INTERNAL:
     'A bug, or a part of the host that failed: look at the log of that moment, which has the stack, and report it.',
-  IS_REFERRER: 'Nothing: it is promoted with the image that it refers to.',
   JOB_INVALID: 'Set right what is listed, and send one job as a JSON object; docs/jobs.md has the fields.',
   JOB_UNKNOWN: 'See that the id is right; the row may have been kept long enough and be gone.',
   LAYOUT_INVALID:

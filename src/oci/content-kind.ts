@@ -61,7 +61,7 @@ async function kindOfLayers(
 ): Promise<ContentKind> {
   const { config, layers } = manifest;
   if (layers.length > 0 && layers.every(isInToto)) return 'attestation';
-  if (!layers.some(isFileSystem)) return 'artifact';
+  if (!layers.some(isFileSystemLayer)) return 'artifact';
   const diffIds =
     config.digest === EMPTY_CONFIG ? 0 : countDiffIds(await readBlob(repository, config, LIMITS.configBytes, options));
   if (diffIds === layers.length) return 'image';
@@ -74,7 +74,8 @@ async function kindOfLayers(
   );
 }
 
-function isFileSystem({ mediaType }: Descriptor): boolean {
+/** True for a layer that is a file system by its media type, whatever its config says. */
+export function isFileSystemLayer({ mediaType }: Pick<Descriptor, 'mediaType'>): boolean {
   return FILE_SYSTEM.test(bareMediaType(mediaType));
 }
 

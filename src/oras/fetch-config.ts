@@ -1,4 +1,11 @@
-import { InputError, parseManifest, readBlob, type CallOptions, type Descriptor, type ReadableRepository } from '../oci/index.js';
+import {
+  InputError,
+  parseManifest,
+  readBlob,
+  type CallOptions,
+  type Descriptor,
+  type ReadableRepository,
+} from '../oci/index.js';
 import { ORAS_LIMITS } from './limits.js';
 import { selectPlatform, type WantedPlatform } from './platform.js';
 

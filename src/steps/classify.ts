@@ -1,11 +1,14 @@
 import {
-  DOCKER_IMAGE_CONFIG,
   InputError,
-  OCI_IMAGE_CONFIG,
+  PolicyError,
+  RegistryError,
+  artifactTypeOf,
+  contentKindOf,
   formatPlatform,
   isManifestMediaType,
   mapConcurrently,
   parseManifest,
+  type ContentKind,
   type Descriptor,
   type Digest,
   type Manifest,
@@ -14,94 +17,157 @@ import {
 import type { Image } from './contracts.js';
 import { STEP_LIMITS } from './limits.js';
 
-/** buildx marks its provenance so, beside a platform of unknown/unknown. */
-const ATTESTATION_ANNOTATION = 'vnd.docker.reference.type';
-
-function isAttestation(descriptor: Descriptor): boolean {
-  return (
-    descriptor.annotations?.[ATTESTATION_ANNOTATION] === 'attestation-manifest' ||
-    (descriptor.platform?.os === 'unknown' && descriptor.platform.architecture === 'unknown')
-  );
+/** One manifest of a graph, as it was fetched. What an index says of it is only compared with this. */
+interface Node {
+  descriptor: Pick<Descriptor, 'mediaType' | 'digest' | 'size'>;
+  manifest: Manifest;
+  kind: ContentKind;
+  /** For people: its platform as the index names it. */
+  platform?: string;
 }
 
-function bare({ mediaType, digest, size }: Descriptor): Pick<Descriptor, 'mediaType' | 'digest' | 'size'> {
-  return { mediaType, digest, size };
-}
-
-/** One manifest: an image, which gets an SBOM, or something else, with the reason why it gets none. */
-function classifyManifest(descriptor: Descriptor, manifest: Manifest, label: string): Image {
-  // A type is whatever its maker wrote there.
-  const none = (kind: string, why: string): Image => ({
-    ...bare(descriptor),
-    label: kind.slice(0, STEP_LIMITS.labelCharacters),
-    sbom: false,
-    why: why.slice(0, 2 * STEP_LIMITS.labelCharacters),
-  });
-  switch (manifest.kind) {
-    case 'index':
-      return none('index', 'an index: its images get one each');
-    case 'artifact':
-      return none(manifest.artifactType ?? 'artifact', 'an artifact manifest, no image');
-    case 'image': {
-      const type = manifest.config.mediaType;
-      if (type !== OCI_IMAGE_CONFIG && type !== DOCKER_IMAGE_CONFIG) {
-        return none(manifest.artifactType ?? type, `no image: its config is ${type}`);
-      }
-      return { ...bare(descriptor), label, sbom: true };
-    }
-  }
-}
-
-async function read(repository: ReadableRepository, descriptor: Descriptor, signal: AbortSignal): Promise<Manifest> {
-  const { bytes, descriptor: fetched } = await repository.fetchManifest(descriptor, { signal });
-  return parseManifest(bytes, fetched.mediaType, `${repository.name}@${descriptor.digest}`);
-}
-
-/** A manifest, and the manifests that it lists. */
-interface Looked {
-  image: Image;
-  manifest?: Manifest;
+export interface Graph {
+  root: Manifest;
+  /** What gets something attached: the root first, then level by level, each with a label of its own. */
+  images: Image[];
+  /** All manifests, those included that get nothing attached. */
+  digests: Digest[];
 }
 
 /**
- * What is promoted under a root, root first, then level by level: each manifest with a label of its own, and whether it gets an
- * SBOM.
- * @throws InputError `TOO_MANY_IMAGES`
+ * Reads what is promoted under a root, and decides by the content of each manifest whether it gets an SBOM. An attestation that
+ * refers to another child of its index (BuildKit's default) is part of the graph and gets nothing attached.
+ * @throws PolicyError `REFERRER_IN_INDEX`, `DESCRIPTOR_MISMATCH`; InputError `TOO_MANY_IMAGES`, `IMAGE_CONFIG_MISMATCH`,
+ *   `MANIFEST_INVALID`
  */
 export async function classifyGraph(
   repository: ReadableRepository,
   root: Descriptor,
   signal: AbortSignal,
-): Promise<{ root: Manifest; images: Image[] }> {
-  const manifest = await read(repository, root, signal);
-  // An index may name one manifest twice.
-  const images = new Map<Digest, Image>([[root.digest, classifyManifest(root, manifest, 'image')]]);
-  let open = manifestsOf(manifest);
-  while (open.length > 0) {
-    const fresh = [...new Map(open.map((child) => [child.digest, child])).values()].filter(
-      ({ digest }) => !images.has(digest),
+): Promise<Graph> {
+  const first = await readNode(repository, root, signal);
+  const nodes = new Map<Digest, Node>([[root.digest, first]]);
+  /** Children that the registry has no manifest for, such as the layers of a build cache. */
+  const blobs = new Set<Digest>();
+  for (let level = [first]; level.length > 0;) {
+    const listed = level.flatMap(({ manifest }) => (manifest.kind === 'index' ? manifest.manifests : []));
+    // An index may name one manifest twice.
+    const fresh = [...new Map(listed.map((child) => [child.digest, child])).values()].filter(
+      ({ digest }) => !nodes.has(digest) && !blobs.has(digest),
     );
-    if (images.size + fresh.length - 1 > STEP_LIMITS.images) {
-      throw new InputError(
-        'TOO_MANY_IMAGES',
-        `${repository.name}@${root.digest} has ${images.size + fresh.length - 1} children or more; the most is ${STEP_LIMITS.images}`,
-        { remedy: 'Split the index.' },
+    const manifests = fresh.filter(({ mediaType }) => isManifestMediaType(mediaType)).length;
+    checkCount(repository, root, nodes.size - 1 + manifests, STEP_LIMITS.images);
+    checkCount(repository, root, blobs.size + fresh.length - manifests, STEP_LIMITS.otherChildren);
+    const read = await mapConcurrently(fresh, STEP_LIMITS.lookedAtOnce, (child) =>
+      readChild(repository, child, signal),
+    );
+    level = read.filter((node) => node !== undefined);
+    for (const node of level) nodes.set(node.descriptor.digest, node);
+    for (const [index, { digest }] of fresh.entries()) if (read[index] === undefined) blobs.add(digest);
+    checkCount(repository, root, nodes.size - 1, STEP_LIMITS.images);
+  }
+  for (const node of nodes.values()) checkChildren(repository, node, nodes);
+  const attached = [...nodes.values()].filter(({ manifest }, index) => index === 0 || manifest.subject === undefined);
+  return { root: first.manifest, images: withLabelsApart(attached.map(imageOf)), digests: [...nodes.keys()] };
+}
+
+function checkCount(repository: ReadableRepository, root: Descriptor, count: number, most: number): void {
+  if (count <= most) return;
+  throw new InputError(
+    'TOO_MANY_IMAGES',
+    `${repository.name}@${root.digest} has ${count} children or more; the most is ${most}`,
+    { remedy: 'Split the index.' },
+  );
+}
+
+async function readNode(
+  repository: ReadableRepository,
+  descriptor: Pick<Descriptor, 'digest' | 'platform'>,
+  signal: AbortSignal,
+): Promise<Node> {
+  const { digest, platform } = descriptor;
+  const fetched = await repository.fetchManifest(digest, { signal });
+  const manifest = parseManifest(fetched.bytes, fetched.descriptor.mediaType, `${repository.name}@${digest}`);
+  // A registry that names no type leaves it to the manifest.
+  const served = fetched.descriptor.mediaType;
+  const mediaType = isManifestMediaType(served) ? served : manifest.mediaType;
+  return {
+    descriptor: { mediaType, digest, size: fetched.bytes.length },
+    manifest,
+    kind: await contentKindOf(repository, digest, manifest, { signal }),
+    ...(platform !== undefined && { platform: formatPlatform(platform) }),
+  };
+}
+
+/** Undefined if the child is no manifest. Podman asks for a manifest whatever type the index names, and so does this. */
+async function readChild(
+  repository: ReadableRepository,
+  child: Descriptor,
+  signal: AbortSignal,
+): Promise<Node | undefined> {
+  try {
+    return await readNode(repository, child, signal);
+  } catch (error) {
+    if (!isManifestMediaType(child.mediaType) && error instanceof RegistryError && error.notFound) return undefined;
+    throw error;
+  }
+}
+
+/** Holds what an index says of its children against what they are. */
+function checkChildren(repository: ReadableRepository, parent: Node, nodes: ReadonlyMap<Digest, Node>): void {
+  if (parent.manifest.kind !== 'index') return;
+  const siblings = new Set(parent.manifest.manifests.map(({ digest }) => digest));
+  const where = `${repository.name}@${parent.descriptor.digest}`;
+  for (const child of parent.manifest.manifests) {
+    const node = nodes.get(child.digest);
+    if (node === undefined) continue;
+    const { mediaType, size } = node.descriptor;
+    if (mediaType !== child.mediaType || size !== child.size) {
+      throw new PolicyError(
+        'DESCRIPTOR_MISMATCH',
+        `${where} lists ${child.digest} as ${child.mediaType} of ${child.size} bytes; it is ${mediaType} of ${size} bytes`,
+        { remedy: 'Build the index again from the manifests that it lists.' },
       );
     }
-    const looked = await mapConcurrently(fresh, STEP_LIMITS.lookedAtOnce, (child) =>
-      classifyChild(repository, child, signal),
+    const subject = node.manifest.subject?.digest;
+    if (subject === undefined) continue;
+    if (node.kind === 'attestation' && subject !== child.digest && siblings.has(subject)) continue;
+    throw new PolicyError(
+      'REFERRER_IN_INDEX',
+      `${where} lists ${child.digest}, which refers to ${subject} and is no attestation of another child`,
+      { remedy: 'Build the index again without it, and attach it to its subject, with oras attach for example.' },
     );
-    for (const { image } of looked) images.set(image.digest, image);
-    open = looked.flatMap(({ manifest: inner }) => (inner === undefined ? [] : manifestsOf(inner)));
   }
-  return { root: manifest, images: withLabelsApart([...images.values()]) };
 }
 
-function manifestsOf(manifest: Manifest): Descriptor[] {
-  return manifest.kind === 'index' ? manifest.manifests.filter((child) => isManifestMediaType(child.mediaType)) : [];
+function imageOf({ descriptor, manifest, kind, platform }: Node): Image {
+  const { label, why } = describe(kind, manifest, platform);
+  return {
+    ...descriptor,
+    // A type is whatever its maker wrote there.
+    label: label.slice(0, STEP_LIMITS.labelCharacters),
+    sbom: kind === 'image',
+    ...(why !== undefined && { why: why.slice(0, 2 * STEP_LIMITS.labelCharacters) }),
+  };
 }
 
-/** By its label a step of a run is told from another: two of one platform have their digests in theirs. */
+/** What a manifest is called in a run, and why it gets no SBOM. */
+function describe(kind: ContentKind, manifest: Manifest, platform = 'image'): { label: string; why?: string } {
+  switch (kind) {
+    case 'image':
+      return { label: platform };
+    case 'index':
+      return { label: 'index', why: 'an index: each of its images gets an SBOM of its own' };
+    case 'attestation':
+      return { label: 'attestation', why: 'an attestation: it has no file system' };
+    case 'artifact': {
+      const type = artifactTypeOf(manifest) ?? 'artifact';
+      return { label: type, why: `not an image: ${type}` };
+    }
+  }
+}
+
+/** Steps of a run are told apart by their labels: two of one platform have their digests in theirs. */
 function withLabelsApart(images: readonly Image[]): Image[] {
   const counts = new Map<string, number>();
   for (const { label } of images) counts.set(label, (counts.get(label) ?? 0) + 1);
@@ -110,13 +176,4 @@ function withLabelsApart(images: readonly Image[]): Image[] {
       ? image
       : { ...image, label: `${image.label} ${image.digest.slice(0, 'sha256:'.length + 12)}` },
   );
-}
-
-async function classifyChild(repository: ReadableRepository, child: Descriptor, signal: AbortSignal): Promise<Looked> {
-  if (isAttestation(child)) {
-    return { image: { ...bare(child), label: 'attestation', sbom: false, why: 'an attestation manifest, no image' } };
-  }
-  const label = child.platform === undefined ? 'image' : formatPlatform(child.platform);
-  const manifest = await read(repository, child, signal);
-  return { image: classifyManifest(child, manifest, label.slice(0, STEP_LIMITS.labelCharacters)), manifest };
 }

@@ -16,8 +16,19 @@ import { signaturesHash } from './our-signature.js';
 import { noteProblem, type Walk } from './walk.js';
 import { tookTooLong, within } from './within.js';
 
-/** Refusals that something else than the deep pass sees to: the tag's owner, and the rule, at each tick. */
-const SEEN_TO = new Set(['DESTINATION_TAKEN', 'RULE_GONE']);
+/**
+ * Refusals that the deep pass leaves alone. The tag's owner and the rule are looked at in each tick; content that was refused stays
+ * what it is.
+ */
+const SEEN_TO = new Set([
+  'DESTINATION_TAKEN',
+  'RULE_GONE',
+  'IS_REFERRER',
+  'REFERRER_IN_INDEX',
+  'DESCRIPTOR_MISMATCH',
+  'IMAGE_CONFIG_MISMATCH',
+  'MANIFEST_AMBIGUOUS',
+]);
 
 /** What the deep pass has to look at. One in sync with a code is in sync with nothing: its tag names a referrer. */
 export function isOfInterest({ state, runOpen, last }: PromotionRow): boolean {

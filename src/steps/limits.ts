@@ -6,6 +6,8 @@ export const STEP_LIMITS = {
   envelopeBytes: 4 * 1024 * 1024,
   /** Manifests under one root that get something attached. `TOO_MANY_IMAGES` */
   images: 100,
+  /** Children of its indexes that are no manifests, such as the layers of a build cache. `TOO_MANY_IMAGES` */
+  otherChildren: 1_000,
   /** Images of one index, and their SBOMs, that are looked at at once. */
   lookedAtOnce: 16,
   /** SBOMs of one image that have no row of ours and are looked at all the same; later ones are passed over. */

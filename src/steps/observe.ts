@@ -1,4 +1,5 @@
 import {
+  InputError,
   PolicyError,
   describeError,
   mapConcurrently,
@@ -57,19 +58,16 @@ async function look(
 ): Promise<Result> {
   const { source } = input;
   const repository = registries.repository(source.registry, source.repository);
-  const graph = await atSource(() => classifyGraph(repository, root, signal));
+  const graph = await refusingContent(() => atSource(() => classifyGraph(repository, root, signal)));
   if (graph.root.subject !== undefined) {
-    return {
-      state: 'nothing',
-      code: 'IS_REFERRER',
-      reason: `${reference} refers to ${graph.root.subject.digest}, and travels with it`,
-      digest: root.digest,
-    };
+    throw new PolicyError('IS_REFERRER', `${reference} refers to ${graph.root.subject.digest}, and is copied with it`, {
+      remedy: 'Do nothing if that is meant: it is promoted with its subject. Otherwise push it without a subject.',
+    });
   }
   // A rule that observes writes nothing, and so owns nothing.
   if (input.rule.mode === 'enforce') await claimDestination(ports, input);
   const seen = { root: root.digest, at: ports.now().toISOString() };
-  await mapConcurrently(graph.images, STEP_LIMITS.lookedAtOnce, ({ digest }) =>
+  await mapConcurrently(graph.digests, STEP_LIMITS.lookedAtOnce, (digest) =>
     ports.store.addStanding(
       { registry: source.registry, repository: source.repository, digest },
       input.promotionId,
@@ -84,13 +82,24 @@ async function look(
     ...(await attachmentDifferences(ports, input.rule, attached, graph.images, signal)),
   ];
   progress.text(differences.length === 0 ? 'nothing differs' : differences.join('; '));
-  const { mediaType, digest, size } = root;
+  const { mediaType, size } = graph.images[0] ?? root;
   return {
     state: 'found',
-    root: { mediaType, digest, size },
+    root: { mediaType, digest: root.digest, size },
     images: graph.images,
     differences: differences.slice(0, 50),
   };
+}
+
+/** Content that nobody can promote is refused, not tried again: a digest never changes what it means. */
+async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    if (!(cause instanceof InputError)) throw cause;
+    const { code, message, remedy } = cause;
+    throw new PolicyError(code, message, { cause, ...(remedy !== undefined && { remedy }) });
+  }
 }
 
 async function destinationDifferences(

@@ -250,7 +250,10 @@ describe('one tag after the other', () => {
     const image = {
       schemaVersion: 2,
       mediaType: OCI_IMAGE_MANIFEST,
-      config: await pushBytes(OCI_IMAGE_CONFIG, '{"architecture":"amd64","os":"linux"}'),
+      config: await pushBytes(
+        OCI_IMAGE_CONFIG,
+        `{"rootfs":{"type":"layers","diff_ids":["${digestOf(Buffer.from(''))}"]}}`,
+      ),
       layers: [await pushBytes('application/vnd.oci.image.layer.v1.tar+gzip', 'no layer')],
     } as const;
     await repository.pushManifest(encodeManifest(image), OCI_IMAGE_MANIFEST, { tag: 'v1' });

@@ -1,11 +1,9 @@
 import type { Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { InputError, bareMediaType, type Descriptor } from '../../oci/index.js';
+import { InputError, bareMediaType, isFileSystemLayer, type Descriptor } from '../../oci/index.js';
 import { layerInvalid } from './invalid.js';
 import { splitZstdFrames, type ZstdBudget } from './zstd-frames.js';
 
-/** Every name that tar layers go by, of the OCI and Docker: plain or compressed. */
-const TAR_MEDIA_TYPE = /[.+/]tar(?:[.+]|$)|^application\/octet-stream$/;
 const ENCRYPTED = /\+encrypted$/;
 /** What a decompressor hands out at once: fewer, larger steps than its 16 KiB. */
 const CHUNK_BYTES = 256 * 1024;
@@ -18,7 +16,7 @@ export function isForeignLayer(layer: Descriptor): boolean {
 /** @throws InputError `LAYER_UNSUPPORTED` where the media type names no archive that is known here. */
 export function checkLayerMediaType(layer: Descriptor): void {
   const mediaType = bareMediaType(layer.mediaType);
-  if (TAR_MEDIA_TYPE.test(mediaType) && !ENCRYPTED.test(mediaType)) return;
+  if (isFileSystemLayer(layer) && !ENCRYPTED.test(mediaType)) return;
   throw new InputError(
     'LAYER_UNSUPPORTED',
     `layer ${layer.digest} is ${mediaType}, which is no tar archive that can be read here`,

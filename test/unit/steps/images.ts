@@ -1,3 +1,4 @@
+import { gunzipSync } from 'node:zlib';
 import {
   OCI_IMAGE_CONFIG,
   OCI_IMAGE_INDEX,
@@ -38,7 +39,12 @@ export async function pushImage(
 ): Promise<Descriptor> {
   const { content = 'one', entries = [npmPackage('app/node_modules/left', 'left', '1.0.0')] } = options;
   const made = await layer([['app/index.js', content], ...entries]);
-  const config = { architecture: 'amd64', os: 'linux', created: '2026-01-01T00:00:00Z' };
+  const config = {
+    architecture: 'amd64',
+    os: 'linux',
+    created: '2026-01-01T00:00:00Z',
+    rootfs: { type: 'layers', diff_ids: [digestOf(gunzipSync(made.bytes))] },
+  };
   const bytes = encodeManifest({
     schemaVersion: 2,
     mediaType: OCI_IMAGE_MANIFEST,

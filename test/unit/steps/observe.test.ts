@@ -56,10 +56,10 @@ describe('nothing to promote', () => {
     await expect(observe()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
   });
 
-  test('the tag names a referrer, which travels with its subject; its digest is told', async () => {
+  test('a tag that names a referrer is refused: it is copied with its subject', async () => {
     const subject = await pushImage(source);
     const { digest } = await pushArtifact(source, 'application/x-report', { subject, tag: SOURCE.tag });
-    expect(await observe()).toMatchObject({ state: 'nothing', code: 'IS_REFERRER', digest });
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'IS_REFERRER', digest });
   });
 });
 
@@ -120,7 +120,7 @@ describe('what is there', () => {
   test('a chart, an ORAS artifact: signed and copied, without SBOM', async () => {
     await pushChart(source, SOURCE.tag);
     expect((await found()).images).toMatchObject([
-      { label: 'application/vnd.cncf.helm.config.v1+json', sbom: false, why: expect.stringContaining('no image') },
+      { label: 'application/vnd.cncf.helm.config.v1+json', sbom: false, why: expect.stringContaining('not an image') },
     ]);
     await pushArtifact(source, 'application/x-report', { tag: SOURCE.tag });
     expect((await found()).images).toMatchObject([{ label: 'application/x-report', sbom: false }]);
@@ -138,7 +138,7 @@ describe('what is there', () => {
       children.push(await pushArtifact(source, 'application/x-child', { text: String(index) }));
     }
     await pushIndex(source, children, { tag: SOURCE.tag });
-    await expect(observe()).rejects.toMatchObject({ code: 'TOO_MANY_IMAGES' });
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'TOO_MANY_IMAGES' });
   });
 
   test('what a policy forbids is told with the digest; what breaks is thrown', async () => {

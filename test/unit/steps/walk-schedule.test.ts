@@ -137,9 +137,9 @@ describe('a tick', () => {
     await pushArtifact(source, 'application/x-report', { subject, tag: SOURCE.tag });
     expect(await walk()).toMatchObject({ started: 1 });
     const observed = await observeStep(world, await openRun(world), newCall());
-    if (observed.state !== 'nothing' || observed.digest === undefined) throw new Error('it is no referrer');
+    if (observed.state !== 'refused') throw new Error('it is no referrer');
     const { code, digest } = observed;
-    await endAll({ outcome: 'unchanged', code, digest });
+    await endAll({ outcome: 'refused', code, digest });
     expect(await walk()).toMatchObject({ started: 0, looked: 1 });
   });
 

@@ -1,0 +1,24 @@
+import { afterAll, beforeAll, test } from '@jest/globals';
+import { describeWithPeers } from './peers.js';
+import { rows as gate } from './trust/gate-rows.js';
+import { rows as kinds } from './trust/kind-rows.js';
+import { checkRow, type Row } from './trust/row.js';
+import { Stage } from './trust/stage.js';
+
+/** How to add rows: ./trust/row.ts. */
+const all: Record<string, Row[]> = { gate, kinds };
+
+describeWithPeers('what gets our signature, and what passes', ['notation'], ([notation = '']) => {
+  let stage: Stage;
+
+  beforeAll(async () => {
+    stage = await Stage.start(notation);
+  }, 120_000);
+
+  afterAll(() => stage?.stop(), 60_000);
+
+  for (const [file, rows] of Object.entries(all)) {
+    for (const [index, row] of rows.entries())
+      test(row.statement, () => checkRow(stage, row, `${file}-${index}`), 120_000);
+  }
+});
