@@ -66,7 +66,8 @@ export const REMEDIES = {
   RULES_UNREADABLE:
     'Put the rules where PROMOTION_RULES says, and let the app read them (a blob: Storage Blob Data Reader).',
   REQUEST_INVALID: 'Send what the message names, or no body (docs/operations.md).',
-  RUN_ENDED: 'Nothing can be stopped any more: look at the run, and at its outcome.',
+  RUN_ENDED:
+    'Nothing: the run has ended, so it cannot be stopped, and a step of it that comes late does nothing. To do a job again, send it under another id.',
   RUN_LOST:
     'Of a promotion: nothing, where it happens once: the next run follows. Otherwise look into the log of the host for why its orchestrations end. Of a job: send it again under another id.',
   RUN_UNKNOWN: 'See that the id is right (GET /api/runs); the row may have been kept long enough and be gone.',

@@ -1,5 +1,6 @@
 import { isRecord, type PromoterError } from '../oci/index.js';
-import { cancelledError } from '../runs/cancellation.js';
+import { cancelledError, endedError } from '../runs/cancellation.js';
+import type { RunRow } from '../runs/rows.js';
 import type { Ports } from '../steps/ports.js';
 
 /** How often the run's row is read while a step works. */
@@ -11,30 +12,42 @@ const UNSTOPPABLE: ReadonlySet<string> = new Set(['beginRun', 'closeRun', 'close
 /** Steps that see for themselves, before they stop, whether an earlier call of theirs has done it all the same. */
 const STOP_THEMSELVES: ReadonlySet<string> = new Set(['tagDestination', 'tagCopy']);
 
-/** Whether the run of a step is to stop: read before it begins, and once a second while it works, whatever it waits for. */
+/** The first step of a job answers by itself that there is nothing to do for a run that has ended. */
+const REFUSES_ENDED = 'beginJob';
+
+/**
+ * Whether the run of a step is to stop, or has ended: read before the step begins, and once a second while it works. A step of a run
+ * that has ended comes too late: its message was delivered again, or the run was given up.
+ */
 export interface CancelWatch {
   /** Aborted, with the error as its reason, within a second or so of the flag. */
   signal: AbortSignal;
-  /** Looks now; @returns why it is to stop. A row that can't be read says nothing: the next look comes. */
+  /** Looks now; @returns why it is to stop. A row that cannot be read says nothing: the next look comes. */
   look(): Promise<PromoterError | undefined>;
-  /** True where the step is called all the same, with a signal that is aborted. */
-  isLeftToStep: boolean;
+  /** True if a cancelled step is called all the same, with a signal that is aborted. Never for a run that has ended. */
+  readonly isLeftToStep: boolean;
   end(): void;
+}
+
+function whyToStop(run: RunRow, step: string): PromoterError | undefined {
+  if (run.state === 'ended') return step === REFUSES_ENDED ? undefined : endedError(run);
+  return run.cancel && cancelledError(run.cancel);
 }
 
 /** Where the input names no run (the schedule), nothing is looked at. */
 export function watchForCancel(ports: Pick<Ports, 'store'>, step: string, input: unknown): CancelWatch {
   const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
   const stop = new AbortController();
-  const isLeftToStep = STOP_THEMSELVES.has(step);
+  let isLeftToStep = STOP_THEMSELVES.has(step);
   if (runId === undefined || UNSTOPPABLE.has(step)) {
     return { signal: stop.signal, look: async () => undefined, isLeftToStep, end: () => {} };
   }
   const look = async (): Promise<PromoterError | undefined> => {
     try {
-      const cancel = (await ports.store.getRun(runId))?.value.cancel;
-      if (cancel === undefined) return undefined;
-      const error = cancelledError(cancel);
+      const run = (await ports.store.getRun(runId))?.value;
+      const error = run && whyToStop(run, step);
+      if (error === undefined) return undefined;
+      if (run?.state === 'ended') isLeftToStep = false;
       stop.abort(error);
       return error;
     } catch {
@@ -52,7 +65,9 @@ export function watchForCancel(ports: Pick<Ports, 'store'>, step: string, input:
   return {
     signal: stop.signal,
     look,
-    isLeftToStep,
+    get isLeftToStep() {
+      return isLeftToStep;
+    },
     end: () => clearInterval(timer),
   };
 }

@@ -4,8 +4,8 @@ import type { RunRow, TriggerCause } from '../runs/rows.js';
 import type { Ports } from '../steps/ports.js';
 
 /**
- * Gives a job its run, and writes the run's row where it isn't there. A job whose id was seen keeps the run that it has: what
- * the first one asked for stands.
+ * Gives a job its run, and writes the run's row if there is none. An id is accepted once while its row lives: a second job of that id
+ * is answered with the first one's run.
  */
 export async function openJob(
   ports: Pick<Ports, 'store' | 'now'>,
@@ -25,7 +25,7 @@ export async function openJob(
   return (await ports.store.getRun(runId))?.value ?? row;
 }
 
-/** The same, and sees that the run begins. */
+/** The same, and starts the run unless it has begun or has ended. */
 export async function startJob(
   ports: Pick<Ports, 'store' | 'engine' | 'now'>,
   job: JobInput,

@@ -1,6 +1,6 @@
 import { PromoterError } from '../oci/index.js';
 import type { RunStore } from './ports.js';
-import type { Cancellation, RunResult } from './rows.js';
+import type { Cancellation, RunResult, RunRow } from './rows.js';
 
 /** The code by which a run that was stopped ends; its outcome is `cancelled`. */
 export const RUN_CANCELLED = 'RUN_CANCELLED';
@@ -19,10 +19,21 @@ export function cancelledError(cancel: Cancellation): PromoterError {
   return new PromoterError(RUN_CANCELLED, cancelledResult(cancel).reason ?? '', { remedy: REMEDY });
 }
 
-/** Reads the run's row. @throws PromoterError `RUN_CANCELLED` where the run is to stop */
-export async function throwIfCancelled(store: Pick<RunStore, 'getRun'>, runId: string): Promise<void> {
-  const cancel = (await store.getRun(runId))?.value.cancel;
-  if (cancel !== undefined) throw cancelledError(cancel);
+/** What a step throws whose run has ended: its message was delivered again, or the run was given up. */
+export function endedError({ id, finishedAt, result }: RunRow): PromoterError {
+  return new PromoterError('RUN_ENDED', `run ${id} ended as ${result?.outcome} at ${finishedAt}`, {
+    remedy: 'Nothing: what came late is not done. To do a job again, send it under another id.',
+  });
+}
+
+/**
+ * The last look before a write. @throws PromoterError `RUN_CANCELLED` if the run is to stop; `RUN_ENDED` if its row has ended: a process
+ * that was frozen goes on where it was, when another has done the work long since
+ */
+export async function throwIfStopped(store: Pick<RunStore, 'getRun'>, runId: string): Promise<void> {
+  const run = (await store.getRun(runId))?.value;
+  if (run?.state === 'ended') throw endedError(run);
+  if (run?.cancel !== undefined) throw cancelledError(run.cancel);
 }
 
 /** Whether that is why something failed. */

@@ -113,7 +113,10 @@ export type EngineState = 'missing' | 'pending' | 'running' | 'ended';
 
 /** Durable Functions, and nothing more of it than this. */
 export interface Engine {
-  /** Starts an orchestration, at its present version, under the run's id; an id that is already there is left alone. */
+  /**
+   * Starts an orchestration, at its present version, under the run's id. An instance that has not ended is left alone; one that has
+   * ended is started over, and its history is lost: the first step must refuse a run whose row has ended.
+   */
   start(orchestration: 'promote' | 'runJob' | 'promoteScheduled', id: string, input: object): Promise<void>;
   state(id: string): Promise<{ state: EngineState; createdAt?: string }>;
   /** Raises an external event; does nothing where the instance has ended or isn't there. */

@@ -1,9 +1,10 @@
-import type { JobOf } from '../inbox/job-input.js';
+import type { JobInput, JobOf } from '../inbox/job-input.js';
 import { InputError, PolicyError, formatReference, parseReference, type Reference } from '../oci/index.js';
 import { matchRules } from '../promotion/match.js';
 import { endRunRow } from '../runs/end-run.js';
 import { raiseWanted } from '../runs/promotion-runs.js';
 import type { RunResult } from '../runs/rows.js';
+import { untilWritten } from '../runs/until-written.js';
 import type {
   InputOf,
   ResultOf,
@@ -17,15 +18,16 @@ import { resolveTag } from './resolve-tag.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
 import { tellRun } from './tell-run.js';
 
-/** Reads the job and holds it against what jobs may do. Whoever can write to the queue doesn't thereby own the registry. */
+/**
+ * Reads the job and checks it against what jobs may do: whoever can write to the queue does not thereby own the registry. Answers
+ * `none` for a run that has ended.
+ */
 export async function beginJobStep(
   ports: Pick<Ports, 'store' | 'jobPolicy' | 'rules'>,
   input: InputOf<typeof beginJobContract>,
 ): Promise<ResultOf<typeof beginJobContract>> {
-  const run = await ports.store.getRun(input.runId);
-  if (run === undefined || run.value.input.kind !== 'job') return { operation: 'none' };
-  if (run.value.state === 'pending') await ports.store.replaceRun({ ...run.value, state: 'running' }, run.version);
-  const { job } = run.value.input;
+  const job = await takeJob(ports, input.runId);
+  if (job === undefined) return { operation: 'none' };
   await enforceJobPolicy(ports, job);
   if (job.operation !== 'promote' && job.operation !== 'copy') return { operation: 'run', name: job.operation };
   const source = parseReference(job.source);
@@ -53,6 +55,23 @@ export async function beginJobStep(
     ...(job.excludeArtifactTypes !== undefined && { excludeArtifactTypes: job.excludeArtifactTypes }),
     ...(job.credential !== undefined && { credential: job.credential }),
   };
+}
+
+/**
+ * Marks the run as running; @returns its job, undefined where there is nothing to do: the row has ended, or was removed since. The
+ * engine starts an id over that has ended, so a start that comes late is refused here.
+ */
+async function takeJob({ store }: Pick<Ports, 'store'>, runId: string): Promise<JobInput | undefined> {
+  const taken = await untilWritten(runId, async () => {
+    const run = await store.getRun(runId);
+    if (run === undefined || run.value.input.kind !== 'job' || run.value.state === 'ended') return { job: undefined };
+    const { state, input } = run.value;
+    if (state === 'pending' && !(await store.replaceRun({ ...run.value, state: 'running' }, run.version))) {
+      return undefined;
+    }
+    return { job: input.job };
+  });
+  return taken.job;
 }
 
 /**

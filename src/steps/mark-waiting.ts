@@ -1,4 +1,4 @@
-import { throwIfCancelled } from '../runs/cancellation.js';
+import { throwIfStopped } from '../runs/cancellation.js';
 import { markPausing, markWaiting } from '../runs/owned-run.js';
 import type { InputOf, ResultOf, markWaitingContract } from './contracts.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
@@ -17,6 +17,6 @@ export async function markWaitingStep(
   if (leftMs > EARLY_MS) return (await markPausing(ports, promotionId, runId)) ? { later: leftMs } : { done: 'gone' };
   const marked = await markWaiting(ports, promotionId, runId, wanted, event);
   // Who asks the run to stop writes that first, and then looks by which event it is woken.
-  await throwIfCancelled(ports.store, runId);
+  await throwIfStopped(ports.store, runId);
   return { done: marked };
 }

@@ -1,5 +1,5 @@
 import { CopyError, formatReference, parseReference, type Descriptor, type HeldLease } from '../oci/index.js';
-import { isCancelled, throwIfCancelled } from '../runs/cancellation.js';
+import { isCancelled, throwIfStopped } from '../runs/cancellation.js';
 import { readOwned } from '../runs/owned-run.js';
 import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from './contracts.js';
 import { readReceipt } from './copy-report.js';
@@ -133,7 +133,7 @@ async function writeTag(
   const reference = `${destination.registry}/${destination.repository}:${destination.tag}`;
   const listed = ports.listing.repository(destination.registry, destination.repository);
   // The last look.
-  await throwIfCancelled(ports.store, runId);
+  await throwIfStopped(ports.store, runId);
   const lasting = AbortSignal.any([finish, lease.signal]);
   const leftMs = lease.heldUntilMs - Date.now() - STEP_LIMITS.tagMarginMs;
   const deadline = AbortSignal.any([lasting, AbortSignal.timeout(Math.max(leftMs, 1))]);

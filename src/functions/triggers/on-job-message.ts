@@ -1,12 +1,32 @@
 import { app, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { parseJobMessage } from '../../inbox/job.js';
+import type { JobInput } from '../../inbox/job-input.js';
+import { InputError } from '../../oci/index.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { startJob } from '../start-job.js';
 import { runIdText } from '../step-log.js';
 import { handleMessage, messageOf } from './message.js';
 
-/** Jobs: an id that was seen is never started again while its row lives. */
+const DAY_MS = 24 * 3_600_000;
+
+/**
+ * A job's id is known for as long as its run's row, which is removed `retentionDays` after the run's end. A message that is older may
+ * belong to a job that was done and forgotten. @throws InputError `JOB_EXPIRED`
+ */
+function checkAge(
+  job: JobInput,
+  firstMs: number,
+  { retentionDays, now }: Pick<StaticPorts, 'retentionDays' | 'now'>,
+): void {
+  if (now().getTime() - firstMs < retentionDays * DAY_MS) return;
+  const since = new Date(firstMs).toISOString();
+  throw new InputError('JOB_EXPIRED', `job ${job.id} was in the queue since ${since}, longer than runs are kept`, {
+    remedy: 'Check whether the job was done before. If it is still wanted, put "original" into the queue "jobs" again.',
+  });
+}
+
+/** Jobs: an id is accepted once while its row lives. */
 export function registerOnJobMessage(ports: StaticPorts, engineOf: EngineOf): void {
   app.storageQueue('onJobMessage', {
     queueName: 'jobs',
@@ -19,7 +39,14 @@ export function registerOnJobMessage(ports: StaticPorts, engineOf: EngineOf): vo
         raw,
         context,
         (value) => parseJobMessage(value, messageOf(context)),
-        async ({ job }) => {
+        async ({ job, retry }) => {
+          const { insertedAt } = messageOf(context);
+          // A wrapping of ours may say that it first came earlier.
+          checkAge(
+            job,
+            Math.min(insertedAt.getTime(), retry === undefined ? Infinity : Date.parse(retry.firstAt)),
+            ports,
+          );
           const cause = { kind: 'queue', id: messageOf(context).messageId } as const;
           const runId = await startJob({ ...ports, engine: engineOf(getClient(context)) }, job, cause);
           context.info(`job ${job.id}: ${runIdText(runId)}`);

@@ -83,7 +83,8 @@ export class SimulatedEngine implements Engine {
   }
 
   async start(orchestration: string, id: string, input: unknown): Promise<void> {
-    if (this.instances.has(id)) return;
+    // As in Durable Functions: an id that has ended is started over, and its history is gone.
+    if ((this.instances.get(id)?.state ?? 'ended') !== 'ended') return;
     this.started += 1;
     const instance = this.#create(orchestration, id, input);
     if (!this.sticks || orchestration !== 'promote') return;

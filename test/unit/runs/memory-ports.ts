@@ -21,7 +21,7 @@ interface RecordedStart {
 
 /** An engine that does no work: it records what it was asked for, and a test says how far its instances are. */
 export interface MemoryEngine extends Engine {
-  /** Starts that made an instance; a second start under an id isn't one. */
+  /** Starts that made an instance. As in Durable Functions, an id that has ended is started over; one that has not is left alone. */
   readonly starts: RecordedStart[];
   /** Events that reached an instance that was there and had not ended. */
   readonly raised: { id: string; event: string }[];
@@ -45,10 +45,10 @@ export function memoryEngine(now: () => number = Date.now): MemoryEngine {
       }
     },
     async start(orchestration, id, input) {
-      if (!instances.has(id)) {
-        instances.set(id, { state: 'pending', createdAt: createdNow() });
-        starts.push({ orchestration, id, input: structuredClone(input) });
-      }
+      const { state = 'ended' } = instances.get(id) ?? {};
+      if (state !== 'ended') return;
+      instances.set(id, { state: 'pending', createdAt: createdNow() });
+      starts.push({ orchestration, id, input: structuredClone(input) });
     },
     async state(id) {
       const instance = instances.get(id);

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { CopyError, PolicyError, PromoterError, type Descriptor, type HeldLease } from '../../../src/oci/index.js';
 import { cancelRun } from '../../../src/runs/cancel-run.js';
+import { endRunRow } from '../../../src/runs/end-run.js';
 import type { Ports, StepReply } from '../../../src/steps/ports.js';
 import { tagCopyStep, tagDestinationStep } from '../../../src/steps/tag-destination.js';
 import { destinationLease } from '../../../src/steps/under-lease.js';
@@ -73,6 +74,16 @@ describe('the destination tag', () => {
     destination.locked.add(SOURCE.tag);
     await expect(tag()).rejects.toMatchObject({ code: 'DESTINATION_LOCKED' });
     expect(standing()).toBe(other.digest);
+  });
+
+  test('is not written by a run that has ended, promotion or job: a frozen process goes on where it was', async () => {
+    destination.fault = async ({ method }) => {
+      if (method === 'fetchManifest') await endRunRow(world, run.runId, { outcome: 'failed', code: 'RUN_LOST' });
+    };
+    await expect(tag()).rejects.toMatchObject({ code: 'RUN_ENDED' });
+    const copy = { runId: run.runId, root, destination: { ...SOURCE, repository: 'staging/samples/app' } };
+    await expect(tagCopyStep(world, copy, newCall())).rejects.toMatchObject({ code: 'RUN_ENDED' });
+    expect(standing()).toBeUndefined();
   });
 
   test('is not written by a run whose row it is not', async () => {
