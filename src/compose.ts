@@ -6,8 +6,8 @@ import { managedIdentity, managedIdentityCredentials } from './azure/identity.js
 import { ensureCreated } from './azure/ensure-created.js';
 import { createJobRegistries } from './azure/job-registries.js';
 import { keyVaultSecrets } from './azure/key-vault-secrets.js';
-import { readRulesBlob } from './azure/rules-blob.js';
 import { createStorage, type AzureStorage } from './azure/storage.js';
+import { readRulesBlob } from './azure/text-blob.js';
 import type { StaticPorts } from './functions/activities.js';
 import { registerStatus } from './functions/http/status.js';
 import { registerBroken } from './functions/register-broken.js';
@@ -25,7 +25,7 @@ import { isRulesBlob, rulesSource } from './rules-source.js';
 import { createStreamingSbomGenerator } from './sbom/index.js';
 import { namesSet, readSettings, type Settings } from './settings.js';
 import { loadSigner } from './load-signer.js';
-import type { Signer } from './signing/index.js';
+import type { SignerSource } from './signing/index.js';
 import { STEP_LIMITS } from './steps/limits.js';
 import { storageConnection } from './storage-connection.js';
 import { VERSION } from './version.js';
@@ -56,12 +56,12 @@ export async function composeApp(environment: Record<string, string | undefined>
   });
   // Rules in the settings or in the package are settings. A blob may come later, and events wait for it.
   if (!isRulesBlob(settings.PROMOTION_RULES)) await problems.collect('PROMOTION_RULES', () => rules.load());
-  const signer = await loadSigner(settings, root, problems);
+  const signing = await loadSigner({ settings, root, credential, now: () => new Date() }, problems);
   if (storage === undefined || problems.list.length > 0) {
     for (const { setting = '', code, message } of problems.list) console.error(`${code} (${setting}): ${message}`);
     return () => registerBroken(identity, problems.list);
   }
-  const ports = portsOf(settings, { storage, rules, signer });
+  const ports = portsOf(settings, { storage, rules, signing });
   const asked: RunningStatusPorts = {
     identity,
     registries: signIns(settings),
@@ -99,10 +99,10 @@ function signIns(settings: Settings): RunningStatusPorts['registries'] {
 interface Loaded {
   storage: AzureStorage;
   rules: StaticPorts['rules'];
-  signer: Signer | undefined;
+  signing: SignerSource | undefined;
 }
 
-function portsOf(settings: Settings, { storage, rules, signer }: Loaded): StaticPorts {
+function portsOf(settings: Settings, { storage, rules, signing }: Loaded): StaticPorts {
   const credentials = managedIdentityCredentials({ ...identityOptions(settings), registries: ofIdentity(settings) });
   const connect = (signIn: Credentials, referrers: RegistriesOptions['referrers'] = 'auto'): RegistryClient =>
     createRegistries({
@@ -122,7 +122,7 @@ function portsOf(settings: Settings, { storage, rules, signer }: Loaded): Static
     queues: storage.queues,
     rules,
     sbom: createStreamingSbomGenerator(),
-    signer,
+    signing,
     jobPolicy: {
       allowedRegistries: settings.ALLOWED_REGISTRIES,
       operations: settings.JOB_OPERATIONS,

@@ -1,49 +1,90 @@
 import { resolve } from 'node:path';
+import type { TokenCredential } from '@azure/identity';
+import { keyVaultCertificates } from './azure/key-vault-certificates.js';
+import { keyVaultSigner } from './azure/key-vault-signer.js';
+import { readCertificateBlob } from './azure/text-blob.js';
+import { isVaultId, parseVaultId, type VaultId } from './azure/vault-id.js';
 import type { LoadProblems } from './load-problems.js';
-import { ConfigurationError } from './oci/index.js';
+import { ConfigurationError, describeError } from './oci/index.js';
 import { readText } from './rules-source.js';
 import type { Settings } from './settings.js';
-import { loadPemSigner, type Signer } from './signing/index.js';
+import { fixedSigner, loadPemSigner, readCertificates, type SignerSource } from './signing/index.js';
 
-type SignerSettings = Pick<Settings, 'SIGNING_KEY' | 'SIGNING_CERTIFICATE_CHAIN'>;
+interface LoadSignerOptions {
+  settings: Pick<Settings, 'SIGNING_KEY' | 'SIGNING_CERTIFICATE_CHAIN'>;
+  /** The package's folder, which paths start from. */
+  root: string;
+  credential: TokenCredential;
+  now: () => Date;
+}
 
 /**
- * The signer that SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN name; undefined where no key is set, and where something is wrong. Codes:
- * `SIGNING_CERTIFICATE_MISSING`, `SIGNING_KEY_UNSUPPORTED`, `SIGNING_KEY_UNREADABLE`, `SIGNING_CERTIFICATE_UNREADABLE`, and those of
- * `loadPemSigner`.
- * @param root the package's folder, from which paths start
+ * The signers that SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN name; undefined where no key is set, and where something is wrong. A PEM
+ * file is read at once. A key in Key Vault is read when it is needed: its role and its certificate may come later than the app. Codes:
+ * `SIGNING_CERTIFICATE_MISSING`, `SIGNING_KEY_UNREADABLE`, `SIGNING_CERTIFICATE_UNREADABLE`, and those of `loadPemSigner`.
  * @param problems takes everything that is wrong with them
  */
 export async function loadSigner(
-  { SIGNING_KEY: key, SIGNING_CERTIFICATE_CHAIN: chain }: SignerSettings,
-  root: string,
+  options: LoadSignerOptions,
   problems: LoadProblems,
-): Promise<Signer | undefined> {
+): Promise<SignerSource | undefined> {
+  const { settings, root } = options;
+  const { SIGNING_KEY: key, SIGNING_CERTIFICATE_CHAIN: chain } = settings;
   if (key === undefined) return undefined;
-  const keyPem = await problems.collect('SIGNING_KEY', () => readKey(key, root));
-  const certificateChainPem = await problems.collect('SIGNING_CERTIFICATE_CHAIN', () => readChain(chain, root));
-  if (keyPem === undefined || certificateChainPem === undefined) return undefined;
-  return problems.collect('SIGNING_KEY', async () => loadPemSigner({ keyPem, certificateChainPem }));
+  const places = await problems.collect('SIGNING_CERTIFICATE_CHAIN', async () => placesOf(chain));
+  const vaultKey = parseVaultId('keys', key);
+  if (vaultKey !== undefined) return places && vaultSigner(options, vaultKey, places);
+  const keyPem = await problems.collect('SIGNING_KEY', () =>
+    readText(resolve(root, key), 'SIGNING_KEY_UNREADABLE', 'SIGNING_KEY'),
+  );
+  const pems =
+    places &&
+    (await problems.collect('SIGNING_CERTIFICATE_CHAIN', () =>
+      Promise.all(places.map((path) => readChainFile(root, path))),
+    ));
+  if (keyPem === undefined || pems === undefined) return undefined;
+  return problems.collect('SIGNING_KEY', async () =>
+    fixedSigner(loadPemSigner({ keyPem, certificateChainPem: pems.join('\n'), keyId: key })),
+  );
 }
 
-async function readKey(key: string, root: string): Promise<string> {
-  if (/^https?:\/\//.test(key)) {
-    throw new ConfigurationError(
-      'SIGNING_KEY_UNSUPPORTED',
-      'SIGNING_KEY is a Key Vault key, which cannot be used yet',
-      { remedy: 'Set SIGNING_KEY to a PEM file.' },
-    );
-  }
-  return readText(resolve(root, key), 'SIGNING_KEY_UNREADABLE', 'SIGNING_KEY');
+function placesOf(chain: readonly string[]): readonly string[] {
+  if (chain.length > 0) return chain;
+  throw new ConfigurationError('SIGNING_CERTIFICATE_MISSING', 'SIGNING_KEY is set, SIGNING_CERTIFICATE_CHAIN is not', {
+    remedy: 'Set SIGNING_CERTIFICATE_CHAIN to the certificate of the key and those above it (docs/settings.md).',
+  });
 }
 
-async function readChain(chain: string | undefined, root: string): Promise<string> {
-  if (chain === undefined) {
-    throw new ConfigurationError(
-      'SIGNING_CERTIFICATE_MISSING',
-      'SIGNING_KEY is set, SIGNING_CERTIFICATE_CHAIN is not',
-      { remedy: 'Set SIGNING_CERTIFICATE_CHAIN to the PEM chain of the key, leaf first.' },
-    );
+function vaultSigner(
+  { root, credential, now }: LoadSignerOptions,
+  key: VaultId,
+  places: readonly string[],
+): SignerSource {
+  const readBlob = readCertificateBlob(credential);
+  const readVault = keyVaultCertificates({ credential, now });
+  const read = async (place: string, signal?: AbortSignal): Promise<Uint8Array[]> => {
+    if (isVaultId('certificates', place)) return [await readVault(place, signal)];
+    const isBlob = /^https?:\/\//.test(place);
+    return certificatesIn(place, await (isBlob ? readBlob(place) : readChainFile(root, place)));
+  };
+  return keyVaultSigner({
+    key,
+    credential,
+    now,
+    readCertificates: async (signal) => (await Promise.all(places.map((place) => read(place, signal)))).flat(),
+  });
+}
+
+function readChainFile(root: string, path: string): Promise<string> {
+  return readText(resolve(root, path), 'SIGNING_CERTIFICATE_UNREADABLE', 'SIGNING_CERTIFICATE_CHAIN');
+}
+
+function certificatesIn(place: string, pem: string): Uint8Array[] {
+  try {
+    return readCertificates(pem);
+  } catch (error) {
+    throw new ConfigurationError('SIGNING_CERTIFICATE_INVALID', `${place}: ${describeError(error).message}`, {
+      remedy: 'Put the certificate of the key and those above it there, as PEM.',
+    });
   }
-  return readText(resolve(root, chain), 'SIGNING_CERTIFICATE_UNREADABLE', 'SIGNING_CERTIFICATE_CHAIN');
 }

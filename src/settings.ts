@@ -1,6 +1,6 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
-import { isSecretUrl } from './azure/secret-url.js';
+import { isVaultId } from './azure/vault-id.js';
 import { JOB_OPERATIONS } from './inbox/job-input.js';
 import { looksSecret } from './inbox/secret-shapes.js';
 import { COPY_LIMITS, isRegistryHost, quoted } from './oci/index.js';
@@ -136,7 +136,9 @@ const jobCredentials = optional.transform((text, context) => {
       z.strictObject({
         registry: z.string().refine(isRegistryHost, 'is not a registry host'),
         username: z.string().min(1).max(500),
-        secret: z.string().refine(isSecretUrl, 'is not https://VAULT.vault.azure.net/secrets/NAME'),
+        secret: z
+          .string()
+          .refine((url) => isVaultId('secrets', url), 'is not https://VAULT.vault.azure.net/secrets/NAME'),
       }),
     )
     .safeParse(value);
@@ -171,6 +173,18 @@ const retentionDays = optional
   .transform((text) => (text === undefined ? DEFAULT_RETENTION_DAYS : Number(text)))
   .pipe(z.number('is not a number of days').int().min(1).max(3_650));
 
+const signingKey = optional.superRefine((key, context) => {
+  if (key === undefined || !isUrl(key) || isVaultId('keys', key)) return;
+  context.addIssue({
+    code: 'custom',
+    message: 'is neither a path nor https://VAULT.vault.azure.net/keys/NAME[/VERSION]',
+  });
+});
+
+function isUrl(text: string): boolean {
+  return /^https?:\/\//.test(text);
+}
+
 const fields = z.object({
   PROMOTION_RULES: optional,
   PROMOTION_SCHEDULE: schedule,
@@ -178,8 +192,8 @@ const fields = z.object({
   ALLOWED_REGISTRIES: registries,
   AZURE_REGISTRIES: registries,
   RUN_RETENTION_DAYS: retentionDays,
-  SIGNING_KEY: optional,
-  SIGNING_CERTIFICATE_CHAIN: optional,
+  SIGNING_KEY: signingKey,
+  SIGNING_CERTIFICATE_CHAIN: listOf(''),
   JOB_OPERATIONS: jobOperations,
   JOB_SCOPES: scopes,
   JOB_CREDENTIALS: jobCredentials,
@@ -219,6 +233,13 @@ function scopeProblems({ JOB_SCOPES: named, ALLOWED_REGISTRIES: hosts }: Setting
     .map((glob) => ({ setting: 'JOB_SCOPES', message: notOfRepositories(glob) }));
 }
 
+/** A PEM key is read at the start, and so is what belongs to it. */
+function chainProblems({ SIGNING_KEY: key, SIGNING_CERTIFICATE_CHAIN: chain }: Settings): SettingProblem[] {
+  if (key === undefined || isUrl(key) || !chain.some(isUrl)) return [];
+  const message = 'must be a path where SIGNING_KEY is one; a URL goes with a key in Key Vault';
+  return [{ setting: 'SIGNING_CERTIFICATE_CHAIN', message }];
+}
+
 /**
  * Reads the settings, and names everything that is wrong at once. A setting that is wrong has its default in the result, so that
  * the others can be checked further; with a problem, the result is good for nothing else.
@@ -236,7 +257,7 @@ export function readSettings(environment: Record<string, string | undefined>): {
     else problems.push(...error.issues.map(({ message }) => ({ setting, message: safe(message, text) })));
   }
   const settings = fields.parse(good);
-  return { settings, problems: [...problems, ...scopeProblems(settings)] };
+  return { settings, problems: [...problems, ...scopeProblems(settings), ...chainProblems(settings)] };
 }
 
 /** A message may quote a part of the value; if the value looks like a secret that was put there by mistake, it must not. */

@@ -4,7 +4,7 @@ import { ConfigurationError } from '../oci/index.js';
 import { identityError, isIdentityFailure } from './identity-errors.js';
 import { unlessAborted } from './identity.js';
 import { LIMITS } from './limits.js';
-import { parseSecretUrl } from './secret-url.js';
+import { parseVaultId } from './vault-id.js';
 import { storageFailure } from './storage-errors.js';
 
 interface Kept {
@@ -35,7 +35,7 @@ export function keyVaultSecrets(
 }
 
 async function readSecret(credential: TokenCredential, url: string, options: SecretClientOptions): Promise<string> {
-  const parsed = parseSecretUrl(url);
+  const parsed = parseVaultId('secrets', url);
   if (parsed === undefined) throw unreadable(url, 'it is no secret of Key Vault');
   const { vault, name, version } = parsed;
   // Loaded by apps that have such a setting: it takes a part of a cold start.

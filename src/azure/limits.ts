@@ -29,4 +29,22 @@ export const LIMITS = {
   secretKeepMs: 60_000,
   /** Milliseconds for one answer of Key Vault, its repetitions included. `CREDENTIAL_UNREADABLE` */
   secretReadMs: 60_000,
+  /** Milliseconds for one answer of Key Vault about the signing key, sign-in included. `KEY_VAULT_UNAVAILABLE` */
+  keyAnswerMs: 20_000,
+  /** Times that a call of Key Vault is repeated at once; then the step is put off. */
+  keyRepeats: 2,
+  /** The longest pause before such a repetition, in milliseconds: a longer Retry-After puts the step off. */
+  keyRepeatPauseMs: 2_000,
+  /** Milliseconds that a signer is kept: a rotated key or a new certificate counts after so long. */
+  signerKeepMs: 5 * 60_000,
+  /** Milliseconds before the signing key is looked for again after it could not be read. */
+  signerRetryMs: 15_000,
+  /** Versions of a key that are looked through for one with a certificate, newest first. `SIGNING_KEY_MISMATCH` */
+  keyVersions: 20,
+  /** Versions of a key in its whole list. `TOO_MANY_KEY_VERSIONS` */
+  listedKeyVersions: 1_000,
+  /** Bytes of the blob with the rules. `RULES_INVALID` */
+  rulesBlobBytes: 1_000_000,
+  /** Bytes of a blob with certificates. `SIGNING_CERTIFICATE_INVALID` */
+  certificateBlobBytes: 1024 * 1024,
 } as const;

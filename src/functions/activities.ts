@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { InputError, PolicyError, PromoterError, VerificationError, describeError, isRecord } from '../oci/index.js';
 import { formatDuration } from '../promotion/duration.js';
 import type { Engine } from '../runs/ports.js';
+import { failingSigner, type Signer, type SignerSource } from '../signing/index.js';
 import { attachSbomStep } from '../steps/attach-sbom.js';
 import { attachSignatureStep } from '../steps/attach-signature.js';
 import { beginRunStep } from '../steps/begin-run.js';
@@ -31,8 +32,11 @@ import { remedyFor } from './remedies.js';
 import { stepLog, type StepLog } from './step-log.js';
 import { stepProgress } from './step-progress.js';
 
-/** All ports but the engine, which needs the client of the invocation. */
-export type StaticPorts = Omit<Ports, 'engine'>;
+/** All ports but the engine, which needs the client of the invocation, and the signer, which is another after a rotation. */
+export interface StaticPorts extends Omit<Ports, 'engine' | 'signer'> {
+  /** Undefined where no key is set. */
+  signing: SignerSource | undefined;
+}
 export type EngineOf = (client: DurableClient) => Engine;
 
 /** One activity works for so long at most; below the host's functionTimeout. */
@@ -102,7 +106,8 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const finish = AbortSignal.timeout(ACTIVITY_MS);
         const waitedMs = again === undefined ? 0 : ports.now().getTime() - again.since;
         const call = { signal: AbortSignal.any([finish, cancel.signal]), finish, waitedMs, progress };
-        const reply = await run({ ...ports, engine }, input, call);
+        const signer = await signerOfNow(ports.signing, call.signal);
+        const reply = await run({ ...ports, engine, signer }, input, call);
         await progress.end('later' in reply ? 'waiting' : 'done');
         // One that polls says once that it waits.
         if (progress.state === 'done' || again === undefined)
@@ -129,6 +134,16 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       }
     },
   });
+}
+
+/** One signer for the whole call. Steps that sign nothing go on where there is none at the moment. */
+async function signerOfNow(source: SignerSource | undefined, signal: AbortSignal): Promise<Signer | undefined> {
+  try {
+    return await source?.current(signal);
+  } catch (error) {
+    if (!(error instanceof PromoterError)) throw error;
+    return failingSigner(error);
+  }
 }
 
 /** History is a boundary: an older version may have written it. @throws InputError `STEP_INPUT_INVALID` */

@@ -17,7 +17,10 @@ export const PUT_OFF = {
   longestMs: 15 * 60_000,
   /** The longest Retry-After that is kept to, in milliseconds. */
   retryAfterMs: 24 * 3_600_000,
-  /** How long a registry may not know what has just been pushed, or a name server a host; then it counts as not there. */
+  /**
+   * How long a registry may not know what has just been pushed, a name server a host, or a vault a new role; then it counts as not
+   * there.
+   */
   unknownMs: 15 * 60_000,
 } as const;
 
@@ -32,6 +35,9 @@ const UNKNOWN = new Set([
   'REFERRER_LOST',
   'TAG_LOST',
 ]);
+
+/** A new role takes up to ten minutes to count. */
+const ROLE_MISSING = new Set(['KEY_VAULT_DENIED']);
 
 /** The same, and what a copy goes on without in the end. */
 const MAY_BE_LATE = new Set([...UNKNOWN, 'REFERRER_UNKNOWN']);
@@ -67,12 +73,12 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
   const causes = [...causesOf(error)];
   const answer = causes.find((cause) => cause instanceof RegistryError);
   if (transient) {
-    const retryAfterMs = answer?.info.retryAfterMs;
+    const retryAfterMs = causes.find((cause) => cause.retryAfterMs !== undefined)?.retryAfterMs;
     const nameless = causes.some((cause) => cause instanceof TransportError && isNameless(cause));
     return {
       trouble,
       ...(retryAfterMs !== undefined && { retryAfterMs: Math.min(retryAfterMs, PUT_OFF.retryAfterMs) }),
-      ...(nameless && { patienceMs: PUT_OFF.unknownMs }),
+      ...((nameless || ROLE_MISSING.has(code)) && { patienceMs: PUT_OFF.unknownMs }),
     };
   }
   const unknown = UNKNOWN.has(code) || (answer !== undefined && isUnknown(answer));

@@ -15,6 +15,8 @@ export interface ErrorOptions {
   remedy?: string;
   /** True where the same call may succeed later without anybody doing anything. */
   transient?: boolean;
+  /** How long the other side asks to be left alone, in milliseconds. */
+  retryAfterMs?: number;
 }
 
 /**
@@ -26,6 +28,7 @@ export class PromoterError extends Error {
   readonly details: Record<string, unknown>;
   readonly remedy: string | undefined;
   readonly transient: boolean;
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: string, message: string, options: ErrorOptions = {}) {
     super(hideCredentials(message), options.cause === undefined ? undefined : { cause: options.cause });
@@ -34,6 +37,7 @@ export class PromoterError extends Error {
     this.details = mapTexts(options.details ?? {}, hideCredentials);
     this.remedy = options.remedy === undefined ? undefined : hideCredentials(options.remedy);
     this.transient = options.transient ?? false;
+    this.retryAfterMs = options.retryAfterMs;
   }
 
   toJSON(): SerializedError {
@@ -87,6 +91,7 @@ export class RegistryError extends PromoterError {
   constructor(message: string, info: RegistryErrorInfo, options: ErrorOptions & { code?: string } = {}) {
     super(options.code ?? info.registryCodes[0] ?? `HTTP_${info.status}`, message, {
       transient: mayPass(info.status),
+      ...(info.retryAfterMs !== undefined && { retryAfterMs: info.retryAfterMs }),
       ...options,
       details: { ...info, ...options.details },
     });

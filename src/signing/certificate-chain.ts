@@ -9,32 +9,7 @@ import {
 } from '@peculiar/asn1-x509';
 import type { CodeSigningCertificate } from './certificate.js';
 import { LIMITS } from './limits.js';
-
-/** The JWS name of the one algorithm that a key may sign with. */
-export type NotaryAlgorithm = 'ES256' | 'ES384' | 'ES512' | 'PS256' | 'PS384' | 'PS512';
-
-const CURVES: ReadonlyMap<string, NotaryAlgorithm> = new Map([
-  ['prime256v1', 'ES256'],
-  ['secp384r1', 'ES384'],
-  ['secp521r1', 'ES512'],
-]);
-const MODULI: ReadonlyMap<number, NotaryAlgorithm> = new Map([
-  [2048, 'PS256'],
-  [3072, 'PS384'],
-  [4096, 'PS512'],
-]);
-
-/**
- * The algorithm that a certificate's key signs with: the key decides, not the envelope.
- * @returns undefined for a key that Notary does not know
- * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-specification.md#algorithm-selection
- */
-export function algorithmOf({ publicKey }: CodeSigningCertificate): NotaryAlgorithm | undefined {
-  const { asymmetricKeyType, asymmetricKeyDetails } = publicKey;
-  if (asymmetricKeyType === 'ec') return CURVES.get(asymmetricKeyDetails?.namedCurve ?? '');
-  if (asymmetricKeyType === 'rsa') return MODULI.get(asymmetricKeyDetails?.modulusLength ?? 0);
-  return undefined;
-}
+import { algorithmOfKey } from './signature-algorithm.js';
 
 const FORBIDDEN_USAGES: readonly KeyUsageType[] = [
   'keyEncipherment',
@@ -120,7 +95,7 @@ function leafProblem(leaf: CodeSigningCertificate): string | undefined {
     const purpose = FORBIDDEN_PURPOSES.get(oid);
     if (purpose !== undefined) return `${leaf.name} must not have the extended key usage ${purpose}`;
   }
-  if (algorithmOf(leaf) === undefined) return `${leaf.name} has a key that Notary signatures do not know`;
+  if (algorithmOfKey(leaf.publicKey) === undefined) return `${leaf.name} has a key that Notary signatures do not know`;
   return undefined;
 }
 

@@ -1,9 +1,8 @@
-import { constants, verify, type KeyObject } from 'node:crypto';
 import { decode, encode, Tagged } from 'cborg';
-import type { NotaryAlgorithm } from './certificate-chain.js';
 import { invalidSignature, type NotaryEnvelope } from './envelope.js';
 import { LIMITS } from './limits.js';
 import { AUTHENTIC_SIGNING_TIME, EXPIRY, SIGNING_SCHEME, SIGNING_TIME, TIMESTAMP_SIGNATURE } from './notary-format.js';
+import { isSignedBy, type NotaryAlgorithm } from './signature-algorithm.js';
 
 /** Labels of COSE's own header parameters. @see https://www.rfc-editor.org/rfc/rfc9052#section-3.1 */
 const ALG = 1;
@@ -72,21 +71,9 @@ export function readCoseEnvelope(bytes: Uint8Array): NotaryEnvelope {
     open: async (key, keyAlgorithm) => {
       // RFC 9052, 4.4: Sig_structure, with the protected header as it was sent and no external data.
       const signed = encode(['Signature1', encodedHeader, new Uint8Array(), payload]);
-      return isGood(signed, signature, key, keyAlgorithm) ? payload : undefined;
+      return isSignedBy(key, keyAlgorithm, signed, signature) ? payload : undefined;
     },
   };
-}
-
-function isGood(signed: Uint8Array, signature: Uint8Array, key: KeyObject, algorithm: NotaryAlgorithm): boolean {
-  const hash = `sha${algorithm.slice(2)}`;
-  const { RSA_PKCS1_PSS_PADDING: padding, RSA_PSS_SALTLEN_DIGEST: saltLength } = constants;
-  try {
-    return algorithm.startsWith('ES')
-      ? verify(hash, signed, { key, dsaEncoding: 'ieee-p1363' }, signature)
-      : verify(hash, signed, { key, padding, saltLength }, signature);
-  } catch {
-    return false;
-  }
 }
 
 /** Deterministic enough to mean one thing: no key twice, nothing of indefinite length, nothing behind the end. */

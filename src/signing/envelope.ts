@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { VerificationError } from '../oci/index.js';
-import type { NotaryAlgorithm } from './certificate-chain.js';
+import type { NotaryAlgorithm } from './signature-algorithm.js';
 
 /** A signature envelope, read and not yet believed: JWS or COSE. */
 export interface NotaryEnvelope {

@@ -1,6 +1,9 @@
 /** Notary Project signatures: made and verified. Knows nothing of Azure or of Functions. */
 export * from './signer.js';
+export { hashOf, signingAlgorithmOf, type NotaryAlgorithm } from './signature-algorithm.js';
 export { loadPemSigner, type PemSigner } from './pem-signer.js';
+export { keyError, keyMismatch } from './signing-errors.js';
+export { chainFor, readPool } from './certificate-pool.js';
 export { createSelfSignedCertificate, type SelfSignedOptions } from './self-signed.js';
 export { keyHash, readCertificates, thumbprint } from './certificate.js';
 export { isNotarySignature, NOTARY_SIGNATURE, thumbprintsOf } from './notary-format.js';

@@ -1,4 +1,3 @@
-import { verify } from 'node:crypto';
 import { ConfigurationError, type Descriptor } from '../oci/index.js';
 import { parseCertificate, thumbprint } from './certificate.js';
 import { invalidAt } from './certificate-chain.js';
@@ -13,7 +12,9 @@ import {
   SIGNING_SCHEME,
   SIGNING_TIME,
 } from './notary-format.js';
+import { isSignedBy } from './signature-algorithm.js';
 import type { Signer } from './signer.js';
+import { keyMismatch } from './signing-errors.js';
 
 /** What is attached to the subject: one layer, the empty config, the subject itself. */
 export interface NotarySignature {
@@ -66,7 +67,7 @@ export async function signNotary(
   const annotations = Object.keys(metadata).length > 0 && { annotations: metadata };
   const payload = encode({ targetArtifact: { mediaType, digest, size, ...annotations } });
   const encodedHeader = encode({
-    alg: 'ES256',
+    alg: signer.algorithm,
     cty: NOTARY_PAYLOAD,
     crit: [SIGNING_SCHEME],
     [SIGNING_SCHEME]: SCHEME_X509,
@@ -75,10 +76,8 @@ export async function signNotary(
   const input = Buffer.from(`${encodedHeader}.${payload}`, 'ascii');
   const signature = await signer.sign(input, signal);
   // A key that was rotated away from its certificate would otherwise be noticed by whoever verifies.
-  if (leaf === undefined || !verify('sha256', input, { key: leaf.publicKey, dsaEncoding: 'ieee-p1363' }, signature)) {
-    throw new ConfigurationError('SIGNING_KEY_MISMATCH', `The signing key is not that of ${leaf?.name ?? 'nothing'}`, {
-      remedy: 'Put the certificate that belongs to the key first in the chain.',
-    });
+  if (leaf === undefined || !isSignedBy(leaf.publicKey, signer.algorithm, input, signature)) {
+    throw keyMismatch(leaf?.name);
   }
   const envelope = {
     payload,

@@ -1,6 +1,6 @@
 import { InconclusiveError, isRecord, VerificationError, type Descriptor } from '../oci/index.js';
 import { keyHash, parseCertificate, thumbprint, type CodeSigningCertificate } from './certificate.js';
-import { algorithmOf, chainProblem, invalidAt } from './certificate-chain.js';
+import { chainProblem, invalidAt } from './certificate-chain.js';
 import { invalidSignature, type NotaryEnvelope } from './envelope.js';
 import { readCoseEnvelope } from './envelope-cose.js';
 import { readJwsEnvelope } from './envelope-jws.js';
@@ -15,6 +15,7 @@ import {
   SCHEME_X509,
   SIGNING_SCHEME,
 } from './notary-format.js';
+import { algorithmOfKey } from './signature-algorithm.js';
 import { checkTrust, type NotaryTrust } from './trust.js';
 
 export interface VerifyNotaryInput {
@@ -58,7 +59,7 @@ export async function verifyNotary(input: VerifyNotaryInput): Promise<VerifiedSi
   const envelope = readEnvelope(input);
   const chain = readChain(envelope.chain);
   const [leaf] = chain;
-  const algorithm = leaf && algorithmOf(leaf);
+  const algorithm = leaf && algorithmOfKey(leaf.publicKey);
   if (leaf === undefined || algorithm === undefined) {
     throw certificateError(`${leaf?.name ?? 'nobody'} has a key that Notary signatures do not know`);
   }

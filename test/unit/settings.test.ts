@@ -21,7 +21,7 @@ const DEFAULTS = {
   ALLOWED_REGISTRIES: [],
   AZURE_REGISTRIES: [],
   SIGNING_KEY: undefined,
-  SIGNING_CERTIFICATE_CHAIN: undefined,
+  SIGNING_CERTIFICATE_CHAIN: [],
   JOB_OPERATIONS: DEFAULT_JOB_OPERATIONS.split(','),
   JOB_SCOPES: {},
   JOB_CREDENTIALS: {},
@@ -66,7 +66,13 @@ describe('is read', () => {
       '{"hub":{"registry":"docker.io","username":"robot","secret":"https://v-a.vault.azure.net/secrets/hub"}}',
       { hub: { registry: 'docker.io', username: 'robot', secret: 'https://v-a.vault.azure.net/secrets/hub' } },
     ],
-    ['SIGNING_CERTIFICATE_CHAIN', 'keys/chain.pem', 'keys/chain.pem'],
+    ['SIGNING_KEY', 'https://v-a.vault.azure.net/keys/signing', 'https://v-a.vault.azure.net/keys/signing'],
+    ['SIGNING_CERTIFICATE_CHAIN', 'keys/chain.pem', ['keys/chain.pem']],
+    [
+      'SIGNING_CERTIFICATE_CHAIN',
+      'https://v-a.vault.azure.net/certificates/signing, issuers.pem',
+      ['https://v-a.vault.azure.net/certificates/signing', 'issuers.pem'],
+    ],
     ['JOB_OPERATIONS', 'promote, sign', ['promote', 'sign']],
     ['JOB_OPERATIONS', '', []],
     ['COPY_PART_BYTES', '33554432', 33_554_432],
@@ -88,9 +94,21 @@ describe('is read', () => {
   });
 });
 
+test('certificates at a URL go with a key in Key Vault only', () => {
+  const chain = 'https://account.blob.core.windows.net/rules/signing.pem';
+  const named = { SIGNING_CERTIFICATE_CHAIN: chain, SIGNING_KEY: 'https://v-a.vault.azure.net/keys/signing' };
+  expect(problemsOf(named)).toEqual([]);
+  expect(problemsOf({ ...named, SIGNING_KEY: 'keys/key.pem' })).toEqual([
+    expect.stringMatching(/^SIGNING_CERTIFICATE_CHAIN: /),
+  ]);
+});
+
 describe('is refused, by its name', () => {
   test.each([
     ['PROMOTION_SCHEDULE', '*/5 * * * *'],
+    ['SIGNING_KEY', 'https://v-a.vault.azure.net/secrets/signing'],
+    ['SIGNING_KEY', 'https://v-a.vault.example/keys/signing'],
+    ['SIGNING_KEY', 'http://v-a.vault.azure.net/keys/signing'],
     ['PROMOTION_SCHEDULE', '0 */5 * * * * *'],
     ['PROMOTION_SCHEDULE', '0 61 * * * *'],
     ['PROMOTION_SCHEDULE', '@hourly'],

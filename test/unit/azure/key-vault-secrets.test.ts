@@ -1,18 +1,22 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { keyVaultSecrets } from '../../../src/azure/key-vault-secrets.js';
-import { isSecretUrl } from '../../../src/azure/secret-url.js';
-import { startFakeVault, VAULT, type FakeVault } from './fake-vault.js';
+import { isVaultId } from '../../../src/azure/vault-id.js';
+import { ANSWERS, refusal } from '../../support/vault/answers.js';
+import { httpClientOf, identityOf, type FakeIdentity } from '../../support/vault/sdk.js';
+import { Vault } from '../../support/vault/vault.js';
 
-let vault: FakeVault;
+const VAULT = 'https://contoso.vault.azure.net';
+let vault: Vault;
+let identity: FakeIdentity;
 let read: ReturnType<typeof keyVaultSecrets>;
 
-beforeEach(async () => {
-  vault = await startFakeVault();
+beforeEach(() => {
+  vault = new Vault();
+  identity = identityOf();
   vault.secrets.set('hub', 'the password');
-  const { httpClient } = vault;
-  read = keyVaultSecrets(vault.credential, { httpClient, retryOptions: { maxRetries: 1, retryDelayInMs: 1 } });
+  const httpClient = httpClientOf(vault);
+  read = keyVaultSecrets(identity, { httpClient, retryOptions: { maxRetries: 1, retryDelayInMs: 1 } });
 });
-afterEach(() => vault.close());
 
 const failure = async (url: string): Promise<unknown> => read(url).catch((error: unknown) => error);
 const reads = (): string[] => vault.asked.filter(({ signedIn }) => signedIn).map(({ path }) => path);
@@ -20,7 +24,7 @@ const reads = (): string[] => vault.asked.filter(({ signedIn }) => signedIn).map
 test('a secret is read under the identity, after the vault’s challenge, and kept', async () => {
   const all = await Promise.all(Array.from({ length: 10 }, () => read(`${VAULT}/secrets/hub`)));
   expect(new Set(all)).toEqual(new Set(['the password']));
-  expect(vault.scopes).toEqual(['https://vault.azure.net/.default']);
+  expect(identity.scopes).toEqual(['https://vault.azure.net/.default']);
   expect(reads()).toEqual(['/secrets/hub/']);
   expect(vault.asked).toHaveLength(2);
   await read(`${VAULT}/secrets/hub`);
@@ -36,15 +40,15 @@ test('one version of it, where that is named', async () => {
 describe('cannot be read', () => {
   test.each([
     ['is not there', 'none', [], false],
-    ['is forbidden', 'hub', [{ status: 403, code: 'Forbidden' }], false],
-    ['is throttled for long', 'hub', Array.from({ length: 4 }, () => ({ status: 429 })), true],
-    ['a vault in trouble', 'hub', Array.from({ length: 4 }, () => ({ status: 503 })), true],
+    ['is forbidden', 'hub', [refusal(403, 'Forbidden', 'Forbidden')], false],
+    ['is throttled for long', 'hub', Array.from({ length: 4 }, () => ANSWERS.throttled(0)), true],
+    ['a vault in trouble', 'hub', Array.from({ length: 4 }, () => refusal(503, 'ServiceUnavailable', 'busy')), true],
   ])('%s', async (_what, name, faults, transient) => {
     vault.faults.push(...faults);
     const error = await failure(`${VAULT}/secrets/${name}`);
     expect(error).toMatchObject({ code: 'CREDENTIAL_UNREADABLE', transient });
     expect((error as { remedy?: string }).remedy).toContain('Key Vault Secrets User');
-    expect(JSON.stringify(error)).not.toContain('vault-token');
+    expect(JSON.stringify(error)).not.toContain('eyJ');
   });
 
   test('an empty one', async () => {
@@ -53,13 +57,13 @@ describe('cannot be read', () => {
   });
 
   test('a failure is not kept', async () => {
-    vault.faults.push({ status: 403 });
+    vault.faults.push(refusal(403, 'Forbidden', 'Forbidden'));
     expect(await failure(`${VAULT}/secrets/hub`)).toMatchObject({ code: 'CREDENTIAL_UNREADABLE' });
     expect(await read(`${VAULT}/secrets/hub`)).toBe('the password');
   });
 
   test('no identity', async () => {
-    const { httpClient } = vault;
+    const httpClient = httpClientOf(vault);
     const credential = {
       getToken: () => Promise.reject(Object.assign(new Error('none'), { name: 'CredentialUnavailableError' })),
     };
@@ -92,5 +96,5 @@ test.each([
   ['https://contoso.vault.azure.net/secrets/hub?x=1', false],
   ['the password', false],
 ])('%s: %s', (text, is) => {
-  expect(isSecretUrl(text)).toBe(is);
+  expect(isVaultId('secrets', text)).toBe(is);
 });

@@ -35,7 +35,7 @@ const signed = new Map<string, Promise<Uint8Array>>();
 /** Signs the same each time: two end states can be held against each other. */
 function alike(signer: Signer): Signer {
   return {
-    certificates: signer.certificates,
+    ...signer,
     sign(message) {
       const name = Buffer.from(message).toString('latin1');
       const made = signed.get(name) ?? signer.sign(message);

@@ -65,7 +65,7 @@ const signatures = new Map<string, Promise<Uint8Array>>();
 export function rememberingSigner(signer: Signer): Signer {
   const counts = new Map<string, number>();
   return {
-    certificates: signer.certificates,
+    ...signer,
     sign(message) {
       const text = Buffer.from(message).toString('latin1');
       const count = (counts.get(text) ?? 0) + 1;

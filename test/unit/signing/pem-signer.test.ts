@@ -28,6 +28,16 @@ describe('loadPemSigner', () => {
     expect(load(sec1, [self])).toBeUndefined();
   });
 
+  test.each(['RSA-2048', 'RSA-3072', 'RSA-4096'] as const)(
+    'takes a key of %s, which signs with its own algorithm',
+    (key) => {
+      const { keyPem, pem } = issue({ key });
+      expect(loadPemSigner({ keyPem, certificateChainPem: pem }).algorithm).toBe(
+        { 'RSA-2048': 'PS256', 'RSA-3072': 'PS384', 'RSA-4096': 'PS512' }[key],
+      );
+    },
+  );
+
   test('gives the chain leaf to root', () => {
     const signer = loadPemSigner({ keyPem: leaf.keyPem, certificateChainPem: chain.map(({ pem }) => pem).join('\n') });
     expect(signer.certificates).toEqual(chain.map(({ der }) => Buffer.from(der)));
@@ -42,7 +52,8 @@ describe('loadPemSigner', () => {
       self.key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-128-cbc', passphrase: 'x' }).toString(),
     ],
     ['another curve', issue({ key: 'P-384' }).keyPem],
-    ['an RSA key', issue({ key: 'RSA-2048' }).keyPem],
+    ['a small RSA key', issue({ key: 'RSA-1024' }).keyPem],
+    ['an Ed25519 key', issue({ key: 'Ed25519' }).keyPem],
   ])('refuses a key: %s', (_what, keyPem) => {
     expect(load(keyPem, [self])).toBe('SIGNING_KEY_INVALID');
   });
@@ -50,6 +61,7 @@ describe('loadPemSigner', () => {
   test('the key must be that of the first certificate', () => {
     expect(load(self.keyPem, chain)).toBe('SIGNING_KEY_MISMATCH');
     expect(load(intermediate.keyPem, chain)).toBe('SIGNING_KEY_MISMATCH');
+    expect(load(self.keyPem, [issue({ key: 'P-384' })])).toBe('SIGNING_KEY_MISMATCH');
   });
 
   test.each<[string, readonly (Issued | string)[]]>([
@@ -60,7 +72,6 @@ describe('loadPemSigner', () => {
     ['root first', [root, intermediate, leaf]],
     ['a link left out', [leaf, root]],
     ['a stranger at the end', [leaf, intermediate, root, issueAuthority()]],
-    ['another key type', [issue({ key: 'P-384' })]],
     ['an authority that signs', [issueAuthority()]],
   ])('refuses a chain: %s', (_what, certificates) => {
     expect(load(leaf.keyPem, certificates)).toBe('SIGNING_CERTIFICATE_INVALID');

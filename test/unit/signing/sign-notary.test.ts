@@ -87,7 +87,7 @@ describe('signNotary', () => {
   test('a key that is no longer the certificate’s is noticed', async () => {
     const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
     const rotated = {
-      certificates: signer.certificates,
+      ...signer,
       sign: async (message: Uint8Array) => sign('sha256', message, { key, dsaEncoding: 'ieee-p1363' }),
     };
     expect(await codeOf(signNotary(SUBJECT, rotated, { signingTime: NOW }))).toBe('SIGNING_KEY_MISMATCH');

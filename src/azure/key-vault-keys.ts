@@ -1,0 +1,159 @@
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TokenCredential } from '@azure/identity';
+import type { KeyClient, KeyClientOptions, KeyProperties, KeyVaultKey } from '@azure/keyvault-keys';
+import { ConfigurationError, PromoterError } from '../oci/index.js';
+import { hashOf, keyError, signingAlgorithmOf, type NotaryAlgorithm } from '../signing/index.js';
+import { unlessAborted } from './identity.js';
+import { keyCannotSign, keyDisabled, keyExpired, keyNotYetValid } from './key-problems.js';
+import { vaultError } from './key-vault-errors.js';
+import { LIMITS } from './limits.js';
+import type { VaultId } from './vault-id.js';
+
+/** One version of a key that can sign; the private part never leaves the vault. */
+export interface VaultKey {
+  /** `https://VAULT.vault.azure.net/keys/NAME/VERSION` */
+  id: string;
+  publicKey: KeyObject;
+  algorithm: NotaryAlgorithm;
+  /** @returns raw r‖s for ES256, the PSS signature for RSA. @throws as {@link vaultError} */
+  sign: (message: Uint8Array, signal?: AbortSignal) => Promise<Uint8Array>;
+}
+
+export interface VaultKeys {
+  /** The version that the id names, or the newest. @throws as {@link vaultError}; `SIGNING_KEY_…` where it can't sign */
+  get(version?: string, signal?: AbortSignal): Promise<VaultKey>;
+  /** Versions, newest first. */
+  versions(signal?: AbortSignal): Promise<string[]>;
+}
+
+export interface VaultClientOptions {
+  credential: TokenCredential;
+  now: () => Date;
+  /** Of the SDK, for tests. */
+  client?: KeyClientOptions;
+}
+
+/** The versions of one key in Key Vault. The SDK is loaded with the first call: it takes a part of a cold start. */
+export function keyVaultKeys({ vault, name }: VaultId, options: VaultClientOptions): VaultKeys {
+  const { credential, now } = options;
+  // Repetitions are ours: the SDK's would sit and wait as long as the vault says.
+  const clientOptions = { ...options.client, retryOptions: { maxRetries: 0 } };
+  let client: Promise<KeyClient> | undefined;
+  const open = (): Promise<KeyClient> =>
+    (client ??= import('@azure/keyvault-keys').then(
+      ({ KeyClient: Client }) => new Client(vault, credential, clientOptions),
+    ));
+  const idOf = (version?: string): string => `${vault}/keys/${name}${version === undefined ? '' : `/${version}`}`;
+  return {
+    async get(version, signal) {
+      const keys = await open();
+      const found = await callVault(idOf(version), signal, (abortSignal) =>
+        keys.getKey(name, { ...(version !== undefined && { version }), abortSignal }),
+      );
+      const { CryptographyClient } = await import('@azure/keyvault-keys');
+      const id = idOf(found.properties.version);
+      const { publicKey, algorithm } = usable(id, found, now());
+      // Without its times: the client would refuse them with an error that has no code.
+      const { notBefore: _notBefore, expiresOn: _expiresOn, ...properties } = found.properties;
+      const crypto = new CryptographyClient({ ...found, properties }, credential, clientOptions);
+      return {
+        id,
+        publicKey,
+        algorithm,
+        async sign(message, signSignal) {
+          checkTimes(id, found.properties, now());
+          const digest = createHash(hashOf(algorithm)).update(message).digest();
+          const { result } = await callVault(id, signSignal, (abortSignal) =>
+            crypto.sign(algorithm, digest, { abortSignal }),
+          );
+          return result;
+        },
+      };
+    },
+    async versions(signal) {
+      const keys = await open();
+      return callVault(idOf(), signal, async (abortSignal) => {
+        const listed: KeyProperties[] = [];
+        for await (const properties of keys.listPropertiesOfKeyVersions(name, { abortSignal })) {
+          listed.push(properties);
+          if (listed.length > LIMITS.listedKeyVersions) {
+            throw new ConfigurationError(
+              'TOO_MANY_KEY_VERSIONS',
+              `${idOf()} has more than ${LIMITS.listedKeyVersions} versions`,
+              { remedy: 'Make a new key, or name a version in SIGNING_KEY.' },
+            );
+          }
+        }
+        const madeAt = ({ createdOn }: KeyProperties): number => createdOn?.getTime() ?? 0;
+        return listed
+          .sort((a, b) => madeAt(b) - madeAt(a))
+          .flatMap(({ version }) => (version === undefined ? [] : [version]));
+      });
+    },
+  };
+}
+
+/** Whether this version can sign, by what the vault says of it. */
+function usable(
+  id: string,
+  { key, keyOperations, properties }: KeyVaultKey,
+  now: Date,
+): { publicKey: KeyObject; algorithm: NotaryAlgorithm } {
+  if (properties.enabled === false) throw keyDisabled(id);
+  checkTimes(id, properties, now);
+  if (keyOperations?.includes('sign') === false) throw keyCannotSign(id);
+  const publicKey = publicKeyOf(id, key);
+  const found = signingAlgorithmOf(publicKey);
+  if ('problem' in found) throw keyError(`${id}: ${found.problem}`);
+  return { publicKey, algorithm: found.algorithm };
+}
+
+function publicKeyOf(id: string, { kty, crv, x, y, n, e }: KeyVaultKey['key'] = {}): KeyObject {
+  const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('base64url');
+  try {
+    return kty?.startsWith('RSA') === true
+      ? createPublicKey({ format: 'jwk', key: { kty: 'RSA', n: text(n), e: text(e) } })
+      : createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: crv ?? '', x: text(x), y: text(y) } });
+  } catch {
+    // P-256K and symmetric keys, which Node knows no JWK of.
+    throw keyError(`${id} is ${kty ?? 'unknown'} ${crv ?? ''}, neither EC P-256 nor RSA`);
+  }
+}
+
+function checkTimes(id: string, { notBefore, expiresOn }: KeyProperties, now: Date): void {
+  if (notBefore !== undefined && now < notBefore) throw keyNotYetValid(id, notBefore);
+  if (expiresOn !== undefined && now >= expiresOn) throw keyExpired(id, expiresOn);
+}
+
+/**
+ * Calls Key Vault, each time with a bound; what it throws is one of our errors. A passing trouble is tried again at once, twice;
+ * where the vault asks for a longer pause, the caller is put off.
+ */
+export async function callVault<T>(
+  id: string,
+  signal: AbortSignal | undefined,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  for (let repeats = 0; ; repeats += 1) {
+    try {
+      const bound = AbortSignal.timeout(LIMITS.keyAnswerMs);
+      const either = signal === undefined ? bound : AbortSignal.any([signal, bound]);
+      // Credentials ignore their signal.
+      return await unlessAborted(call(either), either);
+    } catch (thrown) {
+      signal?.throwIfAborted();
+      const error = vaultError(id, thrown);
+      const pauseMs = error instanceof PromoterError ? pauseOf(error, repeats) : undefined;
+      if (pauseMs === undefined) throw error;
+      await sleep(pauseMs, undefined, { signal });
+    }
+  }
+}
+
+/** Undefined where it isn't tried again here. */
+function pauseOf({ code, transient, retryAfterMs = 0 }: PromoterError, repeats: number): number | undefined {
+  if (!transient || code === 'KEY_VAULT_DENIED' || repeats >= LIMITS.keyRepeats) return undefined;
+  if (retryAfterMs > LIMITS.keyRepeatPauseMs) return undefined;
+  return Math.max(retryAfterMs, 250 * 2 ** repeats);
+}

@@ -1,0 +1,116 @@
+import { ConfigurationError, PromoterError } from '../oci/index.js';
+import { chainFor, readPool, type Signer, type SignerSource } from '../signing/index.js';
+import { unlessAborted } from './identity.js';
+import { keyVaultKeys, type VaultClientOptions, type VaultKey, type VaultKeys } from './key-vault-keys.js';
+import { LIMITS } from './limits.js';
+import type { VaultId } from './vault-id.js';
+
+export interface KeyVaultSignerOptions extends VaultClientOptions {
+  key: VaultId;
+  /** The certificates of the key's versions and their issuers, DER, in any order. */
+  readCertificates: (signal?: AbortSignal) => Promise<Uint8Array[]>;
+}
+
+/**
+ * Signs with a key in Key Vault. An id without a version follows rotation: the newest version that can sign and has a certificate
+ * signs, with its own chain. Key and certificates are looked at again every five minutes; what goes wrong then leaves the signer as
+ * it is, since signing itself shows whether the key is still good.
+ * @throws from `current`: as vaultError; ConfigurationError `SIGNING_KEY_MISMATCH`, `SIGNING_CERTIFICATE_INVALID`, `SIGNING_KEY_…`
+ */
+export function keyVaultSigner(options: KeyVaultSignerOptions): SignerSource {
+  const { key, now } = options;
+  const keys = keyVaultKeys(key, options);
+  let kept: { signer: Signer; untilMs: number } | undefined;
+  let failed: { error: unknown; untilMs: number } | undefined;
+  let loading: Promise<Signer> | undefined;
+
+  const load = async (): Promise<Signer> => {
+    try {
+      const chosen = await choose(keys, options);
+      const signer = withDoubt(chosen, () => {
+        if (kept?.signer === signer) kept.untilMs = 0;
+      });
+      kept = { signer, untilMs: now().getTime() + LIMITS.signerKeepMs };
+      failed = undefined;
+      return signer;
+    } catch (error) {
+      const pauseMs = (error instanceof PromoterError ? error.retryAfterMs : undefined) ?? 0;
+      failed = { error, untilMs: now().getTime() + Math.max(pauseMs, LIMITS.signerRetryMs) };
+      if (kept !== undefined) return kept.signer;
+      throw error;
+    } finally {
+      loading = undefined;
+    }
+  };
+  return {
+    async current(signal) {
+      const nowMs = now().getTime();
+      if (kept !== undefined && nowMs < kept.untilMs) return kept.signer;
+      if (failed !== undefined && nowMs < failed.untilMs) {
+        if (kept !== undefined) return kept.signer;
+        throw failed.error;
+      }
+      loading ??= load();
+      return unlessAborted(loading, signal);
+    },
+  };
+}
+
+/** What the vault refuses for good may mean that another version signs now: the next one who asks looks. */
+function withDoubt(signer: Signer, doubt: () => void): Signer {
+  return {
+    ...signer,
+    async sign(message, signal) {
+      try {
+        return await signer.sign(message, signal);
+      } catch (error) {
+        if (error instanceof PromoterError && !error.transient) doubt();
+        throw error;
+      }
+    },
+  };
+}
+
+async function choose(keys: VaultKeys, { key, readCertificates, now }: KeyVaultSignerOptions): Promise<Signer> {
+  const pool = readPool(await readCertificates());
+  const chainOf = ({ publicKey }: VaultKey) => chainFor(publicKey, pool, now());
+  const first = await versionOrProblem(keys, key.version);
+  const chain = 'problem' in first ? undefined : chainOf(first);
+  if (!('problem' in first) && chain !== undefined) return signerOf(first, chain);
+  if (key.version !== undefined) throw 'problem' in first ? first.problem : mismatch(first.id);
+  // The newest can't sign yet, or has no certificate yet: the one before goes on.
+  const newest = 'problem' in first ? undefined : first.id;
+  for (const version of (await keys.versions()).slice(0, LIMITS.keyVersions)) {
+    const found = await versionOrProblem(keys, version);
+    if ('problem' in found || found.id === newest) continue;
+    const itsChain = chainOf(found);
+    if (itsChain !== undefined)
+      return { ...signerOf(found, itsChain), ...(newest !== undefined && { uncertified: newest }) };
+  }
+  throw 'problem' in first ? first.problem : mismatch(first.id);
+}
+
+/** A version, or why this one can't sign; any other trouble is thrown. */
+async function versionOrProblem(
+  keys: VaultKeys,
+  version?: string,
+): Promise<VaultKey | { problem: ConfigurationError }> {
+  try {
+    return await keys.get(version);
+  } catch (error) {
+    if (error instanceof ConfigurationError && error.code.startsWith('SIGNING_KEY_')) return { problem: error };
+    throw error;
+  }
+}
+
+function signerOf({ id, algorithm, sign }: VaultKey, chain: readonly { der: Uint8Array }[]): Signer {
+  return { keyId: id, algorithm, certificates: chain.map(({ der }) => der), sign };
+}
+
+function mismatch(id: string): ConfigurationError {
+  return new ConfigurationError('SIGNING_KEY_MISMATCH', `no certificate of SIGNING_CERTIFICATE_CHAIN is for ${id}`, {
+    details: { id },
+    remedy:
+      'Make a certificate for this key (acr-promoter certificate create) and put it where SIGNING_CERTIFICATE_CHAIN points.',
+  });
+}

@@ -1,0 +1,97 @@
+import { Readable } from 'node:stream';
+import { BlobClient } from '@azure/storage-blob';
+import type { TokenCredential } from '@azure/identity';
+import { ConfigurationError } from '../oci/index.js';
+import { LIMITS } from './limits.js';
+
+/** What a setting means by the URL of a blob. */
+interface TextKind {
+  /** `the rules blob` */
+  what: string;
+  limitBytes: number;
+  /** Where it can't be read: it may come later. */
+  unreadable: (message: string, cause: unknown) => ConfigurationError;
+  tooLarge: (message: string) => ConfigurationError;
+}
+
+export type ReadText = (url: string) => Promise<string>;
+
+/** The rules. Their document is bounded by src/promotion as well; this is what is read before it is looked at. */
+export function readRulesBlob(credential: TokenCredential): ReadText {
+  return readTextBlob(credential, {
+    what: 'the rules blob',
+    limitBytes: LIMITS.rulesBlobBytes,
+    unreadable: (message, cause) =>
+      new ConfigurationError('RULES_UNREADABLE', message, {
+        cause,
+        transient: true,
+        remedy: 'Upload the rules there, and give the identity Storage Blob Data Reader on them.',
+      }),
+    tooLarge: (message) =>
+      new ConfigurationError('RULES_INVALID', message, { remedy: 'Take rules apart, or trust fewer certificates.' }),
+  });
+}
+
+/** Certificates of the signing key, PEM. */
+export function readCertificateBlob(credential: TokenCredential): ReadText {
+  return readTextBlob(credential, {
+    what: 'the certificate blob',
+    limitBytes: LIMITS.certificateBlobBytes,
+    unreadable: (message, cause) =>
+      new ConfigurationError('SIGNING_CERTIFICATE_UNREADABLE', message, {
+        cause,
+        transient: true,
+        remedy: 'Upload the certificate there (docs/deploy.md), and give the identity Storage Blob Data Reader on it.',
+      }),
+    tooLarge: (message) =>
+      new ConfigurationError('SIGNING_CERTIFICATE_INVALID', message, {
+        remedy: 'Upload the certificates of the key and those above them only.',
+      }),
+  });
+}
+
+/** Reads a blob under the app's identity; the text is kept, and asked for again by ETag. */
+function readTextBlob(credential: TokenCredential, kind: TextKind): ReadText {
+  let kept: { url: string; etag: string; text: string } | undefined;
+  return async (url) => {
+    const client = new BlobClient(url, credential, { retryOptions: { maxTries: 3 } });
+    try {
+      const answer = await client.download(
+        0,
+        undefined,
+        kept?.url === url ? { conditions: { ifNoneMatch: kept.etag } } : {},
+      );
+      const text = await readBounded(answer.readableStreamBody ?? Readable.from([]), kind);
+      kept = { url, etag: answer.etag ?? '', text };
+      return text;
+    } catch (cause) {
+      if (cause instanceof ConfigurationError) throw cause;
+      if (kept?.url === url && statusOf(cause) === 304) return kept.text;
+      const status = statusOf(cause);
+      const answered = status === undefined ? '' : ` (${status})`;
+      throw kind.unreadable(`${kind.what} ${withoutQuery(url)} cannot be read${answered}`, cause);
+    }
+  };
+}
+
+async function readBounded(body: AsyncIterable<unknown>, { what, tooLarge, limitBytes }: TextKind): Promise<string> {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of body) {
+    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
+    sizeBytes += bytes.length;
+    if (sizeBytes > limitBytes) throw tooLarge(`${what} is larger than ${limitBytes} bytes`);
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function statusOf(error: unknown): number | undefined {
+  return typeof error === 'object' && error !== null && 'statusCode' in error && typeof error.statusCode === 'number'
+    ? error.statusCode
+    : undefined;
+}
+
+function withoutQuery(url: string): string {
+  return url.split('?', 1)[0] ?? '';
+}

@@ -1,0 +1,61 @@
+import type { KeyObject } from 'node:crypto';
+import { describeError } from '../oci/index.js';
+import { parseCertificate, type CodeSigningCertificate } from './certificate.js';
+import { chainProblem, invalidAt, isIssuedBy } from './certificate-chain.js';
+import { LIMITS } from './limits.js';
+import { chainError } from './signing-errors.js';
+
+/**
+ * Certificates in any order: chains of several versions of a key, a renewed certificate beside the one before, issuers.
+ * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` where one is malformed
+ */
+export function readPool(certificates: readonly Uint8Array[]): CodeSigningCertificate[] {
+  try {
+    return certificates.map(parseCertificate);
+  } catch (error) {
+    throw chainError(describeError(error).message);
+  }
+}
+
+/**
+ * The chain for a public key, leaf to root. Of several certificates for the key, one that is valid now comes first, and of those
+ * the one that ends last.
+ * @returns undefined where the pool has no certificate for the key
+ * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` where it has, and none that Notary accepts
+ */
+export function chainFor(
+  key: KeyObject,
+  pool: readonly CodeSigningCertificate[],
+  now: Date,
+): CodeSigningCertificate[] | undefined {
+  const endsAt = ({ x509 }: CodeSigningCertificate): number => x509.validToDate.getTime();
+  const isValid = (certificate: CodeSigningCertificate): boolean => invalidAt([certificate], now) === undefined;
+  const leaves = pool
+    .filter(({ publicKey }) => publicKey.equals(key))
+    .sort((a, b) => Number(isValid(b)) - Number(isValid(a)) || endsAt(b) - endsAt(a));
+  const problems: string[] = [];
+  for (const leaf of leaves) {
+    const chain = buildChain(leaf, pool, isValid);
+    const problem = chainProblem(chain);
+    if (problem === undefined) return chain;
+    problems.push(problem);
+  }
+  if (problems[0] !== undefined) throw chainError(problems[0]);
+  return undefined;
+}
+
+function buildChain(
+  leaf: CodeSigningCertificate,
+  pool: readonly CodeSigningCertificate[],
+  isValid: (certificate: CodeSigningCertificate) => boolean,
+): CodeSigningCertificate[] {
+  const chain = [leaf];
+  for (let last = leaf; !isIssuedBy(last, last) && chain.length < LIMITS.chainCertificates;) {
+    const issuers = pool.filter((candidate) => !chain.includes(candidate) && isIssuedBy(last, candidate));
+    const issuer = issuers.find(isValid) ?? issuers[0];
+    if (issuer === undefined) break;
+    chain.push(issuer);
+    last = issuer;
+  }
+  return chain;
+}
