@@ -4,11 +4,12 @@ import { rows as gate } from './trust/gate-rows.js';
 import { rows as kinds } from './trust/kind-rows.js';
 import { checkRow, type Row } from './trust/row.js';
 import { Stage } from './trust/stage.js';
+import { rows as travel } from './trust/travel-rows.js';
 
 /** How to add rows: ./trust/row.ts. */
-const all: Record<string, Row[]> = { gate, kinds };
+const all: Record<string, Row[]> = { gate, kinds, travel };
 
-describeWithPeers('what gets our signature, and what passes', ['notation'], ([notation = '']) => {
+describeWithPeers('what gets our signature, and what passes', ['notation', 'cosign', 'oras'], ([notation = '']) => {
   let stage: Stage;
 
   beforeAll(async () => {

@@ -20,6 +20,8 @@ export interface Row {
   demand(stage: Stage, pushed: Pushed): Promise<void>;
   /** Pushes what differs from the attack only in that it is none. */
   twin(stage: Stage, at: RegistryRepository, name: string): Promise<Omit<Pushed, 'repository'>>;
+  /** What the twin must be in staging, beside promoted and signed. */
+  verifyTwin?: (stage: Stage, pushed: Pushed) => Promise<void>;
 }
 
 /** Pushes a row's attack and twin, and checks both. */
@@ -32,5 +34,6 @@ export async function checkRow(stage: Stage, row: Row, name: string): Promise<vo
   const attack = await push('attack');
   const twin = await push('twin');
   await stage.expectPromoted(twin);
+  await row.verifyTwin?.(stage, twin);
   await row.demand(stage, attack);
 }

@@ -28,6 +28,10 @@ export interface Pushed {
   signed?: Descriptor[];
   /** Manifests that must be there, and not be signed by us. */
   unsigned?: Descriptor[];
+  /** What refers to the root and must stay at the source, as its receipt names it. */
+  leftOut?: { digest: Digest; code: string }[];
+  /** What else must not be there. */
+  absent?: Digest[];
 }
 
 /** One running app, two registries and the real programs, for all rows. */
@@ -167,14 +171,14 @@ export class Stage {
   }
 
   /** Signs as `them`, whom the rule `gated` trusts. */
-  async signAsThem(repository: string, digest: Digest): Promise<void> {
+  async signAsThem(repository: string, digest: Digest, more = ['--force-referrers-tag=false']): Promise<void> {
     const { name, password } = this.up.user;
     await must(
       this.#notation,
       [
         'sign',
         '--insecure-registry',
-        '--force-referrers-tag=false',
+        ...more,
         '--key',
         'them',
         '-u',
