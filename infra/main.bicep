@@ -162,10 +162,9 @@ var registryIds = destinationIsSource
       '${destination!.outputs.loginServer}=${destination!.outputs.id}'
     ]
 
-// The hook makes the certificate and stores the chain there. Its name holds the key's version: another version needs another
-// certificate.
+// The hook makes the certificate and stores it there, beside those of the key's former versions.
 var signingKey = signing ? vault!.outputs.signingKeyId : ''
-var certificateChain = signing ? '${storage.outputs.blobEndpoint}certificates/${last(split(signingKey, '/'))}.pem' : ''
+var certificateChain = signing ? '${storage.outputs.blobEndpoint}certificates/signing.pem' : ''
 var signingSettings = signing ? { SIGNING_CERTIFICATE_CHAIN: certificateChain, SIGNING_KEY: signingKey } : {}
 
 var jobHosts = map(items(jobCredentials), entry => toLower(entry.value.registry))
@@ -240,10 +239,10 @@ output PROMOTER_URL string = app.outputs.url
 @description('The storage account: upload rules.json into its container `rules`.')
 output STORAGE_ACCOUNT_NAME string = storage.outputs.name
 
-@description('The signing key\'s id in Key Vault, with its version; empty if the app does not sign.')
+@description('The signing key\'s id in Key Vault, without a version; empty if the app does not sign.')
 output SIGNING_KEY string = signingKey
 
-@description('The blob that holds the key\'s certificate chain; empty if the app does not sign.')
+@description('The blob of the key\'s certificates; empty if the app does not sign.')
 output SIGNING_CERTIFICATE_CHAIN string = certificateChain
 
 @description('The vault of the signing key and of the secrets of JOB_CREDENTIALS; empty if there is none.')

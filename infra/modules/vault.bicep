@@ -112,8 +112,8 @@ resource secretsWriter 'Microsoft.Authorization/roleAssignments@2022-04-01' = if
   }
 }
 
-@description('The key\'s id with its version, so that a new version under this name changes nothing by itself; empty without a key.')
-output signingKeyId string = hasSigningKey ? vault::signingKey!.properties.keyUriWithVersion : ''
+@description('The key\'s id without a version: the newest version that has a certificate signs. Empty without a key.')
+output signingKeyId string = hasSigningKey ? vault::signingKey!.properties.keyUri : ''
 
 @description('The vault\'s name.')
 output name string = vault.name

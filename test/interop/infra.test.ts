@@ -341,10 +341,9 @@ suite('infra/', () => {
       // Read from the registry: with a domain name label it is not its name.
       ALLOWED_REGISTRIES: `[join(createArray(${host}), ',')]`,
       REGISTRY_IDS: `[join(createArray(format('{0}={1}', ${host}, '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-registry/providers/Microsoft.ContainerRegistry/registries/Example')), ',')]`,
-      SIGNING_KEY: expect.stringMatching(/\/keys\/signing', '[^']+'\)\.keyUriWithVersion\]$/),
-      // By the key's version: a new version has a certificate of its own.
+      SIGNING_KEY: expect.stringMatching(/\/keys\/signing', '[^']+'\)\.keyUri\]$/),
       SIGNING_CERTIFICATE_CHAIN: expect.stringMatching(
-        /^\[format\('\{0\}certificates\/\{1\}\.pem', .*primaryEndpoints\.blob, last\(split\(.*keyUriWithVersion, '\/'\)\)\)\]$/,
+        /^\[format\('\{0\}certificates\/signing\.pem', .*primaryEndpoints\.blob\)\]$/,
       ),
       AzureWebJobsStorage__credential: 'managedidentity',
       PROMOTION_PAUSED: 'false',

@@ -30,18 +30,19 @@ export type Modes = Record<string, 'abac' | 'classic'>;
 /** What the condition of a role assignment comes to, once the registry has been asked. */
 function isAssigned(condition: unknown, modes: Modes): boolean {
   if (condition === undefined) return true;
+  const text = JSON.stringify(condition);
   const [, negated, registry = ''] =
-    /^\[(?:and\(true\(\), )?(not\()?equals\(coalesce\(tryGet\(reference\('[^']+\/registries\/([^'/]+)', '2025-11-01'\), 'roleAssignmentMode'\), 'LegacyRegistryPermissions'\), 'AbacRepositoryPermissions'\)+\]$/.exec(
-      String(condition),
+    /^"\[(?:and\(true\(\), )?(not\()?equals\(coalesce\(tryGet\(reference\('[^']+\/registries\/([^'/]+)', '2025-11-01'\), 'roleAssignmentMode'\), 'LegacyRegistryPermissions'\), 'AbacRepositoryPermissions'\)+\]"$/.exec(
+      text,
     ) ?? [];
   const mode = modes[registry];
-  if (mode === undefined) throw new Error(`what does ${String(condition)} come to?`);
+  if (mode === undefined) throw new Error(`what does ${text} come to?`);
   return (mode === 'abac') !== (negated !== undefined);
 }
 
 /** The prefixes that a condition limits its role to. */
 function prefixesOf(condition: unknown): string[] {
-  return [...String(condition ?? '').matchAll(/StringStartsWithIgnoreCase '([^']+)'/g)].map(
+  return [...(typeof condition === 'string' ? condition : '').matchAll(/StringStartsWithIgnoreCase '([^']+)'/g)].map(
     ([, prefix = '']) => prefix,
   );
 }
