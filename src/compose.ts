@@ -123,6 +123,7 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
     rules,
     sbom: createStreamingSbomGenerator(),
     signing,
+    loginServers: settings.REGISTRY_IDS,
     jobPolicy: {
       allowedRegistries: settings.ALLOWED_REGISTRIES,
       operations: settings.JOB_OPERATIONS,

@@ -1,6 +1,7 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
 import { isVaultId } from './azure/vault-id.js';
+import { readLoginServers } from './inbox/login-servers.js';
 import { JOB_OPERATIONS } from './inbox/job-input.js';
 import { looksSecret } from './inbox/secret-shapes.js';
 import { COPY_LIMITS, isRegistryHost, quoted } from './oci/index.js';
@@ -110,6 +111,11 @@ const registries = listOf('')
   // As events name them.
   .transform((hosts) => hosts.map((host) => host.toLowerCase()));
 
+/** `HOST=RESOURCE_ID` of each registry whose events come. */
+const registryIds = listOf('').transform((entries, context) =>
+  readLoginServers(entries, (message) => context.addIssue({ code: 'custom', message })),
+);
+
 /** What only looks, and what a rule or the absence of one allows. Whatever writes, attaches, signs or deletes is named by somebody. */
 export const DEFAULT_JOB_OPERATIONS = 'discover,resolve,tags,repos,manifest.fetch,verify,promote,copy';
 
@@ -191,6 +197,7 @@ const fields = z.object({
   PROMOTION_PAUSED: flag,
   ALLOWED_REGISTRIES: registries,
   AZURE_REGISTRIES: registries,
+  REGISTRY_IDS: registryIds,
   RUN_RETENTION_DAYS: retentionDays,
   SIGNING_KEY: signingKey,
   SIGNING_CERTIFICATE_CHAIN: listOf(''),

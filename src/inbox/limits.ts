@@ -8,6 +8,8 @@ export const LIMITS = {
   inputChars: 1024 * 1024,
   /** Characters of an identifier in an event or a job. `EVENT_INVALID`, `JOB_INVALID` */
   idChars: 1024,
+  /** Entries of REGISTRY_IDS. `SETTINGS_INVALID` */
+  loginServers: 100,
   /** Levels of nesting that are searched for secrets. `MESSAGE_INVALID`, `JOB_INVALID` */
   depth: 32,
   /** Bytes of all files that stand in a job itself. `JOB_INVALID` */

@@ -1,3 +1,4 @@
+import type { LoginServers } from './login-servers.js';
 import { parseRegistryEvent, type RegistryEvent } from './registry-event.js';
 import { openMessage, type Retry } from './retry.js';
 
@@ -5,7 +6,10 @@ import { openMessage, type Retry } from './retry.js';
  * Reads a registry's event out of a message of the queue `registry-events`: text or parsed, as it came or put back by us.
  * @throws InputError `MESSAGE_INVALID`, `UNKNOWN_EVENT_TYPE`, `EVENT_INVALID`
  */
-export function parseRegistryEventMessage(value: unknown): { event: RegistryEvent; retry?: Retry } {
+export function parseRegistryEventMessage(
+  value: unknown,
+  servers: LoginServers,
+): { event: RegistryEvent; retry?: Retry } {
   const { message, retry } = openMessage(value);
-  return { event: parseRegistryEvent(message), ...(retry !== undefined && { retry }) };
+  return { event: parseRegistryEvent(message, servers), ...(retry !== undefined && { retry }) };
 }

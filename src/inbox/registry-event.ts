@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { InputError, isDigest, isRegistryHost, isRepository, isTag, type Digest, quoted } from '../oci/index.js';
 import { LIMITS } from './limits.js';
+import { registryHost, type LoginServers } from './login-servers.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
 
 /** A registry says that something was pushed or deleted. A reason to look, no more. */
 export interface RegistryEvent {
   id: string;
   kind: 'pushed' | 'deleted';
-  /** In lower case: `demo.azurecr.io`, `localhost:5100`. */
+  /** The login server, in lower case: `demo.azurecr.io`, `localhost:5100`. */
   registry: string;
   repository: string;
   tag?: string;
@@ -60,9 +61,10 @@ const typeSchema = z.union([z.object({ specversion: z.string(), type: id }), z.o
 
 /**
  * Reads a registry's event in the Event Grid schema or as a CloudEvent 1.0, alone or in a list of one.
+ * @param servers REGISTRY_IDS
  * @throws InputError `UNKNOWN_EVENT_TYPE` for an event of another kind; `EVENT_INVALID`, with `details.problems`
  */
-export function parseRegistryEvent(value: unknown): RegistryEvent {
+export function parseRegistryEvent(value: unknown, servers: LoginServers): RegistryEvent {
   const event: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value;
   const typed = typeSchema.safeParse(event);
   if (!typed.success) throw invalidEvent([{ path: 'eventType', message: 'there is no eventType, and no type' }]);
@@ -78,7 +80,7 @@ export function parseRegistryEvent(value: unknown): RegistryEvent {
   const parsed = isCloudEvent ? fromCloudEvent(event) : fromEventGrid(event);
   const { data } = parsed;
   const { repository, tag, digest, mediaType, artifactType } = data.target;
-  const registry = data.request?.host?.toLowerCase() ?? registryOf(parsed.resource);
+  const registry = registryHost(parsed.resource, data.request?.host, servers);
   const problems: Problem[] = [];
   if (registry === undefined) {
     problems.push({ path: 'data.request.host', message: 'missing, and the topic or source names no registry' });
@@ -116,12 +118,6 @@ function fromEventGrid(event: unknown): ParsedEvent {
   const result = eventGridSchema.safeParse(event);
   if (!result.success) throw invalidEvent(problemsOf(result.error));
   return { ...result.data, resource: result.data.topic, time: result.data.eventTime };
-}
-
-/** A connected registry's event has no request: the resource's name is the registry's. */
-function registryOf(resource: string | undefined): string | undefined {
-  const name = /\/registries\/([A-Za-z0-9]{5,50})(?:\/|$)/i.exec(resource ?? '')?.[1];
-  return name === undefined ? undefined : `${name.toLowerCase()}.azurecr.io`;
 }
 
 function invalidEvent(problems: readonly Problem[]): InputError {

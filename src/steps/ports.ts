@@ -1,3 +1,4 @@
+import type { LoginServers } from '../inbox/login-servers.js';
 import type { Lease, Registries, RegistriesOptions, RegistryClient } from '../oci/index.js';
 import type { Documents, Engine, Files, Queues, RunStore } from '../runs/ports.js';
 import type { RulesSource } from '../runs/ports.js';
@@ -73,6 +74,8 @@ export interface Ports {
   sbom: SbomGenerator;
   /** Undefined where no key is set. */
   signer: Signer | undefined;
+  /** Which host an event's registry has. */
+  loginServers: LoginServers;
   jobPolicy: JobPolicy;
   jobRegistries: JobRegistries;
   copyParts: CopyParts;

@@ -13,6 +13,8 @@ function settingsOf(environment: Record<string, string>): Settings {
   return settings;
 }
 
+const REGISTRY_ID = '/subscriptions/11/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries/DemoRegistry';
+
 const DEFAULTS = {
   PROMOTION_RULES: undefined,
   PROMOTION_SCHEDULE: DEFAULT_SCHEDULE,
@@ -20,6 +22,7 @@ const DEFAULTS = {
   RUN_RETENTION_DAYS: 30,
   ALLOWED_REGISTRIES: [],
   AZURE_REGISTRIES: [],
+  REGISTRY_IDS: new Map(),
   SIGNING_KEY: undefined,
   SIGNING_CERTIFICATE_CHAIN: [],
   JOB_OPERATIONS: DEFAULT_JOB_OPERATIONS.split(','),
@@ -54,6 +57,11 @@ describe('is read', () => {
     ['PROMOTION_PAUSED', 'true', true],
     ['PROMOTION_PAUSED', 'False', false],
     ['PROMOTION_PAUSED', '1', true],
+    [
+      'REGISTRY_IDS',
+      ` Demo-a1b2.azurecr.io=${REGISTRY_ID} `,
+      new Map([[REGISTRY_ID.toLowerCase(), 'demo-a1b2.azurecr.io']]),
+    ],
     [
       'ALLOWED_REGISTRIES',
       ' a.azurecr.io , localhost:5100,, [::1]:5000 ',
@@ -121,6 +129,12 @@ describe('is refused, by its name', () => {
     ['ALLOWED_REGISTRIES', 'a.azurecr.io/samples'],
     ['ALLOWED_REGISTRIES', '*'],
     ['AZURE_REGISTRIES', 'https://registry.example.org'],
+    ['REGISTRY_IDS', 'demo.azurecr.io'],
+    ['REGISTRY_IDS', 'demo.azurecr.io=demo'],
+    ['REGISTRY_IDS', `https://demo.azurecr.io=${REGISTRY_ID}`],
+    ['REGISTRY_IDS', `demo.azurecr.io=${REGISTRY_ID}/connectedRegistries/factory`],
+    ['REGISTRY_IDS', `demo.azurecr.io=${REGISTRY_ID},other.azurecr.io=${REGISTRY_ID.toLowerCase()}`],
+    ['REGISTRY_IDS', Array.from({ length: 101 }, (_, n) => `demo.azurecr.io=${REGISTRY_ID}${n}`).join(',')],
     ['JOB_OPERATIONS', 'promote,coppy'],
     ['JOB_SCOPES', '{"coppy":["samples/**"]}'],
     ['JOB_SCOPES', 'samples/**'],

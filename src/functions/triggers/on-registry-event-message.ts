@@ -10,12 +10,13 @@ const ANSWER_MS = 60_000;
 
 /** The same events as `onRegistryEvent`, delivered through the queue `registry-events`. */
 export function registerOnRegistryEventMessage(ports: StaticPorts, engineOf: EngineOf): void {
+  const parse = (raw: unknown) => parseRegistryEventMessage(raw, ports.loginServers);
   app.storageQueue('onRegistryEventMessage', {
     queueName: 'registry-events',
     connection: 'AzureWebJobsStorage',
     extraInputs: [input.durableClient()],
     handler: (raw: unknown, context: InvocationContext): Promise<void> =>
-      handleMessage(ports, 'registry-events', raw, context, parseRegistryEventMessage, async ({ event }) => {
+      handleMessage(ports, 'registry-events', raw, context, parse, async ({ event }) => {
         const engine = engineOf(getClient(context));
         const { text, runs } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
         context.info(`${text} ${runIdText(...runs)}`.trimEnd());

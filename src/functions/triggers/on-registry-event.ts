@@ -19,7 +19,7 @@ export function registerOnRegistryEvent(ports: StaticPorts, engineOf: EngineOf):
     extraInputs: [input.durableClient()],
     handler: async (raw: unknown, context: InvocationContext): Promise<void> => {
       try {
-        const event = parseRegistryEvent(raw);
+        const event = parseRegistryEvent(raw, ports.loginServers);
         const engine = engineOf(getClient(context));
         const { text, runs } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
         context.info(`${text} ${runIdText(...runs)}`.trimEnd());

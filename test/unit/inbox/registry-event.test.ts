@@ -1,9 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { parseRegistryEvent } from '../../../src/inbox/registry-event.js';
-import { parseRegistryEventMessage } from '../../../src/inbox/registry-event-message.js';
+import { parseRegistryEvent as parse } from '../../../src/inbox/registry-event.js';
+import { parseRegistryEventMessage as parseMessage } from '../../../src/inbox/registry-event-message.js';
 import { codeOf, problemPaths } from './codes.js';
 
+const NONE = new Map<string, string>();
+const parseRegistryEvent = (value: unknown) => parse(value, NONE);
+const parseRegistryEventMessage = (value: unknown) => parseMessage(value, NONE);
 const DIGEST = 'sha256:80f0d5c8786bb9e621a45ece0db56d11cdc624ad20da9fe62e9d25490f331d7d';
 const TOPIC = '/subscriptions/11/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries/DemoRegistry';
 

@@ -91,6 +91,7 @@ export function newWorld(...rules: Rule[]): World {
       },
     },
     paused: false,
+    loginServers: new Map(),
     retentionDays: 30,
     nowMs: Date.now(),
     now: () => new Date(world.nowMs),

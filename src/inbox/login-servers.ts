@@ -1,0 +1,52 @@
+import { isRegistryHost, quoted } from '../oci/index.js';
+import { LIMITS } from './limits.js';
+
+/** Hosts of registries by their resource ids, both in lower case. A registry's host cannot be told from its name. */
+export type LoginServers = ReadonlyMap<string, string>;
+
+const RESOURCE_ID =
+  /^\/subscriptions\/[^/]+\/resourcegroups\/[^/]+\/providers\/microsoft\.containerregistry\/registries\/([a-z0-9]{5,50})(?=\/|$)/;
+/** One replica of a registry. https://learn.microsoft.com/azure/container-registry/container-registry-geo-replication */
+const REGIONAL_ENDPOINT = /^([a-z0-9-]+)\.[a-z0-9-]+\.geo\.(azurecr\.(?:io|cn|us))$/;
+
+/**
+ * Reads the entries of REGISTRY_IDS, `HOST=RESOURCE_ID`.
+ * @param refuse takes what is wrong with an entry
+ */
+export function readLoginServers(entries: readonly string[], refuse: (problem: string) => void): LoginServers {
+  const servers = new Map<string, string>();
+  if (entries.length > LIMITS.loginServers) refuse(`has more than ${LIMITS.loginServers} entries`);
+  for (const entry of entries.slice(0, LIMITS.loginServers)) {
+    const [, host = '', id = ''] = /^([^=]+)=(.+)$/.exec(entry.toLowerCase()) ?? [];
+    const resource = registryResource(id);
+    if (!isRegistryHost(host) || resource?.length !== id.length) refuse(`${quoted(entry)} is not HOST=RESOURCE_ID`);
+    else if (servers.has(id)) refuse(`${quoted(id)} is there twice`);
+    else servers.set(id, host);
+  }
+  return servers;
+}
+
+/**
+ * The host that rules call a registry by. First what REGISTRY_IDS says of its resource id: with a domain name label the host is not
+ * made of the name. Then the host of the request, without the region of a replica; last the name.
+ * @param resource `source` of a CloudEvent, `topic` of the Event Grid schema
+ * @param host as the pushing client wrote it
+ * @returns undefined where none of them says
+ */
+export function registryHost(
+  resource: string | undefined,
+  host: string | undefined,
+  servers: LoginServers,
+): string | undefined {
+  const id = registryResource(resource);
+  const known = id === undefined ? undefined : servers.get(id);
+  if (known !== undefined) return known;
+  if (host !== undefined) return host.toLowerCase().replace(REGIONAL_ENDPOINT, '$1.$2');
+  const name = RESOURCE_ID.exec(id ?? '')?.[1];
+  return name === undefined ? undefined : `${name}.azurecr.io`;
+}
+
+/** The resource id of a registry at the start of a text, in lower case. */
+function registryResource(text: string | undefined): string | undefined {
+  return RESOURCE_ID.exec(text?.toLowerCase() ?? '')?.[0];
+}
