@@ -25,9 +25,22 @@ export function storageFailure(error: unknown): StorageFailure {
 const OVERTAKEN = 'InvalidBlockList';
 const MISSING = new Set(['TableNotFound', 'ContainerNotFound', 'QueueNotFound', 'ContainerBeingDeleted']);
 
+const NETWORK = new Set(['AuthorizationFailure', 'AuthorizationSourceIPMismatch']);
+
+/**
+ * A request from a network that the account does not let in is `AuthorizationFailure`; one without the role is
+ * `AuthorizationPermissionMismatch`, one with a wrong key `AuthenticationFailed` (Azurite calls that `AuthorizationFailure`, too).
+ * @see https://learn.microsoft.com/azure/storage/blobs/blob-access-points-troubleshoot#reads-fail-because-of-network-settings
+ * @see https://learn.microsoft.com/troubleshoot/azure/azure-storage/blobs/authentication/storage-troubleshoot-403-errors
+ */
+function isNetwork(code: string | undefined, error: unknown): boolean {
+  const isAuthentication = error instanceof Error && /failed to authenticate/i.test(error.message);
+  return code !== undefined && NETWORK.has(code) && !isAuthentication;
+}
+
 /**
  * A failed call of Azure Storage as one of our errors, without the SDK's, which knows the request's headers.
- * Codes: `STORAGE_UNAVAILABLE` (transient), `STORAGE_DENIED`, `STORAGE_MISSING`, `STORAGE_FAILED`, `IDENTITY_UNAVAILABLE`.
+ * Codes: `STORAGE_UNAVAILABLE` (transient), `STORAGE_DENIED`, `STORAGE_FIREWALL`, `STORAGE_MISSING`, `STORAGE_FAILED`, `IDENTITY_UNAVAILABLE`.
  * @param what the thing that was asked for: `table runs`.
  */
 export function storageError(what: string, error: unknown): Error {
@@ -52,6 +65,14 @@ export function storageError(what: string, error: unknown): Error {
     });
   }
   const answer = `${what}: Azure Storage answered ${statusCode}${code ? ` (${code})` : ''}`;
+  if (statusCode === 403 && isNetwork(code, error)) {
+    return new ConfigurationError('STORAGE_FIREWALL', answer, {
+      details,
+      remedy:
+        'The account takes no requests from this network; a role changes nothing. Let the app in: public network access or selected ' +
+        'networks of the account, or private endpoints for blob, queue and table in the app’s virtual network.',
+    });
+  }
   if (statusCode === 401 || statusCode === 403) {
     return new ConfigurationError('STORAGE_DENIED', answer, {
       details,

@@ -10,6 +10,8 @@ function refusalOf(error: unknown): RegistryError | undefined {
   for (let [cause, depth] = [error, 0]; cause instanceof PromoterError && depth < 10; depth += 1) {
     if (cause instanceof RegistryError) {
       const { method, status, url } = cause.info;
+      // Refused for where the app stands, not for what it writes.
+      if (cause.code === 'REGISTRY_FIREWALL') return undefined;
       // A refused sign-in is no refused write.
       const isWrite = method !== 'GET' && method !== 'HEAD' && new URL(url).pathname.startsWith('/v2/');
       return isWrite && [...NO_PERMISSION, ...LOCKED].includes(status) ? cause : undefined;

@@ -1,9 +1,10 @@
+import { PromoterError } from '../errors.js';
 import { abortable } from './abortable.js';
 import { drain } from './body.js';
 import { parseChallenges, type Challenge } from './challenge.js';
 import type { Credentials } from './credentials.js';
 import { challengedScopes, mergeScopes } from './scopes.js';
-import { basicAuthorization, Tokens, type Realm } from './tokens.js';
+import { basicAuthorization, isAcrRealm, Tokens, type Realm } from './tokens.js';
 import type { Transport, TransportRequest, TransportResponse } from './transport.js';
 import { markUnsent } from './unsent.js';
 
@@ -126,7 +127,36 @@ export function authenticate(inner: Transport, options: AuthOptions): Transport 
       sent = authorization;
       response = await sendWith(sent);
     }
-    return response;
+    return response.status === 403 && request.method === 'HEAD' ? withReason(request, response, origin) : response;
+  }
+
+  /**
+   * An answer to HEAD has no body, and 403 alone does not tell a registry's firewall from a role that is lacking. ACR's firewall
+   * answers anything in the same way, so that a GET has the words.
+   */
+  async function withReason(
+    request: TransportRequest,
+    response: TransportResponse,
+    { challenge }: Origin,
+  ): Promise<TransportResponse> {
+    const { origin } = new URL(request.url);
+    const realm = challenge === undefined ? undefined : realmOf(challenge, origin);
+    // Another registry that has asked for a token before is none with such a firewall.
+    if (challenge !== undefined && (realm === undefined || !isAcrRealm(realm))) return response;
+    const { signal } = request;
+    const asked = await inner
+      .send({ method: 'GET', url: `${origin}/v2/`, kind: 'api', ...(signal !== undefined && { signal }) })
+      .catch((error: unknown) => {
+        signal?.throwIfAborted();
+        if (error instanceof PromoterError) return undefined;
+        throw error;
+      });
+    if (asked?.status !== 403) {
+      if (asked !== undefined) await drain(asked);
+      return response;
+    }
+    await drain(response);
+    return { ...asked, url: response.url };
   }
 
   return {

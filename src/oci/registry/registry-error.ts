@@ -16,6 +16,11 @@ const CODES: ReadonlyMap<number, string> = new Map([
 const REMEDIES: ReadonlyMap<string, string> = new Map([
   ['UNAUTHORIZED', 'Sign in to the registry, or give it a credential that may do this.'],
   ['DENIED', 'The identity is known but may not do this: give it the role or scope that it lacks.'],
+  [
+    'REGISTRY_FIREWALL',
+    'The registry takes no requests from this network; a role changes nothing. Let the app in, over a virtual network and private ' +
+      'endpoints for the registry and its data, or by its IP address; docs/deploy.md, "Registries that restrict networks".',
+  ],
   ['TOOMANYREQUESTS', 'The registry limits requests; it can be tried again later.'],
   ['MANIFEST_UNKNOWN', 'See that the tag or digest exists in this repository.'],
   ['NAME_UNKNOWN', 'See that the repository exists in this registry.'],
@@ -34,6 +39,14 @@ function remedyOf(code: string, words: string, method: string): string | undefin
   if (/\bquota\b|storage limit/i.test(words)) return NO_ROOM;
   if (code === 'NAME_UNKNOWN' && method !== 'GET' && method !== 'HEAD') return NO_REPOSITORY;
   return REMEDIES.get(code);
+}
+
+/**
+ * ACR refuses a client by its address before it asks who that is: 403 `DENIED` with `client with IP '192.0.2.1' is not allowed access.
+ * Refer https://aka.ms/acr/firewall to grant access.` (as quoted in docker/build-push-action#1214 and Azure/acr#633).
+ */
+function isFirewall(status: number, words: string): boolean {
+  return status === 403 && /\bclient with IP\b.{1,100}\bis not allowed access\b|aka\.ms\/acr\/firewall/i.test(words);
 }
 
 /** Text without tokens, nor queries (which may hold a signature), nor users in URLs. */
@@ -116,8 +129,8 @@ export async function registryErrorFrom(
   const { method } = request;
   const retryAfterMs = parseRetryAfter(response.headers['retry-after']);
   const fallback = CODES.get(status) ?? (status === 404 ? options.absent : undefined) ?? `HTTP_${status}`;
-  const code = told[0]?.code ?? fallback;
   const words = told[0]?.message ?? '';
+  const code = isFirewall(status, words) ? 'REGISTRY_FIREWALL' : (told[0]?.code ?? fallback);
   const digests = [...new Set(told.flatMap(({ code: each, digest }) => (each === code && digest ? [digest] : [])))];
   const about = code === 'MANIFEST_BLOB_UNKNOWN' && digests.length > 0 ? `: ${digests.join(', ')}` : '';
   const remedy = options.remedy ?? remedyOf(code, words, method);

@@ -80,7 +80,7 @@ function identityOf(credential: Credential): string {
 }
 
 /** ACR's endpoint, and its likes: POST with a grant, also for anonymous, and `scope` repeated. */
-function isAcrRealm(realm: Realm): boolean {
+export function isAcrRealm(realm: Realm): boolean {
   return realm.url.pathname === '/oauth2/token';
 }
 

@@ -628,3 +628,78 @@ test.each([
   expect(await credentials.get(host)).toEqual({ kind: 'basic', username: 'user', password: 'pass' });
   expect(await credentials.get('other.example')).toEqual({ kind: 'anonymous' });
 });
+
+describe('a registry whose firewall lets nobody in from here', () => {
+  /** As quoted in docker/build-push-action#1214. */
+  const refusal = {
+    status: 403,
+    body: {
+      errors: [
+        {
+          code: 'DENIED',
+          message:
+            "client with IP '192.0.2.1' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.",
+        },
+      ],
+    },
+  };
+  const expected = {
+    code: 'REGISTRY_FIREWALL',
+    transient: false,
+    message: expect.stringContaining("client with IP '192.0.2.1' is not allowed access"),
+    remedy: expect.stringMatching(/network; a role changes nothing.*private endpoints/),
+  };
+
+  test('is told from a lacking role, though an answer to HEAD has no words', async () => {
+    await resolveWith(
+      { kind: 'entra', accessToken: 'secret' },
+      () => [
+        { request: HEAD, answer: { status: 403 } },
+        { request: 'GET /v2/', headers: { authorization: undefined }, answer: refusal },
+      ],
+      {},
+      async (_, resolve) => expect(await failureOf(resolve())).toMatchObject(expected),
+    );
+  });
+
+  test('also where only its token endpoint says so', async () => {
+    await resolveWith(
+      { kind: 'entra', accessToken: 'secret' },
+      (origin) => [
+        { request: HEAD, answer: challenged(`${origin}/oauth2/token`) },
+        { request: 'POST /oauth2/exchange', answer: refusal },
+      ],
+      {},
+      async (_, resolve) => expect(await failureOf(resolve())).toMatchObject(expected),
+    );
+  });
+
+  test.each([
+    ['a role that is lacking', { status: 401 }],
+    ['a registry that is broken', { status: 404 }],
+    ['other words', { status: 403, body: { errors: [{ code: 'DENIED', message: 'requested access is denied' }] } }],
+  ])('%s is no firewall', async (_, answer) => {
+    await resolveWith(
+      { kind: 'anonymous' },
+      () => [
+        { request: HEAD, answer: { status: 403 } },
+        { request: 'GET /v2/', answer },
+      ],
+      {},
+      async (__, resolve) => expect(await failureOf(resolve())).toMatchObject({ code: 'DENIED' }),
+    );
+  });
+
+  test('a registry with tokens of another kind is not asked', async () => {
+    await resolveWith(
+      BASIC,
+      (origin) => [
+        { request: HEAD, answer: challenged(`${origin}/token`) },
+        { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: { token: 't1' } } },
+        { request: HEAD, answer: { status: 403 } },
+      ],
+      {},
+      async (_, resolve) => expect(await failureOf(resolve())).toMatchObject({ code: 'DENIED' }),
+    );
+  });
+});

@@ -1,0 +1,32 @@
+import { describe, expect, test } from '@jest/globals';
+import { storageError } from '../../../src/azure/storage-errors.js';
+
+/** As the SDKs throw them: the storage SDKs name the service's code in `code`, that of the tables in `details`. */
+const failure = (statusCode: number, code: string, message = ''): Error =>
+  Object.assign(new Error(message), { statusCode, code });
+
+describe('what Azure Storage refuses', () => {
+  test.each([
+    ['the network is not let in', 'AuthorizationFailure', 'This request is not authorized to perform this operation.'],
+    ['the address is not that of the signature', 'AuthorizationSourceIPMismatch', ''],
+  ])('%s: a matter of the firewall, not of roles', (_, code, message) => {
+    const error = storageError('table runs', failure(403, code, message));
+    expect(error).toMatchObject({ code: 'STORAGE_FIREWALL', transient: false });
+    expect(error).toMatchObject({ remedy: expect.stringMatching(/network; a role changes nothing/) });
+    const ofTables = Object.assign(new Error(message), { statusCode: 403, details: { errorCode: code } });
+    expect(storageError('table runs', ofTables)).toMatchObject({ code: 'STORAGE_FIREWALL' });
+  });
+
+  test.each([
+    [
+      'AuthorizationPermissionMismatch',
+      'This request is not authorized to perform this operation using this permission.',
+    ],
+    ['AuthenticationFailed', 'Server failed to authenticate the request.'],
+    // Azurite's name for the same.
+    ['AuthorizationFailure', 'Server failed to authenticate the request. Make sure the value of the header is formed.'],
+  ])('%s: a matter of roles and keys', (code, message) => {
+    const error = storageError('table runs', failure(403, code, message));
+    expect(error).toMatchObject({ code: 'STORAGE_DENIED', remedy: expect.stringContaining('Storage Blob Data Owner') });
+  });
+});
