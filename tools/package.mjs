@@ -79,8 +79,7 @@ function dropWhatNobodyRuns() {
 }
 
 function writeManifest(manifest) {
-  const { name, version, description, license, type, main, exports, dependencies } = manifest;
-  const engines = { node: '>=22.22.2' };
+  const { name, version, description, license, type, main, engines, exports, dependencies } = manifest;
   writeJson(join(stage, 'package.json'), {
     name,
     version,

@@ -1,3 +1,5 @@
+// First: undici is evaluated after it.
+import '../node-version.js';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { Agent, buildConnector, ProxyAgent, type Dispatcher } from 'undici';
 import { TRANSPORT_LIMITS } from './limits.js';
