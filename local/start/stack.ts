@@ -105,7 +105,9 @@ async function startAll(
     { port: options.stagingPort, what: 'staging registry', option: '--staging-port' },
   ]);
   const ports = await innerPorts(dataDir);
-  const signing = await signingFiles(dataDir);
+  const own = await signingFiles(dataDir);
+  const certificate = environment.SIGNING_CERTIFICATE_CHAIN ?? own.certificate;
+  const signing = { ...own, certificate };
   const user = await localUser(dataDir);
   // The registries need what the identity endpoint signs with, and nobody needs Azurite before the host does.
   const [storage, identity] = await Promise.all([
@@ -138,9 +140,10 @@ async function startAll(
     PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
     // Rules of one's own may name others.
     ALLOWED_REGISTRIES: [source, staging, ...(environment.ALLOWED_REGISTRIES?.split(',') ?? [])].join(','),
+    // A key of one's own goes with its own certificate: one of them alone is refused.
+    ...(environment.SIGNING_KEY === undefined && { SIGNING_KEY: own.key }),
+    SIGNING_CERTIFICATE_CHAIN: certificate,
     ...given(environment, TAKEN_SETTINGS),
-    SIGNING_KEY: signing.key,
-    SIGNING_CERTIFICATE_CHAIN: signing.certificate,
   };
   const hostScript = join(compiledRoot(), 'local/host/main.js');
   await start(hostName(0), hostScript, hostArgs(options.port, 0), hostEnvironment);
@@ -152,7 +155,18 @@ async function startAll(
 
 /** What a process needs of our own environment, and no more: settings of a deployed app must not leak in. */
 function inherited(environment: Environment): Record<string, string> {
-  return given(environment, ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'LANG', 'SystemRoot', 'NODE_EXTRA_CA_CERTS']);
+  const names = [
+    'PATH',
+    'HOME',
+    'TMPDIR',
+    'TEMP',
+    'LANG',
+    'SystemRoot',
+    'NODE_EXTRA_CA_CERTS',
+    'HTTPS_PROXY',
+    'NO_PROXY',
+  ];
+  return given(environment, names);
 }
 
 function given(environment: Environment, names: readonly string[]): Record<string, string> {

@@ -1,4 +1,4 @@
-import { DefaultAzureCredential } from '@azure/identity';
+import { DefaultAzureCredential, type TokenCredential } from '@azure/identity';
 import { ConfigurationError } from '../oci/index.js';
 import { registryToken, type RegistryToken } from './identity.js';
 
@@ -13,7 +13,7 @@ function reasonOf(error: unknown): string {
   return reason.slice(0, REASON_CHARACTERS);
 }
 
-function signInError(error: unknown): ConfigurationError {
+function signInError(purpose: string, error: unknown): ConfigurationError {
   const reason = reasonOf(error);
   // Every credential of the chain had nothing to give; anything else is one that was set, and is refused.
   if (error instanceof Error && error.name === 'AggregateAuthenticationError' && !reason.includes('AADSTS')) {
@@ -23,22 +23,37 @@ function signInError(error: unknown): ConfigurationError {
         'give the machine a managed identity (AZURE_CLIENT_ID where it is user-assigned).',
     });
   }
-  return new ConfigurationError('AZURE_SIGN_IN_FAILED', `no token for container registries from Azure: ${reason}`, {
+  return new ConfigurationError('AZURE_SIGN_IN_FAILED', `no token for ${purpose} from Azure: ${reason}`, {
     cause: error,
     remedy: 'Run az login again, or correct AZURE_TENANT_ID, AZURE_CLIENT_ID and what belongs to them.',
   });
 }
 
 /**
- * A token of whoever is signed in at this desk or machine, found as DefaultAzureCredential does: environment, workload identity,
- * managed identity, Visual Studio Code, `az`, Azure PowerShell, `azd`; `AZURE_TOKEN_CREDENTIALS` chooses among them.
- * @throws ConfigurationError `AZURE_NOT_SIGNED_IN`, `AZURE_SIGN_IN_FAILED`
+ * Whoever is signed in at this desk or machine, found as DefaultAzureCredential does: environment, workload identity, managed
+ * identity, Visual Studio Code, `az`, Azure PowerShell, `azd`; `AZURE_TOKEN_CREDENTIALS` chooses among them.
+ * @param purpose what the tokens are for: `Key Vault`
+ * @throws ConfigurationError `AZURE_NOT_SIGNED_IN`, `AZURE_SIGN_IN_FAILED`, from `getToken` too
  */
-export function deskRegistryToken(): RegistryToken {
+export function deskCredential(purpose: string): TokenCredential {
   try {
-    return registryToken(new DefaultAzureCredential({ processTimeoutInMs: TOOL_TIMEOUT_MS }), signInError);
+    const credential = new DefaultAzureCredential({ processTimeoutInMs: TOOL_TIMEOUT_MS });
+    return {
+      getToken: (scopes, options) =>
+        credential.getToken(scopes, options).catch((error: unknown) => {
+          throw signInError(purpose, error);
+        }),
+    };
   } catch (error) {
     // AZURE_TOKEN_CREDENTIALS names none that there is.
-    throw signInError(error);
+    throw signInError(purpose, error);
   }
+}
+
+/** Tokens for container registries of {@link deskCredential}. */
+export function deskRegistryToken(): RegistryToken {
+  const purpose = 'container registries';
+  return registryToken(deskCredential(purpose), (error) =>
+    error instanceof ConfigurationError ? error : signInError(purpose, error),
+  );
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TokenCredential } from '@azure/identity';
 import type { KeyClient, KeyClientOptions, KeyProperties, KeyVaultKey } from '@azure/keyvault-keys';
 import { ConfigurationError, PromoterError } from '../oci/index.js';
-import { hashOf, keyError, signingAlgorithmOf, type NotaryAlgorithm } from '../signing/index.js';
+import { hashOf, keyError, signingAlgorithmOf, type CertifiedKey, type NotaryAlgorithm } from '../signing/index.js';
 import { unlessAborted } from './identity.js';
 import { keyCannotSign, keyDisabled, keyExpired, keyNotYetValid } from './key-problems.js';
 import { vaultError } from './key-vault-errors.js';
@@ -11,10 +11,9 @@ import { LIMITS } from './limits.js';
 import type { VaultId } from './vault-id.js';
 
 /** One version of a key that can sign; the private part never leaves the vault. */
-export interface VaultKey {
+export interface VaultKey extends CertifiedKey {
   /** `https://VAULT.vault.azure.net/keys/NAME/VERSION` */
   id: string;
-  publicKey: KeyObject;
   algorithm: NotaryAlgorithm;
   /** @returns raw r‖s for ES256, the PSS signature for RSA. @throws as {@link vaultError} */
   sign: (message: Uint8Array, signal?: AbortSignal) => Promise<Uint8Array>;
@@ -35,7 +34,7 @@ export interface VaultClientOptions {
 }
 
 /** The versions of one key in Key Vault. The SDK is loaded with the first call: it takes a part of a cold start. */
-export function keyVaultKeys({ vault, name }: VaultId, options: VaultClientOptions): VaultKeys {
+export function keyVaultKeys({ vault, name: keyName }: VaultId, options: VaultClientOptions): VaultKeys {
   const { credential, now } = options;
   // Repetitions are ours: the SDK's would sit and wait as long as the vault says.
   const clientOptions = { ...options.client, retryOptions: { maxRetries: 0 } };
@@ -44,12 +43,12 @@ export function keyVaultKeys({ vault, name }: VaultId, options: VaultClientOptio
     (client ??= import('@azure/keyvault-keys').then(
       ({ KeyClient: Client }) => new Client(vault, credential, clientOptions),
     ));
-  const idOf = (version?: string): string => `${vault}/keys/${name}${version === undefined ? '' : `/${version}`}`;
+  const idOf = (version?: string): string => `${vault}/keys/${keyName}${version === undefined ? '' : `/${version}`}`;
   return {
     async get(version, signal) {
       const keys = await open();
       const found = await callVault(idOf(version), signal, (abortSignal) =>
-        keys.getKey(name, { ...(version !== undefined && { version }), abortSignal }),
+        keys.getKey(keyName, { ...(version !== undefined && { version }), abortSignal }),
       );
       const { CryptographyClient } = await import('@azure/keyvault-keys');
       const id = idOf(found.properties.version);
@@ -57,17 +56,27 @@ export function keyVaultKeys({ vault, name }: VaultId, options: VaultClientOptio
       // Without its times: the client would refuse them with an error that has no code.
       const { notBefore: _notBefore, expiresOn: _expiresOn, ...properties } = found.properties;
       const crypto = new CryptographyClient({ ...found, properties }, credential, clientOptions);
+      const signWith = async (
+        signatureAlgorithm: NotaryAlgorithm | 'RS256',
+        hash: string,
+        message: Uint8Array,
+        signSignal?: AbortSignal,
+      ): Promise<Uint8Array> => {
+        checkTimes(id, found.properties, now());
+        const digest = createHash(hash).update(message).digest();
+        const { result } = await callVault(id, signSignal, (abortSignal) =>
+          crypto.sign(signatureAlgorithm, digest, { abortSignal }),
+        );
+        return result;
+      };
       return {
         id,
         publicKey,
         algorithm,
-        async sign(message, signSignal) {
-          checkTimes(id, found.properties, now());
-          const digest = createHash(hashOf(algorithm)).update(message).digest();
-          const { result } = await callVault(id, signSignal, (abortSignal) =>
-            crypto.sign(algorithm, digest, { abortSignal }),
-          );
-          return result;
+        sign: (message, signSignal) => signWith(algorithm, hashOf(algorithm), message, signSignal),
+        async signCertificate(toBeSigned) {
+          if (algorithm !== 'ES256') return signWith('RS256', 'sha256', toBeSigned, signal);
+          return ecdsaDer(await signWith('ES256', 'sha256', toBeSigned, signal));
         },
       };
     },
@@ -75,7 +84,7 @@ export function keyVaultKeys({ vault, name }: VaultId, options: VaultClientOptio
       const keys = await open();
       return callVault(idOf(), signal, async (abortSignal) => {
         const listed: KeyProperties[] = [];
-        for await (const properties of keys.listPropertiesOfKeyVersions(name, { abortSignal })) {
+        for await (const properties of keys.listPropertiesOfKeyVersions(keyName, { abortSignal })) {
           listed.push(properties);
           if (listed.length > LIMITS.listedKeyVersions) {
             throw new ConfigurationError(
@@ -92,6 +101,19 @@ export function keyVaultKeys({ vault, name }: VaultId, options: VaultClientOptio
       });
     },
   };
+}
+
+/** r‖s as X.509 writes it: a sequence of two integers. @see https://www.rfc-editor.org/rfc/rfc3279#section-2.2.3 */
+function ecdsaDer(raw: Uint8Array): Uint8Array {
+  const half = raw.length / 2;
+  const integer = (bytes: Uint8Array): Buffer => {
+    const start = bytes.findIndex((byte) => byte !== 0);
+    const short = Buffer.from(bytes.subarray(start < 0 ? half - 1 : start));
+    const content = ((short[0] ?? 0) & 0x80) === 0 ? short : Buffer.concat([Buffer.from([0]), short]);
+    return Buffer.concat([Buffer.from([0x02, content.length]), content]);
+  };
+  const content = Buffer.concat([integer(raw.subarray(0, half)), integer(raw.subarray(half))]);
+  return Buffer.concat([Buffer.from([0x30, content.length]), content]);
 }
 
 /** Whether this version can sign, by what the vault says of it. */

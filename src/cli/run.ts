@@ -9,6 +9,7 @@ import { addAttach } from './verbs/attach.js';
 import { addBlobDelete } from './verbs/blob-delete.js';
 import { addBlobFetch } from './verbs/blob-fetch.js';
 import { addBlobPush } from './verbs/blob-push.js';
+import { addCertificateCreate } from './verbs/certificate-create.js';
 import { addCompletion } from './verbs/completion.js';
 import { addCopy } from './verbs/copy.js';
 import { addDiscover } from './verbs/discover.js';
@@ -82,6 +83,13 @@ function createProgram(io: Io): Command {
   addVerify(program, context);
   addSbom(program, context);
   addSign(program, context);
+  const certificate = addExamples(program.command('certificate').description('Certificates for signing keys'), [
+    [
+      'A self-signed one for a key in Key Vault',
+      'acr-promoter certificate create https://myvault.vault.azure.net/keys/signing --subject CN=release -o signing.pem',
+    ],
+  ]);
+  addCertificateCreate(certificate, context);
   const manifest = addExamples(program.command('manifest').description('Manifest operations'), [
     ['What a tag stands for', 'acr-promoter manifest fetch --pretty localhost:5000/hello:v1'],
     ['Under one more tag, byte for byte', 'acr-promoter manifest push localhost:5000/hello:v2 manifest.json'],

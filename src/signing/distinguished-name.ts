@@ -97,7 +97,7 @@ export function matchesIdentity(subject: DistinguishedName, identity: TrustedIde
   });
 }
 
-function splitUnescaped(text: string, separator: string): string[] {
+export function splitUnescaped(text: string, separator: string): string[] {
   const parts: string[] = [];
   let start = 0;
   for (let index = 0; index < text.length; index += 1) {
@@ -118,7 +118,7 @@ function trimEndUnescaped(text: string): string {
 }
 
 /** Undoes `\,` and `\C3\A9`. @returns undefined where an escape or a quote is malformed. */
-function unescapeValue(text: string): string | undefined {
+export function unescapeValue(text: string): string | undefined {
   const bytes: Buffer[] = [];
   let rest = text;
   while (rest !== '') {

@@ -4,7 +4,16 @@ export { hashOf, signingAlgorithmOf, type NotaryAlgorithm } from './signature-al
 export { loadPemSigner, type PemSigner } from './pem-signer.js';
 export { keyError, keyMismatch } from './signing-errors.js';
 export { chainFor, readPool } from './certificate-pool.js';
-export { createSelfSignedCertificate, type SelfSignedOptions } from './self-signed.js';
+export {
+  createSelfSignedCertificate,
+  pemCertifiedKey,
+  requestCertificate,
+  selfSign,
+  type CertifiedKey,
+  type SelfSignedOptions,
+} from './self-signed.js';
+export { holdAgainst, type Present } from './renewal.js';
+export { missingForNotation, parseSubject, type SubjectAttribute } from './subject.js';
 export { keyHash, readCertificates, thumbprint } from './certificate.js';
 export { isNotarySignature, NOTARY_SIGNATURE, thumbprintsOf } from './notary-format.js';
 export { notaryAnnotations, signNotary, type NotarySignature, type SignNotaryOptions } from './sign-notary.js';

@@ -36,7 +36,7 @@ export function loadPemSigner({ keyPem, certificateChainPem, keyId = 'a PEM key'
 }
 
 /** @throws ConfigurationError `SIGNING_KEY_INVALID` */
-function readSigningKey(pem: string): { key: KeyObject; algorithm: NotaryAlgorithm } {
+export function readSigningKey(pem: string): { key: KeyObject; algorithm: NotaryAlgorithm } {
   if (pem.includes('ENCRYPTED')) throw keyError('it is encrypted');
   let key: KeyObject;
   try {

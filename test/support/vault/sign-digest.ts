@@ -25,8 +25,22 @@ export function signEcdsa(key: KeyObject, digest: Buffer): Buffer {
   }
 }
 
+/** What stands before a digest that PKCS #1 v1.5 signs. @see https://www.rfc-editor.org/rfc/rfc8017#section-9.2 */
+const DIGEST_INFO: Readonly<Record<string, string>> = {
+  '256': '3031300d060960864801650304020105000420',
+  '384': '3041300d060960864801650304020205000430',
+  '512': '3051300d060960864801650304020305000440',
+};
+
+/** RSA over a digest: `PS256`, `RS256` and their like. */
+export function signRsa(key: KeyObject, alg: string, digest: Buffer): Buffer {
+  const size = alg.slice(2);
+  if (alg.startsWith('PS')) return signPss(key, `sha${size}`, digest);
+  return privateEncrypt(key, Buffer.concat([Buffer.from(DIGEST_INFO[size] ?? '', 'hex'), digest]));
+}
+
 /** RSASSA-PSS over a digest, with a salt as long. @see https://www.rfc-editor.org/rfc/rfc8017#section-9.1.1 */
-export function signPss(key: KeyObject, hash: string, digest: Buffer): Buffer {
+function signPss(key: KeyObject, hash: string, digest: Buffer): Buffer {
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
   const length = Math.ceil((bits - 1) / 8);
   const salt = randomBytes(digest.length);

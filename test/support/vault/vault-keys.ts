@@ -1,6 +1,6 @@
 import { createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { ANSWERS, type Answer } from './answers.js';
-import { signEcdsa, signPss } from './sign-digest.js';
+import { signEcdsa, signRsa } from './sign-digest.js';
 
 export type KeyKind = 'P-256' | 'P-384' | 'P-521' | 'RSA-2048' | 'RSA-3072' | 'RSA-4096' | 'RSA-1024';
 
@@ -82,7 +82,7 @@ export function signDigest(key: KeyVersion, body: unknown, nowMs: number): Answe
   const { asymmetricKeyType, asymmetricKeyDetails } = key.privateKey;
   const fits =
     asymmetricKeyType === 'rsa'
-      ? /^PS(?:256|384|512)$/.test(alg)
+      ? /^[PR]S(?:256|384|512)$/.test(alg)
       : alg === CURVE_ALGORITHMS[asymmetricKeyDetails?.namedCurve ?? ''];
   if (!fits) {
     return ANSWERS.badParameter(
@@ -95,8 +95,6 @@ export function signDigest(key: KeyVersion, body: unknown, nowMs: number): Answe
     return ANSWERS.badParameter(`Invalid length of 'value': ${digest.length} bytes. ${alg} requires ${bytes} bytes.`);
   }
   const signature =
-    asymmetricKeyType === 'rsa'
-      ? signPss(key.privateKey, `sha${alg.slice(2)}`, digest)
-      : signEcdsa(key.privateKey, digest);
+    asymmetricKeyType === 'rsa' ? signRsa(key.privateKey, alg, digest) : signEcdsa(key.privateKey, digest);
   return { status: 200, body: { kid: key.id, value: signature.toString('base64url') } };
 }

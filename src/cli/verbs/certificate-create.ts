@@ -1,0 +1,200 @@
+import type { Command } from 'commander';
+import { ConfigurationError, InputError } from '../../oci/index.js';
+import {
+  holdAgainst,
+  missingForNotation,
+  parseSubject,
+  readCertificates,
+  requestCertificate,
+  selfSign,
+  type CertifiedKey,
+  type Present,
+  type SubjectAttribute,
+} from '../../signing/index.js';
+import { openCertifiedKey } from '../certified-key.js';
+import { readOperand, writeOutput } from '../files.js';
+import type { Io } from '../io.js';
+import { addFormatOptions, formatResult, resultFormat } from '../result.js';
+import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+
+const VERB: VerbDescription = {
+  path: 'certificate create',
+  operands: '<key>',
+  purpose: 'the key that the certificate is for',
+  count: 1,
+  summary: 'Make a certificate that Notary accepts around a key: self-signed, or a request for an authority',
+  examples: [
+    [
+      'For a key in Key Vault, as whoever is signed in with az login',
+      'acr-promoter certificate create https://myvault.vault.azure.net/keys/signing --subject "C=US, ST=WA, O=Example, CN=release" -o signing.pem',
+    ],
+    [
+      'In a script: only if the present one is not for this key, or ends within 60 days',
+      'acr-promoter certificate create key.pem --subject "C=US, ST=WA, O=Example, CN=release" -o signing.pem --renew-within 60',
+    ],
+    [
+      'A request for a certificate authority',
+      'acr-promoter certificate create key.pem --subject "C=US, ST=WA, O=Example, CN=release" --csr -o signing.csr',
+    ],
+  ],
+};
+
+const MOST_DAYS = 36_500;
+const CERTIFICATE_BYTES = 1024 * 1024;
+
+interface Options {
+  subject: SubjectAttribute[];
+  days: number;
+  csr: boolean;
+  output: string;
+  renewWithin: number | undefined;
+}
+
+function readOptions(values: Values): Options {
+  const output = textOf(values, 'output') ?? '-';
+  const renewWithin = values.renewWithin === undefined ? undefined : wholeNumber(values, 'renewWithin', 0);
+  const csr = values.csr === true;
+  if (renewWithin !== undefined && (output === '-' || csr)) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '--renew-within needs a certificate to look at', {
+      remedy: 'Name its file with --output, and leave --csr out.',
+    });
+  }
+  const subject = textOf(values, 'subject');
+  if (subject === undefined) {
+    throw new InputError('OPTION_MISSING', '--subject is missing', {
+      remedy: 'Name who signs: --subject "C=US, ST=WA, O=Example, CN=release".',
+    });
+  }
+  return { subject: parseSubject(subject), days: wholeNumber(values, 'days', 1), csr, output, renewWithin };
+}
+
+function wholeNumber(values: Values, name: 'days' | 'renewWithin', least: number): number {
+  const text = textOf(values, name) ?? '';
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= least && number <= MOST_DAYS) return number;
+  const option = name === 'days' ? '--days' : '--renew-within';
+  throw new InputError('OPTION_INVALID', `${option} takes a number of days, not ${JSON.stringify(text)}`, {
+    remedy: `Give a whole number from ${least} to ${MOST_DAYS}.`,
+  });
+}
+
+/** What stands in the output file, held against the key; undefined where there is no file yet. */
+async function present(path: string, key: CertifiedKey, renewDays: number, io: Io): Promise<Present | undefined> {
+  const text = await textIn(path, io);
+  if (text === undefined) return undefined;
+  if (!text.includes('-----BEGIN CERTIFICATE-----')) return { fits: false, why: 'there is no certificate there' };
+  return holdAgainst(key.publicKey, readCertificates(text), { renewDays, now: new Date() });
+}
+
+async function textIn(path: string, io: Io): Promise<string | undefined> {
+  try {
+    return Buffer.from(await readOperand(path, CERTIFICATE_BYTES, io)).toString('utf8');
+  } catch (error) {
+    if (error instanceof InputError && error.message.endsWith('is not there')) return undefined;
+    throw error;
+  }
+}
+
+/** A private key that is written over is lost. */
+async function checkOutput(path: string, io: Io): Promise<void> {
+  if (!(await textIn(path, io))?.includes('PRIVATE KEY')) return;
+  throw new ConfigurationError('FILE_EXISTS', `${path} holds a private key`, {
+    remedy: 'Name another file with --output.',
+  });
+}
+
+interface Made {
+  /** `certificate` or `request`. */
+  kind: string;
+  created: boolean;
+  key: string;
+  subject: string;
+  /** Of a certificate, ISO 8601. */
+  notAfter?: string;
+  file?: string;
+}
+
+async function create(io: Io, operands: readonly string[], values: Values): Promise<void> {
+  const format = resultFormat(values);
+  const options = readOptions(values);
+  const { output, renewWithin } = options;
+  const { id, key } = await openCertifiedKey(operandAt(operands, 0), io);
+  const toFile = output !== '-';
+  if (toFile) await checkOutput(output, io);
+  const found = renewWithin === undefined ? undefined : await present(output, key, renewWithin, io);
+  if (found?.fits === true) {
+    const { subject, notAfter } = found;
+    const kept = {
+      kind: 'certificate',
+      created: false,
+      key: id,
+      subject,
+      notAfter: notAfter.toISOString(),
+      file: output,
+    };
+    return io.out(format.kind === 'text' ? textOfMade(kept) : formatResult(format, kept));
+  }
+  if (found !== undefined) io.err(`${output}: ${found.why}\n`);
+  const { pem, made } = await make(id, key, options);
+  tellMissing(io, options.subject);
+  if (!toFile) return io.out(pem);
+  await writeOutput(output, Buffer.from(pem));
+  const written = { ...made, file: output };
+  return io.out(format.kind === 'text' ? textOfMade(written) : formatResult(format, written));
+}
+
+async function make(
+  id: string,
+  key: CertifiedKey,
+  { csr, subject, days }: Options,
+): Promise<{ pem: string; made: Made }> {
+  if (csr) {
+    const pem = await requestCertificate(key, subject);
+    const name = subject
+      .map(({ type, value }) => `${type}=${value}`)
+      .toReversed()
+      .join(',');
+    return { pem, made: { kind: 'request', created: true, key: id, subject: name } };
+  }
+  const { pem, certificate } = await selfSign(key, subject, { days });
+  const notAfter = certificate.x509.validToDate.toISOString();
+  return { pem, made: { kind: 'certificate', created: true, key: id, subject: certificate.name, notAfter } };
+}
+
+function textOfMade({ kind, created, key, subject, notAfter, file }: Made): string {
+  const lines = [
+    `${created ? `Created ${kind}` : 'Unchanged'} ${file ?? ''}`,
+    `Key: ${key}`,
+    `Subject: ${subject}`,
+    ...(notAfter === undefined ? [] : [`Valid until: ${notAfter}`]),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function tellMissing(io: Io, subject: readonly SubjectAttribute[]): void {
+  const missing = missingForNotation(subject);
+  if (missing.length === 0) return;
+  io.err(
+    `Warning: the subject lacks ${missing.join(', ')}: a trust policy of notation can name it by "*" only (C, ST and O are required there)\n`,
+  );
+}
+
+/** `certificate create` */
+export function addCertificateCreate(parent: Command, context: VerbContext): void {
+  const addOptions = (command: Command): void => {
+    command
+      .option('--subject <name>', 'who signs: "C=US, ST=WA, O=Example, CN=release"; CN is required')
+      .option('--days <number>', 'days that a self-signed certificate is valid', '365')
+      .option(
+        '--csr',
+        'a certificate request (PKCS #10) for a certificate authority, instead of a self-signed certificate',
+      )
+      .option('-o, --output <file>', 'file to write, PEM; - is standard output', '-')
+      .option(
+        '--renew-within <days>',
+        'change nothing if the certificate in the output file is for this key and valid for more than so many days',
+      );
+    addFormatOptions(command);
+  };
+  defineVerb(parent, context, VERB, addOptions, (_session, operands, values) => create(context.io, operands, values));
+}

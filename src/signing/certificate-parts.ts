@@ -1,0 +1,154 @@
+import { randomBytes, type KeyObject } from 'node:crypto';
+import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
+import {
+  AlgorithmIdentifier,
+  AttributeTypeAndValue,
+  AttributeValue,
+  BasicConstraints,
+  Certificate,
+  ExtendedKeyUsage,
+  Extension,
+  Extensions,
+  id_ce_basicConstraints,
+  id_ce_extKeyUsage,
+  id_ce_keyUsage,
+  id_kp_codeSigning,
+  KeyUsage,
+  KeyUsageFlags,
+  Name,
+  RelativeDistinguishedName,
+  SubjectPublicKeyInfo,
+  TBSCertificate,
+  Validity,
+  Version,
+} from '@peculiar/asn1-x509';
+import { ConfigurationError } from '../oci/index.js';
+import type { SubjectAttribute } from './subject.js';
+
+// The pieces of certificates and requests, DER. Both are signed with SHA-256: ECDSA for EC keys, PKCS #1 v1.5 for RSA, which every
+// authority reads; it is the signatures over images that Notary wants with PSS.
+
+const ECDSA_SHA256 = '1.2.840.10045.4.3.2';
+const RSA_SHA256 = '1.2.840.113549.1.1.11';
+const DAY_MS = 86_400_000;
+/** RFC 5280, appendix A: a country is a PrintableString. */
+const COUNTRY = '2.5.4.6';
+/** PKCS #9: the extensions that a request asks for. */
+const EXTENSION_REQUEST = '1.2.840.113549.1.9.14';
+
+export interface CertificateTimes {
+  /** An hour ago by default, so that clocks may differ. */
+  notBefore?: Date;
+  /** How long it is valid, 1 to 36,500. */
+  days: number;
+}
+
+function algorithmFor(publicKey: KeyObject): AlgorithmIdentifier {
+  return publicKey.asymmetricKeyType === 'rsa'
+    ? new AlgorithmIdentifier({ algorithm: RSA_SHA256, parameters: null })
+    : new AlgorithmIdentifier({ algorithm: ECDSA_SHA256 });
+}
+
+/**
+ * What is signed of a self-signed certificate.
+ * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` for a number of days that makes no certificate
+ */
+export function toBeSigned(
+  publicKey: KeyObject,
+  subject: readonly SubjectAttribute[],
+  { days, notBefore = new Date(Date.now() - 3_600_000) }: CertificateTimes,
+): TBSCertificate {
+  if (!(Number.isInteger(days) && days >= 1 && days <= 36_500)) {
+    throw new ConfigurationError('SIGNING_CERTIFICATE_INVALID', `A certificate cannot be valid for ${days} days`, {
+      remedy: 'Give a whole number of days from 1 to 36500.',
+    });
+  }
+  const name = nameOf(subject);
+  const start = new Date(Math.floor(notBefore.getTime() / 1000) * 1000);
+  return new TBSCertificate({
+    version: Version.v3,
+    serialNumber: serialNumber(),
+    signature: algorithmFor(publicKey),
+    issuer: name,
+    subject: name,
+    validity: new Validity({ notBefore: start, notAfter: new Date(start.getTime() + days * DAY_MS) }),
+    subjectPublicKeyInfo: AsnConvert.parse(spkiOf(publicKey), SubjectPublicKeyInfo),
+    extensions: signingExtensions(),
+  });
+}
+
+export function bytesOf(value: object): Buffer {
+  return Buffer.from(AsnConvert.serialize(value));
+}
+
+export function certificatePem(tbsCertificate: TBSCertificate, signature: Uint8Array): string {
+  const certificate = new Certificate({
+    tbsCertificate,
+    signatureAlgorithm: tbsCertificate.signature,
+    signatureValue: Uint8Array.from(signature).buffer,
+  });
+  return pem('CERTIFICATE', bytesOf(certificate));
+}
+
+/** `CertificationRequestInfo`. @see https://www.rfc-editor.org/rfc/rfc2986#section-4.1 */
+export function requestInfo(publicKey: KeyObject, subject: readonly SubjectAttribute[]): Buffer {
+  const extensions = der(0x30, objectId(EXTENSION_REQUEST), der(0x31, bytesOf(signingExtensions())));
+  return der(0x30, der(0x02, Buffer.from([0])), bytesOf(nameOf(subject)), spkiOf(publicKey), der(0xa0, extensions));
+}
+
+export function requestPem(publicKey: KeyObject, info: Buffer, signature: Uint8Array): string {
+  const bits = der(0x03, Buffer.from([0]), Buffer.from(signature));
+  return pem('CERTIFICATE REQUEST', der(0x30, info, bytesOf(algorithmFor(publicKey)), bits));
+}
+
+/** What Notary wants of a signing certificate, and nothing that it refuses. */
+function signingExtensions(): Extensions {
+  return new Extensions([
+    extension(id_ce_basicConstraints, true, new BasicConstraints({ cA: false })),
+    extension(id_ce_keyUsage, true, new KeyUsage(KeyUsageFlags.digitalSignature)),
+    extension(id_ce_extKeyUsage, false, new ExtendedKeyUsage([id_kp_codeSigning])),
+  ]);
+}
+
+function extension(extnID: string, critical: boolean, value: object): Extension {
+  return new Extension({ extnID, critical, extnValue: new OctetString(AsnConvert.serialize(value)) });
+}
+
+function nameOf(subject: readonly SubjectAttribute[]): Name {
+  return new Name(
+    subject.map(({ oid, value }) => {
+      const encoded = new AttributeValue(oid === COUNTRY ? { printableString: value } : { utf8String: value });
+      return new RelativeDistinguishedName([new AttributeTypeAndValue({ type: oid, value: encoded })]);
+    }),
+  );
+}
+
+function spkiOf(publicKey: KeyObject): Buffer {
+  return publicKey.export({ type: 'spki', format: 'der' });
+}
+
+/** Positive, and 16 bytes whatever chance brings. */
+function serialNumber(): ArrayBuffer {
+  const bytes = new Uint8Array(randomBytes(16));
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return bytes.buffer;
+}
+
+function der(tag: number, ...parts: Buffer[]): Buffer {
+  const content = Buffer.concat(parts);
+  const { length } = content;
+  const hex = length.toString(16);
+  const long = Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex');
+  const header = length < 0x80 ? Buffer.from([tag, length]) : Buffer.from([tag, 0x80 | long.length, ...long]);
+  return Buffer.concat([header, content]);
+}
+
+function objectId(oid: string): Buffer {
+  // An AlgorithmIdentifier without parameters is a sequence of the one OID.
+  return bytesOf(new AlgorithmIdentifier({ algorithm: oid })).subarray(2);
+}
+
+function pem(label: string, bytes: Buffer): string {
+  const lines = bytes.toString('base64').match(/.{1,64}/g) ?? [];
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
+}

@@ -1,0 +1,67 @@
+import { ConfigurationError, quoted } from '../oci/index.js';
+import { splitUnescaped, unescapeValue } from './distinguished-name.js';
+
+/** One attribute of a subject. */
+export interface SubjectAttribute {
+  /** `O` */
+  type: string;
+  /** `2.5.4.10` */
+  oid: string;
+  value: string;
+}
+
+/** In the order that a subject has them: the most general first. The number is the longest value that RFC 5280 allows. */
+const ATTRIBUTES: ReadonlyMap<string, readonly [oid: string, characters: number]> = new Map([
+  ['C', ['2.5.4.6', 2]],
+  ['ST', ['2.5.4.8', 128]],
+  ['L', ['2.5.4.7', 128]],
+  ['O', ['2.5.4.10', 64]],
+  ['OU', ['2.5.4.11', 64]],
+  ['CN', ['2.5.4.3', 64]],
+]);
+/** A trust policy of notation names a subject by these at least. */
+const NAMED_BY_NOTATION = ['C', 'ST', 'O'];
+
+/**
+ * Reads a subject as a trust policy writes it: `C=US, ST=WA, O=Example, CN=release`, in any order.
+ * @throws ConfigurationError `SUBJECT_INVALID`
+ */
+export function parseSubject(text: string): SubjectAttribute[] {
+  const fail = (why: string): never => {
+    throw new ConfigurationError('SUBJECT_INVALID', `${quoted(text, 300)} is no subject: ${why}`, {
+      remedy:
+        'Write it as "C=US, ST=WA, O=Example, CN=release": C, ST, L, O, OU and CN, each once; a comma in a value as \\,',
+    });
+  };
+  const found = new Map<string, string>();
+  for (const part of splitUnescaped(text, ',')) {
+    const equals = part.indexOf('=');
+    if (equals < 0) return fail(`${quoted(part.trim(), 100)} has no =`);
+    const written = part.slice(0, equals).trim().toUpperCase();
+    const type = written === 'S' ? 'ST' : written;
+    const known = ATTRIBUTES.get(type);
+    if (known === undefined) return fail(`${quoted(written, 100)} is no attribute of it`);
+    if (found.has(type)) return fail(`${type} stands there twice`);
+    const value = unescapeValue(part.slice(equals + 1).trim());
+    if (value === undefined || value === '') return fail(`the value of ${type} is empty or not well formed`);
+    if (value.length > known[1]) return fail(`${type} has more than ${known[1]} characters`);
+    found.set(type, value);
+  }
+  const country = found.get('C');
+  if (country !== undefined && !/^[A-Z]{2}$/.test(country)) return fail('C is a country of two capital letters');
+  if (!found.has('CN')) return fail('CN is missing');
+  return subjectOf(Object.fromEntries(found));
+}
+
+/** Attributes by their short names, in a subject's order. */
+export function subjectOf(values: Readonly<Record<string, string | undefined>>): SubjectAttribute[] {
+  return [...ATTRIBUTES].flatMap(([type, [oid]]) => {
+    const value = values[type];
+    return value === undefined ? [] : [{ type, oid, value }];
+  });
+}
+
+/** The attributes without which a trust policy of notation can't name a subject, but by `*`. */
+export function missingForNotation(subject: readonly SubjectAttribute[]): string[] {
+  return NAMED_BY_NOTATION.filter((type) => !subject.some((attribute) => attribute.type === type));
+}
