@@ -108,9 +108,6 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): R
       promotionTable.replace(`owner|${hashKey(destination)}`, 'owner', owner, version),
 
     markOurs: (manifest, runId) => promotionTable.put(`ours|${hashOf(manifest)}`, 'ours', runId ?? manifest.digest),
-    async isOurs(manifest) {
-      return (await promotionTable.read(`ours|${hashOf(manifest)}`, 'ours')) !== undefined;
-    },
     async attachedBy(manifest) {
       return (await promotionTable.get(`ours|${hashOf(manifest)}`, 'ours', text))?.value;
     },

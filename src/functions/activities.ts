@@ -64,7 +64,7 @@ export function registerActivities(registration: Registration): void {
   ): void => register(registration, contract, run);
   add(contracts.beginRunContract, (ports, input) => plain(beginRunStep(ports, input)));
   add(contracts.observeContract, (ports, input, call) => plain(observeStep(ports, input, call)));
-  add(contracts.checkEvidenceContract, (ports, input, call) => plain(checkEvidenceStep(ports, input, call)));
+  add(contracts.checkEvidenceContract, checkEvidenceStep);
   add(contracts.markWaitingContract, markWaitingStep);
   add(contracts.attachSbomContract, attachSbomStep);
   add(contracts.attachSignatureContract, attachSignatureStep);

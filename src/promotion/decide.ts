@@ -2,6 +2,8 @@
 export interface StandingRow {
   runOpen: boolean;
   failures: number;
+  /** What passed the evidence gate last. */
+  gate?: { digest: string; policy: string };
   last?: { outcome: string; code?: string; digest?: string; ruleHash: string; finishedAt: string };
 }
 
@@ -24,6 +26,8 @@ export function decideTag(seen: {
   ruleHash: string;
   now: Date;
   row?: StandingRow;
+  /** The hash of the rule's evidence policy; absent where it demands none. */
+  evidence?: string;
   /** RFC 3339, where the registry tells when the tag was last written. */
   updatedAt?: string;
   baseline?: string;
@@ -41,7 +45,8 @@ export function decideTag(seen: {
     case 'promoted':
     case 'unchanged':
       // Nothing to promote under this tag: it named a referrer.
-      return last.code === undefined ? 'compare' : 'leave';
+      if (last.code !== undefined) return 'leave';
+      return isGatePassed(row, seen.digest, seen.evidence) ? 'compare' : 'raise';
     case 'failed':
       // Written since, under the digest that it had: a tag that was gone is back.
       if (Date.parse(seen.updatedAt ?? '') > Date.parse(last.finishedAt)) return 'raise';
@@ -52,4 +57,13 @@ export function decideTag(seen: {
     default:
       return 'leave';
   }
+}
+
+/** True if the rule demands no evidence, or this digest has passed the gate under its policy. */
+export function isGatePassed(
+  { gate }: Pick<StandingRow, 'gate'>,
+  digest: string,
+  evidence: string | undefined,
+): boolean {
+  return evidence === undefined || (gate?.digest === digest && gate.policy === evidence);
 }

@@ -12,3 +12,9 @@ export function promotionId(ruleName: string, source: TagName): string {
 export function ruleHash(rule: Rule): string {
   return createHash('sha256').update(JSON.stringify(rule)).digest('hex').slice(0, 16);
 }
+
+/** Tells two evidence policies apart; undefined where the rule demands no evidence. 16 hex digits. */
+export function evidencePolicyHash({ verify }: Pick<Rule, 'verify'>): string | undefined {
+  if (verify.signatures.length === 0) return undefined;
+  return createHash('sha256').update(JSON.stringify(verify)).digest('hex').slice(0, 16);
+}

@@ -1,7 +1,7 @@
-import { failurePauseMs } from '../promotion/decide.js';
+import { failurePauseMs, isGatePassed } from '../promotion/decide.js';
 import { destinationOf } from '../promotion/destination.js';
 import { matchRules, type TagName } from '../promotion/match.js';
-import { promotionId } from '../promotion/promotion-id.js';
+import { evidencePolicyHash, promotionId } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import { PromoterError, formatReference } from '../oci/index.js';
 import type { IgnoredEvent, PromotionRow, StepProgress } from './rows.js';
@@ -219,6 +219,8 @@ function explainLast({ seen }: ExplainInput, row: PromotionRow, rule: Rule | und
       });
       // When it moved is known to nobody: `since` is when the destination got what it has.
       if (moved !== undefined) return { standing: 'moved', text: moved };
+      const unchecked = uncheckedText(row, rule);
+      if (unchecked !== undefined) return { standing: 'queued', text: unchecked };
       return { ...why, standing: 'in_sync', text: `${destination} is ${last.digest ?? 'as the rule wants it'}` };
     }
     case 'failed': {
@@ -236,6 +238,15 @@ function explainLast({ seen }: ExplainInput, row: PromotionRow, rule: Rule | und
     case 'superseded':
       return { ...why, standing: 'cancelled', text: `${outcome}${because === '' ? '' : `: ${because}`}` };
   }
+}
+
+/** The rule demands evidence that was not asked for when this digest was promoted. */
+function uncheckedText(row: PromotionRow, rule: Rule | undefined): string | undefined {
+  const digest = row.last?.digest;
+  if (rule === undefined || digest === undefined || isGatePassed(row, digest, evidencePolicyHash(rule)))
+    return undefined;
+  const who = rule.triggers.includes('schedule') ? 'the next schedule run' : 'the next push';
+  return `${row.destination} is ${digest}, and whether it has the evidence that the rule demands by now is not checked yet: ${who} checks it`;
 }
 
 function movedText(

@@ -39,6 +39,19 @@ export function readOwned(ports: OwnedPorts, id: string, runId: string): Promise
   });
 }
 
+/** Writes which digest passed the gate, and under which policy. @returns false where the run is not the row's */
+export async function noteGatePassed(
+  ports: OwnedPorts,
+  id: string,
+  runId: string,
+  gate: NonNullable<PromotionRow['gate']>,
+): Promise<boolean> {
+  const row = await changeOwned(ports, id, runId, (current) =>
+    current.gate?.digest === gate.digest && current.gate.policy === gate.policy ? undefined : { ...current, gate },
+  );
+  return row !== undefined;
+}
+
 /** Writes that the run waits for evidence, and that nothing wakes it yet. @returns false where the run is not the row's */
 export async function markPausing(ports: OwnedPorts, id: string, runId: string): Promise<boolean> {
   const row = await changeOwned(ports, id, runId, (current) => ({ ...current, state: 'waiting' }));

@@ -86,7 +86,6 @@ export interface RunStore {
 
   /** Notes that we attached this manifest ourselves, before it is pushed, and in which run. */
   markOurs(manifest: StoredDigest, runId?: string): Promise<void>;
-  isOurs(manifest: StoredDigest): Promise<boolean>;
   /** The run that attached it last; something that is no run's id where that wasn't noted, undefined where it isn't ours. */
   attachedBy(manifest: StoredDigest): Promise<string | undefined>;
 

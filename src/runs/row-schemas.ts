@@ -55,6 +55,7 @@ export const promotionRowSchema: z.ZodType<PromotionRow> = z.object({
   waitingFor: z.string().exactOptional(),
   since: z.string().exactOptional(),
   last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), ruleHash: z.string() }).exactOptional(),
+  gate: z.object({ digest: z.string(), policy: z.string() }).exactOptional(),
   failures: z.number(),
   superseded: z.object({ times: z.number(), wanted: z.number() }).exactOptional(),
   unconfirmed: z.string().exactOptional(),

@@ -115,6 +115,8 @@ export interface PromotionRow {
   since?: string;
   /** The last final run's result. */
   last?: RunResult & { runId: string; finishedAt: string; ruleHash: string };
+  /** The digest that passed the evidence gate last, and the hash of the evidence policy under which it did. */
+  gate?: { digest: string; policy: string };
   /** Failures in a row, for the schedule's growing pauses. */
   failures: number;
   /** How often in a row runs were superseded, while `wanted` was this. */

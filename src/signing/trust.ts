@@ -17,7 +17,7 @@ export interface NotaryTrust {
  */
 export function checkTrust(chain: readonly CodeSigningCertificate[], trust: NotaryTrust): void {
   const identities = trust.identities.map(parseTrustedIdentity);
-  const anchors = trust.certificates.map(readAnchor);
+  const anchors = anchorsOf(trust.certificates);
   if (anchors.length === 0 || identities.length === 0) {
     throw new ConfigurationError('TRUST_STORE_INVALID', 'The trust store names no certificate or no identity', {
       remedy: 'Give the certificates of those who may sign as PEM, and their identities, or "*".',
@@ -39,6 +39,15 @@ export function checkTrust(chain: readonly CodeSigningCertificate[], trust: Nota
       remedy: 'Sign with the certificate of a trusted identity, or add this one to the identities.',
     });
   }
+}
+
+/** By the list that was given: of one trust store very many signatures may be verified. */
+const read = new WeakMap<readonly Uint8Array[], readonly Uint8Array[]>();
+
+function anchorsOf(certificates: readonly Uint8Array[]): readonly Uint8Array[] {
+  const anchors = read.get(certificates) ?? certificates.map(readAnchor);
+  read.set(certificates, anchors);
+  return anchors;
 }
 
 /** A certificate that issues none and is issued by another vouches for nobody: notation refuses it too. */

@@ -5,9 +5,11 @@ import { attachPacked, readAt } from './attach-packed.js';
 import { signerOf, signSubject } from './attach-signature.js';
 import { bringSbomBack } from './bring-sbom-back.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
-import { findOurSbom, madeByUs, type SigningRule } from './our-sbom.js';
+import { noteMadeSbom } from './made-sboms.js';
+import { findOurSbom, type SigningRule } from './our-sbom.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { countingTries } from './sbom-tries.js';
+import { sbomClaim } from './signed-claim.js';
 import { subjectLease, underLease } from './under-lease.js';
 
 /** What it needs of a step's input: a job has no rule, the command line no run. */
@@ -17,8 +19,7 @@ type Input = Pick<InputOf<typeof attachSbomContract>, 'image' | 'at' | 'destinat
   source: SourceRepository;
 };
 
-type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> &
-  StorePort<'markOurs' | 'isOurs'>;
+type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<'markOurs'>;
 
 /**
  * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image of the
@@ -35,7 +36,7 @@ export async function attachSbomStep(
   const { registry, repository: name } = at;
   const repository = ports.registries.repository(registry, name);
   return underLease(ports, subjectLease(registry, name, input.image.digest), signal, async (held, lease) => {
-    const existing = await findOurSbom(ports, input.rule, at, repository, input.image, held);
+    const existing = await findOurSbom(ports, input.rule, repository, input.image, held);
     if (existing !== undefined) {
       progress.text(`is there already: ${existing.digest}`);
       return { sbom: existing.digest, made: false };
@@ -51,7 +52,8 @@ export async function attachSbomStep(
       ));
     const { sbom, text, made } = attached;
     progress.text(text);
-    const signed = input.rule.sign.length > 0 ? await signSubject(ports, input, sbom, lasting) : undefined;
+    const signed =
+      input.rule.sign.length > 0 ? await signSubject(ports, input, sbomClaim(sbom, input.image), lasting) : undefined;
     return { sbom: sbom.digest, made: made || signed?.made === true };
   });
 }
@@ -110,7 +112,7 @@ async function bring(
 }
 
 async function attach(
-  ports: Pick<Ports, 'registries' | 'sbom'> & StorePort<'markOurs'>,
+  ports: Pick<Ports, 'registries' | 'sbom' | 'documents'> & StorePort<'markOurs'>,
   input: Input,
   signal: AbortSignal,
   lasting: AbortSignal,
@@ -137,7 +139,7 @@ async function attach(
   // Unsigned, and with no row that knows of it: it was made under another store than this.
   const listed = await repository.listReferrers(subject.digest, { artifactType: sbom.mediaType, signal });
   const made = !listed.some((referrer) => referrer.digest === digest);
-  await ports.store.markOurs(madeByUs(digest));
+  await noteMadeSbom(ports, subject, packed.descriptor);
   await ports.store.markOurs({ registry, repository: path, digest }, input.runId);
   signal.throwIfAborted();
   if (made) await attachPacked(input, repository, packed, lasting);

@@ -1,10 +1,12 @@
-import { ConfigurationError, packArtifact, type Descriptor, type Repository } from '../oci/index.js';
-import { signNotary, type Signer } from '../signing/index.js';
-import { z } from 'zod';
+import { ConfigurationError, PolicyError, type Descriptor, type Repository } from '../oci/index.js';
+import type { Signer } from '../signing/index.js';
 import { attachPacked, readAt, type Attaching } from './attach-packed.js';
 import type { InputOf, ResultOf, attachSignatureContract } from './contracts.js';
-import { findOurSignature, leafThumbprint } from './our-signature.js';
+import { noteKey } from './our-keys.js';
+import { findOurSignature } from './our-signature.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
+import { recordSignature } from './recorded-signature.js';
+import { plainClaim, type SignedClaim } from './signed-claim.js';
 import { subjectLease, underLease } from './under-lease.js';
 
 type Input = InputOf<typeof attachSignatureContract>;
@@ -22,7 +24,7 @@ export async function attachSignatureStep(
   const { registry, repository: name } = input.at ?? input.source;
   return underLease(ports, subjectLease(registry, name, input.subject.digest), signal, async (held, lease) => {
     const lasting = AbortSignal.any([finish, lease.signal]);
-    const signed = await signSubject(ports, input, input.subject, held, lasting);
+    const signed = await signSubject(ports, input, plainClaim(input.subject), held, lasting);
     progress.text(`${signed.made ? 'signed' : 'was signed already'}: ${signed.signature}`);
     return signed;
   });
@@ -36,51 +38,40 @@ export function signerOf(ports: Pick<Ports, 'signer'>): Signer {
   });
 }
 
-/** What is kept of a signature before it is pushed. */
-const keptSchema = z.object({
-  created: z.string(),
-  mediaType: z.string(),
-  envelope: z.base64(),
-  annotations: z.record(z.string(), z.string()),
-});
-
 /**
- * Signs a subject whose lease the caller holds. A signature made with ECDSA differs each time, so it is first kept by subject,
- * format and key, and the kept one is what everybody pushes: a crash or a late second holder makes no second signature.
+ * Signs a subject whose lease the caller holds, where our signature with this claim is not there yet. We sign what was fetched: the
+ * registry must give the subject the media type and the size that the claim says.
+ * @throws PolicyError `DESCRIPTOR_MISMATCH`; as {@link recordSignature}
  */
 export async function signSubject(
   ports: SigningPorts,
   where: Attaching,
-  subject: Descriptor,
+  claim: SignedClaim,
   signal: AbortSignal,
   /** For its push, which is not left half made. */
   lasting = signal,
 ): Promise<ResultOf<typeof attachSignatureContract>> {
   const signer = signerOf(ports);
+  const { subject } = claim;
   const { registry, repository: repositoryName } = where.at ?? where.source;
   const repository: Repository = ports.registries.repository(registry, repositoryName);
-  const existing = await findOurSignature(repository, subject, signer, ports.now(), signal);
+  await noteKey(ports, signer);
+  const existing = await findOurSignature(ports, repository, claim, signer, signal);
   if (existing !== undefined) return { signature: existing.digest, made: false };
   // What is attached to a subject that is gone is never cleared away.
-  await readAt(where, () => repository.resolve(subject.digest, { signal }));
-  const made = await signNotary(subject, signer, { signingTime: ports.now(), signal });
-  const fresh = {
-    created: ports.now().toISOString(),
-    mediaType: made.layer.mediaType,
-    envelope: Buffer.from(made.layer.bytes).toString('base64'),
-    annotations: made.annotations,
-  };
-  const name = `signatures/${subject.digest.replace(':', '-')}/notary-${leafThumbprint(signer)}.json`;
-  const stored = await ports.documents.putIfAbsent('documents', name, Buffer.from(JSON.stringify(fresh)));
-  const kept = keptSchema.parse(JSON.parse(Buffer.from(stored).toString('utf8')));
-  const packed = packArtifact({
-    artifactType: made.artifactType,
-    layers: [{ mediaType: kept.mediaType, bytes: Buffer.from(kept.envelope, 'base64') }],
-    subject,
-    annotations: { ...kept.annotations, 'org.opencontainers.image.created': kept.created },
-  });
+  checkIsSame(repository.name, subject, await readAt(where, () => repository.resolve(subject.digest, { signal })));
+  const packed = await recordSignature(ports, claim, signer, signal);
   await ports.store.markOurs({ registry, repository: repositoryName, digest: packed.descriptor.digest }, where.runId);
   signal.throwIfAborted();
   await attachPacked(where, repository, packed, lasting);
   return { signature: packed.descriptor.digest, made: true };
+}
+
+function checkIsSame(name: string, subject: SignedClaim['subject'], found: Descriptor): void {
+  if (found.mediaType === subject.mediaType && found.size === subject.size) return;
+  throw new PolicyError(
+    'DESCRIPTOR_MISMATCH',
+    `${name}@${subject.digest} is ${found.mediaType} of ${found.size} bytes, not ${subject.mediaType} of ${subject.size} bytes`,
+    { remedy: 'Build the index again from the manifests that it lists.' },
+  );
 }

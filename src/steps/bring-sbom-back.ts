@@ -1,7 +1,8 @@
 import { copyGraph, parseReference, planGraph, type Descriptor } from '../oci/index.js';
 import type { SourceRepository } from '../promotion/rule.js';
 import { readAt } from './attach-packed.js';
-import { findOurSbom, madeByUs, type SigningRule } from './our-sbom.js';
+import { noteMadeSbom } from './made-sboms.js';
+import { findOurSbom, type SigningRule } from './our-sbom.js';
 import type { Ports, StorePort } from './ports.js';
 import { writeAtSource } from './refused-write.js';
 
@@ -20,14 +21,14 @@ interface Input {
  * @returns undefined where the destination has none either. @throws ConfigurationError `SOURCE_NOT_WRITABLE`
  */
 export async function bringSbomBack(
-  ports: Pick<Ports, 'registries' | 'signer' | 'now'> & StorePort<'isOurs' | 'markOurs'>,
+  ports: Pick<Ports, 'registries' | 'signer' | 'documents' | 'now'> & StorePort<'markOurs'>,
   { runId, rule, source, destination, image }: Input,
   signal: AbortSignal,
   lasting: AbortSignal,
 ): Promise<Descriptor | undefined> {
   const at = parseReference(destination);
   const from = ports.registries.repository(at.registry, at.repository);
-  const sbom = await findOurSbom(ports, rule, at, from, image, signal);
+  const sbom = await findOurSbom(ports, rule, from, image, signal);
   if (sbom === undefined) return undefined;
   const { registry, repository } = source;
   const to = ports.registries.repository(registry, repository);
@@ -35,7 +36,7 @@ export async function bringSbomBack(
   await readAt({ source }, () => to.resolve(image.digest, { signal }));
   const plan = await planGraph(from, sbom, { signal });
   const { digest } = sbom;
-  await ports.store.markOurs(madeByUs(digest));
+  await noteMadeSbom(ports, image, sbom);
   await ports.store.markOurs({ registry, repository, digest }, runId);
   const mountFrom = at.registry === registry ? [at.repository] : [];
   signal.throwIfAborted();

@@ -105,6 +105,11 @@ export const observeContract = contract(
       images: z.array(imageSchema),
       /** What a run would change; empty: nothing differs. */
       differences: z.array(z.string()),
+      /**
+       * If the destination stands on this digest: the evidence policy under which it passed the gate before; null: none that is known.
+       * Absent in histories of before, where the gate was not asked if nothing differed.
+       */
+      gatePassed: z.string().nullable().optional(),
     }),
   ]),
 );

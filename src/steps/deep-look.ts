@@ -10,9 +10,9 @@ import type { Rule } from '../promotion/rule.js';
 import type { PromotionRow } from '../runs/rows.js';
 import { classifyGraph } from './classify.js';
 import type { DeepPassBudget } from './deep-pass-budget.js';
-import { attachedAt, attachmentDifferences, graphDifferences, isAllListed } from './differences.js';
+import { attachmentDifferences, graphDifferences, isAllListed } from './differences.js';
 import { STEP_LIMITS } from './limits.js';
-import { signaturesHash } from './our-signature.js';
+import { hashOfList, listSignatures } from './signature-list.js';
 import { noteProblem, type Walk } from './walk.js';
 import { tookTooLong, within } from './within.js';
 
@@ -85,7 +85,7 @@ async function lookAt(
   const root = await rootOf(from, source.tag, signal);
   // Nobody told of its deletion: the run says what is the matter, and the row comes to rest.
   if (root === undefined) return true;
-  if (state === 'refused') return (await signaturesHash(from, root, signal)) !== last?.evidence;
+  if (state === 'refused') return hashOfList(await listSignatures(from, root, signal)) !== last?.evidence;
   return differs(walk, budget, { rule, row, from, root }, signal);
 }
 
@@ -130,10 +130,7 @@ async function differs(
   const destination = rememberReads(counted.repository(to.registry, to.repository));
   if ((await graphDifferences(rule, from, destination, root, signal)).length > 0) return true;
   const { images } = await classifyGraph(from, root, signal);
-  const at = {
-    ...attachedAt(rule, row.source, row.destination),
-    content: rule.attachTo === 'source' ? from : destination,
-  };
+  const at = rule.attachTo === 'source' ? from : destination;
   if (await isAllListed(walk.ports, rule, at, images, signal)) return false;
   return (await attachmentDifferences(walk.ports, rule, at, images, signal)).length > 0;
 }

@@ -8,18 +8,14 @@ import {
   type ReadableRepository,
 } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../promotion/rule.js';
-import { CYCLONEDX_JSON } from '../sbom/index.js';
-import { NOTARY_SIGNATURE } from '../signing/index.js';
 import type { Image } from './contracts.js';
 import { STEP_LIMITS } from './limits.js';
+import { sbomsMadeOf } from './made-sboms.js';
 import { findOurSbom } from './our-sbom.js';
 import { findOurSignature } from './our-signature.js';
-import type { Ports, StorePort } from './ports.js';
-
-/** A repository, and how rows name it. */
-export interface Place extends SourceRepository {
-  content: ReadableRepository;
-}
+import type { Ports } from './ports.js';
+import { recordedDigest } from './recorded-signature.js';
+import { plainClaim, sbomClaim, type SignedClaim } from './signed-claim.js';
 
 /** Where a rule wants SBOMs and signatures. */
 export function attachedAt(rule: Rule, source: SourceRepository, destination: string): SourceRepository {
@@ -52,20 +48,21 @@ export async function graphDifferences(
 
 /** What the rule wants attached and isn't: an SBOM or a signature counts where it verifies. */
 export async function attachmentDifferences(
-  ports: Pick<Ports, 'signer' | 'now'> & StorePort<'isOurs'>,
+  ports: Pick<Ports, 'signer' | 'documents' | 'now'>,
   rule: Rule,
-  at: Place,
+  at: ReadableRepository,
   images: readonly Image[],
   signal: AbortSignal,
 ): Promise<string[]> {
   const lacking = await mapConcurrently(images, STEP_LIMITS.lookedAtOnce, async (image) => {
     const lacks: string[] = [];
     if (image.sbom && rule.sbom.formats.length > 0) {
-      const sbom = await findOurSbom(ports, rule, at, at.content, image, signal);
+      const sbom = await findOurSbom(ports, rule, at, image, signal);
       if (sbom === undefined) lacks.push(`${image.label} has no SBOM of ours`);
     }
     if (rule.sign.length > 0) {
-      const signature = ports.signer && (await findOurSignature(at.content, image, ports.signer, ports.now(), signal));
+      const { signer } = ports;
+      const signature = signer && (await findOurSignature(ports, at, plainClaim(image), signer, signal));
       if (signature === undefined) lacks.push(`${image.label} is not signed by us`);
     }
     return lacks;
@@ -74,34 +71,30 @@ export async function attachmentDifferences(
 }
 
 /**
- * True where lists and rows alone show that all we attached is still there: what we pushed, under its subject. Cheaper than
- * verifying it, and no for what was copied from elsewhere.
+ * True where lists and our own records alone show that all we attached is still there, under its subject. Cheaper than verifying it,
+ * and no for what was made elsewhere.
  */
 export async function isAllListed(
-  ports: StorePort<'isOurs'>,
+  ports: Pick<Ports, 'signer' | 'documents'>,
   rule: Rule,
-  at: Place,
+  at: ReadableRepository,
   images: readonly Image[],
   signal: AbortSignal,
 ): Promise<boolean> {
-  const listsOurs = async (
-    subject: Pick<Descriptor, 'digest'>,
-    artifactType: string,
-  ): Promise<Descriptor | undefined> => {
-    for (const listed of await at.content.listReferrers(subject.digest, { signal })) {
-      const { registry, repository } = at;
-      if (listed.artifactType !== artifactType) continue;
-      if (await ports.store.isOurs({ registry, repository, digest: listed.digest })) return listed;
-    }
-    return undefined;
+  const { signer } = ports;
+  const digestsOf = async (subject: Pick<Descriptor, 'digest'>): Promise<Set<string>> =>
+    new Set((await at.listReferrers(subject.digest, { signal })).map(({ digest }) => digest));
+  const isSigned = async (claim: SignedClaim): Promise<boolean> => {
+    if (rule.sign.length === 0) return true;
+    const recorded = signer && (await recordedDigest(ports, claim, signer));
+    return recorded !== undefined && (await digestsOf(claim.subject)).has(recorded);
   };
-  const isSigned = async (subject: Pick<Descriptor, 'digest'>): Promise<boolean> =>
-    rule.sign.length === 0 || (await listsOurs(subject, NOTARY_SIGNATURE)) !== undefined;
   for (const image of images) {
-    if (!(await isSigned(image))) return false;
+    if (!(await isSigned(plainClaim(image)))) return false;
     if (!image.sbom || rule.sbom.formats.length === 0) continue;
-    const sbom = await listsOurs(image, CYCLONEDX_JSON);
-    if (sbom === undefined || !(await isSigned(sbom))) return false;
+    const listed = await digestsOf(image);
+    const sbom = (await sbomsMadeOf(ports, image)).find(({ digest }) => listed.has(digest));
+    if (sbom === undefined || !(await isSigned(sbomClaim(sbom, image)))) return false;
   }
   return true;
 }

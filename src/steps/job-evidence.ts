@@ -1,9 +1,8 @@
 import { VerificationError } from '../oci/index.js';
-import { decideGate } from '../promotion/gate.js';
 import { attachSbomStep } from './attach-sbom.js';
 import { attachSignatureStep } from './attach-signature.js';
-import { examine } from './check-evidence.js';
 import { classifyGraph } from './classify.js';
+import { lookAtGate } from './gate-look.js';
 import { resolveTarget, targetOf, type Operation } from './job-operation.js';
 
 /** Gate 1 of a rule, by what the job itself trusts; our own signatures count like anybody's. */
@@ -11,10 +10,9 @@ export const verify: Operation<'verify'> = async ({ ports, job, signal, progress
   const target = targetOf(ports, job.reference);
   const { repository } = target;
   const root = await resolveTarget(target, job, signal);
-  const findings = await Promise.all(
-    job.signatures.map((policy) => examine({ now: ports.now, signer: undefined }, repository, root, policy, signal)),
-  );
-  const decision = decideGate(job.signatures, findings);
+  const asked = { signal, ours: 'count' as const };
+  const { decision, isUnfinished } = await lookAtGate(ports, repository, root, job.signatures, asked);
+  if (isUnfinished) return { later: 0 };
   const output = { reference: `${repository.name}@${root.digest}`, ...decision };
   if (decision.passed) {
     progress.text(decision.evidence.map(({ signedBy }) => `signed by ${signedBy}`).join('; '));

@@ -1,9 +1,22 @@
 /** Bounds of this folder. */
 export const STEP_LIMITS = {
-  /** Notary signatures of one subject that are read; later ones are passed over. */
-  signaturesRead: 100,
-  /** Bytes of one signature envelope that are read. */
-  envelopeBytes: 4 * 1024 * 1024,
+  /**
+   * Notary signatures of one subject that one call of the gate reads for one policy, how many at once, and bytes of them; a list has
+   * 10,000 at most, and the next call continues.
+   */
+  signaturesRead: 500,
+  signaturesReadAtOnce: 8,
+  signatureBytes: 64 * 1024 * 1024,
+  /** Signatures of a list from which on the gate keeps what it found out about each. */
+  rememberedFrom: 20,
+  /** Signatures that the gate gives as reasons for one policy. */
+  gateReasons: 20,
+  /** Bytes of one signature envelope that are read; real ones have a few thousand. A larger one is none. */
+  envelopeBytes: 256 * 1024,
+  /** Signatures of one subject that are read to find our own, where none is recorded. */
+  ownSignaturesRead: 100,
+  /** SBOMs of one image that are known as ours: one for each repository that it was promoted from. */
+  madeSboms: 1_000,
   /** Manifests under one root that get something attached. `TOO_MANY_IMAGES` */
   images: 100,
   /** Children of its indexes that are no manifests, such as the layers of a build cache. `TOO_MANY_IMAGES` */

@@ -13,6 +13,7 @@ import { noteDigest } from '../runs/run-digest.js';
 import { claimDestination, type WithRules } from './destination-owner.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from './differences.js';
 import { STEP_LIMITS } from './limits.js';
+import { noteKey } from './our-keys.js';
 import type { Ports, StepCall, StorePort } from './ports.js';
 import { resolveTag } from './resolve-tag.js';
 import { atSource, missingTag } from './source-gone.js';
@@ -23,7 +24,7 @@ type Result = ResultOf<typeof observeContract>;
 
 type ObservePorts = Pick<Ports, 'registries' | 'documents' | 'stretch' | 'signer' | 'now'> &
   WithRules &
-  StorePort<'getRun' | 'replaceRun' | 'addStanding' | 'isOurs' | 'claimDestination' | 'replaceDestinationOwner'>;
+  StorePort<'getPromotion' | 'getRun' | 'replaceRun' | 'addStanding' | 'claimDestination' | 'replaceDestinationOwner'>;
 
 /**
  * Looks at the source and the destination, in stretches, and says what differs. Writes the rows of the digests before it lists referrers, so
@@ -75,10 +76,12 @@ async function look(
     ),
   );
   progress.text(`${reference} is ${root.digest}`);
+  if (input.rule.sign.length > 0 && ports.signer !== undefined) await noteKey(ports, ports.signer);
   const at = attachedAt(input.rule, source, input.destination);
-  const attached = { ...at, content: registries.repository(at.registry, at.repository) };
+  const attached = registries.repository(at.registry, at.repository);
+  const destination = await destinationDifferences(ports, registries, input, root, { signal, progress });
   const differences = [
-    ...(await destinationDifferences(ports, registries, input, root, { signal, progress })),
+    ...destination.differences,
     ...(await attachmentDifferences(ports, input.rule, attached, graph.images, signal)),
   ];
   progress.text(differences.length === 0 ? 'nothing differs' : differences.join('; '));
@@ -88,6 +91,7 @@ async function look(
     root: { mediaType, digest: root.digest, size },
     images: graph.images,
     differences: differences.slice(0, 50),
+    gatePassed: destination.isInPlace ? await gatePassedBy(ports, input.promotionId, root.digest) : null,
   };
 }
 
@@ -102,20 +106,32 @@ async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
+/** The evidence policy under which this digest has passed the gate. */
+async function gatePassedBy(
+  ports: StorePort<'getPromotion'>,
+  promotionId: string,
+  digest: string,
+): Promise<string | null> {
+  const gate = (await ports.store.getPromotion(promotionId))?.value.gate;
+  return gate?.digest === digest ? gate.policy : null;
+}
+
 async function destinationDifferences(
   ports: Pick<Ports, 'registries'>,
   registries: Registries,
   input: Input,
   root: Descriptor,
   { signal, progress }: StepCall,
-): Promise<string[]> {
+): Promise<{ isInPlace: boolean; differences: string[] }> {
   const { registry, repository, tag = '' } = parseReference(input.destination);
   const standing = await resolveTag(ports, { registry, repository, tag }, signal);
-  if (standing === undefined) return [`${input.destination} is not there`];
-  if (standing.digest !== root.digest) return [`${input.destination} is ${standing.digest}`];
+  if (standing?.digest !== root.digest) {
+    return { isInPlace: false, differences: [`${input.destination} is ${standing?.digest ?? 'not there'}`] };
+  }
   const source = registries.repository(input.source.registry, input.source.repository);
   const to = registries.repository(registry, repository);
-  return atSource(() =>
+  const differences = await atSource(() =>
     graphDifferences(input.rule, source, to, root, signal, (done, total) => progress.nodes(done, total)),
   );
+  return { isInPlace: true, differences };
 }

@@ -1,49 +1,43 @@
 import { mapConcurrently, type Descriptor, type ReadableRepository } from '../oci/index.js';
-import type { Rule, SourceRepository } from '../promotion/rule.js';
-import type { StoredDigest } from '../runs/ports.js';
+import type { Rule } from '../promotion/rule.js';
 import { CYCLONEDX_JSON } from '../sbom/index.js';
 import { STEP_LIMITS } from './limits.js';
+import { sbomsMadeOf } from './made-sboms.js';
 import { findOurSignature } from './our-signature.js';
-import type { Ports, StorePort } from './ports.js';
+import type { Ports } from './ports.js';
+import { sbomClaim } from './signed-claim.js';
 
 /** Whether what is made is signed. */
 export interface SigningRule {
   sign: readonly Rule['sign'][number][];
 }
 
-/** The row by which an SBOM that we made is known wherever its copies go: its bytes name the source that it was made for. */
-export function madeByUs(digest: string): StoredDigest {
-  return { registry: '*', repository: '*', digest };
-}
-
 /**
- * The SBOM of an image that is ours: our signature over it verifies. Where the rule signs nothing, the rows that we wrote
- * before we pushed it count. Any other is somebody else's, and is left alone.
+ * The SBOM of an image that is ours: our signature over it verifies, and says that it is the SBOM of this image. Where the rule signs
+ * nothing, what we noted before we pushed it counts. Any other is somebody else's, and is left alone.
  */
 export async function findOurSbom(
-  ports: Pick<Ports, 'signer' | 'now'> & StorePort<'isOurs'>,
+  ports: Pick<Ports, 'signer' | 'documents' | 'now'>,
   rule: SigningRule,
-  source: SourceRepository,
   repository: ReadableRepository,
-  image: Descriptor,
+  image: Pick<Descriptor, 'digest'>,
   signal: AbortSignal,
 ): Promise<Descriptor | undefined> {
-  const { registry, repository: name } = source;
-  const listed = await repository.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON, signal });
-  const hasRow = await mapConcurrently(listed, STEP_LIMITS.lookedAtOnce, async ({ digest }) => {
-    signal.throwIfAborted();
-    return (
-      (await ports.store.isOurs({ registry, repository: name, digest })) || (await ports.store.isOurs(madeByUs(digest)))
-    );
-  });
-  const ours = listed.filter((_, index) => hasRow[index]);
+  const options = { artifactType: CYCLONEDX_JSON, artifactTypes: false, signal };
+  const listed = await repository.listReferrers(image.digest, options);
+  if (listed.length === 0) return undefined;
+  const made = await sbomsMadeOf(ports, image);
+  const digests = new Set<string>(listed.map(({ digest }) => digest));
+  // As we made them: a list may lie about size and type.
+  const ours: Descriptor[] = made.filter(({ digest }) => digests.has(digest));
   const { signer } = ports;
   if (signer === undefined || rule.sign.length === 0) return ours[0];
+  const noted = new Set<string>(ours.map(({ digest }) => digest));
   // Anybody may attach any number: those of which we know come first, and heaps of others end somewhere.
-  const others = listed.filter((_, index) => !hasRow[index]).slice(0, STEP_LIMITS.foreignSboms);
+  const others = listed.filter(({ digest }) => !noted.has(digest)).slice(0, STEP_LIMITS.foreignSboms);
   for (const some of [ours, others]) {
     const signed = await mapConcurrently(some, STEP_LIMITS.lookedAtOnce, (sbom) =>
-      findOurSignature(repository, sbom, signer, ports.now(), signal),
+      findOurSignature(ports, repository, sbomClaim(sbom, image), signer, signal),
     );
     const found = some.find((_, index) => signed[index] !== undefined);
     if (found !== undefined) return found;

@@ -1,7 +1,7 @@
 import { InputError, RegistryError, parseReference, type TagDetails } from '../oci/index.js';
 import { decideTag } from '../promotion/decide.js';
 import type { TagName } from '../promotion/match.js';
-import { ruleHash } from '../promotion/promotion-id.js';
+import { evidencePolicyHash, ruleHash } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import { raiseWanted } from '../runs/promotion-runs.js';
 import type { PromotionRow } from '../runs/rows.js';
@@ -126,8 +126,10 @@ async function doubtOf(
 ): Promise<Doubt | undefined> {
   const name = { registry: rule.source.registry, repository, tag };
   const seen = { digest, ...(updatedAt !== undefined && { updatedAt }), ...(baseline !== undefined && { baseline }) };
+  const evidence = evidencePolicyHash(rule);
   const decision = decideTag({
     ...seen,
+    ...(evidence !== undefined && { evidence }),
     ruleHash: ruleHash(rule),
     now: walk.ports.now(),
     ...(row !== undefined && { row }),

@@ -12,7 +12,6 @@ export type DeskStore = Pick<
   | 'claimDestination'
   | 'replaceDestinationOwner'
   | 'markOurs'
-  | 'isOurs'
 >;
 
 /** Rows of one kind; each write is a version of its own. */
@@ -46,7 +45,6 @@ export function createDeskStore(promotion?: { row: PromotionRow; run: RunRow }):
   const promotions = new Rows<PromotionRow>();
   const runs = new Rows<RunRow>();
   const owners = new Rows<DestinationOwner>();
-  const ours = new Set<string>();
   if (promotion !== undefined) {
     promotions.put(promotion.row.id, promotion.row);
     runs.put(promotion.run.id, promotion.run);
@@ -63,8 +61,8 @@ export function createDeskStore(promotion?: { row: PromotionRow; run: RunRow }):
       return owners.get(destination) ?? { value: owner, version: '' };
     },
     replaceDestinationOwner: async (destination, owner, version) => owners.put(destination, owner, version),
-    markOurs: async ({ digest }) => void ours.add(digest),
-    isOurs: async ({ digest }) => ours.has(digest),
+    // Tells events of what we attach: there are none here.
+    markOurs: async () => undefined,
   };
 }
 

@@ -93,18 +93,25 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
   }
   const { root, images, differences } = observed;
   const { digest } = root;
-  if (differences.length === 0) return { outcome: 'unchanged', digest };
-  if (rule.mode === 'observe') return { outcome: 'observed', digest, reason: differences.join('; ') };
+  const isSame = differences.length === 0;
+  if (rule.mode === 'observe' && !isSame) return { outcome: 'observed', digest, reason: differences.join('; ') };
 
+  // No row says here that it passed before: it is asked each time.
   if (rule.verify.signatures.length > 0) {
-    const gate = await plain('Checked', (call) => checkEvidenceStep(ports, { ...owner, rule, source, root }, call));
+    const gate = await doStep(io, (call) => checkEvidenceStep(ports, { ...owner, rule, source, root }, call), {
+      tell: said(tell, 'Checked'),
+    });
     if (gate.state === 'closed') {
+      if (rule.mode === 'observe') {
+        return { outcome: 'observed', digest, reason: `evidence is missing: ${gate.reasons.join('; ')}` };
+      }
       throw new VerificationError('EVIDENCE_MISSING', gate.reasons.join('; '), {
         remedy: 'Sign the image as the rule asks, then do it again; the deployed app waits for it.',
       });
     }
     if (gate.state !== 'passed') return 'superseded';
   }
+  if (isSame) return { outcome: 'unchanged', digest };
   if (rule.attachTo === 'source') await attach(io, ports, promotion, images, { destination });
   const { registry, repository } = parseReference(destination);
   const to = { registry, repository };

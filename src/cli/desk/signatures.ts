@@ -1,14 +1,15 @@
 import { ConfigurationError, VerificationError, type Descriptor } from '../../oci/index.js';
-import { decideGate, type GateDecision } from '../../promotion/gate.js';
+import type { GateDecision } from '../../promotion/gate.js';
 import { matchRules } from '../../promotion/match.js';
 import type { SignaturePolicy } from '../../promotion/rule.js';
 import { attachSignatureStep } from '../../steps/attach-signature.js';
-import { examine } from '../../steps/check-evidence.js';
 import { classifyGraph } from '../../steps/classify.js';
+import { lookAtGate } from '../../steps/gate-look.js';
 import { signatureLine, type SignedManifest } from '../evidence-lines.js';
 import type { Io } from '../io.js';
 import type { OpenTarget } from '../session.js';
 import type { Values } from '../verb.js';
+import { createDeskDocuments } from './desk-store.js';
 import { createDeskPorts, doStep, nameOf, registriesOf } from './desk.js';
 import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner } from './signer.js';
@@ -76,9 +77,13 @@ export async function verifyTarget(
   { repository, root }: Opened,
   policies: readonly SignaturePolicy[],
 ): Promise<GateDecision> {
-  const ports = { now: () => new Date(), signer: undefined };
-  const findings = await Promise.all(policies.map((policy) => examine(ports, repository, root, policy, io.signal)));
-  return decideGate(policies, findings);
+  const ports = { now: () => new Date(), signer: undefined, documents: createDeskDocuments() };
+  const asked = { signal: io.signal, ours: 'count' as const };
+  for (;;) {
+    const look = await lookAtGate(ports, repository, root, policies, asked);
+    // Each look gets further, and what is listed is bounded.
+    if (!look.isUnfinished) return look.decision;
+  }
 }
 
 /** @throws VerificationError `EVIDENCE_MISSING` where the gate stays closed */

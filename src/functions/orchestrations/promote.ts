@@ -1,5 +1,6 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
+import { evidencePolicyHash } from '../../promotion/promotion-id.js';
 import { deadlineMs } from '../../promotion/rule.js';
 import {
   beginRunContract,
@@ -90,11 +91,20 @@ function* work(
     return { outcome: state === 'nothing' ? 'unchanged' : 'refused', ...why };
   }
   progress.digest = observed.root.digest;
-  if (observed.differences.length === 0) return { outcome: 'unchanged' };
-  if (rule.mode === 'observe') return { outcome: 'observed', reason: observed.differences.join('; ') };
+  const isSame = observed.differences.length === 0;
+  const isAsked = isGateAnswered(rule, observed);
+  if (isSame && isAsked) return { outcome: 'unchanged' };
+  if (rule.mode === 'observe') {
+    if (isSame) return yield* lookAtEvidence(context, owner, begun, observed);
+    return { outcome: 'observed', reason: observed.differences.join('; ') };
+  }
 
-  const gate = yield* waitForEvidence(context, owner, begun, observed, progress);
-  if (gate !== undefined) return gate;
+  if (!isAsked) {
+    const gate = yield* waitForEvidence(context, owner, begun, observed, progress);
+    if (gate !== 'passed at once' && gate !== 'passed') return gate;
+    // What came while it waited is to be copied: the evidence, above all.
+    if (isSame && gate === 'passed at once' && progress.wanted === begun.wanted) return { outcome: 'unchanged' };
+  }
 
   if (rule.attachTo === 'source') yield* attach(context, owner, begun, observed, progress);
 
@@ -135,15 +145,44 @@ function* work(
   }
 }
 
-/** Gate 1: looks, waits, is woken by a push, and looks by itself; rarer, where pushes don't cease. Undefined: passed. */
+/**
+ * True if the rule demands nothing, and if what stands at the destination has passed before under the same policy: evidence that
+ * expires later does not take a promoted image back. A history of before tells nothing of that: the gate was asked where something differed.
+ */
+function isGateAnswered(rule: Begun['rule'], { gatePassed, differences }: Found): boolean {
+  const policy = evidencePolicyHash(rule);
+  if (policy === undefined) return true;
+  return gatePassed === undefined ? differences.length === 0 : gatePassed === policy;
+}
+
+/** Nothing differs, and the rule only observes: whether the gate would be closed. */
+function* lookAtEvidence(
+  context: StepContext,
+  owner: { promotionId: string; runId: string },
+  { rule, source }: Begun,
+  { root }: Found,
+): Generator<Task, Result | 'gone', unknown> {
+  const seen = yield* step(context, checkEvidenceContract, { ...owner, rule, source, root });
+  switch (seen.state) {
+    case 'gone':
+      return 'gone';
+    case 'superseded':
+      return SUPERSEDED;
+    case 'passed':
+      return { outcome: 'unchanged' };
+    case 'closed':
+      return { outcome: 'observed', reason: `evidence is missing: ${seen.reasons.join('; ')}` };
+  }
+}
+
+/** Gate 1: looks, waits, is woken by a push, and looks by itself; rarer, where pushes don't cease. */
 function* waitForEvidence(
   context: StepContext,
   owner: { promotionId: string; runId: string },
   begun: Begun,
   observed: Found,
   progress: Progress,
-): Generator<Task, Result | 'gone' | undefined, unknown> {
-  if (begun.rule.verify.signatures.length === 0) return undefined;
+): Generator<Task, Result | 'gone' | 'passed at once' | 'passed', unknown> {
   const since = context.df.currentUtcDateTime.getTime();
   const deadline = since + GATE_MS;
   // The gate may be open for longer than the rule waits for trouble: a pause is none.
@@ -154,7 +193,7 @@ function* waitForEvidence(
     if (seen.state === 'gone') return 'gone';
     if (seen.state === 'superseded') return SUPERSEDED;
     progress.wanted = seen.wanted;
-    if (seen.state === 'passed') return undefined;
+    if (seen.state === 'passed') return look === 1 ? 'passed at once' : 'passed';
     const now = context.df.currentUtcDateTime.getTime();
     if (now >= deadline) {
       return {

@@ -395,14 +395,13 @@ function portsContract(open: () => Promise<Ports>): void {
     test('a manifest of ours is known in its repository only', async () => {
       const { runs } = ports;
       const manifest = sampleDigest();
-      expect(await runs.isOurs(manifest)).toBe(false);
+      expect(await runs.attachedBy(manifest)).toBeUndefined();
       await runs.markOurs(manifest);
       await runs.markOurs(manifest);
-      expect(await runs.isOurs(manifest)).toBe(true);
       expect(await runs.attachedBy(manifest)).toBe(manifest.digest);
       await runs.markOurs(manifest, 'run-1');
       expect(await runs.attachedBy(manifest)).toBe('run-1');
-      expect(await runs.isOurs({ ...manifest, registry: 'localhost:5101' })).toBe(false);
+      expect(await runs.attachedBy({ ...manifest, registry: 'localhost:5101' })).toBeUndefined();
     });
 
     test('of 64 that claim a job one gives it its run', async () => {

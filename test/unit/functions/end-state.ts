@@ -42,7 +42,7 @@ export async function endState(world: World): Promise<Record<string, unknown>> {
       const { manifests, tags, blobs } = world.registries.repository(registry, name);
       const ours: string[] = [];
       for (const digest of manifests.keys())
-        if (await store.isOurs({ registry, repository: name, digest })) ours.push(digest);
+        if ((await store.attachedBy({ registry, repository: name, digest })) !== undefined) ours.push(digest);
       registries[`${registry}/${name}`] = {
         manifests: [...manifests.keys()].sort(),
         blobs: [...blobs.keys()].sort(),

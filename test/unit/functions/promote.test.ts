@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { promote } from '../../../src/functions/orchestrations/promote.js';
+import { evidencePolicyHash } from '../../../src/promotion/promotion-id.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { replay, type Played, type Script } from './replay.js';
 import { GATED, IMAGES, OBSERVED, OWNER, ROOT, SOURCE, begun, promotion, type Answers } from './scripted.js';
@@ -423,5 +424,84 @@ describe('the evidence gate', () => {
   test('a trust store that cannot be read fails the run', async () => {
     const { closed } = await play({ ...gated, checkEvidence: failed('TRUST_STORE_INVALID', false) });
     expect(closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'TRUST_STORE_INVALID' });
+  });
+});
+
+describe('nothing differs, and the rule demands evidence', () => {
+  const policy = evidencePolicyHash(GATED) ?? '';
+  const inPlace =
+    (gatePassed?: string | null, differences: string[] = []) =>
+    () => ({
+      done: { ...OBSERVED, differences, ...(gatePassed !== undefined && { gatePassed }) } as typeof OBSERVED,
+    });
+  const closedGate = { done: { state: 'closed' as const, wanted: 1, reasons: ['no signature yet'], evidence: 'e0' } };
+  const passed = (wanted = 1) => ({ done: { state: 'passed' as const, wanted } });
+  const gated: Answers = { beginRun: () => begun(GATED), markWaiting: () => ({ done: 'waiting' }) };
+  const observing: Answers = { beginRun: () => begun({ ...GATED, mode: 'observe' }) };
+
+  test.each([null, 'of another policy'])('the gate is asked where it did not pass before (%s)', async (before) => {
+    const played = await play({ ...gated, observe: inPlace(before), checkEvidence: () => passed() });
+    expect(names(played)).toEqual(['beginRun', 'observe', 'checkEvidence', 'closeRun']);
+    expect(played.output).toMatchObject({ outcome: 'unchanged', digest: ROOT.digest });
+  });
+
+  test('without evidence it is refused after an hour, as a new image is, and no longer in sync', async () => {
+    const played = await play({ ...gated, observe: inPlace(null), checkEvidence: () => closedGate });
+    expect(played.elapsedMs).toBeGreaterThanOrEqual(60 * MINUTE);
+    expect(played.closed[0]?.result).toMatchObject({ outcome: 'refused', code: 'EVIDENCE_MISSING', evidence: 'e0' });
+    expect(names(played)).not.toContain('attachSbom');
+  });
+
+  test('evidence that came while it waited, or was raised meanwhile, is copied', async () => {
+    const later = await play({
+      ...gated,
+      observe: inPlace(null),
+      checkEvidence: (_input, call) => (call < 2 ? closedGate : passed()),
+    });
+    const raised = await play({ ...gated, observe: inPlace(null), checkEvidence: () => passed(2) });
+    for (const played of [later, raised]) {
+      expect(names(played)).toContain('copyGraph');
+      expect(played.output).toMatchObject({ outcome: 'promoted' });
+    }
+  });
+
+  test('what passed before under this policy is not asked again: evidence may have expired', async () => {
+    const played = await play({ ...gated, observe: inPlace(policy) });
+    expect(names(played)).toEqual(['beginRun', 'observe', 'closeRun']);
+    expect(played.output).toMatchObject({ outcome: 'unchanged' });
+    const repaired = await play({ ...gated, observe: inPlace(policy, ['it lacks a referrer']) });
+    expect(names(repaired)).not.toContain('checkEvidence');
+    expect(repaired.output).toMatchObject({ outcome: 'promoted' });
+  });
+
+  test('a history that began before the gate was asked goes on as it began', async () => {
+    const unchanged = await play({ ...gated, observe: inPlace() });
+    expect(names(unchanged)).toEqual(['beginRun', 'observe', 'closeRun']);
+    const differs = await play({ ...gated, observe: inPlace(undefined, ['x']), checkEvidence: () => passed() });
+    expect(names(differs).slice(0, 3)).toEqual(['beginRun', 'observe', 'checkEvidence']);
+  });
+
+  test('a rule that observes looks once, and says what is missing', async () => {
+    const missing = await play({ ...observing, observe: inPlace(null), checkEvidence: () => closedGate });
+    expect(names(missing)).toEqual(['beginRun', 'observe', 'checkEvidence', 'closeRun']);
+    expect(missing.output).toMatchObject({ outcome: 'observed', reason: 'evidence is missing: no signature yet' });
+    const there = await play({ ...observing, observe: inPlace(null), checkEvidence: () => passed() });
+    expect(there.output).toMatchObject({ outcome: 'unchanged' });
+    const moved = await play({
+      ...observing,
+      observe: inPlace(null),
+      checkEvidence: () => ({ done: { state: 'superseded' } }),
+    });
+    expect(moved.closed[0]?.result).toMatchObject({ outcome: 'superseded' });
+  });
+
+  test('a gate with very many signatures asks to be called again, and no time passes', async () => {
+    const played = await play({
+      ...gated,
+      observe: inPlace(null),
+      checkEvidence: (_input, call) => (call < 20 ? { later: 0 } : passed()),
+    });
+    expect(names(played).filter((name) => name === 'checkEvidence')).toHaveLength(20);
+    expect(played.output).toMatchObject({ outcome: 'unchanged' });
   });
 });

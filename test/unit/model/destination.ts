@@ -2,7 +2,7 @@ import { artifactTypeOf, childrenOf, isManifestMediaType } from '../../../src/oc
 import { destinationOf } from '../../../src/promotion/destination.js';
 import type { Rule } from '../../../src/promotion/rule.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { leafThumbprint } from '../../../src/steps/our-signature.js';
+import { leafThumbprint } from '../../../src/steps/our-signature-check.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { NOTARY_SIGNATURE } from '../steps/images.js';
 import type { App } from './app.js';

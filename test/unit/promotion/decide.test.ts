@@ -21,6 +21,28 @@ describe('what the schedule does with a tag', () => {
     ['moved since the rule was first read', { ...seen, baseline: 'sha256:b' }, 'raise'],
     ['being worked at', { ...seen, row: row({}, 0, true) }, 'leave'],
     ['promoted', { ...seen, row: row() }, 'compare'],
+    ['promoted, evidence demanded since', { ...seen, evidence: 'e1', row: row() }, 'raise'],
+    [
+      'promoted, evidence passed under this policy',
+      { ...seen, evidence: 'e1', row: { ...row(), gate: { digest: 'sha256:a', policy: 'e1' } } },
+      'compare',
+    ],
+    [
+      'unchanged, evidence passed under another policy',
+      {
+        ...seen,
+        evidence: 'e1',
+        row: { ...row({ outcome: 'unchanged' }), gate: { digest: 'sha256:a', policy: 'e2' } },
+      },
+      'raise',
+    ],
+    [
+      'promoted, evidence passed for another digest',
+      { ...seen, evidence: 'e1', row: { ...row(), gate: { digest: 'sha256:b', policy: 'e1' } } },
+      'raise',
+    ],
+    ['nothing to promote, evidence demanded', { ...seen, evidence: 'e1', row: row({ code: 'IS_REFERRER' }) }, 'leave'],
+    ['refused for evidence', { ...seen, evidence: 'e1', row: row({ outcome: 'refused' }) }, 'leave'],
     ['another digest', { ...seen, row: row({ digest: 'sha256:b' }) }, 'raise'],
     ['another rule', { ...seen, row: row({ ruleHash: 'r2' }) }, 'raise'],
     ['refused', { ...seen, row: row({ outcome: 'refused' }) }, 'leave'],

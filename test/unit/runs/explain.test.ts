@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { promotionId } from '../../../src/promotion/promotion-id.js';
+import { evidencePolicyHash, promotionId } from '../../../src/promotion/promotion-id.js';
 import { explain, type ExplainInput, type Standing } from '../../../src/runs/explain.js';
 import { explanationText } from '../../../src/runs/explanation-text.js';
 import type { PromotionRow, StepProgress } from '../../../src/runs/rows.js';
@@ -44,6 +44,8 @@ const step = (name: string, changes: Partial<StepProgress> = {}): StepProgress =
   ...changes,
 });
 
+const GATED = rule({ verify: { signatures: [{ format: 'notary', trustStore: 'x' }] } });
+
 const asked = (changes: Partial<ExplainInput> = {}): ExplainInput => ({
   name: source,
   rules: [rule()],
@@ -66,6 +68,20 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
         [DESTINATION, 'sha256:a'],
       ]),
     },
+    'in_sync',
+    /is sha256:a/,
+    true,
+  ],
+  [
+    'promoted, and the rule demands evidence that was not asked for',
+    { rows: [row()], rules: [GATED] },
+    'queued',
+    /is sha256:a, and whether it has the evidence .* the next schedule run checks it/,
+    false,
+  ],
+  [
+    'promoted, with the evidence that the rule demands',
+    { rows: [row({ gate: { digest: 'sha256:a', policy: evidencePolicyHash(GATED) ?? '' } })], rules: [GATED] },
     'in_sync',
     /is sha256:a/,
     true,

@@ -177,7 +177,6 @@ export function memoryRunStore(): RunStore {
     markOurs: async (manifest, runId) => {
       ours.set(place(manifest), runId ?? manifest.digest);
     },
-    isOurs: async (manifest) => ours.has(place(manifest)),
     attachedBy: async (manifest) => ours.get(place(manifest)),
 
     claimJob: async (jobId, runId) => jobs.claim(jobId, runId).value,

@@ -3,7 +3,7 @@ import { PolicyError, TransportError, type Descriptor } from '../../../src/oci/i
 import { raiseWanted } from '../../../src/runs/promotion-runs.js';
 import { deepPass } from '../../../src/steps/deep-pass.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
-import { signaturesHash } from '../../../src/steps/our-signature.js';
+import { hashOfList, listSignatures } from '../../../src/steps/signature-list.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { CYCLONEDX_JSON as CYCLONEDX } from '../../../src/sbom/index.js';
@@ -81,8 +81,9 @@ describe.each(['source', 'destination'] as const)('what is in sync, attached at 
     expect(await pass()).toBe(1);
   });
 
-  test('evidence whose rows are lost, or that came from elsewhere, is verified before a run is made', async () => {
-    world.store.isOurs = async () => false;
+  test('evidence whose records are lost, or that came from elsewhere, is verified before a run is made', async () => {
+    await world.documents.removeAll('documents', 'signatures/');
+    await world.documents.removeAll('documents', 'sboms/');
     expect(await pass()).toBe(0);
     await lose(attached, CYCLONEDX);
     expect(await pass()).toBe(1);
@@ -204,7 +205,7 @@ describe('what was refused for a reason that stands outside', () => {
 });
 
 test('what was refused for missing evidence looks again once there is some', async () => {
-  const evidence = await signaturesHash(source, image, newCall().signal);
+  const evidence = hashOfList(await listSignatures(source, image, newCall().signal));
   const id = await endRun(world, rule(), { outcome: 'refused', code: 'EVIDENCE_MISSING', evidence });
   expect(await pass()).toBe(0);
   await pushSignature(source, image, newSigner('release').signer);

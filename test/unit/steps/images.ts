@@ -10,7 +10,7 @@ import {
   type Descriptor,
   type Repository,
 } from '../../../src/oci/index.js';
-import { NOTARY_SIGNATURE, signNotary, type Signer } from '../../../src/signing/index.js';
+import { NOTARY_SIGNATURE, notaryAnnotations, signNotary, type Signer } from '../../../src/signing/index.js';
 import { layerOf, npmPackage, type Entry, type Layer } from '../sbom/image.js';
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -137,6 +137,20 @@ export async function pushSignature(
   const { artifactType, layer, annotations } = await signNotary(subject, signer, { signingTime });
   const packed = packArtifact({ artifactType, layers: [layer], subject, annotations });
   return pushPacked(repository, packed);
+}
+
+/** Signatures that are none: of each the envelope is other bytes. @param like whose thumbprints they carry; nobody's by default */
+export async function pushJunkSignatures(
+  repository: Repository,
+  subject: Descriptor,
+  { count, like, bytes = 20 }: { count: number; like?: Signer | undefined; bytes?: number },
+): Promise<void> {
+  for (let number = 0; number < count; number += 1) {
+    const envelope = Buffer.from(`junk ${number} `.padEnd(bytes, '.'));
+    const layers = [{ mediaType: 'application/jose+json', bytes: envelope }];
+    const annotations = like === undefined ? {} : notaryAnnotations(like);
+    await pushPacked(repository, packArtifact({ artifactType: NOTARY_SIGNATURE, layers, subject, annotations }));
+  }
 }
 
 export async function countReferrers(

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { PolicyError, TransportError } from '../../../src/oci/index.js';
+import { noteGatePassed } from '../../../src/runs/owned-run.js';
 import { attachSbomStep } from '../../../src/steps/attach-sbom.js';
 import { attachSignatureStep } from '../../../src/steps/attach-signature.js';
 import type { ResultOf, observeContract } from '../../../src/steps/contracts.js';
@@ -60,6 +61,25 @@ describe('nothing to promote', () => {
     const subject = await pushImage(source);
     const { digest } = await pushArtifact(source, 'application/x-report', { subject, tag: SOURCE.tag });
     expect(await observe()).toMatchObject({ state: 'refused', code: 'IS_REFERRER', digest });
+  });
+});
+
+describe('the gate that was passed before', () => {
+  async function passGate(digest: string): Promise<void> {
+    const { promotionId, runId } = await openRun(world);
+    await noteGatePassed(world, promotionId, runId, { digest, policy: 'p1' });
+  }
+
+  test('is told if the destination stands on the digest that passed', async () => {
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    expect(await found()).toMatchObject({ gatePassed: null });
+    await passGate(image.digest);
+    // The tag is not there: it may have been deleted on purpose.
+    expect(await found()).toMatchObject({ gatePassed: null });
+    await promote();
+    expect(await found()).toMatchObject({ gatePassed: 'p1', differences: [] });
+    await passGate(`sha256:${'e'.repeat(64)}`);
+    expect(await found()).toMatchObject({ gatePassed: null, differences: [] });
   });
 });
 

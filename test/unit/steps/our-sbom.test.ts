@@ -26,7 +26,7 @@ beforeEach(async () => {
   source.calls.length = 0;
 });
 const find = (sign: 'notary'[] = ['notary']) =>
-  findOurSbom(world, { sign }, SOURCE, source, image, new AbortController().signal);
+  findOurSbom(world, { sign }, source, image, new AbortController().signal);
 
 test('none is ours: a bounded number is looked at', async () => {
   expect(await find()).toBeUndefined();

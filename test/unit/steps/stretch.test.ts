@@ -439,8 +439,8 @@ describe('a look in stretches', () => {
     const down = new TransportError('CONNECT_FAILED', 'down');
     const again = (waitedMs: number) => look(world, run)(undefined as never, { ...newCall(), waitedMs });
     // What is attached is read last.
-    source.fault = ({ method }) => {
-      if (method === 'openBlob') throw down;
+    source.fault = ({ method, what }) => {
+      if (method === 'resolve' && what.startsWith('sha256:')) throw down;
     };
     destination.calls.length = 0;
     await expect(again(0)).rejects.toBe(down);

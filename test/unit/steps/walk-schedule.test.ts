@@ -7,7 +7,8 @@ import { observeStep } from '../../../src/steps/observe.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { tagDestinationStep } from '../../../src/steps/tag-destination.js';
 import { walkScheduleStep } from '../../../src/steps/walk-schedule.js';
-import { promotionId } from '../../../src/promotion/promotion-id.js';
+import { evidencePolicyHash, promotionId } from '../../../src/promotion/promotion-id.js';
+import { noteGatePassed } from '../../../src/runs/owned-run.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushArtifact, pushImage } from './images.js';
 import { REGISTRY, SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from './world.js';
@@ -71,6 +72,27 @@ describe('a tick', () => {
     });
     expect(await walk()).toMatchObject({ started: 0, looked: 1 });
     expect(world.engine.starts).toHaveLength(1);
+  });
+
+  test('a rule that starts to demand evidence is asked for what is in sync, once for each policy', async () => {
+    const { digest } = await push('samples/app', 'v1');
+    await walk();
+    await endAll({ outcome: 'promoted' });
+    await pushImage(world.registries.repository(REGISTRY, 'staging/samples/app'), {
+      tag: 'v1',
+      content: 'samples/app:v1',
+    });
+    const gated = promoting({ verify: { signatures: [{ format: 'notary', trustStore: 'x' }] } });
+    world.ruleList = [gated];
+    expect(await walk()).toMatchObject({ started: 1 });
+    // A run of a version that asked no gate where nothing differed.
+    await endAll({ outcome: 'unchanged' });
+    expect(await walk()).toMatchObject({ started: 1 });
+    const [row] = (await world.store.listOpenPromotions({ size: 1 })).items;
+    const policy = evidencePolicyHash(gated) ?? '';
+    await noteGatePassed(world, row?.id ?? '', row?.runId ?? '', { digest, policy });
+    await endAll({ outcome: 'unchanged' });
+    expect(await walk()).toMatchObject({ started: 0 });
   });
 
   test('repairs: a destination tag that is gone, or that leads elsewhere; a source tag that moved', async () => {

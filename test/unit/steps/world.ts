@@ -26,8 +26,18 @@ export const SOURCE = { registry: REGISTRY, repository: 'samples/app', tag: 'v1'
 export const DESTINATION = `${REGISTRY}/staging/samples/app:v1`;
 
 /** A key of its own; the certificate stands for itself. */
-export function newSigner(commonName: string): { signer: Signer; certificatePem: string; keyPem: string } {
-  const made = createSelfSignedCertificate({ commonName, country: 'US', state: 'WA', organization: 'Test', days: 30 });
+export function newSigner(
+  commonName: string,
+  notBefore?: Date,
+): { signer: Signer; certificatePem: string; keyPem: string } {
+  const made = createSelfSignedCertificate({
+    commonName,
+    country: 'US',
+    state: 'WA',
+    organization: 'Test',
+    days: 30,
+    ...(notBefore && { notBefore }),
+  });
   const signer = loadPemSigner({ keyPem: made.keyPem, certificateChainPem: made.certificatePem });
   return { signer, certificatePem: made.certificatePem, keyPem: made.keyPem };
 }
