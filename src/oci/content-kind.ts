@@ -6,6 +6,7 @@ import { bareMediaType, type ImageManifest, type Manifest } from './manifest.js'
 import { DOCKER_IMAGE_CONFIG, DOCKER_MANIFEST, OCI_IMAGE_CONFIG } from './media-types.js';
 import { readBlob } from './read-blob.js';
 import type { CallOptions, ReadableRepository } from './store.js';
+import { isUnpackable } from './unpackable.js';
 
 /**
  * What a manifest is. `index`: lists manifests. `image`: has a file system that a container runtime unpacks. `attestation`: all of
@@ -15,7 +16,8 @@ export type ContentKind = 'index' | 'image' | 'attestation' | 'artifact';
 
 /**
  * Media types of layers that a runtime may unpack. containerd takes every type that begins with `application/vnd.oci.image.layer.`,
- * non-distributable, encrypted and nydus layers included; Docker and podman take any type at all, so every tar counts, too.
+ * non-distributable, encrypted and nydus layers included; Docker and podman take any type at all, so every tar counts, too. Layers of
+ * other types are looked into if the config is an image's: cosign's signatures have one, and so has an image in disguise.
  */
 const FILE_SYSTEM =
   /^application\/vnd\.oci\.image\.layer\.|^application\/vnd\.docker\..*rootfs|[.+/-]g?tar(?:[.+-]|$)|^application\/octet-stream$/;
@@ -31,7 +33,7 @@ const REMEMBERED = 10_000;
 
 /**
  * Finds out what a manifest is from its content alone: neither its descriptor, nor an annotation, nor a platform is asked. Reads the
- * config, verified, only if a layer may be a file system.
+ * config, verified, only if a layer may be a file system; layers only if the config's type is an image's and no layer is one by its type.
  * @param digest the manifest's
  * @throws InputError `IMAGE_CONFIG_MISMATCH` for an image whose config does not list each layer; IntegrityError `TOO_LARGE` for a
  *   config over `LIMITS.configBytes`; what the repository throws
@@ -60,8 +62,9 @@ async function kindOfLayers(
   options: CallOptions,
 ): Promise<ContentKind> {
   const { config, layers } = manifest;
-  if (layers.length > 0 && layers.every(isInToto)) return 'attestation';
-  if (!layers.some(isFileSystemLayer)) return 'artifact';
+  if (!layers.some(isFileSystemLayer) && !(await isDisguised(repository, manifest, options))) {
+    return layers.length > 0 && layers.every(isInToto) ? 'attestation' : 'artifact';
+  }
   const diffIds =
     config.digest === EMPTY_CONFIG ? 0 : countDiffIds(await readBlob(repository, config, LIMITS.configBytes, options));
   if (diffIds === layers.length) return 'image';
@@ -72,6 +75,17 @@ async function kindOfLayers(
     `${repository.name}@${digest} has ${layers.length} layers, and its config lists ${diffIds} in rootfs.diff_ids`,
     { remedy: 'Build the image again: its config must list each layer once.' },
   );
+}
+
+/** True if runtimes take it for an image by its config, and would unpack a layer though its media type is none of a file system. */
+async function isDisguised(
+  repository: Pick<ReadableRepository, 'openBlob'>,
+  manifest: ImageManifest,
+  options: CallOptions,
+): Promise<boolean> {
+  if (!isImageConfig(manifest)) return false;
+  for (const layer of manifest.layers) if (await isUnpackable(repository, layer, options)) return true;
+  return false;
 }
 
 /** True for a layer that is a file system by its media type, whatever its config says. */

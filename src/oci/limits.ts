@@ -4,6 +4,8 @@ export const LIMITS = {
   manifestBytes: 4 * 1024 * 1024,
   /** Bytes of an image's config, where it decides what a manifest is. `TOO_LARGE` */
   configBytes: 4 * 1024 * 1024,
+  /** Bytes of a layer of no known type that are read to see whether a runtime would unpack it; a larger one counts as if it would. */
+  sniffedBytes: 64 * 1024 * 1024,
   /** Entries of one list in a manifest. `MANIFEST_INVALID` */
   manifestEntries: 20_000,
   /** Bytes of any other JSON answer: tags, catalog, tokens, errors. `TOO_LARGE` */

@@ -259,4 +259,25 @@ export const rows: Row[] = [
     demand: demandLeftOut,
     twin: travels,
   },
+  {
+    statement: 'an image whose layers are called a signature, as podman runs it, stays at the source',
+    attack: withImage(async ({ at, image }) => {
+      const layerType = 'application/vnd.dev.cosign.simplesigning.v1+json';
+      const tagged = await pushImage(at, { contains: 'evil', layerType, tag: hexTag(image, '.sig') });
+      const layerIn = { contains: 'evil', layerType: 'application/vnd.in-toto+json' };
+      const attached = await pushImage(at, { ...layerIn, fields: { subject: bare(image) } });
+      return { leftOut: [tagged, attached].map(isImage).toSorted((a, b) => (a.digest < b.digest ? -1 : 1)) };
+    }),
+    demand: demandLeftOut,
+    twin: travels,
+  },
+  {
+    statement: 'an image whose layers are called text is no artifact, and is not signed without an SBOM',
+    attack: async (_stage, at) => ({
+      tag: TAG,
+      root: await pushImage(at, { tag: TAG, contains, layerType: 'text/plain' }),
+    }),
+    demand: (stage, pushed) => stage.expectRefused(pushed, 'LAYER_UNSUPPORTED', 'failed'),
+    twin: travels,
+  },
 ];

@@ -150,8 +150,8 @@ describe('anything else', () => {
   });
 
   test('no config is read for it', async () => {
-    await kindOf(made([IN_TOTO], listing(1)));
-    await kindOf(made(['text/plain'], listing(1)));
+    await kindOf(made([IN_TOTO], listing(1), OCI_EMPTY));
+    await kindOf(made(['text/plain'], listing(1), OCI_EMPTY));
     await kindOf(made([TAR_GZIP], {}, OCI_EMPTY));
     expect(repository.count('openBlob')).toBe(0);
   });

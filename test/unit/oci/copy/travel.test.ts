@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { gzipSync } from 'node:zlib';
 import {
   compareGraphs,
   COPY_LIMITS,
@@ -17,6 +18,7 @@ import {
   type CopyPlan,
   type Descriptor,
 } from 'acr-promoter/oci';
+import { tarOf } from '../../sbom/image.js';
 import { MemoryRepository } from '../memory-repository.js';
 import { putBlob, putIndex, putIndexOf, putReferrer, putRunnable, text } from './graphs.js';
 
@@ -160,6 +162,16 @@ describe('images that do not ride along', () => {
     source.sparse = true;
     const gone = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(text('gone')), size: 4 };
     await expectLeftOut(await putIndexOf(source, [gone], { subject: image }), 'unreadable');
+  });
+
+  test('an image whose layers are called a signature is left out: podman unpacks what it is', async () => {
+    const bytes = gzipSync(await tarOf([['app/evil', 'evil']]));
+    const layers = [await putBlob(source, 'application/vnd.dev.cosign.simplesigning.v1+json', bytes)];
+    const rootfs = { type: 'layers', diff_ids: layers.map(({ digest }) => digest) };
+    const config = await putBlob(source, OCI_IMAGE_CONFIG, text(JSON.stringify({ rootfs })));
+    const manifest = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers });
+    const tag = digestTag(image, 'sig');
+    await expectLeftOut(await source.pushManifest(manifest, OCI_IMAGE_MANIFEST, { tag }), 'image');
   });
 
   test('an image whose config does not list its layers is left out', async () => {

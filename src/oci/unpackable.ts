@@ -1,0 +1,46 @@
+import type { Descriptor } from './descriptor.js';
+import { LIMITS } from './limits.js';
+import type { CallOptions, ReadableRepository } from './store.js';
+
+const BLOCK = 512;
+const CHECKSUM = { from: 148, to: 156 } as const;
+
+/**
+ * True if a runtime would unpack a blob as a layer: it begins as a tar archive or is compressed, or it is too large to be looked at.
+ * podman, CRI-O and Docker do not ask for a layer's media type. The whole blob is read, so that its digest is verified.
+ */
+export async function isUnpackable(
+  repository: Pick<ReadableRepository, 'openBlob'>,
+  blob: Descriptor,
+  options: CallOptions = {},
+): Promise<boolean> {
+  if (blob.size > LIMITS.sniffedBytes) return true;
+  let head = Buffer.alloc(0);
+  for await (const chunk of await repository.openBlob(blob, options)) {
+    if (head.length < BLOCK) head = Buffer.concat([head, chunk.subarray(0, BLOCK)]);
+  }
+  return isCompressed(head) || isTarHeader(head);
+}
+
+/** What containers/image and Docker decompress, by its first bytes: gzip, bzip2, xz, zstd with its skippable frames. */
+function isCompressed(head: Buffer): boolean {
+  const begins = (magic: string): boolean => head.subarray(0, magic.length / 2).toString('hex') === magic;
+  const isSkippable = head.length >= 4 && (head.readUInt32LE(0) & 0xfffffff0) >>> 0 === 0x184d2a50;
+  return ['1f8b', '425a68', 'fd377a585a00', '28b52ffd'].some(begins) || isSkippable;
+}
+
+/** A header whose checksum is right, of any kind of tar: Go's archive/tar asks for nothing else. */
+function isTarHeader(head: Buffer): boolean {
+  if (head.length < BLOCK) return false;
+  const octal = head.toString('latin1', CHECKSUM.from, CHECKSUM.to).replaceAll(/^[ \0]+|[ \0].*$/gs, '');
+  if (!/^[0-7]+$/.test(octal)) return false;
+  let unsigned = 0;
+  let signed = 0;
+  for (let at = 0; at < BLOCK; at += 1) {
+    const byte = at >= CHECKSUM.from && at < CHECKSUM.to ? 0x20 : head.readUInt8(at);
+    unsigned += byte;
+    signed += byte > 127 ? byte - 256 : byte;
+  }
+  const wanted = Number.parseInt(octal, 8);
+  return wanted === unsigned || wanted === signed;
+}

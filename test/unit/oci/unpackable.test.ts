@@ -1,0 +1,115 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  contentKindOf,
+  digestOf,
+  DOCKER_MANIFEST,
+  encodeManifest,
+  LIMITS,
+  OCI_IMAGE_CONFIG,
+  OCI_IMAGE_MANIFEST,
+  parseManifest,
+  type ContentKind,
+  type Descriptor,
+} from 'acr-promoter/oci';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { MemoryRepository } from './memory-repository.js';
+import { tarOf } from '../sbom/image.js';
+
+// podman, CRI-O and Docker unpack a layer whatever its media type, if the config's type is an image's.
+
+const SIMPLE_SIGNING = 'application/vnd.dev.cosign.simplesigning.v1+json';
+const IN_TOTO = 'application/vnd.in-toto+json';
+let repository: MemoryRepository;
+let seed = 0;
+
+beforeEach(() => {
+  repository = new MemoryRepository();
+});
+
+function blob(mediaType: string, bytes: Uint8Array): Descriptor {
+  const digest = digestOf(bytes);
+  repository.blobs.set(digest, bytes);
+  return { mediaType, digest, size: bytes.length };
+}
+
+interface Made {
+  mediaType?: string;
+  configType?: string;
+  diffIds?: number;
+}
+
+function kindOf(layers: Descriptor[], made: Made = {}): Promise<ContentKind> {
+  const { mediaType = OCI_IMAGE_MANIFEST, configType = OCI_IMAGE_CONFIG, diffIds = layers.length } = made;
+  const rootfs = { type: 'layers', diff_ids: layers.slice(0, diffIds).map(({ digest }) => digest) };
+  const config = blob(configType, Buffer.from(JSON.stringify({ rootfs })));
+  const annotations = { seed: `${(seed += 1)}` };
+  const bytes = encodeManifest({ schemaVersion: 2, mediaType, config, layers, annotations });
+  return contentKindOf(repository, digestOf(bytes), parseManifest(bytes, mediaType, 'it'));
+}
+
+const tar = (): Promise<Buffer> => tarOf([['app/index.js', 'evil']]);
+const json = (type: string): Descriptor => blob(type, Buffer.from('{"critical":{}}'));
+
+describe('an image whose layers are called something else', () => {
+  test.each([
+    ['a tar', (bytes: Buffer) => bytes],
+    ['gzip', gzipSync],
+    ['zstd', zstdCompressSync],
+    ['bzip2', () => Buffer.from('BZh91AY')],
+    ['xz', () => Buffer.from('fd377a585a0000', 'hex')],
+    ['a skippable frame', () => Buffer.from('5a2a4d1800000000', 'hex')],
+  ])('%s is an image', async (_what, packed) => {
+    expect(await kindOf([blob(SIMPLE_SIGNING, packed(await tar()))])).toBe('image');
+  });
+
+  test.each([IN_TOTO, 'text/plain', 'application/spdx+json'])('%s hides no archive', async (type) => {
+    expect(await kindOf([json(type), blob(type, gzipSync(await tar()))])).toBe('image');
+  });
+
+  test('a tar of the seventh edition, without a magic word, is an image', async () => {
+    const old = Buffer.from(await tar());
+    const sum = (): number => old.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+    old.fill(0, 257, 265);
+    old.fill(0x20, 148, 156);
+    old.write(`${sum().toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    expect(await kindOf([blob('text/plain', old)])).toBe('image');
+    old.write('0000000', 148, 'latin1');
+    expect(await kindOf([blob('text/plain', old)])).toBe('artifact');
+  });
+
+  test('a Docker manifest is an image whatever its config is called', async () => {
+    const made = { mediaType: DOCKER_MANIFEST, configType: 'application/x' };
+    expect(await kindOf([blob('text/plain', await tar())], made)).toBe('image');
+  });
+
+  test('one whose config does not list it is refused by name', async () => {
+    await expect(kindOf([blob(SIMPLE_SIGNING, await tar())], { diffIds: 0 })).rejects.toMatchObject({
+      code: 'IMAGE_CONFIG_MISMATCH',
+    });
+  });
+
+  test('a layer that is too large to be looked at counts as a file system', async () => {
+    const large = { ...json('text/plain'), size: LIMITS.sniffedBytes + 1 };
+    expect(await kindOf([large])).toBe('image');
+    expect(repository.calls.filter(({ what }) => what === large.digest)).toEqual([]);
+  });
+});
+
+describe('what is no image, though its config is called one', () => {
+  test('a signature of cosign', async () => {
+    expect(await kindOf([json(SIMPLE_SIGNING), json(SIMPLE_SIGNING)])).toBe('artifact');
+  });
+
+  test('an attestation of BuildKit', async () => {
+    expect(await kindOf([json(IN_TOTO)])).toBe('attestation');
+  });
+
+  test('a text as long as a block of tar', async () => {
+    expect(await kindOf([blob('text/spdx', Buffer.from('SPDXVersion: SPDX-2.3\n'.repeat(100)))])).toBe('artifact');
+  });
+
+  test('an artifact with a config of its own is not looked into: no runtime takes it', async () => {
+    expect(await kindOf([blob('text/plain', gzipSync(await tar()))], { configType: 'application/x' })).toBe('artifact');
+    expect(repository.count('openBlob')).toBe(0);
+  });
+});
