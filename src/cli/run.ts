@@ -14,6 +14,7 @@ import { addCompletion } from './verbs/completion.js';
 import { addCopy } from './verbs/copy.js';
 import { addDiscover } from './verbs/discover.js';
 import { addExplain } from './verbs/explain.js';
+import { exitCodeOf } from './exit-codes.js';
 import { createSubmitDoor } from './verbs/jobs-door.js';
 import { addJobs } from './verbs/jobs.js';
 import { addLogin } from './verbs/login.js';
@@ -43,7 +44,8 @@ import { addVersion } from './verbs/version.js';
 const AFTER_HELP = `
 Exit codes:
   0    it is done; also a delete that was not confirmed, or with --force of what is not there
-  1    it is not, whatever the reason: standard error has it, with a code (docs/errors.md)
+  1    failed; standard error has the reason and an error code (docs/errors.md)
+  3    explain has printed its answer, which is "unknown": a registry could not be asked
   130  it was interrupted
 
 Examples:
@@ -150,7 +152,7 @@ function formatFailure(error: unknown): string {
   return `Error: ${line} (${code})\n${remedy === undefined ? '' : `${remedy}\n`}`;
 }
 
-/** Runs one command. @returns the exit code: 0, 1 for every failure, 130 where it was interrupted. */
+/** Runs one command. @returns the exit code: 0, 1 for a failure, 3 for an answer that is "unknown", 130 if it was interrupted. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
     const program = createProgram(io);
@@ -163,6 +165,6 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       return 130;
     }
     io.err(formatFailure(error));
-    return 1;
+    return exitCodeOf(error);
   }
 }

@@ -1,11 +1,13 @@
-import { InputError, formatReference, parseReference } from '../oci/index.js';
-import { explain, type Explanation } from '../runs/explain.js';
+import { InputError, PromoterError, describeError, formatReference, parseReference } from '../oci/index.js';
+import { explain, type Check, type Explanation } from '../runs/explain.js';
 import type { PromotionRow, StepProgress } from '../runs/rows.js';
 import { matchRules, type TagName } from '../promotion/match.js';
+import type { Rule } from '../promotion/rule.js';
+import { lookAtEvidence } from '../steps/look-at-evidence.js';
 import { resolveTag } from '../steps/resolve-tag.js';
 import type { StaticPorts } from './activities.js';
 
-type ExplainPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused'>;
+type ExplainPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused' | 'now'>;
 
 /** Ignored events that an answer tells. */
 const MOST_IGNORED = 5;
@@ -31,9 +33,13 @@ export async function explainTag(ports: ExplainPorts, text: string): Promise<Exp
   for (const { runId, runOpen } of rows) {
     if (runOpen && runId !== undefined) steps.set(runId, await ports.store.listProgress(runId));
   }
-  const wanted = matchRules(rules, name).rules.length > 0;
-  const seen = await look(ports, [...(wanted || rows.length > 0 ? [name] : []), ...rows.flatMap(placesOf)]);
-  return explain({ name, rules, paused: ports.paused, rows, steps, ignored, seen });
+  const matches = matchRules(rules, name).rules.length > 0;
+  const looks = lookUntil(ports, AbortSignal.timeout(LOOK_MS));
+  const [seen, evidence] = await Promise.all([
+    looks.tags([...(matches || rows.length > 0 ? [name] : []), ...rows.flatMap(placesOf)]),
+    looks.evidence(rows, rules),
+  ]);
+  return explain({ name, rules, paused: ports.paused, rows, steps, ignored, seen, evidence });
 }
 
 function nameOf(text: string): TagName {
@@ -49,22 +55,55 @@ function placesOf({ source, destination }: PromotionRow): TagName[] {
   return [source, ...(tag === undefined ? [] : [{ registry, repository, tag }])];
 }
 
-/** What stands at these places now; a registry that gives no answer in time is left out. */
-async function look(
-  ports: Pick<ExplainPorts, 'registries'>,
-  places: readonly TagName[],
-): Promise<Map<string, string | null>> {
-  const signal = AbortSignal.timeout(LOOK_MS);
-  const seen = new Map<string, string | null>();
-  const byReference = new Map(places.map((place) => [formatReference(place), place]));
-  await Promise.all(
-    [...byReference].map(async ([reference, place]) => {
-      try {
-        seen.set(reference, (await resolveTag(ports, place, signal))?.digest ?? null);
-      } catch {
-        // Not allowed, down, or too slow: the answer does without.
-      }
-    }),
-  );
-  return seen;
+interface Looks {
+  /** What stands at these places now, by reference. */
+  tags(places: readonly TagName[]): Promise<Map<string, Check>>;
+  /** Whether those that seem to be in sync have their evidence at the destination, by promotion id. */
+  evidence(rows: readonly PromotionRow[], rules: readonly Rule[]): Promise<Map<string, Check>>;
+}
+
+/** Looks at the registries, for so long as `signal` says. Whatever keeps one from answering makes its part of the answer unknown. */
+function lookUntil(ports: Pick<ExplainPorts, 'registries' | 'now'>, signal: AbortSignal): Looks {
+  const check = async (look: () => Promise<Check>): Promise<Check> => {
+    try {
+      return await look();
+    } catch (error) {
+      return { state: 'unknown', since: ports.now().toISOString(), ...whyNot(error) };
+    }
+  };
+  return {
+    tags: async (places) => {
+      const byReference = new Map(places.map((place) => [formatReference(place), place]));
+      const checks = [...byReference].map(async ([reference, place]): Promise<[string, Check]> => [
+        reference,
+        await check(async () => {
+          const found = await resolveTag(ports, place, signal);
+          return found === undefined ? { state: 'missing' } : { state: 'there', digest: found.digest };
+        }),
+      ]);
+      return new Map(await Promise.all(checks));
+    },
+    evidence: async (rows, rules) => {
+      const checks = rows.map(async (row): Promise<[string, Check][]> => {
+        const rule = rules.find(({ name }) => name === row.rule);
+        if (rule === undefined || !seemsInSync(row)) return [];
+        return [[row.id, await check(() => lookAtEvidence(ports, row, rule, signal))]];
+      });
+      return new Map((await Promise.all(checks)).flat());
+    },
+  };
+}
+
+function seemsInSync({ runOpen, wanted, answered, last }: PromotionRow): boolean {
+  const isDone = last?.outcome === 'promoted' || last?.outcome === 'unchanged';
+  return isDone && !runOpen && wanted <= answered && last.code === undefined;
+}
+
+function whyNot(error: unknown): { code: string; reason: string; remedy?: string } {
+  if (!(error instanceof PromoterError)) {
+    const isLate = error instanceof DOMException && error.name === 'TimeoutError';
+    if (isLate) return { code: 'TIMEOUT', reason: `it gave no answer within ${LOOK_MS / 1000} seconds` };
+  }
+  const { code, message: reason, remedy } = describeError(error);
+  return { code, reason, ...(remedy !== undefined && { remedy }) };
 }

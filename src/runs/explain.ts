@@ -18,15 +18,40 @@ export interface ExplainInput {
   steps: ReadonlyMap<string, readonly StepProgress[]>;
   /** Events for this tag that no rule wanted, newest first. */
   ignored: readonly IgnoredEvent[];
-  /** Digests by reference, as the registries have them now; `null`: not there; absent: not asked, or no answer. */
-  seen: ReadonlyMap<string, string | null>;
+  /** What stands under a reference now, as its registry says. A promotion's source or destination that was not asked for is unknown. */
+  seen: ReadonlyMap<string, Check>;
+  /** Whether the evidence of a promotion that is in sync is at the destination, by promotion id. */
+  evidence: ReadonlyMap<string, Check>;
+}
+
+/** What a registry says about one part of the answer, or why it says nothing. */
+export type Check =
+  /** `digest` of a tag; evidence has none. */
+  { state: 'there'; digest?: string | undefined } | { state: 'missing' } | Unknown;
+
+/** It could not be checked. `since`: the first look that failed, as far as the row knows; otherwise this one. */
+export interface Unknown {
+  state: 'unknown';
+  since: string;
+  code: string;
+  reason: string;
+  remedy?: string | undefined;
+}
+
+/** The parts of an answer. Evidence is looked for only if all else says that the promotion is in sync. */
+export interface Checks {
+  source: Check;
+  destination: Check;
+  evidence?: Check | undefined;
 }
 
 export const STANDINGS = [
   /** The destination is the source's digest. */
   'in_sync',
-  /** It was, and one of both has moved since. */
+  /** It was, and one of both has moved since, or the signature is no longer there. */
   'moved',
+  /** It was, and what stands there now could not be checked: a registry gave no answer. */
+  'unknown',
   /** A run is open. */
   'working',
   /** A run is open, and waits for evidence. */
@@ -67,13 +92,15 @@ export interface ExplainedPromotion {
   code?: string;
   reason?: string;
   remedy?: string;
+  /** What the registries say now. Absent from an app of an older version. */
+  checks?: Checks;
 }
 
 /** Is this tag where it belongs, and if not, why not. */
 export interface Explanation {
   reference: string;
-  /** True where every rule that wants it has it at its destination. */
-  promoted: boolean;
+  /** True if every rule that matches it has it at its destination; null if that could not be checked, and nothing says that it is not so. */
+  promoted: boolean | null;
   promotions: ExplainedPromotion[];
   /** Where there is none: the rule that came nearest, and its first condition that failed. */
   nearest?: string;
@@ -90,12 +117,27 @@ export function explain(input: ExplainInput): Explanation {
   const wanted = promotions.filter(({ standing }) => standing !== 'unwanted');
   return {
     reference: formatReference(input.name),
-    promoted: wanted.length > 0 && wanted.every(({ standing }) => standing === 'in_sync'),
+    promoted: isPromoted(wanted.map(({ standing }) => standing)),
     promotions,
     ...(promotions.length === 0 && { nearest: matchRules(input.rules, input.name).nearest ?? 'no rule wants it' }),
     ignored: [...input.ignored],
   };
 }
+
+function isPromoted(standings: readonly Standing[]): boolean | null {
+  if (standings.length === 0 || standings.some((each) => each !== 'in_sync' && each !== 'unknown')) return false;
+  return standings.includes('unknown') ? null : true;
+}
+
+const ASK_AGAIN = 'Ask again when the registry answers. Until then nobody can say what stands there.';
+
+const NOT_ASKED: Unknown = {
+  state: 'unknown',
+  since: '',
+  code: 'NOT_CHECKED',
+  reason: 'the registry was not asked',
+  remedy: 'Ask for each tag of its own: one answer has 50 promotions at most.',
+};
 
 function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): ExplainedPromotion {
   const source = formatReference(name);
@@ -109,10 +151,12 @@ function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): Explai
     const text = `the rule's destination cannot be made of this name: ${reason}`;
     return { ...about, destination: rule.destination.reference, standing: 'refused', text, code, reason };
   }
-  const there = seen.get(source);
+  const there = seen.get(source) ?? NOT_ASKED;
+  const isMissing = there.state === 'missing';
   const texts = [
-    there === null ? 'it is not at the source' : 'nothing has told of it yet',
-    ...(there !== null && rule.existing === 'ignore'
+    isMissing ? 'it is not at the source' : 'no push event or schedule run has seen it yet',
+    ...(there.state === 'unknown' ? ['whether it is at the source could not be checked'] : []),
+    ...(!isMissing && rule.existing === 'ignore'
       ? ['what was there before the rule is left alone until it moves (existing: ignore)']
       : []),
     ...(rule.triggers.includes('push') ? [] : ['the rule is not triggered by pushes, its schedule will look']),
@@ -124,10 +168,10 @@ function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): Explai
     destination,
     standing: 'not_seen',
     text: texts.join('; '),
-    remedy:
-      there === null
-        ? 'Push it, or correct the reference.'
-        : `See that the registry's events arrive (docs/deploy.md), or ask for it: acr-promoter promote ${source}`,
+    ...(seen.has(source) && { checks: { source: there, destination: seen.get(destination) ?? NOT_ASKED } }),
+    remedy: isMissing
+      ? 'Push it, or correct the reference.'
+      : `See that the registry's events arrive (docs/deploy.md), or ask for it: acr-promoter promote ${source}`,
   };
 }
 
@@ -141,6 +185,7 @@ function explainRow(input: ExplainInput, row: PromotionRow): ExplainedPromotion 
     destination: row.destination,
     ...(last?.digest !== undefined && { digest: last.digest }),
     ...(row.runId !== undefined && { runId: row.runId }),
+    checks: checksOf(input, row),
   };
   const stands = row.runOpen
     ? explainOpen(input, row)
@@ -158,6 +203,24 @@ function explainRow(input: ExplainInput, row: PromotionRow): ExplainedPromotion 
     ...rest,
     standing: 'unwanted',
     text: `${unwanted}; when it was last looked at${at}: ${stands.text}`,
+  };
+}
+
+/** What a run of this row waits for since when: the same trouble was there before this look. */
+function checksOf({ seen, evidence, steps }: ExplainInput, row: PromotionRow): Checks {
+  const troubles = (steps.get(row.runId ?? '') ?? []).flatMap(({ state, waitsFor }) =>
+    state === 'waiting' && waitsFor !== undefined ? [waitsFor] : [],
+  );
+  const known = (check: Check): Check => {
+    if (check.state !== 'unknown') return check;
+    const since = troubles.find(({ code }) => code === check.code)?.since;
+    return since === undefined ? check : { ...check, since };
+  };
+  const proof = evidence.get(row.id);
+  return {
+    source: known(seen.get(formatReference(row.source)) ?? NOT_ASKED),
+    destination: known(seen.get(row.destination) ?? NOT_ASKED),
+    ...(proof && { evidence: known(proof) }),
   };
 }
 
@@ -195,7 +258,7 @@ function explainPutOff({ paused }: ExplainInput, row: PromotionRow): Stands {
   };
 }
 
-function explainLast({ seen }: ExplainInput, row: PromotionRow, rule: Rule | undefined): Stands {
+function explainLast(input: ExplainInput, row: PromotionRow, rule: Rule | undefined): Stands {
   const { source, destination, failures, since, last } = row;
   if (last === undefined) return { standing: 'queued', text: 'no run has ended yet' };
   const { outcome, code, reason, remedy } = last;
@@ -211,7 +274,8 @@ function explainLast({ seen }: ExplainInput, row: PromotionRow, rule: Rule | und
     case 'unchanged':
     case 'completed': {
       if (code !== undefined) return { ...why, standing: 'nothing', text: `there is nothing to promote: ${because}` };
-      const moved = movedText(seen, {
+      const checks = checksOf(input, row);
+      const moved = movedText(checks, {
         source: formatReference(source),
         destination,
         digest: last.digest,
@@ -221,6 +285,19 @@ function explainLast({ seen }: ExplainInput, row: PromotionRow, rule: Rule | und
       if (moved !== undefined) return { standing: 'moved', text: moved };
       const unchecked = uncheckedText(row, rule);
       if (unchecked !== undefined) return { standing: 'queued', text: unchecked };
+      const [unknown] = unknownOf(checks);
+      if (unknown !== undefined) {
+        const { check } = unknown;
+        const text = `${destination} got ${last.digest ?? 'what the rule wants'} at ${why.since}; what stands there now could not be checked`;
+        return {
+          standing: 'unknown',
+          text,
+          since: check.since,
+          code: check.code,
+          reason: check.reason,
+          remedy: check.remedy ?? ASK_AGAIN,
+        };
+      }
       return { ...why, standing: 'in_sync', text: `${destination} is ${last.digest ?? 'as the rule wants it'}` };
     }
     case 'failed': {
@@ -249,16 +326,28 @@ function uncheckedText(row: PromotionRow, rule: Rule | undefined): string | unde
   return `${row.destination} is ${digest}, and whether it has the evidence that the rule demands by now is not checked yet: ${who} checks it`;
 }
 
+/** The parts of an answer that could not be checked. */
+export function unknownOf({ source, destination, evidence }: Checks): { part: keyof Checks; check: Unknown }[] {
+  const parts = { source, destination, evidence };
+  return (['source', 'destination', 'evidence'] as const).flatMap((part) => {
+    const check = parts[part];
+    return check?.state === 'unknown' ? [{ part, check }] : [];
+  });
+}
+
+/** A difference that is known for certain, whatever could not be checked beside it. */
 function movedText(
-  seen: ExplainInput['seen'],
+  { source: from, destination: to, evidence }: Checks,
   { source, destination, digest, at }: { source: string; destination: string; digest: string | undefined; at: string },
 ): string | undefined {
   if (digest === undefined) return undefined;
-  const [from, to] = [seen.get(source), seen.get(destination)];
   const got = `${destination} got ${digest} at ${at}`;
-  if (from === null) return `${source} is not there any more; ${got}`;
-  if (from !== undefined && from !== digest)
-    return `${source} is ${from} by now, and ${got}: the push's event or the schedule starts the next run`;
-  if (to === undefined || to === digest) return undefined;
-  return `${got}, and ${to === null ? 'is not there any more' : `is ${to} by now`}: the schedule sets it right`;
+  if (from.state === 'missing') return `${source} is not there any more; ${got}`;
+  if (from.state === 'there' && from.digest !== digest)
+    return `${source} is ${from.digest} by now, and ${got}: the push's event or the schedule starts the next run`;
+  if (to.state === 'missing') return `${got}, and is not there any more: the schedule sets it right`;
+  if (to.state === 'there' && to.digest !== digest)
+    return `${got}, and is ${to.digest} by now: the schedule sets it right`;
+  if (evidence?.state === 'missing') return `${got}, and no signature is there any more: the schedule sets it right`;
+  return undefined;
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { UnknownAnswer } from '../exit-codes.js';
 import { formatResult } from '../result.js';
 import { onLines } from '../status-line.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
@@ -14,7 +15,7 @@ const VERB: VerbDescription = {
   examples: [
     ['A tag that was pushed', 'acr-promoter explain myregistry.azurecr.io/samples/app:v1'],
     [
-      'In a script: true or false',
+      'In a script: true, false, or <nil> (exit code 3) if a registry could not be asked',
       "acr-promoter explain --format go-template='{{.promoted}}' myregistry.azurecr.io/samples/app:v1",
     ],
   ],
@@ -25,9 +26,12 @@ export function addExplain(parent: Command, context: VerbContext): void {
   defineAppVerb(parent, context, VERB, {}, async ({ app, format, operands, io }) => {
     const query = new URLSearchParams({ reference: operandAt(operands, 0) });
     const answer = await askApp(app, `promotions?${query.toString()}`, io);
-    if (format.kind !== 'text') return io.out(formatResult(format, answer));
     const { readExplanation } = await import('./seeing-answers.js');
-    const { explanationText } = await import('../../runs/explanation-text.js');
-    io.out(onLines(explanationText(readExplanation(answer))));
+    const explanation = readExplanation(answer);
+    if (format.kind === 'text') {
+      const { explanationText } = await import('../../runs/explanation-text.js');
+      io.out(onLines(explanationText(explanation)));
+    } else io.out(formatResult(format, answer));
+    if (explanation.promoted === null) throw new UnknownAnswer(explanation.reference);
   });
 }

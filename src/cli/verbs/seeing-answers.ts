@@ -75,9 +75,20 @@ const shownRunSchema = z.looseObject({
   result: resultSchema.optional(),
   steps: z.array(stepSchema),
 });
+const checkSchema = z.union([
+  z.looseObject({ state: z.literal('there'), digest: z.string().optional() }),
+  z.looseObject({ state: z.literal('missing') }),
+  z.looseObject({
+    state: z.literal('unknown'),
+    since: z.string(),
+    code: z.string(),
+    reason: z.string(),
+    remedy: z.string().optional(),
+  }),
+]);
 const explanationSchema = z.looseObject({
   reference: z.string(),
-  promoted: z.boolean(),
+  promoted: z.boolean().nullable(),
   promotions: z.array(
     z.looseObject({
       promotionId: z.string(),
@@ -89,6 +100,9 @@ const explanationSchema = z.looseObject({
       since: z.string().exactOptional(),
       runId: z.string().exactOptional(),
       remedy: z.string().exactOptional(),
+      checks: z
+        .looseObject({ source: checkSchema, destination: checkSchema, evidence: checkSchema.optional() })
+        .exactOptional(),
     }),
   ),
   nearest: z.string().exactOptional(),

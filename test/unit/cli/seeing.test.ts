@@ -6,6 +6,7 @@ import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/fu
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { register } from '../functions/registered.js';
 import { run } from '../../../src/cli/run.js';
+import { TransportError } from '../../../src/oci/index.js';
 import { closeRun } from '../../../src/runs/close-run.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushImage } from '../steps/images.js';
@@ -222,6 +223,32 @@ describe('explain', () => {
     ]);
     expect(await json('explain', reference)).toEqual(await http(`promotions?reference=${reference}`));
     expect((await acrPromoter('explain', '--format', 'go-template={{.promoted}}', reference)).out).toBe('false');
+  });
+
+  test('a registry that cannot be asked makes the answer unknown: in text, in JSON, and as exit code 3', async () => {
+    const source = world.registries.repository(REGISTRY, SOURCE.repository);
+    const { digest } = await pushImage(source, { tag: 'v1' });
+    await pushImage(world.registries.repository(REGISTRY, 'staging/samples/app'), { tag: 'v1' });
+    const unsigned = rule({ sign: [] });
+    world.ruleList = [unsigned];
+    const { promotionId, runId } = await openRun(world);
+    await closeRun(world, promotionId, runId, { wanted: 1, rule: unsigned, result: { outcome: 'promoted', digest } });
+    source.fault = () => {
+      throw new TransportError('CONNECT_FAILED', 'nobody answers', { remedy: 'Look at the network.' });
+    };
+    const reference = `${REGISTRY}/samples/app:v1`;
+    const { code, out, err } = await acrPromoter('explain', reference);
+    expect({ code, err }).toEqual({ code: 3, err: expect.stringContaining('(PROMOTION_UNKNOWN)') });
+    expect(out).toMatch(/\(rule staging\): unknown since \S+Z\n/);
+    expect(out).toMatch(/ {2}could not check the source \S+ since \S+Z: CONNECT_FAILED: nobody answers\n/);
+    const asJson = await acrPromoter('explain', '--format', 'json', reference);
+    expect(asJson.code).toBe(3);
+    expect(JSON.parse(asJson.out)).toMatchObject({
+      promoted: null,
+      promotions: [{ standing: 'unknown', checks: { source: { state: 'unknown', code: 'CONNECT_FAILED' } } }],
+    });
+    source.fault = undefined;
+    expect((await acrPromoter('explain', reference)).code).toBe(0);
   });
 
   test('a reference without a tag is refused', async () => {

@@ -1,6 +1,6 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { evidencePolicyHash, promotionId } from '../../../src/promotion/promotion-id.js';
-import { explain, type ExplainInput, type Standing } from '../../../src/runs/explain.js';
+import { explain, type Check, type ExplainInput, type Standing } from '../../../src/runs/explain.js';
 import { explanationText } from '../../../src/runs/explanation-text.js';
 import type { PromotionRow, StepProgress } from '../../../src/runs/rows.js';
 import { rule } from '../promotion/rules.fixture.js';
@@ -45,6 +45,21 @@ const step = (name: string, changes: Partial<StepProgress> = {}): StepProgress =
 });
 
 const GATED = rule({ verify: { signatures: [{ format: 'notary', trustStore: 'x' }] } });
+/** What the registries say: a digest, or null for a tag that is not there. */
+const seen = (...looks: [reference: string, digest: string | null][]): Map<string, Check> =>
+  new Map([
+    ...IN_SYNC,
+    ...looks.map(([reference, digest]): [string, Check] => [
+      reference,
+      digest === null ? { state: 'missing' } : { state: 'there', digest },
+    ]),
+  ]);
+const IN_SYNC: [string, Check][] = [SOURCE, DESTINATION].map((reference) => [
+  reference,
+  { state: 'there', digest: 'sha256:a' },
+]);
+const DOWN: Check = { state: 'unknown', since: LATER, code: 'CONNECT_FAILED', reason: 'nobody answers' };
+const ID = promotionId('staging', source);
 
 const asked = (changes: Partial<ExplainInput> = {}): ExplainInput => ({
   name: source,
@@ -53,7 +68,8 @@ const asked = (changes: Partial<ExplainInput> = {}): ExplainInput => ({
   rows: [],
   steps: new Map(),
   ignored: [],
-  seen: new Map(),
+  seen: new Map(IN_SYNC),
+  evidence: new Map([[ID, { state: 'there' }]]),
   ...changes,
 });
 
@@ -63,10 +79,7 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
     'in sync, as both registries say',
     {
       rows: [row()],
-      seen: new Map([
-        [SOURCE, 'sha256:a'],
-        [DESTINATION, 'sha256:a'],
-      ]),
+      seen: seen([SOURCE, 'sha256:a'], [DESTINATION, 'sha256:a']),
     },
     'in_sync',
     /is sha256:a/,
@@ -88,7 +101,7 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
   ],
   [
     'moved at the source, and nothing has told of it yet',
-    { rows: [row()], seen: new Map([[SOURCE, 'sha256:b']]) },
+    { rows: [row()], seen: seen([SOURCE, 'sha256:b']) },
     'moved',
     /app:v1 is sha256:b by now/,
     false,
@@ -97,16 +110,13 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
     'moved at the destination',
     {
       rows: [row()],
-      seen: new Map([
-        [SOURCE, 'sha256:a'],
-        [DESTINATION, null],
-      ]),
+      seen: seen([SOURCE, 'sha256:a'], [DESTINATION, null]),
     },
     'moved',
     /is not there any more: the schedule sets it right/,
     false,
   ],
-  ['gone at the source', { rows: [row()], seen: new Map([[SOURCE, null]]) }, 'moved', /is not there any more/, false],
+  ['gone at the source', { rows: [row()], seen: seen([SOURCE, null]) }, 'moved', /is not there any more/, false],
   [
     'working, at a step',
     {
@@ -189,8 +199,8 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
     /IS_REFERRER: it refers to b/,
     false,
   ],
-  ['not seen yet', {}, 'not_seen', /nothing has told of it yet; .*existing: ignore/, false],
-  ['not at the source', { seen: new Map([[SOURCE, null]]) }, 'not_seen', /it is not at the source/, false],
+  ['not seen yet', {}, 'not_seen', /no push event or schedule run has seen it yet; .*existing: ignore/, false],
+  ['not at the source', { seen: seen([SOURCE, null]) }, 'not_seen', /it is not at the source/, false],
   [
     'not seen, and not triggered by pushes',
     { rules: [rule({ triggers: ['schedule'] })] },
@@ -227,7 +237,7 @@ test('a rule that no longer matches, and what stands all the same', () => {
 
 test('since when it has moved, or is no longer wanted, is not claimed: what is known is when it was promoted', () => {
   const since = '2025-12-24T00:00:00.000Z';
-  const moved = explain(asked({ rows: [row({ since })], seen: new Map([[SOURCE, 'sha256:b']]) }));
+  const moved = explain(asked({ rows: [row({ since })], seen: seen([SOURCE, 'sha256:b']) }));
   expect(explanationText(moved)).toBe(`${SOURCE} -> ${DESTINATION} (rule staging): moved
   ${SOURCE} is sha256:b by now, and ${DESTINATION} got sha256:a at ${since}: the push's event or the schedule starts the next run
   run r1
@@ -291,4 +301,97 @@ test('a name that no destination can be made of', () => {
   expect(explain(asked({ rules: wide, name })).promotions).toMatchObject([
     { standing: 'refused', code: 'REFERENCE_INVALID' },
   ]);
+});
+
+describe('what could not be checked is unknown', () => {
+  const sourceDown = new Map<string, Check>([...IN_SYNC, [SOURCE, DOWN]]);
+  const destinationDown = new Map<string, Check>([...IN_SYNC, [DESTINATION, DOWN]]);
+  const both = new Map<string, Check>([
+    [SOURCE, DOWN],
+    [DESTINATION, DOWN],
+  ]);
+  const evidence = new Map<string, Check>([[ID, DOWN]]);
+
+  test.each<[string, Partial<ExplainInput>, string[]]>([
+    ['the source', { seen: sourceDown }, ['the source r.azurecr.io/samples/app:v1']],
+    ['the destination', { seen: destinationDown }, ['the destination r.azurecr.io/staging/samples/app:v1']],
+    [
+      'both',
+      { seen: both },
+      ['the source r.azurecr.io/samples/app:v1', 'the destination r.azurecr.io/staging/samples/app:v1'],
+    ],
+    ['the evidence', { evidence }, ['the evidence at r.azurecr.io/staging/samples/app:v1']],
+    [
+      'all three',
+      { seen: both, evidence },
+      [
+        'the source r.azurecr.io/samples/app:v1',
+        'the destination r.azurecr.io/staging/samples/app:v1',
+        'the evidence at r.azurecr.io/staging/samples/app:v1',
+      ],
+    ],
+    [
+      'what was never asked',
+      { seen: new Map() },
+      ['the source r.azurecr.io/samples/app:v1', 'the destination r.azurecr.io/staging/samples/app:v1'],
+    ],
+  ])('%s: it is not said to be in sync', (_what, changes, unknown) => {
+    const explanation = explain(asked({ rows: [row()], ...changes }));
+    expect(explanation.promoted).toBeNull();
+    expect(explanation.promotions).toMatchObject([
+      { standing: 'unknown', code: expect.any(String), reason: expect.any(String), remedy: expect.any(String) },
+    ]);
+    const text = explanationText(explanation);
+    for (const part of unknown) expect(text).toContain(`could not check ${part}`);
+    expect(text.match(/could not check /g)).toHaveLength(unknown.length);
+  });
+
+  test('a difference that is known counts, whatever is unknown beside it', () => {
+    const seenMoved = new Map<string, Check>([
+      [SOURCE, { state: 'there', digest: 'sha256:b' }],
+      [DESTINATION, DOWN],
+    ]);
+    expect(explain(asked({ rows: [row()], seen: seenMoved }))).toMatchObject({
+      promoted: false,
+      promotions: [{ standing: 'moved', checks: { destination: { state: 'unknown' } } }],
+    });
+    const gone = new Map<string, Check>([
+      [SOURCE, DOWN],
+      [DESTINATION, { state: 'missing' }],
+    ]);
+    expect(explain(asked({ rows: [row()], seen: gone }))).toMatchObject({
+      promoted: false,
+      promotions: [{ standing: 'moved' }],
+    });
+    const unsigned = new Map<string, Check>([[ID, { state: 'missing' }]]);
+    expect(explain(asked({ rows: [row()], evidence: unsigned }))).toMatchObject({
+      promoted: false,
+      promotions: [{ standing: 'moved', text: expect.stringContaining('no signature is there any more') }],
+    });
+  });
+
+  test('of two rules, one that is certainly not promoted makes the answer certain', () => {
+    const other = rule({ name: 'other', destination: { reference: 's.azurecr.io/{repository}:{tag}' } });
+    expect(explain(asked({ rules: [rule(), other], rows: [row()], seen: both })).promoted).toBe(false);
+  });
+
+  test('a rule that has not seen the tag yet says what it does not know', () => {
+    const { promoted, promotions } = explain(asked({ seen: both }));
+    expect(promoted).toBe(false);
+    expect(promotions).toMatchObject([
+      { standing: 'not_seen', text: expect.stringContaining('whether it is at the source could not be checked') },
+    ]);
+  });
+
+  test('since when: the first look that failed, where an open run waits for the same trouble', () => {
+    const waitsFor = { code: 'CONNECT_FAILED', tries: 7, since: AT, nextAt: LATER };
+    const open = asked({
+      rows: [row({ runOpen: true, state: 'working' })],
+      steps: new Map([['r1', [step('observe', { state: 'waiting', waitsFor })]]]),
+      seen: both,
+    });
+    const text = explanationText(explain(open));
+    expect(text).toContain(`could not check the source ${SOURCE} since ${AT}: CONNECT_FAILED: nobody answers`);
+    expect(explanationText(explain(asked({ rows: [row()], seen: both })))).toContain(`: unknown since ${LATER}\n`);
+  });
 });

@@ -1,0 +1,28 @@
+import { isDigest, parseReference } from '../oci/index.js';
+import { ruleHash } from '../promotion/promotion-id.js';
+import type { Rule } from '../promotion/rule.js';
+import type { Check } from '../runs/explain.js';
+import type { PromotionRow } from '../runs/rows.js';
+import { NOTARY_SIGNATURE, isNotarySignature } from '../signing/index.js';
+import type { Ports } from './ports.js';
+
+/**
+ * Whether the signature that the last run left at the destination is listed there. `there` as well if the rule has changed since, or
+ * demands none: then there is nothing that must be listed, but the registry answered.
+ * @throws whatever keeps the registry from answering
+ */
+export async function lookAtEvidence(
+  ports: Pick<Ports, 'registries'>,
+  { destination, last }: PromotionRow,
+  rule: Rule,
+  signal: AbortSignal,
+): Promise<Check> {
+  const { registry, repository } = parseReference(destination);
+  if (last?.digest === undefined || !isDigest(last.digest)) return { state: 'there' };
+  const listed = await ports.registries.repository(registry, repository).listReferrers(last.digest, { signal });
+  const isDemanded =
+    rule.sign.length > 0 &&
+    last.ruleHash === ruleHash(rule) &&
+    !rule.referrers.excludeArtifactTypes.includes(NOTARY_SIGNATURE);
+  return isDemanded && !listed.some(isNotarySignature) ? { state: 'missing' } : { state: 'there' };
+}
