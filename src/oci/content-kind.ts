@@ -2,9 +2,11 @@ import { isRecord, type Descriptor } from './descriptor.js';
 import type { Digest } from './digest.js';
 import { InputError } from './errors.js';
 import { LIMITS } from './limits.js';
+import { refuseFoldedInConfig } from './manifest-names.js';
 import { bareMediaType, type ImageManifest, type Manifest } from './manifest.js';
 import { DOCKER_IMAGE_CONFIG, DOCKER_MANIFEST, OCI_IMAGE_CONFIG } from './media-types.js';
 import { readBlob } from './read-blob.js';
+import { refuseRepeatedNames } from './strict-json.js';
 import type { CallOptions, ReadableRepository } from './store.js';
 import { isUnpackable } from './unpackable.js';
 
@@ -35,8 +37,9 @@ const REMEMBERED = 10_000;
  * Finds out what a manifest is from its content alone: neither its descriptor, nor an annotation, nor a platform is asked. Reads the
  * config, verified, only if a layer may be a file system; layers only if the config's type is an image's and no layer is one by its type.
  * @param digest the manifest's
- * @throws InputError `IMAGE_CONFIG_MISMATCH` for an image whose config does not list each layer; IntegrityError `TOO_LARGE` for a
- *   config over `LIMITS.configBytes`; what the repository throws
+ * @throws InputError `IMAGE_CONFIG_MISMATCH` for an image whose config does not list each layer, `MANIFEST_AMBIGUOUS` or
+ *   `MANIFEST_INVALID` for a config that clients read differently; IntegrityError `TOO_LARGE` for a config over `LIMITS.configBytes`;
+ *   what the repository throws
  */
 export async function contentKindOf(
   repository: Pick<ReadableRepository, 'name' | 'openBlob'>,
@@ -65,14 +68,15 @@ async function kindOfLayers(
   if (!layers.some(isFileSystemLayer) && !(await isDisguised(repository, manifest, options))) {
     return layers.length > 0 && layers.every(isInToto) ? 'attestation' : 'artifact';
   }
-  const diffIds =
-    config.digest === EMPTY_CONFIG ? 0 : countDiffIds(await readBlob(repository, config, LIMITS.configBytes, options));
+  const where = `${repository.name}@${digest}`;
+  const isEmpty = config.digest === EMPTY_CONFIG;
+  const diffIds = isEmpty ? 0 : countDiffIds(await readBlob(repository, config, LIMITS.configBytes, options), where);
   if (diffIds === layers.length) return 'image';
   // A chart or a folder has a config of its own. podman runs an image whose config lists no layer at all.
   if (diffIds === 0 && !isImageConfig(manifest)) return 'artifact';
   throw new InputError(
     'IMAGE_CONFIG_MISMATCH',
-    `${repository.name}@${digest} has ${layers.length} layers, and its config lists ${diffIds} in rootfs.diff_ids`,
+    `${where} has ${layers.length} layers, and its config lists ${diffIds} in rootfs.diff_ids`,
     { remedy: 'Build the image again: its config must list each layer once.' },
   );
 }
@@ -104,14 +108,21 @@ function isImageConfig({ mediaType, config }: ImageManifest): boolean {
 }
 
 /** How many layers a config lists; 0 if it is no image's config. Decodes as Go does, which replaces what is not UTF-8. */
-function countDiffIds(bytes: Uint8Array): number {
+function countDiffIds(bytes: Uint8Array, where: string): number {
+  const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes));
-  } catch {
-    return 0;
+    json = JSON.parse(text);
+  } catch (cause) {
+    // go-containerregistry reads an object and ignores what comes after it.
+    if (!/^\s*\{/.test(text)) return 0;
+    throw new InputError('MANIFEST_INVALID', `the config of ${where} begins as JSON and is none`, { cause });
   }
-  if (!isRecord(json) || !isRecord(json.rootfs)) return 0;
+  if (!isRecord(json)) return 0;
+  const config = `the config of ${where}`;
+  refuseRepeatedNames(text, config);
+  refuseFoldedInConfig(json, config);
+  if (!isRecord(json.rootfs)) return 0;
   const { diff_ids: diffIds } = json.rootfs;
   return Array.isArray(diffIds) ? diffIds.length : 0;
 }

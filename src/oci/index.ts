@@ -7,6 +7,7 @@ export * from './media-types.js';
 export * from './descriptor.js';
 export * from './manifest.js';
 export * from './content-kind.js';
+export { repeatedNames } from './strict-json.js';
 export * from './limits.js';
 export * from './store.js';
 export * from './blob-access.js';

@@ -1,6 +1,8 @@
 import { isRecord, parseAnnotations, parseDescriptor, type Descriptor } from './descriptor.js';
 import { InputError } from './errors.js';
 import { LIMITS } from './limits.js';
+import { refuseFoldedInManifest } from './manifest-names.js';
+import { refuseRepeatedNames } from './strict-json.js';
 import {
   DOCKER_MANIFEST,
   DOCKER_MANIFEST_LIST,
@@ -104,27 +106,53 @@ function isGiven(field: unknown): boolean {
   return field !== undefined && field !== null;
 }
 
+export interface ManifestReading {
+  /** True for a store that keeps what others push, as registries do: names that clients read differently are not refused. */
+  lenient?: boolean;
+}
+
 /**
  * Reads a manifest. `contentType` is what the registry or the descriptor calls it; a `mediaType` field that says otherwise is
- * refused (image-spec: the two MUST match), a missing one is allowed.
- * @throws InputError `MANIFEST_INVALID`, `SCHEMA1_UNSUPPORTED`, `DESCRIPTOR_INVALID`
+ * refused (image-spec: the two MUST match), a missing one is allowed. So is what two clients would read differently.
+ * @throws InputError `MANIFEST_INVALID`, `MANIFEST_AMBIGUOUS`, `SCHEMA1_UNSUPPORTED`, `DESCRIPTOR_INVALID`
  */
-export function parseManifest(bytes: Uint8Array, contentType: string, where: string): Manifest {
+export function parseManifest(
+  bytes: Uint8Array,
+  contentType: string,
+  where: string,
+  { lenient = false }: ManifestReading = {},
+): Manifest {
   let json: unknown;
+  let text: string;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    // A byte order mark, which Go refuses, is not passed over.
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    json = JSON.parse(text);
   } catch (cause) {
     throw new InputError('MANIFEST_INVALID', `${where} is not JSON`, { cause });
   }
   if (!isRecord(json)) throw new InputError('MANIFEST_INVALID', `${where} is not a JSON object`);
+  if (!lenient) {
+    refuseRepeatedNames(text, where);
+    refuseFoldedInManifest(json, where);
+  }
   const declared = bareMediaType(contentType);
   const own = typeof json.mediaType === 'string' ? json.mediaType : '';
   if (own !== '' && MANIFEST_KINDS.has(own) && MANIFEST_KINDS.has(declared) && own !== declared) {
     throw new InputError('MANIFEST_INVALID', `${where} calls itself ${own} and is served as ${declared}`);
   }
   // Who reads it as an image and who reads it as an index would see different things under one digest (CVE-2021-41190).
-  if (isGiven(json.manifests) && (isGiven(json.config) || isGiven(json.layers))) {
-    throw new InputError('MANIFEST_INVALID', `${where} would be an image and an index at once`);
+  const kinds = [
+    isGiven(json.config) || isGiven(json.layers),
+    isGiven(json.manifests),
+    isGiven(json.blobs),
+    isGiven(json.fsLayers),
+  ];
+  if (kinds.filter(Boolean).length > 1) {
+    throw new InputError(
+      'MANIFEST_INVALID',
+      `${where} would be two kinds of manifest at once, an image and an index say`,
+    );
   }
   const kind = kindOf(json, own || declared, where);
   const annotations = parseAnnotations(json.annotations, where);
@@ -132,7 +160,7 @@ export function parseManifest(bytes: Uint8Array, contentType: string, where: str
   const common = {
     ...(annotations !== undefined && { annotations }),
     ...(typeof artifactType === 'string' && artifactType !== '' && { artifactType }),
-    ...(isRecord(json.subject) && { subject: parseDescriptor(json.subject, `${where} subject`) }),
+    ...(isGiven(json.subject) && { subject: parseDescriptor(json.subject, `${where} subject`) }),
   };
   switch (kind) {
     case 'image':

@@ -2,12 +2,18 @@ import { afterAll, beforeAll, test } from '@jest/globals';
 import { describeWithPeers } from './peers.js';
 import { rows as gate } from './trust/gate-rows.js';
 import { rows as kinds } from './trust/kind-rows.js';
+import { rows as reading } from './trust/reading-rows.js';
 import { checkRow, type Row } from './trust/row.js';
 import { Stage } from './trust/stage.js';
 import { rows as travel } from './trust/travel-rows.js';
 
 /** How to add rows: ./trust/row.ts. */
-const all: Record<string, Row[]> = { gate, kinds, travel };
+const all: Record<string, Row[]> = {
+  gate,
+  kinds,
+  reading,
+  travel,
+};
 
 describeWithPeers('what gets our signature, and what passes', ['notation', 'cosign', 'oras'], ([notation = '']) => {
   let stage: Stage;

@@ -126,7 +126,7 @@ function readManifest(
 
 function parse(bytes: Buffer, contentType: string): Manifest {
   try {
-    const manifest = parseManifest(bytes, contentType, 'manifest');
+    const manifest = parseManifest(bytes, contentType, 'manifest', { lenient: true });
     if (contentType !== '' && !isManifestMediaType(contentType)) {
       throw refuse.manifestInvalid(`unknown manifest media type ${contentType}`);
     }

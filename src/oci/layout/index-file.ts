@@ -1,6 +1,8 @@
 import { isRecord, parseDescriptor, type Descriptor } from '../descriptor.js';
 import { InputError } from '../errors.js';
+import { refuseFoldedInManifest } from '../manifest-names.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
+import { refuseRepeatedNames } from '../strict-json.js';
 import type { LayoutFiles } from './files.js';
 import { LAYOUT_LIMITS } from './limits.js';
 
@@ -12,12 +14,20 @@ export const MARKER_FILE = 'oci-layout';
 export const MARKER = '{"imageLayoutVersion":"1.0.0"}';
 const REMEDY = 'Give a folder or tar archive that holds oci-layout, index.json and blobs/.';
 
+/** @throws InputError `LAYOUT_INVALID`, `MANIFEST_AMBIGUOUS` */
 function parseJson(bytes: Uint8Array, where: string): Record<string, unknown> {
+  let json: unknown;
+  let text: string;
   try {
-    const json: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-    if (isRecord(json)) return json;
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    json = JSON.parse(text);
   } catch (cause) {
     throw new InputError('LAYOUT_INVALID', `${where} is not JSON`, { cause, remedy: REMEDY });
+  }
+  if (isRecord(json)) {
+    refuseRepeatedNames(text, where);
+    refuseFoldedInManifest(json, where);
+    return json;
   }
   throw new InputError('LAYOUT_INVALID', `${where} is not a JSON object`, { remedy: REMEDY });
 }

@@ -164,3 +164,44 @@ describe('media types', () => {
     );
   });
 });
+
+/** test/interop/go-reading.test.ts has Go's own answers. */
+describe('what Go would read in another way', () => {
+  const one = `{"mediaType":"text/plain","digest":"${digestOf(new Uint8Array())}","size":0}`;
+  const image = (more: string): Uint8Array =>
+    Buffer.from(`{"schemaVersion":2,"config":${one},"layers":[${one}]${more}}`);
+
+  test.each([
+    ['a name twice', ',"layers":[]'],
+    ['a name twice at whatever depth', ',"x":[{"y":{"a":1,"\\u0061":2}}]'],
+    ['other case', ',"Layers":[]'],
+    ['U+017F', ',"layer\u017F":[]'],
+    ['in a descriptor', `,"subject":${one.replace('{', '{"SIZE":1,')}`],
+    ['in a platform', `,"subject":${one.replace('}', ',"platform":{"os":"a","architecture":"b","O\u017F":"c"}}')}`],
+  ])('is refused: %s', (_name, more) => {
+    expect(() => parseManifest(image(more), OCI_IMAGE_MANIFEST, 'it')).toThrow(
+      expect.objectContaining({ code: 'MANIFEST_AMBIGUOUS' }),
+    );
+    // A registry keeps it all the same.
+    expect(parseManifest(image(more), OCI_IMAGE_MANIFEST, 'it', { lenient: true }).kind).toBe('image');
+  });
+
+  test('is nothing else: names that are only alike, and what annotations say', () => {
+    const more = ',"Layer":1,"layers ":2,"annotations":{"Layers":"","layers":"","os":"","OS":""}';
+    expect(parseManifest(image(more), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
+  });
+
+  test('is found in a text as long as is read, in linear time', () => {
+    for (const [open, close] of [
+      ['[', ']'],
+      ['{"a":', '}'],
+      ['"\\\\', '"'],
+    ] as const) {
+      const inner = open.repeat(open.startsWith('"') ? 1 : 100_000);
+      const text = open.startsWith('"') ? `"${'\\\\'.repeat(2 ** 20)}"` : `${inner}1${close.repeat(100_000)}`;
+      expect(parseManifest(image(`,"x":${text}`), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
+    }
+    const many = Array.from({ length: 300_000 }, (_, at) => `"${at}":0`).join(',');
+    expect(parseManifest(image(`,${many}`), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
+  }, 30_000);
+});
