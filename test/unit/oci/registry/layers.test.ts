@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import {
   RegistryError,
   TransportError,
@@ -7,7 +8,12 @@ import {
 } from '../../../../src/oci/index.js';
 import { limitRate, defaultRateLimits } from '../../../../src/oci/registry/rate-limit.js';
 import { followRedirects } from '../../../../src/oci/registry/redirect.js';
-import { parseRetryAfter, redactText, registryErrorFrom } from '../../../../src/oci/registry/registry-error.js';
+import {
+  hideSecrets,
+  parseRetryAfter,
+  redactText,
+  registryErrorFrom,
+} from '../../../../src/oci/registry/registry-error.js';
 import { pauseMs, retry, type RetryOptions } from '../../../../src/oci/registry/retry.js';
 import { isLoopback, redactUrl, registryOrigin, resolveLocation } from '../../../../src/oci/registry/urls.js';
 import { markUnsent } from '../../../../src/oci/registry/unsent.js';
@@ -284,5 +290,37 @@ describe('URLs', () => {
     expect(redactText('see https://u:p@h/x?sig=abc now')).toBe('see https://h/x now');
     expect(redactText('token eyJhbGciOiJ.eyJzdWIi.c2ln is bad')).toBe('token *** is bad');
     expect(redactText('x'.repeat(1000))).toHaveLength(300);
+  });
+
+  test('its words are read in proportion to their length, and cut between two of them', () => {
+    for (const piece of ['http://', 'https://a', 'eyJ-', 'bearer ', '@']) {
+      const startedMs = performance.now();
+      hideSecrets(piece.repeat(Math.ceil(65_536 / piece.length)));
+      // Before, each took a second or two.
+      expect(performance.now() - startedMs).toBeLessThan(500);
+    }
+    for (const lead of ['Bearer ', 'https://u:', 'eyJhbGciOiJ', 'https://h/x?sig=']) {
+      for (const before of [8180, 8190]) {
+        const text = `${'Bearer abcdefgh '.repeat(600).slice(0, before)} ${lead}S3cretQ9S3cretQ9.S3cretQ9@h end`;
+        expect(redactText(text)).not.toMatch(/S3c|abc/);
+      }
+    }
+    expect(redactText('x'.repeat(9000))).toBe('');
+  });
+
+  test('its words are those that an expression which begins at each letter leaves', () => {
+    const slow = (text: string): string =>
+      text
+        .replace(/\b(bearer|basic)\s+[\w.~+/=-]+/gi, '$1 ***')
+        .replace(/\beyJ[\w-]*\.[\w-]*\.?[\w-]*/g, '***')
+        .replace(/(https?:\/\/)[^\s/@"']*@/gi, '$1')
+        .replace(/(https?:\/\/[^\s?"']*)\?[^\s"']*/gi, '$1');
+    const pieces = ['eyJ', '.', '-', 'a', ' ', '?', 'http://', 'HTTPS://', '/', '@', '"', 'bearer ', '='];
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...pieces)), (some) => {
+        expect(hideSecrets(some.join(''))).toBe(slow(some.join('')));
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
