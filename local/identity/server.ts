@@ -2,6 +2,7 @@ import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
+import { refusedAsForeign } from '../own-site.js';
 import { closeServer, listen, sendJson } from '../registry/http.js';
 import { JsonLinesFile } from '../registry/json-lines.js';
 import { loadKeys, type IdentityKeys } from './keys.js';
@@ -112,6 +113,11 @@ async function answer(
     body,
   });
   const fail = (status: number, message: string) => finish(status, { statusCode: status, message });
+  const { origin, 'sec-fetch-site': site } = request.headers;
+  // A token is a credential: no page of a browser gets one, not even of this machine.
+  const browser = (origin ?? site) === undefined ? undefined : 'the request comes from a browser';
+  const refused = refusedAsForeign(request) ?? browser;
+  if (refused !== undefined) return fail(403, refused);
   if (url.pathname !== PATH || request.method !== 'GET') return fail(404, 'no such endpoint');
   if (!sameText(String(request.headers['x-identity-header'] ?? ''), secret)) {
     return fail(401, 'X-IDENTITY-HEADER is missing or wrong');

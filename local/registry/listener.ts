@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isLoopback, refusedAsForeign } from '../own-site.js';
 import { Call, type RequestLogEntry } from './call.js';
 import type { Context } from './context.js';
 import { Refusal } from './refusal.js';
@@ -13,6 +14,10 @@ export function createListener(
   log: (entry: RequestLogEntry) => void,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   const throttle = createThrottle(context.quirks);
+  // Also the names that it is started with: other machines may be let in by them.
+  const own = new Set([context.name, context.options.host, new URL(origin).host]);
+  const isOwnHost = (authority: string): boolean =>
+    isLoopback(authority) || own.has(authority) || own.has(authority.replace(/:[0-9]+$/, ''));
   const { latencyMs = 0, absoluteLocations = false, callsLeftPerSecond } = context.quirks;
   return async (request, response) => {
     response.setHeader('docker-distribution-api-version', 'registry/2.0');
@@ -22,6 +27,8 @@ export function createListener(
     const call = new Call(request, response, { origin, absoluteLocations, log });
     try {
       if (latencyMs > 0) await sleep(latencyMs);
+      const refused = refusedAsForeign(request, isOwnHost);
+      if (refused !== undefined) throw new Refusal(403, 'DENIED', refused);
       throttle();
       const { endpoint, target } = route(call);
       if (endpoint.needs !== undefined) await context.guard.admit(call, endpoint.needs(target, call));

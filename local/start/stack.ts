@@ -43,9 +43,7 @@ const identityReady = z.object({
   publicKeysFile: z.string(),
 });
 
-/** Azurite's well-known account: not a secret, and good for nothing but Azurite. */
 const AZURITE_ACCOUNT = 'devstoreaccount1';
-const AZURITE_KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==';
 /** How long the host lets running steps finish when it is stopped; what is cut off is done again at the next start. */
 const HOST_GRACE_MS = 2_000;
 
@@ -183,7 +181,8 @@ async function startAzurite(
   ports: { blob: number; queue: number; table: number },
 ): Promise<string> {
   const script = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js');
-  await start('azurite', script, [
+  const key = await azuriteKey(dataDir);
+  const args = [
     '--location',
     join(dataDir, 'azurite'),
     ...['blob', 'queue', 'table'].flatMap((service) => [`--${service}Host`, '127.0.0.1']),
@@ -197,18 +196,29 @@ async function startAzurite(
     '--disableTelemetry',
     // Without a line for each request: the queues are looked at twice a second for as long as it is up.
     '--silent',
-  ]);
+  ];
+  await start('azurite', script, args, { AZURITE_ACCOUNTS: `${AZURITE_ACCOUNT}:${key}` });
   const endpoint = (port: number): string => `http://127.0.0.1:${port}/${AZURITE_ACCOUNT}`;
   const connection = [
     'DefaultEndpointsProtocol=http',
     `AccountName=${AZURITE_ACCOUNT}`,
-    `AccountKey=${AZURITE_KEY}`,
+    `AccountKey=${key}`,
     `BlobEndpoint=${endpoint(ports.blob)}`,
     `QueueEndpoint=${endpoint(ports.queue)}`,
     `TableEndpoint=${endpoint(ports.table)}`,
   ].join(';');
-  await writeFile(join(dataDir, 'storage-connection-string.txt'), `${connection}\n`);
+  await writeFile(join(dataDir, 'storage-connection-string.txt'), `${connection}\n`, { mode: 0o600 });
   return connection;
+}
+
+/** Made at the first start. Not Azurite's well-known key: with it a page of any site could sign a message to the queue of jobs. */
+async function azuriteKey(dataDir: string): Promise<string> {
+  const file = join(dataDir, 'azurite-key.txt');
+  const kept = await readFile(file, 'utf8').catch(() => undefined);
+  if (kept !== undefined) return kept.trim();
+  const key = randomBytes(64).toString('base64');
+  await writeFile(file, key, { mode: 0o600 });
+  return key;
 }
 
 async function startRegistries(start: Start, options: StartOptions, publicKeysFile: string): Promise<void> {

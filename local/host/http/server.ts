@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ConfigurationError, PromoterError } from '../../../src/oci/index.js';
+import { refusedAsForeign } from '../../own-site.js';
 import { describe, log } from '../log.js';
 import { problem, toHostRequest } from './exchange.js';
 import type { HostReply, HostRequest } from './exchange.js';
@@ -38,7 +39,12 @@ export async function startServer(port: number): Promise<HostServer> {
       void (async () => {
         let reply: HostReply;
         try {
-          reply = await handler(toHostRequest(request, authority));
+          const refused = refusedAsForeign(request);
+          if (refused === undefined) reply = await handler(toHostRequest(request, authority));
+          else {
+            reply = problem(403, refused);
+            reply.headers = { ...reply.headers, connection: 'close' };
+          }
         } catch (error) {
           const isTooLarge = error instanceof PromoterError && error.code === 'BODY_TOO_LARGE';
           log(
