@@ -31,7 +31,7 @@ export function refusedAsForeign(
   const { host, origin, 'sec-fetch-site': site } = headers;
   if (host !== undefined && !isHost(host)) return 'the Host header names another host than this machine';
   if (SAFE_METHODS.has(method.toUpperCase())) return undefined;
-  if (site !== undefined && !OWN_SITES.has(String(site))) return 'the request comes from a page of another site';
+  if (site !== undefined && !OWN_SITES.has(site)) return 'the request comes from a page of another site';
   // Also `null`, of a page that hides where it is from.
   if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
     return 'the request comes from a page of another site';

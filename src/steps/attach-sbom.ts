@@ -5,6 +5,7 @@ import { attachPacked, readAt } from './attach-packed.js';
 import { signerOf, signSubject } from './attach-signature.js';
 import { bringSbomBack } from './bring-sbom-back.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
+import { countingLosses } from './lost-leases.js';
 import { noteMadeSbom } from './made-sboms.js';
 import { findOurSbom, type SigningRule } from './our-sbom.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
@@ -24,7 +25,8 @@ type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | '
 /**
  * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image of the
  * same source gives the same bytes wherever they are attached, so doing it twice, or here and there, makes one.
- * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`; PromoterError `SBOM_UNFINISHED`
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`; PromoterError `SBOM_UNFINISHED`,
+ *   `SIGNATURE_UNFINISHED`
  */
 export async function attachSbomStep(
   ports: SbomPorts,
@@ -47,13 +49,14 @@ export async function attachSbomStep(
     const lasting = AbortSignal.any([finish, lease.signal]);
     const attached =
       (await bring(ports, input, held, lasting)) ??
-      (await countingTries(ports, input, call, () =>
+      (await countingTries(ports, input, { signal: AbortSignal.any([signal, lease.signal]), progress }, () =>
         attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total)),
       ));
     const { sbom, text, made } = attached;
     progress.text(text);
-    const signed =
-      input.rule.sign.length > 0 ? await signSubject(ports, input, sbomClaim(sbom, input.image), lasting) : undefined;
+    const sign = () => signSubject(ports, input, sbomClaim(sbom, input.image), lasting);
+    const of = { runId: input.runId, digest: sbom.digest };
+    const signed = input.rule.sign.length > 0 ? await countingLosses(ports, of, call, lease, sign) : undefined;
     return { sbom: sbom.digest, made: made || signed?.made === true };
   });
 }

@@ -2,6 +2,7 @@ import { ConfigurationError, PolicyError, type Descriptor, type Repository } fro
 import type { Signer } from '../signing/index.js';
 import { attachPacked, readAt, type Attaching } from './attach-packed.js';
 import type { InputOf, ResultOf, attachSignatureContract } from './contracts.js';
+import { countingLosses } from './lost-leases.js';
 import { noteKey } from './our-keys.js';
 import { findOurSignature } from './our-signature.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
@@ -14,17 +15,21 @@ type SigningPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'now'> &
 
 /**
  * Attaches our Notary signature to one manifest, where it has none that verifies.
- * @throws ConfigurationError `SIGNING_KEY_MISSING`, `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
+ * @throws ConfigurationError `SIGNING_KEY_MISSING`, `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`; PromoterError
+ *   `SIGNATURE_UNFINISHED`
  */
 export async function attachSignatureStep(
   ports: SigningPorts & Pick<Ports, 'lease'>,
   input: Pick<Input, 'source' | 'subject'> & Partial<Input>,
-  { signal, finish = signal, progress }: StepCall,
+  call: StepCall,
 ): Promise<StepReply<ResultOf<typeof attachSignatureContract>>> {
+  const { signal, finish = signal, progress } = call;
   const { registry, repository: name } = input.at ?? input.source;
   return underLease(ports, subjectLease(registry, name, input.subject.digest), signal, async (held, lease) => {
     const lasting = AbortSignal.any([finish, lease.signal]);
-    const signed = await signSubject(ports, input, plainClaim(input.subject), held, lasting);
+    const of = { runId: input.runId, digest: input.subject.digest };
+    const sign = () => signSubject(ports, input, plainClaim(input.subject), held, lasting);
+    const signed = await countingLosses(ports, of, call, lease, sign);
     progress.text(`${signed.made ? 'signed' : 'was signed already'}: ${signed.signature}`);
     return signed;
   });

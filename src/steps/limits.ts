@@ -27,6 +27,8 @@ export const STEP_LIMITS = {
   foreignSboms: 100,
   /** Tries of one image's SBOM in one run that come to no end: none goes on where another has stopped. `SBOM_UNFINISHED` */
   sbomTries: 8,
+  /** Tries of one signature in one run that lost their lease. `SIGNATURE_UNFINISHED` */
+  lostLeases: 8,
   /** Referrers that a promotion left at the source and that its receipt names; of more it has the number. */
   leftBehind: 50,
   /** Characters of what a manifest is called in a run; more are cut off. */

@@ -7,7 +7,8 @@ const triesSchema = z.object({ unfinished: z.number() });
 
 /**
  * Makes an SBOM, which begins anew with each try, and counts the tries of this run that came to no end: their time was over, or who
- * did it died. Trouble on the way is none: it is waited for.
+ * did it died, or its lease was lost. Trouble on the way is none: it is waited for.
+ * @param call.signal aborts when the time is over or the lease is lost
  * @param runId undefined: nothing is counted
  * @throws PromoterError `SBOM_UNFINISHED` where there were too many
  */
@@ -38,6 +39,6 @@ export async function countingTries<T>(
 function tooMany(digest: string, tries: number): PromoterError {
   return new PromoterError('SBOM_UNFINISHED', `the SBOM of ${digest} was begun ${tries} times, and came to no end`, {
     remedy:
-      'Its layers take longer to read than a function may work, or end it. Bring the app nearer to the registry, give its instances more memory, make the layers smaller, or give the rule "sbom": {"formats": []}.',
+      'Its layers take longer to read than a function may work, or end it, or keep it too busy to renew its lease. Bring the app nearer to the registry, give its instances more memory, make the layers smaller, or give the rule "sbom": {"formats": []}.',
   });
 }

@@ -102,6 +102,7 @@ failure, once a day in the end. Nothing of the image is copied. If it is as it h
 Smaller things are a gap that the SBOM names: a dpkg database over 16 MiB, a package.json over 1 MiB or nested deeper than 200, over
 100 licences of one package, names and versions over 1,000 characters.
 
-\`SBOM_UNFINISHED\` ends a run that began one SBOM eight times without an end.
+\`SBOM_UNFINISHED\` ends a run that began one SBOM eight times without an end: its time was over, its process died, or it lost its lease.
+\`SIGNATURE_UNFINISHED\` ends one that lost its lease eight times while it signed.
 `;
 }

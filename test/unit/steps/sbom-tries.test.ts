@@ -54,11 +54,20 @@ async function dies(): Promise<void> {
   await attach();
   world.documents.put = put;
 }
+/** Its process does nothing for so long that another gets the lease. */
+async function losesItsLease(): Promise<unknown> {
+  generate = ({ signal }) => {
+    for (const name of world.lease.held) world.lease.lose(name);
+    return Promise.reject(signal.reason as Error);
+  };
+  return attach();
+}
 const UNFINISHED = { code: 'SBOM_UNFINISHED', transient: false, remedy: expect.stringContaining('sbom') };
 
 test.each([
   ['its time is over', () => tooSlow()],
   ['the process dies', dies],
+  ['its lease is lost', losesItsLease],
 ])('%s each time: so often and no more, in this run, for this image', async (_why, fails) => {
   for (let tries = 0; tries < STEP_LIMITS.sbomTries; tries += 1) await fails();
   expect(begun).toBe(STEP_LIMITS.sbomTries);
