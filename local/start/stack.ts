@@ -145,10 +145,30 @@ async function startAll(
   };
   const hostScript = join(compiledRoot(), 'local/host/main.js');
   await start(hostName(0), hostScript, hostArgs(options.port, 0), hostEnvironment);
+  await requireLoaded(`http://localhost:${options.port}`);
   // More of them work on the same store, as instances of one app do; nobody needs to know their ports.
   const more = Array.from({ length: options.hosts - 1 }, (_, index) => index + 1);
   await Promise.all(more.map((index) => start(hostName(index), hostScript, hostArgs(0, index), hostEnvironment)));
   return { source, staging, hostUrl: `http://localhost:${options.port}`, user, signing };
+}
+
+const statusSchema = z.object({
+  problems: z.array(z.object({ code: z.string(), message: z.string(), setting: z.string().default('') })),
+});
+
+/** The app serves `health` and `status` also where it could not load. @throws ConfigurationError with the first problem's code */
+async function requireLoaded(hostUrl: string): Promise<void> {
+  const health = await fetch(`${hostUrl}/api/health`);
+  await health.body?.cancel();
+  if (health.status !== 503) return;
+  const { problems } = statusSchema.parse(await (await fetch(`${hostUrl}/api/status`)).json());
+  throw new ConfigurationError(
+    problems[0]?.code ?? 'APP_NOT_LOADED',
+    problems.map(({ setting, message }) => `${setting}: ${message}`).join('; '),
+    {
+      remedy: 'Correct what is said; docs/settings.md has all settings.',
+    },
+  );
 }
 
 /** What a process needs of our own environment, and no more: settings of a deployed app must not leak in. */

@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers';
 import { unzipSync } from 'fflate';
 import { startAzurite } from '../unit/azure/azurite.js';
 import { freePort } from './free-port.js';
+import { expectNothingLostOverWrongSettings } from './wrong-settings.js';
 
 // What is deployed: made, unpacked where nothing else is, and run.
 
@@ -125,6 +126,10 @@ describe('npm run package', () => {
       await azurite.stop();
     }
   }, 120_000);
+
+  test('says what is wrong with its settings, and loses nothing until they are right', async () => {
+    await expectNothingLostOverWrongSettings(app, join(folder, 'settings'));
+  }, 240_000);
 
   test('runs the main job', async () => {
     const ports = await Promise.all([freePort(), freePort(), freePort()]);

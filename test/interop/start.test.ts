@@ -71,6 +71,17 @@ describe('what is wrong is said at once', () => {
     120_000,
   );
 
+  test('settings that the app cannot load with', async () => {
+    const args = ['--json', '--data-dir', join(folder, 'settings'), ...portOptions(await freePorts())];
+    const started = start(args, { env: { PROMOTION_PAUSED: 'perhaps', RUN_RETENTION_DAYS: '0' } });
+    expect(await started.ended).toBe(1);
+    const { error } = started.lastLine() as Summary;
+    expect(error).toMatchObject({
+      code: 'SETTINGS_INVALID',
+      message: expect.stringMatching(/PROMOTION_PAUSED: .*RUN_RETENTION_DAYS: /),
+    });
+  }, 120_000);
+
   test('options that npm has taken for itself', async () => {
     const started = start(['--json'], { env: { npm_config_once: 'true' } });
     expect(await started.ended).toBe(1);
