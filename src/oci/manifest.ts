@@ -102,6 +102,12 @@ function kindOf(json: Record<string, unknown>, mediaType: string, where: string)
   );
 }
 
+/** What a manifest could be read as by the fields that it has, whatever its media type. */
+function shapesOf({ config, layers, manifests, blobs, fsLayers }: Record<string, unknown>): string[] {
+  const shapes = { image: [config, layers], index: [manifests], artifact: [blobs], 'schema 1': [fsLayers] };
+  return Object.entries(shapes).flatMap(([shape, fields]) => (fields.some(isGiven) ? [shape] : []));
+}
+
 function isGiven(field: unknown): boolean {
   return field !== undefined && field !== null;
 }
@@ -141,20 +147,12 @@ export function parseManifest(
   if (own !== '' && MANIFEST_KINDS.has(own) && MANIFEST_KINDS.has(declared) && own !== declared) {
     throw new InputError('MANIFEST_INVALID', `${where} calls itself ${own} and is served as ${declared}`);
   }
-  // Who reads it as an image and who reads it as an index would see different things under one digest (CVE-2021-41190).
-  const kinds = [
-    isGiven(json.config) || isGiven(json.layers),
-    isGiven(json.manifests),
-    isGiven(json.blobs),
-    isGiven(json.fsLayers),
-  ];
-  if (kinds.filter(Boolean).length > 1) {
-    throw new InputError(
-      'MANIFEST_INVALID',
-      `${where} would be two kinds of manifest at once, an image and an index say`,
-    );
-  }
   const kind = kindOf(json, own || declared, where);
+  // Who reads it as an image and who reads it as an index would see different things under one digest (CVE-2021-41190).
+  const other = shapesOf(json).find((shape) => shape !== kind);
+  if (other !== undefined) {
+    throw new InputError('MANIFEST_INVALID', `${where} would be two kinds of manifest at once, ${kind} and ${other}`);
+  }
   const annotations = parseAnnotations(json.annotations, where);
   const { artifactType } = json;
   const common = {

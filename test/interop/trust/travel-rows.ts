@@ -254,7 +254,11 @@ export const rows: Row[] = [
       const config = await pushBlob(at, 'application/vnd.oci.image.config.v1+json', '{}');
       const manifest = { schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [layer] };
       const doubtful = await pushText(at, JSON.stringify({ ...manifest, subject: bare(image) }));
-      return { leftOut: [{ digest: doubtful.digest, code: 'REFERRER_UNREADABLE' }] };
+      // Go reads the second list.
+      const text = JSON.stringify({ schemaVersion: 2, config, layers: [], subject: bare(image) });
+      const folded = await pushText(at, `${text.slice(0, -1)},"Layers":${JSON.stringify([layer])}}`);
+      const digests = [doubtful, folded].map(({ digest }) => digest).toSorted();
+      return { leftOut: digests.map((digest) => ({ digest, code: 'REFERRER_UNREADABLE' })) };
     }),
     demand: demandLeftOut,
     twin: travels,

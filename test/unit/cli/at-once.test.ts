@@ -97,6 +97,20 @@ test('key, chain and rules may stand in the environment, as the app has them', a
   expect((await cli(...trust, at)).code).toBe(0);
 });
 
+test('promote names an image that it leaves at the source, and promotes the rest', async () => {
+  await writeRules();
+  const { out: digest } = await cli('resolve', image);
+  const layout = join(folder, `other-${turn}`);
+  const other = await writeImage(layout, 'another');
+  const tag = `${digest.trim().replace(':', '-')}.sig`;
+  await cli('copy', '--from-oci-layout', `${layout}@${other}`, image.replace(':v1', `:${tag}`));
+  const { code, out } = await cli('promote', image);
+  expect([code, out]).toEqual([0, expect.stringContaining(`left out ${other} (REFERRER_IS_IMAGE)`)]);
+  const at = image.replace('/samples/', '/staging/samples/').replace(':v1', '');
+  expect((await cli('resolve', `${at}:v1`)).out.trim()).toBe(digest.trim());
+  expect((await cli('resolve', `${at}@${other}`)).code).toBe(1);
+});
+
 test('a rule that fails keeps no other from being tried, and the command fails', async () => {
   const host = `localhost:${registry.port}`;
   const rule = (name: string, more: string): string =>

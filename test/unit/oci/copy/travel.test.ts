@@ -8,6 +8,7 @@ import {
   encodeManifest,
   isNothingMissing,
   LIMITS,
+  OCI_ARTIFACT_MANIFEST,
   OCI_IMAGE_CONFIG,
   OCI_IMAGE_INDEX,
   OCI_IMAGE_MANIFEST,
@@ -17,6 +18,7 @@ import {
   verifyArrival,
   type CopyPlan,
   type Descriptor,
+  type Manifest,
 } from 'acr-promoter/oci';
 import { tarOf } from '../../sbom/image.js';
 import { MemoryRepository } from '../memory-repository.js';
@@ -74,6 +76,15 @@ async function expectTravels(...travels: Descriptor[]): Promise<CopyPlan> {
   expect(digestsOf(planned).sort()).toEqual([image, sbom, ...travels].map(({ digest }) => digest).sort());
   expect(isNothingMissing(await compare())).toBe(true);
   return planned;
+}
+
+/** Puts a manifest that a store which looks into it would refuse. */
+function putText(json: string, mediaType: string): Descriptor {
+  const bytes = text(json);
+  const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
+  const manifest: Manifest = { kind: 'artifact', mediaType, blobs: [], subject: image };
+  source.manifests.set(descriptor.digest, { descriptor, bytes, manifest });
+  return descriptor;
 }
 
 /** An artifact of which nothing but its content tells what it is. */
@@ -226,6 +237,28 @@ describe('images that do not ride along', () => {
     ];
     await expectLeftOut(weird, 'unreadable');
     await expect(planGraph(source, image, { recursive: true })).rejects.toMatchObject({ code: 'DESCRIPTOR_INVALID' });
+  });
+
+  test.each([
+    ['a name twice', '"layers":[],"layers":[]'],
+    ['a name that Go reads as another', '"Layers":[]'],
+    ['what reads as an index to some', '"manifests":[]'],
+  ])('ambiguous JSON is left out: %s', async (_what, more) => {
+    const config = await putBlob(source, 'a/b', text('{}'));
+    const manifest = { schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [], subject: image };
+    const doubtful = putText(`${JSON.stringify(manifest).slice(0, -1)},${more}}`, OCI_IMAGE_MANIFEST);
+    await expectLeftOut(doubtful, 'unreadable');
+  });
+
+  test('an image that is served as an index, or as an artifact manifest, is left out', async () => {
+    const evil = await putRunnable(source, 'evil');
+    const { manifest } = source.manifests.get(evil.digest) ?? {};
+    if (manifest?.kind !== 'image') throw new Error('no image');
+    const { config, layers } = manifest;
+    const json = JSON.stringify({ schemaVersion: 2, config, layers, subject: image });
+    await expectLeftOut(putText(json, OCI_IMAGE_INDEX), 'unreadable');
+    source.manifests.delete(digestOf(text(json)));
+    await expectLeftOut(putText(json, OCI_ARTIFACT_MANIFEST), 'unreadable');
   });
 
   test('a copy of everything takes images along, as oras cp -r does', async () => {
