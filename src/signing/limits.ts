@@ -1,7 +1,7 @@
 /** Bounds of this folder: what is over them is refused with a code, never truncated in silence. */
 export const LIMITS = {
-  /** Bytes of a signature envelope; real ones have a few thousand. `SIGNATURE_TOO_LARGE` */
-  envelopeBytes: 4 * 1024 * 1024,
+  /** Bytes of a signature envelope; real ones have a few thousand, and 4 MiB of brackets take a second. `SIGNATURE_TOO_LARGE` */
+  envelopeBytes: 256 * 1024,
   /** Certificates in an envelope or a signing chain. `SIGNATURE_INVALID`, `SIGNING_CERTIFICATE_INVALID` */
   chainCertificates: 10,
   /** Bytes of one certificate. `SIGNATURE_INVALID`, `CERTIFICATE_UNREADABLE` */

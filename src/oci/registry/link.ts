@@ -1,6 +1,7 @@
 /** The longest Link header that is looked at. */
 const LONGEST = 16 * 1024;
-const ENTRY = /<([^<>]*)>((?:\s*;\s*[^\s=;,"<>]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"<>]*))?)*)\s*(?:,|$)/y;
+/** A value has a character at least: spaces behind `=` that belonged to an empty one as well would be divided in every way. */
+const ENTRY = /<([^<>]*)>((?:\s*;\s*[^\s=;,"<>]+(?:\s*=(?:\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"<>]+))?)?)*)\s*(?:,|$)/y;
 const PARAMETER = /;\s*([^\s=;,"<>]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"<>]*)))?/g;
 
 /**

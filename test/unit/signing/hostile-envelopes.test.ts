@@ -64,7 +64,7 @@ describe('hostile input', () => {
       encode(new Tagged(98, [new Uint8Array([1]), new Map(), new Uint8Array([1]), new Uint8Array([1])])),
     ],
     ['short of a part', encode(new Tagged(18, [new Uint8Array([1]), new Map(), new Uint8Array([1])]))],
-    ['nested without end', Buffer.alloc(1024 * 1024, 0x81)],
+    ['nested without end', Buffer.alloc(200_000, 0x81)],
     ['longer than it is', Buffer.from('d29b7fffffffffffffff', 'hex')],
     ['of indefinite length', Buffer.from('d29fffff', 'hex')],
     ['followed by more', Buffer.concat([writeCose({ chain }), Buffer.from([0])])],

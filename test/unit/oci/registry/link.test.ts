@@ -57,3 +57,30 @@ describe('the next page of a Link header', () => {
     expect(performance.now() - before).toBeLessThan(2000);
   });
 });
+
+describe('a header takes time in proportion to its length', () => {
+  test.each([' ', '\t', '; a=', '; a = ', '; a', ';a="b"'])('%j again and again', (piece) => {
+    for (const start of ['</a>;a=', '</a>', '</a>;a="']) {
+      const startedMs = performance.now();
+      expect(nextLink(`${start}${piece.repeat(15_000 / piece.length)}"`)).toBeUndefined();
+      // Before, 15,000 spaces behind an = took two seconds.
+      expect(performance.now() - startedMs).toBeLessThan(500);
+    }
+  });
+
+  test('and says what it said before', () => {
+    const before = /<([^<>]*)>((?:\s*;\s*[^\s=;,"<>]+(?:\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"<>]*))?)*)\s*(?:,|$)/y;
+    const pieces = ['<a>', ';', 'rel', '=', '"', 'next', ' ', ',', '\\', '<'];
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...pieces), { maxLength: 12 }), (some) => {
+        const header = `<a>${some.join('')}`;
+        before.lastIndex = 0;
+        // Only the first entry is compared here.
+        const isEntry = before.test(header);
+        if (!isEntry) expect(nextLink(header)).toBeUndefined();
+        else if (/^<a>;rel="?next"?$/.test(header)) expect(nextLink(header)).toBe('a');
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
