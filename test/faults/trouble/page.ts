@@ -99,6 +99,8 @@ failure, once a day in the end. Nothing of the image is copied. If it is as it h
 | \`readBytes\` | 512 MiB | package databases and manifests |
 | \`documentBytes\`, \`configBytes\` | 64 MiB; 4 MiB | the SBOM; the image's config |
 
+A file of zeros is often \`/var/log/lastlog\`, which grows with the largest UID: create users with \`useradd --no-log-init\`.
+
 Smaller things are a gap that the SBOM names: a dpkg database over 16 MiB, a package.json over 1 MiB or nested deeper than 200, over
 100 licences of one package, names and versions over 1,000 characters.
 
