@@ -55,7 +55,7 @@ Examples:
   What a command takes:
     acr-promoter copy --help`;
 
-function createProgram(io: Io): Command {
+export function createProgram(io: Io): Command {
   const program = new Command('acr-promoter')
     .description(
       'Copies images and artifacts between registries and OCI image layouts with all that refers to them, and shows what is there.',
