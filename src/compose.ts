@@ -67,6 +67,8 @@ export async function composeApp(environment: Record<string, string | undefined>
     registries: signIns(settings),
     rules,
     queues: storage.queueLengths,
+    signing,
+    now: () => new Date(),
     paused: settings.PROMOTION_PAUSED,
   };
   return () => {

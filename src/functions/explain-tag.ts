@@ -6,8 +6,9 @@ import type { Rule } from '../promotion/rule.js';
 import { lookAtEvidence } from '../steps/look-at-evidence.js';
 import { resolveTag } from '../steps/resolve-tag.js';
 import type { StaticPorts } from './activities.js';
+import { signingWarnings } from './signing-warnings.js';
 
-type ExplainPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused' | 'now'>;
+type ExplainPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused' | 'signing' | 'now'>;
 
 /** Ignored events that an answer tells. */
 const MOST_IGNORED = 5;
@@ -33,13 +34,16 @@ export async function explainTag(ports: ExplainPorts, text: string): Promise<Exp
   for (const { runId, runOpen } of rows) {
     if (runOpen && runId !== undefined) steps.set(runId, await ports.store.listProgress(runId));
   }
-  const matches = matchRules(rules, name).rules.length > 0;
+  const matching = matchRules(rules, name).rules;
+  const signs = matching.some(({ sign }) => sign.length > 0);
   const looks = lookUntil(ports, AbortSignal.timeout(LOOK_MS));
-  const [seen, evidence] = await Promise.all([
-    looks.tags([...(matches || rows.length > 0 ? [name] : []), ...rows.flatMap(placesOf)]),
+  const [seen, evidence, warnings] = await Promise.all([
+    looks.tags([...(matching.length > 0 || rows.length > 0 ? [name] : []), ...rows.flatMap(placesOf)]),
     looks.evidence(rows, rules),
+    signs ? signingWarnings(ports, AbortSignal.timeout(LOOK_MS)) : [],
   ]);
-  return explain({ name, rules, paused: ports.paused, rows, steps, ignored, seen, evidence });
+  const explanation = explain({ name, rules, paused: ports.paused, rows, steps, ignored, seen, evidence });
+  return { ...explanation, ...(warnings.length > 0 && { warnings }) };
 }
 
 function nameOf(text: string): TagName {

@@ -1,5 +1,6 @@
 import { describeError } from '../oci/index.js';
 import type { QueueLengths, QueueName } from '../runs/ports.js';
+import { describeSigner, type SignerSource, type SignerStatus } from '../signing/index.js';
 import type { AppIdentity, Status, StatusProblem } from './http/status.js';
 
 /** Milliseconds for all that is asked; what has not answered by then is a problem of its own. */
@@ -12,7 +13,10 @@ export interface RunningStatusPorts {
   /** @throws as `RulesSource.load` does */
   rules: { loaded(): Promise<{ count: number; since: string }> };
   queues: QueueLengths;
+  /** Undefined where no key is set. */
+  signing: SignerSource | undefined;
   paused: boolean;
+  now: () => Date;
 }
 
 /** The answer of `GET status` where the app works: a few cheap reads. */
@@ -21,6 +25,8 @@ export interface RunningStatus extends Status {
   registries: RunningStatusPorts['registries'];
   /** Absent where they cannot be read: a problem says why. `since` is when this instance first read them as they are. */
   rules?: { count: number; since: string };
+  /** Which key signs; absent where none is set, or where it cannot be read: a problem says why. */
+  signing?: SignerStatus;
   /** Messages that wait or are being handled, by queue, as the service estimates; a queue that does not answer is left out. */
   backlog: Record<string, number>;
   /** Messages that could not be handled, by queue. */
@@ -48,19 +54,22 @@ export async function runningStatus(ports: RunningStatusPorts): Promise<RunningS
       names.flatMap((name, index) => (counts[index] === undefined ? [] : [[name, counts[index]]])),
     );
   };
-  const [rules, backlog, poison] = await Promise.all([
+  const [rules, signer, backlog, poison] = await Promise.all([
     asked(ports.rules.loaded()),
+    ports.signing && asked(ports.signing.current(signal)),
     lengths(['registry-events', 'jobs']),
     lengths(['registry-events-poison', 'jobs-poison']),
   ]);
+  const signing = signer && describeSigner(signer, ports.now());
   return {
     ok: problems.length === 0,
     ...ports.identity,
     problems,
-    warnings: Object.entries(poison).flatMap(poisonWarning),
+    warnings: [...Object.entries(poison).flatMap(poisonWarning), ...(signing?.warnings ?? [])],
     paused: ports.paused,
     registries: ports.registries,
     ...(rules !== undefined && { rules }),
+    ...(signing !== undefined && { signing: signing.status }),
     backlog,
     poison,
   };

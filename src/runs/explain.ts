@@ -105,6 +105,8 @@ export interface Explanation {
   /** Where there is none: the rule that came nearest, and its first condition that failed. */
   nearest?: string;
   ignored: IgnoredEvent[];
+  /** What is to be done about the key that signs for its rules. */
+  warnings?: { code: string; message: string; remedy: string }[];
 }
 
 export function explain(input: ExplainInput): Explanation {

@@ -1,7 +1,7 @@
 import { unknownOf, type ExplainedPromotion, type Explanation } from './explain.js';
 
 /** For people: a line for each promotion, and what else there is to say. */
-export function explanationText({ reference, promotions, nearest, ignored }: Explanation): string {
+export function explanationText({ reference, promotions, nearest, ignored, warnings = [] }: Explanation): string {
   const lines = promotions.flatMap((promotion) => {
     const { rule, source, destination, standing, text, since, remedy, runId } = promotion;
     return [
@@ -16,6 +16,7 @@ export function explanationText({ reference, promotions, nearest, ignored }: Exp
   for (const { at, times = 1, firstAt = at, reason } of ignored) {
     lines.push(`  an event was ignored at ${at}${times > 1 ? `, one of ${times} since ${firstAt}` : ''}: ${reason}`);
   }
+  for (const { code, message, remedy } of warnings) lines.push(`warning: ${message} (${code})`, `  ${remedy}`);
   return `${lines.join('\n')}\n`;
 }
 

@@ -12,6 +12,7 @@ export {
   type CertifiedKey,
   type SelfSignedOptions,
 } from './self-signed.js';
+export { describeSigner, type SignerStatus, type SignerWarning } from './signer-status.js';
 export { holdAgainst, type Present } from './renewal.js';
 export { missingForNotation, parseSubject, type SubjectAttribute } from './subject.js';
 export { keyHash, readCertificates, thumbprint } from './certificate.js';

@@ -32,6 +32,6 @@ export function holdAgainst(
 }
 
 /** When a chain is no longer valid: when the first of its certificates isn't. */
-function endOf(chain: readonly { x509: { validToDate: Date } }[]): Date {
+export function endOf(chain: readonly { x509: { validToDate: Date } }[]): Date {
   return new Date(Math.min(...chain.map(({ x509 }) => x509.validToDate.getTime())));
 }

@@ -107,6 +107,7 @@ const explanationSchema = z.looseObject({
   ),
   nearest: z.string().exactOptional(),
   ignored: z.array(ignoredSchema),
+  warnings: z.array(z.object({ code: z.string(), message: z.string(), remedy: z.string() })).exactOptional(),
 });
 
 const problemSchema = z.looseObject({
@@ -125,6 +126,9 @@ const statusSchema = z.looseObject({
   paused: z.boolean().optional(),
   registries: z.array(z.looseObject({ host: z.string(), signIn: z.string() })).optional(),
   rules: z.looseObject({ count: z.number(), since: z.string() }).optional(),
+  signing: z
+    .looseObject({ key: z.string(), algorithm: z.string(), subject: z.string(), notAfter: z.string() })
+    .optional(),
   backlog: countsSchema.optional(),
   poison: countsSchema.optional(),
 });

@@ -35,13 +35,27 @@ function countsText(counts: Record<string, number> | undefined): string {
 const NAME_COLUMNS = 12;
 
 function statusText(status: ShownStatus): string {
-  const { ok, version, problems, warnings, paused, registries = [], rules, backlog, poison, settings } = status;
+  const {
+    ok,
+    version,
+    problems,
+    warnings,
+    paused,
+    registries = [],
+    rules,
+    signing,
+    backlog,
+    poison,
+    settings,
+  } = status;
   const rows = [
     ['Works', ok ? 'yes' : 'no'],
     ['Version', version],
     ['Paused', paused === undefined ? '' : paused ? 'yes' : 'no'],
     ['Rules', rules === undefined ? '' : `${rules.count}, unchanged since ${rules.since}`],
     ['Registries', registries.map(({ host, signIn }) => `${host} (${signIn})`).join(', ')],
+    ['Signing', signing === undefined ? '' : `${signing.key} (${signing.algorithm})`],
+    ['Certificate', signing === undefined ? '' : `${signing.subject}, until ${signing.notAfter}`],
     ['Backlog', countsText(backlog)],
     ['Poison', countsText(poison)],
     ['Settings', settings.join(', ')],

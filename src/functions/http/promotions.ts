@@ -5,7 +5,7 @@ import { answering, errorAnswer } from './answers.js';
 import { promotionFilterOf } from './filters.js';
 import { pageOf } from './page.js';
 
-type PromotionPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused' | 'now'>;
+type PromotionPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused' | 'signing' | 'now'>;
 
 /**
  * `GET promotions`, newest run first, by rule, repository, tag, state, destination; `GET promotions?reference=`: whether that tag

@@ -6,6 +6,7 @@ import { keepHouse } from '../../steps/keep-house.js';
 import type { Ports } from '../../steps/ports.js';
 import { tellForgotten } from '../../steps/tell-run.js';
 import { tendJobs } from '../../steps/tend-jobs.js';
+import { signingLog } from '../signing-warnings.js';
 import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 
@@ -19,6 +20,7 @@ const RUNNING_MS = 25 * 3_600_000;
  * @param schedule six fields, UTC
  */
 export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, schedule: string): void {
+  const tellOfSigning = signingLog(ports);
   app.timer('onSchedule', {
     schedule,
     extraInputs: [input.durableClient()],
@@ -35,6 +37,7 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
         for (const problem of problems) context.warn(`not told of a run: ${problem}`);
       });
       await startWalk(all, context);
+      await apart(context, 'the signing key could not be looked at', () => tellOfSigning((text) => context.warn(text)));
       await apart(context, 'what is old could not be removed', async () => {
         const removed = await keepHouse(all);
         if (Object.values(removed).some((count) => count > 0)) context.info(`removed: ${JSON.stringify(removed)}`);

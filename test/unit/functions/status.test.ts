@@ -1,6 +1,12 @@
 import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
 import { describe, expect, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
+import {
+  createSelfSignedCertificate,
+  fixedSigner,
+  loadPemSigner,
+  type SignerSource,
+} from '../../../src/signing/index.js';
 import type { RunningStatusPorts } from '../../../src/functions/running-status.js';
 import { registerOnly } from './registered.js';
 
@@ -46,7 +52,9 @@ describe('an app that works', () => {
     registries: [{ host: 'a.azurecr.io', signIn: 'identity' }],
     rules: { loaded: async () => ({ count: 2, since: '2026-11-30T00:00:00.000Z' }) },
     queues: { length: async (queue) => (queue === 'registry-events' ? 3 : 0) },
+    signing: undefined,
     paused: false,
+    now: () => new Date('2026-11-30T12:00:00Z'),
   };
 
   test('says how full its queues are, and since when its rules are what they are', async () => {
@@ -81,5 +89,26 @@ describe('an app that works', () => {
     expect(status).toMatchObject({ ok: false, backlog: {}, poison: {} });
     expect(status.problems.map(({ code }) => code).sort()).toEqual(['RULES_UNREADABLE', 'STORAGE_UNAVAILABLE']);
     expect(status).not.toHaveProperty('rules');
+  });
+
+  test('says which key signs until when, and warns a month ahead', async () => {
+    const made = createSelfSignedCertificate({ commonName: 'release', notBefore: new Date('2026-11-30'), days: 20 });
+    const signer = loadPemSigner({ keyPem: made.keyPem, certificateChainPem: made.certificatePem, keyId: 'key.pem' });
+    const status = await runningStatus({ ...ports, signing: fixedSigner(signer) });
+    expect(status).toMatchObject({
+      ok: true,
+      signing: { key: 'key.pem', algorithm: 'ES256', subject: 'CN=release', notAfter: '2026-12-20T00:00:00.000Z' },
+      warnings: [{ code: 'SIGNING_CERTIFICATE_ENDS_SOON' }],
+    });
+    expect(JSON.stringify(status)).not.toContain('PRIVATE');
+  });
+
+  test('a key that cannot be read is a problem, and the rest is said all the same', async () => {
+    const signing: SignerSource = {
+      current: () => Promise.reject(new TransportError('KEY_VAULT_UNAVAILABLE', 'down')),
+    };
+    const status = await runningStatus({ ...ports, signing });
+    expect(status).toMatchObject({ ok: false, problems: [{ code: 'KEY_VAULT_UNAVAILABLE' }], rules: { count: 2 } });
+    expect(status.signing).toBeUndefined();
   });
 });

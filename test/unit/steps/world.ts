@@ -35,7 +35,7 @@ export function newSigner(
     country: 'US',
     state: 'WA',
     organization: 'Test',
-    days: 30,
+    days: notBefore === undefined ? 365 : 30,
     ...(notBefore && { notBefore }),
   });
   const signer = loadPemSigner({ keyPem: made.keyPem, certificateChainPem: made.certificatePem });
