@@ -106,7 +106,10 @@ async function explained({ source, staging }: Sides) {
     last: { outcome: 'promoted', digest: DIGEST, runId: 'r1', finishedAt: at, ruleHash: ruleHash(staged) },
   });
   const started = performance.now();
-  const explanation = await explainTag({ ...world, signing: undefined, registries: client }, `${source}/samples/app:v1`);
+  const explanation = await explainTag(
+    { ...world, signing: undefined, registries: client },
+    `${source}/samples/app:v1`,
+  );
   return { explanation, tookMs: performance.now() - started, at };
 }
 

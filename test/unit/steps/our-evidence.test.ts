@@ -161,7 +161,7 @@ describe('a recorded signature', () => {
   test('of a certificate that has expired is not pushed again', async () => {
     const first = await sign();
     await source.deleteManifest(first.signature);
-    world.nowMs += 40 * 24 * 3_600_000;
+    world.nowMs += 400 * 24 * 3_600_000;
     await expect(sign()).rejects.toMatchObject({ code: 'SIGNING_CERTIFICATE_EXPIRED' });
     world.signer = newSigner('renewed', new Date(world.nowMs)).signer;
     expect((await sign()).signature).not.toBe(first.signature);
