@@ -25,6 +25,9 @@ const FILE_SYSTEM =
   /^application\/vnd\.oci\.image\.layer\.|^application\/vnd\.docker\..*rootfs|[.+/-]g?tar(?:[.+-]|$)|^application\/octet-stream$/;
 const IN_TOTO = /^application\/vnd\.in-toto[.+]/;
 
+/** Config types that Docker takes for an image's besides the two that are: old registries and clients sent these. */
+const DOCKER_TAKES = new Set(['application/octet-stream', 'application/json', 'text/html']);
+
 /** `{}`, which most artifacts have for a config. */
 const EMPTY_CONFIG: Digest = 'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a';
 
@@ -87,7 +90,7 @@ async function isDisguised(
   manifest: ImageManifest,
   options: CallOptions,
 ): Promise<boolean> {
-  if (!isImageConfig(manifest)) return false;
+  if (!isImageConfig(manifest) && !DOCKER_TAKES.has(bareMediaType(manifest.config.mediaType))) return false;
   for (const layer of manifest.layers) if (await isUnpackable(repository, layer, options)) return true;
   return false;
 }

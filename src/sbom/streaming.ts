@@ -6,6 +6,7 @@ import { listPackages } from './components.js';
 import { makeDocument } from './document.js';
 import type { Sbom, SbomGenerator, SbomInput } from './generator.js';
 import { parseImageConfig, readConfig } from './image-config.js';
+import type { Digest } from '../oci/index.js';
 import { checkLayerMediaType, isForeignLayer } from './layers/unpack.js';
 import { SBOM_LIMITS, type SbomLimits } from './limits.js';
 import { TOOL } from './tool.js';
@@ -29,7 +30,8 @@ export function createStreamingSbomGenerator(options: StreamingSbomOptions = {})
 
 async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   const { manifest, signal } = input;
-  const here = manifest.layers.filter((layer) => !isForeignLayer(layer));
+  const elsewhere = await layersElsewhere(input);
+  const here = manifest.layers.filter(({ digest }) => !elsewhere.has(digest));
   for (const layer of here) checkLayerMediaType(layer);
   const config = parseImageConfig(await readConfig(await input.openBlob(manifest.config, signal), limits));
   const turns = new Turns();
@@ -46,7 +48,7 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   for (const [index, layer] of manifest.layers.toReversed().entries()) {
     signal.throwIfAborted();
     const isLowest = index === manifest.layers.length - 1;
-    if (isForeignLayer(layer)) {
+    if (elsewhere.has(layer.digest)) {
       catalog.gaps.add(`layer ${layer.digest} is kept elsewhere (${layer.mediaType})`);
       continue;
     }
@@ -82,6 +84,14 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
     counts,
     gaps,
   };
+}
+
+/** Runtimes take a foreign layer from the registry if it is there, whatever its `urls` say. */
+async function layersElsewhere({ manifest, hasBlob, signal }: SbomInput): Promise<ReadonlySet<Digest>> {
+  const elsewhere = new Set<Digest>();
+  for (const layer of manifest.layers)
+    if (isForeignLayer(layer) && !((await hasBlob?.(layer, signal)) ?? false)) elsewhere.add(layer.digest);
+  return elsewhere;
 }
 
 /** Says how far the reading has come, and ends it when the signal says so. */

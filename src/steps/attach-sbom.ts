@@ -85,6 +85,7 @@ export async function generateSbom(
     descriptor,
     manifest,
     openBlob: (blob, blobSignal) => repository.openBlob(blob, { signal: blobSignal }),
+    hasBlob: (blob, blobSignal) => repository.hasBlob(blob, { signal: blobSignal }),
     signal,
     onProgress,
   });

@@ -5,6 +5,7 @@ import { rows as gate } from './trust/gate-rows.js';
 import { rows as kinds } from './trust/kind-rows.js';
 import { rows as reading } from './trust/reading-rows.js';
 import { checkRow, type Row } from './trust/row.js';
+import { shapes } from './trust/shapes.js';
 import { Stage } from './trust/stage.js';
 import { rows as travel } from './trust/travel-rows.js';
 
@@ -30,4 +31,13 @@ describeWithPeers('what gets our signature, and what passes', ['notation', 'cosi
     for (const [index, row] of rows.entries())
       test(row.statement, () => checkRow(stage, row, `${file}-${index}`), 120_000);
   }
+
+  test.each(shapes)(
+    'it is promoted and verified: $name',
+    async (shape) => {
+      const repository = `open/shapes/${shapes.indexOf(shape)}`;
+      await stage.expectPromoted({ repository, ...(await shape.push(stage, stage.source(repository), repository)) });
+    },
+    120_000,
+  );
 });

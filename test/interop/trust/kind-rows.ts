@@ -163,6 +163,8 @@ export const rows: Row[] = [
     'application/x-tar',
     'application/tar+gzip',
     'application/octet-stream',
+    'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+    'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
   ].map((layerType) =>
     isAnImage(
       `if its gzip layer is called ${layerType}`,
@@ -215,6 +217,21 @@ export const rows: Row[] = [
       return { tag: TAG, root };
     },
   },
+
+  ...(['application/json', 'application/octet-stream', 'text/html'] as const).map((configType): Row => {
+    return {
+      statement: `an image whose layer is called text and whose config ${configType}, as Docker runs it, is not promoted`,
+      attack: async (_stage, at) => {
+        const root = await pushImage(at, { tag: TAG, contains, configType, layerType: 'text/plain' });
+        return { tag: TAG, root };
+      },
+      demand: (stage, pushed) => stage.expectRefused(pushed, 'LAYER_UNSUPPORTED', 'failed'),
+      twin: async (_stage, at) => ({
+        tag: TAG,
+        root: await pushArtifact(at, { tag: TAG, type: 'text/plain', text: 'x' }),
+      }),
+    };
+  }),
 
   isRefused(
     'an index that calls an image an index is refused',

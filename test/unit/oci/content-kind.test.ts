@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import {
   contentKindOf,
@@ -118,6 +119,24 @@ describe('a config that does not list each layer', () => {
       expect(await kindOf(made([TAR_GZIP], config, OCI_EMPTY))).toBe('artifact');
     },
   );
+});
+
+describe('a layer of no known type that is a tar', () => {
+  const disguised = (configType: string, config: unknown): object => {
+    const { config: described } = made([], config, configType) as { config: Descriptor };
+    return { config: described, layers: [blob('text/plain', gzipSync('a tar'))] };
+  };
+
+  test.each([OCI_IMAGE_CONFIG, DOCKER_IMAGE_CONFIG, 'application/json', 'application/octet-stream', 'text/html'])(
+    'is a file system if podman or Docker takes %s for an image',
+    async (configType) => expect(await kindOf(disguised(configType, listing(1)))).toBe('image'),
+  );
+
+  test('makes no image of what neither runs', async () => {
+    expect(await kindOf(disguised('application/json', {}))).toBe('artifact');
+    expect(await kindOf(disguised('application/vnd.example+json', listing(1)))).toBe('artifact');
+    await expect(kindOf(disguised(OCI_IMAGE_CONFIG, {}))).rejects.toMatchObject({ code: 'IMAGE_CONFIG_MISMATCH' });
+  });
 });
 
 describe('anything else', () => {

@@ -205,3 +205,17 @@ describe('what Go would read in another way', () => {
     expect(parseManifest(image(`,${many}`), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
   }, 30_000);
 });
+
+test.each([
+  ['an index', OCI_IMAGE_INDEX, { manifests: [], layers: [] }],
+  ['an index without manifests', OCI_IMAGE_INDEX, { config: {}, layers: [] }],
+  ['an image', OCI_IMAGE_MANIFEST, { config: {}, manifests: [] }],
+  ['an image with blobs', OCI_IMAGE_MANIFEST, { config: {}, layers: [], blobs: [] }],
+  ['an artifact', OCI_ARTIFACT_MANIFEST, { blobs: [], config: {}, layers: [] }],
+  ['an image with the layers of schema 1', DOCKER_MANIFEST, { config: {}, layers: [], fsLayers: [] }],
+])('%s with the fields of another kind is refused, whatever it is served as', (_name, type, fields) => {
+  for (const mediaType of [type, undefined]) {
+    const bytes = encode({ schemaVersion: 2, mediaType, ...fields });
+    expect(() => parseManifest(bytes, type, 'it')).toThrow(expect.objectContaining({ code: 'MANIFEST_INVALID' }));
+  }
+});

@@ -133,4 +133,15 @@ describe('a layer that does not unpack is refused, never half read', () => {
     expect(opened).toHaveLength(2);
     expect(purls).toEqual(ALL);
   });
+
+  test('a foreign layer that the registry has is read: runtimes take it from there', async () => {
+    const foreign: Layer = {
+      mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar',
+      bytes: tar,
+    };
+    const { gaps, purls } = await sbomOf([foreign], { hasBlob: true });
+    expect(gaps).toEqual([]);
+    expect(purls).toEqual(ALL);
+    expect((await sbomOf([foreign], { hasBlob: false })).gaps).toEqual([expect.stringMatching(/is kept elsewhere/)]);
+  });
 });

@@ -71,6 +71,8 @@ export interface ImageOptions extends StreamingSbomOptions {
   chunkBytes?: number;
   /** Layers fail with a wrong digest after this many bytes, as a verifying stream does at its end. */
   failAt?: number;
+  /** What the registry says of foreign layers; nothing by default. */
+  hasBlob?: boolean;
   /** Called when a blob's stream has been read to its end, or let go. */
   onClose?: () => void;
   signal?: AbortSignal;
@@ -103,6 +105,7 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     chunkBytes = Infinity,
     failAt = Infinity,
     onClose,
+    hasBlob,
     signal = new AbortController().signal,
     onProgress,
   } = options;
@@ -112,6 +115,7 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     manifest,
     signal,
     ...(onProgress && { onProgress }),
+    ...(hasBlob !== undefined && { hasBlob: () => Promise.resolve(hasBlob) }),
     openBlob: async ({ digest }) => {
       opened.push(digest);
       const bytes = blobs.get(digest);
