@@ -11,6 +11,7 @@ import {
   type ContentKind,
   type Descriptor,
   type Digest,
+  type FetchedManifest,
   type Manifest,
   type ReadableRepository,
 } from '../oci/index.js';
@@ -82,17 +83,19 @@ function checkCount(repository: ReadableRepository, root: Descriptor, count: num
 
 async function readNode(
   repository: ReadableRepository,
-  descriptor: Pick<Descriptor, 'digest' | 'platform'>,
+  { digest, platform }: Pick<Descriptor, 'digest' | 'platform'>,
   signal: AbortSignal,
+  fetched?: FetchedManifest,
 ): Promise<Node> {
-  const { digest, platform } = descriptor;
-  const fetched = await repository.fetchManifest(digest, { signal });
-  const manifest = parseManifest(fetched.bytes, fetched.descriptor.mediaType, `${repository.name}@${digest}`);
-  // A registry that names no type leaves it to the manifest.
-  const served = fetched.descriptor.mediaType;
-  const mediaType = isManifestMediaType(served) ? served : manifest.mediaType;
+  const { bytes, descriptor } = fetched ?? (await repository.fetchManifest(digest, { signal }));
+  const manifest = parseManifest(bytes, descriptor.mediaType, `${repository.name}@${digest}`);
   return {
-    descriptor: { mediaType, digest, size: fetched.bytes.length },
+    descriptor: {
+      // A registry that names no type leaves it to the manifest.
+      mediaType: isManifestMediaType(descriptor.mediaType) ? descriptor.mediaType : manifest.mediaType,
+      digest,
+      size: bytes.length,
+    },
     manifest,
     kind: await contentKindOf(repository, digest, manifest, { signal }),
     ...(platform !== undefined && { platform: formatPlatform(platform) }),
@@ -105,12 +108,14 @@ async function readChild(
   child: Descriptor,
   signal: AbortSignal,
 ): Promise<Node | undefined> {
+  let fetched: FetchedManifest;
   try {
-    return await readNode(repository, child, signal);
+    fetched = await repository.fetchManifest(child.digest, { signal });
   } catch (error) {
     if (!isManifestMediaType(child.mediaType) && error instanceof RegistryError && error.notFound) return undefined;
     throw error;
   }
+  return readNode(repository, child, signal, fetched);
 }
 
 /** Holds what an index says of its children against what they are. */

@@ -58,12 +58,12 @@ export async function attachmentDifferences(
     const lacks: string[] = [];
     if (image.sbom && rule.sbom.formats.length > 0) {
       const sbom = await findOurSbom(ports, rule, at, image, signal);
-      if (sbom === undefined) lacks.push(`${image.label} has no SBOM of ours`);
+      if (sbom === undefined) lacks.push(`${image.label} has no SBOM from this app yet`);
     }
     if (rule.sign.length > 0) {
       const { signer } = ports;
       const signature = signer && (await findOurSignature(ports, at, plainClaim(image), signer, signal));
-      if (signature === undefined) lacks.push(`${image.label} is not signed by us`);
+      if (signature === undefined) lacks.push(`${image.label} has no signature from this app yet`);
     }
     return lacks;
   });

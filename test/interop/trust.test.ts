@@ -33,10 +33,12 @@ describeWithPeers('what gets our signature, and what passes', ['notation', 'cosi
   }
 
   test.each(shapes)(
-    'it is promoted and verified: $name',
+    'it is promoted and verified, and the next run is unchanged: $name',
     async (shape) => {
       const repository = `open/shapes/${shapes.indexOf(shape)}`;
-      await stage.expectPromoted({ repository, ...(await shape.push(stage, stage.source(repository), repository)) });
+      const pushed = { repository, ...(await shape.push(stage, stage.source(repository), repository)) };
+      await stage.expectPromoted(pushed);
+      await stage.expectUnchanged(pushed);
     },
     120_000,
   );

@@ -27,7 +27,7 @@ import type { Pushed, Stage } from './stage.js';
 
 /** Something that people push today, which must be promoted as it is. */
 export interface Shape {
-  /** The name of the test, after "it is promoted and verified: ". */
+  /** The end of the test's name. */
   name: string;
   push(stage: Stage, at: RegistryRepository, repository: string): Promise<Omit<Pushed, 'repository'>>;
 }

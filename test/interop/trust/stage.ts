@@ -146,6 +146,18 @@ export class Stage {
     }
   }
 
+  /** The next run of a promotion finds nothing to do. */
+  async expectUnchanged(pushed: Pushed): Promise<void> {
+    const { id, last } = await this.ended(pushed);
+    const asked = await fetch(`${this.up.hostUrl}/api/promotions/${id}/run`, { method: 'POST' });
+    expect(asked.status).toBe(202);
+    const next = await until(`the next run of ${pushed.repository}`, async () => {
+      const row = await this.promotion(pushed);
+      return row?.last?.runId !== last?.runId && row?.runOpen === false ? row : undefined;
+    });
+    expect(next.last).toMatchObject({ outcome: 'unchanged' });
+  }
+
   /** Names of the packages in the SBOMs of an image in staging that `notation` verifies by our certificate. */
   async packagesOf(repository: string, image: Digest): Promise<string[]> {
     const staging = this.staging(repository);

@@ -166,6 +166,14 @@ describe('what was refused for a reason that stands outside', () => {
     expect(note.owed).toEqual({ [DESTINATION_AT.registry]: 1 });
   });
 
+  test.each(['IS_REFERRER', 'REFERRER_IN_INDEX', 'DESCRIPTOR_MISMATCH', 'IMAGE_CONFIG_MISMATCH', 'MANIFEST_AMBIGUOUS'])(
+    '%s: no run looks again, since a digest never changes what it means',
+    async (code) => {
+      await refused(code);
+      expect(await raisedAfter(25)).toEqual([]);
+    },
+  );
+
   test.each(['REGISTRY_NOT_ALLOWED', 'REFERRERS_TAG_TAKEN'])('%s: a run looks once a day', async (code) => {
     await refused(code);
     expect(await raisedAfter(23)).toEqual([]);

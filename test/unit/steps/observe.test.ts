@@ -91,8 +91,8 @@ describe('what is there', () => {
     expect(images).toEqual([{ ...root, label: 'image', sbom: true }]);
     expect(differences).toEqual([
       `${DESTINATION} is not there`,
-      'image has no SBOM of ours',
-      'image is not signed by us',
+      'image has no SBOM from this app yet',
+      'image has no signature from this app yet',
     ]);
   });
 
@@ -170,6 +170,62 @@ describe('what is there', () => {
   });
 });
 
+describe('content that nobody can promote is refused, with the digest', () => {
+  const LINUX = { os: 'linux', architecture: 'amd64' };
+
+  test('a child with a subject, unless it is an attestation of another child', async () => {
+    const image = await pushImage(source);
+    const scan = await pushArtifact(source, 'application/vnd.cyclonedx+json', { subject: image });
+    const { digest } = await pushIndex(source, [{ ...image, platform: LINUX }, scan], { tag: SOURCE.tag });
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'REFERRER_IN_INDEX', digest });
+    const other = await pushImage(source, { content: 'other' });
+    for (const [subject, state] of [
+      [image, 'found'],
+      [other, 'refused'],
+    ] as const) {
+      const provenance = await pushArtifact(source, 'application/vnd.in-toto+json', { subject });
+      await pushIndex(source, [{ ...image, platform: LINUX }, provenance], { tag: SOURCE.tag });
+      const observed = await observe();
+      expect(observed.state).toBe(state);
+      // It is copied, and gets nothing of its own; evidence on it finds the promotion all the same.
+      if (observed.state !== 'found') continue;
+      expect(observed.images.map((each) => each.digest)).not.toContain(provenance.digest);
+      const { registry, repository } = SOURCE;
+      expect(await world.store.listStanding({ registry, repository, digest: provenance.digest })).toHaveLength(1);
+    }
+  });
+
+  test.each<[string, object]>([
+    ['another type', { mediaType: 'application/vnd.docker.distribution.manifest.v2+json' }],
+    ['a type that is no manifest', { mediaType: 'application/x-unknown' }],
+    ['another size', { size: 1 }],
+  ])('an index that names %s of a child', async (_name, lie) => {
+    const image = await pushImage(source);
+    source.sparse = true;
+    await pushIndex(source, [{ ...image, ...lie }], { tag: SOURCE.tag });
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'DESCRIPTOR_MISMATCH' });
+  });
+
+  test('a child of no known type is a blob only if the registry has no manifest for it', async () => {
+    // Kinds are remembered: this one is not yet.
+    const image = await pushImage(source, { content: 'never seen before' });
+    source.sparse = true;
+    await pushIndex(source, [{ ...image, mediaType: 'application/x-unknown' }], { tag: SOURCE.tag });
+    // What is missing is not the manifest.
+    source.blobs.clear();
+    await expect(observe()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
+    source.manifests.delete(image.digest);
+    expect((await found()).images).toHaveLength(1);
+  });
+
+  test('the types and sizes that are signed are those that were fetched', async () => {
+    const image = await pushImage(source);
+    await pushIndex(source, [{ ...image, annotations: { a: 'b' }, platform: LINUX }], { tag: SOURCE.tag });
+    const { images } = await found();
+    expect(images[1]).toEqual({ ...image, label: 'linux/amd64', sbom: true });
+  });
+});
+
 describe('what differs', () => {
   beforeEach(async () => {
     await pushImage(source, { tag: SOURCE.tag });
@@ -214,7 +270,10 @@ describe('what differs', () => {
     await promote();
     const { root } = await found();
     for (const { digest } of await source.listReferrers(root.digest)) await source.deleteManifest(digest);
-    expect((await found()).differences).toEqual(['image has no SBOM of ours', 'image is not signed by us']);
+    expect((await found()).differences).toEqual([
+      'image has no SBOM from this app yet',
+      'image has no signature from this app yet',
+    ]);
   });
 
   test('a rule that neither signs nor makes SBOMs asks for neither', async () => {
@@ -224,7 +283,7 @@ describe('what differs', () => {
 
   test('no key is set, and the rule signs: it differs, and the signing step says why', async () => {
     world.signer = undefined;
-    expect((await found()).differences).toContain('image is not signed by us');
+    expect((await found()).differences).toContain('image has no signature from this app yet');
   });
 });
 
