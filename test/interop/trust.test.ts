@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, test } from '@jest/globals';
 import { describeWithPeers } from './peers.js';
+import { rows as answer } from './trust/answer-rows.js';
 import { rows as cost } from './trust/cost-rows.js';
 import { rows as gate } from './trust/gate-rows.js';
 import { rows as kinds } from './trust/kind-rows.js';
@@ -11,6 +12,7 @@ import { rows as travel } from './trust/travel-rows.js';
 
 /** How to add rows: ./trust/row.ts. */
 const all: Record<string, Row[]> = {
+  answer,
   cost,
   gate,
   kinds,
