@@ -13,7 +13,7 @@ export const SBOM_LIMITS = {
   /** Window that a zstd layer may ask of whoever unpacks it, as `zstd --ultra -22` has it. `SBOM_LIMIT` */
   zstdWindowBytes: 128 * 1024 ** 2,
   /** Frames of all zstd layers together; layers made for lazy pulling have one or two for each file. `SBOM_LIMIT` */
-  zstdFrames: 4_000_000,
+  zstdFrames: 1_000_000,
   /** Headers of all layers together: archive entries, and the extended headers before them. `SBOM_LIMIT` */
   entries: 4_000_000,
   /** Characters of one path or link target, as Linux's PATH_MAX. `SBOM_LIMIT` */

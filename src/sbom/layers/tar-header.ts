@@ -65,25 +65,39 @@ export function parseTarHeader(block: Uint8Array): TarHeader | string {
   };
 }
 
-/** Records of a pax extended header; undefined where they are malformed. */
+/** What is read of a pax header. Other records are only checked: a header has room for 200,000. */
+const USED_KEYS = new Set(['path', 'linkpath', 'size', 'GNU.sparse.major', 'GNU.sparse.map', 'GNU.sparse.name']);
+const USED_LENGTHS = new Set([...USED_KEYS].map((key) => key.length));
+const [SPACE, NEWLINE, EQUALS, DIGIT_0] = [32, 10, 61, 48] as const;
+const MOST_DIGITS = 9;
+
+/**
+ * Records of a pax extended header, as far as they are used here; undefined if any is malformed.
+ * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_03
+ */
 export function parsePaxRecords(bytes: Uint8Array): Map<string, string> | undefined {
   const records = new Map<string, string>();
-  let offset = 0;
-  while (offset < bytes.length) {
-    const space = bytes.indexOf(32, offset);
-    if (space < 0) return undefined;
-    // A length of more digits is malformed.
-    const digits = UTF8.decode(bytes.subarray(offset, Math.min(space, offset + 10)));
-    const end = offset + Number(digits);
-    if (!/^[0-9]{1,9}$/.test(digits) || end > bytes.length || end <= space + 1 || bytes[end - 1] !== 10)
-      return undefined;
-    const record = UTF8.decode(bytes.subarray(space + 1, end - 1));
-    const equals = record.indexOf('=');
-    const key = record.slice(0, equals);
-    const value = record.slice(equals + 1);
-    if (equals < 1 || key.includes('\0')) return undefined;
-    if ((key === 'path' || key === 'linkpath') && value.includes('\0')) return undefined;
-    records.set(key, value);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let offset = 0; offset < bytes.length;) {
+    let length = 0;
+    let at = offset;
+    for (; at < bytes.length && bytes[at] !== SPACE; at += 1) {
+      const digit = (bytes[at] ?? 0) - DIGIT_0;
+      if (digit < 0 || digit > 9 || at - offset === MOST_DIGITS) return undefined;
+      length = length * 10 + digit;
+    }
+    const start = at + 1;
+    const end = offset + length;
+    if (at === offset || end > bytes.length || end <= start || bytes[end - 1] !== NEWLINE) return undefined;
+    let equals = start;
+    for (; equals < end - 1 && bytes[equals] !== EQUALS; equals += 1) if (bytes[equals] === 0) return undefined;
+    if (equals === start || equals === end - 1) return undefined;
+    const key = USED_LENGTHS.has(equals - start) ? buffer.toString('latin1', start, equals) : '';
+    if (USED_KEYS.has(key)) {
+      const value = buffer.toString('utf8', equals + 1, end - 1);
+      if ((key === 'path' || key === 'linkpath') && value.includes('\0')) return undefined;
+      records.set(key, value);
+    }
     offset = end;
   }
   return records;

@@ -92,7 +92,7 @@ failure, once a day in the end. Nothing of the image is copied. If it is as it h
 | \`unpackedBytes\` | 100 GiB | all layers, unpacked |
 | \`unpackedRatio\` | 100, beyond 2 GiB (\`freeUnpackedBytes\`) | unpacked bytes for each packed byte read so far; layers of programs have 2 to 5, files of zeros 1,000 |
 | \`entries\` | 4,000,000 | headers in all archives |
-| \`zstdFrames\`, \`zstdWindowBytes\` | 4,000,000; 128 MiB | frames of zstd layers; the window that one asks for |
+| \`zstdFrames\`, \`zstdWindowBytes\` | 1,000,000; 128 MiB | frames of zstd layers; the window that one asks for |
 | \`pathBytes\`, \`headerBytes\` | 4,096; 1 MiB | one path; one extended header |
 | \`rememberedBytes\` | 256 MiB | memory for the paths of upper layers, about two million files |
 | \`packages\`, \`packageChars\` | 100,000; 32 MiB | packages, each place counted; their names, versions, licences and places |

@@ -75,10 +75,10 @@ function bomb(): Buffer {
 
 /** Asks for the app's health again and again, and promotes a neighbour's image, until the attack has ended. */
 async function othersGoOn(stage: Stage, attack: Pushed): Promise<void> {
-  let isOver = false;
+  const over = new AbortController();
   let longestMs = 0;
   const watching = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const startedMs = performance.now();
       const answer = await fetch(`${stage.up.hostUrl}/api/health`);
       expect(answer.status).toBe(200);
@@ -94,7 +94,7 @@ async function othersGoOn(stage: Stage, attack: Pushed): Promise<void> {
     expect(performance.now() - startedMs).toBeLessThan(NEIGHBOUR_MS);
     await stage.ended(attack);
   } finally {
-    isOver = true;
+    over.abort();
     await watching;
   }
   expect(longestMs).toBeLessThan(HEALTH_MS);

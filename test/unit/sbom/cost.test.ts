@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { jsonInTurns } from '../../../src/sbom/json-in-turns.js';
+import { parsePaxRecords } from '../../../src/sbom/layers/tar-header.js';
 import { sortInTurns, Turns } from '../../../src/sbom/turns.js';
 import {
   gzipped,
@@ -15,6 +16,7 @@ import {
   type Entry,
   type Layer,
 } from './image.js';
+import { END, file, pax } from './raw-tar.js';
 
 /** dpkg's database with `count` packages whose names differ in case only: they all have one package URL. */
 function namesThatDifferInCase(count: number): Entry[] {
@@ -322,5 +324,35 @@ describe('in turns, with the same result', () => {
     const compare = (one: { key: number }, other: { key: number }): number => one.key - other.key;
     expect(await sortInTurns(items, compare, new Turns())).toEqual(items.toSorted(compare));
     expect(await sortInTurns([], compare, new Turns())).toEqual([]);
+  });
+});
+
+describe('extended headers', () => {
+  test('hundreds of thousands of records that say nothing are passed over', async () => {
+    const records = '5 a=\n'.repeat(200_000);
+    const bytes = Buffer.concat([
+      ...Array.from({ length: 20 }, () => file({ type: 'x' }, records)),
+      file({ name: 'node_modules/a/package.json' }, '{"name":"a","version":"1"}'),
+      END,
+    ]);
+    const startedMs = performance.now();
+    expect((await sbomOf([{ mediaType: PLAIN_LAYER, bytes }])).purls).toEqual(['pkg:npm/a@1']);
+    // Before, 20 MB took more than a second on a quiet machine; now it is 0.1 s.
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+  });
+
+  test.each(['0 a=b\n', '5a=\n', '5 a=', '6 a\0=\n', '4 a\n', '1234567890 a=b\n', '-5 a=\n', '8 path=\0\n'])(
+    'a record %j is malformed',
+    (record) => {
+      expect(parsePaxRecords(Buffer.from(record))).toBeUndefined();
+    },
+  );
+
+  test('of a key that comes twice the last counts, and unknown keys are left out', () => {
+    const records = parsePaxRecords(Buffer.from(pax('path=a', 'mtime=1', 'path=ü', 'GNU.sparse.name=s')));
+    expect([...(records ?? [])]).toEqual([
+      ['path', 'ü'],
+      ['GNU.sparse.name', 's'],
+    ]);
   });
 });
