@@ -12,7 +12,7 @@ export interface SbomInput {
    * Whether a layer that need not be in the registry (`foreign`, `nondistributable`) is there: it is then read like any other. Without
    * this, such layers are not read, and named as gaps.
    */
-  hasBlob?(descriptor: Descriptor, signal: AbortSignal): Promise<boolean>;
+  hasBlob?: (descriptor: Descriptor, signal: AbortSignal) => Promise<boolean>;
   signal: AbortSignal;
   /** Compressed bytes read so far, of those to read. */
   onProgress?: (readBytes: number, totalBytes: number) => void;

@@ -54,7 +54,7 @@ export async function writeSbom(io: Io, opened: Opened, path: string, values: Va
     throw new InputError(
       image === undefined ? 'NOT_AN_IMAGE' : 'IMAGE_AMBIGUOUS',
       image === undefined
-        ? `${opened.target.text} is no image: ${images[0]?.why ?? ''}`
+        ? `no SBOM for ${opened.target.text}: ${images[0]?.why ?? 'no image'}`
         : `there are ${labels.length} images under ${opened.target.text}: ${labels.join(', ')}`,
       { remedy: 'Name one image, with --platform where an index has several.' },
     );
