@@ -236,7 +236,8 @@ describe('it is killed', () => {
     try {
       expect(pids.filter(isRunning)).toEqual([]);
       const { last } = await up.ended('samples/image', 'v1', since);
-      expect(last).toEqual(expect.objectContaining({ outcome: 'promoted', digest }));
+      // The next look follows at once, if an event was delivered twice.
+      expect(last).toMatchObject({ outcome: expect.stringMatching(/^(promoted|unchanged)$/), digest });
       await waitForMoment(up, 'samples/hello', { step: 'tagDestination' });
     } finally {
       await up.stop();

@@ -69,7 +69,7 @@ interface Options {
   ports?: { host: number; source: number; staging: number };
   /** More options of `npm start`. */
   args?: readonly string[];
-  /** How long what a host had taken stays invisible after its end; as it comes 3 s, so that a test that ends hosts takes no minutes. */
+  /** How long what a host had taken stays invisible after its end; as it comes 5 s, so that a test that ends hosts takes no minutes. */
   visibility?: 'as in host.json';
 }
 
@@ -89,7 +89,7 @@ export async function startEverything(options: Options = {}): Promise<Everything
     '--staging-port',
     `${ports.staging}`,
   ];
-  if (options.visibility === undefined) args.push('--visibility-ms', '3000');
+  if (options.visibility === undefined) args.push('--visibility-ms', '5000');
   if (options.anonymous === true) args.push('--anonymous');
   args.push(...(options.args ?? []));
   if (options.rules !== undefined) {
@@ -146,16 +146,19 @@ export async function startEverything(options: Options = {}): Promise<Everything
       return id;
     },
     promotion,
-    ended: (repository, tag, sinceMs) =>
-      until(
-        () => `the promotion of ${repository}:${tag}\n${output.slice(-3000)}`,
+    ended: (repository, tag, sinceMs) => {
+      let seen: unknown;
+      return until(
+        () => `the promotion of ${repository}:${tag}\n${JSON.stringify(seen, undefined, 1)}\n${output.slice(-3000)}`,
         async () => {
           const row = await promotion(repository, tag);
+          seen = row === undefined ? row : await api(`promotions/${row.id}`);
           return row?.last !== undefined && !row.runOpen && Date.parse(row.last.finishedAt) >= sinceMs
             ? row
             : undefined;
         },
-      ),
+      );
+    },
     stop: async () => {
       await endChild(child);
       if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });

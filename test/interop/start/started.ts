@@ -75,7 +75,7 @@ export async function freePorts(): Promise<Ports> {
 /** With a short visibility of what a host had taken: going on after it was ended takes no minute. */
 export function portOptions({ host, source, staging }: Ports): string[] {
   const ports = ['--port', `${host}`, '--source-port', `${source}`, '--staging-port', `${staging}`];
-  return [...ports, '--visibility-ms', '3000'];
+  return [...ports, '--visibility-ms', '5000'];
 }
 
 /** Process ids by name, as noted in the data folder. */
