@@ -19,7 +19,10 @@ export async function lookAtEvidence(
 ): Promise<Check> {
   const { registry, repository } = parseReference(destination);
   if (last?.digest === undefined || !isDigest(last.digest)) return { state: 'there' };
-  const listed = await ports.registries.repository(registry, repository).listReferrers(last.digest, { signal });
+  const listed = await ports.registries.repository(registry, repository).listReferrers(last.digest, {
+    artifactType: NOTARY_SIGNATURE,
+    signal,
+  });
   const isDemanded =
     rule.sign.length > 0 &&
     last.ruleHash === ruleHash(rule) &&

@@ -99,6 +99,6 @@ describe('commands run as printed', () => {
         `this block ended with ${code}: ${where}\n\nIt printed:\n${output.slice(-3000)}\n\n${HOW_TO_MARK}`,
       );
     },
-    120_000,
+    240_000,
   );
 });
