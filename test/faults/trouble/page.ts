@@ -53,15 +53,15 @@ export function troublePage(passing: readonly Row[], forGood: readonly Row[], to
 
 <!-- Made by test/faults/trouble.test.ts with WRITE_DOCS=1; the test fails where it is stale. -->
 
-What a run does when registries, tokens, its identity or its storage fail. Each row was played: the app's own orchestration,
+What a run does when registries, tokens, its identity, its signing key or its storage fail. Each row was played: the app's own orchestration,
 steps and registry client, over HTTP, against two registries behind a proxy that fails as the row says. Only the timers are
 played, so that a day takes no day.
 
 A request that fails in passing is first tried again by the client, for some seconds, and a \`Retry-After\` of up to half a
 minute is kept to there. What lasts longer ends the activity: the run waits with a durable timer and calls the step again, which
 goes on where it was. Pauses grow from two seconds to five minutes within the first hour, to a quarter of an hour later; a
-\`Retry-After\` makes a pause longer, up to a day, and never shorter. What a registry does not know though it was pushed, and a host that has no address, is
-waited for for a quarter of an hour; a referrer that is listed and not there, for two minutes, and then the copy goes on without
+\`Retry-After\` makes a pause longer, up to a day, and never shorter. What a registry does not know though it was pushed, a host that has no address,
+and a role on the signing key that is missing, is waited for for a quarter of an hour; a referrer that is listed and not there, for two minutes, and then the copy goes on without
 it, and the schedule brings it when it is there. All of it ends at the rule's \`deadline\` (docs/rules.md; a day as it comes; a job's is a
 day): then the run fails with the code of the last trouble. The schedule tries again, after five minutes at first, and after
 twice as long with each failure in a row, up to a day.

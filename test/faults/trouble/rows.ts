@@ -2,7 +2,9 @@ import dns from 'node:dns';
 import { OCI_IMAGE_INDEX } from '../../../src/oci/index.js';
 import type { Outcome } from '../../../src/runs/rows.js';
 import type { Fault, FaultProxy, Seen } from './fault-proxy.js';
-import type { Scene } from './stage.js';
+import { ANSWERS, refusal } from '../../support/vault/answers.js';
+import { identityOf } from '../../support/vault/sdk.js';
+import type { Scene, VaultScene } from './stage.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -56,6 +58,12 @@ const deadline = (scene: Scene, text: string): void => {
 const destinedFor = (scene: Scene, registry: string): void => {
   scene.rule = { ...scene.rule, destination: { reference: `${registry}/staging/{repository}:{tag}` } };
 };
+
+const inVault =
+  (arrange: (scene: VaultScene) => void): Row['arrange'] =>
+  (scene) => {
+    scene.inVault = arrange;
+  };
 
 const unknownReport = ({ source, graph }: Scene, forMs = FOR_EVER): void =>
   answers(
@@ -205,6 +213,56 @@ export const PASSING: Row[] = [
     calls: 8,
   },
   {
+    what: 'The app’s role on the signing key arrives after three minutes',
+    arrange: inVault(({ vault, nowMs }) => {
+      vault.allows = () => nowMs() >= 3 * MINUTE;
+    }),
+    outcome: 'promoted',
+    tookMs: about(3 * MINUTE),
+    calls: 9,
+  },
+  {
+    what: 'Key Vault answers 429 for five minutes, with `Retry-After: 300`',
+    arrange: inVault(({ vault, nowMs }) => {
+      vault.trouble = () => (nowMs() < 5 * MINUTE ? ANSWERS.throttled(300) : undefined);
+    }),
+    outcome: 'promoted',
+    tookMs: about(5 * MINUTE),
+    calls: 3,
+  },
+  {
+    what: 'Key Vault answers 429 once while it signs, with `Retry-After: 1`',
+    arrange: inVault(({ vault }) => {
+      let signs = 0;
+      const { allows } = vault;
+      vault.allows = (action) => {
+        // The first signature; its repetition passes.
+        if (action.endsWith('/sign/action') && (signs += 1) === 1) vault.faults.push(ANSWERS.throttled(1));
+        return allows(action);
+      };
+    }),
+    outcome: 'promoted',
+    tookMs: AT_ONCE,
+    calls: 2,
+  },
+  {
+    what: 'Key Vault answers 503 for ten minutes',
+    arrange: inVault(({ vault, nowMs }) => {
+      vault.trouble = () => (nowMs() < 10 * MINUTE ? refusal(503, 'ServiceUnavailable', 'busy') : undefined);
+    }),
+    outcome: 'promoted',
+    tookMs: about(10 * MINUTE),
+    calls: 12,
+  },
+  {
+    what: 'The signing key was rotated, and its new version has no certificate yet',
+    arrange: inVault(({ vault }) => void vault.rotate('signing')),
+    outcome: 'promoted',
+    tookMs: AT_ONCE,
+    calls: 1,
+    meanwhile: 'nothing: the former version signs, with its own chain',
+  },
+  {
     what: 'The app’s own storage gives no answer for half an hour',
     arrange: (scene) => {
       scene.storageDown = (nowMs) => nowMs < 30 * MINUTE;
@@ -282,6 +340,56 @@ export const PASSING: Row[] = [
 
 /** What doesn't pass: the run ends, at once or when its time is up. */
 export const FOR_GOOD: Row[] = [
+  {
+    what: 'The signing key is disabled',
+    arrange: inVault(({ key }) => {
+      key.enabled = false;
+    }),
+    outcome: 'failed',
+    code: 'SIGNING_KEY_DISABLED',
+    tookMs: AT_ONCE,
+    calls: 1,
+  },
+  {
+    what: 'The app never gets its role on the signing key',
+    arrange: inVault(({ vault }) => {
+      vault.allows = () => false;
+    }),
+    outcome: 'failed',
+    code: 'KEY_VAULT_DENIED',
+    tookMs: about(15 * MINUTE),
+    calls: 12,
+  },
+  {
+    what: 'The identity’s token is for another service than Key Vault',
+    arrange: inVault((scene) => {
+      scene.identity = identityOf(undefined, 'https://management.azure.com');
+    }),
+    outcome: 'failed',
+    code: 'KEY_VAULT_UNAUTHORIZED',
+    tookMs: AT_ONCE,
+    calls: 1,
+  },
+  {
+    what: 'What answers under the vault’s name asks for a token of another service',
+    arrange: inVault(({ vault }) => {
+      vault.resource = 'https://vault.example';
+    }),
+    outcome: 'failed',
+    code: 'KEY_VAULT_CHALLENGE_REFUSED',
+    tookMs: AT_ONCE,
+    calls: 1,
+  },
+  {
+    what: 'The vault’s firewall refuses the app',
+    arrange: inVault(({ vault }) => {
+      vault.trouble = () => ANSWERS.forbiddenByFirewall();
+    }),
+    outcome: 'failed',
+    code: 'KEY_VAULT_FIREWALL',
+    tookMs: AT_ONCE,
+    calls: 1,
+  },
   {
     what: 'The source refuses every token, fresh ones too: 401',
     arrange: ({ source }) => answers(source, READS, { status: 401, code: 'UNAUTHORIZED', challenge: true }),

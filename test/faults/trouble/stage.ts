@@ -1,4 +1,5 @@
 import { InvocationContext } from '@azure/functions';
+import type { TokenCredential } from '@azure/identity';
 import type { OrchestrationHandler } from 'durable-functions';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:https';
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { startIdentity, type RunningIdentity } from '../../../local/identity/server.js';
 import { startRegistry, type RegistryOptions, type RunningRegistry } from '../../../local/registry/server.js';
 import { managedIdentityCredentials } from '../../../src/azure/identity.js';
+import { keyVaultSigner } from '../../../src/azure/key-vault-signer.js';
 import { storageError } from '../../../src/azure/storage-errors.js';
 import {
   basicCredentials,
@@ -20,13 +22,17 @@ import {
 import type { Rule } from '../../../src/promotion/rule.js';
 import { raiseWanted } from '../../../src/runs/promotion-runs.js';
 import type { RunResult, StepProgress } from '../../../src/runs/rows.js';
-import { createSelfSignedCertificate } from '../../../src/signing/index.js';
+import { createSelfSignedCertificate, type SignerSource } from '../../../src/signing/index.js';
 import type { Ports } from '../../../src/steps/ports.js';
 import { register, type Registered } from '../../unit/functions/registered.js';
 import { replay, type Activity } from '../../unit/functions/replay.js';
 import { rule } from '../../unit/promotion/rules.fixture.js';
 import { countReferrers, pushArtifact, pushMultiPlatform } from '../../unit/steps/images.js';
 import { newWorld, rowOf } from '../../unit/steps/world.js';
+import { httpClientOf, identityOf } from '../../support/vault/sdk.js';
+import type { KeyVersion } from '../../support/vault/vault-keys.js';
+import { Vault } from '../../support/vault/vault.js';
+import { issue } from '../../unit/signing/certificates.js';
 import { FaultProxy } from './fault-proxy.js';
 
 const REPORT = 'application/x-report';
@@ -66,8 +72,19 @@ export interface Scene {
   storageDown: (nowMs: number) => boolean;
   /** Held by another until then. */
   leaseHeldUntilMs: number;
+  /** The signing key is in Key Vault, and this goes wrong with it. Times are from the run's beginning. */
+  inVault: ((scene: VaultScene) => void) | undefined;
   /** Where the destination's certificate is one that nobody knows. */
   tlsPort: number;
+}
+
+export interface VaultScene {
+  vault: Vault;
+  key: KeyVersion;
+  identity: TokenCredential;
+  nowMs: () => number;
+  /** Makes a certificate for a version. */
+  certify: (key: KeyVersion) => void;
 }
 
 /**
@@ -157,6 +174,7 @@ export class Stage {
       asIdentity: false,
       storageDown: () => false,
       leaseHeldUntilMs: 0,
+      inVault: undefined,
       tlsPort: this.#tlsPort,
     };
     const { IDENTITY_HEADER = '' } = this.#identityServer?.environment ?? {};
@@ -225,7 +243,28 @@ class Play {
           this.#nowMs < scene.leaseHeldUntilMs ? undefined : this.#world.lease.acquire(name, options),
       },
     };
-    this.#app = register(ports);
+    this.#app = register(ports, scene.inVault && this.#vaultSigner(scene.inVault));
+  }
+
+  #vaultSigner(arrange: (scene: VaultScene) => void): SignerSource {
+    const vault = new Vault({ now: () => this.#world.nowMs });
+    const certificates: Uint8Array[] = [];
+    const scene: VaultScene = {
+      vault,
+      key: vault.rotate('signing'),
+      identity: identityOf(),
+      nowMs: () => this.#nowMs,
+      certify: ({ privateKey }) => void certificates.push(issue({ key: privateKey }).der),
+    };
+    scene.certify(scene.key);
+    arrange(scene);
+    return keyVaultSigner({
+      key: { vault: vault.url, name: 'signing' },
+      credential: scene.identity,
+      now: () => new Date(this.#world.nowMs),
+      client: { httpClient: httpClientOf(vault) },
+      readCertificates: async () => certificates,
+    });
   }
 
   get #nowMs(): number {

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { ANSWERS, type Answer } from './answers.js';
 import { signEcdsa, signRsa } from './sign-digest.js';
 
@@ -18,15 +18,16 @@ export interface KeyVersion {
   expiresMs?: number;
 }
 
-export function newKeyVersion(vaultUrl: string, name: string, kind: KeyKind, createdMs: number): KeyVersion {
-  const version = randomBytes(16).toString('hex');
+/** @param count of the versions before it: what it is called is the same each time */
+export function newKeyVersion(id: string, kind: KeyKind, createdMs: number, count: number): KeyVersion {
+  const version = createHash('sha256').update(`${id} ${count}`).digest('hex').slice(0, 32);
   const [type, bits] = kind.split('-');
   const { privateKey } =
     type === 'RSA'
       ? generateKeyPairSync('rsa', { modulusLength: Number(bits) })
       : generateKeyPairSync('ec', { namedCurve: kind });
   return {
-    id: `${vaultUrl}/keys/${name}/${version}`,
+    id: `${id}/${version}`,
     version,
     privateKey,
     publicKey: createPublicKey(privateKey),

@@ -42,6 +42,8 @@ export class Vault {
   resource = AUDIENCE;
   /** Answers instead of the next ones, after the sign-in. */
   readonly faults: Answer[] = [];
+  /** Answers instead of each request, for as long as it answers. */
+  trouble: () => Answer | undefined = () => undefined;
   readonly asked: Asked[] = [];
   /** Where lists go on: the vault itself by default. */
   nextLinkOrigin: string;
@@ -65,7 +67,7 @@ export class Vault {
     const versions = this.#keys.get(name) ?? [];
     // Times are whole seconds, and versions are told apart by them.
     const last = versions[0]?.createdMs ?? -Infinity;
-    const made = newKeyVersion(this.url, name, kind, Math.max(this.#now(), last + 1000));
+    const made = newKeyVersion(`${this.url}/keys/${name}`, kind, Math.max(this.#now(), last + 1000), versions.length);
     this.#keys.set(name, [made, ...versions]);
     return made;
   }
@@ -84,7 +86,8 @@ export class Vault {
   answer(method: string, target: string, authorization: string | undefined, body: unknown): Answer {
     const url = new URL(target, this.url);
     const signedOut = this.#challenge(authorization);
-    const answer = this.#versionProblem(url) ?? signedOut ?? this.faults.shift() ?? this.#route(method, url, body);
+    const answer =
+      this.#versionProblem(url) ?? signedOut ?? this.trouble() ?? this.faults.shift() ?? this.#route(method, url, body);
     this.asked.push({ method, path: url.pathname, signedIn: signedOut === undefined, status: answer.status });
     return answer;
   }

@@ -1,7 +1,7 @@
 import type { InvocationContext } from '@azure/functions';
 import { jest } from '@jest/globals';
 import type { StaticPorts } from '../../../src/functions/activities.js';
-import { fixedSigner } from '../../../src/signing/index.js';
+import { fixedSigner, type SignerSource } from '../../../src/signing/index.js';
 import type { Ports } from '../../../src/steps/ports.js';
 
 type Handler = (input: unknown, context: InvocationContext) => Promise<unknown>;
@@ -53,14 +53,14 @@ export function registerOnly(work: () => void): Registered {
   return registered;
 }
 
-/** Registers everything that the app is made of, for these ports. */
-export function register(ports: Ports): Registered {
-  return registerOnly(() => registerFunctions(withSigning(ports), () => ports.engine, '0 */5 * * * *'));
+/** Registers everything that the app is made of, for these ports; with `signing`, that is what signs. */
+export function register(ports: Ports, signing?: SignerSource): Registered {
+  return registerOnly(() => registerFunctions(withSigning(ports, signing), () => ports.engine, '0 */5 * * * *'));
 }
 
 /** The same ports, whose signer a test may exchange later. */
-function withSigning(ports: Ports): Ports & Pick<StaticPorts, 'signing'> {
-  const get = (): StaticPorts['signing'] => ports.signer && fixedSigner(ports.signer);
+function withSigning(ports: Ports, signing?: SignerSource): Ports & Pick<StaticPorts, 'signing'> {
+  const get = (): StaticPorts['signing'] => signing ?? (ports.signer && fixedSigner(ports.signer));
   Object.defineProperty(ports, 'signing', { get, enumerable: true, configurable: true });
   return ports as Ports & Pick<StaticPorts, 'signing'>;
 }
