@@ -8,7 +8,7 @@ import { DOCKER_IMAGE_CONFIG, DOCKER_MANIFEST, OCI_IMAGE_CONFIG } from './media-
 import { readBlob } from './read-blob.js';
 import { refuseRepeatedNames } from './strict-json.js';
 import type { CallOptions, ReadableRepository } from './store.js';
-import { isUnpackable } from './unpackable.js';
+import { isAnyUnpackable } from './unpackable.js';
 
 /**
  * What a manifest is. `index`: lists manifests. `image`: has a file system that a container runtime unpacks. `attestation`: all of
@@ -91,8 +91,7 @@ async function isDisguised(
   options: CallOptions,
 ): Promise<boolean> {
   if (!isImageConfig(manifest) && !DOCKER_TAKES.has(bareMediaType(manifest.config.mediaType))) return false;
-  for (const layer of manifest.layers) if (await isUnpackable(repository, layer, options)) return true;
-  return false;
+  return isAnyUnpackable(repository, manifest.layers, options);
 }
 
 /** True for a layer that is a file system by its media type, whatever its config says. */

@@ -4,7 +4,8 @@ export const LIMITS = {
   manifestBytes: 4 * 1024 * 1024,
   /** Bytes of an image's config, where it decides what a manifest is. `TOO_LARGE` */
   configBytes: 4 * 1024 * 1024,
-  /** Bytes of a layer of no known type that are read to see whether a runtime would unpack it; a larger one counts as if it would. */
+  /** Layers of no known type of one manifest, and their bytes, that are read to see whether a runtime would unpack one; more count as if it would. */
+  sniffedLayers: 1000,
   sniffedBytes: 64 * 1024 * 1024,
   /** Entries of one list in a manifest. `MANIFEST_INVALID` */
   manifestEntries: 20_000,

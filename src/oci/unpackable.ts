@@ -1,20 +1,35 @@
 import type { Descriptor } from './descriptor.js';
 import { LIMITS } from './limits.js';
+import { mapConcurrently } from './registry/concurrently.js';
 import type { CallOptions, ReadableRepository } from './store.js';
 
 const BLOCK = 512;
+/** Layers of one manifest that are read at once. */
+const AT_ONCE = 8;
 const CHECKSUM = { from: 148, to: 156 } as const;
 
 /**
- * True if a runtime would unpack a blob as a layer: it begins as a tar archive or is compressed, or it is too large to be looked at.
- * podman, CRI-O and Docker do not ask for a layer's media type. The whole blob is read, so that its digest is verified.
+ * True if a runtime would unpack one of these layers: it begins as a tar archive or is compressed, or there is too much to look at.
+ * podman, CRI-O and Docker do not ask for a layer's media type. Each is read as a whole, so that its digest is verified.
  */
-export async function isUnpackable(
+export async function isAnyUnpackable(
   repository: Pick<ReadableRepository, 'openBlob'>,
-  blob: Descriptor,
+  layers: readonly Descriptor[],
   options: CallOptions = {},
 ): Promise<boolean> {
-  if (blob.size > LIMITS.sniffedBytes) return true;
+  // One layer may be listed thousands of times.
+  const each = [...new Map(layers.map((layer) => [layer.digest, layer])).values()];
+  const bytes = each.reduce((total, { size }) => total + size, 0);
+  if (each.length > LIMITS.sniffedLayers || bytes > LIMITS.sniffedBytes) return true;
+  const found = await mapConcurrently(each, AT_ONCE, (layer) => isUnpackable(repository, layer, options));
+  return found.includes(true);
+}
+
+async function isUnpackable(
+  repository: Pick<ReadableRepository, 'openBlob'>,
+  blob: Descriptor,
+  options: CallOptions,
+): Promise<boolean> {
   let head = Buffer.alloc(0);
   for await (const chunk of await repository.openBlob(blob, options)) {
     if (head.length < BLOCK) head = Buffer.concat([head, chunk.subarray(0, BLOCK)]);

@@ -28,6 +28,8 @@ export const COPY_LIMITS = {
   digestTagScan: 1000,
   /** Manifests that one index may hold, at any depth, if it refers to what is promoted; more are `REFERRER_UNREADABLE`. */
   heldManifests: 1000,
+  /** The same for all such indexes of one walk together. */
+  heldInAll: 10_000,
   /** Of those, how many are looked at at once. */
   judgedAtOnce: 16,
   /** The largest blob that is remembered where reads are: a signature's envelope. */

@@ -70,6 +70,8 @@ class Travel {
   readonly #judged = new Map<Digest, Promise<Reason | undefined>>();
   readonly #listed = new Map<Digest, Promise<Referring>>();
   readonly #taken = new Set<Digest>();
+  /** Manifests that indexes may still hold, in all. */
+  #room: number = COPY_LIMITS.heldInAll;
 
   constructor(context: Context, signal: AbortSignal) {
     this.#context = context;
@@ -228,8 +230,9 @@ class Travel {
   ): Promise<Reason | undefined> {
     const children = new Map(manifests.map((child) => [child.digest, child]));
     room.left -= children.size;
+    this.#room -= children.size;
     const isKnown = [...children.values()].every(({ mediaType }) => isManifestMediaType(mediaType));
-    if (depth >= LIMITS.graphDepth || room.left < 0 || !isKnown) return 'unreadable';
+    if (depth >= LIMITS.graphDepth || room.left < 0 || this.#room < 0 || !isKnown) return 'unreadable';
     const judgeChild = async (digest: Digest): Promise<Reason | undefined> => {
       const read = await this.#readOnce(digest);
       if ('reason' in read) return 'unreadable';

@@ -93,6 +93,16 @@ describe('an image whose layers are called something else', () => {
     expect(await kindOf([large])).toBe('image');
     expect(repository.calls.filter(({ what }) => what === large.digest)).toEqual([]);
   });
+
+  test('a layer that is listed many times is read once, and many layers count as a file system', async () => {
+    const signature = json(SIMPLE_SIGNING);
+    expect(await kindOf(Array.from({ length: 2 * LIMITS.sniffedLayers }, () => signature))).toBe('artifact');
+    expect(repository.count('openBlob')).toBe(1);
+    const many = Array.from({ length: LIMITS.sniffedLayers + 1 }, (_, index) =>
+      blob(SIMPLE_SIGNING, Buffer.from(`{"n":${index}}`)),
+    );
+    expect(await kindOf(many)).toBe('image');
+  });
 });
 
 describe('what is no image, though its config is called one', () => {

@@ -211,6 +211,17 @@ describe('images that do not ride along', () => {
     await expectLeftOut(await putIndexOf(source, many, { subject: image }), 'unreadable');
   });
 
+  test('many indexes that hold much are looked at up to a bound in all, and fail nothing', async () => {
+    source.sparse = true;
+    const texts = await Promise.all(Array.from({ length: 900 }, (_, number) => putArtifact(`${number}`)));
+    for (let number = 0; number < 12; number += 1) {
+      await putIndexOf(source, texts, { subject: image, artifactType: `a/${number}` });
+    }
+    const planned = await plan();
+    expect(reasonsOf(planned).map(([, reason]) => reason)).toEqual(['unreadable']);
+    expect(planned.manifests).toHaveLength(2 + 900 + 11);
+  });
+
   test('referrers too deep to follow are left out, and refuse nothing', async () => {
     let subject = sbom;
     for (let level = 2; level <= LIMITS.graphDepth + 1; level += 1) {
