@@ -4,6 +4,8 @@
  * instance of 2 GiB has.
  */
 export const SBOM_LIMITS = {
+  /** Layers of one image; runtimes mount 500 at most, Docker 127. `SBOM_LIMIT` */
+  layers: 1000,
   /** Unpacked bytes of all layers together. Images with large models have tens of gigabytes. `SBOM_LIMIT` */
   unpackedBytes: 100 * 1024 ** 3,
   /** Unpacked bytes of all layers together that no ratio is asked of: room for files of zeros. `SBOM_LIMIT` */

@@ -7,6 +7,7 @@ import { makeDocument } from './document.js';
 import type { Sbom, SbomGenerator, SbomInput } from './generator.js';
 import { parseImageConfig, readConfig } from './image-config.js';
 import type { Digest } from '../oci/index.js';
+import { overLimit } from './layers/invalid.js';
 import { checkLayerMediaType, isForeignLayer } from './layers/unpack.js';
 import { SBOM_LIMITS, type SbomLimits } from './limits.js';
 import { TOOL } from './tool.js';
@@ -30,6 +31,7 @@ export function createStreamingSbomGenerator(options: StreamingSbomOptions = {})
 
 async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   const { manifest, signal } = input;
+  if (manifest.layers.length > limits.layers) throw overLimit('layers', 'the image has more layers', limits.layers);
   const elsewhere = await layersElsewhere(input);
   const here = manifest.layers.filter(({ digest }) => !elsewhere.has(digest));
   for (const layer of here) checkLayerMediaType(layer);

@@ -89,6 +89,7 @@ failure, once a day in the end. Nothing of the image is copied. If it is as it h
 
 | limit | default | what exceeds it |
 |---|---|---|
+| \`layers\` | 1,000 | layers of one image; each costs a request |
 | \`unpackedBytes\` | 100 GiB | all layers, unpacked |
 | \`unpackedRatio\` | 100, beyond 2 GiB (\`freeUnpackedBytes\`) | unpacked bytes for each packed byte read so far; layers of programs have 2 to 5, files of zeros 1,000 |
 | \`entries\` | 4,000,000 | headers in all archives |

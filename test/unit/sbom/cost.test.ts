@@ -293,7 +293,7 @@ describe('bombs', () => {
     });
   });
 
-  test('frames, headers, bytes that are read, and the document have their bounds', async () => {
+  test('layers, frames, headers, bytes that are read, and the document have their bounds', async () => {
     const frames = { mediaType: ZSTD_LAYER, bytes: Buffer.concat([zstdZeros(1), zstdZeros(1)]) };
     const layer = await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'));
     const rows: [Layer, object, string][] = [
@@ -301,6 +301,7 @@ describe('bombs', () => {
       [layer, { readBytes: 20 }, 'readBytes'],
       [layer, { documentBytes: 500 }, 'documentBytes'],
       [layer, { entries: 0 }, 'entries'],
+      [layer, { layers: 0 }, 'layers'],
     ];
     for (const [each, limits, name] of rows) {
       await expect(sbomOf([each], { limits })).rejects.toMatchObject({ code: 'SBOM_LIMIT', details: { name } });
