@@ -4,7 +4,18 @@ import { findNode } from './node22.mjs';
 
 const checks = [
   ['types', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.check.json'],
-  ['lint', 'node_modules/oxlint/bin/oxlint', '--type-aware', '--deny-warnings', 'src', 'local', 'test', 'tools', 'bin'],
+  [
+    'lint',
+    'node_modules/oxlint/bin/oxlint',
+    '--type-aware',
+    '--deny-warnings',
+    'src',
+    'local',
+    'test',
+    'tools',
+    'bin',
+    'infra',
+  ],
   ['format', 'node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.'],
   [
     'import arrows',

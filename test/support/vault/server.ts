@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { createServer as createProxy, type IncomingMessage } from 'node:http';
+import type { RequestListener } from 'node:http';
 import { createServer } from 'node:https';
 import { connect, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
@@ -14,15 +15,26 @@ export interface RunningVault {
   close(): void;
 }
 
-/** Starts a vault with TLS, and a proxy that leads its name to it. @param folder where the authority's certificate is put */
-export async function startVault(folder: string, vault = new Vault()): Promise<RunningVault> {
+/**
+ * Starts a vault with TLS, and a proxy that leads its name to it.
+ * @param folder where the authority's certificate is put
+ * @param others more hosts that are led here, and who answers for them
+ */
+export async function startVault(
+  folder: string,
+  vault = new Vault(),
+  others: Readonly<Record<string, RequestListener>> = {},
+): Promise<RunningVault> {
   const { hostname } = new URL(vault.url);
+  const hosts = [hostname, ...Object.keys(others)];
   const authority = issueAuthority({ keyUsage: CERT_SIGN });
-  const leaf = issue({ issuer: authority, dnsNames: [hostname], extendedKeyUsage: ['1.3.6.1.5.5.7.3.1'] });
+  const leaf = issue({ issuer: authority, dnsNames: hosts, extendedKeyUsage: ['1.3.6.1.5.5.7.3.1'] });
   const authorityFile = join(folder, 'vault-authority.pem');
   writeFileSync(authorityFile, authority.pem);
   const server = createServer({ key: leaf.keyPem, cert: leaf.pem }, (request, response) => {
-    void readBody(request).then((body) => {
+    const other = others[request.headers.host ?? ''];
+    if (other !== undefined) return other(request, response);
+    return void readBody(request).then((body) => {
       const { method = '', url = '', headers } = request;
       const answer = vault.answer(method, url, headers.authorization, body);
       response.writeHead(answer.status, { 'content-type': 'application/json; charset=utf-8', ...answer.headers });
@@ -32,7 +44,7 @@ export async function startVault(folder: string, vault = new Vault()): Promise<R
   const port = await listen(server);
   const proxy = createProxy((_request, response) => response.writeHead(403).end());
   proxy.on('connect', (request, socket) => {
-    if (request.url !== `${hostname}:443`) return socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    if (!hosts.some((host) => request.url === `${host}:443`)) return socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
     const inner = connect(port, '127.0.0.1', () => {
       socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
       inner.pipe(socket).pipe(inner);

@@ -1,8 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 
+interface Script {
+  shell: string;
+  run: string;
+  interactive?: boolean;
+}
+
 interface AzureYaml {
+  hooks: Record<string, Record<string, Script>>;
   requiredVersions: { azd: string };
   infra: { path: string; module: string };
   services: Record<string, Record<string, unknown> & { hooks: { prepackage: Record<string, { run: string }> } }>;
@@ -29,6 +36,15 @@ describe('azure.yaml', () => {
     expect(Object.keys(prepackage).sort()).toEqual(['posix', 'windows']);
     expect(Object.values(prepackage).map(({ run }) => run)).toEqual(['npm run package', 'npm run package']);
     expect(scripts).toMatchObject({ package: expect.any(String), build: expect.any(String) });
+  });
+
+  test('calls one Node script after provisioning, on every system, and passes on its progress', () => {
+    const { posix, windows, ...more } = azure.hooks['postprovision'] ?? {};
+    expect(Object.keys(azure.hooks)).toEqual(['postprovision']);
+    expect(more).toEqual({});
+    expect(posix).toEqual({ shell: 'sh', run: 'node infra/hooks/postprovision.mjs', interactive: true });
+    expect(windows).toEqual({ ...posix, shell: 'pwsh' });
+    expect(existsSync('infra/hooks/postprovision.mjs')).toBe(true);
   });
 
   test('an azd that leaves the group of the registry alone', () => {

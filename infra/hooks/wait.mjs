@@ -1,0 +1,43 @@
+// A role that was just assigned is not in force at once (Azure says up to ten minutes), and azd builds while it provisions.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HookError } from './run.mjs';
+
+const FIRST_PAUSE_MS = 2_000;
+const LONGEST_PAUSE_MS = 15_000;
+/** So often is said that it still waits. */
+const PROGRESS_MS = 30_000;
+
+/**
+ * Tries something until it is possible.
+ * @param {string} what what is tried, for people
+ * @param {() => Promise<{notYet?: string, done?: unknown}>} attempt answers `notYet` with the reason; throws if anything else is wrong
+ * @param {{until: string, waitMs: number, say: (line: string) => void, remedy: string, pause?: (ms: number) => Promise<unknown>, now?: () => number}} options
+ * @returns what `attempt` answered as `done`
+ * @throws {HookError} after `waitMs`
+ */
+export async function waitUntil(what, attempt, { until, waitMs, say, remedy, pause = sleep, now = Date.now }) {
+  const started = now();
+  let pauseMs = FIRST_PAUSE_MS;
+  let saidAt = started;
+  for (let tries = 1; ; tries += 1) {
+    const { notYet, done } = await attempt();
+    if (notYet === undefined) {
+      if (tries > 1) say(`${what}: ${until} after ${seconds(now() - started)}.`);
+      return done;
+    }
+    const leftMs = waitMs - (now() - started);
+    if (leftMs <= 0) throw new HookError(`${what}: waited ${seconds(waitMs)} in vain: ${notYet}\n${remedy}`);
+    if (tries === 1) say(`${what}: waiting until ${until}, up to ${seconds(waitMs)} …`);
+    else if (now() - saidAt >= PROGRESS_MS) {
+      saidAt = now();
+      say(`${what}: still waiting, after ${seconds(now() - started)} …`);
+    }
+    await pause(Math.min(pauseMs, leftMs));
+    pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+  }
+}
+
+function seconds(ms) {
+  const whole = Math.round(ms / 1000);
+  return whole >= 120 ? `${Math.round(whole / 60)} minutes` : `${whole} s`;
+}

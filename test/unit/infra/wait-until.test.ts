@@ -1,0 +1,94 @@
+import { describe, expect, test } from '@jest/globals';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+interface Answer {
+  notYet?: string;
+  done?: unknown;
+}
+interface Options {
+  until: string;
+  waitMs: number;
+  say: (line: string) => void;
+  remedy: string;
+  pause: (ms: number) => Promise<void>;
+  now: () => number;
+}
+const { waitUntil } = (await import(pathToFileURL(resolve('infra/hooks/wait.mjs')).href)) as {
+  waitUntil: (what: string, attempt: () => Promise<Answer>, options: Options) => Promise<unknown>;
+};
+
+/** A clock that goes on only while somebody pauses. */
+function clock(): Pick<Options, 'pause' | 'now'> & { pauses: number[] } {
+  const pauses: number[] = [];
+  return {
+    pauses,
+    now: () => pauses.reduce((sum, ms) => sum + ms, 0),
+    pause: async (ms) => {
+      pauses.push(ms);
+    },
+  };
+}
+
+/** Waits for a role that is in force after so many milliseconds. */
+async function wait(
+  arrivesMs: number,
+  waitMs: number,
+): Promise<{ lines: string[]; pauses: number[]; result: unknown }> {
+  const { pauses, ...time } = clock();
+  const lines: string[] = [];
+  const attempt = async (): Promise<Answer> =>
+    time.now() >= arrivesMs ? { done: 'in force' } : { notYet: 'AuthorizationPermissionMismatch' };
+  const result = await waitUntil('Key', attempt, {
+    ...time,
+    waitMs,
+    say: (line) => lines.push(line),
+    remedy: 'Sign in.',
+    until: 'the role is in force',
+  })
+    // The test looks at what went wrong as at any other result.
+    .catch((error: unknown) => error);
+  return { lines, pauses, result };
+}
+
+describe('waiting for a role', () => {
+  test('a role that is in force is not waited for, and nothing is said', async () => {
+    expect(await wait(0, 900_000)).toEqual({ lines: [], pauses: [], result: 'in force' });
+  });
+
+  test('one that comes after ten minutes is waited for, with a line every half a minute', async () => {
+    const { lines, pauses, result } = await wait(600_000, 900_000);
+    expect(result).toBe('in force');
+    expect(lines[0]).toBe('Key: waiting until the role is in force, up to 15 minutes …');
+    expect(lines.at(-1)).toBe('Key: the role is in force after 10 minutes.');
+    expect(lines.length).toBeGreaterThan(15);
+    expect(lines.length).toBeLessThan(25);
+    // Not too often: a vault counts requests.
+    expect(pauses.length).toBeLessThan(50);
+    expect(Math.max(...pauses)).toBe(15_000);
+  });
+
+  test('one that never comes ends after the time, with what was said and what to do', async () => {
+    const { pauses, result } = await wait(Number.POSITIVE_INFINITY, 900_000);
+    expect(String(result)).toContain('Key: waited 15 minutes in vain: AuthorizationPermissionMismatch\nSign in.');
+    expect(pauses.reduce((sum, ms) => sum + ms, 0)).toBe(900_000);
+  });
+
+  test('with no time to wait it asks once', async () => {
+    const { pauses, result } = await wait(1, 0);
+    expect(pauses).toEqual([]);
+    expect(String(result)).toContain('in vain');
+  });
+
+  test('what is no missing role ends it at once', async () => {
+    const { pauses, ...time } = clock();
+    const failing = async (): Promise<Answer> => {
+      throw new Error('the vault is not there');
+    };
+    const say = (): void => undefined;
+    await expect(waitUntil('Key', failing, { ...time, waitMs: 900_000, say, remedy: '', until: 'it is there' })).rejects.toThrow(
+      'not there',
+    );
+    expect(pauses).toEqual([]);
+  });
+});
