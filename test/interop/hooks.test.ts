@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
@@ -106,9 +116,16 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
     deniedUntil?: number;
     signedOut?: boolean;
     path?: string;
+    /** Folder of the project; this one by default. */
+    project?: string;
+    /** Told of what is printed. */
+    heard?: (text: string) => void;
   }
 
-  function azd(args: string[], { values = {}, deniedUntil = 0, signedOut = false, path }: Given = {}): Promise<Ran> {
+  function azd(
+    args: string[],
+    { values = {}, deniedUntil = 0, signedOut = false, path, project, heard }: Given = {},
+  ): Promise<Ran> {
     writeFileSync(state, JSON.stringify({ deniedUntil, signedOut }));
     rmSync(`${state}.log`, { force: true });
     const az = { connectionString, account: ACCOUNT, subscription: SUBSCRIPTION, tenantId, state };
@@ -120,9 +137,12 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
       FAKE_AZD: JSON.stringify({ values: { ...outputs(), ...values } }),
     };
     return new Promise((done, reject) => {
-      const child = spawn(join(folder, 'bin', 'azd'), args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(join(folder, 'bin', 'azd'), args, { env, stdio: ['ignore', 'pipe', 'pipe'], cwd: project });
       let [out, err] = ['', ''];
-      child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+      child.stdout.on('data', (chunk: Buffer) => {
+        out += chunk.toString();
+        heard?.(out);
+      });
       child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
       child.on('error', reject);
       child.on('close', (code) => done({ code, out, err }));
@@ -213,6 +233,26 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
       'storage blob download',
       'account get-access-token',
     ]);
+  }, 60_000);
+
+  test('azd up builds while it provisions: the command line is waited for', async () => {
+    const project = join(folder, 'project');
+    for (const path of ['azure.yaml', 'package.json', 'infra/hooks', 'bin', 'tools/node22.mjs']) {
+      cpSync(path, join(project, path), { recursive: true });
+    }
+    symlinkSync(resolve('node_modules'), join(project, 'node_modules'));
+    const ran = await hook({
+      project,
+      heard: (text) => {
+        if (!text.includes('until it is built') || existsSync(join(project, 'dist/bundle/acr-promoter.mjs'))) return;
+        cpSync('dist/bundle', join(project, 'dist/bundle'), { recursive: true });
+      },
+    });
+    expect(ran).toMatchObject({ code: 0, err: '', out: expect.stringContaining('Nothing to do.') });
+    expect(ran.out).toContain('The command line: waiting until it is built, up to 5 minutes');
+    rmSync(join(project, 'node_modules'));
+    const uninstalled = await hook({ project });
+    expect(uninstalled).toMatchObject({ code: 1, err: expect.stringContaining('Run npm ci, then azd hooks run') });
   }, 60_000);
 
   test('a rotated key gets its own certificate, beside the former one', async () => {

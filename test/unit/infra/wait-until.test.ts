@@ -86,9 +86,9 @@ describe('waiting for a role', () => {
       throw new Error('the vault is not there');
     };
     const say = (): void => undefined;
-    await expect(waitUntil('Key', failing, { ...time, waitMs: 900_000, say, remedy: '', until: 'it is there' })).rejects.toThrow(
-      'not there',
-    );
+    await expect(
+      waitUntil('Key', failing, { ...time, waitMs: 900_000, say, remedy: '', until: 'it is there' }),
+    ).rejects.toThrow('not there');
     expect(pauses).toEqual([]);
   });
 });
