@@ -106,7 +106,7 @@ function seemsInSync({ runOpen, wanted, answered, last }: PromotionRow): boolean
 function whyNot(error: unknown): { code: string; reason: string; remedy?: string } {
   if (!(error instanceof PromoterError)) {
     const isLate = error instanceof DOMException && error.name === 'TimeoutError';
-    if (isLate) return { code: 'TIMEOUT', reason: `it gave no answer within ${LOOK_MS / 1000} seconds` };
+    if (isLate) return { code: 'TIMEOUT', reason: `it gave no usable answer within ${LOOK_MS / 1000} seconds` };
   }
   const { code, message: reason, remedy } = describeError(error);
   return { code, reason, ...(remedy !== undefined && { remedy }) };
