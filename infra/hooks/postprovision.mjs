@@ -36,7 +36,7 @@ function settings(env) {
     chain: env.SIGNING_CERTIFICATE_CHAIN ?? '',
     account: env.STORAGE_ACCOUNT_NAME,
     subscription: env.AZURE_SUBSCRIPTION_ID,
-    subject: env.SIGNING_SUBJECT ?? `CN=${name}, O=acr-promoter, ST=none, C=ZZ`,
+    subject: env.SIGNING_SUBJECT || `C=ZZ, ST=none, O=acr-promoter, CN=${name}`,
     waitMs: waitSeconds * 1000,
   };
 }

@@ -258,9 +258,11 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
   test('a rotated key gets its own certificate, beside the former one', async () => {
     const [former] = await inBlob();
     const { publicKey } = vault.rotate('signing');
-    expect(await hook()).toMatchObject({ code: 0, err: '' });
+    // By the default subject, too.
+    expect(await hook({ values: { SIGNING_SUBJECT: '' } })).toMatchObject({ code: 0, err: '' });
     const [newest, second, ...more] = await inBlob();
     expect(newest?.publicKey.equals(publicKey)).toBe(true);
+    expect(newest?.subject).toBe('C=ZZ\nST=none\nO=acr-promoter\nCN=dev');
     expect(second?.fingerprint256).toBe(former?.fingerprint256);
     expect(more).toEqual([]);
   }, 60_000);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Stands in for the Azure CLI: the commands of infra/hooks, with the options that the real one has (test/interop/az.test.ts holds
+// Stands in for the Azure CLI: the commands of infra/hooks, with the options that the real one has (test/bench/az-commands.test.ts holds
 // them against it), and its answers. Whatever else it is asked it refuses. Blobs are those of Azurite.
 // FAKE_AZ: {connectionString, account, subscription, tenantId, state}. `state` is a JSON file: {deniedUntil, signedOut}; each call is
 // noted in `<state>.log`.

@@ -57,6 +57,22 @@ describe('an event of a registry', () => {
     expect(starts()).toEqual(['promote']);
   });
 
+  test.each(['onRegistryEvent', 'onRegistryEventMessage'])(
+    '%s: starts the promotion of a registry with a domain name label, pushed to one of its replicas',
+    async (door) => {
+      const topic = '/subscriptions/1/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries/Labelled';
+      world.loginServers = new Map([[topic.toLowerCase(), REGISTRY]]);
+      app = register(world);
+      await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+      const data = {
+        target: { repository: SOURCE.repository, tag: SOURCE.tag },
+        request: { host: 'labelled-a1b2c3.westeurope.geo.azurecr.io' },
+      };
+      await deliver(door, event({ topic, data }), message());
+      expect(starts()).toEqual(['promote']);
+    },
+  );
+
   test.each(['onRegistryEvent', 'onRegistryEventMessage'])('%s: of another kind, or malformed: kept', async (door) => {
     await deliver(door, event({ eventType: 'Microsoft.Storage.BlobCreated' }), message());
     await deliver(door, event({ data: { target: {} } }), message());
