@@ -9,6 +9,8 @@ import { text } from 'node:stream/consumers';
 import { unzipSync } from 'fflate';
 import { startAzurite } from '../unit/azure/azurite.js';
 import { freePort } from './free-port.js';
+import { describeWithPeers } from './peers.js';
+import { promoteWithVaultKey } from './vault-promotion.js';
 import { expectNothingLostOverWrongSettings } from './wrong-settings.js';
 
 // What is deployed: made, unpacked where nothing else is, and run.
@@ -130,6 +132,14 @@ describe('npm run package', () => {
   test('says what is wrong with its settings, and loses nothing until they are right', async () => {
     await expectNothingLostOverWrongSettings(app, join(folder, 'settings'));
   }, 240_000);
+
+  describeWithPeers('with a key in Key Vault', ['notation'], ([notation = '']) => {
+    test(
+      'promotes and signs; notation verifies',
+      () => promoteWithVaultKey('P-256', notation, ['--app', app]),
+      240_000,
+    );
+  });
 
   test('runs the main job', async () => {
     const ports = await Promise.all([freePort(), freePort(), freePort()]);
