@@ -7,6 +7,7 @@ import { rows as kinds } from './trust/kind-rows.js';
 import { rows as reading } from './trust/reading-rows.js';
 import { checkRow, type Row } from './trust/row.js';
 import { shapes } from './trust/shapes.js';
+import { rows as signatures } from './trust/signature-rows.js';
 import { Stage } from './trust/stage.js';
 import { rows as travel } from './trust/travel-rows.js';
 
@@ -18,6 +19,7 @@ const all: Record<string, Row[]> = {
   kinds,
   reading,
   travel,
+  signatures,
 };
 
 describeWithPeers('what gets our signature, and what passes', ['notation', 'cosign', 'oras'], ([notation = '']) => {

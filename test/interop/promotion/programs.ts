@@ -65,6 +65,8 @@ export async function notationVerify(
   reference: string,
   certificatePath: string,
   user: { name: string; password: string } | undefined,
+  /** More options: `--user-metadata`. */
+  more: readonly string[] = [],
 ): Promise<Ran> {
   const home = await mkdtemp(join(tmpdir(), 'notation-'));
   const env = { XDG_CONFIG_HOME: home, HOME: home };
@@ -86,7 +88,7 @@ export async function notationVerify(
     await writeFile(join(home, 'policy.json'), JSON.stringify(policy));
     await must(notation, ['policy', 'import', join(home, 'policy.json')], env);
     const login = user === undefined ? [] : ['-u', user.name, '-p', user.password];
-    return await run(notation, ['verify', '--insecure-registry', ...login, reference], env);
+    return await run(notation, ['verify', '--insecure-registry', ...login, ...more, reference], env);
   } finally {
     await rm(home, { recursive: true, force: true });
   }

@@ -82,6 +82,12 @@ export async function pushImage(repository: Repository, options: ImageOptions): 
   return pushText(repository, JSON.stringify(manifest), manifest.mediaType, options.tag);
 }
 
+/** Gives a manifest that is there a tag. An image that is pushed again has other bytes: its layer holds the time. */
+export async function tagManifest(repository: Repository, { digest }: Descriptor, tag: string): Promise<Descriptor> {
+  const { bytes, descriptor } = await repository.fetchManifest(digest);
+  return repository.pushManifest(bytes, descriptor.mediaType, { tag });
+}
+
 /** @param fields put into the index, over what is there */
 export function pushIndex(
   repository: Repository,

@@ -14,7 +14,7 @@ import { startEverything, until, type Everything, type Promotion } from '../prom
 import { must, notationVerify } from '../promotion/programs.js';
 
 /** The rules of the stage, by the first part of the repositories that they promote. */
-export type RuleName = 'open' | 'gated';
+export type RuleName = 'open' | 'gated' | 'late';
 
 /** What was pushed to the source, and what must become of it if it is promoted. */
 export interface Pushed {
@@ -67,12 +67,19 @@ export class Stage {
           destination: { reference: `${staging}/staging/{repository}:{tag}` },
           ...more,
         });
+        const verify = { signatures: [{ format: 'notary', trustStore: theirs, identities: ['*'] }] };
         return {
           rules: [
             rule('open'),
-            rule('gated', {
-              verify: { signatures: [{ format: 'notary', trustStore: theirs, identities: ['*'] }] },
-            }),
+            rule('gated', { verify }),
+            // Tags `w*` go elsewhere first, with our SBOM and signature attached at the source; `v*` demands evidence.
+            rule('late', { verify, source: { registry: source, repositories: ['late/**'], tags: ['v*'] } }),
+            {
+              ...rule('late'),
+              name: 'early',
+              source: { registry: source, repositories: ['late/**'], tags: ['w*'] },
+              destination: { reference: `${staging}/early/{repository}:{tag}` },
+            },
           ],
         };
       },
@@ -175,10 +182,24 @@ export class Stage {
     return names;
   }
 
-  /** Whether `notation verify` accepts a manifest by our certificate. */
-  async isSigned(at: 'source' | 'staging', repository: string, digest: Digest): Promise<boolean> {
+  /** Whether `notation verify` accepts a manifest by our certificate, with this user metadata. */
+  async isSigned(
+    at: 'source' | 'staging',
+    repository: string,
+    digest: Digest,
+    metadata: Readonly<Record<string, string>> = {},
+  ): Promise<boolean> {
     const reference = at === 'source' ? `${this.up.source}/${repository}` : `${this.up.staging}/staging/${repository}`;
-    const verified = await notationVerify(this.#notation, `${reference}@${digest}`, this.up.certificate, this.up.user);
+    const asked = Object.entries(metadata).flatMap(([key, value]) => ['--user-metadata', `${key}=${value}`]);
+    // By default notation gives up after 100, good ones after them or not.
+    const more = ['--max-signatures', '1000', ...asked];
+    const verified = await notationVerify(
+      this.#notation,
+      `${reference}@${digest}`,
+      this.up.certificate,
+      this.up.user,
+      more,
+    );
     return verified.code === 0;
   }
 
