@@ -3,6 +3,7 @@ import type { TokenCredential } from '@azure/identity';
 import { ConfigurationError } from '../oci/index.js';
 import { identityError, isIdentityFailure } from './identity-errors.js';
 import { unlessAborted } from './identity.js';
+import { vaultError } from './key-vault-errors.js';
 import { LIMITS } from './limits.js';
 import { parseVaultId } from './vault-id.js';
 import { storageFailure } from './storage-errors.js';
@@ -15,7 +16,7 @@ interface Kept {
 /**
  * Reads secrets of Key Vault under an identity. A value is kept for a minute, and asked for once, however many ask at a time; a
  * failure isn't kept.
- * @throws ConfigurationError `CREDENTIAL_UNREADABLE`, transient where it may pass; `IDENTITY_UNAVAILABLE`
+ * @throws ConfigurationError `CREDENTIAL_UNREADABLE`, transient where it may pass; `KEY_VAULT_FIREWALL`, `IDENTITY_UNAVAILABLE`
  */
 export function keyVaultSecrets(
   credential: TokenCredential,
@@ -54,6 +55,8 @@ async function readSecret(credential: TokenCredential, url: string, options: Sec
   } catch (error) {
     if (error instanceof ConfigurationError) throw error;
     if (isIdentityFailure(error)) throw identityError('Key Vault', error);
+    const known = vaultError(url, error);
+    if (known instanceof ConfigurationError && known.code === 'KEY_VAULT_FIREWALL') throw known;
     const { statusCode, code } = storageFailure(error);
     if (statusCode === undefined) throw unreadable(url, 'Key Vault gives no answer', true);
     const isPassing = statusCode === 408 || statusCode === 429 || statusCode >= 500;

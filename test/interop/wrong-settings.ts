@@ -14,14 +14,20 @@ import { startAzurite } from '../unit/azure/azurite.js';
 import { freePort } from './free-port.js';
 import { until, type Promotion } from './promotion/everything.js';
 
-/** The app in `app` under the local host: started with some settings, stopped, started with others, on the same storage. */
+/** An app under the local host. */
 interface Served {
   functions: string[];
   get(path: string, key?: string): Promise<{ status: number; body: unknown }>;
   stop(): Promise<void>;
 }
 
-async function serve(app: string, dataDir: string, port: number, settings: Record<string, string>): Promise<Served> {
+/** Starts the app in a folder, with these settings and no others. */
+export async function serve(
+  app: string,
+  dataDir: string,
+  port: number,
+  settings: Record<string, string>,
+): Promise<Served> {
   const args = ['--app', app, '--port', `${port}`, '--data-dir', dataDir, '--visibility-ms', '3000', '--keys'];
   const host: ChildProcess = spawn(process.execPath, ['--no-warnings', 'dist/local/host/main.js', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -51,6 +51,18 @@ describe('cannot be read', () => {
     expect(JSON.stringify(error)).not.toContain('eyJ');
   });
 
+  test.each(['ForbiddenByFirewall', 'ForbiddenByConnection'])(
+    '%s: a matter of networks, not of roles',
+    async (inner) => {
+      vault.faults.push(refusal(403, 'Forbidden', 'Client address is not authorized.', inner));
+      expect(await failure(`${VAULT}/secrets/hub`)).toMatchObject({
+        code: 'KEY_VAULT_FIREWALL',
+        transient: false,
+        remedy: expect.stringContaining('roles do not help'),
+      });
+    },
+  );
+
   test('an empty one', async () => {
     vault.secrets.set('empty', '');
     expect(await failure(`${VAULT}/secrets/empty`)).toMatchObject({ code: 'CREDENTIAL_UNREADABLE', transient: false });
