@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { TokenCredential } from '@azure/identity';
+import type { KeyClientOptions } from '@azure/keyvault-keys';
 import { keyVaultCertificates } from './azure/key-vault-certificates.js';
 import { keyVaultSigner } from './azure/key-vault-signer.js';
 import { readCertificateBlob } from './azure/text-blob.js';
@@ -16,6 +17,8 @@ interface LoadSignerOptions {
   root: string;
   credential: TokenCredential;
   now: () => Date;
+  /** Of the vault's SDK, for tests. */
+  client?: KeyClientOptions;
 }
 
 /**
@@ -55,22 +58,17 @@ function placesOf(chain: readonly string[]): readonly string[] {
   });
 }
 
-function vaultSigner(
-  { root, credential, now }: LoadSignerOptions,
-  key: VaultId,
-  places: readonly string[],
-): SignerSource {
-  const readBlob = readCertificateBlob(credential);
-  const readVault = keyVaultCertificates({ credential, now });
+function vaultSigner({ root, ...options }: LoadSignerOptions, key: VaultId, places: readonly string[]): SignerSource {
+  const readBlob = readCertificateBlob(options.credential);
+  const readVault = keyVaultCertificates(options);
   const read = async (place: string, signal?: AbortSignal): Promise<Uint8Array[]> => {
     if (isVaultId('certificates', place)) return [await readVault(place, signal)];
     const isBlob = /^https?:\/\//.test(place);
     return certificatesIn(place, await (isBlob ? readBlob(place) : readChainFile(root, place)));
   };
   return keyVaultSigner({
+    ...options,
     key,
-    credential,
-    now,
     readCertificates: async (signal) => (await Promise.all(places.map((place) => read(place, signal)))).flat(),
   });
 }

@@ -15,6 +15,8 @@ export interface VaultKey extends CertifiedKey {
   /** `https://VAULT.vault.azure.net/keys/NAME/VERSION` */
   id: string;
   algorithm: NotaryAlgorithm;
+  /** When this version expires. */
+  expires?: Date;
   /** @returns raw r‖s for ES256, the PSS signature for RSA. @throws as {@link vaultError} */
   sign: (message: Uint8Array, signal?: AbortSignal) => Promise<Uint8Array>;
 }
@@ -73,6 +75,7 @@ export function keyVaultKeys({ vault, name: keyName }: VaultId, options: VaultCl
         id,
         publicKey,
         algorithm,
+        ...(found.properties.expiresOn !== undefined && { expires: found.properties.expiresOn }),
         sign: (message, signSignal) => signWith(algorithm, hashOf(algorithm), message, signSignal),
         async signCertificate(toBeSigned) {
           if (algorithm !== 'ES256') return signWith('RS256', 'sha256', toBeSigned, signal);

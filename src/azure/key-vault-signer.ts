@@ -103,8 +103,9 @@ async function versionOrProblem(
   }
 }
 
-function signerOf({ id, algorithm, sign }: VaultKey, chain: readonly { der: Uint8Array }[]): Signer {
-  return { keyId: id, algorithm, certificates: chain.map(({ der }) => der), sign };
+function signerOf({ id, algorithm, expires, sign }: VaultKey, chain: readonly { der: Uint8Array }[]): Signer {
+  const certificates = chain.map(({ der }) => der);
+  return { keyId: id, algorithm, certificates, ...(expires !== undefined && { expires }), sign };
 }
 
 function mismatch(id: string): ConfigurationError {

@@ -30,7 +30,10 @@ export function describeSigner(signer: Signer, now: Date): { status: SignerStatu
   const notAfter = endOf(chain);
   const subject = chain[0]?.name ?? '';
   const status = { key: signer.keyId, algorithm: signer.algorithm, subject, notAfter: notAfter.toISOString() };
-  return { status, warnings: [...endWarnings(status, notAfter, now), ...versionWarnings(signer)] };
+  return {
+    status,
+    warnings: [...endWarnings(status, notAfter, now), ...keyWarnings(signer, now), ...versionWarnings(signer)],
+  };
 }
 
 function endWarnings({ subject, notAfter }: SignerStatus, end: Date, now: Date): SignerWarning[] {
@@ -45,6 +48,18 @@ function endWarnings({ subject, notAfter }: SignerStatus, end: Date, now: Date):
       code: ended ? 'SIGNING_CERTIFICATE_EXPIRED' : 'SIGNING_CERTIFICATE_ENDS_SOON',
       message: `The signing certificate ${subject} ${when}`,
       remedy: 'Renew it: acr-promoter certificate create (docs/operations.md, The signing certificate).',
+    },
+  ];
+}
+
+function keyWarnings({ keyId, expires }: Signer, now: Date): SignerWarning[] {
+  if (expires === undefined || expires.getTime() - now.getTime() > WARN_DAYS * DAY_MS) return [];
+  return [
+    {
+      code: 'SIGNING_KEY_ENDS_SOON',
+      message: `The signing key ${keyId} expires at ${expires.toISOString()}`,
+      remedy:
+        'Rotate it and make a certificate for the new version (docs/operations.md, The signing certificate), or set a later expiry date.',
     },
   ];
 }

@@ -13,6 +13,8 @@ export interface Signer {
   readonly algorithm: NotaryAlgorithm;
   /** Leaf to root, DER, root included. */
   readonly certificates: readonly Uint8Array[];
+  /** When the key itself may no longer sign, whatever its certificate says. */
+  readonly expires?: Date;
   /** A newer version of the key, which signs nothing since there is no certificate for it. */
   readonly uncertified?: string;
   /**

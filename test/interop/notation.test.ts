@@ -236,6 +236,15 @@ describeWithPeers('notation', ['notation'], ([program = '']) => {
       expect(readCertificates(certificatePem)).toHaveLength(1);
     });
 
+    test.each(['RSA-2048', 'RSA-3072', 'RSA-4096'] as const)('with a key of %s', async (key) => {
+      const { keyPem, pem } = issue({ key });
+      const image = await pushImage();
+      const signer = loadPemSigner({ keyPem, certificateChainPem: pem });
+      const { layer, annotations } = await signNotary(image, signer, { signingTime: new Date() });
+      await attach(image, layer.mediaType, layer.bytes, annotations);
+      expect(await new Notation(program, { trusted: pem }).verifies(image)).toBe(true);
+    });
+
     test('with a chain, trusted by its root or by what is between', async () => {
       const chain = issueChain();
       const [leaf, intermediate, root] = chain;

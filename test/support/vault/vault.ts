@@ -77,10 +77,11 @@ export class Vault {
     this.#keys.delete(name);
   }
 
+  /** @returns the id of this version */
   putCertificate(name: string, der: Uint8Array, keyId = ''): string {
     const version = randomBytes(16).toString('hex');
     this.#certificates.set(name, [{ version, der, keyId }, ...(this.#certificates.get(name) ?? [])]);
-    return `${this.url}/certificates/${name}`;
+    return `${this.url}/certificates/${name}/${version}`;
   }
 
   answer(method: string, target: string, authorization: string | undefined, body: unknown): Answer {

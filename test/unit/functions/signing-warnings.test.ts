@@ -39,6 +39,13 @@ describe('what is said of a signer', () => {
     for (const { remedy } of warnings) expect(remedy).toContain('certificate create');
   });
 
+  test('a key that expires before its certificate', () => {
+    const codes = (expires: Date): string[] =>
+      describeSigner({ ...signerUntil(100), expires }, at(0)).warnings.map(({ code }) => code);
+    expect(codes(at(30))).toEqual(['SIGNING_KEY_ENDS_SOON']);
+    expect(codes(at(31))).toEqual([]);
+  });
+
   test('a newer version of the key without a certificate', () => {
     const { warnings } = describeSigner({ ...signerUntil(100), uncertified: 'https://v/keys/k/2' }, at(0));
     expect(warnings).toMatchObject([{ code: 'SIGNING_KEY_UNCERTIFIED', message: expect.stringContaining('keys/k/2') }]);
