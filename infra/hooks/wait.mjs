@@ -26,7 +26,7 @@ export async function waitUntil(what, attempt, { until, waitMs, say, remedy, pau
       return done;
     }
     const leftMs = waitMs - (now() - started);
-    if (leftMs <= 0) throw new HookError(`${what}: waited ${seconds(waitMs)} in vain: ${notYet}\n${remedy}`);
+    if (leftMs <= 0) throw new HookError(`${what}: gave up after ${seconds(waitMs)}: ${notYet}\n${remedy}`);
     if (tries === 1) say(`${what}: waiting until ${until}, up to ${seconds(waitMs)} …`);
     else if (now() - saidAt >= PROGRESS_MS) {
       saidAt = now();
