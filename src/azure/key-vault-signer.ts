@@ -1,4 +1,4 @@
-import { ConfigurationError, PromoterError } from '../oci/index.js';
+import { ConfigurationError, PromoterError, TransportError } from '../oci/index.js';
 import { chainFor, readPool, type Signer, type SignerSource } from '../signing/index.js';
 import { unlessAborted } from './identity.js';
 import { keyVaultKeys, type VaultClientOptions, type VaultKey, type VaultKeys } from './key-vault-keys.js';
@@ -9,6 +9,8 @@ export interface KeyVaultSignerOptions extends VaultClientOptions {
   key: VaultId;
   /** The certificates of the key's versions and their issuers, DER, in any order. */
   readCertificates: (signal?: AbortSignal) => Promise<Uint8Array[]>;
+  /** Milliseconds for finding key and certificates; a minute by default. */
+  loadMs?: number;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface KeyVaultSignerOptions extends VaultClientOptions {
  * @throws from `current`: as vaultError; ConfigurationError `SIGNING_KEY_MISMATCH`, `SIGNING_CERTIFICATE_INVALID`, `SIGNING_KEY_…`
  */
 export function keyVaultSigner(options: KeyVaultSignerOptions): SignerSource {
-  const { key, now } = options;
+  const { key, now, loadMs = LIMITS.signerLoadMs } = options;
   const keys = keyVaultKeys(key, options);
   let kept: { signer: Signer; untilMs: number } | undefined;
   let failed: { error: unknown; untilMs: number } | undefined;
@@ -26,7 +28,8 @@ export function keyVaultSigner(options: KeyVaultSignerOptions): SignerSource {
 
   const load = async (): Promise<Signer> => {
     try {
-      const chosen = await choose(keys, options);
+      const bound = AbortSignal.timeout(loadMs);
+      const chosen = await inTime(key, bound, choose(keys, options, bound));
       const signer = withDoubt(chosen, () => {
         if (kept?.signer === signer) kept.untilMs = 0;
       });
@@ -51,9 +54,26 @@ export function keyVaultSigner(options: KeyVaultSignerOptions): SignerSource {
         throw failed.error;
       }
       loading ??= load();
-      return unlessAborted(loading, signal);
+      return inTime(key, signal, loading);
     },
   };
+}
+
+/** @throws TransportError `KEY_VAULT_UNAVAILABLE` where the time is over; the signal's own reason where somebody stopped it */
+async function inTime<T>({ vault, name }: VaultId, signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  try {
+    return await unlessAborted(work, signal);
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === 'TimeoutError')) throw error;
+    throw new TransportError(
+      'KEY_VAULT_UNAVAILABLE',
+      `${vault}/keys/${name}: key and certificates were not read in time`,
+      {
+        remedy:
+          'It is tried again; if it stays, look at the vault, at where the certificates are, and at the network between.',
+      },
+    );
+  }
 }
 
 /** What the vault refuses for good may mean that another version signs now: the next one who asks looks. */
@@ -71,17 +91,21 @@ function withDoubt(signer: Signer, doubt: () => void): Signer {
   };
 }
 
-async function choose(keys: VaultKeys, { key, readCertificates, now }: KeyVaultSignerOptions): Promise<Signer> {
-  const pool = readPool(await readCertificates());
+async function choose(
+  keys: VaultKeys,
+  { key, readCertificates, now }: KeyVaultSignerOptions,
+  signal: AbortSignal,
+): Promise<Signer> {
+  const pool = readPool(await readCertificates(signal));
   const chainOf = ({ publicKey }: VaultKey) => chainFor(publicKey, pool, now());
-  const first = await versionOrProblem(keys, key.version);
+  const first = await versionOrProblem(keys, signal, key.version);
   const chain = 'problem' in first ? undefined : chainOf(first);
   if (!('problem' in first) && chain !== undefined) return signerOf(first, chain);
   if (key.version !== undefined) throw 'problem' in first ? first.problem : mismatch(first.id);
   // The newest can't sign yet, or has no certificate yet: the one before goes on.
   const newest = 'problem' in first ? undefined : first.id;
-  for (const version of (await keys.versions()).slice(0, LIMITS.keyVersions)) {
-    const found = await versionOrProblem(keys, version);
+  for (const version of (await keys.versions(signal)).slice(0, LIMITS.keyVersions)) {
+    const found = await versionOrProblem(keys, signal, version);
     if ('problem' in found || found.id === newest) continue;
     const itsChain = chainOf(found);
     if (itsChain !== undefined)
@@ -93,10 +117,11 @@ async function choose(keys: VaultKeys, { key, readCertificates, now }: KeyVaultS
 /** A version, or why this one can't sign; any other trouble is thrown. */
 async function versionOrProblem(
   keys: VaultKeys,
+  signal: AbortSignal,
   version?: string,
 ): Promise<VaultKey | { problem: ConfigurationError }> {
   try {
-    return await keys.get(version);
+    return await keys.get(version, signal);
   } catch (error) {
     if (error instanceof ConfigurationError && error.code.startsWith('SIGNING_KEY_')) return { problem: error };
     throw error;

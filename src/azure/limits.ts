@@ -43,6 +43,10 @@ export const LIMITS = {
   keyVersions: 20,
   /** Versions of a key in its whole list. `TOO_MANY_KEY_VERSIONS` */
   listedKeyVersions: 1_000,
+  /** Milliseconds for reading a blob that a setting names, repetitions included. `RULES_UNREADABLE`, `SIGNING_CERTIFICATE_UNREADABLE` */
+  textBlobMs: 30_000,
+  /** Milliseconds for finding the signing key and its certificates. `KEY_VAULT_UNAVAILABLE` */
+  signerLoadMs: 60_000,
   /** Bytes of the blob with the rules. `RULES_INVALID` */
   rulesBlobBytes: 1_000_000,
   /** Bytes of a blob with certificates. `SIGNING_CERTIFICATE_INVALID` */

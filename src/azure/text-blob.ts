@@ -53,14 +53,13 @@ export function readCertificateBlob(credential: TokenCredential): ReadText {
 /** Reads a blob under the app's identity; the text is kept, and asked for again by ETag. */
 function readTextBlob(credential: TokenCredential, kind: TextKind): ReadText {
   let kept: { url: string; etag: string; text: string } | undefined;
-  return async (url) => {
+  const read = async (url: string, abortSignal: AbortSignal): Promise<string> => {
     const client = new BlobClient(url, credential, { retryOptions: { maxTries: 3 } });
     try {
-      const answer = await client.download(
-        0,
-        undefined,
-        kept?.url === url ? { conditions: { ifNoneMatch: kept.etag } } : {},
-      );
+      const answer = await client.download(0, undefined, {
+        abortSignal,
+        ...(kept?.url === url && { conditions: { ifNoneMatch: kept.etag } }),
+      });
       const text = await readBounded(answer.readableStreamBody ?? Readable.from([]), kind);
       kept = { url, etag: answer.etag ?? '', text };
       return text;
@@ -72,6 +71,7 @@ function readTextBlob(credential: TokenCredential, kind: TextKind): ReadText {
       throw kind.unreadable(`${kind.what} ${withoutQuery(url)} cannot be read${answered}`, cause);
     }
   };
+  return (url) => read(url, AbortSignal.timeout(LIMITS.textBlobMs));
 }
 
 async function readBounded(body: AsyncIterable<unknown>, { what, tooLarge, limitBytes }: TextKind): Promise<string> {

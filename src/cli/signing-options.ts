@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 /** The key that signs here: SBOMs, signatures. */
 export function addSigningOptions(command: Command): void {
   command
-    .option('--signing-key <path>', 'the EC P-256 key that signs, PEM; as it comes $SIGNING_KEY')
+    .option('--signing-key <path>', 'the key that signs, PEM, EC P-256 or RSA; as it comes $SIGNING_KEY')
     .option(
       '--certificate-chain <path>',
       'its certificate and those above it, PEM, leaf first; as it comes $SIGNING_CERTIFICATE_CHAIN',

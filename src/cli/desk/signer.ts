@@ -22,6 +22,7 @@ export async function readSigner(values: Values, { env }: Pick<Io, 'env'>): Prom
     );
   }
   return loadPemSigner({
+    keyId: key,
     keyPem: await read(key, 'SIGNING_KEY_UNREADABLE'),
     certificateChainPem: await read(chain, 'SIGNING_CERTIFICATE_UNREADABLE'),
   });

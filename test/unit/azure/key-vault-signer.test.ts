@@ -362,6 +362,20 @@ describe('trouble with the vault', () => {
     expect(await signs(signers)).toBe(key.id);
   });
 
+  test('certificates that never come are given up, and asked for again', async () => {
+    certified();
+    let asked = 0;
+    const readCertificates = (): Promise<Uint8Array[]> => {
+      asked += 1;
+      return asked === 1 ? new Promise(() => {}) : Promise.resolve(pool);
+    };
+    const signers = source({ readCertificates, loadMs: 2_000 });
+    expect(await codeOf(signers.current())).toBe('KEY_VAULT_UNAVAILABLE');
+    nowMs += MINUTE;
+    await signs(signers);
+    expect(asked).toBe(2);
+  });
+
   test('one caller’s signal ends its own wait only', async () => {
     certified();
     const signers = source();
