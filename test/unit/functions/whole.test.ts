@@ -404,6 +404,19 @@ describe('what fails', () => {
     expect(await attached(image)).toEqual({ sboms: 1, signatures: 1 });
   });
 
+  test('a key that was rotated signs once more what its rules sign, and makes no second SBOM', async () => {
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['promoted']);
+    world.signer = newSigner('rotated').signer;
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['promoted']);
+    expect(await attached(image)).toEqual({ sboms: 1, signatures: 2 });
+    await openRun(world);
+    expect(outcomes(await playAll())).toEqual(['unchanged']);
+    expect(await attached(image)).toEqual({ sboms: 1, signatures: 2 });
+  });
+
   test('no key: the run says what to set', async () => {
     world.signer = undefined;
     await pushImage(source, { tag: SOURCE.tag });
