@@ -5,6 +5,7 @@ import { attachPacked, readAt } from './attach-packed.js';
 import { signerOf, signSubject } from './attach-signature.js';
 import { bringSbomBack } from './bring-sbom-back.js';
 import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
+import { isThere } from './is-there.js';
 import { countingLosses } from './lost-leases.js';
 import { noteMadeSbom } from './made-sboms.js';
 import { findOurSbom, type SigningRule } from './our-sbom.js';
@@ -140,9 +141,10 @@ async function attach(
     annotations: { 'org.opencontainers.image.created': sbom.created },
   });
   const { digest } = packed.descriptor;
-  // Unsigned, and with no row that knows of it: it was made under another store than this.
+  // Unsigned, and with no row that knows of it: it was made under another store than this. Or a list only says so: anybody can foresee it.
   const listed = await repository.listReferrers(subject.digest, { artifactType: sbom.mediaType, signal });
-  const made = !listed.some((referrer) => referrer.digest === digest);
+  const made =
+    !listed.some((referrer) => referrer.digest === digest) || !(await isThere(repository, { digest }, signal));
   await noteMadeSbom(ports, subject, packed.descriptor);
   await ports.store.markOurs({ registry, repository: path, digest }, input.runId);
   signal.throwIfAborted();

@@ -1,5 +1,6 @@
 import { InputError, IntegrityError, RegistryError, type Descriptor, type ReadableRepository } from '../oci/index.js';
 import { thumbprintsOf, type Signer } from '../signing/index.js';
+import { isThere } from './is-there.js';
 import { STEP_LIMITS } from './limits.js';
 import { isSignedByUs, leafThumbprint } from './our-signature-check.js';
 import type { Ports } from './ports.js';
@@ -24,7 +25,6 @@ export async function findOurSignature(
   if (listed.length === 0) return undefined;
   const recorded = (await recordedSignature(ports, claim, signer))?.descriptor;
   if (recorded !== undefined && listed.some(({ digest }) => digest === recorded.digest)) {
-    // A list of the tag schema may name what is gone.
     if (await isThere(repository, recorded, signal)) return recorded;
   }
   const own = leafThumbprint(signer);
@@ -37,20 +37,6 @@ export async function findOurSignature(
     if (signature !== undefined && (await isSignedByUs(claim, signature, signer, ports.now()))) return descriptor;
   }
   return undefined;
-}
-
-async function isThere(
-  repository: ReadableRepository,
-  { digest }: Pick<Descriptor, 'digest'>,
-  signal: AbortSignal,
-): Promise<boolean> {
-  try {
-    await repository.resolve(digest, { signal });
-    return true;
-  } catch (error) {
-    if (error instanceof RegistryError && error.notFound) return false;
-    throw error;
-  }
 }
 
 /** Undefined for what is malformed, not what its digest says, or gone since it was listed: it hides no good one. */

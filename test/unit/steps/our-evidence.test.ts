@@ -218,3 +218,65 @@ describe('junk', () => {
     expect(digestOf(source.manifests.get(signature)?.bytes ?? new Uint8Array())).toBe(signature);
   });
 });
+
+describe('a list that names what is not there', () => {
+  /** As the tag schema allows: whoever may push writes the list. */
+  function lie(to: MemoryRepository, subject: Descriptor, entry: Descriptor): void {
+    const list = to.listReferrers.bind(to);
+    to.listReferrers = async (digest, options) => {
+      const listed = await list(digest, options);
+      const isNew = digest === subject.digest && !listed.some((each) => each.digest === entry.digest);
+      return isNew ? [...listed, entry] : listed;
+    };
+  }
+  const isThere = (digest: string): boolean => source.manifests.has(digest);
+  /** What we will make of this image here: the same bytes each time. */
+  async function foreseen(): Promise<Descriptor> {
+    const elsewhere = newWorld();
+    const repository = elsewhere.registries.repository(REGISTRY, SOURCE.repository);
+    const same = await pushImage(repository, { tag: SOURCE.tag });
+    const input = { ...owner, rule: rule(), source: SOURCE, image: { ...same, label: 'image', sbom: true } };
+    const { sbom } = done(await attachSbomStep(elsewhere, input, newCall()));
+    return { ...(await repository.resolve(sbom)), artifactType: CYCLONEDX_JSON };
+  }
+
+  test.each([
+    ['signed', rule()],
+    ['unsigned', rule({ sign: [] })],
+  ])('does not keep us from pushing the SBOM that was foreseen: %s', async (_how, which) => {
+    const sbom = await foreseen();
+    lie(source, image, sbom);
+    expect(await attachSbom(image, which)).toEqual({ sbom: sbom.digest, made: true });
+    expect(isThere(sbom.digest)).toBe(true);
+  });
+
+  test.each([
+    ['signed', rule()],
+    ['unsigned', rule({ sign: [] })],
+  ])('does not keep us from making the SBOM that another repository has: %s', async (_how, which) => {
+    const other = world.registries.repository(REGISTRY, 'samples/other');
+    const same = await pushImage(other, { tag: SOURCE.tag });
+    expect(same.digest).toBe(image.digest);
+    const input = {
+      ...owner,
+      rule: which,
+      source: { ...SOURCE, repository: 'samples/other' },
+      image: { ...same, label: 'image', sbom: true },
+    };
+    const { sbom } = done(await attachSbomStep(world, input, newCall()));
+    lie(source, image, { ...(await other.resolve(sbom)), artifactType: CYCLONEDX_JSON });
+    // A subject need not be there.
+    for (const { digest } of await other.listReferrers((await other.resolve(sbom)).digest)) {
+      const { bytes, descriptor } = await other.fetchManifest(digest);
+      const manifest = parseManifest(bytes, descriptor.mediaType, digest);
+      for (const blob of manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : []) {
+        const content = other.blobs.get(blob.digest);
+        if (content !== undefined) source.blobs.set(blob.digest, content);
+      }
+      await source.pushManifest(bytes, descriptor.mediaType);
+    }
+    const made = await attachSbom(image, which);
+    expect(made.made).toBe(true);
+    expect(isThere(made.sbom)).toBe(true);
+  });
+});
