@@ -4,6 +4,7 @@ import { rows as answer } from './trust/answer-rows.js';
 import { rows as cost } from './trust/cost-rows.js';
 import { rows as gate } from './trust/gate-rows.js';
 import { rows as kinds } from './trust/kind-rows.js';
+import { rows as list } from './trust/list-rows.js';
 import { rows as reading } from './trust/reading-rows.js';
 import { checkRow, type Row } from './trust/row.js';
 import { shapes } from './trust/shapes.js';
@@ -17,6 +18,7 @@ const all: Record<string, Row[]> = {
   cost,
   gate,
   kinds,
+  list,
   reading,
   travel,
   signatures,

@@ -14,7 +14,7 @@ import { startEverything, until, type Everything, type Promotion } from '../prom
 import { must, notationVerify } from '../promotion/programs.js';
 
 /** The rules of the stage, by the first part of the repositories that they promote. */
-export type RuleName = 'open' | 'gated' | 'late';
+export type RuleName = 'open' | 'unsigned' | 'gated' | 'late';
 
 /** What was pushed to the source, and what must become of it if it is promoted. */
 export interface Pushed {
@@ -71,6 +71,7 @@ export class Stage {
         return {
           rules: [
             rule('open'),
+            rule('unsigned', { sign: [] }),
             rule('gated', { verify }),
             // Tags `w*` go elsewhere first, with our SBOM and signature attached at the source; `v*` demands evidence.
             rule('late', { verify, source: { registry: source, repositories: ['late/**'], tags: ['v*'] } }),

@@ -1,0 +1,129 @@
+import { expect } from '@jest/globals';
+import {
+  copyGraph,
+  packArtifact,
+  parseManifest,
+  planGraph,
+  type Descriptor,
+  type RegistryRepository,
+} from '../../../src/oci/index.js';
+import { CYCLONEDX_JSON, createStreamingSbomGenerator } from '../../../src/sbom/index.js';
+import { generateSbom } from '../../../src/steps/attach-sbom.js';
+import { isThere } from '../../../src/steps/is-there.js';
+import { NOTARY_SIGNATURE } from '../../unit/steps/images.js';
+import { until } from '../promotion/everything.js';
+import { pushImage, pushIndex } from './push.js';
+import type { Row } from './row.js';
+import type { Pushed, Stage } from './stage.js';
+
+// Whoever may push writes the tag schema's list of an image: it may name an SBOM that is not there, but that would be ours.
+
+const TAG = 'v1';
+const contains = 'left-pad';
+
+async function pushTag(at: RegistryRepository, { digest }: Descriptor): Promise<void> {
+  const { bytes, descriptor } = await at.fetchManifest(digest);
+  await at.pushManifest(bytes, descriptor.mediaType, { tag: TAG });
+}
+
+/** Lists an SBOM that the repository does not have; a registry takes that of what says it is elsewhere. */
+async function list(at: RegistryRepository, image: Descriptor, { mediaType, digest, size }: Descriptor): Promise<void> {
+  const entry = { mediaType, digest, size, artifactType: CYCLONEDX_JSON, urls: ['https://example.invalid/sbom'] };
+  await pushIndex(at, [entry], { tag: image.digest.replace(':', '-') });
+}
+
+/** The SBOM that the app makes of an image, which anybody can make: the same image of the same source has the same bytes. */
+async function foresee(stage: Stage, at: RegistryRepository, name: string, image: Descriptor): Promise<Descriptor> {
+  const of = { repository: at, name: `${stage.up.source}/${name}`, image };
+  const never = new AbortController().signal;
+  const { subject, sbom } = await generateSbom({ sbom: createStreamingSbomGenerator() }, of, never, () => {});
+  const { mediaType, bytes, created } = sbom;
+  const annotations = { 'org.opencontainers.image.title': 'sbom.cdx.json' };
+  return packArtifact({
+    artifactType: mediaType,
+    layers: [{ mediaType, bytes, annotations }],
+    subject,
+    annotations: { 'org.opencontainers.image.created': created },
+  }).descriptor;
+}
+
+/** Puts the signatures over what is in one repository into another, where their subject is not: a registry takes them. */
+async function copySignatures(from: RegistryRepository, to: RegistryRepository, subject: Descriptor): Promise<void> {
+  for (const { digest } of await from.listReferrers(subject.digest, { artifactType: NOTARY_SIGNATURE })) {
+    const { bytes, descriptor } = await from.fetchManifest(digest);
+    const manifest = parseManifest(bytes, descriptor.mediaType, digest);
+    for (const blob of manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : [])
+      await to.pushBlob(blob, () => from.openBlob(blob));
+    await to.pushManifest(bytes, descriptor.mediaType);
+  }
+}
+
+/** The SBOM in staging names the package; whether anybody has signed it does not count. */
+async function demandSbom(stage: Stage, pushed: Pushed): Promise<void> {
+  const { last } = await stage.ended(pushed);
+  expect(last).toMatchObject({ outcome: 'promoted', digest: pushed.root.digest });
+  const staging = stage.staging(pushed.repository);
+  const sboms = await staging.listReferrers(pushed.root.digest, { artifactType: CYCLONEDX_JSON });
+  expect(sboms).toHaveLength(1);
+  for (const { digest } of sboms) expect((await staging.resolve(digest)).digest).toBe(digest);
+}
+
+const foreseen: Row['attack'] = async (stage, at, name) => {
+  const image = await pushImage(at, { contains });
+  await list(at, image, await foresee(stage, at, name, image));
+  await pushTag(at, image);
+  return { tag: TAG, root: image, images: [{ image, contains }] };
+};
+
+/** An image that was promoted from a repository of the attacker's, and then is from another, whose list names the SBOM of the first. */
+const borrowed: Row['attack'] = async (stage, at, name) => {
+  const own = `${name}/own`;
+  const from = stage.source(own);
+  const image = await pushImage(from, { contains, tag: TAG });
+  await stage.ended({ repository: own, tag: TAG });
+  const [sbom] = await from.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON });
+  if (sbom === undefined) throw new Error('the first has no SBOM');
+  await copyGraph(await planGraph(from, image), from, at);
+  await copySignatures(from, at, sbom);
+  await list(at, image, sbom);
+  await pushTag(at, image);
+  return { tag: TAG, root: image, images: [{ image, contains }] };
+};
+
+const plain: Row['twin'] = async (_stage, at) => {
+  const root = await pushImage(at, { contains, tag: TAG });
+  return { tag: TAG, root, images: [{ image: root, contains }] };
+};
+
+/** The SBOM is at the source: what is listed and is not there holds the copy up for two minutes. */
+async function demandAtSource(stage: Stage, { repository, root }: Pushed): Promise<void> {
+  const at = stage.source(repository);
+  await until(`an SBOM in ${repository}`, async () => {
+    for (const { digest } of await at.listReferrers(root.digest, { artifactType: CYCLONEDX_JSON }))
+      if (await isThere(at, { digest }, new AbortController().signal)) return true;
+    return undefined;
+  });
+}
+
+export const rows: Row[] = [
+  {
+    statement: 'a list that names the SBOM that the app will make keeps no image from getting it',
+    attack: foreseen,
+    demand: (stage, pushed) => stage.expectPromoted(pushed),
+    twin: plain,
+  },
+  {
+    statement: 'a list that names the SBOM of another repository, whose signature is there, saves no image its SBOM',
+    attack: borrowed,
+    demand: demandAtSource,
+    twin: plain,
+  },
+  {
+    statement: 'a list that names the SBOM that the app will make saves no image its SBOM if the rule signs nothing',
+    rule: 'unsigned',
+    attack: foreseen,
+    demand: demandSbom,
+    twin: plain,
+    verifyTwin: demandSbom,
+  },
+];
