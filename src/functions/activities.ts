@@ -101,7 +101,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       const work = async (): Promise<ActivityReply> => {
         const input = inputOf(contract, raw);
         const engine = engineOf(getClient(context));
-        const [stopped] = await Promise.all([cancel.look(), progress.begin()]);
+        const [stopped] = await Promise.all([cancel.begin(), progress.begin()]);
         if (stopped !== undefined && !cancel.isLeftToStep) throw stopped;
         const finish = AbortSignal.timeout(ACTIVITY_MS);
         const waitedMs = again === undefined ? 0 : ports.now().getTime() - again.since;

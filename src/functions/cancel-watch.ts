@@ -12,7 +12,7 @@ const UNSTOPPABLE: ReadonlySet<string> = new Set(['beginRun', 'closeRun', 'close
 /** Steps that see for themselves, before they stop, whether an earlier call of theirs has done it all the same. */
 const STOP_THEMSELVES: ReadonlySet<string> = new Set(['tagDestination', 'tagCopy']);
 
-/** The first step of a job answers by itself that there is nothing to do for a run that has ended. */
+/** The first step of a job answers by itself that there is nothing to do for a run that has ended or was removed. */
 const REFUSES_ENDED = 'beginJob';
 
 /**
@@ -22,6 +22,8 @@ const REFUSES_ENDED = 'beginJob';
 export interface CancelWatch {
   /** Aborted, with the error as its reason, within a second or so of the flag. */
   signal: AbortSignal;
+  /** The look before the step begins. @returns why it is not to. @throws if the row cannot be read: what cannot be known is not begun */
+  begin(): Promise<PromoterError | undefined>;
   /** Looks now; @returns why it is to stop. A row that cannot be read says nothing: the next look comes. */
   look(): Promise<PromoterError | undefined>;
   /** True if a cancelled step is called all the same, with a signal that is aborted. Never for a run that has ended. */
@@ -29,8 +31,8 @@ export interface CancelWatch {
   end(): void;
 }
 
-function whyToStop(run: RunRow, step: string): PromoterError | undefined {
-  if (run.state === 'ended') return step === REFUSES_ENDED ? undefined : endedError(run);
+function whyToStop(run: RunRow | undefined, runId: string, step: string): PromoterError | undefined {
+  if (run === undefined || run.state === 'ended') return step === REFUSES_ENDED ? undefined : endedError(runId, run);
   return run.cancel && cancelledError(run.cancel);
 }
 
@@ -40,21 +42,19 @@ export function watchForCancel(ports: Pick<Ports, 'store'>, step: string, input:
   const stop = new AbortController();
   let isLeftToStep = STOP_THEMSELVES.has(step);
   if (runId === undefined || UNSTOPPABLE.has(step)) {
-    return { signal: stop.signal, look: async () => undefined, isLeftToStep, end: () => {} };
+    const never = async (): Promise<undefined> => undefined;
+    return { signal: stop.signal, begin: never, look: never, isLeftToStep, end: () => {} };
   }
-  const look = async (): Promise<PromoterError | undefined> => {
-    try {
-      const run = (await ports.store.getRun(runId))?.value;
-      const error = run && whyToStop(run, step);
-      if (error === undefined) return undefined;
-      if (run?.state === 'ended') isLeftToStep = false;
-      stop.abort(error);
-      return error;
-    } catch {
-      // The one before a tag is written is made by its step, and fails with it.
-      return undefined;
-    }
+  const begin = async (): Promise<PromoterError | undefined> => {
+    const run = (await ports.store.getRun(runId))?.value;
+    const error = whyToStop(run, runId, step);
+    if (error === undefined) return undefined;
+    if (run === undefined || run.state === 'ended') isLeftToStep = false;
+    stop.abort(error);
+    return error;
   };
+  // The look before a tag is written is made by its step, and fails with it.
+  const look = (): Promise<PromoterError | undefined> => begin().catch(() => undefined);
   let reading = false;
   const timer = setInterval(() => {
     if (reading) return;
@@ -64,6 +64,7 @@ export function watchForCancel(ports: Pick<Ports, 'store'>, step: string, input:
   timer.unref();
   return {
     signal: stop.signal,
+    begin,
     look,
     get isLeftToStep() {
       return isLeftToStep;

@@ -19,21 +19,25 @@ export function cancelledError(cancel: Cancellation): PromoterError {
   return new PromoterError(RUN_CANCELLED, cancelledResult(cancel).reason ?? '', { remedy: REMEDY });
 }
 
-/** What a step throws whose run has ended: its message was delivered again, or the run was given up. */
-export function endedError({ id, finishedAt, result }: RunRow): PromoterError {
-  return new PromoterError('RUN_ENDED', `run ${id} ended as ${result?.outcome} at ${finishedAt}`, {
+/**
+ * What a step throws whose run has ended: its message was delivered again, or the run was given up.
+ * @param run undefined: its row was removed, RUN_RETENTION_DAYS after its end
+ */
+export function endedError(runId: string, run?: RunRow): PromoterError {
+  const how = run === undefined ? 'is not kept any more' : `ended as ${run.result?.outcome} at ${run.finishedAt}`;
+  return new PromoterError('RUN_ENDED', `run ${runId} ${how}`, {
     remedy: 'Nothing: what came late is not done. To do a job again, send it under another id.',
   });
 }
 
 /**
- * The last look before a write. @throws PromoterError `RUN_CANCELLED` if the run is to stop; `RUN_ENDED` if its row has ended: a process
- * that was frozen goes on where it was, when another has done the work long since
+ * The last look before a write. @throws PromoterError `RUN_CANCELLED` if the run is to stop; `RUN_ENDED` if its row has ended or was
+ * removed: a process that was frozen goes on where it was, when another has done the work long since
  */
 export async function throwIfStopped(store: Pick<RunStore, 'getRun'>, runId: string): Promise<void> {
   const run = (await store.getRun(runId))?.value;
-  if (run?.state === 'ended') throw endedError(run);
-  if (run?.cancel !== undefined) throw cancelledError(run.cancel);
+  if (run === undefined || run.state === 'ended') throw endedError(runId, run);
+  if (run.cancel !== undefined) throw cancelledError(run.cancel);
 }
 
 /** Whether that is why something failed. */

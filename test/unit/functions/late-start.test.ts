@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { JOB_OPERATIONS, type JobOperation } from '../../../src/inbox/job-input.js';
 import { parseJob } from '../../../src/inbox/job.js';
+import { TransportError } from '../../../src/oci/index.js';
 import { endRunRow } from '../../../src/runs/end-run.js';
 import type { Engine } from '../../../src/runs/ports.js';
 import type { RunSummary } from '../../../src/runs/rows.js';
@@ -182,7 +183,44 @@ describe.each(WRITES)('a job %s that has ended, and was undone', (operation, fie
     }
     expect(contents()).toEqual(before);
   });
+
+  /** Calls the steps that write once more. */
+  async function stepsComeLate(calls: Played['calls']): Promise<unknown[]> {
+    const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
+    const steps = calls.filter(({ name }) => !['beginJob', 'closeJob'].includes(name));
+    const answers: unknown[] = [];
+    for (const { name, input } of steps) answers.push(await app.activities.get(name)?.handler(input, context));
+    return answers;
+  }
+
+  test('is not done again by the message of a step that comes after its run was removed', async () => {
+    const { runId, calls, before } = await doneAndUndone();
+    await remove(runId);
+    for (const answer of await stepsComeLate(calls)) expect(answer).toMatchObject({ failed: { code: 'RUN_ENDED' } });
+    expect(contents()).toEqual(before);
+  });
+
+  test('is not done again by the message of a step that comes late while the row cannot be read', async () => {
+    const { calls, before } = await doneAndUndone();
+    const getRun = world.store.getRun.bind(world.store);
+    let failures = 1;
+    world.store.getRun = async (id) => {
+      if (failures-- > 0) throw new TransportError('STORAGE_UNAVAILABLE', 'storage gives no answer');
+      return getRun(id);
+    };
+    await stepsComeLate(calls.slice(0, 2));
+    expect(contents()).toEqual(before);
+  });
 });
+
+/** Removes a run, as the schedule does it when it is time. */
+async function remove(runId: string): Promise<RunSummary> {
+  const { items } = await world.store.listRuns();
+  const [summary] = items.filter(({ id }) => id === runId);
+  if (summary === undefined) throw new Error('no run');
+  await world.store.removeRun(summary);
+  return summary;
+}
 
 describe('a job whose run was removed after RUN_RETENTION_DAYS', () => {
   const job = { operation: 'tag', reference: `${APP}:v1`, tags: ['stable'] };
@@ -229,11 +267,7 @@ describe('a job whose run was removed after RUN_RETENTION_DAYS', () => {
   async function endAndRemove(runId: string): Promise<RunSummary> {
     await endRunRow(world, runId, { outcome: 'completed' });
     world.engine.setState(runId, 'missing');
-    const { items } = await world.store.listRuns();
-    const [summary] = items.filter(({ id }) => id === runId);
-    if (summary === undefined) throw new Error('no run');
-    await world.store.removeRun(summary);
-    return summary;
+    return remove(runId);
   }
 
   async function arrive(body: string, insertionTime = new Date(world.nowMs).toISOString()): Promise<void> {

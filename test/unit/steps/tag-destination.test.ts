@@ -242,7 +242,7 @@ describe('its owner', () => {
 
 describe('a job’s tag', () => {
   const input = () => ({
-    runId: 'j1',
+    runId: run.runId,
     root,
     destination: { registry: REGISTRY, repository: 'staging/samples/app', tag: 'copied' },
   });
@@ -257,7 +257,7 @@ describe('a job’s tag', () => {
   test('are several, or none', async () => {
     const place = { registry: REGISTRY, repository: 'staging/samples/app' };
     const before = [...destination.tags.keys()];
-    const none = { runId: 'j1', root, destination: place, moreTags: [] };
+    const none = { runId: run.runId, root, destination: place, moreTags: [] };
     expect(await tagCopyStep(world, none, newCall())).toEqual({ done: { digest: root.digest } });
     expect([...destination.tags.keys()]).toEqual(before);
     expect(await tagCopyStep(world, { ...input(), moreTags: ['a', 'b'] }, newCall())).toHaveProperty('done');
