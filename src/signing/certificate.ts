@@ -1,4 +1,4 @@
-import { createHash, X509Certificate, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import {
   BasicConstraints,
@@ -54,9 +54,13 @@ export function thumbprint(certificate: Uint8Array): string {
   return createHash('sha256').update(certificate).digest('hex');
 }
 
-/** SHA-256 of a certificate's public key (SubjectPublicKeyInfo, DER), in lower-case hex. @throws as {@link parseCertificate} */
+/**
+ * SHA-256 of a certificate's public key (SubjectPublicKeyInfo, DER), in lower-case hex. Certificates may write one key in several ways
+ * (the point of an EC key compressed): the hash is of the way that everybody writes it. @throws as {@link parseCertificate}
+ */
 export function keyHash(certificate: Uint8Array): string {
-  const spki = parseCertificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
+  const jwk = parseCertificate(certificate).publicKey.export({ format: 'jwk' });
+  const spki = createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'der' });
   return createHash('sha256').update(spki).digest('hex');
 }
 

@@ -43,6 +43,8 @@ export interface IssueOptions {
     | 'RSA-4096'
     | 'Ed25519'
     | KeyObject;
+  /** The public key in its other encoding: the point of an EC key compressed. */
+  compressed?: boolean;
   /** Self-signed where there is none. */
   issuer?: Issued;
   /** Adds the basic constraints of an authority, or of none; left out where undefined. */
@@ -89,10 +91,7 @@ export function issue(options: IssueOptions = {}): Issued {
       // Long, since notation knows no other clock than the machine's.
       notAfter: options.notAfter ?? new Date(NOW.getTime() + 90 * YEAR_MS),
     }),
-    subjectPublicKeyInfo: AsnConvert.parse(
-      createPublicKey(key).export({ type: 'spki', format: 'der' }),
-      SubjectPublicKeyInfo,
-    ),
+    subjectPublicKeyInfo: spkiOf(key, options.compressed),
     extensions: new Extensions(extensionsOf(options)),
   });
   const tbs = Buffer.from(AsnConvert.serialize(tbsCertificate));
@@ -135,6 +134,16 @@ function toPem(der: Uint8Array): string {
       .toString('base64')
       .match(/.{1,64}/g) ?? [];
   return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
+}
+
+function spkiOf(key: KeyObject, compressed = false): SubjectPublicKeyInfo {
+  const spki = AsnConvert.parse(createPublicKey(key).export({ type: 'spki', format: 'der' }), SubjectPublicKeyInfo);
+  if (!compressed) return spki;
+  const point = Buffer.from(spki.subjectPublicKey);
+  const half = point.subarray(1, 1 + (point.length - 1) / 2);
+  const sign = 2 + ((point.at(-1) ?? 0) & 1);
+  spki.subjectPublicKey = Uint8Array.from([sign, ...half]).buffer;
+  return spki;
 }
 
 function makeKey(kind: Exclude<IssueOptions['key'], KeyObject | undefined>): KeyObject {

@@ -167,6 +167,14 @@ describe('a key that signs here, or ever did, never satisfies it', () => {
     expect(await reasons()).toMatch(/no notary signature/);
   });
 
+  test('in a certificate that writes the same key in another way', async () => {
+    world.signer = signerOf(key);
+    await check();
+    const other = issue({ issuer: ca, key: key.key, compressed: true });
+    await pushSignature(source, root, signerOf(other));
+    expect(await reasons()).toMatch(/no notary signature/);
+  });
+
   test('though another process of the app has used it: one read finds out, and is remembered', async () => {
     await pushSignature(source, root, signerOf(key));
     const get = jest.spyOn(world.documents, 'get');
