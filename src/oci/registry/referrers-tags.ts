@@ -23,17 +23,25 @@ interface Waiting {
 }
 
 function isDone(index: ReferrersIndex, change: ReferrersChange): boolean {
-  return 'add' in change ? hasEntry(index, change.add.digest) : !hasEntry(index, change.remove);
+  if ('remove' in change) return !hasEntry(index, change.remove);
+  const { add } = change;
+  const found = index.entries.filter((entry) => isRecord(entry) && entry.digest === add.digest);
+  return found.length > 0 && found.every((entry) => isTrueOf(entry, add));
+}
+
+/** Anybody may have written the entry: one that lies would hide the manifest from those who ask for its type. */
+function isTrueOf(entry: unknown, { mediaType, size, artifactType }: Descriptor): boolean {
+  if (!isRecord(entry) || entry.mediaType !== mediaType || entry.size !== size) return false;
+  return entry.artifactType === undefined || entry.artifactType === artifactType;
 }
 
 function apply(index: ReferrersIndex, changes: readonly ReferrersChange[]): ReferrersIndex {
   let { entries } = index;
   for (const change of changes) {
     if (isDone({ ...index, entries }, change)) continue;
-    entries =
-      'add' in change
-        ? [...entries, change.add]
-        : entries.filter((entry) => !isRecord(entry) || entry.digest !== change.remove);
+    const digest = 'add' in change ? change.add.digest : change.remove;
+    const others = entries.filter((entry) => !isRecord(entry) || entry.digest !== digest);
+    entries = 'add' in change ? [...others, change.add] : others;
   }
   return { ...index, entries };
 }

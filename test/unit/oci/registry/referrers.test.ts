@@ -415,6 +415,27 @@ describe('putting a referrer', () => {
     });
   });
 
+  test('an entry that lies about what is put is replaced: it would hide it from who asks for its type', async () => {
+    const lie = { ...SBOM.entry, artifactType: 'text/x-lie' };
+    await using(
+      [
+        put(SBOM),
+        tagHolds(lie, SIGNATURE.entry, SBOM.entry),
+        putTag(SIGNATURE.entry, SBOM.entry),
+        tagHolds(SIGNATURE.entry, SBOM.entry),
+      ],
+      async (repository) => void (await push(repository, SBOM)),
+      { referrers: 'tag' },
+    );
+  });
+
+  test('an entry without a type stays: the manifest has it', async () => {
+    const { artifactType: _type, ...short } = SBOM.entry;
+    await using([put(SBOM), tagHolds(short)], async (repository) => void (await push(repository, SBOM)), {
+      referrers: 'tag',
+    });
+  });
+
   test('an index that another writer overwrote is written again', async () => {
     await using(
       [
