@@ -136,11 +136,17 @@ describe('the work grows with the image, and no faster', () => {
   });
 });
 
-/** The longest that the event loop was held while something was done, in milliseconds. */
+/** CPU time of this process so far, in milliseconds. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** The longest that the event loop was held while something was done, in milliseconds of CPU time. */
 async function longestTurn(work: () => Promise<unknown>): Promise<number> {
-  let [longest, last, isOn] = [0, performance.now(), true];
+  let [longest, last, isOn] = [0, cpuMs(), true];
   const tick = (): void => {
-    const now = performance.now();
+    const now = cpuMs();
     longest = Math.max(longest, now - last);
     last = now;
     if (isOn) setImmediate(tick);
@@ -153,16 +159,16 @@ async function longestTurn(work: () => Promise<unknown>): Promise<number> {
   return longest;
 }
 
-// A turn is 20 ms and one piece of work. The bound leaves room for a machine that does other things as well.
+// A turn is 20 ms and one piece of work. CPU time, so that a busy machine makes no turn longer.
 const LONGEST_TURN_MS = 2000;
 
 describe('others have their turns meanwhile', () => {
   test.each<[string, Entry[]]>([
     ['20,000 names that differ in case only', namesThatDifferInCase(20_000)],
     ['one package in 4,000 places with new licences each time', placesWithNewLicenses(4000)],
-    ['a database of empty lines', [['var/lib/dpkg/status', '\n'.repeat(15 * 1024 * 1024)]]],
+    ['a database of empty lines', [['var/lib/dpkg/status', '\n'.repeat(4 * 1024 * 1024)]]],
     ['a database of one line', [['var/lib/dpkg/status', `Package: a\nStatus: ${'a '.repeat(7 * 1024 * 1024)}`]]],
-  ])('%s', async (_, entries) => {
+  ])('while the SBOM is made of %s', async (_, entries) => {
     const image = [await layerOf(...entries)];
     expect(await longestTurn(() => sbomOf(image))).toBeLessThan(LONGEST_TURN_MS);
   });
