@@ -18,11 +18,11 @@ export type ContentKind = 'index' | 'image' | 'attestation' | 'artifact';
 
 /**
  * Media types of layers that a runtime may unpack. containerd takes every type that begins with `application/vnd.oci.image.layer.`,
- * non-distributable, encrypted and nydus layers included; Docker and podman take any type at all, so every tar counts, too. Layers of
- * other types are looked into if the config is an image's: cosign's signatures have one, and so has an image in disguise.
+ * non-distributable, encrypted and nydus layers included, and EROFS's; Docker and podman take any type at all, so every tar counts,
+ * too. Layers of other types are looked into if the config is an image's: cosign's signatures have one, and so has an image in disguise.
  */
 const FILE_SYSTEM =
-  /^application\/vnd\.oci\.image\.layer\.|^application\/vnd\.docker\..*rootfs|[.+/-]g?tar(?:[.+-]|$)|^application\/octet-stream$/;
+  /^application\/vnd\.oci\.image\.layer\.|^application\/vnd\.docker\..*rootfs|^application\/vnd\.erofs\.layer|[.+/-]g?tar(?:[.+-]|$)|^application\/octet-stream$/;
 const IN_TOTO = /^application\/vnd\.in-toto[.+]/;
 
 /** Config types that Docker takes for an image's besides the two that are: old registries and clients sent these. */

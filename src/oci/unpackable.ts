@@ -48,7 +48,8 @@ function isCompressed(head: Buffer): boolean {
 function isTarHeader(head: Buffer): boolean {
   if (head.length < BLOCK) return false;
   const octal = head.toString('latin1', CHECKSUM.from, CHECKSUM.to).replaceAll(/^[ \0]+|[ \0].*$/gs, '');
-  if (!/^[0-7]+$/.test(octal)) return false;
+  // Nothing at all is a zero, which signed bytes can add up to.
+  if (!/^[0-7]*$/.test(octal)) return false;
   let unsigned = 0;
   let signed = 0;
   for (let at = 0; at < BLOCK; at += 1) {
@@ -56,6 +57,6 @@ function isTarHeader(head: Buffer): boolean {
     unsigned += byte;
     signed += byte > 127 ? byte - 256 : byte;
   }
-  const wanted = Number.parseInt(octal, 8);
+  const wanted = Number.parseInt(octal || '0', 8);
   return wanted === unsigned || wanted === signed;
 }

@@ -66,6 +66,8 @@ describe('a file system', () => {
     'application/vnd.docker.image.rootfs.diff.tar.zstd',
     'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
     'application/vnd.docker.container.image.rootfs.diff+x-gtar',
+    'application/vnd.erofs.layer.v1',
+    'application/vnd.erofs.layer.v1+zstd',
     'application/x-tar',
     'application/x-gtar',
     'application/tar+gzip',

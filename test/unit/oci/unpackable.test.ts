@@ -77,6 +77,19 @@ describe('an image whose layers are called something else', () => {
     expect(await kindOf([blob('text/plain', old)])).toBe('artifact');
   });
 
+  test('a tar whose checksum is left out, where signed bytes add up to nothing, is an image', async () => {
+    const odd = Buffer.from(await tar());
+    odd.fill(0, 0, 512);
+    // Eight spaces stand for the checksum: 256 in all, which the name takes away.
+    odd.fill(0x80, 0, 2);
+    for (const blank of ['', ' '.repeat(8), '\0 \0 \0 \0 ']) {
+      odd.fill(0, 148, 156).write(blank, 148, 'latin1');
+      expect(await kindOf([blob('text/plain', odd)])).toBe('image');
+    }
+    odd.fill(0x80, 2, 3);
+    expect(await kindOf([blob('text/plain', odd)])).toBe('artifact');
+  });
+
   test('a Docker manifest is an image whatever its config is called', async () => {
     const made = { mediaType: DOCKER_MANIFEST, configType: 'application/x' };
     expect(await kindOf([blob('text/plain', await tar())], made)).toBe('image');
