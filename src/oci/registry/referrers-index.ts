@@ -22,16 +22,15 @@ export function referrersTag(subject: Digest): string {
  * @throws InputError `DESCRIPTOR_INVALID`; CopyError `GRAPH_TOO_WIDE`
  */
 export function parseReferrers(list: readonly unknown[], where: string, { byAnyone = false } = {}): Descriptor[] {
-  if (list.length > REFERRERS_LIMITS.entries) {
-    throw new CopyError(
-      'GRAPH_TOO_WIDE',
-      `${where} has ${list.length} referrers; the most is ${REFERRERS_LIMITS.entries}`,
-    );
-  }
   const found = new Map<string, Descriptor>();
   for (const entry of list) {
     const descriptor = byAnyone ? descriptorIn(entry) : parseDescriptor(entry, where);
     if (descriptor && !found.has(descriptor.digest)) found.set(descriptor.digest, descriptor);
+  }
+  // Whoever may push can write one entry ten thousand times.
+  const count = byAnyone ? found.size : list.length;
+  if (count > REFERRERS_LIMITS.entries) {
+    throw new CopyError('GRAPH_TOO_WIDE', `${where} has ${count} referrers; the most is ${REFERRERS_LIMITS.entries}`);
   }
   return [...found.values()];
 }

@@ -10,6 +10,7 @@ import {
   type RegistriesOptions,
   type RegistryRepository,
 } from '../../../../src/oci/index.js';
+import { REFERRERS_LIMITS } from '../../../../src/oci/registry/limits.js';
 import { referrersTag } from '../../../../src/oci/registry/referrers-index.js';
 import { failureOf, quickClient } from './clients.js';
 import { withFakeRegistry, type FakeOptions, type FakeRegistry } from './fake-registry.js';
@@ -238,6 +239,17 @@ describe('listing referrers', () => {
       async (repository) => {
         expect(await repository.listReferrers(SUBJECT.digest)).toMatchObject([{ digest: SBOM.entry.digest }]);
       },
+    );
+  });
+
+  test('an entry that the tag’s index has more often than a subject may have referrers is one', async () => {
+    const many = index(...Array.from({ length: REFERRERS_LIMITS.entries + 1 }, () => SBOM.entry));
+    await using(
+      [
+        { request: API, answer: { status: 404 } },
+        { request: TAGGED, answer: { status: 200, headers: type, body: many } },
+      ],
+      async (repository) => expect(await repository.listReferrers(SUBJECT.digest)).toHaveLength(1),
     );
   });
 
