@@ -5,7 +5,7 @@ import { Gaps } from './gaps.js';
 import { LayerPass, type Wanted } from './layer-pass.js';
 import { Overlay, PathMemory } from './layers/overlay.js';
 import { readTar, type TarEntry } from './layers/tar.js';
-import { unpackLayer } from './layers/unpack.js';
+import { checkDiffId, unpackLayer } from './layers/unpack.js';
 import type { SbomLimits } from './limits.js';
 import { PackageBudget } from './package-budget.js';
 import { UnpackBudget } from './unpack-budget.js';
@@ -53,11 +53,12 @@ export class Catalog {
    * Reads one layer. `open` gives its bytes as the registry has them, anew each time: a layer whose hard links lead to files that
    * were passed by is read again.
    * @param place.index counts from the top, which is 0
-   * @throws InputError `LAYER_INVALID`, `SBOM_LIMIT`
+   * @param place.diffId what the image's config says that the layer unpacks to; not checked if it is left out
+   * @throws InputError `LAYER_INVALID`, `IMAGE_CONFIG_MISMATCH`, `SBOM_LIMIT`
    */
   async addLayer(
     layer: Descriptor,
-    place: { index: number; isLowest: boolean },
+    { diffId, ...place }: { index: number; isLowest: boolean; diffId?: unknown },
     open: () => Promise<AsyncIterable<Uint8Array>>,
   ): Promise<void> {
     let alsoRead: Wanted = new Map();
@@ -74,7 +75,7 @@ export class Catalog {
         budget,
         turns: this.#turns,
       });
-      for await (const entry of this.#entries(layer, await open())) {
+      for await (const entry of this.#entries(layer, diffId, await open())) {
         await pass.add(entry);
         if (this.#turns.isOver) await this.#turns.rest();
       }
@@ -89,9 +90,11 @@ export class Catalog {
     }
   }
 
-  #entries({ digest }: Descriptor, packed: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
+  #entries({ digest }: Descriptor, diffId: unknown, packed: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
     const unpacked = unpackLayer(this.#unpacked.packed(packed), digest, this.#unpacked);
-    return readTar(this.#unpacked.unpacked(unpacked), digest, this.#limits, () => this.#unpacked.addHeader());
+    const counted = this.#unpacked.unpacked(unpacked);
+    const checked = diffId === undefined ? counted : checkDiffId(counted, digest, diffId);
+    return readTar(checked, digest, this.#limits, () => this.#unpacked.addHeader());
   }
 
   async #keep(layer: Descriptor, pass: LayerPass): Promise<void> {

@@ -35,6 +35,9 @@ export interface Sbom {
 
 /** Makes an SBOM of one platform's image. The one in this folder streams the layers; a configured program may stand here. */
 export interface SbomGenerator {
-  /** @throws InputError `LAYER_INVALID`, `LAYER_UNSUPPORTED`, `SBOM_LIMIT`; what the blobs throw. */
+  /**
+   * The SBOM is of what a runtime unpacks: a layer that is not what the config lists in `rootfs.diff_ids` is an error.
+   * @throws InputError `LAYER_INVALID`, `LAYER_UNSUPPORTED`, `IMAGE_CONFIG_MISMATCH`, `SBOM_LIMIT`; what the blobs throw
+   */
   generate(input: SbomInput): Promise<Sbom>;
 }

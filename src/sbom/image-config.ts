@@ -9,6 +9,8 @@ export interface ImageConfig {
   architecture?: string;
   os?: string;
   variant?: string;
+  /** What each layer unpacks to, lowest first, as it is written. Absent if the config does not say, which is no runtime's image. */
+  diffIds?: readonly unknown[];
 }
 
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/;
@@ -36,11 +38,13 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
   const architecture = text('architecture');
   const os = text('os');
   const variant = text('variant');
+  const diffIds = isRecord(fields.rootfs) ? fields.rootfs.diff_ids : undefined;
   return {
     created: (inRange ? created : new Date(0)).toISOString().replace(/\.[0-9]+Z$/, 'Z'),
     ...(architecture !== undefined && { architecture }),
     ...(os !== undefined && { os }),
     ...(variant !== undefined && { variant }),
+    ...(Array.isArray(diffIds) && { diffIds }),
   };
 }
 

@@ -54,7 +54,8 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
       catalog.gaps.add(`layer ${layer.digest} is kept elsewhere (${layer.mediaType})`);
       continue;
     }
-    await catalog.addLayer(layer, { index, isLowest }, async () => {
+    const diffId = config.diffIds?.[manifest.layers.length - 1 - index] ?? null;
+    await catalog.addLayer(layer, { index, isLowest, ...(config.diffIds && { diffId }) }, async () => {
       const bytes = await input.openBlob(layer, signal);
       return watched(bytes, signal, (read) => report(doneBytes + Math.min(read, layer.size)));
     });

@@ -1,10 +1,11 @@
 import type { Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { InputError, bareMediaType, isFileSystemLayer, type Descriptor } from '../../oci/index.js';
+import { InputError, bareMediaType, createDigester, isFileSystemLayer, type Descriptor } from '../../oci/index.js';
 import { layerInvalid } from './invalid.js';
 import { splitZstdFrames, type ZstdBudget } from './zstd-frames.js';
 
-const ENCRYPTED = /\+encrypted$/;
+/** File systems to a runtime, and nothing that can be read here. */
+const UNREADABLE = /\+encrypted$|^application\/vnd\.erofs\./;
 /** What a decompressor hands out at once: fewer, larger steps than its 16 KiB. */
 const CHUNK_BYTES = 256 * 1024;
 
@@ -16,12 +17,12 @@ export function isForeignLayer(layer: Descriptor): boolean {
 /** @throws InputError `LAYER_UNSUPPORTED` where the media type names no archive that is known here. */
 export function checkLayerMediaType(layer: Descriptor): void {
   const mediaType = bareMediaType(layer.mediaType);
-  if (isFileSystemLayer(layer) && !ENCRYPTED.test(mediaType)) return;
+  if (isFileSystemLayer(layer) && !UNREADABLE.test(mediaType)) return;
   throw new InputError(
     'LAYER_UNSUPPORTED',
     `layer ${layer.digest} is ${mediaType}, which is no tar archive that can be read here`,
     {
-      remedy: 'Build the image with tar layers: plain, gzip or zstd, not encrypted.',
+      remedy: 'Build the image with tar layers: plain, gzip or zstd, not encrypted, not EROFS.',
     },
   );
 }
@@ -44,6 +45,30 @@ export async function* unpackLayer(
   else if (isZstd(head)) {
     yield* through(splitZstdFrames(bytes, layer, budget), createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer);
   } else yield* bytes;
+}
+
+/**
+ * Passes on what a layer unpacks to, and holds it against the config's word at the end. Containerd unpacks a layer by its media type,
+ * others by its first bytes: one blob can be two archives, and all of them refuse one that is not what its config says.
+ * @throws InputError `IMAGE_CONFIG_MISMATCH`
+ */
+export async function* checkDiffId(
+  unpacked: AsyncIterable<Uint8Array>,
+  layer: string,
+  diffId: unknown,
+): AsyncGenerator<Uint8Array> {
+  const hash = createDigester(typeof diffId === 'string' && diffId.startsWith('sha512:') ? 'sha512' : 'sha256');
+  for await (const bytes of unpacked) {
+    hash.update(bytes);
+    yield bytes;
+  }
+  const digest = hash.digest();
+  if (digest === diffId) return;
+  throw new InputError(
+    'IMAGE_CONFIG_MISMATCH',
+    `layer ${layer} unpacks to ${digest}, and the image's config lists something else for it`,
+    { remedy: 'Build the image again: its config must list what each layer unpacks to.' },
+  );
 }
 
 /** A frame, or a skippable frame: layers may begin with one. */

@@ -1,4 +1,11 @@
-import { DOCKER_MANIFEST, OCI_IMAGE_INDEX, OCI_IMAGE_MANIFEST, type Descriptor } from '../../../src/oci/index.js';
+import { zstdCompressSync } from 'node:zlib';
+import {
+  DOCKER_MANIFEST,
+  OCI_IMAGE_INDEX,
+  OCI_IMAGE_MANIFEST,
+  digestOf,
+  type Descriptor,
+} from '../../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import {
   IN_TOTO,
@@ -10,14 +17,17 @@ import {
   pushBlob,
   pushImage,
   pushIndex,
+  pushLayer,
   pushText,
 } from './push.js';
+import { npmPackage, tarOf, twoArchives } from '../../unit/sbom/image.js';
 import type { Row } from './row.js';
 
 /** Attacks 1 and 3: content that was fetched decides what is a child, what is signed and what gets an SBOM. */
 const TAG = 'v1';
 const ATTESTATION = { 'vnd.docker.reference.type': 'attestation-manifest' };
 const contains = 'left-pad';
+const leftPad = (): Promise<Buffer> => tarOf([npmPackage('app/node_modules/left-pad', contains, '1.0.0')]);
 
 type Bare = Pick<Descriptor, 'mediaType' | 'digest' | 'size'>;
 const bare = ({ mediaType, digest, size }: Descriptor): Bare => ({ mediaType, digest, size });
@@ -191,6 +201,21 @@ export const rows: Row[] = [
       config: { rootfs: { type: 'layers', diff_ids: [`sha256:${'0'.repeat(64)}`, `sha256:${'1'.repeat(64)}`] } },
     }),
   ),
+  {
+    statement: 'a layer that is one archive to containerd and another to the rest is neither signed nor promoted',
+    attack: async (_stage, at) => {
+      const bytes = await twoArchives([npmPackage('app/node_modules/evil', 'evil', '6.6.6')], await leftPad());
+      const layerType = 'application/vnd.oci.image.layer.v1.tar';
+      return { tag: TAG, root: await pushLayer(at, bytes, { diffId: digestOf(bytes), layerType, tag: TAG }) };
+    },
+    demand: (stage, pushed) => stage.expectRefused(pushed, 'IMAGE_CONFIG_MISMATCH', 'failed'),
+    twin: async (_stage, at) => {
+      const tar = await leftPad();
+      const layer = { diffId: digestOf(tar), layerType: 'application/vnd.oci.image.layer.v1.tar+zstd', tag: TAG };
+      const root = await pushLayer(at, zstdCompressSync(tar), layer);
+      return { tag: TAG, root, images: [{ image: root, contains }] };
+    },
+  },
   {
     statement: 'an in-toto layer beside a file system makes no attestation of an image',
     demand: (stage, pushed) => stage.expectRefused(pushed, 'LAYER_UNSUPPORTED', 'failed'),

@@ -5,6 +5,7 @@ import {
   OCI_IMAGE_MANIFEST,
   digestOf,
   type Descriptor,
+  type Digest,
   type Repository,
 } from '../../../src/oci/index.js';
 import { npmPackage, tarOf } from '../../unit/sbom/image.js';
@@ -80,6 +81,22 @@ export async function pushImage(repository: Repository, options: ImageOptions): 
     ...options.fields,
   };
   return pushText(repository, JSON.stringify(manifest), manifest.mediaType, options.tag);
+}
+
+/** An image of one layer with these bytes, whose config says that it unpacks to `diffId`. */
+export async function pushLayer(
+  repository: Repository,
+  bytes: Uint8Array,
+  { diffId, layerType, tag }: { diffId: Digest; layerType: string; tag: string },
+): Promise<Descriptor> {
+  const config = { ...LINUX, config: {}, rootfs: { type: 'layers', diff_ids: [diffId] } };
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: OCI_IMAGE_MANIFEST,
+    config: await pushBlob(repository, OCI_IMAGE_CONFIG, JSON.stringify(config)),
+    layers: [await pushBlob(repository, layerType, bytes)],
+  };
+  return pushText(repository, JSON.stringify(manifest), OCI_IMAGE_MANIFEST, tag);
 }
 
 /** Gives a manifest that is there a tag. An image that is pushed again has other bytes: its layer holds the time. */

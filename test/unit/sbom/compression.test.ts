@@ -1,6 +1,7 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { GZIP_LAYER, PLAIN_LAYER, ZSTD_LAYER, npmPackage, sbomOf, tarOf, type Layer } from './image.js';
+import { digestOf } from '../../../src/oci/index.js';
+import { GZIP_LAYER, PLAIN_LAYER, ZSTD_LAYER, npmPackage, sbomOf, tarOf, twoArchives, type Layer } from './image.js';
 
 const DOCKER_LAYER = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
 let tar: Buffer;
@@ -76,6 +77,40 @@ describe('a layer is read whatever it is packed with', () => {
   });
 });
 
+describe('a layer is what the config says that it unpacks to', () => {
+  const config = (...diffIds: unknown[]): object => ({ rootfs: { type: 'layers', diff_ids: diffIds } });
+  const layer = (): Layer => ({ mediaType: GZIP_LAYER, bytes: gzipSync(tar) });
+  const mismatch = { code: 'IMAGE_CONFIG_MISMATCH' };
+
+  test('by either algorithm', async () => {
+    for (const algorithm of ['sha256', 'sha512'] as const) {
+      expect((await sbomOf([layer()], { config: config(digestOf(tar, algorithm)) })).purls).toEqual(ALL);
+    }
+  });
+
+  test('and an error if it is not, or if that is no digest', async () => {
+    for (const diffId of [digestOf(layer().bytes), 'sha256:', null, 7, { digest: digestOf(tar) }])
+      await expect(sbomOf([layer()], { config: config(diffId) })).rejects.toMatchObject(mismatch);
+  });
+
+  test('each in its place', async () => {
+    const other = { mediaType: PLAIN_LAYER, bytes: zeros(1024) };
+    const [first, second] = [digestOf(tar), digestOf(other.bytes)];
+    expect((await sbomOf([layer(), other], { config: config(first, second) })).purls).toEqual(ALL);
+    await expect(sbomOf([layer(), other], { config: config(second, first) })).rejects.toMatchObject(mismatch);
+    await expect(sbomOf([layer(), other], { config: config(undefined, second) })).rejects.toMatchObject(mismatch);
+  });
+
+  test('one that containerd takes for a tar, and others for zstd, gets no SBOM of what containerd does not run', async () => {
+    const bytes = await twoArchives([npmPackage('node_modules/evil', 'evil', '6.6.6')], tar);
+    // Containerd goes by the media type, and would unpack the first archive.
+    const plain = { mediaType: PLAIN_LAYER, bytes };
+    await expect(sbomOf([plain], { config: config(digestOf(bytes)) })).rejects.toMatchObject(mismatch);
+    // So described, containerd refuses it.
+    expect((await sbomOf([plain], { config: config(digestOf(tar)) })).purls).toEqual(ALL);
+  });
+});
+
 describe('a layer that does not unpack is refused, never half read', () => {
   const cutAt = (bytes: Buffer, share: number): Buffer => bytes.subarray(0, Math.floor(bytes.length * share));
   test.each<[string, () => Buffer]>([
@@ -116,12 +151,14 @@ describe('a layer that does not unpack is refused, never half read', () => {
     return bytes;
   }
 
-  test.each(['application/vnd.oci.image.layer.v1.tar+gzip+encrypted', 'application/vnd.in-toto+json', 'text/plain'])(
-    'a layer of type %s is unsupported',
-    async (mediaType) => {
-      await expect(sbomOf([{ mediaType, bytes: gzipSync(tar) }])).rejects.toMatchObject({ code: 'LAYER_UNSUPPORTED' });
-    },
-  );
+  test.each([
+    'application/vnd.erofs.layer.v1',
+    'application/vnd.oci.image.layer.v1.tar+gzip+encrypted',
+    'application/vnd.in-toto+json',
+    'text/plain',
+  ])('a layer of type %s is unsupported', async (mediaType) => {
+    await expect(sbomOf([{ mediaType, bytes: gzipSync(tar) }])).rejects.toMatchObject({ code: 'LAYER_UNSUPPORTED' });
+  });
 
   test('a foreign layer is not asked for, and is a gap', async () => {
     const foreign: Layer = {

@@ -1,4 +1,4 @@
-import { gzipSync } from 'node:zlib';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { pack, type Header } from 'tar-stream';
 import { createStreamingSbomGenerator, type Sbom, type StreamingSbomOptions } from '../../../src/sbom/index.js';
 import { IntegrityError, digestOf, type Descriptor } from '../../../src/oci/index.js';
@@ -21,6 +21,20 @@ export async function tarOf(entries: Iterable<Entry>): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of archive) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
+}
+
+/**
+ * Bytes that are a tar of `first` for who reads them as they are, and a zstd of `second` for who looks at the first four: the name of
+ * the first entry begins a skippable frame, which ends with the tar.
+ */
+export async function twoArchives(first: readonly Entry[], second: Uint8Array): Promise<Buffer> {
+  const plain = await tarOf([['x'.repeat(8), ''], ...first]);
+  plain.writeUInt32LE(0x184d2a50, 0);
+  plain.writeUInt32LE(plain.length - 8, 4);
+  const header = plain.subarray(0, 512).fill(' ', 148, 156);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return Buffer.concat([plain, zstdCompressSync(second)]);
 }
 
 export interface Layer {
