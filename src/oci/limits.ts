@@ -9,6 +9,8 @@ export const LIMITS = {
   sniffedBytes: 64 * 1024 * 1024,
   /** Entries of one list in a manifest. `MANIFEST_INVALID` */
   manifestEntries: 20_000,
+  /** Names of one object in a manifest or an image's config, annotations for example. `MANIFEST_INVALID` */
+  objectNames: 10_000,
   /** Bytes of any other JSON answer: tags, catalog, tokens, errors. `TOO_LARGE` */
   answerBytes: 4 * 1024 * 1024,
   /** Pages of one listing. `TOO_MANY_PAGES` */

@@ -1,5 +1,6 @@
 import { isRecord } from './descriptor.js';
 import { InputError } from './errors.js';
+import { LIMITS } from './limits.js';
 
 interface OpenObject {
   isNameNext: boolean;
@@ -15,8 +16,9 @@ type Open = OpenObject | { index: number };
 /**
  * Paths of names that an object has twice. `JSON.parse` takes the last and says nothing; other readers take the first, or both.
  * @param text JSON that `JSON.parse` has taken; it is read once, from start to end
+ * @param onNames told how many names an object has so far
  */
-export function* repeatedNames(text: string): Generator<(string | number)[]> {
+export function* repeatedNames(text: string, onNames?: (count: number) => void): Generator<(string | number)[]> {
   const open: Open[] = [];
   for (let at = 0; at < text.length; at += 1) {
     const within = open.at(-1);
@@ -41,6 +43,7 @@ export function* repeatedNames(text: string): Generator<(string | number)[]> {
         if (within !== undefined && 'isNameNext' in within && within.isNameNext) {
           if (isRepeated(within, String(JSON.parse(text.slice(at, end + 1)))))
             yield open.map((each) => ('index' in each ? each.index : (each.name ?? '')));
+          onNames?.(within.names?.size ?? 1);
         }
         at = end;
         break;
@@ -82,9 +85,17 @@ function ambiguous(where: string, why: string): InputError {
   });
 }
 
-/** @throws InputError `MANIFEST_AMBIGUOUS` if an object in it, at whatever depth, has a name twice */
+/**
+ * @throws InputError `MANIFEST_AMBIGUOUS` if an object in it, at whatever depth, has a name twice; `MANIFEST_INVALID` for one with so
+ *   many names that whoever reads them stands still for seconds
+ */
 export function refuseRepeatedNames(text: string, where: string): void {
-  for (const path of repeatedNames(text)) throw ambiguous(where, `${shown(path.join('.'))} stands in it twice`);
+  const refuseMany = (count: number): void => {
+    if (count > LIMITS.objectNames)
+      throw new InputError('MANIFEST_INVALID', `${where} has an object with over ${LIMITS.objectNames} names`);
+  };
+  for (const path of repeatedNames(text, refuseMany))
+    throw ambiguous(where, `${shown(path.join('.'))} stands in it twice`);
 }
 
 /**

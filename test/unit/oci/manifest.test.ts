@@ -191,6 +191,17 @@ describe('what Go would read in another way', () => {
     expect(parseManifest(image(more), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
   });
 
+  test('is refused with more names in one object than anything has: readers would stand still for seconds', () => {
+    const names = (count: number): string => Array.from({ length: count }, (_, index) => `"n${index}":""`).join(',');
+    const most = names(LIMITS.objectNames);
+    expect(parseManifest(image(`,"annotations":{${most}}`), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
+    for (const more of [`,"annotations":{${most},"one":""}`, `,"x":[{${most},"one":""}]`, `,${most}`]) {
+      expect(() => parseManifest(image(more), OCI_IMAGE_MANIFEST, 'it')).toThrow(
+        expect.objectContaining({ code: 'MANIFEST_INVALID' }),
+      );
+    }
+  });
+
   test('is found in a text as long as is read, in linear time', () => {
     for (const [open, close] of [
       ['[', ']'],
@@ -201,8 +212,6 @@ describe('what Go would read in another way', () => {
       const text = open.startsWith('"') ? `"${'\\\\'.repeat(2 ** 20)}"` : `${inner}1${close.repeat(100_000)}`;
       expect(parseManifest(image(`,"x":${text}`), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
     }
-    const many = Array.from({ length: 300_000 }, (_, at) => `"${at}":0`).join(',');
-    expect(parseManifest(image(`,${many}`), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
   }, 30_000);
 });
 
