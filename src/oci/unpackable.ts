@@ -1,4 +1,5 @@
 import type { Descriptor } from './descriptor.js';
+import type { Digest } from './digest.js';
 import { LIMITS } from './limits.js';
 import { mapConcurrently } from './registry/concurrently.js';
 import type { CallOptions, ReadableRepository } from './store.js';
@@ -7,6 +8,11 @@ const BLOCK = 512;
 /** Layers of one manifest that are read at once. */
 const AT_ONCE = 8;
 const CHECKSUM = { from: 148, to: 156 } as const;
+
+/** What was found out of blobs in this process: strangers can list one in any number of manifests. */
+const remembered = new Map<Digest, boolean>();
+/** Blobs that are remembered; the oldest is forgotten first. */
+const REMEMBERED = 10_000;
 
 /**
  * True if a runtime would unpack one of these layers: it begins as a tar archive or is compressed, or there is too much to look at.
@@ -30,11 +36,16 @@ async function isUnpackable(
   blob: Descriptor,
   options: CallOptions,
 ): Promise<boolean> {
+  const known = remembered.get(blob.digest);
+  if (known !== undefined) return known;
   let head = Buffer.alloc(0);
   for await (const chunk of await repository.openBlob(blob, options)) {
     if (head.length < BLOCK) head = Buffer.concat([head, chunk.subarray(0, BLOCK)]);
   }
-  return isCompressed(head) || isTarHeader(head);
+  const found = isCompressed(head) || isTarHeader(head);
+  if (remembered.size >= REMEMBERED) remembered.delete(remembered.keys().next().value ?? blob.digest);
+  remembered.set(blob.digest, found);
+  return found;
 }
 
 /** What containers/image and Docker decompress, by its first bytes: gzip, bzip2, xz, zstd with its skippable frames. */
