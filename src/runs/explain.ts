@@ -1,7 +1,7 @@
 import { failurePauseMs, isGatePassed } from '../promotion/decide.js';
 import { destinationOf } from '../promotion/destination.js';
 import { matchRules, type TagName } from '../promotion/match.js';
-import { evidencePolicyHash, promotionId } from '../promotion/promotion-id.js';
+import { evidencePolicyHash, promotionId, ruleHash } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import { PromoterError, formatReference } from '../oci/index.js';
 import type { IgnoredEvent, PromotionRow, StepProgress } from './rows.js';
@@ -319,13 +319,32 @@ function explainLast(input: ExplainInput, row: PromotionRow, rule: Rule | undefi
   }
 }
 
-/** The rule demands evidence that was not asked for when this digest was promoted. */
-function uncheckedText(row: PromotionRow, rule: Rule | undefined): string | undefined {
-  const digest = row.last?.digest;
-  if (rule === undefined || digest === undefined || isGatePassed(row, digest, evidencePolicyHash(rule)))
-    return undefined;
-  const who = rule.triggers.includes('schedule') ? 'the next schedule run' : 'the next push';
-  return `${row.destination} is ${digest}, and whether it has the evidence that the rule demands by now is not checked yet: ${who} checks it`;
+/** What the rule wants by now, and was not answered by the last run: it was edited since. */
+function uncheckedText(
+  { source, destination, last, ...row }: PromotionRow,
+  rule: Rule | undefined,
+): string | undefined {
+  const digest = last?.digest;
+  if (rule === undefined || last === undefined || digest === undefined) return undefined;
+  const isScheduled = rule.triggers.includes('schedule');
+  const who = isScheduled ? 'the next schedule run' : 'the next push';
+  if (!leadsTo(rule, source, destination))
+    return `${destination} got ${digest} at ${last.finishedAt}, and the rule leads elsewhere by now: ${who} promotes it there`;
+  if (!isGatePassed(row, digest, evidencePolicyHash(rule)))
+    return `${destination} is ${digest}, and whether it has the evidence that the rule demands by now is not checked yet: ${who} checks it`;
+  // No run is due if only pushes start them, and what was edited may be a deadline.
+  if (isScheduled && last.ruleHash !== ruleHash(rule))
+    return `${destination} is ${digest}, and the rule was edited since: ${who} checks it`;
+  return undefined;
+}
+
+function leadsTo(rule: Rule, source: TagName, destination: string): boolean {
+  try {
+    return formatReference(destinationOf(rule, source)) === destination;
+  } catch (error) {
+    if (error instanceof PromoterError) return false;
+    throw error;
+  }
 }
 
 /** The parts of an answer that could not be checked. */
@@ -350,6 +369,6 @@ function movedText(
   if (to.state === 'missing') return `${got}, and is not there any more: the schedule sets it right`;
   if (to.state === 'there' && to.digest !== digest)
     return `${got}, and is ${to.digest} by now: the schedule sets it right`;
-  if (evidence?.state === 'missing') return `${got}, and no signature is there any more: the schedule sets it right`;
+  if (evidence?.state === 'missing') return `${got}, and has no signature there: the schedule sets it right`;
   return undefined;
 }

@@ -1,5 +1,4 @@
 import { isDigest, parseReference } from '../oci/index.js';
-import { ruleHash } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import type { Check } from '../runs/explain.js';
 import type { PromotionRow } from '../runs/rows.js';
@@ -7,8 +6,8 @@ import { NOTARY_SIGNATURE, isNotarySignature } from '../signing/index.js';
 import type { Ports } from './ports.js';
 
 /**
- * Whether the signature that the last run left at the destination is listed there. `there` as well if the rule has changed since, or
- * demands none: then there is nothing that must be listed, but the registry answered.
+ * Whether a signature is listed at the destination, as the rule wants it now. `there` as well if the rule demands none: then there is
+ * nothing that must be listed, but the registry answered.
  * @throws whatever keeps the registry from answering
  */
 export async function lookAtEvidence(
@@ -23,9 +22,6 @@ export async function lookAtEvidence(
     artifactType: NOTARY_SIGNATURE,
     signal,
   });
-  const isDemanded =
-    rule.sign.length > 0 &&
-    last.ruleHash === ruleHash(rule) &&
-    !rule.referrers.excludeArtifactTypes.includes(NOTARY_SIGNATURE);
+  const isDemanded = rule.sign.length > 0 && !rule.referrers.excludeArtifactTypes.includes(NOTARY_SIGNATURE);
   return isDemanded && !listed.some(isNotarySignature) ? { state: 'missing' } : { state: 'there' };
 }

@@ -1,7 +1,7 @@
 import { isRecord, type Descriptor } from '../descriptor.js';
 import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
 import { quoted } from '../credentials-in-text.js';
-import { InputError, IntegrityError } from '../errors.js';
+import { InputError, IntegrityError, RegistryError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { bareMediaType } from '../manifest.js';
 import { MANIFEST_ACCEPT, OCI_IMAGE_MANIFEST } from '../media-types.js';
@@ -9,6 +9,7 @@ import { isTag } from '../reference.js';
 import type { CallOptions, FetchedManifest, ManifestOptions } from '../store.js';
 import { apiUrl, askHeaders, askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
 import type { TransportRequest } from './transport.js';
+import { redactUrl } from './urls.js';
 
 const DIGEST_HEADER = 'docker-content-digest';
 /** Types that say nothing of what a manifest is, as some registries and most proxies send. */
@@ -69,7 +70,10 @@ export interface FetchedWithETag extends FetchedManifest {
   etag?: string;
 }
 
-/** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests */
+/**
+ * @throws RegistryError `ANSWER_INVALID` for a web page
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
+ */
 export async function fetchManifest(
   context: RepositoryContext,
   target: string | Descriptor,
@@ -91,6 +95,15 @@ export async function fetchManifest(
     mostBytes: LIMITS.manifestBytes,
   });
   const { bytes } = answer;
+  const contentType = bareMediaType(answer.headers['content-type'] ?? '');
+  // What a proxy shows who is not signed in to it, with status 200. Its digest is nobody's.
+  if (contentType === 'text/html') {
+    throw new RegistryError(
+      `${what}: the answer is a web page, no manifest`,
+      { method: 'GET', url: redactUrl(answer.url), status: answer.status, registryCodes: [] },
+      { code: 'ANSWER_INVALID' },
+    );
+  }
   if (wanted !== undefined && bytes.length !== wanted.size) {
     throw new IntegrityError('SIZE_MISMATCH', `${what}: expected ${wanted.size} bytes, got ${bytes.length}`, {
       details: { expected: wanted.size, actual: bytes.length },
@@ -105,7 +118,7 @@ export async function fetchManifest(
       : undefined;
   const digest = digestOf(bytes, expected === undefined ? 'sha256' : digestAlgorithm(expected));
   if (expected !== undefined && digest !== expected) throw mismatch(what, expected, digest);
-  const mediaType = mediaTypeOf(bytes, bareMediaType(answer.headers['content-type'] ?? ''), wanted?.mediaType);
+  const mediaType = mediaTypeOf(bytes, contentType, wanted?.mediaType);
   return {
     descriptor: { mediaType, digest, size: bytes.length },
     bytes,

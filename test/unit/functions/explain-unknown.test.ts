@@ -75,15 +75,26 @@ const TROUBLE: [what: string, registry: () => Promise<string>, code: RegExp][] =
   ['answers 429', () => serve(says(429)), /^(?:HTTP_429|TOOMANYREQUESTS|TIMEOUT)$/],
   ['answers 429, to come back in ten seconds', () => serve(says(429, { 'retry-after': '10' })), /^TIMEOUT$/],
   ['answers 500', () => serve(says(500)), /^(?:HTTP_500|TIMEOUT)$/],
+  [
+    'leads to the web page of a proxy, to sign in',
+    () =>
+      serve((request, response) => {
+        if (request.url !== '/login') return void response.writeHead(302, { location: '/login' }).end();
+        response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<html>Sign in</html>');
+      }),
+    /^ANSWER_INVALID$/,
+  ],
   ['has a name that no name server knows', async () => 'registry.invalid', /^(?:CONNECT_FAILED|TIMEOUT)$/],
 ];
 
 type Sides = { source: string; staging: string };
 
-async function explained({ source, staging }: Sides) {
+/** @param changes of the rule, which was edited since the last run */
+async function explained({ source, staging }: Sides, changes?: Record<string, unknown>) {
   const staged = rule({
     source: { registry: source, repositories: ['samples/**'] },
     destination: { reference: `${staging}/staging/{repository}:{tag}` },
+    ...changes,
   });
   const world = newWorld(staged);
   const client = createRegistries({ credentials: basicCredentials('u', 'p', []) });
@@ -103,7 +114,13 @@ async function explained({ source, staging }: Sides) {
     runOpen: false,
     runBegun: true,
     failures: 0,
-    last: { outcome: 'promoted', digest: DIGEST, runId: 'r1', finishedAt: at, ruleHash: ruleHash(staged) },
+    last: {
+      outcome: 'promoted',
+      digest: DIGEST,
+      runId: 'r1',
+      finishedAt: at,
+      ruleHash: changes ? 'before' : ruleHash(staged),
+    },
   });
   const started = performance.now();
   const explanation = await explainTag(
@@ -138,8 +155,10 @@ test('the destination lists no signature any more: it is not in sync', async () 
     const index = { schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests: [] };
     response.writeHead(200, { 'content-type': OCI_IMAGE_INDEX }).end(JSON.stringify(index));
   });
-  const { explanation } = await explained({ source, staging });
-  expect(explanation).toMatchObject({ promoted: false, promotions: [{ standing: 'moved' }] });
+  for (const edited of [undefined, { triggers: ['push'] }]) {
+    const { explanation } = await explained({ source, staging }, edited);
+    expect(explanation).toMatchObject({ promoted: false, promotions: [{ standing: 'moved' }] });
+  }
 });
 
 const SIDES: [side: string, (bad: string, good: string) => Sides, unknown: string[]][] = [

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { evidencePolicyHash, promotionId } from '../../../src/promotion/promotion-id.js';
+import { evidencePolicyHash, promotionId, ruleHash } from '../../../src/promotion/promotion-id.js';
 import { explain, type Check, type ExplainInput, type Standing } from '../../../src/runs/explain.js';
 import { explanationText } from '../../../src/runs/explanation-text.js';
 import type { PromotionRow, StepProgress } from '../../../src/runs/rows.js';
@@ -25,7 +25,7 @@ function row(changes: Partial<PromotionRow> = {}): PromotionRow {
     runOpen: false,
     runBegun: true,
     failures: 0,
-    last: { outcome: 'promoted', digest: 'sha256:a', runId: 'r1', finishedAt: LATER, ruleHash: 'h' },
+    last: { outcome: 'promoted', digest: 'sha256:a', runId: 'r1', finishedAt: LATER, ruleHash: ruleHash(rule()) },
     ...changes,
   };
 }
@@ -94,7 +94,33 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
   ],
   [
     'promoted, with the evidence that the rule demands',
-    { rows: [row({ gate: { digest: 'sha256:a', policy: evidencePolicyHash(GATED) ?? '' } })], rules: [GATED] },
+    {
+      rows: [
+        ended({ ruleHash: ruleHash(GATED) }, { gate: { digest: 'sha256:a', policy: evidencePolicyHash(GATED) ?? '' } }),
+      ],
+      rules: [GATED],
+    },
+    'in_sync',
+    /is sha256:a/,
+    true,
+  ],
+  [
+    'promoted to where the rule led before',
+    { rows: [row()], rules: [rule({ destination: { reference: 'r.azurecr.io/prod/{repository}:{tag}' } })] },
+    'queued',
+    /the rule leads elsewhere by now: the next schedule run promotes it there/,
+    false,
+  ],
+  [
+    'promoted, and the rule was edited since: it demands an SBOM, say',
+    { rows: [row()], rules: [rule({ sbom: { formats: [] } })] },
+    'queued',
+    /the rule was edited since: the next schedule run checks it/,
+    false,
+  ],
+  [
+    'promoted by a rule that pushes trigger, whose deadline was edited since',
+    { rows: [row()], rules: [rule({ triggers: ['push'], deadline: '7d' })] },
     'in_sync',
     /is sha256:a/,
     true,
@@ -366,7 +392,7 @@ describe('what could not be checked is unknown', () => {
     const unsigned = new Map<string, Check>([[ID, { state: 'missing' }]]);
     expect(explain(asked({ rows: [row()], evidence: unsigned }))).toMatchObject({
       promoted: false,
-      promotions: [{ standing: 'moved', text: expect.stringContaining('no signature is there any more') }],
+      promotions: [{ standing: 'moved', text: expect.stringContaining('has no signature there') }],
     });
   });
 
