@@ -132,13 +132,17 @@ class Travel {
 
   async #accept(way: Way, descriptor: Descriptor): Promise<Accepted | undefined> {
     const { isKnownLeaf, excludeArtifactTypes } = this.#context.options;
-    // Without the type in the list, only the manifest tells whether it is excluded.
-    const isDecided = descriptor.artifactType !== undefined || excludeArtifactTypes.length === 0;
+    const { artifactType } = descriptor;
+    const isListedExcluded = artifactType !== undefined && excludeArtifactTypes.includes(artifactType);
+    // The manifest tells whether it is excluded: a list may leave the type out, or lie.
+    const isDecided = (artifactType !== undefined && !isListedExcluded) || excludeArtifactTypes.length === 0;
     if (way.by === 'list' && isDecided && (await isKnownLeaf?.(descriptor, way.owner, this.#signal))) {
       return this.#knownLeaf(way, descriptor);
     }
     const read = await this.#readOnce(descriptor.digest);
-    if ('reason' in read) return this.#leaveOut(descriptor, read.reason);
+    if ('reason' in read) {
+      return this.#leaveOut(descriptor, read.reason === 'gone' && isListedExcluded ? 'excluded' : read.reason);
+    }
     const { fetched, manifest } = read;
     const type = artifactTypeOf(manifest);
     const reason = this.#whyNotThisWay(way, manifest, type) ?? (await this.#judgeOnce(read, way.depth));

@@ -176,6 +176,8 @@ export async function listReferrers(context: Context, digest: Digest, signal: Ab
     () => source.listReferrers(digest, { signal, ...(!mayHaveTag() && { tagSchema: false }) }),
     signal,
   );
+  // Of what is promoted the manifest tells whether it is excluded: the list may be a stranger's, and hide an SBOM.
+  if (context.options.artifactsOnly) return listed;
   return listed.filter((descriptor) => {
     const { artifactType } = descriptor;
     if (artifactType === undefined || !context.options.excludeArtifactTypes.includes(artifactType)) return true;

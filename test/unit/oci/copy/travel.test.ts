@@ -15,6 +15,7 @@ import {
   packArtifact,
   planGraph,
   pushPacked,
+  RegistryError,
   verifyArrival,
   type CopyPlan,
   type Descriptor,
@@ -85,6 +86,10 @@ function putText(json: string, mediaType: string): Descriptor {
   const manifest: Manifest = { kind: 'artifact', mediaType, blobs: [], subject: image };
   source.manifests.set(descriptor.digest, { descriptor, bytes, manifest });
   return descriptor;
+}
+
+function notFound(): RegistryError {
+  return new RegistryError('MANIFEST_UNKNOWN', { method: 'GET', url: 'memory://', status: 404, registryCodes: [] });
 }
 
 /** An artifact of which nothing but its content tells what it is. */
@@ -452,4 +457,35 @@ describe('the next look', () => {
     expect([source.count('fetchManifest'), source.count('listReferrers')]).toEqual([1, 1_002]);
     expect(source.count('openBlob')).toBe(0);
   }, 60_000);
+});
+
+describe('a type that the rule excludes', () => {
+  const STREAMING = 'application/vnd.azure.artifact.streaming.v1';
+
+  test('is the manifest’s: a list that gives it to an SBOM, as anybody may write, keeps no SBOM at the source', async () => {
+    const list = source.listReferrers.bind(source);
+    source.listReferrers = async (digest, options) =>
+      (await list(digest, options)).map((entry) => ({ ...entry, artifactType: STREAMING }));
+    const planned = await plan(image, [STREAMING]);
+    expect(digestsOf(planned)).toContain(sbom.digest);
+    expect(reasonsOf(planned)).toEqual([]);
+    const compared = await compareGraphs(source, destination, image, {
+      ...travelling,
+      excludeArtifactTypes: [STREAMING],
+    });
+    expect(compared.manifests.map(({ digest }) => digest)).toContain(sbom.digest);
+  });
+
+  test('excludes what is listed under it and is not there: nobody waits for it', async () => {
+    const gone = await putReferrer(source, image, 'gone');
+    const list = source.listReferrers.bind(source);
+    source.listReferrers = async (digest, options) =>
+      (await list(digest, options)).map((entry) =>
+        entry.digest === gone.digest ? { ...entry, artifactType: STREAMING } : entry,
+      );
+    source.fault = ({ method, what }) => {
+      if (method === 'fetchManifest' && what === gone.digest) throw notFound();
+    };
+    expect(reasonsOf(await plan(image, [STREAMING]))).toEqual([[gone.digest, 'excluded']]);
+  });
 });
