@@ -1,17 +1,16 @@
 import { expect } from '@jest/globals';
 import {
   copyGraph,
-  packArtifact,
   parseManifest,
   planGraph,
   type Descriptor,
   type RegistryRepository,
 } from '../../../src/oci/index.js';
-import { CYCLONEDX_JSON, createStreamingSbomGenerator } from '../../../src/sbom/index.js';
-import { generateSbom } from '../../../src/steps/attach-sbom.js';
+import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { isThere } from '../../../src/steps/is-there.js';
 import { NOTARY_SIGNATURE } from '../../unit/steps/images.js';
 import { until } from '../promotion/everything.js';
+import { foreseeSbom } from './foresee.js';
 import { pushImage, pushIndex } from './push.js';
 import type { Row } from './row.js';
 import type { Pushed, Stage } from './stage.js';
@@ -30,21 +29,6 @@ async function pushTag(at: RegistryRepository, { digest }: Descriptor): Promise<
 async function list(at: RegistryRepository, image: Descriptor, { mediaType, digest, size }: Descriptor): Promise<void> {
   const entry = { mediaType, digest, size, artifactType: CYCLONEDX_JSON, urls: ['https://example.invalid/sbom'] };
   await pushIndex(at, [entry], { tag: image.digest.replace(':', '-') });
-}
-
-/** The SBOM that the app makes of an image, which anybody can make: the same image of the same source has the same bytes. */
-async function foresee(stage: Stage, at: RegistryRepository, name: string, image: Descriptor): Promise<Descriptor> {
-  const of = { repository: at, name: `${stage.up.source}/${name}`, image };
-  const never = new AbortController().signal;
-  const { subject, sbom } = await generateSbom({ sbom: createStreamingSbomGenerator() }, of, never, () => {});
-  const { mediaType, bytes, created } = sbom;
-  const annotations = { 'org.opencontainers.image.title': 'sbom.cdx.json' };
-  return packArtifact({
-    artifactType: mediaType,
-    layers: [{ mediaType, bytes, annotations }],
-    subject,
-    annotations: { 'org.opencontainers.image.created': created },
-  }).descriptor;
 }
 
 /** Puts the signatures over what is in one repository into another, where their subject is not: a registry takes them. */
@@ -70,7 +54,7 @@ async function demandSbom(stage: Stage, pushed: Pushed): Promise<void> {
 
 const foreseen: Row['attack'] = async (stage, at, name) => {
   const image = await pushImage(at, { contains });
-  await list(at, image, await foresee(stage, at, name, image));
+  await list(at, image, (await foreseeSbom(at, `${stage.up.source}/${name}`, image)).descriptor);
   await pushTag(at, image);
   return { tag: TAG, root: image, images: [{ image, contains }] };
 };
