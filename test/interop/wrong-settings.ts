@@ -228,12 +228,12 @@ export async function expectNothingLostOverWrongSettings(app: string, folder: st
       return run?.result;
     });
     expect(job).toMatchObject({ outcome: 'completed', digest: digests[2] });
-    // The same run, waiting as before.
-    expect(await promotionOf(after, 'gated/app')).toMatchObject({
-      state: 'waiting',
-      runId: waiting.runId,
-      runOpen: true,
+    // The same run, which looks now and then, and waits as before.
+    const again = await until('the gated run to wait again', async () => {
+      const found = await promotionOf(after, 'gated/app');
+      return found?.state === 'waiting' ? found : undefined;
     });
+    expect(again).toMatchObject({ runId: waiting.runId, runOpen: true });
     const engine = await after.get(`runtime/webhooks/durabletask/instances/${waiting.runId ?? ''}`, await key());
     expect(engine).toMatchObject({ status: 202, body: { runtimeStatus: 'Running' } });
     for (const queue of ['registry-events-poison', 'jobs-poison']) {
