@@ -68,6 +68,7 @@ class Travel {
   readonly #promoted: ReadonlySet<Digest>;
   readonly #read = new Map<Digest, Promise<Reading>>();
   readonly #judged = new Map<Digest, Promise<Reason | undefined>>();
+  readonly #described = new Map<Digest, WalkedNode>();
   readonly #listed = new Map<Digest, Promise<Referring>>();
   readonly #taken = new Set<Digest>();
   /** Manifests that indexes may still hold, in all. */
@@ -103,10 +104,9 @@ class Travel {
     checkWidth(context, referring.referrers.length);
     context.options.onWalked?.(context.nodes.size, context.started.size + referring.referrers.length);
     const next = { owner: digest, depth: way.depth + 1, confirmOwner: confirm };
-    const children = manifest?.kind === 'index' ? manifest.manifests : [];
     await Promise.all([
       this.follow(referring, next),
-      ...children.map((child) => this.#visit({ ...next, by: 'index' }, child)),
+      ...listedIn(manifest).map((child) => this.#visit({ ...next, by: 'index' }, child)),
     ]);
   }
 
@@ -148,7 +148,14 @@ class Travel {
     const reason = this.#whyNotThisWay(way, manifest, type) ?? (await this.#judgeOnce(read, way.depth));
     if (reason !== undefined) return this.#leaveOut(descriptor, reason, type);
     if (!(await way.confirmOwner())) return undefined;
-    return { node: describe(this.#context, fetched.descriptor, manifest, fetched.bytes), manifest, confirm: sure };
+    return { node: this.#describeOnce(fetched, manifest), manifest, confirm: sure };
+  }
+
+  /** An index with thousands of children may be come by in a thousand ways. */
+  #describeOnce({ descriptor, bytes }: FetchedManifest, manifest: Manifest): WalkedNode {
+    const node = this.#described.get(descriptor.digest) ?? describe(this.#context, descriptor, manifest, bytes);
+    this.#described.set(descriptor.digest, node);
+    return node;
   }
 
   /** The destination has it and lists it, so it is no difference whatever it is. What refers to it travels only if it does. */
@@ -228,23 +235,23 @@ class Travel {
 
   /** An index travels if all that it holds does, at any depth. What is no manifest by its type may be run all the same: podman sniffs. */
   async #judgeIndex(
-    { manifests, subject }: Extract<Manifest, { kind: 'index' }>,
+    index: Extract<Manifest, { kind: 'index' }>,
     depth: number,
     room: { left: number },
   ): Promise<Reason | undefined> {
-    const children = new Map(manifests.map((child) => [child.digest, child]));
+    const children = new Set(index.manifests.map(({ digest }) => digest));
     room.left -= children.size;
     this.#room -= children.size;
-    const isKnown = [...children.values()].every(({ mediaType }) => isManifestMediaType(mediaType));
+    const isKnown = index.manifests.every(({ mediaType }) => isManifestMediaType(mediaType));
     if (depth >= LIMITS.graphDepth || room.left < 0 || this.#room < 0 || !isKnown) return 'unreadable';
     const judgeChild = async (digest: Digest): Promise<Reason | undefined> => {
       const read = await this.#readOnce(digest);
       if ('reason' in read) return 'unreadable';
       const of = read.manifest.subject?.digest;
-      const isHeld = of === undefined || of === subject?.digest || children.has(of) || this.#promoted.has(of);
+      const isHeld = of === undefined || of === index.subject?.digest || children.has(of) || this.#promoted.has(of);
       return isHeld ? this.#judgeOnce(read, depth + 1, room) : 'unreadable';
     };
-    const digests = [...children.keys()];
+    const digests = [...children];
     // A few at a time: the first image ends it.
     for (let from = 0; from < digests.length; from += COPY_LIMITS.judgedAtOnce) {
       const reasons = await Promise.all(digests.slice(from, from + COPY_LIMITS.judgedAtOnce).map(judgeChild));
@@ -253,6 +260,12 @@ class Travel {
     }
     return undefined;
   }
+}
+
+/** What an index lists, each once: it may list one manifest twenty thousand times. */
+function listedIn(manifest: Manifest | undefined): Descriptor[] {
+  if (manifest?.kind !== 'index') return [];
+  return [...new Map(manifest.manifests.map((child) => [child.digest, child])).values()];
 }
 
 function emptyRoom(): { left: number } {

@@ -227,6 +227,23 @@ describe('images that do not ride along', () => {
     expect(planned.manifests).toHaveLength(2 + 900 + 11);
   });
 
+  test('an index that lists an index ten thousand times, which lists an artifact as often, costs no more than once', async () => {
+    const artifact = await putArtifact('listed often');
+    const inner = await putIndexOf(source, Array<Descriptor>(10_000).fill(artifact));
+    const outer = await putIndexOf(source, Array<Descriptor>(10_000).fill(inner), { subject: image });
+    const startedMs = performance.now();
+    const planned = await plan();
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(digestsOf(planned).sort()).toEqual([image, sbom, artifact, inner, outer].map(({ digest }) => digest).sort());
+  }, 120_000);
+
+  test('an index that lists an artifact twice, once under a type that is no manifest’s, is left out', async () => {
+    source.sparse = true;
+    const artifact = await putArtifact('listed twice');
+    const children = [{ ...artifact, mediaType: 'application/x' }, artifact];
+    await expectLeftOut(await putIndexOf(source, children, { subject: image }), 'unreadable');
+  });
+
   test('referrers too deep to follow are left out, and refuse nothing', async () => {
     let subject = sbom;
     for (let level = 2; level <= LIMITS.graphDepth + 1; level += 1) {
