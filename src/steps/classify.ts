@@ -46,7 +46,8 @@ export async function classifyGraph(
   root: Descriptor,
   signal: AbortSignal,
 ): Promise<Graph> {
-  const first = await readNode(repository, root, signal);
+  const room = { bytes: STEP_LIMITS.manifestBytes };
+  const first = await readNode(repository, root, room, signal);
   const nodes = new Map<Digest, Node>([[root.digest, first]]);
   /** Children that the registry has no manifest for, such as the layers of a build cache. */
   const blobs = new Set<Digest>();
@@ -60,7 +61,7 @@ export async function classifyGraph(
     checkCount(repository, root, nodes.size - 1 + manifests, STEP_LIMITS.images);
     checkCount(repository, root, blobs.size + fresh.length - manifests, STEP_LIMITS.otherChildren);
     const read = await mapConcurrently(fresh, STEP_LIMITS.lookedAtOnce, (child) =>
-      readChild(repository, child, signal),
+      readChild(repository, child, room, signal),
     );
     level = read.filter((node) => node !== undefined);
     for (const node of level) nodes.set(node.descriptor.digest, node);
@@ -84,10 +85,19 @@ function checkCount(repository: ReadableRepository, root: Descriptor, count: num
 async function readNode(
   repository: ReadableRepository,
   { digest, platform }: Pick<Descriptor, 'digest' | 'platform'>,
+  room: { bytes: number },
   signal: AbortSignal,
   fetched?: FetchedManifest,
 ): Promise<Node> {
   const { bytes, descriptor } = fetched ?? (await repository.fetchManifest(digest, { signal }));
+  room.bytes -= bytes.length;
+  if (room.bytes < 0) {
+    throw new InputError(
+      'TOO_MANY_IMAGES',
+      `the manifests of the graph around ${repository.name}@${digest} have over ${STEP_LIMITS.manifestBytes} bytes together`,
+      { remedy: 'Split the index.' },
+    );
+  }
   const manifest = parseManifest(bytes, descriptor.mediaType, `${repository.name}@${digest}`);
   return {
     descriptor: {
@@ -106,6 +116,7 @@ async function readNode(
 async function readChild(
   repository: ReadableRepository,
   child: Descriptor,
+  room: { bytes: number },
   signal: AbortSignal,
 ): Promise<Node | undefined> {
   let fetched: FetchedManifest;
@@ -115,7 +126,7 @@ async function readChild(
     if (!isManifestMediaType(child.mediaType) && error instanceof RegistryError && error.notFound) return undefined;
     throw error;
   }
-  return readNode(repository, child, signal, fetched);
+  return readNode(repository, child, room, signal, fetched);
 }
 
 /** Holds what an index says of its children against what they are. */

@@ -21,6 +21,8 @@ export const STEP_LIMITS = {
   images: 100,
   /** Children of its indexes that are no manifests, such as the layers of a build cache. `TOO_MANY_IMAGES` */
   otherChildren: 1_000,
+  /** Bytes of all manifests under one root together: each is read again in most steps of a run. `TOO_MANY_IMAGES` */
+  manifestBytes: 16 * 1024 * 1024,
   /** Images of one index, and their SBOMs, that are looked at at once. */
   lookedAtOnce: 16,
   /** SBOMs of one image that have no row of ours and are looked at all the same; later ones are passed over. */

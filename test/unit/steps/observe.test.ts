@@ -1,10 +1,17 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { PolicyError, TransportError } from '../../../src/oci/index.js';
+import {
+  OCI_IMAGE_INDEX,
+  PolicyError,
+  TransportError,
+  encodeManifest,
+  type Descriptor,
+} from '../../../src/oci/index.js';
 import { noteGatePassed } from '../../../src/runs/owned-run.js';
 import { attachSbomStep } from '../../../src/steps/attach-sbom.js';
 import { attachSignatureStep } from '../../../src/steps/attach-signature.js';
 import type { ResultOf, observeContract } from '../../../src/steps/contracts.js';
 import { copyGraphStep } from '../../../src/steps/copy-graph.js';
+import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { observeStep } from '../../../src/steps/observe.js';
 import { planCopyStep } from '../../../src/steps/plan-copy.js';
 import { tagDestinationStep } from '../../../src/steps/tag-destination.js';
@@ -157,6 +164,22 @@ describe('what is there', () => {
     for (let index = 0; index <= 100; index += 1) {
       children.push(await pushArtifact(source, 'application/x-child', { text: String(index) }));
     }
+    await pushIndex(source, children, { tag: SOURCE.tag });
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'TOO_MANY_IMAGES' });
+  });
+
+  test('manifests that are large in all are refused before they are in memory', async () => {
+    const image = await pushImage(source);
+    const size = 3 * 1024 * 1024;
+    const children: Descriptor[] = [];
+    for (let index = 0; children.length * size <= 2 * STEP_LIMITS.manifestBytes; index += 1) {
+      const manifest = { schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests: [image] };
+      const annotations = { text: 'x'.repeat(size), index: String(index) };
+      const bytes = encodeManifest({ ...manifest, annotations });
+      children.push(await source.pushManifest(bytes, OCI_IMAGE_INDEX));
+    }
+    const { digest } = await pushIndex(source, children.slice(0, 4), { tag: SOURCE.tag });
+    expect(await observe()).toMatchObject({ state: 'found', root: { digest } });
     await pushIndex(source, children, { tag: SOURCE.tag });
     expect(await observe()).toMatchObject({ state: 'refused', code: 'TOO_MANY_IMAGES' });
   });
