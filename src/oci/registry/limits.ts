@@ -75,6 +75,10 @@ export const LISTING_LIMITS = {
 export const REFERRERS_LIMITS = {
   /** Referrers of one subject. `GRAPH_TOO_WIDE` */
   entries: 10_000,
+  /** Bytes of one page: it has the annotations of each referrer, and some registries have one page only. `TOO_LARGE` */
+  pageBytes: 32 * 1024 * 1024,
+  /** The same for all pages of one subject. `GRAPH_TOO_WIDE` */
+  listBytes: 64 * 1024 * 1024,
   /** Times an index of the tag schema is read, written and read back. `REFERRERS_INDEX_CONTENDED` */
   attempts: 12,
   /** Milliseconds in which changes to an index are gathered before the first is written. */

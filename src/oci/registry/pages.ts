@@ -17,6 +17,8 @@ export interface Listing {
   signal?: AbortSignal | undefined;
   /** Statuses besides 200 that end the listing and are handed on. */
   otherStatuses?: readonly number[];
+  /** Bytes of one page; LIMITS.answerBytes by default. `TOO_LARGE` */
+  mostBytes?: number;
 }
 
 export interface Page extends WholeAnswer {
@@ -67,7 +69,7 @@ export async function* readPages(endpoint: Endpoint, listing: Listing): AsyncGen
       {
         statuses: [200, ...(count === 1 ? (listing.otherStatuses ?? []) : [])],
         what: name,
-        mostBytes: LIMITS.answerBytes,
+        mostBytes: listing.mostBytes ?? LIMITS.answerBytes,
         ...(listing.absent !== undefined && { absent: listing.absent }),
       },
     );

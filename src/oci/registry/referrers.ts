@@ -1,6 +1,6 @@
 import { isRecord, type Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
-import { ConfigurationError, PromoterError, RegistryError } from '../errors.js';
+import { ConfigurationError, CopyError, PromoterError, RegistryError } from '../errors.js';
 import { artifactTypeOf, parseManifest, type Manifest } from '../manifest.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions, ReferrersOptions } from '../store.js';
@@ -165,9 +165,11 @@ export class Referrers {
       accept: OCI_IMAGE_INDEX,
       signal: options.signal,
       otherStatuses: [404],
+      mostBytes: REFERRERS_LIMITS.pageBytes,
     });
     const entries: unknown[] = [];
-    for await (const { status, headers, json } of pages) {
+    let size = 0;
+    for await (const { status, headers, json, bytes } of pages) {
       // A repository that isn't there yet, as a copy's destination, has no referrers.
       if (status === 404 && this.#mode === 'api' && saysNoRepository(json)) return [];
       if (status === 404 || !isReferrersAnswer(headers, this.#mode)) return undefined;
@@ -176,6 +178,11 @@ export class Referrers {
       if (!Array.isArray(manifests)) return undefined;
       entries.push(...manifests);
       if (entries.length > REFERRERS_LIMITS.entries) break;
+      size += bytes.length;
+      if (size <= REFERRERS_LIMITS.listBytes) continue;
+      throw new CopyError('GRAPH_TOO_WIDE', `${where} take over ${REFERRERS_LIMITS.listBytes} bytes`, {
+        remedy: 'Delete referrers with long annotations.',
+      });
     }
     this.#remember(context, 'api');
     return parseReferrers(entries, where);

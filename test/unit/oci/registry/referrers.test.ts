@@ -242,6 +242,36 @@ describe('listing referrers', () => {
     );
   });
 
+  test('a page may have more bytes than any manifest: it has the annotations of each referrer', async () => {
+    const entries = Array.from({ length: 8 }, (_, number) => ({
+      ...SBOM.entry,
+      digest: digestOf(Buffer.from(`${number}`)),
+      annotations: { text: 'x'.repeat(1024 * 1024) },
+    }));
+    await using(
+      [
+        { request: API, answer: { status: 200, headers: type, body: index(...entries) } },
+        { request: TAGGED, answer: { status: 404 } },
+      ],
+      async (repository) => expect(await repository.listReferrers(SUBJECT.digest)).toHaveLength(8),
+    );
+  });
+
+  test('pages whose annotations take more than a process has room for end the list', async () => {
+    const entry = { ...SBOM.entry, annotations: { text: 'x'.repeat(24 * 1024 * 1024) } };
+    const page = (next: number): Exchange => ({
+      request: `GET /v2/a/referrers/${SUBJECT.digest}${next === 1 ? '' : `?n=${next - 1}`}`,
+      answer: {
+        status: 200,
+        headers: { ...type, link: `</v2/a/referrers/${SUBJECT.digest}?n=${next}>; rel="next"` },
+        body: index(entry),
+      },
+    });
+    await using([{ request: TAGGED, answer: { status: 404 } }, page(1), page(2), page(3)], async (repository) => {
+      expect(await failureOf(repository.listReferrers(SUBJECT.digest))).toMatchObject({ code: 'GRAPH_TOO_WIDE' });
+    });
+  });
+
   test('an entry that the tag’s index has more often than a subject may have referrers is one', async () => {
     const many = index(...Array.from({ length: REFERRERS_LIMITS.entries + 1 }, () => SBOM.entry));
     await using(
