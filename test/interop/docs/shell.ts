@@ -60,9 +60,9 @@ export async function runBlocks({ folder, env }: Checkout, up: Everything, block
       .replaceAll('localhost:5100', up.source)
       .replaceAll('localhost:5101', up.staging)
       .replaceAll('http://localhost:7071', up.hostUrl);
-  // `set -e` does not see a failure before `&&`.
+  // `set -e` does not see a failure before `&&`. What curl prints may end without a line feed.
   const script = blocks
-    .map(({ text }, index) => `echo "@@ block ${index}" >&2\n${own(text)}\ntest $? -eq 0 || exit 1\n`)
+    .map(({ text }, index) => `printf "\\n@@ block ${index}\\n" >&2\n${own(text)}\ntest $? -eq 0 || exit 1\n`)
     .join('');
   const child = spawn('bash', ['-euo', 'pipefail', '-c', script], {
     cwd: folder,
