@@ -7,9 +7,8 @@ const OWN_SITES = new Set(['same-origin', 'none']);
 
 /** True for `localhost`, names below it, and the addresses of this machine, with or without a port. */
 export function isLoopback(authority: string): boolean {
-  if (!URL.canParse(`http://${authority}`)) return false;
-  const { hostname, username, pathname } = new URL(`http://${authority}`);
-  if (username !== '' || pathname !== '/') return false;
+  if (/[/?#@\\]/.test(authority) || !URL.canParse(`http://${authority}`)) return false;
+  const { hostname } = new URL(`http://${authority}`);
   if (hostname === '[::1]' || hostname === 'localhost' || hostname.endsWith('.localhost')) return true;
   return isIP(hostname) === 4 && hostname.startsWith('127.');
 }

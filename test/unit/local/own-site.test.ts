@@ -132,6 +132,9 @@ test.each<[string, boolean]>([
   ['127.0.0.1.nip.example', false],
   ['user@localhost', false],
   ['localhost/x', false],
+  ['localhost#@evil.example', false],
+  ['localhost?.evil.example', false],
+  ['localhost\\evil.example', false],
   ['', false],
 ])('%j is this machine: %p', (authority, expected) => {
   expect(isLoopback(authority)).toBe(expected);
