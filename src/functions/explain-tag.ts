@@ -47,11 +47,13 @@ export async function explainTag(ports: ExplainPorts, text: string): Promise<Exp
 }
 
 function nameOf(text: string): TagName {
-  const { registry, repository, tag } = parseReference(text);
-  if (tag !== undefined) return { registry, repository, tag };
-  throw new InputError('REFERENCE_INVALID', `${text} has no tag: a promotion is of a tag`, {
-    remedy: 'Name the tag; the runs of a digest are at GET /api/runs?digest=.',
-  });
+  const { registry, repository, tag, digest } = parseReference(text);
+  if (tag !== undefined && digest === undefined) return { registry, repository, tag };
+  throw new InputError(
+    'REFERENCE_INVALID',
+    `${text} has ${tag === undefined ? 'no tag' : 'a digest'}: what is explained is a tag, whatever digest it has`,
+    { remedy: 'Name the tag alone: the answer has its digest. For the runs of a digest: acr-promoter runs --digest.' },
+  );
 }
 
 function placesOf({ source, destination }: PromotionRow): TagName[] {

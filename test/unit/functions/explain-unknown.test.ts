@@ -161,6 +161,11 @@ test('the destination lists no signature any more: it is not in sync', async () 
   }
 });
 
+test('a digest beside the tag is not answered for: the answer would be about the tag', async () => {
+  const ask = explainTag({ ...newWorld(), signing: undefined }, `r.azurecr.io/samples/app:v1@sha256:${'b'.repeat(64)}`);
+  await expect(ask).rejects.toMatchObject({ code: 'REFERENCE_INVALID' });
+});
+
 const SIDES: [side: string, (bad: string, good: string) => Sides, unknown: string[]][] = [
   ['the source', (bad, good) => ({ source: bad, staging: good }), ['source']],
   ['the destination', (bad, good) => ({ source: good, staging: bad }), ['destination', 'evidence']],
