@@ -67,6 +67,10 @@ export interface CopyPlan {
   sizeBytes: number;
 }
 
+function isForeign({ urls = [] }: Descriptor): boolean {
+  return urls.length > 0;
+}
+
 function sum(numbers: Iterable<number>): number {
   let total = 0;
   for (const number of numbers) total += number;
@@ -99,8 +103,8 @@ export async function planGraph(
   }
   const blobSizes = new Map<Digest, number>();
   const manifests = ordered.map((node): PlannedManifest => {
-    const foreign = node.blobs.filter((blob) => blob.urls !== undefined && blob.urls.length > 0);
-    const blobs = node.blobs.filter((blob) => !foreign.includes(blob));
+    const foreign = node.blobs.filter(isForeign);
+    const blobs = node.blobs.filter((blob) => !isForeign(blob));
     for (const { digest, size } of blobs) blobSizes.set(digest, size);
     const digestTags = tags.get(node.descriptor.digest);
     return {

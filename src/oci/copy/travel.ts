@@ -248,8 +248,9 @@ class Travel {
       const read = await this.#readOnce(digest);
       if ('reason' in read) return 'unreadable';
       const of = read.manifest.subject?.digest;
-      const isHeld = of === undefined || of === index.subject?.digest || children.has(of) || this.#promoted.has(of);
-      return isHeld ? this.#judgeOnce(read, depth + 1, room) : 'unreadable';
+      const isHeld = of === undefined || of === index.subject?.digest || this.#promoted.has(of);
+      if (!isHeld && !(children.has(of) && (await this.#isOnItsOwn(of)))) return 'unreadable';
+      return this.#judgeOnce(read, depth + 1, room);
     };
     const digests = [...children];
     // A few at a time: the first image ends it.
@@ -259,6 +260,12 @@ class Travel {
       if (reason !== undefined) return reason;
     }
     return undefined;
+  }
+
+  /** It refers to nothing: a chain of children that refer to each other would be as deep as it is long. */
+  async #isOnItsOwn(digest: Digest): Promise<boolean> {
+    const read = await this.#readOnce(digest);
+    return !('reason' in read) && read.manifest.subject === undefined;
   }
 }
 

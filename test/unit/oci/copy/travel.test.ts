@@ -237,6 +237,21 @@ describe('images that do not ride along', () => {
     expect(digestsOf(planned).sort()).toEqual([image, sbom, artifact, inner, outer].map(({ digest }) => digest).sort());
   }, 120_000);
 
+  test('an index whose children refer to each other in a long chain is left out, and fails nothing', async () => {
+    const chain = [await putArtifact('first')];
+    for (let length = 1; length <= LIMITS.graphDepth + 2; length += 1) {
+      const [subject] = chain;
+      chain.unshift(await putArtifact(`on it ${length}`, { ...(subject && { subject }) }));
+    }
+    const long = await putIndexOf(source, chain, { subject: image });
+    // What refers to a child that refers to nothing may stand beside it.
+    const other = await putArtifact('other');
+    const pair = [await putArtifact('on the other', { subject: other }), other];
+    const short = await putIndexOf(source, pair, { subject: image });
+    expect(reasonsOf(await promote())).toEqual([[long.digest, 'unreadable']]);
+    expect(destination.manifests.has(short.digest)).toBe(true);
+  });
+
   test('an index that lists an artifact twice, once under a type that is no manifest’s, is left out', async () => {
     source.sparse = true;
     const artifact = await putArtifact('listed twice');
