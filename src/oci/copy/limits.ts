@@ -30,7 +30,13 @@ export const COPY_LIMITS = {
   heldManifests: 1000,
   /** The same for all such indexes of one walk together. */
   heldInAll: 10_000,
-  /** Of those, how many are looked at at once. */
+  /**
+   * Blobs that manifests with more than `fewBlobs` may name in all, if they refer to what is promoted; what names more is
+   * `REFERRER_UNREADABLE`.
+   */
+  manyBlobs: 20_000,
+  fewBlobs: 8,
+  /** Of those manifests, how many are looked at at once. */
   judgedAtOnce: 16,
   /** The largest blob that is remembered where reads are: a signature's envelope. */
   rememberedBlobBytes: 64 * 1024,

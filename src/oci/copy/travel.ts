@@ -3,7 +3,7 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
+import { artifactTypeOf, childrenOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
 import type { FetchedManifest } from '../store.js';
 import { COPY_LIMITS } from './limits.js';
 import {
@@ -73,6 +73,8 @@ class Travel {
   readonly #taken = new Set<Digest>();
   /** Manifests that indexes may still hold, in all. */
   #room: number = COPY_LIMITS.heldInAll;
+  /** Blobs that manifests with more than a few may still name, in all. */
+  #blobRoom: number = COPY_LIMITS.manyBlobs;
 
   constructor(context: Context, signal: AbortSignal) {
     this.#context = context;
@@ -226,11 +228,20 @@ class Travel {
         () => contentKindOf(source, fetched.descriptor.digest, manifest, { signal }),
         signal,
       );
-      return kind === 'image' ? 'image' : undefined;
+      if (kind === 'image') return 'image';
+      return this.#hasRoomFor(manifest) ? undefined : 'unreadable';
     } catch (error) {
       if (error instanceof RegistryError && error.notFound) return 'unreadable';
       return unreadable(error);
     }
+  }
+
+  /** Foreign layers need not be anywhere: a few manifests could name more of them than a graph may have. */
+  #hasRoomFor(manifest: Manifest): boolean {
+    const { length } = childrenOf(manifest);
+    if (length <= COPY_LIMITS.fewBlobs) return true;
+    this.#blobRoom -= length;
+    return this.#blobRoom >= 0;
   }
 
   /** An index travels if all that it holds does, at any depth. What is no manifest by its type may be run all the same: podman sniffs. */

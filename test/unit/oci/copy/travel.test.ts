@@ -237,6 +237,24 @@ describe('images that do not ride along', () => {
     expect(digestsOf(planned).sort()).toEqual([image, sbom, artifact, inner, outer].map(({ digest }) => digest).sort());
   }, 120_000);
 
+  test('referrers that name more foreign layers than a graph may have blobs fail nothing', async () => {
+    source.sparse = true;
+    const config = { mediaType: 'application/x', digest: digestOf(text('{}')), size: 2 };
+    for (let number = 0; number < 7; number += 1) {
+      const layers = Array.from({ length: 15_000 }, (_, index) => ({
+        mediaType: 'application/x',
+        digest: digestOf(text(`${number} ${index}`)),
+        size: 1,
+        urls: ['https://elsewhere.example/'],
+      }));
+      const manifest = { schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers, subject: image };
+      await source.pushManifest(encodeManifest(manifest), OCI_IMAGE_MANIFEST);
+    }
+    const planned = await plan();
+    expect(planned.manifests).toHaveLength(3);
+    expect(reasonsOf(planned).map(([, reason]) => reason)).toEqual(Array<string>(6).fill('unreadable'));
+  });
+
   test('an index whose children refer to each other in a long chain is left out, and fails nothing', async () => {
     const chain = [await putArtifact('first')];
     for (let length = 1; length <= LIMITS.graphDepth + 2; length += 1) {
