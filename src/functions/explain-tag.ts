@@ -1,5 +1,6 @@
 import { InputError, PromoterError, describeError, formatReference, parseReference } from '../oci/index.js';
-import { explain, type Check, type Explanation } from '../runs/explain.js';
+import { explain } from '../runs/explain.js';
+import type { Check, Explanation } from '../runs/explanation.js';
 import type { PromotionRow, StepProgress } from '../runs/rows.js';
 import { matchRules, type TagName } from '../promotion/match.js';
 import type { Rule } from '../promotion/rule.js';

@@ -1,4 +1,5 @@
-import { unknownOf, type ExplainedPromotion, type Explanation } from './explain.js';
+import { unknownOf } from './explain.js';
+import type { ExplainedPromotion, Explanation } from './explanation.js';
 
 /** For people: a line for each promotion, and what else there is to say. */
 export function explanationText({ reference, promotions, nearest, ignored, warnings = [] }: Explanation): string {

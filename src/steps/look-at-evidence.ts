@@ -1,6 +1,6 @@
 import { isDigest, parseReference } from '../oci/index.js';
 import type { Rule } from '../promotion/rule.js';
-import type { Check } from '../runs/explain.js';
+import type { Check } from '../runs/explanation.js';
 import type { PromotionRow } from '../runs/rows.js';
 import { NOTARY_SIGNATURE, isNotarySignature } from '../signing/index.js';
 import type { Ports } from './ports.js';

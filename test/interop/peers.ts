@@ -13,12 +13,15 @@ function isProgram(path: string): boolean {
 
 /**
  * Path of a real program to test against, or undefined where there is none: what the variable of its name says (`ORAS`,
- * `DOCKER_REGISTRY`), then `.peers/bin`, then PATH.
+ * `DOCKER_REGISTRY`), then `bin` of `ACR_PROMOTER_PEERS` (default `.peers`), then PATH.
  */
 export function findPeer(name: string): string | undefined {
   const said = process.env[name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')];
   if (said !== undefined && isProgram(said)) return said;
-  const folders = [join('.peers', 'bin'), ...(process.env['PATH'] ?? '').split(delimiter)];
+  const folders = [
+    join(process.env['ACR_PROMOTER_PEERS'] ?? '.peers', 'bin'),
+    ...(process.env['PATH'] ?? '').split(delimiter),
+  ];
   return folders.map((folder) => resolve(folder, name)).find(isProgram);
 }
 

@@ -19,7 +19,7 @@ import {
   type Digest,
   type RegistryClient,
 } from '../../src/oci/index.js';
-import type { Explanation } from '../../src/runs/explain.js';
+import type { Explanation } from '../../src/runs/explanation.js';
 import type { RunRow, RunSummary, StepProgress } from '../../src/runs/rows.js';
 import { createSelfSignedCertificate } from '../../src/signing/index.js';
 import { startEverything, until, type Everything } from './promotion/everything.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { STANDINGS, type Explanation } from '../../runs/explain.js';
+import { STANDINGS, type Explanation } from '../../runs/explanation.js';
 import { known } from './jobs-answers.js';
 
 // What the app answers about promotions and runs: so much as is shown, of this version or a newer one.

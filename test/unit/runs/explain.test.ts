@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { evidencePolicyHash, promotionId, ruleHash } from '../../../src/promotion/promotion-id.js';
-import { explain, type Check, type ExplainInput, type Standing } from '../../../src/runs/explain.js';
+import { explain, type ExplainInput } from '../../../src/runs/explain.js';
+import type { Check, Standing } from '../../../src/runs/explanation.js';
 import { explanationText } from '../../../src/runs/explanation-text.js';
 import type { PromotionRow, StepProgress } from '../../../src/runs/rows.js';
 import { rule } from '../promotion/rules.fixture.js';
