@@ -16,7 +16,8 @@ const schema = readFileSync('schemas/job.schema.json', 'utf8');
 const isValid = new Ajv2020({ strict: false, validateFormats: false }).compile(JSON.parse(schema) as object);
 
 test('docs/jobs.md has an example of each operation, and of no other', () => {
-  expect(examples.map(({ operation }) => operation).sort()).toEqual([...JOB_OPERATIONS].sort());
+  const operations = new Set(examples.map(({ operation }) => operation));
+  expect([...operations].sort()).toEqual([...JOB_OPERATIONS].sort());
 });
 
 test.each(examples)('$operation: the example is a job, by the code and by the schema', (example) => {
