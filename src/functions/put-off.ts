@@ -22,6 +22,8 @@ export const PUT_OFF = {
    * there.
    */
   unknownMs: 15 * 60_000,
+  /** How long a destination may not show what was attached and has arrived; all of it was listed just before. `EVIDENCE_LOST` */
+  evidenceMs: 10_000,
 } as const;
 
 /** What is asked for again though the answer was no: a replica may lag behind a push. */
@@ -81,6 +83,7 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
       ...((nameless || ROLE_MISSING.has(code)) && { patienceMs: PUT_OFF.unknownMs }),
     };
   }
+  if (code === 'EVIDENCE_LOST') return { trouble, patienceMs: PUT_OFF.evidenceMs };
   const unknown = UNKNOWN.has(code) || (answer !== undefined && isUnknown(answer));
   return unknown && !asked ? { trouble, patienceMs: PUT_OFF.unknownMs } : undefined;
 }

@@ -1,6 +1,7 @@
 import { CopyError, formatReference, parseReference, type Descriptor, type HeldLease } from '../oci/index.js';
 import { isCancelled, throwIfStopped } from '../runs/cancellation.js';
 import { readOwned } from '../runs/owned-run.js';
+import { checkArrivedEvidence } from './arrived-evidence.js';
 import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from './contracts.js';
 import { readReceipt } from './copy-report.js';
 import { claimDestination, type WithRules } from './destination-owner.js';
@@ -20,11 +21,12 @@ interface TagName {
 
 /**
  * The last step, so that the tag never points at something incomplete. Under the destination's lease: the row is still the
- * run's, the source tag still means the same, the tag is written before the lease ends, and read back.
- * @throws PolicyError `DESTINATION_TAKEN`, `DESTINATION_LOCKED`; CopyError `TAG_LOST`
+ * run's, the source tag still means the same, what the rule attaches is at the destination, the tag is written before the lease ends,
+ * and read back.
+ * @throws PolicyError `DESTINATION_TAKEN`, `DESTINATION_LOCKED`; CopyError `EVIDENCE_LOST`, `TAG_LOST`
  */
 export async function tagDestinationStep(
-  ports: Pick<Ports, 'registries' | 'listing' | 'lease'> &
+  ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'documents' | 'signer' | 'now'> &
     WithRules &
     StorePort<'getRun' | 'getPromotion' | 'replacePromotion' | 'claimDestination' | 'replaceDestinationOwner'>,
   input: InputOf<typeof tagDestinationContract>,
@@ -40,6 +42,13 @@ export async function tagDestinationStep(
       const standing = await resolveTag(ports, input.source, held);
       if (standing === undefined) throw missingTag(input.source);
       if (standing.digest !== input.root.digest) return 'superseded';
+      await checkArrivedEvidence(
+        ports,
+        input.rule,
+        ports.registries.repository(registry, repository),
+        input.root,
+        held,
+      );
       await writeTag(ports, { ...input, destination: at }, call, held, lease);
       call.progress.text(`${input.destination} is ${input.root.digest}`);
       return 'tagged';

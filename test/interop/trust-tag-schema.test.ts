@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { basicCredentials, createRegistries, pushPacked, type RegistryRepository } from '../../src/oci/index.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  basicCredentials,
+  createRegistries,
+  pushPacked,
+  type Descriptor,
+  type RegistryRepository,
+} from '../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../src/sbom/index.js';
-import { startEverything, type Everything } from './promotion/everything.js';
+import { NOTARY_SIGNATURE } from '../../src/signing/index.js';
+import { startEverything, until, type Everything } from './promotion/everything.js';
 import { foreseeSbom } from './trust/foresee.js';
 import { pushImage, pushIndex } from './trust/push.js';
 
@@ -63,4 +71,52 @@ test.each([
     expect(await staging.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON })).toHaveLength(1);
   },
   120_000,
+);
+
+/** How long the list is watched, in milliseconds, and how often it is read. */
+const ATTACK_MS = 25_000;
+const EVERY_MS = 3;
+
+/** Empties the image's list of referrers each time that the SBOM and the signature are in it, until its tag is in staging. @returns how often */
+async function emptyList(at: RegistryRepository, image: Descriptor, isTagged: () => Promise<boolean>): Promise<number> {
+  let times = 0;
+  for (const endMs = Date.now() + ATTACK_MS; Date.now() < endMs; await sleep(EVERY_MS)) {
+    if (await isTagged()) break;
+    if ((await at.listReferrers(image.digest)).length < 2) continue;
+    await pushIndex(at, [], { tag: image.digest.replace(':', '-') });
+    times += 1;
+  }
+  return times;
+}
+
+test.each([
+  ['whose list of referrers nobody touches', 'race-twin'],
+  ['whose list of referrers is emptied when evidence is in it', 'race'],
+])(
+  'an image %s stands in staging only with its SBOM and its signature',
+  async (_what, which) => {
+    const name = `open/${which}`;
+    const at = registries.repository(up.source, name);
+    const staging = registries.repository(up.staging, `staging/${name}`);
+    const image = await pushImage(at, { contains: 'left-pad' });
+    const { bytes, descriptor } = await at.fetchManifest(image.digest);
+    const isTagged = (): Promise<boolean> =>
+      staging.resolve('v1').then(
+        () => true,
+        () => false,
+      );
+    const attack = which === 'race' ? emptyList(at, image, isTagged) : undefined;
+    await at.pushManifest(bytes, descriptor.mediaType, { tag: 'v1' });
+    // Tagged during the attack, or not: the last run after it finds nobody in its way.
+    const times = await attack;
+    if (times !== undefined) {
+      expect(times).toBeGreaterThan(0);
+      if (!(await isTagged())) await at.pushManifest(bytes, descriptor.mediaType, { tag: 'v1' });
+    }
+    await until('the tag', async () => ((await isTagged()) ? true : undefined));
+    expect((await staging.resolve('v1')).digest).toBe(image.digest);
+    expect(await staging.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON })).toHaveLength(1);
+    expect(await staging.listReferrers(image.digest, { artifactType: NOTARY_SIGNATURE })).toHaveLength(1);
+  },
+  180_000,
 );

@@ -1,15 +1,25 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { CopyError, PolicyError, PromoterError, type Descriptor, type HeldLease } from '../../../src/oci/index.js';
+import type { Rule } from '../../../src/promotion/rule.js';
 import { cancelRun } from '../../../src/runs/cancel-run.js';
 import { endRunRow } from '../../../src/runs/end-run.js';
+import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { attachSbomStep } from '../../../src/steps/attach-sbom.js';
+import { attachSignatureStep } from '../../../src/steps/attach-signature.js';
+import { classifyGraph } from '../../../src/steps/classify.js';
+import { copyGraphStep } from '../../../src/steps/copy-graph.js';
+import { planCopyStep } from '../../../src/steps/plan-copy.js';
 import type { Ports, StepReply } from '../../../src/steps/ports.js';
 import { tagCopyStep, tagDestinationStep } from '../../../src/steps/tag-destination.js';
 import { destinationLease } from '../../../src/steps/under-lease.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { breakEverywhere } from './breaking.js';
-import { pushImage } from './images.js';
+import { NOTARY_SIGNATURE, pushImage, pushMultiPlatform } from './images.js';
 import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, openRun, refusal, tagAt, type World } from './world.js';
+
+/** A rule without evidence of ours, if that does not matter. */
+const bare = (changes: Record<string, unknown> = {}): Rule => rule({ sign: [], sbom: { formats: [] }, ...changes });
 
 let world: World;
 let source: MemoryRepository;
@@ -18,7 +28,7 @@ let root: Descriptor;
 let run: Awaited<ReturnType<typeof openRun>>;
 
 beforeEach(async () => {
-  world = newWorld();
+  world = newWorld(bare());
   source = world.registries.repository(REGISTRY, SOURCE.repository);
   destination = world.registries.repository(REGISTRY, 'staging/samples/app');
   root = await pushImage(source, { tag: SOURCE.tag });
@@ -134,7 +144,7 @@ describe('the destination tag', () => {
   test('a crash at any call, and again: tagged', async () => {
     await breakEverywhere(
       async () => {
-        const fresh = newWorld();
+        const fresh = newWorld(bare());
         const subject = await pushImage(fresh.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
         await pushImage(fresh.registries.repository(REGISTRY, 'staging/samples/app'));
         return { world: fresh, given: { ...(await openRun(fresh)), root: subject } };
@@ -178,8 +188,8 @@ describe('a run that is to stop', () => {
     destination.fault = undefined;
     // Time is over as well.
     await expect(tagStopped()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
-    const other = rule({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
-    world.ruleList = [rule(), other];
+    const other = bare({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
+    world.ruleList = [bare(), other];
     const asOther = { ...(await openRun(world, other)), root };
     const taken = tagDestinationStep(world, asOther, { ...newCall(stopped.signal), ...lasting });
     await expect(taken).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
@@ -199,7 +209,7 @@ describe('a run that is to stop', () => {
 });
 
 describe('its owner', () => {
-  const other = rule({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
+  const other = bare({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
   const asOther = async () => ({ ...(await openRun(world, other)), root });
 
   beforeEach(async () => {
@@ -207,7 +217,7 @@ describe('its owner', () => {
   });
 
   test('is another rule: refused, with both named', async () => {
-    world.ruleList = [rule(), other];
+    world.ruleList = [bare(), other];
     const taken = tagDestinationStep(world, await asOther(), newCall());
     await expect(taken).rejects.toMatchObject({
       code: 'DESTINATION_TAKEN',
@@ -274,5 +284,108 @@ describe('a job’s tag', () => {
     };
     await expect(tagCopyStep(world, input(), newCall())).rejects.toMatchObject({ code: 'TAG_LOST' });
     await expect(tagCopyStep(world, input(), newCall())).rejects.toBeInstanceOf(CopyError);
+  });
+});
+
+describe('what the rule attaches', () => {
+  const to = { registry: REGISTRY, repository: 'staging/samples/app' };
+
+  /** Attaches, copies and asks for the tag; `lose` happens between the attachments and the copy. */
+  async function promoted(which: Rule, lose: (image: Descriptor) => Promise<void> = async () => {}) {
+    world = newWorld(which);
+    source = world.registries.repository(REGISTRY, SOURCE.repository);
+    destination = world.registries.repository(to.registry, to.repository);
+    const { root: index, amd64 } = await pushMultiPlatform(source, SOURCE.tag);
+    root = index;
+    run = await openRun(world);
+    const { images } = await classifyGraph(source, root, newCall().signal);
+    for (const image of images) {
+      if (image.sbom && which.sbom.formats.length > 0) await attachSbomStep(world, { ...run, image }, newCall());
+      if (which.sign.length > 0) await attachSignatureStep(world, { ...run, subject: image, label: '' }, newCall());
+    }
+    await lose(amd64);
+    const { excludeArtifactTypes } = which.referrers;
+    const planned = { runId: run.runId, source: SOURCE, root: root.digest, recursive: true, excludeArtifactTypes };
+    const plan = await planCopyStep(world, planned, newCall());
+    if (plan.state !== 'planned') throw new Error(`the copy is ${plan.state}`);
+    await copyGraphStep(world, { runId: run.runId, plan: plan.plan, source: SOURCE, destination: to }, newCall());
+    return tag();
+  }
+
+  /** The source no longer lists what refers to `subject`: its list was rewritten. */
+  async function unlist(subject: Descriptor, artifactType?: string): Promise<void> {
+    const listed = await source.listReferrers(subject.digest, { ...(artifactType !== undefined && { artifactType }) });
+    expect(listed).not.toHaveLength(0);
+    for (const { digest } of listed) source.unlisted.add(digest);
+  }
+  const sbomOf = async (image: Descriptor): Promise<Descriptor> => {
+    const [sbom] = await source.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON });
+    if (sbom === undefined) throw new Error('no SBOM');
+    return sbom;
+  };
+
+  const LOST: [string, (image: Descriptor) => Promise<void>, RegExp][] = [
+    ['an SBOM', (image) => unlist(image, CYCLONEDX_JSON), /linux\/amd64 has no SBOM/],
+    ['a signature of an image', (image) => unlist(image, NOTARY_SIGNATURE), /linux\/amd64 has no signature/],
+    ['the signature of the index', () => unlist(root, NOTARY_SIGNATURE), /index has no signature/],
+    ['the signature of an SBOM', async (image) => unlist(await sbomOf(image)), /linux\/amd64 has no SBOM/],
+    ['an SBOM and a signature', (image) => unlist(image), /linux\/amd64 has no SBOM.*linux\/amd64 has no signature/],
+  ];
+  test.each(LOST)('is not at the destination, but for %s: no tag is written', async (_what, lose, message) => {
+    await expect(promoted(rule(), lose)).rejects.toMatchObject({
+      code: 'EVIDENCE_LOST',
+      message: expect.stringMatching(message),
+      remedy: expect.stringContaining('sha256-'),
+    });
+    expect(standing()).toBeUndefined();
+    expect(world.lease.held.size).toBe(0);
+  });
+
+  test('is at the destination: the tag is written', async () => {
+    expect(await promoted(rule())).toEqual({ done: 'tagged' });
+    expect(standing()).toBe(root.digest);
+  });
+
+  test('is not listed by the destination yet: the next look finds it', async () => {
+    await promoted(rule());
+    destination.tags.delete(SOURCE.tag);
+    const [sbom] = await destination.listReferrers(
+      (await classifyGraph(source, root, newCall().signal)).images[1]?.digest ?? root.digest,
+    );
+    destination.unlisted.add(sbom?.digest ?? '');
+    await expect(tag()).rejects.toMatchObject({ code: 'EVIDENCE_LOST' });
+    destination.unlisted.clear();
+    expect(await tag()).toEqual({ done: 'tagged' });
+  });
+
+  test('is nothing: nothing is asked about it', async () => {
+    expect(await promoted(bare())).toEqual({ done: 'tagged' });
+    const asked = destination.count('listReferrers');
+    destination.tags.delete(SOURCE.tag);
+    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(destination.count('listReferrers')).toBe(asked);
+  });
+
+  test.each([
+    ['SBOMs', [CYCLONEDX_JSON]],
+    ['signatures', [NOTARY_SIGNATURE]],
+    ['both', [CYCLONEDX_JSON, NOTARY_SIGNATURE]],
+  ])('does not travel by the rule (%s): it is not missed', async (_what, excludeArtifactTypes) => {
+    const which = rule({ referrers: { excludeArtifactTypes } });
+    expect(await promoted(which)).toEqual({ done: 'tagged' });
+  });
+
+  test('costs one look at the destination: known digests are found by record, and no signature is fetched', async () => {
+    await promoted(rule());
+    destination.tags.delete(SOURCE.tag);
+    destination.calls.length = 0;
+    expect(await tag()).toEqual({ done: 'tagged' });
+    // Four manifests of the index, and the root once more to write the tag.
+    expect(destination.count('fetchManifest')).toBe(5);
+    expect(destination.count('openBlob')).toBe(0);
+    // For each of them one list of signatures; for each of the two images one of SBOMs, for each SBOM one of signatures.
+    expect(destination.count('listReferrers')).toBe(8);
+    // Whether the four signatures, two SBOMs and their signatures are there; the tag, before and after.
+    expect(destination.count('resolve')).toBe(10);
   });
 });
