@@ -160,7 +160,6 @@ describe('isRegistryHost', () => {
     'a-',
     'a.-b',
     'a_b',
-    'xn--a',
     '[.]',
     '[:]',
     '[:::::]',
