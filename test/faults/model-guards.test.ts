@@ -48,23 +48,6 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
     }),
     symptom: /2 of our signature/,
   },
-  // A run begins so late that the schedule has given it up.
-  fencing: {
-    histories: fc.record({
-      setting: fc.constant(simple),
-      happenings: fc
-        .nat(40)
-        .map((after) => [
-          { is: 'stick', after: 0 },
-          push,
-          { is: 'time', seconds: 1_000, after },
-          { is: 'tick', after: 0 },
-        ]),
-      copies: fc.constant([]),
-      choices: choicesOf(9),
-    }),
-    symptom: /its last run .* and by itself failed RUN_LOST/,
-  },
   // The signature comes while the gate looks for the second time.
   'event name': {
     histories: fc.record({

@@ -85,7 +85,7 @@ ${stayed.join('\n')}
 
 An image that makes the reading of its layers endless, by accident or on purpose, ends its run as \`failed\`, \`SBOM_LIMIT\`; the message
 names the limit. Other promotions go on meanwhile: reading yields after 20 ms. The schedule looks at such an image again as at any
-failure, once a day in the end. Its tag at the destination is not written. If it is as it has to be, give its rule \`"sbom": {"formats": []}\`.
+failure, once a day in the end. Its tag at the destination is not written. If the image has to be as it is, set \`"sbom": {"formats": []}\` in its rule.
 
 | limit | default | what exceeds it |
 |---|---|---|

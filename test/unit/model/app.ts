@@ -171,7 +171,7 @@ export class App {
   #viewOf(task: Task, name: string): World {
     const { troubles, watches } = this;
     const view = viewOf(this.world, task, { leases: this.#leases, troubles, watches });
-    return viewWithout(this.#without, name, task, view, this.#firstRules);
+    return viewWithout(this.#without, name, view, this.#firstRules);
   }
 
   /** The registries tell of what is pushed, whoever pushes it. */

@@ -1,13 +1,11 @@
 import type { Rule } from '../../../src/promotion/rule.js';
 import type { PromotionRow, Versioned } from '../../../src/runs/rows.js';
 import type { World } from '../steps/world.js';
-import type { Task } from './simulation.js';
 
 /** What keeps the app right, each to be taken out in turn: the model must notice. */
 export type Guard =
   | 'wanted at closing'
   | 'kept signature'
-  | 'fencing'
   | 'event name'
   | 'cancelled mark'
   | 'standing rule'
@@ -33,22 +31,8 @@ export async function givenWithout(
  * The ports of one piece of work without a guard.
  * @param firstRules as they were when all began
  */
-export function viewWithout(
-  guard: Guard | undefined,
-  name: string,
-  { runId }: Task,
-  view: World,
-  firstRules: readonly Rule[],
-): World {
+export function viewWithout(guard: Guard | undefined, name: string, view: World, firstRules: readonly Rule[]): World {
   switch (guard) {
-    case 'fencing':
-      // Every run takes the row to be its own, and doesn't see that somebody has ended it.
-      if (runId === undefined) return view;
-      return withRunOpen(
-        withRows(view, (row) => ({ ...row, runId, runOpen: true })),
-        name,
-        runId,
-      );
     case 'cancelled mark':
       if (name !== 'walkSchedule') return view;
       return withRows(view, ({ last, ...row }) =>
@@ -81,21 +65,6 @@ function withRows(view: World, read: (row: PromotionRow) => PromotionRow): World
   store.listPromotions = async (options) => {
     const page = await view.store.listPromotions(options);
     return { ...page, items: page.items.map(read) };
-  };
-  return { ...view, store };
-}
-
-/** The first step takes its run to be open at its first look, and the last one does not see how it was ended. */
-function withRunOpen(view: World, name: string, runId: string): World {
-  if (name !== 'beginRun' && name !== 'closeRun') return view;
-  const store = derived(view.store);
-  let isFirst = true;
-  store.getRun = async (id) => {
-    const run = await view.store.getRun(id);
-    if (run === undefined || id !== runId || (name === 'beginRun' && !isFirst)) return run;
-    isFirst = false;
-    const { result: _ended, ...value } = run.value;
-    return { ...run, value: name === 'beginRun' ? { ...value, state: 'running' } : value };
   };
   return { ...view, store };
 }
