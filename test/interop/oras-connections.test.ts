@@ -56,7 +56,7 @@ describeWithPeers('how a registry is reached, beside oras', ['oras'], ([oras = '
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'connections-'));
-    registry = await startRegistry({ dataDir: join(folder, 'registry'), anonymous: true, users: [] });
+    registry = await startRegistry({ dataDir: join(folder, 'registry'), name: 'registry.example', anonymous: true, users: [] });
     front = await startFront(registry.port);
     const desk = issue({ subject: [[CN, 'desk']], issuer: authority });
     const files = {
@@ -125,7 +125,7 @@ describeWithPeers('how a registry is reached, beside oras', ['oras'], ([oras = '
     ['resolve --plain-http --resolve registry.example:{registry}:127.0.0.1 registry.example:{registry}/app:v1', 0],
     [`resolve ${KNOWN} --resolve registry.example:443:127.0.0.1:{front} registry.example/app:v1`, 0],
     [
-      'resolve --plain-http --resolve a.example:80:127.0.0.1:1 --resolve a.example:80:127.0.0.1:{registry} a.example/app:v1',
+      'resolve --plain-http --resolve registry.example:80:127.0.0.1:1 --resolve registry.example:80:127.0.0.1:{registry} registry.example/app:v1',
       0,
     ],
     ['resolve --resolve localhost:{registry} {plain}/app:v1', 1],
@@ -135,11 +135,11 @@ describeWithPeers('how a registry is reached, beside oras', ['oras'], ([oras = '
     ['resolve --resolve localhost:{registry}:127.0.0.1:1:2 {plain}/app:v1', 1],
     // Both sides of a copy.
     [
-      'cp --resolve a.example:80:127.0.0.1:{registry} --from-plain-http --to-plain-http a.example/app:v1 a.example/b:v1',
+      'cp --resolve registry.example:80:127.0.0.1:{registry} --from-plain-http --to-plain-http registry.example/app:v1 registry.example/b:v1',
       0,
     ],
-    ['cp --from-resolve a.example:80:127.0.0.1:{registry} --from-plain-http a.example/app:v1 {plain}/c:v1', 0],
-    ['cp --to-resolve a.example:80:127.0.0.1:{registry} --to-plain-http {plain}/app:v1 a.example/d:v1', 0],
+    ['cp --from-resolve registry.example:80:127.0.0.1:{registry} --from-plain-http registry.example/app:v1 {plain}/c:v1', 0],
+    ['cp --to-resolve registry.example:80:127.0.0.1:{registry} --to-plain-http {plain}/app:v1 registry.example/d:v1', 0],
     ['cp --from-header X-A:1 --to-header X-B:2 {plain}/app:v1 {plain}/e:v1', 0],
     ['cp --from-header X-A {plain}/app:v1 {plain}/e:v1', 1],
     ['cp --to-cert-file cert.pem {plain}/app:v1 {plain}/e:v1', 1],
