@@ -15,7 +15,6 @@ import { registerFunctions } from './functions/register.js';
 import { runningStatus, type RunningStatusPorts } from './functions/running-status.js';
 import { LoadProblems } from './load-problems.js';
 import {
-  COPY_LIMITS,
   createRegistries,
   type Credentials,
   type RegistriesOptions,
@@ -138,8 +137,12 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
       readSecret: keyVaultSecrets(managedIdentity(identityOptions(settings))),
       connect,
     }),
-    copyParts: { bytes: settings.COPY_PART_BYTES, nodes: COPY_LIMITS.partNodes },
-    stretch: { ms: STEP_LIMITS.stretchMs, requests: settings.WALK_REQUESTS, bytes: STEP_LIMITS.stretchBytes },
+    callBounds: {
+      ms: STEP_LIMITS.callMs,
+      requests: settings.WALK_REQUESTS,
+      bytes: STEP_LIMITS.callBytes,
+      largeBlobBytes: settings.COPY_PART_BYTES,
+    },
     paused: settings.PROMOTION_PAUSED,
     retentionDays: settings.RUN_RETENTION_DAYS,
     now: () => new Date(),

@@ -159,7 +159,7 @@ const jobCredentials = optional.transform((text, context) => {
 const LEAST_PART_BYTES = 32 * 1024 * 1024;
 
 const partBytes = optional.transform((text, context) => {
-  const bytes = text === undefined ? COPY_LIMITS.partBytes : Number(text);
+  const bytes = text === undefined ? COPY_LIMITS.largeBlobBytes : Number(text);
   if (Number.isSafeInteger(bytes) && bytes >= LEAST_PART_BYTES) return bytes;
   context.addIssue({ code: 'custom', message: `is not a whole number from ${LEAST_PART_BYTES} on` });
   return z.NEVER;
@@ -169,7 +169,7 @@ const partBytes = optional.transform((text, context) => {
 const LEAST_WALK_REQUESTS = 100;
 
 const walkRequests = optional
-  .transform((text) => (text === undefined ? STEP_LIMITS.stretchRequests : Number(text)))
+  .transform((text) => (text === undefined ? STEP_LIMITS.callRequests : Number(text)))
   .pipe(z.number('is not a number of requests').int().min(LEAST_WALK_REQUESTS));
 
 /** For how long what has ended is kept. */

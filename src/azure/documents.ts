@@ -40,7 +40,7 @@ export function blobDocuments(service: BlobServiceClient): Documents {
       const done = await callStorageUnless(what, [...EXISTS, ...NOT_FOUND], () =>
         blob(container, name).upload(bytes, bytes.length, { conditions }),
       );
-      return done !== undefined;
+      return done?.etag;
     },
     async put(container, name, bytes) {
       const what = whatOf(container, name);

@@ -5,29 +5,27 @@ import { InputError, PolicyError, PromoterError, VerificationError, describeErro
 import { formatDuration } from '../promotion/duration.js';
 import type { Engine } from '../runs/ports.js';
 import { failingSigner, type Signer, type SignerSource } from '../signing/index.js';
-import { attachSbomStep } from '../steps/attach-sbom.js';
-import { attachSignatureStep } from '../steps/attach-signature.js';
-import { beginRunStep } from '../steps/begin-run.js';
+import type { ActivityReply } from './durable-driver.js';
+import { attemptSchema, type Attempt } from '../promotions/attempt.js';
+import { attachStep } from '../steps/attach.js';
 import { checkEvidenceStep } from '../steps/check-evidence.js';
 import { closeRunStep } from '../steps/close-run.js';
 import * as contracts from '../steps/contracts.js';
-import { copyGraphStep, verifyArrivalStep } from '../steps/copy-graph.js';
-import { copyPartStep } from '../steps/copy-part.js';
+import { copyStep } from '../steps/copy.js';
+import { copyRequestOf } from '../steps/job-copy.js';
 import { portsOfJob } from '../steps/job-credential.js';
 import { awaitPromotionsStep, beginJobStep, closeJobStep, raisePromotionsStep } from '../steps/job.js';
 import { markWaitingStep } from '../steps/mark-waiting.js';
 import { observeStep } from '../steps/observe.js';
-import { planCopyStep } from '../steps/plan-copy.js';
 import type { Ports, StepCall, StepReply } from '../steps/ports.js';
-import { asSourceGone } from '../steps/source-gone.js';
-import { isMore } from '../steps/stretch.js';
 import { runOperationStep } from '../steps/run-operation.js';
+import { asSourceGone } from '../steps/source-gone.js';
 import { tagCopyStep, tagDestinationStep } from '../steps/tag-destination.js';
+import { verifyArrivalStep } from '../steps/verify-arrival.js';
 import { walkScheduleStep } from '../steps/walk-schedule.js';
 import { watchForCancel } from './cancel-watch.js';
-import { againOfCursor, againSchema, type Again } from './orchestrations/again.js';
-import type { ActivityReply } from './orchestrations/step.js';
-import { busyPauseMs, isOverdue, outlastsStretch, passing, troublePauseMs, type Passing } from './put-off.js';
+import { Permits } from './permits.js';
+import { busyPauseMs, isOverdue, outlastsCall, passing, troublePauseMs, type Passing } from './put-off.js';
 import { remedyFor } from './remedies.js';
 import { stepLog, type StepLog } from './step-log.js';
 import { stepProgress } from './step-progress.js';
@@ -39,8 +37,12 @@ export interface StaticPorts extends Omit<Ports, 'engine' | 'signer'> {
 }
 export type EngineOf = (client: DurableClient) => Engine;
 
-/** One activity works for so long at most; below the host's functionTimeout. */
-const ACTIVITY_MS = 25 * 60_000;
+/** One activity works for so long at most, in milliseconds; below the host's functionTimeout. */
+const ACTIVITY_MS = 9 * 60_000;
+/** Long steps that a process does at once: two fewer than host.json gives it activities, so that short steps always run. */
+const LONG_STEPS = 2;
+/** The pause of a long step that gets no permit, in milliseconds. */
+const PERMIT_MS = 2_000;
 /** A look at the tag of a run whose source is not there; in milliseconds. */
 const LOOK_MS = 60_000;
 /** Characters of an error's message that go into history; more are cut off. */
@@ -49,6 +51,7 @@ const MESSAGE_CHARACTERS = 2_000;
 interface Registration {
   ports: StaticPorts;
   engineOf: EngineOf;
+  permits: Permits;
 }
 
 /** A step that never asks to be called again. */
@@ -57,44 +60,46 @@ async function plain<T>(result: Promise<T>): Promise<StepReply<T>> {
 }
 
 /** Registers every step as an activity. */
-export function registerActivities(registration: Registration): void {
+export function registerActivities(ports: StaticPorts, engineOf: EngineOf): void {
+  const registration = { ports, engineOf, permits: new Permits(LONG_STEPS) };
   const add = <I extends z.ZodType, R extends z.ZodType>(
     contract: contracts.StepContract<I, R>,
     run: (ports: Ports, input: z.infer<I>, call: StepCall) => Promise<StepReply<z.infer<R>>>,
   ): void => register(registration, contract, run);
-  add(contracts.beginRunContract, (ports, input) => plain(beginRunStep(ports, input)));
-  add(contracts.observeContract, (ports, input, call) => plain(observeStep(ports, input, call)));
+  /** A copy reaches its registries as its job says, if that names a credential. */
+  const copying = (all: Ports, { run }: StepCall): Ports =>
+    run?.input.kind === 'job' ? portsOfJob(all, run.input.job) : all;
+  add(contracts.observeContract, observeStep);
   add(contracts.checkEvidenceContract, checkEvidenceStep);
   add(contracts.markWaitingContract, markWaitingStep);
-  add(contracts.attachSbomContract, attachSbomStep);
-  add(contracts.attachSignatureContract, attachSignatureStep);
-  add(contracts.planCopyContract, (ports, input, call) => plain(planCopyStep(portsOfJob(ports, input), input, call)));
-  add(contracts.copyGraphContract, (ports, input, call) => plain(copyGraphStep(portsOfJob(ports, input), input, call)));
-  add(contracts.copyPartContract, (ports, input, call) => plain(copyPartStep(portsOfJob(ports, input), input, call)));
-  add(contracts.verifyArrivalContract, (ports, input, call) =>
-    plain(verifyArrivalStep(portsOfJob(ports, input), input, call)),
+  add(contracts.attachContract, attachStep);
+  add(contracts.copyContract, (all, input, call) => copyStep(copying(all, call), copyRequestOf(call.run), input, call));
+  add(contracts.verifyArrivalContract, (all, input, call) =>
+    verifyArrivalStep(copying(all, call), copyRequestOf(call.run), input, call),
   );
   add(contracts.tagDestinationContract, tagDestinationStep);
   add(contracts.closeRunContract, closeRunStep);
-  add(contracts.beginJobContract, (ports, input) => plain(beginJobStep(ports, input)));
+  add(contracts.beginJobContract, (all, input) => plain(beginJobStep(all, input)));
   add(contracts.runOperationContract, runOperationStep);
-  add(contracts.raisePromotionsContract, (ports, input, call) => plain(raisePromotionsStep(ports, input, call)));
+  add(contracts.raisePromotionsContract, (all, input, call) => plain(raisePromotionsStep(all, input, call)));
   add(contracts.awaitPromotionsContract, awaitPromotionsStep);
-  add(contracts.tagCopyContract, (ports, input, call) => tagCopyStep(portsOfJob(ports, input), input, call));
-  add(contracts.closeJobContract, (ports, input) => plain(closeJobStep(ports, input)));
-  add(contracts.walkScheduleContract, (ports, input, call) => plain(walkScheduleStep(ports, input, call)));
+  add(contracts.tagCopyContract, (all, input, call) =>
+    tagCopyStep(copying(all, call), copyRequestOf(call.run), input, call),
+  );
+  add(contracts.closeJobContract, (all, input) => plain(closeJobStep(all, input)));
+  add(contracts.walkScheduleContract, (all, input, call) => plain(walkScheduleStep(all, input, call)));
 }
 
 function register<I extends z.ZodType, R extends z.ZodType>(
-  { ports, engineOf }: Registration,
+  { ports, engineOf, permits }: Registration,
   contract: contracts.StepContract<I, R>,
   run: (ports: Ports, input: z.infer<I>, call: StepCall) => Promise<StepReply<z.infer<R>>>,
 ): void {
   durable.activity(contract.name, {
     extraInputs: [durableInput.durableClient()],
     handler: async (raw: unknown, context: InvocationContext): Promise<ActivityReply> => {
-      const progress = stepProgress(ports, contract.name, raw, instanceOf(context));
-      const again = againOf(raw);
+      const progress = stepProgress(ports, contract.name, raw);
+      const attempt = attemptOf(raw);
       const cancel = watchForCancel(ports, contract.name, raw);
       const log = stepLog(context, progress.step, raw);
       const startedMs = performance.now();
@@ -103,20 +108,33 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const engine = engineOf(getClient(context));
         const [stopped] = await Promise.all([cancel.begin(), progress.begin()]);
         if (stopped !== undefined && !cancel.isLeftToStep) throw stopped;
-        const finish = AbortSignal.timeout(ACTIVITY_MS);
-        const waitedMs = again === undefined ? 0 : ports.now().getTime() - again.since;
-        const call = { signal: AbortSignal.any([finish, cancel.signal]), finish, waitedMs, progress };
-        const signer = await signerOfNow(ports.signing, call.signal);
-        const reply = await run({ ...ports, engine, signer }, input, call);
-        await progress.end('later' in reply ? 'waiting' : 'done');
-        // One that polls says once that it waits.
-        if (progress.state === 'done' || again === undefined)
-          log.info(`${progress.state} in ${Math.round(performance.now() - startedMs)} ms: ${progress.said}`);
-        if ('later' in reply) return { later: busyPauseMs(reply.later, again, ports.now().getTime()) };
-        return { done: goneOnWith(reply.done, again, raw) };
+        const permit = contract.isLong ? permits.take() : undefined;
+        if (contract.isLong && permit === undefined) return { retryAfterMs: PERMIT_MS };
+        try {
+          const finish = AbortSignal.timeout(ACTIVITY_MS);
+          const waitedMs = attempt === undefined ? 0 : ports.now().getTime() - attempt.sinceMs;
+          const signal = AbortSignal.any([finish, cancel.signal]);
+          const call = { signal, finish, waitedMs, progress, run: cancel.run };
+          const signer = await signerOfNow(ports.signing, signal);
+          const reply = await run({ ...ports, engine, signer }, input, call);
+          await progress.end('done' in reply ? 'done' : 'waiting');
+          // One that polls says once that it waits.
+          if (progress.state === 'done' || attempt === undefined)
+            log.info(`${progress.state} in ${Math.round(performance.now() - startedMs)} ms: ${progress.said}`);
+          if ('done' in reply) return reply;
+          if (reply.retryAfterMs > 0) {
+            return { retryAfterMs: busyPauseMs(reply.retryAfterMs, attempt, ports.now().getTime()) };
+          }
+          // It goes on, and waits for the same as before, if that outlasts a call.
+          const { code } = attempt ?? {};
+          const waitsFor = attempt !== undefined && code !== undefined && outlastsCall(attempt) ? code : undefined;
+          return { retryAfterMs: 0, ...(waitsFor !== undefined && { trouble: { code: waitsFor, message: '' } }) };
+        } finally {
+          permit?.();
+        }
       };
       const answer = (error: unknown): Promise<ActivityReply> =>
-        failed(error, { name: contract.name, again, now: ports.now().getTime(), progress, log });
+        failed(error, { name: contract.name, attempt, now: ports.now().getTime(), progress, log });
       try {
         // Whatever a step makes of it: it was stopped.
         const reply = await log
@@ -124,11 +142,11 @@ function register<I extends z.ZodType, R extends z.ZodType>(
           .catch(async (error: unknown) =>
             answer(cancel.signal.aborted ? cancel.signal.reason : await understood(ports, raw, error)),
           );
-        if (!('later' in reply)) return reply;
+        if (!('retryAfterMs' in reply)) return reply;
         // By what the wait is ended was written before this: who asks the run to stop does it the other way round.
         const stopped = await cancel.look();
         if (stopped === undefined) return { ...reply, wake: progress.wake };
-        return cancel.isLeftToStep ? { ...reply, later: 0 } : await answer(stopped);
+        return cancel.isLeftToStep ? { ...reply, retryAfterMs: 0 } : await answer(stopped);
       } finally {
         cancel.end();
       }
@@ -165,12 +183,6 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(
   );
 }
 
-/** The instance that calls the activity, where the host says. */
-function instanceOf({ triggerMetadata }: InvocationContext): string | undefined {
-  const id = triggerMetadata?.['instanceId'];
-  return typeof id === 'string' ? id : undefined;
-}
-
 /** Where it is the source of a promotion that is not there, that is what it is. */
 async function understood(ports: StaticPorts, raw: unknown, error: unknown): Promise<unknown> {
   const runId = isRecord(raw) && typeof raw.runId === 'string' ? raw.runId : undefined;
@@ -181,16 +193,9 @@ async function understood(ports: StaticPorts, raw: unknown, error: unknown): Pro
   }
 }
 
-/** What the orchestration says of the calls before this one. */
-function againOf(raw: unknown): Again | undefined {
-  return isRecord(raw) ? againSchema.safeParse(raw.again).data : undefined;
-}
-
-/** A stretch more is told what is still waited for. */
-function goneOnWith(result: unknown, again: Again | undefined, raw: unknown): unknown {
-  const waited = again !== undefined && outlastsStretch(again) ? again : againOfCursor(raw);
-  if (waited === undefined || !isRecord(result) || !isMore(result)) return result;
-  return { ...result, cursor: { ...result.cursor, again: waited } };
+/** What the driver says of the calls before this one. */
+function attemptOf(raw: unknown): Attempt | undefined {
+  return isRecord(raw) ? attemptSchema.safeParse(raw.attempt).data : undefined;
 }
 
 /** The steps whose input names what somebody asks for by a job. */
@@ -201,7 +206,7 @@ const ASKED: ReadonlySet<string> = new Set([
 
 interface Failing {
   name: string;
-  again: Again | undefined;
+  attempt: Attempt | undefined;
   now: number;
   progress: ReturnType<typeof stepProgress>;
   log: StepLog;
@@ -212,9 +217,9 @@ interface Failing {
  * engine to try again at once, as it does where a worker dies.
  */
 async function failed(error: unknown, failing: Failing): Promise<ActivityReply> {
-  const { name, again, now, progress, log } = failing;
+  const { name, attempt, now, progress, log } = failing;
   const passes = passing(error, name, ASKED.has(name));
-  if (passes !== undefined && !isOverdue(passes, again, now)) return putOff(passes, failing);
+  if (passes !== undefined && !isOverdue(passes, attempt, now)) return putOff(passes, failing);
   const { code, message: whole, remedy: advice } = describeError(error);
   const remedy = remedyFor(code, advice);
   const message = whole.slice(0, MESSAGE_CHARACTERS);
@@ -226,19 +231,20 @@ async function failed(error: unknown, failing: Failing): Promise<ActivityReply> 
   }
   log.warn(`failed: ${code}: ${message}`);
   const refused = error instanceof PolicyError || error instanceof VerificationError;
-  const spent = passes === undefined || again === undefined ? '' : `, for ${formatDuration(now - again.codeSince)}`;
+  const spent =
+    passes === undefined || attempt === undefined ? '' : `, for ${formatDuration(now - attempt.codeSinceMs)}`;
   return { failed: { code, message: `${message}${spent}`, refused, remedy } };
 }
 
 /** The run's row says what it waits for. */
-async function putOff(passes: Passing, { again, now, progress, log }: Failing): Promise<ActivityReply> {
+async function putOff(passes: Passing, { attempt, now, progress, log }: Failing): Promise<ActivityReply> {
   const { code, message: whole, remedy: advice } = passes.trouble;
   const remedy = remedyFor(code, advice);
   const message = whole.slice(0, MESSAGE_CHARACTERS);
-  const later = troublePauseMs(passes, again, now);
-  const tries = (again?.tries ?? 0) + 1;
-  const isLast = again !== undefined && now >= again.until;
-  const nextMs = Math.min(now + later, again?.until ?? Infinity);
+  const retryAfterMs = troublePauseMs(passes, attempt, now);
+  const tries = (attempt?.count ?? 0) + 1;
+  const isLast = attempt !== undefined && now >= attempt.untilMs;
+  const nextMs = Math.min(now + retryAfterMs, attempt?.untilMs ?? Infinity);
   const text = `${code}: ${message}`;
   log.warn(`${text}; tried ${tries} times, ${isLast ? 'given up' : `again in ${formatDuration(nextMs - now)}`}`);
   await (isLast
@@ -246,8 +252,8 @@ async function putOff(passes: Passing, { again, now, progress, log }: Failing): 
     : progress.wait(text, {
         code,
         tries,
-        since: new Date(again?.since ?? now).toISOString(),
+        since: new Date(attempt?.sinceMs ?? now).toISOString(),
         nextAt: new Date(nextMs).toISOString(),
       }));
-  return { later, trouble: { code, message, remedy } };
+  return { retryAfterMs, trouble: { code, message, remedy } };
 }

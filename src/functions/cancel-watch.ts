@@ -7,13 +7,13 @@ import type { Ports } from '../steps/ports.js';
 const LOOK_MS = 1_000;
 
 /** Steps that take or give back the row: a run that is to stop needs them for it. */
-const UNSTOPPABLE: ReadonlySet<string> = new Set(['beginRun', 'closeRun', 'closeJob']);
+const UNSTOPPABLE: ReadonlySet<string> = new Set(['closeRun', 'closeJob']);
 
 /** Steps that see for themselves, before they stop, whether an earlier call of theirs has done it all the same. */
 const STOP_THEMSELVES: ReadonlySet<string> = new Set(['tagDestination', 'tagCopy']);
 
-/** The first step of a job answers by itself that there is nothing to do for a run that has ended or was removed. */
-const REFUSES_ENDED = 'beginJob';
+/** The first step of a run answers by itself that there is nothing to do for one that has ended or was removed. */
+const REFUSE_ENDED: ReadonlySet<string> = new Set(['observe', 'beginJob']);
 
 /**
  * Whether the run of a step is to stop, or has ended: read before the step begins, and once a second while it works. A step of a run
@@ -24,6 +24,8 @@ export interface CancelWatch {
   signal: AbortSignal;
   /** The look before the step begins. @returns why it is not to. @throws if the row cannot be read: what cannot be known is not begun */
   begin(): Promise<PromoterError | undefined>;
+  /** The run's row as it was seen last; undefined if the step is of no run, or takes it back. */
+  readonly run: RunRow | undefined;
   /** Looks now; @returns why it is to stop. A row that cannot be read says nothing: the next look comes. */
   look(): Promise<PromoterError | undefined>;
   /** True if a cancelled step is called all the same, with a signal that is aborted. Never for a run that has ended. */
@@ -32,7 +34,7 @@ export interface CancelWatch {
 }
 
 function whyToStop(run: RunRow | undefined, runId: string, step: string): PromoterError | undefined {
-  if (run === undefined || run.state === 'ended') return step === REFUSES_ENDED ? undefined : endedError(runId, run);
+  if (run === undefined || run.state === 'ended') return REFUSE_ENDED.has(step) ? undefined : endedError(runId, run);
   return run.cancel && cancelledError(run.cancel);
 }
 
@@ -43,10 +45,11 @@ export function watchForCancel(ports: Pick<Ports, 'store'>, step: string, input:
   let isLeftToStep = STOP_THEMSELVES.has(step);
   if (runId === undefined || UNSTOPPABLE.has(step)) {
     const never = async (): Promise<undefined> => undefined;
-    return { signal: stop.signal, begin: never, look: never, isLeftToStep, end: () => {} };
+    return { signal: stop.signal, begin: never, look: never, run: undefined, isLeftToStep, end: () => {} };
   }
+  let run: RunRow | undefined;
   const begin = async (): Promise<PromoterError | undefined> => {
-    const run = (await ports.store.getRun(runId))?.value;
+    run = (await ports.store.getRun(runId))?.value;
     const error = whyToStop(run, runId, step);
     if (error === undefined) return undefined;
     if (run === undefined || run.state === 'ended') isLeftToStep = false;
@@ -66,6 +69,9 @@ export function watchForCancel(ports: Pick<Ports, 'store'>, step: string, input:
     signal: stop.signal,
     begin,
     look,
+    get run() {
+      return run;
+    },
     get isLeftToStep() {
       return isLeftToStep;
     },

@@ -1,5 +1,5 @@
 import { PromoterError, RegistryError, TransportError, describeError } from '../oci/index.js';
-import type { Again, Trouble } from './orchestrations/again.js';
+import type { Attempt, Trouble } from '../promotions/attempt.js';
 
 /**
  * How long what may pass is waited for. The client has already tried for some seconds; from here on each further try is an
@@ -45,10 +45,10 @@ const ROLE_MISSING = new Set(['KEY_VAULT_DENIED']);
 const MAY_BE_LATE = new Set([...UNKNOWN, 'REFERRER_UNKNOWN']);
 
 /**
- * Whether what is waited for is waited for in the next stretch as well: all has to be asked for once more until it is known whether
- * it is there. A registry that was down is up where a stretch has come to its end.
+ * True if what a long step waits for is waited for by its next call as well: all has to be asked for once more until it is known
+ * whether it is there. A registry that was down is up when a call has ended in good order.
  */
-export function outlastsStretch({ code }: Again): boolean {
+export function outlastsCall({ code }: Attempt): boolean {
   return code !== undefined && MAY_BE_LATE.has(code);
 }
 
@@ -110,27 +110,27 @@ function isNameless({ details: { causes } }: TransportError): boolean {
  * The pause before the next call, in milliseconds: as long as it was asked for, and no shorter than it would be unasked. A registry
  * that says `Retry-After: 1` all day would otherwise be asked all day, and each time is history.
  */
-export function troublePauseMs({ retryAfterMs = 0 }: Passing, again: Again | undefined, now: number): number {
+export function troublePauseMs({ retryAfterMs = 0 }: Passing, attempt: Attempt | undefined, now: number): number {
   // On top, never below: all who were told the same time would otherwise come back as one.
   const asked = retryAfterMs + Math.random() * Math.min(30_000, retryAfterMs / 10);
-  const doubled = PUT_OFF.firstMs * 2 ** Math.min(again?.tries ?? 0, 20);
-  const grown = capped(doubled, PUT_OFF.capMs, again, now) * (0.75 + Math.random() / 4);
+  const doubled = PUT_OFF.firstMs * 2 ** Math.min(attempt?.count ?? 0, 20);
+  const grown = capped(doubled, PUT_OFF.capMs, attempt, now) * (0.75 + Math.random() / 4);
   return Math.ceil(Math.max(asked, grown));
 }
 
 /** The same where nothing is wrong, and a step only has to wait its turn. */
-export function busyPauseMs(laterMs: number, again: Again | undefined, now: number): number {
-  const grown = laterMs * PUT_OFF.busyGrowth ** Math.min(again?.tries ?? 0, 60);
-  return Math.ceil(capped(grown, Math.max(laterMs, PUT_OFF.busyCapMs), again, now));
+export function busyPauseMs(laterMs: number, attempt: Attempt | undefined, now: number): number {
+  const grown = laterMs * PUT_OFF.busyGrowth ** Math.min(attempt?.count ?? 0, 60);
+  return Math.ceil(capped(grown, Math.max(laterMs, PUT_OFF.busyCapMs), attempt, now));
 }
 
-function capped(ms: number, capMs: number, again: Again | undefined, now: number): number {
-  const waitedMs = again === undefined ? 0 : now - again.since;
+function capped(ms: number, capMs: number, attempt: Attempt | undefined, now: number): number {
+  const waitedMs = attempt === undefined ? 0 : now - attempt.sinceMs;
   return Math.min(ms, Math.max(capMs, Math.min(waitedMs / 8, PUT_OFF.longestMs)));
 }
 
 /** Whether trouble of this kind has been there for longer than its patience: it is taken for what it says. */
-export function isOverdue({ trouble, patienceMs }: Passing, again: Again | undefined, now: number): boolean {
-  if (patienceMs === undefined || again === undefined || again.code !== trouble.code) return false;
-  return now - again.codeSince >= patienceMs;
+export function isOverdue({ trouble, patienceMs }: Passing, attempt: Attempt | undefined, now: number): boolean {
+  if (patienceMs === undefined || attempt === undefined || attempt.code !== trouble.code) return false;
+  return now - attempt.codeSinceMs >= patienceMs;
 }

@@ -43,5 +43,5 @@ async function isFirstToday({ documents, now }: WarningPorts, code: string): Pro
   const today = now().toISOString().slice(0, 10);
   const kept = await documents.getVersioned('documents', name);
   if (kept !== undefined && Buffer.from(kept.value).toString('utf8') === today) return false;
-  return documents.putVersioned('documents', name, Buffer.from(today), kept?.version);
+  return (await documents.putVersioned('documents', name, Buffer.from(today), kept?.version)) !== undefined;
 }

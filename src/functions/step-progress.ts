@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { isRecord } from '../oci/index.js';
+import { PromoterError, isRecord } from '../oci/index.js';
 import type { StepProgress } from '../runs/rows.js';
-import { stretchCursorSchema } from '../steps/contracts.js';
 import type { Ports, StepProgressSink } from '../steps/ports.js';
-import { againSchema } from './orchestrations/again.js';
+import { attemptSchema, type Attempt } from '../promotions/attempt.js';
 
 const WRITE_EVERY_MS = 1_000;
 
@@ -22,55 +21,40 @@ export interface StepProgressRow extends StepProgressSink {
   wait(text: string, waitsFor: NonNullable<StepProgress['waitsFor']>): Promise<void>;
 }
 
-/** The label that tells one call of a step from another in the same run. */
+/** The label that tells one step from another of its name. */
 function labelOf(input: unknown): string {
-  if (!isRecord(input)) return '';
-  if (typeof input.label === 'string') return ` ${input.label}`;
-  if (isRecord(input.image) && typeof input.image.label === 'string') return ` ${input.image.label}`;
-  return '';
+  return isRecord(input) && typeof input.label === 'string' ? ` ${input.label}` : '';
 }
 
-/** A step that is called again has been at it since its first call, or since it was put off first. */
-function firstOf(input: unknown): Date | undefined {
-  if (!isRecord(input)) return undefined;
-  const first = stretchCursorSchema.safeParse(input.cursor).data ?? againSchema.safeParse(input.again).data;
-  return first && new Date(first.since);
+function attemptOf(input: unknown): Attempt | undefined {
+  return isRecord(input) ? attemptSchema.safeParse(input.attempt).data : undefined;
 }
 
 /** What it was put off for, until it says something else. */
-function lastTrouble(input: unknown): string {
-  const { code, tries } = (isRecord(input) && againSchema.safeParse(input.again).data) || {};
-  return code === undefined ? '' : `tried again, after ${code} ${tries} times`;
+function lastTrouble(attempt: Attempt | undefined): string {
+  return attempt?.code === undefined ? '' : `tried again, after ${attempt.code} ${attempt.count} times`;
 }
 
 /**
  * Where the input names no run (the schedule), nothing is written.
- * @param instanceId that calls: the run's, or that of one of its sub-orchestrations
  */
-export function stepProgress(
-  ports: Pick<Ports, 'store' | 'now'>,
-  name: string,
-  input: unknown,
-  instanceId?: string,
-): StepProgressRow {
+export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, input: unknown): StepProgressRow {
   const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
-  const started = (firstOf(input) ?? ports.now()).toISOString();
+  const attempt = attemptOf(input);
+  // A step that is called again has been at it since it was put off first.
+  const started = (attempt === undefined ? ports.now() : new Date(attempt.sinceMs)).toISOString();
   const row: StepProgress = {
     runId: runId ?? '',
     step: `${name}${labelOf(input)}`,
     state: 'working',
-    text: lastTrouble(input),
+    text: lastTrouble(attempt),
     startedAt: started,
     updatedAt: started,
   };
   const wake = `wake-${randomUUID()}`;
-  const wait = {
-    state: 'waiting',
-    wake,
-    ...(instanceId !== undefined && instanceId !== runId && { waitsIn: instanceId }),
-  };
+  const wait = { state: 'waiting', wake } as const;
   let writing: Promise<void> = Promise.resolve();
-  let writtenMs = 0;
+  let writtenMs = Date.now();
   const write = (): Promise<void> => {
     if (runId === undefined) return Promise.resolve();
     writtenMs = Date.now();
@@ -90,6 +74,19 @@ export function stepProgress(
     },
     get said() {
       return row.text;
+    },
+    async part(step, { label }, work) {
+      // Its first write comes when it says how far it is, or at its end: most parts take less than a second.
+      const part = stepProgress(ports, step, { runId, label });
+      try {
+        const done = await work(part);
+        await part.end('done');
+        return done;
+      } catch (error) {
+        if (error instanceof PromoterError) part.text(`${error.code}: ${error.message}`);
+        await part.end('waiting');
+        throw error;
+      }
     },
     text(text) {
       row.text = text.slice(0, 1000);

@@ -25,7 +25,6 @@ export {
   type GraphOptions,
   type PlannedManifest,
 } from './copy/plan.js';
-export * from './copy/parts.js';
 export { COPY_LIMITS } from './copy/limits.js';
 export * from './copy/move-stretch.js';
 export * from './copy/move.js';

@@ -1,5 +1,5 @@
 import { cancelledResult } from './cancellation.js';
-import type { RunPorts } from './ports.js';
+import type { RunPorts, RunStore } from './ports.js';
 import type { RunResult } from './rows.js';
 import { untilWritten } from './until-written.js';
 
@@ -19,7 +19,7 @@ export function isLost({ code }: RunResult): boolean {
 
 /** Ends the run's own row. May be done twice, and by several. @returns how it ended: the first to say so is right */
 export async function endRunRow(
-  ports: Pick<RunPorts, 'store' | 'now'>,
+  ports: { store: Pick<RunStore, 'getRun' | 'replaceRun'> } & Pick<RunPorts, 'now'>,
   runId: string,
   result: RunResult,
 ): Promise<RunResult> {

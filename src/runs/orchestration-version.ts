@@ -3,4 +3,4 @@
  * activities, timers, events and sub-orchestrations one of them asks for, or in which order, raises it and keeps the one before:
  * docs/decisions/orchestration-versions.md.
  */
-export const ORCHESTRATION_VERSION = 1;
+export const ORCHESTRATION_VERSION = 2;

@@ -24,7 +24,7 @@ async function changeOwned(
 }
 
 /** The run's first write: the engine has it. @returns the row, with the `wanted` that this run answers; undefined where the run is not the row's. */
-export function beginRun(ports: RunPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
+export function beginRun(ports: OwnedPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
   return changeOwned(ports, id, runId, (row) =>
     row.runBegun ? undefined : { ...row, runBegun: true, state: 'working' },
   );

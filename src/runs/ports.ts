@@ -149,13 +149,16 @@ export interface Documents {
   putIfAbsent(container: DocumentContainer, name: string, bytes: Uint8Array): Promise<Uint8Array>;
   /** What is kept, with the version (ETag) under which it may be replaced. */
   getVersioned(container: DocumentContainer, name: string): Promise<Versioned<Uint8Array> | undefined>;
-  /** `version` undefined: only if it is not there. @returns false if another writer was first; nothing was written. */
+  /**
+   * `version` undefined: only if it is not there.
+   * @returns the version under which it is kept; undefined if another writer was first and nothing was written
+   */
   putVersioned(
     container: DocumentContainer,
     name: string,
     bytes: Uint8Array,
     version: string | undefined,
-  ): Promise<boolean>;
+  ): Promise<string | undefined>;
   /** Removes all whose names begin with `prefix`. May be done twice. */
   removeAll(container: DocumentContainer, prefix: string): Promise<void>;
 }

@@ -43,7 +43,8 @@ async function startRun(ports: RunPorts, row: PromotionRow, rule: Rule): Promise
       destination: row.destination,
     },
   });
-  await ports.engine.start('promote', row.runId, { promotionId: row.id, runId: row.runId });
+  const input = { promotionId: row.id, runId: row.runId, deadlineMs: deadlineMs(rule) };
+  await ports.engine.start('promote', row.runId, input);
 }
 
 /** Opens the next run, after a lost one or a pause; undefined where another writer was first. */

@@ -84,6 +84,7 @@ export const runRowSchema: z.ZodType<RunRow> = z.object({
   state: z.enum(['pending', 'running', 'ended']),
   openedAt: z.string(),
   trigger: triggerSchema.exactOptional(),
+  wanted: z.number().exactOptional(),
   digest: z.string().exactOptional(),
   sentAgainAt: z.string().exactOptional(),
   toldAt: z.string().exactOptional(),

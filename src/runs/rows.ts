@@ -146,6 +146,8 @@ export interface RunRow {
   state: 'pending' | 'running' | 'ended';
   openedAt: string;
   trigger?: Trigger;
+  /** Of a promotion: the generation that it answers, from when it has begun. */
+  wanted?: number;
   /** What the source stands on, from when the run has looked. */
   digest?: string;
   /** When the message of a job that did not begin was sent once more. */

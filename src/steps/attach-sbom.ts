@@ -1,39 +1,48 @@
-import { InputError, packArtifact, parseManifest, type Descriptor, type ReadableRepository } from '../oci/index.js';
+import {
+  InputError,
+  packArtifact,
+  parseManifest,
+  type Descriptor,
+  type Digest,
+  type ReadableRepository,
+} from '../oci/index.js';
 import type { SourceRepository } from '../promotion/rule.js';
 import type { Sbom } from '../sbom/index.js';
 import { attachPacked, readAt } from './attach-packed.js';
 import { signerOf, signSubject } from './attach-signature.js';
 import { bringSbomBack } from './bring-sbom-back.js';
-import type { InputOf, ResultOf, attachSbomContract } from './contracts.js';
+import type { Image } from './contracts.js';
 import { isThere } from './is-there.js';
-import { countingLosses } from './lost-leases.js';
 import { noteMadeSbom } from './made-sboms.js';
 import { findOurSbom, type SigningRule } from './our-sbom.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
-import { countingTries } from './sbom-tries.js';
 import { sbomClaim } from './signed-claim.js';
 import { subjectLease, underLease } from './under-lease.js';
 
-/** What it needs of a step's input: a job has no rule, the command line no run. */
-type Input = Pick<InputOf<typeof attachSbomContract>, 'image' | 'at' | 'destination'> & {
+interface Input {
+  /** The command line has none. */
   runId?: string;
   rule: SigningRule;
   source: SourceRepository;
-};
+  image: Image;
+  /** Where the image is looked into and its SBOM attached: the source by default. */
+  at?: SourceRepository;
+  /** Of a promotion: an SBOM that is there and not at the source is brought back. */
+  destination?: string;
+}
 
 type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<'markOurs'>;
 
 /**
  * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image of the
  * same source gives the same bytes wherever they are attached, so doing it twice, or here and there, makes one.
- * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`; PromoterError `SBOM_UNFINISHED`,
- *   `SIGNATURE_UNFINISHED`
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
  */
 export async function attachSbomStep(
   ports: SbomPorts,
   input: Input,
   call: StepCall,
-): Promise<StepReply<ResultOf<typeof attachSbomContract>>> {
+): Promise<StepReply<{ sbom: Digest; made: boolean }>> {
   const { signal, finish = signal, progress } = call;
   const at = input.at ?? input.source;
   const { registry, repository: name } = at;
@@ -50,14 +59,11 @@ export async function attachSbomStep(
     const lasting = AbortSignal.any([finish, lease.signal]);
     const attached =
       (await bring(ports, input, held, lasting)) ??
-      (await countingTries(ports, input, { signal: AbortSignal.any([signal, lease.signal]), progress }, () =>
-        attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total)),
-      ));
+      (await attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total)));
     const { sbom, text, made } = attached;
     progress.text(text);
-    const sign = () => signSubject(ports, input, sbomClaim(sbom, input.image), lasting);
-    const of = { runId: input.runId, digest: sbom.digest };
-    const signed = input.rule.sign.length > 0 ? await countingLosses(ports, of, call, lease, sign) : undefined;
+    const signed =
+      input.rule.sign.length > 0 ? await signSubject(ports, input, sbomClaim(sbom, input.image), lasting) : undefined;
     return { sbom: sbom.digest, made: made || signed?.made === true };
   });
 }

@@ -1,8 +1,6 @@
-import { ConfigurationError, PolicyError, type Descriptor, type Repository } from '../oci/index.js';
+import { ConfigurationError, PolicyError, type Descriptor, type Digest, type Repository } from '../oci/index.js';
 import type { Signer } from '../signing/index.js';
 import { attachPacked, readAt, type Attaching } from './attach-packed.js';
-import type { InputOf, ResultOf, attachSignatureContract } from './contracts.js';
-import { countingLosses } from './lost-leases.js';
 import { noteKey } from './our-keys.js';
 import { findOurSignature } from './our-signature.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
@@ -10,26 +8,32 @@ import { recordSignature } from './recorded-signature.js';
 import { plainClaim, type SignedClaim } from './signed-claim.js';
 import { subjectLease, underLease } from './under-lease.js';
 
-type Input = InputOf<typeof attachSignatureContract>;
+/** Which subject is signed, and where it stands. */
+interface Input extends Attaching {
+  subject: SignedClaim['subject'];
+}
+
+interface Signed {
+  signature: Digest;
+  made: boolean;
+}
+
 type SigningPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'now'> & StorePort<'markOurs'>;
 
 /**
  * Attaches our Notary signature to one manifest, where it has none that verifies.
- * @throws ConfigurationError `SIGNING_KEY_MISSING`, `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`; PromoterError
- *   `SIGNATURE_UNFINISHED`
+ * @throws ConfigurationError `SIGNING_KEY_MISSING`, `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
  */
 export async function attachSignatureStep(
   ports: SigningPorts & Pick<Ports, 'lease'>,
-  input: Pick<Input, 'source' | 'subject'> & Partial<Input>,
+  input: Input,
   call: StepCall,
-): Promise<StepReply<ResultOf<typeof attachSignatureContract>>> {
+): Promise<StepReply<Signed>> {
   const { signal, finish = signal, progress } = call;
   const { registry, repository: name } = input.at ?? input.source;
   return underLease(ports, subjectLease(registry, name, input.subject.digest), signal, async (held, lease) => {
     const lasting = AbortSignal.any([finish, lease.signal]);
-    const of = { runId: input.runId, digest: input.subject.digest };
-    const sign = () => signSubject(ports, input, plainClaim(input.subject), held, lasting);
-    const signed = await countingLosses(ports, of, call, lease, sign);
+    const signed = await signSubject(ports, input, plainClaim(input.subject), held, lasting);
     progress.text(`${signed.made ? 'signed' : 'was signed already'}: ${signed.signature}`);
     return signed;
   });
@@ -55,7 +59,7 @@ export async function signSubject(
   signal: AbortSignal,
   /** For its push, which is not left half made. */
   lasting = signal,
-): Promise<ResultOf<typeof attachSignatureContract>> {
+): Promise<Signed> {
   const signer = signerOf(ports);
   const { subject } = claim;
   const { registry, repository: repositoryName } = where.at ?? where.source;

@@ -1,29 +1,42 @@
+import type { Descriptor } from '../oci/index.js';
 import { LOST, endRunRow } from '../runs/end-run.js';
 import { beginRun } from '../runs/owned-run.js';
+import type { PromotionRow } from '../runs/rows.js';
 import { untilWritten } from '../runs/until-written.js';
-import type { InputOf, ResultOf, beginRunContract } from './contracts.js';
-import type { Ports } from './ports.js';
+import type { Ports, StepCall, StorePort } from './ports.js';
 
-/** The run's first step: takes the row, reads what is wanted, and the rule as it stood when the run was opened. */
-export async function beginRunStep(
-  ports: Pick<Ports, 'store' | 'engine' | 'paused' | 'now'>,
-  input: InputOf<typeof beginRunContract>,
-): Promise<ResultOf<typeof beginRunContract>> {
-  const { promotionId, runId } = input;
-  return untilWritten(runId, async () => {
-    const run = await ports.store.getRun(runId);
-    // One that was given up before it began has ended.
-    if (run?.value.input.kind !== 'promotion' || run.value.state === 'ended') return { owned: false };
-    const row = await beginRun(ports, promotionId, runId);
-    // Another's, or at rest, before this one had a row of its own to be ended.
-    if (row === undefined) {
-      await endRunRow(ports, runId, LOST);
-      return { owned: false };
-    }
-    const { state, input: opened } = run.value;
-    const running = { ...run.value, state: 'running' } as const;
-    if (state === 'pending' && !(await ports.store.replaceRun(running, run.version))) return undefined;
-    const { rule, source, destination } = opened;
-    return { owned: true, wanted: row.wanted, rule, source, destination };
+type BeginPorts = Pick<Ports, 'now'> & StorePort<'getPromotion' | 'replacePromotion' | 'getRun' | 'replaceRun'>;
+
+/**
+ * The first thing that a run does: takes its promotion's row, and reads there what it is to answer.
+ * @returns undefined if the run has ended, or the row is another run's: then it is to do nothing
+ */
+export async function takePromotion(
+  ports: BeginPorts,
+  { promotionId, runId }: { promotionId: string; runId: string },
+  { run }: Pick<StepCall, 'run'>,
+): Promise<PromotionRow | undefined> {
+  // One that was given up before it began has ended.
+  if (run?.input.kind !== 'promotion' || run.state === 'ended') return undefined;
+  const row = await beginRun(ports, promotionId, runId);
+  // Another's, or at rest, before this one had a row of its own to be ended.
+  if (row === undefined) await endRunRow(ports, runId, LOST);
+  return row;
+}
+
+/** Writes into the run's row that it works, what it answers, and what its tag stands on, as far as that is known. May be done twice. */
+export async function noteBegun(
+  ports: StorePort<'getRun' | 'replaceRun'>,
+  runId: string,
+  wanted: number,
+  root: Pick<Descriptor, 'digest'> | undefined,
+): Promise<void> {
+  await untilWritten(runId, async () => {
+    const current = await ports.store.getRun(runId);
+    if (current === undefined || current.value.state === 'ended') return true;
+    const { state, digest } = current.value;
+    if (state === 'running' && (root === undefined || digest === root.digest)) return true;
+    const begun = { ...current.value, state: 'running' as const, wanted, ...(root && { digest: root.digest }) };
+    return (await ports.store.replaceRun(begun, current.version)) ? true : undefined;
   });
 }

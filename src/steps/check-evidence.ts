@@ -2,6 +2,7 @@ import { evidencePolicyHash } from '../promotion/promotion-id.js';
 import { noteGatePassed, readOwned } from '../runs/owned-run.js';
 import type { InputOf, ResultOf, checkEvidenceContract } from './contracts.js';
 import { lookAtGate } from './gate-look.js';
+import { openedPromotion } from './opened.js';
 import { noteKey } from './our-keys.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { resolveTag } from './resolve-tag.js';
@@ -14,9 +15,10 @@ import { missingTag } from './source-gone.js';
  */
 export async function checkEvidenceStep(
   ports: Pick<Ports, 'registries' | 'documents' | 'signer' | 'now'> & StorePort<'getPromotion' | 'replacePromotion'>,
-  { promotionId, runId, rule, source, root }: InputOf<typeof checkEvidenceContract>,
-  { signal, progress }: StepCall,
+  { promotionId, runId, root }: InputOf<typeof checkEvidenceContract>,
+  { signal, progress, run }: StepCall,
 ): Promise<StepReply<ResultOf<typeof checkEvidenceContract>>> {
+  const { rule, source } = openedPromotion(run);
   // Read before the referrers are listed: what is raised from here on is not what we looked at.
   const row = await readOwned(ports, promotionId, runId);
   if (row === undefined) return { done: { state: 'gone' } };
@@ -39,5 +41,5 @@ export async function checkEvidenceStep(
   }
   const reasons = decision.reasons.slice(0, 20);
   progress.text(reasons.join('; '));
-  return isUnfinished ? { later: 0 } : { done: { state: 'closed', wanted, evidence, reasons } };
+  return isUnfinished ? { retryAfterMs: 0 } : { done: { state: 'closed', wanted, evidence, reasons } };
 }

@@ -2,52 +2,63 @@ import { formatDuration } from '../promotion/duration.js';
 import { cancelledResult } from '../runs/cancellation.js';
 import { closeRun } from '../runs/close-run.js';
 import { endingOf } from '../runs/ending.js';
+import type { RunRow, SourceTag } from '../runs/rows.js';
 import type { InputOf, ResultOf, closeRunContract } from './contracts.js';
 import { STEP_LIMITS } from './limits.js';
 import { resolveTag } from './resolve-tag.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
 import { tellRun } from './tell-run.js';
 
-type Input = InputOf<typeof closeRunContract>;
+type Asked = InputOf<typeof closeRunContract>;
+type Input = Omit<Asked, 'wanted'> & { wanted: number };
 
 /**
- * Ends a run: its row, then the promotion's or the next run, then receipt and CloudEvent. Done twice, the rest is done. Put off where
+ * Ends a run: its row, then the promotion's or the next run, then receipt and CloudEvent. Done twice, the rest is done. Put off if
  * the next run is not to come at once: so long the run is there to be stopped.
  */
 export async function closeRunStep(
   ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'>,
-  asked: Input,
+  asked: Asked,
   { progress, waitedMs }: Pick<StepCall, 'progress' | 'waitedMs'>,
 ): Promise<StepReply<ResultOf<typeof closeRunContract>>> {
-  const input = await withDigest(ports, await asGone(ports, await asStopped(ports, asked)));
-  const { promotionId, runId, wanted, rule, result, did } = input;
+  const { promotionId, runId, did } = asked;
+  const run = (await ports.store.getRun(runId))?.value;
+  if (run?.input.kind !== 'promotion') return { done: 'gone' };
+  const { rule, source } = run.input;
+  const wanted = asked.wanted ?? run.wanted ?? (await ports.store.getPromotion(promotionId))?.value.wanted ?? 0;
+  const stopped = asStopped(run, { ...asked, wanted });
+  const input = await withDigest(ports, source, await asGone(ports, source, stopped));
+  const { result } = input;
   const ending = await endingOf(
     ports,
-    { id: promotionId, runId, wanted, waitedMs: waitedMs ?? 0 },
+    { id: promotionId, runId, wanted: input.wanted, waitedMs: waitedMs ?? 0 },
     withoutUndefined(result),
   );
   if ('pauseMs' in ending) {
     progress.text(`the tag moved on, and nobody told of it: the next run comes in ${formatDuration(ending.pauseMs)}`);
-    return { later: ending.pauseMs };
+    return { retryAfterMs: ending.pauseMs };
   }
-  const closed = await closeRun(ports, promotionId, runId, { wanted, rule, result: ending.result });
+  const closed = await closeRun(ports, promotionId, runId, { wanted: input.wanted, rule, result: ending.result });
   await tellRun(ports, runId, did);
   return { done: closed };
 }
 
 /** A run that is to stop, and whose tag moved on before it saw that: it is stopped, and nothing follows. */
-async function asStopped(ports: Pick<Ports, 'store'>, input: Input): Promise<Input> {
-  if (input.result.outcome !== 'superseded') return input;
-  const cancel = (await ports.store.getRun(input.runId))?.value.cancel;
-  return cancel === undefined ? input : { ...input, result: cancelledResult(cancel) };
+function asStopped({ cancel }: RunRow, input: Input): Input {
+  if (input.result.outcome !== 'superseded' || cancel === undefined) return input;
+  return { ...input, result: cancelledResult(cancel) };
 }
 
 /**
  * A run whose source's tag is not there has answered all that was wanted until it is looked at for the last time, here: its deletion
  * told of that, say. Not where it was pushed so lately that a replica may not know it yet: then the next run waits for it.
  */
-async function asGone(ports: Pick<Ports, 'registries' | 'store' | 'now'>, input: Input): Promise<Input> {
-  const { result, source, promotionId, runId, wanted } = input;
+async function asGone(
+  ports: Pick<Ports, 'registries' | 'store' | 'now'>,
+  source: SourceTag,
+  input: Input,
+): Promise<Input> {
+  const { result, promotionId, runId, wanted } = input;
   if (result.code !== 'SOURCE_GONE') return input;
   // Before the tag is looked at.
   const row = (await ports.store.getPromotion(promotionId))?.value;
@@ -64,8 +75,8 @@ async function asGone(ports: Pick<Ports, 'registries' | 'store' | 'now'>, input:
 }
 
 /** A run that was stopped before it saw the tag's digest: the outcome stands for the one that is there now. */
-async function withDigest(ports: Pick<Ports, 'registries'>, input: Input): Promise<Input> {
-  const { result, source } = input;
+async function withDigest(ports: Pick<Ports, 'registries'>, source: SourceTag, input: Input): Promise<Input> {
+  const { result } = input;
   if (result.outcome !== 'cancelled' || result.digest !== undefined) return input;
   try {
     const standing = await resolveTag(ports, source, AbortSignal.timeout(STEP_LIMITS.closingLookMs));

@@ -9,11 +9,22 @@ export interface StepContract<I extends z.ZodType, R extends z.ZodType> {
   name: string;
   input: I;
   result: R;
+  /** It may work for minutes: a process does only some such steps at once. */
+  isLong: boolean;
 }
 
-function contract<I extends z.ZodType, R extends z.ZodType>(name: string, input: I, result: R): StepContract<I, R> {
-  return { name, input, result };
+function contract<I extends z.ZodType, R extends z.ZodType>(
+  name: string,
+  input: I,
+  result: R,
+  isLong = false,
+): StepContract<I, R> {
+  return { name, input, result, isLong };
 }
+
+/** A step that goes on from its checkpoints: it answers `{retryAfterMs: 0}` after some minutes, and is called again. */
+const long = <I extends z.ZodType, R extends z.ZodType>(name: string, input: I, result: R): StepContract<I, R> =>
+  contract(name, input, result, true);
 
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
 const descriptor = z.object({
@@ -22,9 +33,6 @@ const descriptor = z.object({
   size: z.number().int().nonnegative(),
 }) satisfies z.ZodType<Pick<Descriptor, 'mediaType' | 'digest' | 'size'>>;
 const tagName = z.object({ registry: z.string(), repository: z.string(), tag: z.string() });
-/** The name of a job's credential: its registries are signed in to with it. As it comes the app's identity. */
-const credential = z.string().optional();
-const repositoryName = z.object({ registry: z.string(), repository: z.string() });
 
 /** Which run asks: a write by a run that isn't the row's is refused. */
 const owned = z.object({ promotionId: z.string(), runId: z.string() });
@@ -37,37 +45,6 @@ const resultSchema = z.object({
   digest: z.string().optional(),
 });
 
-/**
- * Where a step that takes several calls goes on: how many stretches are done, and since when it is at it, in milliseconds since 1970.
- * `again` is what whoever calls it knows of the calls so far, where one of them is still waited for.
- */
-export const stretchCursorSchema = z.object({
-  stretch: z.int().min(1),
-  since: z.number(),
-  again: z.unknown().optional(),
-});
-export type StretchCursor = z.infer<typeof stretchCursorSchema>;
-
-/** So far; to be called again, with the cursor. What was found out is kept as documents. */
-const moreSchema = z.object({ state: z.literal('more'), cursor: stretchCursorSchema });
-export type More = z.infer<typeof moreSchema>;
-
-/** The run has the row, and what it is to do; or it doesn't, and ends. */
-export const beginRunContract = contract(
-  'beginRun',
-  owned,
-  z.discriminatedUnion('owned', [
-    z.object({ owned: z.literal(false) }),
-    z.object({
-      owned: z.literal(true),
-      wanted: z.number(),
-      rule: ruleSchema,
-      source: tagName,
-      destination: z.string(),
-    }),
-  ]),
-);
-
 /** One manifest of the promoted graph that gets something attached. */
 export const imageSchema = descriptor.extend({
   /** `linux/amd64`, or the media type of what is no image. */
@@ -77,47 +54,41 @@ export const imageSchema = descriptor.extend({
   why: z.string().optional(),
 });
 
-/** What stands at the source and at the destination. */
-export const observeContract = contract(
+/** What stands at the source and at the destination. A long step; its first call takes the row. */
+export const observeContract = long(
   'observe',
-  owned.extend({
-    rule: ruleSchema,
-    source: tagName,
-    destination: z.string(),
-    cursor: stretchCursorSchema.optional(),
-  }),
+  owned,
   z.discriminatedUnion('state', [
-    moreSchema,
-    /** Nothing to promote under this tag: it names a referrer. */
-    z.object({ state: z.literal('nothing'), code: z.string(), reason: z.string(), digest: digest.optional() }),
-    /** A policy forbids it, for as long as the tag stands on this digest. */
+    z.object({ state: z.literal('gone') }),
+    /** Nothing to promote under this tag, or a policy forbids it for as long as the tag stands on this digest. */
     z.object({
-      state: z.literal('refused'),
+      state: z.enum(['nothing', 'refused']),
+      wanted: z.number(),
       code: z.string(),
       reason: z.string(),
       remedy: z.string().optional(),
-      digest,
+      digest: digest.optional(),
     }),
     z.object({
       state: z.literal('found'),
+      /** The generation that this run answers: read before anything was listed. */
+      wanted: z.number(),
       root: descriptor,
-      /** The root first, then its children. */
-      images: z.array(imageSchema),
       /** What a run would change; empty: nothing differs. */
       differences: z.array(z.string()),
-      /**
-       * If the destination stands on this digest: the evidence policy under which it passed the gate before; null: none that is known.
-       * Absent in histories of before, where the gate was not asked if nothing differed.
-       */
-      gatePassed: z.string().nullable().optional(),
+      mode: ruleSchema.shape.mode,
+      /** `passed`: the rule asks for no evidence of others, or what stands at the destination has passed under the same policy. */
+      gate: z.enum(['passed', 'closed']),
+      /** Where SBOMs and signatures are attached; absent if the rule wants none. */
+      attachTo: z.enum(['source', 'destination']).optional(),
     }),
   ]),
 );
 
-/** Gate 1, looked at once. */
+/** The evidence of others, looked at once. */
 export const checkEvidenceContract = contract(
   'checkEvidence',
-  owned.extend({ rule: ruleSchema, source: tagName, root: descriptor }),
+  owned.extend({ root: descriptor }),
   z.discriminatedUnion('state', [
     z.object({ state: z.literal('passed'), wanted: z.number() }),
     z.object({ state: z.literal('closed'), wanted: z.number(), reasons: z.array(z.string()), evidence: z.string() }),
@@ -133,131 +104,65 @@ export const markWaitingContract = contract(
     event: z.string(),
     reasons: z.array(z.string()),
     /** For how long no push wakes the run, in milliseconds: it has looked often enough. */
-    pauseMs: z.number().optional(),
+    pauseMs: z.number(),
   }),
   z.enum(['waiting', 'again', 'gone']),
 );
 
-export const attachSbomContract = contract(
-  'attachSbom',
-  owned.extend({
-    /** As much of the rule as it takes: a call for each of a hundred images carries no trust store. */
-    rule: z.object({ sign: ruleSchema.shape.sign }),
-    source: tagName,
-    image: imageSchema,
-    /** Where the image is looked into and its SBOM attached: the source as it comes. */
-    at: repositoryName.optional(),
-    /** Of the promotion: an SBOM that is there and not at the source is brought back. */
-    destination: z.string().optional(),
+/** SBOMs and signatures of the whole graph. A long step. */
+export const attachContract = long(
+  'attach',
+  owned.extend({ root: digest }),
+  z.object({
+    /** What was attached and what was there, a line each; of a large graph the counts. */
+    did: z.array(z.string()),
   }),
-  z.object({ sbom: digest, made: z.boolean() }),
 );
 
-export const attachSignatureContract = contract(
-  'attachSignature',
-  owned.extend({
-    source: repositoryName,
-    subject: descriptor,
-    label: z.string(),
-    /** Where the subject is signed: the source as it comes. */
-    at: repositoryName.optional(),
-  }),
-  z.object({ signature: digest, made: z.boolean() }),
-);
-
-/** Documents of parts, and how many there are in each wave. */
-const parts = z.object({ folder: z.string(), waves: z.array(z.number().int().positive()) }).optional();
-
-/** Plans the copy of a graph; the plan itself is a document. */
-export const planCopyContract = contract(
-  'planCopy',
+/** Plans the copy of a run, of a promotion or of a job, and copies what the destination does not have. A long step. */
+export const copyContract = long(
+  'copy',
   z.object({
     runId: z.string(),
-    source: repositoryName,
-    /** A tag or a digest. */
-    root: z.string(),
-    /** The tag that must still stand on `root`: a run whose tag has moved on plans nothing. */
-    tag: z.string().optional(),
-    recursive: z.boolean(),
-    excludeArtifactTypes: z.array(z.string()),
-    /** That child of an index. */
-    platform: z.string().optional(),
-    /** What the root must be, as it is copied. */
-    digest: digest.optional(),
-    credential,
-    /** Where it is to go: in one registry blobs are mounted, and cost no time. */
-    destination: repositoryName.optional(),
-    cursor: stretchCursorSchema.optional(),
+    /** Of a promotion: what its tag must still stand on. */
+    root: digest.optional(),
   }),
   z.discriminatedUnion('state', [
-    moreSchema,
     z.object({ state: z.literal('superseded') }),
     z.object({
-      state: z.literal('planned'),
-      plan: z.string(),
+      state: z.literal('copied'),
       root: descriptor,
-      manifests: z.number(),
-      blobs: z.number(),
+      copied: z.number(),
+      existed: z.number(),
+      mounted: z.number(),
       bytes: z.number(),
-      /** Where it is too much for one activity. */
-      parts,
     }),
   ]),
 );
 
-/** Keeps what was done, for what a job has to show. */
-const receipt = z.boolean().optional();
-
-const copyInput = z.object({
-  runId: z.string(),
-  plan: z.string(),
-  source: repositoryName,
-  destination: repositoryName,
-  credential,
-  receipt,
-});
-export const copyCounts = z.object({
-  copied: z.number(),
-  existed: z.number(),
-  mounted: z.number(),
-  bytes: z.number(),
-});
-export const copyGraphContract = contract('copyGraph', copyInput, copyCounts);
-/** One part of a copy that is too much for one activity; done again where it says that there is more. */
-export const copyPartContract = contract(
-  'copyPart',
-  z.object({
-    runId: z.string(),
-    /** The part's document. */
-    part: z.string(),
-    label: z.string(),
-    source: repositoryName,
-    destination: repositoryName,
-    credential,
-    receipt,
-  }),
-  copyCounts.extend({ more: z.boolean() }),
-);
-export const verifyArrivalContract = contract(
+/** Asks the destination whether all has arrived that was copied, and puts again what it lost. A long step. */
+export const verifyArrivalContract = long(
   'verifyArrival',
-  copyInput.extend({ cursor: stretchCursorSchema.optional() }),
-  z.union([moreSchema, z.object({ repaired: z.number() })]),
+  z.object({ runId: z.string() }),
+  z.object({ repaired: z.number() }),
 );
 
 /** The last step: the destination tag, under its lease. */
 export const tagDestinationContract = contract(
   'tagDestination',
-  owned.extend({ rule: ruleSchema, source: tagName, root: descriptor, destination: z.string() }),
-  z.enum(['tagged', 'superseded', 'gone']),
+  owned.extend({ root: descriptor }),
+  z.object({
+    state: z.enum(['tagged', 'superseded', 'gone']),
+    /** The destination. */
+    reference: z.string(),
+  }),
 );
 
 export const closeRunContract = contract(
   'closeRun',
   owned.extend({
-    rule: ruleSchema,
-    source: tagName,
-    destination: z.string(),
-    wanted: z.number(),
+    /** The generation that the run answers; absent if it has read none. */
+    wanted: z.number().optional(),
     result: resultSchema,
     /** What the run did, for the receipt. */
     did: z.array(z.string()),
@@ -271,20 +176,7 @@ export const beginJobContract = contract(
   z.object({ runId: z.string() }),
   z.discriminatedUnion('operation', [
     z.object({ operation: z.literal('promote'), source: tagName }),
-    z.object({
-      operation: z.literal('copy'),
-      source: repositoryName,
-      root: z.string(),
-      recursive: z.boolean(),
-      destination: repositoryName.extend({ tag: z.string().optional() }),
-      /** Besides that of the destination. */
-      moreTags: z.array(z.string()).optional(),
-      /** What the copy must be. */
-      digest: digest.optional(),
-      platform: z.string().optional(),
-      excludeArtifactTypes: z.array(z.string()).optional(),
-      credential,
-    }),
+    z.object({ operation: z.literal('copy') }),
     /** Any other is one step. */
     z.object({ operation: z.literal('run'), name: z.string() }),
     /** The run isn't there: nobody asked for it. */
@@ -293,7 +185,7 @@ export const beginJobContract = contract(
 );
 
 /** What is neither a promotion nor a copy: one operation of a job, whose output the step keeps itself. */
-export const runOperationContract = contract(
+export const runOperationContract = long(
   'runOperation',
   z.object({ runId: z.string(), label: z.string() }),
   z.object({ digest: digest.optional() }),
@@ -305,31 +197,23 @@ export const raisePromotionsContract = contract(
   z.array(z.object({ promotionId: z.string(), wanted: z.number() })).min(1),
 );
 
-/** Asks for `later` until every promotion has answered. */
+/** Asks to be called again until every promotion has answered. */
 export const awaitPromotionsContract = contract(
   'awaitPromotions',
   z.object({ runId: z.string(), promotions: z.array(z.object({ promotionId: z.string(), wanted: z.number() })) }),
   z.array(resultSchema),
 );
 
+/** A job's tags, and what it has to show. */
 export const tagCopyContract = contract(
   'tagCopy',
-  z.object({
-    runId: z.string(),
-    root: descriptor,
-    destination: repositoryName.extend({ tag: z.string().optional() }),
-    /** Besides that of the destination. */
-    moreTags: z.array(z.string()).optional(),
-    credential,
-    /** Of what the run's output is to tell. A copy that began before there was one tells nothing. */
-    copied: z.object({ source: repositoryName, plan: z.string(), parts }).optional(),
-  }),
+  z.object({ runId: z.string(), root: descriptor }),
   z.object({ digest }),
 );
 
 export const closeJobContract = contract('closeJob', z.object({ runId: z.string(), result: resultSchema }), z.null());
 
-/** One stretch of the schedule's walk: the rows that are open, then the tags of each rule, from a cursor on. */
+/** One part of the schedule's walk: the rows that are open, then the tags of each rule, from a cursor on. */
 export const walkScheduleContract = contract(
   'walkSchedule',
   z.object({ cursor: z.string().nullable(), started: z.number() }),

@@ -1,9 +1,9 @@
 import { VerificationError } from '../oci/index.js';
-import { attachSbomStep } from './attach-sbom.js';
-import { attachSignatureStep } from './attach-signature.js';
+import { attachSboms, attachSignatures } from './attach.js';
 import { classifyGraph } from './classify.js';
 import { lookAtGate } from './gate-look.js';
 import { resolveTarget, targetOf, type Operation } from './job-operation.js';
+import { Busy, longStep } from './long-step.js';
 
 /** Gate 1 of a rule, by what the job itself trusts; our own signatures count like anybody's. */
 export const verify: Operation<'verify'> = async ({ ports, job, signal, progress }) => {
@@ -12,7 +12,7 @@ export const verify: Operation<'verify'> = async ({ ports, job, signal, progress
   const root = await resolveTarget(target, job, signal);
   const asked = { signal, ours: 'count' as const };
   const { decision, isUnfinished } = await lookAtGate(ports, repository, root, job.signatures, asked);
-  if (isUnfinished) return { later: 0 };
+  if (isUnfinished) return { retryAfterMs: 0 };
   const output = { reference: `${repository.name}@${root.digest}`, ...decision };
   if (decision.passed) {
     progress.text(decision.evidence.map(({ signedBy }) => `signed by ${signedBy}`).join('; '));
@@ -25,37 +25,40 @@ export const verify: Operation<'verify'> = async ({ ports, job, signal, progress
   return { output, digest: root.digest, refusal };
 };
 
-/** An SBOM for each image under the reference, signed where there is a key; what has one of ours already keeps it. */
-export const sbom: Operation<'sbom'> = async ({ ports, runId, job, signal, progress }) => {
+/** An SBOM for each image under the reference, signed if there is a key; what has one of ours already keeps it. */
+export const sbom: Operation<'sbom'> = async (call) => {
+  const { ports, runId, job, signal } = call;
   const target = targetOf(ports, job.reference);
   const root = await resolveTarget(target, job, signal);
-  const { images } = await classifyGraph(target.repository, root, signal);
   const rule = { sign: ports.signer === undefined ? [] : (['notary'] as const) };
-  const made: unknown[] = [];
-  for (const image of images) {
-    const { digest, label } = image;
-    if (!image.sbom) {
-      made.push({ digest, label, why: image.why });
-      continue;
-    }
-    const reply = await attachSbomStep(ports, { runId, rule, source: target.name, image }, { signal, progress });
-    if ('later' in reply) return reply;
-    made.push({ digest, label, ...reply.done });
-  }
-  return { output: { images: made }, digest: root.digest };
+  const reply = await longStep(ports, 'sbom', { runId }, call, async (step) => {
+    const { images } = await classifyGraph(target.repository, root, signal);
+    const made = await attachSboms(ports, step, { runId, rule, source: target.name }, images, call);
+    if (made instanceof Busy) return made;
+    const sbomOf = new Map(made.map(({ label, digest, made: isMade }) => [label, { sbom: digest, made: isMade }]));
+    return images.map(({ digest, label, why }) => ({ digest, label, ...(sbomOf.get(label) ?? { why }) }));
+  });
+  return 'done' in reply ? { output: { images: reply.done }, digest: root.digest } : reply;
 };
 
 /** Our signature over the reference, and with `recursive` over the manifests of an index. */
-export const sign: Operation<'sign'> = async ({ ports, runId, job, signal, progress }) => {
+export const sign: Operation<'sign'> = async (call) => {
+  const { ports, runId, job, signal } = call;
   const target = targetOf(ports, job.reference);
   const root = await resolveTarget(target, job, signal);
-  const { images } = await classifyGraph(target.repository, root, signal);
-  const signed: unknown[] = [];
-  for (const { mediaType, digest, size, label } of job.recursive ? images : images.slice(0, 1)) {
-    const subject = { mediaType, digest, size };
-    const reply = await attachSignatureStep(ports, { runId, source: target.name, subject }, { signal, progress });
-    if ('later' in reply) return reply;
-    signed.push({ digest, label, ...reply.done });
-  }
-  return { output: { signed }, digest: root.digest };
+  const reply = await longStep(ports, 'sign', { runId }, call, async (step) => {
+    const { images } = await classifyGraph(target.repository, root, signal);
+    const subjects = job.recursive ? images : images.slice(0, 1);
+    const signed = await attachSignatures(
+      ports,
+      step,
+      { runId, rule: { sign: ['notary'] }, source: target.name },
+      subjects,
+      call,
+    );
+    if (signed instanceof Busy) return signed;
+    const signatureOf = new Map(signed.map(({ label, digest, made }) => [label, { signature: digest, made }]));
+    return subjects.map(({ digest, label }) => ({ digest, label, ...signatureOf.get(label) }));
+  });
+  return 'done' in reply ? { output: { signed: reply.done }, digest: root.digest } : reply;
 };

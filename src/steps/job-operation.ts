@@ -6,7 +6,17 @@ import type { Ports, StepCall } from './ports.js';
 /** What the operations of jobs work with. */
 export type OperationPorts = Pick<
   Ports,
-  'registries' | 'listing' | 'store' | 'documents' | 'files' | 'lease' | 'signer' | 'sbom' | 'jobPolicy' | 'now'
+  | 'registries'
+  | 'listing'
+  | 'store'
+  | 'documents'
+  | 'files'
+  | 'lease'
+  | 'signer'
+  | 'sbom'
+  | 'jobPolicy'
+  | 'callBounds'
+  | 'now'
 >;
 
 /** One operation of one job. */
@@ -26,7 +36,7 @@ export interface OperationResult {
 }
 
 /** Its result, or that it wants to be called again after a pause. */
-export type OperationReply = OperationResult | { later: number };
+export type OperationReply = OperationResult | { retryAfterMs: number };
 
 export type Operation<O extends JobInput['operation']> = (call: OperationCall<JobOf<O>>) => Promise<OperationReply>;
 

@@ -132,7 +132,7 @@ export const attach: Operation<'attach'> = async ({ ports, job, signal, progress
     const { artifactType } = job;
     return attachFiles({ repository, files }, subject, { ...packingOf(job, held), artifactType });
   });
-  if ('later' in reply) return reply;
+  if ('retryAfterMs' in reply) return reply;
   const { descriptor } = reply.done;
   progress.text(`attached ${descriptor.digest} to ${subject.digest}`);
   const output = { ...described(repository.name, descriptor), subject: described(repository.name, subject) };

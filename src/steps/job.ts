@@ -1,5 +1,5 @@
-import type { JobInput, JobOf } from '../inbox/job-input.js';
-import { InputError, PolicyError, formatReference, parseReference, type Reference } from '../oci/index.js';
+import type { JobInput } from '../inbox/job-input.js';
+import { InputError, PolicyError, formatReference, parseReference } from '../oci/index.js';
 import { matchRules } from '../promotion/match.js';
 import { endRunRow } from '../runs/end-run.js';
 import { raiseWanted } from '../runs/promotion-runs.js';
@@ -13,6 +13,7 @@ import type {
   closeJobContract,
   raisePromotionsContract,
 } from './contracts.js';
+import { copyRequestOfJob } from './job-copy.js';
 import { enforceJobPolicy } from './job-policy.js';
 import { resolveTag } from './resolve-tag.js';
 import type { Ports, StepCall, StepReply } from './ports.js';
@@ -30,31 +31,18 @@ export async function beginJobStep(
   if (job === undefined) return { operation: 'none' };
   await enforceJobPolicy(ports, job);
   if (job.operation !== 'promote' && job.operation !== 'copy') return { operation: 'run', name: job.operation };
-  const source = parseReference(job.source);
-  if (job.operation === 'promote') {
-    if (source.tag === undefined) {
-      throw new InputError('REFERENCE_INVALID', `${job.source} has no tag: a promotion is of a tag`, {
-        remedy: 'Name the tag that is to be promoted.',
-      });
-    }
-    return {
-      operation: 'promote',
-      source: { registry: source.registry, repository: source.repository, tag: source.tag },
-    };
+  if (job.operation === 'copy') {
+    // What it asks for is read again by its steps: a reference that leads nowhere is refused here.
+    copyRequestOfJob(job);
+    return { operation: 'copy' };
   }
-  const { registry, repository, tag, moreTags, digest } = destinationOf(job, source.tag);
-  return {
-    operation: 'copy',
-    source: { registry: source.registry, repository: source.repository },
-    root: source.digest ?? source.tag ?? 'latest',
-    recursive: job.recursive,
-    destination: { registry, repository, ...(tag !== undefined && { tag }) },
-    ...(moreTags !== undefined && { moreTags }),
-    ...(digest !== undefined && { digest }),
-    ...(job.platform !== undefined && { platform: job.platform }),
-    ...(job.excludeArtifactTypes !== undefined && { excludeArtifactTypes: job.excludeArtifactTypes }),
-    ...(job.credential !== undefined && { credential: job.credential }),
-  };
+  const { registry, repository, tag } = parseReference(job.source);
+  if (tag === undefined) {
+    throw new InputError('REFERENCE_INVALID', `${job.source} has no tag: a promotion is of a tag`, {
+      remedy: 'Name the tag that is to be promoted.',
+    });
+  }
+  return { operation: 'promote', source: { registry, repository, tag } };
 }
 
 /**
@@ -72,22 +60,6 @@ async function takeJob({ store }: Pick<Ports, 'store'>, runId: string): Promise<
     return { job: input.job };
   });
   return taken.job;
-}
-
-/**
- * Where a copy goes. Without a tag, and without a word of tags, it takes the source's; a digest is what it must be, and no tag then
- * but those that are told. @throws InputError `REFERENCE_INVALID`
- */
-function destinationOf(job: JobOf<'copy'>, sourceTag: string | undefined): Reference & { moreTags?: string[] } {
-  const { tag, digest, ...name } = parseReference(job.destination);
-  const moreTags = job.tags === undefined ? {} : { moreTags: job.tags };
-  if (digest !== undefined) return { ...name, ...moreTags, digest };
-  if (tag !== undefined) return { ...name, ...moreTags, tag };
-  if (job.tags !== undefined) return { ...name, ...moreTags };
-  if (sourceTag !== undefined) return { ...name, tag: sourceTag };
-  throw new InputError('REFERENCE_INVALID', `neither ${job.source} nor ${job.destination} has a tag`, {
-    remedy: 'Name the tag that the copy is to have in "destination", or "tags": [] for none.',
-  });
 }
 
 /** A promote job raises `wanted` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */
@@ -128,7 +100,7 @@ export async function awaitPromotionsStep(
     const row = (await ports.store.getPromotion(promotionId))?.value;
     if (row?.last === undefined || row.runOpen || row.answered < wanted) {
       progress.text(`promotion ${promotionId} is ${row?.state ?? 'not there yet'}`);
-      return { later: POLL_MS };
+      return { retryAfterMs: POLL_MS };
     }
     results.push(row.last);
   }

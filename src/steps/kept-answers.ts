@@ -8,10 +8,19 @@ import {
   type Answer,
   type Descriptor,
 } from '../oci/index.js';
-import { STEP_LIMITS } from './limits.js';
 import type { Ports } from './ports.js';
 
-// A document for each stretch, of lines of JSON: questions that were answered in it, and those whose answers no longer hold.
+/** Bytes that all answers of a long step may take together. `GRAPH_TOO_LARGE` */
+export const KEPT_ANSWERS_BYTES = 192 * 1024 * 1024;
+/** Bytes of one document. */
+const PIECE_BYTES = 60 * 1024 * 1024;
+
+/** What is kept: an answer of a registry, or what something that is done once has returned. */
+export interface KeptAnswer extends Answer {
+  json?: unknown;
+}
+
+// A document for each piece, of lines of JSON: questions that were answered, and those whose answers no longer hold.
 
 const descriptor = z.unknown().transform((value): Descriptor => parseDescriptor(value, 'a kept answer'));
 const lineSchema = z.object({
@@ -28,6 +37,7 @@ const lineSchema = z.object({
       tags: z.array(z.string()).optional(),
       yes: z.boolean().optional(),
       at: z.number().optional(),
+      json: z.unknown().optional(),
       missing: z
         .object({
           code: z.string(),
@@ -47,13 +57,13 @@ const lineSchema = z.object({
 
 type Line = z.infer<typeof lineSchema>;
 
-function lineOf(question: string, answer: Answer | null): string {
+function lineOf(question: string, answer: KeptAnswer | null): string {
   const bytes = answer?.bytes && Buffer.from(answer.bytes).toString('base64');
   return JSON.stringify({ question, answer: answer && { ...answer, bytes } });
 }
 
 /** About as many bytes as a line of it has. */
-export function sizeOf(answer: Answer | null): number {
+export function sizeOf(answer: KeptAnswer | null): number {
   const { bytes, referrers = [], tags = [] } = answer ?? {};
   return 300 + ((bytes?.length ?? 0) * 4) / 3 + referrers.length * 500 + tags.length * 100;
 }
@@ -72,16 +82,16 @@ function readLine(line: string): Line | undefined {
   }
 }
 
-const nameOf = (folder: string, stretch: number): string => `${folder}/${stretch}.jsonl`;
+const nameOf = (folder: string, piece: number): string => `${folder}/${piece}.jsonl`;
 
-/** Keeps what one stretch has found out; what there is no room for is asked anew. */
+/** Keeps a piece of what a step has found out; what there is no room for is asked anew. */
 export async function keepAnswers(
   { documents }: Pick<Ports, 'documents'>,
   folder: string,
-  stretch: number,
-  answers: ReadonlyMap<string, Answer | null>,
+  piece: number,
+  answers: ReadonlyMap<string, KeptAnswer | null>,
 ): Promise<void> {
-  let room: number = STEP_LIMITS.stretchDocumentBytes;
+  let room: number = PIECE_BYTES;
   const kept: Buffer[] = [];
   for (const [question, answer] of answers) {
     const line = Buffer.from(`${lineOf(question, answer)}\n`);
@@ -89,31 +99,27 @@ export async function keepAnswers(
     room -= line.length;
     kept.push(line);
   }
-  await documents.put('documents', nameOf(folder, stretch), Buffer.concat(kept));
+  await documents.put('documents', nameOf(folder, piece), Buffer.concat(kept));
 }
 
 /**
- * What one stretch has kept.
+ * A piece that was kept.
  * @param room bytes that are read at most
  * @throws CopyError `GRAPH_TOO_LARGE`
  */
 export async function readAnswers(
   { documents }: Pick<Ports, 'documents'>,
   folder: string,
-  stretch: number,
+  piece: number,
   room: number,
 ): Promise<{ answers: Line[]; bytes: number }> {
-  const kept = await documents.get('documents', nameOf(folder, stretch));
+  const kept = await documents.get('documents', nameOf(folder, piece));
   if (kept === undefined) return { answers: [], bytes: 0 };
   if (kept.length > room) {
-    throw new CopyError(
-      'GRAPH_TOO_LARGE',
-      `what is known of the graph takes more than ${STEP_LIMITS.keptAnswersBytes} bytes`,
-      {
-        details: { limit: STEP_LIMITS.keptAnswersBytes },
-        remedy: 'Copy a part of it: one platform, or without referrers.',
-      },
-    );
+    throw new CopyError('GRAPH_TOO_LARGE', `what is known of the graph takes more than ${KEPT_ANSWERS_BYTES} bytes`, {
+      details: { limit: KEPT_ANSWERS_BYTES },
+      remedy: 'Copy a part of it: one platform, or without referrers.',
+    });
   }
   return { answers: [...linesOf(Buffer.from(kept.buffer, kept.byteOffset, kept.length))], bytes: kept.length };
 }

@@ -27,10 +27,6 @@ export const STEP_LIMITS = {
   lookedAtOnce: 16,
   /** SBOMs of one image that have no row of ours and are looked at all the same; later ones are passed over. */
   foreignSboms: 100,
-  /** Tries of one image's SBOM in one run that come to no end: none goes on where another has stopped. `SBOM_UNFINISHED` */
-  sbomTries: 8,
-  /** Tries of one signature in one run that lost their lease. `SIGNATURE_UNFINISHED` */
-  lostLeases: 8,
   /** Referrers that a promotion left at the source and that its receipt names; of more it has the number. */
   leftBehind: 50,
   /** Characters of what a manifest is called in a run; more are cut off. */
@@ -47,23 +43,13 @@ export const STEP_LIMITS = {
   closingLookMs: 10_000,
   /** How long after a push its tag may not be there yet, in milliseconds: a replica may be late. */
   latePushMs: 15 * 60_000,
-  /** How long one call works on a part of a copy before it asks for another, in milliseconds. */
-  copyPartMs: 15 * 60_000,
   /**
-   * How long one call works on what asks for all of a graph, in milliseconds, how many requests it makes, and how many bytes it
-   * keeps of their answers, before it asks for another call.
+   * How long one call of a long step works, in milliseconds, how many requests it makes, and how many bytes it keeps of their answers,
+   * before it asks for another call.
    */
-  stretchMs: 5 * 60_000,
-  stretchRequests: 5_000,
-  stretchBytes: 32 * 1024 * 1024,
-  /** After so long without any answer, in milliseconds, what was answered before may have changed, and is asked for again. */
-  staleAnswersMs: 15 * 60_000,
-  /** Bytes of the document that keeps them. */
-  stretchDocumentBytes: 60 * 1024 * 1024,
-  /** Bytes that the answers of all stretches may take together. `GRAPH_TOO_LARGE` */
-  keptAnswersBytes: 192 * 1024 * 1024,
-  /** Parts' documents that are written at once. */
-  partWrites: 8,
+  callMs: 5 * 60_000,
+  callRequests: 5_000,
+  callBytes: 32 * 1024 * 1024,
   /** Pause before a lease is asked for again, in milliseconds. */
   leasePauseMs: 2_000,
   /** How long one stretch of the schedule's walk may work, in milliseconds. */

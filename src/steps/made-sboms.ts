@@ -43,6 +43,6 @@ export async function noteMadeSbom(
     if (before.some((sbom) => sbom.digest === made)) return true;
     const sboms = [{ mediaType, digest: made, size }, ...before].slice(0, STEP_LIMITS.madeSboms);
     const bytes = Buffer.from(JSON.stringify({ sboms }));
-    return (await documents.putVersioned('documents', nameOf(image), bytes, found?.version)) ? true : undefined;
+    return documents.putVersioned('documents', nameOf(image), bytes, found?.version);
   });
 }

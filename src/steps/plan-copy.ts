@@ -1,59 +1,45 @@
-import {
-  CopyError,
-  InputError,
-  RegistryError,
-  planGraph,
-  splitPlan,
-  type CopyPlan,
-  type Descriptor,
-  type ReadableRepository,
-} from '../oci/index.js';
+import { CopyError, InputError, RegistryError, planGraph, type CopyPlan, type Descriptor } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { noteDigest } from '../runs/run-digest.js';
-import type { InputOf, ResultOf, planCopyContract } from './contracts.js';
-import { keepParts, keepPlan } from './kept-plan.js';
+import type { InputOf, copyContract } from './contracts.js';
+import type { CopyRequest } from './copy-request.js';
+import { findPlan, keepPlan, planNameOf } from './kept-plan.js';
 import { formatLeftBehind, keepLeftBehind, leftBehindOf } from './left-behind.js';
-import type { Ports, StepCall, StorePort } from './ports.js';
 import { STEP_LIMITS } from './limits.js';
+import { longStep } from './long-step.js';
+import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { resolveTag } from './resolve-tag.js';
 import { MissingAtSource, atSource, missingTag } from './source-gone.js';
-import { inStretches, isMore } from './stretch.js';
 
 /**
- * Plans the copy of a graph with its referrers, in stretches, and keeps the plan as a document; where it is too much for one
- * activity, each of its parts as well, so that nobody who does one has to read them all.
+ * Plans the copy of a run's graph with its referrers, and keeps the plan as a document. A run plans once.
+ * @returns `superseded` if the tag of a promotion has moved on
+ * @throws InputError `DIGEST_MISMATCH`, `SOURCE_NOT_FOUND`; CopyError `REFERRER_UNKNOWN`, `GRAPH_TOO_LARGE`; PromoterError `STEP_STUCK`
  */
-export async function planCopyStep(
-  ports: Pick<Ports, 'registries' | 'documents' | 'copyParts' | 'stretch' | 'now'> & StorePort<'getRun' | 'replaceRun'>,
-  input: InputOf<typeof planCopyContract>,
+export async function planCopy(
+  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<'getRun' | 'replaceRun'>,
+  request: CopyRequest,
+  input: InputOf<typeof copyContract>,
   call: StepCall,
-): Promise<ResultOf<typeof planCopyContract>> {
+): Promise<StepReply<CopyPlan | 'superseded'>> {
+  const name = planNameOf(input.runId);
+  const kept = await findPlan(ports, name);
+  if (kept !== undefined) return { done: kept };
   const { signal, progress } = call;
-  const { registry, repository } = input.source;
+  const { registry, repository } = request.source;
   // Only a promotion names the tag that must still stand; a job copies everything, as `oras cp -r` does.
-  const isPromotion = input.tag !== undefined;
-  const source = ports.registries.repository(registry, repository);
-  if (input.tag !== undefined) {
-    const name = { ...input.source, tag: input.tag };
-    const standing = await resolveTag(ports, name, signal);
-    if (standing === undefined) throw missingTag(name);
-    if (standing.digest !== input.root) return { state: 'superseded' };
+  const isPromotion = request.tag !== undefined;
+  if (request.tag !== undefined) {
+    const tagged = { registry, repository, tag: request.tag };
+    const standing = await resolveTag(ports, tagged, signal);
+    if (standing === undefined) throw missingTag(tagged);
+    if (standing.digest !== input.root) return { done: 'superseded' };
   }
-  const named = await resolveRoot(source, input, signal);
-  const root =
-    input.platform === undefined
-      ? named
-      : await selectPlatform(source, named, parsePlatform(input.platform, ''), { signal });
-  if (input.digest !== undefined && input.digest !== root.digest) {
-    throw new InputError('DIGEST_MISMATCH', `${source.name} has ${root.digest}, not ${input.digest}`, {
-      remedy: 'Copy to a tag, or to the digest that the source has.',
-    });
-  }
-  await noteDigest(ports, input.runId, root.digest);
-  const plan = await inStretches(ports, 'planCopy', input, call, async (registries) => {
-    const { recursive, excludeArtifactTypes } = input;
+  const root = await resolveRoot(ports, request, input, signal);
+  const reply = await longStep(ports, 'planCopy', input, call, async (step) => {
+    const { recursive, excludeArtifactTypes } = request;
     const planned = await atSource(() =>
-      planGraph(registries.repository(registry, repository), root, {
+      planGraph(step.repository(registry, repository), root, {
         recursive,
         artifactsOnly: isPromotion,
         excludeArtifactTypes,
@@ -64,38 +50,21 @@ export async function planCopyStep(
     const unknown = planned.leftOut.filter(({ reason }) => reason === 'gone').map(({ digest }) => digest);
     // On the command line nobody waits.
     if (unknown.length > 0 && call.waitedMs !== undefined) {
-      const forMs = ports.now().getTime() - registries.since('referrers are unknown');
-      if (forMs < STEP_LIMITS.lateReferrersMs) throw referrersUnknown(source.name, unknown);
+      const forMs = ports.now().getTime() - step.since('referrers are unknown');
+      if (forMs < STEP_LIMITS.lateReferrersMs) throw referrersUnknown(`${registry}/${repository}`, unknown);
     }
     return planned;
   });
-  if (isMore(plan)) return plan;
-  const name = `plans/${input.runId}.json`;
-  const waves = splitPlan(plan, {
-    ...ports.copyParts,
-    mounts: input.destination?.registry === input.source.registry,
-  });
-  const isWhole = waves.length === 1 && waves[0]?.length === 1;
-  await keepPlan(ports, name, isWhole ? plan : withoutBytes(plan));
-  const parts = isWhole ? undefined : await keepParts(ports, input.runId, waves);
+  if (!('done' in reply)) return reply;
+  const plan = reply.done;
   const left = isPromotion ? leftBehindOf(plan.leftOut) : undefined;
   if (left) await keepLeftBehind(ports, input.runId, left);
-  const manifests = plan.manifests.length;
-  const { blobCount: blobs, sizeBytes: bytes } = plan;
-  const count = waves.reduce((total, wave) => total + wave.length, 0);
+  await keepPlan(ports, name, plan);
+  const { blobCount, sizeBytes, manifests } = plan;
   progress.text(
-    `${manifests} manifests, ${blobs} blobs, ${bytes} bytes${isWhole ? '' : ` in ${count} parts, ${waves.length} waves`}${left ? formatLeftBehind(left) : ''}`,
+    `${manifests.length} manifests, ${blobCount} blobs, ${sizeBytes} bytes${left ? formatLeftBehind(left) : ''}`,
   );
-  const { mediaType, digest, size } = root;
-  return {
-    state: 'planned',
-    plan: name,
-    root: { mediaType, digest, size },
-    manifests,
-    blobs,
-    bytes,
-    ...(parts && { parts }),
-  };
+  return { done: plan };
 }
 
 /** Some are listed and not there: a replica is late, or the list is out of date. */
@@ -113,25 +82,36 @@ function referrersUnknown(source: string, unknown: readonly string[]): CopyError
   );
 }
 
-/** The parts carry the manifests; whoever has to put one again fetches it. */
-function withoutBytes(plan: CopyPlan): CopyPlan {
-  return { ...plan, manifests: plan.manifests.map(({ bytes: _carried, ...manifest }) => manifest) };
-}
-
-/** @throws InputError `SOURCE_NOT_FOUND` where a job asks for what isn't there; a promotion's was there just now. */
+/** @throws InputError `SOURCE_NOT_FOUND` if a job asks for what is not there; a promotion's was there just now. */
 async function resolveRoot(
-  source: ReadableRepository,
-  { root, tag }: InputOf<typeof planCopyContract>,
+  ports: Pick<Ports, 'registries'> & StorePort<'getRun' | 'replaceRun'>,
+  request: CopyRequest,
+  input: InputOf<typeof copyContract>,
   signal: AbortSignal,
 ): Promise<Descriptor> {
+  const source = ports.registries.repository(request.source.registry, request.source.repository);
+  const asked = input.root ?? request.root;
+  let named: Descriptor;
   try {
-    return await source.resolve(root, { signal });
+    named = await source.resolve(asked, { signal });
   } catch (error) {
     if (!(error instanceof RegistryError && error.notFound)) throw error;
-    if (tag !== undefined) throw new MissingAtSource(error.message, error);
-    throw new InputError('SOURCE_NOT_FOUND', `${source.name} has no ${root}`, {
+    if (request.tag !== undefined) throw new MissingAtSource(error.message, error);
+    throw new InputError('SOURCE_NOT_FOUND', `${source.name} has no ${asked}`, {
       cause: error,
       remedy: 'Push it first, or correct the reference.',
     });
   }
+  const root =
+    request.platform === undefined
+      ? named
+      : await selectPlatform(source, named, parsePlatform(request.platform, ''), { signal });
+  if (request.digest !== undefined && request.digest !== root.digest) {
+    throw new InputError('DIGEST_MISMATCH', `${source.name} has ${root.digest}, not ${request.digest}`, {
+      remedy: 'Copy to a tag, or to the digest that the source has.',
+    });
+  }
+  // A promotion's run has it in its row from when it observed.
+  if (request.tag === undefined) await noteDigest(ports, input.runId, root.digest);
+  return root;
 }

@@ -1,7 +1,8 @@
 import type { LoginServers } from '../inbox/login-servers.js';
-import type { Lease, Registries, RegistriesOptions, RegistryClient } from '../oci/index.js';
+import type { Digest, Lease, Registries, RegistriesOptions, RegistryClient } from '../oci/index.js';
 import type { Documents, Engine, Files, Queues, RunStore } from '../runs/ports.js';
 import type { RulesSource } from '../runs/ports.js';
+import type { RunRow } from '../runs/rows.js';
 import type { SbomGenerator } from '../sbom/index.js';
 import type { Signer } from '../signing/index.js';
 
@@ -43,20 +44,16 @@ export interface JobRegistries {
   as(connection: JobConnection): RegistryClient;
 }
 
-/** How large copies are split. */
-export interface CopyParts {
-  /** Bytes that one activity moves at most. */
-  bytes: number;
-  /** Manifests and blobs of one activity. */
-  nodes: number;
-}
-
-/** As much as one call does of what asks for all of a graph. */
-export interface StretchLimits {
+/** As much as one call of a long step does. */
+export interface CallBounds {
+  /** How long it works, in milliseconds. */
   ms: number;
+  /** What it asks registries for, or does there. */
   requests: number;
-  /** Of what is kept of the answers. */
+  /** Bytes of what it keeps of the answers. */
   bytes: number;
+  /** A blob with more bytes is moved in pieces of an upload that is kept open from call to call. */
+  largeBlobBytes: number;
 }
 
 /** Everything a step may ask for; each says which part it needs. */
@@ -78,8 +75,7 @@ export interface Ports {
   loginServers: LoginServers;
   jobPolicy: JobPolicy;
   jobRegistries: JobRegistries;
-  copyParts: CopyParts;
-  stretch: StretchLimits;
+  callBounds: CallBounds;
   /** True where new runs are not to be started. */
   paused: boolean;
   /** Days for which what has ended is kept. */
@@ -92,11 +88,17 @@ export interface StorePort<K extends keyof RunStore> {
   store: Pick<RunStore, K>;
 }
 
-/** What a step returns: its result, or that it wants to be called again after a pause. */
-export type StepReply<T> = { done: T } | { later: number };
+/** What a step returns: its result, or that it is to be called again, after a pause in milliseconds or, with 0, at once. */
+export type StepReply<T> = { done: T } | { retryAfterMs: number };
 
 /** Tells how far a step is; written at most once a second. */
 export interface StepProgressSink {
+  /** Does a part of the step that is seen by itself, such as the SBOM of one image. */
+  part<T>(
+    step: string,
+    of: { label: string; digest: Digest },
+    work: (progress: StepProgressSink) => Promise<T>,
+  ): Promise<T>;
   text(text: string): void;
   bytes(done: number, total: number): void;
   /** Manifests and blobs of a copy. */
@@ -111,5 +113,7 @@ export interface StepCall {
   finish?: AbortSignal;
   /** For how long the run waits for this step already, in milliseconds; where it isn't there, nothing waits. */
   waitedMs?: number;
+  /** The run's row, as it stood when the call began. */
+  run?: RunRow | undefined;
   progress: StepProgressSink;
 }

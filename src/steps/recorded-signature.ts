@@ -109,7 +109,7 @@ export async function recordSignature(
       annotations: made.annotations,
     };
     const bytes = Buffer.from(JSON.stringify(fresh));
-    const isWritten = await ports.documents.putVersioned('documents', nameOf(claim, signer), bytes, record?.version);
-    return isWritten ? pack(fresh, claim) : undefined;
+    const written = await ports.documents.putVersioned('documents', nameOf(claim, signer), bytes, record?.version);
+    return written !== undefined ? pack(fresh, claim) : undefined;
   });
 }

@@ -55,7 +55,7 @@ export async function runOperationStep(
   await enforceJobPolicy(ports, job);
   if (!isSingleStep(job)) throw new InputError('JOB_INVALID', `${job.operation} is more than one step`);
   const reply = await perform(job.operation, { ...call, ports: portsOfJob(ports, job), runId: input.runId, job });
-  if ('later' in reply) return reply;
+  if ('retryAfterMs' in reply) return reply;
   await keepOutput(ports, input.runId, reply.output);
   if (reply.refusal !== undefined) throw reply.refusal;
   return { done: reply.digest === undefined ? {} : { digest: reply.digest } };

@@ -4,14 +4,18 @@ import { readOwned } from '../runs/owned-run.js';
 import { checkArrivedEvidence } from './arrived-evidence.js';
 import type { InputOf, ResultOf, tagCopyContract, tagDestinationContract } from './contracts.js';
 import { readReceipt } from './copy-report.js';
+import type { CopyRequest } from './copy-request.js';
 import { claimDestination, type WithRules } from './destination-owner.js';
 import { keepOutput } from './job-output.js';
 import { STEP_LIMITS } from './limits.js';
+import { openedBy } from './opened.js';
 import { resolveTag } from './resolve-tag.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { writeAtDestination } from './refused-write.js';
 import { missingTag } from './source-gone.js';
 import { destinationLease, underLease } from './under-lease.js';
+
+type Tagged = ResultOf<typeof tagDestinationContract>;
 
 interface TagName {
   registry: string;
@@ -32,42 +36,37 @@ export async function tagDestinationStep(
   input: InputOf<typeof tagDestinationContract>,
   call: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagDestinationContract>>> {
-  const { registry, repository, tag = '' } = parseReference(input.destination);
+  const opened = openedBy(call);
+  const { destination: reference, source, rule } = opened;
+  const { registry, repository, tag = '' } = parseReference(reference);
   const at = { registry, repository, tag };
-  const work = (): Promise<StepReply<ResultOf<typeof tagDestinationContract>>> =>
-    underLease(ports, destinationLease(input.destination), call.signal, async (held, lease) => {
-      await claimDestination(ports, input);
+  const work = (): Promise<StepReply<Tagged>> =>
+    underLease(ports, destinationLease(reference), call.signal, async (held, lease): Promise<Tagged> => {
+      await claimDestination(ports, opened);
       const row = await readOwned(ports, input.promotionId, input.runId);
-      if (row === undefined) return 'gone';
-      const standing = await resolveTag(ports, input.source, held);
-      if (standing === undefined) throw missingTag(input.source);
-      if (standing.digest !== input.root.digest) return 'superseded';
-      await checkArrivedEvidence(
-        ports,
-        input.rule,
-        ports.registries.repository(registry, repository),
-        input.root,
-        held,
-      );
+      if (row === undefined) return { state: 'gone', reference };
+      const standing = await resolveTag(ports, source, held);
+      if (standing === undefined) throw missingTag(source);
+      if (standing.digest !== input.root.digest) return { state: 'superseded', reference };
+      await checkArrivedEvidence(ports, rule, ports.registries.repository(registry, repository), input.root, held);
       await writeTag(ports, { ...input, destination: at }, call, held, lease);
-      call.progress.text(`${input.destination} is ${input.root.digest}`);
-      return 'tagged';
+      call.progress.text(`${reference} is ${input.root.digest}`);
+      return { state: 'tagged', reference };
     });
   return unlessStopped(call, work, async (signal) => {
     if (!(await isTagged(ports, at, input.root, signal))) return undefined;
-    await claimDestination(ports, input);
-    return 'tagged';
+    await claimDestination(ports, opened);
+    return { state: 'tagged', reference };
   });
 }
 
 /** A job's tags: the same, without a promotion behind them, and there may be none; then the receipt, which is all that a copy has to show. */
 export async function tagCopyStep(
   ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'store' | 'documents'>,
+  { source, destination: { registry, repository }, tags = [] }: CopyRequest,
   input: InputOf<typeof tagCopyContract>,
   call: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagCopyContract>>> {
-  const { registry, repository, tag: ownTag } = input.destination;
-  const tags = [...(ownTag === undefined ? [] : [ownTag]), ...(input.moreTags ?? [])];
   for (const tag of tags) {
     const destination = { registry, repository, tag };
     const reference = formatReference(destination);
@@ -80,14 +79,13 @@ export async function tagCopyStep(
     const reply = await unlessStopped(call, work, async (signal) =>
       (await isTagged(ports, destination, input.root, signal)) ? null : undefined,
     );
-    if ('later' in reply) return reply;
+    if ('retryAfterMs' in reply) return reply;
   }
-  const { copied, root } = input;
-  if (copied !== undefined) {
-    const { source } = copied;
+  const { root, runId } = input;
+  const receipt = await readReceipt(ports, runId);
+  if (receipt !== undefined) {
     const names = { source: formatReference(source), destination: formatReference({ registry, repository }) };
-    const receipt = await readReceipt(ports, copied);
-    if (receipt !== undefined) await keepOutput(ports, input.runId, { ...names, root, tags, ...receipt });
+    await keepOutput(ports, runId, { ...names, root, tags, ...receipt });
   }
   return { done: { digest: root.digest } };
 }

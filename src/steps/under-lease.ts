@@ -19,7 +19,7 @@ export async function underLease<T>(
   work: (signal: AbortSignal, lease: HeldLease) => Promise<T>,
 ): Promise<StepReply<T>> {
   const lease = await ports.lease.acquire(name, { signal });
-  if (lease === undefined) return { later: STEP_LIMITS.leasePauseMs };
+  if (lease === undefined) return { retryAfterMs: STEP_LIMITS.leasePauseMs };
   try {
     return { done: await work(AbortSignal.any([signal, lease.signal]), lease) };
   } finally {

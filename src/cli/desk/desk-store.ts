@@ -77,7 +77,8 @@ export function createDeskDocuments(): Documents {
       return kept.get(name)?.value ?? bytes;
     },
     getVersioned: async (_container, name) => kept.get(name),
-    putVersioned: async (_container, name, bytes, version) => kept.put(name, bytes, version),
+    putVersioned: async (_container, name, bytes, version) =>
+      kept.put(name, bytes, version) ? kept.get(name)?.version : undefined,
     async removeAll(_container, prefix) {
       kept.removeAll(prefix);
     },

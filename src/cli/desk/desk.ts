@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PromoterError, type Descriptor, type Digest, type Registries } from '../../oci/index.js';
 import { createStreamingSbomGenerator } from '../../sbom/index.js';
+import type { RunRow } from '../../runs/rows.js';
 import type { Signer } from '../../signing/index.js';
 import type { Ports, StepCall, StepProgressSink, StepReply } from '../../steps/ports.js';
 import { createDeskLease } from '../connection.js';
@@ -11,7 +12,10 @@ import type { Values } from '../verb.js';
 import { createDeskDocuments, createDeskStore, type DeskStore } from './desk-store.js';
 
 /** What the app's steps work with where they are done here, in one process. */
-export interface DeskPorts extends Pick<Ports, 'registries' | 'lease' | 'documents' | 'sbom' | 'signer' | 'now'> {
+export interface DeskPorts extends Pick<
+  Ports,
+  'registries' | 'lease' | 'documents' | 'sbom' | 'signer' | 'callBounds' | 'now'
+> {
   store: DeskStore;
 }
 
@@ -27,6 +31,8 @@ export function createDeskPorts(
     documents: createDeskDocuments(),
     lease: createDeskLease(),
     sbom: createStreamingSbomGenerator(),
+    // One process does it all, in one call.
+    callBounds: { ms: Infinity, requests: Infinity, bytes: Infinity, largeBlobBytes: Infinity },
     now: () => new Date(),
   };
 }
@@ -52,40 +58,109 @@ const HELD_MS = 10 * 60_000;
 export interface StepView {
   /** What the step says of itself last. */
   tell?: (text: string) => void;
-  /** What the bytes are that it moves: a bar, where there is a terminal. As it comes they aren't shown. */
+  /** What the bytes are that it moves: a bar, on a terminal. By default they aren't shown. */
   bar?: { values: Values; word: string; title: string; digest: Digest };
+  /** The same for parts of the step: a bar for each that moves bytes, and what it says of itself last. */
+  parts?: { values: Values; word: string; tell?: (step: string, label: string, text: string) => void };
+  /** The run that it is done for; a command that only signs has none. */
+  run?: RunRow;
 }
 
+const unseen = (): void => undefined;
+
 /**
- * Does a step of the app here; again after a pause where another process holds what it needs.
+ * Does a step of the app here; again after a pause if another process holds what it needs.
  * @throws PromoterError `LEASE_HELD`; as the step
  */
 export async function doStep<T>(
   io: Io,
   step: (call: StepCall) => Promise<StepReply<T>>,
-  { tell, bar }: StepView = {},
+  { tell, bar, parts, run }: StepView = {},
 ): Promise<T> {
   let said: string | undefined;
   const text = (line: string): void => void (said = line);
+  const whole: Pick<StepProgressSink, 'text' | 'nodes'> = { text, nodes: unseen };
+  const call = (progress: StepProgressSink): Promise<T> =>
+    untilDone(io, (each) => step({ ...each, ...(run && { run }) }), progress);
+  const values = bar?.values ?? parts?.values;
+  const lines = new LinesInOrder(io.terminal !== undefined);
   const done =
-    bar === undefined
-      ? await untilDone(io, step, { text, bytes: () => undefined, nodes: () => undefined })
-      : await withTransfers(io, bar.values, { lines: false }, (transfers) => {
-          const shown = showBytes(transfers, bar);
-          return untilDone(io, step, { text, bytes: shown.bytes, nodes: () => undefined }).then((result) => {
-            shown.end();
-            return result;
+    values === undefined
+      ? await call({ ...whole, bytes: unseen, part: (_step, _of, work) => work(silent()) })
+      : await withTransfers(io, values, { lines: false }, async (transfers) => {
+          const shown = bar === undefined ? undefined : showBytes(transfers, bar);
+          const result = await call({
+            ...whole,
+            bytes: shown?.bytes ?? unseen,
+            part: (name, of, work) => doPart(transfers, parts, lines, name, of, work),
           });
+          shown?.end();
+          return result;
         });
-  // Below the bar, which has its last picture by now.
+  // Below the bars, which have their last picture by now.
+  lines.end();
   if (said !== undefined) tell?.(said);
   return done;
+}
+
+function silent(): StepProgressSink {
+  return { text: unseen, bytes: unseen, nodes: unseen, part: (_step, _of, work) => work(silent()) };
+}
+
+async function doPart<T>(
+  transfers: Transfers,
+  parts: StepView['parts'],
+  lines: LinesInOrder,
+  step: string,
+  { label, digest }: { label: string; digest: Digest },
+  work: (progress: StepProgressSink) => Promise<T>,
+): Promise<T> {
+  const shown = parts && showBytes(transfers, { word: parts.word, title: label, digest });
+  let said = '';
+  const tell = lines.next();
+  const done = await work({ ...silent(), text: (line) => void (said = line), bytes: shown?.bytes ?? unseen });
+  shown?.end();
+  tell(() => parts?.tell?.(step, label, said));
+  return done;
+}
+
+/** Lines of parts that are done side by side, told in the order in which the parts began. */
+class LinesInOrder {
+  readonly #lines: ((() => void) | undefined)[] = [];
+  #told = 0;
+  #isHeld: boolean;
+
+  /** @param isHeld true if nothing is told before the end: bars are on the screen */
+  constructor(isHeld: boolean) {
+    this.#isHeld = isHeld;
+  }
+
+  next(): (tell: () => void) => void {
+    const index = this.#lines.push(undefined) - 1;
+    return (tell) => {
+      this.#lines[index] = tell;
+      this.#tellOn();
+    };
+  }
+
+  end(): void {
+    this.#isHeld = false;
+    this.#tellOn();
+  }
+
+  #tellOn(): void {
+    if (this.#isHeld) return;
+    for (let tell = this.#lines[this.#told]; tell !== undefined; tell = this.#lines[this.#told]) {
+      tell();
+      this.#told += 1;
+    }
+  }
 }
 
 /** A step counts from its beginning, a bar what is new. */
 function showBytes(
   transfers: Transfers,
-  { word, title, digest }: NonNullable<StepView['bar']>,
+  { word, title, digest }: Omit<NonNullable<StepView['bar']>, 'values'>,
 ): { bytes: StepProgressSink['bytes']; end: () => void } {
   let seen: { descriptor: Descriptor; bytes: number } | undefined;
   return {
@@ -118,6 +193,6 @@ async function untilDone<T>(
         remedy: 'See what else of this command runs on this machine; do it again.',
       });
     }
-    await sleep(reply.later, undefined, { signal });
+    await sleep(reply.retryAfterMs, undefined, { signal });
   }
 }

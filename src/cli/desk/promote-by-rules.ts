@@ -10,7 +10,7 @@ import { promotionLines } from '../promotion-lines.js';
 import type { Session } from '../session.js';
 import { onTerminal } from '../status-line.js';
 import type { Values } from '../verb.js';
-import { promoteTag, type DeskOutcome } from './promotion.js';
+import { promoteTag, type DeskOutcome } from './promote-tag.js';
 import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner } from './signer.js';
 

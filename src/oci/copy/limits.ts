@@ -11,19 +11,10 @@ export const COPY_LIMITS = {
   /** The largest manifest that a plan carries along. */
   planManifestBytes: 256 * 1024,
   /**
-   * Bytes that one part of a split plan moves at most, manifests included; a larger blob is a part of its own, moved stretch by
-   * stretch. Ten parts at once are done in twenty minutes at 36 MB/s in all. Setting: `COPY_PART_BYTES`
+   * A blob with more bytes is moved in pieces of an upload that goes on after a crash: at 2.5 MB/s it takes two minutes.
+   * Setting: `COPY_PART_BYTES`
    */
-  partBytes: 4 * 1024 * 1024 * 1024,
-  /**
-   * Manifests and blobs of one part. ACR lets one identity write a thousand times a minute: ten parts at once, at a write and a
-   * half for each node, are done in fifteen minutes.
-   */
-  partNodes: 1000,
-  /** Parts of one plan. `COPY_TOO_LARGE` */
-  parts: 1000,
-  /** A blob that several parts need is moved before them where it is larger than this; a smaller one by each that finds it missing. */
-  sharedBlobBytes: 1024 * 1024,
+  largeBlobBytes: 256 * 1024 * 1024,
   /** Tags read in search of digest tags; beyond, each digest's are asked for one by one. */
   digestTagScan: 1000,
   /** Manifests that one index may hold, at any depth, if it refers to what is promoted; more are `REFERRER_UNREADABLE`. */

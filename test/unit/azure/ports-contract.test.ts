@@ -501,23 +501,23 @@ function portsContract(open: () => Promise<Ports>): void {
       const { documents } = ports;
       const name = `${randomUUID()}.json`;
       expect(await documents.getVersioned('documents', name)).toBeUndefined();
-      expect(await documents.putVersioned('documents', name, bytes('early'), '"0x0"')).toBe(false);
-      expect(await documents.putVersioned('documents', name, bytes('one'), undefined)).toBe(true);
-      expect(await documents.putVersioned('documents', name, bytes('other'), undefined)).toBe(false);
+      expect(await documents.putVersioned('documents', name, bytes('early'), '"0x0"')).toBeUndefined();
+      const written = await documents.putVersioned('documents', name, bytes('one'), undefined);
+      expect(await documents.putVersioned('documents', name, bytes('other'), undefined)).toBeUndefined();
       const first = await documents.getVersioned('documents', name);
-      expect(first?.value).toEqual(bytes('one'));
+      expect(first).toEqual({ value: bytes('one'), version: written });
       const version = first?.version ?? '';
       const replaced = await Promise.all(
         Array.from({ length: 8 }, (_, index) =>
           documents.putVersioned('documents', name, bytes(`two ${index}`), version),
         ),
       );
-      expect(replaced.filter((done) => done)).toHaveLength(1);
-      expect(await documents.get('documents', name)).toEqual(bytes(`two ${replaced.indexOf(true)}`));
+      expect(replaced.filter((done) => done !== undefined)).toHaveLength(1);
+      expect(await documents.get('documents', name)).toEqual(bytes(`two ${replaced.findIndex((done) => done !== undefined)}`));
       await documents.put('documents', name, bytes('three'));
-      expect(await documents.putVersioned('documents', name, bytes('four'), version)).toBe(false);
+      expect(await documents.putVersioned('documents', name, bytes('four'), version)).toBeUndefined();
       await documents.removeAll('documents', name);
-      expect(await documents.putVersioned('documents', name, bytes('five'), version)).toBe(false);
+      expect(await documents.putVersioned('documents', name, bytes('five'), version)).toBeUndefined();
       expect(await documents.get('documents', name)).toBeUndefined();
     });
 

@@ -79,7 +79,7 @@ export function takeOut(guard: Guard | undefined, world: World): void {
       name.startsWith('signatures/') ? undefined : getVersioned(container, name);
     documents.putVersioned = async (container, name, bytes) => {
       await documents.put(container, name, bytes);
-      return true;
+      return (await getVersioned(container, name))?.version ?? '';
     };
   } else if (guard === 'conditional removal') {
     const remove = store.removePromotion.bind(store);

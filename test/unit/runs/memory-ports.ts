@@ -111,9 +111,10 @@ export function memoryDocuments(): MemoryDocuments {
       return found && { value: new Uint8Array(found), version: versionOf(found) ?? '' };
     },
     async putVersioned(container, name, bytes, version) {
-      if (versionOf(kept.get(key(container, name))) !== version) return false;
-      kept.set(key(container, name), new Uint8Array(bytes));
-      return true;
+      if (versionOf(kept.get(key(container, name))) !== version) return undefined;
+      const written = new Uint8Array(bytes);
+      kept.set(key(container, name), written);
+      return versionOf(written);
     },
     async removeAll(container, prefix) {
       for (const name of kept.keys()) if (name.startsWith(key(container, prefix))) kept.delete(name);

@@ -1,6 +1,6 @@
-import { RUN_CANCELLED } from '../../runs/cancellation.js';
-import type { Outcome } from '../../runs/rows.js';
-import type { StepFailed } from './step.js';
+import { RUN_CANCELLED } from '../runs/cancellation.js';
+import type { Outcome } from '../runs/rows.js';
+import type { StepFailed } from './effects.js';
 
 /** How a run ends in which a step failed for good. */
 export function failedResult({ code, message, remedy, refused }: StepFailed): {

@@ -1,0 +1,214 @@
+import {
+  CopyError,
+  PolicyError,
+  PromoterError,
+  VerificationError,
+  formatReference,
+  type Registries,
+} from '../../oci/index.js';
+import { destinationOf } from '../../promotion/destination.js';
+import type { TagName } from '../../promotion/match.js';
+import { promotionId } from '../../promotion/promotion-id.js';
+import type { Rule } from '../../promotion/rule.js';
+import { promote, type Result } from '../../promotions/promote.js';
+import type { RulesSource } from '../../runs/ports.js';
+import type { PromotionRow, RunRow } from '../../runs/rows.js';
+import { newRunId } from '../../runs/run-id.js';
+import type { Signer } from '../../signing/index.js';
+import { attachStep } from '../../steps/attach.js';
+import { checkEvidenceStep } from '../../steps/check-evidence.js';
+import {
+  attachContract,
+  checkEvidenceContract,
+  closeRunContract,
+  copyContract,
+  markWaitingContract,
+  observeContract,
+  tagDestinationContract,
+  verifyArrivalContract,
+  type InputOf,
+  type ResultOf,
+  type StepContract,
+} from '../../steps/contracts.js';
+import { copyStep } from '../../steps/copy.js';
+import { copyRequestOf } from '../../steps/job-copy.js';
+import { observeStep } from '../../steps/observe.js';
+import type { Ports, StepCall, StepReply } from '../../steps/ports.js';
+import { tagDestinationStep } from '../../steps/tag-destination.js';
+import { verifyArrivalStep } from '../../steps/verify-arrival.js';
+import type { z } from 'zod';
+import type { Io } from '../io.js';
+import { driveHere } from '../local-driver.js';
+import type { PromotionOutcome } from '../promotion-lines.js';
+import { onTerminal } from '../status-line.js';
+import type { Values } from '../verb.js';
+import { createDeskPorts, doStep, type DeskPorts, type StepView } from './desk.js';
+import { createDeskStore } from './desk-store.js';
+
+/** How often a promotion begins anew because the tag at the source has moved on meanwhile. */
+const TRIES = 3;
+
+export interface DeskPromotion {
+  rule: Rule;
+  source: TagName;
+  registries: Registries;
+  listing: Ports['listing'];
+  rules: RulesSource;
+  signer: Signer | undefined;
+  /** Of the command: whether bars are wanted. */
+  values: Values;
+  /** A line for each thing that was found or done. */
+  tell: (line: string) => void;
+}
+
+/** What came of one rule on one tag. */
+export interface DeskOutcome extends PromotionOutcome {
+  outcome: 'promoted' | 'unchanged' | 'observed';
+}
+
+type PromotionPorts = DeskPorts & Pick<Ports, 'listing'> & { rules: RulesSource };
+
+/**
+ * Does for one tag what a rule says, in the order of the app and with its steps. A gate that stays closed is an error: nobody waits here.
+ * @throws PolicyError `DESTINATION_LOCKED`, …; VerificationError `EVIDENCE_MISSING`; CopyError `SOURCE_TAG_MOVED`; as the steps
+ */
+export async function promoteTag(io: Io, promotion: DeskPromotion): Promise<DeskOutcome> {
+  const { rule, source, tell } = promotion;
+  const destination = formatReference(destinationOf(rule, source));
+  const about = { rule: rule.name, source: formatReference(source), destination };
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const result = await attempt(io, promotion, destination);
+    if (result?.outcome !== 'superseded') return { ...about, ...outcomeOf(result) };
+    tell('Moved     the tag at the source has moved on: once more');
+  }
+  throw new CopyError('SOURCE_TAG_MOVED', `${about.source} moved on each time it was about to be promoted`, {
+    remedy: 'Do it again when nobody pushes that tag any more.',
+  });
+}
+
+function outcomeOf(result: Result | null): Pick<DeskOutcome, 'outcome' | 'digest' | 'reason'> {
+  const { outcome, code = 'INTERNAL', reason, remedy, digest } = result ?? {};
+  if (outcome === 'promoted' || outcome === 'unchanged' || outcome === 'observed') {
+    return { outcome, ...(reason !== undefined && { reason }), ...(digest !== undefined && { digest }) };
+  }
+  const ErrorClass = outcome === 'refused' ? PolicyError : PromoterError;
+  throw new ErrorClass(
+    code,
+    reason ?? 'the promotion has ended without an outcome',
+    remedy === undefined ? {} : { remedy },
+  );
+}
+
+async function attempt(io: Io, promotion: DeskPromotion, destination: string): Promise<Result | null> {
+  const { rule, source } = promotion;
+  const owner = { promotionId: promotionId(rule.name, source), runId: newRunId(Date.now()) };
+  const rows = rowsOf(promotion, owner, destination);
+  const ports: PromotionPorts = {
+    ...createDeskPorts(promotion.registries, promotion.signer, createDeskStore(rows)),
+    listing: promotion.listing,
+    rules: promotion.rules,
+  };
+  const perform = stepsHere(io, ports, promotion, rows.run, destination);
+  const neverWaits = (): never => {
+    throw new Error('a gate is waited for on the command line');
+  };
+  return driveHere(promote(owner), (step, input) => perform(step.name, input), neverWaits);
+}
+
+/** The steps of a promotion by name, each as it is seen here. */
+function stepsHere(
+  io: Io,
+  ports: PromotionPorts,
+  { tell, values }: DeskPromotion,
+  run: RunRow,
+  destination: string,
+): (name: string, input: object) => Promise<unknown> {
+  const steps = new Map<string, (input: object) => Promise<unknown>>();
+  const add = <I extends z.ZodType, R extends z.ZodType>(
+    contract: StepContract<I, R>,
+    view: StepView,
+    step: (input: z.infer<I>, call: StepCall) => Promise<StepReply<z.infer<R>>>,
+  ): void => {
+    steps.set(contract.name, (input) =>
+      doStep(io, (call) => step(contract.input.parse(input), call), { ...view, run }),
+    );
+  };
+  const told = (verb: string): StepView => ({ tell: (text) => tell(lineOf(verb, text)) });
+  const request = copyRequestOf(run);
+  const copyBar = { values, word: 'Copying', title: destination };
+  add(observeContract, told('Observed'), (input, call) => observeStep(ports, input, call));
+  add(checkEvidenceContract, told('Checked'), (input, call) => checkEvidenceStep(ports, input, call));
+  add(markWaitingContract, {}, refuse);
+  add(
+    attachContract,
+    {
+      parts: {
+        values,
+        word: 'Reading',
+        tell: (step, label, text) => tell(lineOf(VERBS[step] ?? step, `${label}: ${text}`)),
+      },
+    },
+    (input, call) => attachStep(ports, input, call),
+  );
+  steps.set(copyContract.name, (input) => {
+    const asked = copyContract.input.parse(input);
+    const bar = asked.root === undefined ? {} : { bar: { ...copyBar, digest: asked.root } };
+    return doStep(io, (call) => copyStep(ports, request, asked, call), { ...told('Copied'), ...bar, run });
+  });
+  add(verifyArrivalContract, told('Arrived'), (input, call) => verifyArrivalStep(ports, request, input, call));
+  add(tagDestinationContract, told('Tagged'), (input, call) => tagDestinationStep(ports, input, call));
+  // The rows of this command go with it.
+  add(closeRunContract, {}, async () => ({ done: 'closed' as const }));
+  return async (name, input) => {
+    const step = steps.get(name);
+    if (step === undefined) throw new Error(`the command line has no step ${name}`);
+    return step(input);
+  };
+}
+
+/** What parts of a step are called in lines. */
+const VERBS: Readonly<Record<string, string>> = { attachSbom: 'SBOM', attachSignature: 'Signature' };
+
+function refuse({
+  reasons,
+}: InputOf<typeof markWaitingContract>): Promise<StepReply<ResultOf<typeof markWaitingContract>>> {
+  throw new VerificationError('EVIDENCE_MISSING', reasons.join('; '), {
+    remedy: 'Sign the image as the rule asks, then do it again; the deployed app waits for it.',
+  });
+}
+
+/** `Verb      what the step says of itself` */
+function lineOf(verb: string, text: string): string {
+  return `${verb.padEnd(9)} ${onTerminal(text)}`;
+}
+
+function rowsOf(
+  { rule, source }: DeskPromotion,
+  { promotionId: id, runId }: { promotionId: string; runId: string },
+  destination: string,
+): { row: PromotionRow; run: RunRow } {
+  const at = new Date().toISOString();
+  return {
+    row: {
+      id,
+      rule: rule.name,
+      source,
+      destination,
+      wanted: 1,
+      wantedAt: at,
+      answered: 0,
+      state: 'working',
+      runId,
+      runOpen: true,
+      runOpenedAt: at,
+      runBegun: false,
+      failures: 0,
+    },
+    run: {
+      id: runId,
+      input: { kind: 'promotion', runId, promotionId: id, rule, source, destination },
+      state: 'pending',
+      openedAt: at,
+    },
+  };
+}

@@ -1,0 +1,184 @@
+import { RetryOptions, type OrchestrationContext, type Task } from 'durable-functions';
+import { z } from 'zod';
+import { isRecord } from '../oci/index.js';
+import { formatDuration } from '../promotion/duration.js';
+import { attemptOnce, troubleSchema, type Attempt, type Trouble } from '../promotions/attempt.js';
+import { StepFailed, type AnyContract, type Effect, type Order } from '../promotions/effects.js';
+
+/** What an activity answers. Only bugs and dead workers throw. */
+export type ActivityReply =
+  | { done: unknown }
+  | { failed: { code: string; message: string; remedy?: string; refused: boolean } }
+  /**
+   * To be called again after a pause, or with 0 at once: a long step goes on. The pause is the activity's to say, which may throw dice.
+   * @param code what is waited for; absent if nothing is wrong
+   * @param wake the event that ends the wait before its time
+   */
+  | { retryAfterMs: number; trouble?: Trouble; wake?: string };
+
+const replySchema = z.union([
+  z.object({
+    failed: z.object({ code: z.string(), message: z.string(), remedy: z.string().optional(), refused: z.boolean() }),
+  }),
+  z.object({ retryAfterMs: z.number().min(0), trouble: troubleSchema.optional(), wake: z.string().optional() }),
+  z.object({ done: z.unknown() }),
+]);
+
+/** How often a long step is called in a row. `STEP_TOO_LONG` */
+const MOST_CALLS = 500;
+/** Tries of an activity that throws or whose worker dies, and the pauses between them. */
+const MOST_TRIES = 5;
+const FIRST_RETRY_MS = 2_000;
+const LONGEST_RETRY_MS = 60_000;
+
+function retryOptions(): RetryOptions {
+  const options = new RetryOptions(FIRST_RETRY_MS, MOST_TRIES);
+  options.backoffCoefficient = 2;
+  options.maxRetryIntervalInMilliseconds = LONGEST_RETRY_MS;
+  return options;
+}
+
+/**
+ * Runs an order as an orchestration: steps are activities, waits are durable timers and events. Counts attempts and holds the deadline.
+ * @param deadlineMs until when trouble is waited for, in milliseconds since 1970
+ */
+export function* driveDurably<T>(
+  context: OrchestrationContext,
+  order: Order<T>,
+  deadlineMs: number,
+): Generator<Task, T, unknown> {
+  let next = order.next();
+  while (next.done !== true) {
+    let answer: unknown;
+    try {
+      answer = yield* perform(context, next.value, deadlineMs);
+    } catch (error) {
+      if (!(error instanceof StepFailed)) throw error;
+      next = order.throw(error);
+      continue;
+    }
+    next = order.next(answer);
+  }
+  return next.value;
+}
+
+function* perform(
+  context: OrchestrationContext,
+  effect: Effect,
+  deadlineMs: number,
+): Generator<Task, unknown, unknown> {
+  switch (effect.kind) {
+    case 'now':
+      return nowOf(context);
+    case 'wait':
+      return yield* pause(context, nowOf(context) + effect.forMs, [effect.event]);
+    case 'call':
+      return yield* untilDone(context, effect.step, effect.input, Math.max(deadlineMs, effect.untilMs ?? 0));
+  }
+}
+
+function nowOf(context: OrchestrationContext): number {
+  return context.df.currentUtcDateTime.getTime();
+}
+
+/** Calls a step until it is done. @throws StepFailed */
+function* untilDone(
+  context: OrchestrationContext,
+  step: AnyContract,
+  input: object,
+  untilMs: number,
+): Generator<Task, unknown, unknown> {
+  let attempt: Attempt | undefined;
+  for (let inARow = 1; ;) {
+    const reply = yield* callOnce(context, step, attempt === undefined ? input : { ...input, attempt });
+    if ('failed' in reply) throw new StepFailed(reply.failed);
+    if ('done' in reply) return reply.done;
+    const { retryAfterMs, trouble, wake } = reply;
+    if (retryAfterMs === 0) {
+      if (inARow >= MOST_CALLS) throw tooLong(step, inARow);
+      inARow += 1;
+      // What it waited for is over, unless it says that it still waits for that.
+      if (trouble === undefined || trouble.code !== attempt?.code) attempt = undefined;
+      continue;
+    }
+    const at = nowOf(context);
+    const putOff = attemptOnce(attempt, trouble, at, untilMs);
+    if (at >= untilMs) throw givenUp(step.name, trouble, putOff, at);
+    attempt = putOff;
+    // The last try is at the deadline itself.
+    yield* pause(context, Math.min(at + retryAfterMs, untilMs), wake === undefined ? [] : [wake]);
+  }
+}
+
+function* callOnce(
+  context: OrchestrationContext,
+  { name }: AnyContract,
+  input: object,
+): Generator<Task, z.infer<typeof replySchema>, unknown> {
+  let raw: unknown;
+  try {
+    raw = yield context.df.callActivityWithRetry(name, retryOptions(), input);
+  } catch (error) {
+    throw new StepFailed({ ...failureOf(error), refused: false });
+  }
+  const reply = replySchema.safeParse(raw);
+  if (reply.success) return reply.data;
+  throw new StepFailed({
+    code: 'STEP_RESULT_INVALID',
+    message: `what ${name} answered is not known to this version`,
+    remedy: 'Nothing: the next run begins anew, and all of it with this version.',
+    refused: false,
+  });
+}
+
+/** What Durable says of an activity that failed at every try: `CODE: message` is ours, thrown by the activity wrapper. */
+function failureOf(error: unknown): { code: string; message: string } {
+  const text = error instanceof Error ? error.message : String(error);
+  // A registry's own codes (TOOMANYREQUESTS) have no underscore.
+  const match = /\b(?<code>[A-Z][A-Z0-9_-]{2,}): (?<message>[^\n]*)/.exec(text);
+  const [line = ''] = text.split('\n', 1);
+  return { code: match?.groups?.code ?? 'INTERNAL', message: (match?.groups?.message ?? line).trim().slice(0, 2000) };
+}
+
+/** Waits for the time or one of the events. Each wait has events of its own: one that comes late goes to a wait that nobody reads. */
+function* pause(
+  context: OrchestrationContext,
+  untilMs: number,
+  events: readonly string[],
+): Generator<Task, void, unknown> {
+  const timer = context.df.createTimer(new Date(untilMs));
+  const first = yield context.df.Task.any([timer, ...events.map((event) => context.df.waitForExternalEvent(event))]);
+  if (first !== timer) timer.cancel();
+}
+
+function tooLong({ name }: AnyContract, calls: number): StepFailed {
+  return new StepFailed({
+    code: 'STEP_TOO_LONG',
+    message: `${name} has not come to its end in ${calls} calls`,
+    remedy:
+      'Ask again: what has arrived stays. See how fast the two registries are, and whether the graph goes on growing.',
+    refused: false,
+  });
+}
+
+/** The last trouble is what the run ends with. */
+function givenUp(name: string, trouble: Trouble | undefined, { count, sinceMs }: Attempt, now: number): StepFailed {
+  const spent = `${name} was tried ${count} times in ${formatDuration(now - sinceMs)}`;
+  if (trouble !== undefined) {
+    return new StepFailed({ ...trouble, message: `given up: ${spent}: ${trouble.message}`, refused: false });
+  }
+  return new StepFailed({
+    code: 'STEP_BUSY',
+    message: `given up: ${spent}, and was put off each time`,
+    remedy:
+      'See which run holds the same image or destination, or which promotion a job waits for, and ask again when it has ended.',
+    refused: false,
+  });
+}
+
+/** The input of an orchestration is a record: what the order is about, and its deadline. */
+export function deadlineOf(context: OrchestrationContext, defaultMs: number): number {
+  const input = context.df.getInput();
+  const forMs = isRecord(input) && typeof input.deadlineMs === 'number' ? input.deadlineMs : defaultMs;
+  return nowOf(context) + forMs;
+}

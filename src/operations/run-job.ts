@@ -1,0 +1,57 @@
+import { StepFailed, call, now, type Order } from '../promotions/effects.js';
+import { failedResult } from '../promotions/failed-result.js';
+import {
+  awaitPromotionsContract,
+  beginJobContract,
+  closeJobContract,
+  copyContract,
+  raisePromotionsContract,
+  runOperationContract,
+  tagCopyContract,
+  verifyArrivalContract,
+  type InputOf,
+  type ResultOf,
+} from '../steps/contracts.js';
+
+type Result = InputOf<typeof closeJobContract>['result'];
+type Job = ResultOf<typeof beginJobContract>;
+
+/** How long the close of a job is tried, in milliseconds. */
+const CLOSE_MS = 24 * 3_600_000;
+
+/** One job. A failure is an outcome: the run is ended whatever happens. @returns null if there is nothing to do */
+export function* runJob({ runId }: { runId: string }): Order<Result | null> {
+  let result: Result;
+  try {
+    const job = yield* call(beginJobContract, { runId });
+    if (job.operation === 'none') return null;
+    result = yield* work(runId, job);
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    result = failedResult(error);
+  }
+  yield* call(closeJobContract, { runId, result }, (yield* now()) + CLOSE_MS);
+  return result;
+}
+
+/** The worst outcome first: a job for several promotions ends as its worst. */
+const WORST = ['failed', 'refused', 'cancelled', 'superseded', 'observed', 'promoted', 'unchanged', 'completed'];
+
+function* work(runId: string, job: Exclude<Job, { operation: 'none' }>): Order<Result> {
+  if (job.operation === 'promote') {
+    const promotions = yield* call(raisePromotionsContract, { runId, source: job.source });
+    const results = yield* call(awaitPromotionsContract, { runId, promotions });
+    const [worst] = results.toSorted((a, b) => WORST.indexOf(a.outcome) - WORST.indexOf(b.outcome));
+    return worst ?? { outcome: 'completed' };
+  }
+  if (job.operation === 'run') {
+    const { digest } = yield* call(runOperationContract, { runId, label: job.name });
+    return { outcome: 'completed', ...(digest !== undefined && { digest }) };
+  }
+  const copied = yield* call(copyContract, { runId });
+  // Without a tag to stand by nothing supersedes a job's copy.
+  if (copied.state === 'superseded') return { outcome: 'superseded' };
+  yield* call(verifyArrivalContract, { runId });
+  yield* call(tagCopyContract, { runId, root: copied.root });
+  return { outcome: 'completed', digest: copied.root.digest };
+}

@@ -1,0 +1,160 @@
+import {
+  attachContract,
+  checkEvidenceContract,
+  closeRunContract,
+  copyContract,
+  markWaitingContract,
+  observeContract,
+  tagDestinationContract,
+  verifyArrivalContract,
+  type InputOf,
+  type ResultOf,
+} from '../steps/contracts.js';
+import { StepFailed, call, now, waitFor, type Order } from './effects.js';
+import { failedResult } from './failed-result.js';
+import { pauseBeforeNext } from './gate-pace.js';
+
+export interface Owner {
+  promotionId: string;
+  runId: string;
+}
+export type Result = InputOf<typeof closeRunContract>['result'];
+type Found = Extract<ResultOf<typeof observeContract>, { state: 'found' }>;
+
+/** The run no longer owns its promotion: another has taken over, and this one writes nothing more. */
+type Gone = 'gone';
+
+/** How long a closed gate is waited for, and how often it looks by itself, in milliseconds. */
+const GATE_MS = 60 * 60_000;
+const GATE_LOOK_MS = 5 * 60_000;
+/** How long the close of a run is tried, in milliseconds: without it the run stays open. */
+const CLOSE_MS = 24 * 3_600_000;
+
+const SUPERSEDED: Result = { outcome: 'superseded', reason: 'the tag moved on' };
+
+/** What a run has found out so far, for the close that comes whatever happens. */
+interface Progress {
+  /** The generation that it answers; undefined before it has read one. */
+  wanted?: number;
+  digest?: string;
+  did: string[];
+}
+
+/**
+ * The order of a promotion: observe, gate, attach, copy, verify arrival, tag, close. Each step can be done twice, and a failure is an
+ * outcome: the row is closed, or the next run opened, whatever happens in between.
+ * @returns how it ended; null if the run does not own its promotion
+ */
+export function* promote(owner: Owner): Order<Result | null> {
+  const progress: Progress = { did: [] };
+  let result: Result | Gone;
+  try {
+    result = yield* work(owner, progress);
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+    result = failedResult(error);
+  }
+  if (result === 'gone') return null;
+  const { wanted, digest, did } = progress;
+  const complete = { ...result, ...(digest !== undefined && { digest }) };
+  const closed = { ...owner, result: complete, did, ...(wanted !== undefined && { wanted }) };
+  yield* call(closeRunContract, closed, (yield* now()) + CLOSE_MS);
+  return complete;
+}
+
+function* work(owner: Owner, progress: Progress): Order<Result | Gone> {
+  const observed = yield* call(observeContract, owner);
+  if (observed.state === 'gone') return 'gone';
+  progress.wanted = observed.wanted;
+  if (observed.state !== 'found') {
+    const { code, reason, remedy, digest } = observed;
+    if (digest !== undefined) progress.digest = digest;
+    const why = { code, reason, ...(remedy !== undefined && { remedy }) };
+    return { outcome: observed.state === 'nothing' ? 'unchanged' : 'refused', ...why };
+  }
+  const { root, differences, mode, gate, attachTo } = observed;
+  progress.digest = root.digest;
+  const isSame = differences.length === 0;
+  if (isSame && gate === 'passed') return { outcome: 'unchanged' };
+  if (mode === 'observe') {
+    if (isSame) return yield* lookAtGate(owner, observed);
+    return { outcome: 'observed', reason: differences.join('; ') };
+  }
+
+  if (gate === 'closed') {
+    const passed = yield* waitAtGate(owner, observed, progress);
+    if (passed !== 'passed' && passed !== 'passed at once') return passed;
+    // What came while it waited is to be copied: the evidence, above all.
+    if (isSame && passed === 'passed at once' && progress.wanted === observed.wanted) return { outcome: 'unchanged' };
+  }
+
+  if (attachTo === 'source') yield* attach(owner, observed, progress);
+  const copied = yield* call(copyContract, { ...owner, root: root.digest });
+  if (copied.state === 'superseded') return SUPERSEDED;
+  progress.did.push(`copied ${copied.copied}, mounted ${copied.mounted}, ${copied.existed} were there`);
+  const { repaired } = yield* call(verifyArrivalContract, owner);
+  if (repaired > 0) progress.did.push(`put ${repaired} referrers again`);
+  if (attachTo === 'destination') yield* attach(owner, observed, progress);
+  const { state, reference } = yield* call(tagDestinationContract, { ...owner, root });
+  if (state === 'gone') return 'gone';
+  if (state === 'superseded') return SUPERSEDED;
+  progress.did.push(`tagged ${reference}`);
+  return { outcome: 'promoted' };
+}
+
+/** Nothing differs, and the rule only observes: whether the gate would be closed. */
+function* lookAtGate(owner: Owner, { root }: Found): Order<Result | Gone> {
+  const seen = yield* call(checkEvidenceContract, { ...owner, root });
+  switch (seen.state) {
+    case 'gone':
+      return 'gone';
+    case 'superseded':
+      return SUPERSEDED;
+    case 'passed':
+      return { outcome: 'unchanged' };
+    case 'closed':
+      return { outcome: 'observed', reason: `evidence is missing: ${seen.reasons.join('; ')}` };
+  }
+}
+
+/** Looks, waits, is woken by a push, and looks by itself; rarer if pushes do not cease. */
+function* waitAtGate(
+  owner: Owner,
+  { root }: Found,
+  progress: Progress,
+): Order<Result | Gone | 'passed at once' | 'passed'> {
+  const since = yield* now();
+  const deadline = since + GATE_MS;
+  for (let look = 1; ; look += 1) {
+    const seen = yield* call(checkEvidenceContract, { ...owner, root });
+    if (seen.state === 'gone') return 'gone';
+    if (seen.state === 'superseded') return SUPERSEDED;
+    progress.wanted = seen.wanted;
+    if (seen.state === 'passed') return look === 1 ? 'passed at once' : 'passed';
+    const at = yield* now();
+    if (at >= deadline) {
+      return {
+        outcome: 'refused',
+        code: 'EVIDENCE_MISSING',
+        reason: seen.reasons.join('; '),
+        evidence: seen.evidence,
+        remedy: 'Sign the image as the rule asks; the push of the signature starts the next run.',
+      };
+    }
+    // A name of its own for each wait: an event that comes late goes to a wait that nobody reads.
+    const event = `wanted-${look}`;
+    const pauseMs = Math.min(pauseBeforeNext(look, at - since), deadline - at);
+    const waiting = { ...owner, wanted: seen.wanted, event, reasons: seen.reasons, pauseMs };
+    // The gate may be open for longer than the rule waits for trouble: a pause is none.
+    const marked = yield* call(markWaitingContract, waiting, deadline + GATE_LOOK_MS);
+    if (marked === 'gone') return 'gone';
+    if (marked === 'again') continue;
+    yield* waitFor(event, Math.min(GATE_LOOK_MS, deadline - (yield* now())));
+  }
+}
+
+/** SBOMs and signatures of the whole graph. */
+function* attach(owner: Owner, { root }: Found, progress: Progress): Order<void> {
+  const { did } = yield* call(attachContract, { ...owner, root: root.digest });
+  progress.did.push(...did);
+}
