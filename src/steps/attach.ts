@@ -63,6 +63,7 @@ export async function attachStep(
     if (sboms instanceof Busy) return sboms;
     const signatures = rule.sign.length === 0 ? [] : await attachSignatures(ports, step, attaching, images, call);
     if (signatures instanceof Busy) return signatures;
+    call.progress.text([...counted('SBOMs', sboms), ...counted('signatures', signatures)].join('; '));
     return { did: describe(sboms, signatures) };
   });
 }

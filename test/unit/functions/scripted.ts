@@ -1,8 +1,7 @@
 import type { Digest } from '../../../src/oci/index.js';
 import * as contracts from '../../../src/steps/contracts.js';
 import type { InputOf, ResultOf } from '../../../src/steps/contracts.js';
-import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
-import { rule } from '../promotion/rules.fixture.js';
+import type { ActivityReply } from '../../../src/functions/durable-driver.js';
 import type { Activity } from './replay.js';
 
 type Contracts = {
@@ -45,26 +44,21 @@ const manifest = (text: string) => ({
   size: 500,
 });
 export const SOURCE = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
-const DESTINATION = 'r.azurecr.io/staging/samples/app:v1';
+export const DESTINATION = 'r.azurecr.io/staging/samples/app:v1';
 export const OWNER = { promotionId: 'p1', runId: 'r1' };
 export const ROOT = manifest('1');
-/** An index over an image and its attestation. */
-export const IMAGES: contracts.Image[] = [
-  { ...ROOT, label: 'index', sbom: false, why: 'an index: its images get one each' },
-  { ...manifest('2'), label: 'linux/amd64', sbom: true },
-  { ...manifest('3'), label: 'attestation', sbom: false, why: 'an attestation manifest, no image' },
-];
-export const OBSERVED: ResultOf<typeof contracts.observeContract> = {
+type Observed = ResultOf<typeof contracts.observeContract>;
+export const OBSERVED: Extract<Observed, { state: 'found' }> = {
   state: 'found',
+  wanted: 1,
   root: ROOT,
-  images: IMAGES,
   differences: [`${DESTINATION} is not there`],
+  mode: 'enforce',
+  gate: 'passed',
+  attachTo: 'source',
 };
-export const GATED = rule({ verify: { signatures: [{ format: 'notary', trustStore: 'x' }] } });
-
-export function begun(which = rule()): { done: ResultOf<typeof contracts.beginRunContract> } {
-  return { done: { owned: true, wanted: 1, rule: which, source: SOURCE, destination: DESTINATION } };
-}
+/** The same for a rule that asks for evidence of others. */
+export const GATED: typeof OBSERVED = { ...OBSERVED, gate: 'closed' };
 
 /** A promotion in which all goes well; `closed` is what the run was closed with. */
 export function promotion(changes: Answers = {}): {
@@ -73,19 +67,11 @@ export function promotion(changes: Answers = {}): {
 } {
   const closed: InputOf<typeof contracts.closeRunContract>[] = [];
   const answers: Answers = {
-    beginRun: () => begun(),
     observe: () => ({ done: OBSERVED }),
-    attachSbom: () => ({ done: { sbom: digest('a'), made: true } }),
-    attachSignature: ({ subject }) => ({
-      done: { signature: digest(`b${subject.digest.slice(-1)}`), made: subject !== ROOT },
-    }),
-    planCopy: () => ({
-      done: { state: 'planned', plan: 'plans/r1.json', root: ROOT, manifests: 4, blobs: 5, bytes: 600 },
-    }),
-    copyGraph: () => ({ done: { copied: 4, existed: 1, mounted: 5, bytes: 600 } }),
-    copyPart: () => ({ done: { more: false, copied: 2, existed: 0, mounted: 1, bytes: 100 } }),
+    attach: () => ({ done: { did: ['attached SBOM', 'attached signature'] } }),
+    copy: () => ({ done: { state: 'copied', root: ROOT, copied: 4, existed: 1, mounted: 5, bytes: 600 } }),
     verifyArrival: () => ({ done: { repaired: 0 } }),
-    tagDestination: () => ({ done: 'tagged' }),
+    tagDestination: () => ({ done: { state: 'tagged', reference: DESTINATION } }),
     closeRun: (input) => {
       closed.push(input);
       return { done: 'closed' };

@@ -62,8 +62,7 @@ export class App {
     const requestsPerMinute = (): number => 10_000;
     world.listing = { ...world.listing, registry: (name) => ({ ...registry(name), requestsPerMinute }) };
     if (spreads) {
-      world.copyParts = { bytes: world.copyParts.bytes, nodes: 2 };
-      world.stretch = { ...world.stretch, requests: 5 };
+      world.callBounds = { ...world.callBounds, requests: 5 };
     }
     this.#leases = new SimulatedLeases(simulation);
     this.troubles = new Troubles(simulation);

@@ -37,7 +37,7 @@ export async function putInSync(world: World, which: Rule, source = SOURCE): Pro
     const { label, mediaType, digest, size, sbom } = image;
     if (sbom && which.sbom.formats.length > 0) await attachSbomStep(world, { ...run, ...where, image }, newCall());
     const subject: Descriptor = { mediaType, digest, size };
-    if (which.sign.length > 0) await attachSignatureStep(world, { ...run, ...where, subject, label }, newCall());
+    if (which.sign.length > 0) await attachSignatureStep(world, { ...run, ...where, subject }, newCall());
   }
   if (which.attachTo === 'source') await copy();
   const { bytes } = await destination.fetchManifest(root.digest);

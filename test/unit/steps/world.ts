@@ -92,8 +92,7 @@ export function newWorld(...rules: Rule[]): World {
     rules: { load: async () => world.ruleList, maxRunsPerTick: async () => world.maxRunsPerTick },
     sbom: createStreamingSbomGenerator(),
     signer: OURS.signer,
-    copyParts: { bytes: 4 * 1024 ** 3, nodes: 1000 },
-    stretch: { ms: 300_000, requests: 5_000, bytes: 32 * 1024 ** 2 },
+    callBounds: { ms: 300_000, requests: 5_000, bytes: 32 * 1024 ** 2, largeBlobBytes: 256 * 1024 ** 2 },
     jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {}, credentials: {} },
     jobRegistries: {
       as: ({ credential = '' }) => {
@@ -155,10 +154,28 @@ export function notFound(code: string, what: string): RegistryError {
   });
 }
 
-/** A call of a step; what it says of itself is kept. */
-export function newCall(signal: StepCall['signal'] = new AbortController().signal): StepCall & { texts: string[] } {
+/** A call of a step; what it says of itself is kept, and of its parts with their names. @param run whose step it is */
+export function newCall(
+  signal: StepCall['signal'] = new AbortController().signal,
+  run?: RunRow,
+): StepCall & { texts: string[] } {
   const texts: string[] = [];
-  return { signal, texts, progress: { text: (text) => void texts.push(text), bytes: () => {}, nodes: () => {} } };
+  const sink = (about: string): StepCall['progress'] => ({
+    text: (text) => void texts.push(`${about}${text}`),
+    bytes: () => {},
+    nodes: () => {},
+    part: (step, { label }, work) => work(sink(`${about}${step} ${label}: `)),
+  });
+  return { signal, texts, progress: sink(''), ...(run && { run }) };
+}
+
+/** A call of a step of a run, with the run's row as it stands. */
+export async function callOf(
+  world: World,
+  runId: string,
+  signal?: StepCall['signal'],
+): Promise<ReturnType<typeof newCall>> {
+  return newCall(signal, await runOf(world, runId));
 }
 
 /** Opens a run on the source tag, as a trigger does. */
