@@ -34,7 +34,7 @@ export async function putInSync(world: World, which: Rule, source = SOURCE): Pro
   if (which.attachTo === 'destination') await copy();
   const { images } = await classifyGraph(from, root, signal);
   for (const image of images) {
-    const { label, mediaType, digest, size, sbom } = image;
+    const { mediaType, digest, size, sbom } = image;
     if (sbom && which.sbom.formats.length > 0) await attachSbomStep(world, { ...run, ...where, image }, newCall());
     const subject: Descriptor = { mediaType, digest, size };
     if (which.sign.length > 0) await attachSignatureStep(world, { ...run, ...where, subject }, newCall());
