@@ -1,29 +1,12 @@
 import { ruleHash } from '../promotion/promotion-id.js';
 import type { Rule } from '../promotion/rule.js';
 import { standingRule } from '../promotion/standing-rule.js';
-import { endRunRow, isLost } from './end-run.js';
-import { keptOf } from './ending.js';
+import { answeredRow, closedRow } from './answered-row.js';
+import { endRunRow } from './end-run.js';
 import type { RulesSource, RunPorts } from './ports.js';
 import { openNext, ruleGone, tendRun } from './promotion-runs.js';
-import type { PromotionRow, PromotionState, RunResult, Trigger } from './rows.js';
+import type { RunResult, Trigger } from './rows.js';
 import { untilWritten } from './until-written.js';
-
-const STATES: Record<RunResult['outcome'], PromotionState> = {
-  promoted: 'in_sync',
-  unchanged: 'in_sync',
-  completed: 'in_sync',
-  observed: 'observed',
-  superseded: 'working',
-  refused: 'refused',
-  failed: 'failed',
-  cancelled: 'cancelled',
-};
-
-/** An `unchanged` after a `promoted` of the same digest changes nothing. */
-function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: string): string {
-  const same = last !== undefined && STATES[last.outcome] === STATES[result.outcome] && last.digest === result.digest;
-  return same && last.code === result.code ? (since ?? last.finishedAt) : finishedAt;
-}
 
 /**
  * Closes the row, or opens the next run where something was wanted meanwhile, or where the tag has moved on. A close that is
@@ -50,19 +33,12 @@ export async function closeRun(
     }
     if (!row.runOpen) return 'closed';
     // Given up when it wasn't lost: what it has done is there, and the run that follows finds it.
-    if (isLost(result)) return 'gone';
-    const finishedAt = ports.now().toISOString();
-    const final = result.outcome !== 'superseded';
-    const failures = result.outcome === 'failed' ? row.failures + 1 : final ? 0 : row.failures;
-    const { waitingFor: _waited, superseded: _before, unconfirmed: _put, ...rest } = row;
-    const noted: PromotionRow = {
-      ...rest,
-      ...keptOf(row, result, answered.wanted),
-      failures,
-      ...(final && { answered: wanted, since: sinceOf(row, result, finishedAt) }),
-      ...(final && { last: { ...result, runId, finishedAt, ruleHash: ruleHash(answered.rule) } }),
-    };
-    if (row.wanted !== wanted || !final) {
+    if (result.outcome === 'interrupted') return 'gone';
+    const now = ports.now();
+    const answer = answeredRow(row, runId, { ...answered, wanted, result, read: answered.wanted }, now);
+    const finishedAt = now.toISOString();
+    const noted = answer.row;
+    if (row.wanted !== wanted || !answer.isFinal) {
       const rule = standingRule(await ports.rules.load(), row.rule, row.source);
       // Paused, the row is closed with `wanted` ahead, and the schedule opens it when that is lifted.
       if (rule !== undefined && !ports.paused) {
@@ -73,9 +49,7 @@ export async function closeRun(
       }
       if (rule === undefined) Object.assign(noted, ruleGone(row, finishedAt, ruleHash(answered.rule)));
     }
-    const { last } = noted;
-    const state = last?.runId === runId ? STATES[last.outcome] : STATES[result.outcome];
-    const closed: PromotionRow = { ...noted, runOpen: false, state };
+    const closed = closedRow(noted, result);
     return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;
   });
 }

@@ -3,19 +3,12 @@ import type { RunPorts, RunStore } from './ports.js';
 import type { RunResult } from './rows.js';
 import { untilWritten } from './until-written.js';
 
-/** How a run ends that will never close its promotion. */
-export const LOST: RunResult = {
-  outcome: 'failed',
-  code: 'RUN_LOST',
-  reason:
-    'the engine has lost it or a part of it, or it ended without closing its promotion; where its rule still wants it, the next run follows, and the schedule tries again where that is lost too',
-  remedy: 'Nothing, where it happens once. Otherwise look into the log of the host for why its orchestrations end.',
+/** How a run ends whose orchestration is gone, or ended without closing its promotion. */
+export const INTERRUPTED: RunResult = {
+  outcome: 'interrupted',
+  reason: 'its orchestration is gone, or it ended without closing its promotion: a worker died, say, or a host stopped',
+  remedy: 'Nothing: the next run goes on from what is there.',
 };
-
-/** True where a run has ended so: whoever gave it up, or the next tick, opens the one that follows. */
-export function isLost({ code }: RunResult): boolean {
-  return code === LOST.code;
-}
 
 /** Ends the run's own row. May be done twice, and by several. @returns how it ended: the first to say so is right */
 export async function endRunRow(

@@ -231,6 +231,7 @@ function explainLast(input: ExplainInput, row: PromotionRow, rule: Rule | undefi
       return { ...why, standing: 'refused', text: `refused: ${because}` };
     case 'cancelled':
     case 'superseded':
+    case 'interrupted':
       return { ...why, standing: 'cancelled', text: `${outcome}${because === '' ? '' : `: ${because}`}` };
   }
 }

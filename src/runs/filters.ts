@@ -22,7 +22,7 @@ export interface RunFilter {
   repository?: string;
   tag?: string;
   digest?: string;
-  /** Ended, and not as `unchanged`, and nobody was told of it. */
+  /** Ended, and not as `unchanged` or `interrupted`, and nobody was told of it. */
   untold?: true;
   /** Opened before this time. */
   openedBefore?: string;
@@ -62,9 +62,12 @@ export function matchesRun(run: RunSummary, filter: RunFilter): boolean {
   );
 }
 
+/** Outcomes that change nothing for anybody. */
+const UNTOLD_OUTCOMES: ReadonlySet<Outcome> = new Set(['unchanged', 'interrupted']);
+
 /** True for a run of which somebody is still to be told. */
 export function isUntold({ result, toldAt }: RunSummary): boolean {
-  return result !== undefined && result.outcome !== 'unchanged' && toldAt === undefined;
+  return result !== undefined && !UNTOLD_OUTCOMES.has(result.outcome) && toldAt === undefined;
 }
 
 function statesOf({ state, result }: RunSummary): (RunFilter['state'] & string)[] {

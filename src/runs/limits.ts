@@ -4,6 +4,10 @@ export const RUN_LIMITS = {
   rowTries: 60,
   /** How long an engine instance may be pending before it counts as lost, in milliseconds. */
   pendingMs: 15 * 60_000,
+  /** How long a run may do nothing outside of a wait before it counts as lost, in milliseconds: longer than an activity may hang. */
+  stalledMs: 15 * 60_000,
+  /** The longest wait of a step for its turn, in milliseconds. */
+  longestTurnMs: 15 * 60_000,
   /** How long after its rule's deadline a run may be open, in milliseconds: its first and its last step are waited for a day each. */
   overdueMs: 48 * 3_600_000,
 } as const;

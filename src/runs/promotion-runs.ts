@@ -5,9 +5,19 @@ import { deadlineMs, type Rule } from '../promotion/rule.js';
 import { formatReference } from '../oci/index.js';
 import { cancelledResult } from './cancellation.js';
 import { RUN_LIMITS } from './limits.js';
-import { LOST, endRunRow, isLost } from './end-run.js';
+import { answeredRow, closedRow } from './answered-row.js';
+import { INTERRUPTED, endRunRow } from './end-run.js';
 import type { RunPorts } from './ports.js';
-import type { Cancellation, PromotionRow, RunResult, RunRow, Trigger, TriggerCause, Versioned } from './rows.js';
+import type {
+  Cancellation,
+  PromotionRow,
+  RunResult,
+  RunRow,
+  StepProgress,
+  Trigger,
+  TriggerCause,
+  Versioned,
+} from './rows.js';
 import { newRunId } from './run-id.js';
 import { untilWritten } from './until-written.js';
 import { wakeForSource } from './wake-run.js';
@@ -67,8 +77,8 @@ function destinationText(rule: Rule, source: TagName): string {
 
 /**
  * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
- * has ended without closing its row, has been pending for too long, or runs for longer than one can, is followed by the next run,
- * and where that is lost as well, has failed; one that waits is woken.
+ * has ended without closing its row, has been pending for too long, or does nothing for too long, is followed by the next run; after
+ * three in a row that came no further, the promotion has failed. One that waits is woken.
  * Where there is no rule any more, nothing follows, and the row comes to rest.
  * @returns false where another writer was first and the row must be read anew
  */
@@ -91,59 +101,116 @@ export async function tendRun(
     return true;
   }
   const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
-  const isLate = state === 'pending' ? pendingMs > RUN_LIMITS.pendingMs : await isOverdue(ports, row);
-  if (state === 'missing' || state === 'ended' || isLate) {
-    const run = (await ports.store.getRun(row.runId))?.value;
-    if (run?.cancel === undefined && rule !== undefined && ports.paused) return true;
-    // Its own row first, as a run does that closes itself: what leads to it is the promotion's, until that names another, or is at rest.
-    const lost = run?.cancel === undefined ? LOST : stoppedResult(run.cancel, run);
-    const result = await endRunRow(ports, row.runId, lost);
-    if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
-    if (rule === undefined) return comeToRest(ports, current);
-    const failed = { value: { ...row, failures: row.failures + 1 }, version: current.version };
-    if (isLostAgain(row)) return closeLost(ports, failed, run, result);
-    const trigger = { kind: 'retry', id: row.runId, at: ports.now().toISOString() } as const;
-    return (await openNext(ports, failed, rule, trigger)) !== undefined;
-  }
+  const isLate = state === 'pending' ? pendingMs > RUN_LIMITS.pendingMs : await isStalled(ports, row);
+  if (state === 'missing' || state === 'ended' || isLate) return replaceLost(ports, current, row.runId, rule);
   if (row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
   return true;
 }
 
-/** True where a run is open for so long that its instance waits for what never comes: a part of it that was lost. */
-async function isOverdue(ports: RunPorts, { runId = '', runOpenedAt = '' }: PromotionRow): Promise<boolean> {
-  const openMs = ports.now().getTime() - Date.parse(runOpenedAt);
-  if (!(openMs > RUN_LIMITS.overdueMs)) return false;
+/**
+ * True if a run has done nothing for long, outside of a wait that it told of: an activity hangs, or a part of its instance was lost. Also if
+ * it is open for so long that none can be.
+ */
+async function isStalled(ports: RunPorts, { runId = '', runOpenedAt = '' }: PromotionRow): Promise<boolean> {
+  const nowMs = ports.now().getTime();
+  const openedMs = Date.parse(runOpenedAt);
+  if (!(nowMs - openedMs > RUN_LIMITS.stalledMs)) return false;
+  const steps = await ports.store.listProgress(runId);
+  const lastMs = Math.max(openedMs, ...steps.map(livesUntilMs));
+  if (nowMs - lastMs > RUN_LIMITS.stalledMs) return true;
+  if (!(nowMs - openedMs > RUN_LIMITS.overdueMs)) return false;
   const input = (await ports.store.getRun(runId))?.value.input;
-  return input?.kind === 'promotion' && openMs > RUN_LIMITS.overdueMs + deadlineMs(input.rule);
+  return input?.kind === 'promotion' && nowMs - openedMs > RUN_LIMITS.overdueMs + deadlineMs(input.rule);
 }
 
-/** True where the run that was lost had followed one that was, and nobody has wanted anything since: more of them would be lost. */
-function isLostAgain({ runTrigger, last, absorbed = 0 }: PromotionRow): boolean {
-  return absorbed === 0 && (runTrigger?.kind === 'retry' || (last !== undefined && isLost(last)));
+/** Until when a step's row shows that its run is alive: it was written then, or says when it is called again. */
+function livesUntilMs({ state, updatedAt, waitsFor }: StepProgress): number {
+  const writtenMs = Date.parse(updatedAt);
+  if (state !== 'waiting') return writtenMs;
+  return waitsFor === undefined ? writtenMs + RUN_LIMITS.longestTurnMs : Date.parse(waitsFor.nextAt);
 }
 
-/** Closes the row of a run that was lost, as a failure: the schedule tries again, with its growing pauses. */
+/** Runs that were interrupted one after the other, without a trigger and without progress in between, before it is a failure. */
+const MOST_INTERRUPTED = 3;
+
+/**
+ * Ends a run that will not close its promotion, and opens the next one. Where the run's own row had ended already, its promotion is
+ * closed as that says.
+ * @returns false if another writer was first and the row must be read anew
+ */
+async function replaceLost(
+  ports: RunPorts,
+  current: Versioned<PromotionRow>,
+  runId: string,
+  rule: Rule | undefined,
+): Promise<boolean> {
+  const row = current.value;
+  const run = (await ports.store.getRun(runId))?.value;
+  if (run?.cancel === undefined && rule !== undefined && ports.paused) return true;
+  // Its own row first, as a run does that closes itself: what leads to it is the promotion's, until that names another, or is at rest.
+  const lost = run?.cancel === undefined ? INTERRUPTED : stoppedResult(run.cancel, run);
+  const result = await endRunRow(ports, runId, lost);
+  if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
+  if (rule === undefined) return comeToRest(ports, current);
+  if (result.outcome !== 'interrupted' && run?.input.kind === 'promotion') {
+    return closeAsItEnded(ports, current, run, { result, answers: run.input.rule }, rule);
+  }
+  const steps = (await ports.store.listProgress(runId)).filter((step) => step.state === 'done').length;
+  const before = row.interrupted?.wanted === row.wanted ? row.interrupted : undefined;
+  const times = before === undefined || steps > before.steps ? 1 : before.times + 1;
+  const interrupted = { times, wanted: row.wanted, steps: Math.max(steps, before?.steps ?? 0) };
+  if (times >= MOST_INTERRUPTED) return closeLost(ports, current, run);
+  const trigger = { kind: 'retry', id: runId, at: ports.now().toISOString() } as const;
+  const next = { value: { ...row, interrupted }, version: current.version };
+  return (await openNext(ports, next, rule, trigger)) !== undefined;
+}
+
+/** Closes the promotion of a run whose own row says how it ended: it came no further than that. */
+async function closeAsItEnded(
+  ports: RunPorts,
+  { value: row, version }: Versioned<PromotionRow>,
+  run: RunRow,
+  { result, answers }: { result: RunResult; answers: Rule },
+  rule: Rule,
+): Promise<boolean> {
+  const wanted = run.wanted ?? row.wanted;
+  const now = ports.now();
+  const answer = answeredRow(row, run.id, { wanted, read: wanted, result, rule: answers }, now);
+  if (answer.isFinal && row.wanted === wanted) {
+    return ports.store.replacePromotion(closedRow(answer.row, result), version);
+  }
+  const trigger = { kind: 'follow-up', id: run.id, at: now.toISOString() } as const;
+  return (await openNext(ports, { value: answer.row, version }, rule, trigger)) !== undefined;
+}
+
+/** Closes the row of a promotion whose runs were interrupted over and over: the schedule tries again, with growing pauses. */
 function closeLost(
   ports: RunPorts,
   { value, version }: Versioned<PromotionRow>,
   run: RunRow | undefined,
-  result: RunResult,
 ): Promise<boolean> {
-  const { waitingFor: _waited, ...row } = value;
+  const { waitingFor: _waited, interrupted: _times, ...row } = value;
   const finishedAt = ports.now().toISOString();
-  const digest = run?.digest;
-  const hash = run?.input.kind === 'promotion' ? ruleHash(run.input.rule) : '';
   const last = {
-    ...(digest !== undefined && { digest }),
-    ...result,
+    ...LOST,
+    ...(run?.digest !== undefined && { digest: run.digest }),
     runId: row.runId ?? '',
     finishedAt,
-    ruleHash: hash,
+    ruleHash: run?.input.kind === 'promotion' ? ruleHash(run.input.rule) : '',
   };
-  const since = row.last !== undefined && isLost(row.last) ? (row.since ?? finishedAt) : finishedAt;
-  const closed: PromotionRow = { ...row, answered: row.wanted, last, since, runOpen: false, state: 'failed' };
+  const since = row.last?.code === LOST.code ? (row.since ?? finishedAt) : finishedAt;
+  const failures = row.failures + 1;
+  const closed: PromotionRow = { ...row, answered: row.wanted, last, since, failures, runOpen: false, state: 'failed' };
   return ports.store.replacePromotion(closed, version);
 }
+
+const LOST: RunResult = {
+  outcome: 'failed',
+  code: 'RUN_LOST',
+  reason: `${MOST_INTERRUPTED} runs in a row were interrupted, and each came no further than the one before`,
+  remedy:
+    'Look into the log of the host for why its orchestrations end. The schedule tries again, with growing pauses; so does the next push.',
+};
 
 /** The answer to all that was wanted of a promotion whose rule is gone. */
 export function ruleGone(row: PromotionRow, finishedAt: string, hash: string): Pick<PromotionRow, 'answered' | 'last'> {

@@ -57,6 +57,7 @@ export const promotionRowSchema: z.ZodType<PromotionRow> = z.object({
   last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), ruleHash: z.string() }).exactOptional(),
   gate: z.object({ digest: z.string(), policy: z.string() }).exactOptional(),
   failures: z.number(),
+  interrupted: z.object({ times: z.number(), wanted: z.number(), steps: z.number() }).exactOptional(),
   superseded: z.object({ times: z.number(), wanted: z.number() }).exactOptional(),
   unconfirmed: z.string().exactOptional(),
 });

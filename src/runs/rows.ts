@@ -18,10 +18,14 @@ export const OUTCOMES = [
   'refused',
   'failed',
   'cancelled',
+  'interrupted',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** How a run ended, and why. */
+/**
+ * How a run ended, and why. `interrupted`: its orchestration is gone, or ended without closing: no failure, nobody is told, and the next
+ * run starts at once.
+ */
 export interface RunResult {
   outcome: Outcome;
   /** Where the outcome is refused or failed: the error's code, message and remedy. */
@@ -119,6 +123,8 @@ export interface PromotionRow {
   gate?: { digest: string; policy: string };
   /** Failures in a row, for the schedule's growing pauses. */
   failures: number;
+  /** How often in a row runs were interrupted, while `wanted` was this, and how many steps the furthest of them had done. */
+  interrupted?: { times: number; wanted: number; steps: number };
   /** How often in a row runs were superseded, while `wanted` was this. */
   superseded?: { times: number; wanted: number };
   /** What a run has put under the destination's tag and could not read back: who finds it there later tells of it. */

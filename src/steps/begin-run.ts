@@ -1,5 +1,5 @@
 import type { Descriptor } from '../oci/index.js';
-import { LOST, endRunRow } from '../runs/end-run.js';
+import { INTERRUPTED, endRunRow } from '../runs/end-run.js';
 import { beginRun } from '../runs/owned-run.js';
 import type { PromotionRow } from '../runs/rows.js';
 import { untilWritten } from '../runs/until-written.js';
@@ -20,7 +20,7 @@ export async function takePromotion(
   if (run?.input.kind !== 'promotion' || run.state === 'ended') return undefined;
   const row = await beginRun(ports, promotionId, runId);
   // Another's, or at rest, before this one had a row of its own to be ended.
-  if (row === undefined) await endRunRow(ports, runId, LOST);
+  if (row === undefined) await endRunRow(ports, runId, INTERRUPTED);
   return row;
 }
 
