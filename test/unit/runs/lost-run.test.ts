@@ -3,7 +3,7 @@ import { cancelRun } from '../../../src/runs/cancel-run.js';
 import { RUN_LIMITS } from '../../../src/runs/limits.js';
 import { tendPromotion } from '../../../src/runs/promotion-runs.js';
 import type { RunRow } from '../../../src/runs/rows.js';
-import { beginRunStep } from '../../../src/steps/begin-run.js';
+import { takePromotion } from '../../../src/steps/begin-run.js';
 import { closeRunStep } from '../../../src/steps/close-run.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { tellForgotten } from '../../../src/steps/tell-run.js';
@@ -12,7 +12,8 @@ import { pushImage } from '../steps/images.js';
 import { SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '../steps/world.js';
 import { walkScheduleStep } from '../../../src/steps/walk-schedule.js';
 
-// A run that the engine has lost: whatever breaks while it is given up, it ends, is told of once, and its promotion comes to rest.
+// A run that the engine has lost: whatever breaks while it is given up, it ends as interrupted, nobody is told of that, and its promotion
+// comes to rest.
 
 type Run = Awaited<ReturnType<typeof openRun>>;
 interface Given extends Run {
@@ -40,13 +41,14 @@ async function begunRun(prepare: (given: Given) => Promise<void>): Promise<{ wor
 
 async function begin(world: World, run: Pick<Run, 'promotionId' | 'runId'>): Promise<boolean> {
   world.engine.setState(run.runId, 'running');
-  return (await beginRunStep(world, run)).owned;
+  return (await takePromotion(world, run, { run: await runOf(world, run.runId) })) !== undefined;
 }
 
 /** The run's last step. */
 async function close(world: World, run: Run & { wanted?: number }): Promise<string> {
   const result = { outcome: 'promoted', digest: 'sha256:a' } as const;
-  const closed = await closeRunStep(world, { wanted: 1, ...run, result, did: [] }, newCall());
+  const { promotionId, runId, wanted = 1 } = run;
+  const closed = await closeRunStep(world, { promotionId, runId, wanted, result, did: [] }, newCall());
   world.engine.setState(run.runId, 'ended');
   return 'done' in closed ? closed.done : 'later';
 }
@@ -84,7 +86,7 @@ async function standing(world: World, { promotionId }: Run): Promise<unknown> {
 const FOLLOWED = {
   runs: [
     ['ended', 'promoted', 1],
-    ['ended', 'RUN_LOST', 1],
+    ['ended', 'interrupted', 0],
   ],
   promotion: ['in_sync', 'promoted'],
   runOpen: false,
@@ -97,7 +99,7 @@ const STOPPED = {
 const EXPECTED: Record<keyof typeof CASES, unknown> = {
   'its rule is there': FOLLOWED,
   'it was to stop': STOPPED,
-  'its rule is gone': { runs: [['ended', 'RUN_LOST', 1]], promotion: ['refused', 'RULE_GONE'], runOpen: false },
+  'its rule is gone': { runs: [['ended', 'interrupted', 0]], promotion: ['refused', 'RULE_GONE'], runOpen: false },
   'it was to stop, and its rule is gone': STOPPED,
 };
 const named = Object.keys(CASES) as (keyof typeof CASES)[];
@@ -132,7 +134,7 @@ describe.each(named)('lost, and %s: a crash at any call', (name) => {
       () =>
         begunRun(async (given) => {
           await CASES[name](given);
-          given.world.nowMs += 2 * RUN_LIMITS.overdueMs;
+          given.world.nowMs += 2 * RUN_LIMITS.stalledMs;
         }),
       async (ports, given) => {
         // What comes after the crash.
@@ -180,7 +182,7 @@ describe('a run that is given up before it has begun', () => {
     const run = await openRun({ ...world, store: { ...store, insertRun } });
     expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: false, last: { code: 'RULE_GONE' } });
     expect(await begin(world, run)).toBe(false);
-    expect(await runOf(world, run.runId)).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
+    expect(await runOf(world, run.runId)).toMatchObject({ state: 'ended', result: { outcome: 'interrupted' } });
   });
 });
 
@@ -208,20 +210,25 @@ describe('a run that is lost, and the one after it, and so on', () => {
     return (await rowOf(world, promotionId)).runOpen;
   }
 
-  test('is followed once at once; then each is a failure, and the schedule’s pauses grow', async () => {
-    await lose();
-    expect(await tick()).toBe(true);
-    expect(await rowOf(world, promotionId)).toMatchObject({ failures: 1, runTrigger: { kind: 'retry' } });
-    let [failures, pauseMinutes] = [2, 10];
-    for (; failures < 6; failures += 1, pauseMinutes *= 2) {
+  test('is followed at once; three that come no further are a failure, and the schedule’s pauses grow', async () => {
+    let pauseMinutes = 5;
+    for (let failures = 1; failures < 5; failures += 1, pauseMinutes *= 2) {
+      for (let times = 1; times < 3; times += 1) {
+        const runId = await lose();
+        expect([failures, times, await tick()]).toEqual([failures, times, true]);
+        expect(await rowOf(world, promotionId)).toMatchObject({
+          failures: failures - 1,
+          previousRunId: runId,
+          runTrigger: { kind: 'retry', id: runId },
+          interrupted: { times },
+        });
+      }
       const runId = await lose();
       expect(await tick()).toBe(false);
-      expect(await rowOf(world, promotionId)).toMatchObject({
-        state: 'failed',
-        failures,
-        answered: failures - 1,
-        last: { runId, code: 'RUN_LOST', remedy: expect.any(String) },
-      });
+      const row = await rowOf(world, promotionId);
+      expect(row).toMatchObject({ state: 'failed', failures, last: { runId, outcome: 'failed', code: 'RUN_LOST' } });
+      expect(row.answered).toBe(row.wanted);
+      expect(await runOf(world, runId)).toMatchObject({ result: { outcome: 'interrupted' } });
       world.nowMs += (pauseMinutes - 1) * MINUTE;
       expect([failures, await tick()]).toEqual([failures, false]);
       world.nowMs += MINUTE;
@@ -229,22 +236,69 @@ describe('a run that is lost, and the one after it, and so on', () => {
     }
     const run = { ...(await runInput(world, promotionId)) };
     await begin(world, run);
-    await close(world, { ...run, wanted: failures - 1 });
-    expect(await rowOf(world, promotionId)).toMatchObject({ state: 'in_sync', failures: 0 });
+    const { wanted } = await rowOf(world, promotionId);
+    await close(world, { ...run, wanted });
+    const row = await rowOf(world, promotionId);
+    expect(row).toMatchObject({ state: 'in_sync', failures: 0 });
+    expect(row).not.toHaveProperty('interrupted');
+  });
+
+  test('a run that comes further than those before it, and a trigger, begin the count anew', async () => {
+    const progress = async (runId: string, steps: number): Promise<void> => {
+      const at = world.now().toISOString();
+      for (let step = 0; step < steps; step += 1) {
+        const row = { step: `step ${step}`, state: 'done', text: '', startedAt: at, updatedAt: at } as const;
+        await world.store.putProgress({ runId, ...row });
+      }
+    };
+    for (const steps of [0, 0, 1, 1, 2, 2]) {
+      const { runId = '' } = await rowOf(world, promotionId);
+      await progress(runId, steps);
+      await lose();
+      expect([steps, await tick()]).toEqual([steps, true]);
+    }
+    await openRun(world);
+    for (const isOpen of [true, true, false]) {
+      await lose();
+      expect(await tick()).toBe(isOpen);
+    }
   });
 
   test('what is wanted in between has a run at once', async () => {
     await lose();
-    await tick();
-    const second = await lose();
-    await openRun(world);
-    const row = await rowOf(world, promotionId);
-    expect(row).toMatchObject({ runOpen: true, previousRunId: second, failures: 2 });
-    await lose();
-    await tick();
-    expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: false, state: 'failed', failures: 3 });
+    const second = await openRun(world);
+    expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: true, failures: 0 });
+    expect(second.runId).toBeDefined();
+    // The one that was lost before is only found out then.
+    for (const isOpen of [true, false]) {
+      await lose();
+      expect(await tick()).toBe(isOpen);
+    }
+    expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: false, state: 'failed', failures: 1 });
     await openRun(world);
     expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: true });
+  });
+
+  test('one whose own row says how it ended closes its promotion so', async () => {
+    const { runId = '' } = await rowOf(world, promotionId);
+    expect(await begin(world, { promotionId, runId })).toBe(true);
+    const run = await world.store.getRun(runId);
+    const result = { outcome: 'promoted', digest: 'sha256:a' } as const;
+    const ended = {
+      ...(await runOf(world, runId)),
+      state: 'ended',
+      finishedAt: world.now().toISOString(),
+      result,
+    } as const;
+    expect(await world.store.replaceRun(ended, run?.version ?? '')).toBe(true);
+    world.engine.setState(runId, 'ended');
+    await tendPromotion(world, promotionId, world.ruleList[0]);
+    expect(await rowOf(world, promotionId)).toMatchObject({
+      state: 'in_sync',
+      runOpen: false,
+      failures: 0,
+      last: { ...result, runId },
+    });
   });
 });
 

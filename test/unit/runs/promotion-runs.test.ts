@@ -49,7 +49,9 @@ async function opened(): Promise<{ id: string; runId: string; wanted: number }> 
 describe('raising', () => {
   test('opens one run, and starts the engine under its id', async () => {
     const { id, runId } = await opened();
-    expect(world.engine.starts).toEqual([{ orchestration: 'promote', id: runId, input: { promotionId: id, runId } }]);
+    expect(world.engine.starts).toEqual([
+      { orchestration: 'promote', id: runId, input: { promotionId: id, runId, deadlineMs: 24 * 3_600_000 } },
+    ]);
     expect(await rowOf(id)).toMatchObject({
       state: 'working',
       runOpen: true,
@@ -113,17 +115,54 @@ describe('raising', () => {
     expect((await rowOf(id)).runId).not.toBe(runId);
   });
 
-  test('open for two days more than its rule’s deadline counts as lost, though its instance runs', async () => {
+  test('what does nothing for 15 minutes counts as lost, though its instance runs; what waits does not', async () => {
     const { id, runId } = await opened();
     await beginRun(world, id, runId);
     world.engine.setState(runId, 'running');
+    const begunMs = clockMs;
+    const MINUTE = 60_000;
+    const tell = (state: 'working' | 'waiting', nextMs?: number): Promise<void> => {
+      const at = world.now().toISOString();
+      const waits = { code: 'X_Y', tries: 1, since: at, nextAt: new Date(nextMs ?? clockMs).toISOString() };
+      const row = { step: 'copy', state, text: '', startedAt: at, updatedAt: at, ...(nextMs && { waitsFor: waits }) };
+      return world.store.putProgress({ runId, ...row });
+    };
+    const isReplaced = async (): Promise<boolean> => {
+      await tendPromotion(world, id, staging);
+      return (await rowOf(id)).runId !== runId;
+    };
+    clockMs = begunMs + 14 * MINUTE;
+    expect(await isReplaced()).toBe(false);
+    await tell('working');
+    clockMs += 14 * MINUTE;
+    expect(await isReplaced()).toBe(false);
+    // Told by a registry to come back tomorrow.
+    await tell('waiting', clockMs + 24 * 60 * MINUTE);
+    clockMs += 24 * 60 * MINUTE + 14 * MINUTE;
+    expect(await isReplaced()).toBe(false);
+    clockMs += 2 * MINUTE;
+    expect(await isReplaced()).toBe(true);
+    expect(await rowOf(id)).toMatchObject({ previousRunId: runId, runOpen: true });
+    const ended = { state: 'ended', result: { outcome: 'interrupted' } };
+    expect((await world.store.getRun(runId))?.value).toMatchObject(ended);
+  });
+
+  test('open for two days more than its rule’s deadline counts as lost, whatever it says', async () => {
+    const { id, runId } = await opened();
+    await beginRun(world, id, runId);
+    world.engine.setState(runId, 'running');
+    const busy = (): Promise<void> => {
+      const at = world.now().toISOString();
+      return world.store.putProgress({ runId, step: 'copy', state: 'working', text: '', startedAt: at, updatedAt: at });
+    };
     clockMs += 71 * 3_600_000;
+    await busy();
     await tendPromotion(world, id, staging);
     expect((await rowOf(id)).runId).toBe(runId);
     clockMs += 2 * 3_600_000;
+    await busy();
     await tendPromotion(world, id, staging);
     expect(await rowOf(id)).toMatchObject({ previousRunId: runId, runOpen: true });
-    expect((await world.store.getRun(runId))?.value).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
   });
 
   test('paused: raised, and opened by the schedule when that is lifted', async () => {
