@@ -1,14 +1,14 @@
 import type { Descriptor } from '../oci/index.js';
 import type { Cataloger, Distro, Package } from './catalogers/cataloger.js';
 import { OS_RELEASE_PATHS } from './catalogers/os-release.js';
-import { Gaps } from './gaps.js';
+import { Gaps, type GapsState } from './gaps.js';
 import { LayerPass, type Wanted } from './layer-pass.js';
-import { Overlay, PathMemory } from './layers/overlay.js';
+import { Overlay, PathMemory, type Folder } from './layers/overlay.js';
 import { readTar, type TarEntry } from './layers/tar.js';
 import { checkDiffId, unpackLayer } from './layers/unpack.js';
 import type { SbomLimits } from './limits.js';
-import { PackageBudget } from './package-budget.js';
-import { UnpackBudget } from './unpack-budget.js';
+import { PackageBudget, type PackageCounts } from './package-budget.js';
+import { UnpackBudget, type UnpackCounts } from './unpack-budget.js';
 import type { Turns } from './turns.js';
 
 export interface LocatedPackage extends Package {
@@ -18,12 +18,23 @@ export interface LocatedPackage extends Package {
   path: string;
 }
 
+/** What was gathered of some layers, from the top down; of plain objects, arrays and maps. */
+export interface CatalogState {
+  packages: LocatedPackage[];
+  gaps: GapsState;
+  memoryBytes: number;
+  hidden: Folder;
+  unpacked: UnpackCounts;
+  distros: [string, Distro][];
+  counts: PackageCounts;
+}
+
 /**
  * What an image holds, gathered layer by layer from the top down: of each path the uppermost file counts, and nothing that a
  * layer above hides. Memory grows with what is found and with the number of paths, not with the size of the layers.
  */
 export class Catalog {
-  readonly packages: LocatedPackage[] = [];
+  readonly packages: LocatedPackage[];
   readonly gaps: Gaps;
   readonly #catalogers: readonly Cataloger[];
   readonly #limits: SbomLimits;
@@ -31,18 +42,34 @@ export class Catalog {
   readonly #memory: PathMemory;
   readonly #overlay: Overlay;
   readonly #unpacked: UnpackBudget;
-  readonly #distros = new Map<string, Distro>();
+  readonly #distros: Map<string, Distro>;
   #budget: PackageBudget;
 
-  constructor(catalogers: readonly Cataloger[], limits: SbomLimits, turns: Turns) {
+  /** @param state of another, which has read the layers above */
+  constructor(catalogers: readonly Cataloger[], limits: SbomLimits, turns: Turns, state?: CatalogState) {
     this.#catalogers = catalogers;
     this.#limits = limits;
     this.#turns = turns;
-    this.#memory = new PathMemory(limits);
-    this.#overlay = new Overlay(this.#memory);
-    this.#unpacked = new UnpackBudget(limits);
-    this.#budget = new PackageBudget(limits);
-    this.gaps = new Gaps(limits);
+    this.#memory = new PathMemory(limits, state?.memoryBytes);
+    this.#overlay = new Overlay(this.#memory, state?.hidden);
+    this.#unpacked = new UnpackBudget(limits, state?.unpacked);
+    this.#budget = new PackageBudget(limits, state?.counts);
+    this.#distros = new Map(state?.distros);
+    this.packages = state?.packages ?? [];
+    this.gaps = new Gaps(limits, state?.gaps);
+  }
+
+  /** Between two layers: what was gathered so far. */
+  get state(): CatalogState {
+    return {
+      packages: this.packages,
+      gaps: this.gaps.state,
+      memoryBytes: this.#memory.bytes,
+      hidden: this.#overlay.root,
+      unpacked: this.#unpacked.counts,
+      distros: [...this.#distros],
+      counts: this.#budget.counts,
+    };
   }
 
   get distro(): Distro | undefined {

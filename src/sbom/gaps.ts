@@ -1,15 +1,29 @@
 import type { SbomLimits } from './limits.js';
 
+/** What is known of gaps so far. */
+export interface GapsState {
+  named: string[];
+  unread: [string, { example: string; count: number }][];
+  more: number;
+}
+
 /** What was seen and could not be read, once each, in an order that doesn't depend on the archive's. */
 export class Gaps {
   readonly #limits: SbomLimits;
-  readonly #named = new Set<string>();
+  readonly #named: Set<string>;
   /** Ecosystem without reader: the place that is shown, and how many there are. */
-  readonly #unread = new Map<string, { example: string; count: number }>();
-  #more = 0;
+  readonly #unread: Map<string, { example: string; count: number }>;
+  #more: number;
 
-  constructor(limits: SbomLimits) {
+  constructor(limits: SbomLimits, { named, unread, more }: GapsState = { named: [], unread: [], more: 0 }) {
     this.#limits = limits;
+    this.#named = new Set(named);
+    this.#unread = new Map(unread);
+    this.#more = more;
+  }
+
+  get state(): GapsState {
+    return { named: [...this.#named], unread: [...this.#unread], more: this.#more };
   }
 
   add(gap: string): void {

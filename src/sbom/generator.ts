@@ -13,6 +13,13 @@ export interface SbomInput {
    * this, such layers are not read, and named as gaps.
    */
   hasBlob?: (descriptor: Descriptor, signal: AbortSignal) => Promise<boolean>;
+  /** Where it keeps what it has gathered, so that another call need not begin anew. By default nothing is kept. */
+  kept?: {
+    read(): Promise<Uint8Array | undefined>;
+    write(bytes: Uint8Array): Promise<void>;
+    /** After a layer, if so long has gone by, in milliseconds; 20 seconds by default. */
+    everyMs?: number;
+  };
   signal: AbortSignal;
   /** Compressed bytes read so far, of those to read. */
   onProgress?: (readBytes: number, totalBytes: number) => void;

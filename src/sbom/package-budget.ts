@@ -2,6 +2,13 @@ import type { Reading } from './catalogers/cataloger.js';
 import { overLimit } from './layers/invalid.js';
 import type { SbomLimits } from './limits.js';
 
+/** What was counted so far. */
+export interface PackageCounts {
+  packages: number;
+  chars: number;
+  readBytes: number;
+}
+
 /** Counts what is kept of an image's packages while they are found, not after: a layer may hold millions. */
 export class PackageBudget {
   readonly #limits: SbomLimits;
@@ -9,11 +16,18 @@ export class PackageBudget {
   #chars = 0;
   #readBytes = 0;
 
-  constructor(limits: SbomLimits, { packages, chars, readBytes } = { packages: 0, chars: 0, readBytes: 0 }) {
+  constructor(
+    limits: SbomLimits,
+    { packages, chars, readBytes }: PackageCounts = { packages: 0, chars: 0, readBytes: 0 },
+  ) {
     this.#limits = limits;
     this.#packages = packages;
     this.#chars = chars;
     this.#readBytes = readBytes;
+  }
+
+  get counts(): PackageCounts {
+    return { packages: this.#packages, chars: this.#chars, readBytes: this.#readBytes };
   }
 
   /** For another pass over the same layer: packages that the former pass found are not counted twice, bytes that it read are. */

@@ -10,6 +10,7 @@ import type { Digest } from '../oci/index.js';
 import { overLimit } from './layers/invalid.js';
 import { checkLayerMediaType, isForeignLayer } from './layers/unpack.js';
 import { SBOM_LIMITS, type SbomLimits } from './limits.js';
+import { LayerKeeper } from './kept-layers.js';
 import { TOOL } from './tool.js';
 import { Turns } from './turns.js';
 
@@ -37,7 +38,9 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   for (const layer of here) checkLayerMediaType(layer);
   const config = parseImageConfig(await readConfig(await input.openBlob(manifest.config, signal), limits));
   const turns = new Turns();
-  const catalog = new Catalog(CATALOGERS, limits, turns);
+  const keeper = new LayerKeeper(input);
+  const before = await keeper.read();
+  const catalog = new Catalog(CATALOGERS, limits, turns, before?.catalog);
   const totalBytes = here.reduce((sum, layer) => sum + layer.size, 0);
   let doneBytes = 0;
   let reported = -1;
@@ -49,6 +52,10 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   };
   for (const [index, layer] of manifest.layers.toReversed().entries()) {
     signal.throwIfAborted();
+    if (index < (before?.layers ?? 0)) {
+      if (!elsewhere.has(layer.digest)) doneBytes += layer.size;
+      continue;
+    }
     const isLowest = index === manifest.layers.length - 1;
     if (elsewhere.has(layer.digest)) {
       catalog.gaps.add(`layer ${layer.digest} is kept elsewhere (${layer.mediaType})`);
@@ -61,6 +68,7 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
     });
     doneBytes += layer.size;
     report(doneBytes);
+    await keeper.keep(index + 1, catalog.state);
   }
   const { listed: packages, gaps: unlisted } = await listPackages(catalog.packages, catalog.distro, limits, turns);
   for (const gap of unlisted) catalog.gaps.add(gap);

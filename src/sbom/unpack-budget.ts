@@ -1,19 +1,35 @@
 import { overLimit } from './layers/invalid.js';
 import type { SbomLimits } from './limits.js';
 
+/** What was counted so far. */
+export interface UnpackCounts {
+  packed: number;
+  unpacked: number;
+  frames: number;
+  headers: number;
+}
+
 /**
  * Counts what the layers of one image unpack to. A few kilobytes can unpack to gigabytes, so beyond some room for files of zeros the
  * unpacked bytes are bounded by the packed ones that were read. For the whole image: a manifest may list one layer a thousand times.
  */
 export class UnpackBudget {
   readonly #limits: SbomLimits;
-  #packed = 0;
-  #unpacked = 0;
-  #frames = 0;
-  #headers = 0;
+  #packed: number;
+  #unpacked: number;
+  #frames: number;
+  #headers: number;
 
-  constructor(limits: SbomLimits) {
+  constructor(limits: SbomLimits, counts: UnpackCounts = { packed: 0, unpacked: 0, frames: 0, headers: 0 }) {
     this.#limits = limits;
+    this.#packed = counts.packed;
+    this.#unpacked = counts.unpacked;
+    this.#frames = counts.frames;
+    this.#headers = counts.headers;
+  }
+
+  get counts(): UnpackCounts {
+    return { packed: this.#packed, unpacked: this.#unpacked, frames: this.#frames, headers: this.#headers };
   }
 
   async *packed(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -7,7 +7,7 @@ import {
   type ReadableRepository,
 } from '../oci/index.js';
 import type { SourceRepository } from '../promotion/rule.js';
-import type { Sbom } from '../sbom/index.js';
+import type { Sbom, SbomInput } from '../sbom/index.js';
 import { attachPacked, readAt } from './attach-packed.js';
 import { signerOf, signSubject } from './attach-signature.js';
 import { bringSbomBack } from './bring-sbom-back.js';
@@ -29,6 +29,8 @@ interface Input {
   at?: SourceRepository;
   /** Of a promotion: an SBOM that is there and not at the source is brought back. */
   destination?: string;
+  /** Where it keeps what the layers have given so far. */
+  kept?: SbomInput['kept'];
 }
 
 type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<'markOurs'>;
@@ -75,7 +77,12 @@ export async function attachSbomStep(
  */
 export async function generateSbom(
   { sbom }: Pick<Ports, 'sbom'>,
-  { repository, name, image }: { repository: ReadableRepository; name: string; image: Descriptor },
+  {
+    repository,
+    name,
+    image,
+    kept,
+  }: { repository: ReadableRepository; name: string; image: Descriptor; kept?: SbomInput['kept'] },
   signal: AbortSignal,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ subject: Descriptor; sbom: Sbom }> {
@@ -95,6 +102,7 @@ export async function generateSbom(
     hasBlob: (blob, blobSignal) => repository.hasBlob(blob, { signal: blobSignal }),
     signal,
     onProgress,
+    ...(kept && { kept }),
   });
   return { subject: descriptor, sbom: made };
 }
@@ -132,7 +140,12 @@ async function attach(
   const { registry, repository: path } = input.at ?? input.source;
   const repository = ports.registries.repository(registry, path);
   const { image, source } = input;
-  const named = { repository, name: `${source.registry}/${source.repository}`, image };
+  const named = {
+    repository,
+    name: `${source.registry}/${source.repository}`,
+    image,
+    ...(input.kept && { kept: input.kept }),
+  };
   const { subject, sbom } = await readAt(input, () => generateSbom(ports, named, signal, onProgress));
   const packed = packArtifact({
     artifactType: sbom.mediaType,

@@ -78,7 +78,8 @@ export function attachSboms(
 ): Promise<Attached[] | Busy> {
   const wanted = images.filter(({ sbom }) => sbom);
   return attachEach(step, 'attachSbom', wanted, SBOMS_AT_ONCE, call, async (image, imageCall) => {
-    const reply = await attachSbomStep(ports, { ...attaching, image }, imageCall);
+    const kept = step.document(`sbom-${image.digest.replace(':', '-')}`);
+    const reply = await attachSbomStep(ports, { ...attaching, image, kept }, imageCall);
     return 'done' in reply ? { done: { digest: reply.done.sbom, made: reply.done.made } } : reply;
   });
 }

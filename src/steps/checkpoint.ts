@@ -58,6 +58,11 @@ export class Checkpoint {
     await this.#writeOrStop({ attempts: 1, pieces: this.#state.pieces + 1 });
   }
 
+  /** Something else was kept: progress, too. @throws Overtaken */
+  async progress(): Promise<void> {
+    await this.#writeOrStop({ attempts: 1, pieces: this.#state.pieces });
+  }
+
   /** The call ends in good order: it goes on later, or waits for something, and does not count as an attempt. @throws Overtaken */
   async endInOrder(): Promise<void> {
     await this.#writeOrStop({ attempts: Math.max(0, this.#state.attempts - 1), pieces: this.#state.pieces });

@@ -45,6 +45,8 @@ export interface LongStep extends Registries {
   noted(what: string): unknown;
   /** Notes how far something is, as JSON. It is kept with the next {@link keep}. */
   note(what: string, json: unknown): void;
+  /** A document of this step, for what is too large to be noted. Writing it counts as progress. */
+  document(name: string): { read(): Promise<Uint8Array | undefined>; write(bytes: Uint8Array): Promise<void> };
   /** True if this call has worked for as long as one may. */
   readonly isTimeUp: boolean;
   /** Ends this call, when all that was begun has ended; the next one goes on. */
@@ -153,6 +155,21 @@ class Answers implements Memory, LongStep {
 
   note(what: string, json: unknown): void {
     this.#know(`note ${what}`, { json });
+  }
+
+  document(name: string): ReturnType<LongStep['document']> {
+    const { documents } = this.#ports;
+    const path = `${this.#checkpoint.folder}/${name}`;
+    return {
+      read: () => documents.get('documents', path),
+      write: async (bytes) => {
+        if (this.#overtaken !== undefined) throw this.#overtaken;
+        await documents.put('documents', path, bytes);
+        const progress = this.#keeping.then(() => this.#checkpoint.progress());
+        this.#keeping = progress.catch(() => undefined);
+        await progress;
+      },
+    };
   }
 
   get isTimeUp(): boolean {

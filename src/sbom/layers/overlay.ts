@@ -9,10 +9,15 @@ export const FOLDER_BYTES = 256;
 /** Counts the memory that paths take, so that an image with endless paths ends as `SBOM_LIMIT`, not as a dead process. */
 export class PathMemory {
   readonly #limit: number;
-  #bytes = 0;
+  #bytes: number;
 
-  constructor({ rememberedBytes }: Pick<SbomLimits, 'rememberedBytes'>) {
+  constructor({ rememberedBytes }: Pick<SbomLimits, 'rememberedBytes'>, bytes = 0) {
     this.#limit = rememberedBytes;
+    this.#bytes = bytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** @throws InputError `SBOM_LIMIT` */
@@ -28,7 +33,8 @@ export class PathMemory {
   }
 }
 
-interface Folder {
+/** Of what layers hide, as a tree. */
+export interface Folder {
   /** First layer that hides it and all below it. */
   hidden: number;
   /** First layer that hides what is in it. */
@@ -47,15 +53,18 @@ interface Folder {
  */
 export class Overlay {
   readonly #memory: PathMemory;
-  readonly #root: Folder = newFolder();
+  /** For whoever keeps it, and gives it back to another. */
+  readonly root: Folder;
 
-  constructor(memory: PathMemory) {
+  /** @param root of another, whose memory is counted */
+  constructor(memory: PathMemory, root: Folder = newFolder()) {
     this.#memory = memory;
+    this.root = root;
   }
 
   /** True if a layer above `layer` hides the path. */
   isHidden(path: string, layer: number): boolean {
-    let folder = this.#root;
+    let folder = this.root;
     for (const name of path.split('/')) {
       if (folder.opaque < layer) return true;
       const found = folder.names.get(name);
@@ -87,7 +96,7 @@ export class Overlay {
 
   /** The folder at a path, made if it is not there yet. */
   #folder(path: string): Folder {
-    let folder = this.#root;
+    let folder = this.root;
     if (path === '') return folder;
     for (const name of path.split('/')) {
       let found = folder.names.get(name);

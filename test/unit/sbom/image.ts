@@ -1,6 +1,11 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { pack, type Header } from 'tar-stream';
-import { createStreamingSbomGenerator, type Sbom, type StreamingSbomOptions } from '../../../src/sbom/index.js';
+import {
+  createStreamingSbomGenerator,
+  type Sbom,
+  type SbomInput,
+  type StreamingSbomOptions,
+} from '../../../src/sbom/index.js';
 import { IntegrityError, digestOf, type Descriptor } from '../../../src/oci/index.js';
 
 export const GZIP_LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
@@ -90,6 +95,9 @@ export interface ImageOptions extends StreamingSbomOptions {
   /** Called when a blob's stream has been read to its end, or let go. */
   onClose?: () => void;
   signal?: AbortSignal;
+  /** Told of each blob before it is opened; may throw. */
+  onOpen?: (opened: readonly string[]) => void;
+  kept?: SbomInput['kept'];
   onProgress?: (readBytes: number, totalBytes: number) => void;
 }
 
@@ -122,6 +130,8 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     hasBlob,
     signal = new AbortController().signal,
     onProgress,
+    onOpen,
+    kept,
   } = options;
   const sbom = await createStreamingSbomGenerator(limits && { limits }).generate({
     name: 'registry.example:5000/samples/app',
@@ -129,9 +139,11 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     manifest,
     signal,
     ...(onProgress && { onProgress }),
+    ...(kept && { kept }),
     ...(hasBlob !== undefined && { hasBlob: () => Promise.resolve(hasBlob) }),
     openBlob: async ({ digest }) => {
       opened.push(digest);
+      onOpen?.(opened);
       const bytes = blobs.get(digest);
       if (bytes === undefined) throw new Error(`no blob ${digest}`);
       return chunksOf(bytes, chunkBytes, digest === config.digest ? Infinity : failAt, onClose);
