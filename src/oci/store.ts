@@ -79,11 +79,11 @@ export interface WritableRepository {
   readonly name: string;
   /** True where asking for a blob costs no request: a copy looks at every one, and takes nobody's word. As it comes: false. */
   readonly isLocal?: boolean;
-  /** Puts a blob that isn't there; does nothing where it is. */
+  /** Puts a blob that isn't there; does nothing where it is. `onMovedBefore` is called if it is there because this work has put it. */
   pushBlob(
     descriptor: Descriptor,
     open: OpenBody,
-    options?: CallOptions & { onBytes?: (count: number) => void },
+    options?: CallOptions & { onBytes?: (count: number) => void; onMovedBefore?: () => void },
   ): Promise<void>;
   /**
    * Puts a part of a blob that isn't there, for one that takes longer than one process is given. `openAt` gives the bytes from an

@@ -1,4 +1,5 @@
 import { mapConcurrently, parseReference, type Descriptor, type Digest } from '../oci/index.js';
+import { readAt } from './attach-packed.js';
 import { attachSbomStep } from './attach-sbom.js';
 import { attachSignatureStep } from './attach-signature.js';
 import { classifyGraph } from './classify.js';
@@ -7,7 +8,6 @@ import { Busy, longStep, type LongStep } from './long-step.js';
 import { openedBy } from './opened.js';
 import type { SigningRule } from './our-sbom.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
-import { atSource } from './source-gone.js';
 
 /** SBOMs that one call makes at once: each reads one layer at a time, and keeps a core busy. */
 const SBOMS_AT_ONCE = 2;
@@ -55,10 +55,10 @@ export async function attachStep(
   const at = { registry, repository };
   const attaching = { runId: input.runId, rule, source, ...(rule.attachTo === 'source' ? { destination } : { at }) };
   return longStep(ports, 'attach', input, call, async (step) => {
-    const root = await atSource(() =>
-      step.repository(registry, repository).resolve(input.root, { signal: call.signal }),
-    );
-    const { images } = await atSource(() => classifyGraph(step.repository(registry, repository), root, call.signal));
+    const { images } = await readAt(attaching, async () => {
+      const subjects = step.repository(registry, repository);
+      return classifyGraph(subjects, await subjects.resolve(input.root, { signal: call.signal }), call.signal);
+    });
     const sboms = rule.sbom.formats.length === 0 ? [] : await attachSboms(ports, step, attaching, images, call);
     if (sboms instanceof Busy) return sboms;
     const signatures = rule.sign.length === 0 ? [] : await attachSignatures(ports, step, attaching, images, call);

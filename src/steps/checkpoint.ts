@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
+import { untilWritten } from '../runs/until-written.js';
 import type { Ports } from './ports.js';
 
 /** Attempts of a long step that may end without progress; the next one is refused. `STEP_STUCK` */
@@ -8,10 +10,12 @@ const MOST_ATTEMPTS = 8;
 const stateSchema = z.object({
   /** Attempts that have begun since the last progress. */
   attempts: z.number().int().nonnegative(),
-  /** Documents with what was found out so far. */
-  pieces: z.number().int().nonnegative(),
+  /** Names of the documents with what was found out so far; any other document of the folder is of a call that was overtaken, or died. */
+  pieces: z.array(z.string()),
 });
 type State = z.infer<typeof stateSchema>;
+
+const NOTHING: State = { attempts: 0, pieces: [] };
 
 /** Thrown in a call of a long step that another call has overtaken: it stops. */
 export class Overtaken extends Error {}
@@ -21,41 +25,46 @@ export class Overtaken extends Error {}
  * stops. Attempts are counted before they begin, so one that ends its process is counted, too.
  */
 export class Checkpoint {
-  readonly folder: string;
+  readonly #folder: string;
   readonly #ports: Pick<Ports, 'documents'>;
-  #state: State = { attempts: 0, pieces: 0 };
+  #state: State = NOTHING;
   #version: string | undefined;
 
   private constructor(ports: Pick<Ports, 'documents'>, folder: string) {
     this.#ports = ports;
-    this.folder = folder;
+    this.#folder = folder;
   }
 
   /** @param folder of the documents of this step in its run @throws PromoterError `STEP_STUCK`; Overtaken */
   static async begin(ports: Pick<Ports, 'documents'>, folder: string): Promise<Checkpoint> {
     const checkpoint = new Checkpoint(ports, folder);
     // The first attempt, as a rule, which then asks for nothing.
-    if (await checkpoint.#write({ attempts: 1, pieces: 0 })) return checkpoint;
-    for (;;) {
+    if (await checkpoint.#write({ ...NOTHING, attempts: 1 })) return checkpoint;
+    return untilWritten(folder, async () => {
       await checkpoint.#read();
       const { attempts, pieces } = checkpoint.#state;
       if (attempts >= MOST_ATTEMPTS) throw stuck(folder, attempts);
-      if (await checkpoint.#write({ attempts: attempts + 1, pieces })) return checkpoint;
-    }
+      return (await checkpoint.#write({ attempts: attempts + 1, pieces })) ? checkpoint : undefined;
+    });
   }
 
-  get pieces(): number {
-    return this.#state.pieces;
+  /** Documents, oldest first. */
+  get pieces(): string[] {
+    return this.#state.pieces.map((piece) => this.documentOf(piece));
   }
 
-  /** Attempts that came before this one and made no progress. */
-  get stuckFor(): number {
-    return this.#state.attempts - 1;
+  /** A name for the next piece, which no other call gives to one of its own. */
+  newPiece(): string {
+    return `${this.#state.pieces.length}-${randomUUID().slice(0, 8)}`;
+  }
+
+  documentOf(piece: string): string {
+    return `${this.#folder}/${piece}.jsonl`;
   }
 
   /** A piece was kept that the next attempt need not do again: progress. @throws Overtaken */
-  async advance(): Promise<void> {
-    await this.#writeOrStop({ attempts: 1, pieces: this.#state.pieces + 1 });
+  async advance(piece: string): Promise<void> {
+    await this.#writeOrStop({ attempts: 1, pieces: [...this.#state.pieces, piece] });
   }
 
   /** Something else was kept: progress, too. @throws Overtaken */
@@ -69,15 +78,13 @@ export class Checkpoint {
   }
 
   get #name(): string {
-    return `${this.folder}/checkpoint.json`;
+    return `${this.#folder}/checkpoint.json`;
   }
 
   async #read(): Promise<void> {
     const kept = await this.#ports.documents.getVersioned('documents', this.#name);
     this.#version = kept?.version;
-    // What another version wrote is begun anew.
-    const parsed = kept && stateSchema.safeParse(JSON.parse(Buffer.from(kept.value).toString('utf8')));
-    this.#state = parsed?.data ?? { attempts: 0, pieces: 0 };
+    this.#state = kept === undefined ? NOTHING : parse(kept.value);
   }
 
   async #write(state: State): Promise<boolean> {
@@ -90,7 +97,16 @@ export class Checkpoint {
   }
 
   async #writeOrStop(state: State): Promise<void> {
-    if (!(await this.#write(state))) throw new Overtaken(`another call goes on with ${this.folder}`);
+    if (!(await this.#write(state))) throw new Overtaken(`another call goes on with ${this.#folder}`);
+  }
+}
+
+/** What another version wrote is begun anew. */
+function parse(bytes: Uint8Array): State {
+  try {
+    return stateSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  } catch {
+    return NOTHING;
   }
 }
 

@@ -38,9 +38,11 @@ async function keep(ports: DocumentPorts, name: string, value: unknown): Promise
 const reportNameOf = (runId: string): string => `plans/${runId}/copied.json`;
 const arrivalNameOf = (runId: string): string => `plans/${runId}/arrived.json`;
 
-/** Keeps what a job's copy has done, node by node. */
-export function keepReport(ports: DocumentPorts, runId: string, report: CopyReport): Promise<void> {
-  return keep(ports, reportNameOf(runId), report);
+/** Keeps what a job's copy has done, node by node. The first report stays: a copy that is done again finds that all is there. */
+export async function keepReport({ documents }: DocumentPorts, runId: string, report: CopyReport): Promise<CopyReport> {
+  const bytes = Buffer.from(JSON.stringify(report));
+  const kept = await documents.putIfAbsent('documents', reportNameOf(runId), bytes);
+  return reportSchema.parse(JSON.parse(Buffer.from(kept).toString('utf8')));
 }
 
 export function keepArrival(ports: DocumentPorts, runId: string, arrival: ArrivalReport): Promise<void> {

@@ -54,8 +54,7 @@ export async function copyStep(
     });
   });
   if (!('done' in reply)) return reply;
-  const report = reply.done;
-  if (request.receipt === true) await keepReport(ports, input.runId, report);
+  const report = request.receipt === true ? await keepReport(ports, input.runId, reply.done) : reply.done;
   const { mediaType, digest, size } = plan.root;
   const counts = {
     copied: report.copied.length,
@@ -76,20 +75,23 @@ async function copyRest(
   { from, to, mountFrom }: { from: Repository; to: Repository; mountFrom: string[] },
   { signal, progress }: StepCall,
 ): Promise<CopyReport> {
-  const before = z.number().catch(0).parse(step.noted(MOVED));
+  let movedBytes = z.number().catch(0).parse(step.noted(MOVED));
   const report = await copyGraph(plan, from, to, {
     mountFrom,
     signal,
-    onProgress: ({ movedBytes, totalBytes, nodesDone, nodesTotal }) => {
-      step.note(MOVED, before + movedBytes);
-      progress.bytes(before + movedBytes, totalBytes);
+    onProgress: ({ moreBytes = 0, totalBytes, nodesDone, nodesTotal }) => {
+      movedBytes += moreBytes;
+      if (moreBytes > 0) step.note(MOVED, movedBytes);
+      progress.bytes(movedBytes, totalBytes);
       progress.nodes(nodesDone, nodesTotal);
     },
   });
-  return { ...report, movedBytes: before + report.movedBytes };
+  // Manifests that an earlier call has moved are among them, each once.
+  const manifests = report.copied.filter(({ kind }) => kind === 'manifest');
+  return { ...report, movedBytes: manifests.reduce((sum, { size }) => sum + size, movedBytes) };
 }
 
-/** Bytes that were moved by all calls. */
+/** Bytes of blobs that were moved by all calls. */
 const MOVED = 'bytes moved';
 
 const uploadSchema = z.object({
@@ -151,11 +153,9 @@ async function moveLarge(
 }
 
 function largeBlobsOf(plan: CopyPlan, overBytes: number): Descriptor[] {
-  const large = new Map<string, Descriptor>();
-  for (const { blobs } of plan.manifests) {
-    for (const blob of blobs) if (blob.size > overBytes) large.set(blob.digest, blob);
-  }
-  return [...large.values()];
+  const blobs = [...plan.manifests.flatMap((manifest) => manifest.blobs), ...(plan.blobs ?? [])];
+  const large = blobs.filter(({ size }) => size > overBytes);
+  return [...new Map(large.map((blob) => [blob.digest, blob])).values()];
 }
 
 /** What was moved in pieces was there when the rest was copied. */

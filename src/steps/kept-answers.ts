@@ -82,13 +82,10 @@ function readLine(line: string): Line | undefined {
   }
 }
 
-const nameOf = (folder: string, piece: number): string => `${folder}/${piece}.jsonl`;
-
 /** Keeps a piece of what a step has found out; what there is no room for is asked anew. */
 export async function keepAnswers(
   { documents }: Pick<Ports, 'documents'>,
-  folder: string,
-  piece: number,
+  piece: string,
   answers: ReadonlyMap<string, KeptAnswer | null>,
 ): Promise<void> {
   let room: number = PIECE_BYTES;
@@ -99,7 +96,7 @@ export async function keepAnswers(
     room -= line.length;
     kept.push(line);
   }
-  await documents.put('documents', nameOf(folder, piece), Buffer.concat(kept));
+  await documents.put('documents', piece, Buffer.concat(kept));
 }
 
 /**
@@ -109,11 +106,10 @@ export async function keepAnswers(
  */
 export async function readAnswers(
   { documents }: Pick<Ports, 'documents'>,
-  folder: string,
-  piece: number,
+  piece: string,
   room: number,
 ): Promise<{ answers: Line[]; bytes: number }> {
-  const kept = await documents.get('documents', nameOf(folder, piece));
+  const kept = await documents.get('documents', piece);
   if (kept === undefined) return { answers: [], bytes: 0 };
   if (kept.length > room) {
     throw new CopyError('GRAPH_TOO_LARGE', `what is known of the graph takes more than ${KEPT_ANSWERS_BYTES} bytes`, {

@@ -1,4 +1,4 @@
-import { ConfigurationError, parsePlan, type CopyPlan } from '../oci/index.js';
+import { ConfigurationError, InputError, parsePlan, type CopyPlan } from '../oci/index.js';
 import type { Ports } from './ports.js';
 
 /** The document with the copy plan of a run. */
@@ -10,10 +10,15 @@ export async function keepPlan(ports: Pick<Ports, 'documents'>, name: string, pl
   await ports.documents.put('documents', name, Buffer.from(JSON.stringify(plan)));
 }
 
-/** True if a run has planned its copy. */
+/** The plan of a run that has planned its copy; what another version wrote is none. */
 export async function findPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan | undefined> {
   const bytes = await ports.documents.get('documents', name);
-  return bytes && parsePlan(Buffer.from(bytes).toString('utf8'));
+  try {
+    return bytes && parsePlan(Buffer.from(bytes).toString('utf8'));
+  } catch (error) {
+    if (error instanceof InputError || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** Reads a kept plan. @throws ConfigurationError `PLAN_MISSING` */

@@ -127,8 +127,8 @@ class Answers implements Memory, LongStep {
   /** Reads what earlier calls have kept. What may have changed while nothing was answered for long is forgotten. @throws CopyError `GRAPH_TOO_LARGE` */
   async recallAll(): Promise<void> {
     let room: number = KEPT_ANSWERS_BYTES;
-    for (let piece = 0; piece < this.#checkpoint.pieces; piece += 1) {
-      const { answers, bytes } = await readAnswers(this.#ports, this.#checkpoint.folder, piece, room);
+    for (const piece of this.#checkpoint.pieces) {
+      const { answers, bytes } = await readAnswers(this.#ports, piece, room);
       room -= bytes;
       for (const { question, answer } of answers) {
         if (answer === null) this.#answers.delete(question);
@@ -241,7 +241,8 @@ class Answers implements Memory, LongStep {
   }
 
   #freshen(question: string, answer: KeptAnswer | null): void {
-    this.#bytes += sizeOf(answer);
+    // A note is written over and over, and kept once.
+    if (!this.#fresh.has(question)) this.#bytes += sizeOf(answer);
     this.#fresh.set(question, answer);
   }
 
@@ -268,8 +269,9 @@ class Answers implements Memory, LongStep {
     const piece = new Map(this.#fresh);
     this.#fresh.clear();
     try {
-      await keepAnswers(this.#ports, this.#checkpoint.folder, this.#checkpoint.pieces, piece);
-      await this.#checkpoint.advance();
+      const name = this.#checkpoint.newPiece();
+      await keepAnswers(this.#ports, this.#checkpoint.documentOf(name), piece);
+      await this.#checkpoint.advance(name);
     } catch (error) {
       if (error instanceof Overtaken) this.#overtaken = error;
       // What came meanwhile is newer.

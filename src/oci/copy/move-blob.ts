@@ -34,7 +34,11 @@ async function moveBlob(descriptor: Descriptor, move: BlobMove): Promise<Arrival
       opened = true;
       return openBody(descriptor, source, signal);
     };
-    const options = { signal, onBytes: (count: number): void => reporter.moving(count, descriptor) };
+    const options = {
+      signal,
+      onBytes: (count: number): void => reporter.moving(count, descriptor),
+      onMovedBefore: (): void => void (opened = true),
+    };
     await onSide('destination', 'push blob', () =>
       requests.run(() => destination.pushBlob(descriptor, open, options), signal),
     );

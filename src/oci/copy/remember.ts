@@ -205,12 +205,18 @@ class RememberedRepository extends RememberedReads implements Repository {
   async pushBlob(
     descriptor: Descriptor,
     open: OpenBody,
-    options?: CallOptions & { onBytes?: (count: number) => void },
+    options?: Parameters<Repository['pushBlob']>[2],
   ): Promise<void> {
-    await this.memory.recall(this.question('push-blob', descriptor.digest), async () => {
-      await this.#inner.pushBlob(descriptor, open, options);
-      return { yes: true };
+    let isMoved = false;
+    const openOnce: OpenBody = () => {
+      isMoved = true;
+      return open();
+    };
+    const { yes = false } = await this.memory.recall(this.question('push-blob', descriptor.digest), async () => {
+      await this.#inner.pushBlob(descriptor, openOnce, options);
+      return { yes: isMoved };
     });
+    if (yes && !isMoved) options?.onMovedBefore?.();
   }
 
   async mountBlob(descriptor: Descriptor, fromRepository: string, options?: CallOptions): Promise<boolean> {

@@ -1,33 +1,47 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import {
-  COPY_LIMITS,
-  RegistryError,
-  TransportError,
-  type CopyPlan,
-  type Descriptor,
-  type PromoterError,
-} from '../../../src/oci/index.js';
-import type { More } from '../../../src/steps/contracts.js';
-import { copyGraphStep, verifyArrivalStep } from '../../../src/steps/copy-graph.js';
-import { STEP_LIMITS } from '../../../src/steps/limits.js';
+import { COPY_LIMITS, RegistryError, TransportError, type CopyPlan, type Descriptor } from '../../../src/oci/index.js';
+import { copyStep } from '../../../src/steps/copy.js';
+import type { CopyRequest } from '../../../src/steps/copy-request.js';
+import { KEPT_ANSWERS_BYTES } from '../../../src/steps/kept-answers.js';
 import { observeStep } from '../../../src/steps/observe.js';
-import { planCopyStep } from '../../../src/steps/plan-copy.js';
-import type { StepCall } from '../../../src/steps/ports.js';
-import { isMore } from '../../../src/steps/stretch.js';
+import { planCopy } from '../../../src/steps/plan-copy.js';
+import type { StepCall, StepReply } from '../../../src/steps/ports.js';
+import { verifyArrivalStep } from '../../../src/steps/verify-arrival.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
-import { breaking } from './breaking.js';
+import { breakEverywhere, breaking } from './breaking.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from './images.js';
 import { putInSync } from './in-sync.js';
-import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, notFound, openRun, refusal, type World } from './world.js';
+import {
+  DESTINATION,
+  REGISTRY,
+  SOURCE,
+  newCall,
+  newWorld,
+  notFound,
+  openRun,
+  refusal,
+  runOf,
+  type World,
+} from './world.js';
 
-// What asks for all of a graph, in stretches of three requests: the same comes of it, whatever happens to a stretch.
+// Steps that ask for all of a graph, in calls of three requests: the same comes of it, whatever happens to a call.
 
 const FROM = { registry: REGISTRY, repository: SOURCE.repository };
 const TO = { registry: REGISTRY, repository: 'staging/samples/app' };
+const REQUEST: CopyRequest = {
+  source: FROM,
+  root: SOURCE.tag,
+  tag: SOURCE.tag,
+  recursive: true,
+  excludeArtifactTypes: ['application/x-scratch'],
+  destination: TO,
+};
 const REFERRERS = 7;
 /** A manifest, a list of referrers: for each. */
-const STRETCH = 3;
+const REQUESTS = 3;
+/** After so long without an answer, what may have changed is asked for again. */
+const STALE_MS = 15 * 60_000;
 
 let world: World;
 let source: MemoryRepository;
@@ -53,44 +67,28 @@ beforeEach(async () => {
   root = await pushGraph(world);
 });
 
-const small = (of: World, requests = STRETCH): World => ({ ...of, stretch: { ...of.stretch, requests } });
+const small = (of: World, requests = REQUESTS): World => ({ ...of, callBounds: { ...of.callBounds, requests } });
 
-type Around<T> = (stretch: (call?: StepCall) => Promise<T | More>, index: number) => Promise<T | More>;
+type Step<T> = (call: StepCall) => Promise<StepReply<T>>;
+type Around<T> = (go: (call?: StepCall) => Promise<StepReply<T>>, index: number) => Promise<StepReply<T>>;
 
-/** Calls a step until it has come to its end. @returns what came of it, and how many calls that took */
-async function whole<T extends object>(
-  step: (cursor: never, call: StepCall) => Promise<T>,
-  around: Around<T> = (stretch) => stretch(),
-): Promise<{ result: T; calls: number }> {
-  let cursor: unknown;
+/** Calls a step until it is done. @returns what came of it, and how many calls that took */
+async function whole<T>(step: Step<T>, around: Around<T> = (go) => go()): Promise<{ result: T; calls: number }> {
   for (let calls = 1; calls < 200; calls += 1) {
-    const from = cursor as never;
-    const result = await around((call = newCall()) => step(from, call), calls - 1);
-    if (!isMore(result)) return { result, calls };
-    expect(JSON.stringify(result).length).toBeLessThan(200);
-    ({ cursor } = result);
+    const reply = await around((call = newCall()) => step(call), calls - 1);
+    if ('done' in reply) return { result: reply.done, calls };
   }
-  throw new Error('it does not come to its end');
+  throw new Error('it is never done');
 }
 
-const plan = (ports: World) => (cursor: never, call: StepCall) =>
-  planCopyStep(
-    ports,
-    {
-      runId: 'r1',
-      source: FROM,
-      root: root.digest,
-      tag: SOURCE.tag,
-      recursive: true,
-      excludeArtifactTypes: ['application/x-scratch'],
-      cursor,
-    },
-    call,
-  );
-const verify = (ports: World) => (cursor: never, call: StepCall) =>
-  verifyArrivalStep(ports, { runId: 'r1', plan: 'plans/r1.json', source: FROM, destination: TO, cursor }, call);
-const copy = () =>
-  copyGraphStep(world, { runId: 'r1', plan: 'plans/r1.json', source: FROM, destination: TO }, newCall());
+const plan =
+  (ports: World): Step<CopyPlan | 'superseded'> =>
+  (call) =>
+    planCopy(ports, REQUEST, { runId: 'r1', root: root.digest }, call);
+const verify = (ports: World) => (call: StepCall) => verifyArrivalStep(ports, REQUEST, { runId: 'r1' }, call);
+const copying = (ports: World) => (call: StepCall) =>
+  copyStep(ports, REQUEST, { runId: 'r1', root: root.digest }, call);
+const copy = (): Promise<unknown> => whole(copying(world));
 
 /** One of those that refer to an image of the index. */
 async function anyReferrer(): Promise<string> {
@@ -102,21 +100,26 @@ async function anyReferrer(): Promise<string> {
   return report.digest;
 }
 
+const PLAN = 'documents/plans/r1/plan.json';
 function kept(in_ = world): CopyPlan {
-  const found = JSON.parse(Buffer.from(in_.documents.kept.get('documents/plans/r1.json') ?? '').toString()) as CopyPlan;
+  const found = JSON.parse(Buffer.from(in_.documents.kept.get(PLAN) ?? '').toString()) as CopyPlan;
   return { ...found, leftOut: found.leftOut.toSorted((a, b) => (a.digest < b.digest ? -1 : 1)) };
 }
-/** The plan that is made in one stretch, and what it asked the source for. */
+/** The plan that is made in one call, and what it asked the source for. */
 async function planned(): Promise<{ plan: CopyPlan; asked: string[] }> {
   source.calls.length = 0;
   const { calls } = await whole(plan(world));
   expect(calls).toBe(1);
-  const names = ['documents/plans/r1.json', 'documents/plans/r1/left-behind.json'];
-  expect([...world.documents.kept.keys()]).toEqual(names);
+  const names = ['planCopy/checkpoint.json', 'left-behind.json', 'plan.json'];
+  expect([...world.documents.kept.keys()]).toEqual(names.map((name) => `documents/plans/r1/${name}`));
   const found = { plan: kept(), asked: asked() };
+  forget();
+  return found;
+}
+/** Forgets what a run has kept, and what was asked for. */
+function forget(): void {
   world.documents = newWorld().documents;
   source.calls.length = 0;
-  return found;
 }
 /** What the source was asked for, the tag of the run apart. */
 const asked = (): string[] =>
@@ -124,53 +127,82 @@ const asked = (): string[] =>
     .map(({ method, what }) => `${method} ${what}`)
     .filter((each) => each !== `resolve ${SOURCE.tag}` && each !== `resolve ${root.digest}`);
 
-describe('a plan in stretches', () => {
-  test('is the plan that is made in one, and asks for nothing twice', async () => {
+describe('a plan in calls of three requests', () => {
+  test('is the plan that is made in one call, and asks for nothing twice', async () => {
     const once = await planned();
     const { calls } = await whole(plan(small(world)));
     expect(kept()).toEqual(once.plan);
     expect(asked().toSorted()).toEqual(once.asked.toSorted());
-    expect(calls).toBe(Math.ceil(once.asked.length / STRETCH));
+    expect(calls).toBe(Math.ceil(once.asked.length / REQUESTS));
   });
 
-  test('each stretch done twice', async () => {
+  test('a call whose answer is lost is done again, and comes to the same', async () => {
     const once = await planned();
-    await whole(plan(small(world)), async (stretch) => {
-      await stretch();
-      return stretch();
+    await whole(plan(small(world)), async (go) => {
+      await go();
+      return go();
     });
     expect(kept()).toEqual(once.plan);
+    expect(asked().toSorted()).toEqual(once.asked.toSorted());
+    const { result } = await whole(plan(small(world)));
+    expect(result).toMatchObject({ root: { digest: root.digest } });
+    expect(asked()).toHaveLength(once.asked.length);
   });
 
-  test('a stretch that comes late, when the next has gone on, spoils nothing', async () => {
+  test('of two calls at the same time one stops, and nothing is spoilt', async () => {
     const once = await planned();
-    let before: (() => Promise<unknown>) | undefined;
-    await whole(plan(small(world)), async (stretch) => {
-      const result = await stretch();
-      await before?.();
-      before = () => stretch();
-      return result;
+    let stopped = 0;
+    const { result } = await whole(plan(small(world)), async (go) => {
+      const [one, other] = await Promise.all([go(), go()]);
+      for (const reply of [one, other]) if ('retryAfterMs' in reply && reply.retryAfterMs > 0) stopped += 1;
+      return 'done' in one ? one : other;
+    });
+    expect(result).not.toBe('superseded');
+    expect(kept()).toEqual(once.plan);
+    expect(stopped).toBeGreaterThan(0);
+  });
+
+  test('a call that comes late, when others have gone on, stops and spoils nothing', async () => {
+    const once = await planned();
+    let wake: () => void = () => {};
+    const asleep = new Promise<void>((resolve) => (wake = resolve));
+    let late: Promise<unknown> | undefined;
+    await whole(plan(small(world)), async (go, index) => {
+      if (index === 1) {
+        // It sleeps in its first question for the graph, and wakes up when two others have gone on.
+        source.fault = ({ method }) => {
+          if (method === 'resolve') return undefined;
+          source.fault = undefined;
+          return asleep;
+        };
+        late = go();
+        while (source.fault !== undefined) await new Promise((resolve) => setImmediate(resolve));
+      }
+      if (index === 3) {
+        wake();
+        expect(await late).toEqual({ retryAfterMs: 2_000 });
+      }
+      return go();
     });
     expect(kept()).toEqual(once.plan);
+    expect(asked().length).toBeLessThanOrEqual(once.asked.length + REQUESTS);
   });
 
   test.each(['before', 'after'] as const)(
-    'killed %s any call of a port: costs that stretch, and no more',
+    'killed %s any call of a port: costs that call, and no more',
     async (when) => {
       const once = await planned();
       for (let nth = 1; nth <= 9; nth += 2) {
-        source.calls.length = 0;
-        const { calls } = await whole(plan(small(world)), async (stretch, index) => {
-          if (index !== 2) return stretch();
-          const { cursor } = { cursor: { stretch: index, since: 0 } };
+        forget();
+        const { calls } = await whole(plan(small(world)), async (go, index) => {
+          if (index !== 2) return go();
           const broken = plan(small(breaking(world, nth, when).ports));
-          await expect(broken(cursor as never, newCall())).rejects.toThrow('killed');
-          return stretch();
+          await expect(broken(newCall())).rejects.toThrow('killed');
+          return go();
         });
         expect(kept()).toEqual(once.plan);
-        expect(asked().length).toBeLessThanOrEqual(once.asked.length + STRETCH);
-        expect(calls).toBeLessThanOrEqual(Math.ceil(once.asked.length / STRETCH));
-        world.documents = newWorld().documents;
+        expect(asked().length).toBeLessThanOrEqual(once.asked.length + REQUESTS);
+        expect(calls).toBeLessThanOrEqual(Math.ceil(once.asked.length / REQUESTS));
       }
     },
   );
@@ -180,14 +212,14 @@ describe('a plan in stretches', () => {
     const down = new TransportError('CONNECT_FAILED', 'down');
     const ports = small(world, 8);
     let failed = 0;
-    await whole(plan(ports), async (stretch) => {
+    await whole(plan(ports), async (go) => {
       source.failNth('fetchManifest', 3, down);
-      const first = await stretch().catch((error: unknown) => error);
-      if (!(first instanceof Error)) return first as More;
+      const first = await go().catch((error: unknown) => error);
+      if (!(first instanceof Error)) return first as StepReply<never>;
       expect(first).toBe(down);
       failed += 1;
       source.fault = undefined;
-      return stretch({ ...newCall(), waitedMs: 1_000 });
+      return go({ ...newCall(), waitedMs: 1_000 });
     });
     expect(failed).toBeGreaterThan(1);
     expect(kept()).toEqual(once.plan);
@@ -197,14 +229,14 @@ describe('a plan in stretches', () => {
 
   test('time counts too, whatever took it', async () => {
     const once = await planned();
-    const { calls } = await whole(plan({ ...world, stretch: { ...world.stretch, ms: 0 } }));
+    const { calls } = await whole(plan({ ...world, callBounds: { ...world.callBounds, ms: 0 } }));
     expect(calls).toBe(once.asked.length);
     expect(kept()).toEqual(once.plan);
   });
 
   test('so do the bytes of what is kept', async () => {
     const once = await planned();
-    const { calls } = await whole(plan({ ...world, stretch: { ...world.stretch, bytes: 1 } }));
+    const { calls } = await whole(plan({ ...world, callBounds: { ...world.callBounds, bytes: 1 } }));
     expect(calls).toBeGreaterThan(1);
     expect(kept()).toEqual(once.plan);
   });
@@ -224,14 +256,14 @@ describe('a plan in stretches', () => {
       return digest === report?.digest ? Promise.reject(notFound('MANIFEST_UNKNOWN', digest)) : fetch(wanted, options);
     };
     const ports = small(world);
-    const { result } = await whole(plan(ports), async (stretch) => {
-      const first = await stretch({ ...newCall(), waitedMs: 0 }).catch((error: unknown) => error);
-      if (!(first instanceof Error)) return first as More;
+    const { result } = await whole(plan(ports), async (go) => {
+      const first = await go({ ...newCall(), waitedMs: 0 }).catch((error: unknown) => error);
+      if (!(first instanceof Error)) return first as StepReply<never>;
       expect(first).toMatchObject({ code: 'REFERRER_UNKNOWN', transient: true });
       source.fetchManifest = fetch;
-      return stretch({ ...newCall(), waitedMs: 1_000 });
+      return go({ ...newCall(), waitedMs: 1_000 });
     });
-    expect(result).toMatchObject({ state: 'planned' });
+    expect(result).not.toBe('superseded');
     expect(kept()).toEqual(once.plan);
   });
 
@@ -248,6 +280,7 @@ describe('a plan in stretches', () => {
     await whole(plan(world));
     const once = kept();
     expect(once.leftOut.map(({ reason }) => reason).toSorted()).toEqual(['excluded', 'gone']);
+    forget();
     const { calls } = await whole(plan(small(world, 8)));
     expect(calls).toBeGreaterThan(4);
     expect(kept()).toEqual(once);
@@ -260,10 +293,10 @@ describe('a plan in stretches', () => {
     };
     const began = world.nowMs;
     let tries = 0;
-    await whole(plan(small(world)), async (stretch) => {
+    await whole(plan(small(world)), async (go) => {
       for (let call: StepCall = { ...newCall(), waitedMs: 0 }; ; call = { ...newCall(), waitedMs: 30_000 }) {
-        const result = await stretch(call).catch((error: unknown) => error);
-        if (!(result instanceof Error)) return result as More;
+        const result = await go(call).catch((error: unknown) => error);
+        if (!(result instanceof Error)) return result as StepReply<never>;
         expect(result).toMatchObject({ code: 'REFERRER_UNKNOWN' });
         world.nowMs += 30_000;
         tries += 1;
@@ -286,7 +319,7 @@ describe('a plan in stretches', () => {
     const down = new TransportError('CONNECT_FAILED', 'down');
     const call = (waitedMs: number): Promise<unknown> => {
       world.nowMs += 60_000;
-      return plan(world)(undefined as never, { ...newCall(), waitedMs });
+      return plan(world)({ ...newCall(), waitedMs });
     };
     let isDown = true;
     source.fault = ({ method, what }) => {
@@ -299,7 +332,7 @@ describe('a plan in stretches', () => {
     isDown = true;
     await expect(call(240_000)).rejects.toBe(down);
     isDown = false;
-    expect(await call(300_000)).toMatchObject({ state: 'planned' });
+    expect(await call(300_000)).toMatchObject({ done: { root: { digest: root.digest } } });
   });
 
   test('one that was not there before a registry was down is asked for again', async () => {
@@ -315,48 +348,53 @@ describe('a plan in stretches', () => {
       // Fails when that was answered.
       if (unknown > 0) throw new TransportError('CONNECT_FAILED', 'down');
     };
-    await expect(plan(world)(undefined as never, { ...newCall(), waitedMs: 0 })).rejects.toMatchObject({
+    await expect(plan(world)({ ...newCall(), waitedMs: 0 })).rejects.toMatchObject({
       code: 'CONNECT_FAILED',
     });
     expect(unknown).toBe(1);
     source.fault = undefined;
-    await plan(world)(undefined as never, { ...newCall(), waitedMs: 180_000 });
+    await plan(world)({ ...newCall(), waitedMs: 180_000 });
     expect(kept()).toEqual(once.plan);
   });
 
-  test('an image that is gone is asked for at once in each try: none comes to be a stretch', async () => {
+  test('an image that is gone is asked for in each call: what was missing is asked for again', async () => {
     const [amd64] = (
       JSON.parse(Buffer.from((await source.fetchManifest(root.digest)).bytes).toString()) as {
         manifests: Descriptor[];
       }
     ).manifests;
+    let asks = 0;
     source.fault = ({ method, what }) => {
-      if (method === 'fetchManifest' && what === amd64?.digest) throw notFound('MANIFEST_UNKNOWN', what);
+      if (method !== 'fetchManifest' || what !== amd64?.digest) return;
+      asks += 1;
+      throw notFound('MANIFEST_UNKNOWN', what);
     };
-    let cursor: unknown;
-    const states: unknown[] = [];
-    for (let tries = 0; tries < 8; tries += 1) {
-      const call = { ...newCall(), waitedMs: tries * 1_000 };
-      const result = await plan(small(world, 2))(cursor as never, call).catch((error: unknown) => error);
-      if (result instanceof Error) states.push((result as PromoterError).code);
-      else states.push((result as More).state);
-      if (!(result instanceof Error)) ({ cursor } = result as More);
+    const ports = small(world, 2);
+    let failed = 0;
+    for (let tries = 0; tries < 12; tries += 1) {
+      const reply = await plan(ports)({ ...newCall(), waitedMs: tries * 1_000 }).catch((error: unknown) => error);
+      if (!(reply instanceof Error)) continue;
+      expect(reply).toMatchObject({ code: 'SOURCE_GONE' });
+      failed += 1;
     }
-    // What was under way when it failed is asked once.
-    expect(states.slice(-6)).toEqual(Array.from({ length: 6 }, () => 'SOURCE_GONE'));
+    expect(failed).toBeGreaterThan(5);
+    expect(asks).toBe(failed);
+    source.fault = undefined;
+    await whole(plan(ports));
+    expect(kept().manifests.map(({ descriptor }) => descriptor.digest)).toContain(amd64?.digest);
   });
 
   test('a tag that moves on in between: nothing is planned any more', async () => {
-    const { result } = await whole(plan(small(world)), async (stretch, index) => {
+    const { result } = await whole(plan(small(world)), async (go, index) => {
       if (index === 2) await pushImage(source, { tag: SOURCE.tag, content: 'next' });
-      return stretch();
+      return go();
     });
-    expect(result).toEqual({ state: 'superseded' });
+    expect(result).toBe('superseded');
   });
 
   test('what is kept is believed only where it is what it says', async () => {
     const once = await planned();
-    await whole(plan(small(world)), async (stretch, index) => {
+    await whole(plan(small(world)), async (go, index) => {
       for (const [name, bytes] of world.documents.kept) {
         if (!name.endsWith('.jsonl')) continue;
         const lines = Buffer.from(bytes).toString().trim().split('\n');
@@ -366,19 +404,33 @@ describe('a plan in stretches', () => {
         if (index === 3)
           await world.documents.put('documents', name.slice('documents/'.length), Buffer.from(spoilt.join('\n')));
       }
-      return stretch();
+      return go();
     });
     expect(kept()).toEqual(once.plan);
   });
 
+  test('what another version kept is begun anew: checkpoint, answers and plan', async () => {
+    const once = await planned();
+    for (const document of ['{"attempts":3,"pieces":7}', '{"stretch":2}', 'no JSON']) {
+      forget();
+      await whole(plan(small(world)), async (go, index) => {
+        if (index === 2)
+          await world.documents.put('documents', 'plans/r1/planCopy/checkpoint.json', Buffer.from(document));
+        return go();
+      });
+      expect(kept()).toEqual(once.plan);
+      await world.documents.put('documents', 'plans/r1/plan.json', Buffer.from(document));
+      await whole(plan(small(world)));
+      expect(kept()).toEqual(once.plan);
+    }
+  });
+
   test('what would not fit into memory any more is refused', async () => {
-    const first = await plan(small(world))(undefined as never, newCall());
-    if (!isMore(first)) throw new Error('one stretch');
-    const tooMuch = { length: STEP_LIMITS.keptAnswersBytes + 1 } as Uint8Array;
-    world.documents.get = async () => tooMuch;
-    await expect(plan(small(world))(first.cursor as never, newCall())).rejects.toMatchObject({
-      code: 'GRAPH_TOO_LARGE',
-    });
+    expect(await plan(small(world))(newCall())).toEqual({ retryAfterMs: 0 });
+    const tooMuch = { length: KEPT_ANSWERS_BYTES + 1 } as Uint8Array;
+    const { get } = world.documents;
+    world.documents.get = async (container, name) => (name.endsWith('.jsonl') ? tooMuch : get(container, name));
+    await expect(plan(small(world))(newCall())).rejects.toMatchObject({ code: 'GRAPH_TOO_LARGE' });
   });
 
   test('types that a list lacks are looked up once, and their manifests are known then', async () => {
@@ -396,9 +448,9 @@ describe('a plan in stretches', () => {
   });
 });
 
-describe('a look in stretches', () => {
-  const look = (ports: World, run: Awaited<ReturnType<typeof openRun>>) => (cursor: never, call: StepCall) =>
-    observeStep(ports, { ...run, cursor }, call);
+describe('a look in calls of twenty requests', () => {
+  const look = (ports: World, run: Awaited<ReturnType<typeof openRun>>) => async (call: StepCall) =>
+    observeStep(ports, run, { ...call, run: await runOf(world, run.runId) });
 
   test.each([
     ['nothing differs', async () => undefined],
@@ -420,22 +472,32 @@ describe('a look in stretches', () => {
     await putInSync(world, world.ruleList[0] ?? rule());
     await change();
     const run = await openRun(world);
-    const once = await look(world, run)(undefined as never, newCall());
-    let times = 0;
-    const { result, calls } = await whole(look(small(world, 20), run), async (stretch) => {
+    const { result: once } = await whole(look(world, run));
+    const { result, calls } = await whole(look(small(world, 20), run), async (go, index) => {
       // Every other one twice.
-      if ((times += 1) % 2 === 0) await stretch();
-      return stretch();
+      if (index % 2 === 1) await go();
+      return go();
     });
     expect(calls).toBeGreaterThan(2);
     expect(result).toEqual(once);
+  });
+
+  test('what is wanted while it looks is not answered by it: the generation of the first call counts', async () => {
+    await putInSync(world, world.ruleList[0] ?? rule());
+    const run = await openRun(world);
+    const { result } = await whole(look(small(world), run), async (go, index) => {
+      if (index === 2) await openRun(world);
+      return go();
+    });
+    const wanted = (await world.store.getPromotion(run.promotionId))?.value.wanted ?? 0;
+    expect(result).toMatchObject({ state: 'found', wanted: wanted - 1 });
   });
 
   test('what was answered before a registry was away for long is asked for again', async () => {
     await putInSync(world, world.ruleList[0] ?? rule());
     const run = await openRun(world);
     const down = new TransportError('CONNECT_FAILED', 'down');
-    const again = (waitedMs: number) => look(world, run)(undefined as never, { ...newCall(), waitedMs });
+    const again = (waitedMs: number) => look(world, run)({ ...newCall(), waitedMs });
     // What is attached is read last.
     source.fault = ({ method, what }) => {
       if (method === 'resolve' && what.startsWith('sha256:')) throw down;
@@ -443,15 +505,14 @@ describe('a look in stretches', () => {
     destination.calls.length = 0;
     await expect(again(0)).rejects.toBe(down);
     expect(destination.count('listReferrers')).toBeGreaterThan(0);
-    world.nowMs += STEP_LIMITS.staleAnswersMs - 60_000;
-    await expect(again(STEP_LIMITS.staleAnswersMs - 60_000)).rejects.toBe(down);
+    world.nowMs += STALE_MS - 60_000;
+    await expect(again(STALE_MS - 60_000)).rejects.toBe(down);
     for (const { descriptor, manifest } of destination.manifests.values())
       if (manifest.subject) await destination.deleteManifest(descriptor.digest);
     source.fault = undefined;
     world.nowMs += 120_000;
-    expect(await again(STEP_LIMITS.staleAnswersMs + 60_000)).toMatchObject({
-      state: 'found',
-      differences: [expect.stringMatching(/lacks \d+ manifests/)],
+    expect(await again(STALE_MS + 60_000)).toMatchObject({
+      done: { state: 'found', differences: [expect.stringMatching(/lacks \d+ manifests/)] },
     });
   });
 
@@ -467,7 +528,7 @@ describe('a look in stretches', () => {
   });
 });
 
-describe('an arrival in stretches', () => {
+describe('an arrival in calls of three requests', () => {
   beforeEach(async () => {
     jest.replaceProperty(COPY_LIMITS, 'arrivalPausesMs', [
       0, 1, 1, 1, 1,
@@ -480,28 +541,29 @@ describe('an arrival in stretches', () => {
   test('all is there: each is asked for once', async () => {
     await copy();
     destination.calls.length = 0;
-    await verify(world)(undefined as never, newCall());
+    await whole(verify(world));
     const once = arrivals();
     destination.calls.length = 0;
     const { result, calls } = await whole(verify(small(world)));
     expect(result).toEqual({ repaired: 0 });
-    expect(calls).toBe(Math.ceil(once / STRETCH));
+    expect(calls).toBe(Math.ceil(once / REQUESTS));
     expect(arrivals()).toBe(once);
   });
 
-  test.each([1, 2])('what was lost is put again, and asked for anew (each stretch %i times)', async (times) => {
+  test.each([1, 2])('what was lost is put again, and asked for anew (each call %i times)', async (times) => {
     destination.loseReferrers = 5;
     await copy();
     let repaired = 0;
     destination.calls.length = 0;
-    const { result } = await whole(verify(small(world)), async (stretch) => {
-      for (let time = 1; time < times; time += 1) await stretch();
-      return stretch();
+    const { result } = await whole(verify(small(world)), async (go) => {
+      for (let time = 1; time < times; time += 1) await go();
+      return go();
     });
     ({ repaired } = result as { repaired: number });
     if (times === 1) expect(repaired).toBe(5);
     expect(destination.count('pushManifest')).toBe(5);
-    expect(await verify(world)(undefined as never, newCall())).toEqual({ repaired: 0 });
+    await world.documents.removeAll('documents', 'plans/r1/verifyArrival/');
+    expect((await whole(verify(world))).result).toEqual({ repaired: 0 });
   });
 
   test('what is gone altogether is copied anew', async () => {
@@ -551,12 +613,12 @@ describe('an arrival in stretches', () => {
     const [lost] = [...destination.manifests.values()].filter(({ manifest }) => manifest.subject);
     destination.unlisted.add(lost?.descriptor.digest ?? '');
     const ports = small(world, 20);
-    const { result } = await whole(verify(ports), async (stretch) => {
-      const first = await stretch().catch((error: unknown) => error);
-      if (!(first instanceof Error)) return first as More;
+    const { result } = await whole(verify(ports), async (go) => {
+      const first = await go().catch((error: unknown) => error);
+      if (!(first instanceof Error)) return first as StepReply<never>;
       expect(first).toMatchObject({ code: 'REFERRER_LOST' });
       destination.unlisted.clear();
-      return stretch({ ...newCall(), waitedMs: 1_000 });
+      return go({ ...newCall(), waitedMs: 1_000 });
     });
     expect(result).toMatchObject({ repaired: expect.any(Number) });
   });
@@ -568,4 +630,26 @@ test('a registry that says no ends the step, with its error', async () => {
     if (method === 'listReferrers' && count > 4) throw denied;
   };
   await expect(whole(plan(small(world)))).rejects.toBe(denied);
+});
+
+test('broken off at any call of a port, and done again: all of the graph is there', async () => {
+  const calls = await breakEverywhere(
+    async () => {
+      const made = newWorld();
+      const repository = made.registries.repository(REGISTRY, SOURCE.repository);
+      const subject = await pushImage(repository, { tag: SOURCE.tag });
+      await pushArtifact(repository, 'application/x-report', { subject });
+      return { world: made, given: subject };
+    },
+    async (ports, { digest }) => {
+      const input = { runId: 'r1', root: digest };
+      await whole((call) => copyStep(small(ports), REQUEST, input, call));
+      await whole((call) => verifyArrivalStep(small(ports), REQUEST, input, call));
+    },
+    async (broken, _given, where) => {
+      const digests = (repository: string) => [...broken.registries.repository(REGISTRY, repository).manifests.keys()];
+      expect([where, digests(TO.repository).toSorted()]).toEqual([where, digests(FROM.repository).toSorted()]);
+    },
+  );
+  expect(calls).toBeGreaterThan(50);
 });

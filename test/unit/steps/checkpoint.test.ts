@@ -1,0 +1,128 @@
+import { beforeEach, expect, test } from '@jest/globals';
+import { TransportError } from '../../../src/oci/index.js';
+import { Busy, longStep, type LongStep } from '../../../src/steps/long-step.js';
+import type { StepReply } from '../../../src/steps/ports.js';
+import { newCall, newWorld, type World } from './world.js';
+
+// Attempts of a long step: eight may end without progress, and no more.
+
+const MOST = 8;
+
+let world: World;
+let begun: number;
+
+beforeEach(() => {
+  world = newWorld();
+  begun = 0;
+});
+
+/** One call of a step; what it throws is returned. */
+function attempt(
+  work: (step: LongStep) => Promise<unknown>,
+  { signal, runId = 'r1' }: { signal?: AbortSignal; runId?: string } = {},
+): Promise<StepReply<unknown> | Error> {
+  return longStep(world, 'attach', { runId }, newCall(signal), (step) => {
+    begun += 1;
+    return work(step);
+  }).catch((error: unknown) => error as Error);
+}
+
+/** Its process dies: it never ends. */
+async function dies(before: (step: LongStep) => Promise<unknown> = async () => undefined): Promise<void> {
+  const begins = begun;
+  void attempt(async (step) => {
+    await before(step);
+    begun += 100;
+    return new Promise(() => {});
+  });
+  while (begun < begins + 100) await new Promise((resolve) => setImmediate(resolve));
+  begun = begins + 1;
+}
+async function loseLease(): Promise<unknown> {
+  return attempt(() => Promise.reject(new TransportError('LEASE_LOST', 'lost', { transient: true })));
+}
+async function runsOutOfTime(): Promise<unknown> {
+  const time = new AbortController();
+  return attempt(
+    () => {
+      const over = new DOMException('over', 'TimeoutError');
+      time.abort(over);
+      return Promise.reject(over);
+    },
+    { signal: time.signal },
+  );
+}
+const isDone = async (): Promise<string> => 'done';
+const STUCK = { code: 'STEP_STUCK', transient: false, remedy: expect.any(String) };
+
+test.each([
+  ['its process dies', dies],
+  ['its time is over', runsOutOfTime],
+  ['its lease is lost', loseLease],
+])('%s each time: so often and no more, in this run', async (_why, fails) => {
+  for (let attempts = 0; attempts < MOST; attempts += 1) await fails();
+  expect(begun).toBe(MOST);
+  expect(await attempt(isDone)).toMatchObject(STUCK);
+  expect(begun).toBe(MOST);
+  expect(await attempt(isDone, { runId: 'r2' })).toEqual({ done: 'done' });
+});
+
+test('one fewer, and it is done', async () => {
+  for (let attempts = 1; attempts < MOST; attempts += 1) await dies();
+  expect(await attempt(isDone)).toEqual({ done: 'done' });
+});
+
+test('an attempt that keeps something before it dies is progress: the count begins anew', async () => {
+  for (let attempts = 1; attempts < MOST; attempts += 1) await dies();
+  await dies(async (step) => {
+    await step.once('one thing', isDone);
+    await step.keep();
+  });
+  for (let attempts = 1; attempts < MOST; attempts += 1) await dies();
+  expect(await attempt(isDone)).toMatchObject(STUCK);
+});
+
+test('to find again what is known already is no progress', async () => {
+  const recalls = async (step: LongStep): Promise<void> => {
+    await step.once('one thing', isDone);
+    await step.keep();
+  };
+  for (let attempts = 0; attempts < MOST; attempts += 1) await dies(recalls);
+  expect(await attempt(isDone)).toMatchObject(STUCK);
+});
+
+test.each<[string, () => Promise<unknown>]>([
+  ['trouble that is waited for', () => attempt(() => Promise.reject(new TransportError('CONNECT_FAILED', 'down')))],
+  ['a call that waits for its turn', () => attempt(async () => new Busy(2_000))],
+  ['a call that goes on later', () => attempt((step) => step.goOnLater())],
+])('%s is no attempt without progress', async (_what, ends) => {
+  for (let calls = 0; calls < 3 * MOST; calls += 1) await ends();
+  for (let attempts = 1; attempts < MOST; attempts += 1) await dies();
+  await ends();
+  expect(await attempt(isDone)).toEqual({ done: 'done' });
+});
+
+test('a call that goes on later asks to be called at once; one that waits for its turn says how long', async () => {
+  expect(await attempt((step) => step.goOnLater())).toEqual({ retryAfterMs: 0 });
+  expect(await attempt(async () => new Busy(2_000))).toEqual({ retryAfterMs: 2_000 });
+});
+
+test('what an overtaken call keeps is not what the one that goes on recalls', async () => {
+  let late: LongStep | undefined;
+  await dies(async (step) => void (late = step));
+  await dies(async (step) => {
+    step.note('how far', 2);
+    await step.keep();
+  });
+  late?.note('how far', 1);
+  await expect(late?.keep()).rejects.toThrow('another call goes on');
+  // It does nothing more.
+  await expect(late?.once('more', isDone)).rejects.toThrow('another call goes on');
+  expect(await attempt(async (step) => step.noted('how far'))).toEqual({ done: 2 });
+});
+
+test('a call that cannot write its checkpoint does not begin', async () => {
+  world.documents.putVersioned = () => Promise.reject(new TransportError('CONNECT_FAILED', 'down'));
+  expect(await attempt(isDone)).toMatchObject({ code: 'CONNECT_FAILED' });
+  expect(begun).toBe(0);
+});
