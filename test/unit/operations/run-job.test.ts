@@ -1,19 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
-import { runJob } from '../../../src/functions/orchestrations/run-job.js';
+import { runJobDurably } from '../../../src/functions/orchestrations/orders.js';
 import type { InputOf, ResultOf, beginJobContract, closeJobContract } from '../../../src/steps/contracts.js';
-import { replay, type Played, type Script } from './replay.js';
-import { ROOT, SOURCE, activities, type Answers } from './scripted.js';
+import { replay, type Played, type Script } from '../functions/replay.js';
+import { ROOT, SOURCE, activities, type Answers } from '../functions/scripted.js';
 
 type Begun = ResultOf<typeof beginJobContract>;
 type Results = { outcome: InputOf<typeof closeJobContract>['result']['outcome']; code?: string }[];
 
-const COPY: Extract<Begun, { operation: 'copy' }> = {
-  operation: 'copy',
-  source: { registry: 'r.azurecr.io', repository: 'samples/app' },
-  root: 'v1',
-  recursive: true,
-  destination: { registry: 'other.azurecr.io', repository: 'mirror/app', tag: 'v1' },
-};
+const COPY: Begun = { operation: 'copy' };
 const PROMOTE: Begun = { operation: 'promote', source: SOURCE };
 const WANTED = [
   { promotionId: 'p1', wanted: 4 },
@@ -25,14 +19,11 @@ async function play(
   more: Partial<Script> = {},
 ): Promise<Played & { closed: InputOf<typeof closeJobContract>[]; names: string[] }> {
   const closed: InputOf<typeof closeJobContract>[] = [];
-  const played = await replay(runJob, {
+  const played = await replay(runJobDurably, {
     input: { runId: 'r1' },
     activities: activities({
       beginJob: () => ({ done: COPY }),
-      planCopy: () => ({
-        done: { state: 'planned', plan: 'plans/r1.json', root: ROOT, manifests: 1, blobs: 1, bytes: 1 },
-      }),
-      copyGraph: () => ({ done: { copied: 1, existed: 0, mounted: 0, bytes: 1 } }),
+      copy: () => ({ done: { state: 'copied', root: ROOT, copied: 1, existed: 0, mounted: 0, bytes: 1 } }),
       verifyArrival: () => ({ done: { repaired: 0 } }),
       tagCopy: () => ({ done: { digest: ROOT.digest } }),
       closeJob: (input) => {
@@ -47,34 +38,33 @@ async function play(
 }
 
 describe('a copy job', () => {
-  test('plans, copies, asks the destination, and tags what was planned', async () => {
+  test('copies, asks the destination, and tags what was copied', async () => {
     const played = await play({});
-    expect(played.names).toEqual(['beginJob', 'planCopy', 'copyGraph', 'verifyArrival', 'tagCopy', 'closeJob']);
-    // The tag is resolved once, by the plan: the copy is of that digest, whatever the tag does meanwhile.
-    expect(played.calls.at(4)?.input).toMatchObject({ root: ROOT, destination: COPY.destination });
-    // What was done is kept, for the run to show.
-    for (const at of [2, 3]) expect(played.calls.at(at)?.input).toMatchObject({ receipt: true });
-    expect(played.calls.at(4)?.input).toMatchObject({ copied: { source: COPY.source, plan: 'plans/r1.json' } });
-    expect(played.calls.at(1)?.input).not.toHaveProperty('tag');
-    expect(played.closed).toEqual([{ runId: 'r1', result: { outcome: 'completed', digest: ROOT.digest } }]);
+    expect(played.names).toEqual(['beginJob', 'copy', 'verifyArrival', 'tagCopy', 'closeJob']);
+    // The tag is resolved once, by the copy: what is tagged is that digest, whatever the tag does meanwhile.
+    expect(played.calls.map(({ input }) => input)).toEqual([
+      { runId: 'r1' },
+      { runId: 'r1' },
+      { runId: 'r1' },
+      { runId: 'r1', root: ROOT },
+      { runId: 'r1', result: { outcome: 'completed', digest: ROOT.digest } },
+    ]);
     expect(played.output).toEqual({ outcome: 'completed', digest: ROOT.digest });
   });
 
-  test('the tags are for the step that sets them; the digest that it must be is for the plan to see', async () => {
-    const { destination, ...begun } = COPY;
-    const { tag: _none, ...untagged } = destination;
-    const several = await play({ beginJob: () => ({ done: { ...COPY, moreTags: ['a', 'b'] } }) });
-    expect(several.calls.at(4)?.input).toMatchObject({ destination, moreTags: ['a', 'b'] });
-    const none = await play({
-      beginJob: () => ({ done: { ...begun, destination: untagged, moreTags: [], digest: ROOT.digest } }),
+  test('of a large graph goes on, call by call', async () => {
+    const played = await play({
+      copy: (_input, call) =>
+        call < 20
+          ? { retryAfterMs: 0 }
+          : { done: { state: 'copied', root: ROOT, copied: 1, existed: 0, mounted: 0, bytes: 1 } },
     });
-    expect(none.calls.at(4)?.input).toMatchObject({ destination: untagged, moreTags: [] });
-    expect(none.calls.at(4)?.input).not.toHaveProperty('destination.tag');
-    expect(none.calls.at(1)?.input).toMatchObject({ digest: ROOT.digest });
-    expect(none.output).toEqual({ outcome: 'completed', digest: ROOT.digest });
+    expect(played.names.filter((name) => name === 'copy')).toHaveLength(20);
+    expect(played.timersMs).toEqual([]);
+    expect(played.output).toEqual({ outcome: 'completed', digest: ROOT.digest });
   });
 
-  test.each(['beginJob', 'planCopy', 'copyGraph', 'verifyArrival', 'tagCopy'] as const)(
+  test.each(['beginJob', 'copy', 'verifyArrival', 'tagCopy'] as const)(
     '%s fails for good: the run is ended all the same',
     async (name) => {
       for (const refused of [true, false]) {
@@ -89,7 +79,7 @@ describe('a copy job', () => {
 
   test('the destination’s lease is held by another: later', async () => {
     const played = await play({
-      tagCopy: (_input, call) => (call === 1 ? { later: 2_000 } : { done: { digest: ROOT.digest } }),
+      tagCopy: (_input, call) => (call === 1 ? { retryAfterMs: 2_000 } : { done: { digest: ROOT.digest } }),
     });
     expect(played.timersMs).toEqual([2_000]);
     expect(played.output).toMatchObject({ outcome: 'completed' });
@@ -131,14 +121,14 @@ describe('a promote job', () => {
   test('waits as long as the gate of the rule does, and longer', async () => {
     const waited = await play({
       ...promote([]),
-      awaitPromotions: (_input, call) => (call < 9 ? { later: 600_000 } : { done: [{ outcome: 'promoted' }] }),
+      awaitPromotions: (_input, call) => (call < 9 ? { retryAfterMs: 600_000 } : { done: [{ outcome: 'promoted' }] }),
     });
     expect(waited.elapsedMs).toBeGreaterThan(65 * 60_000);
     expect(waited.output).toEqual({ outcome: 'promoted' });
   });
 
   test('not for ever: a day', async () => {
-    const waited = await play({ ...promote([]), awaitPromotions: () => ({ later: 3 * 3_600_000 }) });
+    const waited = await play({ ...promote([]), awaitPromotions: () => ({ retryAfterMs: 3 * 3_600_000 }) });
     expect(Math.round(waited.elapsedMs / 3_600_000)).toBe(24);
     expect(waited.closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'STEP_BUSY' });
   });
@@ -149,5 +139,42 @@ describe('a promote job', () => {
       raisePromotions: () => ({ failed: { code: 'NO_RULE_MATCHES', message: 'no', refused: true } }),
     });
     expect(closed[0]?.result).toMatchObject({ outcome: 'refused', code: 'NO_RULE_MATCHES' });
+  });
+});
+
+describe('any other operation', () => {
+  const operation = (changes: Answers = {}): Answers => ({
+    beginJob: () => ({ done: { operation: 'run', name: 'resolve' } }),
+    runOperation: () => ({ done: { digest: ROOT.digest } }),
+    ...changes,
+  });
+
+  test('is one step, by the run alone', async () => {
+    const played = await play(operation());
+    expect(played.names).toEqual(['beginJob', 'runOperation', 'closeJob']);
+    expect(played.calls.at(1)?.input).toEqual({ runId: 'r1', label: 'resolve' });
+    expect(played.closed).toEqual([{ runId: 'r1', result: { outcome: 'completed', digest: ROOT.digest } }]);
+  });
+
+  test('a list has no digest', async () => {
+    const { closed } = await play(operation({ runOperation: () => ({ done: {} }) }));
+    expect(closed[0]?.result).toEqual({ outcome: 'completed' });
+  });
+
+  test('a lease that another holds: later', async () => {
+    const played = await play(
+      operation({ runOperation: (_input, call) => (call < 3 ? { retryAfterMs: 2_000 } : { done: {} }) }),
+    );
+    expect(played.timersMs).toHaveLength(2);
+    expect(played.closed[0]?.result).toEqual({ outcome: 'completed' });
+  });
+
+  test.each([true, false])('refused: %s; the run is ended all the same', async (refused) => {
+    const { closed } = await play(
+      operation({ runOperation: () => ({ failed: { code: 'X_Y', message: 'no', refused } }) }),
+    );
+    expect(closed.map(({ result }) => result)).toEqual([
+      { outcome: refused ? 'refused' : 'failed', code: 'X_Y', reason: 'no' },
+    ]);
   });
 });

@@ -1,0 +1,391 @@
+import { describe, expect, test } from '@jest/globals';
+import { driveHere } from '../../../src/cli/local-driver.js';
+import { promoteDurably } from '../../../src/functions/orchestrations/orders.js';
+import { promote } from '../../../src/promotions/promote.js';
+import { replay, type Played, type Script } from '../functions/replay.js';
+import { DESTINATION, GATED, OBSERVED, OWNER, ROOT, promotion, type Answers } from '../functions/scripted.js';
+
+// The order of a promotion, run by the durable driver; at the end by the local one, which gives the same.
+
+const MINUTE = 60_000;
+
+async function play(
+  changes: Answers,
+  { deadlineMs, ...more }: Partial<Script> & { deadlineMs?: number } = {},
+): Promise<Played & { closed: ReturnType<typeof promotion>['closed'] }> {
+  const { activities, closed } = promotion(changes);
+  const input = { ...OWNER, ...(deadlineMs !== undefined && { deadlineMs }) };
+  return { ...(await replay(promoteDurably, { input, activities, ...more })), closed };
+}
+/** Whole seconds: a turn takes a millisecond here. */
+const seconds = (played: Played): number[] => played.timersMs.map((ms) => Math.round(ms / 1000));
+const names = (played: Played): string[] => played.calls.map(({ name }) => name);
+const failed = (code: string, refused: boolean) => () => ({
+  failed: { code, message: 'no', refused, remedy: 'do it right' },
+});
+const WHOLE = ['observe', 'attach', 'copy', 'verifyArrival', 'tagDestination', 'closeRun'];
+
+describe('a promotion', () => {
+  test('goes its way: six activities, each given its run and what was observed', async () => {
+    const played = await play({});
+    expect(names(played)).toEqual(WHOLE);
+    expect(played.output).toEqual({ outcome: 'promoted', digest: ROOT.digest });
+    expect(played.calls.map(({ input }) => input)).toEqual([
+      OWNER,
+      { ...OWNER, root: ROOT.digest },
+      { ...OWNER, root: ROOT.digest },
+      OWNER,
+      { ...OWNER, root: ROOT },
+      expect.objectContaining(OWNER),
+    ]);
+    expect(played.closed).toEqual([
+      {
+        ...OWNER,
+        wanted: 1,
+        result: { outcome: 'promoted', digest: ROOT.digest },
+        did: [
+          'attached SBOM',
+          'attached signature',
+          'copied 4, mounted 5, 1 were there',
+          expect.stringMatching(/^tagged /),
+        ],
+      },
+    ]);
+  });
+
+  test('referrers that were put again are told', async () => {
+    const { closed } = await play({ verifyArrival: () => ({ done: { repaired: 2 } }) });
+    expect(closed[0]?.did).toContain('put 2 referrers again');
+  });
+
+  test('a rule without SBOM and signature: a copy', async () => {
+    const { attachTo: _nothing, ...observed } = OBSERVED;
+    const played = await play({ observe: () => ({ done: observed }) });
+    expect(names(played)).toEqual(WHOLE.filter((name) => name !== 'attach'));
+    expect(played.output).toMatchObject({ outcome: 'promoted' });
+  });
+
+  test('what is attached at the destination comes when all has arrived, before the tag', async () => {
+    const played = await play({ observe: () => ({ done: { ...OBSERVED, attachTo: 'destination' } }) });
+    expect(names(played)).toEqual(['observe', 'copy', 'verifyArrival', 'attach', 'tagDestination', 'closeRun']);
+  });
+});
+
+describe('ends early', () => {
+  test('a row that is another run’s: nothing is done, nothing closed', async () => {
+    const played = await play({ observe: () => ({ done: { state: 'gone' } }) });
+    expect(names(played)).toEqual(['observe']);
+    expect(played.output).toBeNull();
+  });
+
+  test('nothing differs: unchanged', async () => {
+    const played = await play({ observe: () => ({ done: { ...OBSERVED, differences: [] } }) });
+    expect(names(played)).toEqual(['observe', 'closeRun']);
+    expect(played.output).toEqual({ outcome: 'unchanged', digest: ROOT.digest });
+  });
+
+  test('nothing to promote: unchanged, and why, with the digest that was looked at', async () => {
+    const gone = { state: 'nothing', wanted: 4, code: 'SOURCE_GONE', reason: 'not there' } as const;
+    expect((await play({ observe: () => ({ done: gone }) })).output).toEqual({
+      outcome: 'unchanged',
+      code: 'SOURCE_GONE',
+      reason: 'not there',
+    });
+    const referrer = { ...gone, code: 'IS_REFERRER', digest: ROOT.digest };
+    expect((await play({ observe: () => ({ done: referrer }) })).output).toMatchObject({ digest: ROOT.digest });
+  });
+
+  test('a policy forbids it: refused, with the digest that was looked at', async () => {
+    const taken = {
+      state: 'refused',
+      wanted: 4,
+      code: 'DESTINATION_TAKEN',
+      reason: 'no',
+      remedy: 'x',
+      digest: ROOT.digest,
+    } as const;
+    const played = await play({ observe: () => ({ done: taken }) });
+    const { state: _refused, wanted, ...rest } = taken;
+    expect(played.closed[0]).toMatchObject({ wanted, result: { outcome: 'refused', ...rest } });
+  });
+
+  test('a rule that observes: what it would do, and nothing done', async () => {
+    const played = await play({ observe: () => ({ done: { ...OBSERVED, mode: 'observe' } }) });
+    expect(names(played)).toEqual(['observe', 'closeRun']);
+    expect(played.output).toMatchObject({ outcome: 'observed', reason: expect.stringContaining('is not there') });
+  });
+
+  test('the tag moved on before the copy was planned, or before it could be written: superseded', async () => {
+    const early = await play({ copy: () => ({ done: { state: 'superseded' } }) });
+    expect(names(early)).not.toContain('verifyArrival');
+    expect(early.closed[0]?.result).toMatchObject({ outcome: 'superseded' });
+    const late = await play({ tagDestination: () => ({ done: { state: 'superseded', reference: DESTINATION } }) });
+    expect(late.closed[0]?.result).toMatchObject({ outcome: 'superseded' });
+  });
+
+  test('the row went to another run before the tag was written: nothing is closed', async () => {
+    const played = await play({ tagDestination: () => ({ done: { state: 'gone', reference: DESTINATION } }) });
+    expect(played.closed).toEqual([]);
+    expect(played.output).toBeNull();
+  });
+
+  test.each(['observe', 'attach', 'copy', 'verifyArrival', 'tagDestination'] as const)(
+    '%s fails for good: the row is closed as failed, or as refused',
+    async (name) => {
+      for (const refused of [false, true]) {
+        const { closed, error } = await play({ [name]: failed('SOME_CODE', refused) });
+        expect(error).toBeUndefined();
+        expect(closed).toHaveLength(1);
+        expect(closed[0]?.result).toMatchObject({
+          outcome: refused ? 'refused' : 'failed',
+          code: 'SOME_CODE',
+          reason: 'no',
+          remedy: 'do it right',
+        });
+        expect(closed[0]?.result.digest).toBe(name === 'observe' ? undefined : ROOT.digest);
+      }
+    },
+  );
+
+  test('before it has read what it is to answer: the close says so', async () => {
+    const { closed } = await play({ observe: failed('ROW_UNREADABLE', false) });
+    expect(closed[0]).not.toHaveProperty('wanted');
+    expect(closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'ROW_UNREADABLE' });
+  });
+});
+
+describe('the evidence gate', () => {
+  const closedGate = (wanted: number) => ({
+    done: { state: 'closed' as const, wanted, reasons: ['no signature yet'], evidence: 'e0' },
+  });
+  const passed = (wanted: number) => ({ done: { state: 'passed' as const, wanted } });
+  const gated: Answers = { observe: () => ({ done: GATED }), markWaiting: () => ({ done: 'waiting' }) };
+
+  test('is passed at once where the evidence is there', async () => {
+    const played = await play({ ...gated, checkEvidence: () => passed(3) });
+    expect(names(played)).toEqual(['observe', 'checkEvidence', ...WHOLE.slice(1)]);
+    expect(played.closed[0]).toMatchObject({ wanted: 3, result: { outcome: 'promoted' } });
+  });
+
+  test('waits, is woken, looks again; each wait has a name of its own', async () => {
+    const played = await play(
+      { ...gated, checkEvidence: (_input, call) => (call < 3 ? closedGate(call) : passed(7)) },
+      { event: ([name]) => name },
+    );
+    expect(played.waits).toEqual(['wanted-1', 'wanted-2']);
+    expect(played.timersMs).toEqual([]);
+    expect(played.closed[0]).toMatchObject({ wanted: 7, result: { outcome: 'promoted' } });
+    expect(played.calls.filter(({ name }) => name === 'markWaiting').map(({ input }) => input)).toEqual([
+      { ...OWNER, wanted: 1, event: 'wanted-1', reasons: ['no signature yet'], pauseMs: 0 },
+      { ...OWNER, wanted: 2, event: 'wanted-2', reasons: ['no signature yet'], pauseMs: 0 },
+    ]);
+  });
+
+  test('looks by itself every five minutes', async () => {
+    const played = await play({ ...gated, checkEvidence: (_input, call) => (call < 3 ? closedGate(1) : passed(1)) });
+    expect(seconds(played)).toEqual([300, 300]);
+    expect(played.output).toMatchObject({ outcome: 'promoted' });
+  });
+
+  test('something was raised while it looked: it looks again, without waiting', async () => {
+    const played = await play({
+      ...gated,
+      checkEvidence: (_input, call) => (call < 2 ? closedGate(1) : passed(2)),
+      markWaiting: () => ({ done: 'again' }),
+    });
+    expect(played.waits).toEqual([]);
+    expect(played.closed[0]).toMatchObject({ wanted: 2 });
+  });
+
+  test('an event that comes late finds a wait that nobody reads', async () => {
+    const played = await play(
+      { ...gated, checkEvidence: (_input, call) => (call < 4 ? closedGate(call) : passed(4)) },
+      // The first wait ends by its timer; its event comes during the second, and wakes nobody.
+      { event: (waitedFor) => (waitedFor.length === 2 ? waitedFor[0] : undefined) },
+    );
+    expect(seconds(played)).toEqual([300, 300, 300]);
+    expect(played.output).toMatchObject({ outcome: 'promoted' });
+  });
+
+  test('refuses after an hour, with what was missing at the last look', async () => {
+    const played = await play({ ...gated, checkEvidence: () => closedGate(5) });
+    expect(played.elapsedMs).toBeGreaterThanOrEqual(60 * MINUTE);
+    expect(played.elapsedMs).toBeLessThan(61 * MINUTE);
+    expect(names(played)).not.toContain('attach');
+    expect(played.closed[0]).toMatchObject({
+      wanted: 5,
+      result: { outcome: 'refused', code: 'EVIDENCE_MISSING', reason: 'no signature yet', digest: ROOT.digest },
+    });
+    expect(played.closed[0]?.result.remedy).toBeDefined();
+  });
+
+  test('after five looks they are rarer, however often it is woken: an hour holds about fifty', async () => {
+    const paused: number[] = [];
+    const played = await play(
+      {
+        ...gated,
+        checkEvidence: (_input, call) => closedGate(call),
+        markWaiting: ({ pauseMs }, call) => {
+          paused.push(pauseMs);
+          return pauseMs > 0 && call % 2 === 0 ? { retryAfterMs: pauseMs } : { done: 'again' };
+        },
+      },
+      { deadlineMs: 10_000, twiceEvery: 20 },
+    );
+    expect(paused.slice(0, 4)).toEqual([0, 0, 0, 0]);
+    expect(names(played).filter((name) => name === 'checkEvidence').length).toBeLessThan(120);
+    // The rule's deadline was over long before, which is for trouble.
+    expect(played.closed[0]?.result).toMatchObject({ outcome: 'refused', code: 'EVIDENCE_MISSING' });
+    expect(played.elapsedMs).toBeLessThan(61 * MINUTE);
+  });
+
+  test('the tag moved on while it waited: superseded', async () => {
+    const played = await play({ ...gated, checkEvidence: () => ({ done: { state: 'superseded' } }) });
+    expect(played.closed[0]?.result).toMatchObject({ outcome: 'superseded' });
+  });
+
+  test.each(['checkEvidence', 'markWaiting'] as const)(
+    'the row went to another run (%s): nothing is closed',
+    async (step) => {
+      const played = await play({
+        ...gated,
+        checkEvidence: () => (step === 'checkEvidence' ? { done: { state: 'gone' } } : closedGate(1)),
+        markWaiting: () => ({ done: 'gone' }),
+      });
+      expect(played.closed).toEqual([]);
+      expect(played.output).toBeNull();
+    },
+  );
+
+  test('a trust store that cannot be read fails the run', async () => {
+    const { closed } = await play({ ...gated, checkEvidence: failed('TRUST_STORE_INVALID', false) });
+    expect(closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'TRUST_STORE_INVALID' });
+  });
+});
+
+describe('nothing differs, and the rule demands evidence', () => {
+  const inPlace = (changes: Partial<typeof OBSERVED>) => () => ({
+    done: { ...OBSERVED, differences: [], gate: 'closed' as const, ...changes },
+  });
+  const closedGate = { done: { state: 'closed' as const, wanted: 1, reasons: ['no signature yet'], evidence: 'e0' } };
+  const passed = (wanted = 1) => ({ done: { state: 'passed' as const, wanted } });
+  const waiting: Answers = { markWaiting: () => ({ done: 'waiting' }) };
+
+  test('the gate is asked where it did not pass before', async () => {
+    const played = await play({ observe: inPlace({}), checkEvidence: () => passed() });
+    expect(names(played)).toEqual(['observe', 'checkEvidence', 'closeRun']);
+    expect(played.output).toMatchObject({ outcome: 'unchanged', digest: ROOT.digest });
+  });
+
+  test('without evidence it is refused after an hour, as a new image is, and no longer in sync', async () => {
+    const played = await play({ ...waiting, observe: inPlace({}), checkEvidence: () => closedGate });
+    expect(played.elapsedMs).toBeGreaterThanOrEqual(60 * MINUTE);
+    expect(played.closed[0]?.result).toMatchObject({ outcome: 'refused', code: 'EVIDENCE_MISSING', evidence: 'e0' });
+    expect(names(played)).not.toContain('attach');
+  });
+
+  test('evidence that came while it waited, or was raised meanwhile, is copied', async () => {
+    const later = await play({
+      ...waiting,
+      observe: inPlace({}),
+      checkEvidence: (_input, call) => (call < 2 ? closedGate : passed()),
+    });
+    const raised = await play({ observe: inPlace({}), checkEvidence: () => passed(2) });
+    for (const played of [later, raised]) {
+      expect(names(played)).toContain('copy');
+      expect(played.output).toMatchObject({ outcome: 'promoted' });
+    }
+  });
+
+  test('what passed before under this policy is not asked again: evidence may have expired', async () => {
+    const played = await play({ observe: inPlace({ gate: 'passed' }) });
+    expect(names(played)).toEqual(['observe', 'closeRun']);
+    expect(played.output).toMatchObject({ outcome: 'unchanged' });
+    const repaired = await play({ observe: inPlace({ gate: 'passed', differences: ['it lacks a referrer'] }) });
+    expect(names(repaired)).toEqual(WHOLE);
+    expect(repaired.output).toMatchObject({ outcome: 'promoted' });
+  });
+
+  test('a rule that observes looks once, and says what is missing', async () => {
+    const observing = { observe: inPlace({ mode: 'observe' }) };
+    const missing = await play({ ...observing, checkEvidence: () => closedGate });
+    expect(names(missing)).toEqual(['observe', 'checkEvidence', 'closeRun']);
+    expect(missing.output).toMatchObject({ outcome: 'observed', reason: 'evidence is missing: no signature yet' });
+    const there = await play({ ...observing, checkEvidence: () => passed() });
+    expect(there.output).toMatchObject({ outcome: 'unchanged' });
+    const moved = await play({ ...observing, checkEvidence: () => ({ done: { state: 'superseded' } }) });
+    expect(moved.closed[0]?.result).toMatchObject({ outcome: 'superseded' });
+  });
+
+  test('a gate with very many signatures asks to be called again, and no time passes', async () => {
+    const played = await play({
+      observe: inPlace({}),
+      checkEvidence: (_input, call) => (call < 20 ? { retryAfterMs: 0 } : passed()),
+    });
+    expect(names(played).filter((name) => name === 'checkEvidence')).toHaveLength(20);
+    expect(played.timersMs).toEqual([]);
+    expect(played.output).toMatchObject({ outcome: 'unchanged' });
+  });
+});
+
+describe('both drivers run the same order', () => {
+  /** The same answers, asked for by plain calls. */
+  async function playHere(changes: Answers): Promise<{ calls: Played['calls']; output: unknown }> {
+    const { activities } = promotion(changes);
+    const calls: Played['calls'] = [];
+    const output = await driveHere(
+      promote(OWNER),
+      async ({ name }, input) => {
+        calls.push({ name, input });
+        const call = calls.filter((each) => each.name === name).length;
+        const reply = activities[name]?.(input as never, call) as { done: unknown };
+        return reply.done;
+      },
+      (event) => {
+        throw new Error(`nobody waits here for ${event}`);
+      },
+    );
+    return { calls, output };
+  }
+  const { attachTo: _nothing, ...unsigned } = OBSERVED;
+  const passed = { done: { state: 'passed', wanted: 3 } } as const;
+
+  test.each<[string, Answers]>([
+    ['all of it', {}],
+    ['attached at the destination', { observe: () => ({ done: { ...OBSERVED, attachTo: 'destination' } }) }],
+    ['nothing attached', { observe: () => ({ done: unsigned }) }],
+    ['an open gate', { observe: () => ({ done: GATED }), checkEvidence: () => passed }],
+    ['nothing differs', { observe: () => ({ done: { ...OBSERVED, differences: [] } }) }],
+    ['only observed', { observe: () => ({ done: { ...OBSERVED, mode: 'observe' } }) }],
+    ['a tag that moved on', { tagDestination: () => ({ done: { state: 'superseded', reference: DESTINATION } }) }],
+    [
+      'refused',
+      { observe: () => ({ done: { state: 'refused', wanted: 1, code: 'DESTINATION_TAKEN', reason: 'no' } }) },
+    ],
+    ['another run’s row', { observe: () => ({ done: { state: 'gone' } }) }],
+  ])('%s', async (_what, changes) => {
+    const here = await playHere(changes);
+    const durably = await play(changes);
+    expect(here.calls).toEqual(durably.calls);
+    expect(here.output).toEqual(durably.output);
+  });
+
+  test('a closed gate: the local one waits for nothing', async () => {
+    const closed = { done: { state: 'closed' as const, wanted: 1, reasons: ['none'], evidence: 'e0' } };
+    const waits: Answers = {
+      observe: () => ({ done: GATED }),
+      checkEvidence: () => closed,
+      markWaiting: () => ({ done: 'waiting' }),
+    };
+    await expect(playHere(waits)).rejects.toThrow('nobody waits here for wanted-1');
+  });
+
+  test('what a step throws is not swallowed by the order', async () => {
+    const thrown: Answers = {
+      copy: () => {
+        throw new Error('it is down');
+      },
+    };
+    await expect(playHere(thrown)).rejects.toThrow('it is down');
+  });
+});
