@@ -41,7 +41,7 @@ export type EngineOf = (client: DurableClient) => Engine;
 const ACTIVITY_MS = 9 * 60_000;
 /** Long steps that a process does at once: two fewer than host.json gives it activities, so that short steps always run. */
 const LONG_STEPS = 2;
-/** The pause of a long step that gets no permit, in milliseconds. */
+/** The first pause of a long step that gets no permit, in milliseconds; it grows. */
 const PERMIT_MS = 2_000;
 /** A look at the tag of a run whose source is not there; in milliseconds. */
 const LOOK_MS = 60_000;
@@ -109,7 +109,11 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const [stopped] = await Promise.all([cancel.begin(), progress.begin()]);
         if (stopped !== undefined && !cancel.isLeftToStep) throw stopped;
         const permit = contract.isLong ? permits.take() : undefined;
-        if (contract.isLong && permit === undefined) return { retryAfterMs: PERMIT_MS };
+        if (contract.isLong && permit === undefined) {
+          progress.text(`${LONG_STEPS} long steps are at work in this process: it waits for its turn`);
+          await progress.end('waiting');
+          return { retryAfterMs: busyPauseMs(PERMIT_MS, attempt, ports.now().getTime()) };
+        }
         try {
           const finish = AbortSignal.timeout(ACTIVITY_MS);
           const waitedMs = attempt === undefined ? 0 : ports.now().getTime() - attempt.sinceMs;

@@ -3,6 +3,7 @@ import { PromoterError, isRecord } from '../oci/index.js';
 import type { StepProgress } from '../runs/rows.js';
 import type { Ports, StepProgressSink } from '../steps/ports.js';
 import { attemptSchema, type Attempt } from '../promotions/attempt.js';
+import { passing } from './put-off.js';
 
 const WRITE_EVERY_MS = 1_000;
 
@@ -37,8 +38,14 @@ function lastTrouble(attempt: Attempt | undefined): string {
 
 /**
  * Where the input names no run (the schedule), nothing is written.
+ * @param isPart it is the step that waits, and is woken: not its parts
  */
-export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, input: unknown): StepProgressRow {
+export function stepProgress(
+  ports: Pick<Ports, 'store' | 'now'>,
+  name: string,
+  input: unknown,
+  isPart = false,
+): StepProgressRow {
   const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
   const attempt = attemptOf(input);
   // A step that is called again has been at it since it was put off first.
@@ -52,7 +59,7 @@ export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, 
     updatedAt: started,
   };
   const wake = `wake-${randomUUID()}`;
-  const wait = { state: 'waiting', wake } as const;
+  const wait = { state: 'waiting', ...(!isPart && { wake }) } as const;
   let writing: Promise<void> = Promise.resolve();
   let writtenMs = Date.now();
   const write = (): Promise<void> => {
@@ -77,14 +84,17 @@ export function stepProgress(ports: Pick<Ports, 'store' | 'now'>, name: string, 
     },
     async part(step, { label }, work) {
       // Its first write comes when it says how far it is, or at its end: most parts take less than a second.
-      const part = stepProgress(ports, step, { runId, label });
+      const part = stepProgress(ports, step, { runId, label }, true);
       try {
         const done = await work(part);
         await part.end('done');
         return done;
       } catch (error) {
-        if (error instanceof PromoterError) part.text(`${error.code}: ${error.message}`);
-        await part.end('waiting');
+        const text = error instanceof PromoterError ? `${error.code}: ${error.message}` : part.said;
+        part.text(text);
+        await (error instanceof PromoterError && passing(error, step, false) === undefined
+          ? part.fail(text)
+          : part.end('waiting'));
         throw error;
       }
     },

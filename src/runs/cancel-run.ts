@@ -62,12 +62,12 @@ async function wantedOf(store: RunStore, { id, input }: RunRow): Promise<number 
 
 /** The flag was written before this is read; whoever begins to wait writes first by what it is woken, and then reads the flag. */
 async function endWaits({ store, engine }: CancelPorts, { id, input }: RunRow): Promise<void> {
-  const waits = (await store.listProgress(id)).flatMap(({ state, wake, waitsIn = id }) =>
-    state === 'waiting' && wake !== undefined ? [{ instance: waitsIn, event: wake }] : [],
+  const waits = (await store.listProgress(id)).flatMap(({ state, wake }) =>
+    state === 'waiting' && wake !== undefined ? [wake] : [],
   );
   if (input.kind === 'promotion') {
     const row = (await store.getPromotion(input.promotionId))?.value;
-    if (row?.runId === id && row.waitingFor !== undefined) waits.push({ instance: id, event: row.waitingFor });
+    if (row?.runId === id && row.waitingFor !== undefined) waits.push(row.waitingFor);
   }
-  for (const { instance, event } of waits) await engine.raise(instance, event);
+  for (const event of waits) await engine.raise(id, event);
 }

@@ -134,7 +134,6 @@ export const stepProgressSchema: z.ZodType<StepProgress> = z.object({
   totalNodes: z.number().exactOptional(),
   waitsFor: z.object({ code: z.string(), tries: z.number(), since: z.string(), nextAt: z.string() }).exactOptional(),
   wake: z.string().exactOptional(),
-  waitsIn: z.string().exactOptional(),
 });
 
 /** Once it was the promotion's id alone. */

@@ -216,8 +216,6 @@ export interface StepProgress {
   waitsFor?: { code: string; tries: number; since: string; nextAt: string };
   /** Where it waits to be called again: the external event that ends the wait. */
   wake?: string;
-  /** The instance that waits for it, where that is not the run's own. */
-  waitsIn?: string;
 }
 
 /** A promotion that stands on a digest: what refers to that is its concern. */

@@ -5,10 +5,10 @@ import type { Engine, RunStore } from './ports.js';
  * trouble is waited for as it was.
  */
 export async function wakeForSource(ports: { store: RunStore; engine: Engine }, runId: string): Promise<void> {
-  for (const { step, state, wake, waitsFor, waitsIn = runId } of await ports.store.listProgress(runId)) {
+  for (const { step, state, wake, waitsFor } of await ports.store.listProgress(runId)) {
     const ends = waitsFor === undefined ? step === 'closeRun' : waitsFor.code === 'SOURCE_GONE';
     if (state === 'waiting' && wake !== undefined && ends) {
-      await ports.engine.raise(waitsIn, wake);
+      await ports.engine.raise(runId, wake);
     }
   }
 }

@@ -155,7 +155,8 @@ function describe(sboms: readonly Attached[], signatures: readonly Attached[]): 
   return [...sboms.map(lineOf('SBOM')), ...signatures.map(lineOf('signature'))];
 }
 
-function counted(kind: string, attached: readonly Attached[]): string[] {
+/** How many were attached: a line, or none if there is none. */
+export function counted(kind: string, attached: readonly Attached[]): string[] {
   const made = attached.filter((each) => each.made).length;
   return attached.length === 0 ? [] : [`attached ${made} ${kind}, ${attached.length - made} were there`];
 }

@@ -1,5 +1,5 @@
 import { VerificationError } from '../oci/index.js';
-import { attachSboms, attachSignatures } from './attach.js';
+import { attachSboms, attachSignatures, counted } from './attach.js';
 import { classifyGraph } from './classify.js';
 import { lookAtGate } from './gate-look.js';
 import { resolveTarget, targetOf, type Operation } from './job-operation.js';
@@ -35,6 +35,7 @@ export const sbom: Operation<'sbom'> = async (call) => {
     const { images } = await classifyGraph(target.repository, root, signal);
     const made = await attachSboms(ports, step, { runId, rule, source: target.name }, images, call);
     if (made instanceof Busy) return made;
+    call.progress.text(counted('SBOMs', made).join());
     const sbomOf = new Map(made.map(({ label, digest, made: isMade }) => [label, { sbom: digest, made: isMade }]));
     return images.map(({ digest, label, why }) => ({ digest, label, ...(sbomOf.get(label) ?? { why }) }));
   });
@@ -57,6 +58,7 @@ export const sign: Operation<'sign'> = async (call) => {
       call,
     );
     if (signed instanceof Busy) return signed;
+    call.progress.text(counted('signatures', signed).join());
     const signatureOf = new Map(signed.map(({ label, digest, made }) => [label, { signature: digest, made }]));
     return subjects.map(({ digest, label }) => ({ digest, label, ...signatureOf.get(label) }));
   });

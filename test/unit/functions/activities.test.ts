@@ -1,7 +1,13 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
-import { ConfigurationError, PolicyError, TransportError, VerificationError } from '../../../src/oci/index.js';
+import type { ActivityReply } from '../../../src/functions/durable-driver.js';
+import {
+  ConfigurationError,
+  InputError,
+  PolicyError,
+  TransportError,
+  VerificationError,
+} from '../../../src/oci/index.js';
 import * as contracts from '../../../src/steps/contracts.js';
 import { pushImage } from '../steps/images.js';
 import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';
@@ -17,10 +23,10 @@ beforeEach(() => {
   warnings = [];
 });
 
-async function call(name: string, input: unknown, instanceId?: string): Promise<ActivityReply> {
+const pushed = () => pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+async function call(name: string, input: unknown): Promise<ActivityReply> {
   const context = new InvocationContext({
     functionName: name,
-    ...(instanceId !== undefined && { triggerMetadata: { instanceId } }),
     logHandler: (_level, ...args) => void warnings.push(args.join(' ')),
   });
   const handler = app.activities.get(name)?.handler;
@@ -33,38 +39,35 @@ test('every step that orchestrations know of is registered, under its name, with
   const names = Object.values(contracts).flatMap((value) => ('name' in value && 'input' in value ? [value.name] : []));
   expect([...app.activities.keys()].sort()).toEqual([...names].sort());
   for (const options of app.activities.values()) expect(options.extraInputs).toHaveLength(1);
-  expect([...app.orchestrations.keys()].sort()).toEqual([
-    'attachImages',
-    'copyParts',
-    'promote',
-    'promoteScheduled',
-    'runJob',
-    'walkOn',
-  ]);
+  expect([...app.orchestrations.keys()].sort()).toEqual(['promote', 'promoteScheduled', 'runJob']);
 });
 
 describe('an activity answers', () => {
   test('what is done', async () => {
+    await pushed();
     const run = await openRun(world);
-    expect(await call('beginRun', run)).toMatchObject({ done: { owned: true, wanted: 1 } });
-    expect(await progress(run.runId)).toMatchObject([{ step: 'beginRun', state: 'done' }]);
+    expect(await call('observe', run)).toMatchObject({ done: { state: 'found', wanted: 1 } });
+    expect(await progress(run.runId)).toMatchObject([{ step: 'observe', state: 'done' }]);
   });
 
-  test('that it wants to be called again', async () => {
-    const image = await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+  test('that it wants to be called again: another holds a subject', async () => {
+    const image = await pushed();
     const run = await openRun(world);
     await world.lease.acquire(`subject ${REGISTRY}/${SOURCE.repository}@${image.digest}`);
-    const input = { ...run, subject: image, label: 'linux/amd64' };
-    const reply = await call('attachSignature', input, `${run.runId}-copy-0-0`);
-    expect(reply).toEqual({ later: 2_000, wake: expect.stringMatching(/^wake-[0-9a-f-]{36}$/) });
-    expect(await progress(run.runId)).toMatchObject([
-      {
-        step: 'attachSignature linux/amd64',
-        state: 'waiting',
-        wake: 'wake' in reply && reply.wake,
-        waitsIn: `${run.runId}-copy-0-0`,
-      },
+    const reply = await call('attach', { ...run, root: image.digest });
+    expect(reply).toEqual({ retryAfterMs: 2_000, wake: expect.stringMatching(/^wake-[0-9a-f-]{36}$/) });
+    const rows = await progress(run.runId);
+    expect(rows.filter(({ step }) => step === 'attach')).toMatchObject([
+      { state: 'waiting', wake: 'wake' in reply && reply.wake },
     ]);
+  });
+
+  test('that it goes on at once: it has done as much as one call may', async () => {
+    const image = await pushed();
+    const run = await openRun(world);
+    world.callBounds = { ...world.callBounds, requests: 1 };
+    const input = { ...run, root: image.digest };
+    expect(await call('copy', input)).toEqual({ retryAfterMs: 0, wake: expect.any(String) });
   });
 
   test.each([
@@ -74,7 +77,7 @@ describe('an activity answers', () => {
   ])('what trying again will not mend: %s', async (_name, error, refused) => {
     const run = await openRun(world);
     world.store.getRun = () => Promise.reject(error);
-    expect(await call('beginRun', run)).toEqual({
+    expect(await call('observe', run)).toEqual({
       failed: {
         code: error.code,
         message: 'no',
@@ -88,13 +91,13 @@ describe('an activity answers', () => {
   test('a message that fits into history, however long the error’s is', async () => {
     const run = await openRun(world);
     world.store.getRun = () => Promise.reject(new ConfigurationError('X_Y', 'z'.repeat(100_000)));
-    const reply = await call('beginRun', run);
+    const reply = await call('observe', run);
     expect('failed' in reply && reply.failed.message.length).toBeLessThanOrEqual(2_000);
   });
 
   test('that its input is not for this version: never tried again', async () => {
     for (const input of [undefined, null, 'text', {}, { promotionId: 7, runId: 'r1' }]) {
-      expect(await call('beginRun', input)).toMatchObject({ failed: { code: 'STEP_INPUT_INVALID', refused: false } });
+      expect(await call('observe', input)).toMatchObject({ failed: { code: 'STEP_INPUT_INVALID', refused: false } });
     }
   });
 });
@@ -103,72 +106,78 @@ describe('an activity throws', () => {
   test('a bug, with its stack in the log and not in history', async () => {
     const run = await openRun(world);
     world.store.getRun = () => Promise.reject(new TypeError('x is not a function'));
-    await expect(call('beginRun', run)).rejects.toThrow(/^INTERNAL: x is not a function$/);
+    await expect(call('observe', run)).rejects.toThrow(/^INTERNAL: x is not a function$/);
     expect(warnings[0]).toMatch(/TypeError: x is not a function\n\s+at /);
   });
 });
 
 describe('progress', () => {
   test('rows that cannot be written fail no step', async () => {
+    await pushed();
     const run = await openRun(world);
     world.store.putProgress = () => Promise.reject(new TransportError('STORAGE_UNAVAILABLE', 'down'));
-    expect(await call('beginRun', run)).toMatchObject({ done: { owned: true } });
+    expect(await call('observe', run)).toMatchObject({ done: { state: 'found' } });
   });
 
-  test('what a step says of itself stands in its row', async () => {
-    const image = await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+  test('what a step says of itself stands in its row, and of each of its parts in one of its own', async () => {
+    const image = await pushed();
     const run = await openRun(world);
-    const labelled = { ...image, label: 'linux/amd64', sbom: true };
-    await call('attachSbom', { ...run, image: labelled });
+    await call('attach', { ...run, root: image.digest });
     expect(await progress(run.runId)).toMatchObject([
-      { step: 'attachSbom linux/amd64', state: 'done', text: expect.stringContaining('1 npm') },
+      { step: 'attach', state: 'done', text: 'attached 1 SBOMs, 0 were there; attached 1 signatures, 0 were there' },
+      { step: 'attachSbom image', state: 'done', text: expect.stringContaining('1 npm') },
+      { step: 'attachSignature image', state: 'done' },
     ]);
   });
 
-  test('of a step that takes several calls is one row: since its first, and of how many manifests it knows', async () => {
-    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+  test('of a part that breaks off with its step waits for nothing by itself, and says of what', async () => {
+    const image = await pushed();
     const run = await openRun(world);
-    world.stretch = { ...world.stretch, requests: 2 };
-    const input = {
-      runId: run.runId,
-      source: { registry: REGISTRY, repository: SOURCE.repository },
-      root: SOURCE.tag,
-      recursive: true,
-      excludeArtifactTypes: [],
-    };
-    const first = new Date(world.nowMs).toISOString();
-    const reply = (await call('planCopy', input)) as { done: contracts.More };
-    expect(reply.done).toEqual({ state: 'more', cursor: { stretch: 1, since: world.nowMs } });
-    world.nowMs += 60_000;
-    expect(await call('planCopy', { ...input, cursor: reply.done.cursor })).toMatchObject({
-      done: { state: 'planned' },
-    });
+    world.sbom = { generate: () => Promise.reject(new TransportError('CONNECT_FAILED', 'down')) };
+    expect(await call('attach', { ...run, root: image.digest })).toMatchObject({ trouble: { code: 'CONNECT_FAILED' } });
+    const [whole, part] = await progress(run.runId);
+    expect(whole).toMatchObject({ step: 'attach', state: 'waiting', waitsFor: { code: 'CONNECT_FAILED' } });
+    expect(part).toMatchObject({ step: 'attachSbom image', state: 'waiting', text: 'CONNECT_FAILED: down' });
+    // Its step is what is woken.
+    expect(part).not.toHaveProperty('wake');
+  });
+
+  test('of a part that fails for good says so', async () => {
+    const image = await pushed();
+    const run = await openRun(world);
+    world.sbom = { generate: () => Promise.reject(new InputError('LAYER_INVALID', 'no tar')) };
+    expect(await call('attach', { ...run, root: image.digest })).toMatchObject({ failed: { code: 'LAYER_INVALID' } });
     expect(await progress(run.runId)).toMatchObject([
-      { step: 'planCopy', state: 'done', startedAt: first, doneNodes: 1, totalNodes: 1 },
+      { step: 'attach', state: 'failed' },
+      { step: 'attachSbom image', state: 'failed', text: 'LAYER_INVALID: no tar' },
     ]);
+  });
+
+  test('of a step that takes several calls is one row: of how many manifests it knows', async () => {
+    const image = await pushed();
+    const run = await openRun(world);
+    world.callBounds = { ...world.callBounds, requests: 2 };
+    const input = { ...run, root: image.digest };
+    let calls = 1;
+    while ('retryAfterMs' in (await call('copy', input))) calls += 1;
+    expect(calls).toBeGreaterThan(1);
+    expect(await progress(run.runId)).toMatchObject([{ step: 'copy', state: 'done', doneNodes: 3, totalNodes: 3 }]);
   });
 
   test.each([
-    ['SOURCE_GONE', undefined, 'SOURCE_GONE'],
-    ['REFERRER_UNKNOWN', 'SOURCE_GONE', 'REFERRER_UNKNOWN'],
-    ['TOOMANYREQUESTS', undefined, undefined],
-    ['TOOMANYREQUESTS', 'SOURCE_GONE', 'SOURCE_GONE'],
-  ])('what a call after %s tells the next stretch, where that before told of %s', async (code, before, told) => {
-    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+    ['REFERRER_UNKNOWN', 'REFERRER_UNKNOWN'],
+    ['SOURCE_GONE', 'SOURCE_GONE'],
+    ['TOOMANYREQUESTS', undefined],
+  ])('what a step that goes on after %s says that it still waits for', async (code, waitsFor) => {
+    const image = await pushed();
     const run = await openRun(world);
-    world.stretch = { ...world.stretch, requests: 1 };
-    const of = (which: string) => ({ tries: 3, since: 1, code: which, codeSince: 2, until: 3 });
-    const input = {
-      runId: run.runId,
-      source: { registry: REGISTRY, repository: SOURCE.repository },
-      root: SOURCE.tag,
-      recursive: true,
-      excludeArtifactTypes: [],
-      cursor: { stretch: 1, since: 1, ...(before !== undefined && { again: of(before) }) },
-      again: of(code),
-    };
-    const cursor = { stretch: 2, since: 1, ...(told !== undefined && { again: of(told) }) };
-    expect(await call('planCopy', input)).toEqual({ done: { state: 'more', cursor } });
+    world.callBounds = { ...world.callBounds, requests: 1 };
+    const attempt = { count: 3, sinceMs: 1, code, codeSinceMs: 2, untilMs: 3 };
+    expect(await call('copy', { ...run, root: image.digest, attempt })).toEqual({
+      retryAfterMs: 0,
+      wake: expect.any(String),
+      ...(waitsFor !== undefined && { trouble: { code: waitsFor, message: '' } }),
+    });
   });
 
   test('of the schedule is nobody’s', async () => {
@@ -176,5 +185,71 @@ describe('progress', () => {
     world.store.putProgress = async (row) => void written.push(row);
     expect(await call('walkSchedule', { cursor: null, started: 0 })).toMatchObject({ done: { cursor: null } });
     expect(written).toEqual([]);
+  });
+});
+
+describe('long steps', () => {
+  const LONG = ['observe', 'attach', 'copy', 'verifyArrival', 'runOperation'];
+  let release: () => void;
+  let blocked: Promise<void>;
+
+  /** So many copies at work that do not end before they are released. */
+  async function busyWith(count: number): Promise<Promise<ActivityReply>[]> {
+    blocked = new Promise((resolve) => (release = resolve));
+    const { digest } = await pushed();
+    const getDocument = world.documents.get.bind(world.documents);
+    let begun = 0;
+    world.documents.get = async (...args) => {
+      begun += 1;
+      await blocked;
+      return getDocument(...args);
+    };
+    const copies: Promise<ActivityReply>[] = [];
+    for (let index = 0; index < count; index += 1) {
+      const run = await openRun(world, world.ruleList[0], { ...SOURCE, tag: `t${index}` });
+      world.registries.repository(REGISTRY, SOURCE.repository).tags.set(`t${index}`, digest);
+      copies.push(call('copy', { ...run, root: digest }));
+    }
+    while (begun < Math.min(count, 2)) await new Promise((resolve) => setTimeout(resolve, 1));
+    return copies;
+  }
+
+  test('are those that grow with a graph', () => {
+    const long = Object.values(contracts).flatMap((value) => ('isLong' in value && value.isLong ? [value.name] : []));
+    expect(long.sort()).toEqual(LONG.toSorted());
+  });
+
+  test('a process does two at once: a third waits its turn, rarer each time, and a short one does not wait', async () => {
+    const [first, second] = await busyWith(2);
+    const run = await openRun(world);
+    expect(await call('observe', run)).toEqual({ retryAfterMs: 2_000, wake: expect.any(String) });
+    expect(await progress(run.runId)).toMatchObject([
+      {
+        step: 'observe',
+        state: 'waiting',
+        wake: expect.any(String),
+        text: expect.stringContaining('waits for its turn'),
+      },
+    ]);
+    const sinceMs = world.nowMs - 600_000;
+    const attempt = { count: 12, sinceMs, codeSinceMs: sinceMs, untilMs: world.nowMs + 600_000 };
+    const later = (await call('observe', { ...run, attempt })) as { retryAfterMs: number };
+    expect(later.retryAfterMs).toBeGreaterThan(30_000);
+    expect(await call('markWaiting', { ...run, wanted: 1, event: 'wanted-1', reasons: [], pauseMs: 0 })).toMatchObject({
+      done: expect.any(String),
+    });
+    release();
+    expect(await first).toHaveProperty('done');
+    expect(await second).toHaveProperty('done');
+    expect(await call('observe', run)).toMatchObject({ done: { state: 'found' } });
+  });
+
+  test('one that fails gives its turn back', async () => {
+    world.documents.get = () => Promise.reject(new PolicyError('X_Y', 'no'));
+    const { digest } = await pushed();
+    const run = await openRun(world);
+    for (let times = 0; times < 5; times += 1) {
+      expect(await call('copy', { ...run, root: digest })).toMatchObject({ failed: { code: 'X_Y' } });
+    }
   });
 });

@@ -59,15 +59,7 @@ const stopAt =
 const source = () => world.registries.repository(REGISTRY, SOURCE.repository);
 
 describe('a run that is stopped', () => {
-  const STEPS = [
-    'observe',
-    'attachSbom',
-    'attachSignature',
-    'planCopy',
-    'copyGraph',
-    'verifyArrival',
-    'tagDestination',
-  ];
+  const STEPS = ['observe', 'attach', 'copy', 'verifyArrival', 'tagDestination'];
   test.each(STEPS)('before %s: no tag, nothing half made; the next run goes on from there', async (step) => {
     const image = await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);
@@ -97,33 +89,17 @@ describe('a run that is stopped', () => {
     expect(await countReferrers(destination, image, NOTARY_SIGNATURE)).toBe(1);
   });
 
-  test('in the middle of a copy in parts: its sub-orchestration ends, and so does the run; the next goes on', async () => {
-    world.copyParts = { bytes: 1, nodes: 1 };
-    const image = await pushImage(source(), { tag: SOURCE.tag });
-    const run = await openRun(world);
-    let parts = 0;
-    const stopped = await play(run.runId, async (name, when) => {
-      if (name === 'copyPart' && when === 'after' && (parts += 1) === 2) await stop(run.runId);
-    });
-    expect(stopped.subs.map(({ name }) => name)).toContain('copyParts');
-    expect(stopped.output).toMatchObject({ outcome: 'cancelled' });
-    expect(tagAt(world, DESTINATION)).toBeUndefined();
-    const { runId } = (await answerRun(world, run.promotionId)).jsonBody as { runId: string };
-    expect((await play(runId)).output).toMatchObject({ outcome: 'promoted' });
-    expect(tagAt(world, DESTINATION)).toBe(image.digest);
-  });
-
-  test.each(['observe', 'planCopy', 'verifyArrival'])(
-    'between two stretches of %s: the run ends there; the next goes on',
+  test.each(['observe', 'attach', 'copy', 'verifyArrival'])(
+    'between two calls of %s: the run ends there; the next goes on',
     async (step) => {
-      world.stretch = { ...world.stretch, requests: 2 };
+      world.callBounds = { ...world.callBounds, requests: 1 };
       const image = await pushImage(source(), { tag: SOURCE.tag });
       const run = await openRun(world);
-      let stretches = 0;
+      let calls = 0;
       const stopped = await play(run.runId, async (name, when) => {
-        if (name === step && when === 'after' && (stretches += 1) === 1) await stop(run.runId);
+        if (name === step && when === 'after' && (calls += 1) === 1) await stop(run.runId);
       });
-      expect(stretches).toBe(2);
+      expect(calls).toBe(2);
       expect(stopped.output).toMatchObject({ outcome: 'cancelled' });
       expect(tagAt(world, DESTINATION)).toBeUndefined();
       const { runId } = (await answerRun(world, run.promotionId)).jsonBody as { runId: string };
@@ -137,7 +113,7 @@ describe('a run that is stopped', () => {
     const run = await openRun(world);
     await stop(run.runId);
     const played = await play(run.runId);
-    expect(played.calls.map(({ name }) => name)).toEqual(['beginRun', 'observe', 'closeRun']);
+    expect(played.calls.map(({ name }) => name)).toEqual(['observe', 'closeRun']);
     expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'cancelled', last: { digest: image.digest } });
   });
 
@@ -148,7 +124,7 @@ describe('a run that is stopped', () => {
     const resolve = at.resolve.bind(at);
     let looks = 0;
     at.resolve = async (...args) => {
-      // observe, planCopy, and the last look at the source under the lease.
+      // observe, copy, and the last look at the source under the lease.
       if (world.lease.held.has(`destination ${DESTINATION}`) && (looks += 1) === 1) await stop(run.runId);
       return resolve(...args);
     };
@@ -287,7 +263,7 @@ describe('a run that is stopped', () => {
     const image = await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);
     await world.lease.acquire(`subject ${REGISTRY}/${SOURCE.repository}@${image.digest}`);
-    const played = await play(run.runId, stopAt(run.runId, 'attachSbom', 'after'), {
+    const played = await play(run.runId, stopAt(run.runId, 'attach', 'after'), {
       event: (waits) => world.engine.raised.map(({ event }) => event).find((event) => waits.includes(event)),
     });
     expect(played.output).toMatchObject({ outcome: 'cancelled' });

@@ -14,7 +14,7 @@ async function started(): Promise<{ play: PlayedWorld; image: Descriptor; promot
   const image = await pushImage(play.source, { tag: SOURCE.tag });
   const { promotionId } = await openRun(play.world);
   const emptied: Around = async (work, _call, name) => {
-    if (name !== 'planCopy') return work();
+    if (name !== 'copy') return work();
     for (const { digest } of await play.source.listReferrers(image.digest)) play.source.unlisted.add(digest);
     return work();
   };

@@ -121,7 +121,7 @@ describe('two replicas of the source disagree', () => {
     await play.playAll(
       async (work, _call, name) => {
         const answer = await work();
-        if (name !== 'closeRun' || stopped !== '' || !('later' in (answer as object))) return answer;
+        if (name !== 'closeRun' || stopped !== '' || !('retryAfterMs' in (answer as object))) return answer;
         stopped = (await rowOf(play.world, promotionId)).runId ?? '';
         await cancelRun(play.world, stopped, { by: 'me' });
         return answer;
@@ -142,7 +142,7 @@ describe('two replicas of the source disagree', () => {
     await play.playAll(
       async (work, _call, name) => {
         const answer = await work();
-        if (name !== 'closeRun' || pushed || !('later' in (answer as object))) return answer;
+        if (name !== 'closeRun' || pushed || !('retryAfterMs' in (answer as object))) return answer;
         pushed = true;
         play.source.shows = undefined;
         await openRun(play.world);

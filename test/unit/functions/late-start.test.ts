@@ -307,9 +307,9 @@ describe('a promotion whose run has ended', () => {
     const staging = world.registries.repository(REGISTRY, 'staging/samples/app');
     for (const map of [staging.tags, staging.manifests, staging.blobs]) map.clear();
     await world.engine.start('promote', runId, { promotionId, runId });
-    expect((await play(runId)).calls.map(({ name }) => name)).toEqual(['beginRun']);
+    expect((await play(runId)).calls.map(({ name }) => name)).toEqual(['observe']);
     const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
-    for (const { name, input } of calls.filter((call) => !['beginRun', 'closeRun'].includes(call.name))) {
+    for (const { name, input } of calls.filter((call) => !['observe', 'closeRun'].includes(call.name))) {
       const answer = await app.activities.get(name)?.handler(input, context);
       expect({ name, answer }).toMatchObject({ name, answer: { failed: { code: 'RUN_ENDED' } } });
     }

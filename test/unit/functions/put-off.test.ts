@@ -1,8 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Again } from '../../../src/functions/orchestrations/again.js';
-import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
+import type { ActivityReply } from '../../../src/functions/durable-driver.js';
 import { PUT_OFF, busyPauseMs, troublePauseMs } from '../../../src/functions/put-off.js';
 import {
   ConfigurationError,
@@ -13,6 +12,7 @@ import {
   TransportError,
   type RegistryErrorInfo,
 } from '../../../src/oci/index.js';
+import type { Attempt } from '../../../src/promotions/attempt.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushImage } from '../steps/images.js';
 import { SOURCE, newWorld, openRun, type World } from '../steps/world.js';
@@ -50,7 +50,7 @@ beforeEach(() => {
 });
 
 /** A step that breaks: the run's first, or a job's operation, whose port throws. */
-async function breaking(thrown: unknown, again?: Partial<Again>, name = 'beginRun') {
+async function breaking(thrown: unknown, attempt?: Partial<Attempt>, name = 'observe') {
   const run = await openRun(world);
   world.store.getRun = () => Promise.reject(thrown);
   const context = new InvocationContext({
@@ -58,8 +58,8 @@ async function breaking(thrown: unknown, again?: Partial<Again>, name = 'beginRu
     logHandler: (_level, ...args) => void warnings.push(args.join(' ')),
   });
   const now = world.nowMs;
-  const told = again && { tries: 1, since: now, codeSince: now, until: now + HOUR, ...again };
-  const input = { ...run, label: 'resolve', ...(told && { again: told }) };
+  const told = attempt && { count: 1, sinceMs: now, codeSinceMs: now, untilMs: now + HOUR, ...attempt };
+  const input = { ...run, label: 'resolve', ...(told && { attempt: told }) };
   const reply = (await app.activities.get(name)?.handler(input, context)) as ActivityReply;
   return { reply, rows: await world.store.listProgress(run.runId), runId: run.runId };
 }
@@ -84,10 +84,10 @@ describe('waited out', () => {
   ])('%s: seconds at first', async (_name, error) => {
     const { reply, rows } = await breaking(error);
     const code = error instanceof PromoterError ? error.code : 'STEP_TIMEOUT';
-    expect(reply).toMatchObject({ later: expect.any(Number), trouble: { code } });
-    const { later } = reply as { later: number };
-    expect(later).toBeGreaterThanOrEqual(0.75 * PUT_OFF.firstMs);
-    expect(later).toBeLessThanOrEqual(PUT_OFF.firstMs);
+    expect(reply).toMatchObject({ retryAfterMs: expect.any(Number), trouble: { code } });
+    const { retryAfterMs } = reply as { retryAfterMs: number };
+    expect(retryAfterMs).toBeGreaterThanOrEqual(0.75 * PUT_OFF.firstMs);
+    expect(retryAfterMs).toBeLessThanOrEqual(PUT_OFF.firstMs);
     expect(rows).toMatchObject([
       { state: 'waiting', text: expect.stringContaining(code), waitsFor: { code, tries: 1 } },
     ]);
@@ -99,16 +99,16 @@ describe('waited out', () => {
     ['429, a week', answer(429, 'TOOMANYREQUESTS', { retryAfterMs: 7 * 24 * HOUR }), 24 * HOUR],
   ])('Retry-After is kept to, up to a day: %s', async (_name, error, expected) => {
     const { reply } = await breaking(error);
-    expect((reply as { later: number }).later).toBeGreaterThanOrEqual(expected);
-    expect((reply as { later: number }).later).toBeLessThan(expected + MINUTE);
+    expect((reply as { retryAfterMs: number }).retryAfterMs).toBeGreaterThanOrEqual(expected);
+    expect((reply as { retryAfterMs: number }).retryAfterMs).toBeLessThan(expected + MINUTE);
   });
 
   test('the row and the log say for what, how often, and when next', async () => {
     const since = world.nowMs - 10 * MINUTE;
-    const { rows } = await breaking(refused, { tries: 6, since, codeSince: since, code: 'CONNECT_FAILED' });
+    const { rows } = await breaking(refused, { count: 6, sinceMs: since, codeSinceMs: since, code: 'CONNECT_FAILED' });
     expect(rows).toMatchObject([
       {
-        step: 'beginRun resolve',
+        step: 'observe resolve',
         state: 'waiting',
         text: 'CONNECT_FAILED: no connection (ECONNREFUSED)',
         waitsFor: { code: 'CONNECT_FAILED', tries: 7, since: new Date(since).toISOString() },
@@ -117,11 +117,11 @@ describe('waited out', () => {
     const nextMs = Date.parse(rows[0]?.waitsFor?.nextAt ?? '') - world.nowMs;
     expect(nextMs).toBeGreaterThan(PUT_OFF.firstMs * 2 ** 5);
     expect(nextMs).toBeLessThanOrEqual(PUT_OFF.firstMs * 2 ** 6);
-    expect(warnings[0]).toMatch(/step="beginRun resolve" CONNECT_FAILED: .*; tried 7 times, again in [12] min/);
+    expect(warnings[0]).toMatch(/step="observe resolve" CONNECT_FAILED: .*; tried 7 times, again in [12] min/);
   });
 
   test('the last try says that it is given up', async () => {
-    const { reply, rows } = await breaking(refused, { tries: 6, until: world.nowMs });
+    const { reply, rows } = await breaking(refused, { count: 6, untilMs: world.nowMs });
     expect(reply).toMatchObject({ trouble: { code: 'CONNECT_FAILED', remedy: 'look at it' } });
     expect(rows).toMatchObject([{ state: 'failed', text: expect.stringContaining('given up after 7 tries') }]);
   });
@@ -151,11 +151,11 @@ describe('for good', () => {
   ])('%s that is unknown for a quarter of an hour is not there', async (_name, error) => {
     const { code } = error;
     const before = world.nowMs - 15 * MINUTE;
-    const early = await breaking(error, { tries: 9, since: before - HOUR, codeSince: before + MINUTE, code });
+    const early = await breaking(error, { count: 9, sinceMs: before - HOUR, codeSinceMs: before + MINUTE, code });
     expect(early.reply).toMatchObject({ trouble: { code } });
-    const other = await breaking(error, { tries: 9, since: before, codeSince: before, code: 'HTTP_503' });
+    const other = await breaking(error, { count: 9, sinceMs: before, codeSinceMs: before, code: 'HTTP_503' });
     expect(other.reply).toMatchObject({ trouble: { code } });
-    const late = await breaking(error, { tries: 9, since: before, codeSince: before, code });
+    const late = await breaking(error, { count: 9, sinceMs: before, codeSinceMs: before, code });
     expect(late.reply).toMatchObject({ failed: { code, message: expect.stringMatching(/, for 15 min$/) } });
   });
 
@@ -169,14 +169,14 @@ describe('for good', () => {
 const CALLS_OF_A_DAY = 170;
 
 /** Calls within a time, if each ends at once; the last one is at the deadline. */
-function callsWithin(ms: number, pause: (again: Again | undefined, now: number) => number): number {
+function callsWithin(ms: number, pause: (attempt: Attempt | undefined, now: number) => number): number {
   let calls = 1;
-  let again: Again | undefined;
+  let attempt: Attempt | undefined;
   for (let now = 0; now < ms; calls += 1) {
-    const since = again?.since ?? now;
-    const pauseMs = pause(again, now);
+    const sinceMs = attempt?.sinceMs ?? now;
+    const pauseMs = pause(attempt, now);
     expect(pauseMs).toBeGreaterThan(0);
-    again = { tries: calls, since, codeSince: since, until: ms };
+    attempt = { count: calls, sinceMs, codeSinceMs: sinceMs, untilMs: ms };
     now += pauseMs;
   }
   return calls;
@@ -185,9 +185,9 @@ function callsWithin(ms: number, pause: (again: Again | undefined, now: number) 
 const unasked = { trouble: { code: 'X', message: '' } };
 
 test.each([
-  ['trouble', (again: Again | undefined, now: number) => troublePauseMs(unasked, again, now)],
-  ['a lease', (again: Again | undefined, now: number) => busyPauseMs(2_000, again, now)],
-  ['another run', (again: Again | undefined, now: number) => busyPauseMs(1_000, again, now)],
+  ['trouble', (attempt: Attempt | undefined, now: number) => troublePauseMs(unasked, attempt, now)],
+  ['a lease', (attempt: Attempt | undefined, now: number) => busyPauseMs(2_000, attempt, now)],
+  ['another run', (attempt: Attempt | undefined, now: number) => busyPauseMs(1_000, attempt, now)],
 ])('history stays small: %s', (_name, pause) => {
   expect(callsWithin(HOUR, pause)).toBeLessThan(50);
   expect(callsWithin(24 * HOUR, pause)).toBeLessThanOrEqual(CALLS_OF_A_DAY);
@@ -205,14 +205,14 @@ describe('whatever a registry asks for', () => {
     fc.assert(
       fc.property(fc.array(answers, { minLength: 1, maxLength: 200 }), (said) => {
         let call = 0;
-        const calls = callsWithin(24 * HOUR, (again, now) => {
+        const calls = callsWithin(24 * HOUR, (attempt, now) => {
           // Again and again the same.
           const answer = said[call++ % said.length] ?? 'unasked';
-          if (answer === 'busy') return busyPauseMs(1_000, again, now);
+          if (answer === 'busy') return busyPauseMs(1_000, attempt, now);
           const retryAfterMs = answer === 'unasked' ? undefined : answer;
           const pauseMs = troublePauseMs(
             { ...unasked, ...(retryAfterMs !== undefined && { retryAfterMs }) },
-            again,
+            attempt,
             now,
           );
           expect(pauseMs).toBeGreaterThanOrEqual(retryAfterMs ?? 0);
@@ -225,8 +225,8 @@ describe('whatever a registry asks for', () => {
 
   test('so are they with the shortest pauses of all', () => {
     const dice = jest.spyOn(Math, 'random').mockReturnValue(0);
-    const shortest = (again: Again | undefined, now: number): number =>
-      Math.min(troublePauseMs({ ...unasked, retryAfterMs: 0 }, again, now), busyPauseMs(1_000, again, now));
+    const shortest = (attempt: Attempt | undefined, now: number): number =>
+      Math.min(troublePauseMs({ ...unasked, retryAfterMs: 0 }, attempt, now), busyPauseMs(1_000, attempt, now));
     expect(callsWithin(24 * HOUR, shortest)).toBeLessThanOrEqual(CALLS_OF_A_DAY);
     dice.mockRestore();
   });
@@ -247,7 +247,7 @@ describe('whatever a registry asks for', () => {
       expect(output).toMatchObject({ outcome: 'promoted' });
       expect(standing()).toBe(root.digest);
       expect(place.nowMs).toBeGreaterThanOrEqual(untilMs);
-      expect(calls.filter(({ name }) => name === 'copyGraph').length).toBeLessThanOrEqual(24);
+      expect(calls.filter(({ name }) => name === 'copy').length).toBeLessThanOrEqual(24);
     },
   );
 });

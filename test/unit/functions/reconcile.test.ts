@@ -121,11 +121,11 @@ test('one promotion, whatever happens to it, told apart in its runs', async () =
   await push('two');
   let overtaken = false;
   await play.playAll(async (work, _call, name) => {
-    if (name === 'planCopy' && !overtaken) {
+    if (name === 'copy' && !overtaken) {
       overtaken = true;
       await pushImage(play.source, { tag: SOURCE.tag, content: 'three' });
     }
-    if (name === 'copyGraph') throw new Error('SOME_BUG: at every try');
+    if (name === 'verifyArrival') throw new Error('SOME_BUG: at every try');
     return work();
   });
   play.world.nowMs += 6 * 60_000;

@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 
 /** Before which step the tag, or what it stands on, is gone. */
-const STEPS = ['observe', 'attachSbom', 'attachSignature', 'planCopy', 'copyGraph', 'tagDestination'] as const;
+const STEPS = ['observe', 'attach', 'copy', 'tagDestination'] as const;
 type Step = (typeof STEPS)[number];
 
 interface Held {
@@ -133,7 +133,7 @@ describe('deleted while its run works, which the deletion’s event tells', () =
     let isDeleted = false;
     let isLast = false;
     const runs = await play.playAll(async (work, _call, name) => {
-      if (name === 'attachSbom' && !isDeleted) {
+      if (name === 'attach' && !isDeleted) {
         isDeleted = true;
         play.source.tags.delete(SOURCE.tag);
         await openRun(play.world, rule({ existing: 'promote' }), SOURCE, 'deletion');
@@ -188,7 +188,7 @@ test('a part that is gone under a tag that stands: the same, and tried again wit
 });
 
 test('a push while it is waited for wakes the run', async () => {
-  const { runId, rule: which } = await openRun(play.world);
+  const { runId, promotionId, rule: which } = await openRun(play.world);
   play.source.tags.delete(SOURCE.tag);
   const { raised } = play.world.engine;
   const since = play.world.nowMs;
@@ -205,9 +205,11 @@ test('a push while it is waited for wakes the run', async () => {
     { event: (names) => names.find((name) => raised.some(({ event }) => event === name)) },
   );
   expect(raised).toEqual([{ id: runId, event: expect.stringMatching(/^wake-/) }]);
-  expect(outcomes(runs)).toEqual(['promoted', 'unchanged']);
+  expect(outcomes(runs)).toEqual(['promoted']);
   expect(play.world.nowMs - since).toBeLessThan(MINUTE);
   expect(await runOf(play.world, runId)).toMatchObject({ state: 'ended' });
+  // Nothing was listed before it came: the run answers it.
+  expect(await rowOf(play.world, promotionId)).toMatchObject({ state: 'in_sync', wanted: 2, answered: 2 });
 });
 
 test('what a copy lacks at the destination is no source that is gone', async () => {

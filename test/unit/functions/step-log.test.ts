@@ -4,6 +4,7 @@ import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { PolicyError, REQUEST_CHANNEL, TransportError, type RequestEvent } from '../../../src/oci/index.js';
 import { pushImage } from '../steps/images.js';
+import { newJobWorld, openJobRun, pushSample } from '../steps/job-world.js';
 import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';
 import { register, type Registered } from './registered.js';
 
@@ -29,6 +30,16 @@ async function call(kind: 'activities' | 'functions', name: string, input: unkno
   return handler(input, newContext(name));
 }
 
+/** A step that reads its rows, and asks no registry. */
+const waitOf = ({ promotionId, runId }: { promotionId: string; runId: string }) => ({
+  promotionId,
+  runId,
+  wanted: 1,
+  event: 'wanted-1',
+  reasons: [],
+  pauseMs: 0,
+});
+
 const requests = channel(REQUEST_CHANNEL);
 function request(changes: Partial<RequestEvent>): void {
   const about = { id: 1, method: 'GET', url: 'https://r.io/v2/', kind: 'api', attempt: 2, durationMs: 4.4 } as const;
@@ -38,20 +49,24 @@ function request(changes: Partial<RequestEvent>): void {
 describe('a step', () => {
   test('says how it ended', async () => {
     const run = await openRun(world);
-    await call('activities', 'beginRun', run);
+    await call('activities', 'markWaiting', waitOf(run));
     expect(lines).toEqual([
       {
         level: 'information',
-        text: expect.stringMatching(new RegExp(`^runId=${run.runId} step="beginRun" done in \\d+ ms: $`)),
+        text: expect.stringMatching(new RegExp(`^runId=${run.runId} step="markWaiting" done in \\d+ ms: $`)),
       },
     ]);
   });
 
   test('says its label, and what it has found', async () => {
-    const image = await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
-    const run = await openRun(world);
-    await call('activities', 'attachSbom', { ...run, image: { ...image, label: 'linux/amd64', sbom: true } });
-    expect(lines.at(-1)?.text).toMatch(new RegExp(`^runId=${run.runId} step="attachSbom linux/amd64" done in .*1 npm`));
+    world = newJobWorld();
+    app = register(world);
+    await pushSample(world, 'jobs/app', 'v1');
+    await openJobRun(world, { operation: 'sign', reference: `${REGISTRY}/jobs/app:v1` }, 'r1');
+    await call('activities', 'runOperation', { runId: 'r1', label: 'sign' });
+    expect(lines.at(-1)?.text).toMatch(
+      new RegExp(`^runId=r1 step="runOperation sign" done in \\d+ ms: attached 1 signatures, 0 were there$`),
+    );
   });
 
   test.each([
@@ -61,9 +76,9 @@ describe('a step', () => {
   ])('fails %s', async (_how, error, text) => {
     const run = await openRun(world);
     world.store.getPromotion = () => Promise.reject(error);
-    await call('activities', 'beginRun', run).catch(() => undefined);
+    await call('activities', 'markWaiting', waitOf(run)).catch(() => undefined);
     expect(lines).toEqual([{ level: 'warning', text: expect.stringMatching(text) }]);
-    expect(lines[0]?.text).toMatch(new RegExp(`^runId=${run.runId} step="beginRun" `));
+    expect(lines[0]?.text).toMatch(new RegExp(`^runId=${run.runId} step="markWaiting" `));
   });
 
   test('tells of requests that failed meanwhile, its own and no other’s', async () => {
@@ -82,14 +97,14 @@ describe('a step', () => {
       } else request({ status: 503, attempt: 1 });
       return store.getPromotion(id);
     };
-    await Promise.all(runs.map((run) => call('activities', 'beginRun', run)));
+    await Promise.all(runs.map((run) => call('activities', 'markWaiting', waitOf(run))));
     request({ status: 500 });
     const warned = lines.flatMap(({ level, text }) => (level === 'warning' ? [text] : []));
     expect(warned.sort()).toEqual(
       [
-        `runId=${runs[0]?.runId} step="beginRun" request GET https://r.io/v2/: 429, try 2, 4 ms`,
-        `runId=${runs[0]?.runId} step="beginRun" request GET https://r.io/v2/: CONNECTION_CLOSED, try 2, 4 ms`,
-        `runId=${runs[1]?.runId} step="beginRun" request GET https://r.io/v2/: 503, try 1, 4 ms`,
+        `runId=${runs[0]?.runId} step="markWaiting" request GET https://r.io/v2/: 429, try 2, 4 ms`,
+        `runId=${runs[0]?.runId} step="markWaiting" request GET https://r.io/v2/: CONNECTION_CLOSED, try 2, 4 ms`,
+        `runId=${runs[1]?.runId} step="markWaiting" request GET https://r.io/v2/: 503, try 1, 4 ms`,
       ].sort(),
     );
   });
@@ -101,7 +116,7 @@ describe('a step', () => {
       for (let count = 0; count < 100; count += 1) request({ status: 500 });
       return store.getPromotion(id);
     };
-    await call('activities', 'beginRun', run);
+    await call('activities', 'markWaiting', waitOf(run));
     const warned = lines.filter(({ level }) => level === 'warning');
     expect(warned).toHaveLength(21);
     expect(warned[20]?.text).toContain('80 more requests failed');
@@ -139,8 +154,8 @@ describe('a step that is called again', () => {
     const poll = { runId, promotions: [{ promotionId, wanted: 1 }] };
     await call('activities', 'awaitPromotions', poll);
     world.nowMs += 5_000;
-    const again = { tries: 1, since, codeSince: since, until: since + 60_000 };
-    await call('activities', 'awaitPromotions', { ...poll, again });
+    const attempt = { count: 1, sinceMs: since, codeSinceMs: since, untilMs: since + 60_000 };
+    await call('activities', 'awaitPromotions', { ...poll, attempt });
     const [step] = await world.store.listProgress(runId);
     expect(step).toMatchObject({
       startedAt: new Date(since).toISOString(),

@@ -284,17 +284,7 @@ describe('a rule that attaches at the destination', () => {
       return work();
     });
     expect(outcomes(runs)).toEqual(['promoted']);
-    expect([...new Set(order)]).toEqual([
-      'beginRun',
-      'observe',
-      'planCopy',
-      'copyGraph',
-      'verifyArrival',
-      'attachSbom',
-      'attachSignature',
-      'tagDestination',
-      'closeRun',
-    ]);
+    expect([...new Set(order)]).toEqual(['observe', 'copy', 'verifyArrival', 'attach', 'tagDestination', 'closeRun']);
     expect(tagAt(world, DESTINATION)).toBe(root.digest);
     for (const image of [amd64, arm64]) {
       expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 1 });
@@ -395,7 +385,7 @@ describe('what fails', () => {
     const image = await pushImage(source, { tag: SOURCE.tag });
     const run = await openRun(world);
     const down: Around = (work, _call, name) =>
-      name === 'copyGraph' ? Promise.reject(new Error('CONNECT_FAILED: it is down')) : work();
+      name === 'copy' ? Promise.reject(new Error('CONNECT_FAILED: it is down')) : work();
     expect(outcomes(await playAll(down))).toEqual(['failed']);
     expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'failed', last: { code: 'CONNECT_FAILED' } });
     expect(tagAt(world, DESTINATION)).toBeUndefined();

@@ -21,7 +21,7 @@ beforeEach(async () => {
   ] as unknown as typeof COPY_LIMITS.arrivalPausesMs);
   played = newPlayedWorld(rule({ sbom: { formats: [] }, sign: [] }));
   const { world, source } = played;
-  world.stretch = { ...world.stretch, requests: 10 };
+  world.callBounds = { ...world.callBounds, requests: 10 };
   const root = await pushImage(source, { tag: SOURCE.tag });
   for (let index = 0; index < REFERRERS; index += 1)
     last = (await pushArtifact(source, `application/x-report-${index}`, { subject: root })).digest;
@@ -39,7 +39,7 @@ test('a referrer that is listed and never there: promoted after two minutes and 
   expect(output).toMatchObject({ outcome: 'promoted' });
   expect(world.nowMs - began).toBeGreaterThanOrEqual(2 * MINUTE);
   expect(world.nowMs - began).toBeLessThan(6 * MINUTE);
-  expect(calls.filter(({ name }) => name === 'planCopy').length).toBeLessThan(20);
+  expect(calls.filter(({ name }) => name === 'copy').length).toBeLessThan(20);
 });
 
 test('a referrer that the destination never lists: given up after a quarter of an hour, and its row says of what', async () => {
