@@ -7,7 +7,7 @@ const IGNORED_EVERY = 5;
 const MARKS: Record<LocalStep['state'], string> = { working: '…', waiting: '⏳', done: '✓', failed: '✗' };
 
 /** Steps that say nothing to a person. */
-const HOUSEKEEPING: ReadonlySet<string> = new Set(['beginRun', 'closeRun']);
+const HOUSEKEEPING: ReadonlySet<string> = new Set(['closeRun']);
 
 /** The step that notes that a run waits: it is done with it, or pauses first. */
 const WAITING = 'markWaiting';

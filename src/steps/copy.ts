@@ -15,6 +15,7 @@ import type { InputOf, ResultOf, copyContract } from './contracts.js';
 import type { CopyRequest } from './copy-request.js';
 import { keepReport } from './copy-report.js';
 import { longStep, type LongStep } from './long-step.js';
+import { formatLeftBehind, leftBehindOf } from './left-behind.js';
 import { planCopy } from './plan-copy.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { writeAtDestination } from './refused-write.js';
@@ -62,8 +63,10 @@ export async function copyStep(
     mounted: report.mounted.length,
     bytes: report.movedBytes,
   };
+  // A job takes everything along.
+  const left = request.tag === undefined ? '' : formatLeftBehind(leftBehindOf(plan.leftOut));
   call.progress.text(
-    `${counts.copied} copied, ${counts.mounted} mounted, ${counts.existed} were there, ${counts.bytes} bytes moved`,
+    `${counts.copied} copied, ${counts.mounted} mounted, ${counts.existed} were there, ${counts.bytes} bytes moved${left}`,
   );
   return { done: { state: 'copied', root: { mediaType, digest, size }, ...counts } };
 }

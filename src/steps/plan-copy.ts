@@ -4,7 +4,7 @@ import { noteDigest } from '../runs/run-digest.js';
 import type { InputOf, copyContract } from './contracts.js';
 import type { CopyRequest } from './copy-request.js';
 import { findPlan, keepPlan, planNameOf } from './kept-plan.js';
-import { formatLeftBehind, keepLeftBehind, leftBehindOf } from './left-behind.js';
+import { keepLeftBehind, leftBehindOf } from './left-behind.js';
 import { STEP_LIMITS } from './limits.js';
 import { longStep } from './long-step.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
@@ -57,13 +57,10 @@ export async function planCopy(
   });
   if (!('done' in reply)) return reply;
   const plan = reply.done;
-  const left = isPromotion ? leftBehindOf(plan.leftOut) : undefined;
-  if (left) await keepLeftBehind(ports, input.runId, left);
+  if (isPromotion) await keepLeftBehind(ports, input.runId, leftBehindOf(plan.leftOut));
   await keepPlan(ports, name, plan);
   const { blobCount, sizeBytes, manifests } = plan;
-  progress.text(
-    `${manifests.length} manifests, ${blobCount} blobs, ${sizeBytes} bytes${left ? formatLeftBehind(left) : ''}`,
-  );
+  progress.text(`${manifests.length} manifests, ${blobCount} blobs, ${sizeBytes} bytes`);
   return { done: plan };
 }
 

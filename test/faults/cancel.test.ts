@@ -158,7 +158,7 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
 
   test.each([
     ['attachSbom', 'registry-source', 'sbom'],
-    ['copyGraph', 'registry-staging', 'copy'],
+    ['copy', 'registry-staging', 'copy'],
   ])(
     'in the middle of %s, while %s says nothing any more',
     async (step, registry, name) => {
@@ -183,7 +183,7 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
 
   test('in the middle of a copy that goes on; asked again, the same answer', async () => {
     const repository = 'samples/copy-busy';
-    const { runId, digest } = await underWay(repository, moving('copyGraph'));
+    const { runId, digest } = await underWay(repository, moving('copy'));
     const tookMs = await cancelled(runId);
     process.stderr.write(`copy, busy: ended ${tookMs} ms after it was asked to\n`);
     const { cancel } = await runOf(runId);

@@ -35,16 +35,16 @@ const KILLS: Kill[] = [
     signal: 'SIGKILL',
     moments: FULL
       ? randomMoments(40)
-      : ['observe', 'attachSbom', 'copyGraph', 'tagDestination'].map((step) => ({ step })),
+      : ['observe', 'attachSbom', 'copy', 'tagDestination'].map((step) => ({ step })),
   },
   { names: ['registry-source'], signal: 'SIGKILL', moments: FULL ? randomMoments(15) : [{ step: 'attachSbom' }] },
-  { names: ['registry-staging'], signal: 'SIGKILL', moments: FULL ? randomMoments(15) : [{ step: 'copyGraph' }] },
+  { names: ['registry-staging'], signal: 'SIGKILL', moments: FULL ? randomMoments(15) : [{ step: 'copy' }] },
   { names: ['identity'], signal: 'SIGKILL', moments: FULL ? randomMoments(3) : [{ step: 'observe' }] },
   { names: ['azurite'], signal: 'SIGTERM', moments: FULL ? randomMoments(15) : [{ step: 'attachSbom' }] },
   {
     names: ['host', 'registry-source', 'registry-staging', 'identity'],
     signal: 'SIGKILL',
-    moments: FULL ? randomMoments(15) : [{ step: 'planCopy' }],
+    moments: FULL ? randomMoments(15) : [{ step: 'verifyArrival' }],
   },
 ];
 

@@ -53,7 +53,7 @@ test('a large image', async () => {
   // How far a step is, is in its row; whether a line of it was printed depends on how fast the machine is.
   const answer = await fetch(`${up.hostUrl}/api/runs/${runId}`);
   const { steps } = (await answer.json()) as { steps: { step: string; doneBytes?: number; totalBytes?: number }[] };
-  for (const name of ['attachSbom image', 'copyGraph']) {
+  for (const name of ['attachSbom image', 'copy']) {
     const moved = steps.find(({ step }) => step === name);
     expect(moved?.totalBytes).toBeGreaterThanOrEqual(LAYERS * LAYER_BYTES);
     expect(moved?.doneBytes).toBe(moved?.totalBytes);

@@ -157,10 +157,8 @@ describe('one tag after the other', () => {
     expect(shown).toMatchObject({ digest, result: { outcome: 'promoted', digest }, durationMs: expect.any(Number) });
     expect(shown.steps.map(({ step }) => step)).toEqual(
       expect.arrayContaining([
-        'beginRun',
         'observe',
-        'planCopy',
-        'copyGraph',
+        'copy',
         'verifyArrival',
         'tagDestination',
         'closeRun',
@@ -170,7 +168,7 @@ describe('one tag after the other', () => {
       expect(Date.parse(step.startedAt)).not.toBeNaN();
       if (step.step !== 'closeRun') expect(step.durationMs).toBeLessThanOrEqual(shown.durationMs + 1000);
     }
-    const copied = shown.steps.find(({ step }) => step === 'copyGraph');
+    const copied = shown.steps.find(({ step }) => step === 'copy');
     expect(copied?.doneNodes).toBe(copied?.totalNodes);
     expect(copied?.totalNodes).toBeGreaterThan(1);
     await alike(['runs', 'show', run?.id ?? ''], `runs/${run?.id}`);

@@ -28,7 +28,7 @@ const DEFAULTS = {
   JOB_OPERATIONS: DEFAULT_JOB_OPERATIONS.split(','),
   JOB_SCOPES: {},
   JOB_CREDENTIALS: {},
-  COPY_PART_BYTES: 4 * 1024 ** 3,
+  COPY_PART_BYTES: 256 * 1024 ** 2,
   WALK_REQUESTS: 5000,
   AZURE_CLIENT_ID: undefined,
   AzureWebJobsStorage: undefined,

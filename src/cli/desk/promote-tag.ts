@@ -87,16 +87,14 @@ export async function promoteTag(io: Io, promotion: DeskPromotion): Promise<Desk
 }
 
 function outcomeOf(result: Result | null): Pick<DeskOutcome, 'outcome' | 'digest' | 'reason'> {
-  const { outcome, code = 'INTERNAL', reason, remedy, digest } = result ?? {};
+  // Rows of this command belong to its one run, so it is never told that another has taken over.
+  if (result === null) throw new Error('the promotion has ended without an outcome');
+  const { outcome, code, reason, remedy, digest } = result;
   if (outcome === 'promoted' || outcome === 'unchanged' || outcome === 'observed') {
     return { outcome, ...(reason !== undefined && { reason }), ...(digest !== undefined && { digest }) };
   }
   const ErrorClass = outcome === 'refused' ? PolicyError : PromoterError;
-  throw new ErrorClass(
-    code,
-    reason ?? 'the promotion has ended without an outcome',
-    remedy === undefined ? {} : { remedy },
-  );
+  throw new ErrorClass(code ?? outcome, reason ?? outcome, remedy === undefined ? {} : { remedy });
 }
 
 async function attempt(io: Io, promotion: DeskPromotion, destination: string): Promise<Result | null> {

@@ -132,18 +132,9 @@ export async function planGraph(
 
 /** A plan that was kept as JSON. @throws InputError `PLAN_INVALID` where another version wrote it. */
 export function parsePlan(text: string): CopyPlan {
-  return readPlan(JSON.parse(text));
-}
-
-/** @throws InputError `PLAN_INVALID` */
-export function readPlan(json: unknown): CopyPlan {
-  const plan = json as Partial<CopyPlan> | undefined;
-  if (plan?.version !== 1 || !plan.root || !Array.isArray(plan.manifests)) throw foreignPlan();
-  return plan as CopyPlan;
-}
-
-export function foreignPlan(): InputError {
-  return new InputError('PLAN_INVALID', 'the kept plan of a copy was written by another version', {
+  const plan = JSON.parse(text) as Partial<CopyPlan> | undefined;
+  if (plan?.version === 1 && plan.root && Array.isArray(plan.manifests)) return plan as CopyPlan;
+  throw new InputError('PLAN_INVALID', 'the kept plan of a copy was written by another version', {
     remedy: 'Plan the copy again.',
   });
 }
