@@ -33,9 +33,7 @@ const KILLS: Kill[] = [
   {
     names: ['host'],
     signal: 'SIGKILL',
-    moments: FULL
-      ? randomMoments(40)
-      : ['observe', 'attachSbom', 'copy', 'tagDestination'].map((step) => ({ step })),
+    moments: FULL ? randomMoments(40) : ['observe', 'attachSbom', 'copy', 'tagDestination'].map((step) => ({ step })),
   },
   { names: ['registry-source'], signal: 'SIGKILL', moments: FULL ? randomMoments(15) : [{ step: 'attachSbom' }] },
   { names: ['registry-staging'], signal: 'SIGKILL', moments: FULL ? randomMoments(15) : [{ step: 'copy' }] },

@@ -156,13 +156,7 @@ describe('one tag after the other', () => {
     });
     expect(shown).toMatchObject({ digest, result: { outcome: 'promoted', digest }, durationMs: expect.any(Number) });
     expect(shown.steps.map(({ step }) => step)).toEqual(
-      expect.arrayContaining([
-        'observe',
-        'copy',
-        'verifyArrival',
-        'tagDestination',
-        'closeRun',
-      ]),
+      expect.arrayContaining(['observe', 'copy', 'verifyArrival', 'tagDestination', 'closeRun']),
     );
     for (const step of shown.steps) {
       expect(Date.parse(step.startedAt)).not.toBeNaN();
