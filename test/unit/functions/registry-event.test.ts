@@ -10,7 +10,7 @@ import { observeStep } from '../../../src/steps/observe.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from '../steps/images.js';
-import { REGISTRY, SOURCE, newCall, newWorld, openRun, rowOf, type World } from '../steps/world.js';
+import { REGISTRY, SOURCE, callOf, newWorld, openRun, rowOf, type World } from '../steps/world.js';
 
 let world: World;
 let source: MemoryRepository;
@@ -38,7 +38,7 @@ const P1 = promotionId('staging', SOURCE);
 async function standing(): Promise<void> {
   const run = await openRun(world);
   world.engine.setState(run.runId, 'running');
-  await observeStep(world, run, newCall());
+  await observeStep(world, run, await callOf(world, run.runId));
 }
 
 describe('a tag is pushed', () => {
@@ -235,7 +235,7 @@ describe('evidence is pushed', () => {
       runs = new Map();
       for (const each of [plain, like, there]) {
         const run = await openRun(world, each);
-        await observeStep(world, run, newCall());
+        await observeStep(world, run, await callOf(world, run.runId));
         runs.set(each.name, run);
       }
     });
@@ -281,7 +281,7 @@ describe('evidence is pushed', () => {
   test('two promotions stand on one digest: both look', async () => {
     source.tags.set('v2', root.digest);
     const run = await openRun(world, rule(), { ...SOURCE, tag: 'v2' });
-    await observeStep(world, run, newCall());
+    await observeStep(world, run, await callOf(world, run.runId));
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
     expect((await handle({ digest })).raised.sort()).toEqual([P1, run.promotionId].sort());
   });

@@ -95,7 +95,7 @@ describe('a rule that is removed while a run is open', () => {
     const image = await push('A');
     const rules = play.world.ruleList;
     await play.playAll(async (work, _call, name) => {
-      if (name === 'planCopy') play.world.ruleList = [];
+      if (name === 'copy') play.world.ruleList = [];
       return work();
     });
     expect(play.standing()).toBe(image.digest);
@@ -109,7 +109,7 @@ describe('a rule that is removed while a run is open', () => {
     const rules = play.world.ruleList;
     let second: Descriptor | undefined;
     await play.playAll(async (work, _call, name) => {
-      if (name === 'planCopy' && second === undefined) {
+      if (name === 'copy' && second === undefined) {
         play.world.ruleList = [];
         second = await push('B', { told: false });
       }
