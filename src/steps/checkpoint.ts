@@ -25,14 +25,14 @@ export class Overtaken extends Error {}
  * stops. Attempts are counted before they begin, so one that ends its process is counted, too.
  */
 export class Checkpoint {
-  readonly folder: string;
+  readonly #folder: string;
   readonly #ports: Pick<Ports, 'documents'>;
   #state: State = NOTHING;
   #version: string | undefined;
 
   private constructor(ports: Pick<Ports, 'documents'>, folder: string) {
     this.#ports = ports;
-    this.folder = folder;
+    this.#folder = folder;
   }
 
   /** @param folder of the documents of this step in its run @throws PromoterError `STEP_STUCK`; Overtaken */
@@ -55,11 +55,12 @@ export class Checkpoint {
 
   /** A name for the next piece, which no other call gives to one of its own. */
   newPiece(): string {
-    return `${this.#state.pieces.length}-${randomUUID().slice(0, 8)}`;
+    return `${this.#state.pieces.length}-${randomUUID().slice(0, 8)}.jsonl`;
   }
 
-  documentOf(piece: string): string {
-    return `${this.folder}/${piece}.jsonl`;
+  /** A document of this step's folder. */
+  documentOf(name: string): string {
+    return `${this.#folder}/${name}`;
   }
 
   /** A piece was kept that the next attempt need not do again: progress. @throws Overtaken */
@@ -78,7 +79,7 @@ export class Checkpoint {
   }
 
   get #name(): string {
-    return `${this.folder}/checkpoint.json`;
+    return `${this.#folder}/checkpoint.json`;
   }
 
   async #read(): Promise<void> {
@@ -97,7 +98,7 @@ export class Checkpoint {
   }
 
   async #writeOrStop(state: State): Promise<void> {
-    if (!(await this.#write(state))) throw new Overtaken(`another call goes on with ${this.folder}`);
+    if (!(await this.#write(state))) throw new Overtaken(`another call goes on with ${this.#folder}`);
   }
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LEFT_OUT_REASONS, isDigest, type ArrivalReport, type CopyReport, type Digest } from '../oci/index.js';
-import { planNameOf, readPlan } from './kept-plan.js';
+import { findPlan, planNameOf } from './kept-plan.js';
 import type { Ports } from './ports.js';
 
 type DocumentPorts = Pick<Ports, 'documents'>;
@@ -71,8 +71,8 @@ export async function readReceipt(
   ports: DocumentPorts,
   runId: string,
 ): Promise<Pick<z.infer<typeof receiptSchema>, 'report' | 'leftOut' | 'arrival'> | undefined> {
-  const { leftOut } = await readPlan(ports, planNameOf(runId));
+  const plan = await findPlan(ports, planNameOf(runId));
   const arrival = await readKept(ports, arrivalNameOf(runId), arrivalSchema);
   const report = await readKept(ports, reportNameOf(runId), reportSchema);
-  return arrival && report && { report, leftOut, arrival };
+  return plan && arrival && report && { report, leftOut: plan.leftOut, arrival };
 }

@@ -159,7 +159,7 @@ class Answers implements Memory, LongStep {
 
   document(name: string): ReturnType<LongStep['document']> {
     const { documents } = this.#ports;
-    const path = `${this.#checkpoint.folder}/${name}`;
+    const path = this.#checkpoint.documentOf(name);
     return {
       read: () => documents.get('documents', path),
       write: async (bytes) => {

@@ -1,4 +1,4 @@
-import { InputError } from '../../../src/oci/index.js';
+import { InputError, TransportError } from '../../../src/oci/index.js';
 import type { HeldLease, Lease } from '../../../src/oci/index.js';
 import type {
   DocumentContainer,
@@ -206,7 +206,7 @@ export function memoryLease(): MemoryLease {
       const holder = holders.get(name);
       if (holder !== undefined) {
         drop(name, holder);
-        holder.abort(new Error(`lost the lease ${name}`));
+        holder.abort(new TransportError('LEASE_LOST', `lost the lease ${name}`, { transient: true }));
       }
     },
     async acquire(name, options = {}) {

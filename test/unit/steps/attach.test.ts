@@ -35,7 +35,7 @@ async function attachSbom(ports: Ports, subject = image, which = rule()) {
   return done(await attachSbomStep(ports, input, newCall()));
 }
 async function sign(ports: Ports, subject = image) {
-  return done(await attachSignatureStep(ports, { ...owner, source: SOURCE, subject, label: 'image' }, newCall()));
+  return done(await attachSignatureStep(ports, { ...owner, source: SOURCE, subject }, newCall()));
 }
 const sboms = (of = image, at = source): Promise<number> => countReferrers(at, of, CYCLONEDX_JSON);
 const signatures = (of = image, at = source): Promise<number> => countReferrers(at, of, NOTARY_SIGNATURE);
@@ -126,7 +126,7 @@ describe('a signature', () => {
     const other = world.registries.repository(REGISTRY, 'samples/other');
     await pushImage(other, { tag: 'v1' });
     const first = await sign(world);
-    const there = { ...owner, source: { registry: REGISTRY, repository: 'samples/other' }, subject: image, label: 'x' };
+    const there = { ...owner, source: { registry: REGISTRY, repository: 'samples/other' }, subject: image };
     expect(done(await attachSignatureStep(world, there, newCall())).signature).toBe(first.signature);
   });
 
@@ -151,8 +151,8 @@ describe('the lease', () => {
 
   test('is held by another: later, and nothing is done', async () => {
     const held = await world.lease.acquire(name());
-    const input = { ...owner, source: SOURCE, subject: image, label: 'image' };
-    expect(await attachSignatureStep(world, input, newCall())).toEqual({ later: expect.any(Number) });
+    const input = { ...owner, source: SOURCE, subject: image };
+    expect(await attachSignatureStep(world, input, newCall())).toEqual({ retryAfterMs: expect.any(Number) });
     expect(await signatures()).toBe(0);
     await held?.release();
     expect((await sign(world)).made).toBe(true);
@@ -251,7 +251,7 @@ describe('at the destination', () => {
   async function attachAll(): Promise<void> {
     const input = { ...owner, rule: rule({ attachTo: 'destination' }), source: SOURCE, at };
     await attachSbomStep(world, { ...input, image: { ...image, label: 'image', sbom: true } }, newCall());
-    await attachSignatureStep(world, { ...owner, source: SOURCE, at, subject: image, label: 'image' }, newCall());
+    await attachSignatureStep(world, { ...owner, source: SOURCE, at, subject: image }, newCall());
   }
 
   test('the source is left as it is, not even read for what is there already', async () => {

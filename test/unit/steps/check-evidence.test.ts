@@ -19,7 +19,7 @@ import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { issue, issueAuthority, issueChain, type Issued } from '../signing/certificates.js';
 import { NOTARY_SIGNATURE, pushArtifact, pushImage, pushJunkSignatures, pushSignature } from './images.js';
-import { REGISTRY, SOURCE, newCall, newSigner, newWorld, openRun, rowOf, type World } from './world.js';
+import { REGISTRY, SOURCE, callOf, newCall, newSigner, newWorld, openRun, rowOf, type World } from './world.js';
 
 const RELEASE = newSigner('release');
 const STRANGER = newSigner('stranger');
@@ -46,7 +46,7 @@ beforeEach(async () => {
 
 async function look(): Promise<ResultOf<typeof checkEvidenceContract>> {
   for (let calls = 0; calls < 50; calls += 1) {
-    const reply = await checkEvidenceStep(world, { ...run, root }, newCall());
+    const reply = await checkEvidenceStep(world, { ...run, root }, await callOf(world, run.runId));
     if ('done' in reply) return reply.done;
   }
   throw new Error('no end in 50 calls');
@@ -232,7 +232,7 @@ describe('junk', () => {
     run = await openRun(world);
     source.calls.length = 0;
     for (calls = 1; calls < 100; calls += 1) {
-      const reply = await checkEvidenceStep(world, { ...run, root }, newCall());
+      const reply = await checkEvidenceStep(world, { ...run, root }, await callOf(world, run.runId));
       if ('done' in reply) return { state: reply.done.state, calls, fetched: source.count('fetchManifest') };
     }
     throw new Error('no end in 100 calls');
@@ -424,7 +424,7 @@ describe('a run that is behind', () => {
   test('looking again ends the waiting; a mark says what is waited for', async () => {
     const closed = await check();
     if (closed.state !== 'closed') throw new Error('not closed');
-    const mark = { ...run, wanted: closed.wanted, event: 'wanted-1', reasons: closed.reasons };
+    const mark = { ...run, wanted: closed.wanted, event: 'wanted-1', reasons: closed.reasons, pauseMs: 0 };
     expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'waiting' });
     expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'waiting', waitingFor: 'wanted-1' });
     await look();
@@ -439,7 +439,7 @@ describe('a run that is behind', () => {
     const closed = await check();
     if (closed.state !== 'closed') throw new Error('not closed');
     const mark = { ...run, wanted: closed.wanted, event: 'wanted-9', reasons: closed.reasons, pauseMs: 60_000 };
-    expect(await markWaitingStep(world, mark, newCall())).toEqual({ later: 60_000 });
+    expect(await markWaitingStep(world, mark, newCall())).toEqual({ retryAfterMs: 60_000 });
     world.engine.setState(run.runId, 'running');
     await openRun(world);
     const row = await rowOf(world, run.promotionId);

@@ -1,13 +1,14 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { CopyReport, Descriptor } from '../../../src/oci/index.js';
+import { TransportError, type CopyReport, type Descriptor } from '../../../src/oci/index.js';
 import { copyArtifact } from '../../../src/oras/index.js';
-import { copyGraphStep, verifyArrivalStep } from '../../../src/steps/copy-graph.js';
-import { copyPartStep } from '../../../src/steps/copy-part.js';
+import { copyStep } from '../../../src/steps/copy.js';
 import { receiptSchema } from '../../../src/steps/copy-report.js';
-import { partName } from '../../../src/steps/part-name.js';
-import { planCopyStep } from '../../../src/steps/plan-copy.js';
+import type { CopyRequest } from '../../../src/steps/copy-request.js';
+import type { StepReply } from '../../../src/steps/ports.js';
 import { tagCopyStep } from '../../../src/steps/tag-destination.js';
+import { verifyArrivalStep } from '../../../src/steps/verify-arrival.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
+import { breaking } from './breaking.js';
 import { pushArtifact, pushMultiPlatform } from './images.js';
 import { openJobRun } from './job-world.js';
 import { REGISTRY, SOURCE, newCall, newWorld, runOf, type World } from './world.js';
@@ -20,7 +21,7 @@ let world: World;
 let destination: MemoryRepository;
 let root: Descriptor;
 
-beforeEach(async () => {
+async function prepare(): Promise<void> {
   world = newWorld();
   const source = world.registries.repository(FROM.registry, FROM.repository);
   destination = world.registries.repository(TO.registry, TO.repository);
@@ -30,91 +31,116 @@ beforeEach(async () => {
   root = await source.resolve(SOURCE.tag);
   const job = { source: `${REGISTRY}/samples/app:v1`, destination: `${TO.registry}/mirror/app:v2` };
   await openJobRun(world, { operation: 'copy', ...job }, runId);
-});
+}
+beforeEach(prepare);
 
-async function planned() {
-  const input = { runId, source: FROM, root: root.digest, recursive: true };
-  const plan = await planCopyStep(
-    world,
-    { ...input, excludeArtifactTypes: ['application/x-scratch'], destination: TO },
-    newCall(),
-  );
-  if (plan.state !== 'planned') throw new Error(plan.state);
-  return plan;
+const request = (receipt = true): CopyRequest => ({
+  source: FROM,
+  root: SOURCE.tag,
+  recursive: true,
+  excludeArtifactTypes: ['application/x-scratch'],
+  destination: TO,
+  tags: ['v2'],
+  receipt,
+});
+const copy = (ports = world, receipt = true): Promise<StepReply<unknown>> =>
+  copyStep(ports, request(receipt), { runId }, newCall());
+
+/** @returns how many calls it took */
+async function copyWhole(ports: World, around = (go: typeof copy) => go(ports)): Promise<number> {
+  for (let calls = 1; calls < 100; calls += 1) if ('done' in (await around(copy))) return calls;
+  throw new Error('it is never done');
 }
 
-async function finish(plan: Awaited<ReturnType<typeof planned>>, receipt = true): Promise<unknown> {
-  await verifyArrivalStep(world, { runId, plan: plan.plan, source: FROM, destination: TO, receipt }, newCall());
-  const copied = { source: FROM, plan: plan.plan, ...(plan.parts && { parts: plan.parts }) };
-  await tagCopyStep(world, { runId, root: plan.root, destination: { ...TO, tag: 'v2' }, copied }, newCall());
+/** Verifies and tags. @returns what the job has to show */
+async function finish(receipt = true): Promise<unknown> {
+  await verifyArrivalStep(world, request(receipt), { runId }, newCall());
+  await tagCopyStep(world, request(receipt), { runId, root }, newCall());
   const { output } = await runOf(world, runId);
   return output?.kind === 'inline' ? output.value : output;
+}
+
+/** What the command prints for the same copy. */
+function own() {
+  const source = world.registries.repository(FROM.registry, FROM.repository);
+  const there = world.registries.repository('third.azurecr.io', TO.repository);
+  return copyArtifact(source, 'v1', there, {
+    recursive: true,
+    tags: ['v2'],
+    excludeArtifactTypes: ['application/x-scratch'],
+  });
 }
 
 /** As sets: what is copied at the same time has an order of chance. */
 function digests({ copied, existed, mounted }: CopyReport): string[][] {
   return [copied, existed, mounted].map((nodes) => nodes.map(({ digest }) => digest).sort());
 }
+const nodes = ({ copied, existed, mounted }: CopyReport): string[] =>
+  [...copied, ...existed, ...mounted].map(({ digest }) => digest).sort();
 
 describe('a job’s copy has the receipt to show that the command prints', () => {
-  test('in one activity', async () => {
-    const plan = await planned();
-    await copyGraphStep(world, { runId, plan: plan.plan, source: FROM, destination: TO, receipt: true }, newCall());
-    const receipt = receiptSchema.parse(await finish(plan));
-    const source = world.registries.repository(FROM.registry, FROM.repository);
-    const there = world.registries.repository('third.azurecr.io', TO.repository);
-    const own = await copyArtifact(source, 'v1', there, {
-      recursive: true,
-      tags: ['v2'],
-      excludeArtifactTypes: ['application/x-scratch'],
-    });
-    expect(digests(receipt.report)).toEqual(digests(own.report));
+  test('in one call', async () => {
+    await copy();
+    const receipt = receiptSchema.parse(await finish());
+    const printed = await own();
+    expect(digests(receipt.report)).toEqual(digests(printed.report));
     const { report: _ours, ...rest } = receipt;
-    const { report: _theirs, ...others } = own;
+    const { report: _theirs, ...others } = printed;
     expect(rest).toEqual({ ...others, source: `${REGISTRY}/samples/app`, destination: `${TO.registry}/mirror/app` });
-    expect(receipt.report.movedBytes).toBe(own.report.movedBytes);
+    expect(receipt.report.movedBytes).toBe(printed.report.movedBytes);
     expect(receipt.report.copied.toSorted((a, b) => a.digest.localeCompare(b.digest))).toEqual(
-      own.report.copied.toSorted((a, b) => a.digest.localeCompare(b.digest)),
+      printed.report.copied.toSorted((a, b) => a.digest.localeCompare(b.digest)),
     );
   });
 
-  test('that broke off, and was done again: what both have moved', async () => {
-    const plan = await planned();
-    const copy = () =>
-      copyGraphStep(world, { runId, plan: plan.plan, source: FROM, destination: TO, receipt: true }, newCall());
-    destination.failNth('pushManifest', 2, new Error('broken'));
-    await expect(copy()).rejects.toThrow('broken');
-    const again = await copy();
-    const { report } = receiptSchema.parse(await finish(plan));
-    // What was on its way when it broke off may have arrived all the same.
-    expect(report.copied.length + report.existed.length).toBe(plan.manifests + plan.blobs);
-    expect(report.copied.length).toBeGreaterThan(again.copied);
-  });
-
-  test('in parts', async () => {
-    world.copyParts = { ...world.copyParts, nodes: 3 };
-    const plan = await planned();
-    const { folder, waves } = plan.parts ?? { folder: '', waves: [] };
-    expect(waves.length).toBeGreaterThan(1);
-    for (const [wave, count] of waves.entries()) {
-      for (let index = 0; index < count; index += 1) {
-        const part = partName(folder, wave, index);
-        const input = { runId, part, label: '', source: FROM, destination: TO, receipt: true };
-        await copyPartStep(world, input, newCall());
-      }
-    }
-    const { report, leftOut } = receiptSchema.parse(await finish(plan));
-    expect(report.copied).toHaveLength(plan.manifests + plan.blobs);
-    expect(new Set(report.copied.map(({ digest }) => digest)).size).toBe(plan.manifests + plan.blobs);
+  test('in many calls: what each has moved, once, and its bytes', async () => {
+    const calls = await copyWhole({ ...world, callBounds: { ...world.callBounds, requests: 3 } });
+    expect(calls).toBeGreaterThan(5);
+    const { report, leftOut } = receiptSchema.parse(await finish());
+    const printed = await own();
+    expect(digests(report)).toEqual(digests(printed.report));
+    expect(report.movedBytes).toBe(printed.report.movedBytes);
     expect(leftOut).toMatchObject([{ artifactType: 'application/x-scratch', reason: 'excluded' }]);
   });
 
-  test('none where a step was done before there were receipts, and none of a promotion', async () => {
-    const plan = await planned();
-    await copyGraphStep(world, { runId, plan: plan.plan, source: FROM, destination: TO }, newCall());
-    expect([...world.documents.kept.keys()]).toEqual([`documents/plans/${runId}.json`]);
-    expect(await finish(plan)).toBeUndefined();
-    expect(await finish(plan, false)).toBeUndefined();
+  test('that broke off while a registry was down: what was moved before is told as moved', async () => {
+    destination.failNth('pushManifest', 2, new TransportError('CONNECT_FAILED', 'down'));
+    await expect(copy()).rejects.toThrow('down');
+    destination.fault = undefined;
+    await copy();
+    const { report } = receiptSchema.parse(await finish());
+    expect(digests(report)).toEqual(digests((await own()).report));
+  });
+
+  test('after a crash at any call of a port: each node once, copied or there', async () => {
+    const wanted = nodes((await own()).report);
+    const counted = breaking(world, Number.POSITIVE_INFINITY, 'before');
+    const prepared = async (): Promise<void> => {
+      await prepare();
+      world.callBounds = { ...world.callBounds, requests: 12 };
+    };
+    await prepared();
+    await copyWhole(counted.ports);
+    for (let nth = 1; nth <= counted.calls(); nth += 7) {
+      await prepared();
+      await expect(copyWhole(breaking(world, nth, 'after').ports)).rejects.toThrow('killed');
+      await copyWhole(world);
+      const { report } = receiptSchema.parse(await finish());
+      expect([nth, nodes(report)]).toEqual([nth, wanted]);
+    }
+  });
+
+  test('if its last answer is lost: a copy that is done again does not say that all was there', async () => {
+    await copy();
+    await copy();
+    const { report } = receiptSchema.parse(await finish());
+    expect(digests(report)).toEqual(digests((await own()).report));
+  });
+
+  test('none of a promotion', async () => {
+    await copy(world, false);
+    expect([...world.documents.kept.keys()].filter((name) => /copied|arrived/.test(name))).toEqual([]);
+    expect(await finish(false)).toBeUndefined();
     expect(destination.tags.get('v2')).toBe(root.digest);
   });
 });

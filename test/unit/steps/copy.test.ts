@@ -1,7 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { Descriptor } from '../../../src/oci/index.js';
-import { copyGraphStep, verifyArrivalStep } from '../../../src/steps/copy-graph.js';
-import { planCopyStep } from '../../../src/steps/plan-copy.js';
+import type { CopyPlan, Descriptor } from '../../../src/oci/index.js';
+import type { CopyRequest } from '../../../src/steps/copy-request.js';
+import { copyStep } from '../../../src/steps/copy.js';
+import { planCopy } from '../../../src/steps/plan-copy.js';
+import type { StepReply } from '../../../src/steps/ports.js';
+import { verifyArrivalStep } from '../../../src/steps/verify-arrival.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { breakEverywhere } from './breaking.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from './images.js';
@@ -32,74 +35,81 @@ beforeEach(async () => {
   root = await source.resolve(SOURCE.tag);
 });
 
-async function plan(in_ = world, more: { recursive?: boolean; excludeArtifactTypes?: string[]; tag?: string } = {}) {
-  const { digest } = await in_.registries.repository(REGISTRY, SOURCE.repository).resolve(SOURCE.tag);
-  const input = {
-    runId: 'r1',
-    source: FROM,
-    root: digest,
-    recursive: true,
-    excludeArtifactTypes: ['application/x-scratch'],
-  };
-  return planCopyStep(in_, { ...input, ...more }, newCall());
+function done<T>(reply: StepReply<T>): T {
+  if (!('done' in reply)) throw new Error('it asks for later');
+  return reply.done;
 }
-const copy = (ports = world, to = TO) =>
-  copyGraphStep(ports, { runId: 'r1', plan: 'plans/r1.json', source: FROM, destination: to }, newCall());
-const verify = (ports = world) =>
-  verifyArrivalStep(ports, { runId: 'r1', plan: 'plans/r1.json', source: FROM, destination: TO }, newCall());
+const request = (more: Partial<CopyRequest> = {}): CopyRequest => ({
+  source: FROM,
+  root: SOURCE.tag,
+  recursive: true,
+  excludeArtifactTypes: ['application/x-scratch'],
+  destination: TO,
+  ...more,
+});
+const plan = async (in_ = world, more: Partial<CopyRequest> = {}, call = newCall()) =>
+  done(await planCopy(in_, request(more), { runId: 'r1' }, call));
+async function made(more: Partial<CopyRequest> = {}, call = newCall()): Promise<CopyPlan> {
+  const planned = await plan(world, more, call);
+  if (planned === 'superseded') throw new Error(planned);
+  return planned;
+}
+const copied = async (ports = world, more: Partial<CopyRequest> = {}) =>
+  done(await copyStep(ports, request(more), { runId: 'r1' }, newCall()));
+async function copy(ports = world, to = TO) {
+  const result = await copied(ports, { destination: to });
+  if (result.state !== 'copied') throw new Error(result.state);
+  return result;
+}
+const verify = async (ports = world) => done(await verifyArrivalStep(ports, request(), { runId: 'r1' }, newCall()));
+/** The next run, of which nothing is kept. */
+const forget = (): Promise<void> => world.documents.removeAll('documents', 'plans/r1/');
 
 describe('the plan', () => {
   test('has the graph, referrers and all but what the rule leaves out, and is kept as a document', async () => {
-    expect(await plan()).toEqual({
-      state: 'planned',
-      plan: 'plans/r1.json',
-      root: { mediaType: root.mediaType, digest: root.digest, size: root.size },
-      // Index, two images, attestation, report, the report's signature.
-      manifests: 6,
-      blobs: expect.any(Number),
-      bytes: expect.any(Number),
-    });
+    const { mediaType, digest, size } = root;
+    const planned = await made();
+    expect(planned.root).toMatchObject({ mediaType, digest, size });
+    // Index, two images, attestation, report, the report's signature.
+    expect(planned.manifests).toHaveLength(6);
     const kept = JSON.parse(
-      Buffer.from(world.documents.kept.get('documents/plans/r1.json') ?? '').toString(),
+      Buffer.from(world.documents.kept.get('documents/plans/r1/plan.json') ?? '').toString(),
     ) as object;
-    expect(kept).toMatchObject({ version: 1, root: { digest: root.digest } });
+    expect(kept).toMatchObject({ version: 1, root: { digest } });
+  });
+
+  test('is made once in a run', async () => {
+    const planned = await made();
+    await pushArtifact(source, 'application/x-late', { subject: root });
+    expect(await made()).toEqual(planned);
   });
 
   test('without referrers where that is asked', async () => {
-    expect(await plan(world, { recursive: false })).toMatchObject({ manifests: 4 });
+    expect((await made({ recursive: false })).manifests).toHaveLength(4);
   });
 
-  test('is not made where the tag has moved on, or is gone', async () => {
-    const { digest } = root;
-    const stale = {
-      runId: 'r1',
-      source: FROM,
-      root: digest,
-      recursive: true,
-      excludeArtifactTypes: [],
-      tag: SOURCE.tag,
-    };
+  test('is not made if the tag has moved on, or is gone', async () => {
+    const stale = { runId: 'r1', root: root.digest };
+    const ask = () => planCopy(world, request({ tag: SOURCE.tag }), stale, newCall());
     await pushImage(source, { tag: SOURCE.tag });
-    expect(await planCopyStep(world, stale, newCall())).toEqual({ state: 'superseded' });
+    expect(await ask()).toEqual({ done: 'superseded' });
+    expect(await copyStep(world, request({ tag: SOURCE.tag }), stale, newCall())).toEqual({
+      done: { state: 'superseded' },
+    });
     source.tags.delete(SOURCE.tag);
-    await expect(planCopyStep(world, stale, newCall())).rejects.toMatchObject({ code: 'SOURCE_GONE' });
+    await expect(ask()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
     expect(world.documents.kept.size).toBe(0);
   });
 
   test('of a root that is not there is an error', async () => {
-    const input = { runId: 'r1', source: FROM, root: 'v9', recursive: true, excludeArtifactTypes: [] };
-    await expect(planCopyStep(world, input, newCall())).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
+    await expect(plan(world, { root: 'v9' })).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
   });
 
   test('of what must have a digest is not made of anything else', async () => {
-    const input = { runId: 'r1', source: FROM, root: 'v1', recursive: false, excludeArtifactTypes: [] };
     const other = `sha256:${'0'.repeat(64)}` as const;
-    await expect(planCopyStep(world, { ...input, digest: other }, newCall())).rejects.toMatchObject({
-      code: 'DIGEST_MISMATCH',
-    });
+    await expect(plan(world, { digest: other })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
     expect(world.documents.kept.size).toBe(0);
-    const { digest } = root;
-    expect(await planCopyStep(world, { ...input, digest }, newCall())).toMatchObject({ state: 'planned' });
+    expect((await made({ digest: root.digest })).root.digest).toBe(root.digest);
   });
 
   test('waits two minutes for a referrer that is listed and not there, and goes on without it', async () => {
@@ -109,34 +119,32 @@ describe('the plan', () => {
       const digest = typeof wanted === 'string' ? wanted : wanted.digest;
       return digest === late.digest ? Promise.reject(notFound('MANIFEST_UNKNOWN', digest)) : fetch(wanted, options);
     };
-    const input = { runId: 'r1', source: FROM, root: root.digest, recursive: true, excludeArtifactTypes: [] };
     const began = world.nowMs;
-    const after = (waitedMs: number) => {
+    const after = (waitedMs: number): Promise<CopyPlan> => {
       world.nowMs = began + waitedMs;
-      return planCopyStep(world, input, { ...newCall(), waitedMs });
+      return made({}, { ...newCall(), waitedMs });
     };
     for (const waitedMs of [0, 119_000]) {
       await expect(after(waitedMs)).rejects.toMatchObject({ code: 'REFERRER_UNKNOWN', transient: true });
     }
     const without = await after(120_000);
     source.fetchManifest = fetch;
+    await forget();
     const whole = await after(0);
-    if (without.state !== 'planned' || whole.state !== 'planned') throw new Error('superseded');
-    expect(whole.manifests - without.manifests).toBe(1);
+    expect(whole.manifests.length - without.manifests.length).toBe(1);
   });
 
-  test('that is not kept any more, or that another version wrote, is an error with a code', async () => {
-    await expect(copy()).rejects.toMatchObject({ code: 'PLAN_MISSING' });
-    await world.documents.put('documents', 'plans/r1.json', Buffer.from('{"version":0}'));
-    await expect(copy()).rejects.toMatchObject({ code: 'PLAN_INVALID' });
+  test('that is not kept any more, or that another version wrote, is an error of whoever needs it', async () => {
+    await expect(verify()).rejects.toMatchObject({ code: 'PLAN_MISSING' });
+    await world.documents.put('documents', 'plans/r1/plan.json', Buffer.from('{"version":0}'));
+    await expect(verify()).rejects.toMatchObject({ code: 'PLAN_MISSING' });
+    // A copy plans anew.
+    await copy();
+    expect(await verify()).toEqual({ repaired: 0 });
   });
 });
 
 describe('the copy', () => {
-  beforeEach(async () => {
-    await plan();
-  });
-
   test('in one registry blobs are mounted, and nothing is tagged', async () => {
     const counts = await copy();
     expect(counts).toMatchObject({ copied: 6, existed: 0 });
@@ -156,18 +164,22 @@ describe('the copy', () => {
 
   test('twice: nothing is moved again', async () => {
     await copy();
+    await forget();
+    destination.calls.length = 0;
     expect(await copy()).toMatchObject({ copied: 0, mounted: 0, bytes: 0 });
+    expect(destination.calls.map(({ method }) => method)).not.toContain('pushManifest');
   });
 
   test('the destination is asked; what it lost is put again', async () => {
     destination.loseReferrers = 1;
     await copy();
     expect(await verify()).toEqual({ repaired: 1 });
+    await world.documents.removeAll('documents', 'plans/r1/verifyArrival/');
     expect(await verify()).toEqual({ repaired: 0 });
   });
 });
 
-test('a crash at any call of plan, copy and verify, and again: all is there, once', async () => {
+test('a crash at any call of copy and verify, and again: all is there, once', async () => {
   const calls = await breakEverywhere(
     async () => {
       const made = newWorld();
@@ -178,7 +190,6 @@ test('a crash at any call of plan, copy and verify, and again: all is there, onc
       return { world: made, given: undefined };
     },
     async (ports) => {
-      await plan(ports);
       await copy(ports);
       await verify(ports);
     },

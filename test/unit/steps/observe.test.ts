@@ -6,19 +6,22 @@ import {
   encodeManifest,
   type Descriptor,
 } from '../../../src/oci/index.js';
+import { endRunRow } from '../../../src/runs/end-run.js';
 import { noteGatePassed } from '../../../src/runs/owned-run.js';
-import { attachSbomStep } from '../../../src/steps/attach-sbom.js';
-import { attachSignatureStep } from '../../../src/steps/attach-signature.js';
-import type { ResultOf, observeContract } from '../../../src/steps/contracts.js';
-import { copyGraphStep } from '../../../src/steps/copy-graph.js';
+import { evidencePolicyHash } from '../../../src/promotion/promotion-id.js';
+import { attachStep } from '../../../src/steps/attach.js';
+import { classifyGraph } from '../../../src/steps/classify.js';
+import type { Image, ResultOf, observeContract } from '../../../src/steps/contracts.js';
+import { copyStep } from '../../../src/steps/copy.js';
+import { copyRequestOf } from '../../../src/steps/job-copy.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { observeStep } from '../../../src/steps/observe.js';
-import { planCopyStep } from '../../../src/steps/plan-copy.js';
+import type { StepReply } from '../../../src/steps/ports.js';
 import { tagDestinationStep } from '../../../src/steps/tag-destination.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushArtifact, pushChart, pushImage, pushIndex, pushMultiPlatform } from './images.js';
-import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, openRun, type World } from './world.js';
+import { DESTINATION, REGISTRY, SOURCE, callOf, newCall, newWorld, openRun, runOf, type World } from './world.js';
 
 type Observed = ResultOf<typeof observeContract>;
 type Found = Extract<Observed, { state: 'found' }>;
@@ -31,33 +34,71 @@ beforeEach(() => {
   source = world.registries.repository(REGISTRY, SOURCE.repository);
 });
 
-async function observe(): Promise<Observed> {
-  return observeStep(world, await openRun(world), newCall());
+function done<T>(reply: StepReply<T>): T {
+  if (!('done' in reply)) throw new Error('it asks for later');
+  return reply.done;
 }
-async function found(): Promise<Found> {
+/** What a run finds that begins now: of an earlier look nothing is kept. */
+async function observe(which = world.ruleList[0]): Promise<Observed> {
+  return observeOf(await openRun(world, which));
+}
+async function observeOf(run: { promotionId: string; runId: string }): Promise<Observed> {
+  await world.documents.removeAll('documents', `plans/${run.runId}/`);
+  return done(await observeStep(world, run, await callOf(world, run.runId)));
+}
+/** With what of the graph gets something attached. */
+async function found(): Promise<Found & { images: Image[] }> {
   const observed = await observe();
   if (observed.state !== 'found') throw new Error(`it is ${observed.state}`);
-  return observed;
+  const { images } = await classifyGraph(source, observed.root, newCall().signal);
+  return { ...observed, images };
 }
 
 /** Does what a run does after it has observed. */
 async function promote(): Promise<void> {
-  const { root, images } = await found();
+  const { root } = await found();
   const run = await openRun(world);
-  for (const image of images.filter(({ sbom }) => sbom)) await attachSbomStep(world, { ...run, image }, newCall());
-  for (const { label, mediaType, digest, size } of images) {
-    await attachSignatureStep(world, { ...run, label, subject: { mediaType, digest, size } }, newCall());
-  }
-  const to = { registry: REGISTRY, repository: 'staging/samples/app' };
-  const plan = await planCopyStep(
-    world,
-    { runId: run.runId, source: SOURCE, root: root.digest, recursive: true, excludeArtifactTypes: [] },
-    newCall(),
-  );
-  if (plan.state !== 'planned') throw new Error('superseded');
-  await copyGraphStep(world, { runId: run.runId, plan: plan.plan, source: SOURCE, destination: to }, newCall());
-  await tagDestinationStep(world, { ...run, root }, newCall());
+  await world.documents.removeAll('documents', `plans/${run.runId}/`);
+  const given = { promotionId: run.promotionId, runId: run.runId, root: root.digest };
+  done(await attachStep(world, given, await callOf(world, run.runId)));
+  const request = copyRequestOf(await runOf(world, run.runId));
+  done(await copyStep(world, request, given, await callOf(world, run.runId)));
+  done(await tagDestinationStep(world, { ...run, root }, await callOf(world, run.runId)));
 }
+
+describe('a run begins', () => {
+  test('by taking its promotion’s row: what is wanted by then is what it answers', async () => {
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    const run = await openRun(world);
+    await openRun(world);
+    expect(await observeOf(run)).toMatchObject({ state: 'found', wanted: 2 });
+    expect(await runOf(world, run.runId)).toMatchObject({ state: 'running', wanted: 2, digest });
+    expect((await world.store.getPromotion(run.promotionId))?.value).toMatchObject({
+      runBegun: true,
+      state: 'working',
+    });
+  });
+
+  test('and says what it answers also if there is nothing to be seen', async () => {
+    const run = await openRun(world);
+    await expect(observeOf(run)).rejects.toMatchObject({ code: 'SOURCE_GONE' });
+    expect(await runOf(world, run.runId)).toMatchObject({ state: 'running', wanted: 1 });
+  });
+
+  test('but not if it has ended, if the row is another run’s, or if there is no such run', async () => {
+    await pushImage(source, { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const gone = { done: { state: 'gone' } };
+    expect(await observeStep(world, { ...run, runId: 'nobody' }, newCall())).toEqual(gone);
+    const row = await runOf(world, run.runId);
+    await world.store.insertRun({ ...row, id: 'another' });
+    expect(await observeStep(world, { ...run, runId: 'another' }, await callOf(world, 'another'))).toEqual(gone);
+    expect(await runOf(world, 'another')).toMatchObject({ state: 'ended' });
+    await endRunRow(world, run.runId, { outcome: 'cancelled' });
+    expect(await observeStep(world, run, await callOf(world, run.runId))).toEqual(gone);
+    expect(source.calls.filter(({ method }) => method === 'resolve')).toEqual([]);
+  });
+});
 
 describe('nothing to promote', () => {
   test('the tag is gone', async () => {
@@ -71,29 +112,40 @@ describe('nothing to promote', () => {
   });
 });
 
-describe('the gate that was passed before', () => {
-  async function passGate(digest: string): Promise<void> {
+describe('the gate', () => {
+  const gated = rule({ verify: { signatures: [{ format: 'notary', trustStore: 'x', identities: ['*'] }] } });
+
+  async function passGate(digest: string, policy = evidencePolicyHash(gated) ?? ''): Promise<void> {
     const { promotionId, runId } = await openRun(world);
-    await noteGatePassed(world, promotionId, runId, { digest, policy: 'p1' });
+    await noteGatePassed(world, promotionId, runId, { digest, policy });
   }
 
-  test('is told if the destination stands on the digest that passed', async () => {
+  test('of a rule that demands nothing is passed', async () => {
+    await pushImage(source, { tag: SOURCE.tag });
+    expect(await found()).toMatchObject({ gate: 'passed' });
+  });
+
+  test('is passed if the destination stands on the digest that passed, under the same policy', async () => {
+    world.ruleList = [gated];
     const image = await pushImage(source, { tag: SOURCE.tag });
-    expect(await found()).toMatchObject({ gatePassed: null });
+    expect(await found()).toMatchObject({ gate: 'closed' });
     await passGate(image.digest);
     // The tag is not there: it may have been deleted on purpose.
-    expect(await found()).toMatchObject({ gatePassed: null });
+    expect(await found()).toMatchObject({ gate: 'closed' });
     await promote();
-    expect(await found()).toMatchObject({ gatePassed: 'p1', differences: [] });
+    expect(await found()).toMatchObject({ gate: 'passed', differences: [] });
+    await passGate(image.digest, 'another policy');
+    expect(await found()).toMatchObject({ gate: 'closed', differences: [] });
     await passGate(`sha256:${'e'.repeat(64)}`);
-    expect(await found()).toMatchObject({ gatePassed: null, differences: [] });
+    expect(await found()).toMatchObject({ gate: 'closed', differences: [] });
   });
 });
 
 describe('what is there', () => {
   test('an image: it gets an SBOM', async () => {
     const image = await pushImage(source, { tag: SOURCE.tag });
-    const { root, images, differences } = await found();
+    const { root, images, differences, attachTo } = await found();
+    expect(attachTo).toBe('source');
     expect(root.digest).toBe(image.digest);
     expect(images).toEqual([{ ...root, label: 'image', sbom: true }]);
     expect(differences).toEqual([
@@ -212,7 +264,7 @@ describe('content that nobody can promote is refused, with the digest', () => {
       expect(observed.state).toBe(state);
       // It is copied, and gets nothing of its own; evidence on it finds the promotion all the same.
       if (observed.state !== 'found') continue;
-      expect(observed.images.map((each) => each.digest)).not.toContain(provenance.digest);
+      expect((await found()).images.map((each) => each.digest)).not.toContain(provenance.digest);
       const { registry, repository } = SOURCE;
       expect(await world.store.listStanding({ registry, repository, digest: provenance.digest })).toHaveLength(1);
     }
@@ -301,7 +353,9 @@ describe('what differs', () => {
 
   test('a rule that neither signs nor makes SBOMs asks for neither', async () => {
     world.ruleList = [rule({ sign: [], sbom: { formats: [] } })];
-    expect((await found()).differences).toEqual([`${DESTINATION} is not there`]);
+    const { differences, attachTo } = await found();
+    expect(differences).toEqual([`${DESTINATION} is not there`]);
+    expect(attachTo).toBeUndefined();
   });
 
   test('no key is set, and the rule signs: it differs, and the signing step says why', async () => {
@@ -334,7 +388,7 @@ describe('rows', () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     const other = rule({ name: 'other' });
     world.ruleList = [rule(), other];
-    await observeStep(world, await openRun(world, other), newCall());
+    await observe(other);
     expect(await observe()).toMatchObject({
       state: 'refused',
       code: 'DESTINATION_TAKEN',
@@ -348,8 +402,7 @@ describe('rows', () => {
     await pushImage(source, { tag: SOURCE.tag });
     const watching = rule({ name: 'watching', mode: 'observe' });
     world.ruleList = [watching, rule()];
-    expect(await observeStep(world, await openRun(world, watching), newCall())).toMatchObject({ state: 'found' });
-    const writing = await observeStep(world, await openRun(world, rule()), newCall());
-    expect(writing).toMatchObject({ state: 'found' });
+    expect(await observe(watching)).toMatchObject({ state: 'found', mode: 'observe' });
+    expect(await observe(rule())).toMatchObject({ state: 'found', mode: 'enforce' });
   });
 });

@@ -32,7 +32,7 @@ async function attachSbom(of = image, which = rule()) {
   return done(await attachSbomStep(world, input, newCall()));
 }
 async function sign(subject: Descriptor = image) {
-  return done(await attachSignatureStep(world, { ...owner, source: SOURCE, subject, label: 'image' }, newCall()));
+  return done(await attachSignatureStep(world, { ...owner, source: SOURCE, subject }, newCall()));
 }
 async function envelopeOf(signature: string): Promise<{ mediaType: string; envelope: Uint8Array }> {
   const { bytes, descriptor } = await source.fetchManifest(signature);
@@ -123,11 +123,7 @@ describe('what is signed', () => {
     elsewhere.resolve = async () => ({ ...image, mediaType: INDEX });
     const there = { registry: REGISTRY, repository: 'attacker/app' };
     const lied = done(
-      await attachSignatureStep(
-        world,
-        { ...owner, source: there, subject: { ...image, mediaType: INDEX }, label: 'x' },
-        newCall(),
-      ),
+      await attachSignatureStep(world, { ...owner, source: there, subject: { ...image, mediaType: INDEX } }, newCall()),
     );
     const { signature } = await sign();
     expect(signature).not.toBe(lied.signature);

@@ -5,18 +5,18 @@ import { join } from 'node:path';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
 import { anonymousCredentials, createRegistries, type RegistryClient } from '../../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { attachSbomStep } from '../../../src/steps/attach-sbom.js';
-import { attachSignatureStep } from '../../../src/steps/attach-signature.js';
+import { attachStep } from '../../../src/steps/attach.js';
 import { closeRunStep } from '../../../src/steps/close-run.js';
-import { copyGraphStep, verifyArrivalStep } from '../../../src/steps/copy-graph.js';
+import { copyStep } from '../../../src/steps/copy.js';
+import { copyRequestOf } from '../../../src/steps/job-copy.js';
 import { observeStep } from '../../../src/steps/observe.js';
-import { planCopyStep } from '../../../src/steps/plan-copy.js';
-import type { Ports } from '../../../src/steps/ports.js';
+import type { Ports, StepReply } from '../../../src/steps/ports.js';
 import { tagDestinationStep } from '../../../src/steps/tag-destination.js';
+import { verifyArrivalStep } from '../../../src/steps/verify-arrival.js';
 import { walkScheduleStep } from '../../../src/steps/walk-schedule.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { NOTARY_SIGNATURE, countReferrers, pushMultiPlatform } from './images.js';
-import { newCall, newWorld, rowOf, type World } from './world.js';
+import { callOf, newCall, newWorld, rowOf, runOf, type World } from './world.js';
 
 // The ports in memory answer as a registry does: the same steps, once, against one that speaks HTTP.
 
@@ -44,6 +44,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+function doneOf<T>(reply: StepReply<T>): T {
+  if (!('done' in reply)) throw new Error('it asks for later');
+  return reply.done;
+}
+
 test('the schedule finds an image; it is promoted; then nothing differs', async () => {
   const source = { registry: registry.name, repository: 'samples/app', tag: 'v1' };
   const from = client.repository(source.registry, source.repository);
@@ -52,33 +57,28 @@ test('the schedule finds an image; it is promoted; then nothing differs', async 
   expect(walked).toEqual({ cursor: null, started: 1, looked: 1, problems: [] });
 
   const [{ input } = { input: undefined }] = world.engine.starts;
-  const { promotionId, runId } = input as { promotionId: string; runId: string };
-  const { destination } = await rowOf(world, promotionId);
-  const run = { promotionId, runId, rule: world.ruleList[0] ?? rule(), source, destination };
-  const observe = () => observeStep(ports, run, newCall());
-  const observed = await observe();
-  if (observed.state !== 'found') throw new Error(`it is ${observed.state}`);
-  for (const image of observed.images.filter(({ sbom }) => sbom)) {
-    await attachSbomStep(ports, { ...run, image }, newCall());
-  }
-  for (const { mediaType, digest, size } of observed.images) {
-    await attachSignatureStep(ports, { ...run, subject: { mediaType, digest, size } }, newCall());
-  }
-  const plan = await planCopyStep(
-    ports,
-    { runId, source, root: root.digest, tag: source.tag, recursive: true, excludeArtifactTypes: [] },
-    newCall(),
-  );
-  if (plan.state !== 'planned') throw new Error('superseded');
-  const to = { registry: registry.name, repository: 'staging/samples/app' };
-  const copy = { runId, plan: plan.plan, source, destination: to };
-  expect(await copyGraphStep(ports, copy, newCall())).toMatchObject({ copied: plan.manifests });
-  expect(await verifyArrivalStep(ports, copy, newCall())).toEqual({ repaired: 0 });
-  expect(await tagDestinationStep(ports, { ...run, root: plan.root }, newCall())).toEqual({ done: 'tagged' });
-  expect(await observe()).toMatchObject({ state: 'found', differences: [] });
+  const run = input as { promotionId: string; runId: string };
+  const { runId } = run;
+  const call = () => callOf(world, runId);
+  const observe = async () => observeStep(ports, run, await call());
+  expect(await observe()).toMatchObject({ done: { state: 'found', gate: 'passed', attachTo: 'source' } });
+  const { did } = doneOf(await attachStep(ports, { ...run, root: root.digest }, await call()));
+  expect(did).toHaveLength(6);
+  const request = copyRequestOf(await runOf(world, runId));
+  const copied = doneOf(await copyStep(ports, request, { runId, root: root.digest }, await call()));
+  // Index, two images, an attestation; two SBOMs, and signatures of these six.
+  expect(copied).toMatchObject({ state: 'copied', copied: 12, existed: 0 });
+  expect(await verifyArrivalStep(ports, request, { runId }, await call())).toEqual({ done: { repaired: 0 } });
+  const { destination } = await rowOf(world, run.promotionId);
+  expect(await tagDestinationStep(ports, { ...run, root }, await call())).toEqual({
+    done: { state: 'tagged', reference: destination },
+  });
+  await world.documents.removeAll('documents', `plans/${runId}/observe/`);
+  expect(await observe()).toMatchObject({ done: { state: 'found', differences: [] } });
   const result = { outcome: 'promoted', digest: root.digest } as const;
-  expect(await closeRunStep(ports, { ...run, wanted: 1, result, did: [] }, newCall())).toEqual({ done: 'closed' });
+  expect(await closeRunStep(ports, { ...run, wanted: 1, result, did }, newCall())).toEqual({ done: 'closed' });
 
+  const to = { registry: registry.name, repository: 'staging/samples/app' };
   const there = client.repository(to.registry, to.repository);
   expect((await there.resolve('v1')).digest).toBe(root.digest);
   for (const image of [amd64, arm64]) {

@@ -4,19 +4,31 @@ import type { Rule } from '../../../src/promotion/rule.js';
 import { cancelRun } from '../../../src/runs/cancel-run.js';
 import { endRunRow } from '../../../src/runs/end-run.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { attachSbomStep } from '../../../src/steps/attach-sbom.js';
-import { attachSignatureStep } from '../../../src/steps/attach-signature.js';
+import { attachStep } from '../../../src/steps/attach.js';
 import { classifyGraph } from '../../../src/steps/classify.js';
-import { copyGraphStep } from '../../../src/steps/copy-graph.js';
-import { planCopyStep } from '../../../src/steps/plan-copy.js';
-import type { Ports, StepReply } from '../../../src/steps/ports.js';
+import type { CopyRequest } from '../../../src/steps/copy-request.js';
+import { copyStep } from '../../../src/steps/copy.js';
+import { copyRequestOf } from '../../../src/steps/job-copy.js';
+import type { Ports, StepCall } from '../../../src/steps/ports.js';
 import { tagCopyStep, tagDestinationStep } from '../../../src/steps/tag-destination.js';
 import { destinationLease } from '../../../src/steps/under-lease.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { breakEverywhere } from './breaking.js';
 import { NOTARY_SIGNATURE, pushImage, pushMultiPlatform } from './images.js';
-import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, openRun, refusal, tagAt, type World } from './world.js';
+import {
+  DESTINATION,
+  REGISTRY,
+  SOURCE,
+  callOf,
+  newCall,
+  newWorld,
+  openRun,
+  refusal,
+  runOf,
+  tagAt,
+  type World,
+} from './world.js';
 
 /** A rule without evidence of ours, if that does not matter. */
 const bare = (changes: Record<string, unknown> = {}): Rule => rule({ sign: [], sbom: { formats: [] }, ...changes });
@@ -36,22 +48,36 @@ beforeEach(async () => {
   run = await openRun(world);
 });
 
-const tag = (ports: Ports = world): Promise<StepReply<'tagged' | 'superseded' | 'gone'>> =>
-  tagDestinationStep(ports, { ...run, root }, newCall());
+type Reply = Awaited<ReturnType<typeof tagDestinationStep>>;
+const tagFor = async (of: { promotionId: string; runId: string }, call: Partial<StepCall> = {}, ports: Ports = world) =>
+  tagDestinationStep(ports, { ...of, root }, { ...(await callOf(world, of.runId)), ...call });
+const tag = (ports: Ports = world): Promise<Reply> => tagFor(run, {}, ports);
+const ends = (state: 'tagged' | 'superseded' | 'gone'): unknown => ({ done: { state, reference: DESTINATION } });
+/** What a job's copy to these tags is about. */
+const copyTo = (...tags: string[]): CopyRequest => ({
+  source: SOURCE,
+  root: SOURCE.tag,
+  recursive: true,
+  excludeArtifactTypes: [],
+  destination: { registry: REGISTRY, repository: 'staging/samples/app' },
+  tags,
+});
+const tagCopy = (...tags: string[]): ReturnType<typeof tagCopyStep> =>
+  tagCopyStep(world, copyTo(...tags), { runId: run.runId, root }, newCall());
 const standing = (): string | undefined => tagAt(world, DESTINATION);
 
 describe('the destination tag', () => {
   test('is written, and once', async () => {
-    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(await tag()).toEqual(ends('tagged'));
     expect(standing()).toBe(root.digest);
     const pushes = destination.count('pushManifest');
-    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(await tag()).toEqual(ends('tagged'));
     expect(destination.count('pushManifest')).toBe(pushes);
   });
 
   test('is not written where the source tag has moved on, or is gone', async () => {
     await pushImage(source, { tag: SOURCE.tag, content: 'two' });
-    expect(await tag()).toEqual({ done: 'superseded' });
+    expect(await tag()).toEqual(ends('superseded'));
     source.tags.delete(SOURCE.tag);
     await expect(tag()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
     expect(world.lease.held.size).toBe(0);
@@ -91,14 +117,13 @@ describe('the destination tag', () => {
       if (method === 'fetchManifest') await endRunRow(world, run.runId, { outcome: 'failed', code: 'RUN_LOST' });
     };
     await expect(tag()).rejects.toMatchObject({ code: 'RUN_ENDED' });
-    const copy = { runId: run.runId, root, destination: { ...SOURCE, repository: 'staging/samples/app' } };
-    await expect(tagCopyStep(world, copy, newCall())).rejects.toMatchObject({ code: 'RUN_ENDED' });
+    await expect(tagCopy(SOURCE.tag)).rejects.toMatchObject({ code: 'RUN_ENDED' });
     expect(standing()).toBeUndefined();
   });
 
   test('is not written by a run whose row it is not', async () => {
-    run.runId = 'another';
-    expect(await tag()).toEqual({ done: 'gone' });
+    await world.store.insertRun({ ...(await runOf(world, run.runId)), id: 'another' });
+    expect(await tagFor({ ...run, runId: 'another' })).toEqual(ends('gone'));
     expect(standing()).toBeUndefined();
   });
 
@@ -111,13 +136,13 @@ describe('the destination tag', () => {
     await expect(tag()).rejects.toMatchObject({ code: 'TAG_LOST', remedy: expect.any(String) });
     expect(world.lease.held.size).toBe(0);
     destination.fault = undefined;
-    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(await tag()).toEqual(ends('tagged'));
     expect(standing()).toBe(root.digest);
   });
 
   test('is held by another: later', async () => {
     await world.lease.acquire(destinationLease(DESTINATION));
-    expect(await tag()).toEqual({ later: expect.any(Number) });
+    expect(await tag()).toEqual({ retryAfterMs: expect.any(Number) });
     expect(standing()).toBeUndefined();
   });
 
@@ -149,7 +174,7 @@ describe('the destination tag', () => {
         await pushImage(fresh.registries.repository(REGISTRY, 'staging/samples/app'));
         return { world: fresh, given: { ...(await openRun(fresh)), root: subject } };
       },
-      (ports, given) => tagDestinationStep(ports, given, newCall()),
+      async (ports, given) => tagDestinationStep(ports, given, await callOf(ports, given.runId)),
       async (fresh, given, where) => {
         expect([where, tagAt(fresh, DESTINATION)]).toEqual([where, given.root.digest]);
       },
@@ -161,9 +186,9 @@ describe('a run that is to stop', () => {
   const stopped = new AbortController();
   const stop = (): Promise<unknown> => cancelRun(world, run.runId, { by: 'mia' });
   stopped.abort(new PromoterError('RUN_CANCELLED', ''));
-  const tagStopped = () => tagDestinationStep(world, { ...run, root }, newCall(stopped.signal));
-  const lasting = { finish: new AbortController().signal };
-  const again = () => tagDestinationStep(world, { ...run, root }, { ...newCall(stopped.signal), ...lasting });
+  const tagStopped = () => tagFor(run, { signal: stopped.signal });
+  const lasting = { signal: stopped.signal, finish: new AbortController().signal };
+  const again = () => tagFor(run, lasting);
 
   test('right before the write: there is none', async () => {
     destination.fault = async ({ method }) => {
@@ -179,7 +204,7 @@ describe('a run that is to stop', () => {
     await expect(again()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
     await tag();
     const pushes = destination.count('pushManifest');
-    expect(await again()).toEqual({ done: 'tagged' });
+    expect(await again()).toEqual(ends('tagged'));
     expect(destination.count('pushManifest')).toBe(pushes);
     destination.fault = () => {
       throw refusal(503, 'HTTP_503', 'staging/samples/app');
@@ -190,18 +215,11 @@ describe('a run that is to stop', () => {
     await expect(tagStopped()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
     const other = bare({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
     world.ruleList = [bare(), other];
-    const asOther = { ...(await openRun(world, other)), root };
-    const taken = tagDestinationStep(world, asOther, { ...newCall(stopped.signal), ...lasting });
-    await expect(taken).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    await expect(tagFor(await openRun(world, other), lasting)).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
   });
 
   test('a job’s tag is looked at in the same way', async () => {
-    const input = {
-      runId: 'j1',
-      root,
-      destination: { registry: REGISTRY, repository: 'staging/samples/app', tag: 'x' },
-    };
-    const copy = () => tagCopyStep(world, input, { ...newCall(stopped.signal), ...lasting });
+    const copy = () => tagCopyStep(world, copyTo('x'), { runId: 'j1', root }, { ...newCall(), ...lasting });
     await expect(copy()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
     destination.tags.set('x', root.digest);
     expect(await copy()).toEqual({ done: { digest: root.digest } });
@@ -210,7 +228,7 @@ describe('a run that is to stop', () => {
 
 describe('its owner', () => {
   const other = bare({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
-  const asOther = async () => ({ ...(await openRun(world, other)), root });
+  const tagAsOther = async (ports: Ports = world) => tagFor(await openRun(world, other), {}, ports);
 
   beforeEach(async () => {
     await tag();
@@ -218,8 +236,7 @@ describe('its owner', () => {
 
   test('is another rule: refused, with both named', async () => {
     world.ruleList = [bare(), other];
-    const taken = tagDestinationStep(world, await asOther(), newCall());
-    await expect(taken).rejects.toMatchObject({
+    await expect(tagAsOther()).rejects.toMatchObject({
       code: 'DESTINATION_TAKEN',
       message: expect.stringMatching(/rule staging.*rule other/),
       remedy: expect.any(String),
@@ -234,7 +251,7 @@ describe('its owner', () => {
     ['only observes now', [rule({ mode: 'observe' }), other]],
   ])('has a rule that %s: the tag changes hands', async (_name, rules) => {
     world.ruleList = rules;
-    expect(await tagDestinationStep(world, await asOther(), newCall())).toEqual({ done: 'tagged' });
+    expect(await tagAsOther()).toEqual(ends('tagged'));
     const owner = await world.store.claimDestination(DESTINATION, { rule: 'x', promotionId: 'x', source: 'x' });
     expect(owner.value).toMatchObject({ rule: 'other' });
   });
@@ -242,36 +259,28 @@ describe('its owner', () => {
   test('changes while it is looked at: tried again', async () => {
     world.ruleList = [other];
     const contended: Ports = { ...world, store: { ...world.store, replaceDestinationOwner: async () => false } };
-    await expect(tagDestinationStep(contended, await asOther(), newCall())).rejects.toMatchObject({
+    await expect(tagAsOther(contended)).rejects.toMatchObject({
       code: 'ROW_CONTENDED',
       transient: true,
     });
-    expect(await tagDestinationStep(world, await asOther(), newCall())).toEqual({ done: 'tagged' });
+    expect(await tagAsOther()).toEqual(ends('tagged'));
   });
 });
 
 describe('a job’s tag', () => {
-  const input = () => ({
-    runId: run.runId,
-    root,
-    destination: { registry: REGISTRY, repository: 'staging/samples/app', tag: 'copied' },
-  });
-
   test('is written under the same lease as a promotion’s', async () => {
-    expect(await tagCopyStep(world, input(), newCall())).toEqual({ done: { digest: root.digest } });
+    expect(await tagCopy('copied')).toEqual({ done: { digest: root.digest } });
     expect(destination.tags.get('copied')).toBe(root.digest);
     await world.lease.acquire(destinationLease(`${REGISTRY}/staging/samples/app:copied`));
-    expect(await tagCopyStep(world, input(), newCall())).toEqual({ later: expect.any(Number) });
+    expect(await tagCopy('copied')).toEqual({ retryAfterMs: expect.any(Number) });
   });
 
   test('are several, or none', async () => {
-    const place = { registry: REGISTRY, repository: 'staging/samples/app' };
     const before = [...destination.tags.keys()];
-    const none = { runId: run.runId, root, destination: place, moreTags: [] };
-    expect(await tagCopyStep(world, none, newCall())).toEqual({ done: { digest: root.digest } });
+    expect(await tagCopy()).toEqual({ done: { digest: root.digest } });
     expect([...destination.tags.keys()]).toEqual(before);
-    expect(await tagCopyStep(world, { ...input(), moreTags: ['a', 'b'] }, newCall())).toHaveProperty('done');
-    for (const tag of ['copied', 'a', 'b']) expect(destination.tags.get(tag)).toBe(root.digest);
+    expect(await tagCopy('copied', 'a', 'b')).toHaveProperty('done');
+    for (const each of ['copied', 'a', 'b']) expect(destination.tags.get(each)).toBe(root.digest);
   });
 
   test('that another writes at the same time is tried again', async () => {
@@ -282,8 +291,8 @@ describe('a job’s tag', () => {
       destination.tags.set('copied', other.digest);
       return pushed;
     };
-    await expect(tagCopyStep(world, input(), newCall())).rejects.toMatchObject({ code: 'TAG_LOST' });
-    await expect(tagCopyStep(world, input(), newCall())).rejects.toBeInstanceOf(CopyError);
+    await expect(tagCopy('copied')).rejects.toMatchObject({ code: 'TAG_LOST' });
+    await expect(tagCopy('copied')).rejects.toBeInstanceOf(CopyError);
   });
 });
 
@@ -291,24 +300,18 @@ describe('what the rule attaches', () => {
   const to = { registry: REGISTRY, repository: 'staging/samples/app' };
 
   /** Attaches, copies and asks for the tag; `lose` happens between the attachments and the copy. */
-  async function promoted(which: Rule, lose: (image: Descriptor) => Promise<void> = async () => {}) {
+  async function promoted(which: Rule, lose: (image: Descriptor) => Promise<void> = async () => {}): Promise<Reply> {
     world = newWorld(which);
     source = world.registries.repository(REGISTRY, SOURCE.repository);
     destination = world.registries.repository(to.registry, to.repository);
     const { root: index, amd64 } = await pushMultiPlatform(source, SOURCE.tag);
     root = index;
     run = await openRun(world);
-    const { images } = await classifyGraph(source, root, newCall().signal);
-    for (const image of images) {
-      if (image.sbom && which.sbom.formats.length > 0) await attachSbomStep(world, { ...run, image }, newCall());
-      if (which.sign.length > 0) await attachSignatureStep(world, { ...run, subject: image, label: '' }, newCall());
-    }
+    const given = { promotionId: run.promotionId, runId: run.runId, root: root.digest };
+    await attachStep(world, given, await callOf(world, run.runId));
     await lose(amd64);
-    const { excludeArtifactTypes } = which.referrers;
-    const planned = { runId: run.runId, source: SOURCE, root: root.digest, recursive: true, excludeArtifactTypes };
-    const plan = await planCopyStep(world, planned, newCall());
-    if (plan.state !== 'planned') throw new Error(`the copy is ${plan.state}`);
-    await copyGraphStep(world, { runId: run.runId, plan: plan.plan, source: SOURCE, destination: to }, newCall());
+    const request = copyRequestOf(await runOf(world, run.runId));
+    await copyStep(world, request, given, await callOf(world, run.runId));
     return tag();
   }
 
@@ -342,7 +345,7 @@ describe('what the rule attaches', () => {
   });
 
   test('is at the destination: the tag is written', async () => {
-    expect(await promoted(rule())).toEqual({ done: 'tagged' });
+    expect(await promoted(rule())).toEqual(ends('tagged'));
     expect(standing()).toBe(root.digest);
   });
 
@@ -355,14 +358,14 @@ describe('what the rule attaches', () => {
     destination.unlisted.add(sbom?.digest ?? '');
     await expect(tag()).rejects.toMatchObject({ code: 'EVIDENCE_LOST' });
     destination.unlisted.clear();
-    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(await tag()).toEqual(ends('tagged'));
   });
 
   test('is nothing: nothing is asked about it', async () => {
-    expect(await promoted(bare())).toEqual({ done: 'tagged' });
+    expect(await promoted(bare())).toEqual(ends('tagged'));
     const asked = destination.count('listReferrers');
     destination.tags.delete(SOURCE.tag);
-    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(await tag()).toEqual(ends('tagged'));
     expect(destination.count('listReferrers')).toBe(asked);
   });
 
@@ -372,14 +375,14 @@ describe('what the rule attaches', () => {
     ['both', [CYCLONEDX_JSON, NOTARY_SIGNATURE]],
   ])('does not travel by the rule (%s): it is not missed', async (_what, excludeArtifactTypes) => {
     const which = rule({ referrers: { excludeArtifactTypes } });
-    expect(await promoted(which)).toEqual({ done: 'tagged' });
+    expect(await promoted(which)).toEqual(ends('tagged'));
   });
 
   test('costs one look at the destination: known digests are found by record, and no signature is fetched', async () => {
     await promoted(rule());
     destination.tags.delete(SOURCE.tag);
     destination.calls.length = 0;
-    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(await tag()).toEqual(ends('tagged'));
     // Four manifests of the index, and the root once more to write the tag.
     expect(destination.count('fetchManifest')).toBe(5);
     expect(destination.count('openBlob')).toBe(0);

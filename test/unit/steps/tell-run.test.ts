@@ -3,7 +3,7 @@ import { tendPromotion } from '../../../src/runs/promotion-runs.js';
 import { InputError } from '../../../src/oci/index.js';
 import { newRunId } from '../../../src/runs/run-id.js';
 import type { RunRow } from '../../../src/runs/rows.js';
-import { beginRunStep } from '../../../src/steps/begin-run.js';
+import { noteBegun, takePromotion } from '../../../src/steps/begin-run.js';
 import { closeJobStep } from '../../../src/steps/job.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { tellForgotten, tellRun } from '../../../src/steps/tell-run.js';

@@ -1,22 +1,32 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
 import { closeRunStep } from '../../../src/steps/close-run.js';
-import { copyGraphStep, verifyArrivalStep } from '../../../src/steps/copy-graph.js';
+import type { CopyRequest } from '../../../src/steps/copy-request.js';
+import { copyStep } from '../../../src/steps/copy.js';
 import { deepPass } from '../../../src/steps/deep-pass.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { observeStep } from '../../../src/steps/observe.js';
-import { planCopyStep } from '../../../src/steps/plan-copy.js';
+import { planCopy } from '../../../src/steps/plan-copy.js';
+import { verifyArrivalStep } from '../../../src/steps/verify-arrival.js';
 import { putRunnable } from '../oci/copy/graphs.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushArtifact, pushImage } from './images.js';
 import { putInSync } from './in-sync.js';
-import { REGISTRY, SOURCE, newCall, newWorld, openRun, type World } from './world.js';
+import { REGISTRY, SOURCE, callOf, newCall, newWorld, openRun, type World } from './world.js';
 
 // What a promotion leaves at the source, from the plan to the receipt.
 
 const FROM = { registry: REGISTRY, repository: SOURCE.repository };
 const TO = { registry: REGISTRY, repository: 'staging/samples/app' };
+
+const JOB: CopyRequest = {
+  source: FROM,
+  root: SOURCE.tag,
+  recursive: true,
+  excludeArtifactTypes: [],
+  destination: TO,
+};
 
 let world: World;
 let source: MemoryRepository;
@@ -35,23 +45,11 @@ async function promote(): Promise<{ said: string | undefined; data: Record<strin
   const run = await openRun(world);
   const call = newCall();
   const { excludeArtifactTypes } = run.rule.referrers;
-  const plan = await planCopyStep(
-    world,
-    {
-      runId: run.runId,
-      source: FROM,
-      root: image.digest,
-      tag: SOURCE.tag,
-      recursive: true,
-      excludeArtifactTypes,
-      destination: TO,
-    },
-    call,
-  );
-  if (plan.state !== 'planned') throw new Error(plan.state);
-  const copy = { runId: run.runId, plan: plan.plan, source: FROM, destination: TO };
-  await copyGraphStep(world, copy, newCall());
-  await verifyArrivalStep(world, copy, newCall());
+  const request: CopyRequest = { ...JOB, tag: SOURCE.tag, excludeArtifactTypes };
+  const input = { runId: run.runId, root: image.digest };
+  await planCopy(world, request, input, call);
+  await copyStep(world, request, input, newCall());
+  await verifyArrivalStep(world, request, input, newCall());
   const result = { outcome: 'promoted' as const, digest: image.digest };
   await closeRunStep(world, { ...run, wanted: 1, result, did: [] }, newCall());
   const receipt = world.documents.kept.get(`receipts/${run.runId}.json`);
@@ -93,9 +91,7 @@ test('a receipt names the first of many, and has the number of all', async () =>
 
 test('a job copies images that refer to an image, as oras cp -r does', async () => {
   const converted = await putRunnable(source, 'converted', { subject: image });
-  const input = { runId: 'j1', source: FROM, root: image.digest, recursive: true, excludeArtifactTypes: [] };
-  await planCopyStep(world, input, newCall());
-  await copyGraphStep(world, { runId: 'j1', plan: 'plans/j1.json', source: FROM, destination: TO }, newCall());
+  await copyStep(world, JOB, { runId: 'j1' }, newCall());
   expect(destination.manifests.has(converted.digest)).toBe(true);
 });
 
@@ -114,6 +110,7 @@ test('what was left out is no difference: to the next run, and to the deep pass'
     problems: [],
   };
   expect(await deepPass(pass, world.ruleList)).toBe(0);
-  const observed = await observeStep(world, await openRun(world), newCall());
-  expect(observed).toMatchObject({ state: 'found', differences: [] });
+  const run = await openRun(world);
+  const observed = await observeStep(world, run, await callOf(world, run.runId));
+  expect(observed).toMatchObject({ done: { state: 'found', differences: [] } });
 });

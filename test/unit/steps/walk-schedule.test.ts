@@ -11,7 +11,7 @@ import { evidencePolicyHash, promotionId } from '../../../src/promotion/promotio
 import { noteGatePassed } from '../../../src/runs/owned-run.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { pushArtifact, pushImage } from './images.js';
-import { REGISTRY, SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from './world.js';
+import { REGISTRY, SOURCE, callOf, newCall, newWorld, openRun, rowOf, runOf, type World } from './world.js';
 
 type Walked = ResultOf<typeof walkScheduleContract>;
 const OTHER = 'other.azurecr.io';
@@ -158,9 +158,10 @@ describe('a tick', () => {
     const subject = await pushImage(source);
     await pushArtifact(source, 'application/x-report', { subject, tag: SOURCE.tag });
     expect(await walk()).toMatchObject({ started: 1 });
-    const observed = await observeStep(world, await openRun(world), newCall());
-    if (observed.state !== 'refused') throw new Error('it is no referrer');
-    const { code, digest } = observed;
+    const run = await openRun(world);
+    const observed = await observeStep(world, run, await callOf(world, run.runId));
+    if (!('done' in observed) || observed.done.state !== 'refused') throw new Error('it is no referrer');
+    const { code, digest } = observed.done;
     await endAll({ outcome: 'refused', code, digest });
     expect(await walk()).toMatchObject({ started: 0, looked: 1 });
   });
@@ -172,7 +173,7 @@ describe('a tick', () => {
     const root = await world.registries.repository(REGISTRY, 'samples/app').resolve('v1');
     const run = await openRun(world, owner);
     await pushImage(world.registries.repository(REGISTRY, 'staging/samples/app'), { content: 'samples/app:v1' });
-    await tagDestinationStep(world, { ...run, root }, newCall());
+    await tagDestinationStep(world, { ...run, root }, await callOf(world, run.runId));
     await endAll({ outcome: 'promoted' });
     expect(await walk()).toMatchObject({ started: 1 });
     await endAll({ outcome: 'refused', code: 'DESTINATION_TAKEN' });
