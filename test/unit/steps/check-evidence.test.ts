@@ -19,7 +19,7 @@ import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { issue, issueAuthority, issueChain, type Issued } from '../signing/certificates.js';
 import { NOTARY_SIGNATURE, pushArtifact, pushImage, pushJunkSignatures, pushSignature } from './images.js';
-import { REGISTRY, SOURCE, callOf, newCall, newSigner, newWorld, openRun, rowOf, type World } from './world.js';
+import { REGISTRY, SOURCE, newCall, newSigner, newWorld, openRun, rowOf, runOf, type World } from './world.js';
 
 const RELEASE = newSigner('release');
 const STRANGER = newSigner('stranger');
@@ -44,9 +44,17 @@ beforeEach(async () => {
   root = await pushImage(source, { tag: SOURCE.tag });
 });
 
+/** A call of the open run, as if it had been opened under the present rule. */
+async function callOfNow(): Promise<ReturnType<typeof newCall>> {
+  const row = await runOf(world, run.runId);
+  const [which = rule()] = world.ruleList;
+  if (row.input.kind !== 'promotion') throw new Error('it is no promotion');
+  return newCall(undefined, { ...row, input: { ...row.input, rule: which } });
+}
+
 async function look(): Promise<ResultOf<typeof checkEvidenceContract>> {
   for (let calls = 0; calls < 50; calls += 1) {
-    const reply = await checkEvidenceStep(world, { ...run, root }, await callOf(world, run.runId));
+    const reply = await checkEvidenceStep(world, { ...run, root }, await callOfNow());
     if ('done' in reply) return reply.done;
   }
   throw new Error('no end in 50 calls');
@@ -232,7 +240,7 @@ describe('junk', () => {
     run = await openRun(world);
     source.calls.length = 0;
     for (calls = 1; calls < 100; calls += 1) {
-      const reply = await checkEvidenceStep(world, { ...run, root }, await callOf(world, run.runId));
+      const reply = await checkEvidenceStep(world, { ...run, root }, await callOfNow());
       if ('done' in reply) return { state: reply.done.state, calls, fetched: source.count('fetchManifest') };
     }
     throw new Error('no end in 100 calls');
@@ -355,7 +363,7 @@ describe('junk', () => {
 
   test('reasons stay few, however much there is', async () => {
     await pushJunkSignatures(source, root, { count: 600 });
-    const call = newCall();
+    const call = await callOfNow();
     run = await openRun(world);
     await checkEvidenceStep(world, { ...run, root }, call);
     const result = await look();
@@ -416,7 +424,7 @@ describe('a run that is behind', () => {
 
   test('the row is another run’s: gone', async () => {
     run = await openRun(world);
-    expect(await checkEvidenceStep(world, { ...run, runId: 'another', root }, newCall())).toEqual({
+    expect(await checkEvidenceStep(world, { ...run, runId: 'another', root }, await callOfNow())).toEqual({
       done: { state: 'gone' },
     });
   });

@@ -2,11 +2,10 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/runs/cancel-run.js';
 import type { Outcome } from '../../../src/runs/rows.js';
 import { tendPromotion } from '../../../src/runs/promotion-runs.js';
-import { beginRunStep } from '../../../src/steps/begin-run.js';
 import { closeRunStep } from '../../../src/steps/close-run.js';
 import type { InputOf, closeRunContract } from '../../../src/steps/contracts.js';
 import { breakEverywhere } from './breaking.js';
-import { DESTINATION, SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from './world.js';
+import { DESTINATION, begin, newCall, newWorld, openRun, rowOf, runOf, type World } from './world.js';
 
 type Input = InputOf<typeof closeRunContract>;
 
@@ -16,8 +15,7 @@ let run: Awaited<ReturnType<typeof openRun>>;
 /** A run that the engine has begun. */
 async function begunRun(in_: World): Promise<Awaited<ReturnType<typeof openRun>>> {
   const opened = await openRun(in_);
-  in_.engine.setState(opened.runId, 'running');
-  await beginRunStep(in_, opened);
+  await begin(in_, opened);
   return opened;
 }
 
@@ -28,7 +26,8 @@ beforeEach(async () => {
 
 function input(outcome: Outcome, changes: Partial<Input> = {}): Input {
   const result = { outcome, digest: 'sha256:a' };
-  return { ...run, wanted: 1, result, did: ['copied 1, mounted 1, 0 were there'], ...changes };
+  const { promotionId, runId } = run;
+  return { promotionId, runId, wanted: 1, result, did: ['copied 1, mounted 1, 0 were there'], ...changes };
 }
 const closeIn = async (ports: World, given: Input, waitedMs = 0): Promise<unknown> => {
   const reply = await closeRunStep(ports, given, { ...newCall(), waitedMs });
@@ -39,27 +38,6 @@ const close = (outcome: Outcome, changes: Partial<Input> = {}): Promise<unknown>
 const events = (of = world): Record<string, unknown>[] =>
   of.queues.sent.map(({ text }) => JSON.parse(text) as Record<string, unknown>);
 const receipts = (of = world): string[] => [...of.documents.kept.keys()].filter((name) => name.startsWith('receipts/'));
-
-describe('a run begins', () => {
-  test('with the rule as it stood when it was opened, and what is wanted', async () => {
-    expect(await beginRunStep(world, run)).toEqual({
-      owned: true,
-      wanted: 1,
-      rule: run.rule,
-      source: SOURCE,
-      destination: DESTINATION,
-    });
-    expect(await runOf(world, run.runId)).toMatchObject({ state: 'running' });
-    await openRun(world);
-    expect(await beginRunStep(world, run)).toMatchObject({ wanted: 2 });
-  });
-
-  test('not where the row is another run’s, or there is no such run', async () => {
-    expect(await beginRunStep(world, { ...run, runId: 'nobody' })).toEqual({ owned: false });
-    await close('promoted');
-    expect(await beginRunStep(world, run)).toEqual({ owned: false });
-  });
-});
 
 describe('who is told', () => {
   test.each(['promoted', 'observed', 'superseded', 'refused', 'failed', 'cancelled'] as const)(
@@ -106,6 +84,13 @@ describe('who is told', () => {
     await close('promoted');
     expect(await close('promoted')).toBe('closed');
     expect(events()).toHaveLength(1);
+  });
+
+  test('a run that read no generation answers the one in its row', async () => {
+    const { wanted: _read, ...unread } = input('failed');
+    await openRun(world);
+    expect(await closeIn(world, unread)).toBe('next');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ wanted: 2, answered: 1, runOpen: true });
   });
 
   test('a run whose row it is not tells nobody', async () => {
@@ -175,20 +160,18 @@ describe('what comes next', () => {
     },
   );
 
-  test('a run that was lost is ended, and says so', async () => {
+  test('a run that was lost is ended, and nobody is told', async () => {
     world.engine.setState(run.runId, 'missing');
     await tendPromotion(world, run.promotionId, run.rule);
     const { runId } = await rowOf(world, run.promotionId);
     expect(runId).not.toBe(run.runId);
     expect(await runOf(world, run.runId)).toMatchObject({
       state: 'ended',
-      result: { outcome: 'failed', code: 'RUN_LOST' },
+      result: { outcome: 'interrupted' },
     });
-    // Should it wake up, it finds that the row is another's; the outcome that is told is the row's.
+    // Should it wake up, it finds that the row is another's.
     expect(await close('promoted')).toBe('next');
-    expect(events()).toMatchObject([
-      { id: run.runId, type: 'acr-promoter.promotion.failed', data: { code: 'RUN_LOST' } },
-    ]);
+    expect(events()).toEqual([]);
   });
 });
 
@@ -220,15 +203,14 @@ describe('superseded, again and again, though nothing was wanted in between', ()
     const { runId = '' } = await rowOf(world, run.promotionId);
     world.engine.setState(run.runId, 'ended');
     run = { ...run, runId };
-    world.engine.setState(runId, 'running');
-    expect(await beginRunStep(world, run)).toMatchObject({ owned: true });
+    expect(await begin(world, run)).toBe(true);
   }
   const superseded = (wanted = 1): Input => input('superseded', { wanted });
   /** The next run comes after this pause, and not before. */
   async function pauses(pauseMs: number, wanted = 1): Promise<void> {
     if (pauseMs > 0) {
-      expect(await closeIn(world, superseded(wanted))).toEqual({ later: pauseMs });
-      expect(await closeIn(world, superseded(wanted), pauseMs - 1)).toEqual({ later: 1 });
+      expect(await closeIn(world, superseded(wanted))).toEqual({ retryAfterMs: pauseMs });
+      expect(await closeIn(world, superseded(wanted), pauseMs - 1)).toEqual({ retryAfterMs: 1 });
       expect(await runOf(world, run.runId)).toMatchObject({ state: 'running' });
     }
     expect(await closeIn(world, superseded(wanted), pauseMs)).toBe('next');
@@ -264,7 +246,7 @@ describe('superseded, again and again, though nothing was wanted in between', ()
 
   test('what is wanted in between has a run at once, and the count begins anew', async () => {
     for (const pauseMs of [0, 10_000]) await pauses(pauseMs);
-    expect(await closeIn(world, superseded())).toEqual({ later: 60_000 });
+    expect(await closeIn(world, superseded())).toEqual({ retryAfterMs: 60_000 });
     await openRun(world);
     expect(await closeIn(world, superseded())).toBe('next');
     await next();
@@ -283,7 +265,7 @@ describe('superseded, again and again, though nothing was wanted in between', ()
 
   test('who asks it to stop while it pauses, or just before, stops the promotion', async () => {
     await pauses(0);
-    expect(await closeIn(world, superseded())).toEqual({ later: 10_000 });
+    expect(await closeIn(world, superseded())).toEqual({ retryAfterMs: 10_000 });
     expect(await cancelRun(world, run.runId, { by: 'me' })).toMatchObject({ state: 'accepted' });
     expect(await closeIn(world, superseded())).toBe('closed');
     expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'cancelled', runOpen: false, answered: 1 });
@@ -309,8 +291,7 @@ describe('what a run has put, and could not read back', () => {
     await openRun(world);
     const { runId = '' } = await rowOf(world, run.promotionId);
     run = { ...run, runId };
-    world.engine.setState(runId, 'running');
-    await beginRunStep(world, run);
+    await begin(world, run);
     expect(await closeIn(world, input(outcome, { wanted: 2, result: { outcome, digest } }))).toBe('closed');
     return events().at(-1);
   }

@@ -1,14 +1,14 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { tendPromotion } from '../../../src/runs/promotion-runs.js';
 import { InputError } from '../../../src/oci/index.js';
+import { endRunRow } from '../../../src/runs/end-run.js';
 import { newRunId } from '../../../src/runs/run-id.js';
 import type { RunRow } from '../../../src/runs/rows.js';
-import { noteBegun, takePromotion } from '../../../src/steps/begin-run.js';
 import { closeJobStep } from '../../../src/steps/job.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { tellForgotten, tellRun } from '../../../src/steps/tell-run.js';
 import { breakEverywhere } from './breaking.js';
-import { REGISTRY, newWorld, openRun, runOf, type World } from './world.js';
+import { REGISTRY, begin, newWorld, openRun, rowOf, runOf, type World } from './world.js';
 
 // One CloudEvent for each finished run that isn't `unchanged`.
 
@@ -74,17 +74,20 @@ test('a job that ended as unchanged, one that is open, and none: nobody is told'
   expect(events()).toEqual([]);
 });
 
-test('a run that was lost is told of by the schedule, once', async () => {
+test('a run that was interrupted: nobody is told; one that ended, and told nobody, is told of by the schedule, once', async () => {
   const run = await openRun(world);
-  await beginRunStep(world, run);
+  await begin(world, run);
   world.engine.setState(run.runId, 'missing');
   await tendPromotion(world, run.promotionId, run.rule);
+  expect(await runOf(world, run.runId)).toMatchObject({ result: { outcome: 'interrupted' } });
+  const { runId = '' } = await rowOf(world, run.promotionId);
+  await endRunRow(world, runId, { outcome: 'failed', code: 'X' });
   // Whoever ended it may be about to tell.
   expect(await tellForgotten(world)).toEqual({ told: [], problems: [] });
   world.nowMs += 60_000;
-  expect(await tellForgotten(world)).toEqual({ told: [run.runId], problems: [] });
+  expect(await tellForgotten(world)).toEqual({ told: [runId], problems: [] });
   expect(await tellForgotten(world)).toEqual({ told: [], problems: [] });
-  expect(events()).toMatchObject([{ id: run.runId, data: { outcome: 'failed', code: 'RUN_LOST' } }]);
+  expect(events()).toMatchObject([{ id: runId, data: { outcome: 'failed', code: 'X' } }]);
 });
 
 test('a queue that is down keeps nothing from being told later', async () => {

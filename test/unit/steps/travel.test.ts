@@ -6,7 +6,6 @@ import { copyStep } from '../../../src/steps/copy.js';
 import { deepPass } from '../../../src/steps/deep-pass.js';
 import { STEP_LIMITS } from '../../../src/steps/limits.js';
 import { observeStep } from '../../../src/steps/observe.js';
-import { planCopy } from '../../../src/steps/plan-copy.js';
 import { verifyArrivalStep } from '../../../src/steps/verify-arrival.js';
 import { putRunnable } from '../oci/copy/graphs.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
@@ -40,15 +39,14 @@ beforeEach(async () => {
   image = await pushImage(source, { tag: SOURCE.tag });
 });
 
-/** A run from its plan to its end. @returns what the plan said of itself, and the receipt's data */
+/** A run from its plan to its end. @returns what the copy said of itself, and the receipt's data */
 async function promote(): Promise<{ said: string | undefined; data: Record<string, unknown> }> {
   const run = await openRun(world);
   const call = newCall();
   const { excludeArtifactTypes } = run.rule.referrers;
   const request: CopyRequest = { ...JOB, tag: SOURCE.tag, excludeArtifactTypes };
   const input = { runId: run.runId, root: image.digest };
-  await planCopy(world, request, input, call);
-  await copyStep(world, request, input, newCall());
+  await copyStep(world, request, input, call);
   await verifyArrivalStep(world, request, input, newCall());
   const result = { outcome: 'promoted' as const, digest: image.digest };
   await closeRunStep(world, { ...run, wanted: 1, result, did: [] }, newCall());

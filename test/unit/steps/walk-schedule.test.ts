@@ -161,7 +161,7 @@ describe('a tick', () => {
     const run = await openRun(world);
     const observed = await observeStep(world, run, await callOf(world, run.runId));
     if (!('done' in observed) || observed.done.state !== 'refused') throw new Error('it is no referrer');
-    const { code, digest } = observed.done;
+    const { code, digest = '' } = observed.done;
     await endAll({ outcome: 'refused', code, digest });
     expect(await walk()).toMatchObject({ started: 0, looked: 1 });
   });
@@ -232,7 +232,7 @@ describe('open rows', () => {
       state: 'refused',
       last: { outcome: 'refused', code: 'RULE_GONE' },
     });
-    expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
+    expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { outcome: 'interrupted' } });
     expect((await world.store.listOpenPromotions()).items).toEqual([]);
     expect(world.engine.starts).toHaveLength(1);
   });

@@ -4,6 +4,7 @@ import { raiseWanted } from '../../../src/runs/promotion-runs.js';
 import type { PromotionRow, RunRow, Trigger } from '../../../src/runs/rows.js';
 import { createStreamingSbomGenerator } from '../../../src/sbom/index.js';
 import { createSelfSignedCertificate, loadPemSigner, type Signer } from '../../../src/signing/index.js';
+import { noteBegun, takePromotion } from '../../../src/steps/begin-run.js';
 import type { Ports, RegistryListing, StepCall } from '../../../src/steps/ports.js';
 import { MemoryRegistries, type MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../promotion/rules.fixture.js';
@@ -200,6 +201,14 @@ export async function runOf(world: World, runId: string): Promise<RunRow> {
   const row = await world.store.getRun(runId);
   if (row === undefined) throw new Error(`no run ${runId}`);
   return row.value;
+}
+
+/** What a run does first: the engine has it, it takes its promotion's row, and says what it answers. @returns if the row is its own */
+export async function begin(world: World, run: { promotionId: string; runId: string }): Promise<boolean> {
+  world.engine.setState(run.runId, 'running');
+  const row = await takePromotion(world, run, await callOf(world, run.runId));
+  if (row !== undefined) await noteBegun(world, run.runId, row.wanted, undefined);
+  return row !== undefined;
 }
 
 /** What stands under a tag: its digest. */
