@@ -37,7 +37,11 @@ export async function endState(world: World): Promise<Record<string, unknown>> {
   };
   const told = (value: unknown): unknown => withoutNarrative(JSON.parse(renamed(JSON.stringify(value))));
   const registries: Record<string, unknown> = {};
-  for (const registry of new Set(world.ruleList.map(({ source }) => source.registry))) {
+  const hosts = world.ruleList.flatMap(({ source, destination }) => [
+    source.registry,
+    destination.reference.split('/')[0] ?? '',
+  ]);
+  for (const registry of new Set(hosts)) {
     for (const name of world.registries.names(registry)) {
       const { manifests, tags, blobs } = world.registries.repository(registry, name);
       const ours: string[] = [];
@@ -58,12 +62,19 @@ export async function endState(world: World): Promise<Record<string, unknown>> {
     promotions: byName(
       (await store.listPromotions({ size: 100 })).items.map((row) => [row.id, told(withoutCounts(row))]),
     ),
-    runs: byName(await Promise.all(runs.map(async ({ id }) => [renamed(id), told((await store.getRun(id))?.value)]))),
+    runs: byName(
+      await Promise.all(
+        runs.map(async ({ id }) => {
+          const { wanted: _counts, ...run } = (await store.getRun(id))?.value ?? {};
+          return [renamed(id), told(run)];
+        }),
+      ),
+    ),
     unfinishedSteps: progress.filter(({ state }) => state === 'working').map(({ step }) => step),
     documents: byName(
       [...documents.kept]
-        // What a walk knew after each of its stretches, how often an SBOM was begun, and what each call of a copy did.
-        .filter(([name]) => !/\.jsonl$|\/sbom-tries\/|\.report$/.test(name))
+        // What a long step knew after each of its calls, and how often it was begun.
+        .filter(([name]) => !/^documents\/plans\/[^/]+\/[^/]+\//.test(name))
         .map(([name, bytes]) => [renamed(name), told(parsed(bytes))]),
     ),
     // One that is sent twice has its id twice.

@@ -12,6 +12,7 @@ import { pushArtifact, pushImage, pushMultiPlatform, pushSignature } from '../st
 import { REGISTRY, SOURCE, newSigner, newWorld, openRun, type World } from '../steps/world.js';
 import { endState } from './end-state.js';
 import { register, type Registered } from './registered.js';
+import { takesPieces } from './piecewise.js';
 import { replay } from './replay.js';
 
 // Whatever an activity has done when its host dies, or its result is lost: done again, all is in the end as if nothing had been.
@@ -29,6 +30,8 @@ interface Scenario {
   after?(world: World, activity: string): Promise<void>;
   /** The event that comes where one is waited for. */
   wakes?: boolean;
+  /** Steps that take several calls. */
+  severalCalls?: readonly string[];
 }
 
 const signed = new Map<string, Promise<Uint8Array>>();
@@ -70,6 +73,19 @@ async function job(world: World, message: Record<string, unknown>): Promise<void
   await world.engine.start('runJob', id, { runId: id });
 }
 
+const ELSEWHERE = 'other.azurecr.io';
+const COPY_JOB = {
+  operation: 'copy',
+  source: `${REGISTRY}/${SOURCE.repository}:${SOURCE.tag}`,
+  destination: `${REGISTRY}/elsewhere/app:v1`,
+};
+
+/** A call of a long step does next to nothing, and blobs are moved in pieces. */
+function bounded(world: World): World {
+  world.callBounds = { ...world.callBounds, requests: 2, largeBlobBytes: 100 };
+  return world;
+}
+
 const SCENARIOS: Record<string, Scenario> = {
   'an index and what refers to it': { prepare: () => withIndex(fixedWorld()), begin: (world) => openRun(world) },
   'attached at the destination': {
@@ -104,30 +120,34 @@ const SCENARIOS: Record<string, Scenario> = {
       if (first !== undefined) await raiseWanted(world, first, SOURCE, { kind: 'push' });
     },
   },
-  'a copy that is spread': {
-    async prepare() {
-      const world = fixedWorld();
-      world.copyParts = { bytes: 1024 ** 3, nodes: 2 };
-      return withIndex(world);
-    },
+  'a graph that takes several calls of each step': {
+    prepare: () => withIndex(bounded(fixedWorld())),
     begin: (world) => openRun(world),
+    severalCalls: ['observe', 'attach', 'copy', 'verifyArrival'],
   },
-  'a graph that is walked in stretches': {
+  'attached at the destination, in several calls': {
+    prepare: () => withIndex(bounded(fixedWorld(rule({ attachTo: 'destination' })))),
+    begin: (world) => openRun(world),
+    severalCalls: ['observe', 'attach', 'copy', 'verifyArrival'],
+  },
+  'a copy job of several calls': {
+    prepare: () => withIndex(bounded(fixedWorld())),
+    begin: (world) => job(world, COPY_JOB),
+    severalCalls: ['copy', 'verifyArrival'],
+  },
+  'large blobs, moved in pieces to another registry': {
     async prepare() {
-      const world = fixedWorld();
-      world.stretch = { ...world.stretch, requests: 4 };
+      const world = fixedWorld(rule({ destination: { reference: `${ELSEWHERE}/{repository}:{tag}` } }));
+      world.callBounds = { ...world.callBounds, largeBlobBytes: 100 };
+      takesPieces(world.registries.repository(ELSEWHERE, SOURCE.repository));
       return withIndex(world);
     },
     begin: (world) => openRun(world),
+    severalCalls: ['copy'],
   },
   'a copy job': {
     prepare: () => withIndex(fixedWorld()),
-    begin: (world) =>
-      job(world, {
-        operation: 'copy',
-        source: `${REGISTRY}/${SOURCE.repository}:${SOURCE.tag}`,
-        destination: `${REGISTRY}/elsewhere/app:v1`,
-      }),
+    begin: (world) => job(world, COPY_JOB),
   },
   'a promote job': {
     prepare: () => withImage(fixedWorld()),
@@ -148,16 +168,21 @@ type Harm = 'nothing' | 'done once before' | { activity: number; call: number; w
 
 const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
 
-async function play(scenario: Scenario, harm: Harm): Promise<{ state: unknown; calls: number[]; outputs: unknown[] }> {
+async function play(
+  scenario: Scenario,
+  harm: Harm,
+): Promise<{ state: unknown; calls: number[]; steps: string[]; outputs: unknown[] }> {
   const world = await scenario.prepare();
   const whole = register(world);
   const calls: number[] = [];
+  const steps: string[] = [];
   const outputs: unknown[] = [];
   let activities = 0;
   let played = 0;
 
   const done = async (name: string, input: unknown): Promise<unknown> => {
     const index = activities++;
+    steps.push(name);
     const run = (app: Registered): Promise<unknown> => {
       const handler = app.activities.get(name)?.handler;
       if (handler === undefined) throw new Error(`no activity ${name}`);
@@ -186,7 +211,6 @@ async function play(scenario: Scenario, harm: Harm): Promise<{ state: unknown; c
         input,
         twiceEvery: 1_000,
         ...(scenario.wakes === true && { event: ([name]: readonly string[]) => name }),
-        orchestrations: Object.fromEntries(whole.orchestrations) as Record<string, OrchestrationHandler>,
         activities: Object.fromEntries(
           [...whole.activities.keys()].map((name) => [
             name,
@@ -206,7 +230,7 @@ async function play(scenario: Scenario, harm: Harm): Promise<{ state: unknown; c
   };
   await scenario.begin(world);
   await playOpen();
-  return { state: await endState(world), calls, outputs };
+  return { state: await endState(world), calls, steps, outputs };
 }
 
 describe('each activity done twice, the first time for nothing', () => {
@@ -217,6 +241,8 @@ describe('each activity done twice, the first time for nothing', () => {
     const twice = await play(scenario, 'done once before');
     expect(twice.state).toEqual(plain.state);
     expect(plain.outputs.every((output) => typeof output === 'object')).toBe(true);
+    for (const step of scenario.severalCalls ?? [])
+      expect(plain.steps.filter((each) => each === step).length).toBeGreaterThan(2);
   });
 
   test.each(Object.keys(SCENARIOS))(
