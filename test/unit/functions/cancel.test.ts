@@ -44,8 +44,7 @@ async function play(runId: string, moment: Moment = async () => {}, more: Partia
     ]),
   );
   const handler = app.orchestrations.get(start.orchestration) as OrchestrationHandler;
-  const orchestrations = Object.fromEntries(app.orchestrations) as Record<string, OrchestrationHandler>;
-  const played = await replay(handler, { input: start.input, activities, orchestrations, ...more });
+  const played = await replay(handler, { input: start.input, activities, ...more });
   world.engine.setState(runId, 'ended');
   return played;
 }

@@ -39,7 +39,6 @@ async function play(runId: string): Promise<Played> {
     activities: Object.fromEntries(
       [...app.activities].map(([name, { handler }]) => [name, (input: unknown) => handler(input, context)]),
     ),
-    orchestrations: Object.fromEntries(app.orchestrations) as Record<string, OrchestrationHandler>,
   });
   world.engine.setState(runId, 'ended');
   return played;

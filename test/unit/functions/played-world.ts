@@ -45,7 +45,6 @@ export function newPlayedWorld(...rules: Rule[]): PlayedWorld {
         await replay(app.orchestrations.get(orchestration) as OrchestrationHandler, {
           input,
           activities: activities(around),
-          orchestrations: Object.fromEntries(app.orchestrations) as Record<string, OrchestrationHandler>,
           startMs: world.nowMs,
           clock: (nowMs) => {
             world.nowMs = nowMs;

@@ -24,7 +24,6 @@ interface Action {
   externalEventName?: string;
   compoundActions?: Action[];
 }
-const SUB_ORCHESTRATION = 2;
 const TIMER = 5;
 const EVENT = 6;
 
@@ -37,8 +36,6 @@ export interface Script {
   /** Of an instance that is under way; its input is taken as it is. */
   past?: readonly PastEvent[] | undefined;
   activities: Record<string, Activity>;
-  /** Sub-orchestrations, each played to its end when all that was begun before it has ended. */
-  orchestrations?: Record<string, OrchestrationHandler>;
   /** Asked when only timers and events are left: the event that comes now, or undefined: the next timer fires. */
   event?: (waitedFor: readonly string[]) => string | undefined;
   /** Told of the time before each activity; the clock begins at `startMs`, or at the start of 2026. */
@@ -60,8 +57,8 @@ export interface Played {
   timersMs: number[];
   /** Names of the events that were waited for. */
   waits: string[];
-  /** Sub-orchestrations in their order: what each was given, what it answered, and how many activities it called. */
-  subs: { name: string; instanceId: string | undefined; input: unknown; output: unknown; calls: number }[];
+  /** What came of it, as the engine keeps it. */
+  history: PastEvent[];
   elapsedMs: number;
 }
 
@@ -111,7 +108,7 @@ class Player {
     calls: [],
     timersMs: [],
     waits: [],
-    subs: [],
+    history: [],
     elapsedMs: 0,
   };
   #nowMs: number;
@@ -119,7 +116,6 @@ class Player {
   #turns = 0;
   #actions: Action[] = [];
   #calls: Call[] = [];
-  #subs: Call[] = [];
   #timers: Timer[] = [];
   #waits: string[] = [];
   /** What is still to come of the past, oldest first. */
@@ -151,6 +147,25 @@ class Player {
     const common = { EventId: -1, IsPlayed: false, Timestamp: new Date(this.#nowMs) };
     for (const past of this.#history) past.IsPlayed = true;
     this.#history.push({ ...common, EventType: 12 }, { ...common, ...event });
+    this.#note({ EventType: 12 });
+    this.#note(event);
+  }
+
+  /** Keeps an event for whoever wants the history; @returns its number, where it asks for something */
+  #note(event: Record<string, unknown>, id = -1): number {
+    const Timestamp = new Date(this.#nowMs).toISOString();
+    this.#played.history.push(wire({ EventId: id, IsPlayed: true, Timestamp, ...event }) as PastEvent);
+    return id;
+  }
+
+  /** Numbers an activity that is asked for. */
+  #askFor(name: string | undefined): number {
+    return this.#note({ EventType: 4, Name: name }, this.#nextId++);
+  }
+
+  /** Numbers a timer that is set. */
+  #setTimer(fireAtMs: number): number {
+    return this.#note({ EventType: 10, FireAt: new Date(fireAtMs) }, this.#nextId++);
   }
 
   async #decide(): Promise<Decision> {
@@ -206,18 +221,13 @@ class Player {
     switch (action.actionType) {
       case 0:
       case 1:
-        this.#calls.push({ action, attempt: 1, id: this.#nextId++ });
-        return;
-      case SUB_ORCHESTRATION:
-        this.#subs.push({ action, attempt: 1, id: this.#nextId++ });
+        this.#calls.push({ action, attempt: 1, id: this.#askFor(action.functionName) });
         return;
       case TIMER:
-        this.#timers.push({
-          id: this.#nextId++,
-          setAtMs: this.#nowMs,
-          fireAtMs: Date.parse(action.fireAt ?? ''),
-          index,
-        });
+        {
+          const fireAtMs = Date.parse(action.fireAt ?? '');
+          this.#timers.push({ id: this.#setTimer(fireAtMs), setAtMs: this.#nowMs, fireAtMs, index });
+        }
         return;
       case EVENT:
         this.#waits.push(action.externalEventName ?? '');
@@ -234,11 +244,6 @@ class Player {
       await this.#end(call);
       return;
     }
-    const sub = this.#subs.shift();
-    if (sub !== undefined) {
-      await this.#playSub(sub);
-      return;
-    }
     const event = this.#waits.length === 0 ? undefined : this.#script.event?.(this.#waits);
     if (event !== undefined) {
       this.#waits = this.#waits.filter((name) => name !== event);
@@ -251,7 +256,8 @@ class Player {
     this.#nowMs = Math.max(this.#nowMs, timer.fireAtMs);
     if (timer.index !== undefined) this.#played.timersMs.push(timer.fireAtMs - timer.setAtMs);
     this.#record({ EventType: 11, TimerId: timer.id, FireAt: new Date(timer.fireAtMs) });
-    if (timer.retry !== undefined) this.#calls.push({ ...timer.retry, id: this.#nextId++ });
+    if (timer.retry !== undefined)
+      this.#calls.push({ ...timer.retry, id: this.#askFor(timer.retry.action.functionName) });
   }
 
   /** One turn of the past. @returns false where the real engine would break it off: it is not what the orchestrator wants. */
@@ -275,27 +281,10 @@ class Player {
       this.#waits = this.#waits.filter((name) => name !== fields['Name']);
       this.#record({ EventType, ...fields });
       if (EventType === 6 && call !== undefined) this.#retry(call);
-      if (timer?.retry !== undefined) this.#calls.push({ ...timer.retry, id: this.#nextId++ });
+      if (timer?.retry !== undefined)
+        this.#calls.push({ ...timer.retry, id: this.#askFor(timer.retry.action.functionName) });
       return EventType === 15 || call !== undefined || timer !== undefined;
     }
-  }
-
-  async #playSub({ action, id }: Call): Promise<void> {
-    const { functionName: name = '', instanceId, input } = action;
-    const handler = this.#script.orchestrations?.[name];
-    if (handler === undefined) throw new Error(`nobody expected the orchestration ${name}`);
-    const activities = counted(this.#script.activities, this.#played.calls);
-    const sub = await replay(handler, { ...this.#script, activities, input, startMs: this.#nowMs, past: undefined });
-    this.#nowMs += sub.elapsedMs;
-    this.#played.calls.push(...sub.calls);
-    this.#played.timersMs.push(...sub.timersMs);
-    this.#played.waits.push(...sub.waits);
-    this.#played.subs.push({ name, instanceId, input, output: sub.output, calls: sub.calls.length }, ...sub.subs);
-    this.#record(
-      sub.error === undefined
-        ? { EventType: 8, TaskScheduledId: id, Result: JSON.stringify(sub.output) }
-        : { EventType: 9, TaskScheduledId: id, Reason: sub.error, Details: sub.error },
-    );
   }
 
   async #end({ action, attempt, id }: Call): Promise<void> {
@@ -329,10 +318,11 @@ class Player {
     const { firstRetryIntervalInMilliseconds: pauseMs, maxNumberOfAttempts } = action.retryOptions;
     const again = attempt < maxNumberOfAttempts;
     // The library numbers a timer after the last attempt too.
+    const fireAtMs = this.#nowMs + (again ? pauseMs : 0);
     this.#timers.push({
-      id: this.#nextId++,
+      id: this.#setTimer(fireAtMs),
       setAtMs: this.#nowMs,
-      fireAtMs: this.#nowMs + (again ? pauseMs : 0),
+      fireAtMs,
       ...(again && { retry: { action, attempt: attempt + 1, id: -1 } }),
     });
   }
@@ -364,18 +354,6 @@ async function withOtherClocks<T>(turn: number, work: () => Promise<T>): Promise
     Math.random = random;
     performance.now = now;
   }
-}
-
-/** Activities that count their calls on from where they were. */
-function counted(activities: Script['activities'], before: Played['calls']): Script['activities'] {
-  const counts = new Map<string, number>();
-  for (const { name } of before) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return Object.fromEntries(
-    Object.entries(activities).map(([name, activity]) => [
-      name,
-      (input: never, call: number) => activity(input, call + (counts.get(name) ?? 0)),
-    ]),
-  );
 }
 
 function wire(value: unknown): unknown {

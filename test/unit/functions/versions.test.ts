@@ -1,29 +1,93 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { tendPromotion } from '../../../src/runs/promotion-runs.js';
+import { takePromotion } from '../../../src/steps/begin-run.js';
 import { tendJobs } from '../../../src/steps/tend-jobs.js';
 import { openJobRun } from '../steps/job-world.js';
-import { newWorld, openRun, rowOf, runOf, type World } from '../steps/world.js';
+import { REGISTRY, callOf, newWorld, openRun, rowOf, runOf, type World } from '../steps/world.js';
 import { register, type Registered } from './registered.js';
 import { NON_DETERMINISTIC, replay, type Activity, type PastEvent, type Played } from './replay.js';
-import { ROOT, activities, promotion } from './scripted.js';
+import { GATED, OWNER, ROOT, activities, promotion, type Answers } from './scripted.js';
 
 const { versioned } = await import('../../../src/functions/orchestrations/versioned.js');
-const { promote } = await import('../../../src/functions/orchestrations/promote.js');
+const { promoteDurably } = await import('../../../src/functions/orchestrations/orders.js');
 
-// Histories that the orchestrations of commit a528f0d made, under the scripted driver: each is cut off after each of its turns, as by
-// a deployment, and goes on with this code. Begin and close are the real steps, on rows in memory.
+// Histories that the orchestrations of version 2 have made, under the scripted driver: each is cut off after each of its turns, as by
+// a deployment, and goes on with this code. What takes and closes rows are the real steps, on rows in memory.
 
 interface Recorded {
   orchestration: 'promote' | 'runJob';
   input: unknown;
   history: PastEvent[];
 }
-const file = new URL('./histories/version-1.json', import.meta.url);
-const RECORDED = readFileSync(file, 'utf8');
-const NAMES = Object.keys(JSON.parse(RECORDED) as object);
+const file = new URL('./histories/version-2.json', import.meta.url);
+
+const COPIED = { done: { state: 'copied', root: ROOT, copied: 1, existed: 0, mounted: 0, bytes: 1 } } as const;
+const trouble = { code: 'TOOMANYREQUESTS', message: 'slowly' };
+/** A step that goes on for some calls. */
+const afterCalls =
+  <T>(done: T) =>
+  (_input: unknown, call: number): T | { retryAfterMs: number } =>
+    call < 4 ? { retryAfterMs: 0 } : done;
+const JOB: Answers = {
+  copy: () => COPIED,
+  verifyArrival: () => ({ done: { repaired: 0 } }),
+  tagCopy: () => ({ done: { digest: ROOT.digest } }),
+  closeJob: () => ({ done: null }),
+};
+/** What was recorded, and how it is recorded anew if the version rises: RECORD=1, and another file. */
+const RECORDINGS: Record<string, { orchestration: Recorded['orchestration']; answers: Answers }> = {
+  'a promotion': { orchestration: 'promote', answers: {} },
+  'a promotion that waits for evidence': {
+    orchestration: 'promote',
+    answers: {
+      observe: () => ({ done: GATED }),
+      checkEvidence: (_input, call) =>
+        call < 4
+          ? { done: { state: 'closed', wanted: 1, reasons: ['none'], evidence: 'e' } }
+          : { done: { state: 'passed', wanted: 1 } },
+      markWaiting: () => ({ done: 'waiting' }),
+    },
+  },
+  'a promotion that is put off, and one step of which failed': {
+    orchestration: 'promote',
+    answers: {
+      attach: (_input, call) =>
+        call < 3 ? { retryAfterMs: 2_000, wake: `wake-${call}` } : { done: { did: ['attached'] } },
+      copy: (_input, call) => {
+        if (call === 1) throw new Error('CONNECTION_CLOSED: the worker died');
+        return call === 2 ? { retryAfterMs: 30_000, trouble, wake: 'wake-3' } : COPIED;
+      },
+    },
+  },
+  'a promotion whose long steps take several calls': {
+    orchestration: 'promote',
+    answers: {
+      observe: afterCalls({ done: { ...GATED, gate: 'passed' as const } }),
+      attach: afterCalls({ done: { did: ['attached'] } }),
+      copy: afterCalls(COPIED),
+      verifyArrival: afterCalls({ done: { repaired: 0 } }),
+    },
+  },
+  'a copy job': { orchestration: 'runJob', answers: { ...JOB, beginJob: () => ({ done: { operation: 'copy' } }) } },
+  'a copy job of several calls': {
+    orchestration: 'runJob',
+    answers: { ...JOB, beginJob: () => ({ done: { operation: 'copy' } }), copy: afterCalls(COPIED) },
+  },
+  'a promote job': {
+    orchestration: 'runJob',
+    answers: {
+      ...JOB,
+      beginJob: () => ({ done: { operation: 'promote', source: { registry: REGISTRY, repository: 'a', tag: 'v1' } } }),
+      raisePromotions: () => ({ done: [{ promotionId: 'p1', wanted: 1 }] }),
+      awaitPromotions: (_input, call) =>
+        call < 3 ? { retryAfterMs: 1_000, wake: `wake-${call}` } : { done: [{ outcome: 'promoted' }] },
+    },
+  },
+};
+const NAMES = Object.keys(RECORDINGS);
 
 let world: World;
 let app: Registered;
@@ -32,9 +96,32 @@ beforeEach(() => {
   app = register(world);
 });
 
-/** What is real, and what a script answers; `done` are calls of the real ones. */
-function steps(real: readonly string[]): Record<string, Activity> {
+if (process.env.RECORD === '1') {
+  test('histories are recorded', async () => {
+    const recorded: Record<string, Recorded> = {};
+    for (const [name, { orchestration, answers }] of Object.entries(RECORDINGS)) {
+      const input = orchestration === 'promote' ? { ...OWNER, deadlineMs: 86_400_000 } : { runId: 'r1' };
+      const { history, error } = await replay(app.orchestrations.get(orchestration) as OrchestrationHandler, {
+        input,
+        activities: orchestration === 'promote' ? promotion(answers).activities : activities(answers),
+        // Every other wait ends by its time.
+        event: ([waited]) => (/[13]$/.test(waited ?? '') ? waited : undefined),
+      });
+      expect(error).toBeUndefined();
+      recorded[name] = { orchestration, input: { version: 2, ...input }, history };
+    }
+    writeFileSync(file, `${JSON.stringify(recorded, null, 1)}\n`);
+  });
+}
+
+const RECORDED = readFileSync(file, 'utf8');
+
+/** What is real, and what a script answers. */
+function steps(): Record<string, Activity> {
   const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
+  const real = (name: string): Activity => {
+    return (input: unknown) => app.activities.get(name)?.handler(input, context);
+  };
   const scripted = {
     ...promotion().activities,
     ...activities({
@@ -45,13 +132,23 @@ function steps(real: readonly string[]): Record<string, Activity> {
       tagCopy: () => ({ done: { digest: ROOT.digest } }),
     }),
   };
-  const handled = real.map((name): [string, Activity] => [
-    name,
-    (input: unknown) => app.activities.get(name)?.handler(input, context),
-  ]);
-  return { ...scripted, ...Object.fromEntries(handled) };
+  const observe = scripted['observe'];
+  return {
+    ...scripted,
+    async observe(input: { promotionId: string; runId: string }, call: number) {
+      await takeRow(input);
+      return observe?.(input as never, call);
+    },
+    closeRun: real('closeRun'),
+    beginJob: real('beginJob'),
+    closeJob: real('closeJob'),
+  };
 }
-const REAL = ['beginRun', 'closeRun', 'beginJob', 'closeJob'];
+
+/** As the first step of a promotion does it. */
+async function takeRow(ids: { promotionId: string; runId: string }): Promise<void> {
+  await takePromotion(world, ids, await callOf(world, ids.runId));
+}
 
 interface Cut {
   recorded: Recorded;
@@ -62,29 +159,31 @@ interface Cut {
 
 /** The instance after so many of its turns, with the rows that it has by then; undefined: it has fewer. */
 async function cutAt(name: string, turns: number): Promise<Cut | undefined> {
-  const kind = (JSON.parse(RECORDED) as Record<string, Recorded>)[name]?.orchestration;
+  const isPromotion = RECORDINGS[name]?.orchestration === 'promote';
   let ids = { promotionId: 'p1', runId: 'r1' };
-  if (kind === 'promote') ids = await openRun(world);
-  else await openJobRun(world, { operation: 'promote', source: 'r.azurecr.io/samples/app:v1' }, 'r1');
+  if (isPromotion) ids = await openRun(world);
+  else if (name.startsWith('a copy')) {
+    const source = `${REGISTRY}/samples/app:v1`;
+    await openJobRun(world, { operation: 'copy', source, destination: `${REGISTRY}/other/app:v1` }, 'r1');
+  } else await openJobRun(world, { operation: 'promote', source: `${REGISTRY}/samples/app:v1` }, 'r1');
   const text = RECORDED.replaceAll('"p1"', `"${ids.promotionId}"`).replaceAll('"r1"', `"${ids.runId}"`);
   const recorded = (JSON.parse(text) as Record<string, Recorded>)[name];
   if (recorded === undefined) throw new Error(`no history ${name}`);
   const starts = recorded.history.flatMap(({ EventType }, index) => (EventType === 12 ? [index] : []));
   if (turns >= starts.length) return undefined;
   const past = recorded.history.slice(0, starts[turns + 1]);
-  const begin = kind === 'promote' ? 'beginRun' : 'beginJob';
   // The first turn asks for it; from the second on it was done.
-  if (turns > 0) await steps(REAL)[begin]?.(recorded.input as never, 1);
+  if (turns > 0 && isPromotion) await takeRow(ids);
+  else if (turns > 0) await steps()['beginJob']?.({ runId: ids.runId } as never, 1);
   world.engine.setState(ids.runId, 'running');
-  return { recorded, past, runId: ids.runId, ...(kind === 'promote' && { promotionId: ids.promotionId }) };
+  return { recorded, past, runId: ids.runId, ...(isPromotion && { promotionId: ids.promotionId }) };
 }
 
 async function goOn(handler: unknown, { recorded, past, runId }: Cut): Promise<Played> {
   const played = await replay(handler as OrchestrationHandler, {
     input: recorded.input,
     past,
-    activities: steps(REAL),
-    orchestrations: Object.fromEntries(app.orchestrations) as Record<string, OrchestrationHandler>,
+    activities: steps(),
     event: ([waited]) => waited,
   });
   world.engine.setState(runId, 'ended');
@@ -112,22 +211,21 @@ async function tick({ promotionId, runId }: Cut): Promise<string | undefined> {
   return row.runOpen && row.runId !== runId ? row.runId : undefined;
 }
 
-/** With the versions that this code has; @returns the run's row, which has ended, and how the next run ended */
+/** Its instance has ended without a word: its row ends, and the next run of a promotion does it all. */
 async function expectFollowed(cut: Cut): Promise<void> {
   const next = await tick(cut);
-  expect(await runOf(world, cut.runId)).toMatchObject({
-    state: 'ended',
-    result: { outcome: 'failed', code: 'RUN_LOST' },
-  });
-  if (cut.promotionId === undefined) return;
+  const { promotionId, runId } = cut;
+  const lost = promotionId === undefined ? { outcome: 'failed', code: 'RUN_LOST' } : { outcome: 'interrupted' };
+  expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: lost });
+  if (promotionId === undefined) return;
   const started = world.engine.starts.find(({ id }) => id === next);
   const handler = app.orchestrations.get('promote') as OrchestrationHandler;
-  const { output } = await replay(handler, { input: started?.input, activities: steps(REAL) });
+  const { output } = await replay(handler, { input: started?.input, activities: steps() });
   expect(output).toMatchObject({ outcome: 'promoted' });
-  expect(await rowOf(world, cut.promotionId)).toMatchObject({ state: 'in_sync', runOpen: false });
+  expect(await rowOf(world, promotionId)).toMatchObject({ state: 'in_sync', runOpen: false });
 }
 
-describe.each(NAMES)('%s, as commit a528f0d began it', (name) => {
+describe.each(NAMES)('%s, as it was begun when it was recorded', (name) => {
   // Where this fails, the sequence of an orchestration has changed: raise ORCHESTRATION_VERSION, keep the code before, and record its
   // histories (docs/decisions/orchestration-versions.md).
   test('is gone on with, wherever it was cut off', async () => {
@@ -156,10 +254,19 @@ describe.each(NAMES)('%s, as commit a528f0d began it', (name) => {
   });
 });
 
+test('an instance without a version is one of version 1, which is not kept', async () => {
+  const cut = await cutAt('a promotion', 2);
+  if (cut === undefined) throw new Error('no cut');
+  const { version: _none, ...input } = cut.recorded.input as { version: number };
+  const { error } = await goOn(app.orchestrations.get('promote'), { ...cut, recorded: { ...cut.recorded, input } });
+  expect(error).toMatch(/not 1$/);
+  await expectFollowed(cut);
+});
+
 test('a sequence that was changed under its instances: they are broken off, and followed', async () => {
-  const changed: typeof promote = function* (context) {
+  const changed: typeof promoteDurably = function* (context) {
     yield context.df.callActivity('somethingNew', {});
-    return yield* promote(context);
+    return yield* promoteDurably(context);
   };
   await eachCut('a promotion', async (cut, turns) => {
     // The first turn has asked for nothing that would be missed.
@@ -170,10 +277,10 @@ test('a sequence that was changed under its instances: they are broken off, and 
 });
 
 test('a version that is kept goes on with its own code', async () => {
-  const own = function* (context: Parameters<typeof promote>[0]): ReturnType<typeof promote> {
+  const own: typeof promoteDurably = function* (context) {
     yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + 1_000));
     return null;
   };
-  const played = await replay(versioned(promote, { 7: own }), { input: { version: 7 }, activities: {} });
+  const played = await replay(versioned(promoteDurably, { 7: own }), { input: { version: 7 }, activities: {} });
   expect(played).toMatchObject({ output: null, error: undefined, timersMs: [1_000], calls: [] });
 });
