@@ -93,6 +93,11 @@ export class SimulatedEngine implements Engine {
     this.#simulation.at(this.#simulation.nowMs + STUCK_MS, 'starts at last', () => delete instance.stuck);
   }
 
+  /** One that has ended begins anew: whoever started it once more read its row before it began. */
+  restart({ name, id, input }: Instance): void {
+    this.#create(name, id, input);
+  }
+
   #create(name: string, id: string, input: unknown, parent?: Instance['parent']): Instance {
     const createdAt = this.#simulation.now().toISOString();
     const kept = structuredClone(input);

@@ -119,6 +119,14 @@ export class Happenings {
         app.needsSchedule = true;
         app.engine.sticks = true;
         return;
+      case 'restart': {
+        const ended = [...app.engine.instances.values()].filter(
+          ({ id, state }) => state === 'ended' && app.watches.opened.includes(id),
+        );
+        const instance = ended[what.nth % Math.max(ended.length, 1)];
+        if (instance !== undefined) app.engine.restart(instance);
+        return;
+      }
       case 'ask': {
         this.#touch(what);
         this.#asked += 1;

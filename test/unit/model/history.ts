@@ -23,6 +23,8 @@ export type Happening =
   | { is: 'lose'; nth: number }
   /** The message that starts the next run is late, by twenty minutes. */
   | { is: 'stick' }
+  /** A run or a job that has ended is started once more, by a message that is late: the engine forgets what it did, and begins anew. */
+  | { is: 'restart'; nth: number }
   /** Somebody asks for a promotion by a job. */
   | { is: 'ask'; repository: number; tag: number }
   /** PROMOTION_PAUSED is set, or lifted. */
@@ -48,6 +50,7 @@ const MOMENTS = [
   'listReferrers',
   'markWaiting: store',
   'closeRun: store',
+  'closeRun: store replacePromotion',
   'beginRun: store',
   'removePromotion',
   'engine start',
@@ -144,6 +147,7 @@ const KINDS: Kinds = {
   pause: { weight: 2, unseen: true, make: fc.record({ is: one('pause' as const), nth }) },
   lose: { weight: 1, unseen: true, make: fc.record({ is: one('lose' as const), nth }) },
   stick: { weight: 1, unseen: true, make: fc.record({ is: one('stick' as const) }) },
+  restart: { weight: 1, make: fc.record({ is: one('restart' as const), nth }) },
   ask: { weight: 1, make: fc.record({ is: one('ask' as const), repository, tag }) },
   hold: { weight: 1, unseen: true, make: fc.record({ is: one('hold' as const), on: fc.boolean() }) },
   forget: { weight: 1, make: fc.record({ is: one('forget' as const), repository }) },

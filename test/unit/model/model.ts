@@ -16,6 +16,8 @@ import { inVirtualTime } from './virtual-time.js';
 // - The schedule opens no run of a promotion that was stopped, observed or refused (EVIDENCE_MISSING, DESTINATION_TAKEN,
 //   DESTINATION_LOCKED and RULE_GONE apart), while digest and rule are what its last run saw and nothing else was wanted.
 // - Housekeeping takes no run, and no promotion, that isn't at rest, or hasn't been for so long.
+// - A run that has ended is not ended again, nor opened again; a step that begins later writes to no registry and no promotion's row.
+// - A promotion's row is written by the run that it names, or by whoever opens the next one; it goes back to none that it named before.
 // - Nine runs at most follow one another where nothing more is wanted.
 // - No time goes by while a run waits for news that there are.
 //
