@@ -22,7 +22,7 @@ test.each(seeds)(
   'chaos with seed %i',
   async (seed) => {
     folder = await mkdtemp(join(tmpdir(), 'acr-promoter-chaos-'));
-    const started = await startEverything({ args: ['--chaos', String(seed)] });
+    const started = await startEverything({ args: ['--chaos', String(seed), '--lies', 'repeat,kill'] });
     up = started;
     const images = await Promise.all(
       Array.from({ length: IMAGES }, async (_, index) => {
