@@ -69,7 +69,8 @@ export function parseLies(text: string | undefined): Lie[] {
     const isExact = of !== undefined || chance !== undefined;
     if (!isLieName(name) || (isExact && (name === 'kill' || name === 'repeat'))) {
       throw new ConfigurationError('BAD_OPTION', `--lies: ${part} is not one of ${names.join(', ')}`, {
-        remedy: 'NAME, NAME:FUNCTION, NAME@3 (the third time that it could happen) or NAME:FUNCTION@3, with commas between.',
+        remedy:
+          'NAME, NAME:FUNCTION, NAME@3 (the third time that it could happen) or NAME:FUNCTION@3, with commas between.',
       });
     }
     return { name, ...(of !== undefined && { of }), ...(chance !== undefined && { chance: Number(chance) }) };

@@ -1,5 +1,6 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
+import { JOB_MS } from '../../runs/job-instance.js';
 import {
   awaitPromotionsContract,
   beginJobContract,
@@ -21,9 +22,6 @@ const inputSchema = z.object({ runId: z.string() });
 
 type Result = InputOf<typeof closeJobContract>['result'];
 type Job = ResultOf<typeof beginJobContract>;
-
-/** How long a job waits for trouble to pass, and a `promote` job for its promotions; in milliseconds from its start. */
-const JOB_MS = 24 * 3_600_000;
 
 /** One job. A failure is an outcome: the run is ended whatever happens. */
 export function* runJob(context: OrchestrationContext): Generator<Task, Result | null, unknown> {

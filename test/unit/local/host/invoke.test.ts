@@ -77,7 +77,11 @@ describe('an invocation that hangs', () => {
         await expect(invoke(app, 60, chaos)).rejects.toMatchObject({ code: 'FUNCTION_TIMEOUT' });
         expect(performance.now() - startedMs).toBeGreaterThan(55);
         // Only the first: the message that comes back is handled.
-        await invoke(appOf(type, () => undefined), 60, chaos);
+        await invoke(
+          appOf(type, () => undefined),
+          60,
+          chaos,
+        );
       }
       expect(ran.length).toBeGreaterThan(0);
       expect(ran.length).toBeLessThan(8);
