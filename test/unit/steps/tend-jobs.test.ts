@@ -43,8 +43,7 @@ const starts = () => world.engine.starts.map(({ id }) => id);
 test('500 open promotions, and as many runs of them, hide no job', async () => {
   const runId = await taken('running', TAG);
   world.nowMs += MINUTE;
-  for (let count = 0; count < 500; count += 1)
-    await openRun(world, undefined, { ...SOURCE, tag: `v${count}` });
+  for (let count = 0; count < 500; count += 1) await openRun(world, undefined, { ...SOURCE, tag: `v${count}` });
   world.nowMs += 16 * MINUTE;
   expect(await tendJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
 });
