@@ -11,6 +11,8 @@ interface Letter {
   visibleMs: number;
   tries: number;
   task?: Task;
+  /** Its worker is dead and nobody knows: it keeps its slot. */
+  hangs?: boolean;
 }
 
 /** How it is handled: by the app's own trigger. */
@@ -19,6 +21,11 @@ export type Handle = (task: Task, door: Door, body: unknown, metadata: Record<st
 const MOST_TRIES = 60;
 const FIRST_PAUSE_MS = 10_000;
 const LONGEST_PAUSE_MS = 600_000;
+
+/** host.json: `functionTimeout`; `visibilityTimeout`; `batchSize` and `newBatchThreshold` together. */
+const FUNCTION_TIMEOUT_MS = 1_800_000;
+const VISIBLE_AGAIN_MS = 30_000;
+const SLOTS = 6;
 
 /** Queues and Event Grid: what is under way to the app, delivered in any order, and again until it is handled. */
 export class Mail {
@@ -55,8 +62,24 @@ export class Mail {
     return letter !== undefined;
   }
 
+  /** The process that was handling it died, and the host does not see it until it times out. @returns whether that was a letter */
+  hang(task: Task): boolean {
+    const letter = this.#letters.find((other) => other.task === task);
+    if (letter === undefined) return false;
+    letter.hangs = true;
+    this.#simulation.at(this.#simulation.nowMs + FUNCTION_TIMEOUT_MS, 'the message times out', () => {
+      delete letter.hangs;
+      this.#putBack(letter, VISIBLE_AGAIN_MS);
+    });
+    return true;
+  }
+
   #deliveries(): Action[] {
     this.#collect();
+    const hanging = this.#letters.filter(({ hangs }) => hangs === true).length;
+    const working = this.#letters.filter(({ task }) => task !== undefined).length;
+    // Without any that hangs there are other hosts.
+    if (hanging > 0 && working >= SLOTS) return [];
     return this.#letters
       .filter(({ task, visibleMs }) => task === undefined && visibleMs <= this.#simulation.nowMs)
       .map((letter) => {

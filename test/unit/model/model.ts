@@ -159,11 +159,11 @@ class Model {
       }
       const pause = tick < SOON_TICKS ? 1 : tick < HOURLY_TICKS ? 12 : 144;
       await this.#simulation.advanceTo(this.#simulation.nowMs + pause * TICK_MS);
-      const before = app.engine.started;
+      const before = app.engine.starts.length;
       await app.tick();
       await this.#settle();
       // The walk itself is one.
-      const walks = app.engine.started - before === 1;
+      const walks = app.engine.starts.length - before === 1;
       const { items } = await app.world.store.listPromotions({ size: 100 });
       // Whose tag is gone is left as it failed.
       const isOpen = items.some((row) => row.runOpen || (isTriedAgain(row) && isWanted(app, row)));
@@ -179,6 +179,7 @@ class Model {
       const since = watches.waitingSince.get(row.id);
       if (row.waitingFor === undefined || since === undefined || row.wanted <= since) continue;
       const instance = row.runId === undefined ? undefined : engine.instances.get(row.runId);
+      if (instance?.stalled === true) continue;
       if (instance?.state === 'running' && instance.retrying === 0 && engine.deliveries.length === 0) {
         throw new Error(
           `promotion ${row.id} waits for ${row.waitingFor} though ${row.wanted} is wanted, more than ${since}`,

@@ -10,10 +10,10 @@ export async function restProblems({ world, engine, watches }: App, known: Known
   const problems: string[] = engine.open
     .filter(({ orphaned }) => orphaned !== true)
     .map(({ id, state }) => `instance ${id} is ${state}`);
-  for (const { id, name, error } of engine.instances.values()) {
+  for (const { id, name, error, broken } of engine.instances.values()) {
     // A walk gives up what is down for too long: the next tick looks again.
     const isGivenUp = name === 'promoteScheduled' && (known.troubled || known.slept);
-    if (error !== undefined && !isGivenUp) problems.push(`${name} ${id} failed: ${error.message}`);
+    if (error !== undefined && broken !== true && !isGivenUp) problems.push(`${name} ${id} failed: ${error.message}`);
   }
   const told = new Map<string, string>();
   for (const { queue, text } of queues.sent) {
