@@ -100,7 +100,8 @@ export async function tendRun(
     if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
     if (rule === undefined) return comeToRest(ports, current);
     const failed = { value: { ...row, failures: row.failures + 1 }, version: current.version };
-    if (isLostAgain(row)) return closeLost(ports, failed, run, result);
+    // One that has ended by itself was not lost: the next one finds what it has done.
+    if (isLost(result) && isLostAgain(row)) return closeLost(ports, failed, run, result);
     const trigger = { kind: 'retry', id: row.runId, at: ports.now().toISOString() } as const;
     return (await openNext(ports, failed, rule, trigger)) !== undefined;
   }
