@@ -13,8 +13,8 @@ export async function keepAsPoison(
   await ports.queues.send(`${queue}-poison`, text);
 }
 
-/** The rules cannot be read. That is no fault of a message, a run or a job: it waits until somebody has corrected them. */
-export const NOT_NOW: ReadonlySet<string> = new Set(['RULES_INVALID', 'RULES_CYCLE', 'RULES_UNREADABLE']);
+/** Malformed rules are no fault of the message: it waits until somebody has set them right. */
+const NOT_NOW: ReadonlySet<string> = new Set(['RULES_INVALID', 'RULES_CYCLE']);
 
 /** True for what no later try mends: what the message says is malformed, or a policy forbids it. */
 export function isForGood(error: unknown): boolean {

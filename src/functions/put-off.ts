@@ -1,7 +1,5 @@
 import { PromoterError, RegistryError, TransportError, describeError } from '../oci/index.js';
-import { walkScheduleContract } from '../steps/contracts.js';
 import type { Again, Trouble } from './orchestrations/again.js';
-import { NOT_NOW } from './poison.js';
 
 /**
  * How long what may pass is waited for. The client has already tried for some seconds; from here on each further try is an
@@ -85,8 +83,6 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
       ...((nameless || ROLE_MISSING.has(code)) && { patienceMs: PUT_OFF.unknownMs }),
     };
   }
-  // The schedule starts anew every minute: a tick does not wait.
-  if (NOT_NOW.has(code) && name !== walkScheduleContract.name) return { trouble };
   if (code === 'EVIDENCE_LOST') return { trouble, patienceMs: PUT_OFF.evidenceMs };
   const unknown = UNKNOWN.has(code) || (answer !== undefined && isUnknown(answer));
   return unknown && !asked ? { trouble, patienceMs: PUT_OFF.unknownMs } : undefined;

@@ -1,6 +1,7 @@
 import type { OrchestrationHandler } from 'durable-functions';
 import type { Engine } from '../../../src/runs/ports.js';
 import { Execution, type HistoryEvent, type Wanted } from './executor.js';
+import { HOST } from './host-limits.js';
 import type { Action, Simulation, Task } from './simulation.js';
 
 /** How an activity is done: by the app's own handler. */
@@ -18,6 +19,8 @@ interface Delivery {
   doomed?: boolean;
   /** Its worker is dead and nobody knows: it keeps its slot. */
   hangs?: boolean;
+  /** So many tries after this one hang as well. */
+  hangsAgain?: number;
 }
 
 /** What has come for an instance. */
@@ -57,12 +60,6 @@ interface Instance {
 
 /** How long a host that died keeps what it had locked, in milliseconds. */
 const VISIBLE_AGAIN_MS = 300_000;
-
-/** An invocation that hangs is ended after so long, in milliseconds. */
-const FUNCTION_TIMEOUT_MS = 1_800_000;
-
-/** Activities at once on a host, and turns, those that hang among them: host.json's `maxConcurrent…Functions`. */
-const SLOTS = 4;
 
 /** What fails every try of an activity, and what the engine says of a turn that was cut off. */
 const WORKER_DIED = 'node exited with code 137';
@@ -130,12 +127,16 @@ export class SimulatedEngine implements Engine {
     instance.cut = true;
   }
 
-  /** The next turn hangs until it times out. @param isCut what comes of it then: it is cut off, or done again */
-  stall(instance: Instance, isCut: boolean): void {
+  /**
+   * The next turn hangs until it times out, and is cut off then, or done again.
+   * @param more how many tries more hang before that
+   */
+  stall(instance: Instance, isCut: boolean, more: number): void {
     instance.stalled = true;
-    this.#simulation.at(this.#simulation.nowMs + FUNCTION_TIMEOUT_MS, 'the turn times out', () => {
+    this.#simulation.at(this.#simulation.nowMs + HOST.functionTimeoutMs, 'the turn times out', () => {
       delete instance.stalled;
-      if (isCut) instance.cut = true;
+      if (more > 0) this.stall(instance, isCut, more - 1);
+      else if (isCut) instance.cut = true;
     });
   }
 
@@ -146,15 +147,23 @@ export class SimulatedEngine implements Engine {
     if (delivery.task !== undefined) this.#end(delivery, { failure: WORKER_DIED });
   }
 
-  /** The process died in which an activity was, and the host does not see it until it times out. @returns whether it was one */
-  hang(task: Task): boolean {
+  /**
+   * The process died in which an activity was, and the host does not see it until it times out.
+   * @param more how many tries more come to that @returns whether it was one
+   */
+  hang(task: Task, more: number): boolean {
     const delivery = this.deliveries.find((other) => other.task === task);
     if (delivery === undefined) return false;
-    delivery.hangs = true;
-    this.#simulation.at(this.#simulation.nowMs + FUNCTION_TIMEOUT_MS, 'the activity times out', () =>
-      this.#end(delivery, { failure: 'Timeout value of 00:30:00 exceeded by function' }),
-    );
+    delivery.hangsAgain = more;
+    this.#hang(delivery);
     return true;
+  }
+
+  #hang(delivery: Delivery): void {
+    delivery.hangs = true;
+    this.#simulation.at(this.#simulation.nowMs + HOST.functionTimeoutMs, 'the activity times out', () =>
+      this.#end(delivery, { failure: 'the timeout was exceeded by the function' }),
+    );
   }
 
   #create(name: string, id: string, input: unknown, parent?: Instance['parent']): Instance {
@@ -230,7 +239,7 @@ export class SimulatedEngine implements Engine {
     const actions: Action[] = [];
     const stalled = this.open.filter((instance) => instance.stalled === true).length;
     for (const instance of this.instances.values()) {
-      if (instance.stalled === true || stalled >= SLOTS) continue;
+      if (instance.stalled === true || stalled >= HOST.turns) continue;
       if (instance.state === 'pending' && instance.stuck !== true) {
         actions.push({ label: `${short(instance)} begins`, run: () => this.#begin(instance) });
       } else if (instance.state === 'running') {
@@ -244,10 +253,11 @@ export class SimulatedEngine implements Engine {
       }
     }
     const hanging = this.deliveries.filter(({ hangs }) => hangs === true).length;
-    const working = this.deliveries.filter(({ task }) => task !== undefined).length;
+    const working = this.deliveries.filter(({ task, hangs }) => task !== undefined || hangs === true).length;
     for (const delivery of this.deliveries) {
       // Without any that hangs there are other hosts.
-      if (delivery.task !== undefined || (hanging > 0 && working >= SLOTS)) continue;
+      if (delivery.task !== undefined || delivery.hangs === true || (hanging > 0 && working >= HOST.activities))
+        continue;
       const label = `${short(delivery.instance)} ${delivery.name}`;
       actions.push({ label: `${label} starts`, run: () => this.#run(delivery, label) });
     }
@@ -294,7 +304,7 @@ export class SimulatedEngine implements Engine {
       switch (wanted.actionType) {
         case 0:
         case 1:
-          this.#deliver(instance, wanted, 1);
+          this.#deliver(instance, wanted);
           break;
         case 2:
         case 3: {
@@ -341,10 +351,19 @@ export class SimulatedEngine implements Engine {
     });
   }
 
-  #deliver(instance: Instance, wanted: Wanted, attempt: number, doomed = false): void {
-    const { functionName: name = '', input, retryOptions: retry } = wanted;
+  #deliver(instance: Instance, { functionName: name = '', input, retryOptions: retry }: Wanted): void {
     const id = instance.nextId++;
-    this.deliveries.push({ instance, id, name, input: wire(input), retry, attempt, doomed });
+    this.deliveries.push({ instance, id, name, input: wire(input), retry, attempt: 1 });
+  }
+
+  /** Once more, as bad as before. */
+  #deliverAgain({ instance, name, input, retry, attempt, doomed = false, hangsAgain = 0 }: Delivery): void {
+    const id = instance.nextId++;
+    const again: Delivery = { instance, id, name, input, retry, attempt: attempt + 1, doomed };
+    this.deliveries.push(again);
+    if (hangsAgain === 0) return;
+    again.hangsAgain = hangsAgain - 1;
+    this.#hang(again);
   }
 
   async #run(delivery: Delivery, label: string): Promise<void> {
@@ -378,7 +397,8 @@ export class SimulatedEngine implements Engine {
     });
   }
 
-  #retry({ instance, name, input, retry, attempt, doomed = false }: Delivery): void {
+  #retry(delivery: Delivery): void {
+    const { instance, name, retry, attempt } = delivery;
     if (retry === undefined) return;
     // The library numbers a timer after the last attempt too.
     const TimerId = instance.nextId++;
@@ -387,8 +407,7 @@ export class SimulatedEngine implements Engine {
     instance.retrying += 1;
     const taken = (): void => {
       instance.retrying -= 1;
-      if (again)
-        this.#deliver(instance, { actionType: 1, functionName: name, input, retryOptions: retry }, attempt + 1, doomed);
+      if (again) this.#deliverAgain(delivery);
     };
     this.#simulation.at(FireAt.getTime(), `retry of ${name}`, () => {
       if (instance.state !== 'ended') instance.inbox.push({ event: { EventType: 11, TimerId, FireAt }, taken });

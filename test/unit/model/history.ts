@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { IMAGES } from './images.js';
 import { CHANGES, type Change, type Setting } from './setting.js';
-import { ENDLESS_SECONDS, LATE, type Late, type Trouble } from './troubles.js';
+import { ENDLESS_SECONDS, type Trouble } from './troubles.js';
 
 /** What happens to the world, and to the app. `nth` is taken of those that there are. */
 export type Happening =
@@ -29,9 +29,9 @@ export type Happening =
   | { is: 'cut'; nth: number; of: 'whole' | 'part' | 'next' }
   /** An activity fails for good: each worker that tries it dies. */
   | { is: 'doom'; nth: number; step?: string }
-  /** What a worker does hangs until functionTimeout; or an orchestration's turn does, and is cut off then, or done again. */
-  | { is: 'hang'; nth: number; lands: boolean }
-  | { is: 'stall'; nth: number; cut: boolean }
+  /** What a worker does hangs until functionTimeout, and so do `more` tries of it; or an orchestration's turn does, and is cut off then, or done again. */
+  | { is: 'hang'; nth: number; lands: boolean; more: number }
+  | { is: 'stall'; nth: number; cut: boolean; more: number }
   /** Somebody asks for a promotion by a job. */
   | { is: 'ask'; repository: number; tag: number }
   /** PROMOTION_PAUSED is set, or lifted. */
@@ -43,14 +43,10 @@ export type Happening =
   | { is: 'again'; nth: number }
   /** Somebody changes the rules. */
   | { is: 'rules'; change: Change }
-  /** The document of rules can't be read as rules, or can again. */
-  | { is: 'invalid'; on: boolean }
   /** Housekeeping, after so much time; what is older than a day is old. */
   | { is: 'house'; hours: number }
   /** A registry fails for a while. */
   | ({ is: 'trouble' } & Trouble)
-  /** A replica of a registry, or each of them, is late for a while, ten minutes at most. */
-  | ({ is: 'late' } & Trouble & { late: Late })
   /** A destination tag is locked, or unlocked. */
   | { is: 'lock'; repository: number; tag: number; on: boolean };
 
@@ -79,8 +75,6 @@ export interface History {
   happenings: Timed[];
   /** How often each event is delivered, in turn: 0 is never. */
   copies: number[];
-  /** Replicas that are late are no excuse: all is well before the schedule looks, and no destination goes back. */
-  strict?: boolean;
   /** Which of the things that can happen next does: 0 is the one that has waited longest. */
   choices: number[];
 }
@@ -114,16 +108,6 @@ const trouble = fc
     fc.record({ where: everywhere, how: one('stale' as const, 'torn' as const) }),
   )
   .chain((what) => lasting.map((long) => ({ is: 'trouble' as const, ...what, ...long })));
-
-const late = fc.record({
-  is: one('late' as const),
-  where: everywhere,
-  how: one('stale' as const, 'torn' as const),
-  late: one(...LATE),
-  calls: one(ENDLESS_SECONDS),
-  seconds: one(20, 200, 600),
-  turn: one(1, 1, 2, 3, 5, 12),
-});
 
 const image = fc.nat(IMAGES.length - 1);
 const repository = fc.oneof({ weight: 3, arbitrary: one(0) }, one(1));
@@ -178,8 +162,16 @@ const KINDS: Kinds = {
     make: fc.record({ is: one('cut' as const), nth, of: one('whole' as const, 'part' as const, 'next' as const) }),
   },
   doom: { weight: 1, unseen: true, make: fc.record({ is: one('doom' as const), nth }) },
-  hang: { weight: 1, unseen: true, make: fc.record({ is: one('hang' as const), nth, lands: fc.boolean() }) },
-  stall: { weight: 1, unseen: true, make: fc.record({ is: one('stall' as const), nth, cut: fc.boolean() }) },
+  hang: {
+    weight: 1,
+    unseen: true,
+    make: fc.record({ is: one('hang' as const), nth, lands: fc.boolean(), more: fc.nat(1) }),
+  },
+  stall: {
+    weight: 1,
+    unseen: true,
+    make: fc.record({ is: one('stall' as const), nth, cut: fc.boolean(), more: fc.nat(1) }),
+  },
   restart: { weight: 1, make: fc.record({ is: one('restart' as const), nth }) },
   ask: { weight: 1, make: fc.record({ is: one('ask' as const), repository, tag }) },
   hold: { weight: 1, unseen: true, make: fc.record({ is: one('hold' as const), on: fc.boolean() }) },
@@ -187,10 +179,8 @@ const KINDS: Kinds = {
   cancel: { weight: 2, make: fc.record({ is: one('cancel' as const), nth }) },
   again: { weight: 1, make: fc.record({ is: one('again' as const), nth }) },
   rules: { weight: 2, unseen: true, make: fc.record({ is: one('rules' as const), change: one(...CHANGES) }) },
-  invalid: { weight: 1, unseen: true, make: fc.record({ is: one('invalid' as const), on: one(true, true, false) }) },
   house: { weight: 1, unseen: true, make: fc.record({ is: one('house' as const), hours: one(0, 2, 25) }) },
   trouble: { weight: 3, make: trouble },
-  late: { weight: 3, unseen: true, make: late },
   lock: { weight: 2, make: fc.record({ is: one('lock' as const), repository, tag, on: one(true, true, false) }) },
 };
 const ALL = Object.keys(KINDS) as Happening['is'][];

@@ -1,4 +1,5 @@
 import type { World } from '../steps/world.js';
+import { HOST } from './host-limits.js';
 import type { Action, Simulation, Task } from './simulation.js';
 
 export type Door = 'onRegistryEvent' | 'onRegistryEventMessage' | 'onJobMessage';
@@ -21,11 +22,6 @@ export type Handle = (task: Task, door: Door, body: unknown, metadata: Record<st
 const MOST_TRIES = 60;
 const FIRST_PAUSE_MS = 10_000;
 const LONGEST_PAUSE_MS = 600_000;
-
-/** host.json: `functionTimeout`; `visibilityTimeout`; `batchSize` and `newBatchThreshold` together. */
-const FUNCTION_TIMEOUT_MS = 1_800_000;
-const VISIBLE_AGAIN_MS = 30_000;
-const SLOTS = 6;
 
 /** Queues and Event Grid: what is under way to the app, delivered in any order, and again until it is handled. */
 export class Mail {
@@ -67,9 +63,9 @@ export class Mail {
     const letter = this.#letters.find((other) => other.task === task);
     if (letter === undefined) return false;
     letter.hangs = true;
-    this.#simulation.at(this.#simulation.nowMs + FUNCTION_TIMEOUT_MS, 'the message times out', () => {
+    this.#simulation.at(this.#simulation.nowMs + HOST.functionTimeoutMs, 'the message times out', () => {
       delete letter.hangs;
-      this.#putBack(letter, VISIBLE_AGAIN_MS);
+      this.#putBack(letter, HOST.visibilityTimeoutMs);
     });
     return true;
   }
@@ -79,7 +75,7 @@ export class Mail {
     const hanging = this.#letters.filter(({ hangs }) => hangs === true).length;
     const working = this.#letters.filter(({ task }) => task !== undefined).length;
     // Without any that hangs there are other hosts.
-    if (hanging > 0 && working >= SLOTS) return [];
+    if (hanging > 0 && working >= HOST.messages) return [];
     return this.#letters
       .filter(({ task, visibleMs }) => task === undefined && visibleMs <= this.#simulation.nowMs)
       .map((letter) => {

@@ -20,8 +20,6 @@ import { inVirtualTime } from './virtual-time.js';
 // - A promotion's row is written by the run that it names, or by whoever opens the next one; it goes back to none that it named before.
 // - Nine runs at most follow one another where nothing more is wanted.
 // - No time goes by while a run waits for news that there are.
-// - A destination tag goes back to a digest that was replaced only if the source tag has gone back, or has read as it was before.
-// - No run ends because the rules cannot be read.
 //
 // At rest (oracle.ts), all rules as they are then:
 // 1. When all events are delivered and nobody does anything any more, before the schedule looks: unless something happened that
@@ -38,9 +36,8 @@ import { inVirtualTime } from './virtual-time.js';
 // Of all: nothing of ours is anywhere twice; no run and no instance is open; nothing is wanted and not answered; whoever is told of
 // a run is told what its row says, and of each final one once; nothing is poison, unless it waited for more than a day.
 //
-// A replica may be late, for ten minutes: only the schedule sees to that, unless a history is `strict` (lies.test.ts).
-//
-// Registries may fail in whatever way, locks and permissions may be lacking: when that is over, all is made good.
+// The engine may cut off turns, lose what it has begun, begin anew what has ended, and hang: interrupted.ts says what becomes of the
+// runs. Registries may fail in whatever way, locks and permissions may be lacking: when that is over, all is made good.
 
 /** Steps for which a moment is waited for that perhaps never comes. */
 const MOST_AWAITED = 300;
@@ -59,6 +56,8 @@ export interface Played {
   steps: number;
   /** How its runs ended, and how often. */
   ends: ReadonlyMap<string, number>;
+  /** What is not as it is to be when a run is interrupted. The app does not do that yet, so that these are no problems. */
+  interrupted: string[];
 }
 
 /** Plays a history to its end. */
@@ -72,7 +71,9 @@ export async function play(history: History, without?: Guard): Promise<Played> {
     } catch (error) {
       problems = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
     }
-    return { problems, trace: simulation.trace, steps: simulation.steps, ends: app.watches.ends };
+    const { trace, steps } = simulation;
+    const { ends, interruptions } = app.watches;
+    return { problems, interrupted: [...interruptions.problems], trace, steps, ends };
   });
 }
 

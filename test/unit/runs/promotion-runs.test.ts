@@ -1,5 +1,4 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { InputError } from '../../../src/oci/index.js';
 import { closeRun } from '../../../src/runs/close-run.js';
 import { beginRun, markWaiting, readOwned } from '../../../src/runs/owned-run.js';
 import { type RulesSource } from '../../../src/runs/ports.js';
@@ -194,21 +193,6 @@ describe('closing', () => {
     world.engine = engine;
     expect(await close()).toBe('next');
     expect(world.engine.starts.at(-1)?.id).toBe((await rowOf(id)).runId);
-  });
-
-  test('while the rules cannot be read a run ends as it ended; the schedule opens what is wanted once they can', async () => {
-    const { id, runId, wanted } = await opened();
-    world.engine.setState(runId, 'running');
-    await raiseWanted(world, staging, source, { kind: 'push' });
-    const { rules } = world;
-    world.rules = { load: () => Promise.reject(new InputError('RULES_INVALID', 'a slip')) };
-    const close = (): Promise<string> => closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
-    expect([await close(), await close()]).toEqual(['closed', 'closed']);
-    expect(await rowOf(id)).toMatchObject({ runOpen: false, wanted: 2, answered: 1, last: { outcome: 'promoted' } });
-    expect((await world.store.listOpenPromotions()).items).toHaveLength(1);
-    world.rules = rules;
-    await tendPromotion(world, id, staging);
-    expect(await rowOf(id)).toMatchObject({ runOpen: true, previousRunId: runId });
   });
 
   test('superseded always opens the next run, and is not the last outcome', async () => {

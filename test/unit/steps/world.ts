@@ -70,8 +70,6 @@ export interface World extends Ports {
   signer: Signer | undefined;
   /** As the rules source gives them. */
   ruleList: Rule[];
-  /** Why it can't give them. */
-  rulesFault: Error | undefined;
   maxRunsPerTick: number;
   nowMs: number;
   /** Errors by which a registry, or one repository of it, answers the schedule's listing. */
@@ -91,17 +89,7 @@ export function newWorld(...rules: Rule[]): World {
     engine: memoryEngine(() => world.nowMs),
     ruleList: rules.length > 0 ? rules : [rule()],
     maxRunsPerTick: 200,
-    rulesFault: undefined,
-    rules: {
-      load: async () => {
-        if (world.rulesFault !== undefined) throw world.rulesFault;
-        return world.ruleList;
-      },
-      maxRunsPerTick: async () => {
-        if (world.rulesFault !== undefined) throw world.rulesFault;
-        return world.maxRunsPerTick;
-      },
-    },
+    rules: { load: async () => world.ruleList, maxRunsPerTick: async () => world.maxRunsPerTick },
     sbom: createStreamingSbomGenerator(),
     signer: OURS.signer,
     copyParts: { bytes: 4 * 1024 ** 3, nodes: 1000 },
@@ -144,7 +132,11 @@ function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<s
           check(registry);
           check(found.name);
           if (found.manifests.size === 0) throw notFound('NAME_UNKNOWN', found.name);
-          for (const [name, digest] of found.listedTags()) if (name > last) yield { name, digest };
+          for (const name of [...found.tags.keys()].sort()) {
+            const digest = found.tags.get(name);
+            if (name <= last || digest === undefined) continue;
+            yield { name, digest };
+          }
         },
         isWritable: async (tag: string) => !found.locked.has(tag) && !found.locked.has('*'),
       };
