@@ -24,7 +24,7 @@ const MINUTES: Timed[] = Array.from({ length: 18 }, () => [
 
 interface Case {
   happenings: Timed[];
-  spreads?: true;
+  spreads?: boolean;
   /** How the runs end, and how often; undefined: it may be either way. */
   ends?: Record<string, number>;
 }
