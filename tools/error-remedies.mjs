@@ -69,7 +69,7 @@ export const REMEDIES = {
   RUN_ENDED:
     'Nothing: the run has ended, so it cannot be stopped, and a step of it that comes late does nothing. To do a job again, send it under another id.',
   RUN_LOST:
-    'Of a promotion: nothing, where it happens once: the next run follows. Otherwise look into the log of the host for why its orchestrations end. Of a job: send it again under another id.',
+    'Of a promotion: nothing, where it happens once: the next run follows. Otherwise look into the log of the host for why its orchestrations end. Of a job: see what it has done, and send it again under another id; one that only reads, copies or promotes was started once more before.',
   RUN_UNKNOWN: 'See that the id is right (GET /api/runs); the row may have been kept long enough and be gone.',
   SETTING_INVALID: 'Correct the variable that the message names.',
   SIGNATURE_TOO_LARGE: 'Sign the image again: an envelope of this size is none that a usual client makes.',

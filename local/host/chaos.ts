@@ -1,3 +1,5 @@
+import { ConfigurationError } from '../../src/oci/index.js';
+
 /** What may go wrong on purpose, and how often. */
 const ODDS = {
   /** A message is taken by a second holder while the first still works on it. */
@@ -8,15 +10,71 @@ const ODDS = {
   /** The activity ends as it does when the worker dies: before it began, or after it was done. */
   workerGoneBefore: 0.03,
   workerGoneAfter: 0.03,
-  /** A turn is done, and what it came to is lost. */
+  /** A turn is done, and its result is lost. */
   turnLost: 0.05,
+  /** The worker dies or the host stops in the middle of a turn: the engine fails the orchestration (durable-extension#3216). */
+  failTurn: 0.003,
+  /** An activity fails in all of its attempts, and was never tried. */
+  failActivity: 0.002,
+  /** An invocation whose worker died never ends: it keeps its slot and its message until `functionTimeout`. */
+  hang: 0.002,
 } as const;
+type Fault = keyof typeof ODDS;
 
-/** Faults in the shape of the real engine's: work is repeated, late and out of order, but never lost. */
+/** How often one process does the worst of them: a host that only hangs shows nothing. */
+const MOST: Partial<Record<Fault, number>> = { failTurn: 10, failActivity: 5, hang: 3 };
+
+/** The lies by their names in `--lies`. `kill` is {@link crashSomeTime}. */
+const LIES = {
+  /** Work is repeated, late and out of order, but never lost. */
+  repeat: ['unlockEarly', 'deliverTwice', 'shuffle', 'workerGoneBefore', 'workerGoneAfter', 'turnLost'],
+  kill: [],
+  'fail-turn': ['failTurn'],
+  'fail-activity': ['failActivity'],
+  hang: ['hang'],
+} as const satisfies Record<string, readonly Fault[]>;
+type LieName = keyof typeof LIES;
+
+export interface Lie {
+  name: LieName;
+  /** Only to functions of this name; undefined: to any. */
+  of?: string;
+  /** Only the so many-th time that it could happen, counted from 1, and then for certain; undefined: by the dice. */
+  chance?: number;
+}
+
+/** Faults in the shape of the real engine's. */
 export interface Chaos {
-  happens(fault: keyof typeof ODDS): boolean;
+  /** @param of the function to which it would happen */
+  happens(fault: Fault, of?: string): boolean;
+  /** One of two, each as likely. */
+  flip(): boolean;
   /** Milliseconds to add to a message's time; a timer may fire up to a second early, as the real engine's do. */
   delayMs(kind: string): number;
+}
+
+function isLieName(name: string): name is LieName {
+  return Object.hasOwn(LIES, name);
+}
+
+/**
+ * @param text names with commas between them, each `NAME`, `NAME:FUNCTION`, `NAME@3` or `NAME:FUNCTION@3`; undefined: all lies.
+ * @throws ConfigurationError `BAD_OPTION`
+ */
+export function parseLies(text: string | undefined): Lie[] {
+  const names = Object.keys(LIES).filter(isLieName);
+  if (text === undefined) return names.map((name) => ({ name }));
+  return text.split(',').map((part) => {
+    const [, name = '', of, chance] = /^([a-z-]+)(?::([A-Za-z]+))?(?:@([1-9]\d{0,5}))?$/.exec(part) ?? [];
+    const isExact = of !== undefined || chance !== undefined;
+    if (!isLieName(name) || (isExact && (name === 'kill' || name === 'repeat'))) {
+      throw new ConfigurationError('BAD_OPTION', `--lies: ${part} is not one of ${names.join(', ')}`, {
+        remedy:
+          'NAME, NAME:FUNCTION, NAME@3 (the third time that it could happen) or NAME:FUNCTION@3, with commas between.',
+      });
+    }
+    return { name, ...(of !== undefined && { of }), ...(chance !== undefined && { chance: Number(chance) }) };
+  });
 }
 
 /** How long a host lives that is to be killed at any moment, in milliseconds. */
@@ -29,10 +87,13 @@ export function crashSomeTime(): void {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), lifeMs).unref();
 }
 
-/** @param seed undefined: nothing goes wrong. */
-export function createChaos(seed: number | undefined): Chaos {
+/**
+ * @param seed undefined: nothing goes wrong.
+ * @param lies all by default
+ */
+export function createChaos(seed: number | undefined, lies: readonly Lie[] = parseLies(undefined)): Chaos {
   if (seed === undefined) {
-    return { happens: () => false, delayMs: () => 0 };
+    return { happens: () => false, flip: () => false, delayMs: () => 0 };
   }
   // mulberry32: small, seeded, and good enough for rolling dice.
   let state = seed;
@@ -42,8 +103,26 @@ export function createChaos(seed: number | undefined): Chaos {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
+  const rules = lies.map((lie) => ({ ...lie, faults: new Set<Fault>(LIES[lie.name]), chances: 0 }));
+  const times = new Map<Fault, number>();
+  const isLate = rules.some(({ name }) => name === 'repeat');
   return {
-    happens: (fault) => random() < ODDS[fault],
-    delayMs: (kind) => (kind === 'timer' ? Math.floor(random() * 1300) - 1000 : Math.floor(random() ** 3 * 100)),
+    happens(fault, of) {
+      let does = false;
+      for (const rule of rules) {
+        if (!rule.faults.has(fault) || (rule.of !== undefined && rule.of !== of)) continue;
+        rule.chances += 1;
+        does ||= rule.chance === undefined ? random() < ODDS[fault] : rule.chance === rule.chances;
+      }
+      const before = times.get(fault) ?? 0;
+      if (!does || before >= (MOST[fault] ?? Infinity)) return false;
+      times.set(fault, before + 1);
+      return true;
+    },
+    flip: () => random() < 0.5,
+    delayMs: (kind) => {
+      if (!isLate) return 0;
+      return kind === 'timer' ? Math.floor(random() * 1300) - 1000 : Math.floor(random() ** 3 * 100);
+    },
   };
 }

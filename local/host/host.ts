@@ -78,8 +78,8 @@ export async function startHost(options: HostOptions, settings: Record<string, s
   process.chdir(options.app);
   const app = await loadApp(options.app);
   const { functions } = app;
-  const invoker = createInvoker(app, () => links.binding, functionTimeout);
-  const chaos = createChaos(options.chaos);
+  const chaos = createChaos(options.chaos, options.lies);
+  const invoker = createInvoker(app, () => links.binding, options.functionTimeoutMs ?? functionTimeout, chaos);
   const hostId = newHostId();
   const db = new Database(join(options.dataDir, 'host.sqlite'));
   const locks = locksOf(options, extensions.durableTask.storageProvider);

@@ -40,7 +40,7 @@ try {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  if (options.crashes) crashSomeTime();
+  if (options.chaos !== undefined && options.lies.some(({ name }) => name === 'kill')) crashSomeTime();
   const { port, functions } = host;
   process.stdout.write(
     `${JSON.stringify({ ready: true, port, functions, ...(options.keys && { keys: `${options.dataDir}/keys.json` }) })}\n`,

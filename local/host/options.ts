@@ -3,6 +3,8 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { ConfigurationError } from '../../src/oci/index.js';
+import { parseLies } from './chaos.js';
+import type { Lie } from './chaos.js';
 
 export interface HostOptions {
   /** Folder of the app. */
@@ -15,8 +17,10 @@ export interface HostOptions {
   keys: boolean;
   /** Seed of the faults; undefined: none. */
   chaos: number | undefined;
-  /** Be killed at some moment, for a host that is started again by whoever started it. */
-  crashes: boolean;
+  /** Which of them; `kill` is for a host that is started again by whoever started it. */
+  lies: readonly Lie[];
+  /** How long a function may run; undefined: as host.json says. */
+  functionTimeoutMs: number | undefined;
   /** How long a turn or an activity that was taken stays invisible without a sign of life; undefined: as host.json says. */
   visibilityMs: number | undefined;
   /** How long a queue message is held without a sign of life; the real host: 600,000. */
@@ -33,8 +37,8 @@ function badOption(message: string, cause?: unknown): ConfigurationError {
   return new ConfigurationError('BAD_OPTION', message, {
     cause,
     remedy:
-      'Options: --app DIR --port N --data-dir DIR --settings FILE --keys --chaos SEED --crashes --visibility-ms N ' +
-      '--queue-lock-ms N --poll-ms N --queue-poll-ms N --grace-ms N.',
+      'Options: --app DIR --port N --data-dir DIR --settings FILE --keys --chaos SEED --lies NAME,… --function-timeout-ms N ' +
+      '--visibility-ms N --queue-lock-ms N --poll-ms N --queue-poll-ms N --grace-ms N.',
   });
 }
 
@@ -63,7 +67,8 @@ export function parseOptions(args: string[]): HostOptions {
         settings: { type: 'string' },
         keys: { type: 'boolean', default: false },
         chaos: { type: 'string' },
-        crashes: { type: 'boolean', default: false },
+        lies: { type: 'string' },
+        'function-timeout-ms': { type: 'string' },
         'visibility-ms': { type: 'string' },
         'queue-lock-ms': text('10000'),
         'poll-ms': text('50'),
@@ -83,7 +88,11 @@ export function parseOptions(args: string[]): HostOptions {
     settings: values.settings,
     keys: values.keys,
     chaos: values.chaos === undefined ? undefined : whole('chaos', values.chaos, 0, 2 ** 31),
-    crashes: values.crashes,
+    lies: parseLies(values.lies),
+    functionTimeoutMs:
+      values['function-timeout-ms'] === undefined
+        ? undefined
+        : whole('function-timeout-ms', values['function-timeout-ms'], 100, day),
     visibilityMs:
       values['visibility-ms'] === undefined ? undefined : whole('visibility-ms', values['visibility-ms'], 100, day),
     queueLockMs: whole('queue-lock-ms', values['queue-lock-ms'], 1000, day),

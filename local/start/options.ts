@@ -20,6 +20,10 @@ export interface StartOptions {
   timeoutMs: number;
   /** Seed of the host's faults; undefined: none. */
   chaos: number | undefined;
+  /** The host's --lies; undefined: all. */
+  lies: string | undefined;
+  /** The host's --function-timeout-ms; undefined: as host.json says. */
+  functionTimeoutMs: number | undefined;
   /** The host's --visibility-ms; undefined: as host.json says. */
   visibilityMs: number | undefined;
   /** Host processes on one store; the first has `port`, the others any free one. */
@@ -64,6 +68,8 @@ function command(): Command {
         .default(600),
     )
     .addOption(new Option('--chaos <seed>').argParser(whole(0, 2 ** 31)).hideHelp())
+    .addOption(new Option('--lies <names>').hideHelp())
+    .addOption(new Option('--function-timeout-ms <n>').argParser(whole(100, 86_400_000)).hideHelp())
     .addOption(new Option('--visibility-ms <n>').argParser(whole(100, 3_600_000)).hideHelp())
     .addOption(new Option('--hosts <n>').argParser(whole(1, 4)).default(1).hideHelp())
     .addOption(new Option('--source-quirks <names...>').default([]).hideHelp())
@@ -124,6 +130,8 @@ export function parseStartOptions({ args, environment, root }: CommandLine): Sta
     stagingPort: values.stagingPort,
     timeoutMs: values.timeout * 1000,
     chaos: values.chaos,
+    lies: values.lies,
+    functionTimeoutMs: values.functionTimeoutMs,
     visibilityMs: values.visibilityMs,
     hosts: values.hosts,
     sourceQuirks: values.sourceQuirks,

@@ -127,7 +127,9 @@ async function startAll(
     '--grace-ms',
     String(HOST_GRACE_MS),
     ...(options.visibilityMs === undefined ? [] : ['--visibility-ms', String(options.visibilityMs)]),
-    ...(options.chaos === undefined ? [] : ['--chaos', String(options.chaos + index), '--crashes']),
+    ...(options.functionTimeoutMs === undefined ? [] : ['--function-timeout-ms', String(options.functionTimeoutMs)]),
+    ...(options.chaos === undefined ? [] : ['--chaos', String(options.chaos + index)]),
+    ...(options.lies === undefined ? [] : ['--lies', options.lies]),
   ];
   const hostEnvironment = {
     ...identity.environment,

@@ -48,10 +48,12 @@ export const RUNS: Listing<RunRow, RunSummary> = {
   copySchema: runSummarySchema,
   copyOf: summaryOfRun,
   copyKeysOf(summary) {
-    const { rule, source, digest, state, result } = summary;
+    const { kind, openedAt, rule, source, digest, state, result } = summary;
     const lists = [
       'at',
       ...(state === 'ended' ? [] : ['open']),
+      // Oldest first.
+      ...(state === 'ended' || kind !== 'job' ? [] : [`openJob|${encodeKey(openedAt)}`]),
       ...(isUntold(summary) ? ['untold'] : []),
       ...(result === undefined ? [] : [`outcome|${result.outcome}`]),
       ...(rule === undefined ? [] : [`rule|${encodeKey(rule)}`]),

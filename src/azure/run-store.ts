@@ -61,6 +61,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): R
       const options = { ...page, ...(from !== undefined && { from }) };
       return runs.list(list, options, (run) => matchesRun(run, filter));
     },
+    listOpenJobs: (options) => runs.list('openJob|', options),
     async removeRun(run) {
       await runTable.removeAll(`progress|${encodeKey(run.id)}`);
       if (run.jobId !== undefined) {

@@ -1,4 +1,5 @@
 import type { JobInput } from '../inbox/job-input.js';
+import { jobInstanceOf } from '../runs/job-instance.js';
 import { newRunId } from '../runs/run-id.js';
 import type { RunRow, TriggerCause } from '../runs/rows.js';
 import type { Ports } from '../steps/ports.js';
@@ -31,7 +32,7 @@ export async function startJob(
   job: JobInput,
   cause: Omit<TriggerCause, 'at'>,
 ): Promise<string> {
-  const { id, state } = await openJob(ports, job, cause);
-  if (state === 'pending') await ports.engine.start('runJob', id, { runId: id });
-  return id;
+  const run = await openJob(ports, job, cause);
+  if (run.state === 'pending') await ports.engine.start('runJob', jobInstanceOf(run), { runId: run.id });
+  return run.id;
 }

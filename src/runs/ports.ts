@@ -64,6 +64,8 @@ export interface RunStore {
   replaceRun(row: RunRow, version: string): Promise<boolean>;
   /** Newest first. */
   listRuns(options?: FilteredPageOptions<RunFilter>): Promise<Page<RunSummary>>;
+  /** Jobs that have not ended, oldest first. */
+  listOpenJobs(options?: PageOptions): Promise<Page<RunSummary>>;
   /** Removes a run that has ended: its steps, the id of its job where that leads to it, its row last. May be done twice. */
   removeRun(run: RunSummary): Promise<void>;
   putProgress(progress: StepProgress): Promise<void>;

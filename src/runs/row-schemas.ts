@@ -87,7 +87,7 @@ export const runRowSchema: z.ZodType<RunRow> = z.object({
   trigger: triggerSchema.exactOptional(),
   wanted: z.number().exactOptional(),
   digest: z.string().exactOptional(),
-  sentAgainAt: z.string().exactOptional(),
+  startedAgainAt: z.string().exactOptional(),
   toldAt: z.string().exactOptional(),
   cancel: z
     .object({
@@ -108,7 +108,7 @@ export const runSummarySchema: z.ZodType<RunSummary> = z.object({
   state: z.enum(['pending', 'running', 'ended']),
   openedAt: z.string(),
   finishedAt: z.string().exactOptional(),
-  sentAgainAt: z.string().exactOptional(),
+  startedAgainAt: z.string().exactOptional(),
   toldAt: z.string().exactOptional(),
   trigger: triggerSchema.exactOptional(),
   promotionId: z.string().exactOptional(),

@@ -156,8 +156,8 @@ export interface RunRow {
   wanted?: number;
   /** What the source stands on, from when the run has looked. */
   digest?: string;
-  /** When the message of a job that did not begin was sent once more. */
-  sentAgainAt?: string;
+  /** When a job whose orchestration was lost was started once more. */
+  startedAgainAt?: string;
   /** Set once, never taken back; the run ends as soon as it sees it. */
   cancel?: Cancellation;
   finishedAt?: string;
@@ -175,7 +175,7 @@ export interface RunSummary {
   state: RunRow['state'];
   openedAt: string;
   finishedAt?: string;
-  sentAgainAt?: string;
+  startedAgainAt?: string;
   toldAt?: string;
   trigger?: Trigger;
   /** Of a promotion. */

@@ -4,7 +4,7 @@ import type { RunRow, RunSummary } from './rows.js';
 
 /** A run as a list has it. */
 export function summaryOfRun(row: RunRow): RunSummary {
-  const { id, state, openedAt, finishedAt, sentAgainAt, toldAt, trigger, result } = row;
+  const { id, state, openedAt, finishedAt, startedAgainAt, toldAt, trigger, result } = row;
   const about = row.input.kind === 'job' ? aboutJob(row.input.job) : aboutPromotion(row.input);
   const digest = row.digest ?? result?.digest ?? about.digest;
   return {
@@ -12,7 +12,7 @@ export function summaryOfRun(row: RunRow): RunSummary {
     state,
     openedAt,
     ...(finishedAt !== undefined && { finishedAt }),
-    ...(sentAgainAt !== undefined && { sentAgainAt }),
+    ...(startedAgainAt !== undefined && { startedAgainAt }),
     ...(toldAt !== undefined && { toldAt }),
     ...(trigger !== undefined && { trigger }),
     ...about,

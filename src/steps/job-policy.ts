@@ -53,6 +53,11 @@ function touchedBy(job: JobInput): Touched[] {
   }
 }
 
+/** Whether a job may be done once more if nobody knows how far it came: it only reads, copies or promotes. */
+export function isSafeToRepeat(job: JobInput): boolean {
+  return job.operation === 'copy' || touchedBy(job).every(({ use }) => use === 'read');
+}
+
 /** What a job does, by the names that the settings have: a copy within one repository sets a tag. */
 function operationsOf(job: JobInput): JobInput['operation'][] {
   if (job.operation !== 'copy') return [job.operation];

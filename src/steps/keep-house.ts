@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
 import { matchRules } from '../promotion/match.js';
 import type { Rule } from '../promotion/rule.js';
+import { jobInstanceOf } from '../runs/job-instance.js';
 import { isUntold } from '../runs/filters.js';
 import type { PromotionRow, RunSummary, Standing } from '../runs/rows.js';
 import { STEP_LIMITS } from './limits.js';
@@ -147,10 +148,13 @@ async function removeRuns(house: House): Promise<Page> {
   );
   const removed = await removeEach(house, page.items, async (run) => {
     if (!(await isDone(ports, run, cutoff))) return false;
-    const { state } = await ports.engine.state(run.id);
-    // Its row has ended and it hasn't: it is somebody's to look at.
-    if (state === 'running' || state === 'pending') return false;
-    await ports.engine.purge(run.id);
+    const instances = run.startedAgainAt === undefined ? [run.id] : [run.id, jobInstanceOf(run)];
+    for (const instance of instances) {
+      const { state } = await ports.engine.state(instance);
+      // Its row has ended and it hasn't: it is somebody's to look at.
+      if (state === 'running' || state === 'pending') return false;
+      await ports.engine.purge(instance);
+    }
     for (const kind of ['plans', 'results', 'deletes'])
       await ports.documents.removeAll('documents', `${kind}/${run.id}`);
     await ports.store.removeRun(run);

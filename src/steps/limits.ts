@@ -106,10 +106,6 @@ export const STEP_LIMITS = {
   inlineBlobBytes: 20_000,
   /** Bytes that a pulled archive may unpack to: a function has little room on its disk. `TOO_LARGE` */
   unpackBytes: 1024 * 1024 * 1024,
-  /** How long a job may be taken and not begun before its message is sent again, in milliseconds. */
-  jobPendingMs: 15 * 60_000,
-  /** Pages of a hundred runs, newest first, that a tick looks at for such jobs. */
-  tendedPages: 5,
   /** Tries of writing an output into its row. `ROW_CONTENDED` */
   outputTries: 20,
   /** Bytes of a job's file that is read as a whole: a manifest. `TOO_LARGE` */

@@ -19,7 +19,7 @@ test.each(seeds)(
     const folder = newHostFolder();
     const start = async (index: number) => {
       const host = await HostProcess.start('durable', folder, {
-        args: ['--chaos', String(seed * 10 + index), '--visibility-ms', '1000'],
+        args: ['--chaos', String(seed * 10 + index), '--lies', 'repeat', '--visibility-ms', '1000'],
       });
       hosts.push(host);
       return host;

@@ -48,6 +48,36 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
     }),
     symptom: /2 of our signature/,
   },
+  // A run falls asleep before it closes its promotion, is closed by its own second try, and wakes up when the next run is under way.
+  fencing: {
+    histories: fc.record({
+      setting: fc.constant(simple),
+      happenings: fc
+        .nat(60)
+        .map((after) => [
+          push,
+          { is: 'pause', nth: 0, after: 0, at: 'closeRun: store replacePromotion' },
+          { ...push, image: 1, after },
+        ]),
+      copies: fc.constant([]),
+      choices: choicesOf(9),
+    }),
+    symptom: /promotion .* (?:goes back to run|is answered by run|is written by run)/,
+  },
+  // A job that has ended is started once more.
+  'ended run': {
+    histories: fc.record({
+      setting: fc.constant(simple),
+      happenings: fc.constant([
+        push,
+        { is: 'ask', repository: 0, tag: 0, after: 1_000 },
+        { is: 'restart', nth: 1, after: 2_000 },
+      ]),
+      copies: fc.constant([]),
+      choices: choicesOf(9),
+    }),
+    symptom: /is written for run .*, which has ended/,
+  },
   // The signature comes while the gate looks for the second time.
   'event name': {
     histories: fc.record({
@@ -127,6 +157,7 @@ describe('without one of its guards, the model fails', () => {
     '%s',
     async (guard) => {
       const { histories, symptom } = cases[guard];
+      process.stdout.write(`without ${guard}: seed ${SEED}\n`);
       let played = 0;
       let found = '';
       let first: History | undefined;

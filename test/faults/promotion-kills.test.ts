@@ -53,7 +53,7 @@ describe(`processes are ended in the middle of a promotion (KILL_SEED=${SEED})`,
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'acr-promoter-kills-'));
-    up = await startEverything({ args: CHAOS === undefined ? [] : ['--chaos', CHAOS] });
+    up = await startEverything({ args: CHAOS === undefined ? [] : ['--chaos', CHAOS, '--lies', 'repeat,kill'] });
   }, 120_000);
   afterAll(async () => {
     if (FULL) process.stderr.write(`${seen.join('\n')}\n`);

@@ -37,7 +37,11 @@ describeWithPeers(`a storm of pushes (STORM_SEED=${SEED})`, ['crane', 'oras'], (
     await expectWeathered(started, oras, done);
   }
 
-  test('one host, with chaos', () => weather(ONE_HOST, ['host'], ['--chaos', String(SEED)]), 30 * 60_000);
+  test(
+    'one host, with chaos',
+    () => weather(ONE_HOST, ['host'], ['--chaos', String(SEED), '--lies', 'repeat,kill']),
+    30 * 60_000,
+  );
 
   test('two hosts on one storage account', () => weather(TWO_HOSTS, ['host', 'host-2'], []), 30 * 60_000);
 });

@@ -2,7 +2,7 @@ import type { TypedData } from '../core.js';
 import { describe, log } from '../log.js';
 import { EventType } from './history.js';
 import type { HistoryEvent } from './history.js';
-import type { ActivityBody, Message } from './messages.js';
+import type { ActivityBody, Call, Message } from './messages.js';
 import type { Engine } from './turn.js';
 
 /** What an activity returned, as JSON: never absent. */
@@ -18,7 +18,7 @@ function toJson(value: TypedData | null | undefined): string {
 
 const WORKER_GONE = 'node exited with code 137 (0x89): worker gone, by --chaos';
 
-async function call(
+async function run(
   engine: Engine,
   message: Message<ActivityBody>,
 ): Promise<Partial<HistoryEvent> & { EventType: number }> {
@@ -33,13 +33,13 @@ async function call(
   if (fn === undefined) {
     return failed(`there is no activity function '${call.name}'`, '');
   }
-  if (engine.chaos.happens('workerGoneBefore')) {
+  if (call.isGivenUp === true || engine.chaos.happens('workerGoneBefore', call.name)) {
     return failed(WORKER_GONE, '');
   }
   try {
     const data = { string: call.input };
     const { returnValue } = await engine.invoker.invoke(fn, data, { instanceId: { string: message.instance }, data });
-    return engine.chaos.happens('workerGoneAfter')
+    return engine.chaos.happens('workerGoneAfter', call.name)
       ? failed(WORKER_GONE, '')
       : { EventType: EventType.taskCompleted, TaskScheduledId: task, Result: toJson(returnValue) };
   } catch (error) {
@@ -50,14 +50,17 @@ async function call(
 
 /** Runs one activity and tells its orchestration, even where another has run it meanwhile: the first to tell counts. */
 export async function runActivity(engine: Engine, message: Message<ActivityBody>): Promise<void> {
-  const event = await call(engine, message);
+  const given = message.body.call;
+  const isGivenUp = given.isGivenUp === true || engine.chaos.happens('failActivity', given.name);
+  const call: Call = isGivenUp ? { ...given, isGivenUp } : given;
+  const event = await run(engine, { ...message, body: { ...message.body, call } });
   engine.db.transaction(() => {
     engine.messages.delete(message);
     engine.messages.send({
       queue: 'instance',
       instance: message.instance,
       execution: message.execution,
-      body: { kind: 'completion', event, call: message.body.call },
+      body: { kind: 'completion', event, call },
     });
   });
 }

@@ -18,6 +18,8 @@ export interface Call {
   input: string;
   instanceId?: string;
   retry?: { options: RetryOptions; attempt: number };
+  /** By --chaos: no further attempt is tried either. */
+  isGivenUp?: true;
 }
 
 /** What a turn is fed with. */

@@ -120,7 +120,7 @@ export async function runTurn(engine: Engine, message: Message<TurnBody>): Promi
     decision.end = { kind: 'failed', reason: reasonOf(error), isBrokenOff: true };
   }
   plan.events.push(historyEvent(EventType.orchestratorCompleted, now));
-  if (engine.chaos.happens('turnLost') || !commit(engine, instance, message, past, plan, decision)) {
+  if (engine.chaos.happens('turnLost', instance.name) || !commit(engine, instance, message, past, plan, decision)) {
     messages.release(message, 0);
   }
 }
@@ -141,6 +141,9 @@ function isAnother(
     : action?.functionName !== name;
 }
 
+/** As Microsoft's engine says it: an orchestration whose worker died in its turn seems to have asked for less than before. */
+const CUT_OFF = 'Non-Deterministic workflow detected: the worker died in the middle of a turn, by --chaos';
+
 async function decide(engine: Engine, instance: Instance, history: HistoryEvent[]): Promise<Decision> {
   const failed = (reason: string): Decision => ({
     actions: [],
@@ -151,6 +154,7 @@ async function decide(engine: Engine, instance: Instance, history: HistoryEvent[
   if (fn === undefined) {
     return failed(`there is no orchestrator function '${instance.name}'`);
   }
+  if (engine.chaos.happens('failTurn', instance.name)) return failed(CUT_OFF);
   try {
     const decision = await runOrchestrator(engine.invoker, fn, instance, history);
     if (decision.end?.kind !== 'failed' && decision.actions.length < instance.actionsDone) {

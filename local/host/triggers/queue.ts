@@ -168,7 +168,11 @@ class Listener {
       if (text === undefined) {
         throw new Error(`the body of message ${message.messageId} is not base64`);
       }
-      for (let delivery = this.#options.chaos.happens('deliverTwice') ? 2 : 1; delivery > 0; delivery--) {
+      for (
+        let delivery = this.#options.chaos.happens('deliverTwice', this.#fn.name) ? 2 : 1;
+        delivery > 0;
+        delivery--
+      ) {
         await this.#options.invoker.invoke(this.#fn, { string: text }, metadataOf(message, text));
       }
     } catch (error) {

@@ -27,9 +27,10 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
     handler: async (_timer: Timer, context: InvocationContext): Promise<void> => {
       const all = { ...ports, engine: engineOf(getClient(context)) };
       await apart(context, 'jobs could not be looked at', async () => {
-        const { sentAgain, lost } = await tendJobs(all);
-        if (sentAgain.length > 0) context.info(`jobs sent again: ${runIdText(...sentAgain)}`);
+        const { started, lost, problems } = await tendJobs(all);
+        if (started.length > 0) context.info(`jobs started: ${runIdText(...started)}`);
         if (lost.length > 0) context.warn(`jobs lost: ${runIdText(...lost)}`);
+        for (const problem of problems) context.warn(`a job could not be looked at: ${problem}`);
       });
       await apart(context, 'what is to be told could not be looked at', async () => {
         const { told, problems } = await tellForgotten(all);

@@ -4,7 +4,7 @@ import { createStorage } from '../../../src/azure/storage.js';
 import type { AzureStorage } from '../../../src/azure/storage.js';
 import type { Rule } from '../../../src/promotion/rule.js';
 import type { PromotionFilter, RunFilter } from '../../../src/runs/filters.js';
-import type { IgnoredEvent, RunInput } from '../../../src/runs/rows.js';
+import type { IgnoredEvent, RunInput, RunRow } from '../../../src/runs/rows.js';
 import { memoryDocuments, memoryFiles, memoryLease, memoryQueues, memoryRunStore } from '../runs/memory-ports.js';
 import { collectPages } from './collect-pages.js';
 import { startAzurite } from './azurite.js';
@@ -269,6 +269,33 @@ function portsContract(open: () => Promise<Ports>): void {
         source: { registry: 'localhost:5100', repository: 'samples/other' },
         digest,
       });
+    });
+
+    test('open jobs have a list of their own, oldest first; a job leaves it when it ends', async () => {
+      const { runs } = await open();
+      const job = { operation: 'resolve', id: 'j1', reference: 'localhost:5100/samples/app:v1' } as const;
+      const ofJob = (seconds: number) => sampleRun(seconds, { input: { kind: 'job', runId: 'x', job } });
+      const jobs = [3, 1, 2, 4].map(ofJob);
+      for (const row of [...jobs, sampleRun(0), sampleRun(5)]) await runs.insertRun(row);
+      const listed = async () =>
+        (await collectPages((options) => runs.listOpenJobs(options), 2)).map((page) =>
+          page.map(({ openedAt }) => openedAt),
+        );
+      expect(await listed()).toEqual([
+        [at(1), at(2)],
+        [at(3), at(4)],
+      ]);
+      const change = async (index: number, changed: Partial<RunRow>): Promise<void> => {
+        const current = await runs.getRun(jobs[index]?.id ?? '');
+        if (current === undefined) throw new Error('it was inserted');
+        expect(await runs.replaceRun({ ...current.value, ...changed }, current.version)).toBe(true);
+        expect(await runs.replaceRun({ ...current.value, state: 'pending' }, current.version)).toBe(false);
+      };
+      await change(1, { state: 'ended', finishedAt: at(9), result: { outcome: 'completed' } });
+      await change(2, { state: 'running' });
+      await change(0, { state: 'pending', startedAgainAt: at(8) });
+      expect(await listed()).toEqual([[at(2), at(3)], [at(4)]]);
+      expect((await runs.listOpenJobs()).items[1]).toMatchObject({ id: jobs[0]?.id, startedAgainAt: at(8) });
     });
 
     test('those opened before a time are a stretch of the list', async () => {

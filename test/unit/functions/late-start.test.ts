@@ -7,6 +7,7 @@ import { TransportError } from '../../../src/oci/index.js';
 import { endRunRow } from '../../../src/runs/end-run.js';
 import type { Engine } from '../../../src/runs/ports.js';
 import type { RunSummary } from '../../../src/runs/rows.js';
+import { tendJobs } from '../../../src/steps/tend-jobs.js';
 import { blobOf, newJobWorld, pushSample } from '../steps/job-world.js';
 import { pushImage } from '../steps/images.js';
 import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, rowOf, runOf, tagAt, type World } from '../steps/world.js';
@@ -291,6 +292,48 @@ test('a job that is given up while its first step reads its row is not begun', a
   };
   expect(await play(runId)).toMatchObject({ output: null, calls: [{ name: 'beginJob' }] });
   expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
+});
+
+test('a job that the schedule gives up while it works stops at its next step, and stays as it was ended', async () => {
+  await pushSample(world, 'jobs/app', 'v1');
+  const destination = `${REGISTRY}/mirror/app:v1`;
+  const runId = await deliver({ operation: 'copy', source: `${APP}:v1`, destination });
+  const plan = app.activities.get('planCopy');
+  const handler = plan?.handler ?? (() => undefined);
+  app.activities.set('planCopy', {
+    ...plan,
+    handler: async (input, context) => {
+      const answer = await handler(input, context);
+      world.nowMs += 3 * 24 * 3_600_000;
+      expect((await tendJobs(world)).lost).toEqual([runId]);
+      return answer;
+    },
+  });
+  const { calls, output } = await play(runId);
+  expect(output).toMatchObject({ outcome: 'failed', code: 'RUN_ENDED' });
+  expect(calls.map(({ name }) => name)).toEqual(['beginJob', 'planCopy', 'copyGraph', 'closeJob']);
+  expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { outcome: 'failed', code: 'RUN_LOST' } });
+  expect(tagAt(world, destination)).toBeUndefined();
+});
+
+test('a job that is started once more does all of it in its second instance, and ends once', async () => {
+  await pushSample(world, 'jobs/app', 'v1');
+  const destination = `${REGISTRY}/mirror/app:v1`;
+  const runId = await deliver({ operation: 'copy', source: `${APP}:v1`, destination });
+  const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
+  await app.activities.get('beginJob')?.handler({ runId }, context);
+  world.engine.setState(runId, 'ended');
+  world.nowMs += 2 * 60_000;
+  expect((await tendJobs(world)).started).toEqual([runId]);
+  const again = world.engine.starts.at(-1)?.id ?? '';
+  expect(again).not.toBe(runId);
+  expect((await play(again)).output).toMatchObject({ outcome: 'completed' });
+  expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { outcome: 'completed' } });
+  expect(tagAt(world, destination)).toBeDefined();
+  const { items } = await world.store.listOpenJobs();
+  expect(items).toEqual([]);
+  // The first one's message that comes late finds the row ended.
+  expect(await app.activities.get('beginJob')?.handler({ runId }, context)).toEqual({ done: { operation: 'none' } });
 });
 
 describe('a promotion whose run has ended', () => {

@@ -159,7 +159,8 @@ export class App {
   }
 
   async #runActivity(task: Task, name: string, input: unknown): Promise<unknown> {
-    task.runId = (input as { runId?: string }).runId;
+    const { runId, promotionId } = input as { runId?: string; promotionId?: string };
+    Object.assign(task, { runId, promotionId });
     const context = new InvocationContext({ functionName: name, logHandler: () => {} });
     const given = await givenWithout(this.#without, name, input, this.world);
     const handler = register(this.#viewOf(task, name)).activities.get(name)?.handler;
@@ -170,7 +171,7 @@ export class App {
   #viewOf(task: Task, name: string): World {
     const { troubles, watches } = this;
     const view = viewOf(this.world, task, { leases: this.#leases, troubles, watches });
-    return viewWithout(this.#without, name, view, this.#firstRules);
+    return viewWithout(this.#without, name, task, view, this.#firstRules);
   }
 
   /** The registries tell of what is pushed, whoever pushes it. */

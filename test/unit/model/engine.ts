@@ -1,6 +1,7 @@
 import type { OrchestrationHandler } from 'durable-functions';
 import type { Engine } from '../../../src/runs/ports.js';
 import { Execution, type HistoryEvent, type Wanted } from './executor.js';
+import { HOST } from './host-limits.js';
 import type { Action, Simulation, Task } from './simulation.js';
 
 /** How an activity is done: by the app's own handler. */
@@ -14,6 +15,12 @@ interface Delivery {
   retry: Wanted['retryOptions'];
   attempt: number;
   task?: Task;
+  /** Every try fails: one worker after the other dies in it. */
+  doomed?: boolean;
+  /** Its worker is dead and nobody knows: it keeps its slot. */
+  hangs?: boolean;
+  /** So many tries after this one hang as well. */
+  hangsAgain?: number;
 }
 
 /** What has come for an instance. */
@@ -39,6 +46,12 @@ interface Instance {
   orphaned?: boolean;
   /** Its start message is lost on the way. */
   stuck?: boolean;
+  /** Its next turn is cut off. */
+  cut?: boolean;
+  /** Its turn hangs. */
+  stalled?: boolean;
+  /** Why it fails is the engine's: it, or a part of it, was cut off. */
+  broken?: boolean;
   /** Activities that have failed and are tried again when a timer fires. */
   retrying: number;
   output?: unknown;
@@ -48,26 +61,34 @@ interface Instance {
 /** How long a host that died keeps what it had locked, in milliseconds. */
 const VISIBLE_AGAIN_MS = 300_000;
 
+/** What fails every try of an activity, and what the engine says of a turn that was cut off. */
+const WORKER_DIED = 'node exited with code 137';
+const TURN_CUT =
+  'Non-Deterministic workflow detected: the current replay execution has not scheduled what the last one did';
+
 /** How late a start may come: longer than a run may be pending. */
 const STUCK_MS = 1_200_000;
 
 /**
  * Durable Functions in memory, as far as its promises go: an activity may be done twice, end late, or end twice; messages come
- * in any order; a start may be pending for long; an instance may be lost.
+ * in any order; a start may be pending for long; an instance may be lost; one whose turn is cut off has failed, whatever it had
+ * begun goes on, and its parent is told; an activity fails for good if its workers die; what hangs keeps its slot until it times out.
  */
 export class SimulatedEngine implements Engine {
   readonly instances = new Map<string, Instance>();
   readonly deliveries: Delivery[] = [];
   /** The message that starts the next run is late. */
   sticks = false;
+  /** The first turn of the next run is cut off. */
+  cuts = false;
   readonly #simulation: Simulation;
   readonly #orchestrations: ReadonlyMap<string, unknown>;
   readonly #runActivity: RunActivity;
   /** Event names as the engine has them: a test gives all waits the same. */
   readonly #eventName: (name: string) => string;
   #children = 0;
-  /** Instances that there ever were, sub-orchestrations apart. */
-  started = 0;
+  /** Ids of the instances that there ever were, sub-orchestrations apart, each as often as it was started. */
+  readonly starts: string[] = [];
 
   constructor(
     simulation: Simulation,
@@ -85,12 +106,64 @@ export class SimulatedEngine implements Engine {
   async start(orchestration: string, id: string, input: unknown): Promise<void> {
     // As in Durable Functions: an id that has ended is started over, and its history is gone.
     if ((this.instances.get(id)?.state ?? 'ended') !== 'ended') return;
-    this.started += 1;
+    this.starts.push(id);
     const instance = this.#create(orchestration, id, input);
-    if (!this.sticks || orchestration !== 'promote') return;
+    if (orchestration !== 'promote') return;
+    if (this.cuts) this.cut(instance);
+    this.cuts = false;
+    if (!this.sticks) return;
     this.sticks = false;
     instance.stuck = true;
     this.#simulation.at(this.#simulation.nowMs + STUCK_MS, 'starts at last', () => delete instance.stuck);
+  }
+
+  /** One that has ended begins anew: whoever started it once more read its row before it began. */
+  restart({ name, id, input }: Instance): void {
+    this.#create(name, id, input);
+  }
+
+  /** Its next turn is cut off, by a worker that dies or a host that stops: it has failed, without closing anything. */
+  cut(instance: Instance): void {
+    instance.cut = true;
+  }
+
+  /**
+   * The next turn hangs until it times out, and is cut off then, or done again.
+   * @param more how many tries more hang before that
+   */
+  stall(instance: Instance, isCut: boolean, more: number): void {
+    instance.stalled = true;
+    this.#simulation.at(this.#simulation.nowMs + HOST.functionTimeoutMs, 'the turn times out', () => {
+      delete instance.stalled;
+      if (more > 0) this.stall(instance, isCut, more - 1);
+      else if (isCut) instance.cut = true;
+    });
+  }
+
+  /** Every worker dies that tries an activity. */
+  doom(delivery: Delivery): void {
+    delivery.doomed = true;
+    delivery.instance.broken = true;
+    if (delivery.task !== undefined) this.#end(delivery, { failure: WORKER_DIED });
+  }
+
+  /**
+   * The process died in which an activity was, and the host does not see it until it times out.
+   * @param more how many tries more come to that @returns whether it was one
+   */
+  hang(task: Task, more: number): boolean {
+    const delivery = this.deliveries.find((other) => other.task === task);
+    if (delivery === undefined) return false;
+    delivery.hangsAgain = more;
+    this.#hang(delivery);
+    return true;
+  }
+
+  #hang(delivery: Delivery): void {
+    delivery.hangs = true;
+    this.#simulation.at(this.#simulation.nowMs + HOST.functionTimeoutMs, 'the activity times out', () =>
+      this.#end(delivery, { failure: 'the timeout was exceeded by the function' }),
+    );
   }
 
   #create(name: string, id: string, input: unknown, parent?: Instance['parent']): Instance {
@@ -156,7 +229,7 @@ export class SimulatedEngine implements Engine {
     const delivery = this.deliveries.find((other) => other.task === task);
     if (delivery === undefined) return false;
     const again = (): void => void delete delivery.task;
-    if (how === 'fails') this.#end(delivery, { failure: 'node exited with code 137' });
+    if (how === 'fails') this.#end(delivery, { failure: WORKER_DIED });
     else if (how === 'again') again();
     else this.#simulation.at(this.#simulation.nowMs + VISIBLE_AGAIN_MS, 'visible again', again);
     return true;
@@ -164,7 +237,9 @@ export class SimulatedEngine implements Engine {
 
   #actions(): Action[] {
     const actions: Action[] = [];
+    const stalled = this.open.filter((instance) => instance.stalled === true).length;
     for (const instance of this.instances.values()) {
+      if (instance.stalled === true || stalled >= HOST.turns) continue;
       if (instance.state === 'pending' && instance.stuck !== true) {
         actions.push({ label: `${short(instance)} begins`, run: () => this.#begin(instance) });
       } else if (instance.state === 'running') {
@@ -177,8 +252,12 @@ export class SimulatedEngine implements Engine {
         }
       }
     }
+    const hanging = this.deliveries.filter(({ hangs }) => hangs === true).length;
+    const working = this.deliveries.filter(({ task, hangs }) => task !== undefined || hangs === true).length;
     for (const delivery of this.deliveries) {
-      if (delivery.task !== undefined) continue;
+      // Without any that hangs there are other hosts.
+      if (delivery.task !== undefined || delivery.hangs === true || (hanging > 0 && working >= HOST.activities))
+        continue;
       const label = `${short(delivery.instance)} ${delivery.name}`;
       actions.push({ label: `${label} starts`, run: () => this.#run(delivery, label) });
     }
@@ -188,6 +267,7 @@ export class SimulatedEngine implements Engine {
   async #begin(instance: Instance): Promise<void> {
     const handler = this.#orchestrations.get(instance.name) as OrchestrationHandler | undefined;
     if (handler === undefined) throw new Error(`no orchestration ${instance.name}`);
+    if (this.#isCut(instance)) return;
     instance.state = 'running';
     const { id, input } = instance;
     instance.execution = await Execution.begin(this.#renamed(handler), { id, input, at: this.#simulation.now() });
@@ -205,10 +285,18 @@ export class SimulatedEngine implements Engine {
   }
 
   #turn(instance: Instance, message: Message): void {
+    if (this.#isCut(instance)) return;
     instance.inbox.splice(instance.inbox.indexOf(message), 1);
     instance.execution?.feed(message.event, this.#simulation.now());
     message.taken?.();
     this.#schedule(instance);
+  }
+
+  #isCut(instance: Instance): boolean {
+    if (instance.cut !== true) return false;
+    instance.broken = true;
+    this.#ended(instance, { output: undefined, error: new Error(TURN_CUT) });
+    return true;
   }
 
   #schedule(instance: Instance): void {
@@ -216,7 +304,7 @@ export class SimulatedEngine implements Engine {
       switch (wanted.actionType) {
         case 0:
         case 1:
-          this.#deliver(instance, wanted, 1);
+          this.#deliver(instance, wanted);
           break;
         case 2:
         case 3: {
@@ -235,7 +323,10 @@ export class SimulatedEngine implements Engine {
       }
     }
     const ended = instance.execution?.ended;
-    if (ended === undefined) return;
+    if (ended !== undefined) this.#ended(instance, ended);
+  }
+
+  #ended(instance: Instance, ended: { output: unknown; error?: Error }): void {
     instance.state = 'ended';
     instance.output = wire(ended.output);
     instance.error = ended.error;
@@ -243,6 +334,7 @@ export class SimulatedEngine implements Engine {
     const { parent, error } = instance;
     if (parent === undefined) return;
     const TaskScheduledId = parent.id;
+    if (instance.broken === true) parent.instance.broken = true;
     const event =
       error === undefined
         ? { EventType: 8, TaskScheduledId, Result: JSON.stringify(instance.output ?? null) }
@@ -259,12 +351,26 @@ export class SimulatedEngine implements Engine {
     });
   }
 
-  #deliver(instance: Instance, { functionName = '', input, retryOptions }: Wanted, attempt: number): void {
+  #deliver(instance: Instance, { functionName: name = '', input, retryOptions: retry }: Wanted): void {
     const id = instance.nextId++;
-    this.deliveries.push({ instance, id, name: functionName, input: wire(input), retry: retryOptions, attempt });
+    this.deliveries.push({ instance, id, name, input: wire(input), retry, attempt: 1 });
+  }
+
+  /** Once more, as bad as before. */
+  #deliverAgain({ instance, name, input, retry, attempt, doomed = false, hangsAgain = 0 }: Delivery): void {
+    const id = instance.nextId++;
+    const again: Delivery = { instance, id, name, input, retry, attempt: attempt + 1, doomed };
+    this.deliveries.push(again);
+    if (hangsAgain === 0) return;
+    again.hangsAgain = hangsAgain - 1;
+    this.#hang(again);
   }
 
   async #run(delivery: Delivery, label: string): Promise<void> {
+    if (delivery.doomed === true) {
+      this.#end(delivery, { failure: WORKER_DIED });
+      return;
+    }
     const work = (task: Task): Promise<unknown> => {
       delivery.task = task;
       return this.#runActivity(task, delivery.name, structuredClone(delivery.input));
@@ -291,7 +397,8 @@ export class SimulatedEngine implements Engine {
     });
   }
 
-  #retry({ instance, name, input, retry, attempt }: Delivery): void {
+  #retry(delivery: Delivery): void {
+    const { instance, name, retry, attempt } = delivery;
     if (retry === undefined) return;
     // The library numbers a timer after the last attempt too.
     const TimerId = instance.nextId++;
@@ -300,8 +407,7 @@ export class SimulatedEngine implements Engine {
     instance.retrying += 1;
     const taken = (): void => {
       instance.retrying -= 1;
-      if (again)
-        this.#deliver(instance, { actionType: 1, functionName: name, input, retryOptions: retry }, attempt + 1);
+      if (again) this.#deliverAgain(delivery);
     };
     this.#simulation.at(FireAt.getTime(), `retry of ${name}`, () => {
       if (instance.state !== 'ended') instance.inbox.push({ event: { EventType: 11, TimerId, FireAt }, taken });

@@ -1,11 +1,14 @@
 import type { Rule } from '../../../src/promotion/rule.js';
 import type { PromotionRow, Versioned } from '../../../src/runs/rows.js';
 import type { World } from '../steps/world.js';
+import type { Task } from './simulation.js';
 
 /** What keeps the app right, each to be taken out in turn: the model must notice. */
 export type Guard =
   | 'wanted at closing'
   | 'kept signature'
+  | 'fencing'
+  | 'ended run'
   | 'event name'
   | 'cancelled mark'
   | 'standing rule'
@@ -31,8 +34,24 @@ export async function givenWithout(
  * The ports of one piece of work without a guard.
  * @param firstRules as they were when all began
  */
-export function viewWithout(guard: Guard | undefined, name: string, view: World, firstRules: readonly Rule[]): World {
+export function viewWithout(
+  guard: Guard | undefined,
+  name: string,
+  task: Task,
+  view: World,
+  firstRules: readonly Rule[],
+): World {
+  const { runId, promotionId } = task;
   switch (guard) {
+    case 'fencing':
+      // Each step takes its promotion's row to be its run's. At its begin it is refused all the same if the run's own row has ended:
+      // a run's row ends before its promotion names another. Between its begin and its write nothing else refuses it.
+      if (runId === undefined || promotionId === undefined) return view;
+      return withRows(view, (row) => (row.id === promotionId ? { ...row, runId, runOpen: true } : row));
+    case 'ended run':
+      // No step sees that its run has ended. A promotion's run is refused all the same by its first step, since its promotion's row
+      // is closed or another run's; a job has nothing else.
+      return runId === undefined || name === 'closeRun' || name === 'closeJob' ? view : withRunOpen(view, runId);
     case 'cancelled mark':
       if (name !== 'walkSchedule') return view;
       return withRows(view, ({ last, ...row }) =>
@@ -65,6 +84,24 @@ function withRows(view: World, read: (row: PromotionRow) => PromotionRow): World
   store.listPromotions = async (options) => {
     const page = await view.store.listPromotions(options);
     return { ...page, items: page.items.map(read) };
+  };
+  return { ...view, store };
+}
+
+/** A step reads its run's row as if the run had not ended; what it writes leaves the end in place. */
+function withRunOpen(view: World, runId: string): World {
+  const store = derived(view.store);
+  store.getRun = async (id) => {
+    const run = await view.store.getRun(id);
+    if (id !== runId || run?.value.state !== 'ended') return run;
+    const { result: _how, finishedAt: _when, ...value } = run.value;
+    return { ...run, value: { ...value, state: 'running' } };
+  };
+  store.replaceRun = async (row, version) => {
+    const run = row.id === runId ? (await view.store.getRun(runId))?.value : undefined;
+    const { state, result, finishedAt } = run?.state === 'ended' ? run : row;
+    const end = { ...(result && { result }), ...(finishedAt !== undefined && { finishedAt }) };
+    return view.store.replaceRun({ ...row, state, ...end }, version);
   };
   return { ...view, store };
 }

@@ -1,4 +1,6 @@
+import { artifactTypeOf } from '../../../src/oci/index.js';
 import { destinationOf } from '../../../src/promotion/destination.js';
+import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import type { App } from './app.js';
 import type { Timed } from './history.js';
@@ -119,6 +121,50 @@ export class Happenings {
         app.needsSchedule = true;
         app.engine.sticks = true;
         return;
+      case 'cut': {
+        app.needsSchedule = true;
+        if (what.of === 'next') {
+          app.engine.cuts = true;
+          return;
+        }
+        const open = app.engine.open.filter(({ parent }) => (parent !== undefined) === (what.of === 'part'));
+        const instance = open[what.nth % Math.max(open.length, 1)];
+        if (instance !== undefined) app.engine.cut(instance);
+        return;
+      }
+      case 'doom': {
+        const { step } = what;
+        const given = app.engine.deliveries.filter(({ name, hangs }) => hangs !== true && name === (step ?? name));
+        const delivery = given[what.nth % Math.max(given.length, 1)];
+        if (delivery === undefined) return;
+        app.needsSchedule = true;
+        if (delivery.task?.mode === 'live') app.simulation.kill(delivery.task, true);
+        app.engine.doom(delivery);
+        return;
+      }
+      case 'hang': {
+        const task = this.#chosen(what);
+        if (task === undefined) return;
+        app.needsSchedule = true;
+        if (app.engine.hang(task, what.more) || app.mail.hang(task)) app.simulation.kill(task, what.lands);
+        else this.#crash(task, 'again', what.lands);
+        return;
+      }
+      case 'stall': {
+        const instance = app.engine.open[what.nth % Math.max(app.engine.open.length, 1)];
+        if (instance === undefined || instance.stalled === true) return;
+        app.needsSchedule = true;
+        app.engine.stall(instance, what.cut, what.more);
+        return;
+      }
+      case 'restart': {
+        const ended = [...app.engine.instances.values()].filter(
+          ({ name, state, parent }) => state === 'ended' && name !== 'promoteScheduled' && parent === undefined,
+        );
+        const instance = ended[what.nth % Math.max(ended.length, 1)];
+        if (instance !== undefined) app.engine.restart(instance);
+        return;
+      }
       case 'ask': {
         this.#touch(what);
         this.#asked += 1;
@@ -225,7 +271,11 @@ export class Happenings {
       repository.tags.set(tag, image.digest);
     } else {
       const digest = repository.tags.get(tag);
-      const referrer = [...repository.manifests.values()].find(({ manifest }) => manifest.subject?.digest === digest);
+      // An SBOM that is taken from staging is made there anew for the next rule, and brought again by the first: both are right.
+      const isKept = (type = ''): boolean => app.setting.second === 'onward' && type === CYCLONEDX_JSON;
+      const referrer = [...repository.manifests.values()].find(
+        ({ manifest }) => manifest.subject?.digest === digest && !isKept(artifactTypeOf(manifest)),
+      );
       if (digest !== undefined && referrer !== undefined) repository.manifests.delete(referrer.descriptor.digest);
     }
   }

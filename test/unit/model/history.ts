@@ -23,6 +23,15 @@ export type Happening =
   | { is: 'lose'; nth: number }
   /** The message that starts the next run is late, by twenty minutes. */
   | { is: 'stick' }
+  /** A run or a job that has ended is started once more, by a message that is late: the engine forgets what it did, and begins anew. */
+  | { is: 'restart'; nth: number }
+  /** The turn of an orchestration, or of a part of one, is cut off; or the first turn of the next run that is started. */
+  | { is: 'cut'; nth: number; of: 'whole' | 'part' | 'next' }
+  /** An activity fails for good: each worker that tries it dies. */
+  | { is: 'doom'; nth: number; step?: string }
+  /** What a worker does hangs until functionTimeout, and so do `more` tries of it; or an orchestration's turn does, and is cut off then, or done again. */
+  | { is: 'hang'; nth: number; lands: boolean; more: number }
+  | { is: 'stall'; nth: number; cut: boolean; more: number }
   /** Somebody asks for a promotion by a job. */
   | { is: 'ask'; repository: number; tag: number }
   /** PROMOTION_PAUSED is set, or lifted. */
@@ -48,7 +57,10 @@ const MOMENTS = [
   'listReferrers',
   'markWaiting: store',
   'closeRun: store',
+  'closeRun: store replacePromotion',
   'beginRun: store',
+  'copyPart: store',
+  'raisePromotions: store',
   'removePromotion',
   'engine start',
   'queue send',
@@ -144,6 +156,23 @@ const KINDS: Kinds = {
   pause: { weight: 2, unseen: true, make: fc.record({ is: one('pause' as const), nth }) },
   lose: { weight: 1, unseen: true, make: fc.record({ is: one('lose' as const), nth }) },
   stick: { weight: 1, unseen: true, make: fc.record({ is: one('stick' as const) }) },
+  cut: {
+    weight: 2,
+    unseen: true,
+    make: fc.record({ is: one('cut' as const), nth, of: one('whole' as const, 'part' as const, 'next' as const) }),
+  },
+  doom: { weight: 1, unseen: true, make: fc.record({ is: one('doom' as const), nth }) },
+  hang: {
+    weight: 1,
+    unseen: true,
+    make: fc.record({ is: one('hang' as const), nth, lands: fc.boolean(), more: fc.nat(1) }),
+  },
+  stall: {
+    weight: 1,
+    unseen: true,
+    make: fc.record({ is: one('stall' as const), nth, cut: fc.boolean(), more: fc.nat(1) }),
+  },
+  restart: { weight: 1, make: fc.record({ is: one('restart' as const), nth }) },
   ask: { weight: 1, make: fc.record({ is: one('ask' as const), repository, tag }) },
   hold: { weight: 1, unseen: true, make: fc.record({ is: one('hold' as const), on: fc.boolean() }) },
   forget: { weight: 1, make: fc.record({ is: one('forget' as const), repository }) },
@@ -157,6 +186,23 @@ const KINDS: Kinds = {
 const ALL = Object.keys(KINDS) as Happening['is'][];
 /** Of these the app is told, so that all is well before the schedule looks. */
 const SEEN = ALL.filter((kind) => KINDS[kind].unseen !== true);
+
+/** What the cloud does to orchestrations, and what makes it tell. */
+const LIES = [
+  'push',
+  'attach',
+  'tick',
+  'time',
+  'cut',
+  'doom',
+  'hang',
+  'stall',
+  'restart',
+  'lose',
+  'stick',
+  'cancel',
+  'ask',
+] as const;
 
 /** @param inTurn how many steps in turn there are to one out of turn */
 export function choicesOf(inTurn: number): fc.Arbitrary<number[]> {
@@ -205,9 +251,13 @@ function historiesOf(only: readonly Happening['is'][], lossy = false): fc.Arbitr
   });
 }
 
+/** Those in which the engine does what the cloud does, over and over. */
+const lying: fc.Arbitrary<History> = historiesOf(LIES);
+
 /** Of all kinds: those in which the app is told of everything, and those in which it isn't. */
 export const histories: fc.Arbitrary<History> = fc.oneof(
   { weight: 3, arbitrary: historiesOf(SEEN) },
   { weight: 2, arbitrary: historiesOf(ALL) },
   { weight: 1, arbitrary: historiesOf(ALL, true) },
+  { weight: 1, arbitrary: lying },
 );

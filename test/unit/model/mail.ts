@@ -1,4 +1,5 @@
 import type { World } from '../steps/world.js';
+import { HOST } from './host-limits.js';
 import type { Action, Simulation, Task } from './simulation.js';
 
 export type Door = 'onRegistryEvent' | 'onRegistryEventMessage' | 'onJobMessage';
@@ -11,6 +12,8 @@ interface Letter {
   visibleMs: number;
   tries: number;
   task?: Task;
+  /** Its worker is dead and nobody knows: it keeps its slot. */
+  hangs?: boolean;
 }
 
 /** How it is handled: by the app's own trigger. */
@@ -55,8 +58,24 @@ export class Mail {
     return letter !== undefined;
   }
 
+  /** The process that was handling it died, and the host does not see it until it times out. @returns whether that was a letter */
+  hang(task: Task): boolean {
+    const letter = this.#letters.find((other) => other.task === task);
+    if (letter === undefined) return false;
+    letter.hangs = true;
+    this.#simulation.at(this.#simulation.nowMs + HOST.functionTimeoutMs, 'the message times out', () => {
+      delete letter.hangs;
+      this.#putBack(letter, HOST.visibilityTimeoutMs);
+    });
+    return true;
+  }
+
   #deliveries(): Action[] {
     this.#collect();
+    const hanging = this.#letters.filter(({ hangs }) => hangs === true).length;
+    const working = this.#letters.filter(({ task }) => task !== undefined).length;
+    // Without any that hangs there are other hosts.
+    if (hanging > 0 && working >= HOST.messages) return [];
     return this.#letters
       .filter(({ task, visibleMs }) => task === undefined && visibleMs <= this.#simulation.nowMs)
       .map((letter) => {

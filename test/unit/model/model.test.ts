@@ -16,6 +16,8 @@ test('whatever happens, after quiet all is as the rules say', async () => {
   let failed = 0;
   const ends = new Map<string, number>();
   const started = process.cpuUsage();
+  // First of all: a run that is broken off has said it too.
+  process.stdout.write(`model: seed ${SEED}, ${RUNS} histories\n`);
   const check = async (history: History): Promise<void> => {
     const { problems, trace, steps: count, ends: some } = await play(history);
     played += 1;

@@ -16,6 +16,8 @@ import { inVirtualTime } from './virtual-time.js';
 // - The schedule opens no run of a promotion that was stopped, observed or refused (EVIDENCE_MISSING, DESTINATION_TAKEN,
 //   DESTINATION_LOCKED and RULE_GONE apart), while digest and rule are what its last run saw and nothing else was wanted.
 // - Housekeeping takes no run, and no promotion, that isn't at rest, or hasn't been for so long.
+// - A run that has ended is not ended again, nor opened again; a step that begins later writes to no registry and no promotion's row.
+// - A promotion's row is written by the run that it names, or by whoever opens the next one; it goes back to none that it named before.
 // - Nine runs at most follow one another where nothing more is wanted.
 // - No time goes by while a run waits for news that there are.
 //
@@ -34,7 +36,8 @@ import { inVirtualTime } from './virtual-time.js';
 // Of all: nothing of ours is anywhere twice; no run and no instance is open; nothing is wanted and not answered; whoever is told of
 // a run is told what its row says, and of each final one once; nothing is poison, unless it waited for more than a day.
 //
-// Registries may fail in whatever way, locks and permissions may be lacking: when that is over, all is made good.
+// The engine may cut off turns, lose what it has begun, begin anew what has ended, and hang: interrupted.ts says what becomes of the
+// runs. Registries may fail in whatever way, locks and permissions may be lacking: when that is over, all is made good.
 
 /** Steps for which a moment is waited for that perhaps never comes. */
 const MOST_AWAITED = 300;
@@ -53,6 +56,8 @@ export interface Played {
   steps: number;
   /** How its runs ended, and how often. */
   ends: ReadonlyMap<string, number>;
+  /** What is not as it is to be when a run is interrupted. The app does not do that yet, so that these are no problems. */
+  interrupted: string[];
 }
 
 /** Plays a history to its end. */
@@ -66,7 +71,9 @@ export async function play(history: History, without?: Guard): Promise<Played> {
     } catch (error) {
       problems = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
     }
-    return { problems, trace: simulation.trace, steps: simulation.steps, ends: app.watches.ends };
+    const { trace, steps } = simulation;
+    const { ends, interruptions } = app.watches;
+    return { problems, interrupted: [...interruptions.problems], trace, steps, ends };
   });
 }
 
@@ -157,11 +164,11 @@ class Model {
       }
       const pause = tick < SOON_TICKS ? 1 : tick < HOURLY_TICKS ? 12 : 144;
       await this.#simulation.advanceTo(this.#simulation.nowMs + pause * TICK_MS);
-      const before = app.engine.started;
+      const before = app.engine.starts.length;
       await app.tick();
       await this.#settle();
       // The walk itself is one.
-      const walks = app.engine.started - before === 1;
+      const walks = app.engine.starts.length - before === 1;
       const { items } = await app.world.store.listPromotions({ size: 100 });
       // Whose tag is gone is left as it failed.
       const isOpen = items.some((row) => row.runOpen || (isTriedAgain(row) && isWanted(app, row)));
@@ -177,6 +184,7 @@ class Model {
       const since = watches.waitingSince.get(row.id);
       if (row.waitingFor === undefined || since === undefined || row.wanted <= since) continue;
       const instance = row.runId === undefined ? undefined : engine.instances.get(row.runId);
+      if (instance?.stalled === true) continue;
       if (instance?.state === 'running' && instance.retrying === 0 && engine.deliveries.length === 0) {
         throw new Error(
           `promotion ${row.id} waits for ${row.waitingFor} though ${row.wanted} is wanted, more than ${since}`,

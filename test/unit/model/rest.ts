@@ -10,10 +10,10 @@ export async function restProblems({ world, engine, watches }: App, known: Known
   const problems: string[] = engine.open
     .filter(({ orphaned }) => orphaned !== true)
     .map(({ id, state }) => `instance ${id} is ${state}`);
-  for (const { id, name, error } of engine.instances.values()) {
+  for (const { id, name, error, broken } of engine.instances.values()) {
     // A walk gives up what is down for too long: the next tick looks again.
     const isGivenUp = name === 'promoteScheduled' && (known.troubled || known.slept);
-    if (error !== undefined && !isGivenUp) problems.push(`${name} ${id} failed: ${error.message}`);
+    if (error !== undefined && broken !== true && !isGivenUp) problems.push(`${name} ${id} failed: ${error.message}`);
   }
   const told = new Map<string, string>();
   for (const { queue, text } of queues.sent) {
@@ -22,6 +22,7 @@ export async function restProblems({ world, engine, watches }: App, known: Known
     const event = JSON.parse(text) as { id: string; data: { outcome: string } };
     if ((told.get(event.id) ?? text) !== text) problems.push(`run ${event.id} is told of in two ways`);
     told.set(event.id, text);
+    if (watches.interruptions.runs.has(event.id)) problems.push(`run ${event.id} is told of, and was interrupted`);
     const run = (await store.getRun(event.id))?.value;
     if (run === undefined && watches.removedRuns.has(event.id)) continue;
     if (run?.result?.outcome !== event.data.outcome) {

@@ -27,8 +27,9 @@ export class Task {
   readonly onSleep: (() => void)[] = [];
   /** After how many steps of the simulation it began. */
   readonly beganAt: number;
-  /** The run that it works for. */
+  /** The run that it works for, and the promotion if it is a step of one. */
   runId: string | undefined;
+  promotionId: string | undefined;
   readonly #simulation: Simulation;
 
   constructor(simulation: Simulation, label: string) {

@@ -3,6 +3,7 @@ import type { Rule } from '../../../src/promotion/rule.js';
 import { ruleHash } from '../../../src/promotion/promotion-id.js';
 import type { PromotionRow, RunRow, SourceTag } from '../../../src/runs/rows.js';
 import type { World } from '../steps/world.js';
+import { Interruptions } from './interrupted.js';
 import type { Simulation, Task } from './simulation.js';
 
 type Store = World['store'];
@@ -16,6 +17,7 @@ const MOST_RUNS = 8;
 /** What must hold at each write, whatever else is under way. */
 export class Watches {
   readonly problems = new Set<string>();
+  readonly interruptions = new Interruptions();
   /** Runs that housekeeping has taken. */
   readonly removedRuns = new Set<string>();
   /** Runs in the order in which they were opened. */
@@ -34,6 +36,9 @@ export class Watches {
   readonly #restedAt = new Map<string, number>();
   /** Runs that followed one another, by promotion. */
   readonly #times = new Map<string, number>();
+  /** By run, the step at which its row ended; by promotion, the runs that it ever named. */
+  readonly #endedAt = new Map<string, number>();
+  readonly #named = new Map<string, Set<string>>();
 
   /** @param digestOf what stands under a tag */
   constructor(simulation: Simulation, store: Store, digestOf: (tag: SourceTag) => string | undefined) {
@@ -51,7 +56,9 @@ export class Watches {
   }
 
   /** A registry is written to, by a task that may work for a run. */
-  async writing({ runId }: Task, registry: string, repository: string): Promise<void> {
+  async writing(task: Task, registry: string, repository: string): Promise<void> {
+    const { runId } = task;
+    if (this.#isLate(task)) this.problems.add(`${task.label}: run ${runId}, which has ended, writes to ${repository}`);
     const run = runId === undefined ? undefined : (await this.#store.getRun(runId))?.value;
     if (run?.input.kind !== 'promotion') return;
     const { rule, source } = run.input;
@@ -71,16 +78,25 @@ export class Watches {
       return inserted;
     };
     watched.replaceRun = async (row, version) => {
-      const before = await store.getRun(row.id);
+      const before = (await store.getRun(row.id))?.value;
       const written = await store.replaceRun(row, version);
-      if (written && row.state === 'ended' && before?.value.state !== 'ended') this.#ended(row);
-      return written;
+      if (!written) return false;
+      if (before?.state === 'ended') this.#staysEnded(before, row, task);
+      else if (row.state === 'ended') this.#ended(row);
+      return true;
+    };
+    watched.insertPromotion = async (row) => {
+      const inserted = await store.insertPromotion(row);
+      if (inserted) this.#names(row);
+      return inserted;
     };
     watched.replacePromotion = async (row, version) => {
       const before = await store.getPromotion(row.id);
       const written = await store.replacePromotion(row, version);
-      if (written && before !== undefined) this.#changes(before.value, row, task);
-      return written;
+      if (!written || before === undefined) return written;
+      this.#changes(before.value, row, task);
+      this.interruptions.changes(before.value, row, (await store.getRun(before.value.runId ?? ''))?.value);
+      return true;
     };
     watched.removePromotion = async (row) => {
       const current = (await store.getPromotion(row.id))?.value;
@@ -102,7 +118,29 @@ export class Watches {
     return watched;
   }
 
-  #ended({ input: { kind }, result }: RunRow): void {
+  /** A run that has ended is not ended again, nor opened again. */
+  #staysEnded(before: RunRow, row: RunRow, { label }: Task): void {
+    const [was, is] = [endOf(before), row.state === 'ended' ? endOf(row) : row.state];
+    if (was !== is) this.problems.add(`${label}: run ${row.id} had ended as ${was}, and is written as ${is}`);
+  }
+
+  /** True if the task began after its run's row had ended: it must do nothing. The steps that close may be done twice. */
+  #isLate({ runId, beganAt, label }: Task): boolean {
+    const endedAt = runId === undefined ? undefined : this.#endedAt.get(runId);
+    return endedAt !== undefined && endedAt < beganAt && !/ close(?:Run|Job)\b/.test(label);
+  }
+
+  /** @returns whether the promotion named the run before */
+  #names({ id, runId }: PromotionRow): boolean {
+    const named = this.#named.get(id) ?? new Set();
+    this.#named.set(id, named);
+    const isKnown = runId !== undefined && named.has(runId);
+    if (runId !== undefined) named.add(runId);
+    return isKnown;
+  }
+
+  #ended({ id, input: { kind }, result }: RunRow): void {
+    this.#endedAt.set(id, this.#simulation.steps);
     const end = [...(kind === 'job' ? ['job'] : []), result?.outcome, result?.code].filter(Boolean).join(' ');
     this.ends.set(end, (this.ends.get(end) ?? 0) + 1);
   }
@@ -129,7 +167,24 @@ export class Watches {
       this.problems.add(`promotion ${id}: ${times} runs, one after the other, and nothing was wanted`);
   }
 
-  #changes(before: PromotionRow, row: PromotionRow, { label, beganAt }: Task): void {
+  /** A promotion's row is written by its own run, or by whoever opens the next one, raises it, or ends what was lost. */
+  #fenced(before: PromotionRow, row: PromotionRow, task: Task): void {
+    const { label, runId } = task;
+    const report = (what: string): void => void this.problems.add(`${label}: promotion ${row.id} ${what}`);
+    const isKnown = this.#names(row);
+    if (row.runId !== before.runId && isKnown) report(`goes back to run ${row.runId}, from ${before.runId}`);
+    if (row.runId === before.runId && row.runOpen && !before.runOpen) report(`opens run ${row.runId} again`);
+    if (row.last !== undefined && row.last.runId !== before.last?.runId && row.last.runId !== (before.runId ?? ''))
+      report(`is answered by run ${row.last.runId}, and its run is ${before.runId}`);
+    const isSame = row.runId === before.runId && row.runOpen === before.runOpen && row.wanted === before.wanted;
+    const isOwner = before.runOpen && runId === before.runId;
+    if (runId !== undefined && isSame && !isOwner) report(`is written by run ${runId}, and its run is ${before.runId}`);
+    if (this.#isLate(task)) report(`is written for run ${runId}, which has ended`);
+  }
+
+  #changes(before: PromotionRow, row: PromotionRow, task: Task): void {
+    const { label, beganAt } = task;
+    this.#fenced(before, row, task);
     const isNews = before.waitingFor !== row.waitingFor || before.runId !== row.runId;
     if (row.runId !== before.runId) this.#follows(before, row);
     if (row.waitingFor !== undefined && isNews) this.waitingSince.set(row.id, row.wanted);
@@ -147,6 +202,10 @@ export class Watches {
     if (!hasMoved && from < beganAt && rule !== undefined && ruleHash(rule) === before.last?.ruleHash)
       this.problems.add(`${label} opens a run of promotion ${row.id}, which is ${before.last?.outcome}`);
   }
+}
+
+function endOf({ result }: RunRow): string {
+  return [result?.outcome, result?.code].filter(Boolean).join(' ');
 }
 
 function isAtRest(row: PromotionRow | undefined): boolean {

@@ -122,6 +122,16 @@ export function memoryRunStore(): RunStore {
       return true;
     },
 
+    listOpenJobs: async (options) =>
+      page(
+        runs
+          .values()
+          .map(summaryOfRun)
+          .filter(({ kind, state }) => kind === 'job' && state !== 'ended'),
+        ({ openedAt, id }) => `${openedAt}|${id}`,
+        options,
+      ),
+
     getRun: async (id) => runs.get(id),
     insertRun: async (row) => runs.put(row.id, row, undefined),
     replaceRun: async (row, version) => runs.put(row.id, row, version),

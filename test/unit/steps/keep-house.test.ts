@@ -4,10 +4,11 @@ import { parseJob } from '../../../src/inbox/job.js';
 import { PromoterError, TransportError } from '../../../src/oci/index.js';
 import { closeRun } from '../../../src/runs/close-run.js';
 import { endRunRow } from '../../../src/runs/end-run.js';
+import { jobInstanceOf } from '../../../src/runs/job-instance.js';
 import { raiseWanted } from '../../../src/runs/promotion-runs.js';
 import { keepHouse } from '../../../src/steps/keep-house.js';
 import { rule } from '../promotion/rules.fixture.js';
-import { SOURCE, newWorld, openRun, rowOf, type World } from './world.js';
+import { REGISTRY, SOURCE, newWorld, openRun, rowOf, type World } from './world.js';
 
 const DAY_MS = 24 * 3_600_000;
 const PUSH = { kind: 'push' } as const;
@@ -67,6 +68,35 @@ describe('runs', () => {
     // Its rule wants it still.
     expect((await rowOf(world, (await openRun(world)).promotionId)).last).toMatchObject({ runId: runs[3] });
     expect(await keepHouse(world)).toMatchObject({ runs: 0 });
+  });
+
+  test('of a job that was started once more are removed with both of its instances', async () => {
+    const job = { operation: 'resolve', id: 'j1', reference: `${REGISTRY}/samples/app:v1` } as const;
+    const at = world.now().toISOString();
+    const [ended, working] = await Promise.all(
+      ['one', 'two'].map(async (id) => {
+        const input = { kind: 'job', runId: id, job } as const;
+        const row = {
+          id,
+          input,
+          state: 'ended',
+          openedAt: at,
+          startedAgainAt: at,
+          finishedAt: at,
+          toldAt: at,
+        } as const;
+        await world.store.insertRun({ ...row, result: { outcome: 'completed' } });
+        world.engine.setState(id, 'ended');
+        return { id, again: jobInstanceOf(row) };
+      }),
+    );
+    if (ended === undefined || working === undefined) throw new Error('two were made');
+    world.engine.setState(ended.again, 'ended');
+    world.engine.setState(working.again, 'running');
+    later(40);
+    expect(await keepHouse(world)).toMatchObject({ runs: 1 });
+    for (const id of [ended.id, ended.again]) expect(await world.engine.state(id)).toEqual({ state: 'missing' });
+    expect(await isThere(working.id)).toBe(true);
   });
 
   test('that a promotion names are kept while that is not at rest for as long', async () => {

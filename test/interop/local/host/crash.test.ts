@@ -63,9 +63,9 @@ describe('hosts that come and go, on one file', () => {
   }, 60_000);
 });
 
-test('--chaos: work is repeated, late and out of order, and ends as it should', async () => {
+test('--lies repeat: work is repeated, late and out of order, and ends as it should', async () => {
   const place = newHostFolder();
-  const host = await start(place, '--chaos', '1');
+  const host = await start(place, '--chaos', '1', '--lies', 'repeat');
   const runs = mixedRuns('chaos', 8);
   await begin(host, runs);
   expect(await expectAllDone(host, runs, place.effectsPath)).toBeGreaterThan(0);

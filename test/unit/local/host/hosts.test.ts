@@ -2,7 +2,7 @@ import { beforeEach, expect, jest, test } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createChaos } from '../../../../local/host/chaos.js';
+import { createChaos, parseLies } from '../../../../local/host/chaos.js';
 import { Database } from '../../../../local/host/durable/database.js';
 import { beat, newHostId } from '../../../../local/host/durable/hosts.js';
 import { Messages } from '../../../../local/host/durable/messages.js';
@@ -69,6 +69,18 @@ test('a host that lives keeps what it holds, for longer than the time of its mes
   file.beat();
   expect(file.hosts()).toContain('other');
   expect(file.free()).toEqual([false, false, false]);
+});
+
+test('a lie that is named happens, and no other; a numbered one happens once, to the function that is named', () => {
+  const failing = createChaos(1, parseLies('fail-turn'));
+  const faults = Array.from({ length: 20_000 }, () => failing.happens('failTurn', 'promote'));
+  // Three in a thousand, and ten in the life of a process.
+  expect(faults.filter(Boolean)).toHaveLength(10);
+  expect(Array.from({ length: 2_000 }, () => failing.happens('hang', 'promote'))).not.toContain(true);
+  expect(failing.delayMs('timer')).toBe(0);
+  const third = createChaos(1, parseLies('hang:observe@3'));
+  const calls = ['observe', 'copy', 'observe', 'copy', 'observe', 'observe'].map((name) => third.happens('hang', name));
+  expect(calls).toEqual([false, false, false, false, true, false]);
 });
 
 test('the same seed, the same faults', () => {

@@ -1,6 +1,7 @@
-import { describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { toFunction } from '../../../../local/host/app.js';
 import type { App } from '../../../../local/host/app.js';
+import { createChaos, parseLies } from '../../../../local/host/chaos.js';
 import type { FunctionCallback } from '../../../../local/host/core.js';
 import { createInvoker } from '../../../../local/host/invoke.js';
 
@@ -29,12 +30,10 @@ describe('what the app registers', () => {
   });
 });
 
-test('a function that runs longer than functionTimeout fails', async () => {
-  const fn = {
-    ...make({ trigger: binding('activityTrigger') }),
-    callback: (async () => await new Promise(() => undefined)) as FunctionCallback,
-  };
-  const app: App = {
+/** An app of one function. */
+function appOf(type: string, callback: FunctionCallback): App {
+  const fn = { ...make({ trigger: binding(type) }), callback };
+  return {
     functions: [fn],
     runHooks: async () => undefined,
     model: {
@@ -48,6 +47,54 @@ test('a function that runs longer than functionTimeout fails', async () => {
       }),
     },
   };
-  const invoker = createInvoker(app, () => '{}', 20);
-  await expect(invoker.invoke(fn, { string: '' })).rejects.toMatchObject({ code: 'FUNCTION_TIMEOUT' });
+}
+
+/** Calls the function of an app; its functionTimeout is `timeoutMs`. */
+async function invoke(app: App, timeoutMs: number, chaos = createChaos(undefined)): Promise<unknown> {
+  const [fn] = app.functions;
+  if (fn === undefined) throw new Error('no function');
+  return await createInvoker(app, () => '{}', timeoutMs, chaos).invoke(fn, { string: '' });
+}
+
+test('a function that runs longer than functionTimeout fails', async () => {
+  const app = appOf('activityTrigger', async () => await new Promise(() => undefined));
+  await expect(invoke(app, 20)).rejects.toMatchObject({ code: 'FUNCTION_TIMEOUT' });
+});
+
+describe('an invocation that hangs', () => {
+  beforeEach(() => {
+    jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+  });
+
+  test.each(['queueTrigger', 'activityTrigger', 'orchestrationTrigger'])(
+    'of a %s ends at functionTimeout; its function has run or has not, by the seed',
+    async (type) => {
+      const ran: number[] = [];
+      for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
+        const app = appOf(type, () => ran.push(seed));
+        const chaos = createChaos(seed, parseLies('hang@1'));
+        const startedMs = performance.now();
+        await expect(invoke(app, 60, chaos)).rejects.toMatchObject({ code: 'FUNCTION_TIMEOUT' });
+        expect(performance.now() - startedMs).toBeGreaterThan(55);
+        // Only the first: the message that comes back is handled.
+        await invoke(
+          appOf(type, () => undefined),
+          60,
+          chaos,
+        );
+      }
+      expect(ran.length).toBeGreaterThan(0);
+      expect(ran.length).toBeLessThan(8);
+    },
+  );
+
+  test.each(['httpTrigger', 'timerTrigger', 'eventGridTrigger'])('is none of a %s', async (type) => {
+    let ran = false;
+    await invoke(
+      appOf(type, () => (ran = true)),
+      60,
+      createChaos(1, parseLies('hang@1')),
+    );
+    expect(ran).toBe(true);
+  });
 });

@@ -12,11 +12,28 @@ describe('options and files', () => {
   test('options have defaults and are checked', () => {
     expect(parseOptions([])).toMatchObject({ port: 7071, keys: false, chaos: undefined, visibilityMs: undefined });
     expect(parseOptions(['--port', '0', '--chaos', '7', '--keys'])).toMatchObject({ port: 0, chaos: 7, keys: true });
+    expect(parseOptions([]).lies.map(({ name }) => name)).toEqual([
+      'repeat',
+      'kill',
+      'fail-turn',
+      'fail-activity',
+      'hang',
+    ]);
+    expect(parseOptions(['--lies', 'kill,fail-turn,hang:onJobMessage@3']).lies).toEqual([
+      { name: 'kill' },
+      { name: 'fail-turn' },
+      { name: 'hang', of: 'onJobMessage', chance: 3 },
+    ]);
     for (const args of [
       ['--port', '70000'],
       ['--port', '1.5'],
       ['--unknown'],
       ['--chaos', '-1'],
+      ['--function-timeout-ms', '99'],
+      ['--lies', ''],
+      ['--lies', 'truth'],
+      ['--lies', 'hang@0'],
+      ['--lies', 'kill@2'],
       ['--visibility-ms', '99'],
       ['stray'],
     ]) {

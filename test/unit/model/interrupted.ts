@@ -1,0 +1,58 @@
+import type { PromotionRow, RunRow } from '../../../src/runs/rows.js';
+
+// What becomes of a run whose orchestration is gone, or ended without closing it:
+// - It ends as `interrupted`. Nobody is told of it, it is no failure, and its promotion is not answered by it.
+// - The third in a row without a trigger has failed, RUN_LOST, and not one before.
+// - A promotion's state is what its last run says, also if that run had ended itself before its promotion heard of it.
+
+/** Interrupted runs in a row of which the last one has failed. */
+const MOST_IN_ROW = 3;
+
+/** The outcome of a run that was interrupted; the rows do not have it yet. */
+const INTERRUPTED: string = 'interrupted';
+
+/** How a promotion stands by the outcome of its last run. */
+const STATES: Record<string, string> = {
+  promoted: 'in_sync',
+  unchanged: 'in_sync',
+  observed: 'observed',
+  refused: 'refused',
+  failed: 'failed',
+  cancelled: 'cancelled',
+};
+
+/** Looks at each write of a promotion's row. */
+export class Interruptions {
+  /** What is not as it is to be. The app does not do all of that yet, so it is kept apart. */
+  readonly problems = new Set<string>();
+  /** Runs that were interrupted. */
+  readonly runs = new Set<string>();
+  /** By promotion: runs that were interrupted in a row, and what was wanted when the present run was opened. */
+  readonly #inRow = new Map<string, number>();
+  readonly #wanted = new Map<string, number>();
+
+  /** @param run the one that the row named before */
+  changes(before: PromotionRow, row: PromotionRow, run: RunRow | undefined): void {
+    const { id, last, state } = row;
+    const isOver = before.runOpen && (!row.runOpen || row.runId !== before.runId);
+    if (isOver && run !== undefined) this.#ended(id, before.wanted, run);
+    if (row.runId !== before.runId) this.#wanted.set(id, row.wanted);
+    if (last?.outcome === INTERRUPTED)
+      this.problems.add(`promotion ${id} is answered by run ${last.runId}: interrupted`);
+    if (isOver && !row.runOpen && last !== undefined && STATES[last.outcome] !== state)
+      this.problems.add(`promotion ${id} is ${state}, and its last run is ${last.outcome}`);
+    if (run?.result?.outcome === INTERRUPTED && row.failures > before.failures)
+      this.problems.add(`promotion ${id} counts a failure: run ${run.id} was interrupted`);
+  }
+
+  #ended(id: string, wanted: number, { id: runId, result, trigger }: RunRow): void {
+    const isInterrupted = result?.outcome === INTERRUPTED;
+    const isLost = result?.code === 'RUN_LOST';
+    if (isInterrupted) this.runs.add(runId);
+    const isAsked = trigger?.kind !== 'retry' || wanted > (this.#wanted.get(id) ?? 0);
+    const inRow = isInterrupted || isLost ? (isAsked ? 0 : (this.#inRow.get(id) ?? 0)) + 1 : 0;
+    this.#inRow.set(id, inRow);
+    if (isLost && inRow < MOST_IN_ROW)
+      this.problems.add(`run ${runId} has failed, RUN_LOST, after ${inRow - 1} in a row that were interrupted`);
+  }
+}
