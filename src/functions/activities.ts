@@ -41,7 +41,8 @@ export type EngineOf = (client: DurableClient) => Engine;
 const ACTIVITY_MS = 9 * 60_000;
 /** Long steps that a process does at once: two fewer than host.json gives it activities, so that short steps always run. */
 const LONG_STEPS = 2;
-/** The first pause of a long step that gets no permit, in milliseconds; it grows. */
+/** How long one of them waits here for a permit, and its first pause without one, in milliseconds; pauses grow. */
+const NEXT_PERMIT_MS = 1_000;
 const PERMIT_MS = 2_000;
 /** A look at the tag of a run whose source is not there; in milliseconds. */
 const LOOK_MS = 60_000;
@@ -108,7 +109,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const engine = engineOf(getClient(context));
         const [stopped] = await Promise.all([cancel.begin(), progress.begin()]);
         if (stopped !== undefined && !cancel.isLeftToStep) throw stopped;
-        const permit = contract.isLong ? permits.take() : undefined;
+        const permit = contract.isLong ? await permits.take(NEXT_PERMIT_MS) : undefined;
         if (contract.isLong && permit === undefined) {
           progress.text(`${LONG_STEPS} long steps are at work in this process: it waits for its turn`);
           await progress.end('waiting');

@@ -63,9 +63,12 @@ export class Checkpoint {
     return `${this.#folder}/${name}`;
   }
 
-  /** A piece was kept that the next attempt need not do again: progress. @throws Overtaken */
-  async advance(piece: string): Promise<void> {
-    await this.#writeOrStop({ attempts: 1, pieces: [...this.#state.pieces, piece] });
+  /**
+   * A piece was kept that the next attempt need not do again: progress.
+   * @param isAll it holds what the pieces before it held, too @throws Overtaken
+   */
+  async advance(piece: string, isAll: boolean): Promise<void> {
+    await this.#writeOrStop({ attempts: 1, pieces: [...(isAll ? [] : this.#state.pieces), piece] });
   }
 
   /** Something else was kept: progress, too. @throws Overtaken */

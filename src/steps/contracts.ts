@@ -37,7 +37,8 @@ const tagName = z.object({ registry: z.string(), repository: z.string(), tag: z.
 /** Which run asks: a write by a run that isn't the row's is refused. */
 const owned = z.object({ promotionId: z.string(), runId: z.string() });
 const resultSchema = z.object({
-  outcome: z.enum(OUTCOMES),
+  /** What a run ends as by itself. */
+  outcome: z.enum(OUTCOMES).exclude(['interrupted']),
   code: z.string().optional(),
   reason: z.string().optional(),
   remedy: z.string().optional(),

@@ -50,7 +50,7 @@ export async function copyStep(
     const to = step.repository(destination.registry, destination.repository);
     return writeAtDestination(to.name, async () => {
       const large = await moveLarge(ports, step, plan, request, call);
-      const report = await copyRest(step, plan, { from, to, mountFrom }, call);
+      const report = await copyRest(step, plan, { from, to, mountFrom }, bytesOf(large), call);
       return withLarge(report, large);
     });
   });
@@ -76,6 +76,7 @@ async function copyRest(
   step: LongStep,
   plan: CopyPlan,
   { from, to, mountFrom }: { from: Repository; to: Repository; mountFrom: string[] },
+  largeBytes: number,
   { signal, progress }: StepCall,
 ): Promise<CopyReport> {
   let movedBytes = z.number().catch(0).parse(step.noted(MOVED));
@@ -85,7 +86,7 @@ async function copyRest(
     onProgress: ({ moreBytes = 0, totalBytes, nodesDone, nodesTotal }) => {
       movedBytes += moreBytes;
       if (moreBytes > 0) step.note(MOVED, movedBytes);
-      progress.bytes(movedBytes, totalBytes);
+      progress.bytes(largeBytes + movedBytes, totalBytes);
       progress.nodes(nodesDone, nodesTotal);
     },
   });
@@ -106,6 +107,12 @@ const uploadSchema = z.object({
   }),
 });
 const arrivedSchema = z.object({ arrived: z.enum(['copied', 'existed', 'mounted']), movedBytes: z.number() });
+/** A large blob that has arrived. */
+type LargeBlob = z.infer<typeof arrivedSchema>;
+
+function bytesOf(large: ReadonlyMap<string, LargeBlob>): number {
+  return [...large.values()].reduce((sum, { movedBytes }) => sum + movedBytes, 0);
+}
 
 /** Moves the large blobs of a plan, each from where its upload stands: that is kept after each piece, so that a crash costs one. */
 async function moveLarge(
@@ -114,46 +121,48 @@ async function moveLarge(
   plan: CopyPlan,
   { source, destination }: CopyRequest,
   { signal, progress }: StepCall,
-): Promise<Map<string, { arrived: Arrival; movedBytes: number }>> {
+): Promise<Map<string, LargeBlob>> {
   const blobs = largeBlobsOf(plan, ports.callBounds.largeBlobBytes);
   const from = ports.registries.repository(source.registry, source.repository);
   const to = ports.registries.repository(destination.registry, destination.repository);
   const mountFrom = source.registry === destination.registry ? [source.repository] : [];
+  /** Of those that are under way. */
   const received = new Map<string, number>();
-  const done = new Map<string, { arrived: Arrival; movedBytes: number }>();
-  await mapConcurrently(blobs, LARGE_AT_ONCE, async (blob) => {
-    const what = `upload ${blob.digest}`;
-    const noted = step.noted(what);
-    const arrived = arrivedSchema.safeParse(noted).data;
-    if (arrived !== undefined) return void done.set(blob.digest, arrived);
-    if (step.isTimeUp) return undefined;
-    const kept: OpenUpload | undefined = uploadSchema.safeParse(noted).data?.upload;
-    let movedBytes = kept?.receivedBytes ?? 0;
+  const done = new Map<string, LargeBlob>();
+  for (const { digest } of blobs) {
+    const arrived = arrivedSchema.safeParse(step.noted(uploadOf(digest))).data;
+    if (arrived !== undefined) done.set(digest, arrived);
+  }
+  const left = blobs.filter(({ digest }) => !done.has(digest));
+  await mapConcurrently(left, LARGE_AT_ONCE, async (blob) => {
+    if (step.isTimeUp) return;
+    const what = uploadOf(blob.digest);
+    const kept: OpenUpload | undefined = uploadSchema.safeParse(step.noted(what)).data?.upload;
     const moved = await moveStretch(blob, from, to, {
       signal,
       mountFrom,
       ...(kept && { from: kept }),
       isEnough: () => step.isTimeUp,
       onReached: async (upload) => {
-        movedBytes = upload.receivedBytes;
-        received.set(blob.digest, movedBytes);
-        progress.bytes(
-          [...received.values()].reduce((sum, bytes) => sum + bytes, 0),
-          plan.sizeBytes,
-        );
+        received.set(blob.digest, upload.receivedBytes);
+        const underWay = [...received.values()].reduce((sum, bytes) => sum + bytes, 0);
+        progress.bytes(bytesOf(done) + underWay, plan.sizeBytes);
         step.note(what, { upload });
         await step.keep();
       },
     });
-    if (moved.state === 'more') return undefined;
+    if (moved.state === 'more') return;
     const end = { arrived: moved.state, movedBytes: moved.state === 'copied' ? blob.size : 0 };
     step.note(what, end);
     await step.keep();
-    return void done.set(blob.digest, end);
+    received.delete(blob.digest);
+    done.set(blob.digest, end);
   });
   if (done.size < blobs.length) await step.goOnLater();
   return done;
 }
+
+const uploadOf = (digest: string): string => `upload ${digest}`;
 
 function largeBlobsOf(plan: CopyPlan, overBytes: number): Descriptor[] {
   const blobs = [...plan.manifests.flatMap((manifest) => manifest.blobs), ...(plan.blobs ?? [])];
@@ -162,10 +171,7 @@ function largeBlobsOf(plan: CopyPlan, overBytes: number): Descriptor[] {
 }
 
 /** What was moved in pieces was there when the rest was copied. */
-function withLarge(
-  report: CopyReport,
-  large: ReadonlyMap<string, { arrived: Arrival; movedBytes: number }>,
-): CopyReport {
+function withLarge(report: CopyReport, large: ReadonlyMap<string, LargeBlob>): CopyReport {
   if (large.size === 0) return report;
   const all: CopiedNode[] = [...report.copied, ...report.mounted, ...report.existed];
   const arrivalOf = new Map<string, Arrival>([
@@ -175,6 +181,6 @@ function withLarge(
     ...[...large].map(([digest, { arrived }]) => [digest, arrived] as const),
   ]);
   const those = (arrival: Arrival): CopiedNode[] => all.filter(({ digest }) => arrivalOf.get(digest) === arrival);
-  const movedBytes = [...large.values()].reduce((sum, each) => sum + each.movedBytes, report.movedBytes);
+  const movedBytes = report.movedBytes + bytesOf(large);
   return { ...report, copied: those('copied'), mounted: those('mounted'), existed: those('existed'), movedBytes };
 }

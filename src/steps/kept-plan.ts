@@ -6,15 +6,25 @@ export function planNameOf(runId: string): string {
   return `plans/${runId}/plan.json`;
 }
 
-export async function keepPlan(ports: Pick<Ports, 'documents'>, name: string, plan: CopyPlan): Promise<void> {
-  await ports.documents.put('documents', name, Buffer.from(JSON.stringify(plan)));
+/** Keeps a plan, unless there is one: two calls at the same time go on with the same. @returns the one that is kept */
+export async function keepPlan(ports: Pick<Ports, 'documents'>, name: string, plan: CopyPlan): Promise<CopyPlan> {
+  const bytes = Buffer.from(JSON.stringify(plan));
+  const kept = await ports.documents.putIfAbsent('documents', name, bytes);
+  if (bytes.equals(kept)) return plan;
+  const first = parse(kept);
+  if (first === undefined) await ports.documents.put('documents', name, bytes);
+  return first ?? plan;
 }
 
 /** The plan of a run that has planned its copy; what another version wrote is none. */
 export async function findPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan | undefined> {
   const bytes = await ports.documents.get('documents', name);
+  return bytes && parse(bytes);
+}
+
+function parse(bytes: Uint8Array): CopyPlan | undefined {
   try {
-    return bytes && parsePlan(Buffer.from(bytes).toString('utf8'));
+    return parsePlan(Buffer.from(bytes).toString('utf8'));
   } catch (error) {
     if (error instanceof InputError || error instanceof SyntaxError) return undefined;
     throw error;

@@ -18,6 +18,9 @@ import type { Ports, StepCall, StepReply } from './ports.js';
 const KEEP_EVERY_MS = 20_000;
 /** After so long without any answer, in milliseconds, what was answered before may have changed, and is asked for again. */
 const STALE_MS = 15 * 60_000;
+/** Documents after which all that is known is kept as one, if it has no more bytes: a large upload is noted a thousand times. */
+const MOST_PIECES = 32;
+const MERGED_BYTES = 4 * 1024 * 1024;
 /** The pause of a call that another one has overtaken, in milliseconds. */
 const OVERTAKEN_MS = 2_000;
 
@@ -219,6 +222,10 @@ class Answers implements Memory, LongStep {
     }
   }
 
+  get #knownBytes(): number {
+    return [...this.#answers.values()].reduce((sum, answer) => sum + sizeOf(answer), 0);
+  }
+
   /** How many answers are known. */
   get known(): number {
     return this.#answers.size;
@@ -266,12 +273,13 @@ class Answers implements Memory, LongStep {
     if (this.#fresh.size === 0) return;
     if (this.#isAnswered) this.#know(LAST, { at: this.#nowMs });
     this.#keptMs = performance.now();
-    const piece = new Map(this.#fresh);
+    const isMerged = this.#checkpoint.pieces.length >= MOST_PIECES && this.#knownBytes <= MERGED_BYTES;
+    const piece = new Map<string, KeptAnswer | null>(isMerged ? this.#answers : this.#fresh);
     this.#fresh.clear();
     try {
       const name = this.#checkpoint.newPiece();
       await keepAnswers(this.#ports, this.#checkpoint.documentOf(name), piece);
-      await this.#checkpoint.advance(name);
+      await this.#checkpoint.advance(name, isMerged);
     } catch (error) {
       if (error instanceof Overtaken) this.#overtaken = error;
       // What came meanwhile is newer.

@@ -56,9 +56,13 @@ export async function planCopy(
     return planned;
   });
   if (!('done' in reply)) return reply;
-  const plan = reply.done;
-  if (isPromotion) await keepLeftBehind(ports, input.runId, leftBehindOf(plan.leftOut));
-  await keepPlan(ports, name, plan);
+  const keepLeft = async ({ leftOut }: CopyPlan): Promise<void> => {
+    if (isPromotion) await keepLeftBehind(ports, input.runId, leftBehindOf(leftOut));
+  };
+  // Before the plan: a call that finds that does nothing more.
+  await keepLeft(reply.done);
+  const plan = await keepPlan(ports, name, reply.done);
+  if (plan !== reply.done) await keepLeft(plan);
   const { blobCount, sizeBytes, manifests } = plan;
   progress.text(`${manifests.length} manifests, ${blobCount} blobs, ${sizeBytes} bytes`);
   return { done: plan };

@@ -105,7 +105,7 @@ A file of zeros is often \`/var/log/lastlog\`, which grows with the largest UID:
 Smaller things are a gap that the SBOM names: a dpkg database over 16 MiB, a package.json over 1 MiB or nested deeper than 200, over
 100 licences of one package, names and versions over 1,000 characters.
 
-\`SBOM_UNFINISHED\` ends a run that began one SBOM eight times without an end: its time was over, its process died, or it lost its lease.
-\`SIGNATURE_UNFINISHED\` ends one that lost its lease eight times while it signed.
+\`STEP_STUCK\` ends a run if eight attempts of a long step (\`observe\`, \`attach\`, \`copy\`, \`verifyArrival\`) ended without progress: the process died, or nine
+minutes were over, each time. A layer that was read for an SBOM, an attachment and a piece of a copy are progress.
 `;
 }

@@ -19,6 +19,8 @@ type Choices = { [K in keyof Answers]-?: ReturnType<Exclude<Answers[K], undefine
 
 const { attachTo: _nothing, ...UNSIGNED } = OBSERVED;
 const COPIED = { state: 'copied', root: ROOT, copied: 2, existed: 1, mounted: 1, bytes: 100 } as const;
+/** A run that was interrupted answers nothing: the next one does. */
+const ANSWERED = OUTCOMES.filter((outcome) => outcome !== 'interrupted');
 /** A long step has done enough in one call. */
 const GOES_ON = { retryAfterMs: 0 };
 
@@ -61,7 +63,7 @@ const CHOICES: Choices = {
   ],
   runOperation: [{ done: {} }, { done: { digest: ROOT.digest } }, GOES_ON],
   raisePromotions: [{ done: [{ promotionId: 'p1', wanted: 1 }] }],
-  awaitPromotions: OUTCOMES.map((outcome) => ({ done: [{ outcome }, { outcome: 'unchanged' as const }] })),
+  awaitPromotions: ANSWERED.map((outcome) => ({ done: [{ outcome }, { outcome: 'unchanged' as const }] })),
   tagCopy: [{ done: { digest: ROOT.digest } }],
   closeJob: [{ done: null }],
   walkSchedule: [
@@ -120,7 +122,7 @@ const INPUTS: Record<string, unknown> = {
 /** How each may end. */
 const ENDS: Record<string, readonly string[]> = {
   promote: ['promoted', 'unchanged', 'observed', 'superseded', 'refused', 'failed', 'cancelled', 'null', 'error'],
-  runJob: [...OUTCOMES, 'null', 'error'],
+  runJob: [...ANSWERED, 'null', 'error'],
   promoteScheduled: ['walked', 'error'],
 };
 

@@ -298,9 +298,9 @@ test('a job that the schedule gives up while it works stops at its next step, an
   await pushSample(world, 'jobs/app', 'v1');
   const destination = `${REGISTRY}/mirror/app:v1`;
   const runId = await deliver({ operation: 'copy', source: `${APP}:v1`, destination });
-  const plan = app.activities.get('planCopy');
+  const plan = app.activities.get('copy');
   const handler = plan?.handler ?? (() => undefined);
-  app.activities.set('planCopy', {
+  app.activities.set('copy', {
     ...plan,
     handler: async (input, context) => {
       const answer = await handler(input, context);
@@ -311,7 +311,7 @@ test('a job that the schedule gives up while it works stops at its next step, an
   });
   const { calls, output } = await play(runId);
   expect(output).toMatchObject({ outcome: 'failed', code: 'RUN_ENDED' });
-  expect(calls.map(({ name }) => name)).toEqual(['beginJob', 'planCopy', 'copyGraph', 'closeJob']);
+  expect(calls.map(({ name }) => name)).toEqual(['beginJob', 'copy', 'verifyArrival', 'closeJob']);
   expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { outcome: 'failed', code: 'RUN_LOST' } });
   expect(tagAt(world, destination)).toBeUndefined();
 });

@@ -1,4 +1,5 @@
 import type { OrchestrationHandler } from 'durable-functions';
+import { ORCHESTRATION_VERSION } from '../../../src/runs/orchestration-version.js';
 import type { Engine } from '../../../src/runs/ports.js';
 import { Execution, type HistoryEvent, type Wanted } from './executor.js';
 import { HOST } from './host-limits.js';
@@ -107,7 +108,7 @@ export class SimulatedEngine implements Engine {
     // As in Durable Functions: an id that has ended is started over, and its history is gone.
     if ((this.instances.get(id)?.state ?? 'ended') !== 'ended') return;
     this.starts.push(id);
-    const instance = this.#create(orchestration, id, input);
+    const instance = this.#create(orchestration, id, { ...(input as object), version: ORCHESTRATION_VERSION });
     if (orchestration !== 'promote') return;
     if (this.cuts) this.cut(instance);
     this.cuts = false;

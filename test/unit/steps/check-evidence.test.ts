@@ -363,8 +363,8 @@ describe('junk', () => {
 
   test('reasons stay few, however much there is', async () => {
     await pushJunkSignatures(source, root, { count: 600 });
-    const call = await callOfNow();
     run = await openRun(world);
+    const call = await callOfNow();
     await checkEvidenceStep(world, { ...run, root }, call);
     const result = await look();
     if (result.state !== 'closed') throw new Error('not closed');

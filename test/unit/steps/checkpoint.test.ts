@@ -28,15 +28,14 @@ function attempt(
 }
 
 /** Its process dies: it never ends. */
-async function dies(before: (step: LongStep) => Promise<unknown> = async () => undefined): Promise<void> {
-  const begins = begun;
-  void attempt(async (step) => {
-    await before(step);
-    begun += 100;
-    return new Promise(() => {});
+function dies(before: (step: LongStep) => Promise<unknown> = async () => undefined): Promise<void> {
+  return new Promise((resolve) => {
+    void attempt(async (step) => {
+      await before(step);
+      resolve();
+      return new Promise(() => {});
+    });
   });
-  while (begun < begins + 100) await new Promise((resolve) => setImmediate(resolve));
-  begun = begins + 1;
 }
 async function loseLease(): Promise<unknown> {
   return attempt(() => Promise.reject(new TransportError('LEASE_LOST', 'lost', { transient: true })));
@@ -119,6 +118,24 @@ test('what an overtaken call keeps is not what the one that goes on recalls', as
   // It does nothing more.
   await expect(late?.once('more', isDone)).rejects.toThrow('another call goes on');
   expect(await attempt(async (step) => step.noted('how far'))).toEqual({ done: 2 });
+});
+
+test('what is noted a hundred times is kept in some documents, with all else that is known', async () => {
+  await dies(async (step) => {
+    await step.once('one thing', isDone);
+    for (let number = 1; number <= 100; number += 1) {
+      step.note('how far', number);
+      await step.keep();
+    }
+  });
+  const { kept } = world.documents;
+  const bytes = kept.get('documents/plans/r1/attach/checkpoint.json') ?? '';
+  const { pieces } = JSON.parse(Buffer.from(bytes).toString()) as { pieces: string[] };
+  expect(pieces.length).toBeLessThanOrEqual(33);
+  const never = (): Promise<string> => Promise.reject(new Error('it was done before'));
+  expect(await attempt(async (step) => [await step.once('one thing', never), step.noted('how far')])).toEqual({
+    done: ['done', 100],
+  });
 });
 
 test('a call that cannot write its checkpoint does not begin', async () => {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { CopyPlan, Descriptor } from '../../../src/oci/index.js';
 import type { CopyRequest } from '../../../src/steps/copy-request.js';
 import { copyStep } from '../../../src/steps/copy.js';
+import { keepPlan } from '../../../src/steps/kept-plan.js';
 import { planCopy } from '../../../src/steps/plan-copy.js';
 import type { StepReply } from '../../../src/steps/ports.js';
 import { verifyArrivalStep } from '../../../src/steps/verify-arrival.js';
@@ -82,6 +83,16 @@ describe('the plan', () => {
     const planned = await made();
     await pushArtifact(source, 'application/x-late', { subject: root });
     expect(await made()).toEqual(planned);
+  });
+
+  test('of two that are made at the same time is the first that is kept', async () => {
+    const first = await made();
+    const name = 'plans/r1/plan.json';
+    const other = { ...first, leftOut: [] };
+    expect(await keepPlan(world, name, other)).toEqual(first);
+    await world.documents.put('documents', name, Buffer.from('{"version":0}'));
+    expect(await keepPlan(world, name, other)).toEqual(other);
+    expect(await made()).toEqual(other);
   });
 
   test('without referrers where that is asked', async () => {

@@ -52,7 +52,19 @@ describe('sign', () => {
   test('waits for the subject’s lease', async () => {
     await world.lease.acquire(`subject ${REGISTRY}/samples/app@${index.digest}`);
     await openJobRun(world, { operation: 'sign', reference: `${APP}:v1` });
-    expect(await again(world)).toEqual({ later: expect.any(Number) });
+    expect(await again(world)).toEqual({ retryAfterMs: expect.any(Number) });
+  });
+
+  test('in many calls: the same, and the output has all of it', async () => {
+    world.callBounds = { ...world.callBounds, requests: 1 };
+    await openJobRun(world, { operation: 'sign', reference: `${APP}:v1`, recursive: true });
+    let calls = 1;
+    for (; !('done' in (await again(world))); calls += 1) expect(calls).toBeLessThan(20);
+    expect(calls).toBeGreaterThan(2);
+    expect((await runOf(world, 'r1')).output).toMatchObject({
+      value: { signed: [index, image, other].map(({ digest }) => ({ digest, made: true })) },
+    });
+    for (const each of [index, image, other]) expect(await signaturesOn(each)).toHaveLength(1);
   });
 
   test('without a key', async () => {

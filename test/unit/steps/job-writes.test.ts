@@ -120,7 +120,7 @@ describe('attach', () => {
   test('waits for the subject’s lease', async () => {
     const held = await world.lease.acquire(`subject ${REGISTRY}/samples/app@${root.digest}`);
     await openJobRun(world, job);
-    expect(await again(world)).toEqual({ later: expect.any(Number) });
+    expect(await again(world)).toEqual({ retryAfterMs: expect.any(Number) });
     expect(await app.listReferrers(root.digest)).toEqual([]);
     await held?.release();
     expect(await again(world)).toHaveProperty('done');

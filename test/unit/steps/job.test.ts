@@ -3,6 +3,8 @@ import { packArtifact, pushPacked } from '../../../src/oci/index.js';
 import type { JobInput } from '../../../src/runs/rows.js';
 import { closeRun } from '../../../src/runs/close-run.js';
 import { beginRun } from '../../../src/runs/owned-run.js';
+import type { CopyRequest } from '../../../src/steps/copy-request.js';
+import { copyRequestOf } from '../../../src/steps/job-copy.js';
 import { awaitPromotionsStep, beginJobStep, closeJobStep, raisePromotionsStep } from '../../../src/steps/job.js';
 import { rule } from '../promotion/rules.fixture.js';
 import { REGISTRY, SOURCE, newCall, newWorld, rowOf, runOf, type World } from './world.js';
@@ -23,17 +25,28 @@ async function begin(job: Partial<JobInput> & { operation: JobInput['operation']
   });
   return beginJobStep(world, { runId: 'r1' });
 }
-const copy = (changes: Partial<JobInput & { destination: string }> = {}) =>
-  begin({ operation: 'copy', destination: `${REGISTRY}/mirror/app:v2`, recursive: true, ...changes });
+/** What its steps read in its row. */
+async function copy(changes: Partial<JobInput & { destination: string }> = {}): Promise<CopyRequest> {
+  const begun = await begin({
+    operation: 'copy',
+    destination: `${REGISTRY}/mirror/app:v2`,
+    recursive: true,
+    ...changes,
+  });
+  expect(begun).toEqual({ operation: 'copy' });
+  return copyRequestOf(await runOf(world, 'r1'));
+}
 
 describe('what a job may do', () => {
   test('a copy, with its parts', async () => {
     expect(await copy()).toEqual({
-      operation: 'copy',
       source: { registry: REGISTRY, repository: 'samples/app' },
       root: 'v1',
       recursive: true,
-      destination: { registry: REGISTRY, repository: 'mirror/app', tag: 'v2' },
+      excludeArtifactTypes: [],
+      destination: { registry: REGISTRY, repository: 'mirror/app' },
+      tags: ['v2'],
+      receipt: true,
     });
     expect(await runOf(world, 'r1')).toMatchObject({ state: 'running' });
   });
@@ -48,7 +61,7 @@ describe('what a job may do', () => {
   });
 
   test('a destination without a tag takes the source’s', async () => {
-    expect(await copy({ destination: `${REGISTRY}/mirror/app` })).toMatchObject({ destination: { tag: 'v1' } });
+    expect(await copy({ destination: `${REGISTRY}/mirror/app` })).toMatchObject({ tags: ['v1'] });
     world = newWorld();
     const digest = `sha256:${'a'.repeat(64)}`;
     await expect(
@@ -58,29 +71,20 @@ describe('what a job may do', () => {
 
   test('a destination with no tag, with several, and with the digest that it must have', async () => {
     const digest = `sha256:${'a'.repeat(64)}`;
-    const name = { registry: REGISTRY, repository: 'mirror/app' };
     const place = `${REGISTRY}/mirror/app`;
     const source = `${REGISTRY}/samples/app@${digest}`;
-    const cases: [changes: Parameters<typeof copy>[0], begun: unknown][] = [
-      [
-        { destination: place, tags: [] },
-        { destination: name, moreTags: [] },
-      ],
-      [
-        { source, destination: place, tags: ['a'] },
-        { destination: name, moreTags: ['a'] },
-      ],
-      [
-        { destination: `${place}:v2`, tags: ['a'] },
-        { destination: { ...name, tag: 'v2' }, moreTags: ['a'] },
-      ],
-      [{ destination: `${place}@${digest}` }, { destination: name, digest }],
-      [{ destination: `${place}:v2@${digest}` }, { destination: name, digest }],
+    const cases: [changes: Parameters<typeof copy>[0], tags: string[], mustBe?: string][] = [
+      [{ destination: place, tags: [] }, []],
+      [{ source, destination: place, tags: ['a'] }, ['a']],
+      [{ destination: `${place}:v2`, tags: ['a'] }, ['v2', 'a']],
+      [{ destination: `${place}@${digest}` }, [], digest],
+      [{ destination: `${place}:v2@${digest}` }, [], digest],
     ];
-    for (const [changes, begun] of cases) {
+    for (const [changes, tags, mustBe] of cases) {
       world = newWorld();
-      const { operation: _copy, source: _from, root: _root, recursive: _all, ...where } = Object(await copy(changes));
-      expect(where).toEqual(begun);
+      const request = await copy(changes);
+      expect(request).toMatchObject({ destination: { registry: REGISTRY, repository: 'mirror/app' }, tags });
+      expect(request.digest).toBe(mustBe);
     }
   });
 
@@ -115,7 +119,7 @@ describe('what a job may do', () => {
     expect(await begin({ operation: 'promote' })).toMatchObject({ operation: 'promote' });
     world = newWorld();
     world.jobPolicy = { ...world.jobPolicy, scopes: { copy: ['samples/**', 'mirror/**'] } };
-    expect(await copy()).toMatchObject({ operation: 'copy' });
+    expect(await copy()).toMatchObject({ root: 'v1' });
   });
 
   test('a promotion without a tag is none', async () => {
@@ -192,7 +196,7 @@ describe('a promote job', () => {
     const { promotionId } = first;
     const wait = (wanted: number) =>
       awaitPromotionsStep(world, { runId: 'r1', promotions: [{ promotionId, wanted }] }, newCall());
-    expect(await wait(1)).toEqual({ later: expect.any(Number) });
+    expect(await wait(1)).toEqual({ retryAfterMs: expect.any(Number) });
     const close = async (wanted: number): Promise<void> => {
       const { runId = '' } = await rowOf(world, promotionId);
       await beginRun(world, promotionId, runId);
@@ -206,7 +210,7 @@ describe('a promote job', () => {
     });
     const [second] = await raisePromotionsStep(world, { runId: 'r2', source: SOURCE }, newCall());
     expect(second?.wanted).toBe(2);
-    expect(await wait(2)).toEqual({ later: expect.any(Number) });
+    expect(await wait(2)).toEqual({ retryAfterMs: expect.any(Number) });
     await close(2);
     expect(await wait(2)).toMatchObject({ done: [{ outcome: 'refused' }] });
   });
@@ -217,7 +221,7 @@ describe('a promote job', () => {
       { runId: 'r1', promotions: [{ promotionId: 'nobody', wanted: 1 }] },
       newCall(),
     );
-    expect(reply).toEqual({ later: expect.any(Number) });
+    expect(reply).toEqual({ retryAfterMs: expect.any(Number) });
   });
 });
 

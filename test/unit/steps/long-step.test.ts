@@ -428,7 +428,7 @@ describe('a plan in calls of three requests', () => {
   test('what would not fit into memory any more is refused', async () => {
     expect(await plan(small(world))(newCall())).toEqual({ retryAfterMs: 0 });
     const tooMuch = { length: KEPT_ANSWERS_BYTES + 1 } as Uint8Array;
-    const { get } = world.documents;
+    const get = world.documents.get.bind(world.documents);
     world.documents.get = async (container, name) => (name.endsWith('.jsonl') ? tooMuch : get(container, name));
     await expect(plan(small(world))(newCall())).rejects.toMatchObject({ code: 'GRAPH_TOO_LARGE' });
   });
@@ -559,7 +559,7 @@ describe('an arrival in calls of three requests', () => {
       for (let time = 1; time < times; time += 1) await go();
       return go();
     });
-    ({ repaired } = result as { repaired: number });
+    ({ repaired } = result);
     if (times === 1) expect(repaired).toBe(5);
     expect(destination.count('pushManifest')).toBe(5);
     await world.documents.removeAll('documents', 'plans/r1/verifyArrival/');

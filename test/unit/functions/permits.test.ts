@@ -1,0 +1,29 @@
+import { expect, test } from '@jest/globals';
+import { Permits } from '../../../src/functions/permits.js';
+
+const SHORT_MS = 20;
+
+test('so many at once, and one that waits for the next; whoever comes then goes away at once', async () => {
+  const permits = new Permits(2);
+  const first = await permits.take(SHORT_MS);
+  expect(await permits.take(SHORT_MS)).toBeDefined();
+  const third = permits.take(60_000);
+  expect(await permits.take(60_000)).toBeUndefined();
+  first?.();
+  const given = await third;
+  expect(given).toBeDefined();
+  expect(await permits.take(SHORT_MS)).toBeUndefined();
+  given?.();
+  expect(await permits.take(SHORT_MS)).toBeDefined();
+});
+
+test('whoever has waited in vain keeps none, and another may wait', async () => {
+  const permits = new Permits(1);
+  const first = await permits.take(SHORT_MS);
+  expect(await permits.take(SHORT_MS)).toBeUndefined();
+  const next = permits.take(60_000);
+  first?.();
+  (await next)?.();
+  expect(await permits.take(SHORT_MS)).toBeDefined();
+  expect(await permits.take(SHORT_MS)).toBeUndefined();
+});
