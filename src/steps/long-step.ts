@@ -83,7 +83,7 @@ export async function longStep<T>(
       if (error instanceof CallOver) {
         await answers.keep();
         await answers.endInOrder();
-        progress.text(`${answers.known} answers so far; to be gone on with`);
+        progress.text(`${answers.count} answers so far; to be gone on with`);
         return { retryAfterMs: 0 };
       }
       // A call that was stopped counts as an attempt: its time was over, say.
@@ -183,6 +183,10 @@ class Answers implements Memory, LongStep {
     return this.#ports.now().getTime();
   }
 
+  known(question: string): KeptAnswer | undefined {
+    return this.#answers.get(question);
+  }
+
   recall(question: string, ask: () => Promise<KeptAnswer>): Promise<KeptAnswer> {
     const known = this.#answers.get(question);
     return known === undefined ? this.pass(() => this.#ask(question, ask)) : Promise.resolve(known);
@@ -227,7 +231,7 @@ class Answers implements Memory, LongStep {
   }
 
   /** How many answers are known. */
-  get known(): number {
+  get count(): number {
     return this.#answers.size;
   }
 
