@@ -12,7 +12,7 @@ import { resolveTag } from './resolve-tag.js';
 import { atSource, missingTag } from './source-gone.js';
 
 /**
- * Plans the copy of a run's graph with its referrers, and keeps the plan as a document. A run plans once.
+ * Plans the copy of a run's graph with its referrers, and keeps the plan as a document. A run plans once; each call looks at the tag.
  * @returns `superseded` if the tag of a promotion has moved on
  * @throws InputError `DIGEST_MISMATCH`, `SOURCE_NOT_FOUND`; CopyError `REFERRER_UNKNOWN`, `GRAPH_TOO_LARGE`; PromoterError `STEP_STUCK`
  */
@@ -22,9 +22,6 @@ export async function planCopy(
   input: InputOf<typeof copyContract>,
   call: StepCall,
 ): Promise<StepReply<CopyPlan | 'superseded'>> {
-  const name = planNameOf(input.runId);
-  const kept = await findPlan(ports, name);
-  if (kept !== undefined) return { done: kept };
   const { signal, progress } = call;
   const { registry, repository } = request.source;
   // Only a promotion names the tag that must still stand; a job copies everything, as `oras cp -r` does.
@@ -37,6 +34,9 @@ export async function planCopy(
     if (standing.digest !== input.root) return { done: 'superseded' };
     root = standing;
   }
+  const name = planNameOf(input.runId);
+  const kept = await findPlan(ports, name);
+  if (kept !== undefined) return { done: kept };
   root ??= await resolveRoot(ports, request, input, signal);
   const reply = await longStep(ports, 'planCopy', input, call, async (step) => {
     const { recursive, excludeArtifactTypes } = request;
