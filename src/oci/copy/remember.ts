@@ -33,8 +33,6 @@ export interface Memory {
   known(question: string): Answer | undefined;
   /** What was answered before; otherwise what `ask` brings, which is kept. */
   recall(question: string, ask: () => Promise<Answer>): Promise<Answer>;
-  /** The same for a blob, which may be read while another is put: whoever held it back would hold back both. */
-  recallBlob(question: string, ask: () => Promise<Answer>): Promise<Answer>;
   /** Asks for what is not kept. */
   pass<T>(work: () => Promise<T>): Promise<T>;
 }
@@ -58,10 +56,6 @@ class OwnMemory implements Memory {
       this.#answers.set(question, answer);
     }
     return answer;
-  }
-
-  recallBlob(question: string, ask: () => Promise<Answer>): Promise<Answer> {
-    return this.recall(question, ask);
   }
 
   pass<T>(work: () => Promise<T>): Promise<T> {
@@ -148,7 +142,7 @@ class RememberedReads implements ReadableRepository {
     const ask = (): Promise<AsyncIterable<Uint8Array>> => this.#inner.openBlob(descriptor, options);
     const isSmall = descriptor.size <= COPY_LIMITS.rememberedBlobBytes;
     if (!isSmall || (options.offset ?? 0) !== 0) return ask();
-    const { bytes } = await this.memory.recallBlob(this.question('blob', descriptor.digest), async () => {
+    const { bytes } = await this.memory.recall(this.question('blob', descriptor.digest), async () => {
       const chunks: Uint8Array[] = [];
       for await (const chunk of await ask()) chunks.push(chunk);
       return { bytes: Buffer.concat(chunks) };
