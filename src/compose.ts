@@ -14,12 +14,7 @@ import { registerBroken } from './functions/register-broken.js';
 import { registerFunctions } from './functions/register.js';
 import { runningStatus, type RunningStatusPorts } from './functions/running-status.js';
 import { LoadProblems } from './load-problems.js';
-import {
-  createRegistries,
-  type Credentials,
-  type RegistriesOptions,
-  type RegistryClient,
-} from './oci/index.js';
+import { createRegistries, type Credentials, type RegistriesOptions, type RegistryClient } from './oci/index.js';
 import { isRulesBlob, rulesSource } from './rules-source.js';
 import { createStreamingSbomGenerator } from './sbom/index.js';
 import { namesSet, readSettings, type Settings } from './settings.js';

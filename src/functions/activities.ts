@@ -41,6 +41,8 @@ export type EngineOf = (client: DurableClient) => Engine;
 const ACTIVITY_MS = 9 * 60_000;
 /** Long steps that a process does at once: two fewer than host.json gives it activities, so that short steps always run. */
 const LONG_STEPS = 2;
+/** Steps that take a moment: their progress is written when they end, or wait. */
+const CLOSES: ReadonlySet<string> = new Set([contracts.closeRunContract.name, contracts.closeJobContract.name]);
 /** How long one of them waits here for a permit, and its first pause without one, in milliseconds; pauses grow. */
 const NEXT_PERMIT_MS = 1_000;
 const PERMIT_MS = 2_000;
@@ -107,7 +109,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       const work = async (): Promise<ActivityReply> => {
         const input = inputOf(contract, raw);
         const engine = engineOf(getClient(context));
-        const [stopped] = await Promise.all([cancel.begin(), progress.begin()]);
+        const [stopped] = await Promise.all([cancel.begin(), CLOSES.has(contract.name) ? undefined : progress.begin()]);
         if (stopped !== undefined && !cancel.isLeftToStep) throw stopped;
         const permit = contract.isLong ? await permits.take(NEXT_PERMIT_MS) : undefined;
         if (contract.isLong && permit === undefined) {

@@ -5,24 +5,28 @@ import { answeredRow, closedRow } from './answered-row.js';
 import { endRunRow } from './end-run.js';
 import type { RulesSource, RunPorts } from './ports.js';
 import { openNext, ruleGone, tendRun } from './promotion-runs.js';
-import type { RunResult, Trigger } from './rows.js';
+import type { PromotionRow, RunResult, RunRow, Trigger, Versioned } from './rows.js';
 import { untilWritten } from './until-written.js';
 
 /**
  * Closes the row, or opens the next run where something was wanted meanwhile, or where the tag has moved on. A close that is
  * done twice finds its successor and sees to it.
+ * @param known both rows as they were just read: they are read again only if they have changed
  */
 export async function closeRun(
   ports: RunPorts & { rules: RulesSource },
   id: string,
   runId: string,
   answered: { wanted: number; result: RunResult; rule: Rule },
+  known: { run?: Versioned<RunRow> | undefined; row?: Versioned<PromotionRow> | undefined } = {},
 ): Promise<'closed' | 'next' | 'gone'> {
   // Where somebody ended it before, that is how it ended.
-  const result = await endRunRow(ports, runId, answered.result);
+  const result = await endRunRow(ports, runId, answered.result, known.run);
   const wanted = await answeredBy(ports, runId, { ...answered, result });
+  let knownRow = known.row;
   return untilWritten(id, async (): Promise<'closed' | 'next' | 'gone' | undefined> => {
-    const current = await ports.store.getPromotion(id);
+    const current = knownRow ?? (await ports.store.getPromotion(id));
+    knownRow = undefined;
     if (current === undefined) return 'gone';
     const row = current.value;
     if (row.runId !== runId) {

@@ -1,6 +1,6 @@
 import { cancelledResult } from './cancellation.js';
 import type { RunPorts, RunStore } from './ports.js';
-import type { RunResult } from './rows.js';
+import type { RunResult, RunRow, Versioned } from './rows.js';
 import { untilWritten } from './until-written.js';
 
 /** How a run ends whose orchestration is gone, or ended without closing its promotion. */
@@ -10,14 +10,21 @@ export const INTERRUPTED: RunResult = {
   remedy: 'Nothing: the next run goes on from what is there.',
 };
 
-/** Ends the run's own row. May be done twice, and by several. @returns how it ended: the first to say so is right */
+/**
+ * Ends the run's own row. May be done twice, and by several.
+ * @param known the row as it was just read
+ * @returns how it ended: the first to say so is right
+ */
 export async function endRunRow(
   ports: { store: Pick<RunStore, 'getRun' | 'replaceRun'> } & Pick<RunPorts, 'now'>,
   runId: string,
   result: RunResult,
+  known?: Versioned<RunRow>,
 ): Promise<RunResult> {
+  let knownRow = known;
   return untilWritten(runId, async () => {
-    const current = await ports.store.getRun(runId);
+    const current = knownRow ?? (await ports.store.getRun(runId));
+    knownRow = undefined;
     if (current === undefined) return result;
     if (current.value.state === 'ended') return current.value.result ?? result;
     const { cancel } = current.value;

@@ -1,6 +1,5 @@
 import { cancelledResult } from './cancellation.js';
-import type { RunPorts } from './ports.js';
-import type { PromotionRow, RunResult } from './rows.js';
+import type { PromotionRow, RunResult, RunRow } from './rows.js';
 
 /**
  * The pauses before the run that follows one that was superseded, in milliseconds, where nobody has told of a tag that moved: the first
@@ -18,17 +17,14 @@ export type Ending = { result: RunResult } | { pauseMs: number };
  * @param wanted what the run has read
  * @param waitedMs how long its close has been put off so far
  */
-export async function endingOf(
-  ports: Pick<RunPorts, 'store'>,
-  { id, runId, wanted, waitedMs }: { id: string; runId: string; wanted: number; waitedMs: number },
+export function endingOf(
+  { row, run, wanted, waitedMs }: { row: PromotionRow | undefined; run: RunRow; wanted: number; waitedMs: number },
   result: RunResult,
-): Promise<Ending> {
+): Ending {
   if (result.outcome !== 'superseded' && result.outcome !== 'unchanged') return { result };
-  const row = (await ports.store.getPromotion(id))?.value;
-  const run = (await ports.store.getRun(runId))?.value;
-  if (row?.runId !== runId || !row.runOpen || run?.state === 'ended') return { result };
+  if (row?.runId !== run.id || !row.runOpen || run.state === 'ended') return { result };
   if (result.outcome === 'unchanged') return { result: confirmed(row, result) };
-  if (run?.cancel !== undefined) return { result: cancelledResult(run.cancel) };
+  if (run.cancel !== undefined) return { result: cancelledResult(run.cancel) };
   const times = timesSuperseded(row, wanted);
   const pauseMs = times === 0 ? 0 : PAUSES_MS[times - 1];
   if (pauseMs === undefined) return { result: unsettled(row, times) };

@@ -31,6 +31,8 @@ interface Input {
   destination?: string;
   /** Where it keeps what the layers have given so far. */
   kept?: SbomInput['kept'];
+  /** Recalls the manifests that this run has read; the repository by default. */
+  manifests?: Pick<ReadableRepository, 'fetchManifest'>;
 }
 
 type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<'markOurs'>;
@@ -82,12 +84,13 @@ export async function generateSbom(
     name,
     image,
     kept,
-  }: { repository: ReadableRepository; name: string; image: Descriptor; kept?: SbomInput['kept'] },
+    manifests = repository,
+  }: { repository: ReadableRepository; name: string; image: Descriptor } & Pick<Input, 'kept' | 'manifests'>,
   signal: AbortSignal,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ subject: Descriptor; sbom: Sbom }> {
   const reference = `${name}@${image.digest}`;
-  const { bytes, descriptor } = await repository.fetchManifest(image, { signal });
+  const { bytes, descriptor } = await manifests.fetchManifest(image, { signal });
   const manifest = parseManifest(bytes, descriptor.mediaType, reference);
   if (manifest.kind !== 'image') {
     throw new InputError('NOT_AN_IMAGE', `${reference} is no image`, {
@@ -145,6 +148,7 @@ async function attach(
     name: `${source.registry}/${source.repository}`,
     image,
     ...(input.kept && { kept: input.kept }),
+    ...(input.manifests && { manifests: input.manifests }),
   };
   const { subject, sbom } = await readAt(input, () => generateSbom(ports, named, signal, onProgress));
   const packed = packArtifact({

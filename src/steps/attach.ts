@@ -57,7 +57,8 @@ export async function attachStep(
   return longStep(ports, 'attach', input, call, async (step) => {
     const { images } = await readAt(attaching, async () => {
       const subjects = step.repository(registry, repository);
-      return classifyGraph(subjects, await subjects.resolve(input.root, { signal: call.signal }), call.signal);
+      const { descriptor } = await subjects.fetchManifest(input.root, { signal: call.signal });
+      return classifyGraph(subjects, descriptor, call.signal);
     });
     const sboms = rule.sbom.formats.length === 0 ? [] : await attachSboms(ports, step, attaching, images, call);
     if (sboms instanceof Busy) return sboms;
@@ -79,7 +80,9 @@ export function attachSboms(
   const wanted = images.filter(({ sbom }) => sbom);
   return attachEach(step, 'attachSbom', wanted, SBOMS_AT_ONCE, call, async (image, imageCall) => {
     const kept = step.document(`sbom-${image.digest.replace(':', '-')}`);
-    const reply = await attachSbomStep(ports, { ...attaching, image, kept }, imageCall);
+    const { registry, repository } = attaching.at ?? attaching.source;
+    const manifests = step.repository(registry, repository);
+    const reply = await attachSbomStep(ports, { ...attaching, image, kept, manifests }, imageCall);
     return 'done' in reply ? { done: { digest: reply.done.sbom, made: reply.done.made } } : reply;
   });
 }

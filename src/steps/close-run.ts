@@ -22,24 +22,25 @@ export async function closeRunStep(
   { progress, waitedMs }: Pick<StepCall, 'progress' | 'waitedMs'>,
 ): Promise<StepReply<ResultOf<typeof closeRunContract>>> {
   const { promotionId, runId, did } = asked;
-  const run = (await ports.store.getRun(runId))?.value;
-  if (run?.input.kind !== 'promotion') return { done: 'gone' };
-  const { rule, source } = run.input;
+  const known = await ports.store.getRun(runId);
+  if (known?.value.input.kind !== 'promotion') return { done: 'gone' };
+  const run = known.value;
+  const { rule, source } = known.value.input;
   const wanted = asked.wanted ?? run.wanted ?? (await ports.store.getPromotion(promotionId))?.value.wanted ?? 0;
   const stopped = asStopped(run, { ...asked, wanted });
   const input = await withDigest(ports, source, await asGone(ports, source, stopped));
   const { result } = input;
-  const ending = await endingOf(
-    ports,
-    { id: promotionId, runId, wanted: input.wanted, waitedMs: waitedMs ?? 0 },
-    withoutUndefined(result),
-  );
+  const row = await ports.store.getPromotion(promotionId);
+  const about = { row: row?.value, run, wanted: input.wanted, waitedMs: waitedMs ?? 0 };
+  const ending = endingOf(about, withoutUndefined(result));
   if ('pauseMs' in ending) {
     progress.text(`the tag moved on, and nobody told of it: the next run comes in ${formatDuration(ending.pauseMs)}`);
     return { retryAfterMs: ending.pauseMs };
   }
-  const closed = await closeRun(ports, promotionId, runId, { wanted: input.wanted, rule, result: ending.result });
-  await tellRun(ports, runId, did);
+  const answered = { wanted: input.wanted, rule, result: ending.result };
+  const closed = await closeRun(ports, promotionId, runId, answered, { run: known, row });
+  // If somebody else has ended it, and otherwise, the schedule tells of it.
+  if (ending.result.outcome !== 'unchanged') await tellRun(ports, runId, did);
   return { done: closed };
 }
 

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   InputError,
   PolicyError,
@@ -83,7 +84,7 @@ export async function longStep<T>(
       if (error instanceof CallOver) {
         await answers.keep();
         await answers.endInOrder();
-        progress.text(`${answers.known} answers so far; to be gone on with`);
+        progress.text(`${answers.count} answers so far; to be gone on with`);
         return { retryAfterMs: 0 };
       }
       // A call that was stopped counts as an attempt: its time was over, say.
@@ -114,6 +115,7 @@ class Answers implements Memory, LongStep {
   /** Those that no document has yet; null: it holds no longer. */
   readonly #fresh = new Map<string, KeptAnswer | null>();
   readonly #doing = new Set<Promise<unknown>>();
+  readonly #begun = new AsyncLocalStorage<true>();
   #bytes = 0;
   #asked = 0;
   #isAnswered = false;
@@ -183,14 +185,13 @@ class Answers implements Memory, LongStep {
     return this.#ports.now().getTime();
   }
 
+  known(question: string): KeptAnswer | undefined {
+    return this.#answers.get(question);
+  }
+
   recall(question: string, ask: () => Promise<KeptAnswer>): Promise<KeptAnswer> {
     const known = this.#answers.get(question);
     return known === undefined ? this.pass(() => this.#ask(question, ask)) : Promise.resolve(known);
-  }
-
-  recallBlob(question: string, ask: () => Promise<KeptAnswer>): Promise<KeptAnswer> {
-    const known = this.#answers.get(question);
-    return known === undefined ? this.#ask(question, ask) : Promise.resolve(known);
   }
 
   async #ask(question: string, ask: () => Promise<KeptAnswer>): Promise<KeptAnswer> {
@@ -208,12 +209,16 @@ class Answers implements Memory, LongStep {
     return at;
   }
 
-  /** @throws CallOver where this call has done enough, and all that was begun has ended */
+  /**
+   * What is asked within something that was begun is a part of it, and never held back: it would wait for itself.
+   * @throws CallOver where this call has done enough, and all that was begun has ended
+   */
   async pass<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#begun.getStore() === true) return work();
     if (this.#overtaken !== undefined) throw this.#overtaken;
     if (this.#isOver) return this.goOnLater();
     this.#asked += 1;
-    const doing = work();
+    const doing = this.#begun.run(true, work);
     this.#doing.add(doing);
     try {
       return await doing;
@@ -227,7 +232,7 @@ class Answers implements Memory, LongStep {
   }
 
   /** How many answers are known. */
-  get known(): number {
+  get count(): number {
     return this.#answers.size;
   }
 

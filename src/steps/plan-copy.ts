@@ -9,10 +9,10 @@ import { STEP_LIMITS } from './limits.js';
 import { longStep } from './long-step.js';
 import type { Ports, StepCall, StepReply, StorePort } from './ports.js';
 import { resolveTag } from './resolve-tag.js';
-import { MissingAtSource, atSource, missingTag } from './source-gone.js';
+import { atSource, missingTag } from './source-gone.js';
 
 /**
- * Plans the copy of a run's graph with its referrers, and keeps the plan as a document. A run plans once.
+ * Plans the copy of a run's graph with its referrers, and keeps the plan as a document. A run plans once; each call looks at the tag.
  * @returns `superseded` if the tag of a promotion has moved on
  * @throws InputError `DIGEST_MISMATCH`, `SOURCE_NOT_FOUND`; CopyError `REFERRER_UNKNOWN`, `GRAPH_TOO_LARGE`; PromoterError `STEP_STUCK`
  */
@@ -22,20 +22,22 @@ export async function planCopy(
   input: InputOf<typeof copyContract>,
   call: StepCall,
 ): Promise<StepReply<CopyPlan | 'superseded'>> {
-  const name = planNameOf(input.runId);
-  const kept = await findPlan(ports, name);
-  if (kept !== undefined) return { done: kept };
   const { signal, progress } = call;
   const { registry, repository } = request.source;
   // Only a promotion names the tag that must still stand; a job copies everything, as `oras cp -r` does.
   const isPromotion = request.tag !== undefined;
+  let root: Descriptor | undefined;
   if (request.tag !== undefined) {
     const tagged = { registry, repository, tag: request.tag };
     const standing = await resolveTag(ports, tagged, signal);
     if (standing === undefined) throw missingTag(tagged);
     if (standing.digest !== input.root) return { done: 'superseded' };
+    root = standing;
   }
-  const root = await resolveRoot(ports, request, input, signal);
+  const name = planNameOf(input.runId);
+  const kept = await findPlan(ports, name);
+  if (kept !== undefined) return { done: kept };
+  root ??= await resolveRoot(ports, request, input, signal);
   const reply = await longStep(ports, 'planCopy', input, call, async (step) => {
     const { recursive, excludeArtifactTypes } = request;
     const planned = await atSource(() =>
@@ -83,21 +85,20 @@ function referrersUnknown(source: string, unknown: readonly string[]): CopyError
   );
 }
 
-/** @throws InputError `SOURCE_NOT_FOUND` if a job asks for what is not there; a promotion's was there just now. */
+/** What a job copies. @throws InputError `SOURCE_NOT_FOUND`, `DIGEST_MISMATCH` */
 async function resolveRoot(
   ports: Pick<Ports, 'registries'> & StorePort<'getRun' | 'replaceRun'>,
   request: CopyRequest,
-  input: InputOf<typeof copyContract>,
+  { runId }: InputOf<typeof copyContract>,
   signal: AbortSignal,
 ): Promise<Descriptor> {
   const source = ports.registries.repository(request.source.registry, request.source.repository);
-  const asked = input.root ?? request.root;
+  const asked = request.root;
   let named: Descriptor;
   try {
     named = await source.resolve(asked, { signal });
   } catch (error) {
     if (!(error instanceof RegistryError && error.notFound)) throw error;
-    if (request.tag !== undefined) throw new MissingAtSource(error.message, error);
     throw new InputError('SOURCE_NOT_FOUND', `${source.name} has no ${asked}`, {
       cause: error,
       remedy: 'Push it first, or correct the reference.',
@@ -112,7 +113,6 @@ async function resolveRoot(
       remedy: 'Copy to a tag, or to the digest that the source has.',
     });
   }
-  // A promotion's run has it in its row from when it observed.
-  if (request.tag === undefined) await noteDigest(ports, input.runId, root.digest);
+  await noteDigest(ports, runId, root.digest);
   return root;
 }

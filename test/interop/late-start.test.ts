@@ -12,6 +12,7 @@ import {
   pushPacked,
   type RegistryClient,
 } from '../../src/oci/index.js';
+import { ORCHESTRATION_VERSION } from '../../src/runs/orchestration-version.js';
 import { startEverything, until, type Everything } from './promotion/everything.js';
 
 // A job has ended, and somebody has put a tag elsewhere since. Whatever comes late of that job must not set it back.
@@ -42,6 +43,7 @@ async function appThatFreezes(): Promise<string> {
     join(app, 'main.js'),
     `import http from 'node:http';
 import { existsSync, writeFileSync } from 'node:fs';
+import { ORCHESTRATION_VERSION } from '../../src/runs/orchestration-version.js';
 const { request } = http;
 const isSecond = process.argv[process.argv.indexOf('--port') + 1] === '0';
 const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -156,7 +158,7 @@ test.each(WRITES)(
 
     await send(job);
     await instanceEnded(run.id);
-    const body = JSON.stringify({ runId: run.id, version: 1 });
+    const body = JSON.stringify({ runId: run.id, version: ORCHESTRATION_VERSION });
     expect((await engine(`orchestrators/runJob/${run.id}`, { method: 'POST', body })).status).toBe(202);
     await startedOver(run.id);
     // The queue is taken in turn: what was sent before this has been handled.

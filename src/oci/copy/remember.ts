@@ -29,10 +29,10 @@ export interface Answer {
 
 /** Keeps what repositories answer. */
 export interface Memory {
+  /** What was answered before. */
+  known(question: string): Answer | undefined;
   /** What was answered before; otherwise what `ask` brings, which is kept. */
   recall(question: string, ask: () => Promise<Answer>): Promise<Answer>;
-  /** The same for a blob, which may be read while another is put: whoever held it back would hold back both. */
-  recallBlob(question: string, ask: () => Promise<Answer>): Promise<Answer>;
   /** Asks for what is not kept. */
   pass<T>(work: () => Promise<T>): Promise<T>;
 }
@@ -41,6 +41,10 @@ export interface Memory {
 class OwnMemory implements Memory {
   readonly #answers = new Map<string, Answer>();
   #bytes = 0;
+
+  known(question: string): Answer | undefined {
+    return this.#answers.get(question);
+  }
 
   async recall(question: string, ask: () => Promise<Answer>): Promise<Answer> {
     const kept = this.#answers.get(question);
@@ -52,10 +56,6 @@ class OwnMemory implements Memory {
       this.#answers.set(question, answer);
     }
     return answer;
-  }
-
-  recallBlob(question: string, ask: () => Promise<Answer>): Promise<Answer> {
-    return this.recall(question, ask);
   }
 
   pass<T>(work: () => Promise<T>): Promise<T> {
@@ -142,7 +142,7 @@ class RememberedReads implements ReadableRepository {
     const ask = (): Promise<AsyncIterable<Uint8Array>> => this.#inner.openBlob(descriptor, options);
     const isSmall = descriptor.size <= COPY_LIMITS.rememberedBlobBytes;
     if (!isSmall || (options.offset ?? 0) !== 0) return ask();
-    const { bytes } = await this.memory.recallBlob(this.question('blob', descriptor.digest), async () => {
+    const { bytes } = await this.memory.recall(this.question('blob', descriptor.digest), async () => {
       const chunks: Uint8Array[] = [];
       for await (const chunk of await ask()) chunks.push(chunk);
       return { bytes: Buffer.concat(chunks) };
@@ -160,6 +160,11 @@ class RememberedReads implements ReadableRepository {
   /** Types that the list lacks are looked up one by one here: the walk that follows has those manifests then. */
   async listReferrers(digest: Digest, options: ReferrersOptions = {}): Promise<Descriptor[]> {
     const { artifactType, artifactTypes = true, signal } = options;
+    // A whole list has those of one type.
+    const whole = this.memory.known(this.question('referrers', `${digest} `))?.referrers;
+    if (artifactType !== undefined && whole?.every((entry) => entry.artifactType !== undefined) === true) {
+      return whole.filter((entry) => entry.artifactType === artifactType);
+    }
     const { referrers = [] } = await this.memory.recall(
       this.question('referrers', `${digest} ${artifactType ?? ''}`),
       async () => ({ referrers: await this.#inner.listReferrers(digest, { ...options, artifactTypes: false }) }),

@@ -3,6 +3,7 @@ import { expect } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ORCHESTRATION_VERSION } from '../../../src/runs/orchestration-version.js';
 import { until } from '../promotion/everything.js';
 import { pushImage } from './push.js';
 import type { Row } from './row.js';
@@ -54,7 +55,7 @@ async function startLate({ up }: Stage, runId: string): Promise<void> {
   const isOver = async (): Promise<true | undefined> =>
     (await instance()).runtimeStatus === 'Completed' ? true : undefined;
   await until('the instance to end', isOver);
-  const body = JSON.stringify({ runId, version: 1 });
+  const body = JSON.stringify({ runId, version: ORCHESTRATION_VERSION });
   expect((await fetch(`${engine}/orchestrators/runJob/${runId}`, { method: 'POST', body })).status).toBe(202);
   await until('the instance to end again', isOver);
   // Its first step refused it.

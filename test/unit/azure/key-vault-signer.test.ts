@@ -285,7 +285,13 @@ describe('trouble with the vault', () => {
       if (error === undefined) break;
       const passes = passing(error, 'attachSignature', false);
       expect(passes).toMatchObject({ trouble: { code: 'KEY_VAULT_DENIED' }, patienceMs: PUT_OFF.unknownMs });
-      const again = { count: 1, sinceMs: START, code: 'KEY_VAULT_DENIED', codeSinceMs: START, untilMs: START + 86_400_000 };
+      const again = {
+        count: 1,
+        sinceMs: START,
+        code: 'KEY_VAULT_DENIED',
+        codeSinceMs: START,
+        untilMs: START + 86_400_000,
+      };
       expect(passes && isOverdue(passes, again, nowMs)).toBe(false);
       expect(passes && isOverdue(passes, again, START + PUT_OFF.unknownMs)).toBe(true);
       waited.push(nowMs - START);

@@ -540,7 +540,9 @@ function portsContract(open: () => Promise<Ports>): void {
         ),
       );
       expect(replaced.filter((done) => done !== undefined)).toHaveLength(1);
-      expect(await documents.get('documents', name)).toEqual(bytes(`two ${replaced.findIndex((done) => done !== undefined)}`));
+      expect(await documents.get('documents', name)).toEqual(
+        bytes(`two ${replaced.findIndex((done) => done !== undefined)}`),
+      );
       await documents.put('documents', name, bytes('three'));
       expect(await documents.putVersioned('documents', name, bytes('four'), version)).toBeUndefined();
       await documents.removeAll('documents', name);

@@ -37,7 +37,7 @@ export function activities(answers: Answers): Record<string, Activity> {
   );
 }
 
-export const digest = (text: string): Digest => `sha256:${text.padStart(64, '0')}` as Digest;
+const digest = (text: string): Digest => `sha256:${text.padStart(64, '0')}` as Digest;
 const manifest = (text: string) => ({
   mediaType: 'application/vnd.oci.image.manifest.v1+json',
   digest: digest(text),

@@ -138,6 +138,22 @@ test('what is noted a hundred times is kept in some documents, with all else tha
   });
 });
 
+test('what is asked within something that was begun is asked, however much was asked before', async () => {
+  const { signal } = new AbortController();
+  const target = `sha256:${'a'.repeat(64)}`;
+  world.callBounds = { ...world.callBounds, requests: 1 };
+  const ask = (step: LongStep): Promise<boolean> =>
+    step
+      .repository('r.azurecr.io', 'samples/app')
+      .resolve(target, { signal })
+      .then(
+        () => true,
+        () => false,
+      );
+  const reply = await attempt(async (step) => step.once('both', async () => [await ask(step), await ask(step)]));
+  expect(reply).toEqual({ done: [false, false] });
+});
+
 test('a call that cannot write its checkpoint does not begin', async () => {
   world.documents.putVersioned = () => Promise.reject(new TransportError('CONNECT_FAILED', 'down'));
   expect(await attempt(isDone)).toMatchObject({ code: 'CONNECT_FAILED' });

@@ -173,6 +173,22 @@ describe('the copy', () => {
     expect([...there.blobs.keys()].every((digest) => source.blobs.has(digest))).toBe(true);
   });
 
+  test('of a tag that moves on stops at its next call', async () => {
+    const { digest } = root;
+    const bounds = { ...world.callBounds, requests: 5 };
+    const ask = () =>
+      copyStep(
+        { ...world, callBounds: bounds },
+        request({ tag: SOURCE.tag }),
+        { runId: 'r1', root: digest },
+        newCall(),
+      );
+    while (destination.manifests.size === 0) expect(await ask()).toEqual({ retryAfterMs: 0 });
+    await pushImage(source, { tag: SOURCE.tag, content: 'next' });
+    expect(await ask()).toEqual({ done: { state: 'superseded' } });
+    expect(destination.manifests.has(digest)).toBe(false);
+  });
+
   test('twice: nothing is moved again', async () => {
     await copy();
     await forget();

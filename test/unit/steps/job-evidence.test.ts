@@ -90,6 +90,16 @@ describe('sbom', () => {
     }
   });
 
+  test('in many calls: the same', async () => {
+    world.callBounds = { ...world.callBounds, requests: 1 };
+    await openJobRun(world, { operation: 'sbom', reference: `${APP}:v1` });
+    for (let calls = 1; !('done' in (await again(world))); calls += 1) expect(calls).toBeLessThan(20);
+    expect((await runOf(world, 'r1')).output).toMatchObject({
+      value: { images: [{}, { made: true }, { made: true }] },
+    });
+    for (const each of [image, other]) expect(await sbomsOf(each)).toHaveLength(1);
+  });
+
   test('unsigned where there is no key', async () => {
     world.signer = undefined;
     await perform(world, { operation: 'sbom', reference: `${APP}:one` });
