@@ -35,7 +35,17 @@ export function* runJob({ runId }: { runId: string }): Order<Result | null> {
 }
 
 /** The worst outcome first: a job for several promotions ends as its worst. */
-const WORST = ['failed', 'refused', 'cancelled', 'superseded', 'observed', 'promoted', 'unchanged', 'completed'];
+const WORST = [
+  'failed',
+  'refused',
+  'cancelled',
+  'superseded',
+  'interrupted',
+  'observed',
+  'promoted',
+  'unchanged',
+  'completed',
+];
 
 function* work(runId: string, job: Exclude<Job, { operation: 'none' }>): Order<Result> {
   if (job.operation === 'promote') {

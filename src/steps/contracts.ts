@@ -37,8 +37,7 @@ const tagName = z.object({ registry: z.string(), repository: z.string(), tag: z.
 /** Which run asks: a write by a run that isn't the row's is refused. */
 const owned = z.object({ promotionId: z.string(), runId: z.string() });
 const resultSchema = z.object({
-  /** What a run ends as by itself. */
-  outcome: z.enum(OUTCOMES).exclude(['interrupted']),
+  outcome: z.enum(OUTCOMES),
   code: z.string().optional(),
   reason: z.string().optional(),
   remedy: z.string().optional(),
