@@ -1,7 +1,7 @@
 import { RetryOptions, type OrchestrationContext, type Task } from 'durable-functions';
 import { z } from 'zod';
 import { isRecord } from '../oci/index.js';
-import { formatDuration } from '../promotion/duration.js';
+import { formatDuration } from '../rules/duration.js';
 import { attemptOnce, troubleSchema, type Attempt, type Trouble } from '../promotions/attempt.js';
 import { StepFailed, type AnyContract, type Effect, type Order } from '../promotions/effects.js';
 

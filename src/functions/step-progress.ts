@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { PromoterError, isRecord } from '../oci/index.js';
-import type { StepProgress } from '../runs/rows.js';
-import type { Ports, StepProgressSink } from '../steps/ports.js';
+import type { StepProgress } from '../rows/rows.js';
+import type { Ports, StepProgressSink } from '../ports/ports.js';
 import { attemptSchema, type Attempt } from '../promotions/attempt.js';
-import { passing } from './put-off.js';
+import { passing } from '../promotions/backoff.js';
 
 const WRITE_EVERY_MS = 1_000;
 

@@ -11,7 +11,7 @@ import {
   verifyArrivalContract,
   type InputOf,
   type ResultOf,
-} from '../steps/contracts.js';
+} from '../rows/contracts.js';
 
 type Result = InputOf<typeof closeJobContract>['result'];
 type Job = ResultOf<typeof beginJobContract>;

@@ -9,7 +9,7 @@ import {
   verifyArrivalContract,
   type InputOf,
   type ResultOf,
-} from '../steps/contracts.js';
+} from '../rows/contracts.js';
 import { StepFailed, call, now, waitFor, type Order } from './effects.js';
 import { failedResult } from './failed-result.js';
 import { pauseBeforeNext } from './gate-pace.js';

@@ -4,7 +4,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { JOB_OPERATIONS } from '../../src/inbox/job-input.js';
+import { JOB_OPERATIONS } from '../../src/operations/job-schema.js';
 import {
   basicCredentials,
   createRegistries,
@@ -12,7 +12,7 @@ import {
   pushPacked,
   type RegistryClient,
 } from '../../src/oci/index.js';
-import { ORCHESTRATION_VERSION } from '../../src/runs/orchestration-version.js';
+import { ORCHESTRATION_VERSION } from '../../src/promotions/orchestration-version.js';
 import { startEverything, until, type Everything } from './promotion/everything.js';
 
 // A job has ended, and somebody has put a tag elsewhere since. Whatever comes late of that job must not set it back.
@@ -43,7 +43,7 @@ async function appThatFreezes(): Promise<string> {
     join(app, 'main.js'),
     `import http from 'node:http';
 import { existsSync, writeFileSync } from 'node:fs';
-import { ORCHESTRATION_VERSION } from '../../src/runs/orchestration-version.js';
+import { ORCHESTRATION_VERSION } from '../../src/promotions/orchestration-version.js';
 const { request } = http;
 const isSecond = process.argv[process.argv.indexOf('--port') + 1] === '0';
 const pause = new Int32Array(new SharedArrayBuffer(4));

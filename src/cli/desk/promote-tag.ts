@@ -6,17 +6,17 @@ import {
   formatReference,
   type Registries,
 } from '../../oci/index.js';
-import { destinationOf } from '../../promotion/destination.js';
-import type { TagName } from '../../promotion/match.js';
-import { promotionId } from '../../promotion/promotion-id.js';
-import type { Rule } from '../../promotion/rule.js';
+import { destinationOf } from '../../rules/destination.js';
+import type { TagName } from '../../rules/match.js';
+import { promotionId } from '../../rules/promotion-id.js';
+import type { Rule } from '../../rules/rule.js';
 import { promote, type Result } from '../../promotions/promote.js';
-import type { RulesSource } from '../../runs/ports.js';
-import type { PromotionRow, RunRow } from '../../runs/rows.js';
-import { newRunId } from '../../runs/run-id.js';
+import type { RulesSource } from '../../ports/runs-ports.js';
+import type { PromotionRow, RunRow } from '../../rows/rows.js';
+import { newRunId } from '../../rows/run-id.js';
 import type { Signer } from '../../signing/index.js';
-import { attachStep } from '../../steps/attach.js';
-import { checkEvidenceStep } from '../../steps/check-evidence.js';
+import { attachStep } from '../../evidence/attach.js';
+import { checkEvidenceStep } from '../../evidence/check-evidence.js';
 import {
   attachContract,
   checkEvidenceContract,
@@ -29,18 +29,18 @@ import {
   type InputOf,
   type ResultOf,
   type StepContract,
-} from '../../steps/contracts.js';
-import { copyStep } from '../../steps/copy.js';
-import { copyRequestOf } from '../../steps/job-copy.js';
-import { observeStep } from '../../steps/observe.js';
-import type { Ports, StepCall, StepReply } from '../../steps/ports.js';
-import { tagDestinationStep } from '../../steps/tag-destination.js';
-import { verifyArrivalStep } from '../../steps/verify-arrival.js';
+} from '../../rows/contracts.js';
+import { copyStep } from '../../transfer/copy.js';
+import { copyRequestOf } from '../../operations/copy.js';
+import { observeStep } from '../../promotions/observe.js';
+import type { Ports, StepCall, StepReply } from '../../ports/ports.js';
+import { tagDestinationStep } from '../../promotions/tag-destination.js';
+import { verifyArrivalStep } from '../../transfer/verify-arrival.js';
 import type { z } from 'zod';
 import type { Io } from '../io.js';
 import { driveHere } from '../local-driver.js';
-import type { PromotionOutcome } from '../promotion-lines.js';
-import { onTerminal } from '../status-line.js';
+import type { PromotionOutcome } from '../output/promotion-lines.js';
+import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
 import { createDeskPorts, doStep, type DeskPorts, type StepView } from './desk.js';
 import { createDeskStore } from './desk-store.js';

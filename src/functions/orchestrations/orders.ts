@@ -2,7 +2,7 @@ import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
 import { runJob } from '../../operations/run-job.js';
 import { promote } from '../../promotions/promote.js';
-import { JOB_MS } from '../../runs/job-instance.js';
+import { JOB_MS } from '../../rows/job-instance.js';
 import { deadlineOf, driveDurably } from '../durable-driver.js';
 
 /** How long a promotion's run waits for trouble if its input does not say, in milliseconds. */

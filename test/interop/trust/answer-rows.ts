@@ -3,7 +3,7 @@ import { expect } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ORCHESTRATION_VERSION } from '../../../src/runs/orchestration-version.js';
+import { ORCHESTRATION_VERSION } from '../../../src/promotions/orchestration-version.js';
 import { until } from '../promotion/everything.js';
 import { pushImage } from './push.js';
 import type { Row } from './row.js';

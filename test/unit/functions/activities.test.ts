@@ -8,10 +8,10 @@ import {
   TransportError,
   VerificationError,
 } from '../../../src/oci/index.js';
-import * as contracts from '../../../src/steps/contracts.js';
-import { pushImage } from '../steps/images.js';
-import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';
-import { register, type Registered } from './registered.js';
+import * as contracts from '../../../src/rows/contracts.js';
+import { pushImage } from '../../support/images.js';
+import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../../support/world.js';
+import { register, type Registered } from '../../support/registered.js';
 
 let world: World;
 let app: Registered;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { promoteDurably } from '../../../src/functions/orchestrations/orders.js';
-import { replay, type Played, type Script } from './replay.js';
-import { OBSERVED, OWNER, ROOT, promotion, type Answers } from './scripted.js';
+import { replay, type Played, type Script } from '../../support/replay.js';
+import { OBSERVED, OWNER, ROOT, promotion, type Answers } from '../../support/scripted.js';
 
 // How an order runs as an orchestration: attempts, deadline, pauses, and calls of a long step.
 

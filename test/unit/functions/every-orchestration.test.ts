@@ -2,11 +2,11 @@ import { describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import fc from 'fast-check';
 import type { ActivityReply } from '../../../src/functions/durable-driver.js';
-import { OUTCOMES } from '../../../src/runs/rows.js';
-import { newWorld } from '../steps/world.js';
-import { register } from './registered.js';
-import { replay, type Activity } from './replay.js';
-import { DESTINATION, GATED, OBSERVED, OWNER, ROOT, SOURCE, activities, type Answers } from './scripted.js';
+import { OUTCOMES } from '../../../src/rows/rows.js';
+import { newWorld } from '../../support/world.js';
+import { register } from '../../support/registered.js';
+import { replay, type Activity } from '../../support/replay.js';
+import { DESTINATION, GATED, OBSERVED, OWNER, ROOT, SOURCE, activities, type Answers } from '../../support/scripted.js';
 
 // Every orchestration that is registered, over replies drawn at random: whatever its steps answer, and in whatever order, it
 // wants the same each time that it is replayed.

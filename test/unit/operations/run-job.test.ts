@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { runJobDurably } from '../../../src/functions/orchestrations/orders.js';
-import type { InputOf, ResultOf, beginJobContract, closeJobContract } from '../../../src/steps/contracts.js';
-import { replay, type Played, type Script } from '../functions/replay.js';
-import { ROOT, SOURCE, activities, type Answers } from '../functions/scripted.js';
+import type { InputOf, ResultOf, beginJobContract, closeJobContract } from '../../../src/rows/contracts.js';
+import { replay, type Played, type Script } from '../../support/replay.js';
+import { ROOT, SOURCE, activities, type Answers } from '../../support/scripted.js';
 
 type Begun = ResultOf<typeof beginJobContract>;
 type Results = { outcome: InputOf<typeof closeJobContract>['result']['outcome']; code?: string }[];

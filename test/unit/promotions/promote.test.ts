@@ -2,8 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import { driveHere } from '../../../src/cli/local-driver.js';
 import { promoteDurably } from '../../../src/functions/orchestrations/orders.js';
 import { promote } from '../../../src/promotions/promote.js';
-import { replay, type Played, type Script } from '../functions/replay.js';
-import { DESTINATION, GATED, OBSERVED, OWNER, ROOT, promotion, type Answers } from '../functions/scripted.js';
+import { replay, type Played, type Script } from '../../support/replay.js';
+import { DESTINATION, GATED, OBSERVED, OWNER, ROOT, promotion, type Answers } from '../../support/scripted.js';
 
 // The order of a promotion, run by the durable driver; at the end by the local one, which gives the same.
 

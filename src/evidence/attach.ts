@@ -1,0 +1,165 @@
+import { mapConcurrently, parseReference, type Descriptor, type Digest } from '../oci/index.js';
+import { readAt } from './attach-packed.js';
+import { attachSbomStep } from './attach-sbom.js';
+import { attachSignatureStep } from './attach-signature.js';
+import { classifyGraph } from './classify.js';
+import type { Image, InputOf, ResultOf, attachContract } from '../rows/contracts.js';
+import { Busy, longStep, type LongStep } from '../transfer/long-step.js';
+import { openedBy } from '../rows/opened-run.js';
+import type { SigningRule } from './our-sbom.js';
+import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+
+/** SBOMs that one call makes at once: each reads one layer at a time, and keeps a core busy. */
+const SBOMS_AT_ONCE = 2;
+/** Signatures that one call makes at once. */
+const SIGNATURES_AT_ONCE = 8;
+/** Lines of what was attached; of more the counts. */
+const MOST_LINES = 80;
+
+export type AttachPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'callBounds' | 'now'> &
+  StorePort<'markOurs'>;
+
+interface Place {
+  registry: string;
+  repository: string;
+}
+
+/** What is attached, and where: at the source by default. */
+export interface Attaching {
+  runId: string;
+  rule: SigningRule;
+  source: Place;
+  at?: Place;
+  /** Of a promotion: an SBOM that is there and not at the source is brought back. */
+  destination?: string;
+}
+
+export interface Attached {
+  digest: Digest;
+  made: boolean;
+  label: string;
+}
+
+/**
+ * Attaches SBOMs and then our signatures to a graph, the root among its manifests, as far as they are not there. Each is done once,
+ * whatever happens to a call.
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE`, `SIGNING_KEY_MISSING`; PolicyError `DESTINATION_LOCKED`; PromoterError `STEP_STUCK`
+ */
+export async function attachStep(
+  ports: AttachPorts,
+  input: InputOf<typeof attachContract>,
+  call: StepCall,
+): Promise<StepReply<ResultOf<typeof attachContract>>> {
+  const { rule, source, destination } = openedBy(call);
+  const { registry, repository } = rule.attachTo === 'source' ? source : parseReference(destination);
+  const at = { registry, repository };
+  const attaching = { runId: input.runId, rule, source, ...(rule.attachTo === 'source' ? { destination } : { at }) };
+  return longStep(ports, 'attach', input, call, async (step) => {
+    const { images } = await readAt(attaching, async () => {
+      const subjects = step.repository(registry, repository);
+      const { descriptor } = await subjects.fetchManifest(input.root, { signal: call.signal });
+      return classifyGraph(subjects, descriptor, call.signal);
+    });
+    const sboms = rule.sbom.formats.length === 0 ? [] : await attachSboms(ports, step, attaching, images, call);
+    if (sboms instanceof Busy) return sboms;
+    const signatures = rule.sign.length === 0 ? [] : await attachSignatures(ports, step, attaching, images, call);
+    if (signatures instanceof Busy) return signatures;
+    call.progress.text([...counted('SBOMs', sboms), ...counted('signatures', signatures)].join('; '));
+    return { did: describe(sboms, signatures) };
+  });
+}
+
+/** An SBOM for each image of these that gets one. @returns Busy if another process holds a subject */
+export function attachSboms(
+  ports: AttachPorts,
+  step: LongStep,
+  attaching: Attaching,
+  images: readonly Image[],
+  call: StepCall,
+): Promise<Attached[] | Busy> {
+  const wanted = images.filter(({ sbom }) => sbom);
+  return attachEach(step, 'attachSbom', wanted, SBOMS_AT_ONCE, call, async (image, imageCall) => {
+    const kept = step.document(`sbom-${image.digest.replace(':', '-')}`);
+    const { registry, repository } = attaching.at ?? attaching.source;
+    const manifests = step.repository(registry, repository);
+    const reply = await attachSbomStep(ports, { ...attaching, image, kept, manifests }, imageCall);
+    return 'done' in reply ? { done: { digest: reply.done.sbom, made: reply.done.made } } : reply;
+  });
+}
+
+/** Our signature over each of these manifests. @returns Busy if another process holds a subject */
+export function attachSignatures(
+  ports: AttachPorts,
+  step: LongStep,
+  attaching: Attaching,
+  images: readonly Image[],
+  call: StepCall,
+): Promise<Attached[] | Busy> {
+  const { rule: _rule, destination: _destination, ...where } = attaching;
+  return attachEach(step, 'attachSignature', images, SIGNATURES_AT_ONCE, call, async (image, imageCall) => {
+    const subject = subjectOf(image);
+    const reply = await attachSignatureStep(ports, { ...where, subject }, imageCall);
+    return 'done' in reply ? { done: { digest: reply.done.signature, made: reply.done.made } } : reply;
+  });
+}
+
+function subjectOf({ mediaType, digest, size }: Image): Descriptor {
+  return { mediaType, digest, size };
+}
+
+/** Does something for each manifest, once in all calls; those whose turn it is not yet keep no other waiting. */
+async function attachEach(
+  step: LongStep,
+  kind: string,
+  images: readonly Image[],
+  atOnce: number,
+  call: StepCall,
+  attach: (image: Image, call: StepCall) => Promise<StepReply<Omit<Attached, 'label'>>>,
+): Promise<Attached[] | Busy> {
+  let busy: Busy | undefined;
+  const attached = await mapConcurrently(images, atOnce, async (image): Promise<Attached | undefined> => {
+    const { label, digest } = image;
+    try {
+      const done = await step.once(`${kind} ${digest}`, () =>
+        call.progress.part(kind, { label, digest }, async (progress) => {
+          const reply = await attach(image, { ...call, progress });
+          if ('done' in reply) return reply.done;
+          throw new Held(reply.retryAfterMs);
+        }),
+      );
+      await step.keep();
+      return { ...done, label };
+    } catch (error) {
+      if (!(error instanceof Held)) throw error;
+      busy = new Busy(error.retryAfterMs);
+      return undefined;
+    }
+  });
+  return busy ?? attached.filter((each) => each !== undefined);
+}
+
+/** Another process holds the subject; no error, and never told. */
+class Held extends Error {
+  readonly retryAfterMs: number;
+
+  constructor(retryAfterMs: number) {
+    super('another process holds it');
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+function describe(sboms: readonly Attached[], signatures: readonly Attached[]): string[] {
+  if (sboms.length + signatures.length > MOST_LINES)
+    return [...counted('SBOMs', sboms), ...counted('signatures', signatures)];
+  const lineOf =
+    (kind: string) =>
+    ({ digest, made, label }: Attached): string =>
+      `${made ? 'attached' : 'found'} ${kind} ${digest} of ${label}`;
+  return [...sboms.map(lineOf('SBOM')), ...signatures.map(lineOf('signature'))];
+}
+
+/** How many were attached: a line, or none if there is none. */
+export function counted(kind: string, attached: readonly Attached[]): string[] {
+  const made = attached.filter((each) => each.made).length;
+  return attached.length === 0 ? [] : [`attached ${made} ${kind}, ${attached.length - made} were there`];
+}

@@ -1,0 +1,178 @@
+import {
+  InputError,
+  PolicyError,
+  describeError,
+  formatReference,
+  mapConcurrently,
+  parseReference,
+  type Descriptor,
+  type Registries,
+} from '../oci/index.js';
+import { evidencePolicyHash } from '../rules/promotion-id.js';
+import { noteBegun, takePromotion } from './begin-run.js';
+import { classifyGraph } from '../evidence/classify.js';
+import type { InputOf, ResultOf, observeContract } from '../rows/contracts.js';
+import { claimDestination, type WithRules } from '../rows/claims.js';
+import { attachedAt, attachmentDifferences, graphDifferences } from '../evidence/differences.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import { longStep } from '../transfer/long-step.js';
+import { openedBy, type OpenedPromotion } from '../rows/opened-run.js';
+import { noteKey } from '../evidence/our-keys.js';
+import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import { resolveTag } from '../transfer/resolve-tag.js';
+import { atSource, missingTag } from '../transfer/source-gone.js';
+
+type Input = InputOf<typeof observeContract>;
+type Result = ResultOf<typeof observeContract>;
+/** Differences that are told. */
+const DIFFERENCES = 50;
+
+type Found = Extract<Result, { state: 'found' }>;
+
+type ObservePorts = Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'signer' | 'now'> &
+  WithRules &
+  StorePort<
+    | 'getPromotion'
+    | 'replacePromotion'
+    | 'getRun'
+    | 'replaceRun'
+    | 'addStanding'
+    | 'claimDestination'
+    | 'replaceDestinationOwner'
+  >;
+
+/**
+ * Takes the row, looks at the source and the destination, and says what differs. Writes the subject index before it lists referrers, so
+ * that evidence that comes while it looks finds its promotion. What a policy forbids (`DESTINATION_TAKEN`) is told with the
+ * digest: the schedule leaves that outcome alone while the digest stands.
+ */
+export async function observeStep(ports: ObservePorts, input: Input, call: StepCall): Promise<StepReply<Result>> {
+  const row = await takePromotion(ports, input, call);
+  if (row === undefined) return { done: { state: 'gone' } };
+  const opened = openedBy(call);
+  const root = await resolveNoting(ports, opened, row.wanted, call.signal);
+  // What is wanted from now on may not be in what was listed: the first call's generation counts.
+  let { wanted } = row;
+  try {
+    return await longStep(ports, 'observe', input, call, async (step) => {
+      wanted = await step.once(`wanted ${root.digest}`, async () => row.wanted);
+      return { ...(await look(ports, step, opened, root, call)), wanted };
+    });
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    const { code, message: reason, remedy } = describeError(error);
+    call.progress.text(`${code}: ${reason}`);
+    const why = { code, reason, digest: root.digest, ...(remedy !== undefined && { remedy }) };
+    return { done: { state: 'refused', wanted, ...why } };
+  }
+}
+
+/** What the tag stands on, noted in the run's row with what the run answers. @throws MissingAtSource */
+async function resolveNoting(
+  ports: ObservePorts,
+  { runId, source }: OpenedPromotion,
+  wanted: number,
+  signal: AbortSignal,
+): Promise<Descriptor> {
+  let root: Descriptor | undefined;
+  try {
+    root = await resolveTag(ports, source, signal);
+  } finally {
+    await noteBegun(ports, runId, wanted, root);
+  }
+  if (root === undefined) throw missingTag(source);
+  return root;
+}
+
+/** @param registries that recall what they were asked before; `ports.registries` are asked for what tags mean now. */
+async function look(
+  ports: ObservePorts,
+  registries: Registries,
+  opened: OpenedPromotion,
+  root: Descriptor,
+  { signal, progress }: StepCall,
+): Promise<Omit<Found, 'wanted'>> {
+  const { source, rule, promotionId } = opened;
+  const reference = formatReference(source);
+  const repository = registries.repository(source.registry, source.repository);
+  const graph = await refusingContent(() => atSource(() => classifyGraph(repository, root, signal)));
+  if (graph.root.subject !== undefined) {
+    throw new PolicyError('IS_REFERRER', `${reference} refers to ${graph.root.subject.digest}, and is copied with it`, {
+      remedy: 'Do nothing if that is meant: it is promoted with its subject. Otherwise push it without a subject.',
+    });
+  }
+  // A rule that observes writes nothing, and so owns nothing.
+  if (rule.mode === 'enforce') await claimDestination(ports, opened);
+  const seen = { root: root.digest, at: ports.now().toISOString() };
+  await mapConcurrently(graph.digests, STEP_LIMITS.lookedAtOnce, (digest) =>
+    ports.store.addStanding({ registry: source.registry, repository: source.repository, digest }, promotionId, seen),
+  );
+  progress.text(`${reference} is ${root.digest}`);
+  if (rule.sign.length > 0 && ports.signer !== undefined) await noteKey(ports, ports.signer);
+  const at = attachedAt(rule, source, opened.destination);
+  const attached = registries.repository(at.registry, at.repository);
+  const destination = await destinationDifferences(ports, registries, opened, root, { signal, progress });
+  const differences = [
+    ...destination.differences,
+    ...(await attachmentDifferences(ports, rule, attached, graph.images, signal)),
+  ];
+  progress.text(differences.length === 0 ? 'nothing differs' : differences.join('; '));
+  const { mediaType, size } = graph.images[0] ?? root;
+  const isAttached = rule.sign.length > 0 || (rule.sbom.formats.length > 0 && graph.images.some(({ sbom }) => sbom));
+  return {
+    state: 'found',
+    root: { mediaType, digest: root.digest, size },
+    differences: differences.slice(0, DIFFERENCES),
+    mode: rule.mode,
+    gate: await gateOf(ports, opened, destination.isInPlace ? root.digest : undefined),
+    ...(isAttached && { attachTo: rule.attachTo }),
+  };
+}
+
+/** Content that nobody can promote is refused, not tried again: a digest never changes what it means. */
+async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    if (!(cause instanceof InputError)) throw cause;
+    const { code, message, remedy } = cause;
+    throw new PolicyError(code, message, { cause, ...(remedy !== undefined && { remedy }) });
+  }
+}
+
+/**
+ * Passed if the rule demands nothing, and if what stands at the destination has passed before under the same policy: evidence that
+ * expires later does not take a promoted image back.
+ * @param standing the digest at the destination, if that is what was observed
+ */
+async function gateOf(
+  ports: StorePort<'getPromotion'>,
+  { rule, promotionId }: OpenedPromotion,
+  standing: string | undefined,
+): Promise<Found['gate']> {
+  const policy = evidencePolicyHash(rule);
+  if (policy === undefined) return 'passed';
+  if (standing === undefined) return 'closed';
+  const gate = (await ports.store.getPromotion(promotionId))?.value.gate;
+  return gate?.digest === standing && gate.policy === policy ? 'passed' : 'closed';
+}
+
+async function destinationDifferences(
+  ports: Pick<Ports, 'registries'>,
+  registries: Registries,
+  input: OpenedPromotion,
+  root: Descriptor,
+  { signal, progress }: Pick<StepCall, 'signal' | 'progress'>,
+): Promise<{ isInPlace: boolean; differences: string[] }> {
+  const { registry, repository, tag = '' } = parseReference(input.destination);
+  const standing = await resolveTag(ports, { registry, repository, tag }, signal);
+  if (standing?.digest !== root.digest) {
+    return { isInPlace: false, differences: [`${input.destination} is ${standing?.digest ?? 'not there'}`] };
+  }
+  const source = registries.repository(input.source.registry, input.source.repository);
+  const to = registries.repository(registry, repository);
+  const differences = await atSource(() =>
+    graphDifferences(input.rule, source, to, root, signal, (done, total) => progress.nodes(done, total)),
+  );
+  return { isInPlace: true, differences };
+}

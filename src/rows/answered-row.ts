@@ -1,0 +1,52 @@
+import { ruleHash } from '../rules/promotion-id.js';
+import type { Rule } from '../rules/rule.js';
+import { keptOf } from './ending.js';
+import type { PromotionRow, PromotionState, RunResult } from './rows.js';
+
+const STATES: Record<RunResult['outcome'], PromotionState> = {
+  promoted: 'in_sync',
+  unchanged: 'in_sync',
+  completed: 'in_sync',
+  observed: 'observed',
+  superseded: 'working',
+  refused: 'refused',
+  failed: 'failed',
+  cancelled: 'cancelled',
+  interrupted: 'working',
+};
+
+/** An `unchanged` after a `promoted` of the same digest changes nothing. */
+function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: string): string {
+  const same = last !== undefined && STATES[last.outcome] === STATES[result.outcome] && last.digest === result.digest;
+  return same && last.code === result.code ? (since ?? last.finishedAt) : finishedAt;
+}
+
+/**
+ * A promotion's row with what its run has answered; it is neither closed yet, nor has the next run.
+ * @param answered.wanted the generation that is answered @param answered.read the one that the run has read
+ */
+export function answeredRow(
+  row: PromotionRow,
+  runId: string,
+  { wanted, read, result, rule }: { wanted: number; read: number; result: RunResult; rule: Rule },
+  now: Date,
+): { row: PromotionRow; isFinal: boolean } {
+  const finishedAt = now.toISOString();
+  const isFinal = result.outcome !== 'superseded';
+  const failures = result.outcome === 'failed' ? row.failures + 1 : isFinal ? 0 : row.failures;
+  const { waitingFor: _waited, superseded: _before, unconfirmed: _put, interrupted: _times, ...rest } = row;
+  const answered: PromotionRow = {
+    ...rest,
+    ...keptOf(row, result, read),
+    failures,
+    ...(isFinal && { answered: wanted, since: sinceOf(row, result, finishedAt) }),
+    ...(isFinal && { last: { ...result, runId, finishedAt, ruleHash: ruleHash(rule) } }),
+  };
+  return { row: answered, isFinal };
+}
+
+/** The row at rest. @param result of the run, which is the row's last one if it was final */
+export function closedRow(row: PromotionRow, result: RunResult): PromotionRow {
+  const { outcome } = row.last?.runId === row.runId && row.last !== undefined ? row.last : result;
+  return { ...row, runOpen: false, state: STATES[outcome] };
+}

@@ -1,0 +1,70 @@
+import { ruleHash } from '../rules/promotion-id.js';
+import type { Rule } from '../rules/rule.js';
+import { standingRule } from '../rules/standing-rule.js';
+import { answeredRow, closedRow } from './answered-row.js';
+import { endRunRow } from './end-run.js';
+import type { RulesSource, RunPorts } from '../ports/runs-ports.js';
+import { openNext, ruleGone, tendRun } from './promotion-runs.js';
+import type { PromotionRow, RunResult, RunRow, Trigger, Versioned } from './rows.js';
+import { untilWritten } from './until-written.js';
+
+/**
+ * Closes the row, or opens the next run where something was wanted meanwhile, or where the tag has moved on. A close that is
+ * done twice finds its successor and sees to it.
+ * @param known both rows as they were just read: they are read again only if they have changed
+ */
+export async function closeRun(
+  ports: RunPorts & { rules: RulesSource },
+  id: string,
+  runId: string,
+  answered: { wanted: number; result: RunResult; rule: Rule },
+  known: { run?: Versioned<RunRow> | undefined; row?: Versioned<PromotionRow> | undefined } = {},
+): Promise<'closed' | 'next' | 'gone'> {
+  // Where somebody ended it before, that is how it ended.
+  const result = await endRunRow(ports, runId, answered.result, known.run);
+  const wanted = await answeredBy(ports, runId, { ...answered, result });
+  let knownRow = known.row;
+  return untilWritten(id, async (): Promise<'closed' | 'next' | 'gone' | undefined> => {
+    const current = knownRow ?? (await ports.store.getPromotion(id));
+    knownRow = undefined;
+    if (current === undefined) return 'gone';
+    const row = current.value;
+    if (row.runId !== runId) {
+      if (row.previousRunId !== runId) return 'gone';
+      const rule = standingRule(await ports.rules.load(), row.rule, row.source);
+      if (rule !== undefined && !(await tendRun(ports, current, rule))) return undefined;
+      return 'next';
+    }
+    if (!row.runOpen) return 'closed';
+    // Given up when it wasn't lost: what it has done is there, and the run that follows finds it.
+    if (result.outcome === 'interrupted') return 'gone';
+    const now = ports.now();
+    const answer = answeredRow(row, runId, { ...answered, wanted, result, read: answered.wanted }, now);
+    const finishedAt = now.toISOString();
+    const noted = answer.row;
+    if (row.wanted !== wanted || !answer.isFinal) {
+      const rule = standingRule(await ports.rules.load(), row.rule, row.source);
+      // Paused, the row is closed with `wanted` ahead, and the schedule opens it when that is lifted.
+      if (rule !== undefined && !ports.paused) {
+        const absorbed = row.wanted === wanted ? undefined : row.lastTrigger;
+        const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, ...(absorbed && { absorbed }) };
+        const next = await openNext(ports, { value: noted, version: current.version }, rule, trigger);
+        return next === undefined ? undefined : 'next';
+      }
+      if (rule === undefined) Object.assign(noted, ruleGone(row, finishedAt, ruleHash(answered.rule)));
+    }
+    const closed = closedRow(noted, result);
+    return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;
+  });
+}
+
+/** A run that was stopped has answered all that was wanted when it was asked to stop, and nothing that came after: also where it read that. */
+async function answeredBy(
+  ports: RunPorts,
+  runId: string,
+  { wanted, result }: { wanted: number; result: RunResult },
+): Promise<number> {
+  if (result.outcome !== 'cancelled') return wanted;
+  const cancel = (await ports.store.getRun(runId))?.value.cancel;
+  return cancel?.wanted ?? wanted;
+}

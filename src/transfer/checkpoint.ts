@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { PromoterError } from '../oci/index.js';
+import { untilWritten } from '../rows/until-written.js';
+import type { Ports } from '../ports/ports.js';
+
+/** Attempts of a long step that may end without progress; the next one is refused. `STEP_STUCK` */
+const MOST_ATTEMPTS = 8;
+
+const stateSchema = z.object({
+  /** Attempts that have begun since the last progress. */
+  attempts: z.number().int().nonnegative(),
+  /** Names of the documents with what was found out so far; any other document of the folder is of a call that was overtaken, or died. */
+  pieces: z.array(z.string()),
+});
+type State = z.infer<typeof stateSchema>;
+
+const NOTHING: State = { attempts: 0, pieces: [] };
+
+/** Thrown in a call of a long step that another call has overtaken: it stops. */
+export class Overtaken extends Error {}
+
+/**
+ * Where a long step stands: the document `checkpoint.json` of its folder. It is only written by If-Match, so of two calls at the same time one
+ * stops. Attempts are counted before they begin, so one that ends its process is counted, too.
+ */
+export class Checkpoint {
+  readonly #folder: string;
+  readonly #ports: Pick<Ports, 'documents'>;
+  #state: State = NOTHING;
+  #version: string | undefined;
+
+  private constructor(ports: Pick<Ports, 'documents'>, folder: string) {
+    this.#ports = ports;
+    this.#folder = folder;
+  }
+
+  /** @param folder of the documents of this step in its run @throws PromoterError `STEP_STUCK`; Overtaken */
+  static async begin(ports: Pick<Ports, 'documents'>, folder: string): Promise<Checkpoint> {
+    const checkpoint = new Checkpoint(ports, folder);
+    // The first attempt, as a rule, which then asks for nothing.
+    if (await checkpoint.#write({ ...NOTHING, attempts: 1 })) return checkpoint;
+    return untilWritten(folder, async () => {
+      await checkpoint.#read();
+      const { attempts, pieces } = checkpoint.#state;
+      if (attempts >= MOST_ATTEMPTS) throw stuck(folder, attempts);
+      return (await checkpoint.#write({ attempts: attempts + 1, pieces })) ? checkpoint : undefined;
+    });
+  }
+
+  /** Documents, oldest first. */
+  get pieces(): string[] {
+    return this.#state.pieces.map((piece) => this.documentOf(piece));
+  }
+
+  /** A name for the next piece, which no other call gives to one of its own. */
+  newPiece(): string {
+    return `${this.#state.pieces.length}-${randomUUID().slice(0, 8)}.jsonl`;
+  }
+
+  /** A document of this step's folder. */
+  documentOf(name: string): string {
+    return `${this.#folder}/${name}`;
+  }
+
+  /**
+   * A piece was kept that the next attempt need not do again: progress.
+   * @param isAll it holds what the pieces before it held, too @throws Overtaken
+   */
+  async advance(piece: string, isAll: boolean): Promise<void> {
+    await this.#writeOrStop({ attempts: 1, pieces: [...(isAll ? [] : this.#state.pieces), piece] });
+  }
+
+  /** Something else was kept: progress, too. @throws Overtaken */
+  async progress(): Promise<void> {
+    await this.#writeOrStop({ attempts: 1, pieces: this.#state.pieces });
+  }
+
+  /** The call ends in good order: it goes on later, or waits for something, and does not count as an attempt. @throws Overtaken */
+  async endInOrder(): Promise<void> {
+    await this.#writeOrStop({ attempts: Math.max(0, this.#state.attempts - 1), pieces: this.#state.pieces });
+  }
+
+  get #name(): string {
+    return `${this.#folder}/checkpoint.json`;
+  }
+
+  async #read(): Promise<void> {
+    const kept = await this.#ports.documents.getVersioned('documents', this.#name);
+    this.#version = kept?.version;
+    this.#state = kept === undefined ? NOTHING : parse(kept.value);
+  }
+
+  async #write(state: State): Promise<boolean> {
+    const bytes = Buffer.from(JSON.stringify(state));
+    const version = await this.#ports.documents.putVersioned('documents', this.#name, bytes, this.#version);
+    if (version === undefined) return false;
+    this.#version = version;
+    this.#state = state;
+    return true;
+  }
+
+  async #writeOrStop(state: State): Promise<void> {
+    if (!(await this.#write(state))) throw new Overtaken(`another call goes on with ${this.#folder}`);
+  }
+}
+
+/** What another version wrote is begun anew. */
+function parse(bytes: Uint8Array): State {
+  try {
+    return stateSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  } catch {
+    return NOTHING;
+  }
+}
+
+function stuck(folder: string, attempts: number): PromoterError {
+  const step = folder.slice(folder.lastIndexOf('/') + 1);
+  return new PromoterError('STEP_STUCK', `${step} was begun ${attempts} times, and each time ended without progress`, {
+    remedy:
+      'Its process ended each time, or was too slow: see the log of the host for that time (memory above all), bring the app nearer to the registry, or give its instances more memory. Then ask for the promotion again.',
+  });
+}

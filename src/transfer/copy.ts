@@ -1,0 +1,186 @@
+import { z } from 'zod';
+import {
+  copyGraph,
+  mapConcurrently,
+  moveStretch,
+  type Arrival,
+  type CopiedNode,
+  type CopyPlan,
+  type CopyReport,
+  type Descriptor,
+  type OpenUpload,
+  type Repository,
+} from '../oci/index.js';
+import type { InputOf, ResultOf, copyContract } from '../rows/contracts.js';
+import type { CopyRequest } from './copy-request.js';
+import { keepReport } from './copy-report.js';
+import { longStep, type LongStep } from './long-step.js';
+import { formatLeftBehind, leftBehindOf } from './left-behind.js';
+import { planCopy } from './plan-copy.js';
+import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import { writeAtDestination } from './refused-write.js';
+
+/** Large blobs that are moved at once. */
+const LARGE_AT_ONCE = 3;
+
+type Result = ResultOf<typeof copyContract>;
+
+/**
+ * Plans a copy, and copies what the destination does not have: in one registry blobs are mounted, between two they are streamed. What is
+ * there stays, and what an earlier call has moved is not asked for again.
+ * @throws CopyError; PolicyError `DESTINATION_LOCKED`; PromoterError `STEP_STUCK`; as {@link planCopy}
+ */
+export async function copyStep(
+  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<'getRun' | 'replaceRun'>,
+  request: CopyRequest,
+  input: InputOf<typeof copyContract>,
+  call: StepCall,
+): Promise<StepReply<Result>> {
+  const startedMs = performance.now();
+  const planned = await planCopy(ports, request, input, call);
+  if (!('done' in planned)) return planned;
+  if (planned.done === 'superseded') return { done: { state: 'superseded' } };
+  // What is left of this call is too little to begin with.
+  if (performance.now() - startedMs > ports.callBounds.ms / 2) return { retryAfterMs: 0 };
+  const plan = planned.done;
+  const { source, destination } = request;
+  const from = ports.registries.repository(source.registry, source.repository);
+  const mountFrom = source.registry === destination.registry ? [source.repository] : [];
+  const reply = await longStep(ports, 'copy', input, call, (step) => {
+    const to = step.repository(destination.registry, destination.repository);
+    return writeAtDestination(to.name, async () => {
+      const large = await moveLarge(ports, step, plan, request, call);
+      const report = await copyRest(step, plan, { from, to, mountFrom }, bytesOf(large), call);
+      return withLarge(report, large);
+    });
+  });
+  if (!('done' in reply)) return reply;
+  const report = request.receipt === true ? await keepReport(ports, input.runId, reply.done) : reply.done;
+  const { mediaType, digest, size } = plan.root;
+  const counts = {
+    copied: report.copied.length,
+    existed: report.existed.length,
+    mounted: report.mounted.length,
+    bytes: report.movedBytes,
+  };
+  // A job takes everything along.
+  const left = request.tag === undefined ? '' : formatLeftBehind(leftBehindOf(plan.leftOut));
+  call.progress.text(
+    `${counts.copied} copied, ${counts.mounted} mounted, ${counts.existed} were there, ${counts.bytes} bytes moved${left}`,
+  );
+  return { done: { state: 'copied', root: { mediaType, digest, size }, ...counts } };
+}
+
+/** Manifests and all blobs that are there or small. */
+async function copyRest(
+  step: LongStep,
+  plan: CopyPlan,
+  { from, to, mountFrom }: { from: Repository; to: Repository; mountFrom: string[] },
+  largeBytes: number,
+  { signal, progress }: StepCall,
+): Promise<CopyReport> {
+  let movedBytes = z.number().catch(0).parse(step.noted(MOVED));
+  const report = await copyGraph(plan, from, to, {
+    mountFrom,
+    signal,
+    onProgress: ({ moreBytes = 0, totalBytes, nodesDone, nodesTotal }) => {
+      movedBytes += moreBytes;
+      if (moreBytes > 0) step.note(MOVED, movedBytes);
+      progress.bytes(largeBytes + movedBytes, totalBytes);
+      progress.nodes(nodesDone, nodesTotal);
+    },
+  });
+  // Manifests that an earlier call has moved are among them, each once.
+  const manifests = report.copied.filter(({ kind }) => kind === 'manifest');
+  return { ...report, movedBytes: manifests.reduce((sum, { size }) => sum + size, movedBytes) };
+}
+
+/** Bytes of blobs that were moved by all calls. */
+const MOVED = 'bytes moved';
+
+const uploadSchema = z.object({
+  upload: z.object({
+    url: z.string(),
+    receivedBytes: z.number().int().nonnegative(),
+    chunkBytes: z.number().int().positive(),
+    restarts: z.number().int().nonnegative(),
+  }),
+});
+const arrivedSchema = z.object({ arrived: z.enum(['copied', 'existed', 'mounted']), movedBytes: z.number() });
+/** A large blob that has arrived. */
+type LargeBlob = z.infer<typeof arrivedSchema>;
+
+function bytesOf(large: ReadonlyMap<string, LargeBlob>): number {
+  return [...large.values()].reduce((sum, { movedBytes }) => sum + movedBytes, 0);
+}
+
+/** Moves the large blobs of a plan, each from where its upload stands: that is kept after each piece, so that a crash costs one. */
+async function moveLarge(
+  ports: Pick<Ports, 'registries' | 'callBounds'>,
+  step: LongStep,
+  plan: CopyPlan,
+  { source, destination }: CopyRequest,
+  { signal, progress }: StepCall,
+): Promise<Map<string, LargeBlob>> {
+  const blobs = largeBlobsOf(plan, ports.callBounds.largeBlobBytes);
+  const from = ports.registries.repository(source.registry, source.repository);
+  const to = ports.registries.repository(destination.registry, destination.repository);
+  const mountFrom = source.registry === destination.registry ? [source.repository] : [];
+  /** Of those that are under way. */
+  const received = new Map<string, number>();
+  const done = new Map<string, LargeBlob>();
+  for (const { digest } of blobs) {
+    const arrived = arrivedSchema.safeParse(step.noted(uploadOf(digest))).data;
+    if (arrived !== undefined) done.set(digest, arrived);
+  }
+  const left = blobs.filter(({ digest }) => !done.has(digest));
+  await mapConcurrently(left, LARGE_AT_ONCE, async (blob) => {
+    if (step.isTimeUp) return;
+    const what = uploadOf(blob.digest);
+    const kept: OpenUpload | undefined = uploadSchema.safeParse(step.noted(what)).data?.upload;
+    const moved = await moveStretch(blob, from, to, {
+      signal,
+      mountFrom,
+      ...(kept && { from: kept }),
+      isEnough: () => step.isTimeUp,
+      onReached: async (upload) => {
+        received.set(blob.digest, upload.receivedBytes);
+        const underWay = [...received.values()].reduce((sum, bytes) => sum + bytes, 0);
+        progress.bytes(bytesOf(done) + underWay, plan.sizeBytes);
+        step.note(what, { upload });
+        await step.keep();
+      },
+    });
+    if (moved.state === 'more') return;
+    const end = { arrived: moved.state, movedBytes: moved.state === 'copied' ? blob.size : 0 };
+    step.note(what, end);
+    await step.keep();
+    received.delete(blob.digest);
+    done.set(blob.digest, end);
+  });
+  if (done.size < blobs.length) await step.goOnLater();
+  return done;
+}
+
+const uploadOf = (digest: string): string => `upload ${digest}`;
+
+function largeBlobsOf(plan: CopyPlan, overBytes: number): Descriptor[] {
+  const blobs = [...plan.manifests.flatMap((manifest) => manifest.blobs), ...(plan.blobs ?? [])];
+  const large = blobs.filter(({ size }) => size > overBytes);
+  return [...new Map(large.map((blob) => [blob.digest, blob])).values()];
+}
+
+/** What was moved in pieces was there when the rest was copied. */
+function withLarge(report: CopyReport, large: ReadonlyMap<string, LargeBlob>): CopyReport {
+  if (large.size === 0) return report;
+  const all: CopiedNode[] = [...report.copied, ...report.mounted, ...report.existed];
+  const arrivalOf = new Map<string, Arrival>([
+    ...(['copied', 'mounted', 'existed'] as const).flatMap((arrival) =>
+      report[arrival].map(({ digest }) => [digest, arrival] as const),
+    ),
+    ...[...large].map(([digest, { arrived }]) => [digest, arrived] as const),
+  ]);
+  const those = (arrival: Arrival): CopiedNode[] => all.filter(({ digest }) => arrivalOf.get(digest) === arrival);
+  const movedBytes = report.movedBytes + bytesOf(large);
+  return { ...report, copied: those('copied'), mounted: those('mounted'), existed: those('existed'), movedBytes };
+}

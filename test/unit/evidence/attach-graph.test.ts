@@ -1,0 +1,325 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { TransportError, type Descriptor } from '../../../src/oci/index.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { attachStep } from '../../../src/evidence/attach.js';
+import type { StepReply } from '../../../src/ports/ports.js';
+import { subjectLease } from '../../../src/transfer/under-lease.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../../support/rules.fixture.js';
+import { breakEverywhere } from '../../support/breaking.js';
+import {
+  NOTARY_SIGNATURE,
+  countReferrers,
+  pushArtifact,
+  pushImage,
+  pushIndex,
+  pushMultiPlatform,
+} from '../../support/images.js';
+import { REGISTRY, SOURCE, callOf, newWorld, openRun, type World } from '../../support/world.js';
+
+// SBOMs and signatures of a whole graph, in one long step.
+
+type Run = Awaited<ReturnType<typeof openRun>>;
+type Graph = Awaited<ReturnType<typeof pushMultiPlatform>>;
+
+let world: World;
+let source: MemoryRepository;
+
+beforeEach(() => {
+  world = newWorld();
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+});
+
+/** One call of the step; what it throws is returned. */
+async function attachOnce(run: Run, root: Descriptor, ports = world, signal?: AbortSignal) {
+  const call = await callOf(world, run.runId, signal);
+  return attachStep(ports, { promotionId: run.promotionId, runId: run.runId, root: root.digest }, call);
+}
+const attempt = (run: Run, root: Descriptor, signal?: AbortSignal): Promise<unknown> =>
+  attachOnce(run, root, world, signal).catch((error: unknown) => error);
+
+/** Calls it until it is done, as the driver does. */
+async function attach(run: Run, root: Descriptor, ports = world): Promise<{ did: string[]; calls: number }> {
+  for (let calls = 1; calls < 200; calls += 1) {
+    const reply: StepReply<{ did: string[] }> = await attachOnce(run, root, ports);
+    if ('done' in reply) return { ...reply.done, calls };
+    await new Promise((resolve) => setTimeout(resolve, reply.retryAfterMs / 500));
+  }
+  throw new Error('it is never done');
+}
+
+/** How many SBOMs, signatures of them, and signatures each manifest has. */
+async function countsOf({ root, amd64, arm64, attestation }: Graph, at = source): Promise<unknown> {
+  const of = async (subject: Descriptor): Promise<number[]> => {
+    const sboms = await at.listReferrers(subject.digest, { artifactType: CYCLONEDX_JSON });
+    const signed = await Promise.all(sboms.map((sbom) => countReferrers(at, sbom, NOTARY_SIGNATURE)));
+    return [sboms.length, ...signed, await countReferrers(at, subject, NOTARY_SIGNATURE)];
+  };
+  return { root: await of(root), amd64: await of(amd64), arm64: await of(arm64), attestation: await of(attestation) };
+}
+/** One SBOM with one signature for each image, one signature for each manifest. */
+const ONE_EACH = { root: [0, 1], amd64: [1, 1, 1], arm64: [1, 1, 1], attestation: [0, 1] };
+const PUSHES = 2 + 2 + 4;
+
+describe('each image gets an SBOM, and each manifest a signature', () => {
+  test('in one call, which says what it did', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    const { did, calls } = await attach(await openRun(world), graph.root);
+    expect(calls).toBe(1);
+    expect(did.map((line) => line.replace(/sha256:\w+/, 'X'))).toEqual([
+      'attached SBOM X of linux/amd64',
+      'attached SBOM X of linux/arm64/v8',
+      'attached signature X of index',
+      'attached signature X of linux/amd64',
+      'attached signature X of linux/arm64/v8',
+      'attached signature X of attestation',
+    ]);
+    expect(await countsOf(graph)).toEqual(ONE_EACH);
+  });
+
+  test('in many calls: the same, nothing twice, and all of it is told', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    const before = source.count('pushManifest');
+    world.callBounds = { ...world.callBounds, requests: 2 };
+    const { did, calls } = await attach(await openRun(world), graph.root);
+    expect(calls).toBeGreaterThan(4);
+    expect(did.filter((line) => line.startsWith('attached'))).toHaveLength(6);
+    expect(await countsOf(graph)).toEqual(ONE_EACH);
+    expect(source.count('pushManifest') - before).toBe(PUSHES);
+  });
+
+  test('done twice: one each; the next run finds them', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    const run = await openRun(world);
+    await attach(run, graph.root);
+    await attach(run, graph.root);
+    await world.documents.removeAll('documents', 'plans/');
+    const { did } = await attach(run, graph.root);
+    expect(did.every((line) => line.startsWith('found'))).toBe(true);
+    expect(await countsOf(graph)).toEqual(ONE_EACH);
+  });
+
+  test('what the rule does not ask for is not attached', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    const unsigned = await attach(await openRun(world, rule({ sign: [] })), graph.root);
+    expect(unsigned.did).toHaveLength(2);
+    const bare = rule({ name: 'bare', sbom: { formats: [] } });
+    expect((await attach(await openRun(world, bare), graph.root)).did).toHaveLength(4);
+  });
+
+  test('of a large graph it tells the counts', async () => {
+    const children: Descriptor[] = [];
+    for (let index = 0; index < 90; index += 1)
+      children.push(await pushArtifact(source, 'application/x-child', { text: String(index) }));
+    const root = await pushIndex(source, children, { tag: SOURCE.tag });
+    expect((await attach(await openRun(world), root)).did).toEqual(['attached 91 signatures, 0 were there']);
+  });
+});
+
+describe('by two at the same time', () => {
+  const elsewhere = rule({ name: 'other', destination: { reference: `${REGISTRY}/other/{repository}:{tag}` } });
+
+  test('two runs of two rules: one each', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    world.ruleList = [rule(), elsewhere];
+    world.callBounds = { ...world.callBounds, requests: 3 };
+    const runs = [await openRun(world, rule()), await openRun(world, elsewhere)];
+    const before = source.count('pushManifest');
+    await Promise.all(runs.map((run) => attach(run, graph.root)));
+    expect(await countsOf(graph)).toEqual(ONE_EACH);
+    expect(source.count('pushManifest') - before).toBe(PUSHES);
+  });
+
+  test('two calls of one run: one stops, and one each is attached', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    const run = await openRun(world);
+    const replies = await Promise.all([attachOnce(run, graph.root), attachOnce(run, graph.root)]);
+    expect(replies).toContainEqual({ retryAfterMs: 2_000 });
+    await attach(run, graph.root);
+    expect(await countsOf(graph)).toEqual(ONE_EACH);
+  });
+
+  test('two runs that no lease keeps apart, as frozen processes: one each', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    world.ruleList = [rule(), elsewhere];
+    const { lease: _lease, ...rest } = world;
+    const acquire = async () => ({
+      signal: new AbortController().signal,
+      heldUntilMs: Date.now() + 30_000,
+      release: async () => {},
+    });
+    const apart = { ...rest, lease: { ...world.lease, acquire } };
+    const runs = [await openRun(world, rule()), await openRun(world, elsewhere)];
+    await Promise.all(runs.map((run) => attach(run, graph.root, apart)));
+    expect(await countsOf(graph)).toEqual(ONE_EACH);
+  });
+
+  test('one whose subject another holds keeps no other waiting', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    const held = await world.lease.acquire(subjectLease(REGISTRY, SOURCE.repository, graph.amd64.digest));
+    const run = await openRun(world);
+    const reply = await attachOnce(run, graph.root);
+    expect(reply).toEqual({ retryAfterMs: 2_000 });
+    expect(await countsOf(graph)).toMatchObject({ amd64: [0, 0], arm64: [1, 1, 0] });
+    for (let calls = 0; calls < 20; calls += 1) expect(await attachOnce(run, graph.root)).toEqual(reply);
+    await held?.release();
+    await attach(run, graph.root);
+    expect(await countsOf(graph)).toEqual(ONE_EACH);
+  });
+});
+
+test('broken off at any call of a port, and done again: one each', async () => {
+  // Kinds of content are remembered by the process: this one is known from here on.
+  await attach(await openRun(world), await pushImage(source, { tag: SOURCE.tag }));
+  const calls = await breakEverywhere(
+    async () => {
+      const made = newWorld();
+      const root = await pushImage(made.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+      made.callBounds = { ...made.callBounds, requests: 2 };
+      return { world: made, given: { root, run: await openRun(made) } };
+    },
+    async (ports, { root, run }) => {
+      const { promotionId, runId } = run;
+      for (;;) {
+        const call = await callOf(ports, runId);
+        if ('done' in (await attachStep(ports, { promotionId, runId, root: root.digest }, call))) return;
+      }
+    },
+    async (made, { root }, where) => {
+      const at = made.registries.repository(REGISTRY, SOURCE.repository);
+      const [sbom, ...others] = await at.listReferrers(root.digest, { artifactType: CYCLONEDX_JSON });
+      const ofSbom = sbom && (await countReferrers(at, sbom, NOTARY_SIGNATURE));
+      expect([where, others, ofSbom, await countReferrers(at, root, NOTARY_SIGNATURE)]).toEqual([where, [], 1, 1]);
+    },
+  );
+  expect(calls).toBeGreaterThan(40);
+});
+
+describe('attempts that come to nothing', () => {
+  const MOST = 8;
+  let image: Descriptor;
+  let begun: number;
+
+  beforeEach(async () => {
+    image = await pushImage(source, { tag: SOURCE.tag });
+    begun = 0;
+  });
+
+  /** Does something each time that the key signs, or an SBOM is begun. */
+  function before(what: 'sign' | 'generate', act: () => void): void {
+    const { signer, sbom } = newWorld();
+    if (signer === undefined) throw new Error('no signer');
+    const counted = (): void => {
+      begun += 1;
+      act();
+    };
+    world.sbom = sbom;
+    world.signer = signer;
+    if (what === 'generate') {
+      world.sbom = {
+        generate: async (input) => {
+          counted();
+          input.signal?.throwIfAborted();
+          return sbom.generate(input);
+        },
+      };
+    } else {
+      world.signer = {
+        ...signer,
+        sign: async (...given) => {
+          counted();
+          return signer.sign(...given);
+        },
+      };
+    }
+  }
+  const loseAll = (): void => {
+    for (const name of world.lease.held) world.lease.lose(name);
+  };
+  const bare = rule({ sbom: { formats: [] } });
+
+  test.each<['sign' | 'generate', Rule]>([
+    ['sign', bare],
+    ['generate', rule()],
+  ])('a lease that is lost each time (%s): so often and no more, in this run', async (what, which) => {
+    before(what, loseAll);
+    world.ruleList = [which];
+    const run = await openRun(world, which);
+    for (let attempts = 0; attempts < MOST; attempts += 1) {
+      expect(await attempt(run, image)).toMatchObject({ code: 'LEASE_LOST' });
+    }
+    expect(begun).toBe(MOST);
+    expect(await attempt(run, image)).toMatchObject({ code: 'STEP_STUCK', remedy: expect.any(String) });
+    expect(begun).toBe(MOST);
+    before(what, () => {});
+    const next = await openRun(world, rule({ ...which, name: 'next' }), { ...SOURCE });
+    expect((await attach(next, image)).did.length).toBeGreaterThan(0);
+  });
+
+  test('an SBOM that comes to no end in the time of a call', async () => {
+    const run = await openRun(world);
+    for (let attempts = 0; attempts < MOST; attempts += 1) {
+      const over = new AbortController();
+      world.sbom = {
+        generate: () => {
+          over.abort(new DOMException('over', 'TimeoutError'));
+          return Promise.reject(over.signal.reason as DOMException);
+        },
+      };
+      expect(await attempt(run, image, over.signal)).toMatchObject({ name: 'TimeoutError' });
+    }
+    expect(await attempt(run, image)).toMatchObject({ code: 'STEP_STUCK' });
+  });
+
+  test.each(['sign', 'generate'] as const)('trouble of another kind is waited for (%s)', async (what) => {
+    const run = await openRun(world);
+    before(what, () => {
+      throw new TransportError('CONNECT_FAILED', 'down', { transient: true });
+    });
+    for (let attempts = 0; attempts < 3 * MOST; attempts += 1) {
+      expect(await attempt(run, image)).toMatchObject({ code: 'CONNECT_FAILED' });
+    }
+    before(what, () => {});
+    expect((await attach(run, image)).did).toHaveLength(2);
+  });
+
+  test('a lease that is lost now and then is no end', async () => {
+    before('sign', loseAll);
+    const run = await openRun(world);
+    for (let attempts = 1; attempts < MOST; attempts += 1) await attempt(run, image);
+    before('sign', () => {});
+    expect((await attach(run, image)).did).toHaveLength(2);
+  });
+});
+
+describe('at the destination', () => {
+  const there = rule({ attachTo: 'destination' });
+
+  test('the source stays as it is', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    const run = await openRun(world, there);
+    const destination = world.registries.repository(REGISTRY, 'staging/samples/app');
+    await pushMultiPlatform(destination, 'v1');
+    const before = source.count('pushManifest');
+    await attach(run, graph.root);
+    expect(await countsOf(graph, destination)).toEqual(ONE_EACH);
+    expect(source.count('pushManifest')).toBe(before);
+  });
+
+  test('what the destination has lost is not called gone from the source', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    const run = await openRun(world, there);
+    expect(await attempt(run, graph.root)).toMatchObject({ code: 'MANIFEST_UNKNOWN' });
+  });
+});
+
+test('a graph that is gone from the source is waited for', async () => {
+  const { root, amd64 } = await pushMultiPlatform(source, SOURCE.tag);
+  source.manifests.delete(amd64.digest);
+  const run = await openRun(world);
+  for (let attempts = 0; attempts < 10; attempts += 1)
+    expect(await attempt(run, root)).toMatchObject({ code: 'SOURCE_GONE' });
+  await pushMultiPlatform(source, SOURCE.tag);
+  expect((await attach(run, root)).did).toHaveLength(6);
+});

@@ -1,0 +1,655 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { COPY_LIMITS, RegistryError, TransportError, type CopyPlan, type Descriptor } from '../../../src/oci/index.js';
+import { copyStep } from '../../../src/transfer/copy.js';
+import type { CopyRequest } from '../../../src/transfer/copy-request.js';
+import { KEPT_ANSWERS_BYTES } from '../../../src/transfer/kept-answers.js';
+import { observeStep } from '../../../src/promotions/observe.js';
+import { planCopy } from '../../../src/transfer/plan-copy.js';
+import type { StepCall, StepReply } from '../../../src/ports/ports.js';
+import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../../support/rules.fixture.js';
+import { breakEverywhere, breaking } from '../../support/breaking.js';
+import { pushArtifact, pushImage, pushMultiPlatform } from '../../support/images.js';
+import { putInSync } from '../../support/in-sync.js';
+import {
+  DESTINATION,
+  REGISTRY,
+  SOURCE,
+  newCall,
+  newWorld,
+  notFound,
+  openRun,
+  refusal,
+  runOf,
+  type World,
+} from '../../support/world.js';
+
+// Steps that ask for all of a graph, in calls of three requests: the same comes of it, whatever happens to a call.
+
+const FROM = { registry: REGISTRY, repository: SOURCE.repository };
+const TO = { registry: REGISTRY, repository: 'staging/samples/app' };
+const REQUEST: CopyRequest = {
+  source: FROM,
+  root: SOURCE.tag,
+  tag: SOURCE.tag,
+  recursive: true,
+  excludeArtifactTypes: ['application/x-scratch'],
+  destination: TO,
+};
+const REFERRERS = 7;
+/** A manifest, a list of referrers: for each. */
+const REQUESTS = 3;
+/** After so long without an answer, what may have changed is asked for again. */
+const STALE_MS = 15 * 60_000;
+
+let world: World;
+let source: MemoryRepository;
+let destination: MemoryRepository;
+let root: Descriptor;
+
+async function pushGraph(made: World): Promise<Descriptor> {
+  const repository = made.registries.repository(REGISTRY, SOURCE.repository);
+  const graph = await pushMultiPlatform(repository, SOURCE.tag);
+  for (let index = 0; index < REFERRERS; index += 1) {
+    const report = await pushArtifact(repository, `application/x-report-${index}`, { subject: graph.amd64 });
+    if (index === 0) await pushArtifact(repository, 'application/x-signature', { subject: report });
+  }
+  await pushArtifact(repository, 'application/x-scratch', { subject: graph.root });
+  await pushArtifact(repository, 'application/x-sig', { tag: `${graph.root.digest.replace(':', '-')}.sig` });
+  return graph.root;
+}
+
+beforeEach(async () => {
+  world = newWorld();
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+  destination = world.registries.repository(REGISTRY, TO.repository);
+  root = await pushGraph(world);
+});
+
+const small = (of: World, requests = REQUESTS): World => ({ ...of, callBounds: { ...of.callBounds, requests } });
+
+type Step<T> = (call: StepCall) => Promise<StepReply<T>>;
+type Around<T> = (go: (call?: StepCall) => Promise<StepReply<T>>, index: number) => Promise<StepReply<T>>;
+
+/** Calls a step until it is done. @returns what came of it, and how many calls that took */
+async function whole<T>(step: Step<T>, around: Around<T> = (go) => go()): Promise<{ result: T; calls: number }> {
+  for (let calls = 1; calls < 200; calls += 1) {
+    const reply = await around((call = newCall()) => step(call), calls - 1);
+    if ('done' in reply) return { result: reply.done, calls };
+  }
+  throw new Error('it is never done');
+}
+
+const plan =
+  (ports: World): Step<CopyPlan | 'superseded'> =>
+  (call) =>
+    planCopy(ports, REQUEST, { runId: 'r1', root: root.digest }, call);
+const verify = (ports: World) => (call: StepCall) => verifyArrivalStep(ports, REQUEST, { runId: 'r1' }, call);
+const copying = (ports: World) => (call: StepCall) =>
+  copyStep(ports, REQUEST, { runId: 'r1', root: root.digest }, call);
+const copy = (): Promise<unknown> => whole(copying(world));
+
+/** One of those that refer to an image of the index. */
+async function anyReferrer(): Promise<string> {
+  const { bytes } = await source.fetchManifest(root.digest);
+  const index = JSON.parse(Buffer.from(bytes).toString()) as { manifests: Descriptor[] };
+  const [report] = await source.listReferrers(index.manifests[0]?.digest ?? root.digest);
+  source.calls.length = 0;
+  if (report === undefined) throw new Error('no referrer');
+  return report.digest;
+}
+
+const PLAN = 'documents/plans/r1/plan.json';
+function kept(in_ = world): CopyPlan {
+  const found = JSON.parse(Buffer.from(in_.documents.kept.get(PLAN) ?? '').toString()) as CopyPlan;
+  return { ...found, leftOut: found.leftOut.toSorted((a, b) => (a.digest < b.digest ? -1 : 1)) };
+}
+/** The plan that is made in one call, and what it asked the source for. */
+async function planned(): Promise<{ plan: CopyPlan; asked: string[] }> {
+  source.calls.length = 0;
+  const { calls } = await whole(plan(world));
+  expect(calls).toBe(1);
+  const names = ['planCopy/checkpoint.json', 'left-behind.json', 'plan.json'];
+  expect([...world.documents.kept.keys()]).toEqual(names.map((name) => `documents/plans/r1/${name}`));
+  const found = { plan: kept(), asked: asked() };
+  forget();
+  return found;
+}
+/** Forgets what a run has kept, and what was asked for. */
+function forget(): void {
+  world.documents = newWorld().documents;
+  source.calls.length = 0;
+}
+/** What the source was asked for, the tag of the run apart. */
+const asked = (): string[] =>
+  source.calls
+    .map(({ method, what }) => `${method} ${what}`)
+    .filter((each) => each !== `resolve ${SOURCE.tag}` && each !== `resolve ${root.digest}`);
+
+describe('a plan in calls of three requests', () => {
+  test('is the plan that is made in one call, and asks for nothing twice', async () => {
+    const once = await planned();
+    const { calls } = await whole(plan(small(world)));
+    expect(kept()).toEqual(once.plan);
+    expect(asked().toSorted()).toEqual(once.asked.toSorted());
+    expect(calls).toBe(Math.ceil(once.asked.length / REQUESTS));
+  });
+
+  test('a call whose answer is lost is done again, and comes to the same', async () => {
+    const once = await planned();
+    await whole(plan(small(world)), async (go) => {
+      await go();
+      return go();
+    });
+    expect(kept()).toEqual(once.plan);
+    expect(asked().toSorted()).toEqual(once.asked.toSorted());
+    const { result } = await whole(plan(small(world)));
+    expect(result).toMatchObject({ root: { digest: root.digest } });
+    expect(asked()).toHaveLength(once.asked.length);
+  });
+
+  test('of two calls at the same time one stops, and nothing is spoilt', async () => {
+    const once = await planned();
+    let stopped = 0;
+    const { result } = await whole(plan(small(world)), async (go) => {
+      const [one, other] = await Promise.all([go(), go()]);
+      for (const reply of [one, other]) if ('retryAfterMs' in reply && reply.retryAfterMs > 0) stopped += 1;
+      return 'done' in one ? one : other;
+    });
+    expect(result).not.toBe('superseded');
+    expect(kept()).toEqual(once.plan);
+    expect(stopped).toBeGreaterThan(0);
+  });
+
+  test('a call that comes late, when others have gone on, stops and spoils nothing', async () => {
+    const once = await planned();
+    let wake: () => void = () => {};
+    const asleep = new Promise<void>((resolve) => (wake = resolve));
+    let late: Promise<unknown> | undefined;
+    await whole(plan(small(world)), async (go, index) => {
+      if (index === 1) {
+        // It sleeps in its first question for the graph, and wakes up when two others have gone on.
+        source.fault = ({ method }) => {
+          if (method === 'resolve') return undefined;
+          source.fault = undefined;
+          return asleep;
+        };
+        late = go();
+        while (source.fault !== undefined) await new Promise((resolve) => setImmediate(resolve));
+      }
+      if (index === 3) {
+        wake();
+        expect(await late).toEqual({ retryAfterMs: 2_000 });
+      }
+      return go();
+    });
+    expect(kept()).toEqual(once.plan);
+    expect(asked().length).toBeLessThanOrEqual(once.asked.length + REQUESTS);
+  });
+
+  test.each(['before', 'after'] as const)(
+    'killed %s any call of a port: costs that call, and no more',
+    async (when) => {
+      const once = await planned();
+      for (let nth = 1; nth <= 9; nth += 2) {
+        forget();
+        const { calls } = await whole(plan(small(world)), async (go, index) => {
+          if (index !== 2) return go();
+          const broken = plan(small(breaking(world, nth, when).ports));
+          await expect(broken(newCall())).rejects.toThrow('killed');
+          return go();
+        });
+        expect(kept()).toEqual(once.plan);
+        expect(asked().length).toBeLessThanOrEqual(once.asked.length + REQUESTS);
+        expect(calls).toBeLessThanOrEqual(Math.ceil(once.asked.length / REQUESTS));
+      }
+    },
+  );
+
+  test('what was found out before a registry was down is not asked for again', async () => {
+    const once = await planned();
+    const down = new TransportError('CONNECT_FAILED', 'down');
+    const ports = small(world, 8);
+    let failed = 0;
+    await whole(plan(ports), async (go) => {
+      source.failNth('fetchManifest', 3, down);
+      const first = await go().catch((error: unknown) => error);
+      if (!(first instanceof Error)) return first as StepReply<never>;
+      expect(first).toBe(down);
+      failed += 1;
+      source.fault = undefined;
+      return go({ ...newCall(), waitedMs: 1_000 });
+    });
+    expect(failed).toBeGreaterThan(1);
+    expect(kept()).toEqual(once.plan);
+    // Those alone that were under way.
+    expect(asked().length).toBeLessThanOrEqual(once.asked.length + failed * 8);
+  });
+
+  test('time counts too, whatever took it', async () => {
+    const once = await planned();
+    const { calls } = await whole(plan({ ...world, callBounds: { ...world.callBounds, ms: 0 } }));
+    expect(calls).toBe(once.asked.length);
+    expect(kept()).toEqual(once.plan);
+  });
+
+  test('so do the bytes of what is kept', async () => {
+    const once = await planned();
+    const { calls } = await whole(plan({ ...world, callBounds: { ...world.callBounds, bytes: 1 } }));
+    expect(calls).toBeGreaterThan(1);
+    expect(kept()).toEqual(once.plan);
+  });
+
+  test('a referrer that is late is asked for again; after two minutes it goes on without', async () => {
+    const once = await planned();
+    const [late] = (await source.listReferrers(root.digest, { artifactType: 'application/x-scratch' })).map(
+      ({ digest }) => digest,
+    );
+    const images = (await source.fetchManifest(root.digest)).bytes;
+    const [amd64] = (JSON.parse(Buffer.from(images).toString()) as { manifests: Descriptor[] }).manifests;
+    const [report] = await source.listReferrers(amd64?.digest ?? root.digest);
+    expect(late).toBeDefined();
+    const fetch = source.fetchManifest.bind(source);
+    source.fetchManifest = (wanted, options) => {
+      const digest = typeof wanted === 'string' ? wanted : wanted.digest;
+      return digest === report?.digest ? Promise.reject(notFound('MANIFEST_UNKNOWN', digest)) : fetch(wanted, options);
+    };
+    const ports = small(world);
+    const { result } = await whole(plan(ports), async (go) => {
+      const first = await go({ ...newCall(), waitedMs: 0 }).catch((error: unknown) => error);
+      if (!(first instanceof Error)) return first as StepReply<never>;
+      expect(first).toMatchObject({ code: 'REFERRER_UNKNOWN', transient: true });
+      source.fetchManifest = fetch;
+      return go({ ...newCall(), waitedMs: 1_000 });
+    });
+    expect(result).not.toBe('superseded');
+    expect(kept()).toEqual(once.plan);
+  });
+
+  test('one that stays away is left out, and so it is where tags can’t be listed', async () => {
+    const graph = JSON.parse(Buffer.from((await source.fetchManifest(root.digest)).bytes).toString()) as {
+      manifests: Descriptor[];
+    };
+    const [report] = await source.listReferrers(graph.manifests[0]?.digest ?? root.digest);
+    source.fault = ({ method, what }) => {
+      if (method === 'fetchManifest' && what === report?.digest) throw notFound('MANIFEST_UNKNOWN', what);
+      if (method === 'listTags')
+        throw new RegistryError('no', { method: 'GET', url: 'x', status: 403, registryCodes: ['DENIED'] });
+    };
+    await whole(plan(world));
+    const once = kept();
+    expect(once.leftOut.map(({ reason }) => reason).toSorted()).toEqual(['excluded', 'gone']);
+    forget();
+    const { calls } = await whole(plan(small(world, 8)));
+    expect(calls).toBeGreaterThan(4);
+    expect(kept()).toEqual(once);
+  });
+
+  test('one that is never there costs two minutes, and no list but the one that names it', async () => {
+    const late = await anyReferrer();
+    source.fault = ({ method, what }) => {
+      if (method === 'fetchManifest' && what === late) throw notFound('MANIFEST_UNKNOWN', what);
+    };
+    const began = world.nowMs;
+    let tries = 0;
+    await whole(plan(small(world)), async (go) => {
+      for (let call: StepCall = { ...newCall(), waitedMs: 0 }; ; call = { ...newCall(), waitedMs: 30_000 }) {
+        const result = await go(call).catch((error: unknown) => error);
+        if (!(result instanceof Error)) return result as StepReply<never>;
+        expect(result).toMatchObject({ code: 'REFERRER_UNKNOWN' });
+        world.nowMs += 30_000;
+        tries += 1;
+      }
+    });
+    expect([tries, world.nowMs - began]).toEqual([4, 120_000]);
+    expect(
+      kept()
+        .leftOut.map(({ reason }) => reason)
+        .toSorted(),
+    ).toEqual(['excluded', 'gone']);
+    const often = new Map<string, number>();
+    for (const each of asked()) often.set(each, (often.get(each) ?? 0) + 1);
+    const again = [...often].flatMap(([each, times]) => (times > 1 ? [`${each.split(' ')[0]} ${times}`] : []));
+    expect(again.toSorted()).toEqual([`fetchManifest ${tries + 1}`, `listReferrers ${tries + 1}`]);
+  });
+
+  test('the two minutes begin when one is found to be unknown, whatever was waited for before and between', async () => {
+    const late = await anyReferrer();
+    const down = new TransportError('CONNECT_FAILED', 'down');
+    const call = (waitedMs: number): Promise<unknown> => {
+      world.nowMs += 60_000;
+      return plan(world)({ ...newCall(), waitedMs });
+    };
+    let isDown = true;
+    source.fault = ({ method, what }) => {
+      if (method === 'fetchManifest' && what === late) throw notFound('MANIFEST_UNKNOWN', what);
+      if (isDown && method === 'listReferrers') throw down;
+    };
+    for (const waitedMs of [0, 60_000, 120_000]) await expect(call(waitedMs)).rejects.toBe(down);
+    isDown = false;
+    await expect(call(180_000)).rejects.toMatchObject({ code: 'REFERRER_UNKNOWN' });
+    isDown = true;
+    await expect(call(240_000)).rejects.toBe(down);
+    isDown = false;
+    expect(await call(300_000)).toMatchObject({ done: { root: { digest: root.digest } } });
+  });
+
+  test('one that was not there before a registry was down is asked for again', async () => {
+    const once = await planned();
+    const late = await anyReferrer();
+    let unknown = 0;
+    source.fault = async ({ method, what }) => {
+      if (method !== 'fetchManifest') return;
+      if (what === late) {
+        unknown += 1;
+        throw notFound('MANIFEST_UNKNOWN', what);
+      }
+      // Fails when that was answered.
+      if (unknown > 0) throw new TransportError('CONNECT_FAILED', 'down');
+    };
+    await expect(plan(world)({ ...newCall(), waitedMs: 0 })).rejects.toMatchObject({
+      code: 'CONNECT_FAILED',
+    });
+    expect(unknown).toBe(1);
+    source.fault = undefined;
+    await plan(world)({ ...newCall(), waitedMs: 180_000 });
+    expect(kept()).toEqual(once.plan);
+  });
+
+  test('an image that is gone is asked for in each call: what was missing is asked for again', async () => {
+    const [amd64] = (
+      JSON.parse(Buffer.from((await source.fetchManifest(root.digest)).bytes).toString()) as {
+        manifests: Descriptor[];
+      }
+    ).manifests;
+    let asks = 0;
+    source.fault = ({ method, what }) => {
+      if (method !== 'fetchManifest' || what !== amd64?.digest) return;
+      asks += 1;
+      throw notFound('MANIFEST_UNKNOWN', what);
+    };
+    const ports = small(world, 2);
+    let failed = 0;
+    for (let tries = 0; tries < 12; tries += 1) {
+      const reply = await plan(ports)({ ...newCall(), waitedMs: tries * 1_000 }).catch((error: unknown) => error);
+      if (!(reply instanceof Error)) continue;
+      expect(reply).toMatchObject({ code: 'SOURCE_GONE' });
+      failed += 1;
+    }
+    expect(failed).toBeGreaterThan(5);
+    expect(asks).toBe(failed);
+    source.fault = undefined;
+    await whole(plan(ports));
+    expect(kept().manifests.map(({ descriptor }) => descriptor.digest)).toContain(amd64?.digest);
+  });
+
+  test('a tag that moves on in between: nothing is planned any more', async () => {
+    const { result } = await whole(plan(small(world)), async (go, index) => {
+      if (index === 2) await pushImage(source, { tag: SOURCE.tag, content: 'next' });
+      return go();
+    });
+    expect(result).toBe('superseded');
+  });
+
+  test('what is kept is believed only where it is what it says', async () => {
+    const once = await planned();
+    await whole(plan(small(world)), async (go, index) => {
+      for (const [name, bytes] of world.documents.kept) {
+        if (!name.endsWith('.jsonl')) continue;
+        const lines = Buffer.from(bytes).toString().trim().split('\n');
+        const spoilt = lines.map((line, at) =>
+          at % 2 === 0 ? line.replace(/"bytes":"..../, '"bytes":"AAAA') : at % 3 === 0 ? '{"version":9}' : line,
+        );
+        if (index === 3)
+          await world.documents.put('documents', name.slice('documents/'.length), Buffer.from(spoilt.join('\n')));
+      }
+      return go();
+    });
+    expect(kept()).toEqual(once.plan);
+  });
+
+  test('what another version kept is begun anew: checkpoint, answers and plan', async () => {
+    const once = await planned();
+    for (const document of ['{"attempts":3,"pieces":7}', '{"stretch":2}', 'no JSON']) {
+      forget();
+      await whole(plan(small(world)), async (go, index) => {
+        if (index === 2)
+          await world.documents.put('documents', 'plans/r1/planCopy/checkpoint.json', Buffer.from(document));
+        return go();
+      });
+      expect(kept()).toEqual(once.plan);
+      await world.documents.put('documents', 'plans/r1/plan.json', Buffer.from(document));
+      await whole(plan(small(world)));
+      expect(kept()).toEqual(once.plan);
+    }
+  });
+
+  test('what would not fit into memory any more is refused', async () => {
+    expect(await plan(small(world))(newCall())).toEqual({ retryAfterMs: 0 });
+    const tooMuch = { length: KEPT_ANSWERS_BYTES + 1 } as Uint8Array;
+    const get = world.documents.get.bind(world.documents);
+    world.documents.get = async (container, name) => (name.endsWith('.jsonl') ? tooMuch : get(container, name));
+    await expect(plan(small(world))(newCall())).rejects.toMatchObject({ code: 'GRAPH_TOO_LARGE' });
+  });
+
+  test('types that a list lacks are looked up once, and their manifests are known then', async () => {
+    const once = await planned();
+    const list = source.listReferrers.bind(source);
+    source.listReferrers = async (digest, options) => {
+      const listed = await list(digest, options);
+      expect(options).toMatchObject({ artifactTypes: false });
+      return listed.map(({ artifactType: _left, ...entry }) => entry);
+    };
+    await whole(plan(small(world)));
+    expect(kept()).toEqual(once.plan);
+    const fetched = asked().filter((each) => each.startsWith('fetchManifest'));
+    expect(new Set(fetched).size).toBe(fetched.length);
+  });
+});
+
+describe('a look in calls of twenty requests', () => {
+  const look = (ports: World, run: Awaited<ReturnType<typeof openRun>>) => async (call: StepCall) =>
+    observeStep(ports, run, { ...call, run: await runOf(world, run.runId) });
+
+  test.each([
+    ['nothing differs', async () => undefined],
+    [
+      'referrers came',
+      async () => {
+        for (let index = 0; index < 5; index += 1)
+          await pushArtifact(source, `application/x-late-${index}`, { subject: root });
+      },
+    ],
+    [
+      'the destination lost some',
+      async () => {
+        const [first, second] = [...destination.manifests.values()].filter(({ manifest }) => manifest.subject);
+        for (const lost of [first, second]) if (lost) await destination.deleteManifest(lost.descriptor.digest);
+      },
+    ],
+  ])('%s: it finds what is found in one', async (_name, change) => {
+    await putInSync(world, world.ruleList[0] ?? rule());
+    await change();
+    const run = await openRun(world);
+    const { result: once } = await whole(look(world, run));
+    const { result, calls } = await whole(look(small(world, 20), run), async (go, index) => {
+      // Every other one twice.
+      if (index % 2 === 1) await go();
+      return go();
+    });
+    expect(calls).toBeGreaterThan(2);
+    expect(result).toEqual(once);
+  });
+
+  test('what is wanted while it looks is not answered by it: the generation of the first call counts', async () => {
+    await putInSync(world, world.ruleList[0] ?? rule());
+    const run = await openRun(world);
+    const { result } = await whole(look(small(world), run), async (go, index) => {
+      if (index === 2) await openRun(world);
+      return go();
+    });
+    const wanted = (await world.store.getPromotion(run.promotionId))?.value.wanted ?? 0;
+    expect(result).toMatchObject({ state: 'found', wanted: wanted - 1 });
+  });
+
+  test('what was answered before a registry was away for long is asked for again', async () => {
+    await putInSync(world, world.ruleList[0] ?? rule());
+    const run = await openRun(world);
+    const down = new TransportError('CONNECT_FAILED', 'down');
+    const again = (waitedMs: number) => look(world, run)({ ...newCall(), waitedMs });
+    // What is attached is read last.
+    source.fault = ({ method, what }) => {
+      if (method === 'resolve' && what.startsWith('sha256:')) throw down;
+    };
+    destination.calls.length = 0;
+    await expect(again(0)).rejects.toBe(down);
+    expect(destination.count('listReferrers')).toBeGreaterThan(0);
+    world.nowMs += STALE_MS - 60_000;
+    await expect(again(STALE_MS - 60_000)).rejects.toBe(down);
+    for (const { descriptor, manifest } of destination.manifests.values())
+      if (manifest.subject) await destination.deleteManifest(descriptor.digest);
+    source.fault = undefined;
+    world.nowMs += 120_000;
+    expect(await again(STALE_MS + 60_000)).toMatchObject({
+      done: { state: 'found', differences: [expect.stringMatching(/lacks \d+ manifests/)] },
+    });
+  });
+
+  test('a policy that forbids it says so at once', async () => {
+    const run = await openRun(world);
+    await world.store.claimDestination(DESTINATION, {
+      rule: 'staging',
+      promotionId: 'another',
+      source: `${REGISTRY}/samples/app:v1`,
+    });
+    const { result } = await whole(look(small(world), run));
+    expect(result).toMatchObject({ state: 'refused', code: 'DESTINATION_TAKEN' });
+  });
+});
+
+describe('an arrival in calls of three requests', () => {
+  beforeEach(async () => {
+    jest.replaceProperty(COPY_LIMITS, 'arrivalPausesMs', [
+      0, 1, 1, 1, 1,
+    ] as unknown as typeof COPY_LIMITS.arrivalPausesMs);
+    await whole(plan(world));
+  });
+  afterEach(() => void jest.restoreAllMocks());
+  const arrivals = () => destination.calls.length;
+
+  test('all is there: each is asked for once', async () => {
+    await copy();
+    destination.calls.length = 0;
+    await whole(verify(world));
+    const once = arrivals();
+    destination.calls.length = 0;
+    const { result, calls } = await whole(verify(small(world)));
+    expect(result).toEqual({ repaired: 0 });
+    expect(calls).toBe(Math.ceil(once / REQUESTS));
+    expect(arrivals()).toBe(once);
+  });
+
+  test.each([1, 2])('what was lost is put again, and asked for anew (each call %i times)', async (times) => {
+    destination.loseReferrers = 5;
+    await copy();
+    let repaired = 0;
+    destination.calls.length = 0;
+    const { result } = await whole(verify(small(world)), async (go) => {
+      for (let time = 1; time < times; time += 1) await go();
+      return go();
+    });
+    ({ repaired } = result);
+    if (times === 1) expect(repaired).toBe(5);
+    expect(destination.count('pushManifest')).toBe(5);
+    await world.documents.removeAll('documents', 'plans/r1/verifyArrival/');
+    expect((await whole(verify(world))).result).toEqual({ repaired: 0 });
+  });
+
+  test('what is gone altogether is copied anew', async () => {
+    await copy();
+    const gone = [...destination.manifests.keys()].slice(-4);
+    for (const digest of gone) destination.manifests.delete(digest);
+    // Their blobs too, each of which is read while it is put.
+    destination.blobs.clear();
+    await whole(verify(small(world)));
+    for (const digest of gone) expect(destination.manifests.has(digest)).toBe(true);
+  });
+
+  test('what is gone altogether, and is not listed when it was copied anew, is put again in the same round', async () => {
+    await copy();
+    const gone = [...destination.manifests.values()].filter(({ manifest }) => manifest.subject).slice(-3);
+    for (const { descriptor } of gone) destination.manifests.delete(descriptor.digest);
+    destination.loseReferrers = gone.length;
+    jest.replaceProperty(COPY_LIMITS, 'arrivalPausesMs', [0] as unknown as typeof COPY_LIMITS.arrivalPausesMs);
+    destination.calls.length = 0;
+    await whole(verify(small(world)));
+    expect(destination.count('pushManifest')).toBe(2 * gone.length);
+  });
+
+  test('a lock that came since the copy is a policy’s no', async () => {
+    await copy();
+    destination.manifests.delete([...destination.manifests.keys()].at(-1) ?? '');
+    destination.fault = ({ method }) => {
+      if (method === 'pushManifest') throw refusal(405, 'DENIED', TO.repository);
+    };
+    await expect(whole(verify(small(world)))).rejects.toMatchObject({ code: 'DESTINATION_LOCKED' });
+  });
+
+  test('what stays lost is an error, not a walk without end', async () => {
+    await copy();
+    for (const { digest } of (await destination.listReferrers(root.digest)).slice(0, 1))
+      destination.unlisted.add(digest);
+    const child = [...destination.manifests.values()].filter(({ manifest }) => manifest.subject);
+    for (const { descriptor } of child.slice(0, 5)) destination.unlisted.add(descriptor.digest);
+    destination.calls.length = 0;
+    await expect(whole(verify(small(world)))).rejects.toMatchObject({ code: 'REFERRER_LOST' });
+    // Five times each.
+    expect(destination.count('pushManifest')).toBe(25);
+  });
+
+  test('it is asked for anew where it was waited for', async () => {
+    await copy();
+    const [lost] = [...destination.manifests.values()].filter(({ manifest }) => manifest.subject);
+    destination.unlisted.add(lost?.descriptor.digest ?? '');
+    const ports = small(world, 20);
+    const { result } = await whole(verify(ports), async (go) => {
+      const first = await go().catch((error: unknown) => error);
+      if (!(first instanceof Error)) return first as StepReply<never>;
+      expect(first).toMatchObject({ code: 'REFERRER_LOST' });
+      destination.unlisted.clear();
+      return go({ ...newCall(), waitedMs: 1_000 });
+    });
+    expect(result).toMatchObject({ repaired: expect.any(Number) });
+  });
+});
+
+test('a registry that says no ends the step, with its error', async () => {
+  const denied = new RegistryError('no', { method: 'GET', url: 'x', status: 403, registryCodes: ['DENIED'] });
+  source.fault = ({ method }, count) => {
+    if (method === 'listReferrers' && count > 4) throw denied;
+  };
+  await expect(whole(plan(small(world)))).rejects.toBe(denied);
+});
+
+test('broken off at any call of a port, and done again: all of the graph is there', async () => {
+  const calls = await breakEverywhere(
+    async () => {
+      const made = newWorld();
+      const repository = made.registries.repository(REGISTRY, SOURCE.repository);
+      const subject = await pushImage(repository, { tag: SOURCE.tag });
+      await pushArtifact(repository, 'application/x-report', { subject });
+      return { world: made, given: subject };
+    },
+    async (ports, { digest }) => {
+      const input = { runId: 'r1', root: digest };
+      await whole((call) => copyStep(small(ports), REQUEST, input, call));
+      await whole((call) => verifyArrivalStep(small(ports), REQUEST, input, call));
+    },
+    async (broken, _given, where) => {
+      const digests = (repository: string) => [...broken.registries.repository(REGISTRY, repository).manifests.keys()];
+      expect([where, digests(TO.repository).toSorted()]).toEqual([where, digests(FROM.repository).toSorted()]);
+    },
+  );
+  expect(calls).toBeGreaterThan(40);
+});
