@@ -11,11 +11,13 @@ import type { Sbom, SbomInput } from '../sbom/index.js';
 import { attachPacked, readAt } from './attach-packed.js';
 import { signerOf, signSubject } from './attach-signature.js';
 import { bringSbomBack } from './bring-sbom-back.js';
-import type { Image } from '../rows/contracts.js';
+import type { Image } from './contracts.js';
 import { isThere } from '../transfer/is-there.js';
 import { noteMadeSbom } from './made-sboms.js';
 import { findOurSbom, type SigningRule } from './our-sbom.js';
-import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
 import { sbomClaim } from './signed-claim.js';
 import { subjectLease, underLease } from '../transfer/under-lease.js';
 

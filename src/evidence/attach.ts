@@ -3,11 +3,14 @@ import { readAt } from './attach-packed.js';
 import { attachSbomStep } from './attach-sbom.js';
 import { attachSignatureStep } from './attach-signature.js';
 import { classifyGraph } from './classify.js';
-import type { Image, InputOf, ResultOf, attachContract } from '../rows/contracts.js';
+import type { Image, attachContract } from './contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import { Busy, longStep, type LongStep } from '../transfer/long-step.js';
 import { openedBy } from '../rows/opened-run.js';
 import type { SigningRule } from './our-sbom.js';
-import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
 
 /** SBOMs that one call makes at once: each reads one layer at a time, and keeps a core busy. */
 const SBOMS_AT_ONCE = 2;

@@ -3,24 +3,45 @@ import type { InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
 import { InputError, PolicyError, PromoterError, VerificationError, describeError, isRecord } from '../oci/index.js';
 import { formatDuration } from '../rules/duration.js';
-import type { Engine } from '../ports/runs-ports.js';
+import type { Engine } from '../ports/engine.js';
 import { failingSigner, type Signer, type SignerSource } from '../signing/index.js';
 import type { ActivityReply } from './durable-driver.js';
 import { attemptSchema, type Attempt } from '../promotions/attempt.js';
 import { attachStep } from '../evidence/attach.js';
 import { checkEvidenceStep } from '../evidence/check-evidence.js';
 import { closeRunStep } from '../promotions/close-run.js';
-import * as contracts from '../rows/contracts.js';
+import {
+  closeRunContract,
+  observeContract,
+  markWaitingContract,
+  tagDestinationContract,
+} from '../promotions/contracts.js';
+import {
+  closeJobContract,
+  beginJobContract,
+  runOperationContract,
+  raisePromotionsContract,
+  awaitPromotionsContract,
+  tagCopyContract,
+} from '../operations/contracts.js';
+import type { StepContract } from '../rows/step-contract.js';
+import { checkEvidenceContract, attachContract } from '../evidence/contracts.js';
+import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
+import { walkScheduleContract } from '../schedule/contracts.js';
 import { copyStep } from '../transfer/copy.js';
 import { copyRequestOf } from '../operations/copy.js';
 import { portsOfJob } from '../operations/credential.js';
-import { awaitPromotionsStep, beginJobStep, closeJobStep, raisePromotionsStep } from '../operations/job-steps.js';
+import { awaitPromotionsStep, raisePromotionsStep } from '../operations/promote.js';
+import { beginJobStep } from '../operations/begin-job.js';
+import { closeJobStep } from '../operations/close-job.js';
 import { markWaitingStep } from '../promotions/mark-waiting.js';
 import { observeStep } from '../promotions/observe.js';
-import type { Ports, StepCall, StepReply } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
 import { runOperationStep } from '../operations/run-operation.js';
 import { asSourceGone } from '../transfer/source-gone.js';
-import { tagCopyStep, tagDestinationStep } from '../promotions/tag-destination.js';
+import { tagCopyStep } from '../operations/tag-copy.js';
+import { tagDestinationStep } from '../promotions/tag-destination.js';
 import { verifyArrivalStep } from '../transfer/verify-arrival.js';
 import { walkScheduleStep } from '../schedule/walk-schedule.js';
 import { watchForCancel } from './cancel-watch.js';
@@ -42,7 +63,7 @@ const ACTIVITY_MS = 9 * 60_000;
 /** Long steps that a process does at once: two fewer than host.json gives it activities, so that short steps always run. */
 const LONG_STEPS = 2;
 /** Steps that take a moment: their progress is written when they end, or wait. */
-const CLOSES: ReadonlySet<string> = new Set([contracts.closeRunContract.name, contracts.closeJobContract.name]);
+const CLOSES: ReadonlySet<string> = new Set([closeRunContract.name, closeJobContract.name]);
 /** How long one of them waits here for a permit, and its first pause without one, in milliseconds; pauses grow. */
 const NEXT_PERMIT_MS = 1_000;
 const PERMIT_MS = 2_000;
@@ -66,36 +87,34 @@ async function plain<T>(result: Promise<T>): Promise<StepReply<T>> {
 export function registerActivities(ports: StaticPorts, engineOf: EngineOf): void {
   const registration = { ports, engineOf, permits: new Permits(LONG_STEPS) };
   const add = <I extends z.ZodType, R extends z.ZodType>(
-    contract: contracts.StepContract<I, R>,
+    contract: StepContract<I, R>,
     run: (ports: Ports, input: z.infer<I>, call: StepCall) => Promise<StepReply<z.infer<R>>>,
   ): void => register(registration, contract, run);
   /** A copy reaches its registries as its job says, if that names a credential. */
   const copying = (all: Ports, { run }: StepCall): Ports =>
     run?.input.kind === 'job' ? portsOfJob(all, run.input.job) : all;
-  add(contracts.observeContract, observeStep);
-  add(contracts.checkEvidenceContract, checkEvidenceStep);
-  add(contracts.markWaitingContract, markWaitingStep);
-  add(contracts.attachContract, attachStep);
-  add(contracts.copyContract, (all, input, call) => copyStep(copying(all, call), copyRequestOf(call.run), input, call));
-  add(contracts.verifyArrivalContract, (all, input, call) =>
+  add(observeContract, observeStep);
+  add(checkEvidenceContract, checkEvidenceStep);
+  add(markWaitingContract, markWaitingStep);
+  add(attachContract, attachStep);
+  add(copyContract, (all, input, call) => copyStep(copying(all, call), copyRequestOf(call.run), input, call));
+  add(verifyArrivalContract, (all, input, call) =>
     verifyArrivalStep(copying(all, call), copyRequestOf(call.run), input, call),
   );
-  add(contracts.tagDestinationContract, tagDestinationStep);
-  add(contracts.closeRunContract, closeRunStep);
-  add(contracts.beginJobContract, (all, input) => plain(beginJobStep(all, input)));
-  add(contracts.runOperationContract, runOperationStep);
-  add(contracts.raisePromotionsContract, (all, input, call) => plain(raisePromotionsStep(all, input, call)));
-  add(contracts.awaitPromotionsContract, awaitPromotionsStep);
-  add(contracts.tagCopyContract, (all, input, call) =>
-    tagCopyStep(copying(all, call), copyRequestOf(call.run), input, call),
-  );
-  add(contracts.closeJobContract, (all, input) => plain(closeJobStep(all, input)));
-  add(contracts.walkScheduleContract, (all, input, call) => plain(walkScheduleStep(all, input, call)));
+  add(tagDestinationContract, tagDestinationStep);
+  add(closeRunContract, closeRunStep);
+  add(beginJobContract, (all, input) => plain(beginJobStep(all, input)));
+  add(runOperationContract, runOperationStep);
+  add(raisePromotionsContract, (all, input, call) => plain(raisePromotionsStep(all, input, call)));
+  add(awaitPromotionsContract, awaitPromotionsStep);
+  add(tagCopyContract, (all, input, call) => tagCopyStep(copying(all, call), copyRequestOf(call.run), input, call));
+  add(closeJobContract, (all, input) => plain(closeJobStep(all, input)));
+  add(walkScheduleContract, (all, input, call) => plain(walkScheduleStep(all, input, call)));
 }
 
 function register<I extends z.ZodType, R extends z.ZodType>(
   { ports, engineOf, permits }: Registration,
-  contract: contracts.StepContract<I, R>,
+  contract: StepContract<I, R>,
   run: (ports: Ports, input: z.infer<I>, call: StepCall) => Promise<StepReply<z.infer<R>>>,
 ): void {
   durable.activity(contract.name, {
@@ -172,10 +191,7 @@ async function signerOfNow(source: SignerSource | undefined, signal: AbortSignal
 }
 
 /** History is a boundary: an older version may have written it. @throws InputError `STEP_INPUT_INVALID` */
-function inputOf<I extends z.ZodType, R extends z.ZodType>(
-  contract: contracts.StepContract<I, R>,
-  raw: unknown,
-): z.infer<I> {
+function inputOf<I extends z.ZodType, R extends z.ZodType>(contract: StepContract<I, R>, raw: unknown): z.infer<I> {
   const parsed = contract.input.safeParse(raw);
   if (parsed.success) return parsed.data;
   const paths = parsed.error.issues
@@ -206,10 +222,7 @@ function attemptOf(raw: unknown): Attempt | undefined {
 }
 
 /** The steps whose input names what somebody asks for by a job. */
-const ASKED: ReadonlySet<string> = new Set([
-  contracts.runOperationContract.name,
-  contracts.raisePromotionsContract.name,
-]);
+const ASKED: ReadonlySet<string> = new Set([runOperationContract.name, raisePromotionsContract.name]);
 
 interface Failing {
   name: string;

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { PromoterError, isRecord } from '../oci/index.js';
-import type { StepProgress } from '../rows/rows.js';
-import type { Ports, StepProgressSink } from '../ports/ports.js';
+import type { StepProgress } from '../rows/step-progress.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepProgressSink } from '../ports/step.js';
 import { attemptSchema, type Attempt } from '../promotions/attempt.js';
 import { passing } from '../promotions/backoff.js';
 

@@ -4,14 +4,12 @@ import {
   awaitPromotionsContract,
   beginJobContract,
   closeJobContract,
-  copyContract,
   raisePromotionsContract,
   runOperationContract,
   tagCopyContract,
-  verifyArrivalContract,
-  type InputOf,
-  type ResultOf,
-} from '../rows/contracts.js';
+} from './contracts.js';
+import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 
 type Result = InputOf<typeof closeJobContract>['result'];
 type Job = ResultOf<typeof beginJobContract>;

@@ -1,9 +1,11 @@
 import type { Descriptor } from '../oci/index.js';
 import { INTERRUPTED, endRunRow } from '../rows/end-run.js';
 import { beginRun } from '../rows/owned-promotion.js';
-import type { PromotionRow } from '../rows/rows.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
 import { untilWritten } from '../rows/until-written.js';
-import type { Ports, StepCall, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
 
 type BeginPorts = Pick<Ports, 'now'> & StorePort<'getPromotion' | 'replacePromotion' | 'getRun' | 'replaceRun'>;
 

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { InputOf, ResultOf, StepContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf, StepContract } from '../rows/step-contract.js';
 
 /** Why a step failed for good. */
 export interface Failure {

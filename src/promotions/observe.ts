@@ -8,17 +8,20 @@ import {
   type Descriptor,
   type Registries,
 } from '../oci/index.js';
-import { evidencePolicyHash } from '../rules/promotion-id.js';
+import { evidencePolicyHash } from '../rules/fingerprint.js';
 import { noteBegun, takePromotion } from './begin-run.js';
 import { classifyGraph } from '../evidence/classify.js';
-import type { InputOf, ResultOf, observeContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { observeContract } from './contracts.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from '../evidence/differences.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 import { longStep } from '../transfer/long-step.js';
 import { openedBy, type OpenedPromotion } from '../rows/opened-run.js';
 import { noteKey } from '../evidence/our-keys.js';
-import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
 import { resolveTag } from '../transfer/resolve-tag.js';
 import { atSource, missingTag } from '../transfer/source-gone.js';
 

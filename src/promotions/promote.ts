@@ -1,15 +1,7 @@
-import {
-  attachContract,
-  checkEvidenceContract,
-  closeRunContract,
-  copyContract,
-  markWaitingContract,
-  observeContract,
-  tagDestinationContract,
-  verifyArrivalContract,
-  type InputOf,
-  type ResultOf,
-} from '../rows/contracts.js';
+import { attachContract, checkEvidenceContract } from '../evidence/contracts.js';
+import { closeRunContract, markWaitingContract, observeContract, tagDestinationContract } from './contracts.js';
+import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import { StepFailed, call, now, waitFor, type Order } from './effects.js';
 import { failedResult } from './failed-result.js';
 import { pauseBeforeNext } from './gate-pace.js';

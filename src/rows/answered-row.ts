@@ -1,7 +1,8 @@
-import { ruleHash } from '../rules/promotion-id.js';
+import { ruleHash } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import { keptOf } from './ending.js';
-import type { PromotionRow, PromotionState, RunResult } from './rows.js';
+import type { PromotionRow, PromotionState } from './promotion-row.js';
+import type { RunResult } from './run-row.js';
 
 const STATES: Record<RunResult['outcome'], PromotionState> = {
   promoted: 'in_sync',

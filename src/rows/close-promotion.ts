@@ -1,11 +1,15 @@
-import { ruleHash } from '../rules/promotion-id.js';
+import { ruleHash } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import { standingRule } from '../rules/standing-rule.js';
 import { answeredRow, closedRow } from './answered-row.js';
 import { endRunRow } from './end-run.js';
-import type { RulesSource, RunPorts } from '../ports/runs-ports.js';
-import { openNext, ruleGone, tendRun } from './promotion-runs.js';
-import type { PromotionRow, RunResult, RunRow, Trigger, Versioned } from './rows.js';
+import type { RulesSource } from '../ports/rules-source.js';
+import type { RunPorts } from '../ports/run-ports.js';
+import { openNext } from './open-run.js';
+import { ruleGone, tendRun } from './reconcile.js';
+import type { PromotionRow } from './promotion-row.js';
+import type { RunResult, RunRow, Trigger } from './run-row.js';
+import type { Versioned } from '../ports/versioned.js';
 import { untilWritten } from './until-written.js';
 
 /**

@@ -1,6 +1,8 @@
 import { cancelledResult } from './cancellation.js';
-import type { RunPorts, RunStore } from '../ports/runs-ports.js';
-import type { RunResult, RunRow, Versioned } from './rows.js';
+import type { RunPorts } from '../ports/run-ports.js';
+import type { RunStore } from '../ports/store.js';
+import type { RunResult, RunRow } from './run-row.js';
+import type { Versioned } from '../ports/versioned.js';
 import { untilWritten } from './until-written.js';
 
 /** How a run ends whose orchestration is gone, or ended without closing its promotion. */

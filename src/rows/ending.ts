@@ -1,5 +1,6 @@
 import { cancelledResult } from './cancellation.js';
-import type { PromotionRow, RunResult, RunRow } from './rows.js';
+import type { PromotionRow } from './promotion-row.js';
+import type { RunResult, RunRow } from './run-row.js';
 
 /**
  * The pauses before the run that follows one that was superseded, in milliseconds, where nobody has told of a tag that moved: the first

@@ -1,6 +1,6 @@
 import { PromoterError } from '../oci/index.js';
-import type { RunInput, RunRow } from './rows.js';
-import type { StepCall } from '../ports/ports.js';
+import type { RunInput, RunRow } from './run-row.js';
+import type { StepCall } from '../ports/step.js';
 
 /** What a promotion's run is about: the rule, as it stood when the run was opened, the source tag and the destination. */
 export type OpenedPromotion = Extract<RunInput, { kind: 'promotion' }>;

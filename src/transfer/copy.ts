@@ -11,13 +11,16 @@ import {
   type OpenUpload,
   type Repository,
 } from '../oci/index.js';
-import type { InputOf, ResultOf, copyContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy-request.js';
 import { keepReport } from './copy-report.js';
 import { longStep, type LongStep } from './long-step.js';
 import { formatLeftBehind, leftBehindOf } from './left-behind.js';
 import { planCopy } from './plan-copy.js';
-import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
 import { writeAtDestination } from './refused-write.js';
 
 /** Large blobs that are moved at once. */

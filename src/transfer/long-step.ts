@@ -13,7 +13,8 @@ import {
 } from '../oci/index.js';
 import { Checkpoint, Overtaken } from './checkpoint.js';
 import { KEPT_ANSWERS_BYTES, keepAnswers, readAnswers, sizeOf, type KeptAnswer } from './kept-answers.js';
-import type { Ports, StepCall, StepReply } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
 
 /** How often what was found out is kept while a call works, in milliseconds: so much is done again after a crash. */
 const KEEP_EVERY_MS = 20_000;

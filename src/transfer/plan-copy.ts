@@ -1,13 +1,16 @@
 import { CopyError, InputError, RegistryError, planGraph, type CopyPlan, type Descriptor } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { noteDigest } from '../rows/run-digest.js';
-import type { InputOf, copyContract } from '../rows/contracts.js';
+import type { InputOf } from '../rows/step-contract.js';
+import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy-request.js';
 import { findPlan, keepPlan, planNameOf } from './kept-plan.js';
 import { keepLeftBehind, leftBehindOf } from './left-behind.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 import { longStep } from './long-step.js';
-import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
 import { resolveTag } from './resolve-tag.js';
 import { atSource, missingTag } from './source-gone.js';
 

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { verifyArrival } from '../oci/index.js';
-import type { InputOf, ResultOf, verifyArrivalContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { verifyArrivalContract } from './contracts.js';
 import { keepArrival } from './copy-report.js';
 import type { CopyRequest } from './copy-request.js';
 import { planNameOf, readPlan } from './kept-plan.js';
 import { longStep } from './long-step.js';
-import type { Ports, StepCall, StepReply } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
 import { writeAtDestination } from './refused-write.js';
 
 /**

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PromoterError, type Descriptor, type Digest, type Registries } from '../../oci/index.js';
 import { createStreamingSbomGenerator } from '../../sbom/index.js';
-import type { RunRow } from '../../rows/rows.js';
+import type { RunRow } from '../../rows/run-row.js';
 import type { Signer } from '../../signing/index.js';
-import type { Ports, StepCall, StepProgressSink, StepReply } from '../../ports/ports.js';
+import type { Ports } from '../../ports/ports.js';
+import type { StepCall, StepProgressSink, StepReply } from '../../ports/step.js';
 import { createDeskLease } from '../connection/connection.js';
 import type { Io } from '../io.js';
 import type { OpenTarget } from '../connection/session.js';

@@ -11,29 +11,27 @@ import type { TagName } from '../../rules/match.js';
 import { promotionId } from '../../rules/promotion-id.js';
 import type { Rule } from '../../rules/rule.js';
 import { promote, type Result } from '../../promotions/promote.js';
-import type { RulesSource } from '../../ports/runs-ports.js';
-import type { PromotionRow, RunRow } from '../../rows/rows.js';
+import type { RulesSource } from '../../ports/rules-source.js';
+import type { PromotionRow } from '../../rows/promotion-row.js';
+import type { RunRow } from '../../rows/run-row.js';
 import { newRunId } from '../../rows/run-id.js';
 import type { Signer } from '../../signing/index.js';
 import { attachStep } from '../../evidence/attach.js';
 import { checkEvidenceStep } from '../../evidence/check-evidence.js';
+import { attachContract, checkEvidenceContract } from '../../evidence/contracts.js';
 import {
-  attachContract,
-  checkEvidenceContract,
   closeRunContract,
-  copyContract,
   markWaitingContract,
   observeContract,
   tagDestinationContract,
-  verifyArrivalContract,
-  type InputOf,
-  type ResultOf,
-  type StepContract,
-} from '../../rows/contracts.js';
+} from '../../promotions/contracts.js';
+import { copyContract, verifyArrivalContract } from '../../transfer/contracts.js';
+import type { InputOf, ResultOf, StepContract } from '../../rows/step-contract.js';
 import { copyStep } from '../../transfer/copy.js';
 import { copyRequestOf } from '../../operations/copy.js';
 import { observeStep } from '../../promotions/observe.js';
-import type { Ports, StepCall, StepReply } from '../../ports/ports.js';
+import type { Ports } from '../../ports/ports.js';
+import type { StepCall, StepReply } from '../../ports/step.js';
 import { tagDestinationStep } from '../../promotions/tag-destination.js';
 import { verifyArrivalStep } from '../../transfer/verify-arrival.js';
 import type { z } from 'zod';

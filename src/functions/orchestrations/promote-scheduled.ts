@@ -1,6 +1,7 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { call, type Order } from '../../promotions/effects.js';
-import { walkScheduleContract, type ResultOf } from '../../rows/contracts.js';
+import { walkScheduleContract } from '../../schedule/contracts.js';
+import type { ResultOf } from '../../rows/step-contract.js';
 import { deadlineOf, driveDurably } from '../durable-driver.js';
 
 /** Parts of one walk: 60 of a minute each. What a tick has no time for the next one goes on with: the walk's note says where. */

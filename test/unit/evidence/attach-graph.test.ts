@@ -3,7 +3,7 @@ import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { attachStep } from '../../../src/evidence/attach.js';
-import type { StepReply } from '../../../src/ports/ports.js';
+import type { StepReply } from '../../../src/ports/step.js';
 import { subjectLease } from '../../../src/transfer/under-lease.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';

@@ -8,7 +8,7 @@ import {
   TransportError,
   VerificationError,
 } from '../../../src/oci/index.js';
-import * as contracts from '../../../src/rows/contracts.js';
+import * as contracts from '../../support/contracts.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';

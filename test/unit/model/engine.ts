@@ -1,6 +1,6 @@
 import type { OrchestrationHandler } from 'durable-functions';
 import { ORCHESTRATION_VERSION } from '../../../src/promotions/orchestration-version.js';
-import type { Engine } from '../../../src/ports/runs-ports.js';
+import type { Engine } from '../../../src/ports/engine.js';
 import { Execution, type HistoryEvent, type Wanted } from './executor.js';
 import { HOST } from './host-limits.js';
 import type { Action, Simulation, Task } from './simulation.js';

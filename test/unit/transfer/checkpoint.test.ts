@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
 import { Busy, longStep, type LongStep } from '../../../src/transfer/long-step.js';
-import type { StepReply } from '../../../src/ports/ports.js';
+import type { StepReply } from '../../../src/ports/step.js';
 import { newCall, newWorld, type World } from '../../support/world.js';
 
 // Attempts of a long step: eight may end without progress, and no more.

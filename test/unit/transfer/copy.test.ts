@@ -4,7 +4,7 @@ import type { CopyRequest } from '../../../src/transfer/copy-request.js';
 import { copyStep } from '../../../src/transfer/copy.js';
 import { keepPlan } from '../../../src/transfer/kept-plan.js';
 import { planCopy } from '../../../src/transfer/plan-copy.js';
-import type { StepReply } from '../../../src/ports/ports.js';
+import type { StepReply } from '../../../src/ports/step.js';
 import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { breakEverywhere } from '../../support/breaking.js';

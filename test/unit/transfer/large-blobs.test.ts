@@ -18,7 +18,8 @@ import {
 } from '../../../src/oci/index.js';
 import type { CopyRequest } from '../../../src/transfer/copy-request.js';
 import { copyStep } from '../../../src/transfer/copy.js';
-import type { Ports, StepCall, StepReply } from '../../../src/ports/ports.js';
+import type { Ports } from '../../../src/ports/ports.js';
+import type { StepCall, StepReply } from '../../../src/ports/step.js';
 import { newCall, newWorld, type World } from '../../support/world.js';
 
 // Blobs that one call may have too little time for are moved in pieces.

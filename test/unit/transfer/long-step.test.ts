@@ -5,7 +5,7 @@ import type { CopyRequest } from '../../../src/transfer/copy-request.js';
 import { KEPT_ANSWERS_BYTES } from '../../../src/transfer/kept-answers.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { planCopy } from '../../../src/transfer/plan-copy.js';
-import type { StepCall, StepReply } from '../../../src/ports/ports.js';
+import type { StepCall, StepReply } from '../../../src/ports/step.js';
 import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';

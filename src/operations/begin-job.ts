@@ -1,0 +1,51 @@
+import type { JobInput } from './job-schema.js';
+import { InputError, parseReference } from '../oci/index.js';
+import { untilWritten } from '../rows/until-written.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { beginJobContract } from './contracts.js';
+import { copyRequestOfJob } from './copy.js';
+import { enforceJobPolicy } from './policy.js';
+import type { Ports } from '../ports/ports.js';
+
+/**
+ * Reads the job and checks it against what jobs may do: whoever can write to the queue does not thereby own the registry. Answers
+ * `none` for a run that has ended.
+ */
+export async function beginJobStep(
+  ports: Pick<Ports, 'store' | 'jobPolicy' | 'rules'>,
+  input: InputOf<typeof beginJobContract>,
+): Promise<ResultOf<typeof beginJobContract>> {
+  const job = await takeJob(ports, input.runId);
+  if (job === undefined) return { operation: 'none' };
+  await enforceJobPolicy(ports, job);
+  if (job.operation !== 'promote' && job.operation !== 'copy') return { operation: 'run', name: job.operation };
+  if (job.operation === 'copy') {
+    // What it asks for is read again by its steps: a reference that leads nowhere is refused here.
+    copyRequestOfJob(job);
+    return { operation: 'copy' };
+  }
+  const { registry, repository, tag } = parseReference(job.source);
+  if (tag === undefined) {
+    throw new InputError('REFERENCE_INVALID', `${job.source} has no tag: a promotion is of a tag`, {
+      remedy: 'Name the tag that is to be promoted.',
+    });
+  }
+  return { operation: 'promote', source: { registry, repository, tag } };
+}
+
+/**
+ * Marks the run as running; @returns its job, undefined where there is nothing to do: the row has ended, or was removed since. The
+ * engine starts an id over that has ended, so a start that comes late is refused here.
+ */
+async function takeJob({ store }: Pick<Ports, 'store'>, runId: string): Promise<JobInput | undefined> {
+  const taken = await untilWritten(runId, async () => {
+    const run = await store.getRun(runId);
+    if (run === undefined || run.value.input.kind !== 'job' || run.value.state === 'ended') return { job: undefined };
+    const { state, input } = run.value;
+    if (state === 'pending' && !(await store.replaceRun({ ...run.value, state: 'running' }, run.version))) {
+      return undefined;
+    }
+    return { job: input.job };
+  });
+  return taken.job;
+}
