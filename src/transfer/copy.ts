@@ -95,7 +95,9 @@ async function copyRest(
   });
   // Manifests that an earlier call has moved are among them, each once.
   const manifests = report.copied.filter(({ kind }) => kind === 'manifest');
-  return { ...report, movedBytes: manifests.reduce((sum, { size }) => sum + size, movedBytes) };
+  const allBytes = manifests.reduce((sum, { size }) => sum + size, movedBytes);
+  progress.bytes(largeBytes + allBytes, plan.sizeBytes);
+  return { ...report, movedBytes: allBytes };
 }
 
 /** Bytes of blobs that were moved by all calls. */

@@ -119,7 +119,7 @@ describe('a subject with many referrers', () => {
       const { root, steps, history, took } = await promoted(repository, (to) => pushSubject(to, count));
       const copyMs = spanMs(steps, 'copy');
       process.stderr.write(
-        `${count} referrers: ${seconds(spanMs(steps))} in all, plan and copy ${seconds(copyMs)}` +
+        `${count} referrers: ${seconds(spanMs(steps))} in all, copy ${seconds(copyMs)}` +
           ` (${(copyMs / count).toFixed(1)} ms each), arrival ${seconds(spanMs(steps, 'verifyArrival'))};` +
           ` ${sum(history, 'activities')} activities, ${sum(history, 'bytes')} bytes of history;` +
           ` ${took}\n`,
