@@ -194,7 +194,7 @@ test('broken off at any call of a port, and done again: one each', async () => {
     },
   );
   expect(calls).toBeGreaterThan(40);
-});
+}, 120_000);
 
 describe('attempts that come to nothing', () => {
   const MOST = 8;

@@ -652,4 +652,4 @@ test('broken off at any call of a port, and done again: all of the graph is ther
     },
   );
   expect(calls).toBeGreaterThan(40);
-});
+}, 120_000);
