@@ -43,7 +43,6 @@ async function appThatFreezes(): Promise<string> {
     join(app, 'main.js'),
     `import http from 'node:http';
 import { existsSync, writeFileSync } from 'node:fs';
-import { ORCHESTRATION_VERSION } from '../../src/promotions/orchestration-version.js';
 const { request } = http;
 const isSecond = process.argv[process.argv.indexOf('--port') + 1] === '0';
 const pause = new Int32Array(new SharedArrayBuffer(4));
