@@ -37,7 +37,7 @@ interface Input {
   manifests?: Pick<ReadableRepository, 'fetchManifest'>;
 }
 
-type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<'markOurs'>;
+type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<Attachments>;
 
 /**
  * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image of the
@@ -136,7 +136,7 @@ async function bring(
 }
 
 async function attach(
-  ports: Pick<Ports, 'registries' | 'sbom' | 'documents'> & StorePort<'markOurs'>,
+  ports: Pick<Ports, 'registries' | 'sbom' | 'documents'> & StorePort<Attachments>,
   input: Input,
   signal: AbortSignal,
   lasting: AbortSignal,

@@ -1,3 +1,4 @@
+import type { Attachments } from '../ports/attachments.js';
 import { mapConcurrently, parseReference, type Descriptor, type Digest } from '../oci/index.js';
 import { readAt } from './attach-packed.js';
 import { attachSbomStep } from './attach-sbom.js';
@@ -20,7 +21,7 @@ const SIGNATURES_AT_ONCE = 8;
 const MOST_LINES = 80;
 
 export type AttachPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'callBounds' | 'now'> &
-  StorePort<'markOurs'>;
+  StorePort<Attachments>;
 
 interface Place {
   registry: string;

@@ -1,3 +1,5 @@
+import type { Promotions } from '../ports/promotions.js';
+import type { Runs } from '../ports/runs.js';
 import type { Descriptor } from '../oci/index.js';
 import { INTERRUPTED, endRunRow } from '../rows/end-run.js';
 import { beginRun } from '../rows/owned-promotion.js';
@@ -7,7 +9,7 @@ import type { Ports } from '../ports/ports.js';
 import type { StepCall } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 
-type BeginPorts = Pick<Ports, 'now'> & StorePort<'getPromotion' | 'replacePromotion' | 'getRun' | 'replaceRun'>;
+type BeginPorts = Pick<Ports, 'now'> & StorePort<Promotions & Runs>;
 
 /**
  * The first thing that a run does: takes its promotion's row, and reads there what it is to answer.
@@ -28,7 +30,7 @@ export async function takePromotion(
 
 /** Writes into the run's row that it works, what it answers, and what its tag stands on, as far as that is known. May be done twice. */
 export async function noteBegun(
-  ports: StorePort<'getRun' | 'replaceRun'>,
+  ports: StorePort<Runs>,
   runId: string,
   wanted: number,
   root: Pick<Descriptor, 'digest'> | undefined,

@@ -1,3 +1,7 @@
+import type { SubjectIndex } from '../ports/subject-index.js';
+import type { Runs } from '../ports/runs.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { Claims } from '../ports/claims.js';
 import {
   InputError,
   PolicyError,
@@ -34,15 +38,7 @@ type Found = Extract<Result, { state: 'found' }>;
 
 type ObservePorts = Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'signer' | 'now'> &
   WithRules &
-  StorePort<
-    | 'getPromotion'
-    | 'replacePromotion'
-    | 'getRun'
-    | 'replaceRun'
-    | 'addStanding'
-    | 'claimDestination'
-    | 'replaceDestinationOwner'
-  >;
+  StorePort<Promotions & Runs & Pick<SubjectIndex, 'addStanding'> & Claims>;
 
 /**
  * Takes the row, looks at the source and the destination, and says what differs. Writes the subject index before it lists referrers, so
@@ -149,7 +145,7 @@ async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
  * @param standing the digest at the destination, if that is what was observed
  */
 async function gateOf(
-  ports: StorePort<'getPromotion'>,
+  ports: StorePort<Promotions>,
   { rule, promotionId }: OpenedPromotion,
   standing: string | undefined,
 ): Promise<Found['gate']> {

@@ -1,3 +1,4 @@
+import type { Runs } from '../ports/runs.js';
 import { z } from 'zod';
 import {
   copyGraph,
@@ -34,7 +35,7 @@ type Result = ResultOf<typeof copyContract>;
  * @throws CopyError; PolicyError `DESTINATION_LOCKED`; PromoterError `STEP_STUCK`; as {@link planCopy}
  */
 export async function copyStep(
-  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<'getRun' | 'replaceRun'>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<Runs>,
   request: CopyRequest,
   input: InputOf<typeof copyContract>,
   call: StepCall,

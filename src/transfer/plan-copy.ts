@@ -1,3 +1,4 @@
+import type { Runs } from '../ports/runs.js';
 import { CopyError, InputError, RegistryError, planGraph, type CopyPlan, type Descriptor } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { noteDigest } from '../rows/run-digest.js';
@@ -20,7 +21,7 @@ import { atSource, missingTag } from './source-gone.js';
  * @throws InputError `DIGEST_MISMATCH`, `SOURCE_NOT_FOUND`; CopyError `REFERRER_UNKNOWN`, `GRAPH_TOO_LARGE`; PromoterError `STEP_STUCK`
  */
 export async function planCopy(
-  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<'getRun' | 'replaceRun'>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<Runs>,
   request: CopyRequest,
   input: InputOf<typeof copyContract>,
   call: StepCall,
@@ -90,7 +91,7 @@ function referrersUnknown(source: string, unknown: readonly string[]): CopyError
 
 /** What a job copies. @throws InputError `SOURCE_NOT_FOUND`, `DIGEST_MISMATCH` */
 async function resolveRoot(
-  ports: Pick<Ports, 'registries'> & StorePort<'getRun' | 'replaceRun'>,
+  ports: Pick<Ports, 'registries'> & StorePort<Runs>,
   request: CopyRequest,
   { runId }: InputOf<typeof copyContract>,
   signal: AbortSignal,

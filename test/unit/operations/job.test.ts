@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { packArtifact, pushPacked } from '../../../src/oci/index.js';
-import type { JobInput } from '../../../src/rows/run-row.js';
+import type { JobInput } from '../../../src/operations/job-schema.js';
 import { closeRun } from '../../../src/rows/close-promotion.js';
 import { beginRun } from '../../../src/rows/owned-promotion.js';
 import type { CopyRequest } from '../../../src/transfer/copy-request.js';
@@ -126,7 +126,7 @@ describe('what a job may do', () => {
 
   test('a promotion without a tag is none', async () => {
     await expect(begin({ operation: 'promote', source: `${REGISTRY}/samples/app` })).rejects.toMatchObject({
-      code: 'REFERENCE_INVALID',
+      code: 'JOB_INVALID',
       remedy: expect.any(String),
     });
   });
