@@ -1,3 +1,4 @@
+import type { Attachments } from '../ports/attachments.js';
 import {
   InputError,
   packArtifact,

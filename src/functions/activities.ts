@@ -29,6 +29,7 @@ import { checkEvidenceContract, attachContract } from '../evidence/contracts.js'
 import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
 import { walkScheduleContract } from '../schedule/contracts.js';
 import { copyStep } from '../transfer/copy.js';
+import { readAcceptedJob } from '../operations/accepted-job.js';
 import { copyRequestOf } from '../operations/copy.js';
 import { portsOfJob } from '../operations/credential.js';
 import { awaitPromotionsStep, raisePromotionsStep } from '../operations/promote.js';
@@ -92,7 +93,7 @@ export function registerActivities(ports: StaticPorts, engineOf: EngineOf): void
   ): void => register(registration, contract, run);
   /** A copy reaches its registries as its job says, if that names a credential. */
   const copying = (all: Ports, { run }: StepCall): Ports =>
-    run?.input.kind === 'job' ? portsOfJob(all, run.input.job) : all;
+    run?.input.kind === 'job' ? portsOfJob(all, readAcceptedJob(run.input.job)) : all;
   add(observeContract, observeStep);
   add(checkEvidenceContract, checkEvidenceStep);
   add(markWaitingContract, markWaitingStep);

@@ -1,3 +1,4 @@
+import { readAcceptedJob } from './accepted-job.js';
 import type { JobOf } from './job-schema.js';
 import { InputError, PromoterError, parseReference, type Reference } from '../oci/index.js';
 import type { RunRow } from '../rows/run-row.js';
@@ -6,7 +7,8 @@ import type { CopyRequest } from '../transfer/copy-request.js';
 /** What the copy of a run is about. @throws PromoterError `RUN_UNKNOWN` if it is of a run that copies nothing */
 export function copyRequestOf(run: RunRow | undefined): CopyRequest {
   const input = run?.input;
-  if (input?.kind === 'job' && input.job.operation === 'copy') return copyRequestOfJob(input.job);
+  const job = input?.kind === 'job' ? readAcceptedJob(input.job) : undefined;
+  if (job?.operation === 'copy') return copyRequestOfJob(job);
   if (input?.kind !== 'promotion') {
     throw new PromoterError('RUN_UNKNOWN', 'the run of this step copies nothing, or is not kept any more', {
       remedy: 'Nothing: the next run begins anew. A job is to be sent again, under another id.',

@@ -1,6 +1,6 @@
 import { cancelledResult } from './cancellation.js';
 import type { RunPorts } from '../ports/run-ports.js';
-import type { RunStore } from '../ports/store.js';
+import type { Runs } from '../ports/runs.js';
 import type { RunResult, RunRow } from './run-row.js';
 import type { Versioned } from '../ports/versioned.js';
 import { untilWritten } from './until-written.js';
@@ -18,7 +18,7 @@ export const INTERRUPTED: RunResult = {
  * @returns how it ended: the first to say so is right
  */
 export async function endRunRow(
-  ports: { store: Pick<RunStore, 'getRun' | 'replaceRun'> } & Pick<RunPorts, 'now'>,
+  ports: { store: Runs } & Pick<RunPorts, 'now'>,
   runId: string,
   result: RunResult,
   known?: Versioned<RunRow>,
