@@ -27,6 +27,7 @@ import {
 import type { StepContract } from '../rows/step-contract.js';
 import { checkEvidenceContract, attachContract } from '../evidence/contracts.js';
 import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
+import { BROKEN_RULES } from '../ports/rules-source.js';
 import { walkScheduleContract } from '../schedule/contracts.js';
 import { copyStep } from '../transfer/copy.js';
 import { readAcceptedJob } from '../operations/accepted-job.js';
@@ -239,7 +240,9 @@ interface Failing {
  */
 async function failed(error: unknown, failing: Failing): Promise<ActivityReply> {
   const { name, attempt, now, progress, log } = failing;
-  const passes = passing(error, name, ASKED.has(name));
+  // The schedule starts anew every minute: a tick that finds no rules ends.
+  const isTick = name === walkScheduleContract.name && error instanceof PromoterError && BROKEN_RULES.has(error.code);
+  const passes = isTick ? undefined : passing(error, name, ASKED.has(name));
   if (passes !== undefined && !isOverdue(passes, attempt, now)) return putOff(passes, failing);
   const { code, message: whole, remedy: advice } = describeError(error);
   const remedy = remedyFor(code, advice);

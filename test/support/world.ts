@@ -74,6 +74,8 @@ export interface World extends Ports {
   signer: Signer | undefined;
   /** As the rules source gives them. */
   ruleList: Rule[];
+  /** Why it can't give them. */
+  rulesFault: Error | undefined;
   maxRunsPerTick: number;
   nowMs: number;
   /** Errors by which a registry, or one repository of it, answers the schedule's listing. */
@@ -93,7 +95,17 @@ export function newWorld(...rules: Rule[]): World {
     engine: memoryEngine(() => world.nowMs),
     ruleList: rules.length > 0 ? rules : [rule()],
     maxRunsPerTick: 200,
-    rules: { load: async () => world.ruleList, maxRunsPerTick: async () => world.maxRunsPerTick },
+    rulesFault: undefined,
+    rules: {
+      load: async () => {
+        if (world.rulesFault !== undefined) throw world.rulesFault;
+        return world.ruleList;
+      },
+      maxRunsPerTick: async () => {
+        if (world.rulesFault !== undefined) throw world.rulesFault;
+        return world.maxRunsPerTick;
+      },
+    },
     sbom: createStreamingSbomGenerator(),
     signer: OURS.signer,
     callBounds: { ms: 300_000, requests: 5_000, bytes: 32 * 1024 ** 2, largeBlobBytes: 256 * 1024 ** 2 },
@@ -135,11 +147,7 @@ function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<s
           check(registry);
           check(found.name);
           if (found.manifests.size === 0) throw notFound('NAME_UNKNOWN', found.name);
-          for (const name of [...found.tags.keys()].sort()) {
-            const digest = found.tags.get(name);
-            if (name <= last || digest === undefined) continue;
-            yield { name, digest };
-          }
+          for (const [name, digest] of found.listedTags()) if (name > last) yield { name, digest };
         },
         isWritable: async (tag: string) => !found.locked.has(tag) && !found.locked.has('*'),
       };
