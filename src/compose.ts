@@ -21,9 +21,9 @@ import { createStreamingSbomGenerator } from './sbom/index.js';
 import { namesSet, readSettings, type Settings } from './settings.js';
 import { loadSigner } from './load-signer.js';
 import type { SignerSource } from './signing/index.js';
-import { STEP_LIMITS } from './rows/step-limits.js';
 import { storageConnection } from './azure/storage-connection.js';
 import { VERSION } from './version.js';
+import { CALL_MS, CALL_BYTES } from './transfer/long-step.js';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -138,9 +138,9 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
       connect,
     }),
     callBounds: {
-      ms: STEP_LIMITS.callMs,
+      ms: CALL_MS,
       requests: settings.WALK_REQUESTS,
-      bytes: STEP_LIMITS.callBytes,
+      bytes: CALL_BYTES,
       largeBlobBytes: settings.COPY_PART_BYTES,
     },
     paused: settings.PROMOTION_PAUSED,

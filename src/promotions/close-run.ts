@@ -5,11 +5,13 @@ import { endingOf } from '../rows/ending.js';
 import type { RunRow, SourceTag } from '../rows/run-row.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { closeRunContract } from './contracts.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
-import { resolveTag } from '../transfer/resolve-tag.js';
+import { resolveTag, CLOSING_LOOK_MS } from '../transfer/resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { tellRun } from './result-event.js';
+
+/** How long after a push its tag may not be there yet, in milliseconds: a replica may be late. */
+const LATE_PUSH_MS = 15 * 60_000;
 
 type Asked = InputOf<typeof closeRunContract>;
 type Input = Omit<Asked, 'wanted'> & { wanted: number };
@@ -68,9 +70,9 @@ async function asGone(
   if (row?.runId !== runId || row.wanted === wanted) return input;
   const { lastTrigger } = row;
   const sinceMs = ports.now().getTime() - Date.parse(lastTrigger?.at ?? row.wantedAt);
-  if (lastTrigger?.kind === 'push' && sinceMs < STEP_LIMITS.latePushMs) return input;
+  if (lastTrigger?.kind === 'push' && sinceMs < LATE_PUSH_MS) return input;
   try {
-    const standing = await resolveTag(ports, source, AbortSignal.timeout(STEP_LIMITS.closingLookMs));
+    const standing = await resolveTag(ports, source, AbortSignal.timeout(CLOSING_LOOK_MS));
     return standing === undefined ? { ...input, wanted: row.wanted } : input;
   } catch {
     return input;
@@ -82,7 +84,7 @@ async function withDigest(ports: Pick<Ports, 'registries'>, source: SourceTag, i
   const { result } = input;
   if (result.outcome !== 'cancelled' || result.digest !== undefined) return input;
   try {
-    const standing = await resolveTag(ports, source, AbortSignal.timeout(STEP_LIMITS.closingLookMs));
+    const standing = await resolveTag(ports, source, AbortSignal.timeout(CLOSING_LOOK_MS));
     return standing === undefined ? input : { ...input, result: { ...result, digest: standing.digest } };
   } catch {
     // A registry that is down keeps no run from its end: the next push, or somebody, starts the next.

@@ -14,12 +14,11 @@ import {
 } from '../oci/index.js';
 import { evidencePolicyHash } from '../rules/fingerprint.js';
 import { noteBegun, takePromotion } from './begin-run.js';
-import { classifyGraph } from '../evidence/classify.js';
+import { classifyGraph, LOOKED_AT_ONCE } from '../evidence/classify.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { observeContract } from './contracts.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from '../evidence/differences.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { longStep } from '../transfer/long-step.js';
 import { openedBy, type OpenedPromotion } from '../rows/opened-run.js';
 import { noteKey } from '../evidence/our-keys.js';
@@ -103,7 +102,7 @@ async function look(
   // A rule that observes writes nothing, and so owns nothing.
   if (rule.mode === 'enforce') await claimDestination(ports, opened);
   const seen = { root: root.digest, at: ports.now().toISOString() };
-  await mapConcurrently(graph.digests, STEP_LIMITS.lookedAtOnce, (digest) =>
+  await mapConcurrently(graph.digests, LOOKED_AT_ONCE, (digest) =>
     ports.store.addStanding({ registry: source.registry, repository: source.repository, digest }, promotionId, seen),
   );
   progress.text(`${reference} is ${root.digest}`);

@@ -1,7 +1,6 @@
 import { ruleHash } from '../rules/fingerprint.js';
 import { deadlineMs, type Rule } from '../rules/rule.js';
 import { cancelledResult } from './cancellation.js';
-import { RUN_LIMITS } from './limits.js';
 import { answeredRow, closedRow } from './answered-row.js';
 import { INTERRUPTED, endRunRow } from './end-run.js';
 import type { RunPorts } from '../ports/run-ports.js';
@@ -11,6 +10,15 @@ import type { StepProgress } from './step-progress.js';
 import type { Versioned } from '../ports/versioned.js';
 import { untilWritten } from './until-written.js';
 import { startRun, openNext } from './open-run.js';
+
+/** How long an engine instance may be pending before it counts as lost, in milliseconds. */
+export const PENDING_MS = 15 * 60_000;
+/** How long a run may do nothing outside of a wait before it counts as lost, in milliseconds: longer than an activity may hang. */
+export const STALLED_MS = 15 * 60_000;
+/** The longest wait of a step for its turn, in milliseconds. */
+const LONGEST_TURN_MS = 15 * 60_000;
+/** How long after its rule's deadline a run may be open, in milliseconds: its first and its last step are waited for a day each. */
+export const OVERDUE_MS = 48 * 3_600_000;
 
 /**
  * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
@@ -38,7 +46,7 @@ export async function tendRun(
     return true;
   }
   const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
-  const isLate = state === 'pending' ? pendingMs > RUN_LIMITS.pendingMs : await isStalled(ports, row);
+  const isLate = state === 'pending' ? pendingMs > PENDING_MS : await isStalled(ports, row);
   if (state === 'missing' || state === 'ended' || isLate) return replaceLost(ports, current, row.runId, rule);
   if (row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
   return true;
@@ -51,20 +59,20 @@ export async function tendRun(
 async function isStalled(ports: RunPorts, { runId = '', runOpenedAt = '' }: PromotionRow): Promise<boolean> {
   const nowMs = ports.now().getTime();
   const openedMs = Date.parse(runOpenedAt);
-  if (!(nowMs - openedMs > RUN_LIMITS.stalledMs)) return false;
+  if (!(nowMs - openedMs > STALLED_MS)) return false;
   const steps = await ports.store.listProgress(runId);
   const lastMs = Math.max(openedMs, ...steps.map(livesUntilMs));
-  if (nowMs - lastMs > RUN_LIMITS.stalledMs) return true;
-  if (!(nowMs - openedMs > RUN_LIMITS.overdueMs)) return false;
+  if (nowMs - lastMs > STALLED_MS) return true;
+  if (!(nowMs - openedMs > OVERDUE_MS)) return false;
   const input = (await ports.store.getRun(runId))?.value.input;
-  return input?.kind === 'promotion' && nowMs - openedMs > RUN_LIMITS.overdueMs + deadlineMs(input.rule);
+  return input?.kind === 'promotion' && nowMs - openedMs > OVERDUE_MS + deadlineMs(input.rule);
 }
 
 /** Until when a step's row shows that its run is alive: it was written then, or says when it is called again. */
 function livesUntilMs({ state, updatedAt, waitsFor }: StepProgress): number {
   const writtenMs = Date.parse(updatedAt);
   if (state !== 'waiting') return writtenMs;
-  return waitsFor === undefined ? writtenMs + RUN_LIMITS.longestTurnMs : Date.parse(waitsFor.nextAt);
+  return waitsFor === undefined ? writtenMs + LONGEST_TURN_MS : Date.parse(waitsFor.nextAt);
 }
 
 /** Runs that were interrupted one after the other, without a trigger and without progress in between, before it is a failure. */

@@ -16,6 +16,14 @@ import { KEPT_ANSWERS_BYTES, keepAnswers, readAnswers, sizeOf, type KeptAnswer }
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 
+/**
+ * How long one call of a long step works, in milliseconds, how many requests it makes, and how many bytes it keeps of their answers,
+ * before it asks for another call.
+ */
+export const CALL_MS = 5 * 60_000;
+export const CALL_REQUESTS = 5_000;
+export const CALL_BYTES = 32 * 1024 * 1024;
+
 /** How often what was found out is kept while a call works, in milliseconds: so much is done again after a crash. */
 const KEEP_EVERY_MS = 20_000;
 /** After so long without any answer, in milliseconds, what was answered before may have changed, and is asked for again. */

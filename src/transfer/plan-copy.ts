@@ -7,13 +7,15 @@ import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy-request.js';
 import { findPlan, keepPlan, planNameOf } from './kept-plan.js';
 import { keepLeftBehind, leftBehindOf } from './left-behind.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { longStep } from './long-step.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 import { resolveTag } from './resolve-tag.js';
 import { atSource, missingTag } from './source-gone.js';
+
+/** How long a referrer that is listed and not there keeps a copy from being planned, in milliseconds: a replica may be late. */
+const LATE_REFERRERS_MS = 2 * 60_000;
 
 /**
  * Plans the copy of a run's graph with its referrers, and keeps the plan as a document. A run plans once; each call looks at the tag.
@@ -57,7 +59,7 @@ export async function planCopy(
     // On the command line nobody waits.
     if (unknown.length > 0 && call.waitedMs !== undefined) {
       const forMs = ports.now().getTime() - step.since('referrers are unknown');
-      if (forMs < STEP_LIMITS.lateReferrersMs) throw referrersUnknown(`${registry}/${repository}`, unknown);
+      if (forMs < LATE_REFERRERS_MS) throw referrersUnknown(`${registry}/${repository}`, unknown);
     }
     return planned;
   });

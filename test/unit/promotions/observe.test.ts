@@ -10,13 +10,12 @@ import { endRunRow } from '../../../src/rows/end-run.js';
 import { noteGatePassed } from '../../../src/rows/owned-promotion.js';
 import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
 import { attachStep } from '../../../src/evidence/attach.js';
-import { classifyGraph } from '../../../src/evidence/classify.js';
+import { classifyGraph, MANIFEST_BYTES_IN_ALL } from '../../../src/evidence/classify.js';
 import type { Image } from '../../../src/evidence/contracts.js';
 import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { observeContract } from '../../../src/promotions/contracts.js';
 import { copyStep } from '../../../src/transfer/copy.js';
 import { copyRequestOf } from '../../../src/operations/copy.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
@@ -236,7 +235,7 @@ describe('what is there', () => {
     const image = await pushImage(source);
     const size = 3 * 1024 * 1024;
     const children: Descriptor[] = [];
-    for (let index = 0; children.length * size <= 2 * STEP_LIMITS.manifestBytes; index += 1) {
+    for (let index = 0; children.length * size <= 2 * MANIFEST_BYTES_IN_ALL; index += 1) {
       const manifest = { schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests: [image] };
       const annotations = { text: 'x'.repeat(size), index: String(index) };
       const bytes = encodeManifest({ ...manifest, annotations });
