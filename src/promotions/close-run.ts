@@ -1,6 +1,6 @@
 import { formatDuration } from '../rules/duration.js';
 import { cancelledResult } from '../rows/cancellation.js';
-import { closeRun } from '../rows/close-promotion.js';
+import { closePromotion } from '../rows/close-promotion.js';
 import { endingOf } from '../rows/ending.js';
 import type { RunRow, SourceTag } from '../rows/run-row.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
@@ -42,7 +42,7 @@ export async function closeRunStep(
     return { retryAfterMs: ending.pauseMs };
   }
   const answered = { wanted: input.wanted, rule, result: ending.result };
-  const closed = await closeRun(ports, promotionId, runId, answered, { run: known, row });
+  const closed = await closePromotion(ports, promotionId, runId, answered, { run: known, row });
   // If somebody else has ended it, and otherwise, the schedule tells of it.
   if (ending.result.outcome !== 'unchanged') await tellRun(ports, runId, did);
   return { done: closed };
@@ -92,7 +92,7 @@ async function withDigest(ports: Pick<Ports, 'registries'>, source: SourceTag, i
   }
 }
 
-function withoutUndefined(result: Input['result']): Parameters<typeof closeRun>[3]['result'] {
+function withoutUndefined(result: Input['result']): Parameters<typeof closePromotion>[3]['result'] {
   const { outcome, code, reason, remedy, evidence, digest } = result;
   return {
     outcome,

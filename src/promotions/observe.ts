@@ -13,7 +13,7 @@ import {
   type Registries,
 } from '../oci/index.js';
 import { evidencePolicyHash } from '../rules/fingerprint.js';
-import { noteBegun, takePromotion } from './begin-run.js';
+import { writeBegun, beginRun } from './begin-run.js';
 import { classifyGraph, LOOKED_AT_ONCE } from '../evidence/classify.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { observeContract } from './contracts.js';
@@ -45,10 +45,10 @@ type ObservePorts = Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'sig
  * digest: the schedule leaves that outcome alone while the digest stands.
  */
 export async function observeStep(ports: ObservePorts, input: Input, call: StepCall): Promise<StepReply<Result>> {
-  const row = await takePromotion(ports, input, call);
+  const row = await beginRun(ports, input, call);
   if (row === undefined) return { done: { state: 'gone' } };
   const opened = openedBy(call);
-  const root = await resolveNoting(ports, opened, row.wanted, call.signal);
+  const root = await resolveAndWrite(ports, opened, row.wanted, call.signal);
   // What is wanted from now on may not be in what was listed: the first call's generation counts.
   let { wanted } = row;
   try {
@@ -66,7 +66,7 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
 }
 
 /** What the tag stands on, noted in the run's row with what the run answers. @throws MissingAtSource */
-async function resolveNoting(
+async function resolveAndWrite(
   ports: ObservePorts,
   { runId, source }: OpenedPromotion,
   wanted: number,
@@ -76,7 +76,7 @@ async function resolveNoting(
   try {
     root = await resolveTag(ports, source, signal);
   } finally {
-    await noteBegun(ports, runId, wanted, root);
+    await writeBegun(ports, runId, wanted, root);
   }
   if (root === undefined) throw missingTag(source);
   return root;

@@ -18,7 +18,7 @@ import { untilWritten } from './until-written.js';
  * done twice finds its successor and sees to it.
  * @param known both rows as they were just read: they are read again only if they have changed
  */
-export async function closeRun(
+export async function closePromotion(
   ports: RunPorts & { rules: RulesSource },
   id: string,
   runId: string,

@@ -1,7 +1,7 @@
 import type { Runs } from '../ports/runs.js';
 import { CopyError, InputError, RegistryError, planGraph, type CopyPlan, type Descriptor } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
-import { noteDigest } from '../rows/run-digest.js';
+import { writeDigest } from '../rows/run-digest.js';
 import type { InputOf } from '../rows/step-contract.js';
 import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy-request.js';
@@ -119,6 +119,6 @@ async function resolveRoot(
       remedy: 'Copy to a tag, or to the digest that the source has.',
     });
   }
-  await noteDigest(ports, runId, root.digest);
+  await writeDigest(ports, runId, root.digest);
   return root;
 }

@@ -7,7 +7,7 @@ import {
   type Descriptor,
 } from '../../../src/oci/index.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
-import { noteGatePassed } from '../../../src/rows/owned-promotion.js';
+import { writeGatePassed } from '../../../src/rows/owned-promotion.js';
 import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { classifyGraph, MANIFEST_BYTES_IN_ALL } from '../../../src/evidence/classify.js';
@@ -128,7 +128,7 @@ describe('the gate', () => {
 
   async function passGate(digest: string, policy = evidencePolicyHash(gated) ?? ''): Promise<void> {
     const { promotionId, runId } = await openRun(world);
-    await noteGatePassed(world, promotionId, runId, { digest, policy });
+    await writeGatePassed(world, promotionId, runId, { digest, policy });
   }
 
   test('of a rule that demands nothing is passed', async () => {
