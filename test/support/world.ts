@@ -5,7 +5,7 @@ import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { RunRow, Trigger } from '../../src/rows/run-row.js';
 import { createStreamingSbomGenerator } from '../../src/sbom/index.js';
 import { createSelfSignedCertificate, loadPemSigner, type Signer } from '../../src/signing/index.js';
-import { noteBegun, takePromotion } from '../../src/promotions/begin-run.js';
+import { writeBegun, beginRun } from '../../src/promotions/begin-run.js';
 import type { Ports } from '../../src/ports/ports.js';
 import type { RegistryListing } from '../../src/ports/registry-listing.js';
 import type { StepCall } from '../../src/ports/step.js';
@@ -217,8 +217,8 @@ export async function runOf(world: World, runId: string): Promise<RunRow> {
 /** What a run does first: the engine has it, it takes its promotion's row, and says what it answers. @returns if the row is its own */
 export async function begin(world: World, run: { promotionId: string; runId: string }): Promise<boolean> {
   world.engine.setState(run.runId, 'running');
-  const row = await takePromotion(world, run, await callOf(world, run.runId));
-  if (row !== undefined) await noteBegun(world, run.runId, row.wanted, undefined);
+  const row = await beginRun(world, run, await callOf(world, run.runId));
+  if (row !== undefined) await writeBegun(world, run.runId, row.wanted, undefined);
   return row !== undefined;
 }
 

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { tendPromotion } from '../../../src/rows/reconcile.js';
-import { takePromotion } from '../../../src/promotions/begin-run.js';
+import { beginRun } from '../../../src/promotions/begin-run.js';
 import { reconcileJobs } from '../../../src/schedule/reconcile-jobs.js';
 import { openJobRun } from '../../support/job-world.js';
 import { REGISTRY, callOf, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
@@ -147,7 +147,7 @@ function steps(): Record<string, Activity> {
 
 /** As the first step of a promotion does it. */
 async function takeRow(ids: { promotionId: string; runId: string }): Promise<void> {
-  await takePromotion(world, ids, await callOf(world, ids.runId));
+  await beginRun(world, ids, await callOf(world, ids.runId));
 }
 
 interface Cut {

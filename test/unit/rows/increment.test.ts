@@ -152,7 +152,7 @@ describe('raising', () => {
 
   test('open for two days more than its rule’s deadline counts as lost, whatever it says', async () => {
     const { id, runId } = await opened();
-    await beginRun(world, id, runId);
+    await takePromotion(world, id, runId);
     world.engine.setState(runId, 'running');
     const busy = (): Promise<void> => {
       const at = world.now().toISOString();

@@ -3,7 +3,7 @@ import { cancelRun } from '../../../src/rows/cancel-run.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { tendPromotion, PENDING_MS, STALLED_MS } from '../../../src/rows/reconcile.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
-import { takePromotion } from '../../../src/promotions/begin-run.js';
+import { beginRun } from '../../../src/promotions/begin-run.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import { tellForgotten, TELLING_MS } from '../../../src/schedule/unsent-results.js';
 import { breakEverywhere } from '../../support/breaking.js';
@@ -40,7 +40,7 @@ async function begunRun(prepare: (given: Given) => Promise<void>): Promise<{ wor
 
 async function begin(world: World, run: Pick<Run, 'promotionId' | 'runId'>): Promise<boolean> {
   world.engine.setState(run.runId, 'running');
-  return (await takePromotion(world, run, { run: await runOf(world, run.runId) })) !== undefined;
+  return (await beginRun(world, run, { run: await runOf(world, run.runId) })) !== undefined;
 }
 
 /** The run's last step. */
