@@ -119,7 +119,10 @@ function* callOnce(
   try {
     raw = yield context.df.callActivityWithRetry(name, retryOptions(), input);
   } catch (error) {
-    throw new StepFailed({ ...failureOf(error), refused: false });
+    const failure = failureOf(error);
+    // A worker died at every try: the orchestration fails as it is, and its run is interrupted.
+    if (failure === undefined) throw error;
+    throw new StepFailed({ ...failure, refused: false });
   }
   const reply = replySchema.safeParse(raw);
   if (reply.success) return reply.data;
@@ -131,13 +134,15 @@ function* callOnce(
   });
 }
 
-/** What Durable says of an activity that failed at every try: `CODE: message` is ours, thrown by the activity wrapper. */
-function failureOf(error: unknown): { code: string; message: string } {
+/**
+ * What Durable says of an activity that failed at every try. `CODE: message` is thrown by the activity wrapper: a fault of ours.
+ * @returns undefined if it is something else: a worker died, or an invocation hung until its time was over
+ */
+function failureOf(error: unknown): { code: string; message: string } | undefined {
   const text = error instanceof Error ? error.message : String(error);
-  // A registry's own codes (TOOMANYREQUESTS) have no underscore.
-  const match = /\b(?<code>[A-Z][A-Z0-9_-]{2,}): (?<message>[^\n]*)/.exec(text);
-  const [line = ''] = text.split('\n', 1);
-  return { code: match?.groups?.code ?? 'INTERNAL', message: (match?.groups?.message ?? line).trim().slice(0, 2000) };
+  const { code, message } = /\b(?<code>[A-Z][A-Z0-9_-]{2,}): (?<message>[^\n]*)/.exec(text)?.groups ?? {};
+  if (code === undefined || message === undefined) return undefined;
+  return { code, message: message.trim().slice(0, 2000) };
 }
 
 /** Waits for the time or one of the events. Each wait has events of its own: one that comes late goes to a wait that nobody reads. */

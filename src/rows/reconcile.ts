@@ -93,21 +93,31 @@ async function replaceLost(
   const run = (await ports.store.getRun(runId))?.value;
   if (run?.cancel === undefined && rule !== undefined && ports.paused) return true;
   // Its own row first, as a run does that closes itself: what leads to it is the promotion's, until that names another, or is at rest.
-  const lost = run?.cancel === undefined ? INTERRUPTED : stoppedResult(run.cancel, run);
+  const interrupted = await countInterrupted(ports, row, runId);
+  const isFailure = interrupted.times >= MOST_INTERRUPTED && rule !== undefined;
+  const lost = run?.cancel === undefined ? (isFailure ? LOST : INTERRUPTED) : stoppedResult(run.cancel, run);
   const result = await endRunRow(ports, runId, lost);
   if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
   if (rule === undefined) return comeToRest(ports, current);
+  if (result.code === LOST.code) return closeLost(ports, current, run);
   if (result.outcome !== 'interrupted' && run?.input.kind === 'promotion') {
     return closeAsItEnded(ports, current, run, { result, answers: run.input.rule }, rule);
   }
-  const steps = (await ports.store.listProgress(runId)).filter((step) => step.state === 'done').length;
-  const before = row.interrupted?.wanted === row.wanted ? row.interrupted : undefined;
-  const times = before === undefined || steps > before.steps ? 1 : before.times + 1;
-  const interrupted = { times, wanted: row.wanted, steps: Math.max(steps, before?.steps ?? 0) };
-  if (times >= MOST_INTERRUPTED) return closeLost(ports, current, run);
   const trigger = { kind: 'retry', id: runId, at: ports.now().toISOString() } as const;
   const next = { value: { ...row, interrupted }, version: current.version };
   return (await openNext(ports, next, rule, trigger)) !== undefined;
+}
+
+/** How often in a row runs were interrupted, with this one: a trigger, and a run that came further than those before it, begin the count anew. */
+async function countInterrupted(
+  { store }: Pick<RunPorts, 'store'>,
+  { wanted, interrupted }: PromotionRow,
+  runId: string,
+): Promise<NonNullable<PromotionRow['interrupted']>> {
+  const steps = (await store.listProgress(runId)).filter((step) => step.state === 'done').length;
+  const before = interrupted?.wanted === wanted ? interrupted : undefined;
+  const times = before === undefined || steps > before.steps ? 1 : before.times + 1;
+  return { times, wanted, steps: Math.max(steps, before?.steps ?? 0) };
 }
 
 /** Closes the promotion of a run whose own row says how it ended: it came no further than that. */

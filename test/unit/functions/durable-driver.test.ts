@@ -32,7 +32,6 @@ describe('an activity that throws, or whose worker dies', () => {
     ['STALLED: no bytes for a minute', 'STALLED'],
     ['HTTP_503: the registry answers 503', 'HTTP_503'],
     ['INTERNAL: Cannot read properties of undefined', 'INTERNAL'],
-    ['node exited with code 137', 'INTERNAL'],
   ])('at every try, is an outcome with its code: %s', async (text, code) => {
     const played = await play({
       copy: () => {
@@ -43,6 +42,20 @@ describe('an activity that throws, or whose worker dies', () => {
     expect(played.closed[0]?.result).toMatchObject({ outcome: 'failed', code, digest: ROOT.digest });
     expect(played.closed[0]?.result.reason).not.toContain('Exception');
   });
+
+  test.each(['node exited with code 137', 'The worker channel is shutting down', 'Timeout value of 00:10:00 exceeded'])(
+    'at every try, without a word of ours, fails the orchestration: its run is interrupted (%s)',
+    async (text) => {
+      const played = await play({
+        copy: () => {
+          throw new Error(text);
+        },
+      });
+      expect(callsOf(played, 'copy')).toHaveLength(5);
+      expect(played.error).toContain(text);
+      expect(played.closed).toEqual([]);
+    },
+  );
 
   test('four times and then not, goes on', async () => {
     const { output } = await play({

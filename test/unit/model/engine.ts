@@ -41,10 +41,6 @@ interface Instance {
   /** What has come and isn't in its history yet. */
   inbox: Message[];
   nextId: number;
-  /** Who waits for its output. */
-  parent?: { instance: Instance; id: number };
-  /** What it waits for was lost with one of its own: it never ends. */
-  orphaned?: boolean;
   /** Its start message is lost on the way. */
   stuck?: boolean;
   /** Its next turn is cut off. */
@@ -63,7 +59,8 @@ interface Instance {
 const VISIBLE_AGAIN_MS = 300_000;
 
 /** What fails every try of an activity, and what the engine says of a turn that was cut off. */
-const WORKER_DIED = 'node exited with code 137';
+/** What an activity fails with whose worker died. */
+export const WORKER_DIED = 'node exited with code 137';
 const TURN_CUT =
   'Non-Deterministic workflow detected: the current replay execution has not scheduled what the last one did';
 
@@ -73,7 +70,7 @@ const STUCK_MS = 1_200_000;
 /**
  * Durable Functions in memory, as far as its promises go: an activity may be done twice, end late, or end twice; messages come
  * in any order; a start may be pending for long; an instance may be lost; one whose turn is cut off has failed, whatever it had
- * begun goes on, and its parent is told; an activity fails for good if its workers die; what hangs keeps its slot until it times out.
+ * begun goes on; an activity fails for good if its workers die; what hangs keeps its slot until it times out.
  */
 export class SimulatedEngine implements Engine {
   readonly instances = new Map<string, Instance>();
@@ -87,7 +84,6 @@ export class SimulatedEngine implements Engine {
   readonly #runActivity: RunActivity;
   /** Event names as the engine has them: a test gives all waits the same. */
   readonly #eventName: (name: string) => string;
-  #children = 0;
   /** Ids of the instances that there ever were, sub-orchestrations apart, each as often as it was started. */
   readonly starts: string[] = [];
 
@@ -167,7 +163,7 @@ export class SimulatedEngine implements Engine {
     );
   }
 
-  #create(name: string, id: string, input: unknown, parent?: Instance['parent']): Instance {
+  #create(name: string, id: string, input: unknown): Instance {
     const createdAt = this.#simulation.now().toISOString();
     const kept = structuredClone(input);
     const instance: Instance = {
@@ -179,7 +175,6 @@ export class SimulatedEngine implements Engine {
       inbox: [],
       nextId: 0,
       retrying: 0,
-      ...(parent && { parent }),
     };
     this.instances.set(id, instance);
     return instance;
@@ -216,7 +211,6 @@ export class SimulatedEngine implements Engine {
   /** It is gone, as if its storage had been wiped. @returns what it had begun: that goes on */
   lose(instance: Instance): Task[] {
     this.instances.delete(instance.id);
-    if (instance.parent !== undefined) instance.parent.instance.orphaned = true;
     const begun = this.deliveries.filter((delivery) => delivery.instance === instance);
     for (const delivery of begun) this.deliveries.splice(this.deliveries.indexOf(delivery), 1);
     return begun.flatMap(({ task }) => (task === undefined ? [] : [task]));
@@ -307,13 +301,6 @@ export class SimulatedEngine implements Engine {
         case 1:
           this.#deliver(instance, wanted);
           break;
-        case 2:
-        case 3: {
-          this.#children += 1;
-          const id = wanted.instanceId ?? `${instance.id}:child-${this.#children}`;
-          this.#create(wanted.functionName ?? '', id, wire(wanted.input), { instance, id: instance.nextId++ });
-          break;
-        }
         case 5:
           this.#setTimer(instance, wanted);
           break;
@@ -332,15 +319,6 @@ export class SimulatedEngine implements Engine {
     instance.output = wire(ended.output);
     instance.error = ended.error;
     instance.inbox = [];
-    const { parent, error } = instance;
-    if (parent === undefined) return;
-    const TaskScheduledId = parent.id;
-    if (instance.broken === true) parent.instance.broken = true;
-    const event =
-      error === undefined
-        ? { EventType: 8, TaskScheduledId, Result: JSON.stringify(instance.output ?? null) }
-        : { EventType: 9, TaskScheduledId, Reason: error.message, Details: error.message };
-    parent.instance.inbox.push({ event });
   }
 
   #setTimer(instance: Instance, wanted: Wanted): void {

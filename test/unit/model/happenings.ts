@@ -130,7 +130,7 @@ export class Happenings {
           app.engine.cuts = true;
           return;
         }
-        const open = app.engine.open.filter(({ parent }) => (parent !== undefined) === (what.of === 'part'));
+        const { open } = app.engine;
         const instance = open[what.nth % Math.max(open.length, 1)];
         if (instance !== undefined) app.engine.cut(instance);
         return;
@@ -162,7 +162,7 @@ export class Happenings {
       }
       case 'restart': {
         const ended = [...app.engine.instances.values()].filter(
-          ({ name, state, parent }) => state === 'ended' && name !== 'promoteScheduled' && parent === undefined,
+          ({ name, state }) => state === 'ended' && name !== 'promoteScheduled',
         );
         const instance = ended[what.nth % Math.max(ended.length, 1)];
         if (instance !== undefined) app.engine.restart(instance);

@@ -25,8 +25,8 @@ export type Happening =
   | { is: 'stick' }
   /** A run or a job that has ended is started once more, by a message that is late: the engine forgets what it did, and begins anew. */
   | { is: 'restart'; nth: number }
-  /** The turn of an orchestration, or of a part of one, is cut off; or the first turn of the next run that is started. */
-  | { is: 'cut'; nth: number; of: 'whole' | 'part' | 'next' }
+  /** The turn of an orchestration is cut off; or the first turn of the next run that is started. */
+  | { is: 'cut'; nth: number; of: 'whole' | 'next' }
   /** An activity fails for good: each worker that tries it dies. */
   | { is: 'doom'; nth: number; step?: string }
   /** What a worker does hangs until functionTimeout, and so do `more` tries of it; or an orchestration's turn does, and is cut off then, or done again. */
@@ -64,8 +64,9 @@ const MOMENTS = [
   'markWaiting: store',
   'closeRun: store',
   'closeRun: store replacePromotion',
-  'beginRun: store',
-  'copyPart: store',
+  'observe: store',
+  'attach: store',
+  'copy: store',
   'raisePromotions: store',
   'removePromotion',
   'engine start',
@@ -177,7 +178,7 @@ const KINDS: Kinds = {
   cut: {
     weight: 2,
     unseen: true,
-    make: fc.record({ is: one('cut' as const), nth, of: one('whole' as const, 'part' as const, 'next' as const) }),
+    make: fc.record({ is: one('cut' as const), nth, of: one('whole' as const, 'next' as const) }),
   },
   doom: { weight: 1, unseen: true, make: fc.record({ is: one('doom' as const), nth }) },
   hang: {

@@ -24,7 +24,7 @@ const STATES: Record<string, string> = {
 
 /** Looks at each write of a promotion's row. */
 export class Interruptions {
-  /** What is not as it is to be. The app does not do all of that yet, so it is kept apart. */
+  /** What is not as it is to be. */
   readonly problems = new Set<string>();
   /** Runs that were interrupted. */
   readonly runs = new Set<string>();

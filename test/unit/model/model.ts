@@ -62,8 +62,6 @@ export interface Played {
   steps: number;
   /** How its runs ended, and how often. */
   ends: ReadonlyMap<string, number>;
-  /** What is not as it is to be when a run is interrupted. The app does not do that yet, so that these are no problems. */
-  interrupted: string[];
 }
 
 /** Plays a history to its end. */
@@ -79,7 +77,7 @@ export async function play(history: History, without?: Guard): Promise<Played> {
     }
     const { trace, steps } = simulation;
     const { ends, interruptions } = app.watches;
-    return { problems, interrupted: [...interruptions.problems], trace, steps, ends };
+    return { problems: [...problems, ...interruptions.problems], trace, steps, ends };
   });
 }
 

@@ -1,4 +1,5 @@
 import type { App } from './app.js';
+import { WORKER_DIED } from './engine.js';
 import type { Known } from './happenings.js';
 
 /** Outcomes that somebody is told of. */
@@ -7,13 +8,13 @@ const TOLD = new Set(['promoted', 'observed', 'refused', 'failed', 'cancelled'])
 /** Nothing is open, nothing runs, and what was told is what happened. */
 export async function restProblems({ world, engine, watches }: App, known: Known): Promise<string[]> {
   const { store, queues } = world;
-  const problems: string[] = engine.open
-    .filter(({ orphaned }) => orphaned !== true)
-    .map(({ id, state }) => `instance ${id} is ${state}`);
+  const problems: string[] = engine.open.map(({ id, state }) => `instance ${id} is ${state}`);
   for (const { id, name, error, broken } of engine.instances.values()) {
     // A walk gives up what is down for too long, or finds no rules: the next tick looks again.
     const isGivenUp = name === 'promoteScheduled' && (known.troubled || known.slept || known.ruled);
-    if (error !== undefined && broken !== true && !isGivenUp) problems.push(`${name} ${id} failed: ${error.message}`);
+    // Its activity's workers have died, at every try.
+    const isInterrupted = broken === true || error?.message.includes(WORKER_DIED) === true;
+    if (error !== undefined && !isInterrupted && !isGivenUp) problems.push(`${name} ${id} failed: ${error.message}`);
   }
   const told = new Map<string, string>();
   for (const { queue, text } of queues.sent) {

@@ -227,7 +227,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
       const row = await rowOf(world, promotionId);
       expect(row).toMatchObject({ state: 'failed', failures, last: { runId, outcome: 'failed', code: 'RUN_LOST' } });
       expect(row.answered).toBe(row.wanted);
-      expect(await runOf(world, runId)).toMatchObject({ result: { outcome: 'interrupted' } });
+      expect(await runOf(world, runId)).toMatchObject({ result: { outcome: 'failed', code: 'RUN_LOST' } });
       world.nowMs += (pauseMinutes - 1) * MINUTE;
       expect([failures, await tick()]).toEqual([failures, false]);
       world.nowMs += MINUTE;
