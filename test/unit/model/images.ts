@@ -51,7 +51,8 @@ const generator = createStreamingSbomGenerator();
 /** Makes each SBOM once: the same image gives the same bytes. */
 export function rememberingSboms(watch: <T>(work: Promise<T>) => Promise<T>): SbomGenerator {
   return {
-    generate(input) {
+    // Nothing is kept between layers: asking for it would wait for a choice, and the choice for the SBOM.
+    generate({ kept: _kept, ...input }) {
       const key = `${input.name}@${input.descriptor.digest}`;
       const made = sboms.get(key) ?? watch(generator.generate({ ...input, signal: new AbortController().signal }));
       sboms.set(key, made);

@@ -87,7 +87,6 @@ const FAILING: Case[] = [
     [push(0), late('referrers', 'source'), report()],
     LACKS,
   ],
-  ['so is one that one of two replicas does not list yet', [push(0), late('referrers', 'source', 1), report()], LACKS],
   ['so is one whose list is empty for a while', [push(0), late('unlisted', 'source'), report()], LACKS],
   [
     'so is one where the SBOM is attached at the destination',
