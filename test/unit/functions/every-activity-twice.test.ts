@@ -19,7 +19,7 @@ import { replay } from '../../support/replay.js';
 
 const FULL = process.env.FULL === '1';
 /** Of the places where an activity can be broken off, so many of each scenario are tried; in the full run all. */
-const MOST_PLACES = FULL ? Infinity : 8;
+const MOST_PLACES = FULL ? Infinity : 3;
 const NOW_MS = Date.now();
 const RELEASE = newSigner('release');
 
@@ -40,7 +40,9 @@ function alike(signer: Signer): Signer {
   return {
     ...signer,
     sign(message) {
-      const name = Buffer.from(message).toString('latin1');
+      // The app's key and somebody else's may sign the same.
+      const by = Buffer.from(signer.certificates[0] ?? []).toString('base64');
+      const name = `${by} ${Buffer.from(message).toString('latin1')}`;
       const made = signed.get(name) ?? signer.sign(message);
       signed.set(name, made);
       return made;
@@ -240,7 +242,7 @@ describe('each activity done twice, the first time for nothing', () => {
     const plain = await play(scenario, 'nothing');
     const twice = await play(scenario, 'done once before');
     expect(twice.state).toEqual(plain.state);
-    expect(plain.outputs.every((output) => typeof output === 'object')).toBe(true);
+    expect(plain.outputs.filter((output) => typeof output !== 'object')).toEqual([]);
     for (const step of scenario.severalCalls ?? [])
       expect(plain.steps.filter((each) => each === step).length).toBeGreaterThan(2);
   });
