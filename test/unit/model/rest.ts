@@ -52,7 +52,12 @@ export async function restProblems({ world, engine, watches }: App, known: Known
   let from: string | undefined;
   do {
     const page = await store.listRuns({ size: 100, ...(from !== undefined && { from }) });
-    for (const { id, state } of page.items) if (state !== 'ended') problems.push(`the row of run ${id} is ${state}`);
+    for (const { id, state, promotionId, result } of page.items) {
+      if (state !== 'ended') problems.push(`the row of run ${id} is ${state}`);
+      // Also of a run that another has followed: no result is lost.
+      const isTold = told.has(id) || watches.interruptions.runs.has(id) || !TOLD.has(result?.outcome ?? '');
+      if (promotionId !== undefined && !isTold) problems.push(`nobody is told of run ${id}, ${result?.outcome}`);
+    }
     from = page.next;
   } while (from !== undefined);
   return problems;
