@@ -12,7 +12,7 @@ import type { StaticPorts } from './functions/activities.js';
 import { registerStatus } from './functions/http/status.js';
 import { registerBroken } from './functions/register-broken.js';
 import { registerFunctions } from './functions/register.js';
-import { runningStatus, type RunningStatusPorts } from './functions/running-status.js';
+import { runningStatus, type RunningStatusPorts } from './functions/http/running-status.js';
 import { LoadProblems } from './load-problems.js';
 import {
   COPY_LIMITS,
@@ -26,8 +26,8 @@ import { createStreamingSbomGenerator } from './sbom/index.js';
 import { namesSet, readSettings, type Settings } from './settings.js';
 import { loadSigner } from './load-signer.js';
 import type { SignerSource } from './signing/index.js';
-import { STEP_LIMITS } from './steps/limits.js';
-import { storageConnection } from './storage-connection.js';
+import { STEP_LIMITS } from './rows/step-limits.js';
+import { storageConnection } from './azure/storage-connection.js';
 import { VERSION } from './version.js';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));

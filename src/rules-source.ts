@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { looksSecret } from './inbox/secret-shapes.js';
+import { looksSecret } from './messages/secret-shapes.js';
 import { ConfigurationError, InputError } from './oci/index.js';
-import { parseRules, sizeProblem, type RulesDocument } from './promotion/rules.js';
-import type { RulesSource } from './runs/ports.js';
-import type { TickLimit } from './steps/ports.js';
+import { parseRules, sizeProblem, type RulesDocument } from './rules/rules-file.js';
+import type { RulesSource } from './ports/runs-ports.js';
+import type { TickLimit } from './ports/ports.js';
 
 /** How long a document is good before it is looked at again, in milliseconds. */
 const CACHE_MS = 60_000;

@@ -1,11 +1,11 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
 import { isVaultId } from './azure/vault-id.js';
-import { readLoginServers } from './inbox/login-servers.js';
-import { JOB_OPERATIONS } from './inbox/job-input.js';
-import { looksSecret } from './inbox/secret-shapes.js';
+import { readLoginServers } from './messages/login-servers.js';
+import { JOB_OPERATIONS } from './operations/job-schema.js';
+import { looksSecret } from './messages/secret-shapes.js';
 import { COPY_LIMITS, isRegistryHost, quoted } from './oci/index.js';
-import { STEP_LIMITS } from './steps/limits.js';
+import { STEP_LIMITS } from './rows/step-limits.js';
 
 /** Every five minutes, in UTC. */
 export const DEFAULT_SCHEDULE = '0 */5 * * * *';

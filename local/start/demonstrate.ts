@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { PromoterError, parseReference, type RegistryClient, type SerializedError } from '../../src/oci/index.js';
 import { discoverTree, formatTree, toDiscoverJson } from '../../src/oras/index.js';
-import { matchRules, type TagName } from '../../src/promotion/match.js';
+import { matchRules, type TagName } from '../../src/rules/match.js';
 import { LocalApi, type LocalPromotion } from './api.js';
 import type { LocalRules } from './local-rules.js';
 import type { StartOptions } from './options.js';

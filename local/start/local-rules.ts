@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigurationError } from '../../src/oci/index.js';
-import { parseRules } from '../../src/promotion/rules.js';
-import type { Rule } from '../../src/promotion/rule.js';
+import { parseRules } from '../../src/rules/rules-file.js';
+import type { Rule } from '../../src/rules/rule.js';
 
 /** Rules as the app gets them, and as it will read them. */
 export interface LocalRules {

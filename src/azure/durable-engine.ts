@@ -1,7 +1,7 @@
 import { OrchestrationRuntimeStatus, type DurableClient } from 'durable-functions';
 import { TransportError } from '../oci/index.js';
-import { ORCHESTRATION_VERSION } from '../runs/orchestration-version.js';
-import type { Engine, EngineState } from '../runs/ports.js';
+import { ORCHESTRATION_VERSION } from '../promotions/orchestration-version.js';
+import type { Engine, EngineState } from '../ports/runs-ports.js';
 
 const FINAL = [
   OrchestrationRuntimeStatus.Completed,

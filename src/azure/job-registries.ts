@@ -1,5 +1,5 @@
 import { PolicyError, credentialsOf, type Credentials, type RegistryClient } from '../oci/index.js';
-import type { JobConnection, JobRegistries } from '../steps/ports.js';
+import type { JobConnection, JobRegistries } from '../ports/ports.js';
 
 /** One credential of JOB_CREDENTIALS. */
 export interface JobCredential {

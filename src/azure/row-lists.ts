@@ -1,8 +1,8 @@
-import { isUntold, type PromotionFilter, type RunFilter } from '../runs/filters.js';
-import { promotionRowSchema, runRowSchema, runSummarySchema } from '../runs/row-schemas.js';
-import type { PromotionRow, RunRow, RunSummary } from '../runs/rows.js';
-import { invertedTime } from '../runs/run-id.js';
-import { summaryOfRun } from '../runs/run-summary.js';
+import { isUntold, type PromotionFilter, type RunFilter } from '../rows/filters.js';
+import { promotionRowSchema, runRowSchema, runSummarySchema } from '../rows/row-schemas.js';
+import type { PromotionRow, RunRow, RunSummary } from '../rows/rows.js';
+import { invertedTime } from '../rows/run-id.js';
+import { summaryOfRun } from '../rows/run-summary.js';
 import type { Listing } from './listed-rows.js';
 import { encodeKey, hashKey, pageToken } from './table-keys.js';
 

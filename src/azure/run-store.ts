@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
-import { matchesPromotion, matchesRun } from '../runs/filters.js';
-import { IGNORED_ALIKE, isAlike, mergedIgnored, nameOfIgnored } from '../runs/ignored.js';
-import type { RunStore, StoredDigest } from '../runs/ports.js';
-import { destinationOwnerSchema, ignoredEventSchema, standingSchema, stepProgressSchema } from '../runs/row-schemas.js';
-import type { IgnoredEvent } from '../runs/rows.js';
-import { invertedTime, newRunId } from '../runs/run-id.js';
+import { matchesPromotion, matchesRun } from '../rows/filters.js';
+import { IGNORED_ALIKE, isAlike, mergedIgnored, nameOfIgnored } from '../rows/ignored-event.js';
+import type { RunStore, StoredDigest } from '../ports/runs-ports.js';
+import { destinationOwnerSchema, ignoredEventSchema, standingSchema, stepProgressSchema } from '../rows/row-schemas.js';
+import type { IgnoredEvent } from '../rows/rows.js';
+import { invertedTime, newRunId } from '../rows/run-id.js';
 import { ListedRows } from './listed-rows.js';
 import { unpackRow, type RowPlace } from './row-json.js';
 import { PROMOTIONS, RUNS, promotionListOf, runListOf, runsBefore } from './row-lists.js';

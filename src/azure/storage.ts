@@ -5,7 +5,7 @@ import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
 import { ConfigurationError } from '../oci/index.js';
 import type { Lease } from '../oci/index.js';
-import type { Documents, Files, QueueLengths, QueueName, Queues, RunStore } from '../runs/ports.js';
+import type { Documents, Files, QueueLengths, QueueName, Queues, RunStore } from '../ports/runs-ports.js';
 import { blobLease } from './blob-lease.js';
 import { blobDocuments } from './documents.js';
 import { blobFiles } from './files.js';

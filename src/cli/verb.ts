@@ -3,7 +3,7 @@ import { InputError, quoted } from '../oci/index.js';
 import { addExamples, subcommandTerm, type Examples } from './command-list.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
-import { Session } from './session.js';
+import { Session } from './connection/session.js';
 
 /** What every verb needs. */
 export interface VerbContext {

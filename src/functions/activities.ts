@@ -2,33 +2,40 @@ import { app as durable, getClient, input as durableInput, type DurableClient } 
 import type { InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
 import { InputError, PolicyError, PromoterError, VerificationError, describeError, isRecord } from '../oci/index.js';
-import { formatDuration } from '../promotion/duration.js';
-import type { Engine } from '../runs/ports.js';
+import { formatDuration } from '../rules/duration.js';
+import type { Engine } from '../ports/runs-ports.js';
 import { failingSigner, type Signer, type SignerSource } from '../signing/index.js';
-import { attachSbomStep } from '../steps/attach-sbom.js';
-import { attachSignatureStep } from '../steps/attach-signature.js';
-import { beginRunStep } from '../steps/begin-run.js';
-import { checkEvidenceStep } from '../steps/check-evidence.js';
-import { closeRunStep } from '../steps/close-run.js';
-import * as contracts from '../steps/contracts.js';
-import { copyGraphStep, verifyArrivalStep } from '../steps/copy-graph.js';
-import { copyPartStep } from '../steps/copy-part.js';
-import { portsOfJob } from '../steps/job-credential.js';
-import { awaitPromotionsStep, beginJobStep, closeJobStep, raisePromotionsStep } from '../steps/job.js';
-import { markWaitingStep } from '../steps/mark-waiting.js';
-import { observeStep } from '../steps/observe.js';
-import { planCopyStep } from '../steps/plan-copy.js';
-import type { Ports, StepCall, StepReply } from '../steps/ports.js';
-import { asSourceGone } from '../steps/source-gone.js';
-import { isMore } from '../steps/stretch.js';
-import { runOperationStep } from '../steps/run-operation.js';
-import { tagCopyStep, tagDestinationStep } from '../steps/tag-destination.js';
-import { walkScheduleStep } from '../steps/walk-schedule.js';
+import { attachSbomStep } from '../evidence/attach-sbom.js';
+import { attachSignatureStep } from '../evidence/attach-signature.js';
+import { beginRunStep } from '../promotions/begin-run.js';
+import { checkEvidenceStep } from '../evidence/check-evidence.js';
+import { closeRunStep } from '../promotions/close-run.js';
+import * as contracts from '../rows/contracts.js';
+import { copyGraphStep, verifyArrivalStep } from '../transfer/copy-graph.js';
+import { copyPartStep } from '../transfer/copy-part.js';
+import { portsOfJob } from '../operations/credential.js';
+import { awaitPromotionsStep, beginJobStep, closeJobStep, raisePromotionsStep } from '../operations/job-steps.js';
+import { markWaitingStep } from '../promotions/mark-waiting.js';
+import { observeStep } from '../promotions/observe.js';
+import { planCopyStep } from '../transfer/plan-copy.js';
+import type { Ports, StepCall, StepReply } from '../ports/ports.js';
+import { asSourceGone } from '../transfer/source-gone.js';
+import { isMore } from '../transfer/stretch.js';
+import { runOperationStep } from '../operations/run-operation.js';
+import { tagCopyStep, tagDestinationStep } from '../promotions/tag-destination.js';
+import { walkScheduleStep } from '../schedule/walk-schedule.js';
 import { watchForCancel } from './cancel-watch.js';
-import { againOfCursor, againSchema, type Again } from './orchestrations/again.js';
+import { againOfCursor, againSchema, type Again } from '../promotions/again.js';
 import type { ActivityReply } from './orchestrations/step.js';
-import { busyPauseMs, isOverdue, outlastsStretch, passing, troublePauseMs, type Passing } from './put-off.js';
-import { remedyFor } from './remedies.js';
+import {
+  busyPauseMs,
+  isOverdue,
+  outlastsStretch,
+  passing,
+  troublePauseMs,
+  type Passing,
+} from '../promotions/backoff.js';
+import { remedyFor } from '../promotions/remedies.js';
 import { stepLog, type StepLog } from './step-log.js';
 import { stepProgress } from './step-progress.js';
 

@@ -1,7 +1,7 @@
 import { isRecord, type PromoterError } from '../oci/index.js';
-import { cancelledError, endedError } from '../runs/cancellation.js';
-import type { RunRow } from '../runs/rows.js';
-import type { Ports } from '../steps/ports.js';
+import { cancelledError, endedError } from '../rows/cancellation.js';
+import type { RunRow } from '../rows/rows.js';
+import type { Ports } from '../ports/ports.js';
 
 /** How often the run's row is read while a step works. */
 const LOOK_MS = 1_000;

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { isRecord } from '../oci/index.js';
-import type { StepProgress } from '../runs/rows.js';
-import { stretchCursorSchema } from '../steps/contracts.js';
-import type { Ports, StepProgressSink } from '../steps/ports.js';
-import { againSchema } from './orchestrations/again.js';
+import type { StepProgress } from '../rows/rows.js';
+import { stretchCursorSchema } from '../rows/contracts.js';
+import type { Ports, StepProgressSink } from '../ports/ports.js';
+import { againSchema } from '../promotions/again.js';
 
 const WRITE_EVERY_MS = 1_000;
 

@@ -4,7 +4,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { writeSync } from 'node:fs';
 import { once } from 'node:events';
 import { createStorage } from '../../src/azure/storage.js';
-import { createLockFileLease } from '../../src/cli/lock-file-lease.js';
+import { createLockFileLease } from '../../src/cli/locks/lock-file-lease.js';
 import {
   anonymousCredentials,
   createRegistries,

@@ -16,9 +16,9 @@ import {
   type RegistryClient,
   isRecord,
 } from '../../src/oci/index.js';
-import { inlineBytes } from '../../src/inbox/job-files.js';
-import { JOB_OPERATIONS } from '../../src/inbox/job-input.js';
-import { parseJob } from '../../src/inbox/job.js';
+import { inlineBytes } from '../../src/operations/job-file-fields.js';
+import { JOB_OPERATIONS } from '../../src/operations/job-schema.js';
+import { parseJob } from '../../src/operations/parse-job.js';
 import { GUIDE, type GuideJob } from './guide.js';
 import { submitTyped, typeInto } from './guide/typed.js';
 import { startEverything, until, type Everything } from './promotion/everything.js';

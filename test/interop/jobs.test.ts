@@ -8,8 +8,8 @@ import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createStorage } from '../../src/azure/storage.js';
-import { newRunId } from '../../src/runs/run-id.js';
-import { JOB_OPERATIONS } from '../../src/inbox/job-input.js';
+import { newRunId } from '../../src/rows/run-id.js';
+import { JOB_OPERATIONS } from '../../src/operations/job-schema.js';
 import {
   basicCredentials,
   createRegistries,

@@ -4,7 +4,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { JOB_OPERATIONS } from '../../src/inbox/job-input.js';
+import { JOB_OPERATIONS } from '../../src/operations/job-schema.js';
 import {
   basicCredentials,
   createRegistries,

@@ -19,8 +19,8 @@ import {
   type Digest,
   type RegistryClient,
 } from '../../src/oci/index.js';
-import type { Explanation } from '../../src/runs/explanation.js';
-import type { RunRow, RunSummary, StepProgress } from '../../src/runs/rows.js';
+import type { Explanation } from '../../src/promotions/explanation.js';
+import type { RunRow, RunSummary, StepProgress } from '../../src/rows/rows.js';
 import { createSelfSignedCertificate } from '../../src/signing/index.js';
 import { startEverything, until, type Everything } from './promotion/everything.js';
 

@@ -1,5 +1,5 @@
-import type { Documents, RunStore } from '../../runs/ports.js';
-import type { DestinationOwner, PromotionRow, RunRow, Versioned } from '../../runs/rows.js';
+import type { Documents, RunStore } from '../../ports/runs-ports.js';
+import type { DestinationOwner, PromotionRow, RunRow, Versioned } from '../../rows/rows.js';
 
 /** The rows that steps ask for. */
 export type DeskStore = Pick<

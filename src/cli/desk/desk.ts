@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PromoterError, type Descriptor, type Digest, type Registries } from '../../oci/index.js';
 import { createStreamingSbomGenerator } from '../../sbom/index.js';
 import type { Signer } from '../../signing/index.js';
-import type { Ports, StepCall, StepProgressSink, StepReply } from '../../steps/ports.js';
-import { createDeskLease } from '../connection.js';
+import type { Ports, StepCall, StepProgressSink, StepReply } from '../../ports/ports.js';
+import { createDeskLease } from '../connection/connection.js';
 import type { Io } from '../io.js';
-import type { OpenTarget } from '../session.js';
-import { withTransfers, type Transfers } from '../transfers.js';
+import type { OpenTarget } from '../connection/session.js';
+import { withTransfers, type Transfers } from '../output/transfers.js';
 import type { Values } from '../verb.js';
 import { createDeskDocuments, createDeskStore, type DeskStore } from './desk-store.js';
 

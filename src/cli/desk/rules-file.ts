@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { ConfigurationError, InputError } from '../../oci/index.js';
-import type { Rule } from '../../promotion/rule.js';
+import type { Rule } from '../../rules/rule.js';
 import { isRulesBlob, rulesSource } from '../../rules-source.js';
-import type { RulesSource } from '../../runs/ports.js';
+import type { RulesSource } from '../../ports/runs-ports.js';
 import type { Io } from '../io.js';
 import { textOf, type Values } from '../verb.js';
 

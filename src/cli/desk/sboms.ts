@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { InputError, type Descriptor } from '../../oci/index.js';
 import { createStreamingSbomGenerator } from '../../sbom/index.js';
-import { attachSbomStep, describeSbom, generateSbom } from '../../steps/attach-sbom.js';
-import { classifyGraph } from '../../steps/classify.js';
-import { sbomLine, type SbomOfImage } from '../evidence-lines.js';
+import { attachSbomStep, describeSbom, generateSbom } from '../../evidence/attach-sbom.js';
+import { classifyGraph } from '../../evidence/classify.js';
+import { sbomLine, type SbomOfImage } from '../output/evidence-lines.js';
 import type { Io } from '../io.js';
-import type { OpenTarget } from '../session.js';
-import { onTerminal } from '../status-line.js';
+import type { OpenTarget } from '../connection/session.js';
+import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
 import { createDeskPorts, doStep, nameOf, registriesOf } from './desk.js';
 import { readSigner } from './signer.js';

@@ -1,16 +1,16 @@
 import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../../oci/index.js';
 import { attachFiles, createFolderSource } from '../../oras/index.js';
-import { addArtifactOptions, exportManifest, readArtifactOptions } from '../artifact-options.js';
+import { addArtifactOptions, exportManifest, readArtifactOptions } from './artifact-options.js';
 import { UsageError } from '../errors.js';
 import type { Io } from '../io.js';
-import { readTarget } from '../layout-options.js';
-import { describedIn, recordIn } from '../job-output.js';
-import { describeResult, formatResult, resultFormat, type ResultFormat } from '../result.js';
-import type { Session } from '../session.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import type { Target } from '../target.js';
-import { withTransfers } from '../transfers.js';
+import { readTarget } from '../connection/layout-options.js';
+import { describedIn, recordIn } from '../output/job-output.js';
+import { describeResult, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
+import type { Session } from '../connection/session.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
+import type { Target } from '../connection/target.js';
+import { withTransfers } from '../output/transfers.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

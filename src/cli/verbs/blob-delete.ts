@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { deleteBlob } from '../../oras/index.js';
-import { openBlobTarget, parseBlobTarget } from '../blob-target.js';
-import { addDeletionOptions, deletionOptions, deletionPrinter, printDeletion } from '../deletion.js';
-import type { Session } from '../session.js';
+import { openBlobTarget, parseBlobTarget } from '../connection/blob-target.js';
+import { addDeletionOptions, deletionOptions, deletionPrinter, printDeletion } from './deletion.js';
+import type { Session } from '../connection/session.js';
 import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

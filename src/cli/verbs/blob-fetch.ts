@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { InputError, PromoterError, type Descriptor } from '../../oci/index.js';
 import { fetchBlob, formatDescriptor } from '../../oras/index.js';
-import { openBlobTarget } from '../blob-target.js';
+import { openBlobTarget } from '../connection/blob-target.js';
 import { writeOutput, writeStream } from '../files.js';
 import type { Io } from '../io.js';
-import { bytesIn, describedIn, recordIn } from '../job-output.js';
-import type { Session } from '../session.js';
-import { addTargetOptions } from '../single-target.js';
-import { addTtyOption, withTransfers } from '../transfers.js';
+import { bytesIn, describedIn, recordIn } from '../output/job-output.js';
+import type { Session } from '../connection/session.js';
+import { addTargetOptions } from '../connection/single-target.js';
+import { addTtyOption, withTransfers } from '../output/transfers.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

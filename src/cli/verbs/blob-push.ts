@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import type { Descriptor } from '../../oci/index.js';
 import { formatDescriptor, pushBlob } from '../../oras/index.js';
-import { checkBlobInput, parseBlobTarget, sizeOf } from '../blob-target.js';
-import { connectionOf } from '../connection.js';
+import { checkBlobInput, parseBlobTarget, sizeOf } from '../connection/blob-target.js';
+import { connectionOf } from '../connection/connection.js';
 import { withOperandBody } from '../files.js';
 import type { Io } from '../io.js';
-import { describedIn } from '../job-output.js';
-import type { Session } from '../session.js';
-import { addTargetOptions } from '../single-target.js';
-import type { Target } from '../target.js';
-import { addTtyOption, tellUpload, withTransfers } from '../transfers.js';
+import { describedIn } from '../output/job-output.js';
+import type { Session } from '../connection/session.js';
+import { addTargetOptions } from '../connection/single-target.js';
+import type { Target } from '../connection/target.js';
+import { addTtyOption, tellUpload, withTransfers } from '../output/transfers.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

@@ -11,10 +11,10 @@ import {
   type Present,
   type SubjectAttribute,
 } from '../../signing/index.js';
-import { openCertifiedKey } from '../certified-key.js';
+import { openCertifiedKey } from './certified-key.js';
 import { readOperand, writeOutput } from '../files.js';
 import type { Io } from '../io.js';
-import { addFormatOptions, formatResult, resultFormat } from '../result.js';
+import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

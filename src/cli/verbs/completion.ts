@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
-import { describeCommands, type CommandWords } from '../command-words.js';
-import { completionScript, SHELLS } from '../completion-script.js';
+import { describeCommands, type CommandWords } from '../completion/command-words.js';
+import { completionScript, SHELLS } from '../completion/completion-script.js';
 import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

@@ -1,19 +1,19 @@
 import type { Command } from 'commander';
 import { InputError, isDigest, type Descriptor } from '../../oci/index.js';
 import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../../oras/index.js';
-import { offerValues } from '../command-words.js';
-import { addConnectionOptions, addDebugOption, connectionOf } from '../connection.js';
-import { CopyLines } from '../copy-lines.js';
-import { chooseFormat, parseConcurrency } from '../format.js';
+import { offerValues } from '../completion/command-words.js';
+import { addConnectionOptions, addDebugOption, connectionOf } from '../connection/connection.js';
+import { CopyLines } from '../output/copy-lines.js';
+import { chooseFormat, parseConcurrency } from '../output/format.js';
 import type { Io } from '../io.js';
-import { answerInvalid } from '../job-output.js';
-import { readTarget } from '../layout-options.js';
-import { formatLeftOut } from '../left-out.js';
+import { answerInvalid } from '../output/job-output.js';
+import { readTarget } from '../connection/layout-options.js';
+import { formatLeftOut } from '../output/left-out.js';
 import { collect } from '../repeated.js';
-import type { OpenTarget, Session } from '../session.js';
-import { formatStatus } from '../status-line.js';
-import { firstOf, type Target } from '../target.js';
-import { addTtyOption, withTransfers } from '../transfers.js';
+import type { OpenTarget, Session } from '../connection/session.js';
+import { formatStatus } from '../output/status-line.js';
+import { firstOf, type Target } from '../connection/target.js';
+import { addTtyOption, withTransfers } from '../output/transfers.js';
 import {
   defineVerb,
   noTagOrDigest,
@@ -169,7 +169,7 @@ function printCopied(io: Io, operands: readonly string[], values: Values): (resu
       io.out(format === 'text' ? summary(digest, from, to) : `${formatGoJson(short, 2)}\n`);
       return;
     }
-    const { receiptSchema } = await import('../../steps/copy-report.js');
+    const { receiptSchema } = await import('../../transfer/copy-report.js');
     const read = receiptSchema.safeParse(output);
     if (!read.success) throw answerInvalid(read.error);
     const { copied, mounted } = read.data.report;

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { offerValues } from '../command-words.js';
+import { offerValues } from '../completion/command-words.js';
 import { InputError } from '../../oci/index.js';
 import {
   discoverTree,
@@ -10,13 +10,13 @@ import {
   toManifestsJson,
   type ReferrerTree,
 } from '../../oras/index.js';
-import { describedIn, recordsIn, textIn } from '../job-output.js';
-import { chooseFormat, parseCount } from '../format.js';
+import { describedIn, recordsIn, textIn } from '../output/job-output.js';
+import { chooseFormat, parseCount } from '../output/format.js';
 import type { Io } from '../io.js';
-import { formatResult, resultFormat } from '../result.js';
-import type { Session } from '../session.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import { addTtyOption } from '../transfers.js';
+import { formatResult, resultFormat } from '../output/result.js';
+import type { Session } from '../connection/session.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
+import { addTtyOption } from '../output/transfers.js';
 import {
   defineVerb,
   operandAt,

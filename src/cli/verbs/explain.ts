@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { UnknownAnswer } from '../exit-codes.js';
-import { formatResult } from '../result.js';
-import { onLines } from '../status-line.js';
+import { UnknownAnswer } from '../output/exit-codes.js';
+import { formatResult } from '../output/result.js';
+import { onLines } from '../output/status-line.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
-import { defineAppVerb } from './app-verb.js';
-import { askApp } from './jobs-app.js';
+import { defineAppVerb } from '../app/app-verb.js';
+import { askApp } from '../app/jobs-app.js';
 
 const VERB: VerbDescription = {
   path: 'explain',
@@ -26,10 +26,10 @@ export function addExplain(parent: Command, context: VerbContext): void {
   defineAppVerb(parent, context, VERB, {}, async ({ app, format, operands, io }) => {
     const query = new URLSearchParams({ reference: operandAt(operands, 0) });
     const answer = await askApp(app, `promotions?${query.toString()}`, io);
-    const { readExplanation } = await import('./seeing-answers.js');
+    const { readExplanation } = await import('../app/seeing-answers.js');
     const explanation = readExplanation(answer);
     if (format.kind === 'text') {
-      const { explanationText } = await import('../../runs/explanation-text.js');
+      const { explanationText } = await import('../../promotions/explanation-text.js');
       io.out(onLines(explanationText(explanation)));
     } else io.out(formatResult(format, answer));
     if (explanation.promoted === null) throw new UnknownAnswer(explanation.reference);

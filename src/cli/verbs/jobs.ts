@@ -3,14 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { InputError, PromoterError } from '../../oci/index.js';
 import { formatGoJson } from '../../oras/index.js';
-import { parseCount } from '../format.js';
+import { parseCount } from '../output/format.js';
 import type { Io } from '../io.js';
-import { formatResult, type ResultFormat } from '../result.js';
-import { onTerminal } from '../status-line.js';
+import { formatResult, type ResultFormat } from '../output/result.js';
+import { onTerminal } from '../output/status-line.js';
 import { operandAt, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
-import type { Run } from './jobs-answers.js';
-import { defineAppVerb, type AppCall } from './app-verb.js';
-import { askApp, type App } from './jobs-app.js';
+import type { Run } from '../app/jobs-answers.js';
+import { defineAppVerb, type AppCall } from '../app/app-verb.js';
+import { askApp, type App } from '../app/jobs-app.js';
 
 const SUBMIT: VerbDescription = {
   path: 'jobs submit',
@@ -70,7 +70,7 @@ async function readJob(path: string, io: Io): Promise<string> {
 
 async function askRun(app: App, id: string, io: Io): Promise<Run> {
   const answer = await askApp(app, `jobs/${encodeURIComponent(id)}`, io);
-  return (await import('./jobs-answers.js')).readRun(answer);
+  return (await import('../app/jobs-answers.js')).readRun(answer);
 }
 
 function stateLine({ id, state, input, result }: Run): string {
@@ -151,7 +151,7 @@ export async function submitText(text: string, submission: Submission): Promise<
   const { app, format, values, io, print = asFormatted(format, io) } = submission;
   const timeoutSeconds = timeoutOf(values);
   const answer = await askApp(app, 'jobs', io, text);
-  const submitted = (await import('./jobs-answers.js')).readSubmitted(answer);
+  const submitted = (await import('../app/jobs-answers.js')).readSubmitted(answer);
   if (values.wait === true) {
     return finish(app, await waitFor(app, submitted.runId, io, timeoutSeconds), print, io);
   }

@@ -7,8 +7,8 @@ import {
   storeDockerCredential,
   quoted,
 } from '../../oci/index.js';
-import { addConnectionOptions, addDebugOption, connect, connectionOf } from '../connection.js';
-import { dockerConfigOptions } from '../docker-config.js';
+import { addConnectionOptions, addDebugOption, connect, connectionOf } from '../connection/connection.js';
+import { dockerConfigOptions } from '../connection/docker-config.js';
 import type { Io } from '../io.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { eraseDockerCredential } from '../../oci/index.js';
-import { addDebugOption } from '../connection.js';
-import { dockerConfigOptions } from '../docker-config.js';
+import { addDebugOption } from '../connection/connection.js';
+import { dockerConfigOptions } from '../connection/docker-config.js';
 import { collect } from '../repeated.js';
 import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 

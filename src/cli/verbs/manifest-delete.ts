@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { deleteManifest } from '../../oras/index.js';
-import { addDeletionOptions, deletionOptions, deletionPrinter, printDeletion } from '../deletion.js';
-import { openNamed, readNamed } from '../named-target.js';
-import type { Session } from '../session.js';
+import { addDeletionOptions, deletionOptions, deletionPrinter, printDeletion } from './deletion.js';
+import { openNamed, readNamed } from '../connection/named-target.js';
+import type { Session } from '../connection/session.js';
 import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

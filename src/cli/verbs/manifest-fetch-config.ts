@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { fetchConfig, parsePlatform, resolveConfig } from '../../oras/index.js';
-import { printFetched, readPrinting } from '../fetched.js';
-import { bytesIn, describedIn } from '../job-output.js';
-import type { Session } from '../session.js';
-import { addPlatformOption, addTargetOptions } from '../single-target.js';
-import { openNamed } from '../named-target.js';
+import { printFetched, readPrinting } from './fetched.js';
+import { bytesIn, describedIn } from '../output/job-output.js';
+import type { Session } from '../connection/session.js';
+import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
+import { openNamed } from '../connection/named-target.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../../oci/index.js';
 import { formatManifestJson } from '../../oras/index.js';
-import { printFetched, readPrinting, type Printing } from '../fetched.js';
+import { printFetched, readPrinting, type Printing } from './fetched.js';
 import type { Io } from '../io.js';
-import { layoutOptions } from '../layout-options.js';
-import { bytesIn, describedIn } from '../job-output.js';
+import { layoutOptions } from '../connection/layout-options.js';
+import { bytesIn, describedIn } from '../output/job-output.js';
 import { collect, listOf } from '../repeated.js';
-import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
-import type { Session } from '../session.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
+import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
+import type { Session } from '../connection/session.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
 import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

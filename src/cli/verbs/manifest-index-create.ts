@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { isDigest } from '../../oci/index.js';
 import { createIndex, parseAnnotationFlags } from '../../oras/index.js';
-import { connectionOf } from '../connection.js';
-import { addIndexOptions, indexPrinter, packedLine, printIndex } from '../index-output.js';
+import { connectionOf } from '../connection/connection.js';
+import { addIndexOptions, indexPrinter, packedLine, printIndex } from './index-output.js';
 import { collect, listOf } from '../repeated.js';
-import { readTarget } from '../layout-options.js';
-import type { Session } from '../session.js';
+import { readTarget } from '../connection/layout-options.js';
+import type { Session } from '../connection/session.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

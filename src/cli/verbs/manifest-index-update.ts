@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
 import { updateIndex } from '../../oras/index.js';
-import { addIndexOptions, indexPrinter, printIndex, updatedLine } from '../index-output.js';
+import { addIndexOptions, indexPrinter, printIndex, updatedLine } from './index-output.js';
 import { collect, listOf } from '../repeated.js';
-import { openNamed, readNamed } from '../named-target.js';
-import type { Session } from '../session.js';
-import type { Target } from '../target.js';
+import { openNamed, readNamed } from '../connection/named-target.js';
+import type { Session } from '../connection/session.js';
+import type { Target } from '../connection/target.js';
 import {
   defineVerb,
   operandAt,

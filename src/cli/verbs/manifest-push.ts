@@ -1,16 +1,16 @@
 import type { Command } from 'commander';
 import { InputError, isDigest, LIMITS, type Descriptor } from '../../oci/index.js';
 import { formatDescriptor, pushManifest } from '../../oras/index.js';
-import { connectionOf } from '../connection.js';
+import { connectionOf } from '../connection/connection.js';
 import { readOperand } from '../files.js';
-import { parseConcurrency } from '../format.js';
+import { parseConcurrency } from '../output/format.js';
 import type { Io } from '../io.js';
-import { describedIn, textsIn } from '../job-output.js';
-import { readTarget } from '../layout-options.js';
-import type { Session } from '../session.js';
-import { addTargetOptions } from '../single-target.js';
-import { formatStatus } from '../status-line.js';
-import { firstOf, type Target } from '../target.js';
+import { describedIn, textsIn } from '../output/job-output.js';
+import { readTarget } from '../connection/layout-options.js';
+import type { Session } from '../connection/session.js';
+import { addTargetOptions } from '../connection/single-target.js';
+import { formatStatus } from '../output/status-line.js';
+import { firstOf, type Target } from '../connection/target.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { formatReference, InputError, parseReference } from '../../oci/index.js';
-import { addConnectionOptions, addDebugOption } from '../connection.js';
+import { addConnectionOptions, addDebugOption } from '../connection/connection.js';
 import type { Io } from '../io.js';
-import { promotionLines } from '../promotion-lines.js';
-import { addFormatOptions, formatResult, resultFormat } from '../result.js';
-import type { Session } from '../session.js';
-import { addSigningOptions } from '../signing-options.js';
-import { addTtyOption } from '../transfers.js';
+import { promotionLines } from '../output/promotion-lines.js';
+import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import type { Session } from '../connection/session.js';
+import { addSigningOptions } from './signing-options.js';
+import { addTtyOption } from '../output/transfers.js';
 import { defineVerb, operandAt, type JobResult, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -56,7 +56,7 @@ function printPromoted(io: Io, operands: readonly string[], values: Values): (re
   const { registry, repository, tag } = source;
   return async ({ outcome, ask }) => {
     const query = new URLSearchParams({ repository: `${registry}/${repository}`, tag });
-    const { readPromotions } = await import('./seeing-answers.js');
+    const { readPromotions } = await import('../app/seeing-answers.js');
     const { items } = readPromotions(await ask(`promotions?${query.toString()}`));
     const promotions = items.map(({ rule, destination, state, last }) => ({
       rule,

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { formatColumns } from '../columns.js';
-import { formatResult } from '../result.js';
-import { onTerminal } from '../status-line.js';
+import { formatColumns } from '../output/columns.js';
+import { formatResult } from '../output/result.js';
+import { onTerminal } from '../output/status-line.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
-import { addListOptions, askList, tellMore, type Filters } from './app-lists.js';
-import { defineAppVerb } from './app-verb.js';
-import { askApp } from './jobs-app.js';
-import type { ShownPromotion } from './seeing-answers.js';
+import { addListOptions, askList, tellMore, type Filters } from '../app/app-lists.js';
+import { defineAppVerb } from '../app/app-verb.js';
+import { askApp } from '../app/jobs-app.js';
+import type { ShownPromotion } from '../app/seeing-answers.js';
 
 const LIST: VerbDescription = {
   path: 'promotions',
@@ -46,7 +46,7 @@ function rowOf({ state, rule, source, destination, last, since, wantedAt, id }: 
 export function addPromotions(parent: Command, context: VerbContext): void {
   const listed = { add: (command: Command): void => addListOptions(command, FILTERS), isTable: true };
   const list = defineAppVerb(parent, context, LIST, listed, async ({ app, format, values, io }) => {
-    const { readPromotions } = await import('./seeing-answers.js');
+    const { readPromotions } = await import('../app/seeing-answers.js');
     const { items, more } = await askList({ app, path: 'promotions', filters: FILTERS, values, io }, readPromotions);
     const headings = ['STATE', 'SOURCE', 'DESTINATION', 'RULE', 'DIGEST', 'SINCE', 'ID'];
     if (format.kind !== 'text') io.out(formatResult(format, { promotions: items }));
@@ -56,7 +56,7 @@ export function addPromotions(parent: Command, context: VerbContext): void {
   defineAppVerb(list, context, RUN, {}, async ({ app, format, operands, io }) => {
     const answer = await askApp(app, `promotions/${encodeURIComponent(operandAt(operands, 0))}/run`, io, '{}');
     if (format.kind !== 'text') return io.out(formatResult(format, answer));
-    const { runId } = (await import('./seeing-answers.js')).readRaised(answer);
+    const { runId } = (await import('../app/seeing-answers.js')).readRaised(answer);
     io.out(runId === undefined ? 'Wanted: its run comes later\n' : onTerminal(`Run ${runId}`) + '\n');
   });
 }

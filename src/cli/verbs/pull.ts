@@ -1,16 +1,16 @@
 import type { Command } from 'commander';
 import { createFolderSink, parseFileReference, pullFiles, type Pulled, type PullProgress } from '../../oras/index.js';
-import { parseConcurrency, parseCount } from '../format.js';
+import { parseConcurrency, parseCount } from '../output/format.js';
 import type { Io } from '../io.js';
-import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../job-output.js';
-import { addFormatOptions, describeResult, formatResult, resultFormat } from '../result.js';
-import type { Session } from '../session.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import { claimStage } from '../left-pulls.js';
-import { readNamed } from '../named-target.js';
-import { leftOutLine } from '../status-line.js';
-import type { Target } from '../target.js';
-import { addTtyOption, withTransfers, type Transfers } from '../transfers.js';
+import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../output/job-output.js';
+import { addFormatOptions, describeResult, formatResult, resultFormat } from '../output/result.js';
+import type { Session } from '../connection/session.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
+import { claimStage } from '../locks/left-pulls.js';
+import { readNamed } from '../connection/named-target.js';
+import { leftOutLine } from '../output/status-line.js';
+import type { Target } from '../connection/target.js';
+import { addTtyOption, withTransfers, type Transfers } from '../output/transfers.js';
 import {
   defineVerb,
   operandAt,

@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
 import { InputError, isDigest } from '../../oci/index.js';
 import { createFolderSource, parsePlatform, pushFiles, type Pushed } from '../../oras/index.js';
-import { addArtifactOptions, exportManifest, readArtifactOptions } from '../artifact-options.js';
-import { offerValues } from '../command-words.js';
-import { connectionOf } from '../connection.js';
+import { addArtifactOptions, exportManifest, readArtifactOptions } from './artifact-options.js';
+import { offerValues } from '../completion/command-words.js';
+import { connectionOf } from '../connection/connection.js';
 import type { Io } from '../io.js';
-import { describedIn, textsIn } from '../job-output.js';
-import { describeResult, formatResult, resultFormat, type ResultFormat } from '../result.js';
-import { readTarget } from '../layout-options.js';
-import type { Session } from '../session.js';
-import { addTargetOptions } from '../single-target.js';
-import type { Target } from '../target.js';
-import { withTransfers } from '../transfers.js';
+import { describedIn, textsIn } from '../output/job-output.js';
+import { describeResult, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
+import { readTarget } from '../connection/layout-options.js';
+import type { Session } from '../connection/session.js';
+import { addTargetOptions } from '../connection/single-target.js';
+import type { Target } from '../connection/target.js';
+import { withTransfers } from '../output/transfers.js';
 import {
   defineVerb,
   operandAt,

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { listRepositories } from '../../oras/index.js';
-import { addConnectionOptions, addDebugOption, connectionOf } from '../connection.js';
-import { textIn, textsIn } from '../job-output.js';
-import { addFormatOptions, formatResult, resultFormat } from '../result.js';
-import type { Session } from '../session.js';
-import { onTerminal } from '../status-line.js';
+import { addConnectionOptions, addDebugOption, connectionOf } from '../connection/connection.js';
+import { textIn, textsIn } from '../output/job-output.js';
+import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import type { Session } from '../connection/session.js';
+import { onTerminal } from '../output/status-line.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { listTags } from '../../oras/index.js';
-import { textsIn } from '../job-output.js';
-import { addTargetOptions, openTarget } from '../single-target.js';
-import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
-import type { Session } from '../session.js';
+import { textsIn } from '../output/job-output.js';
+import { addTargetOptions, openTarget } from '../connection/single-target.js';
+import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
+import type { Session } from '../connection/session.js';
 import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

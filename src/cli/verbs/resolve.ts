@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { describedIn } from '../job-output.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import type { Session } from '../session.js';
+import { describedIn } from '../output/job-output.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
+import type { Session } from '../connection/session.js';
 import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
-import { formatDuration } from '../../promotion/duration.js';
-import { formatColumns } from '../columns.js';
-import { formatResult } from '../result.js';
-import { onTerminal } from '../status-line.js';
+import { formatDuration } from '../../rules/duration.js';
+import { formatColumns } from '../output/columns.js';
+import { formatResult } from '../output/result.js';
+import { onTerminal } from '../output/status-line.js';
 import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
-import { addListOptions, askList, tellMore, type Filters } from './app-lists.js';
-import { defineAppVerb, type AppCall } from './app-verb.js';
-import { askApp } from './jobs-app.js';
-import type { RunInList, ShownRun } from './seeing-answers.js';
+import { addListOptions, askList, tellMore, type Filters } from '../app/app-lists.js';
+import { defineAppVerb, type AppCall } from '../app/app-verb.js';
+import { askApp } from '../app/jobs-app.js';
+import type { RunInList, ShownRun } from '../app/seeing-answers.js';
 
 const LIST: VerbDescription = {
   path: 'runs',
@@ -115,7 +115,7 @@ function runText(run: ShownRun): string {
 }
 
 async function listRuns({ app, format, values, io }: AppCall): Promise<void> {
-  const { readIgnored, readRuns } = await import('./seeing-answers.js');
+  const { readIgnored, readRuns } = await import('../app/seeing-answers.js');
   const asked = { app, path: 'runs', filters: FILTERS, values, io };
   if (textOf(values, 'state') === 'ignored') {
     const { items, more } = await askList(asked, readIgnored);
@@ -134,7 +134,7 @@ async function listRuns({ app, format, values, io }: AppCall): Promise<void> {
 async function showRun({ app, format, operands, io }: AppCall): Promise<void> {
   const answer = await askApp(app, `runs/${encodeURIComponent(operandAt(operands, 0))}`, io);
   if (format.kind !== 'text') return io.out(formatResult(format, answer));
-  io.out(runText((await import('./seeing-answers.js')).readShownRun(answer)));
+  io.out(runText((await import('../app/seeing-answers.js')).readShownRun(answer)));
 }
 
 async function cancel({ app, format, operands, values, io }: AppCall): Promise<void> {

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
-import { signatureLine, signedSummary, type SignedManifest } from '../evidence-lines.js';
+import { signatureLine, signedSummary, type SignedManifest } from '../output/evidence-lines.js';
 import type { Io } from '../io.js';
-import { recordsIn, textIn } from '../job-output.js';
-import { readNamed } from '../named-target.js';
-import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../result.js';
-import type { Session } from '../session.js';
-import { addSigningOptions } from '../signing-options.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import { nameOf } from '../target.js';
+import { recordsIn, textIn } from '../output/job-output.js';
+import { readNamed } from '../connection/named-target.js';
+import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
+import type { Session } from '../connection/session.js';
+import { addSigningOptions } from './signing-options.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
+import { nameOf } from '../connection/target.js';
 import { defineVerb, operandAt, type JobResult, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

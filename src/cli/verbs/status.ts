@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { PromoterError } from '../../oci/index.js';
-import { formatResult } from '../result.js';
-import { onTerminal } from '../status-line.js';
+import { formatResult } from '../output/result.js';
+import { onTerminal } from '../output/status-line.js';
 import type { VerbContext, VerbDescription } from '../verb.js';
-import { defineAppVerb } from './app-verb.js';
-import { askApp } from './jobs-app.js';
-import type { ShownStatus } from './seeing-answers.js';
+import { defineAppVerb } from '../app/app-verb.js';
+import { askApp } from '../app/jobs-app.js';
+import type { ShownStatus } from '../app/seeing-answers.js';
 
 const VERB: VerbDescription = {
   path: 'status',
@@ -72,7 +72,7 @@ function statusText(status: ShownStatus): string {
 export function addStatus(parent: Command, context: VerbContext): void {
   defineAppVerb(parent, context, VERB, {}, async ({ app, format, io }) => {
     const answer = await askApp(app, 'status', io);
-    const status = (await import('./seeing-answers.js')).readStatus(answer);
+    const status = (await import('../app/seeing-answers.js')).readStatus(answer);
     io.out(format.kind === 'text' ? statusText(status) : formatResult(format, answer));
     if (status.ok) return;
     const names = status.problems.map(({ setting, code }) => setting ?? code);

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { tagManifest } from '../../oras/index.js';
-import { parseConcurrency } from '../format.js';
-import { describedIn } from '../job-output.js';
-import type { Session } from '../session.js';
-import { addTargetOptions } from '../single-target.js';
-import { openNamed } from '../named-target.js';
-import type { Target } from '../target.js';
+import { parseConcurrency } from '../output/format.js';
+import { describedIn } from '../output/job-output.js';
+import type { Session } from '../connection/session.js';
+import { addTargetOptions } from '../connection/single-target.js';
+import { openNamed } from '../connection/named-target.js';
+import type { Target } from '../connection/target.js';
 import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

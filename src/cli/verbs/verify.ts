@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
-import { verifiedText } from '../evidence-lines.js';
+import { verifiedText } from '../output/evidence-lines.js';
 import type { Io } from '../io.js';
-import { recordIn, recordsIn, textIn } from '../job-output.js';
+import { recordIn, recordsIn, textIn } from '../output/job-output.js';
 import { collect } from '../repeated.js';
-import { addFormatOptions, formatResult, resultFormat } from '../result.js';
-import type { Session } from '../session.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../single-target.js';
-import { trustedSignature } from '../trust-store.js';
+import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import type { Session } from '../connection/session.js';
+import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
+import { trustedSignature } from './trust-store.js';
 import { defineVerb, type JobResult, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
-import { parseJob } from '../../inbox/job.js';
-import type { JobInput } from '../../inbox/job-input.js';
-import { LIMITS } from '../../inbox/limits.js';
-import type { ReadText } from '../../inbox/message-text.js';
-import { repeatedNames } from '../../inbox/repeated-names.js';
+import { parseJob } from '../../operations/parse-job.js';
+import type { JobInput } from '../../operations/job-schema.js';
+import { LIMITS } from '../../messages/limits.js';
+import type { ReadText } from '../../messages/message-text.js';
+import { repeatedNames } from '../../messages/repeated-names.js';
 import { InputError, describeError } from '../../oci/index.js';
-import type { Ports } from '../../steps/ports.js';
-import { openJob } from '../start-job.js';
+import type { Ports } from '../../ports/ports.js';
+import { openJob } from '../../operations/start-job.js';
 import { errorAnswer } from './answers.js';
 import { describeRun } from './runs.js';
 

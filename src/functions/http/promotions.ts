@@ -1,5 +1,5 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
-import { explainTag } from '../explain-tag.js';
+import { explainTag } from '../../promotions/explain-tag.js';
 import type { StaticPorts } from '../activities.js';
 import { answering, errorAnswer } from './answers.js';
 import { promotionFilterOf } from './filters.js';

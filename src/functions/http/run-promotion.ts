@@ -1,10 +1,10 @@
 import { app, type HttpRequest, type HttpResponseInit, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { PromoterError, describeError } from '../../oci/index.js';
-import { matchRules } from '../../promotion/match.js';
-import type { Rule } from '../../promotion/rule.js';
-import { raiseWanted } from '../../runs/promotion-runs.js';
-import type { Ports } from '../../steps/ports.js';
+import { matchRules } from '../../rules/match.js';
+import type { Rule } from '../../rules/rule.js';
+import { raiseWanted } from '../../rows/promotion-runs.js';
+import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { errorAnswer } from './answers.js';
 

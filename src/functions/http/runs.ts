@@ -1,7 +1,7 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
 import { InputError, parseReference, formatReference } from '../../oci/index.js';
-import type { RunStore } from '../../runs/ports.js';
-import type { RunRow, StepProgress } from '../../runs/rows.js';
+import type { RunStore } from '../../ports/runs-ports.js';
+import type { RunRow, StepProgress } from '../../rows/rows.js';
 import { answering, errorAnswer } from './answers.js';
 import { runFilterOf } from './filters.js';
 import { pageOf } from './page.js';

@@ -7,8 +7,8 @@ import {
   type InputOf,
   type ResultOf,
   type planCopyContract,
-} from '../../steps/contracts.js';
-import { partName } from '../../steps/part-name.js';
+} from '../../rows/contracts.js';
+import { partName } from '../../transfer/part-name.js';
 import { StepFailed, step, stepAll, type StepContext } from './step.js';
 import { answered, callSub, subInput, type SubAnswer } from './sub-orchestration.js';
 

@@ -1,7 +1,7 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
-import { evidencePolicyHash } from '../../promotion/promotion-id.js';
-import { deadlineMs } from '../../promotion/rule.js';
+import { evidencePolicyHash } from '../../rules/promotion-id.js';
+import { deadlineMs } from '../../rules/rule.js';
 import {
   beginRunContract,
   checkEvidenceContract,
@@ -13,7 +13,7 @@ import {
   verifyArrivalContract,
   type InputOf,
   type ResultOf,
-} from '../../steps/contracts.js';
+} from '../../rows/contracts.js';
 import { attachAll } from './attach.js';
 import { copyPlanned } from './copy-graph.js';
 import { failedResult } from './failed-result.js';

@@ -1,6 +1,6 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
-import { JOB_MS } from '../../runs/job-instance.js';
+import { JOB_MS } from '../../rows/job-instance.js';
 import {
   awaitPromotionsContract,
   beginJobContract,
@@ -12,7 +12,7 @@ import {
   verifyArrivalContract,
   type InputOf,
   type ResultOf,
-} from '../../steps/contracts.js';
+} from '../../rows/contracts.js';
 import { copyPlanned } from './copy-graph.js';
 import { failedResult } from './failed-result.js';
 import { StepFailed, step, waitingUntil, type StepContext } from './step.js';

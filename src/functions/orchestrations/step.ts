@@ -1,9 +1,9 @@
 import { RetryOptions, type OrchestrationContext, type Task } from 'durable-functions';
 import { z } from 'zod';
 import { isRecord } from '../../oci/index.js';
-import { formatDuration } from '../../promotion/duration.js';
-import type { InputOf, ResultOf, StepContract } from '../../steps/contracts.js';
-import { againOfCursor, putOffOnce, troubleSchema, type Again, type Trouble } from './again.js';
+import { formatDuration } from '../../rules/duration.js';
+import type { InputOf, ResultOf, StepContract } from '../../rows/contracts.js';
+import { againOfCursor, putOffOnce, troubleSchema, type Again, type Trouble } from '../../promotions/again.js';
 
 /**
  * What an activity answers: its result; a failure that trying again won't mend; or that it wants to be called again after so

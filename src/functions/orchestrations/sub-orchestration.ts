@@ -1,6 +1,6 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
-import { ORCHESTRATION_VERSION } from '../../runs/orchestration-version.js';
+import { ORCHESTRATION_VERSION } from '../../promotions/orchestration-version.js';
 import { StepFailed, failedSchema, parsed, waitingUntil, type StepContext } from './step.js';
 
 /** What every sub-orchestration is given beside its own. */

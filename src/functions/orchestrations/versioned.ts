@@ -1,6 +1,6 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { ConfigurationError, isRecord } from '../../oci/index.js';
-import { ORCHESTRATION_VERSION } from '../../runs/orchestration-version.js';
+import { ORCHESTRATION_VERSION } from '../../promotions/orchestration-version.js';
 
 type Orchestrator = (context: OrchestrationContext) => Generator<Task, unknown, unknown>;
 

@@ -6,7 +6,7 @@ import {
   verifyArrivalContract,
   type InputOf,
   type ResultOf,
-} from '../../steps/contracts.js';
+} from '../../rows/contracts.js';
 import { StepFailed, step, type StepContext } from './step.js';
 import { answered, callSub, subInput, type SubAnswer } from './sub-orchestration.js';
 

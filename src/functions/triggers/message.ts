@@ -1,9 +1,9 @@
 import type { InvocationContext } from '@azure/functions';
 import { describeError } from '../../oci/index.js';
-import { legibleText } from '../../inbox/message-text.js';
-import { openMessage, retryEnvelope } from '../../inbox/retry.js';
-import type { Ports } from '../../steps/ports.js';
-import { isForGood, keepAsPoison } from '../poison.js';
+import { legibleText } from '../../messages/message-text.js';
+import { openMessage, retryEnvelope } from '../../messages/retry.js';
+import type { Ports } from '../../ports/ports.js';
+import { isForGood, keepAsPoison } from './poison.js';
 
 /**
  * One queue message: read, handled, and never lost. What can't be read, or can never be handled, goes to the poison queue at the

@@ -1,10 +1,10 @@
 import { app, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
-import { parseJobMessage } from '../../inbox/job.js';
-import type { JobInput } from '../../inbox/job-input.js';
+import { parseJobMessage } from '../../operations/parse-job.js';
+import type { JobInput } from '../../operations/job-schema.js';
 import { InputError } from '../../oci/index.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
-import { startJob } from '../start-job.js';
+import { startJob } from '../../operations/start-job.js';
 import { runIdText } from '../step-log.js';
 import { handleMessage, messageOf } from './message.js';
 

@@ -1,7 +1,7 @@
 import { app, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
-import { parseRegistryEventMessage } from '../../inbox/registry-event-message.js';
-import { handleRegistryEvent } from '../registry-event.js';
+import { parseRegistryEventMessage } from '../../messages/registry-event-message.js';
+import { handleRegistryEvent } from '../../promotions/registry-event.js';
 import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { handleMessage } from './message.js';

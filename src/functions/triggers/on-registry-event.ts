@@ -1,9 +1,9 @@
 import { app, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { describeError } from '../../oci/index.js';
-import { parseRegistryEvent } from '../../inbox/registry-event.js';
-import { isForGood, keepAsPoison } from '../poison.js';
-import { handleRegistryEvent } from '../registry-event.js';
+import { parseRegistryEvent } from '../../messages/registry-event.js';
+import { isForGood, keepAsPoison } from './poison.js';
+import { handleRegistryEvent } from '../../promotions/registry-event.js';
 import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 

@@ -1,12 +1,12 @@
 import { app, type InvocationContext, type Timer } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { describeError } from '../../oci/index.js';
-import { newRunId } from '../../runs/run-id.js';
-import { keepHouse } from '../../steps/keep-house.js';
-import type { Ports } from '../../steps/ports.js';
-import { tellForgotten } from '../../steps/tell-run.js';
-import { tendJobs } from '../../steps/tend-jobs.js';
-import { signingLog } from '../signing-warnings.js';
+import { newRunId } from '../../rows/run-id.js';
+import { keepHouse } from '../../schedule/housekeeping.js';
+import type { Ports } from '../../ports/ports.js';
+import { tellForgotten } from '../../promotions/result-event.js';
+import { tendJobs } from '../../schedule/reconcile-jobs.js';
+import { signingLog } from '../../evidence/signing-warnings.js';
 import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 

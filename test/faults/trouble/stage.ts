@@ -19,16 +19,16 @@ import {
   type RegistriesOptions,
   type RegistryClient,
 } from '../../../src/oci/index.js';
-import type { Rule } from '../../../src/promotion/rule.js';
-import { raiseWanted } from '../../../src/runs/promotion-runs.js';
-import type { RunResult, StepProgress } from '../../../src/runs/rows.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import { raiseWanted } from '../../../src/rows/promotion-runs.js';
+import type { RunResult, StepProgress } from '../../../src/rows/rows.js';
 import { createSelfSignedCertificate, type SignerSource } from '../../../src/signing/index.js';
-import type { Ports } from '../../../src/steps/ports.js';
-import { register, type Registered } from '../../unit/functions/registered.js';
-import { replay, type Activity } from '../../unit/functions/replay.js';
-import { rule } from '../../unit/promotion/rules.fixture.js';
-import { countReferrers, pushArtifact, pushMultiPlatform } from '../../unit/steps/images.js';
-import { newWorld, rowOf } from '../../unit/steps/world.js';
+import type { Ports } from '../../../src/ports/ports.js';
+import { register, type Registered } from '../../support/registered.js';
+import { replay, type Activity } from '../../support/replay.js';
+import { rule } from '../../support/rules.fixture.js';
+import { countReferrers, pushArtifact, pushMultiPlatform } from '../../support/images.js';
+import { newWorld, rowOf } from '../../support/world.js';
 import { httpClientOf, identityOf } from '../../support/vault/sdk.js';
 import type { KeyVersion } from '../../support/vault/vault-keys.js';
 import { Vault } from '../../support/vault/vault.js';

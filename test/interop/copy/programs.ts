@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { run } from '../../../src/cli/run.js';
-import { createMemoryIo } from '../../unit/cli/memory-io.js';
+import { createMemoryIo } from '../../support/memory-io.js';
 
 const execute = promisify(execFile);
 

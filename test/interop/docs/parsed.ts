@@ -3,10 +3,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { parse as parseYaml } from 'yaml';
 import { createProgram } from '../../../src/cli/run.js';
-import { parseJob } from '../../../src/inbox/job.js';
+import { parseJob } from '../../../src/operations/parse-job.js';
 import { isRecord } from '../../../src/oci/index.js';
-import { parseRules } from '../../../src/promotion/rules.js';
-import { createMemoryIo } from '../../unit/cli/memory-io.js';
+import { parseRules } from '../../../src/rules/rules-file.js';
+import { createMemoryIo } from '../../support/memory-io.js';
 import { GENERATED, HOW_TO_MARK, type Block } from './blocks.js';
 import { commandsOf } from './commands.js';
 

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../../src/cli/run.js';
-import { createMemoryIo } from '../../unit/cli/memory-io.js';
+import { createMemoryIo } from '../../support/memory-io.js';
 import type { GuideCommand } from '../guide.js';
 
 /** What the guide's variables hold. */

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { run } from '../../../src/cli/run.js';
-import { createMemoryIo } from '../../unit/cli/memory-io.js';
+import { createMemoryIo } from '../../support/memory-io.js';
 
 export interface Ran {
   code: number;

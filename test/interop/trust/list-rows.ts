@@ -7,8 +7,8 @@ import {
   type RegistryRepository,
 } from '../../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { isThere } from '../../../src/steps/is-there.js';
-import { NOTARY_SIGNATURE } from '../../unit/steps/images.js';
+import { isThere } from '../../../src/transfer/is-there.js';
+import { NOTARY_SIGNATURE } from '../../support/images.js';
 import { until } from '../promotion/everything.js';
 import { foreseeSbom } from './foresee.js';
 import { pushImage, pushIndex } from './push.js';

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { InvocationContext } from '@azure/functions';
 import * as df from 'durable-functions';
 import { createDurableEngine } from '../../../src/azure/durable-engine.js';
-import type { Engine } from '../../../src/runs/ports.js';
+import type { Engine } from '../../../src/ports/runs-ports.js';
 
 interface Answer {
   status: number;

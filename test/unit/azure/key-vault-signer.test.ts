@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { HttpClient } from '@azure/core-rest-pipeline';
 import type { TokenCredential } from '@azure/identity';
 import { keyVaultSigner, type KeyVaultSignerOptions } from '../../../src/azure/key-vault-signer.js';
-import { passing, isOverdue, PUT_OFF } from '../../../src/functions/put-off.js';
+import { passing, isOverdue, PUT_OFF } from '../../../src/promotions/backoff.js';
 import { PromoterError, type Descriptor } from '../../../src/oci/index.js';
 import { signNotary, verifyNotary, type SignerSource } from '../../../src/signing/index.js';
 import { ANSWERS } from '../../support/vault/answers.js';

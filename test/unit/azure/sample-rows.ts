@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import type { Rule } from '../../../src/promotion/rule.js';
-import { ruleSchema } from '../../../src/promotion/rule.js';
-import type { StoredDigest } from '../../../src/runs/ports.js';
-import { newRunId } from '../../../src/runs/run-id.js';
-import type { PromotionRow, RunRow, StepProgress } from '../../../src/runs/rows.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import { ruleSchema } from '../../../src/rules/rule.js';
+import type { StoredDigest } from '../../../src/ports/runs-ports.js';
+import { newRunId } from '../../../src/rows/run-id.js';
+import type { PromotionRow, RunRow, StepProgress } from '../../../src/rows/rows.js';
 
 const T0 = Date.parse('2026-05-01T12:00:00.000Z');
 

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { blobLease } from '../../../src/azure/blob-lease.js';
 import { createStorage } from '../../../src/azure/storage.js';
 import type { AzureStorage } from '../../../src/azure/storage.js';
-import type { RunRow } from '../../../src/runs/rows.js';
-import { summaryOfRun } from '../../../src/runs/run-summary.js';
+import type { RunRow } from '../../../src/rows/rows.js';
+import { summaryOfRun } from '../../../src/rows/run-summary.js';
 import { collectPages } from './collect-pages.js';
 import { startAzurite } from './azurite.js';
 import type { Azurite } from './azurite.js';

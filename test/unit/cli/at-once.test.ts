@@ -6,8 +6,8 @@ import { startRegistry, type RunningRegistry } from '../../../local/registry/ser
 import { run } from '../../../src/cli/run.js';
 import { createSelfSignedCertificate } from '../../../src/signing/index.js';
 import { writeImage } from '../../interop/promotion/images.js';
-import { DrawnTerminal } from './drawn-terminal.js';
-import { createMemoryIo } from './memory-io.js';
+import { DrawnTerminal } from '../../support/drawn-terminal.js';
+import { createMemoryIo } from '../../support/memory-io.js';
 
 // sbom, sign, verify and promote on this machine. test/interop/at-once.test.ts has them beside oras and notation.
 

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { run } from '../../../src/cli/run.js';
-import { createMemoryIo } from './memory-io.js';
+import { createMemoryIo } from '../../support/memory-io.js';
 
 async function acrPromoter(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
   const { io, out, err } = createMemoryIo();

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { run } from '../../../src/cli/run.js';
-import { createMemoryIo, type MemoryIoOptions } from './memory-io.js';
+import { createMemoryIo, type MemoryIoOptions } from '../../support/memory-io.js';
 
 interface Asked {
   method: string;

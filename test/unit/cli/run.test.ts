@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLayout, type Descriptor } from 'acr-promoter/oci';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
-import { proxyFor } from '../../../src/cli/proxy.js';
-import { formatLeftOut } from '../../../src/cli/left-out.js';
+import { proxyFor } from '../../../src/cli/connection/proxy.js';
+import { formatLeftOut } from '../../../src/cli/output/left-out.js';
 import { run } from '../../../src/cli/run.js';
 import { putRealGraph } from '../oci/copy/graphs.js';
-import { createMemoryIo } from './memory-io.js';
+import { createMemoryIo } from '../../support/memory-io.js';
 
 let folder = '';
 let layout = '';

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { attachImages } from '../../../src/functions/orchestrations/attach.js';
 import { promote } from '../../../src/functions/orchestrations/promote.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { replay, type Played } from './replay.js';
-import { OBSERVED, OWNER, ROOT, begun, promotion, type Answers } from './scripted.js';
+import { rule } from '../../support/rules.fixture.js';
+import { replay, type Played } from '../../support/replay.js';
+import { OBSERVED, OWNER, ROOT, begun, promotion, type Answers } from '../../support/scripted.js';
 
 // SBOMs and signatures of a large index: every image once, spread over orchestrations of a bounded number of calls.
 

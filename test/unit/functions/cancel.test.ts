@@ -2,16 +2,26 @@ import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { TransportError } from '../../../src/oci/index.js';
-import { cancelRun } from '../../../src/runs/cancel-run.js';
-import { raiseWanted } from '../../../src/runs/promotion-runs.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { openJobRun } from '../steps/job-world.js';
-import { NOTARY_SIGNATURE, countReferrers, pushImage } from '../steps/images.js';
-import { DESTINATION, REGISTRY, SOURCE, newSigner, newWorld, openRun, rowOf, runOf, tagAt } from '../steps/world.js';
-import type { World } from '../steps/world.js';
+import { cancelRun } from '../../../src/rows/cancel-run.js';
+import { raiseWanted } from '../../../src/rows/promotion-runs.js';
+import { rule } from '../../support/rules.fixture.js';
+import { openJobRun } from '../../support/job-world.js';
+import { NOTARY_SIGNATURE, countReferrers, pushImage } from '../../support/images.js';
+import {
+  DESTINATION,
+  REGISTRY,
+  SOURCE,
+  newSigner,
+  newWorld,
+  openRun,
+  rowOf,
+  runOf,
+  tagAt,
+} from '../../support/world.js';
+import type { World } from '../../support/world.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { register, type Registered } from './registered.js';
-import { replay, type Activity, type Played, type Script } from './replay.js';
+import { register, type Registered } from '../../support/registered.js';
+import { replay, type Activity, type Played, type Script } from '../../support/replay.js';
 
 const { answerCancel } = await import('../../../src/functions/http/cancel-run.js');
 const { answerRun } = await import('../../../src/functions/http/run-promotion.js');

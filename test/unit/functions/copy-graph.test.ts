@@ -4,8 +4,8 @@ import { waitingUntil } from '../../../src/functions/orchestrations/step.js';
 import { promote } from '../../../src/functions/orchestrations/promote.js';
 import { runJob } from '../../../src/functions/orchestrations/run-job.js';
 import type { OrchestrationContext, Task } from 'durable-functions';
-import { replay, type Played, type Script } from './replay.js';
-import { OWNER, ROOT, activities, promotion, type Answers } from './scripted.js';
+import { replay, type Played, type Script } from '../../support/replay.js';
+import { OWNER, ROOT, activities, promotion, type Answers } from '../../support/scripted.js';
 
 // What is too much for one activity: waves of parts, in sub-orchestrations of a bounded number of calls.
 

@@ -1,18 +1,18 @@
 import { InvocationContext } from '@azure/functions';
 import { describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
-import { raiseWanted } from '../../../src/runs/promotion-runs.js';
-import { newRunId } from '../../../src/runs/run-id.js';
+import { raiseWanted } from '../../../src/rows/promotion-runs.js';
+import { newRunId } from '../../../src/rows/run-id.js';
 import type { Signer } from '../../../src/signing/index.js';
-import { openJob } from '../../../src/functions/start-job.js';
-import { parseJob } from '../../../src/inbox/job.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { breaking, runOut, type When } from '../steps/breaking.js';
-import { pushArtifact, pushImage, pushMultiPlatform, pushSignature } from '../steps/images.js';
-import { REGISTRY, SOURCE, newSigner, newWorld, openRun, type World } from '../steps/world.js';
-import { endState } from './end-state.js';
-import { register, type Registered } from './registered.js';
-import { replay } from './replay.js';
+import { openJob } from '../../../src/operations/start-job.js';
+import { parseJob } from '../../../src/operations/parse-job.js';
+import { rule } from '../../support/rules.fixture.js';
+import { breaking, runOut, type When } from '../../support/breaking.js';
+import { pushArtifact, pushImage, pushMultiPlatform, pushSignature } from '../../support/images.js';
+import { REGISTRY, SOURCE, newSigner, newWorld, openRun, type World } from '../../support/world.js';
+import { endState } from '../../support/end-state.js';
+import { register, type Registered } from '../../support/registered.js';
+import { replay } from '../../support/replay.js';
 
 // Whatever an activity has done when its host dies, or its result is lost: done again, all is in the end as if nothing had been.
 

@@ -2,12 +2,23 @@ import { describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import fc from 'fast-check';
 import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
-import { OUTCOMES } from '../../../src/runs/rows.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { newWorld } from '../steps/world.js';
-import { register } from './registered.js';
-import { replay, type Activity } from './replay.js';
-import { GATED, IMAGES, OBSERVED, OWNER, ROOT, SOURCE, activities, begun, digest, type Answers } from './scripted.js';
+import { OUTCOMES } from '../../../src/rows/rows.js';
+import { rule } from '../../support/rules.fixture.js';
+import { newWorld } from '../../support/world.js';
+import { register } from '../../support/registered.js';
+import { replay, type Activity } from '../../support/replay.js';
+import {
+  GATED,
+  IMAGES,
+  OBSERVED,
+  OWNER,
+  ROOT,
+  SOURCE,
+  activities,
+  begun,
+  digest,
+  type Answers,
+} from '../../support/scripted.js';
 
 // Every orchestration that is registered, over replies drawn at random: whatever its steps answer, and in whatever order, it
 // wants the same each time that it is replayed.

@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { pushImage } from '../steps/images.js';
-import { SOURCE, openRun, rowOf } from '../steps/world.js';
-import { newPlayedWorld, type Around, type PlayedWorld } from './played-world.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushImage } from '../../support/images.js';
+import { SOURCE, openRun, rowOf } from '../../support/world.js';
+import { newPlayedWorld, type Around, type PlayedWorld } from '../../support/played-world.js';
 
 // Somebody empties the source's list of referrers between the attachments and the copy.
 

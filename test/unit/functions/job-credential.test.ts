@@ -7,7 +7,7 @@ import type { OrchestrationHandler } from 'durable-functions';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
 import { createJobRegistries } from '../../../src/azure/job-registries.js';
 import { keyVaultSecrets } from '../../../src/azure/key-vault-secrets.js';
-import { JOB_OPERATIONS } from '../../../src/inbox/job-input.js';
+import { JOB_OPERATIONS } from '../../../src/operations/job-schema.js';
 import {
   basicCredentials,
   createRegistries,
@@ -19,10 +19,10 @@ import {
 import { refusal } from '../../support/vault/answers.js';
 import { httpClientOf, identityOf } from '../../support/vault/sdk.js';
 import { Vault } from '../../support/vault/vault.js';
-import { openJobRun } from '../steps/job-world.js';
-import { newWorld, runOf, type World } from '../steps/world.js';
-import { register, type Registered } from './registered.js';
-import { replay, type Activity, type Played } from './replay.js';
+import { openJobRun } from '../../support/job-world.js';
+import { newWorld, runOf, type World } from '../../support/world.js';
+import { register, type Registered } from '../../support/registered.js';
+import { replay, type Activity, type Played } from '../../support/replay.js';
 
 // Jobs that name a credential, from the queue to two registries that want a password, with Key Vault between.
 

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Descriptor, Digest } from '../../../src/oci/index.js';
-import { cancelRun } from '../../../src/runs/cancel-run.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { pushImage } from '../steps/images.js';
-import { SOURCE, openRun, rowOf } from '../steps/world.js';
-import { newPlayedWorld, outcomes, type PlayedWorld } from './played-world.js';
+import { cancelRun } from '../../../src/rows/cancel-run.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushImage } from '../../support/images.js';
+import { SOURCE, openRun, rowOf } from '../../support/world.js';
+import { newPlayedWorld, outcomes, type PlayedWorld } from '../../support/played-world.js';
 
 // Registries whose answers about a tag are late, or disagree: the run waits and goes on, and nothing is tried for ever.
 

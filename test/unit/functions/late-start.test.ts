@@ -1,20 +1,30 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
-import { JOB_OPERATIONS, type JobOperation } from '../../../src/inbox/job-input.js';
-import { parseJob } from '../../../src/inbox/job.js';
+import { JOB_OPERATIONS, type JobOperation } from '../../../src/operations/job-schema.js';
+import { parseJob } from '../../../src/operations/parse-job.js';
 import { TransportError } from '../../../src/oci/index.js';
-import { endRunRow } from '../../../src/runs/end-run.js';
-import type { Engine } from '../../../src/runs/ports.js';
-import type { RunSummary } from '../../../src/runs/rows.js';
-import { tendJobs } from '../../../src/steps/tend-jobs.js';
-import { blobOf, newJobWorld, pushSample } from '../steps/job-world.js';
-import { pushImage } from '../steps/images.js';
-import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, rowOf, runOf, tagAt, type World } from '../steps/world.js';
-import { register, type Registered } from './registered.js';
-import { replay, type Played } from './replay.js';
+import { endRunRow } from '../../../src/rows/end-run.js';
+import type { Engine } from '../../../src/ports/runs-ports.js';
+import type { RunSummary } from '../../../src/rows/rows.js';
+import { tendJobs } from '../../../src/schedule/reconcile-jobs.js';
+import { blobOf, newJobWorld, pushSample } from '../../support/job-world.js';
+import { pushImage } from '../../support/images.js';
+import {
+  DESTINATION,
+  REGISTRY,
+  SOURCE,
+  newWorld,
+  openRun,
+  rowOf,
+  runOf,
+  tagAt,
+  type World,
+} from '../../support/world.js';
+import { register, type Registered } from '../../support/registered.js';
+import { replay, type Played } from '../../support/replay.js';
 
-const { startJob } = await import('../../../src/functions/start-job.js');
+const { startJob } = await import('../../../src/operations/start-job.js');
 
 // Durable Functions starts an id over that has ended. Who asks for that late must not have a finished run done again.
 

@@ -1,7 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { handleMessage, messageOf } from '../../../src/functions/triggers/message.js';
-import { parseJobMessage } from '../../../src/inbox/job.js';
+import { parseJobMessage } from '../../../src/operations/parse-job.js';
 import {
   ConfigurationError,
   InputError,
@@ -10,7 +10,7 @@ import {
   RegistryError,
   TransportError,
 } from '../../../src/oci/index.js';
-import { memoryDocuments, memoryQueues, type MemoryDocuments, type MemoryQueues } from '../runs/memory-ports.js';
+import { memoryDocuments, memoryQueues, type MemoryDocuments, type MemoryQueues } from '../../support/memory-ports.js';
 
 const JOB = { operation: 'promote', source: 'r.azurecr.io/samples/app:v1' };
 const START_MS = Date.parse('2026-01-01T00:00:00Z');

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { promoteScheduled } from '../../../src/functions/orchestrations/promote-scheduled.js';
-import { replay } from './replay.js';
-import { activities } from './scripted.js';
+import { replay } from '../../support/replay.js';
+import { activities } from '../../support/scripted.js';
 
 test('walks stretch by stretch: cursor and count go from one to the next', async () => {
   const played = await replay(promoteScheduled, {

@@ -1,9 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
 import { promote } from '../../../src/functions/orchestrations/promote.js';
-import { evidencePolicyHash } from '../../../src/promotion/promotion-id.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { replay, type Played, type Script } from './replay.js';
-import { GATED, IMAGES, OBSERVED, OWNER, ROOT, SOURCE, begun, promotion, type Answers } from './scripted.js';
+import { evidencePolicyHash } from '../../../src/rules/promotion-id.js';
+import { rule } from '../../support/rules.fixture.js';
+import { replay, type Played, type Script } from '../../support/replay.js';
+import {
+  GATED,
+  IMAGES,
+  OBSERVED,
+  OWNER,
+  ROOT,
+  SOURCE,
+  begun,
+  promotion,
+  type Answers,
+} from '../../support/scripted.js';
 
 const MINUTE = 60_000;
 

@@ -1,9 +1,9 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Again } from '../../../src/functions/orchestrations/again.js';
+import type { Again } from '../../../src/promotions/again.js';
 import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
-import { PUT_OFF, busyPauseMs, troublePauseMs } from '../../../src/functions/put-off.js';
+import { PUT_OFF, busyPauseMs, troublePauseMs } from '../../../src/promotions/backoff.js';
 import {
   ConfigurationError,
   CopyError,
@@ -13,11 +13,11 @@ import {
   TransportError,
   type RegistryErrorInfo,
 } from '../../../src/oci/index.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { pushImage } from '../steps/images.js';
-import { SOURCE, newWorld, openRun, type World } from '../steps/world.js';
-import { newPlayedWorld } from './played-world.js';
-import { register, type Registered } from './registered.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushImage } from '../../support/images.js';
+import { SOURCE, newWorld, openRun, type World } from '../../support/world.js';
+import { newPlayedWorld } from '../../support/played-world.js';
+import { register, type Registered } from '../../support/registered.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

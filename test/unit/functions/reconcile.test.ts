@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { handleRegistryEvent } from '../../../src/functions/registry-event.js';
+import { handleRegistryEvent } from '../../../src/promotions/registry-event.js';
 import { packArtifact, pushPacked, type Descriptor, type Digest } from '../../../src/oci/index.js';
-import type { RunSummary } from '../../../src/runs/rows.js';
+import type { RunSummary } from '../../../src/rows/rows.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
-import { rule } from '../promotion/rules.fixture.js';
+import { rule } from '../../support/rules.fixture.js';
 import {
   NOTARY_SIGNATURE,
   countReferrers,
@@ -13,9 +13,9 @@ import {
   pushIndex,
   pushMultiPlatform,
   pushSignature,
-} from '../steps/images.js';
-import { REGISTRY, SOURCE, newSigner, refusal, rowOf, type World } from '../steps/world.js';
-import { newPlayedWorld, outcomes, type PlayedWorld } from './played-world.js';
+} from '../../support/images.js';
+import { REGISTRY, SOURCE, newSigner, refusal, rowOf, type World } from '../../support/world.js';
+import { newPlayedWorld, outcomes, type PlayedWorld } from '../../support/played-world.js';
 
 // State decides, not the event: whatever comes, however often, in whatever order, is the same promotion.
 

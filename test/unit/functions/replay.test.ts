@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { RetryOptions, type OrchestrationContext, type Task } from 'durable-functions';
-import { replay } from './replay.js';
+import { replay } from '../../support/replay.js';
 
 // The driver itself: what it is to notice, it notices.
 describe('the replaying driver', () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { runJob } from '../../../src/functions/orchestrations/run-job.js';
-import type { InputOf, ResultOf, beginJobContract, closeJobContract } from '../../../src/steps/contracts.js';
-import { replay, type Played, type Script } from './replay.js';
-import { ROOT, SOURCE, activities, type Answers } from './scripted.js';
+import type { InputOf, ResultOf, beginJobContract, closeJobContract } from '../../../src/rows/contracts.js';
+import { replay, type Played, type Script } from '../../support/replay.js';
+import { ROOT, SOURCE, activities, type Answers } from '../../support/scripted.js';
 
 type Begun = ResultOf<typeof beginJobContract>;
 type Results = { outcome: InputOf<typeof closeJobContract>['result']['outcome']; code?: string }[];

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { runJob } from '../../../src/functions/orchestrations/run-job.js';
-import type { InputOf, closeJobContract } from '../../../src/steps/contracts.js';
-import { replay, type Played } from './replay.js';
-import { ROOT, activities, type Answers } from './scripted.js';
+import type { InputOf, closeJobContract } from '../../../src/rows/contracts.js';
+import { replay, type Played } from '../../support/replay.js';
+import { ROOT, activities, type Answers } from '../../support/scripted.js';
 
 type Closed = InputOf<typeof closeJobContract>;
 

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { handleRegistryEvent } from '../../../src/functions/registry-event.js';
+import { handleRegistryEvent } from '../../../src/promotions/registry-event.js';
 import type { Descriptor } from '../../../src/oci/index.js';
-import type { PromotionRow } from '../../../src/runs/rows.js';
-import { keepHouse } from '../../../src/steps/keep-house.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { pushImage } from '../steps/images.js';
-import { REGISTRY, SOURCE } from '../steps/world.js';
-import { newPlayedWorld, outcomes, type PlayedWorld } from './played-world.js';
+import type { PromotionRow } from '../../../src/rows/rows.js';
+import { keepHouse } from '../../../src/schedule/housekeeping.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushImage } from '../../support/images.js';
+import { REGISTRY, SOURCE } from '../../support/world.js';
+import { newPlayedWorld, outcomes, type PlayedWorld } from '../../support/played-world.js';
 
 // What the schedule makes of the worst that may happen between two ticks, with the real runs: nothing is lost, doubled or overtaken.
 

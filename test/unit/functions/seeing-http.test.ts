@@ -1,12 +1,12 @@
 import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { closeRun } from '../../../src/runs/close-run.js';
-import { raiseWanted } from '../../../src/runs/promotion-runs.js';
+import { closeRun } from '../../../src/rows/close-promotion.js';
+import { raiseWanted } from '../../../src/rows/promotion-runs.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { pushImage } from '../steps/images.js';
-import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';
-import { register, type Registered } from './registered.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushImage } from '../../support/images.js';
+import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, type World } from '../../support/world.js';
+import { register, type Registered } from '../../support/registered.js';
 
 // What can be looked at over HTTP.
 

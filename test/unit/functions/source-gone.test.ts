@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
-import { notFound } from '../steps/world.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { pushImage, pushMultiPlatform } from '../steps/images.js';
-import { REGISTRY, SOURCE, openRun, rowOf, runOf } from '../steps/world.js';
-import { newPlayedWorld, outcomes, type Around, type PlayedWorld } from './played-world.js';
+import { notFound } from '../../support/world.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushImage, pushMultiPlatform } from '../../support/images.js';
+import { REGISTRY, SOURCE, openRun, rowOf, runOf } from '../../support/world.js';
+import { newPlayedWorld, outcomes, type Around, type PlayedWorld } from '../../support/played-world.js';
 
 // A source that is not there: late, for good, or something else by now.
 

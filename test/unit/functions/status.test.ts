@@ -7,11 +7,11 @@ import {
   loadPemSigner,
   type SignerSource,
 } from '../../../src/signing/index.js';
-import type { RunningStatusPorts } from '../../../src/functions/running-status.js';
-import { registerOnly } from './registered.js';
+import type { RunningStatusPorts } from '../../../src/functions/http/running-status.js';
+import { registerOnly } from '../../support/registered.js';
 
 const { registerBroken } = await import('../../../src/functions/register-broken.js');
-const { runningStatus } = await import('../../../src/functions/running-status.js');
+const { runningStatus } = await import('../../../src/functions/http/running-status.js');
 
 const identity = { version: '1.2.3', settings: ['PROMOTION_RULES', 'SIGNING_KEY'] };
 const context = new InvocationContext({ functionName: 'http', logHandler: () => {} });

@@ -3,9 +3,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { PolicyError, REQUEST_CHANNEL, TransportError, type RequestEvent } from '../../../src/oci/index.js';
-import { pushImage } from '../steps/images.js';
-import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../steps/world.js';
-import { register, type Registered } from './registered.js';
+import { pushImage } from '../../support/images.js';
+import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../../support/world.js';
+import { register, type Registered } from '../../support/registered.js';
 
 // Every line that the app writes about a run says which.
 

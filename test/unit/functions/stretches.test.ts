@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { COPY_LIMITS } from '../../../src/oci/index.js';
-import type { StepProgress } from '../../../src/runs/rows.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { pushArtifact, pushImage } from '../steps/images.js';
-import { SOURCE, notFound, openRun } from '../steps/world.js';
-import { newPlayedWorld, type PlayedWorld } from './played-world.js';
+import type { StepProgress } from '../../../src/rows/rows.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushArtifact, pushImage } from '../../support/images.js';
+import { SOURCE, notFound, openRun } from '../../support/world.js';
+import { newPlayedWorld, type PlayedWorld } from '../../support/played-world.js';
 
 // A graph that takes several calls, and something in it that is waited for: as long as for that of a small one.
 

@@ -1,9 +1,9 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
-import { pushImage } from '../steps/images.js';
-import { REGISTRY, SOURCE, newWorld, runOf, type World } from '../steps/world.js';
-import { register, type Registered } from './registered.js';
+import { pushImage } from '../../support/images.js';
+import { REGISTRY, SOURCE, newWorld, runOf, type World } from '../../support/world.js';
+import { register, type Registered } from '../../support/registered.js';
 
 let world: World;
 let app: Registered;

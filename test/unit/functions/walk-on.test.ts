@@ -3,9 +3,9 @@ import type { OrchestrationContext, Task } from 'durable-functions';
 import { promote } from '../../../src/functions/orchestrations/promote.js';
 import { runJob } from '../../../src/functions/orchestrations/run-job.js';
 import { walkOn } from '../../../src/functions/orchestrations/walk-on.js';
-import { rule } from '../promotion/rules.fixture.js';
-import { replay, type Played, type Script } from './replay.js';
-import { OBSERVED, OWNER, ROOT, activities, begun, digest, promotion, type Answers } from './scripted.js';
+import { rule } from '../../support/rules.fixture.js';
+import { replay, type Played, type Script } from '../../support/replay.js';
+import { OBSERVED, OWNER, ROOT, activities, begun, digest, promotion, type Answers } from '../../support/scripted.js';
 
 // What asks for all of a graph: one call as a rule; a large one goes on in sub-orchestrations of a bounded number of calls.
 

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { Descriptor } from '../../../src/oci/index.js';
-import { raiseWanted } from '../../../src/runs/promotion-runs.js';
+import { raiseWanted } from '../../../src/rows/promotion-runs.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
-import { rule } from '../promotion/rules.fixture.js';
+import { rule } from '../../support/rules.fixture.js';
 import {
   NOTARY_SIGNATURE,
   countReferrers,
@@ -11,7 +11,7 @@ import {
   pushImage,
   pushMultiPlatform,
   pushSignature,
-} from '../steps/images.js';
+} from '../../support/images.js';
 import {
   DESTINATION,
   REGISTRY,
@@ -22,8 +22,8 @@ import {
   rowOf,
   tagAt,
   type World,
-} from '../steps/world.js';
-import { newPlayedWorld, outcomes, type Around, type PlayedWorld } from './played-world.js';
+} from '../../support/world.js';
+import { newPlayedWorld, outcomes, type Around, type PlayedWorld } from '../../support/played-world.js';
 
 // Orchestrations and the real steps together, over ports in memory: what the engine does is played.
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { parseRules } from '../../../src/promotion/rules.js';
+import { parseRules } from '../../../src/rules/rules-file.js';
 import { DEFAULT_JOB_OPERATIONS, DEFAULT_SCHEDULE, readSettings } from '../../../src/settings.js';
 
 const sample = JSON.parse(readFileSync('local.settings.sample.json', 'utf8')) as {

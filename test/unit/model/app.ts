@@ -1,10 +1,10 @@
 import { InvocationContext } from '@azure/functions';
 import type { Descriptor } from '../../../src/oci/index.js';
-import type { Rule } from '../../../src/promotion/rule.js';
-import { keepHouse } from '../../../src/steps/keep-house.js';
-import { register } from '../functions/registered.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import { keepHouse } from '../../../src/schedule/housekeeping.js';
+import { register } from '../../support/registered.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
-import { newWorld, type World } from '../steps/world.js';
+import { newWorld, type World } from '../../support/world.js';
 import { SimulatedEngine } from './engine.js';
 import { givenWithout, takeOut, viewWithout, type Guard } from './guards.js';
 import type { History } from './history.js';

@@ -1,10 +1,10 @@
 import { artifactTypeOf, childrenOf, isManifestMediaType } from '../../../src/oci/index.js';
-import { destinationOf } from '../../../src/promotion/destination.js';
-import type { Rule } from '../../../src/promotion/rule.js';
+import { destinationOf } from '../../../src/rules/destination.js';
+import type { Rule } from '../../../src/rules/rule.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { leafThumbprint } from '../../../src/steps/our-signature-check.js';
+import { leafThumbprint } from '../../../src/evidence/our-signature-check.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
-import { NOTARY_SIGNATURE } from '../steps/images.js';
+import { NOTARY_SIGNATURE } from '../../support/images.js';
 import type { App } from './app.js';
 import { IMAGES, REFERRERS } from './images.js';
 import { ELSEWHERE, REGISTRY } from './setting.js';

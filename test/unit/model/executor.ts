@@ -41,7 +41,7 @@ const SCHEMA = 3;
 
 /**
  * One orchestration in durable-functions' own executor, fed one event at a time. It isn't replayed from the start at each event:
- * that it might be is test/unit/functions/replay.ts' to look after, and takes a hundred times as long.
+ * that it might be is test/support/replay.ts' to look after, and takes a hundred times as long.
  */
 export class Execution {
   readonly #executor = new TaskOrchestrationExecutor();

@@ -1,6 +1,6 @@
-import type { Rule } from '../../../src/promotion/rule.js';
-import type { PromotionRow, Versioned } from '../../../src/runs/rows.js';
-import type { World } from '../steps/world.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import type { PromotionRow, Versioned } from '../../../src/rows/rows.js';
+import type { World } from '../../support/world.js';
 import type { Task } from './simulation.js';
 
 /** What keeps the app right, each to be taken out in turn: the model must notice. */

@@ -1,5 +1,5 @@
 import { artifactTypeOf } from '../../../src/oci/index.js';
-import { destinationOf } from '../../../src/promotion/destination.js';
+import { destinationOf } from '../../../src/rules/destination.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import type { App } from './app.js';

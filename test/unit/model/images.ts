@@ -3,8 +3,8 @@ import { childrenOf } from '../../../src/oci/index.js';
 import { createStreamingSbomGenerator, type Sbom, type SbomGenerator } from '../../../src/sbom/index.js';
 import type { Signer } from '../../../src/signing/index.js';
 import { MemoryRepository } from '../oci/memory-repository.js';
-import { pushArtifact, pushImage, pushMultiPlatform, pushSignature } from '../steps/images.js';
-import { newSigner } from '../steps/world.js';
+import { pushArtifact, pushImage, pushMultiPlatform, pushSignature } from '../../support/images.js';
+import { newSigner } from '../../support/world.js';
 
 /** Somebody whose signature the rules ask for. */
 export const RELEASE = newSigner('release');

@@ -1,4 +1,4 @@
-import type { PromotionRow, RunRow } from '../../../src/runs/rows.js';
+import type { PromotionRow, RunRow } from '../../../src/rows/rows.js';
 
 // What becomes of a run whose orchestration is gone, or ended without closing it:
 // - It ends as `interrupted`. Nobody is told of it, it is no failure, and its promotion is not answered by it.

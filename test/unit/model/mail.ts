@@ -1,4 +1,4 @@
-import type { World } from '../steps/world.js';
+import type { World } from '../../support/world.js';
 import { HOST } from './host-limits.js';
 import type { Action, Simulation, Task } from './simulation.js';
 

@@ -1,8 +1,8 @@
-import { promotionId, ruleHash } from '../../../src/promotion/promotion-id.js';
-import { isSourceRepository, matchRules } from '../../../src/promotion/match.js';
-import type { Rule } from '../../../src/promotion/rule.js';
-import { standingRule } from '../../../src/promotion/standing-rule.js';
-import type { PromotionRow } from '../../../src/runs/rows.js';
+import { promotionId, ruleHash } from '../../../src/rules/promotion-id.js';
+import { isSourceRepository, matchRules } from '../../../src/rules/match.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import { standingRule } from '../../../src/rules/standing-rule.js';
+import type { PromotionRow } from '../../../src/rows/rows.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import type { App } from './app.js';
 import { destinationProblems, madeTwice } from './destination.js';

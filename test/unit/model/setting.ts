@@ -1,5 +1,5 @@
-import { rule } from '../promotion/rules.fixture.js';
-import type { Rule } from '../../../src/promotion/rule.js';
+import { rule } from '../../support/rules.fixture.js';
+import type { Rule } from '../../../src/rules/rule.js';
 import { RELEASE } from './images.js';
 
 export const REGISTRY = 'r.azurecr.io';

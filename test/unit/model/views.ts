@@ -1,5 +1,5 @@
 import type { HeldLease, Lease } from '../../../src/oci/index.js';
-import type { World } from '../steps/world.js';
+import type { World } from '../../support/world.js';
 import type { Simulation, Task } from './simulation.js';
 import type { Troubles } from './troubles.js';
 import type { Watches } from './watches.js';

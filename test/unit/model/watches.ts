@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Rule } from '../../../src/promotion/rule.js';
-import { ruleHash } from '../../../src/promotion/promotion-id.js';
-import type { PromotionRow, RunRow, SourceTag } from '../../../src/runs/rows.js';
-import type { World } from '../steps/world.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import { ruleHash } from '../../../src/rules/promotion-id.js';
+import type { PromotionRow, RunRow, SourceTag } from '../../../src/rows/rows.js';
+import type { World } from '../../support/world.js';
 import { Interruptions } from './interrupted.js';
 import type { Simulation, Task } from './simulation.js';
 

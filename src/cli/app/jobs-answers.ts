@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { answerInvalid } from '../output/job-output.js';
+
+// What the app answers. Loaded when it is asked: zod takes time that no other command should spend.
+
+const problemSchema = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    remedy: z.string().optional(),
+    problems: z.array(z.object({ path: z.string(), message: z.string() })).default([]),
+  }),
+});
+const submittedSchema = z.object({ id: z.string(), runId: z.string(), statusUrl: z.string() });
+const runSchema = z.looseObject({
+  id: z.string(),
+  state: z.string(),
+  input: z.object({ job: z.looseObject({ operation: z.string(), id: z.string() }) }),
+  result: z
+    .looseObject({
+      outcome: z.string(),
+      code: z.string().optional(),
+      reason: z.string().optional(),
+      remedy: z.string().optional(),
+      digest: z.string().optional(),
+    })
+    .optional(),
+  output: z.looseObject({ kind: z.string() }).optional(),
+  steps: z.array(z.looseObject({ step: z.string(), state: z.string(), text: z.string() })).default([]),
+});
+
+/** A job's run. */
+export type Run = z.infer<typeof runSchema>;
+
+/** What the app says is wrong; undefined where it is somebody else who says so. */
+export function readProblem(answer: unknown): z.infer<typeof problemSchema>['error'] | undefined {
+  return problemSchema.safeParse(answer).data?.error;
+}
+
+/** @throws PromoterError `APP_ANSWER_INVALID` */
+export function readSubmitted(answer: unknown): z.infer<typeof submittedSchema> {
+  return known(submittedSchema, answer);
+}
+
+/** @throws PromoterError `APP_ANSWER_INVALID` */
+export function readRun(answer: unknown): Run {
+  return known(runSchema, answer);
+}
+
+/** @throws PromoterError `APP_ANSWER_INVALID` */
+export function known<S extends z.ZodType>(schema: S, answer: unknown): z.infer<S> {
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  throw answerInvalid();
+}

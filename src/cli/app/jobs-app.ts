@@ -1,0 +1,104 @@
+import type { Command } from 'commander';
+import { ConfigurationError, InputError, isLoopback, PromoterError, TransportError } from '../../oci/index.js';
+import type { Io } from '../io.js';
+import { onTerminal } from '../output/status-line.js';
+import { textOf, type Values } from '../verb.js';
+
+/** The app that jobs are handed to. */
+export interface App {
+  /** Without a slash at its end. */
+  url: string;
+  key?: string;
+}
+
+const REQUEST_MS = 60_000;
+
+export function addAppOptions(command: Command): void {
+  command
+    .option('--app <url>', 'the app, such as https://myapp.azurewebsites.net; as it comes $ACR_PROMOTER_APP')
+    .option('--key <key>', 'its function key; better in $ACR_PROMOTER_KEY, which others on this machine do not see');
+}
+
+/** @throws ConfigurationError `APP_MISSING`, `APP_INVALID` */
+export function appOf(values: Values, io: Io): App {
+  const text = textOf(values, 'app') ?? io.env.ACR_PROMOTER_APP ?? '';
+  if (text === '') {
+    throw new ConfigurationError('APP_MISSING', 'no app is named', {
+      remedy: 'Give its address with --app, or in ACR_PROMOTER_APP.',
+    });
+  }
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
+  if (url === undefined || !isSafe || url.username !== '' || url.password !== '' || url.search !== '') {
+    throw new ConfigurationError('APP_INVALID', 'the address of the app is not one that a key could be sent to', {
+      remedy: 'Write it as https://<host>, without user, password and query; http is for this machine only.',
+    });
+  }
+  const key = textOf(values, 'key') ?? io.env.ACR_PROMOTER_KEY;
+  return {
+    url: `${url.origin}${url.pathname}`.replace(/\/+$/, ''),
+    ...(key !== undefined && key !== '' && { key }),
+  };
+}
+
+/**
+ * Asks the app.
+ * @throws InputError, what the app says is wrong; ConfigurationError `APP_DENIED`; PromoterError `APP_FAILED`; TransportError
+ * `APP_UNREACHABLE`
+ */
+export async function askApp(app: App, path: string, io: Io, body?: string): Promise<unknown> {
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(`${app.url}/api/${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: {
+        accept: 'application/json',
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(app.key !== undefined && { 'x-functions-key': app.key }),
+      },
+      ...(body !== undefined && { body }),
+      // A key goes to nobody else.
+      redirect: 'error',
+      signal: AbortSignal.any([io.signal, AbortSignal.timeout(REQUEST_MS)]),
+    });
+    text = await response.text();
+  } catch (cause) {
+    io.signal.throwIfAborted();
+    throw new TransportError('APP_UNREACHABLE', `${app.url} gives no answer`, {
+      cause,
+      remedy: 'See that the app is there (GET /api/health), and that its address is right.',
+    });
+  }
+  const value = parsed(text);
+  if (response.ok) return value;
+  const { readProblem } = await import('./jobs-answers.js');
+  const said = readProblem(value);
+  if (said !== undefined) {
+    const { problems } = said;
+    // The message has the first few of them in it.
+    if (problems.length > 1)
+      for (const { path: at, message } of problems) io.err(onTerminal(`${at}: ${message}`) + '\n');
+    throw new InputError(said.code, said.message, {
+      details: { problems },
+      ...(said.remedy !== undefined && { remedy: said.remedy }),
+    });
+  }
+  if (response.status === 401 || response.status === 403) {
+    throw new ConfigurationError('APP_DENIED', `${app.url} does not take the key`, {
+      remedy: 'Give the key of the functions with --key or in ACR_PROMOTER_KEY (az functionapp keys list).',
+    });
+  }
+  throw new PromoterError('APP_FAILED', `${app.url} answered ${response.status}`, {
+    transient: response.status >= 500,
+    remedy: 'See the log of the app.',
+  });
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,215 @@
+import { readFile, stat } from 'node:fs/promises';
+import { posix } from 'node:path';
+import { pathProblem } from '../../operations/job-path.js';
+import { LIMITS } from '../../messages/limits.js';
+import { InputError } from '../../oci/index.js';
+import {
+  checkPaths,
+  createFolderSource,
+  isNullDevice,
+  loadLayers,
+  parseConfigReference,
+  parseFileReference,
+  withTempFolder,
+  type ArtifactAnnotations,
+  type FileReference,
+} from '../../oras/index.js';
+import { readAnnotations, sourceDateEpoch } from '../verbs/artifact-options.js';
+import type { Io } from '../io.js';
+import { leftOutLine } from '../output/status-line.js';
+import { textOf, type Values } from '../verb.js';
+
+/** What a job can hold of files, in all. */
+const INLINE_BYTES = LIMITS.inlineBytes;
+/** What a folder may hold that is packed to see whether it is small enough then. */
+const FOLDER_BYTES = 16 * 1024 * 1024;
+
+const CREATED = 'org.opencontainers.image.created';
+const TITLE = 'org.opencontainers.image.title';
+
+/** The options of `push` and `attach` that a job has fields for, or that only say what is taken here. */
+export const PACKING: readonly string[] = [
+  'annotation',
+  'annotationFile',
+  'artifactType',
+  'concurrency',
+  'config',
+  'disablePathValidation',
+];
+
+/** A file of a job, as src/inbox reads it. */
+interface JobFile {
+  path: string;
+  mediaType?: string;
+  base64?: string;
+  annotations?: Record<string, string>;
+}
+
+function tooLarge(what: string): InputError {
+  return new InputError('FILE_TOO_LARGE', `${what}; a job holds ${INLINE_BYTES} bytes at most`, {
+    remedy: 'Put it into the container “source” of the app, and name it from a folder where it isn’t.',
+  });
+}
+
+function sizeOf({ base64 = '' }: JobFile): number {
+  return Buffer.byteLength(base64, 'base64');
+}
+
+/** `./docs/` as a blob is called: `docs`. */
+export function nameOf(path: string): string {
+  return posix.normalize(path).replace(/(?<=.)\/$/, '');
+}
+
+/** Whether a job's file may be called so. */
+function isName(name: string): boolean {
+  return name !== '' && name.length <= LIMITS.pathChars && pathProblem(name) === undefined;
+}
+
+/** What the files of one job are called in it: by their paths, or, where no blob may be called so (`../a`), by names of their own. */
+class Names {
+  readonly #taken: Set<string>;
+
+  /** @param paths of all of them */
+  constructor(paths: readonly string[]) {
+    this.#taken = new Set(paths.map(nameOf).filter(isName));
+  }
+
+  /** @param path of what stands in the job itself */
+  of(path: string): string {
+    const own = nameOf(path);
+    if (isName(own)) return own;
+    const plain = posix
+      .basename(own)
+      .replaceAll(/[^\w.-]/g, '_')
+      .replace(/\.+$/, '')
+      .slice(-100);
+    const base = plain === '' ? 'file' : plain;
+    let name = base;
+    for (let count = 2; this.#taken.has(name); count += 1) name = `${count}-${base}`;
+    this.#taken.add(name);
+    return name;
+  }
+}
+
+/**
+ * A file of this machine stands in the job; one that isn't here is a blob of the app's container `source`.
+ * @throws InputError `NOT_A_FILE`, `FILE_TOO_LARGE`, `FILE_NOT_FOUND` where it is neither
+ */
+async function fileOf({ path, mediaType }: FileReference, names: Names): Promise<JobFile> {
+  const typed = mediaType === undefined ? {} : { mediaType };
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) {
+    const name = nameOf(path);
+    if (isName(name)) return { path: name, ...typed };
+    throw new InputError('FILE_NOT_FOUND', `${path} is not here, and no blob of the container “source” is called so`, {
+      remedy: 'See that the path is right.',
+    });
+  }
+  if (!found.isFile() && !(await isNullDevice(found))) {
+    throw new InputError('NOT_A_FILE', `${path} is not a file, and one is wanted`, { remedy: 'Name a file.' });
+  }
+  if (found.size > INLINE_BYTES) throw tooLarge(`${path} has ${found.size} bytes`);
+  return { path: names.of(path), ...typed, base64: (await readFile(path)).toString('base64') };
+}
+
+/** A file of which only the content matters; `-` is standard input. @throws InputError as {@link fileOf} */
+export async function contentOf(path: string, io: Io): Promise<JobFile> {
+  if (path !== '-') return fileOf({ path }, new Names([path]));
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of io.openInput()) {
+    length += chunk.length;
+    if (length > INLINE_BYTES) throw tooLarge(`standard input has more than ${INLINE_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return { path: 'standard-input', base64: Buffer.concat(chunks).toString('base64') };
+}
+
+/** Whether it is worth the while to pack a folder. */
+async function isWithin(path: string, mostBytes: number): Promise<boolean> {
+  let bytes = 0;
+  for await (const entry of createFolderSource().walk(path)) {
+    if (entry.kind === 'file') bytes += entry.sizeBytes;
+    if (bytes > mostBytes) return false;
+  }
+  return true;
+}
+
+/**
+ * A folder stands in the job as the archive that `push` makes of it, with the annotations by which it is unpacked: the app makes
+ * the same layer of it.
+ * @throws InputError `FILE_TOO_LARGE`
+ */
+async function folderOf(
+  file: FileReference,
+  names: Names,
+  annotations: Record<string, string>,
+  io: Io,
+): Promise<JobFile> {
+  if (!(await isWithin(file.path, FOLDER_BYTES))) throw tooLarge(`${file.path} has more than ${FOLDER_BYTES} bytes`);
+  return withTempFolder(async (tempFolder) => {
+    const [layer] = await loadLayers(createFolderSource(), [file], {
+      tempFolder,
+      modifiedSeconds: sourceDateEpoch(io.env),
+      allowAbsolutePaths: true,
+      signal: io.signal,
+      annotations: { files: new Map([[file.path, annotations]]) },
+      onLoad: (progress) => progress.state === 'left-out' && io.err(leftOutLine(progress.name)),
+    });
+    if (layer === undefined) throw new Error('a folder is a layer');
+    const { mediaType, size, annotations: all = {} } = layer.descriptor;
+    if (size > INLINE_BYTES) throw tooLarge(`${file.path}, packed, has ${size} bytes`);
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of await layer.open()) chunks.push(chunk);
+    const base64 = Buffer.concat(chunks).toString('base64');
+    return { path: names.of(file.path), mediaType, base64, annotations: all };
+  });
+}
+
+/** Under another name than its own, it has its title all the same. */
+function titled(file: JobFile, path: string, annotations: Record<string, string>): JobFile {
+  const all = { ...(file.path !== nameOf(path) && { [TITLE]: nameOf(path) }), ...annotations };
+  return Object.keys(all).length === 0 ? file : { ...file, annotations: all };
+}
+
+async function annotationsOf(values: Values, io: Io): Promise<ArtifactAnnotations> {
+  const given = await readAnnotations(values);
+  const seconds = sourceDateEpoch(io.env);
+  if (seconds === 0) return given;
+  // The app's own clock says 1970, as ours does without it.
+  const created = new Date(seconds * 1000).toISOString().replace('.000', '');
+  return { ...given, manifest: { [CREATED]: created, ...given.manifest } };
+}
+
+/**
+ * What `push` and `attach` pack, as fields of a job.
+ * @throws InputError `FILE_TOO_LARGE`, `NOT_A_FILE`, `FILE_NOT_FOUND`, `PATH_ABSOLUTE`
+ */
+export async function packing(files: readonly string[], values: Values, io: Io): Promise<Record<string, unknown>> {
+  const { manifest = {}, config: onConfig, files: byPath } = await annotationsOf(values, io);
+  const config = textOf(values, 'config');
+  const configured = config === undefined ? [] : [parseConfigReference(config)];
+  const references = files.map(parseFileReference);
+  checkPaths(references, { allowAbsolutePaths: values.disablePathValidation === true });
+  const names = new Names([...references, ...configured].map(({ path }) => path));
+  const listed: JobFile[] = [];
+  for (const reference of references) {
+    const { path } = reference;
+    const annotations = byPath?.get(path) ?? {};
+    const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() === true;
+    listed.push(
+      isFolder
+        ? await folderOf(reference, names, annotations, io)
+        : titled(await fileOf(reference, names), path, annotations),
+    );
+  }
+  const [configFile] = await Promise.all(configured.map((reference) => fileOf(reference, names)));
+  const bytes = listed.reduce((sum, file) => sum + sizeOf(file), 0);
+  if (bytes > INLINE_BYTES) throw tooLarge(`the files have ${bytes} bytes in all`);
+  return {
+    files: listed,
+    ...(Object.keys(manifest).length > 0 && { annotations: manifest }),
+    ...(onConfig && { configAnnotations: onConfig }),
+    ...(configFile && { config: configFile }),
+  };
+}

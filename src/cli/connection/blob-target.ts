@@ -1,0 +1,54 @@
+import { InputError, isDigest, parseDigest, type Digest } from '../../oci/index.js';
+import { UsageError } from '../errors.js';
+import { connectionOf } from './connection.js';
+import { parseCount } from '../output/format.js';
+import type { OpenTarget, Session } from './session.js';
+import { readTarget } from './layout-options.js';
+import type { Target } from './target.js';
+import { writtenOf, type Values, type VerbDescription } from '../verb.js';
+
+/** A blob's target, which has a digest or nothing. @throws InputError `DIGEST_INVALID` */
+export function parseBlobTarget(text: string, values: Values): { target: Target; digest?: Digest } {
+  const target = readTarget(text, values);
+  const { tagOrDigest } = target;
+  if (tagOrDigest === undefined) return { target };
+  return { target, digest: isDigest(tagOrDigest) ? tagOrDigest : parseDigest(tagOrDigest) };
+}
+
+/** `--size`; less than 0 is none. @throws InputError `OPTION_INVALID` */
+export function sizeOf(values: Values): number | undefined {
+  const size = writtenOf(values, 'size');
+  return size === undefined || /^-\d+$/.test(size) ? undefined : parseCount(size, '--size', 0);
+}
+
+/** What is read from standard input is known beforehand. @throws InputError `OPTION_MISSING`, `OPTIONS_EXCLUSIVE`, `DIGEST_INVALID` */
+export function checkBlobInput(path: string, values: Values, digest: Digest | undefined): void {
+  if (path !== '-') return;
+  if (values.passwordStdin === true) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
+  }
+  if (sizeOf(values) === undefined) {
+    throw new InputError('OPTION_MISSING', '`--size` must be provided if the blob is read from stdin');
+  }
+  if (digest === undefined) {
+    throw new InputError('DIGEST_INVALID', 'content digest must be provided if it is read from stdin');
+  }
+}
+
+/** @throws UsageError without a digest */
+export async function openBlobTarget(
+  session: Session,
+  verb: VerbDescription,
+  text: string,
+  values: Values,
+  options: { write?: boolean } = {},
+): Promise<OpenTarget & { digest: Digest }> {
+  const { target, digest } = parseBlobTarget(text, values);
+  if (digest === undefined) {
+    throw new UsageError(`"${text}": no digest specified`, {
+      usage: `acr-promoter ${verb.path} [flags] ${verb.operands}`,
+      advice: `Please specify a reference in the form of "<name>@<digest>". Run "acr-promoter ${verb.path} -h" for more options and examples`,
+    });
+  }
+  return { ...(await session.open(target, connectionOf(values, ''), options)), digest };
+}

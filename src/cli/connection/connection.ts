@@ -1,0 +1,234 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import {
+  basicCredentials,
+  ConfigurationError,
+  createRegistries,
+  InputError,
+  isLoopback,
+  type Credentials,
+  type Lease,
+  type RegistriesOptions,
+  type RegistryClient,
+} from '../../oci/index.js';
+import { readCa, readClientCertificate } from './certificates.js';
+import { offerValues } from '../completion/command-words.js';
+import { keptCredentials } from './docker-config.js';
+import { parseAddresses } from './host-addresses.js';
+import type { Io } from '../io.js';
+import { createLockFileLease } from '../locks/lock-file-lease.js';
+import { proxyFor } from './proxy.js';
+import { collect, listOf } from '../repeated.js';
+import { parseHeaders } from './request-headers.js';
+import type { SignIns } from './sign-ins.js';
+
+/** Which side of a command an option speaks of. */
+export type Side = '' | 'from' | 'to';
+
+/** How a registry is reached, as options say it. */
+export interface ConnectionOptions {
+  username?: string;
+  password?: string;
+  passwordStdin?: boolean;
+  identityToken?: string;
+  identityTokenStdin?: boolean;
+  plainHttp?: boolean;
+  insecure?: boolean;
+  caFile?: string;
+  certFile?: string;
+  keyFile?: string;
+  /** `Name: value` */
+  header?: string[];
+  /** `host:port:address[:port]` */
+  resolve?: string[];
+  debug?: boolean;
+  /** Paths. */
+  registryConfig?: string[];
+  distributionSpec?: string;
+}
+
+type ReferrersMode = NonNullable<RegistriesOptions['referrers']>;
+
+const SPECS: Record<string, ReferrersMode> = { 'v1.1-referrers-api': 'api', 'v1.1-referrers-tag': 'tag' };
+
+/** The longest Retry-After that a command waits for: ACR asks for up to a minute. */
+const MAX_RETRY_AFTER_MS = 120_000;
+
+/** Adds the options for one side; `--from-…` and `--to-…` where there are two. */
+export function addConnectionOptions(command: Command, side: Side): Command {
+  const long = (name: string): string => `--${side === '' ? '' : `${side}-`}${name}`;
+  const short = (letter: string, name: string): string => (side === '' ? `-${letter}, ${long(name)}` : long(name));
+  const of = { '': 'registry', from: 'source registry', to: 'destination registry' }[side];
+  command
+    .option(`${short('u', 'username')} <name>`, `user name for the ${of}`)
+    .option(
+      `${short('p', 'password')} <secret>`,
+      `password or identity token for the ${of}; better from standard input`,
+    );
+  command.option(long('password-stdin'), `read the password for the ${of} from standard input`);
+  command
+    .option(`${long('identity-token')} <token>`, `identity token for the ${of}; better from standard input`)
+    .option(long('identity-token-stdin'), `read the identity token for the ${of} from standard input`)
+    .option(long('plain-http'), `plain HTTP to the ${of} (as it comes for localhost and loopback addresses)`)
+    .option(long('plain-http').replace(/^--/, '--no-'), `HTTPS to the ${of}, loopback or not`)
+    .option(long('insecure'), `take any certificate of the ${of}`)
+    .option(`${long('ca-file')} <path>`, `certificate authority of the ${of}, PEM`)
+    .option(`${long('cert-file')} <path>`, `certificate by which the ${of} knows you, PEM; with its key`)
+    .option(`${long('key-file')} <path>`, 'key of that certificate, PEM')
+    .option(
+      `${short('H', 'header')} <name:value>`,
+      `header for the ${of}, and for no other host; as many as are wanted`,
+      collect,
+    )
+    .option(
+      `${long('resolve')} <host:port:address[:port]>`,
+      `IP address and port to reach a host of the ${of} at; as many as are wanted`,
+      collect,
+    )
+    .option(
+      `${long('registry-config')} <path>`,
+      `Docker config with the credentials for the ${of}; of several, each that the one before has nothing in`,
+      collect,
+    )
+    .option(
+      `${long('distribution-spec')} <option>`,
+      `how the ${of} keeps referrers: ${Object.keys(SPECS).join(' or ')}; as it comes it is asked`,
+    );
+  offerValues(command, long('distribution-spec'), Object.keys(SPECS));
+  return command;
+}
+
+/** What concerns all connections of a command. */
+export function addDebugOption(command: Command): Command {
+  return command.option('-d, --debug', 'tell of each request and answer, on standard error, without secrets');
+}
+
+/** The options of one side out of all that commander has read. */
+export function connectionOf(values: Record<string, unknown>, side: Side): ConnectionOptions {
+  const key = (name: string): string => (side === '' ? name : `${side}${name.charAt(0).toUpperCase()}${name.slice(1)}`);
+  const text = (name: string): Record<string, string> => {
+    const value = values[key(name)];
+    // Empty is not given, as in Go's tools; an empty kind of keeping referrers is none of those there are.
+    return typeof value === 'string' && (value !== '' || name === 'distributionSpec') ? { [name]: value } : {};
+  };
+  const flag = (name: string): Record<string, boolean> => {
+    const value = values[key(name)];
+    return typeof value === 'boolean' ? { [name]: value } : {};
+  };
+  const lists = (name: string, ...inherited: string[]): Record<string, string[]> => {
+    const entries = [...inherited, ...listOf(values[key(name)])];
+    return entries.length === 0 ? {} : { [name]: entries };
+  };
+  return {
+    ...text('username'),
+    ...text('password'),
+    ...text('identityToken'),
+    ...text('caFile'),
+    ...text('certFile'),
+    ...text('keyFile'),
+    ...lists('registryConfig'),
+    ...lists('header'),
+    // Of two sides, each has its own addresses after those of both.
+    ...lists('resolve', ...(side === '' ? [] : listOf(values.resolve))),
+    ...(values.debug === true && { debug: true }),
+    ...text('distributionSpec'),
+    ...flag('passwordStdin'),
+    ...flag('identityTokenStdin'),
+    ...flag('plainHttp'),
+    ...flag('insecure'),
+  };
+}
+
+/** @throws ConfigurationError `OPTIONS_EXCLUSIVE`; InputError `CREDENTIAL_MISSING` */
+async function readIdentityToken(options: ConnectionOptions, io: Io): Promise<string> {
+  const { username, password, passwordStdin, identityToken, identityTokenStdin } = options;
+  const isBoth = identityToken !== undefined && identityTokenStdin === true;
+  if (isBoth || username !== undefined || password !== undefined || passwordStdin === true) {
+    throw new ConfigurationError(
+      'OPTIONS_EXCLUSIVE',
+      'an identity token is given once, and without user name and password',
+    );
+  }
+  const token = identityToken ?? (await io.readInput()).replace(/\r?\n$/, '');
+  if (token === '') throw new InputError('CREDENTIAL_MISSING', 'token required: standard input is empty');
+  return token;
+}
+
+async function credentialsFor(
+  registry: string,
+  options: ConnectionOptions,
+  io: Io,
+  signIns: SignIns | undefined,
+): Promise<Credentials> {
+  const { username = '', passwordStdin } = options;
+  let { password } = options;
+  if (options.identityToken !== undefined || options.identityTokenStdin === true) {
+    const refreshToken = await readIdentityToken(options, io);
+    return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken }) };
+  }
+  if (passwordStdin === true) {
+    if (password !== undefined) {
+      throw new ConfigurationError('OPTIONS_EXCLUSIVE', '--password and --password-stdin exclude each other');
+    }
+    password = (await io.readInput()).replace(/\r?\n$/, '');
+  }
+  if (password !== undefined) {
+    // Without a user, what is given is an identity token.
+    if (username === '') return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken: password }) };
+    return basicCredentials(username, password, [registry]);
+  }
+  const kept = keptCredentials(options, io);
+  // A token that opens every registry of somebody goes to none whose name proves nothing.
+  const isUnproven = (options.plainHttp === true && !isLoopback(registry)) || options.insecure === true;
+  return signIns === undefined ? kept : signIns.after(registry, kept, { azure: !isUnproven });
+}
+
+function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } {
+  if (spec === undefined) return {};
+  const referrers = SPECS[spec];
+  if (referrers === undefined) {
+    throw new ConfigurationError(
+      'OPTION_INVALID',
+      `${JSON.stringify(spec)} is not an option of the distribution spec`,
+      {
+        remedy: `Give ${Object.keys(SPECS).join(' or ')}.`,
+      },
+    );
+  }
+  return { referrers };
+}
+
+/** Keeps apart the processes of one user on this machine. */
+export function createDeskLease(): Lease {
+  return createLockFileLease(join(tmpdir(), `acr-promoter-locks-${process.getuid?.() ?? 0}`));
+}
+
+/**
+ * A client for one registry. To be closed.
+ * @param signIns signs in to Azure Container Registries for which there is nothing else; without it, nobody does
+ */
+export async function connect(
+  registry: string,
+  options: ConnectionOptions,
+  io: Io,
+  signIns?: SignIns,
+): Promise<RegistryClient> {
+  const { plainHttp, insecure, caFile, certFile, keyFile, header = [], resolve = [], debug } = options;
+  const clientCertificate = await readClientCertificate(certFile, keyFile);
+  const proxy = proxyFor(registry, io.env);
+  return createRegistries({
+    credentials: await credentialsFor(registry, options, io, signIns),
+    lease: createDeskLease(),
+    retry: { maxRetryAfterMs: MAX_RETRY_AFTER_MS },
+    ...(plainHttp !== undefined && { plainHttp: () => plainHttp }),
+    ...(insecure === true && { insecure }),
+    ...(caFile !== undefined && { ca: await readCa(caFile) }),
+    ...(clientCertificate !== undefined && { clientCertificate }),
+    ...(header.length > 0 && { headers: parseHeaders(header) }),
+    ...(resolve.length > 0 && { addresses: parseAddresses(resolve) }),
+    ...(debug === true && { trace: (entry: string) => io.err(entry) }),
+    ...(proxy !== undefined && { proxy }),
+    ...referrersMode(options.distributionSpec),
+  });
+}

@@ -1,0 +1,28 @@
+import { InputError } from '../../oci/index.js';
+import type { Side } from './connection.js';
+import { parseTarget, type LayoutOptions, type Target } from './target.js';
+import { textOf, type Values } from '../verb.js';
+
+/** Whether a target is in an OCI image layout, as `--oci-layout` and `--oci-layout-path` say it. @throws InputError `OPTIONS_EXCLUSIVE` */
+export function layoutOptions(values: Values, side: Side = ''): LayoutOptions {
+  const [flag, path] = side === '' ? ['ociLayout', 'ociLayoutPath'] : [`${side}OciLayout`, `${side}OciLayoutPath`];
+  const layoutPath = textOf(values, path);
+  if (values[flag] === true && layoutPath !== undefined) {
+    const prefix = side === '' ? '' : `${side}-`;
+    throw new InputError(
+      'OPTIONS_EXCLUSIVE',
+      `--${prefix}oci-layout-path, --${prefix}oci-layout cannot be used at the same time`,
+    );
+  }
+  const isLayout = values[flag] === true || layoutPath !== undefined;
+  return { isLayout, ...(layoutPath !== undefined && { layoutPath }) };
+}
+
+/** A verb's target. @param options.severalTags allows `name:t1,t2` @throws InputError `REFERENCE_INVALID`, `OPTIONS_EXCLUSIVE` */
+export function readTarget(
+  text: string,
+  values: Values,
+  { side = '', severalTags = false }: { side?: Side; severalTags?: boolean } = {},
+): Target {
+  return parseTarget(text, { ...layoutOptions(values, side), severalTags });
+}

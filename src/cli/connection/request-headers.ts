@@ -1,0 +1,43 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { InputError } from '../../oci/index.js';
+
+/** What a connection says of itself is not for a command line to say: Go leaves these out, too. */
+const OF_THE_CONNECTION = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** A header may hold a secret: what was written is not repeated. */
+function invalid(cause?: unknown): InputError {
+  return new InputError('OPTION_INVALID', 'invalid header: it is not written as `name: value`', {
+    ...(cause !== undefined && { cause }),
+  });
+}
+
+/** `Name: value` as many times as `--header` was given; names in lower case, values of one name joined. @throws InputError `OPTION_INVALID` */
+export function parseHeaders(flags: readonly string[]): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const flag of flags) {
+    const colon = flag.indexOf(':');
+    if (colon < 1) throw invalid();
+    const [name, value] = [flag.slice(0, colon).toLowerCase(), flag.slice(colon + 1).trim()];
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    } catch {
+      // Its message has the value.
+      throw invalid();
+    }
+    if (OF_THE_CONNECTION.has(name)) continue;
+    const before = headers[name];
+    headers[name] = before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`;
+  }
+  return headers;
+}

@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import { lstat } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { ConfigurationError, makeFolder, TransportError, type HeldLease, type Lease } from '../../oci/index.js';
+import { LOCK_LIMITS, LockFile, sweepLocks } from './lock-file.js';
+
+interface LockFileOptions {
+  /** Milliseconds after which a holder that does not renew has lost its lease. 20 s as it comes; renewed four times in it. */
+  staleMs?: number;
+}
+
+/** A lock that is renewed until it is released or lost. Its timers keep no process alive. */
+class HeldLock implements HeldLease {
+  readonly #what: string;
+  readonly #lock: LockFile;
+  readonly #number: number;
+  readonly #staleMs: number;
+  readonly #lost = new AbortController();
+  readonly #renewing: NodeJS.Timeout;
+  #heldUntilMs: number;
+  #released: Promise<void> | undefined;
+
+  constructor(what: string, lock: LockFile, number: number, options: { staleMs: number; fromMs: number }) {
+    this.#what = what;
+    this.#lock = lock;
+    this.#number = number;
+    this.#staleMs = options.staleMs;
+    this.#heldUntilMs = options.fromMs + options.staleMs;
+    this.#renewing = setInterval(() => void this.#renew(), options.staleMs / 4).unref();
+  }
+
+  get signal(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  get heldUntilMs(): number {
+    return this.#heldUntilMs;
+  }
+
+  async #renew(): Promise<void> {
+    const fromMs = Date.now();
+    // Past its end, another may have taken it, and given it back: it is not taken up again.
+    if (fromMs >= this.#heldUntilMs) return this.#lose('it could not be renewed in time');
+    try {
+      if (!(await this.#lock.renew(this.#number))) this.#lose('another process has taken it');
+      else if (!this.signal.aborted) this.#heldUntilMs = fromMs + this.#staleMs;
+    } catch {
+      // The folder may be back before the lease ends.
+      if (Date.now() >= this.#heldUntilMs - this.#staleMs / 4) this.#lose('it could not be renewed in time');
+    }
+  }
+
+  #lose(reason: string): void {
+    clearInterval(this.#renewing);
+    // Who has let go of it does not care any more.
+    if (this.#released !== undefined) return;
+    this.#heldUntilMs = 0;
+    this.#lost.abort(
+      new TransportError('LEASE_LOST', `the lease of ${this.#what} was lost: ${reason}`, {
+        remedy: 'Nothing was written after it; do it again.',
+      }),
+    );
+  }
+
+  release(): Promise<void> {
+    clearInterval(this.#renewing);
+    // A lock that can't be given back ends by itself. What was done under it has been done.
+    this.#released ??= this.signal.aborted
+      ? Promise.resolve()
+      : this.#lock.release(this.#number).catch(() => undefined);
+    return this.#released;
+  }
+}
+
+/** Others' files could make two processes hold one lock; so the folder must be this user's alone. */
+async function openFolder(folder: string): Promise<void> {
+  try {
+    await makeFolder(folder, 0o700);
+    const { uid, mode } = await lstat(folder);
+    const user = process.getuid?.();
+    if (user === undefined || (uid === user && (mode & 0o022) === 0)) return;
+  } catch (cause) {
+    throw new ConfigurationError('LOCK_FOLDER_UNUSABLE', `the folder for locks, ${folder}, cannot be used`, { cause });
+  }
+  throw new ConfigurationError('LOCK_FOLDER_UNUSABLE', `the folder for locks, ${folder}, can be written by others`, {
+    remedy: 'Take it away, or make it yours with mode 700.',
+  });
+}
+
+/**
+ * Leases by lock files, for processes of one user on one machine. A holder that was killed has lost its lease at once; one that
+ * hangs, when it has not renewed it for a while.
+ * @param folder made where it isn't there; no link, and only files of leases may be in it.
+ * @throws ConfigurationError `LOCK_FOLDER_UNUSABLE`, when a lease is acquired
+ */
+export function createLockFileLease(folder: string, options: LockFileOptions = {}): Lease {
+  const staleMs = options.staleMs ?? LOCK_LIMITS.staleMs;
+  let opened: Promise<void> | undefined;
+  const open = async (): Promise<void> => {
+    await openFolder(folder);
+    // A file that can't be taken away stands in nobody's way.
+    await sweepLocks(folder).catch(() => undefined);
+  };
+  return {
+    acquire: async (name, { waitMs = 0, signal } = {}) => {
+      opened ??= open();
+      await opened.catch((error: unknown) => {
+        opened = undefined;
+        throw error;
+      });
+      // Any string may be a name: a file's may not.
+      const key = createHash('sha256').update(name).digest('hex').slice(0, 40);
+      const lock = new LockFile(folder, key, staleMs);
+      const untilMs = Date.now() + waitMs;
+      for (;;) {
+        signal?.throwIfAborted();
+        const fromMs = Date.now();
+        const number = await lock.take();
+        if (number !== undefined) return new HeldLock(name, lock, number, { staleMs, fromMs });
+        const leftMs = untilMs - Date.now();
+        if (leftMs <= 0) return undefined;
+        // Not all at the same time, again and again.
+        await pause(Math.min(leftMs, LOCK_LIMITS.lookMs * (0.5 + Math.random())), undefined, signal && { signal });
+      }
+    },
+  };
+}

@@ -1,0 +1,64 @@
+import {
+  digestAlgorithm,
+  digestOf,
+  isRecord,
+  parseDescriptor,
+  PromoterError,
+  type Descriptor,
+} from '../../oci/index.js';
+
+/** The app has answered something else than this version knows. */
+export function answerInvalid(cause?: unknown): PromoterError {
+  return new PromoterError('APP_ANSWER_INVALID', 'what the app answers is not known here', {
+    ...(cause !== undefined && { cause }),
+    remedy: 'See that the address is that of this app, and of this version or a newer one.',
+  });
+}
+
+/** A job's output, as an object. @throws PromoterError `APP_ANSWER_INVALID`, as each of these */
+export function recordIn(output: unknown): Record<string, unknown> {
+  if (!isRecord(output)) throw answerInvalid();
+  return output;
+}
+
+export function textIn(output: unknown, name: string): string {
+  const text = recordIn(output)[name];
+  if (typeof text !== 'string') throw answerInvalid();
+  return text;
+}
+
+export function textsIn(output: unknown, name: string): string[] {
+  const list = recordsOrTexts(output, name);
+  return list.map((entry) => {
+    if (typeof entry !== 'string') throw answerInvalid();
+    return entry;
+  });
+}
+
+export function recordsIn(output: unknown, name: string): Record<string, unknown>[] {
+  return recordsOrTexts(output, name).map(recordIn);
+}
+
+function recordsOrTexts(output: unknown, name: string): unknown[] {
+  const list = recordIn(output)[name];
+  if (!Array.isArray(list)) throw answerInvalid();
+  return list;
+}
+
+/** A descriptor that an output has, and the name of its repository. */
+export function describedIn(output: unknown): { name: string; descriptor: Descriptor } {
+  const reference = textIn(output, 'reference');
+  try {
+    return { name: reference.slice(0, reference.lastIndexOf('@')), descriptor: parseDescriptor(output, 'the output') };
+  } catch (cause) {
+    throw answerInvalid(cause);
+  }
+}
+
+/** The bytes that an output has: those that its digest means. */
+export function bytesIn(output: unknown, { digest }: Descriptor): Uint8Array {
+  const { base64, content } = recordIn(output);
+  const bytes = typeof base64 === 'string' ? Buffer.from(base64, 'base64') : Buffer.from(JSON.stringify(content) ?? '');
+  if (digestOf(bytes, digestAlgorithm(digest)) !== digest) throw answerInvalid();
+  return bytes;
+}

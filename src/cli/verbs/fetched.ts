@@ -1,0 +1,45 @@
+import { InputError, type Descriptor } from '../../oci/index.js';
+import { formatDescriptor, indentJson } from '../../oras/index.js';
+import { writeOutput } from '../files.js';
+import type { Io } from '../io.js';
+import { textOf, type Values } from '../verb.js';
+
+/** What is printed of something that is fetched, or written to a file: `--output`, `--descriptor`, `--pretty`. */
+export interface Printing {
+  output: string | undefined;
+  onlyDescriptor: boolean;
+  pretty: boolean;
+}
+
+/** @throws InputError `OPTIONS_EXCLUSIVE` */
+export function readPrinting(values: Values): Printing {
+  const output = textOf(values, 'output');
+  const onlyDescriptor = values.descriptor === true;
+  if (output === '-' && onlyDescriptor) {
+    throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time', {
+      remedy: 'Both would be written to standard output: give a file.',
+    });
+  }
+  return { output, onlyDescriptor, pretty: values.pretty === true };
+}
+
+/**
+ * @param fetch the content, where the descriptor isn't all that is wanted
+ * @param format prints something else than the content itself, beside a file too
+ */
+export async function printFetched(
+  io: Io,
+  { output, onlyDescriptor, pretty }: Printing,
+  { descriptor, fetch }: { descriptor: Descriptor; fetch: () => Promise<Uint8Array> },
+  format?: (bytes: Uint8Array) => string,
+): Promise<void> {
+  const json = (text: string): void => io.out(pretty ? `${indentJson(text)}\n` : text);
+  if (onlyDescriptor && output === undefined) return json(formatDescriptor(descriptor));
+  const bytes = await fetch();
+  const toFile = output !== undefined && output !== '-';
+  if (toFile) await writeOutput(output, bytes);
+  if (onlyDescriptor) return json(formatDescriptor(descriptor));
+  if (format !== undefined) return io.out(format(bytes));
+  if (toFile) return undefined;
+  return pretty ? json(new TextDecoder().decode(bytes)) : io.out(bytes);
+}

@@ -1,0 +1,105 @@
+import type { Command } from 'commander';
+import { isDigest } from '../../oci/index.js';
+import { indentJson, type IndexProgress, type WrittenIndex } from '../../oras/index.js';
+import { writeOutput } from '../files.js';
+import type { Io } from '../io.js';
+import { describedIn } from '../output/job-output.js';
+import { listOf } from '../repeated.js';
+import { addTargetOptions } from '../connection/single-target.js';
+import { formatStatus, onTerminal, typedOnTerminal } from '../output/status-line.js';
+import { firstOf, type Target } from '../connection/target.js';
+import { textOf, type JobPrinter, type Values } from '../verb.js';
+
+/** The options that making and changing an index have in common. */
+export function addIndexOptions(command: Command): void {
+  command
+    .option('--artifact-type <type>', 'artifact type of the index')
+    .option('-o, --output <path>', 'write the index to this file and push nothing; - for standard output')
+    .option('--pretty', 'lay the JSON out for reading, on standard output');
+  addTargetOptions(command);
+}
+
+/** Printed as oras does: a reference behind its digest, but for one that is the digest. */
+function withReference(digest: string, reference: string): string {
+  return isDigest(reference) ? digest : `${digest} ${onTerminal(reference)}`;
+}
+
+function statusOf(progress: IndexProgress, target: Target, madeLine: (progress: Made) => string): string {
+  switch (progress.state) {
+    case 'fetching':
+      return `Fetching  ${typedOnTerminal(progress.reference)}\n`;
+    case 'fetched':
+      return `Fetched   ${withReference(progress.digest, progress.reference)}\n`;
+    case 'added':
+      return `Added     ${withReference(progress.digest, progress.reference)}\n`;
+    case 'merged':
+      return `Merged    ${withReference(progress.digest, progress.reference)}\n`;
+    case 'removed':
+      return `Removed   ${progress.digest}\n`;
+    case 'made':
+      return madeLine(progress);
+    case 'pushed':
+      return `Pushed    [${target.kind}] ${isDigest(target.tagOrDigest ?? '') ? nameOf(target) : firstOf(target)}\n`;
+    case 'tagged':
+      return `Tagged ${progress.tag}\n`;
+  }
+}
+
+type Made = Extract<IndexProgress, { state: 'made' | 'pushed' }>;
+
+function nameOf(target: Target): string {
+  return target.text.slice(0, target.text.lastIndexOf('@'));
+}
+
+export function packedLine({ descriptor }: Made): string {
+  return formatStatus('Packed   ', { mediaType: descriptor.mediaType, digest: descriptor.digest, size: 0 });
+}
+
+export function updatedLine({ descriptor }: Made): string {
+  return `Updated   ${descriptor.digest}\n`;
+}
+
+/** Runs the work with its status lines, and prints or keeps what comes of it. */
+export async function printIndex(
+  io: Io,
+  { values, target, madeLine }: { values: Values; target: Target; madeLine: (progress: Made) => string },
+  work: (options: { push: boolean; onProgress: (progress: IndexProgress) => void }) => Promise<WrittenIndex>,
+): Promise<void> {
+  const output = textOf(values, 'output');
+  const { bytes, descriptor } = await work({
+    push: output === undefined,
+    onProgress: (progress) => output !== '-' && io.out(statusOf(progress, target, madeLine)),
+  });
+  if (output === '-') {
+    io.out(values.pretty === true ? `${indentJson(new TextDecoder().decode(bytes))}\n` : bytes);
+    return;
+  }
+  if (output !== undefined) await writeOutput(output, bytes);
+  io.out(`Digest: ${descriptor.digest}\n`);
+}
+
+/** Of an index that the app has made. @param readTarget of the first operand */
+export function indexPrinter(
+  io: Io,
+  readTarget: (operands: readonly string[], values: Values) => Target,
+  madeLine: (progress: Made) => string,
+): JobPrinter {
+  return {
+    options: [],
+    prepare(operands, values) {
+      const target = readTarget(operands, values);
+      return ({ output }) => {
+        const { descriptor } = describedIn(output);
+        // As they were written: what was set first is the target's own tag.
+        const others = [...target.tags.slice(1), ...listOf(values.tag)];
+        const progress: IndexProgress[] = [
+          { state: 'made', descriptor },
+          { state: 'pushed', descriptor },
+          ...others.map((tag) => ({ state: 'tagged' as const, tag })),
+        ];
+        for (const each of progress) io.out(statusOf(each, target, madeLine));
+        io.out(`Digest: ${descriptor.digest}\n`);
+      };
+    },
+  };
+}

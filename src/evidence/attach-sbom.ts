@@ -1,0 +1,159 @@
+import { InputError, packArtifact, parseManifest, type Descriptor, type ReadableRepository } from '../oci/index.js';
+import type { SourceRepository } from '../rules/rule.js';
+import type { Sbom } from '../sbom/index.js';
+import { attachPacked, readAt } from './attach-packed.js';
+import { signerOf, signSubject } from './attach-signature.js';
+import { bringSbomBack } from './bring-sbom-back.js';
+import type { InputOf, ResultOf, attachSbomContract } from '../rows/contracts.js';
+import { isThere } from '../transfer/is-there.js';
+import { countingLosses } from './lost-leases.js';
+import { noteMadeSbom } from './made-sboms.js';
+import { findOurSbom, type SigningRule } from './our-sbom.js';
+import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import { countingTries } from './sbom-tries.js';
+import { sbomClaim } from './signed-claim.js';
+import { subjectLease, underLease } from '../transfer/under-lease.js';
+
+/** What it needs of a step's input: a job has no rule, the command line no run. */
+type Input = Pick<InputOf<typeof attachSbomContract>, 'image' | 'at' | 'destination'> & {
+  runId?: string;
+  rule: SigningRule;
+  source: SourceRepository;
+};
+
+type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<'markOurs'>;
+
+/**
+ * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image of the
+ * same source gives the same bytes wherever they are attached, so doing it twice, or here and there, makes one.
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`; PromoterError `SBOM_UNFINISHED`,
+ *   `SIGNATURE_UNFINISHED`
+ */
+export async function attachSbomStep(
+  ports: SbomPorts,
+  input: Input,
+  call: StepCall,
+): Promise<StepReply<ResultOf<typeof attachSbomContract>>> {
+  const { signal, finish = signal, progress } = call;
+  const at = input.at ?? input.source;
+  const { registry, repository: name } = at;
+  const repository = ports.registries.repository(registry, name);
+  return underLease(ports, subjectLease(registry, name, input.image.digest), signal, async (held, lease) => {
+    const existing = await findOurSbom(ports, input.rule, repository, input.image, held);
+    if (existing !== undefined) {
+      progress.text(`is there already: ${existing.digest}`);
+      return { sbom: existing.digest, made: false };
+    }
+    // Whoever cannot sign it attaches nothing.
+    if (input.rule.sign.length > 0) signerOf(ports);
+    // From the SBOM's push to its signature's nothing stops it but time: an SBOM that isn't signed is nobody's.
+    const lasting = AbortSignal.any([finish, lease.signal]);
+    const attached =
+      (await bring(ports, input, held, lasting)) ??
+      (await countingTries(ports, input, { signal: AbortSignal.any([signal, lease.signal]), progress }, () =>
+        attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total)),
+      ));
+    const { sbom, text, made } = attached;
+    progress.text(text);
+    const sign = () => signSubject(ports, input, sbomClaim(sbom, input.image), lasting);
+    const of = { runId: input.runId, digest: sbom.digest };
+    const signed = input.rule.sign.length > 0 ? await countingLosses(ports, of, call, lease, sign) : undefined;
+    return { sbom: sbom.digest, made: made || signed?.made === true };
+  });
+}
+
+/**
+ * The SBOM of one image, by streaming its layers.
+ * @param name the root component's
+ * @throws InputError `NOT_AN_IMAGE`; as the generator
+ */
+export async function generateSbom(
+  { sbom }: Pick<Ports, 'sbom'>,
+  { repository, name, image }: { repository: ReadableRepository; name: string; image: Descriptor },
+  signal: AbortSignal,
+  onProgress: (done: number, total: number) => void,
+): Promise<{ subject: Descriptor; sbom: Sbom }> {
+  const reference = `${name}@${image.digest}`;
+  const { bytes, descriptor } = await repository.fetchManifest(image, { signal });
+  const manifest = parseManifest(bytes, descriptor.mediaType, reference);
+  if (manifest.kind !== 'image') {
+    throw new InputError('NOT_AN_IMAGE', `${reference} is no image`, {
+      remedy: 'Name one of the images of the index: only an image has layers to look into.',
+    });
+  }
+  const made = await sbom.generate({
+    name,
+    descriptor,
+    manifest,
+    openBlob: (blob, blobSignal) => repository.openBlob(blob, { signal: blobSignal }),
+    hasBlob: (blob, blobSignal) => repository.hasBlob(blob, { signal: blobSignal }),
+    signal,
+    onProgress,
+  });
+  return { subject: descriptor, sbom: made };
+}
+
+interface Attached {
+  sbom: Descriptor;
+  text: string;
+  made: boolean;
+}
+
+/** Undefined where there is nothing to bring. */
+async function bring(
+  ports: SbomPorts,
+  { runId, rule, source, at, destination, image }: Input,
+  signal: AbortSignal,
+  lasting: AbortSignal,
+): Promise<Attached | undefined> {
+  if (at !== undefined || destination === undefined) return undefined;
+  const sbom = await bringSbomBack(
+    ports,
+    { ...(runId !== undefined && { runId }), rule, source, destination, image },
+    signal,
+    lasting,
+  );
+  return sbom && { sbom, text: `brought from ${destination}: ${sbom.digest}`, made: true };
+}
+
+async function attach(
+  ports: Pick<Ports, 'registries' | 'sbom' | 'documents'> & StorePort<'markOurs'>,
+  input: Input,
+  signal: AbortSignal,
+  lasting: AbortSignal,
+  onProgress: (done: number, total: number) => void,
+): Promise<Attached> {
+  const { registry, repository: path } = input.at ?? input.source;
+  const repository = ports.registries.repository(registry, path);
+  const { image, source } = input;
+  const named = { repository, name: `${source.registry}/${source.repository}`, image };
+  const { subject, sbom } = await readAt(input, () => generateSbom(ports, named, signal, onProgress));
+  const packed = packArtifact({
+    artifactType: sbom.mediaType,
+    layers: [
+      {
+        mediaType: sbom.mediaType,
+        bytes: sbom.bytes,
+        annotations: { 'org.opencontainers.image.title': 'sbom.cdx.json' },
+      },
+    ],
+    subject,
+    annotations: { 'org.opencontainers.image.created': sbom.created },
+  });
+  const { digest } = packed.descriptor;
+  // Unsigned, and with no row that knows of it: it was made under another store than this. Or a list only says so: anybody can foresee it.
+  const listed = await repository.listReferrers(subject.digest, { artifactType: sbom.mediaType, signal });
+  const made =
+    !listed.some((referrer) => referrer.digest === digest) || !(await isThere(repository, { digest }, signal));
+  await noteMadeSbom(ports, subject, packed.descriptor);
+  await ports.store.markOurs({ registry, repository: path, digest }, input.runId);
+  signal.throwIfAborted();
+  if (made) await attachPacked(input, repository, packed, lasting);
+  return { sbom: packed.descriptor, text: `${describeSbom(sbom)}: ${digest}`, made };
+}
+
+/** What was found, and what could not be read, in one line. */
+export function describeSbom({ counts, gaps }: Pick<Sbom, 'counts' | 'gaps'>): string {
+  const counted = Object.entries(counts).map(([type, count]) => `${count} ${type}`);
+  return [counted.length === 0 ? 'no components' : counted.join(', '), ...gaps].join('; ');
+}

@@ -1,0 +1,43 @@
+import { evidencePolicyHash } from '../rules/promotion-id.js';
+import { noteGatePassed, readOwned } from '../rows/owned-promotion.js';
+import type { InputOf, ResultOf, checkEvidenceContract } from '../rows/contracts.js';
+import { lookAtGate } from './gate-look.js';
+import { noteKey } from './our-keys.js';
+import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import { resolveTag } from '../transfer/resolve-tag.js';
+import { missingTag } from '../transfer/source-gone.js';
+
+/**
+ * Gate 1: the evidence of others that the rule demands is there and verifies. No key of ours, present or former, ever satisfies it.
+ * What passed is noted in the row: the gate is not asked again for this digest under this policy. With very many signatures it asks to
+ * be called again until all were looked at.
+ */
+export async function checkEvidenceStep(
+  ports: Pick<Ports, 'registries' | 'documents' | 'signer' | 'now'> & StorePort<'getPromotion' | 'replacePromotion'>,
+  { promotionId, runId, rule, source, root }: InputOf<typeof checkEvidenceContract>,
+  { signal, progress }: StepCall,
+): Promise<StepReply<ResultOf<typeof checkEvidenceContract>>> {
+  // Read before the referrers are listed: what is raised from here on is not what we looked at.
+  const row = await readOwned(ports, promotionId, runId);
+  if (row === undefined) return { done: { state: 'gone' } };
+  const standing = await resolveTag(ports, source, signal);
+  if (standing === undefined) throw missingTag(source);
+  if (standing.digest !== root.digest) return { done: { state: 'superseded' } };
+  if (ports.signer !== undefined) await noteKey(ports, ports.signer);
+  const repository = ports.registries.repository(source.registry, source.repository);
+  const { signatures } = rule.verify;
+  const { decision, evidence, isUnfinished } = await lookAtGate(ports, repository, root, signatures, { signal });
+  const { wanted } = row;
+  if (decision.passed) {
+    progress.text(
+      decision.evidence.map(({ signedBy }) => `signed by ${signedBy}`).join('; ') || 'the rule asks for none',
+    );
+    const policy = evidencePolicyHash(rule);
+    const isNoted =
+      policy === undefined || (await noteGatePassed(ports, promotionId, runId, { digest: root.digest, policy }));
+    return { done: isNoted ? { state: 'passed', wanted } : { state: 'gone' } };
+  }
+  const reasons = decision.reasons.slice(0, 20);
+  progress.text(reasons.join('; '));
+  return isUnfinished ? { later: 0 } : { done: { state: 'closed', wanted, evidence, reasons } };
+}

@@ -1,0 +1,195 @@
+import {
+  InputError,
+  PolicyError,
+  RegistryError,
+  artifactTypeOf,
+  contentKindOf,
+  formatPlatform,
+  isManifestMediaType,
+  mapConcurrently,
+  parseManifest,
+  type ContentKind,
+  type Descriptor,
+  type Digest,
+  type FetchedManifest,
+  type Manifest,
+  type ReadableRepository,
+} from '../oci/index.js';
+import type { Image } from '../rows/contracts.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+
+/** One manifest of a graph, as it was fetched. What an index says of it is only compared with this. */
+interface Node {
+  descriptor: Pick<Descriptor, 'mediaType' | 'digest' | 'size'>;
+  manifest: Manifest;
+  kind: ContentKind;
+  /** For people: its platform as the index names it. */
+  platform?: string;
+}
+
+export interface Graph {
+  root: Manifest;
+  /** What gets something attached: the root first, then level by level, each with a label of its own. */
+  images: Image[];
+  /** All manifests, those included that get nothing attached. */
+  digests: Digest[];
+}
+
+/**
+ * Reads what is promoted under a root, and decides by the content of each manifest whether it gets an SBOM. An attestation that
+ * refers to another child of its index (BuildKit's default) is part of the graph and gets nothing attached.
+ * @throws PolicyError `REFERRER_IN_INDEX`, `DESCRIPTOR_MISMATCH`; InputError `TOO_MANY_IMAGES`, `IMAGE_CONFIG_MISMATCH`,
+ *   `MANIFEST_INVALID`
+ */
+export async function classifyGraph(
+  repository: ReadableRepository,
+  root: Descriptor,
+  signal: AbortSignal,
+): Promise<Graph> {
+  const room = { bytes: STEP_LIMITS.manifestBytes };
+  const first = await readNode(repository, root, room, signal);
+  const nodes = new Map<Digest, Node>([[root.digest, first]]);
+  /** Children that the registry has no manifest for, such as the layers of a build cache. */
+  const blobs = new Set<Digest>();
+  for (let level = [first]; level.length > 0;) {
+    const listed = level.flatMap(({ manifest }) => (manifest.kind === 'index' ? manifest.manifests : []));
+    // An index may name one manifest twice.
+    const fresh = [...new Map(listed.map((child) => [child.digest, child])).values()].filter(
+      ({ digest }) => !nodes.has(digest) && !blobs.has(digest),
+    );
+    const manifests = fresh.filter(({ mediaType }) => isManifestMediaType(mediaType)).length;
+    checkCount(repository, root, nodes.size - 1 + manifests, STEP_LIMITS.images);
+    checkCount(repository, root, blobs.size + fresh.length - manifests, STEP_LIMITS.otherChildren);
+    const read = await mapConcurrently(fresh, STEP_LIMITS.lookedAtOnce, (child) =>
+      readChild(repository, child, room, signal),
+    );
+    level = read.filter((node) => node !== undefined);
+    for (const node of level) nodes.set(node.descriptor.digest, node);
+    for (const [index, { digest }] of fresh.entries()) if (read[index] === undefined) blobs.add(digest);
+    checkCount(repository, root, nodes.size - 1, STEP_LIMITS.images);
+  }
+  for (const node of nodes.values()) checkChildren(repository, node, nodes);
+  const attached = [...nodes.values()].filter(({ manifest }, index) => index === 0 || manifest.subject === undefined);
+  return { root: first.manifest, images: withLabelsApart(attached.map(imageOf)), digests: [...nodes.keys()] };
+}
+
+function checkCount(repository: ReadableRepository, root: Descriptor, count: number, most: number): void {
+  if (count <= most) return;
+  throw new InputError(
+    'TOO_MANY_IMAGES',
+    `${repository.name}@${root.digest} has ${count} children or more; the most is ${most}`,
+    { remedy: 'Split the index.' },
+  );
+}
+
+async function readNode(
+  repository: ReadableRepository,
+  { digest, platform }: Pick<Descriptor, 'digest' | 'platform'>,
+  room: { bytes: number },
+  signal: AbortSignal,
+  fetched?: FetchedManifest,
+): Promise<Node> {
+  const { bytes, descriptor } = fetched ?? (await repository.fetchManifest(digest, { signal }));
+  room.bytes -= bytes.length;
+  if (room.bytes < 0) {
+    throw new InputError(
+      'TOO_MANY_IMAGES',
+      `the manifests of the graph around ${repository.name}@${digest} have over ${STEP_LIMITS.manifestBytes} bytes together`,
+      { remedy: 'Split the index.' },
+    );
+  }
+  const manifest = parseManifest(bytes, descriptor.mediaType, `${repository.name}@${digest}`);
+  return {
+    descriptor: {
+      // A registry that names no type leaves it to the manifest.
+      mediaType: isManifestMediaType(descriptor.mediaType) ? descriptor.mediaType : manifest.mediaType,
+      digest,
+      size: bytes.length,
+    },
+    manifest,
+    kind: await contentKindOf(repository, digest, manifest, { signal }),
+    ...(platform !== undefined && { platform: formatPlatform(platform) }),
+  };
+}
+
+/** Undefined if the child is no manifest. Podman asks for a manifest whatever type the index names, and so does this. */
+async function readChild(
+  repository: ReadableRepository,
+  child: Descriptor,
+  room: { bytes: number },
+  signal: AbortSignal,
+): Promise<Node | undefined> {
+  let fetched: FetchedManifest;
+  try {
+    fetched = await repository.fetchManifest(child.digest, { signal });
+  } catch (error) {
+    if (!isManifestMediaType(child.mediaType) && error instanceof RegistryError && error.notFound) return undefined;
+    throw error;
+  }
+  return readNode(repository, child, room, signal, fetched);
+}
+
+/** Holds what an index says of its children against what they are. */
+function checkChildren(repository: ReadableRepository, parent: Node, nodes: ReadonlyMap<Digest, Node>): void {
+  if (parent.manifest.kind !== 'index') return;
+  const siblings = new Set(parent.manifest.manifests.map(({ digest }) => digest));
+  const where = `${repository.name}@${parent.descriptor.digest}`;
+  for (const child of parent.manifest.manifests) {
+    const node = nodes.get(child.digest);
+    if (node === undefined) continue;
+    const { mediaType, size } = node.descriptor;
+    if (mediaType !== child.mediaType || size !== child.size) {
+      throw new PolicyError(
+        'DESCRIPTOR_MISMATCH',
+        `${where} lists ${child.digest} as ${child.mediaType} of ${child.size} bytes; it is ${mediaType} of ${size} bytes`,
+        { remedy: 'Build the index again from the manifests that it lists.' },
+      );
+    }
+    const subject = node.manifest.subject?.digest;
+    if (subject === undefined) continue;
+    if (node.kind === 'attestation' && subject !== child.digest && siblings.has(subject)) continue;
+    throw new PolicyError(
+      'REFERRER_IN_INDEX',
+      `${where} lists ${child.digest}, which refers to ${subject} and is no attestation of another child`,
+      { remedy: 'Build the index again without it, and attach it to its subject, with oras attach for example.' },
+    );
+  }
+}
+
+function imageOf({ descriptor, manifest, kind, platform }: Node): Image {
+  const { label, why } = describe(kind, manifest, platform);
+  return {
+    ...descriptor,
+    // A type is whatever its maker wrote there.
+    label: label.slice(0, STEP_LIMITS.labelCharacters),
+    sbom: kind === 'image',
+    ...(why !== undefined && { why: why.slice(0, 2 * STEP_LIMITS.labelCharacters) }),
+  };
+}
+
+/** What a manifest is called in a run, and why it gets no SBOM. */
+function describe(kind: ContentKind, manifest: Manifest, platform = 'image'): { label: string; why?: string } {
+  switch (kind) {
+    case 'image':
+      return { label: platform };
+    case 'index':
+      return { label: 'index', why: 'an index: each of its images gets an SBOM of its own' };
+    case 'attestation':
+      return { label: 'attestation', why: 'an attestation: it has no file system' };
+    case 'artifact': {
+      const type = artifactTypeOf(manifest) ?? 'artifact';
+      return { label: type, why: `not an image: ${type}` };
+    }
+  }
+}
+
+/** Steps of a run are told apart by their labels: two of one platform have their digests in theirs. */
+function withLabelsApart(images: readonly Image[]): Image[] {
+  const counts = new Map<string, number>();
+  for (const { label } of images) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return images.map((image) =>
+    counts.get(image.label) === 1
+      ? image
+      : { ...image, label: `${image.label} ${image.digest.slice(0, 'sha256:'.length + 12)}` },
+  );
+}

@@ -1,0 +1,100 @@
+import {
+  compareGraphs,
+  isNothingMissing,
+  parseReference,
+  mapConcurrently,
+  type Descriptor,
+  type GraphOptions,
+  type ReadableRepository,
+} from '../oci/index.js';
+import type { Rule, SourceRepository } from '../rules/rule.js';
+import type { Image } from '../rows/contracts.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import { sbomsMadeOf } from './made-sboms.js';
+import { findOurSbom } from './our-sbom.js';
+import { findOurSignature } from './our-signature.js';
+import type { Ports } from '../ports/ports.js';
+import { recordedDigest } from './recorded-signature.js';
+import { plainClaim, sbomClaim, type SignedClaim } from './signed-claim.js';
+
+/** Where a rule wants SBOMs and signatures. */
+export function attachedAt(rule: Rule, source: SourceRepository, destination: string): SourceRepository {
+  const { registry, repository } = rule.attachTo === 'source' ? source : parseReference(destination);
+  return { registry, repository };
+}
+
+/** What the destination lacks of a graph at the source, referrers and all. */
+export async function graphDifferences(
+  rule: Rule,
+  source: ReadableRepository,
+  destination: ReadableRepository,
+  root: Descriptor,
+  signal: AbortSignal,
+  onWalked?: GraphOptions['onWalked'],
+): Promise<string[]> {
+  const missing = await compareGraphs(source, destination, root, {
+    recursive: true,
+    artifactsOnly: true,
+    excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
+    signal,
+    ...(onWalked && { onWalked }),
+  });
+  if (isNothingMissing(missing)) return [];
+  const { manifests, unlisted, tags } = missing;
+  return [
+    `${destination.name} lacks ${manifests.length} manifests, ${unlisted.length} referrers in its lists, ${tags.length} digest tags`,
+  ];
+}
+
+/** What the rule wants attached and isn't: an SBOM or a signature counts where it verifies. */
+export async function attachmentDifferences(
+  ports: Pick<Ports, 'signer' | 'documents' | 'now'>,
+  rule: Rule,
+  at: ReadableRepository,
+  images: readonly Image[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const lacking = await mapConcurrently(images, STEP_LIMITS.lookedAtOnce, async (image) => {
+    const lacks: string[] = [];
+    if (image.sbom && rule.sbom.formats.length > 0) {
+      const sbom = await findOurSbom(ports, rule, at, image, signal);
+      if (sbom === undefined) lacks.push(`${image.label} has no SBOM from this app yet`);
+    }
+    if (rule.sign.length > 0) {
+      const { signer } = ports;
+      const signature = signer && (await findOurSignature(ports, at, plainClaim(image), signer, signal));
+      if (signature === undefined) lacks.push(`${image.label} has no signature from this app yet`);
+    }
+    return lacks;
+  });
+  return lacking.flat();
+}
+
+/**
+ * True where lists and our own records alone show that all we attached is still there, under its subject. Cheaper than verifying it,
+ * and no for what was made elsewhere.
+ */
+export async function isAllListed(
+  ports: Pick<Ports, 'signer' | 'documents'>,
+  rule: Rule,
+  at: ReadableRepository,
+  images: readonly Image[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { signer } = ports;
+  const digestsOf = async (subject: Pick<Descriptor, 'digest'>): Promise<Set<string>> =>
+    new Set((await at.listReferrers(subject.digest, { signal })).map(({ digest }) => digest));
+  const isSigned = async (claim: SignedClaim): Promise<boolean> => {
+    if (rule.sign.length === 0) return true;
+    const recorded = signer && (await recordedDigest(ports, claim, signer));
+    return recorded !== undefined && (await digestsOf(claim.subject)).has(recorded);
+  };
+  for (const image of images) {
+    if (!(await isSigned(plainClaim(image)))) return false;
+    if (!image.sbom || rule.sbom.formats.length === 0) continue;
+    const listed = await digestsOf(image);
+    const sbom = (await sbomsMadeOf(ports, image)).find(({ digest }) => listed.has(digest));
+    if (sbom === undefined || !(await isSigned(sbomClaim(sbom, image)))) return false;
+  }
+  return true;
+}

@@ -1,0 +1,137 @@
+import {
+  InconclusiveError,
+  InputError,
+  IntegrityError,
+  RegistryError,
+  VerificationError,
+  mapConcurrently,
+  type Descriptor,
+  type ReadableRepository,
+} from '../oci/index.js';
+import { decideGate, type Finding, type GateDecision } from '../rules/gate.js';
+import type { SignaturePolicy } from '../rules/rule.js';
+import { readCertificates, thumbprint, verifyNotary } from '../signing/index.js';
+import { GateMemory } from './gate-memory.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import { isOurKey } from './our-keys.js';
+import type { Ports } from '../ports/ports.js';
+import { fetchSignature, hashOfList, listSignatures, rankSignatures } from './signature-list.js';
+
+type LookPorts = Pick<Ports, 'documents' | 'signer' | 'now'>;
+
+export interface GateLook {
+  decision: GateDecision;
+  /** Of the signatures that are listed: tells whether some have come or gone. */
+  evidence: string;
+  /** True if it is not passed, and there are signatures that were not looked at yet: to be called again. Undecided is not passed. */
+  isUnfinished: boolean;
+}
+
+/**
+ * Holds the signatures on a subject against policies. Anybody may attach anything, so those that name a certificate of the trust store
+ * come first, and one call reads a bounded number. What was found bad is remembered: each call gets further, and with the 10,000
+ * signatures that a list may have, the good one is found within 20 calls (40 where all are as large as they may be).
+ * @param ours whether a signature by a key that signs here, or ever did, counts: never at a gate
+ */
+export async function lookAtGate(
+  ports: LookPorts,
+  repository: ReadableRepository,
+  subject: Descriptor,
+  policies: readonly SignaturePolicy[],
+  { signal, ours = 'never' }: { signal: AbortSignal; ours?: 'never' | 'count' },
+): Promise<GateLook> {
+  const listed = await listSignatures(repository, subject, signal);
+  const looks = await Promise.all(
+    policies.map((policy) => new PolicyLook(ports, repository, { subject, policy, ours }, signal).look(listed)),
+  );
+  const decision = decideGate(
+    policies,
+    looks.map(({ findings }) => findings),
+  );
+  const isUnfinished = !decision.passed && looks.some((look) => look.isUnfinished);
+  return { decision, evidence: hashOfList(listed), isUnfinished };
+}
+
+/** `passed`: it satisfies the policy. `bad`: it never will. `again`: it may, another time. */
+type Verdict = { is: 'passed'; finding: Finding } | { is: 'bad' | 'again'; finding?: Finding };
+
+/** One call's look by one policy. */
+class PolicyLook {
+  readonly #ports: LookPorts;
+  readonly #repository: ReadableRepository;
+  readonly #asked: { subject: Descriptor; policy: SignaturePolicy; ours: 'never' | 'count' };
+  readonly #certificates: readonly Uint8Array[];
+  readonly #signal: AbortSignal;
+  #bytes = 0;
+
+  /** @throws ConfigurationError `CERTIFICATE_UNREADABLE` */
+  constructor(
+    ports: LookPorts,
+    repository: ReadableRepository,
+    asked: { subject: Descriptor; policy: SignaturePolicy; ours: 'never' | 'count' },
+    signal: AbortSignal,
+  ) {
+    this.#ports = ports;
+    this.#repository = repository;
+    this.#asked = asked;
+    this.#certificates = readCertificates(asked.policy.trustStore);
+    this.#signal = signal;
+  }
+
+  async look(listed: readonly Descriptor[]): Promise<{ findings: Finding[]; isUnfinished: boolean }> {
+    const memory = await GateMemory.open(this.#ports, this.#asked, listed);
+    const ranked = rankSignatures(listed, new Set(this.#certificates.map(thumbprint)));
+    const order = memory.inOrder(ranked);
+    let read = 0;
+    while (read < order.length && read < STEP_LIMITS.signaturesRead && this.#bytes < STEP_LIMITS.signatureBytes) {
+      const most = Math.min(STEP_LIMITS.signaturesReadAtOnce, STEP_LIMITS.signaturesRead - read);
+      const some = order.slice(read, read + most);
+      read += some.length;
+      const verdicts = await mapConcurrently(some, STEP_LIMITS.signaturesReadAtOnce, (entry) => this.#judge(entry));
+      for (const [index, verdict] of verdicts.entries()) {
+        const { digest } = some[index] ?? {};
+        if (verdict.is === 'passed') {
+          await memory.save();
+          return { findings: [verdict.finding], isUnfinished: false };
+        }
+        if (digest !== undefined) memory.note(digest, verdict.is, verdict.finding);
+      }
+    }
+    await memory.save();
+    return { findings: memory.findings(), isUnfinished: memory.hasUnseen() };
+  }
+
+  async #judge(entry: Descriptor): Promise<Verdict> {
+    const { digest } = entry;
+    const { subject, policy, ours } = this.#asked;
+    try {
+      const { signature, bytes } = await fetchSignature(this.#repository, subject, entry, this.#signal);
+      this.#bytes += bytes;
+      if (signature === undefined) return { is: 'bad' };
+      const trust = { certificates: this.#certificates, identities: policy.identities };
+      const verified = await verifyNotary({ ...signature, subject, trust, now: this.#ports.now() });
+      if (ours === 'never' && (await isOurKey(this.#ports, verified.keyHash))) return { is: 'bad' };
+      return { is: 'passed', finding: { verdict: 'passed', signedBy: verified.signedBy, signature: digest } };
+    } catch (error) {
+      return verdictOf(error, digest);
+    }
+  }
+}
+
+/** @throws what says nothing of the signature: the registry is down, the trust store is none */
+function verdictOf(error: unknown, signature: string): Verdict {
+  if (error instanceof InputError) return { is: 'bad' };
+  // Not what its digest says, or gone since it was listed: a replica may be late.
+  if (error instanceof IntegrityError || (error instanceof RegistryError && error.notFound)) return { is: 'again' };
+  if (error instanceof VerificationError) {
+    const { code, message: reason } = error;
+    // A certificate may also not be valid yet.
+    const is = code === 'SIGNATURE_CERTIFICATE_EXPIRED' ? 'again' : 'bad';
+    return { is, finding: { verdict: 'rejected', code, reason, signature } };
+  }
+  if (error instanceof InconclusiveError) {
+    const { code, message: reason } = error;
+    return { is: 'bad', finding: { verdict: 'inconclusive', code, reason, signature } };
+  }
+  throw error;
+}

@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { Descriptor } from '../oci/index.js';
+import type { Finding } from '../rules/gate.js';
+import type { SignaturePolicy } from '../rules/rule.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import type { Ports } from '../ports/ports.js';
+
+/** Raised when this code learns to verify what it could not before. */
+const VERSION = 1;
+
+const findingSchema = z.object({
+  verdict: z.enum(['rejected', 'inconclusive']),
+  code: z.string(),
+  reason: z.string(),
+  signature: z.string(),
+});
+const memorySchema = z.object({
+  bad: z.array(z.string()),
+  again: z.array(z.string()),
+  reasons: z.array(findingSchema),
+});
+
+/**
+ * What the gate has found out about the signatures of one subject, under one policy. Of few it is found out anew each time; of many it
+ * is kept as a document, so that each look goes on where the one before has stopped.
+ */
+export class GateMemory {
+  readonly #documents: Ports['documents'];
+  readonly #name: string;
+  readonly #isKept: boolean;
+  /** Digests that are listed now: others are forgotten. */
+  readonly #listed: ReadonlySet<string>;
+  /** Never good under this policy. */
+  readonly #bad: Set<string>;
+  /** Not good yet, the one that was looked at longest ago first. */
+  readonly #again: Set<string>;
+  readonly #reasons = new Map<string, Finding>();
+  #isChanged = false;
+
+  private constructor(
+    { documents }: Pick<Ports, 'documents'>,
+    name: string,
+    listed: readonly Descriptor[],
+    kept: z.infer<typeof memorySchema>,
+  ) {
+    this.#documents = documents;
+    this.#name = name;
+    this.#isKept = listed.length > STEP_LIMITS.rememberedFrom;
+    this.#listed = new Set(listed.map(({ digest }) => digest));
+    const here = (digest: string): boolean => this.#listed.has(digest);
+    this.#bad = new Set(kept.bad.filter(here));
+    this.#again = new Set(kept.again.filter(here));
+    for (const reason of kept.reasons) if (here(reason.signature)) this.#reasons.set(reason.signature, reason);
+  }
+
+  static async open(
+    ports: Pick<Ports, 'documents'>,
+    asked: { subject: Descriptor; policy: SignaturePolicy; ours: string },
+    listed: readonly Descriptor[],
+  ): Promise<GateMemory> {
+    const { subject, policy, ours } = asked;
+    const { mediaType, digest, size } = subject;
+    const text = JSON.stringify([VERSION, mediaType, size, policy, ours]);
+    const hash = createHash('sha256').update(text).digest('hex').slice(0, 32);
+    const name = `gate/${digest.replace(':', '-')}/${hash}.json`;
+    const isKept = listed.length > STEP_LIMITS.rememberedFrom;
+    const kept = isKept ? await ports.documents.get('documents', name) : undefined;
+    return new GateMemory(ports, name, listed, parse(kept));
+  }
+
+  /** What is to be looked at, in this order: what was not looked at yet, then what may have become good. */
+  inOrder(ranked: readonly Descriptor[]): Descriptor[] {
+    const byDigest = new Map<string, Descriptor>(ranked.map((entry) => [entry.digest, entry]));
+    const unseen = [...byDigest.values()].filter(({ digest }) => this.#isUnseen(digest));
+    return [...unseen, ...[...this.#again].flatMap((digest) => byDigest.get(digest) ?? [])];
+  }
+
+  note(digest: string, is: 'bad' | 'again', finding: Finding | undefined): void {
+    this.#isChanged = true;
+    // To the end of what is looked at again.
+    this.#again.delete(digest);
+    (is === 'bad' ? this.#bad : this.#again).add(digest);
+    if (finding !== undefined && (this.#reasons.has(digest) || this.#reasons.size < STEP_LIMITS.gateReasons))
+      this.#reasons.set(digest, finding);
+  }
+
+  hasUnseen(): boolean {
+    return [...this.#listed].some((digest) => this.#isUnseen(digest));
+  }
+
+  /** Why none of them satisfies the policy: some of the reasons. */
+  findings(): Finding[] {
+    return [...this.#reasons.values()];
+  }
+
+  /** Two that look at once may each forget what the other has found out: it is found out again. */
+  async save(): Promise<void> {
+    if (!this.#isKept || !this.#isChanged) return;
+    const kept = { bad: [...this.#bad], again: [...this.#again], reasons: this.findings() };
+    await this.#documents.put('documents', this.#name, Buffer.from(JSON.stringify(kept)));
+  }
+
+  #isUnseen(digest: string): boolean {
+    return !this.#bad.has(digest) && !this.#again.has(digest);
+  }
+}
+
+/** Unreadable, or of another version: all is looked at anew. */
+function parse(bytes: Uint8Array | undefined): z.infer<typeof memorySchema> {
+  try {
+    return memorySchema.parse(JSON.parse(Buffer.from(bytes ?? []).toString('utf8')));
+  } catch {
+    return { bad: [], again: [], reasons: [] };
+  }
+}

@@ -1,0 +1,88 @@
+import { describeError } from '../../oci/index.js';
+import type { QueueLengths, QueueName } from '../../ports/runs-ports.js';
+import { describeSigner, type SignerSource, type SignerStatus } from '../../signing/index.js';
+import type { AppIdentity, Status, StatusProblem } from './status.js';
+
+/** Milliseconds for all that is asked; what has not answered by then is a problem of its own. */
+const ASK_MS = 10_000;
+
+export interface RunningStatusPorts {
+  identity: AppIdentity;
+  /** ALLOWED_REGISTRIES, and how the app signs in there. */
+  registries: readonly { host: string; signIn: 'identity' | 'anonymous' }[];
+  /** @throws as `RulesSource.load` does */
+  rules: { loaded(): Promise<{ count: number; since: string }> };
+  queues: QueueLengths;
+  /** Undefined where no key is set. */
+  signing: SignerSource | undefined;
+  paused: boolean;
+  now: () => Date;
+}
+
+/** The answer of `GET status` where the app works: a few cheap reads. */
+export interface RunningStatus extends Status {
+  paused: boolean;
+  registries: RunningStatusPorts['registries'];
+  /** Absent where they cannot be read: a problem says why. `since` is when this instance first read them as they are. */
+  rules?: { count: number; since: string };
+  /** Which key signs; absent where none is set, or where it cannot be read: a problem says why. */
+  signing?: SignerStatus;
+  /** Messages that wait or are being handled, by queue, as the service estimates; a queue that does not answer is left out. */
+  backlog: Record<string, number>;
+  /** Messages that could not be handled, by queue. */
+  poison: Record<string, number>;
+}
+
+export async function runningStatus(ports: RunningStatusPorts): Promise<RunningStatus> {
+  const problems: StatusProblem[] = [];
+  const asked = async <T>(work: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work;
+    } catch (error) {
+      const { code, message, remedy } = describeError(error);
+      // Four queues that do not answer are one problem.
+      if (!problems.some((known) => known.code === code)) {
+        problems.push({ code, message, ...(remedy !== undefined && { remedy }) });
+      }
+      return undefined;
+    }
+  };
+  const signal = AbortSignal.timeout(ASK_MS);
+  const lengths = async (names: readonly QueueName[]): Promise<Record<string, number>> => {
+    const counts = await Promise.all(names.map((name) => asked(ports.queues.length(name, signal))));
+    return Object.fromEntries(
+      names.flatMap((name, index) => (counts[index] === undefined ? [] : [[name, counts[index]]])),
+    );
+  };
+  const [rules, signer, backlog, poison] = await Promise.all([
+    asked(ports.rules.loaded()),
+    ports.signing && asked(ports.signing.current(signal)),
+    lengths(['registry-events', 'jobs']),
+    lengths(['registry-events-poison', 'jobs-poison']),
+  ]);
+  const signing = signer && describeSigner(signer, ports.now());
+  return {
+    ok: problems.length === 0,
+    ...ports.identity,
+    problems,
+    warnings: [...Object.entries(poison).flatMap(poisonWarning), ...(signing?.warnings ?? [])],
+    paused: ports.paused,
+    registries: ports.registries,
+    ...(rules !== undefined && { rules }),
+    ...(signing !== undefined && { signing: signing.status }),
+    backlog,
+    poison,
+  };
+}
+
+function poisonWarning([queue, count]: [string, number]): StatusProblem[] {
+  if (count === 0) return [];
+  return [
+    {
+      code: 'MESSAGES_POISONED',
+      message: `${queue} holds ${count} ${count === 1 ? 'message' : 'messages'} that could not be handled`,
+      remedy:
+        'Read the reason in each message of that queue, correct its cause, and delete the message or send it again.',
+    },
+  ];
+}

@@ -1,0 +1,124 @@
+import { relative, sep } from 'node:path';
+import { inlineBytes, type JobFile } from './job-file-fields.js';
+import { IntegrityError, InputError, type CallOptions } from '../oci/index.js';
+import { createFolderSink, createFolderSource, withTempFolder, type FileSource, type FileSink } from '../oras/index.js';
+import type { Files } from '../ports/runs-ports.js';
+import { isBlobFolder, walkBlobFolder } from './folder.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+
+/** The files of a job: blobs of the container `source`, folders of them, or what stands in the job itself. */
+export function jobFileSource(files: Files, listed: readonly JobFile[]): FileSource {
+  const inline = new Map(
+    listed.flatMap((file) => {
+      const bytes = inlineBytes(file);
+      return bytes === undefined ? [] : [[file.path, bytes] as const];
+    }),
+  );
+  return {
+    async stat(path) {
+      const sizeBytes = inline.get(path)?.length ?? (await files.sizeOf('source', path));
+      if (sizeBytes === undefined) {
+        if (await isBlobFolder(files, path)) return { kind: 'folder' };
+        throw new InputError('FILE_NOT_FOUND', `there is no blob ${path} in the container source`, {
+          remedy: 'Put it there before the job is sent, or its content into the job (32 KiB at most).',
+        });
+      }
+      return { kind: 'file', sizeBytes };
+    },
+    open: async function* (path) {
+      const bytes = inline.get(path);
+      if (bytes === undefined) yield* files.open('source', path);
+      else yield bytes;
+    },
+    walk: (path) => walkBlobFolder(files, path),
+  };
+}
+
+/** @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE` */
+export async function checkIsFile(source: FileSource, path: string): Promise<void> {
+  if ((await source.stat(path)).kind === 'file') return;
+  throw new InputError('NOT_A_FILE', `${path} is a folder in the container source, and a file is wanted`, {
+    remedy: 'Name one of its files.',
+  });
+}
+
+/** A file as a whole. @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE`; IntegrityError `TOO_LARGE` */
+export async function readFile(source: FileSource, path: string): Promise<Uint8Array> {
+  await checkIsFile(source, path);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of source.open(path)) {
+    size += chunk.length;
+    if (size > STEP_LIMITS.wholeFileBytes) {
+      throw new IntegrityError('TOO_LARGE', `${path} is more than ${STEP_LIMITS.wholeFileBytes} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** A file that was put into the container `target`. */
+export interface PutFile {
+  /** As it was called. */
+  path: string;
+  /** Its name in the container: characters that a blob's name may not have are percent-encoded. */
+  blob: string;
+  sizeBytes: number;
+}
+
+/** @throws InputError `FILE_NAME_INVALID` for a name that is longer, or has more parts, than a blob's may be */
+function blobName(prefix: string, path: string): string {
+  const parts = path.split('/').map((part) => encodeURIComponent(part).replace(/\.$/, '%2E'));
+  const name = [prefix, ...parts].join('/');
+  if (name.length <= STEP_LIMITS.blobNameChars && name.split('/').length <= STEP_LIMITS.blobNameParts) return name;
+  throw new InputError('FILE_NAME_INVALID', `${JSON.stringify(path.slice(0, 300))} is too long for a blob's name`, {
+    remedy:
+      'Give a shorter "output", or push it under a shorter name: a blob’s has 1,024 characters at most, where all but ASCII letters and digits may count for several.',
+  });
+}
+
+/**
+ * Pulls into the container `target`: first into a folder of this machine, where names, links and archives are looked at as
+ * anywhere else, then, when all of it is there and right, blob by blob. A blob has no links: they are left out.
+ * @returns with `blobOf`, what a path that the sink has located is called in the container
+ * @throws InputError `FILE_EXISTS` with `keepOld` where something else stands there; `FILE_NAME_INVALID`
+ */
+export function pullToBlobs<T>(
+  files: Files,
+  { prefix, keepOld, signal }: CallOptions & { prefix: string; keepOld: boolean },
+  pull: (sink: FileSink) => Promise<T>,
+): Promise<{ pulled: T; put: PutFile[]; leftOut: string[]; blobOf: (path: string) => string }> {
+  return withTempFolder(async (folder) => {
+    const blobOf = (path: string): string => {
+      // As it is read back from the disk: half a character has no bytes.
+      const there = Buffer.from(relative(folder, path).replaceAll(sep, '/')).toString();
+      const name = blobName(prefix, there);
+      return path.endsWith('/') ? `${name}/` : name;
+    };
+    const pulled = await pull(createFolderSink(folder));
+    const source = createFolderSource(folder);
+    const put: PutFile[] = [];
+    const leftOut: string[] = [];
+    for await (const entry of source.walk('.')) {
+      signal?.throwIfAborted();
+      if (entry.kind === 'folder') continue;
+      if (entry.kind !== 'file') {
+        leftOut.push(entry.path);
+        continue;
+      }
+      const { path, sizeBytes } = entry;
+      const blob = blobName(prefix, path);
+      if (put.length >= STEP_LIMITS.pulledFiles) {
+        throw new IntegrityError('TOO_MANY_FILES', `more than ${STEP_LIMITS.pulledFiles} files are pulled`);
+      }
+      if (keepOld && (await files.sizeOf('target', blob)) !== undefined) {
+        throw new InputError('FILE_EXISTS', `there is a blob ${blob} in the container target already`, {
+          remedy: 'Leave "keepOldFiles" out, or give another "output".',
+        });
+      }
+      put.push({ path, blob, sizeBytes });
+    }
+    for (const { path, blob } of put) await files.put('target', blob, source.open(path), signal ? { signal } : {});
+    return { pulled, put, leftOut, blobOf };
+  });
+}

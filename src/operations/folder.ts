@@ -1,0 +1,80 @@
+import { InputError, IntegrityError } from '../oci/index.js';
+import type { FolderEntry } from '../oras/index.js';
+import type { Files } from '../ports/runs-ports.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+
+/** As a folder on disk has them, as it comes; a blob has none. */
+const FOLDER_MODE = 0o755;
+const FILE_MODE = 0o644;
+
+interface Folder {
+  entries: Map<string, Folder | { sizeBytes: number }>;
+}
+
+/** Whether blobs of the container `source` stand below a name. */
+export async function isBlobFolder(files: Pick<Files, 'list'>, path: string): Promise<boolean> {
+  for await (const _first of files.list('source', `${path}/`)) return true;
+  return false;
+}
+
+/**
+ * The blobs below a name as the folder that they would be on disk: a folder before what is in it, names in the order of bytes, so
+ * that the same files make the same archive here and there.
+ * @throws InputError `FILE_NAME_INVALID`; IntegrityError `TOO_MANY_FILES`, `TOO_LARGE`
+ */
+export async function* walkBlobFolder(files: Pick<Files, 'list'>, path: string): AsyncGenerator<FolderEntry> {
+  const root: Folder = { entries: new Map() };
+  let [count, totalBytes] = [0, 0];
+  for await (const { name, sizeBytes } of files.list('source', `${path}/`)) {
+    count += 1;
+    if (count > STEP_LIMITS.pushedFiles) {
+      throw new IntegrityError('TOO_MANY_FILES', `more than ${STEP_LIMITS.pushedFiles} blobs are below ${path}`, {
+        remedy: 'Push them in several artifacts, or as an archive.',
+      });
+    }
+    totalBytes += sizeBytes;
+    if (totalBytes > STEP_LIMITS.pushedFolderBytes) {
+      throw new IntegrityError('TOO_LARGE', `more than ${STEP_LIMITS.pushedFolderBytes} bytes are below ${path}`, {
+        remedy: 'Push its files one by one: they are streamed; a folder is packed first.',
+      });
+    }
+    put(root, name, name.slice(path.length + 1).split('/'), sizeBytes);
+  }
+  yield* walk(root, '');
+}
+
+function put(root: Folder, name: string, parts: readonly string[], sizeBytes: number): void {
+  let folder = root;
+  for (const [index, part] of parts.entries()) {
+    if (part === '' || part === '.' || part === '..' || part.includes('\\') || part.includes('\0')) throw invalid(name);
+    const known = folder.entries.get(part);
+    if (index === parts.length - 1) {
+      if (known !== undefined) throw invalid(name);
+      folder.entries.set(part, { sizeBytes });
+      return;
+    }
+    const inner = known ?? { entries: new Map() };
+    if (!('entries' in inner)) throw invalid(name);
+    folder.entries.set(part, inner);
+    folder = inner;
+  }
+}
+
+function invalid(name: string): InputError {
+  return new InputError('FILE_NAME_INVALID', `the blob ${JSON.stringify(name.slice(0, 300))} is no file of a folder`, {
+    remedy:
+      'Rename it: no part of its name is empty, a dot or two, holds a backslash, or is a file and a folder at once.',
+  });
+}
+
+function* walk({ entries }: Folder, path: string): Generator<FolderEntry> {
+  yield { kind: 'folder', path, mode: FOLDER_MODE };
+  const names = [...entries.keys()].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  for (const name of names) {
+    const entry = entries.get(name);
+    const below = path === '' ? name : `${path}/${name}`;
+    if (entry === undefined) continue;
+    if ('entries' in entry) yield* walk(entry, below);
+    else yield { kind: 'file', path: below, mode: FILE_MODE, sizeBytes: entry.sizeBytes };
+  }
+}

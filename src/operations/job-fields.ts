@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import { describeError, isRegistryHost, isRepository, isTag, parseReference, type Reference } from '../oci/index.js';
+import { LIMITS } from '../messages/limits.js';
+
+/** A reference; `check` says in one line what is wrong with it. */
+function reference(check: (reference: Reference) => string | undefined, description: string) {
+  return z
+    .string({ error: 'missing, or not a text' })
+    .superRefine((text, context) => {
+      try {
+        const problem = check(parseReference(text));
+        if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: describeError(error).message });
+      }
+    })
+    .describe(description);
+}
+
+/** A job's id, its own or the message's. */
+export const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
+
+/** A run's id, as `runs/run-id.ts` makes it: a job that is called so would be taken for another's run where jobs are looked up. */
+export const RUN_ID = /^[0-9a-hjkmnp-tv-z]{10}-[0-9a-hjkmnp-tv-z]{16}$/;
+
+export const id = z
+  .string()
+  .regex(ID, 'an id is letters, digits, dots, dashes, colons and underscores, 128 at most')
+  .exactOptional()
+  .describe('An idempotency key of the caller’s: the same id is never run twice. As it comes the id of the message.');
+
+export const credential = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'the name of a credential, never the credential')
+  .exactOptional()
+  .describe('The name of a credential that the settings know. As it comes the app’s identity.');
+
+/** A tag or a digest is named. */
+export const artifact = reference(
+  ({ tag, digest }) => (tag === undefined && digest === undefined ? 'name a tag or a digest' : undefined),
+  'registry/repository:tag or registry/repository@digest',
+);
+/** Where something new is put: under a tag, or under its digest alone, which may be named, and must come out then. */
+export const place = reference(
+  () => undefined,
+  'registry/repository[:tag], or registry/repository@digest: what must come out',
+);
+export const repository = reference(
+  ({ tag, digest }) => (tag === undefined && digest === undefined ? undefined : 'name the repository alone'),
+  'registry/repository',
+);
+export const blob = reference(
+  ({ tag, digest }) => (digest === undefined || tag !== undefined ? 'name the digest of a blob' : undefined),
+  'registry/repository@digest',
+);
+/** Where a blob is put. */
+export const blobPlace = reference(
+  ({ tag, digest }) => (tag === undefined || digest !== undefined ? undefined : 'a blob has no tag'),
+  'registry/repository[@digest], of what the blob must be',
+);
+export const promotable = reference(
+  ({ tag, digest }) =>
+    tag === undefined || digest !== undefined ? 'a promotion is of a tag: name a tag, and no digest' : undefined,
+  'registry/repository:tag',
+);
+
+export const registryHost = z
+  .string({ error: 'missing, or not a text' })
+  .refine(isRegistryHost, 'not a registry host')
+  .describe('A registry’s host, with its port');
+export const namespace = z
+  .string()
+  .refine(isRepository, 'not a namespace')
+  .exactOptional()
+  .describe('Only repositories below it');
+export const last = z
+  .string()
+  .min(1)
+  .max(LIMITS.idChars)
+  .exactOptional()
+  .describe('Only what comes after it in the registry’s order');
+
+export const platform = z
+  .string()
+  .max(100)
+  .regex(/^[A-Za-z0-9]+\/[A-Za-z0-9_]+(?:\/[A-Za-z0-9.]+)?(?::[\w.-]+)?$/, 'write it as os/arch[/variant][:os_version]')
+  .exactOptional()
+  .describe('os/arch[/variant][:os_version]: that child of an index');
+
+export const distributionSpec = z
+  .enum(['v1.1-referrers-api', 'v1.1-referrers-tag'])
+  .exactOptional()
+  .describe('How the registry keeps referrers; as it comes it is asked');
+
+const mediaTypeText = z
+  .string()
+  .max(255)
+  .regex(/^[A-Za-z0-9][\w!#$&\-^.+]*\/[A-Za-z0-9][\w!#$&\-^.+]*$/, 'write it as type/subtype');
+export const mediaType = mediaTypeText.exactOptional().describe('A media type');
+export const artifactType = mediaTypeText.exactOptional().describe('The type of the artifact');
+export const requiredArtifactType = mediaTypeText.describe('The type of the artifact');
+export const excludeArtifactTypes = z
+  .array(mediaTypeText)
+  .max(100)
+  .exactOptional()
+  .describe('Types of referrers that are left out');
+
+const tagList = z.array(z.string().refine(isTag, 'not a tag')).max(LIMITS.listEntries);
+export const tags = tagList.exactOptional().describe('More tags');
+export const someTags = tagList.min(1, 'name one or more tags').describe('The tags');
+
+const tagOrDigest = z
+  .string()
+  .max(200)
+  .refine((text) => isTag(text) || isDigestText(text), 'neither a tag nor a digest');
+export const manifests = z.array(tagOrDigest).max(LIMITS.listEntries);
+const digestText = z.string().refine(isDigestText, 'neither a sha256 nor a sha512 digest');
+export const digests = z.array(digestText).max(LIMITS.listEntries);
+
+function isDigestText(text: string): boolean {
+  return /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/.test(text);
+}
+
+export const annotations = z
+  .record(z.string().min(1).max(LIMITS.idChars), z.string().max(LIMITS.annotationChars))
+  .refine((map) => Object.keys(map).length <= LIMITS.listEntries, `more than ${LIMITS.listEntries} annotations`)
+  .exactOptional()
+  .describe('Annotations of the manifest');
+
+export const concurrency = z.int().min(1).max(64).exactOptional().describe('Requests at once');
+export const flag = z.boolean().exactOptional();

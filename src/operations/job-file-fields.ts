@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import { annotations, mediaType } from './job-fields.js';
+import { pathProblem } from './job-path.js';
+import { LIMITS } from '../messages/limits.js';
+
+const path = z
+  .string({ error: 'missing, or not a text' })
+  .min(1)
+  .max(LIMITS.pathChars)
+  .superRefine((text, context) => {
+    const message = pathProblem(text);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
+
+/** A file of a job: a blob of the container `source`, or what stands in the job itself. */
+const file = z
+  .strictObject({
+    path: path.describe('The name of a blob in the container “source”, or of a folder of blobs, and its title'),
+    mediaType,
+    text: z.string().exactOptional().describe('What is in it, instead of a blob'),
+    base64: z.base64('not base64').exactOptional().describe('The same for bytes'),
+    annotations: annotations.describe('Annotations of the file'),
+  })
+  .refine(({ text, base64 }) => text === undefined || base64 === undefined, 'either text or base64')
+  .refine((entry) => !entry.path.endsWith('/'), 'name a file, and no folder');
+export type JobFile = z.output<typeof file>;
+
+/** Bytes of what stands in the job itself; undefined for a blob. */
+export function inlineBytes({ text, base64 }: Pick<JobFile, 'text' | 'base64'>): Buffer | undefined {
+  if (text !== undefined) return Buffer.from(text, 'utf8');
+  return base64 === undefined ? undefined : Buffer.from(base64, 'base64');
+}
+
+function isSmall(files: readonly JobFile[]): boolean {
+  return files.reduce((sum, each) => sum + (inlineBytes(each)?.length ?? 0), 0) <= LIMITS.inlineBytes;
+}
+const TOO_LARGE = `more than ${LIMITS.inlineBytes} bytes in the job itself: put them into the container "source"`;
+
+export const oneFile = file.refine((each) => isSmall([each]), TOO_LARGE);
+export const files = z
+  .array(file)
+  .max(LIMITS.listEntries)
+  .refine(isSmall, TOO_LARGE)
+  .refine((list) => new Set(list.map((each) => each.path)).size === list.length, 'two files of one name')
+  .default([])
+  .describe('Files, in their order');
+export const outputPrefix = path
+  .refine((text) => !text.endsWith('/'), 'without a slash at its end')
+  .exactOptional()
+  .describe('The folder in the container “target”; as it comes the run’s id');

@@ -1,0 +1,29 @@
+import { PromoterError } from '../oci/index.js';
+import type { RunOutput } from '../rows/rows.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import type { Ports } from '../ports/ports.js';
+
+/**
+ * Keeps what a job has to show: in the run's row, or, over 30 KB, as a document that the row names. A run that has ended keeps
+ * what it has.
+ * @throws PromoterError `ROW_CONTENDED` (transient)
+ */
+export async function keepOutput(
+  ports: Pick<Ports, 'store' | 'documents'>,
+  runId: string,
+  value: unknown,
+): Promise<void> {
+  const bytes = Buffer.from(JSON.stringify(value), 'utf8');
+  let output: RunOutput = { kind: 'inline', value };
+  if (bytes.length > STEP_LIMITS.inlineOutputBytes) {
+    const name = `results/${runId}.json`;
+    await ports.documents.put('documents', name, bytes);
+    output = { kind: 'document', name, sizeBytes: bytes.length };
+  }
+  for (let tries = 0; tries < STEP_LIMITS.outputTries; tries += 1) {
+    const current = await ports.store.getRun(runId);
+    if (current === undefined || current.value.state === 'ended') return;
+    if (await ports.store.replaceRun({ ...current.value, output }, current.version)) return;
+  }
+  throw new PromoterError('ROW_CONTENDED', `run ${runId} is written by many at once`, { transient: true });
+}

@@ -1,0 +1,97 @@
+import type { z } from 'zod';
+import { InputError, isRecord, quoted } from '../oci/index.js';
+import { RUN_ID } from './job-fields.js';
+import { JOB_OPERATIONS, jobSchema, type JobInput } from './job-schema.js';
+import { LIMITS } from '../messages/limits.js';
+import { listProblems, problemsOf, type Problem } from '../messages/problems.js';
+import { openMessage, type Retry } from '../messages/retry.js';
+import { findSecrets } from '../messages/secrets.js';
+import { shapeProblem } from '../messages/shape.js';
+
+/**
+ * Reads a job.
+ * @param from.messageId the queue's id of the message that brought it: its id where it has none of its own
+ * @param from.repeated names that its text has more than once: values that are lost ({@link repeatedNames})
+ * @throws InputError `JOB_HOLDS_SECRET`, without the secret, whatever else is wrong; `OPERATION_UNKNOWN`; `JOB_INVALID`; each with
+ * everything that is wrong in `details.problems`; `JOB_TOO_LARGE` for more than can be put back or sent again
+ */
+export function parseJob(value: unknown, from: { messageId: string; repeated?: readonly Problem[] }): JobInput {
+  const { repeated = [] } = from;
+  const message = shapeProblem(value);
+  if (message !== undefined) throw invalidJob([...repeated, { path: '', message }]);
+  const secrets = findSecrets(value);
+  if (secrets.paths.length > 0) throw holdsSecret(secrets.paths, secrets.rest, repeated);
+  const result = readJob(value);
+  if (repeated.length > 0) throw invalidJob([...repeated, ...(result.success ? [] : result.problems)]);
+  if (!result.success) throw result.error;
+  const job = { ...result.data, id: result.data.id ?? from.messageId };
+  if (RUN_ID.test(job.id))
+    throw invalidJob([{ path: 'id', message: 'it has the form of a run’s id: call the job otherwise' }]);
+  const sizeBytes = Buffer.byteLength(JSON.stringify(job), 'utf8');
+  if (sizeBytes > LIMITS.jobBytes) {
+    throw new InputError('JOB_TOO_LARGE', `The job has ${sizeBytes} bytes; the most is ${LIMITS.jobBytes}`, {
+      remedy: 'Put its files into the container "source", and name them.',
+    });
+  }
+  return job;
+}
+
+type Read =
+  { success: true; data: z.output<typeof jobSchema> } | { success: false; error: InputError; problems: Problem[] };
+
+function readJob(value: unknown): Read {
+  const operation = isRecord(value) ? value.operation : undefined;
+  if (typeof operation !== 'string') {
+    const problems = [{ path: 'operation', message: 'a job is a JSON object with an operation' }];
+    return { success: false, error: invalidJob(problems), problems };
+  }
+  if (!JOB_OPERATIONS.some((known) => known === operation)) {
+    const error = unknownOperation(operation);
+    return { success: false, error, problems: [{ path: 'operation', message: error.message }] };
+  }
+  const result = jobSchema.safeParse(value);
+  if (result.success) return result;
+  const problems = problemsOf(result.error);
+  return { success: false, error: invalidJob(problems), problems };
+}
+
+/**
+ * With all else that is wrong, so that one answer is enough.
+ * @param rest the job without its secrets: what is said of a place where one stood would be said of the gap
+ */
+function holdsSecret(paths: readonly string[], rest: unknown, repeated: readonly Problem[]): InputError {
+  const read = readJob(rest);
+  const wrong = read.success ? [] : read.problems.filter(({ path }) => !paths.includes(path));
+  const others = [...repeated, ...wrong];
+  const found = `The job holds a secret at ${paths.slice(0, 5).join(', ')}`;
+  return new InputError('JOB_HOLDS_SECRET', others.length === 0 ? found : `${found}; also: ${listProblems(others)}`, {
+    details: {
+      problems: [...paths.map((path) => ({ path, message: 'a secret' })), ...others].slice(0, LIMITS.problems),
+    },
+    remedy:
+      'Change that secret, since a queue has seen it; name a credential of the settings with "credential". A file that must look so goes into the container "source".',
+  });
+}
+
+/**
+ * The same, out of a message of the queue `jobs`: text or parsed, as it came or put back by us.
+ * @throws InputError `MESSAGE_INVALID`, and what {@link parseJob} throws
+ */
+export function parseJobMessage(value: unknown, from: { messageId: string }): { job: JobInput; retry?: Retry } {
+  const { message, repeated, retry } = openMessage(value);
+  const job = parseJob(message, { messageId: retry?.firstMessageId ?? from.messageId, repeated });
+  return { job, ...(retry !== undefined && { retry }) };
+}
+
+function unknownOperation(operation: string): InputError {
+  return new InputError('OPERATION_UNKNOWN', `There is no operation ${quoted(operation)}`, {
+    remedy: `The operations of a job are ${JOB_OPERATIONS.join(', ')}.`,
+  });
+}
+
+function invalidJob(problems: readonly Problem[]): InputError {
+  return new InputError('JOB_INVALID', `The job is malformed: ${listProblems(problems)}`, {
+    details: { problems: problems.slice(0, LIMITS.problems) },
+    remedy: 'Set right what is listed, and send it again.',
+  });
+}

@@ -1,0 +1,38 @@
+import type { JobInput } from './job-schema.js';
+import { jobInstanceOf } from '../rows/job-instance.js';
+import { newRunId } from '../rows/run-id.js';
+import type { RunRow, TriggerCause } from '../rows/rows.js';
+import type { Ports } from '../ports/ports.js';
+
+/**
+ * Gives a job its run, and writes the run's row if there is none. An id is accepted once while its row lives: a second job of that id
+ * is answered with the first one's run.
+ */
+export async function openJob(
+  ports: Pick<Ports, 'store' | 'now'>,
+  job: JobInput,
+  cause: Omit<TriggerCause, 'at'>,
+): Promise<RunRow> {
+  const openedAt = ports.now().toISOString();
+  const runId = await ports.store.claimJob(job.id, newRunId(ports.now().getTime()));
+  const row: RunRow = {
+    id: runId,
+    input: { kind: 'job', runId, job },
+    state: 'pending',
+    openedAt,
+    trigger: { ...cause, at: openedAt },
+  };
+  if (await ports.store.insertRun(row)) return row;
+  return (await ports.store.getRun(runId))?.value ?? row;
+}
+
+/** The same, and starts the run unless it has begun or has ended. */
+export async function startJob(
+  ports: Pick<Ports, 'store' | 'engine' | 'now'>,
+  job: JobInput,
+  cause: Omit<TriggerCause, 'at'>,
+): Promise<string> {
+  const run = await openJob(ports, job, cause);
+  if (run.state === 'pending') await ports.engine.start('runJob', jobInstanceOf(run), { runId: run.id });
+  return run.id;
+}

@@ -1,0 +1,89 @@
+import { formatDuration } from '../rules/duration.js';
+import { cancelledResult } from '../rows/cancellation.js';
+import { closeRun } from '../rows/close-promotion.js';
+import { endingOf } from '../rows/ending.js';
+import type { InputOf, ResultOf, closeRunContract } from '../rows/contracts.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import { resolveTag } from '../transfer/resolve-tag.js';
+import type { Ports, StepCall, StepReply } from '../ports/ports.js';
+import { tellRun } from './result-event.js';
+
+type Input = InputOf<typeof closeRunContract>;
+
+/**
+ * Ends a run: its row, then the promotion's or the next run, then receipt and CloudEvent. Done twice, the rest is done. Put off where
+ * the next run is not to come at once: so long the run is there to be stopped.
+ */
+export async function closeRunStep(
+  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'>,
+  asked: Input,
+  { progress, waitedMs }: Pick<StepCall, 'progress' | 'waitedMs'>,
+): Promise<StepReply<ResultOf<typeof closeRunContract>>> {
+  const input = await withDigest(ports, await asGone(ports, await asStopped(ports, asked)));
+  const { promotionId, runId, wanted, rule, result, did } = input;
+  const ending = await endingOf(
+    ports,
+    { id: promotionId, runId, wanted, waitedMs: waitedMs ?? 0 },
+    withoutUndefined(result),
+  );
+  if ('pauseMs' in ending) {
+    progress.text(`the tag moved on, and nobody told of it: the next run comes in ${formatDuration(ending.pauseMs)}`);
+    return { later: ending.pauseMs };
+  }
+  const closed = await closeRun(ports, promotionId, runId, { wanted, rule, result: ending.result });
+  await tellRun(ports, runId, did);
+  return { done: closed };
+}
+
+/** A run that is to stop, and whose tag moved on before it saw that: it is stopped, and nothing follows. */
+async function asStopped(ports: Pick<Ports, 'store'>, input: Input): Promise<Input> {
+  if (input.result.outcome !== 'superseded') return input;
+  const cancel = (await ports.store.getRun(input.runId))?.value.cancel;
+  return cancel === undefined ? input : { ...input, result: cancelledResult(cancel) };
+}
+
+/**
+ * A run whose source's tag is not there has answered all that was wanted until it is looked at for the last time, here: its deletion
+ * told of that, say. Not where it was pushed so lately that a replica may not know it yet: then the next run waits for it.
+ */
+async function asGone(ports: Pick<Ports, 'registries' | 'store' | 'now'>, input: Input): Promise<Input> {
+  const { result, source, promotionId, runId, wanted } = input;
+  if (result.code !== 'SOURCE_GONE') return input;
+  // Before the tag is looked at.
+  const row = (await ports.store.getPromotion(promotionId))?.value;
+  if (row?.runId !== runId || row.wanted === wanted) return input;
+  const { lastTrigger } = row;
+  const sinceMs = ports.now().getTime() - Date.parse(lastTrigger?.at ?? row.wantedAt);
+  if (lastTrigger?.kind === 'push' && sinceMs < STEP_LIMITS.latePushMs) return input;
+  try {
+    const standing = await resolveTag(ports, source, AbortSignal.timeout(STEP_LIMITS.closingLookMs));
+    return standing === undefined ? { ...input, wanted: row.wanted } : input;
+  } catch {
+    return input;
+  }
+}
+
+/** A run that was stopped before it saw the tag's digest: the outcome stands for the one that is there now. */
+async function withDigest(ports: Pick<Ports, 'registries'>, input: Input): Promise<Input> {
+  const { result, source } = input;
+  if (result.outcome !== 'cancelled' || result.digest !== undefined) return input;
+  try {
+    const standing = await resolveTag(ports, source, AbortSignal.timeout(STEP_LIMITS.closingLookMs));
+    return standing === undefined ? input : { ...input, result: { ...result, digest: standing.digest } };
+  } catch {
+    // A registry that is down keeps no run from its end: the next push, or somebody, starts the next.
+    return input;
+  }
+}
+
+function withoutUndefined(result: Input['result']): Parameters<typeof closeRun>[3]['result'] {
+  const { outcome, code, reason, remedy, evidence, digest } = result;
+  return {
+    outcome,
+    ...(code !== undefined && { code }),
+    ...(reason !== undefined && { reason }),
+    ...(remedy !== undefined && { remedy }),
+    ...(evidence !== undefined && { evidence }),
+    ...(digest !== undefined && { digest }),
+  };
+}

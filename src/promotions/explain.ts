@@ -1,0 +1,290 @@
+import { failurePauseMs, isGatePassed } from '../rules/decide.js';
+import { destinationOf } from '../rules/destination.js';
+import { matchRules, type TagName } from '../rules/match.js';
+import { evidencePolicyHash, promotionId, ruleHash } from '../rules/promotion-id.js';
+import type { Rule } from '../rules/rule.js';
+import { PromoterError, formatReference } from '../oci/index.js';
+import type { Check, Checks, ExplainedPromotion, Explanation, Standing, Unknown } from './explanation.js';
+import type { IgnoredEvent, PromotionRow, StepProgress } from '../rows/rows.js';
+
+/** What is known of a tag. Pure: whoever asks has read it all. */
+export interface ExplainInput {
+  /** The tag that is asked about: at the source, or a destination. */
+  name: TagName;
+  rules: readonly Rule[];
+  paused: boolean;
+  /** The promotions of this source tag, and those that lead to this destination; whatever their rules say by now. */
+  rows: readonly PromotionRow[];
+  /** Steps of the open runs, by run id, in the order in which they started. */
+  steps: ReadonlyMap<string, readonly StepProgress[]>;
+  /** Events for this tag that no rule wanted, newest first. */
+  ignored: readonly IgnoredEvent[];
+  /** What stands under a reference now, as its registry says. A promotion's source or destination that was not asked for is unknown. */
+  seen: ReadonlyMap<string, Check>;
+  /** Whether the evidence of a promotion that is in sync is at the destination, by promotion id. */
+  evidence: ReadonlyMap<string, Check>;
+}
+
+export function explain(input: ExplainInput): Explanation {
+  const { rules } = matchRules(input.rules, input.name);
+  const known = new Set(input.rows.map(({ id }) => id));
+  const promotions = [
+    ...input.rows.map((row) => explainRow(input, row)),
+    ...rules.filter((rule) => !known.has(promotionId(rule.name, input.name))).map((rule) => explainUnseen(input, rule)),
+  ];
+  const wanted = promotions.filter(({ standing }) => standing !== 'unwanted');
+  return {
+    reference: formatReference(input.name),
+    promoted: isPromoted(wanted.map(({ standing }) => standing)),
+    promotions,
+    ...(promotions.length === 0 && { nearest: matchRules(input.rules, input.name).nearest ?? 'no rule wants it' }),
+    ignored: [...input.ignored],
+  };
+}
+
+function isPromoted(standings: readonly Standing[]): boolean | null {
+  if (standings.length === 0 || standings.some((each) => each !== 'in_sync' && each !== 'unknown')) return false;
+  return standings.includes('unknown') ? null : true;
+}
+
+const ASK_AGAIN = 'Ask again when the registry answers. Until then nobody can say what stands there.';
+
+const NOT_ASKED: Unknown = {
+  state: 'unknown',
+  since: '',
+  code: 'NOT_CHECKED',
+  reason: 'the registry was not asked',
+  remedy: 'Ask for each tag of its own: one answer has 50 promotions at most.',
+};
+
+function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): ExplainedPromotion {
+  const source = formatReference(name);
+  const about = { promotionId: promotionId(rule.name, name), rule: rule.name, source };
+  let destination: string;
+  try {
+    destination = formatReference(destinationOf(rule, name));
+  } catch (error) {
+    if (!(error instanceof PromoterError)) throw error;
+    const { code, message: reason } = error;
+    const text = `the rule's destination cannot be made of this name: ${reason}`;
+    return { ...about, destination: rule.destination.reference, standing: 'refused', text, code, reason };
+  }
+  const there = seen.get(source) ?? NOT_ASKED;
+  const isMissing = there.state === 'missing';
+  const texts = [
+    isMissing ? 'it is not at the source' : 'no push event or schedule run has seen it yet',
+    ...(there.state === 'unknown' ? ['whether it is at the source could not be checked'] : []),
+    ...(!isMissing && rule.existing === 'ignore'
+      ? ['what was there before the rule is left alone until it moves (existing: ignore)']
+      : []),
+    ...(rule.triggers.includes('push') ? [] : ['the rule is not triggered by pushes, its schedule will look']),
+    ...(rule.triggers.includes('schedule') ? [] : ['the rule has no schedule that would look']),
+    ...(paused ? ['PROMOTION_PAUSED keeps new runs from starting'] : []),
+  ];
+  return {
+    ...about,
+    destination,
+    standing: 'not_seen',
+    text: texts.join('; '),
+    ...(seen.has(source) && { checks: { source: there, destination: seen.get(destination) ?? NOT_ASKED } }),
+    remedy: isMissing
+      ? 'Push it, or correct the reference.'
+      : `See that the registry's events arrive (docs/deploy.md), or ask for it: acr-promoter promote ${source}`,
+  };
+}
+
+function explainRow(input: ExplainInput, row: PromotionRow): ExplainedPromotion {
+  const rule = input.rules.find(({ name }) => name === row.rule);
+  const { last } = row;
+  const about = {
+    promotionId: row.id,
+    rule: row.rule,
+    source: formatReference(row.source),
+    destination: row.destination,
+    ...(last?.digest !== undefined && { digest: last.digest }),
+    ...(row.runId !== undefined && { runId: row.runId }),
+    checks: checksOf(input, row),
+  };
+  const stands = row.runOpen
+    ? explainOpen(input, row)
+    : row.wanted > row.answered
+      ? explainPutOff(input, row)
+      : explainLast(input, row, rule);
+  const unwanted =
+    rule === undefined ? `there is no rule ${row.rule} any more` : matchRules([rule], row.source).nearest;
+  if (unwanted === undefined) return { ...about, ...stands };
+  // Since when no rule wants it is known to nobody.
+  const { since: _since, ...rest } = stands;
+  const at = row.runOpen || last === undefined ? '' : ` (${last.finishedAt})`;
+  return {
+    ...about,
+    ...rest,
+    standing: 'unwanted',
+    text: `${unwanted}; when it was last looked at${at}: ${stands.text}`,
+  };
+}
+
+/** What a run of this row waits for since when: the same trouble was there before this look. */
+function checksOf({ seen, evidence, steps }: ExplainInput, row: PromotionRow): Checks {
+  const troubles = (steps.get(row.runId ?? '') ?? []).flatMap(({ state, waitsFor }) =>
+    state === 'waiting' && waitsFor !== undefined ? [waitsFor] : [],
+  );
+  const known = (check: Check): Check => {
+    if (check.state !== 'unknown') return check;
+    const since = troubles.find(({ code }) => code === check.code)?.since;
+    return since === undefined ? check : { ...check, since };
+  };
+  const proof = evidence.get(row.id);
+  return {
+    source: known(seen.get(formatReference(row.source)) ?? NOT_ASKED),
+    destination: known(seen.get(row.destination) ?? NOT_ASKED),
+    ...(proof && { evidence: known(proof) }),
+  };
+}
+
+type Stands = Pick<ExplainedPromotion, 'standing' | 'text' | 'since' | 'step' | 'code' | 'reason' | 'remedy'>;
+
+function explainOpen({ steps }: ExplainInput, row: PromotionRow): Stands {
+  const done = steps.get(row.runId ?? '') ?? [];
+  const since = { since: row.runOpenedAt ?? row.wantedAt };
+  const before = row.last?.outcome === 'promoted' ? `; until it ends, ${row.destination} is what it was` : '';
+  if (row.state === 'waiting') {
+    const reason = done.findLast(({ step }) => step === 'markWaiting')?.text ?? 'evidence is missing';
+    const remedy = 'Sign the image as the rule asks: the push of the signature wakes the run.';
+    return { ...since, standing: 'waiting', text: `waits for evidence: ${reason}${before}`, reason, remedy };
+  }
+  const trouble = done.findLast(({ state, waitsFor }) => state === 'waiting' && waitsFor !== undefined);
+  const step = done.findLast(({ state }) => state === 'working') ?? trouble ?? done.at(-1);
+  if (step === undefined) return { ...since, standing: 'working', text: `its run is about to begin${before}` };
+  const at = `${step.step} ${step.state}${step.text === '' ? '' : `: ${step.text}`}`;
+  const { waitsFor, state } = step;
+  if (waitsFor === undefined || state !== 'waiting')
+    return { ...since, standing: 'working', text: `a run is at it, ${at}${before}`, step: step.step };
+  const { code, tries, nextAt } = waitsFor;
+  const text = `a run is at it, ${at}; tried ${tries === 1 ? 'once' : `${tries} times`}, again at about ${nextAt}${before}`;
+  return { ...since, standing: 'working', text, step: step.step, code };
+}
+
+function explainPutOff({ paused }: ExplainInput, row: PromotionRow): Stands {
+  const since = row.wantedAt;
+  if (!paused) return { since, standing: 'queued', text: 'it is wanted, and the schedule starts its run' };
+  return {
+    since,
+    standing: 'paused',
+    text: 'it is wanted, and PROMOTION_PAUSED keeps new runs from starting',
+    remedy: 'Take PROMOTION_PAUSED away: the schedule starts what has been wanted meanwhile.',
+  };
+}
+
+function explainLast(input: ExplainInput, row: PromotionRow, rule: Rule | undefined): Stands {
+  const { source, destination, failures, since, last } = row;
+  if (last === undefined) return { standing: 'queued', text: 'no run has ended yet' };
+  const { outcome, code, reason, remedy } = last;
+  const why = {
+    since: since ?? last.finishedAt,
+    ...(code !== undefined && { code }),
+    ...(reason !== undefined && { reason }),
+    ...(remedy !== undefined && { remedy }),
+  };
+  const because = [code, reason].filter((part) => part !== undefined && part !== '').join(': ');
+  switch (outcome) {
+    case 'promoted':
+    case 'unchanged':
+    case 'completed': {
+      if (code !== undefined) return { ...why, standing: 'nothing', text: `there is nothing to promote: ${because}` };
+      const checks = checksOf(input, row);
+      const moved = movedText(checks, {
+        source: formatReference(source),
+        destination,
+        digest: last.digest,
+        at: why.since,
+      });
+      // When it moved is known to nobody: `since` is when the destination got what it has.
+      if (moved !== undefined) return { standing: 'moved', text: moved };
+      const unchecked = uncheckedText(row, rule);
+      if (unchecked !== undefined) return { standing: 'queued', text: unchecked };
+      const [unknown] = unknownOf(checks);
+      if (unknown !== undefined) {
+        const { check } = unknown;
+        const text = `${destination} got ${last.digest ?? 'what the rule wants'} at ${why.since}; what stands there now could not be checked`;
+        return {
+          standing: 'unknown',
+          text,
+          since: check.since,
+          code: check.code,
+          reason: check.reason,
+          remedy: check.remedy ?? ASK_AGAIN,
+        };
+      }
+      return { ...why, standing: 'in_sync', text: `${destination} is ${last.digest ?? 'as the rule wants it'}` };
+    }
+    case 'failed': {
+      const pauseEnds = new Date(Date.parse(last.finishedAt) + failurePauseMs(failures)).toISOString();
+      const scheduled = rule?.triggers.includes('schedule') === true && code !== 'SOURCE_GONE';
+      const again = scheduled ? `the schedule tries again after ${pauseEnds}` : 'the next push tries again';
+      const text = `failed ${failures === 1 ? 'once' : `${failures} times in a row`}, ${because}; ${again}`;
+      return { ...why, standing: 'failed', text };
+    }
+    case 'observed':
+      return { ...why, standing: 'observed', text: `the rule only observes; it would do this: ${reason ?? 'nothing'}` };
+    case 'refused':
+      return { ...why, standing: 'refused', text: `refused: ${because}` };
+    case 'cancelled':
+    case 'superseded':
+      return { ...why, standing: 'cancelled', text: `${outcome}${because === '' ? '' : `: ${because}`}` };
+  }
+}
+
+/** What the rule wants by now, and was not answered by the last run: it was edited since. */
+function uncheckedText(
+  { source, destination, last, ...row }: PromotionRow,
+  rule: Rule | undefined,
+): string | undefined {
+  const digest = last?.digest;
+  if (rule === undefined || last === undefined || digest === undefined) return undefined;
+  const isScheduled = rule.triggers.includes('schedule');
+  const who = isScheduled ? 'the next schedule run' : 'the next push';
+  if (!leadsTo(rule, source, destination))
+    return `${destination} got ${digest} at ${last.finishedAt}, and the rule leads elsewhere by now: ${who} promotes it there`;
+  if (!isGatePassed(row, digest, evidencePolicyHash(rule)))
+    return `${destination} is ${digest}, and whether it has the evidence that the rule demands by now is not checked yet: ${who} checks it`;
+  // No run is due if only pushes start them, and what was edited may be a deadline.
+  if (isScheduled && last.ruleHash !== ruleHash(rule))
+    return `${destination} is ${digest}, and the rule was edited since: ${who} checks it`;
+  return undefined;
+}
+
+function leadsTo(rule: Rule, source: TagName, destination: string): boolean {
+  try {
+    return formatReference(destinationOf(rule, source)) === destination;
+  } catch (error) {
+    if (error instanceof PromoterError) return false;
+    throw error;
+  }
+}
+
+/** The parts of an answer that could not be checked. */
+export function unknownOf({ source, destination, evidence }: Checks): { part: keyof Checks; check: Unknown }[] {
+  const parts = { source, destination, evidence };
+  return (['source', 'destination', 'evidence'] as const).flatMap((part) => {
+    const check = parts[part];
+    return check?.state === 'unknown' ? [{ part, check }] : [];
+  });
+}
+
+/** A difference that is known for certain, whatever could not be checked beside it. */
+function movedText(
+  { source: from, destination: to, evidence }: Checks,
+  { source, destination, digest, at }: { source: string; destination: string; digest: string | undefined; at: string },
+): string | undefined {
+  if (digest === undefined) return undefined;
+  const got = `${destination} got ${digest} at ${at}`;
+  if (from.state === 'missing') return `${source} is not there any more; ${got}`;
+  if (from.state === 'there' && from.digest !== digest)
+    return `${source} is ${from.digest} by now, and ${got}: the push's event or the schedule starts the next run`;
+  if (to.state === 'missing') return `${got}, and is not there any more: the schedule sets it right`;
+  if (to.state === 'there' && to.digest !== digest)
+    return `${got}, and is ${to.digest} by now: the schedule sets it right`;
+  if (evidence?.state === 'missing') return `${got}, and has no signature there: the schedule sets it right`;
+  return undefined;
+}

@@ -1,0 +1,27 @@
+import { isDigest, parseReference } from '../oci/index.js';
+import type { Rule } from '../rules/rule.js';
+import type { Check } from './explanation.js';
+import type { PromotionRow } from '../rows/rows.js';
+import { NOTARY_SIGNATURE, isNotarySignature } from '../signing/index.js';
+import type { Ports } from '../ports/ports.js';
+
+/**
+ * Whether a signature is listed at the destination, as the rule wants it now. `there` as well if the rule demands none: then there is
+ * nothing that must be listed, but the registry answered.
+ * @throws whatever keeps the registry from answering
+ */
+export async function lookAtEvidence(
+  ports: Pick<Ports, 'registries'>,
+  { destination, last }: PromotionRow,
+  rule: Rule,
+  signal: AbortSignal,
+): Promise<Check> {
+  const { registry, repository } = parseReference(destination);
+  if (last?.digest === undefined || !isDigest(last.digest)) return { state: 'there' };
+  const listed = await ports.registries.repository(registry, repository).listReferrers(last.digest, {
+    artifactType: NOTARY_SIGNATURE,
+    signal,
+  });
+  const isDemanded = rule.sign.length > 0 && !rule.referrers.excludeArtifactTypes.includes(NOTARY_SIGNATURE);
+  return isDemanded && !listed.some(isNotarySignature) ? { state: 'missing' } : { state: 'there' };
+}

@@ -1,0 +1,22 @@
+import { throwIfStopped } from '../rows/cancellation.js';
+import { markPausing, markWaiting } from '../rows/owned-promotion.js';
+import type { InputOf, ResultOf, markWaitingContract } from '../rows/contracts.js';
+import type { Ports, StepCall, StepReply } from '../ports/ports.js';
+
+/** A timer may be early by a second. */
+const EARLY_MS = 1_000;
+
+/** Writes into the row that the run waits, and by which event it is woken. Until its pause is over, that is none: pushes are counted only. */
+export async function markWaitingStep(
+  ports: Pick<Ports, 'store' | 'engine' | 'paused' | 'now'>,
+  { promotionId, runId, wanted, event, reasons, pauseMs = 0 }: InputOf<typeof markWaitingContract>,
+  { progress, waitedMs = 0 }: StepCall,
+): Promise<StepReply<ResultOf<typeof markWaitingContract>>> {
+  progress.text(reasons.join('; '));
+  const leftMs = pauseMs - waitedMs;
+  if (leftMs > EARLY_MS) return (await markPausing(ports, promotionId, runId)) ? { later: leftMs } : { done: 'gone' };
+  const marked = await markWaiting(ports, promotionId, runId, wanted, event);
+  // Who asks the run to stop writes that first, and then looks by which event it is woken.
+  await throwIfStopped(ports.store, runId);
+  return { done: marked };
+}

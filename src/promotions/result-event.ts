@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import { PromoterError, isRecord } from '../oci/index.js';
+import { isUntold } from '../rows/filters.js';
+import { untilWritten } from '../rows/until-written.js';
+import type { RunRow } from '../rows/rows.js';
+import { summaryOfRun } from '../rows/run-summary.js';
+import { readLeftBehind, type LeftBehind } from '../transfer/left-behind.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import { pageFrom } from '../schedule/page-from.js';
+import type { Ports } from '../ports/ports.js';
+
+type TellPorts = Pick<Ports, 'store' | 'documents' | 'queues' | 'now'>;
+
+/**
+ * Tells of a run that has ended, unless it ended as `unchanged`: a receipt, then one CloudEvent, then a mark in the run's row. Done
+ * again after a crash, it tells what the receipt has; only between sending and marking the event can come twice, under one id.
+ * @param did what the run did, for the receipt
+ */
+export async function tellRun(ports: TellPorts, runId: string, did?: readonly string[]): Promise<boolean> {
+  const run = await ports.store.getRun(runId);
+  if (run === undefined || !isUntold(summaryOfRun(run.value))) return false;
+  const left = run.value.input.kind === 'promotion' ? await readLeftBehind(ports, runId) : undefined;
+  const receipt = Buffer.from(JSON.stringify(eventOf(run.value, did, left), undefined, 2));
+  const kept = await ports.documents.putIfAbsent('receipts', `${runId}.json`, receipt);
+  await ports.queues.send('promotion-results', messageOf(JSON.parse(Buffer.from(kept).toString('utf8'))));
+  let current: typeof run | undefined = run;
+  await untilWritten(runId, async () => {
+    current ??= await ports.store.getRun(runId);
+    if (current === undefined || current.value.toldAt !== undefined) return true;
+    const told = { ...current.value, toldAt: ports.now().toISOString() };
+    if (await ports.store.replaceRun(told, current.version)) return true;
+    current = undefined;
+    return undefined;
+  });
+  return true;
+}
+
+/** Where the next tick goes on: a page of the runs that are to be told of. */
+const NOTE = 'telling';
+const noteSchema = z.object({ from: z.string().optional() });
+
+/**
+ * Tells of runs that have ended and were not told of: those that were lost, and those whose host died just then. A page of them, and
+ * at the next tick the next one: those that can't be told of keep no other from it. For the schedule.
+ * @returns their ids, and what kept others from being told
+ */
+export async function tellForgotten(ports: TellPorts): Promise<{ told: string[]; problems: string[] }> {
+  const note = await ports.store.getNote(NOTE);
+  const { from }: z.infer<typeof noteSchema> = note === undefined ? {} : noteSchema.parse(JSON.parse(note.value));
+  const { items, next } = await pageFrom(from, (at) =>
+    ports.store.listRuns({
+      size: STEP_LIMITS.toldAtOnce,
+      filter: { untold: true },
+      ...(at !== undefined && { from: at }),
+    }),
+  );
+  if (next !== from) await ports.store.putNote(NOTE, JSON.stringify({ from: next }), note?.version);
+  const told: string[] = [];
+  const problems: string[] = [];
+  for (const { id, finishedAt } of items) {
+    // Whoever has just ended it is about to tell.
+    if (ports.now().getTime() - Date.parse(finishedAt ?? '') < STEP_LIMITS.tellingMs) continue;
+    try {
+      if (await tellRun(ports, id)) told.push(id);
+    } catch (error) {
+      if (!(error instanceof PromoterError)) throw error;
+      problems.push(`runId=${id}: ${error.code}: ${error.message}`);
+    }
+  }
+  return { told, problems };
+}
+
+/** The CloudEvent: docs/runs.md describes it. */
+function eventOf(
+  run: RunRow,
+  did: readonly string[] | undefined,
+  leftOut: LeftBehind | undefined,
+): Record<string, unknown> {
+  const { kind, source, digest, result, ...about } = summaryOfRun(run);
+  const reference = source && referenceOf(source, digest);
+  const { promotionId, rule, jobId, operation, destination, trigger, openedAt, finishedAt } = about;
+  const outcome = result?.outcome ?? 'failed';
+  return {
+    specversion: '1.0',
+    id: run.id,
+    type: `acr-promoter.${kind}.${outcome}`,
+    source: promotionId === undefined ? `/jobs/${encodeURIComponent(jobId ?? run.id)}` : `/promotions/${promotionId}`,
+    ...(reference !== undefined && { subject: reference }),
+    time: finishedAt,
+    datacontenttype: 'application/json',
+    data: {
+      runId: run.id,
+      ...(promotionId !== undefined && { promotionId, rule }),
+      ...(jobId !== undefined && { jobId, operation }),
+      ...(reference !== undefined && { source: reference }),
+      ...(destination !== undefined && { destination }),
+      ...(digest !== undefined && { digest }),
+      ...(trigger !== undefined && { trigger }),
+      openedAt,
+      finishedAt,
+      ...result,
+      ...(did !== undefined && { did }),
+      ...(leftOut !== undefined && { leftOut }),
+    },
+  };
+}
+
+function referenceOf(
+  { registry, repository, tag }: { registry: string; repository: string; tag?: string },
+  digest: string | undefined,
+): string {
+  const name = `${registry}/${repository}`;
+  if (tag !== undefined) return `${name}:${tag}`;
+  return digest === undefined ? name : `${name}@${digest}`;
+}
+
+/** The receipt as a message, which has room for so much and no more. */
+function messageOf(receipt: unknown): string {
+  const text = JSON.stringify(receipt);
+  if (Buffer.byteLength(text) <= STEP_LIMITS.eventBytes || !isRecord(receipt) || !isRecord(receipt.data)) return text;
+  const { did: _long, leftOut: _longer, reason, ...data } = receipt.data;
+  const short = typeof reason === 'string' ? { reason: reason.slice(0, STEP_LIMITS.eventReasonCharacters) } : {};
+  return JSON.stringify({ ...receipt, data: { ...data, ...short, shortened: true } });
+}

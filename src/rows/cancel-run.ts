@@ -1,0 +1,73 @@
+import type { Engine, RunStore } from '../ports/runs-ports.js';
+import { untilWritten } from './until-written.js';
+import type { Cancellation, RunResult, RunRow } from './rows.js';
+
+interface CancelPorts {
+  store: RunStore;
+  engine: Engine;
+  now(): Date;
+}
+
+export type CancelAnswer =
+  | { state: 'unknown' }
+  /**
+   * It ended before anybody asked it to stop, or did its last write before it saw that it should.
+   * @param next the run of its promotion that is open by now
+   */
+  | { state: 'ended'; result?: RunResult; next?: string }
+  /** It stops, or has stopped; asked twice, the first one's answer. */
+  | { state: 'accepted'; cancel: Cancellation };
+
+/**
+ * Asks a run to stop: writes the flag into its row, then ends its waits. The instance is never terminated: the run closes its
+ * row itself, as `cancelled`. May be called any number of times.
+ * @throws PromoterError `ROW_CONTENDED` (transient)
+ */
+export async function cancelRun(
+  ports: CancelPorts,
+  runId: string,
+  who: { by: string; reason?: string },
+): Promise<CancelAnswer> {
+  const row = await untilWritten(runId, async (): Promise<RunRow | 'unknown' | undefined> => {
+    const current = await ports.store.getRun(runId);
+    if (current === undefined) return 'unknown';
+    const { value, version } = current;
+    if (value.state === 'ended' || value.cancel !== undefined) return value;
+    const wanted = await wantedOf(ports.store, value);
+    const cancel = { ...who, at: ports.now().toISOString(), ...(wanted !== undefined && { wanted }) };
+    const marked: RunRow = { ...value, cancel };
+    return (await ports.store.replaceRun(marked, version)) ? marked : undefined;
+  });
+  if (row === 'unknown') return { state: 'unknown' };
+  const { cancel, state, result } = row;
+  if (cancel === undefined || (state === 'ended' && result?.outcome !== 'cancelled')) {
+    const next = await openRunOf(ports.store, row);
+    return { state: 'ended', ...(result !== undefined && { result }), ...(next !== undefined && { next }) };
+  }
+  if (state !== 'ended') await endWaits(ports, row);
+  return { state: 'accepted', cancel };
+}
+
+async function openRunOf(store: RunStore, { id, input }: RunRow): Promise<string | undefined> {
+  if (input.kind !== 'promotion') return undefined;
+  const row = (await store.getPromotion(input.promotionId))?.value;
+  return row?.runOpen === true && row.runId !== id ? row.runId : undefined;
+}
+
+async function wantedOf(store: RunStore, { id, input }: RunRow): Promise<number | undefined> {
+  if (input.kind !== 'promotion') return undefined;
+  const row = (await store.getPromotion(input.promotionId))?.value;
+  return row?.runId === id ? row.wanted : undefined;
+}
+
+/** The flag was written before this is read; whoever begins to wait writes first by what it is woken, and then reads the flag. */
+async function endWaits({ store, engine }: CancelPorts, { id, input }: RunRow): Promise<void> {
+  const waits = (await store.listProgress(id)).flatMap(({ state, wake, waitsIn = id }) =>
+    state === 'waiting' && wake !== undefined ? [{ instance: waitsIn, event: wake }] : [],
+  );
+  if (input.kind === 'promotion') {
+    const row = (await store.getPromotion(input.promotionId))?.value;
+    if (row?.runId === id && row.waitingFor !== undefined) waits.push({ instance: id, event: row.waitingFor });
+  }
+  for (const { instance, event } of waits) await engine.raise(instance, event);
+}

@@ -1,0 +1,92 @@
+import { ruleHash } from '../rules/promotion-id.js';
+import type { Rule } from '../rules/rule.js';
+import { standingRule } from '../rules/standing-rule.js';
+import { endRunRow, isLost } from './end-run.js';
+import { keptOf } from './ending.js';
+import type { RulesSource, RunPorts } from '../ports/runs-ports.js';
+import { openNext, ruleGone, tendRun } from './promotion-runs.js';
+import type { PromotionRow, PromotionState, RunResult, Trigger } from './rows.js';
+import { untilWritten } from './until-written.js';
+
+const STATES: Record<RunResult['outcome'], PromotionState> = {
+  promoted: 'in_sync',
+  unchanged: 'in_sync',
+  completed: 'in_sync',
+  observed: 'observed',
+  superseded: 'working',
+  refused: 'refused',
+  failed: 'failed',
+  cancelled: 'cancelled',
+};
+
+/** An `unchanged` after a `promoted` of the same digest changes nothing. */
+function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: string): string {
+  const same = last !== undefined && STATES[last.outcome] === STATES[result.outcome] && last.digest === result.digest;
+  return same && last.code === result.code ? (since ?? last.finishedAt) : finishedAt;
+}
+
+/**
+ * Closes the row, or opens the next run where something was wanted meanwhile, or where the tag has moved on. A close that is
+ * done twice finds its successor and sees to it.
+ */
+export async function closeRun(
+  ports: RunPorts & { rules: RulesSource },
+  id: string,
+  runId: string,
+  answered: { wanted: number; result: RunResult; rule: Rule },
+): Promise<'closed' | 'next' | 'gone'> {
+  // Where somebody ended it before, that is how it ended.
+  const result = await endRunRow(ports, runId, answered.result);
+  const wanted = await answeredBy(ports, runId, { ...answered, result });
+  return untilWritten(id, async (): Promise<'closed' | 'next' | 'gone' | undefined> => {
+    const current = await ports.store.getPromotion(id);
+    if (current === undefined) return 'gone';
+    const row = current.value;
+    if (row.runId !== runId) {
+      if (row.previousRunId !== runId) return 'gone';
+      const rule = standingRule(await ports.rules.load(), row.rule, row.source);
+      if (rule !== undefined && !(await tendRun(ports, current, rule))) return undefined;
+      return 'next';
+    }
+    if (!row.runOpen) return 'closed';
+    // Given up when it wasn't lost: what it has done is there, and the run that follows finds it.
+    if (isLost(result)) return 'gone';
+    const finishedAt = ports.now().toISOString();
+    const final = result.outcome !== 'superseded';
+    const failures = result.outcome === 'failed' ? row.failures + 1 : final ? 0 : row.failures;
+    const { waitingFor: _waited, superseded: _before, unconfirmed: _put, ...rest } = row;
+    const noted: PromotionRow = {
+      ...rest,
+      ...keptOf(row, result, answered.wanted),
+      failures,
+      ...(final && { answered: wanted, since: sinceOf(row, result, finishedAt) }),
+      ...(final && { last: { ...result, runId, finishedAt, ruleHash: ruleHash(answered.rule) } }),
+    };
+    if (row.wanted !== wanted || !final) {
+      const rule = standingRule(await ports.rules.load(), row.rule, row.source);
+      // Paused, the row is closed with `wanted` ahead, and the schedule opens it when that is lifted.
+      if (rule !== undefined && !ports.paused) {
+        const absorbed = row.wanted === wanted ? undefined : row.lastTrigger;
+        const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, ...(absorbed && { absorbed }) };
+        const next = await openNext(ports, { value: noted, version: current.version }, rule, trigger);
+        return next === undefined ? undefined : 'next';
+      }
+      if (rule === undefined) Object.assign(noted, ruleGone(row, finishedAt, ruleHash(answered.rule)));
+    }
+    const { last } = noted;
+    const state = last?.runId === runId ? STATES[last.outcome] : STATES[result.outcome];
+    const closed: PromotionRow = { ...noted, runOpen: false, state };
+    return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;
+  });
+}
+
+/** A run that was stopped has answered all that was wanted when it was asked to stop, and nothing that came after: also where it read that. */
+async function answeredBy(
+  ports: RunPorts,
+  runId: string,
+  { wanted, result }: { wanted: number; result: RunResult },
+): Promise<number> {
+  if (result.outcome !== 'cancelled') return wanted;
+  const cancel = (await ports.store.getRun(runId))?.value.cancel;
+  return cancel?.wanted ?? wanted;
+}

@@ -1,0 +1,75 @@
+import { cancelledResult } from './cancellation.js';
+import type { RunPorts } from '../ports/runs-ports.js';
+import type { PromotionRow, RunResult } from './rows.js';
+
+/**
+ * The pauses before the run that follows one that was superseded, in milliseconds, where nobody has told of a tag that moved: the first
+ * may be an event that is late. One more, and it is a failure: the schedule tries again, with its own pauses.
+ */
+const PAUSES_MS = [0, 10_000, 60_000] as const;
+
+/** How a run ends, seen together with those before it; or how long it waits before it does. */
+export type Ending = { result: RunResult } | { pauseMs: number };
+
+/**
+ * What a run's end comes to. `superseded` over and over, with nothing wanted in between, is no tag that moves, but a registry whose
+ * answers disagree: paced, and then a failure. An `unchanged` that finds what a run before has put, and could not see, is that
+ * one's `promoted`.
+ * @param wanted what the run has read
+ * @param waitedMs how long its close has been put off so far
+ */
+export async function endingOf(
+  ports: Pick<RunPorts, 'store'>,
+  { id, runId, wanted, waitedMs }: { id: string; runId: string; wanted: number; waitedMs: number },
+  result: RunResult,
+): Promise<Ending> {
+  if (result.outcome !== 'superseded' && result.outcome !== 'unchanged') return { result };
+  const row = (await ports.store.getPromotion(id))?.value;
+  const run = (await ports.store.getRun(runId))?.value;
+  if (row?.runId !== runId || !row.runOpen || run?.state === 'ended') return { result };
+  if (result.outcome === 'unchanged') return { result: confirmed(row, result) };
+  if (run?.cancel !== undefined) return { result: cancelledResult(run.cancel) };
+  const times = timesSuperseded(row, wanted);
+  const pauseMs = times === 0 ? 0 : PAUSES_MS[times - 1];
+  if (pauseMs === undefined) return { result: unsettled(row, times) };
+  return waitedMs < pauseMs ? { pauseMs: pauseMs - waitedMs } : { result };
+}
+
+/** How often in a row runs were superseded, this one counted, and nothing was wanted meanwhile; 0 where something was. */
+function timesSuperseded(row: PromotionRow, wanted: number): number {
+  if (row.wanted !== wanted) return 0;
+  return (row.superseded?.wanted === wanted ? row.superseded.times : 0) + 1;
+}
+
+/** Without a digest: which one it is isn't known, and so none is news to the schedule. */
+function unsettled({ source: { registry, repository, tag } }: PromotionRow, times: number): RunResult {
+  return {
+    outcome: 'failed',
+    code: 'TAG_UNSETTLED',
+    reason: `${registry}/${repository}:${tag} was another digest than just before, ${times} runs in a row, and nobody told of a push`,
+    remedy:
+      'Look at the registry, and at proxies and replicas before it: they give different answers. The schedule tries again; so does the next push.',
+  };
+}
+
+function confirmed(row: PromotionRow, result: RunResult): RunResult {
+  if (row.unconfirmed === undefined || row.unconfirmed !== result.digest) return result;
+  return { ...result, outcome: 'promoted', reason: 'a run before wrote the tag, and it reads back by now' };
+}
+
+/** What the row keeps of it for the runs that follow. @param wanted what the run has read */
+export function keptOf(
+  row: PromotionRow,
+  result: RunResult,
+  wanted: number,
+): Pick<PromotionRow, 'superseded' | 'unconfirmed'> {
+  const { unconfirmed } = row;
+  if (result.outcome === 'superseded') {
+    const times = timesSuperseded(row, wanted);
+    return { ...(times > 0 && { superseded: { times, wanted } }), ...(unconfirmed !== undefined && { unconfirmed }) };
+  }
+  // Written, and it did not read back.
+  const put = result.code === 'TAG_LOST' ? result.digest : unconfirmed;
+  const isOver = result.outcome === 'promoted' || result.outcome === 'unchanged';
+  return put === undefined || isOver ? {} : { unconfirmed: put };
+}

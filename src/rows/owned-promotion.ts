@@ -1,0 +1,77 @@
+import type { RunPorts, RunStore } from '../ports/runs-ports.js';
+import type { PromotionRow } from './rows.js';
+import { untilWritten } from './until-written.js';
+
+interface OwnedPorts {
+  store: Pick<RunStore, 'getPromotion' | 'replacePromotion'>;
+}
+
+/** Changes the row of a run that still owns it; undefined where it no longer does: such a run ends. */
+async function changeOwned(
+  ports: OwnedPorts,
+  id: string,
+  runId: string,
+  change: (row: PromotionRow) => PromotionRow | undefined,
+): Promise<PromotionRow | undefined> {
+  const written = await untilWritten(id, async () => {
+    const current = await ports.store.getPromotion(id);
+    if (current === undefined || current.value.runId !== runId || !current.value.runOpen) return { row: undefined };
+    const changed = change(current.value);
+    if (changed === undefined) return { row: current.value };
+    return (await ports.store.replacePromotion(changed, current.version)) ? { row: changed } : undefined;
+  });
+  return written.row;
+}
+
+/** The run's first write: the engine has it. @returns the row, with the `wanted` that this run answers; undefined where the run is not the row's. */
+export function beginRun(ports: RunPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
+  return changeOwned(ports, id, runId, (row) =>
+    row.runBegun ? undefined : { ...row, runBegun: true, state: 'working' },
+  );
+}
+
+/** The row as it stands, for a run that looks again; no longer waiting. Undefined where the run is not the row's. */
+export function readOwned(ports: OwnedPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
+  return changeOwned(ports, id, runId, (row) => {
+    if (row.waitingFor === undefined && row.state !== 'waiting') return undefined;
+    const { waitingFor: _waited, ...rest } = row;
+    return { ...rest, state: 'working' };
+  });
+}
+
+/** Writes which digest passed the gate, and under which policy. @returns false where the run is not the row's */
+export async function noteGatePassed(
+  ports: OwnedPorts,
+  id: string,
+  runId: string,
+  gate: NonNullable<PromotionRow['gate']>,
+): Promise<boolean> {
+  const row = await changeOwned(ports, id, runId, (current) =>
+    current.gate?.digest === gate.digest && current.gate.policy === gate.policy ? undefined : { ...current, gate },
+  );
+  return row !== undefined;
+}
+
+/** Writes that the run waits for evidence, and that nothing wakes it yet. @returns false where the run is not the row's */
+export async function markPausing(ports: OwnedPorts, id: string, runId: string): Promise<boolean> {
+  const row = await changeOwned(ports, id, runId, (current) => ({ ...current, state: 'waiting' }));
+  return row !== undefined;
+}
+
+/**
+ * Writes that the run waits for evidence, and the event that wakes it, only if `wanted` is still what the run looked at.
+ * @returns `waiting`; `again` where something was raised meanwhile; `gone` where the run is not the row's
+ */
+export async function markWaiting(
+  ports: RunPorts,
+  id: string,
+  runId: string,
+  wanted: number,
+  event: string,
+): Promise<'waiting' | 'again' | 'gone'> {
+  const row = await changeOwned(ports, id, runId, (current) =>
+    current.wanted === wanted ? { ...current, state: 'waiting', waitingFor: event } : undefined,
+  );
+  if (row === undefined) return 'gone';
+  return row.waitingFor === event ? 'waiting' : 'again';
+}

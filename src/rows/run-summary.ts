@@ -1,0 +1,57 @@
+import type { JobInput } from '../operations/job-schema.js';
+import { PromoterError, parseReference, type Reference } from '../oci/index.js';
+import type { RunRow, RunSummary } from './rows.js';
+
+/** A run as a list has it. */
+export function summaryOfRun(row: RunRow): RunSummary {
+  const { id, state, openedAt, finishedAt, startedAgainAt, toldAt, trigger, result } = row;
+  const about = row.input.kind === 'job' ? aboutJob(row.input.job) : aboutPromotion(row.input);
+  const digest = row.digest ?? result?.digest ?? about.digest;
+  return {
+    id,
+    state,
+    openedAt,
+    ...(finishedAt !== undefined && { finishedAt }),
+    ...(startedAgainAt !== undefined && { startedAgainAt }),
+    ...(toldAt !== undefined && { toldAt }),
+    ...(trigger !== undefined && { trigger }),
+    ...about,
+    ...(digest !== undefined && { digest }),
+    ...(result !== undefined && { result }),
+  };
+}
+
+type About = Pick<
+  RunSummary,
+  'kind' | 'promotionId' | 'rule' | 'jobId' | 'operation' | 'source' | 'destination' | 'digest'
+>;
+
+function aboutPromotion(input: RunRow['input'] & { kind: 'promotion' }): About {
+  const { promotionId, rule, source, destination } = input;
+  return { kind: 'promotion', promotionId, rule: rule.name, source, destination };
+}
+
+function aboutJob(job: JobInput): About {
+  const reference = 'source' in job ? job.source : 'reference' in job ? job.reference : undefined;
+  const { registry, repository, tag, digest } = parsedOrNothing(reference) ?? {};
+  return {
+    kind: 'job',
+    jobId: job.id,
+    operation: job.operation,
+    ...(registry !== undefined &&
+      repository !== undefined && { source: { registry, repository, ...(tag !== undefined && { tag }) } }),
+    ...('destination' in job && { destination: job.destination }),
+    ...(digest !== undefined && { digest }),
+  };
+}
+
+/** A job that an older version took may be written otherwise: it is about no repository then. */
+function parsedOrNothing(reference: string | undefined): Reference | undefined {
+  if (reference === undefined) return undefined;
+  try {
+    return parseReference(reference);
+  } catch (error) {
+    if (!(error instanceof PromoterError)) throw error;
+    return undefined;
+  }
+}

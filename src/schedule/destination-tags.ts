@@ -1,0 +1,103 @@
+import { RegistryError, type TagDetails } from '../oci/index.js';
+import type { TagName } from '../rules/match.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import { resolveTag } from '../transfer/resolve-tag.js';
+import type { Ports } from '../ports/ports.js';
+
+/** One repository's list of tags with digests, read as far as it is needed. */
+interface List {
+  entries: AsyncIterator<TagDetails>;
+  /** What the list said, of names not passed yet. */
+  digests: Map<string, string>;
+  last: string;
+  read: number;
+  asked: number;
+  isOver: boolean;
+}
+
+/**
+ * Where destination tags stand: by ACR's list, a page for a hundred of them, as long as that costs less than asking for each;
+ * what the list doesn't confirm, and every tag of a registry without one, is asked for by itself.
+ */
+export class DestinationTags {
+  readonly #ports: Pick<Ports, 'registries' | 'listing'>;
+  readonly #signal: AbortSignal;
+  readonly #onRequest: (registry: string) => void;
+  readonly #lists = new Map<string, List>();
+
+  constructor(
+    ports: Pick<Ports, 'registries' | 'listing'>,
+    signal: AbortSignal,
+    onRequest: (registry: string) => void = () => {},
+  ) {
+    this.#ports = ports;
+    this.#signal = signal;
+    this.#onRequest = onRequest;
+  }
+
+  /** Those of `wanted` that the lists show in place; ask rising names, since lists are read once. */
+  async listed<T extends { destination: TagName; digest: string }>(wanted: readonly T[]): Promise<Set<T>> {
+    const groups = new Map<string, T[]>();
+    for (const each of wanted) {
+      const name = `${each.destination.registry}/${each.destination.repository}`;
+      groups.set(name, [...(groups.get(name) ?? []), each]);
+    }
+    const confirmed = new Set<T>();
+    for (const [name, group] of groups) {
+      // A page for so few costs as much as they do.
+      if (group.length < 2 && !this.#lists.has(name)) continue;
+      const tags = group.map(({ destination }) => destination.tag).sort();
+      const digests = await this.#read(name, group[0]?.destination, tags);
+      for (const each of group) if (digests.get(each.destination.tag) === each.digest) confirmed.add(each);
+      for (const tag of digests.keys()) if (tag <= (tags.at(-1) ?? '')) digests.delete(tag);
+    }
+    return confirmed;
+  }
+
+  async stands({ destination, digest }: { destination: TagName; digest: string }): Promise<boolean> {
+    this.#onRequest(destination.registry);
+    return (await resolveTag(this.#ports, destination, this.#signal))?.digest === digest;
+  }
+
+  async #read(name: string, at: TagName | undefined, tags: readonly string[]): Promise<Map<string, string>> {
+    const list = this.#lists.get(name) ?? this.#open(name, at, tags[0] ?? '');
+    list.asked += tags.length;
+    const isEnough = (): boolean =>
+      list.isOver || list.last >= (tags.at(-1) ?? '') || list.read >= STEP_LIMITS.walkedTags * (list.asked + 1);
+    try {
+      while (!isEnough()) {
+        // A page of it.
+        if (list.read % STEP_LIMITS.walkedTags === 0) this.#onRequest(at?.registry ?? '');
+        const { done, value } = await list.entries.next();
+        if (done === true) list.isOver = true;
+        else {
+          list.read += 1;
+          list.last = value.name;
+          list.digests.set(value.name, value.digest);
+        }
+      }
+    } catch (error) {
+      // Nothing was promoted there yet.
+      if (!(error instanceof RegistryError && error.notFound)) throw error;
+      list.isOver = true;
+    }
+    return list.digests;
+  }
+
+  #open(name: string, at: TagName | undefined, first: string): List {
+    const repository = this.#ports.listing.repository(at?.registry ?? '', at?.repository ?? '');
+    // A list starts after a name: one that sorts right before the first, or nearly so.
+    const last = first.slice(0, -1);
+    const listing = repository.listTagDetails({ signal: this.#signal, onlyPages: true, ...(last !== '' && { last }) });
+    const list: List = {
+      entries: listing[Symbol.asyncIterator](),
+      digests: new Map(),
+      last: '',
+      read: 0,
+      asked: 0,
+      isOver: false,
+    };
+    this.#lists.set(name, list);
+    return list;
+  }
+}

@@ -1,0 +1,45 @@
+import { promotionId } from '../rules/promotion-id.js';
+import type { Rule } from '../rules/rule.js';
+import type { PromotionRow } from '../rows/rows.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import type { Ports } from '../ports/ports.js';
+
+/**
+ * The rows of one rule's promotions from one repository: read as a list, a hundred a request, rather than one by one. A list
+ * that moves while it is read may lack one: whoever acts upon a row reads it again.
+ */
+export class PromotionRows {
+  readonly #store: Ports['store'];
+  readonly #rule: Rule;
+  readonly #repository: string;
+  readonly #rows = new Map<string, PromotionRow>();
+  #isWhole = false;
+
+  constructor(store: Ports['store'], rule: Rule, repository: string) {
+    this.#store = store;
+    this.#rule = rule;
+    this.#repository = repository;
+  }
+
+  async read(): Promise<void> {
+    const filter = { rule: this.#rule.name, registry: this.#rule.source.registry, repository: this.#repository };
+    let from: string | undefined;
+    do {
+      const page = await this.#store.listPromotions({ size: 100, filter, ...(from !== undefined && { from }) });
+      for (const row of page.items) this.#rows.set(row.source.tag, row);
+      from = page.next;
+    } while (from !== undefined && this.#rows.size < STEP_LIMITS.listedRows);
+    this.#isWhole = from === undefined;
+  }
+
+  async of(tag: string): Promise<PromotionRow | undefined> {
+    const row = this.#rows.get(tag);
+    return row !== undefined || this.#isWhole ? row : this.now(tag);
+  }
+
+  /** As it is now, whatever the list said. */
+  async now(tag: string): Promise<PromotionRow | undefined> {
+    const source = { registry: this.#rule.source.registry, repository: this.#repository, tag };
+    return (await this.#store.getPromotion(promotionId(this.#rule.name, source)))?.value;
+  }
+}

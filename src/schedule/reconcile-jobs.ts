@@ -1,0 +1,116 @@
+import { cancelledResult } from '../rows/cancellation.js';
+import { endRunRow } from '../rows/end-run.js';
+import { JOB_MS, jobInstanceOf } from '../rows/job-instance.js';
+import { RUN_LIMITS } from '../rows/limits.js';
+import type { Page } from '../ports/runs-ports.js';
+import type { RunResult, RunRow, RunSummary, Versioned } from '../rows/rows.js';
+import { isSafeToRepeat } from '../operations/policy.js';
+import { pageFrom } from './page-from.js';
+import type { Ports } from '../ports/ports.js';
+import { isOfOneRow } from './walk.js';
+
+type TendPorts = Pick<Ports, 'store' | 'engine' | 'now'>;
+
+/** A job that is open for less is left to whoever opened it; in milliseconds. */
+const YOUNG_MS = 60_000;
+/** How long the message of a job may be in its queue before the job is started without it; in milliseconds. */
+const UNASKED_MS = 15 * 60_000;
+/** Jobs of a page, and pages that a tick looks at after the first; it continues where the last one stopped. */
+const PAGE_JOBS = 100;
+const MORE_PAGES = 4;
+/** Where the next tick continues, if there is more than a page of open jobs. */
+const NOTE = 'open-jobs';
+
+/** Run ids of the jobs that were started, for the first time or once more, and of those that have ended; and what went wrong. */
+export interface TendedJobs {
+  started: string[];
+  lost: string[];
+  problems: string[];
+}
+
+/**
+ * Compares the open jobs with the engine, the oldest first. A job whose message was lost is started. A job whose
+ * instance is gone, or ended without closing it, is started once more if it had not begun or is safe to repeat; otherwise, and
+ * the second time, it has failed. A job has also failed two days after it could have run for its longest. May be done any
+ * number of times, and by several at once.
+ */
+export async function tendJobs(ports: TendPorts): Promise<TendedJobs> {
+  const tended: TendedJobs = { started: [], lost: [], problems: [] };
+  for await (const job of openJobs(ports)) {
+    if (ports.now().getTime() - Date.parse(job.startedAgainAt ?? job.openedAt) < YOUNG_MS) continue;
+    try {
+      await tend(ports, job, tended);
+    } catch (error) {
+      if (!isOfOneRow(error)) throw error;
+      tended.problems.push(`runId=${job.id}: ${error.code}: ${error.message}`);
+    }
+  }
+  return tended;
+}
+
+/** The oldest page, and some more in turn. */
+async function* openJobs({ store }: TendPorts): AsyncGenerator<RunSummary, void, undefined> {
+  const page = (from?: string) => store.listOpenJobs({ size: PAGE_JOBS, ...(from !== undefined && { from }) });
+  const { items, next: second } = await page();
+  yield* items;
+  if (second === undefined) return;
+  const note = await store.getNote(NOTE);
+  let from: string | undefined = note?.value ?? second;
+  for (let pages = 0; pages < MORE_PAGES && from !== undefined; pages += 1) {
+    const more: Page<RunSummary> = await pageFrom(from, page);
+    yield* more.items;
+    from = more.next;
+  }
+  await store.putNote(NOTE, from ?? second, note?.version);
+}
+
+async function tend(ports: TendPorts, listed: RunSummary, tended: TendedJobs): Promise<void> {
+  const { id } = listed;
+  // The instance first: one that ends in between has written its row by the time the row is read.
+  const { state } = await ports.engine.state(jobInstanceOf(listed));
+  const row = await ports.store.getRun(id);
+  // Another tick was faster, or it began to wait for another instance.
+  if (row === undefined || row.value.state === 'ended' || row.value.startedAgainAt !== listed.startedAgainAt) return;
+  const openMs = ports.now().getTime() - Date.parse(listed.startedAgainAt ?? listed.openedAt);
+  const isOverdue = openMs >= JOB_MS + RUN_LIMITS.overdueMs;
+  if (!isOverdue && (state === 'pending' || state === 'running')) return;
+  const isUnasked = state === 'missing' && row.value.state === 'pending';
+  if (isUnasked && row.value.startedAgainAt === undefined && !isOverdue && openMs < UNASKED_MS) return;
+  const run = isOverdue ? undefined : isUnasked ? row.value : await startableAgain(ports, row);
+  if (run === 'overtaken') return;
+  if (run !== undefined) {
+    await ports.engine.start('runJob', jobInstanceOf(run), { runId: id });
+    tended.started.push(id);
+    return;
+  }
+  const { cancel } = row.value;
+  await endRunRow(ports, id, cancel === undefined ? lost(isOverdue) : cancelledResult(cancel));
+  tended.lost.push(id);
+}
+
+/**
+ * Marks an orphaned job as pending again, for another instance. The mark comes before the start: a host that dies in between leaves a job that
+ * the engine does not have.
+ * @returns undefined if it is not to be started once more; `overtaken` if another writer was first
+ */
+async function startableAgain(
+  { store, now }: TendPorts,
+  { value, version }: Versioned<RunRow>,
+): Promise<RunRow | 'overtaken' | undefined> {
+  const { input, state, cancel, startedAgainAt } = value;
+  if (input.kind !== 'job' || cancel !== undefined || startedAgainAt !== undefined) return undefined;
+  if (state !== 'pending' && !isSafeToRepeat(input.job)) return undefined;
+  const marked: RunRow = { ...value, state: 'pending', startedAgainAt: now().toISOString() };
+  return (await store.replaceRun(marked, version)) ? marked : 'overtaken';
+}
+
+function lost(isOverdue: boolean): RunResult {
+  return {
+    outcome: 'failed',
+    code: 'RUN_LOST',
+    reason: isOverdue
+      ? 'the job did not end, two days after the longest that a job may take'
+      : 'the orchestration of the job is gone, or ended without closing it',
+    remedy: 'See what the job has done, and send it again under another id.',
+  };
+}

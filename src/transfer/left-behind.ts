@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import type { LeftOut } from '../oci/index.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import type { Ports } from '../ports/ports.js';
+
+/** Why a referrer stays at the source. What a rule excludes is no news to whoever wrote the rule. */
+const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy?: string }> = {
+  image: {
+    code: 'REFERRER_IS_IMAGE',
+    remedy:
+      'Nothing, if only the source needs it, as a converted image. To have it at the destination, promote it by a tag of its own, so that it is inventoried and signed.',
+  },
+  unreadable: {
+    code: 'REFERRER_UNREADABLE',
+    remedy: 'Find out who attached it, and delete it, or attach it again with a current client.',
+  },
+  'not-its-subject': {
+    code: 'REFERRER_MISLISTED',
+    remedy:
+      'Nothing: a list of referrers or a digest tag names it for an image that it does not refer to. Correct the list, or move the tag.',
+  },
+  gone: { code: 'REFERRER_UNKNOWN' },
+};
+
+const leftBehindSchema = z.object({
+  count: z.number(),
+  referrers: z.array(z.object({ digest: z.string(), artifactType: z.string().exactOptional(), code: z.string() })),
+});
+/** What a promotion left at the source: how many, and the first STEP_LIMITS.leftBehind of them. */
+export type LeftBehind = z.infer<typeof leftBehindSchema>;
+
+/** Images first, then by digest, so that the same referrers give the same receipt. */
+export function leftBehindOf(leftOut: readonly LeftOut[]): LeftBehind {
+  const order = Object.keys(WHY);
+  const named = leftOut
+    .flatMap(({ digest, artifactType, reason }) => (reason === 'excluded' ? [] : [{ digest, artifactType, reason }]))
+    .toSorted((a, b) => order.indexOf(a.reason) - order.indexOf(b.reason) || (a.digest < b.digest ? -1 : 1));
+  const referrers = named.slice(0, STEP_LIMITS.leftBehind).map(({ digest, artifactType, reason }) => ({
+    digest,
+    ...(artifactType !== undefined && { artifactType: artifactType.slice(0, STEP_LIMITS.labelCharacters) }),
+    code: WHY[reason].code,
+  }));
+  return { count: named.length, referrers };
+}
+
+/** For whoever watches the step: empty, or `; left out …` with the first three. */
+export function formatLeftBehind({ count, referrers }: LeftBehind): string {
+  if (count === 0) return '';
+  const names = referrers.slice(0, 3).map(({ digest, code }) => `${digest} (${code})`);
+  return `; left out ${names.join(', ')}${count > names.length ? ` and ${count - names.length} more` : ''}`;
+}
+
+const nameOf = (runId: string): string => `plans/${runId}/left-behind.json`;
+
+/** Keeps it for the run's receipt. A step that plans again replaces it. */
+export async function keepLeftBehind(
+  { documents }: Pick<Ports, 'documents'>,
+  runId: string,
+  left: LeftBehind,
+): Promise<void> {
+  await documents.put('documents', nameOf(runId), Buffer.from(JSON.stringify(left)));
+}
+
+/** Undefined if the run planned nothing, or left nothing. */
+export async function readLeftBehind(
+  { documents }: Pick<Ports, 'documents'>,
+  runId: string,
+): Promise<LeftBehind | undefined> {
+  const bytes = await documents.get('documents', nameOf(runId));
+  if (bytes === undefined) return undefined;
+  const left = leftBehindSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  return left.count === 0 ? undefined : left;
+}

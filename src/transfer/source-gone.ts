@@ -1,0 +1,59 @@
+import { CopyError, PromoterError, RegistryError, formatReference } from '../oci/index.js';
+import { resolveTag } from './resolve-tag.js';
+import type { Ports, StorePort } from '../ports/ports.js';
+
+/** Something was not found at the source: it may be gone, or only late. */
+export class MissingAtSource extends PromoterError {
+  constructor(message: string, cause?: unknown) {
+    super('SOURCE_GONE', message, {
+      cause,
+      remedy:
+        'Nothing, where it was deleted on purpose: what was promoted stays. Otherwise push it again; that starts the next run.',
+    });
+  }
+}
+
+/** Reads at the source. @throws MissingAtSource where it isn't there */
+export async function atSource<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof RegistryError && error.notFound)) throw error;
+    throw new MissingAtSource(error.message, error);
+  }
+}
+
+/** The tag that a run is about is not there. */
+export function missingTag(source: { registry: string; repository: string; tag: string }): MissingAtSource {
+  return new MissingAtSource(`${formatReference(source)} is not there`);
+}
+
+function isMissingAtSource(error: unknown): error is PromoterError {
+  if (error instanceof MissingAtSource) return true;
+  if (!(error instanceof CopyError) || error.details.side !== 'source') return false;
+  return error.cause instanceof RegistryError && error.cause.notFound;
+}
+
+/**
+ * What a promotion's step makes of an error: where its source is not there, in whole or in part, `SOURCE_GONE`, which is waited
+ * for, since a replica may be late; where the tag stands on another digest by now, `SUPERSEDED`. Any other error, and one of a
+ * job, stays what it was.
+ */
+export async function asSourceGone(
+  ports: Pick<Ports, 'registries'> & StorePort<'getRun'>,
+  runId: string | undefined,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<unknown> {
+  if (runId === undefined || !isMissingAtSource(error)) return error;
+  const run = (await ports.store.getRun(runId))?.value;
+  if (run?.input.kind !== 'promotion') return error instanceof MissingAtSource ? (error.cause ?? error) : error;
+  const { source } = run.input;
+  const standing = await resolveTag(ports, source, signal);
+  if (standing !== undefined && run.digest !== undefined && standing.digest !== run.digest) {
+    return new PromoterError('SUPERSEDED', `${formatReference(source)} is ${standing.digest} by now`, {
+      remedy: 'Nothing: the next run goes on with what the tag means now.',
+    });
+  }
+  return standing === undefined ? missingTag(source) : new MissingAtSource(error.message, error);
+}

@@ -1,0 +1,96 @@
+import { isRecord } from '../../src/oci/index.js';
+import type { PromotionRow } from '../../src/rows/rows.js';
+import type { World } from './world.js';
+
+/** What tells how something came about, and not what it is: an activity that is done again finds what it made before. */
+const NARRATIVE = new Set(['did', 'absorbed', 'report']);
+
+/** Runs by what they are of, numbered in the order in which they were started. */
+function runNames(starts: World['engine']['starts']): Map<string, string> {
+  const counts = new Map<string, number>();
+  const names = new Map<string, string>();
+  for (const { orchestration, id, input } of starts) {
+    const of = isRecord(input) && typeof input.promotionId === 'string' ? input.promotionId : orchestration;
+    const count = (counts.get(of) ?? 0) + 1;
+    counts.set(of, count);
+    names.set(id, `run ${count} of ${of}`);
+  }
+  return names;
+}
+
+/** How often somebody wanted something is no matter, only whether that is answered. */
+function withoutCounts({ wanted, answered, ...row }: PromotionRow): unknown {
+  return { ...row, isAnswered: wanted === answered };
+}
+
+/**
+ * What a world holds when all is done: registries, rows, documents, and messages by their ids. Run ids are numbered in the order
+ * in which the runs were started; what only tells the way is left out.
+ */
+export async function endState(world: World): Promise<Record<string, unknown>> {
+  const { store, documents, queues, engine } = world;
+  const names = runNames(engine.starts);
+  const renamed = (text: string): string => {
+    let result = text;
+    for (const [id, name] of names) result = result.replaceAll(id, name);
+    return result;
+  };
+  const told = (value: unknown): unknown => withoutNarrative(JSON.parse(renamed(JSON.stringify(value))));
+  const registries: Record<string, unknown> = {};
+  for (const registry of new Set(world.ruleList.map(({ source }) => source.registry))) {
+    for (const name of world.registries.names(registry)) {
+      const { manifests, tags, blobs } = world.registries.repository(registry, name);
+      const ours: string[] = [];
+      for (const digest of manifests.keys())
+        if ((await store.attachedBy({ registry, repository: name, digest })) !== undefined) ours.push(digest);
+      registries[`${registry}/${name}`] = {
+        manifests: [...manifests.keys()].sort(),
+        blobs: [...blobs.keys()].sort(),
+        tags: Object.fromEntries([...tags].sort(([a], [b]) => (a < b ? -1 : 1))),
+        ours: ours.sort(),
+      };
+    }
+  }
+  const runs = (await store.listRuns({ size: 100 })).items;
+  const progress = (await Promise.all(runs.map(({ id }) => store.listProgress(id)))).flat();
+  return {
+    registries,
+    promotions: byName(
+      (await store.listPromotions({ size: 100 })).items.map((row) => [row.id, told(withoutCounts(row))]),
+    ),
+    runs: byName(await Promise.all(runs.map(async ({ id }) => [renamed(id), told((await store.getRun(id))?.value)]))),
+    unfinishedSteps: progress.filter(({ state }) => state === 'working').map(({ step }) => step),
+    documents: byName(
+      [...documents.kept]
+        // What a walk knew after each of its stretches, how often an SBOM was begun, and what each call of a copy did.
+        .filter(([name]) => !/\.jsonl$|\/sbom-tries\/|\.report$/.test(name))
+        .map(([name, bytes]) => [renamed(name), told(parsed(bytes))]),
+    ),
+    // One that is sent twice has its id twice.
+    messages: Object.fromEntries(
+      queues.sent.map(({ queue, text }) => {
+        const message = JSON.parse(text) as { id?: string };
+        return [`${queue} ${renamed(message.id ?? text)}`, told(message)];
+      }),
+    ),
+    instances: [...names.keys()].length,
+  };
+}
+
+function byName(entries: [name: string, value: unknown][]): Record<string, unknown> {
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function parsed(bytes: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(bytes).toString('utf8')) as unknown;
+}
+
+function withoutNarrative(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNarrative);
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => !NARRATIVE.has(key))
+      .map(([key, inner]) => [key, withoutNarrative(inner)]),
+  );
+}

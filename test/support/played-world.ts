@@ -1,0 +1,72 @@
+import { InvocationContext } from '@azure/functions';
+import type { OrchestrationHandler } from 'durable-functions';
+import type { Rule } from '../../src/rules/rule.js';
+import { walkScheduleStep } from '../../src/schedule/walk-schedule.js';
+import type { MemoryRepository } from '../unit/oci/memory-repository.js';
+import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, tagAt, type World } from './world.js';
+import { register, type Registered } from './registered.js';
+import { replay, type Activity, type Played, type Script } from './replay.js';
+
+/** Called around each activity: it may do something before or after, or instead. */
+export type Around = (work: () => Promise<unknown>, call: number, name: string) => Promise<unknown>;
+
+/** Orchestrations and the real steps together over ports in memory, with one clock for both. */
+export interface PlayedWorld {
+  world: World;
+  source: MemoryRepository;
+  destination: MemoryRepository;
+  /** Plays every run that was started since, and those that they start. */
+  playAll: (around?: Around, more?: Partial<Script>) => Promise<Played[]>;
+  /** One tick of the schedule; @returns how many runs it started. */
+  tick: () => Promise<number>;
+  /** What stands under the destination's tag. */
+  standing: () => string | undefined;
+}
+
+export function newPlayedWorld(...rules: Rule[]): PlayedWorld {
+  const world = newWorld(...rules);
+  const app: Registered = register(world);
+  const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
+  const activities = (around: Around): Record<string, Activity> =>
+    Object.fromEntries(
+      [...app.activities].map(([name, { handler }]) => [
+        name,
+        (input: unknown, call: number) => around(() => handler(input, context), call, name),
+      ]),
+    );
+  let played = 0;
+  const playAll: PlayedWorld['playAll'] = async (around = (work) => work(), more = {}) => {
+    const ended: Played[] = [];
+    while (played < world.engine.starts.length) {
+      const { orchestration, id, input } = world.engine.starts[played++] ?? {};
+      if (id === undefined || orchestration === undefined) break;
+      world.engine.setState(id, 'running');
+      ended.push(
+        await replay(app.orchestrations.get(orchestration) as OrchestrationHandler, {
+          input,
+          activities: activities(around),
+          orchestrations: Object.fromEntries(app.orchestrations) as Record<string, OrchestrationHandler>,
+          startMs: world.nowMs,
+          clock: (nowMs) => {
+            world.nowMs = nowMs;
+          },
+          ...more,
+        }),
+      );
+      world.engine.setState(id, 'ended');
+    }
+    return ended;
+  };
+  return {
+    world,
+    source: world.registries.repository(REGISTRY, SOURCE.repository),
+    destination: world.registries.repository(REGISTRY, 'staging/samples/app'),
+    playAll,
+    tick: async () => (await walkScheduleStep(world, { cursor: null, started: 0 }, newCall())).started,
+    standing: () => tagAt(world, DESTINATION),
+  };
+}
+
+export function outcomes(runs: readonly Played[]): unknown[] {
+  return runs.map(({ output }) => (output as { outcome?: string } | null)?.outcome);
+}

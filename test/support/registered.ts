@@ -1,0 +1,66 @@
+import type { InvocationContext } from '@azure/functions';
+import { jest } from '@jest/globals';
+import type { StaticPorts } from '../../src/functions/activities.js';
+import { fixedSigner, type SignerSource } from '../../src/signing/index.js';
+import type { Ports } from '../../src/ports/ports.js';
+
+type Handler = (input: unknown, context: InvocationContext) => Promise<unknown>;
+
+interface Registration {
+  handler: Handler;
+  [option: string]: unknown;
+}
+
+/** What the app registers, by name: handlers, and the options that they were registered with. */
+export interface Registered {
+  activities: Map<string, Registration>;
+  orchestrations: Map<string, unknown>;
+  functions: Map<string, Registration>;
+}
+
+let registered: Registered;
+const note =
+  (into: 'activities' | 'functions') =>
+  (name: string, options: Registration): void => {
+    registered[into].set(name, options);
+  };
+
+// A host that only takes notes. Whoever imports this file must not have imported src/functions before.
+jest.unstable_mockModule('@azure/functions', () => ({
+  ...jest.requireActual<object>('@azure/functions'),
+  app: {
+    http: note('functions'),
+    timer: note('functions'),
+    storageQueue: note('functions'),
+    eventGrid: note('functions'),
+    generic: note('functions'),
+  },
+}));
+jest.unstable_mockModule('durable-functions', () => ({
+  ...jest.requireActual<object>('durable-functions'),
+  app: {
+    activity: note('activities'),
+    orchestration: (name: string, handler: unknown) => registered.orchestrations.set(name, handler),
+  },
+  getClient: () => ({}),
+}));
+const { registerFunctions } = await import('../../src/functions/register.js');
+
+/** What `work` registers. */
+export function registerOnly(work: () => void): Registered {
+  registered = { activities: new Map(), orchestrations: new Map(), functions: new Map() };
+  work();
+  return registered;
+}
+
+/** Registers everything that the app is made of, for these ports; with `signing`, that is what signs. */
+export function register(ports: Ports, signing?: SignerSource): Registered {
+  return registerOnly(() => registerFunctions(withSigning(ports, signing), () => ports.engine, '0 */5 * * * *'));
+}
+
+/** The same ports, whose signer a test may exchange later. */
+function withSigning(ports: Ports, signing?: SignerSource): Ports & Pick<StaticPorts, 'signing'> {
+  const get = (): StaticPorts['signing'] => signing ?? (ports.signer && fixedSigner(ports.signer));
+  Object.defineProperty(ports, 'signing', { get, enumerable: true, configurable: true });
+  return ports as Ports & Pick<StaticPorts, 'signing'>;
+}

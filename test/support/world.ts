@@ -1,0 +1,202 @@
+import { parseReference, PolicyError, RegistryError } from '../../src/oci/index.js';
+import type { Rule } from '../../src/rules/rule.js';
+import { raiseWanted } from '../../src/rows/promotion-runs.js';
+import type { PromotionRow, RunRow, Trigger } from '../../src/rows/rows.js';
+import { createStreamingSbomGenerator } from '../../src/sbom/index.js';
+import { createSelfSignedCertificate, loadPemSigner, type Signer } from '../../src/signing/index.js';
+import type { Ports, RegistryListing, StepCall } from '../../src/ports/ports.js';
+import { MemoryRegistries, type MemoryRepository } from '../unit/oci/memory-repository.js';
+import { rule } from './rules.fixture.js';
+import {
+  memoryDocuments,
+  memoryEngine,
+  memoryFiles,
+  memoryLease,
+  memoryQueues,
+  memoryRunStore,
+  type MemoryDocuments,
+  type MemoryEngine,
+  type MemoryFiles,
+  type MemoryLease,
+  type MemoryQueues,
+} from './memory-ports.js';
+
+export const REGISTRY = 'r.azurecr.io';
+export const SOURCE = { registry: REGISTRY, repository: 'samples/app', tag: 'v1' };
+export const DESTINATION = `${REGISTRY}/staging/samples/app:v1`;
+
+/** A key of its own; the certificate stands for itself. */
+export function newSigner(
+  commonName: string,
+  notBefore?: Date,
+): { signer: Signer; certificatePem: string; keyPem: string } {
+  const made = createSelfSignedCertificate({
+    commonName,
+    country: 'US',
+    state: 'WA',
+    organization: 'Test',
+    days: notBefore === undefined ? 365 : 30,
+    ...(notBefore && { notBefore }),
+  });
+  const signer = loadPemSigner({ keyPem: made.keyPem, certificateChainPem: made.certificatePem });
+  return { signer, certificatePem: made.certificatePem, keyPem: made.keyPem };
+}
+const OURS = newSigner('acr-promoter');
+
+/** Registries that know what has been named in them. */
+class ListedRegistries extends MemoryRegistries {
+  readonly #names = new Map<string, Set<string>>();
+
+  override repository(registry: string, repository: string): MemoryRepository {
+    this.#names.set(registry, (this.#names.get(registry) ?? new Set()).add(repository));
+    return super.repository(registry, repository);
+  }
+
+  /** Repositories that hold something. */
+  names(registry: string): string[] {
+    const named = [...(this.#names.get(registry) ?? [])].sort();
+    return named.filter((name) => this.repository(registry, name).manifests.size > 0);
+  }
+}
+
+/** Every port in memory. Fields may be replaced; the clock is set by hand. */
+export interface World extends Ports {
+  registries: ListedRegistries;
+  lease: MemoryLease;
+  documents: MemoryDocuments;
+  files: MemoryFiles;
+  queues: MemoryQueues;
+  engine: MemoryEngine;
+  signer: Signer | undefined;
+  /** As the rules source gives them. */
+  ruleList: Rule[];
+  maxRunsPerTick: number;
+  nowMs: number;
+  /** Errors by which a registry, or one repository of it, answers the schedule's listing. */
+  listingFaults: Map<string, Error>;
+}
+
+export function newWorld(...rules: Rule[]): World {
+  const registries = new ListedRegistries();
+  const world: World = {
+    registries,
+    listing: memoryListing(registries, () => world.listingFaults),
+    lease: memoryLease(),
+    store: memoryRunStore(),
+    documents: memoryDocuments(),
+    files: memoryFiles(),
+    queues: memoryQueues(),
+    engine: memoryEngine(() => world.nowMs),
+    ruleList: rules.length > 0 ? rules : [rule()],
+    maxRunsPerTick: 200,
+    rules: { load: async () => world.ruleList, maxRunsPerTick: async () => world.maxRunsPerTick },
+    sbom: createStreamingSbomGenerator(),
+    signer: OURS.signer,
+    copyParts: { bytes: 4 * 1024 ** 3, nodes: 1000 },
+    stretch: { ms: 300_000, requests: 5_000, bytes: 32 * 1024 ** 2 },
+    jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {}, credentials: {} },
+    jobRegistries: {
+      as: ({ credential = '' }) => {
+        throw new PolicyError('CREDENTIAL_UNKNOWN', credential);
+      },
+    },
+    paused: false,
+    loginServers: new Map(),
+    retentionDays: 30,
+    nowMs: Date.now(),
+    now: () => new Date(world.nowMs),
+    listingFaults: new Map(),
+  };
+  return world;
+}
+
+/** Lists what the memory registries hold, and answers as a registry does where a repository is not there. */
+function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<string, Error>): RegistryListing {
+  const check = (name: string): void => {
+    const fault = faults().get(name);
+    if (fault !== undefined) throw fault;
+  };
+  return {
+    registry: (registry) => ({
+      checkAccess: async () => check(registry),
+      requestsPerMinute: () => undefined,
+      async *listRepositories() {
+        check(registry);
+        yield* registries.names(registry);
+      },
+    }),
+    repository: (registry, repository) => {
+      const found = registries.repository(registry, repository);
+      const listed = {
+        async *listTagDetails({ last = '' }: { last?: string } = {}) {
+          check(registry);
+          check(found.name);
+          if (found.manifests.size === 0) throw notFound('NAME_UNKNOWN', found.name);
+          for (const name of [...found.tags.keys()].sort()) {
+            const digest = found.tags.get(name);
+            if (name <= last || digest === undefined) continue;
+            yield { name, digest };
+          }
+        },
+        isWritable: async (tag: string) => !found.locked.has(tag) && !found.locked.has('*'),
+      };
+      // The schedule asks for nothing else.
+      return listed as unknown as ReturnType<RegistryListing['repository']>;
+    },
+  };
+}
+
+export function notFound(code: string, what: string): RegistryError {
+  return new RegistryError(`${what}: ${code}`, {
+    method: 'GET',
+    url: `https://${what}`,
+    status: 404,
+    registryCodes: [code],
+  });
+}
+
+/** A call of a step; what it says of itself is kept. */
+export function newCall(signal: StepCall['signal'] = new AbortController().signal): StepCall & { texts: string[] } {
+  const texts: string[] = [];
+  return { signal, texts, progress: { text: (text) => void texts.push(text), bytes: () => {}, nodes: () => {} } };
+}
+
+/** Opens a run on the source tag, as a trigger does. */
+export async function openRun(
+  world: World,
+  which: Rule = world.ruleList[0] ?? rule(),
+  source = SOURCE,
+  kind: Trigger['kind'] = 'push',
+): Promise<{ promotionId: string; runId: string; rule: Rule; source: typeof SOURCE; destination: string }> {
+  const { promotionId, runId = '' } = await raiseWanted(world, which, source, { kind });
+  const destination = (await rowOf(world, promotionId)).destination;
+  return { promotionId, runId, rule: which, source, destination };
+}
+
+export async function rowOf(world: World, promotionId: string): Promise<PromotionRow> {
+  const row = await world.store.getPromotion(promotionId);
+  if (row === undefined) throw new Error(`no promotion ${promotionId}`);
+  return row.value;
+}
+
+export async function runOf(world: World, runId: string): Promise<RunRow> {
+  const row = await world.store.getRun(runId);
+  if (row === undefined) throw new Error(`no run ${runId}`);
+  return row.value;
+}
+
+/** What stands under a tag: its digest. */
+export function tagAt(world: World, reference: string): string | undefined {
+  const { registry, repository, tag = '' } = parseReference(reference);
+  return world.registries.repository(registry, repository).tags.get(tag);
+}
+
+/** A registry refuses to take something: 403 without the permission, 405 where it is locked. */
+export function refusal(status: number, code: string, repository = SOURCE.repository): RegistryError {
+  return new RegistryError(`${repository}: ${code}`, {
+    method: 'PUT',
+    url: `https://${REGISTRY}/v2/${repository}/manifests/x`,
+    status,
+    registryCodes: [code],
+  });
+}

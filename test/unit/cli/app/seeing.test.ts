@@ -1,0 +1,328 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { register } from '../../../support/registered.js';
+import { run } from '../../../../src/cli/run.js';
+import { TransportError } from '../../../../src/oci/index.js';
+import { closeRun } from '../../../../src/rows/close-promotion.js';
+import { rule } from '../../../support/rules.fixture.js';
+import { pushImage } from '../../../support/images.js';
+import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, type World } from '../../../support/world.js';
+import { createMemoryIo } from '../../../support/memory-io.js';
+
+// `promotions`, `runs` and `explain` against the app's own HTTP functions, over ports in memory.
+
+let world: World;
+let server: Server;
+let url: string;
+/** What the app answers where it has no such function (yet): by method and path. */
+let answers: Record<string, unknown>;
+let asked: string[];
+/** What was sent to it. */
+let bodies: string[];
+
+beforeEach(async () => {
+  world = newWorld();
+  answers = {};
+  asked = [];
+  bodies = [];
+  const app = register(world);
+  const context = new InvocationContext({ functionName: 'http', logHandler: () => {} });
+  server = createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? '', url);
+    asked.push(`${request.method ?? ''} ${request.url ?? ''}`);
+    const [, kind = '', id] = /^\/api\/(promotions|runs)(?:\/([^/]*))?$/.exec(pathname) ?? [];
+    const names: Record<string, [string, string]> = {
+      promotions: ['listPromotions', 'getPromotion'],
+      runs: ['listRuns', 'getRun'],
+    };
+    const own = answers[`${request.method ?? ''} ${pathname}`];
+    const name = names[kind]?.[id === undefined ? 0 : 1];
+    const answer = async (): Promise<HttpResponseInit> => {
+      bodies.push(await text(request));
+      if (own !== undefined) return { jsonBody: own };
+      const handler = app.functions.get(name ?? '')?.handler;
+      if (handler === undefined) return { status: 404, jsonBody: {} };
+      const asking = { method: 'GET', url: `http://h/?${searchParams.toString()}`, params: { id: id ?? '' } } as const;
+      return (await handler(new HttpRequest(asking), context)) as HttpResponseInit;
+    };
+    void answer().then(({ status = 200, jsonBody }) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(jsonBody));
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterEach(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+async function acrPromoter(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+  const { io, out, err } = createMemoryIo({ env: { ACR_PROMOTER_APP: url } });
+  const code = await run(argv, io);
+  return { code, out: out().toString(), err: err() };
+}
+const http = async (path: string): Promise<unknown> => (await fetch(`${url}/api/${path}`)).json();
+const json = async (...argv: string[]): Promise<unknown> => {
+  const { code, out, err } = await acrPromoter(...argv, '--format', 'json');
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  return JSON.parse(out);
+};
+
+async function failedRun(): Promise<{ promotionId: string; runId: string }> {
+  const opened = await openRun(world);
+  const { runId } = opened;
+  const startedAt = world.now().toISOString();
+  world.nowMs += 61_000;
+  const step = {
+    runId,
+    step: 'copyGraph',
+    text: 'DENIED: \u001b[31mno',
+    startedAt,
+    updatedAt: world.now().toISOString(),
+  };
+  await world.store.putProgress({ ...step, state: 'failed', doneNodes: 1, totalNodes: 3, doneBytes: 5, totalBytes: 9 });
+  const result = { outcome: 'failed', code: 'DENIED', reason: 'no', remedy: 'Ask.', digest: 'sha256:a' } as const;
+  await closeRun(world, opened.promotionId, runId, { wanted: 1, result, rule: rule() });
+  return opened;
+}
+
+describe('runs', () => {
+  test('a list, filtered, as columns and as the app gives it', async () => {
+    const { runId } = await failedRun();
+    world.nowMs += 1000;
+    await openRun(world, rule({ name: 'other' }));
+    const { code, out } = await acrPromoter('runs', '--state', 'failed');
+    expect(code).toBe(0);
+    expect(out.split('\n')).toEqual([
+      expect.stringMatching(/^ID +STATE +WHAT +SOURCE +OPENED +TOOK +TRIGGER$/),
+      expect.stringMatching(
+        new RegExp(`^${runId}  failed DENIED  rule staging  ${REGISTRY}/samples/app:v1  \\S+Z  1 min 1 s  push$`),
+      ),
+      '',
+    ]);
+    expect(await json('runs', '--rule', 'other')).toEqual(await http('runs?rule=other'));
+    expect(await json('runs', '--digest', 'sha256:a', '--repository', SOURCE.repository)).toEqual(
+      await http('runs?digest=sha256:a'),
+    );
+  });
+
+  test('as many as are asked for, however small the pages', async () => {
+    for (let count = 0; count < 3; count += 1) await openRun(world, rule(), { ...SOURCE, tag: `v${count}` });
+    const { out, err } = await acrPromoter('runs', '--limit', '2');
+    expect(out.trim().split('\n')).toHaveLength(3);
+    expect(err).toContain('There are more');
+    expect((await acrPromoter('runs', '--limit', '3')).err).toBe('');
+  });
+
+  test('ignored events', async () => {
+    await world.store.addIgnored({ at: '2026-01-01T00:00:00.000Z', reference: 'r.io/a:b', reason: 'no rule' });
+    const { out } = await acrPromoter('runs', '--state', 'ignored');
+    expect(out).toBe(
+      'AT                        TIMES  REFERENCE  REASON\n2026-01-01T00:00:00.000Z  1      r.io/a:b   no rule\n',
+    );
+  });
+
+  test.each([['runs'], ['runs', 'show']])(
+    '%s %s: one, with its steps, and nothing that a terminal would act upon',
+    async (...verb) => {
+      const { runId } = await failedRun();
+      const { code, out } = await acrPromoter(...verb, runId);
+      expect(code).toBe(0);
+      expect(out.split('\n')).toEqual([
+        `${runId}: failed`,
+        `rule staging, ${REGISTRY}/samples/app:v1 -> ${DESTINATION}`,
+        expect.stringMatching(/^opened \S+Z by push, took 1 min 1 s$/),
+        'DENIED: no',
+        'Ask.',
+        '',
+        expect.stringMatching(/^STEP +STATE +STARTED +TOOK +PROGRESS +TEXT$/),
+        expect.stringMatching(/^copyGraph  failed +\S+Z  1 min 1 s  1 of 3 nodes, 5 of 9 bytes  DENIED: \?\[31mno$/),
+        '',
+      ]);
+      expect(await json(...verb, runId)).toEqual(await http(`runs/${runId}`));
+    },
+  );
+
+  test('cancel asks the app to; options stand after the verb', async () => {
+    answers['POST /api/runs/r1/cancel'] = { id: 'r1' };
+    expect(await acrPromoter('runs', 'cancel', '--app', url, 'r1')).toEqual({
+      code: 0,
+      out: 'Cancelled r1\n',
+      err: '',
+    });
+    expect(asked).toEqual(['POST /api/runs/r1/cancel']);
+    expect(bodies).toEqual(['{}']);
+    await acrPromoter('runs', 'cancel', '--by', 'ana', '--reason', 'the wrong tag', 'r1');
+    expect(JSON.parse(bodies[1] ?? '')).toEqual({ by: 'ana', reason: 'the wrong tag' });
+  });
+
+  test.each(['runs', 'promotions', 'runs --state ignored'])('%s: a table is what it is as text', async (line) => {
+    await failedRun();
+    const words = line.split(' ');
+    const shown = await acrPromoter(...words);
+    expect(shown.code).toBe(0);
+    expect(await acrPromoter(...words, '--format', 'table')).toEqual(shown);
+    expect((await acrPromoter(...words, '--format', 'xml')).err).toContain('json, go-template, text, table');
+    const template = ['--format', 'go-template={{len .runs}}'];
+    if (line === 'runs') expect((await acrPromoter(...words, ...template)).out).toBe('1');
+    expect((await acrPromoter('explain', '--format', 'table', 'r.io/a:v1')).code).toBe(1);
+  });
+
+  test('what is wrong is said as the app says it', async () => {
+    expect(await acrPromoter('runs', '--state', 'asleep')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('(FILTER_INVALID)'),
+    });
+    expect((await acrPromoter('runs', 'nobody')).err).toContain('(RUN_UNKNOWN)');
+    expect((await acrPromoter('runs', 'a', 'b')).err).toContain('requires at most 1 argument but got 2');
+    expect((await acrPromoter('runs', '--limit', '0')).err).toContain('(OPTION_INVALID)');
+  });
+});
+
+describe('promotions', () => {
+  test('a list, filtered, as columns and as the app gives it', async () => {
+    const { promotionId } = await failedRun();
+    const { out } = await acrPromoter('promotions', '--repository', `${REGISTRY}/samples/app`, '--tag', 'v1');
+    expect(out.split('\n')[1]).toMatch(
+      new RegExp(
+        `^failed DENIED  ${REGISTRY}/samples/app:v1  ${DESTINATION}  staging  sha256:a  \\S+Z  ${promotionId}$`,
+      ),
+    );
+    expect(await json('promotions', '--state', 'failed')).toEqual(await http('promotions?state=failed'));
+    expect(await json('promotions', '--state', 'in_sync')).toEqual({ promotions: [] });
+  });
+
+  test('run asks the app to look again', async () => {
+    answers['POST /api/promotions/p1/run'] = { promotionId: 'p1', runId: 'r9' };
+    expect(await acrPromoter('promotions', 'run', 'p1', '--app', url)).toEqual({ code: 0, out: 'Run r9\n', err: '' });
+    answers['POST /api/promotions/p1/run'] = { promotionId: 'p1' };
+    expect((await acrPromoter('promotions', 'run', 'p1')).out).toContain('comes later');
+    expect(asked).toEqual(['POST /api/promotions/p1/run', 'POST /api/promotions/p1/run']);
+  });
+});
+
+describe('explain', () => {
+  test('says where a tag stands, and why, as the app does', async () => {
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
+    const { runId } = await failedRun();
+    const reference = `${REGISTRY}/samples/app:v1`;
+    const { code, out } = await acrPromoter('explain', reference);
+    expect(code).toBe(0);
+    expect(out.split('\n')).toEqual([
+      expect.stringMatching(new RegExp(`^${reference} -> ${DESTINATION} \\(rule staging\\): failed since \\S+Z$`)),
+      expect.stringMatching(/^ {2}failed once, DENIED: no; the schedule tries again after \S+Z$/),
+      '  Ask.',
+      `  run ${runId}`,
+      '',
+    ]);
+    expect(await json('explain', reference)).toEqual(await http(`promotions?reference=${reference}`));
+    expect((await acrPromoter('explain', '--format', 'go-template={{.promoted}}', reference)).out).toBe('false');
+  });
+
+  test('a registry that cannot be asked makes the answer unknown: in text, in JSON, and as exit code 3', async () => {
+    const source = world.registries.repository(REGISTRY, SOURCE.repository);
+    const { digest } = await pushImage(source, { tag: 'v1' });
+    await pushImage(world.registries.repository(REGISTRY, 'staging/samples/app'), { tag: 'v1' });
+    const unsigned = rule({ sign: [] });
+    world.ruleList = [unsigned];
+    const { promotionId, runId } = await openRun(world);
+    await closeRun(world, promotionId, runId, { wanted: 1, rule: unsigned, result: { outcome: 'promoted', digest } });
+    source.fault = () => {
+      throw new TransportError('CONNECT_FAILED', 'nobody answers', { remedy: 'Look at the network.' });
+    };
+    const reference = `${REGISTRY}/samples/app:v1`;
+    const { code, out, err } = await acrPromoter('explain', reference);
+    expect({ code, err }).toEqual({ code: 3, err: expect.stringContaining('(PROMOTION_UNKNOWN)') });
+    expect(out).toMatch(/\(rule staging\): unknown since \S+Z\n/);
+    expect(out).toMatch(/ {2}could not check the source \S+ since \S+Z: CONNECT_FAILED: nobody answers\n/);
+    const asJson = await acrPromoter('explain', '--format', 'json', reference);
+    expect(asJson.code).toBe(3);
+    expect(JSON.parse(asJson.out)).toMatchObject({
+      promoted: null,
+      promotions: [{ standing: 'unknown', checks: { source: { state: 'unknown', code: 'CONNECT_FAILED' } } }],
+    });
+    source.fault = undefined;
+    expect((await acrPromoter('explain', reference)).code).toBe(0);
+  });
+
+  test('a reference without a tag is refused', async () => {
+    expect(await acrPromoter('explain', `${REGISTRY}/samples/app`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('(REFERENCE_INVALID)'),
+    });
+  });
+});
+
+describe('status', () => {
+  const identity = { version: '1.2.3', settings: ['PROMOTION_RULES', 'SIGNING_KEY'] };
+
+  test('shows an app that works', async () => {
+    answers['GET /api/status'] = {
+      ok: true,
+      ...identity,
+      problems: [],
+      warnings: [{ code: 'MESSAGES_POISONED', message: 'jobs-poison holds 2 messages', remedy: 'Read them.' }],
+      paused: false,
+      registries: [{ host: 'a.azurecr.io', signIn: 'identity' }],
+      rules: { count: 2, since: '2026-11-30T00:00:00.000Z' },
+      backlog: { 'registry-events': 3, jobs: 0 },
+      poison: { 'registry-events-poison': 0, 'jobs-poison': 2 },
+      later: { a: 'newer app says more' },
+    };
+    expect(await acrPromoter('status')).toEqual({
+      code: 0,
+      err: '',
+      out: [
+        'Works       yes',
+        'Version     1.2.3',
+        'Paused      no',
+        'Rules       2, unchanged since 2026-11-30T00:00:00.000Z',
+        'Registries  a.azurecr.io (identity)',
+        'Backlog     registry-events 3, jobs 0',
+        'Poison      registry-events-poison 0, jobs-poison 2',
+        'Settings    PROMOTION_RULES, SIGNING_KEY',
+        'Warning: jobs-poison holds 2 messages (MESSAGES_POISONED)',
+        '  Read them.',
+        '',
+      ].join('\n'),
+    });
+    expect(await json('status')).toEqual(answers['GET /api/status']);
+    expect((await acrPromoter('status', '--format', 'go-template={{.backlog.jobs}}')).out).toBe('0');
+  });
+
+  test('says all that is wrong, in text and as JSON, and exits with 1', async () => {
+    const problems = [
+      { code: 'SETTINGS_INVALID', setting: 'PROMOTION_SCHEDULE', message: 'is no schedule', remedy: 'Correct it.' },
+      { code: 'SIGNING_KEY_UNREADABLE', setting: 'SIGNING_KEY', message: 'SIGNING_KEY: a.pem cannot be read' },
+    ];
+    answers['GET /api/status'] = { ok: false, ...identity, problems, warnings: [] };
+    const { code, out, err } = await acrPromoter('status');
+    expect({ code, out }).toEqual({
+      code: 1,
+      out: [
+        'Works       no',
+        'Version     1.2.3',
+        'Settings    PROMOTION_RULES, SIGNING_KEY',
+        'Problem: PROMOTION_SCHEDULE: is no schedule (SETTINGS_INVALID)',
+        '  Correct it.',
+        'Problem: SIGNING_KEY: a.pem cannot be read (SIGNING_KEY_UNREADABLE)',
+        '',
+      ].join('\n'),
+    });
+    expect(err).toMatch(/PROMOTION_SCHEDULE, SIGNING_KEY \(APP_NOT_WORKING\)/);
+    const asJson = await acrPromoter('status', '--format', 'json');
+    expect(asJson.code).toBe(1);
+    expect(JSON.parse(asJson.out)).toEqual(answers['GET /api/status']);
+  });
+
+  test('an answer that is none of the app is refused', async () => {
+    answers['GET /api/status'] = { hello: true };
+    expect((await acrPromoter('status')).err).toContain('(APP_ANSWER_INVALID)');
+  });
+});

@@ -1,0 +1,416 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { InputError, parseManifest, type Descriptor } from '../../../src/oci/index.js';
+import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
+import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
+import type { Ports, StepReply } from '../../../src/ports/ports.js';
+import { subjectLease } from '../../../src/transfer/under-lease.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../../support/rules.fixture.js';
+import { breakEverywhere } from '../../support/breaking.js';
+import { NOTARY_SIGNATURE, countReferrers, pushArtifact, pushImage, pushSignature } from '../../support/images.js';
+import {
+  DESTINATION,
+  REGISTRY,
+  SOURCE,
+  newCall,
+  newSigner,
+  newWorld,
+  refusal,
+  type World,
+} from '../../support/world.js';
+
+let world: World;
+let source: MemoryRepository;
+let image: Descriptor;
+
+async function prepared(): Promise<{ world: World; source: MemoryRepository; image: Descriptor }> {
+  const made = newWorld();
+  const repository = made.registries.repository(REGISTRY, SOURCE.repository);
+  return { world: made, source: repository, image: await pushImage(repository, { tag: SOURCE.tag }) };
+}
+
+beforeEach(async () => {
+  ({ world, source, image } = await prepared());
+});
+
+const owner = { promotionId: 'p1', runId: 'r1' };
+function done<T>(reply: StepReply<T>): T {
+  if (!('done' in reply)) throw new Error('it asks for later');
+  return reply.done;
+}
+async function attachSbom(ports: Ports, subject = image, which = rule()) {
+  const input = { ...owner, rule: which, source: SOURCE, image: { ...subject, label: 'image', sbom: true } };
+  return done(await attachSbomStep(ports, input, newCall()));
+}
+async function sign(ports: Ports, subject = image) {
+  return done(await attachSignatureStep(ports, { ...owner, source: SOURCE, subject, label: 'image' }, newCall()));
+}
+const sboms = (of = image, at = source): Promise<number> => countReferrers(at, of, CYCLONEDX_JSON);
+const signatures = (of = image, at = source): Promise<number> => countReferrers(at, of, NOTARY_SIGNATURE);
+const isOurs = async (digest: string): Promise<boolean> =>
+  (await world.store.attachedBy({ registry: REGISTRY, repository: SOURCE.repository, digest })) !== undefined;
+
+async function theSbom(at = source, of = image): Promise<Descriptor> {
+  const [sbom] = await at.listReferrers(of.digest, { artifactType: CYCLONEDX_JSON });
+  if (sbom === undefined) throw new Error('no SBOM');
+  return sbom;
+}
+
+describe('an SBOM', () => {
+  test('is made, attached, signed, and known to be ours', async () => {
+    const { sbom, made } = await attachSbom(world);
+    expect(made).toBe(true);
+    const { bytes, descriptor } = await source.fetchManifest(sbom);
+    const manifest = parseManifest(bytes, descriptor.mediaType, 'sbom');
+    if (manifest.kind !== 'image' || manifest.layers[0] === undefined) throw new Error('no layer');
+    expect(manifest.subject).toEqual({ mediaType: image.mediaType, digest: image.digest, size: image.size });
+    const document = JSON.parse(Buffer.from(source.blobs.get(manifest.layers[0].digest) ?? '').toString()) as object;
+    expect(document).toMatchObject({ bomFormat: 'CycloneDX', components: [{ purl: 'pkg:npm/left@1.0.0' }] });
+    expect(await signatures(await theSbom())).toBe(1);
+    expect(await isOurs(sbom)).toBe(true);
+  });
+
+  test('twice: one', async () => {
+    const first = await attachSbom(world);
+    expect(await attachSbom(world)).toEqual({ sbom: first.sbom, made: false });
+    expect(await sboms()).toBe(1);
+    expect(await signatures(await theSbom())).toBe(1);
+  });
+
+  test('by a rule that signs nothing: attached, unsigned, and found again by its row', async () => {
+    const unsigned = rule({ sign: [] });
+    world.signer = undefined;
+    const first = await attachSbom(world, image, unsigned);
+    expect(await signatures(await theSbom())).toBe(0);
+    expect(await attachSbom(world, image, unsigned)).toEqual({ sbom: first.sbom, made: false });
+  });
+
+  test('somebody else’s is left alone, and never signed by us', async () => {
+    const theirs = await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{"components":[]}' });
+    const { sbom, made } = await attachSbom(world);
+    expect(made).toBe(true);
+    expect(sbom).not.toBe(theirs.digest);
+    expect(await sboms()).toBe(2);
+    expect(await signatures(theirs)).toBe(0);
+  });
+
+  test('somebody else’s signature over an SBOM makes it theirs', async () => {
+    const theirs = await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{}' });
+    await pushSignature(source, theirs, newSigner('somebody').signer);
+    expect((await attachSbom(world)).sbom).not.toBe(theirs.digest);
+    expect(await signatures(theirs)).toBe(1);
+  });
+
+  test('of what is no image: refused by name', async () => {
+    const chart = await pushArtifact(source, 'application/x-chart', { tag: 'chart' });
+    const odd = { ...chart, mediaType: 'application/vnd.oci.image.index.v1+json' };
+    await expect(attachSbom(world, odd)).rejects.toBeInstanceOf(InputError);
+  });
+});
+
+describe('a signature', () => {
+  test('twice: one, known to be ours', async () => {
+    const first = await sign(world);
+    expect(first.made).toBe(true);
+    expect(await sign(world)).toEqual({ signature: first.signature, made: false });
+    expect(await signatures()).toBe(1);
+    expect(await isOurs(first.signature)).toBe(true);
+  });
+
+  test('of somebody else does not stand for ours', async () => {
+    await pushSignature(source, image, newSigner('somebody').signer);
+    expect((await sign(world)).made).toBe(true);
+    expect(await signatures()).toBe(2);
+  });
+
+  test('that is gone from the registry comes back the same: the kept one is pushed', async () => {
+    const first = await sign(world);
+    await source.deleteManifest(first.signature);
+    world.nowMs += 60_000;
+    expect(await sign(world)).toEqual({ signature: first.signature, made: true });
+  });
+
+  test('over one digest in two repositories is one signature', async () => {
+    const other = world.registries.repository(REGISTRY, 'samples/other');
+    await pushImage(other, { tag: 'v1' });
+    const first = await sign(world);
+    const there = { ...owner, source: { registry: REGISTRY, repository: 'samples/other' }, subject: image, label: 'x' };
+    expect(done(await attachSignatureStep(world, there, newCall())).signature).toBe(first.signature);
+  });
+
+  test('another key signs anew', async () => {
+    const first = await sign(world);
+    world.signer = newSigner('next').signer;
+    expect((await sign(world)).signature).not.toBe(first.signature);
+  });
+
+  test('without a key: an error that says what to set', async () => {
+    world.signer = undefined;
+    await expect(sign(world)).rejects.toMatchObject({
+      code: 'SIGNING_KEY_MISSING',
+      transient: false,
+      remedy: expect.stringContaining('SIGNING_KEY'),
+    });
+  });
+});
+
+describe('the lease', () => {
+  const name = (): string => subjectLease(REGISTRY, SOURCE.repository, image.digest);
+
+  test('is held by another: later, and nothing is done', async () => {
+    const held = await world.lease.acquire(name());
+    const input = { ...owner, source: SOURCE, subject: image, label: 'image' };
+    expect(await attachSignatureStep(world, input, newCall())).toEqual({ later: expect.any(Number) });
+    expect(await signatures()).toBe(0);
+    await held?.release();
+    expect((await sign(world)).made).toBe(true);
+    expect(world.lease.held.size).toBe(0);
+  });
+
+  test('is given back where the work fails', async () => {
+    world.signer = undefined;
+    await expect(sign(world)).rejects.toThrow();
+    expect(world.lease.held.size).toBe(0);
+  });
+
+  test('is lost in the middle: the work stops', async () => {
+    source.fault = async ({ method }) => {
+      if (method === 'pushBlob') world.lease.lose(name());
+    };
+    await expect(sign(world)).rejects.toThrow();
+    expect(await signatures()).toBe(0);
+  });
+
+  test('a holder that wakes up late pushes the same SBOM and the same signature', async () => {
+    // A lease that fences nothing, as a paused holder has it.
+    const both: Ports = {
+      ...world,
+      lease: {
+        acquire: async () => ({
+          signal: new AbortController().signal,
+          heldUntilMs: Date.now() + 30_000,
+          release: async () => {},
+        }),
+      },
+    };
+    await Promise.all([attachSbom(both), attachSbom(both), sign(both), sign(both)]);
+    expect(await sboms()).toBe(1);
+    expect(await signatures()).toBe(1);
+    expect(await signatures(await theSbom())).toBe(1);
+  });
+});
+
+describe('a crash at any call, and again', () => {
+  test('of the SBOM step: one SBOM, one signature over it', async () => {
+    const calls = await breakEverywhere(
+      async () => {
+        const { world: fresh, ...given } = await prepared();
+        return { world: fresh, given };
+      },
+      (ports, given) => attachSbom(ports, given.image),
+      async (_world, given, where) => {
+        const found = [
+          await sboms(given.image, given.source),
+          await signatures(await theSbom(given.source, given.image), given.source),
+        ];
+        expect([where, ...found]).toEqual([where, 1, 1]);
+      },
+    );
+    expect(calls).toBeGreaterThan(12);
+  });
+
+  test('of the signature step: one signature', async () => {
+    const calls = await breakEverywhere(
+      async () => {
+        const { world: fresh, ...given } = await prepared();
+        return { world: fresh, given };
+      },
+      (ports, given) => sign(ports, given.image),
+      async (_world, given, where) => {
+        expect([where, await signatures(given.image, given.source)]).toEqual([where, 1]);
+      },
+    );
+    expect(calls).toBeGreaterThan(7);
+  });
+
+  test('whatever stands at the registry as ours is known to be ours, at every moment', async () => {
+    const marked: boolean[] = [];
+    const push = source.pushManifest.bind(source);
+    source.pushManifest = async (bytes, mediaType, options) => {
+      const pushed = await push(bytes, mediaType, options);
+      marked.push(await isOurs(pushed.digest));
+      return pushed;
+    };
+    await attachSbom(world);
+    await sign(world);
+    expect(marked).toEqual([true, true, true]);
+  });
+});
+
+describe('at the destination', () => {
+  const at = { registry: REGISTRY, repository: 'staging/samples/app' };
+  let destination: MemoryRepository;
+
+  beforeEach(async () => {
+    destination = world.registries.repository(at.registry, at.repository);
+    await pushImage(destination);
+  });
+
+  async function attachAll(): Promise<void> {
+    const input = { ...owner, rule: rule({ attachTo: 'destination' }), source: SOURCE, at };
+    await attachSbomStep(world, { ...input, image: { ...image, label: 'image', sbom: true } }, newCall());
+    await attachSignatureStep(world, { ...owner, source: SOURCE, at, subject: image, label: 'image' }, newCall());
+  }
+
+  test('the source is left as it is, not even read for what is there already', async () => {
+    source.fault = ({ method }) => {
+      if (method.startsWith('push')) throw refusal(403, 'DENIED');
+    };
+    await attachAll();
+    await attachAll();
+    expect([await sboms(image, destination), await signatures(image, destination)]).toEqual([1, 1]);
+    expect(await signatures(await theSbom(destination), destination)).toBe(1);
+    expect([await sboms(), await signatures()]).toEqual([0, 0]);
+  });
+
+  test('the signature that is kept for a subject is the same everywhere', async () => {
+    const { signature } = await sign(world);
+    await attachAll();
+    const [there] = await destination.listReferrers(image.digest, { artifactType: NOTARY_SIGNATURE });
+    expect(there?.digest).toBe(signature);
+  });
+
+  test('a repository that is locked there', async () => {
+    destination.fault = ({ method }) => {
+      if (method === 'pushBlob') throw refusal(405, 'REGISTRY_DISALLOWED_OPERATION', at.repository);
+    };
+    await expect(attachAll()).rejects.toMatchObject({ code: 'DESTINATION_LOCKED', transient: false });
+  });
+});
+
+describe('at the source, of what was at the destination first', () => {
+  const at = { registry: REGISTRY, repository: 'staging/samples/app' };
+
+  /** An SBOM of ours at the destination, made by a version that names other things in it. */
+  async function madeThere(): Promise<
+    Awaited<ReturnType<typeof prepared>> & { destination: MemoryRepository; sbom: string }
+  > {
+    const made = await prepared();
+    const destination = made.world.registries.repository(at.registry, at.repository);
+    await pushImage(destination);
+    const older: Ports = {
+      ...made.world,
+      sbom: {
+        generate: async (input) => {
+          const sbom = await made.world.sbom.generate(input);
+          return { ...sbom, bytes: Buffer.concat([sbom.bytes, Buffer.from('\n')]) };
+        },
+      },
+    };
+    const input = { ...owner, rule: rule(), source: SOURCE, at, image: { ...made.image, label: 'image', sbom: true } };
+    const { sbom } = done(await attachSbomStep(older, input, newCall()));
+    return { ...made, destination, sbom };
+  }
+  async function attachAtSource(of: Pick<Awaited<ReturnType<typeof prepared>>, 'image'>, ports: Ports, which = rule()) {
+    const subject = { ...of.image, label: 'image', sbom: true };
+    const input = { ...owner, rule: which, source: SOURCE, destination: DESTINATION, image: subject };
+    return done(await attachSbomStep(ports, input, newCall()));
+  }
+  async function prepareBreaking() {
+    const { world: fresh, ...given } = await madeThere();
+    return { world: fresh, given };
+  }
+
+  test('the same image of the same source has the same SBOM, here and there', async () => {
+    const destination = world.registries.repository(at.registry, at.repository);
+    await pushImage(destination);
+    const input = { ...owner, rule: rule(), source: SOURCE, at, image: { ...image, label: 'image', sbom: true } };
+    const there = done(await attachSbomStep(world, input, newCall()));
+    expect((await attachSbom(world)).sbom).toBe(there.sbom);
+  });
+
+  test('one that another version has made is brought back, signature and all, and no layer is read', async () => {
+    const given = await madeThere();
+    given.source.calls.length = 0;
+    expect(await attachAtSource(given, given.world)).toEqual({ sbom: given.sbom, made: true });
+    expect(given.source.count('openBlob')).toBe(0);
+    const [found] = await given.source.listReferrers(given.image.digest, { artifactType: CYCLONEDX_JSON });
+    expect(found?.digest).toBe(given.sbom);
+    const [signature] = await given.source.listReferrers(found?.digest ?? given.image.digest);
+    const [original] = await given.destination.listReferrers(found?.digest ?? given.image.digest);
+    expect(signature?.digest).toBe(original?.digest);
+    const there = { ...at, repository: SOURCE.repository, digest: given.sbom };
+    expect(await given.world.store.attachedBy(there)).toBe(owner.runId);
+    expect(await attachAtSource(given, given.world)).toEqual({ sbom: given.sbom, made: false });
+  });
+
+  test('also where nothing is signed: by its row', async () => {
+    const given = await madeThere();
+    const unsigned = rule({ sign: [] });
+    expect(await attachAtSource(given, given.world, unsigned)).toEqual({ sbom: given.sbom, made: true });
+  });
+
+  test('somebody else’s stays where it is', async () => {
+    const destination = world.registries.repository(at.registry, at.repository);
+    await pushImage(destination);
+    const theirs = await pushArtifact(destination, CYCLONEDX_JSON, { subject: image, text: '{}' });
+    expect((await attachAtSource({ image }, world)).sbom).not.toBe(theirs.digest);
+    expect(await sboms()).toBe(1);
+  });
+
+  test('a source that takes nothing says so; one that is gone gets nothing', async () => {
+    const given = await madeThere();
+    given.source.fault = ({ method }) => {
+      if (method.startsWith('push')) throw refusal(403, 'DENIED');
+    };
+    await expect(attachAtSource(given, given.world)).rejects.toMatchObject({ code: 'SOURCE_NOT_WRITABLE' });
+    const other = await madeThere();
+    other.source.manifests.clear();
+    await expect(attachAtSource(other, other.world)).rejects.toThrow();
+    expect(other.source.count('pushManifest')).toBe(1);
+  });
+
+  test('a crash at any call, and again: one SBOM, one signature over it', async () => {
+    const calls = await breakEverywhere(
+      prepareBreaking,
+      (ports, given) => attachAtSource(given, ports),
+      async (_world, given, where) => {
+        const found = [
+          await sboms(given.image, given.source),
+          await signatures(await theSbom(given.source, given.image), given.source),
+        ];
+        expect([where, ...found]).toEqual([where, 1, 1]);
+      },
+    );
+    expect(calls).toBeGreaterThan(12);
+  });
+});
+
+describe('a source that takes nothing', () => {
+  test.each([
+    [401, 'UNAUTHORIZED'],
+    [403, 'DENIED'],
+    [405, 'REGISTRY_DISALLOWED_OPERATION'],
+  ])('%i: the remedy names the option', async (status, code) => {
+    source.fault = ({ method }) => {
+      if (method === 'pushBlob' || method === 'pushManifest') throw refusal(status, code);
+    };
+    for (const attach of [attachSbom, sign]) {
+      await expect(attach(world)).rejects.toMatchObject({
+        code: 'SOURCE_NOT_WRITABLE',
+        transient: false,
+        message: expect.stringContaining(code),
+        remedy: expect.stringContaining('"attachTo": "destination"'),
+      });
+    }
+    expect(await sboms()).toBe(0);
+  });
+
+  test('what may not be read, or is only busy, is something else', async () => {
+    source.failNth('listReferrers', 1, refusal(429, 'TOOMANYREQUESTS'));
+    await expect(sign(world)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', transient: true });
+    source.failNth('pushManifest', 1, refusal(409, 'CONFLICT'));
+    await expect(sign(world)).rejects.toMatchObject({ code: 'CONFLICT' });
+  });
+});

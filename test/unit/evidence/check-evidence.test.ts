@@ -1,0 +1,461 @@
+import { beforeEach, describe, expect, jest, test } from '@jest/globals';
+import {
+  IntegrityError,
+  TransportError,
+  digestOf,
+  packArtifact,
+  parseManifest,
+  pushPacked,
+  type Descriptor,
+} from '../../../src/oci/index.js';
+import { evidencePolicyHash } from '../../../src/rules/promotion-id.js';
+import { closeRun } from '../../../src/rows/close-promotion.js';
+import { keyHash, loadPemSigner, notaryAnnotations, signNotary, type Signer } from '../../../src/signing/index.js';
+import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
+import type { ResultOf, checkEvidenceContract } from '../../../src/rows/contracts.js';
+import { checkEvidenceStep } from '../../../src/evidence/check-evidence.js';
+import { markWaitingStep } from '../../../src/promotions/mark-waiting.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../../support/rules.fixture.js';
+import { issue, issueAuthority, issueChain, type Issued } from '../signing/certificates.js';
+import { NOTARY_SIGNATURE, pushArtifact, pushImage, pushJunkSignatures, pushSignature } from '../../support/images.js';
+import { REGISTRY, SOURCE, newCall, newSigner, newWorld, openRun, rowOf, type World } from '../../support/world.js';
+
+const RELEASE = newSigner('release');
+const STRANGER = newSigner('stranger');
+const OURS = newSigner('ours');
+const JWS = 'application/jose+json';
+
+let world: World;
+let source: MemoryRepository;
+let root: Descriptor;
+let run: Awaited<ReturnType<typeof openRun>>;
+
+function demand(...policies: { trustStore: string; identities?: string[] }[]): void {
+  world.ruleList = [
+    rule({ verify: { signatures: policies.map((policy) => ({ format: 'notary', identities: ['*'], ...policy })) } }),
+  ];
+}
+
+beforeEach(async () => {
+  world = newWorld();
+  demand({ trustStore: RELEASE.certificatePem });
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+  root = await pushImage(source, { tag: SOURCE.tag });
+});
+
+async function look(): Promise<ResultOf<typeof checkEvidenceContract>> {
+  for (let calls = 0; calls < 50; calls += 1) {
+    const reply = await checkEvidenceStep(world, { ...run, root }, newCall());
+    if ('done' in reply) return reply.done;
+  }
+  throw new Error('no end in 50 calls');
+}
+async function check(): Promise<ResultOf<typeof checkEvidenceContract>> {
+  run = await openRun(world);
+  return look();
+}
+async function reasons(): Promise<string> {
+  const result = await check();
+  if (result.state !== 'closed') throw new Error(`the gate is ${result.state}`);
+  return result.reasons.join('; ');
+}
+
+describe('the gate', () => {
+  test('is closed while there is none, and passed when it is there', async () => {
+    expect(await reasons()).toMatch(/no notary signature by \* yet/);
+    await pushSignature(source, root, RELEASE.signer);
+    expect(await check()).toMatchObject({ state: 'passed' });
+  });
+
+  test('tells the wanted that it looked at', async () => {
+    const first = await check();
+    expect(first).toMatchObject({ wanted: 1 });
+    expect(await check()).toMatchObject({ wanted: 2 });
+  });
+
+  test('our own key never satisfies it, whoever trusts it', async () => {
+    const own = newSigner('ours');
+    world.signer = own.signer;
+    demand({ trustStore: own.certificatePem });
+    await pushSignature(source, root, own.signer);
+    expect(await reasons()).toMatch(/no notary signature/);
+    world.signer = newSigner('somebody else here').signer;
+    expect(await reasons()).toMatch(/no notary signature/);
+  });
+
+  test('a signer that the trust store does not know', async () => {
+    await pushSignature(source, root, STRANGER.signer);
+    expect(await reasons()).toMatch(/SIGNATURE_UNTRUSTED/);
+  });
+
+  test('a trusted key with another identity', async () => {
+    demand({ trustStore: RELEASE.certificatePem, identities: ['x509.subject: C=US, ST=WA, O=Somebody'] });
+    await pushSignature(source, root, RELEASE.signer);
+    expect(await reasons()).toMatch(/SIGNATURE_IDENTITY/);
+  });
+
+  test('a signature that is over something else, and says that it refers to this', async () => {
+    const other = await pushImage(source, { content: 'other' });
+    const signature = await pushSignature(source, other, RELEASE.signer);
+    const { manifest } = source.manifests.get(signature.digest) ?? {};
+    if (manifest?.kind !== 'image' || manifest.layers[0] === undefined) throw new Error('no envelope');
+    const envelope = Buffer.from(source.blobs.get(manifest.layers[0].digest) ?? '').toString();
+    await pushArtifact(source, NOTARY_SIGNATURE, { subject: root, mediaType: JWS, text: envelope });
+    expect(await reasons()).toMatch(/SIGNATURE_WRONG_SUBJECT/);
+  });
+
+  test("what can't be decided is not passed", async () => {
+    await pushArtifact(source, NOTARY_SIGNATURE, { subject: root, mediaType: 'application/x-new-envelope' });
+    expect(await reasons()).toMatch(/SIGNATURE_FORMAT_UNSUPPORTED/);
+  });
+
+  test('one good signature among bad ones is enough', async () => {
+    await pushSignature(source, root, STRANGER.signer);
+    await pushArtifact(source, NOTARY_SIGNATURE, { subject: root, mediaType: JWS, text: '{}' });
+    await pushSignature(source, root, RELEASE.signer);
+    expect(await check()).toMatchObject({ state: 'passed' });
+  });
+
+  test('every policy must be satisfied', async () => {
+    demand({ trustStore: RELEASE.certificatePem }, { trustStore: STRANGER.certificatePem });
+    await pushSignature(source, root, RELEASE.signer);
+    expect(await reasons()).toMatch(/SIGNATURE_UNTRUSTED/);
+    await pushSignature(source, root, STRANGER.signer);
+    expect(await check()).toMatchObject({ state: 'passed' });
+  });
+
+  test('a trust store that is none is an error, not a verdict', async () => {
+    demand({ trustStore: 'not PEM' });
+    await pushSignature(source, root, RELEASE.signer);
+    await expect(check()).rejects.toMatchObject({ code: 'CERTIFICATE_UNREADABLE' });
+  });
+
+  test('a registry that is down is an error, not a verdict', async () => {
+    await pushSignature(source, root, RELEASE.signer);
+    source.failNth('openBlob', 1, new TransportError('CONNECT_FAILED', 'down'));
+    await expect(check()).rejects.toMatchObject({ code: 'CONNECT_FAILED', transient: true });
+  });
+});
+
+describe('a key that signs here, or ever did, never satisfies it', () => {
+  const ca = issueAuthority({ subject: [['2.5.4.3', 'the CA that issued them all']] });
+  const signerOf = (leaf: Issued): Signer =>
+    loadPemSigner({ keyPem: leaf.keyPem, certificateChainPem: `${leaf.pem}${ca.pem}` });
+  const key = issue({ issuer: ca, subject: [['2.5.4.3', 'dev']] });
+
+  beforeEach(() => {
+    demand({ trustStore: ca.pem });
+  });
+
+  test('after it was rotated away, in a chain where the trust store holds the issuing CA', async () => {
+    world.signer = signerOf(key);
+    await attachSignatureStep(world, { source: SOURCE, subject: root }, newCall());
+    world.signer = signerOf(issue({ issuer: ca }));
+    expect(await reasons()).toMatch(/no notary signature/);
+    // Its twin: a key that never signed here, of the same CA.
+    await pushSignature(source, root, signerOf(issue({ issuer: ca })));
+    expect(await check()).toMatchObject({ state: 'passed' });
+  });
+
+  test('in a renewed certificate around the same key, present or former', async () => {
+    world.signer = signerOf(key);
+    await check();
+    await pushSignature(source, root, signerOf(issue({ issuer: ca, key: key.key })));
+    expect(await reasons()).toMatch(/no notary signature/);
+    world.signer = undefined;
+    expect(await reasons()).toMatch(/no notary signature/);
+  });
+
+  test('in a certificate that writes the same key in another way', async () => {
+    world.signer = signerOf(key);
+    await check();
+    const other = issue({ issuer: ca, key: key.key, compressed: true });
+    await pushSignature(source, root, signerOf(other));
+    expect(await reasons()).toMatch(/no notary signature/);
+  });
+
+  test('though another process of the app has used it: one read finds out, and is remembered', async () => {
+    await pushSignature(source, root, signerOf(key));
+    const get = jest.spyOn(world.documents, 'get');
+    const keysRead = () => get.mock.calls.filter(([, name]) => name.startsWith('keys/')).length;
+    await world.documents.put('documents', `keys/${keyHash(key.der)}`, Buffer.from('{}'));
+    expect(await reasons()).toMatch(/no notary signature/);
+    expect(await reasons()).toMatch(/no notary signature/);
+    expect(keysRead()).toBe(1);
+    const keys = [...world.documents.kept.keys()].filter((name) => name.startsWith('documents/keys/'));
+    // That of the world's own signer, and this one.
+    expect(keys).toHaveLength(2);
+  });
+
+  test('is noted before it is used', async () => {
+    world.signer = signerOf(key);
+    const sign = world.signer.sign.bind(world.signer);
+    let noted: boolean | undefined;
+    world.signer = {
+      ...world.signer,
+      sign: async (message, signal) => {
+        noted = world.documents.kept.has(`documents/keys/${keyHash(key.der)}`);
+        return sign(message, signal);
+      },
+    };
+    await attachSignatureStep(world, { source: SOURCE, subject: root }, newCall());
+    expect(noted).toBe(true);
+  });
+});
+
+describe('what passed is noted in the row', () => {
+  test('with its digest and policy, and kept when the run ends', async () => {
+    await pushSignature(source, root, RELEASE.signer);
+    await check();
+    const [gated] = world.ruleList;
+    const gate = { digest: root.digest, policy: gated && evidencePolicyHash(gated) };
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ gate });
+    const { wanted } = await rowOf(world, run.promotionId);
+    await closeRun(world, run.promotionId, run.runId, { wanted, rule: run.rule, result: { outcome: 'promoted' } });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ gate, runOpen: false });
+  });
+
+  test('and nothing is where it did not pass, or nothing is demanded', async () => {
+    await check();
+    expect((await rowOf(world, run.promotionId)).gate).toBeUndefined();
+    demand();
+    await check();
+    expect((await rowOf(world, run.promotionId)).gate).toBeUndefined();
+  });
+});
+
+describe('junk', () => {
+  let calls: number;
+  /** How many calls it took, and what it came to. */
+  async function lookAll(): Promise<{ state: string; calls: number; fetched: number }> {
+    run = await openRun(world);
+    source.calls.length = 0;
+    for (calls = 1; calls < 100; calls += 1) {
+      const reply = await checkEvidenceStep(world, { ...run, root }, newCall());
+      if ('done' in reply) return { state: reply.done.state, calls, fetched: source.count('fetchManifest') };
+    }
+    throw new Error('no end in 100 calls');
+  }
+
+  test('of a hundred signatures before the good one: it is among the first that are fetched', async () => {
+    await pushJunkSignatures(source, root, { count: 300 });
+    await pushJunkSignatures(source, root, { count: 300, like: STRANGER.signer, bytes: 30 });
+    await pushSignature(source, root, RELEASE.signer);
+    expect(await lookAll()).toEqual({ state: 'passed', calls: 1, fetched: 8 });
+  });
+
+  test('the trust store may hold the leaf, the intermediate or the root', async () => {
+    const chain = issueChain();
+    const signer = loadPemSigner({
+      keyPem: chain[0].keyPem,
+      certificateChainPem: chain.map(({ pem }) => pem).join(''),
+    });
+    await pushJunkSignatures(source, root, { count: 300 });
+    await pushSignature(source, root, signer);
+    for (const { pem } of chain.slice(1)) {
+      demand({ trustStore: pem });
+      expect(await lookAll()).toMatchObject({ state: 'passed', calls: 1, fetched: 8 });
+    }
+  });
+
+  test('that carries the right thumbprints is read in bounded pieces, each look further; what was bad is not read again', async () => {
+    const count = 2_300;
+    await pushJunkSignatures(source, root, { count, like: RELEASE.signer });
+    expect(await lookAll()).toEqual({ state: 'closed', calls: 5, fetched: count });
+    expect(await lookAll()).toEqual({ state: 'closed', calls: 1, fetched: 0 });
+    await pushSignature(source, root, RELEASE.signer);
+    expect(await lookAll()).toEqual({ state: 'passed', calls: 1, fetched: 1 });
+    // Another policy knows nothing of it.
+    demand({ trustStore: RELEASE.certificatePem, identities: ['x509.subject: C=US, ST=WA, O=Test'] });
+    expect(await lookAll()).toMatchObject({ state: 'passed', calls: 5 });
+  });
+
+  test('of 10,000 ends within 20 calls of the step', async () => {
+    for (let number = 0; number < 9_999; number += 1) {
+      // As pushed ones, without the pushing.
+      const packed = packArtifact({
+        artifactType: NOTARY_SIGNATURE,
+        layers: [{ mediaType: JWS, bytes: Buffer.from(`junk ${number}`) }],
+        subject: root,
+        annotations: notaryAnnotations(RELEASE.signer),
+      });
+      const manifest = parseManifest(packed.bytes, packed.descriptor.mediaType, 'junk');
+      source.manifests.set(packed.descriptor.digest, {
+        descriptor: packed.descriptor,
+        bytes: packed.bytes,
+        manifest,
+      });
+      for (const { descriptor, bytes } of packed.blobs) source.blobs.set(descriptor.digest, bytes);
+    }
+    await pushSignature(source, root, RELEASE.signer);
+    expect(await lookAll()).toMatchObject({ state: 'passed', calls: 20 });
+  }, 120_000);
+
+  test('that is large is read up to a bound for each call, and what is larger than a signature not at all', async () => {
+    await pushJunkSignatures(source, root, { count: 300, like: RELEASE.signer, bytes: 256 * 1024 });
+    await pushJunkSignatures(source, root, { count: 10, like: RELEASE.signer, bytes: 256 * 1024 + 1 });
+    await pushSignature(source, root, RELEASE.signer);
+    expect(await lookAll()).toMatchObject({ state: 'passed', calls: 2 });
+    expect(source.count('openBlob')).toBe(301);
+  });
+
+  test('copies of a good signature of ours, or of an expired one, hide no other', async () => {
+    const old = newSigner('release', new Date(world.nowMs - 60 * 24 * 3_600_000));
+    demand({ trustStore: `${RELEASE.certificatePem}${old.certificatePem}${OURS.certificatePem}` });
+    world.signer = OURS.signer;
+    const expired = await signNotary(root, old.signer, { signingTime: new Date(world.nowMs - 40 * 24 * 3_600_000) });
+    const ours = await signNotary(root, OURS.signer, { signingTime: world.now() });
+    for (let number = 0; number < 600; number += 1) {
+      const { artifactType, layer, annotations } = number % 2 === 0 ? expired : ours;
+      const copy = {
+        artifactType,
+        layers: [layer],
+        subject: root,
+        annotations: { ...annotations, number: `${number}` },
+      };
+      await pushPacked(source, packArtifact(copy));
+    }
+    await pushSignature(source, root, RELEASE.signer);
+    expect(await lookAll()).toMatchObject({ state: 'passed', calls: 2 });
+  });
+
+  test('entries of a list that are not there are looked for again, after all others', async () => {
+    const good = await pushSignature(source, root, RELEASE.signer);
+    const late = source.manifests.get(good.digest);
+    const list = source.listReferrers.bind(source);
+    source.listReferrers = async (digest, options) => {
+      const named = Array.from({ length: 600 }, (_, number) => ({
+        ...good,
+        digest: digestOf(Buffer.from(`${number}`)),
+        annotations: notaryAnnotations(RELEASE.signer),
+      }));
+      return [...named, ...(await list(digest, options)), { ...good, artifactType: NOTARY_SIGNATURE }];
+    };
+    source.manifests.delete(good.digest);
+    expect(await lookAll()).toMatchObject({ state: 'closed', calls: 2 });
+    if (late !== undefined) source.manifests.set(good.digest, late);
+    // 601 are looked for again, 500 in each look.
+    const states = [(await lookAll()).state, (await lookAll()).state];
+    expect(states).toContain('passed');
+  });
+
+  test('with a size that a list lies about is read all the same', async () => {
+    const good = await pushSignature(source, root, RELEASE.signer);
+    const list = source.listReferrers.bind(source);
+    source.listReferrers = async (digest, options) =>
+      (await list(digest, options)).map((entry) => ({ ...entry, size: entry.size + 1 }));
+    const fetchManifest = source.fetchManifest.bind(source);
+    source.fetchManifest = async (target, options) => {
+      if (typeof target !== 'string' && target.size !== good.size) throw new IntegrityError('SIZE_MISMATCH', 'a lie');
+      return fetchManifest(target, options);
+    };
+    expect(await lookAll()).toMatchObject({ state: 'passed' });
+  });
+
+  test('reasons stay few, however much there is', async () => {
+    await pushJunkSignatures(source, root, { count: 600 });
+    const call = newCall();
+    run = await openRun(world);
+    await checkEvidenceStep(world, { ...run, root }, call);
+    const result = await look();
+    if (result.state !== 'closed') throw new Error('not closed');
+    expect(result.reasons).toHaveLength(20);
+    expect(call.texts.join('').length).toBeLessThan(10_000);
+  });
+});
+
+// Anybody who may push can attach anything: what cannot be read must not keep a good signature from being found.
+describe('what others attach', () => {
+  beforeEach(async () => {
+    await pushSignature(source, root, RELEASE.signer);
+  });
+  /** Makes the list name one more referrer, first. */
+  function listed(extra: Descriptor): void {
+    const list = source.listReferrers.bind(source);
+    source.listReferrers = async (digest, options) => [extra, ...(await list(digest, options))];
+  }
+
+  test('a referrer that is listed and not there', async () => {
+    listed({ ...root, digest: `sha256:${'e'.repeat(64)}`, artifactType: NOTARY_SIGNATURE });
+    expect(await check()).toMatchObject({ state: 'passed' });
+  });
+
+  test('a signature whose envelope is not there', async () => {
+    const { digest, ...rest } = await pushArtifact(source, NOTARY_SIGNATURE, {
+      subject: root,
+      mediaType: JWS,
+      text: 'gone',
+    });
+    const { manifest } = source.manifests.get(digest) ?? {};
+    if (manifest?.kind !== 'image') throw new Error('no image manifest');
+    source.blobs.delete(manifest.layers[0]?.digest ?? '');
+    listed({ ...rest, digest });
+    expect(await check()).toMatchObject({ state: 'passed' });
+  });
+
+  test('a manifest that is none', async () => {
+    const junk = await pushArtifact(source, NOTARY_SIGNATURE, { subject: root, mediaType: JWS, text: 'junk' });
+    const stored = source.manifests.get(junk.digest);
+    if (stored === undefined) throw new Error('not stored');
+    source.manifests.set(junk.digest, { ...stored, bytes: Buffer.from('{"schemaVersion":2,"layers":7}') });
+    expect(await check()).toMatchObject({ state: 'passed' });
+  });
+});
+
+describe('a run that is behind', () => {
+  test('the tag moved on: superseded', async () => {
+    await pushImage(source, { tag: SOURCE.tag, content: 'two' });
+    expect(await check()).toEqual({ state: 'superseded' });
+  });
+
+  test('the tag is gone, or late', async () => {
+    source.tags.delete(SOURCE.tag);
+    await expect(check()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
+  });
+
+  test('the row is another run’s: gone', async () => {
+    run = await openRun(world);
+    expect(await checkEvidenceStep(world, { ...run, runId: 'another', root }, newCall())).toEqual({
+      done: { state: 'gone' },
+    });
+  });
+
+  test('looking again ends the waiting; a mark says what is waited for', async () => {
+    const closed = await check();
+    if (closed.state !== 'closed') throw new Error('not closed');
+    const mark = { ...run, wanted: closed.wanted, event: 'wanted-1', reasons: closed.reasons };
+    expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'waiting' });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'waiting', waitingFor: 'wanted-1' });
+    await look();
+    const row = await rowOf(world, run.promotionId);
+    expect(row).toMatchObject({ state: 'working' });
+    expect(row.waitingFor).toBeUndefined();
+    await openRun(world);
+    expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'again' });
+  });
+
+  test('one that has looked often pauses first: the row waits, and nothing wakes it', async () => {
+    const closed = await check();
+    if (closed.state !== 'closed') throw new Error('not closed');
+    const mark = { ...run, wanted: closed.wanted, event: 'wanted-9', reasons: closed.reasons, pauseMs: 60_000 };
+    expect(await markWaitingStep(world, mark, newCall())).toEqual({ later: 60_000 });
+    world.engine.setState(run.runId, 'running');
+    await openRun(world);
+    const row = await rowOf(world, run.promotionId);
+    expect(row).toMatchObject({ state: 'waiting', wanted: closed.wanted + 1 });
+    expect(row.waitingFor).toBeUndefined();
+    expect(world.engine.raised).toEqual([]);
+
+    // Its timer was early.
+    const after = (waitedMs: number) => markWaitingStep(world, mark, { ...newCall(), waitedMs });
+    expect(await after(59_500)).toEqual({ done: 'again' });
+    await look();
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'working' });
+  });
+
+  test('it pauses, and the row is another run’s: gone', async () => {
+    const mark = { ...run, runId: 'another', wanted: 1, event: 'wanted-9', reasons: [], pauseMs: 60_000 };
+    expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'gone' });
+  });
+});

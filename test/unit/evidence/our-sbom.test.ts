@@ -1,0 +1,48 @@
+import { beforeEach, expect, test } from '@jest/globals';
+import type { Descriptor } from '../../../src/oci/index.js';
+import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
+import { findOurSbom } from '../../../src/evidence/our-sbom.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushArtifact, pushImage } from '../../support/images.js';
+import { OWNER } from '../../support/scripted.js';
+import { REGISTRY, SOURCE, newCall, newWorld, type World } from '../../support/world.js';
+
+// Anybody may attach any number of SBOMs to an image: ours is found among them, and looking for it ends.
+
+const FOREIGN = 300;
+
+let world: World;
+let source: MemoryRepository;
+let image: Descriptor;
+
+beforeEach(async () => {
+  world = newWorld();
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+  image = await pushImage(source, { tag: SOURCE.tag });
+  for (let number = 0; number < FOREIGN; number += 1)
+    await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: String(number) });
+  source.calls.length = 0;
+});
+const find = (sign: 'notary'[] = ['notary']) =>
+  findOurSbom(world, { sign }, source, image, new AbortController().signal);
+
+test('none is ours: a bounded number is looked at', async () => {
+  expect(await find()).toBeUndefined();
+  // The image's list, and that of each SBOM that might be signed by us.
+  expect(source.count('listReferrers')).toBe(1 + 100);
+  source.calls.length = 0;
+  expect(await find([])).toBeUndefined();
+  expect(source.count('listReferrers')).toBe(1);
+});
+
+test('ours comes last, and is found by its row at once', async () => {
+  const input = { ...OWNER, rule: rule(), source: SOURCE, image: { ...image, label: 'image', sbom: true } };
+  const attached = await attachSbomStep(world, input, newCall());
+  if (!('done' in attached)) throw new Error('put off');
+  source.calls.length = 0;
+  expect((await find())?.digest).toBe(attached.done.sbom);
+  expect(source.count('listReferrers')).toBe(2);
+  expect((await find([]))?.digest).toBe(attached.done.sbom);
+});

@@ -1,0 +1,52 @@
+import { describe, expect, test } from '@jest/globals';
+import { registryHost } from '../../../src/messages/login-servers.js';
+import { parseRegistryEvent } from '../../../src/messages/registry-event.js';
+
+const ID = '/subscriptions/11/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries/DemoRegistry';
+const LABELLED = new Map([[ID.toLowerCase(), 'demoregistry-a1b2c3.azurecr.io']]);
+const NONE = new Map<string, string>();
+
+describe('the host of the registry that an event names', () => {
+  test('REGISTRY_IDS says it, whatever host the client wrote', () => {
+    for (const host of [undefined, 'demoregistry-a1b2c3.westeurope.geo.azurecr.io', 'registry.contoso.example']) {
+      expect(registryHost(ID, host, LABELLED)).toBe('demoregistry-a1b2c3.azurecr.io');
+    }
+    expect(registryHost(ID.toUpperCase(), undefined, LABELLED)).toBe('demoregistry-a1b2c3.azurecr.io');
+  });
+
+  test('a connected registry is part of its registry', () => {
+    expect(registryHost(`${ID}/connectedRegistries/factory`, undefined, LABELLED)).toBe(
+      'demoregistry-a1b2c3.azurecr.io',
+    );
+  });
+
+  test('a registry whose name only begins alike is another one', () => {
+    expect(registryHost(`${ID}Two`, undefined, LABELLED)).toBe('demoregistrytwo.azurecr.io');
+    expect(registryHost(`/x${ID}`, undefined, LABELLED)).toBeUndefined();
+  });
+
+  test.each([
+    ['demo.westeurope.geo.azurecr.io', 'demo.azurecr.io'],
+    ['Demo-A1B2.WestEurope.geo.azurecr.io', 'demo-a1b2.azurecr.io'],
+    ['demo.usgovvirginia.geo.azurecr.us', 'demo.azurecr.us'],
+    ['demo.azurecr.io', 'demo.azurecr.io'],
+    ['localhost:5100', 'localhost:5100'],
+    ['demo.westeurope.geo.azurecr.io.example', 'demo.westeurope.geo.azurecr.io.example'],
+    ['a.demo.westeurope.geo.azurecr.io', 'a.demo.westeurope.geo.azurecr.io'],
+  ])('without an entry, %s is %s', (host, expected) => {
+    expect(registryHost(ID, host, NONE)).toBe(expected);
+  });
+
+  test.each([
+    ['CloudEvents', { specversion: '1.0', source: ID, type: 'Microsoft.ContainerRegistry.ImagePushed' }],
+    ['the Event Grid schema', { topic: ID, eventType: 'Microsoft.ContainerRegistry.ImagePushed' }],
+  ])('is read from events in %s', (_schema, envelope) => {
+    const data = {
+      timestamp: '2026-11-30T07:00:00Z',
+      target: { repository: 'samples/app', tag: 'v1' },
+      request: { host: 'demoregistry-a1b2c3.northeurope.geo.azurecr.io' },
+    };
+    const event = { id: 'e1', ...envelope, data };
+    expect(parseRegistryEvent(event, LABELLED).registry).toBe('demoregistry-a1b2c3.azurecr.io');
+  });
+});

@@ -1,0 +1,124 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { Descriptor } from '../../../src/oci/index.js';
+import { NOTARY_SIGNATURE } from '../../../src/signing/index.js';
+import { pushImage, pushIndex } from '../../support/images.js';
+import { again, newJobWorld, openJobRun, perform, valueOf } from '../../support/job-world.js';
+import { REGISTRY, newSigner, runOf, type World } from '../../support/world.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+
+const APP = `${REGISTRY}/samples/app`;
+const SBOM = 'application/vnd.cyclonedx+json';
+let world: World;
+let app: MemoryRepository;
+let image: Descriptor;
+let other: Descriptor;
+let index: Descriptor;
+const ours = newSigner('ours');
+
+beforeEach(async () => {
+  world = newJobWorld();
+  world.signer = ours.signer;
+  app = world.registries.repository(REGISTRY, 'samples/app');
+  image = await pushImage(app, { tag: 'one', content: 'one' });
+  other = await pushImage(app, { content: 'two' });
+  index = await pushIndex(
+    app,
+    [image, other].map((each, at) => ({
+      ...each,
+      platform: { os: 'linux', architecture: at === 0 ? 'amd64' : 'arm64' },
+    })),
+    { tag: 'v1' },
+  );
+});
+
+const signaturesOn = (subject: Descriptor) => app.listReferrers(subject.digest, { artifactType: NOTARY_SIGNATURE });
+
+describe('sign', () => {
+  test('the reference alone, once', async () => {
+    const job = { operation: 'sign', reference: `${APP}:v1` };
+    expect(await valueOf(world, job, 'a')).toMatchObject({ signed: [{ digest: index.digest, made: true }] });
+    expect(await valueOf(world, job, 'b')).toMatchObject({ signed: [{ digest: index.digest, made: false }] });
+    expect(await signaturesOn(index)).toHaveLength(1);
+    expect(await signaturesOn(image)).toHaveLength(0);
+  });
+
+  test('with the manifests of an index, or one platform of it', async () => {
+    await perform(world, { operation: 'sign', reference: `${APP}:v1`, platform: 'linux/arm64' }, 'a');
+    expect([await signaturesOn(image), await signaturesOn(other)].map(({ length }) => length)).toEqual([0, 1]);
+    await perform(world, { operation: 'sign', reference: `${APP}:v1`, recursive: true }, 'b');
+    for (const each of [index, image, other]) expect(await signaturesOn(each)).toHaveLength(1);
+  });
+
+  test('waits for the subject’s lease', async () => {
+    await world.lease.acquire(`subject ${REGISTRY}/samples/app@${index.digest}`);
+    await openJobRun(world, { operation: 'sign', reference: `${APP}:v1` });
+    expect(await again(world)).toEqual({ later: expect.any(Number) });
+  });
+
+  test('without a key', async () => {
+    world.signer = undefined;
+    await expect(perform(world, { operation: 'sign', reference: `${APP}:v1` })).rejects.toMatchObject({
+      code: 'SIGNING_KEY_MISSING',
+    });
+  });
+});
+
+describe('sbom', () => {
+  const sbomsOf = (subject: Descriptor) => app.listReferrers(subject.digest, { artifactType: SBOM });
+
+  test('one for each image, signed; an index gets none', async () => {
+    const job = { operation: 'sbom', reference: `${APP}:v1` };
+    const value = await valueOf(world, job, 'a');
+    expect(value).toMatchObject({ images: [{ why: expect.any(String) }, { made: true }, { made: true }] });
+    expect(await valueOf(world, job, 'b')).toMatchObject({ images: [{}, { made: false }, { made: false }] });
+    for (const each of [image, other]) {
+      const [made, ...more] = await sbomsOf(each);
+      expect(more).toEqual([]);
+      expect(made && (await signaturesOn(made))).toHaveLength(1);
+    }
+  });
+
+  test('unsigned where there is no key', async () => {
+    world.signer = undefined;
+    await perform(world, { operation: 'sbom', reference: `${APP}:one` });
+    const [made] = await sbomsOf(image);
+    expect(made && (await signaturesOn(made))).toHaveLength(0);
+  });
+});
+
+describe('verify', () => {
+  const job = (certificatePem: string, identities = ['*']) => ({
+    operation: 'verify',
+    reference: `${APP}:v1`,
+    signatures: [{ format: 'notary', trustStore: certificatePem, identities }],
+  });
+
+  test('by whom the job trusts; our own signature counts here', async () => {
+    await perform(world, { operation: 'sign', reference: `${APP}:v1` }, 'sign');
+    expect(await valueOf(world, job(ours.certificatePem), 'a')).toMatchObject({
+      passed: true,
+      reference: `${APP}@${index.digest}`,
+      evidence: [{ signedBy: expect.stringContaining('CN=ours') }],
+    });
+  });
+
+  test.each([
+    ['no signature', () => job(ours.certificatePem), false],
+    ['one by another', () => job(newSigner('them').certificatePem), true],
+    ['one of another name', () => job(ours.certificatePem, ['x509.subject: CN=them, O=Test, ST=WA, C=US']), true],
+  ])('%s: refused, and the output says why', async (_what, which, signed) => {
+    if (signed) await perform(world, { operation: 'sign', reference: `${APP}:v1` }, 'sign');
+    await expect(perform(world, which())).rejects.toMatchObject({
+      name: 'VerificationError',
+      code: 'EVIDENCE_MISSING',
+    });
+    expect((await runOf(world, 'r1')).output).toMatchObject({
+      value: { passed: false, reasons: [expect.any(String)] },
+    });
+  });
+
+  test('a trust store that is none', async () => {
+    const broken = '-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----';
+    await expect(perform(world, job(broken))).rejects.toMatchObject({ code: expect.stringMatching(/^CERTIFICATE/) });
+  });
+});

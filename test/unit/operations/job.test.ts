@@ -1,0 +1,236 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { packArtifact, pushPacked } from '../../../src/oci/index.js';
+import type { JobInput } from '../../../src/rows/rows.js';
+import { closeRun } from '../../../src/rows/close-promotion.js';
+import { beginRun } from '../../../src/rows/owned-promotion.js';
+import {
+  awaitPromotionsStep,
+  beginJobStep,
+  closeJobStep,
+  raisePromotionsStep,
+} from '../../../src/operations/job-steps.js';
+import { rule } from '../../support/rules.fixture.js';
+import { REGISTRY, SOURCE, newCall, newWorld, rowOf, runOf, type World } from '../../support/world.js';
+
+let world: World;
+
+beforeEach(() => {
+  world = newWorld();
+});
+
+async function begin(job: Partial<JobInput> & { operation: JobInput['operation'] }) {
+  const complete = { id: 'j1', source: `${REGISTRY}/samples/app:v1`, ...job } as JobInput;
+  await world.store.insertRun({
+    id: 'r1',
+    input: { kind: 'job', runId: 'r1', job: complete },
+    state: 'pending',
+    openedAt: world.now().toISOString(),
+  });
+  return beginJobStep(world, { runId: 'r1' });
+}
+const copy = (changes: Partial<JobInput & { destination: string }> = {}) =>
+  begin({ operation: 'copy', destination: `${REGISTRY}/mirror/app:v2`, recursive: true, ...changes });
+
+describe('what a job may do', () => {
+  test('a copy, with its parts', async () => {
+    expect(await copy()).toEqual({
+      operation: 'copy',
+      source: { registry: REGISTRY, repository: 'samples/app' },
+      root: 'v1',
+      recursive: true,
+      destination: { registry: REGISTRY, repository: 'mirror/app', tag: 'v2' },
+    });
+    expect(await runOf(world, 'r1')).toMatchObject({ state: 'running' });
+  });
+
+  test('a promotion of a tag', async () => {
+    expect(await begin({ operation: 'promote' })).toEqual({ operation: 'promote', source: SOURCE });
+  });
+
+  test('a digest counts before a tag', async () => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    expect(await copy({ source: `${REGISTRY}/samples/app:v1@${digest}` })).toMatchObject({ root: digest });
+  });
+
+  test('a destination without a tag takes the source’s', async () => {
+    expect(await copy({ destination: `${REGISTRY}/mirror/app` })).toMatchObject({ destination: { tag: 'v1' } });
+    world = newWorld();
+    const digest = `sha256:${'a'.repeat(64)}`;
+    await expect(
+      copy({ source: `${REGISTRY}/samples/app@${digest}`, destination: `${REGISTRY}/mirror/app` }),
+    ).rejects.toMatchObject({ code: 'REFERENCE_INVALID', remedy: expect.any(String) });
+  });
+
+  test('a destination with no tag, with several, and with the digest that it must have', async () => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const name = { registry: REGISTRY, repository: 'mirror/app' };
+    const place = `${REGISTRY}/mirror/app`;
+    const source = `${REGISTRY}/samples/app@${digest}`;
+    const cases: [changes: Parameters<typeof copy>[0], begun: unknown][] = [
+      [
+        { destination: place, tags: [] },
+        { destination: name, moreTags: [] },
+      ],
+      [
+        { source, destination: place, tags: ['a'] },
+        { destination: name, moreTags: ['a'] },
+      ],
+      [
+        { destination: `${place}:v2`, tags: ['a'] },
+        { destination: { ...name, tag: 'v2' }, moreTags: ['a'] },
+      ],
+      [{ destination: `${place}@${digest}` }, { destination: name, digest }],
+      [{ destination: `${place}:v2@${digest}` }, { destination: name, digest }],
+    ];
+    for (const [changes, begun] of cases) {
+      world = newWorld();
+      const { operation: _copy, source: _from, root: _root, recursive: _all, ...where } = Object(await copy(changes));
+      expect(where).toEqual(begun);
+    }
+  });
+
+  test('an operation that the settings do not name', async () => {
+    world.jobPolicy = { ...world.jobPolicy, operations: ['promote'] };
+    await expect(copy()).rejects.toMatchObject({
+      code: 'JOB_OPERATION_FORBIDDEN',
+      remedy: expect.stringContaining('JOB_OPERATIONS'),
+    });
+  });
+
+  test.each([
+    ['the source', { source: 'elsewhere.azurecr.io/samples/app:v1' }],
+    ['the destination', { destination: 'elsewhere.azurecr.io/mirror/app:v1' }],
+  ])('a registry that the settings do not name: %s', async (_name, changes) => {
+    await expect(copy(changes)).rejects.toMatchObject({
+      code: 'REGISTRY_NOT_ALLOWED',
+      remedy: expect.stringContaining('ALLOWED_REGISTRIES'),
+    });
+  });
+
+  test.each([
+    ['the source', { source: `${REGISTRY}/private/app:v1` }],
+    ['the destination', { destination: `${REGISTRY}/private/app:v1` }],
+  ])('a repository outside the operation’s scope: %s', async (_name, changes) => {
+    world.jobPolicy = { ...world.jobPolicy, scopes: { copy: ['samples/**', 'mirror/**'], promote: ['none'] } };
+    await expect(copy(changes)).rejects.toMatchObject({ code: 'JOB_SCOPE_FORBIDDEN' });
+  });
+
+  test('a scope is of its own operation', async () => {
+    world.jobPolicy = { ...world.jobPolicy, scopes: { copy: ['mirror/**'] } };
+    expect(await begin({ operation: 'promote' })).toMatchObject({ operation: 'promote' });
+    world = newWorld();
+    world.jobPolicy = { ...world.jobPolicy, scopes: { copy: ['samples/**', 'mirror/**'] } };
+    expect(await copy()).toMatchObject({ operation: 'copy' });
+  });
+
+  test('a promotion without a tag is none', async () => {
+    await expect(begin({ operation: 'promote', source: `${REGISTRY}/samples/app` })).rejects.toMatchObject({
+      code: 'REFERENCE_INVALID',
+      remedy: expect.any(String),
+    });
+  });
+
+  test.each([
+    ['staging/{repository}:{tag}', 'staging/samples/app:v9'],
+    ['staging:{tag}', 'staging:v9'],
+    ['staging/{repository}/{tag}:latest', 'staging/samples/app/v1:latest'],
+    ['staging/{repository}-{tag}:latest', 'staging/samples/app-v1:latest'],
+  ])('a copy into what a rule writes (%s) would pass its gates by', async (template, destination) => {
+    world.ruleList = [rule({ destination: { reference: `${REGISTRY}/${template}` } })];
+    await expect(copy({ destination: `${REGISTRY}/${destination}` })).rejects.toMatchObject({
+      code: 'COPY_BYPASSES_RULE',
+      message: expect.stringContaining('rule staging'),
+      remedy: expect.stringContaining('promote'),
+    });
+  });
+
+  test('a run that is not there, or that is a promotion’s', async () => {
+    expect(await beginJobStep(world, { runId: 'nobody' })).toEqual({ operation: 'none' });
+    await world.store.insertRun({
+      id: 'p',
+      input: { kind: 'promotion', runId: 'p', promotionId: 'x', rule: rule(), source: SOURCE, destination: 'x' },
+      state: 'pending',
+      openedAt: world.now().toISOString(),
+    });
+    expect(await beginJobStep(world, { runId: 'p' })).toEqual({ operation: 'none' });
+  });
+});
+
+describe('a promote job', () => {
+  beforeEach(async () => {
+    const image = packArtifact({ artifactType: 'test/image', layers: [] });
+    await pushPacked(world.registries.repository(REGISTRY, SOURCE.repository), image, { tag: SOURCE.tag });
+  });
+
+  test('of a tag that is not there fails at once, and leaves no promotion', async () => {
+    const gone = { ...SOURCE, tag: 'gone' };
+    await expect(raisePromotionsStep(world, { runId: 'r1', source: gone }, newCall())).rejects.toMatchObject({
+      code: 'SOURCE_NOT_FOUND',
+      remedy: expect.any(String),
+    });
+    expect((await world.store.listPromotions()).items).toEqual([]);
+  });
+
+  test('raises each rule that wants the tag, whatever triggers the rule has', async () => {
+    world.ruleList = [
+      rule(),
+      rule({ name: 'mirror', triggers: ['schedule'], destination: { reference: `${REGISTRY}/m/{repository}:{tag}` } }),
+      rule({ name: 'others', source: { registry: REGISTRY, repositories: ['others/**'] } }),
+    ];
+    const raised = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
+    expect(raised).toHaveLength(2);
+    expect(world.engine.starts).toHaveLength(2);
+    const again = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
+    expect(again.map(({ wanted }) => wanted)).toEqual([2, 2]);
+    expect(world.engine.starts).toHaveLength(2);
+  });
+
+  test('that no rule wants: refused, with the nearest rule', async () => {
+    await expect(
+      raisePromotionsStep(world, { runId: 'r1', source: { ...SOURCE, repository: 'other' } }, newCall()),
+    ).rejects.toMatchObject({ code: 'NO_RULE_MATCHES', message: expect.stringContaining('rule staging') });
+  });
+
+  test('ends with the outcome that answers it, not with one from before', async () => {
+    const [first] = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
+    if (first === undefined) throw new Error('nothing raised');
+    const { promotionId } = first;
+    const wait = (wanted: number) =>
+      awaitPromotionsStep(world, { runId: 'r1', promotions: [{ promotionId, wanted }] }, newCall());
+    expect(await wait(1)).toEqual({ later: expect.any(Number) });
+    const close = async (wanted: number): Promise<void> => {
+      const { runId = '' } = await rowOf(world, promotionId);
+      await beginRun(world, promotionId, runId);
+      world.engine.setState(runId, 'ended');
+      const result = { outcome: 'refused', code: 'EVIDENCE_MISSING' } as const;
+      await closeRun(world, promotionId, runId, { wanted, result, rule: rule() });
+    };
+    await close(1);
+    expect(await wait(1)).toEqual({
+      done: [expect.objectContaining({ outcome: 'refused', code: 'EVIDENCE_MISSING' })],
+    });
+    const [second] = await raisePromotionsStep(world, { runId: 'r2', source: SOURCE }, newCall());
+    expect(second?.wanted).toBe(2);
+    expect(await wait(2)).toEqual({ later: expect.any(Number) });
+    await close(2);
+    expect(await wait(2)).toMatchObject({ done: [{ outcome: 'refused' }] });
+  });
+
+  test('waits for a promotion that was never there until it is given up', async () => {
+    const reply = await awaitPromotionsStep(
+      world,
+      { runId: 'r1', promotions: [{ promotionId: 'nobody', wanted: 1 }] },
+      newCall(),
+    );
+    expect(reply).toEqual({ later: expect.any(Number) });
+  });
+});
+
+test('a job’s run is ended once, and keeps its first result', async () => {
+  await copy();
+  await closeJobStep(world, { runId: 'r1', result: { outcome: 'completed', digest: 'sha256:a' } });
+  await closeJobStep(world, { runId: 'r1', result: { outcome: 'failed', code: 'X' } });
+  const run = await runOf(world, 'r1');
+  expect(run).toMatchObject({ state: 'ended', finishedAt: expect.any(String) });
+  expect(run.result).toEqual({ outcome: 'completed', digest: 'sha256:a' });
+});

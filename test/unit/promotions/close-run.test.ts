@@ -1,0 +1,332 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { cancelRun } from '../../../src/rows/cancel-run.js';
+import type { Outcome } from '../../../src/rows/rows.js';
+import { tendPromotion } from '../../../src/rows/promotion-runs.js';
+import { beginRunStep } from '../../../src/promotions/begin-run.js';
+import { closeRunStep } from '../../../src/promotions/close-run.js';
+import type { InputOf, closeRunContract } from '../../../src/rows/contracts.js';
+import { breakEverywhere } from '../../support/breaking.js';
+import { DESTINATION, SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
+
+type Input = InputOf<typeof closeRunContract>;
+
+let world: World;
+let run: Awaited<ReturnType<typeof openRun>>;
+
+/** A run that the engine has begun. */
+async function begunRun(in_: World): Promise<Awaited<ReturnType<typeof openRun>>> {
+  const opened = await openRun(in_);
+  in_.engine.setState(opened.runId, 'running');
+  await beginRunStep(in_, opened);
+  return opened;
+}
+
+beforeEach(async () => {
+  world = newWorld();
+  run = await begunRun(world);
+});
+
+function input(outcome: Outcome, changes: Partial<Input> = {}): Input {
+  const result = { outcome, digest: 'sha256:a' };
+  return { ...run, wanted: 1, result, did: ['copied 1, mounted 1, 0 were there'], ...changes };
+}
+const closeIn = async (ports: World, given: Input, waitedMs = 0): Promise<unknown> => {
+  const reply = await closeRunStep(ports, given, { ...newCall(), waitedMs });
+  return 'done' in reply ? reply.done : reply;
+};
+const close = (outcome: Outcome, changes: Partial<Input> = {}): Promise<unknown> =>
+  closeIn(world, input(outcome, changes));
+const events = (of = world): Record<string, unknown>[] =>
+  of.queues.sent.map(({ text }) => JSON.parse(text) as Record<string, unknown>);
+const receipts = (of = world): string[] => [...of.documents.kept.keys()].filter((name) => name.startsWith('receipts/'));
+
+describe('a run begins', () => {
+  test('with the rule as it stood when it was opened, and what is wanted', async () => {
+    expect(await beginRunStep(world, run)).toEqual({
+      owned: true,
+      wanted: 1,
+      rule: run.rule,
+      source: SOURCE,
+      destination: DESTINATION,
+    });
+    expect(await runOf(world, run.runId)).toMatchObject({ state: 'running' });
+    await openRun(world);
+    expect(await beginRunStep(world, run)).toMatchObject({ wanted: 2 });
+  });
+
+  test('not where the row is another run’s, or there is no such run', async () => {
+    expect(await beginRunStep(world, { ...run, runId: 'nobody' })).toEqual({ owned: false });
+    await close('promoted');
+    expect(await beginRunStep(world, run)).toEqual({ owned: false });
+  });
+});
+
+describe('who is told', () => {
+  test.each(['promoted', 'observed', 'superseded', 'refused', 'failed', 'cancelled'] as const)(
+    '%s: one CloudEvent and one receipt',
+    async (outcome) => {
+      expect(await close(outcome)).toBe(outcome === 'superseded' ? 'next' : 'closed');
+      expect(world.queues.sent.map(({ queue }) => queue)).toEqual(['promotion-results']);
+      expect(events()).toEqual([
+        {
+          specversion: '1.0',
+          id: run.runId,
+          type: `acr-promoter.promotion.${outcome}`,
+          source: `/promotions/${run.promotionId}`,
+          subject: 'r.azurecr.io/samples/app:v1',
+          time: world.now().toISOString(),
+          datacontenttype: 'application/json',
+          data: expect.objectContaining({
+            outcome,
+            digest: 'sha256:a',
+            rule: 'staging',
+            runId: run.runId,
+            destination: DESTINATION,
+            source: 'r.azurecr.io/samples/app:v1',
+            trigger: { kind: 'push', at: expect.any(String) },
+            openedAt: expect.any(String),
+            finishedAt: world.now().toISOString(),
+            did: ['copied 1, mounted 1, 0 were there'],
+          }),
+        },
+      ]);
+      expect(receipts()).toEqual([`receipts/${run.runId}.json`]);
+    },
+  );
+
+  test('unchanged: nobody', async () => {
+    const outcome = 'unchanged';
+    await close(outcome);
+    expect(events()).toEqual([]);
+    expect(receipts()).toEqual([]);
+    expect(await runOf(world, run.runId)).toMatchObject({ state: 'ended', result: { outcome } });
+  });
+
+  test('closed twice: told once', async () => {
+    await close('promoted');
+    expect(await close('promoted')).toBe('closed');
+    expect(events()).toHaveLength(1);
+  });
+
+  test('a run whose row it is not tells nobody', async () => {
+    expect(await closeIn(world, { ...input('promoted'), runId: 'another' })).toBe('gone');
+    expect(events()).toEqual([]);
+  });
+
+  test('a message has its bounds, the receipt has it all', async () => {
+    const did = Array.from({ length: 400 }, (_, index) => `attached signature ${index} ${'x'.repeat(200)}`);
+    const result = { outcome: 'failed', code: 'X', reason: 'y'.repeat(60_000), remedy: 'z' } as const;
+    expect(await close('failed', { did, result })).toBe('closed');
+    const [event] = events();
+    expect(event).toMatchObject({ id: run.runId, data: { outcome: 'failed', code: 'X' } });
+    const receipt = Buffer.from(world.documents.kept.get(`receipts/${run.runId}.json`) ?? '').toString();
+    expect((JSON.parse(receipt) as { data: { did: string[] } }).data.did).toEqual(did);
+  });
+});
+
+describe('what comes next', () => {
+  test('something was wanted meanwhile: told, and the next run opened', async () => {
+    await openRun(world);
+    expect(await close('promoted')).toBe('next');
+    expect(events()).toHaveLength(1);
+    expect(world.engine.starts).toHaveLength(2);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ previousRunId: run.runId, runOpen: true });
+  });
+
+  test('paused: no next run, until that is lifted', async () => {
+    for (const outcome of ['promoted', 'superseded'] as const) {
+      world = newWorld();
+      run = await begunRun(world);
+      await openRun(world);
+      world.paused = true;
+      expect(await close(outcome)).toBe('closed');
+      expect(world.engine.starts).toHaveLength(1);
+      expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: false });
+      expect((await world.store.listOpenPromotions()).items).toHaveLength(1);
+      world.paused = false;
+      await tendPromotion(world, run.promotionId, run.rule);
+      expect(world.engine.starts).toHaveLength(2);
+    }
+  });
+
+  test('paused: a run that was lost is followed when that is lifted', async () => {
+    world.paused = true;
+    world.engine.setState(run.runId, 'missing');
+    await tendPromotion(world, run.promotionId, run.rule);
+    expect(world.engine.starts).toHaveLength(1);
+    world.paused = false;
+    await tendPromotion(world, run.promotionId, run.rule);
+    expect(world.engine.starts).toHaveLength(2);
+  });
+
+  test.each(['promoted', 'superseded'] as const)(
+    '%s, and the rule is gone: the row is at rest, whatever was wanted',
+    async (outcome) => {
+      await openRun(world);
+      world.ruleList = [];
+      expect(await close(outcome)).toBe('closed');
+      expect(await rowOf(world, run.promotionId)).toMatchObject({
+        state: 'refused',
+        wanted: 2,
+        answered: 2,
+        last: { code: 'RULE_GONE' },
+      });
+      expect((await world.store.listOpenPromotions()).items).toEqual([]);
+    },
+  );
+
+  test('a run that was lost is ended, and says so', async () => {
+    world.engine.setState(run.runId, 'missing');
+    await tendPromotion(world, run.promotionId, run.rule);
+    const { runId } = await rowOf(world, run.promotionId);
+    expect(runId).not.toBe(run.runId);
+    expect(await runOf(world, run.runId)).toMatchObject({
+      state: 'ended',
+      result: { outcome: 'failed', code: 'RUN_LOST' },
+    });
+    // Should it wake up, it finds that the row is another's; the outcome that is told is the row's.
+    expect(await close('promoted')).toBe('next');
+    expect(events()).toMatchObject([
+      { id: run.runId, type: 'acr-promoter.promotion.failed', data: { code: 'RUN_LOST' } },
+    ]);
+  });
+});
+
+test('a crash at any call of the close, and again: closed, told by one receipt and one id', async () => {
+  await breakEverywhere(
+    async () => {
+      const fresh = newWorld();
+      return { world: fresh, given: await begunRun(fresh) };
+    },
+    (ports, given) =>
+      closeIn(ports, { ...given, wanted: 1, result: { outcome: 'promoted', digest: 'sha256:a' }, did: [] }),
+    async (fresh, given, where) => {
+      const row = await rowOf(fresh, given.promotionId);
+      const ids = new Set(events(fresh).map(({ id }) => id));
+      expect([where, row.runOpen, row.state, receipts(fresh).length, [...ids]]).toEqual([
+        where,
+        false,
+        'in_sync',
+        1,
+        [given.runId],
+      ]);
+    },
+  );
+});
+
+describe('superseded, again and again, though nothing was wanted in between', () => {
+  /** The run that is open begins. */
+  async function next(): Promise<void> {
+    const { runId = '' } = await rowOf(world, run.promotionId);
+    world.engine.setState(run.runId, 'ended');
+    run = { ...run, runId };
+    world.engine.setState(runId, 'running');
+    expect(await beginRunStep(world, run)).toMatchObject({ owned: true });
+  }
+  const superseded = (wanted = 1): Input => input('superseded', { wanted });
+  /** The next run comes after this pause, and not before. */
+  async function pauses(pauseMs: number, wanted = 1): Promise<void> {
+    if (pauseMs > 0) {
+      expect(await closeIn(world, superseded(wanted))).toEqual({ later: pauseMs });
+      expect(await closeIn(world, superseded(wanted), pauseMs - 1)).toEqual({ later: 1 });
+      expect(await runOf(world, run.runId)).toMatchObject({ state: 'running' });
+    }
+    expect(await closeIn(world, superseded(wanted), pauseMs)).toBe('next');
+    await next();
+  }
+
+  test('the next run comes at once, then after growing pauses, and then it is a failure that the schedule tries again', async () => {
+    for (const pauseMs of [0, 10_000, 60_000]) await pauses(pauseMs);
+    expect(await closeIn(world, superseded())).toBe('closed');
+    const row = await rowOf(world, run.promotionId);
+    expect(row).toMatchObject({
+      state: 'failed',
+      runOpen: false,
+      failures: 1,
+      answered: 1,
+      last: { outcome: 'failed', code: 'TAG_UNSETTLED', remedy: expect.any(String) },
+    });
+    // Whatever digest it has when the schedule looks: that pauses.
+    expect(row.last).not.toHaveProperty('digest');
+    expect(row).not.toHaveProperty('superseded');
+    expect(events().map(({ type }) => type)).toEqual([
+      ...Array.from({ length: 3 }, () => 'acr-promoter.promotion.superseded'),
+      'acr-promoter.promotion.failed',
+    ]);
+  });
+
+  test('done twice it is one time', async () => {
+    await pauses(0);
+    await closeIn(world, superseded(), 10_000);
+    expect(await closeIn(world, superseded(), 10_000)).toBe('next');
+    expect((await rowOf(world, run.promotionId)).superseded).toEqual({ times: 2, wanted: 1 });
+  });
+
+  test('what is wanted in between has a run at once, and the count begins anew', async () => {
+    for (const pauseMs of [0, 10_000]) await pauses(pauseMs);
+    expect(await closeIn(world, superseded())).toEqual({ later: 60_000 });
+    await openRun(world);
+    expect(await closeIn(world, superseded())).toBe('next');
+    await next();
+    for (const pauseMs of [0, 10_000, 60_000]) await pauses(pauseMs, 2);
+  });
+
+  test('failures in a row stay counted', async () => {
+    expect(await close('failed')).toBe('closed');
+    await openRun(world);
+    await next();
+    await pauses(0, 2);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ failures: 1 });
+    expect(await closeIn(world, input('failed', { wanted: 2 }))).toBe('closed');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ failures: 2 });
+  });
+
+  test('who asks it to stop while it pauses, or just before, stops the promotion', async () => {
+    await pauses(0);
+    expect(await closeIn(world, superseded())).toEqual({ later: 10_000 });
+    expect(await cancelRun(world, run.runId, { by: 'me' })).toMatchObject({ state: 'accepted' });
+    expect(await closeIn(world, superseded())).toBe('closed');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'cancelled', runOpen: false, answered: 1 });
+    expect(events().at(-1)).toMatchObject({ id: run.runId, type: 'acr-promoter.promotion.cancelled' });
+  });
+
+  test('and whoever asks in the very last moment', async () => {
+    const { store } = world;
+    // When the close has looked, and is about to end the run's row.
+    const replaceRun: typeof store.replaceRun = async (row, version) => {
+      if (row.state === 'ended') await cancelRun({ ...world, store }, run.runId, { by: 'me' });
+      return store.replaceRun(row, version);
+    };
+    expect(await closeIn({ ...world, store: { ...store, replaceRun } }, superseded())).toBe('closed');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'cancelled', runOpen: false });
+  });
+});
+
+describe('what a run has put, and could not read back', () => {
+  const lost = { outcome: 'failed', code: 'TAG_LOST', reason: 'y', remedy: 'z', digest: 'sha256:a' } as const;
+  async function followed(outcome: Outcome, digest: string): Promise<unknown> {
+    expect(await close('failed', { result: lost })).toBe('closed');
+    await openRun(world);
+    const { runId = '' } = await rowOf(world, run.promotionId);
+    run = { ...run, runId };
+    world.engine.setState(runId, 'running');
+    await beginRunStep(world, run);
+    expect(await closeIn(world, input(outcome, { wanted: 2, result: { outcome, digest } }))).toBe('closed');
+    return events().at(-1);
+  }
+
+  test('is there by now: promoted, and told', async () => {
+    expect(await followed('unchanged', 'sha256:a')).toMatchObject({
+      id: run.runId,
+      type: 'acr-promoter.promotion.promoted',
+      data: { digest: 'sha256:a', reason: expect.stringContaining('a run before') },
+    });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'in_sync', last: { outcome: 'promoted' } });
+    expect(await rowOf(world, run.promotionId)).not.toHaveProperty('unconfirmed');
+  });
+
+  test('is something else by now: unchanged is unchanged', async () => {
+    expect(await followed('unchanged', 'sha256:b')).toMatchObject({ data: { code: 'TAG_LOST' } });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ last: { outcome: 'unchanged' } });
+  });
+});

@@ -1,0 +1,424 @@
+import { describe, expect, test } from '@jest/globals';
+import { evidencePolicyHash, promotionId, ruleHash } from '../../../src/rules/promotion-id.js';
+import { explain, type ExplainInput } from '../../../src/promotions/explain.js';
+import type { Check, Standing } from '../../../src/promotions/explanation.js';
+import { explanationText } from '../../../src/promotions/explanation-text.js';
+import type { PromotionRow, StepProgress } from '../../../src/rows/rows.js';
+import { rule } from '../../support/rules.fixture.js';
+
+const source = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
+const SOURCE = 'r.azurecr.io/samples/app:v1';
+const DESTINATION = 'r.azurecr.io/staging/samples/app:v1';
+const AT = '2026-01-01T00:00:00.000Z';
+const LATER = '2026-01-01T01:00:00.000Z';
+
+function row(changes: Partial<PromotionRow> = {}): PromotionRow {
+  return {
+    id: promotionId('staging', source),
+    rule: 'staging',
+    source,
+    destination: DESTINATION,
+    wanted: 1,
+    wantedAt: AT,
+    answered: 1,
+    state: 'in_sync',
+    runId: 'r1',
+    runOpen: false,
+    runBegun: true,
+    failures: 0,
+    last: { outcome: 'promoted', digest: 'sha256:a', runId: 'r1', finishedAt: LATER, ruleHash: ruleHash(rule()) },
+    ...changes,
+  };
+}
+const ended = (last: Partial<NonNullable<PromotionRow['last']>>, changes: Partial<PromotionRow> = {}): PromotionRow => {
+  const { last: before } = row();
+  if (before === undefined) throw new Error('it has one');
+  return row({ ...changes, last: { ...before, ...last } });
+};
+const step = (name: string, changes: Partial<StepProgress> = {}): StepProgress => ({
+  runId: 'r1',
+  step: name,
+  state: 'working',
+  text: '',
+  startedAt: AT,
+  updatedAt: AT,
+  ...changes,
+});
+
+const GATED = rule({ verify: { signatures: [{ format: 'notary', trustStore: 'x' }] } });
+/** What the registries say: a digest, or null for a tag that is not there. */
+const seen = (...looks: [reference: string, digest: string | null][]): Map<string, Check> =>
+  new Map([
+    ...IN_SYNC,
+    ...looks.map(([reference, digest]): [string, Check] => [
+      reference,
+      digest === null ? { state: 'missing' } : { state: 'there', digest },
+    ]),
+  ]);
+const IN_SYNC: [string, Check][] = [SOURCE, DESTINATION].map((reference) => [
+  reference,
+  { state: 'there', digest: 'sha256:a' },
+]);
+const DOWN: Check = { state: 'unknown', since: LATER, code: 'CONNECT_FAILED', reason: 'nobody answers' };
+const ID = promotionId('staging', source);
+
+const asked = (changes: Partial<ExplainInput> = {}): ExplainInput => ({
+  name: source,
+  rules: [rule()],
+  paused: false,
+  rows: [],
+  steps: new Map(),
+  ignored: [],
+  seen: new Map(IN_SYNC),
+  evidence: new Map([[ID, { state: 'there' }]]),
+  ...changes,
+});
+
+test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
+  ['in sync', { rows: [row()] }, 'in_sync', /staging\/samples\/app:v1 is sha256:a/, true],
+  [
+    'in sync, as both registries say',
+    {
+      rows: [row()],
+      seen: seen([SOURCE, 'sha256:a'], [DESTINATION, 'sha256:a']),
+    },
+    'in_sync',
+    /is sha256:a/,
+    true,
+  ],
+  [
+    'promoted, and the rule demands evidence that was not asked for',
+    { rows: [row()], rules: [GATED] },
+    'queued',
+    /is sha256:a, and whether it has the evidence .* the next schedule run checks it/,
+    false,
+  ],
+  [
+    'promoted, with the evidence that the rule demands',
+    {
+      rows: [
+        ended({ ruleHash: ruleHash(GATED) }, { gate: { digest: 'sha256:a', policy: evidencePolicyHash(GATED) ?? '' } }),
+      ],
+      rules: [GATED],
+    },
+    'in_sync',
+    /is sha256:a/,
+    true,
+  ],
+  [
+    'promoted to where the rule led before',
+    { rows: [row()], rules: [rule({ destination: { reference: 'r.azurecr.io/prod/{repository}:{tag}' } })] },
+    'queued',
+    /the rule leads elsewhere by now: the next schedule run promotes it there/,
+    false,
+  ],
+  [
+    'promoted, and the rule was edited since: it demands an SBOM, say',
+    { rows: [row()], rules: [rule({ sbom: { formats: [] } })] },
+    'queued',
+    /the rule was edited since: the next schedule run checks it/,
+    false,
+  ],
+  [
+    'promoted by a rule that pushes trigger, whose deadline was edited since',
+    { rows: [row()], rules: [rule({ triggers: ['push'], deadline: '7d' })] },
+    'in_sync',
+    /is sha256:a/,
+    true,
+  ],
+  [
+    'moved at the source, and nothing has told of it yet',
+    { rows: [row()], seen: seen([SOURCE, 'sha256:b']) },
+    'moved',
+    /app:v1 is sha256:b by now/,
+    false,
+  ],
+  [
+    'moved at the destination',
+    {
+      rows: [row()],
+      seen: seen([SOURCE, 'sha256:a'], [DESTINATION, null]),
+    },
+    'moved',
+    /is not there any more: the schedule sets it right/,
+    false,
+  ],
+  ['gone at the source', { rows: [row()], seen: seen([SOURCE, null]) }, 'moved', /is not there any more/, false],
+  [
+    'working, at a step',
+    {
+      rows: [row({ runOpen: true, state: 'working' })],
+      steps: new Map([
+        ['r1', [step('observe', { state: 'done' }), step('attachSbom linux/amd64', { text: 'layer 2' })]],
+      ]),
+    },
+    'working',
+    /attachSbom linux\/amd64 working: layer 2; until it ends/,
+    false,
+  ],
+  [
+    'working, and put off by trouble that may pass',
+    {
+      rows: [row({ runOpen: true, state: 'working' })],
+      steps: new Map([
+        [
+          'r1',
+          [
+            step('observe', {
+              state: 'waiting',
+              text: 'CONNECT_FAILED: down',
+              waitsFor: { code: 'CONNECT_FAILED', tries: 7, since: AT, nextAt: LATER },
+            }),
+          ],
+        ],
+      ]),
+    },
+    'working',
+    /observe waiting: CONNECT_FAILED: down; tried 7 times, again at about 2026-01-01T01:00/,
+    false,
+  ],
+  ['about to begin', { rows: [row({ runOpen: true, state: 'working' })] }, 'working', /about to begin/, false],
+  [
+    'waiting for evidence',
+    {
+      rows: [row({ runOpen: true, state: 'waiting', waitingFor: 'wanted-1' })],
+      steps: new Map([['r1', [step('markWaiting', { state: 'done', text: 'no notary signature by * yet' })]]]),
+    },
+    'waiting',
+    /no notary signature by \* yet/,
+    false,
+  ],
+  ['paused', { paused: true, rows: [row({ wanted: 2 })] }, 'paused', /PROMOTION_PAUSED/, false],
+  ['over the limit of a tick', { rows: [row({ wanted: 2 })] }, 'queued', /the schedule starts its run/, false],
+  [
+    'refused',
+    { rows: [ended({ outcome: 'refused', code: 'DESTINATION_TAKEN', reason: 'rule a has it', remedy: 'Ask a.' })] },
+    'refused',
+    /DESTINATION_TAKEN: rule a has it/,
+    false,
+  ],
+  [
+    'failed, and when it is tried again',
+    { rows: [ended({ outcome: 'failed', code: 'DENIED', reason: 'no' }, { failures: 2 })] },
+    'failed',
+    /2 times in a row, DENIED: no; the schedule tries again after 2026-01-01T01:10:00.000Z/,
+    false,
+  ],
+  [
+    'failed, and gone at the source',
+    { rows: [ended({ outcome: 'failed', code: 'SOURCE_GONE', reason: 'it is gone' }, { failures: 1 })] },
+    'failed',
+    /failed once, SOURCE_GONE: it is gone; the next push tries again/,
+    false,
+  ],
+  [
+    'observed',
+    { rows: [ended({ outcome: 'observed', reason: 'it is not there' })] },
+    'observed',
+    /it is not there/,
+    false,
+  ],
+  ['cancelled', { rows: [ended({ outcome: 'cancelled' })] }, 'cancelled', /cancelled/, false],
+  [
+    'nothing to promote',
+    { rows: [ended({ outcome: 'unchanged', code: 'IS_REFERRER', reason: 'it refers to b' })] },
+    'nothing',
+    /IS_REFERRER: it refers to b/,
+    false,
+  ],
+  ['not seen yet', {}, 'not_seen', /no push event or schedule run has seen it yet; .*existing: ignore/, false],
+  ['not at the source', { seen: seen([SOURCE, null]) }, 'not_seen', /it is not at the source/, false],
+  [
+    'not seen, and not triggered by pushes',
+    { rules: [rule({ triggers: ['schedule'] })] },
+    'not_seen',
+    /not triggered by pushes/,
+    false,
+  ],
+  [
+    'its rule is gone',
+    { rules: [], rows: [row()] },
+    'unwanted',
+    /there is no rule staging any more; .*is sha256:a/,
+    false,
+  ],
+])('%s', (_what, changes, standing, text, promoted) => {
+  const explanation = explain(asked(changes));
+  expect(explanation.promotions).toMatchObject([
+    { standing, rule: 'staging', destination: DESTINATION, source: SOURCE },
+  ]);
+  expect(explanation.promotions[0]?.text).toMatch(text);
+  expect(explanation.promoted).toBe(promoted);
+  expect(explanation.nearest).toBeUndefined();
+  const [line, why] = explanationText(explanation).split('\n');
+  expect(line).toContain(`${SOURCE} -> ${DESTINATION} (rule staging): ${standing.replace('_', ' ')}`);
+  expect(why?.trim()).toBe(explanation.promotions[0]?.text);
+});
+
+test('a rule that no longer matches, and what stands all the same', () => {
+  const narrowed = rule({ source: { ...rule().source, tags: ['w*'] } });
+  const { promotions, promoted } = explain(asked({ rules: [narrowed], rows: [row()] }));
+  expect(promoted).toBe(false);
+  expect(promotions).toMatchObject([{ standing: 'unwanted', text: expect.stringContaining('tag v1 is not in w*') }]);
+});
+
+test('since when it has moved, or is no longer wanted, is not claimed: what is known is when it was promoted', () => {
+  const since = '2025-12-24T00:00:00.000Z';
+  const moved = explain(asked({ rows: [row({ since })], seen: seen([SOURCE, 'sha256:b']) }));
+  expect(explanationText(moved)).toBe(`${SOURCE} -> ${DESTINATION} (rule staging): moved
+  ${SOURCE} is sha256:b by now, and ${DESTINATION} got sha256:a at ${since}: the push's event or the schedule starts the next run
+  run r1
+`);
+  const unwanted = explain(asked({ rules: [], rows: [row({ since })] }));
+  expect(unwanted.promotions[0]?.since).toBeUndefined();
+  expect(unwanted.promotions[0]?.text).toContain(`when it was last looked at (${LATER})`);
+  expect(explain(asked({ rows: [row({ since })] })).promotions[0]?.since).toBe(since);
+});
+
+test('where no rule wants it: the nearest, what failed first, and the events that were ignored', () => {
+  const name = { ...source, tag: 'latest' };
+  const ignored = [
+    { at: AT, reference: 'r.azurecr.io/samples/app:latest', reason: 'rule staging: tag latest is not in v*' },
+  ];
+  const narrowed = rule({ source: { ...rule().source, tags: ['v*'] } });
+  const explanation = explain(asked({ name, ignored, rules: [narrowed] }));
+  expect(explanation).toEqual({
+    reference: 'r.azurecr.io/samples/app:latest',
+    promoted: false,
+    promotions: [],
+    nearest: 'rule staging: tag latest is not in v*',
+    ignored,
+  });
+  expect(explanationText(explanation)).toBe(
+    `r.azurecr.io/samples/app:latest: no rule wants it
+  rule staging: tag latest is not in v*
+  an event was ignored at ${AT}: rule staging: tag latest is not in v*
+`,
+  );
+});
+
+test('of events that came again and again, the last, and how many', () => {
+  const ignored = [{ at: LATER, times: 500, firstAt: AT, reference: SOURCE, reason: 'there are no rules' }];
+  expect(explanationText(explain(asked({ rules: [], ignored })))).toContain(
+    `  an event was ignored at ${LATER}, one of 500 since ${AT}: there are no rules\n`,
+  );
+});
+
+test('two rules: promoted only where both have it', () => {
+  const other = rule({ name: 'other', destination: { reference: 's.azurecr.io/{repository}:{tag}' } });
+  const two = asked({ rules: [rule(), other], rows: [row()] });
+  expect(explain(two)).toMatchObject({
+    promoted: false,
+    promotions: [{ standing: 'in_sync' }, { standing: 'not_seen', destination: 's.azurecr.io/samples/app:v1' }],
+  });
+});
+
+test('a destination may be asked about', () => {
+  const name = { registry: 'r.azurecr.io', repository: 'staging/samples/app', tag: 'v1' };
+  expect(explain(asked({ name, rows: [row()] }))).toMatchObject({
+    promoted: true,
+    promotions: [{ source: SOURCE, destination: DESTINATION, standing: 'in_sync' }],
+  });
+});
+
+test('a name that no destination can be made of', () => {
+  const rules = [rule({ destination: { reference: 'r.azurecr.io/{tag}/x:{tag}' } })];
+  const name = { ...source, tag: 'V1' };
+  const wide = rules.map((each) => ({ ...each, source: { ...each.source, tags: ['*'] } }));
+  expect(explain(asked({ rules: wide, name })).promotions).toMatchObject([
+    { standing: 'refused', code: 'REFERENCE_INVALID' },
+  ]);
+});
+
+describe('what could not be checked is unknown', () => {
+  const sourceDown = new Map<string, Check>([...IN_SYNC, [SOURCE, DOWN]]);
+  const destinationDown = new Map<string, Check>([...IN_SYNC, [DESTINATION, DOWN]]);
+  const both = new Map<string, Check>([
+    [SOURCE, DOWN],
+    [DESTINATION, DOWN],
+  ]);
+  const evidence = new Map<string, Check>([[ID, DOWN]]);
+
+  test.each<[string, Partial<ExplainInput>, string[]]>([
+    ['the source', { seen: sourceDown }, ['the source r.azurecr.io/samples/app:v1']],
+    ['the destination', { seen: destinationDown }, ['the destination r.azurecr.io/staging/samples/app:v1']],
+    [
+      'both',
+      { seen: both },
+      ['the source r.azurecr.io/samples/app:v1', 'the destination r.azurecr.io/staging/samples/app:v1'],
+    ],
+    ['the evidence', { evidence }, ['the evidence at r.azurecr.io/staging/samples/app:v1']],
+    [
+      'all three',
+      { seen: both, evidence },
+      [
+        'the source r.azurecr.io/samples/app:v1',
+        'the destination r.azurecr.io/staging/samples/app:v1',
+        'the evidence at r.azurecr.io/staging/samples/app:v1',
+      ],
+    ],
+    [
+      'what was never asked',
+      { seen: new Map() },
+      ['the source r.azurecr.io/samples/app:v1', 'the destination r.azurecr.io/staging/samples/app:v1'],
+    ],
+  ])('%s: it is not said to be in sync', (_what, changes, unknown) => {
+    const explanation = explain(asked({ rows: [row()], ...changes }));
+    expect(explanation.promoted).toBeNull();
+    expect(explanation.promotions).toMatchObject([
+      { standing: 'unknown', code: expect.any(String), reason: expect.any(String), remedy: expect.any(String) },
+    ]);
+    const text = explanationText(explanation);
+    for (const part of unknown) expect(text).toContain(`could not check ${part}`);
+    expect(text.match(/could not check /g)).toHaveLength(unknown.length);
+  });
+
+  test('a difference that is known counts, whatever is unknown beside it', () => {
+    const seenMoved = new Map<string, Check>([
+      [SOURCE, { state: 'there', digest: 'sha256:b' }],
+      [DESTINATION, DOWN],
+    ]);
+    expect(explain(asked({ rows: [row()], seen: seenMoved }))).toMatchObject({
+      promoted: false,
+      promotions: [{ standing: 'moved', checks: { destination: { state: 'unknown' } } }],
+    });
+    const gone = new Map<string, Check>([
+      [SOURCE, DOWN],
+      [DESTINATION, { state: 'missing' }],
+    ]);
+    expect(explain(asked({ rows: [row()], seen: gone }))).toMatchObject({
+      promoted: false,
+      promotions: [{ standing: 'moved' }],
+    });
+    const unsigned = new Map<string, Check>([[ID, { state: 'missing' }]]);
+    expect(explain(asked({ rows: [row()], evidence: unsigned }))).toMatchObject({
+      promoted: false,
+      promotions: [{ standing: 'moved', text: expect.stringContaining('has no signature there') }],
+    });
+  });
+
+  test('of two rules, one that is certainly not promoted makes the answer certain', () => {
+    const other = rule({ name: 'other', destination: { reference: 's.azurecr.io/{repository}:{tag}' } });
+    expect(explain(asked({ rules: [rule(), other], rows: [row()], seen: both })).promoted).toBe(false);
+  });
+
+  test('a rule that has not seen the tag yet says what it does not know', () => {
+    const { promoted, promotions } = explain(asked({ seen: both }));
+    expect(promoted).toBe(false);
+    expect(promotions).toMatchObject([
+      { standing: 'not_seen', text: expect.stringContaining('whether it is at the source could not be checked') },
+    ]);
+  });
+
+  test('since when: the first look that failed, where an open run waits for the same trouble', () => {
+    const waitsFor = { code: 'CONNECT_FAILED', tries: 7, since: AT, nextAt: LATER };
+    const open = asked({
+      rows: [row({ runOpen: true, state: 'working' })],
+      steps: new Map([['r1', [step('observe', { state: 'waiting', waitsFor })]]]),
+      seen: both,
+    });
+    const text = explanationText(explain(open));
+    expect(text).toContain(`could not check the source ${SOURCE} since ${AT}: CONNECT_FAILED: nobody answers`);
+    expect(explanationText(explain(asked({ rows: [row()], seen: both })))).toContain(`: unknown since ${LATER}\n`);
+  });
+});

@@ -1,0 +1,355 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  OCI_IMAGE_INDEX,
+  PolicyError,
+  TransportError,
+  encodeManifest,
+  type Descriptor,
+} from '../../../src/oci/index.js';
+import { noteGatePassed } from '../../../src/rows/owned-promotion.js';
+import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
+import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
+import type { ResultOf, observeContract } from '../../../src/rows/contracts.js';
+import { copyGraphStep } from '../../../src/transfer/copy-graph.js';
+import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
+import { observeStep } from '../../../src/promotions/observe.js';
+import { planCopyStep } from '../../../src/transfer/plan-copy.js';
+import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushArtifact, pushChart, pushImage, pushIndex, pushMultiPlatform } from '../../support/images.js';
+import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, openRun, type World } from '../../support/world.js';
+
+type Observed = ResultOf<typeof observeContract>;
+type Found = Extract<Observed, { state: 'found' }>;
+
+let world: World;
+let source: MemoryRepository;
+
+beforeEach(() => {
+  world = newWorld();
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+});
+
+async function observe(): Promise<Observed> {
+  return observeStep(world, await openRun(world), newCall());
+}
+async function found(): Promise<Found> {
+  const observed = await observe();
+  if (observed.state !== 'found') throw new Error(`it is ${observed.state}`);
+  return observed;
+}
+
+/** Does what a run does after it has observed. */
+async function promote(): Promise<void> {
+  const { root, images } = await found();
+  const run = await openRun(world);
+  for (const image of images.filter(({ sbom }) => sbom)) await attachSbomStep(world, { ...run, image }, newCall());
+  for (const { label, mediaType, digest, size } of images) {
+    await attachSignatureStep(world, { ...run, label, subject: { mediaType, digest, size } }, newCall());
+  }
+  const to = { registry: REGISTRY, repository: 'staging/samples/app' };
+  const plan = await planCopyStep(
+    world,
+    { runId: run.runId, source: SOURCE, root: root.digest, recursive: true, excludeArtifactTypes: [] },
+    newCall(),
+  );
+  if (plan.state !== 'planned') throw new Error('superseded');
+  await copyGraphStep(world, { runId: run.runId, plan: plan.plan, source: SOURCE, destination: to }, newCall());
+  await tagDestinationStep(world, { ...run, root }, newCall());
+}
+
+describe('nothing to promote', () => {
+  test('the tag is gone', async () => {
+    await expect(observe()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
+  });
+
+  test('a tag that names a referrer is refused: it is copied with its subject', async () => {
+    const subject = await pushImage(source);
+    const { digest } = await pushArtifact(source, 'application/x-report', { subject, tag: SOURCE.tag });
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'IS_REFERRER', digest });
+  });
+});
+
+describe('the gate that was passed before', () => {
+  async function passGate(digest: string): Promise<void> {
+    const { promotionId, runId } = await openRun(world);
+    await noteGatePassed(world, promotionId, runId, { digest, policy: 'p1' });
+  }
+
+  test('is told if the destination stands on the digest that passed', async () => {
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    expect(await found()).toMatchObject({ gatePassed: null });
+    await passGate(image.digest);
+    // The tag is not there: it may have been deleted on purpose.
+    expect(await found()).toMatchObject({ gatePassed: null });
+    await promote();
+    expect(await found()).toMatchObject({ gatePassed: 'p1', differences: [] });
+    await passGate(`sha256:${'e'.repeat(64)}`);
+    expect(await found()).toMatchObject({ gatePassed: null, differences: [] });
+  });
+});
+
+describe('what is there', () => {
+  test('an image: it gets an SBOM', async () => {
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    const { root, images, differences } = await found();
+    expect(root.digest).toBe(image.digest);
+    expect(images).toEqual([{ ...root, label: 'image', sbom: true }]);
+    expect(differences).toEqual([
+      `${DESTINATION} is not there`,
+      'image has no SBOM from this app yet',
+      'image has no signature from this app yet',
+    ]);
+  });
+
+  test('an index with an attestation: the root first, an SBOM for each image, the reason for what gets none', async () => {
+    const { root, amd64, arm64, attestation } = await pushMultiPlatform(source, SOURCE.tag);
+    const { images } = await found();
+    expect(images.map(({ digest, label, sbom }) => [digest, label, sbom])).toEqual([
+      [root.digest, 'index', false],
+      [amd64.digest, 'linux/amd64', true],
+      [arm64.digest, 'linux/arm64/v8', true],
+      [attestation.digest, 'attestation', false],
+    ]);
+    expect(images[3]?.why).toMatch(/attestation/);
+  });
+
+  test('an index in an index: its images get their SBOMs too', async () => {
+    const amd64 = await pushImage(source, { content: 'amd64' });
+    const inner = await pushIndex(source, [{ ...amd64, platform: { os: 'linux', architecture: 'amd64' } }]);
+    await pushIndex(source, [inner], { tag: SOURCE.tag });
+    const { images } = await found();
+    expect(images.map(({ label, sbom }) => [label.split(' ')[0], sbom])).toEqual([
+      ['index', false],
+      ['index', false],
+      ['linux/amd64', true],
+    ]);
+  });
+
+  test('one image named twice is one; two of one platform can be told apart', async () => {
+    const windows = { os: 'windows', architecture: 'amd64' };
+    const [one, other] = [await pushImage(source, { content: '1' }), await pushImage(source, { content: '2' })];
+    await pushIndex(
+      source,
+      [
+        { ...one, platform: windows },
+        { ...one, platform: windows },
+        { ...other, platform: windows },
+      ],
+      { tag: SOURCE.tag },
+    );
+    const { images } = await found();
+    expect(images).toHaveLength(3);
+    expect(new Set(images.map(({ label }) => label)).size).toBe(3);
+  });
+
+  test('a chart, an ORAS artifact: signed and copied, without SBOM', async () => {
+    await pushChart(source, SOURCE.tag);
+    expect((await found()).images).toMatchObject([
+      { label: 'application/vnd.cncf.helm.config.v1+json', sbom: false, why: expect.stringContaining('not an image') },
+    ]);
+    await pushArtifact(source, 'application/x-report', { tag: SOURCE.tag });
+    expect((await found()).images).toMatchObject([{ label: 'application/x-report', sbom: false }]);
+  });
+
+  test('a label is fit to be shown, whatever an artifact calls itself', async () => {
+    await pushArtifact(source, `application/x-${'y'.repeat(5000)}`, { tag: SOURCE.tag, mediaType: 'text/plain' });
+    const { images } = await found();
+    expect(images[0]?.label.length).toBeLessThanOrEqual(200);
+  });
+
+  test('an index of too many images is refused by name', async () => {
+    const children = [];
+    for (let index = 0; index <= 100; index += 1) {
+      children.push(await pushArtifact(source, 'application/x-child', { text: String(index) }));
+    }
+    await pushIndex(source, children, { tag: SOURCE.tag });
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'TOO_MANY_IMAGES' });
+  });
+
+  test('manifests that are large in all are refused before they are in memory', async () => {
+    const image = await pushImage(source);
+    const size = 3 * 1024 * 1024;
+    const children: Descriptor[] = [];
+    for (let index = 0; children.length * size <= 2 * STEP_LIMITS.manifestBytes; index += 1) {
+      const manifest = { schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests: [image] };
+      const annotations = { text: 'x'.repeat(size), index: String(index) };
+      const bytes = encodeManifest({ ...manifest, annotations });
+      children.push(await source.pushManifest(bytes, OCI_IMAGE_INDEX));
+    }
+    const { digest } = await pushIndex(source, children.slice(0, 4), { tag: SOURCE.tag });
+    expect(await observe()).toMatchObject({ state: 'found', root: { digest } });
+    await pushIndex(source, children, { tag: SOURCE.tag });
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'TOO_MANY_IMAGES' });
+  });
+
+  test('what a policy forbids is told with the digest; what breaks is thrown', async () => {
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    source.failNth('fetchManifest', 1, new PolicyError('REGISTRY_NOT_ALLOWED', 'no'));
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'REGISTRY_NOT_ALLOWED', digest });
+    source.failNth('fetchManifest', 1, new TransportError('CONNECT_FAILED', 'down'));
+    await expect(observe()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+  });
+});
+
+describe('content that nobody can promote is refused, with the digest', () => {
+  const LINUX = { os: 'linux', architecture: 'amd64' };
+
+  test('a child with a subject, unless it is an attestation of another child', async () => {
+    const image = await pushImage(source);
+    const scan = await pushArtifact(source, 'application/vnd.cyclonedx+json', { subject: image });
+    const { digest } = await pushIndex(source, [{ ...image, platform: LINUX }, scan], { tag: SOURCE.tag });
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'REFERRER_IN_INDEX', digest });
+    const other = await pushImage(source, { content: 'other' });
+    for (const [subject, state] of [
+      [image, 'found'],
+      [other, 'refused'],
+    ] as const) {
+      const provenance = await pushArtifact(source, 'application/vnd.in-toto+json', { subject });
+      await pushIndex(source, [{ ...image, platform: LINUX }, provenance], { tag: SOURCE.tag });
+      const observed = await observe();
+      expect(observed.state).toBe(state);
+      // It is copied, and gets nothing of its own; evidence on it finds the promotion all the same.
+      if (observed.state !== 'found') continue;
+      expect(observed.images.map((each) => each.digest)).not.toContain(provenance.digest);
+      const { registry, repository } = SOURCE;
+      expect(await world.store.listStanding({ registry, repository, digest: provenance.digest })).toHaveLength(1);
+    }
+  });
+
+  test.each<[string, object]>([
+    ['another type', { mediaType: 'application/vnd.docker.distribution.manifest.v2+json' }],
+    ['a type that is no manifest', { mediaType: 'application/x-unknown' }],
+    ['another size', { size: 1 }],
+  ])('an index that names %s of a child', async (_name, lie) => {
+    const image = await pushImage(source);
+    source.sparse = true;
+    await pushIndex(source, [{ ...image, ...lie }], { tag: SOURCE.tag });
+    expect(await observe()).toMatchObject({ state: 'refused', code: 'DESCRIPTOR_MISMATCH' });
+  });
+
+  test('a child of no known type is a blob only if the registry has no manifest for it', async () => {
+    // Kinds are remembered: this one is not yet.
+    const image = await pushImage(source, { content: 'never seen before' });
+    source.sparse = true;
+    await pushIndex(source, [{ ...image, mediaType: 'application/x-unknown' }], { tag: SOURCE.tag });
+    // What is missing is not the manifest.
+    source.blobs.clear();
+    await expect(observe()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
+    source.manifests.delete(image.digest);
+    expect((await found()).images).toHaveLength(1);
+  });
+
+  test('the types and sizes that are signed are those that were fetched', async () => {
+    const image = await pushImage(source);
+    await pushIndex(source, [{ ...image, annotations: { a: 'b' }, platform: LINUX }], { tag: SOURCE.tag });
+    const { images } = await found();
+    expect(images[1]).toEqual({ ...image, label: 'linux/amd64', sbom: true });
+  });
+});
+
+describe('what differs', () => {
+  beforeEach(async () => {
+    await pushImage(source, { tag: SOURCE.tag });
+  });
+
+  test('nothing, after a promotion', async () => {
+    await promote();
+    expect((await found()).differences).toEqual([]);
+  });
+
+  test('the tag at the destination means something else', async () => {
+    await promote();
+    const before = (await found()).root.digest;
+    await pushImage(source, { tag: SOURCE.tag, content: 'two' });
+    expect((await found()).differences).toContainEqual(`${DESTINATION} is ${before}`);
+  });
+
+  test('a referrer that came since', async () => {
+    await promote();
+    const { root } = await found();
+    await pushArtifact(source, 'application/x-report', { subject: root });
+    expect((await found()).differences).toEqual([expect.stringContaining('lacks 1 manifests, 1 referrers')]);
+  });
+
+  test('a referrer that the rule leaves out makes no difference', async () => {
+    await promote();
+    const { root } = await found();
+    await pushArtifact(source, 'application/vnd.azure.artifact.streaming.v1', { subject: root });
+    expect((await found()).differences).toEqual([]);
+  });
+
+  test('a referrer that the destination lost from its list', async () => {
+    await promote();
+    const { root } = await found();
+    const destination = world.registries.repository(REGISTRY, 'staging/samples/app');
+    const [lost] = await destination.listReferrers(root.digest);
+    destination.unlisted.add(lost?.digest ?? '');
+    expect((await found()).differences).toEqual([expect.stringContaining('lacks 0 manifests, 1 referrers')]);
+  });
+
+  test('a signature of ours that is gone', async () => {
+    await promote();
+    const { root } = await found();
+    for (const { digest } of await source.listReferrers(root.digest)) await source.deleteManifest(digest);
+    expect((await found()).differences).toEqual([
+      'image has no SBOM from this app yet',
+      'image has no signature from this app yet',
+    ]);
+  });
+
+  test('a rule that neither signs nor makes SBOMs asks for neither', async () => {
+    world.ruleList = [rule({ sign: [], sbom: { formats: [] } })];
+    expect((await found()).differences).toEqual([`${DESTINATION} is not there`]);
+  });
+
+  test('no key is set, and the rule signs: it differs, and the signing step says why', async () => {
+    world.signer = undefined;
+    expect((await found()).differences).toContain('image has no signature from this app yet');
+  });
+});
+
+describe('rows', () => {
+  test('those of the digests are written before referrers are listed', async () => {
+    const { root, amd64 } = await pushMultiPlatform(source, SOURCE.tag);
+    const { promotionId } = await openRun(world);
+    const seen: string[][] = [];
+    source.fault = async ({ method }) => {
+      if (method !== 'listReferrers') return;
+      for (const { digest } of [root, amd64]) {
+        seen.push(await world.store.listStanding({ registry: REGISTRY, repository: SOURCE.repository, digest }));
+      }
+    };
+    await found();
+    expect(seen.length).toBeGreaterThan(2);
+    expect(seen.every((ids) => ids.includes(promotionId))).toBe(true);
+    // Housekeeping tells by that which of them the tag has left.
+    const kept = (await world.store.listStandings()).items;
+    expect(kept).toHaveLength(4);
+    for (const each of kept) expect(each).toMatchObject({ root: root.digest, at: world.now().toISOString() });
+  });
+
+  test('the destination belongs to another rule: refused, with the digest, so that the schedule lets it be', async () => {
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    const other = rule({ name: 'other' });
+    world.ruleList = [rule(), other];
+    await observeStep(world, await openRun(world, other), newCall());
+    expect(await observe()).toMatchObject({
+      state: 'refused',
+      code: 'DESTINATION_TAKEN',
+      reason: expect.stringContaining('rule other'),
+      remedy: expect.any(String),
+      digest,
+    });
+  });
+
+  test('a rule that observes takes no destination from one that writes', async () => {
+    await pushImage(source, { tag: SOURCE.tag });
+    const watching = rule({ name: 'watching', mode: 'observe' });
+    world.ruleList = [watching, rule()];
+    expect(await observeStep(world, await openRun(world, watching), newCall())).toMatchObject({ state: 'found' });
+    const writing = await observeStep(world, await openRun(world, rule()), newCall());
+    expect(writing).toMatchObject({ state: 'found' });
+  });
+});

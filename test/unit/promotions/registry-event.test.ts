@@ -1,0 +1,307 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { handleRegistryEvent, type Handled } from '../../../src/promotions/registry-event.js';
+import type { RegistryEvent } from '../../../src/messages/registry-event.js';
+import { TransportError, type Descriptor } from '../../../src/oci/index.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import { closeRun } from '../../../src/rows/close-promotion.js';
+import { noteDigest } from '../../../src/rows/run-digest.js';
+import { observeStep } from '../../../src/promotions/observe.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushArtifact, pushImage, pushMultiPlatform } from '../../support/images.js';
+import { REGISTRY, SOURCE, newCall, newWorld, openRun, rowOf, type World } from '../../support/world.js';
+
+let world: World;
+let source: MemoryRepository;
+
+beforeEach(() => {
+  world = newWorld();
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+});
+
+function handle(changes: Partial<RegistryEvent> = {}): Promise<Handled> {
+  const event: RegistryEvent = {
+    id: 'e1',
+    kind: 'pushed',
+    registry: REGISTRY,
+    repository: SOURCE.repository,
+    time: '2026-01-01T00:00:00Z',
+    ...changes,
+  };
+  return handleRegistryEvent(world, event, new AbortController().signal);
+}
+const ignored = async (): Promise<string[]> => (await world.store.listIgnored()).items.map(({ reason }) => reason);
+const P1 = promotionId('staging', SOURCE);
+
+/** A promotion that stands on the graph under the source tag. */
+async function standing(): Promise<void> {
+  const run = await openRun(world);
+  world.engine.setState(run.runId, 'running');
+  await observeStep(world, run, newCall());
+}
+
+describe('a tag is pushed', () => {
+  test('each rule that wants it is raised', async () => {
+    world.ruleList = [
+      rule(),
+      rule({ name: 'mirror', destination: { reference: `${REGISTRY}/m/{repository}:{tag}` } }),
+      rule({ name: 'scheduled', triggers: ['schedule'] }),
+      rule({ name: 'others', source: { registry: REGISTRY, repositories: ['others/**'] } }),
+    ];
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    const { raised } = await handle({ tag: SOURCE.tag, digest });
+    expect(raised).toEqual([P1, promotionId('mirror', SOURCE)]);
+    expect(world.engine.starts).toHaveLength(2);
+    expect(await ignored()).toEqual([]);
+  });
+
+  test('the same event three times: one run', async () => {
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    for (let time = 0; time < 3; time += 1) await handle({ tag: SOURCE.tag, digest });
+    expect(world.engine.starts).toHaveLength(1);
+    expect((await rowOf(world, P1)).wanted).toBe(3);
+  });
+
+  test('without a digest in the event', async () => {
+    expect((await handle({ tag: SOURCE.tag })).raised).toEqual([P1]);
+  });
+
+  test('and is gone again, or cannot be read: its run will say so', async () => {
+    const digest: Descriptor['digest'] = `sha256:${'a'.repeat(64)}`;
+    expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([P1]);
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    const stored = source.manifests.get(image.digest);
+    if (stored === undefined) throw new Error('not stored');
+    source.manifests.set(image.digest, { ...stored, bytes: Buffer.from('{"schemaVersion":1}') });
+    expect((await handle({ tag: SOURCE.tag, digest: image.digest })).raised).toEqual([P1]);
+  });
+
+  test('and the registry is down: the event comes again', async () => {
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    source.failNth('fetchManifest', 1, new TransportError('CONNECT_FAILED', 'down'));
+    await expect(handle({ tag: SOURCE.tag, digest })).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+    expect(world.engine.starts).toEqual([]);
+  });
+
+  test('and one rule can make no destination of it: the others are raised, and the event is kept with the reason', async () => {
+    const odd = rule({ name: 'odd', destination: { reference: `${REGISTRY}/odd/{tag}:latest` } });
+    world.ruleList = [odd, rule()];
+    await expect(handle({ tag: 'V1' })).rejects.toMatchObject({ code: 'REFERENCE_INVALID' });
+    expect(world.engine.starts).toHaveLength(1);
+    expect(await rowOf(world, promotionId('staging', { ...SOURCE, tag: 'V1' }))).toMatchObject({ runOpen: true });
+  });
+
+  test('of a manifest with a subject: no promotion of its own, its subject’s looks', async () => {
+    const subject = await pushImage(source, { tag: SOURCE.tag });
+    await standing();
+    const { digest } = await pushArtifact(source, 'application/x-report', { subject, tag: 'report' });
+    expect((await handle({ tag: 'report', digest })).raised).toEqual([P1]);
+    expect(await world.store.getPromotion(promotionId('staging', { ...SOURCE, tag: 'report' }))).toBeUndefined();
+  });
+});
+
+describe('nobody wants it', () => {
+  test('ignored, with the nearest rule and what failed first', async () => {
+    world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['samples/**'], tags: ['v*'] } })];
+    const { digest } = await pushImage(source, { tag: 'latest' });
+    expect((await handle({ tag: 'latest', digest })).raised).toEqual([]);
+    expect((await world.store.listIgnored()).items).toEqual([
+      {
+        at: world.now().toISOString(),
+        reference: `${REGISTRY}/samples/app:latest@${digest}`,
+        eventId: 'e1',
+        reason: 'rule staging: tag latest is not in v*',
+      },
+    ]);
+  });
+
+  test.each([
+    ['there are no rules', () => [], 'there are no rules'],
+    [
+      'none is triggered by pushes',
+      () => [rule({ triggers: ['schedule'] })],
+      'rule staging: is not triggered by pushes; its schedule will look',
+    ],
+  ])('%s', async (_name, rules, reason) => {
+    world.ruleList = rules();
+    await handle({ tag: SOURCE.tag });
+    expect(await ignored()).toEqual([reason]);
+  });
+
+  test('a registry that the settings do not name is not asked', async () => {
+    await handle({ registry: 'elsewhere.azurecr.io', tag: 'v1', digest: `sha256:${'a'.repeat(64)}` });
+    expect(await ignored()).toEqual(['registry elsewhere.azurecr.io is not in ALLOWED_REGISTRIES']);
+    expect(world.registries.repository('elsewhere.azurecr.io', SOURCE.repository).calls).toEqual([]);
+  });
+
+  test('our own copy: the rule’s own destination', async () => {
+    world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['**'] } })];
+    await handle({ repository: 'staging/samples/app', tag: 'v1' });
+    expect(await ignored()).toEqual([expect.stringContaining('written by the rule itself')]);
+    expect(world.engine.starts).toEqual([]);
+  });
+
+  test('what a run of ours has written at its destination is not told; what anybody else pushes there is', async () => {
+    const at = { registry: REGISTRY, repository: 'staging/samples/app' };
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    const other = await pushImage(source, { content: 'by hand' });
+    const run = await openRun(world);
+    await noteDigest(world, run.runId, digest);
+    // It comes before the run has ended, and once more after it.
+    await handle({ ...at, tag: SOURCE.tag, digest });
+    const { wanted } = await rowOf(world, run.promotionId);
+    await closeRun(world, run.promotionId, run.runId, {
+      wanted,
+      rule: run.rule,
+      result: { outcome: 'promoted', digest },
+    });
+    await handle({ ...at, tag: SOURCE.tag, digest });
+    expect(await ignored()).toEqual([]);
+    await handle({ ...at, tag: SOURCE.tag, digest: other.digest });
+    await handle({ ...at, tag: 'by-hand', digest });
+    expect((await world.store.listIgnored()).items.map(({ reference }) => reference).sort()).toEqual([
+      `${REGISTRY}/staging/samples/app:by-hand@${digest}`,
+      `${REGISTRY}/staging/samples/app:${SOURCE.tag}@${other.digest}`,
+    ]);
+  });
+
+  test('a rule that takes the tag no longer is not asked for it', async () => {
+    const subject = await pushImage(source, { tag: SOURCE.tag });
+    await standing();
+    const scan = await pushArtifact(source, 'application/x-scan', { subject });
+    world.ruleList = [rule({ source: { ...rule().source, tags: ['release-*'] } })];
+    expect((await handle({ digest: scan.digest })).raised).toEqual([]);
+    world.ruleList = [rule()];
+    expect((await handle({ digest: scan.digest })).raised).toEqual([P1]);
+  });
+
+  test('an untagged manifest that refers to nothing is no news', async () => {
+    const { digest } = await pushImage(source);
+    expect((await handle({ digest })).raised).toEqual([]);
+    expect(await ignored()).toEqual([]);
+  });
+});
+
+describe('evidence is pushed', () => {
+  let root: Descriptor;
+  let amd64: Descriptor;
+
+  beforeEach(async () => {
+    ({ root, amd64 } = await pushMultiPlatform(source, SOURCE.tag));
+    await standing();
+  });
+
+  test.each([
+    ['the root', () => root],
+    ['a child', () => amd64],
+  ])('on %s: the promotions that stand on it look', async (_name, subject) => {
+    const { digest } = await pushArtifact(source, 'application/x-report', { subject: subject() });
+    expect((await handle({ digest })).raised).toEqual([P1]);
+    expect((await rowOf(world, P1)).wanted).toBe(2);
+  });
+
+  test('on evidence on evidence: its root subject counts', async () => {
+    const report = await pushArtifact(source, 'application/x-report', { subject: amd64 });
+    const signature = await pushArtifact(source, 'application/x-signature', { subject: report });
+    const { digest } = await pushArtifact(source, 'application/x-timestamp', { subject: signature });
+    expect((await handle({ digest })).raised).toEqual([P1]);
+  });
+
+  test('whose subject is not there yet: what is known of the way up counts', async () => {
+    const missing = { ...root, digest: `sha256:${'e'.repeat(64)}` } as Descriptor;
+    const { digest } = await pushArtifact(source, 'application/x-report', { subject: missing });
+    expect((await handle({ digest })).raised).toEqual([]);
+  });
+
+  test('wakes the run that waits for it', async () => {
+    const { value, version } = (await world.store.getPromotion(P1)) ?? {};
+    if (value === undefined || version === undefined) throw new Error('no row');
+    await world.store.replacePromotion({ ...value, state: 'waiting', waitingFor: 'wanted-1' }, version);
+    const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
+    await handle({ digest });
+    expect(world.engine.raised).toEqual([{ id: value.runId, event: 'wanted-1' }]);
+  });
+
+  describe('by ourselves', () => {
+    const at = (name: string): Rule['destination'] => ({ reference: `${REGISTRY}/${name}/{repository}:{tag}` });
+    const plain = rule({ name: 'plain', destination: at('plain'), sbom: { formats: [] }, sign: [] });
+    const full = rule();
+    const like = rule({ name: 'like', destination: at('like') });
+    const there = rule({ name: 'there', destination: at('there'), attachTo: 'destination' });
+    let runs: Map<string, { runId: string; promotionId: string }>;
+    beforeEach(async () => {
+      world.ruleList = [full, plain, like, there];
+      runs = new Map();
+      for (const each of [plain, like, there]) {
+        const run = await openRun(world, each);
+        await observeStep(world, run, newCall());
+        runs.set(each.name, run);
+      }
+    });
+
+    async function attachedIn(runId: string | undefined): Promise<string[]> {
+      const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
+      await world.store.markOurs({ registry: REGISTRY, repository: SOURCE.repository, digest }, runId);
+      return (await handle({ digest })).raised.toSorted();
+    }
+    const idsOf = (...names: string[]): string[] => names.map((name) => runs.get(name)?.promotionId ?? name).toSorted();
+
+    test('in a promotion: those whose rules ask for less, or elsewhere, look, and no other', async () => {
+      const { runId } = (await rowOf(world, P1)) ?? {};
+      expect(await attachedIn(runId)).toEqual(idsOf('plain', 'there'));
+      expect((await rowOf(world, P1)).wanted).toBe(1);
+    });
+
+    test('in a job, or in a run that nobody knows any more: all look', async () => {
+      expect(await attachedIn('no-such-run')).toEqual([P1, ...idsOf('plain', 'like', 'there')].toSorted());
+      expect(await attachedIn(undefined)).toEqual([P1, ...idsOf('plain', 'like', 'there')].toSorted());
+    });
+  });
+
+  test.each(['', '.sig', '.att', '.sbom'])('under a digest tag (sha256-…%s)', async (ending) => {
+    const tag = `${root.digest.replace(':', '-')}${ending}`;
+    const { digest } = await pushArtifact(source, 'application/x-cosign', { tag });
+    expect((await handle({ tag, digest })).raised).toEqual([P1]);
+    expect(await ignored()).toEqual([]);
+  });
+
+  test('under a digest tag of evidence: its root subject counts', async () => {
+    const report = await pushArtifact(source, 'application/x-report', { subject: amd64 });
+    const tag = `${report.digest.replace(':', '-')}.sig`;
+    expect((await handle({ tag })).raised).toEqual([P1]);
+  });
+
+  test('for a rule that is gone, or no longer triggered by pushes: nothing', async () => {
+    const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
+    world.ruleList = [rule({ triggers: ['schedule'] })];
+    expect((await handle({ digest })).raised).toEqual([]);
+  });
+
+  test('two promotions stand on one digest: both look', async () => {
+    source.tags.set('v2', root.digest);
+    const run = await openRun(world, rule(), { ...SOURCE, tag: 'v2' });
+    await observeStep(world, run, newCall());
+    const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
+    expect((await handle({ digest })).raised.sort()).toEqual([P1, run.promotionId].sort());
+  });
+});
+
+describe('something is deleted', () => {
+  test('a tag that is promoted: a reason to look', async () => {
+    await pushImage(source, { tag: SOURCE.tag });
+    await standing();
+    source.tags.delete(SOURCE.tag);
+    expect((await handle({ kind: 'deleted', tag: SOURCE.tag })).raised).toEqual([P1]);
+  });
+
+  test.each([
+    ['a tag that never was promoted', { tag: SOURCE.tag }],
+    ['a digest', { digest: `sha256:${'a'.repeat(64)}` as Descriptor['digest'] }],
+    ['a digest tag', { tag: `sha256-${'a'.repeat(64)}.sig` }],
+  ])('%s: nothing', async (_name, changes) => {
+    expect((await handle({ kind: 'deleted', ...changes })).raised).toEqual([]);
+    expect(world.engine.starts).toEqual([]);
+    expect(await ignored()).toEqual([]);
+  });
+});

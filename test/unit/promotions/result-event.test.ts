@@ -1,0 +1,149 @@
+import { beforeEach, expect, test } from '@jest/globals';
+import { tendPromotion } from '../../../src/rows/promotion-runs.js';
+import { InputError } from '../../../src/oci/index.js';
+import { newRunId } from '../../../src/rows/run-id.js';
+import type { RunRow } from '../../../src/rows/rows.js';
+import { beginRunStep } from '../../../src/promotions/begin-run.js';
+import { closeJobStep } from '../../../src/operations/job-steps.js';
+import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
+import { tellForgotten, tellRun } from '../../../src/promotions/result-event.js';
+import { breakEverywhere } from '../../support/breaking.js';
+import { REGISTRY, newWorld, openRun, runOf, type World } from '../../support/world.js';
+
+// One CloudEvent for each finished run that isn't `unchanged`.
+
+let world: World;
+beforeEach(() => {
+  world = newWorld();
+});
+const events = (of = world): Record<string, unknown>[] =>
+  of.queues.sent.map(({ text }) => JSON.parse(text) as Record<string, unknown>);
+
+async function insertJob(of: World, changes: Partial<RunRow> = {}): Promise<string> {
+  const runId = newRunId(of.nowMs);
+  const job = { operation: 'tags', id: 'mine', reference: `${REGISTRY}/samples/app` } as const;
+  const openedAt = of.now().toISOString();
+  const trigger = { kind: 'queue', id: 'm1', at: openedAt } as const;
+  await of.store.insertRun({
+    id: runId,
+    input: { kind: 'job', runId, job },
+    state: 'running',
+    openedAt,
+    trigger,
+    ...changes,
+  });
+  return runId;
+}
+
+test('a job that has ended', async () => {
+  const runId = await insertJob(world);
+  world.nowMs += 2000;
+  await closeJobStep(world, { runId, result: { outcome: 'completed' } });
+  await closeJobStep(world, { runId, result: { outcome: 'completed' } });
+  const at = world.now().toISOString();
+  expect(events()).toEqual([
+    {
+      specversion: '1.0',
+      id: runId,
+      type: 'acr-promoter.job.completed',
+      source: '/jobs/mine',
+      subject: `${REGISTRY}/samples/app`,
+      time: at,
+      datacontenttype: 'application/json',
+      data: {
+        runId,
+        jobId: 'mine',
+        operation: 'tags',
+        source: `${REGISTRY}/samples/app`,
+        trigger: { kind: 'queue', id: 'm1', at: expect.any(String) },
+        openedAt: expect.any(String),
+        finishedAt: at,
+        outcome: 'completed',
+      },
+    },
+  ]);
+  expect(await runOf(world, runId)).toMatchObject({ toldAt: at });
+  const receipt = world.documents.kept.get(`receipts/${runId}.json`);
+  expect(JSON.parse(Buffer.from(receipt ?? '').toString())).toEqual(events()[0]);
+});
+
+test('a job that ended as unchanged, one that is open, and none: nobody is told', async () => {
+  const unchanged = await insertJob(world);
+  await closeJobStep(world, { runId: unchanged, result: { outcome: 'unchanged' } });
+  for (const id of [unchanged, await insertJob(world), 'nobody']) expect(await tellRun(world, id)).toBe(false);
+  expect(events()).toEqual([]);
+});
+
+test('a run that was lost is told of by the schedule, once', async () => {
+  const run = await openRun(world);
+  await beginRunStep(world, run);
+  world.engine.setState(run.runId, 'missing');
+  await tendPromotion(world, run.promotionId, run.rule);
+  // Whoever ended it may be about to tell.
+  expect(await tellForgotten(world)).toEqual({ told: [], problems: [] });
+  world.nowMs += 60_000;
+  expect(await tellForgotten(world)).toEqual({ told: [run.runId], problems: [] });
+  expect(await tellForgotten(world)).toEqual({ told: [], problems: [] });
+  expect(events()).toMatchObject([{ id: run.runId, data: { outcome: 'failed', code: 'RUN_LOST' } }]);
+});
+
+test('a queue that is down keeps nothing from being told later', async () => {
+  const runId = await insertJob(world);
+  const { queues } = world;
+  world.queues = { ...queues, send: () => Promise.reject(new Error('down')) };
+  await expect(closeJobStep(world, { runId, result: { outcome: 'failed', code: 'X' } })).rejects.toThrow('down');
+  expect(await runOf(world, runId)).toMatchObject({ state: 'ended' });
+  world.queues = queues;
+  world.nowMs += 60_000;
+  expect((await tellForgotten(world)).told).toEqual([runId]);
+  expect(events()).toMatchObject([{ id: runId, type: 'acr-promoter.job.failed' }]);
+});
+
+test('many that cannot be told of keep none before them from being told', async () => {
+  const ended = { state: 'ended', finishedAt: world.now().toISOString(), result: { outcome: 'completed' } } as const;
+  const first = await insertJob(world, ended);
+  const others = new Set<string>();
+  for (let count = 0; count < STEP_LIMITS.toldAtOnce; count += 1) {
+    world.nowMs += 1000;
+    others.add(`${await insertJob(world, ended)}.json`);
+  }
+  const { documents } = world;
+  world.documents = {
+    ...documents,
+    putIfAbsent: async (container, name, bytes) => {
+      if (others.has(name)) throw new InputError('MESSAGE_TOO_LARGE', name);
+      return documents.putIfAbsent(container, name, bytes);
+    },
+  };
+  world.nowMs += STEP_LIMITS.tellingMs;
+  const ticks = [];
+  for (let tick = 0; tick < 3; tick += 1) {
+    const { told, problems } = await tellForgotten(world);
+    ticks.push([told, problems.length]);
+  }
+  expect(ticks).toEqual([
+    [[], others.size],
+    [[first], 0],
+    [[], others.size],
+  ]);
+});
+
+test('a crash at any call, and again: told under one id, twice at most', async () => {
+  let twice = 0;
+  const calls = await breakEverywhere(
+    async () => {
+      const fresh = newWorld();
+      return { world: fresh, given: await insertJob(fresh) };
+    },
+    (ports, runId) => closeJobStep(ports, { runId, result: { outcome: 'completed' } }),
+    async (after, runId, where) => {
+      const told = events(after);
+      if (told.length === 2) twice += 1;
+      expect({ where, ids: [...new Set(told.map(({ id }) => id))] }).toEqual({ where, ids: [runId] });
+      expect(new Set(told.map((event) => JSON.stringify(event))).size).toBe(1);
+      expect((await after.store.listRuns({ filter: { untold: true } })).items).toEqual([]);
+    },
+  );
+  // Only where it was sent and not yet marked.
+  expect({ calls, twice }).toEqual({ calls: 6, twice: 2 });
+});

@@ -1,0 +1,401 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { CopyError, PolicyError, PromoterError, type Descriptor, type HeldLease } from '../../../src/oci/index.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import { cancelRun } from '../../../src/rows/cancel-run.js';
+import { endRunRow } from '../../../src/rows/end-run.js';
+import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
+import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
+import { classifyGraph } from '../../../src/evidence/classify.js';
+import { copyGraphStep } from '../../../src/transfer/copy-graph.js';
+import { planCopyStep } from '../../../src/transfer/plan-copy.js';
+import type { Ports, StepReply } from '../../../src/ports/ports.js';
+import { tagCopyStep, tagDestinationStep } from '../../../src/promotions/tag-destination.js';
+import { destinationLease } from '../../../src/transfer/under-lease.js';
+import type { MemoryRepository } from '../oci/memory-repository.js';
+import { rule } from '../../support/rules.fixture.js';
+import { breakEverywhere } from '../../support/breaking.js';
+import { NOTARY_SIGNATURE, pushImage, pushMultiPlatform } from '../../support/images.js';
+import {
+  DESTINATION,
+  REGISTRY,
+  SOURCE,
+  newCall,
+  newWorld,
+  openRun,
+  refusal,
+  tagAt,
+  type World,
+} from '../../support/world.js';
+
+/** A rule without evidence of ours, if that does not matter. */
+const bare = (changes: Record<string, unknown> = {}): Rule => rule({ sign: [], sbom: { formats: [] }, ...changes });
+
+let world: World;
+let source: MemoryRepository;
+let destination: MemoryRepository;
+let root: Descriptor;
+let run: Awaited<ReturnType<typeof openRun>>;
+
+beforeEach(async () => {
+  world = newWorld(bare());
+  source = world.registries.repository(REGISTRY, SOURCE.repository);
+  destination = world.registries.repository(REGISTRY, 'staging/samples/app');
+  root = await pushImage(source, { tag: SOURCE.tag });
+  await pushImage(destination);
+  run = await openRun(world);
+});
+
+const tag = (ports: Ports = world): Promise<StepReply<'tagged' | 'superseded' | 'gone'>> =>
+  tagDestinationStep(ports, { ...run, root }, newCall());
+const standing = (): string | undefined => tagAt(world, DESTINATION);
+
+describe('the destination tag', () => {
+  test('is written, and once', async () => {
+    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(standing()).toBe(root.digest);
+    const pushes = destination.count('pushManifest');
+    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(destination.count('pushManifest')).toBe(pushes);
+  });
+
+  test('is not written where the source tag has moved on, or is gone', async () => {
+    await pushImage(source, { tag: SOURCE.tag, content: 'two' });
+    expect(await tag()).toEqual({ done: 'superseded' });
+    source.tags.delete(SOURCE.tag);
+    await expect(tag()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
+    expect(world.lease.held.size).toBe(0);
+    expect(standing()).toBeUndefined();
+  });
+
+  test.each([
+    [405, 'REGISTRY_DISALLOWED_OPERATION'],
+    [409, 'CONFLICT'],
+  ])('that is locked (%i) is left alone: refused, not tried again', async (status, code) => {
+    destination.fault = ({ method }) => {
+      if (method === 'pushManifest') throw refusal(status, code, 'staging/samples/app');
+    };
+    await expect(tag()).rejects.toMatchObject({
+      code: 'DESTINATION_LOCKED',
+      transient: false,
+      remedy: expect.stringContaining('Unlock'),
+    });
+    await expect(tag()).rejects.toBeInstanceOf(PolicyError);
+    expect(standing()).toBeUndefined();
+  });
+
+  test('that may not be written is locked only where the registry says so', async () => {
+    const other = await pushImage(destination, { tag: SOURCE.tag, content: 'other' });
+    const denied = refusal(403, 'DENIED', 'staging/samples/app');
+    destination.fault = ({ method }) => {
+      if (method === 'pushManifest') throw denied;
+    };
+    await expect(tag()).rejects.toBe(denied);
+    destination.locked.add(SOURCE.tag);
+    await expect(tag()).rejects.toMatchObject({ code: 'DESTINATION_LOCKED' });
+    expect(standing()).toBe(other.digest);
+  });
+
+  test('is not written by a run that has ended, promotion or job: a frozen process goes on where it was', async () => {
+    destination.fault = async ({ method }) => {
+      if (method === 'fetchManifest') await endRunRow(world, run.runId, { outcome: 'failed', code: 'RUN_LOST' });
+    };
+    await expect(tag()).rejects.toMatchObject({ code: 'RUN_ENDED' });
+    const copy = { runId: run.runId, root, destination: { ...SOURCE, repository: 'staging/samples/app' } };
+    await expect(tagCopyStep(world, copy, newCall())).rejects.toMatchObject({ code: 'RUN_ENDED' });
+    expect(standing()).toBeUndefined();
+  });
+
+  test('is not written by a run whose row it is not', async () => {
+    run.runId = 'another';
+    expect(await tag()).toEqual({ done: 'gone' });
+    expect(standing()).toBeUndefined();
+  });
+
+  test('that reads as it was, since another writes it or a replica is late: asked again, and written again', async () => {
+    const other = await pushImage(destination, { content: 'other' });
+    destination.fault = async ({ method, what }, count) => {
+      if (method === 'resolve' && what === SOURCE.tag && count === destination.count('resolve') && standing())
+        destination.tags.set(SOURCE.tag, other.digest);
+    };
+    await expect(tag()).rejects.toMatchObject({ code: 'TAG_LOST', remedy: expect.any(String) });
+    expect(world.lease.held.size).toBe(0);
+    destination.fault = undefined;
+    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(standing()).toBe(root.digest);
+  });
+
+  test('is held by another: later', async () => {
+    await world.lease.acquire(destinationLease(DESTINATION));
+    expect(await tag()).toEqual({ later: expect.any(Number) });
+    expect(standing()).toBeUndefined();
+  });
+
+  test('is not written when the lease is about to end', async () => {
+    const short: Ports = {
+      ...world,
+      lease: {
+        acquire: async (): Promise<HeldLease> => ({
+          signal: new AbortController().signal,
+          heldUntilMs: Date.now(),
+          release: async () => {},
+        }),
+      },
+    };
+    const push = destination.pushManifest.bind(destination);
+    destination.pushManifest = async (bytes, mediaType, options) => {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      return push(bytes, mediaType, options);
+    };
+    await expect(tag(short)).rejects.toThrow();
+    expect(standing()).toBeUndefined();
+  });
+
+  test('a crash at any call, and again: tagged', async () => {
+    await breakEverywhere(
+      async () => {
+        const fresh = newWorld(bare());
+        const subject = await pushImage(fresh.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+        await pushImage(fresh.registries.repository(REGISTRY, 'staging/samples/app'));
+        return { world: fresh, given: { ...(await openRun(fresh)), root: subject } };
+      },
+      (ports, given) => tagDestinationStep(ports, given, newCall()),
+      async (fresh, given, where) => {
+        expect([where, tagAt(fresh, DESTINATION)]).toEqual([where, given.root.digest]);
+      },
+    );
+  });
+});
+
+describe('a run that is to stop', () => {
+  const stopped = new AbortController();
+  const stop = (): Promise<unknown> => cancelRun(world, run.runId, { by: 'mia' });
+  stopped.abort(new PromoterError('RUN_CANCELLED', ''));
+  const tagStopped = () => tagDestinationStep(world, { ...run, root }, newCall(stopped.signal));
+  const lasting = { finish: new AbortController().signal };
+  const again = () => tagDestinationStep(world, { ...run, root }, { ...newCall(stopped.signal), ...lasting });
+
+  test('right before the write: there is none', async () => {
+    destination.fault = async ({ method }) => {
+      if (method === 'fetchManifest') await stop();
+    };
+    await expect(tag()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    expect(destination.count('pushManifest')).toBe(1);
+    expect(standing()).toBeUndefined();
+    expect(world.lease.held.size).toBe(0);
+  });
+
+  test('says that the tag is written only where it stands, can be seen, and is nobody else’s', async () => {
+    await expect(again()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    await tag();
+    const pushes = destination.count('pushManifest');
+    expect(await again()).toEqual({ done: 'tagged' });
+    expect(destination.count('pushManifest')).toBe(pushes);
+    destination.fault = () => {
+      throw refusal(503, 'HTTP_503', 'staging/samples/app');
+    };
+    await expect(again()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    destination.fault = undefined;
+    // Time is over as well.
+    await expect(tagStopped()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    const other = bare({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
+    world.ruleList = [bare(), other];
+    const asOther = { ...(await openRun(world, other)), root };
+    const taken = tagDestinationStep(world, asOther, { ...newCall(stopped.signal), ...lasting });
+    await expect(taken).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+  });
+
+  test('a job’s tag is looked at in the same way', async () => {
+    const input = {
+      runId: 'j1',
+      root,
+      destination: { registry: REGISTRY, repository: 'staging/samples/app', tag: 'x' },
+    };
+    const copy = () => tagCopyStep(world, input, { ...newCall(stopped.signal), ...lasting });
+    await expect(copy()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
+    destination.tags.set('x', root.digest);
+    expect(await copy()).toEqual({ done: { digest: root.digest } });
+  });
+});
+
+describe('its owner', () => {
+  const other = bare({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
+  const asOther = async () => ({ ...(await openRun(world, other)), root });
+
+  beforeEach(async () => {
+    await tag();
+  });
+
+  test('is another rule: refused, with both named', async () => {
+    world.ruleList = [bare(), other];
+    const taken = tagDestinationStep(world, await asOther(), newCall());
+    await expect(taken).rejects.toMatchObject({
+      code: 'DESTINATION_TAKEN',
+      message: expect.stringMatching(/rule staging.*rule other/),
+      remedy: expect.any(String),
+    });
+    expect(world.lease.held.size).toBe(0);
+  });
+
+  test.each([
+    ['is gone', [other]],
+    ['leads elsewhere now', [rule({ destination: { reference: `${REGISTRY}/elsewhere/{repository}:{tag}` } }), other]],
+    ['no longer takes this source', [rule({ source: { registry: REGISTRY, repositories: ['x'] } }), other]],
+    ['only observes now', [rule({ mode: 'observe' }), other]],
+  ])('has a rule that %s: the tag changes hands', async (_name, rules) => {
+    world.ruleList = rules;
+    expect(await tagDestinationStep(world, await asOther(), newCall())).toEqual({ done: 'tagged' });
+    const owner = await world.store.claimDestination(DESTINATION, { rule: 'x', promotionId: 'x', source: 'x' });
+    expect(owner.value).toMatchObject({ rule: 'other' });
+  });
+
+  test('changes while it is looked at: tried again', async () => {
+    world.ruleList = [other];
+    const contended: Ports = { ...world, store: { ...world.store, replaceDestinationOwner: async () => false } };
+    await expect(tagDestinationStep(contended, await asOther(), newCall())).rejects.toMatchObject({
+      code: 'ROW_CONTENDED',
+      transient: true,
+    });
+    expect(await tagDestinationStep(world, await asOther(), newCall())).toEqual({ done: 'tagged' });
+  });
+});
+
+describe('a job’s tag', () => {
+  const input = () => ({
+    runId: run.runId,
+    root,
+    destination: { registry: REGISTRY, repository: 'staging/samples/app', tag: 'copied' },
+  });
+
+  test('is written under the same lease as a promotion’s', async () => {
+    expect(await tagCopyStep(world, input(), newCall())).toEqual({ done: { digest: root.digest } });
+    expect(destination.tags.get('copied')).toBe(root.digest);
+    await world.lease.acquire(destinationLease(`${REGISTRY}/staging/samples/app:copied`));
+    expect(await tagCopyStep(world, input(), newCall())).toEqual({ later: expect.any(Number) });
+  });
+
+  test('are several, or none', async () => {
+    const place = { registry: REGISTRY, repository: 'staging/samples/app' };
+    const before = [...destination.tags.keys()];
+    const none = { runId: run.runId, root, destination: place, moreTags: [] };
+    expect(await tagCopyStep(world, none, newCall())).toEqual({ done: { digest: root.digest } });
+    expect([...destination.tags.keys()]).toEqual(before);
+    expect(await tagCopyStep(world, { ...input(), moreTags: ['a', 'b'] }, newCall())).toHaveProperty('done');
+    for (const tag of ['copied', 'a', 'b']) expect(destination.tags.get(tag)).toBe(root.digest);
+  });
+
+  test('that another writes at the same time is tried again', async () => {
+    const other = await pushImage(destination, { content: 'other' });
+    const push = destination.pushManifest.bind(destination);
+    destination.pushManifest = async (bytes, mediaType, options) => {
+      const pushed = await push(bytes, mediaType, options);
+      destination.tags.set('copied', other.digest);
+      return pushed;
+    };
+    await expect(tagCopyStep(world, input(), newCall())).rejects.toMatchObject({ code: 'TAG_LOST' });
+    await expect(tagCopyStep(world, input(), newCall())).rejects.toBeInstanceOf(CopyError);
+  });
+});
+
+describe('what the rule attaches', () => {
+  const to = { registry: REGISTRY, repository: 'staging/samples/app' };
+
+  /** Attaches, copies and asks for the tag; `lose` happens between the attachments and the copy. */
+  async function promoted(which: Rule, lose: (image: Descriptor) => Promise<void> = async () => {}) {
+    world = newWorld(which);
+    source = world.registries.repository(REGISTRY, SOURCE.repository);
+    destination = world.registries.repository(to.registry, to.repository);
+    const { root: index, amd64 } = await pushMultiPlatform(source, SOURCE.tag);
+    root = index;
+    run = await openRun(world);
+    const { images } = await classifyGraph(source, root, newCall().signal);
+    for (const image of images) {
+      if (image.sbom && which.sbom.formats.length > 0) await attachSbomStep(world, { ...run, image }, newCall());
+      if (which.sign.length > 0) await attachSignatureStep(world, { ...run, subject: image, label: '' }, newCall());
+    }
+    await lose(amd64);
+    const { excludeArtifactTypes } = which.referrers;
+    const planned = { runId: run.runId, source: SOURCE, root: root.digest, recursive: true, excludeArtifactTypes };
+    const plan = await planCopyStep(world, planned, newCall());
+    if (plan.state !== 'planned') throw new Error(`the copy is ${plan.state}`);
+    await copyGraphStep(world, { runId: run.runId, plan: plan.plan, source: SOURCE, destination: to }, newCall());
+    return tag();
+  }
+
+  /** The source no longer lists what refers to `subject`: its list was rewritten. */
+  async function unlist(subject: Descriptor, artifactType?: string): Promise<void> {
+    const listed = await source.listReferrers(subject.digest, { ...(artifactType !== undefined && { artifactType }) });
+    expect(listed).not.toHaveLength(0);
+    for (const { digest } of listed) source.unlisted.add(digest);
+  }
+  const sbomOf = async (image: Descriptor): Promise<Descriptor> => {
+    const [sbom] = await source.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON });
+    if (sbom === undefined) throw new Error('no SBOM');
+    return sbom;
+  };
+
+  const LOST: [string, (image: Descriptor) => Promise<void>, RegExp][] = [
+    ['an SBOM', (image) => unlist(image, CYCLONEDX_JSON), /linux\/amd64 has no SBOM/],
+    ['a signature of an image', (image) => unlist(image, NOTARY_SIGNATURE), /linux\/amd64 has no signature/],
+    ['the signature of the index', () => unlist(root, NOTARY_SIGNATURE), /index has no signature/],
+    ['the signature of an SBOM', async (image) => unlist(await sbomOf(image)), /linux\/amd64 has no SBOM/],
+    ['an SBOM and a signature', (image) => unlist(image), /linux\/amd64 has no SBOM.*linux\/amd64 has no signature/],
+  ];
+  test.each(LOST)('is not at the destination, but for %s: no tag is written', async (_what, lose, message) => {
+    await expect(promoted(rule(), lose)).rejects.toMatchObject({
+      code: 'EVIDENCE_LOST',
+      message: expect.stringMatching(message),
+      remedy: expect.stringContaining('sha256-'),
+    });
+    expect(standing()).toBeUndefined();
+    expect(world.lease.held.size).toBe(0);
+  });
+
+  test('is at the destination: the tag is written', async () => {
+    expect(await promoted(rule())).toEqual({ done: 'tagged' });
+    expect(standing()).toBe(root.digest);
+  });
+
+  test('is not listed by the destination yet: the next look finds it', async () => {
+    await promoted(rule());
+    destination.tags.delete(SOURCE.tag);
+    const [sbom] = await destination.listReferrers(
+      (await classifyGraph(source, root, newCall().signal)).images[1]?.digest ?? root.digest,
+    );
+    destination.unlisted.add(sbom?.digest ?? '');
+    await expect(tag()).rejects.toMatchObject({ code: 'EVIDENCE_LOST' });
+    destination.unlisted.clear();
+    expect(await tag()).toEqual({ done: 'tagged' });
+  });
+
+  test('is nothing: nothing is asked about it', async () => {
+    expect(await promoted(bare())).toEqual({ done: 'tagged' });
+    const asked = destination.count('listReferrers');
+    destination.tags.delete(SOURCE.tag);
+    expect(await tag()).toEqual({ done: 'tagged' });
+    expect(destination.count('listReferrers')).toBe(asked);
+  });
+
+  test.each([
+    ['SBOMs', [CYCLONEDX_JSON]],
+    ['signatures', [NOTARY_SIGNATURE]],
+    ['both', [CYCLONEDX_JSON, NOTARY_SIGNATURE]],
+  ])('does not travel by the rule (%s): it is not missed', async (_what, excludeArtifactTypes) => {
+    const which = rule({ referrers: { excludeArtifactTypes } });
+    expect(await promoted(which)).toEqual({ done: 'tagged' });
+  });
+
+  test('costs one look at the destination: known digests are found by record, and no signature is fetched', async () => {
+    await promoted(rule());
+    destination.tags.delete(SOURCE.tag);
+    destination.calls.length = 0;
+    expect(await tag()).toEqual({ done: 'tagged' });
+    // Four manifests of the index, and the root once more to write the tag.
+    expect(destination.count('fetchManifest')).toBe(5);
+    expect(destination.count('openBlob')).toBe(0);
+    // For each of them one list of signatures; for each of the two images one of SBOMs, for each SBOM one of signatures.
+    expect(destination.count('listReferrers')).toBe(8);
+    // Whether the four signatures, two SBOMs and their signatures are there; the tag, before and after.
+    expect(destination.count('resolve')).toBe(10);
+  });
+});

@@ -1,0 +1,163 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { answerCancel } from '../../../src/functions/http/cancel-run.js';
+import { cancelRun } from '../../../src/rows/cancel-run.js';
+import { closeRun } from '../../../src/rows/close-promotion.js';
+import { endRunRow } from '../../../src/rows/end-run.js';
+import { beginRun, markWaiting } from '../../../src/rows/owned-promotion.js';
+import { raiseWanted, tendPromotion } from '../../../src/rows/promotion-runs.js';
+import { cancelledResult } from '../../../src/rows/cancellation.js';
+import { ruleHash } from '../../../src/rules/promotion-id.js';
+import { decideTag } from '../../../src/rules/decide.js';
+import { SOURCE, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
+import { openJobRun } from '../../support/job-world.js';
+
+let world: World;
+const WHO = { by: 'mia', reason: 'wrong image' };
+
+beforeEach(() => {
+  world = newWorld();
+});
+
+async function closed(run: Awaited<ReturnType<typeof openRun>>, wanted = 1): Promise<string> {
+  const { cancel } = await runOf(world, run.runId);
+  if (cancel === undefined) throw new Error('not cancelled');
+  const result = { ...cancelledResult(cancel), digest: 'sha256:a' };
+  return closeRun(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
+}
+
+describe('asking a run to stop', () => {
+  test('puts who, when and why into its row, once: the second is answered as the first', async () => {
+    const { runId } = await openRun(world);
+    const first = await cancelRun(world, runId, WHO);
+    world.nowMs += 5_000;
+    const second = await cancelRun(world, runId, { by: 'noah' });
+    expect(first).toEqual({
+      state: 'accepted',
+      cancel: { ...WHO, at: (await runOf(world, runId)).openedAt, wanted: 1 },
+    });
+    expect(second).toEqual(first);
+  });
+
+  test('of many at once one counts, and all are told the same', async () => {
+    const { runId } = await openRun(world);
+    const names = Array.from({ length: 10 }, (_, index) => `n${index}`);
+    const answers = await Promise.all(names.map((by) => cancelRun(world, runId, { by })));
+    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
+  });
+
+  test('that nobody knows, and one that has ended', async () => {
+    expect(await cancelRun(world, 'none', WHO)).toEqual({ state: 'unknown' });
+    const { runId } = await openRun(world);
+    await endRunRow(world, runId, { outcome: 'promoted' });
+    expect(await cancelRun(world, runId, WHO)).toEqual({ state: 'ended', result: { outcome: 'promoted' } });
+    expect((await runOf(world, runId)).cancel).toBeUndefined();
+  });
+
+  test('that has ended and was followed: the one that is open is named', async () => {
+    const run = await openRun(world);
+    await closeRun(world, run.promotionId, run.runId, { wanted: 1, rule: run.rule, result: { outcome: 'superseded' } });
+    const { runId: next } = await rowOf(world, run.promotionId);
+    expect(await cancelRun(world, run.runId, WHO)).toMatchObject({ state: 'ended', next });
+    expect(await answerCancel(world, run.runId, { text: async () => '' })).toMatchObject({
+      status: 409,
+      jsonBody: { error: { code: 'RUN_ENDED', message: expect.stringContaining(`run ${next} has followed it`) } },
+    });
+  });
+
+  test('too late: the last write was done, and it ended as it did', async () => {
+    const { runId } = await openRun(world);
+    await cancelRun(world, runId, WHO);
+    await endRunRow(world, runId, { outcome: 'promoted' });
+    expect(await cancelRun(world, runId, WHO)).toMatchObject({ state: 'ended', result: { outcome: 'promoted' } });
+  });
+
+  test('after it has stopped: the same answer, and nobody is woken', async () => {
+    const run = await openRun(world);
+    const first = await cancelRun(world, run.runId, WHO);
+    await closed(run);
+    expect(await cancelRun(world, run.runId, WHO)).toEqual(first);
+    expect(world.engine.raised).toEqual([]);
+  });
+
+  test('wakes what waits: the gate by its event, a step that was put off by its own', async () => {
+    const { promotionId, runId } = await openRun(world);
+    await markWaiting(world, promotionId, runId, 1, 'wanted-3');
+    const step = { runId, text: '', startedAt: '', updatedAt: '' };
+    await world.store.putProgress({ ...step, step: 'a', state: 'waiting', wake: 'wake-1' });
+    await world.engine.start('promote', 'child', {});
+    await world.store.putProgress({ ...step, step: 'c', state: 'waiting', wake: 'wake-3', waitsIn: 'child' });
+    await world.store.putProgress({ ...step, step: 'b', state: 'done', wake: 'wake-2' });
+    await cancelRun(world, runId, WHO);
+    expect(world.engine.raised.map(({ id, event }) => [id, event])).toEqual([
+      [runId, 'wake-1'],
+      ['child', 'wake-3'],
+      [runId, 'wanted-3'],
+    ]);
+  });
+
+  test('a job’s run', async () => {
+    await openJobRun(world, { operation: 'resolve', reference: 'r.azurecr.io/a:v1' }, 'r1');
+    expect(await cancelRun(world, 'r1', WHO)).toEqual({
+      state: 'accepted',
+      cancel: { ...WHO, at: expect.any(String) },
+    });
+  });
+});
+
+describe('a promotion whose run was stopped', () => {
+  test('is left alone by the schedule while digest and rule stand', async () => {
+    const run = await openRun(world);
+    await cancelRun(world, run.runId, WHO);
+    expect(await closed(run)).toBe('closed');
+    const row = await rowOf(world, run.promotionId);
+    expect(row).toMatchObject({ state: 'cancelled', runOpen: false, answered: 1, last: { outcome: 'cancelled' } });
+    const seen = { row, now: world.now(), ruleHash: ruleHash(run.rule) };
+    expect(decideTag({ ...seen, digest: 'sha256:a' })).toBe('leave');
+    expect(decideTag({ ...seen, digest: 'sha256:b' })).toBe('raise');
+    expect(decideTag({ ...seen, ruleHash: 'other', digest: 'sha256:a' })).toBe('raise');
+  });
+
+  test('what was wanted until then is answered; what is wanted since is the next run’s', async () => {
+    const run = await openRun(world);
+    await beginRun(world, run.promotionId, run.runId);
+    world.engine.setState(run.runId, 'running');
+    await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
+    await cancelRun(world, run.runId, WHO);
+    expect(await closed(run)).toBe('closed');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ wanted: 2, answered: 2, runOpen: false });
+
+    const second = await openRun(world);
+    await beginRun(world, second.promotionId, second.runId);
+    world.engine.setState(second.runId, 'running');
+    await cancelRun(world, second.runId, WHO);
+    await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
+    expect(await closed(second, 3)).toBe('next');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: true, previousRunId: second.runId });
+  });
+
+  test('what is wanted after it was stopped and before it began is the next run’s, though it read that', async () => {
+    const run = await openRun(world);
+    await cancelRun(world, run.runId, WHO);
+    await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
+    const begun = await beginRun(world, run.promotionId, run.runId);
+    expect(begun?.wanted).toBe(2);
+    expect(await closed(run, begun?.wanted)).toBe('next');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ answered: 1, runOpen: true, previousRunId: run.runId });
+  });
+
+  test('whose instance is lost comes to rest, without a next run', async () => {
+    const run = await openRun(world);
+    await beginRun(world, run.promotionId, run.runId);
+    await cancelRun(world, run.runId, WHO);
+    world.engine.setState(run.runId, 'ended');
+    await tendPromotion(world, run.promotionId, run.rule);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({
+      state: 'cancelled',
+      runOpen: false,
+      runId: run.runId,
+      last: { code: 'RUN_CANCELLED', ruleHash: ruleHash(run.rule) },
+    });
+    expect(await runOf(world, run.runId)).toMatchObject({ state: 'ended', result: { outcome: 'cancelled' } });
+    expect(world.engine.starts).toHaveLength(1);
+  });
+});

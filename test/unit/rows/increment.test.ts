@@ -1,0 +1,264 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { closeRun } from '../../../src/rows/close-promotion.js';
+import { beginRun, markWaiting, readOwned } from '../../../src/rows/owned-promotion.js';
+import { type RulesSource } from '../../../src/ports/runs-ports.js';
+import { raiseWanted, tendPromotion } from '../../../src/rows/promotion-runs.js';
+import type { PromotionRow, RunResult } from '../../../src/rows/rows.js';
+import { rule } from '../../support/rules.fixture.js';
+import { memoryEngine, memoryRunStore, type MemoryEngine } from '../../support/memory-ports.js';
+
+const source = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
+const staging = rule();
+
+interface World {
+  store: ReturnType<typeof memoryRunStore>;
+  engine: MemoryEngine;
+  now(): Date;
+  paused: boolean;
+  rules: RulesSource;
+}
+
+let world: World;
+let clockMs: number;
+
+beforeEach(() => {
+  clockMs = Date.parse('2026-01-01T00:00:00Z');
+  const now = (): Date => new Date(clockMs);
+  world = {
+    store: memoryRunStore(),
+    engine: memoryEngine(() => clockMs),
+    now,
+    paused: false,
+    rules: { load: async () => [staging] },
+  };
+});
+
+async function rowOf(id: string): Promise<PromotionRow> {
+  const row = await world.store.getPromotion(id);
+  if (row === undefined) throw new Error('no row');
+  return row.value;
+}
+
+const promoted: RunResult = { outcome: 'promoted', digest: 'sha256:a' };
+
+async function opened(): Promise<{ id: string; runId: string; wanted: number }> {
+  const { promotionId: id, runId = '', wanted } = await raiseWanted(world, staging, source, { kind: 'push' });
+  return { id, runId, wanted };
+}
+
+describe('raising', () => {
+  test('opens one run, and starts the engine under its id', async () => {
+    const { id, runId } = await opened();
+    expect(world.engine.starts).toEqual([{ orchestration: 'promote', id: runId, input: { promotionId: id, runId } }]);
+    expect(await rowOf(id)).toMatchObject({
+      state: 'working',
+      runOpen: true,
+      runBegun: false,
+      wanted: 1,
+      answered: 0,
+      destination: 'r.azurecr.io/staging/samples/app:v1',
+    });
+    expect((await world.store.getRun(runId))?.value.input).toMatchObject({
+      kind: 'promotion',
+      rule: { name: 'staging' },
+    });
+  });
+
+  test('is absorbed while a run is open', async () => {
+    const { id, runId } = await opened();
+    world.engine.setState(runId, 'running');
+    await Promise.all([
+      raiseWanted(world, staging, source, { kind: 'push' }),
+      raiseWanted(world, staging, source, { kind: 'push' }),
+    ]);
+    expect(world.engine.starts).toHaveLength(1);
+    expect(await rowOf(id)).toMatchObject({ wanted: 3, runId });
+  });
+
+  test('many at once: one run', async () => {
+    await Promise.all(Array.from({ length: 20 }, () => raiseWanted(world, staging, source, { kind: 'push' })));
+    const { id } = { id: (await raiseWanted(world, staging, source, { kind: 'push' })).promotionId };
+    expect((await rowOf(id)).wanted).toBe(21);
+    expect(new Set(world.engine.starts.map((start) => start.id)).size).toBe(1);
+  });
+
+  test('an instance that never came to be is started under the same id', async () => {
+    const { runId } = await opened();
+    world.engine.setState(runId, 'missing');
+    await raiseWanted(world, staging, source, { kind: 'push' });
+    expect(world.engine.starts.map((start) => start.id)).toEqual([runId, runId]);
+  });
+
+  test.each(['missing', 'ended'] as const)(
+    'a begun run whose instance is %s is followed by the next',
+    async (state) => {
+      const { id, runId } = await opened();
+      await beginRun(world, id, runId);
+      world.engine.setState(runId, state);
+      await raiseWanted(world, staging, source, { kind: 'push' });
+      const row = await rowOf(id);
+      expect(row.runId).not.toBe(runId);
+      expect(row).toMatchObject({ previousRunId: runId, runOpen: true, runBegun: false });
+      expect(world.engine.starts.at(-1)?.id).toBe(row.runId);
+    },
+  );
+
+  test('pending for a quarter of an hour counts as lost, a minute does not', async () => {
+    const { id, runId } = await opened();
+    clockMs += 60_000;
+    await tendPromotion(world, id, staging);
+    expect((await rowOf(id)).runId).toBe(runId);
+    clockMs += 15 * 60_000;
+    await tendPromotion(world, id, staging);
+    expect((await rowOf(id)).runId).not.toBe(runId);
+  });
+
+  test('open for two days more than its rule’s deadline counts as lost, though its instance runs', async () => {
+    const { id, runId } = await opened();
+    await beginRun(world, id, runId);
+    world.engine.setState(runId, 'running');
+    clockMs += 71 * 3_600_000;
+    await tendPromotion(world, id, staging);
+    expect((await rowOf(id)).runId).toBe(runId);
+    clockMs += 2 * 3_600_000;
+    await tendPromotion(world, id, staging);
+    expect(await rowOf(id)).toMatchObject({ previousRunId: runId, runOpen: true });
+    expect((await world.store.getRun(runId))?.value).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
+  });
+
+  test('paused: raised, and opened by the schedule when that is lifted', async () => {
+    world.paused = true;
+    const { promotionId: id } = await raiseWanted(world, staging, source, { kind: 'push' });
+    await raiseWanted(world, staging, source, { kind: 'push' });
+    expect(world.engine.starts).toEqual([]);
+    expect(await rowOf(id)).toMatchObject({ wanted: 2, runOpen: false });
+    expect((await world.store.listOpenPromotions()).items.map((row) => row.id)).toEqual([id]);
+    await tendPromotion(world, id, staging);
+    expect(world.engine.starts).toEqual([]);
+    world.paused = false;
+    await tendPromotion(world, id, staging);
+    expect(world.engine.starts).toHaveLength(1);
+  });
+});
+
+describe('closing', () => {
+  test('closes the row where nothing was wanted meanwhile', async () => {
+    const { id, runId, wanted } = await opened();
+    await beginRun(world, id, runId);
+    expect(await closeRun(world, id, runId, { wanted, result: promoted, rule: staging })).toBe('closed');
+    expect(await rowOf(id)).toMatchObject({
+      state: 'in_sync',
+      runOpen: false,
+      answered: 1,
+      last: { outcome: 'promoted', runId },
+    });
+    expect((await world.store.getRun(runId))?.value).toMatchObject({ state: 'ended', result: promoted });
+  });
+
+  test('done twice it changes nothing', async () => {
+    const { id, runId, wanted } = await opened();
+    const close = (): Promise<string> => closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
+    await close();
+    const before = await rowOf(id);
+    expect(await close()).toBe('closed');
+    expect(await rowOf(id)).toEqual(before);
+  });
+
+  test('opens the next run where something was wanted meanwhile; done twice, the same one', async () => {
+    const { id, runId, wanted } = await opened();
+    world.engine.setState(runId, 'running');
+    await raiseWanted(world, staging, source, { kind: 'push' });
+    const close = (): Promise<string> => closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
+    expect(await close()).toBe('next');
+    const next = (await rowOf(id)).runId;
+    expect(next).not.toBe(runId);
+    expect(await close()).toBe('next');
+    expect((await rowOf(id)).runId).toBe(next);
+    expect(world.engine.starts.map((start) => start.id)).toEqual([runId, next]);
+  });
+
+  test('a crash after the row was written and before the engine was started: the second close starts it', async () => {
+    const { id, runId, wanted } = await opened();
+    world.engine.setState(runId, 'running');
+    await raiseWanted(world, staging, source, { kind: 'push' });
+    const { engine } = world;
+    world.engine = {
+      ...engine,
+      start: async () => {
+        throw new Error('killed');
+      },
+    };
+    const close = (): Promise<string> => closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
+    await expect(close()).rejects.toThrow('killed');
+    world.engine = engine;
+    expect(await close()).toBe('next');
+    expect(world.engine.starts.at(-1)?.id).toBe((await rowOf(id)).runId);
+  });
+
+  test('superseded always opens the next run, and is not the last outcome', async () => {
+    const { id, runId, wanted } = await opened();
+    expect(await closeRun(world, id, runId, { wanted, result: { outcome: 'superseded' }, rule: staging })).toBe('next');
+    expect((await rowOf(id)).last).toBeUndefined();
+  });
+
+  test('a run that is not the row’s closes nothing', async () => {
+    const { id, wanted } = await opened();
+    expect(await closeRun(world, id, 'another', { wanted, result: promoted, rule: staging })).toBe('gone');
+    expect(await rowOf(id)).toMatchObject({ runOpen: true });
+  });
+
+  test.each([
+    ['is gone', []],
+    ['takes the tag no longer', [rule({ source: { ...staging.source, tags: ['release-*'] } })]],
+    ['can make no destination of it', [rule({ destination: { reference: 'r.azurecr.io/by-tag/.{tag}.:latest' } })]],
+  ])('where the rule %s there is no next run', async (_, rules) => {
+    const { id, runId, wanted } = await opened();
+    world.engine.setState(runId, 'running');
+    await raiseWanted(world, staging, source, { kind: 'push' });
+    world.rules = { load: async () => rules };
+    expect(await closeRun(world, id, runId, { wanted, result: promoted, rule: staging })).toBe('closed');
+    expect(await rowOf(id)).toMatchObject({ state: 'refused', last: { code: 'RULE_GONE' } });
+  });
+
+  test('failures in a row are counted', async () => {
+    const fail: RunResult = { outcome: 'failed', code: 'X', reason: 'broken' };
+    for (let count = 1; count <= 3; count += 1) {
+      const { id, runId, wanted } = await opened();
+      await closeRun(world, id, runId, { wanted, result: fail, rule: staging });
+      expect((await rowOf(id)).failures).toBe(count);
+    }
+    const { id, runId, wanted } = await opened();
+    await closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
+    expect((await rowOf(id)).failures).toBe(0);
+  });
+});
+
+describe('waiting', () => {
+  test('is written only if wanted is what was looked at', async () => {
+    const { id, runId, wanted } = await opened();
+    world.engine.setState(runId, 'running');
+    await raiseWanted(world, staging, source, { kind: 'push' });
+    expect(await markWaiting(world, id, runId, wanted, 'wanted-1')).toBe('again');
+    expect(await markWaiting(world, id, runId, wanted + 1, 'wanted-2')).toBe('waiting');
+    expect(await rowOf(id)).toMatchObject({ state: 'waiting', waitingFor: 'wanted-2' });
+    expect(await markWaiting(world, id, 'another', wanted + 1, 'wanted-3')).toBe('gone');
+  });
+
+  test('whoever raises wakes; the run that looks again no longer waits', async () => {
+    const { id, runId, wanted } = await opened();
+    world.engine.setState(runId, 'running');
+    await markWaiting(world, id, runId, wanted, 'wanted-1');
+    await raiseWanted(world, staging, source, { kind: 'push' });
+    expect(world.engine.raised).toEqual([{ id: runId, event: 'wanted-1' }]);
+    const row = await readOwned(world, id, runId);
+    expect(row).toMatchObject({ wanted: 2, state: 'working' });
+    expect(row?.waitingFor).toBeUndefined();
+  });
+});
+
+test('a write by a run that is not the row’s is refused', async () => {
+  const { id, runId } = await opened();
+  expect(await beginRun(world, id, 'another')).toBeUndefined();
+  expect(await beginRun(world, id, runId)).toMatchObject({ runBegun: true });
+  expect(await beginRun(world, id, runId)).toMatchObject({ runBegun: true });
+});

@@ -1,0 +1,256 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { cancelRun } from '../../../src/rows/cancel-run.js';
+import { RUN_LIMITS } from '../../../src/rows/limits.js';
+import { tendPromotion } from '../../../src/rows/promotion-runs.js';
+import type { RunRow } from '../../../src/rows/rows.js';
+import { beginRunStep } from '../../../src/promotions/begin-run.js';
+import { closeRunStep } from '../../../src/promotions/close-run.js';
+import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
+import { tellForgotten } from '../../../src/promotions/result-event.js';
+import { breakEverywhere } from '../../support/breaking.js';
+import { pushImage } from '../../support/images.js';
+import { SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
+import { walkScheduleStep } from '../../../src/schedule/walk-schedule.js';
+
+// A run that the engine has lost: whatever breaks while it is given up, it ends, is told of once, and its promotion comes to rest.
+
+type Run = Awaited<ReturnType<typeof openRun>>;
+interface Given extends Run {
+  world: World;
+}
+
+const CASES = {
+  'its rule is there': async () => {},
+  'it was to stop': async ({ world, runId }: Given) => void (await cancelRun(world, runId, { by: 'me' })),
+  'its rule is gone': async ({ world }: Given) => void (world.ruleList = []),
+  'it was to stop, and its rule is gone': async ({ world, runId }: Given) => {
+    await cancelRun(world, runId, { by: 'me' });
+    world.ruleList = [];
+  },
+};
+
+async function begunRun(prepare: (given: Given) => Promise<void>): Promise<{ world: World; given: Given }> {
+  const world = newWorld();
+  const given = { ...(await openRun(world)), world };
+  await begin(world, given);
+  world.nowMs += 1000;
+  await prepare(given);
+  return { world, given };
+}
+
+async function begin(world: World, run: Pick<Run, 'promotionId' | 'runId'>): Promise<boolean> {
+  world.engine.setState(run.runId, 'running');
+  return (await beginRunStep(world, run)).owned;
+}
+
+/** The run's last step. */
+async function close(world: World, run: Run & { wanted?: number }): Promise<string> {
+  const result = { outcome: 'promoted', digest: 'sha256:a' } as const;
+  const closed = await closeRunStep(world, { wanted: 1, ...run, result, did: [] }, newCall());
+  world.engine.setState(run.runId, 'ended');
+  return 'done' in closed ? closed.done : 'later';
+}
+
+/** What the schedule does with the row. */
+async function tend(ports: World, { promotionId }: Run): Promise<void> {
+  await tendPromotion(ports, promotionId, ports.ruleList[0]);
+}
+
+/** Ticks, and whatever run they open. */
+async function comeToRest(world: World, run: Run): Promise<void> {
+  for (let tick = 0; tick < 4; tick += 1) {
+    await tend(world, run);
+    const { runId = '', runOpen } = await rowOf(world, run.promotionId);
+    if (runOpen && runId !== run.runId && (await begin(world, { ...run, runId })))
+      await close(world, { ...run, runId });
+    world.nowMs += STEP_LIMITS.tellingMs;
+    await tellForgotten(world);
+  }
+}
+
+/** Each run with how it ended and how often it was told of, newest first; what the promotion says, and whether it is at rest. */
+async function standing(world: World, { promotionId }: Run): Promise<unknown> {
+  const { state, last, runOpen } = await rowOf(world, promotionId);
+  const told = world.queues.sent.map(({ text }) => (JSON.parse(text) as { id: string }).id);
+  const { items } = await world.store.listRuns();
+  const runs = items.map((run) => [
+    run.state,
+    run.result?.code ?? run.result?.outcome,
+    told.filter((id) => id === run.id).length,
+  ]);
+  return { runs, promotion: [state, last?.code ?? last?.outcome], runOpen };
+}
+
+const FOLLOWED = {
+  runs: [
+    ['ended', 'promoted', 1],
+    ['ended', 'RUN_LOST', 1],
+  ],
+  promotion: ['in_sync', 'promoted'],
+  runOpen: false,
+};
+const STOPPED = {
+  runs: [['ended', 'RUN_CANCELLED', 1]],
+  promotion: ['cancelled', 'RUN_CANCELLED'],
+  runOpen: false,
+};
+const EXPECTED: Record<keyof typeof CASES, unknown> = {
+  'its rule is there': FOLLOWED,
+  'it was to stop': STOPPED,
+  'its rule is gone': { runs: [['ended', 'RUN_LOST', 1]], promotion: ['refused', 'RULE_GONE'], runOpen: false },
+  'it was to stop, and its rule is gone': STOPPED,
+};
+const named = Object.keys(CASES) as (keyof typeof CASES)[];
+
+describe.each(named)('lost, and %s: a crash at any call', (name) => {
+  test.each(['missing', 'ended'] as const)('its instance is %s', async (state) => {
+    const calls = await breakEverywhere(
+      () =>
+        begunRun(async (given) => {
+          await CASES[name](given);
+          given.world.engine.setState(given.runId, state);
+        }),
+      tend,
+      async (world, given, where) => {
+        await comeToRest(world, given);
+        expect([where, await standing(world, given)]).toEqual([where, EXPECTED[name]]);
+        // Should it wake up after all, it changes nothing.
+        const [row, run] = [await rowOf(world, given.promotionId), await runOf(world, given.runId)];
+        expect(await begin(world, given)).toBe(false);
+        await close(world, given);
+        await comeToRest(world, given);
+        expect(await runOf(world, given.runId)).toEqual(run);
+        expect(await rowOf(world, given.promotionId)).toEqual(row);
+        expect([where, await standing(world, given)]).toEqual([where, EXPECTED[name]]);
+      },
+    );
+    expect(calls).toBeGreaterThanOrEqual(6);
+  });
+
+  test('it only took too long, and ends just then', async () => {
+    await breakEverywhere(
+      () =>
+        begunRun(async (given) => {
+          await CASES[name](given);
+          given.world.nowMs += 2 * RUN_LIMITS.overdueMs;
+        }),
+      async (ports, given) => {
+        // What comes after the crash.
+        if (ports === given.world) await close(ports, given);
+        await tend(ports, given);
+      },
+      async (world, given, where) => {
+        await comeToRest(world, given);
+        const { promotion, runs, runOpen } = (await standing(world, given)) as typeof FOLLOWED;
+        // One that nobody had ended yet has done its work.
+        const itself = runs.at(-1)?.[1] === 'promoted';
+        expect([where, { promotion, runs, runOpen }]).toEqual([
+          where,
+          itself
+            ? { runs: [['ended', 'promoted', 1]], promotion: ['in_sync', 'promoted'], runOpen: false }
+            : EXPECTED[name],
+        ]);
+      },
+    );
+  });
+});
+
+describe('a run that is given up before it has begun', () => {
+  test('does not begin any more; the next does', async () => {
+    const world = newWorld();
+    const run = await openRun(world);
+    world.nowMs += 2 * RUN_LIMITS.pendingMs;
+    const replacePromotion = (): Promise<boolean> => Promise.reject(new Error('killed'));
+    const dying = { ...world, store: { ...world.store, replacePromotion } };
+    await expect(tend(dying, run)).rejects.toThrow('killed');
+    expect(await begin(world, run)).toBe(false);
+    world.engine.setState(run.runId, 'ended');
+    await comeToRest(world, run);
+    expect(await standing(world, run)).toEqual(FOLLOWED);
+  });
+
+  test('and has its row only then: it is ended when it begins', async () => {
+    const world = newWorld();
+    const { store } = world;
+    // Whoever opens it is slow; meanwhile its rule goes, and the schedule finds no instance.
+    const insertRun = async (row: RunRow): Promise<boolean> => {
+      if (row.input.kind === 'promotion') await tendPromotion(world, row.input.promotionId, undefined);
+      return store.insertRun(row);
+    };
+    const run = await openRun({ ...world, store: { ...store, insertRun } });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: false, last: { code: 'RULE_GONE' } });
+    expect(await begin(world, run)).toBe(false);
+    expect(await runOf(world, run.runId)).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
+  });
+});
+
+describe('a run that is lost, and the one after it, and so on', () => {
+  const MINUTE = 60_000;
+  let world: World;
+  let promotionId: string;
+  beforeEach(async () => {
+    world = newWorld();
+    const source = world.registries.repository(SOURCE.registry, SOURCE.repository);
+    await pushImage(source, { tag: SOURCE.tag });
+    ({ promotionId } = await openRun(world));
+  });
+
+  /** The open run begins, and its instance ends without a word. */
+  async function lose(): Promise<string> {
+    const { runId = '' } = await rowOf(world, promotionId);
+    expect(await begin(world, { promotionId, runId })).toBe(true);
+    world.engine.setState(runId, 'ended');
+    return runId;
+  }
+  /** A tick of the schedule: its rows, then its tags. @returns whether a run is open after it */
+  async function tick(): Promise<boolean> {
+    await walkScheduleStep(world, { cursor: null, started: 0 }, newCall());
+    return (await rowOf(world, promotionId)).runOpen;
+  }
+
+  test('is followed once at once; then each is a failure, and the schedule’s pauses grow', async () => {
+    await lose();
+    expect(await tick()).toBe(true);
+    expect(await rowOf(world, promotionId)).toMatchObject({ failures: 1, runTrigger: { kind: 'retry' } });
+    let [failures, pauseMinutes] = [2, 10];
+    for (; failures < 6; failures += 1, pauseMinutes *= 2) {
+      const runId = await lose();
+      expect(await tick()).toBe(false);
+      expect(await rowOf(world, promotionId)).toMatchObject({
+        state: 'failed',
+        failures,
+        answered: failures - 1,
+        last: { runId, code: 'RUN_LOST', remedy: expect.any(String) },
+      });
+      world.nowMs += (pauseMinutes - 1) * MINUTE;
+      expect([failures, await tick()]).toEqual([failures, false]);
+      world.nowMs += MINUTE;
+      expect([failures, await tick()]).toEqual([failures, true]);
+    }
+    const run = { ...(await runInput(world, promotionId)) };
+    await begin(world, run);
+    await close(world, { ...run, wanted: failures - 1 });
+    expect(await rowOf(world, promotionId)).toMatchObject({ state: 'in_sync', failures: 0 });
+  });
+
+  test('what is wanted in between has a run at once', async () => {
+    await lose();
+    await tick();
+    const second = await lose();
+    await openRun(world);
+    const row = await rowOf(world, promotionId);
+    expect(row).toMatchObject({ runOpen: true, previousRunId: second, failures: 2 });
+    await lose();
+    await tick();
+    expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: false, state: 'failed', failures: 3 });
+    await openRun(world);
+    expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: true });
+  });
+});
+
+async function runInput(world: World, promotionId: string): Promise<Run> {
+  const { runId = '' } = await rowOf(world, promotionId);
+  const { input } = await runOf(world, runId);
+  if (input.kind !== 'promotion') throw new Error('a job');
+  return { ...input, source: SOURCE };
+}

@@ -1,0 +1,76 @@
+import { beforeEach, expect, test } from '@jest/globals';
+import { closeRun } from '../../../src/rows/close-promotion.js';
+import { beginRun } from '../../../src/rows/owned-promotion.js';
+import { raiseWanted, tendPromotion } from '../../../src/rows/promotion-runs.js';
+import { noteDigest } from '../../../src/rows/run-digest.js';
+import type { RunRow } from '../../../src/rows/rows.js';
+import { rule } from '../../support/rules.fixture.js';
+import { newWorld, openRun, rowOf, runOf, SOURCE, type World } from '../../support/world.js';
+
+// Each run says what opened it; what a run absorbed is counted.
+
+let world: World;
+beforeEach(() => {
+  world = newWorld();
+});
+
+const staging = rule();
+const at = () => world.now().toISOString();
+const raise = async (kind: 'push' | 'referrer' | 'schedule', id: string) =>
+  (await raiseWanted(world, staging, SOURCE, { kind, id })).promotionId;
+async function lastRun(promotionId: string): Promise<RunRow> {
+  return runOf(world, (await rowOf(world, promotionId)).runId ?? '');
+}
+
+test('the event that opened it; those that it absorbed are counted, and the last is told', async () => {
+  const id = await raise('push', 'e1');
+  world.engine.setState((await rowOf(world, id)).runId ?? '', 'running');
+  world.nowMs += 5;
+  await raise('push', 'e2');
+  await raise('referrer', 'e3');
+  expect((await lastRun(id)).trigger).toEqual({ kind: 'push', id: 'e1', at: new Date(world.nowMs - 5).toISOString() });
+  expect(await rowOf(world, id)).toMatchObject({ absorbed: 2, lastTrigger: { kind: 'referrer', id: 'e3', at: at() } });
+});
+
+test('one that follows says which it follows, and what that absorbed', async () => {
+  const { promotionId, runId } = await openRun(world);
+  world.engine.setState(runId, 'running');
+  await raise('push', 'e2');
+  const answered = { wanted: 1, result: { outcome: 'promoted' } as const, rule: staging };
+  expect(await closeRun(world, promotionId, runId, answered)).toBe('next');
+  const absorbed = { kind: 'push', id: 'e2', at: at() };
+  const next = await lastRun(promotionId);
+  expect(next.trigger).toEqual({ kind: 'follow-up', id: runId, at: at(), absorbed });
+  expect((await rowOf(world, promotionId)).absorbed).toBeUndefined();
+  const superseded = { ...answered, wanted: 2, result: { outcome: 'superseded' } as const };
+  expect(await closeRun(world, promotionId, next.id, superseded)).toBe('next');
+  expect((await lastRun(promotionId)).trigger).toEqual({ kind: 'follow-up', id: next.id, at: at() });
+});
+
+test('one after a lost one is a retry', async () => {
+  const { promotionId, runId } = await openRun(world);
+  await beginRun(world, promotionId, runId);
+  world.engine.setState(runId, 'missing');
+  await tendPromotion(world, promotionId, staging);
+  expect((await lastRun(promotionId)).trigger).toEqual({ kind: 'retry', id: runId, at: at() });
+});
+
+test('one that was put off while paused says who wanted it', async () => {
+  world.paused = true;
+  const id = await raise('push', 'e1');
+  const wantedAt = at();
+  world.nowMs += 60_000;
+  world.paused = false;
+  await tendPromotion(world, id, staging);
+  expect((await lastRun(id)).trigger).toEqual({ kind: 'push', id: 'e1', at: wantedAt });
+});
+
+test('a run’s row has its digest as soon as that is known, and keeps it when it has ended', async () => {
+  const { promotionId, runId } = await openRun(world);
+  await noteDigest(world, runId, 'sha256:a');
+  await noteDigest(world, runId, 'sha256:a');
+  expect((await world.store.listRuns({ filter: { digest: 'sha256:a' } })).items).toMatchObject([{ id: runId }]);
+  await closeRun(world, promotionId, runId, { wanted: 1, result: { outcome: 'promoted' }, rule: staging });
+  await noteDigest(world, runId, 'sha256:b');
+  expect(await runOf(world, runId)).toMatchObject({ state: 'ended', digest: 'sha256:a' });
+});

@@ -1,0 +1,113 @@
+import { describe, expect, test } from '@jest/globals';
+import { decideTag, failurePauseMs, type StandingRow } from '../../../src/rules/decide.js';
+import { decideGate, type Finding } from '../../../src/rules/gate.js';
+import { rule } from '../../support/rules.fixture.js';
+
+const now = new Date('2026-01-01T12:00:00Z');
+const seen = { digest: 'sha256:a', ruleHash: 'r1', now };
+
+function row(changes: Partial<StandingRow['last'] & object> = {}, failures = 0, runOpen = false): StandingRow {
+  return {
+    runOpen,
+    failures,
+    last: { outcome: 'promoted', digest: 'sha256:a', ruleHash: 'r1', finishedAt: '2026-01-01T11:59:00Z', ...changes },
+  };
+}
+
+describe('what the schedule does with a tag', () => {
+  test.each([
+    ['never seen', seen, 'raise'],
+    ['there when the rule was first read', { ...seen, baseline: 'sha256:a' }, 'leave'],
+    ['moved since the rule was first read', { ...seen, baseline: 'sha256:b' }, 'raise'],
+    ['being worked at', { ...seen, row: row({}, 0, true) }, 'leave'],
+    ['promoted', { ...seen, row: row() }, 'compare'],
+    ['promoted, evidence demanded since', { ...seen, evidence: 'e1', row: row() }, 'raise'],
+    [
+      'promoted, evidence passed under this policy',
+      { ...seen, evidence: 'e1', row: { ...row(), gate: { digest: 'sha256:a', policy: 'e1' } } },
+      'compare',
+    ],
+    [
+      'unchanged, evidence passed under another policy',
+      {
+        ...seen,
+        evidence: 'e1',
+        row: { ...row({ outcome: 'unchanged' }), gate: { digest: 'sha256:a', policy: 'e2' } },
+      },
+      'raise',
+    ],
+    [
+      'promoted, evidence passed for another digest',
+      { ...seen, evidence: 'e1', row: { ...row(), gate: { digest: 'sha256:b', policy: 'e1' } } },
+      'raise',
+    ],
+    ['nothing to promote, evidence demanded', { ...seen, evidence: 'e1', row: row({ code: 'IS_REFERRER' }) }, 'leave'],
+    ['refused for evidence', { ...seen, evidence: 'e1', row: row({ outcome: 'refused' }) }, 'leave'],
+    ['another digest', { ...seen, row: row({ digest: 'sha256:b' }) }, 'raise'],
+    ['another rule', { ...seen, row: row({ ruleHash: 'r2' }) }, 'raise'],
+    ['refused', { ...seen, row: row({ outcome: 'refused' }) }, 'leave'],
+    ['observed', { ...seen, row: row({ outcome: 'observed' }) }, 'leave'],
+    ['nothing to promote', { ...seen, row: row({ outcome: 'unchanged', code: 'IS_REFERRER' }) }, 'leave'],
+    ['failed a minute ago', { ...seen, row: row({ outcome: 'failed' }, 1) }, 'leave'],
+    [
+      'failed six minutes ago',
+      { ...seen, row: row({ outcome: 'failed', finishedAt: '2026-01-01T11:54:00Z' }, 1) },
+      'raise',
+    ],
+    [
+      'failed often, six minutes ago',
+      { ...seen, row: row({ outcome: 'failed', finishedAt: '2026-01-01T11:54:00Z' }, 3) },
+      'leave',
+    ],
+  ] as const)('%s', (_name, what, expected) => {
+    expect(decideTag(what)).toBe(expected);
+  });
+
+  test('a failure that saw no digest pauses too', () => {
+    const { digest: _none, ...last } = row({ outcome: 'failed' }).last ?? { outcome: '', ruleHash: '', finishedAt: '' };
+    expect(decideTag({ ...seen, row: { runOpen: false, failures: 1, last } })).toBe('leave');
+  });
+
+  test('pauses grow to a day', () => {
+    expect([1, 2, 3, 20].map(failurePauseMs)).toEqual([300_000, 600_000, 1_200_000, 86_400_000]);
+  });
+});
+
+describe('gate 1', () => {
+  const policies = rule({
+    verify: {
+      signatures: [
+        { format: 'notary', trustStore: 'x' },
+        { format: 'notary', trustStore: 'y' },
+      ],
+    },
+  }).verify.signatures;
+  const good: Finding = { verdict: 'passed', signedBy: 'CN=them', signature: 'sha256:s' };
+  const bad: Finding = {
+    verdict: 'rejected',
+    code: 'SIGNATURE_UNTRUSTED',
+    reason: 'not ours to trust',
+    signature: 'sha256:t',
+  };
+  const unknown: Finding = { verdict: 'inconclusive', code: 'X', reason: 'could not look', signature: 'sha256:u' };
+
+  test('every policy must be satisfied', () => {
+    expect(decideGate(policies, [[good], [bad, good]]).passed).toBe(true);
+    expect(decideGate(policies, [[good], []])).toMatchObject({
+      passed: false,
+      reasons: [expect.stringContaining('no notary signature')],
+    });
+    expect(decideGate(policies, [[good]]).passed).toBe(false);
+  });
+
+  test("what can't be decided is not passed", () => {
+    expect(decideGate(policies, [[good], [unknown]])).toEqual({
+      passed: false,
+      reasons: ['sha256:u: X: could not look'],
+    });
+  });
+
+  test('no policies, nothing to ask', () => {
+    expect(decideGate([], [])).toEqual({ passed: true, evidence: [] });
+  });
+});
