@@ -3,8 +3,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { looksSecret } from './messages/secret-shapes.js';
 import { ConfigurationError, InputError } from './oci/index.js';
 import { parseRules, sizeProblem, type RulesDocument } from './rules/rules-file.js';
-import type { RulesSource } from './ports/runs-ports.js';
-import type { TickLimit } from './ports/ports.js';
+import type { RulesSource, TickLimit } from './ports/rules-source.js';
 
 /** How long a document is good before it is looked at again, in milliseconds. */
 const CACHE_MS = 60_000;

@@ -1,6 +1,6 @@
 import type { BlobServiceClient, BlockBlobClient } from '@azure/storage-blob';
 import { InputError, IntegrityError, PromoterError } from '../oci/index.js';
-import type { DocumentContainer, Documents } from '../ports/runs-ports.js';
+import type { DocumentContainer, Documents } from '../ports/documents.js';
 import { LIMITS } from './limits.js';
 import { callStorage, callStorageUnless } from './storage-errors.js';
 

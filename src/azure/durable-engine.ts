@@ -1,7 +1,7 @@
 import { OrchestrationRuntimeStatus, type DurableClient } from 'durable-functions';
 import { TransportError } from '../oci/index.js';
 import { ORCHESTRATION_VERSION } from '../promotions/orchestration-version.js';
-import type { Engine, EngineState } from '../ports/runs-ports.js';
+import type { Engine, EngineState } from '../ports/engine.js';
 
 const FINAL = [
   OrchestrationRuntimeStatus.Completed,

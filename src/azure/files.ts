@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { BlobServiceClient, BlockBlobClient } from '@azure/storage-blob';
 import { IntegrityError } from '../oci/index.js';
-import type { FileContainer, Files } from '../ports/runs-ports.js';
+import type { FileContainer, Files } from '../ports/files.js';
 import { checkedBlobName } from './documents.js';
 import { LIMITS } from './limits.js';
 import { callStorage, callStorageUnless, storageError } from './storage-errors.js';

@@ -1,5 +1,5 @@
 import { PolicyError, credentialsOf, type Credentials, type RegistryClient } from '../oci/index.js';
-import type { JobConnection, JobRegistries } from '../ports/ports.js';
+import type { JobConnection, JobRegistries } from '../ports/job-registries.js';
 
 /** One credential of JOB_CREDENTIALS. */
 export interface JobCredential {

@@ -1,8 +1,8 @@
 import type { TransactionAction } from '@azure/data-tables';
 import type { z } from 'zod';
 import { InputError } from '../oci/index.js';
-import type { Page, PageOptions } from '../ports/runs-ports.js';
-import type { Versioned } from '../rows/rows.js';
+import type { Page, PageOptions } from '../ports/page.js';
+import type { Versioned } from '../ports/versioned.js';
 import { packRow, unpackRow, type RowChunks } from './row-json.js';
 import { callStorageUnless } from './storage-errors.js';
 import type { TableRows } from './table-rows.js';

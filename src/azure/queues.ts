@@ -1,6 +1,6 @@
 import type { QueueServiceClient } from '@azure/storage-queue';
 import { InputError } from '../oci/index.js';
-import type { QueueLengths, Queues } from '../ports/runs-ports.js';
+import type { QueueLengths, Queues } from '../ports/queues.js';
 import { LIMITS } from './limits.js';
 import { callStorage } from './storage-errors.js';
 

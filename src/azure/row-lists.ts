@@ -1,6 +1,6 @@
 import { isUntold, type PromotionFilter, type RunFilter } from '../rows/filters.js';
-import { promotionRowSchema, runRowSchema, runSummarySchema } from '../rows/row-schemas.js';
-import type { PromotionRow, RunRow, RunSummary } from '../rows/rows.js';
+import { promotionRowSchema, type PromotionRow } from '../rows/promotion-row.js';
+import { runRowSchema, runSummarySchema, type RunRow, type RunSummary } from '../rows/run-row.js';
 import { invertedTime } from '../rows/run-id.js';
 import { summaryOfRun } from '../rows/run-summary.js';
 import type { Listing } from './listed-rows.js';

@@ -2,10 +2,19 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
 import { matchesPromotion, matchesRun } from '../rows/filters.js';
-import { IGNORED_ALIKE, isAlike, mergedIgnored, nameOfIgnored } from '../rows/ignored-event.js';
-import type { RunStore, StoredDigest } from '../ports/runs-ports.js';
-import { destinationOwnerSchema, ignoredEventSchema, standingSchema, stepProgressSchema } from '../rows/row-schemas.js';
-import type { IgnoredEvent } from '../rows/rows.js';
+import {
+  IGNORED_ALIKE,
+  isAlike,
+  mergedIgnored,
+  nameOfIgnored,
+  ignoredEventSchema,
+  type IgnoredEvent,
+} from '../rows/ignored-event.js';
+import type { RunStore } from '../ports/store.js';
+import type { StoredDigest } from '../ports/subject-index.js';
+import { destinationOwnerSchema } from '../rows/claims.js';
+import { standingSchema } from '../rows/subject-index.js';
+import { stepProgressSchema } from '../rows/step-progress.js';
 import { invertedTime, newRunId } from '../rows/run-id.js';
 import { ListedRows } from './listed-rows.js';
 import { unpackRow, type RowPlace } from './row-json.js';

@@ -1,19 +1,19 @@
-import { TableClient } from '@azure/data-tables';
-import type { TableServiceClientOptions } from '@azure/data-tables';
+import { TableClient, type TableServiceClientOptions } from '@azure/data-tables';
 import type { TokenCredential } from '@azure/identity';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
-import { ConfigurationError } from '../oci/index.js';
-import type { Lease } from '../oci/index.js';
-import type { Documents, Files, QueueLengths, QueueName, Queues, RunStore } from '../ports/runs-ports.js';
+import { ConfigurationError, type Lease } from '../oci/index.js';
+import type { Documents } from '../ports/documents.js';
+import type { Files } from '../ports/files.js';
+import type { QueueLengths, QueueName, Queues } from '../ports/queues.js';
+import type { RunStore } from '../ports/store.js';
 import { blobLease } from './blob-lease.js';
 import { blobDocuments } from './documents.js';
 import { blobFiles } from './files.js';
 import { storageQueueLengths, storageQueues } from './queues.js';
 import { tableRunStore } from './run-store.js';
 import { callStorage } from './storage-errors.js';
-import { TableRows } from './table-rows.js';
-import type { OnUnreadableRow } from './table-rows.js';
+import { TableRows, type OnUnreadableRow } from './table-rows.js';
 
 const TABLES = ['promotions', 'runs'];
 const CONTAINERS = ['documents', 'receipts', 'dead-letters', 'leases', 'source', 'target'];

@@ -1,12 +1,10 @@
-import { odata } from '@azure/data-tables';
-import type { TableClient } from '@azure/data-tables';
+import { odata, type TableClient } from '@azure/data-tables';
 import type { z } from 'zod';
 import { InputError, PromoterError } from '../oci/index.js';
-import type { Page, PageOptions } from '../ports/runs-ports.js';
-import type { Versioned } from '../rows/rows.js';
+import type { Page, PageOptions } from '../ports/page.js';
+import type { Versioned } from '../ports/versioned.js';
 import { LIMITS } from './limits.js';
-import { packRow, unpackRow } from './row-json.js';
-import type { RowPlace } from './row-json.js';
+import { packRow, unpackRow, type RowPlace } from './row-json.js';
 import { callStorage, callStorageUnless } from './storage-errors.js';
 import { pageToken, parsePageToken } from './table-keys.js';
 

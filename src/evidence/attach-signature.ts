@@ -1,11 +1,14 @@
 import { ConfigurationError, PolicyError, type Descriptor, type Repository } from '../oci/index.js';
 import type { Signer } from '../signing/index.js';
 import { attachPacked, readAt, type Attaching } from './attach-packed.js';
-import type { InputOf, ResultOf, attachSignatureContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { attachSignatureContract } from './contracts.js';
 import { countingLosses } from './lost-leases.js';
 import { noteKey } from './our-keys.js';
 import { findOurSignature } from './our-signature.js';
-import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
 import { recordSignature } from './recorded-signature.js';
 import { plainClaim, type SignedClaim } from './signed-claim.js';
 import { subjectLease, underLease } from '../transfer/under-lease.js';

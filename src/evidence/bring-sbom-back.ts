@@ -3,7 +3,8 @@ import type { SourceRepository } from '../rules/rule.js';
 import { readAt } from './attach-packed.js';
 import { noteMadeSbom } from './made-sboms.js';
 import { findOurSbom, type SigningRule } from './our-sbom.js';
-import type { Ports, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StorePort } from '../ports/store.js';
 import { writeAtSource } from '../transfer/refused-write.js';
 
 interface Input {

@@ -1,9 +1,12 @@
-import { evidencePolicyHash } from '../rules/promotion-id.js';
+import { evidencePolicyHash } from '../rules/fingerprint.js';
 import { noteGatePassed, readOwned } from '../rows/owned-promotion.js';
-import type { InputOf, ResultOf, checkEvidenceContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { checkEvidenceContract } from './contracts.js';
 import { lookAtGate } from './gate-look.js';
 import { noteKey } from './our-keys.js';
-import type { Ports, StepCall, StepReply, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
 import { resolveTag } from '../transfer/resolve-tag.js';
 import { missingTag } from '../transfer/source-gone.js';
 

@@ -15,7 +15,7 @@ import {
   type Manifest,
   type ReadableRepository,
 } from '../oci/index.js';
-import type { Image } from '../rows/contracts.js';
+import type { Image } from './contracts.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 
 /** One manifest of a graph, as it was fetched. What an index says of it is only compared with this. */

@@ -8,7 +8,7 @@ import {
   type ReadableRepository,
 } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../rules/rule.js';
-import type { Image } from '../rows/contracts.js';
+import type { Image } from './contracts.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 import { sbomsMadeOf } from './made-sboms.js';
 import { findOurSbom } from './our-sbom.js';

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { PromoterError, type Descriptor } from '../oci/index.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
-import type { Ports, StepCall } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall } from '../ports/step.js';
 
 const triesSchema = z.object({ unfinished: z.number() });
 

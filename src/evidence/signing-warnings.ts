@@ -1,5 +1,5 @@
 import { describeError } from '../oci/index.js';
-import type { Documents } from '../ports/runs-ports.js';
+import type { Documents } from '../ports/documents.js';
 import { describeSigner, type SignerSource, type SignerWarning } from '../signing/index.js';
 
 /** A warning is logged once a day, by whichever instance comes first. */

@@ -3,26 +3,48 @@ import type { InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
 import { InputError, PolicyError, PromoterError, VerificationError, describeError, isRecord } from '../oci/index.js';
 import { formatDuration } from '../rules/duration.js';
-import type { Engine } from '../ports/runs-ports.js';
+import type { Engine } from '../ports/engine.js';
 import { failingSigner, type Signer, type SignerSource } from '../signing/index.js';
 import { attachSbomStep } from '../evidence/attach-sbom.js';
 import { attachSignatureStep } from '../evidence/attach-signature.js';
 import { beginRunStep } from '../promotions/begin-run.js';
 import { checkEvidenceStep } from '../evidence/check-evidence.js';
 import { closeRunStep } from '../promotions/close-run.js';
-import * as contracts from '../rows/contracts.js';
+import type { StepContract } from '../rows/step-contract.js';
+import {
+  beginRunContract,
+  observeContract,
+  markWaitingContract,
+  tagDestinationContract,
+  closeRunContract,
+} from '../promotions/contracts.js';
+import { checkEvidenceContract, attachSbomContract, attachSignatureContract } from '../evidence/contracts.js';
+import { planCopyContract, copyGraphContract, copyPartContract, verifyArrivalContract } from '../transfer/contracts.js';
+import {
+  beginJobContract,
+  runOperationContract,
+  raisePromotionsContract,
+  awaitPromotionsContract,
+  tagCopyContract,
+  closeJobContract,
+} from '../operations/contracts.js';
+import { walkScheduleContract } from '../schedule/contracts.js';
 import { copyGraphStep, verifyArrivalStep } from '../transfer/copy-graph.js';
 import { copyPartStep } from '../transfer/copy-part.js';
 import { portsOfJob } from '../operations/credential.js';
-import { awaitPromotionsStep, beginJobStep, closeJobStep, raisePromotionsStep } from '../operations/job-steps.js';
+import { awaitPromotionsStep, raisePromotionsStep } from '../operations/promote.js';
+import { beginJobStep } from '../operations/begin-job.js';
+import { closeJobStep } from '../operations/close-job.js';
 import { markWaitingStep } from '../promotions/mark-waiting.js';
 import { observeStep } from '../promotions/observe.js';
 import { planCopyStep } from '../transfer/plan-copy.js';
-import type { Ports, StepCall, StepReply } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
 import { asSourceGone } from '../transfer/source-gone.js';
 import { isMore } from '../transfer/stretch.js';
 import { runOperationStep } from '../operations/run-operation.js';
-import { tagCopyStep, tagDestinationStep } from '../promotions/tag-destination.js';
+import { tagCopyStep } from '../operations/tag-copy.js';
+import { tagDestinationStep } from '../promotions/tag-destination.js';
 import { walkScheduleStep } from '../schedule/walk-schedule.js';
 import { watchForCancel } from './cancel-watch.js';
 import { againOfCursor, againSchema, type Again } from '../promotions/again.js';
@@ -66,35 +88,33 @@ async function plain<T>(result: Promise<T>): Promise<StepReply<T>> {
 /** Registers every step as an activity. */
 export function registerActivities(registration: Registration): void {
   const add = <I extends z.ZodType, R extends z.ZodType>(
-    contract: contracts.StepContract<I, R>,
+    contract: StepContract<I, R>,
     run: (ports: Ports, input: z.infer<I>, call: StepCall) => Promise<StepReply<z.infer<R>>>,
   ): void => register(registration, contract, run);
-  add(contracts.beginRunContract, (ports, input) => plain(beginRunStep(ports, input)));
-  add(contracts.observeContract, (ports, input, call) => plain(observeStep(ports, input, call)));
-  add(contracts.checkEvidenceContract, checkEvidenceStep);
-  add(contracts.markWaitingContract, markWaitingStep);
-  add(contracts.attachSbomContract, attachSbomStep);
-  add(contracts.attachSignatureContract, attachSignatureStep);
-  add(contracts.planCopyContract, (ports, input, call) => plain(planCopyStep(portsOfJob(ports, input), input, call)));
-  add(contracts.copyGraphContract, (ports, input, call) => plain(copyGraphStep(portsOfJob(ports, input), input, call)));
-  add(contracts.copyPartContract, (ports, input, call) => plain(copyPartStep(portsOfJob(ports, input), input, call)));
-  add(contracts.verifyArrivalContract, (ports, input, call) =>
-    plain(verifyArrivalStep(portsOfJob(ports, input), input, call)),
-  );
-  add(contracts.tagDestinationContract, tagDestinationStep);
-  add(contracts.closeRunContract, closeRunStep);
-  add(contracts.beginJobContract, (ports, input) => plain(beginJobStep(ports, input)));
-  add(contracts.runOperationContract, runOperationStep);
-  add(contracts.raisePromotionsContract, (ports, input, call) => plain(raisePromotionsStep(ports, input, call)));
-  add(contracts.awaitPromotionsContract, awaitPromotionsStep);
-  add(contracts.tagCopyContract, (ports, input, call) => tagCopyStep(portsOfJob(ports, input), input, call));
-  add(contracts.closeJobContract, (ports, input) => plain(closeJobStep(ports, input)));
-  add(contracts.walkScheduleContract, (ports, input, call) => plain(walkScheduleStep(ports, input, call)));
+  add(beginRunContract, (ports, input) => plain(beginRunStep(ports, input)));
+  add(observeContract, (ports, input, call) => plain(observeStep(ports, input, call)));
+  add(checkEvidenceContract, checkEvidenceStep);
+  add(markWaitingContract, markWaitingStep);
+  add(attachSbomContract, attachSbomStep);
+  add(attachSignatureContract, attachSignatureStep);
+  add(planCopyContract, (ports, input, call) => plain(planCopyStep(portsOfJob(ports, input), input, call)));
+  add(copyGraphContract, (ports, input, call) => plain(copyGraphStep(portsOfJob(ports, input), input, call)));
+  add(copyPartContract, (ports, input, call) => plain(copyPartStep(portsOfJob(ports, input), input, call)));
+  add(verifyArrivalContract, (ports, input, call) => plain(verifyArrivalStep(portsOfJob(ports, input), input, call)));
+  add(tagDestinationContract, tagDestinationStep);
+  add(closeRunContract, closeRunStep);
+  add(beginJobContract, (ports, input) => plain(beginJobStep(ports, input)));
+  add(runOperationContract, runOperationStep);
+  add(raisePromotionsContract, (ports, input, call) => plain(raisePromotionsStep(ports, input, call)));
+  add(awaitPromotionsContract, awaitPromotionsStep);
+  add(tagCopyContract, (ports, input, call) => tagCopyStep(portsOfJob(ports, input), input, call));
+  add(closeJobContract, (ports, input) => plain(closeJobStep(ports, input)));
+  add(walkScheduleContract, (ports, input, call) => plain(walkScheduleStep(ports, input, call)));
 }
 
 function register<I extends z.ZodType, R extends z.ZodType>(
   { ports, engineOf }: Registration,
-  contract: contracts.StepContract<I, R>,
+  contract: StepContract<I, R>,
   run: (ports: Ports, input: z.infer<I>, call: StepCall) => Promise<StepReply<z.infer<R>>>,
 ): void {
   durable.activity(contract.name, {
@@ -154,10 +174,7 @@ async function signerOfNow(source: SignerSource | undefined, signal: AbortSignal
 }
 
 /** History is a boundary: an older version may have written it. @throws InputError `STEP_INPUT_INVALID` */
-function inputOf<I extends z.ZodType, R extends z.ZodType>(
-  contract: contracts.StepContract<I, R>,
-  raw: unknown,
-): z.infer<I> {
+function inputOf<I extends z.ZodType, R extends z.ZodType>(contract: StepContract<I, R>, raw: unknown): z.infer<I> {
   const parsed = contract.input.safeParse(raw);
   if (parsed.success) return parsed.data;
   const paths = parsed.error.issues
@@ -201,10 +218,7 @@ function goneOnWith(result: unknown, again: Again | undefined, raw: unknown): un
 }
 
 /** The steps whose input names what somebody asks for by a job. */
-const ASKED: ReadonlySet<string> = new Set([
-  contracts.runOperationContract.name,
-  contracts.raisePromotionsContract.name,
-]);
+const ASKED: ReadonlySet<string> = new Set([runOperationContract.name, raisePromotionsContract.name]);
 
 interface Failing {
   name: string;

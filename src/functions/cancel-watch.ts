@@ -1,6 +1,6 @@
 import { isRecord, type PromoterError } from '../oci/index.js';
 import { cancelledError, endedError } from '../rows/cancellation.js';
-import type { RunRow } from '../rows/rows.js';
+import type { RunRow } from '../rows/run-row.js';
 import type { Ports } from '../ports/ports.js';
 
 /** How often the run's row is read while a step works. */

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { isRecord } from '../oci/index.js';
-import type { StepProgress } from '../rows/rows.js';
-import { stretchCursorSchema } from '../rows/contracts.js';
-import type { Ports, StepProgressSink } from '../ports/ports.js';
+import type { StepProgress } from '../rows/step-progress.js';
+import { stretchCursorSchema } from '../transfer/contracts.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepProgressSink } from '../ports/step.js';
 import { againSchema } from '../promotions/again.js';
 
 const WRITE_EVERY_MS = 1_000;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { InputError } from '../oci/index.js';
-import { ID } from '../operations/job-fields.js';
+import { ID } from './id.js';
 import { LIMITS } from './limits.js';
 import { readMessageText, type ReadText } from './message-text.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';

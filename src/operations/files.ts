@@ -2,7 +2,7 @@ import { relative, sep } from 'node:path';
 import { inlineBytes, type JobFile } from './job-file-fields.js';
 import { IntegrityError, InputError, type CallOptions } from '../oci/index.js';
 import { createFolderSink, createFolderSource, withTempFolder, type FileSource, type FileSink } from '../oras/index.js';
-import type { Files } from '../ports/runs-ports.js';
+import type { Files } from '../ports/files.js';
 import { isBlobFolder, walkBlobFolder } from './folder.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 

@@ -1,6 +1,6 @@
 import { InputError, IntegrityError } from '../oci/index.js';
 import type { FolderEntry } from '../oras/index.js';
-import type { Files } from '../ports/runs-ports.js';
+import type { Files } from '../ports/files.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 
 /** As a folder on disk has them, as it comes; a blob has none. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { describeError, isRegistryHost, isRepository, isTag, parseReference, type Reference } from '../oci/index.js';
 import { LIMITS } from '../messages/limits.js';
+import { ID } from '../messages/id.js';
 
 /** A reference; `check` says in one line what is wrong with it. */
 function reference(check: (reference: Reference) => string | undefined, description: string) {
@@ -16,12 +17,6 @@ function reference(check: (reference: Reference) => string | undefined, descript
     })
     .describe(description);
 }
-
-/** A job's id, its own or the message's. */
-export const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
-
-/** A run's id, as `runs/run-id.ts` makes it: a job that is called so would be taken for another's run where jobs are looked up. */
-export const RUN_ID = /^[0-9a-hjkmnp-tv-z]{10}-[0-9a-hjkmnp-tv-z]{16}$/;
 
 export const id = z
   .string()
@@ -40,24 +35,29 @@ export const artifact = reference(
   ({ tag, digest }) => (tag === undefined && digest === undefined ? 'name a tag or a digest' : undefined),
   'registry/repository:tag or registry/repository@digest',
 );
+
 /** Where something new is put: under a tag, or under its digest alone, which may be named, and must come out then. */
 export const place = reference(
   () => undefined,
   'registry/repository[:tag], or registry/repository@digest: what must come out',
 );
+
 export const repository = reference(
   ({ tag, digest }) => (tag === undefined && digest === undefined ? undefined : 'name the repository alone'),
   'registry/repository',
 );
+
 export const blob = reference(
   ({ tag, digest }) => (digest === undefined || tag !== undefined ? 'name the digest of a blob' : undefined),
   'registry/repository@digest',
 );
+
 /** Where a blob is put. */
 export const blobPlace = reference(
   ({ tag, digest }) => (tag === undefined || digest !== undefined ? undefined : 'a blob has no tag'),
   'registry/repository[@digest], of what the blob must be',
 );
+
 export const promotable = reference(
   ({ tag, digest }) =>
     tag === undefined || digest !== undefined ? 'a promotion is of a tag: name a tag, and no digest' : undefined,
@@ -68,11 +68,13 @@ export const registryHost = z
   .string({ error: 'missing, or not a text' })
   .refine(isRegistryHost, 'not a registry host')
   .describe('A registry’s host, with its port');
+
 export const namespace = z
   .string()
   .refine(isRepository, 'not a namespace')
   .exactOptional()
   .describe('Only repositories below it');
+
 export const last = z
   .string()
   .min(1)
@@ -96,9 +98,13 @@ const mediaTypeText = z
   .string()
   .max(255)
   .regex(/^[A-Za-z0-9][\w!#$&\-^.+]*\/[A-Za-z0-9][\w!#$&\-^.+]*$/, 'write it as type/subtype');
+
 export const mediaType = mediaTypeText.exactOptional().describe('A media type');
+
 export const artifactType = mediaTypeText.exactOptional().describe('The type of the artifact');
+
 export const requiredArtifactType = mediaTypeText.describe('The type of the artifact');
+
 export const excludeArtifactTypes = z
   .array(mediaTypeText)
   .max(100)
@@ -106,15 +112,20 @@ export const excludeArtifactTypes = z
   .describe('Types of referrers that are left out');
 
 const tagList = z.array(z.string().refine(isTag, 'not a tag')).max(LIMITS.listEntries);
+
 export const tags = tagList.exactOptional().describe('More tags');
+
 export const someTags = tagList.min(1, 'name one or more tags').describe('The tags');
 
 const tagOrDigest = z
   .string()
   .max(200)
   .refine((text) => isTag(text) || isDigestText(text), 'neither a tag nor a digest');
+
 export const manifests = z.array(tagOrDigest).max(LIMITS.listEntries);
+
 const digestText = z.string().refine(isDigestText, 'neither a sha256 nor a sha512 digest');
+
 export const digests = z.array(digestText).max(LIMITS.listEntries);
 
 function isDigestText(text: string): boolean {
@@ -128,4 +139,5 @@ export const annotations = z
   .describe('Annotations of the manifest');
 
 export const concurrency = z.int().min(1).max(64).exactOptional().describe('Requests at once');
+
 export const flag = z.boolean().exactOptional();

@@ -1,7 +1,8 @@
 import type { JobInput, JobOf } from './job-schema.js';
 import { parseReference, type BlobRepository, type Descriptor, type Digest, type PromoterError } from '../oci/index.js';
 import { parsePlatform, selectPlatform, toGoDescriptor, type WantedPlatform } from '../oras/index.js';
-import type { Ports, StepCall } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall } from '../ports/step.js';
 
 /** What the operations of jobs work with. */
 export type OperationPorts = Pick<

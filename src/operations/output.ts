@@ -1,5 +1,5 @@
 import { PromoterError } from '../oci/index.js';
-import type { RunOutput } from '../rows/rows.js';
+import type { RunOutput } from '../rows/run-row.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
 

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { InputError, isRecord, quoted } from '../oci/index.js';
-import { RUN_ID } from './job-fields.js';
+import { RUN_ID } from '../messages/id.js';
 import { JOB_OPERATIONS, jobSchema, type JobInput } from './job-schema.js';
 import { LIMITS } from '../messages/limits.js';
 import { listProblems, problemsOf, type Problem } from '../messages/problems.js';

@@ -3,7 +3,8 @@ import { PolicyError, formatReference, isSameRegistry, parseReference } from '..
 import { writesTo } from '../rules/destination.js';
 import { matchesGlobs } from '../rules/glob.js';
 import { isSourceRepository } from '../rules/match.js';
-import type { JobScope, Ports } from '../ports/ports.js';
+import type { JobScope } from '../ports/job-policy.js';
+import type { Ports } from '../ports/ports.js';
 
 /** A place that a job looks at or changes. */
 interface Touched {

@@ -1,7 +1,8 @@
 import type { JobInput, JobOf } from './job-schema.js';
 import { InputError } from '../oci/index.js';
 
-import type { InputOf, ResultOf, runOperationContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { runOperationContract } from './contracts.js';
 import { portsOfJob } from './credential.js';
 import * as deletes from './deletes.js';
 import * as evidence from './evidence.js';
@@ -11,7 +12,8 @@ import { enforceJobPolicy } from './policy.js';
 import * as pulls from './pulls.js';
 import * as reads from './reads.js';
 import * as writes from './writes.js';
-import type { Ports, StepCall, StepReply } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
 
 /** Operations that are one step; the other two have orchestrations of their own. */
 type SingleStep = Exclude<JobInput['operation'], 'promote' | 'copy'>;

@@ -1,7 +1,7 @@
 import type { JobInput } from './job-schema.js';
 import { jobInstanceOf } from '../rows/job-instance.js';
 import { newRunId } from '../rows/run-id.js';
-import type { RunRow, TriggerCause } from '../rows/rows.js';
+import type { RunRow, TriggerCause } from '../rows/run-row.js';
 import type { Ports } from '../ports/ports.js';
 
 /**

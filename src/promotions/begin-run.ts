@@ -1,7 +1,8 @@
 import { LOST, endRunRow } from '../rows/end-run.js';
 import { beginRun } from '../rows/owned-promotion.js';
 import { untilWritten } from '../rows/until-written.js';
-import type { InputOf, ResultOf, beginRunContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { beginRunContract } from './contracts.js';
 import type { Ports } from '../ports/ports.js';
 
 /** The run's first step: takes the row, reads what is wanted, and the rule as it stood when the run was opened. */

@@ -2,10 +2,12 @@ import { formatDuration } from '../rules/duration.js';
 import { cancelledResult } from '../rows/cancellation.js';
 import { closeRun } from '../rows/close-promotion.js';
 import { endingOf } from '../rows/ending.js';
-import type { InputOf, ResultOf, closeRunContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { closeRunContract } from './contracts.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 import { resolveTag } from '../transfer/resolve-tag.js';
-import type { Ports, StepCall, StepReply } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
 import { tellRun } from './result-event.js';
 
 type Input = InputOf<typeof closeRunContract>;

@@ -1,7 +1,8 @@
 import { InputError, PromoterError, describeError, formatReference, parseReference } from '../oci/index.js';
 import { explain } from './explain.js';
 import type { Check, Explanation } from './explanation.js';
-import type { PromotionRow, StepProgress } from '../rows/rows.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import type { StepProgress } from '../rows/step-progress.js';
 import { matchRules, type TagName } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
 import { lookAtEvidence } from './look-at-evidence.js';

@@ -1,11 +1,14 @@
 import { failurePauseMs, isGatePassed } from '../rules/decide.js';
 import { destinationOf } from '../rules/destination.js';
 import { matchRules, type TagName } from '../rules/match.js';
-import { evidencePolicyHash, promotionId, ruleHash } from '../rules/promotion-id.js';
+import { evidencePolicyHash, ruleHash } from '../rules/fingerprint.js';
+import { promotionId } from '../rules/promotion-id.js';
 import type { Rule } from '../rules/rule.js';
 import { PromoterError, formatReference } from '../oci/index.js';
 import type { Check, Checks, ExplainedPromotion, Explanation, Standing, Unknown } from './explanation.js';
-import type { IgnoredEvent, PromotionRow, StepProgress } from '../rows/rows.js';
+import type { IgnoredEvent } from '../rows/ignored-event.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import type { StepProgress } from '../rows/step-progress.js';
 
 /** What is known of a tag. Pure: whoever asks has read it all. */
 export interface ExplainInput {

@@ -1,4 +1,4 @@
-import type { IgnoredEvent } from '../rows/rows.js';
+import type { IgnoredEvent } from '../rows/ignored-event.js';
 
 /** What a registry says about one part of the answer, or why it says nothing. */
 export type Check =

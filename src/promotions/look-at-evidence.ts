@@ -1,7 +1,7 @@
 import { isDigest, parseReference } from '../oci/index.js';
 import type { Rule } from '../rules/rule.js';
 import type { Check } from './explanation.js';
-import type { PromotionRow } from '../rows/rows.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
 import { NOTARY_SIGNATURE, isNotarySignature } from '../signing/index.js';
 import type { Ports } from '../ports/ports.js';
 

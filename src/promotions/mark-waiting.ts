@@ -1,7 +1,9 @@
 import { throwIfStopped } from '../rows/cancellation.js';
 import { markPausing, markWaiting } from '../rows/owned-promotion.js';
-import type { InputOf, ResultOf, markWaitingContract } from '../rows/contracts.js';
-import type { Ports, StepCall, StepReply } from '../ports/ports.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { markWaitingContract } from './contracts.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
 
 /** A timer may be early by a second. */
 const EARLY_MS = 1_000;

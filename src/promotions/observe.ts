@@ -8,13 +8,16 @@ import {
   type Registries,
 } from '../oci/index.js';
 import { classifyGraph } from '../evidence/classify.js';
-import type { InputOf, ResultOf, observeContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { observeContract } from './contracts.js';
 import { noteDigest } from '../rows/run-digest.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from '../evidence/differences.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 import { noteKey } from '../evidence/our-keys.js';
-import type { Ports, StepCall, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
 import { resolveTag } from '../transfer/resolve-tag.js';
 import { atSource, missingTag } from '../transfer/source-gone.js';
 import { inStretches } from '../transfer/stretch.js';

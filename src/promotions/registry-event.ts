@@ -5,8 +5,8 @@ import { isSourceRepository, matchRules, subjectOfDigestTag, type TagName } from
 import { promotionId } from '../rules/promotion-id.js';
 import { standingRule } from '../rules/standing-rule.js';
 import type { Rule } from '../rules/rule.js';
-import { raiseWanted } from '../rows/promotion-runs.js';
-import type { TriggerCause } from '../rows/rows.js';
+import { raiseWanted } from '../rows/increment.js';
+import type { TriggerCause } from '../rows/run-row.js';
 import type { Ports } from '../ports/ports.js';
 
 type EventPorts = Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'>;

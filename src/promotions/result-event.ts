@@ -1,15 +1,13 @@
-import { z } from 'zod';
-import { PromoterError, isRecord } from '../oci/index.js';
+import { isRecord } from '../oci/index.js';
 import { isUntold } from '../rows/filters.js';
 import { untilWritten } from '../rows/until-written.js';
-import type { RunRow } from '../rows/rows.js';
+import type { RunRow } from '../rows/run-row.js';
 import { summaryOfRun } from '../rows/run-summary.js';
 import { readLeftBehind, type LeftBehind } from '../transfer/left-behind.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
-import { pageFrom } from '../schedule/page-from.js';
 import type { Ports } from '../ports/ports.js';
 
-type TellPorts = Pick<Ports, 'store' | 'documents' | 'queues' | 'now'>;
+export type TellPorts = Pick<Ports, 'store' | 'documents' | 'queues' | 'now'>;
 
 /**
  * Tells of a run that has ended, unless it ended as `unchanged`: a receipt, then one CloudEvent, then a mark in the run's row. Done
@@ -33,41 +31,6 @@ export async function tellRun(ports: TellPorts, runId: string, did?: readonly st
     return undefined;
   });
   return true;
-}
-
-/** Where the next tick goes on: a page of the runs that are to be told of. */
-const NOTE = 'telling';
-const noteSchema = z.object({ from: z.string().optional() });
-
-/**
- * Tells of runs that have ended and were not told of: those that were lost, and those whose host died just then. A page of them, and
- * at the next tick the next one: those that can't be told of keep no other from it. For the schedule.
- * @returns their ids, and what kept others from being told
- */
-export async function tellForgotten(ports: TellPorts): Promise<{ told: string[]; problems: string[] }> {
-  const note = await ports.store.getNote(NOTE);
-  const { from }: z.infer<typeof noteSchema> = note === undefined ? {} : noteSchema.parse(JSON.parse(note.value));
-  const { items, next } = await pageFrom(from, (at) =>
-    ports.store.listRuns({
-      size: STEP_LIMITS.toldAtOnce,
-      filter: { untold: true },
-      ...(at !== undefined && { from: at }),
-    }),
-  );
-  if (next !== from) await ports.store.putNote(NOTE, JSON.stringify({ from: next }), note?.version);
-  const told: string[] = [];
-  const problems: string[] = [];
-  for (const { id, finishedAt } of items) {
-    // Whoever has just ended it is about to tell.
-    if (ports.now().getTime() - Date.parse(finishedAt ?? '') < STEP_LIMITS.tellingMs) continue;
-    try {
-      if (await tellRun(ports, id)) told.push(id);
-    } catch (error) {
-      if (!(error instanceof PromoterError)) throw error;
-      problems.push(`runId=${id}: ${error.code}: ${error.message}`);
-    }
-  }
-  return { told, problems };
 }
 
 /** The CloudEvent: docs/runs.md describes it. */

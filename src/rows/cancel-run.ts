@@ -1,6 +1,7 @@
-import type { Engine, RunStore } from '../ports/runs-ports.js';
+import type { Engine } from '../ports/engine.js';
+import type { RunStore } from '../ports/store.js';
 import { untilWritten } from './until-written.js';
-import type { Cancellation, RunResult, RunRow } from './rows.js';
+import type { Cancellation, RunResult, RunRow } from './run-row.js';
 
 interface CancelPorts {
   store: RunStore;

@@ -1,6 +1,6 @@
 import { PromoterError } from '../oci/index.js';
-import type { RunStore } from '../ports/runs-ports.js';
-import type { Cancellation, RunResult, RunRow } from './rows.js';
+import type { RunStore } from '../ports/store.js';
+import type { Cancellation, RunResult, RunRow } from './run-row.js';
 
 /** The code by which a run that was stopped ends; its outcome is `cancelled`. */
 export const RUN_CANCELLED = 'RUN_CANCELLED';

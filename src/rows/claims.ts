@@ -1,11 +1,24 @@
-import { PolicyError, PromoterError } from '../oci/index.js';
+import { PolicyError, PromoterError, formatReference, parseReference } from '../oci/index.js';
 import { destinationOf } from '../rules/destination.js';
 import { matchRules, type TagName } from '../rules/match.js';
-import { formatReference, parseReference } from '../oci/index.js';
 import type { Rule } from '../rules/rule.js';
-import type { RulesSource } from '../ports/runs-ports.js';
-import type { DestinationOwner } from './rows.js';
-import type { Ports, StorePort } from '../ports/ports.js';
+import type { RulesSource } from '../ports/rules-source.js';
+import type { Ports } from '../ports/ports.js';
+import type { StorePort } from '../ports/store.js';
+import { z } from 'zod';
+
+/** Who owns a destination tag. */
+export interface DestinationOwner {
+  rule: string;
+  promotionId: string;
+  source: string;
+}
+
+export const destinationOwnerSchema: z.ZodType<DestinationOwner> = z.object({
+  rule: z.string(),
+  promotionId: z.string(),
+  source: z.string(),
+});
 
 /** The rules as they stand. */
 export interface WithRules {

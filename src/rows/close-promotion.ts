@@ -1,11 +1,14 @@
-import { ruleHash } from '../rules/promotion-id.js';
+import { ruleHash } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import { standingRule } from '../rules/standing-rule.js';
 import { endRunRow, isLost } from './end-run.js';
 import { keptOf } from './ending.js';
-import type { RulesSource, RunPorts } from '../ports/runs-ports.js';
-import { openNext, ruleGone, tendRun } from './promotion-runs.js';
-import type { PromotionRow, PromotionState, RunResult, Trigger } from './rows.js';
+import type { RulesSource } from '../ports/rules-source.js';
+import type { RunPorts } from '../ports/run-ports.js';
+import { openNext } from './open-run.js';
+import { ruleGone, tendRun } from './reconcile.js';
+import type { PromotionRow, PromotionState } from './promotion-row.js';
+import type { RunResult, Trigger } from './run-row.js';
 import { untilWritten } from './until-written.js';
 
 const STATES: Record<RunResult['outcome'], PromotionState> = {

@@ -1,6 +1,6 @@
 import { cancelledResult } from './cancellation.js';
-import type { RunPorts } from '../ports/runs-ports.js';
-import type { RunResult } from './rows.js';
+import type { RunPorts } from '../ports/run-ports.js';
+import type { RunResult } from './run-row.js';
 import { untilWritten } from './until-written.js';
 
 /** How a run ends that will never close its promotion. */

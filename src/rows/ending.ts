@@ -1,6 +1,7 @@
 import { cancelledResult } from './cancellation.js';
-import type { RunPorts } from '../ports/runs-ports.js';
-import type { PromotionRow, RunResult } from './rows.js';
+import type { RunPorts } from '../ports/run-ports.js';
+import type { PromotionRow } from './promotion-row.js';
+import type { RunResult } from './run-row.js';
 
 /**
  * The pauses before the run that follows one that was superseded, in milliseconds, where nobody has told of a tag that moved: the first

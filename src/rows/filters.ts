@@ -1,4 +1,5 @@
-import type { Outcome, PromotionRow, PromotionState, RunSummary } from './rows.js';
+import type { Outcome, RunSummary } from './run-row.js';
+import type { PromotionRow, PromotionState } from './promotion-row.js';
 
 /** Which promotions; what isn't given doesn't count. */
 export interface PromotionFilter {

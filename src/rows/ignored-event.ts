@@ -1,4 +1,27 @@
-import type { IgnoredEvent } from './rows.js';
+import { z } from 'zod';
+
+/** An event that no rule wanted, and the first condition that failed; with those before it for the same tag and reason. */
+export interface IgnoredEvent {
+  /** The last of them. */
+  at: string;
+  /** How many, and when the first; absent of one alone. */
+  times?: number;
+  firstAt?: string;
+  reference: string;
+  /** The event's own. */
+  eventId?: string;
+  /** `rule staging: tag latest is not in v*` */
+  reason: string;
+}
+
+export const ignoredEventSchema: z.ZodType<IgnoredEvent> = z.object({
+  at: z.string(),
+  times: z.number().exactOptional(),
+  firstAt: z.string().exactOptional(),
+  reference: z.string(),
+  eventId: z.string().exactOptional(),
+  reason: z.string(),
+});
 
 /** How many of a tag's ignored events are held against a new one: of one tag there are few reasons. */
 export const IGNORED_ALIKE = 10;

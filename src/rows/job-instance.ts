@@ -1,4 +1,4 @@
-import type { RunSummary } from './rows.js';
+import type { RunSummary } from './run-row.js';
 
 /** How long a job waits for trouble to pass, and a `promote` job for its promotions; in milliseconds from its start. */
 export const JOB_MS = 24 * 3_600_000;

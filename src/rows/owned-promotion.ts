@@ -1,5 +1,6 @@
-import type { RunPorts, RunStore } from '../ports/runs-ports.js';
-import type { PromotionRow } from './rows.js';
+import type { RunPorts } from '../ports/run-ports.js';
+import type { RunStore } from '../ports/store.js';
+import type { PromotionRow } from './promotion-row.js';
 import { untilWritten } from './until-written.js';
 
 interface OwnedPorts {

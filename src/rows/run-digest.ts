@@ -1,4 +1,4 @@
-import type { RunStore } from '../ports/runs-ports.js';
+import type { RunStore } from '../ports/store.js';
 import { untilWritten } from './until-written.js';
 
 /** Notes in the run's row what its source stands on, as soon as that is known. May be done twice. */

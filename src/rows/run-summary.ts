@@ -1,6 +1,6 @@
 import type { JobInput } from '../operations/job-schema.js';
 import { PromoterError, parseReference, type Reference } from '../oci/index.js';
-import type { RunRow, RunSummary } from './rows.js';
+import type { RunRow, RunSummary } from './run-row.js';
 
 /** A run as a list has it. */
 export function summaryOfRun(row: RunRow): RunSummary {

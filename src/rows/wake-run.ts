@@ -1,4 +1,5 @@
-import type { Engine, RunStore } from '../ports/runs-ports.js';
+import type { Engine } from '../ports/engine.js';
+import type { RunStore } from '../ports/store.js';
 
 /**
  * Ends the waits of a run whose source was not there, or that pauses before the next one: something was pushed, perhaps that. Any other

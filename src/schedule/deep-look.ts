@@ -7,7 +7,7 @@ import {
   type ReadableRepository,
 } from '../oci/index.js';
 import type { Rule } from '../rules/rule.js';
-import type { PromotionRow } from '../rows/rows.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
 import { classifyGraph } from '../evidence/classify.js';
 import type { DeepPassBudget } from './deep-pass-budget.js';
 import { attachmentDifferences, graphDifferences, isAllListed } from '../evidence/differences.js';

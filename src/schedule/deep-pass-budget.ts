@@ -1,5 +1,5 @@
 import { PromoterError } from '../oci/index.js';
-import type { PromotionRow } from '../rows/rows.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
 import { CountedRegistries } from './counted-registries.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Walk } from './walk.js';

@@ -1,6 +1,6 @@
 import { promotionId } from '../rules/promotion-id.js';
 import type { Rule } from '../rules/rule.js';
-import type { PromotionRow } from '../rows/rows.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
 

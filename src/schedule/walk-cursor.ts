@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Rule } from '../rules/rule.js';
-import type { StorePort } from '../ports/ports.js';
+import type { StorePort } from '../ports/store.js';
 
 const tagsAt = z.discriminatedUnion('at', [
   z.object({

@@ -1,10 +1,10 @@
 import { InputError, RegistryError, parseReference, type TagDetails } from '../oci/index.js';
 import { decideTag } from '../rules/decide.js';
 import type { TagName } from '../rules/match.js';
-import { evidencePolicyHash, ruleHash } from '../rules/promotion-id.js';
+import { evidencePolicyHash, ruleHash } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
-import { raiseWanted } from '../rows/promotion-runs.js';
-import type { PromotionRow } from '../rows/rows.js';
+import { raiseWanted } from '../rows/increment.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
 import type { Baseline } from './baseline.js';
 import { isDestinationFree } from '../rows/claims.js';
 import { DestinationTags } from './destination-tags.js';

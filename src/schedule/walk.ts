@@ -1,7 +1,8 @@
 import { PromoterError, RegistryError, describeError } from '../oci/index.js';
 import type { Rule } from '../rules/rule.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
-import type { Ports, StepCall } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall } from '../ports/step.js';
 
 /** One stretch of the schedule's walk, as far as it has come. */
 export interface Walk {

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { copyGraph, verifyArrival, type CopyReport } from '../oci/index.js';
-import type { InputOf, ResultOf, copyGraphContract, verifyArrivalContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { copyGraphContract, verifyArrivalContract } from './contracts.js';
 import { keepArrival, keepingNotes, type CopyNotes } from './copy-report.js';
 import { readPlan } from './kept-plan.js';
-import type { Ports, StepCall } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall } from '../ports/step.js';
 import { writeAtDestination } from './refused-write.js';
 import { inStretches, isMore } from './stretch.js';
 

@@ -9,11 +9,13 @@ import {
   type Descriptor,
   type OpenUpload,
 } from '../oci/index.js';
-import type { InputOf, ResultOf, copyPartContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { copyPartContract } from './contracts.js';
 import { CopyNotes, keepingNotes } from './copy-report.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 import { readPart } from './kept-plan.js';
-import type { Ports, StepCall } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall } from '../ports/step.js';
 import { writeAtDestination } from './refused-write.js';
 
 type PartPorts = Pick<Ports, 'registries' | 'documents' | 'copyParts'>;

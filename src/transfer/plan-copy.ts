@@ -10,10 +10,13 @@ import {
 } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { noteDigest } from '../rows/run-digest.js';
-import type { InputOf, ResultOf, planCopyContract } from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { planCopyContract } from './contracts.js';
 import { keepParts, keepPlan } from './kept-plan.js';
 import { formatLeftBehind, keepLeftBehind, leftBehindOf } from './left-behind.js';
-import type { Ports, StepCall, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
 import { resolveTag } from './resolve-tag.js';
 import { MissingAtSource, atSource, missingTag } from './source-gone.js';

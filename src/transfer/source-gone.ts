@@ -1,6 +1,7 @@
 import { CopyError, PromoterError, RegistryError, formatReference } from '../oci/index.js';
 import { resolveTag } from './resolve-tag.js';
-import type { Ports, StorePort } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StorePort } from '../ports/store.js';
 
 /** Something was not found at the source: it may be gone, or only late. */
 export class MissingAtSource extends PromoterError {

@@ -11,10 +11,11 @@ import {
   type Registries,
   type Repository,
 } from '../oci/index.js';
-import type { More, StretchCursor } from '../rows/contracts.js';
+import type { More, StretchCursor } from './contracts.js';
 import { keepAnswers, readAnswers, sizeOf } from './kept-answers.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
-import type { Ports, StepCall, StretchLimits } from '../ports/ports.js';
+import type { Ports, StretchLimits } from '../ports/ports.js';
+import type { StepCall } from '../ports/step.js';
 
 /** So much was asked as one stretch may; no error, and never told. */
 class StretchOver extends Error {}

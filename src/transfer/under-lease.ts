@@ -1,6 +1,7 @@
 import type { HeldLease } from '../oci/index.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
-import type { Ports, StepReply } from '../ports/ports.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepReply } from '../ports/step.js';
 
 /** The lease of a subject: whatever is attached to it is made under this one. */
 export function subjectLease(registry: string, repository: string, digest: string): string {

@@ -20,7 +20,8 @@ import {
   type RegistryClient,
 } from '../../src/oci/index.js';
 import type { Explanation } from '../../src/promotions/explanation.js';
-import type { RunRow, RunSummary, StepProgress } from '../../src/rows/rows.js';
+import type { RunRow, RunSummary } from '../../src/rows/run-row.js';
+import type { StepProgress } from '../../src/rows/step-progress.js';
 import { createSelfSignedCertificate } from '../../src/signing/index.js';
 import { startEverything, until, type Everything } from './promotion/everything.js';
 

@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { expect } from '@jest/globals';
 import { loadKeys } from '../../local/identity/keys.js';
 import { basicCredentials, createRegistries, packArtifact, parseReference, pushPacked } from '../../src/oci/index.js';
-import type { StepProgress } from '../../src/rows/rows.js';
+import type { StepProgress } from '../../src/rows/step-progress.js';
 import { NOTARY_SIGNATURE } from '../../src/signing/index.js';
 import { startVault, type RunningVault } from '../support/vault/server.js';
 import type { KeyKind } from '../support/vault/vault-keys.js';

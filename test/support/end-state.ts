@@ -1,5 +1,5 @@
 import { isRecord } from '../../src/oci/index.js';
-import type { PromotionRow } from '../../src/rows/rows.js';
+import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { World } from './world.js';
 
 /** What tells how something came about, and not what it is: an activity that is done again finds what it made before. */

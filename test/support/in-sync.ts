@@ -1,7 +1,7 @@
 import { copyGraph, parseReference, planGraph, type Descriptor } from '../../src/oci/index.js';
 import type { Rule } from '../../src/rules/rule.js';
 import { closeRun } from '../../src/rows/close-promotion.js';
-import type { RunResult } from '../../src/rows/rows.js';
+import type { RunResult } from '../../src/rows/run-row.js';
 import { attachSbomStep } from '../../src/evidence/attach-sbom.js';
 import { attachSignatureStep } from '../../src/evidence/attach-signature.js';
 import { classifyGraph } from '../../src/evidence/classify.js';

@@ -1,10 +1,9 @@
-import type { JobInput } from '../../src/operations/job-schema.js';
-import { JOB_OPERATIONS } from '../../src/operations/job-schema.js';
+import { type JobInput, JOB_OPERATIONS } from '../../src/operations/job-schema.js';
 import { parseJob } from '../../src/operations/parse-job.js';
 import { digestOf, packArtifact, pushPacked, type Descriptor } from '../../src/oci/index.js';
-import type { RunRow } from '../../src/rows/rows.js';
+import type { RunRow } from '../../src/rows/run-row.js';
 import { runOperationStep } from '../../src/operations/run-operation.js';
-import type { RegistryListing } from '../../src/ports/ports.js';
+import type { RegistryListing } from '../../src/ports/registry-listing.js';
 import type { MemoryRepository } from '../unit/oci/memory-repository.js';
 import { REGISTRY, newCall, newWorld, notFound, runOf, type World } from './world.js';
 

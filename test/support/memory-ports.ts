@@ -1,14 +1,8 @@
-import { InputError } from '../../src/oci/index.js';
-import type { HeldLease, Lease } from '../../src/oci/index.js';
-import type {
-  DocumentContainer,
-  Documents,
-  Engine,
-  EngineState,
-  Files,
-  QueueName,
-  Queues,
-} from '../../src/ports/runs-ports.js';
+import { InputError, type HeldLease, type Lease } from '../../src/oci/index.js';
+import type { DocumentContainer, Documents } from '../../src/ports/documents.js';
+import type { Engine, EngineState } from '../../src/ports/engine.js';
+import type { Files } from '../../src/ports/files.js';
+import type { QueueName, Queues } from '../../src/ports/queues.js';
 
 /** The ports of src/runs in memory, held to the real ones by test/unit/azure/ports-contract.test.ts. */
 export { memoryRunStore } from './memory-run-store.js';

@@ -1,17 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../src/oci/index.js';
 import { matchesPromotion, matchesRun } from '../../src/rows/filters.js';
-import { isAlike, mergedIgnored, nameOfIgnored } from '../../src/rows/ignored-event.js';
-import type { Page, PageOptions, RunStore, StoredDigest } from '../../src/ports/runs-ports.js';
-import type {
-  DestinationOwner,
-  IgnoredEvent,
-  PromotionRow,
-  RunRow,
-  Standing,
-  StepProgress,
-  Versioned,
-} from '../../src/rows/rows.js';
+import { isAlike, mergedIgnored, nameOfIgnored, type IgnoredEvent } from '../../src/rows/ignored-event.js';
+import type { Page, PageOptions } from '../../src/ports/page.js';
+import type { RunStore } from '../../src/ports/store.js';
+import type { StoredDigest } from '../../src/ports/subject-index.js';
+import type { DestinationOwner } from '../../src/rows/claims.js';
+import type { PromotionRow } from '../../src/rows/promotion-row.js';
+import type { RunRow } from '../../src/rows/run-row.js';
+import type { Standing } from '../../src/rows/subject-index.js';
+import type { StepProgress } from '../../src/rows/step-progress.js';
+import type { Versioned } from '../../src/ports/versioned.js';
 import { summaryOfRun } from '../../src/rows/run-summary.js';
 
 interface Kept {

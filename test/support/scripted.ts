@@ -1,6 +1,6 @@
 import type { Digest } from '../../src/oci/index.js';
-import * as contracts from '../../src/rows/contracts.js';
-import type { InputOf, ResultOf } from '../../src/rows/contracts.js';
+import * as contracts from './contracts.js';
+import type { InputOf, ResultOf } from '../../src/rows/step-contract.js';
 import type { ActivityReply } from '../../src/functions/orchestrations/step.js';
 import { rule } from './rules.fixture.js';
 import type { Activity } from './replay.js';

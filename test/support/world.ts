@@ -1,10 +1,13 @@
 import { parseReference, PolicyError, RegistryError } from '../../src/oci/index.js';
 import type { Rule } from '../../src/rules/rule.js';
-import { raiseWanted } from '../../src/rows/promotion-runs.js';
-import type { PromotionRow, RunRow, Trigger } from '../../src/rows/rows.js';
+import { raiseWanted } from '../../src/rows/increment.js';
+import type { PromotionRow } from '../../src/rows/promotion-row.js';
+import type { RunRow, Trigger } from '../../src/rows/run-row.js';
 import { createStreamingSbomGenerator } from '../../src/sbom/index.js';
 import { createSelfSignedCertificate, loadPemSigner, type Signer } from '../../src/signing/index.js';
-import type { Ports, RegistryListing, StepCall } from '../../src/ports/ports.js';
+import type { Ports } from '../../src/ports/ports.js';
+import type { RegistryListing } from '../../src/ports/registry-listing.js';
+import type { StepCall } from '../../src/ports/step.js';
 import { MemoryRegistries, type MemoryRepository } from '../unit/oci/memory-repository.js';
 import { rule } from './rules.fixture.js';
 import {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigurationError } from '../../src/oci/index.js';
 import { isRulesBlob, readText, rulesSource } from '../../src/rules-source.js';
-import type { RulesSource } from '../../src/ports/runs-ports.js';
+import type { RulesSource } from '../../src/ports/rules-source.js';
 import { createSelfSignedCertificate } from '../../src/signing/index.js';
 
 const URL = 'https://account.blob.core.windows.net/rules/rules.json';

@@ -1,5 +1,9 @@
-import type { Documents, RunStore } from '../../ports/runs-ports.js';
-import type { DestinationOwner, PromotionRow, RunRow, Versioned } from '../../rows/rows.js';
+import type { Documents } from '../../ports/documents.js';
+import type { RunStore } from '../../ports/store.js';
+import type { DestinationOwner } from '../../rows/claims.js';
+import type { PromotionRow } from '../../rows/promotion-row.js';
+import type { RunRow } from '../../rows/run-row.js';
+import type { Versioned } from '../../ports/versioned.js';
 
 /** The rows that steps ask for. */
 export type DeskStore = Pick<

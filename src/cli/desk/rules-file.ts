@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { ConfigurationError, InputError } from '../../oci/index.js';
 import type { Rule } from '../../rules/rule.js';
 import { isRulesBlob, rulesSource } from '../../rules-source.js';
-import type { RulesSource } from '../../ports/runs-ports.js';
+import type { RulesSource } from '../../ports/rules-source.js';
 import type { Io } from '../io.js';
 import { textOf, type Values } from '../verb.js';
 

@@ -2,7 +2,8 @@ import type { HttpRequest } from '@azure/functions';
 import { z } from 'zod';
 import { InputError, isRegistryHost } from '../../oci/index.js';
 import type { PromotionFilter, RunFilter } from '../../rows/filters.js';
-import { OUTCOMES, PROMOTION_STATES } from '../../rows/rows.js';
+import { OUTCOMES } from '../../rows/run-row.js';
+import { PROMOTION_STATES } from '../../rows/promotion-row.js';
 
 /** What a query may have beside its filters: the page, and the function key as Azure takes it. */
 const BESIDE = new Set(['size', 'from', 'code', 'clientId']);

@@ -1,6 +1,6 @@
 import type { HttpRequest } from '@azure/functions';
 import { InputError } from '../../oci/index.js';
-import type { PageOptions } from '../../ports/runs-ports.js';
+import type { PageOptions } from '../../ports/page.js';
 
 /** Rows of a page, as it comes and at most. */
 const ROWS = 50;

@@ -3,7 +3,7 @@ import { getClient, input } from 'durable-functions';
 import { PromoterError, describeError } from '../../oci/index.js';
 import { matchRules } from '../../rules/match.js';
 import type { Rule } from '../../rules/rule.js';
-import { raiseWanted } from '../../rows/promotion-runs.js';
+import { raiseWanted } from '../../rows/increment.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { errorAnswer } from './answers.js';

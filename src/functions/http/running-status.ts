@@ -1,5 +1,5 @@
 import { describeError } from '../../oci/index.js';
-import type { QueueLengths, QueueName } from '../../ports/runs-ports.js';
+import type { QueueLengths, QueueName } from '../../ports/queues.js';
 import { describeSigner, type SignerSource, type SignerStatus } from '../../signing/index.js';
 import type { AppIdentity, Status, StatusProblem } from './status.js';
 

@@ -1,7 +1,8 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
 import { InputError, parseReference, formatReference } from '../../oci/index.js';
-import type { RunStore } from '../../ports/runs-ports.js';
-import type { RunRow, StepProgress } from '../../rows/rows.js';
+import type { RunStore } from '../../ports/store.js';
+import type { RunRow } from '../../rows/run-row.js';
+import type { StepProgress } from '../../rows/step-progress.js';
 import { answering, errorAnswer } from './answers.js';
 import { runFilterOf } from './filters.js';
 import { pageOf } from './page.js';

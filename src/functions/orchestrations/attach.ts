@@ -1,6 +1,6 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
-import { attachSbomContract, attachSignatureContract, imageSchema, type Image } from '../../rows/contracts.js';
+import { attachSbomContract, attachSignatureContract, imageSchema, type Image } from '../../evidence/contracts.js';
 import { stepAll, type StepContext } from './step.js';
 import { answered, callSub, subInput, type SubAnswer } from './sub-orchestration.js';
 

@@ -1,13 +1,7 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
-import {
-  copyCounts,
-  copyGraphContract,
-  copyPartContract,
-  type InputOf,
-  type ResultOf,
-  type planCopyContract,
-} from '../../rows/contracts.js';
+import { copyCounts, copyGraphContract, copyPartContract, type planCopyContract } from '../../transfer/contracts.js';
+import type { InputOf, ResultOf } from '../../rows/step-contract.js';
 import { partName } from '../../transfer/part-name.js';
 import { StepFailed, step, stepAll, type StepContext } from './step.js';
 import { answered, callSub, subInput, type SubAnswer } from './sub-orchestration.js';

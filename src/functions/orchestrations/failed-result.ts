@@ -1,5 +1,5 @@
 import { RUN_CANCELLED } from '../../rows/cancellation.js';
-import type { Outcome } from '../../rows/rows.js';
+import type { Outcome } from '../../rows/run-row.js';
 import type { StepFailed } from './step.js';
 
 /** How a run ends in which a step failed for good. */

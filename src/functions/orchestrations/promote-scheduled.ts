@@ -1,5 +1,6 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
-import { walkScheduleContract, type ResultOf } from '../../rows/contracts.js';
+import { walkScheduleContract } from '../../schedule/contracts.js';
+import type { ResultOf } from '../../rows/step-contract.js';
 import { step, waitingUntil } from './step.js';
 
 /** Stretches of one walk: 60 of a minute each. What a tick has no time for the next one goes on with: the walk's note says where. */

@@ -1,19 +1,17 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
-import { evidencePolicyHash } from '../../rules/promotion-id.js';
+import { evidencePolicyHash } from '../../rules/fingerprint.js';
 import { deadlineMs } from '../../rules/rule.js';
 import {
   beginRunContract,
-  checkEvidenceContract,
   closeRunContract,
   markWaitingContract,
   observeContract,
-  planCopyContract,
   tagDestinationContract,
-  verifyArrivalContract,
-  type InputOf,
-  type ResultOf,
-} from '../../rows/contracts.js';
+} from '../../promotions/contracts.js';
+import { checkEvidenceContract } from '../../evidence/contracts.js';
+import { planCopyContract, verifyArrivalContract } from '../../transfer/contracts.js';
+import type { InputOf, ResultOf } from '../../rows/step-contract.js';
 import { attachAll } from './attach.js';
 import { copyPlanned } from './copy-graph.js';
 import { failedResult } from './failed-result.js';

@@ -5,14 +5,12 @@ import {
   awaitPromotionsContract,
   beginJobContract,
   closeJobContract,
-  planCopyContract,
   raisePromotionsContract,
   runOperationContract,
   tagCopyContract,
-  verifyArrivalContract,
-  type InputOf,
-  type ResultOf,
-} from '../../rows/contracts.js';
+} from '../../operations/contracts.js';
+import { planCopyContract, verifyArrivalContract } from '../../transfer/contracts.js';
+import type { InputOf, ResultOf } from '../../rows/step-contract.js';
 import { copyPlanned } from './copy-graph.js';
 import { failedResult } from './failed-result.js';
 import { StepFailed, step, waitingUntil, type StepContext } from './step.js';

@@ -2,7 +2,7 @@ import { RetryOptions, type OrchestrationContext, type Task } from 'durable-func
 import { z } from 'zod';
 import { isRecord } from '../../oci/index.js';
 import { formatDuration } from '../../rules/duration.js';
-import type { InputOf, ResultOf, StepContract } from '../../rows/contracts.js';
+import type { InputOf, ResultOf, StepContract } from '../../rows/step-contract.js';
 import { againOfCursor, putOffOnce, troubleSchema, type Again, type Trouble } from '../../promotions/again.js';
 
 /**

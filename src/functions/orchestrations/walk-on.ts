@@ -1,12 +1,8 @@
 import type { OrchestrationContext, Task } from 'durable-functions';
 import { z } from 'zod';
-import {
-  observeContract,
-  planCopyContract,
-  verifyArrivalContract,
-  type InputOf,
-  type ResultOf,
-} from '../../rows/contracts.js';
+import { observeContract } from '../../promotions/contracts.js';
+import { planCopyContract, verifyArrivalContract } from '../../transfer/contracts.js';
+import type { InputOf, ResultOf } from '../../rows/step-contract.js';
 import { StepFailed, step, type StepContext } from './step.js';
 import { answered, callSub, subInput, type SubAnswer } from './sub-orchestration.js';
 

@@ -4,7 +4,7 @@ import { describeError } from '../../oci/index.js';
 import { newRunId } from '../../rows/run-id.js';
 import { keepHouse } from '../../schedule/housekeeping.js';
 import type { Ports } from '../../ports/ports.js';
-import { tellForgotten } from '../../promotions/result-event.js';
+import { tellForgotten } from '../../schedule/unsent-results.js';
 import { tendJobs } from '../../schedule/reconcile-jobs.js';
 import { signingLog } from '../../evidence/signing-warnings.js';
 import { runIdText } from '../step-log.js';

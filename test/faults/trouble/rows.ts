@@ -1,6 +1,6 @@
 import dns from 'node:dns';
 import { OCI_IMAGE_INDEX } from '../../../src/oci/index.js';
-import type { Outcome } from '../../../src/rows/rows.js';
+import type { Outcome } from '../../../src/rows/run-row.js';
 import type { Fault, FaultProxy, Seen } from './fault-proxy.js';
 import { ANSWERS, refusal } from '../../support/vault/answers.js';
 import { identityOf } from '../../support/vault/sdk.js';

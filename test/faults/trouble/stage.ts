@@ -20,8 +20,9 @@ import {
   type RegistryClient,
 } from '../../../src/oci/index.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import { raiseWanted } from '../../../src/rows/promotion-runs.js';
-import type { RunResult, StepProgress } from '../../../src/rows/rows.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
+import type { RunResult } from '../../../src/rows/run-row.js';
+import type { StepProgress } from '../../../src/rows/step-progress.js';
 import { createSelfSignedCertificate, type SignerSource } from '../../../src/signing/index.js';
 import type { Ports } from '../../../src/ports/ports.js';
 import { register, type Registered } from '../../support/registered.js';

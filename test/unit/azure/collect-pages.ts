@@ -1,4 +1,4 @@
-import type { Page, PageOptions } from '../../../src/ports/runs-ports.js';
+import type { Page, PageOptions } from '../../../src/ports/page.js';
 
 /** The items of every page of a list. */
 export async function collectPages<T>(list: (options: PageOptions) => Promise<Page<T>>, size: number): Promise<T[][]> {

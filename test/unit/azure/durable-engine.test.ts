@@ -1,11 +1,10 @@
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { InvocationContext } from '@azure/functions';
 import * as df from 'durable-functions';
 import { createDurableEngine } from '../../../src/azure/durable-engine.js';
-import type { Engine } from '../../../src/ports/runs-ports.js';
+import type { Engine } from '../../../src/ports/engine.js';
 
 interface Answer {
   status: number;

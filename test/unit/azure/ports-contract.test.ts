@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { createStorage } from '../../../src/azure/storage.js';
-import type { AzureStorage } from '../../../src/azure/storage.js';
+import { createStorage, type AzureStorage } from '../../../src/azure/storage.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import type { PromotionFilter, RunFilter } from '../../../src/rows/filters.js';
-import type { IgnoredEvent, RunInput, RunRow } from '../../../src/rows/rows.js';
+import type { IgnoredEvent } from '../../../src/rows/ignored-event.js';
+import type { RunInput, RunRow } from '../../../src/rows/run-row.js';
 import { memoryDocuments, memoryFiles, memoryLease, memoryQueues, memoryRunStore } from '../../support/memory-ports.js';
 import { collectPages } from './collect-pages.js';
-import { startAzurite } from './azurite.js';
-import type { Azurite } from './azurite.js';
+import { startAzurite, type Azurite } from './azurite.js';
 import { at, sampleDigest, samplePromotion, sampleRun, sampleStep } from './sample-rows.js';
 
 // A machine that is busy is no failure.

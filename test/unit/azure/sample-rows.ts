@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { Rule } from '../../../src/rules/rule.js';
-import { ruleSchema } from '../../../src/rules/rule.js';
-import type { StoredDigest } from '../../../src/ports/runs-ports.js';
+import { type Rule, ruleSchema } from '../../../src/rules/rule.js';
+import type { StoredDigest } from '../../../src/ports/subject-index.js';
 import { newRunId } from '../../../src/rows/run-id.js';
-import type { PromotionRow, RunRow, StepProgress } from '../../../src/rows/rows.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { RunRow } from '../../../src/rows/run-row.js';
+import type { StepProgress } from '../../../src/rows/step-progress.js';
 
 const T0 = Date.parse('2026-05-01T12:00:00.000Z');
 

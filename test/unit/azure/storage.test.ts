@@ -4,13 +4,11 @@ import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueClient } from '@azure/storage-queue';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { blobLease } from '../../../src/azure/blob-lease.js';
-import { createStorage } from '../../../src/azure/storage.js';
-import type { AzureStorage } from '../../../src/azure/storage.js';
-import type { RunRow } from '../../../src/rows/rows.js';
+import { createStorage, type AzureStorage } from '../../../src/azure/storage.js';
+import type { RunRow } from '../../../src/rows/run-row.js';
 import { summaryOfRun } from '../../../src/rows/run-summary.js';
 import { collectPages } from './collect-pages.js';
-import { startAzurite } from './azurite.js';
-import type { Azurite } from './azurite.js';
+import { startAzurite, type Azurite } from './azurite.js';
 import { sampleDigest, samplePromotion, sampleRule, sampleRun } from './sample-rows.js';
 import { startStorageProxy } from './storage-proxy.js';
 

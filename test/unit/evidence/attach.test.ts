@@ -3,7 +3,8 @@ import { InputError, parseManifest, type Descriptor } from '../../../src/oci/ind
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
 import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
-import type { Ports, StepReply } from '../../../src/ports/ports.js';
+import type { Ports } from '../../../src/ports/ports.js';
+import type { StepReply } from '../../../src/ports/step.js';
 import { subjectLease } from '../../../src/transfer/under-lease.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';

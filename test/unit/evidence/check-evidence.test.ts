@@ -8,11 +8,12 @@ import {
   pushPacked,
   type Descriptor,
 } from '../../../src/oci/index.js';
-import { evidencePolicyHash } from '../../../src/rules/promotion-id.js';
+import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
 import { closeRun } from '../../../src/rows/close-promotion.js';
 import { keyHash, loadPemSigner, notaryAnnotations, signNotary, type Signer } from '../../../src/signing/index.js';
 import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
-import type { ResultOf, checkEvidenceContract } from '../../../src/rows/contracts.js';
+import type { ResultOf } from '../../../src/rows/step-contract.js';
+import type { checkEvidenceContract } from '../../../src/evidence/contracts.js';
 import { checkEvidenceStep } from '../../../src/evidence/check-evidence.js';
 import { markWaitingStep } from '../../../src/promotions/mark-waiting.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';

@@ -4,7 +4,7 @@ import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { verifyNotary } from '../../../src/signing/index.js';
 import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
 import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
-import type { StepReply } from '../../../src/ports/ports.js';
+import type { StepReply } from '../../../src/ports/step.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { NOTARY_SIGNATURE, countReferrers, pushArtifact, pushImage, pushJunkSignatures } from '../../support/images.js';

@@ -3,7 +3,7 @@ import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import type { SbomGenerator } from '../../../src/sbom/index.js';
 import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
 import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
-import type { StepCall } from '../../../src/ports/ports.js';
+import type { StepCall } from '../../../src/ports/step.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, SOURCE, newCall, newWorld, type World } from '../../support/world.js';

@@ -2,7 +2,7 @@ import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
 import { ConfigurationError, PolicyError, TransportError, VerificationError } from '../../../src/oci/index.js';
-import * as contracts from '../../../src/rows/contracts.js';
+import * as contracts from '../../support/contracts.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { TransportError } from '../../../src/oci/index.js';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
-import { raiseWanted } from '../../../src/rows/promotion-runs.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
 import { rule } from '../../support/rules.fixture.js';
 import { openJobRun } from '../../support/job-world.js';
 import { NOTARY_SIGNATURE, countReferrers, pushImage } from '../../support/images.js';
@@ -17,8 +17,8 @@ import {
   rowOf,
   runOf,
   tagAt,
+  type World,
 } from '../../support/world.js';
-import type { World } from '../../support/world.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { register, type Registered } from '../../support/registered.js';
 import { replay, type Activity, type Played, type Script } from '../../support/replay.js';

@@ -1,7 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import { describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
-import { raiseWanted } from '../../../src/rows/promotion-runs.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
 import { newRunId } from '../../../src/rows/run-id.js';
 import type { Signer } from '../../../src/signing/index.js';
 import { openJob } from '../../../src/operations/start-job.js';

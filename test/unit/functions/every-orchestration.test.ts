@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import fc from 'fast-check';
 import type { ActivityReply } from '../../../src/functions/orchestrations/step.js';
-import { OUTCOMES } from '../../../src/rows/rows.js';
+import { OUTCOMES } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';
 import { newWorld } from '../../support/world.js';
 import { register } from '../../support/registered.js';

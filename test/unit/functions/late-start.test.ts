@@ -5,8 +5,8 @@ import { JOB_OPERATIONS, type JobOperation } from '../../../src/operations/job-s
 import { parseJob } from '../../../src/operations/parse-job.js';
 import { TransportError } from '../../../src/oci/index.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
-import type { Engine } from '../../../src/ports/runs-ports.js';
-import type { RunSummary } from '../../../src/rows/rows.js';
+import type { Engine } from '../../../src/ports/engine.js';
+import type { RunSummary } from '../../../src/rows/run-row.js';
 import { tendJobs } from '../../../src/schedule/reconcile-jobs.js';
 import { blobOf, newJobWorld, pushSample } from '../../support/job-world.js';
 import { pushImage } from '../../support/images.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { promote } from '../../../src/functions/orchestrations/promote.js';
-import { evidencePolicyHash } from '../../../src/rules/promotion-id.js';
+import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
 import { rule } from '../../support/rules.fixture.js';
 import { replay, type Played, type Script } from '../../support/replay.js';
 import {

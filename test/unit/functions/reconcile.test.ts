@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { handleRegistryEvent } from '../../../src/promotions/registry-event.js';
 import { packArtifact, pushPacked, type Descriptor, type Digest } from '../../../src/oci/index.js';
-import type { RunSummary } from '../../../src/rows/rows.js';
+import type { RunSummary } from '../../../src/rows/run-row.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { runJob } from '../../../src/functions/orchestrations/run-job.js';
-import type { InputOf, ResultOf, beginJobContract, closeJobContract } from '../../../src/rows/contracts.js';
+import type { InputOf, ResultOf } from '../../../src/rows/step-contract.js';
+import type { beginJobContract, closeJobContract } from '../../../src/operations/contracts.js';
 import { replay, type Played, type Script } from '../../support/replay.js';
 import { ROOT, SOURCE, activities, type Answers } from '../../support/scripted.js';
 

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { runJob } from '../../../src/functions/orchestrations/run-job.js';
-import type { InputOf, closeJobContract } from '../../../src/rows/contracts.js';
+import type { InputOf } from '../../../src/rows/step-contract.js';
+import type { closeJobContract } from '../../../src/operations/contracts.js';
 import { replay, type Played } from '../../support/replay.js';
 import { ROOT, activities, type Answers } from '../../support/scripted.js';
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { handleRegistryEvent } from '../../../src/promotions/registry-event.js';
 import type { Descriptor } from '../../../src/oci/index.js';
-import type { PromotionRow } from '../../../src/rows/rows.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import { keepHouse } from '../../../src/schedule/housekeeping.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';

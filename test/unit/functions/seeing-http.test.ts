@@ -1,7 +1,7 @@
 import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { closeRun } from '../../../src/rows/close-promotion.js';
-import { raiseWanted } from '../../../src/rows/promotion-runs.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';

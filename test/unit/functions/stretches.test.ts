@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { COPY_LIMITS } from '../../../src/oci/index.js';
-import type { StepProgress } from '../../../src/rows/rows.js';
+import type { StepProgress } from '../../../src/rows/step-progress.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { SOURCE, notFound, openRun } from '../../support/world.js';

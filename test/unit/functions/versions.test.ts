@@ -2,7 +2,7 @@ import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { readFileSync } from 'node:fs';
-import { tendPromotion } from '../../../src/rows/promotion-runs.js';
+import { tendPromotion } from '../../../src/rows/reconcile.js';
 import { tendJobs } from '../../../src/schedule/reconcile-jobs.js';
 import { openJobRun } from '../../support/job-world.js';
 import { newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { Descriptor } from '../../../src/oci/index.js';
-import { raiseWanted } from '../../../src/rows/promotion-runs.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import {

@@ -1,5 +1,5 @@
 import type { OrchestrationHandler } from 'durable-functions';
-import type { Engine } from '../../../src/ports/runs-ports.js';
+import type { Engine } from '../../../src/ports/engine.js';
 import { Execution, type HistoryEvent, type Wanted } from './executor.js';
 import { HOST } from './host-limits.js';
 import type { Action, Simulation, Task } from './simulation.js';

@@ -1,5 +1,6 @@
 import type { Rule } from '../../../src/rules/rule.js';
-import type { PromotionRow, Versioned } from '../../../src/rows/rows.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { Versioned } from '../../../src/ports/versioned.js';
 import type { World } from '../../support/world.js';
 import type { Task } from './simulation.js';
 

@@ -1,4 +1,5 @@
-import type { PromotionRow, RunRow } from '../../../src/rows/rows.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { RunRow } from '../../../src/rows/run-row.js';
 
 // What becomes of a run whose orchestration is gone, or ended without closing it:
 // - It ends as `interrupted`. Nobody is told of it, it is no failure, and its promotion is not answered by it.

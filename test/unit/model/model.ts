@@ -1,4 +1,4 @@
-import type { PromotionRow } from '../../../src/rows/rows.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import { App } from './app.js';
 import type { Guard } from './guards.js';
 import { Happenings } from './happenings.js';

@@ -1,8 +1,9 @@
-import { promotionId, ruleHash } from '../../../src/rules/promotion-id.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
+import { ruleHash } from '../../../src/rules/fingerprint.js';
 import { isSourceRepository, matchRules } from '../../../src/rules/match.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import { standingRule } from '../../../src/rules/standing-rule.js';
-import type { PromotionRow } from '../../../src/rows/rows.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import type { App } from './app.js';
 import { destinationProblems, madeTwice } from './destination.js';

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Rule } from '../../../src/rules/rule.js';
-import { ruleHash } from '../../../src/rules/promotion-id.js';
-import type { PromotionRow, RunRow, SourceTag } from '../../../src/rows/rows.js';
+import { ruleHash } from '../../../src/rules/fingerprint.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { RunRow, SourceTag } from '../../../src/rows/run-row.js';
 import type { World } from '../../support/world.js';
 import { Interruptions } from './interrupted.js';
 import type { Simulation, Task } from './simulation.js';

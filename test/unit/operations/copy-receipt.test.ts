@@ -6,7 +6,7 @@ import { copyPartStep } from '../../../src/transfer/copy-part.js';
 import { receiptSchema } from '../../../src/transfer/copy-report.js';
 import { partName } from '../../../src/transfer/part-name.js';
 import { planCopyStep } from '../../../src/transfer/plan-copy.js';
-import { tagCopyStep } from '../../../src/promotions/tag-destination.js';
+import { tagCopyStep } from '../../../src/operations/tag-copy.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { pushArtifact, pushMultiPlatform } from '../../support/images.js';
 import { openJobRun } from '../../support/job-world.js';

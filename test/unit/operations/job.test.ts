@@ -1,14 +1,11 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { packArtifact, pushPacked } from '../../../src/oci/index.js';
-import type { JobInput } from '../../../src/rows/rows.js';
+import type { JobInput } from '../../../src/rows/run-row.js';
 import { closeRun } from '../../../src/rows/close-promotion.js';
 import { beginRun } from '../../../src/rows/owned-promotion.js';
-import {
-  awaitPromotionsStep,
-  beginJobStep,
-  closeJobStep,
-  raisePromotionsStep,
-} from '../../../src/operations/job-steps.js';
+import { awaitPromotionsStep, raisePromotionsStep } from '../../../src/operations/promote.js';
+import { beginJobStep } from '../../../src/operations/begin-job.js';
+import { closeJobStep } from '../../../src/operations/close-job.js';
 import { rule } from '../../support/rules.fixture.js';
 import { REGISTRY, SOURCE, newCall, newWorld, rowOf, runOf, type World } from '../../support/world.js';
 

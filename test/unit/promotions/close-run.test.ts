@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
-import type { Outcome } from '../../../src/rows/rows.js';
-import { tendPromotion } from '../../../src/rows/promotion-runs.js';
+import type { Outcome } from '../../../src/rows/run-row.js';
+import { tendPromotion } from '../../../src/rows/reconcile.js';
 import { beginRunStep } from '../../../src/promotions/begin-run.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
-import type { InputOf, closeRunContract } from '../../../src/rows/contracts.js';
+import type { InputOf } from '../../../src/rows/step-contract.js';
+import type { closeRunContract } from '../../../src/promotions/contracts.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { DESTINATION, SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 

@@ -10,7 +10,8 @@ import {
   createRegistries,
   type RegistryClient,
 } from '../../../src/oci/index.js';
-import { promotionId, ruleHash } from '../../../src/rules/promotion-id.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
+import { ruleHash } from '../../../src/rules/fingerprint.js';
 import { NOTARY_SIGNATURE } from '../../../src/signing/index.js';
 import { rule } from '../../support/rules.fixture.js';
 import { freePort } from '../../interop/free-port.js';

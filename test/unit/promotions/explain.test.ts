@@ -1,9 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { evidencePolicyHash, promotionId, ruleHash } from '../../../src/rules/promotion-id.js';
+import { evidencePolicyHash, ruleHash } from '../../../src/rules/fingerprint.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
 import { explain, type ExplainInput } from '../../../src/promotions/explain.js';
 import type { Check, Standing } from '../../../src/promotions/explanation.js';
 import { explanationText } from '../../../src/promotions/explanation-text.js';
-import type { PromotionRow, StepProgress } from '../../../src/rows/rows.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { StepProgress } from '../../../src/rows/step-progress.js';
 import { rule } from '../../support/rules.fixture.js';
 
 const source = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };

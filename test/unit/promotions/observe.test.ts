@@ -9,7 +9,8 @@ import {
 import { noteGatePassed } from '../../../src/rows/owned-promotion.js';
 import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
 import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
-import type { ResultOf, observeContract } from '../../../src/rows/contracts.js';
+import type { ResultOf } from '../../../src/rows/step-contract.js';
+import type { observeContract } from '../../../src/promotions/contracts.js';
 import { copyGraphStep } from '../../../src/transfer/copy-graph.js';
 import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { observeStep } from '../../../src/promotions/observe.js';

@@ -1,12 +1,13 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { tendPromotion } from '../../../src/rows/promotion-runs.js';
+import { tendPromotion } from '../../../src/rows/reconcile.js';
 import { InputError } from '../../../src/oci/index.js';
 import { newRunId } from '../../../src/rows/run-id.js';
-import type { RunRow } from '../../../src/rows/rows.js';
+import type { RunRow } from '../../../src/rows/run-row.js';
 import { beginRunStep } from '../../../src/promotions/begin-run.js';
-import { closeJobStep } from '../../../src/operations/job-steps.js';
+import { closeJobStep } from '../../../src/operations/close-job.js';
 import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
-import { tellForgotten, tellRun } from '../../../src/promotions/result-event.js';
+import { tellForgotten } from '../../../src/schedule/unsent-results.js';
+import { tellRun } from '../../../src/promotions/result-event.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { REGISTRY, newWorld, openRun, runOf, type World } from '../../support/world.js';
 

@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { closeRun } from '../../../src/rows/close-promotion.js';
 import { beginRun, markWaiting, readOwned } from '../../../src/rows/owned-promotion.js';
-import { type RulesSource } from '../../../src/ports/runs-ports.js';
-import { raiseWanted, tendPromotion } from '../../../src/rows/promotion-runs.js';
-import type { PromotionRow, RunResult } from '../../../src/rows/rows.js';
+import type { RulesSource } from '../../../src/ports/rules-source.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
+import { tendPromotion } from '../../../src/rows/reconcile.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { RunResult } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';
 import { memoryEngine, memoryRunStore, type MemoryEngine } from '../../support/memory-ports.js';
 

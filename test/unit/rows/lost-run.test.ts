@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
 import { RUN_LIMITS } from '../../../src/rows/limits.js';
-import { tendPromotion } from '../../../src/rows/promotion-runs.js';
-import type { RunRow } from '../../../src/rows/rows.js';
+import { tendPromotion } from '../../../src/rows/reconcile.js';
+import type { RunRow } from '../../../src/rows/run-row.js';
 import { beginRunStep } from '../../../src/promotions/begin-run.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
-import { tellForgotten } from '../../../src/promotions/result-event.js';
+import { tellForgotten } from '../../../src/schedule/unsent-results.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { pushImage } from '../../support/images.js';
 import { SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';

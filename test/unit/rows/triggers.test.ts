@@ -1,9 +1,10 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { closeRun } from '../../../src/rows/close-promotion.js';
 import { beginRun } from '../../../src/rows/owned-promotion.js';
-import { raiseWanted, tendPromotion } from '../../../src/rows/promotion-runs.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
+import { tendPromotion } from '../../../src/rows/reconcile.js';
 import { noteDigest } from '../../../src/rows/run-digest.js';
-import type { RunRow } from '../../../src/rows/rows.js';
+import type { RunRow } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';
 import { newWorld, openRun, rowOf, runOf, SOURCE, type World } from '../../support/world.js';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { PolicyError, TransportError, type Descriptor } from '../../../src/oci/index.js';
-import { raiseWanted } from '../../../src/rows/promotion-runs.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
 import { deepPass } from '../../../src/schedule/deep-pass.js';
 import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { hashOfList, listSignatures } from '../../../src/evidence/signature-list.js';

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError, digestOf } from '../../../src/oci/index.js';
-import type { ResultOf, walkScheduleContract } from '../../../src/rows/contracts.js';
+import type { ResultOf } from '../../../src/rows/step-contract.js';
+import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
 import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { walkScheduleStep } from '../../../src/schedule/walk-schedule.js';
 import { rule } from '../../support/rules.fixture.js';

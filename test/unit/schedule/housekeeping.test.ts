@@ -5,7 +5,7 @@ import { PromoterError, TransportError } from '../../../src/oci/index.js';
 import { closeRun } from '../../../src/rows/close-promotion.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { jobInstanceOf } from '../../../src/rows/job-instance.js';
-import { raiseWanted } from '../../../src/rows/promotion-runs.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
 import { keepHouse } from '../../../src/schedule/housekeeping.js';
 import { rule } from '../../support/rules.fixture.js';
 import { REGISTRY, SOURCE, newWorld, openRun, rowOf, type World } from '../../support/world.js';

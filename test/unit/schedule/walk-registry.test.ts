@@ -7,9 +7,11 @@ import { startRegistry, type RunningRegistry } from '../../../local/registry/ser
 import { openDatabase, transaction } from '../../../local/registry/storage/database.js';
 import { ManifestStore } from '../../../local/registry/storage/manifests.js';
 import { anonymousCredentials, createRegistries, type RegistryClient } from '../../../src/oci/index.js';
-import { promotionId, ruleHash } from '../../../src/rules/promotion-id.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
+import { ruleHash } from '../../../src/rules/fingerprint.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import type { ResultOf, walkScheduleContract } from '../../../src/rows/contracts.js';
+import type { ResultOf } from '../../../src/rows/step-contract.js';
+import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
 import { walkScheduleStep } from '../../../src/schedule/walk-schedule.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';

@@ -1,13 +1,15 @@
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { PromoterError, RegistryError, TransportError } from '../../../src/oci/index.js';
-import type { RunResult } from '../../../src/rows/rows.js';
+import type { RunResult } from '../../../src/rows/run-row.js';
 import { closeRun } from '../../../src/rows/close-promotion.js';
-import type { ResultOf, walkScheduleContract } from '../../../src/rows/contracts.js';
+import type { ResultOf } from '../../../src/rows/step-contract.js';
+import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
 import { walkScheduleStep } from '../../../src/schedule/walk-schedule.js';
-import { evidencePolicyHash, promotionId } from '../../../src/rules/promotion-id.js';
+import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
 import { noteGatePassed } from '../../../src/rows/owned-promotion.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';

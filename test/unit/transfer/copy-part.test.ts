@@ -14,7 +14,8 @@ import {
   type RegistryClient,
   type Repository,
 } from '../../../src/oci/index.js';
-import type { InputOf, copyPartContract } from '../../../src/rows/contracts.js';
+import type { InputOf } from '../../../src/rows/step-contract.js';
+import type { copyPartContract } from '../../../src/transfer/contracts.js';
 import { copyPartStep } from '../../../src/transfer/copy-part.js';
 import { partName } from '../../../src/transfer/part-name.js';
 import { planCopyStep } from '../../../src/transfer/plan-copy.js';

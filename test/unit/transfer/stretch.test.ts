@@ -7,12 +7,12 @@ import {
   type Descriptor,
   type PromoterError,
 } from '../../../src/oci/index.js';
-import type { More } from '../../../src/rows/contracts.js';
+import type { More } from '../../../src/transfer/contracts.js';
 import { copyGraphStep, verifyArrivalStep } from '../../../src/transfer/copy-graph.js';
 import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { planCopyStep } from '../../../src/transfer/plan-copy.js';
-import type { StepCall } from '../../../src/ports/ports.js';
+import type { StepCall } from '../../../src/ports/step.js';
 import { isMore } from '../../../src/transfer/stretch.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';

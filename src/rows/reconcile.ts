@@ -1,68 +1,14 @@
-import { destinationOf } from '../rules/destination.js';
-import type { TagName } from '../rules/match.js';
-import { promotionId, ruleHash } from '../rules/promotion-id.js';
+import { ruleHash } from '../rules/fingerprint.js';
 import { deadlineMs, type Rule } from '../rules/rule.js';
-import { formatReference } from '../oci/index.js';
 import { cancelledResult } from './cancellation.js';
 import { RUN_LIMITS } from './limits.js';
 import { LOST, endRunRow, isLost } from './end-run.js';
-import type { RunPorts } from '../ports/runs-ports.js';
-import type { Cancellation, PromotionRow, RunResult, RunRow, Trigger, TriggerCause, Versioned } from './rows.js';
-import { newRunId } from './run-id.js';
+import type { RunPorts } from '../ports/run-ports.js';
+import type { Cancellation, RunResult, RunRow } from './run-row.js';
+import type { PromotionRow } from './promotion-row.js';
+import type { Versioned } from '../ports/versioned.js';
 import { untilWritten } from './until-written.js';
-import { wakeForSource } from './wake-run.js';
-
-function withNewRun(row: PromotionRow, now: Date, trigger: Trigger): PromotionRow {
-  const { waitingFor: _waited, absorbed: _before, runId: previousRunId, ...rest } = row;
-  return {
-    ...rest,
-    state: 'working',
-    runId: newRunId(now.getTime()),
-    runOpen: true,
-    runOpenedAt: now.toISOString(),
-    runBegun: false,
-    runTrigger: trigger,
-    ...(previousRunId !== undefined && { previousRunId }),
-  };
-}
-
-/** Writes the run's row where it isn't there, then starts the engine under its id. Both can be done twice. */
-async function startRun(ports: RunPorts, row: PromotionRow, rule: Rule): Promise<void> {
-  if (row.runId === undefined) return;
-  await ports.store.insertRun({
-    id: row.runId,
-    state: 'pending',
-    openedAt: row.runOpenedAt ?? ports.now().toISOString(),
-    ...(row.runTrigger !== undefined && { trigger: row.runTrigger }),
-    input: {
-      kind: 'promotion',
-      runId: row.runId,
-      promotionId: row.id,
-      rule,
-      source: row.source,
-      destination: row.destination,
-    },
-  });
-  await ports.engine.start('promote', row.runId, { promotionId: row.id, runId: row.runId });
-}
-
-/** Opens the next run, after a lost one or a pause; undefined where another writer was first. */
-export async function openNext(
-  ports: RunPorts,
-  current: Versioned<PromotionRow>,
-  rule: Rule,
-  trigger: Trigger,
-): Promise<PromotionRow | undefined> {
-  const { value: row } = current;
-  const next = { ...withNewRun(row, ports.now(), trigger), destination: destinationText(rule, row.source) };
-  if (!(await ports.store.replacePromotion(next, current.version))) return undefined;
-  await startRun(ports, next, rule);
-  return next;
-}
-
-function destinationText(rule: Rule, source: TagName): string {
-  return formatReference(destinationOf(rule, source));
-}
+import { startRun, openNext } from './open-run.js';
 
 /**
  * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
@@ -178,70 +124,6 @@ async function closeCancelled(
   const last = { ...result, runId, finishedAt: ports.now().toISOString(), ruleHash: hash };
   const closed: PromotionRow = { ...row, answered, last, runOpen: false, state: 'cancelled' };
   return ports.store.replacePromotion(closed, version);
-}
-
-export interface RaisedPromotion {
-  promotionId: string;
-  /** Absent where new runs are paused and there was none. */
-  runId?: string;
-  /** The row closes with the outcome of this request once no run is open and `wanted` is at least this. */
-  wanted: number;
-}
-
-/**
- * Says that a promotion should be looked at, for whatever reason: opens a run where none is open, otherwise leaves the rest to
- * the open one. May be called any number of times.
- * @param cause the row and the run that is opened say it
- * @throws PromoterError `ROW_CONTENDED` (transient)
- */
-export async function raiseWanted(
-  ports: RunPorts,
-  rule: Rule,
-  source: TagName,
-  cause: Omit<TriggerCause, 'at'>,
-): Promise<RaisedPromotion> {
-  const id = promotionId(rule.name, source);
-  const name = { registry: source.registry, repository: source.repository, tag: source.tag };
-  return untilWritten(id, async () => {
-    const now = ports.now();
-    const lastTrigger: TriggerCause = { ...cause, at: now.toISOString() };
-    const current = await ports.store.getPromotion(id);
-    if (current === undefined) {
-      const fresh: PromotionRow = {
-        id,
-        rule: rule.name,
-        source: name,
-        destination: destinationText(rule, name),
-        wanted: 1,
-        answered: 0,
-        wantedAt: now.toISOString(),
-        lastTrigger,
-        state: 'working',
-        runOpen: false,
-        runBegun: false,
-        failures: 0,
-      };
-      const row = ports.paused ? fresh : withNewRun(fresh, now, lastTrigger);
-      if (!(await ports.store.insertPromotion(row))) return undefined;
-      if (row.runOpen) await startRun(ports, row, rule);
-      return { promotionId: id, wanted: 1, ...(row.runId !== undefined && { runId: row.runId }) };
-    }
-    const wanted = current.value.wanted + 1;
-    const raised = { ...current.value, wanted, wantedAt: now.toISOString(), lastTrigger };
-    if (!raised.runOpen) {
-      const row = ports.paused
-        ? raised
-        : { ...withNewRun(raised, now, lastTrigger), destination: destinationText(rule, name) };
-      if (!(await ports.store.replacePromotion(row, current.version))) return undefined;
-      if (row.runOpen) await startRun(ports, row, rule);
-      return { promotionId: id, wanted, ...(row.runId !== undefined && { runId: row.runId }) };
-    }
-    raised.absorbed = (raised.absorbed ?? 0) + 1;
-    if (!(await ports.store.replacePromotion(raised, current.version))) return undefined;
-    await tendPromotion(ports, id, rule);
-    if (raised.runId !== undefined) await wakeForSource(ports, raised.runId);
-    return { promotionId: id, wanted, ...(raised.runId !== undefined && { runId: raised.runId }) };
-  });
 }
 
 /**

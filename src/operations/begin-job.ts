@@ -1,22 +1,10 @@
 import type { JobInput, JobOf } from './job-schema.js';
-import { InputError, PolicyError, formatReference, parseReference, type Reference } from '../oci/index.js';
-import { matchRules } from '../rules/match.js';
-import { endRunRow } from '../rows/end-run.js';
-import { raiseWanted } from '../rows/promotion-runs.js';
-import type { RunResult } from '../rows/rows.js';
+import { InputError, parseReference, type Reference } from '../oci/index.js';
 import { untilWritten } from '../rows/until-written.js';
-import type {
-  InputOf,
-  ResultOf,
-  awaitPromotionsContract,
-  beginJobContract,
-  closeJobContract,
-  raisePromotionsContract,
-} from '../rows/contracts.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { beginJobContract } from './contracts.js';
 import { enforceJobPolicy } from './policy.js';
-import { resolveTag } from '../transfer/resolve-tag.js';
-import type { Ports, StepCall, StepReply } from '../ports/ports.js';
-import { tellRun } from '../promotions/result-event.js';
+import type { Ports } from '../ports/ports.js';
 
 /**
  * Reads the job and checks it against what jobs may do: whoever can write to the queue does not thereby own the registry. Answers
@@ -88,66 +76,4 @@ function destinationOf(job: JobOf<'copy'>, sourceTag: string | undefined): Refer
   throw new InputError('REFERENCE_INVALID', `neither ${job.source} nor ${job.destination} has a tag`, {
     remedy: 'Name the tag that the copy is to have in "destination", or "tags": [] for none.',
   });
-}
-
-/** A promote job raises `wanted` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */
-export async function raisePromotionsStep(
-  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'paused' | 'now'>,
-  input: InputOf<typeof raisePromotionsContract>,
-  { signal }: StepCall,
-): Promise<ResultOf<typeof raisePromotionsContract>> {
-  const match = matchRules(await ports.rules.load(), input.source);
-  if (match.rules.length === 0) {
-    throw new PolicyError('NO_RULE_MATCHES', `no rule wants ${formatReference(input.source)}: ${match.nearest ?? ''}`, {
-      remedy: 'Widen a rule, or copy the image instead.',
-    });
-  }
-  if ((await resolveTag(ports, input.source, signal)) === undefined) {
-    throw new InputError('SOURCE_NOT_FOUND', `${formatReference(input.source)} is not there`, {
-      remedy: 'Push it first, or correct the reference.',
-    });
-  }
-  const raised: ResultOf<typeof raisePromotionsContract> = [];
-  for (const rule of match.rules) {
-    const { promotionId, wanted } = await raiseWanted(ports, rule, input.source, { kind: 'job', id: input.runId });
-    raised.push({ promotionId, wanted });
-  }
-  return raised;
-}
-
-const POLL_MS = 1_000;
-
-/** The outcome of each promotion, once its row has answered what was wanted. */
-export async function awaitPromotionsStep(
-  ports: Pick<Ports, 'store'>,
-  input: InputOf<typeof awaitPromotionsContract>,
-  { progress }: StepCall,
-): Promise<StepReply<ResultOf<typeof awaitPromotionsContract>>> {
-  const results: RunResult[] = [];
-  for (const { promotionId, wanted } of input.promotions) {
-    const row = (await ports.store.getPromotion(promotionId))?.value;
-    if (row?.last === undefined || row.runOpen || row.answered < wanted) {
-      progress.text(`promotion ${promotionId} is ${row?.state ?? 'not there yet'}`);
-      return { later: POLL_MS };
-    }
-    results.push(row.last);
-  }
-  return { done: results };
-}
-
-/** Ends a job's run, and tells of it. */
-export async function closeJobStep(
-  ports: Pick<Ports, 'store' | 'engine' | 'documents' | 'queues' | 'paused' | 'now'>,
-  input: InputOf<typeof closeJobContract>,
-): Promise<null> {
-  const { outcome, code, reason, remedy, digest } = input.result;
-  await endRunRow(ports, input.runId, {
-    outcome,
-    ...(code !== undefined && { code }),
-    ...(reason !== undefined && { reason }),
-    ...(remedy !== undefined && { remedy }),
-    ...(digest !== undefined && { digest }),
-  });
-  await tellRun(ports, input.runId);
-  return null;
 }

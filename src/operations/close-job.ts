@@ -1,0 +1,22 @@
+import { endRunRow } from '../rows/end-run.js';
+import type { InputOf } from '../rows/step-contract.js';
+import type { closeJobContract } from './contracts.js';
+import type { Ports } from '../ports/ports.js';
+import { tellRun } from '../promotions/result-event.js';
+
+/** Ends a job's run, and tells of it. */
+export async function closeJobStep(
+  ports: Pick<Ports, 'store' | 'engine' | 'documents' | 'queues' | 'paused' | 'now'>,
+  input: InputOf<typeof closeJobContract>,
+): Promise<null> {
+  const { outcome, code, reason, remedy, digest } = input.result;
+  await endRunRow(ports, input.runId, {
+    outcome,
+    ...(code !== undefined && { code }),
+    ...(reason !== undefined && { reason }),
+    ...(remedy !== undefined && { remedy }),
+    ...(digest !== undefined && { digest }),
+  });
+  await tellRun(ports, input.runId);
+  return null;
+}

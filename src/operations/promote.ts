@@ -1,0 +1,54 @@
+import { InputError, PolicyError, formatReference } from '../oci/index.js';
+import { matchRules } from '../rules/match.js';
+import { raiseWanted } from '../rows/increment.js';
+import type { RunResult } from '../rows/run-row.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { awaitPromotionsContract, raisePromotionsContract } from './contracts.js';
+import { resolveTag } from '../transfer/resolve-tag.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+
+/** A promote job raises `wanted` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */
+export async function raisePromotionsStep(
+  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'paused' | 'now'>,
+  input: InputOf<typeof raisePromotionsContract>,
+  { signal }: StepCall,
+): Promise<ResultOf<typeof raisePromotionsContract>> {
+  const match = matchRules(await ports.rules.load(), input.source);
+  if (match.rules.length === 0) {
+    throw new PolicyError('NO_RULE_MATCHES', `no rule wants ${formatReference(input.source)}: ${match.nearest ?? ''}`, {
+      remedy: 'Widen a rule, or copy the image instead.',
+    });
+  }
+  if ((await resolveTag(ports, input.source, signal)) === undefined) {
+    throw new InputError('SOURCE_NOT_FOUND', `${formatReference(input.source)} is not there`, {
+      remedy: 'Push it first, or correct the reference.',
+    });
+  }
+  const raised: ResultOf<typeof raisePromotionsContract> = [];
+  for (const rule of match.rules) {
+    const { promotionId, wanted } = await raiseWanted(ports, rule, input.source, { kind: 'job', id: input.runId });
+    raised.push({ promotionId, wanted });
+  }
+  return raised;
+}
+
+const POLL_MS = 1_000;
+
+/** The outcome of each promotion, once its row has answered what was wanted. */
+export async function awaitPromotionsStep(
+  ports: Pick<Ports, 'store'>,
+  input: InputOf<typeof awaitPromotionsContract>,
+  { progress }: StepCall,
+): Promise<StepReply<ResultOf<typeof awaitPromotionsContract>>> {
+  const results: RunResult[] = [];
+  for (const { promotionId, wanted } of input.promotions) {
+    const row = (await ports.store.getPromotion(promotionId))?.value;
+    if (row?.last === undefined || row.runOpen || row.answered < wanted) {
+      progress.text(`promotion ${promotionId} is ${row?.state ?? 'not there yet'}`);
+      return { later: POLL_MS };
+    }
+    results.push(row.last);
+  }
+  return { done: results };
+}

@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import { PromoterError } from '../oci/index.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import { pageFrom } from './page-from.js';
+import { type TellPorts, tellRun } from '../promotions/result-event.js';
+
+/** Where the next tick goes on: a page of the runs that are to be told of. */
+const NOTE = 'telling';
+
+const noteSchema = z.object({ from: z.string().optional() });
+
+/**
+ * Tells of runs that have ended and were not told of: those that were lost, and those whose host died just then. A page of them, and
+ * at the next tick the next one: those that can't be told of keep no other from it. For the schedule.
+ * @returns their ids, and what kept others from being told
+ */
+export async function tellForgotten(ports: TellPorts): Promise<{ told: string[]; problems: string[] }> {
+  const note = await ports.store.getNote(NOTE);
+  const { from }: z.infer<typeof noteSchema> = note === undefined ? {} : noteSchema.parse(JSON.parse(note.value));
+  const { items, next } = await pageFrom(from, (at) =>
+    ports.store.listRuns({
+      size: STEP_LIMITS.toldAtOnce,
+      filter: { untold: true },
+      ...(at !== undefined && { from: at }),
+    }),
+  );
+  if (next !== from) await ports.store.putNote(NOTE, JSON.stringify({ from: next }), note?.version);
+  const told: string[] = [];
+  const problems: string[] = [];
+  for (const { id, finishedAt } of items) {
+    // Whoever has just ended it is about to tell.
+    if (ports.now().getTime() - Date.parse(finishedAt ?? '') < STEP_LIMITS.tellingMs) continue;
+    try {
+      if (await tellRun(ports, id)) told.push(id);
+    } catch (error) {
+      if (!(error instanceof PromoterError)) throw error;
+      problems.push(`runId=${id}: ${error.code}: ${error.message}`);
+    }
+  }
+  return { told, problems };
+}

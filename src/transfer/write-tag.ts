@@ -1,0 +1,81 @@
+import { CopyError, type Descriptor, type HeldLease } from '../oci/index.js';
+import { isCancelled, throwIfStopped } from '../rows/cancellation.js';
+import { STEP_LIMITS } from '../rows/step-limits.js';
+import { resolveTag } from './resolve-tag.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
+import { writeAtDestination } from './refused-write.js';
+
+interface TagName {
+  registry: string;
+  repository: string;
+  tag: string;
+}
+
+/**
+ * A run that is to stop may have written its tag all the same: the answer was lost, or the worker that waited for it. So it is looked
+ * at before the run ends as stopped.
+ * @param standing what the step comes to if the tag stands; undefined: it doesn't
+ */
+export async function unlessStopped<T>(
+  { signal, finish = signal }: StepCall,
+  work: () => Promise<StepReply<T>>,
+  standing: (signal: AbortSignal) => Promise<T | undefined>,
+): Promise<StepReply<T>> {
+  try {
+    signal.throwIfAborted();
+    return await work();
+  } catch (error) {
+    if (!signal.aborted && !isCancelled(error)) throw error;
+    const look = AbortSignal.any([finish, AbortSignal.timeout(STEP_LIMITS.closingLookMs)]);
+    // What can't be seen keeps no run from its end.
+    const done = await standing(look).catch(() => undefined);
+    if (done === undefined) throw error;
+    return { done };
+  }
+}
+
+export async function isTagged(
+  ports: Pick<Ports, 'registries'>,
+  destination: TagName,
+  root: Descriptor,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return (await resolveTag(ports, destination, signal))?.digest === root.digest;
+}
+
+/**
+ * Writes the tag unless it stands already, and reads it back. Who asks the run to stop before the write is sent finds no tag; from then
+ * on only time ends it, since a request that is broken off may have been heard.
+ * @throws CopyError `TAG_LOST` where it reads as something else: a replica is late, or another wrote it at the same time
+ */
+export async function writeTag(
+  ports: Pick<Ports, 'registries' | 'listing'> & StorePort<'getRun'>,
+  { runId, destination, root }: { runId: string; destination: TagName; root: Descriptor },
+  { signal, finish = signal }: StepCall,
+  held: AbortSignal,
+  lease: HeldLease,
+): Promise<void> {
+  if (await isTagged(ports, destination, root, held)) return;
+  const repository = ports.registries.repository(destination.registry, destination.repository);
+  const { bytes, descriptor } = await repository.fetchManifest(root.digest, { signal: held });
+  const reference = `${destination.registry}/${destination.repository}:${destination.tag}`;
+  const listed = ports.listing.repository(destination.registry, destination.repository);
+  // The last look.
+  await throwIfStopped(ports.store, runId);
+  const lasting = AbortSignal.any([finish, lease.signal]);
+  const leftMs = lease.heldUntilMs - Date.now() - STEP_LIMITS.tagMarginMs;
+  const deadline = AbortSignal.any([lasting, AbortSignal.timeout(Math.max(leftMs, 1))]);
+  await writeAtDestination(
+    reference,
+    () => repository.pushManifest(bytes, descriptor.mediaType, { tag: destination.tag, signal: deadline }),
+    async () => (await listed.isWritable(destination.tag, { signal: lasting })) === false,
+  );
+  const after = await resolveTag(ports, destination, lasting);
+  if (after?.digest === root.digest) return;
+  throw new CopyError('TAG_LOST', `${reference} was set to ${root.digest} and is ${after?.digest ?? 'not there'}`, {
+    remedy:
+      'See that the registry shows what it has taken: a replica, or a proxy before it, may be late. Otherwise find out who else writes this tag.',
+  });
+}
