@@ -22,6 +22,7 @@ import {
   type RegistryClient,
 } from './oci/index.js';
 import { isRulesBlob, rulesSource } from './rules-source.js';
+import { ORCHESTRATION_VERSION } from './promotions/orchestration-version.js';
 import { createStreamingSbomGenerator } from './sbom/index.js';
 import { namesSet, readSettings, type Settings } from './settings.js';
 import { loadSigner } from './load-signer.js';
@@ -72,7 +73,11 @@ export async function composeApp(environment: Record<string, string | undefined>
     paused: settings.PROMOTION_PAUSED,
   };
   return () => {
-    registerFunctions(ports, createDurableEngine, settings.PROMOTION_SCHEDULE);
+    registerFunctions(
+      ports,
+      (client) => createDurableEngine(client, ORCHESTRATION_VERSION),
+      settings.PROMOTION_SCHEDULE,
+    );
     registerStatus(() => runningStatus(asked));
   };
 }

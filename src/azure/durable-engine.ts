@@ -1,6 +1,5 @@
 import { OrchestrationRuntimeStatus, type DurableClient } from 'durable-functions';
 import { TransportError } from '../oci/index.js';
-import { ORCHESTRATION_VERSION } from '../promotions/orchestration-version.js';
 import type { Engine, EngineState } from '../ports/engine.js';
 
 const FINAL = [
@@ -11,13 +10,14 @@ const FINAL = [
 
 /**
  * The port Engine on the Durable Functions client, which a function gets by `df.getClient(context)`.
+ * @param version of the orchestrations that it starts; a part of their input
  * @throws TransportError `ENGINE_UNAVAILABLE` where the host answers anything else than the client knows.
  */
-export function createDurableEngine(client: DurableClient): Engine {
+export function createDurableEngine(client: DurableClient, version: number): Engine {
   return {
     async start(orchestration, id, input) {
       try {
-        await client.startNew(orchestration, { instanceId: id, input: { ...input, version: ORCHESTRATION_VERSION } });
+        await client.startNew(orchestration, { instanceId: id, input: { ...input, version } });
       } catch (error) {
         if (answerOf(error) !== 'exists') {
           throw unavailable(`start ${orchestration} for run`, id, error);

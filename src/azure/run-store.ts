@@ -10,8 +10,8 @@ import {
   ignoredEventSchema,
   type IgnoredEvent,
 } from '../rows/ignored-event.js';
-import type { RunStore } from '../ports/store.js';
-import type { StoredDigest } from '../ports/subject-index.js';
+import type { Store } from '../ports/store.js';
+import type { StoredDigest } from '../ports/stored-digest.js';
 import { destinationOwnerSchema } from '../rows/claims.js';
 import { standingSchema } from '../rows/subject-index.js';
 import { stepProgressSchema } from '../rows/step-progress.js';
@@ -35,8 +35,8 @@ function ignoredIn(properties: Record<string, unknown>, place: RowPlace): Ignore
   }
 }
 
-/** The port RunStore on two tables; keys are in docs/decisions/storage-keys.md. */
-export function tableRunStore(promotionTable: TableRows, runTable: TableRows): RunStore {
+/** The port Store on two tables; keys are in docs/decisions/storage-keys.md. */
+export function tableRunStore(promotionTable: TableRows, runTable: TableRows): Store {
   const promotions = new ListedRows(promotionTable, PROMOTIONS);
   const runs = new ListedRows(runTable, RUNS);
   return {

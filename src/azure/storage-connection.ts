@@ -1,10 +1,18 @@
 import type { TokenCredential } from '@azure/identity';
 import type { StorageConnection } from './storage.js';
 import { ConfigurationError } from '../oci/index.js';
-import type { Settings } from '../settings.js';
+
+/** The settings that say where the storage account is; the host reads them as well. */
+interface StorageSettings {
+  AzureWebJobsStorage?: string | undefined;
+  AzureWebJobsStorage__blobServiceUri?: string | undefined;
+  AzureWebJobsStorage__queueServiceUri?: string | undefined;
+  AzureWebJobsStorage__tableServiceUri?: string | undefined;
+  AzureWebJobsStorage__accountName?: string | undefined;
+}
 
 /** Where the storage account is, as the settings say. @throws ConfigurationError `STORAGE_SETTING_MISSING` */
-export function storageConnection(settings: Settings, credential: TokenCredential): StorageConnection {
+export function storageConnection(settings: StorageSettings, credential: TokenCredential): StorageConnection {
   const {
     AzureWebJobsStorage: connectionString,
     AzureWebJobsStorage__blobServiceUri: blobServiceUri,

@@ -6,7 +6,7 @@ import { ConfigurationError, type Lease } from '../oci/index.js';
 import type { Documents } from '../ports/documents.js';
 import type { Files } from '../ports/files.js';
 import type { QueueLengths, QueueName, Queues } from '../ports/queues.js';
-import type { RunStore } from '../ports/store.js';
+import type { Store } from '../ports/store.js';
 import { blobLease } from './blob-lease.js';
 import { blobDocuments } from './documents.js';
 import { blobFiles } from './files.js';
@@ -43,7 +43,7 @@ export interface StorageOptions {
 
 /** Azure Storage behind the ports. */
 export interface AzureStorage {
-  runs: RunStore;
+  runs: Store;
   documents: Documents;
   files: Files;
   queues: Queues;

@@ -1,3 +1,4 @@
+import type { Attachments } from '../ports/attachments.js';
 import { InputError, packArtifact, parseManifest, type Descriptor, type ReadableRepository } from '../oci/index.js';
 import type { SourceRepository } from '../rules/rule.js';
 import type { Sbom } from '../sbom/index.js';
@@ -24,7 +25,7 @@ type Input = Pick<InputOf<typeof attachSbomContract>, 'image' | 'at' | 'destinat
   source: SourceRepository;
 };
 
-type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<'markOurs'>;
+type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<Attachments>;
 
 /**
  * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image of the
@@ -120,7 +121,7 @@ async function bring(
 }
 
 async function attach(
-  ports: Pick<Ports, 'registries' | 'sbom' | 'documents'> & StorePort<'markOurs'>,
+  ports: Pick<Ports, 'registries' | 'sbom' | 'documents'> & StorePort<Attachments>,
   input: Input,
   signal: AbortSignal,
   lasting: AbortSignal,

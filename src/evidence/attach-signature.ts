@@ -1,3 +1,4 @@
+import type { Attachments } from '../ports/attachments.js';
 import { ConfigurationError, PolicyError, type Descriptor, type Repository } from '../oci/index.js';
 import type { Signer } from '../signing/index.js';
 import { attachPacked, readAt, type Attaching } from './attach-packed.js';
@@ -14,7 +15,7 @@ import { plainClaim, type SignedClaim } from './signed-claim.js';
 import { subjectLease, underLease } from '../transfer/under-lease.js';
 
 type Input = InputOf<typeof attachSignatureContract>;
-type SigningPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'now'> & StorePort<'markOurs'>;
+type SigningPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'now'> & StorePort<Attachments>;
 
 /**
  * Attaches our Notary signature to one manifest, where it has none that verifies.

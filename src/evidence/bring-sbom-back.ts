@@ -1,3 +1,4 @@
+import type { Attachments } from '../ports/attachments.js';
 import { copyGraph, parseReference, planGraph, type Descriptor } from '../oci/index.js';
 import type { SourceRepository } from '../rules/rule.js';
 import { readAt } from './attach-packed.js';
@@ -22,7 +23,7 @@ interface Input {
  * @returns undefined where the destination has none either. @throws ConfigurationError `SOURCE_NOT_WRITABLE`
  */
 export async function bringSbomBack(
-  ports: Pick<Ports, 'registries' | 'signer' | 'documents' | 'now'> & StorePort<'markOurs'>,
+  ports: Pick<Ports, 'registries' | 'signer' | 'documents' | 'now'> & StorePort<Attachments>,
   { runId, rule, source, destination, image }: Input,
   signal: AbortSignal,
   lasting: AbortSignal,

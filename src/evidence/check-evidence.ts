@@ -1,3 +1,4 @@
+import type { Promotions } from '../ports/promotions.js';
 import { evidencePolicyHash } from '../rules/fingerprint.js';
 import { noteGatePassed, readOwned } from '../rows/owned-promotion.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
@@ -16,7 +17,7 @@ import { missingTag } from '../transfer/source-gone.js';
  * be called again until all were looked at.
  */
 export async function checkEvidenceStep(
-  ports: Pick<Ports, 'registries' | 'documents' | 'signer' | 'now'> & StorePort<'getPromotion' | 'replacePromotion'>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'signer' | 'now'> & StorePort<Promotions>,
   { promotionId, runId, rule, source, root }: InputOf<typeof checkEvidenceContract>,
   { signal, progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof checkEvidenceContract>>> {

@@ -1,3 +1,4 @@
+import { readAcceptedJob } from './accepted-job.js';
 import type { JobInput, JobOf } from './job-schema.js';
 import { InputError, parseReference, type Reference } from '../oci/index.js';
 import { untilWritten } from '../rows/until-written.js';
@@ -57,7 +58,7 @@ async function takeJob({ store }: Pick<Ports, 'store'>, runId: string): Promise<
     if (state === 'pending' && !(await store.replaceRun({ ...run.value, state: 'running' }, run.version))) {
       return undefined;
     }
-    return { job: input.job };
+    return { job: readAcceptedJob(input.job) };
   });
   return taken.job;
 }

@@ -1,4 +1,5 @@
-import type { JobInput } from './job-schema.js';
+import type { AcceptedJob } from '../rows/run-row.js';
+import { storedJobSchema, type JobInput } from './job-schema.js';
 import { PolicyError, formatReference, isSameRegistry, parseReference } from '../oci/index.js';
 import { writesTo } from '../rules/destination.js';
 import { matchesGlobs } from '../rules/glob.js';
@@ -54,9 +55,10 @@ function touchedBy(job: JobInput): Touched[] {
   }
 }
 
-/** Whether a job may be done once more if nobody knows how far it came: it only reads, copies or promotes. */
-export function isSafeToRepeat(job: JobInput): boolean {
-  return job.operation === 'copy' || touchedBy(job).every(({ use }) => use === 'read');
+/** Whether a job may be done once more if nobody knows how far it came: it only reads, copies or promotes. One that cannot be read may not. */
+export function isSafeToRepeat(accepted: AcceptedJob): boolean {
+  const { data: job } = storedJobSchema.safeParse(accepted);
+  return job !== undefined && (job.operation === 'copy' || touchedBy(job).every(({ use }) => use === 'read'));
 }
 
 /** What a job does, by the names that the settings have: a copy within one repository sets a tag. */

@@ -1,3 +1,4 @@
+import { readAcceptedJob } from './accepted-job.js';
 import type { JobInput, JobOf } from './job-schema.js';
 import { InputError } from '../oci/index.js';
 
@@ -53,7 +54,7 @@ export async function runOperationStep(
   const run = (await ports.store.getRun(input.runId))?.value;
   if (run === undefined || run.input.kind !== 'job')
     throw new InputError('RUN_UNKNOWN', `there is no run ${input.runId}`);
-  const { job } = run.input;
+  const job = readAcceptedJob(run.input.job);
   await enforceJobPolicy(ports, job);
   if (!isSingleStep(job)) throw new InputError('JOB_INVALID', `${job.operation} is more than one step`);
   const reply = await perform(job.operation, { ...call, ports: portsOfJob(ports, job), runId: input.runId, job });

@@ -4,7 +4,7 @@ import type { Documents } from './documents.js';
 import type { Engine } from './engine.js';
 import type { Files } from './files.js';
 import type { Queues } from './queues.js';
-import type { RunStore } from './store.js';
+import type { Store } from './store.js';
 import type { RulesSource, TickLimit } from './rules-source.js';
 import type { SbomGenerator } from '../sbom/index.js';
 import type { Signer } from '../signing/index.js';
@@ -33,7 +33,7 @@ export interface Ports {
   registries: Registries;
   listing: RegistryListing;
   lease: Lease;
-  store: RunStore;
+  store: Store;
   documents: Documents;
   /** What jobs push, and where they pull to. */
   files: Files;

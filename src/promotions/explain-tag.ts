@@ -7,10 +7,14 @@ import { matchRules, type TagName } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
 import { lookAtEvidence } from './look-at-evidence.js';
 import { resolveTag } from '../transfer/resolve-tag.js';
-import type { StaticPorts } from '../functions/activities.js';
+import type { Ports } from '../ports/ports.js';
+import type { SignerSource } from '../signing/index.js';
 import { signingWarnings } from '../evidence/signing-warnings.js';
 
-type ExplainPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused' | 'signing' | 'now'>;
+interface ExplainPorts extends Pick<Ports, 'store' | 'rules' | 'registries' | 'paused' | 'now'> {
+  /** Undefined if no key is set. */
+  signing: SignerSource | undefined;
+}
 
 /** Ignored events that an answer tells. */
 const MOST_IGNORED = 5;

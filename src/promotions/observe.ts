@@ -1,3 +1,7 @@
+import type { SubjectIndex } from '../ports/subject-index.js';
+import type { Runs } from '../ports/runs.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { Claims } from '../ports/claims.js';
 import {
   InputError,
   PolicyError,
@@ -27,7 +31,7 @@ type Result = ResultOf<typeof observeContract>;
 
 type ObservePorts = Pick<Ports, 'registries' | 'documents' | 'stretch' | 'signer' | 'now'> &
   WithRules &
-  StorePort<'getPromotion' | 'getRun' | 'replaceRun' | 'addStanding' | 'claimDestination' | 'replaceDestinationOwner'>;
+  StorePort<Promotions & Runs & Pick<SubjectIndex, 'addStanding'> & Claims>;
 
 /**
  * Looks at the source and the destination, in stretches, and says what differs. Writes the rows of the digests before it lists referrers, so
@@ -110,11 +114,7 @@ async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
 }
 
 /** The evidence policy under which this digest has passed the gate. */
-async function gatePassedBy(
-  ports: StorePort<'getPromotion'>,
-  promotionId: string,
-  digest: string,
-): Promise<string | null> {
+async function gatePassedBy(ports: StorePort<Promotions>, promotionId: string, digest: string): Promise<string | null> {
   const gate = (await ports.store.getPromotion(promotionId))?.value.gate;
   return gate?.digest === digest ? gate.policy : null;
 }

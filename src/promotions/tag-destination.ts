@@ -1,3 +1,6 @@
+import type { Runs } from '../ports/runs.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { Claims } from '../ports/claims.js';
 import { parseReference } from '../oci/index.js';
 import { readOwned } from '../rows/owned-promotion.js';
 import { checkArrivedEvidence } from '../evidence/arrived-evidence.js';
@@ -21,7 +24,7 @@ import { unlessStopped, isTagged, writeTag } from '../transfer/write-tag.js';
 export async function tagDestinationStep(
   ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'documents' | 'signer' | 'now'> &
     WithRules &
-    StorePort<'getRun' | 'getPromotion' | 'replacePromotion' | 'claimDestination' | 'replaceDestinationOwner'>,
+    StorePort<Runs & Promotions & Claims>,
   input: InputOf<typeof tagDestinationContract>,
   call: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagDestinationContract>>> {

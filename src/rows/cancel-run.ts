@@ -1,10 +1,12 @@
 import type { Engine } from '../ports/engine.js';
-import type { RunStore } from '../ports/store.js';
+import type { Progress } from '../ports/progress.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { Runs } from '../ports/runs.js';
 import { untilWritten } from './until-written.js';
 import type { Cancellation, RunResult, RunRow } from './run-row.js';
 
 interface CancelPorts {
-  store: RunStore;
+  store: Promotions & Runs & Progress;
   engine: Engine;
   now(): Date;
 }
@@ -49,13 +51,13 @@ export async function cancelRun(
   return { state: 'accepted', cancel };
 }
 
-async function openRunOf(store: RunStore, { id, input }: RunRow): Promise<string | undefined> {
+async function openRunOf(store: Promotions, { id, input }: RunRow): Promise<string | undefined> {
   if (input.kind !== 'promotion') return undefined;
   const row = (await store.getPromotion(input.promotionId))?.value;
   return row?.runOpen === true && row.runId !== id ? row.runId : undefined;
 }
 
-async function wantedOf(store: RunStore, { id, input }: RunRow): Promise<number | undefined> {
+async function wantedOf(store: Promotions, { id, input }: RunRow): Promise<number | undefined> {
   if (input.kind !== 'promotion') return undefined;
   const row = (await store.getPromotion(input.promotionId))?.value;
   return row?.runId === id ? row.wanted : undefined;

@@ -1,5 +1,5 @@
+import type { Runs } from '../ports/runs.js';
 import { PromoterError } from '../oci/index.js';
-import type { RunStore } from '../ports/store.js';
 import type { Cancellation, RunResult, RunRow } from './run-row.js';
 
 /** The code by which a run that was stopped ends; its outcome is `cancelled`. */
@@ -34,7 +34,7 @@ export function endedError(runId: string, run?: RunRow): PromoterError {
  * The last look before a write. @throws PromoterError `RUN_CANCELLED` if the run is to stop; `RUN_ENDED` if its row has ended or was
  * removed: a process that was frozen goes on where it was, when another has done the work long since
  */
-export async function throwIfStopped(store: Pick<RunStore, 'getRun'>, runId: string): Promise<void> {
+export async function throwIfStopped(store: Runs, runId: string): Promise<void> {
   const run = (await store.getRun(runId))?.value;
   if (run === undefined || run.state === 'ended') throw endedError(runId, run);
   if (run.cancel !== undefined) throw cancelledError(run.cancel);

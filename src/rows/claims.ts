@@ -1,3 +1,4 @@
+import type { Claims } from '../ports/claims.js';
 import { PolicyError, PromoterError, formatReference, parseReference } from '../oci/index.js';
 import { destinationOf } from '../rules/destination.js';
 import { matchRules, type TagName } from '../rules/match.js';
@@ -41,10 +42,7 @@ function ownerOf({ rule, promotionId, source: { registry, repository, tag } }: C
  * no longer leads there.
  * @throws PolicyError `DESTINATION_TAKEN`
  */
-export async function claimDestination(
-  ports: WithRules & StorePort<'claimDestination' | 'replaceDestinationOwner'>,
-  claim: Claim,
-): Promise<void> {
+export async function claimDestination(ports: WithRules & StorePort<Claims>, claim: Claim): Promise<void> {
   const ours = ownerOf(claim);
   const owner = await ports.store.claimDestination(claim.destination, ours);
   if (owner.value.promotionId === ours.promotionId) return;

@@ -1,10 +1,10 @@
+import type { Promotions } from '../ports/promotions.js';
 import type { RunPorts } from '../ports/run-ports.js';
-import type { RunStore } from '../ports/store.js';
 import type { PromotionRow } from './promotion-row.js';
 import { untilWritten } from './until-written.js';
 
 interface OwnedPorts {
-  store: Pick<RunStore, 'getPromotion' | 'replacePromotion'>;
+  store: Promotions;
 }
 
 /** Changes the row of a run that still owns it; undefined where it no longer does: such a run ends. */

@@ -1,8 +1,5 @@
 import { z } from 'zod';
-import { storedJobSchema, type JobInput } from '../operations/job-schema.js';
 import { ruleSchema, type Rule } from '../rules/rule.js';
-
-export type { JobInput };
 
 export const OUTCOMES = [
   'promoted',
@@ -67,9 +64,16 @@ export interface SourceTag {
   tag: string;
 }
 
+/** A job as it was accepted, defaults included: JSON that operations/accepted-job.ts reads again. */
+export interface AcceptedJob {
+  id: string;
+  operation: string;
+  [field: string]: unknown;
+}
+
 export type RunInput =
   | { kind: 'promotion'; runId: string; promotionId: string; rule: Rule; source: SourceTag; destination: string }
-  | { kind: 'job'; runId: string; job: JobInput };
+  | { kind: 'job'; runId: string; job: AcceptedJob };
 
 /** Somebody asked a run to stop: who, when and why. */
 export interface Cancellation {
@@ -161,7 +165,11 @@ const runInputSchema: z.ZodType<RunInput> = z.discriminatedUnion('kind', [
     source: sourceTagSchema,
     destination: z.string(),
   }),
-  z.object({ kind: z.literal('job'), runId: z.string(), job: storedJobSchema }),
+  z.object({
+    kind: z.literal('job'),
+    runId: z.string(),
+    job: z.looseObject({ id: z.string(), operation: z.string() }),
+  }),
 ]);
 
 const runOutputSchema: z.ZodType<RunOutput> = z.discriminatedUnion('kind', [

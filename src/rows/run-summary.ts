@@ -1,6 +1,5 @@
-import type { JobInput } from '../operations/job-schema.js';
 import { PromoterError, parseReference, type Reference } from '../oci/index.js';
-import type { RunRow, RunSummary } from './run-row.js';
+import type { AcceptedJob, RunRow, RunSummary } from './run-row.js';
 
 /** A run as a list has it. */
 export function summaryOfRun(row: RunRow): RunSummary {
@@ -31,23 +30,23 @@ function aboutPromotion(input: RunRow['input'] & { kind: 'promotion' }): About {
   return { kind: 'promotion', promotionId, rule: rule.name, source, destination };
 }
 
-function aboutJob(job: JobInput): About {
-  const reference = 'source' in job ? job.source : 'reference' in job ? job.reference : undefined;
-  const { registry, repository, tag, digest } = parsedOrNothing(reference) ?? {};
+function aboutJob(job: AcceptedJob): About {
+  const { source, reference, destination } = job;
+  const { registry, repository, tag, digest } = parsedOrNothing(source ?? reference) ?? {};
   return {
     kind: 'job',
     jobId: job.id,
     operation: job.operation,
     ...(registry !== undefined &&
       repository !== undefined && { source: { registry, repository, ...(tag !== undefined && { tag }) } }),
-    ...('destination' in job && { destination: job.destination }),
+    ...(typeof destination === 'string' && { destination }),
     ...(digest !== undefined && { digest }),
   };
 }
 
 /** A job that an older version took may be written otherwise: it is about no repository then. */
-function parsedOrNothing(reference: string | undefined): Reference | undefined {
-  if (reference === undefined) return undefined;
+function parsedOrNothing(reference: unknown): Reference | undefined {
+  if (typeof reference !== 'string') return undefined;
   try {
     return parseReference(reference);
   } catch (error) {

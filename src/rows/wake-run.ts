@@ -1,11 +1,11 @@
 import type { Engine } from '../ports/engine.js';
-import type { RunStore } from '../ports/store.js';
+import type { Progress } from '../ports/progress.js';
 
 /**
  * Ends the waits of a run whose source was not there, or that pauses before the next one: something was pushed, perhaps that. Any other
  * trouble is waited for as it was.
  */
-export async function wakeForSource(ports: { store: RunStore; engine: Engine }, runId: string): Promise<void> {
+export async function wakeForSource(ports: { store: Progress; engine: Engine }, runId: string): Promise<void> {
   for (const { step, state, wake, waitsFor, waitsIn = runId } of await ports.store.listProgress(runId)) {
     const ends = waitsFor === undefined ? step === 'closeRun' : waitsFor.code === 'SOURCE_GONE';
     if (state === 'waiting' && wake !== undefined && ends) {

@@ -1,3 +1,4 @@
+import type { Notes } from '../ports/notes.js';
 import { z } from 'zod';
 import type { Rule } from '../rules/rule.js';
 import type { StorePort } from '../ports/store.js';
@@ -40,7 +41,7 @@ type Note = z.infer<typeof noteSchema>;
 
 const NOTE = 'walk';
 
-type NotePort = StorePort<'getNote' | 'putNote'>;
+type NotePort = StorePort<Notes>;
 
 /** The rules that the schedule looks at, by name: so none is passed over where others come and go between two ticks. */
 export function scheduledRules(rules: readonly Rule[]): Rule[] {

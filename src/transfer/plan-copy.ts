@@ -1,3 +1,4 @@
+import type { Runs } from '../ports/runs.js';
 import {
   CopyError,
   InputError,
@@ -27,7 +28,7 @@ import { inStretches, isMore } from './stretch.js';
  * activity, each of its parts as well, so that nobody who does one has to read them all.
  */
 export async function planCopyStep(
-  ports: Pick<Ports, 'registries' | 'documents' | 'copyParts' | 'stretch' | 'now'> & StorePort<'getRun' | 'replaceRun'>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'copyParts' | 'stretch' | 'now'> & StorePort<Runs>,
   input: InputOf<typeof planCopyContract>,
   call: StepCall,
 ): Promise<ResultOf<typeof planCopyContract>> {

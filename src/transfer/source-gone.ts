@@ -1,3 +1,4 @@
+import type { Runs } from '../ports/runs.js';
 import { CopyError, PromoterError, RegistryError, formatReference } from '../oci/index.js';
 import { resolveTag } from './resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
@@ -41,7 +42,7 @@ function isMissingAtSource(error: unknown): error is PromoterError {
  * job, stays what it was.
  */
 export async function asSourceGone(
-  ports: Pick<Ports, 'registries'> & StorePort<'getRun'>,
+  ports: Pick<Ports, 'registries'> & StorePort<Runs>,
   runId: string | undefined,
   error: unknown,
   signal: AbortSignal,

@@ -1,3 +1,4 @@
+import type { Runs } from '../ports/runs.js';
 import { CopyError, type Descriptor, type HeldLease } from '../oci/index.js';
 import { isCancelled, throwIfStopped } from '../rows/cancellation.js';
 import { STEP_LIMITS } from '../rows/step-limits.js';
@@ -51,7 +52,7 @@ export async function isTagged(
  * @throws CopyError `TAG_LOST` where it reads as something else: a replica is late, or another wrote it at the same time
  */
 export async function writeTag(
-  ports: Pick<Ports, 'registries' | 'listing'> & StorePort<'getRun'>,
+  ports: Pick<Ports, 'registries' | 'listing'> & StorePort<Runs>,
   { runId, destination, root }: { runId: string; destination: TagName; root: Descriptor },
   { signal, finish = signal }: StepCall,
   held: AbortSignal,

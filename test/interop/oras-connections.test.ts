@@ -56,7 +56,12 @@ describeWithPeers('how a registry is reached, beside oras', ['oras'], ([oras = '
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'connections-'));
-    registry = await startRegistry({ dataDir: join(folder, 'registry'), name: 'registry.example', anonymous: true, users: [] });
+    registry = await startRegistry({
+      dataDir: join(folder, 'registry'),
+      name: 'registry.example',
+      anonymous: true,
+      users: [],
+    });
     front = await startFront(registry.port);
     const desk = issue({ subject: [[CN, 'desk']], issuer: authority });
     const files = {
@@ -138,8 +143,14 @@ describeWithPeers('how a registry is reached, beside oras', ['oras'], ([oras = '
       'cp --resolve registry.example:80:127.0.0.1:{registry} --from-plain-http --to-plain-http registry.example/app:v1 registry.example/b:v1',
       0,
     ],
-    ['cp --from-resolve registry.example:80:127.0.0.1:{registry} --from-plain-http registry.example/app:v1 {plain}/c:v1', 0],
-    ['cp --to-resolve registry.example:80:127.0.0.1:{registry} --to-plain-http {plain}/app:v1 registry.example/d:v1', 0],
+    [
+      'cp --from-resolve registry.example:80:127.0.0.1:{registry} --from-plain-http registry.example/app:v1 {plain}/c:v1',
+      0,
+    ],
+    [
+      'cp --to-resolve registry.example:80:127.0.0.1:{registry} --to-plain-http {plain}/app:v1 registry.example/d:v1',
+      0,
+    ],
     ['cp --from-header X-A:1 --to-header X-B:2 {plain}/app:v1 {plain}/e:v1', 0],
     ['cp --from-header X-A {plain}/app:v1 {plain}/e:v1', 1],
     ['cp --to-cert-file cert.pem {plain}/app:v1 {plain}/e:v1', 1],

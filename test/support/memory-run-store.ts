@@ -3,8 +3,8 @@ import { InputError } from '../../src/oci/index.js';
 import { matchesPromotion, matchesRun } from '../../src/rows/filters.js';
 import { isAlike, mergedIgnored, nameOfIgnored, type IgnoredEvent } from '../../src/rows/ignored-event.js';
 import type { Page, PageOptions } from '../../src/ports/page.js';
-import type { RunStore } from '../../src/ports/store.js';
-import type { StoredDigest } from '../../src/ports/subject-index.js';
+import type { Store } from '../../src/ports/store.js';
+import type { StoredDigest } from '../../src/ports/stored-digest.js';
 import type { DestinationOwner } from '../../src/rows/claims.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { RunRow } from '../../src/rows/run-row.js';
@@ -85,7 +85,7 @@ const newestFirst = (at: string): string => String(1e15 - Date.parse(at)).padSta
 const place = (stored: StoredDigest): string => `${stored.registry}/${stored.repository}@${stored.digest}`;
 const promotionKey = (row: PromotionRow): string => `${newestFirst(row.runOpenedAt ?? row.wantedAt)}|${row.id}`;
 
-export function memoryRunStore(): RunStore {
+export function memoryRunStore(): Store {
   const promotions = new Rows<PromotionRow>();
   const runs = new Rows<RunRow>();
   const progress = new Rows<StepProgress>();

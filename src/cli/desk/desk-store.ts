@@ -1,22 +1,16 @@
+import type { SubjectIndex } from '../../ports/subject-index.js';
+import type { Runs } from '../../ports/runs.js';
+import type { Promotions } from '../../ports/promotions.js';
+import type { Claims } from '../../ports/claims.js';
+import type { Attachments } from '../../ports/attachments.js';
 import type { Documents } from '../../ports/documents.js';
-import type { RunStore } from '../../ports/store.js';
 import type { DestinationOwner } from '../../rows/claims.js';
 import type { PromotionRow } from '../../rows/promotion-row.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { Versioned } from '../../ports/versioned.js';
 
 /** The rows that steps ask for. */
-export type DeskStore = Pick<
-  RunStore,
-  | 'getPromotion'
-  | 'replacePromotion'
-  | 'getRun'
-  | 'replaceRun'
-  | 'addStanding'
-  | 'claimDestination'
-  | 'replaceDestinationOwner'
-  | 'markOurs'
->;
+export type DeskStore = Promotions & Runs & Pick<SubjectIndex, 'addStanding'> & Claims & Attachments;
 
 /** Rows of one kind; each write is a version of its own. */
 class Rows<T> {
@@ -56,7 +50,9 @@ export function createDeskStore(promotion?: { row: PromotionRow; run: RunRow }):
   return {
     getPromotion: async (id) => promotions.get(id),
     replacePromotion: async (row, version) => promotions.put(row.id, row, version),
+    insertPromotion: async (row) => promotions.put(row.id, row),
     getRun: async (id) => runs.get(id),
+    insertRun: async (row) => runs.put(row.id, row),
     replaceRun: async (row, version) => runs.put(row.id, row, version),
     // Nobody waits here for evidence that comes later.
     addStanding: async () => undefined,
@@ -67,6 +63,7 @@ export function createDeskStore(promotion?: { row: PromotionRow; run: RunRow }):
     replaceDestinationOwner: async (destination, owner, version) => owners.put(destination, owner, version),
     // Tells events of what we attach: there are none here.
     markOurs: async () => undefined,
+    attachedBy: async () => undefined,
   };
 }
 

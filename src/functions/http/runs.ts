@@ -1,13 +1,18 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
 import { InputError, parseReference, formatReference } from '../../oci/index.js';
-import type { RunStore } from '../../ports/store.js';
+import type { IgnoredEvents } from '../../ports/ignored-events.js';
+import type { JobIds } from '../../ports/job-ids.js';
+import type { Progress } from '../../ports/progress.js';
+import type { RunLists } from '../../ports/run-lists.js';
+import type { Runs } from '../../ports/runs.js';
+import type { StorePort } from '../../ports/store.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { StepProgress } from '../../rows/step-progress.js';
 import { answering, errorAnswer } from './answers.js';
 import { runFilterOf } from './filters.js';
 import { pageOf } from './page.js';
 
-type RunPorts = { store: RunStore; now(): Date };
+type RunPorts = StorePort<Runs & RunLists & Progress & JobIds & IgnoredEvents> & { now(): Date };
 
 /**
  * `GET runs`, newest first, by state, rule, repository, tag, digest (`?state=ignored`: events that no rule wanted, of one

@@ -29,7 +29,7 @@ describe('createDurableEngine', () => {
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve);
     });
-    engine = createDurableEngine(clientOf((server.address() as AddressInfo).port));
+    engine = createDurableEngine(clientOf((server.address() as AddressInfo).port), 7);
   });
   afterEach(() => {
     seen.length = 0;
@@ -46,7 +46,7 @@ describe('createDurableEngine', () => {
       {
         method: 'POST',
         url: '/runtime/webhooks/durabletask/orchestrators/promote/run-1',
-        body: '{"rule":"staging","version":1}',
+        body: '{"rule":"staging","version":7}',
       },
     ]);
   });
@@ -139,7 +139,7 @@ describe('createDurableEngine', () => {
     await expect(engine.raise('run-1', 'x')).rejects.toMatchObject(unavailable);
     await expect(engine.purge('run-1')).rejects.toMatchObject(unavailable);
     await expect(engine.purgeEnded(new Date(0), new Date())).rejects.toMatchObject(unavailable);
-    await expect(createDurableEngine(clientOf(1)).state('run-1')).rejects.toMatchObject(unavailable);
+    await expect(createDurableEngine(clientOf(1), 7).state('run-1')).rejects.toMatchObject(unavailable);
   });
 });
 

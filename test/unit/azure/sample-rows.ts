@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Rule, ruleSchema } from '../../../src/rules/rule.js';
-import type { StoredDigest } from '../../../src/ports/subject-index.js';
+import type { StoredDigest } from '../../../src/ports/stored-digest.js';
 import { newRunId } from '../../../src/rows/run-id.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunRow } from '../../../src/rows/run-row.js';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { packArtifact, pushPacked } from '../../../src/oci/index.js';
-import type { JobInput } from '../../../src/rows/run-row.js';
+import type { JobInput } from '../../../src/operations/job-schema.js';
 import { closeRun } from '../../../src/rows/close-promotion.js';
 import { beginRun } from '../../../src/rows/owned-promotion.js';
 import { awaitPromotionsStep, raisePromotionsStep } from '../../../src/operations/promote.js';
@@ -122,7 +122,7 @@ describe('what a job may do', () => {
 
   test('a promotion without a tag is none', async () => {
     await expect(begin({ operation: 'promote', source: `${REGISTRY}/samples/app` })).rejects.toMatchObject({
-      code: 'REFERENCE_INVALID',
+      code: 'JOB_INVALID',
       remedy: expect.any(String),
     });
   });

@@ -6,11 +6,11 @@ const OPTION = /(?<![\w-])--[a-z]/;
 
 /** Every remedy of what a job works with that names an option of the command line, by its code. */
 function withOptions(): [string, string][] {
-  return ['src/oras', 'src/oci', 'src/steps'].flatMap((folder) =>
-    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  return ['oras', 'oci', 'transfer', 'evidence', 'promotions', 'operations', 'schedule'].flatMap((folder) =>
+    readdirSync(`src/${folder}`, { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
       .flatMap((name) => {
-        const text = readFileSync(`${folder}/${name}`, 'utf8');
+        const text = readFileSync(`src/${folder}/${name}`, 'utf8');
         return [...text.matchAll(/remedy:\s*(['"`])((?:(?!\1).)*--[a-z](?:(?!\1).)*)\1/g)].map(
           ({ index, 2: remedy = '' }): [string, string] => [
             [...text.slice(0, index).matchAll(/'([A-Z][A-Z_]+)'/g)].at(-1)?.[1] ?? '',

@@ -1,0 +1,13 @@
+import type { RunFilter } from '../rows/filters.js';
+import type { RunSummary } from '../rows/run-row.js';
+import type { FilteredPageOptions, Page, PageOptions } from './page.js';
+
+/** Lists of runs, and what takes them out of the lists. */
+export interface RunLists {
+  /** Newest first. */
+  listRuns(options?: FilteredPageOptions<RunFilter>): Promise<Page<RunSummary>>;
+  /** Jobs that have not ended, oldest first. */
+  listOpenJobs(options?: PageOptions): Promise<Page<RunSummary>>;
+  /** Removes a run that has ended: its steps, the id of its job where that leads to it, its row last. May be done twice. */
+  removeRun(run: RunSummary): Promise<void>;
+}

@@ -1,0 +1,6 @@
+/** Where a digest lives. */
+export interface StoredDigest {
+  registry: string;
+  repository: string;
+  digest: string;
+}
