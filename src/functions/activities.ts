@@ -28,6 +28,7 @@ import {
   tagCopyContract,
   closeJobContract,
 } from '../operations/contracts.js';
+import { BROKEN_RULES } from '../ports/rules-source.js';
 import { walkScheduleContract } from '../schedule/contracts.js';
 import { copyGraphStep, verifyArrivalStep } from '../transfer/copy-graph.js';
 import { copyPartStep } from '../transfer/copy-part.js';
@@ -234,7 +235,9 @@ interface Failing {
  */
 async function failed(error: unknown, failing: Failing): Promise<ActivityReply> {
   const { name, again, now, progress, log } = failing;
-  const passes = passing(error, name, ASKED.has(name));
+  // The schedule starts anew every minute: a tick that finds no rules ends.
+  const isTick = name === walkScheduleContract.name && error instanceof PromoterError && BROKEN_RULES.has(error.code);
+  const passes = isTick ? undefined : passing(error, name, ASKED.has(name));
   if (passes !== undefined && !isOverdue(passes, again, now)) return putOff(passes, failing);
   const { code, message: whole, remedy: advice } = describeError(error);
   const remedy = remedyFor(code, advice);

@@ -1,5 +1,6 @@
 import { PromoterError, RegistryError, TransportError, describeError } from '../oci/index.js';
 import type { Again, Trouble } from './again.js';
+import { BROKEN_RULES } from '../ports/rules-source.js';
 
 /**
  * How long what may pass is waited for. The client has already tried for some seconds; from here on each further try is an
@@ -83,6 +84,7 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
       ...((nameless || ROLE_MISSING.has(code)) && { patienceMs: PUT_OFF.unknownMs }),
     };
   }
+  if (BROKEN_RULES.has(code)) return { trouble };
   if (code === 'EVIDENCE_LOST') return { trouble, patienceMs: PUT_OFF.evidenceMs };
   const unknown = UNKNOWN.has(code) || (answer !== undefined && isUnknown(answer));
   return unknown && !asked ? { trouble, patienceMs: PUT_OFF.unknownMs } : undefined;

@@ -1,6 +1,7 @@
 import { ruleHash } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import { standingRule } from '../rules/standing-rule.js';
+import { PromoterError } from '../oci/index.js';
 import { endRunRow, isLost } from './end-run.js';
 import { keptOf } from './ending.js';
 import type { RulesSource } from '../ports/rules-source.js';
@@ -47,8 +48,8 @@ export async function closeRun(
     const row = current.value;
     if (row.runId !== runId) {
       if (row.previousRunId !== runId) return 'gone';
-      const rule = standingRule(await ports.rules.load(), row.rule, row.source);
-      if (rule !== undefined && !(await tendRun(ports, current, rule))) return undefined;
+      const standing = await readStanding(ports, row);
+      if (standing?.rule !== undefined && !(await tendRun(ports, current, standing.rule))) return undefined;
       return 'next';
     }
     if (!row.runOpen) return 'closed';
@@ -66,21 +67,35 @@ export async function closeRun(
       ...(final && { last: { ...result, runId, finishedAt, ruleHash: ruleHash(answered.rule) } }),
     };
     if (row.wanted !== wanted || !final) {
-      const rule = standingRule(await ports.rules.load(), row.rule, row.source);
-      // Paused, the row is closed with `wanted` ahead, and the schedule opens it when that is lifted.
-      if (rule !== undefined && !ports.paused) {
+      const standing = await readStanding(ports, row);
+      // Paused, or while the rules cannot be read, the row is closed with `wanted` ahead; the schedule opens the next run later.
+      if (standing?.rule !== undefined && !ports.paused) {
         const absorbed = row.wanted === wanted ? undefined : row.lastTrigger;
         const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, ...(absorbed && { absorbed }) };
-        const next = await openNext(ports, { value: noted, version: current.version }, rule, trigger);
+        const next = await openNext(ports, { value: noted, version: current.version }, standing.rule, trigger);
         return next === undefined ? undefined : 'next';
       }
-      if (rule === undefined) Object.assign(noted, ruleGone(row, finishedAt, ruleHash(answered.rule)));
+      if (standing !== undefined && standing.rule === undefined)
+        Object.assign(noted, ruleGone(row, finishedAt, ruleHash(answered.rule)));
     }
     const { last } = noted;
     const state = last?.runId === runId ? STATES[last.outcome] : STATES[result.outcome];
     const closed: PromotionRow = { ...noted, runOpen: false, state };
     return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;
   });
+}
+
+/** The row's rule as it is now, or none if it is gone; undefined if the rules cannot be read: that takes no run its end. */
+async function readStanding(
+  ports: { rules: RulesSource },
+  { rule, source }: PromotionRow,
+): Promise<{ rule: Rule | undefined } | undefined> {
+  try {
+    return { rule: standingRule(await ports.rules.load(), rule, source) };
+  } catch (error) {
+    if (!(error instanceof PromoterError) || error.transient) throw error;
+    return undefined;
+  }
 }
 
 /** A run that was stopped has answered all that was wanted when it was asked to stop, and nothing that came after: also where it read that. */

@@ -336,7 +336,7 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
   });
 });
 
-test('a job whose message was lost: the timer finds its row, and sends it again', async () => {
+test('a job whose message was lost: the schedule finds its row, and starts it', async () => {
   const { runs } = createStorage({ connectionString: connection });
   const openedAt = new Date(Date.now() - 16 * 60_000);
   const runId = await runs.claimJob('lost-1', newRunId(openedAt.getTime()));

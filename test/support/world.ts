@@ -73,6 +73,8 @@ export interface World extends Ports {
   signer: Signer | undefined;
   /** As the rules source gives them. */
   ruleList: Rule[];
+  /** Why it can't give them. */
+  rulesFault: Error | undefined;
   maxRunsPerTick: number;
   nowMs: number;
   /** Errors by which a registry, or one repository of it, answers the schedule's listing. */
@@ -92,7 +94,17 @@ export function newWorld(...rules: Rule[]): World {
     engine: memoryEngine(() => world.nowMs),
     ruleList: rules.length > 0 ? rules : [rule()],
     maxRunsPerTick: 200,
-    rules: { load: async () => world.ruleList, maxRunsPerTick: async () => world.maxRunsPerTick },
+    rulesFault: undefined,
+    rules: {
+      load: async () => {
+        if (world.rulesFault !== undefined) throw world.rulesFault;
+        return world.ruleList;
+      },
+      maxRunsPerTick: async () => {
+        if (world.rulesFault !== undefined) throw world.rulesFault;
+        return world.maxRunsPerTick;
+      },
+    },
     sbom: createStreamingSbomGenerator(),
     signer: OURS.signer,
     copyParts: { bytes: 4 * 1024 ** 3, nodes: 1000 },
@@ -135,11 +147,7 @@ function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<s
           check(registry);
           check(found.name);
           if (found.manifests.size === 0) throw notFound('NAME_UNKNOWN', found.name);
-          for (const name of [...found.tags.keys()].sort()) {
-            const digest = found.tags.get(name);
-            if (name <= last || digest === undefined) continue;
-            yield { name, digest };
-          }
+          for (const [name, digest] of found.listedTags()) if (name > last) yield { name, digest };
         },
         isWritable: async (tag: string) => !found.locked.has(tag) && !found.locked.has('*'),
       };

@@ -1,5 +1,6 @@
 import { poisonEnvelope } from '../../messages/poison.js';
 import { InputError, PolicyError } from '../../oci/index.js';
+import { BROKEN_RULES } from '../../ports/rules-source.js';
 import type { Ports } from '../../ports/ports.js';
 
 /** Keeps what can never be handled, with its reason: in the queue's poison queue, and what is too large for it as a document. */
@@ -13,10 +14,9 @@ export async function keepAsPoison(
   await ports.queues.send(`${queue}-poison`, text);
 }
 
-/** Malformed rules are no fault of the message: it waits until somebody has set them right. */
-const NOT_NOW: ReadonlySet<string> = new Set(['RULES_INVALID', 'RULES_CYCLE']);
-
 /** True for what no later try mends: what the message says is malformed, or a policy forbids it. */
 export function isForGood(error: unknown): boolean {
-  return (error instanceof InputError || error instanceof PolicyError) && !error.transient && !NOT_NOW.has(error.code);
+  return (
+    (error instanceof InputError || error instanceof PolicyError) && !error.transient && !BROKEN_RULES.has(error.code)
+  );
 }

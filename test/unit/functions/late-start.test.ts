@@ -305,6 +305,23 @@ test('a job that is given up while its first step reads its row is not begun', a
   expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
 });
 
+test('a promote job that has ended raises nothing when one of its steps comes late', async () => {
+  await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+  const runId = await deliver({ operation: 'promote', source: `${REGISTRY}/${SOURCE.repository}:${SOURCE.tag}` });
+  const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
+  const step = (name: string, input: object) => app.activities.get(name)?.handler({ runId, ...input }, context);
+  expect(await step('beginJob', {})).toMatchObject({ done: { operation: 'promote' } });
+  const [raised] = ((await step('raisePromotions', { source: SOURCE })) as { done: { promotionId: string }[] }).done;
+  await endRunRow(world, runId, { outcome: 'failed', code: 'RUN_LOST' });
+  const row = await rowOf(world, raised?.promotionId ?? '');
+  expect(await step('raisePromotions', { source: SOURCE })).toMatchObject({ failed: { code: 'RUN_ENDED' } });
+  expect(await step('awaitPromotions', { promotions: [{ promotionId: row.id, wanted: 1 }] })).toMatchObject({
+    failed: { code: 'RUN_ENDED' },
+  });
+  expect(await step('beginJob', {})).toEqual({ done: { operation: 'none' } });
+  expect(await rowOf(world, row.id)).toEqual(row);
+});
+
 test('a job that the schedule gives up while it works stops at its next step, and stays as it was ended', async () => {
   await pushSample(world, 'jobs/app', 'v1');
   const destination = `${REGISTRY}/mirror/app:v1`;

@@ -7,6 +7,7 @@ import { PUT_OFF, busyPauseMs, troublePauseMs } from '../../../src/promotions/ba
 import {
   ConfigurationError,
   CopyError,
+  InputError,
   IntegrityError,
   PromoterError,
   RegistryError,
@@ -80,6 +81,7 @@ describe('waited out', () => {
     ['a repository that this replica has not yet', answer(404, 'NAME_UNKNOWN')],
     ['a child that was just pushed', inCopy(answer(400, 'MANIFEST_BLOB_UNKNOWN', { method: 'PUT' }))],
     ['what was just pushed and does not read back', new CopyError('REFERRER_LOST', 'not listed')],
+    ['rules that somebody broke', new InputError('RULES_INVALID', 'a slip')],
     ['time that was up', new DOMException('The operation was aborted due to timeout', 'TimeoutError')],
   ])('%s: seconds at first', async (_name, error) => {
     const { reply, rows } = await breaking(error);

@@ -27,6 +27,8 @@ export class App {
   readonly watches: Watches;
   readonly simulation: Simulation;
   setting: Setting;
+  /** Replicas that are late are no excuse. */
+  readonly isStrict: boolean;
   /** Something happened that nobody is told of: only the schedule can find it. */
   needsSchedule = false;
   ticks: Task[] = [];
@@ -37,8 +39,9 @@ export class App {
   readonly #watched = new Set<MemoryRepository>();
   #events = 0;
 
-  constructor(simulation: Simulation, { setting, copies }: History, without?: Guard) {
+  constructor(simulation: Simulation, { setting, copies, strict = false }: History, without?: Guard) {
     this.simulation = simulation;
+    this.isStrict = strict;
     this.setting = setting;
     this.#copies = copies;
     this.#without = without;
@@ -104,6 +107,8 @@ export class App {
     tag?: string,
   ): void {
     this.watches.moved(registry, repository);
+    if (tag !== undefined && digest !== undefined && type === 'ImagePushed')
+      this.watches.tagged({ registry, repository, tag }, digest);
     if (tag === undefined && type === 'ImagePushed' && !this.setting.tellsUntagged) return;
     const count = this.#copies.length === 0 ? 1 : (this.#copies[this.#events % this.#copies.length] ?? 1);
     this.#events += 1;
@@ -186,7 +191,11 @@ export class App {
       this.troubles.watch(registry, name, repository);
       const push = repository.pushManifest.bind(repository);
       repository.pushManifest = async (bytes, mediaType, options) => {
+        const { writer } = this.watches;
+        const before = repository.tags.get(options?.tag ?? '');
         const descriptor = await push(bytes, mediaType, options);
+        if (options?.tag !== undefined && writer !== undefined && before !== undefined)
+          await this.watches.retagged(writer, `${registry}/${name}:${options.tag}`, before, descriptor.digest);
         this.tell('ImagePushed', registry, name, descriptor, options?.tag);
         return descriptor;
       };

@@ -30,7 +30,7 @@ export async function destinationProblems(
   }
   if (standing !== digest) return [`${at}: the destination is ${standing ?? 'not there'}, not ${digest}`];
   const problems: string[] = [];
-  const graph = closure(from, digest);
+  const graph = closure(from, digest, rule.referrers.excludeArtifactTypes);
   for (const { digest: each, subject } of graph) {
     if (!destination.manifests.has(each)) problems.push(`${at}: the destination lacks ${each}`);
     else if (subject !== undefined) {
@@ -109,8 +109,12 @@ function isAttestation(from: MemoryRepository, digest: string): boolean {
   );
 }
 
-/** A manifest, its children, what refers to them, and so on; with the subject of what was found as a referrer. */
-function closure(from: MemoryRepository, root: string): { digest: string; subject?: string }[] {
+/** A manifest, its children, what refers to them and isn't left out, and so on; with the subject of what was found as a referrer. */
+function closure(
+  from: MemoryRepository,
+  root: string,
+  excluded: readonly string[],
+): { digest: string; subject?: string }[] {
   const found = new Map<string, { digest: string; subject?: string }>([[root, { digest: root }]]);
   for (const { digest } of found.values()) {
     const stored = from.manifests.get(digest);
@@ -120,6 +124,7 @@ function closure(from: MemoryRepository, root: string): { digest: string; subjec
         found.set(child.digest, { digest: child.digest });
     }
     for (const { descriptor, manifest } of from.manifests.values()) {
+      if (excluded.includes(artifactTypeOf(manifest) ?? '')) continue;
       if (manifest.subject?.digest === digest && !found.has(descriptor.digest)) {
         found.set(descriptor.digest, { digest: descriptor.digest, subject: digest });
       }

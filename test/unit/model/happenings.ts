@@ -1,4 +1,4 @@
-import { artifactTypeOf } from '../../../src/oci/index.js';
+import { InputError, artifactTypeOf } from '../../../src/oci/index.js';
 import { destinationOf } from '../../../src/rules/destination.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
@@ -50,7 +50,10 @@ export class Happenings {
       if (image === undefined) continue;
       const repository = app.world.registries.repository(REGISTRY, name);
       put(repository, image.digest);
-      for (const tag of TAGS) repository.tags.set(tag, image.digest);
+      for (const tag of TAGS) {
+        repository.tags.set(tag, image.digest);
+        app.watches.tagged({ registry: REGISTRY, repository: name, tag }, image.digest);
+      }
     }
   }
 
@@ -197,6 +200,10 @@ export class Happenings {
         this.known.ruled = true;
         app.rule(what.change);
         return;
+      case 'invalid':
+        if (what.on) this.#invalidate();
+        else app.world.rulesFault = undefined;
+        return;
       case 'house':
         if (what.hours > 0) await app.simulation.advanceTo(app.simulation.nowMs + what.hours * 3_600_000);
         if (what.hours >= 24) {
@@ -208,8 +215,12 @@ export class Happenings {
       case 'trouble':
         this.known.troubled = true;
         // A registry that doesn't know what it has told of: the event comes to nothing.
-        // What was read was old, and nobody is told when it is no longer.
-        if (what.how === 'gone' || what.how === 'stale' || what.how === 'torn') app.needsSchedule = true;
+        if (what.how === 'gone') app.needsSchedule = true;
+        if (what.how === 'stale' || what.how === 'torn') this.#excuse();
+        app.troubles.begin(what);
+        return;
+      case 'late':
+        this.#excuse();
         app.troubles.begin(what);
         return;
       case 'lock': {
@@ -224,18 +235,38 @@ export class Happenings {
 
   /** Whatever somebody has to end is ended. */
   end(): void {
-    this.#app.world.paused = false;
-    this.#app.troubles.end();
+    const app = this.#app;
+    app.world.paused = false;
+    app.world.rulesFault = undefined;
+    // What the schedule doesn't look at, and what nobody tells of, is nobody's to find.
+    for (const change of ['unscheduled', 'unpushed'] as const) if (app.setting[change] === true) app.rule(change);
+    app.troubles.end();
     for (const reference of this.known.locked) {
       const [registry = '', ...path] = reference.split('/');
       const [name = '', tag = ''] = path.join('/').split(':');
-      this.#app.world.registries.repository(registry, name).locked.delete(tag);
+      app.world.registries.repository(registry, name).locked.delete(tag);
     }
   }
 
   /** A task that is about to do this. */
   askingFor(call: string): Task | undefined {
     return this.#live().find(({ pending }) => pending.some(({ label }) => label.includes(call)));
+  }
+
+  /** What was read was old, and nobody is told when it is no longer. */
+  #excuse(): void {
+    if (this.#app.isStrict) return;
+    this.#app.needsSchedule = true;
+    this.#app.watches.readsOld = true;
+  }
+
+  #invalidate(): void {
+    const app = this.#app;
+    app.needsSchedule = true;
+    this.known.ruled = true;
+    app.world.rulesFault = new InputError('RULES_INVALID', 'rules.0.name: somebody made a slip', {
+      remedy: 'Correct it.',
+    });
   }
 
   #touch({ repository, tag }: { repository: number; tag: number }): void {
@@ -269,6 +300,7 @@ export class Happenings {
       if (app.setting.second === 'onward' && !repository.manifests.has(image.digest)) return;
       put(repository, image.digest);
       repository.tags.set(tag, image.digest);
+      app.watches.tagged({ registry, repository: name, tag }, image.digest);
     } else {
       const digest = repository.tags.get(tag);
       // An SBOM that is taken from staging is made there anew for the next rule, and brought again by the first: both are right.

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { IMAGES } from './images.js';
 import { CHANGES, type Change, type Setting } from './setting.js';
-import { ENDLESS_SECONDS, type Trouble } from './troubles.js';
+import { ENDLESS_SECONDS, LATE, type Late, type Trouble } from './troubles.js';
 
 /** What happens to the world, and to the app. `nth` is taken of those that there are. */
 export type Happening =
@@ -43,10 +43,14 @@ export type Happening =
   | { is: 'again'; nth: number }
   /** Somebody changes the rules. */
   | { is: 'rules'; change: Change }
+  /** The document of rules can't be read as rules, or can again. */
+  | { is: 'invalid'; on: boolean }
   /** Housekeeping, after so much time; what is older than a day is old. */
   | { is: 'house'; hours: number }
   /** A registry fails for a while. */
   | ({ is: 'trouble' } & Trouble)
+  /** A replica of a registry, or each of them, is late for a while, ten minutes at most. */
+  | ({ is: 'late' } & Trouble & { late: Late })
   /** A destination tag is locked, or unlocked. */
   | { is: 'lock'; repository: number; tag: number; on: boolean };
 
@@ -75,6 +79,8 @@ export interface History {
   happenings: Timed[];
   /** How often each event is delivered, in turn: 0 is never. */
   copies: number[];
+  /** Replicas that are late are no excuse: all is well before the schedule looks, and no destination goes back. */
+  strict?: boolean;
   /** Which of the things that can happen next does: 0 is the one that has waited longest. */
   choices: number[];
 }
@@ -108,6 +114,16 @@ const trouble = fc
     fc.record({ where: everywhere, how: one('stale' as const, 'torn' as const) }),
   )
   .chain((what) => lasting.map((long) => ({ is: 'trouble' as const, ...what, ...long })));
+
+const late = fc.record({
+  is: one('late' as const),
+  where: everywhere,
+  how: one('stale' as const, 'torn' as const),
+  late: one(...LATE),
+  calls: one(ENDLESS_SECONDS),
+  seconds: one(20, 200, 600),
+  turn: one(1, 1, 2, 3, 5, 12),
+});
 
 const image = fc.nat(IMAGES.length - 1);
 const repository = fc.oneof({ weight: 3, arbitrary: one(0) }, one(1));
@@ -179,8 +195,10 @@ const KINDS: Kinds = {
   cancel: { weight: 2, make: fc.record({ is: one('cancel' as const), nth }) },
   again: { weight: 1, make: fc.record({ is: one('again' as const), nth }) },
   rules: { weight: 2, unseen: true, make: fc.record({ is: one('rules' as const), change: one(...CHANGES) }) },
+  invalid: { weight: 1, unseen: true, make: fc.record({ is: one('invalid' as const), on: one(true, true, false) }) },
   house: { weight: 1, unseen: true, make: fc.record({ is: one('house' as const), hours: one(0, 2, 25) }) },
   trouble: { weight: 3, make: trouble },
+  late: { weight: 3, unseen: true, make: late },
   lock: { weight: 2, make: fc.record({ is: one('lock' as const), repository, tag, on: one(true, true, false) }) },
 };
 const ALL = Object.keys(KINDS) as Happening['is'][];

@@ -21,7 +21,8 @@ const images = [
   (await pushMultiPlatform(shelf, 'many')).root,
 ];
 export const IMAGES: readonly Descriptor[] = images;
-const reports = await Promise.all(IMAGES.map((subject) => pushArtifact(shelf, 'application/x-report', { subject })));
+export const REPORT = 'application/x-report';
+const reports = await Promise.all(IMAGES.map((subject) => pushArtifact(shelf, REPORT, { subject })));
 const notes = await Promise.all(reports.map((subject) => pushArtifact(shelf, 'application/x-note', { subject })));
 const evidence = await Promise.all(
   IMAGES.map((subject) => pushSignature(shelf, subject, RELEASE.signer, new Date(START_MS))),

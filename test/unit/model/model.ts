@@ -20,6 +20,8 @@ import { inVirtualTime } from './virtual-time.js';
 // - A promotion's row is written by the run that it names, or by whoever opens the next one; it goes back to none that it named before.
 // - Nine runs at most follow one another where nothing more is wanted.
 // - No time goes by while a run waits for news that there are.
+// - A destination tag goes back to a digest that was replaced only if the source tag has gone back, or has read as it was before.
+// - No run ends because the rules cannot be read.
 //
 // At rest (oracle.ts), all rules as they are then:
 // 1. When all events are delivered and nobody does anything any more, before the schedule looks: unless something happened that
@@ -35,6 +37,8 @@ import { inVirtualTime } from './virtual-time.js';
 // - `existing: ignore`: a tag that was there when the rule was first read, and that nobody touched, is left alone.
 // Of all: nothing of ours is anywhere twice; no run and no instance is open; nothing is wanted and not answered; whoever is told of
 // a run is told what its row says, and of each final one once; nothing is poison, unless it waited for more than a day.
+//
+// A replica may be late, for ten minutes: only the schedule sees to that, unless a history is `strict` (late.test.ts).
 //
 // The engine may cut off turns, lose what it has begun, begin anew what has ended, and hang: interrupted.ts says what becomes of the
 // runs. Registries may fail in whatever way, locks and permissions may be lacking: when that is over, all is made good.

@@ -11,8 +11,8 @@ export async function restProblems({ world, engine, watches }: App, known: Known
     .filter(({ orphaned }) => orphaned !== true)
     .map(({ id, state }) => `instance ${id} is ${state}`);
   for (const { id, name, error, broken } of engine.instances.values()) {
-    // A walk gives up what is down for too long: the next tick looks again.
-    const isGivenUp = name === 'promoteScheduled' && (known.troubled || known.slept);
+    // A walk gives up what is down for too long, or finds no rules: the next tick looks again.
+    const isGivenUp = name === 'promoteScheduled' && (known.troubled || known.slept || known.ruled);
     if (error !== undefined && broken !== true && !isGivenUp) problems.push(`${name} ${id} failed: ${error.message}`);
   }
   const told = new Map<string, string>();

@@ -1,6 +1,6 @@
 import { rule } from '../../support/rules.fixture.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import { RELEASE } from './images.js';
+import { RELEASE, REPORT } from './images.js';
 
 export const REGISTRY = 'r.azurecr.io';
 /** Another registry, for rules that lead out of the first. */
@@ -32,12 +32,23 @@ export interface Setting {
   narrow?: boolean;
   moves?: boolean;
   gone?: boolean;
+  /** Of all rules: reports don't travel; a deadline of a minute; pushes are the only trigger, or the schedule is. */
+  excludes?: boolean;
+  brief?: boolean;
+  unscheduled?: boolean;
+  unpushed?: boolean;
 }
 
 /** What somebody changes about the rules while all goes on: turned on, or off again. */
 export const CHANGES = [
+  'gate',
   'sign',
   'sbom',
+  'elsewhere',
+  'excludes',
+  'brief',
+  'unscheduled',
+  'unpushed',
   'attachesThere',
   'ignores',
   'observes',
@@ -74,8 +85,13 @@ export function firstRule(setting: Setting): Rule {
 
 const SOURCE = { registry: REGISTRY, repositories: ['samples/**'] };
 
-function common({ sign, sbom, ignores = false }: Setting): Record<string, unknown> {
+function common(setting: Setting): Record<string, unknown> {
+  const { sign, sbom, ignores = false, excludes = false, brief = false } = setting;
+  const { unscheduled = false, unpushed = false } = setting;
   return {
+    referrers: { excludeArtifactTypes: excludes ? [REPORT] : [] },
+    deadline: brief ? '1m' : '24h',
+    triggers: unscheduled ? ['push'] : unpushed ? ['schedule'] : ['push', 'schedule'],
     existing: ignores ? 'ignore' : 'promote',
     attachTo: 'source',
     sign: sign ? ['notary'] : [],

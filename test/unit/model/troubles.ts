@@ -1,5 +1,6 @@
-import { RegistryError, TransportError, type Digest } from '../../../src/oci/index.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import { isDeepStrictEqual } from 'node:util';
+import { RegistryError, TransportError } from '../../../src/oci/index.js';
+import type { MemoryRepository, Shown } from '../oci/memory-repository.js';
 import { REGISTRY, REPOSITORIES } from './setting.js';
 import type { Simulation } from './simulation.js';
 
@@ -8,13 +9,25 @@ export interface Trouble {
   where: 'source' | 'destination' | 'everywhere';
   /**
    * 429 with a time to wait; 503; no answer in time, though what was asked for is done; the connection breaks; 403 to everything,
-   * or to what writes; 404 to everything. Tags read as they were when it began: always, or every other time, as from two replicas.
+   * or to what writes; 404 to everything. What is `late` reads as it was when it began: always, or every other time, as from two
+   * replicas.
    */
   how: 'busy' | 'down' | 'slow' | 'broken' | 'denied' | 'readonly' | 'gone' | 'stale' | 'torn';
+  /** What a replica is late with; tags by default. */
+  late?: Late;
+  /** How many reads in turn go to one of two replicas; 1 by default. */
+  turn?: number;
   /** It is over after so many requests that failed, or were told what is old, or after so long. */
   calls: number;
   seconds: number;
 }
+
+/**
+ * What a replica reads as it was: tags; manifests, by tag and by digest; lists of referrers; lists of tags; all of it. `unlisted`: its
+ * lists of referrers are empty.
+ */
+export const LATE = ['tags', 'manifests', 'referrers', 'unlisted', 'lists', 'all'] as const;
+export type Late = (typeof LATE)[number];
 
 /** Trouble for so long isn't waited for: somebody ends it. */
 export const ENDLESS_SECONDS = 1_000_000;
@@ -24,9 +37,29 @@ const MOST_CALLS = 100;
 
 interface Open extends Trouble {
   untilMs: number;
-  /** Where what is read is old: the tags of each repository when it began, and how often they were read since. */
-  tags: ReadonlyMap<MemoryRepository, ReadonlyMap<string, Digest>>;
+  /** What each repository held when it began, and how often something else was read since. */
+  before: ReadonlyMap<MemoryRepository, Pick<Shown, 'tags' | 'manifests'>>;
   reads: number;
+}
+
+/** What a late replica of a repository shows. */
+function shownLate({ late = 'tags', before }: Open, repository: MemoryRepository, there: Shown): Shown {
+  // A repository that nobody had named held nothing.
+  const { tags, manifests } = before.get(repository) ?? { tags: new Map(), manifests: new Map() };
+  switch (late) {
+    case 'tags':
+      return { ...there, tags };
+    case 'manifests':
+      return { ...there, manifests };
+    case 'referrers':
+      return { ...there, referrers: manifests };
+    case 'unlisted':
+      return { ...there, referrers: new Map() };
+    case 'lists':
+      return { ...there, listed: tags };
+    case 'all':
+      return { tags, listed: tags, manifests, referrers: manifests };
+  }
 }
 
 function isOld({ how }: Trouble): boolean {
@@ -44,20 +77,27 @@ export class Troubles {
   }
 
   begin(trouble: Trouble): void {
-    const tags = new Map([...this.#repositories].map((repository) => [repository, new Map(repository.tags)]));
-    this.#open.push({ ...trouble, untilMs: this.#simulation.nowMs + trouble.seconds * 1000, tags, reads: 0 });
+    const before = new Map(
+      [...this.#repositories].map((repository) => {
+        const { tags, manifests } = repository;
+        return [repository, { tags: new Map(tags), manifests: new Map(manifests) }];
+      }),
+    );
+    this.#open.push({ ...trouble, untilMs: this.#simulation.nowMs + trouble.seconds * 1000, before, reads: 0 });
   }
 
-  /** From here on its tags may read as they were. */
+  /** From here on what is read of it may be old. */
   watch(registry: string, name: string, repository: MemoryRepository): void {
     this.#repositories.add(repository);
-    repository.shows = (tag, standing) => {
+    repository.replica = (there, read) => {
+      const standing = read(there);
       const trouble = this.#find(registry, name, isOld);
       if (trouble === undefined) return standing;
-      const old = trouble.tags.get(repository)?.get(tag);
-      if (old === standing) return standing;
+      const old = read(shownLate(trouble, repository, there));
+      if (isDeepStrictEqual(old, standing)) return standing;
       trouble.reads += 1;
-      if (trouble.how === 'torn' && trouble.reads % 2 === 1) return standing;
+      const turns = Math.ceil(trouble.reads / (trouble.turn ?? 1));
+      if (trouble.how === 'torn' && turns % 2 === 1) return standing;
       trouble.calls -= 1;
       return old;
     };

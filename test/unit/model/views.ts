@@ -125,6 +125,7 @@ export function viewOf(
     (writes, work) =>
       troubles.through({ registry, ...(repository !== undefined && { repository }) }, writes, async () => {
         if (writes && repository !== undefined) await watches.writing(task, registry, repository);
+        watches.writer = task;
         return work();
       });
   return {

@@ -35,6 +35,12 @@ export class Watches {
   /** By repository, the step at which one of its tags was written last; by promotion, the step at which its row came to rest. */
   readonly #movedAt = new Map<string, number>();
   readonly #restedAt = new Map<string, number>();
+  /** By source tag, `registry/repository:tag`: each digest that it was set to, and at which step. */
+  readonly #digests = new Map<string, { step: number; digest: string }[]>();
+  /** Tags were read as they had been: a destination may have gone back. */
+  readsOld = false;
+  /** Whose call a registry is asked by just now. */
+  writer: Task | undefined;
   /** Runs that followed one another, by promotion. */
   readonly #times = new Map<string, number>();
   /** By run, the step at which its row ended; by promotion, the runs that it ever named. */
@@ -54,6 +60,27 @@ export class Watches {
 
   moved(registry: string, repository: string): void {
     this.#movedAt.set(`${registry}/${repository}`, this.#simulation.steps);
+  }
+
+  /** A tag was set, by whomever. */
+  tagged({ registry, repository, tag }: SourceTag, digest: string): void {
+    const name = `${registry}/${repository}:${tag}`;
+    const before = this.#digests.get(name) ?? [];
+    this.#digests.set(name, [...before, { step: this.#simulation.steps, digest }]);
+  }
+
+  /** A destination tag never goes back to a digest that was replaced at the source, unless the source has gone back, too. */
+  async retagged({ mode, label, beganAt }: Task, destination: string, before: string, digest: string): Promise<void> {
+    // What a dead or sleeping process had asked for lands whenever it does.
+    if (mode !== 'live' || before === digest || this.readsOld) return;
+    for (const { source } of (await this.#store.listPromotions({ filter: { destination } })).items) {
+      const digests = this.#digests.get(`${source.registry}/${source.repository}:${source.tag}`) ?? [];
+      const last = digests.findLastIndex((each) => each.digest === digest);
+      const next = digests[last + 1];
+      if (last < 0 || next === undefined || next.step >= beganAt) continue;
+      if (digests.slice(last).some((each) => each.digest === before))
+        this.problems.add(`${label} moves ${destination} back to ${digest}, which was replaced`);
+    }
   }
 
   /** A registry is written to, by a task that may work for a run. */
@@ -142,6 +169,8 @@ export class Watches {
 
   #ended({ id, input: { kind }, result }: RunRow): void {
     this.#endedAt.set(id, this.#simulation.steps);
+    // It goes on with the rule that it began with, whatever somebody writes into the rules meanwhile.
+    if (result?.code === 'RULES_INVALID') this.problems.add(`${kind} ${id} ends as ${result.outcome} RULES_INVALID`);
     const end = [...(kind === 'job' ? ['job'] : []), result?.outcome, result?.code].filter(Boolean).join(' ');
     this.ends.set(end, (this.ends.get(end) ?? 0) + 1);
   }

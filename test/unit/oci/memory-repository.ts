@@ -26,10 +26,20 @@ export interface MemoryCall {
   what: string;
 }
 
-interface Stored {
+export interface Stored {
   descriptor: Descriptor;
   bytes: Uint8Array;
   manifest: Manifest;
+}
+
+/** What reads are answered from. A replica that is late has its own. */
+export interface Shown {
+  readonly tags: ReadonlyMap<string, Digest>;
+  /** Tags as lists of them have them. */
+  readonly listed: ReadonlyMap<string, Digest>;
+  readonly manifests: ReadonlyMap<string, Stored>;
+  /** Manifests that lists of referrers know of. */
+  readonly referrers: ReadonlyMap<string, Stored>;
 }
 
 function answer(status: number, code: string, what: string): RegistryError {
@@ -60,6 +70,8 @@ export class MemoryRepository implements Repository {
   fault: ((call: MemoryCall, count: number) => void | Promise<void>) | undefined;
   /** What a read of a tag is answered where a replica is late, given what stands there; nothing: it isn't there. */
   shows: ((tag: string, standing: Digest | undefined) => Digest | undefined) | undefined;
+  /** Answers a read from what is there, or from what a late replica shows. */
+  replica: <T>(there: Shown, read: (shown: Shown) => T[]) => T[] = (there, read) => read(there);
   readonly #lost = new Set<string>();
   readonly #registry: Map<string, MemoryRepository>;
 
@@ -90,15 +102,23 @@ export class MemoryRepository implements Repository {
     await this.fault?.(call, count);
   }
 
-  #find(target: string): Stored {
-    const digest = this.shows === undefined ? this.tags.get(target) : this.shows(target, this.tags.get(target));
-    return this.#stored(digest ?? target, target);
+  get #there(): Shown {
+    return { tags: this.tags, listed: this.tags, manifests: this.manifests, referrers: this.manifests };
   }
 
-  #stored(digest: string, target: string): Stored {
-    const stored = this.manifests.get(digest);
+  #find(target: string): Stored {
+    const [stored] = this.replica(this.#there, ({ tags, manifests }) => {
+      const digest = this.shows === undefined ? tags.get(target) : this.shows(target, tags.get(target));
+      const found = manifests.get(digest ?? target);
+      return found === undefined ? [] : [found];
+    });
     if (!stored) throw answer(404, 'MANIFEST_UNKNOWN', `${this.name}@${target}`);
     return stored;
+  }
+
+  /** Tags with their digests, as lists of them have them. */
+  listedTags(): [name: string, digest: Digest][] {
+    return this.replica(this.#there, ({ listed }) => [...listed].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
   async resolve(target: string, options?: CallOptions): Promise<Descriptor> {
@@ -134,8 +154,10 @@ export class MemoryRepository implements Repository {
   async listReferrers(digest: Digest, options?: ReferrersOptions): Promise<Descriptor[]> {
     await this.#enter('listReferrers', digest, options);
     const found: Descriptor[] = [];
-    for (const { descriptor, manifest } of this.manifests.values()) {
-      if (manifest.subject?.digest !== digest) continue;
+    const referring = this.replica(this.#there, ({ referrers }) =>
+      [...referrers.values()].filter(({ manifest }) => manifest.subject?.digest === digest),
+    );
+    for (const { descriptor, manifest } of referring) {
       if (this.#lost.has(descriptor.digest) || this.unlisted.has(descriptor.digest)) continue;
       const artifactType = artifactTypeOf(manifest);
       if (options?.artifactType !== undefined && options.artifactType !== artifactType) continue;
@@ -150,7 +172,7 @@ export class MemoryRepository implements Repository {
 
   async *listTags(options?: CallOptions & { last?: string }): AsyncGenerator<string> {
     await this.#enter('listTags', options?.last ?? '', options);
-    for (const tag of [...this.tags.keys()].sort()) if (tag > (options?.last ?? '')) yield tag;
+    for (const [tag] of this.listedTags()) if (tag > (options?.last ?? '')) yield tag;
   }
 
   async pushBlob(

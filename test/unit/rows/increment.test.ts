@@ -8,6 +8,7 @@ import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunResult } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';
 import { memoryEngine, memoryRunStore, type MemoryEngine } from '../../support/memory-ports.js';
+import { InputError } from '../../../src/oci/index.js';
 
 const source = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
 const staging = rule();
@@ -195,6 +196,21 @@ describe('closing', () => {
     world.engine = engine;
     expect(await close()).toBe('next');
     expect(world.engine.starts.at(-1)?.id).toBe((await rowOf(id)).runId);
+  });
+
+  test('while the rules cannot be read a run ends as it ended; the schedule opens what is wanted once they can', async () => {
+    const { id, runId, wanted } = await opened();
+    world.engine.setState(runId, 'running');
+    await raiseWanted(world, staging, source, { kind: 'push' });
+    const { rules } = world;
+    world.rules = { load: () => Promise.reject(new InputError('RULES_INVALID', 'a slip')) };
+    const close = (): Promise<string> => closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
+    expect([await close(), await close()]).toEqual(['closed', 'closed']);
+    expect(await rowOf(id)).toMatchObject({ runOpen: false, wanted: 2, answered: 1, last: { outcome: 'promoted' } });
+    expect((await world.store.listOpenPromotions()).items).toHaveLength(1);
+    world.rules = rules;
+    await tendPromotion(world, id, staging);
+    expect(await rowOf(id)).toMatchObject({ runOpen: true, previousRunId: runId });
   });
 
   test('superseded always opens the next run, and is not the last outcome', async () => {

@@ -280,6 +280,41 @@ describe('queue functions', () => {
   }, 15_000);
 });
 
+test('hang: a queue function keeps its message until functionTimeout, and sees it again; the next message passes it', async () => {
+  const TIMEOUT_MS = 4_000;
+  const place = newHostFolder();
+  const client = QueueServiceClient.fromConnectionString(azurite.connectionString).getQueueClient('hung');
+  await client.create();
+  const lies = [
+    '--chaos',
+    '1',
+    '--lies',
+    'hang@1',
+    '--function-timeout-ms',
+    `${TIMEOUT_MS}`,
+    '--queue-lock-ms',
+    '1000',
+  ];
+  const other = await HostProcess.start('plain-queue', place, { args: lies, env: { ...env, QUEUE: 'hung' } });
+  const seen = () =>
+    readEffects(place.effectsPath).flatMap((line) => {
+      const { message, dequeueCount } = JSON.parse(line) as { message?: { name: string }; dequeueCount?: number };
+      return message === undefined ? [] : [`${message.name} ${dequeueCount}`];
+    });
+  try {
+    await client.sendMessage('{"name":"first"}');
+    await eventually('it hangs', () => (other.log.includes('hangs until functionTimeout') ? true : undefined));
+    const startedMs = Date.now();
+    await client.sendMessage('{"name":"second"}');
+    await eventually('the second arrives', () => seen().find((line) => line === 'second 1'), TIMEOUT_MS);
+    await eventually('the first is seen again', () => seen().find((line) => line === 'first 2'));
+    // Held for four times its lock, and by nobody else.
+    expect(Date.now() - startedMs).toBeGreaterThan(TIMEOUT_MS - 500);
+  } finally {
+    await other.end('SIGKILL');
+  }
+}, 60_000);
+
 describe('starting', () => {
   const failing = async (args: string[], changes: Record<string, string> = {}) =>
     await HostProcess.start('triggers', newHostFolder(), { args, env: { ...env, ...changes } }).catch(String);
