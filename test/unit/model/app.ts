@@ -176,7 +176,7 @@ export class App {
 
   #viewOf(task: Task, name: string): World {
     const { troubles, watches } = this;
-    const view = viewOf(this.world, task, { leases: this.#leases, troubles, watches });
+    const view = viewOf(this.world, task, { leases: this.#leases, troubles, watches, pageRows: this.setting.pageRows });
     return viewWithout(this.#without, name, task, view, this.#firstRules);
   }
 

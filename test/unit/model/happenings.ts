@@ -201,8 +201,7 @@ export class Happenings {
         app.rule(what.change);
         return;
       case 'invalid':
-        if (what.on) this.#invalidate();
-        else app.world.rulesFault = undefined;
+        this.#invalidate(what.seconds);
         return;
       case 'house':
         if (what.hours > 0) await app.simulation.advanceTo(app.simulation.nowMs + what.hours * 3_600_000);
@@ -223,6 +222,9 @@ export class Happenings {
         this.#excuse();
         app.troubles.begin(what);
         return;
+      case 'deaf':
+        app.troubles.lostAnswers += what.calls;
+        return;
       case 'lock': {
         const { registry, name, tag, repository } = this.#destination(what.repository, what.tag);
         if (what.on) {
@@ -237,7 +239,6 @@ export class Happenings {
   end(): void {
     const app = this.#app;
     app.world.paused = false;
-    app.world.rulesFault = undefined;
     // What the schedule doesn't look at, and what nobody tells of, is nobody's to find.
     for (const change of ['unscheduled', 'unpushed'] as const) if (app.setting[change] === true) app.rule(change);
     app.troubles.end();
@@ -260,12 +261,14 @@ export class Happenings {
     this.#app.watches.readsOld = true;
   }
 
-  #invalidate(): void {
+  #invalidate(seconds: number): void {
     const app = this.#app;
     app.needsSchedule = true;
     this.known.ruled = true;
-    app.world.rulesFault = new InputError('RULES_INVALID', 'rules.0.name: somebody made a slip', {
-      remedy: 'Correct it.',
+    const slip = new InputError('RULES_INVALID', 'rules.0.name: somebody made a slip', { remedy: 'Correct it.' });
+    app.world.rulesFault = slip;
+    app.simulation.at(app.simulation.nowMs + seconds * 1000, 'rules are corrected', () => {
+      if (app.world.rulesFault === slip) app.world.rulesFault = undefined;
     });
   }
 

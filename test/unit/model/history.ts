@@ -43,14 +43,16 @@ export type Happening =
   | { is: 'again'; nth: number }
   /** Somebody changes the rules. */
   | { is: 'rules'; change: Change }
-  /** The document of rules can't be read as rules, or can again. */
-  | { is: 'invalid'; on: boolean }
+  /** The document of rules can't be read as rules, for so long. */
+  | { is: 'invalid'; seconds: number }
   /** Housekeeping, after so much time; what is older than a day is old. */
   | { is: 'house'; hours: number }
   /** A registry fails for a while. */
   | ({ is: 'trouble' } & Trouble)
   /** A replica of a registry, or each of them, is late for a while, ten minutes at most. */
   | ({ is: 'late' } & Trouble & { late: Late })
+  /** The storage account's answers to so many writes are lost: the client writes once more, and If-Match fails. */
+  | { is: 'deaf'; calls: number }
   /** A destination tag is locked, or unlocked. */
   | { is: 'lock'; repository: number; tag: number; on: boolean };
 
@@ -195,10 +197,11 @@ const KINDS: Kinds = {
   cancel: { weight: 2, make: fc.record({ is: one('cancel' as const), nth }) },
   again: { weight: 1, make: fc.record({ is: one('again' as const), nth }) },
   rules: { weight: 2, unseen: true, make: fc.record({ is: one('rules' as const), change: one(...CHANGES) }) },
-  invalid: { weight: 1, unseen: true, make: fc.record({ is: one('invalid' as const), on: one(true, true, false) }) },
+  invalid: { weight: 1, unseen: true, make: fc.record({ is: one('invalid' as const), seconds: one(20, 400, 3_000) }) },
   house: { weight: 1, unseen: true, make: fc.record({ is: one('house' as const), hours: one(0, 2, 25) }) },
   trouble: { weight: 3, make: trouble },
   late: { weight: 3, unseen: true, make: late },
+  deaf: { weight: 2, make: fc.record({ is: one('deaf' as const), calls: one(1, 1, 2, 5) }) },
   lock: { weight: 2, make: fc.record({ is: one('lock' as const), repository, tag, on: one(true, true, false) }) },
 };
 const ALL = Object.keys(KINDS) as Happening['is'][];
@@ -248,6 +251,7 @@ const settings: fc.Arbitrary<Setting> = fc.record({
   ignores: seldom,
   observes: seldom,
   narrow: seldom,
+  pageRows: fc.oneof({ weight: 5, arbitrary: one(undefined) }, one(1, 2)),
 });
 
 /** Histories in which only these things happen. @param lossy some events never arrive */

@@ -23,6 +23,8 @@ export interface Setting {
   attachesThere?: boolean;
   /** A copy is spread over several activities, and so is each look at a graph. */
   spreads?: boolean;
+  /** Rows of a page of any list; as many as are asked for by default. */
+  pageRows?: number | undefined;
   /** Images stood at the source before the app was there: nobody told it of them. */
   before?: boolean;
   /** `existing: ignore`. */

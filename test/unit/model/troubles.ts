@@ -71,9 +71,18 @@ export class Troubles {
   readonly #simulation: Simulation;
   readonly #repositories = new Set<MemoryRepository>();
   #open: Open[] = [];
+  /** As many of the next writes to the storage account are done, and their answers lost. */
+  lostAnswers = 0;
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
+  }
+
+  /** Whether the storage account's answer to a write is lost on its way, so that the client asks once more. */
+  loseAnswer(): boolean {
+    if (this.lostAnswers === 0) return false;
+    this.lostAnswers -= 1;
+    return true;
   }
 
   begin(trouble: Trouble): void {
@@ -111,6 +120,7 @@ export class Troubles {
 
   end(): void {
     this.#open = [];
+    this.lostAnswers = 0;
   }
 
   /** What would never be over is. */

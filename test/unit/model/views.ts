@@ -1,4 +1,5 @@
 import type { HeldLease, Lease } from '../../../src/oci/index.js';
+import type { PageOptions } from '../../../src/ports/page.js';
 import type { World } from '../../support/world.js';
 import type { Simulation, Task } from './simulation.js';
 import type { Troubles } from './troubles.js';
@@ -112,14 +113,33 @@ export class SimulatedLeases {
   }
 }
 
+/** Lists in pages of a few rows, as where there are many; a page of rows that change may miss one that moves meanwhile. */
+function paged(store: World['store'], rows: number): World['store'] {
+  const short = Object.create(store) as World['store'];
+  const few = <O extends PageOptions>(options: O | undefined): O & PageOptions =>
+    ({ ...options, size: Math.min(options?.size ?? rows, rows) }) as O & PageOptions;
+  short.listPromotions = (options) => store.listPromotions(few(options));
+  short.listOpenPromotions = (options) => store.listOpenPromotions(few(options));
+  short.listRuns = (options) => store.listRuns(few(options));
+  short.listStandings = (options) => store.listStandings(few(options));
+  return short;
+}
+
 /** A world as one task sees it: its own calls, one by one, through whatever is wrong with the registries. */
 export function viewOf(
   world: World,
   task: Task,
-  around: { leases: SimulatedLeases; troubles: Troubles; watches: Watches },
+  around: { leases: SimulatedLeases; troubles: Troubles; watches: Watches; pageRows: number | undefined },
 ): World {
   const { registries, listing, documents, queues, engine, signer, rules } = world;
-  const { leases, troubles, watches } = around;
+  const { leases, troubles, watches, pageRows } = around;
+  // The answer to a write is lost, and the client that asks once more is told that somebody has written.
+  const stored: Way = async (writes, work) => {
+    if (writes && troubles.loseAnswer()) await work();
+    return work();
+  };
+  const keep = <T extends object>(port: T, what: string): T => watched(port, what, task, undefined, stored);
+  const store = watches.storeOf(task);
   const wayTo =
     (registry: string, repository?: string): Way =>
     (writes, work) =>
@@ -132,10 +152,10 @@ export function viewOf(
     ...world,
     registries: watched(registries, 'registries', task, wayTo),
     listing: watched(listing, 'listing', task, wayTo),
-    store: watched(watches.storeOf(task), 'store', task),
-    documents: watched(documents, 'documents', task),
-    queues: watched(queues, 'queue', task),
-    engine: watched(engine, 'engine', task),
+    store: keep(pageRows === undefined ? store : paged(store, pageRows), 'store'),
+    documents: keep(documents, 'documents'),
+    queues: keep(queues, 'queue'),
+    engine: keep(engine, 'engine'),
     signer: signer && watched(signer, 'signer', task),
     rules: watched(rules, 'rules', task),
     lease: leases.of(task) as World['lease'],
