@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
+import { endRunRow } from '../../../src/rows/end-run.js';
 import { RUN_LIMITS } from '../../../src/rows/limits.js';
 import { tendPromotion } from '../../../src/rows/reconcile.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
@@ -231,6 +232,16 @@ describe('a run that is lost, and the one after it, and so on', () => {
     await begin(world, run);
     await close(world, { ...run, wanted: failures - 1 });
     expect(await rowOf(world, promotionId)).toMatchObject({ state: 'in_sync', failures: 0 });
+  });
+
+  test('the second is followed at once too if it had ended itself before', async () => {
+    await lose();
+    await tick();
+    const runId = await lose();
+    await endRunRow(world, runId, { outcome: 'promoted', digest: 'sha256:a' });
+    expect(await tick()).toBe(true);
+    expect(await rowOf(world, promotionId)).toMatchObject({ state: 'working', previousRunId: runId });
+    expect(await runOf(world, runId)).toMatchObject({ result: { outcome: 'promoted' } });
   });
 
   test('what is wanted in between has a run at once', async () => {
