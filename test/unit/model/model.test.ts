@@ -32,6 +32,7 @@ test('whatever happens, after quiet all is as the rules say', async () => {
     await fc.assert(fc.asyncProperty(histories, check), {
       seed: SEED,
       numRuns: RUNS,
+      ...(process.env.AT !== undefined && { path: process.env.AT }),
       endOnFailure: process.env.SHRINK === '0',
       interruptAfterTimeLimit: 1_000_000,
     });
