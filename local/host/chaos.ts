@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../../src/oci/index.js';
+import { log } from './log.js';
 
 /** What may go wrong on purpose, and how often. */
 const ODDS = {
@@ -117,6 +118,8 @@ export function createChaos(seed: number | undefined, lies: readonly Lie[] = par
       const before = times.get(fault) ?? 0;
       if (!does || before >= (MOST[fault] ?? Infinity)) return false;
       times.set(fault, before + 1);
+      // The others are too many to be told.
+      if (fault in MOST) log('warning', of ?? 'host', `by --chaos: ${fault}`);
       return true;
     },
     flip: () => random() < 0.5,

@@ -50,7 +50,6 @@ export function createInvoker(app: App, clientInput: () => string, timeoutMs: nu
 
   /** The worker dies before the function began, or after it was done; whoever called it hears of neither. */
   async function hang(fn: AppFunction, trigger: TypedData, metadata: Record<string, TypedData>): Promise<never> {
-    log('warning', fn.name, 'an invocation hangs until functionTimeout, by --chaos');
     if (chaos.flip()) await call(fn, trigger, metadata).catch(() => undefined);
     return await new Promise<never>(() => undefined);
   }
