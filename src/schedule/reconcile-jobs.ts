@@ -10,7 +10,7 @@ import { pageFrom } from './page-from.js';
 import type { Ports } from '../ports/ports.js';
 import { isOfOneRow } from './walk.js';
 
-type TendPorts = Pick<Ports, 'store' | 'engine' | 'now'>;
+type JobPorts = Pick<Ports, 'store' | 'engine' | 'now'>;
 
 /** A job that is open for less is left to whoever opened it; in milliseconds. */
 const YOUNG_MS = 60_000;
@@ -23,7 +23,7 @@ const MORE_PAGES = 4;
 const NOTE = 'open-jobs';
 
 /** Run ids of the jobs that were started, for the first time or once more, and of those that have ended; and what went wrong. */
-export interface TendedJobs {
+export interface ReconciledJobs {
   started: string[];
   lost: string[];
   problems: string[];
@@ -35,22 +35,22 @@ export interface TendedJobs {
  * the second time, it has failed. A job has also failed two days after it could have run for its longest. May be done any
  * number of times, and by several at once.
  */
-export async function tendJobs(ports: TendPorts): Promise<TendedJobs> {
-  const tended: TendedJobs = { started: [], lost: [], problems: [] };
+export async function reconcileJobs(ports: JobPorts): Promise<ReconciledJobs> {
+  const found: ReconciledJobs = { started: [], lost: [], problems: [] };
   for await (const job of openJobs(ports)) {
     if (ports.now().getTime() - Date.parse(job.startedAgainAt ?? job.openedAt) < YOUNG_MS) continue;
     try {
-      await tend(ports, job, tended);
+      await reconcile(ports, job, found);
     } catch (error) {
       if (!isOfOneRow(error)) throw error;
-      tended.problems.push(`runId=${job.id}: ${error.code}: ${error.message}`);
+      found.problems.push(`runId=${job.id}: ${error.code}: ${error.message}`);
     }
   }
-  return tended;
+  return found;
 }
 
 /** The oldest page, and some more in turn. */
-async function* openJobs({ store }: TendPorts): AsyncGenerator<RunSummary, void, undefined> {
+async function* openJobs({ store }: JobPorts): AsyncGenerator<RunSummary, void, undefined> {
   const page = (from?: string) => store.listOpenJobs({ size: PAGE_JOBS, ...(from !== undefined && { from }) });
   const { items, next: second } = await page();
   yield* items;
@@ -65,7 +65,7 @@ async function* openJobs({ store }: TendPorts): AsyncGenerator<RunSummary, void,
   await store.putNote(NOTE, from ?? second, note?.version);
 }
 
-async function tend(ports: TendPorts, listed: RunSummary, tended: TendedJobs): Promise<void> {
+async function reconcile(ports: JobPorts, listed: RunSummary, found: ReconciledJobs): Promise<void> {
   const { id } = listed;
   // The instance first: one that ends in between has written its row by the time the row is read.
   const { state } = await ports.engine.state(jobInstanceOf(listed));
@@ -81,12 +81,12 @@ async function tend(ports: TendPorts, listed: RunSummary, tended: TendedJobs): P
   if (run === 'overtaken') return;
   if (run !== undefined) {
     await ports.engine.start('runJob', jobInstanceOf(run), { runId: id });
-    tended.started.push(id);
+    found.started.push(id);
     return;
   }
   const { cancel } = row.value;
   await endRunRow(ports, id, cancel === undefined ? lost(isOverdue) : cancelledResult(cancel));
-  tended.lost.push(id);
+  found.lost.push(id);
 }
 
 /**
@@ -95,7 +95,7 @@ async function tend(ports: TendPorts, listed: RunSummary, tended: TendedJobs): P
  * @returns undefined if it is not to be started once more; `overtaken` if another writer was first
  */
 async function startableAgain(
-  { store, now }: TendPorts,
+  { store, now }: JobPorts,
   { value, version }: Versioned<RunRow>,
 ): Promise<RunRow | 'overtaken' | undefined> {
   const { input, state, cancel, startedAgainAt } = value;

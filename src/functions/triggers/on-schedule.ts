@@ -5,7 +5,7 @@ import { newRunId } from '../../rows/run-id.js';
 import { keepHouse } from '../../schedule/housekeeping.js';
 import type { Ports } from '../../ports/ports.js';
 import { tellForgotten } from '../../schedule/unsent-results.js';
-import { tendJobs } from '../../schedule/reconcile-jobs.js';
+import { reconcileJobs } from '../../schedule/reconcile-jobs.js';
 import { signingLog } from '../../evidence/signing-warnings.js';
 import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
@@ -27,7 +27,7 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
     handler: async (_timer: Timer, context: InvocationContext): Promise<void> => {
       const all = { ...ports, engine: engineOf(getClient(context)) };
       await apart(context, 'jobs could not be looked at', async () => {
-        const { started, lost, problems } = await tendJobs(all);
+        const { started, lost, problems } = await reconcileJobs(all);
         if (started.length > 0) context.info(`jobs started: ${runIdText(...started)}`);
         if (lost.length > 0) context.warn(`jobs lost: ${runIdText(...lost)}`);
         for (const problem of problems) context.warn(`a job could not be looked at: ${problem}`);

@@ -7,7 +7,7 @@ import { TransportError } from '../../../src/oci/index.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import type { Engine } from '../../../src/ports/engine.js';
 import type { RunSummary } from '../../../src/rows/run-row.js';
-import { tendJobs } from '../../../src/schedule/reconcile-jobs.js';
+import { reconcileJobs } from '../../../src/schedule/reconcile-jobs.js';
 import { blobOf, newJobWorld, pushSample } from '../../support/job-world.js';
 import { pushImage } from '../../support/images.js';
 import {
@@ -333,7 +333,7 @@ test('a job that the schedule gives up while it works stops at its next step, an
     handler: async (input, context) => {
       const answer = await handler(input, context);
       world.nowMs += 3 * 24 * 3_600_000;
-      expect((await tendJobs(world)).lost).toEqual([runId]);
+      expect((await reconcileJobs(world)).lost).toEqual([runId]);
       return answer;
     },
   });
@@ -352,7 +352,7 @@ test('a job that is started once more does all of it in its second instance, and
   await app.activities.get('beginJob')?.handler({ runId }, context);
   world.engine.setState(runId, 'ended');
   world.nowMs += 2 * 60_000;
-  expect((await tendJobs(world)).started).toEqual([runId]);
+  expect((await reconcileJobs(world)).started).toEqual([runId]);
   const again = world.engine.starts.at(-1)?.id ?? '';
   expect(again).not.toBe(runId);
   expect((await play(again)).output).toMatchObject({ outcome: 'completed' });

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { readFileSync } from 'node:fs';
 import { tendPromotion } from '../../../src/rows/reconcile.js';
-import { tendJobs } from '../../../src/schedule/reconcile-jobs.js';
+import { reconcileJobs } from '../../../src/schedule/reconcile-jobs.js';
 import { openJobRun } from '../../support/job-world.js';
 import { newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';
@@ -105,7 +105,7 @@ async function eachCut(name: string, look: (cut: Cut, turns: number) => Promise<
 /** What the schedule does with the rows; @returns the run that follows, where one does. */
 async function tick({ promotionId, runId }: Cut): Promise<string | undefined> {
   world.nowMs += 20 * 60_000;
-  await tendJobs(world);
+  await reconcileJobs(world);
   if (promotionId === undefined) return undefined;
   await tendPromotion(world, promotionId, world.ruleList[0]);
   const row = await rowOf(world, promotionId);

@@ -4,7 +4,7 @@ import { PromoterError } from '../../../src/oci/index.js';
 import { newRunId } from '../../../src/rows/run-id.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
-import { tendJobs } from '../../../src/schedule/reconcile-jobs.js';
+import { reconcileJobs } from '../../../src/schedule/reconcile-jobs.js';
 import { REGISTRY, SOURCE, newWorld, openRun, runOf, type World } from '../../support/world.js';
 
 const MINUTE = 60_000;
@@ -45,7 +45,7 @@ test('500 open promotions, and as many runs of them, hide no job', async () => {
   world.nowMs += MINUTE;
   for (let count = 0; count < 500; count += 1) await openRun(world, undefined, { ...SOURCE, tag: `v${count}` });
   world.nowMs += 16 * MINUTE;
-  expect(await tendJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
+  expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
 });
 
 test('1,000 jobs that work on hide none, the oldest first', async () => {
@@ -58,7 +58,7 @@ test('1,000 jobs that work on hide none, the oldest first', async () => {
   }
   world.nowMs += 16 * MINUTE;
   const lost: string[] = [];
-  for (let tick = 0; tick < 4; tick += 1) lost.push(...(await tendJobs(world)).lost);
+  for (let tick = 0; tick < 4; tick += 1) lost.push(...(await reconcileJobs(world)).lost);
   expect(lost.toSorted()).toEqual(orphans.toSorted());
   expect(lost[0]).toBe(orphans[0]);
 });
@@ -72,28 +72,28 @@ test('a quiet minute costs one request for jobs', async () => {
     },
   });
   await openRun(world);
-  await tendJobs({ ...world, store });
+  await reconcileJobs({ ...world, store });
   expect(asked).toEqual(['listOpenJobs']);
 });
 
 test('a job whose message was lost is started after 15 minutes, by one of two or by both: it is one instance', async () => {
   const runId = await taken('pending');
   world.nowMs += 14 * MINUTE;
-  expect(await tendJobs(world)).toEqual({ started: [], lost: [], problems: [] });
+  expect(await reconcileJobs(world)).toEqual({ started: [], lost: [], problems: [] });
   world.nowMs += MINUTE;
-  await Promise.all([tendJobs(world), tendJobs(world)]);
+  await Promise.all([reconcileJobs(world), reconcileJobs(world)]);
   expect(new Set(starts())).toEqual(new Set([runId]));
   expect(world.engine.starts[0]).toMatchObject({ orchestration: 'runJob', input: { runId } });
   expect(await runOf(world, runId)).toMatchObject({ state: 'pending' });
   // The engine has it by now.
-  expect(await tendJobs(world)).toEqual({ started: [], lost: [], problems: [] });
+  expect(await reconcileJobs(world)).toEqual({ started: [], lost: [], problems: [] });
 });
 
 test.each(['pending', 'running'] as const)('one that the engine has (%s) is left alone', async (state) => {
   const runId = await taken(state);
   world.engine.setState(runId, state);
   world.nowMs += 60 * MINUTE;
-  expect(await tendJobs(world)).toEqual({ started: [], lost: [], problems: [] });
+  expect(await reconcileJobs(world)).toEqual({ started: [], lost: [], problems: [] });
 });
 
 describe('an orphaned job', () => {
@@ -104,7 +104,7 @@ describe('an orphaned job', () => {
         const runId = await taken('running', job);
         world.engine.setState(runId, instance);
         world.nowMs += 2 * MINUTE;
-        const [one, two] = await Promise.all([tendJobs(world), tendJobs(world)]);
+        const [one, two] = await Promise.all([reconcileJobs(world), reconcileJobs(world)]);
         expect([...one.lost, ...two.lost]).toEqual([]);
         const [again = ''] = starts();
         expect(new Set(starts())).toEqual(new Set([again]));
@@ -113,9 +113,9 @@ describe('an orphaned job', () => {
         await begins(runId);
         world.engine.setState(again, instance);
         world.nowMs += 2 * MINUTE;
-        expect(await tendJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
+        expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
         expect(await runOf(world, runId)).toMatchObject(LOST);
-        expect(await tendJobs(world)).toEqual({ started: [], lost: [], problems: [] });
+        expect(await reconcileJobs(world)).toEqual({ started: [], lost: [], problems: [] });
         expect(new Set(starts())).toEqual(new Set([again]));
       },
     );
@@ -125,7 +125,7 @@ describe('an orphaned job', () => {
     const runId = await taken('running', TAG);
     world.engine.setState(runId, 'ended');
     world.nowMs += 2 * MINUTE;
-    expect(await tendJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
+    expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
     expect(await runOf(world, runId)).toMatchObject(LOST);
     expect(starts()).toEqual([]);
   });
@@ -134,7 +134,7 @@ describe('an orphaned job', () => {
     const runId = await taken('pending', TAG);
     world.engine.setState(runId, 'ended');
     world.nowMs += 2 * MINUTE;
-    expect(await tendJobs(world)).toMatchObject({ started: [runId], lost: [] });
+    expect(await reconcileJobs(world)).toMatchObject({ started: [runId], lost: [] });
     expect(starts()).toHaveLength(1);
     expect(starts()).not.toContain(runId);
   });
@@ -144,10 +144,10 @@ describe('an orphaned job', () => {
     world.nowMs += 2 * MINUTE;
     const start = world.engine.start.bind(world.engine);
     world.engine.start = () => Promise.reject(new TypeError('the process died'));
-    await expect(tendJobs(world)).rejects.toThrow('the process died');
+    await expect(reconcileJobs(world)).rejects.toThrow('the process died');
     world.engine.start = start;
     world.nowMs += 2 * MINUTE;
-    expect(await tendJobs(world)).toEqual({ started: [runId], lost: [], problems: [] });
+    expect(await reconcileJobs(world)).toEqual({ started: [runId], lost: [], problems: [] });
     expect(starts()).toHaveLength(1);
   });
 
@@ -155,7 +155,7 @@ describe('an orphaned job', () => {
     const runId = await taken('running');
     await cancelRun(world, runId, { by: 'somebody' });
     world.nowMs += 2 * MINUTE;
-    expect(await tendJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
+    expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
     expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { outcome: 'cancelled' } });
   });
 });
@@ -169,22 +169,22 @@ describe('two days after a job could have run for its longest', () => {
     const runId = await taken(state);
     world.engine.setState(runId, instance);
     world.nowMs += 3 * DAY - MINUTE;
-    expect((await tendJobs(world)).lost).toEqual([]);
+    expect((await reconcileJobs(world)).lost).toEqual([]);
     world.nowMs += MINUTE;
-    expect(await tendJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
+    expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
     expect(await runOf(world, runId)).toMatchObject(LOST);
   });
 
   test('one that was started once more has as long as it would have had at first', async () => {
     const runId = await taken('running');
     world.nowMs += 3 * DAY - MINUTE;
-    expect((await tendJobs(world)).started).toEqual([runId]);
+    expect((await reconcileJobs(world)).started).toEqual([runId]);
     const [again = ''] = starts();
     world.engine.setState(again, 'running');
     world.nowMs += 3 * DAY - MINUTE;
-    expect((await tendJobs(world)).lost).toEqual([]);
+    expect((await reconcileJobs(world)).lost).toEqual([]);
     world.nowMs += MINUTE;
-    expect((await tendJobs(world)).lost).toEqual([runId]);
+    expect((await reconcileJobs(world)).lost).toEqual([runId]);
   });
 });
 
@@ -198,7 +198,7 @@ test('a job whose row cannot be read keeps no other from being looked at', async
     if (id === unreadable) throw new PromoterError('ROW_UNREADABLE', 'that row');
     return getRun(id);
   };
-  expect(await tendJobs(world)).toEqual({
+  expect(await reconcileJobs(world)).toEqual({
     started: [],
     lost: [runId],
     problems: [`runId=${unreadable}: ROW_UNREADABLE: that row`],

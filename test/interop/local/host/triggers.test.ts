@@ -303,7 +303,7 @@ test('hang: a queue function keeps its message until functionTimeout, and sees i
     });
   try {
     await client.sendMessage('{"name":"first"}');
-    await eventually('it hangs', () => (other.log.includes('hangs until functionTimeout') ? true : undefined));
+    await eventually('it hangs', () => (other.log.includes('by --chaos: hang') ? true : undefined));
     const startedMs = Date.now();
     await client.sendMessage('{"name":"second"}');
     await eventually('the second arrives', () => seen().find((line) => line === 'second 1'), TIMEOUT_MS);
