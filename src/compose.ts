@@ -27,9 +27,9 @@ import { createStreamingSbomGenerator } from './sbom/index.js';
 import { namesSet, readSettings, type Settings } from './settings.js';
 import { loadSigner } from './load-signer.js';
 import type { SignerSource } from './signing/index.js';
-import { STEP_LIMITS } from './rows/step-limits.js';
 import { storageConnection } from './azure/storage-connection.js';
 import { VERSION } from './version.js';
+import { STRETCH_MS, STRETCH_BYTES } from './transfer/stretch.js';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -144,7 +144,7 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
       connect,
     }),
     copyParts: { bytes: settings.COPY_PART_BYTES, nodes: COPY_LIMITS.partNodes },
-    stretch: { ms: STEP_LIMITS.stretchMs, requests: settings.WALK_REQUESTS, bytes: STEP_LIMITS.stretchBytes },
+    stretch: { ms: STRETCH_MS, requests: settings.WALK_REQUESTS, bytes: STRETCH_BYTES },
     paused: settings.PROMOTION_PAUSED,
     retentionDays: settings.RUN_RETENTION_DAYS,
     now: () => new Date(),

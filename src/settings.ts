@@ -5,7 +5,7 @@ import { readLoginServers } from './messages/login-servers.js';
 import { JOB_OPERATIONS } from './operations/job-schema.js';
 import { looksSecret } from './messages/secret-shapes.js';
 import { COPY_LIMITS, isRegistryHost, quoted } from './oci/index.js';
-import { STEP_LIMITS } from './rows/step-limits.js';
+import { STRETCH_REQUESTS } from './transfer/stretch.js';
 
 /** Every five minutes, in UTC. */
 export const DEFAULT_SCHEDULE = '0 */5 * * * *';
@@ -169,7 +169,7 @@ const partBytes = optional.transform((text, context) => {
 const LEAST_WALK_REQUESTS = 100;
 
 const walkRequests = optional
-  .transform((text) => (text === undefined ? STEP_LIMITS.stretchRequests : Number(text)))
+  .transform((text) => (text === undefined ? STRETCH_REQUESTS : Number(text)))
   .pipe(z.number('is not a number of requests').int().min(LEAST_WALK_REQUESTS));
 
 /** For how long what has ended is kept. */

@@ -1,8 +1,12 @@
 import type { BlobServiceClient, BlockBlobClient } from '@azure/storage-blob';
 import { InputError, IntegrityError, PromoterError } from '../oci/index.js';
 import type { DocumentContainer, Documents } from '../ports/documents.js';
-import { LIMITS } from './limits.js';
 import { callStorage, callStorageUnless } from './storage-errors.js';
+
+/** Blobs that are deleted side by side. */
+const REMOVED_AT_ONCE = 16;
+/** Bytes of one document. `DOCUMENT_TOO_LARGE` */
+const DOCUMENT_BYTES = 64 * 1024 * 1024;
 
 const NOT_FOUND = [404];
 /** 409 BlobAlreadyExists and 412 ConditionNotMet: the service uses both for If-None-Match. */
@@ -69,7 +73,7 @@ export function blobDocuments(service: BlobServiceClient): Documents {
       const what = whatOf(container, `${prefix}*`);
       checkedBlobName(container, `${prefix}x`);
       const client = service.getContainerClient(container);
-      const pages = client.listBlobsFlat({ prefix }).byPage({ maxPageSize: LIMITS.removedAtOnce });
+      const pages = client.listBlobsFlat({ prefix }).byPage({ maxPageSize: REMOVED_AT_ONCE });
       for (;;) {
         const page = await callStorage(what, () => pages.next());
         if (page.done === true) return;
@@ -102,9 +106,9 @@ function invalidName(container: string, name: string): InputError {
 }
 
 function checkSize(what: string, sizeBytes: number): void {
-  if (sizeBytes > LIMITS.documentBytes) {
+  if (sizeBytes > DOCUMENT_BYTES) {
     throw new IntegrityError('DOCUMENT_TOO_LARGE', `${what} has ${sizeBytes} bytes`, {
-      details: { what, sizeBytes, limitBytes: LIMITS.documentBytes },
+      details: { what, sizeBytes, limitBytes: DOCUMENT_BYTES },
       remedy: 'A document is a plan, a result or a signature: look what wrote it.',
     });
   }

@@ -3,8 +3,10 @@ import type { BlobServiceClient, BlockBlobClient } from '@azure/storage-blob';
 import { IntegrityError } from '../oci/index.js';
 import type { FileContainer, Files } from '../ports/files.js';
 import { checkedBlobName } from './documents.js';
-import { LIMITS } from './limits.js';
 import { callStorage, callStorageUnless, storageError } from './storage-errors.js';
+
+/** Bytes of one file that was pulled. `FILE_TOO_LARGE` */
+const FILE_BYTES = 16 * 1024 * 1024 * 1024;
 
 const NOT_FOUND = [404];
 const BLOCK_BYTES = 4 * 1024 * 1024;
@@ -56,9 +58,9 @@ async function* bounded(what: string, content: AsyncIterable<Uint8Array>): Async
   let sizeBytes = 0;
   for await (const chunk of content) {
     sizeBytes += chunk.length;
-    if (sizeBytes > LIMITS.fileBytes) {
-      throw new IntegrityError('FILE_TOO_LARGE', `${what} is more than ${LIMITS.fileBytes} bytes`, {
-        details: { what, limitBytes: LIMITS.fileBytes },
+    if (sizeBytes > FILE_BYTES) {
+      throw new IntegrityError('FILE_TOO_LARGE', `${what} is more than ${FILE_BYTES} bytes`, {
+        details: { what, limitBytes: FILE_BYTES },
       });
     }
     yield chunk;

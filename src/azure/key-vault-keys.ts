@@ -7,8 +7,16 @@ import { hashOf, keyError, signingAlgorithmOf, type CertifiedKey, type NotaryAlg
 import { unlessAborted } from './identity.js';
 import { keyCannotSign, keyDisabled, keyExpired, keyNotYetValid } from './key-problems.js';
 import { vaultError } from './key-vault-errors.js';
-import { LIMITS } from './limits.js';
 import type { VaultId } from './vault-id.js';
+
+/** Milliseconds for one answer of Key Vault about the signing key, sign-in included. `KEY_VAULT_UNAVAILABLE` */
+const KEY_ANSWER_MS = 20_000;
+/** Times that a call of Key Vault is repeated at once; then the step is put off. */
+const KEY_REPEATS = 2;
+/** The longest pause before such a repetition, in milliseconds: a longer Retry-After puts the step off. */
+const KEY_REPEAT_PAUSE_MS = 2_000;
+/** Versions of a key in its whole list. `TOO_MANY_KEY_VERSIONS` */
+const MOST_LISTED_KEY_VERSIONS = 1_000;
 
 /** One version of a key that can sign; the private part never leaves the vault. */
 export interface VaultKey extends CertifiedKey {
@@ -89,10 +97,10 @@ export function keyVaultKeys({ vault, name: keyName }: VaultId, options: VaultCl
         const listed: KeyProperties[] = [];
         for await (const properties of keys.listPropertiesOfKeyVersions(keyName, { abortSignal })) {
           listed.push(properties);
-          if (listed.length > LIMITS.listedKeyVersions) {
+          if (listed.length > MOST_LISTED_KEY_VERSIONS) {
             throw new ConfigurationError(
               'TOO_MANY_KEY_VERSIONS',
-              `${idOf()} has more than ${LIMITS.listedKeyVersions} versions`,
+              `${idOf()} has more than ${MOST_LISTED_KEY_VERSIONS} versions`,
               { remedy: 'Make a new key, or name a version in SIGNING_KEY.' },
             );
           }
@@ -162,7 +170,7 @@ export async function callVault<T>(
 ): Promise<T> {
   for (let repeats = 0; ; repeats += 1) {
     try {
-      const bound = AbortSignal.timeout(LIMITS.keyAnswerMs);
+      const bound = AbortSignal.timeout(KEY_ANSWER_MS);
       const either = signal === undefined ? bound : AbortSignal.any([signal, bound]);
       // Credentials ignore their signal.
       return await unlessAborted(call(either), either);
@@ -178,7 +186,7 @@ export async function callVault<T>(
 
 /** Undefined where it isn't tried again here. */
 function pauseOf({ code, transient, retryAfterMs = 0 }: PromoterError, repeats: number): number | undefined {
-  if (!transient || code === 'KEY_VAULT_DENIED' || repeats >= LIMITS.keyRepeats) return undefined;
-  if (retryAfterMs > LIMITS.keyRepeatPauseMs) return undefined;
+  if (!transient || code === 'KEY_VAULT_DENIED' || repeats >= KEY_REPEATS) return undefined;
+  if (retryAfterMs > KEY_REPEAT_PAUSE_MS) return undefined;
   return Math.max(retryAfterMs, 250 * 2 ** repeats);
 }

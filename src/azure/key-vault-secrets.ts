@@ -4,9 +4,13 @@ import { ConfigurationError } from '../oci/index.js';
 import { identityError, isIdentityFailure } from './identity-errors.js';
 import { unlessAborted } from './identity.js';
 import { vaultError } from './key-vault-errors.js';
-import { LIMITS } from './limits.js';
 import { parseVaultId } from './vault-id.js';
 import { storageFailure } from './storage-errors.js';
+
+/** Milliseconds that a secret is kept: one that was changed counts after so long. */
+const SECRET_KEEP_MS = 60_000;
+/** Milliseconds for one answer of Key Vault, its repetitions included. `CREDENTIAL_UNREADABLE` */
+const SECRET_READ_MS = 60_000;
 
 interface Kept {
   value: Promise<string>;
@@ -27,7 +31,7 @@ export function keyVaultSecrets(
     let found = kept.get(url);
     if (found === undefined || performance.now() >= found.untilMs) {
       const value = readSecret(credential, url, options);
-      found = { value, untilMs: performance.now() + LIMITS.secretKeepMs };
+      found = { value, untilMs: performance.now() + SECRET_KEEP_MS };
       kept.set(url, found);
       value.catch(() => kept.get(url)?.value === value && kept.delete(url));
     }
@@ -48,7 +52,7 @@ async function readSecret(credential: TokenCredential, url: string, options: Sec
   try {
     const { value = '' } = await client.getSecret(name, {
       ...(version !== undefined && { version }),
-      abortSignal: AbortSignal.timeout(LIMITS.secretReadMs),
+      abortSignal: AbortSignal.timeout(SECRET_READ_MS),
     });
     if (value === '') throw unreadable(url, 'it is empty');
     return value;

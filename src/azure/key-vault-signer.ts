@@ -2,8 +2,16 @@ import { ConfigurationError, PromoterError, TransportError } from '../oci/index.
 import { chainFor, readPool, type Signer, type SignerSource } from '../signing/index.js';
 import { unlessAborted } from './identity.js';
 import { keyVaultKeys, type VaultClientOptions, type VaultKey, type VaultKeys } from './key-vault-keys.js';
-import { LIMITS } from './limits.js';
 import type { VaultId } from './vault-id.js';
+
+/** Milliseconds that a signer is kept: a rotated key or a new certificate counts after so long. */
+const SIGNER_KEEP_MS = 5 * 60_000;
+/** Milliseconds before the signing key is looked for again after it could not be read. */
+const SIGNER_RETRY_MS = 15_000;
+/** Versions of a key that are looked through for one with a certificate, newest first. `SIGNING_KEY_MISMATCH` */
+const MOST_KEY_VERSIONS = 20;
+/** Milliseconds for finding the signing key and its certificates. `KEY_VAULT_UNAVAILABLE` */
+const SIGNER_LOAD_MS = 60_000;
 
 export interface KeyVaultSignerOptions extends VaultClientOptions {
   key: VaultId;
@@ -20,7 +28,7 @@ export interface KeyVaultSignerOptions extends VaultClientOptions {
  * @throws from `current`: as vaultError; ConfigurationError `SIGNING_KEY_MISMATCH`, `SIGNING_CERTIFICATE_INVALID`, `SIGNING_KEY_…`
  */
 export function keyVaultSigner(options: KeyVaultSignerOptions): SignerSource {
-  const { key, now, loadMs = LIMITS.signerLoadMs } = options;
+  const { key, now, loadMs = SIGNER_LOAD_MS } = options;
   const keys = keyVaultKeys(key, options);
   let kept: { signer: Signer; untilMs: number } | undefined;
   let failed: { error: unknown; untilMs: number } | undefined;
@@ -33,12 +41,12 @@ export function keyVaultSigner(options: KeyVaultSignerOptions): SignerSource {
       const signer = withDoubt(chosen, () => {
         if (kept?.signer === signer) kept.untilMs = 0;
       });
-      kept = { signer, untilMs: now().getTime() + LIMITS.signerKeepMs };
+      kept = { signer, untilMs: now().getTime() + SIGNER_KEEP_MS };
       failed = undefined;
       return signer;
     } catch (error) {
       const pauseMs = (error instanceof PromoterError ? error.retryAfterMs : undefined) ?? 0;
-      failed = { error, untilMs: now().getTime() + Math.max(pauseMs, LIMITS.signerRetryMs) };
+      failed = { error, untilMs: now().getTime() + Math.max(pauseMs, SIGNER_RETRY_MS) };
       if (kept !== undefined) return kept.signer;
       throw error;
     } finally {
@@ -104,7 +112,7 @@ async function choose(
   if (key.version !== undefined) throw 'problem' in first ? first.problem : mismatch(first.id);
   // The newest can't sign yet, or has no certificate yet: the one before goes on.
   const newest = 'problem' in first ? undefined : first.id;
-  for (const version of (await keys.versions(signal)).slice(0, LIMITS.keyVersions)) {
+  for (const version of (await keys.versions(signal)).slice(0, MOST_KEY_VERSIONS)) {
     const found = await versionOrProblem(keys, signal, version);
     if ('problem' in found || found.id === newest) continue;
     const itsChain = chainOf(found);

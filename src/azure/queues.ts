@@ -1,8 +1,12 @@
 import type { QueueServiceClient } from '@azure/storage-queue';
 import { InputError } from '../oci/index.js';
 import type { QueueLengths, Queues } from '../ports/queues.js';
-import { LIMITS } from './limits.js';
 import { callStorage } from './storage-errors.js';
+
+/** Bytes of a message's text: 64 KiB in base64. `MESSAGE_TOO_LARGE` */
+const MESSAGE_BYTES = 48 * 1024;
+/** Seconds that a message may be hidden for; the service's own limit. `MESSAGE_DELAY_INVALID` */
+const MESSAGE_DELAY_SECONDS = 7 * 24 * 60 * 60;
 
 /** The service's -1: a message that waits, or that was put aside with its reason, does not vanish after a week. */
 const NEVER_EXPIRES = -1;
@@ -12,14 +16,14 @@ export function storageQueues(service: QueueServiceClient): Queues {
   return {
     async send(queue, text, options = {}) {
       const body = Buffer.from(text);
-      if (body.length > LIMITS.messageBytes) {
+      if (body.length > MESSAGE_BYTES) {
         throw new InputError('MESSAGE_TOO_LARGE', `a message for ${queue} has ${body.length} bytes`, {
-          details: { queue, sizeBytes: body.length, limitBytes: LIMITS.messageBytes },
+          details: { queue, sizeBytes: body.length, limitBytes: MESSAGE_BYTES },
           remedy: 'Keep the text as a document, and send its name.',
         });
       }
       const delaySeconds = options.delaySeconds ?? 0;
-      if (!Number.isInteger(delaySeconds) || delaySeconds < 0 || delaySeconds > LIMITS.messageDelaySeconds) {
+      if (!Number.isInteger(delaySeconds) || delaySeconds < 0 || delaySeconds > MESSAGE_DELAY_SECONDS) {
         throw new InputError('MESSAGE_DELAY_INVALID', `a message for ${queue} cannot be hidden for ${delaySeconds} s`);
       }
       await callStorage(`queue ${queue}`, () =>

@@ -1,6 +1,10 @@
 import type { z } from 'zod';
 import { InputError, IntegrityError } from '../oci/index.js';
-import { LIMITS } from './limits.js';
+
+/** UTF-16 units of JSON in one property of a table row; the service allows 32,768. */
+const ROW_CHUNK_UNITS = 32_000;
+/** Properties that one row's JSON may fill. `ROW_TOO_LARGE` */
+const MOST_ROW_CHUNKS = 8;
 
 /** A row's place, for errors. */
 export interface RowPlace {
@@ -20,7 +24,7 @@ export function packRow(value: unknown, place: RowPlace): RowChunks {
   const chunks: RowChunks = {};
   let count = 0;
   for (let start = 0; start < json.length; count += 1) {
-    let end = Math.min(start + LIMITS.rowChunkUnits, json.length);
+    let end = Math.min(start + ROW_CHUNK_UNITS, json.length);
     // Half of a pair would not survive UTF-8.
     if (end < json.length && isHighSurrogate(json.charCodeAt(end - 1))) {
       end -= 1;
@@ -28,10 +32,10 @@ export function packRow(value: unknown, place: RowPlace): RowChunks {
     chunks[`j${count}`] = json.slice(start, end);
     start = end;
   }
-  if (count > LIMITS.rowChunks) {
+  if (count > MOST_ROW_CHUNKS) {
     throw new InputError('ROW_TOO_LARGE', `a row of table ${place.table} has ${json.length} characters of JSON`, {
       details: { ...place, characters: json.length },
-      remedy: `It may have ${LIMITS.rowChunks * LIMITS.rowChunkUnits}: make the rule or the job smaller.`,
+      remedy: `It may have ${MOST_ROW_CHUNKS * ROW_CHUNK_UNITS}: make the rule or the job smaller.`,
     });
   }
   return chunks;
@@ -40,7 +44,7 @@ export function packRow(value: unknown, place: RowPlace): RowChunks {
 /** @throws IntegrityError `ROW_UNREADABLE` where it isn't what `schema` says. */
 export function unpackRow<T>(entity: Record<string, unknown>, schema: z.ZodType<T>, place: RowPlace): T {
   let json = '';
-  for (let index = 0; index < LIMITS.rowChunks; index += 1) {
+  for (let index = 0; index < MOST_ROW_CHUNKS; index += 1) {
     const chunk = entity[`j${index}`];
     if (typeof chunk !== 'string') {
       break;

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { InputError } from '../oci/index.js';
-import { LIMITS } from './limits.js';
+
+/** Characters of a table key that is made from a name; longer names end in their hash. */
+const KEY_CHARACTERS = 300;
 
 /** Keys as docs/decisions/storage-keys.md has them. */
 
@@ -15,7 +17,7 @@ export function encodeKey(name: string): string {
     .toString('latin1')
     .replace(/[^A-Za-z0-9.-]/g, (byte) => `_${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
   // `_h` is no escape: no short name ends like a long one.
-  return text.length <= LIMITS.keyCharacters ? text : `${text.slice(0, 200)}_h${hashKey(name)}`;
+  return text.length <= KEY_CHARACTERS ? text : `${text.slice(0, 200)}_h${hashKey(name)}`;
 }
 
 /** The token that continues a list after the row `rowKey`. */

@@ -3,10 +3,19 @@ import type { z } from 'zod';
 import { InputError, PromoterError } from '../oci/index.js';
 import type { Page, PageOptions } from '../ports/page.js';
 import type { Versioned } from '../ports/versioned.js';
-import { LIMITS } from './limits.js';
 import { packRow, unpackRow, type RowPlace } from './row-json.js';
 import { callStorage, callStorageUnless } from './storage-errors.js';
 import { pageToken, parsePageToken } from './table-keys.js';
+
+/** Rows of a list that is read whole: a run's steps, the promotions of a digest. `TOO_MANY_ROWS` */
+const MOST_WHOLE_LIST_ROWS = 2_000;
+/** Rows of one transaction; the service's own limit. */
+const TRANSACTION_ROWS = 100;
+/** Rows of one page of a list. `PAGE_SIZE_INVALID` */
+const MOST_PAGE_ROWS = 100;
+/** Queries for one page of a filtered list, and rows that each but the first looks through. */
+const MOST_PAGE_QUERIES = 4;
+const FILTERED_ROWS = 500;
 
 const CONFLICT = [409];
 const NOT_FOUND = [404];
@@ -95,7 +104,7 @@ export class TableRows {
   /** Removes a whole partition, which is small. */
   async removeAll(partitionKey: string): Promise<void> {
     for (;;) {
-      const rows = await this.#query(partitionKey, '', '', LIMITS.transactionRows);
+      const rows = await this.#query(partitionKey, '', '', TRANSACTION_ROWS);
       if (rows.length === 0) return;
       await callStorageUnless(this.what, NOT_FOUND, () =>
         this.client.submitTransaction(rows.map(({ rowKey }) => ['delete', { partitionKey, rowKey }])),
@@ -133,14 +142,14 @@ export class TableRows {
     keep: (row: T) => boolean = () => true,
   ): Promise<Page<T>> {
     const size = options.size ?? 50;
-    if (!Number.isInteger(size) || size < 1 || size > LIMITS.pageRows) {
-      throw new InputError('PAGE_SIZE_INVALID', `a page has 1 to ${LIMITS.pageRows} rows, not ${size}`);
+    if (!Number.isInteger(size) || size < 1 || size > MOST_PAGE_ROWS) {
+      throw new InputError('PAGE_SIZE_INVALID', `a page has 1 to ${MOST_PAGE_ROWS} rows, not ${size}`);
     }
     let after = options.from === undefined ? prefix : parsePageToken(options.from, prefix);
     const items: T[] = [];
     // One more than asked for tells whether there is another page.
     let limit = size + 1;
-    for (let queries = 0; queries < LIMITS.pageQueries; queries += 1) {
+    for (let queries = 0; queries < MOST_PAGE_QUERIES; queries += 1) {
       const rows = await this.#query(partitionKey, prefix, after, limit);
       for (const row of rows) {
         if (items.length === size) return { items, next: pageToken(after) };
@@ -148,16 +157,16 @@ export class TableRows {
         items.push(...this.readable(partitionKey, [row], schema).filter(keep));
       }
       if (rows.length < limit) return { items };
-      limit = LIMITS.filteredRows;
+      limit = FILTERED_ROWS;
     }
     return { items, next: pageToken(after) };
   }
 
   /** A whole partition, which is small. @throws PromoterError `TOO_MANY_ROWS` */
   async whole<T>(partitionKey: string, schema: z.ZodType<T>): Promise<T[]> {
-    const rows = await this.#query(partitionKey, '', '', LIMITS.wholeListRows + 1);
-    if (rows.length > LIMITS.wholeListRows) {
-      throw new PromoterError('TOO_MANY_ROWS', `${this.what}: over ${LIMITS.wholeListRows} rows in ${partitionKey}`, {
+    const rows = await this.#query(partitionKey, '', '', MOST_WHOLE_LIST_ROWS + 1);
+    if (rows.length > MOST_WHOLE_LIST_ROWS) {
+      throw new PromoterError('TOO_MANY_ROWS', `${this.what}: over ${MOST_WHOLE_LIST_ROWS} rows in ${partitionKey}`, {
         details: { partitionKey },
         remedy: 'So many belong to no real run or image: look who writes them.',
       });
@@ -167,7 +176,7 @@ export class TableRows {
 
   /** The first rows of a partition, as many as {@link whole} takes; it has no more, or the others don't matter. */
   async first<T>(partitionKey: string, schema: z.ZodType<T>): Promise<T[]> {
-    const rows = await this.#query(partitionKey, '', '', LIMITS.wholeListRows);
+    const rows = await this.#query(partitionKey, '', '', MOST_WHOLE_LIST_ROWS);
     return this.readable(partitionKey, rows, schema);
   }
 

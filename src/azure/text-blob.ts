@@ -2,7 +2,13 @@ import { Readable } from 'node:stream';
 import { BlobClient } from '@azure/storage-blob';
 import type { TokenCredential } from '@azure/identity';
 import { ConfigurationError } from '../oci/index.js';
-import { LIMITS } from './limits.js';
+
+/** Milliseconds for reading a blob that a setting names, repetitions included. `RULES_UNREADABLE`, `SIGNING_CERTIFICATE_UNREADABLE` */
+const TEXT_BLOB_MS = 30_000;
+/** Bytes of the blob with the rules. `RULES_INVALID` */
+const RULES_BLOB_BYTES = 1_000_000;
+/** Bytes of a blob with certificates. `SIGNING_CERTIFICATE_INVALID` */
+const CERTIFICATE_BLOB_BYTES = 1024 * 1024;
 
 /** What a setting means by the URL of a blob. */
 interface TextKind {
@@ -20,7 +26,7 @@ export type ReadText = (url: string) => Promise<string>;
 export function readRulesBlob(credential: TokenCredential): ReadText {
   return readTextBlob(credential, {
     what: 'the rules blob',
-    limitBytes: LIMITS.rulesBlobBytes,
+    limitBytes: RULES_BLOB_BYTES,
     unreadable: (message, cause) =>
       new ConfigurationError('RULES_UNREADABLE', message, {
         cause,
@@ -36,7 +42,7 @@ export function readRulesBlob(credential: TokenCredential): ReadText {
 export function readCertificateBlob(credential: TokenCredential): ReadText {
   return readTextBlob(credential, {
     what: 'the certificate blob',
-    limitBytes: LIMITS.certificateBlobBytes,
+    limitBytes: CERTIFICATE_BLOB_BYTES,
     unreadable: (message, cause) =>
       new ConfigurationError('SIGNING_CERTIFICATE_UNREADABLE', message, {
         cause,
@@ -71,7 +77,7 @@ function readTextBlob(credential: TokenCredential, kind: TextKind): ReadText {
       throw kind.unreadable(`${kind.what} ${withoutQuery(url)} cannot be read${answered}`, cause);
     }
   };
-  return (url) => read(url, AbortSignal.timeout(LIMITS.textBlobMs));
+  return (url) => read(url, AbortSignal.timeout(TEXT_BLOB_MS));
 }
 
 async function readBounded(body: AsyncIterable<unknown>, { what, tooLarge, limitBytes }: TextKind): Promise<string> {

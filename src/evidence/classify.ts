@@ -16,7 +16,16 @@ import {
   type ReadableRepository,
 } from '../oci/index.js';
 import type { Image } from './contracts.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
+import { LABEL_CHARACTERS } from '../transfer/left-behind.js';
+
+/** Manifests under one root that get something attached. `TOO_MANY_IMAGES` */
+const MOST_IMAGES = 100;
+/** Children of its indexes that are no manifests, such as the layers of a build cache. `TOO_MANY_IMAGES` */
+const MOST_OTHER_CHILDREN = 1_000;
+/** Bytes of all manifests under one root together: each is read again in most steps of a run. `TOO_MANY_IMAGES` */
+export const MANIFEST_BYTES_IN_ALL = 16 * 1024 * 1024;
+/** Images of one index, and their SBOMs, that are looked at at once. */
+export const LOOKED_AT_ONCE = 16;
 
 /** One manifest of a graph, as it was fetched. What an index says of it is only compared with this. */
 interface Node {
@@ -46,7 +55,7 @@ export async function classifyGraph(
   root: Descriptor,
   signal: AbortSignal,
 ): Promise<Graph> {
-  const room = { bytes: STEP_LIMITS.manifestBytes };
+  const room = { bytes: MANIFEST_BYTES_IN_ALL };
   const first = await readNode(repository, root, room, signal);
   const nodes = new Map<Digest, Node>([[root.digest, first]]);
   /** Children that the registry has no manifest for, such as the layers of a build cache. */
@@ -58,15 +67,13 @@ export async function classifyGraph(
       ({ digest }) => !nodes.has(digest) && !blobs.has(digest),
     );
     const manifests = fresh.filter(({ mediaType }) => isManifestMediaType(mediaType)).length;
-    checkCount(repository, root, nodes.size - 1 + manifests, STEP_LIMITS.images);
-    checkCount(repository, root, blobs.size + fresh.length - manifests, STEP_LIMITS.otherChildren);
-    const read = await mapConcurrently(fresh, STEP_LIMITS.lookedAtOnce, (child) =>
-      readChild(repository, child, room, signal),
-    );
+    checkCount(repository, root, nodes.size - 1 + manifests, MOST_IMAGES);
+    checkCount(repository, root, blobs.size + fresh.length - manifests, MOST_OTHER_CHILDREN);
+    const read = await mapConcurrently(fresh, LOOKED_AT_ONCE, (child) => readChild(repository, child, room, signal));
     level = read.filter((node) => node !== undefined);
     for (const node of level) nodes.set(node.descriptor.digest, node);
     for (const [index, { digest }] of fresh.entries()) if (read[index] === undefined) blobs.add(digest);
-    checkCount(repository, root, nodes.size - 1, STEP_LIMITS.images);
+    checkCount(repository, root, nodes.size - 1, MOST_IMAGES);
   }
   for (const node of nodes.values()) checkChildren(repository, node, nodes);
   const attached = [...nodes.values()].filter(({ manifest }, index) => index === 0 || manifest.subject === undefined);
@@ -94,7 +101,7 @@ async function readNode(
   if (room.bytes < 0) {
     throw new InputError(
       'TOO_MANY_IMAGES',
-      `the manifests of the graph around ${repository.name}@${digest} have over ${STEP_LIMITS.manifestBytes} bytes together`,
+      `the manifests of the graph around ${repository.name}@${digest} have over ${MANIFEST_BYTES_IN_ALL} bytes together`,
       { remedy: 'Split the index.' },
     );
   }
@@ -161,9 +168,9 @@ function imageOf({ descriptor, manifest, kind, platform }: Node): Image {
   return {
     ...descriptor,
     // A type is whatever its maker wrote there.
-    label: label.slice(0, STEP_LIMITS.labelCharacters),
+    label: label.slice(0, LABEL_CHARACTERS),
     sbom: kind === 'image',
-    ...(why !== undefined && { why: why.slice(0, 2 * STEP_LIMITS.labelCharacters) }),
+    ...(why !== undefined && { why: why.slice(0, 2 * LABEL_CHARACTERS) }),
   };
 }
 

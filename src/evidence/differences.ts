@@ -9,13 +9,13 @@ import {
 } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../rules/rule.js';
 import type { Image } from './contracts.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { sbomsMadeOf } from './made-sboms.js';
 import { findOurSbom } from './our-sbom.js';
 import { findOurSignature } from './our-signature.js';
 import type { Ports } from '../ports/ports.js';
 import { recordedDigest } from './recorded-signature.js';
 import { plainClaim, sbomClaim, type SignedClaim } from './signed-claim.js';
+import { LOOKED_AT_ONCE } from './classify.js';
 
 /** Where a rule wants SBOMs and signatures. */
 export function attachedAt(rule: Rule, source: SourceRepository, destination: string): SourceRepository {
@@ -54,7 +54,7 @@ export async function attachmentDifferences(
   images: readonly Image[],
   signal: AbortSignal,
 ): Promise<string[]> {
-  const lacking = await mapConcurrently(images, STEP_LIMITS.lookedAtOnce, async (image) => {
+  const lacking = await mapConcurrently(images, LOOKED_AT_ONCE, async (image) => {
     const lacks: string[] = [];
     if (image.sbom && rule.sbom.formats.length > 0) {
       const sbom = await findOurSbom(ports, rule, at, image, signal);

@@ -12,10 +12,17 @@ import { decideGate, type Finding, type GateDecision } from '../rules/gate.js';
 import type { SignaturePolicy } from '../rules/rule.js';
 import { readCertificates, thumbprint, verifyNotary } from '../signing/index.js';
 import { GateMemory } from './gate-memory.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { isOurKey } from './our-keys.js';
 import type { Ports } from '../ports/ports.js';
 import { fetchSignature, hashOfList, listSignatures, rankSignatures } from './signature-list.js';
+
+/**
+ * Notary signatures of one subject that one call of the gate reads for one policy, how many at once, and bytes of them; a list has
+ * 10,000 at most, and the next call continues.
+ */
+const MOST_SIGNATURES = 500;
+const SIGNATURES_AT_ONCE = 8;
+const SIGNATURE_BYTES = 64 * 1024 * 1024;
 
 type LookPorts = Pick<Ports, 'documents' | 'signer' | 'now'>;
 
@@ -83,11 +90,11 @@ class PolicyLook {
     const ranked = rankSignatures(listed, new Set(this.#certificates.map(thumbprint)));
     const order = memory.inOrder(ranked);
     let read = 0;
-    while (read < order.length && read < STEP_LIMITS.signaturesRead && this.#bytes < STEP_LIMITS.signatureBytes) {
-      const most = Math.min(STEP_LIMITS.signaturesReadAtOnce, STEP_LIMITS.signaturesRead - read);
+    while (read < order.length && read < MOST_SIGNATURES && this.#bytes < SIGNATURE_BYTES) {
+      const most = Math.min(SIGNATURES_AT_ONCE, MOST_SIGNATURES - read);
       const some = order.slice(read, read + most);
       read += some.length;
-      const verdicts = await mapConcurrently(some, STEP_LIMITS.signaturesReadAtOnce, (entry) => this.#judge(entry));
+      const verdicts = await mapConcurrently(some, SIGNATURES_AT_ONCE, (entry) => this.#judge(entry));
       for (const [index, verdict] of verdicts.entries()) {
         const { digest } = some[index] ?? {};
         if (verdict.is === 'passed') {

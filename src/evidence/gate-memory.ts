@@ -3,8 +3,12 @@ import { z } from 'zod';
 import type { Descriptor } from '../oci/index.js';
 import type { Finding } from '../rules/gate.js';
 import type { SignaturePolicy } from '../rules/rule.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
+
+/** Signatures of a list from which on the gate keeps what it found out about each. */
+const REMEMBERED_FROM = 20;
+/** Signatures that the gate gives as reasons for one policy. */
+const MOST_REASONS = 20;
 
 /** Raised when this code learns to verify what it could not before. */
 const VERSION = 1;
@@ -46,7 +50,7 @@ export class GateMemory {
   ) {
     this.#documents = documents;
     this.#name = name;
-    this.#isKept = listed.length > STEP_LIMITS.rememberedFrom;
+    this.#isKept = listed.length > REMEMBERED_FROM;
     this.#listed = new Set(listed.map(({ digest }) => digest));
     const here = (digest: string): boolean => this.#listed.has(digest);
     this.#bad = new Set(kept.bad.filter(here));
@@ -64,7 +68,7 @@ export class GateMemory {
     const text = JSON.stringify([VERSION, mediaType, size, policy, ours]);
     const hash = createHash('sha256').update(text).digest('hex').slice(0, 32);
     const name = `gate/${digest.replace(':', '-')}/${hash}.json`;
-    const isKept = listed.length > STEP_LIMITS.rememberedFrom;
+    const isKept = listed.length > REMEMBERED_FROM;
     const kept = isKept ? await ports.documents.get('documents', name) : undefined;
     return new GateMemory(ports, name, listed, parse(kept));
   }
@@ -81,7 +85,7 @@ export class GateMemory {
     // To the end of what is looked at again.
     this.#again.delete(digest);
     (is === 'bad' ? this.#bad : this.#again).add(digest);
-    if (finding !== undefined && (this.#reasons.has(digest) || this.#reasons.size < STEP_LIMITS.gateReasons))
+    if (finding !== undefined && (this.#reasons.has(digest) || this.#reasons.size < MOST_REASONS))
       this.#reasons.set(digest, finding);
   }
 

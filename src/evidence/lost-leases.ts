@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { PromoterError, type HeldLease } from '../oci/index.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall } from '../ports/step.js';
+
+/** Tries of one signature in one run that lost their lease. `SIGNATURE_UNFINISHED` */
+export const MOST_LOST_LEASES = 8;
 
 const lossesSchema = z.object({ lost: z.number() });
 
@@ -24,7 +26,7 @@ export async function countingLosses<T>(
   // Only who was called again may have lost one before.
   const kept = waitedMs > 0 ? await documents.get('documents', name) : undefined;
   const { lost } = kept ? lossesSchema.parse(JSON.parse(Buffer.from(kept).toString('utf8'))) : { lost: 0 };
-  if (lost >= STEP_LIMITS.lostLeases) {
+  if (lost >= MOST_LOST_LEASES) {
     throw new PromoterError('SIGNATURE_UNFINISHED', `the signature of ${digest} lost its lease ${lost} times`, {
       remedy:
         'The process that signs did nothing for most of a minute, each time. See what else it works on (its log has the times), give its instances more CPU or memory, and ask for the promotion again.',

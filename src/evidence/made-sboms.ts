@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { isDigest, type Descriptor, type Digest } from '../oci/index.js';
 import { untilWritten } from '../rows/until-written.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
+
+/** SBOMs of one image that are known as ours: one for each repository that it was promoted from. */
+const MOST_MADE_SBOMS = 1_000;
 
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
 const madeSchema = z.object({
@@ -41,7 +43,7 @@ export async function noteMadeSbom(
     const found = await documents.getVersioned('documents', nameOf(image));
     const before = parse(found?.value);
     if (before.some((sbom) => sbom.digest === made)) return true;
-    const sboms = [{ mediaType, digest: made, size }, ...before].slice(0, STEP_LIMITS.madeSboms);
+    const sboms = [{ mediaType, digest: made, size }, ...before].slice(0, MOST_MADE_SBOMS);
     const bytes = Buffer.from(JSON.stringify({ sboms }));
     return (await documents.putVersioned('documents', nameOf(image), bytes, found?.version)) ? true : undefined;
   });

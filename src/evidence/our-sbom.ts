@@ -2,11 +2,14 @@ import { mapConcurrently, type Descriptor, type ReadableRepository } from '../oc
 import type { Rule } from '../rules/rule.js';
 import { CYCLONEDX_JSON } from '../sbom/index.js';
 import { isThere } from '../transfer/is-there.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { sbomsMadeOf } from './made-sboms.js';
 import { findOurSignature } from './our-signature.js';
 import type { Ports } from '../ports/ports.js';
 import { sbomClaim } from './signed-claim.js';
+import { LOOKED_AT_ONCE } from './classify.js';
+
+/** SBOMs of one image that have no row of ours and are looked at all the same; later ones are passed over. */
+const MOST_FOREIGN_SBOMS = 100;
 
 /** Whether what is made is signed. */
 export interface SigningRule {
@@ -36,9 +39,9 @@ export async function findOurSbom(
   if (signer === undefined || rule.sign.length === 0) return firstThere(repository, ours, signal);
   const noted = new Set<string>(ours.map(({ digest }) => digest));
   // Anybody may attach any number: those of which we know come first, and heaps of others end somewhere.
-  const others = listed.filter(({ digest }) => !noted.has(digest)).slice(0, STEP_LIMITS.foreignSboms);
+  const others = listed.filter(({ digest }) => !noted.has(digest)).slice(0, MOST_FOREIGN_SBOMS);
   for (const some of [ours, others]) {
-    const signed = await mapConcurrently(some, STEP_LIMITS.lookedAtOnce, (sbom) =>
+    const signed = await mapConcurrently(some, LOOKED_AT_ONCE, (sbom) =>
       findOurSignature(ports, repository, sbomClaim(sbom, image), signer, signal),
     );
     const found = await firstThere(

@@ -1,12 +1,14 @@
 import { InputError, IntegrityError, RegistryError, type Descriptor, type ReadableRepository } from '../oci/index.js';
 import { thumbprintsOf, type Signer } from '../signing/index.js';
 import { isThere } from '../transfer/is-there.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { isSignedByUs, leafThumbprint } from './our-signature-check.js';
 import type { Ports } from '../ports/ports.js';
 import { recordedSignature } from './recorded-signature.js';
 import type { SignedClaim } from './signed-claim.js';
 import { fetchSignature, listSignatures, type FetchedSignature } from './signature-list.js';
+
+/** Signatures of one subject that are read to find our own, where none is recorded. */
+const MOST_OWN_SIGNATURES = 100;
 
 /**
  * The signature over a claim that our present certificate made and that verifies. The one that is recorded is looked up by its digest,
@@ -32,7 +34,7 @@ export async function findOurSignature(
   const candidates = listed
     .filter((entry) => rankOf(entry) === 1 || thumbprintsOf(entry)[0] === own)
     .sort((a, b) => rankOf(a) - rankOf(b));
-  for (const descriptor of candidates.slice(0, STEP_LIMITS.ownSignaturesRead)) {
+  for (const descriptor of candidates.slice(0, MOST_OWN_SIGNATURES)) {
     const signature = await fetchReadable(repository, subject, descriptor, signal);
     if (signature !== undefined && (await isSignedByUs(claim, signature, signer, ports.now()))) return descriptor;
   }

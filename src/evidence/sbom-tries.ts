@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { PromoterError, type Descriptor } from '../oci/index.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall } from '../ports/step.js';
+
+/** Tries of one image's SBOM in one run that come to no end: none goes on where another has stopped. `SBOM_UNFINISHED` */
+export const SBOM_TRIES = 8;
 
 const triesSchema = z.object({ unfinished: z.number() });
 
@@ -25,9 +27,8 @@ export async function countingTries<T>(
     documents.put('documents', name, Buffer.from(JSON.stringify({ unfinished })));
   const kept = await documents.get('documents', name);
   const { unfinished } = kept ? triesSchema.parse(JSON.parse(Buffer.from(kept).toString('utf8'))) : { unfinished: 0 };
-  if (unfinished >= STEP_LIMITS.sbomTries) throw tooMany(image.digest, unfinished);
-  if (unfinished > 0)
-    progress.text(`try ${unfinished + 1} of ${STEP_LIMITS.sbomTries}: what came before has come to no end`);
+  if (unfinished >= SBOM_TRIES) throw tooMany(image.digest, unfinished);
+  if (unfinished > 0) progress.text(`try ${unfinished + 1} of ${SBOM_TRIES}: what came before has come to no end`);
   await put(unfinished + 1);
   try {
     return await make();

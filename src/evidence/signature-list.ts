@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { parseManifest, type Descriptor, type ReadableRepository } from '../oci/index.js';
 import { isNotarySignature, NOTARY_SIGNATURE, thumbprintsOf } from '../signing/index.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
+
+/** Bytes of one signature envelope that are read; real ones have a few thousand. A larger one is none. */
+const ENVELOPE_BYTES = 256 * 1024;
 
 /**
  * What may be a Notary signature that refers to `subject`, as the registry lists it. Anybody may attach anything, so nothing of it is
@@ -55,7 +57,7 @@ export async function fetchSignature(
   if (manifest.kind !== 'image' || !isNotarySignature(manifest)) return none;
   const [layer, ...others] = manifest.layers;
   if (manifest.subject?.digest !== subject.digest || layer === undefined || others.length > 0) return none;
-  if (layer.size > STEP_LIMITS.envelopeBytes) return none;
+  if (layer.size > ENVELOPE_BYTES) return none;
   const chunks: Uint8Array[] = [];
   for await (const chunk of await repository.openBlob(layer, { signal })) chunks.push(chunk);
   return {

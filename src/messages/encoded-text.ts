@@ -1,6 +1,8 @@
 import { constants, gunzipSync } from 'node:zlib';
 import { isRecord } from '../oci/index.js';
-import { LIMITS } from './limits.js';
+
+/** Bytes that are unpacked of a message's archives, to search them for secrets; what is in them beyond that isn't looked at. */
+const UNPACKED_BYTES = 1024 * 1024;
 
 /** What is still unpacked, in bytes: a message may have many archives in it, each of which is small. */
 export interface Unpacking {
@@ -8,7 +10,7 @@ export interface Unpacking {
 }
 
 export function newUnpacking(): Unpacking {
-  return { bytes: LIMITS.unpackedBytes };
+  return { bytes: UNPACKED_BYTES };
 }
 
 /** The text in base64, where it is one: UTF-8, UTF-16, or packed by gzip (a tar archive too). */

@@ -1,3 +1,5 @@
+/** Characters of an identifier in an event or a job. `EVENT_INVALID`, `JOB_INVALID` */
+export const ID_CHARS = 1024;
 /** A job's id, its own or the message's. */
 export const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 

@@ -1,5 +1,7 @@
 import { isRegistryHost, quoted } from '../oci/index.js';
-import { LIMITS } from './limits.js';
+
+/** Entries of REGISTRY_IDS. `SETTINGS_INVALID` */
+const MOST_LOGIN_SERVERS = 100;
 
 /** Hosts of registries by their resource ids, both in lower case. A registry's host cannot be told from its name. */
 export type LoginServers = ReadonlyMap<string, string>;
@@ -15,8 +17,8 @@ const REGIONAL_ENDPOINT = /^([a-z0-9-]+)\.[a-z0-9-]+\.geo\.(azurecr\.(?:io|cn|us
  */
 export function readLoginServers(entries: readonly string[], refuse: (problem: string) => void): LoginServers {
   const servers = new Map<string, string>();
-  if (entries.length > LIMITS.loginServers) refuse(`has more than ${LIMITS.loginServers} entries`);
-  for (const entry of entries.slice(0, LIMITS.loginServers)) {
+  if (entries.length > MOST_LOGIN_SERVERS) refuse(`has more than ${MOST_LOGIN_SERVERS} entries`);
+  for (const entry of entries.slice(0, MOST_LOGIN_SERVERS)) {
     const [, host = '', id = ''] = /^([^=]+)=(.+)$/.exec(entry.toLowerCase()) ?? [];
     const resource = registryResource(id);
     if (!isRegistryHost(host) || resource?.length !== id.length) refuse(`${quoted(entry)} is not HOST=RESOURCE_ID`);

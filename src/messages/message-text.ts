@@ -1,8 +1,14 @@
 import { newUnpacking, readBytes } from './encoded-text.js';
-import { LIMITS } from './limits.js';
 import type { Problem } from './problems.js';
 import { repeatedNames } from './repeated-names.js';
 import { redactText } from './secret-shapes.js';
+
+/** UTF-8 bytes of a queue message's text: a Storage queue holds 64 KiB of base64. What is over them goes to a document. */
+export const MESSAGE_BYTES = 48 * 1024;
+/** Characters of a message that is read at all. `MESSAGE_INVALID`, `JOB_INVALID` */
+export const INPUT_CHARS = 1024 * 1024;
+/** Bytes of all files that stand in a job itself. `JOB_INVALID` */
+export const INLINE_BYTES = 32 * 1024;
 
 const BYTE_ORDER_MARK = /^\uFEFF/;
 
@@ -51,7 +57,7 @@ function readJson(text: string): ReadText | undefined {
 
 /** The bytes of a base64 text, over several lines too, as `base64` and the SDKs read it. */
 function bytesOf(text: string): Buffer | undefined {
-  const packed = text.length > LIMITS.inputChars ? '' : text.replaceAll(/\s+/g, '');
+  const packed = text.length > INPUT_CHARS ? '' : text.replaceAll(/\s+/g, '');
   if (packed === '' || packed.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(packed)) return undefined;
   return Buffer.from(packed, 'base64');
 }

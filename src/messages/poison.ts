@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { LIMITS } from './limits.js';
 import { redactText } from './secret-shapes.js';
 import { redactSecrets } from './secrets.js';
+import { MESSAGE_BYTES } from './message-text.js';
+
+/** Characters of a reason in a poison message. Cut. */
+const REASON_CHARS = 2000;
 
 /** A message that can never be handled, kept with its reason. */
 export interface PoisonMessage {
@@ -25,11 +28,11 @@ export interface PoisonEnvelope {
 /** Wraps a message that can never be handled. What looks like a secret in it is left out. */
 export function poisonEnvelope(poison: { code: string; reason: string; original: unknown }): PoisonEnvelope {
   const { code } = poison;
-  const reason = poison.reason.slice(0, LIMITS.reasonChars);
+  const reason = poison.reason.slice(0, REASON_CHARS);
   const parsed = parsedOr(poison.original);
   const original = typeof parsed === 'string' ? redactText(parsed) : (redactSecrets(parsed) ?? null);
   const text = JSON.stringify({ code, reason, original });
-  if (Buffer.byteLength(text, 'utf8') <= LIMITS.messageBytes) return { text };
+  if (Buffer.byteLength(text, 'utf8') <= MESSAGE_BYTES) return { text };
   const bytes = Buffer.from(JSON.stringify(original), 'utf8');
   // Named by its content: the same message, delivered twice, is kept once.
   const name = `${createHash('sha256').update(bytes).digest('hex')}.json`;

@@ -1,5 +1,7 @@
 import type { z } from 'zod';
-import { LIMITS } from './limits.js';
+
+/** Problems that one error lists. */
+export const MOST_PROBLEMS = 50;
 
 /** One thing that is wrong, and where: `data.target.repository`. */
 export interface Problem {
@@ -9,7 +11,7 @@ export interface Problem {
 
 /** What a failed parse found, as JSON: paths and messages, and nothing of the values. */
 export function problemsOf(error: z.ZodError, prefix: readonly PropertyKey[] = []): Problem[] {
-  return error.issues.slice(0, LIMITS.problems).map((issue) => problemAt([...prefix, ...issue.path], issue.message));
+  return error.issues.slice(0, MOST_PROBLEMS).map((issue) => problemAt([...prefix, ...issue.path], issue.message));
 }
 
 export function problemAt(path: readonly PropertyKey[], message: string): Problem {

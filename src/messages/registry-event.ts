@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { InputError, isDigest, isRegistryHost, isRepository, isTag, type Digest, quoted } from '../oci/index.js';
-import { LIMITS } from './limits.js';
 import { registryHost, type LoginServers } from './login-servers.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
+import { ID_CHARS } from './id.js';
 
 /** A registry says that something was pushed or deleted. A reason to look, no more. */
 export interface RegistryEvent {
@@ -31,7 +31,7 @@ const NAMESPACE = 'Microsoft.ContainerRegistry.';
 function absent<T extends z.ZodType>(schema: T) {
   return z.preprocess((value) => (value === null || value === '' ? undefined : value), schema.optional());
 }
-const text = z.string().max(LIMITS.idChars);
+const text = z.string().max(ID_CHARS);
 const id = text.min(1);
 const time = text.refine((value) => !Number.isNaN(Date.parse(value)), 'not a time');
 

@@ -1,6 +1,5 @@
 import { repeatedNames as pathsOf } from '../oci/index.js';
-import { LIMITS } from './limits.js';
-import { problemAt, type Problem } from './problems.js';
+import { problemAt, type Problem, MOST_PROBLEMS } from './problems.js';
 
 /**
  * Names that an object has twice, where JSON's readers take the last and say nothing: who wrote them meant two things.
@@ -10,7 +9,7 @@ export function repeatedNames(text: string): Problem[] {
   const problems: Problem[] = [];
   for (const path of pathsOf(text)) {
     problems.push(problemAt(path, 'it stands there more than once'));
-    if (problems.length === LIMITS.problems) break;
+    if (problems.length === MOST_PROBLEMS) break;
   }
   return problems;
 }

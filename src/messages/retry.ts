@@ -1,10 +1,16 @@
 import { z } from 'zod';
 import { InputError } from '../oci/index.js';
 import { ID } from './id.js';
-import { LIMITS } from './limits.js';
-import { readMessageText, type ReadText } from './message-text.js';
+import { readMessageText, type ReadText, MESSAGE_BYTES, INPUT_CHARS } from './message-text.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
 import { shapeProblem } from './shape.js';
+
+/** How long "not now" is tried again, from the first time on. */
+const RETRY_FOR_MS = 24 * 60 * 60 * 1000;
+/** The first pause; each further one is twice as long. */
+const RETRY_FIRST_SECONDS = 30;
+/** The longest pause. */
+const RETRY_LONGEST_SECONDS = 15 * 60;
 
 /** What a message carries that was put back because its work could not be done then. */
 export interface Retry {
@@ -60,7 +66,7 @@ function isWrapped(value: unknown): boolean {
 
 function parseText(value: unknown): ReadText {
   if (typeof value !== 'string') return { value, repeated: [] };
-  if (value.length > LIMITS.inputChars) throw invalidMessage(`it is longer than ${LIMITS.inputChars} characters`);
+  if (value.length > INPUT_CHARS) throw invalidMessage(`it is longer than ${INPUT_CHARS} characters`);
   const read = readMessageText(value);
   if (read === undefined) throw invalidMessage('it is neither JSON nor JSON in base64');
   return read;
@@ -88,10 +94,10 @@ export function retryEnvelope(
   // It first came no later than this time, whatever it says: else it would be tried for ever.
   const firstMs = Math.min(Date.parse(before?.firstAt ?? seen.insertedAt.toISOString()), seen.insertedAt.getTime());
   const firstAt = new Date(firstMs).toISOString();
-  const delaySeconds = Math.min(LIMITS.retryFirstSeconds * 2 ** Math.min(attempt - 1, 30), LIMITS.retryLongestSeconds);
-  if (seen.now.getTime() + delaySeconds * 1000 > firstMs + LIMITS.retryForMs) return undefined;
+  const delaySeconds = Math.min(RETRY_FIRST_SECONDS * 2 ** Math.min(attempt - 1, 30), RETRY_LONGEST_SECONDS);
+  if (seen.now.getTime() + delaySeconds * 1000 > firstMs + RETRY_FOR_MS) return undefined;
   const retry = { firstMessageId: before?.firstMessageId ?? seen.messageId, firstAt, attempt };
   const text = JSON.stringify({ retry, message });
-  if (Buffer.byteLength(text, 'utf8') > LIMITS.messageBytes) return undefined;
+  if (Buffer.byteLength(text, 'utf8') > MESSAGE_BYTES) return undefined;
   return { text, delaySeconds, retry };
 }

@@ -1,5 +1,4 @@
 import { newUnpacking, readBytes, type Unpacking } from './encoded-text.js';
-import { LIMITS } from './limits.js';
 import {
   isAuthName,
   isJwkSecret,
@@ -10,6 +9,9 @@ import {
   REDACTED,
   redactText,
 } from './secret-shapes.js';
+import { MOST_LEVELS } from './shape.js';
+import { INLINE_BYTES } from './message-text.js';
+import { MOST_PROBLEMS } from './problems.js';
 
 /** Fields that hold a reference: `user:password@registry/…` is a mistake there. */
 const REFERENCE_NAMES = /^(?:source|destination|reference|registry|subject|target|from|to)s?$/;
@@ -35,7 +37,7 @@ export function findSecrets(value: unknown): { paths: string[]; rest: unknown } 
     textOf: (text) => text,
     unpacking: newUnpacking(),
   });
-  return { paths: paths.slice(0, LIMITS.problems), rest };
+  return { paths: paths.slice(0, MOST_PROBLEMS), rest };
 }
 
 /** The value, with every secret that {@link findSecrets} sees replaced, and in its texts what {@link redactText} sees. */
@@ -59,7 +61,7 @@ function treat(value: unknown, name: string, path: readonly string[], treatment:
     return holdsSecret(value, name, treatment.unpacking) ? secret() : treatment.textOf(value, name);
   if (typeof value !== 'object' || value === null) return value;
   // Deeper than any job goes: what can't be searched isn't kept.
-  if (path.length >= LIMITS.depth) return secret();
+  if (path.length >= MOST_LEVELS) return secret();
   if (Array.isArray(value)) {
     return value.map((entry: unknown, index) => {
       const here = [...path, String(index)];
@@ -99,5 +101,5 @@ function holdsSecret(text: string, name: string, unpacking: Unpacking): boolean 
 
 /** A file's bytes as text, no more of them than a job may hold. */
 function decoded(base64: string, unpacking: Unpacking): string {
-  return readBytes(Buffer.from(base64.slice(0, Math.ceil(LIMITS.inlineBytes / 3) * 4), 'base64'), unpacking);
+  return readBytes(Buffer.from(base64.slice(0, Math.ceil(INLINE_BYTES / 3) * 4), 'base64'), unpacking);
 }

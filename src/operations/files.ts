@@ -4,7 +4,14 @@ import { IntegrityError, InputError, type CallOptions } from '../oci/index.js';
 import { createFolderSink, createFolderSource, withTempFolder, type FileSource, type FileSink } from '../oras/index.js';
 import type { Files } from '../ports/files.js';
 import { isBlobFolder, walkBlobFolder } from './folder.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
+
+/** Bytes of a job's file that is read as a whole: a manifest. `TOO_LARGE` */
+const WHOLE_FILE_BYTES = 4 * 1024 * 1024;
+/** Characters of a pulled file's name in its container, and parts between slashes; the service's own limits. `FILE_NAME_INVALID` */
+const BLOB_NAME_CHARS = 1024;
+const BLOB_NAME_PARTS = 250;
+/** Files that one job pulls. `TOO_MANY_FILES` */
+const MOST_PULLED_FILES = 10_000;
 
 /** The files of a job: blobs of the container `source`, folders of them, or what stands in the job itself. */
 export function jobFileSource(files: Files, listed: readonly JobFile[]): FileSource {
@@ -49,8 +56,8 @@ export async function readFile(source: FileSource, path: string): Promise<Uint8A
   let size = 0;
   for await (const chunk of source.open(path)) {
     size += chunk.length;
-    if (size > STEP_LIMITS.wholeFileBytes) {
-      throw new IntegrityError('TOO_LARGE', `${path} is more than ${STEP_LIMITS.wholeFileBytes} bytes`);
+    if (size > WHOLE_FILE_BYTES) {
+      throw new IntegrityError('TOO_LARGE', `${path} is more than ${WHOLE_FILE_BYTES} bytes`);
     }
     chunks.push(chunk);
   }
@@ -70,7 +77,7 @@ export interface PutFile {
 function blobName(prefix: string, path: string): string {
   const parts = path.split('/').map((part) => encodeURIComponent(part).replace(/\.$/, '%2E'));
   const name = [prefix, ...parts].join('/');
-  if (name.length <= STEP_LIMITS.blobNameChars && name.split('/').length <= STEP_LIMITS.blobNameParts) return name;
+  if (name.length <= BLOB_NAME_CHARS && name.split('/').length <= BLOB_NAME_PARTS) return name;
   throw new InputError('FILE_NAME_INVALID', `${JSON.stringify(path.slice(0, 300))} is too long for a blob's name`, {
     remedy:
       'Give a shorter "output", or push it under a shorter name: a blob’s has 1,024 characters at most, where all but ASCII letters and digits may count for several.',
@@ -108,8 +115,8 @@ export function pullToBlobs<T>(
       }
       const { path, sizeBytes } = entry;
       const blob = blobName(prefix, path);
-      if (put.length >= STEP_LIMITS.pulledFiles) {
-        throw new IntegrityError('TOO_MANY_FILES', `more than ${STEP_LIMITS.pulledFiles} files are pulled`);
+      if (put.length >= MOST_PULLED_FILES) {
+        throw new IntegrityError('TOO_MANY_FILES', `more than ${MOST_PULLED_FILES} files are pulled`);
       }
       if (keepOld && (await files.sizeOf('target', blob)) !== undefined) {
         throw new InputError('FILE_EXISTS', `there is a blob ${blob} in the container target already`, {

@@ -1,7 +1,11 @@
 import { InputError, IntegrityError } from '../oci/index.js';
 import type { FolderEntry } from '../oras/index.js';
 import type { Files } from '../ports/files.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
+
+/** Blobs of a folder that a job pushes. `TOO_MANY_FILES` */
+const MOST_PUSHED_FILES = 10_000;
+/** Bytes of such a folder: it is packed on the function's own disk. `TOO_LARGE` */
+export const PUSHED_FOLDER_BYTES = 1024 * 1024 * 1024;
 
 /** As a folder on disk has them, as it comes; a blob has none. */
 const FOLDER_MODE = 0o755;
@@ -27,14 +31,14 @@ export async function* walkBlobFolder(files: Pick<Files, 'list'>, path: string):
   let [count, totalBytes] = [0, 0];
   for await (const { name, sizeBytes } of files.list('source', `${path}/`)) {
     count += 1;
-    if (count > STEP_LIMITS.pushedFiles) {
-      throw new IntegrityError('TOO_MANY_FILES', `more than ${STEP_LIMITS.pushedFiles} blobs are below ${path}`, {
+    if (count > MOST_PUSHED_FILES) {
+      throw new IntegrityError('TOO_MANY_FILES', `more than ${MOST_PUSHED_FILES} blobs are below ${path}`, {
         remedy: 'Push them in several artifacts, or as an archive.',
       });
     }
     totalBytes += sizeBytes;
-    if (totalBytes > STEP_LIMITS.pushedFolderBytes) {
-      throw new IntegrityError('TOO_LARGE', `more than ${STEP_LIMITS.pushedFolderBytes} bytes are below ${path}`, {
+    if (totalBytes > PUSHED_FOLDER_BYTES) {
+      throw new IntegrityError('TOO_LARGE', `more than ${PUSHED_FOLDER_BYTES} bytes are below ${path}`, {
         remedy: 'Push its files one by one: they are streamed; a folder is packed first.',
       });
     }

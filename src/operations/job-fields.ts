@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import { describeError, isRegistryHost, isRepository, isTag, parseReference, type Reference } from '../oci/index.js';
-import { LIMITS } from '../messages/limits.js';
-import { ID } from '../messages/id.js';
+import { ID, ID_CHARS } from '../messages/id.js';
+
+/** Entries of one list in a job. `JOB_INVALID` */
+export const MOST_LIST_ENTRIES = 100;
+/** Characters of one annotation's value. `JOB_INVALID` */
+const ANNOTATION_CHARS = 8 * 1024;
 
 /** A reference; `check` says in one line what is wrong with it. */
 function reference(check: (reference: Reference) => string | undefined, description: string) {
@@ -78,7 +82,7 @@ export const namespace = z
 export const last = z
   .string()
   .min(1)
-  .max(LIMITS.idChars)
+  .max(ID_CHARS)
   .exactOptional()
   .describe('Only what comes after it in the registry’s order');
 
@@ -111,7 +115,7 @@ export const excludeArtifactTypes = z
   .exactOptional()
   .describe('Types of referrers that are left out');
 
-const tagList = z.array(z.string().refine(isTag, 'not a tag')).max(LIMITS.listEntries);
+const tagList = z.array(z.string().refine(isTag, 'not a tag')).max(MOST_LIST_ENTRIES);
 
 export const tags = tagList.exactOptional().describe('More tags');
 
@@ -122,19 +126,19 @@ const tagOrDigest = z
   .max(200)
   .refine((text) => isTag(text) || isDigestText(text), 'neither a tag nor a digest');
 
-export const manifests = z.array(tagOrDigest).max(LIMITS.listEntries);
+export const manifests = z.array(tagOrDigest).max(MOST_LIST_ENTRIES);
 
 const digestText = z.string().refine(isDigestText, 'neither a sha256 nor a sha512 digest');
 
-export const digests = z.array(digestText).max(LIMITS.listEntries);
+export const digests = z.array(digestText).max(MOST_LIST_ENTRIES);
 
 function isDigestText(text: string): boolean {
   return /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/.test(text);
 }
 
 export const annotations = z
-  .record(z.string().min(1).max(LIMITS.idChars), z.string().max(LIMITS.annotationChars))
-  .refine((map) => Object.keys(map).length <= LIMITS.listEntries, `more than ${LIMITS.listEntries} annotations`)
+  .record(z.string().min(1).max(ID_CHARS), z.string().max(ANNOTATION_CHARS))
+  .refine((map) => Object.keys(map).length <= MOST_LIST_ENTRIES, `more than ${MOST_LIST_ENTRIES} annotations`)
   .exactOptional()
   .describe('Annotations of the manifest');
 

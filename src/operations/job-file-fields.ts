@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { annotations, mediaType } from './job-fields.js';
-import { pathProblem } from './job-path.js';
-import { LIMITS } from '../messages/limits.js';
+import { annotations, mediaType, MOST_LIST_ENTRIES } from './job-fields.js';
+import { pathProblem, PATH_CHARS } from './job-path.js';
+import { INLINE_BYTES } from '../messages/message-text.js';
 
 const path = z
   .string({ error: 'missing, or not a text' })
   .min(1)
-  .max(LIMITS.pathChars)
+  .max(PATH_CHARS)
   .superRefine((text, context) => {
     const message = pathProblem(text);
     if (message !== undefined) context.addIssue({ code: 'custom', message });
@@ -32,14 +32,14 @@ export function inlineBytes({ text, base64 }: Pick<JobFile, 'text' | 'base64'>):
 }
 
 function isSmall(files: readonly JobFile[]): boolean {
-  return files.reduce((sum, each) => sum + (inlineBytes(each)?.length ?? 0), 0) <= LIMITS.inlineBytes;
+  return files.reduce((sum, each) => sum + (inlineBytes(each)?.length ?? 0), 0) <= INLINE_BYTES;
 }
-const TOO_LARGE = `more than ${LIMITS.inlineBytes} bytes in the job itself: put them into the container "source"`;
+const TOO_LARGE = `more than ${INLINE_BYTES} bytes in the job itself: put them into the container "source"`;
 
 export const oneFile = file.refine((each) => isSmall([each]), TOO_LARGE);
 export const files = z
   .array(file)
-  .max(LIMITS.listEntries)
+  .max(MOST_LIST_ENTRIES)
   .refine(isSmall, TOO_LARGE)
   .refine((list) => new Set(list.map((each) => each.path)).size === list.length, 'two files of one name')
   .default([])

@@ -1,3 +1,5 @@
+/** Characters of a file's path in a job. `JOB_INVALID` */
+export const PATH_CHARS = 512;
 /** What names nothing in a path: control characters, ends of lines, halves of characters, and a backslash, which is a slash elsewhere. */
 const UNNAMEABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\\\ufffe\uffff]/u;
 

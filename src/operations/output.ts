@@ -1,7 +1,11 @@
 import { PromoterError } from '../oci/index.js';
 import type { RunOutput } from '../rows/run-row.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
+
+/** Bytes of an output that stands in its run's row; a larger one is a document. */
+const INLINE_OUTPUT_BYTES = 30_000;
+/** Tries of writing an output into its row. `ROW_CONTENDED` */
+const OUTPUT_TRIES = 20;
 
 /**
  * Keeps what a job has to show: in the run's row, or, over 30 KB, as a document that the row names. A run that has ended keeps
@@ -15,12 +19,12 @@ export async function keepOutput(
 ): Promise<void> {
   const bytes = Buffer.from(JSON.stringify(value), 'utf8');
   let output: RunOutput = { kind: 'inline', value };
-  if (bytes.length > STEP_LIMITS.inlineOutputBytes) {
+  if (bytes.length > INLINE_OUTPUT_BYTES) {
     const name = `results/${runId}.json`;
     await ports.documents.put('documents', name, bytes);
     output = { kind: 'document', name, sizeBytes: bytes.length };
   }
-  for (let tries = 0; tries < STEP_LIMITS.outputTries; tries += 1) {
+  for (let tries = 0; tries < OUTPUT_TRIES; tries += 1) {
     const current = await ports.store.getRun(runId);
     if (current === undefined || current.value.state === 'ended') return;
     if (await ports.store.replaceRun({ ...current.value, output }, current.version)) return;

@@ -2,11 +2,13 @@ import type { z } from 'zod';
 import { InputError, isRecord, quoted } from '../oci/index.js';
 import { RUN_ID } from '../messages/id.js';
 import { JOB_OPERATIONS, jobSchema, type JobInput } from './job-schema.js';
-import { LIMITS } from '../messages/limits.js';
-import { listProblems, problemsOf, type Problem } from '../messages/problems.js';
+import { listProblems, problemsOf, type Problem, MOST_PROBLEMS } from '../messages/problems.js';
 import { openMessage, type Retry } from '../messages/retry.js';
 import { findSecrets } from '../messages/secrets.js';
 import { shapeProblem } from '../messages/shape.js';
+
+/** UTF-8 bytes of a job, by whichever door: there is room left for what we wrap around it. `JOB_TOO_LARGE` */
+const JOB_BYTES = 47 * 1024;
 
 /**
  * Reads a job.
@@ -28,8 +30,8 @@ export function parseJob(value: unknown, from: { messageId: string; repeated?: r
   if (RUN_ID.test(job.id))
     throw invalidJob([{ path: 'id', message: 'it has the form of a run’s id: call the job otherwise' }]);
   const sizeBytes = Buffer.byteLength(JSON.stringify(job), 'utf8');
-  if (sizeBytes > LIMITS.jobBytes) {
-    throw new InputError('JOB_TOO_LARGE', `The job has ${sizeBytes} bytes; the most is ${LIMITS.jobBytes}`, {
+  if (sizeBytes > JOB_BYTES) {
+    throw new InputError('JOB_TOO_LARGE', `The job has ${sizeBytes} bytes; the most is ${JOB_BYTES}`, {
       remedy: 'Put its files into the container "source", and name them.',
     });
   }
@@ -66,7 +68,7 @@ function holdsSecret(paths: readonly string[], rest: unknown, repeated: readonly
   const found = `The job holds a secret at ${paths.slice(0, 5).join(', ')}`;
   return new InputError('JOB_HOLDS_SECRET', others.length === 0 ? found : `${found}; also: ${listProblems(others)}`, {
     details: {
-      problems: [...paths.map((path) => ({ path, message: 'a secret' })), ...others].slice(0, LIMITS.problems),
+      problems: [...paths.map((path) => ({ path, message: 'a secret' })), ...others].slice(0, MOST_PROBLEMS),
     },
     remedy:
       'Change that secret, since a queue has seen it; name a credential of the settings with "credential". A file that must look so goes into the container "source".',
@@ -91,7 +93,7 @@ function unknownOperation(operation: string): InputError {
 
 function invalidJob(problems: readonly Problem[]): InputError {
   return new InputError('JOB_INVALID', `The job is malformed: ${listProblems(problems)}`, {
-    details: { problems: problems.slice(0, LIMITS.problems) },
+    details: { problems: problems.slice(0, MOST_PROBLEMS) },
     remedy: 'Set right what is listed, and send it again.',
   });
 }

@@ -2,7 +2,11 @@ import { fetchBlob as findBlob, pullFiles } from '../oras/index.js';
 import { contentOf } from './content.js';
 import { pullToBlobs } from './files.js';
 import { described, resolveTarget, tagOrDigestOf, targetOf, type Operation } from './operation.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
+
+/** Bytes of a blob that is given in the output itself. */
+const INLINE_BLOB_BYTES = 20_000;
+/** Bytes that a pulled archive may unpack to: a function has little room on its disk. `TOO_LARGE` */
+const UNPACK_BYTES = 1024 * 1024 * 1024;
 
 // What is put into the container `target`.
 
@@ -16,7 +20,7 @@ export const pull: Operation<'pull'> = async ({ ports, runId, job, signal, progr
   const { put, leftOut, pulled, blobOf } = await pullToBlobs(ports.files, options, (files) =>
     pullFiles({ repository, files }, root, {
       signal,
-      unpackLimitBytes: STEP_LIMITS.unpackBytes,
+      unpackLimitBytes: UNPACK_BYTES,
       ...(includeSubject !== undefined && { includeSubject }),
       ...(concurrency !== undefined && { concurrency }),
       onProgress: (told) => {
@@ -40,7 +44,7 @@ export const fetchBlob: Operation<'blob.fetch'> = async ({ ports, runId, job, si
   const { descriptor, open } = await findBlob(repository, tagOrDigestOf(target), { signal });
   const { digest, size } = descriptor;
   const head = described(repository.name, descriptor);
-  if (job.output === undefined && size <= STEP_LIMITS.inlineBlobBytes) {
+  if (job.output === undefined && size <= INLINE_BLOB_BYTES) {
     const chunks: Uint8Array[] = [];
     for await (const chunk of await open()) chunks.push(chunk);
     return { output: { ...head, ...contentOf(Buffer.concat(chunks)) }, digest };

@@ -4,11 +4,13 @@ import { closeRun } from '../rows/close-promotion.js';
 import { endingOf } from '../rows/ending.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { closeRunContract } from './contracts.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
-import { resolveTag } from '../transfer/resolve-tag.js';
+import { resolveTag, CLOSING_LOOK_MS } from '../transfer/resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { tellRun } from './result-event.js';
+
+/** How long after a push its tag may not be there yet, in milliseconds: a replica may be late. */
+const LATE_PUSH_MS = 15 * 60_000;
 
 type Input = InputOf<typeof closeRunContract>;
 
@@ -56,9 +58,9 @@ async function asGone(ports: Pick<Ports, 'registries' | 'store' | 'now'>, input:
   if (row?.runId !== runId || row.wanted === wanted) return input;
   const { lastTrigger } = row;
   const sinceMs = ports.now().getTime() - Date.parse(lastTrigger?.at ?? row.wantedAt);
-  if (lastTrigger?.kind === 'push' && sinceMs < STEP_LIMITS.latePushMs) return input;
+  if (lastTrigger?.kind === 'push' && sinceMs < LATE_PUSH_MS) return input;
   try {
-    const standing = await resolveTag(ports, source, AbortSignal.timeout(STEP_LIMITS.closingLookMs));
+    const standing = await resolveTag(ports, source, AbortSignal.timeout(CLOSING_LOOK_MS));
     return standing === undefined ? { ...input, wanted: row.wanted } : input;
   } catch {
     return input;
@@ -70,7 +72,7 @@ async function withDigest(ports: Pick<Ports, 'registries'>, input: Input): Promi
   const { result, source } = input;
   if (result.outcome !== 'cancelled' || result.digest !== undefined) return input;
   try {
-    const standing = await resolveTag(ports, source, AbortSignal.timeout(STEP_LIMITS.closingLookMs));
+    const standing = await resolveTag(ports, source, AbortSignal.timeout(CLOSING_LOOK_MS));
     return standing === undefined ? input : { ...input, result: { ...result, digest: standing.digest } };
   } catch {
     // A registry that is down keeps no run from its end: the next push, or somebody, starts the next.

@@ -11,13 +11,12 @@ import {
   type Descriptor,
   type Registries,
 } from '../oci/index.js';
-import { classifyGraph } from '../evidence/classify.js';
+import { classifyGraph, LOOKED_AT_ONCE } from '../evidence/classify.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { observeContract } from './contracts.js';
 import { noteDigest } from '../rows/run-digest.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from '../evidence/differences.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { noteKey } from '../evidence/our-keys.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall } from '../ports/step.js';
@@ -75,7 +74,7 @@ async function look(
   // A rule that observes writes nothing, and so owns nothing.
   if (input.rule.mode === 'enforce') await claimDestination(ports, input);
   const seen = { root: root.digest, at: ports.now().toISOString() };
-  await mapConcurrently(graph.digests, STEP_LIMITS.lookedAtOnce, (digest) =>
+  await mapConcurrently(graph.digests, LOOKED_AT_ONCE, (digest) =>
     ports.store.addStanding(
       { registry: source.registry, repository: source.repository, digest },
       input.promotionId,

@@ -4,8 +4,11 @@ import { untilWritten } from '../rows/until-written.js';
 import type { RunRow } from '../rows/run-row.js';
 import { summaryOfRun } from '../rows/run-summary.js';
 import { readLeftBehind, type LeftBehind } from '../transfer/left-behind.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
+
+/** Bytes of a CloudEvent; one that would be larger leaves out what the run did, and cuts its reason. The receipt has both. */
+const EVENT_BYTES = 40 * 1024;
+const EVENT_REASON_CHARACTERS = 2_000;
 
 export type TellPorts = Pick<Ports, 'store' | 'documents' | 'queues' | 'now'>;
 
@@ -80,8 +83,8 @@ function referenceOf(
 /** The receipt as a message, which has room for so much and no more. */
 function messageOf(receipt: unknown): string {
   const text = JSON.stringify(receipt);
-  if (Buffer.byteLength(text) <= STEP_LIMITS.eventBytes || !isRecord(receipt) || !isRecord(receipt.data)) return text;
+  if (Buffer.byteLength(text) <= EVENT_BYTES || !isRecord(receipt) || !isRecord(receipt.data)) return text;
   const { did: _long, leftOut: _longer, reason, ...data } = receipt.data;
-  const short = typeof reason === 'string' ? { reason: reason.slice(0, STEP_LIMITS.eventReasonCharacters) } : {};
+  const short = typeof reason === 'string' ? { reason: reason.slice(0, EVENT_REASON_CHARACTERS) } : {};
   return JSON.stringify({ ...receipt, data: { ...data, ...short, shortened: true } });
 }

@@ -1,7 +1,6 @@
 import { ruleHash } from '../rules/fingerprint.js';
 import { deadlineMs, type Rule } from '../rules/rule.js';
 import { cancelledResult } from './cancellation.js';
-import { RUN_LIMITS } from './limits.js';
 import { LOST, endRunRow, isLost } from './end-run.js';
 import type { RunPorts } from '../ports/run-ports.js';
 import type { Cancellation, RunResult, RunRow } from './run-row.js';
@@ -9,6 +8,11 @@ import type { PromotionRow } from './promotion-row.js';
 import type { Versioned } from '../ports/versioned.js';
 import { untilWritten } from './until-written.js';
 import { startRun, openNext } from './open-run.js';
+
+/** How long an engine instance may be pending before it counts as lost, in milliseconds. */
+export const PENDING_MS = 15 * 60_000;
+/** How long after its rule's deadline a run may be open, in milliseconds: its first and its last step are waited for a day each. */
+export const OVERDUE_MS = 48 * 3_600_000;
 
 /**
  * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
@@ -36,7 +40,7 @@ export async function tendRun(
     return true;
   }
   const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
-  const isLate = state === 'pending' ? pendingMs > RUN_LIMITS.pendingMs : await isOverdue(ports, row);
+  const isLate = state === 'pending' ? pendingMs > PENDING_MS : await isOverdue(ports, row);
   if (state === 'missing' || state === 'ended' || isLate) {
     const run = (await ports.store.getRun(row.runId))?.value;
     if (run?.cancel === undefined && rule !== undefined && ports.paused) return true;
@@ -58,9 +62,9 @@ export async function tendRun(
 /** True where a run is open for so long that its instance waits for what never comes: a part of it that was lost. */
 async function isOverdue(ports: RunPorts, { runId = '', runOpenedAt = '' }: PromotionRow): Promise<boolean> {
   const openMs = ports.now().getTime() - Date.parse(runOpenedAt);
-  if (!(openMs > RUN_LIMITS.overdueMs)) return false;
+  if (!(openMs > OVERDUE_MS)) return false;
   const input = (await ports.store.getRun(runId))?.value.input;
-  return input?.kind === 'promotion' && openMs > RUN_LIMITS.overdueMs + deadlineMs(input.rule);
+  return input?.kind === 'promotion' && openMs > OVERDUE_MS + deadlineMs(input.rule);
 }
 
 /** True where the run that was lost had followed one that was, and nobody has wanted anything since: more of them would be lost. */

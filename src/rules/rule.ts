@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { parseDuration } from './duration.js';
-import { PROMOTION_LIMITS } from './limits.js';
+
+/** A rule's deadline, in milliseconds. `RULES_INVALID` */
+const SHORTEST_DEADLINE_MS = 10_000;
+const LONGEST_DEADLINE_MS = 7 * 24 * 3_600_000;
 
 /** Whose signature the evidence gate accepts. */
 const signaturePolicySchema = z.strictObject({
@@ -15,7 +18,7 @@ const globs = z.array(z.string().min(1).max(300)).min(1).max(100);
 
 function isDeadline(text: string): boolean {
   const ms = parseDuration(text);
-  return ms !== undefined && ms >= PROMOTION_LIMITS.shortestDeadlineMs && ms <= PROMOTION_LIMITS.longestDeadlineMs;
+  return ms !== undefined && ms >= SHORTEST_DEADLINE_MS && ms <= LONGEST_DEADLINE_MS;
 }
 
 export const ruleSchema = z.strictObject({
@@ -77,7 +80,7 @@ export type SignaturePolicy = z.infer<typeof signaturePolicySchema>;
 
 /** {@link Rule.deadline} in milliseconds. */
 export function deadlineMs(rule: Rule): number {
-  return parseDuration(rule.deadline) ?? PROMOTION_LIMITS.longestDeadlineMs;
+  return parseDuration(rule.deadline) ?? LONGEST_DEADLINE_MS;
 }
 
 /** Where a rule's source lives. */

@@ -2,12 +2,21 @@ import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { InputError, isRegistryHost, parseReference } from '../oci/index.js';
 import { findCycle } from './cycles.js';
-import { PROMOTION_LIMITS } from './limits.js';
 import { ruleSchema, type Rule } from './rule.js';
 
+/** Rules in one document. `RULES_INVALID` */
+const MOST_RULES = 200;
+/** Bytes of one rule as JSON, trust stores included: a run carries its rule as input. `RULES_INVALID` */
+const RULE_BYTES = 30_000;
+/** Bytes of the rules document. `RULES_INVALID` */
+const DOCUMENT_BYTES = 1_000_000;
+/** What a document may allow one tick of the schedule to start, and what it does as it comes. `RULES_INVALID` */
+const MOST_RUNS_PER_TICK = 10_000;
+const DEFAULT_RUNS_PER_TICK = 200;
+
 const documentSchema = z.strictObject({
-  rules: z.array(ruleSchema).max(PROMOTION_LIMITS.rules),
-  maxRunsPerTick: z.int().min(1).max(PROMOTION_LIMITS.runsPerTick).default(PROMOTION_LIMITS.defaultRunsPerTick),
+  rules: z.array(ruleSchema).max(MOST_RULES),
+  maxRunsPerTick: z.int().min(1).max(MOST_RUNS_PER_TICK).default(DEFAULT_RUNS_PER_TICK),
 });
 
 /** What a rules document says. */
@@ -45,8 +54,8 @@ function ruleProblems(rule: Rule, index: number): string[] {
 /** A run carries its rule as input, trust stores included. Undefined where the rule is small enough. */
 export function sizeProblem(rule: Rule): string | undefined {
   const bytes = Buffer.byteLength(JSON.stringify(rule));
-  if (bytes <= PROMOTION_LIMITS.ruleBytes) return undefined;
-  return `the rule ${rule.name} has ${bytes} bytes; the most is ${PROMOTION_LIMITS.ruleBytes}`;
+  if (bytes <= RULE_BYTES) return undefined;
+  return `the rule ${rule.name} has ${bytes} bytes; the most is ${RULE_BYTES}`;
 }
 
 /**
@@ -62,7 +71,7 @@ export function parseRules(text: string, name: string): RulesDocument {
         'Correct the rules document (docs/rules.md describes each field); nothing is promoted until it can be read.',
     });
   };
-  if (Buffer.byteLength(text) > PROMOTION_LIMITS.documentBytes) return fail(['document: larger than 1 MB']);
+  if (Buffer.byteLength(text) > DOCUMENT_BYTES) return fail(['document: larger than 1 MB']);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   if (document.errors.length > 0) {

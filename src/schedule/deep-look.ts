@@ -11,10 +11,14 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import { classifyGraph } from '../evidence/classify.js';
 import type { DeepPassBudget } from './deep-pass-budget.js';
 import { attachmentDifferences, graphDifferences, isAllListed } from '../evidence/differences.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { hashOfList, listSignatures } from '../evidence/signature-list.js';
 import { noteProblem, type Walk } from './walk.js';
 import { tookTooLong, within } from './within.js';
+
+/** How often a run looks at what the deep pass cannot decide, in milliseconds. */
+export const LOOK_AGAIN_MS = 24 * 3_600_000;
+/** How long the deep pass compares one promotion, in milliseconds. */
+const DEEP_PASS_ROW_MS = 3 * 60_000;
 
 /**
  * Refusals that the deep pass leaves alone. The tag's owner and the rule are looked at in each tick; content that was refused stays
@@ -46,7 +50,7 @@ export async function isWorthARun(walk: Walk, budget: DeepPassBudget, rule: Rule
   const look = (bound: AbortSignal): Promise<boolean | undefined> => lookAt(walk, budget, rule, row, bound);
   try {
     const looked = await budget.spend(row, registries, (spent) =>
-      within(AbortSignal.any([signal, spent]), STEP_LIMITS.deepPassRowMs, row.destination, look),
+      within(AbortSignal.any([signal, spent]), DEEP_PASS_ROW_MS, row.destination, look),
     );
     if (looked === 'too much')
       progress.text(`${row.destination}: too much for this pass: a run looks at it once a day`);
@@ -65,7 +69,7 @@ export async function isWorthARun(walk: Walk, budget: DeepPassBudget, rule: Rule
 /** Its last run ended long ago; also one that ended in the future, by a clock that was wrong. */
 function isLongAgo({ ports }: Walk, { last }: PromotionRow): boolean {
   const agoMs = ports.now().getTime() - Date.parse(last?.finishedAt ?? '');
-  return Math.abs(agoMs) >= STEP_LIMITS.lookAgainMs;
+  return Math.abs(agoMs) >= LOOK_AGAIN_MS;
 }
 
 /** Undefined: that can't be told by looking. */

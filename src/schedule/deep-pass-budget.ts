@@ -1,9 +1,21 @@
 import { PromoterError } from '../oci/index.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { CountedRegistries } from './counted-registries.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Walk } from './walk.js';
 import { tookTooLong } from './within.js';
+
+/** Requests of one tick, as far as its first pass leaves some to the deep pass. */
+const TICK_REQUESTS = 60;
+/**
+ * Requests of one deep pass: what is left to it in any case, and to one registry where nothing is known of its limits; and however much
+ * the first pass made.
+ */
+export const DEEP_PASS_REQUESTS = 16;
+const MOST_DEEP_PASS_REQUESTS = 500;
+/** Requests to one registry for one promotion, where a pass may not make more anyway; a larger one is a run's to look at. */
+export const DEEP_PASS_ROW_REQUESTS = 200;
+/** Those that were too much, and are known to be; of more the oldest are looked at anew. */
+const MOST_TOO_MUCH = 200;
 
 /** Calls by registry. */
 export type Calls = Readonly<Record<string, number>>;
@@ -33,7 +45,7 @@ export class DeepPassBudget {
   /** Half of what the registry allows in a minute, for a tick that comes every few: the runs need the rest. */
   #most(registry: string): number {
     const perMinute = this.#perMinute(registry);
-    if (perMinute === undefined) return STEP_LIMITS.deepPassRequests;
+    if (perMinute === undefined) return DEEP_PASS_REQUESTS;
     return Math.min(Math.floor(perMinute / 2), this.#mostInAll());
   }
 
@@ -43,9 +55,8 @@ export class DeepPassBudget {
    */
   #mostInAll(): number {
     const asked = [...this.#walk.asked.values()].reduce((sum, requests) => sum + requests, 0);
-    const { tickRequests, deepPassRequests, mostDeepPassRequests } = STEP_LIMITS;
-    const most = Math.max(tickRequests - asked, Math.floor(asked / 3), deepPassRequests);
-    return Math.min(most, mostDeepPassRequests);
+    const most = Math.max(TICK_REQUESTS - asked, Math.floor(asked / 3), DEEP_PASS_REQUESTS);
+    return Math.min(most, MOST_DEEP_PASS_REQUESTS);
   }
 
   #perMinute(registry: string): number | undefined {
@@ -81,7 +92,7 @@ export class DeepPassBudget {
 
   /** For the ticks to come; of many the latest. */
   tooMuch(): TooMuch {
-    return Object.fromEntries([...this.#tooMuch].slice(-STEP_LIMITS.deepPassTooMuch));
+    return Object.fromEntries([...this.#tooMuch].slice(-MOST_TOO_MUCH));
   }
 
   /**
@@ -97,7 +108,7 @@ export class DeepPassBudget {
     this.#tooMuch.delete(id);
     for (const registry of registries) this.#asked.add(registry);
     const spent = (): number[] => registries.map((registry) => this.counted.calls(registry));
-    const most = (registry: string): number => Math.max(STEP_LIMITS.deepPassRowRequests, this.#most(registry));
+    const most = (registry: string): number => Math.max(DEEP_PASS_ROW_REQUESTS, this.#most(registry));
     const before = spent();
     const beforeInAll = this.counted.total();
     try {

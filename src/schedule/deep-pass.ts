@@ -6,9 +6,13 @@ import { raiseWanted } from '../rows/increment.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { isOfInterest, isWorthARun } from './deep-look.js';
 import { DeepPassBudget } from './deep-pass-budget.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { pageFrom } from './page-from.js';
 import { isFull, isOver, type Walk } from './walk.js';
+
+/** Promotions of a page of the deep pass. */
+export const DEEP_PASS_PAGE = 20;
+/** Pages of one deep pass at most. */
+const MOST_DEEP_PASS_PAGES = 20;
 
 /** Where the pass goes on at the next tick: a page of the promotions' list, and which of its rows are done. */
 const NOTE = 'deep-pass';
@@ -37,9 +41,9 @@ export async function deepPass(walk: Walk, rules: readonly Rule[]): Promise<numb
   const budget = new DeepPassBudget(walk, owed, tooMuch);
   let { from } = note.cursor;
   let raised = 0;
-  for (let pages = 0; pages < STEP_LIMITS.deepPassPages; pages += 1) {
+  for (let pages = 0; pages < MOST_DEEP_PASS_PAGES; pages += 1) {
     const page = await pageFrom(from, (at) =>
-      walk.ports.store.listPromotions({ size: STEP_LIMITS.deepPassPage, ...(at !== undefined && { from: at }) }),
+      walk.ports.store.listPromotions({ size: DEEP_PASS_PAGE, ...(at !== undefined && { from: at }) }),
     );
     for (const row of page.items) {
       if (done.includes(row.id) || isRunSince(walk, row, since)) continue;

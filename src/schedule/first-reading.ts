@@ -1,11 +1,16 @@
 import type { TagDetails } from '../oci/index.js';
 import type { Rule } from '../rules/rule.js';
 import type { Baseline, Part, Position } from './baseline.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { everyTagOf, isTaken, repositoriesOf } from './source-repositories.js';
-import { isToStop, noteText, type Walk } from './walk.js';
+import { isToStop, noteText, type Walk, WALKED_TAGS } from './walk.js';
 import type { Cursor } from './walk-cursor.js';
 import { within } from './within.js';
+
+/** How long a rule's first reading works in one round of the schedule, in milliseconds, and how many tags it lists in it. */
+const BASELINE_MS = 15 * 60_000;
+export const BASELINE_TAGS = 50_000;
+/** Tags of one of its documents. */
+export const BASELINE_PART_TAGS = 5_000;
 
 /** How much of it was read in this round: tags, and milliseconds. */
 type Spent = NonNullable<(Cursor & { at: 'rule' })['reading']>;
@@ -23,8 +28,8 @@ export async function readOn(
 ): Promise<Spent | undefined> {
   const begunMs = walk.ports.now().getTime();
   const spent = { tags, ms };
-  const isEnough = (): boolean => spent.tags >= STEP_LIMITS.baselineTags || spent.ms >= STEP_LIMITS.baselineMs;
-  await within(walk.call.signal, STEP_LIMITS.baselineMs, 'the first reading of its source', async (signal) => {
+  const isEnough = (): boolean => spent.tags >= BASELINE_TAGS || spent.ms >= BASELINE_MS;
+  await within(walk.call.signal, BASELINE_MS, 'the first reading of its source', async (signal) => {
     const repositories = await baseline.repositories(() => repositoriesOf(walk.ports, rule, signal));
     do {
       const listing = new PartListing(walk, rule, { since: baseline.since, repositories });
@@ -77,7 +82,7 @@ class PartListing {
           this.listed += 1;
           looked += 1;
           next = { repository, tag: listed.name };
-          if (this.listed % STEP_LIMITS.walkedTags === 0 && this.#isToEnd()) return { tags, next };
+          if (this.listed % WALKED_TAGS === 0 && this.#isToEnd()) return { tags, next };
         }
         looked += 1;
       }
@@ -90,7 +95,7 @@ class PartListing {
   }
 
   #isToEnd(): boolean {
-    return this.listed >= STEP_LIMITS.baselinePartTags || isToStop(this.#walk);
+    return this.listed >= BASELINE_PART_TAGS || isToStop(this.#walk);
   }
 
   /** Written since the rule was first read, as far as the registry tells. */

@@ -7,10 +7,18 @@ import { isUntold } from '../rows/filters.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { RunSummary } from '../rows/run-row.js';
 import type { Standing } from '../rows/subject-index.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { pageFrom } from './page-from.js';
 import type { Ports } from '../ports/ports.js';
 import { isOfOneRow } from './walk.js';
+
+/** Runs, and promotions, and ignored events, that one tick looks at to remove them. */
+const HOUSE_PAGE = 100;
+/** Pages of ignored events that one tick removes: there may be more of them than of anything else. */
+const MOST_IGNORED_PAGES = 10;
+/** How long ignored events are kept, in milliseconds. */
+const IGNORED_MS = 7 * 24 * 3_600_000;
+/** How much time must have come over RUN_RETENTION_DAYS before its engine instances are looked for, in milliseconds. */
+const FORGET_EVERY_MS = 3_600_000;
 
 type HousePorts = Pick<Ports, 'store' | 'engine' | 'documents' | 'rules' | 'retentionDays' | 'now'>;
 
@@ -65,7 +73,7 @@ export async function keepHouse(ports: HousePorts): Promise<Removed> {
       house.failures.push(error);
       return otherwise;
     });
-  const ignored = await part(removeIgnored(ports, new Date(now - STEP_LIMITS.ignoredMs)), 0);
+  const ignored = await part(removeIgnored(ports, new Date(now - IGNORED_MS)), 0);
   const instances = await part(forgetInstances(house), { removed: 0, until: note.instancesUntil });
   const runs = await part(removeRuns(house), { removed: 0, next: note.runsFrom });
   const promotions = await part(removePromotions(house), { removed: 0, next: note.promotionsFrom });
@@ -109,10 +117,10 @@ async function removeEach<T>(
 
 async function removeIgnored({ store }: HousePorts, before: Date): Promise<number> {
   let removed = 0;
-  for (let page = 0; page < STEP_LIMITS.ignoredPages; page += 1) {
-    const count = await store.removeIgnored(before, STEP_LIMITS.housePage);
+  for (let page = 0; page < MOST_IGNORED_PAGES; page += 1) {
+    const count = await store.removeIgnored(before, HOUSE_PAGE);
     removed += count;
-    if (count < STEP_LIMITS.housePage) break;
+    if (count < HOUSE_PAGE) break;
   }
   return removed;
 }
@@ -136,7 +144,7 @@ async function forgetInstances({
   cutoff,
 }: House): Promise<{ removed: number; until: string | undefined }> {
   const from = instancesUntil === undefined ? new Date(0) : new Date(instancesUntil);
-  if (cutoff.getTime() - from.getTime() < STEP_LIMITS.forgetEveryMs) return { removed: 0, until: from.toISOString() };
+  if (cutoff.getTime() - from.getTime() < FORGET_EVERY_MS) return { removed: 0, until: from.toISOString() };
   const isFirst = instancesUntil === undefined;
   const to = isFirst ? cutoff : new Date(Math.min(from.getTime() + DAY_MS, cutoff.getTime()));
   return { removed: await engine.purgeEnded(from, to), until: to.toISOString() };
@@ -146,7 +154,7 @@ async function removeRuns(house: House): Promise<Page> {
   const { ports, note, cutoff } = house;
   const filter = { openedBefore: cutoff.toISOString() };
   const page = await pageFrom(note.runsFrom, (from) =>
-    ports.store.listRuns({ size: STEP_LIMITS.housePage, filter, ...(from !== undefined && { from }) }),
+    ports.store.listRuns({ size: HOUSE_PAGE, filter, ...(from !== undefined && { from }) }),
   );
   const removed = await removeEach(house, page.items, async (run) => {
     if (!(await isDone(ports, run, cutoff))) return false;
@@ -198,7 +206,7 @@ async function removePromotions(house: House): Promise<Page> {
     return { removed: 0, next: note.promotionsFrom };
   }
   const page = await pageFrom(note.promotionsFrom, (from) =>
-    ports.store.listPromotions({ size: STEP_LIMITS.housePage, ...(from !== undefined && { from }) }),
+    ports.store.listPromotions({ size: HOUSE_PAGE, ...(from !== undefined && { from }) }),
   );
   const removed = await removeEach(house, page.items, async (row) => {
     if (!isAtRest(row, cutoff) || isWanted(rules, row)) return false;
@@ -221,7 +229,7 @@ async function removeStandings(house: House): Promise<Page> {
     cutoff,
   } = house;
   const page = await pageFrom(note.standingsFrom, (from) =>
-    store.listStandings({ size: STEP_LIMITS.housePage, ...(from !== undefined && { from }) }),
+    store.listStandings({ size: HOUSE_PAGE, ...(from !== undefined && { from }) }),
   );
   const removed = await removeEach(house, page.items, async (standing) => {
     const row = (await store.getPromotion(standing.promotionId))?.value;

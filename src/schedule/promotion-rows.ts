@@ -1,8 +1,10 @@
 import { promotionId } from '../rules/promotion-id.js';
 import type { Rule } from '../rules/rule.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
+
+/** Rows of one repository that are read as a list; for tags beyond, each row is read by itself. */
+const MOST_LISTED_ROWS = 20_000;
 
 /**
  * The rows of one rule's promotions from one repository: read as a list, a hundred a request, rather than one by one. A list
@@ -28,7 +30,7 @@ export class PromotionRows {
       const page = await this.#store.listPromotions({ size: 100, filter, ...(from !== undefined && { from }) });
       for (const row of page.items) this.#rows.set(row.source.tag, row);
       from = page.next;
-    } while (from !== undefined && this.#rows.size < STEP_LIMITS.listedRows);
+    } while (from !== undefined && this.#rows.size < MOST_LISTED_ROWS);
     this.#isWhole = from === undefined;
   }
 

@@ -1,7 +1,6 @@
 import { cancelledResult } from '../rows/cancellation.js';
 import { endRunRow } from '../rows/end-run.js';
 import { JOB_MS, jobInstanceOf } from '../rows/job-instance.js';
-import { RUN_LIMITS } from '../rows/limits.js';
 import type { Page } from '../ports/page.js';
 import type { RunResult, RunRow, RunSummary } from '../rows/run-row.js';
 import type { Versioned } from '../ports/versioned.js';
@@ -9,6 +8,7 @@ import { isSafeToRepeat } from '../operations/policy.js';
 import { pageFrom } from './page-from.js';
 import type { Ports } from '../ports/ports.js';
 import { isOfOneRow } from './walk.js';
+import { OVERDUE_MS } from '../rows/reconcile.js';
 
 type JobPorts = Pick<Ports, 'store' | 'engine' | 'now'>;
 
@@ -73,7 +73,7 @@ async function reconcile(ports: JobPorts, listed: RunSummary, found: ReconciledJ
   // Another tick was faster, or it began to wait for another instance.
   if (row === undefined || row.value.state === 'ended' || row.value.startedAgainAt !== listed.startedAgainAt) return;
   const openMs = ports.now().getTime() - Date.parse(listed.startedAgainAt ?? listed.openedAt);
-  const isOverdue = openMs >= JOB_MS + RUN_LIMITS.overdueMs;
+  const isOverdue = openMs >= JOB_MS + OVERDUE_MS;
   if (!isOverdue && (state === 'pending' || state === 'running')) return;
   const isUnasked = state === 'missing' && row.value.state === 'pending';
   if (isUnasked && row.value.startedAgainAt === undefined && !isOverdue && openMs < UNASKED_MS) return;

@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { pageFrom } from './page-from.js';
 import { type TellPorts, tellRun } from '../promotions/result-event.js';
+
+/** Runs that one tick of the schedule tells of, and how long after their end, in milliseconds: their own step does it at once. */
+export const TOLD_AT_ONCE = 100;
+export const TELLING_MS = 60_000;
 
 /** Where the next tick goes on: a page of the runs that are to be told of. */
 const NOTE = 'telling';
@@ -19,7 +22,7 @@ export async function tellForgotten(ports: TellPorts): Promise<{ told: string[];
   const { from }: z.infer<typeof noteSchema> = note === undefined ? {} : noteSchema.parse(JSON.parse(note.value));
   const { items, next } = await pageFrom(from, (at) =>
     ports.store.listRuns({
-      size: STEP_LIMITS.toldAtOnce,
+      size: TOLD_AT_ONCE,
       filter: { untold: true },
       ...(at !== undefined && { from: at }),
     }),
@@ -29,7 +32,7 @@ export async function tellForgotten(ports: TellPorts): Promise<{ told: string[];
   const problems: string[] = [];
   for (const { id, finishedAt } of items) {
     // Whoever has just ended it is about to tell.
-    if (ports.now().getTime() - Date.parse(finishedAt ?? '') < STEP_LIMITS.tellingMs) continue;
+    if (ports.now().getTime() - Date.parse(finishedAt ?? '') < TELLING_MS) continue;
     try {
       if (await tellRun(ports, id)) told.push(id);
     } catch (error) {

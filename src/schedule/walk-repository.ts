@@ -8,10 +8,12 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import type { Baseline } from './baseline.js';
 import { isDestinationFree } from '../rows/claims.js';
 import { DestinationTags } from './destination-tags.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { PromotionRows } from './promotion-rows.js';
 import { everyTagOf, isTaken } from './source-repositories.js';
-import { isFull, isOfOneRow, isToStop, noteAsked, noteProblem, type Walk } from './walk.js';
+import { isFull, isOfOneRow, isToStop, noteAsked, noteProblem, type Walk, WALKED_TAGS } from './walk.js';
+
+/** Requests, and runs that are started, side by side. */
+const WALKED_AT_ONCE = 16;
 
 /** One repository while its tags are walked. */
 interface Place {
@@ -52,11 +54,11 @@ export async function walkRepository(
     noteAsked(walk, rule.source.registry);
     for await (const listed of everyTagOf(ports, rule, repository, options)) {
       // The first one of a further page.
-      if (read > 0 && read % STEP_LIMITS.walkedTags === 0) noteAsked(walk, rule.source.registry);
+      if (read > 0 && read % WALKED_TAGS === 0) noteAsked(walk, rule.source.registry);
       read += 1;
       if (!isTaken(rule, repository, listed.name)) continue;
       batch.push(listed);
-      if (batch.length < STEP_LIMITS.walkedTags) continue;
+      if (batch.length < WALKED_TAGS) continue;
       const seen = await lookAtAll(place, batch);
       batch = [];
       if (isFull(walk) || isToStop(walk)) return seen;
@@ -110,7 +112,7 @@ async function lookAtAll(place: Place, tags: readonly TagDetails[]): Promise<str
   const open = doubts.filter((doubt) => !isCompared(doubt) || !confirmed.has(doubt));
   for (let from = 0; from < open.length;) {
     // No more at once than may be started, so that none in between is left out.
-    const some = open.slice(from, from + Math.min(STEP_LIMITS.walkedAtOnce, walk.maxStarted - walk.started));
+    const some = open.slice(from, from + Math.min(WALKED_AT_ONCE, walk.maxStarted - walk.started));
     await Promise.all(some.map((doubt) => raise(place, doubt)));
     from += some.length;
     if (isFull(walk)) return some.at(-1)?.name.tag;

@@ -9,13 +9,19 @@ import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { walkScheduleContract } from './contracts.js';
 import { deepPass } from './deep-pass.js';
 import { readOn } from './first-reading.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { pageFrom } from './page-from.js';
 import type { StepCall } from '../ports/step.js';
 import { repositoriesOf } from './source-repositories.js';
 import { isFull, isOfOneRow, isOver, isToStop, noteAsked, noteProblem, noteText, type Walk } from './walk.js';
 import { Stretch, nextRule, scheduledRules, type Cursor } from './walk-cursor.js';
 import { walkRepository } from './walk-repository.js';
+
+/** How long one stretch of the schedule's walk may work, in milliseconds. */
+export const WALK_MS = 60_000;
+/** How often a stretch begins at one place before that is passed over until the next round: it kills its host, say. */
+const STRETCH_TRIES = 3;
+/** Rows that are not at rest of one page. */
+export const WALKED_ROWS = 50;
 
 /**
  * One stretch of the schedule's walk. Where nothing differs nothing is started. A registry, a repository or a row that can't be read
@@ -30,7 +36,7 @@ export async function walkScheduleStep(
   const maxStarted = await ports.rules.maxRunsPerTick();
   const rules = await ports.rules.load();
   const stretch = await Stretch.begin(ports, input.cursor);
-  const until = ports.now().getTime() + STEP_LIMITS.walkMs;
+  const until = ports.now().getTime() + WALK_MS;
   // One before this has died.
   const isBitByBit = stretch.times > 1;
   const { started: before } = input;
@@ -85,7 +91,7 @@ async function walkOn(
   times = 1,
 ): Promise<Cursor | undefined> {
   const scheduled = scheduledRules(rules);
-  const isPassedOver = times > STEP_LIMITS.stretchTries;
+  const isPassedOver = times > STRETCH_TRIES;
   if (isPassedOver)
     noteText(walk, `${placeText(cursor)} is passed over: the walk came to no end there, ${times - 1} times`);
   switch (cursor.at) {
@@ -96,7 +102,7 @@ async function walkOn(
     case 'rule': {
       const rule = scheduled.find(({ name }) => name === cursor.rule);
       // Past a repository first; where that doesn't help, past the rule.
-      const isWhole = times > STEP_LIMITS.stretchTries + 1;
+      const isWhole = times > STRETCH_TRIES + 1;
       const next = rule === undefined || isWhole ? undefined : await walkRule(walk, rule, cursor, isPassedOver);
       return next ?? nextRule(scheduled, cursor.rule);
     }
@@ -119,7 +125,7 @@ async function walkRows(
   isPassedOver: boolean,
 ): Promise<string | undefined> {
   const page = await pageFrom(from, (at) =>
-    walk.ports.store.listOpenPromotions({ size: STEP_LIMITS.walkedRows, ...(at !== undefined && { from: at }) }),
+    walk.ports.store.listOpenPromotions({ size: WALKED_ROWS, ...(at !== undefined && { from: at }) }),
   );
   for (const row of isPassedOver ? [] : page.items) await walkRow(walk, rules, row);
   return page.next;

@@ -1,8 +1,13 @@
 import { PromoterError, RegistryError, describeError } from '../oci/index.js';
 import type { Rule } from '../rules/rule.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall } from '../ports/step.js';
+
+/** Tags of a repository that the walk looks at together: a page of ACR's list. */
+export const WALKED_TAGS = 100;
+/** Problems that one stretch of the walk tells, and how long each may be; more are left out. */
+const MOST_PROBLEMS = 20;
+const PROBLEM_CHARACTERS = 500;
 
 /** One stretch of the schedule's walk, as far as it has come. */
 export interface Walk {
@@ -54,7 +59,7 @@ export function noteProblem(walk: Walk, rule: Rule, error: PromoterError): void 
 
 /** What is not as it should be, and what somebody who looks at the schedule wants to know. */
 export function noteText(walk: Walk, whole: string): void {
-  const text = whole.slice(0, STEP_LIMITS.problemCharacters);
+  const text = whole.slice(0, PROBLEM_CHARACTERS);
   walk.call.progress.text(text);
-  if (walk.problems.length < STEP_LIMITS.problems) walk.problems.push(text);
+  if (walk.problems.length < MOST_PROBLEMS) walk.problems.push(text);
 }

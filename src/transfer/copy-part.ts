@@ -12,11 +12,13 @@ import {
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { copyPartContract } from './contracts.js';
 import { CopyNotes, keepingNotes } from './copy-report.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { readPart } from './kept-plan.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall } from '../ports/step.js';
 import { writeAtDestination } from './refused-write.js';
+
+/** How long one call works on a part of a copy before it asks for another, in milliseconds. */
+const COPY_PART_MS = 15 * 60_000;
 
 type PartPorts = Pick<Ports, 'registries' | 'documents' | 'copyParts'>;
 type Input = InputOf<typeof copyPartContract>;
@@ -50,7 +52,7 @@ async function copySome(
   { signal, progress }: StepCall,
 ): Promise<Result> {
   const { source, destination, mountFrom } = sidesOf(ports, input);
-  const time = AbortSignal.timeout(STEP_LIMITS.copyPartMs);
+  const time = AbortSignal.timeout(COPY_PART_MS);
   const done = { ...NOTHING };
   try {
     const work = (notes?: CopyNotes): Promise<CopyReport> =>
@@ -72,7 +74,7 @@ async function copySome(
   } catch (error) {
     if (!time.aborted || signal.aborted) throw error;
     if (done.copied + done.mounted === 0) {
-      throw new CopyError('COPY_TOO_SLOW', `not one piece of ${input.part} was moved in ${STEP_LIMITS.copyPartMs} ms`, {
+      throw new CopyError('COPY_TOO_SLOW', `not one piece of ${input.part} was moved in ${COPY_PART_MS} ms`, {
         cause: error,
         transient: true,
         remedy: 'Lower COPY_PART_BYTES: blobs that are larger are moved by stretches, and lose nothing in between.',
@@ -106,7 +108,7 @@ async function copyStretch(
   const { source, destination, mountFrom } = sidesOf(ports, input);
   const name = `${input.part}.upload`;
   const from = await readUpload(ports, name);
-  const endMs = performance.now() + STEP_LIMITS.copyPartMs;
+  const endMs = performance.now() + COPY_PART_MS;
   let bytes = 0;
   let at = from?.receivedBytes ?? 0;
   progress.nodes(0, 1);

@@ -8,8 +8,12 @@ import {
   type Answer,
   type Descriptor,
 } from '../oci/index.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
+
+/** Bytes of the document that keeps them. */
+const STRETCH_DOCUMENT_BYTES = 60 * 1024 * 1024;
+/** Bytes that the answers of all stretches may take together. `GRAPH_TOO_LARGE` */
+export const KEPT_ANSWERS_BYTES = 192 * 1024 * 1024;
 
 // A document for each stretch, of lines of JSON: questions that were answered in it, and those whose answers no longer hold.
 
@@ -81,7 +85,7 @@ export async function keepAnswers(
   stretch: number,
   answers: ReadonlyMap<string, Answer | null>,
 ): Promise<void> {
-  let room: number = STEP_LIMITS.stretchDocumentBytes;
+  let room: number = STRETCH_DOCUMENT_BYTES;
   const kept: Buffer[] = [];
   for (const [question, answer] of answers) {
     const line = Buffer.from(`${lineOf(question, answer)}\n`);
@@ -106,14 +110,10 @@ export async function readAnswers(
   const kept = await documents.get('documents', nameOf(folder, stretch));
   if (kept === undefined) return { answers: [], bytes: 0 };
   if (kept.length > room) {
-    throw new CopyError(
-      'GRAPH_TOO_LARGE',
-      `what is known of the graph takes more than ${STEP_LIMITS.keptAnswersBytes} bytes`,
-      {
-        details: { limit: STEP_LIMITS.keptAnswersBytes },
-        remedy: 'Copy a part of it: one platform, or without referrers.',
-      },
-    );
+    throw new CopyError('GRAPH_TOO_LARGE', `what is known of the graph takes more than ${KEPT_ANSWERS_BYTES} bytes`, {
+      details: { limit: KEPT_ANSWERS_BYTES },
+      remedy: 'Copy a part of it: one platform, or without referrers.',
+    });
   }
   return { answers: [...linesOf(Buffer.from(kept.buffer, kept.byteOffset, kept.length))], bytes: kept.length };
 }

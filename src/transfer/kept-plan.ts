@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { ConfigurationError, parsePart, parsePlan, type CopyPart, type CopyPlan, type CopyWave } from '../oci/index.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { partName } from './part-name.js';
 import type { Ports } from '../ports/ports.js';
+
+/** Parts' documents that are written at once. */
+const PART_WRITES = 8;
 
 export async function keepPlan(ports: Pick<Ports, 'documents'>, name: string, plan: CopyPlan): Promise<void> {
   await ports.documents.put('documents', name, Buffer.from(JSON.stringify(plan)));
@@ -22,8 +24,8 @@ export async function keepParts(
   for (const text of texts.flat()) hash.update(text);
   const folder = `plans/${runId}/${hash.digest('hex').slice(0, 16)}`;
   const open = texts.flatMap((wave, at) => wave.map((text, index) => ({ name: partName(folder, at, index), text })));
-  for (let from = 0; from < open.length; from += STEP_LIMITS.partWrites) {
-    const some = open.slice(from, from + STEP_LIMITS.partWrites);
+  for (let from = 0; from < open.length; from += PART_WRITES) {
+    const some = open.slice(from, from + PART_WRITES);
     await Promise.all(some.map(({ name, text }) => ports.documents.put('documents', name, Buffer.from(text))));
   }
   return { folder, waves: waves.map((wave) => wave.length) };

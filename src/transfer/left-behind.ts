@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import type { LeftOut } from '../oci/index.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
+
+/** Referrers that a promotion left at the source and that its receipt names; of more it has the number. */
+export const MOST_LEFT_BEHIND = 50;
+/** Characters of what a manifest is called in a run; more are cut off. */
+export const LABEL_CHARACTERS = 100;
 
 /** Why a referrer stays at the source. What a rule excludes is no news to whoever wrote the rule. */
 const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy?: string }> = {
@@ -26,7 +30,7 @@ const leftBehindSchema = z.object({
   count: z.number(),
   referrers: z.array(z.object({ digest: z.string(), artifactType: z.string().exactOptional(), code: z.string() })),
 });
-/** What a promotion left at the source: how many, and the first STEP_LIMITS.leftBehind of them. */
+/** What a promotion left at the source: how many, and the first MOST_LEFT_BEHIND of them. */
 export type LeftBehind = z.infer<typeof leftBehindSchema>;
 
 /** Images first, then by digest, so that the same referrers give the same receipt. */
@@ -35,9 +39,9 @@ export function leftBehindOf(leftOut: readonly LeftOut[]): LeftBehind {
   const named = leftOut
     .flatMap(({ digest, artifactType, reason }) => (reason === 'excluded' ? [] : [{ digest, artifactType, reason }]))
     .toSorted((a, b) => order.indexOf(a.reason) - order.indexOf(b.reason) || (a.digest < b.digest ? -1 : 1));
-  const referrers = named.slice(0, STEP_LIMITS.leftBehind).map(({ digest, artifactType, reason }) => ({
+  const referrers = named.slice(0, MOST_LEFT_BEHIND).map(({ digest, artifactType, reason }) => ({
     digest,
-    ...(artifactType !== undefined && { artifactType: artifactType.slice(0, STEP_LIMITS.labelCharacters) }),
+    ...(artifactType !== undefined && { artifactType: artifactType.slice(0, LABEL_CHARACTERS) }),
     code: WHY[reason].code,
   }));
   return { count: named.length, referrers };

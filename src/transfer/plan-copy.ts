@@ -18,10 +18,12 @@ import { formatLeftBehind, keepLeftBehind, leftBehindOf } from './left-behind.js
 import type { Ports } from '../ports/ports.js';
 import type { StepCall } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import { resolveTag } from './resolve-tag.js';
 import { MissingAtSource, atSource, missingTag } from './source-gone.js';
 import { inStretches, isMore } from './stretch.js';
+
+/** How long a referrer that is listed and not there keeps a copy from being planned, in milliseconds: a replica may be late. */
+const LATE_REFERRERS_MS = 2 * 60_000;
 
 /**
  * Plans the copy of a graph with its referrers, in stretches, and keeps the plan as a document; where it is too much for one
@@ -69,7 +71,7 @@ export async function planCopyStep(
     // On the command line nobody waits.
     if (unknown.length > 0 && call.waitedMs !== undefined) {
       const forMs = ports.now().getTime() - registries.since('referrers are unknown');
-      if (forMs < STEP_LIMITS.lateReferrersMs) throw referrersUnknown(source.name, unknown);
+      if (forMs < LATE_REFERRERS_MS) throw referrersUnknown(source.name, unknown);
     }
     return planned;
   });

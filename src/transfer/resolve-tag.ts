@@ -1,6 +1,9 @@
 import { RegistryError, type Descriptor } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
 
+/** How long a run that is stopped looks for the tag's digest, in milliseconds. */
+export const CLOSING_LOOK_MS = 10_000;
+
 /** The tag's descriptor; undefined where the tag or the repository is gone. */
 export async function resolveTag(
   ports: Pick<Ports, 'registries'>,

@@ -12,10 +12,19 @@ import {
   type Repository,
 } from '../oci/index.js';
 import type { More, StretchCursor } from './contracts.js';
-import { keepAnswers, readAnswers, sizeOf } from './kept-answers.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
+import { keepAnswers, readAnswers, sizeOf, KEPT_ANSWERS_BYTES } from './kept-answers.js';
 import type { Ports, StretchLimits } from '../ports/ports.js';
 import type { StepCall } from '../ports/step.js';
+
+/**
+ * How long one call works on what asks for all of a graph, in milliseconds, how many requests it makes, and how many bytes it
+ * keeps of their answers, before it asks for another call.
+ */
+export const STRETCH_MS = 5 * 60_000;
+export const STRETCH_REQUESTS = 5_000;
+export const STRETCH_BYTES = 32 * 1024 * 1024;
+/** After so long without any answer, in milliseconds, what was answered before may have changed, and is asked for again. */
+export const STALE_ANSWERS_MS = 15 * 60_000;
 
 /** So much was asked as one stretch may; no error, and never told. */
 class StretchOver extends Error {}
@@ -60,7 +69,7 @@ class Stretch implements Memory {
    * @throws CopyError `GRAPH_TOO_LARGE`
    */
   async goOn(): Promise<void> {
-    let room: number = STEP_LIMITS.keptAnswersBytes;
+    let room: number = KEPT_ANSWERS_BYTES;
     for (let index = 0; index <= this.#index; index += 1) {
       const { answers, bytes } = await readAnswers(this.#ports, this.#folder, index, room);
       room -= bytes;
@@ -71,7 +80,7 @@ class Stretch implements Memory {
       }
     }
     const last = this.#answers.get(LAST)?.at;
-    if (last !== undefined && this.#nowMs - last >= STEP_LIMITS.staleAnswersMs) this.#forget(mayChange);
+    if (last !== undefined && this.#nowMs - last >= STALE_ANSWERS_MS) this.#forget(mayChange);
   }
 
   get #nowMs(): number {

@@ -1,7 +1,9 @@
 import type { HeldLease } from '../oci/index.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepReply } from '../ports/step.js';
+
+/** Pause before a lease is asked for again, in milliseconds. */
+const LEASE_PAUSE_MS = 2_000;
 
 /** The lease of a subject: whatever is attached to it is made under this one. */
 export function subjectLease(registry: string, repository: string, digest: string): string {
@@ -20,7 +22,7 @@ export async function underLease<T>(
   work: (signal: AbortSignal, lease: HeldLease) => Promise<T>,
 ): Promise<StepReply<T>> {
   const lease = await ports.lease.acquire(name, { signal });
-  if (lease === undefined) return { later: STEP_LIMITS.leasePauseMs };
+  if (lease === undefined) return { later: LEASE_PAUSE_MS };
   try {
     return { done: await work(AbortSignal.any([signal, lease.signal]), lease) };
   } finally {

@@ -1,12 +1,14 @@
 import type { Runs } from '../ports/runs.js';
 import { CopyError, type Descriptor, type HeldLease } from '../oci/index.js';
 import { isCancelled, throwIfStopped } from '../rows/cancellation.js';
-import { STEP_LIMITS } from '../rows/step-limits.js';
-import { resolveTag } from './resolve-tag.js';
+import { resolveTag, CLOSING_LOOK_MS } from './resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 import { writeAtDestination } from './refused-write.js';
+
+/** How long before the end of a lease a tag is no longer written, in milliseconds. */
+const TAG_MARGIN_MS = 5_000;
 
 interface TagName {
   registry: string;
@@ -29,7 +31,7 @@ export async function unlessStopped<T>(
     return await work();
   } catch (error) {
     if (!signal.aborted && !isCancelled(error)) throw error;
-    const look = AbortSignal.any([finish, AbortSignal.timeout(STEP_LIMITS.closingLookMs)]);
+    const look = AbortSignal.any([finish, AbortSignal.timeout(CLOSING_LOOK_MS)]);
     // What can't be seen keeps no run from its end.
     const done = await standing(look).catch(() => undefined);
     if (done === undefined) throw error;
@@ -66,7 +68,7 @@ export async function writeTag(
   // The last look.
   await throwIfStopped(ports.store, runId);
   const lasting = AbortSignal.any([finish, lease.signal]);
-  const leftMs = lease.heldUntilMs - Date.now() - STEP_LIMITS.tagMarginMs;
+  const leftMs = lease.heldUntilMs - Date.now() - TAG_MARGIN_MS;
   const deadline = AbortSignal.any([lasting, AbortSignal.timeout(Math.max(leftMs, 1))]);
   await writeAtDestination(
     reference,

@@ -1,7 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
-import { pathProblem } from '../../operations/job-path.js';
-import { LIMITS } from '../../messages/limits.js';
+import { pathProblem, PATH_CHARS } from '../../operations/job-path.js';
 import { InputError } from '../../oci/index.js';
 import {
   checkPaths,
@@ -18,9 +17,9 @@ import { readAnnotations, sourceDateEpoch } from '../verbs/artifact-options.js';
 import type { Io } from '../io.js';
 import { leftOutLine } from '../output/status-line.js';
 import { textOf, type Values } from '../verb.js';
+import { INLINE_BYTES } from '../../messages/message-text.js';
 
 /** What a job can hold of files, in all. */
-const INLINE_BYTES = LIMITS.inlineBytes;
 /** What a folder may hold that is packed to see whether it is small enough then. */
 const FOLDER_BYTES = 16 * 1024 * 1024;
 
@@ -62,7 +61,7 @@ export function nameOf(path: string): string {
 
 /** Whether a job's file may be called so. */
 function isName(name: string): boolean {
-  return name !== '' && name.length <= LIMITS.pathChars && pathProblem(name) === undefined;
+  return name !== '' && name.length <= PATH_CHARS && pathProblem(name) === undefined;
 }
 
 /** What the files of one job are called in it: by their paths, or, where no blob may be called so (`../a`), by names of their own. */

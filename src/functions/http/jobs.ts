@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
 import { parseJob } from '../../operations/parse-job.js';
 import type { JobInput } from '../../operations/job-schema.js';
-import { LIMITS } from '../../messages/limits.js';
-import type { ReadText } from '../../messages/message-text.js';
+import { type ReadText, INPUT_CHARS } from '../../messages/message-text.js';
 import { repeatedNames } from '../../messages/repeated-names.js';
 import { InputError, describeError } from '../../oci/index.js';
 import type { Ports } from '../../ports/ports.js';
@@ -66,7 +65,7 @@ function parseBody(text: string): ReadText {
       details: { problems: [{ path: '', message }] },
       remedy: 'Send one job as a JSON object.',
     });
-  if (text.length > LIMITS.inputChars) throw invalid(`it is longer than ${LIMITS.inputChars} characters`);
+  if (text.length > INPUT_CHARS) throw invalid(`it is longer than ${INPUT_CHARS} characters`);
   try {
     return { value: JSON.parse(text) as unknown, repeated: repeatedNames(text) };
   } catch {

@@ -2,10 +2,10 @@ import { beforeEach, expect, test } from '@jest/globals';
 import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
 import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { newCall, newWorld, REGISTRY, SOURCE, type World } from '../../support/world.js';
+import { MOST_LOST_LEASES } from '../../../src/evidence/lost-leases.js';
 
 // A signature whose process loses its lease each time that it signs.
 
@@ -58,18 +58,18 @@ test.each<[string, Attach]>([
   'a signature over %s that loses its lease each time is tried so often and no more, in this run',
   async (_, attach) => {
     expect(await attach('r1', false)).toBeInstanceOf(Error);
-    for (let tries = 1; tries < STEP_LIMITS.lostLeases; tries += 1) await attach();
-    expect(signed).toBe(STEP_LIMITS.lostLeases);
+    for (let tries = 1; tries < MOST_LOST_LEASES; tries += 1) await attach();
+    expect(signed).toBe(MOST_LOST_LEASES);
     const ended = await attach();
     expect(ended).toMatchObject({ code: 'SIGNATURE_UNFINISHED', transient: false, remedy: expect.any(String) });
-    expect(signed).toBe(STEP_LIMITS.lostLeases);
+    expect(signed).toBe(MOST_LOST_LEASES);
     before = () => {};
     expect(await attach('r2', false)).toMatchObject({ done: { made: true } });
   },
 );
 
 test('a lease that is lost now and then is no end', async () => {
-  for (let tries = 0; tries < STEP_LIMITS.lostLeases - 1; tries += 1) await sign();
+  for (let tries = 0; tries < MOST_LOST_LEASES - 1; tries += 1) await sign();
   before = () => {};
   expect(await sign()).toMatchObject({ done: { made: true } });
 });
@@ -78,7 +78,7 @@ test('trouble without a lost lease is waited for as long as the run does', async
   before = () => {
     throw new TransportError('CONNECT_FAILED', 'no key');
   };
-  for (let tries = 0; tries < 3 * STEP_LIMITS.lostLeases; tries += 1) {
+  for (let tries = 0; tries < 3 * MOST_LOST_LEASES; tries += 1) {
     expect(await sign()).toMatchObject({ code: 'CONNECT_FAILED' });
   }
 });

@@ -2,11 +2,11 @@ import { beforeEach, expect, test } from '@jest/globals';
 import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import type { SbomGenerator } from '../../../src/sbom/index.js';
 import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import type { StepCall } from '../../../src/ports/step.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, SOURCE, newCall, newWorld, type World } from '../../support/world.js';
+import { SBOM_TRIES } from '../../../src/evidence/sbom-tries.js';
 
 // An SBOM that begins anew with each try, and comes to no end.
 
@@ -69,14 +69,14 @@ test.each([
   ['the process dies', dies],
   ['its lease is lost', losesItsLease],
 ])('%s each time: so often and no more, in this run, for this image', async (_why, fails) => {
-  for (let tries = 0; tries < STEP_LIMITS.sbomTries; tries += 1) await fails();
-  expect(begun).toBe(STEP_LIMITS.sbomTries);
+  for (let tries = 0; tries < SBOM_TRIES; tries += 1) await fails();
+  expect(begun).toBe(SBOM_TRIES);
   expect(await attach()).toMatchObject(UNFINISHED);
-  expect(begun).toBe(STEP_LIMITS.sbomTries);
+  expect(begun).toBe(SBOM_TRIES);
   const other = await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { content: 'other' });
   await tooSlow('r1', other);
   await tooSlow('r2');
-  expect(begun).toBe(STEP_LIMITS.sbomTries + 2);
+  expect(begun).toBe(SBOM_TRIES + 2);
 });
 
 test('it says that it begins anew, and counts no more when it has come to its end', async () => {
@@ -85,19 +85,19 @@ test('it says that it begins anew, and counts no more when it has come to its en
   generate = (input) => sbom.generate(input);
   const call = newCall();
   expect(await attach(call)).toMatchObject({ done: { made: true } });
-  expect(call.texts).toContain(`try 2 of ${STEP_LIMITS.sbomTries}: what came before has come to no end`);
+  expect(call.texts).toContain(`try 2 of ${SBOM_TRIES}: what came before has come to no end`);
   expect(await attach()).toMatchObject({ done: { made: false } });
 });
 
 test('trouble on the way is waited for as long as the run does, also when it is to be signed', async () => {
   generate = () => Promise.reject(new TransportError('CONNECT_FAILED', 'down'));
-  for (let tries = 0; tries < 3 * STEP_LIMITS.sbomTries; tries += 1)
+  for (let tries = 0; tries < 3 * SBOM_TRIES; tries += 1)
     expect(await attach()).toMatchObject({ code: 'CONNECT_FAILED' });
   const { sbom } = newWorld();
   generate = (input) => sbom.generate(input);
   const { signer } = world;
   world.signer = signer && { ...signer, sign: () => Promise.reject(new TransportError('CONNECT_FAILED', 'no key')) };
-  for (let tries = 0; tries < 3 * STEP_LIMITS.sbomTries; tries += 1)
+  for (let tries = 0; tries < 3 * SBOM_TRIES; tries += 1)
     expect(await attach()).toMatchObject({ code: 'CONNECT_FAILED' });
   world.signer = signer;
   expect(await attach()).toMatchObject({ done: { made: true } });

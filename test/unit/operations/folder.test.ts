@@ -4,8 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { createFolderSource, pushFiles, type FolderEntry } from '../../../src/oras/index.js';
-import { walkBlobFolder } from '../../../src/operations/folder.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
+import { walkBlobFolder, PUSHED_FOLDER_BYTES } from '../../../src/operations/folder.js';
 import { newJobWorld, perform, valueOf } from '../../support/job-world.js';
 import { REGISTRY, type World } from '../../support/world.js';
 
@@ -135,7 +134,7 @@ describe('a folder of blobs', () => {
     };
     await expect(names('docs')).rejects.toMatchObject({ code: 'TOO_MANY_FILES' });
     world.files.list = async function* () {
-      yield { name: 'docs/large', sizeBytes: STEP_LIMITS.pushedFolderBytes + 1 };
+      yield { name: 'docs/large', sizeBytes: PUSHED_FOLDER_BYTES + 1 };
     };
     await expect(names('docs')).rejects.toMatchObject({ code: 'TOO_LARGE' });
   });

@@ -12,7 +12,6 @@ import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
 import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { observeContract } from '../../../src/promotions/contracts.js';
 import { copyGraphStep } from '../../../src/transfer/copy-graph.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { planCopyStep } from '../../../src/transfer/plan-copy.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
@@ -20,6 +19,7 @@ import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushChart, pushImage, pushIndex, pushMultiPlatform } from '../../support/images.js';
 import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, openRun, type World } from '../../support/world.js';
+import { MANIFEST_BYTES_IN_ALL } from '../../../src/evidence/classify.js';
 
 type Observed = ResultOf<typeof observeContract>;
 type Found = Extract<Observed, { state: 'found' }>;
@@ -173,7 +173,7 @@ describe('what is there', () => {
     const image = await pushImage(source);
     const size = 3 * 1024 * 1024;
     const children: Descriptor[] = [];
-    for (let index = 0; children.length * size <= 2 * STEP_LIMITS.manifestBytes; index += 1) {
+    for (let index = 0; children.length * size <= 2 * MANIFEST_BYTES_IN_ALL; index += 1) {
       const manifest = { schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests: [image] };
       const annotations = { text: 'x'.repeat(size), index: String(index) };
       const bytes = encodeManifest({ ...manifest, annotations });

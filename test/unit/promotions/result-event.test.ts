@@ -5,8 +5,7 @@ import { newRunId } from '../../../src/rows/run-id.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { beginRunStep } from '../../../src/promotions/begin-run.js';
 import { closeJobStep } from '../../../src/operations/close-job.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
-import { tellForgotten } from '../../../src/schedule/unsent-results.js';
+import { tellForgotten, TOLD_AT_ONCE, TELLING_MS } from '../../../src/schedule/unsent-results.js';
 import { tellRun } from '../../../src/promotions/result-event.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { REGISTRY, newWorld, openRun, runOf, type World } from '../../support/world.js';
@@ -104,7 +103,7 @@ test('many that cannot be told of keep none before them from being told', async 
   const ended = { state: 'ended', finishedAt: world.now().toISOString(), result: { outcome: 'completed' } } as const;
   const first = await insertJob(world, ended);
   const others = new Set<string>();
-  for (let count = 0; count < STEP_LIMITS.toldAtOnce; count += 1) {
+  for (let count = 0; count < TOLD_AT_ONCE; count += 1) {
     world.nowMs += 1000;
     others.add(`${await insertJob(world, ended)}.json`);
   }
@@ -116,7 +115,7 @@ test('many that cannot be told of keep none before them from being told', async 
       return documents.putIfAbsent(container, name, bytes);
     },
   };
-  world.nowMs += STEP_LIMITS.tellingMs;
+  world.nowMs += TELLING_MS;
   const ticks = [];
   for (let tick = 0; tick < 3; tick += 1) {
     const { told, problems } = await tellForgotten(world);

@@ -1,13 +1,11 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
-import { RUN_LIMITS } from '../../../src/rows/limits.js';
-import { tendPromotion } from '../../../src/rows/reconcile.js';
+import { tendPromotion, PENDING_MS, OVERDUE_MS } from '../../../src/rows/reconcile.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { beginRunStep } from '../../../src/promotions/begin-run.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
-import { tellForgotten } from '../../../src/schedule/unsent-results.js';
+import { tellForgotten, TELLING_MS } from '../../../src/schedule/unsent-results.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { pushImage } from '../../support/images.js';
 import { SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
@@ -64,7 +62,7 @@ async function comeToRest(world: World, run: Run): Promise<void> {
     const { runId = '', runOpen } = await rowOf(world, run.promotionId);
     if (runOpen && runId !== run.runId && (await begin(world, { ...run, runId })))
       await close(world, { ...run, runId });
-    world.nowMs += STEP_LIMITS.tellingMs;
+    world.nowMs += TELLING_MS;
     await tellForgotten(world);
   }
 }
@@ -133,7 +131,7 @@ describe.each(named)('lost, and %s: a crash at any call', (name) => {
       () =>
         begunRun(async (given) => {
           await CASES[name](given);
-          given.world.nowMs += 2 * RUN_LIMITS.overdueMs;
+          given.world.nowMs += 2 * OVERDUE_MS;
         }),
       async (ports, given) => {
         // What comes after the crash.
@@ -160,7 +158,7 @@ describe('a run that is given up before it has begun', () => {
   test('does not begin any more; the next does', async () => {
     const world = newWorld();
     const run = await openRun(world);
-    world.nowMs += 2 * RUN_LIMITS.pendingMs;
+    world.nowMs += 2 * PENDING_MS;
     const replacePromotion = (): Promise<boolean> => Promise.reject(new Error('killed'));
     const dying = { ...world, store: { ...world.store, replacePromotion } };
     await expect(tend(dying, run)).rejects.toThrow('killed');

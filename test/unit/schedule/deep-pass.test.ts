@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { PolicyError, TransportError, type Descriptor } from '../../../src/oci/index.js';
 import { raiseWanted } from '../../../src/rows/increment.js';
-import { deepPass } from '../../../src/schedule/deep-pass.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
+import { deepPass, DEEP_PASS_PAGE } from '../../../src/schedule/deep-pass.js';
 import { hashOfList, listSignatures } from '../../../src/evidence/signature-list.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
@@ -10,6 +9,9 @@ import { CYCLONEDX_JSON as CYCLONEDX } from '../../../src/sbom/index.js';
 import { NOTARY_SIGNATURE, pushArtifact, pushImage, pushSignature } from '../../support/images.js';
 import { endRun, putInSync } from '../../support/in-sync.js';
 import { REGISTRY, SOURCE, newCall, newSigner, newWorld, rowOf, type World } from '../../support/world.js';
+import { WALK_MS } from '../../../src/schedule/walk-schedule.js';
+import { DEEP_PASS_REQUESTS, DEEP_PASS_ROW_REQUESTS } from '../../../src/schedule/deep-pass-budget.js';
+import { LOOK_AGAIN_MS } from '../../../src/schedule/deep-look.js';
 
 let world: World;
 let source: MemoryRepository;
@@ -28,7 +30,7 @@ const pass = (): Promise<number> =>
     {
       ports: world,
       call: newCall(),
-      until: world.nowMs + STEP_LIMITS.walkMs,
+      until: world.nowMs + WALK_MS,
       started: 0,
       maxStarted: 200,
       looked: 0,
@@ -255,7 +257,7 @@ describe('one that is too much', () => {
     expect(await slowPass()).toEqual([]);
     expect(source.calls).toEqual([]);
     expect((await rowOf(world, id)).runOpen).toBe(false);
-    world.nowMs += STEP_LIMITS.lookAgainMs;
+    world.nowMs += LOOK_AGAIN_MS;
     expect(await pass()).toBe(1);
     expect(source.calls).toEqual([]);
     world.nowMs += 1000;
@@ -311,12 +313,12 @@ describe('one that is in the way of the others', () => {
     await pushArtifact(source, 'test/scan', { subject: small });
     const before = asked();
     expect(await pass()).toBe(0);
-    expect(asked() - before).toBeGreaterThan(STEP_LIMITS.deepPassRowRequests / 2);
-    expect(asked() - before).toBeLessThanOrEqual(STEP_LIMITS.deepPassRowRequests);
-    const passes = Math.ceil(STEP_LIMITS.deepPassRowRequests / STEP_LIMITS.deepPassRequests);
+    expect(asked() - before).toBeGreaterThan(DEEP_PASS_ROW_REQUESTS / 2);
+    expect(asked() - before).toBeLessThanOrEqual(DEEP_PASS_ROW_REQUESTS);
+    const passes = Math.ceil(DEEP_PASS_ROW_REQUESTS / DEEP_PASS_REQUESTS);
     for (let count = 0; count < passes + 1; count += 1) await pass();
     expect([await isRaised(SMALL.tag), await isRaised(SOURCE.tag)]).toEqual([true, false]);
-    world.nowMs += STEP_LIMITS.lookAgainMs;
+    world.nowMs += LOOK_AGAIN_MS;
     for (let count = 0; count < 2 * passes; count += 1) await pass();
     expect(await isRaised(SOURCE.tag)).toBe(true);
   });
@@ -357,7 +359,7 @@ describe('one that is in the way of the others', () => {
     await pass();
     await pushArtifact(source, 'test/scan', { subject: small });
     for (let count = 0; count < 3 && !(await isRaised(SMALL.tag)); count += 1) {
-      for (let index = 0; index < STEP_LIMITS.deepPassPage + 5; index += 1) {
+      for (let index = 0; index < DEEP_PASS_PAGE + 5; index += 1) {
         world.nowMs += 1000;
         const tag = `new-${count}-${index}`;
         await pushImage(source, { tag, content: tag });
@@ -370,7 +372,7 @@ describe('one that is in the way of the others', () => {
 
   test('by there being many that are not looked at: a pass goes on over pages', async () => {
     await pushArtifact(source, 'test/scan', { subject: small });
-    for (let index = 0; index < 3 * STEP_LIMITS.deepPassPage; index += 1) {
+    for (let index = 0; index < 3 * DEEP_PASS_PAGE; index += 1) {
       const tag = `observed-${index}`;
       source.tags.set(tag, image.digest);
       await endRun(world, plain, { outcome: 'observed' }, { ...SOURCE, tag });
@@ -436,7 +438,7 @@ describe('many', () => {
   });
 
   test.each([
-    ['nothing', undefined, STEP_LIMITS.deepPassRequests],
+    ['nothing', undefined, DEEP_PASS_REQUESTS],
     ['120 requests a minute', 120, 60],
     ['next to none', 1, 12],
   ])('of a registry that reports %s so many are asked', async (_name, perMinute, most) => {

@@ -2,11 +2,11 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError, digestOf } from '../../../src/oci/index.js';
 import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
-import { walkScheduleStep } from '../../../src/schedule/walk-schedule.js';
+import { walkScheduleStep, WALK_MS } from '../../../src/schedule/walk-schedule.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, newCall, newWorld, rowOf, type World } from '../../support/world.js';
+import { BASELINE_TAGS, BASELINE_PART_TAGS } from '../../../src/schedule/first-reading.js';
 
 /** A rule's first reading of its source, where that is more than one stretch, one round or one host can do. */
 
@@ -89,7 +89,7 @@ function kept(): Record<string, string>[] {
 /** So slow that a stretch ends after so many tags. */
 function slow(tagsOfAStretch: number): void {
   atEach = () => {
-    world.nowMs += STEP_LIMITS.walkMs / tagsOfAStretch;
+    world.nowMs += WALK_MS / tagsOfAStretch;
   };
 }
 
@@ -137,14 +137,14 @@ describe('a source that is too large for one stretch', () => {
   });
 
   test('is bounded by tags where time is no bound, in each round and in each document', async () => {
-    await fill('samples/a', STEP_LIMITS.baselineTags + 1_000);
+    await fill('samples/a', BASELINE_TAGS + 1_000);
     await tick();
-    expect(listed.size).toBe(STEP_LIMITS.baselineTags);
+    expect(listed.size).toBe(BASELINE_TAGS);
     await tick();
-    expect(listed.size).toBe(STEP_LIMITS.baselineTags + 1_000);
+    expect(listed.size).toBe(BASELINE_TAGS + 1_000);
     const sizes = kept().map((tags) => Object.keys(tags).length);
-    expect(Math.max(...sizes)).toBe(STEP_LIMITS.baselinePartTags);
-    expect(sizes.reduce((a, b) => a + b)).toBe(STEP_LIMITS.baselineTags + 1_000);
+    expect(Math.max(...sizes)).toBe(BASELINE_PART_TAGS);
+    expect(sizes.reduce((a, b) => a + b)).toBe(BASELINE_TAGS + 1_000);
     expect(await started()).toEqual([]);
   });
 
@@ -245,7 +245,7 @@ describe('whatever happens to who reads it', () => {
         const { listing } = world;
         const { repository } = listing;
         listing.repository = (...of) => {
-          world.nowMs += STEP_LIMITS.walkMs / 2;
+          world.nowMs += WALK_MS / 2;
           return repository(...of);
         };
         for (let ticks = 0; ticks < 3; ticks += 1) await tick();

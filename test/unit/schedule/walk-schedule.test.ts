@@ -5,9 +5,8 @@ import { closeRun } from '../../../src/rows/close-promotion.js';
 import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
 import { observeStep } from '../../../src/promotions/observe.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
-import { walkScheduleStep } from '../../../src/schedule/walk-schedule.js';
+import { walkScheduleStep, WALK_MS, WALKED_ROWS } from '../../../src/schedule/walk-schedule.js';
 import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import { noteGatePassed } from '../../../src/rows/owned-promotion.js';
@@ -438,7 +437,7 @@ describe('a long walk', () => {
   test('goes on where it stopped, within a repository: each tag once', async () => {
     for (let index = 0; index < 250; index += 1) await push('samples/app', `v${String(index).padStart(3, '0')}`);
     // Each row is read twice: before it is raised, and as it is.
-    slow(STEP_LIMITS.walkMs / 150);
+    slow(WALK_MS / 150);
     expect(await walkAll()).toEqual({ stretches: 3, looked: 250 });
     expect(new Set(await started()).size).toBe(250);
   });
@@ -449,7 +448,7 @@ describe('a long walk', () => {
       promoting({ name: 'second', destination: { reference: `${OTHER}/{repository}:{tag}` } }),
     ];
     for (let index = 0; index < 20; index += 1) await push(`samples/app${String(index).padStart(2, '0')}`, 'v1');
-    slow(STEP_LIMITS.walkMs / 15);
+    slow(WALK_MS / 15);
     const { stretches, looked } = await walkAll();
     expect(looked).toBe(40);
     expect(stretches).toBeGreaterThan(2);
@@ -458,7 +457,7 @@ describe('a long walk', () => {
 
   test('gets on, however slow it is to begin', async () => {
     for (let index = 0; index < 5; index += 1) await push(`samples/app${index}`, 'v1');
-    slow(10 * STEP_LIMITS.walkMs);
+    slow(10 * WALK_MS);
     expect(await walkAll()).toMatchObject({ looked: 5 });
   });
 
@@ -491,7 +490,7 @@ describe('a walk that is too long for one tick', () => {
     // Each repository takes half of a stretch.
     const list = world.store.listPromotions.bind(world.store);
     world.store.listPromotions = (options) => {
-      if (options?.filter?.repository !== undefined) world.nowMs += STEP_LIMITS.walkMs / 2;
+      if (options?.filter?.repository !== undefined) world.nowMs += WALK_MS / 2;
       return list(options);
     };
   });
@@ -538,7 +537,7 @@ describe('a walk that is too long for one tick', () => {
     world.paused = false;
     const get = world.store.getPromotion.bind(world.store);
     world.store.getPromotion = (id) => {
-      world.nowMs += STEP_LIMITS.walkMs / STEP_LIMITS.walkedRows;
+      world.nowMs += WALK_MS / WALKED_ROWS;
       return get(id);
     };
     for (let ticks = 0; ticks < 4; ticks += 1) await tick(1);
@@ -709,7 +708,7 @@ test('the deep pass has a stretch of its own where the tags have taken all the t
   world.registries.repository(REGISTRY, 'staging/samples/app').tags.set('v1', digest);
   const list = world.store.listPromotions.bind(world.store);
   world.store.listPromotions = (options) => {
-    if (options?.filter?.repository !== undefined) world.nowMs += 2 * STEP_LIMITS.walkMs;
+    if (options?.filter?.repository !== undefined) world.nowMs += 2 * WALK_MS;
     return list(options);
   };
   await pushImage(world.registries.repository(REGISTRY, 'staging/samples/app'), {

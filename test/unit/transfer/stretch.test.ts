@@ -9,11 +9,10 @@ import {
 } from '../../../src/oci/index.js';
 import type { More } from '../../../src/transfer/contracts.js';
 import { copyGraphStep, verifyArrivalStep } from '../../../src/transfer/copy-graph.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { planCopyStep } from '../../../src/transfer/plan-copy.js';
 import type { StepCall } from '../../../src/ports/step.js';
-import { isMore } from '../../../src/transfer/stretch.js';
+import { isMore, STALE_ANSWERS_MS } from '../../../src/transfer/stretch.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { breaking } from '../../support/breaking.js';
@@ -30,6 +29,7 @@ import {
   refusal,
   type World,
 } from '../../support/world.js';
+import { KEPT_ANSWERS_BYTES } from '../../../src/transfer/kept-answers.js';
 
 // What asks for all of a graph, in stretches of three requests: the same comes of it, whatever happens to a stretch.
 
@@ -384,7 +384,7 @@ describe('a plan in stretches', () => {
   test('what would not fit into memory any more is refused', async () => {
     const first = await plan(small(world))(undefined as never, newCall());
     if (!isMore(first)) throw new Error('one stretch');
-    const tooMuch = { length: STEP_LIMITS.keptAnswersBytes + 1 } as Uint8Array;
+    const tooMuch = { length: KEPT_ANSWERS_BYTES + 1 } as Uint8Array;
     world.documents.get = async () => tooMuch;
     await expect(plan(small(world))(first.cursor as never, newCall())).rejects.toMatchObject({
       code: 'GRAPH_TOO_LARGE',
@@ -453,13 +453,13 @@ describe('a look in stretches', () => {
     destination.calls.length = 0;
     await expect(again(0)).rejects.toBe(down);
     expect(destination.count('listReferrers')).toBeGreaterThan(0);
-    world.nowMs += STEP_LIMITS.staleAnswersMs - 60_000;
-    await expect(again(STEP_LIMITS.staleAnswersMs - 60_000)).rejects.toBe(down);
+    world.nowMs += STALE_ANSWERS_MS - 60_000;
+    await expect(again(STALE_ANSWERS_MS - 60_000)).rejects.toBe(down);
     for (const { descriptor, manifest } of destination.manifests.values())
       if (manifest.subject) await destination.deleteManifest(descriptor.digest);
     source.fault = undefined;
     world.nowMs += 120_000;
-    expect(await again(STEP_LIMITS.staleAnswersMs + 60_000)).toMatchObject({
+    expect(await again(STALE_ANSWERS_MS + 60_000)).toMatchObject({
       state: 'found',
       differences: [expect.stringMatching(/lacks \d+ manifests/)],
     });

@@ -3,7 +3,6 @@ import type { Descriptor } from '../../../src/oci/index.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import { copyGraphStep, verifyArrivalStep } from '../../../src/transfer/copy-graph.js';
 import { deepPass } from '../../../src/schedule/deep-pass.js';
-import { STEP_LIMITS } from '../../../src/rows/step-limits.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { planCopyStep } from '../../../src/transfer/plan-copy.js';
 import { putRunnable } from '../oci/copy/graphs.js';
@@ -12,6 +11,8 @@ import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { putInSync } from '../../support/in-sync.js';
 import { REGISTRY, SOURCE, newCall, newWorld, openRun, type World } from '../../support/world.js';
+import { MOST_LEFT_BEHIND } from '../../../src/transfer/left-behind.js';
+import { WALK_MS } from '../../../src/schedule/walk-schedule.js';
 
 // What a promotion leaves at the source, from the plan to the receipt.
 
@@ -81,11 +82,11 @@ test('a receipt of a promotion that left nothing says nothing of it, nor of what
 });
 
 test('a receipt names the first of many, and has the number of all', async () => {
-  const count = STEP_LIMITS.leftBehind + 10;
+  const count = MOST_LEFT_BEHIND + 10;
   for (let number = 0; number < count; number += 1) await putRunnable(source, `${number}`, { subject: image });
   const { said, data } = await promote();
   const { leftOut } = data as { leftOut: { count: number; referrers: { digest: string }[] } };
-  expect([leftOut.count, leftOut.referrers.length]).toEqual([count, STEP_LIMITS.leftBehind]);
+  expect([leftOut.count, leftOut.referrers.length]).toEqual([count, MOST_LEFT_BEHIND]);
   const digests = leftOut.referrers.map(({ digest }) => digest);
   expect(digests).toEqual(digests.toSorted());
   expect(said).toContain(`and ${count - 3} more`);
@@ -106,7 +107,7 @@ test('what was left out is no difference: to the next run, and to the deep pass'
   const pass = {
     ports: world,
     call: newCall(),
-    until: world.nowMs + STEP_LIMITS.walkMs,
+    until: world.nowMs + WALK_MS,
     started: 0,
     maxStarted: 200,
     looked: 0,
