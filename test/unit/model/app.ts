@@ -47,7 +47,8 @@ export class App {
     this.#without = without;
     this.#firstRules = rulesOf(setting);
     const { second, tellsUntagged, spreads = false } = setting;
-    if (second === 'onward' && !tellsUntagged) this.needsSchedule = true;
+    // What one rule attaches at the source is not reported to the other.
+    if (second !== 'none' && !tellsUntagged) this.needsSchedule = true;
     const world = newWorld(...this.#firstRules);
     this.world = world;
     world.now = () => simulation.now();
