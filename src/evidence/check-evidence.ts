@@ -1,6 +1,6 @@
 import type { Promotions } from '../ports/promotions.js';
 import { evidencePolicyHash } from '../rules/fingerprint.js';
-import { noteGatePassed, readOwned } from '../rows/owned-promotion.js';
+import { writeGatePassed, readOwned } from '../rows/owned-promotion.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { checkEvidenceContract } from './contracts.js';
 import { lookAtGate } from './gate-look.js';
@@ -38,7 +38,7 @@ export async function checkEvidenceStep(
     );
     const policy = evidencePolicyHash(rule);
     const isNoted =
-      policy === undefined || (await noteGatePassed(ports, promotionId, runId, { digest: root.digest, policy }));
+      policy === undefined || (await writeGatePassed(ports, promotionId, runId, { digest: root.digest, policy }));
     return { done: isNoted ? { state: 'passed', wanted } : { state: 'gone' } };
   }
   const reasons = decision.reasons.slice(0, 20);

@@ -1,5 +1,5 @@
 import { LOST, endRunRow } from '../rows/end-run.js';
-import { beginRun } from '../rows/owned-promotion.js';
+import { takePromotion } from '../rows/owned-promotion.js';
 import { untilWritten } from '../rows/until-written.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { beginRunContract } from './contracts.js';
@@ -15,7 +15,7 @@ export async function beginRunStep(
     const run = await ports.store.getRun(runId);
     // One that was given up before it began has ended.
     if (run?.value.input.kind !== 'promotion' || run.value.state === 'ended') return { owned: false };
-    const row = await beginRun(ports, promotionId, runId);
+    const row = await takePromotion(ports, promotionId, runId);
     // Another's, or at rest, before this one had a row of its own to be ended.
     if (row === undefined) {
       await endRunRow(ports, runId, LOST);

@@ -1,6 +1,6 @@
 import { formatDuration } from '../rules/duration.js';
 import { cancelledResult } from '../rows/cancellation.js';
-import { closeRun } from '../rows/close-promotion.js';
+import { closePromotion } from '../rows/close-promotion.js';
 import { endingOf } from '../rows/ending.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { closeRunContract } from './contracts.js';
@@ -34,7 +34,7 @@ export async function closeRunStep(
     progress.text(`the tag moved on, and nobody told of it: the next run comes in ${formatDuration(ending.pauseMs)}`);
     return { later: ending.pauseMs };
   }
-  const closed = await closeRun(ports, promotionId, runId, { wanted, rule, result: ending.result });
+  const closed = await closePromotion(ports, promotionId, runId, { wanted, rule, result: ending.result });
   await tellRun(ports, runId, did);
   return { done: closed };
 }
@@ -80,7 +80,7 @@ async function withDigest(ports: Pick<Ports, 'registries'>, input: Input): Promi
   }
 }
 
-function withoutUndefined(result: Input['result']): Parameters<typeof closeRun>[3]['result'] {
+function withoutUndefined(result: Input['result']): Parameters<typeof closePromotion>[3]['result'] {
   const { outcome, code, reason, remedy, evidence, digest } = result;
   return {
     outcome,

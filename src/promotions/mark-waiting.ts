@@ -1,5 +1,5 @@
 import { throwIfStopped } from '../rows/cancellation.js';
-import { markPausing, markWaiting } from '../rows/owned-promotion.js';
+import { writePausing, writeWaiting } from '../rows/owned-promotion.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { markWaitingContract } from './contracts.js';
 import type { Ports } from '../ports/ports.js';
@@ -16,8 +16,8 @@ export async function markWaitingStep(
 ): Promise<StepReply<ResultOf<typeof markWaitingContract>>> {
   progress.text(reasons.join('; '));
   const leftMs = pauseMs - waitedMs;
-  if (leftMs > EARLY_MS) return (await markPausing(ports, promotionId, runId)) ? { later: leftMs } : { done: 'gone' };
-  const marked = await markWaiting(ports, promotionId, runId, wanted, event);
+  if (leftMs > EARLY_MS) return (await writePausing(ports, promotionId, runId)) ? { later: leftMs } : { done: 'gone' };
+  const marked = await writeWaiting(ports, promotionId, runId, wanted, event);
   // Who asks the run to stop writes that first, and then looks by which event it is woken.
   await throwIfStopped(ports.store, runId);
   return { done: marked };

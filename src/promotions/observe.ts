@@ -14,7 +14,7 @@ import {
 import { classifyGraph, LOOKED_AT_ONCE } from '../evidence/classify.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { observeContract } from './contracts.js';
-import { noteDigest } from '../rows/run-digest.js';
+import { writeDigest } from '../rows/run-digest.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from '../evidence/differences.js';
 import { noteKey } from '../evidence/our-keys.js';
@@ -41,7 +41,7 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
   const reference = `${input.source.registry}/${input.source.repository}:${input.source.tag}`;
   const root = await resolveTag(ports, input.source, call.signal);
   if (root === undefined) throw missingTag(input.source);
-  await noteDigest(ports, input.runId, root.digest);
+  await writeDigest(ports, input.runId, root.digest);
   try {
     return await inStretches(ports, 'observe', input, call, (registries) =>
       look(ports, registries, input, reference, root, call),

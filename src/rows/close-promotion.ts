@@ -33,7 +33,7 @@ function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: s
  * Closes the row, or opens the next run where something was wanted meanwhile, or where the tag has moved on. A close that is
  * done twice finds its successor and sees to it.
  */
-export async function closeRun(
+export async function closePromotion(
   ports: RunPorts & { rules: RulesSource },
   id: string,
   runId: string,

@@ -25,7 +25,7 @@ async function changeOwned(
 }
 
 /** The run's first write: the engine has it. @returns the row, with the `wanted` that this run answers; undefined where the run is not the row's. */
-export function beginRun(ports: RunPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
+export function takePromotion(ports: RunPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
   return changeOwned(ports, id, runId, (row) =>
     row.runBegun ? undefined : { ...row, runBegun: true, state: 'working' },
   );
@@ -41,7 +41,7 @@ export function readOwned(ports: OwnedPorts, id: string, runId: string): Promise
 }
 
 /** Writes which digest passed the gate, and under which policy. @returns false where the run is not the row's */
-export async function noteGatePassed(
+export async function writeGatePassed(
   ports: OwnedPorts,
   id: string,
   runId: string,
@@ -54,7 +54,7 @@ export async function noteGatePassed(
 }
 
 /** Writes that the run waits for evidence, and that nothing wakes it yet. @returns false where the run is not the row's */
-export async function markPausing(ports: OwnedPorts, id: string, runId: string): Promise<boolean> {
+export async function writePausing(ports: OwnedPorts, id: string, runId: string): Promise<boolean> {
   const row = await changeOwned(ports, id, runId, (current) => ({ ...current, state: 'waiting' }));
   return row !== undefined;
 }
@@ -63,7 +63,7 @@ export async function markPausing(ports: OwnedPorts, id: string, runId: string):
  * Writes that the run waits for evidence, and the event that wakes it, only if `wanted` is still what the run looked at.
  * @returns `waiting`; `again` where something was raised meanwhile; `gone` where the run is not the row's
  */
-export async function markWaiting(
+export async function writeWaiting(
   ports: RunPorts,
   id: string,
   runId: string,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { contract } from '../rows/step-contract.js';
 
-/** One stretch of the schedule's walk: the rows that are open, then the tags of each rule, from a cursor on. */
+/** One call of the schedule's scan: the rows that are open, then the tags of each rule, from a cursor on. */
 export const walkScheduleContract = contract(
   'walkSchedule',
   z.object({ cursor: z.string().nullable(), started: z.number() }),

@@ -12,7 +12,7 @@ import { classifyGraph } from '../evidence/classify.js';
 import type { DeepPassBudget } from './deep-pass-budget.js';
 import { attachmentDifferences, graphDifferences, isAllListed } from '../evidence/differences.js';
 import { hashOfList, listSignatures } from '../evidence/signature-list.js';
-import { noteProblem, type Walk } from './walk.js';
+import { addProblem, type Scan } from './scan.js';
 import { tookTooLong, within } from './within.js';
 
 /** How often a run looks at what the deep pass cannot decide, in milliseconds. */
@@ -44,37 +44,37 @@ export function isOfInterest({ state, runOpen, last }: PromotionRow): boolean {
  * Whether a run would find something to do, as far as looking can tell: something differs, evidence has come, a lock is gone. What
  * looking can't decide, since it is too much or stands in no registry, is a run's to find out, once a day.
  */
-export async function isWorthARun(walk: Walk, budget: DeepPassBudget, rule: Rule, row: PromotionRow): Promise<boolean> {
-  const { signal, progress } = walk.call;
+export async function isWorthARun(scan: Scan, budget: DeepPassBudget, rule: Rule, row: PromotionRow): Promise<boolean> {
+  const { signal, progress } = scan.call;
   const registries = [row.source.registry, parseReference(row.destination).registry];
-  const look = (bound: AbortSignal): Promise<boolean | undefined> => lookAt(walk, budget, rule, row, bound);
+  const look = (bound: AbortSignal): Promise<boolean | undefined> => lookAt(scan, budget, rule, row, bound);
   try {
     const looked = await budget.spend(row, registries, (spent) =>
       within(AbortSignal.any([signal, spent]), DEEP_PASS_ROW_MS, row.destination, look),
     );
     if (looked === 'too much')
       progress.text(`${row.destination}: too much for this pass: a run looks at it once a day`);
-    return (looked === 'too much' ? undefined : looked.done) ?? isLongAgo(walk, row);
+    return (looked === 'too much' ? undefined : looked.done) ?? isLongAgo(scan, row);
   } catch (error) {
     signal.throwIfAborted();
     const isTooLong = tookTooLong(error);
-    if (isTooLong) noteProblem(walk, rule, error);
+    if (isTooLong) addProblem(scan, rule, error);
     // A registry that is down: the next look comes.
     const { code, message } = describeError(error);
     progress.text(`${row.destination}: ${code}: ${message}`);
-    return isTooLong && isLongAgo(walk, row);
+    return isTooLong && isLongAgo(scan, row);
   }
 }
 
 /** Its last run ended long ago; also one that ended in the future, by a clock that was wrong. */
-function isLongAgo({ ports }: Walk, { last }: PromotionRow): boolean {
+function isLongAgo({ ports }: Scan, { last }: PromotionRow): boolean {
   const agoMs = ports.now().getTime() - Date.parse(last?.finishedAt ?? '');
   return Math.abs(agoMs) >= LOOK_AGAIN_MS;
 }
 
 /** Undefined: that can't be told by looking. */
 async function lookAt(
-  walk: Walk,
+  scan: Scan,
   budget: DeepPassBudget,
   rule: Rule,
   row: PromotionRow,
@@ -82,7 +82,7 @@ async function lookAt(
 ): Promise<boolean | undefined> {
   const { source, state, last } = row;
   if (state === 'refused') {
-    if (last?.code === 'DESTINATION_LOCKED') return isUnlocked(walk, budget, row, signal);
+    if (last?.code === 'DESTINATION_LOCKED') return isUnlocked(scan, budget, row, signal);
     if (last?.code !== 'EVIDENCE_MISSING') return undefined;
   }
   const from = rememberReads(budget.counted.repository(source.registry, source.repository));
@@ -90,7 +90,7 @@ async function lookAt(
   // Nobody told of its deletion: the run says what is the matter, and the row comes to rest.
   if (root === undefined) return true;
   if (state === 'refused') return hashOfList(await listSignatures(from, root, signal)) !== last?.evidence;
-  return differs(walk, budget, { rule, row, from, root }, signal);
+  return differs(scan, budget, { rule, row, from, root }, signal);
 }
 
 async function rootOf(from: ReadableRepository, tag: string, signal: AbortSignal): Promise<Descriptor | undefined> {
@@ -104,7 +104,7 @@ async function rootOf(from: ReadableRepository, tag: string, signal: AbortSignal
 
 /** Undefined where the registry doesn't say, or has said so before and was mistaken: a manifest may be locked too. */
 async function isUnlocked(
-  { ports }: Walk,
+  { ports }: Scan,
   { counted }: DeepPassBudget,
   { destination, runTrigger, since, last }: PromotionRow,
   signal: AbortSignal,
@@ -125,7 +125,7 @@ interface InSync {
 }
 
 async function differs(
-  walk: Walk,
+  scan: Scan,
   { counted }: DeepPassBudget,
   { rule, row, from, root }: InSync,
   signal: AbortSignal,
@@ -135,6 +135,6 @@ async function differs(
   if ((await graphDifferences(rule, from, destination, root, signal)).length > 0) return true;
   const { images } = await classifyGraph(from, root, signal);
   const at = rule.attachTo === 'source' ? from : destination;
-  if (await isAllListed(walk.ports, rule, at, images, signal)) return false;
-  return (await attachmentDifferences(walk.ports, rule, at, images, signal)).length > 0;
+  if (await isAllListed(scan.ports, rule, at, images, signal)) return false;
+  return (await attachmentDifferences(scan.ports, rule, at, images, signal)).length > 0;
 }

@@ -1,7 +1,7 @@
 import { PromoterError } from '../oci/index.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { CountedRegistries } from './counted-registries.js';
-import type { Walk } from './walk.js';
+import type { Scan } from './scan.js';
 import { tookTooLong } from './within.js';
 
 /** Requests of one tick, as far as its first pass leaves some to the deep pass. */
@@ -26,7 +26,7 @@ export type TooMuch = Readonly<Record<string, string>>;
 /** What a deep pass may still ask of each registry. */
 export class DeepPassBudget {
   readonly counted: CountedRegistries;
-  readonly #walk: Walk;
+  readonly #scan: Scan;
   readonly #before: Calls;
   readonly #asked = new Set<string>();
   readonly #tooMuch: Map<string, string>;
@@ -35,11 +35,11 @@ export class DeepPassBudget {
   #dearestInAll = 0;
 
   /** @param before what earlier ticks asked beyond their budget; @param tooMuch what they found */
-  constructor(walk: Walk, before: Calls, tooMuch: TooMuch) {
+  constructor(scan: Scan, before: Calls, tooMuch: TooMuch) {
     this.#before = before;
     this.#tooMuch = new Map(Object.entries(tooMuch));
-    this.#walk = walk;
-    this.counted = new CountedRegistries(walk.ports.registries);
+    this.#scan = scan;
+    this.counted = new CountedRegistries(scan.ports.registries);
   }
 
   /** Half of what the registry allows in a minute, for a tick that comes every few: the runs need the rest. */
@@ -54,14 +54,14 @@ export class DeepPassBudget {
    * ticks however much there is; and enough to get on.
    */
   #mostInAll(): number {
-    const asked = [...this.#walk.asked.values()].reduce((sum, requests) => sum + requests, 0);
+    const asked = [...this.#scan.asked.values()].reduce((sum, requests) => sum + requests, 0);
     const most = Math.max(TICK_REQUESTS - asked, Math.floor(asked / 3), DEEP_PASS_REQUESTS);
     return Math.min(most, MOST_DEEP_PASS_REQUESTS);
   }
 
   #perMinute(registry: string): number | undefined {
     try {
-      return this.#walk.ports.listing.registry(registry).requestsPerMinute();
+      return this.#scan.ports.listing.registry(registry).requestsPerMinute();
     } catch (error) {
       // One that may not be asked (any more): whoever looks at its promotions is told.
       if (!(error instanceof PromoterError)) throw error;

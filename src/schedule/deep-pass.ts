@@ -7,7 +7,7 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import { isOfInterest, isWorthARun } from './deep-look.js';
 import { DeepPassBudget } from './deep-pass-budget.js';
 import { pageFrom } from './page-from.js';
-import { isFull, isOver, type Walk } from './walk.js';
+import { isFull, isOver, type Scan } from './scan.js';
 
 /** Promotions of a page of the deep pass. */
 export const DEEP_PASS_PAGE = 20;
@@ -34,42 +34,42 @@ type Cursor = z.infer<typeof cursorSchema>;
  * cursor, as far as time and the registries' limits allow: what no event told of is found within some ticks.
  * @returns how many promotions were raised
  */
-export async function deepPass(walk: Walk, rules: readonly Rule[]): Promise<number> {
-  if (walk.ports.paused) return 0;
-  const note = await openNote(walk);
+export async function deepPass(scan: Scan, rules: readonly Rule[]): Promise<number> {
+  if (scan.ports.paused) return 0;
+  const note = await openNote(scan);
   const { done, since, owed, tooMuch } = note.cursor;
-  const budget = new DeepPassBudget(walk, owed, tooMuch);
+  const budget = new DeepPassBudget(scan, owed, tooMuch);
   let { from } = note.cursor;
   let raised = 0;
   for (let pages = 0; pages < MOST_DEEP_PASS_PAGES; pages += 1) {
     const page = await pageFrom(from, (at) =>
-      walk.ports.store.listPromotions({ size: DEEP_PASS_PAGE, ...(at !== undefined && { from: at }) }),
+      scan.ports.store.listPromotions({ size: DEEP_PASS_PAGE, ...(at !== undefined && { from: at }) }),
     );
     for (const row of page.items) {
-      if (done.includes(row.id) || isRunSince(walk, row, since)) continue;
+      if (done.includes(row.id) || isRunSince(scan, row, since)) continue;
       const rule = isOfInterest(row) ? standingRule(rules, row.rule, row.source) : undefined;
       if (rule === undefined) continue;
-      const isAllowed = budget.allows(registriesOf(row)) && !isOver(walk) && !isFull(walk);
+      const isAllowed = budget.allows(registriesOf(row)) && !isOver(scan) && !isFull(scan);
       if (isAllowed) done.push(row.id);
       // Written down before it is looked at: one that kills its host is in the way of no other.
       const isOurs = await note.save({ from, done, since, owed: budget.owed(), tooMuch: budget.tooMuch() });
       if (!isAllowed || !isOurs) return raised;
-      if (!(await isWorthARun(walk, budget, rule, row))) continue;
-      await raiseWanted(walk.ports, rule, row.source, { kind: 'schedule' });
-      walk.started += 1;
+      if (!(await isWorthARun(scan, budget, rule, row))) continue;
+      await raiseWanted(scan.ports, rule, row.source, { kind: 'schedule' });
+      scan.started += 1;
       raised += 1;
     }
     from = page.next;
     done.length = 0;
     if (from === undefined) break;
   }
-  const next = from === undefined ? walk.ports.now().toISOString() : since;
+  const next = from === undefined ? scan.ports.now().toISOString() : since;
   await note.save({ from, done, since: next, owed: budget.owed(), tooMuch: budget.tooMuch() });
   return raised;
 }
 
 /** A time to come is that of a clock that was wrong, and says nothing. */
-function isRunSince({ ports }: Walk, { runOpenedAt = '' }: PromotionRow, since: string): boolean {
+function isRunSince({ ports }: Scan, { runOpenedAt = '' }: PromotionRow, since: string): boolean {
   const at = Date.parse(runOpenedAt);
   return at > Date.parse(since) && at <= ports.now().getTime();
 }
@@ -84,7 +84,7 @@ interface OpenNote {
   save(cursor: Cursor): Promise<boolean>;
 }
 
-async function openNote({ ports: { store, now } }: Walk): Promise<OpenNote> {
+async function openNote({ ports: { store, now } }: Scan): Promise<OpenNote> {
   let kept = await store.getNote(NOTE);
   return {
     cursor: parseCursor(kept?.value, now()),

@@ -2,7 +2,7 @@ import { RegistryError, type TagDetails } from '../oci/index.js';
 import type { TagName } from '../rules/match.js';
 import { resolveTag } from '../transfer/resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
-import { WALKED_TAGS } from './walk.js';
+import { SCANNED_TAGS } from './scan.js';
 
 /** One repository's list of tags with digests, read as far as it is needed. */
 interface List {
@@ -63,11 +63,11 @@ export class DestinationTags {
     const list = this.#lists.get(name) ?? this.#open(name, at, tags[0] ?? '');
     list.asked += tags.length;
     const isEnough = (): boolean =>
-      list.isOver || list.last >= (tags.at(-1) ?? '') || list.read >= WALKED_TAGS * (list.asked + 1);
+      list.isOver || list.last >= (tags.at(-1) ?? '') || list.read >= SCANNED_TAGS * (list.asked + 1);
     try {
       while (!isEnough()) {
         // A page of it.
-        if (list.read % WALKED_TAGS === 0) this.#onRequest(at?.registry ?? '');
+        if (list.read % SCANNED_TAGS === 0) this.#onRequest(at?.registry ?? '');
         const { done, value } = await list.entries.next();
         if (done === true) list.isOver = true;
         else {

@@ -2,8 +2,8 @@ import type { TagDetails } from '../oci/index.js';
 import type { Rule } from '../rules/rule.js';
 import type { Baseline, Part, Position } from './baseline.js';
 import { everyTagOf, isTaken, repositoriesOf } from './source-repositories.js';
-import { isToStop, noteText, type Walk, WALKED_TAGS } from './walk.js';
-import type { Cursor } from './walk-cursor.js';
+import { isToStop, addText, type Scan, SCANNED_TAGS } from './scan.js';
+import type { Cursor } from './scan-cursor.js';
 import { within } from './within.js';
 
 /** How long a rule's first reading works in one round of the schedule, in milliseconds, and how many tags it lists in it. */
@@ -16,39 +16,39 @@ export const BASELINE_PART_TAGS = 5_000;
 type Spent = NonNullable<(Cursor & { at: 'rule' })['reading']>;
 
 /**
- * Reads on what a rule's source holds, from where it was left, for as long as this stretch and this round may.
- * @returns how much this round has read, where the next stretch is to go on; undefined: it has come to its end, or this round has
+ * Reads on what a rule's source holds, from where it was left, for as long as this call and this round may.
+ * @returns how much this round has read, where the next call is to go on; undefined: it has come to its end, or this round has
  * had enough
  */
 export async function readOn(
-  walk: Walk,
+  scan: Scan,
   rule: Rule,
   baseline: Baseline,
   { tags, ms }: Spent = { tags: 0, ms: 0 },
 ): Promise<Spent | undefined> {
-  const begunMs = walk.ports.now().getTime();
+  const begunMs = scan.ports.now().getTime();
   const spent = { tags, ms };
   const isEnough = (): boolean => spent.tags >= BASELINE_TAGS || spent.ms >= BASELINE_MS;
-  await within(walk.call.signal, BASELINE_MS, 'the first reading of its source', async (signal) => {
-    const repositories = await baseline.repositories(() => repositoriesOf(walk.ports, rule, signal));
+  await within(scan.call.signal, BASELINE_MS, 'the first reading of its source', async (signal) => {
+    const repositories = await baseline.repositories(() => repositoriesOf(scan.ports, rule, signal));
     do {
-      const listing = new PartListing(walk, rule, { since: baseline.since, repositories });
+      const listing = new PartListing(scan, rule, { since: baseline.since, repositories });
       await baseline.add(() => listing.read(baseline.next, signal), repositories.at(-1) ?? '');
       spent.tags += listing.listed;
-      spent.ms = ms + walk.ports.now().getTime() - begunMs;
+      spent.ms = ms + scan.ports.now().getTime() - begunMs;
       // What it has read is kept by now.
       if (listing.error !== undefined) throw listing.error;
-    } while (baseline.next !== null && !isToStop(walk) && !isEnough());
+    } while (baseline.next !== null && !isToStop(scan) && !isEnough());
   });
   if (baseline.next === null) return undefined;
   if (!isEnough()) return spent;
-  noteText(walk, `rule ${rule.name}: its source is read for the first time: ${baseline.size} tags so far`);
+  addText(scan, `rule ${rule.name}: its source is read for the first time: ${baseline.size} tags so far`);
   return undefined;
 }
 
 /** One part of a first reading. */
 class PartListing {
-  readonly #walk: Walk;
+  readonly #scan: Scan;
   readonly #rule: Rule;
   readonly #sinceMs: number;
   readonly #repositories: readonly string[];
@@ -57,8 +57,8 @@ class PartListing {
   /** What has broken it off: one repository that can't be read fails all, since its tags would count as new once it can. */
   error: unknown;
 
-  constructor(walk: Walk, rule: Rule, { since, repositories }: { since: Date; repositories: readonly string[] }) {
-    this.#walk = walk;
+  constructor(scan: Scan, rule: Rule, { since, repositories }: { since: Date; repositories: readonly string[] }) {
+    this.#scan = scan;
     this.#rule = rule;
     this.#sinceMs = since.getTime();
     this.#repositories = repositories;
@@ -76,13 +76,13 @@ class PartListing {
         if (last === undefined) next = { repository };
         if (looked > 0 && this.#isToEnd()) return { tags, next };
         const options = { signal, ...(last !== undefined && { last }) };
-        for await (const listed of everyTagOf(this.#walk.ports, this.#rule, repository, options)) {
+        for await (const listed of everyTagOf(this.#scan.ports, this.#rule, repository, options)) {
           if (isTaken(this.#rule, repository, listed.name) && !this.#isNew(listed))
             tags[`${repository}:${listed.name}`] = listed.digest;
           this.listed += 1;
           looked += 1;
           next = { repository, tag: listed.name };
-          if (this.listed % WALKED_TAGS === 0 && this.#isToEnd()) return { tags, next };
+          if (this.listed % SCANNED_TAGS === 0 && this.#isToEnd()) return { tags, next };
         }
         looked += 1;
       }
@@ -95,7 +95,7 @@ class PartListing {
   }
 
   #isToEnd(): boolean {
-    return this.listed >= BASELINE_PART_TAGS || isToStop(this.#walk);
+    return this.listed >= BASELINE_PART_TAGS || isToStop(this.#scan);
   }
 
   /** Written since the rule was first read, as far as the registry tells. */

@@ -9,7 +9,7 @@ import type { RunSummary } from '../rows/run-row.js';
 import type { Standing } from '../rows/subject-index.js';
 import { pageFrom } from './page-from.js';
 import type { Ports } from '../ports/ports.js';
-import { isOfOneRow } from './walk.js';
+import { isOfOneRow } from './scan.js';
 
 /** Runs, and promotions, and ignored events, that one tick looks at to remove them. */
 const HOUSE_PAGE = 100;
@@ -135,7 +135,7 @@ function noteOf(text: string | undefined): Note {
 }
 
 /**
- * Walks of the schedule, and sub-orchestrations, have no row of their own: they are found by the time at which they were made, a day's
+ * Scans of the schedule, and sub-orchestrations, have no row of their own: they are found by the time at which they were made, a day's
  * worth at a time.
  */
 async function forgetInstances({

@@ -7,7 +7,7 @@ import type { Versioned } from '../ports/versioned.js';
 import { isSafeToRepeat } from '../operations/policy.js';
 import { pageFrom } from './page-from.js';
 import type { Ports } from '../ports/ports.js';
-import { isOfOneRow } from './walk.js';
+import { isOfOneRow } from './scan.js';
 import { OVERDUE_MS } from '../rows/reconcile.js';
 
 type JobPorts = Pick<Ports, 'store' | 'engine' | 'now'>;

@@ -10,7 +10,7 @@ import {
   type ReadableRepository,
 } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
-import { noteDigest } from '../rows/run-digest.js';
+import { writeDigest } from '../rows/run-digest.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { planCopyContract } from './contracts.js';
 import { keepParts, keepPlan } from './kept-plan.js';
@@ -55,7 +55,7 @@ export async function planCopyStep(
       remedy: 'Copy to a tag, or to the digest that the source has.',
     });
   }
-  await noteDigest(ports, input.runId, root.digest);
+  await writeDigest(ports, input.runId, root.digest);
   const plan = await inStretches(ports, 'planCopy', input, call, async (registries) => {
     const { recursive, excludeArtifactTypes } = input;
     const planned = await atSource(() =>

@@ -1,6 +1,6 @@
 import { copyGraph, parseReference, planGraph, type Descriptor } from '../../src/oci/index.js';
 import type { Rule } from '../../src/rules/rule.js';
-import { closeRun } from '../../src/rows/close-promotion.js';
+import { closePromotion } from '../../src/rows/close-promotion.js';
 import type { RunResult } from '../../src/rows/run-row.js';
 import { attachSbomStep } from '../../src/evidence/attach-sbom.js';
 import { attachSignatureStep } from '../../src/evidence/attach-signature.js';
@@ -13,7 +13,7 @@ export async function endRun(world: World, which: Rule, result: RunResult, sourc
   world.engine.setState(runId, 'ended');
   const { wanted } = await rowOf(world, promotionId);
   const { digest } = await world.registries.repository(source.registry, source.repository).resolve(source.tag);
-  await closeRun(world, promotionId, runId, { wanted, rule: which, result: { digest, ...result } });
+  await closePromotion(world, promotionId, runId, { wanted, rule: which, result: { digest, ...result } });
   return promotionId;
 }
 

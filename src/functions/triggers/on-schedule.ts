@@ -11,12 +11,12 @@ import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 
 const NOTE = 'schedule';
-/** A walk that has not begun after so long, or not ended, is taken to be lost: its longest is sixty stretches of 25 minutes. */
+/** A scan that has not begun after so long, or not ended, is taken to be lost: its longest is sixty calls of 25 minutes. */
 const PENDING_MS = 15 * 60_000;
 const RUNNING_MS = 25 * 3_600_000;
 
 /**
- * Starts the walk of the schedule, unless the last one is still under way: ticks don't overlap.
+ * Starts the scan of the schedule, unless the last one is still under way: ticks don't overlap.
  * @param schedule six fields, UTC
  */
 export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, schedule: string): void {
@@ -37,7 +37,7 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
         if (told.length > 0) context.info(`told of runs that had ended: ${runIdText(...told)}`);
         for (const problem of problems) context.warn(`not told of a run: ${problem}`);
       });
-      await startWalk(all, context);
+      await startScan(all, context);
       await apart(context, 'the signing key could not be looked at', () => tellOfSigning((text) => context.warn(text)));
       await apart(context, 'what is old could not be removed', async () => {
         const removed = await keepHouse(all);
@@ -47,13 +47,13 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
   });
 }
 
-async function startWalk(ports: Pick<Ports, 'store' | 'engine' | 'now'>, context: InvocationContext): Promise<void> {
+async function startScan(ports: Pick<Ports, 'store' | 'engine' | 'now'>, context: InvocationContext): Promise<void> {
   const note = await ports.store.getNote(NOTE);
   if (note !== undefined) {
     const { state, createdAt } = await ports.engine.state(note.value);
     const sinceMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
     if ((state === 'running' && sinceMs < RUNNING_MS) || (state === 'pending' && sinceMs < PENDING_MS)) {
-      context.info(`the walk ${runIdText(note.value)} is still under way`);
+      context.info(`the scan ${runIdText(note.value)} is still under way`);
       return;
     }
   }
@@ -62,7 +62,7 @@ async function startWalk(ports: Pick<Ports, 'store' | 'engine' | 'now'>, context
   await ports.engine.start('promoteScheduled', id, {});
 }
 
-/** What doesn't keep the walk from starting: that it went wrong is said, and the next tick looks again. */
+/** What doesn't keep the scan from starting: that it went wrong is said, and the next tick looks again. */
 async function apart(context: InvocationContext, problem: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();

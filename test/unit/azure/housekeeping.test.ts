@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { createStorage, type AzureStorage } from '../../../src/azure/storage.js';
 import { openJob } from '../../../src/operations/start-job.js';
 import { parseJob } from '../../../src/operations/parse-job.js';
-import { closeRun } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { keepHouse, type Removed } from '../../../src/schedule/housekeeping.js';
 import { newWorld, openRun, rowOf, type World } from '../../support/world.js';
@@ -74,7 +74,7 @@ async function runOnce({ world, storage }: House): Promise<string> {
   }
   const { wanted } = await rowOf(world, run.promotionId);
   const result = { outcome: 'unchanged' as const, digest: 'sha256:a' };
-  await closeRun(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
+  await closePromotion(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
   world.engine.setState(run.runId, 'ended');
   return run.runId;
 }

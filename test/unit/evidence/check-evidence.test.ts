@@ -9,7 +9,7 @@ import {
   type Descriptor,
 } from '../../../src/oci/index.js';
 import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
-import { closeRun } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { keyHash, loadPemSigner, notaryAnnotations, signNotary, type Signer } from '../../../src/signing/index.js';
 import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
 import type { ResultOf } from '../../../src/rows/step-contract.js';
@@ -213,7 +213,11 @@ describe('what passed is noted in the row', () => {
     const gate = { digest: root.digest, policy: gated && evidencePolicyHash(gated) };
     expect(await rowOf(world, run.promotionId)).toMatchObject({ gate });
     const { wanted } = await rowOf(world, run.promotionId);
-    await closeRun(world, run.promotionId, run.runId, { wanted, rule: run.rule, result: { outcome: 'promoted' } });
+    await closePromotion(world, run.promotionId, run.runId, {
+      wanted,
+      rule: run.rule,
+      result: { outcome: 'promoted' },
+    });
     expect(await rowOf(world, run.promotionId)).toMatchObject({ gate, runOpen: false });
   });
 

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { packArtifact, pushPacked } from '../../../src/oci/index.js';
 import type { JobInput } from '../../../src/operations/job-schema.js';
-import { closeRun } from '../../../src/rows/close-promotion.js';
-import { beginRun } from '../../../src/rows/owned-promotion.js';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { takePromotion } from '../../../src/rows/owned-promotion.js';
 import { awaitPromotionsStep, raisePromotionsStep } from '../../../src/operations/promote.js';
 import { beginJobStep } from '../../../src/operations/begin-job.js';
 import { closeJobStep } from '../../../src/operations/close-job.js';
@@ -197,10 +197,10 @@ describe('a promote job', () => {
     expect(await wait(1)).toEqual({ later: expect.any(Number) });
     const close = async (wanted: number): Promise<void> => {
       const { runId = '' } = await rowOf(world, promotionId);
-      await beginRun(world, promotionId, runId);
+      await takePromotion(world, promotionId, runId);
       world.engine.setState(runId, 'ended');
       const result = { outcome: 'refused', code: 'EVIDENCE_MISSING' } as const;
-      await closeRun(world, promotionId, runId, { wanted, result, rule: rule() });
+      await closePromotion(world, promotionId, runId, { wanted, result, rule: rule() });
     };
     await close(1);
     expect(await wait(1)).toEqual({

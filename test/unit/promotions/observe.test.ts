@@ -6,7 +6,7 @@ import {
   encodeManifest,
   type Descriptor,
 } from '../../../src/oci/index.js';
-import { noteGatePassed } from '../../../src/rows/owned-promotion.js';
+import { writeGatePassed } from '../../../src/rows/owned-promotion.js';
 import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
 import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
 import type { ResultOf } from '../../../src/rows/step-contract.js';
@@ -75,7 +75,7 @@ describe('nothing to promote', () => {
 describe('the gate that was passed before', () => {
   async function passGate(digest: string): Promise<void> {
     const { promotionId, runId } = await openRun(world);
-    await noteGatePassed(world, promotionId, runId, { digest, policy: 'p1' });
+    await writeGatePassed(world, promotionId, runId, { digest, policy: 'p1' });
   }
 
   test('is told if the destination stands on the digest that passed', async () => {

@@ -4,8 +4,8 @@ import type { RegistryEvent } from '../../../src/messages/registry-event.js';
 import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import { closeRun } from '../../../src/rows/close-promotion.js';
-import { noteDigest } from '../../../src/rows/run-digest.js';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { writeDigest } from '../../../src/rows/run-digest.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
@@ -147,11 +147,11 @@ describe('nobody wants it', () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     const other = await pushImage(source, { content: 'by hand' });
     const run = await openRun(world);
-    await noteDigest(world, run.runId, digest);
+    await writeDigest(world, run.runId, digest);
     // It comes before the run has ended, and once more after it.
     await handle({ ...at, tag: SOURCE.tag, digest });
     const { wanted } = await rowOf(world, run.promotionId);
-    await closeRun(world, run.promotionId, run.runId, {
+    await closePromotion(world, run.promotionId, run.runId, {
       wanted,
       rule: run.rule,
       result: { outcome: 'promoted', digest },

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { answerCancel } from '../../../src/functions/http/cancel-run.js';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
-import { closeRun } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
-import { beginRun, markWaiting } from '../../../src/rows/owned-promotion.js';
+import { takePromotion, writeWaiting } from '../../../src/rows/owned-promotion.js';
 import { raiseWanted } from '../../../src/rows/increment.js';
 import { tendPromotion } from '../../../src/rows/reconcile.js';
 import { cancelledResult } from '../../../src/rows/cancellation.js';
@@ -23,7 +23,7 @@ async function closed(run: Awaited<ReturnType<typeof openRun>>, wanted = 1): Pro
   const { cancel } = await runOf(world, run.runId);
   if (cancel === undefined) throw new Error('not cancelled');
   const result = { ...cancelledResult(cancel), digest: 'sha256:a' };
-  return closeRun(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
+  return closePromotion(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
 }
 
 describe('asking a run to stop', () => {
@@ -56,7 +56,11 @@ describe('asking a run to stop', () => {
 
   test('that has ended and was followed: the one that is open is named', async () => {
     const run = await openRun(world);
-    await closeRun(world, run.promotionId, run.runId, { wanted: 1, rule: run.rule, result: { outcome: 'superseded' } });
+    await closePromotion(world, run.promotionId, run.runId, {
+      wanted: 1,
+      rule: run.rule,
+      result: { outcome: 'superseded' },
+    });
     const { runId: next } = await rowOf(world, run.promotionId);
     expect(await cancelRun(world, run.runId, WHO)).toMatchObject({ state: 'ended', next });
     expect(await answerCancel(world, run.runId, { text: async () => '' })).toMatchObject({
@@ -82,7 +86,7 @@ describe('asking a run to stop', () => {
 
   test('wakes what waits: the gate by its event, a step that was put off by its own', async () => {
     const { promotionId, runId } = await openRun(world);
-    await markWaiting(world, promotionId, runId, 1, 'wanted-3');
+    await writeWaiting(world, promotionId, runId, 1, 'wanted-3');
     const step = { runId, text: '', startedAt: '', updatedAt: '' };
     await world.store.putProgress({ ...step, step: 'a', state: 'waiting', wake: 'wake-1' });
     await world.engine.start('promote', 'child', {});
@@ -120,7 +124,7 @@ describe('a promotion whose run was stopped', () => {
 
   test('what was wanted until then is answered; what is wanted since is the next run’s', async () => {
     const run = await openRun(world);
-    await beginRun(world, run.promotionId, run.runId);
+    await takePromotion(world, run.promotionId, run.runId);
     world.engine.setState(run.runId, 'running');
     await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
     await cancelRun(world, run.runId, WHO);
@@ -128,7 +132,7 @@ describe('a promotion whose run was stopped', () => {
     expect(await rowOf(world, run.promotionId)).toMatchObject({ wanted: 2, answered: 2, runOpen: false });
 
     const second = await openRun(world);
-    await beginRun(world, second.promotionId, second.runId);
+    await takePromotion(world, second.promotionId, second.runId);
     world.engine.setState(second.runId, 'running');
     await cancelRun(world, second.runId, WHO);
     await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
@@ -140,7 +144,7 @@ describe('a promotion whose run was stopped', () => {
     const run = await openRun(world);
     await cancelRun(world, run.runId, WHO);
     await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
-    const begun = await beginRun(world, run.promotionId, run.runId);
+    const begun = await takePromotion(world, run.promotionId, run.runId);
     expect(begun?.wanted).toBe(2);
     expect(await closed(run, begun?.wanted)).toBe('next');
     expect(await rowOf(world, run.promotionId)).toMatchObject({ answered: 1, runOpen: true, previousRunId: run.runId });
@@ -148,7 +152,7 @@ describe('a promotion whose run was stopped', () => {
 
   test('whose instance is lost comes to rest, without a next run', async () => {
     const run = await openRun(world);
-    await beginRun(world, run.promotionId, run.runId);
+    await takePromotion(world, run.promotionId, run.runId);
     await cancelRun(world, run.runId, WHO);
     world.engine.setState(run.runId, 'ended');
     await tendPromotion(world, run.promotionId, run.rule);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { closeRun } from '../../../src/rows/close-promotion.js';
-import { beginRun, markWaiting, readOwned } from '../../../src/rows/owned-promotion.js';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { takePromotion, writeWaiting, readOwned } from '../../../src/rows/owned-promotion.js';
 import type { RulesSource } from '../../../src/ports/rules-source.js';
 import { raiseWanted } from '../../../src/rows/increment.js';
 import { tendPromotion } from '../../../src/rows/reconcile.js';
@@ -96,7 +96,7 @@ describe('raising', () => {
     'a begun run whose instance is %s is followed by the next',
     async (state) => {
       const { id, runId } = await opened();
-      await beginRun(world, id, runId);
+      await takePromotion(world, id, runId);
       world.engine.setState(runId, state);
       await raiseWanted(world, staging, source, { kind: 'push' });
       const row = await rowOf(id);
@@ -118,7 +118,7 @@ describe('raising', () => {
 
   test('open for two days more than its rule’s deadline counts as lost, though its instance runs', async () => {
     const { id, runId } = await opened();
-    await beginRun(world, id, runId);
+    await takePromotion(world, id, runId);
     world.engine.setState(runId, 'running');
     clockMs += 71 * 3_600_000;
     await tendPromotion(world, id, staging);
@@ -147,8 +147,8 @@ describe('raising', () => {
 describe('closing', () => {
   test('closes the row where nothing was wanted meanwhile', async () => {
     const { id, runId, wanted } = await opened();
-    await beginRun(world, id, runId);
-    expect(await closeRun(world, id, runId, { wanted, result: promoted, rule: staging })).toBe('closed');
+    await takePromotion(world, id, runId);
+    expect(await closePromotion(world, id, runId, { wanted, result: promoted, rule: staging })).toBe('closed');
     expect(await rowOf(id)).toMatchObject({
       state: 'in_sync',
       runOpen: false,
@@ -160,7 +160,7 @@ describe('closing', () => {
 
   test('done twice it changes nothing', async () => {
     const { id, runId, wanted } = await opened();
-    const close = (): Promise<string> => closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
+    const close = (): Promise<string> => closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
     await close();
     const before = await rowOf(id);
     expect(await close()).toBe('closed');
@@ -171,7 +171,7 @@ describe('closing', () => {
     const { id, runId, wanted } = await opened();
     world.engine.setState(runId, 'running');
     await raiseWanted(world, staging, source, { kind: 'push' });
-    const close = (): Promise<string> => closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
+    const close = (): Promise<string> => closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
     expect(await close()).toBe('next');
     const next = (await rowOf(id)).runId;
     expect(next).not.toBe(runId);
@@ -191,7 +191,7 @@ describe('closing', () => {
         throw new Error('killed');
       },
     };
-    const close = (): Promise<string> => closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
+    const close = (): Promise<string> => closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
     await expect(close()).rejects.toThrow('killed');
     world.engine = engine;
     expect(await close()).toBe('next');
@@ -204,7 +204,7 @@ describe('closing', () => {
     await raiseWanted(world, staging, source, { kind: 'push' });
     const { rules } = world;
     world.rules = { load: () => Promise.reject(new InputError('RULES_INVALID', 'a slip')) };
-    const close = (): Promise<string> => closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
+    const close = (): Promise<string> => closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
     expect([await close(), await close()]).toEqual(['closed', 'closed']);
     expect(await rowOf(id)).toMatchObject({ runOpen: false, wanted: 2, answered: 1, last: { outcome: 'promoted' } });
     expect((await world.store.listOpenPromotions()).items).toHaveLength(1);
@@ -215,13 +215,15 @@ describe('closing', () => {
 
   test('superseded always opens the next run, and is not the last outcome', async () => {
     const { id, runId, wanted } = await opened();
-    expect(await closeRun(world, id, runId, { wanted, result: { outcome: 'superseded' }, rule: staging })).toBe('next');
+    expect(await closePromotion(world, id, runId, { wanted, result: { outcome: 'superseded' }, rule: staging })).toBe(
+      'next',
+    );
     expect((await rowOf(id)).last).toBeUndefined();
   });
 
   test('a run that is not the row’s closes nothing', async () => {
     const { id, wanted } = await opened();
-    expect(await closeRun(world, id, 'another', { wanted, result: promoted, rule: staging })).toBe('gone');
+    expect(await closePromotion(world, id, 'another', { wanted, result: promoted, rule: staging })).toBe('gone');
     expect(await rowOf(id)).toMatchObject({ runOpen: true });
   });
 
@@ -234,7 +236,7 @@ describe('closing', () => {
     world.engine.setState(runId, 'running');
     await raiseWanted(world, staging, source, { kind: 'push' });
     world.rules = { load: async () => rules };
-    expect(await closeRun(world, id, runId, { wanted, result: promoted, rule: staging })).toBe('closed');
+    expect(await closePromotion(world, id, runId, { wanted, result: promoted, rule: staging })).toBe('closed');
     expect(await rowOf(id)).toMatchObject({ state: 'refused', last: { code: 'RULE_GONE' } });
   });
 
@@ -242,11 +244,11 @@ describe('closing', () => {
     const fail: RunResult = { outcome: 'failed', code: 'X', reason: 'broken' };
     for (let count = 1; count <= 3; count += 1) {
       const { id, runId, wanted } = await opened();
-      await closeRun(world, id, runId, { wanted, result: fail, rule: staging });
+      await closePromotion(world, id, runId, { wanted, result: fail, rule: staging });
       expect((await rowOf(id)).failures).toBe(count);
     }
     const { id, runId, wanted } = await opened();
-    await closeRun(world, id, runId, { wanted, result: promoted, rule: staging });
+    await closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
     expect((await rowOf(id)).failures).toBe(0);
   });
 });
@@ -256,16 +258,16 @@ describe('waiting', () => {
     const { id, runId, wanted } = await opened();
     world.engine.setState(runId, 'running');
     await raiseWanted(world, staging, source, { kind: 'push' });
-    expect(await markWaiting(world, id, runId, wanted, 'wanted-1')).toBe('again');
-    expect(await markWaiting(world, id, runId, wanted + 1, 'wanted-2')).toBe('waiting');
+    expect(await writeWaiting(world, id, runId, wanted, 'wanted-1')).toBe('again');
+    expect(await writeWaiting(world, id, runId, wanted + 1, 'wanted-2')).toBe('waiting');
     expect(await rowOf(id)).toMatchObject({ state: 'waiting', waitingFor: 'wanted-2' });
-    expect(await markWaiting(world, id, 'another', wanted + 1, 'wanted-3')).toBe('gone');
+    expect(await writeWaiting(world, id, 'another', wanted + 1, 'wanted-3')).toBe('gone');
   });
 
   test('whoever raises wakes; the run that looks again no longer waits', async () => {
     const { id, runId, wanted } = await opened();
     world.engine.setState(runId, 'running');
-    await markWaiting(world, id, runId, wanted, 'wanted-1');
+    await writeWaiting(world, id, runId, wanted, 'wanted-1');
     await raiseWanted(world, staging, source, { kind: 'push' });
     expect(world.engine.raised).toEqual([{ id: runId, event: 'wanted-1' }]);
     const row = await readOwned(world, id, runId);
@@ -276,7 +278,7 @@ describe('waiting', () => {
 
 test('a write by a run that is not the row’s is refused', async () => {
   const { id, runId } = await opened();
-  expect(await beginRun(world, id, 'another')).toBeUndefined();
-  expect(await beginRun(world, id, runId)).toMatchObject({ runBegun: true });
-  expect(await beginRun(world, id, runId)).toMatchObject({ runBegun: true });
+  expect(await takePromotion(world, id, 'another')).toBeUndefined();
+  expect(await takePromotion(world, id, runId)).toMatchObject({ runBegun: true });
+  expect(await takePromotion(world, id, runId)).toMatchObject({ runBegun: true });
 });

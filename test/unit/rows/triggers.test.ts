@@ -1,9 +1,9 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { closeRun } from '../../../src/rows/close-promotion.js';
-import { beginRun } from '../../../src/rows/owned-promotion.js';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { takePromotion } from '../../../src/rows/owned-promotion.js';
 import { raiseWanted } from '../../../src/rows/increment.js';
 import { tendPromotion } from '../../../src/rows/reconcile.js';
-import { noteDigest } from '../../../src/rows/run-digest.js';
+import { writeDigest } from '../../../src/rows/run-digest.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';
 import { newWorld, openRun, rowOf, runOf, SOURCE, type World } from '../../support/world.js';
@@ -38,19 +38,19 @@ test('one that follows says which it follows, and what that absorbed', async () 
   world.engine.setState(runId, 'running');
   await raise('push', 'e2');
   const answered = { wanted: 1, result: { outcome: 'promoted' } as const, rule: staging };
-  expect(await closeRun(world, promotionId, runId, answered)).toBe('next');
+  expect(await closePromotion(world, promotionId, runId, answered)).toBe('next');
   const absorbed = { kind: 'push', id: 'e2', at: at() };
   const next = await lastRun(promotionId);
   expect(next.trigger).toEqual({ kind: 'follow-up', id: runId, at: at(), absorbed });
   expect((await rowOf(world, promotionId)).absorbed).toBeUndefined();
   const superseded = { ...answered, wanted: 2, result: { outcome: 'superseded' } as const };
-  expect(await closeRun(world, promotionId, next.id, superseded)).toBe('next');
+  expect(await closePromotion(world, promotionId, next.id, superseded)).toBe('next');
   expect((await lastRun(promotionId)).trigger).toEqual({ kind: 'follow-up', id: next.id, at: at() });
 });
 
 test('one after a lost one is a retry', async () => {
   const { promotionId, runId } = await openRun(world);
-  await beginRun(world, promotionId, runId);
+  await takePromotion(world, promotionId, runId);
   world.engine.setState(runId, 'missing');
   await tendPromotion(world, promotionId, staging);
   expect((await lastRun(promotionId)).trigger).toEqual({ kind: 'retry', id: runId, at: at() });
@@ -68,10 +68,10 @@ test('one that was put off while paused says who wanted it', async () => {
 
 test('a run’s row has its digest as soon as that is known, and keeps it when it has ended', async () => {
   const { promotionId, runId } = await openRun(world);
-  await noteDigest(world, runId, 'sha256:a');
-  await noteDigest(world, runId, 'sha256:a');
+  await writeDigest(world, runId, 'sha256:a');
+  await writeDigest(world, runId, 'sha256:a');
   expect((await world.store.listRuns({ filter: { digest: 'sha256:a' } })).items).toMatchObject([{ id: runId }]);
-  await closeRun(world, promotionId, runId, { wanted: 1, result: { outcome: 'promoted' }, rule: staging });
-  await noteDigest(world, runId, 'sha256:b');
+  await closePromotion(world, promotionId, runId, { wanted: 1, result: { outcome: 'promoted' }, rule: staging });
+  await writeDigest(world, runId, 'sha256:b');
   expect(await runOf(world, runId)).toMatchObject({ state: 'ended', digest: 'sha256:a' });
 });

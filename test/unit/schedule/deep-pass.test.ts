@@ -9,7 +9,7 @@ import { CYCLONEDX_JSON as CYCLONEDX } from '../../../src/sbom/index.js';
 import { NOTARY_SIGNATURE, pushArtifact, pushImage, pushSignature } from '../../support/images.js';
 import { endRun, putInSync } from '../../support/in-sync.js';
 import { REGISTRY, SOURCE, newCall, newSigner, newWorld, rowOf, type World } from '../../support/world.js';
-import { WALK_MS } from '../../../src/schedule/walk-schedule.js';
+import { SCAN_MS } from '../../../src/schedule/walk-schedule.js';
 import { DEEP_PASS_REQUESTS, DEEP_PASS_ROW_REQUESTS } from '../../../src/schedule/deep-pass-budget.js';
 import { LOOK_AGAIN_MS } from '../../../src/schedule/deep-look.js';
 
@@ -30,7 +30,7 @@ const pass = (): Promise<number> =>
     {
       ports: world,
       call: newCall(),
-      until: world.nowMs + WALK_MS,
+      until: world.nowMs + SCAN_MS,
       started: 0,
       maxStarted: 200,
       looked: 0,

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError, digestOf } from '../../../src/oci/index.js';
 import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
-import { walkScheduleStep, WALK_MS } from '../../../src/schedule/walk-schedule.js';
+import { walkScheduleStep, SCAN_MS } from '../../../src/schedule/walk-schedule.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, newCall, newWorld, rowOf, type World } from '../../support/world.js';
@@ -89,7 +89,7 @@ function kept(): Record<string, string>[] {
 /** So slow that a stretch ends after so many tags. */
 function slow(tagsOfAStretch: number): void {
   atEach = () => {
-    world.nowMs += WALK_MS / tagsOfAStretch;
+    world.nowMs += SCAN_MS / tagsOfAStretch;
   };
 }
 
@@ -99,7 +99,7 @@ describe('a source that is too large for one stretch', () => {
     await fill('samples/b', 300);
     slow(200);
     await tick();
-    // Once for the first reading, and once for the walk that comes after it.
+    // Once for the first reading, and once for the scan that comes after it.
     expect(listed.size).toBe(1_000);
     expect(Math.max(...listed.values())).toBe(2);
     expect(kept().map((tags) => Object.keys(tags).length)).toEqual([200, 200, 200, 200, 200, 0]);
@@ -154,7 +154,7 @@ describe('a source that is too large for one stretch', () => {
     for (const repository of repositories.slice(0, 10)) await fill(repository, 150);
     slow(50);
     for (let ticks = 0; ticks < 3; ticks += 1) await tick();
-    // It has come to its end, and to the walk that follows.
+    // It has come to its end, and to the scan that follows.
     expect(listed.size).toBe(1_500);
     expect(Math.min(...listed.values())).toBeGreaterThan(1);
     await pushImage(world.registries.repository(REGISTRY, 'samples/app19'), { tag: 'release-1' });
@@ -245,7 +245,7 @@ describe('whatever happens to who reads it', () => {
         const { listing } = world;
         const { repository } = listing;
         listing.repository = (...of) => {
-          world.nowMs += WALK_MS / 2;
+          world.nowMs += SCAN_MS / 2;
           return repository(...of);
         };
         for (let ticks = 0; ticks < 3; ticks += 1) await tick();

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { openJob } from '../../../src/operations/start-job.js';
 import { parseJob } from '../../../src/operations/parse-job.js';
 import { PromoterError, TransportError } from '../../../src/oci/index.js';
-import { closeRun } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { jobInstanceOf } from '../../../src/rows/job-instance.js';
 import { raiseWanted } from '../../../src/rows/increment.js';
@@ -43,7 +43,7 @@ async function runOnce(
   });
   const { wanted } = await rowOf(world, run.promotionId);
   const result = { outcome, digest: 'sha256:a', ...(code !== undefined && { code }) };
-  await closeRun(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
+  await closePromotion(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
   world.engine.setState(run.runId, 'ended');
   return run.runId;
 }
@@ -231,7 +231,11 @@ describe('what promotions stand on', () => {
       await world.store.addStanding({ ...IMAGE, digest }, promotionId, { root, at: world.now().toISOString() });
     }
     const { wanted } = await rowOf(world, promotionId);
-    await closeRun(world, promotionId, runId, { wanted, rule: which, result: { outcome: 'promoted', digest: root } });
+    await closePromotion(world, promotionId, runId, {
+      wanted,
+      rule: which,
+      result: { outcome: 'promoted', digest: root },
+    });
     world.engine.setState(runId, 'ended');
     return promotionId;
   }

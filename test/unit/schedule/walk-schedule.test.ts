@@ -1,15 +1,15 @@
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { PromoterError, RegistryError, TransportError } from '../../../src/oci/index.js';
 import type { RunResult } from '../../../src/rows/run-row.js';
-import { closeRun } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
 import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
-import { walkScheduleStep, WALK_MS, WALKED_ROWS } from '../../../src/schedule/walk-schedule.js';
+import { walkScheduleStep, SCAN_MS, SCANNED_ROWS } from '../../../src/schedule/walk-schedule.js';
 import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
-import { noteGatePassed } from '../../../src/rows/owned-promotion.js';
+import { writeGatePassed } from '../../../src/rows/owned-promotion.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { REGISTRY, SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
@@ -44,7 +44,7 @@ async function endAll(result: Partial<RunResult> & { outcome: RunResult['outcome
     const digest = from.tags.get(row.source.tag);
     const { runId = '' } = row;
     world.engine.setState(runId, 'ended');
-    await closeRun(world, row.id, runId, {
+    await closePromotion(world, row.id, runId, {
       wanted: row.wanted,
       result: { ...(digest !== undefined && { digest }), ...result },
       rule: world.ruleList.find(({ name }) => name === row.rule) ?? rule(),
@@ -91,7 +91,7 @@ describe('a tick', () => {
     expect(await walk()).toMatchObject({ started: 1 });
     const [row] = (await world.store.listOpenPromotions({ size: 1 })).items;
     const policy = evidencePolicyHash(gated) ?? '';
-    await noteGatePassed(world, row?.id ?? '', row?.runId ?? '', { digest, policy });
+    await writeGatePassed(world, row?.id ?? '', row?.runId ?? '', { digest, policy });
     await endAll({ outcome: 'unchanged' });
     expect(await walk()).toMatchObject({ started: 0 });
   });
@@ -253,7 +253,7 @@ describe('open rows', () => {
   test.each([
     ['no longer takes the tag', { source: { registry: REGISTRY, repositories: ['samples/*'], tags: ['release-*'] } }],
     ['can make no destination of it', { destination: { reference: `${REGISTRY}/by-tag/.{tag}.:latest` } }],
-  ])('of a rule that %s come to rest, and keep the walk from no other', async (_, changes) => {
+  ])('of a rule that %s come to rest, and keep the scan from no other', async (_, changes) => {
     await push('samples/app', 'v1');
     const { promotionId, runId } = await openRun(world);
     world.engine.setState(runId, 'missing');
@@ -359,7 +359,7 @@ function denied(what: string): RegistryError {
 }
 
 describe('what cannot be reached', () => {
-  test('a registry that is down keeps the walk from no other rule, and is told', async () => {
+  test('a registry that is down keeps the scan from no other rule, and is told', async () => {
     world.ruleList = [
       promoting({ name: 'down', source: { registry: OTHER, repositories: ['**'] } }),
       promoting({ name: 'up' }),
@@ -384,7 +384,7 @@ describe('what cannot be reached', () => {
     expect(walked).toMatchObject({ started: 1, problems: [expect.stringContaining('rule slow: TIMEOUT')] });
   });
 
-  test('a repository that is not there, or may not be read, keeps the walk from no other', async () => {
+  test('a repository that is not there, or may not be read, keeps the scan from no other', async () => {
     world.ruleList = [
       promoting({
         source: { registry: REGISTRY, repositories: ['samples/a', 'samples/Wrong', 'samples/secret', 'samples/z'] },
@@ -437,7 +437,7 @@ describe('a long walk', () => {
   test('goes on where it stopped, within a repository: each tag once', async () => {
     for (let index = 0; index < 250; index += 1) await push('samples/app', `v${String(index).padStart(3, '0')}`);
     // Each row is read twice: before it is raised, and as it is.
-    slow(WALK_MS / 150);
+    slow(SCAN_MS / 150);
     expect(await walkAll()).toEqual({ stretches: 3, looked: 250 });
     expect(new Set(await started()).size).toBe(250);
   });
@@ -448,7 +448,7 @@ describe('a long walk', () => {
       promoting({ name: 'second', destination: { reference: `${OTHER}/{repository}:{tag}` } }),
     ];
     for (let index = 0; index < 20; index += 1) await push(`samples/app${String(index).padStart(2, '0')}`, 'v1');
-    slow(WALK_MS / 15);
+    slow(SCAN_MS / 15);
     const { stretches, looked } = await walkAll();
     expect(looked).toBe(40);
     expect(stretches).toBeGreaterThan(2);
@@ -457,7 +457,7 @@ describe('a long walk', () => {
 
   test('gets on, however slow it is to begin', async () => {
     for (let index = 0; index < 5; index += 1) await push(`samples/app${index}`, 'v1');
-    slow(10 * WALK_MS);
+    slow(10 * SCAN_MS);
     expect(await walkAll()).toMatchObject({ looked: 5 });
   });
 
@@ -490,7 +490,7 @@ describe('a walk that is too long for one tick', () => {
     // Each repository takes half of a stretch.
     const list = world.store.listPromotions.bind(world.store);
     world.store.listPromotions = (options) => {
-      if (options?.filter?.repository !== undefined) world.nowMs += WALK_MS / 2;
+      if (options?.filter?.repository !== undefined) world.nowMs += SCAN_MS / 2;
       return list(options);
     };
   });
@@ -537,7 +537,7 @@ describe('a walk that is too long for one tick', () => {
     world.paused = false;
     const get = world.store.getPromotion.bind(world.store);
     world.store.getPromotion = (id) => {
-      world.nowMs += WALK_MS / WALKED_ROWS;
+      world.nowMs += SCAN_MS / SCANNED_ROWS;
       return get(id);
     };
     for (let ticks = 0; ticks < 4; ticks += 1) await tick(1);
@@ -708,7 +708,7 @@ test('the deep pass has a stretch of its own where the tags have taken all the t
   world.registries.repository(REGISTRY, 'staging/samples/app').tags.set('v1', digest);
   const list = world.store.listPromotions.bind(world.store);
   world.store.listPromotions = (options) => {
-    if (options?.filter?.repository !== undefined) world.nowMs += 2 * WALK_MS;
+    if (options?.filter?.repository !== undefined) world.nowMs += 2 * SCAN_MS;
     return list(options);
   };
   await pushImage(world.registries.repository(REGISTRY, 'staging/samples/app'), {

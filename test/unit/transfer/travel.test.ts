@@ -12,7 +12,7 @@ import { pushArtifact, pushImage } from '../../support/images.js';
 import { putInSync } from '../../support/in-sync.js';
 import { REGISTRY, SOURCE, newCall, newWorld, openRun, type World } from '../../support/world.js';
 import { MOST_LEFT_BEHIND } from '../../../src/transfer/left-behind.js';
-import { WALK_MS } from '../../../src/schedule/walk-schedule.js';
+import { SCAN_MS } from '../../../src/schedule/walk-schedule.js';
 
 // What a promotion leaves at the source, from the plan to the receipt.
 
@@ -107,7 +107,7 @@ test('what was left out is no difference: to the next run, and to the deep pass'
   const pass = {
     ports: world,
     call: newCall(),
-    until: world.nowMs + WALK_MS,
+    until: world.nowMs + SCAN_MS,
     started: 0,
     maxStarted: 200,
     looked: 0,

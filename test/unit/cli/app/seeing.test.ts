@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { register } from '../../../support/registered.js';
 import { run } from '../../../../src/cli/run.js';
 import { TransportError } from '../../../../src/oci/index.js';
-import { closeRun } from '../../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../../src/rows/close-promotion.js';
 import { rule } from '../../../support/rules.fixture.js';
 import { pushImage } from '../../../support/images.js';
 import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, type World } from '../../../support/world.js';
@@ -88,7 +88,7 @@ async function failedRun(): Promise<{ promotionId: string; runId: string }> {
   };
   await world.store.putProgress({ ...step, state: 'failed', doneNodes: 1, totalNodes: 3, doneBytes: 5, totalBytes: 9 });
   const result = { outcome: 'failed', code: 'DENIED', reason: 'no', remedy: 'Ask.', digest: 'sha256:a' } as const;
-  await closeRun(world, opened.promotionId, runId, { wanted: 1, result, rule: rule() });
+  await closePromotion(world, opened.promotionId, runId, { wanted: 1, result, rule: rule() });
   return opened;
 }
 
@@ -232,7 +232,11 @@ describe('explain', () => {
     const unsigned = rule({ sign: [] });
     world.ruleList = [unsigned];
     const { promotionId, runId } = await openRun(world);
-    await closeRun(world, promotionId, runId, { wanted: 1, rule: unsigned, result: { outcome: 'promoted', digest } });
+    await closePromotion(world, promotionId, runId, {
+      wanted: 1,
+      rule: unsigned,
+      result: { outcome: 'promoted', digest },
+    });
     source.fault = () => {
       throw new TransportError('CONNECT_FAILED', 'nobody answers', { remedy: 'Look at the network.' });
     };

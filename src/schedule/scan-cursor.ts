@@ -16,11 +16,11 @@ const tagsAt = z.discriminatedUnion('at', [
 ]);
 const rowsAt = z.object({ at: z.literal('rows'), from: z.string().optional() });
 
-/** Where the walk stands: first the rows that are not at rest, then the rules by name, then the deep pass. */
+/** Where the scan stands: first the rows that are not at rest, then the rules by name, then the deep pass. */
 const cursorSchema = z.union([rowsAt, tagsAt]);
 export type Cursor = z.infer<typeof cursorSchema>;
 
-/** A stretch that has begun and not ended: the one that works just now, or one that has died. */
+/** A call that has begun and not ended: the one that works just now, or one that has died. */
 const begunSchema = z.object({
   cursor: z.string(),
   /** How far it has come, where it was done bit by bit. */
@@ -56,8 +56,8 @@ export function nextRule(scheduled: readonly Rule[], after?: string): Cursor {
   return next === undefined ? { at: 'deep pass' } : { at: 'rule', rule: next.name };
 }
 
-/** One stretch, as far as the walk's note goes. */
-export class Stretch {
+/** One call, as far as the scan's note goes. */
+export class ScanCall {
   readonly #ports: NotePort;
   readonly #begunAt: Cursor;
   #note: Note;
@@ -81,10 +81,10 @@ export class Stretch {
   }
 
   /** @param given where the tick stands; null: it begins, and goes on where the one before has stopped */
-  static async begin(ports: NotePort, given: string | null): Promise<Stretch> {
-    const stretch = new Stretch(ports, given, (await ports.store.getNote(NOTE))?.value);
-    await stretch.#write(stretch.#withBegun(stretch.cursor, stretch.times));
-    return stretch;
+  static async begin(ports: NotePort, given: string | null): Promise<ScanCall> {
+    const scanCall = new ScanCall(ports, given, (await ports.store.getNote(NOTE))?.value);
+    await scanCall.#write(scanCall.#withBegun(scanCall.cursor, scanCall.times));
+    return scanCall;
   }
 
   /** What comes when all rows were looked at, where an earlier tick has left something. */
@@ -115,7 +115,7 @@ export class Stretch {
     return { ...this.#note, begun: { ...this.#note.begun, [this.#kind]: begun } };
   }
 
-  /** Of two walks at once the last word counts: each has looked at all between where it began and where it stands. */
+  /** Of two scans at once the last word counts: each has looked at all between where it began and where it stands. */
   async #write(note: Note): Promise<void> {
     this.#note = note;
     const kept = await this.#ports.store.getNote(NOTE);

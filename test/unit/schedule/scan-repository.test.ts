@@ -100,7 +100,7 @@ async function prepare(tags: readonly string[], options: Partial<RegistryOptions
 }
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'walk-registry-'));
+  folder = await mkdtemp(join(tmpdir(), 'scan-repository-'));
 });
 afterEach(async () => {
   await stop();

@@ -3,14 +3,14 @@ import type { Rule } from '../rules/rule.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall } from '../ports/step.js';
 
-/** Tags of a repository that the walk looks at together: a page of ACR's list. */
-export const WALKED_TAGS = 100;
-/** Problems that one stretch of the walk tells, and how long each may be; more are left out. */
+/** Tags of a repository that the scan looks at together: a page of ACR's list. */
+export const SCANNED_TAGS = 100;
+/** Problems that one call of the scan tells, and how long each may be; more are left out. */
 const MOST_PROBLEMS = 20;
 const PROBLEM_CHARACTERS = 500;
 
-/** One stretch of the schedule's walk, as far as it has come. */
-export interface Walk {
+/** One call of the schedule's scan, as far as it has come. */
+export interface Scan {
   ports: Pick<
     Ports,
     'registries' | 'listing' | 'store' | 'engine' | 'rules' | 'documents' | 'signer' | 'paused' | 'now'
@@ -29,21 +29,21 @@ export interface Walk {
   problems: string[];
 }
 
-export function isOver(walk: Walk): boolean {
-  return walk.ports.now().getTime() >= walk.until;
+export function isOver(scan: Scan): boolean {
+  return scan.ports.now().getTime() >= scan.until;
 }
 
 /** True where a piece of it is to end as soon as it can be gone on with. */
-export function isToStop(walk: Walk): boolean {
-  return walk.isBitByBit === true || isOver(walk);
+export function isToStop(scan: Scan): boolean {
+  return scan.isBitByBit === true || isOver(scan);
 }
 
-export function noteAsked({ asked }: Pick<Walk, 'asked'>, registry: string, requests = 1): void {
+export function countAsked({ asked }: Pick<Scan, 'asked'>, registry: string, requests = 1): void {
   asked.set(registry, (asked.get(registry) ?? 0) + requests);
 }
 
-export function isFull(walk: Walk): boolean {
-  return walk.started >= walk.maxStarted;
+export function isFull(scan: Scan): boolean {
+  return scan.started >= scan.maxStarted;
 }
 
 /** True for what is wrong with one row, and no reason to leave the others; a store or an engine that is down is one. */
@@ -52,14 +52,14 @@ export function isOfOneRow(error: unknown): error is PromoterError {
   return !error.transient || error.code === 'ROW_CONTENDED';
 }
 
-export function noteProblem(walk: Walk, rule: Rule, error: PromoterError): void {
+export function addProblem(scan: Scan, rule: Rule, error: PromoterError): void {
   const { code, message } = describeError(error);
-  noteText(walk, `rule ${rule.name}: ${code}: ${message}`);
+  addText(scan, `rule ${rule.name}: ${code}: ${message}`);
 }
 
 /** What is not as it should be, and what somebody who looks at the schedule wants to know. */
-export function noteText(walk: Walk, whole: string): void {
+export function addText(scan: Scan, whole: string): void {
   const text = whole.slice(0, PROBLEM_CHARACTERS);
-  walk.call.progress.text(text);
-  if (walk.problems.length < MOST_PROBLEMS) walk.problems.push(text);
+  scan.call.progress.text(text);
+  if (scan.problems.length < MOST_PROBLEMS) scan.problems.push(text);
 }

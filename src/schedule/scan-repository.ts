@@ -10,14 +10,14 @@ import { isDestinationFree } from '../rows/claims.js';
 import { DestinationTags } from './destination-tags.js';
 import { PromotionRows } from './promotion-rows.js';
 import { everyTagOf, isTaken } from './source-repositories.js';
-import { isFull, isOfOneRow, isToStop, noteAsked, noteProblem, type Walk, WALKED_TAGS } from './walk.js';
+import { isFull, isOfOneRow, isToStop, countAsked, addProblem, type Scan, SCANNED_TAGS } from './scan.js';
 
 /** Requests, and runs that are started, side by side. */
-const WALKED_AT_ONCE = 16;
+const SCANNED_AT_ONCE = 16;
 
-/** One repository while its tags are walked. */
+/** One repository while its tags are scanned. */
 interface Place {
-  walk: Walk;
+  scan: Scan;
   rule: Rule;
   repository: string;
   /** `existing: ignore`: what the rule's source held at first. */
@@ -30,46 +30,46 @@ interface Place {
  * Looks at a repository's tags, from `last` on, a page at a time.
  * @returns the tag after which it is to go on, where time was over or no more runs may be started; undefined: that was all
  */
-export async function walkRepository(
-  walk: Walk,
+export async function scanRepository(
+  scan: Scan,
   rule: Rule,
   repository: string,
   last: string | undefined,
   baseline: Baseline | undefined,
 ): Promise<string | undefined> {
-  const { ports, call } = walk;
+  const { ports, call } = scan;
   const place: Place = {
-    walk,
+    scan,
     rule,
     repository,
     baseline,
     rows: new PromotionRows(ports.store, rule, repository),
-    destinations: new DestinationTags(ports, call.signal, (registry) => noteAsked(walk, registry)),
+    destinations: new DestinationTags(ports, call.signal, (registry) => countAsked(scan, registry)),
   };
   let batch: TagDetails[] = [];
   try {
     await place.rows.read();
     const options = { signal: call.signal, ...(last !== undefined && { last }) };
     let read = 0;
-    noteAsked(walk, rule.source.registry);
+    countAsked(scan, rule.source.registry);
     for await (const listed of everyTagOf(ports, rule, repository, options)) {
       // The first one of a further page.
-      if (read > 0 && read % WALKED_TAGS === 0) noteAsked(walk, rule.source.registry);
+      if (read > 0 && read % SCANNED_TAGS === 0) countAsked(scan, rule.source.registry);
       read += 1;
       if (!isTaken(rule, repository, listed.name)) continue;
       batch.push(listed);
-      if (batch.length < WALKED_TAGS) continue;
+      if (batch.length < SCANNED_TAGS) continue;
       const seen = await lookAtAll(place, batch);
       batch = [];
-      if (isFull(walk) || isToStop(walk)) return seen;
+      if (isFull(scan) || isToStop(scan)) return seen;
     }
     const seen = await lookAtAll(place, batch);
-    if (isFull(walk)) return seen;
+    if (isFull(scan)) return seen;
   } catch (error) {
     // This repository may not be read, or is malformed; a registry that is down ends the rule.
     const itsOwn = error instanceof RegistryError || error instanceof InputError;
     if (!itsOwn || error.transient) throw error;
-    noteProblem(walk, rule, error);
+    addProblem(scan, rule, error);
   }
   return undefined;
 }
@@ -92,9 +92,9 @@ function isCompared(doubt: Doubt): doubt is Compared {
 
 /** @returns the tag up to which all that was to be raised is */
 async function lookAtAll(place: Place, tags: readonly TagDetails[]): Promise<string | undefined> {
-  const { walk, destinations } = place;
+  const { scan, destinations } = place;
   const last = tags.at(-1)?.name;
-  walk.looked += tags.length;
+  scan.looked += tags.length;
   const rows = new Map<string, PromotionRow | undefined>();
   for (const { name } of tags) rows.set(name, await place.rows.of(name));
   const rowless = tags.map(({ name }) => name).filter((name) => rows.get(name) === undefined);
@@ -107,22 +107,22 @@ async function lookAtAll(place: Place, tags: readonly TagDetails[]): Promise<str
     if (doubt !== undefined) doubts.push(doubt);
   }
   // Paused, it would be wanted once more at each tick: what is lacking is seen again when that is lifted.
-  if (walk.ports.paused) return last;
+  if (scan.ports.paused) return last;
   const confirmed = await destinations.listed(doubts.filter(isCompared));
   const open = doubts.filter((doubt) => !isCompared(doubt) || !confirmed.has(doubt));
   for (let from = 0; from < open.length;) {
     // No more at once than may be started, so that none in between is left out.
-    const some = open.slice(from, from + Math.min(WALKED_AT_ONCE, walk.maxStarted - walk.started));
+    const some = open.slice(from, from + Math.min(SCANNED_AT_ONCE, scan.maxStarted - scan.started));
     await Promise.all(some.map((doubt) => raise(place, doubt)));
     from += some.length;
-    if (isFull(walk)) return some.at(-1)?.name.tag;
+    if (isFull(scan)) return some.at(-1)?.name.tag;
   }
   return last;
 }
 
 /** Undefined: nothing to do, by what the row says. */
 async function doubtOf(
-  { walk, rule, repository }: Place,
+  { scan, rule, repository }: Place,
   { name: tag, digest, updatedAt, baseline }: Listed,
   row: PromotionRow | undefined,
 ): Promise<Doubt | undefined> {
@@ -133,7 +133,7 @@ async function doubtOf(
     ...seen,
     ...(evidence !== undefined && { evidence }),
     ruleHash: ruleHash(rule),
-    now: walk.ports.now(),
+    now: scan.ports.now(),
     ...(row !== undefined && { row }),
   });
   const doubt = { name, ...seen };
@@ -141,31 +141,31 @@ async function doubtOf(
     const { registry, repository: to, tag: at = '' } = parseReference(row.destination);
     return { ...doubt, destination: { registry, repository: to, tag: at } };
   }
-  const isWanted = decision === 'raise' || (row !== undefined && (await isFreeAgain(walk, rule, name, row)));
+  const isWanted = decision === 'raise' || (row !== undefined && (await isFreeAgain(scan, rule, name, row)));
   return isWanted ? doubt : undefined;
 }
 
 /** The row may have changed since the list was read, and a list of tags may be late: both are asked again. */
 async function raise(place: Place, doubt: Doubt): Promise<void> {
-  const { walk, rule, rows, destinations } = place;
+  const { scan, rule, rows, destinations } = place;
   try {
     const now = await doubtOf(place, { ...doubt, name: doubt.name.tag }, await rows.now(doubt.name.tag));
-    if (now === undefined || (isCompared(now) && (await destinations.stands(now))) || isFull(walk)) return;
-    walk.started += 1;
-    await raiseWanted(walk.ports, rule, now.name, { kind: 'schedule' }).catch((error: unknown) => {
-      walk.started -= 1;
+    if (now === undefined || (isCompared(now) && (await destinations.stands(now))) || isFull(scan)) return;
+    scan.started += 1;
+    await raiseWanted(scan.ports, rule, now.name, { kind: 'schedule' }).catch((error: unknown) => {
+      scan.started -= 1;
       throw error;
     });
   } catch (error) {
     // Its row can't be read, or no destination be made of this name.
     if (!isOfOneRow(error)) throw error;
-    noteProblem(walk, rule, error);
+    addProblem(scan, rule, error);
   }
 }
 
 /** True where the destination belonged to another rule when this was refused, and does so no longer. */
-async function isFreeAgain(walk: Walk, rule: Rule, name: TagName, row: PromotionRow): Promise<boolean> {
+async function isFreeAgain(scan: Scan, rule: Rule, name: TagName, row: PromotionRow): Promise<boolean> {
   if (row.runOpen || row.last?.code !== 'DESTINATION_TAKEN') return false;
   const { id, destination } = row;
-  return isDestinationFree(walk.ports, { promotionId: id, rule, source: name, destination });
+  return isDestinationFree(scan.ports, { promotionId: id, rule, source: name, destination });
 }
