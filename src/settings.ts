@@ -4,8 +4,9 @@ import { isVaultId } from './azure/vault-id.js';
 import { readLoginServers } from './messages/login-servers.js';
 import { JOB_OPERATIONS } from './operations/job-schema.js';
 import { looksSecret } from './messages/secret-shapes.js';
-import { COPY_LIMITS, isRegistryHost, quoted } from './oci/index.js';
+import { isRegistryHost, quoted } from './oci/index.js';
 import { CALL_REQUESTS } from './transfer/long-step.js';
+import { LARGE_BLOB_BYTES } from './transfer/copy.js';
 
 /** Every five minutes, in UTC. */
 export const DEFAULT_SCHEDULE = '0 */5 * * * *';
@@ -159,7 +160,7 @@ const jobCredentials = optional.transform((text, context) => {
 const LEAST_PART_BYTES = 32 * 1024 * 1024;
 
 const partBytes = optional.transform((text, context) => {
-  const bytes = text === undefined ? COPY_LIMITS.largeBlobBytes : Number(text);
+  const bytes = text === undefined ? LARGE_BLOB_BYTES : Number(text);
   if (Number.isSafeInteger(bytes) && bytes >= LEAST_PART_BYTES) return bytes;
   context.addIssue({ code: 'custom', message: `is not a whole number from ${LEAST_PART_BYTES} on` });
   return z.NEVER;

@@ -16,7 +16,6 @@ import type { HostReply, HostRequest } from './http/exchange.js';
 import { noKeys, readKeys } from './http/keys.js';
 import { startServer } from './http/server.js';
 import { createInvoker } from './invoke.js';
-import { SCHEDULED_AT_ONCE, TURNS_AT_ONCE } from './limits.js';
 import { describe, log } from './log.js';
 import { expand, readHostFile } from './options.js';
 import type { HostFile, HostOptions } from './options.js';
@@ -24,6 +23,11 @@ import { createEventGridTrigger } from './triggers/event-grid.js';
 import { createHttpTrigger } from './triggers/http.js';
 import type { QueueTrigger, QueueTriggerOptions } from './triggers/queue.js';
 import { createTimerTrigger } from './triggers/timer.js';
+
+/** Turns taken at once; each instance has one at a time. */
+const TURNS_AT_ONCE = 10;
+/** Timer functions running at once. */
+const SCHEDULED_AT_ONCE = 5;
 
 export interface Host {
   port: number;

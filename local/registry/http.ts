@@ -3,6 +3,9 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Refusal } from './refusal.js';
 
+/** Bytes of a form sent to the token endpoints. `SIZE_INVALID`, 413 */
+export const FORM_BYTES = 256 * 1024;
+
 /**
  * Starts listening. Port 0 takes a free one.
  * @returns host and port as in a URL

@@ -1,5 +1,8 @@
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
 
+/** Bytes of a log file before it is turned over (one older one is kept). */
+export const LOG_BYTES = 64 * 1024 * 1024;
+
 /**
  * A log of one JSON object a line. Each line is with the operating system when `append` returns, so a kill -9 loses none.
  * Past `maxBytes` the file is turned over to `<path>.1`.

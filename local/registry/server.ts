@@ -10,8 +10,7 @@ import type { RequestLogEntry } from './call.js';
 import type { Context } from './context.js';
 import { EventJournal } from './events/journal.js';
 import { closeServer, listen } from './http.js';
-import { JsonLinesFile } from './json-lines.js';
-import { LIMITS } from './limits.js';
+import { JsonLinesFile, LOG_BYTES } from './json-lines.js';
 import { createListener } from './listener.js';
 import type { RegistryOptions } from './options.js';
 import { BlobStore } from './storage/blobs.js';
@@ -19,6 +18,9 @@ import { openDatabase } from './storage/database.js';
 import { LockStore } from './storage/locks.js';
 import { ManifestStore } from './storage/manifests.js';
 import { UploadStore } from './storage/uploads.js';
+
+/** Request log entries kept in memory; the file has them all. */
+const MOST_LOGGED_REQUESTS = 20_000;
 
 export type { RegistryOptions } from './options.js';
 
@@ -46,11 +48,11 @@ export interface RunningRegistry {
  */
 export async function startRegistry(options: RegistryOptions): Promise<RunningRegistry> {
   const database = openDatabase(options.dataDir);
-  const log = new JsonLinesFile(join(options.dataDir, 'requests.jsonl'), LIMITS.logBytes);
+  const log = new JsonLinesFile(join(options.dataDir, 'requests.jsonl'), LOG_BYTES);
   const recent: RequestLogEntry[] = [];
   const record = (entry: RequestLogEntry): void => {
     log.append(entry);
-    if (recent.push(entry) > LIMITS.loggedRequests) recent.shift();
+    if (recent.push(entry) > MOST_LOGGED_REQUESTS) recent.shift();
   };
   const server = options.tls === undefined ? createServer() : createSecureServer(options.tls);
   // Large layers over slow lines take longer than Node's five minutes a request.

@@ -1,7 +1,6 @@
 import { isRecord, type Descriptor } from './descriptor.js';
 import type { Digest } from './digest.js';
 import { InputError } from './errors.js';
-import { LIMITS } from './limits.js';
 import { refuseFoldedInConfig } from './manifest-names.js';
 import { bareMediaType, type ImageManifest, type Manifest } from './manifest.js';
 import { DOCKER_IMAGE_CONFIG, DOCKER_MANIFEST, OCI_IMAGE_CONFIG } from './media-types.js';
@@ -9,6 +8,9 @@ import { readBlob } from './read-blob.js';
 import { refuseRepeatedNames } from './strict-json.js';
 import type { CallOptions, ReadableRepository } from './store.js';
 import { isAnyUnpackable } from './unpackable.js';
+
+/** Bytes of an image's config, where it decides what a manifest is. `TOO_LARGE` */
+export const CONFIG_BYTES = 4 * 1024 * 1024;
 
 /**
  * What a manifest is. `index`: lists manifests. `image`: has a file system that a container runtime unpacks. `attestation`: all of
@@ -41,7 +43,7 @@ const REMEMBERED = 10_000;
  * config, verified, only if a layer may be a file system; layers only if the config's type is an image's and no layer is one by its type.
  * @param digest the manifest's
  * @throws InputError `IMAGE_CONFIG_MISMATCH` for an image whose config does not list each layer, `MANIFEST_AMBIGUOUS` or
- *   `MANIFEST_INVALID` for a config that clients read differently; IntegrityError `TOO_LARGE` for a config over `LIMITS.configBytes`;
+ *   `MANIFEST_INVALID` for a config that clients read differently; IntegrityError `TOO_LARGE` for a config over `CONFIG_BYTES`;
  *   what the repository throws
  */
 export async function contentKindOf(
@@ -73,7 +75,7 @@ async function kindOfLayers(
   }
   const where = `${repository.name}@${digest}`;
   const isEmpty = config.digest === EMPTY_CONFIG;
-  const diffIds = isEmpty ? 0 : countDiffIds(await readBlob(repository, config, LIMITS.configBytes, options), where);
+  const diffIds = isEmpty ? 0 : countDiffIds(await readBlob(repository, config, CONFIG_BYTES, options), where);
   if (diffIds === layers.length) return 'image';
   // A chart or a folder has a config of its own. podman runs an image whose config lists no layer at all.
   if (diffIds === 0 && !isImageConfig(manifest)) return 'artifact';

@@ -8,7 +8,6 @@ export * from './descriptor.js';
 export * from './manifest.js';
 export * from './content-kind.js';
 export { repeatedNames } from './strict-json.js';
-export * from './limits.js';
 export * from './store.js';
 export * from './blob-access.js';
 export { readBlob } from './read-blob.js';
@@ -25,7 +24,6 @@ export {
   type GraphOptions,
   type PlannedManifest,
 } from './copy/plan.js';
-export { COPY_LIMITS } from './copy/limits.js';
 export * from './copy/move-stretch.js';
 export * from './copy/move.js';
 export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/report.js';

@@ -1,6 +1,5 @@
 import { isRecord, parseAnnotations, parseDescriptor, type Descriptor } from './descriptor.js';
 import { InputError } from './errors.js';
-import { LIMITS } from './limits.js';
 import { refuseFoldedInManifest } from './manifest-names.js';
 import { refuseRepeatedNames } from './strict-json.js';
 import {
@@ -12,6 +11,11 @@ import {
   OCI_IMAGE_INDEX,
   OCI_IMAGE_MANIFEST,
 } from './media-types.js';
+
+/** Bytes of a manifest or index (ACR and the specification's recommendation: 4 MiB). `TOO_LARGE` */
+export const MANIFEST_BYTES = 4 * 1024 * 1024;
+/** Entries of one list in a manifest. `MANIFEST_INVALID` */
+export const MOST_MANIFEST_ENTRIES = 20_000;
 
 interface Common {
   /** The one in the manifest, or what its fields show it to be. */
@@ -75,10 +79,10 @@ export function schema1Error(where: string): InputError {
 function descriptors(value: unknown, where: string): Descriptor[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw new InputError('MANIFEST_INVALID', `${where} is not a list`);
-  if (value.length > LIMITS.manifestEntries) {
+  if (value.length > MOST_MANIFEST_ENTRIES) {
     throw new InputError(
       'MANIFEST_INVALID',
-      `${where} has ${value.length} entries; the most is ${LIMITS.manifestEntries}`,
+      `${where} has ${value.length} entries; the most is ${MOST_MANIFEST_ENTRIES}`,
     );
   }
   return value.map((entry, index) => parseDescriptor(entry, `${where}[${index}]`));

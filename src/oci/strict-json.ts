@@ -1,6 +1,8 @@
 import { isRecord } from './descriptor.js';
 import { InputError } from './errors.js';
-import { LIMITS } from './limits.js';
+
+/** Names of one object in a manifest or an image's config, annotations for example. `MANIFEST_INVALID` */
+export const MOST_OBJECT_NAMES = 10_000;
 
 interface OpenObject {
   isNameNext: boolean;
@@ -91,8 +93,8 @@ function ambiguous(where: string, why: string): InputError {
  */
 export function refuseRepeatedNames(text: string, where: string): void {
   const refuseMany = (count: number): void => {
-    if (count > LIMITS.objectNames)
-      throw new InputError('MANIFEST_INVALID', `${where} has an object with over ${LIMITS.objectNames} names`);
+    if (count > MOST_OBJECT_NAMES)
+      throw new InputError('MANIFEST_INVALID', `${where} has an object with over ${MOST_OBJECT_NAMES} names`);
   };
   for (const path of repeatedNames(text, refuseMany))
     throw ambiguous(where, `${shown(path.join('.'))} stands in it twice`);

@@ -1,8 +1,11 @@
 import type { Descriptor } from './descriptor.js';
 import type { Digest } from './digest.js';
-import { LIMITS } from './limits.js';
 import { mapConcurrently } from './registry/concurrently.js';
 import type { CallOptions, ReadableRepository } from './store.js';
+
+/** Layers of no known type of one manifest, and their bytes, that are read to see whether a runtime would unpack one; more count as if it would. */
+export const MOST_SNIFFED_LAYERS = 1000;
+export const SNIFFED_BYTES = 64 * 1024 * 1024;
 
 const BLOCK = 512;
 /** Layers of one manifest that are read at once. */
@@ -26,7 +29,7 @@ export async function isAnyUnpackable(
   // One layer may be listed thousands of times.
   const each = [...new Map(layers.map((layer) => [layer.digest, layer])).values()];
   const bytes = each.reduce((total, { size }) => total + size, 0);
-  if (each.length > LIMITS.sniffedLayers || bytes > LIMITS.sniffedBytes) return true;
+  if (each.length > MOST_SNIFFED_LAYERS || bytes > SNIFFED_BYTES) return true;
   const found = await mapConcurrently(each, AT_ONCE, (layer) => isUnpackable(repository, layer, options));
   return found.includes(true);
 }

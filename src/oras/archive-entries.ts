@@ -1,6 +1,9 @@
 import { posix } from 'node:path';
 import { InputError } from '../oci/index.js';
 
+/** Bytes of a file of an archive that is held as a whole, so that several can be written at once. */
+export const SMALL_FILE_BYTES = 128 * 1024;
+
 /** What stands at a path of an archive that is being unpacked. */
 export type Standing = { kind: 'folder' } | { kind: 'file'; sizeBytes: number } | { kind: 'link'; target: string };
 

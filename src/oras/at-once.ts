@@ -1,3 +1,5 @@
+/** Files that are looked at, written and moved at once. */
+export const FILES_AT_ONCE = 16;
 /** Works on items, at most `most` at once; begins no other after a failure, and throws the first once those begun have ended. */
 export async function forEachAtOnce<T>(
   items: readonly T[],

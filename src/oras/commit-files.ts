@@ -2,10 +2,9 @@ import type { Stats } from 'node:fs';
 import { chmod, lstat, realpath, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { InputError, makeFolder } from '../oci/index.js';
-import { forEachAtOnce } from './at-once.js';
+import { forEachAtOnce, FILES_AT_ONCE } from './at-once.js';
 import type { Claim } from './claims.js';
 import { fileErrorCode } from './file-error.js';
-import { ORAS_LIMITS } from './limits.js';
 import { isWithin } from './within.js';
 
 export interface PlaceOptions {
@@ -103,7 +102,7 @@ export async function checkPlaces(
     } else if (await folders.isThere(path, claim)) refuseOld(path);
   }
   const bits = new Map<string, number>();
-  await forEachAtOnce(perhapsThere, ORAS_LIMITS.fileOperations, async ([path, claim]) => {
+  await forEachAtOnce(perhapsThere, FILES_AT_ONCE, async ([path, claim]) => {
     const here = await lookAt(path, lstat);
     if (here === undefined) return;
     if (here.isDirectory()) throw blocked(claim, `${path} is a folder`);

@@ -1,5 +1,11 @@
 import { CopyError, type CallOptions, type Descriptor, type Digest, type ReadableRepository } from '../oci/index.js';
-import { ORAS_LIMITS } from './limits.js';
+
+/** Levels of referrers that are discovered. `GRAPH_TOO_DEEP` */
+const DISCOVER_DEPTH = 16;
+/** Referrers in one tree. `GRAPH_TOO_WIDE` */
+const DISCOVER_NODES = 100_000;
+/** Lists of referrers that are asked for at once. */
+export const LISTS_AT_ONCE = 32;
 
 /** A manifest with all that refers to it. */
 export interface ReferrerTree {
@@ -51,13 +57,12 @@ export async function discoverTree(
   let level = [top];
   for (let reached = 1; level.length > 0; reached += 1) {
     if (reached > depth) break;
-    if (reached > ORAS_LIMITS.discoverDepth + 1)
-      throw tooMuch('GRAPH_TOO_DEEP', root.digest, ORAS_LIMITS.discoverDepth);
+    if (reached > DISCOVER_DEPTH + 1) throw tooMuch('GRAPH_TOO_DEEP', root.digest, DISCOVER_DEPTH);
     const next: Placed[][] = level.map(() => []);
-    await forEachAtOnce([...level.entries()], ORAS_LIMITS.discoverRequests, async ([at, parent]) => {
+    await forEachAtOnce([...level.entries()], LISTS_AT_ONCE, async ([at, parent]) => {
       const listed = await list(parent.tree.descriptor.digest);
       count += listed.length;
-      if (count > ORAS_LIMITS.discoverNodes) throw tooMuch('GRAPH_TOO_WIDE', root.digest, ORAS_LIMITS.discoverNodes);
+      if (count > DISCOVER_NODES) throw tooMuch('GRAPH_TOO_WIDE', root.digest, DISCOVER_NODES);
       refuseCircle(parent, new Set(listed.map(({ digest }) => digest)));
       const below = listed.map((descriptor) => place(descriptor, parent));
       parent.tree.referrers = below.map(({ tree }) => tree);

@@ -6,8 +6,10 @@ import {
   type Descriptor,
   type ReadableRepository,
 } from '../oci/index.js';
-import { ORAS_LIMITS } from './limits.js';
 import { selectPlatform, type WantedPlatform } from './platform.js';
+
+/** Bytes of a config that is fetched. `TOO_LARGE` */
+const CONFIG_BYTES = 16 * 1024 * 1024;
 
 export interface FetchConfigOptions extends CallOptions {
   /** Chooses the config of that child of an index. */
@@ -46,5 +48,5 @@ export function fetchConfig(
   config: Descriptor,
   options: CallOptions = {},
 ): Promise<Uint8Array> {
-  return readBlob(repository, config, ORAS_LIMITS.configBytes, options);
+  return readBlob(repository, config, CONFIG_BYTES, options);
 }

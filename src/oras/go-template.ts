@@ -2,7 +2,9 @@ import { InputError } from '../oci/index.js';
 import { evaluateTemplate } from './go-template/evaluate.js';
 import { parseTemplate } from './go-template/parser.js';
 import { failed, toValue } from './go-template/values.js';
-import { ORAS_LIMITS } from './limits.js';
+
+/** Characters of a template. `TEMPLATE_INVALID` */
+const TEMPLATE_CHARACTERS = 64 * 1024;
 
 /**
  * Renders a template of Go's text/template over a verb's result, with the part of the language that scripts around `oras` use:
@@ -13,8 +15,8 @@ import { ORAS_LIMITS } from './limits.js';
  * @see https://pkg.go.dev/text/template
  */
 export function renderGoTemplate(template: string, data: unknown): string {
-  if (template.length > ORAS_LIMITS.templateCharacters) {
-    throw new InputError('TEMPLATE_INVALID', `template: longer than ${ORAS_LIMITS.templateCharacters} characters`);
+  if (template.length > TEMPLATE_CHARACTERS) {
+    throw new InputError('TEMPLATE_INVALID', `template: longer than ${TEMPLATE_CHARACTERS} characters`);
   }
   try {
     return evaluateTemplate(parseTemplate(template), toValue(data));

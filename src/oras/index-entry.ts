@@ -1,6 +1,5 @@
 import {
   isRecord,
-  LIMITS,
   OCI_EMPTY,
   parseManifest,
   readBlob,
@@ -11,6 +10,7 @@ import {
   type Platform,
   type ReadableRepository,
   InputError,
+  MANIFEST_BYTES,
 } from '../oci/index.js';
 
 /** A platform's text fields, as a config may have them; anything else than text makes it a config of another kind. */
@@ -36,8 +36,8 @@ async function platformOf(
 ): Promise<Platform | undefined> {
   if (manifest.kind !== 'image') return undefined;
   const { config } = manifest;
-  if (config.mediaType === OCI_EMPTY || config.size > LIMITS.manifestBytes) return undefined;
-  const bytes = await readBlob(repository, config, LIMITS.manifestBytes, options);
+  if (config.mediaType === OCI_EMPTY || config.size > MANIFEST_BYTES) return undefined;
+  const bytes = await readBlob(repository, config, MANIFEST_BYTES, options);
   try {
     return platformIn(JSON.parse(new TextDecoder().decode(bytes)));
   } catch {

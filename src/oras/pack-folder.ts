@@ -7,7 +7,7 @@ import { pack, type Pack } from 'tar-stream';
 import { createDigester, InputError, isRecord, type Digest } from '../oci/index.js';
 import { asFileError, fileErrorCode } from './file-error.js';
 import type { FileSource, FolderEntry } from './file-source.js';
-import { ORAS_LIMITS } from './limits.js';
+import { SMALL_FILE_BYTES } from './archive-entries.js';
 
 export interface PackFolderOptions {
   signal?: AbortSignal;
@@ -74,7 +74,7 @@ function gather(see: (chunk: Uint8Array) => void): Transform {
 /** Writes an entry, with its bytes where it has any. @throws InputError `FILE_CHANGED` */
 async function addEntry(archive: Pack, header: NewEntry, body?: AsyncIterable<Uint8Array>): Promise<void> {
   const { size = 0 } = header;
-  const whole = body !== undefined && size <= ORAS_LIMITS.smallFileBytes ? await readSmall(header, body) : undefined;
+  const whole = body !== undefined && size <= SMALL_FILE_BYTES ? await readSmall(header, body) : undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       const done = (error?: Error | null): void => (error ? reject(error) : resolve());
@@ -99,7 +99,7 @@ async function readSmall(header: NewEntry, body: AsyncIterable<Uint8Array>): Pro
   let count = 0;
   for await (const chunk of body) {
     count += chunk.length;
-    if (count > ORAS_LIMITS.smallFileBytes) break;
+    if (count > SMALL_FILE_BYTES) break;
     chunks.push(chunk);
   }
   if (count !== header.size) throw changed(header);

@@ -2,7 +2,6 @@ import {
   formatPlatform,
   InputError,
   DOCKER_IMAGE_CONFIG,
-  LIMITS,
   OCI_IMAGE_CONFIG,
   parseManifest,
   type CallOptions,
@@ -11,6 +10,7 @@ import {
   type Platform,
   type ReadableRepository,
   quoted,
+  MANIFEST_BYTES,
 } from '../oci/index.js';
 
 /** A platform that is asked for: what is left out matches anything. */
@@ -57,7 +57,7 @@ async function platformOfConfig(
   config: Descriptor,
   options: CallOptions,
 ): Promise<Platform | undefined> {
-  if (!IMAGE_CONFIGS.has(config.mediaType) || config.size > LIMITS.manifestBytes) return undefined;
+  if (!IMAGE_CONFIGS.has(config.mediaType) || config.size > MANIFEST_BYTES) return undefined;
   const chunks: Uint8Array[] = [];
   for await (const chunk of await repository.openBlob(config, options)) chunks.push(chunk);
   try {

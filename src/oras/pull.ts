@@ -11,12 +11,16 @@ import { forEachAtOnce } from './at-once.js';
 import { asFileError } from './file-error.js';
 import type { FileReference } from './file-reference.js';
 import type { FileSink, StagedFiles } from './file-sink.js';
-import { ORAS_LIMITS } from './limits.js';
 import { UNPACK } from './load-layers.js';
 import { countMoving, type Moving } from './moving.js';
 import { TITLE } from './pack-artifact.js';
 import { UnpackBudget } from './unpack-budget.js';
 import { unpackFolder } from './unpack-folder.js';
+
+/** Levels of indexes, and of subjects, that are pulled. `GRAPH_TOO_DEEP` */
+const PULL_DEPTH = 16;
+/** Manifests of one pull. `GRAPH_TOO_WIDE` */
+const MOST_PULL_MANIFESTS = 10_000;
 
 export type PullProgress =
   { state: 'downloading' | 'processing' | 'downloaded' | 'restored' | 'skipped'; descriptor: Descriptor } | Moving;
@@ -96,9 +100,9 @@ class Survey {
     const { onProgress, signal } = this.#options;
     if (this.#seen.has(keyOf(descriptor))) return;
     this.#seen.add(keyOf(descriptor));
-    if (depth > ORAS_LIMITS.pullDepth) throw tooMuch('GRAPH_TOO_DEEP', descriptor, ORAS_LIMITS.pullDepth);
-    if (this.nodes.length >= ORAS_LIMITS.pullManifests) {
-      throw tooMuch('GRAPH_TOO_WIDE', descriptor, ORAS_LIMITS.pullManifests);
+    if (depth > PULL_DEPTH) throw tooMuch('GRAPH_TOO_DEEP', descriptor, PULL_DEPTH);
+    if (this.nodes.length >= MOST_PULL_MANIFESTS) {
+      throw tooMuch('GRAPH_TOO_WIDE', descriptor, MOST_PULL_MANIFESTS);
     }
     onProgress?.({ state: 'downloading', descriptor });
     const where = `${this.#repository.name}@${descriptor.digest}`;

@@ -4,11 +4,11 @@ import {
   InputError,
   IntegrityError,
   isRecord,
-  LIMITS,
   type CallOptions,
   type Descriptor,
   type Digest,
   type Repository,
+  MANIFEST_BYTES,
 } from '../oci/index.js';
 import { putTags } from './tag.js';
 import { digestAt, type UploadProgress } from './upload.js';
@@ -52,10 +52,10 @@ export async function pushManifest(
 ): Promise<Descriptor> {
   const { signal, tags = [], digest: wanted } = options;
   const call = signal ? { signal } : {};
-  if (bytes.length > LIMITS.manifestBytes) {
+  if (bytes.length > MANIFEST_BYTES) {
     throw new IntegrityError(
       'TOO_LARGE',
-      `the manifest is ${bytes.length} bytes; the most for one is ${LIMITS.manifestBytes}`,
+      `the manifest is ${bytes.length} bytes; the most for one is ${MANIFEST_BYTES}`,
     );
   }
   const mediaType = options.mediaType ?? mediaTypeIn(bytes);

@@ -2,12 +2,11 @@ import { createReadStream } from 'node:fs';
 import { chmod, copyFile, lutimes, open, readlink, rename, rm, stat, symlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createDigester, InputError, type Digest } from '../oci/index.js';
-import { forEachAtOnce } from './at-once.js';
+import { forEachAtOnce, FILES_AT_ONCE } from './at-once.js';
 import { Claims, duplicate, type Claim } from './claims.js';
 import { checkPlaces, checkVacant, settleFolders, makeFolders } from './commit-files.js';
 import { fileErrorCode } from './file-error.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';
-import { ORAS_LIMITS } from './limits.js';
 
 export interface StageOptions {
   root: string;
@@ -80,14 +79,14 @@ export class StagedFolder implements StagedFiles {
   }
 
   async commit(): Promise<void> {
-    await forEachAtOnce(this.#claims.twins(), ORAS_LIMITS.fileOperations, async ([one, other]) => {
+    await forEachAtOnce(this.#claims.twins(), FILES_AT_ONCE, async ([one, other]) => {
       if (!(await isSame(one, other))) throw duplicate(other);
     });
     const claims = this.#claims.parentsFirst();
     const { missing, bits } = await checkPlaces(claims, this.#options);
     const made = await makeFolders(missing, new Map(claims));
     const content = claims.filter(([, { kind }]) => kind !== 'folder');
-    await forEachAtOnce(content, ORAS_LIMITS.fileOperations, async ([path, { kind, staged }]) => {
+    await forEachAtOnce(content, FILES_AT_ONCE, async ([path, { kind, staged }]) => {
       // What takes the place of a file is no more open than that was.
       const kept = kind === 'file' ? bits.get(path) : undefined;
       if (kept !== undefined) await chmod(staged, kept);

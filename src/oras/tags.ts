@@ -1,5 +1,5 @@
 import type { CallOptions, Digest, ReadableRepository } from '../oci/index.js';
-import { ORAS_LIMITS } from './limits.js';
+import { LISTS_AT_ONCE } from './discover.js';
 
 /** Tags that only name a digest: the referrers tag schema's, and cosign's. */
 const DIGEST_LIKE = /^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?$/;
@@ -28,6 +28,6 @@ export async function listTags(repository: ReadableRepository, options: TagsOpti
   const worker = async (): Promise<void> => {
     for (const tag of rest) digests.set(tag, (await repository.resolve(tag, call)).digest);
   };
-  await Promise.all(Array.from({ length: Math.min(ORAS_LIMITS.discoverRequests, tags.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(LISTS_AT_ONCE, tags.length) }, worker));
   return tags.filter((tag) => digests.get(tag) === digest);
 }

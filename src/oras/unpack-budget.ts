@@ -1,5 +1,11 @@
 import { IntegrityError } from '../oci/index.js';
-import { ORAS_LIMITS } from './limits.js';
+
+/** Bytes that the archives of one pull may unpack to, whatever their size. `TOO_LARGE` */
+const UNPACK_BYTES = 16 * 1024 * 1024 * 1024;
+/** Bytes that they may unpack to, however small they are. */
+const UNPACK_FREE_BYTES = 64 * 1024 * 1024;
+/** Bytes that they may unpack to for each that is downloaded, above that. `TOO_LARGE` */
+const UNPACK_RATIO = 200;
 
 /** How many bytes one pull may make out of those that it downloads: what archives unpack to, and copies of what it has. */
 export class UnpackBudget {
@@ -11,8 +17,8 @@ export class UnpackBudget {
    * @param limitBytes another bound, in place of both
    */
   constructor(downloadedBytes: number, limitBytes?: number) {
-    const inProportion = Math.max(ORAS_LIMITS.unpackFreeBytes, downloadedBytes * ORAS_LIMITS.unpackRatio);
-    this.#limitBytes = limitBytes ?? Math.min(ORAS_LIMITS.unpackBytes, inProportion);
+    const inProportion = Math.max(UNPACK_FREE_BYTES, downloadedBytes * UNPACK_RATIO);
+    this.#limitBytes = limitBytes ?? Math.min(UNPACK_BYTES, inProportion);
   }
 
   /** @throws IntegrityError `TOO_LARGE` */

@@ -12,13 +12,15 @@ import {
   PromoterError,
   type Descriptor,
 } from '../oci/index.js';
-import { ArchiveEntries } from './archive-entries.js';
-import { Tasks } from './at-once.js';
+import { ArchiveEntries, SMALL_FILE_BYTES } from './archive-entries.js';
+import { Tasks, FILES_AT_ONCE } from './at-once.js';
 import { fileErrorCode } from './file-error.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';
-import { ORAS_LIMITS } from './limits.js';
 import { CONTENT_DIGEST } from './load-layers.js';
 import type { UnpackBudget } from './unpack-budget.js';
+
+/** Entries of an archive. `TOO_LARGE` */
+const MOST_UNPACK_ENTRIES = 1_000_000;
 
 type Entry = Extract extends AsyncIterable<infer E> ? E : never;
 
@@ -70,7 +72,7 @@ class Unpacking {
   readonly #title: string;
   readonly #options: UnpackOptions;
   readonly #entries: ArchiveEntries;
-  readonly #writes = new Tasks(ORAS_LIMITS.fileOperations);
+  readonly #writes = new Tasks(FILES_AT_ONCE);
 
   constructor(staged: StagedFiles, title: string, options: UnpackOptions) {
     this.#staged = staged;
@@ -85,8 +87,8 @@ class Unpacking {
       for await (const entry of archive) {
         this.#options.signal?.throwIfAborted();
         count += 1;
-        if (count > ORAS_LIMITS.unpackEntries) {
-          throw new IntegrityError('TOO_LARGE', `${this.#title} has more than ${ORAS_LIMITS.unpackEntries} entries`);
+        if (count > MOST_UNPACK_ENTRIES) {
+          throw new IntegrityError('TOO_LARGE', `${this.#title} has more than ${MOST_UNPACK_ENTRIES} entries`);
         }
         await this.#place(entry);
       }
@@ -137,7 +139,7 @@ class Unpacking {
   }
 
   async #file(target: string, entry: Entry, attributes: FileAttributes): Promise<void> {
-    if (entry.header.size > ORAS_LIMITS.smallFileBytes) {
+    if (entry.header.size > SMALL_FILE_BYTES) {
       await this.#staged.file(target, entry as AsyncIterable<Uint8Array>, attributes);
       return;
     }

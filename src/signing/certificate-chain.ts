@@ -8,8 +8,10 @@ import {
   type KeyUsageType,
 } from '@peculiar/asn1-x509';
 import type { CodeSigningCertificate } from './certificate.js';
-import { LIMITS } from './limits.js';
 import { algorithmOfKey } from './signature-algorithm.js';
+
+/** Certificates in an envelope or a signing chain. `SIGNATURE_INVALID`, `SIGNING_CERTIFICATE_INVALID` */
+export const MOST_CHAIN_CERTIFICATES = 10;
 
 const FORBIDDEN_USAGES: readonly KeyUsageType[] = [
   'keyEncipherment',
@@ -37,7 +39,7 @@ const FORBIDDEN_PURPOSES: ReadonlyMap<string, string> = new Map([
 export function chainProblem(chain: readonly CodeSigningCertificate[]): string | undefined {
   const [leaf] = chain;
   if (leaf === undefined) return 'there is no certificate';
-  if (chain.length > LIMITS.chainCertificates) return `there are more than ${LIMITS.chainCertificates} certificates`;
+  if (chain.length > MOST_CHAIN_CERTIFICATES) return `there are more than ${MOST_CHAIN_CERTIFICATES} certificates`;
   for (const [index, certificate] of chain.entries()) {
     const issuer = chain[index + 1] ?? certificate;
     const last = index === chain.length - 1;

@@ -1,8 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { describeError } from '../oci/index.js';
 import { parseCertificate, type CodeSigningCertificate } from './certificate.js';
-import { chainProblem, invalidAt, isIssuedBy } from './certificate-chain.js';
-import { LIMITS } from './limits.js';
+import { chainProblem, invalidAt, isIssuedBy, MOST_CHAIN_CERTIFICATES } from './certificate-chain.js';
 import { chainError } from './signing-errors.js';
 
 /**
@@ -50,7 +49,7 @@ function buildChain(
   isValid: (certificate: CodeSigningCertificate) => boolean,
 ): CodeSigningCertificate[] {
   const chain = [leaf];
-  for (let last = leaf; !isIssuedBy(last, last) && chain.length < LIMITS.chainCertificates;) {
+  for (let last = leaf; !isIssuedBy(last, last) && chain.length < MOST_CHAIN_CERTIFICATES;) {
     const issuers = pool.filter((candidate) => !chain.includes(candidate) && isIssuedBy(last, candidate));
     const issuer = issuers.find(isValid) ?? issuers[0];
     if (issuer === undefined) break;

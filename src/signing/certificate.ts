@@ -23,7 +23,11 @@ import {
 } from '@peculiar/asn1-x509';
 import { ConfigurationError, InputError } from '../oci/index.js';
 import { formatName, readName, type DistinguishedName } from './distinguished-name.js';
-import { LIMITS } from './limits.js';
+
+/** Bytes of one certificate. `SIGNATURE_INVALID`, `CERTIFICATE_UNREADABLE` */
+export const CERTIFICATE_BYTES = 64 * 1024;
+/** Certificates in one PEM file, such as a trust store. `CERTIFICATE_UNREADABLE` */
+const MOST_PEM_CERTIFICATES = 1000;
 
 /** An X.509 certificate with what Notary's rules look at. */
 export interface CodeSigningCertificate {
@@ -71,7 +75,7 @@ export function keyHash(certificate: Uint8Array): string {
 export function readCertificates(pem: string): Uint8Array[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
   if (blocks.length === 0) throw unreadable('there is no PEM certificate');
-  if (blocks.length > LIMITS.pemCertificates) throw unreadable(`there are more than ${LIMITS.pemCertificates}`);
+  if (blocks.length > MOST_PEM_CERTIFICATES) throw unreadable(`there are more than ${MOST_PEM_CERTIFICATES}`);
   return blocks.map((block, index) => {
     try {
       return parseCertificate(new X509Certificate(block).raw).der;
@@ -89,8 +93,8 @@ function unreadable(why: string): ConfigurationError {
 
 /** @throws InputError `CERTIFICATE_INVALID` where the bytes are not exactly one certificate */
 export function parseCertificate(der: Uint8Array): CodeSigningCertificate {
-  if (der.byteLength > LIMITS.certificateBytes) {
-    throw new InputError('CERTIFICATE_INVALID', `a certificate is larger than ${LIMITS.certificateBytes} bytes`);
+  if (der.byteLength > CERTIFICATE_BYTES) {
+    throw new InputError('CERTIFICATE_INVALID', `a certificate is larger than ${CERTIFICATE_BYTES} bytes`);
   }
   try {
     const x509 = new X509Certificate(der);

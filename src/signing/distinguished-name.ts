@@ -1,6 +1,8 @@
 import type { Name } from '@peculiar/asn1-x509';
 import { ConfigurationError } from '../oci/index.js';
-import { LIMITS } from './limits.js';
+
+/** Characters of a trusted identity. `TRUST_IDENTITY_INVALID` */
+const IDENTITY_CHARS = 4096;
 
 /** One attribute: its short name (`CN`), or its dotted OID where it has none, and its value. */
 interface NameAttribute {
@@ -68,7 +70,7 @@ export function parseTrustedIdentity(text: string): TrustedIdentity {
       },
     );
   };
-  if (text.length > LIMITS.identityChars) return fail(`it is longer than ${LIMITS.identityChars} characters`);
+  if (text.length > IDENTITY_CHARS) return fail(`it is longer than ${IDENTITY_CHARS} characters`);
   if (!text.startsWith(PREFIX)) return fail(`it does not start with ${PREFIX}`);
   const result = new Map<string, string>();
   for (const part of splitUnescaped(text.slice(PREFIX.length), ',')) {

@@ -1,8 +1,8 @@
 import { decode, encode, Tagged } from 'cborg';
-import { invalidSignature, type NotaryEnvelope } from './envelope.js';
-import { LIMITS } from './limits.js';
+import { invalidSignature, type NotaryEnvelope, MOST_CRITICAL_ATTRIBUTES } from './envelope.js';
 import { AUTHENTIC_SIGNING_TIME, EXPIRY, SIGNING_SCHEME, SIGNING_TIME, TIMESTAMP_SIGNATURE } from './notary-format.js';
 import { isSignedBy, type NotaryAlgorithm } from './signature-algorithm.js';
+import { MOST_CHAIN_CERTIFICATES } from './certificate-chain.js';
 
 /** Labels of COSE's own header parameters. @see https://www.rfc-editor.org/rfc/rfc9052#section-3.1 */
 const ALG = 1;
@@ -100,7 +100,7 @@ function isMap(value: unknown): value is Headers {
 }
 
 function readCritical(value: unknown): string[] {
-  if (!Array.isArray(value) || value.length > LIMITS.criticalAttributes) {
+  if (!Array.isArray(value) || value.length > MOST_CRITICAL_ATTRIBUTES) {
     throw invalidSignature('the list of critical attributes is missing or malformed');
   }
   return value.map((label: unknown) => {
@@ -122,8 +122,8 @@ function readTime(attributes: Headers, name: string): Date | undefined {
 
 function readChain(value: unknown): Uint8Array[] {
   if (!Array.isArray(value) || value.length === 0) throw invalidSignature('the certificate chain is missing');
-  if (value.length > LIMITS.chainCertificates) {
-    throw invalidSignature(`the chain has ${value.length} certificates; the most is ${LIMITS.chainCertificates}`);
+  if (value.length > MOST_CHAIN_CERTIFICATES) {
+    throw invalidSignature(`the chain has ${value.length} certificates; the most is ${MOST_CHAIN_CERTIFICATES}`);
   }
   return value.map((der: unknown) => {
     if (!isBytes(der)) throw invalidSignature('the certificate chain is malformed');

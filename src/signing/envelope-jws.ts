@@ -1,8 +1,9 @@
 import { errors, flattenedVerify } from 'jose';
 import { isRecord } from '../oci/index.js';
-import { invalidSignature, type NotaryEnvelope } from './envelope.js';
-import { LIMITS } from './limits.js';
+import { invalidSignature, type NotaryEnvelope, MOST_CRITICAL_ATTRIBUTES } from './envelope.js';
 import { AUTHENTIC_SIGNING_TIME, EXPIRY, SIGNING_SCHEME, SIGNING_TIME, TIMESTAMP_SIGNATURE } from './notary-format.js';
+import { MOST_CHAIN_CERTIFICATES } from './certificate-chain.js';
+import { CERTIFICATE_BYTES } from './certificate.js';
 
 const STANDARD: ReadonlySet<string> = new Set([
   'alg',
@@ -80,7 +81,7 @@ function isBase64Url(value: unknown): value is string {
 }
 
 function readCritical(value: unknown): string[] {
-  if (!Array.isArray(value) || value.length > LIMITS.criticalAttributes) {
+  if (!Array.isArray(value) || value.length > MOST_CRITICAL_ATTRIBUTES) {
     throw invalidSignature('the list of critical attributes is missing or malformed');
   }
   return value.map((name: unknown) => {
@@ -99,11 +100,11 @@ function readTime(attributes: Record<string, unknown>, name: string): Date | und
 
 function readChain(value: unknown): Uint8Array[] {
   if (!Array.isArray(value) || value.length === 0) throw invalidSignature('the certificate chain is missing');
-  if (value.length > LIMITS.chainCertificates) {
-    throw invalidSignature(`the chain has ${value.length} certificates; the most is ${LIMITS.chainCertificates}`);
+  if (value.length > MOST_CHAIN_CERTIFICATES) {
+    throw invalidSignature(`the chain has ${value.length} certificates; the most is ${MOST_CHAIN_CERTIFICATES}`);
   }
   return value.map((text: unknown) => {
-    if (typeof text !== 'string' || text.length > 2 * LIMITS.certificateBytes || !BASE64.test(text)) {
+    if (typeof text !== 'string' || text.length > 2 * CERTIFICATE_BYTES || !BASE64.test(text)) {
       throw invalidSignature('the certificate chain is malformed');
     }
     return Buffer.from(text, 'base64');

@@ -2,6 +2,9 @@ import type { KeyObject } from 'node:crypto';
 import { VerificationError } from '../oci/index.js';
 import type { NotaryAlgorithm } from './signature-algorithm.js';
 
+/** Critical attributes of an envelope. `SIGNATURE_INVALID` */
+export const MOST_CRITICAL_ATTRIBUTES = 100;
+
 /** A signature envelope, read and not yet believed: JWS or COSE. */
 export interface NotaryEnvelope {
   /** DER, as it stands in the envelope. */

@@ -24,6 +24,12 @@ import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 import { writeAtDestination } from './refused-write.js';
 
+/**
+ * A blob with more bytes is moved in pieces of an upload that goes on after a crash: at 2.5 MB/s it takes two minutes.
+ * Setting: `COPY_PART_BYTES`
+ */
+export const LARGE_BLOB_BYTES = 256 * 1024 * 1024;
+
 /** Large blobs that are moved at once. */
 const LARGE_AT_ONCE = 3;
 

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { json, problem } from '../http/exchange.js';
 import type { HostReply, HostRequest } from '../http/exchange.js';
-import { DURABLE_BODY_BYTES, INSTANCE_ID_CHARS, STATUS_PAGE } from '../limits.js';
 import type { ClientLinks } from './client-links.js';
 import { EventType } from './history.js';
 import type { HistoryEvent } from './history.js';
@@ -9,6 +8,13 @@ import { isFinal } from './instances.js';
 import type { Instance, InstanceFilter } from './instances.js';
 import type { TurnBody } from './messages.js';
 import type { Engine } from './turn.js';
+
+/** Bytes of an orchestration's input or an event's data over HTTP. */
+const DURABLE_BODY_BYTES = 16 * 1024 * 1024;
+/** Characters of an instance id, as the real engine has it. */
+const INSTANCE_ID_CHARS = 100;
+/** Instances on one page of the status query. */
+const STATUS_PAGE = 100;
 
 const NO_INSTANCE = problem(404, 'No instance with that id was found.');
 const GONE = problem(410, 'The instance has ended.');

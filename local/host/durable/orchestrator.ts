@@ -1,11 +1,13 @@
 import type { AppFunction } from '../app.js';
 import type { Invoker } from '../invoke.js';
-import { CUSTOM_STATUS_CHARS } from '../limits.js';
 import { unsupported } from '../unsupported.js';
 import type { HistoryEvent } from './history.js';
 import type { Instance } from './instances.js';
 import { ActionType, flatten } from './plan.js';
 import type { Action } from './plan.js';
+
+/** Characters of a custom status as JSON, as the real engine has it. */
+const CUSTOM_STATUS_CHARS = 16 * 1024;
 
 /** What the orchestrator came to when it was run over its history. */
 export interface Decision {

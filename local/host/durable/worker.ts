@@ -1,10 +1,12 @@
 import { describe, log } from '../log.js';
-import { TURN_TRIES } from '../limits.js';
 import { runActivity } from './activity.js';
 import { beat, leave } from './hosts.js';
 import type { ActivityBody, Message, NewMessage, ScheduleBody, TurnBody } from './messages.js';
 import { giveUp, runTurn } from './turn.js';
 import type { Engine } from './turn.js';
+
+/** Times that a turn may break inside the host itself before its instance is failed. */
+const TURN_TRIES = 20;
 
 export interface WorkerOptions {
   hostId: string;

@@ -3,8 +3,10 @@ import { json, problem } from '../http/exchange.js';
 import type { HostReply, HostRequest } from '../http/exchange.js';
 import type { Keys } from '../http/keys.js';
 import type { Invoker } from '../invoke.js';
-import { EVENT_GRID_BODY_BYTES } from '../limits.js';
 import { describe, log } from '../log.js';
+
+/** Bytes of one delivery of Event Grid, a batch included. */
+const EVENT_GRID_BODY_BYTES = 1024 * 1024 + 64 * 1024;
 
 interface GridEvent {
   data?: unknown;

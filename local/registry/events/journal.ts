@@ -1,7 +1,15 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { JsonLinesFile } from '../json-lines.js';
-import { LIMITS } from '../limits.js';
+import { JsonLinesFile, LOG_BYTES } from '../json-lines.js';
 import { envelope, type RegistryEvent } from './event.js';
+
+/** Events waiting to be delivered; past that, the oldest go to the dead letters. */
+const MOST_WAITING_EVENTS = 10_000;
+/** How long an event is tried, as Event Grid does: 24 hours. */
+const EVENT_AGE_MS = 24 * 3600_000;
+/** How long a receiver has to answer, as Event Grid has it. */
+const EVENT_ANSWER_MS = 30_000;
+/** Events under way at once. */
+const EVENTS_UNDER_WAY = 8;
 
 const PATH = '/runtime/webhooks/EventGrid?functionName=onRegistryEvent';
 /** Event Grid's are 10 s and more; here somebody is watching. */
@@ -34,7 +42,7 @@ export class EventJournal {
     this.#options = options;
     this.#url = options.url === undefined ? undefined : receiverUrl(options.url);
     if (this.#url === undefined) return;
-    this.#deadLetters = new JsonLinesFile(options.deadLetters, LIMITS.logBytes);
+    this.#deadLetters = new JsonLinesFile(options.deadLetters, LOG_BYTES);
     this.wake();
   }
 
@@ -71,10 +79,10 @@ export class EventJournal {
     this.#dropOldest();
     const rows = database
       .prepare('SELECT * FROM events ORDER BY due LIMIT ?')
-      .all(LIMITS.eventsUnderWay * 2)
+      .all(EVENTS_UNDER_WAY * 2)
       .filter((row) => !this.#underWay.has(Number(row.id)));
     for (const row of rows) {
-      if (this.#underWay.size >= LIMITS.eventsUnderWay) return;
+      if (this.#underWay.size >= EVENTS_UNDER_WAY) return;
       const pause = Number(row.due) - Date.now();
       if (pause > 0) {
         this.#timer = setTimeout(() => this.#deliverDue(url), pause);
@@ -105,7 +113,7 @@ export class EventJournal {
           'aeg-metadata-version': '1',
         },
         body,
-        signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(LIMITS.eventAnswerMs)]),
+        signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(EVENT_ANSWER_MS)]),
       });
       await response.body?.cancel();
       if (response.ok) {
@@ -117,7 +125,7 @@ export class EventJournal {
       if (this.#stop.signal.aborted) return;
       answer = error instanceof Error ? error.message : String(error);
     }
-    const tooOld = Date.now() - created > LIMITS.eventAgeMs;
+    const tooOld = Date.now() - created > EVENT_AGE_MS;
     if (tooOld || (typeof answer === 'number' && GIVEN_UP.has(answer))) {
       this.#deadLetter(id, event, answer, tries + 1);
       return;
@@ -130,7 +138,7 @@ export class EventJournal {
   }
 
   #dropOldest(): void {
-    const surplus = this.waiting - LIMITS.waitingEvents;
+    const surplus = this.waiting - MOST_WAITING_EVENTS;
     if (surplus <= 0) return;
     const rows = this.#options.database.prepare('SELECT * FROM events ORDER BY id LIMIT ?').all(surplus);
     for (const row of rows) {

@@ -1,6 +1,5 @@
 import type { Context, Handler } from '../context.js';
-import { readBody } from '../http.js';
-import { LIMITS } from '../limits.js';
+import { readBody, FORM_BYTES } from '../http.js';
 import { Refusal, refuse } from '../refusal.js';
 import type { Lock } from '../storage/locks.js';
 import { isRecord } from '../../../src/oci/index.js';
@@ -20,7 +19,7 @@ export const patchAttributes: Handler = async (context, call, { repository, refe
   describe(context, repository, reference);
   const tag = reference === '' ? undefined : reference;
   const { writable, deletable } = context.locks.of(repository, tag);
-  const wanted = parse(await readBody(call.request, LIMITS.formBytes));
+  const wanted = parse(await readBody(call.request, FORM_BYTES));
   context.locks.set(repository, tag, {
     writable: wanted.writeEnabled ?? writable,
     deletable: wanted.deleteEnabled ?? deletable,

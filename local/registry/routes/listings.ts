@@ -1,10 +1,14 @@
 import { OCI_IMAGE_INDEX } from '../../../src/oci/index.js';
 import type { Call } from '../call.js';
 import type { Context, Handler } from '../context.js';
-import { LIMITS } from '../limits.js';
 import { Refusal, refuse } from '../refusal.js';
 import { attributesOf } from './attributes.js';
 import { readDigest } from './blobs.js';
+
+/** Entries of one page, whatever `n` says. */
+const MOST_PAGE_ENTRIES = 1000;
+/** Entries of a page of referrers. */
+const MOST_REFERRERS_OF_A_PAGE = 100;
 
 /** `GET /v2/<name>/tags/list?n=&last=` */
 export const listTags: Handler = async (context, call, { repository }) => {
@@ -33,7 +37,7 @@ export const listReferrers: Handler = async (context, call, { repository, refere
   if (context.quirks.noReferrersApi === true) throw refuse.notFound(call.url.pathname);
   const subject = readDigest(reference);
   const artifactType = call.url.searchParams.get('artifactType') ?? '';
-  const count = Math.min(context.quirks.pageEntries ?? LIMITS.referrersPage, LIMITS.referrersPage);
+  const count = Math.min(context.quirks.pageEntries ?? MOST_REFERRERS_OF_A_PAGE, MOST_REFERRERS_OF_A_PAGE);
   const found = context.manifests.referrers(repository, subject, {
     last: Number(call.url.searchParams.get('nextToken') ?? 0) || 0,
     count: count + 1,
@@ -66,7 +70,7 @@ export const listAcrTags: Handler = async (context, call, { repository }) => {
     return;
   }
   if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
-  const { count, last } = pageOf(context, call, LIMITS.referrersPage);
+  const { count, last } = pageOf(context, call, MOST_REFERRERS_OF_A_PAGE);
   const orderby = call.url.searchParams.get('orderby') ?? '';
   const found =
     orderby === 'timedesc' || orderby === 'timeasc'
@@ -84,10 +88,10 @@ export const listAcrTags: Handler = async (context, call, { repository }) => {
   call.json(200, { registry: context.name, imageName: repository, tags }, nextLink(call, found.length > count, next));
 };
 
-function pageOf(context: Context, call: Call, usual: number = LIMITS.pageEntries): { count: number; last: string } {
+function pageOf(context: Context, call: Call, usual: number = MOST_PAGE_ENTRIES): { count: number; last: string } {
   const n = call.url.searchParams.get('n');
   const last = call.url.searchParams.get('last') ?? '';
-  const most = Math.min(context.quirks.pageEntries ?? LIMITS.pageEntries, LIMITS.pageEntries);
+  const most = Math.min(context.quirks.pageEntries ?? MOST_PAGE_ENTRIES, MOST_PAGE_ENTRIES);
   if (n === null) return { count: Math.min(usual, most), last };
   if (!/^\d{1,9}$/.test(n)) {
     throw new Refusal(400, 'PAGINATION_NUMBER_INVALID', 'invalid number of results requested', { detail: { n } });

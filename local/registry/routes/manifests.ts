@@ -15,10 +15,12 @@ import {
 import type { Context, Handler } from '../context.js';
 import { chartOf, deleteEvent, pushEvent } from '../events/event.js';
 import { readBody } from '../http.js';
-import { LIMITS } from '../limits.js';
 import { Refusal, refuse } from '../refusal.js';
 import { transaction } from '../storage/database.js';
 import type { IncomingManifest } from '../storage/manifests.js';
+
+/** Bytes of a manifest. `MANIFEST_INVALID`, 413 */
+const MANIFEST_BYTES = 4 * 1024 * 1024;
 
 /** `GET` and `HEAD /v2/<name>/manifests/<tag or digest>`. */
 export const getManifest: Handler = async (context, call, { repository, reference }) => {
@@ -40,7 +42,7 @@ export const getManifest: Handler = async (context, call, { repository, referenc
 
 /** `PUT /v2/<name>/manifests/<tag or digest>`: kept and its event noted in one transaction. */
 export const putManifest: Handler = async (context, call, { repository, reference }) => {
-  const bytes = await readBody(call.request, LIMITS.manifestBytes).catch((error: unknown) => {
+  const bytes = await readBody(call.request, MANIFEST_BYTES).catch((error: unknown) => {
     throw error instanceof Refusal ? refuse.manifestInvalid(error.message, 413) : error;
   });
   if (!context.locks.mayWrite(repository, isTag(reference) ? reference : undefined)) throw refuse.locked();

@@ -3,9 +3,11 @@ import { unauthorized } from '../access/principals.js';
 import { grant, parseScope, formatScope, type Access } from '../access/scope.js';
 import type { Call } from '../call.js';
 import type { Context, Handler } from '../context.js';
-import { readBody } from '../http.js';
-import { LIMITS } from '../limits.js';
+import { readBody, FORM_BYTES } from '../http.js';
 import { Refusal } from '../refusal.js';
+
+/** Scopes of one token request. */
+const MOST_SCOPES = 100;
 
 /** `POST /oauth2/exchange`: an Entra token for a refresh token of this registry's. */
 export const exchange: Handler = async (context, call) => {
@@ -81,7 +83,7 @@ async function answer(
 /** Scopes may come as repeated parameters, and several in one, with spaces between. */
 function scopesOf(parameters: URLSearchParams): Access[] {
   const texts = parameters.getAll('scope').flatMap((value) => value.split(' ').filter((text) => text !== ''));
-  if (texts.length > LIMITS.scopes) throw new Refusal(400, 'BAD_REQUEST', `at most ${LIMITS.scopes} scopes at once`);
+  if (texts.length > MOST_SCOPES) throw new Refusal(400, 'BAD_REQUEST', `at most ${MOST_SCOPES} scopes at once`);
   return texts.map((text) => {
     const scope = parseScope(text);
     if (scope === undefined) throw new Refusal(400, 'BAD_REQUEST', 'a scope is type:name:action,action');
@@ -90,7 +92,7 @@ function scopesOf(parameters: URLSearchParams): Access[] {
 }
 
 async function readForm(call: Call): Promise<URLSearchParams> {
-  const bytes = await readBody(call.request, LIMITS.formBytes);
+  const bytes = await readBody(call.request, FORM_BYTES);
   return new URLSearchParams(bytes.toString('utf8'));
 }
 

@@ -1,6 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Descriptor, Digest } from '../../../src/oci/index.js';
-import { LIMITS } from '../limits.js';
+
+/** Levels of referrers of referrers that go with a deleted subject. */
+const GRAPH_DEPTH = 64;
 
 export interface StoredManifest {
   digest: Digest;
@@ -83,7 +85,7 @@ export class ManifestStore {
    */
   remove(repository: string, digest: Digest, depth = 0): StoredManifest[] {
     const manifest = this.get(repository, digest);
-    if (manifest === undefined || depth > LIMITS.graphDepth) return [];
+    if (manifest === undefined || depth > GRAPH_DEPTH) return [];
     const referrers = this.#database
       .prepare('SELECT digest FROM manifests WHERE repository = ? AND subject = ?')
       .all(repository, digest);

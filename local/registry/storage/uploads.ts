@@ -3,9 +3,11 @@ import { createReadStream, existsSync, mkdirSync, readdirSync, statSync, unlinkS
 import { open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestAlgorithm, type Digest, type DigestAlgorithm } from '../../../src/oci/index.js';
-import { LIMITS } from '../limits.js';
 import { refuse } from '../refusal.js';
 import type { BlobStore } from './blobs.js';
+
+/** Upload sessions that were not touched for this long are swept at start. */
+const UPLOAD_AGE_MS = 7 * 24 * 3600_000;
 
 /** One upload under way; its bytes are in `file`, so that it outlives a restart. */
 export interface Upload {
@@ -32,7 +34,7 @@ export class UploadStore {
     mkdirSync(this.#folder, { recursive: true });
     for (const name of readdirSync(this.#folder)) {
       const path = join(this.#folder, name);
-      if (Date.now() - statSync(path).mtimeMs > LIMITS.uploadAgeMs) unlinkSync(path);
+      if (Date.now() - statSync(path).mtimeMs > UPLOAD_AGE_MS) unlinkSync(path);
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { InputError, isDigest, LIMITS, type Descriptor } from '../../oci/index.js';
+import { InputError, isDigest, type Descriptor, MANIFEST_BYTES } from '../../oci/index.js';
 import { formatDescriptor, pushManifest } from '../../oras/index.js';
 import { connectionOf } from '../connection/connection.js';
 import { readOperand } from '../files.js';
@@ -59,7 +59,7 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
     if (path === '-' && values.passwordStdin === true) {
       throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
     }
-    const bytes = await readOperand(path, LIMITS.manifestBytes, io);
+    const bytes = await readOperand(path, MANIFEST_BYTES, io);
     const { repository } = await session.open(target, connectionOf(values, ''), { create: true });
     const mediaType = textOf(values, 'mediaType');
     const { tagOrDigest, tags } = target;

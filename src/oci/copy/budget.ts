@@ -1,3 +1,5 @@
+/** Requests under way at once on each side while planning, moving and verifying. Setting: `concurrency`, `requestConcurrency`. */
+export const REQUESTS_AT_ONCE = 32;
 /** Gives back what was taken; further calls do nothing. */
 export type Release = () => void;
 

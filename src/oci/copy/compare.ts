@@ -3,8 +3,7 @@ import type { Digest } from '../digest.js';
 import { isIndexMediaType } from '../manifest.js';
 import type { ReadableRepository } from '../store.js';
 import { allOrAbort } from './all.js';
-import { Budget } from './budget.js';
-import { COPY_LIMITS } from './limits.js';
+import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import { listedBy, missingOf, type Asked, type Expected, type Missing } from './missing.js';
 import { orderFromLeaves } from './order.js';
 import { ARTIFACT_STREAMING, type GraphOptions } from './plan.js';
@@ -38,7 +37,7 @@ export async function compareGraphs(
   root: Descriptor,
   options: GraphOptions = {},
 ): Promise<Comparison> {
-  const concurrency = options.concurrency ?? COPY_LIMITS.requests;
+  const concurrency = options.concurrency ?? REQUESTS_AT_ONCE;
   const requests = new Budget(concurrency);
   const answers = new Map<string, Promise<Descriptor | undefined>>();
   const find = (target: string, signal: AbortSignal): Promise<Descriptor | undefined> => {

@@ -2,8 +2,10 @@ import type { Digest } from '../digest.js';
 import { RegistryError } from '../errors.js';
 import type { ReadableRepository } from '../store.js';
 import type { Budget } from './budget.js';
-import { COPY_LIMITS } from './limits.js';
 import { resolveIfThere } from './resolve-if-there.js';
+
+/** Tags read in search of digest tags; beyond, each digest's are asked for one by one. */
+export const DIGEST_TAG_SCAN = 1000;
 
 const SUFFIXES = ['att', 'sbom', 'sig'] as const;
 const DIGEST_TAG = /^(sha256|sha512)-([0-9a-f]{64}|[0-9a-f]{128})\.(?:att|sbom|sig)$/;
@@ -39,7 +41,7 @@ async function scan(source: ReadableRepository, signal: AbortSignal): Promise<Sc
       ordered &&= tag > previous && tag > 'sha256-';
       previous = tag;
       seen += 1;
-      if (seen < COPY_LIMITS.digestTagScan) continue;
+      if (seen < DIGEST_TAG_SCAN) continue;
       // In lexical order, nothing of interest comes after sha512-f…; a registry without order could hide some anywhere.
       return ordered && tag > 'sha512-g' ? found : undefined;
     }

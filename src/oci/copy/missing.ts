@@ -2,8 +2,7 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import type { CallOptions, ReadableRepository } from '../store.js';
 import { allOrAbort } from './all.js';
-import { Budget } from './budget.js';
-import { COPY_LIMITS } from './limits.js';
+import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import type { CopyPlan } from './plan.js';
 import { resolveIfThere } from './resolve-if-there.js';
 import { onSide } from './side.js';
@@ -110,6 +109,6 @@ export function missingAt(
   destination: ReadableRepository,
   options: CallOptions & { concurrency?: number } = {},
 ): Promise<Missing> {
-  const requests = new Budget(options.concurrency ?? COPY_LIMITS.requests);
+  const requests = new Budget(options.concurrency ?? REQUESTS_AT_ONCE);
   return missingOf(plan.manifests, askedOf(destination, requests), requests, options.signal);
 }

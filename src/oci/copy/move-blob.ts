@@ -3,10 +3,12 @@ import type { Digest } from '../digest.js';
 import type { ReadableRepository, WritableRepository } from '../store.js';
 import { openBody } from './bodies.js';
 import type { Budget } from './budget.js';
-import { COPY_LIMITS } from './limits.js';
 import { mountFrom } from './mount-from.js';
 import type { Arrival, Reporter } from './report.js';
 import { onSide } from './side.js';
+
+/** What one stream may hold of that, whatever the blob's size. */
+const BYTES_OF_ONE_STREAM = 8 * 1024 * 1024;
 
 export interface BlobMove {
   source: ReadableRepository;
@@ -26,7 +28,7 @@ async function moveBlob(descriptor: Descriptor, move: BlobMove): Promise<Arrival
     if (await onSide('destination', 'mount blob', () => requests.run(mounting, signal))) return 'mounted';
   }
   // Bytes first, then a request: whoever holds a request waits for nothing.
-  const release = await bytes.take(Math.min(descriptor.size, COPY_LIMITS.bytesOfOneStream), signal);
+  const release = await bytes.take(Math.min(descriptor.size, BYTES_OF_ONE_STREAM), signal);
   try {
     let opened = false;
     const open = (): Promise<AsyncIterable<Uint8Array>> => {

@@ -4,13 +4,15 @@ import { CopyError } from '../errors.js';
 import type { CallOptions, ReadableRepository, Repository } from '../store.js';
 import { allOrAbort } from './all.js';
 import { manifestBytes } from './bodies.js';
-import { Budget } from './budget.js';
-import { COPY_LIMITS } from './limits.js';
+import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import { createBlobMover } from './move-blob.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
 import { Reporter, type CopyProgress, type CopyReport } from './report.js';
 import { resolveIfThere } from './resolve-if-there.js';
 import { onSide } from './side.js';
+
+/** Bytes of blobs between the two sides at once. Setting: `bytesInFlight`. */
+const BYTES_IN_FLIGHT = 32 * 1024 * 1024;
 
 export interface CopyOptions extends CallOptions {
   /** Repositories of the destination's registry to mount blobs from, the likeliest first. */
@@ -99,8 +101,8 @@ export async function copyGraph(
   destination: Repository,
   options: CopyOptions = {},
 ): Promise<CopyReport> {
-  const requests = new Budget(options.requestConcurrency ?? COPY_LIMITS.requests);
-  const bytes = new Budget(options.bytesInFlight ?? COPY_LIMITS.bytesInFlight);
+  const requests = new Budget(options.requestConcurrency ?? REQUESTS_AT_ONCE);
+  const bytes = new Budget(options.bytesInFlight ?? BYTES_IN_FLIGHT);
   const mountFrom = typeof options.mountFrom === 'string' ? [options.mountFrom] : (options.mountFrom ?? []);
   const reporter = new Reporter(plan, options.onProgress);
   await allOrAbort(options.signal, (signal) => {

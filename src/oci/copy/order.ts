@@ -1,7 +1,6 @@
 import type { Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
-import { LIMITS } from '../limits.js';
-import type { Walked, WalkedNode } from './walk-context.js';
+import { type Walked, type WalkedNode, GRAPH_DEPTH } from './walk-context.js';
 
 /** What must be there before a manifest is: what it lists, and its subject as far as that is in the graph. */
 function needsOf(node: WalkedNode, nodes: Walked['nodes']): Digest[] {
@@ -24,9 +23,9 @@ export function orderFromLeaves(nodes: Walked['nodes'], root: Digest): WalkedNod
     if (open.has(digest)) {
       throw new CopyError('GRAPH_CYCLE', `${digest} is part of itself`, { details: { digest, path: [...open] } });
     }
-    if (open.size > LIMITS.graphDepth) {
-      throw new CopyError('GRAPH_TOO_DEEP', `${digest} is over ${LIMITS.graphDepth} levels deep`, {
-        details: { digest, limit: LIMITS.graphDepth },
+    if (open.size > GRAPH_DEPTH) {
+      throw new CopyError('GRAPH_TOO_DEEP', `${digest} is over ${GRAPH_DEPTH} levels deep`, {
+        details: { digest, limit: GRAPH_DEPTH },
       });
     }
     open.add(digest);

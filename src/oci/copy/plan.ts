@@ -2,10 +2,15 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { InputError } from '../errors.js';
 import type { CallOptions, ReadableRepository } from '../store.js';
-import { COPY_LIMITS } from './limits.js';
 import { orderFromLeaves } from './order.js';
 import type { LeftOut } from './walk-context.js';
 import { walkGraph } from './walk.js';
+import { REQUESTS_AT_ONCE } from './budget.js';
+
+/** Bytes of manifests that a plan carries along; the rest is fetched once more when it is moved. */
+export const PLAN_BYTES = 8 * 1024 * 1024;
+/** The largest manifest that a plan carries along. */
+const PLAN_MANIFEST_BYTES = 256 * 1024;
 
 /** Azure's artifact streaming: made anew by each registry, and of no use in another. */
 export const ARTIFACT_STREAMING = 'application/vnd.azure.artifact.streaming.v1';
@@ -90,9 +95,9 @@ export async function planGraph(
     recursive: options.recursive ?? false,
     artifactsOnly: options.artifactsOnly ?? false,
     excludeArtifactTypes: options.excludeArtifactTypes ?? [ARTIFACT_STREAMING],
-    concurrency: options.concurrency ?? COPY_LIMITS.requests,
-    keepBytes: COPY_LIMITS.planBytes,
-    keepManifestBytes: COPY_LIMITS.planManifestBytes,
+    concurrency: options.concurrency ?? REQUESTS_AT_ONCE,
+    keepBytes: PLAN_BYTES,
+    keepManifestBytes: PLAN_MANIFEST_BYTES,
     ...(options.onWalked && { onWalked: options.onWalked }),
     ...(options.signal && { signal: options.signal }),
   });

@@ -11,7 +11,11 @@ import type {
   ReferrersOptions,
   Repository,
 } from '../store.js';
-import { COPY_LIMITS } from './limits.js';
+import { PLAN_BYTES } from './plan.js';
+import { DIGEST_TAG_SCAN } from './digest-tags.js';
+
+/** The largest blob that is remembered where reads are: a signature's envelope. */
+const REMEMBERED_BLOB_BYTES = 64 * 1024;
 
 /** What a repository answered to one question, or that it did something. JSON, but for the bytes. */
 export interface Answer {
@@ -37,7 +41,7 @@ export interface Memory {
   pass<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** Answers of one process, for as long as it needs them: COPY_LIMITS.planBytes of manifests and blobs at most. */
+/** Answers of one process, for as long as it needs them: PLAN_BYTES of manifests and blobs at most. */
 class OwnMemory implements Memory {
   readonly #answers = new Map<string, Answer>();
   #bytes = 0;
@@ -51,7 +55,7 @@ class OwnMemory implements Memory {
     if (kept) return kept;
     const answer = await ask();
     const bytes = answer.bytes?.length ?? 0;
-    if (this.#bytes + bytes <= COPY_LIMITS.planBytes) {
+    if (this.#bytes + bytes <= PLAN_BYTES) {
       this.#bytes += bytes;
       this.#answers.set(question, answer);
     }
@@ -140,7 +144,7 @@ class RememberedReads implements ReadableRepository {
     options: CallOptions & { offset?: number } = {},
   ): Promise<AsyncIterable<Uint8Array>> {
     const ask = (): Promise<AsyncIterable<Uint8Array>> => this.#inner.openBlob(descriptor, options);
-    const isSmall = descriptor.size <= COPY_LIMITS.rememberedBlobBytes;
+    const isSmall = descriptor.size <= REMEMBERED_BLOB_BYTES;
     if (!isSmall || (options.offset ?? 0) !== 0) return ask();
     const { bytes } = await this.memory.recall(this.question('blob', descriptor.digest), async () => {
       const chunks: Uint8Array[] = [];
@@ -177,7 +181,7 @@ class RememberedReads implements ReadableRepository {
   }
 
   async *listTags(options: CallOptions & { last?: string } = {}): AsyncGenerator<string> {
-    const most = COPY_LIMITS.digestTagScan;
+    const most = DIGEST_TAG_SCAN;
     const { tags = [] } = await this.memory.recall(this.question('tags', options.last ?? ''), async () => {
       const read: string[] = [];
       for await (const tag of this.#inner.listTags(options)) {

@@ -2,10 +2,8 @@ import { contentKindOf } from '../content-kind.js';
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
-import { LIMITS } from '../limits.js';
 import { artifactTypeOf, childrenOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
 import type { FetchedManifest } from '../store.js';
-import { COPY_LIMITS } from './limits.js';
 import {
   bare,
   checkWidth,
@@ -17,7 +15,21 @@ import {
   type LeftOut,
   type Referring,
   type WalkedNode,
+  GRAPH_DEPTH,
 } from './walk-context.js';
+
+/** Manifests that one index may hold, at any depth, if it refers to what is promoted; more are `REFERRER_UNREADABLE`. */
+export const MOST_HELD_MANIFESTS = 1000;
+/** The same for all such indexes of one walk together. */
+const MOST_HELD_IN_ALL = 10_000;
+/**
+ * Blobs that manifests with more than `FEW_BLOBS` may name in all, if they refer to what is promoted; what names more is
+ * `REFERRER_UNREADABLE`.
+ */
+const MANY_BLOBS = 20_000;
+const FEW_BLOBS = 8;
+/** Of those manifests, how many are looked at at once. */
+const JUDGED_AT_ONCE = 16;
 
 type Reason = LeftOut['reason'];
 
@@ -72,9 +84,9 @@ class Travel {
   readonly #listed = new Map<Digest, Promise<Referring>>();
   readonly #taken = new Set<Digest>();
   /** Manifests that indexes may still hold, in all. */
-  #room: number = COPY_LIMITS.heldInAll;
+  #room: number = MOST_HELD_IN_ALL;
   /** Blobs that manifests with more than a few may still name, in all. */
-  #blobRoom: number = COPY_LIMITS.manyBlobs;
+  #blobRoom: number = MANY_BLOBS;
 
   constructor(context: Context, signal: AbortSignal) {
     this.#context = context;
@@ -93,7 +105,7 @@ class Travel {
     const context = this.#context;
     const { digest } = descriptor;
     if (this.#promoted.has(digest)) return;
-    if (way.depth > LIMITS.graphDepth) return this.#leaveOut(descriptor, 'unreadable');
+    if (way.depth > GRAPH_DEPTH) return this.#leaveOut(descriptor, 'unreadable');
     context.started.add(digest);
     checkWidth(context);
     const [accepted, referring] = await Promise.all([this.#accept(way, descriptor), this.#list(digest)]);
@@ -239,7 +251,7 @@ class Travel {
   /** Foreign layers need not be anywhere: a few manifests could name more of them than a graph may have. */
   #hasRoomFor(manifest: Manifest): boolean {
     const { length } = childrenOf(manifest);
-    if (length <= COPY_LIMITS.fewBlobs) return true;
+    if (length <= FEW_BLOBS) return true;
     this.#blobRoom -= length;
     return this.#blobRoom >= 0;
   }
@@ -254,7 +266,7 @@ class Travel {
     room.left -= children.size;
     this.#room -= children.size;
     const isKnown = index.manifests.every(({ mediaType }) => isManifestMediaType(mediaType));
-    if (depth >= LIMITS.graphDepth || room.left < 0 || this.#room < 0 || !isKnown) return 'unreadable';
+    if (depth >= GRAPH_DEPTH || room.left < 0 || this.#room < 0 || !isKnown) return 'unreadable';
     const judgeChild = async (digest: Digest): Promise<Reason | undefined> => {
       const read = await this.#readOnce(digest);
       if ('reason' in read) return 'unreadable';
@@ -265,8 +277,8 @@ class Travel {
     };
     const digests = [...children];
     // A few at a time: the first image ends it.
-    for (let from = 0; from < digests.length; from += COPY_LIMITS.judgedAtOnce) {
-      const reasons = await Promise.all(digests.slice(from, from + COPY_LIMITS.judgedAtOnce).map(judgeChild));
+    for (let from = 0; from < digests.length; from += JUDGED_AT_ONCE) {
+      const reasons = await Promise.all(digests.slice(from, from + JUDGED_AT_ONCE).map(judgeChild));
       const reason = reasons.find((each) => each === 'image') ?? reasons.find((each) => each !== undefined);
       if (reason !== undefined) return reason;
     }
@@ -287,7 +299,7 @@ function listedIn(manifest: Manifest | undefined): Descriptor[] {
 }
 
 function emptyRoom(): { left: number } {
-  return { left: COPY_LIMITS.heldManifests };
+  return { left: MOST_HELD_MANIFESTS };
 }
 
 /** What a stranger wrote is left out. What else went wrong is thrown: a registry that is down says nothing of what it holds. */

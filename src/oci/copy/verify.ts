@@ -3,8 +3,7 @@ import { isDigest, type Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
 import type { CallOptions, ReadableRepository, Repository } from '../store.js';
 import { manifestBytes } from './bodies.js';
-import { Budget } from './budget.js';
-import { COPY_LIMITS } from './limits.js';
+import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import {
   askedOf,
   expectedListings,
@@ -17,6 +16,9 @@ import {
 import { copyGraph } from './move.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
 import { onSide } from './side.js';
+
+/** Pauses in milliseconds before the destination is asked again for what it does not show; as many repairs are tried. `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST` */
+export const ARRIVAL = { pausesMs: [0, 250, 1000, 2000, 4000] } as const;
 
 export interface ArrivalProgress {
   state: 'asked' | 'restored';
@@ -178,7 +180,7 @@ export async function verifyArrival(
   destination: Repository,
   options: ArrivalOptions,
 ): Promise<ArrivalReport> {
-  const requests = new Budget(options.requestConcurrency ?? COPY_LIMITS.requests);
+  const requests = new Budget(options.requestConcurrency ?? REQUESTS_AT_ONCE);
   const planned = new Map(plan.manifests.map((manifest) => [manifest.descriptor.digest, manifest]));
   let arriving: Arriving = { plan, planned, destination, options, requests };
   let missing = await missingOf(plan.manifests, counted(arriving), requests, options.signal);
@@ -189,7 +191,7 @@ export async function verifyArrival(
     await pause(waitMs, undefined, options.signal && { signal: options.signal });
     return destination;
   };
-  for (const [index, waitMs] of (options.pausesMs ?? COPY_LIMITS.arrivalPausesMs).entries()) {
+  for (const [index, waitMs] of (options.pausesMs ?? ARRIVAL.pausesMs).entries()) {
     if (isNothingMissing(missing)) break;
     await repair(arriving, missing);
     arriving = { ...arriving, destination: await (options.after ?? waited)(index + 1, waitMs) };

@@ -1,7 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { CopyError, RegistryError } from '../errors.js';
-import { LIMITS } from '../limits.js';
 import {
   artifactTypeOf,
   childrenOf,
@@ -15,6 +14,11 @@ import type { Budget } from './budget.js';
 import type { DigestTags } from './digest-tags.js';
 import type { Misplaced } from './overlooked.js';
 import { resolveIfThere } from './resolve-if-there.js';
+
+/** Levels of referrers of referrers, and of indexes in indexes. `GRAPH_TOO_DEEP` */
+export const GRAPH_DEPTH = 16;
+/** Nodes in one graph, blobs included. `GRAPH_TOO_WIDE` */
+export const GRAPH_NODES = 100_000;
 
 export interface WalkOptions {
   recursive: boolean;
@@ -105,9 +109,9 @@ export function bare({ mediaType, digest, size }: Descriptor): Descriptor {
 
 /** @param more nodes that are about to be visited. */
 export function checkWidth({ started, blobs, source }: Context, more = 0): void {
-  if (started.size + blobs.size + more <= LIMITS.graphNodes) return;
-  throw new CopyError('GRAPH_TOO_WIDE', `the graph in ${source.name} has more than ${LIMITS.graphNodes} nodes`, {
-    details: { limit: LIMITS.graphNodes },
+  if (started.size + blobs.size + more <= GRAPH_NODES) return;
+  throw new CopyError('GRAPH_TOO_WIDE', `the graph in ${source.name} has more than ${GRAPH_NODES} nodes`, {
+    details: { limit: GRAPH_NODES },
     remedy: REMEDY,
   });
 }

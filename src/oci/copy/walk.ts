@@ -1,7 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { CopyError, InputError } from '../errors.js';
-import { LIMITS } from '../limits.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
 import type { FetchedManifest, ReadableRepository } from '../store.js';
 import { allOrAbort } from './all.js';
@@ -23,6 +22,7 @@ import {
   type WalkOptions,
   type Walked,
   type WalkedNode,
+  GRAPH_DEPTH,
 } from './walk-context.js';
 
 /** How a manifest was come by. */
@@ -89,10 +89,10 @@ async function readNode(
 async function visit(context: Context, descriptor: Descriptor, how: Visit, signal: AbortSignal): Promise<void> {
   // Who meets it again waits for nothing, so that a circle can't wait for itself; `order` finds it.
   if (context.started.has(descriptor.digest)) return;
-  if (how.depth > LIMITS.graphDepth) {
+  if (how.depth > GRAPH_DEPTH) {
     const { digest } = descriptor;
-    throw new CopyError('GRAPH_TOO_DEEP', `${context.source.name}@${digest} is over ${LIMITS.graphDepth} levels deep`, {
-      details: { digest, limit: LIMITS.graphDepth },
+    throw new CopyError('GRAPH_TOO_DEEP', `${context.source.name}@${digest} is over ${GRAPH_DEPTH} levels deep`, {
+      details: { digest, limit: GRAPH_DEPTH },
       remedy: REMEDY,
     });
   }

@@ -4,7 +4,11 @@ import { refuseFoldedInManifest } from '../manifest-names.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import { refuseRepeatedNames } from '../strict-json.js';
 import type { LayoutFiles } from './files.js';
-import { LAYOUT_LIMITS } from './limits.js';
+
+/** Bytes of index.json: it lists every manifest of the layout. `TOO_LARGE` */
+const INDEX_BYTES = 64 * 1024 * 1024;
+/** Bytes of the file `oci-layout`. `TOO_LARGE` */
+const MARKER_BYTES = 4096;
 
 /** The annotation by which a layout's index names a tag. */
 const REF_NAME = 'org.opencontainers.image.ref.name';
@@ -34,7 +38,7 @@ function parseJson(bytes: Uint8Array, where: string): Record<string, unknown> {
 
 /** @throws InputError `LAYOUT_INVALID` where it isn't a layout of version 1. */
 export async function checkMarker(files: LayoutFiles, path: string): Promise<void> {
-  const bytes = await files.read(MARKER_FILE, LAYOUT_LIMITS.markerBytes);
+  const bytes = await files.read(MARKER_FILE, MARKER_BYTES);
   if (!bytes) {
     throw new InputError('LAYOUT_INVALID', `${path} is not an OCI image layout: it has no file oci-layout`, {
       remedy: REMEDY,
@@ -48,7 +52,7 @@ export async function checkMarker(files: LayoutFiles, path: string): Promise<voi
 
 /** The index's descriptors, in its order; none where there is no index yet. */
 export async function readIndex(files: LayoutFiles, path: string): Promise<Descriptor[]> {
-  const bytes = await files.read(INDEX_FILE, LAYOUT_LIMITS.indexBytes);
+  const bytes = await files.read(INDEX_FILE, INDEX_BYTES);
   if (!bytes) return [];
   const where = `${path}/${INDEX_FILE}`;
   const { manifests } = parseJson(bytes, where);

@@ -2,8 +2,7 @@ import { OCTET_STREAM } from '../blob-access.js';
 import type { Descriptor } from '../descriptor.js';
 import { createDigester, digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
-import { LIMITS } from '../limits.js';
-import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
+import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest, MANIFEST_BYTES } from '../manifest.js';
 import type { CallOptions, FetchedManifest, ReadableRepository } from '../store.js';
 import type { LayoutFiles } from './files.js';
 import { readIndex, tagOf } from './index-file.js';
@@ -77,7 +76,7 @@ export class LayoutReader implements ReadableRepository {
     // As the index describes it, which oras shows.
     if (byTag) return byTag;
     if (entry) return { mediaType: entry.mediaType, digest, size: entry.size };
-    const known = size <= LIMITS.manifestBytes ? await this.#look(digest) : undefined;
+    const known = size <= MANIFEST_BYTES ? await this.#look(digest) : undefined;
     if (!known) throw this.notFound(digest, 'MANIFEST_UNKNOWN');
     return known.descriptor;
   }
@@ -86,7 +85,7 @@ export class LayoutReader implements ReadableRepository {
     const descriptor = typeof target === 'string' ? await this.resolve(target, options) : target;
     const { digest, size, mediaType } = descriptor;
     options.signal?.throwIfAborted();
-    const bytes = await this.files.read(blobFile(digest), LIMITS.manifestBytes);
+    const bytes = await this.files.read(blobFile(digest), MANIFEST_BYTES);
     if (!bytes) throw this.notFound(digest, 'MANIFEST_UNKNOWN');
     const where = `${this.name}@${digest}`;
     if (bytes.length !== size) {
@@ -162,7 +161,7 @@ export class LayoutReader implements ReadableRepository {
     for (const algorithm of ['sha256', 'sha512'] as const) {
       for (const { name, size } of await this.files.list(`blobs/${algorithm}`)) {
         const digest = `${algorithm}:${name}`;
-        if (isDigest(digest) && size <= LIMITS.manifestBytes) lying.push(digest);
+        if (isDigest(digest) && size <= MANIFEST_BYTES) lying.push(digest);
       }
     }
     const known: Known[] = [];
@@ -176,7 +175,7 @@ export class LayoutReader implements ReadableRepository {
   /** What a blob is, if it is a manifest: one that says so, or is called so by the index. */
   async #look(digest: Digest): Promise<Known | undefined> {
     if (this.#looked.has(digest)) return this.#looked.get(digest);
-    const bytes = await this.files.read(blobFile(digest), LIMITS.manifestBytes).catch((error: unknown) => {
+    const bytes = await this.files.read(blobFile(digest), MANIFEST_BYTES).catch((error: unknown) => {
       if (error instanceof IntegrityError) return undefined;
       throw error;
     });

@@ -1,6 +1,10 @@
 import type { FileHandle } from 'node:fs/promises';
 import { InputError } from '../errors.js';
-import { LAYOUT_LIMITS } from './limits.js';
+
+/** Files in a tar archive. `LAYOUT_INVALID` */
+const MOST_TAR_ENTRIES = 1_000_000;
+/** Bytes of a name in a tar archive's extended header. `LAYOUT_INVALID` */
+const TAR_NAME_BYTES = 64 * 1024;
 
 /** Where a file lies in an archive, in bytes. */
 export interface TarEntry {
@@ -95,9 +99,9 @@ export async function indexTar(file: FileHandle, path: string): Promise<Map<stri
     const offset = at + BLOCK;
     if (!Number.isSafeInteger(size) || offset + size > archiveBytes) throw invalid(path, 'it is cut off');
     count += 1;
-    if (count > LAYOUT_LIMITS.tarEntries) throw invalid(path, `it has more than ${LAYOUT_LIMITS.tarEntries} entries`);
+    if (count > MOST_TAR_ENTRIES) throw invalid(path, `it has more than ${MOST_TAR_ENTRIES} entries`);
     if (type === 'x' || type === 'L') {
-      if (size > LAYOUT_LIMITS.tarNameBytes) throw invalid(path, 'a name in it is too long');
+      if (size > TAR_NAME_BYTES) throw invalid(path, 'a name in it is too long');
       const body = await readAt(file, offset, size);
       const said = type === 'L' ? { path: textOf(body) } : paxRecords(body);
       longName = said.path ?? longName;

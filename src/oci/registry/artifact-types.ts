@@ -3,7 +3,7 @@ import { PromoterError } from '../errors.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest } from '../manifest.js';
 import type { FetchedManifest } from '../store.js';
 import { mapConcurrently } from './concurrently.js';
-import { LISTING_LIMITS } from './limits.js';
+import { ENTRIES_AT_ONCE } from './pages.js';
 
 /** ACR leaves the artifact type out of some entries of a list of referrers; the manifest has it. */
 export function withArtifactTypes(
@@ -11,7 +11,7 @@ export function withArtifactTypes(
   entries: readonly Descriptor[],
   fetch: (entry: Descriptor) => Promise<FetchedManifest>,
 ): Promise<Descriptor[]> {
-  return mapConcurrently(entries, LISTING_LIMITS.concurrency, async (entry) => {
+  return mapConcurrently(entries, ENTRIES_AT_ONCE, async (entry) => {
     if (entry.artifactType !== undefined || !isManifestMediaType(entry.mediaType)) return entry;
     try {
       const { bytes } = await fetch(entry);

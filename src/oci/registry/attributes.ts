@@ -1,8 +1,8 @@
 import { isRecord } from '../descriptor.js';
 import { RegistryError } from '../errors.js';
-import { LIMITS } from '../limits.js';
 import type { CallOptions } from '../store.js';
 import { askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
+import { ANSWER_BYTES } from './pages.js';
 
 /** Statuses by which a registry says that it has no such thing, or none for this identity. */
 const SAYS_NOTHING = [401, 403, 404, 405];
@@ -39,7 +39,7 @@ async function writeEnabled(
         scopes: scopesFor(context, ['metadata_read']),
         ...(signal !== undefined && { signal }),
       },
-      { statuses: [200, ...SAYS_NOTHING], what: name, mostBytes: LIMITS.answerBytes },
+      { statuses: [200, ...SAYS_NOTHING], what: name, mostBytes: ANSWER_BYTES },
     );
     return answer.status === 200 ? parse(answer.bytes) : undefined;
   } catch (error) {

@@ -5,9 +5,15 @@ import { IntegrityError, RegistryError, TransportError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { leave } from './body.js';
 import { apiUrl, ask, askHeaders, kindOf, scopesFor, type Actions, type RepositoryContext } from './endpoint.js';
-import { DOWNLOAD_LIMITS } from './limits.js';
 import { pauseMs, sleepMs } from './retry.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
+
+/** Times one download is gone on with after it broke; the error of the last break is thrown. */
+const MOST_BREAKS = 20;
+/** Times without a single byte in between. */
+const MOST_BREAKS_AT_ONE_PLACE = 4;
+/** Bytes that an answer must have brought for its early end not to count among the breaks. */
+const PIECE_BYTES = 1024 * 1024;
 
 function requestFor(
   context: RepositoryContext,
@@ -167,9 +173,9 @@ export async function openBlob(
       }
       if (position === descriptor.size) return;
       // A part may be shorter than was asked for, and a body that names no length may just end.
-      if (broken !== undefined || position - from < DOWNLOAD_LIMITS.pieceBytes) failures += 1;
+      if (broken !== undefined || position - from < PIECE_BYTES) failures += 1;
       failuresHere += 1;
-      if (failures >= DOWNLOAD_LIMITS.breaks || failuresHere >= DOWNLOAD_LIMITS.breaksAtOnePlace)
+      if (failures >= MOST_BREAKS || failuresHere >= MOST_BREAKS_AT_ONE_PLACE)
         throw broken ?? wrongSize(what, descriptor.size, position);
       await sleepMs(pauseMs(failuresHere, context.endpoint.retryBaseMs), options.signal);
       current = await openFrom(context, descriptor, position, options);

@@ -1,7 +1,9 @@
 import { IntegrityError } from '../errors.js';
-import { TRANSPORT_LIMITS } from './limits.js';
 import type { TransportResponse } from './transport.js';
 import { redactUrl } from './urls.js';
+
+/** Bytes that are read off an answer nobody wants, so that its connection can be kept. */
+const DRAIN_BYTES = 64 * 1024;
 
 /** Reads a whole body of at most `mostBytes`. @throws IntegrityError `TOO_LARGE` */
 export async function readBounded(response: TransportResponse, mostBytes: number): Promise<Uint8Array> {
@@ -43,7 +45,7 @@ export async function drain(response: TransportResponse): Promise<void> {
   try {
     for await (const chunk of response.body) {
       length += chunk.length;
-      if (length > TRANSPORT_LIMITS.drainBytes) break;
+      if (length > DRAIN_BYTES) break;
     }
   } catch {
     // The answer's status has been read already; that its body broke changes nothing.

@@ -1,7 +1,6 @@
 import type { CallOptions } from '../store.js';
 import { askHeaders, type Endpoint } from './endpoint.js';
-import { LISTING_LIMITS } from './limits.js';
-import { listIn, readPages } from './pages.js';
+import { listIn, readPages, PAGE_ENTRIES } from './pages.js';
 import { CATALOG_SCOPE } from './scopes.js';
 
 /** Names of repositories, in the registry's order. @see https://distribution.github.io/distribution/spec/api/#catalog */
@@ -10,7 +9,7 @@ export async function* listRepositories(
   options: CallOptions & { last?: string } = {},
 ): AsyncGenerator<string> {
   const query = new URLSearchParams({
-    n: String(LISTING_LIMITS.pageEntries),
+    n: String(PAGE_ENTRIES),
     ...(options.last !== undefined && { last: options.last }),
   });
   const name = endpoint.registry;

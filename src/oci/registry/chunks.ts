@@ -3,12 +3,14 @@ import { IntegrityError, RegistryError, TransportError, type PromoterError } fro
 import type { CallOptions, OpenBody } from '../store.js';
 import { drain } from './body.js';
 import { follow, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
-import { UPLOAD_LIMITS } from './limits.js';
 import { registryErrorFrom } from './registry-error.js';
 import { pauseMs, sleepMs } from './retry.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 import { SessionLost, uploadFailure } from './upload-failure.js';
 import type { UploadOptions } from './upload.js';
+
+/** Times one piece is sent again within its session. */
+const CHUNK_TRIES = 4;
 
 /** Where an upload in pieces stands. */
 export interface Reached {
@@ -167,7 +169,7 @@ async function pushPiece(
       if (!(error instanceof TransportError) || !error.transient) throw error;
       failure = error;
     }
-    if (attempt >= UPLOAD_LIMITS.chunkAttempts) throw failure;
+    if (attempt >= CHUNK_TRIES) throw failure;
     await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs), options.signal);
     let status: Reached | undefined;
     try {

@@ -2,13 +2,21 @@
 import '../node-version.js';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { Agent, buildConnector, ProxyAgent, type Dispatcher } from 'undici';
-import { TRANSPORT_LIMITS } from './limits.js';
 import type { RequestKind } from './transport.js';
 import { isLoopback } from './urls.js';
 
+/** Until a connection stands, TLS included. Option `timeouts.connectMs`; `CONNECT_FAILED` */
+const CONNECT_MS = 10_000;
+/** From the request's last byte to the answer's first: a commit of a large blob takes its time. Option `timeouts.firstByteMs`; `TIMEOUT` */
+const FIRST_BYTE_MS = 120_000;
+/** Between two pieces of a body, either way. Option `timeouts.stallMs`; `STALLED` */
+const STALL_MS = 60_000;
+/** Connections to one host for each kind of request. Option `connections` */
+const CONNECTIONS = 64;
+
 /** How connections are made. */
 export interface DispatcherOptions {
-  /** Milliseconds; see TRANSPORT_LIMITS for what they mean and what they are as it comes. */
+  /** Milliseconds; the constants of this file say what they mean, and what they are by default. */
   timeouts?: { connectMs?: number; firstByteMs?: number; stallMs?: number };
   /** Connections to one host for each kind of request. */
   connections?: number;
@@ -73,13 +81,13 @@ interface Way {
 }
 
 function createDispatcher(kind: RequestKind, options: DispatcherOptions, { trust, proxy }: Way): Dispatcher {
-  const connectMs = options.timeouts?.connectMs ?? TRANSPORT_LIMITS.connectMs;
+  const connectMs = options.timeouts?.connectMs ?? CONNECT_MS;
   const allowH2 = OFFERS_HTTP2[kind];
   const common = {
     allowH2,
-    connections: options.connections ?? TRANSPORT_LIMITS.connections,
-    headersTimeout: options.timeouts?.firstByteMs ?? TRANSPORT_LIMITS.firstByteMs,
-    bodyTimeout: options.timeouts?.stallMs ?? TRANSPORT_LIMITS.stallMs,
+    connections: options.connections ?? CONNECTIONS,
+    headersTimeout: options.timeouts?.firstByteMs ?? FIRST_BYTE_MS,
+    bodyTimeout: options.timeouts?.stallMs ?? STALL_MS,
     connectTimeout: connectMs,
   };
   const tls = {

@@ -5,8 +5,12 @@ import { isRecord } from '../descriptor.js';
 import { ConfigurationError } from '../errors.js';
 import type { Credential, Credentials } from './credentials.js';
 import { askCredentialHelper, type HelperOptions } from './docker-helper.js';
-import { DOCKER_CONFIG_LIMITS } from './limits.js';
 import { Shared } from './shared.js';
+
+/** Characters of a Docker config. `DOCKER_CONFIG_INVALID` */
+const DOCKER_CONFIG_BYTES = 4 * 1024 * 1024;
+/** Milliseconds for which a found credential is kept. */
+const KEEP_MS = 60_000;
 
 /** The user under which `az acr login` leaves a refresh token. */
 const ACR_TOKEN_USER = '00000000-0000-0000-0000-000000000000';
@@ -49,7 +53,7 @@ export async function readDockerConfig(path: string): Promise<DockerConfig> {
     if (isRecord(cause) && cause.code === 'ENOENT') return { auths: {}, credHelpers: {} };
     throw invalid('it can not be read', cause);
   }
-  if (text.length > DOCKER_CONFIG_LIMITS.fileBytes) throw invalid('it is too large');
+  if (text.length > DOCKER_CONFIG_BYTES) throw invalid('it is too large');
   let json: unknown;
   try {
     json = text.trim() === '' ? {} : JSON.parse(text);
@@ -162,7 +166,7 @@ export function dockerConfigCredentials(options: DockerConfigOptions = {}): Cred
           signal: shared,
         }),
       );
-      kept.set(registry, { untilMs: nowMs + DOCKER_CONFIG_LIMITS.keepMs, credential });
+      kept.set(registry, { untilMs: nowMs + KEEP_MS, credential });
       const answer = credential.wait(signal);
       answer.catch(() => kept.get(registry)?.credential === credential && kept.delete(registry));
       return answer;

@@ -1,7 +1,11 @@
 import { spawn } from 'node:child_process';
 import { isRecord } from '../descriptor.js';
 import { ConfigurationError } from '../errors.js';
-import { DOCKER_CONFIG_LIMITS } from './limits.js';
+
+/** Milliseconds that a credential helper may take (it may ask the user for a password). `CREDENTIAL_HELPER_FAILED` */
+const HELPER_MS = 60_000;
+/** Characters of a credential helper's answer. */
+const HELPER_BYTES = 1024 * 1024;
 
 /** Helpers say that they have nothing by this text, on standard output, and exit code 1. */
 const NOT_FOUND = /credentials not found|no credentials/i;
@@ -24,7 +28,7 @@ function run(program: string, action: string, input: string, options: HelperOpti
       killSignal: 'SIGKILL',
       // spawn's own timeout would keep the process alive where the program is not there.
       signal: AbortSignal.any([
-        AbortSignal.timeout(DOCKER_CONFIG_LIMITS.helperMs),
+        AbortSignal.timeout(HELPER_MS),
         ...(options.signal === undefined ? [] : [options.signal]),
       ]),
       ...(options.environment !== undefined && { env: options.environment }),
@@ -32,7 +36,7 @@ function run(program: string, action: string, input: string, options: HelperOpti
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text;
-      if (output.length > DOCKER_CONFIG_LIMITS.helperBytes) child.kill();
+      if (output.length > HELPER_BYTES) child.kill();
     });
     // A helper that doesn't read its input ends the pipe; its exit code tells more.
     child.stdin.on('error', () => {}).end(input);

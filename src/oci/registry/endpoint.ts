@@ -1,13 +1,15 @@
 import { PolicyError, RegistryError, TransportError } from '../errors.js';
 import { drain, readBounded } from './body.js';
-import { TRANSPORT_LIMITS } from './limits.js';
 import { registryErrorFrom } from './registry-error.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { repositoryScope } from './scopes.js';
 import type { RequestKind, Transport, TransportRequest, TransportResponse } from './transport.js';
 import { resolveLocation } from './urls.js';
 
-/** How uploads are cut; see UPLOAD_LIMITS. Changed where a registry answers 413, for all that comes after. */
+/** Blobs up to this size share the connections of small requests: as much as goes in one flight (docs/decisions/http-version.md). */
+const SMALL_BLOB_BYTES = 64 * 1024;
+
+/** How uploads are cut; MONOLITHIC_BYTES and CHUNK_BYTES in registries.ts by default. Changed where a registry answers 413, for all that comes after. */
 export interface UploadSizes {
   monolithicBytes: number;
   chunkBytes: number;
@@ -39,7 +41,7 @@ export interface RepositoryContext {
 
 /** How a blob goes, either way: a small one with the other small requests, which needs no connection of its own. */
 export function kindOf(sizeBytes: number): RequestKind {
-  return sizeBytes <= TRANSPORT_LIMITS.smallBlobBytes ? 'api' : 'bytes';
+  return sizeBytes <= SMALL_BLOB_BYTES ? 'api' : 'bytes';
 }
 
 export type Actions = readonly ('pull' | 'push' | 'delete' | 'metadata_read')[];

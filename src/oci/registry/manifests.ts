@@ -2,8 +2,7 @@ import { isRecord, type Descriptor } from '../descriptor.js';
 import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
 import { quoted } from '../credentials-in-text.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
-import { LIMITS } from '../limits.js';
-import { bareMediaType } from '../manifest.js';
+import { bareMediaType, MANIFEST_BYTES } from '../manifest.js';
 import { MANIFEST_ACCEPT, OCI_IMAGE_MANIFEST } from '../media-types.js';
 import { isTag } from '../reference.js';
 import type { CallOptions, FetchedManifest, ManifestOptions } from '../store.js';
@@ -82,17 +81,17 @@ export async function fetchManifest(
   const wanted = typeof target === 'string' ? undefined : target;
   const tagOrDigest = typeof target === 'string' ? target : target.digest;
   const what = referenceTo(context, tagOrDigest);
-  if (wanted !== undefined && wanted.size > LIMITS.manifestBytes) {
+  if (wanted !== undefined && wanted.size > MANIFEST_BYTES) {
     throw new IntegrityError(
       'TOO_LARGE',
-      `${what} is ${wanted.size} bytes; the most for a manifest is ${LIMITS.manifestBytes}`,
+      `${what} is ${wanted.size} bytes; the most for a manifest is ${MANIFEST_BYTES}`,
     );
   }
   const answer = await askWhole(context.endpoint, requestFor(context, 'GET', tagOrDigest, options, wanted?.mediaType), {
     statuses: [200],
     what,
     absent: 'MANIFEST_UNKNOWN',
-    mostBytes: LIMITS.manifestBytes,
+    mostBytes: MANIFEST_BYTES,
   });
   const { bytes } = answer;
   const contentType = bareMediaType(answer.headers['content-type'] ?? '');
@@ -176,10 +175,10 @@ export async function putManifest(
   const digest = digestOf(bytes, algorithm);
   const target = options.tag ?? digest;
   const what = referenceTo(context, target);
-  if (bytes.length > LIMITS.manifestBytes) {
+  if (bytes.length > MANIFEST_BYTES) {
     throw new IntegrityError(
       'TOO_LARGE',
-      `${what} is ${bytes.length} bytes; the most for a manifest is ${LIMITS.manifestBytes}`,
+      `${what} is ${bytes.length} bytes; the most for a manifest is ${MANIFEST_BYTES}`,
     );
   }
   const response = await askHeaders(

@@ -1,10 +1,19 @@
 import { createHash } from 'node:crypto';
 import { isRecord } from '../descriptor.js';
 import { RegistryError } from '../errors.js';
-import { LIMITS } from '../limits.js';
 import { askWhole, follow, type Endpoint, type WholeAnswer } from './endpoint.js';
 import { nextLink } from './link.js';
 import { redactUrl } from './urls.js';
+
+/** Entries that are asked for in one page. */
+export const PAGE_ENTRIES = 1000;
+/** Requests at once where something is asked for each entry of a page. */
+export const ENTRIES_AT_ONCE = 16;
+
+/** Bytes of any other JSON answer: tags, catalog, tokens, errors. `TOO_LARGE` */
+export const ANSWER_BYTES = 4 * 1024 * 1024;
+/** Pages of one listing. `TOO_MANY_PAGES` */
+const MOST_PAGES = 10_000;
 
 export interface Listing {
   /** The first page's URL. */
@@ -17,7 +26,7 @@ export interface Listing {
   signal?: AbortSignal | undefined;
   /** Statuses besides 200 that end the listing and are handed on. */
   otherStatuses?: readonly number[];
-  /** Bytes of one page; LIMITS.answerBytes by default. `TOO_LARGE` */
+  /** Bytes of one page; ANSWER_BYTES by default. `TOO_LARGE` */
   mostBytes?: number;
 }
 
@@ -69,7 +78,7 @@ export async function* readPages(endpoint: Endpoint, listing: Listing): AsyncGen
       {
         statuses: [200, ...(count === 1 ? (listing.otherStatuses ?? []) : [])],
         what: name,
-        mostBytes: listing.mostBytes ?? LIMITS.answerBytes,
+        mostBytes: listing.mostBytes ?? ANSWER_BYTES,
         ...(listing.absent !== undefined && { absent: listing.absent }),
       },
     );
@@ -77,7 +86,7 @@ export async function* readPages(endpoint: Endpoint, listing: Listing): AsyncGen
     const link = nextLink(answer.headers.link);
     if (link === undefined || answer.status !== 200) return;
     const following = follow({ endpoint, name }, link, answer.url, scopes);
-    if (visited.has(createHash('sha256').update(following.url).digest('base64')) || count >= LIMITS.pages) {
+    if (visited.has(createHash('sha256').update(following.url).digest('base64')) || count >= MOST_PAGES) {
       throw new RegistryError(
         `${name}: the listing does not end (page ${count})`,
         { method: 'GET', url: redactUrl(next.url), status: 200, registryCodes: [] },

@@ -1,8 +1,7 @@
 import { RegistryError } from '../errors.js';
-import { TRANSPORT_LIMITS } from './limits.js';
 import { parseRetryAfter } from './registry-error.js';
 import type { ReportedRates } from './reported-rates.js';
-import { sleepMs } from './retry.js';
+import { sleepMs, RETRY_AFTER_MS } from './retry.js';
 import type { Transport, TransportRequest } from './transport.js';
 import { redactUrl } from './urls.js';
 
@@ -58,7 +57,7 @@ export function limitRate(
   options: { limitsFor?: (host: string) => RateLimits; maxRetryAfterMs?: number; reported?: ReportedRates } = {},
 ): Transport {
   const limitsFor = options.limitsFor ?? defaultRateLimits;
-  const maxPauseMs = options.maxRetryAfterMs ?? TRANSPORT_LIMITS.retryAfterMs;
+  const maxPauseMs = options.maxRetryAfterMs ?? RETRY_AFTER_MS;
   const windows = new Map<string, Window>();
   const pausedUntil = new Map<string, number>();
 

@@ -1,8 +1,10 @@
 import { TransportError } from '../errors.js';
-import { LIMITS } from '../limits.js';
 import { drain } from './body.js';
 import type { Transport, TransportRequest } from './transport.js';
 import { redactUrl, resolveLocation } from './urls.js';
+
+/** Redirects of one request. `TOO_MANY_REDIRECTS` */
+const MOST_REDIRECTS = 5;
 
 /** Which statuses are followed: with a body or a changing method only those that keep both. */
 function isFollowed(status: number, method: TransportRequest['method']): boolean {
@@ -29,7 +31,7 @@ export function followRedirects(inner: Transport, options: { mayFollow?: MayFoll
         if (location === undefined || !isFollowed(response.status, current.method)) return response;
         await drain(response);
         const details = { method: request.method, url: redactUrl(request.url) };
-        if (hop >= LIMITS.redirects) {
+        if (hop >= MOST_REDIRECTS) {
           throw new TransportError('TOO_MANY_REDIRECTS', `${redactUrl(request.url)} redirects in a circle`, {
             details,
             transient: false,

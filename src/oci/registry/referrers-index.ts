@@ -4,8 +4,10 @@ import { CopyError, PolicyError, RegistryError } from '../errors.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions } from '../store.js';
 import type { RepositoryContext } from './endpoint.js';
-import { REFERRERS_LIMITS } from './limits.js';
 import { fetchManifest, type FetchedWithETag } from './manifests.js';
+
+/** Referrers of one subject. `GRAPH_TOO_WIDE` */
+export const MOST_REFERRERS = 10_000;
 
 /**
  * The tag under which the tag schema keeps a subject's referrers.
@@ -29,8 +31,8 @@ export function parseReferrers(list: readonly unknown[], where: string, { byAnyo
   }
   // Whoever may push can write one entry ten thousand times.
   const count = byAnyone ? found.size : list.length;
-  if (count > REFERRERS_LIMITS.entries) {
-    throw new CopyError('GRAPH_TOO_WIDE', `${where} has ${count} referrers; the most is ${REFERRERS_LIMITS.entries}`);
+  if (count > MOST_REFERRERS) {
+    throw new CopyError('GRAPH_TOO_WIDE', `${where} has ${count} referrers; the most is ${MOST_REFERRERS}`);
   }
   return [...found.values()];
 }

@@ -6,11 +6,19 @@ import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions } from '../store.js';
 import { abortable } from './abortable.js';
 import type { RepositoryContext } from './endpoint.js';
-import { REFERRERS_LIMITS } from './limits.js';
 import { putManifest, removeManifest } from './manifests.js';
 import { formatIndex, hasEntry, readReferrersIndex, referrersTag, type ReferrersIndex } from './referrers-index.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { Shared } from './shared.js';
+
+/** Times an index of the tag schema is read, written and read back. `REFERRERS_INDEX_CONTENDED` */
+const INDEX_TRIES = 12;
+/** Milliseconds in which changes to an index are gathered before the first is written. */
+const GATHER_MS = 10;
+/** Milliseconds to wait for another holder of the index's lease. `REFERRERS_INDEX_BUSY` */
+const LEASE_WAIT_MS = 60_000;
+/** Milliseconds before the lease's end in which nothing is written any more. */
+const LEASE_MARGIN_MS = 1000;
 
 /** What is to become of one entry of a subject's index. */
 export type ReferrersChange = { add: Descriptor } | { remove: Digest };
@@ -48,7 +56,7 @@ function apply(index: ReferrersIndex, changes: readonly ReferrersChange[]): Refe
 
 /** Aborted with the lease, and a moment before the time until which it is certain. */
 function leaseSignal(held: HeldLease): AbortSignal {
-  const leftMs = held.heldUntilMs - Date.now() - REFERRERS_LIMITS.leaseMarginMs;
+  const leftMs = held.heldUntilMs - Date.now() - LEASE_MARGIN_MS;
   return leftMs <= 0 ? AbortSignal.abort() : AbortSignal.any([held.signal, AbortSignal.timeout(leftMs)]);
 }
 
@@ -89,7 +97,7 @@ export class ReferrersTags {
 
   async #work(context: RepositoryContext, subject: Digest, key: string, queue: Waiting[]): Promise<void> {
     // Those of a copy come within moments of each other: the first write waits for them, and saves a second one.
-    await sleepMs(REFERRERS_LIMITS.gatherMs, undefined);
+    await sleepMs(GATHER_MS, undefined);
     for (;;) {
       const batch = queue.splice(0);
       if (batch.length === 0) break;
@@ -112,14 +120,14 @@ export class ReferrersTags {
     changes: readonly ReferrersChange[],
     { key, signal }: { key: string; signal: AbortSignal },
   ): Promise<void> {
-    const held = await this.#lease?.acquire(`referrers ${key}`, { waitMs: REFERRERS_LIMITS.leaseWaitMs, signal });
+    const held = await this.#lease?.acquire(`referrers ${key}`, { waitMs: LEASE_WAIT_MS, signal });
     if (this.#lease !== undefined && held === undefined) {
       throw new PromoterError('REFERRERS_INDEX_BUSY', `${key}: another writer holds its index of referrers`, {
         transient: true,
       });
     }
     try {
-      for (let attempt = 1; attempt <= REFERRERS_LIMITS.attempts; attempt += 1) {
+      for (let attempt = 1; attempt <= INDEX_TRIES; attempt += 1) {
         if (attempt > 1) await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs / 4), signal);
         if (await this.#writeOnce(context, subject, changes, { held, mayRemove: attempt === 1, signal })) return;
       }

@@ -7,11 +7,17 @@ import type { CallOptions, ReferrersOptions } from '../store.js';
 import { abortable } from './abortable.js';
 import { withArtifactTypes } from './artifact-types.js';
 import { apiUrl, scopesFor, type RepositoryContext, type WholeAnswer } from './endpoint.js';
-import { REFERRERS_LIMITS } from './limits.js';
 import { fetchManifest, removeManifest, type PutResult } from './manifests.js';
 import { readPages } from './pages.js';
-import { hasEntry, parseReferrers, readReferrersIndex } from './referrers-index.js';
+import { hasEntry, parseReferrers, readReferrersIndex, MOST_REFERRERS } from './referrers-index.js';
 import type { ReferrersTags } from './referrers-tags.js';
+
+/** Bytes of one page: it has the annotations of each referrer, and some registries have one page only. `TOO_LARGE` */
+const REFERRERS_PAGE_BYTES = 32 * 1024 * 1024;
+/** The same for all pages of one subject. `GRAPH_TOO_WIDE` */
+const REFERRERS_LIST_BYTES = 64 * 1024 * 1024;
+/** Repositories for which is remembered whether they have the referrers API. */
+const MOST_REPOSITORIES = 10_000;
 
 /** Where referrers are kept: `auto` asks the registry, the others force it. */
 export type ReferrersMode = 'auto' | 'api' | 'tag';
@@ -165,7 +171,7 @@ export class Referrers {
       accept: OCI_IMAGE_INDEX,
       signal: options.signal,
       otherStatuses: [404],
-      mostBytes: REFERRERS_LIMITS.pageBytes,
+      mostBytes: REFERRERS_PAGE_BYTES,
     });
     const entries: unknown[] = [];
     let size = 0;
@@ -177,10 +183,10 @@ export class Referrers {
       const manifests = json.manifests === null ? [] : json.manifests;
       if (!Array.isArray(manifests)) return undefined;
       entries.push(...manifests);
-      if (entries.length > REFERRERS_LIMITS.entries) break;
+      if (entries.length > MOST_REFERRERS) break;
       size += bytes.length;
-      if (size <= REFERRERS_LIMITS.listBytes) continue;
-      throw new CopyError('GRAPH_TOO_WIDE', `${where} take over ${REFERRERS_LIMITS.listBytes} bytes`, {
+      if (size <= REFERRERS_LIST_BYTES) continue;
+      throw new CopyError('GRAPH_TOO_WIDE', `${where} take over ${REFERRERS_LIST_BYTES} bytes`, {
         remedy: 'Delete referrers with long annotations.',
       });
     }
@@ -196,7 +202,7 @@ export class Referrers {
   }
 
   #remember(context: RepositoryContext, support: Support): void {
-    if (this.#support.size >= REFERRERS_LIMITS.repositories) this.#support.clear();
+    if (this.#support.size >= MOST_REPOSITORIES) this.#support.clear();
     this.#support.set(context.name, support);
   }
 }

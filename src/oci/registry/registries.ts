@@ -10,7 +10,6 @@ import { deleteBlob, hasBlob, openBlob, resolveBlob } from './blobs.js';
 import { checkAccess, listRepositories } from './catalog.js';
 import { createTransport, type TransportOptions } from './create-transport.js';
 import type { Endpoint, RepositoryContext } from './endpoint.js';
-import { TRANSPORT_LIMITS, UPLOAD_LIMITS } from './limits.js';
 import { fetchManifest, putManifest, resolveManifest } from './manifests.js';
 import { mountBlob } from './mount.js';
 import { Referrers, type ReferrersMode } from './referrers.js';
@@ -19,6 +18,12 @@ import { listTagDetails, listTags, type ListOptions, type TagDetails, type TagDe
 import { pushBlob } from './upload.js';
 import { pushStretch } from './upload-stretch.js';
 import { isLoopback, registryOrigin } from './urls.js';
+import { RETRY_BASE_MS } from './retry.js';
+
+/** Blobs up to this size go in one PUT. Option `uploads.monolithicBytes` */
+const MONOLITHIC_BYTES = 1024 * 1024 * 1024;
+/** Larger ones in pieces of this size, each held in memory until it has arrived. Option `uploads.chunkBytes` */
+const CHUNK_BYTES = 16 * 1024 * 1024;
 
 export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'mayFollow' | 'isRegistry'> {
   /** The only registries that may be asked, as they are written in references; undefined: any. */
@@ -137,11 +142,11 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
       registry,
       origin,
       transport,
-      retryBaseMs: options.retry?.baseMs ?? TRANSPORT_LIMITS.retryBaseMs,
+      retryBaseMs: options.retry?.baseMs ?? RETRY_BASE_MS,
       mayAsk,
       uploads: {
-        monolithicBytes: options.uploads?.monolithicBytes ?? UPLOAD_LIMITS.monolithicBytes,
-        chunkBytes: options.uploads?.chunkBytes ?? UPLOAD_LIMITS.chunkBytes,
+        monolithicBytes: options.uploads?.monolithicBytes ?? MONOLITHIC_BYTES,
+        chunkBytes: options.uploads?.chunkBytes ?? CHUNK_BYTES,
       },
     };
     endpoints.set(registry, endpoint);

@@ -2,9 +2,13 @@ import { isRecord } from '../descriptor.js';
 import { isDigest, type Digest } from '../digest.js';
 import { PromoterError, RegistryError } from '../errors.js';
 import { readStart } from './body.js';
-import { TRANSPORT_LIMITS } from './limits.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 import { redactUrl } from './urls.js';
+
+/** Bytes of an error answer that are read. The rest is left. */
+const ERROR_BYTES = 64 * 1024;
+/** Characters of a registry's own words that are passed on. */
+const MESSAGE_CHARACTERS = 300;
 
 /** What the status itself says where the answer has no body, as after HEAD. */
 const CODES: ReadonlyMap<number, string> = new Map([
@@ -78,7 +82,7 @@ function cutBetweenWords(text: string): string {
 export function redactText(text: string): string {
   return hideSecrets(cutBetweenWords(text).replace(/[\p{Cc}\s]+/gu, ' '))
     .trim()
-    .slice(0, TRANSPORT_LIMITS.messageCharacters);
+    .slice(0, MESSAGE_CHARACTERS);
 }
 
 interface Told {
@@ -136,7 +140,7 @@ export async function registryErrorFrom(
 ): Promise<RegistryError> {
   let told: Told[] = [];
   try {
-    told = parseErrors(await readStart(response, TRANSPORT_LIMITS.errorBytes));
+    told = parseErrors(await readStart(response, ERROR_BYTES));
   } catch (error) {
     // The status is known; only the words are lost. An abort is the caller's own.
     if (!(error instanceof PromoterError)) throw error;

@@ -1,5 +1,7 @@
-import { TRANSPORT_LIMITS } from './limits.js';
 import type { RateLimits } from './rate-limit.js';
+
+/** Hosts of which is remembered what they reported of their limits. */
+const MOST_REPORTED_HOSTS = 1000;
 
 /** ACR: calls a second that are left, `166.666667`. */
 const ACR_LEFT = 'x-ms-ratelimit-remaining-calls-per-second';
@@ -20,8 +22,7 @@ export class ReportedRates {
 
   note(host: string, headers: Readonly<Record<string, string>>): void {
     const perMinute = perMinuteOf(headers);
-    if (perMinute === undefined || (this.#hosts.size >= TRANSPORT_LIMITS.reportedHosts && !this.#hosts.has(host)))
-      return;
+    if (perMinute === undefined || (this.#hosts.size >= MOST_REPORTED_HOSTS && !this.#hosts.has(host))) return;
     this.#hosts.set(host, perMinute);
   }
 

@@ -1,10 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PromoterError, RegistryError } from '../errors.js';
 import { drain } from './body.js';
-import { TRANSPORT_LIMITS } from './limits.js';
 import { parseRetryAfter } from './registry-error.js';
 import type { Transport, TransportRequest } from './transport.js';
 import { isUnsent } from './unsent.js';
+
+/** Tries of one request, the first included. Option `retry.attempts` */
+const REQUEST_TRIES = 5;
+/** The first pause; doubled each time, and cut by up to a half at random. Option `retry.baseMs` */
+export const RETRY_BASE_MS = 200;
+/** The longest pause that we choose. */
+const RETRY_CAP_MS = 10_000;
+/** The longest Retry-After that is waited for; a longer one is the caller's: `TOOMANYREQUESTS`. Option `retry.maxRetryAfterMs` */
+export const RETRY_AFTER_MS = 30_000;
 
 export interface RetryOptions {
   /** Tries of one request, the first included; 1: never again. */
@@ -19,7 +27,7 @@ const REPEATED_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
 
 /** The pause before the next try, in milliseconds: doubled each time, and cut by up to a half at random. */
 export function pauseMs(attempt: number, baseMs: number): number {
-  const whole = Math.min(TRANSPORT_LIMITS.retryCapMs, baseMs * 2 ** (attempt - 1));
+  const whole = Math.min(RETRY_CAP_MS, baseMs * 2 ** (attempt - 1));
   return whole * (0.5 + Math.random() / 2);
 }
 
@@ -42,9 +50,9 @@ function mayRepeat(request: TransportRequest): boolean {
  * on as it came (an answer 429, a thrown `TOOMANYREQUESTS`), so that the caller can come back later.
  */
 export function retry(inner: Transport, options: RetryOptions = {}): Transport {
-  const attempts = options.attempts ?? TRANSPORT_LIMITS.attempts;
-  const baseMs = options.baseMs ?? TRANSPORT_LIMITS.retryBaseMs;
-  const maxRetryAfterMs = options.maxRetryAfterMs ?? TRANSPORT_LIMITS.retryAfterMs;
+  const attempts = options.attempts ?? REQUEST_TRIES;
+  const baseMs = options.baseMs ?? RETRY_BASE_MS;
+  const maxRetryAfterMs = options.maxRetryAfterMs ?? RETRY_AFTER_MS;
 
   /** undefined: not again. */
   const pauseFor = (attempt: number, retryAfterMs: number | undefined): number | undefined => {

@@ -3,9 +3,11 @@ import { isDigest, type Digest } from '../digest.js';
 import { RegistryError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { apiUrl, scopesFor, type RepositoryContext } from './endpoint.js';
-import { LISTING_LIMITS } from './limits.js';
 import { resolveManifest } from './manifests.js';
-import { listIn, readPages, type Listing } from './pages.js';
+import { listIn, readPages, type Listing, PAGE_ENTRIES, ENTRIES_AT_ONCE } from './pages.js';
+
+/** Entries of ACR's `_tags` in one page. */
+const TAG_DETAILS_PAGE_ENTRIES = 100;
 
 export type ListOptions = CallOptions & { last?: string };
 
@@ -22,7 +24,7 @@ function query(entries: number, last: string | undefined): string {
 /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags */
 export async function* listTags(context: RepositoryContext, options: ListOptions = {}): AsyncGenerator<string> {
   const listing: Listing = {
-    url: `${apiUrl(context, 'tags/list')}?${query(LISTING_LIMITS.pageEntries, options.last)}`,
+    url: `${apiUrl(context, 'tags/list')}?${query(PAGE_ENTRIES, options.last)}`,
     scopes: scopesFor(context, ['pull']),
     name: context.name,
     absent: 'NAME_UNKNOWN',
@@ -79,7 +81,7 @@ async function* resolveEach(context: RepositoryContext, options: ListOptions): A
   };
   for await (const name of listTags(context, options)) {
     batch.push(name);
-    if (batch.length < LISTING_LIMITS.concurrency) continue;
+    if (batch.length < ENTRIES_AT_ONCE) continue;
     yield* await resolveBatch();
     batch = [];
   }
@@ -103,7 +105,7 @@ export async function* listTagDetails(
     return;
   }
   const listing: Listing = {
-    url: `${endpoint.origin}/acr/v1/${repository}/_tags?${query(LISTING_LIMITS.tagDetailsPageEntries, options.last)}`,
+    url: `${endpoint.origin}/acr/v1/${repository}/_tags?${query(TAG_DETAILS_PAGE_ENTRIES, options.last)}`,
     scopes: scopesFor(context, ['metadata_read']),
     name,
     absent: 'NAME_UNKNOWN',

@@ -3,10 +3,14 @@ import { isRecord } from '../descriptor.js';
 import { PolicyError, RegistryError } from '../errors.js';
 import { readBounded } from './body.js';
 import type { Credential, Credentials } from './credentials.js';
-import { TRANSPORT_LIMITS } from './limits.js';
 import { registryErrorFrom } from './registry-error.js';
 import { Shared } from './shared.js';
 import type { Transport, TransportRequest } from './transport.js';
+
+/** Bytes of a token endpoint's answer. `TOO_LARGE` */
+const TOKEN_BYTES = 1024 * 1024;
+/** Tokens kept; past that the oldest is got anew when it is needed. */
+const MOST_TOKENS = 2000;
 
 /** What a Bearer challenge says of where tokens are to be had. */
 export interface Realm {
@@ -124,7 +128,7 @@ export class Tokens {
       const fetched = await this.#fetch(registry, realm, scopes, signal);
       this.#access.delete(key());
       this.#access.set(key(), fetched);
-      const oldest = this.#access.size > TRANSPORT_LIMITS.tokens ? this.#access.keys().next().value : undefined;
+      const oldest = this.#access.size > MOST_TOKENS ? this.#access.keys().next().value : undefined;
       if (oldest !== undefined) this.#access.delete(oldest);
       return fetched;
     });
@@ -304,7 +308,7 @@ export class Tokens {
     const response = await this.#transport.send(request);
     const { host } = new URL(request.url);
     if (response.status !== 200) throw await registryErrorFrom(response, request, `token endpoint of ${host}`);
-    const bytes = await readBounded(response, TRANSPORT_LIMITS.tokenBytes);
+    const bytes = await readBounded(response, TOKEN_BYTES);
     try {
       return JSON.parse(new TextDecoder().decode(bytes));
     } catch {

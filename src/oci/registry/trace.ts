@@ -1,9 +1,11 @@
 import { STATUS_CODES } from 'node:http';
 import { isRecord } from '../descriptor.js';
 import { bareMediaType } from '../manifest.js';
-import { TRACE_LIMITS } from './limits.js';
 import { hideSecrets } from './registry-error.js';
 import type { Transport, TransportRequest, TransportResponse } from './transport.js';
+
+/** Bytes of an answer that are shown; of a longer one nothing is. */
+const SHOWN_BODY_BYTES = 16 * 1024;
 
 const HIDDEN = '*****';
 const SECRET_HEADERS = ['authorization', 'cookie', 'proxy-authorization', 'set-cookie'];
@@ -156,7 +158,7 @@ async function describeBody(
   if (!isReadable(contentType)) {
     return unread(`Response body of content type ${JSON.stringify(contentType)} is not printed`);
   }
-  const peeked = await peek(body, TRACE_LIMITS.bodyBytes);
+  const peeked = await peek(body, SHOWN_BODY_BYTES);
   return { words: wordsFor(peeked, secrets), body: peeked.body };
 }
 

@@ -4,11 +4,13 @@ import type { CallOptions, OpenUpload, StretchOptions } from '../store.js';
 import { hasBlob } from './blobs.js';
 import { askStatus, pushPieces, wrongSize, type Reached } from './chunks.js';
 import { follow, scopesFor, type RepositoryContext } from './endpoint.js';
-import { UPLOAD_LIMITS } from './limits.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { SessionLost } from './upload-failure.js';
 import { redactUrl } from './urls.js';
-import { commit, startSession, takeSmaller } from './upload.js';
+import { commit, startSession, takeSmaller, UPLOAD_TRIES } from './upload.js';
+
+/** Times it is asked whether a blob has come whose closing request broke: a registry may hash fifty gigabytes first. */
+const CLOSING_ASKS = 30;
 
 interface Open extends Reached {
   chunkBytes: number;
@@ -53,7 +55,7 @@ async function close(
   } catch (error) {
     options.signal?.throwIfAborted();
     if (!(error instanceof TransportError) || !error.transient) throw error;
-    for (let asked = 1; asked <= UPLOAD_LIMITS.closingAsks; asked += 1) {
+    for (let asked = 1; asked <= CLOSING_ASKS; asked += 1) {
       await sleepMs(pauseMs(asked, context.endpoint.retryBaseMs), options.signal);
       if (await hasBlob(context, descriptor, options, ['pull', 'push'])) return;
     }
@@ -118,7 +120,7 @@ export async function pushStretch(
         ({ chunkBytes } = context.endpoint.uploads);
       } else throw error;
     }
-    if (attempt >= UPLOAD_LIMITS.attempts) throw failure;
+    if (attempt >= UPLOAD_TRIES) throw failure;
     kept = { ...latest, chunkBytes };
     await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs), options.signal);
   }
@@ -135,7 +137,7 @@ async function openUpload(
   const reopened = await reopen(context, kept, descriptor, options);
   if (reopened !== undefined) return reopened;
   const restarts = kept.restarts + 1;
-  if (restarts < UPLOAD_LIMITS.attempts) return begin(context, restarts, options);
+  if (restarts < UPLOAD_TRIES) return begin(context, restarts, options);
   throw new RegistryError(
     `${context.name}@${descriptor.digest}: the registry has lost the upload ${restarts} times`,
     { method: 'GET', url: redactUrl(kept.url), status: 404, registryCodes: [] },

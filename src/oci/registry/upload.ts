@@ -5,11 +5,17 @@ import { hasBlob } from './blobs.js';
 import { drain } from './body.js';
 import { pushChunks } from './chunks.js';
 import { apiUrl, ask, follow, kindOf, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
-import { UPLOAD_LIMITS } from './limits.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { checkStored } from './stored-digest.js';
 import type { TransportRequest } from './transport.js';
 import { SessionLost, uploadFailure } from './upload-failure.js';
+
+/** Times one upload is started, over from POST where the session was lost; the last reason is thrown. */
+export const UPLOAD_TRIES = 4;
+/** However a registry answers 413, not smaller than this. */
+const SMALLEST_CHUNK_BYTES = 1024 * 1024;
+/** However large `OCI-Chunk-Min-Length` is, not larger than this. */
+const LARGEST_CHUNK_BYTES = 256 * 1024 * 1024;
 
 export type UploadOptions = CallOptions & {
   /** Told how far into the blob the sending has come, from the start again where it starts over. */
@@ -71,7 +77,7 @@ export async function startSession(
   const leastBytes = Number.isSafeInteger(least) && least > 0 ? least : 0;
   return {
     session: follow(context, response.headers.location, response.url, scopes),
-    chunkBytes: Math.max(context.endpoint.uploads.chunkBytes, Math.min(leastBytes, UPLOAD_LIMITS.largestChunkBytes)),
+    chunkBytes: Math.max(context.endpoint.uploads.chunkBytes, Math.min(leastBytes, LARGEST_CHUNK_BYTES)),
   };
 }
 
@@ -104,14 +110,11 @@ export function takeSmaller(context: RepositoryContext, descriptor: Descriptor):
   const { uploads } = context.endpoint;
   if (descriptor.size <= uploads.monolithicBytes) {
     uploads.monolithicBytes = Math.min(uploads.monolithicBytes, descriptor.size - 1);
-    uploads.chunkBytes = Math.min(
-      uploads.chunkBytes,
-      Math.max(UPLOAD_LIMITS.smallestChunkBytes, Math.ceil(descriptor.size / 2)),
-    );
+    uploads.chunkBytes = Math.min(uploads.chunkBytes, Math.max(SMALLEST_CHUNK_BYTES, Math.ceil(descriptor.size / 2)));
     return true;
   }
-  if (uploads.chunkBytes <= UPLOAD_LIMITS.smallestChunkBytes) return false;
-  uploads.chunkBytes = Math.max(UPLOAD_LIMITS.smallestChunkBytes, Math.floor(uploads.chunkBytes / 2));
+  if (uploads.chunkBytes <= SMALLEST_CHUNK_BYTES) return false;
+  uploads.chunkBytes = Math.max(SMALLEST_CHUNK_BYTES, Math.floor(uploads.chunkBytes / 2));
   return true;
 }
 
@@ -147,7 +150,7 @@ export async function pushBlob(
         failure = error;
       else throw error;
     }
-    if (attempt >= UPLOAD_LIMITS.attempts) throw failure;
+    if (attempt >= UPLOAD_TRIES) throw failure;
     await sleepMs(pauseMs(attempt, context.endpoint.retryBaseMs), options.signal);
   }
 }

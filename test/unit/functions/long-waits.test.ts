@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { COPY_LIMITS } from '../../../src/oci/index.js';
 import type { StepProgress } from '../../../src/rows/step-progress.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { SOURCE, notFound, openRun } from '../../support/world.js';
 import { newPlayedWorld, type PlayedWorld } from '../../support/played-world.js';
+import { ARRIVAL } from '../../../src/oci/index.js';
 
 // A graph that takes several calls, and something in it that is waited for: as long as for that of a small one.
 
@@ -16,9 +16,7 @@ let played: PlayedWorld;
 let last: string;
 let began: number;
 beforeEach(async () => {
-  jest.replaceProperty(COPY_LIMITS, 'arrivalPausesMs', [
-    0, 1, 1, 1, 1,
-  ] as unknown as typeof COPY_LIMITS.arrivalPausesMs);
+  jest.replaceProperty(ARRIVAL, 'pausesMs', [0, 1, 1, 1, 1] as unknown as typeof ARRIVAL.pausesMs);
   played = newPlayedWorld(rule({ sbom: { formats: [] }, sign: [] }));
   const { world, source } = played;
   world.callBounds = { ...world.callBounds, requests: 10 };

@@ -4,7 +4,6 @@ import {
   contentKindOf,
   digestOf,
   encodeManifest,
-  LIMITS,
   OCI_ARTIFACT_MANIFEST,
   OCI_EMPTY,
   OCI_IMAGE_CONFIG,
@@ -17,6 +16,7 @@ import {
   type Descriptor,
 } from 'acr-promoter/oci';
 import { MemoryRepository } from './memory-repository.js';
+import { CONFIG_BYTES } from '../../../src/oci/content-kind.js';
 
 const TAR_GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip';
 const IN_TOTO = 'application/vnd.in-toto+json';
@@ -188,7 +188,7 @@ test('a kind that was found out once costs no further request', async () => {
 
 test('an oversized config is refused unread', async () => {
   const { layers } = made([TAR_GZIP], {}) as { layers: Descriptor[] };
-  const config = { mediaType: OCI_IMAGE_CONFIG, digest: digestOf(Buffer.from('x')), size: LIMITS.configBytes + 1 };
+  const config = { mediaType: OCI_IMAGE_CONFIG, digest: digestOf(Buffer.from('x')), size: CONFIG_BYTES + 1 };
   await expect(kindOf({ config, layers })).rejects.toMatchObject({ code: 'TOO_LARGE' });
   expect(repository.count('openBlob')).toBe(0);
 });

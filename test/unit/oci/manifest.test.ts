@@ -24,12 +24,13 @@ import {
   InputError,
   isIndexMediaType,
   isManifestMediaType,
-  LIMITS,
   OCI_ARTIFACT_MANIFEST,
   OCI_IMAGE_INDEX,
   OCI_IMAGE_MANIFEST,
   parseManifest,
 } from 'acr-promoter/oci';
+import { MOST_MANIFEST_ENTRIES } from '../../../src/oci/manifest.js';
+import { MOST_OBJECT_NAMES } from '../../../src/oci/strict-json.js';
 
 const TYPES = [OCI_IMAGE_MANIFEST, OCI_IMAGE_INDEX, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_ARTIFACT_MANIFEST];
 const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
@@ -123,11 +124,7 @@ describe('parseManifest', () => {
       JSON.stringify({ mediaType: OCI_IMAGE_INDEX, manifests: [] }),
       OCI_IMAGE_MANIFEST,
     ],
-    [
-      'with too many entries',
-      JSON.stringify({ manifests: Array(LIMITS.manifestEntries + 1).fill(0) }),
-      OCI_IMAGE_INDEX,
-    ],
+    ['with too many entries', JSON.stringify({ manifests: Array(MOST_MANIFEST_ENTRIES + 1).fill(0) }), OCI_IMAGE_INDEX],
     ['an image and an index', JSON.stringify({ config: blob, layers: [], manifests: [] }), OCI_IMAGE_MANIFEST],
     ['an index with layers', JSON.stringify({ layers: [blob], manifests: [] }), OCI_IMAGE_INDEX],
     ['with an object for a list', JSON.stringify({ config: blob, layers: {} }), OCI_IMAGE_MANIFEST],
@@ -193,7 +190,7 @@ describe('what Go would read in another way', () => {
 
   test('is refused with more names in one object than anything has: readers would stand still for seconds', () => {
     const names = (count: number): string => Array.from({ length: count }, (_, index) => `"n${index}":""`).join(',');
-    const most = names(LIMITS.objectNames);
+    const most = names(MOST_OBJECT_NAMES);
     expect(parseManifest(image(`,"annotations":{${most}}`), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
     for (const more of [`,"annotations":{${most},"one":""}`, `,"x":[{${most},"one":""}]`, `,${most}`]) {
       expect(() => parseManifest(image(more), OCI_IMAGE_MANIFEST, 'it')).toThrow(

@@ -4,7 +4,6 @@ import {
   digestOf,
   DOCKER_MANIFEST,
   encodeManifest,
-  LIMITS,
   OCI_IMAGE_CONFIG,
   OCI_IMAGE_MANIFEST,
   parseManifest,
@@ -14,6 +13,7 @@ import {
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { MemoryRepository } from './memory-repository.js';
 import { tarOf } from '../sbom/image.js';
+import { MOST_SNIFFED_LAYERS, SNIFFED_BYTES } from '../../../src/oci/unpackable.js';
 
 // podman, CRI-O and Docker unpack a layer whatever its media type, if the config's type is an image's.
 
@@ -102,19 +102,19 @@ describe('an image whose layers are called something else', () => {
   });
 
   test('a layer that is too large to be looked at counts as a file system', async () => {
-    const large = { ...json('text/plain'), size: LIMITS.sniffedBytes + 1 };
+    const large = { ...json('text/plain'), size: SNIFFED_BYTES + 1 };
     expect(await kindOf([large])).toBe('image');
     expect(repository.calls.filter(({ what }) => what === large.digest)).toEqual([]);
   });
 
   test('a layer that is listed many times is read once, and many layers count as a file system', async () => {
     const signature = blob(SIMPLE_SIGNING, Buffer.from('{"critical":{"read":"once"}}'));
-    expect(await kindOf(Array.from({ length: 2 * LIMITS.sniffedLayers }, () => signature))).toBe('artifact');
+    expect(await kindOf(Array.from({ length: 2 * MOST_SNIFFED_LAYERS }, () => signature))).toBe('artifact');
     expect(repository.count('openBlob')).toBe(1);
     // Also if another manifest has it: strangers can list one blob in any number of referrers.
     expect(await kindOf([signature, signature])).toBe('artifact');
     expect(repository.count('openBlob')).toBe(1);
-    const many = Array.from({ length: LIMITS.sniffedLayers + 1 }, (_, index) =>
+    const many = Array.from({ length: MOST_SNIFFED_LAYERS + 1 }, (_, index) =>
       blob(SIMPLE_SIGNING, Buffer.from(`{"n":${index}}`)),
     );
     expect(await kindOf(many)).toBe('image');

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { COPY_LIMITS, RegistryError, TransportError, type CopyPlan, type Descriptor } from '../../../src/oci/index.js';
+import { RegistryError, TransportError, type CopyPlan, type Descriptor, ARRIVAL } from '../../../src/oci/index.js';
 import { copyStep } from '../../../src/transfer/copy.js';
 import type { CopyRequest } from '../../../src/transfer/copy-request.js';
 import { KEPT_ANSWERS_BYTES } from '../../../src/transfer/kept-answers.js';
@@ -530,9 +530,7 @@ describe('a look in calls of twenty requests', () => {
 
 describe('an arrival in calls of three requests', () => {
   beforeEach(async () => {
-    jest.replaceProperty(COPY_LIMITS, 'arrivalPausesMs', [
-      0, 1, 1, 1, 1,
-    ] as unknown as typeof COPY_LIMITS.arrivalPausesMs);
+    jest.replaceProperty(ARRIVAL, 'pausesMs', [0, 1, 1, 1, 1] as unknown as typeof ARRIVAL.pausesMs);
     await whole(plan(world));
   });
   afterEach(() => void jest.restoreAllMocks());
@@ -581,7 +579,7 @@ describe('an arrival in calls of three requests', () => {
     const gone = [...destination.manifests.values()].filter(({ manifest }) => manifest.subject).slice(-3);
     for (const { descriptor } of gone) destination.manifests.delete(descriptor.digest);
     destination.loseReferrers = gone.length;
-    jest.replaceProperty(COPY_LIMITS, 'arrivalPausesMs', [0] as unknown as typeof COPY_LIMITS.arrivalPausesMs);
+    jest.replaceProperty(ARRIVAL, 'pausesMs', [0] as unknown as typeof ARRIVAL.pausesMs);
     destination.calls.length = 0;
     await whole(verify(small(world)));
     expect(destination.count('pushManifest')).toBe(2 * gone.length);

@@ -4,7 +4,6 @@ import {
   digestOf,
   DOCKER_MANIFEST_V1_SIGNED,
   encodeManifest,
-  LIMITS,
   OCI_IMAGE_INDEX,
   OCI_IMAGE_MANIFEST,
   packArtifact,
@@ -17,6 +16,7 @@ import {
 } from 'acr-promoter/oci';
 import { MemoryRepository } from '../memory-repository.js';
 import { putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from './graphs.js';
+import { GRAPH_DEPTH, GRAPH_NODES } from '../../../../src/oci/copy/walk-context.js';
 
 const digestsOf = (plan: CopyPlan): string[] => plan.manifests.map((manifest) => manifest.descriptor.digest);
 const sorted = (descriptors: { digest: string }[]): string[] => descriptors.map(({ digest }) => digest).sort();
@@ -309,8 +309,7 @@ describe('graphs that are refused', () => {
     const source = new MemoryRepository();
     let subject = await putImage(source, ['a']);
     const root = subject;
-    for (let level = 0; level <= LIMITS.graphDepth; level += 1)
-      subject = await putReferrer(source, subject, `${level}`);
+    for (let level = 0; level <= GRAPH_DEPTH; level += 1) subject = await putReferrer(source, subject, `${level}`);
     await expect(planGraph(source, root, { recursive: true })).rejects.toMatchObject({ code: 'GRAPH_TOO_DEEP' });
   });
 
@@ -318,14 +317,14 @@ describe('graphs that are refused', () => {
     const source = new MemoryRepository();
     let subject = await putImage(source, ['a']);
     const root = subject;
-    for (let level = 0; level < LIMITS.graphDepth; level += 1) subject = await putReferrer(source, subject, `${level}`);
-    expect((await planGraph(source, root, { recursive: true })).manifests).toHaveLength(LIMITS.graphDepth + 1);
+    for (let level = 0; level < GRAPH_DEPTH; level += 1) subject = await putReferrer(source, subject, `${level}`);
+    expect((await planGraph(source, root, { recursive: true })).manifests).toHaveLength(GRAPH_DEPTH + 1);
   });
 
   test('too wide, without fetching it all', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['a']);
-    const listed = Array.from({ length: LIMITS.graphNodes + 1 }, (_, index): Descriptor => ({
+    const listed = Array.from({ length: GRAPH_NODES + 1 }, (_, index): Descriptor => ({
       mediaType: OCI_IMAGE_MANIFEST,
       digest: `sha256:${index.toString(16).padStart(64, '0')}`,
       size: 1,

@@ -2,12 +2,10 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { gzipSync } from 'node:zlib';
 import {
   compareGraphs,
-  COPY_LIMITS,
   copyGraph,
   digestOf,
   encodeManifest,
   isNothingMissing,
-  LIMITS,
   OCI_ARTIFACT_MANIFEST,
   OCI_IMAGE_CONFIG,
   OCI_IMAGE_INDEX,
@@ -24,6 +22,8 @@ import {
 import { tarOf } from '../../sbom/image.js';
 import { MemoryRepository } from '../memory-repository.js';
 import { putBlob, putIndex, putIndexOf, putReferrer, putRunnable, text } from './graphs.js';
+import { GRAPH_DEPTH } from '../../../../src/oci/copy/walk-context.js';
+import { MOST_HELD_MANIFESTS } from '../../../../src/oci/copy/travel.js';
 
 // What a promotion takes along: `artifactsOnly`.
 
@@ -208,7 +208,7 @@ describe('images that do not ride along', () => {
 
   test('what holds more manifests than are looked at is left out', async () => {
     source.sparse = true;
-    const many = Array.from({ length: COPY_LIMITS.heldManifests + 1 }, (_, index) => ({
+    const many = Array.from({ length: MOST_HELD_MANIFESTS + 1 }, (_, index) => ({
       mediaType: OCI_IMAGE_MANIFEST,
       digest: digestOf(text(String(index))),
       size: 1,
@@ -257,7 +257,7 @@ describe('images that do not ride along', () => {
 
   test('an index whose children refer to each other in a long chain is left out, and fails nothing', async () => {
     const chain = [await putArtifact('first')];
-    for (let length = 1; length <= LIMITS.graphDepth + 2; length += 1) {
+    for (let length = 1; length <= GRAPH_DEPTH + 2; length += 1) {
       const [subject] = chain;
       chain.unshift(await putArtifact(`on it ${length}`, { ...(subject && { subject }) }));
     }
@@ -279,11 +279,11 @@ describe('images that do not ride along', () => {
 
   test('referrers too deep to follow are left out, and refuse nothing', async () => {
     let subject = sbom;
-    for (let level = 2; level <= LIMITS.graphDepth + 1; level += 1) {
+    for (let level = 2; level <= GRAPH_DEPTH + 1; level += 1) {
       subject = await putReferrer(source, subject, `${level}`);
     }
     const planned = await promote();
-    expect(digestsOf(planned)).toHaveLength(LIMITS.graphDepth + 1);
+    expect(digestsOf(planned)).toHaveLength(GRAPH_DEPTH + 1);
     expect(reasonsOf(planned)).toEqual([[subject.digest, 'unreadable']]);
     expect(isNothingMissing(await compare())).toBe(true);
   });

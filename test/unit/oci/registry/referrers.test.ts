@@ -10,8 +10,7 @@ import {
   type RegistriesOptions,
   type RegistryRepository,
 } from '../../../../src/oci/index.js';
-import { REFERRERS_LIMITS } from '../../../../src/oci/registry/limits.js';
-import { referrersTag } from '../../../../src/oci/registry/referrers-index.js';
+import { referrersTag, MOST_REFERRERS } from '../../../../src/oci/registry/referrers-index.js';
 import { failureOf, quickClient } from './clients.js';
 import { withFakeRegistry, type FakeOptions, type FakeRegistry } from './fake-registry.js';
 import { scripted, type Exchange } from './scripted-server.js';
@@ -273,7 +272,7 @@ describe('listing referrers', () => {
   });
 
   test('an entry that the tag’s index has more often than a subject may have referrers is one', async () => {
-    const many = index(...Array.from({ length: REFERRERS_LIMITS.entries + 1 }, () => SBOM.entry));
+    const many = index(...Array.from({ length: MOST_REFERRERS + 1 }, () => SBOM.entry));
     await using(
       [
         { request: API, answer: { status: 404 } },
