@@ -1,7 +1,8 @@
 import { isRecord, type PromoterError } from '../oci/index.js';
 import { cancelledError, endedError } from '../rows/cancellation.js';
 import type { RunRow } from '../rows/run-row.js';
-import type { Ports } from '../ports/ports.js';
+import type { StorePort } from '../ports/store.js';
+import type { Runs } from '../ports/runs.js';
 
 /** How often the run's row is read while a step works. */
 const LOOK_MS = 1_000;
@@ -39,7 +40,7 @@ function whyToStop(run: RunRow | undefined, runId: string, step: string): Promot
 }
 
 /** Where the input names no run (the schedule), nothing is looked at. */
-export function watchForCancel(ports: Pick<Ports, 'store'>, step: string, input: unknown): CancelWatch {
+export function watchForCancel(ports: StorePort<Runs>, step: string, input: unknown): CancelWatch {
   const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
   const stop = new AbortController();
   let isLeftToStep = STOP_THEMSELVES.has(step);

@@ -5,6 +5,8 @@ import type { Ports } from '../ports/ports.js';
 import type { StepProgressSink } from '../ports/step.js';
 import { attemptSchema, type Attempt } from '../promotions/attempt.js';
 import { passing } from '../promotions/backoff.js';
+import type { StorePort } from '../ports/store.js';
+import type { Progress } from '../ports/progress.js';
 
 const WRITE_EVERY_MS = 1_000;
 
@@ -42,7 +44,7 @@ function lastTrouble(attempt: Attempt | undefined): string {
  * @param isPart it is the step that waits, and is woken: not its parts
  */
 export function stepProgress(
-  ports: Pick<Ports, 'store' | 'now'>,
+  ports: Pick<Ports, 'now'> & StorePort<Progress>,
   name: string,
   input: unknown,
   isPart = false,

@@ -7,13 +7,15 @@ import type { beginJobContract } from './contracts.js';
 import { copyRequestOfJob } from './copy.js';
 import { enforceJobPolicy } from './policy.js';
 import type { Ports } from '../ports/ports.js';
+import type { StorePort } from '../ports/store.js';
+import type { Runs } from '../ports/runs.js';
 
 /**
  * Reads the job and checks it against what jobs may do: whoever can write to the queue does not thereby own the registry. Answers
  * `none` for a run that has ended.
  */
 export async function beginJobStep(
-  ports: Pick<Ports, 'store' | 'jobPolicy' | 'rules'>,
+  ports: Pick<Ports, 'jobPolicy' | 'rules'> & StorePort<Runs>,
   input: InputOf<typeof beginJobContract>,
 ): Promise<ResultOf<typeof beginJobContract>> {
   const job = await takeJob(ports, input.runId);
@@ -38,7 +40,7 @@ export async function beginJobStep(
  * Marks the run as running; @returns its job, undefined where there is nothing to do: the row has ended, or was removed since. The
  * engine starts an id over that has ended, so a start that comes late is refused here.
  */
-async function takeJob({ store }: Pick<Ports, 'store'>, runId: string): Promise<JobInput | undefined> {
+async function takeJob({ store }: StorePort<Runs>, runId: string): Promise<JobInput | undefined> {
   const taken = await untilWritten(runId, async () => {
     const run = await store.getRun(runId);
     if (run === undefined || run.value.input.kind !== 'job' || run.value.state === 'ended') return { job: undefined };

@@ -3,10 +3,12 @@ import type { InputOf } from '../rows/step-contract.js';
 import type { closeJobContract } from './contracts.js';
 import type { Ports } from '../ports/ports.js';
 import { tellRun } from '../promotions/result-event.js';
+import type { StorePort } from '../ports/store.js';
+import type { Runs } from '../ports/runs.js';
 
 /** Ends a job's run, and tells of it. */
 export async function closeJobStep(
-  ports: Pick<Ports, 'store' | 'engine' | 'documents' | 'queues' | 'paused' | 'now'>,
+  ports: Pick<Ports, 'engine' | 'documents' | 'queues' | 'paused' | 'now'> & StorePort<Runs>,
   input: InputOf<typeof closeJobContract>,
 ): Promise<null> {
   const { outcome, code, reason, remedy, digest } = input.result;

@@ -1,6 +1,8 @@
 import { PromoterError } from '../oci/index.js';
 import type { RunOutput } from '../rows/run-row.js';
 import type { Ports } from '../ports/ports.js';
+import type { StorePort } from '../ports/store.js';
+import type { Runs } from '../ports/runs.js';
 
 /** Bytes of an output that stands in its run's row; a larger one is a document. */
 const INLINE_OUTPUT_BYTES = 30_000;
@@ -13,7 +15,7 @@ const OUTPUT_TRIES = 20;
  * @throws PromoterError `ROW_CONTENDED` (transient)
  */
 export async function keepOutput(
-  ports: Pick<Ports, 'store' | 'documents'>,
+  ports: Pick<Ports, 'documents'> & StorePort<Runs>,
   runId: string,
   value: unknown,
 ): Promise<void> {

@@ -7,10 +7,14 @@ import type { awaitPromotionsContract, raisePromotionsContract } from './contrac
 import { resolveTag } from '../transfer/resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
+import type { Progress } from '../ports/progress.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { Runs } from '../ports/runs.js';
 
 /** A promote job raises `wanted` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */
 export async function raisePromotionsStep(
-  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'paused' | 'now'>,
+  ports: Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now'> & StorePort<Promotions & Runs & Progress>,
   input: InputOf<typeof raisePromotionsContract>,
   { signal }: StepCall,
 ): Promise<ResultOf<typeof raisePromotionsContract>> {
@@ -37,7 +41,7 @@ const POLL_MS = 1_000;
 
 /** The outcome of each promotion, once its row has answered what was wanted. */
 export async function awaitPromotionsStep(
-  ports: Pick<Ports, 'store'>,
+  ports: StorePort<Promotions>,
   input: InputOf<typeof awaitPromotionsContract>,
   { progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof awaitPromotionsContract>>> {

@@ -3,13 +3,16 @@ import { jobInstanceOf } from '../rows/job-instance.js';
 import { newRunId } from '../rows/run-id.js';
 import type { RunRow, TriggerCause } from '../rows/run-row.js';
 import type { Ports } from '../ports/ports.js';
+import type { StorePort } from '../ports/store.js';
+import type { JobIds } from '../ports/job-ids.js';
+import type { Runs } from '../ports/runs.js';
 
 /**
  * Gives a job its run, and writes the run's row if there is none. An id is accepted once while its row lives: a second job of that id
  * is answered with the first one's run.
  */
 export async function openJob(
-  ports: Pick<Ports, 'store' | 'now'>,
+  ports: Pick<Ports, 'now'> & StorePort<Runs & JobIds>,
   job: JobInput,
   cause: Omit<TriggerCause, 'at'>,
 ): Promise<RunRow> {
@@ -28,7 +31,7 @@ export async function openJob(
 
 /** The same, and starts the run unless it has begun or has ended. */
 export async function startJob(
-  ports: Pick<Ports, 'store' | 'engine' | 'now'>,
+  ports: Pick<Ports, 'engine' | 'now'> & StorePort<Runs & JobIds>,
   job: JobInput,
   cause: Omit<TriggerCause, 'at'>,
 ): Promise<string> {

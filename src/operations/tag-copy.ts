@@ -8,10 +8,12 @@ import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { destinationLease, underLease } from '../transfer/under-lease.js';
 import { unlessStopped, isTagged, writeTag } from '../transfer/write-tag.js';
+import type { StorePort } from '../ports/store.js';
+import type { Runs } from '../ports/runs.js';
 
 /** A job's tags: the same, without a promotion behind them, and there may be none; then the receipt, which is all that a copy has to show. */
 export async function tagCopyStep(
-  ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'store' | 'documents'>,
+  ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'documents'> & StorePort<Runs>,
   { source, destination: { registry, repository }, tags = [] }: CopyRequest,
   input: InputOf<typeof tagCopyContract>,
   call: StepCall,

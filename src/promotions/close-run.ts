@@ -9,6 +9,10 @@ import { resolveTag, CLOSING_LOOK_MS } from '../transfer/resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { tellRun } from './result-event.js';
+import type { StorePort } from '../ports/store.js';
+import type { Progress } from '../ports/progress.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { Runs } from '../ports/runs.js';
 
 /** How long after a push its tag may not be there yet, in milliseconds: a replica may be late. */
 const LATE_PUSH_MS = 15 * 60_000;
@@ -21,7 +25,8 @@ type Input = Omit<Asked, 'wanted'> & { wanted: number };
  * the next run is not to come at once: so long the run is there to be stopped.
  */
 export async function closeRunStep(
-  ports: Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'>,
+  ports: Pick<Ports, 'registries' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'> &
+    StorePort<Promotions & Runs & Progress>,
   asked: Asked,
   { progress, waitedMs }: Pick<StepCall, 'progress' | 'waitedMs'>,
 ): Promise<StepReply<ResultOf<typeof closeRunContract>>> {
@@ -59,7 +64,7 @@ function asStopped({ cancel }: RunRow, input: Input): Input {
  * told of that, say. Not where it was pushed so lately that a replica may not know it yet: then the next run waits for it.
  */
 async function asGone(
-  ports: Pick<Ports, 'registries' | 'store' | 'now'>,
+  ports: Pick<Ports, 'registries' | 'now'> & StorePort<Promotions>,
   source: SourceTag,
   input: Input,
 ): Promise<Input> {

@@ -10,8 +10,13 @@ import { resolveTag } from '../transfer/resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { SignerSource } from '../signing/index.js';
 import { signingWarnings } from '../evidence/signing-warnings.js';
+import type { StorePort } from '../ports/store.js';
+import type { IgnoredEvents } from '../ports/ignored-events.js';
+import type { Progress } from '../ports/progress.js';
+import type { PromotionLists } from '../ports/promotion-lists.js';
 
-interface ExplainPorts extends Pick<Ports, 'store' | 'rules' | 'registries' | 'paused' | 'now'> {
+interface ExplainPorts
+  extends Pick<Ports, 'rules' | 'registries' | 'paused' | 'now'>, StorePort<PromotionLists & Progress & IgnoredEvents> {
   /** Undefined if no key is set. */
   signing: SignerSource | undefined;
 }

@@ -2,15 +2,17 @@ import { throwIfStopped } from '../rows/cancellation.js';
 import { writePausing, writeWaiting } from '../rows/owned-promotion.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { markWaitingContract } from './contracts.js';
-import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { Runs } from '../ports/runs.js';
 
 /** A timer may be early by a second. */
 const EARLY_MS = 1_000;
 
 /** Writes into the row that the run waits, and by which event it is woken. Until its pause is over, that is none: pushes are counted only. */
 export async function markWaitingStep(
-  ports: Pick<Ports, 'store' | 'engine' | 'paused' | 'now'>,
+  ports: StorePort<Promotions & Runs>,
   { promotionId, runId, wanted, event, reasons, pauseMs }: InputOf<typeof markWaitingContract>,
   { progress, waitedMs = 0 }: StepCall,
 ): Promise<StepReply<ResultOf<typeof markWaitingContract>>> {

@@ -8,8 +8,17 @@ import type { Rule } from '../rules/rule.js';
 import { raiseWanted } from '../rows/increment.js';
 import type { TriggerCause } from '../rows/run-row.js';
 import type { Ports } from '../ports/ports.js';
+import type { StorePort } from '../ports/store.js';
+import type { Attachments } from '../ports/attachments.js';
+import type { IgnoredEvents } from '../ports/ignored-events.js';
+import type { Progress } from '../ports/progress.js';
+import type { PromotionLists } from '../ports/promotion-lists.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { Runs } from '../ports/runs.js';
+import type { SubjectIndex } from '../ports/subject-index.js';
 
-type EventPorts = Pick<Ports, 'registries' | 'store' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'>;
+type EventPorts = Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'> &
+  StorePort<Promotions & Runs & Progress & PromotionLists & SubjectIndex & Attachments & IgnoredEvents>;
 
 /** Levels of referrers of referrers that are followed upwards. */
 const MOST_LEVELS = 16;

@@ -5,12 +5,14 @@ import type { RunRow } from '../rows/run-row.js';
 import { summaryOfRun } from '../rows/run-summary.js';
 import { readLeftBehind, type LeftBehind } from '../transfer/left-behind.js';
 import type { Ports } from '../ports/ports.js';
+import type { StorePort } from '../ports/store.js';
+import type { Runs } from '../ports/runs.js';
 
 /** Bytes of a CloudEvent; one that would be larger leaves out what the run did, and cuts its reason. The receipt has both. */
 const EVENT_BYTES = 40 * 1024;
 const EVENT_REASON_CHARACTERS = 2_000;
 
-export type TellPorts = Pick<Ports, 'store' | 'documents' | 'queues' | 'now'>;
+export type TellPorts = Pick<Ports, 'documents' | 'queues' | 'now'> & StorePort<Runs>;
 
 /**
  * Tells of a run that has ended, unless it ended as `unchanged`: a receipt, then one CloudEvent, then a mark in the run's row. Done

@@ -59,7 +59,10 @@ export async function claimDestination(ports: WithRules & StorePort<Claims>, cla
 }
 
 /** Whether {@link claimDestination} would succeed: nobody else owns the tag by a rule that still leads there. */
-export async function isDestinationFree(ports: Pick<Ports, 'store' | 'rules'>, claim: Claim): Promise<boolean> {
+export async function isDestinationFree(
+  ports: Pick<Ports, 'rules'> & StorePort<Claims>,
+  claim: Claim,
+): Promise<boolean> {
   const owner = await ports.store.claimDestination(claim.destination, ownerOf(claim));
   return (
     owner.value.promotionId === claim.promotionId || !(await stillLeadsThere(ports, owner.value, claim.destination))

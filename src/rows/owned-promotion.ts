@@ -1,5 +1,4 @@
 import type { Promotions } from '../ports/promotions.js';
-import type { RunPorts } from '../ports/run-ports.js';
 import type { PromotionRow } from './promotion-row.js';
 import { untilWritten } from './until-written.js';
 
@@ -64,7 +63,7 @@ export async function writePausing(ports: OwnedPorts, id: string, runId: string)
  * @returns `waiting`; `again` where something was raised meanwhile; `gone` where the run is not the row's
  */
 export async function writeWaiting(
-  ports: RunPorts,
+  ports: OwnedPorts,
   id: string,
   runId: string,
   wanted: number,

@@ -10,6 +10,13 @@ import type { Standing } from '../rows/subject-index.js';
 import { pageFrom } from './page-from.js';
 import type { Ports } from '../ports/ports.js';
 import { isOfOneRow } from './scan.js';
+import type { StorePort } from '../ports/store.js';
+import type { IgnoredEvents } from '../ports/ignored-events.js';
+import type { Notes } from '../ports/notes.js';
+import type { PromotionLists } from '../ports/promotion-lists.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { RunLists } from '../ports/run-lists.js';
+import type { SubjectIndex } from '../ports/subject-index.js';
 
 /** Runs, and promotions, and ignored events, that one tick looks at to remove them. */
 const HOUSE_PAGE = 100;
@@ -20,7 +27,8 @@ const IGNORED_MS = 7 * 24 * 3_600_000;
 /** How much time must have come over RUN_RETENTION_DAYS before its engine instances are looked for, in milliseconds. */
 const FORGET_EVERY_MS = 3_600_000;
 
-type HousePorts = Pick<Ports, 'store' | 'engine' | 'documents' | 'rules' | 'retentionDays' | 'now'>;
+type HousePorts = Pick<Ports, 'engine' | 'documents' | 'rules' | 'retentionDays' | 'now'> &
+  StorePort<Promotions & PromotionLists & RunLists & SubjectIndex & IgnoredEvents & Notes>;
 
 const DAY_MS = 24 * 3_600_000;
 const NOTE = 'housekeeping';

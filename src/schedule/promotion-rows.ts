@@ -1,7 +1,8 @@
 import { promotionId } from '../rules/promotion-id.js';
 import type { Rule } from '../rules/rule.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
-import type { Ports } from '../ports/ports.js';
+import type { PromotionLists } from '../ports/promotion-lists.js';
+import type { Promotions } from '../ports/promotions.js';
 
 /** Rows of one repository that are read as a list; for tags beyond, each row is read by itself. */
 const MOST_LISTED_ROWS = 20_000;
@@ -11,13 +12,13 @@ const MOST_LISTED_ROWS = 20_000;
  * that moves while it is read may lack one: whoever acts upon a row reads it again.
  */
 export class PromotionRows {
-  readonly #store: Ports['store'];
+  readonly #store: Promotions & PromotionLists;
   readonly #rule: Rule;
   readonly #repository: string;
   readonly #rows = new Map<string, PromotionRow>();
   #isWhole = false;
 
-  constructor(store: Ports['store'], rule: Rule, repository: string) {
+  constructor(store: Promotions & PromotionLists, rule: Rule, repository: string) {
     this.#store = store;
     this.#rule = rule;
     this.#repository = repository;

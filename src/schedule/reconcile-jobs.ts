@@ -9,8 +9,12 @@ import { pageFrom } from './page-from.js';
 import type { Ports } from '../ports/ports.js';
 import { isOfOneRow } from './scan.js';
 import { OVERDUE_MS } from '../rows/reconcile.js';
+import type { StorePort } from '../ports/store.js';
+import type { Notes } from '../ports/notes.js';
+import type { RunLists } from '../ports/run-lists.js';
+import type { Runs } from '../ports/runs.js';
 
-type JobPorts = Pick<Ports, 'store' | 'engine' | 'now'>;
+type JobPorts = Pick<Ports, 'engine' | 'now'> & StorePort<Runs & RunLists & Notes>;
 
 /** A job that is open for less is left to whoever opened it; in milliseconds. */
 const YOUNG_MS = 60_000;

@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
 import { pageFrom } from './page-from.js';
 import { type TellPorts, tellRun } from '../promotions/result-event.js';
+import type { Notes } from '../ports/notes.js';
+import type { RunLists } from '../ports/run-lists.js';
+import type { StorePort } from '../ports/store.js';
 
 /** Runs that one tick of the schedule tells of, and how long after their end, in milliseconds: their own step does it at once. */
 export const TOLD_AT_ONCE = 100;
@@ -17,7 +20,9 @@ const noteSchema = z.object({ from: z.string().optional() });
  * at the next tick the next one: those that can't be told of keep no other from it. For the schedule.
  * @returns their ids, and what kept others from being told
  */
-export async function tellForgotten(ports: TellPorts): Promise<{ told: string[]; problems: string[] }> {
+export async function tellForgotten(
+  ports: TellPorts & StorePort<RunLists & Notes>,
+): Promise<{ told: string[]; problems: string[] }> {
   const note = await ports.store.getNote(NOTE);
   const { from }: z.infer<typeof noteSchema> = note === undefined ? {} : noteSchema.parse(JSON.parse(note.value));
   const { items, next } = await pageFrom(from, (at) =>

@@ -5,6 +5,10 @@ import { cancelRun, type CancelAnswer } from '../../rows/cancel-run.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { errorAnswer } from './answers.js';
+import type { StorePort } from '../../ports/store.js';
+import type { Progress } from '../../ports/progress.js';
+import type { Promotions } from '../../ports/promotions.js';
+import type { Runs } from '../../ports/runs.js';
 
 /** A line for a terminal: without control characters. */
 function line(characters: number): z.ZodType<string, string> {
@@ -35,7 +39,7 @@ export function registerCancelRun(ports: StaticPorts, engineOf: EngineOf): void 
  * run. What the run is doing ends within seconds, and its outcome is `cancelled`, unless its last write was done by then.
  */
 export async function answerCancel(
-  ports: Pick<Ports, 'store' | 'engine' | 'now'>,
+  ports: Pick<Ports, 'engine' | 'now'> & StorePort<Promotions & Runs & Progress>,
   runId: string,
   request: Pick<HttpRequest, 'text'>,
 ): Promise<HttpResponseInit> {

@@ -9,8 +9,12 @@ import type { Ports } from '../../ports/ports.js';
 import { openJob } from '../../operations/start-job.js';
 import { errorAnswer } from './answers.js';
 import { describeRun } from './runs.js';
+import type { StorePort } from '../../ports/store.js';
+import type { JobIds } from '../../ports/job-ids.js';
+import type { Progress } from '../../ports/progress.js';
+import type { Runs } from '../../ports/runs.js';
 
-type JobPorts = Pick<Ports, 'store' | 'queues' | 'documents' | 'now'>;
+type JobPorts = Pick<Ports, 'queues' | 'documents' | 'now'> & StorePort<Runs & Progress & JobIds>;
 
 /**
  * `POST jobs` takes a job: 202 with its id and where to look, or 400 with all that is wrong with it. What a job may do is decided

@@ -7,6 +7,10 @@ import { raiseWanted } from '../../rows/increment.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { errorAnswer } from './answers.js';
+import type { StorePort } from '../../ports/store.js';
+import type { Progress } from '../../ports/progress.js';
+import type { Promotions } from '../../ports/promotions.js';
+import type { Runs } from '../../ports/runs.js';
 
 /** `POST promotions/{id}/run`: somebody wants it looked at now, whatever its last outcome was. */
 export function registerRunPromotion(ports: StaticPorts, engineOf: EngineOf): void {
@@ -22,7 +26,7 @@ export function registerRunPromotion(ports: StaticPorts, engineOf: EngineOf): vo
 
 /** 202 with the run that answers: a new one, or the one that is open. Paused, there is none yet. */
 export async function answerRun(
-  ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'paused' | 'now'>,
+  ports: Pick<Ports, 'engine' | 'rules' | 'paused' | 'now'> & StorePort<Promotions & Runs & Progress>,
   id: string,
 ): Promise<HttpResponseInit> {
   const row = (await ports.store.getPromotion(id))?.value;

@@ -9,6 +9,8 @@ import { reconcileJobs } from '../../schedule/reconcile-jobs.js';
 import { signingLog } from '../../evidence/signing-warnings.js';
 import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
+import type { StorePort } from '../../ports/store.js';
+import type { Notes } from '../../ports/notes.js';
 
 const NOTE = 'schedule';
 /** A scan that has not begun after so long, or not ended, is taken to be lost: its longest is sixty calls of 25 minutes. */
@@ -47,7 +49,10 @@ export function registerOnSchedule(ports: StaticPorts, engineOf: EngineOf, sched
   });
 }
 
-async function startScan(ports: Pick<Ports, 'store' | 'engine' | 'now'>, context: InvocationContext): Promise<void> {
+async function startScan(
+  ports: Pick<Ports, 'engine' | 'now'> & StorePort<Notes>,
+  context: InvocationContext,
+): Promise<void> {
   const note = await ports.store.getNote(NOTE);
   if (note !== undefined) {
     const { state, createdAt } = await ports.engine.state(note.value);
