@@ -21,7 +21,7 @@ const arrows = {
   signing: ['oci'],
   oci: [],
 };
-/** The same for the files of src itself. Only the first three register functions, and only they are above everything. */
+/** The same for the files of src itself. */
 const root = {
   main: ['compose', 'version', 'functions/', 'oci/'],
   compose: [
@@ -88,6 +88,20 @@ const forbidden = [
     severity: 'error',
     from: { path: '^src/ports/' },
     to: { path: '^src/(?!ports/)', dependencyTypesNot: ['type-only'] },
+  },
+  {
+    name: 'the-order-is-pure',
+    comment: 'An order asks for steps by their contracts, and does nothing by itself: it is replayed.',
+    severity: 'error',
+    from: { path: '^src/(promotions/(promote|effects|failed-result|gate-pace)|operations/run-job)\\.ts$' },
+    to: {
+      pathNot: [
+        '^src/(promotions|evidence|transfer|operations)/contracts\\.ts$',
+        '^src/promotions/(effects|failed-result|gate-pace)\\.ts$',
+        '^src/rows/(step-contract|run-row|cancellation)\\.ts$',
+        '(^|/)node_modules/zod/',
+      ],
+    },
   },
   {
     name: 'rules-and-messages-are-pure',
