@@ -8,18 +8,13 @@ import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';
 import { z } from 'zod';
 
-/** Who owns a destination tag. */
-export interface DestinationOwner {
-  rule: string;
-  promotionId: string;
-  source: string;
-}
-
-export const destinationOwnerSchema: z.ZodType<DestinationOwner> = z.object({
+export const destinationOwnerSchema = z.object({
   rule: z.string(),
   promotionId: z.string(),
   source: z.string(),
 });
+/** Who owns a destination tag. */
+export type DestinationOwner = z.infer<typeof destinationOwnerSchema>;
 
 /** The rules as they stand. */
 export interface WithRules {

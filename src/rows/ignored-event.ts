@@ -1,27 +1,19 @@
 import { z } from 'zod';
 
-/** An event that no rule wanted, and the first condition that failed; with those before it for the same tag and reason. */
-export interface IgnoredEvent {
+export const ignoredEventSchema = z.object({
   /** The last of them. */
-  at: string;
-  /** How many, and when the first; absent of one alone. */
-  times?: number;
-  firstAt?: string;
-  reference: string;
-  /** The event's own. */
-  eventId?: string;
-  /** `rule staging: tag latest is not in v*` */
-  reason: string;
-}
-
-export const ignoredEventSchema: z.ZodType<IgnoredEvent> = z.object({
   at: z.string(),
+  /** How many, and when the first; absent of one alone. */
   times: z.number().exactOptional(),
   firstAt: z.string().exactOptional(),
   reference: z.string(),
+  /** The event's own. */
   eventId: z.string().exactOptional(),
+  /** `rule staging: tag latest is not in v*` */
   reason: z.string(),
 });
+/** An event that no rule wanted, and the first condition that failed; with those before it for the same tag and reason. */
+export type IgnoredEvent = z.infer<typeof ignoredEventSchema>;
 
 /** How many of a tag's ignored events are held against a new one: of one tag there are few reasons. */
 export const IGNORED_ALIKE = 10;

@@ -1,5 +1,8 @@
 import { z } from 'zod';
-import { ruleSchema, type Rule } from '../rules/rule.js';
+import { ruleSchema } from '../rules/rule.js';
+
+// Rows are parsed as they come out of a store: a boundary, since an older or a newer version may have written them. Unknown fields are
+// dropped; a field that is added later needs a default or must be optional.
 
 export const OUTCOMES = [
   'promoted',
@@ -15,23 +18,7 @@ export const OUTCOMES = [
 
 export type Outcome = (typeof OUTCOMES)[number];
 
-/**
- * How a run ended, and why. `interrupted`: its orchestration is gone, or ended without closing: no failure, nobody is told, and the next
- * run starts at once.
- */
-export interface RunResult {
-  outcome: Outcome;
-  /** Where the outcome is refused or failed: the error's code, message and remedy. */
-  code?: string;
-  reason?: string;
-  remedy?: string;
-  /** Where evidence was missing: a hash of the signatures that the image had then. */
-  evidence?: string;
-  /** The tag's digest that the run saw. */
-  digest?: string;
-}
-
-export const TRIGGER_KINDS = [
+const TRIGGER_KINDS = [
   'push',
   'referrer',
   'deletion',
@@ -43,126 +30,56 @@ export const TRIGGER_KINDS = [
   'follow-up',
 ] as const;
 
-/** What made somebody look. */
-export interface TriggerCause {
+export const sourceTagSchema = z.object({
+  registry: z.string(),
+  repository: z.string(),
+  tag: z.string(),
+});
+export type SourceTag = z.infer<typeof sourceTagSchema>;
+
+export const runResultSchema = z.object({
+  outcome: z.enum(OUTCOMES),
+  /** Where the outcome is refused or failed: the error's code, message and remedy. */
+  code: z.string().exactOptional(),
+  reason: z.string().exactOptional(),
+  remedy: z.string().exactOptional(),
+  /** Where evidence was missing: a hash of the signatures that the image had then. */
+  evidence: z.string().exactOptional(),
+  /** The tag's digest that the run saw. */
+  digest: z.string().exactOptional(),
+});
+/**
+ * How a run ended, and why. `interrupted`: its orchestration is gone, or ended without closing: no failure, nobody is told, and the next
+ * run starts at once.
+ */
+export type RunResult = z.infer<typeof runResultSchema>;
+
+export const triggerCauseSchema = z.object({
   /**
    * `push`, `referrer` (evidence came), `deletion`: a registry's event. `schedule`. `job`: a `promote` job. `queue`, `http`: how
    * a job, or a person, asked. `retry`: the run before was lost. `follow-up`: something was wanted while the run before worked, or
    * its tag moved on.
    */
-  kind: (typeof TRIGGER_KINDS)[number];
+  kind: z.enum(TRIGGER_KINDS),
   /** The event's, message's or job's own id; of `retry` and `follow-up` the run before. */
-  id?: string;
-  at: string;
-}
-
-/** What opened a run. */
-export interface Trigger extends TriggerCause {
-  /** Of a `follow-up`: the last trigger that the run before absorbed. */
-  absorbed?: TriggerCause;
-}
-
-export interface SourceTag {
-  registry: string;
-  repository: string;
-  tag: string;
-}
-
-/** A job as it was accepted, defaults included: JSON that operations/accepted-job.ts reads again. */
-export interface AcceptedJob {
-  id: string;
-  operation: string;
-  [field: string]: unknown;
-}
-
-export type RunInput =
-  | { kind: 'promotion'; runId: string; promotionId: string; rule: Rule; source: SourceTag; destination: string }
-  | { kind: 'job'; runId: string; job: AcceptedJob };
-
-/** Somebody asked a run to stop: who, when and why. */
-export interface Cancellation {
-  at: string;
-  /** As they call themselves. */
-  by: string;
-  reason?: string;
-  /** The promotion's `wanted` at that time: all of it is answered by the run that stops. */
-  wanted?: number;
-}
-
-/** One attempt, or one job. */
-export interface RunRow {
-  id: string;
-  input: RunInput;
-  state: 'pending' | 'running' | 'ended';
-  openedAt: string;
-  trigger?: Trigger;
-  /** Of a promotion: the generation that it answers, from when it has begun. */
-  wanted?: number;
-  /** What the source stands on, from when the run has looked. */
-  digest?: string;
-  /** When a job whose orchestration was lost was started once more. */
-  startedAgainAt?: string;
-  /** Set once, never taken back; the run ends as soon as it sees it. */
-  cancel?: Cancellation;
-  finishedAt?: string;
-  result?: RunResult;
-  /** When its CloudEvent was sent. */
-  toldAt?: string;
-  /** What a job's operation found or made. */
-  output?: RunOutput;
-}
-
-/** A run in a list: what it is about and where it stands, without the rule and the output. */
-export interface RunSummary {
-  id: string;
-  kind: 'promotion' | 'job';
-  state: RunRow['state'];
-  openedAt: string;
-  finishedAt?: string;
-  startedAgainAt?: string;
-  toldAt?: string;
-  trigger?: Trigger;
-  /** Of a promotion. */
-  promotionId?: string;
-  rule?: string;
-  /** Of a job. */
-  jobId?: string;
-  operation?: string;
-  /** Absent where a job is about no repository. */
-  source?: { registry: string; repository: string; tag?: string };
-  destination?: string;
-  digest?: string;
-  result?: RunResult;
-}
-
-/** What a job has to show: as it is, or where it is too large for a row, as a document. */
-export type RunOutput =
-  | { kind: 'inline'; value: unknown }
-  /** JSON, in the container `documents`. */
-  | { kind: 'document'; name: string; sizeBytes: number };
-
-/**
- * The rows of rows.ts as they come out of a store: a boundary, since an older or a newer version may have written them. Unknown
- * fields are dropped; a field that is added later needs a default or must be optional.
- */
-export const sourceTagSchema = z.object({ registry: z.string(), repository: z.string(), tag: z.string() });
-
-export const runResultSchema = z.object({
-  outcome: z.enum(OUTCOMES),
-  code: z.string().exactOptional(),
-  reason: z.string().exactOptional(),
-  remedy: z.string().exactOptional(),
-  evidence: z.string().exactOptional(),
-  digest: z.string().exactOptional(),
+  id: z.string().exactOptional(),
+  at: z.string(),
 });
+/** What made somebody look. */
+export type TriggerCause = z.infer<typeof triggerCauseSchema>;
 
-const causeSchema = z.object({ kind: z.enum(TRIGGER_KINDS), id: z.string().exactOptional(), at: z.string() });
+export const triggerSchema = triggerCauseSchema.extend({
+  /** Of a `follow-up`: the last trigger that the run before absorbed. */
+  absorbed: triggerCauseSchema.exactOptional(),
+});
+/** What opened a run. */
+export type Trigger = z.infer<typeof triggerSchema>;
 
-export const triggerCauseSchema: z.ZodType<TriggerCause> = causeSchema;
+const acceptedJobSchema = z.looseObject({ id: z.string(), operation: z.string() });
+/** A job as it was accepted, defaults included: JSON that operations/accepted-job.ts reads again. */
+export type AcceptedJob = z.infer<typeof acceptedJobSchema>;
 
-export const triggerSchema: z.ZodType<Trigger> = causeSchema.extend({ absorbed: causeSchema.exactOptional() });
-
-const runInputSchema: z.ZodType<RunInput> = z.discriminatedUnion('kind', [
+const runInputSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('promotion'),
     runId: z.string(),
@@ -174,39 +91,54 @@ const runInputSchema: z.ZodType<RunInput> = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('job'),
     runId: z.string(),
-    job: z.looseObject({ id: z.string(), operation: z.string() }),
+    job: acceptedJobSchema,
   }),
 ]);
+export type RunInput = z.infer<typeof runInputSchema>;
 
-const runOutputSchema: z.ZodType<RunOutput> = z.discriminatedUnion('kind', [
+const runOutputSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('inline'), value: z.unknown() }),
   z.object({ kind: z.literal('document'), name: z.string(), sizeBytes: z.number() }),
 ]);
+/** What a job has to show: as it is, or where it is too large for a row, as a document. */
+export type RunOutput = z.infer<typeof runOutputSchema>;
 
-export const runRowSchema: z.ZodType<RunRow> = z.object({
+const cancellationSchema = z.object({
+  at: z.string(),
+  /** As they call themselves. */
+  by: z.string(),
+  reason: z.string().exactOptional(),
+  /** The promotion's `wanted` at that time: all of it is answered by the run that stops. */
+  wanted: z.number().exactOptional(),
+});
+/** Somebody asked a run to stop: who, when and why. */
+export type Cancellation = z.infer<typeof cancellationSchema>;
+
+export const runRowSchema = z.object({
   id: z.string(),
   input: runInputSchema,
   state: z.enum(['pending', 'running', 'ended']),
   openedAt: z.string(),
   trigger: triggerSchema.exactOptional(),
+  /** Of a promotion: the generation that it answers, from when it has begun. */
   wanted: z.number().exactOptional(),
+  /** What the source stands on, from when the run has looked. */
   digest: z.string().exactOptional(),
+  /** When a job whose orchestration was lost was started once more. */
   startedAgainAt: z.string().exactOptional(),
+  /** When its CloudEvent was sent. */
   toldAt: z.string().exactOptional(),
-  cancel: z
-    .object({
-      at: z.string(),
-      by: z.string(),
-      reason: z.string().exactOptional(),
-      wanted: z.number().exactOptional(),
-    })
-    .exactOptional(),
+  /** Set once, never taken back; the run ends as soon as it sees it. */
+  cancel: cancellationSchema.exactOptional(),
   finishedAt: z.string().exactOptional(),
   result: runResultSchema.exactOptional(),
+  /** What a job's operation found or made. */
   output: runOutputSchema.exactOptional(),
 });
+/** One attempt, or one job. */
+export type RunRow = z.infer<typeof runRowSchema>;
 
-export const runSummarySchema: z.ZodType<RunSummary> = z.object({
+export const runSummarySchema = z.object({
   id: z.string(),
   kind: z.enum(['promotion', 'job']),
   state: z.enum(['pending', 'running', 'ended']),
@@ -215,12 +147,17 @@ export const runSummarySchema: z.ZodType<RunSummary> = z.object({
   startedAgainAt: z.string().exactOptional(),
   toldAt: z.string().exactOptional(),
   trigger: triggerSchema.exactOptional(),
+  /** Of a promotion. */
   promotionId: z.string().exactOptional(),
   rule: z.string().exactOptional(),
+  /** Of a job. */
   jobId: z.string().exactOptional(),
   operation: z.string().exactOptional(),
+  /** Absent where a job is about no repository. */
   source: z.object({ registry: z.string(), repository: z.string(), tag: z.string().exactOptional() }).exactOptional(),
   destination: z.string().exactOptional(),
   digest: z.string().exactOptional(),
   result: runResultSchema.exactOptional(),
 });
+/** A run in a list: what it is about and where it stands, without the rule and the output. */
+export type RunSummary = z.infer<typeof runSummarySchema>;

@@ -1,37 +1,23 @@
 import { z } from 'zod';
 
-/** What a step says of itself while it works and when it is done; a row of its own. */
-export interface StepProgress {
-  runId: string;
-  /** `attachSbom linux/amd64`: unique in the run. */
-  step: string;
-  state: 'working' | 'done' | 'waiting' | 'failed';
-  /** One line for a person. */
-  text: string;
-  startedAt: string;
-  updatedAt: string;
-  doneBytes?: number;
-  totalBytes?: number;
-  /** Manifests and blobs of a copy. */
-  doneNodes?: number;
-  totalNodes?: number;
-  /** Trouble that is waited out: its code, calls so far, since when, and about when the next one is. */
-  waitsFor?: { code: string; tries: number; since: string; nextAt: string };
-  /** Where it waits to be called again: the external event that ends the wait. */
-  wake?: string;
-}
-
-export const stepProgressSchema: z.ZodType<StepProgress> = z.object({
+export const stepProgressSchema = z.object({
   runId: z.string(),
+  /** `attachSbom linux/amd64`: unique in the run. */
   step: z.string(),
   state: z.enum(['working', 'done', 'waiting', 'failed']),
+  /** One line for a person. */
   text: z.string(),
   startedAt: z.string(),
   updatedAt: z.string(),
   doneBytes: z.number().exactOptional(),
   totalBytes: z.number().exactOptional(),
+  /** Manifests and blobs of a copy. */
   doneNodes: z.number().exactOptional(),
   totalNodes: z.number().exactOptional(),
+  /** Trouble that is waited out: its code, calls so far, since when, and about when the next one is. */
   waitsFor: z.object({ code: z.string(), tries: z.number(), since: z.string(), nextAt: z.string() }).exactOptional(),
+  /** Where it waits to be called again: the external event that ends the wait. */
   wake: z.string().exactOptional(),
 });
+/** What a step says of itself while it works and when it is done; a row of its own. */
+export type StepProgress = z.infer<typeof stepProgressSchema>;
