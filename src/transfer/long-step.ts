@@ -326,11 +326,14 @@ class Answers implements Memory, LongStep {
   }
 }
 
-/** Nothing was said of what was looked for: a registry is down, or too much was asked. */
+/**
+ * Nothing was said of what was looked for: a registry is down, or too much was asked. A no is something else: a manifest whose blob is
+ * not there is 404 at one registry, 400 at another.
+ */
 function isTrouble(error: unknown): boolean {
   if (error instanceof DOMException) return true;
   if (!(error instanceof PromoterError)) return false;
-  if (error instanceof RegistryError) return !error.notFound;
+  if (error instanceof RegistryError) return error.transient;
   return error instanceof TransportError || isTrouble(error.cause);
 }
 

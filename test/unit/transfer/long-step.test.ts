@@ -622,6 +622,33 @@ describe('an arrival in calls of three requests', () => {
   });
 });
 
+test('what the destination has lost between two calls is moved again, also where its registry calls that 400', async () => {
+  let isLost = false;
+  destination.fault = async ({ method, what }) => {
+    if (method !== 'pushManifest') return;
+    const { bytes } = await source.fetchManifest(what);
+    const { layers = [], config } = JSON.parse(Buffer.from(bytes).toString()) as {
+      layers?: Descriptor[];
+      config?: Descriptor;
+    };
+    const blobs = [...layers, ...(config ? [config] : [])];
+    if (!isLost) for (const { digest } of blobs) destination.blobs.delete(digest);
+    isLost = true;
+    if (blobs.some(({ digest }) => !destination.blobs.has(digest))) throw refusal(400, 'MANIFEST_BLOB_UNKNOWN');
+  };
+  let refused = 0;
+  await whole(copying(small(world)), async (go) => {
+    const first = await go().catch((error: unknown) => error);
+    if (!(first instanceof Error)) return first as StepReply<never>;
+    expect(first).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
+    refused += 1;
+    expect(refused).toBeLessThan(3);
+    return go({ ...newCall(), waitedMs: 1_000 });
+  });
+  expect(refused).toBe(1);
+  expect(destination.manifests.has(root.digest)).toBe(true);
+});
+
 test('a registry that says no ends the step, with its error', async () => {
   const denied = new RegistryError('no', { method: 'GET', url: 'x', status: 403, registryCodes: ['DENIED'] });
   source.fault = ({ method }, count) => {
