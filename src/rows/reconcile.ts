@@ -99,8 +99,10 @@ async function replaceLost(
   const result = await endRunRow(ports, runId, lost);
   if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
   if (rule === undefined) return comeToRest(ports, current);
-  if (result.code === LOST.code) return closeLost(ports, current, run);
-  if (result.outcome !== 'interrupted' && run?.input.kind === 'promotion') {
+  const isLost = result.code === LOST.code;
+  if (isLost && isFailure) return closeLost(ports, current, run);
+  // What was wanted since it was given up, and by whomever, has a run of its own.
+  if (!isLost && result.outcome !== 'interrupted' && run?.input.kind === 'promotion') {
     return closeAsItEnded(ports, current, run, { result, answers: run.input.rule }, rule);
   }
   const trigger = { kind: 'retry', id: runId, at: ports.now().toISOString() } as const;

@@ -288,6 +288,22 @@ describe('a run that is lost, and the one after it, and so on', () => {
     expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: true });
   });
 
+  test('what is wanted while the third is given up is not answered by that: it has a run', async () => {
+    for (let times = 1; times < 3; times += 1) {
+      await lose();
+      expect(await tick()).toBe(true);
+    }
+    const runId = await lose();
+    const replacePromotion = (): Promise<boolean> => Promise.reject(new Error('killed'));
+    const dying = { ...world, store: { ...world.store, replacePromotion } };
+    await expect(tendPromotion(dying, promotionId, world.ruleList[0])).rejects.toThrow('killed');
+    expect(await runOf(world, runId)).toMatchObject({ result: { code: 'RUN_LOST' } });
+    await openRun(world);
+    const row = await rowOf(world, promotionId);
+    expect(row).toMatchObject({ runOpen: true, previousRunId: runId });
+    expect(row.answered).toBeLessThan(row.wanted);
+  });
+
   test('one whose own row says how it ended closes its promotion so', async () => {
     const { runId = '' } = await rowOf(world, promotionId);
     expect(await begin(world, { promotionId, runId })).toBe(true);
