@@ -21,6 +21,7 @@ import {
   notFound,
   openRun,
   refusal,
+  rowOf,
   runOf,
   type World,
 } from '../../support/world.js';
@@ -491,6 +492,24 @@ describe('a look in calls of twenty requests', () => {
     });
     const wanted = (await world.store.getPromotion(run.promotionId))?.value.wanted ?? 0;
     expect(result).toMatchObject({ state: 'found', wanted: wanted - 1 });
+  });
+
+  test('nor where the tag moves on to a graph that shares an image with the one before', async () => {
+    await putInSync(world, world.ruleList[0] ?? rule());
+    const run = await openRun(world);
+    const { wanted: first } = await rowOf(world, run.promotionId);
+    const { bytes, descriptor } = await source.fetchManifest(root.digest);
+    const text = JSON.stringify({ ...(JSON.parse(Buffer.from(bytes).toString()) as object), annotations: { a: 'b' } });
+    const { result } = await whole(look(small(world), run), async (go, index) => {
+      if (index === 6) {
+        // What is attached now may be to an image whose referrers were listed before.
+        await source.pushManifest(Buffer.from(text), descriptor.mediaType, { tag: SOURCE.tag });
+        await openRun(world);
+      }
+      return go();
+    });
+    expect(result).toMatchObject({ state: 'found', wanted: first });
+    expect((result as { root: Descriptor }).root.digest).not.toBe(root.digest);
   });
 
   test('what was answered before a registry was away for long is asked for again', async () => {
