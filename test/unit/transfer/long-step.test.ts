@@ -668,6 +668,32 @@ test('what the destination has lost between two calls is moved again, also where
   expect(destination.manifests.has(root.digest)).toBe(true);
 });
 
+test('a manifest that was at the destination, and is deleted between two calls, is pushed again', async () => {
+  const { bytes } = await source.fetchManifest(root.digest);
+  const [child] = (JSON.parse(Buffer.from(bytes).toString()) as { manifests: Descriptor[] }).manifests;
+  if (child === undefined) throw new Error('no child');
+  await whole((call) => copyStep(world, REQUEST, { runId: 'r0', root: root.digest }, call));
+  // Another copy had brought all but the index.
+  await destination.deleteManifest(root.digest);
+  let isLost = false;
+  destination.fault = ({ method, what }) => {
+    if (method !== 'pushManifest' || what !== root.digest || isLost) return;
+    destination.manifests.delete(child.digest);
+    isLost = true;
+  };
+  let refused = 0;
+  await whole(copying(small(world)), async (go) => {
+    const first = await go().catch((error: unknown) => error);
+    if (!(first instanceof Error)) return first as StepReply<never>;
+    expect(first).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
+    refused += 1;
+    expect(refused).toBeLessThan(3);
+    return go({ ...newCall(), waitedMs: 1_000 });
+  });
+  expect(refused).toBe(1);
+  expect([root, child].map(({ digest }) => destination.manifests.has(digest))).toEqual([true, true]);
+});
+
 test('a registry that says no ends the step, with its error', async () => {
   const denied = new RegistryError('no', { method: 'GET', url: 'x', status: 403, registryCodes: ['DENIED'] });
   source.fault = ({ method }, count) => {
