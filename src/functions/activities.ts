@@ -134,9 +134,12 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         if (stopped !== undefined && !cancel.isLeftToStep) throw stopped;
         const permit = contract.isLong ? await permits.take(NEXT_PERMIT_MS) : undefined;
         if (contract.isLong && permit === undefined) {
-          progress.text(`${LONG_STEPS} long steps are at work in this process: it waits for its turn`);
+          const message = `${LONG_STEPS} long steps are at work in this process: it waits for its turn`;
+          progress.text(message);
           await progress.end('waiting');
-          return { retryAfterMs: busyPauseMs(PERMIT_MS, attempt, ports.now().getTime()) };
+          // Nothing was asked: what it was put off for has not ended.
+          const trouble = attempt?.code === undefined ? {} : { trouble: { code: attempt.code, message } };
+          return { retryAfterMs: busyPauseMs(PERMIT_MS, attempt, ports.now().getTime()), ...trouble };
         }
         try {
           const finish = AbortSignal.timeout(ACTIVITY_MS);

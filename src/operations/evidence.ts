@@ -29,10 +29,11 @@ export const verify: Operation<'verify'> = async ({ ports, job, signal, progress
 export const sbom: Operation<'sbom'> = async (call) => {
   const { ports, runId, job, signal } = call;
   const target = targetOf(ports, job.reference);
+  const { registry, repository } = target.name;
   const root = await resolveTarget(target, job, signal);
   const rule = { sign: ports.signer === undefined ? [] : (['notary'] as const) };
   const reply = await longStep(ports, 'sbom', { runId }, call, async (step) => {
-    const { images } = await classifyGraph(target.repository, root, signal);
+    const { images } = await classifyGraph(step.repository(registry, repository), root, signal);
     const made = await attachSboms(ports, step, { runId, rule, source: target.name }, images, call);
     if (made instanceof Busy) return made;
     call.progress.text(counted('SBOMs', made).join());
@@ -46,9 +47,10 @@ export const sbom: Operation<'sbom'> = async (call) => {
 export const sign: Operation<'sign'> = async (call) => {
   const { ports, runId, job, signal } = call;
   const target = targetOf(ports, job.reference);
+  const { registry, repository } = target.name;
   const root = await resolveTarget(target, job, signal);
   const reply = await longStep(ports, 'sign', { runId }, call, async (step) => {
-    const { images } = await classifyGraph(target.repository, root, signal);
+    const { images } = await classifyGraph(step.repository(registry, repository), root, signal);
     const subjects = job.recursive ? images : images.slice(0, 1);
     const signed = await attachSignatures(
       ports,

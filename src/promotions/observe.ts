@@ -53,7 +53,8 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
   let { wanted } = row;
   try {
     return await longStep(ports, 'observe', input, call, async (step) => {
-      wanted = await step.once(`wanted ${root.digest}`, async () => row.wanted);
+      // Whatever the tag is by now: lists that were read for another digest are recalled for this one too.
+      wanted = await step.once('wanted', async () => row.wanted);
       return { ...(await look(ports, step, opened, root, call)), wanted };
     });
   } catch (error) {

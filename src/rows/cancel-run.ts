@@ -2,6 +2,7 @@ import type { Engine } from '../ports/engine.js';
 import type { Progress } from '../ports/progress.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
+import { jobInstanceOf } from './job-instance.js';
 import { untilWritten } from './until-written.js';
 import type { Cancellation, RunResult, RunRow } from './run-row.js';
 
@@ -64,7 +65,8 @@ async function wantedOf(store: Promotions, { id, input }: RunRow): Promise<numbe
 }
 
 /** The flag was written before this is read; whoever begins to wait writes first by what it is woken, and then reads the flag. */
-async function endWaits({ store, engine }: CancelPorts, { id, input }: RunRow): Promise<void> {
+async function endWaits({ store, engine }: CancelPorts, run: RunRow): Promise<void> {
+  const { id, input } = run;
   const waits = (await store.listProgress(id)).flatMap(({ state, wake }) =>
     state === 'waiting' && wake !== undefined ? [wake] : [],
   );
@@ -72,5 +74,5 @@ async function endWaits({ store, engine }: CancelPorts, { id, input }: RunRow): 
     const row = (await store.getPromotion(input.promotionId))?.value;
     if (row?.runId === id && row.waitingFor !== undefined) waits.push(row.waitingFor);
   }
-  for (const event of waits) await engine.raise(id, event);
+  for (const event of waits) await engine.raise(jobInstanceOf(run), event);
 }

@@ -51,7 +51,7 @@ function unsettled({ source: { registry, repository, tag } }: PromotionRow, time
 
 function confirmed(row: PromotionRow, result: RunResult): RunResult {
   if (row.unconfirmed === undefined || row.unconfirmed !== result.digest) return result;
-  return { ...result, outcome: 'promoted', reason: 'a run before wrote the tag, and it reads back by now' };
+  return { ...result, outcome: 'promoted', reason: 'a run before brought it there, and could not say so' };
 }
 
 /** What the row keeps of it for the runs that follow. @param wanted what the run has read */

@@ -53,7 +53,7 @@ export const promotionRowSchema = z.object({
   interrupted: z.object({ times: z.number(), wanted: z.number(), steps: z.number() }).exactOptional(),
   /** How often in a row runs were superseded, while `wanted` was this. */
   superseded: z.object({ times: z.number(), wanted: z.number() }).exactOptional(),
-  /** What a run has put under the destination's tag and could not read back: who finds it there later tells of it. */
+  /** What a run has put under the destination's tag, or was about to, and did not tell of: who finds it there later does. */
   unconfirmed: z.string().exactOptional(),
 });
 /** One rule on one source tag: what should stand at the destination. The truth; the engine only does the work. */

@@ -75,6 +75,9 @@ function livesUntilMs({ state, updatedAt, waitsFor }: StepProgress): number {
   return waitsFor === undefined ? writtenMs + LONGEST_TURN_MS : Date.parse(waitsFor.nextAt);
 }
 
+/** Steps that bring something to the destination: where the next run finds all of it there, that is the lost one's work, and is told of. */
+const WRITES: ReadonlySet<string> = new Set(['copy', 'tagDestination']);
+
 /** Runs that were interrupted one after the other, without a trigger and without progress in between, before it is a failure. */
 const MOST_INTERRUPTED = 3;
 
@@ -93,28 +96,32 @@ async function replaceLost(
   const run = (await ports.store.getRun(runId))?.value;
   if (run?.cancel === undefined && rule !== undefined && ports.paused) return true;
   // Its own row first, as a run does that closes itself: what leads to it is the promotion's, until that names another, or is at rest.
-  const interrupted = await countInterrupted(ports, row, runId);
+  const steps = await ports.store.listProgress(runId);
+  const interrupted = countInterrupted(row, steps);
   const isFailure = interrupted.times >= MOST_INTERRUPTED && rule !== undefined;
   const lost = run?.cancel === undefined ? (isFailure ? LOST : INTERRUPTED) : stoppedResult(run.cancel, run);
   const result = await endRunRow(ports, runId, lost);
   if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
   if (rule === undefined) return comeToRest(ports, current);
-  if (result.code === LOST.code) return closeLost(ports, current, run);
-  if (result.outcome !== 'interrupted' && run?.input.kind === 'promotion') {
+  const isLost = result.code === LOST.code;
+  const put = steps.some(({ step }) => WRITES.has(step)) ? run?.digest : undefined;
+  const left = { ...row, interrupted, ...(put !== undefined && { unconfirmed: put }) };
+  const next = { value: left, version: current.version };
+  if (isLost && isFailure) return closeLost(ports, next, run);
+  // What was wanted since it was given up, and by whomever, has a run of its own.
+  if (!isLost && result.outcome !== 'interrupted' && run?.input.kind === 'promotion') {
     return closeAsItEnded(ports, current, run, { result, answers: run.input.rule }, rule);
   }
   const trigger = { kind: 'retry', id: runId, at: ports.now().toISOString() } as const;
-  const next = { value: { ...row, interrupted }, version: current.version };
   return (await openNext(ports, next, rule, trigger)) !== undefined;
 }
 
 /** How often in a row runs were interrupted, with this one: a trigger, and a run that came further than those before it, begin the count anew. */
-async function countInterrupted(
-  { store }: Pick<RunPorts, 'store'>,
+function countInterrupted(
   { wanted, interrupted }: PromotionRow,
-  runId: string,
-): Promise<NonNullable<PromotionRow['interrupted']>> {
-  const steps = (await store.listProgress(runId)).filter((step) => step.state === 'done').length;
+  progress: readonly StepProgress[],
+): NonNullable<PromotionRow['interrupted']> {
+  const steps = progress.filter((step) => step.state === 'done').length;
   const before = interrupted?.wanted === wanted ? interrupted : undefined;
   const times = before === undefined || steps > before.steps ? 1 : before.times + 1;
   return { times, wanted, steps: Math.max(steps, before?.steps ?? 0) };

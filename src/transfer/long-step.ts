@@ -315,7 +315,8 @@ class Answers implements Memory, LongStep {
     const gone = new Set([...this.#answers].filter(isGone).map(([question]) => subjectOf(question)));
     if (isTrouble(error)) this.#forget(isGone);
     else if (gone.size > 0) this.#forget(([, answer]) => answer.missing !== undefined || names(answer, gone));
-    else this.#forget(mayChange);
+    // A registry that refuses something lacks what it was said to have: manifests that are named by digest, too.
+    else this.#forget(isRefusal(error) ? isOfItsTime : mayChange);
     try {
       await this.keep();
       // What is waited for is no attempt that came to nothing. A lease is lost if this process did nothing for most of a minute.
@@ -326,11 +327,14 @@ class Answers implements Memory, LongStep {
   }
 }
 
-/** Nothing was said of what was looked for: a registry is down, or too much was asked. */
+/**
+ * Nothing was said of what was looked for: a registry is down, or too much was asked. A no is something else: a manifest whose blob is
+ * not there is 404 at one registry, 400 at another.
+ */
 function isTrouble(error: unknown): boolean {
   if (error instanceof DOMException) return true;
   if (!(error instanceof PromoterError)) return false;
-  if (error instanceof RegistryError) return !error.notFound;
+  if (error instanceof RegistryError) return error.transient;
   return error instanceof TransportError || isTrouble(error.cause);
 }
 
@@ -350,9 +354,19 @@ function names({ bytes, descriptor, referrers = [] }: KeptAnswer, digests: Reado
   return [...referrers, ...(descriptor ? [descriptor] : [])].some(({ digest }) => digests.has(digest));
 }
 
-/** Content stays what it is, and what is found by its digest, and what was done once, and since when something is so. */
-function mayChange([question, { at, bytes, descriptor, json }]: Answered): boolean {
-  if (at !== undefined || bytes !== undefined || json !== undefined) return false;
+/** Content stays what it is, and what was done once, and since when something is so. */
+function isOfItsTime([, { at, bytes, json }]: Answered): boolean {
+  return at === undefined && bytes === undefined && json === undefined;
+}
+
+/** What is found by its digest stays, too, as a rule. */
+function mayChange(answered: Answered): boolean {
+  const [question, { descriptor }] = answered;
   const isByDigest = isDigest(subjectOf(question));
-  return descriptor === undefined || !isByDigest || !question.startsWith('resolve ');
+  return isOfItsTime(answered) && (descriptor === undefined || !isByDigest || !question.startsWith('resolve '));
+}
+
+/** A registry has said no, and not for now. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof RegistryError || (error instanceof PromoterError && isRefusal(error.cause));
 }

@@ -85,21 +85,21 @@ export async function doStep<T>(
     untilDone(io, (each) => step({ ...each, ...(run && { run }) }), progress);
   const values = bar?.values ?? parts?.values;
   const lines = new LinesInOrder(io.terminal !== undefined);
-  const done =
+  const work = (): Promise<T> =>
     values === undefined
-      ? await call({ ...whole, bytes: unseen, part: (_step, _of, work) => work(silent()) })
-      : await withTransfers(io, values, { lines: false }, async (transfers) => {
+      ? call({ ...whole, bytes: unseen, part: (_step, _of, part) => part(silent()) })
+      : withTransfers(io, values, { lines: false }, async (transfers) => {
           const shown = bar === undefined ? undefined : showBytes(transfers, bar);
           const result = await call({
             ...whole,
             bytes: shown?.bytes ?? unseen,
-            part: (name, of, work) => doPart(transfers, parts, lines, name, of, work),
+            part: (name, of, part) => doPart(transfers, parts, lines, name, of, part),
           });
           shown?.end();
           return result;
         });
-  // Below the bars, which have their last picture by now.
-  lines.end();
+  // Below the bars, which have their last picture by then; also of what was done before something failed.
+  const done = await work().finally(() => lines.end());
   if (said !== undefined) tell?.(said);
   return done;
 }
@@ -119,10 +119,16 @@ async function doPart<T>(
   const shown = parts && showBytes(transfers, { word: parts.word, title: label, digest });
   let said = '';
   const tell = lines.next();
-  const done = await work({ ...silent(), text: (line) => void (said = line), bytes: shown?.bytes ?? unseen });
-  shown?.end();
-  tell(() => parts?.tell?.(step, label, said));
-  return done;
+  // One that fails, or is done again later, keeps no other from being told of.
+  let line = unseen;
+  try {
+    const done = await work({ ...silent(), text: (text) => void (said = text), bytes: shown?.bytes ?? unseen });
+    shown?.end();
+    line = () => parts?.tell?.(step, label, said);
+    return done;
+  } finally {
+    tell(line);
+  }
 }
 
 /** Lines of parts that are done side by side, told in the order in which the parts began. */

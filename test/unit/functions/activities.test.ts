@@ -244,6 +244,19 @@ describe('long steps', () => {
     expect(await call('observe', run)).toMatchObject({ done: { state: 'found' } });
   });
 
+  test('one that gets no turn still waits for what it waited for: load takes nothing from that time', async () => {
+    const copies = await busyWith(2);
+    const run = await openRun(world);
+    const now = world.nowMs;
+    const attempt = { count: 3, sinceMs: now, code: 'SOURCE_GONE', codeSinceMs: now, untilMs: now + 600_000 };
+    expect(await call('observe', { ...run, attempt })).toMatchObject({
+      retryAfterMs: expect.any(Number),
+      trouble: { code: 'SOURCE_GONE' },
+    });
+    release();
+    await Promise.all(copies);
+  });
+
   test('one that fails gives its turn back', async () => {
     world.documents.get = () => Promise.reject(new PolicyError('X_Y', 'no'));
     const { digest } = await pushed();

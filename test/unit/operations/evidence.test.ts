@@ -67,6 +67,15 @@ describe('sign', () => {
     for (const each of [index, image, other]) expect(await signaturesOn(each)).toHaveLength(1);
   });
 
+  test('in many calls, none of which reads a manifest again', async () => {
+    world.callBounds = { ...world.callBounds, requests: 1 };
+    await openJobRun(world, { operation: 'sign', reference: `${APP}:v1`, recursive: true });
+    app.calls.length = 0;
+    for (let calls = 1; !('done' in (await again(world))); calls += 1) expect(calls).toBeLessThan(20);
+    const read = app.calls.filter(({ method }) => method === 'fetchManifest').map(({ what }) => what);
+    expect(read.filter((what) => what === index.digest)).toHaveLength(1);
+  });
+
   test('without a key', async () => {
     world.signer = undefined;
     await expect(perform(world, { operation: 'sign', reference: `${APP}:v1` })).rejects.toMatchObject({

@@ -4,6 +4,7 @@ import { cancelRun } from '../../../src/rows/cancel-run.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { takePromotion, writeWaiting } from '../../../src/rows/owned-promotion.js';
+import { jobInstanceOf } from '../../../src/rows/job-instance.js';
 import { raiseWanted } from '../../../src/rows/increment.js';
 import { tendPromotion } from '../../../src/rows/reconcile.js';
 import { cancelledResult } from '../../../src/rows/cancellation.js';
@@ -95,6 +96,19 @@ describe('asking a run to stop', () => {
       [runId, 'wake-1'],
       [runId, 'wanted-3'],
     ]);
+  });
+
+  test('wakes what waits of a job that was started again: under the id of that instance', async () => {
+    await openJobRun(world, { operation: 'sign', reference: `${SOURCE.registry}/samples/app:v1` }, 'r1');
+    const run = await world.store.getRun('r1');
+    const again = { ...(await runOf(world, 'r1')), startedAgainAt: world.now().toISOString() };
+    expect(await world.store.replaceRun(again, run?.version ?? '')).toBe(true);
+    world.engine.setState(jobInstanceOf(again), 'running');
+    const step = { runId: 'r1', text: '', startedAt: '', updatedAt: '' };
+    await world.store.putProgress({ ...step, step: 'a', state: 'waiting', wake: 'wake-1' });
+    await cancelRun(world, 'r1', WHO);
+    expect(world.engine.raised).toEqual([{ id: jobInstanceOf(again), event: 'wake-1' }]);
+    expect(jobInstanceOf(again)).not.toBe('r1');
   });
 
   test('a job’s run', async () => {

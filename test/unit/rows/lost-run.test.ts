@@ -3,7 +3,7 @@ import { cancelRun } from '../../../src/rows/cancel-run.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { tendPromotion, PENDING_MS, STALLED_MS } from '../../../src/rows/reconcile.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
-import { beginRun } from '../../../src/promotions/begin-run.js';
+import { beginRun, writeBegun } from '../../../src/promotions/begin-run.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import { tellForgotten, TELLING_MS } from '../../../src/schedule/unsent-results.js';
 import { breakEverywhere } from '../../support/breaking.js';
@@ -286,6 +286,59 @@ describe('a run that is lost, and the one after it, and so on', () => {
     expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: false, state: 'failed', failures: 1 });
     await openRun(world);
     expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: true });
+  });
+
+  test('what is wanted while the third is given up is not answered by that: it has a run', async () => {
+    for (let times = 1; times < 3; times += 1) {
+      await lose();
+      expect(await tick()).toBe(true);
+    }
+    const runId = await lose();
+    const replacePromotion = (): Promise<boolean> => Promise.reject(new Error('killed'));
+    const dying = { ...world, store: { ...world.store, replacePromotion } };
+    await expect(tendPromotion(dying, promotionId, world.ruleList[0])).rejects.toThrow('killed');
+    expect(await runOf(world, runId)).toMatchObject({ result: { code: 'RUN_LOST' } });
+    await openRun(world);
+    const row = await rowOf(world, promotionId);
+    expect(row).toMatchObject({ runOpen: true, previousRunId: runId });
+    expect(row.answered).toBeLessThan(row.wanted);
+  });
+
+  const DIGEST = 'sha256:a';
+  /** The next run finds that nothing differs. @returns how the two of them ended, and what was told */
+  async function nextFindsNothing(): Promise<unknown> {
+    const run = await runInput(world, promotionId);
+    await begin(world, run);
+    const { wanted } = await rowOf(world, promotionId);
+    const result = { outcome: 'unchanged', digest: DIGEST } as const;
+    await closeRunStep(world, { promotionId, runId: run.runId, wanted, result, did: [] }, newCall());
+    const told = world.queues.sent.map(({ text }) => (JSON.parse(text) as { type: string }).type);
+    return { outcome: (await runOf(world, run.runId)).result?.outcome, told };
+  }
+
+  test.each([
+    ['while it wrote the tag', 'tagDestination', { outcome: 'promoted', told: ['acr-promoter.promotion.promoted'] }],
+    ['while it copied', 'copy', { outcome: 'promoted', told: ['acr-promoter.promotion.promoted'] }],
+    ['before it copied', 'attach', { outcome: 'unchanged', told: [] }],
+  ])('lost %s, and the next finds nothing to do: what it did is told of', async (_when, step, expected) => {
+    const runId = await lose();
+    await writeBegun(world, runId, 1, { digest: DIGEST });
+    const at = world.now().toISOString();
+    await world.store.putProgress({ runId, step, state: 'working', text: '', startedAt: at, updatedAt: at });
+    await tendPromotion(world, promotionId, world.ruleList[0]);
+    expect(await nextFindsNothing()).toEqual(expected);
+  });
+
+  test('lost twice, the first while it wrote the tag: that is told of all the same', async () => {
+    const first = await lose();
+    await writeBegun(world, first, 1, { digest: DIGEST });
+    const at = world.now().toISOString();
+    const row = { step: 'tagDestination', state: 'done', text: '', startedAt: at, updatedAt: at } as const;
+    await world.store.putProgress({ runId: first, ...row });
+    await tendPromotion(world, promotionId, world.ruleList[0]);
+    await lose();
+    await tendPromotion(world, promotionId, world.ruleList[0]);
+    expect(await nextFindsNothing()).toMatchObject({ outcome: 'promoted' });
   });
 
   test('one whose own row says how it ended closes its promotion so', async () => {

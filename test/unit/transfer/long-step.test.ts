@@ -21,6 +21,7 @@ import {
   notFound,
   openRun,
   refusal,
+  rowOf,
   runOf,
   type World,
 } from '../../support/world.js';
@@ -493,6 +494,24 @@ describe('a look in calls of twenty requests', () => {
     expect(result).toMatchObject({ state: 'found', wanted: wanted - 1 });
   });
 
+  test('nor where the tag moves on to a graph that shares an image with the one before', async () => {
+    await putInSync(world, world.ruleList[0] ?? rule());
+    const run = await openRun(world);
+    const { wanted: first } = await rowOf(world, run.promotionId);
+    const { bytes, descriptor } = await source.fetchManifest(root.digest);
+    const text = JSON.stringify({ ...(JSON.parse(Buffer.from(bytes).toString()) as object), annotations: { a: 'b' } });
+    const { result } = await whole(look(small(world), run), async (go, index) => {
+      if (index === 6) {
+        // What is attached now may be to an image whose referrers were listed before.
+        await source.pushManifest(Buffer.from(text), descriptor.mediaType, { tag: SOURCE.tag });
+        await openRun(world);
+      }
+      return go();
+    });
+    expect(result).toMatchObject({ state: 'found', wanted: first });
+    expect((result as { root: Descriptor }).root.digest).not.toBe(root.digest);
+  });
+
   test('what was answered before a registry was away for long is asked for again', async () => {
     await putInSync(world, world.ruleList[0] ?? rule());
     const run = await openRun(world);
@@ -620,6 +639,59 @@ describe('an arrival in calls of three requests', () => {
     });
     expect(result).toMatchObject({ repaired: expect.any(Number) });
   });
+});
+
+test('what the destination has lost between two calls is moved again, also where its registry calls that 400', async () => {
+  let isLost = false;
+  destination.fault = async ({ method, what }) => {
+    if (method !== 'pushManifest') return;
+    const { bytes } = await source.fetchManifest(what);
+    const { layers = [], config } = JSON.parse(Buffer.from(bytes).toString()) as {
+      layers?: Descriptor[];
+      config?: Descriptor;
+    };
+    const blobs = [...layers, ...(config ? [config] : [])];
+    if (!isLost) for (const { digest } of blobs) destination.blobs.delete(digest);
+    isLost = true;
+    if (blobs.some(({ digest }) => !destination.blobs.has(digest))) throw refusal(400, 'MANIFEST_BLOB_UNKNOWN');
+  };
+  let refused = 0;
+  await whole(copying(small(world)), async (go) => {
+    const first = await go().catch((error: unknown) => error);
+    if (!(first instanceof Error)) return first as StepReply<never>;
+    expect(first).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
+    refused += 1;
+    expect(refused).toBeLessThan(3);
+    return go({ ...newCall(), waitedMs: 1_000 });
+  });
+  expect(refused).toBe(1);
+  expect(destination.manifests.has(root.digest)).toBe(true);
+});
+
+test('a manifest that was at the destination, and is deleted between two calls, is pushed again', async () => {
+  const { bytes } = await source.fetchManifest(root.digest);
+  const [child] = (JSON.parse(Buffer.from(bytes).toString()) as { manifests: Descriptor[] }).manifests;
+  if (child === undefined) throw new Error('no child');
+  await whole((call) => copyStep(world, REQUEST, { runId: 'r0', root: root.digest }, call));
+  // Another copy had brought all but the index.
+  await destination.deleteManifest(root.digest);
+  let isLost = false;
+  destination.fault = ({ method, what }) => {
+    if (method !== 'pushManifest' || what !== root.digest || isLost) return;
+    destination.manifests.delete(child.digest);
+    isLost = true;
+  };
+  let refused = 0;
+  await whole(copying(small(world)), async (go) => {
+    const first = await go().catch((error: unknown) => error);
+    if (!(first instanceof Error)) return first as StepReply<never>;
+    expect(first).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
+    refused += 1;
+    expect(refused).toBeLessThan(3);
+    return go({ ...newCall(), waitedMs: 1_000 });
+  });
+  expect(refused).toBe(1);
+  expect([root, child].map(({ digest }) => destination.manifests.has(digest))).toEqual([true, true]);
 });
 
 test('a registry that says no ends the step, with its error', async () => {
