@@ -17,8 +17,8 @@ const shared = {
 const project = (name) => ({ ...shared, displayName: name, testMatch: [`<rootDir>/test/${name}/**/*.test.ts`] });
 export default {
   maxWorkers: '100%',
-  // Modules of test files that have ended stay in their worker's memory: one that has more is replaced.
-  workerIdleMemoryLimit: '1GB',
+  // Modules of test files that have ended stay in their worker's memory: one that has more than that is replaced.
+  workerIdleMemoryLimit: '512MB',
   // Machines are shared: a test is no place to measure time.
   testTimeout: 30_000,
   projects: ['unit', 'interop', 'faults', 'bench'].map(project),

@@ -41,6 +41,12 @@ export function ending<T extends { outcome: string; code?: string; reason?: stri
   return { ...last, outcome: `${last.outcome} ${last.code}: ${last.reason ?? ''}` };
 }
 
+/** The server closed an idle connection just when it was used again: nothing was asked yet. */
+function isClosed(error: unknown): boolean {
+  const cause = error instanceof TypeError ? (error.cause as { code?: unknown } | undefined) : undefined;
+  return cause?.code === 'ECONNRESET' || cause?.code === 'UND_ERR_SOCKET';
+}
+
 /** @param what is waited for; a function is asked when that was in vain */
 export async function until<T>(
   what: string | (() => string),
@@ -49,7 +55,10 @@ export async function until<T>(
 ): Promise<T> {
   const end = Date.now() + withinMs;
   for (;;) {
-    const seen = await look();
+    const seen = await look().catch((error: unknown) => {
+      if (isClosed(error)) return undefined;
+      throw error;
+    });
     if (seen !== undefined) return seen;
     if (Date.now() > end)
       throw new Error(`waited ${withinMs} ms in vain for ${typeof what === 'string' ? what : what()}`);
