@@ -97,22 +97,20 @@ async function expectWeathersLie(lies: string): Promise<void> {
 const some = <T>(first: T, ...more: T[]): T[] => (process.env['FULL'] === undefined ? [first] : [first, ...more]);
 
 describe('one lie of the host', () => {
-  test.each(some('hang:observe@1', 'hang:attachSbom@1', 'hang:closeRun@1'))(
+  test.each(some('hang:observe@1', 'hang:attach@1', 'hang:closeRun@1'))(
     '%s: the image is promoted',
     async (lies) => await expectWeathersLie(lies),
     200_000,
   );
 
-  // Today such a run ends as `failed`, RUN_LOST, with a result event.
-  test.failing.each(some('fail-turn:promote@4', 'fail-turn:promote@1', 'hang:promote@3'))(
+  test.each(some('fail-turn:promote@4', 'fail-turn:promote@1', 'hang:promote@3'))(
     '%s: the run is interrupted, and the next one promotes the image',
     async (lies) => await expectWeathersLie(lies),
     200_000,
   );
 
-  // Today the promotion is `failed` for five minutes, INTERNAL: whether a worker died five times or a step has a bug is not told apart.
-  test.failing.each(some('fail-activity:attachSbom@1', 'fail-activity:observe@1', 'fail-activity:closeRun@1'))(
-    '%s: the run is interrupted, and the next one promotes the image',
+  test.each(some('fail-activity:attach@1', 'fail-activity:observe@1', 'fail-activity:closeRun@1'))(
+    '%s: an activity whose workers died interrupts the run, and the next one promotes the image',
     async (lies) => await expectWeathersLie(lies),
     200_000,
   );

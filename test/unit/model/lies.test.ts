@@ -48,7 +48,7 @@ const CASES: Record<string, Case> = {
   },
   'the last activity fails for good': {
     happenings: [PUSH, { is: 'doom', nth: 0, step: 'closeRun', after: 0, at: 'closeRun: store' }, TICK],
-    ends: { interrupted: 1, unchanged: 1 },
+    ends: FOLLOWED,
   },
   'the engine has lost the run': {
     happenings: [PUSH, { is: 'lose', nth: 0, after: 0, at: 'pushManifest' }, TICK],
