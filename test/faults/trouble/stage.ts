@@ -327,7 +327,8 @@ class Play {
     const { promotionId, runId = '' } = await raiseWanted(this.#world, this.#scene.rule, source, { kind: 'push' });
     this.#startMs = this.#world.nowMs;
     const played = await replay(this.#app.orchestrations.get('promote') as OrchestrationHandler, {
-      input: { promotionId, runId },
+      // As the engine is given it: with the rule's deadline.
+      input: this.#world.engine.starts.find(({ id }) => id === runId)?.input,
       activities: this.#activities(),
       startMs: this.#startMs,
       clock: (nowMs) => this.#clock(nowMs),
@@ -336,7 +337,7 @@ class Play {
     if (played.error !== undefined) throw new Error(played.error);
     const counts = new Map<string, number>();
     for (const { name, input } of played.calls) {
-      const { again: _told, ...same } = input as Record<string, unknown>;
+      const { attempt: _told, ...same } = input as Record<string, unknown>;
       const call = `${name} ${JSON.stringify(same)}`;
       counts.set(call, (counts.get(call) ?? 0) + 1);
     }
