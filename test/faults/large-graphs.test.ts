@@ -182,6 +182,7 @@ describe('a subject with many referrers', () => {
 test(
   `an index of ${CHILDREN} images`,
   async () => {
+    await restartHost();
     const { root, steps, history, took } = await promoted('samples/index', (to) => pushIndex(to, CHILDREN));
     process.stderr.write(
       `an index of ${CHILDREN}: ${seconds(spanMs(steps))} in all, SBOMs and signatures ${seconds(spanMs(steps, 'attach'))},` +
