@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   InputError,
   PolicyError,
@@ -124,7 +123,8 @@ class Answers implements Memory, LongStep {
   /** Those that no document has yet; null: it holds no longer. */
   readonly #fresh = new Map<string, KeptAnswer | null>();
   readonly #doing = new Set<Promise<unknown>>();
-  readonly #begun = new AsyncLocalStorage<true>();
+  /** Parts that have begun and ask for more themselves. */
+  #holding = 0;
   #bytes = 0;
   #asked = 0;
   #isAnswered = false;
@@ -158,7 +158,10 @@ class Answers implements Memory, LongStep {
   }
 
   async once<T>(what: string, work: () => Promise<T>): Promise<T> {
-    const { json } = await this.recall(what, async (): Promise<KeptAnswer> => ({ json: await work() }));
+    const known = this.#answers.get(what);
+    const { json } =
+      known ??
+      (await this.#passHolding(() => this.#ask(what, async (): Promise<KeptAnswer> => ({ json: await work() }))));
     // It is what `work` has returned, in this call or an earlier one.
     return json as T;
   }
@@ -200,7 +203,10 @@ class Answers implements Memory, LongStep {
 
   recall(question: string, ask: () => Promise<KeptAnswer>): Promise<KeptAnswer> {
     const known = this.#answers.get(question);
-    return known === undefined ? this.pass(() => this.#ask(question, ask)) : Promise.resolve(known);
+    if (known !== undefined) return Promise.resolve(known);
+    const work = (): Promise<KeptAnswer> => this.#ask(question, ask);
+    // A blob is read at the source while it is put.
+    return question.startsWith('push-blob ') ? this.#passHolding(work) : this.pass(work);
   }
 
   async #ask(question: string, ask: () => Promise<KeptAnswer>): Promise<KeptAnswer> {
@@ -223,17 +229,30 @@ class Answers implements Memory, LongStep {
    * @throws CallOver where this call has done enough, and all that was begun has ended
    */
   async pass<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#begun.getStore() === true) return work();
     if (this.#overtaken !== undefined) throw this.#overtaken;
-    if (this.#isOver) return this.goOnLater();
+    // What a part asks for that has begun is not held back: the call ends when the part has.
+    if (this.#isOver && this.#holding === 0) return this.goOnLater();
     this.#asked += 1;
-    const doing = this.#begun.run(true, work);
+    const doing = work();
     this.#doing.add(doing);
     try {
       return await doing;
     } finally {
       this.#doing.delete(doing);
     }
+  }
+
+  /** Does something that asks for more itself. @throws CallOver as {@link pass}, also while others do */
+  async #passHolding<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#overtaken === undefined && this.#isOver) return this.goOnLater();
+    return this.pass(async () => {
+      this.#holding += 1;
+      try {
+        return await work();
+      } finally {
+        this.#holding -= 1;
+      }
+    });
   }
 
   get #knownBytes(): number {
