@@ -59,7 +59,7 @@ function isLieName(name: string): name is LieName {
 }
 
 /**
- * @param text names with commas between them, each `NAME`, `NAME:FUNCTION`, `NAME@3` or `NAME:FUNCTION@3`; undefined: all lies.
+ * @param text comma-separated names, each `NAME`, `NAME:FUNCTION`, `NAME@3` or `NAME:FUNCTION@3`; undefined: all lies.
  * @throws ConfigurationError `BAD_OPTION`
  */
 export function parseLies(text: string | undefined): Lie[] {

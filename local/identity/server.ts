@@ -15,12 +15,12 @@ const RECENT = 1000;
 export interface IdentityOptions {
   /** Where keys and log are kept. */
   dataDir: string;
-  /** 0, as it comes, takes a free port. */
+  /** 0, by default, takes a free port. */
   port?: number;
   host?: string;
-  /** What `X-IDENTITY-HEADER` must hold; a random one, kept in the folder, as it comes. */
+  /** What `X-IDENTITY-HEADER` must hold; a random one, kept in the folder, by default. */
   secret?: string;
-  /** Lifetime of tokens, in seconds: 24 hours as it comes, as in Azure. */
+  /** Lifetime of tokens, in seconds: 24 hours by default, as in Azure. */
   tokenSeconds?: number;
 }
 

@@ -6,7 +6,7 @@ import { parseQuirks } from './quirks.js';
 import { startRegistry } from './server.js';
 
 const USAGE = `Usage: node dist/local/registry/main.js --data-dir FOLDER [options]
-  --port N               port (0: any free one)          --host ADDRESS         127.0.0.1 as it comes
+  --port N               port (0: any free one)          --host ADDRESS         127.0.0.1 by default
   --name NAME            login server's name             --users USER:PASSWORD  may be repeated
   --users-file FILE      JSON: [{"name","password","grants":[{"repository","actions"}]}]
   --token-secret FILE    what tokens are signed with     --entra-keys FILE      public keys of the identity endpoint

@@ -14,7 +14,7 @@ export interface Quirks {
   throttleEveryNth?: number;
   /** More requests than this in one second are answered 429. */
   throttlePerSecond?: number;
-  /** `Retry-After` of a 429, in seconds: 1 as it comes. */
+  /** `Retry-After` of a 429, in seconds: 1 by default. */
   retryAfterSeconds?: number;
   /** A blob's GET is answered 307 to another host (a second port), which refuses any request with `Authorization`. */
   redirectBlobs?: boolean;

@@ -13,9 +13,9 @@ const POLL_FIRST_MS = 50;
 const POLL_MOST_MS = 1000;
 
 export interface LeaseTimes {
-  /** 15 to 60 seconds, 15 as it comes: a holder that crashed keeps everybody waiting for so long. */
+  /** 15 to 60 seconds, 15 by default: a holder that crashed keeps everybody waiting for so long. */
   leaseSeconds?: number;
-  /** A third of the lease as it comes. */
+  /** A third of the lease by default. */
   renewEveryMs?: number;
 }
 

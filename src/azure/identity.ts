@@ -11,7 +11,7 @@ const RENEW_BEFORE_MS = 3 * 60 * 1000;
 const TOKEN_TIMEOUT_MS = 60 * 1000;
 
 export interface ManagedIdentityOptions {
-  /** Client id of a user-assigned identity; the system-assigned one as it comes. */
+  /** Client id of a user-assigned identity; the system-assigned one by default. */
   clientId?: string;
 }
 
@@ -27,7 +27,7 @@ export function managedIdentity(options: ManagedIdentityOptions = {}): TokenCred
 export interface RegistryIdentityOptions extends ManagedIdentityOptions {
   /**
    * Hosts (with port) that get the identity's token; every other one is anonymous, since whoever holds the token can sign in to
-   * every registry of the identity. As it comes: `*.azurecr.io`, `.cn`, `.us`.
+   * every registry of the identity. Default: `*.azurecr.io`, `.cn`, `.us`.
    */
   registries?: readonly string[];
 }

@@ -35,9 +35,9 @@ export type StorageConnection =
   | { blobServiceUri: string; queueServiceUri: string; tableServiceUri: string; credential: TokenCredential };
 
 export interface StorageOptions {
-  /** How often the SDK repeats a request that failed; 3 as it comes. */
+  /** How often the SDK repeats a request that failed; 3 by default. */
   maxRetries?: number;
-  /** Called for a row that a list leaves out since it can't be read; a process warning as it comes. */
+  /** Called for a row that a list leaves out since it can't be read; a process warning by default. */
   onUnreadableRow?: OnUnreadableRow;
 }
 

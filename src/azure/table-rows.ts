@@ -88,7 +88,7 @@ export class TableRows {
     return done !== undefined;
   }
 
-  /** Removes the row. @param etag where it is at this version; whatever it is, as it comes. @returns false where it has moved on */
+  /** Removes the row. @param etag where it is at this version; whatever it is, by default. @returns false where it has moved on */
   async remove(partitionKey: string, rowKey: string, etag = '*'): Promise<boolean> {
     const done = await callStorageUnless(this.what, MOVED_ON, () =>
       this.client.deleteEntity(partitionKey, rowKey, { etag }),

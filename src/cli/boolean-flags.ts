@@ -16,7 +16,7 @@ function optionsOf({ options }: Command): Map<string, Option> {
   );
 }
 
-/** A flag that takes no value, with one; undefined where that says neither yes nor no. What is off as it comes is left out. */
+/** A flag that takes no value, with one; undefined where that says neither yes nor no. What is off by default is left out. */
 function writeOutBoolean(long: string, word: string, options: ReadonlyMap<string, Option>): string[] | undefined {
   const isOn = WORDS[word];
   if (isOn === undefined) return undefined;

@@ -78,7 +78,7 @@ export async function writeOutput(path: string, bytes: Uint8Array): Promise<void
 }
 
 /**
- * Writes a stream to a file that is only seen when all of it has come. A device or a pipe is written to as it comes.
+ * Writes a stream to a file that is only seen when all of it has come. A device or a pipe is written to by default.
  * @throws ConfigurationError `FILE_UNWRITABLE`; what the stream throws
  */
 export async function writeStream(path: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {

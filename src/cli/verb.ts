@@ -59,7 +59,7 @@ export interface VerbDescription {
   /** How many operands there must be: exactly, or at least. */
   count: number;
   orMore?: true;
-  /** How many there may be; as many as there must be, as it comes. */
+  /** How many there may be; as many as there must be, by default. */
   most?: number;
   summary: string;
   aliases?: readonly string[];

@@ -3,7 +3,7 @@ import type { SourceRepository } from '../rules/rule.js';
 import { writeAtDestination, writeAtSource } from '../transfer/refused-write.js';
 import { atSource } from '../transfer/source-gone.js';
 
-/** What something is attached for, and where: at the source as it comes. */
+/** What something is attached for, and where: at the source by default. */
 export interface Attaching {
   /** The command line has no runs. */
   runId?: string;

@@ -12,6 +12,6 @@ export interface HeldLease {
  * the command line. It does not fence the registry: a paused holder may wake up late, so what is written is read back.
  */
 export interface Lease {
-  /** @param name any string; @param options.waitMs how long to wait for another holder, 0 (as it comes) for not at all. @returns undefined where another holds it. */
+  /** @param name any string; @param options.waitMs how long to wait for another holder, 0 (the default) for not at all. @returns undefined where another holds it. */
   acquire(name: string, options?: { waitMs?: number; signal?: AbortSignal }): Promise<HeldLease | undefined>;
 }

@@ -18,7 +18,7 @@ async function isFolder(path: string): Promise<boolean> {
 /**
  * Makes a folder and those above it. Node's own `recursive` never ends where a file system takes nothing new and says `ENOENT`
  * to it, as /proc does. Throws what the file system says (`EACCES`, `ENOTDIR`, …).
- * @param mode of each that is made; as it comes 0o777, less the umask
+ * @param mode of each that is made; by default 0o777, less the umask
  * @returns the first that had to be made; undefined: it was there
  */
 export async function makeFolder(path: string, mode?: number): Promise<string | undefined> {

@@ -6,17 +6,17 @@ export interface CallOptions {
 }
 
 export interface ManifestOptions extends CallOptions {
-  /** The media types that are asked for; as it comes all of manifests and indexes. A layout has what it has. */
+  /** The media types that are asked for; by default all of manifests and indexes. A layout has what it has. */
   mediaTypes?: readonly string[];
 }
 
 export interface ReferrersOptions extends CallOptions {
   artifactType?: string;
-  /** As it comes: true. */
+  /** Default: true. */
   tagSchema?: boolean;
   /**
    * False where a type that an entry lacks is not to be looked up in its manifest: such an entry is in the list whatever
-   * `artifactType` says. As it comes: true.
+   * `artifactType` says. Default: true.
    */
   artifactTypes?: boolean;
 }
@@ -41,7 +41,7 @@ export interface ReadableRepository {
   resolve(tagOrDigest: string, options?: ManifestOptions): Promise<Descriptor>;
   /** The manifest's bytes, verified. A descriptor's size and digest are held against what comes. */
   fetchManifest(target: string | Descriptor, options?: ManifestOptions): Promise<FetchedManifest>;
-  /** The blob's bytes from `offset` on (0 as it comes). Verified when read from 0 to the end: a wrong digest or size throws at the end. */
+  /** The blob's bytes from `offset` on (0 by default). Verified when read from 0 to the end: a wrong digest or size throws at the end. */
   openBlob(descriptor: Descriptor, options?: CallOptions & { offset?: number }): Promise<AsyncIterable<Uint8Array>>;
   hasBlob(descriptor: Descriptor, options?: CallOptions): Promise<boolean>;
   /**
@@ -67,7 +67,7 @@ export interface OpenUpload {
 }
 
 export interface StretchOptions extends CallOptions {
-  /** Where the last stretch ended; as it comes, from the beginning. */
+  /** Where the last stretch ended; by default from the beginning. */
   from?: OpenUpload;
   /** Asked after each piece; where it says true, the stretch ends there. */
   isEnough: (sentBytes: number) => boolean;
@@ -77,7 +77,7 @@ export interface StretchOptions extends CallOptions {
 
 export interface WritableRepository {
   readonly name: string;
-  /** True where asking for a blob costs no request: a copy looks at every one, and takes nobody's word. As it comes: false. */
+  /** True where asking for a blob costs no request: a copy looks at every one, and takes nobody's word. Default: false. */
   readonly isLocal?: boolean;
   /** Puts a blob that isn't there; does nothing where it is. `onMovedBefore` is called if it is there because this work has put it. */
   pushBlob(
@@ -99,7 +99,7 @@ export interface WritableRepository {
   mountBlob(descriptor: Descriptor, fromRepository: string, options?: CallOptions): Promise<boolean>;
   /**
    * Puts a manifest under its digest, or under `tag` too. Where it has a subject and the store keeps referrers by the tag
-   * schema, the subject's index is updated as well. `digest` (what the bytes have, sha256 as it comes) chooses the algorithm.
+   * schema, the subject's index is updated as well. `digest` (what the bytes have, sha256 by default) chooses the algorithm.
    * `onPut` is called when the manifest itself is there: what comes after it are few requests for many manifests. A layout's
    * index keeps what `described` says of it (platform, annotations, artifact type), as oras does; a registry has no use for it.
    */

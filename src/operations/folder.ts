@@ -7,7 +7,7 @@ const MOST_PUSHED_FILES = 10_000;
 /** Bytes of such a folder: it is packed on the function's own disk. `TOO_LARGE` */
 export const PUSHED_FOLDER_BYTES = 1024 * 1024 * 1024;
 
-/** As a folder on disk has them, as it comes; a blob has none. */
+/** As a folder on disk has them, by default; a blob has none. */
 const FOLDER_MODE = 0o755;
 const FILE_MODE = 0o644;
 

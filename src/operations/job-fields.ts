@@ -26,13 +26,13 @@ export const id = z
   .string()
   .regex(ID, 'an id is letters, digits, dots, dashes, colons and underscores, 128 at most')
   .exactOptional()
-  .describe('An idempotency key of the caller’s: the same id is never run twice. As it comes the id of the message.');
+  .describe('An idempotency key of the caller’s: the same id is never run twice. By default the id of the message.');
 
 export const credential = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'the name of a credential, never the credential')
   .exactOptional()
-  .describe('The name of a credential that the settings know. As it comes the app’s identity.');
+  .describe('The name of a credential that the settings know. By default the app’s identity.');
 
 /** A tag or a digest is named. */
 export const artifact = reference(
@@ -96,7 +96,7 @@ export const platform = z
 export const distributionSpec = z
   .enum(['v1.1-referrers-api', 'v1.1-referrers-tag'])
   .exactOptional()
-  .describe('How the registry keeps referrers; as it comes it is asked');
+  .describe('How the registry keeps referrers; by default it is asked');
 
 const mediaTypeText = z
   .string()

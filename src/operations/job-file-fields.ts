@@ -47,4 +47,4 @@ export const files = z
 export const outputPrefix = path
   .refine((text) => !text.endsWith('/'), 'without a slash at its end')
   .exactOptional()
-  .describe('The folder in the container “target”; as it comes the run’s id');
+  .describe('The folder in the container “target”; by default the run’s id');

@@ -74,7 +74,7 @@ const jobs = [
     tags: tags.describe(
       'More tags at the destination. Where they are given, the destination takes no tag of the source’s: an empty list for none',
     ),
-    recursive: z.boolean().default(true).describe('With all that refers to it. As it comes: true'),
+    recursive: z.boolean().default(true).describe('With all that refers to it. Default: true'),
     platform: platform,
     excludeArtifactTypes: excludeArtifactTypes,
   }),
@@ -82,7 +82,7 @@ const jobs = [
     reference: artifact,
     platform: platform,
     artifactType: artifactType,
-    depth: z.int().min(1).max(16).exactOptional().describe('Levels; as it comes all'),
+    depth: z.int().min(1).max(16).exactOptional().describe('Levels; by default all'),
     format: z.enum(['json', 'tree', 'table']).default('json'),
     distributionSpec: distributionSpec,
   }),
@@ -158,7 +158,7 @@ const jobs = [
   }),
 ] as const;
 
-/** Reads a job as it comes in: what isn't known in it is wrong. */
+/** Reads a job by default in: what isn't known in it is wrong. */
 export const jobSchema = z.discriminatedUnion('operation', jobs);
 
 type Incoming = z.output<typeof jobSchema>;

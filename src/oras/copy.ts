@@ -30,7 +30,7 @@ import { selectPlatform, type WantedPlatform } from './platform.js';
 const TAG_PAUSES_MS = [0, 250, 1000];
 
 export interface CopyArtifactOptions extends CallOptions {
-  /** Referrers too, with theirs and those of index children. As it comes: false. */
+  /** Referrers too, with theirs and those of index children. Default: false. */
   recursive?: boolean;
   /** Copies that child of an index, and its referrers. */
   platform?: WantedPlatform;
@@ -40,16 +40,16 @@ export interface CopyArtifactOptions extends CallOptions {
   digest?: Digest;
   /** Repositories of the destination's registry to mount blobs from. */
   mountFrom?: readonly string[];
-  /** Artifact types of referrers to leave out; as it comes Azure's artifact streaming. */
+  /** Artifact types of referrers to leave out; by default Azure's artifact streaming. */
   excludeArtifactTypes?: readonly string[];
   /**
-   * Asks the destination for every blob, though it has the manifests: finds those that it lost. As it comes only where that
+   * Asks the destination for every blob, though it has the manifests: finds those that it lost. By default only where that
    * costs nothing (a layout).
    */
   checkBlobs?: boolean;
-  /** Requests at once on each side; 32 as it comes. */
+  /** Requests at once on each side; 32 by default. */
   concurrency?: number;
-  /** Milliseconds to wait before the destination is asked again for what it does not show; some seconds in all as it comes. */
+  /** Milliseconds to wait before the destination is asked again for what it does not show; some seconds in all by default. */
   pausesMs?: readonly number[];
   /** Told before anything moves; not where nothing has to. */
   onPlanned?: (plan: CopyPlan) => void;

@@ -8,7 +8,7 @@ import {
 } from '../oci/index.js';
 
 export interface DeleteOptions extends CallOptions {
-  /** What isn't there is no error. As it comes: false. */
+  /** What isn't there is no error. Default: false. */
   ignoreMissing?: boolean;
   /** Asked before anything is deleted; false leaves it. */
   confirm?: (descriptor: Descriptor) => Promise<boolean>;

@@ -19,7 +19,7 @@ export interface ReferrerTree {
 export interface DiscoverOptions extends CallOptions {
   /** Shows only referrers of this type, on every level: what refers to one of another type is not looked for. */
   artifactType?: string;
-  /** Levels below the root, from 1; as it comes all of them. */
+  /** Levels below the root, from 1; by default all of them. */
   depth?: number;
 }
 

@@ -3,7 +3,7 @@ import { InputError } from '../oci/index.js';
 /** A file or folder to push, as it was given. */
 export interface FileReference {
   path: string;
-  /** As it comes: that of a tar layer, of a gzipped one for a folder. */
+  /** Default: that of a tar layer, of a gzipped one for a folder. */
   mediaType?: string;
 }
 

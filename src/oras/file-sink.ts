@@ -1,8 +1,8 @@
 /** What is kept of a file besides its bytes. */
 export interface FileAttributes {
-  /** Permission bits. As it comes those of a new file or folder. */
+  /** Permission bits. By default those of a new file or folder. */
   mode?: number;
-  /** As it comes the time it is written. */
+  /** By default the time it is written. */
   modified?: Date;
 }
 

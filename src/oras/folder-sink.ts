@@ -6,7 +6,7 @@ import { StagedFolder } from './staged-folder.js';
 import { isWithin } from './within.js';
 
 export interface FolderSinkOptions {
-  /** Takes names that lead out of the folder. As it comes they are refused. */
+  /** Takes names that lead out of the folder. By default they are refused. */
   allowOutside?: boolean;
   /** Refuses what is there already instead of replacing it. */
   keepOldFiles?: boolean;

@@ -51,7 +51,7 @@ async function* walkFolder(folder: string, path: string): AsyncGenerator<FolderE
   else yield { kind: 'other', path, mode };
 }
 
-/** Files below a folder on disk; absolute paths are taken as they are. @param root the process's own as it comes */
+/** Files below a folder on disk; absolute paths are taken as they are. @param root the process's own by default */
 export function createFolderSource(root = '.'): FileSource {
   const at = (path: string): string => resolve(root, path);
   return {

@@ -15,7 +15,7 @@ export interface LoadOptions extends CallOptions {
   modifiedSeconds: number;
   /** Where archives of folders are kept until they have been pushed. */
   tempFolder: string;
-  /** Takes absolute paths, which only this machine knows. As it comes: false. */
+  /** Takes absolute paths, which only this machine knows. Default: false. */
   allowAbsolutePaths?: boolean;
   onLoad?: (progress: LoadProgress) => void;
 }

@@ -31,11 +31,11 @@ export interface PullPorts {
 }
 
 export interface PullOptions extends CallOptions {
-  /** The name that the first config is given, where it has this media type; as it comes configs are not pulled. */
+  /** The name that the first config is given, where it has this media type; by default configs are not pulled. */
   config?: FileReference;
-  /** What an artifact refers to as well. As it comes: false. */
+  /** What an artifact refers to as well. Default: false. */
   includeSubject?: boolean;
-  /** Files at once; 3 as it comes. */
+  /** Files at once; 3 by default. */
   concurrency?: number;
   /** Most bytes that archives may unpack to, copies of files of the same bytes included. */
   unpackLimitBytes?: number;

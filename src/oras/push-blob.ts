@@ -12,7 +12,7 @@ import type { Moving } from './moving.js';
 import type { UploadProgress } from './upload.js';
 
 export interface PushBlobOptions extends CallOptions {
-  /** Only said, never stored. As it comes that of an uncompressed layer. */
+  /** Only said, never stored. By default that of an uncompressed layer. */
   mediaType?: string;
   /** What the content must have; nothing is sent where it hasn't. */
   digest?: Digest;

@@ -14,13 +14,13 @@ import { putTags } from './tag.js';
 import { digestAt, type UploadProgress } from './upload.js';
 
 export interface PushManifestOptions extends CallOptions {
-  /** As it comes what the manifest itself says. */
+  /** By default what the manifest itself says. */
   mediaType?: string;
   /** None: put under its digest alone. */
   tags?: readonly string[];
   /** What the bytes must have. */
   digest?: Digest;
-  /** Requests at once for further tags; 5 as it comes. */
+  /** Requests at once for further tags; 5 by default. */
   concurrency?: number;
   onProgress?: (progress: UploadProgress) => void;
   /** Called for each tag but the first. */

@@ -23,11 +23,11 @@ export interface ArtifactOptions extends CallOptions {
   artifactType?: string;
   annotations?: ArtifactAnnotations;
   config?: FileReference;
-  /** Seconds since 1970 that the artifact is said to be created at, so that the same files make the same digest; 0 as it comes. */
+  /** Seconds since 1970 that the artifact is said to be created at, so that the same files make the same digest; 0 by default. */
   createdSeconds?: number;
-  /** Blobs at once; 5 as it comes. */
+  /** Blobs at once; 5 by default. */
   concurrency?: number;
-  /** Takes absolute paths, which only this machine knows. As it comes: false. */
+  /** Takes absolute paths, which only this machine knows. Default: false. */
   allowAbsolutePaths?: boolean;
   onProgress?: (progress: PushProgress) => void;
 }
@@ -39,7 +39,7 @@ export interface PushOptions extends ArtifactOptions {
   digest?: Digest;
   /** Makes a config that says so. */
   platform?: WantedPlatform;
-  /** As it comes v1.1; v1.0 where there is a config and no artifact type. */
+  /** By default v1.1; v1.0 where there is a config and no artifact type. */
   imageSpec?: 'v1.0' | 'v1.1';
 }
 

@@ -3,7 +3,7 @@ import { forEachAtOnce } from './at-once.js';
 import { checkTags, withoutOwnName } from './own-name.js';
 
 export interface TagOptions extends CallOptions {
-  /** Requests at once; 5 as it comes. */
+  /** Requests at once; 5 by default. */
   concurrency?: number;
   /** Called when it is known what is going to be tagged. */
   onResolved?: (descriptor: Descriptor) => void;

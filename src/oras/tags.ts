@@ -7,7 +7,7 @@ const DIGEST_LIKE = /^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?$/;
 export interface TagsOptions extends CallOptions {
   /** Only tags that come after this one in the order of bytes. */
   last?: string;
-  /** Leaves out `sha256-…`. As it comes: false. */
+  /** Leaves out `sha256-…`. Default: false. */
   excludeDigestTags?: boolean;
   /** Only tags that lead to this digest: each is asked for. */
   digest?: Digest;

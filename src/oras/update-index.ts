@@ -10,7 +10,7 @@ export interface UpdateIndexOptions extends WriteIndexOptions {
   merge?: readonly string[];
   /** Digests whose entries are taken out, before anything is put in. */
   remove?: readonly string[];
-  /** Empty takes it away; as it comes it stays. */
+  /** Empty takes it away; by default it stays. */
   artifactType?: string;
 }
 

@@ -22,7 +22,7 @@ export type IndexProgress =
 
 /** What making and changing an index have in common. */
 export interface WriteIndexOptions extends CallOptions {
-  /** False only makes it. As it comes: true. */
+  /** False only makes it. Default: true. */
   push?: boolean;
   /** What it is put under at first, and then. None: its digest alone. */
   tags?: readonly string[];

@@ -2,9 +2,9 @@ import type { RegistriesOptions, RegistryClient } from '../oci/index.js';
 
 /** How a job reaches its registries, where that is said. */
 export interface JobConnection {
-  /** As it comes the app's identity. */
+  /** By default the app's identity. */
   credential?: string;
-  /** Where referrers are kept; as it comes the registry is asked. */
+  /** Where referrers are kept; by default the registry is asked. */
   referrers?: NonNullable<RegistriesOptions['referrers']>;
 }
 

@@ -5,7 +5,7 @@ export interface Page<T> {
 }
 
 export interface PageOptions {
-  /** 1 to 100; 50 as it comes. */
+  /** 1 to 100; 50 by default. */
   size?: number;
   from?: string;
 }

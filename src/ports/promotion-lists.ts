@@ -4,7 +4,7 @@ import type { FilteredPageOptions, Page, PageOptions } from './page.js';
 
 /** Lists of promotions, and what takes them out of the lists. */
 export interface PromotionLists {
-  /** Newest run first; those of one repository by tag, those of one destination in no order. */
+  /** Newest run first; with a filter by repository, by tag; with a filter by destination, in no order. */
   listPromotions(options?: FilteredPageOptions<PromotionFilter>): Promise<Page<PromotionRow>>;
   /** Rows that are not at rest: a run is open, or `wanted` is ahead of `answered`. In no order. */
   listOpenPromotions(options?: PageOptions): Promise<Page<PromotionRow>>;

@@ -2,7 +2,7 @@ export type QueueName = 'registry-events' | 'jobs' | 'registry-events-poison' | 
 
 /** Storage queues. Text is base64 on the wire. */
 export interface Queues {
-  /** @param options.delaySeconds until it can be seen, 0 as it comes. @throws InputError `MESSAGE_TOO_LARGE` over 48 KiB of text. */
+  /** @param options.delaySeconds until it can be seen, 0 by default. @throws InputError `MESSAGE_TOO_LARGE` over 48 KiB of text. */
   send(queue: QueueName, text: string, options?: { delaySeconds?: number }): Promise<void>;
 }
 

@@ -56,7 +56,7 @@ export function outlastsCall({ code }: Attempt): boolean {
 export interface Passing {
   trouble: Trouble;
   retryAfterMs?: number;
-  /** From when on it counts as there for good; the run's deadline as it comes. In milliseconds from its first time. */
+  /** From when on it counts as there for good; the run's deadline by default. In milliseconds from its first time. */
   patienceMs?: number;
 }
 

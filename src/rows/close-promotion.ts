@@ -16,7 +16,7 @@ import { untilWritten } from './until-written.js';
 /**
  * Closes the row, or opens the next run where something was wanted meanwhile, or where the tag has moved on. A close that is
  * done twice finds its successor and sees to it.
- * @param known both rows as they were just read: they are read again only if they have changed
+ * @param known both rows as the caller has read them; they are read again only if a write finds them changed
  */
 export async function closePromotion(
   ports: RunPorts & { rules: RulesSource },

@@ -22,7 +22,7 @@ export function withNewRun(row: PromotionRow, now: Date, trigger: Trigger): Prom
   };
 }
 
-/** Writes the run's row where it isn't there, then starts the engine under its id. Both can be done twice. */
+/** Writes the run's row unless it exists, then starts the engine with the run's id. Both can be done twice. */
 export async function startRun(ports: RunPorts, row: PromotionRow, rule: Rule): Promise<void> {
   if (row.runId === undefined) return;
   await ports.store.insertRun({

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { ruleSchema } from '../rules/rule.js';
 
-// Rows are parsed as they come out of a store: a boundary, since an older or a newer version may have written them. Unknown fields are
-// dropped; a field that is added later needs a default or must be optional.
+// Rows are parsed when they are read, since an older or a newer version of the app may have written them. Unknown fields are dropped. A
+// field that is added later must be optional or have a default.
 
 export const OUTCOMES = [
   'promoted',
@@ -56,9 +56,11 @@ export type RunResult = z.infer<typeof runResultSchema>;
 
 export const triggerCauseSchema = z.object({
   /**
-   * `push`, `referrer` (evidence came), `deletion`: a registry's event. `schedule`. `job`: a `promote` job. `queue`, `http`: how
-   * a job, or a person, asked. `retry`: the run before was lost. `follow-up`: something was wanted while the run before worked, or
-   * its tag moved on.
+   * - `push`, `referrer` (evidence was attached), `deletion`: an event of a registry.
+   * - `schedule`: the schedule found a difference.
+   * - `job`: a `promote` job. `queue`, `http`: a person or a program asked, by that way.
+   * - `retry`: the run before was interrupted.
+   * - `follow-up`: something changed while the run before was open, or its tag moved on.
    */
   kind: z.enum(TRIGGER_KINDS),
   /** The event's, message's or job's own id; of `retry` and `follow-up` the run before. */

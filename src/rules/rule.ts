@@ -32,7 +32,7 @@ export const ruleSchema = z.strictObject({
     registry: z.string().min(1).max(255).toLowerCase(),
     /** Globs over repositories; one that starts with `!` takes away. */
     repositories: globs,
-    /** Globs over tags; every tag as it comes. */
+    /** Globs over tags; every tag by default. */
     tags: globs.default(['*']),
   }),
   triggers: z

@@ -10,7 +10,7 @@ const MOST_RULES = 200;
 const RULE_BYTES = 30_000;
 /** Bytes of the rules document. `RULES_INVALID` */
 const DOCUMENT_BYTES = 1_000_000;
-/** What a document may allow one tick of the schedule to start, and what it does as it comes. `RULES_INVALID` */
+/** What a document may allow one tick of the schedule to start, and what it does by default. `RULES_INVALID` */
 const MOST_RUNS_PER_TICK = 10_000;
 const DEFAULT_RUNS_PER_TICK = 200;
 

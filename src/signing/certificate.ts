@@ -192,7 +192,7 @@ const SHA2 = Buffer.from('0609608648016503040200', 'hex').subarray(0, 10);
 
 function isSound(algorithm: string, parameters: ArrayBuffer | null | undefined): boolean {
   if (algorithm !== RSA_PSS) return SOUND_SIGNATURES.has(algorithm);
-  // PSS as it comes is SHA-1; the hash and the mask function must both name SHA-2.
+  // PSS by default is SHA-1; the hash and the mask function must both name SHA-2.
   const bytes = Buffer.from(parameters ?? new ArrayBuffer(0));
   const first = bytes.indexOf(SHA2);
   return first >= 0 && bytes.indexOf(SHA2, first + SHA2.length) >= 0;

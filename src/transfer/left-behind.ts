@@ -12,7 +12,7 @@ const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy
   image: {
     code: 'REFERRER_IS_IMAGE',
     remedy:
-      'Nothing, if only the source needs it, as a converted image. To have it at the destination, promote it by a tag of its own, so that it is inventoried and signed.',
+      'If only the source needs it (a converted image, say), do nothing. To have it at the destination, give it a tag that a rule matches: then it is inventoried and signed.',
   },
   unreadable: {
     code: 'REFERRER_UNREADABLE',

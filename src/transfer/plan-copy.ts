@@ -30,7 +30,7 @@ export async function planCopy(
 ): Promise<StepReply<CopyPlan | 'superseded'>> {
   const { signal, progress } = call;
   const { registry, repository } = request.source;
-  // Only a promotion names the tag that must still stand; a job copies everything, as `oras cp -r` does.
+  // Only a promotion checks that its tag still names the root. A job copies everything, as `oras cp -r` does.
   const isPromotion = request.tag !== undefined;
   let root: Descriptor | undefined;
   if (request.tag !== undefined) {

@@ -17,8 +17,8 @@ export function staleAfter(error: unknown, answers: Iterable<Answered>): (answer
 }
 
 /**
- * Nothing was said of what was looked for: a registry is down, or too much was asked. A no is something else: a manifest whose blob is
- * not there is 404 at one registry, 400 at another.
+ * The registry did not answer the question: it is down, or asks for less. A refusal is something else: for a manifest whose blob is
+ * missing, one registry answers 404, another 400.
  */
 function isTrouble(error: unknown): boolean {
   if (error instanceof DOMException) return true;

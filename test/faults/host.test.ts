@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { HostProcess, newHostFolder } from '../unit/local/host/host-process.js';
 import { begin, expectAllDone, mixedRuns } from '../unit/local/host/mixed-runs.js';
 
-/** Seeds: HOST_SEEDS of them, 8 as it comes and 20 in the full run; each gives the same dice, though not the same interleaving. */
+/** Seeds: HOST_SEEDS of them, 8 by default and 20 in the full run; each gives the same dice, though not the same interleaving. */
 const seeds = Array.from(
   { length: Number(process.env['HOST_SEEDS'] ?? (process.env['FULL'] === undefined ? 8 : 20)) },
   (_, index) => index + 1,

@@ -392,7 +392,7 @@ cat '${join(folder, 'az-answer')}'
     path?: string;
     env?: Record<string, string>;
     input?: string;
-    /** What counts as an Azure Container Registry; as it comes both. */
+    /** What counts as an Azure Container Registry; by default both. */
     azure?: string;
   }
 

@@ -41,9 +41,9 @@ export interface Script {
   /** Told of the time before each activity; the clock begins at `startMs`, or at the start of 2026. */
   clock?: (nowMs: number) => void | Promise<void>;
   startMs?: number;
-  /** In which order activities that are under way together end. As it comes: as they began. */
+  /** In which order activities that are under way together end. Default: as they began. */
   ends?: 'first begun' | 'last begun';
-  /** Every how many turns one is run twice; 1 as it comes. For plays so long that looking twice takes seconds. */
+  /** Every how many turns one is run twice; 1 by default. For plays so long that looking twice takes seconds. */
   twiceEvery?: number;
 }
 

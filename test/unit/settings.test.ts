@@ -35,7 +35,7 @@ const DEFAULTS = {
   AzureWebJobsStorage__accountName: undefined,
 };
 
-test('nothing is set: nothing is allowed, and everything else as it comes', () => {
+test('nothing is set: nothing is allowed, and everything else by default', () => {
   expect(settingsOf({})).toEqual(DEFAULTS);
   expect(settingsOf({ PATH: '/bin', WEBSITE_SITE_NAME: 'x' })).toEqual(settingsOf({}));
 });

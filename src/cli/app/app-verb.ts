@@ -16,7 +16,7 @@ export interface AppCall {
 interface AppVerbOptions {
   /** The verb's own, before those that all of them have. */
   add?: (command: Command) => void;
-  /** Its text is a table, which is a name for it then. As it comes: false. */
+  /** Its text is a table, which is a name for it then. Default: false. */
   isTable?: boolean;
 }
 

@@ -15,7 +15,7 @@ const REQUEST_MS = 60_000;
 
 export function addAppOptions(command: Command): void {
   command
-    .option('--app <url>', 'the app, such as https://myapp.azurewebsites.net; as it comes $ACR_PROMOTER_APP')
+    .option('--app <url>', 'the app, such as https://myapp.azurewebsites.net; by default $ACR_PROMOTER_APP')
     .option('--key <key>', 'its function key; better in $ACR_PROMOTER_KEY, which others on this machine do not see');
 }
 

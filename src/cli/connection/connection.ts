@@ -70,7 +70,7 @@ export function addConnectionOptions(command: Command, side: Side): Command {
   command
     .option(`${long('identity-token')} <token>`, `identity token for the ${of}; better from standard input`)
     .option(long('identity-token-stdin'), `read the identity token for the ${of} from standard input`)
-    .option(long('plain-http'), `plain HTTP to the ${of} (as it comes for localhost and loopback addresses)`)
+    .option(long('plain-http'), `plain HTTP to the ${of} (by default for localhost and loopback addresses)`)
     .option(long('plain-http').replace(/^--/, '--no-'), `HTTPS to the ${of}, loopback or not`)
     .option(long('insecure'), `take any certificate of the ${of}`)
     .option(`${long('ca-file')} <path>`, `certificate authority of the ${of}, PEM`)
@@ -93,7 +93,7 @@ export function addConnectionOptions(command: Command, side: Side): Command {
     )
     .option(
       `${long('distribution-spec')} <option>`,
-      `how the ${of} keeps referrers: ${Object.keys(SPECS).join(' or ')}; as it comes it is asked`,
+      `how the ${of} keeps referrers: ${Object.keys(SPECS).join(' or ')}; by default it is asked`,
     );
   offerValues(command, long('distribution-spec'), Object.keys(SPECS));
   return command;

@@ -23,7 +23,7 @@ export class Session {
     this.#signIns = new SignIns(io);
   }
 
-  /** @param options.create makes a layout that isn't there; `write` refuses one that can only be read, as it comes where `create` is asked for. */
+  /** @param options.create makes a layout that isn't there; `write` refuses one that can only be read, by default where `create` is asked for. */
   async open(
     target: Target,
     connection: ConnectionOptions,

@@ -5,7 +5,7 @@ import { ConfigurationError, makeFolder, TransportError, type HeldLease, type Le
 import { LOCK_LIMITS, LockFile, sweepLocks } from './lock-file.js';
 
 interface LockFileOptions {
-  /** Milliseconds after which a holder that does not renew has lost its lease. 20 s as it comes; renewed four times in it. */
+  /** Milliseconds after which a holder that does not renew has lost its lease. 20 s by default; renewed four times in it. */
   staleMs?: number;
 }
 

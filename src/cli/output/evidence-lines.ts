@@ -13,7 +13,7 @@ export interface SbomOfImage {
   why?: string;
 }
 
-/** @param what describes an SBOM that was made; its digest as it comes */
+/** @param what describes an SBOM that was made; its digest by default */
 export function sbomLine({ label, sbom = '', made = false, why }: SbomOfImage, what = sbom): string {
   if (sbom === '') return `Skipped  ${onTerminal(label)}${why === undefined ? '' : `: ${onTerminal(why)}`}`;
   return `${made ? 'Attached' : 'Exists  '} ${onTerminal(label)}: ${made ? onTerminal(what) : sbom}`;

@@ -16,10 +16,7 @@ interface FormatNames {
 
 export function addFormatOptions(command: Command, { isTable = false }: FormatNames = {}): void {
   command
-    .option(
-      '--format <format>',
-      `text${isTable ? ' (or table)' : ''}, json or go-template=<template>; as it comes text`,
-    )
+    .option('--format <format>', `text${isTable ? ' (or table)' : ''}, json or go-template=<template>; by default text`)
     .option('--template <template>', 'the template of --format go-template');
   offerValues(command, '--format', [...KINDS, ...(isTable ? ['table'] : [])]);
 }

@@ -21,7 +21,7 @@ export interface Transfers {
 interface TransferOptions {
   /** Whether there are lines where there are no bars. */
   lines: boolean;
-  /** Whether what is moved goes to standard output, which may be the same terminal: then there are no bars. As it comes: false. */
+  /** Whether what is moved goes to standard output, which may be the same terminal: then there are no bars. Default: false. */
   toOutput?: boolean;
 }
 

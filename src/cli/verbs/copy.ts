@@ -63,7 +63,7 @@ function addOptions(command: Command): void {
     .option('--mount-from <repository...>', 'repositories of the destination’s registry that may have layers of it')
     .option(
       '--exclude-artifact-type <type...>',
-      'leave out referrers of these types, with what refers to them; as it comes Azure’s artifact streaming',
+      'leave out referrers of these types, with what refers to them; by default Azure’s artifact streaming',
     )
     .option('--format <format>', 'text, or json for a receipt of all that was copied', 'text')
     .option('--from-oci-layout', 'the source is an OCI image layout')

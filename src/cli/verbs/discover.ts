@@ -85,7 +85,7 @@ export function addDiscover(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     command
       .option('--artifact-type <type>', 'only referrers of this type, on every level: it can hide an SBOM’s signature')
-      .option('--depth <levels>', 'levels to show, from 1; as it comes all')
+      .option('--depth <levels>', 'levels to show, from 1; by default all')
       .option('--format <format>', 'tree, json, table or go-template=<template>')
       .option('--template <template>', 'the template of --format go-template')
       .option('-o, --output <format>', 'deprecated: the same, with the JSON of oras before 1.3');

@@ -129,7 +129,7 @@ function timeoutOf(values: Values): number {
 }
 
 export function addWaitOptions(command: Command): void {
-  command.option('--timeout <seconds>', 'wait so long at most; 0, as it comes: as long as it takes');
+  command.option('--timeout <seconds>', 'wait so long at most; 0, by default: as long as it takes');
 }
 
 async function submit({ app, format, operands, values, io }: AppCall): Promise<void> {
@@ -139,7 +139,7 @@ async function submit({ app, format, operands, values, io }: AppCall): Promise<v
 
 interface Submission {
   app: App;
-  /** Of what is printed of the job where nobody waits for it, and as it comes of what it has to show. */
+  /** Of what is printed of the job where nobody waits for it, and by default of what it has to show. */
   format: ResultFormat;
   print?: PrintRun;
   values: Values;

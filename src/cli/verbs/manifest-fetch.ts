@@ -75,7 +75,7 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
       .option('-o, --output <path>', 'write the manifest to this file; - for standard output')
       .option(
         '--media-type <type[,type]>',
-        'ask a registry for these media types alone; as it comes for all of manifests and indexes',
+        'ask a registry for these media types alone; by default for all of manifests and indexes',
         collect,
       );
     addFormatOptions(command);

@@ -48,7 +48,7 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
     command
       .option('--descriptor', 'print nothing but the descriptor')
       .option('--pretty', 'lay the JSON out for reading')
-      .option('--media-type <type>', 'media type of the manifest; as it comes what it says itself')
+      .option('--media-type <type>', 'media type of the manifest; by default what it says itself')
       .option('--concurrency <number>', 'requests at once, where there are many tags', '5');
     addTargetOptions(command);
   };

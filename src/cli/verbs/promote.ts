@@ -76,7 +76,7 @@ function printPromoted(io: Io, operands: readonly string[], values: Values): (re
 export function addPromote(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     command
-      .option('--rules <path>', 'the rules document, YAML or JSON; as it comes $PROMOTION_RULES')
+      .option('--rules <path>', 'the rules document, YAML or JSON; by default $PROMOTION_RULES')
       .option('--rule <name>', 'only by this rule of it');
     addSigningOptions(command);
     addFormatOptions(command);

@@ -42,7 +42,7 @@ const VERB: VerbDescription = {
     ],
     ['The digest alone', 'acr-promoter push --format go-template={{.digest}} localhost:5000/hello:v1 hi.txt'],
     [
-      'Created at another time than 1970, which is what it says as it comes',
+      'Created at another time than 1970, which is what it says by default',
       'SOURCE_DATE_EPOCH=1767225600 acr-promoter push localhost:5000/hello:v1 hi.txt',
     ],
     ['Into an OCI image layout', 'acr-promoter push --oci-layout layout-dir:v1 hi.txt'],

@@ -82,12 +82,12 @@ export function addVerify(parent: Command, context: VerbContext): void {
       .option('--trust-store <path>', 'certificates that are trusted, PEM')
       .option(
         '--identity <identity>',
-        'who may have signed, as in a notation trust policy; anybody as it comes',
+        'who may have signed, as in a notation trust policy; anybody by default',
         collect,
       )
       .option(
         '--rules <path>',
-        'instead: the rules document whose matching rules say who must have signed; as it comes $PROMOTION_RULES',
+        'instead: the rules document whose matching rules say who must have signed; by default $PROMOTION_RULES',
       )
       .option('--rule <name>', 'this rule of it, whatever its source');
     addFormatOptions(command);

@@ -2,11 +2,11 @@ import type { HttpRequest } from '@azure/functions';
 import { InputError } from '../../oci/index.js';
 import type { PageOptions } from '../../ports/page.js';
 
-/** Rows of a page, as it comes and at most. */
+/** Rows of a page, by default and at most. */
 const ROWS = 50;
 const MOST_ROWS = 100;
 
-/** `?size=` (1 to 100; 50 as it comes) and `?from=`. @throws InputError `PAGE_SIZE_INVALID` */
+/** `?size=` (1 to 100; 50 by default) and `?from=`. @throws InputError `PAGE_SIZE_INVALID` */
 export function pageOf(request: Pick<HttpRequest, 'query'>): PageOptions {
   const asked = request.query.get('size') ?? '';
   const from = request.query.get('from');

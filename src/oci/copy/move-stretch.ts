@@ -6,7 +6,7 @@ import { mountFrom } from './mount-from.js';
 import { onSide } from './side.js';
 
 export interface MoveStretchOptions extends StretchOptions {
-  /** Repositories of the destination's registry to mount it from, the likeliest first. As it comes: none. */
+  /** Repositories of the destination's registry to mount it from, the likeliest first. Default: none. */
   mountFrom?: readonly string[];
 }
 

@@ -17,12 +17,12 @@ const BYTES_IN_FLIGHT = 32 * 1024 * 1024;
 export interface CopyOptions extends CallOptions {
   /** Repositories of the destination's registry to mount blobs from, the likeliest first. */
   mountFrom?: string | readonly string[];
-  /** Requests at once at the destination, from 1; 32 as it comes. */
+  /** Requests at once at the destination, from 1; 32 by default. */
   requestConcurrency?: number;
-  /** Bytes of blobs on their way at once; 32 MiB as it comes. */
+  /** Bytes of blobs on their way at once; 32 MiB by default. */
   bytesInFlight?: number;
   /**
-   * Also asks for the blobs of manifests that the destination has. As it comes only where that costs nothing (a layout): a
+   * Also asks for the blobs of manifests that the destination has. By default only where that costs nothing (a layout): a
    * registry that took a manifest has had them.
    */
   checkBlobs?: boolean;

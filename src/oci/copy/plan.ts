@@ -9,16 +9,16 @@ import { REQUESTS_AT_ONCE } from './budget.js';
 
 /** Bytes of manifests that a plan carries along; the rest is fetched once more when it is moved. */
 export const PLAN_BYTES = 8 * 1024 * 1024;
-/** The largest manifest that a plan carries along. */
+/** Bytes of a manifest; a plan contains the content of no larger one. */
 const PLAN_MANIFEST_BYTES = 256 * 1024;
 
 /** Azure's artifact streaming: made anew by each registry, and of no use in another. */
 export const ARTIFACT_STREAMING = 'application/vnd.azure.artifact.streaming.v1';
 
 export interface GraphOptions extends CallOptions {
-  /** Referrers too, their referrers, those of index children, and cosign's digest tags. As it comes: false. */
+  /** Referrers too, their referrers, those of index children, and cosign's digest tags. Default: false. */
   recursive?: boolean;
-  /** Artifact types of referrers to leave out, with all that refers to them. As it comes: {@link ARTIFACT_STREAMING}. */
+  /** Artifact types of referrers to leave out, with all that refers to them. Default: {@link ARTIFACT_STREAMING}. */
   excludeArtifactTypes?: readonly string[];
   /**
    * For a promotion: of what refers to the graph, takes only artifacts, attestations and indexes of them. What is or holds an image, or
@@ -26,9 +26,9 @@ export interface GraphOptions extends CallOptions {
    * root's subject is not taken. Default: false, everything is copied.
    */
   artifactsOnly?: boolean;
-  /** Requests at once, from 1; 32 as it comes. */
+  /** Requests at once, from 1; 32 by default. */
   concurrency?: number;
-  /** Keeps what lists and the root say of manifests, for a layout's index. As it comes: false. */
+  /** Keeps what lists and the root say of manifests, for a layout's index. Default: false. */
   keepDescriptions?: boolean;
   /** Told of each manifest of the source: how many were read, of how many that are known so far. */
   onWalked?: (done: number, total: number) => void;

@@ -29,7 +29,7 @@ export interface ArrivalProgress {
 export interface ArrivalOptions extends CallOptions {
   /** Where manifests come from that the plan does not carry, and blobs that have to be moved again. */
   source: ReadableRepository;
-  /** Requests at once; 32 as it comes. What is lost is put again one by one whatever this says. */
+  /** Requests at once; 32 by default. What is lost is put again one by one whatever this says. */
   requestConcurrency?: number;
   /** Milliseconds to wait before each repair's result is asked for; as many repairs are tried. */
   pausesMs?: readonly number[];

@@ -21,8 +21,8 @@ async function create(path: string, files: FolderFiles): Promise<void> {
 
 /**
  * Opens an OCI image layout: a folder, to be read and written, or a tar archive of one, to be read.
- * @param options.create makes a layout where there is nothing, or a folder without one. As it comes: false.
- * @param options.write refuses what can only be read, and not when it is written. As it comes: `create`.
+ * @param options.create makes a layout where there is nothing, or a folder without one. Default: false.
+ * @param options.write refuses what can only be read, and not when it is written. Default: `create`.
  * @param options.signal ends writing: of a lock that keeps others from it, since a layout is written to by one process at a time.
  * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`, `LAYOUT_READ_ONLY`; ConfigurationError `LAYOUT_UNWRITABLE`
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md

@@ -12,9 +12,9 @@ export interface AuthOptions {
   credentials: Credentials;
   /** Hosts, besides the registry's own, whose token endpoints may see its credential. */
   trustedRealms?: readonly string[];
-  /** Hosts that a token may be asked of without a credential; as it comes all. */
+  /** Hosts that a token may be asked of without a credential; by default all. */
   mayAsk?: (host: string) => boolean;
-  /** How the token endpoints are asked; as it comes the layer below. */
+  /** How the token endpoints are asked; by default the layer below. */
   tokenTransport?: Transport;
 }
 

@@ -17,12 +17,12 @@ export interface TransportOptions extends DispatcherOptions {
   trace?: (text: string) => void;
   /** Hosts, besides a registry's own, whose token endpoints may see its credential. */
   trustedRealms?: readonly string[];
-  /** Hosts that a token may be asked of without a credential; as it comes all. */
+  /** Hosts that a token may be asked of without a credential; by default all. */
   mayAsk?: (host: string) => boolean;
-  /** Whether a redirect to this URL may be followed; as it comes yes. It never takes a credential to another origin. */
+  /** Whether a redirect to this URL may be followed; by default yes. It never takes a credential to another origin. */
   mayFollow?: MayFollow;
   retry?: RetryOptions;
-  /** Requests a minute for a host; as it comes ACR's for ACR, and none for others. */
+  /** Requests a minute for a host; by default ACR's for ACR, and none for others. */
   limitsFor?: (host: string) => RateLimits;
   /** Sent as `user-agent`. */
   userAgent?: string;

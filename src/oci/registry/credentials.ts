@@ -10,7 +10,7 @@ export type Credential =
       kind: 'entra';
       accessToken: string;
       tenant?: string;
-      /** Where the registry doesn't know who it is, it is asked anonymously. As it comes it isn't. */
+      /** Where the registry doesn't know who it is, it is asked anonymously. By default it isn't. */
       orAnonymous?: true;
     };
 

@@ -24,13 +24,13 @@ export interface DispatcherOptions {
   proxy?: string;
   /** Certificates to trust besides the system's, PEM. */
   ca?: string | string[];
-  /** Takes any certificate. As it comes: false. */
+  /** Takes any certificate. Default: false. */
   insecure?: boolean;
   /** Where a host is to be found, by `host:port`: DNS is not asked about it, nor a proxy. */
   addresses?: ReadonlyMap<string, Address>;
   /** Shown to a registry that asks for one, and to no other host. */
   clientCertificate?: ClientCertificate;
-  /** Whether an origin (`https://host`) is a registry that this client is for; as it comes none is. */
+  /** Whether an origin (`https://host`) is a registry that this client is for; by default none is. */
   isRegistry?: (origin: string) => boolean;
 }
 

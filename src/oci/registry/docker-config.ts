@@ -20,9 +20,9 @@ const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
 const DOCKER_HUB_HOSTS = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 
 export interface DockerConfigOptions {
-  /** As it comes `~/.docker/config.json`; an absent file holds no credentials. */
+  /** By default `~/.docker/config.json`; an absent file holds no credentials. */
   path?: string;
-  /** The environment of credential helpers, PATH among it; as it comes this process's. */
+  /** The environment of credential helpers, PATH among it; by default this process's. */
   environment?: Record<string, string | undefined>;
 }
 

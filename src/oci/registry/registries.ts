@@ -28,11 +28,11 @@ const CHUNK_BYTES = 16 * 1024 * 1024;
 export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'mayFollow' | 'isRegistry'> {
   /** The only registries that may be asked, as they are written in references; undefined: any. */
   allowedRegistries?: readonly string[];
-  /** Which hosts speak plain HTTP; as it comes localhost and loopback addresses. */
+  /** Which hosts speak plain HTTP; by default localhost and loopback addresses. */
   plainHttp?: (host: string) => boolean;
   /** Held while an index of the referrers tag schema is written; without one, only this process's writers are kept apart. */
   lease?: Lease;
-  /** As it comes `auto`: the registry is asked. */
+  /** By default `auto`: the registry is asked. */
   referrers?: ReferrersMode;
   /** How blobs are cut, in bytes. */
   uploads?: { monolithicBytes?: number; chunkBytes?: number };

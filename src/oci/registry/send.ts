@@ -104,7 +104,7 @@ export function createSend(options: DispatcherOptions = {}): Transport & { close
         origin: url.origin,
         path: url.pathname + url.search,
         method,
-        // As it comes, undici gives the connection up after each HEAD, and HEAD is half of what is asked here.
+        // By default undici gives the connection up after each HEAD, and HEAD is half of what is asked here.
         reset: false,
         headers: {
           ...request.headers,

@@ -6,7 +6,7 @@ export const anonymousCredentials: Credentials = { get: () => Promise.resolve({ 
 
 /**
  * A credential that is found when it is wanted, for the named registry hosts only.
- * @param others for every other host; as it comes none
+ * @param others for every other host; by default none
  */
 export function credentialsOf(
   registries: readonly string[],

@@ -23,7 +23,7 @@ export interface TokenOptions {
   credentials: Credentials;
   /** Hosts, besides the registry's own, whose token endpoints may see its credential. */
   trustedRealms: ReadonlySet<string>;
-  /** Hosts that may be asked without a credential; as it comes all. */
+  /** Hosts that may be asked without a credential; by default all. */
   mayAsk: (host: string) => boolean;
 }
 

@@ -21,9 +21,9 @@ export interface TransportRequest {
    * Left out, the request carries no credential at all, whatever is asked for: so it is for every host but the registry's own.
    */
   scopes?: readonly string[];
-  /** It asks for a blob, which registries keep on hosts of their own: a redirect may lead anywhere. As it comes: false. */
+  /** It asks for a blob, which registries keep on hosts of their own: a redirect may lead anywhere. Default: false. */
   isBlob?: boolean;
-  /** Whether it may be sent again where its end is not known. As it comes: all but POST and PATCH. */
+  /** Whether it may be sent again where its end is not known. Default: all but POST and PATCH. */
   repeatable?: boolean;
   /** Which try this is, from 1; the retry layer counts. */
   attempt?: number;

@@ -62,7 +62,7 @@ minute is kept to there. What lasts longer ends the activity: the run waits with
 goes on where it was. Pauses grow from two seconds to five minutes within the first hour, to a quarter of an hour later; a
 \`Retry-After\` makes a pause longer, up to a day, and never shorter. What a registry does not know though it was pushed, a host that has no address,
 and a role on the signing key that is missing, is waited for for a quarter of an hour; a referrer that is listed and not there, for two minutes, and then the copy goes on without
-it, and the schedule brings it when it is there. All of it ends at the rule's \`deadline\` (docs/rules.md; a day as it comes; a job's is a
+it, and the schedule brings it when it is there. All of it ends at the rule's \`deadline\` (docs/rules.md; a day by default; a job's is a
 day): then the run fails with the code of the last trouble. The schedule tries again, after five minutes at first, and after
 twice as long with each failure in a row, up to a day.
 

@@ -53,7 +53,7 @@ const DIFFERENT: Readonly<Record<string, string>> = {
     'Forced to an API that the registry hasn’t got, ours fails (`REFERRERS_API_UNSUPPORTED`); oras ends with 0, and nobody finds what it has attached.',
   'attach --oci-layout': SUBJECT,
   'attach --oci-layout-path': SUBJECT,
-  'cp --concurrency': '32 requests at once on each side as it comes; oras has 3.',
+  'cp --concurrency': '32 requests at once on each side by default; oras has 3.',
   'cp --recursive':
     'Referrers of the type of Azure’s artifact streaming stay behind unless asked for. The destination is asked for what arrived, and what it lost is put again.',
 };
@@ -65,7 +65,7 @@ const TEMPLATE =
 const DIFFERENT_EVERYWHERE: Readonly<Record<string, string>> = {
   format: TEMPLATE,
   template: TEMPLATE,
-  'plain-http': 'As it comes also for 127.0.0.1 and [::1]; oras has it so for localhost alone.',
+  'plain-http': 'By default also for 127.0.0.1 and [::1]; oras has it so for localhost alone.',
 };
 
 /** Whole verbs that do more, or the same otherwise than flag by flag. */
@@ -141,7 +141,7 @@ the end. No line of the guide does less than it did, and \`-o json\` still print
 \`-v, --verbose\`, which oras has deprecated and left out of its help, is taken on the same verbs and does as little; only the
 words on standard error are other ones.
 
-As it comes, oras speaks plain HTTP to \`localhost\` alone; ours to the loopback addresses (\`127.0.0.1\`, \`[::1]\`) as well. Nodes that
+By default oras speaks plain HTTP to \`localhost\` alone; ours to the loopback addresses (\`127.0.0.1\`, \`[::1]\`) as well. Nodes that
 move at the same time have their lines in an order of chance in both.
 
 Written by test/interop/compatibility.test.ts (\`WRITE_DOCS=1\`) out of the help of both programs; each run compares, so that a flag

@@ -67,7 +67,7 @@ export async function until<T>(
 }
 
 interface Options {
-  /** Makes the rules out of the two registries; the local rules as it comes. */
+  /** Makes the rules out of the two registries; the local rules by default. */
   rules?: (registries: { source: string; staging: string }) => unknown;
   anonymous?: boolean;
   schedule?: string;
@@ -78,7 +78,7 @@ interface Options {
   ports?: { host: number; source: number; staging: number };
   /** More options of `npm start`. */
   args?: readonly string[];
-  /** How long what a host had taken stays invisible after its end; as it comes 5 s, so that a test that ends hosts takes no minutes. */
+  /** How long what a host had taken stays invisible after its end; by default 5 s, so that a test that ends hosts takes no minutes. */
   visibility?: 'as in host.json';
 }
 

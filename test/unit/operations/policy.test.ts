@@ -301,7 +301,7 @@ describe('a scope', () => {
   });
 });
 
-test('as it comes, jobs may look, promote and copy', () => {
+test('by default, jobs may look, promote and copy', () => {
   const byDefault = DEFAULT_JOB_OPERATIONS.split(',');
   expect(JOB_OPERATIONS.filter((each) => byDefault.includes(each) && CHANGES[each])).toEqual(['copy']);
   expect(byDefault.filter((each) => /delete|pull|fetchConfig|blob/.test(each))).toEqual([]);

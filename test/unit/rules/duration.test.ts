@@ -33,7 +33,7 @@ test.each([
   expect(formatDuration(ms)).toBe(text);
 });
 
-test('a rule waits a day as it comes, and for seconds up to a week where it says so', () => {
+test('a rule waits a day by default, and for seconds up to a week where it says so', () => {
   expect(deadlineMs(rule())).toBe(24 * HOUR);
   expect(deadlineMs(rule({ deadline: '10s' }))).toBe(10_000);
   expect(deadlineMs(rule({ deadline: '7d' }))).toBe(7 * 24 * HOUR);

@@ -86,7 +86,7 @@ export interface Result extends Sbom {
 
 export interface ImageOptions extends StreamingSbomOptions {
   config?: unknown;
-  /** Bytes in one chunk of a blob's stream; all as it comes. */
+  /** Bytes in one chunk of a blob's stream; all by default. */
   chunkBytes?: number;
   /** Layers fail with a wrong digest after this many bytes, as a verifying stream does at its end. */
   failAt?: number;

@@ -95,7 +95,7 @@ describe('planGraph', () => {
     await expect(planGraph(source, root)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
   });
 
-  test('leaves out referrers by artifact type, with what refers to them; artifact streaming as it comes', async () => {
+  test('leaves out referrers by artifact type, with what refers to them; artifact streaming by default', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['a']);
     const streaming = await putReferrer(source, image, 'streaming', ARTIFACT_STREAMING);

@@ -29,7 +29,7 @@ export interface Exchange {
   early?: boolean;
   /** True where it may not come at all. */
   maybe?: boolean;
-  /** How often the request comes: once as it comes. */
+  /** How often the request comes: once by default. */
   times?: number;
 }
 
