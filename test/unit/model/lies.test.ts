@@ -3,17 +3,10 @@ import type { Timed } from './history.js';
 
 await import('./virtual-time.js');
 const { play } = await import('./model.js');
+const { SIMPLE } = await import('./setting.js');
 
 // What the cloud does to orchestrations, one lie at a time, and how the runs end (interrupted.ts). SHOW=1 prints what comes of each.
 
-const SIMPLE = {
-  gate: false,
-  sign: true,
-  sbom: false,
-  elsewhere: false,
-  second: 'none',
-  tellsUntagged: true,
-} as const;
 const PUSH: Timed = { is: 'push', image: 0, repository: 0, tag: 0, after: 0 };
 const TICK: Timed = { is: 'tick', after: 300 };
 const CUT_NEXT: Timed = { is: 'cut', nth: 0, of: 'next', after: 0 };

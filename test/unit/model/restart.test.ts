@@ -7,15 +7,8 @@ const { Happenings } = await import('./happenings.js');
 const { START_MS } = await import('./images.js');
 const { Simulation } = await import('./simulation.js');
 const { inVirtualTime } = await import('./virtual-time.js');
+const { SIMPLE } = await import('./setting.js');
 
-const setting = {
-  gate: false,
-  sign: true,
-  sbom: false,
-  elsewhere: false,
-  second: 'none',
-  tellsUntagged: true,
-} as const;
 const PUSH: Timed = { is: 'push', image: 0, repository: 0, tag: 0, after: 0 };
 const ASK: Timed = { is: 'ask', repository: 0, tag: 0, after: 0 };
 
@@ -25,7 +18,7 @@ test.each([
 ] as const)('%s begins anew if it is started again after its end, and does nothing', async (_what, happenings, nth) => {
   const simulation = new Simulation(START_MS, []);
   await inVirtualTime(simulation, async () => {
-    const app = new App(simulation, { setting, happenings: [], copies: [], choices: [] });
+    const app = new App(simulation, { setting: SIMPLE, happenings: [], copies: [], choices: [] });
     const there = new Happenings(app);
     const rest = async (): Promise<void> => {
       while (await simulation.step());

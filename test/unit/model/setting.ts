@@ -41,6 +41,16 @@ export interface Setting {
   unpushed?: boolean;
 }
 
+/** One rule that signs, in one registry. */
+export const SIMPLE: Setting = {
+  gate: false,
+  sign: true,
+  sbom: false,
+  elsewhere: false,
+  second: 'none',
+  tellsUntagged: true,
+};
+
 /** What somebody changes about the rules while all goes on: turned on, or off again. */
 export const CHANGES = [
   'gate',

@@ -641,6 +641,20 @@ describe('an arrival in calls of three requests', () => {
   });
 });
 
+/** Copies in small calls; one of them is refused for a blob that is not there, and is called again. */
+async function copyRefusedOnce(): Promise<void> {
+  let refused = 0;
+  await whole(copying(small(world)), async (go) => {
+    const first = await go().catch((error: unknown) => error);
+    if (!(first instanceof Error)) return first as StepReply<never>;
+    expect(first).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
+    refused += 1;
+    expect(refused).toBeLessThan(3);
+    return go({ ...newCall(), waitedMs: 1_000 });
+  });
+  expect(refused).toBe(1);
+}
+
 test('what the destination has lost between two calls is moved again, also where its registry calls that 400', async () => {
   let isLost = false;
   destination.fault = async ({ method, what }) => {
@@ -655,16 +669,7 @@ test('what the destination has lost between two calls is moved again, also where
     isLost = true;
     if (blobs.some(({ digest }) => !destination.blobs.has(digest))) throw refusal(400, 'MANIFEST_BLOB_UNKNOWN');
   };
-  let refused = 0;
-  await whole(copying(small(world)), async (go) => {
-    const first = await go().catch((error: unknown) => error);
-    if (!(first instanceof Error)) return first as StepReply<never>;
-    expect(first).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
-    refused += 1;
-    expect(refused).toBeLessThan(3);
-    return go({ ...newCall(), waitedMs: 1_000 });
-  });
-  expect(refused).toBe(1);
+  await copyRefusedOnce();
   expect(destination.manifests.has(root.digest)).toBe(true);
 });
 
@@ -681,16 +686,7 @@ test('a manifest that was at the destination, and is deleted between two calls, 
     destination.manifests.delete(child.digest);
     isLost = true;
   };
-  let refused = 0;
-  await whole(copying(small(world)), async (go) => {
-    const first = await go().catch((error: unknown) => error);
-    if (!(first instanceof Error)) return first as StepReply<never>;
-    expect(first).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
-    refused += 1;
-    expect(refused).toBeLessThan(3);
-    return go({ ...newCall(), waitedMs: 1_000 });
-  });
-  expect(refused).toBe(1);
+  await copyRefusedOnce();
   expect([root, child].map(({ digest }) => destination.manifests.has(digest))).toEqual([true, true]);
 });
 
