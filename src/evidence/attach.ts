@@ -165,5 +165,5 @@ function describe(sboms: readonly Attached[], signatures: readonly Attached[]): 
 /** How many were attached: a line, or none if there is none. */
 export function counted(kind: string, attached: readonly Attached[]): string[] {
   const made = attached.filter((each) => each.made).length;
-  return attached.length === 0 ? [] : [`attached ${made} ${kind}, ${attached.length - made} were there`];
+  return attached.length === 0 ? [] : [`${kind}: ${made} attached, ${attached.length - made} were there`];
 }

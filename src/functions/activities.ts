@@ -51,7 +51,7 @@ import { Permits } from './permits.js';
 import { busyPauseMs, isOverdue, outlastsCall, passing, troublePauseMs, type Passing } from '../promotions/backoff.js';
 import { remedyFor } from '../promotions/remedies.js';
 import { stepLog, type StepLog } from './step-log.js';
-import { stepProgress } from './step-progress.js';
+import { stepProgress, type StepProgressRow } from './step-progress.js';
 
 /** All ports but the engine, which needs the client of the invocation, and the signer, which is another after a rotation. */
 export interface StaticPorts extends Omit<Ports, 'engine' | 'signer'> {
@@ -64,11 +64,11 @@ export type EngineOf = (client: DurableClient) => Engine;
 const ACTIVITY_MS = 9 * 60_000;
 /** Long steps that a process does at once: two fewer than host.json gives it activities, so that short steps always run. */
 const LONG_STEPS = 2;
-/** Steps that take a moment: their progress is written when they end, or wait. */
-const CLOSES: ReadonlySet<string> = new Set([closeRunContract.name, closeJobContract.name]);
-/** How long one of them waits here for a permit, and its first pause without one, in milliseconds; pauses grow. */
+/** How long a long step waits here for a permit, and its first pause without one, in milliseconds; pauses grow. */
 const NEXT_PERMIT_MS = 1_000;
 const PERMIT_MS = 2_000;
+/** Steps that take a moment: their progress is written when they end, or wait. */
+const CLOSES: ReadonlySet<string> = new Set([closeRunContract.name, closeJobContract.name]);
 /** A look at the tag of a run whose source is not there; in milliseconds. */
 const LOOK_MS = 60_000;
 /** Characters of an error's message that go into history; more are cut off. */
@@ -133,14 +133,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const [stopped] = await Promise.all([cancel.begin(), CLOSES.has(contract.name) ? undefined : progress.begin()]);
         if (stopped !== undefined && !cancel.isLeftToStep) throw stopped;
         const permit = contract.isLong ? await permits.take(NEXT_PERMIT_MS) : undefined;
-        if (contract.isLong && permit === undefined) {
-          const message = `${LONG_STEPS} long steps are at work in this process: it waits for its turn`;
-          progress.text(message);
-          await progress.end('waiting');
-          // Nothing was asked: what it was put off for has not ended.
-          const trouble = attempt?.code === undefined ? {} : { trouble: { code: attempt.code, message } };
-          return { retryAfterMs: busyPauseMs(PERMIT_MS, attempt, ports.now().getTime()), ...trouble };
-        }
+        if (contract.isLong && permit === undefined) return waitForPermit(progress, attempt, ports.now().getTime());
         try {
           const finish = AbortSignal.timeout(ACTIVITY_MS);
           const waitedMs = attempt === undefined ? 0 : ports.now().getTime() - attempt.sinceMs;
@@ -152,14 +145,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
           // One that polls says once that it waits.
           if (progress.state === 'done' || attempt === undefined)
             log.info(`${progress.state} in ${Math.round(performance.now() - startedMs)} ms: ${progress.said}`);
-          if ('done' in reply) return reply;
-          if (reply.retryAfterMs > 0) {
-            return { retryAfterMs: busyPauseMs(reply.retryAfterMs, attempt, ports.now().getTime()) };
-          }
-          // It goes on, and waits for the same as before, if that outlasts a call.
-          const { code } = attempt ?? {};
-          const waitsFor = attempt !== undefined && code !== undefined && outlastsCall(attempt) ? code : undefined;
-          return { retryAfterMs: 0, ...(waitsFor !== undefined && { trouble: { code: waitsFor, message: '' } }) };
+          return 'done' in reply ? reply : callAgain(reply.retryAfterMs, attempt, ports.now().getTime());
         } finally {
           permit?.();
         }
@@ -183,6 +169,26 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       }
     },
   });
+}
+
+/** A long step without a permit has asked for nothing: what it was put off for has not ended. */
+async function waitForPermit(
+  progress: StepProgressRow,
+  attempt: Attempt | undefined,
+  now: number,
+): Promise<ActivityReply> {
+  const message = `${LONG_STEPS} long steps are running in this process: waiting for a turn`;
+  progress.text(message);
+  await progress.end('waiting');
+  const trouble = attempt?.code === undefined ? {} : { trouble: { code: attempt.code, message } };
+  return { retryAfterMs: busyPauseMs(PERMIT_MS, attempt, now), ...trouble };
+}
+
+/** A step that waits for its turn, or, with 0, a long one that continues: it waits for the same as before if that outlasts a call. */
+function callAgain(retryAfterMs: number, attempt: Attempt | undefined, now: number): ActivityReply {
+  if (retryAfterMs > 0) return { retryAfterMs: busyPauseMs(retryAfterMs, attempt, now) };
+  if (attempt?.code === undefined || !outlastsCall(attempt)) return { retryAfterMs: 0 };
+  return { retryAfterMs: 0, trouble: { code: attempt.code, message: '' } };
 }
 
 /** One signer for the whole call. Steps that sign nothing go on where there is none at the moment. */
@@ -233,7 +239,7 @@ interface Failing {
   name: string;
   attempt: Attempt | undefined;
   now: number;
-  progress: ReturnType<typeof stepProgress>;
+  progress: StepProgressRow;
   log: StepLog;
 }
 

@@ -113,7 +113,7 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
     for (let index = 0; index < 90; index += 1)
       children.push(await pushArtifact(source, 'application/x-child', { text: String(index) }));
     const root = await pushIndex(source, children, { tag: SOURCE.tag });
-    expect((await attach(await openRun(world), root)).did).toEqual(['attached 91 signatures, 0 were there']);
+    expect((await attach(await openRun(world), root)).did).toEqual(['signatures: 91 attached, 0 were there']);
   });
 });
 

@@ -124,7 +124,7 @@ describe('progress', () => {
     const run = await openRun(world);
     await call('attach', { ...run, root: image.digest });
     expect(await progress(run.runId)).toMatchObject([
-      { step: 'attach', state: 'done', text: 'attached 1 SBOMs, 0 were there; attached 1 signatures, 0 were there' },
+      { step: 'attach', state: 'done', text: 'SBOMs: 1 attached, 0 were there; signatures: 1 attached, 0 were there' },
       { step: 'attachSbom image', state: 'done', text: expect.stringContaining('1 npm') },
       { step: 'attachSignature image', state: 'done' },
     ]);
@@ -228,7 +228,7 @@ describe('long steps', () => {
         step: 'observe',
         state: 'waiting',
         wake: expect.any(String),
-        text: expect.stringContaining('waits for its turn'),
+        text: expect.stringContaining('waiting for a turn'),
       },
     ]);
     const sinceMs = world.nowMs - 600_000;

@@ -65,7 +65,7 @@ describe('a step', () => {
     await openJobRun(world, { operation: 'sign', reference: `${REGISTRY}/jobs/app:v1` }, 'r1');
     await call('activities', 'runOperation', { runId: 'r1', label: 'sign' });
     expect(lines.at(-1)?.text).toMatch(
-      new RegExp(`^runId=r1 step="runOperation sign" done in \\d+ ms: attached 1 signatures, 0 were there$`),
+      new RegExp(`^runId=r1 step="runOperation sign" done in \\d+ ms: signatures: 1 attached, 0 were there$`),
     );
   });
 
