@@ -8,7 +8,7 @@ const SHAPE =
 /** Shaped like codes, and none of ours: of Node, of undici (and what we note where it has none), of os-release. */
 const FOREIGN = /^(?:UND_ERR_|EAI_|ERR_|VERSION_ID$|PROXY_REFUSED$)/;
 /** One place where codes stand in tables: by status, and with their remedies. */
-const TABLES = 'src/oci/registry/registry-error.ts';
+const TABLES = 'src/oci/registry/error-from-answer.ts';
 
 const isCode = (node) => node?.type === 'StringLiteral' && SHAPE.test(node.value) && !FOREIGN.test(node.value);
 

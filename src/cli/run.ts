@@ -15,7 +15,7 @@ import { addCopy } from './verbs/copy.js';
 import { addDiscover } from './verbs/discover.js';
 import { addExplain } from './verbs/explain.js';
 import { exitCodeOf } from './output/exit-codes.js';
-import { createSubmitDoor } from './app/jobs-door.js';
+import { createSubmitDoor } from './app/submit-option.js';
 import { addJobs } from './verbs/jobs.js';
 import { addLogin } from './verbs/login.js';
 import { addLogout } from './verbs/logout.js';

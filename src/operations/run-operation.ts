@@ -8,7 +8,7 @@ import { portsOfJob } from './credential.js';
 import * as deletes from './deletes.js';
 import * as evidence from './evidence.js';
 import type { Operation, OperationCall, OperationPorts, OperationReply } from './operation.js';
-import { keepOutput } from './output.js';
+import { keepOutput } from './keep-output.js';
 import { enforceJobPolicy } from './policy.js';
 import * as pulls from './pulls.js';
 import * as reads from './reads.js';

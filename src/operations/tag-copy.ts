@@ -3,7 +3,7 @@ import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { tagCopyContract } from './contracts.js';
 import { readReceipt } from '../transfer/copy-report.js';
 import type { CopyRequest } from '../transfer/copy-request.js';
-import { keepOutput } from './output.js';
+import { keepOutput } from './keep-output.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { destinationLease, underLease } from '../transfer/under-lease.js';

@@ -3,7 +3,7 @@ import type { Promotions } from '../ports/promotions.js';
 import type { Claims } from '../ports/claims.js';
 import { parseReference } from '../oci/index.js';
 import { readOwned } from '../rows/owned-promotion.js';
-import { checkArrivedEvidence } from '../evidence/arrived-evidence.js';
+import { checkArrivedEvidence } from '../evidence/check-arrived-evidence.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { tagDestinationContract } from './contracts.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';

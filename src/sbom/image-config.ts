@@ -1,5 +1,5 @@
 import { isRecord } from '../oci/index.js';
-import { overLimit } from './layers/invalid.js';
+import { overLimit } from './sbom-errors.js';
 import type { SbomLimits } from './limits.js';
 
 /** What an SBOM needs of an image's config. */

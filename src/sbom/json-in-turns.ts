@@ -1,4 +1,4 @@
-import { overLimit } from './layers/invalid.js';
+import { overLimit } from './sbom-errors.js';
 import { ITEMS_PER_LOOK, type Turns } from './turns.js';
 
 /** Characters that are collected before they become bytes. */

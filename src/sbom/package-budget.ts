@@ -1,5 +1,5 @@
 import type { Reading } from './catalogers/cataloger.js';
-import { overLimit } from './layers/invalid.js';
+import { overLimit } from './sbom-errors.js';
 import type { SbomLimits } from './limits.js';
 
 /** What was counted so far. */

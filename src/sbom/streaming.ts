@@ -7,7 +7,7 @@ import { makeDocument } from './document.js';
 import type { Sbom, SbomGenerator, SbomInput } from './generator.js';
 import { parseImageConfig, readConfig } from './image-config.js';
 import type { Digest } from '../oci/index.js';
-import { overLimit } from './layers/invalid.js';
+import { overLimit } from './sbom-errors.js';
 import { checkLayerMediaType, isForeignLayer } from './layers/unpack.js';
 import { SBOM_LIMITS, type SbomLimits } from './limits.js';
 import { LayerKeeper } from './kept-layers.js';

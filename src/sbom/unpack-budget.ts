@@ -1,4 +1,4 @@
-import { overLimit } from './layers/invalid.js';
+import { overLimit } from './sbom-errors.js';
 import type { SbomLimits } from './limits.js';
 
 /** What was counted so far. */

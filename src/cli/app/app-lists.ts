@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { parseCount } from '../output/format.js';
+import { parseCount } from '../option-values.js';
 import type { Io } from '../io.js';
 import { textOf, writtenOf, type Values } from '../verb.js';
 import { askApp, type App } from './jobs-app.js';

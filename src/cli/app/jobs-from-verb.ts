@@ -1,7 +1,7 @@
 import { InputError, parseReference } from '../../oci/index.js';
 import { parseAnnotationFlags, withoutOwnName } from '../../oras/index.js';
 import { checkBlobInput, parseBlobTarget, sizeOf } from '../connection/blob-target.js';
-import { parseConcurrency, parseCount } from '../output/format.js';
+import { parseConcurrency, parseCount } from '../option-values.js';
 import type { Io } from '../io.js';
 import { listOf } from '../repeated.js';
 import { nameOf as repositoryOf, parseTarget } from '../connection/target.js';

@@ -1,7 +1,7 @@
 import { InputError, isDigest, parseDigest, type Digest } from '../../oci/index.js';
 import { UsageError } from '../errors.js';
 import { connectionOf } from './connection.js';
-import { parseCount } from '../output/format.js';
+import { parseCount } from '../option-values.js';
 import type { OpenTarget, Session } from './session.js';
 import { readTarget } from './layout-options.js';
 import type { Target } from './target.js';

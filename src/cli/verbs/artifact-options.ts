@@ -11,7 +11,7 @@ import {
   type PushProgress,
 } from '../../oras/index.js';
 import { writeOutput } from '../files.js';
-import { parseConcurrency } from '../output/format.js';
+import { parseConcurrency } from '../option-values.js';
 import type { Io } from '../io.js';
 import { collect, listOf } from '../repeated.js';
 import { addFormatOptions } from '../output/result.js';

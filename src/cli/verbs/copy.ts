@@ -4,7 +4,7 @@ import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../
 import { offerValues } from '../completion/command-words.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection/connection.js';
 import { CopyLines } from '../output/copy-lines.js';
-import { chooseFormat, parseConcurrency } from '../output/format.js';
+import { chooseFormat, parseConcurrency } from '../option-values.js';
 import type { Io } from '../io.js';
 import { answerInvalid } from '../output/job-output.js';
 import { readTarget } from '../connection/layout-options.js';

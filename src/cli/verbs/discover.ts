@@ -11,7 +11,7 @@ import {
   type ReferrerTree,
 } from '../../oras/index.js';
 import { describedIn, recordsIn, textIn } from '../output/job-output.js';
-import { chooseFormat, parseCount } from '../output/format.js';
+import { chooseFormat, parseCount } from '../option-values.js';
 import type { Io } from '../io.js';
 import { formatResult, resultFormat } from '../output/result.js';
 import type { Session } from '../connection/session.js';

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { InputError, PromoterError } from '../../oci/index.js';
 import { formatGoJson } from '../../oras/index.js';
-import { parseCount } from '../output/format.js';
+import { parseCount } from '../option-values.js';
 import type { Io } from '../io.js';
 import { formatResult, type ResultFormat } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';

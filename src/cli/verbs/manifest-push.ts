@@ -3,7 +3,7 @@ import { InputError, isDigest, type Descriptor, MANIFEST_BYTES } from '../../oci
 import { formatDescriptor, pushManifest } from '../../oras/index.js';
 import { connectionOf } from '../connection/connection.js';
 import { readOperand } from '../files.js';
-import { parseConcurrency } from '../output/format.js';
+import { parseConcurrency } from '../option-values.js';
 import type { Io } from '../io.js';
 import { describedIn, textsIn } from '../output/job-output.js';
 import { readTarget } from '../connection/layout-options.js';

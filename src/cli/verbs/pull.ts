@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { createFolderSink, parseFileReference, pullFiles, type Pulled, type PullProgress } from '../../oras/index.js';
-import { parseConcurrency, parseCount } from '../output/format.js';
+import { parseConcurrency, parseCount } from '../option-values.js';
 import type { Io } from '../io.js';
 import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../output/job-output.js';
 import { addFormatOptions, describeResult, formatResult, resultFormat } from '../output/result.js';

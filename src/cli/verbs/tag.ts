@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { tagManifest } from '../../oras/index.js';
-import { parseConcurrency } from '../output/format.js';
+import { parseConcurrency } from '../option-values.js';
 import { describedIn } from '../output/job-output.js';
 import type { Session } from '../connection/session.js';
 import { addTargetOptions } from '../connection/single-target.js';

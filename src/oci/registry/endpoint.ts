@@ -1,6 +1,6 @@
 import { PolicyError, RegistryError, TransportError } from '../errors.js';
 import { drain, readBounded } from './body.js';
-import { registryErrorFrom } from './registry-error.js';
+import { registryErrorFrom } from './error-from-answer.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { repositoryScope } from './scopes.js';
 import type { RequestKind, Transport, TransportRequest, TransportResponse } from './transport.js';

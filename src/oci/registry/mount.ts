@@ -5,7 +5,7 @@ import { isRepository } from '../reference.js';
 import type { CallOptions } from '../store.js';
 import { drain } from './body.js';
 import { apiUrl, follow, scopesFor, type RepositoryContext } from './endpoint.js';
-import { registryErrorFrom } from './registry-error.js';
+import { registryErrorFrom } from './error-from-answer.js';
 import { repositoryScope } from './scopes.js';
 import { checkStored } from './stored-digest.js';
 import type { TransportRequest, TransportResponse } from './transport.js';

@@ -1,5 +1,5 @@
 import { RegistryError } from '../errors.js';
-import { parseRetryAfter } from './registry-error.js';
+import { parseRetryAfter } from './error-from-answer.js';
 import type { ReportedRates } from './reported-rates.js';
 import { sleepMs, RETRY_AFTER_MS } from './retry.js';
 import type { Transport, TransportRequest } from './transport.js';

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PromoterError, RegistryError } from '../errors.js';
 import { drain } from './body.js';
-import { parseRetryAfter } from './registry-error.js';
+import { parseRetryAfter } from './error-from-answer.js';
 import type { Transport, TransportRequest } from './transport.js';
 import { isUnsent } from './unsent.js';
 

@@ -3,7 +3,7 @@ import { isRecord } from '../descriptor.js';
 import { PolicyError, RegistryError } from '../errors.js';
 import { readBounded } from './body.js';
 import type { Credential, Credentials } from './credentials.js';
-import { registryErrorFrom } from './registry-error.js';
+import { registryErrorFrom } from './error-from-answer.js';
 import { Shared } from './shared.js';
 import type { Transport, TransportRequest } from './transport.js';
 

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { isRecord } from '../descriptor.js';
 import { bareMediaType } from '../manifest.js';
-import { hideSecrets } from './registry-error.js';
+import { hideSecrets } from './error-from-answer.js';
 import type { Transport, TransportRequest, TransportResponse } from './transport.js';
 
 /** Bytes of an answer that are shown; of a longer one nothing is. */

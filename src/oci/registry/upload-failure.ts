@@ -1,5 +1,5 @@
 import type { PromoterError } from '../errors.js';
-import { registryErrorFrom } from './registry-error.js';
+import { registryErrorFrom } from './error-from-answer.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 
 /** The registry has lost or closed the session: the upload starts over at POST. */

@@ -2,7 +2,7 @@ import type { Descriptor } from '../descriptor.js';
 import { RegistryError, TransportError, type PromoterError } from '../errors.js';
 import type { CallOptions, OpenUpload, StretchOptions } from '../store.js';
 import { hasBlob } from './blobs.js';
-import { askStatus, pushPieces, wrongSize, type Reached } from './chunks.js';
+import { askStatus, pushPieces, wrongSize, type Reached } from './upload-chunks.js';
 import { follow, scopesFor, type RepositoryContext } from './endpoint.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { SessionLost } from './upload-failure.js';

@@ -3,7 +3,7 @@ import { type PromoterError, RegistryError, TransportError } from '../errors.js'
 import type { CallOptions, OpenBody } from '../store.js';
 import { hasBlob } from './blobs.js';
 import { drain } from './body.js';
-import { pushChunks } from './chunks.js';
+import { pushChunks } from './upload-chunks.js';
 import { apiUrl, ask, follow, kindOf, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { checkStored } from './stored-digest.js';

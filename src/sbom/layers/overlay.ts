@@ -1,5 +1,5 @@
 import type { SbomLimits } from '../limits.js';
-import { overLimit } from './invalid.js';
+import { overLimit } from '../sbom-errors.js';
 import { baseOf, parentOf } from './path.js';
 
 /** About what a name costs in memory beside its path, and a folder beside its names; in bytes. */

@@ -1,6 +1,6 @@
 import type { SbomLimits } from '../limits.js';
 import { ByteReader } from './byte-reader.js';
-import { layerInvalid, overLimit } from './invalid.js';
+import { layerInvalid, overLimit } from '../sbom-errors.js';
 import { isZeroBlock, parsePaxRecords, parseTarHeader, type TarHeader } from './tar-header.js';
 
 export interface TarEntry {

@@ -1,7 +1,7 @@
 import type { Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { InputError, bareMediaType, createDigester, isFileSystemLayer, type Descriptor } from '../../oci/index.js';
-import { layerInvalid } from './invalid.js';
+import { layerInvalid } from '../sbom-errors.js';
 import { splitZstdFrames, type ZstdBudget } from './zstd-frames.js';
 
 /** File systems to a runtime, and nothing that can be read here. */

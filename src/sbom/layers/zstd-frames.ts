@@ -1,5 +1,5 @@
 import { ByteReader } from './byte-reader.js';
-import { layerInvalid } from './invalid.js';
+import { layerInvalid } from '../sbom-errors.js';
 
 /** Magic numbers as little-endian 32-bit values. */
 const FRAME = 0xfd2fb528;

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { getJob, getOutput, submitJob } from '../../../src/functions/http/jobs.js';
 import { startJob } from '../../../src/operations/start-job.js';
 import { parseJobMessage } from '../../../src/operations/parse-job.js';
-import { keepOutput } from '../../../src/operations/output.js';
+import { keepOutput } from '../../../src/operations/keep-output.js';
 import { newWorld, runOf, type World } from '../../support/world.js';
 
 let world: World;

@@ -13,7 +13,7 @@ import {
   parseRetryAfter,
   redactText,
   registryErrorFrom,
-} from '../../../../src/oci/registry/registry-error.js';
+} from '../../../../src/oci/registry/error-from-answer.js';
 import { pauseMs, retry, type RetryOptions } from '../../../../src/oci/registry/retry.js';
 import { isLoopback, redactUrl, registryOrigin, resolveLocation } from '../../../../src/oci/registry/urls.js';
 import { markUnsent } from '../../../../src/oci/registry/unsent.js';

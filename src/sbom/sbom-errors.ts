@@ -1,5 +1,5 @@
-import { InputError } from '../../oci/index.js';
-import type { SbomLimits } from '../limits.js';
+import { InputError } from '../oci/index.js';
+import type { SbomLimits } from './limits.js';
 
 /** An error for a layer that is not what it has to be. `layer` names it: its digest. */
 export function layerInvalid(layer: string, why: string, cause?: unknown): InputError {

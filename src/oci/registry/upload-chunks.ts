@@ -3,7 +3,7 @@ import { IntegrityError, RegistryError, TransportError, type PromoterError } fro
 import type { CallOptions, OpenBody } from '../store.js';
 import { drain } from './body.js';
 import { follow, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
-import { registryErrorFrom } from './registry-error.js';
+import { registryErrorFrom } from './error-from-answer.js';
 import { pauseMs, sleepMs } from './retry.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 import { SessionLost, uploadFailure } from './upload-failure.js';

@@ -1,4 +1,4 @@
-import { InputError } from '../../oci/index.js';
+import { InputError } from '../oci/index.js';
 
 /** The format that was asked for, if it is one of these. @throws InputError `OPTION_INVALID` */
 export function chooseFormat<F extends string>(asked: unknown, formats: readonly F[]): F {
