@@ -32,9 +32,11 @@ test('a child whose parent was killed keeps what it has, though nobody reads wha
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const ended = once(child, 'exit');
-  await once(child.stdout, 'data');
-  child.stdout.destroy();
-  child.stderr.destroy();
+  const { stdout, stderr } = child;
+  if (stdout === null || stderr === null) throw new Error('it has no pipes');
+  await once(stdout, 'data');
+  stdout.destroy();
+  stderr.destroy();
   child.disconnect();
   await ended;
   expect(await readFile(kept, 'utf8')).toBe('all of it');
