@@ -1,5 +1,5 @@
 import type { Promotions } from '../ports/promotions.js';
-import { evidencePolicyHash } from '../rules/fingerprint.js';
+import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
 import { writeGatePassed, readOwned } from '../rows/owned-promotion.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { checkEvidenceContract } from './contracts.js';
@@ -14,7 +14,7 @@ import { missingTag } from '../transfer/source-gone.js';
 
 /**
  * Gate 1: the evidence of others that the rule demands is there and verifies. No key of ours, present or former, ever satisfies it.
- * What passed is noted in the row: the gate is not asked again for this digest under this policy. With very many signatures it asks to
+ * What passed is noted in the row: the gate is not asked again for this digest by this rule. With very many signatures it asks to
  * be called again until all were looked at.
  */
 export async function checkEvidenceStep(
@@ -38,9 +38,8 @@ export async function checkEvidenceStep(
     progress.text(
       decision.evidence.map(({ signedBy }) => `signed by ${signedBy}`).join('; ') || 'the rule asks for none',
     );
-    const policy = evidencePolicyHash(rule);
-    const isNoted =
-      policy === undefined || (await writeGatePassed(ports, promotionId, runId, { digest: root.digest, policy }));
+    const gate = { digest: root.digest, fingerprint: fingerprint(rule) };
+    const isNoted = !demandsEvidence(rule) || (await writeGatePassed(ports, promotionId, runId, gate));
     return { done: isNoted ? { state: 'passed', wanted } : { state: 'gone' } };
   }
   const reasons = decision.reasons.slice(0, 20);

@@ -25,7 +25,7 @@ export const observeContract = long(
       /** What a run would change; empty: nothing differs. */
       differences: z.array(z.string()),
       mode: ruleSchema.shape.mode,
-      /** `passed`: the rule asks for no evidence of others, or what stands at the destination has passed under the same policy. */
+      /** `passed`: the rule asks for no evidence of others, or what stands at the destination has passed by the same rule. */
       gate: z.enum(['passed', 'closed']),
       /** Where SBOMs and signatures are attached; absent if the rule wants none. */
       attachTo: z.enum(['source', 'destination']).optional(),

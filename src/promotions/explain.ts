@@ -1,7 +1,7 @@
 import { failurePauseMs, isGatePassed } from '../rules/decide.js';
 import { destinationOf } from '../rules/destination.js';
 import { matchRules, type TagName } from '../rules/match.js';
-import { evidencePolicyHash, ruleHash } from '../rules/fingerprint.js';
+import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
 import { promotionId } from '../rules/promotion-id.js';
 import type { Rule } from '../rules/rule.js';
 import { PromoterError, formatReference } from '../oci/index.js';
@@ -250,10 +250,10 @@ function uncheckedText(
   const who = isScheduled ? 'the next schedule run' : 'the next push';
   if (!leadsTo(rule, source, destination))
     return `${destination} got ${digest} at ${last.finishedAt}, and the rule leads elsewhere by now: ${who} promotes it there`;
-  if (!isGatePassed(row, digest, evidencePolicyHash(rule)))
+  if (demandsEvidence(rule) && !isGatePassed(row, digest, fingerprint(rule)))
     return `${destination} is ${digest}, and whether it has the evidence that the rule demands by now is not checked yet: ${who} checks it`;
-  // No run is due if only pushes start them, and what was edited may be a deadline.
-  if (isScheduled && last.ruleHash !== ruleHash(rule))
+  // If only pushes start runs, none is due.
+  if (isScheduled && last.fingerprint !== fingerprint(rule))
     return `${destination} is ${digest}, and the rule was edited since: ${who} checks it`;
   return undefined;
 }

@@ -12,7 +12,7 @@ import {
   type Descriptor,
   type Registries,
 } from '../oci/index.js';
-import { evidencePolicyHash } from '../rules/fingerprint.js';
+import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
 import { writeBegun, beginRun } from './begin-run.js';
 import { classifyGraph, LOOKED_AT_ONCE } from '../evidence/classify.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
@@ -140,7 +140,7 @@ async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Passed if the rule demands nothing, and if what stands at the destination has passed before under the same policy: evidence that
+ * Passed if the rule demands nothing, and if what stands at the destination has passed before by the same rule: evidence that
  * expires later does not take a promoted image back.
  * @param standing the digest at the destination, if that is what was observed
  */
@@ -149,11 +149,10 @@ async function gateOf(
   { rule, promotionId }: OpenedPromotion,
   standing: string | undefined,
 ): Promise<Found['gate']> {
-  const policy = evidencePolicyHash(rule);
-  if (policy === undefined) return 'passed';
+  if (!demandsEvidence(rule)) return 'passed';
   if (standing === undefined) return 'closed';
   const gate = (await ports.store.getPromotion(promotionId))?.value.gate;
-  return gate?.digest === standing && gate.policy === policy ? 'passed' : 'closed';
+  return gate?.digest === standing && gate.fingerprint === fingerprint(rule) ? 'passed' : 'closed';
 }
 
 async function destinationDifferences(

@@ -1,4 +1,4 @@
-import { ruleHash } from '../rules/fingerprint.js';
+import { fingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import { keptOf } from './ending.js';
 import type { PromotionRow, PromotionState } from './promotion-row.js';
@@ -41,7 +41,7 @@ export function answeredRow(
     ...keptOf(row, result, read),
     failures,
     ...(isFinal && { answered: wanted, since: sinceOf(row, result, finishedAt) }),
-    ...(isFinal && { last: { ...result, runId, finishedAt, ruleHash: ruleHash(rule) } }),
+    ...(isFinal && { last: { ...result, runId, finishedAt, fingerprint: fingerprint(rule) } }),
   };
   return { row: answered, isFinal };
 }

@@ -1,4 +1,4 @@
-import { ruleHash } from '../rules/fingerprint.js';
+import { fingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import { standingRule } from '../rules/standing-rule.js';
 import { answeredRow, closedRow } from './answered-row.js';
@@ -57,7 +57,7 @@ export async function closePromotion(
         return next === undefined ? undefined : 'next';
       }
       if (standing !== undefined && standing.rule === undefined)
-        Object.assign(noted, ruleGone(row, finishedAt, ruleHash(answered.rule)));
+        Object.assign(noted, ruleGone(row, finishedAt, fingerprint(answered.rule)));
     }
     const closed = closedRow(noted, result);
     return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;

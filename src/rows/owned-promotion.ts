@@ -39,7 +39,7 @@ export function readOwned(ports: OwnedPorts, id: string, runId: string): Promise
   });
 }
 
-/** Writes which digest passed the gate, and under which policy. @returns false where the run is not the row's */
+/** Writes which digest passed the gate, and by which rule. @returns false where the run is not the row's */
 export async function writeGatePassed(
   ports: OwnedPorts,
   id: string,
@@ -47,7 +47,9 @@ export async function writeGatePassed(
   gate: NonNullable<PromotionRow['gate']>,
 ): Promise<boolean> {
   const row = await changeOwned(ports, id, runId, (current) =>
-    current.gate?.digest === gate.digest && current.gate.policy === gate.policy ? undefined : { ...current, gate },
+    current.gate?.digest === gate.digest && current.gate.fingerprint === gate.fingerprint
+      ? undefined
+      : { ...current, gate },
   );
   return row !== undefined;
 }

@@ -43,10 +43,10 @@ export const promotionRowSchema = z.object({
   waitingFor: z.string().exactOptional(),
   /** Since when the last final run's outcome and digest are what they are. */
   since: z.string().exactOptional(),
-  /** The last final run's result. */
-  last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), ruleHash: z.string() }).exactOptional(),
-  /** The digest that passed the evidence gate last, and the hash of the evidence policy under which it did. */
-  gate: z.object({ digest: z.string(), policy: z.string() }).exactOptional(),
+  /** The last final run's result, and the fingerprint of the rule that it ran by. */
+  last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), fingerprint: z.string() }).exactOptional(),
+  /** The digest that passed the evidence gate last, and the fingerprint of the rule that it passed by. */
+  gate: z.object({ digest: z.string(), fingerprint: z.string() }).exactOptional(),
   /** Failures in a row, for the schedule's growing pauses. */
   failures: z.number(),
   /** How often in a row runs were interrupted, while `wanted` was this, and how many steps the furthest of them had done. */

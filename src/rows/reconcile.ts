@@ -1,4 +1,4 @@
-import { ruleHash } from '../rules/fingerprint.js';
+import { fingerprint } from '../rules/fingerprint.js';
 import { deadlineMs, type Rule } from '../rules/rule.js';
 import { cancelledResult } from './cancellation.js';
 import { answeredRow, closedRow } from './answered-row.js';
@@ -158,7 +158,7 @@ function closeLost(
     ...(run?.digest !== undefined && { digest: run.digest }),
     runId: row.runId ?? '',
     finishedAt,
-    ruleHash: run?.input.kind === 'promotion' ? ruleHash(run.input.rule) : '',
+    fingerprint: run?.input.kind === 'promotion' ? fingerprint(run.input.rule) : '',
   };
   const since = row.last?.code === LOST.code ? (row.since ?? finishedAt) : finishedAt;
   const failures = row.failures + 1;
@@ -179,13 +179,13 @@ export function ruleGone(row: PromotionRow, finishedAt: string, hash: string): P
   const reason = `rule ${row.rule} is gone, no longer takes ${row.source.repository}:${row.source.tag}, or can make no destination of it`;
   const remedy = 'Nothing, where that is meant; otherwise correct the rule, or bring it back.';
   const result = { outcome: 'refused', code: 'RULE_GONE', reason, remedy } as const;
-  return { answered: row.wanted, last: { ...result, runId: row.runId ?? '', finishedAt, ruleHash: hash } };
+  return { answered: row.wanted, last: { ...result, runId: row.runId ?? '', finishedAt, fingerprint: hash } };
 }
 
 /** Closes a row that no rule wants and no run will close; @returns false where another writer was first */
 function comeToRest(ports: RunPorts, { value, version }: Versioned<PromotionRow>): Promise<boolean> {
   const { waitingFor: _waited, ...row } = value;
-  const gone = ruleGone(row, ports.now().toISOString(), row.last?.ruleHash ?? '');
+  const gone = ruleGone(row, ports.now().toISOString(), row.last?.fingerprint ?? '');
   return ports.store.replacePromotion({ ...row, ...gone, runOpen: false, state: 'refused' }, version);
 }
 
@@ -203,8 +203,8 @@ async function closeCancelled(
 ): Promise<boolean> {
   const { waitingFor: _waited, ...row } = value;
   const answered = Math.max(row.answered, cancel?.wanted ?? row.wanted);
-  const hash = input.kind === 'promotion' ? ruleHash(input.rule) : '';
-  const last = { ...result, runId, finishedAt: ports.now().toISOString(), ruleHash: hash };
+  const hash = input.kind === 'promotion' ? fingerprint(input.rule) : '';
+  const last = { ...result, runId, finishedAt: ports.now().toISOString(), fingerprint: hash };
   const closed: PromotionRow = { ...row, answered, last, runOpen: false, state: 'cancelled' };
   return ports.store.replacePromotion(closed, version);
 }

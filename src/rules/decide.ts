@@ -3,8 +3,8 @@ export interface StandingRow {
   runOpen: boolean;
   failures: number;
   /** What passed the evidence gate last. */
-  gate?: { digest: string; policy: string };
-  last?: { outcome: string; code?: string; digest?: string; ruleHash: string; finishedAt: string };
+  gate?: { digest: string; fingerprint: string };
+  last?: { outcome: string; code?: string; digest?: string; fingerprint: string; finishedAt: string };
 }
 
 /** First pause after a failure; doubled with each further one, a day at most. */
@@ -23,11 +23,11 @@ export function failurePauseMs(failures: number): number {
  */
 export function decideTag(seen: {
   digest: string;
-  ruleHash: string;
+  fingerprint: string;
   now: Date;
   row?: StandingRow;
-  /** The hash of the rule's evidence policy; absent where it demands none. */
-  evidence?: string;
+  /** True if the rule demands evidence of others. */
+  isGated?: boolean;
   /** RFC 3339, where the registry tells when the tag was last written. */
   updatedAt?: string;
   baseline?: string;
@@ -36,17 +36,19 @@ export function decideTag(seen: {
   if (row === undefined) return seen.baseline === seen.digest ? 'leave' : 'raise';
   if (row.runOpen) return 'leave';
   const { last } = row;
-  if (last === undefined || last.ruleHash !== seen.ruleHash) return 'raise';
+  if (last === undefined || last.fingerprint !== seen.fingerprint) return 'raise';
   // A run that failed, or was stopped, before it could read the tag saw no digest: that it did counts all the same.
   const sawNone = last.digest === undefined && (last.outcome === 'failed' || last.outcome === 'cancelled');
   const sameDigest = last.digest === seen.digest || sawNone;
   if (!sameDigest) return 'raise';
   switch (last.outcome) {
+    case 'refused':
+      return last.code === 'RULE_GONE' ? 'raise' : 'leave';
     case 'promoted':
     case 'unchanged':
       // Nothing to promote under this tag: it named a referrer.
       if (last.code !== undefined) return 'leave';
-      return isGatePassed(row, seen.digest, seen.evidence) ? 'compare' : 'raise';
+      return seen.isGated !== true || isGatePassed(row, seen.digest, seen.fingerprint) ? 'compare' : 'raise';
     case 'failed':
       // Written since, under the digest that it had: a tag that was gone is back.
       if (Date.parse(seen.updatedAt ?? '') > Date.parse(last.finishedAt)) return 'raise';
@@ -59,11 +61,7 @@ export function decideTag(seen: {
   }
 }
 
-/** True if the rule demands no evidence, or this digest has passed the gate under its policy. */
-export function isGatePassed(
-  { gate }: Pick<StandingRow, 'gate'>,
-  digest: string,
-  evidence: string | undefined,
-): boolean {
-  return evidence === undefined || (gate?.digest === digest && gate.policy === evidence);
+/** True if this digest has passed the evidence gate by a rule of this fingerprint. */
+export function isGatePassed({ gate }: Pick<StandingRow, 'gate'>, digest: string, fingerprint: string): boolean {
+  return gate?.digest === digest && gate.fingerprint === fingerprint;
 }

@@ -1,7 +1,7 @@
 import { InputError, RegistryError, parseReference, type TagDetails } from '../oci/index.js';
 import { decideTag } from '../rules/decide.js';
 import type { TagName } from '../rules/match.js';
-import { evidencePolicyHash, ruleHash } from '../rules/fingerprint.js';
+import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import { raiseWanted } from '../rows/increment.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
@@ -128,11 +128,10 @@ async function doubtOf(
 ): Promise<Doubt | undefined> {
   const name = { registry: rule.source.registry, repository, tag };
   const seen = { digest, ...(updatedAt !== undefined && { updatedAt }), ...(baseline !== undefined && { baseline }) };
-  const evidence = evidencePolicyHash(rule);
   const decision = decideTag({
     ...seen,
-    ...(evidence !== undefined && { evidence }),
-    ruleHash: ruleHash(rule),
+    isGated: demandsEvidence(rule),
+    fingerprint: fingerprint(rule),
     now: scan.ports.now(),
     ...(row !== undefined && { row }),
   });

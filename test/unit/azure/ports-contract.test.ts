@@ -52,7 +52,7 @@ function portsContract(open: () => Promise<Ports>): void {
         runBegun: true,
         previousRunId: 'q',
         waitingFor: 'wanted-2',
-        last: { outcome: 'failed', code: 'X', reason: 'y', runId: 'q', finishedAt: at(1), ruleHash: 'h' },
+        last: { outcome: 'failed', code: 'X', reason: 'y', runId: 'q', finishedAt: at(1), fingerprint: 'h' },
       });
       expect(await runs.replacePromotion(full, version)).toBe(true);
       expect(await runs.replacePromotion({ ...row, wanted: 3 }, version)).toBe(false);

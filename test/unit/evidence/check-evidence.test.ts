@@ -8,7 +8,7 @@ import {
   pushPacked,
   type Descriptor,
 } from '../../../src/oci/index.js';
-import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { keyHash, loadPemSigner, notaryAnnotations, signNotary, type Signer } from '../../../src/signing/index.js';
 import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
@@ -224,11 +224,11 @@ describe('a key that signs here, or ever did, never satisfies it', () => {
 });
 
 describe('what passed is noted in the row', () => {
-  test('with its digest and policy, and kept when the run ends', async () => {
+  test('with its digest and the fingerprint of its rule, and kept when the run ends', async () => {
     await pushSignature(source, root, RELEASE.signer);
     await check();
     const [gated] = world.ruleList;
-    const gate = { digest: root.digest, policy: gated && evidencePolicyHash(gated) };
+    const gate = { digest: root.digest, fingerprint: gated && fingerprint(gated) };
     expect(await rowOf(world, run.promotionId)).toMatchObject({ gate });
     const { wanted } = await rowOf(world, run.promotionId);
     await closePromotion(world, run.promotionId, run.runId, {

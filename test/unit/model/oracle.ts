@@ -1,5 +1,5 @@
 import { promotionId } from '../../../src/rules/promotion-id.js';
-import { ruleHash } from '../../../src/rules/fingerprint.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { isSourceRepository, matchRules } from '../../../src/rules/match.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import { standingRule } from '../../../src/rules/standing-rule.js';
@@ -96,7 +96,8 @@ async function leftProblems(
     return [`promotion ${id}: there is no run ${last.runId}`];
   if (run !== undefined && (run.cancel?.wanted ?? 0) < wanted)
     return [`promotion ${id}: ${wanted} is wanted, and run ${run.id} was stopped when ${run.cancel?.wanted} was`];
-  if (last.ruleHash !== ruleHash(rule)) return [`promotion ${id} is left as cancelled though its rule was changed`];
+  if (last.fingerprint !== fingerprint(rule))
+    return [`promotion ${id} is left as cancelled though its rule was changed`];
   if (last.digest !== undefined && last.digest !== digest)
     return [`promotion ${id} is left as cancelled though its tag is ${digest}, not ${last.digest}`];
   return [];
@@ -105,7 +106,7 @@ async function leftProblems(
 function observedProblems(rule: Rule, row: PromotionRow | undefined, digest: string, at: string): string[] {
   const { last } = row ?? {};
   const isSeen = last?.outcome === 'observed' || last?.outcome === 'unchanged' || last?.outcome === 'promoted';
-  if (isSeen && last.digest === digest && last.ruleHash === ruleHash(rule)) return [];
+  if (isSeen && last.digest === digest && last.fingerprint === fingerprint(rule)) return [];
   return [`${at}: ${digest} is to be observed, and the last run is ${last?.outcome} of ${last?.digest}`];
 }
 

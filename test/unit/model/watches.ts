@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Rule } from '../../../src/rules/rule.js';
-import { ruleHash } from '../../../src/rules/fingerprint.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunRow, SourceTag } from '../../../src/rows/run-row.js';
 import type { World } from '../../support/world.js';
@@ -229,7 +229,7 @@ export class Watches {
       (digest !== undefined && digest !== this.#digestOf(source));
     const { from = -1, rules = [] } = this.#rules.at(-1) ?? {};
     const rule = rules.find(({ name }) => name === row.rule);
-    if (!hasMoved && from < beganAt && rule !== undefined && ruleHash(rule) === before.last?.ruleHash)
+    if (!hasMoved && from < beganAt && rule !== undefined && fingerprint(rule) === before.last?.fingerprint)
       this.problems.add(`${label} opens a run of promotion ${row.id}, which is ${before.last?.outcome}`);
   }
 }

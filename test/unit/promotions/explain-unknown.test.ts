@@ -11,7 +11,7 @@ import {
   type RegistryClient,
 } from '../../../src/oci/index.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
-import { ruleHash } from '../../../src/rules/fingerprint.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { NOTARY_SIGNATURE } from '../../../src/signing/index.js';
 import { rule } from '../../support/rules.fixture.js';
 import { freePort } from '../../interop/free-port.js';
@@ -120,7 +120,7 @@ async function explained({ source, staging }: Sides, changes?: Record<string, un
       digest: DIGEST,
       runId: 'r1',
       finishedAt: at,
-      ruleHash: changes ? 'before' : ruleHash(staged),
+      fingerprint: changes ? 'before' : fingerprint(staged),
     },
   });
   const started = performance.now();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { evidencePolicyHash, ruleHash } from '../../../src/rules/fingerprint.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import { explain, type ExplainInput } from '../../../src/promotions/explain.js';
 import type { Check, Standing } from '../../../src/promotions/explanation.js';
@@ -28,7 +28,7 @@ function row(changes: Partial<PromotionRow> = {}): PromotionRow {
     runOpen: false,
     runBegun: true,
     failures: 0,
-    last: { outcome: 'promoted', digest: 'sha256:a', runId: 'r1', finishedAt: LATER, ruleHash: ruleHash(rule()) },
+    last: { outcome: 'promoted', digest: 'sha256:a', runId: 'r1', finishedAt: LATER, fingerprint: fingerprint(rule()) },
     ...changes,
   };
 }
@@ -99,7 +99,7 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
     'promoted, with the evidence that the rule demands',
     {
       rows: [
-        ended({ ruleHash: ruleHash(GATED) }, { gate: { digest: 'sha256:a', policy: evidencePolicyHash(GATED) ?? '' } }),
+        ended({ fingerprint: fingerprint(GATED) }, { gate: { digest: 'sha256:a', fingerprint: fingerprint(GATED) } }),
       ],
       rules: [GATED],
     },

@@ -8,7 +8,7 @@ import {
 } from '../../../src/oci/index.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { writeGatePassed } from '../../../src/rows/owned-promotion.js';
-import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { classifyGraph, MANIFEST_BYTES_IN_ALL } from '../../../src/evidence/classify.js';
 import type { Image } from '../../../src/evidence/contracts.js';
@@ -126,9 +126,9 @@ describe('nothing to promote', () => {
 describe('the gate', () => {
   const gated = rule({ verify: { signatures: [{ format: 'notary', trustStore: 'x', identities: ['*'] }] } });
 
-  async function passGate(digest: string, policy = evidencePolicyHash(gated) ?? ''): Promise<void> {
+  async function passGate(digest: string, by = fingerprint(gated)): Promise<void> {
     const { promotionId, runId } = await openRun(world);
-    await writeGatePassed(world, promotionId, runId, { digest, policy });
+    await writeGatePassed(world, promotionId, runId, { digest, fingerprint: by });
   }
 
   test('of a rule that demands nothing is passed', async () => {
@@ -136,7 +136,7 @@ describe('the gate', () => {
     expect(await found()).toMatchObject({ gate: 'passed' });
   });
 
-  test('is passed if the destination stands on the digest that passed, under the same policy', async () => {
+  test('is passed if the destination stands on the digest that passed, by the same rule', async () => {
     world.ruleList = [gated];
     const image = await pushImage(source, { tag: SOURCE.tag });
     expect(await found()).toMatchObject({ gate: 'closed' });
@@ -145,7 +145,7 @@ describe('the gate', () => {
     expect(await found()).toMatchObject({ gate: 'closed' });
     await promote();
     expect(await found()).toMatchObject({ gate: 'passed', differences: [] });
-    await passGate(image.digest, 'another policy');
+    await passGate(image.digest, 'another rule');
     expect(await found()).toMatchObject({ gate: 'closed', differences: [] });
     await passGate(`sha256:${'e'.repeat(64)}`);
     expect(await found()).toMatchObject({ gate: 'closed', differences: [] });

@@ -8,7 +8,7 @@ import { jobInstanceOf } from '../../../src/rows/job-instance.js';
 import { raiseWanted } from '../../../src/rows/increment.js';
 import { tendPromotion } from '../../../src/rows/reconcile.js';
 import { cancelledResult } from '../../../src/rows/cancellation.js';
-import { ruleHash } from '../../../src/rules/fingerprint.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { decideTag } from '../../../src/rules/decide.js';
 import { SOURCE, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 import { openJobRun } from '../../support/job-world.js';
@@ -127,10 +127,10 @@ describe('a promotion whose run was stopped', () => {
     expect(await closed(run)).toBe('closed');
     const row = await rowOf(world, run.promotionId);
     expect(row).toMatchObject({ state: 'cancelled', runOpen: false, answered: 1, last: { outcome: 'cancelled' } });
-    const seen = { row, now: world.now(), ruleHash: ruleHash(run.rule) };
+    const seen = { row, now: world.now(), fingerprint: fingerprint(run.rule) };
     expect(decideTag({ ...seen, digest: 'sha256:a' })).toBe('leave');
     expect(decideTag({ ...seen, digest: 'sha256:b' })).toBe('raise');
-    expect(decideTag({ ...seen, ruleHash: 'other', digest: 'sha256:a' })).toBe('raise');
+    expect(decideTag({ ...seen, fingerprint: 'other', digest: 'sha256:a' })).toBe('raise');
   });
 
   test('what was wanted until then is answered; what is wanted since is the next run’s', async () => {
@@ -171,7 +171,7 @@ describe('a promotion whose run was stopped', () => {
       state: 'cancelled',
       runOpen: false,
       runId: run.runId,
-      last: { code: 'RUN_CANCELLED', ruleHash: ruleHash(run.rule) },
+      last: { code: 'RUN_CANCELLED', fingerprint: fingerprint(run.rule) },
     });
     expect(await runOf(world, run.runId)).toMatchObject({ state: 'ended', result: { outcome: 'cancelled' } });
     expect(world.engine.starts).toHaveLength(1);

@@ -4,13 +4,19 @@ import { decideGate, type Finding } from '../../../src/rules/gate.js';
 import { rule } from '../../support/rules.fixture.js';
 
 const now = new Date('2026-01-01T12:00:00Z');
-const seen = { digest: 'sha256:a', ruleHash: 'r1', now };
+const seen = { digest: 'sha256:a', fingerprint: 'r1', now };
 
 function row(changes: Partial<StandingRow['last'] & object> = {}, failures = 0, runOpen = false): StandingRow {
   return {
     runOpen,
     failures,
-    last: { outcome: 'promoted', digest: 'sha256:a', ruleHash: 'r1', finishedAt: '2026-01-01T11:59:00Z', ...changes },
+    last: {
+      outcome: 'promoted',
+      digest: 'sha256:a',
+      fingerprint: 'r1',
+      finishedAt: '2026-01-01T11:59:00Z',
+      ...changes,
+    },
   };
 }
 
@@ -21,30 +27,31 @@ describe('what the schedule does with a tag', () => {
     ['moved since the rule was first read', { ...seen, baseline: 'sha256:b' }, 'raise'],
     ['being worked at', { ...seen, row: row({}, 0, true) }, 'leave'],
     ['promoted', { ...seen, row: row() }, 'compare'],
-    ['promoted, evidence demanded since', { ...seen, evidence: 'e1', row: row() }, 'raise'],
+    ['promoted, evidence demanded since', { ...seen, isGated: true, row: row() }, 'raise'],
     [
-      'promoted, evidence passed under this policy',
-      { ...seen, evidence: 'e1', row: { ...row(), gate: { digest: 'sha256:a', policy: 'e1' } } },
+      'promoted, evidence passed by this rule',
+      { ...seen, isGated: true, row: { ...row(), gate: { digest: 'sha256:a', fingerprint: 'r1' } } },
       'compare',
     ],
     [
-      'unchanged, evidence passed under another policy',
+      'unchanged, evidence passed by another rule',
       {
         ...seen,
-        evidence: 'e1',
-        row: { ...row({ outcome: 'unchanged' }), gate: { digest: 'sha256:a', policy: 'e2' } },
+        isGated: true,
+        row: { ...row({ outcome: 'unchanged' }), gate: { digest: 'sha256:a', fingerprint: 'r2' } },
       },
       'raise',
     ],
     [
       'promoted, evidence passed for another digest',
-      { ...seen, evidence: 'e1', row: { ...row(), gate: { digest: 'sha256:b', policy: 'e1' } } },
+      { ...seen, isGated: true, row: { ...row(), gate: { digest: 'sha256:b', fingerprint: 'r1' } } },
       'raise',
     ],
-    ['nothing to promote, evidence demanded', { ...seen, evidence: 'e1', row: row({ code: 'IS_REFERRER' }) }, 'leave'],
-    ['refused for evidence', { ...seen, evidence: 'e1', row: row({ outcome: 'refused' }) }, 'leave'],
+    ['nothing to promote, evidence demanded', { ...seen, isGated: true, row: row({ code: 'IS_REFERRER' }) }, 'leave'],
+    ['refused for evidence', { ...seen, isGated: true, row: row({ outcome: 'refused' }) }, 'leave'],
     ['another digest', { ...seen, row: row({ digest: 'sha256:b' }) }, 'raise'],
-    ['another rule', { ...seen, row: row({ ruleHash: 'r2' }) }, 'raise'],
+    ['another rule', { ...seen, row: row({ fingerprint: 'r2' }) }, 'raise'],
+    ['refused since its rule was gone', { ...seen, row: row({ outcome: 'refused', code: 'RULE_GONE' }) }, 'raise'],
     ['refused', { ...seen, row: row({ outcome: 'refused' }) }, 'leave'],
     ['observed', { ...seen, row: row({ outcome: 'observed' }) }, 'leave'],
     ['nothing to promote', { ...seen, row: row({ outcome: 'unchanged', code: 'IS_REFERRER' }) }, 'leave'],
@@ -64,7 +71,11 @@ describe('what the schedule does with a tag', () => {
   });
 
   test('a failure that saw no digest pauses too', () => {
-    const { digest: _none, ...last } = row({ outcome: 'failed' }).last ?? { outcome: '', ruleHash: '', finishedAt: '' };
+    const { digest: _none, ...last } = row({ outcome: 'failed' }).last ?? {
+      outcome: '',
+      fingerprint: '',
+      finishedAt: '',
+    };
     expect(decideTag({ ...seen, row: { runOpen: false, failures: 1, last } })).toBe('leave');
   });
 

@@ -8,7 +8,7 @@ import { openDatabase, transaction } from '../../../local/registry/storage/datab
 import { ManifestStore } from '../../../local/registry/storage/manifests.js';
 import { anonymousCredentials, createRegistries, type RegistryClient } from '../../../src/oci/index.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
-import { ruleHash } from '../../../src/rules/fingerprint.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
@@ -93,7 +93,7 @@ async function prepare(tags: readonly string[], options: Partial<RegistryOptions
         digest: image.digest,
         runId: 'r',
         finishedAt: world.now().toISOString(),
-        ruleHash: ruleHash(which),
+        fingerprint: fingerprint(which),
       },
     });
   }

@@ -7,7 +7,7 @@ import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
 import { walkScheduleStep, SCAN_MS, SCANNED_ROWS } from '../../../src/schedule/walk-schedule.js';
-import { evidencePolicyHash } from '../../../src/rules/fingerprint.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import { writeGatePassed } from '../../../src/rows/owned-promotion.js';
 import { rule } from '../../support/rules.fixture.js';
@@ -75,7 +75,7 @@ describe('a tick', () => {
     expect(world.engine.starts).toHaveLength(1);
   });
 
-  test('a rule that starts to demand evidence is asked for what is in sync, once for each policy', async () => {
+  test('a rule that starts to demand evidence is asked for what is in sync, once for each version of the rule', async () => {
     const { digest } = await push('samples/app', 'v1');
     await walk();
     await endAll({ outcome: 'promoted' });
@@ -90,8 +90,7 @@ describe('a tick', () => {
     await endAll({ outcome: 'unchanged' });
     expect(await walk()).toMatchObject({ started: 1 });
     const [row] = (await world.store.listOpenPromotions({ size: 1 })).items;
-    const policy = evidencePolicyHash(gated) ?? '';
-    await writeGatePassed(world, row?.id ?? '', row?.runId ?? '', { digest, policy });
+    await writeGatePassed(world, row?.id ?? '', row?.runId ?? '', { digest, fingerprint: fingerprint(gated) });
     await endAll({ outcome: 'unchanged' });
     expect(await walk()).toMatchObject({ started: 0 });
   });
