@@ -116,6 +116,10 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
   return {
     registries,
     listing: registries,
+    counted(onRequest) {
+      const counted = registries.counted(onRequest);
+      return { registries: counted, listing: counted };
+    },
     lease: storage.lease,
     store: storage.runs,
     documents: storage.documents,
@@ -143,6 +147,7 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
       bytes: CALL_BYTES,
       largeBlobBytes: settings.COPY_PART_BYTES,
     },
+    scheduleRequests: { scan: settings.SCAN_REQUESTS, resync: settings.RESYNC_REQUESTS },
     paused: settings.PROMOTION_PAUSED,
     retentionDays: settings.RUN_RETENTION_DAYS,
     now: () => new Date(),

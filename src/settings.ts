@@ -176,6 +176,16 @@ const walkRequests = optional
 /** For how long what has ended is kept. */
 const DEFAULT_RETENTION_DAYS = 30;
 
+/** Requests a minute that the schedule makes of one registry: its scans, and resync beside them. */
+const DEFAULT_SCAN_REQUESTS = 250;
+const DEFAULT_RESYNC_REQUESTS = 25;
+
+function requestsPerMinute(byDefault: number): z.ZodType<number, string | undefined> {
+  return optional
+    .transform((text) => (text === undefined ? byDefault : Number(text)))
+    .pipe(z.number('is not a number of requests').int().min(1).max(100_000));
+}
+
 const retentionDays = optional
   .transform((text) => (text === undefined ? DEFAULT_RETENTION_DAYS : Number(text)))
   .pipe(z.number('is not a number of days').int().min(1).max(3_650));
@@ -207,6 +217,8 @@ const fields = z.object({
   JOB_CREDENTIALS: jobCredentials,
   COPY_PART_BYTES: partBytes,
   WALK_REQUESTS: walkRequests,
+  SCAN_REQUESTS: requestsPerMinute(DEFAULT_SCAN_REQUESTS),
+  RESYNC_REQUESTS: requestsPerMinute(DEFAULT_RESYNC_REQUESTS),
   AZURE_CLIENT_ID: optional,
   AzureWebJobsStorage: optional,
   AzureWebJobsStorage__accountName: optional,

@@ -11,4 +11,6 @@ export const TAKEN_SETTINGS = [
   'JOB_CREDENTIALS',
   'COPY_PART_BYTES',
   'WALK_REQUESTS',
+  'SCAN_REQUESTS',
+  'RESYNC_REQUESTS',
 ] as const;

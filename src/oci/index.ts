@@ -36,6 +36,7 @@ export { createTransport, type TransportOptions } from './registry/create-transp
 export type { Address, ClientCertificate } from './registry/dispatchers.js';
 export {
   createRegistries,
+  type OpenRegistries,
   type RegistriesOptions,
   type Registry,
   type RegistryClient,

@@ -24,10 +24,20 @@ export interface CallBounds {
   largeBlobBytes: number;
 }
 
+/** Requests a minute that the schedule makes of one registry. */
+export interface ScheduleRequests {
+  /** Of change scans and full scans. */
+  scan: number;
+  /** Of resync, beside them. */
+  resync: number;
+}
+
 /** Everything a step may ask for; each says which part it needs. */
 export interface Ports {
   registries: Registries;
   listing: RegistryListing;
+  /** The same registries, which call `onRequest` before each request; what it throws takes the request's place. */
+  counted(onRequest: (registry: string) => void): Pick<Ports, 'registries' | 'listing'>;
   lease: Lease;
   store: Store;
   documents: Documents;
@@ -44,6 +54,7 @@ export interface Ports {
   jobPolicy: JobPolicy;
   jobRegistries: JobRegistries;
   callBounds: CallBounds;
+  scheduleRequests: ScheduleRequests;
   /** True where new runs are not to be started. */
   paused: boolean;
   /** Days for which what has ended is kept. */

@@ -9,6 +9,7 @@ import { writeBegun, beginRun } from '../../src/promotions/begin-run.js';
 import type { Ports } from '../../src/ports/ports.js';
 import type { RegistryListing } from '../../src/ports/registry-listing.js';
 import type { StepCall } from '../../src/ports/step.js';
+import { countedCalls } from './counted-calls.js';
 import { MemoryRegistries, type MemoryRepository } from '../unit/oci/memory-repository.js';
 import { rule } from './rules.fixture.js';
 import {
@@ -87,6 +88,10 @@ export function newWorld(...rules: Rule[]): World {
   const world: World = {
     registries,
     listing: memoryListing(registries, () => world.listingFaults),
+    counted: (onRequest) => ({
+      registries: countedCalls(world.registries, onRequest),
+      listing: countedCalls(world.listing, onRequest),
+    }),
     lease: memoryLease(),
     store: memoryRunStore(),
     documents: memoryDocuments(),
@@ -109,6 +114,7 @@ export function newWorld(...rules: Rule[]): World {
     sbom: createStreamingSbomGenerator(),
     signer: OURS.signer,
     callBounds: { ms: 300_000, requests: 5_000, bytes: 32 * 1024 ** 2, largeBlobBytes: 256 * 1024 ** 2 },
+    scheduleRequests: { scan: 250, resync: 25 },
     jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {}, credentials: {} },
     jobRegistries: {
       as: ({ credential = '' }) => {

@@ -30,6 +30,8 @@ const DEFAULTS = {
   JOB_CREDENTIALS: {},
   COPY_PART_BYTES: 256 * 1024 ** 2,
   WALK_REQUESTS: 5000,
+  SCAN_REQUESTS: 250,
+  RESYNC_REQUESTS: 25,
   AZURE_CLIENT_ID: undefined,
   AzureWebJobsStorage: undefined,
   AzureWebJobsStorage__accountName: undefined,
@@ -85,6 +87,8 @@ describe('is read', () => {
     ['JOB_OPERATIONS', '', []],
     ['COPY_PART_BYTES', '33554432', 33_554_432],
     ['WALK_REQUESTS', '100', 100],
+    ['SCAN_REQUESTS', '1000', 1000],
+    ['RESYNC_REQUESTS', ' ', 25],
     ['RUN_RETENTION_DAYS', '1', 1],
     ['RUN_RETENTION_DAYS', ' ', 30],
     ['JOB_SCOPES', '{"copy":["samples/**","!samples/tmp/**"]}', { copy: ['samples/**', '!samples/tmp/**'] }],
@@ -163,6 +167,8 @@ describe('is refused, by its name', () => {
     ['COPY_PART_BYTES', '1000'],
     ['WALK_REQUESTS', 'many'],
     ['WALK_REQUESTS', '99'],
+    ['SCAN_REQUESTS', '0'],
+    ['RESYNC_REQUESTS', '2.5'],
   ])('%s=%s', (name, text) => {
     const problems = problemsOf({ [name]: text.replace('SECRET', 'https://v-a.vault.azure.net/secrets/hub') });
     expect(problems[0]).toMatch(new RegExp(`^${name}: `));

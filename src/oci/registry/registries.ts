@@ -16,6 +16,7 @@ import { Referrers, type ReferrersMode } from './referrers.js';
 import { ReferrersTags } from './referrers-tags.js';
 import { listTagDetails, listTags, type ListOptions, type TagDetails, type TagDetailsOptions } from './tags.js';
 import { pushBlob } from './upload.js';
+import type { Transport } from './transport.js';
 import { pushStretch } from './upload-stretch.js';
 import { isLoopback, registryOrigin } from './urls.js';
 import { RETRY_BASE_MS } from './retry.js';
@@ -57,11 +58,20 @@ export interface Registry {
   requestsPerMinute(): number | undefined;
 }
 
-export interface RegistryClient extends Registries {
+/** Repositories and registries as a client gives them. */
+export interface OpenRegistries extends Registries {
   /** @throws PolicyError `REGISTRY_NOT_ALLOWED`; InputError `REFERENCE_INVALID` */
   repository(registry: string, repository: string): RegistryRepository;
   /** @throws PolicyError `REGISTRY_NOT_ALLOWED`; InputError `REFERENCE_INVALID` */
   registry(registry: string): Registry;
+}
+
+export interface RegistryClient extends OpenRegistries {
+  /**
+   * The same client, which calls `onRequest` with the registry before each request: each page and each try counts, redirects and
+   * tokens do not. What `onRequest` throws takes the request's place.
+   */
+  counted(onRequest: (registry: string) => void): OpenRegistries;
   /** Breaks off what is under way and closes all connections. */
   close(): Promise<void>;
 }
@@ -144,6 +154,7 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
       transport,
       retryBaseMs: options.retry?.baseMs ?? RETRY_BASE_MS,
       mayAsk,
+      learnt: {},
       uploads: {
         monolithicBytes: options.uploads?.monolithicBytes ?? MONOLITHIC_BYTES,
         chunkBytes: options.uploads?.chunkBytes ?? CHUNK_BYTES,
@@ -154,7 +165,7 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
     return endpoint;
   }
 
-  return {
+  const open = (endpointOf: (registry: string) => Endpoint): OpenRegistries => ({
     repository: (registry, repository) => {
       const endpoint = endpointOf(registry);
       if (!isRepository(repository)) {
@@ -170,6 +181,17 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
         requestsPerMinute: () => transport.requestsPerMinute(new URL(endpoint.origin).host),
       };
     },
+  });
+
+  return {
+    ...open(endpointOf),
+    counted: (onRequest) =>
+      open((registry) => {
+        const endpoint = endpointOf(registry);
+        const send: Transport['send'] = (request) =>
+          endpoint.transport.send({ ...request, onTry: () => onRequest(registry) });
+        return { ...endpoint, transport: { send } };
+      }),
     close: () => transport.close(),
   };
 }

@@ -68,6 +68,7 @@ export function retry(inner: Transport, options: RetryOptions = {}): Transport {
       const repeatable = mayRepeat(request);
       for (let attempt = 1; ; attempt += 1) {
         let pause: number | undefined;
+        request.onTry?.();
         try {
           const response = await inner.send({ ...request, attempt });
           // 429 says that nothing was done, so that even what can't be repeated otherwise can.

@@ -100,7 +100,7 @@ export async function* listTagDetails(
   { onlyPages = false, ...options }: TagDetailsOptions = {},
 ): AsyncGenerator<TagDetails> {
   const { endpoint, repository, name } = context;
-  if (endpoint.hasTagDetails === false) {
+  if (endpoint.learnt.hasTagDetails === false) {
     if (!onlyPages) yield* resolveEach(context, options);
     return;
   }
@@ -117,7 +117,7 @@ export async function* listTagDetails(
     for await (const page of readPages(endpoint, listing)) {
       if (page.status !== 200 || !Array.isArray(page.json.tags)) {
         // An unknown repository is 404 as well, but says so.
-        if (page.status === 404 && !Array.isArray(page.json.errors)) endpoint.hasTagDetails = false;
+        if (page.status === 404 && !Array.isArray(page.json.errors)) endpoint.learnt.hasTagDetails = false;
         break;
       }
       known = true;

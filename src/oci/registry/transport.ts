@@ -27,6 +27,8 @@ export interface TransportRequest {
   repeatable?: boolean;
   /** Which try this is, from 1; the retry layer counts. */
   attempt?: number;
+  /** Called before each try. */
+  onTry?: () => void;
 }
 
 export interface TransportResponse {

@@ -71,7 +71,7 @@ interface Options {
   rules?: (registries: { source: string; staging: string }) => unknown;
   anonymous?: boolean;
   schedule?: string;
-  /** More settings of the app, of those that `npm start` passes on: JOB_OPERATIONS, JOB_SCOPES, COPY_PART_BYTES, WALK_REQUESTS. */
+  /** More settings of the app, of those that `npm start` passes on: JOB_OPERATIONS, JOB_SCOPES, COPY_PART_BYTES, SCAN_REQUESTS. */
   settings?: Record<string, string>;
   /** Go on in this folder. */
   dataDir?: string;

@@ -152,6 +152,13 @@ export function viewOf(
     ...world,
     registries: watched(registries, 'registries', task, wayTo),
     listing: watched(listing, 'listing', task, wayTo),
+    counted(onRequest) {
+      const counted = world.counted(onRequest);
+      return {
+        registries: watched(counted.registries, 'registries', task, wayTo),
+        listing: watched(counted.listing, 'listing', task, wayTo),
+      };
+    },
     store: keep(pageRows === undefined ? store : paged(store, pageRows), 'store'),
     documents: keep(documents, 'documents'),
     queues: keep(queues, 'queue'),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { RegistryClient } from '../../../../src/oci/index.js';
+import { InputError, type RegistryClient } from '../../../../src/oci/index.js';
 import { failureOf, quickClient } from './clients.js';
 import { scripted, type Answer, type Exchange } from './scripted-server.js';
 
@@ -282,5 +282,38 @@ describe('the registry itself', () => {
     await using([{ request: 'GET /v2/', answer: { status: 404 } }], async (client, host) => {
       expect(await failureOf(client.registry(host).checkAccess())).toMatchObject({ code: 'HTTP_404' });
     });
+  });
+});
+
+test('a counted client tells of each page and each try, and shares what the client has learnt', async () => {
+  const more = { link: '</v2/a/b/tags/list?n=1000&last=v1>; rel="next"' };
+  const busy = { status: 429, headers: { 'retry-after': '0' } };
+  await using(
+    [
+      { request: TAGS, answer: { status: 200, headers: more, body: { tags: ['v1'] } } },
+      { request: `${TAGS}&last=v1`, answer: busy },
+      { request: `${TAGS}&last=v1`, answer: { status: 200, body: { tags: ['v2'] } } },
+      { request: 'GET /acr/v1/a/b/_tags?n=100', answer: { status: 404 } },
+      { request: TAGS, answer: { status: 200, body: { tags: [] } } },
+      { request: TAGS, answer: { status: 200, body: { tags: [] } } },
+    ],
+    async (client, host) => {
+      const asked: string[] = [];
+      const counted = client.counted((registry) => asked.push(registry));
+      expect(await all(counted.repository(host, 'a/b').listTags())).toEqual(['v1', 'v2']);
+      expect(asked).toEqual([host, host, host]);
+      expect(await all(counted.repository(host, 'a/b').listTagDetails())).toEqual([]);
+      expect(await all(client.repository(host, 'a/b').listTagDetails())).toEqual([]);
+      expect(asked).toHaveLength(5);
+    },
+  );
+});
+
+test('a counted client sends nothing once it is told to stop', async () => {
+  await using([], async (client, host) => {
+    const counted = client.counted(() => {
+      throw new InputError('ENOUGH', 'enough');
+    });
+    await expect(all(counted.repository(host, 'a/b').listTags())).rejects.toMatchObject({ code: 'ENOUGH' });
   });
 });

@@ -1,0 +1,40 @@
+/** Entries of one page of a list, as registries give it. */
+const PAGE_ENTRIES: Record<string, number> = {
+  listTags: 1000,
+  listRepositories: 1000,
+  listTagDetails: 100,
+  listManifestDetails: 100,
+};
+
+/**
+ * Registries in memory that tell of each request that real ones would be asked: a call is one, a list one for each of its pages.
+ * @param registry undefined: the object gives repositories and registries by their hosts
+ */
+export function countedCalls<T extends object>(target: T, onRequest: (registry: string) => void, registry?: string): T {
+  return new Proxy(target, {
+    get(_target, key) {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== 'function' || typeof key !== 'string') return value;
+      const call = (...args: unknown[]): unknown => value.apply(target, args) as unknown;
+      if (registry === undefined) {
+        return (host: string, name?: string) => countedCalls(call(host, name) as object, onRequest, host);
+      }
+      const entries = PAGE_ENTRIES[key];
+      if (entries === undefined) {
+        return async (...args: unknown[]) => {
+          onRequest(registry);
+          return call(...args);
+        };
+      }
+      return async function* (...args: unknown[]) {
+        onRequest(registry);
+        let read = 0;
+        for await (const entry of call(...args) as AsyncIterable<unknown>) {
+          if (read > 0 && read % entries === 0) onRequest(registry);
+          read += 1;
+          yield entry;
+        }
+      };
+    },
+  });
+}
