@@ -49,6 +49,8 @@ export const REMEDIES = {
   OPTION_INVALID: 'Write the option as its help says (acr-promoter <verb> --help).',
   OPTION_MISSING: 'Give the option that the message names.',
   OPTION_REQUIRED: 'Give the option that the message names.',
+  NO_ACR_LISTS:
+    'Nothing if the registry is not ACR: full scans find changes. If it is, let the identity read metadata (metadata_read).',
   OUTPUT_UNKNOWN: 'See in its run whether it has ended, and how: only what succeeded has an output, and not for ever.',
   PAGE_SIZE_INVALID: 'Ask for 1 to 100 rows.',
   PATH_OUTSIDE:

@@ -30,8 +30,8 @@ export interface Quirks {
   honourIfMatch?: boolean;
   /** A token request with `*` for a repository's name is refused, as ABAC registries do. */
   refuseWildcardScopes?: boolean;
-  /** No `/acr/v1/<name>/_tags`: as other registries than ACR. */
-  noTagDetails?: boolean;
+  /** No `/acr/v1/<name>/_tags` and `_manifests`: as other registries than ACR. */
+  noAcrLists?: boolean;
   /** Each answer says that so many calls a second are left, as ACR does. */
   callsLeftPerSecond?: number;
   /** Each request waits this long before it is looked at: what a round trip costs. */
@@ -55,7 +55,7 @@ const KINDS: Record<keyof Quirks, 'flag' | 'number'> = {
   pageEntries: 'number',
   honourIfMatch: 'flag',
   refuseWildcardScopes: 'flag',
-  noTagDetails: 'flag',
+  noAcrLists: 'flag',
   callsLeftPerSecond: 'number',
   latencyMs: 'number',
   blobBytesPerSecond: 'number',

@@ -33,6 +33,8 @@ export const refuse = {
     new Refusal(404, 'MANIFEST_UNKNOWN', `manifest ${reference} is not found in ${repository}`, {
       detail: { name: repository, revision: reference },
     }),
+  tagUnknown: (tag: string) =>
+    new Refusal(404, 'TAG_UNKNOWN', 'the specified tag does not exist', { detail: { name: tag } }),
   nameUnknown: (name: string) =>
     new Refusal(404, 'NAME_UNKNOWN', 'repository name not known to registry', { detail: { name } }),
   nameInvalid: (name: string) => new Refusal(400, 'NAME_INVALID', 'invalid repository name', { detail: { name } }),

@@ -3,10 +3,12 @@ import { CATALOG, repositoryAccess, type Access } from './access/scope.js';
 import type { Call } from './call.js';
 import type { Handler, Target } from './context.js';
 import { refuse } from './refusal.js';
+import { listAcrManifests, listAcrTags } from './routes/acr-lists.js';
 import { getAttributes, patchAttributes } from './routes/attributes.js';
 import { deleteBlob, getBlob } from './routes/blobs.js';
-import { listAcrTags, listCatalog, listReferrers, listTags } from './routes/listings.js';
-import { deleteManifest, getManifest, putManifest } from './routes/manifests.js';
+import { listCatalog, listReferrers, listTags } from './routes/listings.js';
+import { deleteManifest, deleteRepository, deleteTag } from './routes/deletions.js';
+import { getManifest, putManifest } from './routes/manifests.js';
 import { exchange, getToken, postToken } from './routes/oauth2.js';
 import { deleteUpload, getUpload, patchUpload, postUpload, putUpload } from './routes/uploads.js';
 
@@ -31,10 +33,12 @@ const mount = (target: Target, call: Call) => {
   return mounting ? [...push(target), repositoryAccess(from, 'pull')] : push(target);
 };
 
+const readMetadata = ({ repository }: Target) => [repositoryAccess(repository, 'metadata_read')];
+
 const ping: Handler = async (_context, call) => call.json(200, {});
 
 const ATTRIBUTES: Route['methods'] = {
-  GET: { handle: getAttributes, needs: ({ repository }) => [repositoryAccess(repository, 'metadata_read')] },
+  GET: { handle: getAttributes, needs: readMetadata },
   PATCH: { handle: patchAttributes, needs: ({ repository }) => [repositoryAccess(repository, 'metadata_write')] },
 };
 
@@ -73,14 +77,18 @@ const ROUTES: Route[] = [
       DELETE: { handle: deleteBlob, needs: remove },
     },
   },
+  { path: /^\/acr\/v1\/(.+)\/_tags$/, methods: { GET: { handle: listAcrTags, needs: readMetadata } } },
+  { path: /^\/acr\/v1\/(.+)\/_manifests$/, methods: { GET: { handle: listAcrManifests, needs: readMetadata } } },
   {
-    path: /^\/acr\/v1\/(.+)\/_tags$/,
-    methods: {
-      GET: { handle: listAcrTags, needs: ({ repository }) => [repositoryAccess(repository, 'metadata_read')] },
-    },
+    path: /^\/acr\/v1\/(.+)\/_tags\/([^/]+)$/,
+    methods: { ...ATTRIBUTES, DELETE: { handle: deleteTag, needs: remove } },
   },
-  { path: /^\/acr\/v1\/(.+)\/_tags\/([^/]+)$/, methods: ATTRIBUTES },
-  { path: /^\/acr\/v1\/(.+)$/, methods: ATTRIBUTES },
+  { path: /^\/acr\/v1\/(.+)\/_manifests\/([^/]+)$/, methods: ATTRIBUTES },
+  { path: /^\/acr\/v1\/_catalog$/, methods: { GET: { handle: listCatalog, needs: () => [CATALOG] } } },
+  {
+    path: /^\/acr\/v1\/(.+)$/,
+    methods: { ...ATTRIBUTES, DELETE: { handle: deleteRepository, needs: remove } },
+  },
   { path: /^\/oauth2\/exchange$/, methods: { POST: { handle: exchange } } },
   { path: /^\/oauth2\/token$/, methods: { GET: { handle: getToken }, POST: { handle: postToken } } },
 ];

@@ -42,6 +42,7 @@ export {
   type RegistryClient,
   type RegistryRepository,
 } from './registry/registries.js';
+export type { ChangedManifest, ChangedTag } from './registry/newest.js';
 export type { TagDetails } from './registry/tags.js';
 export { isLoopback, isSameRegistry } from './registry/urls.js';
 export { anonymousCredentials, basicCredentials, credentialsOf } from './registry/static-credentials.js';

@@ -2,14 +2,32 @@ import type { Context, Handler } from '../context.js';
 import { readBody, FORM_BYTES } from '../http.js';
 import { Refusal, refuse } from '../refusal.js';
 import type { Lock } from '../storage/locks.js';
-import { isRecord } from '../../../src/oci/index.js';
+import type { ManifestEntry, TagEntry } from '../storage/manifests.js';
+import { isDigest, isRecord } from '../../../src/oci/index.js';
 
-/** A lock as ACR shows it. */
-export function attributesOf({ writable, deletable }: Lock): Record<string, boolean> {
-  return { deleteEnabled: deletable, writeEnabled: writable, readEnabled: true, listEnabled: true };
+/** A tag as ACR shows it in lists, and by itself. */
+export function tagAttributes(context: Context, repository: string, entry: TagEntry): unknown {
+  const { tag: name, digest, created: createdTime, updated: lastUpdateTime } = entry;
+  const changeableAttributes = attributesOf(context.locks.of(repository, name));
+  return { name, digest, createdTime, lastUpdateTime, signed: false, changeableAttributes };
 }
 
-/** `GET /acr/v1/<name>` and `/acr/v1/<name>/_tags/<tag>`. */
+/** A manifest as ACR shows it in lists, and by itself. */
+export function manifestAttributes(context: Context, repository: string, entry: ManifestEntry): unknown {
+  const { digest, mediaType, described, created: createdTime, updated: lastUpdateTime } = entry;
+  const tags = context.manifests.tagsOf(repository, digest);
+  return {
+    digest,
+    createdTime,
+    lastUpdateTime,
+    mediaType,
+    ...described,
+    ...(tags.length > 0 && { tags }),
+    changeableAttributes: attributesOf(context.locks.of(repository, digest)),
+  };
+}
+
+/** `GET /acr/v1/<name>`, `/acr/v1/<name>/_tags/<tag>` and `/acr/v1/<name>/_manifests/<digest>`. */
 export const getAttributes: Handler = async (context, call, { repository, reference }) => {
   call.json(200, describe(context, repository, reference));
 };
@@ -17,34 +35,42 @@ export const getAttributes: Handler = async (context, call, { repository, refere
 /** `PATCH`, with `{"writeEnabled": false}`: locks and unlocks. What the body leaves out stays. */
 export const patchAttributes: Handler = async (context, call, { repository, reference }) => {
   describe(context, repository, reference);
-  const tag = reference === '' ? undefined : reference;
-  const { writable, deletable } = context.locks.of(repository, tag);
+  const name = reference === '' ? undefined : reference;
   const wanted = parse(await readBody(call.request, FORM_BYTES));
-  context.locks.set(repository, tag, {
-    writable: wanted.writeEnabled ?? writable,
-    deletable: wanted.deleteEnabled ?? deletable,
-  });
+  context.locks.set(repository, name, { ...context.locks.of(repository, name), ...wanted });
   call.json(200, describe(context, repository, reference));
 };
 
-function describe(context: Context, repository: string, tag: string): unknown {
-  if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
-  const { name: registry } = context;
-  if (tag === '') {
-    return { registry, imageName: repository, changeableAttributes: attributesOf(context.locks.of(repository)) };
+function describe(context: Context, repository: string, reference: string): unknown {
+  const { manifests, name: registry } = context;
+  const summary = manifests.summary(repository);
+  if (summary.manifestCount === 0) throw refuse.nameUnknown(repository);
+  if (reference === '') {
+    const changeableAttributes = attributesOf(context.locks.of(repository));
+    return { registry, imageName: repository, ...summary, changeableAttributes };
   }
-  const found = context.manifests.tag(repository, tag);
-  if (found === undefined) throw new Refusal(404, 'TAG_UNKNOWN', 'the specified tag does not exist');
-  const { digest, created: createdTime, updated: lastUpdateTime } = found;
-  const changeableAttributes = attributesOf(context.locks.of(repository, tag));
-  return {
-    registry,
-    imageName: repository,
-    tag: { name: tag, digest, createdTime, lastUpdateTime, signed: false, changeableAttributes },
-  };
+  if (isDigest(reference)) {
+    const manifest = manifests.manifest(repository, reference);
+    if (manifest === undefined) throw refuse.manifestUnknown(repository, reference);
+    return { registry, imageName: repository, manifest: manifestAttributes(context, repository, manifest) };
+  }
+  const tag = manifests.tag(repository, reference);
+  if (tag === undefined) throw refuse.tagUnknown(reference);
+  return { registry, imageName: repository, tag: tagAttributes(context, repository, tag) };
 }
 
-function parse(bytes: Buffer): { writeEnabled?: boolean; deleteEnabled?: boolean } {
+const ATTRIBUTES = {
+  deleteEnabled: 'deletable',
+  writeEnabled: 'writable',
+  readEnabled: 'readable',
+  listEnabled: 'listable',
+} as const satisfies Record<string, keyof Lock>;
+
+function attributesOf(lock: Lock): Record<string, boolean> {
+  return Object.fromEntries(Object.entries(ATTRIBUTES).map(([attribute, name]) => [attribute, lock[name]]));
+}
+
+function parse(bytes: Buffer): Partial<Lock> {
   let body: unknown;
   try {
     body = JSON.parse(bytes.toString('utf8'));
@@ -52,9 +78,10 @@ function parse(bytes: Buffer): { writeEnabled?: boolean; deleteEnabled?: boolean
     body = undefined;
   }
   if (!isRecord(body)) throw new Refusal(400, 'UNSUPPORTED', 'the attributes are no JSON object');
-  const { writeEnabled, deleteEnabled } = body;
-  return {
-    ...(typeof writeEnabled === 'boolean' && { writeEnabled }),
-    ...(typeof deleteEnabled === 'boolean' && { deleteEnabled }),
-  };
+  const lock: Partial<Lock> = {};
+  for (const [attribute, name] of Object.entries(ATTRIBUTES)) {
+    const value = body[attribute];
+    if (typeof value === 'boolean') lock[name] = value;
+  }
+  return lock;
 }

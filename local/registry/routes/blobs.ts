@@ -10,6 +10,7 @@ export function readDigest(text: string): Digest {
 
 /** `GET` and `HEAD /v2/<name>/blobs/<digest>`, whole or a range of it. */
 export const getBlob: Handler = async (context, call, { repository, reference }) => {
+  if (!context.locks.mayRead(repository)) throw refuse.locked();
   const digest = readDigest(reference);
   const size = context.blobs.sizeOf(repository, digest);
   if (size === undefined) throw refuse.blobUnknown(digest);
@@ -42,6 +43,7 @@ export const getBlob: Handler = async (context, call, { repository, reference })
 };
 
 export const deleteBlob: Handler = async (context, call, { repository, reference }) => {
+  if (!context.locks.mayDelete(repository, [])) throw refuse.locked();
   const digest = readDigest(reference);
   if (!context.blobs.remove(repository, digest)) throw refuse.blobUnknown(digest);
   call.empty(202);

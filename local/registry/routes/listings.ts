@@ -1,12 +1,9 @@
 import { OCI_IMAGE_INDEX } from '../../../src/oci/index.js';
-import type { Call } from '../call.js';
-import type { Context, Handler } from '../context.js';
-import { Refusal, refuse } from '../refusal.js';
-import { attributesOf } from './attributes.js';
+import type { Handler } from '../context.js';
+import { refuse } from '../refusal.js';
 import { readDigest } from './blobs.js';
+import { nextLink, pageOf } from './paging.js';
 
-/** Entries of one page, whatever `n` says. */
-const MOST_PAGE_ENTRIES = 1000;
 /** Entries of a page of referrers. */
 const MOST_REFERRERS_OF_A_PAGE = 100;
 
@@ -14,7 +11,7 @@ const MOST_REFERRERS_OF_A_PAGE = 100;
 export const listTags: Handler = async (context, call, { repository }) => {
   if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
   const { count, last } = pageOf(context, call);
-  const found = context.manifests.tags(repository, last, count + 1).map(({ tag }) => tag);
+  const found = context.manifests.tags(repository, { order: '', last, count: count + 1 }).map(({ tag }) => tag);
   const tags = found.slice(0, count);
   call.json(
     200,
@@ -23,7 +20,7 @@ export const listTags: Handler = async (context, call, { repository }) => {
   );
 };
 
-/** `GET /v2/_catalog?n=&last=` */
+/** `GET /v2/_catalog?n=&last=`, and `/acr/v1/_catalog`, as Microsoft's client asks. */
 export const listCatalog: Handler = async (context, call) => {
   const { count, last } = pageOf(context, call);
   const found = context.manifests.repositories(last, count + 1);
@@ -60,50 +57,3 @@ export const listReferrers: Handler = async (context, call, { repository, refere
     },
   );
 };
-
-/**
- * `GET /acr/v1/<name>/_tags?n=&last=&orderby=timedesc|timeasc`: tags with their digests and times, ACR's own.
- */
-export const listAcrTags: Handler = async (context, call, { repository }) => {
-  if (context.quirks.noTagDetails === true) {
-    call.empty(404);
-    return;
-  }
-  if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
-  const { count, last } = pageOf(context, call, MOST_REFERRERS_OF_A_PAGE);
-  const orderby = call.url.searchParams.get('orderby') ?? '';
-  const found =
-    orderby === 'timedesc' || orderby === 'timeasc'
-      ? context.manifests.tagsByTime(repository, last, count + 1, orderby === 'timedesc')
-      : context.manifests.tags(repository, last, count + 1);
-  const tags = found.slice(0, count).map(({ tag, digest, created, updated }) => ({
-    name: tag,
-    digest,
-    createdTime: created,
-    lastUpdateTime: updated,
-    signed: false,
-    changeableAttributes: attributesOf(context.locks.of(repository, tag)),
-  }));
-  const next = { last: tags.at(-1)?.name ?? '', n: count, orderby };
-  call.json(200, { registry: context.name, imageName: repository, tags }, nextLink(call, found.length > count, next));
-};
-
-function pageOf(context: Context, call: Call, usual: number = MOST_PAGE_ENTRIES): { count: number; last: string } {
-  const n = call.url.searchParams.get('n');
-  const last = call.url.searchParams.get('last') ?? '';
-  const most = Math.min(context.quirks.pageEntries ?? MOST_PAGE_ENTRIES, MOST_PAGE_ENTRIES);
-  if (n === null) return { count: Math.min(usual, most), last };
-  if (!/^\d{1,9}$/.test(n)) {
-    throw new Refusal(400, 'PAGINATION_NUMBER_INVALID', 'invalid number of results requested', { detail: { n } });
-  }
-  return { count: Math.min(Number(n), most), last };
-}
-
-/** A relative `Link`, as ACR's are. Nothing follows a page of nothing. */
-function nextLink(call: Call, more: boolean, query: Record<string, string | number>): Record<string, string> {
-  if (!more || query.n === 0) return {};
-  const parameters = new URLSearchParams(
-    Object.entries(query).map(([key, value]): [string, string] => [key, String(value)]),
-  );
-  return { link: `<${call.url.pathname}?${parameters.toString()}>; rel="next"` };
-}

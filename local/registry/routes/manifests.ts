@@ -13,11 +13,12 @@ import {
   type Manifest,
 } from '../../../src/oci/index.js';
 import type { Context, Handler } from '../context.js';
-import { chartOf, deleteEvent, pushEvent } from '../events/event.js';
+import { chartOf, pushEvent } from '../events/event.js';
 import { readBody } from '../http.js';
 import { Refusal, refuse } from '../refusal.js';
 import { transaction } from '../storage/database.js';
 import type { IncomingManifest } from '../storage/manifests.js';
+import { describeManifest } from './describe-manifest.js';
 
 /** Bytes of a manifest. `MANIFEST_INVALID`, 413 */
 const MANIFEST_BYTES = 4 * 1024 * 1024;
@@ -30,6 +31,7 @@ export const getManifest: Handler = async (context, call, { repository, referenc
     if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
     throw refuse.manifestUnknown(repository, reference);
   }
+  if (!context.locks.mayRead(repository, [reference, found.digest])) throw refuse.locked();
   if (!accepts(call.request.headers.accept, found.mediaType)) {
     throw new Refusal(404, 'MANIFEST_UNKNOWN', `${found.mediaType} found, but the accept header does not support it`);
   }
@@ -45,9 +47,11 @@ export const putManifest: Handler = async (context, call, { repository, referenc
   const bytes = await readBody(call.request, MANIFEST_BYTES).catch((error: unknown) => {
     throw error instanceof Refusal ? refuse.manifestInvalid(error.message, 413) : error;
   });
-  if (!context.locks.mayWrite(repository, isTag(reference) ? reference : undefined)) throw refuse.locked();
+  if (!context.locks.mayWrite(repository, [reference])) throw refuse.locked();
   const contentType = bareMediaType(call.request.headers['content-type'] ?? '');
-  const { manifest, incoming } = readManifest(bytes, contentType, reference);
+  const { manifest, incoming: read } = readManifest(bytes, contentType, reference);
+  if (!context.locks.mayWrite(repository, [read.digest])) throw refuse.locked();
+  const incoming: IncomingManifest = { ...read, described: await describeManifest(context, repository, manifest) };
   if (context.options.sparse !== true) refuseDangling(context, repository, manifest);
   const { honourIfMatch, noReferrersApi, subjectHeaderWithoutApi } = context.quirks;
   const expected = call.request.headers['if-match'];
@@ -72,30 +76,11 @@ export const putManifest: Handler = async (context, call, { repository, referenc
   });
 };
 
-/** `DELETE`: a tag alone, or by digest the manifest, its tags and what refers to it. */
-export const deleteManifest: Handler = async (context, call, { repository, reference }) => {
-  const tags = isTag(reference) ? [reference] : context.manifests.tagsOf(repository, reference);
-  if (!context.locks.mayDelete(repository, tags)) throw refuse.locked();
-  if (isTag(reference)) {
-    if (!context.manifests.removeTag(repository, reference)) throw refuse.manifestUnknown(repository, reference);
-    call.empty(202);
-    return;
-  }
-  if (!isDigest(reference)) throw refuse.digestInvalid('invalid digest', { digest: reference });
-  transaction(context.database, () => {
-    const gone = context.manifests.remove(repository, reference);
-    if (gone.length === 0) throw refuse.manifestUnknown(repository, reference);
-    for (const manifest of gone) context.events.add(deleteEvent(context, call, repository, manifest));
-  });
-  context.events.wake();
-  call.empty(202);
-};
-
 function readManifest(
   bytes: Buffer,
   contentType: string,
   reference: string,
-): { manifest: Manifest; incoming: IncomingManifest } {
+): { manifest: Manifest; incoming: Omit<IncomingManifest, 'described'> } {
   if (!isDigest(reference) && !isTag(reference)) {
     throw reference.includes(':')
       ? refuse.digestInvalid('invalid digest', { digest: reference })
@@ -116,7 +101,7 @@ function readManifest(
     ...(artifactType !== undefined && { artifactType }),
     ...(manifest.annotations !== undefined && { annotations: manifest.annotations }),
   };
-  const incoming: IncomingManifest = {
+  const incoming = {
     digest,
     mediaType,
     bytes,

@@ -83,6 +83,12 @@ export class BlobStore {
     return true;
   }
 
+  /** Takes all blobs from a repository. */
+  removeAll(repository: string): void {
+    const rows = this.#database.prepare('SELECT digest FROM blobs WHERE repository = ?').all(repository);
+    for (const { digest } of rows) this.remove(repository, digest as Digest);
+  }
+
   #path(digest: Digest): string {
     const [algorithm = '', hex = ''] = digest.split(':');
     return join(this.#folder, 'blobs', algorithm, hex.slice(0, 2), hex);

@@ -1,16 +1,24 @@
 import type { DatabaseSync } from 'node:sqlite';
 
-/** What a repository or a tag may still be asked to do. */
+/** What may be done with a repository, a tag or a manifest; ACR calls it changeable attributes. */
 export interface Lock {
   writable: boolean;
   deletable: boolean;
+  readable: boolean;
+  /** False: lists leave it out. */
+  listable: boolean;
 }
 
-const OPEN: Lock = { writable: true, deletable: true };
+const OPEN: Lock = { writable: true, deletable: true, readable: true, listable: true };
 /** Where a lock names the repository itself. */
 const WHOLE = '';
 
-/** Repositories and tags that are locked, as `az acr repository update --write-enabled false` does it. */
+/** True in SQL where no lock leaves the entry out of lists; `reference` is the column or text that names it. */
+export function isListed(repository: string, reference: string): string {
+  return `NOT EXISTS (SELECT 1 FROM locks WHERE locks.repository = ${repository} AND reference = ${reference} AND NOT listable)`;
+}
+
+/** Repositories, tags and manifests that are locked, as `az acr repository update --write-enabled false` does it. */
 export class LockStore {
   readonly #database: DatabaseSync;
 
@@ -18,30 +26,51 @@ export class LockStore {
     this.#database = database;
   }
 
-  /** @param tag undefined: the repository's own */
-  of(repository: string, tag = WHOLE): Lock {
+  /** @param reference a tag or a digest; undefined: the repository's own */
+  of(repository: string, reference = WHOLE): Lock {
     const row = this.#database
-      .prepare('SELECT writable, deletable FROM locks WHERE repository = ? AND tag = ?')
-      .get(repository, tag);
-    return row === undefined ? OPEN : { writable: row.writable === 1, deletable: row.deletable === 1 };
+      .prepare('SELECT * FROM locks WHERE repository = ? AND reference = ?')
+      .get(repository, reference);
+    if (row === undefined) return OPEN;
+    return {
+      writable: row.writable === 1,
+      deletable: row.deletable === 1,
+      readable: row.readable === 1,
+      listable: row.listable === 1,
+    };
   }
 
-  set(repository: string, tag: string | undefined, { writable, deletable }: Lock): void {
+  set(repository: string, reference: string | undefined, { writable, deletable, readable, listable }: Lock): void {
     this.#database
-      .prepare('INSERT OR REPLACE INTO locks (repository, tag, writable, deletable) VALUES (?, ?, ?, ?)')
-      .run(repository, tag ?? WHOLE, Number(writable), Number(deletable));
+      .prepare(
+        'INSERT OR REPLACE INTO locks (repository, reference, writable, deletable, readable, listable) VALUES (?, ?, ?, ?, ?, ?)',
+      )
+      .run(repository, reference ?? WHOLE, Number(writable), Number(deletable), Number(readable), Number(listable));
   }
 
-  /** A push into the repository, under `tag` where it has one. */
-  mayWrite(repository: string, tag?: string): boolean {
-    return this.of(repository).writable && (tag === undefined || this.of(repository, tag).writable);
+  /** A push into the repository, of the manifests and tags that `references` names. */
+  mayWrite(repository: string, references: readonly string[] = []): boolean {
+    return [WHOLE, ...references].every((reference) => this.of(repository, reference).writable);
   }
 
   /** A lock against writing is one against deleting too. */
-  mayDelete(repository: string, tags: readonly string[]): boolean {
-    return [WHOLE, ...tags].every((tag) => {
-      const { writable, deletable } = this.of(repository, tag);
+  mayDelete(repository: string, references: readonly string[]): boolean {
+    return [WHOLE, ...references].every((reference) => {
+      const { writable, deletable } = this.of(repository, reference);
       return writable && deletable;
     });
+  }
+
+  mayRead(repository: string, references: readonly string[] = []): boolean {
+    return [WHOLE, ...references].every((reference) => this.of(repository, reference).readable);
+  }
+
+  /** Whether nothing in the repository, nor the repository itself, is kept from being deleted. */
+  mayDeleteAll(repository: string): boolean {
+    return (
+      this.#database
+        .prepare('SELECT 1 FROM locks WHERE repository = ? AND NOT (writable AND deletable) LIMIT 1')
+        .get(repository) === undefined
+    );
   }
 }

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Descriptor, Digest } from '../../../src/oci/index.js';
+import { isListed } from './locks.js';
 
 /** Levels of referrers of referrers that go with a deleted subject. */
 const GRAPH_DEPTH = 64;
@@ -16,6 +17,37 @@ export interface IncomingManifest extends StoredManifest {
   subject?: Digest;
   /** Set with `subject`. */
   referrer?: Descriptor;
+  /** By default its own bytes are all that it consists of. */
+  described?: Described;
+}
+
+/** What ACR's lists say of a manifest beside its digest and its times, read when it is put. */
+export interface Described {
+  /** Bytes of all that it consists of. */
+  imageSize: number;
+  architecture?: string;
+  os?: string;
+  configMediaType?: string;
+  /** An index's manifests. */
+  references?: { digest: Digest; architecture?: string; os?: string }[];
+}
+
+export interface ManifestEntry {
+  digest: Digest;
+  mediaType: string;
+  described: Described;
+  created: string;
+  updated: string;
+}
+
+/** By name or digest, or by the time of the last change. */
+export type Order = '' | 'timedesc' | 'timeasc';
+
+interface InOrder {
+  order: Order;
+  /** The name of the entry before the first one; empty for the beginning. */
+  last: string;
+  count: number;
 }
 
 export interface TagEntry {
@@ -51,13 +83,18 @@ export class ManifestStore {
     return row !== undefined;
   }
 
-  /** Call it inside a transaction. */
+  /**
+   * Call it inside a transaction. The times of a manifest that is there already stay: a new tag for it changes only the tag. What ACR
+   * does with them is not documented; who finds changes with both lists is right either way.
+   */
   put(repository: string, manifest: IncomingManifest): void {
-    const { digest, mediaType, bytes, tag, subject, referrer } = manifest;
+    const { digest, mediaType, bytes, tag, subject, referrer, described = { imageSize: bytes.length } } = manifest;
+    const now = new Date().toISOString();
     this.#database
       .prepare(
-        `INSERT INTO manifests (repository, digest, media_type, content, subject, referrer, artifact_type)
-         VALUES (?, ?, ?, ?, ?, ?, ?)
+        `INSERT INTO manifests
+           (repository, digest, media_type, content, subject, referrer, artifact_type, described, created, updated)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (repository, digest) DO UPDATE SET media_type = excluded.media_type, referrer = excluded.referrer`,
       )
       .run(
@@ -68,9 +105,11 @@ export class ManifestStore {
         subject ?? null,
         referrer === undefined ? null : JSON.stringify(referrer),
         referrer?.artifactType ?? null,
+        JSON.stringify(described),
+        now,
+        now,
       );
     if (tag === undefined) return;
-    const now = new Date().toISOString();
     this.#database
       .prepare(
         `INSERT INTO tags (repository, tag, digest, created, updated) VALUES (?, ?, ?, ?, ?)
@@ -80,7 +119,7 @@ export class ManifestStore {
   }
 
   /**
-   * Deletes a manifest with its tags, and what refers to it, as ACR does; call it inside a transaction.
+   * Deletes a manifest with its tags and locks, and what refers to it, as ACR does; call it inside a transaction.
    * @returns what went, the manifest itself first; empty where it wasn't there
    */
   remove(repository: string, digest: Digest, depth = 0): StoredManifest[] {
@@ -89,6 +128,7 @@ export class ManifestStore {
     const referrers = this.#database
       .prepare('SELECT digest FROM manifests WHERE repository = ? AND subject = ?')
       .all(repository, digest);
+    for (const name of [digest, ...this.tagsOf(repository, digest)]) this.#forgetLock(repository, name);
     this.#database.prepare('DELETE FROM manifests WHERE repository = ? AND digest = ?').run(repository, digest);
     this.#database.prepare('DELETE FROM tags WHERE repository = ? AND digest = ?').run(repository, digest);
     return [manifest, ...referrers.flatMap((row) => this.remove(repository, row.digest as Digest, depth + 1))];
@@ -98,7 +138,26 @@ export class ManifestStore {
     const { changes } = this.#database
       .prepare('DELETE FROM tags WHERE repository = ? AND tag = ?')
       .run(repository, tag);
+    this.#forgetLock(repository, tag);
     return changes > 0;
+  }
+
+  /** Deletes all manifests, tags and locks of a repository; call it inside a transaction. */
+  removeAll(repository: string): { manifests: StoredManifest[]; tags: string[] } {
+    const all = <T>(sql: string): T[] => this.#database.prepare(sql).all(repository) as T[];
+    const manifests = all<{ digest: Digest; media_type: string; content: Uint8Array }>(
+      'DELETE FROM manifests WHERE repository = ? RETURNING digest, media_type, content',
+    );
+    const tags = all<{ tag: string }>('DELETE FROM tags WHERE repository = ? RETURNING tag');
+    all('DELETE FROM locks WHERE repository = ? RETURNING reference');
+    return {
+      manifests: manifests.map(({ digest, media_type: mediaType, content: bytes }) => ({ digest, mediaType, bytes })),
+      tags: tags.map(({ tag }) => tag),
+    };
+  }
+
+  #forgetLock(repository: string, reference: string): void {
+    this.#database.prepare('DELETE FROM locks WHERE repository = ? AND reference = ?').run(repository, reference);
   }
 
   tag(repository: string, tag: string): TagEntry | undefined {
@@ -114,25 +173,56 @@ export class ManifestStore {
       .map((row) => String(row.tag));
   }
 
-  /** Tags in lexical order after `last`. */
-  tags(repository: string, last: string, count: number): TagEntry[] {
+  /** Tags that lists show, those of `digest` alone if it is given. */
+  tags(repository: string, { order, last, count, digest }: InOrder & { digest?: string }): TagEntry[] {
+    const from = order === '' ? { updated: '', tag: last } : last === '' ? undefined : this.tag(repository, last);
     return this.#database
-      .prepare('SELECT * FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?')
-      .all(repository, last, count)
+      .prepare(
+        `SELECT * FROM tags WHERE repository = ?1 AND (?2 IS NULL OR digest = ?2) AND ${isListed('?1', 'tag')}
+         AND ${after(order, 'tag', '?3', '?4')} LIMIT ?5`,
+      )
+      .all(repository, digest ?? null, from?.updated ?? null, from?.tag ?? null, count)
       .map(tagEntry);
   }
 
-  /** Tags by the time of their last change, after the tag `last`. */
-  tagsByTime(repository: string, last: string, count: number, newestFirst: boolean): TagEntry[] {
-    const [beyond, order] = newestFirst ? ['<', 'DESC'] : ['>', 'ASC'];
-    const from = last === '' ? undefined : this.tag(repository, last);
+  /** Manifests that lists show. */
+  manifests(repository: string, { order, last, count }: InOrder): ManifestEntry[] {
+    const from = last === '' ? undefined : this.manifest(repository, last);
     return this.#database
       .prepare(
-        `SELECT * FROM tags WHERE repository = ? AND (? IS NULL OR (updated, tag) ${beyond} (?, ?))
-         ORDER BY updated ${order}, tag ${order} LIMIT ?`,
+        `SELECT digest, media_type, described, created, updated FROM manifests
+         WHERE repository = ?1 AND ${isListed('?1', 'digest')} AND ${after(order, 'digest', '?2', '?3')} LIMIT ?4`,
       )
-      .all(repository, from?.updated ?? null, from?.updated ?? null, from?.tag ?? null, count)
-      .map(tagEntry);
+      .all(repository, from?.updated ?? null, order === '' ? last : (from?.digest ?? null), count)
+      .map(manifestEntry);
+  }
+
+  /** Counts and times of a repository. */
+  summary(repository: string): {
+    createdTime: string;
+    lastUpdateTime: string;
+    manifestCount: number;
+    tagCount: number;
+  } {
+    const row = this.#database
+      .prepare(
+        'SELECT min(created) AS created, max(updated) AS updated, count(*) AS n FROM manifests WHERE repository = ?',
+      )
+      .get(repository);
+    const tags = this.#database.prepare('SELECT count(*) AS n FROM tags WHERE repository = ?').get(repository);
+    return {
+      createdTime: String(row?.created),
+      lastUpdateTime: String(row?.updated),
+      manifestCount: Number(row?.n),
+      tagCount: Number(tags?.n),
+    };
+  }
+
+  manifest(repository: string, digest: string): ManifestEntry | undefined {
+    const row = this.#database
+      .prepare('SELECT * FROM manifests WHERE repository = ? AND digest = ?')
+      .get(repository, digest);
+    return row === undefined ? undefined : manifestEntry(row);
   }
 
   /** Descriptors of what refers to `subject`, in the order of their coming, after the entry numbered `last`. */
@@ -153,11 +243,15 @@ export class ManifestStore {
   /** Repositories that hold a manifest, in lexical order after `last`. */
   repositories(last: string, count: number): string[] {
     return this.#database
-      .prepare('SELECT DISTINCT repository FROM manifests WHERE repository > ? ORDER BY repository LIMIT ?')
+      .prepare(
+        `SELECT DISTINCT repository FROM manifests
+         WHERE repository > ? AND ${isListed('manifests.repository', "''")} ORDER BY repository LIMIT ?`,
+      )
       .all(last, count)
       .map((row) => String(row.repository));
   }
 
+  /** Whether the repository holds anything, be it one blob. */
   hasRepository(repository: string): boolean {
     return (
       this.#database
@@ -176,4 +270,22 @@ function tagEntry(row: Record<string, unknown>): TagEntry {
     created: String(row.created),
     updated: String(row.updated),
   };
+}
+
+function manifestEntry(row: Record<string, unknown>): ManifestEntry {
+  return {
+    digest: row.digest as Digest,
+    mediaType: String(row.media_type),
+    described: JSON.parse(String(row.described)) as Described,
+    created: String(row.created),
+    updated: String(row.updated),
+  };
+}
+
+/** In SQL: entries after one, in an order. No place to start from (null) is the beginning. */
+function after(order: Order, name: 'tag' | 'digest', updated: string, last: string): string {
+  if (order === '') return `${name} > ${last} ORDER BY ${name}`;
+  const [beyond, direction] = order === 'timedesc' ? ['<', 'DESC'] : ['>', 'ASC'];
+  return `(${updated} IS NULL OR (updated, ${name}) ${beyond} (${updated}, ${last}))
+    ORDER BY updated ${direction}, ${name} ${direction}`;
 }

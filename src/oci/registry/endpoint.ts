@@ -25,8 +25,8 @@ export interface Endpoint {
   /** The first pause, in milliseconds, before what broke is done again. */
   retryBaseMs: number;
   uploads: UploadSizes;
-  /** What was learnt of the registry on the way. `hasTagDetails`: false once it has shown that it lacks ACR's listing of tags. */
-  learnt: { hasTagDetails?: boolean };
+  /** What was learnt of the registry on the way. `hasAcrLists`: false once it has shown that it lacks `_tags` and `_manifests`. */
+  learnt: { hasAcrLists?: boolean };
   /** Whether requests may go to this host, though they never take a credential to another than the registry's. */
   mayAsk(host: string): boolean;
 }

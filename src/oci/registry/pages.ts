@@ -7,6 +7,10 @@ import { redactUrl } from './urls.js';
 
 /** Entries that are asked for in one page. */
 export const PAGE_ENTRIES = 1000;
+/** The same of ACR's own lists, `_tags` and `_manifests`. */
+export const ACR_PAGE_ENTRIES = 100;
+/** Statuses by which a registry says that it has no such list, or none for this identity. */
+export const NO_SUCH_LIST = [401, 403, 404, 405];
 /** Requests at once where something is asked for each entry of a page. */
 export const ENTRIES_AT_ONCE = 16;
 

@@ -12,6 +12,7 @@ import { createTransport, type TransportOptions } from './create-transport.js';
 import type { Endpoint, RepositoryContext } from './endpoint.js';
 import { fetchManifest, putManifest, resolveManifest } from './manifests.js';
 import { mountBlob } from './mount.js';
+import { listNewestManifests, listNewestTags, type ChangedManifest, type ChangedTag } from './newest.js';
 import { Referrers, type ReferrersMode } from './referrers.js';
 import { ReferrersTags } from './referrers-tags.js';
 import { listTagDetails, listTags, type ListOptions, type TagDetails, type TagDetailsOptions } from './tags.js';
@@ -43,6 +44,13 @@ export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'ma
 export interface RegistryRepository extends BlobRepository {
   /** Tags with their digests, and times where the registry tells: a page for a hundred of them in ACR. */
   listTagDetails(options?: TagDetailsOptions): AsyncIterable<TagDetails>;
+  /**
+   * ACR's list of tags by the time of their last change, newest first, a page for each request.
+   * @throws PromoterError `NO_ACR_LISTS`
+   */
+  listNewestTags(options?: CallOptions): AsyncIterable<ChangedTag[]>;
+  /** The same of manifests, untagged ones included. @throws PromoterError `NO_ACR_LISTS` */
+  listNewestManifests(options?: CallOptions): AsyncIterable<ChangedManifest[]>;
   /** Whether a tag may be written: false where it or its repository is locked (ACR); undefined where the registry doesn't say. */
   isWritable(tag: string, options?: CallOptions): Promise<boolean | undefined>;
 }
@@ -100,6 +108,8 @@ function createRepository(context: RepositoryContext, referrers: Referrers): Reg
     listReferrers: (digest, options) => referrers.list(context, digest, options),
     listTags: (options) => listTags(context, options),
     listTagDetails: (options) => listTagDetails(context, options),
+    listNewestTags: (options) => listNewestTags(context, options),
+    listNewestManifests: (options) => listNewestManifests(context, options),
     isWritable: (tag, options) => isWritable(context, tag, options),
     pushBlob: (descriptor, open, options) => pushBlob(context, descriptor, open, options),
     pushStretch: (descriptor, openAt, options) => pushStretch(context, descriptor, openAt, options),

@@ -4,10 +4,15 @@ import { RegistryError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { apiUrl, scopesFor, type RepositoryContext } from './endpoint.js';
 import { resolveManifest } from './manifests.js';
-import { listIn, readPages, type Listing, PAGE_ENTRIES, ENTRIES_AT_ONCE } from './pages.js';
-
-/** Entries of ACR's `_tags` in one page. */
-const TAG_DETAILS_PAGE_ENTRIES = 100;
+import {
+  ACR_PAGE_ENTRIES,
+  ENTRIES_AT_ONCE,
+  listIn,
+  NO_SUCH_LIST,
+  PAGE_ENTRIES,
+  readPages,
+  type Listing,
+} from './pages.js';
 
 export type ListOptions = CallOptions & { last?: string };
 
@@ -46,7 +51,8 @@ export interface TagDetails {
   writable?: boolean;
 }
 
-function parseTagDetails(entry: unknown): TagDetails[] {
+/** @returns nothing for what is no tag with a digest */
+export function parseTagDetails(entry: unknown): TagDetails[] {
   if (!isRecord(entry) || typeof entry.name !== 'string' || typeof entry.digest !== 'string') return [];
   const { name, digest, createdTime, lastUpdateTime, changeableAttributes } = entry;
   if (!isDigest(digest)) return [];
@@ -88,9 +94,6 @@ async function* resolveEach(context: RepositoryContext, options: ListOptions): A
   yield* await resolveBatch();
 }
 
-/** Statuses by which a registry says that it has no such listing, or none for this identity. */
-const NO_TAG_DETAILS = [401, 403, 404, 405];
-
 /**
  * Tags with their digests: by ACR's `_tags`, a page for a hundred of them, or else by listing and asking for each.
  * @see https://learn.microsoft.com/rest/api/containerregistry/tag/get-list
@@ -100,24 +103,24 @@ export async function* listTagDetails(
   { onlyPages = false, ...options }: TagDetailsOptions = {},
 ): AsyncGenerator<TagDetails> {
   const { endpoint, repository, name } = context;
-  if (endpoint.learnt.hasTagDetails === false) {
+  if (endpoint.learnt.hasAcrLists === false) {
     if (!onlyPages) yield* resolveEach(context, options);
     return;
   }
   const listing: Listing = {
-    url: `${endpoint.origin}/acr/v1/${repository}/_tags?${query(TAG_DETAILS_PAGE_ENTRIES, options.last)}`,
+    url: `${endpoint.origin}/acr/v1/${repository}/_tags?${query(ACR_PAGE_ENTRIES, options.last)}`,
     scopes: scopesFor(context, ['metadata_read']),
     name,
     absent: 'NAME_UNKNOWN',
     signal: options.signal,
-    otherStatuses: NO_TAG_DETAILS,
+    otherStatuses: NO_SUCH_LIST,
   };
   let known = false;
   try {
     for await (const page of readPages(endpoint, listing)) {
       if (page.status !== 200 || !Array.isArray(page.json.tags)) {
         // An unknown repository is 404 as well, but says so.
-        if (page.status === 404 && !Array.isArray(page.json.errors)) endpoint.learnt.hasTagDetails = false;
+        if (page.status === 404 && !Array.isArray(page.json.errors)) endpoint.learnt.hasAcrLists = false;
         break;
       }
       known = true;

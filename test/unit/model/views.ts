@@ -49,7 +49,7 @@ function watched<T extends object>(
       const writes = !READS.test(key);
       const label = (args: unknown[]): string =>
         `${what} ${key} ${typeof args[0] === 'string' ? args[0].slice(0, 80) : ''}`;
-      if (/^list(?:Tags|TagDetails|Repositories)$/.test(key)) {
+      if (/^list(?:Tags|TagDetails|Repositories|NewestTags|NewestManifests)$/.test(key)) {
         return async function* (...args: unknown[]) {
           await task.call(label(args), false, () => way(false, () => undefined));
           yield* call(...args) as AsyncIterable<unknown>;

@@ -164,7 +164,7 @@ test('2,000 tags of one repository that are in sync: 60 requests at most, both p
 
 test('a registry without a list of tags with digests: each tag is asked for, and nothing else changes', async () => {
   const tags = TAGS.slice(0, 150);
-  await prepare(tags, { quirks: { noTagDetails: true } });
+  await prepare(tags, { quirks: { noAcrLists: true } });
   await tick();
   const { requests, ...walked } = await tick();
   expect(walked).toMatchObject({ started: 0, looked: tags.length, problems: [] });

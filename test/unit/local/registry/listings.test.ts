@@ -102,4 +102,78 @@ describe('listings', () => {
     expect(after?.tags[0]?.createdTime).toBe(created);
     expect(after?.tags[0]?.lastUpdateTime).not.toBe(created);
   });
+
+  interface Manifests {
+    manifests: {
+      digest: string;
+      tags?: string[];
+      createdTime: string;
+      lastUpdateTime: string;
+      references?: unknown[];
+      changeableAttributes: Record<string, boolean>;
+    }[];
+  }
+  const pause = async (): Promise<unknown> => await new Promise((resolve) => setTimeout(resolve, 5));
+
+  test("ACR's manifests by digest or by time, untagged ones and an index's own among them", async () => {
+    const send = sender(await start());
+    const { digest, text } = await putImage(send, 'a', 'v1');
+    await pause();
+    const subject = { mediaType: IMAGE, digest, size: text.length };
+    const referrer = await putImage(send, 'a', 'digest', { subject, artifactType: 'a/b' });
+    await pause();
+    const platform = { architecture: 'arm64', os: 'linux' };
+    const body = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [{ ...subject, platform }] });
+    await send('PUT', '/v2/a/manifests/all', { headers: { 'content-type': INDEX }, body });
+    const index = sha256(body);
+    const list = async (query: string) =>
+      (await pages<Manifests>(send, `/acr/v1/a/_manifests${query}`)).map(({ manifests }) =>
+        manifests.map((manifest) => manifest.digest),
+      );
+    const byTime = [digest, referrer.digest, index];
+    expect(await list('')).toEqual([[...byTime].sort()]);
+    expect(await list('?orderby=timeasc&n=2')).toEqual([byTime.slice(0, 2), byTime.slice(2)]);
+    expect(await list('?orderby=timedesc&n=1')).toEqual(byTime.toReversed().map((each) => [each]));
+    expect((await send('GET', '/acr/v1/a/_manifests?orderby=name')).status).toBe(400);
+    expect((await send('GET', '/acr/v1/none/_manifests')).code).toBe('NAME_UNKNOWN');
+    const [page] = await pages<Manifests>(send, '/acr/v1/a/_manifests?orderby=timeasc');
+    expect(page?.manifests).toMatchObject([
+      { mediaType: IMAGE, configMediaType: 'application/vnd.oci.image.config.v1+json', imageSize: 7, tags: ['v1'] },
+      { mediaType: IMAGE, configMediaType: 'application/vnd.oci.image.config.v1+json' },
+      { mediaType: INDEX, tags: ['all'], references: [{ digest, ...platform }] },
+    ]);
+    expect(page?.manifests[1]).not.toHaveProperty('tags');
+  });
+
+  test('another tag for a manifest changes the time of the tag alone', async () => {
+    const send = sender(await start());
+    const { text } = await putImage(send, 'a', 'v1');
+    const times = async (): Promise<unknown> => {
+      const [page] = await pages<Manifests>(send, '/acr/v1/a/_manifests');
+      return page?.manifests.map(({ createdTime, lastUpdateTime }) => [createdTime, lastUpdateTime]);
+    };
+    const before = await times();
+    await pause();
+    await send('PUT', '/v2/a/manifests/v2', { headers: { 'content-type': IMAGE }, body: text });
+    expect(await times()).toEqual(before);
+    const [tags] = await pages<{ tags: { name: string }[] }>(send, '/acr/v1/a/_tags?orderby=timedesc&n=1');
+    expect(tags).toMatchObject({ tags: [{ name: 'v2' }] });
+  });
+
+  test('tags of one digest, page by page', async () => {
+    const send = sender(await start());
+    const { digest } = await putImage(send, 'a', 'v1');
+    await putImage(send, 'a', 'other', { annotations: { other: 'yes' } });
+    for (const tag of ['v2', 'v3']) await putImage(send, 'a', tag);
+    const found = await pages<{ tags: { name: string }[] }>(send, `/acr/v1/a/_tags?digest=${digest}&n=2`);
+    expect(found.map(({ tags }) => tags.map(({ name }) => name))).toEqual([['v1', 'v2'], ['v3']]);
+  });
+
+  test('a registry without these lists knows nothing of them', async () => {
+    const send = sender(await start({ quirks: { noAcrLists: true } }));
+    await putImage(send, 'a', 'v1');
+    for (const list of ['_tags', '_manifests']) {
+      expect(await send('GET', `/acr/v1/a/${list}`)).toMatchObject({ status: 404, code: undefined });
+    }
+  });
 });

@@ -222,6 +222,103 @@ describe('tags with digests', () => {
   });
 });
 
+describe("ACR's lists by the time of the last change", () => {
+  const NEWEST = {
+    tags: 'GET /acr/v1/a/b/_tags?n=100&orderby=timedesc',
+    manifests: 'GET /acr/v1/a/b/_manifests?n=100&orderby=timedesc',
+  };
+  const time = '2026-01-02T00:00:00.1234567Z';
+  const next = (path: string): Record<string, string> => ({ link: `<${path}>; rel="next"` });
+
+  test('tags come page by page, and the second page is asked for only if the caller goes on', async () => {
+    const second = '/acr/v1/a/b/_tags?last=v1&n=100&orderby=timedesc';
+    const first = {
+      request: NEWEST.tags,
+      answer: {
+        status: 200,
+        headers: next(second),
+        body: { tags: [{ name: 'v1', digest: digest('a'), lastUpdateTime: time }, { name: 'odd' }] },
+      },
+    };
+    await using([first], async (client, host) => {
+      for await (const page of client.repository(host, 'a/b').listNewestTags()) {
+        expect(page).toEqual([{ name: 'v1', digest: digest('a'), updatedAt: time }]);
+        break;
+      }
+    });
+    await using(
+      [first, { request: `GET ${second}`, answer: { status: 200, body: { tags: [] } } }],
+      async (client, host) => {
+        expect(await all(client.repository(host, 'a/b').listNewestTags())).toHaveLength(2);
+      },
+    );
+  });
+
+  test('manifests have their media types and their tags, and untagged ones are among them', async () => {
+    const manifests = [
+      {
+        digest: digest('a'),
+        imageSize: 5,
+        lastUpdateTime: time,
+        mediaType: 'm',
+        configMediaType: 'c',
+        tags: ['v1', 'v2'],
+      },
+      { digest: digest('b'), lastUpdateTime: time },
+      { digest: 'odd' },
+    ];
+    await using([{ request: NEWEST.manifests, answer: { status: 200, body: { manifests } } }], async (client, host) => {
+      expect(await all(client.repository(host, 'a/b').listNewestManifests())).toEqual([
+        [
+          { digest: digest('a'), updatedAt: time, mediaType: 'm', configMediaType: 'c', tags: ['v1', 'v2'] },
+          { digest: digest('b'), updatedAt: time, tags: [] },
+        ],
+      ]);
+    });
+  });
+
+  test('an entry without a time is an error', async () => {
+    const tags = [{ name: 'v1', digest: digest('a') }];
+    await using([{ request: NEWEST.tags, answer: { status: 200, body: { tags } } }], async (client, host) => {
+      expect(await failureOf(all(client.repository(host, 'a/b').listNewestTags()))).toMatchObject({
+        code: 'ANSWER_INVALID',
+      });
+    });
+  });
+
+  test('a registry without them is asked once', async () => {
+    await using([{ request: NEWEST.tags, answer: { status: 404, body: 'page not found' } }], async (client, host) => {
+      const repository = client.repository(host, 'a/b');
+      expect(await failureOf(all(repository.listNewestTags()))).toMatchObject({ code: 'NO_ACR_LISTS' });
+      expect(await failureOf(all(repository.listNewestManifests()))).toMatchObject({ code: 'NO_ACR_LISTS' });
+    });
+  });
+
+  test.each<[string, Answer]>([
+    ['not for this identity', { status: 403 }],
+    ['not by this method', { status: 405 }],
+    ['a page for people', { status: 200, body: '<html>' }],
+  ])('an answer that is no list is not remembered: %s', async (_, answer) => {
+    await using([{ request: NEWEST.manifests, answer, times: 2 }], async (client, host) => {
+      const list = (): Promise<unknown> => failureOf(all(client.repository(host, 'a/b').listNewestManifests()));
+      expect([await list(), await list()]).toMatchObject([{ code: 'NO_ACR_LISTS' }, { code: 'NO_ACR_LISTS' }]);
+    });
+  });
+
+  test('a repository that is not there, and a registry that is broken, are not taken for a registry without lists', async () => {
+    const unknown = { status: 404, body: { errors: [{ code: 'NAME_UNKNOWN' }] } };
+    await using([{ request: NEWEST.tags, answer: unknown }], async (client, host) => {
+      expect(await failureOf(all(client.repository(host, 'a/b').listNewestTags()))).toMatchObject({
+        code: 'NAME_UNKNOWN',
+        notFound: true,
+      });
+    });
+    await using([{ request: NEWEST.tags, answer: { status: 507 } }], async (client, host) => {
+      expect(await failureOf(all(client.repository(host, 'a/b').listNewestTags()))).toMatchObject({ code: 'HTTP_507' });
+    });
+  });
+});
+
 describe('whether a tag may be written', () => {
   const OF_TAG = 'GET /acr/v1/a/b/_tags/v1';
   const OF_REPOSITORY = 'GET /acr/v1/a/b';

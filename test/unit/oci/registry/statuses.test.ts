@@ -78,7 +78,7 @@ const KINDS = {
   'GET tag details': {
     matches: /^GET \/acr\/v1\/a\/_tags/,
     status: 200,
-    body: json({ tags: [{ name: 'v1', digest: DIGEST }] }),
+    body: json({ tags: [{ name: 'v1', digest: DIGEST, lastUpdateTime: '2026-01-02T03:04:05Z' }] }),
   },
   'GET catalog': { matches: /^GET \/v2\/_catalog/, status: 200, body: json({ repositories: ['a'] }) },
   'POST exchange': { matches: /^POST \/oauth2\/exchange/, status: 200, body: json({ refresh_token: 'r' }) },
@@ -225,6 +225,12 @@ const CASES: Case[] = [
   },
   { kind: 'GET tags', run: (repository) => all(repository.listTags()), fine: [200], codes: { 404: 'NAME_UNKNOWN' } },
   { kind: 'GET tag details', run: (repository) => all(repository.listTagDetails()), fine: [200, 401, 403, 404, 405] },
+  {
+    kind: 'GET tag details',
+    run: (repository) => all(repository.listNewestTags()),
+    fine: [200],
+    codes: { 401: 'NO_ACR_LISTS', 403: 'NO_ACR_LISTS', 404: 'NO_ACR_LISTS', 405: 'NO_ACR_LISTS' },
+  },
   { kind: 'GET catalog', run: (_, client) => all(client.registry(host).listRepositories()), fine: [200] },
   {
     kind: 'POST exchange',

@@ -1,0 +1,62 @@
+import type { Call } from '../call.js';
+import type { Handler } from '../context.js';
+import { Refusal, refuse } from '../refusal.js';
+import type { Order } from '../storage/manifests.js';
+import { manifestAttributes, tagAttributes } from './attributes.js';
+import { nextLink, pageOf } from './paging.js';
+
+/** Entries of a page if the request does not say. */
+const USUAL_PAGE_ENTRIES = 100;
+
+/** `GET /acr/v1/<name>/_tags?n=&last=&orderby=timedesc|timeasc&digest=`: tags with their digests and times. */
+export const listAcrTags: Handler = async (context, call, { repository }) => {
+  if (context.quirks.noAcrLists === true) {
+    call.empty(404);
+    return;
+  }
+  if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
+  const { count, last } = pageOf(context, call, USUAL_PAGE_ENTRIES);
+  const order = orderOf(call);
+  const digest = call.url.searchParams.get('digest') ?? '';
+  const found = context.manifests.tags(repository, {
+    order,
+    last,
+    count: count + 1,
+    ...(digest !== '' && { digest }),
+  });
+  const page = found.slice(0, count);
+  const next = { last: page.at(-1)?.tag ?? '', n: count, orderby: order, ...(digest !== '' && { digest }) };
+  call.json(
+    200,
+    { registry: context.name, imageName: repository, tags: page.map((tag) => tagAttributes(context, repository, tag)) },
+    nextLink(call, found.length > count, next),
+  );
+};
+
+/** `GET /acr/v1/<name>/_manifests?n=&last=&orderby=timedesc|timeasc`: manifests with their times, untagged ones included. */
+export const listAcrManifests: Handler = async (context, call, { repository }) => {
+  if (context.quirks.noAcrLists === true) {
+    call.empty(404);
+    return;
+  }
+  if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
+  const { count, last } = pageOf(context, call, USUAL_PAGE_ENTRIES);
+  const order = orderOf(call);
+  const found = context.manifests.manifests(repository, { order, last, count: count + 1 });
+  const page = found.slice(0, count);
+  call.json(
+    200,
+    {
+      registry: context.name,
+      imageName: repository,
+      manifests: page.map((manifest) => manifestAttributes(context, repository, manifest)),
+    },
+    nextLink(call, found.length > count, { last: page.at(-1)?.digest ?? '', n: count, orderby: order }),
+  );
+};
+
+function orderOf(call: Call): Order {
+  const orderby = call.url.searchParams.get('orderby') ?? '';
+  if (orderby === '' || orderby === 'timedesc' || orderby === 'timeasc') return orderby;
+  throw new Refusal(400, 'UNSUPPORTED', 'orderby is none, timedesc or timeasc', { detail: { orderby } });
+}

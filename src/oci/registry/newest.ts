@@ -1,0 +1,109 @@
+import { isRecord } from '../descriptor.js';
+import { isDigest, type Digest } from '../digest.js';
+import { PromoterError, RegistryError } from '../errors.js';
+import type { CallOptions } from '../store.js';
+import { scopesFor, type RepositoryContext } from './endpoint.js';
+import { ACR_PAGE_ENTRIES, listIn, NO_SUCH_LIST, readPages, type Listing, type Page } from './pages.js';
+import { parseTagDetails, type TagDetails } from './tags.js';
+import { redactUrl } from './urls.js';
+
+/** A tag with the time of its last change. */
+export type ChangedTag = TagDetails & { updatedAt: string };
+
+/** A manifest with the time of its last change. Untagged ones are listed too, referrers among them. */
+export interface ChangedManifest {
+  digest: Digest;
+  /** RFC 3339; `Date.parse` takes it. Do not compare it as text: ACR leaves out zeros at the end of the fraction. */
+  updatedAt: string;
+  mediaType?: string;
+  /** The media type of the config blob, for an image or an artifact that has one. */
+  configMediaType?: string;
+  /** Empty for an untagged manifest. */
+  tags: string[];
+}
+
+/**
+ * Tags by the time of their last change, newest first, a page of a hundred for each request. The next page is asked for only when the
+ * caller goes on.
+ * @throws PromoterError `NO_ACR_LISTS` before the first page if the registry has no such list, or none for this identity;
+ * RegistryError `NAME_UNKNOWN` if the repository is not there, `ANSWER_INVALID` if an entry has no time
+ * @see https://learn.microsoft.com/rest/api/containerregistry/tag/get-list
+ */
+export function listNewestTags(context: RepositoryContext, options: CallOptions = {}): AsyncGenerator<ChangedTag[]> {
+  return listNewest(context, 'tags', parseTagDetails, options);
+}
+
+/**
+ * Manifests, as {@link listNewestTags} lists tags.
+ * @see https://learn.microsoft.com/rest/api/containerregistry/manifests/get-list
+ */
+export function listNewestManifests(
+  context: RepositoryContext,
+  options: CallOptions = {},
+): AsyncGenerator<ChangedManifest[]> {
+  return listNewest(context, 'manifests', parseManifestDetails, options);
+}
+
+async function* listNewest<T extends { updatedAt?: string }>(
+  context: RepositoryContext,
+  field: 'tags' | 'manifests',
+  parse: (entry: unknown) => T[],
+  { signal }: CallOptions,
+): AsyncGenerator<(T & { updatedAt: string })[]> {
+  const { endpoint, repository, name } = context;
+  if (endpoint.learnt.hasAcrLists === false) throw noLists(name);
+  const listing: Listing = {
+    url: `${endpoint.origin}/acr/v1/${repository}/_${field}?n=${ACR_PAGE_ENTRIES}&orderby=timedesc`,
+    scopes: scopesFor(context, ['metadata_read']),
+    name,
+    absent: 'NAME_UNKNOWN',
+    signal,
+  };
+  let pages = 0;
+  try {
+    for await (const page of readPages(endpoint, listing)) {
+      // Some registries answer any path with a page for people.
+      if (pages === 0 && !Array.isArray(page.json[field])) throw noLists(name);
+      pages += 1;
+      yield listIn(page, field, name)
+        .flatMap(parse)
+        .map((entry) => timed(entry, page, name));
+    }
+  } catch (error) {
+    if (pages > 0 || !(error instanceof RegistryError) || !NO_SUCH_LIST.includes(error.info.status)) throw error;
+    const { status, registryCodes } = error.info;
+    if (registryCodes.includes('NAME_UNKNOWN')) throw error;
+    if (status === 404) endpoint.learnt.hasAcrLists = false;
+    throw noLists(name, error);
+  }
+}
+
+function noLists(name: string, cause?: unknown): PromoterError {
+  return new PromoterError('NO_ACR_LISTS', `${name}: the registry has no lists of what changed last, or none for us`, {
+    cause,
+  });
+}
+
+function timed<T extends { updatedAt?: string }>(entry: T, page: Page, name: string): T & { updatedAt: string } {
+  const { updatedAt = '' } = entry;
+  if (!Number.isNaN(Date.parse(updatedAt))) return { ...entry, updatedAt };
+  throw new RegistryError(
+    `${name}: an entry of the registry's list has no time`,
+    { method: 'GET', url: redactUrl(page.url), status: page.status, registryCodes: [] },
+    { code: 'ANSWER_INVALID' },
+  );
+}
+
+function parseManifestDetails(entry: unknown): (Omit<ChangedManifest, 'updatedAt'> & { updatedAt?: string })[] {
+  if (!isRecord(entry) || typeof entry.digest !== 'string' || !isDigest(entry.digest)) return [];
+  const { digest, lastUpdateTime, mediaType, configMediaType, tags } = entry;
+  return [
+    {
+      digest,
+      tags: Array.isArray(tags) ? tags.filter((tag): tag is string => typeof tag === 'string') : [],
+      ...(typeof lastUpdateTime === 'string' && { updatedAt: lastUpdateTime }),
+      ...(typeof mediaType === 'string' && { mediaType }),
+      ...(typeof configMediaType === 'string' && { configMediaType }),
+    },
+  ];
+}
