@@ -4,12 +4,15 @@ import type { Descriptor, RegistryClient, Repository } from '../../src/oci/index
 import { startEverything, until, type Everything } from '../interop/promotion/everything.js';
 import {
   HostWatch,
+  copyIs,
   historyOf,
   pushIndex,
   pushLargeImage,
   pushSubject,
   requestsAt,
+  stepsOf,
   type HistorySize,
+  type Step,
 } from './promotion/large.js';
 import { expectPromotedOnce, settled } from './promotion/promoted.js';
 
@@ -33,17 +36,6 @@ const MOST_EVENT_BYTES = 45_000;
 /** Activities of one run: each long step takes a few calls. */
 const MOST_ACTIVITIES = FULL ? 40 : 30;
 
-interface Step {
-  step: string;
-  state: string;
-  startedAt: string;
-  updatedAt: string;
-  doneBytes?: number;
-  totalBytes?: number;
-  doneNodes?: number;
-  totalNodes?: number;
-}
-
 let up: Everything;
 let registries: RegistryClient;
 beforeAll(async () => {
@@ -60,11 +52,6 @@ afterAll(async () => {
 }, 60_000);
 
 const at = (registry: string, name: string): Repository => registries.repository(registry, name);
-
-async function stepsOf(runId: string): Promise<Step[]> {
-  const answer = await fetch(`${up.hostUrl}/api/runs/${runId}`);
-  return ((await answer.json()) as { steps: Step[] }).steps;
-}
 
 /** What earlier graphs left in the host's memory is no other's. */
 async function restartHost(): Promise<void> {
@@ -119,7 +106,7 @@ async function promoted(
     return runs.find(({ result }) => result?.outcome === 'promoted');
   });
   expect(last).toMatchObject({ digest: root.digest });
-  const [steps, history] = [await stepsOf(run.id), historyOf(up, run.id)];
+  const [steps, history] = [await stepsOf(up, run.id), historyOf(up, run.id)];
   expectSmall(history);
   expect(memory).toBeLessThan(MOST_HOST_BYTES);
   return { root, steps, history, took: `host ${megabytes(memory)}, ${cpuSeconds} s of CPU` };
@@ -172,7 +159,7 @@ describe('a subject with many referrers', () => {
         10 * 60_000,
       );
       expect(last?.outcome).toBe('unchanged');
-      const steps = await stepsOf(last?.runId ?? '');
+      const steps = await stepsOf(up, last?.runId ?? '');
       process.stderr.write(`${count} referrers, nothing to do: ${seconds(spanMs(steps))}\n`);
     },
     15 * 60_000,
@@ -200,15 +187,7 @@ test(
   async () => {
     await restartHost();
     const killed = async (): Promise<void> => {
-      const row = await until('the promotion', () => up.promotion('samples/large', 'v1'));
-      for (const end = Date.now() + 10 * 60_000; Date.now() < end;) {
-        const steps = await stepsOf(row.runId ?? '').catch(() => []);
-        const copy = steps.find(({ step, state }) => step === 'copy' && state !== 'done');
-        if ((copy?.doneBytes ?? 0) > LAYER_BYTES / 3) break;
-        if (steps.some(({ step }) => step === 'tagDestination'))
-          throw new Error('the copy was over before it was seen');
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
+      await copyIs(up, 'samples/large', ({ doneBytes = 0 }) => doneBytes > LAYER_BYTES / 3);
       process.kill(await up.processId('host'), 'SIGKILL');
     };
     const killing = killed();

@@ -24,7 +24,7 @@ import { RETRY_BASE_MS } from './retry.js';
 
 /** Blobs up to this size go in one PUT. Option `uploads.monolithicBytes` */
 const MONOLITHIC_BYTES = 1024 * 1024 * 1024;
-/** Larger ones in pieces of this size, each held in memory until it has arrived. Option `uploads.chunkBytes` */
+/** Larger ones in pieces of this size. Option `uploads.chunkBytes` */
 const CHUNK_BYTES = 16 * 1024 * 1024;
 
 export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'mayFollow' | 'isRegistry'> {

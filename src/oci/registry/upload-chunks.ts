@@ -1,6 +1,7 @@
 import type { Descriptor } from '../descriptor.js';
 import { IntegrityError, RegistryError, TransportError, type PromoterError } from '../errors.js';
-import type { CallOptions, OpenBody } from '../store.js';
+import type { CallOptions } from '../store.js';
+import { BlobReading, type OpenAt } from './blob-reading.js';
 import { drain } from './body.js';
 import { follow, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
 import { registryErrorFrom } from './error-from-answer.js';
@@ -16,39 +17,6 @@ const CHUNK_TRIES = 4;
 export interface Reached {
   session: NextRequest;
   receivedBytes: number;
-}
-
-interface Piece {
-  start: number;
-  sizeBytes: number;
-  parts: readonly Uint8Array[];
-}
-
-/** Cuts a stream, which begins at `from`, into pieces of one size, the last one smaller, without copying. */
-async function* cut(body: AsyncIterable<Uint8Array>, pieceBytes: number, from: number): AsyncGenerator<Piece> {
-  let parts: Uint8Array[] = [];
-  let length = 0;
-  let start = from;
-  for await (const chunk of body) {
-    let rest = chunk;
-    while (length + rest.length >= pieceBytes) {
-      const head = rest.subarray(0, pieceBytes - length);
-      yield { start, sizeBytes: pieceBytes, parts: [...parts, head] };
-      start += pieceBytes;
-      rest = rest.subarray(head.length);
-      parts = [];
-      length = 0;
-    }
-    if (rest.length > 0) {
-      parts.push(rest);
-      length += rest.length;
-    }
-  }
-  if (length > 0) yield { start, sizeBytes: length, parts };
-}
-
-async function* each(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* parts;
 }
 
 /**
@@ -87,31 +55,35 @@ function next(context: RepositoryContext, session: NextRequest, response: Transp
 
 /**
  * Sends pieces of a blob, whose length is known beforehand (ACR refuses chunked transfer encoding), from where the session stands;
- * tells after each piece where that is now. A piece whose fate is unknown is asked for, and sent again if it did not arrive.
- * @param body the blob's bytes from `receivedBytes` on
+ * tells after each piece where that is now. A piece whose fate is unknown is asked for, and what did not arrive is sent again. Bytes go
+ * on as they come: no piece is held in memory.
  * @throws SessionLost where the upload must start over
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
  */
 export async function* pushPieces(
   context: RepositoryContext,
-  { session: first, receivedBytes }: Reached,
+  first: Reached,
   descriptor: Descriptor,
-  body: AsyncIterable<Uint8Array>,
+  openAt: OpenAt,
   chunkBytes: number,
   options: UploadOptions,
 ): AsyncGenerator<Reached> {
-  let session = first;
-  for await (const piece of cut(body, chunkBytes, receivedBytes)) {
-    if (piece.start + piece.sizeBytes > descriptor.size) throw wrongSize(context, descriptor);
-    session = await pushPiece(context, session, piece, descriptor, options);
-    const sentBytes = piece.start + piece.sizeBytes;
-    options.reached?.(sentBytes);
-    yield { session, receivedBytes: sentBytes };
+  const reading = new BlobReading(openAt, () => wrongSize(context, descriptor));
+  try {
+    for (let reached = first; reached.receivedBytes < descriptor.size;) {
+      const end = Math.min(reached.receivedBytes + chunkBytes, descriptor.size);
+      reached = await pushPiece(context, reached, end, descriptor, reading, options);
+      options.reached?.(reached.receivedBytes);
+      if (reached.receivedBytes === descriptor.size) await reading.expectEnd();
+      yield reached;
+    }
+  } finally {
+    await reading.close();
   }
 }
 
 /** The source gave more or less than the descriptor says. */
-export function wrongSize(context: RepositoryContext, descriptor: Descriptor): IntegrityError {
+function wrongSize(context: RepositoryContext, descriptor: Descriptor): IntegrityError {
   return new IntegrityError(
     'SIZE_MISMATCH',
     `${context.name}@${descriptor.digest}: what is to be uploaded is not ${descriptor.size} bytes`,
@@ -126,24 +98,24 @@ export async function pushChunks(
   context: RepositoryContext,
   session: NextRequest,
   descriptor: Descriptor,
-  open: OpenBody,
+  openAt: OpenAt,
   chunkBytes: number,
   options: UploadOptions,
 ): Promise<NextRequest> {
   let end: Reached = { session, receivedBytes: 0 };
-  for await (const reached of pushPieces(context, end, descriptor, await open(), chunkBytes, options)) end = reached;
-  if (end.receivedBytes === descriptor.size) return end.session;
-  throw wrongSize(context, descriptor);
+  for await (const reached of pushPieces(context, end, descriptor, openAt, chunkBytes, options)) end = reached;
+  return end.session;
 }
 
+/** @returns where the upload stands then: at `end`, or before it if the registry kept a part of a piece that broke off */
 async function pushPiece(
   context: RepositoryContext,
-  session: NextRequest,
-  piece: Piece,
+  { session, receivedBytes: start }: Reached,
+  end: number,
   descriptor: Descriptor,
+  reading: BlobReading,
   options: UploadOptions,
-): Promise<NextRequest> {
-  const end = piece.start + piece.sizeBytes;
+): Promise<Reached> {
   let current = session;
   for (let attempt = 1; ; attempt += 1) {
     let failure: PromoterError | SessionLost;
@@ -151,15 +123,15 @@ async function pushPiece(
       ...current,
       method: 'PATCH',
       kind: 'bytes',
-      headers: { 'content-type': 'application/octet-stream', 'content-range': `${piece.start}-${end - 1}` },
-      body: { sizeBytes: piece.sizeBytes, open: () => each(piece.parts) },
+      headers: { 'content-type': 'application/octet-stream', 'content-range': `${start}-${end - 1}` },
+      body: { sizeBytes: end - start, open: () => reading.piece(start, end) },
       ...(options.signal !== undefined && { signal: options.signal }),
     };
     try {
       const response = await context.endpoint.transport.send(request);
       if (response.status === 202 || response.status === 204 || response.status === 201) {
         await drain(response);
-        return next(context, current, response);
+        return { session: next(context, current, response), receivedBytes: end };
       }
       const { status } = response;
       failure = await uploadFailure(response, request, `${context.name}@${descriptor.digest}`);
@@ -178,10 +150,10 @@ async function pushPiece(
       // Who can't be asked is taken to have lost it.
       if (!(error instanceof RegistryError)) throw error;
     }
-    if (status === undefined || (status.receivedBytes !== piece.start && status.receivedBytes !== end)) {
+    if (status === undefined || status.receivedBytes < start || status.receivedBytes > end) {
       throw failure instanceof SessionLost ? failure : new SessionLost(failure);
     }
+    if (status.receivedBytes > start) return status;
     current = status.session;
-    if (status.receivedBytes === end) return current;
   }
 }

@@ -2,7 +2,8 @@ import type { Descriptor } from '../descriptor.js';
 import { RegistryError, TransportError, type PromoterError } from '../errors.js';
 import type { CallOptions, OpenUpload, StretchOptions } from '../store.js';
 import { hasBlob } from './blobs.js';
-import { askStatus, pushPieces, wrongSize, type Reached } from './upload-chunks.js';
+import type { OpenAt } from './blob-reading.js';
+import { askStatus, pushPieces, type Reached } from './upload-chunks.js';
 import { follow, scopesFor, type RepositoryContext } from './endpoint.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { SessionLost } from './upload-failure.js';
@@ -67,21 +68,16 @@ async function close(
 async function send(
   context: RepositoryContext,
   descriptor: Descriptor,
-  openAt: (offset: number) => Promise<AsyncIterable<Uint8Array>>,
+  openAt: OpenAt,
   open: Open,
   options: StretchOptions,
 ): Promise<Open | undefined> {
   const { isEnough, onReached } = options;
   let current = open;
-  if (current.receivedBytes < descriptor.size) {
-    const body = await openAt(current.receivedBytes);
-    for await (const reached of pushPieces(context, current, descriptor, body, current.chunkBytes, options)) {
-      current = { ...current, ...reached };
-      await onReached?.(keptOf(current));
-      if (current.receivedBytes < descriptor.size && isEnough(current.receivedBytes - open.receivedBytes))
-        return current;
-    }
-    if (current.receivedBytes < descriptor.size) throw wrongSize(context, descriptor);
+  for await (const reached of pushPieces(context, current, descriptor, openAt, current.chunkBytes, options)) {
+    current = { ...current, ...reached };
+    await onReached?.(keptOf(current));
+    if (current.receivedBytes < descriptor.size && isEnough(current.receivedBytes - open.receivedBytes)) return current;
   }
   await close(context, current, descriptor, options);
   return undefined;
@@ -95,7 +91,7 @@ async function send(
 export async function pushStretch(
   context: RepositoryContext,
   descriptor: Descriptor,
-  openAt: (offset: number) => Promise<AsyncIterable<Uint8Array>>,
+  openAt: OpenAt,
   options: StretchOptions,
 ): Promise<OpenUpload | undefined> {
   let kept = options.from;

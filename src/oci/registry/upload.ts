@@ -3,6 +3,7 @@ import { type PromoterError, RegistryError, TransportError } from '../errors.js'
 import type { CallOptions, OpenBody } from '../store.js';
 import { hasBlob } from './blobs.js';
 import { drain } from './body.js';
+import { skipping } from './blob-reading.js';
 import { pushChunks } from './upload-chunks.js';
 import { apiUrl, ask, follow, kindOf, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
 import { pauseMs, sleepMs } from './retry.js';
@@ -91,7 +92,7 @@ async function uploadOnce(
   const { session, chunkBytes } = await startSession(context, options);
   if (descriptor.size === 0) return commit(context, session, descriptor, undefined, options);
   if (descriptor.size > uploads.monolithicBytes) {
-    const end = await pushChunks(context, session, descriptor, open, chunkBytes, options);
+    const end = await pushChunks(context, session, descriptor, skipping(open), chunkBytes, options);
     return commit(context, end, descriptor, undefined, options);
   }
   const counted = async function* (): AsyncGenerator<Uint8Array> {

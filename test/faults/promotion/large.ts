@@ -14,7 +14,7 @@ import {
   type Descriptor,
   type Repository,
 } from '../../../src/oci/index.js';
-import type { Everything } from '../../interop/promotion/everything.js';
+import { until, type Everything } from '../../interop/promotion/everything.js';
 
 // Graphs that are too large for one activity, pushed without ever being in memory as a whole.
 
@@ -31,10 +31,10 @@ async function pushBlob(repository: Repository, mediaType: string, bytes: Uint8A
   return descriptor;
 }
 
-/** A tar of one file, so large; the same size gives the same bytes. */
-function* tarOfSize(fileBytes: number): Generator<Uint8Array> {
+/** The header of a file in a tar. */
+export function tarHeader(name: string, fileBytes: number): Buffer {
   const header = Buffer.alloc(512);
-  header.write('data/large', 0);
+  header.write(name, 0);
   header.write('0000644\0', 100);
   header.write('0000000\0', 108);
   header.write('0000000\0', 116);
@@ -44,9 +44,19 @@ function* tarOfSize(fileBytes: number): Generator<Uint8Array> {
   header.write('ustar\u000000', 257);
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  yield header;
+  return header;
+}
+
+/** What follows the last file of a tar. */
+export function tarPadding(fileBytes: number): Buffer {
+  return Buffer.alloc(((512 - (fileBytes % 512)) % 512) + 1024);
+}
+
+/** A tar of one file, so large; the same size gives the same bytes. */
+function* tarOfSize(fileBytes: number): Generator<Uint8Array> {
+  yield tarHeader('data/large', fileBytes);
   for (let left = fileBytes; left > 0; left -= CHUNK.length) yield CHUNK.subarray(0, Math.min(left, CHUNK.length));
-  yield Buffer.alloc(((512 - (fileBytes % 512)) % 512) + 1024);
+  yield tarPadding(fileBytes);
 }
 
 /** An image of one layer, which no process here ever holds. The tag comes last. */
@@ -62,13 +72,15 @@ export async function pushLargeImage(repository: Repository, fileBytes: number):
   await repository.pushBlob(layer, async function* () {
     yield* tarOfSize(fileBytes);
   });
-  return pushImage(repository, layer, 'v1');
+  return pushImage(repository, [layer], 'v1');
 }
 
-async function pushImage(repository: Repository, layer: Descriptor, tag?: string): Promise<Descriptor> {
-  const json = { architecture: 'amd64', os: 'linux', config: {}, rootfs: { type: 'layers', diff_ids: [layer.digest] } };
+/** An image of uncompressed layers that are there. */
+export async function pushImage(repository: Repository, layers: Descriptor[], tag?: string): Promise<Descriptor> {
+  const rootfs = { type: 'layers', diff_ids: layers.map(({ digest }) => digest) };
+  const json = { architecture: 'amd64', os: 'linux', config: {}, rootfs };
   const config = await pushBlob(repository, OCI_IMAGE_CONFIG, Buffer.from(JSON.stringify(json)));
-  const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [layer] });
+  const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers });
   return repository.pushManifest(bytes, OCI_IMAGE_MANIFEST, tag === undefined ? {} : { tag });
 }
 
@@ -90,7 +102,7 @@ async function inTurns<T>(items: readonly T[], work: (item: T) => Promise<unknow
 /** A subject with so many referrers, each with a blob of its own. The tag comes last. */
 export async function pushSubject(repository: Repository, referrers: number): Promise<Descriptor> {
   const layer = await pushBlob(repository, 'application/vnd.oci.image.layer.v1.tar', smallLayer(`of ${referrers} `));
-  const subject = await pushImage(repository, layer);
+  const subject = await pushImage(repository, [layer]);
   await inTurns(
     Array.from({ length: referrers }, (_, index) => index),
     (index) => {
@@ -109,12 +121,47 @@ export async function pushIndex(repository: Repository, children: number): Promi
     Array.from({ length: children }, (_, index) => index),
     async (index) => {
       const layer = await pushBlob(repository, 'application/vnd.oci.image.layer.v1.tar', smallLayer(`child ${index} `));
-      const image = await pushImage(repository, layer);
+      const image = await pushImage(repository, [layer]);
       manifests.push({ ...image, platform: { os: 'linux', architecture: `a${index}` } });
     },
   );
   const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests });
   return repository.pushManifest(bytes, OCI_IMAGE_INDEX, { tag: 'v1' });
+}
+
+/** A step as the run's answer has it. */
+export interface Step {
+  step: string;
+  state: string;
+  startedAt: string;
+  updatedAt: string;
+  doneBytes?: number;
+  totalBytes?: number;
+  doneNodes?: number;
+  totalNodes?: number;
+}
+
+export async function stepsOf(up: Everything, runId: string): Promise<Step[]> {
+  const answer = await fetch(`${up.hostUrl}/api/runs/${runId}`);
+  return ((await answer.json()) as { steps: Step[] }).steps;
+}
+
+/** Waits until the copy of a promotion that is under way is that far. @throws if it was over before */
+export async function copyIs(
+  up: Everything,
+  repository: string,
+  isSo: (copy: Step) => boolean,
+  withinMs = 10 * 60_000,
+): Promise<Step> {
+  const row = await until('the promotion', () => up.promotion(repository, 'v1'));
+  for (const end = Date.now() + withinMs; Date.now() < end;) {
+    const steps = await stepsOf(up, row.runId ?? '').catch(() => []);
+    const copy = steps.find(({ step }) => step === 'copy');
+    if (copy !== undefined && copy.state !== 'done' && isSo(copy)) return copy;
+    if (steps.some(({ step }) => step === 'tagDestination')) throw new Error('the copy was over before it was seen');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error(`the copy of ${repository} was not that far in ${withinMs} ms`);
 }
 
 /** What the engine keeps of a run: of each of its orchestrations, the run's own first. */

@@ -199,7 +199,8 @@ describe('a blob by stretches', () => {
   });
 
   test('a source that ends early is an error', async () => {
-    await using([HEAD, POST, patch(0, 10_000)], async (push) => {
+    // The piece that it ends in breaks off.
+    await using([HEAD, POST], async (push) => {
       expect(await failureOf(push({}, BYTES.subarray(0, 10_000)))).toMatchObject({ code: 'SIZE_MISMATCH' });
     });
   });

@@ -1,0 +1,84 @@
+import { afterAll, expect, test } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { userRegistries } from '../../local/start/push.js';
+import type { RegistryClient, Repository } from '../../src/oci/index.js';
+import { ending, startEverything, type Everything } from '../interop/promotion/everything.js';
+import { HostWatch, copyIs, historyOf, pushImage, pushSubject, requestsAt } from './promotion/large.js';
+import { settled } from './promotion/promoted.js';
+import { writeSparseLayers } from './promotion/sparse-image.js';
+
+// Twenty gigabytes, and a host that is killed in the middle: its memory stays where it is, what was moved is not moved again, and a
+// small image meanwhile waits for none of it. Only in the full run: the staging registry keeps all of its bytes until the end.
+
+const FULL = process.env['FULL'] !== undefined;
+const MIB = 1024 * 1024;
+const LAYERS = 6;
+const LAYER_BYTES = Math.ceil(20e9 / LAYERS);
+const PIECE_BYTES = 16 * MIB;
+const MOST_HOST_BYTES = 250_000_000;
+const MOST_SMALL_MS = 5_000;
+const WITHIN_MS = 60 * 60_000;
+
+let folder: string;
+let up: Everything;
+let registries: RegistryClient;
+afterAll(async () => {
+  await registries?.close();
+  await up?.stop();
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+}, 120_000);
+
+const at = (registry: string, name: string): Repository => registries.repository(registry, name);
+
+async function killHost(): Promise<void> {
+  process.kill(await up.processId('host'), 'SIGKILL');
+}
+
+(FULL ? test : test.skip)(
+  `an image of ${LAYERS} layers and 20 GB is promoted by a host that was killed once, in 250 MB; a small one waits for 5 seconds at most`,
+  async () => {
+    folder = await mkdtemp(join(tmpdir(), 'acr-promoter-huge-'));
+    const layers = await writeSparseLayers(join(folder, 'registry-source'), 'samples/huge', LAYERS, LAYER_BYTES);
+    up = await startEverything({ dataDir: folder });
+    registries = userRegistries(up);
+    const startedMs = Date.now();
+    const root = await pushImage(at(up.source, 'samples/huge'), layers, 'v1');
+    const watch = new HostWatch(up);
+
+    await copyIs(up, 'samples/huge', ({ doneBytes = 0 }) => doneBytes > LAYER_BYTES / 2, WITHIN_MS);
+    const copyMs = Date.now();
+    await pushSubject(at(up.source, 'samples/small'), 0);
+    const pushedMs = Date.now();
+    const small = await up.ended('samples/small', 'v1', pushedMs - 1_000);
+    const smallMs = Date.now() - pushedMs;
+    expect(ending(small.last)).toMatchObject({ outcome: 'promoted' });
+
+    const killed = await copyIs(up, 'samples/huge', ({ doneBytes = 0 }) => doneBytes > 2.5 * LAYER_BYTES, WITHIN_MS);
+    await killHost();
+    const { last, runId } = await settled(up, 'samples/huge', 'v1', WITHIN_MS);
+    const { memory, cpuSeconds } = await watch.end();
+    const history = historyOf(up, last?.runId ?? runId ?? '');
+    process.stderr.write(
+      `20 GB: ${Math.round((Date.now() - startedMs) / 1000)} s in all, its copy ${Math.round((Date.now() - copyMs) / 1000)} s,` +
+        ` killed at ${Math.round((killed.doneBytes ?? 0) / 1e9)} GB; host at most ${Math.round(memory / 1e6)} MB, ${cpuSeconds} s of CPU;` +
+        ` ${history[0]?.activities} activities; the small image took ${smallMs} ms\n`,
+    );
+    expect(ending(last)).toMatchObject({ outcome: 'promoted', digest: root.digest });
+    expect(history).toHaveLength(1);
+    expect(memory).toBeLessThan(MOST_HOST_BYTES);
+    expect(smallMs).toBeLessThan(MOST_SMALL_MS);
+    // The registry has checked each digest. The kill cost a piece of each layer that was under way, or two.
+    const pieces = requestsAt(up, 'staging', 'staging/samples/huge').get('PATCH') ?? 0;
+    const least = LAYERS * Math.ceil(LAYER_BYTES / PIECE_BYTES);
+    expect(pieces).toBeGreaterThanOrEqual(least);
+    expect(pieces).toBeLessThanOrEqual(least + 3 * LAYERS);
+    const staged = at(up.staging, 'staging/samples/huge');
+    expect((await staged.resolve('v1')).digest).toBe(root.digest);
+    for (const layer of layers) expect(await staged.hasBlob(layer)).toBe(true);
+    // Its SBOM and its signature.
+    expect(await staged.listReferrers(root.digest)).toHaveLength(2);
+  },
+  2 * WITHIN_MS,
+);
