@@ -101,6 +101,12 @@ export function parseRegistryEvent(value: unknown, servers: LoginServers): Regis
   };
 }
 
+/** An event as a CloudEvent, with what {@link parseRegistryEvent} reads of it: it goes back to its queue like this. */
+export function formatRegistryEvent({ id, kind, registry, time, ...target }: RegistryEvent): object {
+  const type = `${NAMESPACE}${kind === 'pushed' ? 'ImagePushed' : 'ImageDeleted'}`;
+  return { specversion: '1.0', id, type, time, data: { target, request: { host: registry } } };
+}
+
 interface ParsedEvent {
   id: string;
   resource: string | undefined;

@@ -5,12 +5,17 @@ import { readMessageText, type ReadText, MESSAGE_BYTES, INPUT_CHARS } from './me
 import { listProblems, problemsOf, type Problem } from './problems.js';
 import { shapeProblem } from './shape.js';
 
-/** How long "not now" is tried again, from the first time on. */
-const RETRY_FOR_MS = 24 * 60 * 60 * 1000;
-/** The first pause; each further one is twice as long. */
-const RETRY_FIRST_SECONDS = 30;
-/** The longest pause. */
-const RETRY_LONGEST_SECONDS = 15 * 60;
+/** How often a message is tried again, and for how long. */
+export interface RetryPace {
+  /** The first pause; each further one is twice as long. */
+  firstSeconds: number;
+  /** The longest pause. */
+  longestSeconds: number;
+  /** From the first time on. */
+  forMs: number;
+}
+/** What is "not now". */
+const NOT_NOW: RetryPace = { firstSeconds: 30, longestSeconds: 15 * 60, forMs: 24 * 60 * 60 * 1000 };
 
 /** What a message carries that was put back because its work could not be done then. */
 export interface Retry {
@@ -19,6 +24,8 @@ export interface Retry {
   firstAt: string;
   /** How often it was put back: 1 after the first time. */
   attempt: number;
+  /** Of an event: it was handled in part, and is to be gone on with from here. */
+  from?: string;
 }
 
 const retrySchema = z.strictObject({
@@ -27,6 +34,7 @@ const retrySchema = z.strictObject({
     firstMessageId: z.string().regex(ID),
     firstAt: z.iso.datetime({ offset: true }),
     attempt: z.int().min(1).max(100_000),
+    from: z.string().max(128).exactOptional(),
   }),
   message: z.unknown(),
 });
@@ -78,26 +86,60 @@ function invalidMessage(why: string): InputError {
   });
 }
 
+/** When a message came. */
+interface Seen {
+  /** The queue's id of it. */
+  messageId: string;
+  /** When it was put there. */
+  insertedAt: Date;
+  now: Date;
+}
+
+interface Wrapped {
+  text: string;
+  /** How long it shall stay unseen. */
+  delaySeconds: number;
+  retry: Retry;
+}
+
 /**
- * A message that is put back for later: its text, and how long it shall stay unseen. The pause doubles from 30 seconds to 15
- * minutes; a message that would be a day old by then is given up, as is one that has no room for the wrapping.
+ * A message that is put back for later. The pause doubles, from 30 seconds to 15 minutes by default; a message that would be a day old by
+ * then, by default, is given up, as is one that has no room for the wrapping.
  * @param value the message as it came, wrapped or not
- * @param seen the queue's id of it, when it was put there, and what time it is
  * @returns undefined to give up
  */
-export function retryEnvelope(
-  value: unknown,
-  seen: { messageId: string; insertedAt: Date; now: Date },
-): { text: string; delaySeconds: number; retry: Retry } | undefined {
+export function retryEnvelope(value: unknown, seen: Seen, pace: RetryPace = NOT_NOW): Wrapped | undefined {
   const { message, retry: before } = openMessage(value);
   const attempt = (before?.attempt ?? 0) + 1;
-  // It first came no later than this time, whatever it says: else it would be tried for ever.
-  const firstMs = Math.min(Date.parse(before?.firstAt ?? seen.insertedAt.toISOString()), seen.insertedAt.getTime());
-  const firstAt = new Date(firstMs).toISOString();
-  const delaySeconds = Math.min(RETRY_FIRST_SECONDS * 2 ** Math.min(attempt - 1, 30), RETRY_LONGEST_SECONDS);
-  if (seen.now.getTime() + delaySeconds * 1000 > firstMs + RETRY_FOR_MS) return undefined;
-  const retry = { firstMessageId: before?.firstMessageId ?? seen.messageId, firstAt, attempt };
+  const firstMs = firstTimeMs(before, seen);
+  const delaySeconds = Math.min(pace.firstSeconds * 2 ** Math.min(attempt - 1, 30), pace.longestSeconds);
+  if (seen.now.getTime() + delaySeconds * 1000 > firstMs + pace.forMs) return undefined;
+  return wrapped(message, { ...before, ...first(before, seen, firstMs), attempt }, delaySeconds);
+}
+
+/**
+ * A message that was handled in part and is to be gone on with at once: that counts as no failed attempt.
+ * @param from where the next call begins
+ */
+export function continuedEnvelope(value: unknown, seen: Seen, from: string): Wrapped | undefined {
+  const { message, retry: before } = openMessage(value);
+  return wrapped(message, { ...first(before, seen, firstTimeMs(before, seen)), attempt: 1, from }, 0);
+}
+
+/** It first came no later than it was inserted, whatever it says: else it would be tried for ever. */
+function firstTimeMs(before: Retry | undefined, { insertedAt }: Seen): number {
+  return Math.min(Date.parse(before?.firstAt ?? insertedAt.toISOString()), insertedAt.getTime());
+}
+
+function first(
+  before: Retry | undefined,
+  { messageId }: Seen,
+  firstMs: number,
+): Pick<Retry, 'firstMessageId' | 'firstAt'> {
+  return { firstMessageId: before?.firstMessageId ?? messageId, firstAt: new Date(firstMs).toISOString() };
+}
+
+function wrapped(message: unknown, retry: Retry, delaySeconds: number): Wrapped | undefined {
   const text = JSON.stringify({ retry, message });
-  if (Buffer.byteLength(text, 'utf8') > MESSAGE_BYTES) return undefined;
-  return { text, delaySeconds, retry };
+  return Buffer.byteLength(text, 'utf8') > MESSAGE_BYTES ? undefined : { text, delaySeconds, retry };
 }

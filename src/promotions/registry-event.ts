@@ -1,11 +1,12 @@
-import { InputError, RegistryError, formatReference, parseManifest } from '../oci/index.js';
+import { InputError, RegistryError, formatReference, mapConcurrently, parseManifest } from '../oci/index.js';
 import type { RegistryEvent } from '../messages/registry-event.js';
 import { writesTo } from '../rules/destination.js';
 import { isSourceRepository, matchRules, subjectOfDigestTag, type TagName } from '../rules/match.js';
 import { promotionId } from '../rules/promotion-id.js';
 import { standingRule } from '../rules/standing-rule.js';
 import type { Rule } from '../rules/rule.js';
-import { raiseWanted } from '../rows/increment.js';
+import { raiseWanted, type RowTrigger } from '../rows/increment.js';
+import type { Told } from '../rows/news.js';
 import type { TriggerCause } from '../rows/run-row.js';
 import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';
@@ -17,78 +18,173 @@ import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
 import type { SubjectIndex } from '../ports/subject-index.js';
 
+/** Levels of referrers of referrers that are followed upwards. */
+const MOST_LEVELS = 16;
+/** Promotions that one call raises: some seconds' work, since Event Grid waits 30 seconds for its answer. */
+const RAISED_BY_CALL = 50;
+const RAISED_AT_ONCE = 8;
+
 type EventPorts = Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'> &
   StorePort<Promotions & Runs & Progress & PromotionLists & SubjectIndex & Attachments & IgnoredEvents>;
 
-/** Levels of referrers of referrers that are followed upwards. */
-const MOST_LEVELS = 16;
+/** A tag or a manifest was pushed or deleted, by whomever that is told: an event, or a scan of what is new. */
+export interface Change {
+  kind: RegistryEvent['kind'];
+  registry: string;
+  repository: string;
+  tag?: string;
+  digest?: string;
+  /** When, by the registry's clock. */
+  at: string;
+  /** Rules with this trigger are asked. */
+  by: 'push' | 'schedule';
+  /** Of an event. */
+  id?: string;
+}
 
-/** What came of an event, for the log. */
+/** What came of a change. */
 export interface Handled {
+  /**
+   * - `done`: nothing more is to be done.
+   * - `unreadable`: the manifest, or one above it, is not there: a replica may be late. To be handled again.
+   * - `more`: there are more promotions than one call raises. To be handled again, from `next` on.
+   */
+  state: 'done' | 'unreadable' | 'more';
+  next?: string;
+  /** The promotions that were raised: not those that knew of it. */
   raised: string[];
   /** The runs that see to it: opened by this, or open before. */
   runs: string[];
+  /** Why nothing was raised, if no rule matches it. */
+  ignored?: string;
+  /** For the log. */
   text: string;
 }
 
 /**
- * A push or a deletion, from whichever door: raises `wanted` on the promotions of the tag, or, for a manifest that refers to
- * another, on those that stand on its root subject. What no rule wants is kept for a week with the nearest rule.
+ * A push or a deletion as an event: {@link handleChange}. What no rule matches is kept for a week with the nearest rule.
+ * @param from where to go on: `next` of the call before
  */
 export async function handleRegistryEvent(
   ports: EventPorts,
   event: RegistryEvent,
   signal: AbortSignal,
+  from?: string,
 ): Promise<Handled> {
-  const reference = `${event.registry}/${event.repository}${event.tag === undefined ? '' : `:${event.tag}`}${event.digest === undefined ? '' : `@${event.digest}`}`;
-  if (!ports.jobPolicy.allowedRegistries.includes(event.registry)) {
-    return ignore(ports, event, reference, `registry ${event.registry} is not in ALLOWED_REGISTRIES`);
+  const { kind, registry, repository, tag, digest, time: at, id } = event;
+  const change: Change = {
+    kind,
+    registry,
+    repository,
+    at,
+    by: 'push',
+    id,
+    ...(tag !== undefined && { tag }),
+    ...(digest !== undefined && { digest }),
+  };
+  const handled = await handleChange(ports, change, signal, from);
+  if (handled.ignored !== undefined) await keepIgnored(ports, event, handled.ignored);
+  return handled;
+}
+
+/** Keeps an event that came to nothing, with the reason. */
+export async function keepIgnored(
+  ports: Pick<Ports, 'now'> & StorePort<IgnoredEvents>,
+  event: Pick<RegistryEvent, 'id' | 'registry' | 'repository' | 'tag' | 'digest'>,
+  reason: string,
+): Promise<void> {
+  const { id: eventId } = event;
+  await ports.store.addIgnored({ at: ports.now().toISOString(), reference: referenceOf(event), eventId, reason });
+}
+
+function referenceOf({
+  registry,
+  repository,
+  tag,
+  digest,
+}: Pick<Change, 'registry' | 'repository' | 'tag' | 'digest'>): string {
+  return `${registry}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
+
+/**
+ * Increments the promotions of a tag that was pushed or deleted, or, for a manifest that refers to another, those that stand on its root
+ * subject. May be called any number of times: what a promotion knows costs reads only.
+ * @param from where to go on: `next` of the call before
+ */
+export async function handleChange(
+  ports: EventPorts,
+  change: Change,
+  signal: AbortSignal,
+  from?: string,
+): Promise<Handled> {
+  const reference = referenceOf(change);
+  const { registry, repository, digest } = change;
+  if (!ports.jobPolicy.allowedRegistries.includes(registry)) {
+    return ignored(reference, `registry ${registry} is not in ALLOWED_REGISTRIES`);
   }
   const all = await ports.rules.load();
-  const rules = all.filter((rule) => rule.triggers.includes('push'));
-  if (event.kind === 'deleted') return handleDeletion(ports, rules, event, reference);
-  const isSource = rules.some((rule) => isSourceRepository(rule, event.registry, event.repository));
-  const tagged = event.tag === undefined ? undefined : subjectOfDigestTag(event.tag);
+  const rules = all.filter((rule) => rule.triggers.includes(change.by));
+  if (change.kind === 'deleted') return handleDeletion(ports, rules, change, reference, from);
+  const isSource = rules.some((rule) => isSourceRepository(rule, registry, repository));
+  const tagged = change.tag === undefined ? undefined : subjectOfDigestTag(change.tag);
   if (tagged !== undefined) {
-    const above = isSource ? await subjectsAbove(ports, event, tagged, signal) : [];
-    return raiseStanding(ports, rules, event, [tagged, ...above], reference);
+    const { subjects } = isSource ? await subjectsAbove(ports, change, tagged, signal) : { subjects: [] };
+    return raiseStanding(ports, rules, change, { subjects: [tagged, ...subjects], reference, from });
   }
-  if (event.digest !== undefined && isSource) {
-    const name = { registry: event.registry, repository: event.repository, digest: event.digest };
-    const by = await ports.store.attachedBy(name);
-    if (by !== undefined) return raiseOthers(ports, rules, { ...event, ...name }, by, reference, signal);
-    const subjects = await subjectsAbove(ports, event, event.digest, signal);
-    if (subjects.length > 0) return raiseStanding(ports, rules, event, subjects, reference);
+  let missing: string | undefined;
+  if (digest !== undefined && isSource) {
+    const by = await ports.store.attachedBy({ registry, repository, digest });
+    const above = await subjectsAbove(ports, change, digest, signal);
+    ({ missing } = above);
+    if (above.subjects.length > 0) {
+      const knows = by === undefined ? undefined : await knowsOf(ports, by);
+      return raiseStanding(ports, rules, change, { ...above, reference, from }, knows);
+    }
+    if (by !== undefined && missing === undefined) return done(`${reference}: attached by us, and refers to nothing`);
   }
-  if (event.tag === undefined) return { raised: [], runs: [], text: `${reference}: no tag, and refers to nothing` };
-  const source = { registry: event.registry, repository: event.repository, tag: event.tag };
+  if (change.tag === undefined)
+    return missing === undefined ? done(`${reference}: no tag, and refers to nothing`) : unreadable(reference, missing);
+  const source = { registry, repository, tag: change.tag };
   const match = matchRules(rules, source);
   if (match.rules.length === 0) {
-    const [scheduled] = matchRules(all, source).rules;
-    if (scheduled !== undefined)
-      return ignore(
-        ports,
-        event,
-        reference,
-        `rule ${scheduled.name}: is not triggered by pushes; its schedule will look`,
-      );
-    if (await isOurCopy(ports, all, source, event.digest)) {
-      return { raised: [], runs: [], text: `${reference}: written by a run of ours` };
-    }
-    return ignore(ports, event, reference, matchRules(all, source).nearest ?? 'no rule wants it');
+    // It may refer to something.
+    if (missing !== undefined) return unreadable(reference, missing);
+    const [other] = matchRules(all, source).rules;
+    if (other !== undefined && change.by === 'push')
+      return ignored(reference, `rule ${other.name}: is not triggered by pushes; its schedule will look`);
+    if (await isOurCopy(ports, all, source, digest)) return done(`${reference}: written by a run of ours`);
+    return ignored(reference, matchRules(all, source).nearest ?? 'no rule matches it');
   }
   const { raised, runs, raise } = raiser(ports);
   let failure: { error: unknown } | undefined;
   for (const rule of match.rules) {
     try {
-      await raise(rule, source, { kind: 'push', id: event.id });
+      await raise(rule, source, { ...causeOf(change), ...(digest !== undefined && { digest }), at: change.at });
     } catch (error) {
       // One rule's destination may not be made of this name: no reason to keep it from the others.
       failure ??= { error };
     }
   }
   if (failure !== undefined) throw failure.error;
-  return { raised, runs, text: `${reference}: ${raised.length} promotions` };
+  return { ...done(`${reference}: ${raised.length} promotions`), raised, runs };
+}
+
+function done(text: string): Handled {
+  return { state: 'done', raised: [], runs: [], text };
+}
+
+function ignored(reference: string, reason: string): Handled {
+  return { ...done(`${reference}: ignored: ${reason}`), ignored: reason };
+}
+
+function unreadable(reference: string, missing: string): Handled {
+  return { ...done(`${reference}: the registry does not know ${missing} yet`), state: 'unreadable' };
+}
+
+/** What a row says of the change. */
+function causeOf({ by, id, kind }: Change, ofTag: TriggerCause['kind'] = 'push'): Omit<TriggerCause, 'at'> {
+  if (by === 'schedule') return { kind: 'schedule' };
+  return { kind: kind === 'deleted' ? 'deletion' : ofTag, ...(id !== undefined && { id }) };
 }
 
 /**
@@ -111,75 +207,62 @@ async function isOurCopy(
   return false;
 }
 
-type Raise = (rule: Rule, source: TagName, cause: Omit<TriggerCause, 'at'>) => Promise<void>;
+type Raise = (rule: Rule, source: TagName, trigger: RowTrigger) => Promise<void>;
 
 /** Raises, and keeps the promotions and their runs for the log. */
 function raiser(ports: EventPorts): Pick<Handled, 'raised' | 'runs'> & { raise: Raise } {
   const raised: string[] = [];
   const runs: string[] = [];
-  const raise: Raise = async (rule, source, cause) => {
-    const { promotionId: id, runId } = await raiseWanted(ports, rule, source, cause);
-    raised.push(id);
+  const raise: Raise = async (rule, source, trigger) => {
+    const { promotionId: id, runId, isNew } = await raiseWanted(ports, rule, source, trigger);
+    if (isNew) raised.push(id);
     if (runId !== undefined) runs.push(runId);
   };
   return { raised, runs, raise };
-}
-
-async function ignore(
-  ports: EventPorts,
-  { id: eventId }: RegistryEvent,
-  reference: string,
-  reason: string,
-): Promise<Handled> {
-  await ports.store.addIgnored({ at: ports.now().toISOString(), reference, eventId, reason });
-  return { raised: [], runs: [], text: `${reference}: ignored: ${reason}` };
 }
 
 /** A deletion is a reason to look, no more: only promotions that there are already. */
 async function handleDeletion(
   ports: EventPorts,
   rules: readonly Rule[],
-  event: RegistryEvent,
+  change: Change,
   reference: string,
+  from: string | undefined,
 ): Promise<Handled> {
-  if (event.tag === undefined) {
-    const { raised, runs } = await raiseStanding(
-      ports,
-      rules,
-      event,
-      event.digest === undefined ? [] : [event.digest],
-      reference,
-    );
-    return { raised, runs, text: `${reference}: deleted, ${raised.length} promotions look` };
+  const { registry, repository, tag, digest, at } = change;
+  if (tag === undefined) {
+    const subjects = digest === undefined ? [] : [digest];
+    return raiseStanding(ports, rules, change, { subjects, reference, from });
   }
-  const source: TagName = { registry: event.registry, repository: event.repository, tag: event.tag };
+  const source: TagName = { registry, repository, tag };
   const { raised, runs, raise } = raiser(ports);
   for (const rule of matchRules(rules, source).rules) {
     if ((await ports.store.getPromotion(promotionId(rule.name, source))) === undefined) continue;
-    await raise(rule, source, { kind: 'deletion', id: event.id });
+    await raise(rule, source, { ...causeOf(change), deleted: true, at });
   }
-  return { raised, runs, text: `${reference}: deleted, ${raised.length} promotions look` };
+  return { ...done(`${reference}: deleted, ${raised.length} promotions look`), raised, runs };
 }
 
-/** The subjects above a manifest, nearest first; empty where it refers to nothing. */
+/** The subjects above a manifest, nearest first; none if it refers to nothing. `missing`: the first on the way up that is not there. */
 async function subjectsAbove(
   ports: Pick<Ports, 'registries'>,
   { registry, repository }: { registry: string; repository: string },
   digest: string,
   signal: AbortSignal,
-): Promise<string[]> {
-  const from = ports.registries.repository(registry, repository);
+): Promise<{ subjects: string[]; missing?: string }> {
+  const repositoryOf = ports.registries.repository(registry, repository);
   const subjects: string[] = [];
   let next: string | undefined = digest;
   for (let level = 0; next !== undefined && level < MOST_LEVELS; level += 1) {
+    const reading: string = next;
     try {
-      const { bytes, descriptor } = await from.fetchManifest(next, { signal });
-      next = parseManifest(bytes, descriptor.mediaType, `${registry}/${repository}@${next}`).subject?.digest;
+      const { bytes, descriptor } = await repositoryOf.fetchManifest(reading, { signal });
+      next = parseManifest(bytes, descriptor.mediaType, `${registry}/${repository}@${reading}`).subject?.digest;
     } catch (error) {
-      // Deleted since, a subject that is not there (yet), or no manifest that can be read: what was found so far counts, and a
-      // run on the tag itself will say what is wrong with it.
-      const gone = error instanceof RegistryError && error.notFound;
-      if (!gone && !(error instanceof InputError)) throw error;
+      // Deleted since, or not there yet.
+      if (error instanceof RegistryError && error.notFound) return { subjects, missing: reading };
+      // No manifest that can be read: what was found so far counts, and a run on the tag itself will say what is wrong with it.
+      if (!(error instanceof InputError)) throw error;
       next = undefined;
     }
     if (next !== undefined) {
@@ -187,28 +270,28 @@ async function subjectsAbove(
       subjects.push(next);
     }
   }
-  return subjects;
+  return { subjects };
 }
+
+interface Above {
+  subjects: readonly string[];
+  /** One of them, or of those above, that is not there. */
+  missing?: string;
+  reference: string;
+  from: string | undefined;
+}
+
+/** Who needs not look at what a run of ours has attached, or a job. */
+type Knows = (promotionId: string, rule: Rule) => boolean;
 
 /**
  * We attached it ourselves: the promotion that did so knows, and so do those whose rules ask for as much and find it. All others that
  * stand on its subject look, as after anybody's referrer; each attaches once, so that this comes to an end.
  */
-async function raiseOthers(
-  ports: EventPorts,
-  rules: readonly Rule[],
-  event: RegistryEvent & { digest: string },
-  runId: string,
-  reference: string,
-  signal: AbortSignal,
-): Promise<Handled> {
-  const input = (await ports.store.getRun(runId))?.value.input;
+async function knowsOf({ store }: StorePort<Runs>, runId: string): Promise<Knows> {
+  const input = (await store.getRun(runId))?.value.input;
   const by = input?.kind === 'promotion' ? input : undefined;
-  const knows = (id: string, rule: Rule): boolean =>
-    by !== undefined && (id === by.promotionId || asksForAsMuch(rule, by.rule));
-  const subjects = await subjectsAbove(ports, event, event.digest, signal);
-  const { raised, runs } = await raiseStanding(ports, rules, event, subjects, reference, knows);
-  return { raised, runs, text: `${reference}: attached by us, ${raised.length} other promotions look` };
+  return (id, rule) => by !== undefined && (id === by.promotionId || asksForAsMuch(rule, by.rule));
 }
 
 function asksForAsMuch({ attachTo, sbom, sign }: Rule, than: Rule): boolean {
@@ -219,26 +302,49 @@ function asksForAsMuch({ attachTo, sbom, sign }: Rule, than: Rule): boolean {
   );
 }
 
-/** Evidence came: every promotion that stands on one of these digests looks again; of more than 2,000 the schedule finds the rest. */
+/**
+ * Evidence came, or a manifest is gone: every promotion that stands on one of these digests looks again, in the order of their ids; of more
+ * than 2,000 the schedule finds the rest.
+ */
 async function raiseStanding(
   ports: EventPorts,
   rules: readonly Rule[],
-  { registry, repository, kind, id: eventId }: RegistryEvent,
-  digests: readonly string[],
-  reference: string,
-  knows: (promotionId: string, rule: Rule) => boolean = () => false,
+  change: Change,
+  { subjects, missing, reference, from = '' }: Above,
+  knows: Knows = () => false,
 ): Promise<Handled> {
+  const { registry, repository } = change;
   const standing = new Set<string>();
-  for (const digest of digests) {
+  for (const digest of subjects) {
     for (const id of await ports.store.listStanding({ registry, repository, digest })) standing.add(id);
   }
+  if (standing.size === 0 && missing !== undefined) return unreadable(reference, missing);
+  const left = [...standing].filter((id) => id > from).toSorted();
   const { raised, runs, raise } = raiser(ports);
-  for (const id of standing) {
+  const some = left.slice(0, RAISED_BY_CALL);
+  await mapConcurrently(some, RAISED_AT_ONCE, async (id) => {
     const row = (await ports.store.getPromotion(id))?.value;
     const rule = row && standingRule(rules, row.rule, row.source);
-    if (row === undefined || rule === undefined || knows(id, rule)) continue;
-    const cause = { kind: kind === 'deleted' ? 'deletion' : 'referrer', id: eventId } as const;
-    await raise(rule, row.source, cause);
-  }
-  return { raised, runs, text: `${reference}: refers to ${digests.at(-1) ?? ''}, ${raised.length} promotions look` };
+    if (row === undefined || rule === undefined || knows(id, rule)) return;
+    await raise(rule, row.source, { ...causeOf(change, 'referrer'), ...toldOf(change) });
+  });
+  const next = some.length < left.length ? some.at(-1) : undefined;
+  const what = change.kind === 'deleted' ? 'deleted' : `refers to ${subjects.at(-1) ?? ''}`;
+  const more = next === undefined ? '' : `, ${left.length - some.length} more to come`;
+  return {
+    ...done(`${reference}: ${what}, ${raised.length} promotions look${more}`),
+    ...(next !== undefined && { state: 'more', next }),
+    raised,
+    runs,
+  };
+}
+
+/** What a promotion hears that stands on the subject. */
+function toldOf({ kind, tag, digest, at }: Change): Told {
+  if (digest === undefined) return {};
+  if (kind === 'deleted') return { digest, deleted: true, at };
+  const isDigestTag = tag !== undefined && subjectOfDigestTag(tag) !== undefined;
+  // A referrers tag is a list, and moves with each referrer.
+  if (isDigestTag && !tag.includes('.')) return {};
+  return { referrer: digest, ...(isDigestTag && { referrerTag: tag }), at };
 }

@@ -1,7 +1,9 @@
 import type { TagName } from '../rules/match.js';
 import { promotionId } from '../rules/promotion-id.js';
+import { fingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import type { RunPorts } from '../ports/run-ports.js';
+import { NO_NEWS, hear, isAnsweredBy, type Told } from './news.js';
 import type { TriggerCause } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
 import { untilWritten } from './until-written.js';
@@ -9,32 +11,39 @@ import { wakeForSource } from './wake-run.js';
 import { withNewRun, startRun, destinationText } from './open-run.js';
 import { tendPromotion } from './reconcile.js';
 
+/** Who asks, and what that one knows of the tag, or of a referrer. */
+export type RowTrigger = Omit<TriggerCause, 'at'> & Told;
+
 export interface RaisedPromotion {
   promotionId: string;
-  /** Absent where new runs are paused and there was none. */
+  /** Absent where new runs are paused and there was none, and where nothing is to be done. */
   runId?: string;
   /** The row closes with the outcome of this request once no run is open and `wanted` is at least this. */
   wanted: number;
+  /** False: the row knew all of it, and nothing was written. */
+  isNew: boolean;
 }
 
 /**
  * Says that a promotion should be looked at, for whatever reason: opens a run where none is open, otherwise leaves the rest to
- * the open one. May be called any number of times.
- * @param cause the row and the run that is opened say it
+ * the open one. May be called any number of times: what the row knows already costs reads only.
+ * @param trigger the row and the run that is opened say it
  * @throws PromoterError `ROW_CONTENDED` (transient)
  */
 export async function raiseWanted(
   ports: RunPorts,
   rule: Rule,
   source: TagName,
-  cause: Omit<TriggerCause, 'at'>,
+  { kind, id: causeId, ...told }: RowTrigger,
 ): Promise<RaisedPromotion> {
   const id = promotionId(rule.name, source);
   const name = { registry: source.registry, repository: source.repository, tag: source.tag };
   return untilWritten(id, async () => {
     const now = ports.now();
-    const lastTrigger: TriggerCause = { ...cause, at: now.toISOString() };
+    const lastTrigger: TriggerCause = { kind, ...(causeId !== undefined && { id: causeId }), at: now.toISOString() };
     const current = await ports.store.getPromotion(id);
+    const { news, isKnown } = hear(current?.value ?? {}, told, now);
+    const withNews = news === NO_NEWS ? {} : { news };
     if (current === undefined) {
       const fresh: PromotionRow = {
         id,
@@ -45,6 +54,7 @@ export async function raiseWanted(
         answered: 0,
         wantedAt: now.toISOString(),
         lastTrigger,
+        ...withNews,
         state: 'working',
         runOpen: false,
         runBegun: false,
@@ -53,22 +63,36 @@ export async function raiseWanted(
       const row = ports.paused ? fresh : withNewRun(fresh, now, lastTrigger);
       if (!(await ports.store.insertPromotion(row))) return undefined;
       if (row.runOpen) await startRun(ports, row, rule);
-      return { promotionId: id, wanted: 1, ...(row.runId !== undefined && { runId: row.runId }) };
+      return { promotionId: id, wanted: 1, isNew: true, ...(row.runId !== undefined && { runId: row.runId }) };
     }
-    const wanted = current.value.wanted + 1;
-    const raised = { ...current.value, wanted, wantedAt: now.toISOString(), lastTrigger };
+    const before = current.value;
+    const open = before.runOpen && before.runId !== undefined ? { runId: before.runId } : {};
+    if (isKnown && (before.runOpen || before.wanted > before.answered || hasAnswered(before, told, rule))) {
+      // Whoever told of it first may have died before the run was started, or woken.
+      if (before.runOpen && (!before.runBegun || before.waitingFor !== undefined)) await tendPromotion(ports, id, rule);
+      return { promotionId: id, wanted: before.wanted, isNew: false, ...open };
+    }
+    const wanted = before.wanted + 1;
+    const raised = { ...before, wanted, wantedAt: now.toISOString(), lastTrigger, ...withNews };
     if (!raised.runOpen) {
       const row = ports.paused
         ? raised
         : { ...withNewRun(raised, now, lastTrigger), destination: destinationText(rule, name) };
       if (!(await ports.store.replacePromotion(row, current.version))) return undefined;
       if (row.runOpen) await startRun(ports, row, rule);
-      return { promotionId: id, wanted, ...(row.runId !== undefined && { runId: row.runId }) };
+      return { promotionId: id, wanted, isNew: true, ...(row.runId !== undefined && { runId: row.runId }) };
     }
     raised.absorbed = (raised.absorbed ?? 0) + 1;
     if (!(await ports.store.replacePromotion(raised, current.version))) return undefined;
     await tendPromotion(ports, id, rule);
     if (raised.runId !== undefined) await wakeForSource(ports, raised.runId);
-    return { promotionId: id, wanted, ...(raised.runId !== undefined && { runId: raised.runId }) };
+    return { promotionId: id, wanted, isNew: true, ...open };
   });
+}
+
+/** True if the row's last run has seen what the trigger tells, under the rule as it is: nothing is to be done. */
+function hasAnswered({ state, news = NO_NEWS, last }: PromotionRow, { referrer }: Told, rule: Rule): boolean {
+  if (state !== 'in_sync' || last?.fingerprint !== fingerprint(rule)) return false;
+  if (referrer === undefined) return isAnsweredBy(news, last.digest);
+  return news.referrers.some(({ digest, seen }) => digest === referrer && seen === true);
 }

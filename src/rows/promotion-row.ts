@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { newsSchema } from './news.js';
 import { sourceTagSchema, runResultSchema, triggerCauseSchema, triggerSchema } from './run-row.js';
 
 export const PROMOTION_STATES = [
@@ -47,6 +48,8 @@ export const promotionRowSchema = z.object({
   last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), fingerprint: z.string() }).exactOptional(),
   /** The digest that passed the evidence gate last, and the fingerprint of the rule that it passed by. */
   gate: z.object({ digest: z.string(), fingerprint: z.string() }).exactOptional(),
+  /** What triggers said of the tag and its referrers. */
+  news: newsSchema.exactOptional(),
   /** Failures in a row, for the schedule's growing pauses. */
   failures: z.number(),
   /** How often in a row runs were interrupted, while `wanted` was this, and how many steps the furthest of them had done. */

@@ -4,7 +4,8 @@ import { parseRegistryEventMessage } from '../../messages/registry-event-message
 import { handleRegistryEvent } from '../../promotions/registry-event.js';
 import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
-import { handleMessage } from './message.js';
+import { handleAgain } from './event-again.js';
+import { handleMessage, messageOf } from './message.js';
 
 const ANSWER_MS = 60_000;
 
@@ -16,10 +17,11 @@ export function registerOnRegistryEventMessage(ports: StaticPorts, engineOf: Eng
     connection: 'AzureWebJobsStorage',
     extraInputs: [input.durableClient()],
     handler: (raw: unknown, context: InvocationContext): Promise<void> =>
-      handleMessage(ports, 'registry-events', raw, context, parse, async ({ event }) => {
-        const engine = engineOf(getClient(context));
-        const { text, runs } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
-        context.info(`${text} ${runIdText(...runs)}`.trimEnd());
+      handleMessage(ports, 'registry-events', raw, context, parse, async ({ event, retry }) => {
+        const all = { ...ports, engine: engineOf(getClient(context)) };
+        const handled = await handleRegistryEvent(all, event, AbortSignal.timeout(ANSWER_MS), retry?.from);
+        context.info(`${handled.text} ${runIdText(...handled.runs)}`.trimEnd());
+        await handleAgain(ports, event, handled, { ...messageOf(context), retry });
       }),
   });
 }

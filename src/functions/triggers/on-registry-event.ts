@@ -5,6 +5,7 @@ import { parseRegistryEvent } from '../../messages/registry-event.js';
 import { isForGood, keepAsPoison } from './poison.js';
 import { handleRegistryEvent } from '../../promotions/registry-event.js';
 import { runIdText } from '../step-log.js';
+import { handleAgain } from './event-again.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 
 /** Event Grid waits 30 s for an answer. */
@@ -20,9 +21,10 @@ export function registerOnRegistryEvent(ports: StaticPorts, engineOf: EngineOf):
     handler: async (raw: unknown, context: InvocationContext): Promise<void> => {
       try {
         const event = parseRegistryEvent(raw, ports.loginServers);
-        const engine = engineOf(getClient(context));
-        const { text, runs } = await handleRegistryEvent({ ...ports, engine }, event, AbortSignal.timeout(ANSWER_MS));
-        context.info(`${text} ${runIdText(...runs)}`.trimEnd());
+        const all = { ...ports, engine: engineOf(getClient(context)) };
+        const handled = await handleRegistryEvent(all, event, AbortSignal.timeout(ANSWER_MS));
+        context.info(`${handled.text} ${runIdText(...handled.runs)}`.trimEnd());
+        await handleAgain(ports, event, handled, { messageId: context.invocationId, insertedAt: ports.now() });
       } catch (error) {
         if (!isForGood(error)) throw error;
         const { code, message } = describeError(error);

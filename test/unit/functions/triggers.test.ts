@@ -1,8 +1,8 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
-import { pushImage } from '../../support/images.js';
-import { REGISTRY, SOURCE, newWorld, runOf, type World } from '../../support/world.js';
+import { pushArtifact, pushImage } from '../../support/images.js';
+import { REGISTRY, SOURCE, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';
 
 let world: World;
@@ -100,6 +100,70 @@ describe('an event of a registry', () => {
     await deliver('onRegistryEventMessage', event(), message());
     expect(world.queues.sent).toMatchObject([{ queue: 'registry-events', delaySeconds: 30 }]);
   });
+});
+
+describe('an event whose manifest is not there yet', () => {
+  const digest = `sha256:${'d'.repeat(64)}`;
+  const event = {
+    id: 'e1',
+    eventType: 'Microsoft.ContainerRegistry.ImagePushed',
+    eventTime: '2026-01-01T00:00:00Z',
+    data: { target: { repository: SOURCE.repository, digest }, request: { host: REGISTRY } },
+  };
+  const reasons = async (): Promise<string[]> => (await world.store.listIgnored()).items.map(({ reason }) => reason);
+
+  test('goes to the queue, from either door, for a quarter of an hour; then it is kept as ignored', async () => {
+    const startedMs = world.nowMs;
+    await deliver('onRegistryEvent', event);
+    for (let nth = 0; nth < world.queues.sent.length; nth += 1) {
+      const { queue, text, delaySeconds } = world.queues.sent[nth] ?? { queue: '', text: '', delaySeconds: 0 };
+      expect(queue).toBe('registry-events');
+      expect(await reasons()).toEqual([]);
+      world.nowMs += delaySeconds * 1000;
+      await deliver('onRegistryEventMessage', JSON.parse(text), message(`m${nth}`));
+    }
+    expect(world.queues.sent.map(({ delaySeconds }) => delaySeconds)).toEqual([10, 20, 40, 80, ...Array(6).fill(120)]);
+    expect(world.nowMs - startedMs).toBeLessThanOrEqual(15 * 60_000);
+    expect(await reasons()).toEqual([expect.stringContaining(`does not know ${digest} yet`)]);
+  });
+
+  test('is handled when it is there', async () => {
+    await deliver('onRegistryEventMessage', event, message());
+    expect(world.queues.sent).toMatchObject([{ queue: 'registry-events', delaySeconds: 10 }]);
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+    const again = JSON.parse(world.queues.sent[0]?.text ?? '') as { message: object; retry: object };
+    const { digest: there } = await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), {});
+    const data = { target: { repository: SOURCE.repository, digest: there }, request: { host: REGISTRY } };
+    await deliver('onRegistryEventMessage', { ...again, message: { ...again.message, data } }, message('m2'));
+    expect(world.queues.sent).toHaveLength(1);
+    expect(await reasons()).toEqual([]);
+  });
+});
+
+test('an event of more promotions than one call raises is gone on with from the queue', async () => {
+  const source = world.registries.repository(REGISTRY, SOURCE.repository);
+  const root = await pushImage(source, { tag: SOURCE.tag });
+  const ids = new Set<string>();
+  for (let nth = 0; nth < 120; nth += 1) {
+    const { promotionId: id } = await openRun(world, undefined, { ...SOURCE, tag: `v${nth}` });
+    ids.add(id);
+    await world.store.addStanding({ registry: REGISTRY, repository: SOURCE.repository, digest: root.digest }, id);
+  }
+  const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
+  const target = { repository: SOURCE.repository, digest };
+  await deliver('onRegistryEvent', {
+    id: 'e1',
+    eventType: 'Microsoft.ContainerRegistry.ImagePushed',
+    eventTime: '2026-01-01T00:00:00Z',
+    data: { target, request: { host: REGISTRY } },
+  });
+  for (let nth = 0; nth < world.queues.sent.length; nth += 1) {
+    const { text, delaySeconds } = world.queues.sent[nth] ?? { text: '', delaySeconds: -1 };
+    expect(delaySeconds).toBe(0);
+    await deliver('onRegistryEventMessage', JSON.parse(text), message(`m${nth}`));
+  }
+  expect(world.queues.sent).toHaveLength(2);
+  for (const id of ids) expect((await rowOf(world, id)).news?.referrers).toMatchObject([{ digest }]);
 });
 
 describe('a job', () => {

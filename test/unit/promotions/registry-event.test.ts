@@ -1,5 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { handleRegistryEvent, type Handled } from '../../../src/promotions/registry-event.js';
+import {
+  handleChange,
+  handleRegistryEvent,
+  type Change,
+  type Handled,
+} from '../../../src/promotions/registry-event.js';
 import type { RegistryEvent } from '../../../src/messages/registry-event.js';
 import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
@@ -56,11 +61,11 @@ describe('a tag is pushed', () => {
     expect(await ignored()).toEqual([]);
   });
 
-  test('the same event three times: one run', async () => {
+  test('the same event three times increments once', async () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     for (let time = 0; time < 3; time += 1) await handle({ tag: SOURCE.tag, digest });
     expect(world.engine.starts).toHaveLength(1);
-    expect((await rowOf(world, P1)).wanted).toBe(3);
+    expect((await rowOf(world, P1)).wanted).toBe(1);
   });
 
   test('without a digest in the event', async () => {
@@ -98,6 +103,183 @@ describe('a tag is pushed', () => {
     const { digest } = await pushArtifact(source, 'application/x-report', { subject, tag: 'report' });
     expect((await handle({ tag: 'report', digest })).raised).toEqual([P1]);
     expect(await world.store.getPromotion(promotionId('staging', { ...SOURCE, tag: 'report' }))).toBeUndefined();
+  });
+});
+
+describe('what a promotion knows already', () => {
+  const promoted = async (digest: string): Promise<void> => {
+    const { id, runId = '', wanted } = await rowOf(world, P1);
+    world.engine.setState(runId, 'ended');
+    await closePromotion(world, id, runId, { wanted, rule: rule(), result: { outcome: 'promoted', digest } });
+  };
+  const digests: Descriptor['digest'][] = [];
+  beforeEach(async () => {
+    digests.length = 0;
+    for (const content of ['one', 'two']) digests.push((await pushImage(source, { tag: SOURCE.tag, content })).digest);
+  });
+
+  test('a duplicate costs reads only: while its run is open, and after it', async () => {
+    const [digest] = digests;
+    if (digest === undefined) throw new Error('nothing was pushed');
+    expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([P1]);
+    const { calls } = counting();
+    expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([]);
+    await promoted(digest);
+    calls.length = 0;
+    expect((await handle({ tag: SOURCE.tag, digest, id: 'again' })).raised).toEqual([]);
+    expect(calls).toEqual(['attachedBy', 'getPromotion']);
+    expect(await rowOf(world, P1)).toMatchObject({ wanted: 1, state: 'in_sync' });
+  });
+
+  test('an event that was overtaken costs reads only', async () => {
+    const [first, second] = digests;
+    if (first === undefined || second === undefined) throw new Error('nothing was pushed');
+    await handle({ tag: SOURCE.tag, digest: first });
+    await promoted(first);
+    await handle({ tag: SOURCE.tag, digest: second, time: '2026-01-01T00:01:00Z' });
+    await promoted(second);
+    expect((await handle({ tag: SOURCE.tag, digest: first })).raised).toEqual([]);
+    expect((await rowOf(world, P1)).wanted).toBe(2);
+  });
+
+  test('a push of the same digest again, a move back and a deletion are new', async () => {
+    const [first, second] = digests;
+    if (first === undefined || second === undefined) throw new Error('nothing was pushed');
+    await handle({ tag: SOURCE.tag, digest: first });
+    await promoted(first);
+    let minute = 0;
+    const later = (): string => `2026-01-01T00:0${(minute += 1)}:00Z`;
+    for (const digest of [first, second, first]) {
+      expect((await handle({ tag: SOURCE.tag, digest, time: later() })).raised).toEqual([P1]);
+      await promoted(digest);
+    }
+    expect((await handle({ kind: 'deleted', tag: SOURCE.tag, time: later() })).raised).toEqual([P1]);
+  });
+
+  test('under a rule that was edited since, a duplicate is a reason to look', async () => {
+    const [digest] = digests;
+    if (digest === undefined) throw new Error('nothing was pushed');
+    await handle({ tag: SOURCE.tag, digest });
+    await promoted(digest);
+    world.ruleList = [rule({ sign: [] })];
+    expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([P1]);
+  });
+
+  test('a promotion that is not in sync looks again at a duplicate', async () => {
+    const [digest] = digests;
+    if (digest === undefined) throw new Error('nothing was pushed');
+    await handle({ tag: SOURCE.tag, digest });
+    const { id, runId = '', wanted } = await rowOf(world, P1);
+    const result = { outcome: 'failed', code: 'X', digest } as const;
+    await closePromotion(world, id, runId, { wanted, rule: rule(), result });
+    expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([P1]);
+  });
+});
+
+/** Calls of the store from here on. */
+function counting(): { calls: string[] } {
+  const calls: string[] = [];
+  const { store } = world;
+  world.store = new Proxy(store, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        calls.push(String(key));
+        return value.apply(target, args) as unknown;
+      };
+    },
+  });
+  return { calls };
+}
+
+describe('what an event asks of the tables', () => {
+  test('a push, of one promotion', async () => {
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    const { calls } = counting();
+    await handle({ tag: SOURCE.tag, digest });
+    expect(calls).toEqual(['attachedBy', 'getPromotion', 'insertPromotion', 'insertRun']);
+  });
+
+  test('a push, of four promotions', async () => {
+    world.ruleList = ['a', 'b', 'c', 'd'].map((name) =>
+      rule({ name, destination: { reference: `${REGISTRY}/${name}/{repository}:{tag}` } }),
+    );
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    const { calls } = counting();
+    await handle({ tag: SOURCE.tag, digest });
+    expect(calls).toHaveLength(13);
+  });
+
+  test('a referrer, of four promotions that are in sync', async () => {
+    const root = await pushImage(source, { tag: SOURCE.tag });
+    for (const tag of ['v1', 'v2', 'v3', 'v4']) {
+      source.tags.set(tag, root.digest);
+      const run = await openRun(world, rule(), { ...SOURCE, tag });
+      await observeStep(world, run, await callOf(world, run.runId));
+      const { wanted } = await rowOf(world, run.promotionId);
+      const result = { outcome: 'promoted', digest: root.digest } as const;
+      await closePromotion(world, run.promotionId, run.runId, { wanted, rule: rule(), result });
+    }
+    const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
+    const { calls } = counting();
+    expect((await handle({ digest })).raised).toHaveLength(4);
+    expect(calls).toHaveLength(2 + 4 * 4);
+  });
+});
+
+describe('a manifest that is not there yet', () => {
+  const unknown: Descriptor['digest'] = `sha256:${'d'.repeat(64)}`;
+
+  test('is unreadable, without a tag or under one that no rule matches', async () => {
+    world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['samples/**'], tags: ['v*'] } })];
+    expect((await handle({ digest: unknown })).state).toBe('unreadable');
+    expect((await handle({ digest: unknown, tag: 'latest' })).state).toBe('unreadable');
+    expect(await ignored()).toEqual([]);
+  });
+
+  test('is no reason to wait with a tag that a rule matches', async () => {
+    expect(await handle({ digest: unknown, tag: SOURCE.tag })).toMatchObject({ state: 'done', raised: [P1] });
+  });
+
+  test('and is the subject of what was pushed: nobody can say yet who stands on it', async () => {
+    const subject = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: unknown, size: 2 } as Descriptor;
+    const { digest } = await pushArtifact(source, 'application/x-report', { subject });
+    expect((await handle({ digest })).state).toBe('unreadable');
+  });
+});
+
+describe('more promotions than one call raises', () => {
+  test('are raised by the calls that follow, each at least once', async () => {
+    const root = await pushImage(source, { tag: SOURCE.tag });
+    const ids: string[] = [];
+    for (let nth = 0; nth < 120; nth += 1) {
+      const { promotionId: id } = await openRun(world, rule(), { ...SOURCE, tag: `v${nth}` });
+      ids.push(id);
+      await world.store.addStanding({ registry: REGISTRY, repository: SOURCE.repository, digest: root.digest }, id);
+    }
+    const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
+    const event: RegistryEvent = {
+      id: 'e1',
+      kind: 'pushed',
+      registry: REGISTRY,
+      repository: SOURCE.repository,
+      digest,
+      time: '2026-01-01T00:00:00Z',
+    };
+    const raised: string[] = [];
+    let from: string | undefined;
+    let calls = 0;
+    do {
+      const handled = await handleRegistryEvent(world, event, new AbortController().signal, from);
+      raised.push(...handled.raised);
+      calls += 1;
+      from = handled.next;
+    } while (from !== undefined);
+    expect(calls).toBe(3);
+    expect(raised.toSorted()).toEqual(ids.toSorted());
+    // Once more from the start: reads only.
+    expect((await handleRegistryEvent(world, event, new AbortController().signal)).raised).toEqual([]);
   });
 });
 
@@ -208,12 +390,6 @@ describe('evidence is pushed', () => {
     expect((await handle({ digest })).raised).toEqual([P1]);
   });
 
-  test('whose subject is not there yet: what is known of the way up counts', async () => {
-    const missing = { ...root, digest: `sha256:${'e'.repeat(64)}` } as Descriptor;
-    const { digest } = await pushArtifact(source, 'application/x-report', { subject: missing });
-    expect((await handle({ digest })).raised).toEqual([]);
-  });
-
   test('wakes the run that waits for it', async () => {
     const { value, version } = (await world.store.getPromotion(P1)) ?? {};
     if (value === undefined || version === undefined) throw new Error('no row');
@@ -240,10 +416,10 @@ describe('evidence is pushed', () => {
       }
     });
 
-    async function attachedIn(runId: string | undefined): Promise<string[]> {
+    async function attachedIn(runId: string | undefined, time?: string): Promise<string[]> {
       const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
       await world.store.markOurs({ registry: REGISTRY, repository: SOURCE.repository, digest }, runId);
-      return (await handle({ digest })).raised.toSorted();
+      return (await handle({ digest, ...(time !== undefined && { time }) })).raised.toSorted();
     }
     const idsOf = (...names: string[]): string[] => names.map((name) => runs.get(name)?.promotionId ?? name).toSorted();
 
@@ -255,7 +431,9 @@ describe('evidence is pushed', () => {
 
     test('in a job, or in a run that nobody knows any more: all look', async () => {
       expect(await attachedIn('no-such-run')).toEqual([P1, ...idsOf('plain', 'like', 'there')].toSorted());
-      expect(await attachedIn(undefined)).toEqual([P1, ...idsOf('plain', 'like', 'there')].toSorted());
+      expect(await attachedIn(undefined, '2026-01-01T00:00:01Z')).toEqual(
+        [P1, ...idsOf('plain', 'like', 'there')].toSorted(),
+      );
     });
   });
 
@@ -303,5 +481,34 @@ describe('something is deleted', () => {
     expect((await handle({ kind: 'deleted', ...changes })).raised).toEqual([]);
     expect(world.engine.starts).toEqual([]);
     expect(await ignored()).toEqual([]);
+  });
+});
+
+describe('a scan finds what changed', () => {
+  const change = {
+    registry: REGISTRY,
+    repository: SOURCE.repository,
+    at: '2026-01-01T00:00:00Z',
+    by: 'schedule',
+  } as const;
+  const found = (changes: Pick<Change, 'kind' | 'tag' | 'digest'> & { repository?: string }): Promise<Handled> =>
+    handleChange(world, { ...change, ...changes }, new AbortController().signal);
+
+  test('it is handled like an event, by the rules that have a schedule, and nothing is kept as ignored', async () => {
+    world.ruleList = [rule({ triggers: ['schedule'] }), rule({ name: 'pushed', triggers: ['push'] })];
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    expect((await found({ kind: 'pushed', tag: SOURCE.tag, digest })).raised).toEqual([P1]);
+    const { lastTrigger, news } = await rowOf(world, P1);
+    expect([lastTrigger?.kind, news?.tag]).toEqual(['schedule', { digest, at: '2026-01-01T00:00:00.000Z' }]);
+    expect((await found({ kind: 'pushed', tag: 'other', digest, repository: 'others/app' })).ignored).toBe(
+      'rule staging: repository others/app is not in samples/**',
+    );
+    expect(await ignored()).toEqual([]);
+  });
+
+  test('what an event has told is known', async () => {
+    const { digest } = await pushImage(source, { tag: SOURCE.tag });
+    await handle({ tag: SOURCE.tag, digest });
+    expect((await found({ kind: 'pushed', tag: SOURCE.tag, digest })).raised).toEqual([]);
   });
 });
