@@ -32,6 +32,8 @@ export interface Quirks {
   refuseWildcardScopes?: boolean;
   /** No `/acr/v1/<name>/_tags` and `_manifests`: as other registries than ACR. */
   noAcrLists?: boolean;
+  /** An Entra token for Azure Resource Manager is refused: only those for ACR itself are taken. */
+  refuseArmAudience?: boolean;
   /** Each answer says that so many calls a second are left, as ACR does. */
   callsLeftPerSecond?: number;
   /** Each request waits this long before it is looked at: what a round trip costs. */
@@ -56,6 +58,7 @@ const KINDS: Record<keyof Quirks, 'flag' | 'number'> = {
   honourIfMatch: 'flag',
   refuseWildcardScopes: 'flag',
   noAcrLists: 'flag',
+  refuseArmAudience: 'flag',
   callsLeftPerSecond: 'number',
   latencyMs: 'number',
   blobBytesPerSecond: 'number',

@@ -120,7 +120,7 @@ function createContext(options: RegistryOptions, database: DatabaseSync, blobs: 
     manifests: new ManifestStore(database),
     locks: new LockStore(database),
     tokens,
-    principals: new Principals(options.users ?? [], tokens, options.entraKeysFile, options.identityGrants),
+    principals: new Principals(options, tokens),
     guard: new Guard(tokens, name, options.anonymous === true),
     events: new EventJournal({
       database,

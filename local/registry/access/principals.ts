@@ -1,13 +1,15 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
-import type { Grant, User } from '../options.js';
+import type { Grant, RegistryOptions, User } from '../options.js';
 import { Refusal } from '../refusal.js';
 import type { Tokens } from './tokens.js';
 
 /** What `az acr login` writes as the user beside a refresh token. */
 const TOKEN_USER = '00000000-0000-0000-0000-000000000000';
-const AUDIENCE = 'https://containerregistry.azure.net';
+const ACR_AUDIENCE = 'https://containerregistry.azure.net';
+/** Azure Resource Manager's: ACR takes its tokens too, unless the registry forbids it (`azureADAuthenticationAsArmPolicy`). */
+const ARM_AUDIENCE = 'https://management.azure.com';
 
 /** Somebody who has signed in: a name for tokens and logs, and what they may do (everything where undefined). */
 export interface Principal {
@@ -20,12 +22,15 @@ export class Principals {
   readonly #users: User[];
   readonly #tokens: Tokens;
   readonly #keysFile: string | undefined;
+  readonly #audiences: string[];
   readonly #identityGrants: Record<string, Grant[]>;
 
-  constructor(users: User[], tokens: Tokens, keysFile?: string, identityGrants: Record<string, Grant[]> = {}) {
+  constructor({ users = [], entraKeysFile, identityGrants = {}, quirks = {} }: RegistryOptions, tokens: Tokens) {
     this.#users = users;
     this.#tokens = tokens;
-    this.#keysFile = keysFile;
+    this.#keysFile = entraKeysFile;
+    const audiences = quirks.refuseArmAudience === true ? [ACR_AUDIENCE] : [ACR_AUDIENCE, ARM_AUDIENCE];
+    this.#audiences = audiences.flatMap((audience) => [audience, `${audience}/`]);
     this.#identityGrants = identityGrants;
   }
 
@@ -48,7 +53,7 @@ export class Principals {
       const keys = JSON.parse(await readFile(this.#keysFile, 'utf8')) as JSONWebKeySet;
       const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
         algorithms: ['ES256'],
-        audience: [AUDIENCE, `${AUDIENCE}/`],
+        audience: this.#audiences,
         requiredClaims: ['exp', 'oid'],
       });
       const id = typeof payload.appid === 'string' ? payload.appid : String(payload.oid);

@@ -1,99 +1,103 @@
 import { randomUUID } from 'node:crypto';
-import type { Manifest } from '../../../src/oci/index.js';
+import type {
+  ContainerRegistryChartDeletedEventData,
+  ContainerRegistryChartPushedEventData,
+  ContainerRegistryImageDeletedEventData,
+  ContainerRegistryImagePushedEventData,
+} from '@azure/eventgrid';
 import type { Call } from '../call.js';
 import type { Context } from '../context.js';
-import type { IncomingManifest, StoredManifest } from '../storage/manifests.js';
+import type { IncomingManifest, ManifestEntry } from '../storage/manifests.js';
 
 const HELM_CONFIG = 'application/vnd.cncf.helm.config.v1+json';
 const LOCATION = 'local';
 
+/** What each kind of event is about. Event Grid declares each field as required; ACR leaves out those that it does not know. */
+interface Targets {
+  ImagePushed: Partial<ContainerRegistryImagePushedEventData['target']>;
+  ImageDeleted: Partial<ContainerRegistryImageDeletedEventData['target']>;
+  ChartPushed: Partial<ContainerRegistryChartPushedEventData['target']>;
+  ChartDeleted: Partial<ContainerRegistryChartDeletedEventData['target']>;
+}
+
+/** An event's data, without what ACR leaves out. Charts have a `request` here: only `host` in it tells the local registries apart. */
+type EventData = Pick<ContainerRegistryImagePushedEventData, 'id' | 'timestamp' | 'action' | 'location'> & {
+  target: Targets[keyof Targets];
+  request: Omit<ContainerRegistryImagePushedEventData['request'], 'addr'>;
+};
+
+const ACTIONS = {
+  ImagePushed: 'push',
+  ImageDeleted: 'delete',
+  ChartPushed: 'chart_push',
+  ChartDeleted: 'chart_delete',
+} as const satisfies Record<keyof Targets, string>;
+
 /** What an Event Grid event says about a push or a delete; the envelope is put around it on delivery. */
 export interface RegistryEvent {
   id: string;
-  type: `Microsoft.ContainerRegistry.${'ImagePushed' | 'ImageDeleted' | 'ChartPushed' | 'ChartDeleted'}`;
+  type: `Microsoft.ContainerRegistry.${keyof Targets}`;
   subject: string;
   time: string;
   topic: string;
-  data: {
-    id: string;
-    timestamp: string;
-    action: 'push' | 'delete' | 'chart_push' | 'chart_delete';
-    location: string;
-    target: Record<string, string | number>;
-    request: { id: string; host: string; method: string; useragent: string };
-  };
+  data: EventData;
 }
 
-/** A chart's name and version, as far as the path and the tag tell; undefined for what is no Helm chart. */
-export function chartOf(manifest: Manifest): true | undefined {
-  return manifest.kind === 'image' && manifest.config.mediaType === HELM_CONFIG ? true : undefined;
+/** A Helm chart's name and version, as far as the path and the tag tell. */
+function chartTarget(repository: string, tag: string | undefined): { name: string; version?: string } {
+  return { name: repository.split('/').at(-1) ?? repository, ...(tag !== undefined && { version: tag }) };
+}
+
+function isChart(configMediaType: string | undefined): boolean {
+  return configMediaType === HELM_CONFIG;
 }
 
 export function pushEvent(
   context: Context,
   call: Call,
   repository: string,
-  manifest: IncomingManifest,
-  chart: true | undefined,
+  { mediaType, digest, bytes, tag, described }: IncomingManifest,
 ): RegistryEvent {
-  const { mediaType, digest, bytes, tag } = manifest;
-  return event(context, call, {
-    type: chart ? 'ChartPushed' : 'ImagePushed',
-    action: chart ? 'chart_push' : 'push',
-    subject: tag === undefined ? repository : `${repository}:${tag}`,
-    target: {
-      mediaType,
-      size: bytes.length,
-      digest,
-      length: bytes.length,
-      repository,
-      ...(tag !== undefined && { tag }),
-      ...(chart && { name: repository.split('/').at(-1) ?? repository, ...(tag !== undefined && { version: tag }) }),
-    },
-  });
+  const subject = tag === undefined ? repository : `${repository}:${tag}`;
+  const target = { mediaType, size: bytes.length, digest, repository, ...(tag !== undefined && { tag }) };
+  if (isChart(described?.configMediaType)) {
+    return event(context, call, 'ChartPushed', subject, { ...target, ...chartTarget(repository, tag) });
+  }
+  return event(context, call, 'ImagePushed', subject, { ...target, length: bytes.length });
 }
 
 export function deleteEvent(
   context: Context,
   call: Call,
   repository: string,
-  { mediaType, digest }: StoredManifest,
+  { mediaType, digest, described }: ManifestEntry,
 ): RegistryEvent {
-  return event(context, call, {
-    type: 'ImageDeleted',
-    action: 'delete',
-    subject: repository,
-    target: { mediaType, digest, repository },
-  });
+  const target = { mediaType, digest, repository };
+  if (isChart(described.configMediaType)) {
+    return event(context, call, 'ChartDeleted', repository, { ...target, ...chartTarget(repository, undefined) });
+  }
+  return event(context, call, 'ImageDeleted', repository, target);
 }
 
-function event(
+function event<Kind extends keyof Targets>(
   { name }: Context,
   call: Call,
-  {
-    type,
-    action,
-    subject,
-    target,
-  }: {
-    type: 'ImagePushed' | 'ImageDeleted' | 'ChartPushed' | 'ChartDeleted';
-    action: RegistryEvent['data']['action'];
-    subject: string;
-    target: Record<string, string | number>;
-  },
+  kind: Kind,
+  subject: string,
+  target: Targets[Kind],
 ): RegistryEvent {
   const time = new Date().toISOString();
   const resource = name.split('.', 1)[0]?.replaceAll(/[^a-zA-Z0-9]/g, '') ?? '';
   return {
     id: randomUUID(),
-    type: `Microsoft.ContainerRegistry.${type}`,
+    type: `Microsoft.ContainerRegistry.${kind}`,
     subject,
     time,
     topic: `/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/providers/Microsoft.ContainerRegistry/registries/${resource}`,
     data: {
       id: randomUUID(),
       timestamp: time,
-      action,
+      action: ACTIONS[kind],
       location: LOCATION,
       target,
       request: {

@@ -13,7 +13,7 @@ import {
   type Manifest,
 } from '../../../src/oci/index.js';
 import type { Context, Handler } from '../context.js';
-import { chartOf, pushEvent } from '../events/event.js';
+import { pushEvent } from '../events/event.js';
 import { readBody } from '../http.js';
 import { Refusal, refuse } from '../refusal.js';
 import { transaction } from '../storage/database.js';
@@ -64,7 +64,7 @@ export const putManifest: Handler = async (context, call, { repository, referenc
     }
     context.manifests.put(repository, incoming);
     if (incoming.tag !== undefined || context.options.untaggedEvents !== false) {
-      context.events.add(pushEvent(context, call, repository, incoming, chartOf(manifest)));
+      context.events.add(pushEvent(context, call, repository, incoming));
     }
   });
   context.events.wake();

@@ -122,8 +122,8 @@ export class ManifestStore {
    * Deletes a manifest with its tags and locks, and what refers to it, as ACR does; call it inside a transaction.
    * @returns what went, the manifest itself first; empty where it wasn't there
    */
-  remove(repository: string, digest: Digest, depth = 0): StoredManifest[] {
-    const manifest = this.get(repository, digest);
+  remove(repository: string, digest: Digest, depth = 0): ManifestEntry[] {
+    const manifest = this.manifest(repository, digest);
     if (manifest === undefined || depth > GRAPH_DEPTH) return [];
     const referrers = this.#database
       .prepare('SELECT digest FROM manifests WHERE repository = ? AND subject = ?')
@@ -143,17 +143,11 @@ export class ManifestStore {
   }
 
   /** Deletes all manifests, tags and locks of a repository; call it inside a transaction. */
-  removeAll(repository: string): { manifests: StoredManifest[]; tags: string[] } {
-    const all = <T>(sql: string): T[] => this.#database.prepare(sql).all(repository) as T[];
-    const manifests = all<{ digest: Digest; media_type: string; content: Uint8Array }>(
-      'DELETE FROM manifests WHERE repository = ? RETURNING digest, media_type, content',
-    );
-    const tags = all<{ tag: string }>('DELETE FROM tags WHERE repository = ? RETURNING tag');
-    all('DELETE FROM locks WHERE repository = ? RETURNING reference');
-    return {
-      manifests: manifests.map(({ digest, media_type: mediaType, content: bytes }) => ({ digest, mediaType, bytes })),
-      tags: tags.map(({ tag }) => tag),
-    };
+  removeAll(repository: string): { manifests: ManifestEntry[]; tags: string[] } {
+    const remove = (table: string) =>
+      this.#database.prepare(`DELETE FROM ${table} WHERE repository = ? RETURNING *`).all(repository);
+    remove('locks');
+    return { manifests: remove('manifests').map(manifestEntry), tags: remove('tags').map(({ tag }) => String(tag)) };
   }
 
   #forgetLock(repository: string, reference: string): void {
