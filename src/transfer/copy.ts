@@ -1,6 +1,7 @@
 import type { Runs } from '../ports/runs.js';
 import { z } from 'zod';
 import {
+  CopyError,
   copyGraph,
   mapConcurrently,
   moveStretch,
@@ -162,6 +163,10 @@ async function moveLarge(
         step.note(what, { upload });
         await step.keep();
       },
+    }).catch((error: unknown) => {
+      // What the registry has lost is not asked for again: the next call begins another.
+      if (error instanceof CopyError && error.code === 'UPLOAD_LOST') step.note(what, {});
+      throw error;
     });
     if (moved.state === 'more') return;
     const end = { arrived: moved.state, movedBytes: moved.state === 'copied' ? blob.size : 0 };

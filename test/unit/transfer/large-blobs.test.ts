@@ -182,6 +182,18 @@ describe('a blob that is too large for one call', () => {
     expect(patches(up[1])).toBeGreaterThanOrEqual(4 + 9);
   });
 
+  test('an upload that was lost too often is given up, and the next call begins another', async () => {
+    const copied = await pushed(await registry(), await registry());
+    for (let lost = 0; lost < 4; lost += 1) {
+      await brokenOff(copied, 1);
+      await rm(join(folder, '1', 'uploads'), { recursive: true });
+      await mkdir(join(folder, '1', 'uploads'));
+    }
+    await expect(copy(copied)).rejects.toMatchObject({ code: 'UPLOAD_LOST' });
+    expect(await copy(copied)).toMatchObject({ done: { state: 'copied' } });
+    expect(await copied.there.hasBlob(copied.layer)).toBe(true);
+  });
+
   test('an upload that another version kept is not believed', async () => {
     const copied = await pushed(await registry(), await registry());
     await brokenOff(copied, 3);
