@@ -191,11 +191,13 @@ async function untilDone<T>(
   step: (call: StepCall) => Promise<StepReply<T>>,
   progress: StepProgressSink,
 ): Promise<T> {
-  const endMs = performance.now() + HELD_MS;
+  let endMs = performance.now() + HELD_MS;
   for (;;) {
     const reply = await step({ signal, progress });
     if ('done' in reply) return reply.done;
-    if (performance.now() > endMs) {
+    // It has worked, and goes on: nobody else holds anything.
+    if (reply.retryAfterMs === 0) endMs = performance.now() + HELD_MS;
+    else if (performance.now() > endMs) {
       throw new PromoterError('LEASE_HELD', 'another process has held the same image or tag for ten minutes', {
         remedy: 'See what else of this command runs on this machine; do it again.',
       });

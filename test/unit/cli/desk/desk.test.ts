@@ -1,10 +1,12 @@
-import { expect, test } from '@jest/globals';
+import { afterEach, expect, jest, test } from '@jest/globals';
 import { doStep } from '../../../../src/cli/desk/desk.js';
 import type { Io } from '../../../../src/cli/io.js';
 import { digestOf } from '../../../../src/oci/index.js';
 
 const io = { out: () => undefined, err: () => undefined, signal: new AbortController().signal } as unknown as Io;
 const DIGEST = digestOf(Buffer.from('x'));
+
+afterEach(() => jest.restoreAllMocks());
 
 test('a step of which one part fails tells of the parts that were done, the later ones too', async () => {
   const lines: string[] = [];
@@ -26,4 +28,25 @@ test('a step of which one part fails tells of the parts that were done, the late
   );
   await expect(done).rejects.toThrow('broken');
   expect(lines).toEqual(['one', 'three']);
+});
+
+/** Each call of the step takes a minute. */
+function minutely(replies: readonly ({ done: null } | { retryAfterMs: number })[]): Promise<null> {
+  let [calls, nowMs] = [0, 0];
+  jest.spyOn(performance, 'now').mockImplementation(() => nowMs);
+  return doStep(io, async () => {
+    nowMs += 60_000;
+    calls += 1;
+    return replies[calls - 1] ?? { done: null };
+  });
+}
+
+test('a step that works for longer than ten minutes, call by call, is held by nobody', async () => {
+  await expect(minutely(Array.from({ length: 40 }, () => ({ retryAfterMs: 0 })))).resolves.toBeNull();
+});
+
+test('a step that another process holds for ten minutes in a row is given up', async () => {
+  await expect(minutely(Array.from({ length: 12 }, () => ({ retryAfterMs: 1 })))).rejects.toMatchObject({
+    code: 'LEASE_HELD',
+  });
 });
