@@ -88,9 +88,11 @@ function* untilDone(
   input: object,
   untilMs: number,
 ): Generator<Task, unknown, unknown> {
+  // When it was called first: its progress is shown as one, however often it is called.
+  const told = step.isLong ? { ...input, startedMs: nowOf(context) } : input;
   let attempt: Attempt | undefined;
   for (let inARow = 1; ;) {
-    const reply = yield* callOnce(context, step, attempt === undefined ? input : { ...input, attempt });
+    const reply = yield* callOnce(context, step, attempt === undefined ? told : { ...told, attempt });
     if ('failed' in reply) throw new StepFailed(reply.failed);
     if ('done' in reply) return reply.done;
     const { retryAfterMs, trouble, wake } = reply;

@@ -34,6 +34,12 @@ function attemptOf(input: unknown): Attempt | undefined {
   return isRecord(input) ? attemptSchema.safeParse(input.attempt).data : undefined;
 }
 
+/** When a step was called first: a long one is told, another that is called again has been at it since it was put off first. */
+function firstCallOf(input: unknown, attempt: Attempt | undefined): Date | undefined {
+  const startedMs = isRecord(input) && typeof input.startedMs === 'number' ? input.startedMs : attempt?.sinceMs;
+  return startedMs === undefined ? undefined : new Date(startedMs);
+}
+
 /** What it was put off for, until it says something else. */
 function lastTrouble(attempt: Attempt | undefined): string {
   return attempt?.code === undefined ? '' : `tried again, after ${attempt.code} ${attempt.count} times`;
@@ -51,8 +57,7 @@ export function stepProgress(
 ): StepProgressRow {
   const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
   const attempt = attemptOf(input);
-  // A step that is called again has been at it since it was put off first.
-  const started = (attempt === undefined ? ports.now() : new Date(attempt.sinceMs)).toISOString();
+  const started = (firstCallOf(input, attempt) ?? ports.now()).toISOString();
   const row: StepProgress = {
     runId: runId ?? '',
     step: `${name}${labelOf(input)}`,

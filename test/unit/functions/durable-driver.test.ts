@@ -204,6 +204,15 @@ describe('a long step that goes on', () => {
     },
   );
 
+  test('is told in each call when it was called first, also after it was put off', async () => {
+    const replies = [goesOn, { retryAfterMs: MINUTE, trouble }, goesOn, DONE];
+    const played = await play({ copy: (_input, call) => replies[call - 1] ?? DONE });
+    const told = callsOf(played, 'copy').map(({ input }) => (input as { startedMs?: number }).startedMs);
+    expect(told).toHaveLength(4);
+    expect(new Set(told).size).toBe(1);
+    expect(typeof told[0]).toBe('number');
+  });
+
   test('after the deadline too, which is for trouble', async () => {
     const played = await play(
       {

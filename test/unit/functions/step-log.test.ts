@@ -148,6 +148,16 @@ describe('a trigger', () => {
 });
 
 describe('a step that is called again', () => {
+  test('has been at it since its first call, if it is a long one', async () => {
+    const owner = await openRun(world);
+    const since = world.nowMs;
+    world.nowMs += 5 * 60_000;
+    await call('activities', 'observe', { ...owner, startedMs: since });
+    expect(await world.store.listProgress(owner.runId)).toMatchObject([
+      { step: 'observe', startedAt: new Date(since).toISOString(), updatedAt: new Date(world.nowMs).toISOString() },
+    ]);
+  });
+
   test('has been at it since it was put off first, and says once that it waits', async () => {
     const { runId, promotionId } = await openRun(world);
     const since = world.nowMs;
