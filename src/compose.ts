@@ -23,7 +23,7 @@ import { loadSigner } from './load-signer.js';
 import type { SignerSource } from './signing/index.js';
 import { storageConnection } from './azure/storage-connection.js';
 import { VERSION } from './version.js';
-import { CALL_MS, CALL_BYTES } from './transfer/long-step.js';
+import { CALL_BYTES, CALL_MS, TURN_MS } from './transfer/long-step.js';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -143,6 +143,7 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
     }),
     callBounds: {
       ms: CALL_MS,
+      turnMs: TURN_MS,
       requests: settings.WALK_REQUESTS,
       bytes: CALL_BYTES,
       largeBlobBytes: settings.COPY_PART_BYTES,

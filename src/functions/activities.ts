@@ -64,8 +64,11 @@ export type EngineOf = (client: DurableClient) => Engine;
 const ACTIVITY_MS = 9 * 60_000;
 /** Long steps that a process does at once: two fewer than host.json gives it activities, so that short steps always run. */
 const LONG_STEPS = 2;
-/** How long a long step waits here for a permit, and its first pause without one, in milliseconds; pauses grow. */
-const NEXT_PERMIT_MS = 1_000;
+/**
+ * How long a long step waits here for a permit, and its first pause without one, in milliseconds; pauses grow. One that has had its turn
+ * ends after the pieces that it is moving.
+ */
+const NEXT_PERMIT_MS = 3_000;
 const PERMIT_MS = 2_000;
 /** Steps that take a moment: their progress is written when they end, or wait. */
 const CLOSES: ReadonlySet<string> = new Set([closeRunContract.name, closeJobContract.name]);
@@ -138,14 +141,17 @@ function register<I extends z.ZodType, R extends z.ZodType>(
           const finish = AbortSignal.timeout(ACTIVITY_MS);
           const waitedMs = attempt === undefined ? 0 : ports.now().getTime() - attempt.sinceMs;
           const signal = AbortSignal.any([finish, cancel.signal]);
-          const call = { signal, finish, waitedMs, progress, run: cancel.run };
+          const call = { signal, finish, waitedMs, progress, isWaitedFor: () => permits.isWaitedFor, run: cancel.run };
           const signer = await signerOfNow(ports.signing, signal);
           const reply = await run({ ...ports, engine, signer }, input, call);
           await progress.end('done' in reply ? 'done' : 'waiting');
           // One that polls says once that it waits.
           if (progress.state === 'done' || attempt === undefined)
             log.info(`${progress.state} in ${Math.round(performance.now() - startedMs)} ms: ${progress.said}`);
-          return 'done' in reply ? reply : callAgain(reply.retryAfterMs, attempt, ports.now().getTime());
+          if ('done' in reply) return reply;
+          // One that had its turn goes to the end of the line.
+          const isTurnOver = reply.retryAfterMs === 0 && permits.isWaitedFor;
+          return callAgain(isTurnOver ? PERMIT_MS : reply.retryAfterMs, attempt, ports.now().getTime());
         } finally {
           permit?.();
         }
@@ -186,9 +192,9 @@ async function waitForPermit(
 
 /** A step that waits for its turn, or, with 0, a long one that continues: it waits for the same as before if that outlasts a call. */
 function callAgain(retryAfterMs: number, attempt: Attempt | undefined, now: number): ActivityReply {
-  if (retryAfterMs > 0) return { retryAfterMs: busyPauseMs(retryAfterMs, attempt, now) };
-  if (attempt?.code === undefined || !outlastsCall(attempt)) return { retryAfterMs: 0 };
-  return { retryAfterMs: 0, trouble: { code: attempt.code, message: '' } };
+  const pauseMs = retryAfterMs === 0 ? 0 : busyPauseMs(retryAfterMs, attempt, now);
+  if (attempt?.code === undefined || !outlastsCall(attempt)) return { retryAfterMs: pauseMs };
+  return { retryAfterMs: pauseMs, trouble: { code: attempt.code, message: '' } };
 }
 
 /** One signer for the whole call. Steps that sign nothing go on where there is none at the moment. */

@@ -8,6 +8,11 @@ export class Permits {
     this.#free = count;
   }
 
+  /** True while somebody waits for one. */
+  get isWaitedFor(): boolean {
+    return this.#handOver !== undefined;
+  }
+
   /**
    * Takes one, or waits for the next that is given back, if nobody else waits: whoever waits keeps an activity from running.
    * @returns gives it back; undefined if there is none

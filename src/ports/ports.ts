@@ -16,6 +16,8 @@ import type { JobRegistries } from './job-registries.js';
 export interface CallBounds {
   /** How long it works, in milliseconds. */
   ms: number;
+  /** How long, in milliseconds, if another long step of its process waits for its permit. */
+  turnMs: number;
   /** What it asks registries for, or does there. */
   requests: number;
   /** Bytes of what it keeps of the answers. */

@@ -26,6 +26,8 @@ export interface StepCall {
   finish?: AbortSignal;
   /** For how long the run waits for this step already, in milliseconds; where it isn't there, nothing waits. */
   waitedMs?: number;
+  /** True while another long step waits for this one's permit; where it isn't there, none does. */
+  isWaitedFor?: () => boolean;
   /** The run's row, as it stood when the call began. */
   run?: RunRow | undefined;
   progress: StepProgressSink;

@@ -10,6 +10,8 @@ import type { StepCall, StepReply } from '../ports/step.js';
 export const CALL_MS = 5 * 60_000;
 export const CALL_REQUESTS = 5_000;
 export const CALL_BYTES = 32 * 1024 * 1024;
+/** How long one works, in milliseconds, if another long step of its process waits for its permit. */
+export const TURN_MS = 10_000;
 
 /** The pause of a call that another one has overtaken, in milliseconds. */
 const OVERTAKEN_MS = 2_000;
@@ -30,7 +32,7 @@ export interface LongStep extends Registries {
   note(what: string, json: unknown): void;
   /** A document of this step, for what is too large to be noted. Writing it counts as progress. */
   document(name: string): { read(): Promise<Uint8Array | undefined>; write(bytes: Uint8Array): Promise<void> };
-  /** True if this call has worked for as long as one may. */
+  /** True if this call has worked for as long as one may: a turn, if another step waits. */
   readonly isTimeUp: boolean;
   /** Ends this call, when all that was begun has ended; the next one goes on. */
   goOnLater(): Promise<never>;
@@ -47,11 +49,12 @@ export async function longStep<T>(
   ports: LongStepPorts,
   step: string,
   { runId }: { runId: string },
-  { signal, progress }: Pick<StepCall, 'signal' | 'progress'>,
+  { signal, progress, isWaitedFor }: Pick<StepCall, 'signal' | 'progress' | 'isWaitedFor'>,
   work: (step: LongStep) => Promise<T | Busy>,
 ): Promise<StepReply<T>> {
   try {
-    const answers = new RecalledAnswers(ports, await Checkpoint.begin(ports, `plans/${runId}/${step}`));
+    const checkpoint = await Checkpoint.begin(ports, `plans/${runId}/${step}`);
+    const answers = new RecalledAnswers(ports, checkpoint, isWaitedFor);
     try {
       await answers.recallAll();
       const done = await work(answers);

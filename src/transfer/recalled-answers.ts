@@ -32,6 +32,8 @@ export class RecalledAnswers implements Memory, LongStep {
   readonly #ports: LongStepPorts;
   readonly #checkpoint: Checkpoint;
   readonly #endMs: number;
+  readonly #turnEndMs: number;
+  readonly #isWaitedFor: () => boolean;
   readonly #answers = new Map<string, KeptAnswer>();
   /** Those that no document has yet; null: it holds no longer. */
   readonly #fresh = new Map<string, KeptAnswer | null>();
@@ -45,10 +47,12 @@ export class RecalledAnswers implements Memory, LongStep {
   #keeping: Promise<void> = Promise.resolve();
   #overtaken: Overtaken | undefined;
 
-  constructor(ports: LongStepPorts, checkpoint: Checkpoint) {
+  constructor(ports: LongStepPorts, checkpoint: Checkpoint, isWaitedFor: () => boolean = () => false) {
     this.#ports = ports;
     this.#checkpoint = checkpoint;
+    this.#isWaitedFor = isWaitedFor;
     this.#endMs = performance.now() + ports.callBounds.ms;
+    this.#turnEndMs = performance.now() + ports.callBounds.turnMs;
   }
 
   /** Reads what earlier calls have kept. What may have changed while nothing was answered for long is forgotten. @throws CopyError `GRAPH_TOO_LARGE` */
@@ -98,12 +102,15 @@ export class RecalledAnswers implements Memory, LongStep {
         const progress = this.#keeping.then(() => this.#checkpoint.progress());
         this.#keeping = progress.catch(() => undefined);
         await progress;
+        // What it holds is enough to go on from.
+        if (this.isTimeUp) throw new CallOver();
       },
     };
   }
 
   get isTimeUp(): boolean {
-    return performance.now() >= this.#endMs;
+    const nowMs = performance.now();
+    return nowMs >= this.#endMs || (nowMs >= this.#turnEndMs && this.#isWaitedFor());
   }
 
   get #nowMs(): number {

@@ -113,7 +113,13 @@ export function newWorld(...rules: Rule[]): World {
     },
     sbom: createStreamingSbomGenerator(),
     signer: OURS.signer,
-    callBounds: { ms: 300_000, requests: 5_000, bytes: 32 * 1024 ** 2, largeBlobBytes: 256 * 1024 ** 2 },
+    callBounds: {
+      ms: 300_000,
+      turnMs: 10_000,
+      requests: 5_000,
+      bytes: 32 * 1024 ** 2,
+      largeBlobBytes: 256 * 1024 ** 2,
+    },
     scheduleRequests: { scan: 250, resync: 25 },
     jobPolicy: { allowedRegistries: [REGISTRY], operations: ['promote', 'copy'], scopes: {}, credentials: {} },
     jobRegistries: {

@@ -33,7 +33,7 @@ export function createDeskPorts(
     lease: createDeskLease(),
     sbom: createStreamingSbomGenerator(),
     // One process does it all, in one call.
-    callBounds: { ms: Infinity, requests: Infinity, bytes: Infinity, largeBlobBytes: Infinity },
+    callBounds: { ms: Infinity, turnMs: Infinity, requests: Infinity, bytes: Infinity, largeBlobBytes: Infinity },
     now: () => new Date(),
   };
 }

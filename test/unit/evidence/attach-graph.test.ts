@@ -89,6 +89,25 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
     expect(source.count('pushManifest') - before).toBe(PUSHES);
   });
 
+  test('an SBOM whose call is over goes on after the layer that it keeps', async () => {
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    const { sbom } = world;
+    const layers: number[] = [];
+    world.sbom = {
+      generate: async (input) => {
+        const read = (await input.kept?.read())?.length ?? 0;
+        layers.push(read);
+        if (read < 3) await input.kept?.write(new Uint8Array(read + 1));
+        return sbom.generate(input);
+      },
+    };
+    world.callBounds = { ...world.callBounds, ms: 0 };
+    const { did } = await attach(await openRun(world), image);
+    expect(layers).toEqual([0, 1, 2, 3]);
+    expect(did).toHaveLength(2);
+    expect(await countReferrers(source, image, CYCLONEDX_JSON)).toBe(1);
+  });
+
   test('done twice: one each; the next run finds them', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const run = await openRun(world);

@@ -257,6 +257,17 @@ describe('long steps', () => {
     await Promise.all(copies);
   });
 
+  test('two that have had their turn keep no third waiting: a call ends for it, and goes on later', async () => {
+    world.callBounds = { ...world.callBounds, turnMs: 0 };
+    const copies = await busyWith(2);
+    const run = await openRun(world);
+    const third = call('observe', run);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    release();
+    expect(await third).toMatchObject({ done: { state: 'found' } });
+    expect(await Promise.all(copies)).toContainEqual({ retryAfterMs: 2_000, wake: expect.any(String) });
+  });
+
   test('one that fails gives its turn back', async () => {
     world.documents.get = () => Promise.reject(new PolicyError('X_Y', 'no'));
     const { digest } = await pushed();

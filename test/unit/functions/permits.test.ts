@@ -17,6 +17,17 @@ test('so many at once, and one that waits for the next; whoever comes then goes 
   expect(await permits.take(SHORT_MS)).toBeDefined();
 });
 
+test('those who have one see that somebody waits', async () => {
+  const permits = new Permits(1);
+  const first = await permits.take(SHORT_MS);
+  expect(permits.isWaitedFor).toBe(false);
+  const next = permits.take(60_000);
+  expect(permits.isWaitedFor).toBe(true);
+  first?.();
+  await next;
+  expect(permits.isWaitedFor).toBe(false);
+});
+
 test('whoever has waited in vain keeps none, and another may wait', async () => {
   const permits = new Permits(1);
   const first = await permits.take(SHORT_MS);

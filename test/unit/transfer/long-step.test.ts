@@ -235,6 +235,16 @@ describe('a plan in calls of three requests', () => {
     expect(kept()).toEqual(once.plan);
   });
 
+  test('a call that another step waits for ends after its turn, and any other does not', async () => {
+    const once = await planned();
+    const turns = { ...world, callBounds: { ...world.callBounds, turnMs: 0 } };
+    const waitedFor = await whole((call) => plan(turns)({ ...call, isWaitedFor: () => true }));
+    expect(waitedFor.calls).toBe(once.asked.length);
+    expect(kept()).toEqual(once.plan);
+    await world.documents.removeAll('documents', 'plans/');
+    expect((await whole((call) => plan(turns)({ ...call, isWaitedFor: () => false }))).calls).toBe(1);
+  });
+
   test('so do the bytes of what is kept', async () => {
     const once = await planned();
     const { calls } = await whole(plan({ ...world, callBounds: { ...world.callBounds, bytes: 1 } }));

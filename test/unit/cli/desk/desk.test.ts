@@ -6,7 +6,7 @@ import { digestOf } from '../../../../src/oci/index.js';
 const io = { out: () => undefined, err: () => undefined, signal: new AbortController().signal } as unknown as Io;
 const DIGEST = digestOf(Buffer.from('x'));
 
-afterEach(() => jest.restoreAllMocks());
+afterEach(() => void jest.restoreAllMocks());
 
 test('a step of which one part fails tells of the parts that were done, the later ones too', async () => {
   const lines: string[] = [];
