@@ -110,6 +110,7 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
       credentials: signIn,
       allowedRegistries: settings.ALLOWED_REGISTRIES,
       lease: storage.lease,
+      ...(signIn === credentials && { sharing: storage.sharing }),
       referrers,
     });
   const registries = connect(credentials);

@@ -2,7 +2,7 @@ import { TableClient, type TableServiceClientOptions } from '@azure/data-tables'
 import type { TokenCredential } from '@azure/identity';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
-import { ConfigurationError, type Lease } from '../oci/index.js';
+import { ConfigurationError, type Lease, type RateSharing } from '../oci/index.js';
 import type { Documents } from '../ports/documents.js';
 import type { Files } from '../ports/files.js';
 import type { QueueLengths, QueueName, Queues } from '../ports/queues.js';
@@ -13,6 +13,7 @@ import { blobFiles } from './files.js';
 import { storageQueueLengths, storageQueues } from './queues.js';
 import { tableRunStore } from './run-store.js';
 import { callStorage } from './storage-errors.js';
+import { tableRateSharing } from './table-rate-sharing.js';
 import { TableRows, type OnUnreadableRow } from './table-rows.js';
 
 const TABLES = ['promotions', 'runs'];
@@ -49,6 +50,8 @@ export interface AzureStorage {
   queues: Queues;
   queueLengths: QueueLengths;
   lease: Lease;
+  /** Which instances ask a registry for much. */
+  sharing: RateSharing;
   /**
    * Makes the tables, containers and queues that are missing; may be called any number of times. For a connection string: in
    * Azure, infra/main.bicep makes them.
@@ -78,6 +81,7 @@ export function createStorage(connection: StorageConnection, options: StorageOpt
     queues: storageQueues(clients.queues),
     queueLengths: storageQueueLengths(clients.queues),
     lease: blobLease(clients.blobs),
+    sharing: tableRateSharing(runs),
     async ensureCreated() {
       await Promise.all([
         ...TABLES.map((name) => callStorage(`table ${name}`, () => clients.table(name).createTable())),

@@ -32,6 +32,7 @@ export * from './copy/verify.js';
 export * from './copy/compare.js';
 export { isNothingMissing, missingAt, type Listing, type Missing } from './copy/missing.js';
 export { isDigestTag } from './copy/digest-tags.js';
+export { ACTIVE_MS, type RateSharing, type RequestCategory } from './registry/rate-sharing.js';
 export { createTransport, type TransportOptions } from './registry/create-transport.js';
 export type { Address, ClientCertificate } from './registry/dispatchers.js';
 export {

@@ -2,6 +2,7 @@ import { authenticate } from './auth.js';
 import type { Credentials } from './credentials.js';
 import { defaultRateLimits, limitRate, type RateLimits } from './rate-limit.js';
 import { followRedirects, type MayFollow } from './redirect.js';
+import type { RateSharing } from './rate-sharing.js';
 import { ReportedRates } from './reported-rates.js';
 import { retry, type RetryOptions } from './retry.js';
 import type { DispatcherOptions } from './dispatchers.js';
@@ -24,6 +25,8 @@ export interface TransportOptions extends DispatcherOptions {
   retry?: RetryOptions;
   /** Requests a minute for a host; by default ACR's for ACR, and none for others. */
   limitsFor?: (host: string) => RateLimits;
+  /** Other processes that ask with the same credentials; by default there are none. */
+  sharing?: RateSharing;
   /** Sent as `user-agent`. */
   userAgent?: string;
 }
@@ -56,6 +59,7 @@ export function createTransport(options: TransportOptions): ClientTransport {
   const reported = new ReportedRates();
   const rates = {
     reported,
+    ...(options.sharing !== undefined && { sharing: options.sharing }),
     ...(options.limitsFor !== undefined && { limitsFor: options.limitsFor }),
     ...(maxRetryAfterMs !== undefined && { maxRetryAfterMs }),
   };

@@ -14,7 +14,7 @@ import { at, sampleDigest, samplePromotion, sampleRun, sampleStep } from './samp
 jest.setTimeout(30_000);
 
 /** One test file over the fakes of the unit tests and over real adapters, so that the fakes are held to the real. */
-type Ports = Omit<AzureStorage, 'ensureCreated' | 'queueLengths'>;
+type Ports = Omit<AzureStorage, 'ensureCreated' | 'queueLengths' | 'sharing'>;
 
 const WITH_ODDITIES = 'ä "quoted" \\ line\nfeed \u{1f600}';
 
