@@ -8,6 +8,7 @@ import type { EventJournal } from './events/journal.js';
 import type { RegistryOptions } from './options.js';
 import type { Quirks } from './quirks.js';
 import type { BlobStore } from './storage/blobs.js';
+import type { LateReads } from './storage/late-reads.js';
 import type { LockStore } from './storage/locks.js';
 import type { ManifestStore } from './storage/manifests.js';
 import type { UploadStore } from './storage/uploads.js';
@@ -22,6 +23,8 @@ export interface Context {
   blobs: BlobStore;
   uploads: UploadStore;
   manifests: ManifestStore;
+  /** What reads see of them. */
+  reads: LateReads;
   locks: LockStore;
   tokens: Tokens;
   principals: Principals;

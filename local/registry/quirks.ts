@@ -34,6 +34,10 @@ export interface Quirks {
   noAcrLists?: boolean;
   /** An Entra token for Azure Resource Manager is refused: only those for ACR itself are taken. */
   refuseArmAudience?: boolean;
+  /** Reads of manifests, tags and lists learn of pushes and deletions so much later: another region of a geo-replicated ACR. */
+  lateReadsMs?: number;
+  /** No event is sent. */
+  loseEvents?: boolean;
   /** Each answer says that so many calls a second are left, as ACR does. */
   callsLeftPerSecond?: number;
   /** Each request waits this long before it is looked at: what a round trip costs. */
@@ -59,6 +63,8 @@ const KINDS: Record<keyof Quirks, 'flag' | 'number'> = {
   refuseWildcardScopes: 'flag',
   noAcrLists: 'flag',
   refuseArmAudience: 'flag',
+  lateReadsMs: 'number',
+  loseEvents: 'flag',
   callsLeftPerSecond: 'number',
   latencyMs: 'number',
   blobBytesPerSecond: 'number',

@@ -15,6 +15,7 @@ import { createListener } from './listener.js';
 import type { RegistryOptions } from './options.js';
 import { BlobStore } from './storage/blobs.js';
 import { openDatabase } from './storage/database.js';
+import { LateReads } from './storage/late-reads.js';
 import { LockStore } from './storage/locks.js';
 import { ManifestStore } from './storage/manifests.js';
 import { UploadStore } from './storage/uploads.js';
@@ -100,6 +101,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
     close: async () => {
       await Promise.all([closeServer(server), blobHost?.close(), context.events.close()]);
       await Promise.all(underWay);
+      context.reads.close();
       release();
     },
   };
@@ -110,21 +112,24 @@ function createContext(options: RegistryOptions, database: DatabaseSync, blobs: 
     access: options.accessTokenSeconds ?? 75 * 60,
     refresh: options.refreshTokenSeconds ?? 3 * 3600,
   });
+  const quirks = options.quirks ?? {};
+  const manifests = new ManifestStore(database);
   return {
     options,
-    quirks: options.quirks ?? {},
+    quirks,
     name,
     database,
     blobs,
     uploads: new UploadStore(options.dataDir, blobs),
-    manifests: new ManifestStore(database),
+    manifests,
+    reads: new LateReads(database, manifests, quirks.lateReadsMs),
     locks: new LockStore(database),
     tokens,
     principals: new Principals(options, tokens),
     guard: new Guard(tokens, name, options.anonymous === true),
     events: new EventJournal({
       database,
-      ...(options.eventsUrl !== undefined && { url: options.eventsUrl }),
+      ...(options.eventsUrl !== undefined && quirks.loseEvents !== true && { url: options.eventsUrl }),
       schema: options.eventSchema ?? 'eventgrid',
       ...(options.eventPausesMs !== undefined && { pausesMs: options.eventPausesMs }),
       deadLetters: join(options.dataDir, 'dead-letters.jsonl'),

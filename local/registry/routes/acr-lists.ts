@@ -14,11 +14,11 @@ export const listAcrTags: Handler = async (context, call, { repository }) => {
     call.empty(404);
     return;
   }
-  if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
+  if (!context.reads.store.hasRepository(repository)) throw refuse.nameUnknown(repository);
   const { count, last } = pageOf(context, call, USUAL_PAGE_ENTRIES);
   const order = orderOf(call);
   const digest = call.url.searchParams.get('digest') ?? '';
-  const found = context.manifests.tags(repository, {
+  const found = context.reads.store.tags(repository, {
     order,
     last,
     count: count + 1,
@@ -39,10 +39,10 @@ export const listAcrManifests: Handler = async (context, call, { repository }) =
     call.empty(404);
     return;
   }
-  if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
+  if (!context.reads.store.hasRepository(repository)) throw refuse.nameUnknown(repository);
   const { count, last } = pageOf(context, call, USUAL_PAGE_ENTRIES);
   const order = orderOf(call);
-  const found = context.manifests.manifests(repository, { order, last, count: count + 1 });
+  const found = context.reads.store.manifests(repository, { order, last, count: count + 1 });
   const page = found.slice(0, count);
   call.json(
     200,

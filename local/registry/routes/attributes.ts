@@ -15,7 +15,7 @@ export function tagAttributes(context: Context, repository: string, entry: TagEn
 /** A manifest as ACR shows it in lists, and by itself. */
 export function manifestAttributes(context: Context, repository: string, entry: ManifestEntry): unknown {
   const { digest, mediaType, described, created: createdTime, updated: lastUpdateTime } = entry;
-  const tags = context.manifests.tagsOf(repository, digest);
+  const tags = context.reads.store.tagsOf(repository, digest);
   return {
     digest,
     createdTime,
@@ -42,7 +42,8 @@ export const patchAttributes: Handler = async (context, call, { repository, refe
 };
 
 function describe(context: Context, repository: string, reference: string): unknown {
-  const { manifests, name: registry } = context;
+  const { reads, name: registry } = context;
+  const manifests = reads.store;
   const summary = manifests.summary(repository);
   if (summary.manifestCount === 0) throw refuse.nameUnknown(repository);
   if (reference === '') {

@@ -19,6 +19,7 @@ export const deleteManifest: Handler = async (context, call, { repository, refer
     if (gone.length === 0) throw refuse.manifestUnknown(repository, reference);
     for (const manifest of gone) context.events.add(deleteEvent(context, call, repository, manifest));
   });
+  context.reads.later((store) => store.remove(repository, reference));
   context.events.wake();
   call.empty(202);
 };
@@ -39,6 +40,7 @@ export const deleteRepository: Handler = async (context, call, { repository }) =
     return { manifestsDeleted: manifests.map(({ digest }) => digest), tagsDeleted: tags };
   });
   context.blobs.removeAll(repository);
+  context.reads.later((store) => store.removeAll(repository));
   context.events.wake();
   call.json(202, gone);
 };
@@ -46,4 +48,5 @@ export const deleteRepository: Handler = async (context, call, { repository }) =
 function removeTag(context: Context, repository: string, tag: string, unknown: () => Error): void {
   if (!context.locks.mayDelete(repository, [tag])) throw refuse.locked();
   if (!context.manifests.removeTag(repository, tag)) throw unknown();
+  context.reads.later((store) => store.removeTag(repository, tag));
 }

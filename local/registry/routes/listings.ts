@@ -9,9 +9,9 @@ const MOST_REFERRERS_OF_A_PAGE = 100;
 
 /** `GET /v2/<name>/tags/list?n=&last=` */
 export const listTags: Handler = async (context, call, { repository }) => {
-  if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
+  if (!context.reads.store.hasRepository(repository)) throw refuse.nameUnknown(repository);
   const { count, last } = pageOf(context, call);
-  const found = context.manifests.tags(repository, { order: '', last, count: count + 1 }).map(({ tag }) => tag);
+  const found = context.reads.store.tags(repository, { order: '', last, count: count + 1 }).map(({ tag }) => tag);
   const tags = found.slice(0, count);
   call.json(
     200,
@@ -23,7 +23,7 @@ export const listTags: Handler = async (context, call, { repository }) => {
 /** `GET /v2/_catalog?n=&last=`, and `/acr/v1/_catalog`, as Microsoft's client asks. */
 export const listCatalog: Handler = async (context, call) => {
   const { count, last } = pageOf(context, call);
-  const found = context.manifests.repositories(last, count + 1);
+  const found = context.reads.store.repositories(last, count + 1);
   const repositories = found.slice(0, count);
   const next = { last: repositories.at(-1) ?? '', n: count, orderby: '' };
   call.json(200, { repositories }, nextLink(call, found.length > count, next));
@@ -35,7 +35,7 @@ export const listReferrers: Handler = async (context, call, { repository, refere
   const subject = readDigest(reference);
   const artifactType = call.url.searchParams.get('artifactType') ?? '';
   const count = Math.min(context.quirks.pageEntries ?? MOST_REFERRERS_OF_A_PAGE, MOST_REFERRERS_OF_A_PAGE);
-  const found = context.manifests.referrers(repository, subject, {
+  const found = context.reads.store.referrers(repository, subject, {
     last: Number(call.url.searchParams.get('nextToken') ?? 0) || 0,
     count: count + 1,
     ...(artifactType !== '' && { artifactType }),

@@ -26,9 +26,9 @@ const MANIFEST_BYTES = 4 * 1024 * 1024;
 /** `GET` and `HEAD /v2/<name>/manifests/<tag or digest>`. */
 export const getManifest: Handler = async (context, call, { repository, reference }) => {
   if (!isTag(reference) && !isDigest(reference)) throw refuse.manifestUnknown(repository, reference);
-  const found = context.manifests.get(repository, reference);
+  const found = context.reads.store.get(repository, reference);
   if (found === undefined) {
-    if (!context.manifests.hasRepository(repository)) throw refuse.nameUnknown(repository);
+    if (!context.reads.store.hasRepository(repository)) throw refuse.nameUnknown(repository);
     throw refuse.manifestUnknown(repository, reference);
   }
   if (!context.locks.mayRead(repository, [reference, found.digest])) throw refuse.locked();
@@ -55,6 +55,7 @@ export const putManifest: Handler = async (context, call, { repository, referenc
   if (context.options.sparse !== true) refuseDangling(context, repository, manifest);
   const { honourIfMatch, noReferrersApi, subjectHeaderWithoutApi } = context.quirks;
   const expected = call.request.headers['if-match'];
+  const now = new Date().toISOString();
   transaction(context.database, () => {
     if (honourIfMatch === true && expected !== undefined) {
       const present = incoming.tag === undefined ? undefined : context.manifests.tag(repository, incoming.tag)?.digest;
@@ -62,11 +63,12 @@ export const putManifest: Handler = async (context, call, { repository, referenc
         throw new Refusal(412, 'DENIED', 'the tag has moved: If-Match does not hold');
       }
     }
-    context.manifests.put(repository, incoming);
+    context.manifests.put(repository, incoming, now);
     if (incoming.tag !== undefined || context.options.untaggedEvents !== false) {
       context.events.add(pushEvent(context, call, repository, incoming));
     }
   });
+  context.reads.later((store) => store.put(repository, incoming, now));
   context.events.wake();
   const tellSubject = incoming.subject !== undefined && (noReferrersApi !== true || subjectHeaderWithoutApi === true);
   call.empty(201, {

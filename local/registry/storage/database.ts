@@ -5,7 +5,7 @@ import { Refusal } from '../refusal.js';
 
 /** The schema's number, raised when a table changes. */
 const SCHEMA_VERSION = 1;
-const SCHEMA = `
+export const SCHEMA = `
 PRAGMA user_version = ${SCHEMA_VERSION};
 CREATE TABLE IF NOT EXISTS blobs (
   repository TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,

@@ -87,9 +87,8 @@ export class ManifestStore {
    * Call it inside a transaction. The times of a manifest that is there already stay: a new tag for it changes only the tag. What ACR
    * does with them is not documented; who finds changes with both lists is right either way.
    */
-  put(repository: string, manifest: IncomingManifest): void {
+  put(repository: string, manifest: IncomingManifest, now = new Date().toISOString()): void {
     const { digest, mediaType, bytes, tag, subject, referrer, described = { imageSize: bytes.length } } = manifest;
-    const now = new Date().toISOString();
     this.#database
       .prepare(
         `INSERT INTO manifests

@@ -1,8 +1,50 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseQuirks } from '../../../../local/registry/quirks.js';
-import { IMAGE, locationOf, putBlob, putImage, sender, sha256, start } from './harness.js';
+import { IMAGE, locationOf, putBlob, putImage, sender, sha256, start, temporaryFolder } from './harness.js';
+
+/** For ten seconds at most; the test's own time is over before. */
+async function waitUntil(holds: () => Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 10_000; !(await holds());) {
+    if (Date.now() > end) throw new Error('it did not come to hold');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
 
 describe('quirks', () => {
+  test('reads learn of pushes and deletions later, in manifests, tags, lists and referrers; what was there at the start is seen', async () => {
+    const dataDir = await temporaryFolder();
+    const registry = await start({ dataDir });
+    const old = await putImage(sender(registry), 'a', 'v1');
+    await registry.close();
+    const send = sender(await start({ dataDir, quirks: { lateReadsMs: 2_000 } }));
+    const subject = { mediaType: IMAGE, digest: old.digest, size: old.text.length };
+    const moved = await putImage(send, 'a', 'v1', { subject });
+    await putImage(send, 'a', 'v2');
+    const seen = async (): Promise<unknown> => {
+      const head = await send('HEAD', '/v2/a/manifests/v1');
+      const { tags } = JSON.parse((await send('GET', '/v2/a/tags/list')).text) as { tags: string[] };
+      const list = JSON.parse((await send('GET', '/acr/v1/a/_manifests')).text) as { manifests: unknown[] };
+      const referrers = JSON.parse((await send('GET', `/v2/a/referrers/${old.digest}`)).text) as {
+        manifests: unknown[];
+      };
+      const byDigest = await send('GET', `/v2/a/manifests/${moved.digest}`);
+      const digest = head.headers.get('docker-content-digest');
+      return [digest, byDigest.status, tags, list.manifests.length, referrers.manifests.length];
+    };
+    expect(await seen()).toEqual([old.digest, 404, ['v1'], 1, 0]);
+    await waitUntil(async () => (await send('HEAD', '/v2/a/manifests/v2')).status === 200);
+    expect(await seen()).toEqual([moved.digest, 200, ['v1', 'v2'], 2, 1]);
+    await send('DELETE', '/v2/a/manifests/v2');
+    expect((await send('HEAD', '/v2/a/manifests/v2')).status).toBe(200);
+    await waitUntil(async () => (await send('HEAD', '/v2/a/manifests/v2')).status === 404);
+  }, 30_000);
+
+  test('events are lost', async () => {
+    const registry = await start({ eventsUrl: 'http://127.0.0.1:1/hook', quirks: { loseEvents: true } });
+    await putImage(sender(registry), 'a', 'v1');
+    expect(registry.waitingEvents).toBe(0);
+  });
+
   test('absolute Locations', async () => {
     const registry = await start({ quirks: { absoluteLocations: true } });
     const opened = await sender(registry)('POST', '/v2/a/blobs/uploads/');
