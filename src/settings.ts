@@ -83,15 +83,20 @@ const scopes = optional.transform((text, context) => {
   }
 });
 
-/** What the host's own NCRONTAB has: the library below knows more (`L`, `#`, `?`), and the host would refuse to start. */
+/** NCRONTAB, as Azure's timers have it: the library knows more (`L`, `#`, `?`). */
 const SCHEDULE_FIELD = /^(?:[\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)+$/i;
 
 const schedule = optional.transform((text, context) => {
   const pattern = text ?? DEFAULT_SCHEDULE;
   try {
-    new Cron(pattern, { paused: true }).stop();
-    const fields = pattern.trim().split(/\s+/);
-    if (fields.length !== 6 || !fields.every((field) => SCHEDULE_FIELD.test(field))) throw new Error('six fields');
+    new Cron(pattern, { paused: true, mode: '6-part' }).stop();
+    if (
+      !pattern
+        .trim()
+        .split(/\s+/)
+        .every((field) => SCHEDULE_FIELD.test(field))
+    )
+      throw new Error('another field');
     return pattern;
   } catch {
     context.addIssue({

@@ -39,6 +39,7 @@ var queueNames = [
   'promotion-results'
   'registry-events'
   'registry-events-poison'
+  'schedule'
 ]
 var tableNames = [
   'promotions'

@@ -21,6 +21,7 @@ const CONTAINERS = ['documents', 'receipts', 'dead-letters', 'leases', 'source',
 const QUEUES: readonly QueueName[] = [
   'registry-events',
   'jobs',
+  'schedule',
   'registry-events-poison',
   'jobs-poison',
   'promotion-results',

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { InputError, PolicyError, PromoterError, VerificationError, describeError, isRecord } from '../oci/index.js';
 import { formatDuration } from '../rules/duration.js';
 import type { Engine } from '../ports/engine.js';
-import { failingSigner, type Signer, type SignerSource } from '../signing/index.js';
+import type { SignerSource } from '../signing/index.js';
 import type { ActivityReply } from './durable-driver.js';
 import { attemptSchema, type Attempt } from '../promotions/attempt.js';
 import { attachStep } from '../evidence/attach.js';
@@ -27,8 +27,6 @@ import {
 import type { StepContract } from '../rows/step-contract.js';
 import { checkEvidenceContract, attachContract } from '../evidence/contracts.js';
 import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
-import { BROKEN_RULES } from '../ports/rules-source.js';
-import { walkScheduleContract } from '../schedule/contracts.js';
 import { copyStep } from '../transfer/copy.js';
 import { readAcceptedJob } from '../operations/accepted-job.js';
 import { copyRequestOf } from '../operations/copy.js';
@@ -45,9 +43,9 @@ import { asSourceGone } from '../transfer/source-gone.js';
 import { tagCopyStep } from '../operations/tag-copy.js';
 import { tagDestinationStep } from '../promotions/tag-destination.js';
 import { verifyArrivalStep } from '../transfer/verify-arrival.js';
-import { walkScheduleStep } from '../schedule/walk-schedule.js';
 import { watchForCancel } from './cancel-watch.js';
 import { Permits } from './permits.js';
+import { signerOfNow } from './signer-of-now.js';
 import { busyPauseMs, isOverdue, outlastsCall, passing, troublePauseMs, type Passing } from '../promotions/backoff.js';
 import { remedyFor } from '../promotions/remedies.js';
 import { stepLog, type StepLog } from './step-log.js';
@@ -114,7 +112,6 @@ export function registerActivities(ports: StaticPorts, engineOf: EngineOf): void
   add(awaitPromotionsContract, awaitPromotionsStep);
   add(tagCopyContract, (all, input, call) => tagCopyStep(copying(all, call), copyRequestOf(call.run), input, call));
   add(closeJobContract, (all, input) => plain(closeJobStep(all, input)));
-  add(walkScheduleContract, (all, input, call) => plain(walkScheduleStep(all, input, call)));
 }
 
 function register<I extends z.ZodType, R extends z.ZodType>(
@@ -197,16 +194,6 @@ function callAgain(retryAfterMs: number, attempt: Attempt | undefined, now: numb
   return { retryAfterMs: pauseMs, trouble: { code: attempt.code, message: '' } };
 }
 
-/** One signer for the whole call. Steps that sign nothing go on where there is none at the moment. */
-async function signerOfNow(source: SignerSource | undefined, signal: AbortSignal): Promise<Signer | undefined> {
-  try {
-    return await source?.current(signal);
-  } catch (error) {
-    if (!(error instanceof PromoterError)) throw error;
-    return failingSigner(error);
-  }
-}
-
 /** History is a boundary: an older version may have written it. @throws InputError `STEP_INPUT_INVALID` */
 function inputOf<I extends z.ZodType, R extends z.ZodType>(contract: StepContract<I, R>, raw: unknown): z.infer<I> {
   const parsed = contract.input.safeParse(raw);
@@ -255,9 +242,7 @@ interface Failing {
  */
 async function failed(error: unknown, failing: Failing): Promise<ActivityReply> {
   const { name, attempt, now, progress, log } = failing;
-  // The schedule starts anew every minute: a tick that finds no rules ends.
-  const isTick = name === walkScheduleContract.name && error instanceof PromoterError && BROKEN_RULES.has(error.code);
-  const passes = isTick ? undefined : passing(error, name, ASKED.has(name));
+  const passes = passing(error, name, ASKED.has(name));
   if (passes !== undefined && !isOverdue(passes, attempt, now)) return putOff(passes, failing);
   const { code, message: whole, remedy: advice } = describeError(error);
   const remedy = remedyFor(code, advice);

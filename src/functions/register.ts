@@ -7,24 +7,24 @@ import { registerPromotions } from './http/promotions.js';
 import { registerRunPromotion } from './http/run-promotion.js';
 import { registerRuns } from './http/runs.js';
 import { promoteDurably, runJobDurably } from './orchestrations/orders.js';
-import { promoteScheduled } from './orchestrations/promote-scheduled.js';
 import { versioned } from './orchestrations/versioned.js';
 import { registerOnJobMessage } from './triggers/on-job-message.js';
 import { registerOnRegistryEventMessage } from './triggers/on-registry-event-message.js';
 import { registerOnRegistryEvent } from './triggers/on-registry-event.js';
 import { registerOnSchedule } from './triggers/on-schedule.js';
+import { registerOnScheduleMessage } from './triggers/on-schedule-message.js';
 
-/** Registers everything that the app is made of. @param schedule six fields, UTC */
+/** Registers everything that the app is made of. @param schedule when scans are due: six fields, UTC */
 export function registerFunctions(ports: StaticPorts, engineOf: EngineOf, schedule: string): void {
   registerActivities(ports, engineOf);
   // Former versions that can have instances still: docs/decisions/orchestration-versions.md. There are none.
   durable.orchestration('promote', versioned(promoteDurably));
   durable.orchestration('runJob', versioned(runJobDurably));
-  durable.orchestration('promoteScheduled', versioned(promoteScheduled));
   registerOnRegistryEvent(ports, engineOf);
   registerOnRegistryEventMessage(ports, engineOf);
   registerOnJobMessage(ports, engineOf);
-  registerOnSchedule(ports, engineOf, schedule);
+  registerOnSchedule(ports);
+  registerOnScheduleMessage(ports, engineOf, schedule);
   registerHealth();
   registerPromotions(ports);
   registerRuns(ports);

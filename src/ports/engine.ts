@@ -6,7 +6,7 @@ export interface Engine {
    * Starts an orchestration, at its present version, under the run's id. An instance that has not ended is left alone; one that has
    * ended is started over, and its history is lost: the first step must refuse a run whose row has ended.
    */
-  start(orchestration: 'promote' | 'runJob' | 'promoteScheduled', id: string, input: object): Promise<void>;
+  start(orchestration: 'promote' | 'runJob', id: string, input: object): Promise<void>;
   state(id: string): Promise<{ state: EngineState; createdAt?: string }>;
   /** Raises an external event; does nothing where the instance has ended or isn't there. */
   raise(id: string, event: string): Promise<void>;

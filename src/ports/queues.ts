@@ -1,4 +1,5 @@
-export type QueueName = 'registry-events' | 'jobs' | 'registry-events-poison' | 'jobs-poison' | 'promotion-results';
+export type QueueName =
+  'registry-events' | 'jobs' | 'schedule' | 'registry-events-poison' | 'jobs-poison' | 'promotion-results';
 
 /** Storage queues. Text is base64 on the wire. */
 export interface Queues {

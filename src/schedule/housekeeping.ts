@@ -143,8 +143,8 @@ function noteOf(text: string | undefined): Note {
 }
 
 /**
- * Scans of the schedule, and sub-orchestrations, have no row of their own: they are found by the time at which they were made, a day's
- * worth at a time.
+ * Instances that no row leads to (one that began after its run's row was removed) are found by the time at which they were made, a
+ * day's worth at a time.
  */
 async function forgetInstances({
   ports: { engine },

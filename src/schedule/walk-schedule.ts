@@ -5,8 +5,6 @@ import { standingRule } from '../rules/standing-rule.js';
 import { tendPromotion } from '../rows/reconcile.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { Baseline, beginBaseline } from './baseline.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
-import type { walkScheduleContract } from './contracts.js';
 import { deepPass } from './deep-pass.js';
 import { readOn } from './first-reading.js';
 import { pageFrom } from './page-from.js';
@@ -23,6 +21,16 @@ const PLACE_TRIES = 3;
 /** Rows that are not at rest of one page. */
 export const SCANNED_ROWS = 50;
 
+/** What one call of the scan has done. */
+export interface Walked {
+  /** Where the next call goes on; null: the round has ended. */
+  cursor: string | null;
+  started: number;
+  looked: number;
+  /** What could not be looked at: a line each. */
+  problems: string[];
+}
+
 /**
  * One call of the schedule's scan. Where nothing differs nothing is started. A registry, a repository or a row that can't be read
  * doesn't keep the scan from the others: it is among the problems, and the next round looks again. What a tick has no time for, or
@@ -30,13 +38,13 @@ export const SCANNED_ROWS = 50;
  */
 export async function walkScheduleStep(
   ports: Scan['ports'],
-  input: InputOf<typeof walkScheduleContract>,
+  input: { cursor: string | null; started: number; forMs?: number },
   call: StepCall,
-): Promise<ResultOf<typeof walkScheduleContract>> {
+): Promise<Walked> {
   const maxStarted = await ports.rules.maxRunsPerTick();
   const rules = await ports.rules.load();
   const scanCall = await ScanCall.begin(ports, input.cursor);
-  const until = ports.now().getTime() + SCAN_MS;
+  const until = ports.now().getTime() + (input.forMs ?? SCAN_MS);
   // One before this has died.
   const isBitByBit = scanCall.times > 1;
   const { started: before } = input;

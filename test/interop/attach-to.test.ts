@@ -169,7 +169,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     const since = Date.now();
     expect(ending((await up.ended('late/locked', 'v1', since)).last)).toMatchObject({ outcome: 'promoted', digest });
     expect(typesUnder(await atStaging('late/locked', 'v1'))).toEqual([SIGNATURE, SBOM].sort());
-  }, 120_000);
+  }, 300_000);
 
   test('a destination tag that is locked: refused once, and left alone', async () => {
     await push('samples/app', 'v1', 'one');

@@ -179,7 +179,7 @@ suite('infra/', () => {
     expect(namesOf(least, `${storage}/blobServices/containers`)).toEqual(
       [...new Set([...names.containers, ...more])].sort(),
     );
-    expect(names.queues).toHaveLength(5);
+    expect(names.queues).toHaveLength(6);
   });
 
   test('vault: access by role, no early purge by default, one key that signs', () => {

@@ -115,9 +115,9 @@ describe('npm run package', () => {
           'onRegistryEventMessage',
           'onJobMessage',
           'onSchedule',
+          'onScheduleMessage',
           'promote',
           'runJob',
-          'promoteScheduled',
         ]),
       });
       expect((await fetch(`http://127.0.0.1:${ready.port}/api/health`)).status).toBe(200);

@@ -54,8 +54,8 @@ export function registerOnly(work: () => void): Registered {
 }
 
 /** Registers everything that the app is made of, for these ports; with `signing`, that is what signs. */
-export function register(ports: Ports, signing?: SignerSource): Registered {
-  return registerOnly(() => registerFunctions(withSigning(ports, signing), () => ports.engine, '0 */5 * * * *'));
+export function register(ports: Ports, signing?: SignerSource, schedule = '0 */5 * * * *'): Registered {
+  return registerOnly(() => registerFunctions(withSigning(ports, signing), () => ports.engine, schedule));
 }
 
 /** The same ports, whose signer a test may exchange later. */

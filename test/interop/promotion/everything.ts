@@ -18,6 +18,8 @@ export interface Everything {
   promotion(repository: string, tag: string): Promise<Promotion | undefined>;
   /** Waits until a promotion has ended after `since`, and is closed. */
   ended(repository: string, tag: string, sinceMs: number): Promise<Promotion>;
+  /** Waits until the schedule has scanned once more: it ticks once a minute. */
+  nextScan(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -139,6 +141,10 @@ export async function startEverything(options: Options = {}): Promise<Everything
     const { promotions } = ((await api('promotions')) ?? { promotions: [] }) as { promotions: Promotion[] };
     return promotions.find((each) => each.source.repository === repository && each.source.tag === tag);
   };
+  const scans = async (): Promise<number> => {
+    const log = await readFile(join(dataDir, 'logs', 'host.log'), 'utf8');
+    return log.match(/onScheduleMessage: scan: /g)?.length ?? 0;
+  };
   return {
     source,
     staging,
@@ -155,6 +161,10 @@ export async function startEverything(options: Options = {}): Promise<Everything
       return id;
     },
     promotion,
+    nextScan: async () => {
+      const before = await scans();
+      await until('a scan of the schedule', async () => ((await scans()) > before ? true : undefined), 100_000);
+    },
     ended: (repository, tag, sinceMs) => {
       let seen: unknown;
       return until(

@@ -39,7 +39,7 @@ test('every step that orchestrations know of is registered, under its name, with
   const names = Object.values(contracts).flatMap((value) => ('name' in value && 'input' in value ? [value.name] : []));
   expect([...app.activities.keys()].sort()).toEqual([...names].sort());
   for (const options of app.activities.values()) expect(options.extraInputs).toHaveLength(1);
-  expect([...app.orchestrations.keys()].sort()).toEqual(['promote', 'promoteScheduled', 'runJob']);
+  expect([...app.orchestrations.keys()].sort()).toEqual(['promote', 'runJob']);
 });
 
 describe('an activity answers', () => {
@@ -178,13 +178,6 @@ describe('progress', () => {
       wake: expect.any(String),
       ...(waitsFor !== undefined && { trouble: { code: waitsFor, message: '' } }),
     });
-  });
-
-  test('of the schedule is nobody’s', async () => {
-    const written: unknown[] = [];
-    world.store.putProgress = async (row) => void written.push(row);
-    expect(await call('walkSchedule', { cursor: null, started: 0 })).toMatchObject({ done: { cursor: null } });
-    expect(written).toEqual([]);
   });
 });
 

@@ -2,7 +2,6 @@ import { InvocationContext } from '@azure/functions';
 import { describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { raiseWanted } from '../../../src/rows/increment.js';
-import { newRunId } from '../../../src/rows/run-id.js';
 import type { Signer } from '../../../src/signing/index.js';
 import { openJob } from '../../../src/operations/start-job.js';
 import { parseJob } from '../../../src/operations/parse-job.js';
@@ -154,14 +153,6 @@ const SCENARIOS: Record<string, Scenario> = {
   'a promote job': {
     prepare: () => withImage(fixedWorld()),
     begin: (world) => job(world, { operation: 'promote', source: `${REGISTRY}/${SOURCE.repository}:${SOURCE.tag}` }),
-  },
-  'the schedule': {
-    async prepare() {
-      const world = fixedWorld(rule({ existing: 'promote' }));
-      await pushImage(sourceOf(world), { tag: 'v2', content: 'two' });
-      return withImage(world);
-    },
-    begin: (world) => world.engine.start('promoteScheduled', newRunId(NOW_MS), {}),
   },
 };
 

@@ -66,10 +66,6 @@ const CHOICES: Choices = {
   awaitPromotions: ANSWERED.map((outcome) => ({ done: [{ outcome }, { outcome: 'unchanged' as const }] })),
   tagCopy: [{ done: { digest: ROOT.digest } }],
   closeJob: [{ done: null }],
-  walkSchedule: [
-    { done: { cursor: null, started: 1, looked: 20, problems: [] } },
-    { done: { cursor: '{"at":"rows"}', started: 2, looked: 30, problems: ['rule a: it is down'] } },
-  ],
 };
 
 /** What any step may answer instead; a throw is a failed attempt. */
@@ -117,19 +113,16 @@ function drawn(draws: Draws): Record<string, Activity> {
 const INPUTS: Record<string, unknown> = {
   promote: OWNER,
   runJob: { runId: 'r1' },
-  promoteScheduled: {},
 };
 /** How each may end. */
 const ENDS: Record<string, readonly string[]> = {
   promote: ['promoted', 'unchanged', 'observed', 'superseded', 'refused', 'failed', 'cancelled', 'null', 'error'],
   runJob: [...ANSWERED, 'null', 'error'],
-  promoteScheduled: ['walked', 'error'],
 };
 
-function endOf(name: string, output: unknown, error: string | undefined): string {
+function endOf(output: unknown, error: string | undefined): string {
   if (error !== undefined) return 'error';
   if (output === null) return 'null';
-  if (name === 'promoteScheduled') return 'walked';
   return (output as { outcome?: string }).outcome ?? 'nothing';
 }
 
@@ -160,7 +153,7 @@ describe('whatever its steps answer, it wants the same each time', () => {
             event: ([first]) => (woken.shift() === true ? first : undefined),
             ends: order,
           });
-          ends.add(endOf(name, played.output, played.error));
+          ends.add(endOf(played.output, played.error));
         }),
         { seed: SEED, numRuns: FULL ? 1_000 : name === 'runJob' ? 150 : 60 },
       );

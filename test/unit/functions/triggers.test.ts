@@ -1,6 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
+import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { REGISTRY, SOURCE, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';
@@ -23,16 +24,17 @@ const poison = (): unknown[] =>
   world.queues.sent.map(({ queue, text }) => [queue, (JSON.parse(text) as { code: string }).code]);
 
 test('the four doors, each with the durable client', () => {
-  const options = ['onRegistryEvent', 'onRegistryEventMessage', 'onJobMessage', 'onSchedule'].map((name) =>
-    app.functions.get(name),
-  );
+  const names = ['onRegistryEvent', 'onRegistryEventMessage', 'onJobMessage', 'onScheduleMessage'];
+  const options = names.map((name) => app.functions.get(name));
   for (const option of options) expect(option?.extraInputs).toHaveLength(1);
   expect(options).toMatchObject([
     {},
     { queueName: 'registry-events', connection: 'AzureWebJobsStorage' },
     { queueName: 'jobs', connection: 'AzureWebJobsStorage' },
-    { schedule: '0 */5 * * * *' },
+    { queueName: 'schedule', connection: 'AzureWebJobsStorage' },
   ]);
+  // It asks no engine.
+  expect(app.functions.get('onSchedule')).toMatchObject({ schedule: '0 * * * * *', runOnStartup: true });
 });
 
 test('all of HTTP asks for a key but health', () => {
@@ -200,62 +202,38 @@ describe('a job', () => {
 });
 
 describe('the schedule', () => {
-  const tick = (): Promise<void> => deliver('onSchedule', {});
-  const newest = (): string => world.engine.starts.at(-1)?.id ?? '';
+  const timer = (): Promise<void> => deliver('onSchedule', {});
+  /** The message of the loop, as the queue has it. */
+  const tick = (): Promise<void> => deliver('onScheduleMessage', JSON.parse(world.queues.sent.at(-1)?.text ?? ''));
 
-  test('ticks don’t overlap', async () => {
+  test('the timer starts the loop, and each message of the loop ticks and sends the next one', async () => {
+    world.ruleList = [rule({ existing: 'promote' })];
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+    await timer();
+    expect(world.queues.sent).toMatchObject([{ queue: 'schedule', delaySeconds: 10 }]);
+    expect(starts()).toEqual([]);
     await tick();
-    await tick();
-    expect(starts()).toEqual(['promoteScheduled']);
-    world.engine.setState(newest(), 'running');
-    world.nowMs += 3_600_000;
-    await tick();
-    expect(starts()).toHaveLength(1);
-    world.engine.setState(newest(), 'ended');
-    await tick();
-    expect(starts()).toHaveLength(2);
-    expect(new Set(world.engine.starts.map(({ id }) => id)).size).toBe(2);
+    expect(starts()).toEqual(['promote']);
+    expect(world.queues.sent).toMatchObject([{ queue: 'schedule' }, { queue: 'schedule', delaySeconds: 60 }]);
+    await timer();
+    expect(world.queues.sent).toHaveLength(2);
   });
 
-  test('what is old is removed; what goes wrong with that keeps no walk from starting', async () => {
-    await world.store.addIgnored({ at: world.now().toISOString(), reference: 'a', reason: 'b' });
-    const removeIgnored = world.store.removeIgnored.bind(world.store);
-    world.store.removeIgnored = () => Promise.reject(new Error('down'));
-    world.nowMs += 8 * 24 * 3_600_000;
+  test('a message that was handled is dropped', async () => {
+    await timer();
+    const first = JSON.parse(world.queues.sent[0]?.text ?? '') as unknown;
     await tick();
-    expect(starts()).toEqual(['promoteScheduled']);
-    expect((await world.store.listIgnored()).items).toHaveLength(1);
-    world.store.removeIgnored = removeIgnored;
-    await tick();
-    expect((await world.store.listIgnored()).items).toEqual([]);
+    await deliver('onScheduleMessage', first);
+    expect(world.queues.sent).toHaveLength(2);
   });
 
-  test('a walk that was lost, or has been pending for too long, is followed by another', async () => {
+  test('a key that cannot be read keeps no tick', async () => {
+    world.ruleList = [rule({ existing: 'promote' })];
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
+    const current = () => Promise.reject(new TransportError('KEY_VAULT_UNAVAILABLE', 'not now'));
+    app = register(world, { current });
+    await timer();
     await tick();
-    world.engine.setState(newest(), 'missing');
-    await tick();
-    expect(starts()).toHaveLength(2);
-    world.nowMs += 14 * 60_000;
-    await tick();
-    expect(starts()).toHaveLength(2);
-    world.nowMs += 2 * 60_000;
-    await tick();
-    expect(starts()).toHaveLength(3);
-  });
-
-  test('a walk that has been at it for more than a day is taken to be lost: the schedule doesn’t end with it', async () => {
-    await tick();
-    world.engine.setState(newest(), 'running');
-    world.nowMs += 24 * 3_600_000;
-    await tick();
-    expect(starts()).toHaveLength(1);
-    world.nowMs += 2 * 3_600_000;
-    await tick();
-    expect(starts()).toHaveLength(2);
-  });
-
-  test('of two ticks at the same time one starts', async () => {
-    await Promise.all([tick(), tick(), tick()]);
-    expect(starts()).toHaveLength(1);
+    expect(starts()).toEqual(['promote']);
   });
 });

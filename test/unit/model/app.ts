@@ -16,6 +16,8 @@ import { Troubles } from './troubles.js';
 import { SimulatedLeases, viewOf } from './views.js';
 import { RETENTION_MS, Watches } from './watches.js';
 
+/** PROMOTION_SCHEDULE: each tick scans. */
+const EACH_SECOND = '* * * * * *';
 const HTTP_REQUEST = { text: async () => '' };
 
 /** The app as it is registered, over ports in memory, and all that can be done to it. */
@@ -31,7 +33,6 @@ export class App {
   readonly isStrict: boolean;
   /** Something happened that nobody is told of: only the schedule can find it. */
   needsSchedule = false;
-  ticks: Task[] = [];
   readonly #leases: SimulatedLeases;
   readonly #copies: readonly number[];
   readonly #without: Guard | undefined;
@@ -123,18 +124,11 @@ export class App {
       this.mail.post(copy === 1 ? 'onRegistryEvent' : 'onRegistryEventMessage', body);
   }
 
-  /** The schedule's timer. */
+  /** Time for a tick: the message of the loop comes, or the timer, if there is none. */
   async tick(): Promise<void> {
-    await this.simulation.start(
-      'onSchedule',
-      (task) => {
-        this.ticks.push(task);
-        return this.#handle(task, 'onSchedule', {}, {});
-      },
-      (task) => {
-        this.ticks = this.ticks.filter((other) => other !== task);
-      },
-    );
+    if (this.mail.releaseTicks()) return;
+    const release = (): void => void this.mail.releaseTicks();
+    await this.simulation.start('onSchedule', (task) => this.#handle(task, 'onSchedule', {}, {}), release);
   }
 
   async keepHouse(): Promise<void> {
@@ -161,7 +155,7 @@ export class App {
 
   async #call(task: Task, name: string, given: unknown, triggerMetadata: Record<string, string>): Promise<unknown> {
     const context = new InvocationContext({ functionName: name, logHandler: () => {}, triggerMetadata });
-    return register(this.#viewOf(task, name)).functions.get(name)?.handler(given, context);
+    return register(this.#viewOf(task, name), undefined, EACH_SECOND).functions.get(name)?.handler(given, context);
   }
 
   async #runActivity(task: Task, name: string, input: unknown): Promise<unknown> {

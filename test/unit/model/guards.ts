@@ -54,7 +54,7 @@ export function viewWithout(
       // is closed or another run's; a job has nothing else.
       return runId === undefined || name === 'closeRun' || name === 'closeJob' ? view : withRunOpen(view, runId);
     case 'cancelled mark':
-      if (name !== 'walkSchedule') return view;
+      if (name !== 'onScheduleMessage') return view;
       return withRows(view, ({ last, ...row }) =>
         last === undefined || last.outcome === 'cancelled' ? row : { ...row, last },
       );

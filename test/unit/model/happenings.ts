@@ -91,6 +91,8 @@ export class Happenings {
         this.#tamper(what);
         return;
       case 'tick':
+        // Ticks are a minute apart; scans are due each second.
+        await app.simulation.advanceTo(app.simulation.nowMs + 1_000);
         await app.tick();
         return;
       case 'time':
@@ -161,9 +163,7 @@ export class Happenings {
         return;
       }
       case 'restart': {
-        const ended = [...app.engine.instances.values()].filter(
-          ({ name, state }) => state === 'ended' && name !== 'promoteScheduled',
-        );
+        const ended = [...app.engine.instances.values()].filter(({ state }) => state === 'ended');
         const instance = ended[what.nth % Math.max(ended.length, 1)];
         if (instance !== undefined) app.engine.restart(instance);
         return;
@@ -345,7 +345,6 @@ export class Happenings {
     if (lands) this.#app.needsSchedule = true;
     this.#app.simulation.kill(task, lands);
     this.#redeliver(task, how);
-    this.#app.ticks = this.#app.ticks.filter((other) => other !== task);
   }
 
   #redeliver(task: Task, how: 'fails' | 'again' | 'later'): void {

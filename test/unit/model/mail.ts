@@ -2,7 +2,7 @@ import type { World } from '../../support/world.js';
 import { HOST } from './host-limits.js';
 import type { Action, Simulation, Task } from './simulation.js';
 
-export type Door = 'onRegistryEvent' | 'onRegistryEventMessage' | 'onJobMessage';
+export type Door = 'onRegistryEvent' | 'onRegistryEventMessage' | 'onJobMessage' | 'onScheduleMessage';
 
 interface Letter {
   id: string;
@@ -29,6 +29,8 @@ export class Mail {
   readonly #queues: World['queues'];
   readonly #handle: Handle;
   readonly #letters: Letter[] = [];
+  /** Messages of the schedule's loop: they come when somebody lets time pass for a tick. */
+  readonly #held: unknown[] = [];
   #posted = 0;
   #collected = 0;
 
@@ -41,6 +43,14 @@ export class Mail {
 
   get isEmpty(): boolean {
     return this.#letters.length === 0;
+  }
+
+  /** Time for a tick. @returns false if no message is under way: the loop has stopped */
+  releaseTicks(): boolean {
+    this.#collect();
+    const held = this.#held.splice(0);
+    for (const body of held) this.post('onScheduleMessage', body);
+    return held.length > 0 || this.#letters.some(({ door }) => door === 'onScheduleMessage');
   }
 
   post(door: Door, body: unknown, delayMs = 0): void {
@@ -94,6 +104,7 @@ export class Mail {
         'registry-events': 'onRegistryEventMessage',
         jobs: 'onJobMessage',
       };
+      if (message?.queue === 'schedule') this.#held.push(JSON.parse(message.text));
       const door = message && doors[message.queue];
       if (message !== undefined && door !== undefined)
         this.post(door, JSON.parse(message.text), message.delaySeconds * 1000);

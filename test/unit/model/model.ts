@@ -174,12 +174,11 @@ class Model {
       const round = await this.#deepRound();
       await app.tick();
       await this.#settle();
-      // The walk itself is one.
-      const walks = app.engine.starts.length - before === 1;
+      const isQuiet = app.engine.starts.length === before;
       const { items } = await app.world.store.listPromotions({ size: 100 });
       // Whose tag is gone is left as it failed.
       const isOpen = items.some((row) => row.runOpen || (isTriedAgain(row) && isWanted(app, row)));
-      quiet = walks && !isOpen ? quiet + 1 : 0;
+      quiet = isQuiet && !isOpen ? quiet + 1 : 0;
       rounds = quiet === 0 ? 0 : rounds + Number((await this.#deepRound()) !== round);
     }
   }
@@ -192,8 +191,8 @@ class Model {
 
   /** A row that waits and was raised since is woken: nobody leaves that to the timer. */
   async #nobodySleepsOverNews(): Promise<void> {
-    const { mail, ticks, engine, world, watches } = this.#app;
-    if (!mail.isEmpty || ticks.length > 0 || this.#simulation.tasks.length > 0) return;
+    const { mail, engine, world, watches } = this.#app;
+    if (!mail.isEmpty || this.#simulation.tasks.length > 0) return;
     for (const row of (await world.store.listPromotions({ size: 100 })).items) {
       const since = watches.waitingSince.get(row.id);
       if (row.waitingFor === undefined || since === undefined || row.wanted <= since) continue;

@@ -10,11 +10,9 @@ export async function restProblems({ world, engine, watches }: App, known: Known
   const { store, queues } = world;
   const problems: string[] = engine.open.map(({ id, state }) => `instance ${id} is ${state}`);
   for (const { id, name, error, broken } of engine.instances.values()) {
-    // A walk gives up what is down for too long, or finds no rules: the next tick looks again.
-    const isGivenUp = name === 'promoteScheduled' && (known.troubled || known.slept || known.ruled);
     // Its activity's workers have died, at every try.
     const isInterrupted = broken === true || error?.message.includes(WORKER_DIED) === true;
-    if (error !== undefined && !isInterrupted && !isGivenUp) problems.push(`${name} ${id} failed: ${error.message}`);
+    if (error !== undefined && !isInterrupted) problems.push(`${name} ${id} failed: ${error.message}`);
   }
   const told = new Map<string, string>();
   for (const { queue, text } of queues.sent) {

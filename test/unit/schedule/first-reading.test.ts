@@ -1,16 +1,12 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError, digestOf } from '../../../src/oci/index.js';
-import type { ResultOf } from '../../../src/rows/step-contract.js';
-import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
-import { walkScheduleStep, SCAN_MS } from '../../../src/schedule/walk-schedule.js';
+import { walkScheduleStep, SCAN_MS, type Walked } from '../../../src/schedule/walk-schedule.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, newCall, newWorld, rowOf, type World } from '../../support/world.js';
 import { BASELINE_TAGS, BASELINE_PART_TAGS } from '../../../src/schedule/first-reading.js';
 
 /** A rule's first reading of its source, where that is more than one stretch, one round or one host can do. */
-
-type Walked = ResultOf<typeof walkScheduleContract>;
 
 let world: World;
 /** How often each tag was listed, by `repository:tag`. */

@@ -341,13 +341,13 @@ test('of many ignored events a tick removes many', async () => {
   expect(await keepHouse(world)).toMatchObject({ ignored: 250 });
 });
 
-test('walks of the schedule are forgotten by their time, those at work are not', async () => {
-  await world.engine.start('promoteScheduled', 'old', {});
+test('instances that no row leads to are forgotten by their time, those at work are not', async () => {
+  await world.engine.start('runJob', 'old', {});
   world.engine.setState('old', 'ended');
-  await world.engine.start('promoteScheduled', 'working', {});
+  await world.engine.start('runJob', 'working', {});
   world.engine.setState('working', 'running');
   later(31);
-  await world.engine.start('promoteScheduled', 'new', {});
+  await world.engine.start('runJob', 'new', {});
   world.engine.setState('new', 'ended');
   expect(await keepHouse(world)).toMatchObject({ instances: 1 });
   expect(await world.engine.state('working')).toMatchObject({ state: 'running' });

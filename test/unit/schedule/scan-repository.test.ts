@@ -10,9 +10,7 @@ import { anonymousCredentials, createRegistries, type RegistryClient } from '../
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import { fingerprint } from '../../../src/rules/fingerprint.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import type { ResultOf } from '../../../src/rows/step-contract.js';
-import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
-import { walkScheduleStep } from '../../../src/schedule/walk-schedule.js';
+import { walkScheduleStep, type Walked } from '../../../src/schedule/walk-schedule.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { endRun, putInSync } from '../../support/in-sync.js';
@@ -107,7 +105,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function tick(): Promise<ResultOf<typeof walkScheduleContract> & { requests: number; storeRequests: number }> {
+async function tick(): Promise<Walked & { requests: number; storeRequests: number }> {
   const before = registry.log.length;
   storeCalls.length = 0;
   const walked = await walkScheduleStep(world, { cursor: null, started: 0 }, newCall());

@@ -2,11 +2,9 @@ import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { PromoterError, RegistryError, TransportError } from '../../../src/oci/index.js';
 import type { RunResult } from '../../../src/rows/run-row.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
-import type { ResultOf } from '../../../src/rows/step-contract.js';
-import type { walkScheduleContract } from '../../../src/schedule/contracts.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
-import { walkScheduleStep, SCAN_MS, SCANNED_ROWS } from '../../../src/schedule/walk-schedule.js';
+import { walkScheduleStep, SCAN_MS, SCANNED_ROWS, type Walked } from '../../../src/schedule/walk-schedule.js';
 import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import { writeGatePassed } from '../../../src/rows/owned-promotion.js';
@@ -14,7 +12,6 @@ import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { REGISTRY, SOURCE, callOf, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 
-type Walked = ResultOf<typeof walkScheduleContract>;
 const OTHER = 'other.azurecr.io';
 /** Copies, and no more. */
 const promoting = (changes: Record<string, unknown> = {}) =>

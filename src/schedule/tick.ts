@@ -1,0 +1,104 @@
+import { TransportError, describeError } from '../oci/index.js';
+import type { Ports } from '../ports/ports.js';
+import type { StepProgressSink } from '../ports/step.js';
+import type { TickState } from './clock.js';
+import { dueTime } from './due.js';
+import { keepHouse } from './housekeeping.js';
+import { reconcileJobs } from './reconcile-jobs.js';
+import { tellForgotten } from './unsent-results.js';
+import { walkScheduleStep } from './walk-schedule.js';
+
+/** How long after its begin a tick scans, and how long it scans at least, in milliseconds. */
+const SCAN_UNTIL_MS = 40_000;
+const LEAST_SCAN_MS = 10_000;
+/** How long a scan may take to stop when its time is over, in milliseconds: what it waits for is a registry's. */
+const STOP_MS = 15_000;
+/** How long any other part of a tick may take, in milliseconds: what hangs keeps no other part from its turn. */
+const PART_MS = 20_000;
+
+export interface TickCall {
+  /** PROMOTION_SCHEDULE: when scans are due. */
+  schedule: string;
+  /** What the tick before has left. */
+  state: TickState;
+  log: { info(text: string): void; warn(text: string): void };
+  /** Says what is to be done about the signing key. */
+  tellOfSigning(warn: (text: string) => void): Promise<void>;
+}
+
+/**
+ * One tick of the schedule, once a minute and bounded: reconciles, scans if PROMOTION_SCHEDULE says so, and removes what is old. A part
+ * that fails or hangs is logged, and the next tick does it again. May be done any number of times, and by several hosts at once.
+ * @returns what the next tick needs to know
+ */
+export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
+  const { log } = call;
+  const beganMs = ports.now().getTime();
+  const dueAt = dueTime(call.schedule, call.state.dueAt, ports.now());
+  await part(log, 'jobs could not be reconciled', PART_MS, async () => {
+    const { started, lost, problems } = await reconcileJobs(ports);
+    if (started.length > 0) log.info(`jobs started: ${runIds(started)}`);
+    if (lost.length > 0) log.warn(`jobs lost: ${runIds(lost)}`);
+    for (const problem of problems) log.warn(`a job could not be reconciled: ${problem}`);
+  });
+  await part(log, 'result events could not be sent', PART_MS, async () => {
+    const { told, problems } = await tellForgotten(ports);
+    if (told.length > 0) log.info(`result events sent late: ${runIds(told)}`);
+    for (const problem of problems) log.warn(`a result event could not be sent: ${problem}`);
+  });
+  const state: TickState = dueAt === undefined ? { ...call.state } : { dueAt, started: 0, cursor: null };
+  if (state.cursor !== undefined) await scan(ports, log, state, beganMs);
+  if (dueAt === undefined) return state;
+  await part(log, 'the signing key could not be read', PART_MS, () => call.tellOfSigning((text) => log.warn(text)));
+  await part(log, 'old rows could not be removed', PART_MS, async () => {
+    const removed = await keepHouse(ports);
+    if (Object.values(removed).some((count) => count > 0)) log.info(`removed: ${JSON.stringify(removed)}`);
+  });
+  return state;
+}
+
+/** Scans on from where the last tick stopped, and says in `state` where the next one continues; if it fails, at the same place. */
+async function scan(ports: Ports, log: TickCall['log'], state: TickState, beganMs: number): Promise<void> {
+  const forMs = Math.max(beganMs + SCAN_UNTIL_MS - ports.now().getTime(), LEAST_SCAN_MS);
+  await part(log, 'the scan stopped', forMs + STOP_MS, async (signal) => {
+    const input = { cursor: state.cursor ?? null, started: state.started, forMs };
+    const { cursor, started, looked, problems } = await walkScheduleStep(ports, input, { signal, progress: SILENT });
+    state.started = started;
+    if (cursor === null) delete state.cursor;
+    else state.cursor = cursor;
+    for (const problem of problems) log.warn(`scan: ${problem}`);
+    log.info(`scan: ${looked} tags looked at, ${started} runs started`);
+  });
+}
+
+/** What is said while it scans is among its problems. */
+const SILENT: StepProgressSink = {
+  text: () => undefined,
+  bytes: () => undefined,
+  nodes: () => undefined,
+  part: (_step, _of, work) => work(SILENT),
+};
+
+/** One part of a tick, with a time of its own, also if it does not listen to its signal. */
+async function part(
+  log: TickCall['log'],
+  problem: string,
+  ms: number,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const signal = AbortSignal.timeout(ms);
+  const over = new Promise<never>((_resolve, reject) => {
+    const late = (): void => reject(new TransportError('TIMEOUT', `it did not end in ${ms / 1_000} s`));
+    signal.addEventListener('abort', late, { once: true });
+  });
+  try {
+    await Promise.race([work(signal), over]);
+  } catch (error) {
+    const { code, message } = describeError(error);
+    log.warn(`${problem}: ${code}: ${message}`);
+  }
+}
+
+function runIds(ids: readonly string[]): string {
+  return ids.map((id) => `runId=${id}`).join(' ');
+}

@@ -1,0 +1,29 @@
+import { expect, test } from '@jest/globals';
+import { dueTime } from '../../../src/schedule/due.js';
+
+const EVERY_FIVE = '0 */5 * * * *';
+const at = (time: string): string => `2026-03-01T${time}.000Z`;
+
+test.each([
+  // schedule, the last scan's time, now, what is due
+  [EVERY_FIVE, undefined, '12:03:10', '12:00:00'],
+  [EVERY_FIVE, '12:00:00', '12:04:59', undefined],
+  [EVERY_FIVE, '12:00:00', '12:05:00', '12:05:00'],
+  // What was missed is made up for once.
+  [EVERY_FIVE, '09:00:00', '12:04:59', '12:00:00'],
+  // Two hosts whose clocks are a minute apart scan once.
+  [EVERY_FIVE, '12:05:00', '12:04:10', undefined],
+  // A clock that was an hour ahead wrote it.
+  [EVERY_FIVE, '13:05:00', '12:07:00', '12:05:00'],
+  ['0 30 6 * * 1', undefined, '12:00:00', undefined],
+  ['*/10 * * * * *', '12:00:00', '12:01:05', '12:01:00'],
+])('%s: after %s, at %s, %s is due', (schedule, before, now, due) => {
+  const last = before === undefined ? undefined : at(before);
+  // The first of March 2026 is a Sunday.
+  const expected = schedule.endsWith('1') ? '2026-02-23T06:30:00.000Z' : due === undefined ? undefined : at(due);
+  expect(dueTime(schedule, last, new Date(at(now)))).toBe(expected);
+});
+
+test('a schedule that names no time is never due', () => {
+  expect(dueTime('0 0 0 30 2 *', undefined, new Date(at('12:00:00')))).toBeUndefined();
+});

@@ -1,0 +1,180 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { InputError } from '../../../src/oci/index.js';
+import type { TickState } from '../../../src/schedule/clock.js';
+import { tick } from '../../../src/schedule/tick.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushImage } from '../../support/images.js';
+import { breaking, runOut } from '../../support/breaking.js';
+import { endState } from '../../support/end-state.js';
+import { REGISTRY, SOURCE, newWorld, type World } from '../../support/world.js';
+
+const promoting = (changes: Record<string, unknown> = {}) =>
+  rule({ existing: 'promote', sign: [], sbom: { formats: [] }, ...changes });
+
+let world: World;
+let state: TickState;
+let logged: string[];
+const MINUTE_MS = 60_000;
+
+beforeEach(() => {
+  world = newWorld(promoting());
+  world.nowMs = Date.UTC(2026, 0, 1, 12, 0, 10);
+  state = { started: 0 };
+  logged = [];
+});
+
+async function ticks(count = 1): Promise<TickState> {
+  for (let done = 0; done < count; done += 1) {
+    if (done > 0) world.nowMs += MINUTE_MS;
+    const log = { info: (text: string) => void logged.push(text), warn: (text: string) => void logged.push(text) };
+    state = await tick(world, {
+      schedule: '0 */5 * * * *',
+      state,
+      log,
+      tellOfSigning: async (warn) => warn('the key ends soon'),
+    });
+  }
+  return state;
+}
+async function pushTags(count: number): Promise<void> {
+  const source = world.registries.repository(REGISTRY, SOURCE.repository);
+  for (let index = 0; index < count; index += 1)
+    await pushImage(source, { tag: `v${String(index).padStart(3, '0')}`, content: `${index}` });
+}
+const scans = (): number => logged.filter((text) => text.startsWith('scan:')).length;
+
+describe('scans', () => {
+  test('are due by PROMOTION_SCHEDULE, whatever the number of ticks', async () => {
+    await pushTags(1);
+    await ticks(11);
+    // 12:00, 12:05 and 12:10.
+    expect(scans()).toBe(3);
+    expect(state.dueAt).toBe('2026-01-01T12:10:00.000Z');
+    expect(world.engine.starts).toHaveLength(1);
+    expect(logged.filter((text) => text === 'the key ends soon')).toHaveLength(3);
+  });
+
+  test('start maxRunsPerTick runs between one time of PROMOTION_SCHEDULE and the next', async () => {
+    await pushTags(9);
+    world.maxRunsPerTick = 4;
+    await ticks(5);
+    expect(state.started).toBe(4);
+    expect(world.engine.starts).toHaveLength(4);
+    world.nowMs += MINUTE_MS;
+    await ticks();
+    expect(world.engine.starts).toHaveLength(8);
+  });
+
+  test('continue in the next minute if a tick has no time for the rest', async () => {
+    world.ruleList = [promoting({ source: { registry: REGISTRY, repositories: ['samples/*'], tags: ['v*'] } })];
+    for (let index = 0; index < 20; index += 1)
+      await pushImage(world.registries.repository(REGISTRY, `samples/app-${index}`), { tag: 'v1' });
+    const repository = world.listing.repository.bind(world.listing);
+    world.listing = {
+      ...world.listing,
+      repository: (registry, name) => {
+        if (registry === REGISTRY && name.startsWith('samples/')) world.nowMs += 9_000;
+        return repository(registry, name);
+      },
+    };
+    await ticks();
+    expect(state.cursor).toEqual(expect.any(String));
+    const first = world.engine.starts.length;
+    expect(first).toBeGreaterThan(0);
+    expect(first).toBeLessThan(20);
+    world.nowMs += MINUTE_MS;
+    await ticks(6);
+    expect(world.engine.starts).toHaveLength(20);
+  });
+
+  test('that fail are tried again in the next minute, from the same place', async () => {
+    await pushTags(1);
+    world.rulesFault = new InputError('RULES_INVALID', 'somebody made a slip');
+    await ticks(2);
+    expect(logged.filter((text) => text.includes('RULES_INVALID'))).toHaveLength(2);
+    world.rulesFault = undefined;
+    world.nowMs += MINUTE_MS;
+    await ticks();
+    expect(world.engine.starts).toHaveLength(1);
+  });
+});
+
+describe('trouble in one part', () => {
+  test.each([
+    ['listOpenJobs', 'jobs could not be reconciled'],
+    ['listRuns', 'result events could not be sent'],
+    ['listOpenPromotions', 'the scan stopped'],
+    ['removeIgnored', 'old rows could not be removed'],
+  ])('%s fails: it is logged, and all others have their turn', async (method, problem) => {
+    const parts = ['listOpenJobs', 'listRuns', 'listOpenPromotions', 'removeIgnored'];
+    const asked = new Set<unknown>();
+    const { store } = world;
+    world.store = new Proxy(store, {
+      get: (_target, key) => {
+        const value: unknown = Reflect.get(store, key);
+        if (typeof value !== 'function') return value;
+        return async (...args: unknown[]): Promise<unknown> => {
+          asked.add(key);
+          if (key === method) throw new Error('down');
+          return value.apply(store, args) as unknown;
+        };
+      },
+    });
+    await ticks();
+    expect([...asked]).toEqual(expect.arrayContaining(parts));
+    expect(logged.some((text) => text.startsWith(problem))).toBe(true);
+  });
+
+  describe('that hangs', () => {
+    const timeout = AbortSignal.timeout.bind(AbortSignal);
+    afterEach(() => {
+      AbortSignal.timeout = timeout;
+    });
+
+    test('a registry that never answers: the tick ends, and the rest of it is done', async () => {
+      AbortSignal.timeout = (ms) => timeout(ms / 1_000);
+      const registry = world.listing.registry.bind(world.listing);
+      world.ruleList = [promoting({ source: { registry: REGISTRY, repositories: ['samples/*'], tags: ['v*'] } })];
+      world.listing = {
+        ...world.listing,
+        registry: (name) => ({
+          ...registry(name),
+          // eslint-disable-next-line require-yield
+          async *listRepositories() {
+            await new Promise<never>(() => undefined);
+          },
+        }),
+      };
+      await ticks();
+      expect(logged).toContainEqual('the scan stopped: TIMEOUT: it did not end in 55 s');
+      expect(logged).toContain('the key ends soon');
+    });
+  });
+});
+
+test('a tick that is broken off at any call of a port, and done again, leaves what one tick leaves', async () => {
+  const prepare = async (): Promise<World> => {
+    world = newWorld(promoting());
+    world.nowMs = Date.UTC(2026, 0, 1, 12, 0, 10);
+    await pushTags(2);
+    return world;
+  };
+  const once = (ports: World): Promise<TickState> => {
+    const log = { info: () => undefined, warn: () => undefined };
+    return tick(ports, { schedule: '* * * * * *', state: { started: 0 }, log, tellOfSigning: async () => undefined });
+  };
+  const whole = await prepare();
+  const counted = breaking(whole, Infinity, 'before');
+  await once(counted.ports);
+  const expected = await endState(whole);
+  expect(whole.engine.starts).toHaveLength(2);
+  for (const when of ['before', 'after'] as const) {
+    for (let nth = 1; nth <= counted.calls(); nth += 1) {
+      const broken = await prepare();
+      await once(breaking(broken, nth, when).ports);
+      runOut(broken);
+      await once(broken);
+      expect({ nth, when, ...(await endState(broken)) }).toEqual({ nth, when, ...expected });
+    }
+  }
+});
