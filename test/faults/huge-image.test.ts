@@ -17,7 +17,8 @@ const MIB = 1024 * 1024;
 const LAYERS = 6;
 const LAYER_BYTES = Math.ceil(20e9 / LAYERS);
 const PIECE_BYTES = 16 * MIB;
-const MOST_HOST_BYTES = 250_000_000;
+const MOST_HOST_BYTES = 250 * MIB;
+/** Or three times as long as on its own, if the machine is busy with other things. */
 const MOST_SMALL_MS = 5_000;
 const WITHIN_MS = 60 * 60_000;
 
@@ -32,6 +33,15 @@ afterAll(async () => {
 
 const at = (registry: string, name: string): Repository => registries.repository(registry, name);
 
+/** How long a small image takes from its push to its end, in milliseconds. */
+async function promoteSmall(name: string): Promise<number> {
+  await pushSubject(at(up.source, name), 0);
+  const pushedMs = Date.now();
+  const { last } = await up.ended(name, 'v1', pushedMs - 1_000);
+  expect(ending(last)).toMatchObject({ outcome: 'promoted' });
+  return Date.now() - pushedMs;
+}
+
 async function killHost(): Promise<void> {
   process.kill(await up.processId('host'), 'SIGKILL');
 }
@@ -43,17 +53,14 @@ async function killHost(): Promise<void> {
     const layers = await writeSparseLayers(join(folder, 'registry-source'), 'samples/huge', LAYERS, LAYER_BYTES);
     up = await startEverything({ dataDir: folder });
     registries = userRegistries(up);
+    const aloneMs = await promoteSmall('samples/alone');
     const startedMs = Date.now();
     const root = await pushImage(at(up.source, 'samples/huge'), layers, 'v1');
     const watch = new HostWatch(up);
 
     await copyIs(up, 'samples/huge', ({ doneBytes = 0 }) => doneBytes > LAYER_BYTES / 2, WITHIN_MS);
     const copyMs = Date.now();
-    await pushSubject(at(up.source, 'samples/small'), 0);
-    const pushedMs = Date.now();
-    const small = await up.ended('samples/small', 'v1', pushedMs - 1_000);
-    const smallMs = Date.now() - pushedMs;
-    expect(ending(small.last)).toMatchObject({ outcome: 'promoted' });
+    const smallMs = await promoteSmall('samples/small');
 
     const killed = await copyIs(up, 'samples/huge', ({ doneBytes = 0 }) => doneBytes > 2.5 * LAYER_BYTES, WITHIN_MS);
     await killHost();
@@ -63,12 +70,12 @@ async function killHost(): Promise<void> {
     process.stderr.write(
       `20 GB: ${Math.round((Date.now() - startedMs) / 1000)} s in all, its copy ${Math.round((Date.now() - copyMs) / 1000)} s,` +
         ` killed at ${Math.round((killed.doneBytes ?? 0) / 1e9)} GB; host at most ${Math.round(memory / 1e6)} MB, ${cpuSeconds} s of CPU;` +
-        ` ${history[0]?.activities} activities; the small image took ${smallMs} ms\n`,
+        ` ${history[0]?.activities} activities; the small image took ${smallMs} ms, and ${aloneMs} ms on its own\n`,
     );
     expect(ending(last)).toMatchObject({ outcome: 'promoted', digest: root.digest });
     expect(history).toHaveLength(1);
     expect(memory).toBeLessThan(MOST_HOST_BYTES);
-    expect(smallMs).toBeLessThan(MOST_SMALL_MS);
+    expect(smallMs).toBeLessThan(Math.max(MOST_SMALL_MS, 3 * aloneMs));
     // The registry has checked each digest. The kill cost a piece of each layer that was under way, or two.
     const pieces = requestsAt(up, 'staging', 'staging/samples/huge').get('PATCH') ?? 0;
     const least = LAYERS * Math.ceil(LAYER_BYTES / PIECE_BYTES);

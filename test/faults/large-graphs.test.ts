@@ -90,14 +90,22 @@ function expectSmall(history: readonly HistorySize[]): void {
 const sum = (history: readonly HistorySize[], of: 'activities' | 'bytes'): number =>
   history.reduce((total, each) => total + each[of], 0);
 
+async function killDuringCopy(repository: string, isThen: (copy: Step) => boolean): Promise<void> {
+  await copyIs(up, repository, isThen, 30 * 60_000);
+  process.kill(await up.processId('host'), 'SIGKILL');
+}
+
 /** Pushes something, waits until it is promoted, and tells what that took. */
 async function promoted(
   repository: string,
   push: (to: Repository) => Promise<Descriptor>,
+  killAt?: (copy: Step) => boolean,
 ): Promise<{ root: Descriptor; steps: Step[]; history: HistorySize[]; took: string }> {
   const root = await push(at(up.source, repository));
   const watch = new HostWatch(up);
+  const killing = killAt && killDuringCopy(repository, killAt);
   const { last } = await settled(up, repository, 'v1', 30 * 60_000);
+  await killing;
   const { memory, cpuSeconds } = await watch.end();
   // Referrers are evidence, each of which may have asked for a further look.
   const run = await until('its run', async () => {
@@ -114,10 +122,17 @@ async function promoted(
 
 describe('a subject with many referrers', () => {
   test.each(REFERRERS)(
-    '%i of them',
+    '%i of them, of the most with the host killed in the middle',
     async (count) => {
       const repository = `samples/referrers-${count}`;
-      const { root, steps, history, took } = await promoted(repository, (to) => pushSubject(to, count));
+      await restartHost();
+      const isMost = count === REFERRERS.at(-1);
+      const half = ({ doneNodes = 0 }: Step): boolean => doneNodes > count / 2;
+      const { root, steps, history, took } = await promoted(
+        repository,
+        (to) => pushSubject(to, count),
+        isMost ? half : undefined,
+      );
       const copyMs = spanMs(steps, 'copy');
       process.stderr.write(
         `${count} referrers: ${seconds(spanMs(steps))} in all, copy ${seconds(copyMs)}` +
@@ -186,13 +201,11 @@ test(
   'a layer that is moved in pieces, the host killed in the middle',
   async () => {
     await restartHost();
-    const killed = async (): Promise<void> => {
-      await copyIs(up, 'samples/large', ({ doneBytes = 0 }) => doneBytes > LAYER_BYTES / 3);
-      process.kill(await up.processId('host'), 'SIGKILL');
-    };
-    const killing = killed();
-    const { root, steps, history, took } = await promoted('samples/large', (to) => pushLargeImage(to, LAYER_BYTES));
-    await killing;
+    const { root, steps, history, took } = await promoted(
+      'samples/large',
+      (to) => pushLargeImage(to, LAYER_BYTES),
+      ({ doneBytes = 0 }) => doneBytes > LAYER_BYTES / 3,
+    );
     const calls = sum(history, 'activities');
     process.stderr.write(
       `a layer of ${megabytes(LAYER_BYTES)}: ${seconds(spanMs(steps))} in all, copy ${seconds(spanMs(steps, 'copy'))}; ${calls} activities,` +
