@@ -177,7 +177,7 @@ export async function copyArtifact(
   const inSync = isTagged ? await isInSync(read, destination, root, options) : undefined;
   if (inSync) {
     const { manifestCount: nodes, tops } = inSync;
-    const done = { nodesDone: nodes, nodesTotal: nodes, movedBytes: 0, totalBytes: 0 };
+    const done = { nodesDone: nodes, nodesTotal: nodes, movedBytes: 0, doneBytes: 0, totalBytes: 0 };
     if (options.recursive === true)
       for (const descriptor of tops) options.onProgress?.({ state: 'existed', descriptor, ...done });
     const { mediaType, digest, size } = root;

@@ -35,7 +35,14 @@ export function answeredRow(
   const finishedAt = now.toISOString();
   const isFinal = result.outcome !== 'superseded';
   const failures = result.outcome === 'failed' ? row.failures + 1 : isFinal ? 0 : row.failures;
-  const { waitingFor: _waited, superseded: _before, unconfirmed: _put, interrupted: _times, ...rest } = row;
+  const {
+    waitingFor: _waited,
+    silent: _silent,
+    superseded: _before,
+    unconfirmed: _put,
+    interrupted: _times,
+    ...rest
+  } = row;
   const answered: PromotionRow = {
     ...rest,
     ...keptOf(row, result, read),

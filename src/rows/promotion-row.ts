@@ -52,8 +52,12 @@ export const promotionRowSchema = z.object({
   news: newsSchema.exactOptional(),
   /** Failures in a row, for the schedule's growing pauses. */
   failures: z.number(),
-  /** How often in a row runs were interrupted, while `wanted` was this, and how many steps the furthest of them had done. */
-  interrupted: z.object({ times: z.number(), wanted: z.number(), steps: z.number() }).exactOptional(),
+  /** Which run had done nothing for long when it was looked at, and when that was first. */
+  silent: z.object({ runId: z.string(), at: z.string() }).exactOptional(),
+  /** How often in a row runs were interrupted, while `wanted` was this, and how many steps and bytes of the copy the furthest of them had done. */
+  interrupted: z
+    .object({ times: z.number(), wanted: z.number(), steps: z.number(), bytes: z.number() })
+    .exactOptional(),
   /** How often in a row runs were superseded, while `wanted` was this. */
   superseded: z.object({ times: z.number(), wanted: z.number() }).exactOptional(),
   /** What a run has put under the destination's tag, or was about to, and did not tell of: who finds it there later does. */

@@ -11,10 +11,13 @@ import type { Versioned } from '../ports/versioned.js';
 import { untilWritten } from './until-written.js';
 import { startRun, openNext } from './open-run.js';
 
-/** How long an engine instance may be pending before it counts as lost, in milliseconds. */
-export const PENDING_MS = 15 * 60_000;
-/** How long a run may do nothing outside of a wait before it counts as lost, in milliseconds: longer than an activity may hang. */
-export const STALLED_MS = 15 * 60_000;
+/** How long a run may be pending, or do nothing outside of a wait, before that is noted, in milliseconds: as long as an activity may hang. */
+export const SILENT_MS = 10 * 60_000;
+/**
+ * How long after that note it counts as lost, in milliseconds, if it has shown nothing since: after an outage of the whole app its runs go on
+ * first.
+ */
+export const LOST_AFTER_MS = 5 * 60_000;
 /** The longest wait of a step for its turn, in milliseconds. */
 const LONGEST_TURN_MS = 15 * 60_000;
 /** How long after its rule's deadline a run may be open, in milliseconds: its first and its last step are waited for a day each. */
@@ -45,27 +48,52 @@ export async function tendRun(
     await startRun(ports, row, rule);
     return true;
   }
-  const pendingMs = createdAt === undefined ? 0 : ports.now().getTime() - Date.parse(createdAt);
-  const isLate = state === 'pending' ? pendingMs > PENDING_MS : await isStalled(ports, row);
-  if (state === 'missing' || state === 'ended' || isLate) return replaceLost(ports, current, row.runId, rule);
+  const isGone = state === 'missing' || state === 'ended';
+  const silentSinceMs = isGone ? undefined : await silentSince(ports, row, state === 'pending' ? createdAt : undefined);
+  if (silentSinceMs !== undefined && !wasNotedAsSilent(row, silentSinceMs)) {
+    const silent = { runId: row.runId, at: ports.now().toISOString() };
+    return ports.store.replacePromotion({ ...row, silent }, current.version);
+  }
+  if (isGone || (silentSinceMs !== undefined && isSilentForGood(ports, row)) || (await isOverdue(ports, row)))
+    return replaceLost(ports, current, row.runId, rule);
   if (row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
   return true;
 }
 
 /**
- * True if a run has done nothing for long, outside of a wait that it told of: an activity hangs, or a part of its instance was lost. Also if
- * it is open for so long that none can be.
+ * Since when a run has done nothing, outside of a wait that it told of, if that is long: an activity hangs, or a part of its instance was
+ * lost. In milliseconds since 1970.
+ * @param createdAt of an instance that is pending: nothing of it has begun
  */
-async function isStalled(ports: RunPorts, { runId = '', runOpenedAt = '' }: PromotionRow): Promise<boolean> {
-  const nowMs = ports.now().getTime();
-  const openedMs = Date.parse(runOpenedAt);
-  if (!(nowMs - openedMs > STALLED_MS)) return false;
+async function silentSince(
+  ports: RunPorts,
+  { runId = '', runOpenedAt = '' }: PromotionRow,
+  createdAt: string | undefined,
+): Promise<number | undefined> {
+  const isLong = (sinceMs: number): boolean => ports.now().getTime() - sinceMs > SILENT_MS;
+  const openedMs = Date.parse(createdAt ?? runOpenedAt);
+  if (!isLong(openedMs)) return undefined;
+  if (createdAt !== undefined) return openedMs;
   const steps = await ports.store.listProgress(runId);
   const lastMs = Math.max(openedMs, ...steps.map(livesUntilMs));
-  if (nowMs - lastMs > STALLED_MS) return true;
-  if (!(nowMs - openedMs > OVERDUE_MS)) return false;
+  return isLong(lastMs) ? lastMs : undefined;
+}
+
+/** True if a look after its last sign of life has found it silent. */
+function wasNotedAsSilent({ runId, silent }: PromotionRow, silentSinceMs: number): boolean {
+  return silent !== undefined && silent.runId === runId && Date.parse(silent.at) > silentSinceMs;
+}
+
+function isSilentForGood(ports: RunPorts, { silent }: PromotionRow): boolean {
+  return silent !== undefined && ports.now().getTime() - Date.parse(silent.at) >= LOST_AFTER_MS;
+}
+
+/** True if a run is open for so long that none can be, whatever it does. */
+async function isOverdue(ports: RunPorts, { runId = '', runOpenedAt = '' }: PromotionRow): Promise<boolean> {
+  const openMs = ports.now().getTime() - Date.parse(runOpenedAt);
+  if (!(openMs > OVERDUE_MS)) return false;
   const input = (await ports.store.getRun(runId))?.value.input;
-  return input?.kind === 'promotion' && nowMs - openedMs > OVERDUE_MS + deadlineMs(input.rule);
+  return input?.kind === 'promotion' && openMs > OVERDUE_MS + deadlineMs(input.rule);
 }
 
 /** Until when a step's row shows that its run is alive: it was written then, or says when it is called again. */
@@ -122,9 +150,15 @@ function countInterrupted(
   progress: readonly StepProgress[],
 ): NonNullable<PromotionRow['interrupted']> {
   const steps = progress.filter((step) => step.state === 'done').length;
+  const bytes = progress.find(({ step }) => step === 'copy')?.doneBytes ?? 0;
   const before = interrupted?.wanted === wanted ? interrupted : undefined;
-  const times = before === undefined || steps > before.steps ? 1 : before.times + 1;
-  return { times, wanted, steps: Math.max(steps, before?.steps ?? 0) };
+  const isFurther = before === undefined || steps > before.steps || bytes > before.bytes;
+  return {
+    times: isFurther ? 1 : before.times + 1,
+    wanted,
+    steps: Math.max(steps, before?.steps ?? 0),
+    bytes: Math.max(bytes, before?.bytes ?? 0),
+  };
 }
 
 /** Closes the promotion of a run whose own row says how it ended: it came no further than that. */
@@ -151,7 +185,7 @@ function closeLost(
   { value, version }: Versioned<PromotionRow>,
   run: RunRow | undefined,
 ): Promise<boolean> {
-  const { waitingFor: _waited, interrupted: _times, ...row } = value;
+  const { waitingFor: _waited, silent: _silent, interrupted: _times, ...row } = value;
   const finishedAt = ports.now().toISOString();
   const last = {
     ...LOST,

@@ -61,7 +61,7 @@ export async function copyStep(
     const to = step.repository(destination.registry, destination.repository);
     return writeAtDestination(to.name, async () => {
       const large = await moveLarge(ports, step, plan, request, call);
-      const report = await copyRest(step, plan, { from, to, mountFrom }, bytesOf(large), call);
+      const report = await copyRest(step, plan, { from, to, mountFrom }, sizeOf(large), call);
       return withLarge(report, large);
     });
   });
@@ -91,20 +91,23 @@ async function copyRest(
   { signal, progress }: StepCall,
 ): Promise<CopyReport> {
   let movedBytes = z.number().catch(0).parse(step.noted(MOVED));
+  // What earlier calls have moved is recalled one by one.
+  let reached = largeBytes + movedBytes;
   const report = await copyGraph(plan, from, to, {
     mountFrom,
     signal,
-    onProgress: ({ moreBytes = 0, totalBytes, nodesDone, nodesTotal }) => {
+    onProgress: ({ moreBytes = 0, doneBytes, totalBytes, nodesDone, nodesTotal }) => {
       movedBytes += moreBytes;
       if (moreBytes > 0) step.note(MOVED, movedBytes);
-      progress.bytes(largeBytes + movedBytes, totalBytes);
+      reached = Math.max(reached, doneBytes);
+      progress.bytes(reached, totalBytes);
       progress.nodes(nodesDone, nodesTotal);
     },
   });
   // Manifests that an earlier call has moved are among them, each once.
   const manifests = report.copied.filter(({ kind }) => kind === 'manifest');
   const allBytes = manifests.reduce((sum, { size }) => sum + size, movedBytes);
-  progress.bytes(largeBytes + allBytes, plan.sizeBytes);
+  progress.bytes(plan.sizeBytes, plan.sizeBytes);
   return { ...report, movedBytes: allBytes };
 }
 
@@ -121,10 +124,15 @@ const uploadSchema = z.object({
 });
 const arrivedSchema = z.object({ arrived: z.enum(['copied', 'existed', 'mounted']), movedBytes: z.number() });
 /** A large blob that has arrived. */
-type LargeBlob = z.infer<typeof arrivedSchema>;
+type LargeBlob = z.infer<typeof arrivedSchema> & { size: number };
 
 function bytesOf(large: ReadonlyMap<string, LargeBlob>): number {
   return [...large.values()].reduce((sum, { movedBytes }) => sum + movedBytes, 0);
+}
+
+/** Bytes of those that are there, moved or not. */
+function sizeOf(large: ReadonlyMap<string, LargeBlob>): number {
+  return [...large.values()].reduce((sum, { size }) => sum + size, 0);
 }
 
 /** Moves the large blobs of a plan, each from where its upload stands: that is kept after each piece, so that a crash costs one. */
@@ -142,9 +150,9 @@ async function moveLarge(
   /** Of those that are under way. */
   const received = new Map<string, number>();
   const done = new Map<string, LargeBlob>();
-  for (const { digest } of blobs) {
+  for (const { digest, size } of blobs) {
     const arrived = arrivedSchema.safeParse(step.noted(uploadOf(digest))).data;
-    if (arrived !== undefined) done.set(digest, arrived);
+    if (arrived !== undefined) done.set(digest, { ...arrived, size });
   }
   const left = blobs.filter(({ digest }) => !done.has(digest));
   await mapConcurrently(left, LARGE_AT_ONCE, async (blob) => {
@@ -159,7 +167,7 @@ async function moveLarge(
       onReached: async (upload) => {
         received.set(blob.digest, upload.receivedBytes);
         const underWay = [...received.values()].reduce((sum, bytes) => sum + bytes, 0);
-        progress.bytes(bytesOf(done) + underWay, plan.sizeBytes);
+        progress.bytes(sizeOf(done) + underWay, plan.sizeBytes);
         step.note(what, { upload });
         await step.keep();
       },
@@ -173,7 +181,7 @@ async function moveLarge(
     step.note(what, end);
     await step.keep();
     received.delete(blob.digest);
-    done.set(blob.digest, end);
+    done.set(blob.digest, { ...end, size: blob.size });
   });
   if (done.size < blobs.length) await step.goOnLater();
   return done;

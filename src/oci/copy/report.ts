@@ -20,6 +20,8 @@ export interface CopyProgress {
   nodesTotal: number;
   /** Bytes that have left for the destination. */
   movedBytes: number;
+  /** Bytes that the destination has, moved or not: what was there, what was mounted, and what is on its way. */
+  doneBytes: number;
   totalBytes: number;
 }
 
@@ -50,6 +52,9 @@ export class Reporter {
   readonly #plan: CopyPlan;
   readonly #onProgress: ((progress: CopyProgress) => void) | undefined;
   readonly #blobsDone = new Set<Digest>();
+  /** Of blobs that are on their way. */
+  readonly #begunBytes = new Map<Digest, number>();
+  #doneBytes = 0;
   #manifestsDone = 0;
 
   constructor(plan: CopyPlan, onProgress?: (progress: CopyProgress) => void) {
@@ -69,29 +74,39 @@ export class Reporter {
       nodesDone: this.#manifestsDone + this.#blobsDone.size,
       nodesTotal: this.#plan.manifests.length + this.#plan.blobCount,
       movedBytes: this.report.movedBytes,
+      doneBytes: this.#doneBytes,
       totalBytes: this.#plan.sizeBytes,
     });
   }
 
   moving(count: number, descriptor: Descriptor): void {
     this.report.movedBytes += count;
+    this.#doneBytes += count;
+    this.#begunBytes.set(descriptor.digest, (this.#begunBytes.get(descriptor.digest) ?? 0) + count);
     this.tell('moving', descriptor, { moreBytes: count });
   }
 
   manifest(arrival: 'copied' | 'existed', descriptor: Descriptor): void {
     this.#manifestsDone += 1;
+    this.#doneBytes += descriptor.size;
     if (arrival === 'copied') this.report.movedBytes += descriptor.size;
     this.#list('manifest', arrival, descriptor);
   }
 
   blob(arrival: Arrival, descriptor: Descriptor): void {
-    this.#blobsDone.add(descriptor.digest);
+    this.#blobDone(descriptor);
     this.#list('blob', arrival, descriptor);
   }
 
   /** Blobs of a manifest that was there: not asked for, and not to be waited for. */
   passOver(blobs: readonly Descriptor[]): void {
-    for (const { digest } of blobs) this.#blobsDone.add(digest);
+    for (const blob of blobs) this.#blobDone(blob);
+  }
+
+  #blobDone({ digest, size }: Descriptor): void {
+    if (this.#blobsDone.has(digest)) return;
+    this.#blobsDone.add(digest);
+    this.#doneBytes += size - (this.#begunBytes.get(digest) ?? 0);
   }
 
   #list(kind: CopiedNode['kind'], arrival: Arrival, descriptor: Descriptor): void {

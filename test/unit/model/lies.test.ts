@@ -48,8 +48,12 @@ const CASES: Record<string, Case> = {
     ends: FOLLOWED,
   },
   'the run is pending for more than 15 minutes': {
-    happenings: [{ is: 'stick', after: 0 }, PUSH, { is: 'time', seconds: 1_000, after: 300 }, { is: 'tick', after: 0 }],
+    happenings: [{ is: 'stick', after: 0 }, PUSH, ...MINUTES],
     ends: FOLLOWED,
+  },
+  'the run is pending while the schedule does not look for more than 15 minutes': {
+    happenings: [{ is: 'stick', after: 0 }, PUSH, { is: 'time', seconds: 1_000, after: 300 }, { is: 'tick', after: 0 }],
+    ends: { promoted: 1 },
   },
   'a turn hangs for more than 15 minutes': {
     happenings: [PUSH, { is: 'stall', nth: 0, cut: false, more: 1, after: 0, at: 'pushManifest' }, ...MINUTES],

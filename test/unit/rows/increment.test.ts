@@ -113,16 +113,49 @@ describe('raising', () => {
     clockMs += 60_000;
     await tendPromotion(world, id, staging);
     expect((await rowOf(id)).runId).toBe(runId);
-    clockMs += 15 * 60_000;
+    clockMs += 10 * 60_000;
+    await tendPromotion(world, id, staging);
+    expect((await rowOf(id)).runId).toBe(runId);
+    clockMs += 5 * 60_000;
     await tendPromotion(world, id, staging);
     expect((await rowOf(id)).runId).not.toBe(runId);
+  });
+
+  test('an outage of the whole app replaces no run that goes on after it', async () => {
+    const { id, runId } = await opened();
+    await takePromotion(world, id, runId);
+    world.engine.setState(runId, 'running');
+    const HOUR = 3_600_000;
+    const look = async (): Promise<string | undefined> => {
+      await tendPromotion(world, id, staging);
+      return (await rowOf(id)).runId;
+    };
+    const work = (): Promise<void> => {
+      const at = world.now().toISOString();
+      return world.store.putProgress({ runId, step: 'copy', state: 'working', text: '', startedAt: at, updatedAt: at });
+    };
+    for (let outage = 0; outage < 3; outage += 1) {
+      clockMs += HOUR;
+      // The event of a push may be first.
+      await raiseWanted(world, staging, source, { kind: 'push' });
+      expect((await rowOf(id)).runId).toBe(runId);
+      clockMs += 60_000;
+      expect(await look()).toBe(runId);
+      await work();
+      clockMs += 6 * 60_000;
+      expect(await look()).toBe(runId);
+    }
+    clockMs += HOUR;
+    expect(await look()).toBe(runId);
+    clockMs += 5 * 60_000;
+    expect(await look()).not.toBe(runId);
+    expect(await rowOf(id)).not.toHaveProperty('silent');
   });
 
   test('what does nothing for 15 minutes counts as lost, though its instance runs; what waits does not', async () => {
     const { id, runId } = await opened();
     await takePromotion(world, id, runId);
     world.engine.setState(runId, 'running');
-    const begunMs = clockMs;
     const MINUTE = 60_000;
     const tell = (state: 'working' | 'waiting', nextMs?: number): Promise<void> => {
       const at = world.now().toISOString();
@@ -134,17 +167,22 @@ describe('raising', () => {
       await tendPromotion(world, id, staging);
       return (await rowOf(id)).runId !== runId;
     };
-    clockMs = begunMs + 14 * MINUTE;
-    expect(await isReplaced()).toBe(false);
+    /** Minute by minute, as the schedule looks. */
+    const lasts = async (minutes: number): Promise<boolean> => {
+      for (let minute = 0; minute < minutes; minute += 1) {
+        clockMs += MINUTE;
+        if (await isReplaced()) return false;
+      }
+      return true;
+    };
+    expect(await lasts(14)).toBe(true);
     await tell('working');
-    clockMs += 14 * MINUTE;
-    expect(await isReplaced()).toBe(false);
+    expect(await lasts(14)).toBe(true);
     // Told by a registry to come back tomorrow.
     await tell('waiting', clockMs + 24 * 60 * MINUTE);
-    clockMs += 24 * 60 * MINUTE + 14 * MINUTE;
-    expect(await isReplaced()).toBe(false);
-    clockMs += 2 * MINUTE;
-    expect(await isReplaced()).toBe(true);
+    clockMs += 24 * 60 * MINUTE;
+    expect(await lasts(14)).toBe(true);
+    expect(await lasts(2)).toBe(false);
     expect(await rowOf(id)).toMatchObject({ previousRunId: runId, runOpen: true });
     const ended = { state: 'ended', result: { outcome: 'interrupted' } };
     expect((await world.store.getRun(runId))?.value).toMatchObject(ended);

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
-import { tendPromotion, PENDING_MS, STALLED_MS } from '../../../src/rows/reconcile.js';
+import { tendPromotion, LOST_AFTER_MS, SILENT_MS } from '../../../src/rows/reconcile.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { beginRun, writeBegun } from '../../../src/promotions/begin-run.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
@@ -133,7 +133,9 @@ describe.each(named)('lost, and %s: a crash at any call', (name) => {
       () =>
         begunRun(async (given) => {
           await CASES[name](given);
-          given.world.nowMs += 2 * STALLED_MS;
+          given.world.nowMs += 2 * SILENT_MS;
+          await tend(given.world, given);
+          given.world.nowMs += LOST_AFTER_MS;
         }),
       async (ports, given) => {
         // What comes after the crash.
@@ -160,7 +162,9 @@ describe('a run that is given up before it has begun', () => {
   test('does not begin any more; the next does', async () => {
     const world = newWorld();
     const run = await openRun(world);
-    world.nowMs += 2 * PENDING_MS;
+    world.nowMs += 2 * SILENT_MS;
+    await tend(world, run);
+    world.nowMs += LOST_AFTER_MS;
     const replacePromotion = (): Promise<boolean> => Promise.reject(new Error('killed'));
     const dying = { ...world, store: { ...world.store, replacePromotion } };
     await expect(tend(dying, run)).rejects.toThrow('killed');
@@ -261,6 +265,26 @@ describe('a run that is lost, and the one after it, and so on', () => {
       await lose();
       expect(await tick()).toBe(isOpen);
     }
+  });
+
+  test('so does a run that copied more than those before it', async () => {
+    for (const doneBytes of [0, 0, 100, 100, 300, 300, 200]) {
+      const { runId = '' } = await rowOf(world, promotionId);
+      const at = world.now().toISOString();
+      await world.store.putProgress({
+        runId,
+        step: 'copy',
+        state: 'working',
+        text: '',
+        startedAt: at,
+        updatedAt: at,
+        doneBytes,
+        totalBytes: 1_000,
+      });
+      await lose();
+      expect([doneBytes, await tick()]).toEqual([doneBytes, doneBytes !== 200]);
+    }
+    expect(await rowOf(world, promotionId)).toMatchObject({ state: 'failed', last: { code: 'RUN_LOST' } });
   });
 
   test('the second is followed at once too if it had ended itself before', async () => {

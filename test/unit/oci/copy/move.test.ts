@@ -203,14 +203,20 @@ describe('copyGraph', () => {
       nodesDone: plan.manifests.length + plan.blobCount,
       nodesTotal: plan.manifests.length + plan.blobCount,
       movedBytes: plan.sizeBytes,
+      doneBytes: plan.sizeBytes,
       totalBytes: plan.sizeBytes,
     });
     for (const [index, progress] of seen.entries()) {
       expect(progress.nodesDone).toBeGreaterThanOrEqual(seen[index - 1]?.nodesDone ?? 0);
+      expect(progress.doneBytes).toBeGreaterThanOrEqual(seen[index - 1]?.doneBytes ?? 0);
     }
     seen.length = 0;
     await copyGraph(plan, source, destination, { onProgress: (progress) => void seen.push(progress) });
-    expect(seen.at(-1)).toMatchObject({ nodesDone: plan.manifests.length + plan.blobCount, movedBytes: 0 });
+    expect(seen.at(-1)).toMatchObject({
+      nodesDone: plan.manifests.length + plan.blobCount,
+      movedBytes: 0,
+      doneBytes: plan.sizeBytes,
+    });
   });
 });
 
