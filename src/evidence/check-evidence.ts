@@ -4,13 +4,12 @@ import { writeGatePassed, readOwned } from '../rows/owned-promotion.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { checkEvidenceContract } from './contracts.js';
 import { lookAtGate } from './gate-look.js';
-import { openedPromotion } from '../rows/opened-run.js';
+import { openedBy } from '../rows/opened-run.js';
 import { noteKey } from './our-keys.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { resolveTag } from '../transfer/resolve-tag.js';
-import { missingTag } from '../transfer/source-gone.js';
+import { readSourceTag } from '../transfer/late-tag.js';
 
 /**
  * Gate 1: the evidence of others that the rule demands is there and verifies. No key of ours, present or former, ever satisfies it.
@@ -20,14 +19,14 @@ import { missingTag } from '../transfer/source-gone.js';
 export async function checkEvidenceStep(
   ports: Pick<Ports, 'registries' | 'documents' | 'signer' | 'now'> & StorePort<Promotions>,
   { promotionId, runId, root }: InputOf<typeof checkEvidenceContract>,
-  { signal, progress, run }: StepCall,
+  call: StepCall,
 ): Promise<StepReply<ResultOf<typeof checkEvidenceContract>>> {
-  const { rule, source } = openedPromotion(run);
+  const { signal, progress } = call;
+  const { rule, source } = openedBy(call);
   // Read before the referrers are listed: what is raised from here on is not what we looked at.
   const row = await readOwned(ports, promotionId, runId);
   if (row === undefined) return { done: { state: 'gone' } };
-  const standing = await resolveTag(ports, source, signal);
-  if (standing === undefined) throw missingTag(source);
+  const { standing } = await readSourceTag(ports, source, row, call);
   if (standing.digest !== root.digest) return { done: { state: 'superseded' } };
   if (ports.signer !== undefined) await noteKey(ports, ports.signer);
   const repository = ports.registries.repository(source.registry, source.repository);

@@ -127,18 +127,30 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       const cancel = watchForCancel(ports, contract.name, raw);
       const log = stepLog(context, progress.step, raw);
       const startedMs = performance.now();
+      // Waits are measured by the engine's clock: two hosts' clocks may be apart.
+      const nowMs = (): number =>
+        attempt?.nowMs === undefined ? ports.now().getTime() : attempt.nowMs + (performance.now() - startedMs);
       const work = async (): Promise<ActivityReply> => {
         const input = inputOf(contract, raw);
         const engine = engineOf(getClient(context));
         const [stopped] = await Promise.all([cancel.begin(), CLOSES.has(contract.name) ? undefined : progress.begin()]);
         if (stopped !== undefined && !cancel.isLeftToStep) throw stopped;
         const permit = contract.isLong ? await permits.take(NEXT_PERMIT_MS) : undefined;
-        if (contract.isLong && permit === undefined) return waitForPermit(progress, attempt, ports.now().getTime());
+        if (contract.isLong && permit === undefined) return waitForPermit(progress, attempt, nowMs());
         try {
           const finish = AbortSignal.timeout(ACTIVITY_MS);
-          const waitedMs = attempt === undefined ? 0 : ports.now().getTime() - attempt.sinceMs;
+          const waitedMs = attempt === undefined ? 0 : nowMs() - attempt.sinceMs;
+          const trouble = attempt?.code !== undefined && { code: attempt.code, forMs: nowMs() - attempt.codeSinceMs };
           const signal = AbortSignal.any([finish, cancel.signal]);
-          const call = { signal, finish, waitedMs, progress, isWaitedFor: () => permits.isWaitedFor, run: cancel.run };
+          const call = {
+            signal,
+            finish,
+            waitedMs,
+            progress,
+            isWaitedFor: () => permits.isWaitedFor,
+            run: cancel.run,
+            ...(trouble && { trouble }),
+          };
           const signer = await signerOfNow(ports.signing, signal);
           const reply = await run({ ...ports, engine, signer }, input, call);
           await progress.end('done' in reply ? 'done' : 'waiting');
@@ -148,13 +160,13 @@ function register<I extends z.ZodType, R extends z.ZodType>(
           if ('done' in reply) return reply;
           // One that had its turn goes to the end of the line.
           const isTurnOver = reply.retryAfterMs === 0 && permits.isWaitedFor;
-          return callAgain(isTurnOver ? PERMIT_MS : reply.retryAfterMs, attempt, ports.now().getTime());
+          return callAgain(isTurnOver ? PERMIT_MS : reply.retryAfterMs, attempt, nowMs());
         } finally {
           permit?.();
         }
       };
       const answer = (error: unknown): Promise<ActivityReply> =>
-        failed(error, { name: contract.name, attempt, now: ports.now().getTime(), progress, log });
+        failed(error, { name: contract.name, attempt, now: nowMs(), progress, log });
       try {
         // Whatever a step makes of it: it was stopped.
         const reply = await log

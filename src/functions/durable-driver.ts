@@ -92,7 +92,8 @@ function* untilDone(
   const told = step.isLong ? { ...input, startedMs: nowOf(context) } : input;
   let attempt: Attempt | undefined;
   for (let inARow = 1; ;) {
-    const reply = yield* callOnce(context, step, attempt === undefined ? told : { ...told, attempt });
+    const given = attempt === undefined ? told : { ...told, attempt: { ...attempt, nowMs: nowOf(context) } };
+    const reply = yield* callOnce(context, step, given);
     if ('failed' in reply) throw new StepFailed(reply.failed);
     if ('done' in reply) return reply.done;
     const { retryAfterMs, trouble, wake } = reply;

@@ -28,6 +28,8 @@ export interface StepCall {
   waitedMs?: number;
   /** True while another long step waits for this one's permit; where it isn't there, none does. */
   isWaitedFor?: () => boolean;
+  /** What the run waits for, if the call before found trouble, and for how long without another in between, in milliseconds. */
+  trouble?: { code: string; forMs: number };
   /** The run's row, as it stood when the call began. */
   run?: RunRow | undefined;
   progress: StepProgressSink;

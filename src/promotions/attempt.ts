@@ -15,6 +15,8 @@ export const attemptSchema = z.object({
   codeSinceMs: z.number(),
   /** When the run gives up. */
   untilMs: z.number(),
+  /** When it is called, by the same clock as the others: that of the host that works may be an hour off. */
+  nowMs: z.number().optional(),
 });
 export type Attempt = z.infer<typeof attemptSchema>;
 

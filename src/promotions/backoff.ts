@@ -1,5 +1,6 @@
 import { PromoterError, RegistryError, TransportError, describeError } from '../oci/index.js';
 import type { Attempt, Trouble } from './attempt.js';
+import { MissingAtSource } from '../transfer/source-gone.js';
 import { BROKEN_RULES } from '../ports/rules-source.js';
 
 /**
@@ -43,7 +44,7 @@ const UNKNOWN = new Set([
 const ROLE_MISSING = new Set(['KEY_VAULT_DENIED']);
 
 /** The same, and what a copy goes on without in the end. */
-const MAY_BE_LATE = new Set([...UNKNOWN, 'REFERRER_UNKNOWN']);
+const MAY_BE_LATE = new Set([...UNKNOWN, 'REFERRER_UNKNOWN', 'TAG_LATE']);
 
 /**
  * True if what a long step waits for is waited for by its next call as well: all has to be asked for once more until it is known
@@ -86,6 +87,8 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
   }
   if (BROKEN_RULES.has(code)) return { trouble };
   if (code === 'EVIDENCE_LOST') return { trouble, patienceMs: PUT_OFF.evidenceMs };
+  const isReported = error instanceof MissingAtSource && error.isReported;
+  if (isReported) return undefined;
   const unknown = UNKNOWN.has(code) || (answer !== undefined && isUnknown(answer));
   return unknown && !asked ? { trouble, patienceMs: PUT_OFF.unknownMs } : undefined;
 }

@@ -26,7 +26,11 @@ import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 import { resolveTag } from '../transfer/resolve-tag.js';
-import { atSource, missingTag } from '../transfer/source-gone.js';
+import { atSource } from '../transfer/source-gone.js';
+import { readSourceTag } from '../transfer/late-tag.js';
+import { believeTag } from '../rows/owned-promotion.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import { wasReplaced } from '../rows/news.js';
 
 type Input = InputOf<typeof observeContract>;
 type Result = ResultOf<typeof observeContract>;
@@ -45,17 +49,18 @@ type ObservePorts = Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'sig
  * digest: the schedule leaves that outcome alone while the digest stands.
  */
 export async function observeStep(ports: ObservePorts, input: Input, call: StepCall): Promise<StepReply<Result>> {
-  const row = await beginRun(ports, input, call);
-  if (row === undefined) return { done: { state: 'gone' } };
+  const begun = await beginRun(ports, input, call);
+  if (begun === undefined) return { done: { state: 'gone' } };
   const opened = openedBy(call);
-  const root = await resolveAndWrite(ports, opened, row.wanted, call.signal);
+  const { root, row } = await resolveAndWrite(ports, opened, begun, call);
+  if (row === undefined) return { done: { state: 'gone' } };
   // What is wanted from now on may not be in what was listed: the first call's generation counts.
   let { wanted } = row;
   try {
     return await longStep(ports, 'observe', input, call, async (step) => {
       // Whatever the tag is by now: lists that were read for another digest are recalled for this one too.
       wanted = await step.once('wanted', async () => row.wanted);
-      return { ...(await look(ports, step, opened, root, call)), wanted };
+      return { ...(await look(ports, step, { ...opened, row }, root, call)), wanted };
     });
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
@@ -66,28 +71,36 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
   }
 }
 
-/** What the tag stands on, noted in the run's row with what the run answers. @throws MissingAtSource */
+/**
+ * What the tag stands on, noted in the run's row with what the run answers. A tag that reads as it was is asked again, and believed after a
+ * quarter of an hour.
+ * @returns the promotion's row after that; undefined if it is no longer the run's
+ * @throws MissingAtSource; PromoterError `TAG_LATE`
+ */
 async function resolveAndWrite(
   ports: ObservePorts,
-  { runId, source }: OpenedPromotion,
-  wanted: number,
-  signal: AbortSignal,
-): Promise<Descriptor> {
+  { runId, promotionId, source }: OpenedPromotion,
+  row: PromotionRow,
+  call: StepCall,
+): Promise<{ root: Descriptor; row: PromotionRow | undefined }> {
   let root: Descriptor | undefined;
   try {
-    root = await resolveTag(ports, source, signal);
+    const { standing, isLate } = await readSourceTag(ports, source, row, call);
+    root = standing;
+    return { root, row: isLate ? await believeTag(ports, promotionId, runId, root.digest) : row };
   } finally {
-    await writeBegun(ports, runId, wanted, root);
+    await writeBegun(ports, runId, row.wanted, root);
   }
-  if (root === undefined) throw missingTag(source);
-  return root;
 }
+
+/** A run that looks, and its promotion's row as it was when the call began. */
+type Looking = OpenedPromotion & { row: PromotionRow };
 
 /** @param registries that recall what they were asked before; `ports.registries` are asked for what tags mean now. */
 async function look(
   ports: ObservePorts,
   registries: Registries,
-  opened: OpenedPromotion,
+  opened: Looking,
   root: Descriptor,
   { signal, progress }: StepCall,
 ): Promise<Omit<Found, 'wanted'>> {
@@ -156,9 +169,9 @@ async function gateOf(
 }
 
 async function destinationDifferences(
-  ports: Pick<Ports, 'registries'>,
+  ports: Pick<Ports, 'registries' | 'now'>,
   registries: Registries,
-  input: OpenedPromotion,
+  input: Looking,
   root: Descriptor,
   { signal, progress }: Pick<StepCall, 'signal' | 'progress'>,
 ): Promise<{ isInPlace: boolean; differences: string[] }> {
@@ -166,6 +179,10 @@ async function destinationDifferences(
   const standing = await resolveTag(ports, { registry, repository, tag }, signal);
   if (standing?.digest !== root.digest) {
     return { isInPlace: false, differences: [`${input.destination} is ${standing?.digest ?? 'not there'}`] };
+  }
+  const { news } = input.row;
+  if (news !== undefined && wasReplaced(news, root.digest, ports.now())) {
+    return { isInPlace: false, differences: [`${input.destination} was moved away from ${root.digest} lately`] };
   }
   const source = registries.repository(input.source.registry, input.source.repository);
   const to = registries.repository(registry, repository);

@@ -8,11 +8,11 @@ import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { tagDestinationContract } from './contracts.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
 import { openedBy } from '../rows/opened-run.js';
-import { resolveTag } from '../transfer/resolve-tag.js';
+import { wasReplaced } from '../rows/news.js';
+import { readSourceTag } from '../transfer/late-tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { missingTag } from '../transfer/source-gone.js';
 import { destinationLease, underLease } from '../transfer/under-lease.js';
 import { unlessStopped, isTagged, writeTag } from '../transfer/write-tag.js';
 
@@ -40,11 +40,12 @@ export async function tagDestinationStep(
       await claimDestination(ports, opened);
       const row = await readOwned(ports, input.promotionId, input.runId);
       if (row === undefined) return { state: 'gone', reference };
-      const standing = await resolveTag(ports, source, held);
-      if (standing === undefined) throw missingTag(source);
+      const { standing } = await readSourceTag(ports, source, row, { ...call, signal: held });
       if (standing.digest !== input.root.digest) return { state: 'superseded', reference };
       await checkArrivedEvidence(ports, rule, ports.registries.repository(registry, repository), input.root, held);
-      await writeTag(ports, { ...input, destination: at }, call, held, lease);
+      // A destination that was moved away from this digest lately may read as it was.
+      const isDoubtful = row.news !== undefined && wasReplaced(row.news, input.root.digest, ports.now());
+      await writeTag(ports, { ...input, destination: at, isDoubtful }, call, held, lease);
       call.progress.text(`${reference} is ${input.root.digest}`);
       return { state: 'tagged', reference };
     });

@@ -1,6 +1,7 @@
 import { fingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import { keptOf } from './ending.js';
+import { NO_NEWS, answered as answeredNews, isAnsweredBy, type News } from './news.js';
 import type { PromotionRow, PromotionState } from './promotion-row.js';
 import type { RunResult } from './run-row.js';
 
@@ -43,14 +44,32 @@ export function answeredRow(
     interrupted: _times,
     ...rest
   } = row;
+  const news = isFinal ? newsAfter(row, result, now) : row.news;
   const answered: PromotionRow = {
     ...rest,
+    ...(news !== undefined && { news }),
     ...keptOf(row, result, read),
     failures,
     ...(isFinal && { answered: wanted, since: sinceOf(row, result, finishedAt) }),
     ...(isFinal && { last: { ...result, runId, finishedAt, fingerprint: fingerprint(rule) } }),
   };
+  if (isFinal && hasMissed(answered, result)) answered.wanted += 1;
   return { row: answered, isFinal };
+}
+
+/** What the last final run saw under the tag before this one is no longer there. */
+function newsAfter({ news, last }: PromotionRow, { digest }: RunResult, now: Date): News | undefined {
+  if (digest === undefined) return news;
+  if (news === undefined && (last?.digest === undefined || last.digest === digest)) return undefined;
+  return answeredNews(news ?? NO_NEWS, last?.digest, digest, now);
+}
+
+/** Outcomes that stand for what the tag was; after any other the schedule tries again, or somebody has stopped it. */
+const ANSWERS: ReadonlySet<RunResult['outcome']> = new Set(['promoted', 'unchanged', 'observed', 'refused']);
+
+/** True if the run saw another digest than the row's triggers named last, and did not wait for that: the next run does. */
+function hasMissed({ news }: PromotionRow, { outcome, digest }: RunResult): boolean {
+  return news !== undefined && digest !== undefined && ANSWERS.has(outcome) && !isAnsweredBy(news, digest);
 }
 
 /** The row at rest. @param result of the run, which is the row's last one if it was final */

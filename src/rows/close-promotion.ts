@@ -47,7 +47,7 @@ export async function closePromotion(
     const answer = answeredRow(row, runId, { ...answered, wanted, result, read: answered.wanted }, now);
     const finishedAt = now.toISOString();
     const noted = answer.row;
-    if (row.wanted !== wanted || !answer.isFinal) {
+    if (noted.wanted !== wanted || !answer.isFinal) {
       const standing = await readStanding(ports, row);
       // Paused, or while the rules cannot be read, the row is closed with `wanted` ahead; the schedule opens the next run later.
       if (standing?.rule !== undefined && !ports.paused) {
@@ -57,7 +57,7 @@ export async function closePromotion(
         return next === undefined ? undefined : 'next';
       }
       if (standing !== undefined && standing.rule === undefined)
-        Object.assign(noted, ruleGone(row, finishedAt, fingerprint(answered.rule)));
+        Object.assign(noted, ruleGone(noted, finishedAt, fingerprint(answered.rule)));
     }
     const closed = closedRow(noted, result);
     return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** Referrers that a row names, and digests that were replaced; of more referrers it has the count. */
 const MOST_NAMED = 20;
 /** How long a replica may be late, in milliseconds. */
-const LATE_MS = 15 * 60_000;
+export const LATE_MS = 15 * 60_000;
 /** How far the clocks of two hosts may be apart, in milliseconds: what one of them wrote is younger than it seems to the other. */
 const CLOCKS_MS = 60 * 60_000;
 
@@ -26,8 +26,8 @@ export const newsSchema = z.object({
       deleted: z.literal(true).exactOptional(),
       /** When, by the registry's clock. */
       at: z.string(),
-      /** A run has waited for it in vain: what the tag reads is right. */
-      missed: z.literal(true).exactOptional(),
+      /** A run has read this under the tag. */
+      seen: z.literal(true).exactOptional(),
     })
     .exactOptional(),
   /** The newest ones, oldest first. */
@@ -84,13 +84,12 @@ export function hear({ news = NO_NEWS, last }: Heard, told: Told, now: Date): { 
   if (isLater || isTie) {
     const before = tag?.digest !== undefined && tag.digest !== digest ? [tag.digest] : [];
     const heard = digest === undefined ? {} : { digest };
-    const replaced = news.replaced.filter((each) => each.digest !== digest);
     const next = {
       ...heard,
       ...(told.deleted === true && { deleted: true as const }),
       at: new Date(timeMs).toISOString(),
     };
-    return { news: { ...news, tag: next, replaced: withReplaced(replaced, before, now) }, isKnown: false };
+    return { news: { ...news, tag: next, replaced: withReplaced(news.replaced, before, now) }, isKnown: false };
   }
   if (digest === undefined || digest === tag.digest) return { news, isKnown: true };
   const isKnown = digest === last?.digest || news.replaced.some((each) => each.digest === digest);
@@ -130,7 +129,8 @@ function withReplaced(replaced: News['replaced'], digests: readonly string[], no
 }
 
 function isYoung(at: string, now: Date): boolean {
-  return now.getTime() - Date.parse(at) < LATE_MS + CLOCKS_MS;
+  const ageMs = now.getTime() - Date.parse(at);
+  return ageMs < LATE_MS + CLOCKS_MS && ageMs > -CLOCKS_MS;
 }
 
 /** Why a run does not believe what the tag reads. */
@@ -149,33 +149,48 @@ export interface LateTag {
 export function lateTag({ news = NO_NEWS, last }: Heard, digest: string, now: Date): LateTag | undefined {
   const { tag, replaced } = news;
   if (tag?.digest === digest) return undefined;
-  const named = tag?.digest === undefined || isSettled(tag) ? undefined : { digest: tag.digest, at: tag.at };
+  const named = isOpen(tag) ? { digest: tag.digest, at: tag.at } : undefined;
   const { at: replacedAt } = replaced.find((each) => each.digest === digest && isYoung(each.at, now)) ?? {};
   if (replacedAt === undefined && (named === undefined || last?.digest !== digest)) return undefined;
   return { digest, ...(named && { named }), ...(replacedAt !== undefined && { replacedAt }) };
 }
 
-/** True if nobody waits for it: it was deleted, or waited for in vain. */
-function isSettled(tag: NonNullable<News['tag']>): boolean {
-  return tag.deleted === true || tag.missed === true;
+/** True if the tag was another digest a moment ago: a destination that has this one may be a late replica. */
+export function wasReplaced({ replaced }: News, digest: string, now: Date): boolean {
+  return replaced.some((each) => each.digest === digest && isYoung(each.at, now));
+}
+
+type TagNews = NonNullable<News['tag']>;
+
+/** True if a push was reported that no run has read under the tag yet. */
+function isOpen(tag: TagNews | undefined): tag is TagNews & { digest: string } {
+  return tag?.digest !== undefined && tag.deleted !== true && tag.seen !== true;
 }
 
 /** True if the tag names this digest, as far as the news goes; a run that read another is followed by the next. */
 export function isAnsweredBy({ tag }: News, digest: string | undefined): boolean {
-  return tag?.digest === undefined || isSettled(tag) || tag.digest === digest;
+  return !isOpen(tag) || tag.digest === digest;
 }
 
-/** It was waited for long enough: what the tag reads is what it is. */
+/** The tag has read this for so long that it is not late. */
 export function believed(news: News, digest: string): News {
   const { tag } = news;
   const replaced = news.replaced.filter((each) => each.digest !== digest);
-  if (tag === undefined || isAnsweredBy(news, digest)) return { ...news, replaced };
-  return { ...news, replaced, tag: { ...tag, missed: true } };
+  return { ...news, replaced, ...(tag !== undefined && { tag: { digest, at: tag.at, seen: true } }) };
 }
 
-/** After a run has moved the destination from one digest to another. */
-export function moved(news: News, from: string | undefined, to: string, now: Date): News {
-  const replaced = news.replaced.filter((each) => each.digest !== to);
-  const before = from === undefined || from === to || news.tag?.digest === from ? [] : [from];
-  return { ...news, replaced: withReplaced(replaced, before, now) };
+/**
+ * What is known after a run that has read this digest under the tag. A push that was reported and that the run did not read stays open;
+ * otherwise the tag has moved on since the news, and nobody told of it.
+ * @param before what the run before has read
+ */
+export function answered(news: News, before: string | undefined, digest: string, now: Date): News {
+  const tag =
+    news.tag === undefined || !isAnsweredBy(news, digest) ? news.tag : { digest, at: news.tag.at, seen: true as const };
+  const gone = new Set([before, news.tag?.digest]);
+  for (const known of [digest, tag?.digest]) gone.delete(known);
+  gone.delete(undefined);
+  const replaced = news.replaced.filter((each) => each.digest !== digest);
+  const digests = [...gone].filter((each) => each !== undefined);
+  return { ...news, ...(tag !== undefined && { tag }), replaced: withReplaced(replaced, digests, now) };
 }

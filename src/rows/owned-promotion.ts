@@ -1,4 +1,5 @@
 import type { Promotions } from '../ports/promotions.js';
+import { believed } from './news.js';
 import type { PromotionRow } from './promotion-row.js';
 import { untilWritten } from './until-written.js';
 
@@ -52,6 +53,18 @@ export async function writeGatePassed(
       : { ...current, gate },
   );
   return row !== undefined;
+}
+
+/** Writes that the run has waited for long enough: what its tag reads is what it is. @returns undefined if the run is not the row's */
+export function believeTag(
+  ports: OwnedPorts,
+  id: string,
+  runId: string,
+  digest: string,
+): Promise<PromotionRow | undefined> {
+  return changeOwned(ports, id, runId, (current) =>
+    current.news === undefined ? undefined : { ...current, news: believed(current.news, digest) },
+  );
 }
 
 /** Writes that the run waits for evidence, and that nothing wakes it yet. @returns false where the run is not the row's */

@@ -172,7 +172,7 @@ async function closeAsItEnded(
   const wanted = run.wanted ?? row.wanted;
   const now = ports.now();
   const answer = answeredRow(row, run.id, { wanted, read: wanted, result, rule: answers }, now);
-  if (answer.isFinal && row.wanted === wanted) {
+  if (answer.isFinal && answer.row.wanted === wanted) {
     return ports.store.replacePromotion(closedRow(answer.row, result), version);
   }
   const trigger = { kind: 'follow-up', id: run.id, at: now.toISOString() } as const;

@@ -1,3 +1,4 @@
+import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
 import { z } from 'zod';
 import {
@@ -42,7 +43,7 @@ type Result = ResultOf<typeof copyContract>;
  * @throws CopyError; PolicyError `DESTINATION_LOCKED`; PromoterError `STEP_STUCK`; as {@link planCopy}
  */
 export async function copyStep(
-  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<Runs>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<Runs & Promotions>,
   request: CopyRequest,
   input: InputOf<typeof copyContract>,
   call: StepCall,

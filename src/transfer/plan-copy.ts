@@ -1,3 +1,4 @@
+import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
 import { CopyError, InputError, RegistryError, planGraph, type CopyPlan, type Descriptor } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
@@ -11,8 +12,8 @@ import { longStep } from './long-step.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { resolveTag } from './resolve-tag.js';
-import { atSource, missingTag } from './source-gone.js';
+import { readSourceTag } from './late-tag.js';
+import { atSource } from './source-gone.js';
 
 /** How long a referrer that is listed and not there keeps a copy from being planned, in milliseconds: a replica may be late. */
 const LATE_REFERRERS_MS = 2 * 60_000;
@@ -23,7 +24,7 @@ const LATE_REFERRERS_MS = 2 * 60_000;
  * @throws InputError `DIGEST_MISMATCH`, `SOURCE_NOT_FOUND`; CopyError `REFERRER_UNKNOWN`, `GRAPH_TOO_LARGE`; PromoterError `STEP_STUCK`
  */
 export async function planCopy(
-  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<Runs>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<Runs & Promotions>,
   request: CopyRequest,
   input: InputOf<typeof copyContract>,
   call: StepCall,
@@ -35,10 +36,10 @@ export async function planCopy(
   let root: Descriptor | undefined;
   if (request.tag !== undefined) {
     const tagged = { registry, repository, tag: request.tag };
-    const standing = await resolveTag(ports, tagged, signal);
-    if (standing === undefined) throw missingTag(tagged);
-    if (standing.digest !== input.root) return { done: 'superseded' };
-    root = standing;
+    const run = call.run?.input;
+    const row = run?.kind === 'promotion' ? (await ports.store.getPromotion(run.promotionId))?.value : undefined;
+    ({ standing: root } = await readSourceTag(ports, tagged, row, call));
+    if (root.digest !== input.root) return { done: 'superseded' };
   }
   const name = planNameOf(input.runId);
   const kept = await findPlan(ports, name);

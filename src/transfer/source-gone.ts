@@ -1,4 +1,6 @@
+import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
+import { lateTag } from '../rows/news.js';
 import { CopyError, PromoterError, RegistryError, formatReference } from '../oci/index.js';
 import { resolveTag } from './resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
@@ -6,12 +8,16 @@ import type { StorePort } from '../ports/store.js';
 
 /** Something was not found at the source: it may be gone, or only late. */
 export class MissingAtSource extends PromoterError {
-  constructor(message: string, cause?: unknown) {
+  /** It was deleted, and the registry said so: nobody waits for it. */
+  readonly isReported: boolean;
+
+  constructor(message: string, cause?: unknown, isReported = false) {
     super('SOURCE_GONE', message, {
       cause,
       remedy:
         'Nothing, where it was deleted on purpose: what was promoted stays. Otherwise push it again; that starts the next run.',
     });
+    this.isReported = isReported;
   }
 }
 
@@ -30,6 +36,11 @@ export function missingTag(source: { registry: string; repository: string; tag: 
   return new MissingAtSource(`${formatReference(source)} is not there`);
 }
 
+/** The same, and its deletion was reported. */
+export function deletedTag(source: { registry: string; repository: string; tag: string }): MissingAtSource {
+  return new MissingAtSource(`${formatReference(source)} was deleted`, undefined, true);
+}
+
 function isMissingAtSource(error: unknown): error is PromoterError {
   if (error instanceof MissingAtSource) return true;
   if (!(error instanceof CopyError) || error.details.side !== 'source') return false;
@@ -42,17 +53,21 @@ function isMissingAtSource(error: unknown): error is PromoterError {
  * job, stays what it was.
  */
 export async function asSourceGone(
-  ports: Pick<Ports, 'registries'> & StorePort<Runs>,
+  ports: Pick<Ports, 'registries' | 'now'> & StorePort<Runs & Promotions>,
   runId: string | undefined,
   error: unknown,
   signal: AbortSignal,
 ): Promise<unknown> {
   if (runId === undefined || !isMissingAtSource(error)) return error;
+  if (error instanceof MissingAtSource && error.isReported) return error;
   const run = (await ports.store.getRun(runId))?.value;
   if (run?.input.kind !== 'promotion') return error instanceof MissingAtSource ? (error.cause ?? error) : error;
   const { source } = run.input;
   const standing = await resolveTag(ports, source, signal);
-  if (standing !== undefined && run.digest !== undefined && standing.digest !== run.digest) {
+  const row = (await ports.store.getPromotion(run.input.promotionId))?.value;
+  const isLate =
+    standing !== undefined && row !== undefined && lateTag(row, standing.digest, ports.now()) !== undefined;
+  if (standing !== undefined && run.digest !== undefined && standing.digest !== run.digest && !isLate) {
     return new PromoterError('SUPERSEDED', `${formatReference(source)} is ${standing.digest} by now`, {
       remedy: 'Nothing: the next run goes on with what the tag means now.',
     });

@@ -49,18 +49,23 @@ export async function isTagged(
 }
 
 /**
- * Writes the tag unless it stands already, and reads it back. Who asks the run to stop before the write is sent finds no tag; from then
+ * Writes the tag unless it stands already and that is no doubtful answer, and reads it back. Who asks the run to stop before the write is sent finds no tag; from then
  * on only time ends it, since a request that is broken off may have been heard.
  * @throws CopyError `TAG_LOST` where it reads as something else: a replica is late, or another wrote it at the same time
  */
 export async function writeTag(
   ports: Pick<Ports, 'registries' | 'listing'> & StorePort<Runs>,
-  { runId, destination, root }: { runId: string; destination: TagName; root: Descriptor },
+  {
+    runId,
+    destination,
+    root,
+    isDoubtful,
+  }: { runId: string; destination: TagName; root: Descriptor; isDoubtful?: boolean },
   { signal, finish = signal }: StepCall,
   held: AbortSignal,
   lease: HeldLease,
 ): Promise<void> {
-  if (await isTagged(ports, destination, root, held)) return;
+  if (isDoubtful !== true && (await isTagged(ports, destination, root, held))) return;
   const repository = ports.registries.repository(destination.registry, destination.repository);
   const { bytes, descriptor } = await repository.fetchManifest(root.digest, { signal: held });
   const reference = `${destination.registry}/${destination.repository}:${destination.tag}`;

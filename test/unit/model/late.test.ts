@@ -94,12 +94,19 @@ const FAILING: Case[] = [
   ],
 ];
 
-test.failing.each(FAILING.map(rowOf))('%s', async (_name, history, symptom) => {
+test.failing.each(FAILING.slice(5, 9).map(rowOf))('%s', async (_name, history, symptom) => {
   const problems = await problemsOf(history);
   // Wrong in another way than is known: that this test passes says so.
   if (problems.length > 0 && !problems.some((problem) => symptom.test(problem))) return;
   expect(problems).toEqual([]);
 });
+
+test.each([...FAILING.slice(0, 5), ...FAILING.slice(9)].map(rowOf).map(([name, history]) => [name, history] as const))(
+  '%s',
+  async (_name, history) => {
+    expect(await problemsOf(history)).toEqual([]);
+  },
+);
 
 const KINDS: Late[] = ['tags', 'manifests', 'referrers', 'unlisted', 'lists', 'all'];
 const SIDES = ['source', 'destination'] as const;

@@ -1,5 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
-import { NO_NEWS, hear, isAnsweredBy, lateTag, believed, moved, type News, type Told } from '../../../src/rows/news.js';
+import {
+  NO_NEWS,
+  hear,
+  isAnsweredBy,
+  lateTag,
+  believed,
+  answered,
+  type News,
+  type Told,
+} from '../../../src/rows/news.js';
 
 const A = `sha256:${'a'.repeat(64)}`;
 const B = `sha256:${'b'.repeat(64)}`;
@@ -85,7 +94,7 @@ describe('what a tag reads', () => {
   });
 
   test('a digest that was replaced lately is late, unless the news names it', () => {
-    const news = moved(heard({ digest: B, at: at(2) }), A, B, now(3));
+    const news = answered(heard({ digest: B, at: at(2) }), A, B, now(3));
     expect(lateTag({ news, ...lastOf(B) }, A, now(4))).toMatchObject({ digest: A, replacedAt: at(3) });
     const back = hear({ news }, { digest: A, at: at(5) }, now(5)).news;
     expect(lateTag({ news: back, ...lastOf(B) }, A, now(6))).toBeUndefined();
@@ -100,12 +109,38 @@ describe('what a tag reads', () => {
   });
 
   test('what was waited for in vain is waited for no more', () => {
-    const news = moved(heard({ digest: A, at: at(1) }, { digest: B, at: at(2) }), undefined, A, now(3));
+    const news = answered(heard({ digest: A, at: at(1) }, { digest: B, at: at(2) }), undefined, A, now(3));
     const after = believed(news, A);
     expect(lateTag({ news: after, ...lastOf(A) }, A, now(20))).toBeUndefined();
     expect([isAnsweredBy(news, A), isAnsweredBy(after, A)]).toEqual([false, true]);
     // It comes after all.
     expect(lateTag({ news: after, ...lastOf(A) }, B, now(21))).toBeUndefined();
+  });
+});
+
+describe('a run that read a digest', () => {
+  test('leaves a push open that it did not read', () => {
+    const news = answered(heard({ digest: B, at: at(2) }), undefined, A, now(3));
+    expect(isAnsweredBy(news, A)).toBe(false);
+    expect(lateTag({ news, ...lastOf(A) }, A, now(4))).toMatchObject({ named: { digest: B } });
+  });
+
+  test('that nobody told of, after one that was: the tag has moved on, and does not go back to what the news named', () => {
+    const told = answered(heard({ digest: A, at: at(1) }), undefined, A, now(2));
+    const news = answered(told, A, B, now(30));
+    expect(isAnsweredBy(news, B)).toBe(true);
+    expect(lateTag({ news, ...lastOf(B) }, B, now(31))).toBeUndefined();
+    expect(lateTag({ news, ...lastOf(B) }, A, now(31))).toMatchObject({ replacedAt: at(30) });
+    // The event comes after all.
+    expect(hear({ news, ...lastOf(B) }, { digest: B, at: at(20) }, now(32)).news.tag).toEqual({
+      digest: B,
+      at: at(20),
+    });
+  });
+
+  test('after a deletion was reported: it was pushed again', () => {
+    const news = answered(heard({ digest: A, at: at(1) }, { deleted: true, at: at(2) }), A, A, now(3));
+    expect(news.tag).toEqual({ digest: A, at: at(2), seen: true });
   });
 });
 

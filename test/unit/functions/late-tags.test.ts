@@ -1,0 +1,223 @@
+import { InvocationContext } from '@azure/functions';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { Descriptor } from '../../../src/oci/index.js';
+import { explainTag } from '../../../src/promotions/explain-tag.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushImage } from '../../support/images.js';
+import { newPlayedWorld, outcomes, type PlayedWorld } from '../../support/played-world.js';
+import { register, type Registered } from '../../support/registered.js';
+import { REGISTRY, SOURCE, openRun, rowOf } from '../../support/world.js';
+
+// Tags that read as they were before their push, by the app's own handlers: what is waited for, and what is not.
+
+const MINUTE = 60_000;
+const P1 = promotionId('staging', SOURCE);
+let play: PlayedWorld;
+let app: Registered;
+let first: Descriptor;
+let second: Descriptor;
+let events: number;
+
+beforeEach(async () => {
+  // Without evidence of ours, since that is no matter here.
+  play = newPlayedWorld(rule({ existing: 'promote', sign: [], sbom: { formats: [] } }));
+  app = register(play.world);
+  events = 0;
+  first = await pushImage(play.source, { tag: SOURCE.tag, content: 'A' });
+  second = await pushImage(play.source, { content: 'B' });
+});
+
+/** A registry tells of what happened to the tag, just now by default. */
+async function tell(kind: 'ImagePushed' | 'ImageDeleted', digest?: string, ageMs = 0): Promise<void> {
+  events += 1;
+  const event = {
+    id: `event-${events}`,
+    eventType: `Microsoft.ContainerRegistry.${kind}`,
+    eventTime: new Date(play.world.nowMs - ageMs).toISOString(),
+    data: { target: { repository: SOURCE.repository, tag: SOURCE.tag, digest }, request: { host: REGISTRY } },
+  };
+  const context = new InvocationContext({ functionName: 'onRegistryEvent', logHandler: () => {} });
+  await app.functions.get('onRegistryEvent')?.handler(event, context);
+}
+
+/** Somebody moves the tag, and it is told; then all runs are played. @returns how they ended, and how long that took */
+async function push({ digest }: Descriptor): Promise<{ ends: unknown[]; tookMs: number }> {
+  play.world.nowMs += MINUTE;
+  play.source.tags.set(SOURCE.tag, digest);
+  await tell('ImagePushed', digest);
+  return played();
+}
+
+async function played(): Promise<{ ends: unknown[]; tookMs: number }> {
+  const since = play.world.nowMs;
+  const ends = outcomes(await play.playAll());
+  // A step of what is played takes a millisecond.
+  return { ends, tookMs: Math.floor((play.world.nowMs - since) / 1000) * 1000 };
+}
+
+/** The tag reads as this for so long. */
+function reads({ digest }: Descriptor, forMs: number): void {
+  const untilMs = play.world.nowMs + forMs;
+  play.source.shows = (tag, standing) => (tag === SOURCE.tag && play.world.nowMs < untilMs ? digest : standing);
+}
+
+describe('nothing is waited for', () => {
+  beforeEach(async () => {
+    expect(await push(first)).toEqual({ ends: ['promoted'], tookMs: 0 });
+  });
+
+  test('if a tag moves on, back, and on again', async () => {
+    for (const image of [second, first, second]) {
+      expect(await push(image)).toEqual({ ends: ['promoted'], tookMs: 0 });
+      expect(play.standing()).toBe(image.digest);
+    }
+  });
+
+  test('if the same digest is pushed again: what is missing at the destination is put back', async () => {
+    expect(await push(first)).toEqual({ ends: ['unchanged'], tookMs: 0 });
+    play.destination.tags.delete(SOURCE.tag);
+    expect(await push(first)).toEqual({ ends: ['promoted'], tookMs: 0 });
+    expect(play.standing()).toBe(first.digest);
+  });
+
+  test.each(['the tag', 'the manifest'])(
+    'if %s is deleted: the run ends at once, and so it does when it is pushed again',
+    async (what) => {
+      play.source.tags.delete(SOURCE.tag);
+      if (what === 'the tag') await tell('ImageDeleted');
+      else {
+        const event = { repository: SOURCE.repository, digest: first.digest };
+        await deletedManifest(event);
+      }
+      expect(await played()).toEqual({ ends: ['failed'], tookMs: 0 });
+      expect((await rowOf(play.world, P1)).last).toMatchObject({ code: 'SOURCE_GONE' });
+      expect(play.standing()).toBe(first.digest);
+      expect(await push(second)).toEqual({ ends: ['promoted'], tookMs: 0 });
+    },
+  );
+
+  test('if events come in another order, or more than once', async () => {
+    play.world.nowMs += MINUTE;
+    play.source.tags.set(SOURCE.tag, second.digest);
+    await tell('ImagePushed', second.digest);
+    expect(await played()).toEqual({ ends: ['promoted'], tookMs: 0 });
+    // Of the push before, and the same once more.
+    await tell('ImagePushed', first.digest, 2 * MINUTE);
+    await tell('ImagePushed', second.digest);
+    expect(await played()).toMatchObject({ tookMs: 0 });
+    expect(play.standing()).toBe(second.digest);
+  });
+
+  test('if the tag is an image that nobody told of', async () => {
+    const third = await pushImage(play.source, { tag: SOURCE.tag, content: 'C' });
+    await openRun(play.world);
+    expect(await played()).toEqual({ ends: ['promoted'], tookMs: 0 });
+    expect(play.standing()).toBe(third.digest);
+  });
+
+  async function deletedManifest(target: object): Promise<void> {
+    const event = {
+      id: 'deleted',
+      eventType: 'Microsoft.ContainerRegistry.ImageDeleted',
+      eventTime: new Date(play.world.nowMs).toISOString(),
+      data: { target, request: { host: REGISTRY } },
+    };
+    const context = new InvocationContext({ functionName: 'onRegistryEvent', logHandler: () => {} });
+    await app.functions.get('onRegistryEvent')?.handler(event, context);
+  }
+});
+
+describe('a tag that reads as before its push', () => {
+  beforeEach(() => push(first));
+
+  test('is waited for, and promoted when it reads as pushed', async () => {
+    reads(first, 10 * MINUTE);
+    const { ends, tookMs } = await push(second);
+    expect(ends).toEqual(['promoted']);
+    expect(tookMs).toBeLessThan(16 * MINUTE);
+    expect(play.standing()).toBe(second.digest);
+  });
+
+  test('explain says what the push named, and what the registry still answers', async () => {
+    reads(first, 10 * MINUTE);
+    let text = '';
+    play.world.nowMs += MINUTE;
+    const at = new Date(play.world.nowMs).toISOString();
+    play.source.tags.set(SOURCE.tag, second.digest);
+    await tell('ImagePushed', second.digest);
+    await play.playAll(async (work) => {
+      const answer = await work();
+      if (text === '')
+        text =
+          (await explainTag({ ...play.world, signing: undefined }, `${REGISTRY}/${SOURCE.repository}:v1`)).promotions[0]
+            ?.text ?? '';
+      return answer;
+    });
+    expect(text).toContain(`still reads ${first.digest}, and the push at ${at} named ${second.digest}`);
+    expect(text).toContain('again at about');
+  });
+
+  test('counts after a quarter of an hour, and is waited for no more', async () => {
+    reads(first, Infinity);
+    const { ends, tookMs } = await push(second);
+    expect(ends).toEqual(['unchanged']);
+    expect(tookMs).toBeGreaterThanOrEqual(15 * MINUTE);
+    expect(tookMs).toBeLessThan(21 * MINUTE);
+    expect(play.standing()).toBe(first.digest);
+    await openRun(play.world);
+    expect(await played()).toEqual({ ends: ['unchanged'], tookMs: 0 });
+    // It comes after all, and somebody looks.
+    play.source.shows = undefined;
+    await openRun(play.world);
+    expect(await played()).toEqual({ ends: ['promoted'], tookMs: 0 });
+    expect(play.standing()).toBe(second.digest);
+  });
+
+  test('does not move the destination back after the push was promoted, by whatever is asked', async () => {
+    await push(second);
+    reads(first, 5 * MINUTE);
+    await openRun(play.world);
+    const { ends } = await played();
+    expect(ends).toEqual(['unchanged']);
+    expect(play.standing()).toBe(second.digest);
+  });
+
+  test('and is an image that was never answered is promoted, and what the push named after it', async () => {
+    const third = await pushImage(play.source, { content: 'C' });
+    reads(third, 5 * MINUTE);
+    const { ends } = await push(second);
+    expect(ends).toEqual(['promoted', 'promoted']);
+    expect(play.standing()).toBe(second.digest);
+  });
+
+  test('of a push that comes while it is waited for wakes the run', async () => {
+    reads(first, 10 * MINUTE);
+    play.world.nowMs += MINUTE;
+    play.source.tags.set(SOURCE.tag, second.digest);
+    await tell('ImagePushed', second.digest);
+    const third = await pushImage(play.source, { content: 'C' });
+    const since = play.world.nowMs;
+    let told = false;
+    await play.playAll(async (work) => {
+      const answer = await work();
+      if (!told && play.world.nowMs - since > MINUTE) {
+        told = true;
+        play.source.shows = undefined;
+        play.source.tags.set(SOURCE.tag, third.digest);
+        await tell('ImagePushed', third.digest);
+      }
+      return answer;
+    });
+    expect(play.world.engine.raised).not.toEqual([]);
+    expect(play.standing()).toBe(third.digest);
+  });
+});
+
+test('a destination that reads as before gets what the source went back to', async () => {
+  await push(first);
+  await push(second);
+  play.destination.shows = (tag, standing) => (tag === SOURCE.tag ? first.digest : standing);
+  await push(first);
+  expect(play.destination.tags.get(SOURCE.tag)).toBe(first.digest);
+});
