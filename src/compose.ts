@@ -65,6 +65,7 @@ export async function composeApp(environment: Record<string, string | undefined>
     signing,
     now: () => new Date(),
     paused: settings.PROMOTION_PAUSED,
+    store: storage.runs,
   };
   return () => {
     registerFunctions(
@@ -110,6 +111,8 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
       credentials: signIn,
       allowedRegistries: settings.ALLOWED_REGISTRIES,
       lease: storage.lease,
+      // The step is called again, and says so.
+      retry: { unanswered: false },
       ...(signIn === credentials && { sharing: storage.sharing }),
       referrers,
     });

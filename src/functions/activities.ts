@@ -49,6 +49,9 @@ import { signerOfNow } from './signer-of-now.js';
 import { busyPauseMs, isOverdue, outlastsCall, passing, troublePauseMs, type Passing } from '../promotions/backoff.js';
 import { remedyFor } from '../promotions/remedies.js';
 import { stepLog, type StepLog } from './step-log.js';
+import type { RunRow } from '../rows/run-row.js';
+import { unansweredOf, unansweredText } from '../promotions/unanswered.js';
+import { noteUnanswered } from '../promotions/unanswered-registries.js';
 import { stepProgress, type StepProgressRow } from './step-progress.js';
 
 /** All ports but the engine, which needs the client of the invocation, and the signer, which is another after a rotation. */
@@ -166,7 +169,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         }
       };
       const answer = (error: unknown): Promise<ActivityReply> =>
-        failed(error, { name: contract.name, attempt, now: nowMs(), progress, log });
+        failed(error, { ports, name: contract.name, attempt, now: nowMs(), progress, log, run: cancel.run });
       try {
         // Whatever a step makes of it: it was stopped.
         const reply = await log
@@ -241,6 +244,9 @@ function attemptOf(raw: unknown): Attempt | undefined {
 const ASKED: ReadonlySet<string> = new Set([runOperationContract.name, raisePromotionsContract.name]);
 
 interface Failing {
+  ports: StaticPorts;
+  /** The run's row, as far as the step has read it. */
+  run: RunRow | undefined;
   name: string;
   attempt: Attempt | undefined;
   now: number;
@@ -255,7 +261,7 @@ interface Failing {
 async function failed(error: unknown, failing: Failing): Promise<ActivityReply> {
   const { name, attempt, now, progress, log } = failing;
   const passes = passing(error, name, ASKED.has(name));
-  if (passes !== undefined && !isOverdue(passes, attempt, now)) return putOff(passes, failing);
+  if (passes !== undefined && !isOverdue(passes, attempt, now)) return putOff(error, passes, failing);
   const { code, message: whole, remedy: advice } = describeError(error);
   const remedy = remedyFor(code, advice);
   const message = whole.slice(0, MESSAGE_CHARACTERS);
@@ -273,7 +279,8 @@ async function failed(error: unknown, failing: Failing): Promise<ActivityReply> 
 }
 
 /** The run's row says what it waits for. */
-async function putOff(passes: Passing, { attempt, now, progress, log }: Failing): Promise<ActivityReply> {
+async function putOff(error: unknown, passes: Passing, failing: Failing): Promise<ActivityReply> {
+  const { ports, attempt, now, progress, log, run } = failing;
   const { code, message: whole, remedy: advice } = passes.trouble;
   const remedy = remedyFor(code, advice);
   const message = whole.slice(0, MESSAGE_CHARACTERS);
@@ -281,15 +288,28 @@ async function putOff(passes: Passing, { attempt, now, progress, log }: Failing)
   const tries = (attempt?.count ?? 0) + 1;
   const isLast = attempt !== undefined && now >= attempt.untilMs;
   const nextMs = Math.min(now + retryAfterMs, attempt?.untilMs ?? Infinity);
+  const unanswered = unansweredOf(error, run);
+  const isSame = unanswered === undefined || attempt === undefined || attempt.code === code;
+  const sinceMs = unanswered === undefined ? attempt?.sinceMs : isSame ? attempt?.codeSinceMs : now;
+  const waitsFor = {
+    code,
+    tries,
+    since: new Date(sinceMs ?? now).toISOString(),
+    nextAt: new Date(nextMs).toISOString(),
+    ...(unanswered !== undefined && { unanswered: unanswered.host }),
+  };
   const text = `${code}: ${message}`;
   log.warn(`${text}; tried ${tries} times, ${isLast ? 'given up' : `again in ${formatDuration(nextMs - now)}`}`);
   await (isLast
     ? progress.fail(`${text}; given up after ${tries} tries`)
-    : progress.wait(text, {
-        code,
-        tries,
-        since: new Date(attempt?.sinceMs ?? now).toISOString(),
-        nextAt: new Date(nextMs).toISOString(),
-      }));
+    : progress.wait(unanswered === undefined ? text : unansweredText(unanswered, waitsFor), waitsFor));
+  // For people: a table that is down must not fail the step.
+  if (unanswered !== undefined && !isLast) {
+    try {
+      await noteUnanswered(ports, unanswered, waitsFor);
+    } catch {
+      log.warn('it could not be noted for status');
+    }
+  }
   return { retryAfterMs, trouble: { code, message, remedy } };
 }

@@ -8,6 +8,7 @@ import { registerRunPromotion } from './http/run-promotion.js';
 import { registerRuns } from './http/runs.js';
 import { promoteDurably, runJobDurably } from './orchestrations/orders.js';
 import { versioned } from './orchestrations/versioned.js';
+import { lastTick } from '../schedule/clock.js';
 import { registerOnJobMessage } from './triggers/on-job-message.js';
 import { registerOnRegistryEventMessage } from './triggers/on-registry-event-message.js';
 import { registerOnRegistryEvent } from './triggers/on-registry-event.js';
@@ -25,7 +26,7 @@ export function registerFunctions(ports: StaticPorts, engineOf: EngineOf, schedu
   registerOnJobMessage(ports, engineOf);
   registerOnSchedule(ports);
   registerOnScheduleMessage(ports, engineOf, schedule);
-  registerHealth();
+  registerHealth([], async () => (await lastTick(ports))?.at);
   registerPromotions(ports);
   registerRuns(ports);
   registerCancelRun(ports, engineOf);

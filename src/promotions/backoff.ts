@@ -94,7 +94,7 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
 }
 
 /** A copy's error has the registry's as its cause. */
-function* causesOf(error: unknown): Generator<PromoterError> {
+export function* causesOf(error: unknown): Generator<PromoterError> {
   for (let [cause, depth] = [error, 0]; cause instanceof PromoterError && depth < 10; depth += 1) {
     yield cause;
     ({ cause } = cause);

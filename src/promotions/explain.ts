@@ -163,7 +163,9 @@ function explainOpen({ steps }: ExplainInput, row: PromotionRow): Stands {
   const { waitsFor, state } = step;
   if (waitsFor === undefined || state !== 'waiting')
     return { ...since, standing: 'working', text: `a run is at it, ${at}${before}`, step: step.step };
-  const { code, tries, nextAt } = waitsFor;
+  const { code, tries, nextAt, unanswered } = waitsFor;
+  if (unanswered !== undefined)
+    return { ...since, standing: 'working', text: `${step.text}${before}`, step: step.step, code };
   const text = `a run is at it, ${at}; tried ${tries === 1 ? 'once' : `${tries} times`}, again at about ${nextAt}${before}`;
   return { ...since, standing: 'working', text, step: step.step, code };
 }

@@ -15,7 +15,16 @@ export const stepProgressSchema = z.object({
   doneNodes: z.number().exactOptional(),
   totalNodes: z.number().exactOptional(),
   /** Trouble that is waited out: its code, calls so far, since when, and about when the next one is. */
-  waitsFor: z.object({ code: z.string(), tries: z.number(), since: z.string(), nextAt: z.string() }).exactOptional(),
+  waitsFor: z
+    .object({
+      code: z.string(),
+      tries: z.number(),
+      since: z.string(),
+      nextAt: z.string(),
+      /** The host that does not answer; the text says all of this. */
+      unanswered: z.string().exactOptional(),
+    })
+    .exactOptional(),
   /** Where it waits to be called again: the external event that ends the wait. */
   wake: z.string().exactOptional(),
 });

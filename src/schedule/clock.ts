@@ -81,6 +81,16 @@ export async function reviveClock(ports: ClockPorts): Promise<boolean> {
   return sendNext(ports, LEAST_DELAY_S, row?.version, { ...rest, at: now.toISOString() });
 }
 
+/** When the last tick ended, and how long ago; undefined before the first one. */
+export async function lastTick(
+  ports: StorePort<Notes> & { now(): Date },
+): Promise<{ at: string; ageSeconds: number } | undefined> {
+  const at = (await readClock(ports))?.value?.tickedAt;
+  if (at === undefined) return undefined;
+  const ageMs = ports.now().getTime() - Date.parse(at);
+  return { at, ageSeconds: Math.max(0, Math.round(ageMs / 1_000)) };
+}
+
 /**
  * The message first, then the row: if the host dies in between, the message that the row names comes again, and this one is dropped.
  * @returns false if another writer was first: then its message counts

@@ -146,7 +146,7 @@ export async function expectNothingLostOverWrongSettings(app: string, folder: st
 
     // An orchestration that waits for evidence when the settings go wrong.
     const before = await start(right);
-    expect(await before.get('api/health')).toEqual({ status: 200, body: { status: 'ok' } });
+    expect(await before.get('api/health')).toMatchObject({ status: 200, body: { status: 'ok' } });
     await send('registry-events', event('gated/app', await push(quietHost, 'gated/app')));
     const waiting = await until('the gated run to wait', async () => {
       const found = await promotionOf(before, 'gated/app');

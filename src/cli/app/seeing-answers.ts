@@ -125,6 +125,7 @@ const statusSchema = z.looseObject({
   settings: z.array(z.string()),
   paused: z.boolean().optional(),
   registries: z.array(z.looseObject({ host: z.string(), signIn: z.string() })).optional(),
+  lastTick: z.looseObject({ at: z.string(), ageSeconds: z.number() }).optional(),
   rules: z.looseObject({ count: z.number(), since: z.string() }).optional(),
   signing: z
     .looseObject({ key: z.string(), algorithm: z.string(), subject: z.string(), notAfter: z.string() })

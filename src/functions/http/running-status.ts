@@ -1,5 +1,8 @@
 import { describeError } from '../../oci/index.js';
 import type { QueueLengths, QueueName } from '../../ports/queues.js';
+import type { Notes } from '../../ports/notes.js';
+import { unansweredRegistries } from '../../promotions/unanswered-registries.js';
+import { lastTick } from '../../schedule/clock.js';
 import { describeSigner, type SignerSource, type SignerStatus } from '../../signing/index.js';
 import type { AppIdentity, Status, StatusProblem } from './status.js';
 
@@ -17,12 +20,15 @@ export interface RunningStatusPorts {
   signing: SignerSource | undefined;
   paused: boolean;
   now: () => Date;
+  store: Notes;
 }
 
 /** The answer of `GET status` where the app works: a few cheap reads. */
 export interface RunningStatus extends Status {
   paused: boolean;
   registries: RunningStatusPorts['registries'];
+  /** Of the schedule: when it ended, and how long ago. Absent before the first one. */
+  lastTick?: { at: string; ageSeconds: number };
   /** Absent where they cannot be read: a problem says why. `since` is when this instance first read them as they are. */
   rules?: { count: number; since: string };
   /** Which key signs; absent where none is set, or where it cannot be read: a problem says why. */
@@ -54,9 +60,16 @@ export async function runningStatus(ports: RunningStatusPorts): Promise<RunningS
       names.flatMap((name, index) => (counts[index] === undefined ? [] : [[name, counts[index]]])),
     );
   };
-  const [rules, signer, backlog, poison] = await Promise.all([
+  const [rules, signer, ticked, unanswered, backlog, poison] = await Promise.all([
     asked(ports.rules.loaded()),
     ports.signing && asked(ports.signing.current(signal)),
+    asked(lastTick(ports)),
+    asked(
+      unansweredRegistries(
+        ports,
+        ports.registries.map(({ host }) => host),
+      ),
+    ),
     lengths(['registry-events', 'jobs']),
     lengths(['registry-events-poison', 'jobs-poison']),
   ]);
@@ -65,13 +78,26 @@ export async function runningStatus(ports: RunningStatusPorts): Promise<RunningS
     ok: problems.length === 0,
     ...ports.identity,
     problems,
-    warnings: [...Object.entries(poison).flatMap(poisonWarning), ...(signing?.warnings ?? [])],
+    warnings: [
+      ...(unanswered ?? []).map(unansweredWarning),
+      ...Object.entries(poison).flatMap(poisonWarning),
+      ...(signing?.warnings ?? []),
+    ],
     paused: ports.paused,
     registries: ports.registries,
+    ...(ticked !== undefined && { lastTick: ticked }),
     ...(rules !== undefined && { rules }),
     ...(signing !== undefined && { signing: signing.status }),
     backlog,
     poison,
+  };
+}
+
+function unansweredWarning(message: string): StatusProblem {
+  return {
+    code: 'REGISTRY_NOT_ANSWERING',
+    message,
+    remedy: 'See that the registry is up and can be reached from the app. Its runs wait, and continue when it answers.',
   };
 }
 

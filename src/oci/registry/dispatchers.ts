@@ -8,7 +8,7 @@ import { isLoopback } from './urls.js';
 /** Until a connection stands, TLS included. Option `timeouts.connectMs`; `CONNECT_FAILED` */
 const CONNECT_MS = 10_000;
 /** From the request's last byte to the answer's first: a commit of a large blob takes its time. Option `timeouts.firstByteMs`; `TIMEOUT` */
-const FIRST_BYTE_MS = 120_000;
+const FIRST_BYTE_MS: Record<RequestKind, number> = { api: 30_000, bytes: 120_000 };
 /** Between two pieces of a body, either way. Option `timeouts.stallMs`; `STALLED` */
 const STALL_MS = 60_000;
 /** Connections to one host for each kind of request. Option `connections` */
@@ -86,7 +86,7 @@ function createDispatcher(kind: RequestKind, options: DispatcherOptions, { trust
   const common = {
     allowH2,
     connections: options.connections ?? CONNECTIONS,
-    headersTimeout: options.timeouts?.firstByteMs ?? FIRST_BYTE_MS,
+    headersTimeout: options.timeouts?.firstByteMs ?? FIRST_BYTE_MS[kind],
     bodyTimeout: options.timeouts?.stallMs ?? STALL_MS,
     connectTimeout: connectMs,
   };

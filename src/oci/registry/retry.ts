@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PromoterError, RegistryError } from '../errors.js';
+import { PromoterError, RegistryError, TransportError } from '../errors.js';
 import { drain } from './body.js';
 import { parseRetryAfter } from './error-from-answer.js';
 import type { Transport, TransportRequest } from './transport.js';
@@ -21,6 +21,16 @@ export interface RetryOptions {
   baseMs?: number;
   /** The longest Retry-After, in milliseconds, that is waited for. */
   maxRetryAfterMs?: number;
+  /** Whether a request that nobody answered in time is sent again. Default: true. False: the caller backs off, and can say so. */
+  unanswered?: boolean;
+}
+
+/** True if a whole timeout went by without a word of the other side. */
+function isUnanswered(error: PromoterError): boolean {
+  if (!(error instanceof TransportError)) return false;
+  const { causes } = error.details;
+  const isConnectTimeout = Array.isArray(causes) && causes.includes('UND_ERR_CONNECT_TIMEOUT');
+  return error.code === 'TIMEOUT' || (error.code === 'CONNECT_FAILED' && isConnectTimeout);
 }
 
 const REPEATED_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
@@ -80,6 +90,7 @@ export function retry(inner: Transport, options: RetryOptions = {}): Transport {
           request.signal?.throwIfAborted();
           if (!(error instanceof PromoterError) || !error.transient) throw error;
           if (!repeatable && !isUnsent(error)) throw error;
+          if (options.unanswered === false && isUnanswered(error)) throw error;
           pause = pauseFor(attempt, error instanceof RegistryError ? error.info.retryAfterMs : undefined);
           if (pause === undefined) throw error;
         }

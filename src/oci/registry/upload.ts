@@ -41,7 +41,8 @@ export async function commit(
     ...session,
     method: 'PUT',
     url: withDigest(session.url, descriptor),
-    kind: kindOf(body === undefined ? 0 : descriptor.size),
+    // Also without a body: the registry reads all of a large blob before it answers.
+    kind: kindOf(descriptor.size),
     repeatable: false,
     headers: { 'content-type': 'application/octet-stream' },
     body: body ?? new Uint8Array(),

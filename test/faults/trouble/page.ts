@@ -31,7 +31,9 @@ function meanwhile(row: Row, told: Told): string {
   const { waiting } = told;
   if (waiting?.waitsFor === undefined) return told.elapsedMs < 1_000 ? 'nothing: it passed within the step' : 'waiting';
   const { tries } = waiting.waitsFor;
-  return `${cell(`${waiting.step}: ${waiting.text}`, told)}; tried ${tries} ${tries === 1 ? 'time' : 'times'}`;
+  // Without the times, which are others each time.
+  const text = waiting.text.replace(/ since [^(]*\((.*), \d+ tr(?:y|ies), next [^)]*\)$/, ' ($1)');
+  return `${cell(`${waiting.step}: ${text}`, told)}; tried ${tries} ${tries === 1 ? 'time' : 'times'}`;
 }
 
 export function troublePage(passing: readonly Row[], forGood: readonly Row[], told: ReadonlyMap<Row, Told>): string {
@@ -67,7 +69,9 @@ day): then the run fails with the code of the last trouble. The schedule tries a
 twice as long with each failure in a row, up to a day.
 
 While a run waits, its step's row (\`GET /api/runs/{id}\`) has the state \`waiting\`, the trouble as its text, and in \`waitsFor\`
-the code, how often it was tried, since when, and when it is tried next.
+the code, how often it was tried, since when, and when it is tried next. A registry that gives no answer (30 seconds at most are waited for the
+first byte of a small request) is named at once, in the run, in \`explain\` and among the warnings of \`GET /api/status\`:
+\`destination staging.example not answering since 12:03 (timeout, 3 tries, next 12:09)\`, in UTC.
 
 ## What passes
 

@@ -8,6 +8,7 @@ import {
   type SignerSource,
 } from '../../../src/signing/index.js';
 import type { RunningStatusPorts } from '../../../src/functions/http/running-status.js';
+import { memoryRunStore } from '../../support/memory-ports.js';
 import { registerOnly } from '../../support/registered.js';
 
 const { registerBroken } = await import('../../../src/functions/register-broken.js');
@@ -55,6 +56,7 @@ describe('an app that works', () => {
     signing: undefined,
     paused: false,
     now: () => new Date('2026-11-30T12:00:00Z'),
+    store: memoryRunStore(),
   };
 
   test('says how full its queues are, and since when its rules are what they are', async () => {
@@ -68,6 +70,16 @@ describe('an app that works', () => {
       rules: { count: 2, since: '2026-11-30T00:00:00.000Z' },
       backlog: { 'registry-events': 3, jobs: 0 },
       poison: { 'registry-events-poison': 0, 'jobs-poison': 0 },
+    });
+  });
+
+  test('says when the schedule ticked last', async () => {
+    const store = memoryRunStore();
+    const row = { next: 'a', at: '2026-11-30T11:59:00Z', tickedAt: '2026-11-30T11:58:20Z', state: { started: 0 } };
+    await store.putNote('clock', JSON.stringify(row), undefined);
+    expect(await runningStatus({ ...ports, store })).toMatchObject({
+      ok: true,
+      lastTick: { at: '2026-11-30T11:58:20Z', ageSeconds: 100 },
     });
   });
 
@@ -110,5 +122,41 @@ describe('an app that works', () => {
     const status = await runningStatus({ ...ports, signing });
     expect(status).toMatchObject({ ok: false, problems: [{ code: 'KEY_VAULT_UNAVAILABLE' }], rules: { count: 2 } });
     expect(status.signing).toBeUndefined();
+  });
+});
+
+describe('health of an app that works', () => {
+  const health = async (tickedAt?: () => Promise<string | undefined>): Promise<() => Promise<HttpResponseInit>> => {
+    const { registerHealth } = await import('../../../src/functions/http/health.js');
+    const app = registerOnly(() => registerHealth([], tickedAt));
+    const request = new HttpRequest({ method: 'GET', url: 'http://localhost/api/health' });
+    return async () => (await app.functions.get('health')?.handler(request, context)) as HttpResponseInit;
+  };
+
+  test('has the age of the last tick, and nothing else', async () => {
+    const ask = await health(async () => new Date(Date.now() - 42_000).toISOString());
+    const { jsonBody, status } = await ask();
+    expect(status).toBeUndefined();
+    expect(jsonBody).toEqual({ status: 'ok', tickAgeSeconds: expect.any(Number) });
+    expect([42, 43]).toContain((jsonBody as { tickAgeSeconds: number }).tickAgeSeconds);
+  });
+
+  test('has no age before the first tick, or if it cannot be read in time', async () => {
+    const answers: (() => Promise<string | undefined>)[] = [
+      async () => undefined,
+      () => Promise.reject(new Error('down')),
+      () => new Promise<never>(() => undefined),
+    ];
+    for (const tickedAt of answers) expect(await (await health(tickedAt))()).toEqual({ jsonBody: { status: 'ok' } });
+  });
+
+  test('reads the table once for all who ask within ten seconds', async () => {
+    let reads = 0;
+    const ask = await health(async () => {
+      reads += 1;
+      return new Date().toISOString();
+    });
+    await Promise.all(Array.from({ length: 50 }, ask));
+    expect(reads).toBe(1);
   });
 });
