@@ -1,35 +1,60 @@
 import { CopyError, rememberReads, type Descriptor, type ReadableRepository } from '../oci/index.js';
-import type { Rule } from '../rules/rule.js';
+import type { Rule, SourceRepository } from '../rules/rule.js';
 import { CYCLONEDX_JSON } from '../sbom/index.js';
 import { NOTARY_SIGNATURE } from '../signing/index.js';
 import { classifyGraph } from './classify.js';
 import { attachmentDifferences } from './differences.js';
 import type { Ports } from '../ports/ports.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import { longStep } from '../transfer/long-step.js';
 
 /** What is missing that a message names; of more it has the number. */
 const NAMED = 5;
+/** How long it is looked at without keeping what was found, in milliseconds: nearly all graphs take less. At most a turn. */
+const BRIEF_MS = 10_000;
+
+type CheckPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'callBounds' | 'now'>;
 
 /**
  * Checks that what the rule attaches is at the destination. The copy takes along what the source lists, and in a source without the
  * referrers API anybody who may push can rewrite that list between our attachments and the copy.
+ * A graph with so many signatures that this takes long is gone on with in the next call.
  * @throws CopyError `EVIDENCE_LOST`, which names what is missing; as {@link classifyGraph}
  */
 export async function checkArrivedEvidence(
-  ports: Pick<Ports, 'signer' | 'documents' | 'now'>,
+  ports: CheckPorts,
   rule: Rule,
-  destination: ReadableRepository,
+  { registry, repository }: SourceRepository,
+  { runId, root }: { runId: string; root: Descriptor },
+  call: StepCall,
+): Promise<StepReply<'arrived'>> {
+  const travelling = withoutExcluded(rule);
+  if (travelling.sbom.formats.length === 0 && travelling.sign.length === 0) return { done: 'arrived' };
+  const brief = AbortSignal.timeout(Math.min(BRIEF_MS, ports.callBounds.turnMs));
+  try {
+    const at = rememberReads(ports.registries.repository(registry, repository));
+    return { done: await check(ports, travelling, at, root, AbortSignal.any([call.signal, brief])) };
+  } catch (error) {
+    if (call.signal.aborted || !brief.aborted) throw error;
+  }
+  return longStep(ports, 'checkArrivedEvidence', { runId }, call, (step) =>
+    check(ports, travelling, step.repository(registry, repository), root, call.signal),
+  );
+}
+
+async function check(
+  ports: CheckPorts,
+  travelling: Rule,
+  at: ReadableRepository,
   root: Descriptor,
   signal: AbortSignal,
-): Promise<void> {
-  const travelling = withoutExcluded(rule);
-  if (travelling.sbom.formats.length === 0 && travelling.sign.length === 0) return;
-  const at = rememberReads(destination);
+): Promise<'arrived'> {
   const { images } = await classifyGraph(at, root, signal);
   const lacking = await attachmentDifferences(ports, travelling, at, images, signal);
-  if (lacking.length === 0) return;
+  if (lacking.length === 0) return 'arrived';
   const more = lacking.length > NAMED ? `; and ${lacking.length - NAMED} more` : '';
   const named = `${lacking.slice(0, NAMED).join('; ')}${more}`;
-  throw new CopyError('EVIDENCE_LOST', `${destination.name}@${root.digest} arrived incomplete: ${named}`, {
+  throw new CopyError('EVIDENCE_LOST', `${at.name}@${root.digest} arrived incomplete: ${named}`, {
     remedy:
       'Somebody rewrote the source’s list of referrers (a tag `sha256-…`), or deleted the attachment at the source or the destination: see who may push and delete there. The schedule tries again.',
   });

@@ -1,7 +1,7 @@
 import type { Runs } from '../ports/runs.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Claims } from '../ports/claims.js';
-import { parseReference } from '../oci/index.js';
+import { parseReference, type HeldLease } from '../oci/index.js';
 import { readOwned } from '../rows/owned-promotion.js';
 import { checkArrivedEvidence } from '../evidence/check-arrived-evidence.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
@@ -25,7 +25,7 @@ type Tagged = ResultOf<typeof tagDestinationContract>;
  * @throws PolicyError `DESTINATION_TAKEN`, `DESTINATION_LOCKED`; CopyError `EVIDENCE_LOST`, `TAG_LOST`
  */
 export async function tagDestinationStep(
-  ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'documents' | 'signer' | 'now'> &
+  ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'documents' | 'signer' | 'callBounds' | 'now'> &
     WithRules &
     StorePort<Runs & Promotions & Claims>,
   input: InputOf<typeof tagDestinationContract>,
@@ -35,20 +35,24 @@ export async function tagDestinationStep(
   const { destination: reference, source, rule } = opened;
   const { registry, repository, tag = '' } = parseReference(reference);
   const at = { registry, repository, tag };
-  const work = (): Promise<StepReply<Tagged>> =>
-    underLease(ports, destinationLease(reference), call.signal, async (held, lease): Promise<Tagged> => {
-      await claimDestination(ports, opened);
-      const row = await readOwned(ports, input.promotionId, input.runId);
-      if (row === undefined) return { state: 'gone', reference };
-      const { standing } = await readSourceTag(ports, source, row, { ...call, signal: held });
-      if (standing.digest !== input.root.digest) return { state: 'superseded', reference };
-      await checkArrivedEvidence(ports, rule, ports.registries.repository(registry, repository), input.root, held);
-      // A destination that was moved away from this digest lately may read as it was.
-      const isDoubtful = row.news !== undefined && wasReplaced(row.news, input.root.digest, ports.now());
-      await writeTag(ports, { ...input, destination: at, isDoubtful }, call, held, lease);
-      call.progress.text(`${reference} is ${input.root.digest}`);
-      return { state: 'tagged', reference };
-    });
+  const work = async (): Promise<StepReply<Tagged>> => {
+    const reply = await underLease(ports, destinationLease(reference), call.signal, tagHeld);
+    return 'done' in reply ? reply.done : reply;
+  };
+  const tagHeld = async (held: AbortSignal, lease: HeldLease): Promise<StepReply<Tagged>> => {
+    await claimDestination(ports, opened);
+    const row = await readOwned(ports, input.promotionId, input.runId);
+    if (row === undefined) return { done: { state: 'gone', reference } };
+    const { standing } = await readSourceTag(ports, source, row, { ...call, signal: held });
+    if (standing.digest !== input.root.digest) return { done: { state: 'superseded', reference } };
+    const arrived = await checkArrivedEvidence(ports, rule, at, input, { ...call, signal: held });
+    if (!('done' in arrived)) return arrived;
+    // A destination that was moved away from this digest lately may read as it was.
+    const isDoubtful = row.news !== undefined && wasReplaced(row.news, input.root.digest, ports.now());
+    await writeTag(ports, { ...input, destination: at, isDoubtful }, call, held, lease);
+    call.progress.text(`${reference} is ${input.root.digest}`);
+    return { done: { state: 'tagged', reference } };
+  };
   return unlessStopped(call, work, async (signal) => {
     if (!(await isTagged(ports, at, input.root, signal))) return undefined;
     await claimDestination(ports, opened);

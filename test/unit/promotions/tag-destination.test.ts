@@ -351,6 +351,34 @@ describe('what the rule attaches', () => {
     expect(standing()).toBe(root.digest);
   });
 
+  test('takes long to be looked at: what was found is kept, and the next calls go on', async () => {
+    await promoted(rule());
+    destination.tags.delete(SOURCE.tag);
+    world.callBounds = { ...world.callBounds, turnMs: 1, requests: 1 };
+    destination.fault = () => new Promise((resolve) => setTimeout(resolve, 5));
+    let calls = 1;
+    let reply = await tag();
+    for (; !('done' in reply) && calls < 100; calls += 1) {
+      expect(reply).toEqual({ retryAfterMs: 0 });
+      expect(standing()).toBeUndefined();
+      expect(world.lease.held.size).toBe(0);
+      reply = await tag();
+    }
+    expect(calls).toBeGreaterThan(8);
+    expect(reply).toEqual(ends('tagged'));
+  });
+
+  test('takes long to be looked at, and is not there: no tag is written', async () => {
+    await promoted(rule());
+    destination.tags.delete(SOURCE.tag);
+    for (const { digest } of await destination.listReferrers(root.digest)) destination.unlisted.add(digest);
+    world.callBounds = { ...world.callBounds, turnMs: 1 };
+    destination.fault = () => new Promise((resolve) => setTimeout(resolve, 5));
+    await expect(tag()).rejects.toMatchObject({ code: 'EVIDENCE_LOST' });
+    destination.unlisted.clear();
+    expect(await tag()).toEqual(ends('tagged'));
+  });
+
   test('is not listed by the destination yet: the next look finds it', async () => {
     await promoted(rule());
     destination.tags.delete(SOURCE.tag);
