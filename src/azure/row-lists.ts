@@ -1,5 +1,6 @@
 import { isUntold, type PromotionFilter, type RunFilter } from '../rows/filters.js';
 import { promotionRowSchema, type PromotionRow } from '../rows/promotion-row.js';
+import { resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/resync-turn.js';
 import { runRowSchema, runSummarySchema, type RunRow, type RunSummary } from '../rows/run-row.js';
 import { invertedTime } from '../rows/run-id.js';
 import { summaryOfRun } from '../rows/run-summary.js';
@@ -25,9 +26,19 @@ export const PROMOTIONS: Listing<PromotionRow, PromotionRow> = {
       `state|${row.state}|${at}`,
       `repository|${hashKey(row.source.repository)}|${encodeKey(row.source.tag)}|${id}`,
       `destination|${hashKey(row.destination)}|${id}`,
+      ...resyncKeysOf(row, id),
     ];
   },
 };
+
+function resyncKeysOf(row: PromotionRow, id: string): string[] {
+  const turn = resyncTurnOf(row);
+  return turn === undefined ? [] : [`${resyncListOf(turn, turn.list)}${encodeKey(turn.at)}|${id}`];
+}
+
+export function resyncListOf({ source, destination }: ResyncLane, list: ResyncTurn['list']): string {
+  return `resync|${hashKey(`${source} ${destination}`)}|${list}|`;
+}
 
 /** The prefix of the list that leaves least to look through. */
 export function promotionListOf({ destination, repository, tag, rule, state }: PromotionFilter): string {

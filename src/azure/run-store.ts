@@ -18,7 +18,7 @@ import { stepProgressSchema } from '../rows/step-progress.js';
 import { invertedTime, newRunId } from '../rows/run-id.js';
 import { ListedRows } from './listed-rows.js';
 import { unpackRow, type RowPlace } from './row-json.js';
-import { PROMOTIONS, RUNS, promotionListOf, runListOf, runsBefore } from './row-lists.js';
+import { PROMOTIONS, RUNS, promotionListOf, resyncListOf, runListOf, runsBefore } from './row-lists.js';
 import { encodeKey, hashKey } from './table-keys.js';
 import type { TableRows } from './table-rows.js';
 
@@ -46,6 +46,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
     listPromotions: ({ filter = {}, ...page } = {}) =>
       promotions.list(promotionListOf(filter), page, (row) => matchesPromotion(row, filter)),
     listOpenPromotions: (options) => promotions.list('open|', options),
+    listResync: async (lane, list, size) => (await promotions.list(resyncListOf(lane, list), { size })).items,
 
     async removePromotion(row) {
       const current = await promotions.get(row.id);

@@ -1,5 +1,6 @@
 import type { PromotionFilter } from '../rows/filters.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
+import type { ResyncLane, ResyncTurn } from '../rows/resync-turn.js';
 import type { FilteredPageOptions, Page, PageOptions } from './page.js';
 
 /** Lists of promotions, and what takes them out of the lists. */
@@ -8,6 +9,8 @@ export interface PromotionLists {
   listPromotions(options?: FilteredPageOptions<PromotionFilter>): Promise<Page<PromotionRow>>;
   /** Rows that are not at rest: a run is open, or `wanted` is ahead of `answered`. In no order. */
   listOpenPromotions(options?: PageOptions): Promise<Page<PromotionRow>>;
+  /** The first of those that resync looks at, by when they are due, also those that are not due yet: one request for 1 to 100. */
+  listResync(lane: ResyncLane, list: ResyncTurn['list'], size: number): Promise<PromotionRow[]>;
   /** Removes a promotion and its claim on a destination. @returns false where the row is no longer as it is given */
   removePromotion(row: PromotionRow): Promise<boolean>;
 }

@@ -50,6 +50,19 @@ export const promotionRowSchema = z.object({
   gate: z.object({ digest: z.string(), fingerprint: z.string() }).exactOptional(),
   /** What triggers said of the tag and its referrers. */
   news: newsSchema.exactOptional(),
+  /** What resync knows of it. */
+  resync: z
+    .object({
+      /** The run since which it is so: a later one has compared everything itself. */
+      runId: z.string(),
+      /** When it was compared last, without a difference. */
+      at: z.string().exactOptional(),
+      /** Looks in a row that came to no end, and when the next one is due. */
+      trouble: z.object({ times: z.number(), retryAt: z.string() }).exactOptional(),
+      /** A digest that is too large for one look: a run looks at it once a day. Of any run. */
+      tooLarge: z.string().exactOptional(),
+    })
+    .exactOptional(),
   /** Failures in a row, for the schedule's growing pauses. */
   failures: z.number(),
   /** Which run had done nothing for long when it was looked at, and when that was first. */

@@ -3,20 +3,17 @@ import { z } from 'zod';
 import type { Rule } from '../rules/rule.js';
 import type { StorePort } from '../ports/store.js';
 
-const tagsAt = z.discriminatedUnion('at', [
-  z.object({
-    at: z.literal('rule'),
-    rule: z.string(),
-    repository: z.string().optional(),
-    tag: z.string().optional(),
-    /** How much of what its source held at first was read in this round: tags, and milliseconds. */
-    reading: z.object({ tags: z.number(), ms: z.number() }).optional(),
-  }),
-  z.object({ at: z.literal('deep pass') }),
-]);
+const tagsAt = z.object({
+  at: z.literal('rule'),
+  rule: z.string(),
+  repository: z.string().optional(),
+  tag: z.string().optional(),
+  /** How much of what its source held at first was read in this round: tags, and milliseconds. */
+  reading: z.object({ tags: z.number(), ms: z.number() }).optional(),
+});
 const rowsAt = z.object({ at: z.literal('rows'), from: z.string().optional() });
 
-/** Where the scan stands: first the rows that are not at rest, then the rules by name, then the deep pass. */
+/** Where the scan stands: first the rows that are not at rest, then the rules by name. */
 const cursorSchema = z.union([rowsAt, tagsAt]);
 export type Cursor = z.infer<typeof cursorSchema>;
 
@@ -50,10 +47,10 @@ export function scheduledRules(rules: readonly Rule[]): Rule[] {
     .sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
 }
 
-/** What comes after a rule; undefined for the first. */
-export function nextRule(scheduled: readonly Rule[], after?: string): Cursor {
+/** What comes after a rule, or first; undefined: that was the last one. */
+export function nextRule(scheduled: readonly Rule[], after?: string): Cursor | undefined {
   const next = scheduled.find(({ name }) => after === undefined || name > after);
-  return next === undefined ? { at: 'deep pass' } : { at: 'rule', rule: next.name };
+  return next === undefined ? undefined : { at: 'rule', rule: next.name };
 }
 
 /** One call, as far as the scan's note goes. */

@@ -29,7 +29,7 @@ export interface Scan {
   problems: string[];
 }
 
-export function isOver(scan: Scan): boolean {
+export function isOver(scan: Pick<Scan, 'until'> & { ports: Pick<Ports, 'now'> }): boolean {
   return scan.ports.now().getTime() >= scan.until;
 }
 
@@ -42,7 +42,7 @@ export function countAsked({ asked }: Pick<Scan, 'asked'>, registry: string, req
   asked.set(registry, (asked.get(registry) ?? 0) + requests);
 }
 
-export function isFull(scan: Scan): boolean {
+export function isFull(scan: Pick<Scan, 'started' | 'maxStarted'>): boolean {
   return scan.started >= scan.maxStarted;
 }
 
@@ -58,7 +58,7 @@ export function addProblem(scan: Scan, rule: Rule, error: PromoterError): void {
 }
 
 /** What is not as it should be, and what somebody who looks at the schedule wants to know. */
-export function addText(scan: Scan, whole: string): void {
+export function addText(scan: Pick<Scan, 'call' | 'problems'>, whole: string): void {
   const text = whole.slice(0, PROBLEM_CHARACTERS);
   scan.call.progress.text(text);
   if (scan.problems.length < MOST_PROBLEMS) scan.problems.push(text);

@@ -5,12 +5,17 @@ import type { TickState } from './clock.js';
 import { dueTime } from './due.js';
 import { keepHouse } from './housekeeping.js';
 import { reconcileJobs } from './reconcile-jobs.js';
+import { resync, type Resync } from './resync.js';
+import { Shares } from './shares.js';
 import { tellForgotten } from './unsent-results.js';
 import { walkScheduleStep } from './walk-schedule.js';
 
 /** How long after its begin a tick scans, and how long it scans at least, in milliseconds. */
 const SCAN_UNTIL_MS = 40_000;
 const LEAST_SCAN_MS = 10_000;
+/** The same for resync, which comes after it. */
+const RESYNC_UNTIL_MS = 45_000;
+const LEAST_RESYNC_MS = 10_000;
 /** How long a scan may take to stop when its time is over, in milliseconds: what it waits for is a registry's. */
 const STOP_MS = 15_000;
 /** How long any other part of a tick may take, in milliseconds: what hangs keeps no other part from its turn. */
@@ -48,6 +53,7 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   });
   const state: TickState = dueAt === undefined ? { ...call.state } : { dueAt, started: 0, cursor: null };
   if (state.cursor !== undefined) await scan(ports, log, state, beganMs);
+  await compare(ports, log, state, beganMs);
   if (dueAt === undefined) return state;
   await part(log, 'the signing key could not be read', PART_MS, () => call.tellOfSigning((text) => log.warn(text)));
   await part(log, 'old rows could not be removed', PART_MS, async () => {
@@ -68,6 +74,29 @@ async function scan(ports: Ports, log: TickCall['log'], state: TickState, beganM
     else state.cursor = cursor;
     for (const problem of problems) log.warn(`scan: ${problem}`);
     log.info(`scan: ${looked} tags looked at, ${started} runs started`);
+  });
+}
+
+/** Compares promotions, one by one, as far as the tick and the share of their registries allow. */
+async function compare(ports: Ports, log: TickCall['log'], state: TickState, beganMs: number): Promise<void> {
+  const forMs = Math.max(beganMs + RESYNC_UNTIL_MS - ports.now().getTime(), LEAST_RESYNC_MS);
+  await part(log, 'resync stopped', forMs + STOP_MS, async (signal) => {
+    const shares = await Shares.open(ports);
+    const { started: before } = state;
+    const maxStarted = await ports.rules.maxRunsPerTick();
+    const call = { signal, progress: SILENT };
+    const until = ports.now().getTime() + forMs;
+    const bounds = { call, until, started: before, maxStarted, looked: 0, problems: [] };
+    const compared: Resync = { ports, share: shares.of('resync'), ...bounds };
+    try {
+      await resync(compared);
+    } finally {
+      state.started = compared.started;
+      await shares.close();
+      for (const problem of compared.problems) log.warn(`resync: ${problem}`);
+      if (compared.looked > 0)
+        log.info(`resync: ${compared.looked} promotions compared, ${compared.started - before} runs started`);
+    }
   });
 }
 

@@ -5,7 +5,6 @@ import { standingRule } from '../rules/standing-rule.js';
 import { tendPromotion } from '../rows/reconcile.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { Baseline, beginBaseline } from './baseline.js';
-import { deepPass } from './deep-pass.js';
 import { readOn } from './first-reading.js';
 import { pageFrom } from './page-from.js';
 import type { StepCall } from '../ports/step.js';
@@ -114,9 +113,6 @@ async function scanOn(
       const next = rule === undefined || isWhole ? undefined : await scanRule(scan, rule, cursor, isPassedOver);
       return next ?? nextRule(scheduled, cursor.rule);
     }
-    case 'deep pass':
-      if (!isPassedOver) await deepPass(scan, scheduled);
-      return undefined;
   }
 }
 

@@ -7,6 +7,7 @@ import type { Store } from '../../src/ports/store.js';
 import type { StoredDigest } from '../../src/ports/stored-digest.js';
 import type { DestinationOwner } from '../../src/rows/claims.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
+import { resyncTurnOf } from '../../src/rows/resync-turn.js';
 import type { RunRow } from '../../src/rows/run-row.js';
 import type { Standing } from '../../src/rows/subject-index.js';
 import type { StepProgress } from '../../src/rows/step-progress.js';
@@ -21,6 +22,7 @@ interface Kept {
 /** Rows as JSON text with a version, so that nobody shares an object with the store and `undefined` is dropped as there. */
 class Rows<T> {
   readonly #rows = new Map<string, Kept>();
+  readonly #mapped = new WeakMap<Kept, { made: unknown }>();
   #writes = 0;
 
   get(key: string): Versioned<T> | undefined {
@@ -53,6 +55,15 @@ class Rows<T> {
 
   delete(key: string): void {
     this.#rows.delete(key);
+  }
+
+  /** What each row makes, which is made once for each version of it. */
+  mapped<M>(make: (value: T) => M): { key: string; mapped: M }[] {
+    return [...this.#rows].map(([key, row]) => {
+      const mapped = (this.#mapped.get(row) as { made: M } | undefined) ?? { made: make(JSON.parse(row.json) as T) };
+      this.#mapped.set(row, mapped);
+      return { key, mapped: mapped.made };
+    });
   }
 
   values(): T[] {
@@ -112,6 +123,18 @@ export function memoryRunStore(): Store {
         (row) => row.id,
         options,
       ),
+
+    listResync: async (lane, list, size) =>
+      promotions
+        .mapped(resyncTurnOf)
+        .filter(
+          ({ mapped: turn }) =>
+            turn?.list === list && turn.source === lane.source && turn.destination === lane.destination,
+        )
+        .map(({ key, mapped }) => ({ key, at: `${mapped?.at}|${key}` }))
+        .sort((a, b) => (a.at < b.at ? -1 : Number(a.at > b.at)))
+        .slice(0, size)
+        .flatMap(({ key }) => promotions.get(key)?.value ?? []),
 
     removePromotion: async (row) => {
       const current = promotions.get(row.id)?.value;

@@ -4,6 +4,7 @@ import type { Rule } from '../../src/rules/rule.js';
 import { walkScheduleStep } from '../../src/schedule/walk-schedule.js';
 import type { MemoryRepository } from '../unit/oci/memory-repository.js';
 import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, tagAt, type World } from './world.js';
+import { RESYNC_PAUSE_MS, resyncTick } from './resync-world.js';
 import { register, type Registered } from './registered.js';
 import { replay, type Activity, type Played, type Script } from './replay.js';
 
@@ -19,6 +20,8 @@ export interface PlayedWorld {
   playAll: (around?: Around, more?: Partial<Script>) => Promise<Played[]>;
   /** One tick of the schedule; @returns how many runs it started. */
   tick: () => Promise<number>;
+  /** Resync, when all is due again. @returns how many runs it started */
+  resync: () => Promise<number>;
   /** What stands under the destination's tag. */
   standing: () => string | undefined;
 }
@@ -62,6 +65,10 @@ export function newPlayedWorld(...rules: Rule[]): PlayedWorld {
     destination: world.registries.repository(REGISTRY, 'staging/samples/app'),
     playAll,
     tick: async () => (await walkScheduleStep(world, { cursor: null, started: 0 }, newCall())).started,
+    resync: async () => {
+      world.nowMs += RESYNC_PAUSE_MS;
+      return (await resyncTick(world)).started;
+    },
     standing: () => tagAt(world, DESTINATION),
   };
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createStorage, type AzureStorage } from '../../../src/azure/storage.js';
 import type { Rule } from '../../../src/rules/rule.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { PromotionFilter, RunFilter } from '../../../src/rows/filters.js';
 import type { IgnoredEvent } from '../../../src/rows/ignored-event.js';
 import type { RunInput, RunRow } from '../../../src/rows/run-row.js';
@@ -140,6 +141,44 @@ function portsContract(open: () => Promise<Ports>): void {
       const version = (await runs.getPromotion(row.id))?.version ?? '';
       expect(await runs.replacePromotion({ ...row, answered: 2 }, version)).toBe(true);
       expect((await runs.listOpenPromotions()).items).toEqual([]);
+    });
+
+    test('resync’s lists have those whose turn comes, by when they are due, and follow the rows', async () => {
+      const { runs } = await open();
+      const lane = { source: 'localhost:5100', destination: 'localhost:5101' };
+      const inSync = (seconds: number, changes: Partial<PromotionRow> = {}): PromotionRow => {
+        const last = { outcome: 'promoted', runId: 'r', finishedAt: at(seconds), fingerprint: 'h' } as const;
+        return samplePromotion({ state: 'in_sync', runId: 'r', last, ...changes });
+      };
+      const refused = { outcome: 'refused', code: 'EVIDENCE_MISSING' } as const;
+      const rows = [
+        inSync(9),
+        inSync(3),
+        inSync(5, { resync: { runId: 'r', at: at(20) } }),
+        // Its last run was after that look.
+        inSync(6, { resync: { runId: 'q', at: at(1) } }),
+        inSync(7, { destination: 'elsewhere.io/app:v1' }),
+        inSync(1, { runOpen: true }),
+        inSync(2, { wanted: 2 }),
+        samplePromotion({ state: 'observed' }),
+      ];
+      const urgent = [
+        inSync(8, { state: 'refused', last: { ...refused, runId: 'r', finishedAt: at(8), fingerprint: 'h' } }),
+        inSync(4, { resync: { runId: 'r', trouble: { times: 1, retryAt: at(2) } } }),
+      ];
+      for (const row of [...rows, ...urgent]) await runs.insertPromotion(row);
+      const [nine, three, five, six] = rows;
+      expect(await runs.listResync(lane, 'all', 10)).toEqual([three, six, nine, five]);
+      expect(await runs.listResync(lane, 'all', 2)).toEqual([three, six]);
+      expect(await runs.listResync(lane, 'urgent', 10)).toEqual([urgent[1], urgent[0]]);
+      expect(await runs.listResync({ ...lane, destination: 'elsewhere.io' }, 'all', 10)).toEqual([rows[4]]);
+      expect(await runs.listResync({ source: lane.destination, destination: lane.source }, 'all', 10)).toEqual([]);
+      const looked = { ...inSync(3), ...three, resync: { runId: 'r', at: at(30) } };
+      const version = (await runs.getPromotion(looked.id))?.version ?? '';
+      expect(await runs.replacePromotion(looked, version)).toBe(true);
+      expect(await runs.listResync(lane, 'all', 10)).toEqual([six, nine, five, looked]);
+      expect(await runs.removePromotion(looked)).toBe(true);
+      expect(await runs.listResync(lane, 'all', 10)).toEqual([six, nine, five]);
     });
 
     test('a filtered list follows the rows as they change', async () => {

@@ -62,10 +62,8 @@ export class App {
       scopes: {},
       credentials: {},
     };
-    const { registry } = world.listing;
     // So much that one tick looks at everything.
-    const requestsPerMinute = (): number => 10_000;
-    world.listing = { ...world.listing, registry: (name) => ({ ...registry(name), requestsPerMinute }) };
+    world.scheduleRequests = { scan: 10_000, resync: 10_000 };
     if (spreads) {
       world.callBounds = { ...world.callBounds, requests: 5 };
     }

@@ -1,4 +1,6 @@
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import { isRunsToDecide, resyncTurnOf } from '../../../src/rows/resync-turn.js';
+import { standingRule } from '../../../src/rules/standing-rule.js';
 import { App } from './app.js';
 import type { Guard } from './guards.js';
 import { Happenings } from './happenings.js';
@@ -51,8 +53,6 @@ const MOST_TICKS = 48;
 /** So many come soon; then each after an hour, since failures are tried again with growing pauses; then after half a day. */
 const SOON_TICKS = 12;
 const HOURLY_TICKS = 36;
-/** Ticks that find nothing to do, of a long round. */
-const MOST_QUIET = 8;
 
 /** What came of a history. */
 export interface Played {
@@ -161,9 +161,7 @@ class Model {
   async #tickUntilQuiet(): Promise<void> {
     const app = this.#app;
     let quiet = 0;
-    // A look at referrers takes several ticks if there is much to look at: all of a round is to fall into the quiet time.
-    let rounds = 0;
-    for (let tick = 0; quiet < 2 || (rounds < 2 && quiet < MOST_QUIET); tick += 1) {
+    for (let tick = 0; quiet < 2 || (await this.#isResyncDue()); tick += 1) {
       if (tick > MOST_TICKS) {
         this.#problems.push('the schedule finds something to do at each tick');
         return;
@@ -171,7 +169,6 @@ class Model {
       const pause = tick < SOON_TICKS ? 1 : tick < HOURLY_TICKS ? 12 : 144;
       await this.#simulation.advanceTo(this.#simulation.nowMs + pause * TICK_MS);
       const before = app.engine.starts.length;
-      const round = await this.#deepRound();
       await app.tick();
       await this.#settle();
       const isQuiet = app.engine.starts.length === before;
@@ -179,14 +176,17 @@ class Model {
       // Whose tag is gone is left as it failed.
       const isOpen = items.some((row) => row.runOpen || (isTriedAgain(row) && isWanted(app, row)));
       quiet = isQuiet && !isOpen ? quiet + 1 : 0;
-      rounds = quiet === 0 ? 0 : rounds + Number((await this.#deepRound()) !== round);
     }
   }
 
-  /** Which round of looks at referrers the schedule is in. */
-  async #deepRound(): Promise<unknown> {
-    const note = await this.#app.world.store.getNote('deep-pass');
-    return note && (JSON.parse(note.value) as { since: unknown }).since;
+  /** True until each promotion was compared once since its last run: resync leaves it alone for a quarter of an hour. */
+  async #isResyncDue(): Promise<boolean> {
+    const { items } = await this.#app.world.store.listPromotions({ size: 100 });
+    const rules = this.#app.rules.filter(({ triggers }) => triggers.includes('schedule'));
+    return items.some((row) => {
+      const isOurs = standingRule(rules, row.rule, row.source) !== undefined && resyncTurnOf(row) !== undefined;
+      return isOurs && !isRunsToDecide(row) && (row.resync?.runId !== row.runId || row.resync?.at === undefined);
+    });
   }
 
   /** A row that waits and was raised since is woken: nobody leaves that to the timer. */

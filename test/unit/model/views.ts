@@ -10,7 +10,7 @@ const READS = /^(?:get|list|find|is|has|resolve|fetch|open|load|state|check)/;
 /** Names something, and asks nobody. */
 const NAMES = new Set(['repository', 'registry']);
 /** No place where anything could come in between that matters: progress is for people, blobs never change. */
-const PLAIN = new Set(['putProgress', 'openBlob', 'generate', 'requestsPerMinute', 'maxRunsPerTick']);
+const PLAIN = new Set(['putProgress', 'openBlob', 'generate', 'maxRunsPerTick']);
 
 /** What stands between a call and what is called. */
 type Way = (writes: boolean, work: () => unknown) => unknown;

@@ -91,7 +91,7 @@ describe('scans', () => {
     await pushTags(1);
     world.rulesFault = new InputError('RULES_INVALID', 'somebody made a slip');
     await ticks(2);
-    expect(logged.filter((text) => text.includes('RULES_INVALID'))).toHaveLength(2);
+    expect(logged.filter((text) => text.startsWith('the scan stopped: RULES_INVALID'))).toHaveLength(2);
     world.rulesFault = undefined;
     world.nowMs += MINUTE_MS;
     await ticks();

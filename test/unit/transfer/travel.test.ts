@@ -3,7 +3,7 @@ import type { Descriptor } from '../../../src/oci/index.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import type { CopyRequest } from '../../../src/transfer/copy-request.js';
 import { copyStep } from '../../../src/transfer/copy.js';
-import { deepPass } from '../../../src/schedule/deep-pass.js';
+import { hasDifference } from '../../../src/schedule/resync-look.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
 import { putRunnable } from '../oci/copy/graphs.js';
@@ -11,9 +11,8 @@ import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { putInSync } from '../../support/in-sync.js';
-import { REGISTRY, SOURCE, callOf, newCall, newWorld, openRun, type World } from '../../support/world.js';
+import { REGISTRY, SOURCE, callOf, newCall, newWorld, rowOf, openRun, type World } from '../../support/world.js';
 import { MOST_LEFT_BEHIND } from '../../../src/transfer/left-behind.js';
-import { SCAN_MS } from '../../../src/schedule/walk-schedule.js';
 
 // What a promotion leaves at the source, from the plan to the receipt.
 
@@ -94,21 +93,11 @@ test('a job copies images that refer to an image, as oras cp -r does', async () 
   expect(destination.manifests.has(converted.digest)).toBe(true);
 });
 
-test('what was left out is no difference: to the next run, and to the deep pass', async () => {
-  await putInSync(world, rule());
+test('what was left out is no difference: to the next run, and to resync', async () => {
+  const id = await putInSync(world, rule());
   await putRunnable(source, 'converted', { subject: image });
   await putRunnable(source, 'tagged', { tag: `${image.digest.replace(':', '-')}.sig` });
-  const pass = {
-    ports: world,
-    call: newCall(),
-    until: world.nowMs + SCAN_MS,
-    started: 0,
-    maxStarted: 200,
-    looked: 0,
-    asked: new Map(),
-    problems: [],
-  };
-  expect(await deepPass(pass, world.ruleList)).toBe(0);
+  expect(await hasDifference(world, rule(), await rowOf(world, id), newCall().signal)).toBe(false);
   const run = await openRun(world);
   const observed = await observeStep(world, run, await callOf(world, run.runId));
   expect(observed).toMatchObject({ done: { state: 'found', differences: [] } });

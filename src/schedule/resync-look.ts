@@ -1,0 +1,50 @@
+import {
+  RegistryError,
+  parseReference,
+  rememberReads,
+  type Descriptor,
+  type ReadableRepository,
+} from '../oci/index.js';
+import type { Rule } from '../rules/rule.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import { classifyGraph } from '../evidence/classify.js';
+import { attachmentDifferences, graphDifferences, isAllListed } from '../evidence/differences.js';
+import { hashOfList, listSignatures } from '../evidence/signature-list.js';
+import type { Ports } from '../ports/ports.js';
+
+export type LookPorts = Pick<Ports, 'registries' | 'documents' | 'signer' | 'now'>;
+
+/**
+ * Compares one promotion as far as looking can: source and destination with all that refers to them, and what we attached; of one that
+ * was refused for missing evidence, whether evidence has come or gone.
+ * @returns true if a run would find something to do
+ */
+export async function hasDifference(
+  ports: LookPorts,
+  rule: Rule,
+  row: PromotionRow,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { source, state, last } = row;
+  const from = rememberReads(ports.registries.repository(source.registry, source.repository));
+  const root = await rootOf(from, source.tag, signal);
+  // Nobody told of its deletion: the run says what is the matter, and the row comes to rest.
+  if (root === undefined || root.digest !== last?.digest) return true;
+  if (state === 'refused') return hashOfList(await listSignatures(from, root, signal)) !== last.evidence;
+  const to = parseReference(row.destination);
+  const destination = rememberReads(ports.registries.repository(to.registry, to.repository));
+  if ((await graphDifferences(rule, from, destination, root, signal)).length > 0) return true;
+  const { images } = await classifyGraph(from, root, signal);
+  const at = rule.attachTo === 'source' ? from : destination;
+  if (await isAllListed(ports, rule, at, images, signal)) return false;
+  return (await attachmentDifferences(ports, rule, at, images, signal)).length > 0;
+}
+
+async function rootOf(from: ReadableRepository, tag: string, signal: AbortSignal): Promise<Descriptor | undefined> {
+  try {
+    return await from.resolve(tag, { signal });
+  } catch (error) {
+    if (error instanceof RegistryError && error.notFound) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,221 @@
+import { InputError, describeError } from '../oci/index.js';
+import { failurePauseMs } from '../rules/decide.js';
+import { destinationOf } from '../rules/destination.js';
+import type { Rule } from '../rules/rule.js';
+import { standingRule } from '../rules/standing-rule.js';
+import { raiseWanted } from '../rows/increment.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import { DAILY_MS, isRunsToDecide, resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/resync-turn.js';
+import type { Ports } from '../ports/ports.js';
+import type { Versioned } from '../ports/versioned.js';
+import { ResyncBegun } from './resync-begun.js';
+import { hasDifference } from './resync-look.js';
+import { addText, isFull, isOver, type Scan } from './scan.js';
+import type { Share } from './shares.js';
+import { tookTooLong, within } from './within.js';
+
+/** Promotions that are read of each list in one tick; it looks at as many of them as its share allows. */
+const LEAST_TURNS = 10;
+const MOST_TURNS = 100;
+/** Requests and milliseconds of one look; what takes more is compared by a run, once a day. */
+export const LOOK_REQUESTS = 200;
+const LOOK_MS = 10_000;
+/** Looks of a lane that fail before the tick leaves it: its registries may be down. */
+const MOST_TROUBLES = 2;
+/** Looks in a row that took too long, after which it is left to a run. */
+const SLOW_LOOKS = 3;
+
+export interface Resync extends Pick<Scan, 'call' | 'until' | 'started' | 'maxStarted' | 'looked' | 'problems'> {
+  ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'documents' | 'signer' | 'paused' | 'now'>;
+  /** What it may ask of each registry. */
+  share: Share;
+}
+
+/**
+ * The schedule's deep comparison: of each promotion in turn, the one whose last look or run is longest ago first, referrers on both
+ * sides included. It goes as far as its share of requests allows. Trouble is no look: such a promotion comes again after a pause, and
+ * no other waits for it. docs/decisions/schedule.md
+ */
+export async function resync(scan: Resync): Promise<void> {
+  const { ports } = scan;
+  if (ports.paused) return;
+  const rules = (await ports.rules.load()).filter((rule) => rule.triggers.includes('schedule'));
+  const begun = await ResyncBegun.open(ports);
+  const [killer, ...others] = begun.before;
+  if (killer !== undefined && others.length === 0) await noteKiller(scan, killer);
+  const isAlone = others.length > 0;
+  const lanes = await Promise.all(lanesOf(rules).map((lane) => readLane(scan, lane)));
+  const due = lanes.flatMap(({ urgent, all }) => [...urgent, ...all].map(({ id }) => id));
+  if (due.length === 0 && begun.before.length === 0) return;
+  if (!(await begun.say(isAlone ? [] : due))) return;
+  try {
+    const alone = isAlone ? begun : undefined;
+    if (isAlone) for (const lane of lanes) await new LaneResync(scan, rules, lane, alone).look();
+    else await Promise.all(lanes.map((lane) => new LaneResync(scan, rules, lane, alone).look()));
+  } finally {
+    await begun.end();
+  }
+}
+
+/** The pairs of registries that rules lead from and to. */
+function lanesOf(rules: readonly Rule[]): ResyncLane[] {
+  const lanes = new Map<string, ResyncLane>();
+  for (const rule of rules) {
+    try {
+      const { registry } = destinationOf(rule, { repository: 'any', tag: 'any' });
+      lanes.set(`${rule.source.registry} ${registry}`, { source: rule.source.registry, destination: registry });
+    } catch (error) {
+      // A destination that can be made of no name.
+      if (!(error instanceof InputError)) throw error;
+    }
+  }
+  return [...lanes.values()];
+}
+
+interface DueLane extends ResyncLane {
+  urgent: PromotionRow[];
+  all: PromotionRow[];
+}
+
+/** What is due of a lane, as far as one tick may look at it: two requests to the table. */
+async function readLane({ ports, share }: Resync, lane: ResyncLane): Promise<DueLane> {
+  const left = Math.min(share.left(lane.source), share.left(lane.destination));
+  if (left <= 0) return { ...lane, urgent: [], all: [] };
+  const turns = Math.min(MOST_TURNS, Math.max(LEAST_TURNS, Math.ceil(left)));
+  const read = async (list: ResyncTurn['list']): Promise<PromotionRow[]> => {
+    const rows = await ports.store.listResync(lane, list, turns);
+    return rows.filter((row) => isDue(ports.now(), resyncTurnOf(row)));
+  };
+  const [urgent, all] = await Promise.all([read('urgent'), read('all')]);
+  return { ...lane, urgent, all };
+}
+
+/** Due, or due so late that a clock was wrong. */
+function isDue(now: Date, turn: ResyncTurn | undefined): boolean {
+  if (turn === undefined) return false;
+  const inMs = Date.parse(turn.at) - now.getTime();
+  return inMs <= 0 || inMs > 2 * DAILY_MS;
+}
+
+/** A tick died while it looked at this one alone. */
+async function noteKiller(scan: Resync, id: string): Promise<void> {
+  const current = await scan.ports.store.getPromotion(id);
+  if (current === undefined || resyncTurnOf(current.value) === undefined) return;
+  addText(scan, `promotion ${id}: a tick of the schedule ended while it was compared; it is tried again later`);
+  await noteTrouble(scan, current);
+}
+
+async function noteTrouble({ ports }: Resync, { value: row, version }: Versioned<PromotionRow>): Promise<void> {
+  const times = timesInTrouble(row) + 1;
+  const retryAt = new Date(ports.now().getTime() + failurePauseMs(times)).toISOString();
+  await ports.store.replacePromotion(withResync(row, { ...row.resync, trouble: { times, retryAt } }), version);
+}
+
+/** Since its last run. */
+function timesInTrouble({ resync: known, runId }: PromotionRow): number {
+  return known?.runId === runId ? (known?.trouble?.times ?? 0) : 0;
+}
+
+function withResync(row: PromotionRow, known: Omit<NonNullable<PromotionRow['resync']>, 'runId'>): PromotionRow {
+  return { ...row, resync: { ...known, runId: row.runId ?? '' } };
+}
+
+/** The looks of one tick at promotions between two registries, one after the other. */
+class LaneResync {
+  readonly #scan: Resync;
+  readonly #rules: readonly Rule[];
+  readonly #lane: DueLane;
+  /** Where each look is said before it begins. */
+  readonly #alone: ResyncBegun | undefined;
+  #troubles = 0;
+
+  constructor(scan: Resync, rules: readonly Rule[], lane: DueLane, alone: ResyncBegun | undefined) {
+    this.#scan = scan;
+    this.#rules = rules;
+    this.#lane = lane;
+    this.#alone = alone;
+  }
+
+  /** Urgent ones come first, with half of the share while others are due: they are asked for again and again. */
+  async look(): Promise<void> {
+    const { urgent, all } = this.#lane;
+    const half = this.#left() / 2;
+    while (!this.#isEnough()) {
+      const row = all.length === 0 || this.#left() > half ? (urgent.shift() ?? all.shift()) : all.shift();
+      if (row === undefined) return;
+      if (this.#alone !== undefined && !(await this.#alone.say([row.id]))) return;
+      await this.#lookAt(row.id);
+    }
+  }
+
+  #left(): number {
+    const { source, destination } = this.#lane;
+    return Math.min(this.#scan.share.left(source), this.#scan.share.left(destination));
+  }
+
+  #isEnough(): boolean {
+    return this.#left() <= 0 || this.#troubles >= MOST_TROUBLES || isOver(this.#scan) || isFull(this.#scan);
+  }
+
+  async #lookAt(id: string): Promise<void> {
+    const { ports, call } = this.#scan;
+    const current = await ports.store.getPromotion(id);
+    if (current === undefined || !isDue(ports.now(), resyncTurnOf(current.value))) return;
+    const row = current.value;
+    const rule = standingRule(this.#rules, row.rule, row.source);
+    this.#scan.looked += 1;
+    try {
+      if (rule !== undefined && (isRunsToDecide(row) || (await this.#differs(rule, row)))) await this.#raise(rule, row);
+      else await ports.store.replacePromotion(withResync(row, this.#seen(row)), current.version);
+    } catch (error) {
+      call.signal.throwIfAborted();
+      await this.#noteTrouble(current, error);
+    }
+  }
+
+  #seen({ resync }: PromotionRow): { at: string; tooLarge?: string } {
+    const at = this.#scan.ports.now().toISOString();
+    return { at, ...(resync?.tooLarge !== undefined && { tooLarge: resync.tooLarge }) };
+  }
+
+  async #differs(rule: Rule, row: PromotionRow): Promise<boolean> {
+    const { ports, share, call } = this.#scan;
+    const enough = new AbortController();
+    let asked = 0;
+    const { registries } = share.counted(() => {
+      asked += 1;
+      if (asked > LOOK_REQUESTS) enough.abort(new TooLarge());
+      enough.signal.throwIfAborted();
+    });
+    const signal = AbortSignal.any([call.signal, enough.signal]);
+    try {
+      return await within(signal, LOOK_MS, row.destination, (bound) =>
+        hasDifference({ ...ports, registries }, rule, row, bound),
+      );
+    } catch (error) {
+      enough.signal.throwIfAborted();
+      throw error;
+    }
+  }
+
+  async #raise(rule: Rule, { source }: PromotionRow): Promise<void> {
+    await raiseWanted(this.#scan.ports, rule, source, { kind: 'schedule' });
+    this.#scan.started += 1;
+  }
+
+  async #noteTrouble(current: Versioned<PromotionRow>, error: unknown): Promise<void> {
+    const { value: row, version } = current;
+    const isSlow = tookTooLong(error) && timesInTrouble(row) + 1 >= SLOW_LOOKS;
+    if (error instanceof TooLarge || isSlow) {
+      const tooLarge = row.last?.digest;
+      const known = { ...this.#seen(row), ...(tooLarge !== undefined && { tooLarge }) };
+      await this.#scan.ports.store.replacePromotion(withResync(row, known), version);
+    } else await noteTrouble(this.#scan, current);
+    if (error instanceof TooLarge) return;
+    this.#troubles += 1;
+    const { code, message } = describeError(error);
+    addText(this.#scan, `${row.destination}: ${code}: ${message}`);
+  }
+}
+
+class TooLarge extends Error {}
