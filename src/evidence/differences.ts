@@ -3,6 +3,7 @@ import {
   isNothingMissing,
   parseReference,
   mapConcurrently,
+  type Comparison,
   type Descriptor,
   type GraphOptions,
   type ReadableRepository,
@@ -23,6 +24,9 @@ export function attachedAt(rule: Rule, source: SourceRepository, destination: st
   return { registry, repository };
 }
 
+/** What differs, and what the source's graph is. */
+type GraphDifferences = Pick<Comparison, 'digests' | 'leftOut'> & { differences: string[] };
+
 /** What the destination lacks of a graph at the source, referrers and all. */
 export async function graphDifferences(
   rule: Rule,
@@ -31,7 +35,7 @@ export async function graphDifferences(
   root: Descriptor,
   signal: AbortSignal,
   onWalked?: GraphOptions['onWalked'],
-): Promise<string[]> {
+): Promise<GraphDifferences> {
   const missing = await compareGraphs(source, destination, root, {
     recursive: true,
     artifactsOnly: true,
@@ -39,11 +43,11 @@ export async function graphDifferences(
     signal,
     ...(onWalked && { onWalked }),
   });
-  if (isNothingMissing(missing)) return [];
+  const { digests, leftOut } = missing;
+  if (isNothingMissing(missing)) return { differences: [], digests, leftOut };
   const { manifests, unlisted, tags } = missing;
-  return [
-    `${destination.name} lacks ${manifests.length} manifests, ${unlisted.length} referrers in its lists, ${tags.length} digest tags`,
-  ];
+  const lacks = `${destination.name} lacks ${manifests.length} manifests, ${unlisted.length} referrers in its lists, ${tags.length} digest tags`;
+  return { differences: [lacks], digests, leftOut };
 }
 
 /** What the rule wants attached and isn't: an SBOM or a signature counts where it verifies. */

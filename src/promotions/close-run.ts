@@ -8,6 +8,7 @@ import type { closeRunContract } from './contracts.js';
 import { resolveTag, CLOSING_LOOK_MS } from '../transfer/resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
+import { lookAgain } from './look-again.js';
 import { tellRun } from './result-event.js';
 import type { StorePort } from '../ports/store.js';
 import type { Progress } from '../ports/progress.js';
@@ -46,8 +47,15 @@ export async function closeRunStep(
     progress.text(`the tag moved on, and nobody told of it: the next run comes in ${formatDuration(ending.pauseMs)}`);
     return { retryAfterMs: ending.pauseMs };
   }
-  const answered = { wanted: input.wanted, rule, result: ending.result };
+  const { outcome } = ending.result;
+  // One that failed may not have brought what it has found.
+  const looked = outcome === 'promoted' || outcome === 'unchanged' ? asked.looked : undefined;
+  const answered = { wanted: input.wanted, rule, result: ending.result, looked };
   const closed = await closePromotion(ports, promotionId, runId, answered, { run: known, row });
+  if (looked !== undefined && looked.unseen.length > 0 && closed === 'closed') {
+    const rested = (await ports.store.getPromotion(promotionId))?.value;
+    if (rested !== undefined) await lookAgain(ports, rested, looked.unseen);
+  }
   // If somebody else has ended it, and otherwise, the schedule tells of it.
   if (ending.result.outcome !== 'unchanged') await tellRun(ports, runId, did);
   return { done: closed };

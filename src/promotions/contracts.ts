@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ruleSchema } from '../rules/rule.js';
-import { contract, long, digest, descriptor, owned, resultSchema } from '../rows/step-contract.js';
+import { contract, long, digest, descriptor, lookedSchema, owned, resultSchema } from '../rows/step-contract.js';
 
 /** What stands at the source and at the destination. A long step; its first call takes the row. */
 export const observeContract = long(
@@ -29,6 +29,7 @@ export const observeContract = long(
       gate: z.enum(['passed', 'closed']),
       /** Where SBOMs and signatures are attached; absent if the rule wants none. */
       attachTo: z.enum(['source', 'destination']).optional(),
+      looked: lookedSchema.optional(),
     }),
   ]),
 );
@@ -64,6 +65,8 @@ export const closeRunContract = contract(
     result: resultSchema,
     /** What the run did, for the receipt. */
     did: z.array(z.string()),
+    /** Absent if the run did not look for them. */
+    looked: lookedSchema.optional(),
   }),
   z.enum(['closed', 'next', 'gone']),
 );

@@ -19,7 +19,7 @@ import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { observeContract } from './contracts.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from '../evidence/differences.js';
-import { longStep } from '../transfer/long-step.js';
+import { longStep, type LongStep } from '../transfer/long-step.js';
 import { openedBy, type OpenedPromotion } from '../rows/opened-run.js';
 import { noteKey } from '../evidence/our-keys.js';
 import type { Ports } from '../ports/ports.js';
@@ -27,6 +27,7 @@ import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 import { resolveTag } from '../transfer/resolve-tag.js';
 import { atSource } from '../transfer/source-gone.js';
+import { awaitReferrers, type Walked } from '../transfer/late-referrers.js';
 import { readSourceTag } from '../transfer/late-tag.js';
 import { believeTag } from '../rows/owned-promotion.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
@@ -99,11 +100,12 @@ type Looking = OpenedPromotion & { row: PromotionRow };
 /** @param registries that recall what they were asked before; `ports.registries` are asked for what tags mean now. */
 async function look(
   ports: ObservePorts,
-  registries: Registries,
+  registries: LongStep,
   opened: Looking,
   root: Descriptor,
-  { signal, progress }: StepCall,
+  call: StepCall,
 ): Promise<Omit<Found, 'wanted'>> {
+  const { signal, progress } = call;
   const { source, rule, promotionId } = opened;
   const reference = formatReference(source);
   const repository = registries.repository(source.registry, source.repository);
@@ -129,6 +131,11 @@ async function look(
     ...(await attachmentDifferences(ports, rule, attached, graph.images, signal)),
   ];
   progress.text(differences.length === 0 ? 'nothing differs' : differences.join('; '));
+  // If something differs, the copy looks for them.
+  const looked =
+    differences.length > 0 || destination.walked === undefined
+      ? undefined
+      : awaitReferrers(ports, registries, { name: repository.name, ...destination.walked }, opened.row.news, call);
   const { mediaType, size } = graph.images[0] ?? root;
   const isAttached = rule.sign.length > 0 || (rule.sbom.formats.length > 0 && graph.images.some(({ sbom }) => sbom));
   return {
@@ -138,6 +145,7 @@ async function look(
     mode: rule.mode,
     gate: await gateOf(ports, opened, destination.isInPlace ? root.digest : undefined),
     ...(isAttached && { attachTo: rule.attachTo }),
+    ...(looked && { looked }),
   };
 }
 
@@ -174,7 +182,7 @@ async function destinationDifferences(
   input: Looking,
   root: Descriptor,
   { signal, progress }: Pick<StepCall, 'signal' | 'progress'>,
-): Promise<{ isInPlace: boolean; differences: string[] }> {
+): Promise<{ isInPlace: boolean; differences: string[]; walked?: Omit<Walked, 'name'> }> {
   const { registry, repository, tag = '' } = parseReference(input.destination);
   const standing = await resolveTag(ports, { registry, repository, tag }, signal);
   if (standing?.digest !== root.digest) {
@@ -186,8 +194,8 @@ async function destinationDifferences(
   }
   const source = registries.repository(input.source.registry, input.source.repository);
   const to = registries.repository(registry, repository);
-  const differences = await atSource(() =>
+  const { differences, ...walked } = await atSource(() =>
     graphDifferences(input.rule, source, to, root, signal, (done, total) => progress.nodes(done, total)),
   );
-  return { isInPlace: true, differences };
+  return { isInPlace: true, differences, walked };
 }

@@ -11,6 +11,7 @@ export interface Owner {
   runId: string;
 }
 export type Result = InputOf<typeof closeRunContract>['result'];
+type Looked = NonNullable<InputOf<typeof closeRunContract>['looked']>;
 type Found = Extract<ResultOf<typeof observeContract>, { state: 'found' }>;
 
 /** The run no longer owns its promotion: another has taken over, and this one writes nothing more. */
@@ -29,6 +30,8 @@ interface Progress {
   /** The generation that it answers; undefined before it has read one. */
   wanted?: number;
   digest?: string;
+  /** Referrers that triggers have named, as far as it looked for them. */
+  looked?: Looked;
   did: string[];
 }
 
@@ -47,9 +50,15 @@ export function* promote(owner: Owner): Order<Result | null> {
     result = failedResult(error);
   }
   if (result === 'gone') return null;
-  const { wanted, digest, did } = progress;
+  const { wanted, digest, looked, did } = progress;
   const complete = { ...result, ...(digest !== undefined && { digest }) };
-  const closed = { ...owner, result: complete, did, ...(wanted !== undefined && { wanted }) };
+  const closed = {
+    ...owner,
+    result: complete,
+    did,
+    ...(wanted !== undefined && { wanted }),
+    ...(looked && { looked }),
+  };
   yield* call(closeRunContract, closed, (yield* now()) + CLOSE_MS);
   return complete;
 }
@@ -64,8 +73,9 @@ function* work(owner: Owner, progress: Progress): Order<Result | Gone> {
     const why = { code, reason, ...(remedy !== undefined && { remedy }) };
     return { outcome: observed.state === 'nothing' ? 'unchanged' : 'refused', ...why };
   }
-  const { root, differences, mode, gate, attachTo } = observed;
+  const { root, differences, mode, gate, attachTo, looked } = observed;
   progress.digest = root.digest;
+  if (looked) progress.looked = looked;
   const isSame = differences.length === 0;
   if (isSame && gate === 'passed') return { outcome: 'unchanged' };
   if (mode === 'observe') {
@@ -83,6 +93,7 @@ function* work(owner: Owner, progress: Progress): Order<Result | Gone> {
   if (attachTo === 'source') yield* attach(owner, observed, progress);
   const copied = yield* call(copyContract, { ...owner, root: root.digest });
   if (copied.state === 'superseded') return SUPERSEDED;
+  if (copied.looked) progress.looked = copied.looked;
   progress.did.push(`copied ${copied.copied}, mounted ${copied.mounted}, ${copied.existed} were there`);
   const { repaired } = yield* call(verifyArrivalContract, owner);
   if (repaired > 0) progress.did.push(`put ${repaired} referrers again`);

@@ -326,7 +326,7 @@ async function raiseStanding(
     const row = (await ports.store.getPromotion(id))?.value;
     const rule = row && standingRule(rules, row.rule, row.source);
     if (row === undefined || rule === undefined || knows(id, rule)) return;
-    await raise(rule, row.source, { ...causeOf(change, 'referrer'), ...toldOf(change) });
+    await raise(rule, row.source, { ...causeOf(change, 'referrer'), ...toldOf(change, subjects) });
   });
   const next = some.length < left.length ? some.at(-1) : undefined;
   const what = change.kind === 'deleted' ? 'deleted' : `refers to ${subjects.at(-1) ?? ''}`;
@@ -340,11 +340,12 @@ async function raiseStanding(
 }
 
 /** What a promotion hears that stands on the subject. */
-function toldOf({ kind, tag, digest, at }: Change): Told {
+function toldOf({ kind, tag, digest, at }: Change, [subject]: readonly string[]): Told {
   if (digest === undefined) return {};
   if (kind === 'deleted') return { digest, deleted: true, at };
   const isDigestTag = tag !== undefined && subjectOfDigestTag(tag) !== undefined;
   // A referrers tag is a list, and moves with each referrer.
   if (isDigestTag && !tag.includes('.')) return {};
-  return { referrer: digest, ...(isDigestTag && { referrerTag: tag }), at };
+  const told = { referrer: digest, ...(subject !== undefined && { referrerSubject: subject }), at };
+  return isDigestTag ? { ...told, referrerTag: tag } : told;
 }

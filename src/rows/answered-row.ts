@@ -1,7 +1,7 @@
 import { fingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import { keptOf } from './ending.js';
-import { NO_NEWS, answered as answeredNews, isAnsweredBy, type News } from './news.js';
+import { NO_NEWS, answered as answeredNews, isAnsweredBy, lookedFor, type Looked, type News } from './news.js';
 import type { PromotionRow, PromotionState } from './promotion-row.js';
 import type { RunResult } from './run-row.js';
 
@@ -30,7 +30,7 @@ function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: s
 export function answeredRow(
   row: PromotionRow,
   runId: string,
-  { wanted, read, result, rule }: { wanted: number; read: number; result: RunResult; rule: Rule },
+  { wanted, read, result, rule, looked }: Answer,
   now: Date,
 ): { row: PromotionRow; isFinal: boolean } {
   const finishedAt = now.toISOString();
@@ -44,7 +44,8 @@ export function answeredRow(
     interrupted: _times,
     ...rest
   } = row;
-  const news = isFinal ? newsAfter(row, result, now) : row.news;
+  const known = isFinal ? newsAfter(row, result, now) : row.news;
+  const news = known === undefined || looked === undefined ? known : lookedFor(known, looked);
   const answered: PromotionRow = {
     ...rest,
     ...(news !== undefined && { news }),
@@ -55,6 +56,17 @@ export function answeredRow(
   };
   if (isFinal && hasMissed(answered, result)) answered.wanted += 1;
   return { row: answered, isFinal };
+}
+
+/** What a run answers. */
+interface Answer {
+  /** The generation that is answered, and the one that the run has read. */
+  wanted: number;
+  read: number;
+  result: RunResult;
+  rule: Rule;
+  /** Referrers that triggers have named, if the run looked for them. */
+  looked?: Looked | undefined;
 }
 
 /** What the last final run saw under the tag before this one is no longer there. */

@@ -8,6 +8,7 @@ import type { RulesSource } from '../ports/rules-source.js';
 import type { RunPorts } from '../ports/run-ports.js';
 import { openNext } from './open-run.js';
 import { ruleGone, tendRun } from './reconcile.js';
+import type { Looked } from './news.js';
 import type { PromotionRow } from './promotion-row.js';
 import type { RunResult, RunRow, Trigger } from './run-row.js';
 import type { Versioned } from '../ports/versioned.js';
@@ -22,7 +23,7 @@ export async function closePromotion(
   ports: RunPorts & { rules: RulesSource },
   id: string,
   runId: string,
-  answered: { wanted: number; result: RunResult; rule: Rule },
+  answered: { wanted: number; result: RunResult; rule: Rule; looked?: Looked | undefined },
   known: { run?: Versioned<RunRow> | undefined; row?: Versioned<PromotionRow> | undefined } = {},
 ): Promise<'closed' | 'next' | 'gone'> {
   // Where somebody ended it before, that is how it ended.

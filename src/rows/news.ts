@@ -11,13 +11,17 @@ const CLOCKS_MS = 60 * 60_000;
 const referrerSchema = z.object({
   digest: z.string(),
   at: z.string(),
+  /** What it refers to, if the trigger said that. */
+  subject: z.string().exactOptional(),
   /** The digest tag that leads to it. */
   tag: z.string().exactOptional(),
-  /** A run has found it. */
+  /** A run has found it, or found that it is none of this promotion. */
   seen: z.literal(true).exactOptional(),
   /** How many runs have looked for it, and did not find it. */
   looks: z.number().exactOptional(),
 });
+type ReferrerNews = z.infer<typeof referrerSchema>;
+
 export const newsSchema = z.object({
   tag: z
     .object({
@@ -51,6 +55,7 @@ export interface Told {
   /** The referrer that was pushed, and the digest tag under which it was, if any. */
   referrer?: string;
   referrerTag?: string;
+  referrerSubject?: string;
   /** When, by the registry's clock. Without it nothing of this is kept. */
   at?: string;
 }
@@ -70,7 +75,7 @@ export const NO_NEWS: News = { referrers: [], referrerCount: 0, replaced: [] };
 export function hear({ news = NO_NEWS, last }: Heard, told: Told, now: Date): { news: News; isKnown: boolean } {
   const { at } = told;
   if (at === undefined || Number.isNaN(Date.parse(at))) return { news, isKnown: false };
-  if (told.referrer !== undefined) return hearReferrer(news, told.referrer, told.referrerTag, at, now);
+  if (told.referrer !== undefined) return hearReferrer(news, { ...told, referrer: told.referrer, at }, now);
   const { tag } = news;
   const timeMs = countedMs(at, now);
   const { digest } = told;
@@ -106,9 +111,7 @@ function countedMs(at: string, now: Date): number {
 
 function hearReferrer(
   news: News,
-  digest: string,
-  tag: string | undefined,
-  at: string,
+  { referrer: digest, referrerTag: tag, referrerSubject: subject, at }: Told & { referrer: string; at: string },
   now: Date,
 ): { news: News; isKnown: boolean } {
   const known = news.referrers.find((each) => each.digest === digest);
@@ -116,9 +119,8 @@ function hearReferrer(
   if (known !== undefined && timeMs <= Date.parse(known.at)) return { news, isKnown: true };
   // What a digest tag named before is not to be found there any more.
   const others = news.referrers.filter((each) => each.digest !== digest && (tag === undefined || each.tag !== tag));
-  const referrers = [...others, { digest, at: new Date(timeMs).toISOString(), ...(tag !== undefined && { tag }) }]
-    .toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at))
-    .slice(-MOST_NAMED);
+  const heard = { digest, at: new Date(timeMs).toISOString(), ...(subject && { subject }), ...(tag && { tag }) };
+  const referrers = [...others, heard].toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at)).slice(-MOST_NAMED);
   const referrerCount = news.referrerCount + (known === undefined ? 1 : 0);
   return { news: { ...news, referrers, referrerCount }, isKnown: false };
 }
@@ -193,4 +195,49 @@ export function answered(news: News, before: string | undefined, digest: string,
   const replaced = news.replaced.filter((each) => each.digest !== digest);
   const digests = [...gone].filter((each) => each !== undefined);
   return { ...news, ...(tag !== undefined && { tag }), replaced: withReplaced(replaced, digests, now) };
+}
+
+/** What a run found of the referrers that triggers have named; of each it is one or the other. */
+export interface Looked {
+  seen: string[];
+  unseen: string[];
+}
+
+/**
+ * Looks for referrers in a graph. One whose subject is not in the graph, because the rule leaves that out, is not waited for.
+ * @param graph what is to be copied, and what is left out of it for a reason of its own
+ */
+export function lookFor(
+  news: News | undefined,
+  graph: { copied: ReadonlySet<string>; leftOut: ReadonlySet<string> },
+): Looked {
+  const looked: Looked = { seen: [], unseen: [] };
+  for (const { digest, subject, seen } of news?.referrers ?? []) {
+    if (seen === true) continue;
+    const isFound = graph.copied.has(digest) || graph.leftOut.has(digest);
+    const isElsewhere = subject !== undefined && !graph.copied.has(subject);
+    (isFound || isElsewhere ? looked.seen : looked.unseen).push(digest);
+  }
+  return looked;
+}
+
+/** What is known after a run has looked. */
+export function lookedFor(news: News, { seen, unseen }: Looked): News {
+  const referrers = news.referrers.map((each) => {
+    if (seen.includes(each.digest)) return { ...each, seen: true as const };
+    return unseen.includes(each.digest) ? { ...each, looks: (each.looks ?? 0) + 1 } : each;
+  });
+  return { ...news, referrers };
+}
+
+/** How long a referrer that was not found is looked for, from its push on, in milliseconds. */
+const LOOKED_FOR_MS = 24 * 3_600_000;
+/** The pause before the second look, doubled with each further one, and the longest one, in milliseconds. */
+const FIRST_PAUSE_MS = 2 * 60_000;
+const LONGEST_PAUSE_MS = 60 * 60_000;
+
+/** When a referrer that a run did not find is looked for again, in milliseconds; undefined: no more. */
+export function nextLookMs({ at, looks = 1 }: Pick<ReferrerNews, 'at' | 'looks'>, now: Date): number | undefined {
+  if (now.getTime() - Date.parse(at) > LOOKED_FOR_MS) return undefined;
+  return Math.min(FIRST_PAUSE_MS * 2 ** Math.min(looks - 1, 20), LONGEST_PAUSE_MS);
 }

@@ -47,6 +47,9 @@ export const resultSchema = z.object({
   digest: z.string().optional(),
 });
 
+/** Of the referrers that triggers have named: which ones a run found. */
+export const lookedSchema = z.object({ seen: z.array(z.string()), unseen: z.array(z.string()) });
+
 export type ResultOf<C> = C extends StepContract<z.ZodType, infer R> ? z.infer<R> : never;
 
 export type InputOf<C> = C extends StepContract<infer I, z.ZodType> ? z.infer<I> : never;

@@ -33,7 +33,8 @@ export async function hasDifference(
   if (state === 'refused') return hashOfList(await listSignatures(from, root, signal)) !== last.evidence;
   const to = parseReference(row.destination);
   const destination = rememberReads(ports.registries.repository(to.registry, to.repository));
-  if ((await graphDifferences(rule, from, destination, root, signal)).length > 0) return true;
+  const { differences } = await graphDifferences(rule, from, destination, root, signal);
+  if (differences.length > 0) return true;
   const { images } = await classifyGraph(from, root, signal);
   const at = rule.attachTo === 'source' ? from : destination;
   if (await isAllListed(ports, rule, at, images, signal)) return false;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { long, digest, descriptor } from '../rows/step-contract.js';
+import { lookedSchema, long, digest, descriptor } from '../rows/step-contract.js';
 
 /** Plans the copy of a run, of a promotion or of a job, and copies what the destination does not have. A long step. */
 export const copyContract = long(
@@ -18,6 +18,7 @@ export const copyContract = long(
       existed: z.number(),
       mounted: z.number(),
       bytes: z.number(),
+      looked: lookedSchema.optional(),
     }),
   ]),
 );

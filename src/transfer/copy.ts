@@ -54,7 +54,7 @@ export async function copyStep(
   if (planned.done === 'superseded') return { done: { state: 'superseded' } };
   // What is left of this call is too little to begin with.
   if (performance.now() - startedMs > ports.callBounds.ms / 2) return { retryAfterMs: 0 };
-  const plan = planned.done;
+  const { plan, looked } = planned.done;
   const { source, destination } = request;
   const from = ports.registries.repository(source.registry, source.repository);
   const mountFrom = source.registry === destination.registry ? [source.repository] : [];
@@ -80,7 +80,8 @@ export async function copyStep(
   call.progress.text(
     `${counts.copied} copied, ${counts.mounted} mounted, ${counts.existed} were there, ${counts.bytes} bytes moved${left}`,
   );
-  return { done: { state: 'copied', root: { mediaType, digest, size }, ...counts } };
+  const named = looked.seen.length + looked.unseen.length > 0 ? { looked } : {};
+  return { done: { state: 'copied', root: { mediaType, digest, size }, ...counts, ...named } };
 }
 
 /** Manifests and all blobs that are there or small. */

@@ -1,7 +1,8 @@
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
-import { CopyError, InputError, RegistryError, planGraph, type CopyPlan, type Descriptor } from '../oci/index.js';
+import { InputError, RegistryError, planGraph, type CopyPlan, type Descriptor } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
+import type { Looked, News } from '../rows/news.js';
 import { writeDigest } from '../rows/run-digest.js';
 import type { InputOf } from '../rows/step-contract.js';
 import type { copyContract } from './contracts.js';
@@ -12,11 +13,15 @@ import { longStep } from './long-step.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
+import { awaitReferrers, lookIn, type Walked } from './late-referrers.js';
 import { readSourceTag } from './late-tag.js';
 import { atSource } from './source-gone.js';
 
-/** How long a referrer that is listed and not there keeps a copy from being planned, in milliseconds: a replica may be late. */
-const LATE_REFERRERS_MS = 2 * 60_000;
+/** A plan, and what it has of the referrers that triggers have named. */
+export interface PlannedCopy {
+  plan: CopyPlan;
+  looked: Looked;
+}
 
 /**
  * Plans the copy of a run's graph with its referrers, and keeps the plan as a document. A run plans once; each call looks at the tag.
@@ -28,22 +33,24 @@ export async function planCopy(
   request: CopyRequest,
   input: InputOf<typeof copyContract>,
   call: StepCall,
-): Promise<StepReply<CopyPlan | 'superseded'>> {
+): Promise<StepReply<PlannedCopy | 'superseded'>> {
   const { signal, progress } = call;
   const { registry, repository } = request.source;
   // Only a promotion checks that its tag still names the root. A job copies everything, as `oras cp -r` does.
   const isPromotion = request.tag !== undefined;
   let root: Descriptor | undefined;
+  let news: News | undefined;
   if (request.tag !== undefined) {
     const tagged = { registry, repository, tag: request.tag };
     const run = call.run?.input;
     const row = run?.kind === 'promotion' ? (await ports.store.getPromotion(run.promotionId))?.value : undefined;
     ({ standing: root } = await readSourceTag(ports, tagged, row, call));
+    news = row?.news;
     if (root.digest !== input.root) return { done: 'superseded' };
   }
   const name = planNameOf(input.runId);
   const kept = await findPlan(ports, name);
-  if (kept !== undefined) return { done: kept };
+  if (kept !== undefined) return { done: { plan: kept, looked: lookIn(walkedOf(kept), news) } };
   root ??= await resolveRoot(ports, request, input, signal);
   const reply = await longStep(ports, 'planCopy', input, call, async (step) => {
     const { recursive, excludeArtifactTypes } = request;
@@ -56,12 +63,7 @@ export async function planCopy(
         onWalked: (done, total) => progress.nodes(done, total),
       }),
     );
-    const unknown = planned.leftOut.filter(({ reason }) => reason === 'gone').map(({ digest }) => digest);
-    // On the command line nobody waits.
-    if (unknown.length > 0 && call.waitedMs !== undefined) {
-      const forMs = ports.now().getTime() - step.since('referrers are unknown');
-      if (forMs < LATE_REFERRERS_MS) throw referrersUnknown(`${registry}/${repository}`, unknown);
-    }
+    awaitReferrers(ports, step, walkedOf(planned), news, call);
     return planned;
   });
   if (!('done' in reply)) return reply;
@@ -74,22 +76,11 @@ export async function planCopy(
   if (plan !== reply.done) await keepLeft(plan);
   const { blobCount, sizeBytes, manifests } = plan;
   progress.text(`${manifests.length} manifests, ${blobCount} blobs, ${sizeBytes} bytes`);
-  return { done: plan };
+  return { done: { plan, looked: lookIn(walkedOf(plan), news) } };
 }
 
-/** Some are listed and not there: a replica is late, or the list is out of date. */
-function referrersUnknown(source: string, unknown: readonly string[]): CopyError {
-  const names = unknown.slice(0, 5).join(', ');
-  return new CopyError(
-    'REFERRER_UNKNOWN',
-    `${source} lists ${unknown.length} referrers that it does not know: ${names}`,
-    {
-      transient: true,
-      details: { unknown: unknown.slice(0, 100) },
-      remedy:
-        'Nothing: after two minutes the copy goes on without them, and the schedule brings them when they are there.',
-    },
-  );
+function walkedOf({ source, manifests, leftOut }: CopyPlan): Walked {
+  return { name: source, digests: new Set(manifests.map(({ descriptor }) => descriptor.digest)), leftOut };
 }
 
 /** What a job copies. @throws InputError `SOURCE_NOT_FOUND`, `DIGEST_MISMATCH` */

@@ -20,6 +20,8 @@ export interface Comparison extends Missing {
   manifestCount: number;
   /** Those of them that no other lists, or refers to. */
   tops: Descriptor[];
+  /** Their digests. */
+  digests: ReadonlySet<Digest>;
   /** Referrers that the source lists and that would not be copied. */
   leftOut: LeftOut[];
 }
@@ -98,6 +100,7 @@ export async function compareGraphs(
     tops: expected.flatMap(({ descriptor }) => (needed.has(descriptor.digest) ? [] : [descriptor])),
     ...(await missingOf(expected, { find, listReferrers }, requests, options.signal)),
     manifestCount: expected.length,
+    digests: new Set(nodes.keys()),
     leftOut,
   };
 }

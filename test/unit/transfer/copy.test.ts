@@ -53,7 +53,7 @@ const plan = async (in_ = world, more: Partial<CopyRequest> = {}, call = newCall
 async function made(more: Partial<CopyRequest> = {}, call = newCall()): Promise<CopyPlan> {
   const planned = await plan(world, more, call);
   if (planned === 'superseded') throw new Error(planned);
-  return planned;
+  return planned.plan;
 }
 const copied = async (ports = world, more: Partial<CopyRequest> = {}) =>
   done(await copyStep(ports, request(more), { runId: 'r1' }, newCall()));

@@ -84,8 +84,11 @@ async function whole<T>(step: Step<T>, around: Around<T> = (go) => go()): Promis
 
 const plan =
   (ports: World): Step<CopyPlan | 'superseded'> =>
-  (call) =>
-    planCopy(ports, REQUEST, { runId: 'r1', root: root.digest }, call);
+  async (call) => {
+    const reply = await planCopy(ports, REQUEST, { runId: 'r1', root: root.digest }, call);
+    if (!('done' in reply)) return reply;
+    return { done: reply.done === 'superseded' ? reply.done : reply.done.plan };
+  };
 const verify = (ports: World) => (call: StepCall) => verifyArrivalStep(ports, REQUEST, { runId: 'r1' }, call);
 const copying = (ports: World) => (call: StepCall) =>
   copyStep(ports, REQUEST, { runId: 'r1', root: root.digest }, call);
