@@ -34,14 +34,14 @@ export async function graphDifferences(
   destination: ReadableRepository,
   root: Descriptor,
   signal: AbortSignal,
-  onWalked?: GraphOptions['onWalked'],
+  options: Pick<GraphOptions, 'onWalked' | 'isRootThere'> = {},
 ): Promise<GraphDifferences> {
   const missing = await compareGraphs(source, destination, root, {
     recursive: true,
     artifactsOnly: true,
     excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
     signal,
-    ...(onWalked && { onWalked }),
+    ...options,
   });
   const { digests, leftOut } = missing;
   if (isNothingMissing(missing)) return { differences: [], digests, leftOut };

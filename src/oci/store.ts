@@ -12,8 +12,11 @@ export interface ManifestOptions extends CallOptions {
 
 export interface ReferrersOptions extends CallOptions {
   artifactType?: string;
-  /** Default: true. */
-  tagSchema?: boolean;
+  /**
+   * False if the list of the tag schema is known to be empty. `later`: what the registry itself lists is enough for now. Default: true, both are
+   * read.
+   */
+  tagSchema?: boolean | 'later';
   /**
    * False where a type that an entry lacks is not to be looked up in its manifest: such an entry is in the list whatever
    * `artifactType` says. Default: true.

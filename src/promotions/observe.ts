@@ -195,7 +195,10 @@ async function destinationDifferences(
   const source = registries.repository(input.source.registry, input.source.repository);
   const to = registries.repository(registry, repository);
   const { differences, ...walked } = await atSource(() =>
-    graphDifferences(input.rule, source, to, root, signal, (done, total) => progress.nodes(done, total)),
+    graphDifferences(input.rule, source, to, root, signal, {
+      isRootThere: true,
+      onWalked: (done, total) => progress.nodes(done, total),
+    }),
   );
   return { isInPlace: true, differences, walked };
 }

@@ -42,6 +42,7 @@ export async function compareGraphs(
   const concurrency = options.concurrency ?? REQUESTS_AT_ONCE;
   const requests = new Budget(concurrency);
   const answers = new Map<string, Promise<Descriptor | undefined>>();
+  if (options.isRootThere === true) answers.set(root.digest, Promise.resolve(root));
   const find = (target: string, signal: AbortSignal): Promise<Descriptor | undefined> => {
     const answer =
       answers.get(target) ??
@@ -49,22 +50,26 @@ export async function compareGraphs(
     answers.set(target, answer);
     return answer;
   };
-  const lists = new Map<Digest, Promise<Descriptor[]>>();
+  const lists = new Map<string, Promise<Descriptor[]>>();
   const listReferrers: Asked['listReferrers'] = (digest, call) => {
-    const list = lists.get(digest) ?? destination.listReferrers(digest, call);
-    lists.set(digest, list);
+    const key = `${call?.tagSchema} ${digest}`;
+    const list = lists.get(key) ?? destination.listReferrers(digest, call);
+    lists.set(key, list);
     return list;
   };
-  const shown = new Map<Digest, Promise<Set<Digest>>>();
-  const isListed = async (subject: Digest, digest: Digest, signal: AbortSignal): Promise<boolean> => {
-    const digests = shown.get(subject) ?? listedBy({ listReferrers }, subject, requests, signal);
-    shown.set(subject, digests);
-    return (await digests).has(digest);
+  const shown = new Map<string, Promise<Set<Digest>>>();
+  const shownBy = (subject: Digest, tagSchema: true | 'later', signal: AbortSignal): Promise<Set<Digest>> => {
+    const key = `${tagSchema} ${subject}`;
+    const digests = shown.get(key) ?? listedBy({ listReferrers }, subject, requests, signal, tagSchema);
+    shown.set(key, digests);
+    return digests;
   };
+  const isListed = async (subject: Digest, digest: Digest, signal: AbortSignal): Promise<boolean> =>
+    (await shownBy(subject, 'later', signal)).has(digest) || (await shownBy(subject, true, signal)).has(digest);
   const recursive = options.recursive ?? false;
   // What is asked of the root in any case is asked while the source is.
   const askOfRoot = async (signal: AbortSignal): Promise<undefined> => {
-    const listing = recursive ? listedBy({ listReferrers }, root.digest, requests, signal) : undefined;
+    const listing = recursive ? listedBy({ listReferrers }, root.digest, requests, signal, 'later') : undefined;
     await Promise.all([find(root.digest, signal), listing]);
   };
   const [walked] = await allOrAbort<Walked | undefined>(options.signal, (signal) => [

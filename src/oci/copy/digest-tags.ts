@@ -63,20 +63,14 @@ export class DigestTags {
   readonly #requests: Budget;
   readonly #signal: AbortSignal;
   readonly #scanning: Promise<Scanned | undefined>;
-  #scanned: Scanned | undefined;
 
   constructor(source: ReadableRepository, requests: Budget, signal: AbortSignal) {
     this.#source = source;
     this.#requests = requests;
     this.#signal = signal;
     this.#scanning = requests.run(() => scan(source, signal), signal);
-    this.#scanning.then(
-      (scanned) => {
-        this.#scanned = scanned;
-      },
-      // Whoever asks is told.
-      () => undefined,
-    );
+    // Whoever asks is told.
+    this.#scanning.catch(() => undefined);
   }
 
   /** Cosign's tags of a digest. */
@@ -92,10 +86,11 @@ export class DigestTags {
     return asked.flat();
   }
 
-  /** False where it is known by now that the referrers tag schema has no tag for the digest. Waits for nothing. */
-  mayHaveSchemaTag(digest: Digest): boolean {
-    if (!this.#scanned) return true;
+  /** False if the referrers tag schema has no tag for the digest: one listing of tags spares a request for each digest. */
+  async mayHaveSchemaTag(digest: Digest): Promise<boolean> {
+    // Whoever looks for cosign's tags is told why it failed.
+    const scanned = await this.#scanning.catch(() => undefined);
     const [algorithm, hex = ''] = digest.split(':');
-    return this.#scanned.schema.has(`${algorithm}-${hex.slice(0, 64)}`);
+    return scanned?.schema.has(`${algorithm}-${hex.slice(0, 64)}`) ?? true;
   }
 }

@@ -46,15 +46,20 @@ export function expectedListings(manifests: readonly Expected[]): Map<Digest, Di
   return bySubject;
 }
 
-/** What the destination lists under a subject now. */
+/**
+ * What the destination lists under a subject now.
+ * @param tagSchema `later`: what the registry itself lists, which is enough if all that is expected is among it
+ */
 export async function listedBy(
   destination: Pick<ReadableRepository, 'listReferrers'>,
   subject: Digest,
   requests: Budget,
   signal: AbortSignal,
+  tagSchema: true | 'later' = true,
 ): Promise<Set<Digest>> {
+  const options = { signal, artifactTypes: false, tagSchema };
   const listed = await onSide('destination', 'list referrers', () =>
-    requests.run(() => destination.listReferrers(subject, { signal, artifactTypes: false }), signal),
+    requests.run(() => destination.listReferrers(subject, options), signal),
   );
   return new Set(listed.map(({ digest }) => digest));
 }
@@ -66,8 +71,13 @@ async function unlistedOf(
   requests: Budget,
   signal: AbortSignal,
 ): Promise<Listing[]> {
-  const digests = await listedBy(destination, subject, requests, signal);
-  return expected.filter((digest) => !digests.has(digest)).map((referrer) => ({ subject, referrer }));
+  let left = expected;
+  for (const tagSchema of ['later', true] as const) {
+    if (left.length === 0) break;
+    const digests = await listedBy(destination, subject, requests, signal, tagSchema);
+    left = left.filter((digest) => !digests.has(digest));
+  }
+  return left.map((referrer) => ({ subject, referrer }));
 }
 
 export function askedOf(destination: ReadableRepository, requests: Budget): Asked {

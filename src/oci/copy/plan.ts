@@ -30,6 +30,8 @@ export interface GraphOptions extends CallOptions {
   concurrency?: number;
   /** Keeps what lists and the root say of manifests, for a layout's index. Default: false. */
   keepDescriptions?: boolean;
+  /** A comparison: the destination is known to have the root, so that is not asked. Default: false. */
+  isRootThere?: boolean;
   /** Told of each manifest of the source: how many were read, of how many that are known so far. */
   onWalked?: (done: number, total: number) => void;
 }

@@ -164,13 +164,14 @@ class RememberedReads implements ReadableRepository {
   /** Types that the list lacks are looked up one by one here: the walk that follows has those manifests then. */
   async listReferrers(digest: Digest, options: ReferrersOptions = {}): Promise<Descriptor[]> {
     const { artifactType, artifactTypes = true, signal } = options;
-    // A whole list has those of one type.
+    // A whole list has those of one type, and those that the registry itself lists.
     const whole = this.memory.known(this.question('referrers', `${digest} `))?.referrers;
+    const kind = options.tagSchema === 'later' && whole === undefined ? 'own-referrers' : 'referrers';
     if (artifactType !== undefined && whole?.every((entry) => entry.artifactType !== undefined) === true) {
       return whole.filter((entry) => entry.artifactType === artifactType);
     }
     const { referrers = [] } = await this.memory.recall(
-      this.question('referrers', `${digest} ${artifactType ?? ''}`),
+      this.question(kind, `${digest} ${artifactType ?? ''}`),
       async () => ({ referrers: await this.#inner.listReferrers(digest, { ...options, artifactTypes: false }) }),
     );
     if (!artifactTypes && artifactType === undefined) return [...referrers];

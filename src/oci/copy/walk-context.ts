@@ -175,9 +175,9 @@ export function describe(context: Context, descriptor: Descriptor, manifest: Man
 export async function listReferrers(context: Context, digest: Digest, signal: AbortSignal): Promise<Descriptor[]> {
   const { digestTags, requests, source } = context;
   // Most manifests have no referrers: each request that is spared for them counts.
-  const mayHaveTag = (): boolean => digestTags?.mayHaveSchemaTag(digest) ?? true;
+  const mayHaveTag = (await digestTags?.mayHaveSchemaTag(digest)) ?? true;
   const listed = await requests.run(
-    () => source.listReferrers(digest, { signal, ...(!mayHaveTag() && { tagSchema: false }) }),
+    () => source.listReferrers(digest, { signal, ...(!mayHaveTag && { tagSchema: false }) }),
     signal,
   );
   // Of what is promoted the manifest tells whether it is excluded: the list may be a stranger's, and hide an SBOM.

@@ -46,7 +46,9 @@ export class Referrers {
     const [listed, tagged] = await Promise.all([
       asksApi ? this.#fromApi(context, subject, options) : undefined,
       // Notation writes the tag schema even where the API is, so both are read.
-      this.#mode === 'api' || options.tagSchema === false ? undefined : this.#fromTag(context, subject, options),
+      this.#mode === 'api' || (options.tagSchema ?? true) !== true
+        ? undefined
+        : this.#fromTag(context, subject, options),
     ]);
     if (this.#mode === 'api' && listed === undefined) throw unsupported(context, subject);
     // Without an index there may be no repository either, and then the API's 404 says nothing.

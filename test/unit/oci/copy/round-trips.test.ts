@@ -1,4 +1,8 @@
 import { expect, test } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startRegistry } from '../../../../local/registry/server.js';
 import {
   compareGraphs,
   copyGraph,
@@ -69,6 +73,29 @@ test('what the destination lists under the root is asked while the source is', a
   // Nothing twice.
   const calls = destination.calls.map(({ method, what }) => `${method} ${what}`);
   expect(new Set(calls).size).toBe(calls.length);
+});
+
+test('a comparison reads the tag schema only if the registry itself does not list all that is expected', async () => {
+  const source = new MemoryRepository('source/app');
+  const { root } = await putRealGraph(source);
+  const folder = await mkdtemp(join(tmpdir(), 'round-trips-'));
+  const registry = await startRegistry({ dataDir: folder, anonymous: true });
+  const client = quickClient();
+  try {
+    const destination = client.repository(registry.name, 'a');
+    await copyGraph(await planGraph(source, root, { recursive: true }), source, destination);
+    const before = registry.log.length;
+    const compared = await compareGraphs(source, destination, root, { recursive: true, isRootThere: true });
+    expect(isNothingMissing(compared)).toBe(true);
+    const asked = registry.log.slice(before).map(({ method, path }) => `${method} ${path}`);
+    expect(asked.some((request) => request.includes('/referrers/'))).toBe(true);
+    expect(asked.filter((request) => request.includes('/manifests/sha256-'))).toEqual([]);
+    expect(asked).not.toContain(`HEAD /v2/a/manifests/${root.digest}`);
+  } finally {
+    await client.close();
+    await registry.close();
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 test('of many referrers that come at once, one finds out that there is no API, and one index lists all', async () => {
