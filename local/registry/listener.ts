@@ -18,12 +18,9 @@ export function createListener(
   const own = new Set([context.name, context.options.host, new URL(origin).host]);
   const isOwnHost = (authority: string): boolean =>
     isLoopback(authority) || own.has(authority) || own.has(authority.replace(/:[0-9]+$/, ''));
-  const { latencyMs = 0, absoluteLocations = false, callsLeftPerSecond } = context.quirks;
+  const { latencyMs = 0, absoluteLocations = false } = context.quirks;
   return async (request, response) => {
     response.setHeader('docker-distribution-api-version', 'registry/2.0');
-    if (callsLeftPerSecond !== undefined) {
-      response.setHeader('x-ms-ratelimit-remaining-calls-per-second', callsLeftPerSecond);
-    }
     const call = new Call(request, response, { origin, absoluteLocations, log });
     try {
       if (latencyMs > 0) await sleep(latencyMs);

@@ -38,8 +38,6 @@ export interface Quirks {
   lateReadsMs?: number;
   /** No event is sent. */
   loseEvents?: boolean;
-  /** Each answer says that so many calls a second are left, as ACR does. */
-  callsLeftPerSecond?: number;
   /** Each request waits this long before it is looked at: what a round trip costs. */
   latencyMs?: number;
   /** A blob is given no faster than this, to each who asks: what is in the middle of one is so on any machine. */
@@ -65,7 +63,6 @@ const KINDS: Record<keyof Quirks, 'flag' | 'number'> = {
   refuseArmAudience: 'flag',
   lateReadsMs: 'number',
   loseEvents: 'flag',
-  callsLeftPerSecond: 'number',
   latencyMs: 'number',
   blobBytesPerSecond: 'number',
 };

@@ -22,7 +22,7 @@ export function countedCalls<T extends object>(target: T, onRequest: (registry: 
       const entries = PAGE_ENTRIES[key];
       if (entries === undefined) {
         return async (...args: unknown[]) => {
-          onRequest(registry);
+          for (let made = 0; made < requestsOf(key, args[1]); made += 1) onRequest(registry);
           return call(...args);
         };
       }
@@ -37,4 +37,10 @@ export function countedCalls<T extends object>(target: T, onRequest: (registry: 
       };
     },
   });
+}
+
+/** Referrers are asked for by the API and by their tag, unless the repository is known to have none. */
+function requestsOf(method: string, options: unknown): number {
+  const hasTag = (options as { tagSchema?: boolean } | undefined)?.tagSchema !== false;
+  return method === 'listReferrers' && hasTag ? 2 : 1;
 }

@@ -146,7 +146,6 @@ function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<s
   return {
     registry: (registry) => ({
       checkAccess: async () => check(registry),
-      requestsPerMinute: () => undefined,
       async *listRepositories() {
         check(registry);
         yield* registries.names(registry);

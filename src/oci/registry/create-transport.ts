@@ -1,9 +1,8 @@
 import { authenticate } from './auth.js';
 import type { Credentials } from './credentials.js';
-import { defaultRateLimits, limitRate, type RateLimits } from './rate-limit.js';
+import { limitRate, type RateLimits } from './rate-limit.js';
 import { followRedirects, type MayFollow } from './redirect.js';
 import type { RateSharing } from './rate-sharing.js';
-import { ReportedRates } from './reported-rates.js';
 import { retry, type RetryOptions } from './retry.js';
 import type { DispatcherOptions } from './dispatchers.js';
 import { createSend } from './send.js';
@@ -43,8 +42,6 @@ function addHeaders(inner: Transport, { headers, isRegistry, userAgent }: Transp
 
 /** A transport, and what it has learnt on the way. */
 export interface ClientTransport extends Transport {
-  /** What a host has last reported to be left, or what is known of it, of listings of referrers a minute. */
-  requestsPerMinute(host: string): number | undefined;
   close(): Promise<void>;
 }
 
@@ -56,9 +53,7 @@ export function createTransport(options: TransportOptions): ClientTransport {
     options,
   );
   const { maxRetryAfterMs } = options.retry ?? {};
-  const reported = new ReportedRates();
   const rates = {
-    reported,
     ...(options.sharing !== undefined && { sharing: options.sharing }),
     ...(options.limitsFor !== undefined && { limitsFor: options.limitsFor }),
     ...(maxRetryAfterMs !== undefined && { maxRetryAfterMs }),
@@ -76,7 +71,6 @@ export function createTransport(options: TransportOptions): ClientTransport {
   const outer = retry(limitRate(authenticating, rates), options.retry);
   return {
     send: (request) => outer.send(request),
-    requestsPerMinute: (host) => reported.perMinute(host, (options.limitsFor ?? defaultRateLimits)(host)),
     close: () => send.close(),
   };
 }

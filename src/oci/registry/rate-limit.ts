@@ -1,7 +1,6 @@
 import { RegistryError } from '../errors.js';
 import { parseRetryAfter } from './error-from-answer.js';
 import { RateParts, type RateSharing, type RequestCategory } from './rate-sharing.js';
-import type { ReportedRates } from './reported-rates.js';
 import { sleepMs, RETRY_AFTER_MS } from './retry.js';
 import type { Transport, TransportRequest } from './transport.js';
 import { redactUrl } from './urls.js';
@@ -60,7 +59,6 @@ export interface RateLimitOptions {
   limitsFor?: (host: string) => RateLimits;
   /** The longest backoff that a request waits for; by default RETRY_AFTER_MS. */
   maxRetryAfterMs?: number;
-  reported?: ReportedRates;
   /** Other processes that ask with the same identity; by default there are none. */
   sharing?: RateSharing;
   /** The process's own, by default. */
@@ -125,7 +123,6 @@ export function limitRate(inner: Transport, options: RateLimitOptions = {}): Tra
       await untilInPart(request, host, categories);
       await untilAllowed(request, lane);
       const response = await inner.send(request);
-      options.reported?.note(host, response.headers);
       if (response.status === 429) {
         const retryAfterMs = Math.min(parseRetryAfter(response.headers['retry-after']) ?? 0, MOST_BACKOFF_MS);
         // Another that was told sooner may have been told more.

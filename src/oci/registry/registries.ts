@@ -59,11 +59,6 @@ export interface Registry {
   /** Throws where the registry is not there (TransportError) or refuses the credential (RegistryError `UNAUTHORIZED`). */
   checkAccess(options?: CallOptions): Promise<void>;
   listRepositories(options?: ListOptions): AsyncIterable<string>;
-  /**
-   * Requests of the scarcest kind, a listing of referrers, that may be made in a minute: what the registry has last reported to
-   * be left, or what is known of it. Undefined where nothing is known.
-   */
-  requestsPerMinute(): number | undefined;
 }
 
 /** Repositories and registries as a client gives them. */
@@ -188,7 +183,6 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
       return {
         checkAccess: (callOptions) => checkAccess(endpoint, callOptions),
         listRepositories: (listOptions) => listRepositories(endpoint, listOptions),
-        requestsPerMinute: () => transport.requestsPerMinute(new URL(endpoint.origin).host),
       };
     },
   });

@@ -201,10 +201,10 @@ describe('the order', () => {
   }
 
   test('whose look or run is longest ago comes first, whatever was run since', async () => {
-    world.scheduleRequests = { scan: 250, resync: 8 };
+    world.scheduleRequests = { scan: 250, resync: 12 };
     for (const tag of ['a', 'b', 'c', 'd']) await promote(tag);
     const seen: string[] = [];
-    for (let ticks = 0; ticks < 6; ticks += 1) {
+    for (let ticks = 0; ticks < 7; ticks += 1) {
       world.nowMs += RESYNC_PAUSE_MS;
       seen.push(...(await lookedAt(() => tick())));
       if (ticks === 1) await promote('new');

@@ -1,0 +1,164 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
+import { anonymousCredentials, createRegistries, type RegistryClient } from '../../../src/oci/index.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushImage } from '../../support/images.js';
+import { putInSync } from '../../support/in-sync.js';
+import { RESYNC_PAUSE_MS, resyncTick } from '../../support/resync-world.js';
+import { REGISTRY, SOURCE, newWorld, rowOf, type World } from '../../support/world.js';
+
+// What resync asks of registries and of the tables: docs/decisions/schedule.md has the figures.
+
+/** Requests of a look at one image with an SBOM and signatures. */
+const LOOK_REQUESTS = 16;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** The row of a tag that was promoted a moment after the one before. */
+function inSync(which: Rule, repository: string, digest: string, index: number, now: number): PromotionRow {
+  const source = { registry: REGISTRY, repository, tag: `t${index}` };
+  const finishedAt = new Date(now - HOUR_MS + index * 10).toISOString();
+  return {
+    id: promotionId(which.name, source),
+    rule: which.name,
+    source,
+    destination: `${REGISTRY}/staging/${repository}:t${index}`,
+    wanted: 1,
+    answered: 1,
+    wantedAt: finishedAt,
+    state: 'in_sync',
+    runId: `run-${index}`,
+    runOpen: false,
+    runBegun: true,
+    failures: 0,
+    last: { outcome: 'promoted', digest, runId: `run-${index}`, finishedAt, fingerprint: fingerprint(which) },
+  };
+}
+
+describe('of a registry that speaks HTTP', () => {
+  let folder: string;
+  let registry: RunningRegistry;
+  let client: RegistryClient;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'resync-requests-'));
+    registry = await startRegistry({ dataDir: folder, anonymous: true });
+    client = createRegistries({ credentials: anonymousCredentials });
+  });
+  afterEach(async () => {
+    await client.close();
+    await registry.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test(`a look at one image with an SBOM and signatures makes ${LOOK_REQUESTS} requests, and counts each`, async () => {
+    const { name } = registry;
+    const which = rule({
+      source: { registry: name, repositories: ['samples/**'] },
+      destination: { reference: `${name}/staging/{repository}:{tag}` },
+    });
+    const world = newWorld(which);
+    Object.assign(world, { registries: client, listing: client });
+    world.counted = (onRequest) => {
+      const counted = client.counted(onRequest);
+      return { registries: counted, listing: counted };
+    };
+    const source = { registry: name, repository: SOURCE.repository, tag: 'v1' };
+    await pushImage(client.repository(name, source.repository), { tag: source.tag });
+    await putInSync(world, which, source);
+    world.nowMs += RESYNC_PAUSE_MS;
+    const before = registry.log.length;
+    const { looked, started, share } = await resyncTick(world);
+    expect([looked, started]).toEqual([1, 0]);
+    expect(registry.log.length - before).toBe(LOOK_REQUESTS);
+    expect(share.asked(name)).toBe(LOOK_REQUESTS);
+  });
+});
+
+describe('in memory', () => {
+  let world: World;
+  let which: Rule;
+  let asked: Map<string, number>;
+
+  /** One image under many tags in each of so many repositories, at both ends; every promotion in sync. */
+  async function prepare(repositories: number, tags: number): Promise<void> {
+    which = rule();
+    world = newWorld(which);
+    for (let index = 0; index < repositories; index += 1) {
+      const repository = `samples/app-${index}`;
+      const source = world.registries.repository(REGISTRY, repository);
+      const image = await pushImage(source, { tag: SOURCE.tag, content: repository });
+      const id = await putInSync(world, which, { ...SOURCE, repository });
+      await world.store.removePromotion(await rowOf(world, id));
+      const destination = world.registries.repository(REGISTRY, `staging/${repository}`);
+      for (let tag = index * tags; tag < (index + 1) * tags; tag += 1) {
+        for (const { tags: all } of [source, destination]) all.set(`t${tag}`, image.digest);
+        await world.store.insertPromotion(inSync(which, repository, image.digest, tag, world.nowMs));
+      }
+    }
+    asked = new Map();
+    const { store } = world;
+    world.store = new Proxy(store, {
+      get(target, key) {
+        const value: unknown = Reflect.get(target, key);
+        if (typeof value !== 'function' || typeof key !== 'string') return value;
+        return (...args: unknown[]): unknown => {
+          asked.set(key, (asked.get(key) ?? 0) + 1);
+          return value.apply(target, args) as unknown;
+        };
+      },
+    });
+  }
+  const tableRequests = (): number => [...asked.values()].reduce((sum, count) => sum + count, 0);
+
+  test('2,000 promotions of single images in 200 repositories are compared within 24 hours, at 25 requests a minute', async () => {
+    await prepare(200, 10);
+    expect(world.scheduleRequests.resync).toBe(25);
+    let [requests, most, looked, minutes] = [0, 0, 0, 0];
+    for (; looked < 2_000 && minutes < 24 * 60; minutes += 1) {
+      world.nowMs += MINUTE_MS;
+      const scan = await resyncTick(world);
+      looked += scan.looked;
+      requests += scan.share.asked(REGISTRY);
+      most = Math.max(most, scan.share.asked(REGISTRY));
+    }
+    process.stdout.write(`resync: ${looked} promotions in ${minutes} minutes, ${requests} requests\n`);
+    expect(looked).toBe(2_000);
+    expect(requests).toBe(2_000 * LOOK_REQUESTS);
+    // 21 hours and 20 minutes.
+    expect(minutes).toBe((2_000 * LOOK_REQUESTS) / 25);
+    expect(most).toBeLessThanOrEqual(2 * LOOK_REQUESTS);
+    const untouched = (await world.store.listResync({ source: REGISTRY, destination: REGISTRY }, 'all', 1))[0];
+    expect(untouched?.resync?.at).toBeDefined();
+  }, 240_000);
+
+  test.each([2_000, 100_000])(
+    'the tables’ requests of a tick over %d promotions grow with what is looked at alone',
+    async (promotions) => {
+      await prepare(1, promotions);
+      await resyncTick(world);
+      asked.clear();
+      world.nowMs += MINUTE_MS;
+      const { looked } = await resyncTick(world);
+      expect(looked).toBe(1);
+      // The shares' note, resync's note three times and its end, two lists, and a read and a write for each look.
+      process.stdout.write(
+        `resync over ${promotions} promotions: ${tableRequests()} table requests, ${looked} looked at\n`,
+      );
+      expect(tableRequests()).toBeLessThanOrEqual(8 + 2 * looked);
+      expect(asked.get('listResync')).toBe(2);
+      // Nothing is due: two notes and two lists.
+      world.nowMs -= 2 * HOUR_MS;
+      asked.clear();
+      expect((await resyncTick(world)).looked).toBe(0);
+      expect(tableRequests()).toBeLessThanOrEqual(5);
+    },
+    240_000,
+  );
+});
