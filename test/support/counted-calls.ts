@@ -39,8 +39,8 @@ export function countedCalls<T extends object>(target: T, onRequest: (registry: 
   });
 }
 
-/** Referrers are asked for by the API and by their tag, unless the repository is known to have none. */
+/** Referrers are asked for by the API and by their tag, unless that is not asked for, or later. */
 function requestsOf(method: string, options: unknown): number {
-  const hasTag = (options as { tagSchema?: boolean } | undefined)?.tagSchema !== false;
-  return method === 'listReferrers' && hasTag ? 2 : 1;
+  const { tagSchema = true } = (options as { tagSchema?: boolean | 'later' } | undefined) ?? {};
+  return method === 'listReferrers' && tagSchema === true ? 2 : 1;
 }

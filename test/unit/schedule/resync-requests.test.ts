@@ -17,7 +17,7 @@ import { REGISTRY, SOURCE, newWorld, rowOf, type World } from '../../support/wor
 // What resync asks of registries and of the tables: docs/decisions/schedule.md has the figures.
 
 /** Requests of a look at one image with an SBOM and signatures. */
-const LOOK_REQUESTS = 16;
+const LOOK_REQUESTS = 13;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
@@ -131,7 +131,7 @@ describe('in memory', () => {
     process.stdout.write(`resync: ${looked} promotions in ${minutes} minutes, ${requests} requests\n`);
     expect(looked).toBe(2_000);
     expect(requests).toBe(2_000 * LOOK_REQUESTS);
-    // 21 hours and 20 minutes.
+    // 17 hours and 20 minutes.
     expect(minutes).toBe((2_000 * LOOK_REQUESTS) / 25);
     expect(most).toBeLessThanOrEqual(2 * LOOK_REQUESTS);
     const untouched = (await world.store.listResync({ source: REGISTRY, destination: REGISTRY }, 'all', 1))[0];
@@ -146,8 +146,9 @@ describe('in memory', () => {
       asked.clear();
       world.nowMs += MINUTE_MS;
       const { looked } = await resyncTick(world);
-      expect(looked).toBe(1);
-      // The shares' note, resync's note three times and its end, two lists, and a read and a write for each look.
+      expect(looked).toBeGreaterThan(0);
+      expect(looked).toBeLessThanOrEqual(2);
+      // The notes of shares and resync, read and written, two lists, and a read and a write for each look.
       process.stdout.write(
         `resync over ${promotions} promotions: ${tableRequests()} table requests, ${looked} looked at\n`,
       );
