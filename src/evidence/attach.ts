@@ -6,6 +6,7 @@ import { attachSignatureStep } from './attach-signature.js';
 import { classifyGraph } from './classify.js';
 import type { Image, attachContract } from './contracts.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import { keepAttached } from '../transfer/attached.js';
 import { Busy, longStep, type LongStep } from '../transfer/long-step.js';
 import { openedBy } from '../rows/opened-run.js';
 import type { SigningRule } from './our-sbom.js';
@@ -68,6 +69,8 @@ export async function attachStep(
     if (sboms instanceof Busy) return sboms;
     const signatures = rule.sign.length === 0 ? [] : await attachSignatures(ports, step, attaching, images, call);
     if (signatures instanceof Busy) return signatures;
+    const made = [...sboms, ...signatures].filter((each) => each.made).map(({ digest }) => digest);
+    if (rule.attachTo === 'source') await keepAttached(ports, input.runId, made);
     call.progress.text([...counted('SBOMs', sboms), ...counted('signatures', signatures)].join('; '));
     return { did: describe(sboms, signatures) };
   });

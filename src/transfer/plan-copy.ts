@@ -5,6 +5,7 @@ import { parsePlatform, selectPlatform } from '../oras/index.js';
 import type { Looked, News } from '../rows/news.js';
 import { writeDigest } from '../rows/run-digest.js';
 import type { InputOf } from '../rows/step-contract.js';
+import { attachedBy } from './attached.js';
 import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy-request.js';
 import { findPlan, keepPlan, planNameOf } from './kept-plan.js';
@@ -13,7 +14,7 @@ import { longStep } from './long-step.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { awaitReferrers, lookIn, type Walked } from './late-referrers.js';
+import { awaitAttached, awaitReferrers, lookIn, type Walked } from './late-referrers.js';
 import { readSourceTag } from './late-tag.js';
 import { atSource } from './source-gone.js';
 
@@ -51,6 +52,7 @@ export async function planCopy(
   const name = planNameOf(input.runId);
   const kept = await findPlan(ports, name);
   if (kept !== undefined) return { done: { plan: kept, looked: lookIn(walkedOf(kept), news) } };
+  const attached = isPromotion ? await attachedBy(ports, input.runId) : [];
   root ??= await resolveRoot(ports, request, input, signal);
   const reply = await longStep(ports, 'planCopy', input, call, async (step) => {
     const { recursive, excludeArtifactTypes } = request;
@@ -63,6 +65,7 @@ export async function planCopy(
         onWalked: (done, total) => progress.nodes(done, total),
       }),
     );
+    awaitAttached(ports, step, walkedOf(planned), attached, call);
     awaitReferrers(ports, step, walkedOf(planned), news, call);
     return planned;
   });

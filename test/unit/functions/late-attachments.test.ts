@@ -1,0 +1,49 @@
+import { expect, test } from '@jest/globals';
+import type { Digest } from '../../../src/oci/index.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushImage } from '../../support/images.js';
+import { newPlayedWorld, outcomes, type PlayedWorld } from '../../support/played-world.js';
+import { SOURCE } from '../../support/world.js';
+
+// The source is slow to list what a run has attached there itself: a geo-replicated registry answers from another region.
+
+const MINUTE = 60_000;
+const SBOM = 'application/vnd.cyclonedx+json';
+
+/** An image at a source whose lists of referrers show each one so much later. */
+async function prepared(lateMs: number): Promise<{ play: PlayedWorld; digest: Digest }> {
+  const play = newPlayedWorld(rule({ existing: 'promote' }));
+  const { digest } = await pushImage(play.source, { tag: SOURCE.tag });
+  const firstSeen = new Map<string, number>();
+  play.source.replica = (there, read) => {
+    for (const each of there.manifests.keys()) {
+      if (!firstSeen.has(each)) firstSeen.set(each, play.world.nowMs);
+    }
+    const isListed = (each: string): boolean =>
+      each === digest || play.world.nowMs - (firstSeen.get(each) ?? 0) >= lateMs;
+    return read({ ...there, referrers: new Map([...there.referrers].filter(([each]) => isListed(each))) });
+  };
+  await raiseWanted(play.world, play.world.ruleList[0] ?? rule(), SOURCE, { kind: 'push' });
+  return { play, digest };
+}
+
+test.each([1, 10])('the run waits for them for %d minutes, and attaches nothing twice', async (minutes) => {
+  const { play, digest } = await prepared(minutes * MINUTE);
+  const since = play.world.nowMs;
+  expect(outcomes(await play.playAll())).toEqual(['promoted']);
+  expect(play.world.nowMs - since).toBeGreaterThanOrEqual(minutes * MINUTE);
+  for (const at of [play.source, play.destination]) {
+    const sboms = (await at.listReferrers(digest)).filter(({ artifactType }) => artifactType === SBOM);
+    expect(sboms).toHaveLength(1);
+  }
+});
+
+test('after a quarter of an hour it ends, and says what is missing', async () => {
+  const { play } = await prepared(Infinity);
+  const since = play.world.nowMs;
+  const [run] = await play.playAll();
+  expect(run?.output).toMatchObject({ outcome: 'failed', code: 'EVIDENCE_LOST' });
+  expect(play.world.nowMs - since).toBeGreaterThanOrEqual(15 * MINUTE);
+  expect(play.standing()).toBeUndefined();
+});
