@@ -11,7 +11,6 @@ import type { SourceRepository } from '../rules/rule.js';
 import type { Sbom, SbomInput } from '../sbom/index.js';
 import { attachPacked, readAt } from './attach-packed.js';
 import { signerOf, signSubject } from './attach-signature.js';
-import { bringSbomBack } from './bring-sbom-back.js';
 import type { Image } from './contracts.js';
 import { isThere } from '../transfer/is-there.js';
 import { noteMadeSbom } from './made-sboms.js';
@@ -30,8 +29,6 @@ interface Input {
   image: Image;
   /** Where the image is looked into and its SBOM attached: the source by default. */
   at?: SourceRepository;
-  /** Of a promotion: an SBOM that is there and not at the source is brought back. */
-  destination?: string;
   /** Where it keeps what the layers have given so far. */
   kept?: SbomInput['kept'];
   /** Recalls the manifests that this run has read; the repository by default. */
@@ -64,10 +61,9 @@ export async function attachSbomStep(
     if (input.rule.sign.length > 0) signerOf(ports);
     // From the SBOM's push to its signature's nothing stops it but time: an SBOM that isn't signed is nobody's.
     const lasting = AbortSignal.any([finish, lease.signal]);
-    const attached =
-      (await bring(ports, input, held, lasting)) ??
-      (await attach(ports, input, held, lasting, (done, total) => progress.bytes(done, total)));
-    const { sbom, text, made } = attached;
+    const { sbom, text, made } = await attach(ports, input, held, lasting, (done, total) =>
+      progress.bytes(done, total),
+    );
     progress.text(text);
     const signed =
       input.rule.sign.length > 0 ? await signSubject(ports, input, sbomClaim(sbom, input.image), lasting) : undefined;
@@ -117,23 +113,6 @@ interface Attached {
   sbom: Descriptor;
   text: string;
   made: boolean;
-}
-
-/** Undefined where there is nothing to bring. */
-async function bring(
-  ports: SbomPorts,
-  { runId, rule, source, at, destination, image }: Input,
-  signal: AbortSignal,
-  lasting: AbortSignal,
-): Promise<Attached | undefined> {
-  if (at !== undefined || destination === undefined) return undefined;
-  const sbom = await bringSbomBack(
-    ports,
-    { ...(runId !== undefined && { runId }), rule, source, destination, image },
-    signal,
-    lasting,
-  );
-  return sbom && { sbom, text: `brought from ${destination}: ${sbom.digest}`, made: true };
 }
 
 async function attach(

@@ -35,8 +35,6 @@ export interface Attaching {
   rule: SigningRule;
   source: Place;
   at?: Place;
-  /** Of a promotion: an SBOM that is there and not at the source is brought back. */
-  destination?: string;
 }
 
 export interface Attached {
@@ -58,7 +56,7 @@ export async function attachStep(
   const { rule, source, destination } = openedBy(call);
   const { registry, repository } = rule.attachTo === 'source' ? source : parseReference(destination);
   const at = { registry, repository };
-  const attaching = { runId: input.runId, rule, source, ...(rule.attachTo === 'source' ? { destination } : { at }) };
+  const attaching = { runId: input.runId, rule, source, ...(rule.attachTo === 'destination' && { at }) };
   return longStep(ports, 'attach', input, call, async (step) => {
     const { images } = await readAt(attaching, async () => {
       const subjects = step.repository(registry, repository);
@@ -102,7 +100,7 @@ export function attachSignatures(
   images: readonly Image[],
   call: StepCall,
 ): Promise<Attached[] | Busy> {
-  const { rule: _rule, destination: _destination, ...where } = attaching;
+  const { rule: _rule, ...where } = attaching;
   return attachEach(step, 'attachSignature', images, SIGNATURES_AT_ONCE, call, async (image, imageCall) => {
     const subject = subjectOf(image);
     const reply = await attachSignatureStep(ports, { ...where, subject }, imageCall);

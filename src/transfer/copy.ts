@@ -62,7 +62,7 @@ export async function copyStep(
     const to = step.repository(destination.registry, destination.repository);
     return writeAtDestination(to.name, async () => {
       const large = await moveLarge(ports, step, plan, request, call);
-      const report = await copyRest(step, plan, { from, to, mountFrom }, sizeOf(large), call);
+      const report = await copyRest(plan, { from, to, mountFrom }, sizeOf(large), call);
       return withLarge(report, large);
     });
   });
@@ -86,35 +86,22 @@ export async function copyStep(
 
 /** Manifests and all blobs that are there or small. */
 async function copyRest(
-  step: LongStep,
   plan: CopyPlan,
   { from, to, mountFrom }: { from: Repository; to: Repository; mountFrom: string[] },
   largeBytes: number,
   { signal, progress }: StepCall,
 ): Promise<CopyReport> {
-  let movedBytes = z.number().catch(0).parse(step.noted(MOVED));
-  // What earlier calls have moved is recalled one by one.
-  let reached = largeBytes + movedBytes;
   const report = await copyGraph(plan, from, to, {
     mountFrom,
     signal,
-    onProgress: ({ moreBytes = 0, doneBytes, totalBytes, nodesDone, nodesTotal }) => {
-      movedBytes += moreBytes;
-      if (moreBytes > 0) step.note(MOVED, movedBytes);
-      reached = Math.max(reached, doneBytes);
-      progress.bytes(reached, totalBytes);
+    onProgress: ({ doneBytes, totalBytes, nodesDone, nodesTotal }) => {
+      progress.bytes(Math.max(largeBytes, doneBytes), totalBytes);
       progress.nodes(nodesDone, nodesTotal);
     },
   });
-  // Manifests that an earlier call has moved are among them, each once.
-  const manifests = report.copied.filter(({ kind }) => kind === 'manifest');
-  const allBytes = manifests.reduce((sum, { size }) => sum + size, movedBytes);
   progress.bytes(plan.sizeBytes, plan.sizeBytes);
-  return { ...report, movedBytes: allBytes };
+  return report;
 }
-
-/** Bytes of blobs that were moved by all calls. */
-const MOVED = 'bytes moved';
 
 const uploadSchema = z.object({
   upload: z.object({
@@ -124,13 +111,9 @@ const uploadSchema = z.object({
     restarts: z.number().int().nonnegative(),
   }),
 });
-const arrivedSchema = z.object({ arrived: z.enum(['copied', 'existed', 'mounted']), movedBytes: z.number() });
+const arrivedSchema = z.object({ arrived: z.enum(['copied', 'existed', 'mounted']) });
 /** A large blob that has arrived. */
 type LargeBlob = z.infer<typeof arrivedSchema> & { size: number };
-
-function bytesOf(large: ReadonlyMap<string, LargeBlob>): number {
-  return [...large.values()].reduce((sum, { movedBytes }) => sum + movedBytes, 0);
-}
 
 /** Bytes of those that are there, moved or not. */
 function sizeOf(large: ReadonlyMap<string, LargeBlob>): number {
@@ -179,11 +162,10 @@ async function moveLarge(
       throw error;
     });
     if (moved.state === 'more') return;
-    const end = { arrived: moved.state, movedBytes: moved.state === 'copied' ? blob.size : 0 };
-    step.note(what, end);
+    step.note(what, { arrived: moved.state });
     await step.keep();
     received.delete(blob.digest);
-    done.set(blob.digest, { ...end, size: blob.size });
+    done.set(blob.digest, { arrived: moved.state, size: blob.size });
   });
   if (done.size < blobs.length) await step.goOnLater();
   return done;
@@ -197,9 +179,8 @@ function largeBlobsOf(plan: CopyPlan, overBytes: number): Descriptor[] {
   return [...new Map(large.map((blob) => [blob.digest, blob])).values()];
 }
 
-/** What was moved in pieces was there when the rest was copied. */
+/** The report of all calls: what was moved in pieces was there when the rest was copied, and what an earlier call has moved counts, too. */
 function withLarge(report: CopyReport, large: ReadonlyMap<string, LargeBlob>): CopyReport {
-  if (large.size === 0) return report;
   const all: CopiedNode[] = [...report.copied, ...report.mounted, ...report.existed];
   const arrivalOf = new Map<string, Arrival>([
     ...(['copied', 'mounted', 'existed'] as const).flatMap((arrival) =>
@@ -208,6 +189,7 @@ function withLarge(report: CopyReport, large: ReadonlyMap<string, LargeBlob>): C
     ...[...large].map(([digest, { arrived }]) => [digest, arrived] as const),
   ]);
   const those = (arrival: Arrival): CopiedNode[] => all.filter(({ digest }) => arrivalOf.get(digest) === arrival);
-  const movedBytes = report.movedBytes + bytesOf(large);
-  return { ...report, copied: those('copied'), mounted: those('mounted'), existed: those('existed'), movedBytes };
+  const copied = those('copied');
+  const movedBytes = copied.reduce((sum, { size }) => sum + size, 0);
+  return { ...report, copied, mounted: those('mounted'), existed: those('existed'), movedBytes };
 }

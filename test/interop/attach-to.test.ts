@@ -126,7 +126,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     expect(typesUnder(await atStaging('read/app', 'v1'))).toEqual([SIGNATURE, SBOM, 'scan/example'].sort());
   }, 120_000);
 
-  test('destination, and then source: what was attached there is brought back, and there is one of each', async () => {
+  test('destination, and then source: what was attached there is attached here, and there is one of each', async () => {
     const sbomOf = (tree: Discovered): string | undefined =>
       tree.referrers?.find(({ artifactType }) => artifactType === SBOM)?.digest;
     const there = sbomOf(await atStaging('read/app', 'v1'));
@@ -134,7 +134,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     const { rules } = JSON.parse(await readFile(path, 'utf8')) as { rules: { name: string }[] };
     const changed = rules.map((each) => (each.name === 'at-destination' ? { ...each, attachTo: 'source' } : each));
     await writeFile(path, JSON.stringify({ rules: changed }));
-    const source = await until('what is brought back', async () => {
+    const source = await until('what is attached at the source', async () => {
       const tree = await discover(oras, `${up.source}/read/app:v1`, up.user);
       return typesUnder(tree).includes(SIGNATURE) ? tree : undefined;
     });

@@ -34,13 +34,13 @@ export async function writeSparseLayers(
   count: number,
   fileBytes: number,
 ): Promise<Descriptor[]> {
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(join(folder, 'blobs'), { recursive: true });
   const database = openDatabase(folder);
   try {
     const blobs = new BlobStore(database, folder);
     const layers: Descriptor[] = [];
     for (let index = 0; index < count; index += 1) {
-      const path = join(folder, `layer-${index}`);
+      const path = join(folder, 'blobs', `layer-${index}`);
       const { digest, size } = await writeSparseLayer(path, `data/sparse-${index}`, fileBytes);
       await blobs.adopt(repository, digest, path, size);
       layers.push({ mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size });

@@ -10,16 +10,7 @@ import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { NOTARY_SIGNATURE, countReferrers, pushArtifact, pushImage, pushSignature } from '../../support/images.js';
-import {
-  DESTINATION,
-  REGISTRY,
-  SOURCE,
-  newCall,
-  newSigner,
-  newWorld,
-  refusal,
-  type World,
-} from '../../support/world.js';
+import { REGISTRY, SOURCE, newCall, newSigner, newWorld, refusal, type World } from '../../support/world.js';
 
 let world: World;
 let source: MemoryRepository;
@@ -293,98 +284,12 @@ describe('at the destination', () => {
 describe('at the source, of what was at the destination first', () => {
   const at = { registry: REGISTRY, repository: 'staging/samples/app' };
 
-  /** An SBOM of ours at the destination, made by a version that names other things in it. */
-  async function madeThere(): Promise<
-    Awaited<ReturnType<typeof prepared>> & { destination: MemoryRepository; sbom: string }
-  > {
-    const made = await prepared();
-    const destination = made.world.registries.repository(at.registry, at.repository);
-    await pushImage(destination);
-    const older: Ports = {
-      ...made.world,
-      sbom: {
-        generate: async (input) => {
-          const sbom = await made.world.sbom.generate(input);
-          return { ...sbom, bytes: Buffer.concat([sbom.bytes, Buffer.from('\n')]) };
-        },
-      },
-    };
-    const input = { ...owner, rule: rule(), source: SOURCE, at, image: { ...made.image, label: 'image', sbom: true } };
-    const { sbom } = done(await attachSbomStep(older, input, newCall()));
-    return { ...made, destination, sbom };
-  }
-  async function attachAtSource(of: Pick<Awaited<ReturnType<typeof prepared>>, 'image'>, ports: Ports, which = rule()) {
-    const subject = { ...of.image, label: 'image', sbom: true };
-    const input = { ...owner, rule: which, source: SOURCE, destination: DESTINATION, image: subject };
-    return done(await attachSbomStep(ports, input, newCall()));
-  }
-  async function prepareBreaking() {
-    const { world: fresh, ...given } = await madeThere();
-    return { world: fresh, given };
-  }
-
   test('the same image of the same source has the same SBOM, here and there', async () => {
     const destination = world.registries.repository(at.registry, at.repository);
     await pushImage(destination);
     const input = { ...owner, rule: rule(), source: SOURCE, at, image: { ...image, label: 'image', sbom: true } };
     const there = done(await attachSbomStep(world, input, newCall()));
     expect((await attachSbom(world)).sbom).toBe(there.sbom);
-  });
-
-  test('one that another version has made is brought back, signature and all, and no layer is read', async () => {
-    const given = await madeThere();
-    given.source.calls.length = 0;
-    expect(await attachAtSource(given, given.world)).toEqual({ sbom: given.sbom, made: true });
-    expect(given.source.count('openBlob')).toBe(0);
-    const [found] = await given.source.listReferrers(given.image.digest, { artifactType: CYCLONEDX_JSON });
-    expect(found?.digest).toBe(given.sbom);
-    const [signature] = await given.source.listReferrers(found?.digest ?? given.image.digest);
-    const [original] = await given.destination.listReferrers(found?.digest ?? given.image.digest);
-    expect(signature?.digest).toBe(original?.digest);
-    const there = { ...at, repository: SOURCE.repository, digest: given.sbom };
-    expect(await given.world.store.attachedBy(there)).toBe(owner.runId);
-    expect(await attachAtSource(given, given.world)).toEqual({ sbom: given.sbom, made: false });
-  });
-
-  test('also where nothing is signed: by its row', async () => {
-    const given = await madeThere();
-    const unsigned = rule({ sign: [] });
-    expect(await attachAtSource(given, given.world, unsigned)).toEqual({ sbom: given.sbom, made: true });
-  });
-
-  test('somebody else’s stays where it is', async () => {
-    const destination = world.registries.repository(at.registry, at.repository);
-    await pushImage(destination);
-    const theirs = await pushArtifact(destination, CYCLONEDX_JSON, { subject: image, text: '{}' });
-    expect((await attachAtSource({ image }, world)).sbom).not.toBe(theirs.digest);
-    expect(await sboms()).toBe(1);
-  });
-
-  test('a source that takes nothing says so; one that is gone gets nothing', async () => {
-    const given = await madeThere();
-    given.source.fault = ({ method }) => {
-      if (method.startsWith('push')) throw refusal(403, 'DENIED');
-    };
-    await expect(attachAtSource(given, given.world)).rejects.toMatchObject({ code: 'SOURCE_NOT_WRITABLE' });
-    const other = await madeThere();
-    other.source.manifests.clear();
-    await expect(attachAtSource(other, other.world)).rejects.toThrow();
-    expect(other.source.count('pushManifest')).toBe(1);
-  });
-
-  test('a crash at any call, and again: one SBOM, one signature over it', async () => {
-    const calls = await breakEverywhere(
-      prepareBreaking,
-      (ports, given) => attachAtSource(given, ports),
-      async (_world, given, where) => {
-        const found = [
-          await sboms(given.image, given.source),
-          await signatures(await theSbom(given.source, given.image), given.source),
-        ];
-        expect([where, ...found]).toEqual([where, 1, 1]);
-      },
-    );
-    expect(calls).toBeGreaterThan(12);
   });
 });
 
