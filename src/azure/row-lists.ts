@@ -51,6 +51,17 @@ export function promotionListOf({ destination, repository, tag, rule, state }: P
   return state === undefined ? 'at|' : `state|${state}|`;
 }
 
+/** The token after which a repository's list has the promotions that a filter by tags asks for; undefined for its begin. */
+export function promotionsFrom(
+  list: string,
+  { repository, tag, afterTag, fromTag }: PromotionFilter,
+): string | undefined {
+  if (repository === undefined || tag !== undefined) return undefined;
+  // An id is hexadecimal.
+  if (afterTag !== undefined) return pageToken(`${list}${encodeKey(afterTag)}|g`);
+  return fromTag === undefined ? undefined : pageToken(`${list}${encodeKey(fromTag)}`);
+}
+
 /** Runs; a copy is a summary. A run's id is its time. */
 export const RUNS: Listing<RunRow, RunSummary> = {
   partitionKey: 'run',

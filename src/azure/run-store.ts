@@ -13,17 +13,21 @@ import {
 import type { Store } from '../ports/store.js';
 import type { StoredDigest } from '../ports/stored-digest.js';
 import { destinationOwnerSchema } from '../rows/claims.js';
+import { scanRowSchema, type ScanRow } from '../rows/scan-row.js';
 import { standingSchema } from '../rows/subject-index.js';
 import { stepProgressSchema } from '../rows/step-progress.js';
 import { invertedTime, newRunId } from '../rows/run-id.js';
 import { ListedRows } from './listed-rows.js';
 import { unpackRow, type RowPlace } from './row-json.js';
-import { PROMOTIONS, RUNS, promotionListOf, resyncListOf, runListOf, runsBefore } from './row-lists.js';
+import { PROMOTIONS, RUNS, promotionListOf, promotionsFrom, resyncListOf, runListOf, runsBefore } from './row-lists.js';
 import { encodeKey, hashKey } from './table-keys.js';
 import type { TableRows } from './table-rows.js';
 
 const text = z.string();
 const hashOf = (stored: StoredDigest): string => hashKey(`${stored.registry}/${stored.repository}@${stored.digest}`);
+
+const scanKey = ({ rule, registry, repository }: ScanRow): string =>
+  `${encodeKey(rule)}|${hashKey(`${registry}/${repository}`)}`;
 
 /** An ignored event; undefined where the row can't be read. */
 function ignoredIn(properties: Record<string, unknown>, place: RowPlace): IgnoredEvent | undefined {
@@ -43,8 +47,12 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
     getPromotion: (id) => promotions.get(id),
     insertPromotion: (row) => promotions.insert(row),
     replacePromotion: (row, version) => promotions.replace(row, version),
-    listPromotions: ({ filter = {}, ...page } = {}) =>
-      promotions.list(promotionListOf(filter), page, (row) => matchesPromotion(row, filter)),
+    listPromotions({ filter = {}, ...page } = {}) {
+      const list = promotionListOf(filter);
+      const from = page.from ?? promotionsFrom(list, filter);
+      const options = { ...page, ...(from !== undefined && { from }) };
+      return promotions.list(list, options, (row) => matchesPromotion(row, filter));
+    },
     listOpenPromotions: (options) => promotions.list('open|', options),
     listResync: async (lane, list, size) => (await promotions.list(resyncListOf(lane, list), { size })).items,
 
@@ -166,5 +174,10 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       version === undefined
         ? runTable.insert('note', encodeKey(name), note)
         : runTable.replace('note', encodeKey(name), note, version),
+
+    listScanRows: (from) => runTable.manyOf('scan', scanRowSchema, from),
+    insertScanRow: (row) => runTable.insert('scan', scanKey(row), row),
+    replaceScanRow: (row, version) => runTable.replaceAt('scan', scanKey(row), row, version),
+    removeScanRow: (row, version) => runTable.remove('scan', scanKey(row), version),
   };
 }

@@ -13,6 +13,8 @@ const MOST_WHOLE_LIST_ROWS = 2_000;
 const TRANSACTION_ROWS = 100;
 /** Rows of one page of a list. `PAGE_SIZE_INVALID` */
 const MOST_PAGE_ROWS = 100;
+/** Rows of one answer; the service's own limit. */
+const MOST_ANSWER_ROWS = 1_000;
 /** Queries for one page of a filtered list, and rows that each but the first looks through. */
 const MOST_PAGE_QUERIES = 4;
 const FILTERED_ROWS = 500;
@@ -81,11 +83,16 @@ export class TableRows {
 
   /** @returns false where the row is not at `version`. */
   async replace(partitionKey: string, rowKey: string, value: unknown, version: string): Promise<boolean> {
+    return (await this.replaceAt(partitionKey, rowKey, value, version)) !== undefined;
+  }
+
+  /** @returns the new version; undefined where the row is not at `version`. */
+  async replaceAt(partitionKey: string, rowKey: string, value: unknown, version: string): Promise<string | undefined> {
     const entity = { partitionKey, rowKey, ...packRow(value, this.place(partitionKey, rowKey)) };
     const done = await callStorageUnless(this.what, MOVED_ON, () =>
       this.client.updateEntity(entity, 'Replace', { etag: version }),
     );
-    return done !== undefined;
+    return done?.etag;
   }
 
   /** Removes the row. @param etag where it is at this version; whatever it is, by default. @returns false where it has moved on */
@@ -99,6 +106,17 @@ export class TableRows {
   /** The first rows of a partition after a key, as they are. */
   rowsAfter(partitionKey: string, after: string, limit: number): Promise<ReadEntity[]> {
     return this.#query(partitionKey, '', after, limit);
+  }
+
+  /** The rows of a partition after the row of `from`, as many as one request gives, each with its version. */
+  async manyOf<T>(partitionKey: string, schema: z.ZodType<T>, from?: string): Promise<Page<Versioned<T>>> {
+    const after = from === undefined ? '' : parsePageToken(from, '');
+    const rows = await this.rowsAfter(partitionKey, after, MOST_ANSWER_ROWS);
+    const items = rows.flatMap((row) =>
+      this.readable(partitionKey, [row], schema).map((value) => ({ value, version: row.etag })),
+    );
+    const last = rows.length === MOST_ANSWER_ROWS ? rows.at(-1) : undefined;
+    return { items, ...(last !== undefined && { next: pageToken(last.rowKey) }) };
   }
 
   /** Removes a whole partition, which is small. */
@@ -210,7 +228,7 @@ export class TableRows {
       // The service may answer with fewer rows than asked for, none even, and more to come.
       const pages = this.client
         .listEntities({ queryOptions: { filter } })
-        .byPage({ maxPageSize: Math.min(limit, 1000) });
+        .byPage({ maxPageSize: Math.min(limit, MOST_ANSWER_ROWS) });
       for await (const entities of pages) {
         for (const entity of entities) {
           const { partitionKey = '', rowKey = '', etag } = entity;

@@ -8,6 +8,7 @@ import type { PromotionLists } from './promotion-lists.js';
 import type { Promotions } from './promotions.js';
 import type { RunLists } from './run-lists.js';
 import type { Runs } from './runs.js';
+import type { ScanRows } from './scan-rows.js';
 import type { SubjectIndex } from './subject-index.js';
 
 /** All tables together, as an adapter implements them. Everything may be called twice. Whoever uses it names the part that it needs. */
@@ -23,7 +24,8 @@ export interface Store
     Attachments,
     JobIds,
     IgnoredEvents,
-    Notes {}
+    Notes,
+    ScanRows {}
 
 /** The rows, as far as a step needs them. */
 export interface StorePort<Part> {

@@ -8,6 +8,10 @@ export interface PromotionFilter {
   registry?: string;
   repository?: string;
   tag?: string;
+  /** With a repository, whose tags are listed as {@link listedTag} sorts: those after this one. */
+  afterTag?: string;
+  /** The same: this one, those that begin with it, and those after them. */
+  fromTag?: string;
   state?: PromotionState;
   /** `registry/repository:tag`, as it is in the row. */
   destination?: string;
@@ -34,6 +38,11 @@ export interface IgnoredFilter {
   name: string;
 }
 
+/** By what a list of one repository's promotions is sorted: `v-1`, `v.1`, `v1`, `v`. */
+export function listedTag(tag: string): string {
+  return `${tag}|`;
+}
+
 function isOrAny<T>(wanted: T | undefined, value: T | undefined): boolean {
   return wanted === undefined || wanted === value;
 }
@@ -44,6 +53,8 @@ export function matchesPromotion(row: PromotionRow, filter: PromotionFilter): bo
     isOrAny(filter.registry, row.source.registry) &&
     isOrAny(filter.repository, row.source.repository) &&
     isOrAny(filter.tag, row.source.tag) &&
+    (filter.afterTag === undefined || listedTag(row.source.tag) > listedTag(filter.afterTag)) &&
+    (filter.fromTag === undefined || listedTag(row.source.tag) > filter.fromTag) &&
     isOrAny(filter.state, row.state) &&
     isOrAny(filter.destination, row.destination)
   );

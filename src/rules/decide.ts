@@ -17,9 +17,8 @@ export function failurePauseMs(failures: number): number {
 }
 
 /**
- * What the schedule does with a tag: `raise` it, `leave` it, or `compare` the destination's digest first. A final outcome
- * stands while the digest and the rule are what it saw.
- * @param seen.baseline the tag's digest when the rule was first read, where what existed then is to be ignored
+ * What the schedule does with a tag: `raise` it, `leave` it, `compare` the destination's digest first, or `run again` since the rule
+ * was edited. A final outcome stands while the digest and the rule are what it saw.
  */
 export function decideTag(seen: {
   digest: string;
@@ -30,17 +29,17 @@ export function decideTag(seen: {
   isGated?: boolean;
   /** RFC 3339, where the registry tells when the tag was last written. */
   updatedAt?: string;
-  baseline?: string;
-}): 'raise' | 'leave' | 'compare' {
+}): 'raise' | 'leave' | 'compare' | 'run again' {
   const { row } = seen;
-  if (row === undefined) return seen.baseline === seen.digest ? 'leave' : 'raise';
+  if (row === undefined) return 'raise';
   if (row.runOpen) return 'leave';
   const { last } = row;
-  if (last === undefined || last.fingerprint !== seen.fingerprint) return 'raise';
+  if (last === undefined) return 'raise';
   // A run that failed, or was stopped, before it could read the tag saw no digest: that it did counts all the same.
   const sawNone = last.digest === undefined && (last.outcome === 'failed' || last.outcome === 'cancelled');
   const sameDigest = last.digest === seen.digest || sawNone;
   if (!sameDigest) return 'raise';
+  if (last.fingerprint !== seen.fingerprint) return 'run again';
   switch (last.outcome) {
     case 'refused':
       return last.code === 'RULE_GONE' ? 'raise' : 'leave';

@@ -23,8 +23,8 @@ const tickStateSchema = z.object({
   dueAt: z.string().exactOptional(),
   /** Runs that were started since then. */
   started: z.number(),
-  /** Where the scan goes on, null for its begin; absent if it has ended. */
-  cursor: z.string().nullable().exactOptional(),
+  /** Scans are due, and were begun or not; absent if they have ended. */
+  scans: z.enum(['due', 'begun']).exactOptional(),
 });
 /** What one tick hands to the next. */
 export type TickState = z.infer<typeof tickStateSchema>;

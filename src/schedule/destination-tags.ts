@@ -22,17 +22,11 @@ interface List {
 export class DestinationTags {
   readonly #ports: Pick<Ports, 'registries' | 'listing'>;
   readonly #signal: AbortSignal;
-  readonly #onRequest: (registry: string) => void;
   readonly #lists = new Map<string, List>();
 
-  constructor(
-    ports: Pick<Ports, 'registries' | 'listing'>,
-    signal: AbortSignal,
-    onRequest: (registry: string) => void = () => {},
-  ) {
+  constructor(ports: Pick<Ports, 'registries' | 'listing'>, signal: AbortSignal) {
     this.#ports = ports;
     this.#signal = signal;
-    this.#onRequest = onRequest;
   }
 
   /** Those of `wanted` that the lists show in place; ask rising names, since lists are read once. */
@@ -55,7 +49,6 @@ export class DestinationTags {
   }
 
   async stands({ destination, digest }: { destination: TagName; digest: string }): Promise<boolean> {
-    this.#onRequest(destination.registry);
     return (await resolveTag(this.#ports, destination, this.#signal))?.digest === digest;
   }
 
@@ -66,8 +59,6 @@ export class DestinationTags {
       list.isOver || list.last >= (tags.at(-1) ?? '') || list.read >= SCANNED_TAGS * (list.asked + 1);
     try {
       while (!isEnough()) {
-        // A page of it.
-        if (list.read % SCANNED_TAGS === 0) this.#onRequest(at?.registry ?? '');
         const { done, value } = await list.entries.next();
         if (done === true) list.isOver = true;
         else {

@@ -1,43 +1,74 @@
 import { promotionId } from '../rules/promotion-id.js';
 import type { Rule } from '../rules/rule.js';
+import { listedTag } from '../rows/filters.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { PromotionLists } from '../ports/promotion-lists.js';
 import type { Promotions } from '../ports/promotions.js';
 
-/** Rows of one repository that are read as a list; for tags beyond, each row is read by itself. */
-const MOST_LISTED_ROWS = 20_000;
+/** Rows of one request. */
+const PAGE_ROWS = 100;
 
 /**
- * The rows of one rule's promotions from one repository: read as a list, a hundred a request, rather than one by one. A list
+ * The rows of one rule's promotions from one repository, by tag: read as a list, a hundred a request, rather than one by one. A list
  * that moves while it is read may lack one: whoever acts upon a row reads it again.
  */
 export class PromotionRows {
   readonly #store: Promotions & PromotionLists;
   readonly #rule: Rule;
   readonly #repository: string;
-  readonly #rows = new Map<string, PromotionRow>();
-  #isWhole = false;
+  readonly #begin: { afterTag?: string; fromTag?: string };
+  #read: PromotionRow[] = [];
+  #from: string | undefined;
+  #isOver = false;
 
-  constructor(store: Promotions & PromotionLists, rule: Rule, repository: string) {
+  constructor(
+    store: Promotions & PromotionLists,
+    rule: Rule,
+    repository: string,
+    begin: { afterTag?: string; fromTag?: string } = {},
+  ) {
     this.#store = store;
     this.#rule = rule;
     this.#repository = repository;
+    this.#begin = begin;
   }
 
-  async read(): Promise<void> {
-    const filter = { rule: this.#rule.name, registry: this.#rule.source.registry, repository: this.#repository };
-    let from: string | undefined;
-    do {
-      const page = await this.#store.listPromotions({ size: 100, filter, ...(from !== undefined && { from }) });
-      for (const row of page.items) this.#rows.set(row.source.tag, row);
-      from = page.next;
-    } while (from !== undefined && this.#rows.size < MOST_LISTED_ROWS);
-    this.#isWhole = from === undefined;
+  /** By tag, the rows that are listed up to a tag and were not given before; without a tag, all that are left. */
+  async upTo(tag: string | undefined): Promise<Map<string, PromotionRow>> {
+    const rows = new Map<string, PromotionRow>();
+    for (;;) {
+      const [row] = this.#read;
+      if (row === undefined) {
+        if (this.#isOver) return rows;
+        await this.#readPage();
+        continue;
+      }
+      if (tag !== undefined && listedTag(row.source.tag) > listedTag(tag)) return rows;
+      rows.set(row.source.tag, row);
+      this.#read.shift();
+    }
   }
 
-  async of(tag: string): Promise<PromotionRow | undefined> {
-    const row = this.#rows.get(tag);
-    return row !== undefined || this.#isWhole ? row : this.now(tag);
+  /** The next page of them; empty: there are no more. */
+  async nextPage(): Promise<PromotionRow[]> {
+    while (this.#read.length === 0 && !this.#isOver) await this.#readPage();
+    const rows = this.#read;
+    this.#read = [];
+    return rows;
+  }
+
+  async #readPage(): Promise<void> {
+    const filter = {
+      rule: this.#rule.name,
+      registry: this.#rule.source.registry,
+      repository: this.#repository,
+      ...this.#begin,
+    };
+    const from = this.#from;
+    const page = await this.#store.listPromotions({ size: PAGE_ROWS, filter, ...(from !== undefined && { from }) });
+    this.#read = page.items;
+    this.#from = page.next;
+    this.#isOver = page.next === undefined;
   }
 
   /** As it is now, whatever the list said. */

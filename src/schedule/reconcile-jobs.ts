@@ -1,11 +1,10 @@
 import { cancelledResult } from '../rows/cancellation.js';
 import { endRunRow } from '../rows/end-run.js';
 import { JOB_MS, jobInstanceOf } from '../rows/job-instance.js';
-import type { Page } from '../ports/page.js';
 import type { RunResult, RunRow, RunSummary } from '../rows/run-row.js';
 import type { Versioned } from '../ports/versioned.js';
 import { isSafeToRepeat } from '../operations/policy.js';
-import { pageFrom } from './page-from.js';
+import { pagesInTurn } from './page-from.js';
 import type { Ports } from '../ports/ports.js';
 import { isOfOneRow } from './scan.js';
 import { OVERDUE_MS } from '../rows/reconcile.js';
@@ -54,19 +53,10 @@ export async function reconcileJobs(ports: JobPorts): Promise<ReconciledJobs> {
 }
 
 /** The oldest page, and some more in turn. */
-async function* openJobs({ store }: JobPorts): AsyncGenerator<RunSummary, void, undefined> {
-  const page = (from?: string) => store.listOpenJobs({ size: PAGE_JOBS, ...(from !== undefined && { from }) });
-  const { items, next: second } = await page();
-  yield* items;
-  if (second === undefined) return;
-  const note = await store.getNote(NOTE);
-  let from: string | undefined = note?.value ?? second;
-  for (let pages = 0; pages < MORE_PAGES && from !== undefined; pages += 1) {
-    const more: Page<RunSummary> = await pageFrom(from, page);
-    yield* more.items;
-    from = more.next;
-  }
-  await store.putNote(NOTE, from ?? second, note?.version);
+function openJobs({ store }: JobPorts): AsyncGenerator<RunSummary, void, undefined> {
+  return pagesInTurn(store, NOTE, MORE_PAGES, (from) =>
+    store.listOpenJobs({ size: PAGE_JOBS, ...(from !== undefined && { from }) }),
+  );
 }
 
 async function reconcile(ports: JobPorts, listed: RunSummary, found: ReconciledJobs): Promise<void> {

@@ -1,45 +1,40 @@
 import { PromoterError, RegistryError, describeError } from '../oci/index.js';
 import type { Rule } from '../rules/rule.js';
 import type { Ports } from '../ports/ports.js';
+import type { Share } from './shares.js';
 import type { StepCall } from '../ports/step.js';
 
-/** Tags of a repository that the scan looks at together: a page of ACR's list. */
+/** Tags of a repository that a scan looks at together: a page of ACR's list. */
 export const SCANNED_TAGS = 100;
 /** Problems that one call of the scan tells, and how long each may be; more are left out. */
 const MOST_PROBLEMS = 20;
 const PROBLEM_CHARACTERS = 500;
 
-/** One call of the schedule's scan, as far as it has come. */
+/** What the parts of one tick share. */
 export interface Scan {
+  /** Its registries count each request. */
   ports: Pick<
     Ports,
-    'registries' | 'listing' | 'store' | 'engine' | 'rules' | 'documents' | 'signer' | 'paused' | 'now'
+    'registries' | 'listing' | 'store' | 'engine' | 'rules' | 'documents' | 'signer' | 'paused' | 'now' | 'jobPolicy'
   >;
+  /** What scans may ask of each registry. */
+  share: Pick<Share, 'left'>;
   call: StepCall;
   /** Epoch milliseconds. */
   until: number;
-  /** True where it is done in the smallest pieces. */
-  isBitByBit?: boolean;
-  /** In this tick, and at most. */
+  /** The time of PROMOTION_SCHEDULE for which it scans: epoch milliseconds. */
+  dueMs: number;
+  /** True in the first tick for that time. */
+  isBegin: boolean;
+  /** Since that time, and at most. */
   started: number;
   maxStarted: number;
   looked: number;
-  /** Requests that this tick has made of each registry so far, by what they are known to take. */
-  asked: Map<string, number>;
   problems: string[];
 }
 
 export function isOver(scan: Pick<Scan, 'until'> & { ports: Pick<Ports, 'now'> }): boolean {
   return scan.ports.now().getTime() >= scan.until;
-}
-
-/** True where a piece of it is to end as soon as it can be gone on with. */
-export function isToStop(scan: Scan): boolean {
-  return scan.isBitByBit === true || isOver(scan);
-}
-
-export function countAsked({ asked }: Pick<Scan, 'asked'>, registry: string, requests = 1): void {
-  asked.set(registry, (asked.get(registry) ?? 0) + requests);
 }
 
 export function isFull(scan: Pick<Scan, 'started' | 'maxStarted'>): boolean {

@@ -3,24 +3,19 @@ import { isSourceRepository, matchRules } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
 import type { Ports } from '../ports/ports.js';
 
+const WILDCARD = /[*?[\]{}()!]/;
+
 /** The rule's source repositories, sorted: as the rule names them, or out of the registry's catalog where it has wildcards. */
 export async function repositoriesOf(
-  ports: Pick<Ports, 'listing'>,
   rule: Rule,
-  signal: AbortSignal,
+  catalog: (registry: string) => Promise<readonly string[]>,
 ): Promise<string[]> {
-  const wildcard = /[*?[\]{}()!]/;
   const { registry, repositories } = rule.source;
-  const found = new Set<string>();
-  if (
-    repositories.some((glob) => !glob.startsWith('!') && wildcard.test(glob)) ||
-    repositories[0]?.startsWith('!') === true
-  ) {
-    for await (const repository of ports.listing.registry(registry).listRepositories({ signal })) found.add(repository);
-  } else {
-    // A name that none can have takes nothing.
-    for (const repository of repositories) if (isRepository(repository)) found.add(repository);
-  }
+  const isListed =
+    repositories.some((glob) => !glob.startsWith('!') && WILDCARD.test(glob)) ||
+    repositories[0]?.startsWith('!') === true;
+  // A name that none can have takes nothing.
+  const found = new Set(isListed ? await catalog(registry) : repositories.filter(isRepository));
   return [...found].filter((repository) => isSourceRepository(rule, registry, repository)).sort();
 }
 

@@ -5,10 +5,13 @@ import type { TickState } from './clock.js';
 import { dueTime } from './due.js';
 import { keepHouse } from './housekeeping.js';
 import { reconcileJobs } from './reconcile-jobs.js';
+import { reconcilePromotions } from './reconcile-promotions.js';
 import { resync, type Resync } from './resync.js';
+import { retryFailed } from './retry-failed.js';
+import type { Scan } from './scan.js';
+import { scanRepositories } from './scan-repositories.js';
 import { Shares } from './shares.js';
 import { tellForgotten } from './unsent-results.js';
-import { walkScheduleStep } from './walk-schedule.js';
 
 /** How long after its begin a tick scans, and how long it scans at least, in milliseconds. */
 const SCAN_UNTIL_MS = 40_000;
@@ -51,8 +54,17 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
     if (told.length > 0) log.info(`result events sent late: ${runIds(told)}`);
     for (const problem of problems) log.warn(`a result event could not be sent: ${problem}`);
   });
-  const state: TickState = dueAt === undefined ? { ...call.state } : { dueAt, started: 0, cursor: null };
-  if (state.cursor !== undefined) await scan(ports, log, state, beganMs);
+  const state: TickState = dueAt === undefined ? { ...call.state } : { dueAt, started: 0, scans: 'due' };
+  await part(log, 'promotions could not be reconciled', PART_MS, async () => {
+    const { started, problems } = await reconcilePromotions(ports, state.started);
+    state.started += started;
+    for (const problem of problems) log.warn(`it could not be reconciled: ${problem}`);
+    if (dueAt === undefined) return;
+    const retried = await retryFailed(ports, state.started);
+    state.started += retried.started;
+    for (const problem of retried.problems) log.warn(`it could not be tried again: ${problem}`);
+  });
+  if (state.scans !== undefined) await scan(ports, log, state, beganMs);
   await compare(ports, log, state, beganMs);
   if (dueAt === undefined) return state;
   await part(log, 'the signing key could not be read', PART_MS, () => call.tellOfSigning((text) => log.warn(text)));
@@ -63,17 +75,34 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   return state;
 }
 
-/** Scans on from where the last tick stopped, and says in `state` where the next one continues; if it fails, at the same place. */
+/** Scans what is due, and says in `state` if the next tick is to go on; if it fails, the next one does the same. */
 async function scan(ports: Ports, log: TickCall['log'], state: TickState, beganMs: number): Promise<void> {
   const forMs = Math.max(beganMs + SCAN_UNTIL_MS - ports.now().getTime(), LEAST_SCAN_MS);
   await part(log, 'the scan stopped', forMs + STOP_MS, async (signal) => {
-    const input = { cursor: state.cursor ?? null, started: state.started, forMs };
-    const { cursor, started, looked, problems } = await walkScheduleStep(ports, input, { signal, progress: SILENT });
-    state.started = started;
-    if (cursor === null) delete state.cursor;
-    else state.cursor = cursor;
-    for (const problem of problems) log.warn(`scan: ${problem}`);
-    log.info(`scan: ${looked} tags looked at, ${started} runs started`);
+    const shares = await Shares.open(ports);
+    const share = shares.of('scan');
+    const scan: Scan = {
+      ports: { ...ports, ...share.counted() },
+      share,
+      call: { signal, progress: SILENT },
+      until: ports.now().getTime() + forMs,
+      dueMs: Date.parse(state.dueAt ?? ''),
+      isBegin: state.scans === 'due',
+      started: state.started,
+      maxStarted: await ports.rules.maxRunsPerTick(),
+      looked: 0,
+      problems: [],
+    };
+    try {
+      const isLeft = await scanRepositories(scan);
+      state.scans = 'begun';
+      if (!isLeft) delete state.scans;
+    } finally {
+      state.started = scan.started;
+      await shares.close();
+      for (const problem of scan.problems) log.warn(`scan: ${problem}`);
+      log.info(`scan: ${scan.looked} tags looked at, ${scan.started} runs started`);
+    }
   });
 }
 

@@ -1,9 +1,10 @@
-/** Entries of one page of a list, as registries give it. */
+/** Entries of one page of a list, as registries give it; the lists of the newest give pages. */
 const PAGE_ENTRIES: Record<string, number> = {
   listTags: 1000,
   listRepositories: 1000,
   listTagDetails: 100,
-  listManifestDetails: 100,
+  listNewestTags: 1,
+  listNewestManifests: 1,
 };
 
 /**

@@ -9,6 +9,7 @@ import type { DestinationOwner } from '../../src/rows/claims.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import { resyncTurnOf } from '../../src/rows/resync-turn.js';
 import type { RunRow } from '../../src/rows/run-row.js';
+import type { ScanRow } from '../../src/rows/scan-row.js';
 import type { Standing } from '../../src/rows/subject-index.js';
 import type { StepProgress } from '../../src/rows/step-progress.js';
 import type { Versioned } from '../../src/ports/versioned.js';
@@ -66,6 +67,10 @@ class Rows<T> {
     });
   }
 
+  entries(): [key: string, row: Versioned<T>][] {
+    return [...this.#rows].map(([key, { json, version }]) => [key, { value: JSON.parse(json) as T, version }]);
+  }
+
   values(): T[] {
     return [...this.#rows.values()].map((row) => JSON.parse(row.json) as T);
   }
@@ -93,6 +98,7 @@ function page<T>(items: T[], keyOf: (item: T) => string, options: PageOptions = 
 }
 
 const newestFirst = (at: string): string => String(1e15 - Date.parse(at)).padStart(16, '0');
+const scanKey = ({ rule, registry, repository }: ScanRow): string => JSON.stringify([rule, registry, repository]);
 const place = (stored: StoredDigest): string => `${stored.registry}/${stored.repository}@${stored.digest}`;
 const promotionKey = (row: PromotionRow): string => `${newestFirst(row.runOpenedAt ?? row.wantedAt)}|${row.id}`;
 
@@ -103,6 +109,7 @@ export function memoryRunStore(): Store {
   const owners = new Rows<DestinationOwner>();
   const jobs = new Rows<string>();
   const notes = new Rows<string>();
+  const scans = new Rows<ScanRow>();
   const standing = new Rows<Standing & { image: string }>();
   const ours = new Map<string, string>();
   const ignored: { key: string; event: IgnoredEvent }[] = [];
@@ -236,5 +243,23 @@ export function memoryRunStore(): Store {
 
     getNote: async (name) => notes.get(name),
     putNote: async (name, text, version) => notes.put(name, text, version),
+
+    listScanRows: async (from = '') => {
+      const after = Buffer.from(from, 'base64url').toString();
+      const rows = scans.entries().filter(([key]) => key > after);
+      const shown = rows.sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, 1_000);
+      const [last = ''] = shown.at(-1) ?? [];
+      const next = shown.length < rows.length ? { next: Buffer.from(last).toString('base64url') } : {};
+      return { items: shown.map(([, row]) => row), ...next };
+    },
+    insertScanRow: async (row) => scans.put(scanKey(row), row, undefined),
+    replaceScanRow: async (row, version) =>
+      scans.put(scanKey(row), row, version) ? scans.get(scanKey(row))?.version : undefined,
+    removeScanRow: async (row, version) => {
+      const current = scans.get(scanKey(row))?.version;
+      if (current !== undefined && current !== version) return false;
+      scans.delete(scanKey(row));
+      return true;
+    },
   };
 }

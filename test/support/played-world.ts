@@ -1,9 +1,11 @@
 import { InvocationContext } from '@azure/functions';
 import type { OrchestrationHandler } from 'durable-functions';
 import type { Rule } from '../../src/rules/rule.js';
-import { walkScheduleStep } from '../../src/schedule/walk-schedule.js';
+import { reconcilePromotions } from '../../src/schedule/reconcile-promotions.js';
+import { retryFailed } from '../../src/schedule/retry-failed.js';
+import { askForFullScans, scanAll } from './scan-world.js';
 import type { MemoryRepository } from '../unit/oci/memory-repository.js';
-import { DESTINATION, REGISTRY, SOURCE, newCall, newWorld, tagAt, type World } from './world.js';
+import { DESTINATION, REGISTRY, SOURCE, newWorld, tagAt, type World } from './world.js';
 import { RESYNC_PAUSE_MS, resyncTick } from './resync-world.js';
 import { register, type Registered } from './registered.js';
 import { replay, type Activity, type Played, type Script } from './replay.js';
@@ -18,7 +20,7 @@ export interface PlayedWorld {
   destination: MemoryRepository;
   /** Plays every run that was started since, and those that they start. */
   playAll: (around?: Around, more?: Partial<Script>) => Promise<Played[]>;
-  /** One tick of the schedule; @returns how many runs it started. */
+  /** The schedule reconciles and scans, all of it; @returns how many runs it started. */
   tick: () => Promise<number>;
   /** Resync, when all is due again. @returns how many runs it started */
   resync: () => Promise<number>;
@@ -64,7 +66,13 @@ export function newPlayedWorld(...rules: Rule[]): PlayedWorld {
     source: world.registries.repository(REGISTRY, SOURCE.repository),
     destination: world.registries.repository(REGISTRY, 'staging/samples/app'),
     playAll,
-    tick: async () => (await walkScheduleStep(world, { cursor: null, started: 0 }, newCall())).started,
+    tick: async () => {
+      const { started } = await reconcilePromotions(world, 0);
+      const retried = await retryFailed(world, 0);
+      await askForFullScans(world);
+      const scanned = await scanAll(world);
+      return started + retried.started + scanned.started;
+    },
     resync: async () => {
       world.nowMs += RESYNC_PAUSE_MS;
       return (await resyncTick(world)).started;

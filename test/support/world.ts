@@ -1,4 +1,4 @@
-import { parseReference, PolicyError, RegistryError } from '../../src/oci/index.js';
+import { type Digest, parseReference, PolicyError, PromoterError, RegistryError } from '../../src/oci/index.js';
 import type { Rule } from '../../src/rules/rule.js';
 import { raiseWanted } from '../../src/rows/increment.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
@@ -52,9 +52,17 @@ const OURS = newSigner('acr-promoter');
 class ListedRegistries extends MemoryRegistries {
   readonly #names = new Map<string, Set<string>>();
 
+  /** The registries' clock, epoch milliseconds. */
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    super();
+    this.#now = now;
+  }
+
   override repository(registry: string, repository: string): MemoryRepository {
     this.#names.set(registry, (this.#names.get(registry) ?? new Set()).add(repository));
-    return super.repository(registry, repository);
+    return Object.assign(super.repository(registry, repository), { now: this.#now });
   }
 
   /** Repositories that hold something. */
@@ -81,13 +89,15 @@ export interface World extends Ports {
   nowMs: number;
   /** Errors by which a registry, or one repository of it, answers the schedule's listing. */
   listingFaults: Map<string, Error>;
+  /** False: the registries have no lists by time, and tell no times. */
+  hasAcrLists: boolean;
 }
 
 export function newWorld(...rules: Rule[]): World {
-  const registries = new ListedRegistries();
+  const registries = new ListedRegistries(() => world.now().getTime());
   const world: World = {
     registries,
-    listing: memoryListing(registries, () => world.listingFaults),
+    listing: memoryListing(registries, () => world),
     counted: (onRequest) => ({
       registries: countedCalls(world.registries, onRequest),
       listing: countedCalls(world.listing, onRequest),
@@ -133,16 +143,36 @@ export function newWorld(...rules: Rule[]): World {
     nowMs: Date.now(),
     now: () => new Date(world.nowMs),
     listingFaults: new Map(),
+    hasAcrLists: true,
   };
   return world;
 }
 
+/** Tags of one page of a list. */
+const PAGE_TAGS = 100;
+
 /** Lists what the memory registries hold, and answers as a registry does where a repository is not there. */
-function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<string, Error>): RegistryListing {
+function memoryListing(
+  registries: ListedRegistries,
+  world: () => Pick<World, 'listingFaults' | 'hasAcrLists'>,
+): RegistryListing {
   const check = (name: string): void => {
-    const fault = faults().get(name);
+    const fault = world().listingFaults.get(name);
     if (fault !== undefined) throw fault;
   };
+  const checkRepository = (registry: string, { name, manifests }: MemoryRepository): void => {
+    check(registry);
+    check(name);
+    if (manifests.size === 0) throw notFound('NAME_UNKNOWN', name);
+  };
+  /** In pages, as ACR's own lists. */
+  function* newestOf<T>(registry: string, repository: MemoryRepository, list: () => T[]): Generator<T[]> {
+    check(registry);
+    if (!world().hasAcrLists) throw new PromoterError('NO_ACR_LISTS', repository.name);
+    checkRepository(registry, repository);
+    const entries = list();
+    for (let from = 0; from === 0 || from < entries.length; from += 100) yield entries.slice(from, from + 100);
+  }
   return {
     registry: (registry) => ({
       checkAccess: async () => check(registry),
@@ -155,10 +185,22 @@ function memoryListing(registries: ListedRegistries, faults: () => ReadonlyMap<s
       const found = registries.repository(registry, repository);
       const listed = {
         async *listTagDetails({ last = '' }: { last?: string } = {}) {
-          check(registry);
-          check(found.name);
-          if (found.manifests.size === 0) throw notFound('NAME_UNKNOWN', found.name);
-          for (const [name, digest] of found.listedTags()) if (name > last) yield { name, digest };
+          checkRepository(registry, found);
+          const timesOf = (name: string, digest: Digest): { updatedAt?: string } =>
+            world().hasAcrLists ? { updatedAt: new Date(found.tags.timeOf(name, digest)).toISOString() } : {};
+          // Each page is read when it is asked for.
+          for (let after = last; ;) {
+            const page = found.listedTags().filter(([name]) => name > after);
+            for (const [name, digest] of page.slice(0, PAGE_TAGS)) yield { name, digest, ...timesOf(name, digest) };
+            if (page.length <= PAGE_TAGS) return;
+            after = page[PAGE_TAGS - 1]?.[0] ?? after;
+          }
+        },
+        async *listNewestTags() {
+          yield* newestOf(registry, found, () => found.newestTags());
+        },
+        async *listNewestManifests() {
+          yield* newestOf(registry, found, () => found.newestManifests());
         },
         isWritable: async (tag: string) => !found.locked.has(tag) && !found.locked.has('*'),
       };

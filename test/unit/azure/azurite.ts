@@ -14,7 +14,7 @@ export async function startAzurite(): Promise<Azurite> {
   const program = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js');
   const key = randomBytes(32).toString('base64');
   const ports = ['--blobPort', '0', '--queuePort', '0', '--tablePort', '0'];
-  const accounts = Array.from({ length: 16 }, (_, index) => `test${index}`);
+  const accounts = Array.from({ length: 24 }, (_, index) => `test${index}`);
   const flags = ['--skipApiVersionCheck', '--disableTelemetry', '--inMemoryPersistence', '--silent'];
   const child = spawn(process.execPath, [program, ...ports, ...flags], {
     env: { ...process.env, AZURITE_ACCOUNTS: accounts.map((name) => `${name}:${key}`).join(';') },

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { createStorage, type AzureStorage } from '../../../src/azure/storage.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
-import type { PromotionFilter, RunFilter } from '../../../src/rows/filters.js';
+import { listedTag, type PromotionFilter, type RunFilter } from '../../../src/rows/filters.js';
 import type { IgnoredEvent } from '../../../src/rows/ignored-event.js';
+import type { ScanRow } from '../../../src/rows/scan-row.js';
 import type { RunInput, RunRow } from '../../../src/rows/run-row.js';
 import { memoryDocuments, memoryFiles, memoryLease, memoryQueues, memoryRunStore } from '../../support/memory-ports.js';
 import { collectPages } from './collect-pages.js';
@@ -96,6 +97,68 @@ function portsContract(open: () => Promise<Ports>): void {
     expect(await runs.insertPromotion({ ...row, destination: 'taken' })).toBe(true);
     expect(await runs.removePromotion({ ...row, destination: 'taken' })).toBe(true);
     expect((await runs.claimDestination('taken', next)).value.promotionId).toBe('another');
+  });
+
+  describe('rows of scans', () => {
+    const row = (repository: string): ScanRow => ({
+      rule: 'staging',
+      registry: 'r.azurecr.io',
+      repository,
+      state: {
+        failures: 0,
+        cursor: { tags: { newestMs: 1, handled: ['a'] }, manifests: { newestMs: 0, handled: [] } },
+      },
+    });
+
+    test('a row is inserted once, replaced and removed only at its version', async () => {
+      const { runs } = await open();
+      expect(await runs.insertScanRow(row('a'))).toBe(true);
+      expect(await runs.insertScanRow(row('a'))).toBe(false);
+      const [first] = (await runs.listScanRows()).items;
+      expect(first?.value).toEqual(row('a'));
+      const version = first?.version ?? '';
+      const claimed = { ...row('a'), state: { failures: 1, triedAt: at(0) } };
+      const second = await runs.replaceScanRow(claimed, version);
+      expect(await runs.replaceScanRow(row('a'), version)).toBeUndefined();
+      expect((await runs.listScanRows()).items).toEqual([{ value: claimed, version: second }]);
+      expect(await runs.removeScanRow(claimed, version)).toBe(false);
+      expect(await runs.replaceScanRow(row('a'), second ?? '')).toBeDefined();
+      const [third] = (await runs.listScanRows()).items;
+      expect(await runs.removeScanRow(row('a'), third?.version ?? '')).toBe(true);
+      expect(await runs.listScanRows()).toEqual({ items: [] });
+      expect(await runs.replaceScanRow(row('a'), third?.version ?? '')).toBeUndefined();
+    });
+
+    test('the list has a thousand in one request', async () => {
+      const { runs } = await open();
+      const names = Array.from({ length: 1_003 }, (_, index) => `samples/app${index}`);
+      await Promise.all(names.map((name) => runs.insertScanRow(row(name))));
+      const first = await runs.listScanRows();
+      expect(first.items).toHaveLength(1_000);
+      const second = await runs.listScanRows(first.next);
+      expect(second.next).toBeUndefined();
+      const listed = [...first.items, ...second.items].map(({ value }) => value.repository);
+      expect(listed.sort()).toEqual(names.sort());
+    });
+  });
+
+  test('the list of one repository begins after a tag, or with those that begin like it', async () => {
+    const { runs } = await open();
+    const tags = ['v', 'v-1', 'v.1', 'v1', 'v1_2', 'v10', 'V2'];
+    for (const tag of tags) {
+      const row = samplePromotion();
+      await runs.insertPromotion({ ...row, source: { ...row.source, repository: 'a/b', tag } });
+    }
+    const listed = async (begin: { afterTag?: string; fromTag?: string } = {}): Promise<string[]> => {
+      const filter = { repository: 'a/b', ...begin };
+      const pages = await collectPages((options) => runs.listPromotions({ ...options, filter }), 2);
+      return pages.flat().map(({ source }) => source.tag);
+    };
+    const all = await listed();
+    expect(all).toEqual(tags.toSorted((a, b) => (listedTag(a) < listedTag(b) ? -1 : 1)));
+    for (const tag of all) expect(await listed({ afterTag: tag })).toEqual(all.slice(all.indexOf(tag) + 1));
+    expect(await listed({ afterTag: 'v100' })).toEqual(all.filter((tag) => listedTag(tag) > listedTag('v100')));
+    expect(await listed({ fromTag: 'v1' })).toEqual(['v10', 'v1_2', 'v1', 'v']);
   });
 
   describe('lists of promotions', () => {

@@ -148,6 +148,7 @@ describe('A, B, A, of which nobody is told', () => {
 test('a repository that is deleted, of which nobody is told: its rows come to rest, and go in time; what was promoted stays', async () => {
   const images = [await push('A', { tag: 'v1' }), await push('B', { tag: 'v2' })];
   await play.playAll();
+  expect(await play.tick()).toBe(0);
   play.source.tags.clear();
   play.source.manifests.clear();
   expect(await tickUntilQuiet()).toEqual(['failed', 'failed']);

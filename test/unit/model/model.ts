@@ -49,7 +49,7 @@ import { inVirtualTime } from './virtual-time.js';
 const MOST_AWAITED = 300;
 
 const TICK_MS = 5 * 60_000;
-const MOST_TICKS = 48;
+const MOST_TICKS = 72;
 /** So many come soon; then each after an hour, since failures are tried again with growing pauses; then after half a day. */
 const SOON_TICKS = 12;
 const HOURLY_TICKS = 36;
@@ -161,12 +161,16 @@ class Model {
   async #tickUntilQuiet(): Promise<void> {
     const app = this.#app;
     let quiet = 0;
-    for (let tick = 0; quiet < 2 || (await this.#isResyncDue()); tick += 1) {
+    let quietFromMs = this.#simulation.nowMs;
+    const isOver = async (): Promise<boolean> =>
+      quiet >= 2 && !(await this.#isResyncDue()) && (await this.#areScannedSince(quietFromMs));
+    for (let tick = 0; !(await isOver()); tick += 1) {
       if (tick > MOST_TICKS) {
         this.#problems.push('the schedule finds something to do at each tick');
         return;
       }
-      const pause = tick < SOON_TICKS ? 1 : tick < HOURLY_TICKS ? 12 : 144;
+      // What only full scans see is found within six hours.
+      const pause = tick < SOON_TICKS && quiet < 2 ? 1 : tick < HOURLY_TICKS ? 12 : 144;
       await this.#simulation.advanceTo(this.#simulation.nowMs + pause * TICK_MS);
       const before = app.engine.starts.length;
       await app.tick();
@@ -176,7 +180,14 @@ class Model {
       // Whose tag is gone is left as it failed.
       const isOpen = items.some((row) => row.runOpen || (isTriedAgain(row) && isWanted(app, row)));
       quiet = isQuiet && !isOpen ? quiet + 1 : 0;
+      if (quiet < 2) quietFromMs = this.#simulation.nowMs;
     }
+  }
+
+  /** True if each repository had a full scan since then. */
+  async #areScannedSince(ms: number): Promise<boolean> {
+    const { items } = await this.#app.world.store.listScanRows();
+    return items.every(({ value: { state } }) => Date.parse(state.lastFullScanAt ?? '') >= ms);
   }
 
   /** True until each promotion was compared once since its last run: resync leaves it alone for a quarter of an hour. */

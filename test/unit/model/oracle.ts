@@ -5,6 +5,7 @@ import type { Rule } from '../../../src/rules/rule.js';
 import { standingRule } from '../../../src/rules/standing-rule.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
+import { ExistingTags } from '../../../src/schedule/existing-tags.js';
 import type { App } from './app.js';
 import { destinationProblems, madeTwice } from './destination.js';
 import type { Known } from './happenings.js';
@@ -63,7 +64,7 @@ async function tagProblems(
   const at = `rule ${rule.name}, ${source.repository}:${source.tag}`;
   const row = (await app.world.store.getPromotion(promotionId(rule.name, source)))?.value;
   if (rule.existing === 'ignore' && (row === undefined || !known.touched.has(`${source.repository}:${source.tag}`))) {
-    const stood = baselineOf(app, rule).has(`${source.repository}:${source.tag}=${digest}`);
+    const stood = (await existingDigest(app, rule, source)) === digest;
     if (row === undefined && stood) return [];
     // Nobody touched it since it was there, and a rule that ignores that did from the start.
     const fromStart = app.setting.before === true && !known.ruled && !known.troubled;
@@ -110,13 +111,16 @@ function observedProblems(rule: Rule, row: PromotionRow | undefined, digest: str
   return [`${at}: ${digest} is to be observed, and the last run is ${last?.outcome} of ${last?.digest}`];
 }
 
-/** What stood at the source when the rule was first read, as `repository:tag=digest`. */
-function baselineOf({ world }: App, rule: Rule): Set<string> {
-  const found = new Set<string>();
-  for (const [name, bytes] of world.documents.kept) {
-    if (!name.startsWith(`documents/baselines/${rule.name}-`) || !name.includes('/parts/')) continue;
-    const { tags } = JSON.parse(Buffer.from(bytes).toString('utf8')) as { tags: Record<string, string> };
-    for (const [tag, digest] of Object.entries(tags)) found.add(`${tag}=${digest}`);
-  }
-  return found;
+/** What a tag was when its repository was first scanned for the rule, if it was recorded. */
+async function existingDigest(
+  { world }: App,
+  rule: Rule,
+  { registry, repository, tag }: { registry: string; repository: string; tag: string },
+): Promise<string | undefined> {
+  const { items } = await world.store.listScanRows();
+  const { existing } =
+    items.find(
+      ({ value }) => value.rule === rule.name && value.registry === registry && value.repository === repository,
+    )?.value.state ?? {};
+  return existing && (await new ExistingTags(world, rule, repository, existing).digestsOf([tag])).get(tag);
 }

@@ -8,6 +8,8 @@ import {
   RegistryError,
   IntegrityError,
   type CallOptions,
+  type ChangedManifest,
+  type ChangedTag,
   type Descriptor,
   type Digest,
   type FetchedManifest,
@@ -51,12 +53,43 @@ function answer(status: number, code: string, what: string): RegistryError {
   });
 }
 
+/** A map that knows when what it holds was written last. */
+class Timed<V> extends Map<string, V> {
+  readonly #times = new Map<string, number>();
+  readonly #now: () => number;
+  readonly #keyOf: (key: string, value: V) => string;
+
+  constructor(now: () => number, keyOf: (key: string, value: V) => string) {
+    super();
+    this.#now = now;
+    this.#keyOf = keyOf;
+  }
+
+  override set(key: string, value: V): this {
+    this.#times.set(this.#keyOf(key, value), this.#now());
+    return super.set(key, value);
+  }
+
+  /** Also of what it held once, as a late replica may show. */
+  timeOf(key: string, value: V): number {
+    return this.#times.get(this.#keyOf(key, value)) ?? 0;
+  }
+}
+
 /** A repository without any I/O, which counts what it is asked and fails when it is told to. */
 export class MemoryRepository implements Repository {
   readonly name: string;
   readonly blobs = new Map<string, Uint8Array>();
-  readonly manifests = new Map<string, Stored>();
-  readonly tags = new Map<string, Digest>();
+  /** The registry's clock, epoch milliseconds. */
+  now: () => number = Date.now;
+  readonly manifests = new Timed<Stored>(
+    () => this.now(),
+    (digest) => digest,
+  );
+  readonly tags = new Timed<Digest>(
+    () => this.now(),
+    (tag, digest) => `${tag} ${digest}`,
+  );
   readonly calls: MemoryCall[] = [];
   /** Digests that the referrers list keeps back however often they are pushed. */
   readonly unlisted = new Set<string>();
@@ -119,6 +152,30 @@ export class MemoryRepository implements Repository {
   /** Tags with their digests, as lists of them have them. */
   listedTags(): [name: string, digest: Digest][] {
     return this.replica(this.#there, ({ listed }) => [...listed].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** Tags as the list of the newest has them. */
+  newestTags(): ChangedTag[] {
+    return newestFirst(
+      this.listedTags().map(([name, digest]) => ({
+        name,
+        digest,
+        updatedAt: timeText(this.tags.timeOf(name, digest)),
+      })),
+    );
+  }
+
+  /** Manifests as the list of the newest has them. */
+  newestManifests(): ChangedManifest[] {
+    const manifests = this.replica(this.#there, ({ referrers }) => [...referrers.values()]);
+    const tags = this.listedTags();
+    return newestFirst(
+      manifests.map((stored) => ({
+        digest: stored.descriptor.digest,
+        updatedAt: timeText(this.manifests.timeOf(stored.descriptor.digest, stored)),
+        tags: tags.flatMap(([name, digest]) => (digest === stored.descriptor.digest ? [name] : [])),
+      })),
+    );
   }
 
   async resolve(target: string, options?: CallOptions): Promise<Descriptor> {
@@ -243,6 +300,14 @@ export class MemoryRepository implements Repository {
     if (!this.manifests.delete(digest)) throw answer(404, 'MANIFEST_UNKNOWN', `${this.name}@${digest}`);
     for (const [tag, target] of this.tags) if (target === digest) this.tags.delete(tag);
   }
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function newestFirst<T extends { updatedAt: string }>(entries: T[]): T[] {
+  return entries.sort((a, b) => Date.parse(b.updatedAt) - Date.parse(a.updatedAt));
 }
 
 /** Registries that exist as soon as they are named. Blobs can be mounted within one registry. */

@@ -130,7 +130,7 @@ describe('a promotion whose run was stopped', () => {
     const seen = { row, now: world.now(), fingerprint: fingerprint(run.rule) };
     expect(decideTag({ ...seen, digest: 'sha256:a' })).toBe('leave');
     expect(decideTag({ ...seen, digest: 'sha256:b' })).toBe('raise');
-    expect(decideTag({ ...seen, fingerprint: 'other', digest: 'sha256:a' })).toBe('raise');
+    expect(decideTag({ ...seen, fingerprint: 'other', digest: 'sha256:a' })).toBe('run again');
   });
 
   test('what was wanted until then is answered; what is wanted since is the next run’s', async () => {

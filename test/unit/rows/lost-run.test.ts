@@ -9,7 +9,9 @@ import { tellForgotten, TELLING_MS } from '../../../src/schedule/unsent-results.
 import { breakEverywhere } from '../../support/breaking.js';
 import { pushImage } from '../../support/images.js';
 import { SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
-import { walkScheduleStep } from '../../../src/schedule/walk-schedule.js';
+import { reconcilePromotions } from '../../../src/schedule/reconcile-promotions.js';
+import { retryFailed } from '../../../src/schedule/retry-failed.js';
+import { scanTick } from '../../support/scan-world.js';
 
 // A run that the engine has lost: whatever breaks while it is given up, it ends as interrupted, nobody is told of that, and its promotion
 // comes to rest.
@@ -207,9 +209,11 @@ describe('a run that is lost, and the one after it, and so on', () => {
     world.engine.setState(runId, 'ended');
     return runId;
   }
-  /** A tick of the schedule: its rows, then its tags. @returns whether a run is open after it */
+  /** A tick of the schedule: it reconciles, then it scans. @returns whether a run is open after it */
   async function tick(): Promise<boolean> {
-    await walkScheduleStep(world, { cursor: null, started: 0 }, newCall());
+    await reconcilePromotions(world, 0);
+    await retryFailed(world, 0);
+    await scanTick(world);
     return (await rowOf(world, promotionId)).runOpen;
   }
 
@@ -287,11 +291,15 @@ describe('a run that is lost, and the one after it, and so on', () => {
     expect(await rowOf(world, promotionId)).toMatchObject({ state: 'failed', last: { code: 'RUN_LOST' } });
   });
 
-  test('the second is followed at once too if it had ended itself before', async () => {
+  test('the second is closed as it ended itself, and followed by the next full scan’s', async () => {
     await lose();
     await tick();
     const runId = await lose();
     await endRunRow(world, runId, { outcome: 'promoted', digest: 'sha256:a' });
+    expect(await tick()).toBe(false);
+    expect(await rowOf(world, promotionId)).toMatchObject({ state: 'in_sync', last: { runId, outcome: 'promoted' } });
+    // The next full scan sees that the tag is something else.
+    world.nowMs += 6 * 60 * MINUTE;
     expect(await tick()).toBe(true);
     expect(await rowOf(world, promotionId)).toMatchObject({ state: 'working', previousRunId: runId });
     expect(await runOf(world, runId)).toMatchObject({ result: { outcome: 'promoted' } });

@@ -23,8 +23,6 @@ function row(changes: Partial<StandingRow['last'] & object> = {}, failures = 0, 
 describe('what the schedule does with a tag', () => {
   test.each([
     ['never seen', seen, 'raise'],
-    ['there when the rule was first read', { ...seen, baseline: 'sha256:a' }, 'leave'],
-    ['moved since the rule was first read', { ...seen, baseline: 'sha256:b' }, 'raise'],
     ['being worked at', { ...seen, row: row({}, 0, true) }, 'leave'],
     ['promoted', { ...seen, row: row() }, 'compare'],
     ['promoted, evidence demanded since', { ...seen, isGated: true, row: row() }, 'raise'],
@@ -50,7 +48,8 @@ describe('what the schedule does with a tag', () => {
     ['nothing to promote, evidence demanded', { ...seen, isGated: true, row: row({ code: 'IS_REFERRER' }) }, 'leave'],
     ['refused for evidence', { ...seen, isGated: true, row: row({ outcome: 'refused' }) }, 'leave'],
     ['another digest', { ...seen, row: row({ digest: 'sha256:b' }) }, 'raise'],
-    ['another rule', { ...seen, row: row({ fingerprint: 'r2' }) }, 'raise'],
+    ['another rule', { ...seen, row: row({ fingerprint: 'r2' }) }, 'run again'],
+    ['another rule and another digest', { ...seen, row: row({ fingerprint: 'r2', digest: 'sha256:b' }) }, 'raise'],
     ['refused since its rule was gone', { ...seen, row: row({ outcome: 'refused', code: 'RULE_GONE' }) }, 'raise'],
     ['refused', { ...seen, row: row({ outcome: 'refused' }) }, 'leave'],
     ['observed', { ...seen, row: row({ outcome: 'observed' }) }, 'leave'],

@@ -107,7 +107,7 @@ describe('what one tick hands to the next', () => {
 
   test('is kept, and survives a revival', async () => {
     await begun();
-    const kept = { dueAt: '2026-01-01T00:00:00.000Z', started: 7, cursor: 'here' };
+    const kept = { dueAt: '2026-01-01T00:00:00.000Z', started: 7, scans: 'begun' as const };
     expect(await next(async () => kept)).toBe(true);
     world.nowMs += 4 * 60_000;
     expect(await reviveClock(world)).toBe(true);

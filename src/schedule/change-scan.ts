@@ -1,0 +1,184 @@
+import { RegistryError, type ChangedManifest, type ChangedTag } from '../oci/index.js';
+import { subjectOfDigestTag } from '../rules/match.js';
+import { promotionId } from '../rules/promotion-id.js';
+import { handleChange, type Change } from '../promotions/registry-event.js';
+import { NO_NEWS } from '../rows/news.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import type { ListCursor, ScanCursor } from '../rows/scan-row.js';
+import { ExistingTags } from './existing-tags.js';
+import { isSettled, readNewest, type Newest } from './read-newest.js';
+import { decide, isToStop, type RepositoryScan } from './repository-scan.js';
+import { isOfOneRow, addProblem } from './scan.js';
+import { isTaken } from './source-repositories.js';
+
+/** Changes that are handled side by side. */
+const AT_ONCE = 8;
+
+/**
+ * Reads what is new in a repository by the registry's lists of the newest tags and manifests, and handles it like push events: a quiet
+ * repository costs two requests. The cursor moves on when all is handled; if there may be more than was read, a full scan comes next.
+ * @returns true when all is handled; otherwise the next scan begins at the same cursor, without what was handled
+ */
+export async function changeScan(place: RepositoryScan): Promise<boolean> {
+  const { cursor } = place.state;
+  if (cursor === undefined) return true;
+  const { tags, manifests } = await readLists(place, cursor);
+  const isCut = tags.isCut || manifests.isCut;
+  if (isCut) dropFingerprint(place);
+  const known = await existingOf(
+    place,
+    tags.fresh.map(({ entry }) => entry),
+  );
+  const doneTags = await handleAll(place, tags, (entry) => handleTag(place, entry, known));
+  const doneManifests = await handleAll(place, manifests, (entry) => handleManifest(place, entry));
+  const isDone = doneTags.isDone && doneManifests.isDone;
+  const next = isDone
+    ? { tags: without(tags.next, doneTags.again), manifests: without(manifests.next, doneManifests.again) }
+    : { tags: withHandled(cursor.tags, doneTags.keys), manifests: withHandled(cursor.manifests, doneManifests.keys) };
+  place.state = { ...place.state, cursor: next };
+  return isDone;
+}
+
+/** The cursor of a repository as it is now. @throws PromoterError `NO_ACR_LISTS` */
+export async function cursorNow(
+  place: Pick<RepositoryScan, 'scan' | 'rule' | 'repository' | 'signal'>,
+): Promise<ScanCursor> {
+  const { tags, manifests } = await readLists(place, undefined);
+  return { tags: tags.next, manifests: manifests.next };
+}
+
+async function readLists(
+  { scan, rule, repository, signal }: Pick<RepositoryScan, 'scan' | 'rule' | 'repository' | 'signal'>,
+  cursor: ScanCursor | undefined,
+): Promise<{ tags: Newest<ChangedTag>; manifests: Newest<ChangedManifest> }> {
+  const lists = scan.ports.listing.repository(rule.source.registry, repository);
+  const now = scan.ports.now();
+  const [tags, manifests] = await Promise.all([
+    readNewest(orNone(lists.listNewestTags({ signal })), cursor?.tags, ({ name, digest }) => `${name} ${digest}`, now),
+    readNewest(orNone(lists.listNewestManifests({ signal })), cursor?.manifests, ({ digest }) => digest, now),
+  ]);
+  return { tags, manifests };
+}
+
+/** Nothing if the repository is not there (yet). */
+async function* orNone<T>(pages: AsyncIterable<T[]>): AsyncGenerator<T[]> {
+  try {
+    yield* pages;
+  } catch (error) {
+    if (!(error instanceof RegistryError && error.notFound)) throw error;
+  }
+}
+
+function dropFingerprint(place: RepositoryScan): void {
+  const { fingerprint: _before, ...state } = place.state;
+  place.state = state;
+}
+
+/** The digests that these tags had when the repository was first scanned, of a rule that leaves those alone. */
+async function existingOf(
+  { scan, rule, repository, state: { existing } }: RepositoryScan,
+  tags: readonly ChangedTag[],
+): Promise<ReadonlyMap<string, string>> {
+  const taken = tags.map(({ name }) => name).filter((name) => isTaken(rule, repository, name));
+  if (existing === undefined || taken.length === 0) return new Map();
+  return new ExistingTags(scan.ports, rule, repository, existing).digestsOf(taken);
+}
+
+interface Handled {
+  /** Of those that need no more. */
+  keys: string[];
+  /** Of those that are to be looked at again by the next scan: a manifest that is listed and cannot be read yet. */
+  again: string[];
+  isDone: boolean;
+}
+
+type Outcome = 'done' | 'again' | 'stopped';
+
+/** Handles what is new, oldest first, until the scan is to stop. */
+async function handleAll<T>(
+  place: RepositoryScan,
+  { fresh }: Newest<T>,
+  handle: (entry: T) => Promise<Outcome>,
+): Promise<Handled> {
+  const { scan } = place;
+  const handled: Handled = { keys: [], again: [], isDone: true };
+  for (let from = 0; from < fresh.length;) {
+    if (isToStop(place)) return { ...handled, isDone: false };
+    const some = fresh.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
+    await Promise.all(
+      some.map(async ({ entry, key }) => {
+        const outcome = await handle(entry);
+        if (outcome === 'stopped') handled.isDone = false;
+        else handled[outcome === 'done' ? 'keys' : 'again'].push(key);
+      }),
+    );
+    from += some.length;
+  }
+  return handled;
+}
+
+async function handleTag(
+  place: RepositoryScan,
+  { name: tag, digest, updatedAt: at }: ChangedTag,
+  existing: ReadonlyMap<string, string>,
+): Promise<Outcome> {
+  const { scan, rule, repository } = place;
+  const { registry } = rule.source;
+  if (subjectOfDigestTag(tag) === undefined) {
+    if (!isTaken(rule, repository, tag)) return 'done';
+    const row = (await scan.ports.store.getPromotion(promotionId(rule.name, { registry, repository, tag })))?.value;
+    if (row === undefined && existing.get(tag) === digest) return 'done';
+    // Most of what is new was reported by its event: a run has seen it, or will.
+    const isKnown =
+      row?.runOpen === true ? isNamed(row, digest) : decide(place, { digest, updatedAt: at }, row) !== 'raise';
+    if (isKnown) return 'done';
+  }
+  return handlePushed(place, { kind: 'pushed', registry, repository, tag, digest, at, by: 'schedule' });
+}
+
+/** If the open run knows of this digest, or its row does. */
+function isNamed({ news: { tag } = NO_NEWS }: PromotionRow, digest: string): boolean {
+  return tag?.digest === digest && tag.deleted !== true;
+}
+
+/** Manifests with a tag are handled by that; of the others those count that refer to another. */
+async function handleManifest(
+  place: RepositoryScan,
+  { digest, tags, updatedAt: at }: ChangedManifest,
+): Promise<Outcome> {
+  if (tags.length > 0) return 'done';
+  const { registry } = place.rule.source;
+  return handlePushed(place, { kind: 'pushed', registry, repository: place.repository, digest, at, by: 'schedule' });
+}
+
+async function handlePushed(place: RepositoryScan, change: Change): Promise<Outcome> {
+  const { scan, rule, signal } = place;
+  // The other rules scan for themselves.
+  const ports = { ...scan.ports, rules: { ...scan.ports.rules, load: () => Promise.resolve([rule]) } };
+  try {
+    let from: string | undefined;
+    for (;;) {
+      const handled = await handleChange(ports, change, signal, from);
+      scan.looked += 1;
+      scan.started += handled.raised.length;
+      // What cannot be read for hours is no replica that is late.
+      if (handled.state === 'unreadable') return isSettled(Date.parse(change.at), scan.ports.now()) ? 'done' : 'again';
+      if (handled.state === 'done') return 'done';
+      from = handled.next;
+      if (isToStop(place)) return 'stopped';
+    }
+  } catch (error) {
+    // A row that can't be read, or no destination can be made of this name.
+    if (!isOfOneRow(error)) throw error;
+    addProblem(scan, rule, error);
+    return 'done';
+  }
+}
+
+function without({ newestMs, handled }: ListCursor, keys: readonly string[]): ListCursor {
+  return { newestMs, handled: handled.filter((key) => !keys.includes(key)) };
+}
+
+function withHandled({ newestMs, handled }: ListCursor, keys: readonly string[]): ListCursor {
+  return { newestMs, handled: [...new Set([...handled, ...keys])] };
+}

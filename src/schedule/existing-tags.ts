@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { PromoterError } from '../oci/index.js';
+import type { Rule } from '../rules/rule.js';
+import type { Existing } from '../rows/scan-row.js';
+import type { Ports } from '../ports/ports.js';
+
+/** Tags of one document. */
+export const PART_TAGS = 5_000;
+
+const partSchema = z.object({
+  /** Digests by tag. */
+  tags: z.record(z.string(), z.string()),
+  /** The tag after which the next part begins; null: this is the last one. */
+  next: z.string().nullable(),
+});
+export type Part = z.infer<typeof partSchema>;
+
+type DocumentsPort = Pick<Ports, 'documents'>;
+
+/** The tags and digests that a repository had when the schedule first scanned it: what a rule with `existing: ignore` leaves alone. */
+export class ExistingTags {
+  readonly #ports: DocumentsPort;
+  readonly #folder: string;
+  readonly #parts: number;
+  /** The part that was looked into last: the next tags are in it mostly. */
+  #open: { number: number; tags: Part['tags'] } | undefined;
+
+  constructor(ports: DocumentsPort, rule: Rule, repository: string, { globs, parts }: Existing) {
+    this.#ports = ports;
+    this.#folder = folderOf(rule, repository, globs);
+    this.#parts = parts;
+  }
+
+  /** The digests that these tags had, by tag. */
+  async digestsOf(tags: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const found = new Map<string, string>();
+    for (let count = 0; count < this.#parts && found.size < tags.length; count += 1) {
+      // From where the last ones were: tags come in the order in which they were recorded.
+      const digests = await this.#tagsOf(((this.#open?.number ?? 0) + Math.min(count, 1)) % this.#parts);
+      for (const tag of tags) {
+        const digest = digests[tag];
+        if (digest !== undefined) found.set(tag, digest);
+      }
+    }
+    return found;
+  }
+
+  async #tagsOf(number: number): Promise<Part['tags']> {
+    if (this.#open?.number !== number) {
+      const part = await readPart(this.#ports, this.#folder, number);
+      // Without it, all that it had would be promoted.
+      if (part === undefined) throw incomplete(this.#folder, number);
+      this.#open = { number, tags: part.tags };
+    }
+    return this.#open.tags;
+  }
+}
+
+/**
+ * Keeps one more part. It stays as it was written first: of two scans at once, and after a crash, that one counts.
+ * @param list makes the part. @returns the part that is kept
+ */
+export async function keepPart(
+  ports: DocumentsPort,
+  rule: Rule,
+  repository: string,
+  { globs, parts }: Existing,
+  list: () => Promise<Part>,
+): Promise<Part> {
+  const folder = folderOf(rule, repository, globs);
+  const kept = await readPart(ports, folder, parts);
+  if (kept !== undefined) return kept;
+  const bytes = Buffer.from(JSON.stringify(await list()));
+  return parse(await ports.documents.putIfAbsent('documents', `${folder}/${parts}.json`, bytes), partSchema);
+}
+
+/** Removes what was recorded of a repository, so that it can be recorded anew. */
+export async function forgetExisting(
+  { documents }: DocumentsPort,
+  rule: { name: string; source: { registry: string } },
+  repository: string,
+  { globs }: Pick<Existing, 'globs'>,
+): Promise<void> {
+  await documents.removeAll('documents', `${folderOf(rule, repository, globs)}/`);
+}
+
+/** Removes all that was recorded for a rule. */
+export async function forgetRule({ documents }: DocumentsPort, rule: string): Promise<void> {
+  await documents.removeAll('documents', `existing/${rule}/`);
+}
+
+/**
+ * The repositories that a rule's source had when the schedule first saw the rule: of those the tags are recorded, and all in a later one is
+ * new.
+ * @param now those that there are
+ */
+export async function firstRepositories(
+  { documents }: DocumentsPort,
+  { name, source }: Rule,
+  now: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const key = `existing/${name}/${hash([source.registry, source.repositories])}.json`;
+  const bytes = Buffer.from(JSON.stringify(now));
+  const kept = (await documents.get('documents', key)) ?? (await documents.putIfAbsent('documents', key, bytes));
+  return new Set(parse(kept, z.array(z.string())));
+}
+
+/** Tells apart which tags of its source a rule takes. 16 hex digits. */
+export function globsHash({ source }: Rule): string {
+  return hash(source.tags);
+}
+
+function folderOf(
+  { name, source: { registry } }: { name: string; source: { registry: string } },
+  repository: string,
+  globs: string,
+): string {
+  return `existing/${name}/${hash([registry, repository])}-${globs}`;
+}
+
+async function readPart({ documents }: DocumentsPort, folder: string, number: number): Promise<Part | undefined> {
+  const bytes = await documents.get('documents', `${folder}/${number}.json`);
+  return bytes && parse(bytes, partSchema);
+}
+
+function incomplete(folder: string, number: number): PromoterError {
+  return new PromoterError('BASELINE_INCOMPLETE', `part ${number} of ${folder} is gone`, {
+    remedy: `Remove what is in documents/${folder} and the repository's row in table runs, partition scan: what the repository holds then counts as having been there.`,
+  });
+}
+
+function hash(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+}
+
+function parse<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
+  return schema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+}

@@ -1,0 +1,201 @@
+import { parseReference, type TagDetails } from '../oci/index.js';
+import type { TagName } from '../rules/match.js';
+import { scanFingerprint } from '../rules/fingerprint.js';
+import { raiseWanted } from '../rows/increment.js';
+import { isDestinationFree } from '../rows/claims.js';
+import { listedTag } from '../rows/filters.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import { resolveTag } from '../transfer/resolve-tag.js';
+import { DestinationTags } from './destination-tags.js';
+import { ExistingTags } from './existing-tags.js';
+import { PromotionRows } from './promotion-rows.js';
+import { decide, isToLeave, type RepositoryScan } from './repository-scan.js';
+import { isOutdated } from './run-again.js';
+import { everyTagOf, isTaken } from './source-repositories.js';
+import { isFull, isOfOneRow, addProblem, SCANNED_TAGS } from './scan.js';
+
+/** Requests, and runs that are started, side by side. */
+const AT_ONCE = 16;
+
+/** What a full scan reads. */
+interface Reading extends RepositoryScan {
+  rows: PromotionRows;
+  destinations: DestinationTags;
+  existing: ExistingTags | undefined;
+  /** Tags whose rows are listed with a later page of tags: `v1` comes after `v10` there. */
+  apart: Set<string>;
+}
+
+/**
+ * Compares all tags of a repository with the rows and with the destination, a page at a time, from where the last tick stopped: tags
+ * without a row, moved and deleted ones, destination tags that are gone or lead elsewhere, destinations that are free again.
+ * @returns true when it has ended
+ */
+export async function fullScan(place: RepositoryScan): Promise<boolean> {
+  const { scan, rule, repository, signal } = place;
+  const { ports } = scan;
+  const begun = place.state.full;
+  const isSame = begun?.fingerprint === scanFingerprint(rule);
+  const full = isSame ? begun : { startedAt: ports.now().toISOString(), fingerprint: scanFingerprint(rule) };
+  place.state = { ...place.state, full };
+  const { after } = full;
+  const { existing } = place.state;
+  const reading: Reading = Object.assign(place, {
+    rows: new PromotionRows(ports.store, rule, repository, after === undefined ? {} : { fromTag: after }),
+    destinations: new DestinationTags(ports, signal),
+    existing: existing && new ExistingTags(ports, rule, repository, existing),
+    apart: new Set<string>(),
+  });
+  let page: TagDetails[] = [];
+  for await (const listed of everyTagOf(ports, rule, repository, {
+    signal,
+    ...(after !== undefined && { last: after }),
+  })) {
+    page.push(listed);
+    if (page.length < SCANNED_TAGS) continue;
+    if (!(await scanPage(reading, page, listed.name)) || isToLeave(place)) return false;
+    page = [];
+  }
+  // With the last tags come all rows that are left.
+  if (!(await scanPage(reading, page, undefined))) return false;
+  end(place);
+  return true;
+}
+
+function end(place: RepositoryScan): void {
+  const { full, ranAgain, ...state } = place.state;
+  if (full === undefined) return;
+  const { startedAt, fingerprint: by, hasOutdated } = full;
+  const again = hasOutdated === true || ranAgain === undefined ? {} : { ranAgain };
+  place.state = { ...state, ...again, lastFullScanAt: startedAt, fingerprint: by };
+}
+
+/** A tag, or a row without one, that may need a run. */
+interface Doubt {
+  name: TagName;
+  /** As the tag is listed; absent if it is not any more. */
+  listed?: TagDetails;
+  digest?: string;
+  /** Where only the destination can tell. */
+  destination?: TagName;
+}
+type Compared = Doubt & { destination: TagName; digest: string };
+
+function isCompared(doubt: Doubt): doubt is Compared {
+  return doubt.destination !== undefined && doubt.digest !== undefined;
+}
+
+/**
+ * Scans the tags of one page with the rows that are listed up to the last of them, and says in the state how far it has come.
+ * @param last undefined: it is the last page. @returns false if no more runs may be started
+ */
+async function scanPage(reading: Reading, page: readonly TagDetails[], last: string | undefined): Promise<boolean> {
+  const { scan, rule, repository, destinations } = reading;
+  const tags = page.filter(({ name }) => isTaken(rule, repository, name));
+  scan.looked += tags.length;
+  const rows = await reading.rows.upTo(last);
+  const doubts: Doubt[] = [];
+  const rowless = tags.filter(({ name }) => !rows.has(name));
+  const existing = await reading.existing?.digestsOf(rowless.map(({ name }) => name));
+  for (const listed of tags) {
+    const isApart = last !== undefined && listedTag(listed.name) > listedTag(last);
+    if (isApart) reading.apart.add(listed.name);
+    const row = isApart ? await reading.rows.now(listed.name) : rows.get(listed.name);
+    // It was there at first, and nobody has asked for it since.
+    if (row === undefined && existing?.get(listed.name) === listed.digest) continue;
+    const doubt = await doubtOf(reading, listed, row);
+    if (doubt !== undefined) doubts.push(doubt);
+    rows.delete(listed.name);
+  }
+  for (const row of rows.values())
+    if (!reading.apart.delete(row.source.tag) && isLeft(reading, row)) doubts.push({ name: row.source });
+  doubts.sort((a, b) => (a.name.tag < b.name.tag ? -1 : 1));
+  const confirmed = await destinations.listed(doubts.filter(isCompared));
+  const open = doubts.filter((doubt) => !isCompared(doubt) || !confirmed.has(doubt));
+  for (let from = 0; from < open.length;) {
+    if (isFull(scan)) return false;
+    // No more at once than may be started.
+    const some = open.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
+    await Promise.all(some.map((doubt) => raise(reading, doubt)));
+    from += some.length;
+    // A tag that differs each time must not use up what every tick may start.
+    reach(reading, some.at(-1)?.name.tag);
+  }
+  reach(reading, last);
+  return true;
+}
+
+/** Says how far it has come. */
+function reach(reading: Reading, tag: string | undefined): void {
+  const { full } = reading.state;
+  if (full !== undefined && tag !== undefined) reading.state = { ...reading.state, full: { ...full, after: tag } };
+}
+
+/** Undefined: nothing to do, by what the row says. */
+async function doubtOf(
+  reading: Reading,
+  listed: TagDetails,
+  row: PromotionRow | undefined,
+): Promise<Doubt | undefined> {
+  const { rule, repository } = reading;
+  const name = { registry: rule.source.registry, repository, tag: listed.name };
+  switch (decide(reading, listed, row)) {
+    case 'raise':
+      return { name, listed };
+    case 'compare': {
+      const { registry, repository: to, tag = '' } = parseReference(row?.destination ?? '');
+      return { name, listed, digest: listed.digest, destination: { registry, repository: to, tag } };
+    }
+    case 'run again': {
+      const { full } = reading.state;
+      // What is run again after an edit comes after all scans: run-again.ts.
+      if (full !== undefined && !isOutdated(reading))
+        reading.state = { ...reading.state, full: { ...full, hasOutdated: true } };
+      return undefined;
+    }
+    case 'leave':
+      return row !== undefined && (await isFreeAgain(reading, name, row)) ? { name, listed } : undefined;
+  }
+}
+
+/** True where the destination belonged to another rule when this was refused, and does so no longer. */
+async function isFreeAgain({ scan, rule }: Reading, name: TagName, row: PromotionRow): Promise<boolean> {
+  if (row.runOpen || row.last?.code !== 'DESTINATION_TAKEN') return false;
+  const { id, destination } = row;
+  return isDestinationFree(scan.ports, { promotionId: id, rule, source: name, destination });
+}
+
+/** A row whose tag is not listed, and which says that it is in sync. What was stopped or refused stays so. */
+function isLeft({ rule, repository }: Reading, { source, runOpen, state }: PromotionRow): boolean {
+  return !runOpen && state === 'in_sync' && isTaken(rule, repository, source.tag);
+}
+
+/** The row may have changed since the list was read, and a list of tags may be late: both are asked again. */
+async function raise(reading: Reading, { name, listed }: Doubt): Promise<void> {
+  const { scan, rule, rows, destinations } = reading;
+  try {
+    if (!(await (listed === undefined ? isGone(reading, name) : isWanted()))) return;
+    if (isFull(scan)) return;
+    scan.started += 1;
+    await raiseWanted(scan.ports, rule, name, { kind: 'schedule' }).catch((error: unknown) => {
+      scan.started -= 1;
+      throw error;
+    });
+  } catch (error) {
+    // Its row can't be read, or no destination be made of this name.
+    if (!isOfOneRow(error)) throw error;
+    addProblem(scan, rule, error);
+  }
+
+  async function isWanted(): Promise<boolean> {
+    if (listed === undefined) return false;
+    const now = await doubtOf(reading, listed, await rows.now(name.tag));
+    return now !== undefined && !(isCompared(now) && (await destinations.stands(now)));
+  }
+}
+
+async function isGone(reading: Reading, name: TagName): Promise<boolean> {
+  const row = await reading.rows.now(name.tag);
+  if (row === undefined || !isLeft(reading, row)) return false;
+  return (await resolveTag(reading.scan.ports, name, reading.signal)) === undefined;
+}

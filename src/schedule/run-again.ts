@@ -1,0 +1,58 @@
+import { fingerprint } from '../rules/fingerprint.js';
+import { raiseWanted } from '../rows/increment.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import { PromotionRows } from './promotion-rows.js';
+import type { RepositoryScan } from './repository-scan.js';
+import { addProblem, isFull, isOfOneRow } from './scan.js';
+import { isTaken } from './source-repositories.js';
+
+/** Whether promotions of a repository may have been run by the rule as it was before it was edited. */
+export function isOutdated({ rule, state }: Pick<RepositoryScan, 'rule' | 'state'>): boolean {
+  const { ranAgain } = state;
+  return ranAgain?.isWhole !== true || ranAgain.by !== fingerprint(rule);
+}
+
+/**
+ * Runs the promotions of a repository again that were run by another fingerprint of the rule, from where the last tick stopped. It asks
+ * no registry; the runs see what differs.
+ * @returns true when it was the last one
+ */
+export async function runAgain(place: RepositoryScan): Promise<boolean> {
+  const { scan, rule, repository } = place;
+  const by = fingerprint(rule);
+  const { ranAgain } = place.state;
+  const after = ranAgain?.by === by ? ranAgain.after : undefined;
+  const rows = new PromotionRows(scan.ports.store, rule, repository, after === undefined ? {} : { afterTag: after });
+  place.state = { ...place.state, ranAgain: { by, isWhole: false, ...(after !== undefined && { after }) } };
+  for (;;) {
+    const page = await rows.nextPage();
+    if (page.length === 0) break;
+    for (const row of page) {
+      if (isTaken(rule, repository, row.source.tag) && (await isOfOther(place, by, row))) {
+        if (isFull(scan)) return false;
+        await raise(place, row);
+      }
+      place.state = { ...place.state, ranAgain: { by, isWhole: false, after: row.source.tag } };
+    }
+    if (scan.ports.now().getTime() >= place.until) return false;
+  }
+  place.state = { ...place.state, ranAgain: { by, isWhole: true } };
+  return true;
+}
+
+async function isOfOther({ scan }: RepositoryScan, by: string, row: PromotionRow): Promise<boolean> {
+  if (!row.runOpen) return row.last !== undefined && row.last.fingerprint !== by;
+  // The open run goes by the rule as it was when it began.
+  const input = row.runId === undefined ? undefined : (await scan.ports.store.getRun(row.runId))?.value.input;
+  return input?.kind === 'promotion' && fingerprint(input.rule) !== by;
+}
+
+async function raise({ scan, rule }: RepositoryScan, { source }: PromotionRow): Promise<void> {
+  try {
+    await raiseWanted(scan.ports, rule, source, { kind: 'schedule' });
+    scan.started += 1;
+  } catch (error) {
+    if (!isOfOneRow(error)) throw error;
+    addProblem(scan, rule, error);
+  }
+}

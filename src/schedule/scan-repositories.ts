@@ -1,0 +1,110 @@
+import { describeError } from '../oci/index.js';
+import { addText, isFull, isOver, type Scan } from './scan.js';
+import { changeWork, fullWork, isChangeScanDue, sortedForFullScan, type Work } from './scan-works.js';
+import { isOutdated, runAgain } from './run-again.js';
+import { claimedState, isClaimable } from '../rows/scan-row.js';
+import type { RepositoryScan } from './repository-scan.js';
+import { listRows, scheduledRules, updateRows, type RuledRow } from './scan-rows.js';
+import { tookTooLong, within } from './within.js';
+
+/** How long one repository is scanned in one tick, in milliseconds: until its next piece is left to the next tick, and at most. Less than a claim. */
+const SCAN_MS = 15_000;
+const LONGEST_SCAN_MS = 25_000;
+/** Repositories of one registry that are scanned side by side. */
+const SCANNED_AT_ONCE = 4;
+
+/**
+ * The scans that are due, as far as one tick may: what is new in each repository, then full scans, then what an edit of a rule runs
+ * again. Repositories are independent: one that fails, hangs or kills its host keeps no other from its turn: docs/decisions/schedule.md.
+ * @returns true if the next tick is to go on
+ */
+export async function scanRepositories(scan: Scan): Promise<boolean> {
+  const rules = scheduledRules(await scan.ports.rules.load());
+  if (scan.isBegin) await updateRows(scan, rules);
+  const rows = await listRows(scan, rules);
+  const registries = [...new Set(rows.map(({ value }) => value.registry))];
+  const left = await Promise.all(registries.map((registry) => scanRegistry(scan, registry, rows)));
+  const isLeft = left.includes(true);
+  if (scan.ports.paused) return isLeft;
+  const outdated = rows.filter(({ rule, value: { state } }) => isOutdated({ rule, state }));
+  const isAgainLeft = await scanAll(scan, outdated, runAgain, () => isFull(scan));
+  return isLeft || (isAgainLeft && !isFull(scan));
+}
+
+/** @returns true if there is something left for the next tick */
+async function scanRegistry(scan: Scan, registry: string, all: readonly RuledRow[]): Promise<boolean> {
+  const rows = all.filter(({ value }) => value.registry === registry);
+  const isEnough = (): boolean => scan.share.left(registry) <= 0;
+  const changes = rows.filter((row) => isChangeScanDue(scan, row));
+  const isChangeLeft = await scanAll(scan, changes, changeWork, isEnough);
+  return (await scanAll(scan, sortedForFullScan(scan, rows), fullWork, isEnough)) || isChangeLeft;
+}
+
+/** What failed may kill its host, with all that is scanned beside it: it comes last, and alone. */
+async function scanAll(scan: Scan, rows: readonly RuledRow[], work: Work, isEnough: () => boolean): Promise<boolean> {
+  const now = scan.ports.now();
+  const claimable = rows.filter(({ value }) => isClaimable(value.state, now));
+  const well = claimable.filter(({ value }) => value.state.failures === 0);
+  const failed = claimable.filter(({ value }) => value.state.failures > 0);
+  failed.sort((a, b) => a.value.state.failures - b.value.state.failures);
+  const isLeft = await scanSome(scan, well, SCANNED_AT_ONCE, work, isEnough);
+  return (await scanSome(scan, failed, 1, work, isEnough)) || isLeft;
+}
+
+/** @returns true if some were not come to, or did not end */
+async function scanSome(
+  scan: Scan,
+  rows: readonly RuledRow[],
+  atOnce: number,
+  work: Work,
+  isEnough: () => boolean,
+): Promise<boolean> {
+  const waiting = [...rows];
+  let isLeft = false;
+  let hanging = 0;
+  const scanNext = async (): Promise<void> => {
+    for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) {
+      // A registry that does not answer: the others come with the next tick.
+      if (isOver(scan) || isEnough() || hanging >= atOnce) {
+        isLeft = true;
+        return;
+      }
+      const outcome = await scanRow(scan, row, work);
+      if (outcome === 'hangs') hanging += 1;
+      if (outcome === 'left') isLeft = true;
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, scanNext));
+  return isLeft;
+}
+
+/** Scans one repository under its claim. Whatever ends it, what it has come to is kept. */
+async function scanRow(scan: Scan, row: RuledRow, work: Work): Promise<'done' | 'left' | 'hangs' | 'failed'> {
+  const { ports, call } = scan;
+  const now = ports.now();
+  const { state, ...key } = row.value;
+  const claimed = claimedState(state, now);
+  const version = await ports.store.replaceScanRow({ ...key, state: claimed }, row.version);
+  // Another host scans it.
+  if (version === undefined) return 'done';
+  const { rule, value } = row;
+  const until = Math.min(scan.until, now.getTime() + SCAN_MS);
+  const place: RepositoryScan = { scan, rule, repository: value.repository, state, signal: call.signal, until };
+  const { triedAt } = claimed;
+  let outcome: 'done' | 'left' | 'hangs' | 'failed';
+  let { failures } = claimed;
+  try {
+    const isDone = await within(call.signal, LONGEST_SCAN_MS, `${value.registry}/${value.repository}`, (signal) =>
+      work(Object.assign(place, { signal })),
+    );
+    outcome = isDone ? 'done' : 'left';
+    failures = 0;
+  } catch (error) {
+    const { code, message } = describeError(error);
+    addText(scan, `rule ${rule.name}, ${value.repository}: ${code}: ${message}`);
+    outcome = tookTooLong(error) ? 'hangs' : 'failed';
+  }
+  row.value = { ...key, state: { ...place.state, failures, ...(triedAt !== undefined && { triedAt }) } };
+  row.version = (await ports.store.replaceScanRow(row.value, version)) ?? version;
+  return outcome;
+}

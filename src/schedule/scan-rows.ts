@@ -1,0 +1,140 @@
+import { describeError } from '../oci/index.js';
+import { scanFingerprint } from '../rules/fingerprint.js';
+import { isSourceRepository } from '../rules/match.js';
+import type { Rule } from '../rules/rule.js';
+import type { ScanRow, ScanState } from '../rows/scan-row.js';
+import type { Versioned } from '../ports/versioned.js';
+import { firstRepositories, forgetExisting, forgetRule, globsHash } from './existing-tags.js';
+import { addText, type Scan } from './scan.js';
+import { repositoriesOf } from './source-repositories.js';
+import { within } from './within.js';
+
+/** How long it may take to find out which repositories a rule has, in milliseconds. */
+const REPOSITORIES_MS = 15_000;
+
+/** A row, and the rule that it is of. */
+export interface RuledRow extends Versioned<ScanRow> {
+  rule: Rule;
+}
+
+/** The rules that the schedule scans, by name. */
+export function scheduledRules(rules: readonly Rule[]): Rule[] {
+  return rules
+    .filter((rule) => rule.triggers.includes('schedule'))
+    .sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+}
+
+/** The rows of all repositories that the rules have: a thousand a request. */
+export async function listRows(scan: Scan, rules: readonly Rule[]): Promise<RuledRow[]> {
+  return (await allRows(scan)).flatMap((row) => {
+    const rule = rules.find(({ name }) => name === row.value.rule);
+    return rule === undefined || rule.source.registry !== row.value.registry ? [] : [{ ...row, rule }];
+  });
+}
+
+async function allRows({ ports: { store } }: Scan): Promise<Versioned<ScanRow>[]> {
+  const rows: Versioned<ScanRow>[] = [];
+  let from: string | undefined;
+  do {
+    const page = await store.listScanRows(from);
+    rows.push(...page.items);
+    from = page.next;
+  } while (from !== undefined);
+  return rows;
+}
+
+/**
+ * Makes the rows of repositories that came, and removes those of rules and repositories that are gone. The rows of a rule whose
+ * repositories can't be told stay as they are.
+ */
+export async function updateRows(scan: Scan, rules: readonly Rule[]): Promise<void> {
+  const rows = await allRows(scan);
+  const ofRules = new Set(rules.map(keyOf));
+  const gone = rows.filter(({ value }) => !ofRules.has(keyOf({ name: value.rule, source: value })));
+  for (const row of gone) await remove(scan, row);
+  for (const name of new Set(gone.map(({ value }) => value.rule)))
+    if (!rules.some((rule) => rule.name === name)) await forgetRule(scan.ports, name);
+  const catalogs = new Map<string, Promise<readonly string[]>>();
+  await Promise.all(rules.map((rule) => updateRule(scan, rule, rows, catalogs)));
+}
+
+function keyOf({ name, source: { registry } }: { name: string; source: { registry: string } }): string {
+  return JSON.stringify([name, registry]);
+}
+
+async function updateRule(
+  scan: Scan,
+  rule: Rule,
+  rows: readonly Versioned<ScanRow>[],
+  catalogs: Map<string, Promise<readonly string[]>>,
+): Promise<void> {
+  try {
+    const repositories = await repositoriesOf(rule, (registry) => {
+      const catalog = catalogs.get(registry) ?? readCatalog(scan, registry);
+      catalogs.set(registry, catalog);
+      return catalog;
+    });
+    const ours = rows.filter(({ value }) => keyOf({ name: value.rule, source: value }) === keyOf(rule));
+    const wanted = new Set(repositories);
+    for (const row of ours) {
+      if (!wanted.delete(row.value.repository)) await takeOut(scan, rule, row);
+      else if (row.value.state.isGone === true) await write(scan, row, listedAgain(row.value.state));
+    }
+    await insert(scan, rule, repositories, wanted);
+  } catch (error) {
+    const { code, message } = describeError(error);
+    addText(scan, `rule ${rule.name}: ${code}: ${message}`);
+  }
+}
+
+async function insert(
+  { ports }: Scan,
+  rule: Rule,
+  all: readonly string[],
+  missing: ReadonlySet<string>,
+): Promise<void> {
+  // Also if none is missing: what comes later is then known to be new.
+  const first = rule.existing === 'ignore' ? await firstRepositories(ports, rule, all) : undefined;
+  for (const repository of missing) {
+    const existing = first && { globs: globsHash(rule), parts: 0, isWhole: !first.has(repository) };
+    await ports.store.insertScanRow({
+      rule: rule.name,
+      registry: rule.source.registry,
+      repository,
+      state: { failures: 0, ...(existing && { existing }) },
+    });
+  }
+}
+
+function listedAgain({ isGone: _gone, ...state }: ScanState): ScanState {
+  return state;
+}
+
+/** A repository that was deleted has a last full scan, for its promotions; one that the rule leaves out has none. */
+async function takeOut(scan: Scan, rule: Rule, row: Versioned<ScanRow>): Promise<void> {
+  const { registry, repository, state } = row.value;
+  const { fingerprint, ...rest } = state;
+  const isLast = state.isGone === true && fingerprint === scanFingerprint(rule);
+  if (isLast || !isSourceRepository(rule, registry, repository)) await remove(scan, row);
+  else if (state.isGone !== true) await write(scan, row, { ...rest, isGone: true });
+}
+
+async function write({ ports }: Scan, { value, version }: Versioned<ScanRow>, state: ScanState): Promise<void> {
+  // Another host has it.
+  await ports.store.replaceScanRow({ ...value, state }, version);
+}
+
+async function remove({ ports }: Scan, { value, version }: Versioned<ScanRow>): Promise<void> {
+  const { rule: name, registry, repository, state } = value;
+  if (state.existing !== undefined)
+    await forgetExisting(ports, { name, source: { registry } }, repository, state.existing);
+  await ports.store.removeScanRow(value, version);
+}
+
+async function readCatalog({ ports, call }: Scan, registry: string): Promise<readonly string[]> {
+  return within(call.signal, REPOSITORIES_MS, `the catalog of ${registry}`, async (signal) => {
+    const names: string[] = [];
+    for await (const name of ports.listing.registry(registry).listRepositories({ signal })) names.push(name);
+    return names;
+  });
+}

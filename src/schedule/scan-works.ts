@@ -1,0 +1,125 @@
+import { PromoterError } from '../oci/index.js';
+import { scanFingerprint } from '../rules/fingerprint.js';
+import type { Rule } from '../rules/rule.js';
+import type { ScanState } from '../rows/scan-row.js';
+import { changeScan, cursorNow } from './change-scan.js';
+import { forgetExisting, globsHash } from './existing-tags.js';
+import { fullScan } from './full-scan.js';
+import { recordExisting } from './record-existing.js';
+import { isToLeave, type RepositoryScan } from './repository-scan.js';
+import { isFull, type Scan } from './scan.js';
+import type { RuledRow } from './scan-rows.js';
+
+/** How old a full scan may be, in milliseconds; with the time that one takes, each repository has one within six hours. */
+const FULL_SCAN_EVERY_MS = 5 * 3_600_000;
+
+/** What is done to a repository in one tick. @returns true if nothing is left for the next tick */
+export type Work = (place: RepositoryScan) => Promise<boolean>;
+
+/** If what is new in the repository is to be read: not before it is known what was there at first. */
+export function isChangeScanDue({ ports, dueMs }: Scan, { rule, value: { state } }: RuledRow): boolean {
+  if (ports.paused || state.cursor === undefined || isToRecord(rule, state)) return false;
+  return isDue(state.lastChangeScanAt, dueMs, ports.now());
+}
+
+/** A scan of the future was that of a clock that was wrong. */
+function isDue(lastAt: string | undefined, dueMs: number, now: Date): boolean {
+  const lastMs = Date.parse(lastAt ?? '');
+  return !(lastMs >= dueMs && lastMs <= now.getTime());
+}
+
+export const changeWork: Work = async (place) => {
+  const { scan } = place;
+  const lastChangeScanAt = scan.ports.now().toISOString();
+  try {
+    const isDone = (await changeScan(place)) || isFull(scan);
+    if (isDone) place.state = { ...place.state, lastChangeScanAt };
+    return isDone;
+  } catch (error) {
+    if (!hasNoLists(error)) throw error;
+    // From now on there are full scans only.
+    const { cursor: _cursor, ...state } = place.state;
+    place.state = state;
+    return true;
+  }
+};
+
+/** The rows that are due for a full scan: those whose rule was edited and those without any first, then the oldest. */
+export function sortedForFullScan(scan: Scan, rows: readonly RuledRow[]): RuledRow[] {
+  const due = rows.filter((row) => isFullScanDue(scan, row));
+  const rank = ({ rule, value: { state } }: RuledRow): string =>
+    state.fingerprint === scanFingerprint(rule) ? `1 ${state.lastFullScanAt ?? ''}` : `0 ${state.triedAt ?? ''}`;
+  return due.sort((a, b) => (rank(a) < rank(b) ? -1 : Number(rank(a) > rank(b))));
+}
+
+function isFullScanDue({ ports, dueMs }: Scan, { rule, value: { state } }: RuledRow): boolean {
+  if (isToRecord(rule, state)) return true;
+  if (ports.paused) return false;
+  if (state.full !== undefined || state.fingerprint !== scanFingerprint(rule)) return true;
+  const now = ports.now();
+  // A registry that has no lists by time has only this.
+  return isDue(state.lastFullScanAt, state.cursor === undefined ? dueMs : now.getTime() - FULL_SCAN_EVERY_MS, now);
+}
+
+export const fullWork: Work = async (place) => {
+  const { scan } = place;
+  if (!(await knowExisting(place))) return false;
+  if (scan.ports.paused) return true;
+  // It may have recorded for as long as it may.
+  if (isToLeave(place)) return false;
+  if (place.state.cursor === undefined) {
+    const cursor = await cursorOf(place);
+    if (cursor !== undefined) place.state = { ...place.state, cursor };
+  }
+  return (await fullScan(place)) || isFull(scan);
+};
+
+/** Records what the repository has, if the rule leaves that alone and it is not known yet. @returns false if there is more of it */
+async function knowExisting(place: RepositoryScan): Promise<boolean> {
+  const { scan, rule, repository } = place;
+  if (place.state.existing !== undefined && place.state.existing.globs !== wantedGlobs(rule)) {
+    const { existing, full: _full, ...state } = place.state;
+    await forgetExisting(scan.ports, rule, repository, existing);
+    place.state = state;
+  }
+  if (!isToRecord(rule, place.state)) return true;
+  if (place.state.full?.fingerprint !== RECORDING) {
+    const cursor = await cursorOf(place);
+    const { cursor: _before, existing, ...state } = place.state;
+    const untilMs = cursor?.tags.newestMs;
+    place.state = {
+      ...state,
+      existing: existing ?? { globs: globsHash(rule), parts: 0, isWhole: false },
+      full: { startedAt: scan.ports.now().toISOString(), fingerprint: RECORDING },
+      ...(cursor !== undefined && { cursor }),
+    };
+    if (place.state.existing !== undefined && untilMs !== undefined)
+      place.state = { ...place.state, existing: { ...place.state.existing, untilMs } };
+  }
+  return place.state.existing === undefined || recordExisting(place, place.state.existing);
+}
+
+/** In place of a fingerprint: what exists is recorded. */
+const RECORDING = 'existing';
+
+function wantedGlobs(rule: Rule): string | undefined {
+  return rule.existing === 'ignore' ? globsHash(rule) : undefined;
+}
+
+function isToRecord(rule: Rule, { existing }: ScanState): boolean {
+  return rule.existing === 'ignore' && (existing?.isWhole !== true || existing.globs !== globsHash(rule));
+}
+
+/** Undefined: the registry has no lists by time. */
+async function cursorOf(place: RepositoryScan): Promise<ScanState['cursor']> {
+  try {
+    return await cursorNow(place);
+  } catch (error) {
+    if (!hasNoLists(error)) throw error;
+    return undefined;
+  }
+}
+
+function hasNoLists(error: unknown): boolean {
+  return error instanceof PromoterError && error.code === 'NO_ACR_LISTS';
+}

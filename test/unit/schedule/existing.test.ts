@@ -1,0 +1,165 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { copying, endRuns, pushTo, scanAll, scanRows, scanTick, startedTags } from '../../support/scan-world.js';
+import { putTags } from '../../support/many-tags.js';
+import { PromoterError } from '../../../src/oci/index.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
+import { REGISTRY, SOURCE, newWorld, type World } from '../../support/world.js';
+
+// What a rule with `existing: ignore` leaves alone.
+
+let world: World;
+const ignoring = (changes: Record<string, unknown> = {}) => copying({ existing: 'ignore', ...changes });
+
+beforeEach(() => {
+  world = newWorld(ignoring());
+});
+
+const nextTime = (): void => {
+  world.nowMs += 5 * 60_000;
+};
+
+describe.each([true, false])('with lists by time: %s', (hasAcrLists) => {
+  beforeEach(() => {
+    world.hasAcrLists = hasAcrLists;
+  });
+
+  test('what was there at first is left alone; what is pushed later is promoted', async () => {
+    await pushTo(world, 'samples/app', 'v1');
+    await pushTo(world, 'samples/app', 'v2');
+    expect(await scanAll(world)).toMatchObject({ started: 0, problems: [] });
+    nextTime();
+    await pushTo(world, 'samples/app', 'v2', 'moved');
+    await pushTo(world, 'samples/app', 'v3');
+    await scanAll(world);
+    expect(await startedTags(world)).toEqual(['samples/app:v2', 'samples/app:v3']);
+  });
+
+  test('all in a repository that came later is promoted', async () => {
+    await pushTo(world, 'samples/app', 'v1');
+    await scanAll(world);
+    nextTime();
+    await pushTo(world, 'samples/new', 'v1');
+    await scanAll(world);
+    expect(await startedTags(world)).toEqual(['samples/new:v1']);
+  });
+
+  test('also the first one of a rule that had none', async () => {
+    await scanAll(world);
+    nextTime();
+    await pushTo(world, 'samples/new', 'v1');
+    await scanAll(world);
+    expect(await startedTags(world)).toEqual(['samples/new:v1']);
+  });
+
+  test('what a rule takes in when its source is edited was there at first', async () => {
+    world.ruleList = [ignoring({ source: { registry: REGISTRY, repositories: ['samples/app'], tags: ['v*'] } })];
+    for (const tag of ['v1', 'w1']) await pushTo(world, 'samples/app', tag);
+    await pushTo(world, 'samples/other', 'v1');
+    await scanAll(world);
+    nextTime();
+    world.ruleList = [ignoring({ source: { registry: REGISTRY, repositories: ['samples/*'], tags: ['*'] } })];
+    expect(await scanAll(world)).toMatchObject({ started: 0, problems: [] });
+    nextTime();
+    await pushTo(world, 'samples/other', 'v2');
+    await pushTo(world, 'samples/app', 'w2');
+    await scanAll(world);
+    expect(await startedTags(world)).toEqual(['samples/app:w2', 'samples/other:v2']);
+  });
+
+  test('an edit to `existing: promote` promotes all', async () => {
+    for (const tag of ['v1', 'v2']) await pushTo(world, 'samples/app', tag);
+    await scanAll(world);
+    nextTime();
+    world.ruleList = [copying()];
+    expect(await scanAll(world)).toMatchObject({ started: 2 });
+    expect(world.documents.kept.size).toBe(1);
+  });
+
+  test('a tag that is promoted on request is kept in sync from then on', async () => {
+    await pushTo(world, 'samples/app', 'v1');
+    await scanAll(world);
+    await raiseWanted(world, ignoring(), SOURCE, { kind: 'http' });
+    await endRuns(world, { outcome: 'promoted' });
+    world.nowMs += 6 * 3_600_000;
+    // The destination is empty.
+    expect(await scanAll(world)).toMatchObject({ started: 1 });
+  });
+});
+
+test('what was there at first is recorded while it is paused', async () => {
+  world.paused = true;
+  await pushTo(world, 'samples/app', 'v1');
+  await scanAll(world);
+  nextTime();
+  await pushTo(world, 'samples/app', 'v2');
+  world.paused = false;
+  await scanAll(world);
+  expect(await startedTags(world)).toEqual(['samples/app:v2']);
+});
+
+test('a repository that cannot be recorded starts nothing, and keeps no other from its turn', async () => {
+  await pushTo(world, 'samples/app', 'v1');
+  await pushTo(world, 'samples/secret', 'v1');
+  world.listingFaults.set(`${REGISTRY}/samples/secret`, new PromoterError('DENIED', 'not for you'));
+  expect(await scanTick(world)).toMatchObject({ started: 0, problems: [expect.stringContaining('DENIED')] });
+  nextTime();
+  await pushTo(world, 'samples/app', 'v2');
+  await pushTo(world, 'samples/secret', 'v2');
+  await scanAll(world);
+  expect(await startedTags(world)).toEqual(['samples/app:v2']);
+});
+
+test('of 5,000 tags exactly the hundred are promoted that are pushed while the first scan records them', async () => {
+  const image = await pushTo(world, 'samples/app', 'v0000');
+  const { tags } = world.registries.repository(REGISTRY, 'samples/app');
+  putTags(tags, image.digest, 5_000);
+  const pushed = Array.from({ length: 100 }, (_, index) => `v${String(index * 50).padStart(4, '0')}-new`);
+  const left = [...pushed];
+  const list = world.listing.repository;
+  world.listing.repository = (registry, name) => {
+    const repository = list(registry, name);
+    const listTagDetails: typeof repository.listTagDetails = async function* (options) {
+      let read = 0;
+      for await (const each of repository.listTagDetails(options)) {
+        // They come while the list is read: before and after where it stands; their events are lost.
+        const tag = read % 25 === 0 ? left.splice((read * 7) % Math.max(left.length, 1), 1)[0] : undefined;
+        if (tag !== undefined) {
+          world.nowMs += 100;
+          tags.set(tag, image.digest);
+        }
+        read += 1;
+        yield each;
+      }
+    };
+    return { ...repository, listTagDetails };
+  };
+  await scanAll(world);
+  expect(left).toEqual([]);
+  nextTime();
+  await scanAll(world);
+  expect(await startedTags(world)).toEqual(pushed.map((tag) => `samples/app:${tag}`));
+  await endRuns(world, { outcome: 'promoted' });
+  world.nowMs += 6 * 3_600_000;
+  await scanAll(world);
+  expect(new Set(await startedTags(world)).size).toBe(100);
+}, 120_000);
+
+test('the recording goes on where it was left, and starts nothing until it ends', async () => {
+  const image = await pushTo(world, 'samples/app', 'v0000');
+  putTags(world.registries.repository(REGISTRY, 'samples/app').tags, image.digest, 1_000);
+  world.scheduleRequests = { scan: 4, resync: 0 };
+  const dueMs = world.nowMs;
+  let ticks = 0;
+  for (let isWhole = false; !isWhole; ticks += 1) {
+    expect(await scanTick(world, { isBegin: ticks === 0, dueMs })).toMatchObject({ started: 0, isLeft: true });
+    world.nowMs += 60_000;
+    // New, and written long after it began.
+    if (ticks === 1) await pushTo(world, 'samples/app', 'v9999');
+    isWhole = (await scanRows(world)).every(({ state }) => state.existing?.isWhole);
+  }
+  expect(ticks).toBeGreaterThan(2);
+  expect((await scanRows(world))[0]?.state.existing?.parts).toBeGreaterThan(2);
+  world.scheduleRequests = { scan: 250, resync: 0 };
+  await scanAll(world);
+  expect(await startedTags(world)).toEqual(['samples/app:v9999']);
+});

@@ -1,0 +1,215 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { RegistryOptions } from '../../../local/registry/options.js';
+import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
+import { openDatabase, transaction } from '../../../local/registry/storage/database.js';
+import { ManifestStore } from '../../../local/registry/storage/manifests.js';
+import { anonymousCredentials, createRegistries, type Digest, type RegistryClient } from '../../../src/oci/index.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
+import type { Rule } from '../../../src/rules/rule.js';
+import { rule } from '../../support/rules.fixture.js';
+import { pushArtifact, pushImage } from '../../support/images.js';
+import { scanAll, scanTick, type Scanned } from '../../support/scan-world.js';
+import { newWorld, type World } from '../../support/world.js';
+
+// What the scans of a tick ask of a registry that speaks HTTP, and of the tables.
+
+const HOUR_MS = 3_600_000;
+
+let folder: string;
+let registry: RunningRegistry;
+let client: RegistryClient;
+let world: World;
+let which: Rule;
+let storeCalls: string[];
+
+async function start(options: Partial<RegistryOptions> = {}): Promise<void> {
+  registry = await startRegistry({ ...options, dataDir: folder, anonymous: true });
+  client = createRegistries({ credentials: anonymousCredentials });
+}
+async function stop(): Promise<void> {
+  await client.close();
+  await registry.close();
+}
+
+/** One image under all the tags of these repositories at both ends, and every promotion in sync. */
+async function prepare(
+  repositories: readonly string[],
+  tags: readonly string[],
+  options: Partial<RegistryOptions> = {},
+): Promise<void> {
+  await start();
+  const { name } = registry;
+  which = rule({
+    source: { registry: name, repositories: ['samples/**'] },
+    destination: { reference: `${name}/staging/{repository}:{tag}` },
+  });
+  world = newWorld(which);
+  storeCalls = [];
+  const { store } = world;
+  world.store = new Proxy(store, {
+    get: (target, key: keyof typeof store) => {
+      storeCalls.push(key);
+      return target[key];
+    },
+  });
+  let digest: Digest | undefined;
+  for (const repository of repositories.flatMap((each) => [each, `staging/${each}`]))
+    ({ digest } = await pushImage(client.repository(name, repository), { tag: tags[0] ?? '' }));
+  await stop();
+  const database = openDatabase(folder);
+  const manifests = new ManifestStore(database);
+  transaction(database, () => {
+    for (const repository of repositories.flatMap((each) => [each, `staging/${each}`])) {
+      const stored = digest && manifests.get(repository, digest);
+      if (stored === undefined) throw new Error(`nothing in ${repository}`);
+      for (const tag of tags) manifests.put(repository, { ...stored, tag });
+    }
+  });
+  database.close();
+  await start({ ...options, port: registry.port });
+  const counted: World['counted'] = (onRequest) => {
+    const registries = client.counted(onRequest);
+    return { registries, listing: registries };
+  };
+  const jobPolicy = { ...world.jobPolicy, allowedRegistries: [name] };
+  Object.assign(world, { registries: client, listing: client, counted, jobPolicy });
+  const at = world.now().toISOString();
+  for (const repository of repositories) {
+    for (const tag of tags) {
+      const source = { registry: name, repository, tag };
+      await store.insertPromotion({
+        id: promotionId(which.name, source),
+        rule: which.name,
+        source,
+        destination: `${name}/staging/${repository}:${tag}`,
+        wanted: 1,
+        answered: 1,
+        wantedAt: at,
+        state: 'in_sync',
+        runOpen: false,
+        runBegun: true,
+        failures: 0,
+        last: {
+          outcome: 'promoted',
+          digest: digest ?? '',
+          runId: 'r',
+          finishedAt: at,
+          fingerprint: fingerprint(which),
+        },
+      });
+    }
+  }
+}
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'scan-requests-'));
+});
+afterEach(async () => {
+  await stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function tick(): Promise<Scanned & { requests: number; storeRequests: number }> {
+  const before = registry.log.length;
+  storeCalls.length = 0;
+  const scanned = await scanTick(world);
+  const tables = storeCalls.filter((name) => name !== 'getNote' && name !== 'putNote');
+  return { ...scanned, requests: registry.log.length - before, storeRequests: tables.length };
+}
+
+const report = (what: string, { requests, storeRequests }: { requests: number; storeRequests: number }): void =>
+  void process.stdout.write(`${what}: ${requests} requests, ${storeRequests} of tables\n`);
+
+test('2,000 tags of one repository in sync: a quiet tick makes 6 requests at most', async () => {
+  await prepare(
+    ['samples/app'],
+    Array.from({ length: 2_000 }, (_, index) => `v${index}`),
+  );
+  await scanAll(world);
+  world.nowMs += 3 * HOUR_MS;
+  const quiet = await tick();
+  report('2,000 tags', quiet);
+  expect(quiet).toMatchObject({ started: 0, isLeft: false, problems: [] });
+  expect(quiet.requests).toBeLessThanOrEqual(6);
+  expect(quiet.storeRequests).toBeLessThanOrEqual(6);
+  // A full scan compares both ends, a page of each for a hundred tags.
+  world.nowMs += 3 * HOUR_MS;
+  const full = await tick();
+  report('2,000 tags, full scan', full);
+  expect(full).toMatchObject({ started: 0, looked: 2_000, problems: [] });
+  expect(full.requests).toBeLessThanOrEqual(50);
+  expect(full.storeRequests).toBeLessThanOrEqual(75);
+  await pushImage(client.repository(registry.name, 'staging/samples/app'), { tag: 'v777', content: 'by hand' });
+  world.nowMs += 6 * HOUR_MS;
+  expect(await tick()).toMatchObject({ started: 1 });
+}, 300_000);
+
+test('200 repositories: a quiet tick makes 450 requests at most, in two minutes by the default share', async () => {
+  await prepare(
+    Array.from({ length: 200 }, (_, index) => `samples/app${index}`),
+    ['v1'],
+  );
+  await scanAll(world);
+  world.nowMs += 3 * HOUR_MS;
+  const dueMs = world.nowMs;
+  const before = registry.log.length;
+  storeCalls.length = 0;
+  let minutes = 0;
+  for (let isLeft = true; isLeft; minutes += 1) {
+    const scanned = await scanTick(world, { dueMs, isBegin: minutes === 0 });
+    expect(scanned).toMatchObject({ started: 0, problems: [] });
+    ({ isLeft } = scanned);
+    world.nowMs += 60_000;
+  }
+  const requests = registry.log.length - before;
+  report(`200 repositories, ${minutes} minutes`, { requests, storeRequests: storeCalls.length });
+  expect(requests).toBeLessThanOrEqual(450);
+  expect(minutes).toBeLessThanOrEqual(2);
+  expect(storeCalls.length).toBeLessThanOrEqual(430);
+}, 300_000);
+
+test('what is new costs its own requests and no more: a tag, a referrer, a tag that went back', async () => {
+  await prepare(
+    ['samples/app'],
+    Array.from({ length: 300 }, (_, index) => `v${index}`),
+  );
+  const source = client.repository(registry.name, 'samples/app');
+  const image = await source.resolve('v1');
+  await world.store.addStanding(
+    { registry: registry.name, repository: 'samples/app', digest: image.digest },
+    promotionId(which.name, { registry: registry.name, repository: 'samples/app', tag: 'v1' }),
+    { root: image.digest, at: world.now().toISOString() },
+  );
+  await scanAll(world);
+  world.nowMs += 3 * HOUR_MS;
+  await pushImage(source, { tag: 'new', content: 'new' });
+  expect(await tick()).toMatchObject({ started: 1, problems: [] });
+  world.nowMs += 5 * 60_000;
+  await pushArtifact(source, 'test/scan', { subject: image });
+  const referrer = await tick();
+  expect(referrer).toMatchObject({ started: 1, problems: [] });
+  world.nowMs += 5 * 60_000;
+  const { bytes, descriptor } = await source.fetchManifest(image);
+  await source.pushManifest(bytes, descriptor.mediaType, { tag: 'new' });
+  expect(await tick()).toMatchObject({ problems: [] });
+  world.nowMs += 5 * 60_000;
+  expect((await tick()).requests).toBeLessThanOrEqual(6);
+}, 300_000);
+
+test('a registry without lists by time: each tag is asked for at both ends, at each time of the schedule', async () => {
+  const tags = Array.from({ length: 50 }, (_, index) => `v${index}`);
+  await prepare(['samples/app'], tags, { quirks: { noAcrLists: true } });
+  await scanAll(world);
+  world.nowMs += 5 * 60_000;
+  const quiet = await tick();
+  report('50 tags without lists', quiet);
+  expect(quiet).toMatchObject({ started: 0, looked: tags.length, problems: [] });
+  expect(quiet.requests).toBeLessThan(2 * tags.length + 10);
+  await pushImage(client.repository(registry.name, 'staging/samples/app'), { tag: 'v7', content: 'by hand' });
+  world.nowMs += 5 * 60_000;
+  expect(await tick()).toMatchObject({ started: 1 });
+}, 300_000);
