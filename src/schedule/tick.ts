@@ -10,7 +10,7 @@ import { resync, type Resync } from './resync.js';
 import { retryFailed } from './retry-failed.js';
 import type { Scan } from './scan.js';
 import { scanRepositories } from './scan-repositories.js';
-import { Shares } from './shares.js';
+import { Shares, type Share } from './shares.js';
 import { tellForgotten } from './unsent-results.js';
 
 /** How long after its begin a tick scans, and how long it scans at least, in milliseconds. */
@@ -64,8 +64,10 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
     state.started += retried.started;
     for (const problem of retried.problems) log.warn(`it could not be tried again: ${problem}`);
   });
-  if (state.scans !== undefined) await scan(ports, log, state, beganMs);
-  await compare(ports, log, state, beganMs);
+  await withShares(ports, log, async (shares) => {
+    if (state.scans !== undefined) await scan({ ports, log, state, beganMs }, shares.of('scan'));
+    await compare({ ports, log, state, beganMs }, shares.of('resync'));
+  });
   if (dueAt === undefined) return state;
   await part(log, 'the signing key could not be read', PART_MS, () => call.tellOfSigning((text) => log.warn(text)));
   await part(log, 'old rows could not be removed', PART_MS, async () => {
@@ -75,12 +77,27 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   return state;
 }
 
+/** What asks registries, within the tick's shares; if these cannot be read, nothing does. */
+async function withShares(ports: Ports, log: TickCall['log'], work: (shares: Shares) => Promise<void>): Promise<void> {
+  const opened: Shares[] = [];
+  await part(log, 'the shares of requests could not be read', PART_MS, async () => {
+    opened.push(await Shares.open(ports));
+  });
+  for (const shares of opened) {
+    await work(shares);
+    await part(log, 'the shares of requests could not be written', PART_MS, () => shares.close());
+  }
+}
+
+interface Ticking extends Pick<TickCall, 'log' | 'state'> {
+  ports: Ports;
+  beganMs: number;
+}
+
 /** Scans what is due, and says in `state` if the next tick is to go on; if it fails, the next one does the same. */
-async function scan(ports: Ports, log: TickCall['log'], state: TickState, beganMs: number): Promise<void> {
+async function scan({ ports, log, state, beganMs }: Ticking, share: Share): Promise<void> {
   const forMs = Math.max(beganMs + SCAN_UNTIL_MS - ports.now().getTime(), LEAST_SCAN_MS);
   await part(log, 'the scan stopped', forMs + STOP_MS, async (signal) => {
-    const shares = await Shares.open(ports);
-    const share = shares.of('scan');
     const scan: Scan = {
       ports: { ...ports, ...share.counted() },
       share,
@@ -99,7 +116,6 @@ async function scan(ports: Ports, log: TickCall['log'], state: TickState, beganM
       if (!isLeft) delete state.scans;
     } finally {
       state.started = scan.started;
-      await shares.close();
       for (const problem of scan.problems) log.warn(`scan: ${problem}`);
       log.info(`scan: ${scan.looked} tags looked at, ${scan.started} runs started`);
     }
@@ -107,21 +123,19 @@ async function scan(ports: Ports, log: TickCall['log'], state: TickState, beganM
 }
 
 /** Compares promotions, one by one, as far as the tick and the share of their registries allow. */
-async function compare(ports: Ports, log: TickCall['log'], state: TickState, beganMs: number): Promise<void> {
+async function compare({ ports, log, state, beganMs }: Ticking, share: Share): Promise<void> {
   const forMs = Math.max(beganMs + RESYNC_UNTIL_MS - ports.now().getTime(), LEAST_RESYNC_MS);
   await part(log, 'resync stopped', forMs + STOP_MS, async (signal) => {
-    const shares = await Shares.open(ports);
     const { started: before } = state;
     const maxStarted = await ports.rules.maxRunsPerTick();
     const call = { signal, progress: SILENT };
     const until = ports.now().getTime() + forMs;
     const bounds = { call, until, started: before, maxStarted, looked: 0, problems: [] };
-    const compared: Resync = { ports, share: shares.of('resync'), ...bounds };
+    const compared: Resync = { ports, share, ...bounds };
     try {
       await resync(compared);
     } finally {
       state.started = compared.started;
-      await shares.close();
       for (const problem of compared.problems) log.warn(`resync: ${problem}`);
       if (compared.looked > 0)
         log.info(`resync: ${compared.looked} promotions compared, ${compared.started - before} runs started`);

@@ -5,6 +5,7 @@ import { tick } from '../../../src/schedule/tick.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { breaking, runOut } from '../../support/breaking.js';
+import { putInSync } from '../../support/in-sync.js';
 import { endState } from '../../support/end-state.js';
 import { REGISTRY, SOURCE, newWorld, type World } from '../../support/world.js';
 
@@ -96,6 +97,34 @@ describe('scans', () => {
     world.nowMs += MINUTE_MS;
     await ticks();
     expect(world.engine.starts).toHaveLength(1);
+  });
+});
+
+describe('shares of requests', () => {
+  test('what a tick asked beyond a share is paid back once by each tick, whether it scans or not', async () => {
+    world.scheduleRequests = { scan: 10, resync: 10 };
+    await world.store.putNote('shares', JSON.stringify({ scan: { 'x.io': 45 }, resync: { 'x.io': 35 } }), undefined);
+    const owed: unknown[] = [];
+    for (let count = 0; count < 5; count += 1) {
+      await ticks();
+      world.nowMs += MINUTE_MS;
+      owed.push(JSON.parse((await world.store.getNote('shares'))?.value ?? ''));
+    }
+    const of = (scan?: number, resync?: number): unknown => ({
+      scan: scan === undefined ? {} : { 'x.io': scan },
+      resync: resync === undefined ? {} : { 'x.io': resync },
+    });
+    expect(owed).toEqual([of(35, 25), of(25, 15), of(15, 5), of(5), of()]);
+  });
+
+  test('resync has its own beside those of the scans, and goes on in each tick', async () => {
+    await pushTags(3);
+    for (const tag of ['v000', 'v001', 'v002']) await putInSync(world, promoting(), { ...SOURCE, tag });
+    world.scheduleRequests = { scan: 250, resync: 5 };
+    world.nowMs += 14 * MINUTE_MS;
+    await ticks(8);
+    const compared = logged.filter((text) => text.startsWith('resync: '));
+    expect(compared).toEqual(Array(3).fill('resync: 1 promotions compared, 0 runs started'));
   });
 });
 
