@@ -88,10 +88,10 @@ export class ListedRows<T extends { id: string }, C> {
     await Promise.all(copies.map(({ rowKey, etag }) => this.#rows.remove(partitionKey, rowKey, etag)));
   }
 
-  /** One page of the list of that prefix. @param keep looks at what the list is not sorted by */
-  list(prefix: string, options?: PageOptions, keep?: (copy: C) => boolean): Promise<Page<C>> {
+  /** One page of the list of that prefix. @param keep looks at what the list is not sorted by @param end the list's end, by default all */
+  list(prefix: string, options?: PageOptions, keep?: (copy: C) => boolean, end?: string): Promise<Page<C>> {
     const { partitionKey, copySchema } = this.#listing;
-    return this.#rows.page(partitionKey, prefix, copySchema, options, keep);
+    return this.#rows.page(partitionKey, prefix, copySchema, options, keep, end);
   }
 
   #entity(row: T, copies: readonly string[]): { partitionKey: string; rowKey: string; copies: string } & RowChunks {

@@ -9,6 +9,20 @@ import { encodeKey, hashKey, pageToken } from './table-keys.js';
 
 // Which lists a row is in, and which list answers which filter: docs/decisions/storage-keys.md.
 
+/** What the schedule reconciles. */
+export const DUE = 'due|';
+
+/** Rows that are not at rest sort before every time. */
+function dueKeyOf({ runOpen, wanted, answered, state, retryAt }: PromotionRow): string[] {
+  if (runOpen || wanted > answered) return ['0'];
+  return state === 'failed' && retryAt !== undefined ? [encodeKey(retryAt)] : [];
+}
+
+/** Where the list of due promotions ends: after what is due by a time, or after the rows that are not at rest. */
+export function dueEnd(by: Date | undefined): string {
+  return by === undefined ? `${DUE}1` : `${DUE}${encodeKey(by.toISOString())}~`;
+}
+
 /** Promotions; each copy is the whole row. */
 export const PROMOTIONS: Listing<PromotionRow, PromotionRow> = {
   partitionKey: 'promotion',
@@ -21,7 +35,7 @@ export const PROMOTIONS: Listing<PromotionRow, PromotionRow> = {
     const at = `${invertedTime(Date.parse(row.runOpenedAt ?? row.wantedAt))}|${id}`;
     return [
       `at|${at}`,
-      ...(row.runOpen || row.wanted > row.answered ? [`open|${id}`] : []),
+      ...dueKeyOf(row).map((key) => `${DUE}${key}|${id}`),
       `rule|${encodeKey(row.rule)}|${at}`,
       `state|${row.state}|${at}`,
       `repository|${hashKey(row.source.repository)}|${encodeKey(row.source.tag)}|${id}`,
@@ -75,8 +89,8 @@ export const RUNS: Listing<RunRow, RunSummary> = {
       'at',
       ...(state === 'ended' ? [] : ['open']),
       // Oldest first.
-      ...(state === 'ended' || kind !== 'job' ? [] : [`openJob|${encodeKey(openedAt)}`]),
-      ...(isUntold(summary) ? ['untold'] : []),
+      ...(state === 'ended' || kind !== 'job' ? [] : [`${DUE}job|${encodeKey(openedAt)}`]),
+      ...(isUntold(summary) ? [`${DUE}result`] : []),
       ...(result === undefined ? [] : [`outcome|${result.outcome}`]),
       ...(rule === undefined ? [] : [`rule|${encodeKey(rule)}`]),
       ...(source === undefined ? [] : [`repository|${hashKey(source.repository)}`]),
@@ -92,8 +106,7 @@ export function runsBefore(list: string, openedBefore: string): string {
   return pageToken(`${list}${invertedTime(Date.parse(openedBefore))}`);
 }
 
-export function runListOf({ untold, digest, repository, rule, state }: RunFilter): string {
-  if (untold !== undefined) return 'untold|';
+export function runListOf({ digest, repository, rule, state }: RunFilter): string {
   if (digest !== undefined) return `digest|${encodeKey(digest)}|`;
   if (repository !== undefined) return `repository|${hashKey(repository)}|`;
   if (rule !== undefined) return `rule|${encodeKey(rule)}|`;

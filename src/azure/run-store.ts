@@ -19,7 +19,17 @@ import { stepProgressSchema } from '../rows/step-progress.js';
 import { invertedTime, newRunId } from '../rows/run-id.js';
 import { ListedRows } from './listed-rows.js';
 import { unpackRow, type RowPlace } from './row-json.js';
-import { PROMOTIONS, RUNS, promotionListOf, promotionsFrom, resyncListOf, runListOf, runsBefore } from './row-lists.js';
+import {
+  DUE,
+  PROMOTIONS,
+  RUNS,
+  dueEnd,
+  promotionListOf,
+  promotionsFrom,
+  resyncListOf,
+  runListOf,
+  runsBefore,
+} from './row-lists.js';
 import { encodeKey, hashKey } from './table-keys.js';
 import type { TableRows } from './table-rows.js';
 
@@ -53,7 +63,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       const options = { ...page, ...(from !== undefined && { from }) };
       return promotions.list(list, options, (row) => matchesPromotion(row, filter));
     },
-    listOpenPromotions: (options) => promotions.list('open|', options),
+    listDuePromotions: ({ by, ...page } = {}) => promotions.list(DUE, page, undefined, dueEnd(by)),
     listResync: async (lane, list, size) => (await promotions.list(resyncListOf(lane, list), { size })).items,
 
     async removePromotion(row) {
@@ -79,7 +89,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       const options = { ...page, ...(from !== undefined && { from }) };
       return runs.list(list, options, (run) => matchesRun(run, filter));
     },
-    listOpenJobs: (options) => runs.list('openJob|', options),
+    listDueRuns: (options) => runs.list(DUE, options),
     async removeRun(run) {
       await runTable.removeAll(`progress|${encodeKey(run.id)}`);
       if (run.jobId !== undefined) {

@@ -24,6 +24,11 @@ const NOT_FOUND = [404];
 /** 412: another version. 404: the row is gone. */
 const MOVED_ON = [404, 412];
 
+/** '~' sorts after every character of a key. */
+function endOf(prefix: string): string {
+  return prefix === '' ? '' : `${prefix}~`;
+}
+
 /** A row as the service gives it. */
 export interface ReadEntity {
   partitionKey: string;
@@ -149,7 +154,7 @@ export class TableRows {
   }
 
   /**
-   * One page of a partition, by row key, of the keys that start with `prefix`. With `keep`, so many queries are made at most: such a
+   * One page of a partition, by row key, of the keys that start with `prefix`, up to `end`. With `keep`, so many queries are made at most: such a
    * page may be short, or empty, and there is more all the same.
    */
   async page<T>(
@@ -158,6 +163,7 @@ export class TableRows {
     schema: z.ZodType<T>,
     options: PageOptions = {},
     keep: (row: T) => boolean = () => true,
+    end = endOf(prefix),
   ): Promise<Page<T>> {
     const size = options.size ?? 50;
     if (!Number.isInteger(size) || size < 1 || size > MOST_PAGE_ROWS) {
@@ -168,7 +174,7 @@ export class TableRows {
     // One more than asked for tells whether there is another page.
     let limit = size + 1;
     for (let queries = 0; queries < MOST_PAGE_QUERIES; queries += 1) {
-      const rows = await this.#query(partitionKey, prefix, after, limit);
+      const rows = await this.#query(partitionKey, end, after, limit);
       for (const row of rows) {
         if (items.length === size) return { items, next: pageToken(after) };
         after = row.rowKey;
@@ -214,11 +220,10 @@ export class TableRows {
     return { rows, ...(isMore && { next: pageToken(`${last.partitionKey}|${last.rowKey}`) }) };
   }
 
-  #query(partitionKey: string, prefix: string, after: string, limit: number): Promise<ReadEntity[]> {
-    // '~' sorts after every character of a key.
+  /** @param end the key before which it ends; empty: the whole partition */
+  #query(partitionKey: string, end: string, after: string, limit: number): Promise<ReadEntity[]> {
     const filter =
-      odata`PartitionKey eq ${partitionKey} and RowKey gt ${after}` +
-      (prefix === '' ? '' : odata` and RowKey lt ${`${prefix}~`}`);
+      odata`PartitionKey eq ${partitionKey} and RowKey gt ${after}` + (end === '' ? '' : odata` and RowKey lt ${end}`);
     return this.#entities(filter, limit);
   }
 

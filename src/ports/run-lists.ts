@@ -6,8 +6,11 @@ import type { FilteredPageOptions, Page, PageOptions } from './page.js';
 export interface RunLists {
   /** Newest first. */
   listRuns(options?: FilteredPageOptions<RunFilter>): Promise<Page<RunSummary>>;
-  /** Jobs that have not ended, oldest first. */
-  listOpenJobs(options?: PageOptions): Promise<Page<RunSummary>>;
+  /**
+   * What the schedule reconciles: jobs that have not ended, oldest first; then runs whose result event was not sent, newest first. One
+   * request a page.
+   */
+  listDueRuns(options?: PageOptions): Promise<Page<RunSummary>>;
   /** Removes a run that has ended: its steps, the id of its job where that leads to it, its row last. May be done twice. */
   removeRun(run: RunSummary): Promise<void>;
 }

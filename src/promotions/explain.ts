@@ -1,4 +1,4 @@
-import { failurePauseMs, isGatePassed } from '../rules/decide.js';
+import { isGatePassed } from '../rules/decide.js';
 import { destinationOf } from '../rules/destination.js';
 import { matchRules, type TagName } from '../rules/match.js';
 import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
@@ -224,9 +224,8 @@ function explainLast(input: ExplainInput, row: PromotionRow, rule: Rule | undefi
       return { ...why, standing: 'in_sync', text: `${destination} is ${last.digest ?? 'as the rule wants it'}` };
     }
     case 'failed': {
-      const pauseEnds = new Date(Date.parse(last.finishedAt) + failurePauseMs(failures)).toISOString();
-      const scheduled = rule?.triggers.includes('schedule') === true && code !== 'SOURCE_GONE';
-      const again = scheduled ? `the schedule tries again after ${pauseEnds}` : 'the next push tries again';
+      const again =
+        row.retryAt === undefined ? 'the next push tries again' : `the schedule tries again after ${row.retryAt}`;
       const text = `failed ${failures === 1 ? 'once' : `${failures} times in a row`}, ${because}; ${again}`;
       return { ...why, standing: 'failed', text };
     }

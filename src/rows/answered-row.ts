@@ -2,6 +2,7 @@ import { fingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import { keptOf } from './ending.js';
 import { NO_NEWS, answered as answeredNews, isAnsweredBy, lookedFor, type Looked, type News } from './news.js';
+import { retryAtOf } from './retry-at.js';
 import type { PromotionRow, PromotionState } from './promotion-row.js';
 import type { RunResult } from './run-row.js';
 
@@ -42,8 +43,10 @@ export function answeredRow(
     superseded: _before,
     unconfirmed: _put,
     interrupted: _times,
+    retryAt: _again,
     ...rest
   } = row;
+  const retryAt = retryAtOf(rule, result, failures, now);
   const known = isFinal ? newsAfter(row, result, now) : row.news;
   const news = known === undefined || looked === undefined ? known : lookedFor(known, looked);
   const answered: PromotionRow = {
@@ -51,6 +54,7 @@ export function answeredRow(
     ...(news !== undefined && { news }),
     ...keptOf(row, result, read),
     failures,
+    ...(retryAt !== undefined && { retryAt }),
     ...(isFinal && { answered: wanted, since: sinceOf(row, result, finishedAt) }),
     ...(isFinal && { last: { ...result, runId, finishedAt, fingerprint: fingerprint(rule) } }),
   };

@@ -27,8 +27,6 @@ export interface RunFilter {
   repository?: string;
   tag?: string;
   digest?: string;
-  /** Ended, and not as `unchanged` or `interrupted`, and nobody was told of it. */
-  untold?: true;
   /** Opened before this time. */
   openedBefore?: string;
 }
@@ -69,7 +67,6 @@ export function matchesRun(run: RunSummary, filter: RunFilter): boolean {
     isOrAny(filter.repository, repository) &&
     isOrAny(filter.tag, tag) &&
     isOrAny(filter.digest, run.digest) &&
-    (filter.untold === undefined || isUntold(run)) &&
     (filter.openedBefore === undefined || Date.parse(run.openedAt) < Date.parse(filter.openedBefore))
   );
 }

@@ -65,6 +65,8 @@ export const promotionRowSchema = z.object({
     .exactOptional(),
   /** Failures in a row, for the schedule's growing pauses. */
   failures: z.number(),
+  /** When the schedule tries again what failed; absent if nobody but a trigger or a scan does. */
+  retryAt: z.string().exactOptional(),
   /** Which run had done nothing for long when it was looked at, and when that was first. */
   silent: z.object({ runId: z.string(), at: z.string() }).exactOptional(),
   /** How often in a row runs were interrupted, while `wanted` was this, and how many steps and bytes of the copy the furthest of them had done. */

@@ -10,6 +10,7 @@ import type { StepProgress } from './step-progress.js';
 import type { Versioned } from '../ports/versioned.js';
 import { untilWritten } from './until-written.js';
 import { startRun, openNext } from './open-run.js';
+import { retryAtOf } from './retry-at.js';
 
 /** How long a run may be pending, or do nothing outside of a wait, before that is noted, in milliseconds: as long as an activity may hang. */
 export const SILENT_MS = 10 * 60_000;
@@ -26,7 +27,7 @@ export const OVERDUE_MS = 48 * 3_600_000;
 /**
  * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
  * has ended without closing its row, has been pending for too long, or does nothing for too long, is followed by the next run; after
- * three in a row that came no further, the promotion has failed. One that waits is woken.
+ * three in a row that came no further, the promotion has failed. One that waits is woken, unless nobody has news for it.
  * Where there is no rule any more, nothing follows, and the row comes to rest.
  * @returns false where another writer was first and the row must be read anew
  */
@@ -34,6 +35,7 @@ export async function tendRun(
   ports: RunPorts,
   current: Versioned<PromotionRow>,
   rule: Rule | undefined,
+  { wakes = true }: { wakes?: boolean } = {},
 ): Promise<boolean> {
   const row = current.value;
   if (!row.runOpen || row.runId === undefined) {
@@ -56,7 +58,7 @@ export async function tendRun(
   }
   if (isGone || (silentSinceMs !== undefined && isSilentForGood(ports, row)) || (await isOverdue(ports, row)))
     return replaceLost(ports, current, row.runId, rule);
-  if (row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
+  if (wakes && row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
   return true;
 }
 
@@ -135,7 +137,7 @@ async function replaceLost(
   const put = steps.some(({ step }) => WRITES.has(step)) ? run?.digest : undefined;
   const left = { ...row, interrupted, ...(put !== undefined && { unconfirmed: put }) };
   const next = { value: left, version: current.version };
-  if (isLost && isFailure) return closeLost(ports, next, run);
+  if (isLost && isFailure) return closeLost(ports, next, run, rule);
   // What was wanted since it was given up, and by whomever, has a run of its own.
   if (!isLost && result.outcome !== 'interrupted' && run?.input.kind === 'promotion') {
     return closeAsItEnded(ports, current, run, { result, answers: run.input.rule }, rule);
@@ -184,8 +186,9 @@ function closeLost(
   ports: RunPorts,
   { value, version }: Versioned<PromotionRow>,
   run: RunRow | undefined,
+  rule: Rule,
 ): Promise<boolean> {
-  const { waitingFor: _waited, silent: _silent, interrupted: _times, ...row } = value;
+  const { waitingFor: _waited, silent: _silent, interrupted: _times, retryAt: _again, ...row } = value;
   const finishedAt = ports.now().toISOString();
   const last = {
     ...LOST,
@@ -196,7 +199,17 @@ function closeLost(
   };
   const since = row.last?.code === LOST.code ? (row.since ?? finishedAt) : finishedAt;
   const failures = row.failures + 1;
-  const closed: PromotionRow = { ...row, answered: row.wanted, last, since, failures, runOpen: false, state: 'failed' };
+  const retryAt = retryAtOf(rule, LOST, failures, ports.now());
+  const closed: PromotionRow = {
+    ...row,
+    answered: row.wanted,
+    last,
+    since,
+    failures,
+    ...(retryAt !== undefined && { retryAt }),
+    runOpen: false,
+    state: 'failed',
+  };
   return ports.store.replacePromotion(closed, version);
 }
 
@@ -245,12 +258,17 @@ async function closeCancelled(
 
 /**
  * What the schedule does with a row that is not at rest: see {@link raiseWanted}, without wanting anything new.
- * @param rule undefined where there is none any more
+ * @param rule undefined where there is none any more @param options.wakes false: a run that waits for evidence keeps its own pace
  */
-export async function tendPromotion(ports: RunPorts, id: string, rule: Rule | undefined): Promise<void> {
+export async function tendPromotion(
+  ports: RunPorts,
+  id: string,
+  rule: Rule | undefined,
+  options: { wakes?: boolean } = {},
+): Promise<void> {
   await untilWritten(id, async () => {
     const current = await ports.store.getPromotion(id);
     if (current === undefined) return true;
-    return (await tendRun(ports, current, rule)) ? true : undefined;
+    return (await tendRun(ports, current, rule, options)) ? true : undefined;
   });
 }

@@ -2,6 +2,8 @@
 export interface StandingRow {
   runOpen: boolean;
   failures: number;
+  /** When the schedule tries again what failed. */
+  retryAt?: string;
   /** What passed the evidence gate last. */
   gate?: { digest: string; fingerprint: string };
   last?: { outcome: string; code?: string; digest?: string; fingerprint: string; finishedAt: string };
@@ -51,6 +53,7 @@ export function decideTag(seen: {
     case 'failed':
       // Written since, under the digest that it had: a tag that was gone is back.
       if (Date.parse(seen.updatedAt ?? '') > Date.parse(last.finishedAt)) return 'raise';
+      if (isRetried(row, seen.now)) return 'leave';
       // Also one that failed long from now, by a clock that was wrong.
       return Math.abs(seen.now.getTime() - Date.parse(last.finishedAt)) >= failurePauseMs(row.failures)
         ? 'raise'
@@ -58,6 +61,11 @@ export function decideTag(seen: {
     default:
       return 'leave';
   }
+}
+
+/** True if the schedule tries it again by itself when its time has come; a time that is further away than any pause is a wrong clock's. */
+function isRetried({ retryAt }: StandingRow, now: Date): boolean {
+  return retryAt !== undefined && Date.parse(retryAt) - now.getTime() <= LONGEST_PAUSE_MS;
 }
 
 /** True if this digest has passed the evidence gate by a rule of this fingerprint. */

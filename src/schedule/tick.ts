@@ -1,17 +1,16 @@
 import { TransportError, describeError } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepProgressSink } from '../ports/step.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
 import type { TickState } from './clock.js';
 import { dueTime } from './due.js';
 import { keepHouse } from './housekeeping.js';
-import { reconcileJobs } from './reconcile-jobs.js';
-import { reconcilePromotions } from './reconcile-promotions.js';
+import { reconcilePromotions, retryFailed } from './reconcile-promotions.js';
+import { reconcileRuns } from './reconcile-runs.js';
 import { resync, type Resync } from './resync.js';
-import { retryFailed } from './retry-failed.js';
 import type { Scan } from './scan.js';
 import { scanRepositories } from './scan-repositories.js';
 import { Shares, type Share } from './shares.js';
-import { tellForgotten } from './unsent-results.js';
 
 /** How long after its begin a tick scans, and how long it scans at least, in milliseconds. */
 const SCAN_UNTIL_MS = 40_000;
@@ -21,6 +20,8 @@ const RESYNC_UNTIL_MS = 45_000;
 const LEAST_RESYNC_MS = 10_000;
 /** How long a scan may take to stop when its time is over, in milliseconds: what it waits for is a registry's. */
 const STOP_MS = 15_000;
+/** How long after its begin a part that reconciles takes no further page, in milliseconds. */
+const RECONCILE_MS = 12_000;
 /** How long any other part of a tick may take, in milliseconds: what hangs keeps no other part from its turn. */
 const PART_MS = 20_000;
 
@@ -43,31 +44,13 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   const { log } = call;
   const beganMs = ports.now().getTime();
   const dueAt = dueTime(call.schedule, call.state.dueAt, ports.now());
-  await part(log, 'jobs could not be reconciled', PART_MS, async () => {
-    const { started, lost, problems } = await reconcileJobs(ports);
-    if (started.length > 0) log.info(`jobs started: ${runIds(started)}`);
-    if (lost.length > 0) log.warn(`jobs lost: ${runIds(lost)}`);
-    for (const problem of problems) log.warn(`a job could not be reconciled: ${problem}`);
-  });
-  await part(log, 'result events could not be sent', PART_MS, async () => {
-    const { told, problems } = await tellForgotten(ports);
-    if (told.length > 0) log.info(`result events sent late: ${runIds(told)}`);
-    for (const problem of problems) log.warn(`a result event could not be sent: ${problem}`);
-  });
   const state: TickState = dueAt === undefined ? { ...call.state } : { dueAt, started: 0, scans: 'due' };
-  await part(log, 'promotions could not be reconciled', PART_MS, async () => {
-    const { started, problems } = await reconcilePromotions(ports, state.started);
-    state.started += started;
-    for (const problem of problems) log.warn(`it could not be reconciled: ${problem}`);
-    if (dueAt === undefined) return;
-    const retried = await retryFailed(ports, state.started);
-    state.started += retried.started;
-    for (const problem of retried.problems) log.warn(`it could not be tried again: ${problem}`);
-  });
+  const failed = await reconcile(ports, log, state);
   await withShares(ports, log, async (shares) => {
     if (state.scans !== undefined) await scan({ ports, log, state, beganMs }, shares.of('scan'));
     await compare({ ports, log, state, beganMs }, shares.of('resync'));
   });
+  if (failed.length > 0) await tryAgain(ports, log, state, failed);
   if (dueAt === undefined) return state;
   await part(log, 'the signing key could not be read', PART_MS, () => call.tellOfSigning((text) => log.warn(text)));
   await part(log, 'old rows could not be removed', PART_MS, async () => {
@@ -75,6 +58,43 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
     if (Object.values(removed).some((count) => count > 0)) log.info(`removed: ${JSON.stringify(removed)}`);
   });
   return state;
+}
+
+/** Everything that is open. If there is nothing of it, it takes two requests. @returns what failed and is to be tried again */
+async function reconcile(ports: Ports, log: TickCall['log'], state: TickState): Promise<PromotionRow[]> {
+  const failed: PromotionRow[] = [];
+  const timer = (): (() => boolean) => {
+    const until = ports.now().getTime() + RECONCILE_MS;
+    return () => ports.now().getTime() >= until;
+  };
+  await part(log, 'jobs and result events could not be reconciled', PART_MS, async () => {
+    const { started, lost, told, problems } = await reconcileRuns(ports, timer());
+    if (started.length > 0) log.info(`jobs started: ${runIds(started)}`);
+    if (lost.length > 0) log.warn(`jobs lost: ${runIds(lost)}`);
+    if (told.length > 0) log.info(`result events sent late: ${runIds(told)}`);
+    for (const problem of problems) log.warn(`it could not be reconciled: ${problem}`);
+  });
+  await part(log, 'promotions could not be reconciled', PART_MS, async () => {
+    const found = await reconcilePromotions(ports, state.started, timer());
+    failed.push(...found.failed);
+    state.started += found.started;
+    for (const problem of found.problems) log.warn(`it could not be reconciled: ${problem}`);
+  });
+  return failed;
+}
+
+async function tryAgain(
+  ports: Ports,
+  log: TickCall['log'],
+  state: TickState,
+  failed: readonly PromotionRow[],
+): Promise<void> {
+  await part(log, 'what failed could not be tried again', PART_MS, async () => {
+    const { started, problems } = await retryFailed(ports, failed, state.started);
+    state.started += started;
+    if (started > 0) log.info(`tried again: ${started} promotions that had failed`);
+    for (const problem of problems) log.warn(`it could not be tried again: ${problem}`);
+  });
 }
 
 /** What asks registries, within the tick's shares; if these cannot be read, nothing does. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../src/oci/index.js';
-import { matchesPromotion, matchesRun } from '../../src/rows/filters.js';
+import { isUntold, matchesPromotion, matchesRun } from '../../src/rows/filters.js';
 import { isAlike, mergedIgnored, nameOfIgnored, type IgnoredEvent } from '../../src/rows/ignored-event.js';
 import type { Page, PageOptions } from '../../src/ports/page.js';
 import type { Store } from '../../src/ports/store.js';
@@ -8,7 +8,7 @@ import type { StoredDigest } from '../../src/ports/stored-digest.js';
 import type { DestinationOwner } from '../../src/rows/claims.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import { resyncTurnOf } from '../../src/rows/resync-turn.js';
-import type { RunRow } from '../../src/rows/run-row.js';
+import type { RunRow, RunSummary } from '../../src/rows/run-row.js';
 import type { ScanRow } from '../../src/rows/scan-row.js';
 import type { Standing } from '../../src/rows/subject-index.js';
 import type { StepProgress } from '../../src/rows/step-progress.js';
@@ -102,6 +102,11 @@ const scanKey = ({ rule, registry, repository }: ScanRow): string => JSON.string
 const place = (stored: StoredDigest): string => `${stored.registry}/${stored.repository}@${stored.digest}`;
 const promotionKey = (row: PromotionRow): string => `${newestFirst(row.runOpenedAt ?? row.wantedAt)}|${row.id}`;
 
+const isOpen = (row: PromotionRow): boolean => row.runOpen || row.wanted > row.answered;
+const isDue = ({ state, retryAt }: PromotionRow, by?: Date): boolean =>
+  state === 'failed' && retryAt !== undefined && by !== undefined && Date.parse(retryAt) <= by.getTime();
+const isOpenJob = ({ kind, state }: RunSummary): boolean => kind === 'job' && state !== 'ended';
+
 export function memoryRunStore(): Store {
   const promotions = new Rows<PromotionRow>();
   const runs = new Rows<RunRow>();
@@ -124,10 +129,10 @@ export function memoryRunStore(): Store {
         filter.repository === undefined ? promotionKey : (row) => `${row.source.tag}|${row.id}`,
         options,
       ),
-    listOpenPromotions: async (options) =>
+    listDuePromotions: async ({ by, ...options } = {}) =>
       page(
-        promotions.values().filter((row) => row.runOpen || row.wanted > row.answered),
-        (row) => row.id,
+        promotions.values().filter((row) => isOpen(row) || isDue(row, by)),
+        (row) => `${isOpen(row) ? '0' : row.retryAt}|${row.id}`,
         options,
       ),
 
@@ -151,13 +156,13 @@ export function memoryRunStore(): Store {
       return true;
     },
 
-    listOpenJobs: async (options) =>
+    listDueRuns: async (options) =>
       page(
         runs
           .values()
           .map(summaryOfRun)
-          .filter(({ kind, state }) => kind === 'job' && state !== 'ended'),
-        ({ openedAt, id }) => `${openedAt}|${id}`,
+          .filter((run) => isOpenJob(run) || isUntold(run)),
+        (run) => (isOpenJob(run) ? `job|${run.openedAt}|${run.id}` : `result|${run.id}`),
         options,
       ),
 

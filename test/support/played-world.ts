@@ -1,8 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import type { OrchestrationHandler } from 'durable-functions';
 import type { Rule } from '../../src/rules/rule.js';
-import { reconcilePromotions } from '../../src/schedule/reconcile-promotions.js';
-import { retryFailed } from '../../src/schedule/retry-failed.js';
+import { reconcilePromotions, retryFailed } from '../../src/schedule/reconcile-promotions.js';
 import { askForFullScans, scanAll } from './scan-world.js';
 import type { MemoryRepository } from '../unit/oci/memory-repository.js';
 import { DESTINATION, REGISTRY, SOURCE, newWorld, tagAt, type World } from './world.js';
@@ -67,10 +66,10 @@ export function newPlayedWorld(...rules: Rule[]): PlayedWorld {
     destination: world.registries.repository(REGISTRY, 'staging/samples/app'),
     playAll,
     tick: async () => {
-      const { started } = await reconcilePromotions(world, 0);
-      const retried = await retryFailed(world, 0);
+      const { started, failed } = await reconcilePromotions(world, 0);
       await askForFullScans(world);
       const scanned = await scanAll(world);
+      const retried = await retryFailed(world, failed, started + scanned.started);
       return started + retried.started + scanned.started;
     },
     resync: async () => {

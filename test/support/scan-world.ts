@@ -115,7 +115,7 @@ export async function endRuns(
   result: Partial<RunResult> & { outcome: RunResult['outcome'] },
 ): Promise<void> {
   for (;;) {
-    const { items } = await world.store.listOpenPromotions({ size: 100 });
+    const { items } = await world.store.listDuePromotions({ size: 100 });
     const open = items.filter(({ runOpen }) => runOpen);
     if (open.length === 0) return;
     for (const { id, source, wanted, rule: name, runId = '' } of open) {

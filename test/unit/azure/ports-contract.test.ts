@@ -188,22 +188,55 @@ function portsContract(open: () => Promise<Ports>): void {
       const listed = (await runs.listPromotions()).items;
       expect(listed).toHaveLength(8);
       expect(listed[0]).toEqual(moved);
-      const opened = (await collectPages((options) => runs.listOpenPromotions(options), 2)).flat();
+      const opened = (await collectPages((options) => runs.listDuePromotions(options), 2)).flat();
       expect(opened.map((row) => row.rule).sort()).toEqual(['n2', 'n4', 'n6']);
       // What is reopened by a second writer is listed again, what is closed by it is not.
       const again = await runs.getPromotion(oldest.id);
       await runs.replacePromotion({ ...moved, runOpen: true }, again?.version ?? '');
-      expect((await runs.listOpenPromotions()).items).toHaveLength(4);
+      expect((await runs.listDuePromotions()).items).toHaveLength(4);
+    });
+
+    test('failed rows are due at their time, the earliest first, after those that are not at rest', async () => {
+      const { runs } = await open();
+      const failed = (rule: string, seconds: number) =>
+        samplePromotion({
+          rule,
+          id: rule,
+          state: 'failed',
+          runOpen: false,
+          wanted: 1,
+          answered: 1,
+          retryAt: at(seconds),
+        });
+      const rows = [failed('late', 30), failed('early', 10), failed('middle', 20)];
+      for (const row of rows) await runs.insertPromotion(row);
+      await runs.insertPromotion(samplePromotion({ rule: 'open', id: 'open', runOpen: true }));
+      const due = async (seconds?: number) => {
+        const by = seconds === undefined ? {} : { by: new Date(at(seconds)) };
+        const pages = await collectPages((options) => runs.listDuePromotions({ ...options, ...by }), 2);
+        return pages.flat().map(({ rule }) => rule);
+      };
+      expect(await due()).toEqual(['open']);
+      expect(await due(9)).toEqual(['open']);
+      expect(await due(20)).toEqual(['open', 'early', 'middle']);
+      // Tried again, and failed once more.
+      const current = await runs.getPromotion('early');
+      const again = { ...failed('early', 40), runOpen: true, state: 'working' as const };
+      expect(await runs.replacePromotion(again, current?.version ?? '')).toBe(true);
+      expect((await due(35)).toSorted()).toEqual(['early', 'late', 'middle', 'open']);
+      const open2 = await runs.getPromotion('early');
+      expect(await runs.replacePromotion(failed('early', 40), open2?.version ?? '')).toBe(true);
+      expect(await due(35)).toEqual(['open', 'middle', 'late']);
     });
 
     test('a row whose wanted is ahead is open without a run, until it is answered', async () => {
       const { runs } = await open();
       const row = samplePromotion({ wanted: 2, answered: 1 });
       await runs.insertPromotion(row);
-      expect((await runs.listOpenPromotions()).items).toEqual([row]);
+      expect((await runs.listDuePromotions()).items).toEqual([row]);
       const version = (await runs.getPromotion(row.id))?.version ?? '';
       expect(await runs.replacePromotion({ ...row, answered: 2 }, version)).toBe(true);
-      expect((await runs.listOpenPromotions()).items).toEqual([]);
+      expect((await runs.listDuePromotions()).items).toEqual([]);
     });
 
     test('resync’s lists have those whose turn comes, by when they are due, and follow the rows', async () => {
@@ -372,14 +405,14 @@ function portsContract(open: () => Promise<Ports>): void {
       });
     });
 
-    test('open jobs have a list of their own, oldest first; a job leaves it when it ends', async () => {
+    test('what the schedule reconciles: open jobs, oldest first, then ended runs until their result event was sent', async () => {
       const { runs } = await open();
       const job = { operation: 'resolve', id: 'j1', reference: 'localhost:5100/samples/app:v1' } as const;
       const ofJob = (seconds: number) => sampleRun(seconds, { input: { kind: 'job', runId: 'x', job } });
       const jobs = [3, 1, 2, 4].map(ofJob);
       for (const row of [...jobs, sampleRun(0), sampleRun(5)]) await runs.insertRun(row);
       const listed = async () =>
-        (await collectPages((options) => runs.listOpenJobs(options), 2)).map((page) =>
+        (await collectPages((options) => runs.listDueRuns(options), 2)).map((page) =>
           page.map(({ openedAt }) => openedAt),
         );
       expect(await listed()).toEqual([
@@ -395,8 +428,13 @@ function portsContract(open: () => Promise<Ports>): void {
       await change(1, { state: 'ended', finishedAt: at(9), result: { outcome: 'completed' } });
       await change(2, { state: 'running' });
       await change(0, { state: 'pending', startedAgainAt: at(8) });
+      expect(await listed()).toEqual([
+        [at(2), at(3)],
+        [at(4), at(1)],
+      ]);
+      expect((await runs.listDueRuns()).items[1]).toMatchObject({ id: jobs[0]?.id, startedAgainAt: at(8) });
+      await change(1, { toldAt: at(9) });
       expect(await listed()).toEqual([[at(2), at(3)], [at(4)]]);
-      expect((await runs.listOpenJobs()).items[1]).toMatchObject({ id: jobs[0]?.id, startedAgainAt: at(8) });
     });
 
     test('those opened before a time are a stretch of the list', async () => {

@@ -7,7 +7,7 @@ import { TransportError } from '../../../src/oci/index.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import type { Engine } from '../../../src/ports/engine.js';
 import type { RunSummary } from '../../../src/rows/run-row.js';
-import { reconcileJobs } from '../../../src/schedule/reconcile-jobs.js';
+import { reconcileJobs } from '../../support/reconciled.js';
 import { blobOf, newJobWorld, pushSample } from '../../support/job-world.js';
 import { pushImage } from '../../support/images.js';
 import {
@@ -357,7 +357,7 @@ test('a job that is started once more does all of it in its second instance, and
   expect((await play(again)).output).toMatchObject({ outcome: 'completed' });
   expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { outcome: 'completed' } });
   expect(tagAt(world, destination)).toBeDefined();
-  const { items } = await world.store.listOpenJobs();
+  const { items } = await world.store.listDueRuns();
   expect(items).toEqual([]);
   // The first one's message that comes late finds the row ended.
   expect(await app.activities.get('beginJob')?.handler({ runId }, context)).toEqual({ done: { operation: 'none' } });

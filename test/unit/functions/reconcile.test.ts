@@ -85,7 +85,7 @@ describe('A, B, A', () => {
         const { play: each, image, moments } = await ends(second, third);
         if (moments <= third) break;
         expect([second, third, each.standing()]).toEqual([second, third, image.digest]);
-        expect((await each.world.store.listOpenPromotions()).items).toEqual([]);
+        expect((await each.world.store.listDuePromotions()).items).toEqual([]);
         expect(await evidence(image, each.destination)).toEqual({ sboms: 1, signatures: 1 });
       }
     },
@@ -302,7 +302,7 @@ describe('what comes to the source after the promotion', () => {
       return answer;
     });
     expect(await countReferrers(play.destination, image, 'application/x-scan')).toBe(1);
-    expect((await play.world.store.listOpenPromotions()).items).toEqual([]);
+    expect((await play.world.store.listDuePromotions()).items).toEqual([]);
   });
 
   test('what we attached ourselves raises nothing', async () => {

@@ -43,7 +43,7 @@ async function tickUntilQuiet(pauseMs = 5 * 60_000): Promise<unknown[]> {
     quiet = started === 0 ? quiet + 1 : 0;
     if (ended.length > 100) throw new Error('it does not end');
   }
-  expect((await play.world.store.listOpenPromotions()).items).toEqual([]);
+  expect((await play.world.store.listDuePromotions()).items).toEqual([]);
   return ended;
 }
 

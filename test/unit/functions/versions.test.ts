@@ -4,7 +4,7 @@ import type { OrchestrationHandler } from 'durable-functions';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { tendPromotion } from '../../../src/rows/reconcile.js';
 import { beginRun } from '../../../src/promotions/begin-run.js';
-import { reconcileJobs } from '../../../src/schedule/reconcile-jobs.js';
+import { reconcileJobs } from '../../support/reconciled.js';
 import { openJobRun } from '../../support/job-world.js';
 import { REGISTRY, callOf, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';

@@ -119,7 +119,7 @@ function paged(store: World['store'], rows: number): World['store'] {
   const few = <O extends PageOptions>(options: O | undefined): O & PageOptions =>
     ({ ...options, size: Math.min(options?.size ?? rows, rows) }) as O & PageOptions;
   short.listPromotions = (options) => store.listPromotions(few(options));
-  short.listOpenPromotions = (options) => store.listOpenPromotions(few(options));
+  short.listDuePromotions = (options) => store.listDuePromotions(few(options));
   short.listRuns = (options) => store.listRuns(few(options));
   short.listStandings = (options) => store.listStandings(few(options));
   return short;

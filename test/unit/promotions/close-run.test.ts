@@ -128,7 +128,7 @@ describe('what comes next', () => {
       expect(await close(outcome)).toBe('closed');
       expect(world.engine.starts).toHaveLength(1);
       expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: false });
-      expect((await world.store.listOpenPromotions()).items).toHaveLength(1);
+      expect((await world.store.listDuePromotions()).items).toHaveLength(1);
       world.paused = false;
       await tendPromotion(world, run.promotionId, run.rule);
       expect(world.engine.starts).toHaveLength(2);
@@ -157,7 +157,7 @@ describe('what comes next', () => {
         answered: 2,
         last: { code: 'RULE_GONE' },
       });
-      expect((await world.store.listOpenPromotions()).items).toEqual([]);
+      expect((await world.store.listDuePromotions()).items).toEqual([]);
     },
   );
 

@@ -201,7 +201,14 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
   ],
   [
     'failed, and when it is tried again',
-    { rows: [ended({ outcome: 'failed', code: 'DENIED', reason: 'no' }, { failures: 2 })] },
+    {
+      rows: [
+        ended(
+          { outcome: 'failed', code: 'DENIED', reason: 'no' },
+          { failures: 2, retryAt: '2026-01-01T01:10:00.000Z' },
+        ),
+      ],
+    },
     'failed',
     /2 times in a row, DENIED: no; the schedule tries again after 2026-01-01T01:10:00.000Z/,
     false,

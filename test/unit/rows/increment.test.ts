@@ -212,7 +212,7 @@ describe('raising', () => {
     await raiseWanted(world, staging, source, { kind: 'push' });
     expect(world.engine.starts).toEqual([]);
     expect(await rowOf(id)).toMatchObject({ wanted: 2, runOpen: false });
-    expect((await world.store.listOpenPromotions()).items.map((row) => row.id)).toEqual([id]);
+    expect((await world.store.listDuePromotions()).items.map((row) => row.id)).toEqual([id]);
     await tendPromotion(world, id, staging);
     expect(world.engine.starts).toEqual([]);
     world.paused = false;
@@ -284,7 +284,7 @@ describe('closing', () => {
     const close = (): Promise<string> => closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
     expect([await close(), await close()]).toEqual(['closed', 'closed']);
     expect(await rowOf(id)).toMatchObject({ runOpen: false, wanted: 2, answered: 1, last: { outcome: 'promoted' } });
-    expect((await world.store.listOpenPromotions()).items).toHaveLength(1);
+    expect((await world.store.listDuePromotions()).items).toHaveLength(1);
     world.rules = rules;
     await tendPromotion(world, id, staging);
     expect(await rowOf(id)).toMatchObject({ runOpen: true, previousRunId: runId });

@@ -5,12 +5,12 @@ import { tendPromotion, LOST_AFTER_MS, SILENT_MS } from '../../../src/rows/recon
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { beginRun, writeBegun } from '../../../src/promotions/begin-run.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
-import { tellForgotten, TELLING_MS } from '../../../src/schedule/unsent-results.js';
+import { TELLING_MS } from '../../../src/schedule/unsent-results.js';
+import { sendUnsent } from '../../support/reconciled.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { pushImage } from '../../support/images.js';
 import { SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
-import { reconcilePromotions } from '../../../src/schedule/reconcile-promotions.js';
-import { retryFailed } from '../../../src/schedule/retry-failed.js';
+import { reconcilePromotions, retryFailed } from '../../../src/schedule/reconcile-promotions.js';
 import { scanTick } from '../../support/scan-world.js';
 
 // A run that the engine has lost: whatever breaks while it is given up, it ends as interrupted, nobody is told of that, and its promotion
@@ -67,7 +67,7 @@ async function comeToRest(world: World, run: Run): Promise<void> {
     if (runOpen && runId !== run.runId && (await begin(world, { ...run, runId })))
       await close(world, { ...run, runId });
     world.nowMs += TELLING_MS;
-    await tellForgotten(world);
+    await sendUnsent(world);
   }
 }
 
@@ -211,9 +211,9 @@ describe('a run that is lost, and the one after it, and so on', () => {
   }
   /** A tick of the schedule: it reconciles, then it scans. @returns whether a run is open after it */
   async function tick(): Promise<boolean> {
-    await reconcilePromotions(world, 0);
-    await retryFailed(world, 0);
+    const { failed } = await reconcilePromotions(world, 0);
     await scanTick(world);
+    await retryFailed(world, failed, 0);
     return (await rowOf(world, promotionId)).runOpen;
   }
 

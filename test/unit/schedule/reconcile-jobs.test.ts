@@ -4,7 +4,7 @@ import { PromoterError } from '../../../src/oci/index.js';
 import { newRunId } from '../../../src/rows/run-id.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
-import { reconcileJobs } from '../../../src/schedule/reconcile-jobs.js';
+import { reconcileJobs } from '../../support/reconciled.js';
 import { REGISTRY, SOURCE, newWorld, openRun, runOf, type World } from '../../support/world.js';
 
 const MINUTE = 60_000;
@@ -73,7 +73,7 @@ test('a quiet minute costs one request for jobs', async () => {
   });
   await openRun(world);
   await reconcileJobs({ ...world, store });
-  expect(asked).toEqual(['listOpenJobs']);
+  expect(asked).toEqual(['listDueRuns']);
 });
 
 test('a job whose message was lost is started after 15 minutes, by one of two or by both: it is one instance', async () => {

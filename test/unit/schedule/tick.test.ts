@@ -130,13 +130,12 @@ describe('shares of requests', () => {
 
 describe('trouble in one part', () => {
   test.each([
-    ['listOpenJobs', 'jobs could not be reconciled'],
-    ['listRuns', 'result events could not be sent'],
-    ['listOpenPromotions', 'promotions could not be reconciled'],
+    ['listDueRuns', 'jobs and result events could not be reconciled'],
+    ['listDuePromotions', 'promotions could not be reconciled'],
     ['listScanRows', 'the scan stopped'],
     ['removeIgnored', 'old rows could not be removed'],
   ])('%s fails: it is logged, and all others have their turn', async (method, problem) => {
-    const parts = ['listOpenJobs', 'listRuns', 'listOpenPromotions', 'listScanRows', 'removeIgnored'];
+    const parts = ['listDueRuns', 'listDuePromotions', 'listScanRows', 'removeIgnored'];
     const asked = new Set<unknown>();
     const { store } = world;
     world.store = new Proxy(store, {

@@ -1,0 +1,200 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { RunResult } from '../../../src/rows/run-row.js';
+import { tellRun } from '../../../src/promotions/result-event.js';
+import { handleTickMessage, reviveClock } from '../../../src/schedule/clock.js';
+import { reconcilePromotions, retryFailed } from '../../../src/schedule/reconcile-promotions.js';
+import { reconcileRuns } from '../../../src/schedule/reconcile-runs.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
+import { rule } from '../../support/rules.fixture.js';
+import { SOURCE, begin, newWorld, openRun, rowOf, type World } from '../../support/world.js';
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+const FAILED: RunResult = { outcome: 'failed', code: 'SOURCE_NOT_WRITABLE', reason: 'no' };
+
+let world: World;
+/** What the table was asked for, a name for each request. */
+let asked: string[];
+
+beforeEach(() => use(newWorld(rule())));
+
+function use(fresh: World): void {
+  world = fresh;
+  asked = [];
+  const { store } = world;
+  world.store = new Proxy(store, {
+    get: (_target, key) => {
+      const value: unknown = Reflect.get(store, key);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        asked.push(String(key));
+        return value.apply(store, args) as unknown;
+      };
+    },
+  });
+}
+
+const id = (tag = SOURCE.tag): string => promotionId(world.ruleList[0]?.name ?? '', { ...SOURCE, tag });
+const starts = (): number => world.engine.starts.length;
+
+/** Opens a run, which begins. */
+async function opened(tag = SOURCE.tag): Promise<{ promotionId: string; runId: string }> {
+  const run = await openRun(world, undefined, { ...SOURCE, tag });
+  await begin(world, run);
+  return run;
+}
+
+async function ended(result: RunResult, tag = SOURCE.tag): Promise<PromotionRow> {
+  const { runId = '' } = await rowOf(world, id(tag));
+  const which = world.ruleList[0] ?? rule();
+  const { wanted } = await rowOf(world, id(tag));
+  await closePromotion(world, id(tag), runId, { wanted, result, rule: which });
+  world.engine.setState(runId, 'ended');
+  return rowOf(world, id(tag));
+}
+
+/** As a tick does it. */
+async function reconciled(): Promise<{ started: number; problems: string[] }> {
+  const { started, failed, problems } = await reconcilePromotions(world, 0);
+  const retried = await retryFailed(world, failed, started);
+  return { started: started + retried.started, problems: [...problems, ...retried.problems] };
+}
+
+describe('a quiet minute', () => {
+  test.each([0, 500])('costs two table requests beside the row of the clock, with %i promotions', async (count) => {
+    for (let index = 0; index < count; index += 1) {
+      await opened(`v${index}`);
+      const { last } = await ended(index % 2 === 0 ? { outcome: 'unchanged' } : FAILED, `v${index}`);
+      await tellRun(world, last?.runId ?? '');
+    }
+    await reviveClock(world);
+    const { text } = world.queues.sent.at(-1) ?? { text: '' };
+    asked = [];
+    await handleTickMessage(world, text, async (state) => {
+      await reconcileRuns(world);
+      await reconciled();
+      return state;
+    });
+    expect(asked).toEqual(['getNote', 'listDueRuns', 'listDuePromotions', 'putNote']);
+  });
+});
+
+describe('a run that the engine has dropped', () => {
+  test.each(['missing', 'ended'] as const)('is replaced by the next tick: its instance is %s', async (state) => {
+    const { runId } = await opened();
+    world.engine.setState(runId, state);
+    // The loop ticks once a minute.
+    world.nowMs += MINUTE;
+    await reconciled();
+    expect(starts()).toBe(2);
+    expect(await rowOf(world, id())).toMatchObject({ runOpen: true, previousRunId: runId });
+  });
+
+  test('a run that waits for evidence is left to its own pace', async () => {
+    const { runId } = await opened();
+    const current = await world.store.getPromotion(id());
+    if (current === undefined) throw new Error('no row');
+    const waiting: PromotionRow = { ...current.value, state: 'waiting', waitingFor: 'wanted-1' };
+    await world.store.replacePromotion(waiting, current.version);
+    world.nowMs += MINUTE;
+    await reconciled();
+    expect(world.engine.raised).toEqual([]);
+    expect(await rowOf(world, id())).toMatchObject({ runId, runOpen: true });
+  });
+
+  test('300 open rows are looked at within a tick, whatever one of them is like', async () => {
+    for (let index = 0; index < 300; index += 1) await opened(`v${index}`);
+    for (const { id: runId } of world.engine.starts) world.engine.setState(runId, 'missing');
+    const before = starts();
+    await reconciled();
+    expect(starts() - before).toBe(300);
+  });
+
+  test('rows beyond the time of a tick have their turn in the next one', async () => {
+    for (let index = 0; index < 250; index += 1) await opened(`v${index}`);
+    for (const { id: runId } of world.engine.starts) world.engine.setState(runId, 'missing');
+    const before = starts();
+    // Time is over after the first page.
+    await reconcilePromotions(world, 0, () => true);
+    expect(starts() - before).toBe(100);
+    await reconcilePromotions(world, 0);
+    expect(starts() - before).toBe(250);
+  });
+});
+
+describe('what failed', () => {
+  test('is tried again after five minutes, doubled each time, a day at most', async () => {
+    await opened();
+    const pauses: number[] = [];
+    for (let failures = 1; failures <= 12; failures += 1) {
+      const failedMs = world.nowMs;
+      const { retryAt = '' } = await ended(FAILED);
+      pauses.push((Date.parse(retryAt) - failedMs) / MINUTE);
+      const before = starts();
+      world.nowMs = Date.parse(retryAt) - 1;
+      expect(await reconciled()).toEqual({ started: 0, problems: [] });
+      world.nowMs += 1;
+      expect(await reconciled()).toEqual({ started: 1, problems: [] });
+      expect(starts() - before).toBe(1);
+      await begin(world, { promotionId: id(), runId: (await rowOf(world, id())).runId ?? '' });
+    }
+    expect(pauses).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440]);
+  });
+
+  test('has no time any more once it succeeds', async () => {
+    await opened();
+    await ended(FAILED);
+    world.nowMs += 5 * MINUTE;
+    await reconciled();
+    await begin(world, { promotionId: id(), runId: (await rowOf(world, id())).runId ?? '' });
+    expect(await ended({ outcome: 'promoted' })).not.toHaveProperty('retryAt');
+    world.nowMs += 2 * DAY;
+    expect(await reconciled()).toEqual({ started: 0, problems: [] });
+  });
+
+  test('since its tag is gone is left to the scans, and so is what has no schedule', async () => {
+    await opened();
+    expect(await ended({ outcome: 'failed', code: 'SOURCE_GONE', reason: 'gone' })).not.toHaveProperty('retryAt');
+    use(newWorld(rule({ triggers: ['push'] })));
+    await opened();
+    expect(await ended(FAILED)).not.toHaveProperty('retryAt');
+  });
+
+  test('under a rule that is gone, or has no schedule any more, is asked for once and no more', async () => {
+    const { promotionId: kept } = await opened();
+    await ended(FAILED);
+    world.ruleList = [];
+    world.nowMs += 5 * MINUTE;
+    await reconciled();
+    expect(await rowOf(world, kept)).not.toHaveProperty('retryAt');
+    asked = [];
+    await reconciled();
+    expect(asked).toEqual(['listDuePromotions']);
+    expect(starts()).toBe(1);
+  });
+
+  test('waits while new runs are paused, or so many have started', async () => {
+    for (const tag of ['v1', 'v2', 'v3']) {
+      await opened(tag);
+      await ended(FAILED, tag);
+    }
+    world.nowMs += 5 * MINUTE;
+    world.paused = true;
+    expect(await reconciled()).toEqual({ started: 0, problems: [] });
+    world.paused = false;
+    world.maxRunsPerTick = 2;
+    expect(await reconciled()).toEqual({ started: 2, problems: [] });
+    expect(await reconciled()).toEqual({ started: 1, problems: [] });
+    expect(starts()).toBe(6);
+  });
+
+  test('is tried again once by two ticks at the same time', async () => {
+    await opened();
+    await ended(FAILED);
+    world.nowMs += 5 * MINUTE;
+    await Promise.all([reconciled(), reconciled()]);
+    expect(starts()).toBe(2);
+  });
+});
