@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import type { LeftOut } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
+import { findPlan, planNameOf } from './kept-plan.js';
 
 /** Referrers that a promotion left at the source and that its receipt names; of more it has the number. */
 export const MOST_LEFT_BEHIND = 50;
@@ -26,12 +26,11 @@ const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy
   gone: { code: 'REFERRER_UNKNOWN' },
 };
 
-const leftBehindSchema = z.object({
-  count: z.number(),
-  referrers: z.array(z.object({ digest: z.string(), artifactType: z.string().exactOptional(), code: z.string() })),
-});
 /** What a promotion left at the source: how many, and the first MOST_LEFT_BEHIND of them. */
-export type LeftBehind = z.infer<typeof leftBehindSchema>;
+export interface LeftBehind {
+  count: number;
+  referrers: { digest: string; artifactType?: string; code: string }[];
+}
 
 /** Images first, then by digest, so that the same referrers give the same receipt. */
 export function leftBehindOf(leftOut: readonly LeftOut[]): LeftBehind {
@@ -54,24 +53,9 @@ export function formatLeftBehind({ count, referrers }: LeftBehind): string {
   return `; left out ${names.join(', ')}${count > names.length ? ` and ${count - names.length} more` : ''}`;
 }
 
-const nameOf = (runId: string): string => `plans/${runId}/left-behind.json`;
-
-/** Keeps it for the run's receipt. A step that plans again replaces it. */
-export async function keepLeftBehind(
-  { documents }: Pick<Ports, 'documents'>,
-  runId: string,
-  left: LeftBehind,
-): Promise<void> {
-  await documents.put('documents', nameOf(runId), Buffer.from(JSON.stringify(left)));
-}
-
-/** Undefined if the run planned nothing, or left nothing. */
-export async function readLeftBehind(
-  { documents }: Pick<Ports, 'documents'>,
-  runId: string,
-): Promise<LeftBehind | undefined> {
-  const bytes = await documents.get('documents', nameOf(runId));
-  if (bytes === undefined) return undefined;
-  const left = leftBehindSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-  return left.count === 0 ? undefined : left;
+/** Of the run's plan. Undefined if the run planned nothing, or left nothing. */
+export async function readLeftBehind(ports: Pick<Ports, 'documents'>, runId: string): Promise<LeftBehind | undefined> {
+  const plan = await findPlan(ports, planNameOf(runId));
+  const left = plan && leftBehindOf(plan.leftOut);
+  return left?.count === 0 ? undefined : left;
 }

@@ -9,7 +9,6 @@ import { attachedBy } from './attached.js';
 import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy-request.js';
 import { findPlan, keepPlan, planNameOf } from './kept-plan.js';
-import { keepLeftBehind, leftBehindOf } from './left-behind.js';
 import { longStep } from './long-step.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
@@ -70,13 +69,7 @@ export async function planCopy(
     return planned;
   });
   if (!('done' in reply)) return reply;
-  const keepLeft = async ({ leftOut }: CopyPlan): Promise<void> => {
-    if (isPromotion) await keepLeftBehind(ports, input.runId, leftBehindOf(leftOut));
-  };
-  // Before the plan: a call that finds that does nothing more.
-  await keepLeft(reply.done);
   const plan = await keepPlan(ports, name, reply.done);
-  if (plan !== reply.done) await keepLeft(plan);
   const { blobCount, sizeBytes, manifests } = plan;
   progress.text(`${manifests.length} manifests, ${blobCount} blobs, ${sizeBytes} bytes`);
   return { done: { plan, looked: lookIn(walkedOf(plan), news) } };

@@ -114,7 +114,7 @@ async function planned(): Promise<{ plan: CopyPlan; asked: string[] }> {
   source.calls.length = 0;
   const { calls } = await whole(plan(world));
   expect(calls).toBe(1);
-  const names = ['planCopy/checkpoint.json', 'left-behind.json', 'plan.json'];
+  const names = ['planCopy/checkpoint.json', 'plan.json'];
   expect([...world.documents.kept.keys()]).toEqual(names.map((name) => `documents/plans/r1/${name}`));
   const found = { plan: kept(), asked: asked() };
   forget();
