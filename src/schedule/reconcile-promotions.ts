@@ -9,6 +9,8 @@ import { isOfOneRow } from './scan.js';
 
 /** Rows of a page. */
 const PAGE_ROWS = 100;
+/** Runs that are started at once. */
+const AT_ONCE = 16;
 /** Problems that are told, a line each. */
 const MOST_PROBLEMS = 20;
 /** Where the next tick continues, if there is more than a page of such rows. */
@@ -38,7 +40,7 @@ export async function reconcilePromotions(
   const found: ReconciledPromotions = { started: 0, failed: [], problems: [] };
   const by = ports.now();
   let limits: Promise<Limits> | undefined;
-  const putOff: { row: PromotionRow; rule: Rule }[] = [];
+  const putOff: Startable[] = [];
   await workInTurn(
     ports.store,
     NOTE,
@@ -56,11 +58,8 @@ export async function reconcilePromotions(
       else await apart(found, row, () => tendPromotion(ports, row.id, rule, { wakes: false }));
     },
   );
-  // One by one, so that one that fails takes no other's place.
-  for (const { row, rule } of ports.paused ? [] : putOff) {
-    if (found.started >= ((await limits)?.most ?? 0)) break;
-    if (await apart(found, row, () => tendPromotion(ports, row.id, rule))) found.started += 1;
-  }
+  const most = (await limits)?.most ?? 0;
+  await startEach(found, ports.paused ? [] : putOff, most, ({ row, rule }) => tendPromotion(ports, row.id, rule));
   return found;
 }
 
@@ -76,15 +75,34 @@ export async function retryFailed(
   const done = { started: 0, problems: [] };
   if (failed.length === 0 || ports.paused) return done;
   const { rules, most } = await limitsOf(ports, before);
+  const due: Startable[] = [];
   for (const row of failed) {
     const rule = standingRule(rules, row.rule, row.source);
-    if (rule?.triggers.includes('schedule') !== true) await apart(done, row, () => forget(ports, row));
-    else if (done.started < most) {
-      const isRaised = await apart(done, row, () => raiseWanted(ports, rule, row.source, { kind: 'schedule' }));
-      if (isRaised) done.started += 1;
-    }
+    if (rule?.triggers.includes('schedule') === true) due.push({ row, rule });
+    else await apart(done, row, () => forget(ports, row));
   }
+  await startEach(done, due, most, ({ row, rule }) => raiseWanted(ports, rule, row.source, { kind: 'schedule' }));
   return done;
+}
+
+interface Startable {
+  row: PromotionRow;
+  rule: Rule;
+}
+
+/** No more at once than may be started, so that one that fails takes no other's place. */
+async function startEach(
+  found: { started: number; problems: string[] },
+  startable: readonly Startable[],
+  most: number,
+  start: (each: Startable) => Promise<unknown>,
+): Promise<void> {
+  for (let at = 0; at < startable.length && found.started < most;) {
+    const some = startable.slice(at, at + Math.min(AT_ONCE, most - found.started));
+    const started = await Promise.all(some.map((each) => apart(found, each.row, () => start(each))));
+    found.started += started.filter(Boolean).length;
+    at += some.length;
+  }
 }
 
 interface Limits {
