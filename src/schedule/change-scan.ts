@@ -107,7 +107,9 @@ async function handleAll<T>(
     const some = fresh.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
     await Promise.all(
       some.map(async ({ entry, key }) => {
-        const outcome = await handle(entry);
+        // Taken until it is known what it starts: other repositories are scanned at the same time.
+        scan.started += 1;
+        const outcome = await handle(entry).finally(() => (scan.started -= 1));
         if (outcome === 'stopped') handled.isDone = false;
         else handled[outcome === 'done' ? 'keys' : 'again'].push(key);
       }),

@@ -49,9 +49,10 @@ async function isOfOther({ scan }: RepositoryScan, by: string, row: PromotionRow
 
 async function raise({ scan, rule }: RepositoryScan, { source }: PromotionRow): Promise<void> {
   try {
-    await raiseWanted(scan.ports, rule, source, { kind: 'schedule' });
     scan.started += 1;
+    await raiseWanted(scan.ports, rule, source, { kind: 'schedule' });
   } catch (error) {
+    scan.started -= 1;
     if (!isOfOneRow(error)) throw error;
     addProblem(scan, rule, error);
   }

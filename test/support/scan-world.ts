@@ -1,4 +1,5 @@
 import { closePromotion } from '../../src/rows/close-promotion.js';
+import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { RunResult } from '../../src/rows/run-row.js';
 import type { ScanRow } from '../../src/rows/scan-row.js';
 import type { Rule } from '../../src/rules/rule.js';
@@ -115,8 +116,13 @@ export async function endRuns(
   result: Partial<RunResult> & { outcome: RunResult['outcome'] },
 ): Promise<void> {
   for (;;) {
-    const { items } = await world.store.listDuePromotions({ size: 100 });
-    const open = items.filter(({ runOpen }) => runOpen);
+    const open: PromotionRow[] = [];
+    let from: string | undefined;
+    do {
+      const page = await world.store.listDuePromotions({ size: 100, ...(from !== undefined && { from }) });
+      open.push(...page.items.filter(({ runOpen }) => runOpen));
+      from = page.next;
+    } while (from !== undefined);
     if (open.length === 0) return;
     for (const { id, source, wanted, rule: name, runId = '' } of open) {
       const digest = world.registries.repository(source.registry, source.repository).tags.get(source.tag);

@@ -1,0 +1,70 @@
+import { expect, test } from '@jest/globals';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
+import { promotionId } from '../../../src/rules/promotion-id.js';
+import { copying, copyAs, endRuns, pushTo, scanAll, scanTick } from '../../support/scan-world.js';
+import { putTags } from '../../support/many-tags.js';
+import { REGISTRY, SOURCE, newWorld, rowOf } from '../../support/world.js';
+
+// What an edit of a rule does to many promotions.
+
+const REPOSITORIES = Array.from({ length: 10 }, (_, index) => `samples/app${index}`);
+/** Of each; in the full run, 10,000 promotions in all. */
+const TAGS = process.env.FULL === '1' ? 1_000 : 100;
+const DUE_MS = 5 * 60_000;
+
+test('a deadline causes no run; a destination runs all again, while a lost event is repaired by the next tick', async () => {
+  const world = newWorld(copying());
+  const before = fingerprint(copying());
+  const at = world.now().toISOString();
+  for (const repository of REPOSITORIES) {
+    const { digest } = await pushTo(world, repository, 'v', 'one');
+    await copyAs(world, repository, 'v', 'one');
+    world.registries.repository(REGISTRY, repository).tags.clear();
+    const names = putTags(world.registries.repository(REGISTRY, repository).tags, digest, TAGS);
+    putTags(world.registries.repository(REGISTRY, `staging/${repository}`).tags, digest, TAGS);
+    for (const tag of names) {
+      const source = { registry: REGISTRY, repository, tag };
+      await world.store.insertPromotion({
+        id: promotionId('staging', source),
+        rule: 'staging',
+        source,
+        destination: `${REGISTRY}/staging/${repository}:${tag}`,
+        wanted: 1,
+        answered: 1,
+        wantedAt: at,
+        state: 'in_sync',
+        runOpen: false,
+        runBegun: true,
+        failures: 0,
+        last: { outcome: 'promoted', digest, runId: 'r', finishedAt: at, fingerprint: before },
+      });
+    }
+  }
+  const most = 5 * TAGS;
+  world.maxRunsPerTick = most;
+  world.scheduleRequests = { scan: 5_000, resync: 0 };
+  expect(await scanAll(world)).toMatchObject({ started: 0, problems: [] });
+  // The lists of what is new are no longer read to the end of all that was written at once.
+  world.nowMs += 3 * 3_600_000;
+  world.ruleList = [copying({ deadline: '1h', triggers: ['schedule'] })];
+  const deadline = await scanAll(world);
+  expect(deadline).toMatchObject({ started: 0, problems: [] });
+  // No full scan either: two requests for each repository, and the catalog.
+  expect(deadline.asked(REGISTRY)).toBe(2 * REPOSITORIES.length + 1);
+
+  world.ruleList = [copying({ destination: { reference: `${REGISTRY}/elsewhere/{repository}:{tag}` } })];
+  const started: number[] = [];
+  for (let tick = 0; tick < 4; tick += 1) {
+    world.nowMs += DUE_MS;
+    // Its event is lost.
+    await pushTo(world, 'samples/app9', `new${tick}`);
+    started.push((await scanTick(world)).started);
+    expect(
+      (await rowOf(world, promotionId('staging', { ...SOURCE, repository: 'samples/app9', tag: `new${tick}` })))
+        .runOpen,
+    ).toBe(true);
+    await endRuns(world, { outcome: 'promoted' });
+  }
+  // In each of the first ticks one of them is new, and comes first.
+  expect(started).toEqual([most, most, 3, 1]);
+}, 600_000);
