@@ -93,20 +93,6 @@ function wrongSize(context: RepositoryContext, descriptor: Descriptor): Integrit
   );
 }
 
-/** Sends all of a blob in pieces, and returns where the session goes on. @throws as {@link pushPieces} */
-export async function pushChunks(
-  context: RepositoryContext,
-  session: NextRequest,
-  descriptor: Descriptor,
-  openAt: OpenAt,
-  chunkBytes: number,
-  options: UploadOptions,
-): Promise<NextRequest> {
-  let end: Reached = { session, receivedBytes: 0 };
-  for await (const reached of pushPieces(context, end, descriptor, openAt, chunkBytes, options)) end = reached;
-  return end.session;
-}
-
 /** @returns where the upload stands then: at `end`, or before it if the registry kept a part of a piece that broke off */
 async function pushPiece(
   context: RepositoryContext,

@@ -4,7 +4,7 @@ import type { CallOptions, OpenBody } from '../store.js';
 import { hasBlob } from './blobs.js';
 import { drain } from './body.js';
 import { skipping } from './blob-reading.js';
-import { pushChunks } from './upload-chunks.js';
+import { pushPieces } from './upload-chunks.js';
 import { apiUrl, ask, follow, kindOf, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { checkStored } from './stored-digest.js';
@@ -93,8 +93,10 @@ async function uploadOnce(
   const { session, chunkBytes } = await startSession(context, options);
   if (descriptor.size === 0) return commit(context, session, descriptor, undefined, options);
   if (descriptor.size > uploads.monolithicBytes) {
-    const end = await pushChunks(context, session, descriptor, skipping(open), chunkBytes, options);
-    return commit(context, end, descriptor, undefined, options);
+    let end = { session, receivedBytes: 0 };
+    const pieces = pushPieces(context, end, descriptor, skipping(open), chunkBytes, options);
+    for await (const reached of pieces) end = reached;
+    return commit(context, end.session, descriptor, undefined, options);
   }
   const counted = async function* (): AsyncGenerator<Uint8Array> {
     let position = 0;
