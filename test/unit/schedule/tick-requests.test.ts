@@ -1,0 +1,76 @@
+import { expect, test } from '@jest/globals';
+import { promotionId } from '../../../src/rules/promotion-id.js';
+import { fingerprint } from '../../../src/rules/fingerprint.js';
+import type { TickState } from '../../../src/schedule/clock.js';
+import { tick } from '../../../src/schedule/tick.js';
+import { pushImage } from '../../support/images.js';
+import { putInSync } from '../../support/in-sync.js';
+import { rule } from '../../support/rules.fixture.js';
+import { REGISTRY, SOURCE, newWorld } from '../../support/world.js';
+
+// What a quiet tick asks of the tables: it depends on repositories, and on no number of promotions.
+
+const MINUTE_MS = 60_000;
+
+async function quietTicks(repositories: number, promotions: number): Promise<{ minute: number; scan: number }> {
+  const which = rule({ existing: 'promote', sign: [], sbom: { formats: [] } });
+  const world = newWorld(which);
+  world.nowMs = Date.UTC(2026, 0, 1, 12, 0, 10);
+  for (let index = 0; index < repositories; index += 1) {
+    const source = { ...SOURCE, repository: `samples/app-${index}` };
+    await pushImage(world.registries.repository(REGISTRY, source.repository), { tag: source.tag });
+    await putInSync(world, which, source);
+  }
+  let asked = 0;
+  const { store } = world;
+  world.store = new Proxy(store, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        asked += 1;
+        return value.apply(target, args) as unknown;
+      };
+    },
+  });
+  let state: TickState = { started: 0 };
+  const log = { info: () => undefined, warn: (text: string) => void warned.push(text) };
+  const warned: string[] = [];
+  const next = async (): Promise<number> => {
+    asked = 0;
+    world.nowMs += MINUTE_MS;
+    state = await tick(world, { schedule: '0 */5 * * * *', state, log, tellOfSigning: async () => undefined });
+    return asked;
+  };
+  // The first full scans, and the change scans that follow.
+  for (let minutes = 0; minutes < 10; minutes += 1) await next();
+  const finishedAt = world.now().toISOString();
+  for (let index = 0; index < promotions; index += 1) {
+    const source = { registry: REGISTRY, repository: 'samples/app-0', tag: `t${index}` };
+    const last = { outcome: 'promoted', runId: 'r', finishedAt, fingerprint: fingerprint(which) } as const;
+    const row = { id: promotionId(which.name, source), rule: which.name, source, wantedAt: finishedAt, last };
+    const destination = `${REGISTRY}/staging/samples/app-0:t${index}`;
+    const closed = { state: 'in_sync', runId: 'r', runOpen: false, runBegun: true, wanted: 1, answered: 1 } as const;
+    await store.insertPromotion({ ...row, ...closed, destination, failures: 0 });
+  }
+  const counts: number[] = [];
+  for (let minutes = 0; minutes < 5; minutes += 1) counts.push(await next());
+  expect(warned).toEqual([]);
+  expect(world.engine.starts).toHaveLength(repositories);
+  return { minute: Math.min(...counts), scan: Math.max(...counts) };
+}
+
+test('a quiet tick makes as many requests of the tables over 100,000 promotions as over 2,000', async () => {
+  const [few, many] = [await quietTicks(1, 2_000), await quietTicks(1, 100_000)];
+  process.stdout.write(`quiet tick, 1 repository: ${few.minute} table requests, ${few.scan} with a scan\n`);
+  expect(many).toEqual(few);
+  expect(few.minute).toBeLessThanOrEqual(10);
+}, 240_000);
+
+test('a scan takes two requests for each repository, and housekeeping one for each digest that it looks at', async () => {
+  const [one, ten] = [await quietTicks(1, 0), await quietTicks(10, 0)];
+  process.stdout.write(`10 repositories: ${ten.minute} table requests, ${ten.scan} with a scan\n`);
+  expect(ten.minute).toBe(one.minute);
+  // Housekeeping looks at a hundred digests at most.
+  expect(ten.scan - one.scan).toBeLessThanOrEqual((2 + 1) * 9);
+}, 240_000);
