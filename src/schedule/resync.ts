@@ -1,4 +1,4 @@
-import { InputError, describeError } from '../oci/index.js';
+import { InputError, PromoterError, describeError } from '../oci/index.js';
 import { failurePauseMs } from '../rules/decide.js';
 import { destinationOf } from '../rules/destination.js';
 import type { Rule } from '../rules/rule.js';
@@ -20,10 +20,11 @@ const MOST_TURNS = 100;
 /** Requests and milliseconds of one look; what takes more is compared by a run, once a day. */
 export const LOOK_REQUESTS = 200;
 const LOOK_MS = 10_000;
-/** Looks of a lane that fail before the tick leaves it: its registries may be down. */
+/** Looks of a lane that get no answer before the tick leaves it: its registries may be down. */
 const MOST_TROUBLES = 2;
-/** Looks in a row that took too long, after which it is left to a run. */
+/** Looks in a row that took too long, after which it is left to a run; and requests of each, or it was the registry that was slow. */
 const SLOW_LOOKS = 3;
+const SLOW_LOOK_REQUESTS = 20;
 
 export interface Resync extends Pick<Scan, 'call' | 'until' | 'started' | 'maxStarted' | 'looked' | 'problems'> {
   ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'documents' | 'signer' | 'paused' | 'now'>;
@@ -128,6 +129,8 @@ class LaneResync {
   /** Where each look is said before it begins. */
   readonly #alone: ResyncBegun | undefined;
   #troubles = 0;
+  /** Requests of the look that is under way. */
+  #asked = 0;
 
   constructor(scan: Resync, rules: readonly Rule[], lane: DueLane, alone: ResyncBegun | undefined) {
     this.#scan = scan;
@@ -181,10 +184,10 @@ class LaneResync {
   async #differs(rule: Rule, row: PromotionRow): Promise<boolean> {
     const { ports, share, call } = this.#scan;
     const enough = new AbortController();
-    let asked = 0;
+    this.#asked = 0;
     const { registries } = share.counted(() => {
-      asked += 1;
-      if (asked > LOOK_REQUESTS) enough.abort(new TooLarge());
+      this.#asked += 1;
+      if (this.#asked > LOOK_REQUESTS) enough.abort(new TooLarge());
       enough.signal.throwIfAborted();
     });
     const signal = AbortSignal.any([call.signal, enough.signal]);
@@ -205,15 +208,16 @@ class LaneResync {
 
   async #noteTrouble(current: Versioned<PromotionRow>, error: unknown): Promise<void> {
     const { value: row, version } = current;
-    const isSlow = tookTooLong(error) && timesInTrouble(row) + 1 >= SLOW_LOOKS;
+    const isSlow = tookTooLong(error) && this.#asked >= SLOW_LOOK_REQUESTS && timesInTrouble(row) + 1 >= SLOW_LOOKS;
     if (error instanceof TooLarge || isSlow) {
       const tooLarge = row.last?.digest;
       const known = { ...this.#seen(row), ...(tooLarge !== undefined && { tooLarge }) };
       await this.#scan.ports.store.replacePromotion(withResync(row, known), version);
     } else await noteTrouble(this.#scan, current);
     if (error instanceof TooLarge) return;
-    this.#troubles += 1;
     const { code, message } = describeError(error);
+    // What is refused costs little, and says nothing of the others.
+    if (error instanceof PromoterError && error.transient) this.#troubles += 1;
     addText(this.#scan, `${row.destination}: ${code}: ${message}`);
   }
 }

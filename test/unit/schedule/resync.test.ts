@@ -9,7 +9,7 @@ import { CYCLONEDX_JSON as CYCLONEDX } from '../../../src/sbom/index.js';
 import { NOTARY_SIGNATURE, pushArtifact, pushImage, pushSignature } from '../../support/images.js';
 import { RESYNC_PAUSE_MS, resyncTick } from '../../support/resync-world.js';
 import { endRun, putInSync } from '../../support/in-sync.js';
-import { REGISTRY, SOURCE, newCall, newSigner, newWorld, rowOf, type World } from '../../support/world.js';
+import { REGISTRY, SOURCE, newCall, newSigner, newWorld, refusal, rowOf, type World } from '../../support/world.js';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -347,6 +347,16 @@ describe('trouble is no look', () => {
     expect((await row('t5')).runOpen).toBe(true);
   });
 
+  test('many that are refused keep no other waiting: all are tried in one tick', async () => {
+    source.fault = ({ method, what }) => {
+      if (method === 'resolve' && what !== 't5') throw refusal(403, 'DENIED');
+    };
+    world.nowMs += RESYNC_PAUSE_MS;
+    const { looked: count, problems } = await tick();
+    expect([count, problems.length]).toEqual([tags.length, tags.length - 1]);
+    expect((await row('t5')).resync).toHaveProperty('at');
+  });
+
   test('one that kills its host is found, tried again later, and the others have their turn', async () => {
     const killers = ['t1', 't4'];
     const isDead = new Error('the process died');
@@ -442,17 +452,45 @@ describe('one that is too large for a look', () => {
 
   test('by its time counts as such after three looks', async () => {
     const id = await putInSync(world, plain);
-    const timeout = jest.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort());
-    source.fault = () => AbortSignal.abort().throwIfAborted();
+    slow(30);
     for (let looks = 0; looks < 3; looks += 1) {
       expect((await rowOf(world, id)).resync?.tooLarge).toBeUndefined();
       await later(HOUR_MS);
     }
-    timeout.mockRestore();
-    source.fault = undefined;
+    fast();
     expect((await rowOf(world, id)).resync).toMatchObject({ tooLarge: image.digest });
     expect(await later(24 * HOUR_MS)).toBe(1);
   });
+
+  test('is none where a registry hangs: it is looked at again when that answers', async () => {
+    const id = await putInSync(world, plain);
+    slow(1);
+    for (let looks = 0; looks < 5; looks += 1) await later(4 * HOUR_MS);
+    fast();
+    expect((await rowOf(world, id)).resync).toMatchObject({ trouble: { times: 5 } });
+    expect((await rowOf(world, id)).resync?.tooLarge).toBeUndefined();
+  });
+
+  /** The time of a look is over at this request. */
+  function slow(requests: number): void {
+    let bound = new AbortController();
+    jest.spyOn(AbortSignal, 'timeout').mockImplementation(() => {
+      bound = new AbortController();
+      asked = 0;
+      return bound.signal;
+    });
+    let asked = 0;
+    source.fault = () => {
+      asked += 1;
+      if (asked < requests) return;
+      bound.abort(new DOMException('it took too long', 'TimeoutError'));
+      bound.signal.throwIfAborted();
+    };
+  }
+  function fast(): void {
+    jest.restoreAllMocks();
+    source.fault = undefined;
+  }
 
   test('is paid back by ticks that look at nothing', async () => {
     await putInSync(world, plain);
