@@ -1,6 +1,6 @@
 import { describeError } from '../oci/index.js';
 import { addText, isFull, isOver, type Scan } from './scan.js';
-import { changeWork, fullWork, isChangeScanDue, sortedForFullScan, type Work } from './scan-works.js';
+import { changeWork, fullWork, sortedForChangeScan, sortedForFullScan, type Work } from './scan-works.js';
 import { isOutdated, runAgain } from './run-again.js';
 import { claimedState, isClaimable } from '../rows/scan-row.js';
 import type { RepositoryScan } from './repository-scan.js';
@@ -10,6 +10,9 @@ import { tookTooLong, within } from './within.js';
 /** How long one repository is scanned in one tick, in milliseconds: until its next piece is left to the next tick, and at most. Less than a claim. */
 const SCAN_MS = 15_000;
 const LONGEST_SCAN_MS = 25_000;
+/** What change scans leave to full scans that are due: of a registry's share, and of the tick's time in milliseconds. */
+const FULL_SCANS_SHARE = 0.2;
+const FULL_SCANS_MS = 8_000;
 /** Repositories of one registry that are scanned side by side. */
 const SCANNED_AT_ONCE = 4;
 
@@ -34,10 +37,17 @@ export async function scanRepositories(scan: Scan): Promise<boolean> {
 /** @returns true if there is something left for the next tick */
 async function scanRegistry(scan: Scan, registry: string, all: readonly RuledRow[]): Promise<boolean> {
   const rows = all.filter(({ value }) => value.registry === registry);
-  const isEnough = (): boolean => scan.share.left(registry) <= 0;
-  const changes = rows.filter((row) => isChangeScanDue(scan, row));
-  const isChangeLeft = await scanAll(scan, changes, changeWork, isEnough);
-  return (await scanAll(scan, sortedForFullScan(scan, rows), fullWork, isEnough)) || isChangeLeft;
+  const { share, ports } = scan;
+  const full = sortedForFullScan(scan, rows);
+  const kept = full.length === 0 ? 0 : share.left(registry) * FULL_SCANS_SHARE;
+  const untilMs = full.length === 0 ? scan.until : scan.until - FULL_SCANS_MS;
+  const isChangeLeft = await scanAll(
+    scan,
+    sortedForChangeScan(scan, rows),
+    changeWork,
+    () => share.left(registry) <= kept || ports.now().getTime() >= untilMs,
+  );
+  return (await scanAll(scan, full, fullWork, () => share.left(registry) <= 0)) || isChangeLeft;
 }
 
 /** What failed may kill its host, with all that is scanned beside it: it comes last, and alone. */

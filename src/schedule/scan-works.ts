@@ -16,8 +16,14 @@ const FULL_SCAN_EVERY_MS = 5 * 3_600_000;
 /** What is done to a repository in one tick. @returns true if nothing is left for the next tick */
 export type Work = (place: RepositoryScan) => Promise<boolean>;
 
+/** The rows that are due for a change scan, those first that were scanned longest ago. */
+export function sortedForChangeScan(scan: Scan, rows: readonly RuledRow[]): RuledRow[] {
+  const triedAt = ({ value: { state } }: RuledRow): string => state.triedAt ?? '';
+  return rows.filter((row) => isChangeScanDue(scan, row)).sort((a, b) => (triedAt(a) < triedAt(b) ? -1 : 1));
+}
+
 /** If what is new in the repository is to be read: not before it is known what was there at first. */
-export function isChangeScanDue({ ports, dueMs }: Scan, { rule, value: { state } }: RuledRow): boolean {
+function isChangeScanDue({ ports, dueMs }: Scan, { rule, value: { state } }: RuledRow): boolean {
   if (ports.paused || state.cursor === undefined || isToRecord(rule, state)) return false;
   return isDue(state.lastChangeScanAt, dueMs, ports.now());
 }

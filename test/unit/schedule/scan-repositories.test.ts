@@ -254,6 +254,28 @@ describe('the full scan', () => {
   });
 });
 
+test('if there are more repositories than a time of the schedule has requests for, each has its turn, with both scans', async () => {
+  const names = Array.from({ length: 150 }, (_, index) => `samples/app${index}`);
+  for (const name of names) {
+    await pushTo(world, name, 'v1');
+    await copyAs(world, name, 'v1');
+  }
+  await settle();
+  // A hundred change scans in five minutes, without any full scan.
+  world.scheduleRequests = { scan: 40, resync: 0 };
+  const from = world.now().toISOString();
+  world.nowMs += 6 * HOUR_MS;
+  for (let minute = 0; minute < 120; minute += 1) {
+    const dueMs = world.nowMs - (minute % 5) * 60_000;
+    await scanTick(world, { isBegin: minute % 5 === 0, dueMs });
+    world.nowMs += 60_000;
+  }
+  for (const { state } of await scanRows(world)) {
+    expect(world.nowMs - Date.parse(state.lastChangeScanAt ?? '')).toBeLessThan(30 * 60_000);
+    expect(Date.parse(state.lastFullScanAt ?? '')).toBeGreaterThan(Date.parse(from));
+  }
+});
+
 describe('an edit of a rule', () => {
   beforeEach(async () => {
     for (const tag of ['v1', 'v2', 'v3', 'v4', 'v5']) {
