@@ -31,7 +31,8 @@ import {
 } from './registry-peers.js';
 
 /** What a registry can not do, by name; the tests that need it are left out there. */
-type Inability = 'artifact manifest' | 'catalog' | 'concurrent referrers' | 'mount' | 'sha512' | 'tag pages';
+type Inability =
+  'ACR lists' | 'artifact manifest' | 'catalog' | 'concurrent referrers' | 'mount' | 'sha512' | 'tag pages';
 
 interface Peer {
   name: string;
@@ -66,7 +67,7 @@ const signedIn = (host: string): Partial<RegistriesOptions> => ({
 const users = [{ name: 'user', password: 'password' }];
 
 /** Debian's is 2.8: it knows nothing of artifacts, and gives all tags whatever is asked for. */
-const DOCKER_REGISTRY_CANNOT: Inability[] = ['artifact manifest', 'tag pages'];
+const DOCKER_REGISTRY_CANNOT: Inability[] = ['ACR lists', 'artifact manifest', 'tag pages'];
 
 const PEERS: Peer[] = [
   local('anonymous', { anonymous: true }),
@@ -116,13 +117,13 @@ const PEERS: Peer[] = [
     name: 'olareg',
     programs: ['olareg'],
     start: ([program = '']) => startOlareg(program),
-    cannot: ['artifact manifest', 'catalog', 'concurrent referrers'],
+    cannot: ['ACR lists', 'artifact manifest', 'catalog', 'concurrent referrers'],
   },
   {
     name: 'crane registry serve',
     programs: ['crane'],
     start: ([program = '']) => startCraneRegistry(program),
-    cannot: ['mount', 'sha512'],
+    cannot: ['ACR lists', 'mount', 'sha512'],
   },
 ];
 
@@ -429,6 +430,26 @@ for (const peer of PEERS) {
       const details = await all(repository.listTagDetails());
       expect(details.map(({ name }) => name).sort()).toEqual(tags);
       expect(new Set(details.map((tag) => tag.digest))).toEqual(new Set([digest]));
+    });
+
+    test('tags and manifests by the time of their last change, or that there are no such lists', async () => {
+      const repository = fresh();
+      const digests: string[] = [];
+      for (const [seed, tag] of [
+        [16, 'b'],
+        [17, 'a'],
+      ] as const) {
+        digests.unshift((await image(repository, seed, tag)).digest);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      const listed = async (): Promise<unknown> => {
+        const tags = (await all(repository.listNewestTags())).flat();
+        const manifests = (await all(repository.listNewestManifests())).flat();
+        return [tags.map(({ name }) => name), manifests.map(({ digest }) => digest)];
+      };
+      if (peer.cannot?.includes('ACR lists') === true)
+        await expect(listed()).rejects.toMatchObject({ code: 'NO_ACR_LISTS' });
+      else expect(await listed()).toEqual([['a', 'b'], digests]);
     });
 
     can('tag pages')('tags after one', async () => {
