@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { copying, endRuns, pushTo, scanAll, scanRows, scanTick, startedTags } from '../../support/scan-world.js';
 import { putTags } from '../../support/many-tags.js';
-import { PromoterError } from '../../../src/oci/index.js';
+import { PromoterError, type TagDetails } from '../../../src/oci/index.js';
 import { raiseWanted } from '../../../src/rows/increment.js';
 import { REGISTRY, SOURCE, newWorld, type World } from '../../support/world.js';
 
@@ -142,6 +142,35 @@ test('of 5,000 tags exactly the hundred are promoted that are pushed while the f
   world.nowMs += 6 * 3_600_000;
   await scanAll(world);
   expect(new Set(await startedTags(world)).size).toBe(100);
+}, 120_000);
+
+test('100,000 tags are recorded and scanned over several minutes, a page and a part at a time', async () => {
+  const { digest } = await pushTo(world, 'samples/app', 'v000000');
+  const list = world.listing.repository;
+  let longest = 0;
+  world.listing.repository = (registry, name) => {
+    const listTagDetails = async function* ({ last = '' }: { last?: string } = {}): AsyncGenerator<TagDetails> {
+      for (let index = last === '' ? 0 : Number(last.slice(1)) + 1; index < 100_000; index += 1)
+        yield { name: `v${String(index).padStart(6, '0')}`, digest, updatedAt: new Date(0).toISOString() };
+    };
+    return name === 'samples/app' ? { ...list(registry, name), listTagDetails } : list(registry, name);
+  };
+  const put = world.documents.putIfAbsent.bind(world.documents);
+  world.documents.putIfAbsent = (container, name, bytes) => {
+    longest = Math.max(longest, bytes.length);
+    return put(container, name, bytes);
+  };
+  const fromMs = world.nowMs;
+  expect(await scanAll(world)).toMatchObject({ started: 0, isLeft: false, problems: [] });
+  const minutes = (world.nowMs - fromMs) / 60_000;
+  process.stdout.write(`100,000 tags: recorded and scanned in ${minutes} minutes, a part of ${longest} bytes at most\n`);
+  // A thousand pages each, at 250 a minute.
+  expect(minutes).toBeGreaterThanOrEqual(7);
+  expect(minutes).toBeLessThanOrEqual(15);
+  const [row] = await scanRows(world);
+  expect(row?.state).toMatchObject({ existing: { isWhole: true }, failures: 0 });
+  expect(row?.state.existing?.parts).toBeGreaterThanOrEqual(20);
+  expect(longest).toBeLessThan(1_000_000);
 }, 120_000);
 
 test('the recording goes on where it was left, and starts nothing until it ends', async () => {
