@@ -36,7 +36,7 @@ import { inVirtualTime } from './virtual-time.js';
 //   signature of ours for each image of it, at the source too where they are attached there. Where evidence is lacking it has not.
 //   In 1 and 2, what was stopped is left as it is, if nothing was wanted since.
 // - `observe`: the last run saw the tag's digest, by the rule as it is.
-// - `existing: ignore`: a tag that was there when the rule was first read, and that nobody touched, is left alone.
+// - `existing: ignore`: a tag that was there when its repository was first scanned, and that nobody touched, is left alone.
 // Of all: nothing of ours is anywhere twice; no run and no instance is open; nothing is wanted and not answered; whoever is told of
 // a run is told what its row says, and of each final one once; nothing is poison, unless it waited for more than a day.
 //

@@ -223,7 +223,7 @@ export class Watches {
     const { source } = row;
     const since = Math.min(this.#restedAt.get(row.id) ?? 0, beganAt);
     const { digest } = before.last ?? {};
-    // What the walk listed may be old.
+    // What a scan listed may be old.
     const hasMoved =
       (this.#movedAt.get(`${source.registry}/${source.repository}`) ?? -1) >= since ||
       (digest !== undefined && digest !== this.#digestOf(source));

@@ -163,7 +163,9 @@ test('100,000 tags are recorded and scanned over several minutes, a page and a p
   const fromMs = world.nowMs;
   expect(await scanAll(world)).toMatchObject({ started: 0, isLeft: false, problems: [] });
   const minutes = (world.nowMs - fromMs) / 60_000;
-  process.stdout.write(`100,000 tags: recorded and scanned in ${minutes} minutes, a part of ${longest} bytes at most\n`);
+  process.stdout.write(
+    `100,000 tags: recorded and scanned in ${minutes} minutes, a part of ${longest} bytes at most\n`,
+  );
   // A thousand pages each, at 250 a minute.
   expect(minutes).toBeGreaterThanOrEqual(7);
   expect(minutes).toBeLessThanOrEqual(15);
