@@ -1,4 +1,4 @@
-import { RegistryError, type ChangedManifest, type ChangedTag } from '../oci/index.js';
+import { PromoterError, RegistryError, type ChangedManifest, type ChangedTag } from '../oci/index.js';
 import { subjectOfDigestTag } from '../rules/match.js';
 import { promotionId } from '../rules/promotion-id.js';
 import { handleChange, type Change } from '../promotions/registry-event.js';
@@ -13,6 +13,8 @@ import { isTaken } from './source-repositories.js';
 
 /** Changes that are handled side by side. */
 const AT_ONCE = 8;
+/** Changes that cannot be handled before the scan fails: its registry may be down. */
+const MOST_TROUBLES = 3;
 
 /**
  * Reads what is new in a repository by the registry's lists of the newest tags and manifests, and handles it like push events: a quiet
@@ -29,14 +31,21 @@ export async function changeScan(place: RepositoryScan): Promise<boolean> {
     place,
     tags.fresh.map(({ entry }) => entry),
   );
-  const doneTags = await handleAll(place, tags, (entry) => handleTag(place, entry, known));
-  const doneManifests = await handleAll(place, manifests, (entry) => handleManifest(place, entry));
-  const isDone = doneTags.isDone && doneManifests.isDone;
-  const next = isDone
-    ? { tags: without(tags.next, doneTags.again), manifests: without(manifests.next, doneManifests.again) }
-    : { tags: withHandled(cursor.tags, doneTags.keys), manifests: withHandled(cursor.manifests, doneManifests.keys) };
-  place.state = { ...place.state, cursor: next };
-  return isDone;
+  const done = { tags: nothingHandled(), manifests: nothingHandled() };
+  try {
+    await handleAll(place, tags, done.tags, (entry) => handleTag(place, entry, known));
+    await handleAll(place, manifests, done.manifests, (entry) => handleManifest(place, entry));
+  } finally {
+    const isWhole = done.tags.isWhole && done.manifests.isWhole;
+    const next = isWhole
+      ? { tags: without(tags.next, done.tags.again), manifests: without(manifests.next, done.manifests.again) }
+      : {
+          tags: withHandled(cursor.tags, done.tags.keys),
+          manifests: withHandled(cursor.manifests, done.manifests.keys),
+        };
+    place.state = { ...place.state, cursor: next };
+  }
+  return !done.tags.isStopped && !done.manifests.isStopped;
 }
 
 /** The cursor of a repository as it is now. @throws PromoterError `NO_ACR_LISTS` */
@@ -89,34 +98,63 @@ interface Handled {
   keys: string[];
   /** Of those that are to be looked at again by the next scan: a manifest that is listed and cannot be read yet. */
   again: string[];
-  isDone: boolean;
+  /** False: the cursor stays where it is, for what was not handled. */
+  isWhole: boolean;
+  /** There was no time for the rest, or no more runs may be started. */
+  isStopped: boolean;
+  /** Changes that could not be handled; some of them are to be tried again. */
+  troubles: number;
+  isHeld: boolean;
 }
 
-type Outcome = 'done' | 'again' | 'stopped';
+function nothingHandled(): Handled {
+  return { keys: [], again: [], isWhole: false, isStopped: false, troubles: 0, isHeld: false };
+}
 
-/** Handles what is new, oldest first, until the scan is to stop. */
-async function handleAll<T>(
+type Outcome = 'done' | 'again' | 'stopped' | 'failed';
+
+/** Handles what is new, oldest first, until the scan is to stop. What fails keeps the others from nothing. */
+async function handleAll<T extends { updatedAt: string }>(
   place: RepositoryScan,
   { fresh }: Newest<T>,
+  handled: Handled,
   handle: (entry: T) => Promise<Outcome>,
-): Promise<Handled> {
+): Promise<void> {
   const { scan } = place;
-  const handled: Handled = { keys: [], again: [], isDone: true };
   for (let from = 0; from < fresh.length;) {
-    if (isToStop(place)) return { ...handled, isDone: false };
+    handled.isStopped ||= isToStop(place);
+    if (handled.isStopped) return;
     const some = fresh.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
     await Promise.all(
       some.map(async ({ entry, key }) => {
         // Taken until it is known what it starts: other repositories are scanned at the same time.
         scan.started += 1;
-        const outcome = await handle(entry).finally(() => (scan.started -= 1));
-        if (outcome === 'stopped') handled.isDone = false;
-        else handled[outcome === 'done' ? 'keys' : 'again'].push(key);
+        const outcome = await handle(entry)
+          .catch((error: unknown) => troubleWith(place, handled, entry, error))
+          .finally(() => (scan.started -= 1));
+        if (outcome === 'done') handled.keys.push(key);
+        if (outcome === 'again') handled.again.push(key);
+        handled.isStopped ||= outcome === 'stopped';
       }),
     );
     from += some.length;
   }
-  return handled;
+  handled.isWhole = !handled.isStopped && !handled.isHeld;
+}
+
+/** One change that cannot be handled: the next scan tries again, for two hours. */
+function troubleWith(
+  { scan, rule, signal }: RepositoryScan,
+  handled: Handled,
+  { updatedAt }: { updatedAt: string },
+  error: unknown,
+): Outcome {
+  if (signal.aborted || !(error instanceof PromoterError) || handled.troubles >= MOST_TROUBLES) throw error;
+  addProblem(scan, rule, error);
+  handled.troubles += 1;
+  if (isSettled(Date.parse(updatedAt), scan.ports.now())) return 'done';
+  handled.isHeld = true;
+  return 'failed';
 }
 
 async function handleTag(

@@ -139,6 +139,31 @@ describe('the change scan', () => {
     expect((await rowOf(world, id)).wanted).toBe(1);
   });
 
+  test('a manifest that cannot be read keeps no other change from its turn, and is tried again for two hours', async () => {
+    const source = world.registries.repository(REGISTRY, 'samples/app');
+    const subject = await pushImage(source, { tag: 'v1', content: 'samples/app:v1' });
+    await settle();
+    const broken = await pushArtifact(source, 'application/x-broken', { subject });
+    let asked = 0;
+    source.fault = ({ method, what }) => {
+      if (method !== 'fetchManifest' || what !== broken.digest) return;
+      asked += 1;
+      const info = { method: 'GET', url: `https://${REGISTRY}/x`, status: 500, registryCodes: [] };
+      throw new RegistryError('it broke', info, { transient: true });
+    };
+    await pushTo(world, 'samples/app', 'v2');
+    expect(await scanTick(world)).toMatchObject({ started: 1, isLeft: false, problems: [expect.any(String)] });
+    world.nowMs += 60 * 60_000;
+    await pushTo(world, 'samples/app', 'v3');
+    expect(await scanTick(world)).toMatchObject({ started: 1 });
+    expect(asked).toBe(2);
+    world.nowMs += 2 * HOUR_MS;
+    await scanTick(world);
+    world.nowMs += 5 * 60_000;
+    expect(await scanTick(world)).toMatchObject({ started: 0, problems: [] });
+    expect(asked).toBe(3);
+  });
+
   test('tells an open run of what is newer than it knows', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await settle();
