@@ -12,10 +12,12 @@ export interface RetryPace {
   /** The longest pause. */
   longestSeconds: number;
   /** From the first time on. */
-  forMs: number;
+  forMs?: number;
+  /** How often: so two hosts' clocks may be apart. */
+  attempts?: number;
 }
 /** What is "not now". */
-const NOT_NOW: RetryPace = { firstSeconds: 30, longestSeconds: 15 * 60, forMs: 24 * 60 * 60 * 1000 };
+const NOT_NOW = { firstSeconds: 30, longestSeconds: 15 * 60, forMs: 24 * 60 * 60 * 1000 } satisfies RetryPace;
 
 /** What a message carries that was put back because its work could not be done then. */
 export interface Retry {
@@ -113,7 +115,8 @@ export function retryEnvelope(value: unknown, seen: Seen, pace: RetryPace = NOT_
   const attempt = (before?.attempt ?? 0) + 1;
   const firstMs = firstTimeMs(before, seen);
   const delaySeconds = Math.min(pace.firstSeconds * 2 ** Math.min(attempt - 1, 30), pace.longestSeconds);
-  if (seen.now.getTime() + delaySeconds * 1000 > firstMs + pace.forMs) return undefined;
+  const { forMs = Infinity, attempts = Infinity } = pace;
+  if (attempt > attempts || seen.now.getTime() + delaySeconds * 1000 > firstMs + forMs) return undefined;
   return wrapped(message, { ...before, ...first(before, seen, firstMs), attempt }, delaySeconds);
 }
 

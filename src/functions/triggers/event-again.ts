@@ -5,8 +5,8 @@ import type { IgnoredEvents } from '../../ports/ignored-events.js';
 import type { Ports } from '../../ports/ports.js';
 import type { StorePort } from '../../ports/store.js';
 
-/** How often a registry is asked for a manifest of which an event tells, and for how long: a replica may be late. */
-const UNREADABLE: RetryPace = { firstSeconds: 10, longestSeconds: 2 * 60, forMs: 15 * 60_000 };
+/** How often a registry is asked for a manifest of which an event tells: for a quarter of an hour, since a replica may be late. */
+const UNREADABLE: RetryPace = { firstSeconds: 10, longestSeconds: 2 * 60, attempts: 10 };
 
 /**
  * What is left of an event goes to the queue `registry-events`: promotions that one call did not come to, or a manifest that the registry

@@ -39,6 +39,8 @@ export class App {
   readonly #firstRules: readonly Rule[];
   readonly #watched = new Set<MemoryRepository>();
   #events = 0;
+  /** Calls of the app's functions: each is done by the other host. */
+  #calls = 0;
 
   constructor(simulation: Simulation, { setting, copies, strict = false }: History, without?: Guard) {
     this.simulation = simulation;
@@ -169,6 +171,10 @@ export class App {
   #viewOf(task: Task, name: string): World {
     const { troubles, watches } = this;
     const view = viewOf(this.world, task, { leases: this.#leases, troubles, watches, pageRows: this.setting.pageRows });
+    const { apartSeconds = 0 } = this.setting;
+    this.#calls += 1;
+    const offMs = this.#calls % 2 === 0 ? apartSeconds * 1000 : 0;
+    if (offMs !== 0) view.now = () => new Date(this.simulation.nowMs + offMs);
     return viewWithout(this.#without, name, task, view, this.#firstRules);
   }
 

@@ -98,6 +98,16 @@ for (const what of ['manifests', 'referrers', 'lists'] as const)
     [push(0), late(what, 'source'), push(1)],
   ]);
 
-test.each([...CASES, ...OF_KIND].map(rowOf))('%s', async (_name, history) => {
+const HOUR_S = 3_600;
+/** Two hosts whose clocks are an hour apart. */
+const APART: Case[] = [HOUR_S, -HOUR_S].flatMap((apartSeconds) =>
+  CASES.map(([name, happenings, setting]): Case => [
+    `${name}, by two hosts whose clocks are ${apartSeconds} s apart`,
+    happenings,
+    { ...setting, apartSeconds },
+  ]),
+);
+
+test.each([...CASES, ...OF_KIND, ...APART].map(rowOf))('%s', async (_name, history) => {
   expect(await problemsOf(history)).toEqual([]);
 });

@@ -27,6 +27,8 @@ export interface Setting {
   pageRows?: number | undefined;
   /** Images stood at the source before the app was there: nobody told it of them. */
   before?: boolean;
+  /** Two hosts do the work in turn, and the clock of the second is so many seconds ahead, or behind. */
+  apartSeconds?: number;
   /** `existing: ignore`. */
   ignores?: boolean;
   /** Of the first rule: `mode: observe`; it takes v1 only; it leads to another place; it is not there. */
