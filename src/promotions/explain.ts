@@ -221,7 +221,8 @@ function explainLast(input: ExplainInput, row: PromotionRow, rule: Rule | undefi
           remedy: check.remedy ?? ASK_AGAIN,
         };
       }
-      return { ...why, standing: 'in_sync', text: `${destination} is ${last.digest ?? 'as the rule wants it'}` };
+      const text = `${destination} is ${last.digest ?? 'as the rule wants it'}${unseenText(row)}`;
+      return { ...why, standing: 'in_sync', text };
     }
     case 'failed': {
       const again =
@@ -238,6 +239,15 @@ function explainLast(input: ExplainInput, row: PromotionRow, rule: Rule | undefi
     case 'interrupted':
       return { ...why, standing: 'cancelled', text: `${outcome}${because === '' ? '' : `: ${because}`}` };
   }
+}
+
+/** Referrers that were reported, and that the source has not listed yet. */
+function unseenText({ news }: PromotionRow): string {
+  const unseen = (news?.referrers ?? []).filter(({ seen, looks }) => seen !== true && looks !== undefined);
+  const [first] = unseen;
+  if (first === undefined) return '';
+  const more = unseen.length === 1 ? '' : ` and ${unseen.length - 1} more`;
+  return `; the referrer ${first.digest}${more}, reported at ${first.at}, is not listed at the source yet: it is looked for again for a day`;
 }
 
 /** What the rule wants by now, and was not answered by the last run: it was edited since. */

@@ -32,6 +32,7 @@ let watching: NodeJS.Timeout;
 
 async function begin(quirks: readonly string[], triggers: readonly string[]): Promise<void> {
   up = await startEverything({
+    schedule: '0 * * * * *',
     args: ['--source-quirks', `lateReadsMs=${LATE_MS}`, ...quirks],
     rules: (at) => ({
       rules: [

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
+import { raiseWanted } from '../../../src/rows/increment.js';
 import { REGISTRY, SOURCE, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';
 
@@ -166,6 +167,38 @@ test('an event of more promotions than one call raises is gone on with from the 
   }
   expect(world.queues.sent).toHaveLength(2);
   for (const id of ids) expect((await rowOf(world, id)).news?.referrers).toMatchObject([{ digest }]);
+});
+
+test('an event of 2,000 promotions is answered in time, though each request to a table takes 40 ms', async () => {
+  const source = world.registries.repository(REGISTRY, SOURCE.repository);
+  const root = await pushImage(source, { tag: SOURCE.tag });
+  const place = { registry: REGISTRY, repository: SOURCE.repository, digest: root.digest };
+  for (let nth = 0; nth < 2_000; nth += 1) {
+    const { promotionId: id } = await raiseWanted(world, rule(), { ...SOURCE, tag: `v${nth}` }, { kind: 'push' });
+    await world.store.addStanding(place, id);
+  }
+  const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
+  const { store } = world;
+  const slow = new Proxy(store, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== 'function') return value;
+      return async (...args: unknown[]): Promise<unknown> => {
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        return value.apply(target, args) as unknown;
+      };
+    },
+  });
+  app = register({ ...world, store: slow });
+  const startedMs = performance.now();
+  await deliver('onRegistryEvent', {
+    id: 'e1',
+    eventType: 'Microsoft.ContainerRegistry.ImagePushed',
+    eventTime: '2026-01-01T00:00:00Z',
+    data: { target: { repository: SOURCE.repository, digest }, request: { host: REGISTRY } },
+  });
+  expect(performance.now() - startedMs).toBeLessThan(10_000);
+  expect(world.queues.sent).toMatchObject([{ queue: 'registry-events', delaySeconds: 0 }]);
 });
 
 describe('a job', () => {
