@@ -1,4 +1,4 @@
-import { parseReference, type TagDetails } from '../oci/index.js';
+import { RegistryError, parseReference, type TagDetails } from '../oci/index.js';
 import type { TagName } from '../rules/match.js';
 import { scanFingerprint } from '../rules/fingerprint.js';
 import { raiseWanted } from '../rows/increment.js';
@@ -16,6 +16,8 @@ import { isFull, isOfOneRow, addProblem, SCANNED_TAGS } from './scan.js';
 
 /** Requests, and runs that are started, side by side. */
 const AT_ONCE = 16;
+/** Tags that cannot be looked at before the scan fails: a registry may be down. */
+const MOST_TROUBLES = 3;
 
 /** What a full scan reads. */
 interface Reading extends RepositoryScan {
@@ -24,6 +26,7 @@ interface Reading extends RepositoryScan {
   existing: ExistingTags | undefined;
   /** Tags whose rows are listed with a later page of tags: `v1` comes after `v10` there. */
   apart: Set<string>;
+  troubles: number;
 }
 
 /**
@@ -45,6 +48,7 @@ export async function fullScan(place: RepositoryScan): Promise<boolean> {
     destinations: new DestinationTags(ports, signal),
     existing: existing && new ExistingTags(ports, rule, repository, existing),
     apart: new Set<string>(),
+    troubles: 0,
   });
   let page: TagDetails[] = [];
   for await (const listed of everyTagOf(ports, rule, repository, {
@@ -182,8 +186,11 @@ async function raise(reading: Reading, { name, listed }: Doubt): Promise<void> {
       throw error;
     });
   } catch (error) {
-    // Its row can't be read, or no destination be made of this name.
-    if (!isOfOneRow(error)) throw error;
+    // Its row can't be read, no destination be made of this name, or a registry fails for it: the next full scan looks again.
+    if (!isOfOneRow(error)) {
+      if (reading.signal.aborted || !(error instanceof RegistryError) || reading.troubles >= MOST_TROUBLES) throw error;
+      reading.troubles += 1;
+    }
     addProblem(scan, rule, error);
   }
 

@@ -377,6 +377,18 @@ describe('what cannot be read', () => {
     expect(await scanTick(world)).toMatchObject({ started: 1, problems: [] });
   });
 
+  test('a destination tag that cannot be asked for keeps no other tag from its turn', async () => {
+    for (const tag of ['v1', 'v2', 'v3']) await pushTo(world, 'samples/app', tag);
+    await settle();
+    const destination = world.registries.repository(REGISTRY, 'staging/samples/app');
+    destination.fault = ({ method, what }) => {
+      const info = { method: 'HEAD', url: `https://${REGISTRY}/x`, status: 500, registryCodes: [] };
+      if (method === 'resolve' && what === 'v2') throw new RegistryError('it broke', info, { transient: true });
+    };
+    world.nowMs += 6 * HOUR_MS;
+    expect(await scanTick(world)).toMatchObject({ started: 2, isLeft: false, problems: [expect.any(String)] });
+  });
+
   test('a row that cannot be read is reported, and the other tags have their turn', async () => {
     for (const tag of ['v1', 'v2', 'v3']) await pushTo(world, 'samples/app', tag);
     await pushTo(world, 'samples/other', 'v1');
