@@ -117,8 +117,7 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
   }
 
   async function expectLeftAlone(repository: string, runId: string): Promise<void> {
-    // Two ticks of the schedule at least.
-    await new Promise((resolve) => setTimeout(resolve, 7_000));
+    await up.nextScan();
     expect(await up.promotion(repository, 'v1')).toMatchObject({ state: 'cancelled', runOpen: false, runId });
     const registries = userRegistries(up);
     const tag = registries.repository(up.staging, `staging/${repository}`).resolve('v1');
@@ -195,7 +194,7 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
       status: 409,
       body: { error: { code: 'RUN_ENDED' } },
     });
-  }, 240_000);
+  }, 360_000);
 
   test('while it waits for a signature', async () => {
     const repository = 'gated/waits';
@@ -205,5 +204,5 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
     const tookMs = await cancelled(runId);
     process.stderr.write(`waiting: ended ${tookMs} ms after it was asked to\n`);
     await expectLeftAlone(repository, runId);
-  }, 120_000);
+  }, 240_000);
 });
