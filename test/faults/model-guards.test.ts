@@ -134,7 +134,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
     }),
     symptom: /promotion .* was removed, and is not at rest for long/,
   },
-  // Two replicas of the source disagree about the tag.
+  // Two replicas of the source disagree about the tag, and no trigger has named the digest that is new.
   pace: {
     histories: fc.record({
       setting: fc.constant(simple),
@@ -143,7 +143,8 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
         .map((after) => [
           push,
           { is: 'trouble', where: 'source', how: 'torn', calls: 40, seconds: 1_000_000, after },
-          { ...push, image: 1 },
+          { ...push, image: 1, untold: true },
+          { is: 'again', nth: 0, after: 0 },
         ]),
       copies: fc.constant([]),
       choices: choicesOf(9),

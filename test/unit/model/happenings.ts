@@ -288,7 +288,8 @@ export class Happenings {
     }
     const tag = tagOf(what.tag);
     repository.tags.set(tag, image.digest);
-    app.tell('ImagePushed', REGISTRY, name, image, tag);
+    if (what.untold === true) app.needsSchedule = true;
+    else app.tell('ImagePushed', REGISTRY, name, image, tag);
   }
 
   #tamper(what: Timed & { is: 'tamper' }): void {

@@ -5,7 +5,8 @@ import { ENDLESS_SECONDS, LATE, type Late, type Trouble } from './troubles.js';
 
 /** What happens to the world, and to the app. `nth` is taken of those that there are. */
 export type Happening =
-  | { is: 'push'; image: number; repository: number; tag: number }
+  /** `untold`: its event never comes. */
+  | { is: 'push'; image: number; repository: number; tag: number; untold?: true }
   | { is: 'attach'; what: 'report' | 'note' | 'evidence'; image: number; repository: number }
   | { is: 'untag'; repository: number; tag: number }
   | { is: 'delete'; image: number; repository: number }
