@@ -90,9 +90,14 @@ export async function raiseWanted(
   });
 }
 
-/** True if the row's last run has seen what the trigger tells, under the rule as it is: nothing is to be done. */
+/**
+ * True if the row's last run has seen what the trigger tells, under the rule as it is: nothing is to be done. If somebody stopped it, all that
+ * was known by then is answered.
+ */
 function hasAnswered({ state, news = NO_NEWS, last }: PromotionRow, { referrer }: Told, rule: Rule): boolean {
-  if (state !== 'in_sync' || last?.fingerprint !== fingerprint(rule)) return false;
+  if (last?.fingerprint !== fingerprint(rule)) return false;
+  if (state === 'cancelled') return true;
+  if (state !== 'in_sync') return false;
   if (referrer === undefined) return isAnsweredBy(news, last.digest);
   return news.referrers.some(({ digest, seen }) => digest === referrer && seen === true);
 }

@@ -56,6 +56,26 @@ test('one after a lost one is a retry', async () => {
   expect((await lastRun(promotionId)).trigger).toEqual({ kind: 'retry', id: runId, at: at() });
 });
 
+test('what was known when a run was stopped starts no other: an event that comes again, or a scan that finds it', async () => {
+  const pushed = { kind: 'push', digest: 'sha256:a', at: at() } as const;
+  const reported = { kind: 'referrer', referrer: 'sha256:r', at: at() } as const;
+  const { promotionId } = await raiseWanted(world, staging, SOURCE, pushed);
+  await raiseWanted(world, staging, SOURCE, reported);
+  const { runId = '', wanted } = await rowOf(world, promotionId);
+  await takePromotion(world, promotionId, runId);
+  const result = { outcome: 'cancelled', code: 'RUN_CANCELLED', digest: 'sha256:a' } as const;
+  expect(await closePromotion(world, promotionId, runId, { wanted, result, rule: staging })).toBe('closed');
+  for (const known of [pushed, reported]) {
+    expect(await raiseWanted(world, staging, SOURCE, known)).toMatchObject({ isNew: false });
+    expect(await rowOf(world, promotionId)).toMatchObject({ state: 'cancelled', runOpen: false });
+  }
+  world.nowMs += 1_000;
+  expect(await raiseWanted(world, staging, SOURCE, { ...reported, referrer: 'sha256:s', at: at() })).toMatchObject({
+    isNew: true,
+    runId: expect.any(String),
+  });
+});
+
 test('one that was put off while paused says who wanted it', async () => {
   world.paused = true;
   const id = await raise('push', 'e1');
