@@ -46,7 +46,7 @@ export async function attachSbomStep(
   ports: SbomPorts,
   input: Input,
   call: StepCall,
-): Promise<StepReply<{ sbom: Digest; made: boolean }>> {
+): Promise<StepReply<{ sbom: Digest; signature?: Digest; made: boolean }>> {
   const { signal, finish = signal, progress } = call;
   const at = input.at ?? input.source;
   const { registry, repository: name } = at;
@@ -67,7 +67,8 @@ export async function attachSbomStep(
     progress.text(text);
     const signed =
       input.rule.sign.length > 0 ? await signSubject(ports, input, sbomClaim(sbom, input.image), lasting) : undefined;
-    return { sbom: sbom.digest, made: made || signed?.made === true };
+    if (signed === undefined) return { sbom: sbom.digest, made };
+    return { sbom: sbom.digest, signature: signed.signature, made: made || signed.made };
   });
 }
 

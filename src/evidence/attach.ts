@@ -39,6 +39,8 @@ export interface Attaching {
 
 export interface Attached {
   digest: Digest;
+  /** Our signature over it, if it is an SBOM that was attached just now. */
+  signature?: Digest;
   made: boolean;
   label: string;
 }
@@ -67,7 +69,9 @@ export async function attachStep(
     if (sboms instanceof Busy) return sboms;
     const signatures = rule.sign.length === 0 ? [] : await attachSignatures(ports, step, attaching, images, call);
     if (signatures instanceof Busy) return signatures;
-    const made = [...sboms, ...signatures].filter((each) => each.made).map(({ digest }) => digest);
+    const made = [...sboms, ...signatures]
+      .filter((each) => each.made)
+      .flatMap(({ digest, signature }) => (signature === undefined ? [digest] : [digest, signature]));
     if (rule.attachTo === 'source') await keepAttached(ports, input.runId, made);
     call.progress.text([...counted('SBOMs', sboms), ...counted('signatures', signatures)].join('; '));
     return { did: describe(sboms, signatures) };
@@ -88,7 +92,9 @@ export function attachSboms(
     const { registry, repository } = attaching.at ?? attaching.source;
     const manifests = step.repository(registry, repository);
     const reply = await attachSbomStep(ports, { ...attaching, image, kept, manifests }, imageCall);
-    return 'done' in reply ? { done: { digest: reply.done.sbom, made: reply.done.made } } : reply;
+    if (!('done' in reply)) return reply;
+    const { sbom: digest, ...rest } = reply.done;
+    return { done: { digest, ...rest } };
   });
 }
 

@@ -16,8 +16,8 @@ const BRIEF_MS = 10_000;
 type CheckPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'callBounds' | 'now'>;
 
 /**
- * Checks that what the rule attaches is at the destination. The copy takes along what the source lists, and in a source without the
- * referrers API anybody who may push can rewrite that list between our attachments and the copy.
+ * Checks that what the rule attaches is at the destination: anybody who may delete or overwrite at the source can take it away before the
+ * copy.
  * A graph with so many signatures that this takes long is gone on with in the next call.
  * @throws CopyError `EVIDENCE_LOST`, which names what is missing; as {@link classifyGraph}
  */
@@ -56,7 +56,7 @@ async function check(
   const named = `${lacking.slice(0, NAMED).join('; ')}${more}`;
   throw new CopyError('EVIDENCE_LOST', `${at.name}@${root.digest} arrived incomplete: ${named}`, {
     remedy:
-      'Somebody rewrote the source’s list of referrers (a tag `sha256-…`), or deleted the attachment at the source or the destination: see who may push and delete there. The schedule tries again.',
+      'Somebody deleted the attachment at the source or the destination, or overwrote a list of referrers (a tag `sha256-…`): see who may push and delete there. The schedule tries again.',
   });
 }
 

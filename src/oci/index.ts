@@ -24,6 +24,7 @@ export {
   type GraphOptions,
   type PlannedManifest,
 } from './copy/plan.js';
+export { joinPlans } from './copy/join-plans.js';
 export * from './copy/move-stretch.js';
 export * from './copy/move.js';
 export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/report.js';

@@ -174,7 +174,7 @@ async function moveLarge(
 const uploadOf = (digest: string): string => `upload ${digest}`;
 
 function largeBlobsOf(plan: CopyPlan, overBytes: number): Descriptor[] {
-  const blobs = [...plan.manifests.flatMap((manifest) => manifest.blobs), ...(plan.blobs ?? [])];
+  const blobs = plan.manifests.flatMap((manifest) => manifest.blobs);
   const large = blobs.filter(({ size }) => size > overBytes);
   return [...new Map(large.map((blob) => [blob.digest, blob])).values()];
 }

@@ -7,9 +7,6 @@ import type { LongStep } from './long-step.js';
 /** How long a run waits for referrers that are listed and not there, or were reported and are not listed, in milliseconds: a replica may be late. */
 const LATE_REFERRERS_MS = 2 * 60_000;
 
-/** The same for what the run attached itself: without that, it arrives incomplete. */
-const LATE_ATTACHED_MS = 15 * 60_000;
-
 /** What a walk of a graph found at the source. */
 export interface Walked {
   /** The repository. */
@@ -45,33 +42,6 @@ export function awaitReferrers(
   // One of two hosts' clocks may be wrong.
   if (Math.abs(forMs) < LATE_REFERRERS_MS) throw referrersUnknown(walked.name, unknown, gone.length);
   return looked;
-}
-
-/**
- * Waits until the source lists what the run has attached there. After fifteen minutes the run goes on without it, and ends as `EVIDENCE_LOST`.
- * @throws CopyError `REFERRER_UNKNOWN`
- */
-export function awaitAttached(
-  ports: Pick<Ports, 'now'>,
-  step: Pick<LongStep, 'since'>,
-  { name, digests, leftOut }: Walked,
-  attached: readonly Digest[],
-  { waitedMs }: Pick<StepCall, 'waitedMs'>,
-): void {
-  const left = new Set(leftOut.map(({ digest }) => digest));
-  const unlisted = attached.filter((digest) => !digests.has(digest) && !left.has(digest));
-  // On the command line nobody waits.
-  if (unlisted.length === 0 || waitedMs === undefined) return;
-  if (Math.abs(ports.now().getTime() - step.since('attachments are unlisted')) >= LATE_ATTACHED_MS) return;
-  throw new CopyError(
-    'REFERRER_UNKNOWN',
-    `${name} does not list ${unlisted.length} of what this run attached: ${unlisted.slice(0, 5).join(', ')}`,
-    {
-      transient: true,
-      details: { unknown: unlisted.slice(0, 100) },
-      remedy: 'Nothing: what the run attached itself is waited for longer, for 15 minutes.',
-    },
-  );
 }
 
 /** Some are listed and not there: a replica is late, or the list is out of date. Others were reported, and are not listed yet. */

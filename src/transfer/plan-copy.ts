@@ -5,7 +5,7 @@ import { parsePlatform, selectPlatform } from '../oras/index.js';
 import type { Looked, News } from '../rows/news.js';
 import { writeDigest } from '../rows/run-digest.js';
 import type { InputOf } from '../rows/step-contract.js';
-import { attachedBy } from './attached.js';
+import { attachedBy, withAttached } from './attached.js';
 import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy-request.js';
 import { findPlan, keepPlan, planNameOf } from './kept-plan.js';
@@ -13,7 +13,7 @@ import { longStep } from './long-step.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { awaitAttached, awaitReferrers, lookIn, type Walked } from './late-referrers.js';
+import { awaitReferrers, lookIn, type Walked } from './late-referrers.js';
 import { readSourceTag } from './late-tag.js';
 import { atSource } from './source-gone.js';
 
@@ -55,16 +55,11 @@ export async function planCopy(
   root ??= await resolveRoot(ports, request, input, signal);
   const reply = await longStep(ports, 'planCopy', input, call, async (step) => {
     const { recursive, excludeArtifactTypes } = request;
-    const planned = await atSource(() =>
-      planGraph(step.repository(registry, repository), root, {
-        recursive,
-        artifactsOnly: isPromotion,
-        excludeArtifactTypes,
-        signal,
-        onWalked: (done, total) => progress.nodes(done, total),
-      }),
-    );
-    awaitAttached(ports, step, walkedOf(planned), attached, call);
+    const from = step.repository(registry, repository);
+    const options = { artifactsOnly: isPromotion, excludeArtifactTypes, signal };
+    const onWalked = (done: number, total: number): void => progress.nodes(done, total);
+    const listed = await atSource(() => planGraph(from, root, { ...options, recursive, onWalked }));
+    const planned = await withAttached(from, listed, attached, options);
     awaitReferrers(ports, step, walkedOf(planned), news, call);
     return planned;
   });

@@ -116,7 +116,7 @@ export async function copyGraph(
       const needed = needs.flatMap((digest) => moved.get(digest) ?? []);
       moved.set(planned.descriptor.digest, moveManifest(move, planned, needed));
     }
-    return [...moved.values(), ...(plan.blobs ?? []).map(moveBlob)];
+    return [...moved.values()];
   });
   const tagged = await allOrAbort(options.signal, (signal) =>
     plan.manifests.flatMap((planned) =>

@@ -65,8 +65,6 @@ export interface CopyPlan {
   root: Descriptor;
   /** From the leaves up: children before their index, subjects before their referrers. */
   manifests: PlannedManifest[];
-  /** Blobs that are moved by themselves, whatever manifest needs them: a part of a larger plan ({@link splitPlan}). */
-  blobs?: Descriptor[];
   leftOut: LeftOut[];
   /** Distinct blobs that move. */
   blobCount: number;
@@ -108,11 +106,9 @@ export async function planGraph(
   for (const { digestTags } of ordered) {
     for (const { tag, digest } of digestTags) tags.set(digest, [...(tags.get(digest) ?? []), tag]);
   }
-  const blobSizes = new Map<Digest, number>();
   const manifests = ordered.map((node): PlannedManifest => {
     const foreign = node.blobs.filter(isForeign);
     const blobs = node.blobs.filter((blob) => !isForeign(blob));
-    for (const { digest, size } of blobs) blobSizes.set(digest, size);
     const digestTags = tags.get(node.descriptor.digest);
     return {
       descriptor: node.descriptor,
@@ -132,9 +128,15 @@ export async function planGraph(
     root: { mediaType: root.mediaType, digest: root.digest, size: root.size },
     manifests,
     leftOut,
-    blobCount: blobSizes.size,
-    sizeBytes: sum(blobSizes.values()) + sum(manifests.map((manifest) => manifest.descriptor.size)),
+    ...sumOf(manifests),
   };
+}
+
+/** What is to be moved for these manifests. */
+export function sumOf(manifests: readonly PlannedManifest[]): Pick<CopyPlan, 'blobCount' | 'sizeBytes'> {
+  const blobSizes = new Map(manifests.flatMap(({ blobs }) => blobs.map(({ digest, size }) => [digest, size] as const)));
+  const manifestBytes = sum(manifests.map(({ descriptor }) => descriptor.size));
+  return { blobCount: blobSizes.size, sizeBytes: sum(blobSizes.values()) + manifestBytes };
 }
 
 /** A plan that was kept as JSON. @throws InputError `PLAN_INVALID` where another version wrote it. */

@@ -118,8 +118,7 @@ function planOf({ plan, planned }: Arriving, { manifests, tags }: Missing): Copy
     const { children = [], subject } = planned.get(digest) ?? {};
     for (const need of [...children, ...(subject ? [subject] : [])]) needed.add(need);
   }
-  const { blobs: _others, ...whole } = plan;
-  return { ...whole, manifests: plan.manifests.filter(({ descriptor }) => needed.has(descriptor.digest)) };
+  return { ...plan, manifests: plan.manifests.filter(({ descriptor }) => needed.has(descriptor.digest)) };
 }
 
 /** One round: what is gone altogether is copied anew, blobs perhaps as well; what is only not listed is put again. */

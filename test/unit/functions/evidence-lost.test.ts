@@ -1,36 +1,56 @@
 import { expect, test } from '@jest/globals';
-import type { Descriptor } from '../../../src/oci/index.js';
+import type { Descriptor, Digest } from '../../../src/oci/index.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { SOURCE, openRun, rowOf } from '../../support/world.js';
 import { newPlayedWorld, type Around, type PlayedWorld } from '../../support/played-world.js';
 
-// Somebody empties the source's list of referrers between the attachments and the copy.
+// Somebody removes what a run has attached at the source before it is copied.
 
 const MINUTE = 60_000;
 
-async function started(): Promise<{ play: PlayedWorld; image: Descriptor; promotionId: string; emptied: Around }> {
+interface Started {
+  play: PlayedWorld;
+  image: Descriptor;
+  promotionId: string;
+  /** The attachments are deleted, or only their list is emptied. */
+  deleted: Around;
+  emptied: Around;
+}
+
+async function started(): Promise<Started> {
   const play = newPlayedWorld(rule({ existing: 'promote' }));
   const image = await pushImage(play.source, { tag: SOURCE.tag });
   const { promotionId } = await openRun(play.world);
-  const emptied: Around = async (work, _call, name) => {
-    if (name !== 'copy') return work();
-    for (const { digest } of await play.source.listReferrers(image.digest)) play.source.unlisted.add(digest);
-    return work();
-  };
-  return { play, image, promotionId, emptied };
+  const before =
+    (change: (digest: Digest) => void): Around =>
+    async (work, _call, name) => {
+      if (name === 'copy') for (const { digest } of await play.source.listReferrers(image.digest)) change(digest);
+      return work();
+    };
+  const deleted = before((digest) => play.source.manifests.delete(digest));
+  const emptied = before((digest) => play.source.unlisted.add(digest));
+  return { play, image, promotionId, deleted, emptied };
 }
 
-test('the run looks for some ten seconds, and fails; the schedule’s next one attaches, copies and tags', async () => {
-  const { play, image, promotionId, emptied } = await started();
+test('what was attached is copied, though the list does not show it any more', async () => {
+  const { play, image, emptied } = await started();
   const [run, ...more] = await play.playAll(emptied);
+  expect(run?.output).toMatchObject({ outcome: 'promoted', digest: image.digest });
+  expect(more).toEqual([]);
+  expect(await play.source.listReferrers(image.digest)).toEqual([]);
+  expect(await play.destination.listReferrers(image.digest)).toHaveLength(2);
+});
+
+test('the run looks for what was deleted for some two minutes, and fails; the schedule’s next one attaches, copies and tags', async () => {
+  const { play, image, promotionId, deleted } = await started();
+  const [run, ...more] = await play.playAll(deleted);
   expect(run?.output).toMatchObject({ outcome: 'failed', code: 'EVIDENCE_LOST', remedy: expect.any(String) });
-  expect(run?.elapsedMs).toBeGreaterThanOrEqual(10_000);
-  expect(run?.elapsedMs).toBeLessThan(30_000);
+  expect(run?.elapsedMs).toBeGreaterThanOrEqual(2 * MINUTE);
+  expect(run?.elapsedMs).toBeLessThan(4 * MINUTE);
   expect(more).toEqual([]);
   expect(play.standing()).toBeUndefined();
   expect(await rowOf(play.world, promotionId)).toMatchObject({ runOpen: false, state: 'failed', failures: 1 });
-  play.source.unlisted.clear();
   for (const [minutes, starts] of [
     [4, 0],
     [2, 1],
@@ -45,7 +65,7 @@ test('the run looks for some ten seconds, and fails; the schedule’s next one a
 });
 
 test('pushes while it is looked for start no second run before this one has ended, and the next one looks as long', async () => {
-  const { play, emptied } = await started();
+  const { play, deleted } = await started();
   let pushes = 0;
   const since = play.world.nowMs;
   const runs = await play.playAll(async (work, call, name) => {
@@ -53,7 +73,7 @@ test('pushes while it is looked for start no second run before this one has ende
       pushes += 1;
       await openRun(play.world);
     }
-    return emptied(work, call, name);
+    return deleted(work, call, name);
   });
   expect(runs.every(({ output }) => (output as { code?: string }).code === 'EVIDENCE_LOST')).toBe(true);
   expect(runs.length).toBeLessThanOrEqual(7);

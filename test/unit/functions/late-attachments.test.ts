@@ -28,22 +28,14 @@ async function prepared(lateMs: number): Promise<{ play: PlayedWorld; digest: Di
   return { play, digest };
 }
 
-test.each([1, 10])('the run waits for them for %d minutes, and attaches nothing twice', async (minutes) => {
-  const { play, digest } = await prepared(minutes * MINUTE);
+test('they are copied all the same, at once, and none is attached twice', async () => {
+  const { play, digest } = await prepared(10 * MINUTE);
   const since = play.world.nowMs;
   expect(outcomes(await play.playAll())).toEqual(['promoted']);
-  expect(play.world.nowMs - since).toBeGreaterThanOrEqual(minutes * MINUTE);
+  expect(play.world.nowMs - since).toBeLessThan(MINUTE);
+  play.world.nowMs += 15 * MINUTE;
   for (const at of [play.source, play.destination]) {
     const sboms = (await at.listReferrers(digest)).filter(({ artifactType }) => artifactType === SBOM);
     expect(sboms).toHaveLength(1);
   }
-});
-
-test('after a quarter of an hour it ends, and says what is missing', async () => {
-  const { play } = await prepared(Infinity);
-  const since = play.world.nowMs;
-  const [run] = await play.playAll();
-  expect(run?.output).toMatchObject({ outcome: 'failed', code: 'EVIDENCE_LOST' });
-  expect(play.world.nowMs - since).toBeGreaterThanOrEqual(15 * MINUTE);
-  expect(play.standing()).toBeUndefined();
 });

@@ -45,8 +45,8 @@ describe('a copy job', () => {
     // The tag is resolved once, by the copy: what is tagged is that digest, whatever the tag does meanwhile.
     expect(played.calls.map(({ input }) => input)).toEqual([
       { runId: 'r1' },
-      { runId: 'r1' },
-      { runId: 'r1' },
+      { runId: 'r1', startedMs: expect.any(Number) },
+      { runId: 'r1', startedMs: expect.any(Number) },
       { runId: 'r1', root: ROOT },
       { runId: 'r1', result: { outcome: 'completed', digest: ROOT.digest } },
     ]);
@@ -153,7 +153,7 @@ describe('any other operation', () => {
   test('is one step, by the run alone', async () => {
     const played = await play(operation());
     expect(played.names).toEqual(['beginJob', 'runOperation', 'closeJob']);
-    expect(played.calls.at(1)?.input).toEqual({ runId: 'r1', label: 'resolve' });
+    expect(played.calls.at(1)?.input).toEqual({ runId: 'r1', label: 'resolve', startedMs: expect.any(Number) });
     expect(played.closed).toEqual([{ runId: 'r1', result: { outcome: 'completed', digest: ROOT.digest } }]);
   });
 
