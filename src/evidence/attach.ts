@@ -69,10 +69,11 @@ export async function attachStep(
     if (sboms instanceof Busy) return sboms;
     const signatures = rule.sign.length === 0 ? [] : await attachSignatures(ports, step, attaching, images, call);
     if (signatures instanceof Busy) return signatures;
-    const made = [...sboms, ...signatures]
-      .filter((each) => each.made)
-      .flatMap(({ digest, signature }) => (signature === undefined ? [digest] : [digest, signature]));
-    if (rule.attachTo === 'source') await keepAttached(ports, input.runId, made);
+    // Also what was there: an earlier try of this call may have attached it, and died.
+    const attached = [...sboms, ...signatures].flatMap(({ digest, signature }) =>
+      signature === undefined ? [digest] : [digest, signature],
+    );
+    if (rule.attachTo === 'source') await keepAttached(ports, input.runId, attached);
     call.progress.text([...counted('SBOMs', sboms), ...counted('signatures', signatures)].join('; '));
     return { did: describe(sboms, signatures) };
   });

@@ -14,12 +14,12 @@ import type { Ports } from '../ports/ports.js';
 /** Attachments that are read side by side. */
 const READ_AT_ONCE = 8;
 
-/** The document with what a run has attached at its source. */
+/** The document with what a run has attached, or found, at its source. */
 function nameOf(runId: string): string {
   return `plans/${runId}/attached.json`;
 }
 
-/** Keeps what a run has attached at its source, for its copy: the source's lists may learn of it later. */
+/** Keeps what a run has attached, or found, at its source, for its copy: the source's lists may learn of it later. */
 export async function keepAttached(
   ports: Pick<Ports, 'documents'>,
   runId: string,
@@ -29,7 +29,7 @@ export async function keepAttached(
   await ports.documents.put('documents', nameOf(runId), Buffer.from(JSON.stringify(digests)));
 }
 
-/** What the run has attached; nothing if another version kept it. */
+/** What the run has attached or found; nothing if another version kept it. */
 export async function attachedBy(ports: Pick<Ports, 'documents'>, runId: string): Promise<Digest[]> {
   const bytes = await ports.documents.get('documents', nameOf(runId));
   if (bytes === undefined) return [];
@@ -38,7 +38,7 @@ export async function attachedBy(ports: Pick<Ports, 'documents'>, runId: string)
 }
 
 /**
- * The plan of a graph, with what its run has attached and the source's lists do not show: a replica is late, or somebody else has
+ * The plan of a graph, with what its run has attached, or found, and the source's lists do not show: a replica is late, or somebody else has
  * written the list since. What the source does not know yet is left out as `gone`.
  */
 export async function withAttached(
@@ -52,10 +52,9 @@ export async function withAttached(
   const more = await mapConcurrently(unlisted, READ_AT_ONCE, async (digest): Promise<CopyPlan> => {
     try {
       const root = await source.resolve(digest, { ...(options.signal && { signal: options.signal }) });
-      const plan = await planGraph(source, root, options);
-      const isExcluded = plan.manifests.some(({ artifactType = '' }) =>
-        options.excludeArtifactTypes?.includes(artifactType),
-      );
+      const plan = await planGraph(source, root, { ...options, recursive: true });
+      const type = plan.manifests.find(({ descriptor }) => descriptor.digest === digest)?.artifactType;
+      const isExcluded = type !== undefined && options.excludeArtifactTypes?.includes(type) === true;
       return isExcluded ? { ...plan, manifests: [] } : plan;
     } catch (error) {
       if (!(error instanceof RegistryError && error.notFound)) throw error;

@@ -73,8 +73,8 @@ export async function endState(world: World): Promise<Record<string, unknown>> {
     unfinishedSteps: progress.filter(({ state }) => state === 'working').map(({ step }) => step),
     documents: byName(
       [...documents.kept]
-        // What a long step knew after each of its calls, and how often it was begun.
-        .filter(([name]) => !/^documents\/plans\/[^/]+\/[^/]+\//.test(name))
+        // What a long step knew after each of its calls, how often it was begun, and the report of a copy, as in its receipt.
+        .filter(([name]) => !/^documents\/plans\/[^/]+\/(?:[^/]+\/|copied\.json$)/.test(name))
         .map(([name, bytes]) => [renamed(name), told(parsed(bytes))]),
     ),
     // One that is sent twice has its id twice.
