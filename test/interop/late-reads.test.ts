@@ -137,18 +137,21 @@ describe('reads are late, and events are not', () => {
   }, 500_000);
 });
 
-describe('reads are late, and no event comes', () => {
-  beforeAll(() => begin(['loseEvents'], ['push', 'schedule']), 120_000);
-  afterAll(end, 60_000);
+// Each of its pushes waits for a tick of the schedule: in the full run.
+if (process.env.FULL === '1') {
+  describe('reads are late, and no event comes', () => {
+    beforeAll(() => begin(['loseEvents'], ['push', 'schedule']), 120_000);
+    afterAll(end, 60_000);
 
-  test('the schedule finds what changed', async () => {
-    const [first, second] = [await prepare('left-pad'), await prepare('right-pad')];
-    await move(first);
-    await arrives(first.digest, 200_000);
-    await move(second);
-    await arrives(second.digest, 200_000);
-    await atRest();
-    expect(tags).toEqual([first.digest, second.digest]);
-    expect(await count(second.digest, CYCLONEDX_JSON)).toBe(1);
-  }, 600_000);
-});
+    test('the schedule finds what changed', async () => {
+      const [first, second] = [await prepare('left-pad'), await prepare('right-pad')];
+      await move(first);
+      await arrives(first.digest, 200_000);
+      await move(second);
+      await arrives(second.digest, 200_000);
+      await atRest();
+      expect(tags).toEqual([first.digest, second.digest]);
+      expect(await count(second.digest, CYCLONEDX_JSON)).toBe(1);
+    }, 600_000);
+  });
+}

@@ -21,8 +21,10 @@ import { readJsonLines } from './promotion/programs.js';
 // No event arrives: the schedule finds by ACR's lists what changed, and costs little if nothing did.
 
 const HOUR_MS = 3_600_000;
-const REPOSITORIES = 200;
-const TAGS = 2_000;
+/** Each change waits for a tick of the schedule, a minute: one kind of change outside of the full run. */
+const FULL = process.env.FULL === '1';
+const REPOSITORIES = FULL ? 200 : 5;
+const TAGS = FULL ? 2_000 : 100;
 /** A minute's tick and a run, on a busy machine. */
 const LONG_MS = 240_000;
 
@@ -58,6 +60,7 @@ beforeAll(async () => {
   client = createRegistries({ credentials: anonymousCredentials });
   source = client.repository(up.source, 'apps/app');
   staging = client.repository(up.staging, 'staging/apps/app');
+  await up.nextScan();
 }, LONG_MS);
 
 afterAll(async () => {
@@ -112,32 +115,34 @@ async function put(at: RegistryRepository, tag: string, { mediaType, digest }: D
   await at.pushManifest(bytes, mediaType, { tag });
 }
 
-test(
-  'a quiet tick asks 6 times at most for 2,000 tags, and 450 times for 200 repositories',
-  async () => {
-    // What was there at first is recorded, and is not promoted.
-    let tick = { all: Infinity, many: Infinity };
-    for (let ticks = 0; tick.many > 6 || tick.all > 456; ticks += 1) {
-      expect([ticks, tick]).toEqual([Math.min(ticks, 5), tick]);
+if (FULL) {
+  test(
+    'a quiet tick asks 6 times at most for 2,000 tags, and 450 times for 200 repositories',
+    async () => {
+      // What was there at first is recorded, and is not promoted.
+      let tick = { all: Infinity, many: Infinity };
+      for (let ticks = 0; tick.many > 6 || tick.all > 456; ticks += 1) {
+        expect([ticks, tick]).toEqual([Math.min(ticks, 5), tick]);
+        const before = await asked();
+        await up.nextScan();
+        const after = await asked();
+        tick = { all: after.all - before.all, many: after.many - before.many };
+      }
       const before = await asked();
       await up.nextScan();
       const after = await asked();
-      tick = { all: after.all - before.all, many: after.many - before.many };
-    }
-    const before = await asked();
-    await up.nextScan();
-    const after = await asked();
-    const quiet = { all: after.all - before.all, many: after.many - before.many };
-    process.stdout.write(`a quiet tick: ${quiet.all} requests, ${quiet.many} of them for ${TAGS} tags\n`);
-    // Fewer, and nobody looked.
-    expect(quiet.many).toBeGreaterThanOrEqual(2);
-    expect(quiet.many).toBeLessThanOrEqual(6);
-    expect(quiet.all).toBeGreaterThanOrEqual(2 * REPOSITORIES);
-    expect(quiet.all).toBeLessThanOrEqual(450 + 6);
-    expect(await up.promotion('apps/many', 'v0')).toBeUndefined();
-  },
-  10 * 60_000,
-);
+      const quiet = { all: after.all - before.all, many: after.many - before.many };
+      process.stdout.write(`a quiet tick: ${quiet.all} requests, ${quiet.many} of them for ${TAGS} tags\n`);
+      // Fewer, and nobody looked.
+      expect(quiet.many).toBeGreaterThanOrEqual(2);
+      expect(quiet.many).toBeLessThanOrEqual(6);
+      expect(quiet.all).toBeGreaterThanOrEqual(2 * REPOSITORIES);
+      expect(quiet.all).toBeLessThanOrEqual(450 + 6);
+      expect(await up.promotion('apps/many', 'v0')).toBeUndefined();
+    },
+    10 * 60_000,
+  );
+}
 
 test(
   'a push whose event was lost is at the destination after the next tick',
@@ -156,39 +161,41 @@ test(
   LONG_MS,
 );
 
-test(
-  'so are a moved tag, a referrer, and a tag that goes back to an older manifest',
-  async () => {
-    const first = await source.resolve('v1');
-    const subject = await source.resolve('v2');
-    const second = await pushImage(source, { tag: 'v1', content: 'second' });
-    const referrer = await pushArtifact(source, 'scan/example', { subject });
-    await up.nextScan();
-    await arrives('v1', second.digest);
-    await until('the referrer at the destination', async () => {
-      const found = await staging.listReferrers(subject.digest);
-      return found.some(({ digest }) => digest === referrer.digest) ? true : undefined;
-    });
-    await put(source, 'v1', first);
-    await up.nextScan();
-    await arrives('v1', first.digest);
-  },
-  LONG_MS,
-);
+if (FULL) {
+  test(
+    'so are a moved tag, a referrer, and a tag that goes back to an older manifest',
+    async () => {
+      const first = await source.resolve('v1');
+      const subject = await source.resolve('v2');
+      const second = await pushImage(source, { tag: 'v1', content: 'second' });
+      const referrer = await pushArtifact(source, 'scan/example', { subject });
+      await up.nextScan();
+      await arrives('v1', second.digest);
+      await until('the referrer at the destination', async () => {
+        const found = await staging.listReferrers(subject.digest);
+        return found.some(({ digest }) => digest === referrer.digest) ? true : undefined;
+      });
+      await put(source, 'v1', first);
+      await up.nextScan();
+      await arrives('v1', first.digest);
+    },
+    LONG_MS,
+  );
 
-test(
-  'a destination tag that was deleted or moved is put right by the next full scan',
-  async () => {
-    const stranger = await pushImage(staging, { tag: 'stranger', content: 'stranger' });
-    await put(staging, 'v1', stranger);
-    const deleted = await fetch(`http://${up.staging}/v2/staging/apps/app/manifests/v2`, { method: 'DELETE' });
-    expect(deleted.status).toBe(202);
-    await ageFullScans();
-    await up.nextScan();
-    for (const tag of ['v1', 'v2']) await arrives(tag, (await source.resolve(tag)).digest);
-  },
-  LONG_MS,
-);
+  test(
+    'a destination tag that was deleted or moved is put right by the next full scan',
+    async () => {
+      const stranger = await pushImage(staging, { tag: 'stranger', content: 'stranger' });
+      await put(staging, 'v1', stranger);
+      const deleted = await fetch(`http://${up.staging}/v2/staging/apps/app/manifests/v2`, { method: 'DELETE' });
+      expect(deleted.status).toBe(202);
+      await ageFullScans();
+      await up.nextScan();
+      for (const tag of ['v1', 'v2']) await arrives(tag, (await source.resolve(tag)).digest);
+    },
+    LONG_MS,
+  );
+}
 
 /** As if the last full scans had been hours ago. */
 async function ageFullScans(): Promise<void> {
