@@ -82,9 +82,12 @@ export function hear({ news = NO_NEWS, last }: Heard, told: Told, now: Date): { 
   if (told.deleted === true && digest !== undefined) {
     // Whatever stood under the tag: only of this digest it is known that it is gone.
     if (tag === undefined || tag.digest !== digest) return { news, isKnown: false };
+    // It was pushed again since.
+    if (timeMs < Date.parse(tag.at)) return { news, isKnown: true };
     return { news: { ...news, tag: { ...tag, deleted: true } }, isKnown: tag.deleted === true };
   }
   const isLater = tag === undefined || timeMs > Date.parse(tag.at);
+  const isReplaced = news.replaced.some((each) => each.digest === digest);
   const isTie = tag !== undefined && timeMs === Date.parse(tag.at) && tag.digest !== digest;
   if (isLater || isTie) {
     const before = tag?.digest !== undefined && tag.digest !== digest ? [tag.digest] : [];
@@ -97,7 +100,7 @@ export function hear({ news = NO_NEWS, last }: Heard, told: Told, now: Date): { 
     return { news: { ...news, tag: next, replaced: withReplaced(news.replaced, before, now) }, isKnown: false };
   }
   if (digest === undefined || digest === tag.digest) return { news, isKnown: true };
-  const isKnown = digest === last?.digest || news.replaced.some((each) => each.digest === digest);
+  const isKnown = digest === last?.digest || isReplaced;
   return isKnown
     ? { news, isKnown }
     : { news: { ...news, replaced: withReplaced(news.replaced, [digest], now) }, isKnown };
@@ -188,13 +191,20 @@ export function believed(news: News, digest: string): News {
  */
 export function answered(news: News, before: string | undefined, digest: string, now: Date): News {
   const tag =
-    news.tag === undefined || !isAnsweredBy(news, digest) ? news.tag : { digest, at: news.tag.at, seen: true as const };
+    news.tag === undefined || !isAnsweredBy(news, digest)
+      ? news.tag
+      : { digest, at: news.tag.digest === digest ? news.tag.at : after(news.tag.at), seen: true as const };
   const gone = new Set([before, news.tag?.digest]);
   for (const known of [digest, tag?.digest]) gone.delete(known);
   gone.delete(undefined);
   const replaced = news.replaced.filter((each) => each.digest !== digest);
   const digests = [...gone].filter((each) => each !== undefined);
   return { ...news, ...(tag !== undefined && { tag }), replaced: withReplaced(replaced, digests, now) };
+}
+
+/** Later by as little as may be: the event of before, should it come again, is not newer. */
+function after(at: string): string {
+  return new Date(Date.parse(at) + 1).toISOString();
 }
 
 /** What a run found of the referrers that triggers have named; of each it is one or the other. */

@@ -62,6 +62,20 @@ describe('what a trigger says of a tag', () => {
     expect(hear({ news, ...lastOf(A) }, { digest: A, at: at(1) }, now(3)).isKnown).toBe(true);
   });
 
+  test('an event that comes again takes a tag nowhere from where a run has seen it since', () => {
+    // Nobody told of the push of B, and a run has read it.
+    const moved = answered(heard({ digest: A, at: at(1) }), A, B, now(5));
+    expect(hear({ news: moved, ...lastOf(B) }, { digest: A, at: at(1) }, now(6))).toEqual({
+      news: moved,
+      isKnown: true,
+    });
+  });
+
+  test('a deletion that is told late does not delete what was pushed after it', () => {
+    const news = heard({ digest: A, at: at(1) }, { digest: A, at: at(3) });
+    expect(hear({ news }, { digest: A, deleted: true, at: at(2) }, now(4))).toEqual({ news, isKnown: true });
+  });
+
   test('without a time nothing is kept, and it is new', () => {
     expect(hear({}, { digest: A }, now(1))).toEqual({ news: NO_NEWS, isKnown: false });
     expect(hear({}, {}, now(1))).toEqual({ news: NO_NEWS, isKnown: false });
@@ -140,7 +154,9 @@ describe('a run that read a digest', () => {
 
   test('after a deletion was reported: it was pushed again', () => {
     const news = answered(heard({ digest: A, at: at(1) }, { deleted: true, at: at(2) }), A, A, now(3));
-    expect(news.tag).toEqual({ digest: A, at: at(2), seen: true });
+    expect(news.tag).toEqual({ digest: A, at: new Date(Date.parse(at(2)) + 1).toISOString(), seen: true });
+    // The deletion is told again.
+    expect(hear({ news, ...lastOf(A) }, { deleted: true, at: at(2) }, now(4))).toEqual({ news, isKnown: true });
   });
 });
 
