@@ -51,6 +51,8 @@ const scanStateSchema = z.object({
   ranAgain: ranAgainSchema.exactOptional(),
   /** Absent: no scan yet, or the registry has no lists by time. */
   cursor: cursorSchema.exactOptional(),
+  /** How far changes were handled on which more promotions stand than could be started: the last one's id, by the hash of the entry. */
+  partly: z.record(z.string(), z.string()).exactOptional(),
   existing: existingSchema.exactOptional(),
   /** The registry does not list the repository any more: the row goes after one more full scan. */
   isGone: z.literal(true).exactOptional(),
@@ -63,6 +65,8 @@ const scanStateSchema = z.object({
   failures: z.number(),
   /** When the last scan began. */
   triedAt: z.string().exactOptional(),
+  /** Full scans in a row that did not end well, and when the last one began: change scans that do well take nothing of that back. */
+  fullFailed: z.object({ failures: z.number(), triedAt: z.string() }).exactOptional(),
 });
 export type ScanState = z.infer<typeof scanStateSchema>;
 
@@ -82,17 +86,25 @@ const CLAIM_MS = 60_000;
 const LONGEST_PAUSE_MS = 3_600_000;
 
 /** When the row may be scanned again after failures, or if nobody ends the scan that is under way: a minute, doubling to an hour. */
-function retryAtMs({ failures, triedAt }: ScanState): number {
+function retryAtMs({ failures, triedAt }: Pick<ScanState, 'failures' | 'triedAt'>): number {
   if (failures === 0 || triedAt === undefined) return 0;
   return Date.parse(triedAt) + Math.min(CLAIM_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
 }
 
 /** The state of a row whose scan begins: it has failed until it ends. */
-export function claimedState(state: ScanState, now: Date): ScanState {
-  return { ...state, failures: state.failures + 1, triedAt: now.toISOString() };
+export function claimedState(state: ScanState, now: Date, isFull: boolean): ScanState {
+  const triedAt = now.toISOString();
+  const fullFailed = { failures: (state.fullFailed?.failures ?? 0) + 1, triedAt };
+  return { ...state, failures: state.failures + 1, triedAt, ...(isFull && { fullFailed }) };
 }
 
 /** Whether the row may be claimed. A scan of the future was that of a clock that was wrong. */
-export function isClaimable(state: ScanState, now: Date): boolean {
-  return retryAtMs(state) <= now.getTime() || Date.parse(state.triedAt ?? '') > now.getTime();
+export function isClaimable(state: ScanState, now: Date, isFull: boolean): boolean {
+  const tried = isFull && state.fullFailed !== undefined ? [state, state.fullFailed] : [state];
+  return tried.every((each) => retryAtMs(each) <= now.getTime() || Date.parse(each.triedAt ?? '') > now.getTime());
+}
+
+/** How often in a row such a scan did not end well. */
+export function failuresOf({ failures, fullFailed }: ScanState, isFull: boolean): number {
+  return Math.max(failures, isFull ? (fullFailed?.failures ?? 0) : 0);
 }

@@ -50,9 +50,12 @@ export function decideTag(seen: {
       // Nothing to promote under this tag: it named a referrer.
       if (last.code !== undefined) return 'leave';
       return seen.isGated !== true || isGatePassed(row, seen.digest, seen.fingerprint) ? 'compare' : 'raise';
+    case 'cancelled':
+      // Before it could read the tag: what was written since is news.
+      return sawNone && isWrittenSince(seen.updatedAt, last) ? 'raise' : 'leave';
     case 'failed':
-      // Written since, under the digest that it had: a tag that was gone is back.
-      if (Date.parse(seen.updatedAt ?? '') > Date.parse(last.finishedAt)) return 'raise';
+      // Under the digest that it had: a tag that was gone is back.
+      if (isWrittenSince(seen.updatedAt, last)) return 'raise';
       if (isRetried(row, seen.now)) return 'leave';
       // Also one that failed long from now, by a clock that was wrong.
       return Math.abs(seen.now.getTime() - Date.parse(last.finishedAt)) >= failurePauseMs(row.failures)
@@ -61,6 +64,10 @@ export function decideTag(seen: {
     default:
       return 'leave';
   }
+}
+
+function isWrittenSince(updatedAt: string | undefined, { finishedAt }: { finishedAt: string }): boolean {
+  return Date.parse(updatedAt ?? '') > Date.parse(finishedAt);
 }
 
 /** True if the schedule tries it again by itself when its time has come; a time that is further away than any pause is a wrong clock's. */

@@ -33,8 +33,8 @@ export async function changeScan(place: RepositoryScan): Promise<boolean> {
   );
   const done = { tags: nothingHandled(), manifests: nothingHandled() };
   try {
-    await handleAll(place, tags, done.tags, (entry) => handleTag(place, entry, known));
-    await handleAll(place, manifests, done.manifests, (entry) => handleManifest(place, entry));
+    await handleAll(place, tags, done.tags, (entry, key) => handleTag(place, entry, key, known));
+    await handleAll(place, manifests, done.manifests, (entry, key) => handleManifest(place, entry, key));
   } finally {
     const isWhole = done.tags.isWhole && done.manifests.isWhole;
     const next = isWhole
@@ -43,7 +43,8 @@ export async function changeScan(place: RepositoryScan): Promise<boolean> {
           tags: withHandled(cursor.tags, done.tags.keys),
           manifests: withHandled(cursor.manifests, done.manifests.keys),
         };
-    place.state = { ...place.state, cursor: next };
+    const { partly, ...state } = place.state;
+    place.state = { ...state, cursor: next, ...(!isWhole && partly && { partly }) };
   }
   return !done.tags.isStopped && !done.manifests.isStopped;
 }
@@ -118,7 +119,7 @@ async function handleAll<T extends { updatedAt: string }>(
   place: RepositoryScan,
   { fresh }: Newest<T>,
   handled: Handled,
-  handle: (entry: T) => Promise<Outcome>,
+  handle: (entry: T, key: string) => Promise<Outcome>,
 ): Promise<void> {
   const { scan } = place;
   for (let from = 0; from < fresh.length;) {
@@ -129,7 +130,7 @@ async function handleAll<T extends { updatedAt: string }>(
       some.map(async ({ entry, key }) => {
         // Taken until it is known what it starts: other repositories are scanned at the same time.
         scan.started += 1;
-        const outcome = await handle(entry)
+        const outcome = await handle(entry, key)
           .catch((error: unknown) => troubleWith(place, handled, entry, error))
           .finally(() => (scan.started -= 1));
         if (outcome === 'done') handled.keys.push(key);
@@ -160,6 +161,7 @@ function troubleWith(
 async function handleTag(
   place: RepositoryScan,
   { name: tag, digest, updatedAt: at }: ChangedTag,
+  key: string,
   existing: ReadonlyMap<string, string>,
 ): Promise<Outcome> {
   const { scan, rule, repository } = place;
@@ -171,9 +173,11 @@ async function handleTag(
     // Most of what is new was reported by its event: a run has seen it, or will.
     const isKnown =
       row?.runOpen === true ? isNamed(row, digest) : decide(place, { digest, updatedAt: at }, row) !== 'raise';
-    if (isKnown) return 'done';
+    // One that was gone is back, whatever the clocks say of when that was.
+    const isBack = row?.runOpen === false && row.last?.code === 'SOURCE_GONE';
+    if (isKnown && !isBack) return 'done';
   }
-  return handlePushed(place, { kind: 'pushed', registry, repository, tag, digest, at, by: 'schedule' });
+  return handlePushed(place, { kind: 'pushed', registry, repository, tag, digest, at, by: 'schedule' }, key);
 }
 
 /** If the open run knows of this digest, or its row does. */
@@ -181,22 +185,25 @@ function isNamed({ news: { tag } = NO_NEWS }: PromotionRow, digest: string): boo
   return tag?.digest === digest && tag.deleted !== true;
 }
 
-/** Manifests with a tag are handled by that; of the others those count that refer to another. */
+/** Manifests with a tag that the rule takes are handled by that; of the others those count that refer to another. */
 async function handleManifest(
   place: RepositoryScan,
   { digest, tags, updatedAt: at }: ChangedManifest,
+  key: string,
 ): Promise<Outcome> {
-  if (tags.length > 0) return 'done';
-  const { registry } = place.rule.source;
-  return handlePushed(place, { kind: 'pushed', registry, repository: place.repository, digest, at, by: 'schedule' });
+  const { rule, repository } = place;
+  if (tags.some((tag) => subjectOfDigestTag(tag) !== undefined || isTaken(rule, repository, tag))) return 'done';
+  const { registry } = rule.source;
+  return handlePushed(place, { kind: 'pushed', registry, repository, digest, at, by: 'schedule' }, key);
 }
 
-async function handlePushed(place: RepositoryScan, change: Change): Promise<Outcome> {
+/** @param key under which it is kept how far it was handled, if more promotions stand on it than may be started */
+async function handlePushed(place: RepositoryScan, change: Change, key: string): Promise<Outcome> {
   const { scan, rule, signal } = place;
   // The other rules scan for themselves.
   const ports = { ...scan.ports, rules: { ...scan.ports.rules, load: () => Promise.resolve([rule]) } };
   try {
-    let from: string | undefined;
+    let from = place.state.partly?.[key];
     for (;;) {
       const handled = await handleChange(ports, change, signal, from);
       scan.looked += 1;
@@ -205,6 +212,7 @@ async function handlePushed(place: RepositoryScan, change: Change): Promise<Outc
       if (handled.state === 'unreadable') return isSettled(Date.parse(change.at), scan.ports.now()) ? 'done' : 'again';
       if (handled.state === 'done') return 'done';
       from = handled.next;
+      if (from !== undefined) place.state = { ...place.state, partly: { ...place.state.partly, [key]: from } };
       if (isToStop(place)) return 'stopped';
     }
   } catch (error) {

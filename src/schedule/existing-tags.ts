@@ -13,6 +13,8 @@ const partSchema = z.object({
   tags: z.record(z.string(), z.string()),
   /** The tag after which the next part begins; null: this is the last one. */
   next: z.string().nullable(),
+  /** The newest time of a tag when the recording began. */
+  untilMs: z.number().exactOptional(),
 });
 export type Part = z.infer<typeof partSchema>;
 

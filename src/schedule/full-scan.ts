@@ -1,6 +1,7 @@
 import { RegistryError, parseReference, type TagDetails } from '../oci/index.js';
 import type { TagName } from '../rules/match.js';
 import { scanFingerprint } from '../rules/fingerprint.js';
+import type { Rule } from '../rules/rule.js';
 import { raiseWanted } from '../rows/increment.js';
 import { isDestinationFree } from '../rows/claims.js';
 import { listedTag } from '../rows/filters.js';
@@ -120,13 +121,23 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
     if (isFull(scan)) return false;
     // No more at once than may be started.
     const some = open.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
-    await Promise.all(some.map((doubt) => raise(reading, doubt)));
+    const isDone = await Promise.all(some.map((doubt) => raise(reading, doubt)));
+    // Other repositories are scanned at the same time, and may have started the last one.
+    const stopped = isDone.indexOf(false);
     from += some.length;
     // A tag that differs each time must not use up what every tick may start.
-    reach(reading, some.at(-1)?.name.tag);
+    reach(reading, (stopped === -1 ? some : some.slice(0, stopped)).at(-1)?.name.tag);
+    if (stopped !== -1 || isSpent(scan, rule, some)) return false;
   }
   reach(reading, last);
   return true;
+}
+
+/** True if another registry that these lead to may be asked no more: one by one, since it has no lists, or a repository for each tag. */
+function isSpent({ share }: RepositoryScan['scan'], { source }: Rule, some: readonly Doubt[]): boolean {
+  return some.some(
+    ({ destination: to }) => to !== undefined && to.registry !== source.registry && share.left(to.registry) <= 0,
+  );
 }
 
 /** Says how far it has come. */
@@ -174,12 +185,15 @@ function isLeft({ rule, repository }: Reading, { source, runOpen, state }: Promo
   return !runOpen && state === 'in_sync' && isTaken(rule, repository, source.tag);
 }
 
-/** The row may have changed since the list was read, and a list of tags may be late: both are asked again. */
-async function raise(reading: Reading, { name, listed }: Doubt): Promise<void> {
+/**
+ * The row may have changed since the list was read, and a list of tags may be late: both are asked again.
+ * @returns false if it is to be started, and no more runs may be
+ */
+async function raise(reading: Reading, { name, listed }: Doubt): Promise<boolean> {
   const { scan, rule, rows, destinations } = reading;
   try {
-    if (!(await (listed === undefined ? isGone(reading, name) : isWanted()))) return;
-    if (isFull(scan)) return;
+    if (!(await (listed === undefined ? isGone(reading, name) : isWanted()))) return true;
+    if (isFull(scan)) return false;
     scan.started += 1;
     await raiseWanted(scan.ports, rule, name, { kind: 'schedule' }).catch((error: unknown) => {
       scan.started -= 1;
@@ -193,6 +207,7 @@ async function raise(reading: Reading, { name, listed }: Doubt): Promise<void> {
     }
     addProblem(scan, rule, error);
   }
+  return true;
 
   async function isWanted(): Promise<boolean> {
     if (listed === undefined) return false;

@@ -16,7 +16,14 @@ export async function recordExisting(place: RepositoryScan, existing: Existing):
   let known = existing;
   do {
     const part = await keepPart(scan.ports, rule, repository, known, () => listPart(place, known, after));
-    known = { ...known, parts: known.parts + 1, isWhole: part.next === null };
+    // The recording may have begun before this: a host that died has kept the part, and not said so in the row.
+    const untilMs = part.untilMs ?? known.untilMs;
+    known = {
+      ...known,
+      parts: known.parts + 1,
+      isWhole: part.next === null,
+      ...(untilMs !== undefined && { untilMs }),
+    };
     after = part.next ?? undefined;
     const { full: before, ...state } = place.state;
     const full = before && after !== undefined && { ...before, after };
@@ -28,6 +35,7 @@ export async function recordExisting(place: RepositoryScan, existing: Existing):
 async function listPart(place: RepositoryScan, { untilMs }: Existing, after: string | undefined): Promise<Part> {
   const { scan, rule, repository, signal } = place;
   const tags: Part['tags'] = {};
+  const times = untilMs === undefined ? {} : { untilMs };
   let listed = 0;
   const isNew = ({ updatedAt }: TagDetails): boolean =>
     untilMs !== undefined && updatedAt !== undefined && Date.parse(updatedAt) > untilMs;
@@ -38,7 +46,7 @@ async function listPart(place: RepositoryScan, { untilMs }: Existing, after: str
     if (isTaken(rule, repository, each.name) && !isNew(each)) tags[each.name] = each.digest;
     listed += 1;
     const isEnough = listed >= PART_TAGS || (listed % SCANNED_TAGS === 0 && isToLeave(place));
-    if (isEnough) return { tags, next: each.name };
+    if (isEnough) return { tags, next: each.name, ...times };
   }
-  return { tags, next: null };
+  return { tags, next: null, ...times };
 }

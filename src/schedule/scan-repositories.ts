@@ -2,7 +2,7 @@ import { describeError } from '../oci/index.js';
 import { addText, isFull, isOver, type Scan } from './scan.js';
 import { changeWork, fullWork, sortedForChangeScan, sortedForFullScan, type Work } from './scan-works.js';
 import { isOutdated, runAgain } from './run-again.js';
-import { claimedState, isClaimable } from '../rows/scan-row.js';
+import { claimedState, failuresOf, isClaimable } from '../rows/scan-row.js';
 import type { RepositoryScan } from './repository-scan.js';
 import { listRows, scheduledRules, updateRows, type RuledRow } from './scan-rows.js';
 import { tookTooLong, within } from './within.js';
@@ -53,10 +53,11 @@ async function scanRegistry(scan: Scan, registry: string, all: readonly RuledRow
 /** What failed may kill its host, with all that is scanned beside it: it comes last, and alone. */
 async function scanAll(scan: Scan, rows: readonly RuledRow[], work: Work, isEnough: () => boolean): Promise<boolean> {
   const now = scan.ports.now();
-  const claimable = rows.filter(({ value }) => isClaimable(value.state, now));
-  const well = claimable.filter(({ value }) => value.state.failures === 0);
-  const failed = claimable.filter(({ value }) => value.state.failures > 0);
-  failed.sort((a, b) => a.value.state.failures - b.value.state.failures);
+  const failures = ({ value }: RuledRow): number => failuresOf(value.state, work === fullWork);
+  const claimable = rows.filter(({ value }) => isClaimable(value.state, now, work === fullWork));
+  const well = claimable.filter((row) => failures(row) === 0);
+  const failed = claimable.filter((row) => failures(row) > 0);
+  failed.sort((a, b) => failures(a) - failures(b));
   const isLeft = await scanSome(scan, well, SCANNED_AT_ONCE, work, isEnough);
   return (await scanSome(scan, failed, 1, work, isEnough)) || isLeft;
 }
@@ -93,7 +94,7 @@ async function scanRow(scan: Scan, row: RuledRow, work: Work): Promise<'done' | 
   const { ports, call } = scan;
   const now = ports.now();
   const { state, ...key } = row.value;
-  const claimed = claimedState(state, now);
+  const claimed = claimedState(state, now, work === fullWork);
   const version = await ports.store.replaceScanRow({ ...key, state: claimed }, row.version);
   // Another host scans it.
   if (version === undefined) return 'done';
@@ -102,19 +103,22 @@ async function scanRow(scan: Scan, row: RuledRow, work: Work): Promise<'done' | 
   const place: RepositoryScan = { scan, rule, repository: value.repository, state, signal: call.signal, until };
   const { triedAt } = claimed;
   let outcome: 'done' | 'left' | 'hangs' | 'failed';
-  let { failures } = claimed;
+  let { failures, fullFailed } = claimed;
   try {
     const isDone = await within(call.signal, LONGEST_SCAN_MS, `${value.registry}/${value.repository}`, (signal) =>
       work(Object.assign(place, { signal })),
     );
     outcome = isDone ? 'done' : 'left';
     failures = 0;
+    if (work === fullWork) fullFailed = undefined;
   } catch (error) {
     const { code, message } = describeError(error);
     addText(scan, `rule ${rule.name}, ${value.repository}: ${code}: ${message}`);
     outcome = tookTooLong(error) ? 'hangs' : 'failed';
   }
-  row.value = { ...key, state: { ...place.state, failures, ...(triedAt !== undefined && { triedAt }) } };
+  const { fullFailed: _before, ...reached } = place.state;
+  const tried = { failures, ...(triedAt !== undefined && { triedAt }), ...(fullFailed && { fullFailed }) };
+  row.value = { ...key, state: { ...reached, ...tried } };
   row.version = (await ports.store.replaceScanRow(row.value, version)) ?? version;
   return outcome;
 }

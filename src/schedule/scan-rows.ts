@@ -110,13 +110,19 @@ function listedAgain({ isGone: _gone, ...state }: ScanState): ScanState {
   return state;
 }
 
-/** A repository that was deleted has a last full scan, for its promotions; one that the rule leaves out has none. */
+/** A full scan that has not ended does not record what exists, but compares. */
+function isRecording({ existing }: ScanState): boolean {
+  return existing?.isWhole === false;
+}
+
+/** A repository that was deleted has a last full scan, for its promotions, from the start; one that the rule leaves out has none. */
 async function takeOut(scan: Scan, rule: Rule, row: Versioned<ScanRow>): Promise<void> {
   const { registry, repository, state } = row.value;
-  const { fingerprint, ...rest } = state;
+  const { fingerprint, full, ...rest } = state;
   const isLast = state.isGone === true && fingerprint === scanFingerprint(rule);
   if (isLast || !isSourceRepository(rule, registry, repository)) await remove(scan, row);
-  else if (state.isGone !== true) await write(scan, row, { ...rest, isGone: true });
+  else if (state.isGone !== true)
+    await write(scan, row, { ...rest, ...(isRecording(state) && full && { full }), isGone: true });
 }
 
 async function write({ ports }: Scan, { value, version }: Versioned<ScanRow>, state: ScanState): Promise<void> {

@@ -194,3 +194,28 @@ test('the recording goes on where it was left, and starts nothing until it ends'
   await scanAll(world);
   expect(await startedTags(world)).toEqual(['samples/app:v9999']);
 });
+
+test('a host that dies while it records: what was pushed since it began is new all the same', async () => {
+  const source = world.registries.repository(REGISTRY, 'samples/app');
+  const { digest } = await pushTo(world, 'samples/app', 'v');
+  for (const name of putTags(new Map<string, string>(), '', 450)) source.tags.set(`v${name}`, digest);
+  world.scheduleRequests = { scan: 4, resync: 0 };
+  const replace = world.store.replaceScanRow.bind(world.store);
+  // The part is kept, and the row is not written any more.
+  let writes = 0;
+  world.store.replaceScanRow = async (row, version) => {
+    writes += 1;
+    if (writes === 2) throw new PromoterError('STORAGE_UNAVAILABLE', 'the host dies');
+    return replace(row, version);
+  };
+  await scanTick(world).catch(() => undefined);
+  expect(world.documents.kept.size).toBeGreaterThan(1);
+  world.scheduleRequests = { scan: 100, resync: 0 };
+  world.nowMs += 60_000;
+  // Their events are lost.
+  await pushTo(world, 'samples/app', 'v0');
+  await pushTo(world, 'samples/app', 'zzz');
+  nextTime();
+  await scanAll(world);
+  expect(await startedTags(world)).toEqual(['samples/app:v0', 'samples/app:zzz']);
+});

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { RegistryError } from '../../../src/oci/index.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
+import { failuresOf } from '../../../src/rows/scan-row.js';
 import { copying, endRuns, pushTo, scanRows, scanTick, type Scanned } from '../../support/scan-world.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, newWorld, type World } from '../../support/world.js';
@@ -96,7 +97,7 @@ test('a silent registry, one that answers 429, and a repository that breaks its 
   expect(late.length).toBeGreaterThan(5);
   expect(Math.max(...late)).toBeLessThanOrEqual(DUE_MS + MINUTE_MS);
   const rows = await scanRows(world);
-  const failed = rows.filter(({ state }) => state.failures > 0);
+  const failed = rows.filter(({ state }) => failuresOf(state, true) > 0);
   expect(failed.filter(({ registry }) => registry === REGISTRY).map(({ repository: name }) => name)).toEqual([broken]);
   expect(failed.length).toBe(101);
   for (const { registry, repository: name, state } of rows) {
