@@ -16,22 +16,34 @@ const FULL_SCANS_MS = 8_000;
 /** Repositories of one registry that are scanned side by side. */
 const SCANNED_AT_ONCE = 4;
 
+/** What the scans of one tick came to. */
+export interface ScannedRepositories {
+  /** The next tick is to go on. */
+  isLeft: boolean;
+  /** Repositories with promotions that an edit of their rule may run again. */
+  outdated: RuledRow[];
+}
+
 /**
- * The scans that are due, as far as one tick may: what is new in each repository, then full scans, then what an edit of a rule runs
- * again. Repositories are independent: one that fails, hangs or kills its host keeps no other from its turn: docs/decisions/schedule.md.
- * @returns true if the next tick is to go on
+ * The scans that are due, as far as one tick may: what is new in each repository, then full scans. Repositories are independent: one that
+ * fails, hangs or kills its host keeps no other from its turn: docs/decisions/schedule.md.
  */
-export async function scanRepositories(scan: Scan): Promise<boolean> {
+export async function scanRepositories(scan: Scan): Promise<ScannedRepositories> {
   const rules = scheduledRules(await scan.ports.rules.load());
   if (scan.isBegin) await updateRows(scan, rules);
   const rows = await listRows(scan, rules);
   const registries = [...new Set(rows.map(({ value }) => value.registry))];
   const left = await Promise.all(registries.map((registry) => scanRegistry(scan, registry, rows)));
-  const isLeft = left.includes(true);
-  if (scan.ports.paused) return isLeft;
   const outdated = rows.filter(({ rule, value: { state } }) => isOutdated({ rule, state }));
-  const isAgainLeft = await scanAll(scan, outdated, runAgain, () => isFull(scan));
-  return isLeft || (isAgainLeft && !isFull(scan));
+  return { isLeft: left.includes(true), outdated: scan.ports.paused ? [] : outdated };
+}
+
+/**
+ * What an edit of a rule runs again: after all that repairs something.
+ * @returns true if the next tick is to go on
+ */
+export async function runEditedAgain(scan: Scan, outdated: readonly RuledRow[]): Promise<boolean> {
+  return (await scanAll(scan, outdated, runAgain, () => isFull(scan))) && !isFull(scan);
 }
 
 /** @returns true if there is something left for the next tick */

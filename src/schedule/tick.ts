@@ -9,7 +9,8 @@ import { reconcilePromotions, retryFailed } from './reconcile-promotions.js';
 import { reconcileRuns } from './reconcile-runs.js';
 import { resync, type Resync } from './resync.js';
 import type { Scan } from './scan.js';
-import { scanRepositories } from './scan-repositories.js';
+import { runEditedAgain, scanRepositories } from './scan-repositories.js';
+import type { RuledRow } from './scan-rows.js';
 import { Shares, type Share } from './shares.js';
 
 /** How long after its begin a tick scans, and how long it scans at least, in milliseconds. */
@@ -46,11 +47,13 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   const dueAt = dueTime(call.schedule, call.state.dueAt, ports.now());
   const state: TickState = dueAt === undefined ? { ...call.state } : { dueAt, started: 0, scans: 'due' };
   const failed = await reconcile(ports, log, state);
+  let edited: EditedAgain | undefined;
   await withShares(ports, log, async (shares) => {
-    if (state.scans !== undefined) await scan({ ports, log, state, beganMs }, shares.of('scan'));
+    if (state.scans !== undefined) edited = await scan({ ports, log, state, beganMs }, shares.of('scan'));
     await compare({ ports, log, state, beganMs }, shares.of('resync'));
   });
   if (failed.length > 0) await tryAgain(ports, log, state, failed);
+  if (edited !== undefined) await edited();
   if (dueAt === undefined) return state;
   await part(log, 'the signing key could not be read', PART_MS, () => call.tellOfSigning((text) => log.warn(text)));
   await part(log, 'old rows could not be removed', PART_MS, async () => {
@@ -114,8 +117,15 @@ interface Ticking extends Pick<TickCall, 'log' | 'state'> {
   beganMs: number;
 }
 
-/** Scans what is due, and says in `state` if the next tick is to go on; if it fails, the next one does the same. */
-async function scan({ ports, log, state, beganMs }: Ticking, share: Share): Promise<void> {
+/** Runs again what an edit of a rule asks for: after all that repairs something. */
+type EditedAgain = () => Promise<void>;
+
+/**
+ * Scans what is due, and says in `state` if the next tick is to go on; if it fails, the next one does the same.
+ * @returns undefined if no rule was edited
+ */
+async function scan({ ports, log, state, beganMs }: Ticking, share: Share): Promise<EditedAgain | undefined> {
+  let edited: EditedAgain | undefined;
   const forMs = Math.max(beganMs + SCAN_UNTIL_MS - ports.now().getTime(), LEAST_SCAN_MS);
   await part(log, 'the scan stopped', forMs + STOP_MS, async (signal) => {
     const scan: Scan = {
@@ -131,13 +141,35 @@ async function scan({ ports, log, state, beganMs }: Ticking, share: Share): Prom
       problems: [],
     };
     try {
-      const isLeft = await scanRepositories(scan);
+      const { isLeft, outdated } = await scanRepositories(scan);
       state.scans = 'begun';
       if (!isLeft) delete state.scans;
+      if (outdated.length > 0) edited = () => runEdited({ ports, log, state }, scan, outdated);
     } finally {
       state.started = scan.started;
       for (const problem of scan.problems) log.warn(`scan: ${problem}`);
       log.info(`scan: ${scan.looked} tags looked at, ${scan.started} runs started`);
+    }
+  });
+  return edited;
+}
+
+/** It asks no registry, and has a time of its own. */
+async function runEdited(
+  { ports, log, state }: Pick<Ticking, 'ports' | 'log' | 'state'>,
+  scanned: Scan,
+  outdated: readonly RuledRow[],
+): Promise<void> {
+  await part(log, 'what an edit of a rule runs again could not be started', LEAST_SCAN_MS + STOP_MS, async (signal) => {
+    const { started: before } = state;
+    const until = ports.now().getTime() + LEAST_SCAN_MS;
+    const scan: Scan = { ...scanned, call: { signal, progress: SILENT }, until, started: before, problems: [] };
+    try {
+      if (await runEditedAgain(scan, outdated)) state.scans = 'begun';
+    } finally {
+      state.started = scan.started;
+      for (const problem of scan.problems) log.warn(`scan: ${problem}`);
+      if (scan.started > before) log.info(`run again since a rule was edited: ${scan.started - before} promotions`);
     }
   });
 }

@@ -3,7 +3,7 @@ import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { RunResult } from '../../src/rows/run-row.js';
 import type { ScanRow } from '../../src/rows/scan-row.js';
 import type { Rule } from '../../src/rules/rule.js';
-import { scanRepositories } from '../../src/schedule/scan-repositories.js';
+import { runEditedAgain, scanRepositories } from '../../src/schedule/scan-repositories.js';
 import type { Scan } from '../../src/schedule/scan.js';
 import { Shares } from '../../src/schedule/shares.js';
 import { pushImage } from './images.js';
@@ -58,13 +58,14 @@ export async function scanTick(
     isBegin,
     started,
   });
-  const isLeft = await scanRepositories(scan);
+  const { isLeft, outdated } = await scanRepositories(scan);
+  const isAgainLeft = await runEditedAgain(scan, outdated);
   await shares.close();
   return {
     started: scan.started,
     looked: scan.looked,
     problems: scan.problems,
-    isLeft,
+    isLeft: isLeft || isAgainLeft,
     asked: (registry) => share.asked(registry),
   };
 }

@@ -1,6 +1,9 @@
 import { expect, test } from '@jest/globals';
 import { fingerprint } from '../../../src/rules/fingerprint.js';
+import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
+import type { TickState } from '../../../src/schedule/clock.js';
+import { tick } from '../../../src/schedule/tick.js';
 import { copying, copyAs, endRuns, pushTo, scanAll, scanTick } from '../../support/scan-world.js';
 import { putTags } from '../../support/many-tags.js';
 import { REGISTRY, SOURCE, newWorld, rowOf } from '../../support/world.js';
@@ -68,3 +71,33 @@ test('a deadline causes no run; a destination runs all again, while a lost event
   // In each of the first ticks one of them is new, and comes first.
   expect(started).toEqual([most, most, 3, 1]);
 }, 600_000);
+
+test('what failed is tried again, and what is due is compared, before an edit runs all again', async () => {
+  const world = newWorld(copying());
+  const tags = Array.from({ length: 40 }, (_, nth) => `v${100 + nth}`);
+  for (const tag of tags) {
+    await pushTo(world, 'samples/app', tag, 'one');
+    await copyAs(world, 'samples/app', tag, 'one');
+  }
+  const logged: string[] = [];
+  const log = { info: (text: string) => void logged.push(text), warn: (text: string) => void logged.push(text) };
+  let state: TickState = { started: 0 };
+  const tickOnce = async (): Promise<void> => {
+    state = await tick(world, { schedule: '0 */5 * * * *', state, log, tellOfSigning: async () => {} });
+    world.nowMs += DUE_MS;
+  };
+  await tickOnce();
+  const failed = promotionId('staging', { ...SOURCE, tag: 'v120' });
+  const { runId = '', wanted } = await rowOf(world, failed);
+  world.engine.setState(runId, 'ended');
+  await closePromotion(world, failed, runId, { wanted, result: { outcome: 'failed', code: 'X' }, rule: copying() });
+  await endRuns(world, { outcome: 'promoted' });
+  world.nowMs += 20 * 60_000;
+  world.maxRunsPerTick = 5;
+  world.ruleList = [copying({ referrers: { excludeArtifactTypes: ['application/x-none'] } })];
+  logged.length = 0;
+  await tickOnce();
+  expect((await rowOf(world, failed)).runOpen).toBe(true);
+  expect(logged.filter((text) => text.startsWith('resync:'))).toEqual([expect.stringContaining('compared')]);
+  expect(state.started).toBe(5);
+});
