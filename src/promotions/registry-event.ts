@@ -109,13 +109,14 @@ function referenceOf({
 /**
  * Increments the promotions of a tag that was pushed or deleted, or, for a manifest that refers to another, those that stand on its root
  * subject. May be called any number of times: what a promotion knows costs reads only.
- * @param from where to go on: `next` of the call before
+ * @param from where to go on: `next` of the call before @param most promotions on a subject that are raised; 50 in any case
  */
 export async function handleChange(
   ports: EventPorts,
   change: Change,
   signal: AbortSignal,
   from?: string,
+  most = RAISED_BY_CALL,
 ): Promise<Handled> {
   const reference = referenceOf(change);
   const { registry, repository, digest } = change;
@@ -124,12 +125,12 @@ export async function handleChange(
   }
   const all = await ports.rules.load();
   const rules = all.filter((rule) => rule.triggers.includes(change.by));
-  if (change.kind === 'deleted') return handleDeletion(ports, rules, change, reference, from);
+  if (change.kind === 'deleted') return handleDeletion(ports, rules, change, { reference, from, most });
   const isSource = rules.some((rule) => isSourceRepository(rule, registry, repository));
   const tagged = change.tag === undefined ? undefined : subjectOfDigestTag(change.tag);
   if (tagged !== undefined) {
     const { subjects } = isSource ? await subjectsAbove(ports, change, tagged, signal) : { subjects: [] };
-    return raiseStanding(ports, rules, change, { subjects: [tagged, ...subjects], reference, from });
+    return raiseStanding(ports, rules, change, { subjects: [tagged, ...subjects], reference, from, most });
   }
   let missing: string | undefined;
   if (digest !== undefined && isSource) {
@@ -138,7 +139,7 @@ export async function handleChange(
     ({ missing } = above);
     if (above.subjects.length > 0) {
       const knows = by === undefined ? undefined : await knowsOf(ports, by);
-      return raiseStanding(ports, rules, change, { ...above, reference, from }, knows);
+      return raiseStanding(ports, rules, change, { ...above, reference, from, most }, knows);
     }
     if (by !== undefined && missing === undefined) return done(`${reference}: attached by us, and refers to nothing`);
   }
@@ -226,13 +227,12 @@ async function handleDeletion(
   ports: EventPorts,
   rules: readonly Rule[],
   change: Change,
-  reference: string,
-  from: string | undefined,
+  bounds: Pick<Above, 'reference' | 'from' | 'most'>,
 ): Promise<Handled> {
   const { registry, repository, tag, digest, at } = change;
   if (tag === undefined) {
     const subjects = digest === undefined ? [] : [digest];
-    return raiseStanding(ports, rules, change, { subjects, reference, from });
+    return raiseStanding(ports, rules, change, { subjects, ...bounds });
   }
   const source: TagName = { registry, repository, tag };
   const { raised, runs, raise } = raiser(ports);
@@ -240,7 +240,7 @@ async function handleDeletion(
     if ((await ports.store.getPromotion(promotionId(rule.name, source))) === undefined) continue;
     await raise(rule, source, { ...causeOf(change), deleted: true, at });
   }
-  return { ...done(`${reference}: deleted, ${raised.length} promotions look`), raised, runs };
+  return { ...done(`${bounds.reference}: deleted, ${raised.length} promotions look`), raised, runs };
 }
 
 /** The subjects above a manifest, nearest first; none if it refers to nothing. `missing`: the first on the way up that is not there. */
@@ -279,6 +279,7 @@ interface Above {
   missing?: string;
   reference: string;
   from: string | undefined;
+  most: number;
 }
 
 /** Who needs not look at what a run of ours has attached, or a job. */
@@ -310,7 +311,7 @@ async function raiseStanding(
   ports: EventPorts,
   rules: readonly Rule[],
   change: Change,
-  { subjects, missing, reference, from = '' }: Above,
+  { subjects, missing, reference, from = '', most }: Above,
   knows: Knows = () => false,
 ): Promise<Handled> {
   const { registry, repository } = change;
@@ -321,7 +322,7 @@ async function raiseStanding(
   if (standing.size === 0 && missing !== undefined) return unreadable(reference, missing);
   const left = [...standing].filter((id) => id > from).toSorted();
   const { raised, runs, raise } = raiser(ports);
-  const some = left.slice(0, RAISED_BY_CALL);
+  const some = left.slice(0, Math.min(most, RAISED_BY_CALL));
   await mapConcurrently(some, RAISED_AT_ONCE, async (id) => {
     const row = (await ports.store.getPromotion(id))?.value;
     const rule = row && standingRule(rules, row.rule, row.source);

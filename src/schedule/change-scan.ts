@@ -205,7 +205,9 @@ async function handlePushed(place: RepositoryScan, change: Change, key: string):
   try {
     let from = place.state.partly?.[key];
     for (;;) {
-      const handled = await handleChange(ports, change, signal, from);
+      // It is one of those that are taken.
+      const most = scan.maxStarted - scan.started + 1;
+      const handled = await handleChange(ports, change, signal, from, Math.max(most, 1));
       scan.looked += 1;
       scan.started += handled.raised.length;
       // What cannot be read for hours is no replica that is late.

@@ -199,3 +199,36 @@ test('a tag that is pushed after its run was cancelled, before that could read i
   world.nowMs += 4 * MINUTE_MS;
   expect(await scanTick(world)).toMatchObject({ started: 1 });
 });
+
+test('what is only read takes no turn from what is new, where few runs may be started', async () => {
+  world.maxRunsPerTick = 3;
+  const names = ['a', 'b', 'c', 'd'].map((name) => `samples/${name}`);
+  for (const name of names) await pushTo(world, name, 'v');
+  for (let times = 0; times < 3; times += 1) await settle();
+  for (const name of names) for (const tag of ['v1', 'v2', 'v3']) await pushTo(world, name, tag);
+  for (const repository of names)
+    for (const tag of ['v1', 'v2', 'v3']) await openRun(world, world.ruleList[0], { ...SOURCE, repository, tag });
+  await endRuns(world, { outcome: 'promoted' });
+  world.nowMs += MINUTE_MS;
+  // Their events are lost.
+  for (const name of names.slice(1)) await pushTo(world, name, 'new');
+  expect(await scanAll(world)).toMatchObject({ started: 3 });
+});
+
+test('a change that many promotions stand on starts no more runs than may be', async () => {
+  const source = world.registries.repository(REGISTRY, 'samples/app');
+  const base = await pushImage(source, { tag: 'v', content: 'base' });
+  const names = putNames(source.tags, 30, base.digest);
+  await settle();
+  const image = { registry: REGISTRY, repository: 'samples/app', digest: base.digest };
+  const seen = { root: base.digest, at: world.now().toISOString() };
+  for (const tag of ['v', ...names])
+    await world.store.addStanding(image, promotionId('staging', { ...SOURCE, tag }), seen);
+  world.maxRunsPerTick = 10;
+  await pushArtifact(source, 'application/x-report', { subject: base });
+  for (const started of [10, 10, 10, 1, 0]) {
+    expect(await scanTick(world)).toMatchObject({ started });
+    await endRuns(world, { outcome: 'unchanged' });
+    world.nowMs += 5 * MINUTE_MS;
+  }
+});
