@@ -317,11 +317,11 @@ describe('what the rule attaches', () => {
     return tag();
   }
 
-  /** The source no longer lists what refers to `subject`: its list was rewritten. */
-  async function unlist(subject: Descriptor, artifactType?: string): Promise<void> {
+  /** What refers to `subject` is deleted at the source. */
+  async function remove(subject: Descriptor, artifactType?: string): Promise<void> {
     const listed = await source.listReferrers(subject.digest, { ...(artifactType !== undefined && { artifactType }) });
     expect(listed).not.toHaveLength(0);
-    for (const { digest } of listed) source.unlisted.add(digest);
+    for (const { digest } of listed) source.manifests.delete(digest);
   }
   const sbomOf = async (image: Descriptor): Promise<Descriptor> => {
     const [sbom] = await source.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON });
@@ -330,11 +330,11 @@ describe('what the rule attaches', () => {
   };
 
   const LOST: [string, (image: Descriptor) => Promise<void>, RegExp][] = [
-    ['an SBOM', (image) => unlist(image, CYCLONEDX_JSON), /linux\/amd64 has no SBOM/],
-    ['a signature of an image', (image) => unlist(image, NOTARY_SIGNATURE), /linux\/amd64 has no signature/],
-    ['the signature of the index', () => unlist(root, NOTARY_SIGNATURE), /index has no signature/],
-    ['the signature of an SBOM', async (image) => unlist(await sbomOf(image)), /linux\/amd64 has no SBOM/],
-    ['an SBOM and a signature', (image) => unlist(image), /linux\/amd64 has no SBOM.*linux\/amd64 has no signature/],
+    ['an SBOM', (image) => remove(image, CYCLONEDX_JSON), /linux\/amd64 has no SBOM/],
+    ['a signature of an image', (image) => remove(image, NOTARY_SIGNATURE), /linux\/amd64 has no signature/],
+    ['the signature of the index', () => remove(root, NOTARY_SIGNATURE), /index has no signature/],
+    ['the signature of an SBOM', async (image) => remove(await sbomOf(image)), /linux\/amd64 has no SBOM/],
+    ['an SBOM and a signature', (image) => remove(image), /linux\/amd64 has no SBOM.*linux\/amd64 has no signature/],
   ];
   test.each(LOST)('is not at the destination, but for %s: no tag is written', async (_what, lose, message) => {
     await expect(promoted(rule(), lose)).rejects.toMatchObject({
