@@ -32,19 +32,19 @@ export async function tellPush(
   repository: string,
   digest: string,
   times: number,
-  tag = 'v1',
+  { tag = 'v1', at = new Date().toISOString() }: { tag?: string; at?: string } = {},
 ): Promise<void> {
   const event = {
     id: `again-${repository}`,
     topic: '/subscriptions/0/resourceGroups/r/providers/Microsoft.ContainerRegistry/registries/local',
     subject: `${repository}:${tag}`,
     eventType: 'Microsoft.ContainerRegistry.ImagePushed',
-    eventTime: new Date().toISOString(),
+    eventTime: at,
     dataVersion: '1.0',
     metadataVersion: '1',
     data: {
       id: 'x',
-      timestamp: new Date().toISOString(),
+      timestamp: at,
       action: 'push',
       target: { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest, repository, tag },
       request: { id: 'x', host: up.source, method: 'PUT', useragent: 'test' },

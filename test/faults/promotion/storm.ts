@@ -31,6 +31,11 @@ interface Push {
   layout: string;
 }
 
+/** One that was made, and when. */
+interface Pushed extends Push {
+  at: string;
+}
+
 export interface Storm {
   /** What each source tag ended on: `repository:tag` to digest. */
   last: ReadonlyMap<string, string>;
@@ -58,17 +63,19 @@ export async function storm({ up, size, random, crane, hosts }: StormCall): Prom
     const docker = { DOCKER_CONFIG: join(folder, 'docker') };
     await must(crane, ['auth', 'login', up.source, '-u', up.user.name, '-p', up.user.password], docker);
     const killing = kill(up, hosts, size.kills, random);
-    const untold: Push[] = [];
+    const untold: Pushed[] = [];
     let isPushing = true;
     const telling = Array.from({ length: TOLD_AT_ONCE }, () => tellAll(up, untold, random, () => isPushing));
     const last = new Map<string, string>();
     const pushed = new Map<string, Set<string>>();
     for (const push of pushes) {
       const { repository, tag, digest, layout } = push;
+      // Told again, an event keeps its time: not after the registry's own, and after that of the push before.
+      const at = new Date().toISOString();
       await must(crane, ['push', '--insecure', layout, `${up.source}/${repository}:${tag}`], docker);
       last.set(`${repository}:${tag}`, digest);
       pushed.set(repository, (pushed.get(repository) ?? new Set()).add(digest));
-      untold.push(push, push);
+      untold.push({ ...push, at }, { ...push, at });
     }
     isPushing = false;
     await Promise.all([...telling, killing]);
@@ -79,11 +86,11 @@ export async function storm({ up, size, random, crane, hosts }: StormCall): Prom
 }
 
 /** Tells events in no order, one after the other, until the last has been told. */
-async function tellAll(up: Everything, untold: Push[], random: () => number, isPushing: () => boolean): Promise<void> {
+async function tellAll(up: Everything, untold: Pushed[], random: () => number, isPushing: () => boolean): Promise<void> {
   while (untold.length > 0 || isPushing()) {
     const [push] = untold.splice(Math.floor(random() * untold.length), 1);
     if (push === undefined) await pause(100);
-    else await tellPush(up, push.repository, push.digest, 1, push.tag);
+    else await tellPush(up, push.repository, push.digest, 1, { tag: push.tag, at: push.at });
   }
 }
 
