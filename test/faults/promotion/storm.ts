@@ -86,7 +86,12 @@ export async function storm({ up, size, random, crane, hosts }: StormCall): Prom
 }
 
 /** Tells events in no order, one after the other, until the last has been told. */
-async function tellAll(up: Everything, untold: Pushed[], random: () => number, isPushing: () => boolean): Promise<void> {
+async function tellAll(
+  up: Everything,
+  untold: Pushed[],
+  random: () => number,
+  isPushing: () => boolean,
+): Promise<void> {
   while (untold.length > 0 || isPushing()) {
     const [push] = untold.splice(Math.floor(random() * untold.length), 1);
     if (push === undefined) await pause(100);
