@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { userRegistries } from '../../local/start/push.js';
 import type { RegistryClient, Repository } from '../../src/oci/index.js';
 import { ending, startEverything, type Everything } from '../interop/promotion/everything.js';
-import { HostWatch, copyIs, historyOf, pushImage, pushSubject, requestsAt } from './promotion/large.js';
-import { settled } from './promotion/promoted.js';
-import { writeSparseLayers } from './promotion/sparse-image.js';
+import { HostWatch, copyIs, historyOf, pushImage, pushSubject, requestsAt } from '../faults/promotion/large.js';
+import { settled } from '../faults/promotion/promoted.js';
+import { writeSparseLayers } from '../faults/promotion/sparse-image.js';
 
 // Twenty gigabytes, and a host that is killed in the middle: its memory stays where it is, what was moved is not moved again, and a
 // small image meanwhile waits for none of it. Only in the full run: the staging registry keeps all of its bytes until the end.
