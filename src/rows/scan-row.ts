@@ -85,7 +85,7 @@ const CLAIM_MS = 60_000;
 /** The longest pause after failures, in milliseconds. */
 const LONGEST_PAUSE_MS = 3_600_000;
 
-/** When the row may be scanned again after failures, or if nobody ends the scan that is under way: a minute, doubling to an hour. */
+/** When the row may be scanned again after a failure. A claim counts as a failure until its scan ends. The pause is a minute, doubling to an hour. */
 function retryAtMs({ failures, triedAt }: Pick<ScanState, 'failures' | 'triedAt'>): number {
   if (failures === 0 || triedAt === undefined) return 0;
   return Date.parse(triedAt) + Math.min(CLAIM_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);

@@ -12,7 +12,7 @@ import type { Versioned } from '../ports/versioned.js';
 export const TICK_EVERY_MS = 60_000;
 /** A row that was not written for so long belongs to a loop that has stopped, in milliseconds. */
 const STOPPED_MS = 3 * 60_000;
-/** The least delay of a message, in seconds: the row must name the message before the message arrives. */
+/** The shortest delay of a message, in seconds. The row must be written before the message arrives, or the message is dropped. */
 const LEAST_DELAY_S = 10;
 const NOTE = 'clock';
 

@@ -38,7 +38,7 @@ export class RecalledAnswers implements Memory, LongStep {
   /** Those that no document has yet; null: it holds no longer. */
   readonly #fresh = new Map<string, KeptAnswer | null>();
   readonly #doing = new Set<Promise<unknown>>();
-  /** Parts that have begun and ask for more themselves. */
+  /** How many parts are at work that may send further requests. */
   #holding = 0;
   #bytes = 0;
   #asked = 0;

@@ -1,7 +1,7 @@
 import { PromoterError, RegistryError, TransportError, isDigest } from '../oci/index.js';
 import type { KeptAnswer } from './kept-answers.js';
 
-/** A question that was answered, with its answer. */
+/** A request to a registry, and its answer. */
 export type Answered = readonly [question: string, answer: KeptAnswer];
 
 /**

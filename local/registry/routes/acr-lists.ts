@@ -1,5 +1,5 @@
 import type { Call } from '../call.js';
-import type { Handler } from '../context.js';
+import type { Context, Handler } from '../context.js';
 import { Refusal, refuse } from '../refusal.js';
 import type { Order } from '../storage/manifests.js';
 import { manifestAttributes, tagAttributes } from './attributes.js';
@@ -10,13 +10,9 @@ const USUAL_PAGE_ENTRIES = 100;
 
 /** `GET /acr/v1/<name>/_tags?n=&last=&orderby=timedesc|timeasc&digest=`: tags with their digests and times. */
 export const listAcrTags: Handler = async (context, call, { repository }) => {
-  if (context.quirks.noAcrLists === true) {
-    call.empty(404);
-    return;
-  }
-  if (!context.reads.store.hasRepository(repository)) throw refuse.nameUnknown(repository);
-  const { count, last } = pageOf(context, call, USUAL_PAGE_ENTRIES);
-  const order = orderOf(call);
+  const asked = askedOf(context, call, repository);
+  if (asked === undefined) return;
+  const { count, last, order } = asked;
   const digest = call.url.searchParams.get('digest') ?? '';
   const found = context.reads.store.tags(repository, {
     order,
@@ -35,13 +31,9 @@ export const listAcrTags: Handler = async (context, call, { repository }) => {
 
 /** `GET /acr/v1/<name>/_manifests?n=&last=&orderby=timedesc|timeasc`: manifests with their times, untagged ones included. */
 export const listAcrManifests: Handler = async (context, call, { repository }) => {
-  if (context.quirks.noAcrLists === true) {
-    call.empty(404);
-    return;
-  }
-  if (!context.reads.store.hasRepository(repository)) throw refuse.nameUnknown(repository);
-  const { count, last } = pageOf(context, call, USUAL_PAGE_ENTRIES);
-  const order = orderOf(call);
+  const asked = askedOf(context, call, repository);
+  if (asked === undefined) return;
+  const { count, last, order } = asked;
   const found = context.reads.store.manifests(repository, { order, last, count: count + 1 });
   const page = found.slice(0, count);
   call.json(
@@ -54,6 +46,20 @@ export const listAcrManifests: Handler = async (context, call, { repository }) =
     nextLink(call, found.length > count, { last: page.at(-1)?.digest ?? '', n: count, orderby: order }),
   );
 };
+
+/** What of a list is asked for. Undefined: the registry has none, and has said so. */
+function askedOf(
+  context: Context,
+  call: Call,
+  repository: string,
+): { count: number; last: string; order: Order } | undefined {
+  if (context.quirks.noAcrLists === true) {
+    call.empty(404);
+    return undefined;
+  }
+  if (!context.reads.store.hasRepository(repository)) throw refuse.nameUnknown(repository);
+  return { ...pageOf(context, call, USUAL_PAGE_ENTRIES), order: orderOf(call) };
+}
 
 function orderOf(call: Call): Order {
   const orderby = call.url.searchParams.get('orderby') ?? '';

@@ -27,7 +27,7 @@ export interface RunningStatusPorts {
 export interface RunningStatus extends Status {
   paused: boolean;
   registries: RunningStatusPorts['registries'];
-  /** Of the schedule: when it ended, and how long ago. Absent before the first one. */
+  /** When the last tick of the schedule ended, and how long ago that was. Absent before the first tick. */
   lastTick?: { at: string; ageSeconds: number };
   /** Absent where they cannot be read: a problem says why. `since` is when this instance first read them as they are. */
   rules?: { count: number; since: string };

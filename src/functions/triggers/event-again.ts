@@ -1,6 +1,7 @@
 import { formatRegistryEvent, type RegistryEvent } from '../../messages/registry-event.js';
 import { continuedEnvelope, retryEnvelope, type Retry, type RetryPace } from '../../messages/retry.js';
-import { keepIgnored, type Handled } from '../../promotions/registry-event.js';
+import type { Handled } from '../../promotions/change.js';
+import { keepIgnored } from '../../promotions/registry-event.js';
 import type { IgnoredEvents } from '../../ports/ignored-events.js';
 import type { Ports } from '../../ports/ports.js';
 import type { StorePort } from '../../ports/store.js';

@@ -6,7 +6,7 @@ import { tick } from '../../schedule/tick.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { signerOfNow } from '../signer-of-now.js';
 
-/** How long a tick waits for the signing key, in milliseconds. */
+/** How long a tick waits for Key Vault to answer with the signing key, in milliseconds. */
 const KEY_MS = 5_000;
 
 /**

@@ -2,10 +2,7 @@ import { isRecord } from '../descriptor.js';
 import { RegistryError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
-import { ANSWER_BYTES } from './pages.js';
-
-/** Statuses by which a registry says that it has no such thing, or none for this identity. */
-const SAYS_NOTHING = [401, 403, 404, 405];
+import { ANSWER_BYTES, NOT_SERVED } from './pages.js';
 
 /**
  * Whether a tag may be written, as far as ACR's locks on it and on its repository go. False: one of both is locked. Undefined:
@@ -39,12 +36,12 @@ async function writeEnabled(
         scopes: scopesFor(context, ['metadata_read']),
         ...(signal !== undefined && { signal }),
       },
-      { statuses: [200, ...SAYS_NOTHING], what: name, mostBytes: ANSWER_BYTES },
+      { statuses: [200, ...NOT_SERVED], what: name, mostBytes: ANSWER_BYTES },
     );
     return answer.status === 200 ? parse(answer.bytes) : undefined;
   } catch (error) {
     // A token for this scope was not to be had.
-    if (error instanceof RegistryError && SAYS_NOTHING.includes(error.info.status)) return undefined;
+    if (error instanceof RegistryError && NOT_SERVED.includes(error.info.status)) return undefined;
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { isDigest, type Digest } from '../digest.js';
 import { PromoterError, RegistryError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { scopesFor, type RepositoryContext } from './endpoint.js';
-import { ACR_PAGE_ENTRIES, listIn, NO_SUCH_LIST, readPages, type Listing, type Page } from './pages.js';
+import { ACR_PAGE_ENTRIES, listIn, NOT_SERVED, readPages, type Listing, type Page } from './pages.js';
 import { parseTagDetails, type TagDetails } from './tags.js';
 import { redactUrl } from './urls.js';
 
@@ -70,7 +70,7 @@ async function* listNewest<T extends { updatedAt?: string }>(
         .map((entry) => timed(entry, page, name));
     }
   } catch (error) {
-    if (pages > 0 || !(error instanceof RegistryError) || !NO_SUCH_LIST.includes(error.info.status)) throw error;
+    if (pages > 0 || !(error instanceof RegistryError) || !NOT_SERVED.includes(error.info.status)) throw error;
     const { status, registryCodes } = error.info;
     if (registryCodes.includes('NAME_UNKNOWN')) throw error;
     if (status === 404) endpoint.learnt.hasAcrLists = false;

@@ -9,8 +9,8 @@ import { redactUrl } from './urls.js';
 export const PAGE_ENTRIES = 1000;
 /** The same of ACR's own lists, `_tags` and `_manifests`. */
 export const ACR_PAGE_ENTRIES = 100;
-/** Statuses by which a registry says that it has no such list, or none for this identity. */
-export const NO_SUCH_LIST = [401, 403, 404, 405];
+/** With these statuses a registry answers that it does not serve this path, or not to this identity. */
+export const NOT_SERVED = [401, 403, 404, 405];
 /** Requests at once where something is asked for each entry of a page. */
 export const ENTRIES_AT_ONCE = 16;
 

@@ -12,7 +12,7 @@ export interface RateSharing {
   join(host: string, category: RequestCategory): Promise<number>;
 }
 
-/** How long a process counts after it has said that it asks, and how long it believes what it was told; in milliseconds. */
+/** How long the row of a process counts after it was written, and how long a process keeps its part of the limit; in milliseconds. */
 export const ACTIVE_MS = 90_000;
 /** It says so after each tenth of its part of a minute's requests, and after so many at least. */
 const JOIN_PART = 10;

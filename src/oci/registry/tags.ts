@@ -8,7 +8,7 @@ import {
   ACR_PAGE_ENTRIES,
   ENTRIES_AT_ONCE,
   listIn,
-  NO_SUCH_LIST,
+  NOT_SERVED,
   PAGE_ENTRIES,
   readPages,
   type Listing,
@@ -113,7 +113,7 @@ export async function* listTagDetails(
     name,
     absent: 'NAME_UNKNOWN',
     signal: options.signal,
-    otherStatuses: NO_SUCH_LIST,
+    otherStatuses: NOT_SERVED,
   };
   let known = false;
   try {

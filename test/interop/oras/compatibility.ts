@@ -65,7 +65,7 @@ const TEMPLATE =
 const DIFFERENT_EVERYWHERE: Readonly<Record<string, string>> = {
   format: TEMPLATE,
   template: TEMPLATE,
-  'plain-http': 'By default also for 127.0.0.1 and [::1]; oras has it so for localhost alone.',
+  'plain-http': 'The default is true for localhost, 127.0.0.1 and [::1]; in oras, for localhost only.',
 };
 
 /** Whole verbs that do more, or the same otherwise than flag by flag. */

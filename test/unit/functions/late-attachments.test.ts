@@ -6,7 +6,7 @@ import { pushImage } from '../../support/images.js';
 import { newPlayedWorld, outcomes, type PlayedWorld } from '../../support/played-world.js';
 import { SOURCE } from '../../support/world.js';
 
-// The source is slow to list what a run has attached there itself: a geo-replicated registry answers from another region.
+// The source does not list yet what the run has attached there: in a geo-replicated registry, another region answers.
 
 const MINUTE = 60_000;
 const SBOM = 'application/vnd.cyclonedx+json';

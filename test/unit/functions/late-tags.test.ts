@@ -102,7 +102,7 @@ describe('nothing is waited for', () => {
     play.source.tags.set(SOURCE.tag, second.digest);
     await tell('ImagePushed', second.digest);
     expect(await played()).toEqual({ ends: ['promoted'], tookMs: 0 });
-    // Of the push before, and the same once more.
+    // The event of the earlier push, and the event of this push a second time.
     await tell('ImagePushed', first.digest, 2 * MINUTE);
     await tell('ImagePushed', second.digest);
     expect(await played()).toMatchObject({ tookMs: 0 });

@@ -1,10 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import {
-  handleChange,
-  handleRegistryEvent,
-  type Change,
-  type Handled,
-} from '../../../src/promotions/registry-event.js';
+import type { Change, Handled } from '../../../src/promotions/change.js';
+import { handleChange } from '../../../src/promotions/handle-change.js';
+import { handleRegistryEvent } from '../../../src/promotions/registry-event.js';
 import type { RegistryEvent } from '../../../src/messages/registry-event.js';
 import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';

@@ -360,7 +360,7 @@ describe('trouble is no look', () => {
   test('one that kills its host is found, tried again later, and the others have their turn', async () => {
     const killers = ['t1', 't4'];
     const isDead = new Error('the process died');
-    /** What a dead process would have done is not done. */
+    /** A world whose process dies in the middle of a look: from then on its calls do nothing. */
     const dying = (): World => {
       let dead = false;
       const store = new Proxy(world.store, {
