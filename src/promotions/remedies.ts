@@ -7,7 +7,7 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/^(?:TIMEOUT|STALLED|CONNECTION_CLOSED)$/, 'Look at the network between, and at the registry.'],
   [/^HTTP_5\d\d$/, 'Look at the registry, and at proxies before it: it is broken, or has too much to do.'],
   [/^HTTP_4\d\d$/, 'Look at the registry: it takes no such request, or not of this image.'],
-  [/^TOO_LARGE$/, 'Push it in smaller parts, or pull it at a desk: a job unpacks no more than that.'],
+  [/^TOO_LARGE$/, 'Push it in smaller parts, or pull it with acr-promoter pull: a job unpacks no more than that.'],
   [
     /^PATH_OUTSIDE$/,
     'Push it again under names that stay in one folder: a job puts its files below "output", and nowhere else.',

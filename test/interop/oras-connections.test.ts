@@ -63,11 +63,11 @@ describeWithPeers('how a registry is reached, beside oras', ['oras'], ([oras = '
       users: [],
     });
     front = await startFront(registry.port);
-    const desk = issue({ subject: [[CN, 'desk']], issuer: authority });
+    const client = issue({ subject: [[CN, 'client']], issuer: authority });
     const files = {
       'ca.pem': authority.pem,
-      'cert.pem': desk.pem,
-      'key.pem': desk.keyPem,
+      'cert.pem': client.pem,
+      'key.pem': client.keyPem,
       'other-key.pem': issue().keyPem,
       'garbage.pem': 'no certificate',
       'hi.txt': 'hello',

@@ -387,7 +387,7 @@ cat '${join(folder, 'az-answer')}'
     await Promise.all([registry.close(), open.close(), identity.close()]);
   });
 
-  interface Desk {
+  interface Machine {
     /** Folders with programs. */
     path?: string;
     env?: Record<string, string>;
@@ -396,8 +396,8 @@ cat '${join(folder, 'az-answer')}'
     azure?: string;
   }
 
-  /** A desk with no more than what is named: no Docker config, no IDENTITY_ENDPOINT, no other credential. */
-  const command = (line: string, { path = '', env = {}, input = '', azure }: Desk = {}): Promise<Ran> =>
+  /** A machine with no more than what is named: no Docker config, no IDENTITY_ENDPOINT, no other credential. */
+  const command = (line: string, { path = '', env = {}, input = '', azure }: Machine = {}): Promise<Ran> =>
     runProgram(process.execPath, [COMMAND, ...line.split(' ')], {
       cwd: folder,
       input,

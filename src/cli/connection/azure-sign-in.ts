@@ -32,7 +32,7 @@ export class AzureSignIn {
         if (found.kind !== 'anonymous' || !(isAzureRegistry(host) || this.#named.has(host))) return found;
         try {
           // Loaded for those who need it: it takes longer than all else here.
-          this.#token ??= import('../../azure/desk-identity.js').then(({ deskRegistryToken }) => deskRegistryToken());
+          this.#token ??= import('../../azure/signed-in-user.js').then(({ userRegistryToken }) => userRegistryToken());
           const accessToken = await (await this.#token)(signal);
           this.#reasons.set(host, NOT_TAKEN);
           return { kind: 'entra', accessToken, orAnonymous: true };

@@ -200,7 +200,7 @@ function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } 
 }
 
 /** Keeps apart the processes of one user on this machine. */
-export function createDeskLease(): Lease {
+export function createLocalLease(): Lease {
   return createLockFileLease(join(tmpdir(), `acr-promoter-locks-${process.getuid?.() ?? 0}`));
 }
 
@@ -219,7 +219,7 @@ export async function connect(
   const proxy = proxyFor(registry, io.env);
   return createRegistries({
     credentials: await credentialsFor(registry, options, io, signIns),
-    lease: createDeskLease(),
+    lease: createLocalLease(),
     retry: { maxRetryAfterMs: MAX_RETRY_AFTER_MS },
     ...(plainHttp !== undefined && { plainHttp: () => plainHttp }),
     ...(insecure === true && { insecure }),

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { HeldLease } from '../../oci/index.js';
-import { createDeskLease } from '../connection/connection.js';
+import { createLocalLease } from '../connection/connection.js';
 import type { Io } from '../io.js';
 
 /** One name for each folder, whether it is there or is about to be made. */
@@ -21,7 +21,7 @@ async function realName(path: string): Promise<string> {
 export async function lockLayout(path: string, io: Io): Promise<HeldLease> {
   const { signal } = io;
   const name = `layout ${await realName(resolve(path))}`;
-  const lease = createDeskLease();
+  const lease = createLocalLease();
   let held = await lease.acquire(name, { signal });
   if (held === undefined) io.err(`Waiting for another command that writes to ${path}\n`);
   while (held === undefined) held = await lease.acquire(name, { waitMs: 60_000, signal });

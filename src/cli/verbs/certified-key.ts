@@ -16,8 +16,8 @@ export async function openCertifiedKey(text: string, io: Io): Promise<{ id: stri
     return { id: text, key: pemCertifiedKey(Buffer.from(await readOperand(text, KEY_BYTES, io)).toString('utf8')) };
   }
   // Loaded for those who need it: it takes longer than all else here.
-  const { openDeskKey } = await import('../../azure/desk-key.js');
-  const key = await openDeskKey(text, io.signal);
+  const { openKeyAsUser } = await import('../../azure/signed-in-user-key.js');
+  const key = await openKeyAsUser(text, io.signal);
   if (key === undefined) {
     throw new ConfigurationError('SIGNING_KEY_INVALID', `${text} is no key in Key Vault`, {
       remedy: 'Write it as https://VAULT.vault.azure.net/keys/NAME, or name a PEM file.',

@@ -40,7 +40,7 @@ function parseSource(text: string): { registry: string; repository: string; tag:
 async function promote(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
   const format = resultFormat(values);
   const source = parseSource(operandAt(operands, 0));
-  const { promoteByRules } = await import('../desk/promote-by-rules.js');
+  const { promoteByRules } = await import('../local/promote-by-rules.js');
   const tell = (line: string): void => {
     if (format.kind === 'text') io.out(`${line}\n`);
   };

@@ -51,7 +51,7 @@ async function sbom(io: Io, session: Session, operands: string[], values: Values
   }
   const opened = await resolveTarget(session, VERB, { operands, values, io });
   // Loaded by the verbs that need it: it is half of the program.
-  const { attachSboms, writeSbom } = await import('../desk/sboms.js');
+  const { attachSboms, writeSbom } = await import('../local/sboms.js');
   if (output !== undefined) return writeSbom(io, opened, output, values);
   const images = await attachSboms(io, opened, values, (line) => format.kind === 'text' && io.out(`${line}\n`));
   const { repository, target, root } = opened;

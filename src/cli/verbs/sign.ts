@@ -29,7 +29,7 @@ const VERB: VerbDescription = {
 async function sign(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
   const format = resultFormat(values);
   const opened = await resolveTarget(session, VERB, { operands, values, io });
-  const { signTarget } = await import('../desk/signatures.js');
+  const { signTarget } = await import('../local/signatures.js');
   const signed = await signTarget(io, opened, values, (line) => format.kind === 'text' && io.out(`${line}\n`));
   const { repository, target, root } = opened;
   io.out(formatSigned(format, signed, { kind: target.kind, name: repository.name, digest: root.digest }));

@@ -44,7 +44,7 @@ async function verify(io: Io, session: Session, operands: string[], values: Valu
     });
   }
   const opened = await resolveTarget(session, VERB, { operands, values, io });
-  const { policiesByRules, throwUnlessPassed, verifyTarget } = await import('../desk/signatures.js');
+  const { policiesByRules, throwUnlessPassed, verifyTarget } = await import('../local/signatures.js');
   const policies =
     trusted === undefined ? await policiesByRules(io, opened, values) : [{ identities: ['*'], ...trusted }];
   const decision = await verifyTarget(io, opened, policies);

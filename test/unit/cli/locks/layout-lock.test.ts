@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLayout } from 'acr-promoter/oci';
-import { createDeskLease } from '../../../../src/cli/connection/connection.js';
+import { createLocalLease } from '../../../../src/cli/connection/connection.js';
 import { lockLayout } from '../../../../src/cli/locks/layout-lock.js';
 import { run } from '../../../../src/cli/run.js';
 import { createMemoryIo } from '../../../support/memory-io.js';
@@ -53,7 +53,7 @@ describe('a layout is written to by one command at a time', () => {
       join(folder, 'index.json'),
       '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}',
     );
-    const held = await createDeskLease().acquire(`layout ${layout}`);
+    const held = await createLocalLease().acquire(`layout ${layout}`);
     const { io } = createMemoryIo();
     const isTold = new Promise<string>((resolve) => {
       io.err = (text) => resolve(text);
@@ -67,7 +67,7 @@ describe('a layout is written to by one command at a time', () => {
   test('reading waits for nobody', async () => {
     const layout = join(folder, 'read');
     await run(push(layout, 'v1'), createMemoryIo().io);
-    const held = await createDeskLease().acquire(`layout ${layout}`);
+    const held = await createLocalLease().acquire(`layout ${layout}`);
     for (const words of ['repo tags', 'resolve', 'discover', 'manifest fetch', 'manifest fetch-config']) {
       const { io, err } = createMemoryIo();
       expect([await run([...words.split(' '), '--oci-layout', `${layout}:v1`], io), err()]).toEqual([0, '']);
@@ -77,7 +77,7 @@ describe('a layout is written to by one command at a time', () => {
 
   test('one that is waited for in vain is let be', async () => {
     const layout = join(folder, 'stopped');
-    const held = await createDeskLease().acquire(`layout ${layout}`);
+    const held = await createLocalLease().acquire(`layout ${layout}`);
     const stopping = new AbortController();
     const { io } = createMemoryIo({ signal: stopping.signal });
     const done = run(push(layout, 'v1'), { ...io, err: () => stopping.abort() });
@@ -92,7 +92,7 @@ describe('a layout is written to by one command at a time', () => {
     const { io } = createMemoryIo();
     for (const name of ['real/new', 'link/new', 'link/../real/./new/']) {
       const lock = await lockLayout(join(folder, name), io);
-      expect(await createDeskLease().acquire(`layout ${join(folder, 'real', 'new')}`)).toBeUndefined();
+      expect(await createLocalLease().acquire(`layout ${join(folder, 'real', 'new')}`)).toBeUndefined();
       await lock.release();
     }
   });

@@ -138,11 +138,11 @@ test('a client’s certificate is shown to the registry, and not where it redire
     const client = quickClient({
       plainHttp: () => false,
       ca: authority.pem,
-      clientCertificate: certificate('the desk'),
+      clientCertificate: certificate('the client'),
     });
     expect(await readAll(await client.repository(host, 'app').openBlob(BLOB))).toEqual(CONTENT);
     await client.close();
-    expect(registry.seen).toEqual([`${host} the desk`]);
+    expect(registry.seen).toEqual([`${host} the client`]);
     expect(other.seen).toEqual([`localhost:${other.port} undefined`]);
   } finally {
     registry.close();

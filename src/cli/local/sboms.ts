@@ -8,7 +8,7 @@ import type { Io } from '../io.js';
 import type { OpenTarget } from '../connection/session.js';
 import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
-import { createDeskPorts, doStep, nameOf, registriesOf } from './desk.js';
+import { createLocalPorts, doStep, nameOf, registriesOf } from './local-run.js';
 import { readSigner } from './signer.js';
 
 type Opened = OpenTarget & { root: Descriptor };
@@ -20,7 +20,7 @@ export async function attachSboms(
   values: Values,
   tell: (line: string) => void,
 ): Promise<SbomOfImage[]> {
-  const ports = createDeskPorts(registriesOf(opened), await readSigner(values, io));
+  const ports = createLocalPorts(registriesOf(opened), await readSigner(values, io));
   const rule = { sign: ports.signer === undefined ? [] : (['notary'] as const) };
   const { images } = await classifyGraph(opened.repository, opened.root, io.signal);
   const done: SbomOfImage[] = [];

@@ -40,13 +40,13 @@ import { driveHere } from '../local-driver.js';
 import type { PromotionOutcome } from '../output/promotion-lines.js';
 import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
-import { createDeskPorts, doStep, type DeskPorts, type StepView } from './desk.js';
-import { createDeskStore } from './desk-store.js';
+import { createLocalPorts, doStep, type LocalPorts, type StepView } from './local-run.js';
+import { createLocalStore } from './local-store.js';
 
 /** How often a promotion begins anew because the tag at the source has moved on meanwhile. */
 const TRIES = 3;
 
-export interface DeskPromotion {
+export interface LocalPromotion {
   rule: Rule;
   source: TagName;
   registries: Registries;
@@ -60,17 +60,17 @@ export interface DeskPromotion {
 }
 
 /** What came of one rule on one tag. */
-export interface DeskOutcome extends PromotionOutcome {
+export interface LocalOutcome extends PromotionOutcome {
   outcome: 'promoted' | 'unchanged' | 'observed';
 }
 
-type PromotionPorts = DeskPorts & Pick<Ports, 'listing'> & { rules: RulesSource };
+type PromotionPorts = LocalPorts & Pick<Ports, 'listing'> & { rules: RulesSource };
 
 /**
  * Does for one tag what a rule says, in the order of the app and with its steps. A gate that stays closed is an error: nobody waits here.
  * @throws PolicyError `DESTINATION_LOCKED`, …; VerificationError `EVIDENCE_MISSING`; CopyError `SOURCE_TAG_MOVED`; as the steps
  */
-export async function promoteTag(io: Io, promotion: DeskPromotion): Promise<DeskOutcome> {
+export async function promoteTag(io: Io, promotion: LocalPromotion): Promise<LocalOutcome> {
   const { rule, source, tell } = promotion;
   const destination = formatReference(destinationOf(rule, source));
   const about = { rule: rule.name, source: formatReference(source), destination };
@@ -84,7 +84,7 @@ export async function promoteTag(io: Io, promotion: DeskPromotion): Promise<Desk
   });
 }
 
-function outcomeOf(result: Result | null): Pick<DeskOutcome, 'outcome' | 'digest' | 'reason'> {
+function outcomeOf(result: Result | null): Pick<LocalOutcome, 'outcome' | 'digest' | 'reason'> {
   // Rows of this command belong to its one run, so it is never told that another has taken over.
   if (result === null) throw new Error('the promotion has ended without an outcome');
   const { outcome, code, reason, remedy, digest } = result;
@@ -95,12 +95,12 @@ function outcomeOf(result: Result | null): Pick<DeskOutcome, 'outcome' | 'digest
   throw new ErrorClass(code ?? outcome, reason ?? outcome, remedy === undefined ? {} : { remedy });
 }
 
-async function attempt(io: Io, promotion: DeskPromotion, destination: string): Promise<Result | null> {
+async function attempt(io: Io, promotion: LocalPromotion, destination: string): Promise<Result | null> {
   const { rule, source } = promotion;
   const owner = { promotionId: promotionId(rule.name, source), runId: newRunId(Date.now()) };
   const rows = rowsOf(promotion, owner, destination);
   const ports: PromotionPorts = {
-    ...createDeskPorts(promotion.registries, promotion.signer, createDeskStore(rows)),
+    ...createLocalPorts(promotion.registries, promotion.signer, createLocalStore(rows)),
     listing: promotion.listing,
     rules: promotion.rules,
   };
@@ -115,7 +115,7 @@ async function attempt(io: Io, promotion: DeskPromotion, destination: string): P
 function stepsHere(
   io: Io,
   ports: PromotionPorts,
-  { tell, values }: DeskPromotion,
+  { tell, values }: LocalPromotion,
   run: RunRow,
   destination: string,
 ): (name: string, input: object) => Promise<unknown> {
@@ -179,7 +179,7 @@ function lineOf(verb: string, text: string): string {
 }
 
 function rowsOf(
-  { rule, source }: DeskPromotion,
+  { rule, source }: LocalPromotion,
   { promotionId: id, runId }: { promotionId: string; runId: string },
   destination: string,
 ): { row: PromotionRow; run: RunRow } {

@@ -1,5 +1,5 @@
 import { afterEach, expect, jest, test } from '@jest/globals';
-import { doStep } from '../../../../src/cli/desk/desk.js';
+import { doStep } from '../../../../src/cli/local/local-run.js';
 import type { Io } from '../../../../src/cli/io.js';
 import { digestOf } from '../../../../src/oci/index.js';
 

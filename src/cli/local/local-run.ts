@@ -5,32 +5,32 @@ import type { RunRow } from '../../rows/run-row.js';
 import type { Signer } from '../../signing/index.js';
 import type { Ports } from '../../ports/ports.js';
 import type { StepCall, StepProgressSink, StepReply } from '../../ports/step.js';
-import { createDeskLease } from '../connection/connection.js';
+import { createLocalLease } from '../connection/connection.js';
 import type { Io } from '../io.js';
 import type { OpenTarget } from '../connection/session.js';
 import { withTransfers, type Transfers } from '../output/transfers.js';
 import type { Values } from '../verb.js';
-import { createDeskDocuments, createDeskStore, type DeskStore } from './desk-store.js';
+import { createLocalDocuments, createLocalStore, type LocalStore } from './local-store.js';
 
 /** What the app's steps work with where they are done here, in one process. */
-export interface DeskPorts extends Pick<
+export interface LocalPorts extends Pick<
   Ports,
   'registries' | 'lease' | 'documents' | 'sbom' | 'signer' | 'callBounds' | 'now'
 > {
-  store: DeskStore;
+  store: LocalStore;
 }
 
-export function createDeskPorts(
+export function createLocalPorts(
   registries: Registries,
   signer: Signer | undefined,
-  store: DeskStore = createDeskStore(),
-): DeskPorts {
+  store: LocalStore = createLocalStore(),
+): LocalPorts {
   return {
     registries,
     signer,
     store,
-    documents: createDeskDocuments(),
-    lease: createDeskLease(),
+    documents: createLocalDocuments(),
+    lease: createLocalLease(),
     sbom: createStreamingSbomGenerator(),
     // One process does it all, in one call.
     callBounds: { ms: Infinity, turnMs: Infinity, requests: Infinity, bytes: Infinity, largeBlobBytes: Infinity },

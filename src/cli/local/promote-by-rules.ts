@@ -10,7 +10,7 @@ import { promotionLines } from '../output/promotion-lines.js';
 import type { Session } from '../connection/session.js';
 import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
-import { promoteTag, type DeskOutcome } from './promote-tag.js';
+import { promoteTag, type LocalOutcome } from './promote-tag.js';
 import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner } from './signer.js';
 
@@ -26,7 +26,7 @@ export async function promoteByRules(
   source: TagName,
   values: Values,
   tell: (line: string) => void,
-): Promise<{ promotions: DeskOutcome[]; failures: unknown[] }> {
+): Promise<{ promotions: LocalOutcome[]; failures: unknown[] }> {
   const rules = rulesHere(values, io);
   const match = matchRules(chooseRules(await rules.load(), values), source);
   if (match.rules.length === 0) {
@@ -41,7 +41,7 @@ export async function promoteByRules(
     });
   }
   const signer = await readSigner(values, io);
-  const promotions: DeskOutcome[] = [];
+  const promotions: LocalOutcome[] = [];
   const failures: unknown[] = [];
   for (const rule of match.rules) {
     const sides = await connectSides(session, source, rule, values);

@@ -10,7 +10,7 @@ import type { RunRow } from '../../rows/run-row.js';
 import type { Versioned } from '../../ports/versioned.js';
 
 /** The rows that steps ask for. */
-export type DeskStore = Promotions & Runs & Pick<SubjectIndex, 'addStanding'> & Claims & Attachments;
+export type LocalStore = Promotions & Runs & Pick<SubjectIndex, 'addStanding'> & Claims & Attachments;
 
 /** Rows of one kind; each write is a version of its own. */
 class Rows<T> {
@@ -39,7 +39,7 @@ class Rows<T> {
  * unsigned SBOM is its own.
  * @param promotion the promotion that the command works on, and its run
  */
-export function createDeskStore(promotion?: { row: PromotionRow; run: RunRow }): DeskStore {
+export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow }): LocalStore {
   const promotions = new Rows<PromotionRow>();
   const runs = new Rows<RunRow>();
   const owners = new Rows<DestinationOwner>();
@@ -68,7 +68,7 @@ export function createDeskStore(promotion?: { row: PromotionRow; run: RunRow }):
 }
 
 /** Plans, kept signatures and what was found out at the gate, of one command. */
-export function createDeskDocuments(): Documents {
+export function createLocalDocuments(): Documents {
   const kept = new Rows<Uint8Array>();
   return {
     get: async (_container, name) => kept.get(name)?.value,

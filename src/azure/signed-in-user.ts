@@ -30,12 +30,12 @@ function signInError(purpose: string, error: unknown): ConfigurationError {
 }
 
 /**
- * Whoever is signed in at this desk or machine, found as DefaultAzureCredential does: environment, workload identity, managed
+ * Credential of the user who is signed in on this machine, found as DefaultAzureCredential does: environment, workload identity, managed
  * identity, Visual Studio Code, `az`, Azure PowerShell, `azd`; `AZURE_TOKEN_CREDENTIALS` chooses among them.
  * @param purpose what the tokens are for: `Key Vault`
  * @throws ConfigurationError `AZURE_NOT_SIGNED_IN`, `AZURE_SIGN_IN_FAILED`, from `getToken` too
  */
-export function deskCredential(purpose: string): TokenCredential {
+export function userCredential(purpose: string): TokenCredential {
   try {
     const credential = new DefaultAzureCredential({ processTimeoutInMs: TOOL_TIMEOUT_MS });
     return {
@@ -50,10 +50,10 @@ export function deskCredential(purpose: string): TokenCredential {
   }
 }
 
-/** Tokens for container registries of {@link deskCredential}. */
-export function deskRegistryToken(): RegistryToken {
+/** Tokens for container registries of {@link userCredential}. */
+export function userRegistryToken(): RegistryToken {
   const purpose = 'container registries';
-  return registryToken(deskCredential(purpose), (error) =>
+  return registryToken(userCredential(purpose), (error) =>
     error instanceof ConfigurationError ? error : signInError(purpose, error),
   );
 }

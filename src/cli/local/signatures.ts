@@ -9,8 +9,8 @@ import { signatureLine, type SignedManifest } from '../output/evidence-lines.js'
 import type { Io } from '../io.js';
 import type { OpenTarget } from '../connection/session.js';
 import type { Values } from '../verb.js';
-import { createDeskDocuments } from './desk-store.js';
-import { createDeskPorts, doStep, nameOf, registriesOf } from './desk.js';
+import { createLocalDocuments } from './local-store.js';
+import { createLocalPorts, doStep, nameOf, registriesOf } from './local-run.js';
 import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner } from './signer.js';
 
@@ -33,7 +33,7 @@ export async function signTarget(
         'Give --signing-key and --certificate-chain, or SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN; --submit signs with the app’s.',
     });
   }
-  const ports = createDeskPorts(registriesOf(opened), signer);
+  const ports = createLocalPorts(registriesOf(opened), signer);
   const { images } = await classifyGraph(opened.repository, opened.root, io.signal);
   const done: SignedManifest[] = [];
   for (const { mediaType, digest, size, label } of values.recursive === true ? images : images.slice(0, 1)) {
@@ -77,7 +77,7 @@ export async function verifyTarget(
   { repository, root }: Opened,
   policies: readonly SignaturePolicy[],
 ): Promise<GateDecision> {
-  const ports = { now: () => new Date(), signer: undefined, documents: createDeskDocuments() };
+  const ports = { now: () => new Date(), signer: undefined, documents: createLocalDocuments() };
   const asked = { signal: io.signal, ours: 'count' as const };
   for (;;) {
     const look = await lookAtGate(ports, repository, root, policies, asked);
