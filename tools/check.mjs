@@ -1,4 +1,4 @@
-// npm run check: types, lint, format, import arrows, unused code; one after the other, all of them even where one fails.
+// npm run check: types, lint, format, import arrows, unused code, words; each one runs even if an earlier one failed.
 import { spawnSync } from 'node:child_process';
 import { findNode } from './node22.mjs';
 
@@ -26,6 +26,7 @@ const checks = [
     'local',
   ],
   ['unused code', 'node_modules/knip/bin/knip.js'],
+  ['plain words', 'tools/plain-words.mjs'],
   ['error codes', 'tools/errors.mjs', '--check'],
   // Of what is in dist: npm ci builds it, and so does npm run build.
   ['job schema', 'tools/job-schema.mjs', '--check'],

@@ -1,6 +1,6 @@
 import { Refusal } from './refusal.js';
 
-/** Habits and weaknesses of registries that clients must cope with, each at will; all are off as they come. */
+/** Habits and weaknesses of registries that clients must cope with, each can be turned on; all are off by default. */
 export interface Quirks {
   /** `Location` headers with scheme and host; relative ones, as ACR's are, otherwise. */
   absoluteLocations?: boolean;

@@ -54,7 +54,7 @@ export class LocalApi {
     return z.object({ steps: z.array(stepSchema) }).safeParse(answer).data?.steps ?? [];
   }
 
-  /** Pushes that no rule wanted, the last ones first. */
+  /** Pushes that no rule matches, newest first. */
   async ignored(): Promise<LocalIgnored[]> {
     const answer = await this.#get('runs?state=ignored&size=20');
     return z.object({ ignored: z.array(ignoredSchema) }).safeParse(answer).data?.ignored ?? [];

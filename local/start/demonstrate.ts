@@ -107,9 +107,13 @@ function whyUnwanted({ rules }: LocalRules, name: TagName): PromoterError | unde
   const match = matchRules(rules, name);
   if (match.rules.length > 0) return undefined;
   const reference = `${name.registry}/${name.repository}:${name.tag}`;
-  return new PromoterError('NO_RULE_MATCHES', `no rule wants ${reference}: ${match.nearest ?? 'there are no rules'}`, {
-    remedy: 'Write a rule that does, or leave out --once and push what your rules want.',
-  });
+  return new PromoterError(
+    'NO_RULE_MATCHES',
+    `no rule matches ${reference}: ${match.nearest ?? 'there are no rules'}`,
+    {
+      remedy: 'Write a rule that does, or leave out --once and push what your rules want.',
+    },
+  );
 }
 
 /**

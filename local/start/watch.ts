@@ -22,7 +22,7 @@ export function isGood(promotion: LocalPromotion): boolean {
 interface WatchOptions {
   api: LocalApi;
   terminal: Terminal;
-  /** Pushes to this registry that no rule wants are told. */
+  /** Pushes to this registry that no rule matches are reported. */
   source: string;
   /** Told of every promotion at each look. */
   onRow: (promotion: LocalPromotion) => void;
@@ -44,7 +44,10 @@ export class Watcher {
     const { api, terminal } = this.#options;
     for (const promotion of await api.promotions()) {
       if (promotion.last !== undefined) this.#shown.add(promotion.last.runId);
-      if (promotion.runOpen) terminal.say(`going on with ${nameOf(promotion)}: it is ${promotion.state}`);
+      if (promotion.runOpen)
+        terminal.say(
+          `resuming ${nameOf(promotion)} (${promotion.state === 'working' ? 'in progress' : promotion.state})`,
+        );
     }
     for (const { at, reference } of await api.ignored()) this.#shown.add(`ignored ${at} ${reference}`);
   }

@@ -162,7 +162,7 @@ function* pause(
 function tooLong({ name }: AnyContract, calls: number): StepFailed {
   return new StepFailed({
     code: 'STEP_TOO_LONG',
-    message: `${name} has not come to its end in ${calls} calls`,
+    message: `${name} has not ended in ${calls} calls`,
     remedy:
       'Ask again: what has arrived stays. See how fast the two registries are, and whether the graph goes on growing.',
     refused: false,

@@ -20,9 +20,13 @@ export async function raisePromotionsStep(
 ): Promise<ResultOf<typeof raisePromotionsContract>> {
   const match = matchRules(await ports.rules.load(), input.source);
   if (match.rules.length === 0) {
-    throw new PolicyError('NO_RULE_MATCHES', `no rule wants ${formatReference(input.source)}: ${match.nearest ?? ''}`, {
-      remedy: 'Widen a rule, or copy the image instead.',
-    });
+    throw new PolicyError(
+      'NO_RULE_MATCHES',
+      `no rule matches ${formatReference(input.source)}: ${match.nearest ?? ''}`,
+      {
+        remedy: 'Change a rule to include it, or copy it with acr-promoter copy.',
+      },
+    );
   }
   if ((await resolveTag(ports, input.source, signal)) === undefined) {
     throw new InputError('SOURCE_NOT_FOUND', `${formatReference(input.source)} is not there`, {

@@ -4,7 +4,7 @@ export interface Files {
   sizeOf(container: FileContainer, name: string): Promise<number | undefined>;
   /** Those whose name begins so, in no order. */
   list(container: FileContainer, prefix: string): AsyncIterable<{ name: string; sizeBytes: number }>;
-  /** All of its bytes, as they come. @throws where it isn't there. */
+  /** All of its bytes, in order. @throws where it isn't there. */
   open(container: FileContainer, name: string): AsyncIterable<Uint8Array>;
   /** Replaces what is there when all of it has come, never before. */
   put(

@@ -2,7 +2,7 @@ import type { IgnoredFilter } from '../rows/filters.js';
 import type { IgnoredEvent } from '../rows/ignored-event.js';
 import type { FilteredPageOptions, Page } from './page.js';
 
-/** Events that no rule wanted. */
+/** Events that no rule matches. */
 export interface IgnoredEvents {
   /** Of one tag and reason there is one row, which counts; of two writers at once both may count too little. */
   addIgnored(event: IgnoredEvent): Promise<void>;

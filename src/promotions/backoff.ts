@@ -134,7 +134,7 @@ function capped(ms: number, capMs: number, attempt: Attempt | undefined, now: nu
   return Math.min(ms, Math.max(capMs, Math.min(waitedMs / 8, PUT_OFF.longestMs)));
 }
 
-/** Whether trouble of this kind has been there for longer than its patience: it is taken for what it says. */
+/** Whether trouble of this kind has been there for longer than it may last: it is taken for what it says. */
 export function isOverdue({ trouble, patienceMs }: Passing, attempt: Attempt | undefined, now: number): boolean {
   if (patienceMs === undefined || attempt === undefined || attempt.code !== trouble.code) return false;
   return now - attempt.codeSinceMs >= patienceMs;

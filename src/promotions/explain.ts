@@ -20,7 +20,7 @@ export interface ExplainInput {
   rows: readonly PromotionRow[];
   /** Steps of the open runs, by run id, in the order in which they started. */
   steps: ReadonlyMap<string, readonly StepProgress[]>;
-  /** Events for this tag that no rule wanted, newest first. */
+  /** Events for this tag that no rule matches, newest first. */
   ignored: readonly IgnoredEvent[];
   /** What stands under a reference now, as its registry says. A promotion's source or destination that was not asked for is unknown. */
   seen: ReadonlyMap<string, Check>;
@@ -40,7 +40,7 @@ export function explain(input: ExplainInput): Explanation {
     reference: formatReference(input.name),
     promoted: isPromoted(wanted.map(({ standing }) => standing)),
     promotions,
-    ...(promotions.length === 0 && { nearest: matchRules(input.rules, input.name).nearest ?? 'no rule wants it' }),
+    ...(promotions.length === 0 && { nearest: matchRules(input.rules, input.name).nearest ?? 'no rule matches it' }),
     ignored: [...input.ignored],
   };
 }
@@ -116,7 +116,7 @@ function explainRow(input: ExplainInput, row: PromotionRow): ExplainedPromotion 
   const unwanted =
     rule === undefined ? `there is no rule ${row.rule} any more` : matchRules([rule], row.source).nearest;
   if (unwanted === undefined) return { ...about, ...stands };
-  // Since when no rule wants it is known to nobody.
+  // Nobody knows since when no rule matches it.
   const { since: _since, ...rest } = stands;
   const at = row.runOpen || last === undefined ? '' : ` (${last.finishedAt})`;
   return {
@@ -150,7 +150,8 @@ type Stands = Pick<ExplainedPromotion, 'standing' | 'text' | 'since' | 'step' | 
 function explainOpen({ steps }: ExplainInput, row: PromotionRow): Stands {
   const done = steps.get(row.runId ?? '') ?? [];
   const since = { since: row.runOpenedAt ?? row.wantedAt };
-  const before = row.last?.outcome === 'promoted' ? `; until it ends, ${row.destination} is what it was` : '';
+  const before =
+    row.last?.outcome === 'promoted' ? `; until it finishes, ${row.destination} keeps its current image` : '';
   if (row.state === 'waiting') {
     const reason = done.findLast(({ step }) => step === 'markWaiting')?.text ?? 'evidence is missing';
     const remedy = 'Sign the image as the rule asks: the push of the signature wakes the run.';
@@ -162,11 +163,11 @@ function explainOpen({ steps }: ExplainInput, row: PromotionRow): Stands {
   const at = `${step.step} ${step.state}${step.text === '' ? '' : `: ${step.text}`}`;
   const { waitsFor, state } = step;
   if (waitsFor === undefined || state !== 'waiting')
-    return { ...since, standing: 'working', text: `a run is at it, ${at}${before}`, step: step.step };
+    return { ...since, standing: 'working', text: `in progress: ${at}${before}`, step: step.step };
   const { code, tries, nextAt, unanswered } = waitsFor;
   if (unanswered !== undefined)
     return { ...since, standing: 'working', text: `${step.text}${before}`, step: step.step, code };
-  const text = `a run is at it, ${at}; tried ${tries === 1 ? 'once' : `${tries} times`}, again at about ${nextAt}${before}`;
+  const text = `in progress: ${at}; tried ${tries === 1 ? 'once' : `${tries} times`}, again at about ${nextAt}${before}`;
   return { ...since, standing: 'working', text, step: step.step, code };
 }
 
@@ -177,7 +178,7 @@ function explainPutOff({ paused }: ExplainInput, row: PromotionRow): Stands {
     since,
     standing: 'paused',
     text: 'it is wanted, and PROMOTION_PAUSED keeps new runs from starting',
-    remedy: 'Take PROMOTION_PAUSED away: the schedule starts what has been wanted meanwhile.',
+    remedy: 'Set PROMOTION_PAUSED=false; queued promotions start at the next schedule tick.',
   };
 }
 

@@ -13,7 +13,7 @@ export function explanationText({ reference, promotions, nearest, ignored, warni
       ...(runId === undefined ? [] : [`  run ${runId}`]),
     ];
   });
-  if (nearest !== undefined) lines.push(`${reference}: no rule wants it`, `  ${nearest}`);
+  if (nearest !== undefined) lines.push(`${reference}: no rule matches it`, `  ${nearest}`);
   for (const { at, times = 1, firstAt = at, reason } of ignored) {
     lines.push(`  an event was ignored at ${at}${times > 1 ? `, one of ${times} since ${firstAt}` : ''}: ${reason}`);
   }

@@ -44,7 +44,7 @@ export const STANDINGS = [
   'nothing',
   /** A rule wants it, and no trigger has told of it. */
   'not_seen',
-  /** There was a promotion; no rule wants it any more. */
+  /** There was a promotion; no rule matches it any more. */
   'unwanted',
 ] as const;
 export type Standing = (typeof STANDINGS)[number];

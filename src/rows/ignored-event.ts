@@ -12,7 +12,7 @@ export const ignoredEventSchema = z.object({
   /** `rule staging: tag latest is not in v*` */
   reason: z.string(),
 });
-/** An event that no rule wanted, and the first condition that failed; with those before it for the same tag and reason. */
+/** An event that no rule matches, and the first condition that failed; with those before it for the same tag and reason. */
 export type IgnoredEvent = z.infer<typeof ignoredEventSchema>;
 
 /** How many of a tag's ignored events are held against a new one: of one tag there are few reasons. */

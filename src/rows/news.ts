@@ -106,7 +106,7 @@ export function hear({ news = NO_NEWS, last }: Heard, told: Told, now: Date): { 
     : { news: { ...news, replaced: withReplaced(news.replaced, [digest], now) }, isKnown };
 }
 
-/** A time to come counts as now: some clock is wrong. Not one that this host's clock alone may be slow for. */
+/** A timestamp in the future counts as now: some clock is wrong. Not one that this host's clock alone may be slow for. */
 function countedMs(at: string, now: Date): number {
   const timeMs = Date.parse(at);
   return timeMs > now.getTime() + CLOCKS_MS ? now.getTime() : timeMs;

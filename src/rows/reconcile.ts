@@ -28,7 +28,7 @@ export const OVERDUE_MS = 48 * 3_600_000;
  * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
  * has ended without closing its row, has been pending for too long, or does nothing for too long, is followed by the next run; after
  * three in a row that came no further, the promotion has failed. One that waits is woken, unless nobody has news for it.
- * Where there is no rule any more, nothing follows, and the row comes to rest.
+ * Where there is no rule any more, nothing follows, and the row is closed.
  * @returns false where another writer was first and the row must be read anew
  */
 export async function tendRun(
@@ -229,7 +229,7 @@ export function ruleGone(row: PromotionRow, finishedAt: string, hash: string): P
   return { answered: row.wanted, last: { ...result, runId: row.runId ?? '', finishedAt, fingerprint: hash } };
 }
 
-/** Closes a row that no rule wants and no run will close; @returns false where another writer was first */
+/** Closes a row that no rule matches and no run will close; @returns false where another writer was first */
 function comeToRest(ports: RunPorts, { value, version }: Versioned<PromotionRow>): Promise<boolean> {
   const { waitingFor: _waited, ...row } = value;
   const gone = ruleGone(row, ports.now().toISOString(), row.last?.fingerprint ?? '');

@@ -28,7 +28,7 @@ export async function hasDifference(
   const { source, state, last } = row;
   const from = rememberReads(ports.registries.repository(source.registry, source.repository));
   const root = await rootOf(from, source.tag, signal);
-  // Nobody told of its deletion: the run says what is the matter, and the row comes to rest.
+  // Nobody told of its deletion: the run says what is the matter, and the row is closed.
   if (root === undefined || root.digest !== last?.digest) return true;
   if (state === 'refused') return hashOfList(await listSignatures(from, root, signal)) !== last.evidence;
   const to = parseReference(row.destination);

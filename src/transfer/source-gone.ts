@@ -15,7 +15,7 @@ export class MissingAtSource extends PromoterError {
     super('SOURCE_GONE', message, {
       cause,
       remedy:
-        'Nothing, where it was deleted on purpose: what was promoted stays. Otherwise push it again; that starts the next run.',
+        'If it was deleted on purpose, do nothing; the promoted copy stays. Otherwise push it again; that starts the next run.',
     });
     this.isReported = isReported;
   }

@@ -234,7 +234,7 @@ describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras
   });
 
   test.each([
-    ['no rule wants it', ':nightly', [], 'NO_RULE_MATCHES'],
+    ['no rule matches it', ':nightly', [], 'NO_RULE_MATCHES'],
     ['it is not there', ':v404', [], 'SOURCE_NOT_FOUND'],
     ['there is no key', ':v1', [], 'SIGNING_KEY_MISSING'],
     ['there is no such rule', ':v1', ['--rule', 'none'], 'RULE_UNKNOWN'],

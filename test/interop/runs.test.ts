@@ -176,7 +176,7 @@ describe('one tag after the other', () => {
     expect(promotions[0]?.text).toMatch(/got sha256:\w+ at \S+, and is sha256:\w+ by now/);
   }, 120_000);
 
-  test('no rule wants it: ignored, with the nearest rule and the first condition that failed', async () => {
+  test('no rule matches it: ignored, with the nearest rule and the first condition that failed', async () => {
     await push('samples/app', 'latest', 'latest');
     const reference = `${up.source}/samples/app:latest`;
     const reason = 'rule staging: tag latest is not in v*';
@@ -186,7 +186,7 @@ describe('one tag after the other', () => {
     });
     expect(explanation).toMatchObject({ promoted: false, promotions: [], nearest: reason, ignored: [{ reason }] });
     const { out } = await acrPromoter('explain', reference);
-    expect(out).toContain(`${reference}: no rule wants it\n  ${reason}\n`);
+    expect(out).toContain(`${reference}: no rule matches it\n  ${reason}\n`);
     expect((await acrPromoter('runs', '--state', 'ignored')).out).toMatch(
       /samples\/app:latest\S* +rule staging: tag latest/,
     );

@@ -361,7 +361,7 @@ describeWithPeers(
       expect(tags.trim().split('\n').sort()).toEqual(['v1', 'v2', 'v3']);
     }, 120_000);
 
-    test('skopeo, crane and oras need no login, and what no rule wants is told', async () => {
+    test('skopeo, crane and oras need no login, and what no rule matches is reported', async () => {
       const anonymous = { DOCKER_CONFIG: join(folder, 'no-docker-config'), HOME: folder };
       await writeImage(join(folder, 'plain'), 'without login');
       const copy = ['copy', '--quiet', '--dest-tls-verify=false', `oci:${join(folder, 'plain')}:v1`];

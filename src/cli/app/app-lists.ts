@@ -12,7 +12,7 @@ const PAGE_ROWS = 100;
 
 export function addListOptions(command: Command, filters: Filters): void {
   for (const [name, value, meaning] of filters) command.option(`--${name} <${value}>`, meaning);
-  command.option('--limit <n>', 'so many at most', '50');
+  command.option('--limit <n>', 'maximum rows', '50');
 }
 
 /**
@@ -45,5 +45,5 @@ export async function askList<T>(
 
 /** Said where a list is not all there is. */
 export function tellMore(more: boolean, io: Io): void {
-  if (more) io.err('There are more: --limit takes a larger number.\n');
+  if (more) io.err('More results: raise --limit.\n');
 }

@@ -275,7 +275,7 @@ export async function jobOfVerb(
       { remedy: 'Leave it out: the app signs in by itself, and writes no files here; or leave --submit out.' },
     );
   }
-  // What has a default is no wish.
+  // Skip options that still have their default value.
   const wished = Object.fromEntries(Object.entries(values).filter(([name]) => asked.includes(name)));
   return verb.make(operands, wished, io);
 }

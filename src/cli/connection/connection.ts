@@ -76,19 +76,15 @@ export function addConnectionOptions(command: Command, side: Side): Command {
     .option(`${long('ca-file')} <path>`, `certificate authority of the ${of}, PEM`)
     .option(`${long('cert-file')} <path>`, `certificate by which the ${of} knows you, PEM; with its key`)
     .option(`${long('key-file')} <path>`, 'key of that certificate, PEM')
-    .option(
-      `${short('H', 'header')} <name:value>`,
-      `header for the ${of}, and for no other host; as many as are wanted`,
-      collect,
-    )
+    .option(`${short('H', 'header')} <name:value>`, `header for the ${of}, and for no other host; repeatable`, collect)
     .option(
       `${long('resolve')} <host:port:address[:port]>`,
-      `IP address and port to reach a host of the ${of} at; as many as are wanted`,
+      `IP address and port to reach a host of the ${of} at; repeatable`,
       collect,
     )
     .option(
       `${long('registry-config')} <path>`,
-      `Docker config with the credentials for the ${of}; of several, each that the one before has nothing in`,
+      `Docker config with the credentials for the ${of}; repeatable; later files are used when earlier ones have no entry`,
       collect,
     )
     .option(

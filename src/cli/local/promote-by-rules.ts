@@ -30,8 +30,8 @@ export async function promoteByRules(
   const rules = rulesHere(values, io);
   const match = matchRules(chooseRules(await rules.load(), values), source);
   if (match.rules.length === 0) {
-    throw new PolicyError('NO_RULE_MATCHES', `no rule wants ${formatReference(source)}: ${match.nearest ?? ''}`, {
-      remedy: 'Widen a rule, or copy the image instead.',
+    throw new PolicyError('NO_RULE_MATCHES', `no rule matches ${formatReference(source)}: ${match.nearest ?? ''}`, {
+      remedy: 'Change a rule to include it, or copy it with acr-promoter copy.',
     });
   }
   const from = await session.client(source.registry, connectionOf(values, 'from'));

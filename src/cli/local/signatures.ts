@@ -59,7 +59,7 @@ export async function policiesByRules(io: Io, { target }: OpenTarget, values: Va
   const policies = rules.flatMap((rule) => rule.verify.signatures);
   if (policies.length > 0) return policies;
   throw rules.length === 0
-    ? new ConfigurationError('NO_RULE_MATCHES', `no rule wants ${target.text}: ${nearest ?? ''}`, {
+    ? new ConfigurationError('NO_RULE_MATCHES', `no rule matches ${target.text}: ${nearest ?? ''}`, {
         remedy: 'Name the rule with --rule, or what is trusted with --trust-store.',
       })
     : new ConfigurationError(

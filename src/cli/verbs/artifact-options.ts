@@ -22,7 +22,7 @@ import { textOf, type Values } from '../verb.js';
 /** The options that push and attach have in common. */
 export function addArtifactOptions(command: Command): void {
   command
-    .option('-a, --annotation <key=value>', 'annotation of the manifest; as many as are wanted', collect)
+    .option('-a, --annotation <key=value>', 'annotation of the manifest; repeatable', collect)
     .option('--annotation-file <path>', 'JSON file with annotations of manifest, config and files')
     .option('--artifact-type <type>', 'artifact type')
     .option('--concurrency <number>', 'blobs at once', '5')

@@ -75,7 +75,7 @@ function addOptions(command: Command): void {
   addConnectionOptions(command, 'to');
   command.option(
     '--resolve <host:port:address[:port]>',
-    'IP address and port to reach a host of either registry at; as many as are wanted',
+    'IP address and port to reach a host of either registry at; repeatable',
     collect,
   );
   addDebugOption(command);

@@ -129,7 +129,7 @@ function timeoutOf(values: Values): number {
 }
 
 export function addWaitOptions(command: Command): void {
-  command.option('--timeout <seconds>', 'wait so long at most; 0, by default: as long as it takes');
+  command.option('--timeout <seconds>', 'maximum wait in seconds (default 0: no limit)');
 }
 
 async function submit({ app, format, operands, values, io }: AppCall): Promise<void> {

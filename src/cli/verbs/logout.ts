@@ -10,7 +10,7 @@ const VERB: VerbDescription = {
   operands: '<registry>',
   purpose: 'the registry you want to log out',
   count: 1,
-  summary: 'Forget the credential of a registry; one that there is none of is no error',
+  summary: "Remove a registry's stored credential, if any",
   examples: [
     ['In the usual Docker config', 'acr-promoter logout localhost:5000'],
     ['In another', 'acr-promoter logout --registry-config auth.json localhost:5000'],

@@ -33,7 +33,7 @@ const VERB: VerbDescription = {
 export function addManifestIndexCreate(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
-    command.option('-a, --annotation <key=value>', 'annotation of the index; as many as are wanted', collect);
+    command.option('-a, --annotation <key=value>', 'annotation of the index; repeatable', collect);
     addIndexOptions(command);
   };
   const work = async (session: Session, operands: string[], values: Values): Promise<void> => {

@@ -40,10 +40,10 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
   const { io } = context;
   const addOptions = (command: Command): void => {
     command
-      .option('--add <manifest>', 'tag or digest of a manifest to be put in; as many as are wanted', collect)
-      .option('--merge <index>', 'tag or digest of an index whose manifests are put in; as many as are wanted', collect)
-      .option('--remove <digest>', 'manifest to be taken out; as many as are wanted', collect)
-      .option('--tag <tag>', 'another tag for what comes of it; as many as are wanted', collect);
+      .option('--add <manifest>', 'tag or digest of a manifest to be put in; repeatable', collect)
+      .option('--merge <index>', 'tag or digest of an index whose manifests are put in; repeatable', collect)
+      .option('--remove <digest>', 'manifest to be taken out; repeatable', collect)
+      .option('--tag <tag>', 'another tag for what comes of it; repeatable', collect);
     addIndexOptions(command);
   };
   const work = async (session: Session, operands: string[], values: Values): Promise<void> => {

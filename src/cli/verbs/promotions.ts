@@ -29,7 +29,7 @@ const RUN: VerbDescription = {
   examples: [['Again', 'acr-promoter promotions run 3f2c9b0d4a5e6f708192a3b4c5d6e7f8']],
 };
 const FILTERS: Filters = [
-  ['rule', 'name', 'those of this rule'],
+  ['rule', 'name', 'only this rule'],
   ['repository', 'name', 'those of this source repository; its registry may stand before it'],
   ['tag', 'tag', 'those of this source tag'],
   ['state', 'state', 'working, waiting, in_sync, observed, refused, failed or cancelled'],

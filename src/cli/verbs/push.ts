@@ -120,7 +120,7 @@ export function addPush(parent: Command, context: VerbContext): void {
       .option('--artifact-platform <os[/arch][/variant]>', 'give the artifact a config with this platform')
       .option('--image-spec <version>', 'v1.1 or v1.0; v1.0 where there is a --config and no --artifact-type');
     offerValues(command, '--image-spec', SPECS);
-    command.option('--force', 'see that every blob is there, though the manifest is: so it is done without it, too');
+    command.option('--force', 'accepted for oras compatibility; no effect');
     addTargetOptions(command);
   };
   const { io } = context;

@@ -23,7 +23,7 @@ const LIST: VerbDescription = {
       'What came of a digest',
       'acr-promoter runs --digest sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',
     ],
-    ['What was pushed and no rule wanted', 'acr-promoter runs --state ignored'],
+    ['Pushes that no rule matches', 'acr-promoter runs --state ignored'],
   ],
 };
 const SHOW: VerbDescription = {
@@ -49,9 +49,9 @@ const FILTERS: Filters = [
   [
     'state',
     'state',
-    'open, pending, running, ended, an outcome (promoted, failed, …), or ignored: events that no rule wanted',
+    'open, pending, running, ended, an outcome (promoted, failed, …), or ignored: events that no rule matches',
   ],
-  ['rule', 'name', 'those of this rule'],
+  ['rule', 'name', 'only this rule'],
   ['repository', 'name', 'those of this source repository; its registry may stand before it'],
   ['tag', 'tag', 'those of this source tag'],
   ['digest', 'digest', 'those that saw this digest'],

@@ -15,7 +15,7 @@ import { pageOf } from './page.js';
 type RunPorts = StorePort<Runs & RunLists & Progress & JobIds & IgnoredEvents> & { now(): Date };
 
 /**
- * `GET runs`, newest first, by state, rule, repository, tag, digest (`?state=ignored`: events that no rule wanted, of one
+ * `GET runs`, newest first, by state, rule, repository, tag, digest (`?state=ignored`: events that no rule matches, of one
  * `reference` or all), and `GET runs/{id}` with its steps and how long each took.
  */
 export function registerRuns(ports: RunPorts): void {

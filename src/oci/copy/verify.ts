@@ -35,8 +35,8 @@ export interface ArrivalOptions extends CallOptions {
   pausesMs?: readonly number[];
   onProgress?: (progress: ArrivalProgress) => void;
   /**
-   * Waits after the nth repair, from 1; @returns the destination as it is asked then, where that is one that recalls its answers. As
-   * it comes it waits, and asks the same.
+   * Waits after the nth repair, from 1; @returns the destination as it is asked then, where that is one that recalls its answers. By
+   * default it waits, and asks the same.
    */
   after?: (repairs: number, waitMs: number) => Promise<Repository>;
   /** Told of each manifest that was asked for: how many, of how many. */

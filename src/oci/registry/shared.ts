@@ -11,7 +11,7 @@ export class Shared<T> {
     this.#result = work(this.#abandoned.signal).finally(() => {
       this.#isSettled = true;
     });
-    // Whoever waits for it is told; where nobody does any more, nobody is.
+    // Notifies the request if one is still waiting.
     this.#result.catch(() => undefined);
   }
 

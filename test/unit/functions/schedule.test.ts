@@ -104,7 +104,7 @@ describe('a rule that is removed while a run is open', () => {
     expect(await tickUntilQuiet()).toEqual([]);
   });
 
-  test('and that is superseded: it comes to rest; back, the rule promotes what the tag means by then', async () => {
+  test('and that is superseded: it is closed; back, the rule promotes what the tag means by then', async () => {
     await push('A');
     const rules = play.world.ruleList;
     let second: Descriptor | undefined;
@@ -145,7 +145,7 @@ describe('A, B, A, of which nobody is told', () => {
   });
 });
 
-test('a repository that is deleted, of which nobody is told: its rows come to rest, and go in time; what was promoted stays', async () => {
+test('a repository that is deleted, of which nobody is told: its rows are closed, and go in time; the promoted copy stays', async () => {
   const images = [await push('A', { tag: 'v1' }), await push('B', { tag: 'v2' })];
   await play.playAll();
   expect(await play.tick()).toBe(0);

@@ -108,7 +108,7 @@ describe('is my tag in staging', () => {
     expect(await ask(reference)).toMatchObject({ promoted: false, promotions: [{ standing: 'moved' }] });
   });
 
-  test('no rule wants it: the nearest, and the events that were ignored', async () => {
+  test('no rule matches it: the nearest, and the events that were ignored', async () => {
     world.ruleList = [rule({ source: { ...rule().source, tags: ['v*'] } })];
     const reference = `${REGISTRY}/samples/app:latest`;
     await world.store.addIgnored({

@@ -113,7 +113,7 @@ describe.each(STEPS)('gone before %s', (step) => {
   });
 });
 
-test('a tag that is deleted on purpose after its promotion: the same, and what was promoted stays', async () => {
+test('a tag that is deleted on purpose after its promotion: the same, and the promoted copy stays', async () => {
   const { promotionId } = await openRun(play.world);
   await play.playAll();
   await play.source.deleteManifest(image.digest);

@@ -238,7 +238,7 @@ export class Simulation {
 
   async does({ label, run }: Action): Promise<void> {
     this.steps += 1;
-    if (this.steps > MOST_STEPS) throw new Error('it does not come to rest');
+    if (this.steps > MOST_STEPS) throw new Error('it does not settle');
     this.trace.push(`${((this.nowMs % 1e9) / 1000).toFixed(0)} s ${label}`);
     if (this.trace.length > KEPT_STEPS) this.trace.shift();
     await run();

@@ -32,7 +32,7 @@ export class Watches {
   readonly #digestOf: (tag: SourceTag) => string | undefined;
   /** The rules as they were, each with the step at which they came. */
   readonly #rules: { from: number; rules: readonly Rule[] }[] = [];
-  /** By repository, the step at which one of its tags was written last; by promotion, the step at which its row came to rest. */
+  /** By repository, the step at which one of its tags was written last; by promotion, the step at which its row was closed. */
   readonly #movedAt = new Map<string, number>();
   readonly #restedAt = new Map<string, number>();
   /** By source tag, `registry/repository:tag`: each digest that it was set to, and at which step. */

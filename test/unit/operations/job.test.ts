@@ -186,7 +186,7 @@ describe('a promote job', () => {
     expect(world.engine.starts).toHaveLength(2);
   });
 
-  test('that no rule wants: refused, with the nearest rule', async () => {
+  test('that no rule matches: refused, with the nearest rule', async () => {
     await expect(
       raisePromotionsStep(world, { runId: 'r1', source: { ...SOURCE, repository: 'other' } }, newCall()),
     ).rejects.toMatchObject({ code: 'NO_RULE_MATCHES', message: expect.stringContaining('rule staging') });

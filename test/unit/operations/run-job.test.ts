@@ -134,7 +134,7 @@ describe('a promote job', () => {
     expect(waited.closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'STEP_BUSY' });
   });
 
-  test('no rule wants it: refused', async () => {
+  test('no rule matches it: refused', async () => {
     const { closed } = await play({
       ...promote([]),
       raisePromotions: () => ({ failed: { code: 'NO_RULE_MATCHES', message: 'no', refused: true } }),

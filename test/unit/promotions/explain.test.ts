@@ -129,7 +129,7 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
     true,
   ],
   [
-    'moved at the source, and nothing has told of it yet',
+    'moved at the source, and no push event or schedule run has seen it yet',
     { rows: [row()], seen: seen([SOURCE, 'sha256:b']) },
     'moved',
     /app:v1 is sha256:b by now/,
@@ -155,7 +155,7 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
       ]),
     },
     'working',
-    /attachSbom linux\/amd64 working: layer 2; until it ends/,
+    /attachSbom linux\/amd64 working: layer 2; until it finishes/,
     false,
   ],
   [
@@ -284,7 +284,7 @@ test('since when it has moved, or is no longer wanted, is not claimed: what is k
   expect(explain(asked({ rows: [row({ since })] })).promotions[0]?.since).toBe(since);
 });
 
-test('where no rule wants it: the nearest, what failed first, and the events that were ignored', () => {
+test('where no rule matches it: the nearest, what failed first, and the events that were ignored', () => {
   const name = { ...source, tag: 'latest' };
   const ignored = [
     { at: AT, reference: 'r.azurecr.io/samples/app:latest', reason: 'rule staging: tag latest is not in v*' },
@@ -299,7 +299,7 @@ test('where no rule wants it: the nearest, what failed first, and the events tha
     ignored,
   });
   expect(explanationText(explanation)).toBe(
-    `r.azurecr.io/samples/app:latest: no rule wants it
+    `r.azurecr.io/samples/app:latest: no rule matches it
   rule staging: tag latest is not in v*
   an event was ignored at ${AT}: rule staging: tag latest is not in v*
 `,

@@ -161,7 +161,7 @@ describe('a promotion whose run was stopped', () => {
     expect(await rowOf(world, run.promotionId)).toMatchObject({ answered: 1, runOpen: true, previousRunId: run.runId });
   });
 
-  test('whose instance is lost comes to rest, without a next run', async () => {
+  test('whose instance is lost is closed, without a next run', async () => {
     const run = await openRun(world);
     await takePromotion(world, run.promotionId, run.runId);
     await cancelRun(world, run.runId, WHO);

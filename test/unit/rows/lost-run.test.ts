@@ -14,7 +14,7 @@ import { reconcilePromotions, retryFailed } from '../../../src/schedule/reconcil
 import { scanTick } from '../../support/scan-world.js';
 
 // A run that the engine has lost: whatever breaks while it is given up, it ends as interrupted, nobody is told of that, and its promotion
-// comes to rest.
+// is closed.
 
 type Run = Awaited<ReturnType<typeof openRun>>;
 interface Given extends Run {

@@ -37,7 +37,7 @@ describe('what a trigger says of a tag', () => {
       expect(heard(...order).tag).toEqual({ digest: B, at: at(2) });
   });
 
-  test('a time to come counts as now', () => {
+  test('a timestamp in the future counts as now', () => {
     const { news } = hear({}, { digest: A, at: at(600) }, now(1));
     expect(news.tag).toEqual({ digest: A, at: at(1) });
     expect(hear({ news }, { digest: B, at: at(2) }, now(2)).news.tag?.digest).toBe(B);

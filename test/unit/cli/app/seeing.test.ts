@@ -116,7 +116,7 @@ describe('runs', () => {
     for (let count = 0; count < 3; count += 1) await openRun(world, rule(), { ...SOURCE, tag: `v${count}` });
     const { out, err } = await acrPromoter('runs', '--limit', '2');
     expect(out.trim().split('\n')).toHaveLength(3);
-    expect(err).toContain('There are more');
+    expect(err).toContain('More results');
     expect((await acrPromoter('runs', '--limit', '3')).err).toBe('');
   });
 
