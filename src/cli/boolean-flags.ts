@@ -43,11 +43,17 @@ function writeOutLetters(argument: string, options: ReadonlyMap<string, Option>)
   return out;
 }
 
+/** A command line as commander takes it, and the command that it names. */
+export interface ReadLine {
+  argv: string[];
+  command: Command;
+}
+
 /**
- * oras takes `--plain-http=false`, `-l=true`, `-o=file` and `-ko=folder`, and commander neither a value with a flag that has none
- * nor an equals sign behind a letter: they are written out as it takes them. What follows a flag as its value is left as it is.
+ * Rewrites flags as commander takes them. oras accepts `--plain-http=false`, `-l=true`, `-o=file` and `-ko=folder`; commander accepts
+ * neither a value with a flag that has none nor an equals sign behind a letter. The word that follows a flag as its value stays as it is.
  */
-export function writeOutFlags(argv: readonly string[], program: Command): string[] {
+export function readLine(argv: readonly string[], program: Command): ReadLine {
   let command = program;
   let options = optionsOf(program);
   const out: string[] = [];
@@ -58,7 +64,7 @@ export function writeOutFlags(argv: readonly string[], program: Command): string
       out.push(argument);
       isValue = false;
     } else if (argument === '--') {
-      return [...out, ...argv.slice(at)];
+      return { argv: [...out, ...argv.slice(at)], command };
     } else if (!argument.startsWith('-') || argument === '-') {
       const child: Command | undefined = isOperand ? undefined : below(command, argument);
       isOperand ||= child === undefined;
@@ -73,5 +79,5 @@ export function writeOutFlags(argv: readonly string[], program: Command): string
       isValue = options.get(out.at(-1) ?? '')?.required === true;
     }
   }
-  return out;
+  return { argv: out, command };
 }

@@ -1,6 +1,7 @@
-import { InputError } from '../oci/index.js';
+import type { Command, CommanderError } from 'commander';
+import { hideCredentials, InputError } from '../oci/index.js';
 
-/** The command was not written as it wants to be: said in three lines, as oras does, and not with the whole help. */
+/** The command line has the wrong form. Three lines report it, as in oras: what is wrong, the usage line, where the help is. */
 export class UsageError extends InputError {
   /** `acr-promoter copy [flags] …` */
   readonly usage: string;
@@ -9,4 +10,40 @@ export class UsageError extends InputError {
     super('USAGE_INVALID', message, { remedy: options.advice });
     this.usage = options.usage;
   }
+}
+
+/** `acr-promoter repo tags` */
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
+}
+
+/**
+ * What commander found wrong, in the words of oras, with the help of the command that was called. The value of an unknown option is
+ * left out: it may be a secret.
+ */
+export function formatWrongUse({ code, message }: CommanderError, command: Command): string {
+  const [, flag = ''] = /^error: [^']*'(-[^'=]*)/.exec(message) ?? [];
+  const [, suggestion] = /\(Did you mean (?:one of )?(.+)\?\)$/.exec(message) ?? [];
+  const said = {
+    'commander.unknownOption': flag.startsWith('--')
+      ? `unknown flag: ${flag}`
+      : `unknown shorthand flag: '${flag.charAt(1)}' in -${flag.charAt(1)}`,
+    'commander.optionMissingArgument': `flag needs an argument: ${/--[\w-]+/.exec(flag)?.[0] ?? flag}`,
+    'commander.unknownCommand': `unknown command ${JSON.stringify(/'(.*)'/.exec(message)?.[1] ?? '')} for "${pathOf(command)}"`,
+  }[code];
+  return [
+    `Error: ${hideCredentials(said ?? message.replace(/^error: /, ''))}`,
+    ...(said === undefined || suggestion === undefined ? [] : [`Did you mean ${suggestion}?`]),
+    `Run "${pathOf(command)} --help" for usage.\n`,
+  ].join('\n');
+}
+
+/** The first error of a class in a chain of causes, five deep at most. */
+export function causeOf<E extends Error>(error: unknown, kind: abstract new (...args: never[]) => E): E | undefined {
+  let cause = error;
+  for (let depth = 0; depth < 5 && cause instanceof Error; depth += 1) {
+    if (cause instanceof kind) return cause;
+    ({ cause } = cause);
+  }
+  return undefined;
 }

@@ -1,8 +1,8 @@
 import { Command, CommanderError } from 'commander';
-import { describeError, hideCredentials } from '../oci/index.js';
-import { writeOutFlags } from './boolean-flags.js';
+import { describeError } from '../oci/index.js';
+import { readLine } from './boolean-flags.js';
 import { addExamples, subcommandTerm } from './command-list.js';
-import { UsageError } from './errors.js';
+import { formatWrongUse, UsageError } from './errors.js';
 import { addHelpCommand, withoutVainHelp } from './help-command.js';
 import type { Io } from './io.js';
 import { addAttach } from './verbs/attach.js';
@@ -38,7 +38,7 @@ import { addSign } from './verbs/sign.js';
 import { addStatus } from './verbs/status.js';
 import { addTag } from './verbs/tag.js';
 import { addVerify } from './verbs/verify.js';
-import { addVersion } from './verbs/version.js';
+import { addVersion, versionText } from './verbs/version.js';
 
 /** The commands have examples of their own. */
 const AFTER_HELP = `
@@ -60,6 +60,7 @@ export function createProgram(io: Io): Command {
     .description(
       'Copies images and artifacts between registries and OCI image layouts with all that refers to them, and shows what is there.',
     )
+    .version(versionText(io), '--version', 'show the version')
     .exitOverride()
     // `runs` and `promotions` have options of their own, and so have the commands below them.
     .enablePositionalOptions()
@@ -139,14 +140,10 @@ export function createProgram(io: Io): Command {
   return program;
 }
 
-/** One line with the code; the remedy below it where there is one. Wrong use is said in three lines. */
-function formatFailure(error: unknown): string {
+/** One line with the code, and the remedy below it. @param command the one that was called */
+function formatFailure(error: unknown, command: Command): string {
   if (error instanceof UsageError) return `Error: ${error.message}\nUsage: ${error.usage}\n${error.remedy ?? ''}\n`;
-  if (error instanceof CommanderError) {
-    // An option's value may be a secret: its name is enough.
-    const said = error.message.replace(/^(error: unknown option '[^'=]*)=[\s\S]*?'(?=\n\(Did you mean |$)/, "$1'");
-    return `${hideCredentials(said).replace(/^error: /, 'Error: ')}\nRun "acr-promoter --help" for usage.\n`;
-  }
+  if (error instanceof CommanderError) return formatWrongUse(error, command);
   const { code, message, remedy } = describeError(error);
   const line = message.replaceAll(/\s*\n\s*/g, ' ');
   return `Error: ${line} (${code})\n${remedy === undefined ? '' : `${remedy}\n`}`;
@@ -154,9 +151,10 @@ function formatFailure(error: unknown): string {
 
 /** Runs one command. @returns the exit code: 0, 1 for a failure, 3 for an answer that is "unknown", 130 if it was interrupted. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const program = createProgram(io);
+  const { argv: rewritten, command } = readLine(withoutVainHelp(argv, program), program);
   try {
-    const program = createProgram(io);
-    await program.parseAsync(writeOutFlags(withoutVainHelp(argv, program), program), { from: 'user' });
+    await program.parseAsync(rewritten, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) return 0;
@@ -164,7 +162,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       io.err('Error: interrupted (INTERRUPTED)\n');
       return 130;
     }
-    io.err(formatFailure(error));
+    io.err(formatFailure(error, command));
     return exitCodeOf(error);
   }
 }

@@ -3,6 +3,7 @@ import { InputError, quoted } from '../oci/index.js';
 import { addExamples, subcommandTerm, type Examples } from './command-list.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
+import { explainPlainHttp } from './connection/plain-http.js';
 import { Session } from './connection/session.js';
 
 /** What every verb needs. */
@@ -102,6 +103,12 @@ export function defineVerb(
   if (printer !== undefined) door?.addOptions(command);
   command.action(async (operands: string[], values: Values) => {
     if (values.verbose === true) io.err('--verbose is deprecated, and does nothing.\n');
+    for (const [name, flag] of [
+      ['password', '--password'],
+      ['identityToken', '--identity-token'],
+    ] as const) {
+      if (values[name] !== undefined) io.err(`WARNING! Using ${flag} via the CLI is insecure. Use ${flag}-stdin.\n`);
+    }
     const most = verb.orMore === true ? Infinity : (verb.most ?? verb.count);
     if (operands.length < verb.count || operands.length > most) {
       const bound = verb.orMore === true ? 'at least' : most === verb.count ? 'exactly' : 'at most';
@@ -121,7 +128,7 @@ export function defineVerb(
     try {
       await work(session, operands, values);
     } catch (error) {
-      throw session.explain(error);
+      throw explainPlainHttp(session.explain(error), command, operands);
     } finally {
       await session.close();
     }

@@ -11,7 +11,7 @@ export interface ErrorOptions {
   cause?: unknown;
   /** What an operator needs to know, as JSON; never a header, a token or a URL with its query. */
   details?: Record<string, unknown>;
-  /** One sentence: what to do about it. */
+  /** One sentence: what to do about it. Shown as it is, so that its commands work: it holds parsed names, never what a user typed. */
   remedy?: string;
   /** True where the same call may succeed later without anybody doing anything. */
   transient?: boolean;
@@ -20,8 +20,8 @@ export interface ErrorOptions {
 }
 
 /**
- * Base of all errors: a stable SCREAMING_SNAKE code, a message that names the reference, and a remedy. Whatever text it is given, a
- * user, a password or a query that stands in it is left out ({@link hideCredentials}).
+ * Base of all errors: a stable SCREAMING_SNAKE code, a message that names the reference, and a remedy. A user, a password or a
+ * query in the message or the details is left out ({@link hideCredentials}).
  */
 export class PromoterError extends Error {
   readonly code: string;
@@ -35,7 +35,7 @@ export class PromoterError extends Error {
     this.name = new.target.name;
     this.code = code;
     this.details = mapTexts(options.details ?? {}, hideCredentials);
-    this.remedy = options.remedy === undefined ? undefined : hideCredentials(options.remedy);
+    this.remedy = options.remedy;
     this.transient = options.transient ?? false;
     this.retryAfterMs = options.retryAfterMs;
   }

@@ -1,6 +1,7 @@
 import { isAzureRegistry } from '../../azure/azure-registry.js';
 import type { RegistryToken } from '../../azure/identity.js';
 import { ConfigurationError, PromoterError, RegistryError, type Credentials } from '../../oci/index.js';
+import { causeOf } from '../errors.js';
 import type { Io } from '../io.js';
 
 const NOT_TAKEN = new ConfigurationError('AZURE_ACCOUNT_REFUSED', 'it does not take who is signed in to Azure here', {
@@ -47,7 +48,7 @@ export class AzureSignIn {
 
   /** A registry that did not let an anonymous one in wants somebody to be signed in: said instead of its own words. */
   explain(error: unknown): unknown {
-    const told = registryErrorOf(error);
+    const told = causeOf(error, RegistryError);
     if (told?.info.status !== 401 || !URL.canParse(told.info.url)) return error;
     const reason = this.#reasons.get(new URL(told.info.url).host);
     if (reason === undefined) return error;
@@ -57,14 +58,4 @@ export class AzureSignIn {
       ...(reason.remedy !== undefined && { remedy: reason.remedy }),
     });
   }
-}
-
-/** What a registry has said, where that is behind an error. */
-export function registryErrorOf(error: unknown): RegistryError | undefined {
-  let cause = error;
-  for (let depth = 0; depth < 5 && cause instanceof Error; depth += 1) {
-    if (cause instanceof RegistryError) return cause;
-    ({ cause } = cause);
-  }
-  return undefined;
 }

@@ -1,5 +1,6 @@
 import { RegistryError, type Credentials } from '../../oci/index.js';
-import { AzureSignIn, registryErrorOf } from './azure-sign-in.js';
+import { causeOf } from '../errors.js';
+import { AzureSignIn } from './azure-sign-in.js';
 import type { Io } from '../io.js';
 
 /** Who one command is to the registries that it asks, and what is to be said where that is nobody. */
@@ -36,7 +37,7 @@ export class SignIns {
   /** A registry that did not let nobody in wants somebody to be signed in: said with how that is done. */
   explain(error: unknown): unknown {
     const said = this.#azure.explain(error);
-    const told = registryErrorOf(error);
+    const told = causeOf(error, RegistryError);
     if (said !== error || told?.info.status !== 401 || !URL.canParse(told.info.url)) return said;
     const [only, ...others] = this.#anonymous.values();
     // Tokens may be had at another host than the registry's own.

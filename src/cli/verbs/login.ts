@@ -67,12 +67,6 @@ async function readCredential(io: Io, values: Values): Promise<Given> {
   checkExclusive(values);
   let username = textOf(values, 'username') ?? '';
   const [password, token] = [textOf(values, 'password') ?? '', textOf(values, 'identityToken') ?? ''];
-  for (const [value, flag] of [
-    [values.password, 'password'],
-    [values.identityToken, 'identity-token'],
-  ] as const) {
-    if (value !== undefined) io.err(`WARNING! Using --${flag} via the CLI is insecure. Use --${flag}-stdin.\n`);
-  }
   if (token !== '') return { username: '', secret: token };
   if (values.passwordStdin === true || values.identityTokenStdin === true) {
     const secret = (await io.readInput()).replace(/\r?\n$/, '');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { Command, Option } from 'commander';
-import { writeOutFlags } from '../../../src/cli/boolean-flags.js';
+import { readLine } from '../../../src/cli/boolean-flags.js';
 
 function program(): Command {
   const top = new Command('top');
@@ -37,6 +37,6 @@ describe('flags as Go’s tools take them', () => {
     ['a long one that is off', 'push r --debug=0 --no-tty=false --annotation=true', 'push r --tty --annotation=true'],
     ['behind --', 'push -- -d=true', 'push -- -d=true'],
   ])('%s', (_, line, written) => {
-    expect(writeOutFlags(line.split(' '), program()).join(' ')).toBe(written);
+    expect(readLine(line.split(' '), program()).argv.join(' ')).toBe(written);
   });
 });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openLayout, type Descriptor } from 'acr-promoter/oci';
+import { InputError, openLayout, type Descriptor } from 'acr-promoter/oci';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
 import { proxyFor } from '../../../src/cli/connection/proxy.js';
 import { formatLeftOut } from '../../../src/cli/output/left-out.js';
@@ -192,18 +192,55 @@ describe('wrong use', () => {
   ])('%s: %s', async (line, code) => {
     const ran = await acrPromoter(line);
     expect(ran.code).toBe(1);
-    expect(ran.err).toMatch(new RegExp(`^Error: [^\\n]*\\(${code}\\)\\n`));
+    expect(ran.err).toMatch(new RegExp(`^Error: [^\\n]*\\(${code}\\)\\n`, 'm'));
   });
 
-  test('unknown commands and options', async () => {
-    expect(await acrPromoter('nonsense')).toMatchObject({
-      code: 1,
-      err: expect.stringContaining("unknown command 'nonsense'"),
-    });
-    expect(await acrPromoter('resolve --nonsense a')).toMatchObject({
-      code: 1,
-      err: expect.stringContaining("unknown option '--nonsense'"),
-    });
+  test.each([
+    ['nonsense', 'unknown command "nonsense" for "acr-promoter"', 'acr-promoter'],
+    ['repo tag r.io/app', 'unknown command "tag" for "acr-promoter repo"', 'acr-promoter repo'],
+    ['resolve --nonsense a', 'unknown flag: --nonsense', 'acr-promoter resolve'],
+    ['manifest index create --nonsense=secret a', 'unknown flag: --nonsense', 'acr-promoter manifest index create'],
+    ['copy -x a b', "unknown shorthand flag: 'x' in -x", 'acr-promoter copy'],
+    ['promotions --tag run --nonsense', 'unknown flag: --nonsense', 'acr-promoter promotions'],
+    ['blob fetch a --output', 'flag needs an argument: --output', 'acr-promoter blob fetch'],
+  ])('%s fails as in oras, and names the help of the command that was called', async (line, said, command) => {
+    const { code, out, err } = await acrPromoter(line);
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toMatch(/^Error: [^\n]*\n(?:Did you mean [^\n]*\n)?Run "[^"]* --help" for usage\.\n$/);
+    expect(err).toContain(`Error: ${said}\n`);
+    expect(err).toContain(`Run "${command} --help" for usage.\n`);
+  });
+
+  test('a mistyped command or flag names the one that is meant', async () => {
+    expect((await acrPromoter('resolv a')).err).toContain('Did you mean resolve?');
+    expect((await acrPromoter('resolve --plain-htp a')).err).toContain('Did you mean --plain-http?');
+  });
+
+  test('--version prints what version prints', async () => {
+    const { code, out } = await acrPromoter('--version');
+    expect({ code, out }).toEqual({ code: 0, out: (await acrPromoter('version')).out });
+    expect(out).toMatch(/^Version: +\d+\.\d+/);
+  });
+
+  test.each([
+    ['--password', ['-u', 'me', '-p', 'secret']],
+    ['--identity-token', ['--identity-token', 'secret']],
+  ])('%s on the command line warns, with any verb', async (flag, words) => {
+    const { err } = await acrPromoter(`repo ls ${registry.name} ${words.join(' ')}`);
+    expect(err).toContain(`WARNING! Using ${flag} via the CLI is insecure. Use ${flag}-stdin.\n`);
+    expect(err).not.toContain('secret');
+  });
+
+  test.each([
+    ['repo tags --plain-http=false {r}/a', '--plain-http'],
+    ['copy --from-plain-http=false {r}/a:v1 127.0.0.1:1/b:v1', '--from-plain-http'],
+    ['copy --to-plain-http=false --from-oci-layout {layout}:v1 {r}/a:v1', '--to-plain-http'],
+  ])('HTTPS to a registry of plain HTTP names the flag: %s', async (line, flag) => {
+    const { code, err } = await acrPromoter(line.replace('{r}', registry.name).replace('{layout}', layout));
+    expect(code).toBe(1);
+    expect(err).toContain(
+      `${registry.name} speaks plain HTTP, and was asked by HTTPS (CONNECT_FAILED)\nAdd ${flag}.\n`,
+    );
   });
 
   test.each(['', '--help', 'copy --help', 'manifest', 'manifest fetch -h'])('help: %j', async (line) => {
@@ -244,7 +281,14 @@ test.each(['resolve --passwrd=hunter2secret a.io/b:v1', 'resolve u:hunter2secret
   async (line) => {
     const { code, err } = await acrPromoter(line);
     expect(code).toBe(1);
-    expect(err).toMatch(/unknown option '--passwrd'|holds no credentials/);
+    expect(err).toMatch(/unknown flag: --passwrd\n|holds no credentials/);
     expect(err).not.toContain('hunter2');
   },
 );
+
+test('the remedy of an error keeps what its message must hide: it is a command that works as printed', () => {
+  const text = 'acr-promoter copy user:password@r.io/app:v1 r.io/app?tag=v1';
+  const error = new InputError('EXAMPLE', text, { remedy: text });
+  expect(error.message).toBe('acr-promoter copy ***@r.io/app:v1 r.io/app?***');
+  expect(error.remedy).toBe(text);
+});

@@ -478,7 +478,7 @@ describe('copies and promotions', () => {
 });
 
 test.each([
-  ['resolve --pretty {repo}:v1', 'unknown option'],
+  ['resolve --pretty {repo}:v1', 'unknown flag'],
   ['repo tags --format xml {repo}', '(OPTION_INVALID)'],
   ['manifest fetch --descriptor --format json {repo}:v1', '(OPTIONS_EXCLUSIVE)'],
   ['blob fetch {repo}@sha256:0', '(OPTION_MISSING)'],

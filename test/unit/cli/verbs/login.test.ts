@@ -176,7 +176,10 @@ test('an identity token is good for every command, and excludes a user', async (
   const issued = await fetch(`${registry.url}/oauth2/token`, { method: 'POST', body });
   const { refresh_token: token } = (await issued.json()) as { refresh_token: string };
   const works = { code: 0, out: '', err: '' };
-  expect(await acrPromoter(['repo', 'ls', host, '--identity-token', token], 'never')).toEqual(works);
+  expect(await acrPromoter(['repo', 'ls', host, '--identity-token', token], 'never')).toEqual({
+    ...works,
+    err: expect.stringMatching(/^WARNING! Using --identity-token [^\n]*\n$/),
+  });
   expect(await acrPromoter(['repo', 'ls', host, '--identity-token-stdin'], 'never', `${token}\n`)).toEqual(works);
   for (const [argv, code] of [
     [['--identity-token', 'x'], 'TOKEN_EXPIRED'],
