@@ -1,6 +1,6 @@
 import { isRecord } from '../oci/index.js';
 
-/** Bytes as JSON where they are an object; as base64 where they are none, or where the object written anew makes others. */
+/** Bytes in an output: as JSON if they are an object, and as base64 if the object, written again, would not give the same bytes. */
 export function contentOf(bytes: Uint8Array): Record<string, unknown> {
   const base64 = Buffer.from(bytes).toString('base64');
   try {
@@ -8,7 +8,7 @@ export function contentOf(bytes: Uint8Array): Record<string, unknown> {
     if (isRecord(content))
       return Buffer.from(JSON.stringify(content)).equals(bytes) ? { content } : { content, base64 };
   } catch {
-    // What isn't JSON is given as it is.
+    // Not JSON: base64 alone.
   }
   return { base64 };
 }

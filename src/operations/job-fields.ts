@@ -105,6 +105,13 @@ const mediaTypeText = z
 
 export const mediaType = mediaTypeText.exactOptional().describe('A media type');
 
+export const mediaTypes = z
+  .array(mediaTypeText)
+  .min(1)
+  .max(MOST_LIST_ENTRIES)
+  .exactOptional()
+  .describe('Accept only these media types of manifests; by default all');
+
 export const artifactType = mediaTypeText.exactOptional().describe('The type of the artifact');
 
 export const requiredArtifactType = mediaTypeText.describe('The type of the artifact');

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { annotations, mediaType, MOST_LIST_ENTRIES } from './job-fields.js';
+import { annotations, concurrency, mediaType, MOST_LIST_ENTRIES } from './job-fields.js';
 import { pathProblem, PATH_CHARS } from './job-path.js';
 import { INLINE_BYTES } from '../messages/message-text.js';
 
@@ -37,7 +37,7 @@ function isSmall(files: readonly JobFile[]): boolean {
 const TOO_LARGE = `more than ${INLINE_BYTES} bytes in the job itself: put them into the container "source"`;
 
 export const oneFile = file.refine((each) => isSmall([each]), TOO_LARGE);
-export const files = z
+const files = z
   .array(file)
   .max(MOST_LIST_ENTRIES)
   .refine(isSmall, TOO_LARGE)
@@ -48,3 +48,12 @@ export const outputPrefix = path
   .refine((text) => !text.endsWith('/'), 'without a slash at its end')
   .exactOptional()
   .describe('The folder in the container “target”; by default the run’s id');
+
+/** What push and attach pack. */
+export const packing = {
+  files,
+  annotations,
+  configAnnotations: annotations.describe('Annotations of the config'),
+  config: oneFile.exactOptional().describe('The config'),
+  concurrency,
+};

@@ -1,87 +1,66 @@
-import type { JobInput, JobOf } from './job-schema.js';
-import { parseReference, type BlobRepository, type Descriptor, type Digest, type PromoterError } from '../oci/index.js';
+import type { BlobRepository, Descriptor, Digest, PromoterError } from '../oci/index.js';
 import { parsePlatform, selectPlatform, toGoDescriptor, type WantedPlatform } from '../oras/index.js';
-import type { Ports } from '../ports/ports.js';
-import type { StepCall } from '../ports/step.js';
 
-/** What the operations of jobs work with. */
-export type OperationPorts = Pick<
-  Ports,
-  | 'registries'
-  | 'listing'
-  | 'store'
-  | 'documents'
-  | 'files'
-  | 'lease'
-  | 'signer'
-  | 'sbom'
-  | 'jobPolicy'
-  | 'callBounds'
-  | 'now'
->;
-
-/** One operation of one job. */
-export interface OperationCall<J extends JobInput = JobInput> extends StepCall {
-  ports: OperationPorts;
-  runId: string;
-  job: J;
-}
-
-/** What an operation has done. */
-export interface OperationResult {
-  /** JSON, for whoever asked. */
-  output: unknown;
-  digest?: Digest;
-  /** The output is kept, and the job ends with this. */
-  refusal?: PromoterError;
-}
-
-/** Its result, or that it wants to be called again after a pause. */
-export type OperationReply = OperationResult | { retryAfterMs: number };
-
-export type Operation<O extends JobInput['operation']> = (call: OperationCall<JobOf<O>>) => Promise<OperationReply>;
-
-/** What a job's reference leads to. */
-export interface Target {
-  name: { registry: string; repository: string };
-  /** As the registry's client has it: single blobs can be named. */
+/** What an operation works on. The caller opens it: the command line with a user's credentials, the app with its own. */
+export interface Opened {
   repository: BlobRepository;
+  /** In an OCI image layout, any text. */
   tag?: string;
   digest?: Digest;
 }
 
-export function targetOf(ports: Pick<Ports, 'listing'>, reference: string): Target {
-  const { registry, repository, tag, digest } = parseReference(reference);
-  return {
-    name: { registry, repository },
-    repository: ports.listing.repository(registry, repository),
-    ...(tag !== undefined && { tag }),
-    ...(digest !== undefined && { digest }),
-  };
+/** What an operation reports to. */
+export interface Progress<E = never> {
+  signal: AbortSignal;
+  /** Replaces the text of the run's step. */
+  text?: (line: string) => void;
+  /** Each thing that the operation does. */
+  event?: (event: E) => void;
 }
 
-/** The digest counts where there are both. */
-export function tagOrDigestOf({ tag, digest }: Target): string {
+/** What an operation has done. */
+export interface OperationResult<T = unknown> {
+  /** What the run has to show, as JSON. */
+  output: T;
+  digest?: Digest;
+  /** The output is kept, and the job ends with this error. */
+  refusal?: PromoterError;
+}
+
+/** The digest counts if there are both. */
+export function tagOrDigestOf({ tag, digest }: Pick<Opened, 'tag' | 'digest'>): string {
   return digest ?? tag ?? 'latest';
 }
 
-/** A job names platforms in full; there is no machine that it could mean. */
+/** Platforms are written in full: an operation does not know the machine of its caller. */
 export function platformOf({ platform }: { platform?: string }): { platform?: WantedPlatform } {
   return platform === undefined ? {} : { platform: parsePlatform(platform, '') };
 }
 
-/** The manifest that a job means: that of a tag or digest, or one platform of it. */
-export async function resolveTarget(
-  target: Target,
-  job: { platform?: string },
+/** The manifest that a tag or digest names, or one platform of it. */
+export async function resolveRoot(
+  opened: Opened,
+  input: { platform?: string; mediaTypes?: readonly string[] },
   signal: AbortSignal,
 ): Promise<Descriptor> {
-  const named = await target.repository.resolve(tagOrDigestOf(target), { signal });
-  const { platform } = platformOf(job);
-  return platform === undefined ? named : selectPlatform(target.repository, named, platform, { signal });
+  const { repository } = opened;
+  const options = { signal, ...(input.mediaTypes && { mediaTypes: input.mediaTypes }) };
+  const named = await repository.resolve(tagOrDigestOf(opened), options);
+  const { platform } = platformOf(input);
+  return platform === undefined ? named : selectPlatform(repository, named, platform, options);
 }
 
-/** A descriptor in an output, after the reference it can be had by. */
+/** The tag of the reference, unless a digest stands behind it, and the others. */
+export function tagsOf({ tag, digest }: Opened, tags: readonly string[] = []): string[] {
+  return tag === undefined || digest !== undefined ? [...tags] : [tag, ...tags];
+}
+
+/** What the reference says must come out. */
+export function digestOf({ digest }: Opened): { digest?: Digest } {
+  return digest === undefined ? {} : { digest };
+}
+
+/** A descriptor in an output, after the reference that leads to it. */
 export function described(name: string, descriptor: Descriptor): Record<string, unknown> {
   return { reference: `${name}@${descriptor.digest}`, ...toGoDescriptor(descriptor) };
 }

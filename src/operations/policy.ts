@@ -1,5 +1,6 @@
 import type { AcceptedJob } from '../rows/run-row.js';
-import { storedJobSchema, type JobInput } from './job-schema.js';
+import { SCOPES, storedJobSchema, type JobInput } from './job-schema.js';
+import type { Use } from './operation-schema.js';
 import { PolicyError, formatReference, isSameRegistry, parseReference } from '../oci/index.js';
 import { writesTo } from '../rules/destination.js';
 import { matchesGlobs } from '../rules/glob.js';
@@ -12,47 +13,17 @@ interface Touched {
   registry: string;
   /** None: the registry's own list. */
   repository?: string;
-  /** Something new is put there, or something is taken away. */
-  use: 'read' | 'write' | 'delete';
-}
-
-function at(reference: string, use: Touched['use']): Touched {
-  const { registry, repository } = parseReference(reference);
-  return { registry, repository, use };
+  use: Use;
 }
 
 function touchedBy(job: JobInput): Touched[] {
-  switch (job.operation) {
-    case 'promote':
-      // What it writes is what the rules say.
-      return [at(job.source, 'read')];
-    case 'copy':
-      return [at(job.source, 'read'), at(job.destination, 'write')];
-    case 'repos':
-      return [{ registry: job.registry, use: 'read' }];
-    case 'discover':
-    case 'resolve':
-    case 'tags':
-    case 'manifest.fetch':
-    case 'manifest.fetchConfig':
-    case 'verify':
-    case 'pull':
-    case 'blob.fetch':
-      return [at(job.reference, 'read')];
-    case 'manifest.delete':
-    case 'blob.delete':
-      return [at(job.reference, 'delete')];
-    case 'tag':
-    case 'push':
-    case 'attach':
-    case 'manifest.push':
-    case 'manifest.index.create':
-    case 'manifest.index.update':
-    case 'blob.push':
-    case 'sbom':
-    case 'sign':
-      return [at(job.reference, 'write')];
-  }
+  const fields: Readonly<Record<string, unknown>> = job;
+  return Object.entries(SCOPES.get(job.operation) ?? {}).map(([field, use = 'write']) => {
+    const text = String(fields[field]);
+    if (field === 'registry') return { registry: text, use };
+    const { registry, repository } = parseReference(text);
+    return { registry, repository, use };
+  });
 }
 
 /** Whether a job may be done once more if nobody knows how far it came: it only reads, copies or promotes. One that cannot be read may not. */

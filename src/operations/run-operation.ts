@@ -1,49 +1,151 @@
-import { readAcceptedJob } from './accepted-job.js';
-import type { JobInput, JobOf } from './job-schema.js';
-import { InputError } from '../oci/index.js';
-
+import { InputError, parseReference } from '../oci/index.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
-import type { runOperationContract } from './contracts.js';
-import { portsOfJob } from './credential.js';
-import * as deletes from './deletes.js';
-import * as evidence from './evidence.js';
-import type { Operation, OperationCall, OperationPorts, OperationReply } from './operation.js';
-import { keepOutput } from './keep-output.js';
-import { enforceJobPolicy } from './policy.js';
-import * as pulls from './pulls.js';
-import * as reads from './reads.js';
-import * as writes from './writes.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
+import { subjectLease, underLease } from '../transfer/under-lease.js';
+import { readAcceptedJob } from './accepted-job.js';
+import * as attach from './attach.js';
+import * as blobDelete from './blob-delete.js';
+import * as blobFetch from './blob-fetch.js';
+import * as blobPush from './blob-push.js';
+import type { runOperationContract } from './contracts.js';
+import { portsOfJob } from './credential.js';
+import * as discover from './discover.js';
+import { deleteOnce, keepInTarget, openFile, packingFiles, pullToTarget, readFileOf } from './job-files.js';
+import type { JobInput, JobOf } from './job-schema.js';
+import { keepOutput } from './keep-output.js';
+import * as manifestDelete from './manifest-delete.js';
+import * as manifestFetchConfig from './manifest-fetch-config.js';
+import * as manifestFetch from './manifest-fetch.js';
+import * as manifestIndexCreate from './manifest-index-create.js';
+import * as manifestIndexUpdate from './manifest-index-update.js';
+import * as manifestPush from './manifest-push.js';
+import type { Opened, OperationResult, Progress } from './operation.js';
+import { enforceJobPolicy, isInScope } from './policy.js';
+import * as pull from './pull.js';
+import * as push from './push.js';
+import * as repos from './repos.js';
+import * as resolve from './resolve.js';
+import * as sbom from './sbom.js';
+import * as sign from './sign.js';
+import * as tag from './tag.js';
+import * as tags from './tags.js';
+import * as verify from './verify.js';
 
 /** Operations that are one step; the other two have orchestrations of their own. */
 type SingleStep = Exclude<JobInput['operation'], 'promote' | 'copy'>;
 
+/** What the operations of jobs work with. */
+export type OperationPorts = Pick<
+  Ports,
+  | 'registries'
+  | 'listing'
+  | 'store'
+  | 'documents'
+  | 'files'
+  | 'lease'
+  | 'signer'
+  | 'sbom'
+  | 'jobPolicy'
+  | 'callBounds'
+  | 'now'
+>;
+
+/** The operation of a job, with what the app opens for it. */
+interface OperationCall<J extends JobInput = JobInput> extends StepCall {
+  ports: OperationPorts;
+  runId: string;
+  job: J;
+}
+
+type Reply = OperationResult | { retryAfterMs: number };
+type Operation<O extends SingleStep> = (call: OperationCall<JobOf<O>>) => Promise<Reply>;
+
 const OPERATIONS: { [O in SingleStep]: Operation<O> } = {
-  resolve: reads.resolve,
-  discover: reads.discover,
-  tags: reads.tags,
-  repos: reads.repos,
-  'manifest.fetch': reads.fetchManifest,
-  'manifest.fetchConfig': reads.fetchConfigOf,
-  verify: evidence.verify,
-  sbom: evidence.sbom,
-  sign: evidence.sign,
-  tag: writes.tag,
-  push: writes.push,
-  attach: writes.attach,
-  'manifest.push': writes.pushManifest,
-  'manifest.index.create': writes.makeIndex,
-  'manifest.index.update': writes.updateIndex,
-  'blob.push': writes.pushBlob,
-  pull: pulls.pull,
-  'blob.fetch': pulls.fetchBlob,
-  'manifest.delete': deletes.deleteManifest,
-  'blob.delete': deletes.deleteBlob,
+  resolve: (call) => resolve.run(opened(call), call.job, undefined, seen(call)),
+  discover: (call) => discover.run(opened(call), call.job, undefined, seen(call)),
+  tags: (call) => tags.run(opened(call), call.job, undefined, seen(call)),
+  repos: (call) => {
+    const registry = call.ports.listing.registry(call.job.registry);
+    const isVisible = (name: string): boolean => isInScope(call.ports, 'repos', name);
+    return repos.run({ registry, isVisible }, call.job, undefined, seen(call));
+  },
+  'manifest.fetch': (call) => manifestFetch.run(opened(call), call.job, undefined, seen(call)),
+  'manifest.fetchConfig': (call) => manifestFetchConfig.run(opened(call), call.job, undefined, seen(call)),
+  verify: (call) => verify.run(opened(call), call.job, call.ports, seen(call)),
+  sbom: (call) => sbom.run(openedImage(call), call.job, call.ports, call),
+  sign: (call) => sign.run(openedImage(call), call.job, call.ports, call),
+  tag: (call) => tag.run(opened(call), call.job, undefined, seen(call)),
+  push: async (call) => push.run(opened(call), call.job, await packingFiles(call.ports.files, call.job), seen(call)),
+  attach: async (call) => {
+    const files = await packingFiles(call.ports.files, call.job);
+    return attach.run({ ...opened(call), whileHeld: underSubjectLease(call) }, call.job, files, seen(call));
+  },
+  pull: (call) =>
+    pull.run(opened(call), call.job, pullToTarget(call.ports.files, call), {
+      ...seen(call),
+      event: (told) => {
+        if (told.state === 'downloading') call.progress.text(`downloading ${told.descriptor.digest}`);
+      },
+    }),
+  'manifest.push': async (call) =>
+    manifestPush.run(opened(call), call.job, await readFileOf(call.ports.files, call.job.file), seen(call)),
+  'manifest.delete': (call) =>
+    deleteOnce(call, opened(call), (target, how) => manifestDelete.run(target, call.job, how, seen(call))),
+  'manifest.index.create': (call) => manifestIndexCreate.run(opened(call), call.job, {}, seen(call)),
+  'manifest.index.update': (call) => manifestIndexUpdate.run(opened(call), call.job, {}, seen(call)),
+  'blob.fetch': (call) => blobFetch.run(opened(call), call.job, keepInTarget(call.ports.files, call), seen(call)),
+  'blob.push': async (call) =>
+    blobPush.run(opened(call), call.job, await openFile(call.ports.files, call.job.file), seen(call)),
+  'blob.delete': (call) =>
+    deleteOnce(call, opened(call), (target, how) => blobDelete.run(target, call.job, how, seen(call))),
 };
 
+/** The repository that a job names, as the app signs in to it. */
+function opened({ ports, job: { reference } }: { ports: OperationPorts; job: { reference: string } }): Opened {
+  const { registry, repository, tag: named, digest } = parseReference(reference);
+  return {
+    repository: ports.listing.repository(registry, repository),
+    ...(named !== undefined && { tag: named }),
+    ...(digest !== undefined && { digest }),
+  };
+}
+
+function openedImage(call: OperationCall<JobOf<'sbom' | 'sign'>>): sbom.OpenedImage {
+  const { registry, repository } = parseReference(call.job.reference);
+  return { ...opened(call), name: { registry, repository }, runId: call.runId };
+}
+
+function seen({ signal, progress }: StepCall): Pick<Progress, 'signal'> & { text: (line: string) => void } {
+  return { signal, text: (line) => progress.text(line) };
+}
+
+/** Another process holds the subject. The step is called again after a pause. */
+class Held extends Error {
+  readonly retryAfterMs: number;
+
+  constructor(retryAfterMs: number) {
+    super('another process holds the subject');
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** Whatever is attached to a subject is attached under its lease. */
+function underSubjectLease({
+  ports,
+  job,
+  signal,
+}: OperationCall<JobOf<'attach'>>): NonNullable<attach.OpenedSubject['whileHeld']> {
+  const { registry, repository } = parseReference(job.reference);
+  return async (subject, work) => {
+    const reply = await underLease(ports, subjectLease(registry, repository, subject.digest), signal, work);
+    if ('done' in reply) return reply.done;
+    throw new Held(reply.retryAfterMs);
+  };
+}
+
 /**
- * Does what a job asks for, and keeps what came of it in the run's row. Done twice, it finds the first output.
+ * Does what a job asks for, and keeps its output in the run's row. Done twice, it finds the first output.
  * @throws as `enforceJobPolicy`: the settings may have changed since the job began; as the operation
  */
 export async function runOperationStep(
@@ -65,8 +167,13 @@ export async function runOperationStep(
 }
 
 /** Each operation gets the job of its own name: it is chosen by it. */
-async function perform<O extends SingleStep>(operation: O, call: OperationCall<JobOf<O>>): Promise<OperationReply> {
-  return OPERATIONS[operation](call);
+async function perform<O extends SingleStep>(operation: O, call: OperationCall<JobOf<O>>): Promise<Reply> {
+  try {
+    return await OPERATIONS[operation](call);
+  } catch (error) {
+    if (error instanceof Held) return { retryAfterMs: error.retryAfterMs };
+    throw error;
+  }
 }
 
 function isSingleStep(job: JobInput): job is JobOf<SingleStep> {

@@ -1,0 +1,15 @@
+import { distributionSpec, artifact, platform, requiredArtifactType } from './job-fields.js';
+import { packing } from './job-file-fields.js';
+import { operationSchema } from './operation-schema.js';
+
+export const attach = operationSchema(
+  'attach',
+  { reference: 'write' },
+  {
+    reference: artifact,
+    platform,
+    artifactType: requiredArtifactType,
+    ...packing,
+    distributionSpec,
+  },
+);

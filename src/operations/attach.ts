@@ -1,0 +1,33 @@
+import type { Descriptor } from '../oci/index.js';
+import { attachFiles, type PushProgress } from '../oras/index.js';
+import type { attach } from './attach.schema.js';
+import { described, resolveRoot, type Opened, type Progress } from './operation.js';
+import type { InputOf } from './operation-schema.js';
+import { packingOf, type Packed, type PackingFiles } from './packing.js';
+
+/** What `attach` works on. Writers of one subject's referrers take turns: the caller holds its lease. */
+export interface OpenedSubject extends Opened {
+  whileHeld?: <T>(subject: Descriptor, work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
+}
+
+/** Attaches files to a manifest, as a referrer of it. */
+export async function run(
+  opened: OpenedSubject,
+  input: InputOf<typeof attach>,
+  files: PackingFiles,
+  { signal, text, event }: Progress<PushProgress>,
+): Promise<Packed> {
+  const { repository, whileHeld = (_subject, work) => work(signal) } = opened;
+  const subject = await resolveRoot(opened, input, signal);
+  const { descriptor, manifest } = await whileHeld(subject, (held) =>
+    attachFiles({ repository, files: files.source }, subject, {
+      ...packingOf(input, files),
+      artifactType: input.artifactType,
+      signal: held,
+      ...(event && { onProgress: event }),
+    }),
+  );
+  text?.(`attached ${descriptor.digest} to ${subject.digest}`);
+  const output = { ...described(repository.name, descriptor), subject: described(repository.name, subject) };
+  return { output, digest: descriptor.digest, manifest };
+}

@@ -1,0 +1,9 @@
+import { blob } from './job-fields.js';
+import { outputPrefix } from './job-file-fields.js';
+import { operationSchema } from './operation-schema.js';
+
+export const blobFetch = operationSchema(
+  'blob.fetch',
+  { reference: 'read' },
+  { reference: blob, output: outputPrefix },
+);

@@ -1,0 +1,26 @@
+import type { Descriptor } from '../oci/index.js';
+import { fetchBlob, type Moving } from '../oras/index.js';
+import type { blobFetch } from './blob-fetch.schema.js';
+import { described, tagOrDigestOf, type Opened, type OperationResult, type Progress } from './operation.js';
+import type { InputOf } from './operation-schema.js';
+
+type OpenedBlob = Awaited<ReturnType<typeof fetchBlob>>;
+
+/** Where a fetched blob goes. @returns what the output says of it: its content, or where it is */
+export type KeepBlob = (blob: OpenedBlob, output: string | undefined) => Promise<Record<string, unknown>>;
+
+/** Fetches a blob and checks its digest. */
+export async function run(
+  opened: Opened,
+  { output }: InputOf<typeof blobFetch>,
+  keep: KeepBlob,
+  { signal, event }: Progress<Moving>,
+): Promise<OperationResult> {
+  const { repository } = opened;
+  const blob = await fetchBlob(repository, tagOrDigestOf(opened), { signal, ...(event && { onProgress: event }) });
+  const descriptor: Descriptor = blob.descriptor;
+  return {
+    output: { ...described(repository.name, descriptor), ...(await keep(blob, output)) },
+    digest: descriptor.digest,
+  };
+}

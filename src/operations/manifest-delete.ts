@@ -1,0 +1,26 @@
+import { deleteManifest, type DeleteOptions, type Deletion } from '../oras/index.js';
+import type { manifestDelete } from './manifest-delete.schema.js';
+import { described, tagOrDigestOf, type Opened, type OperationResult, type Progress } from './operation.js';
+import type { InputOf } from './operation-schema.js';
+
+/** Whether a deletion is confirmed, and what is an error. */
+export type Deleting = Pick<DeleteOptions, 'confirm' | 'ignoreMissing'>;
+
+/** Deletes a manifest, and all tags that stand for it. */
+export async function run(
+  opened: Opened,
+  _input: InputOf<typeof manifestDelete>,
+  how: Deleting,
+  { signal }: Progress,
+): Promise<OperationResult> {
+  const deletion = await deleteManifest(opened.repository, tagOrDigestOf(opened), { ...how, signal });
+  return deletionResult(opened, deletion);
+}
+
+/** The same for a blob. */
+export function deletionResult({ repository }: Opened, deletion: Deletion): OperationResult {
+  if (deletion.state === 'missing') return { output: { deleted: false } };
+  const { state, descriptor } = deletion;
+  const output = { ...described(repository.name, descriptor), deleted: state === 'deleted' };
+  return { output, digest: descriptor.digest };
+}

@@ -1,0 +1,20 @@
+import { fetchConfig, resolveConfig } from '../oras/index.js';
+import { contentOf } from './content.js';
+import type { manifestFetchConfig } from './manifest-fetch-config.schema.js';
+import { described, platformOf, tagOrDigestOf, type Opened, type OperationResult, type Progress } from './operation.js';
+import type { InputOf } from './operation-schema.js';
+
+/** The config of a manifest, byte for byte, or its descriptor alone. */
+export async function run(
+  opened: Opened,
+  input: InputOf<typeof manifestFetchConfig>,
+  _files: undefined,
+  { signal }: Progress,
+): Promise<OperationResult> {
+  const { repository } = opened;
+  const config = await resolveConfig(repository, tagOrDigestOf(opened), { signal, ...platformOf(input) });
+  const head = described(repository.name, config);
+  if (input.descriptor === true) return { output: head, digest: config.digest };
+  const bytes = await fetchConfig(repository, config, { signal });
+  return { output: { ...head, ...contentOf(bytes) }, digest: config.digest };
+}

@@ -1,0 +1,20 @@
+import { contentOf } from './content.js';
+import type { manifestFetch } from './manifest-fetch.schema.js';
+import { described, resolveRoot, type Opened, type OperationResult, type Progress } from './operation.js';
+import type { InputOf } from './operation-schema.js';
+
+/** A manifest, byte for byte, or its descriptor alone. */
+export async function run(
+  opened: Opened,
+  input: InputOf<typeof manifestFetch>,
+  _files: undefined,
+  { signal }: Progress,
+): Promise<OperationResult> {
+  const { repository } = opened;
+  const root = await resolveRoot(opened, input, signal);
+  const head = described(repository.name, root);
+  if (input.descriptor === true) return { output: head, digest: root.digest };
+  const { mediaTypes } = input;
+  const { bytes } = await repository.fetchManifest(root, { signal, ...(mediaTypes && { mediaTypes }) });
+  return { output: { ...head, ...contentOf(bytes) }, digest: root.digest };
+}

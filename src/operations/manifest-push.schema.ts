@@ -1,0 +1,9 @@
+import { concurrency, tags, distributionSpec, place, mediaType } from './job-fields.js';
+import { oneFile } from './job-file-fields.js';
+import { operationSchema } from './operation-schema.js';
+
+export const manifestPush = operationSchema(
+  'manifest.push',
+  { reference: 'write' },
+  { reference: place, tags, mediaType, file: oneFile, concurrency, distributionSpec },
+);

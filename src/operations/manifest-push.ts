@@ -1,0 +1,27 @@
+import { pushManifest, type UploadProgress } from '../oras/index.js';
+import type { manifestPush } from './manifest-push.schema.js';
+import { described, digestOf, tagsOf, type Opened, type OperationResult, type Progress } from './operation.js';
+import type { InputOf } from './operation-schema.js';
+
+export type ManifestPushEvent = UploadProgress | { state: 'tagged'; tag: string };
+
+/** Pushes a manifest as it is. @param bytes the content of the input's file */
+export async function run(
+  opened: Opened,
+  input: InputOf<typeof manifestPush>,
+  bytes: Uint8Array,
+  { signal, event }: Progress<ManifestPushEvent>,
+): Promise<OperationResult> {
+  const { repository } = opened;
+  const { mediaType = input.file.mediaType, concurrency } = input;
+  const tags = tagsOf(opened, input.tags);
+  const descriptor = await pushManifest(repository, bytes, {
+    signal,
+    tags,
+    ...digestOf(opened),
+    ...(mediaType !== undefined && { mediaType }),
+    ...(concurrency !== undefined && { concurrency }),
+    ...(event && { onProgress: event, onTagged: (tag) => event({ state: 'tagged', tag }) }),
+  });
+  return { output: { ...described(repository.name, descriptor), tags }, digest: descriptor.digest };
+}

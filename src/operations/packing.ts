@@ -1,0 +1,40 @@
+import type { Digest } from '../oci/index.js';
+import type { ArtifactOptions, FileReference, FileSource } from '../oras/index.js';
+import type { JobFile } from './job-file-fields.js';
+import type { InputOf } from './operation-schema.js';
+import type { push } from './push.schema.js';
+
+/** Where the files of push and attach come from, and how they are packed there. */
+export interface PackingFiles extends Pick<ArtifactOptions, 'allowAbsolutePaths' | 'createdSeconds'> {
+  source: FileSource;
+}
+
+/** What was packed: the output of the operation, and the manifest itself. */
+export interface Packed {
+  output: Record<string, unknown>;
+  digest: Digest;
+  manifest: Uint8Array;
+}
+
+type Packing = Pick<
+  InputOf<typeof push>,
+  'files' | 'annotations' | 'configAnnotations' | 'config' | 'artifactType' | 'concurrency'
+>;
+
+function reference({ path, mediaType }: Pick<JobFile, 'path' | 'mediaType'>): FileReference {
+  return { path, ...(mediaType !== undefined && { mediaType }) };
+}
+
+/** What push and attach have in common, in the words of src/oras. */
+export function packingOf(input: Packing, { source: _source, ...how }: PackingFiles): ArtifactOptions {
+  const { annotations: manifest, configAnnotations: config, artifactType, concurrency } = input;
+  const files = new Map(input.files.flatMap((file) => (file.annotations ? [[file.path, file.annotations]] : [])));
+  return {
+    ...how,
+    files: input.files.map(reference),
+    annotations: { files, ...(manifest && { manifest }), ...(config && { config }) },
+    ...(input.config && { config: reference(input.config) }),
+    ...(artifactType !== undefined && { artifactType }),
+    ...(concurrency !== undefined && { concurrency }),
+  };
+}

@@ -1,0 +1,16 @@
+import { concurrency, artifact, platform, flag } from './job-fields.js';
+import { outputPrefix } from './job-file-fields.js';
+import { operationSchema } from './operation-schema.js';
+
+export const pull = operationSchema(
+  'pull',
+  { reference: 'read' },
+  {
+    reference: artifact,
+    platform,
+    output: outputPrefix,
+    keepOldFiles: flag,
+    includeSubject: flag,
+    concurrency,
+  },
+);

@@ -1,0 +1,42 @@
+import { pullFiles, type FileSink, type Pulled, type PullOptions, type PullProgress } from '../oras/index.js';
+import { described, resolveRoot, type Opened, type OperationResult, type Progress } from './operation.js';
+import type { InputOf } from './operation-schema.js';
+import type { pull } from './pull.schema.js';
+
+/** Where pulled files go. */
+export interface PullFiles extends Pick<PullOptions, 'config' | 'unpackLimitBytes'> {
+  /** Pulls into a sink. @returns what the output has of it beside the layers, and how a layer's path is said */
+  into: (
+    input: Pick<InputOf<typeof pull>, 'output' | 'keepOldFiles'>,
+    work: (sink: FileSink) => Promise<Pulled>,
+  ) => Promise<{ pulled: Pulled; place: (path: string) => Record<string, unknown>; kept?: Record<string, unknown> }>;
+}
+
+/** Pulls the files of an artifact: all of them, or none. */
+export async function run(
+  opened: Opened,
+  input: InputOf<typeof pull>,
+  { into, ...limits }: PullFiles,
+  { signal, event }: Progress<PullProgress>,
+): Promise<OperationResult> {
+  const { repository } = opened;
+  const root = await resolveRoot(opened, input, signal);
+  const { includeSubject, concurrency } = input;
+  const { pulled, place, kept } = await into(input, (files) =>
+    pullFiles({ repository, files }, root, {
+      ...limits,
+      signal,
+      ...(includeSubject !== undefined && { includeSubject }),
+      ...(concurrency !== undefined && { concurrency }),
+      ...(event && { onProgress: event }),
+    }),
+  );
+  const layers = pulled.files.map(({ path, descriptor }) => ({
+    ...place(path),
+    ...described(repository.name, descriptor),
+  }));
+  return {
+    output: { ...described(repository.name, pulled.root), ...kept, layers, skipped: pulled.skipped },
+    digest: pulled.root.digest,
+  };
+}

@@ -1,0 +1,30 @@
+import { parsePlatform, pushFiles, type PushProgress } from '../oras/index.js';
+import { described, digestOf, tagsOf, type Opened, type Progress } from './operation.js';
+import type { InputOf } from './operation-schema.js';
+import { packingOf, type Packed, type PackingFiles } from './packing.js';
+import type { push } from './push.schema.js';
+
+/** Pushes files as an artifact. The same files make the same digest, so that it may be done twice. */
+export async function run(
+  opened: Opened,
+  input: InputOf<typeof push>,
+  files: PackingFiles,
+  { signal, text, event }: Progress<PushProgress>,
+): Promise<Packed> {
+  const { repository } = opened;
+  const { artifactPlatform, imageSpec } = input;
+  const { descriptor, manifest, tags } = await pushFiles(
+    { repository, files: files.source },
+    {
+      ...packingOf(input, files),
+      ...digestOf(opened),
+      tags: tagsOf(opened, input.tags),
+      ...(artifactPlatform !== undefined && { platform: parsePlatform(artifactPlatform, '') }),
+      ...(imageSpec !== undefined && { imageSpec }),
+      signal,
+      ...(event && { onProgress: event }),
+    },
+  );
+  text?.(`pushed ${repository.name}@${descriptor.digest}`);
+  return { output: { ...described(repository.name, descriptor), tags }, digest: descriptor.digest, manifest };
+}

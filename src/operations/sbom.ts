@@ -1,0 +1,36 @@
+import { attachSboms, counted, type AttachPorts } from '../evidence/attach.js';
+import { classifyGraph } from '../evidence/classify.js';
+import type { StepCall } from '../ports/step.js';
+import { Busy, longStep } from '../transfer/long-step.js';
+import { resolveRoot, type Opened, type OperationResult } from './operation.js';
+import type { InputOf } from './operation-schema.js';
+import type { sbom } from './sbom.schema.js';
+
+/** What `sbom` and `sign` work on. They keep what they have done under the id of their run. */
+export interface OpenedImage extends Opened {
+  name: { registry: string; repository: string };
+  runId: string;
+}
+
+/** Attaches an SBOM to each image under the reference, and signs it if there is a key. An SBOM of ours that is there already stays. */
+export async function run(
+  opened: OpenedImage,
+  input: InputOf<typeof sbom>,
+  ports: AttachPorts,
+  call: StepCall,
+): Promise<OperationResult | { retryAfterMs: number }> {
+  const { runId, name } = opened;
+  const root = await resolveRoot(opened, input, call.signal);
+  const rule = { sign: ports.signer === undefined ? [] : (['notary'] as const) };
+  const reply = await longStep(ports, 'sbom', { runId }, call, async (step) => {
+    const { images } = await classifyGraph(step.repository(name.registry, name.repository), root, call.signal);
+    const made = await attachSboms(ports, step, { runId, rule, source: name }, images, call);
+    if (made instanceof Busy) return made;
+    call.progress.text(counted('SBOMs', made).join());
+    const sbomOf = new Map(made.map(({ label, digest, made: isMade }) => [label, { sbom: digest, made: isMade }]));
+    return images.map(({ digest, label, why }) => ({ digest, label, ...(sbomOf.get(label) ?? { why }) }));
+  });
+  if (!('done' in reply)) return reply;
+  const { digest } = root;
+  return { output: { reference: `${opened.repository.name}@${digest}`, digest, images: reply.done }, digest };
+}

@@ -1,0 +1,37 @@
+import { VerificationError } from '../oci/index.js';
+import { lookAtGate } from '../evidence/gate-look.js';
+import type { SignaturePolicy } from '../rules/rule.js';
+import { resolveRoot, type Opened, type OperationResult, type Progress } from './operation.js';
+import type { InputOf } from './operation-schema.js';
+import type { verify } from './verify.schema.js';
+
+/** What the caller trusts: certificates of a job or of a command, or the signatures that a rule demands. */
+export type VerifyInput = Omit<InputOf<typeof verify>, 'signatures'> & { signatures: readonly SignaturePolicy[] };
+
+/**
+ * Whether each policy is met by a signature on the manifest. Our own signatures count like anybody's.
+ * @returns with the refusal `EVIDENCE_MISSING` if not; a pause if it is to be called again
+ */
+export async function run(
+  opened: Opened,
+  input: VerifyInput,
+  ports: Parameters<typeof lookAtGate>[0],
+  { signal, text }: Progress,
+): Promise<OperationResult | { retryAfterMs: number }> {
+  const { repository } = opened;
+  const root = await resolveRoot(opened, input, signal);
+  const asked = { signal, ours: 'count' as const };
+  const { decision, isUnfinished } = await lookAtGate(ports, repository, root, input.signatures, asked);
+  if (isUnfinished) return { retryAfterMs: 0 };
+  const { digest } = root;
+  const output = { reference: `${repository.name}@${digest}`, digest, ...decision };
+  if (decision.passed) {
+    text?.(decision.evidence.map(({ signedBy }) => `signed by ${signedBy}`).join('; '));
+    return { output, digest };
+  }
+  const reasons = decision.reasons.slice(0, 20).join('; ');
+  const refusal = new VerificationError('EVIDENCE_MISSING', `${output.reference}: ${reasons}`, {
+    remedy: 'Attach a signature by one of the trusted identities, or trust the identity that signed it.',
+  });
+  return { output, digest, refusal };
+}
