@@ -12,15 +12,17 @@ import { decide, isToStop, type RepositoryScan } from './repository-scan.js';
 import { isOfOneRow, addProblem } from './scan.js';
 import { isTaken } from './source-repositories.js';
 
-/** Changes that are handled side by side. */
+/** Changes handled in parallel. */
 const AT_ONCE = 8;
-/** Changes that cannot be handled before the scan fails: its registry may be down. */
+/** After this many changes that could not be handled, the scan fails: the registry may be down. */
 const MOST_TROUBLES = 3;
 
 /**
- * Reads what is new in a repository by the registry's lists of the newest tags and manifests, and handles it like push events: a quiet
- * repository costs two requests. The cursor moves on when all is handled; if there may be more than was read, a full scan comes next.
- * @returns true when all is handled; otherwise the next scan begins at the same cursor, without what was handled
+ * Reads the newest entries of a repository's tag and manifest lists and handles each like a push event. A quiet
+ * repository costs two requests. The cursor moves forward once every entry is handled. If there were more entries than
+ * the page limit allows to read, a full scan follows.
+ * @returns true if every entry was handled; otherwise the next scan starts at the same cursor and skips the handled
+ * entries
  */
 export async function changeScan(place: RepositoryScan): Promise<boolean> {
   const { cursor } = place.state;
@@ -50,7 +52,7 @@ export async function changeScan(place: RepositoryScan): Promise<boolean> {
   return !done.tags.isStopped && !done.manifests.isStopped;
 }
 
-/** The cursor of a repository as it is now. @throws PromoterError `NO_ACR_LISTS` */
+/** Returns a cursor at the newest entries. @throws PromoterError `NO_ACR_LISTS` */
 export async function cursorNow(
   place: Pick<RepositoryScan, 'scan' | 'rule' | 'repository' | 'signal'>,
 ): Promise<ScanCursor> {
@@ -71,7 +73,7 @@ async function readLists(
   return { tags, manifests };
 }
 
-/** Nothing if the repository is not there (yet). */
+/** Yields nothing if the repository does not exist (yet). */
 async function* orNone<T>(pages: AsyncIterable<T[]>): AsyncGenerator<T[]> {
   try {
     yield* pages;
@@ -85,7 +87,7 @@ function dropFingerprint(place: RepositoryScan): void {
   place.state = state;
 }
 
-/** The digests that these tags had when the repository was first scanned, of a rule that leaves those alone. */
+/** The digests that these tags had when the repository was first scanned, if the rule ignores existing tags. */
 async function existingOf(
   { scan, rule, repository, state: { existing } }: RepositoryScan,
   tags: readonly ChangedTag[],
@@ -96,16 +98,17 @@ async function existingOf(
 }
 
 interface Handled {
-  /** Of those that need no more. */
+  /** Keys of the entries that are finished. */
   keys: string[];
-  /** Of those that are to be looked at again by the next scan: a manifest that is listed and cannot be read yet. */
+  /** Keys of the entries that the next scan must check again: the manifest is listed but cannot be read yet. */
   again: string[];
-  /** False: the cursor stays where it is, for what was not handled. */
+  /** If false, the cursor does not move. */
   isWhole: boolean;
-  /** There was no time for the rest, or no more runs may be started. */
+  /** The time is over, or no more runs may be started. */
   isStopped: boolean;
-  /** Changes that could not be handled; some of them are to be tried again. */
+  /** The number of changes that could not be handled. */
   troubles: number;
+  /** True if one of those is tried again by the next scan, so the cursor must not move. */
   isHeld: boolean;
 }
 
@@ -115,7 +118,7 @@ function nothingHandled(): Handled {
 
 type Outcome = 'done' | 'again' | 'stopped' | 'failed';
 
-/** Handles what is new, oldest first, until the scan is to stop. What fails keeps the others from nothing. */
+/** Handles the new entries, oldest first, until the scan must stop. An entry that fails does not stop the others. */
 async function handleAll<T extends { updatedAt: string }>(
   place: RepositoryScan,
   { fresh }: Newest<T>,
@@ -129,7 +132,7 @@ async function handleAll<T extends { updatedAt: string }>(
     const some = fresh.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
     await Promise.all(
       some.map(async ({ entry, key }) => {
-        // Taken until it is known what it starts: other repositories are scanned at the same time.
+        // Reserve a run before it is known whether one starts: other repositories are scanned in parallel.
         scan.started += 1;
         const outcome = await handle(entry, key)
           .catch((error: unknown) => troubleWith(place, handled, entry, error))
@@ -144,7 +147,7 @@ async function handleAll<T extends { updatedAt: string }>(
   handled.isWhole = !handled.isStopped && !handled.isHeld;
 }
 
-/** One change that cannot be handled: the next scan tries again, for two hours. */
+/** Records a change that could not be handled. The next scans try it again until it is two hours old. */
 function troubleWith(
   { scan, rule, signal }: RepositoryScan,
   handled: Handled,
@@ -171,22 +174,24 @@ async function handleTag(
     if (!isTaken(rule, repository, tag)) return 'done';
     const row = (await scan.ports.store.getPromotion(promotionId(rule.name, { registry, repository, tag })))?.value;
     if (row === undefined && existing.get(tag) === digest) return 'done';
-    // Most of what is new was reported by its event: a run has seen it, or will.
+    // Most new entries were already reported by a push event, so an open or finished run covers them.
     const isKnown =
       row?.runOpen === true ? isNamed(row, digest) : decide(place, { digest, updatedAt: at }, row) !== 'raise';
-    // One that was gone is back, whatever the clocks say of when that was.
+    // A deleted tag that is listed again needs a run, whatever the times say.
     const isBack = row?.runOpen === false && row.last?.code === 'SOURCE_GONE';
     if (isKnown && !isBack) return 'done';
   }
   return handlePushed(place, { kind: 'pushed', registry, repository, tag, digest, at, by: 'schedule' }, key);
 }
 
-/** If the open run knows of this digest, or its row does. */
+/** True if the open run will see this digest, because the row's news names it. */
 function isNamed({ news: { tag } = NO_NEWS }: PromotionRow, digest: string): boolean {
   return tag?.digest === digest && tag.deleted !== true;
 }
 
-/** Manifests with a tag that the rule takes are handled by that; of the others those count that refer to another. */
+/**
+ * Skips manifests that have a matching tag, because handleTag handles those. The others matter if they have a subject.
+ */
 async function handleManifest(
   place: RepositoryScan,
   { digest, tags, updatedAt: at }: ChangedManifest,
@@ -198,20 +203,23 @@ async function handleManifest(
   return handlePushed(place, { kind: 'pushed', registry, repository, digest, at, by: 'schedule' }, key);
 }
 
-/** @param key under which it is kept how far it was handled, if more promotions stand on it than may be started */
+/**
+ * @param key identifies the entry in `state.partly`, which keeps the progress of a change with more promotions than may
+ * be started at once
+ */
 async function handlePushed(place: RepositoryScan, change: Change, key: string): Promise<Outcome> {
   const { scan, rule, signal } = place;
-  // The other rules scan for themselves.
+  // Each rule has its own scan, so this change is handled for one rule only.
   const ports = { ...scan.ports, rules: { ...scan.ports.rules, load: () => Promise.resolve([rule]) } };
   try {
     let from = place.state.partly?.[key];
     for (;;) {
-      // It is one of those that are taken.
+      // One run is already reserved for this change.
       const most = scan.maxStarted - scan.started + 1;
       const handled = await handleChange(ports, change, signal, from, Math.max(most, 1));
       scan.looked += 1;
       scan.started += handled.raised.length;
-      // What cannot be read for hours is no replica that is late.
+      // A manifest that is unreadable for hours is not a late replica.
       if (handled.state === 'unreadable') return isSettled(Date.parse(change.at), scan.ports.now()) ? 'done' : 'again';
       if (handled.state === 'done') return 'done';
       from = handled.next;
@@ -219,7 +227,7 @@ async function handlePushed(place: RepositoryScan, change: Change, key: string):
       if (isToStop(place)) return 'stopped';
     }
   } catch (error) {
-    // A row that can't be read, or no destination can be made of this name.
+    // The row cannot be parsed, or the rule's destination cannot be formed from this name.
     if (!isOfOneRow(error)) throw error;
     addProblem(scan, rule, error);
     return 'done';

@@ -6,11 +6,11 @@ import type { Queues } from '../ports/queues.js';
 import type { StorePort } from '../ports/store.js';
 import type { Versioned } from '../ports/versioned.js';
 
-// One loop over all hosts, held by one row and one message: docs/decisions/clock.md.
+// One loop over all hosts, kept going by one row and one message: docs/decisions/clock.md.
 
-/** From the begin of one tick to the next, in milliseconds. */
+/** Time from the start of one tick to the start of the next, in milliseconds. */
 export const TICK_EVERY_MS = 60_000;
-/** A row that was not written for so long belongs to a loop that has stopped, in milliseconds. */
+/** If the row was not written for this long, the loop has stopped. Milliseconds. */
 const STOPPED_MS = 3 * 60_000;
 /** The shortest delay of a message, in seconds. The row must be written before the message arrives, or the message is dropped. */
 const LEAST_DELAY_S = 10;
@@ -19,24 +19,24 @@ const NOTE = 'clock';
 type ClockPorts = StorePort<Notes> & { queues: Queues; now(): Date };
 
 const tickStateSchema = z.object({
-  /** The time of PROMOTION_SCHEDULE for which the last scan began. */
+  /** The time in PROMOTION_SCHEDULE for which the last scan started. */
   dueAt: z.string().exactOptional(),
-  /** Runs that were started since then. */
+  /** Runs started since then. */
   started: z.number(),
-  /** Scans are due, and were begun or not; absent if they have ended. */
+  /** `due`: scans have yet to start. `begun`: they have started and are not finished. Absent: they are finished. */
   scans: z.enum(['due', 'begun']).exactOptional(),
 });
-/** What one tick hands to the next. */
+/** The state that one tick passes to the next. */
 export type TickState = z.infer<typeof tickStateSchema>;
 
 const clockRowSchema = z.object({
-  /** The id of the one message that counts. */
+  /** The id of the only message that is accepted. */
   next: z.string(),
   /** When the row was written. */
   at: z.string(),
   /** When the last tick ended. */
   tickedAt: z.string().exactOptional(),
-  /** Of another version of this code: from the start, and the loop goes on. */
+  /** State from another version of this code is discarded, and the loop continues. */
   state: tickStateSchema.catch({ started: 0 }),
 });
 type ClockRow = z.infer<typeof clockRowSchema>;
@@ -44,9 +44,9 @@ type ClockRow = z.infer<typeof clockRowSchema>;
 const messageSchema = z.object({ id: z.string() });
 
 /**
- * Handles one message of the queue `schedule`: the tick that it stands for, then the next message, then the row. A message that the
- * row does not name is dropped: it is a duplicate, or its sender died before it wrote the row.
- * @returns if it ticked
+ * Handles one message of the queue `schedule`: runs the tick, sends the next message, then writes the row. Drops a
+ * message whose id is not in the row: it is a duplicate, or its sender died before it wrote the row.
+ * @returns true if it ran a tick
  */
 export async function handleTickMessage(
   ports: ClockPorts,
@@ -60,7 +60,7 @@ export async function handleTickMessage(
   const state = await tick(row.value.state);
   const now = ports.now();
   const leftS = Math.ceil((beganMs + TICK_EVERY_MS - now.getTime()) / 1_000);
-  // A clock that was set meanwhile must not stop the loop.
+  // The system clock may have been set during the tick. The loop must not stop because of it.
   const delaySeconds = Math.min(Math.max(leftS, LEAST_DELAY_S), TICK_EVERY_MS / 1_000);
   const at = now.toISOString();
   await sendNext(ports, delaySeconds, row.version, { at, tickedAt: at, state });
@@ -68,20 +68,20 @@ export async function handleTickMessage(
 }
 
 /**
- * Starts the loop, or starts it again if its row was not written for {@link STOPPED_MS}: then its message is lost, or whoever
- * handles it hangs.
- * @returns if it did
+ * Starts the loop. Starts it again if its row was not written for {@link STOPPED_MS}: its message is lost, or its
+ * handler hangs.
+ * @returns true if it started the loop
  */
 export async function reviveClock(ports: ClockPorts): Promise<boolean> {
   const row = await readClock(ports);
   const now = ports.now();
-  // Also if a clock that was wrong wrote it.
+  // Also restarts if a wrong clock wrote a time in the future.
   if (row !== undefined && Math.abs(now.getTime() - Date.parse(row.value?.at ?? '')) < STOPPED_MS) return false;
   const { next: _lost, ...rest } = row?.value ?? { state: { started: 0 } };
   return sendNext(ports, LEAST_DELAY_S, row?.version, { ...rest, at: now.toISOString() });
 }
 
-/** When the last tick ended, and how long ago; undefined before the first one. */
+/** When the last tick finished, and how many seconds ago; undefined before the first tick. */
 export async function lastTick(
   ports: StorePort<Notes> & { now(): Date },
 ): Promise<{ at: string; ageSeconds: number } | undefined> {
@@ -92,8 +92,9 @@ export async function lastTick(
 }
 
 /**
- * The message first, then the row: if the host dies in between, the message that the row names comes again, and this one is dropped.
- * @returns false if another writer was first: then its message counts
+ * Sends the message before it writes the row. If the host dies in between, the queue redelivers the message that the
+ * row names, and the new one is dropped.
+ * @returns false if another writer was first; then only that writer's message is accepted
  */
 async function sendNext(
   { queues, store }: ClockPorts,
@@ -106,7 +107,7 @@ async function sendNext(
   return store.putNote(NOTE, JSON.stringify({ ...rest, next }), version);
 }
 
-/** A row that cannot be read has no value: the loop starts anew. */
+/** If the row cannot be parsed, its value is undefined and the loop starts again. */
 async function readClock({
   store,
 }: StorePort<Notes>): Promise<{ value: ClockRow | undefined; version: string } | undefined> {

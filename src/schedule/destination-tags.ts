@@ -4,10 +4,10 @@ import { resolveTag } from '../transfer/resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
 import { SCANNED_TAGS } from './scan.js';
 
-/** One repository's list of tags with digests, read as far as it is needed. */
+/** One repository's list of tags and digests, read as far as needed. */
 interface List {
   entries: AsyncIterator<TagDetails>;
-  /** What the list said, of names not passed yet. */
+  /** Digests read from the list, for tags that were not passed yet. */
   digests: Map<string, string>;
   last: string;
   read: number;
@@ -16,8 +16,9 @@ interface List {
 }
 
 /**
- * Where destination tags stand: by ACR's list, a page for a hundred of them, as long as that costs less than asking for each;
- * what the list doesn't confirm, and every tag of a registry without one, is asked for by itself.
+ * Tells whether destination tags have the expected digest. Uses ACR's tag list (a hundred tags per request) as long as
+ * that costs less than a request for each tag. Tags that the list does not confirm, and all tags of other registries,
+ * are read one by one.
  */
 export class DestinationTags {
   readonly #ports: Pick<Ports, 'registries' | 'listing'>;
@@ -29,7 +30,10 @@ export class DestinationTags {
     this.#signal = signal;
   }
 
-  /** Those of `wanted` that the lists show in place; ask rising names, since lists are read once. */
+  /**
+   * Returns the entries whose destination tag has the expected digest according to the lists. Call it with ascending
+   * names, because lists are read once.
+   */
   async listed<T extends { destination: TagName; digest: string }>(wanted: readonly T[]): Promise<Set<T>> {
     const groups = new Map<string, T[]>();
     for (const each of wanted) {
@@ -38,7 +42,7 @@ export class DestinationTags {
     }
     const confirmed = new Set<T>();
     for (const [name, group] of groups) {
-      // A page for so few costs as much as they do.
+      // For so few tags, single requests cost no more than a page.
       if (group.length < 2 && !this.#lists.has(name)) continue;
       const tags = group.map(({ destination }) => destination.tag).sort();
       const digests = await this.#read(name, group[0]?.destination, tags);
@@ -68,7 +72,7 @@ export class DestinationTags {
         }
       }
     } catch (error) {
-      // Nothing was promoted there yet.
+      // The repository does not exist yet.
       if (!(error instanceof RegistryError && error.notFound)) throw error;
       list.isOver = true;
     }
@@ -77,7 +81,7 @@ export class DestinationTags {
 
   #open(name: string, at: TagName | undefined, first: string): List {
     const repository = this.#ports.listing.repository(at?.registry ?? '', at?.repository ?? '');
-    // A list starts after a name: one that sorts right before the first, or nearly so.
+    // A list starts after a given name, so use one that sorts just before the first tag.
     const last = first.slice(0, -1);
     const listing = repository.listTagDetails({ signal: this.#signal, onlyPages: true, ...(last !== '' && { last }) });
     const list: List = {

@@ -5,27 +5,30 @@ import type { Rule } from '../rules/rule.js';
 import type { Existing } from '../rows/scan-row.js';
 import type { Ports } from '../ports/ports.js';
 
-/** Tags of one document. */
+/** Tags per document. */
 export const PART_TAGS = 5_000;
 
 const partSchema = z.object({
   /** Digests by tag. */
   tags: z.record(z.string(), z.string()),
-  /** The tag after which the next part begins; null: this is the last one. */
+  /** The tag after which the next part begins; null in the last part. */
   next: z.string().nullable(),
-  /** The newest time of a tag when the recording began. */
+  /** The newest time of a tag when the recording started. */
   untilMs: z.number().exactOptional(),
 });
 export type Part = z.infer<typeof partSchema>;
 
 type DocumentsPort = Pick<Ports, 'documents'>;
 
-/** The tags and digests that a repository had when the schedule first scanned it: what a rule with `existing: ignore` leaves alone. */
+/**
+ * The tags and digests that a repository had when the schedule first scanned it. A rule with `existing: ignore` does
+ * not promote these.
+ */
 export class ExistingTags {
   readonly #ports: DocumentsPort;
   readonly #folder: string;
   readonly #parts: number;
-  /** The part that was looked into last: the next tags are in it mostly. */
+  /** The part that was read last. The next tags are usually in the same part. */
   #open: { number: number; tags: Part['tags'] } | undefined;
 
   constructor(ports: DocumentsPort, rule: Rule, repository: string, { globs, parts }: Existing) {
@@ -34,11 +37,11 @@ export class ExistingTags {
     this.#parts = parts;
   }
 
-  /** The digests that these tags had, by tag. */
+  /** Returns the recorded digests of these tags. */
   async digestsOf(tags: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const found = new Map<string, string>();
     for (let count = 0; count < this.#parts && found.size < tags.length; count += 1) {
-      // From where the last ones were: tags come in the order in which they were recorded.
+      // Start with the part of the last call: tags are asked for in the order in which they were recorded.
       const digests = await this.#tagsOf(((this.#open?.number ?? 0) + Math.min(count, 1)) % this.#parts);
       for (const tag of tags) {
         const digest = digests[tag];
@@ -51,7 +54,7 @@ export class ExistingTags {
   async #tagsOf(number: number): Promise<Part['tags']> {
     if (this.#open?.number !== number) {
       const part = await readPart(this.#ports, this.#folder, number);
-      // Without it, all that it had would be promoted.
+      // Ignoring the missing part would promote every tag in it.
       if (part === undefined) throw incomplete(this.#folder, number);
       this.#open = { number, tags: part.tags };
     }
@@ -60,8 +63,10 @@ export class ExistingTags {
 }
 
 /**
- * Keeps one more part. It stays as it was written first: of two scans at once, and after a crash, that one counts.
- * @param list makes the part. @returns the part that is kept
+ * Writes the next part, unless it exists: if two scans write it, or a crashed scan wrote it before, the first one
+ * stays.
+ * @param list makes the part
+ * @returns the part that is kept
  */
 export async function keepPart(
   ports: DocumentsPort,
@@ -77,7 +82,7 @@ export async function keepPart(
   return parse(await ports.documents.putIfAbsent('documents', `${folder}/${parts}.json`, bytes), partSchema);
 }
 
-/** Removes what was recorded of a repository, so that it can be recorded anew. */
+/** Removes the recorded tags of a repository, so that they can be recorded again. */
 export async function forgetExisting(
   { documents }: DocumentsPort,
   rule: { name: string; source: { registry: string } },
@@ -87,15 +92,15 @@ export async function forgetExisting(
   await documents.removeAll('documents', `${folderOf(rule, repository, globs)}/`);
 }
 
-/** Removes all that was recorded for a rule. */
+/** Removes everything that was recorded for a rule. */
 export async function forgetRule({ documents }: DocumentsPort, rule: string): Promise<void> {
   await documents.removeAll('documents', `existing/${rule}/`);
 }
 
 /**
- * The repositories that a rule's source had when the schedule first saw the rule: of those the tags are recorded, and all in a later one is
- * new.
- * @param now those that there are
+ * The source repositories that existed when the schedule first saw the rule. Their existing tags are recorded; every
+ * tag of a repository created later is new.
+ * @param now the source repositories that exist now
  */
 export async function firstRepositories(
   { documents }: DocumentsPort,
@@ -108,7 +113,7 @@ export async function firstRepositories(
   return new Set(parse(kept, z.array(z.string())));
 }
 
-/** Tells apart which tags of its source a rule takes. 16 hex digits. */
+/** A hash of the rule's tag globs, 16 hex digits. */
 export function globsHash({ source }: Rule): string {
   return hash(source.tags);
 }
@@ -127,8 +132,8 @@ async function readPart({ documents }: DocumentsPort, folder: string, number: nu
 }
 
 function incomplete(folder: string, number: number): PromoterError {
-  return new PromoterError('BASELINE_INCOMPLETE', `part ${number} of ${folder} is gone`, {
-    remedy: `Remove what is in documents/${folder} and the repository's row in table runs, partition scan: what the repository holds then counts as having been there.`,
+  return new PromoterError('BASELINE_INCOMPLETE', `part ${number} of ${folder} is missing`, {
+    remedy: `Delete the documents in documents/${folder} and the repository's row in table runs, partition scan. The tags that exist then are recorded as existing and not promoted.`,
   });
 }
 

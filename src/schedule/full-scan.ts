@@ -15,25 +15,26 @@ import { isOutdated } from './run-again.js';
 import { everyTagOf, isTaken } from './source-repositories.js';
 import { isFull, isOfOneRow, addProblem, SCANNED_TAGS } from './scan.js';
 
-/** Requests, and runs that are started, side by side. */
+/** Requests sent, and runs started, in parallel. */
 const AT_ONCE = 16;
-/** Tags that cannot be looked at before the scan fails: a registry may be down. */
+/** After this many tags that could not be checked, the scan fails: a registry may be down. */
 const MOST_TROUBLES = 3;
 
-/** What a full scan reads. */
+/** State of one full scan. */
 interface Reading extends RepositoryScan {
   rows: PromotionRows;
   destinations: DestinationTags;
   existing: ExistingTags | undefined;
-  /** Tags whose rows are listed with a later page of tags: `v1` comes after `v10` there. */
+  /** Tags whose rows are listed with a later page of tags. For example, `v1` is listed after `v10` there. */
   apart: Set<string>;
   troubles: number;
 }
 
 /**
- * Compares all tags of a repository with the rows and with the destination, a page at a time, from where the last tick stopped: tags
- * without a row, moved and deleted ones, destination tags that are gone or lead elsewhere, destinations that are free again.
- * @returns true when it has ended
+ * Compares all tags of a repository with their rows and with the destination, page by page, continuing where the last
+ * tick stopped. Finds tags without a row, moved and deleted tags, destination tags that are gone or have another
+ * digest, and freed destination claims.
+ * @returns true if the scan is finished
  */
 export async function fullScan(place: RepositoryScan): Promise<boolean> {
   const { scan, rule, repository, signal } = place;
@@ -61,7 +62,7 @@ export async function fullScan(place: RepositoryScan): Promise<boolean> {
     if (!(await scanPage(reading, page, listed.name)) || isToLeave(place)) return false;
     page = [];
   }
-  // With the last tags come all rows that are left.
+  // The last page covers all remaining rows.
   if (!(await scanPage(reading, page, undefined))) return false;
   end(place);
   return true;
@@ -75,13 +76,13 @@ function end(place: RepositoryScan): void {
   place.state = { ...state, ...again, lastFullScanAt: startedAt, fingerprint: by };
 }
 
-/** A tag, or a row without one, that may need a run. */
+/** A tag, or the tag of a row that is no longer listed, that may need a run. */
 interface Doubt {
   name: TagName;
-  /** As the tag is listed; absent if it is not any more. */
+  /** The tag as listed; absent if it is not listed any more. */
   listed?: TagDetails;
   digest?: string;
-  /** Where only the destination can tell. */
+  /** Set if the destination must be read to decide. */
   destination?: TagName;
 }
 type Compared = Doubt & { destination: TagName; digest: string };
@@ -91,8 +92,9 @@ function isCompared(doubt: Doubt): doubt is Compared {
 }
 
 /**
- * Scans the tags of one page with the rows that are listed up to the last of them, and says in the state how far it has come.
- * @param last undefined: it is the last page. @returns false if no more runs may be started
+ * Compares one page of tags with the rows up to its last tag, and keeps the position in the state.
+ * @param last undefined on the last page
+ * @returns false if no more runs may be started
  */
 async function scanPage(reading: Reading, page: readonly TagDetails[], last: string | undefined): Promise<boolean> {
   const { scan, rule, repository, destinations } = reading;
@@ -106,7 +108,7 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
     const isApart = last !== undefined && listedTag(listed.name) > listedTag(last);
     if (isApart) reading.apart.add(listed.name);
     const row = isApart ? await reading.rows.now(listed.name) : rows.get(listed.name);
-    // It was there at first, and nobody has asked for it since.
+    // The tag is unchanged since it was recorded as existing, and nothing asked for it since.
     if (row === undefined && existing?.get(listed.name) === listed.digest) continue;
     const doubt = await doubtOf(reading, listed, row);
     if (doubt !== undefined) doubts.push(doubt);
@@ -119,13 +121,13 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
   const open = doubts.filter((doubt) => !isCompared(doubt) || !confirmed.has(doubt));
   for (let from = 0; from < open.length;) {
     if (isFull(scan)) return false;
-    // No more at once than may be started.
+    // Never start more runs than are left.
     const some = open.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
     const isDone = await Promise.all(some.map((doubt) => raise(reading, doubt)));
-    // Other repositories are scanned at the same time, and may have started the last one.
+    // Other repositories are scanned in parallel and may have used up the last run.
     const stopped = isDone.indexOf(false);
     from += some.length;
-    // A tag that differs each time must not use up what every tick may start.
+    // Record the position even then, so that a tag that changes on every scan does not use up the runs of every tick.
     reach(reading, (stopped === -1 ? some : some.slice(0, stopped)).at(-1)?.name.tag);
     if (stopped !== -1 || isSpent(scan, rule, some)) return false;
   }
@@ -133,20 +135,23 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
   return true;
 }
 
-/** True if another registry that these lead to may be asked no more: one by one, since it has no lists, or a repository for each tag. */
+/**
+ * True if the request share of a destination registry is used up. Destinations without ACR lists cost a request for
+ * each tag.
+ */
 function isSpent({ share }: RepositoryScan['scan'], { source }: Rule, some: readonly Doubt[]): boolean {
   return some.some(
     ({ destination: to }) => to !== undefined && to.registry !== source.registry && share.left(to.registry) <= 0,
   );
 }
 
-/** Says how far it has come. */
+/** Keeps the position in the state. */
 function reach(reading: Reading, tag: string | undefined): void {
   const { full } = reading.state;
   if (full !== undefined && tag !== undefined) reading.state = { ...reading.state, full: { ...full, after: tag } };
 }
 
-/** Undefined: nothing to do, by what the row says. */
+/** Returns undefined if the row shows that nothing is to be done. */
 async function doubtOf(
   reading: Reading,
   listed: TagDetails,
@@ -163,7 +168,7 @@ async function doubtOf(
     }
     case 'run again': {
       const { full } = reading.state;
-      // What is run again after an edit comes after all scans: run-again.ts.
+      // Reruns after a rule edit come after all scans, see runAgain.
       if (full !== undefined && !isOutdated(reading))
         reading.state = { ...reading.state, full: { ...full, hasOutdated: true } };
       return undefined;
@@ -173,21 +178,23 @@ async function doubtOf(
   }
 }
 
-/** True where the destination belonged to another rule when this was refused, and does so no longer. */
+/**
+ * True if the promotion was refused because another promotion had claimed the destination, and the claim is free again.
+ */
 async function isFreeAgain({ scan, rule }: Reading, name: TagName, row: PromotionRow): Promise<boolean> {
   if (row.runOpen || row.last?.code !== 'DESTINATION_TAKEN') return false;
   const { id, destination } = row;
   return isDestinationFree(scan.ports, { promotionId: id, rule, source: name, destination });
 }
 
-/** A row whose tag is not listed, and which says that it is in sync. What was stopped or refused stays so. */
+/** True for a row that is in sync although its tag is not listed. Cancelled and refused rows stay as they are. */
 function isLeft({ rule, repository }: Reading, { source, runOpen, state }: PromotionRow): boolean {
   return !runOpen && state === 'in_sync' && isTaken(rule, repository, source.tag);
 }
 
 /**
- * The row may have changed since the list was read, and a list of tags may be late: both are asked again.
- * @returns false if it is to be started, and no more runs may be
+ * Checks the row and the tag again before it starts a run: the row may have changed, and a tag list may lag behind.
+ * @returns false if a run is needed but no more may be started
  */
 async function raise(reading: Reading, { name, listed }: Doubt): Promise<boolean> {
   const { scan, rule, rows, destinations } = reading;
@@ -200,7 +207,8 @@ async function raise(reading: Reading, { name, listed }: Doubt): Promise<boolean
       throw error;
     });
   } catch (error) {
-    // Its row can't be read, no destination be made of this name, or a registry fails for it: the next full scan looks again.
+    // One bad row, a destination that cannot be formed, or a failing request does not stop the scan. The next full scan
+    // tries again.
     if (!isOfOneRow(error)) {
       if (reading.signal.aborted || !(error instanceof RegistryError) || reading.troubles >= MOST_TROUBLES) throw error;
       reading.troubles += 1;

@@ -18,13 +18,13 @@ import type { Promotions } from '../ports/promotions.js';
 import type { RunLists } from '../ports/run-lists.js';
 import type { SubjectIndex } from '../ports/subject-index.js';
 
-/** Runs, and promotions, and ignored events, that one tick looks at to remove them. */
+/** Runs, promotions and ignored events checked per tick. */
 const HOUSE_PAGE = 100;
-/** Pages of ignored events that one tick removes: there may be more of them than of anything else. */
+/** Pages of ignored events removed per tick. There may be more of these than of anything else. */
 const MOST_IGNORED_PAGES = 10;
 /** How long ignored events are kept, in milliseconds. */
 const IGNORED_MS = 7 * 24 * 3_600_000;
-/** How much time must have come over RUN_RETENTION_DAYS before its engine instances are looked for, in milliseconds. */
+/** Engine instances are looked for once this much time was added to the period that is over, in milliseconds. */
 const FORGET_EVERY_MS = 3_600_000;
 
 type HousePorts = Pick<Ports, 'engine' | 'documents' | 'rules' | 'retentionDays' | 'now'> &
@@ -32,7 +32,7 @@ type HousePorts = Pick<Ports, 'engine' | 'documents' | 'rules' | 'retentionDays'
 
 const DAY_MS = 24 * 3_600_000;
 const NOTE = 'housekeeping';
-/** Until when the engine's instances are forgotten; where in the lists the next tick goes on. */
+/** How far engine instances are purged, and the positions in the lists for the next tick. */
 const noteSchema = z.object({
   instancesUntil: z.string().optional(),
   runsFrom: z.string().optional(),
@@ -41,7 +41,7 @@ const noteSchema = z.object({
 });
 type Note = z.infer<typeof noteSchema>;
 
-/** What was removed. */
+/** How many of each were removed. */
 export interface Removed {
   runs: number;
   promotions: number;
@@ -50,26 +50,27 @@ export interface Removed {
   instances: number;
 }
 
-/** One tick's work, as far as it has come. */
+/** State of one tick's housekeeping. */
 interface House {
   ports: HousePorts;
   note: Note;
   cutoff: Date;
-  /** What went wrong, and kept the rest from nothing. */
+  /** Errors that did not stop the rest. */
   failures: unknown[];
 }
 
-/** How many were removed of a page, and where the next one begins. */
+/** How many entries of a page were removed, and the position of the next page. */
 interface Page {
   removed: number;
   next: string | undefined;
 }
 
 /**
- * Removes what ended longer than RUN_RETENTION_DAYS ago: histories, documents, steps and rows of runs, and the rows of promotions
- * that nobody wants any more; what promotions stand on no longer; ignored events after a week. A page of each at a time, whatever
- * there is: the next tick goes on. May be done any number of times, and by several at once: what leads to the rest is removed last.
- * @throws the first of what went wrong, when all the rest is done
+ * Removes what finished more than RUN_RETENTION_DAYS ago: histories, documents, steps and rows of runs, promotion rows
+ * that no rule matches, outdated entries of the subject index; and ignored events after a week. Each tick handles one
+ * page of each list, and the next tick continues. Safe to repeat, and safe on several hosts at once: the row that leads
+ * to everything else is removed last.
+ * @throws the first error, after everything else is done
  */
 export async function keepHouse(ports: HousePorts): Promise<Removed> {
   const kept = await ports.store.getNote(NOTE);
@@ -86,7 +87,7 @@ export async function keepHouse(ports: HousePorts): Promise<Removed> {
   const runs = await part(removeRuns(house), { removed: 0, next: note.runsFrom });
   const promotions = await part(removePromotions(house), { removed: 0, next: note.promotionsFrom });
   const standings = await part(removeStandings(house), { removed: 0, next: note.standingsFrom });
-  // Where another tick was faster, its note is as good as ours.
+  // If another tick wrote its note first, that note is as good as ours.
   const next: Note = {
     ...(instances.until !== undefined && { instancesUntil: instances.until }),
     ...(runs.next !== undefined && { runsFrom: runs.next }),
@@ -105,7 +106,7 @@ export async function keepHouse(ports: HousePorts): Promise<Removed> {
   };
 }
 
-/** @param remove @returns whether it is gone. What is wrong with one keeps the others from nothing */
+/** Removes items one by one. An error in one item does not stop the others. @returns how many were removed */
 async function removeEach<T>(
   { failures }: House,
   items: readonly T[],
@@ -133,7 +134,7 @@ async function removeIgnored({ store }: HousePorts, before: Date): Promise<numbe
   return removed;
 }
 
-/** A note of another version: from the start again. */
+/** If another version wrote the note, start again. */
 function noteOf(text: string | undefined): Note {
   try {
     return noteSchema.parse(JSON.parse(text ?? '{}'));
@@ -143,8 +144,8 @@ function noteOf(text: string | undefined): Note {
 }
 
 /**
- * Instances that no row leads to (one that began after its run's row was removed) are found by the time at which they were made, a
- * day's worth at a time.
+ * Purges engine instances that no row leads to, for example one that started after its run's row was removed. Finds
+ * them by their creation time, one day at a time.
  */
 async function forgetInstances({
   ports: { engine },
@@ -169,7 +170,7 @@ async function removeRuns(house: House): Promise<Page> {
     const instances = run.startedAgainAt === undefined ? [run.id] : [run.id, jobInstanceOf(run)];
     for (const instance of instances) {
       const { state } = await ports.engine.state(instance);
-      // Its row has ended and it hasn't: it is somebody's to look at.
+      // The row has ended but the instance has not. Keep it for an operator to investigate.
       if (state === 'running' || state === 'pending') return false;
       await ports.engine.purge(instance);
     }
@@ -181,7 +182,7 @@ async function removeRuns(house: House): Promise<Page> {
   return { removed, next: page.next };
 }
 
-/** Ended long enough ago, told, and not what its promotion stands on, unless that is at rest for as long. */
+/** True if the run finished long enough ago, its result event is sent, and its promotion no longer needs it. */
 async function isDone(ports: HousePorts, run: RunSummary, cutoff: Date): Promise<boolean> {
   if (run.state !== 'ended' || isUntold(run) || !isBefore(run.finishedAt, cutoff)) return false;
   const row = run.promotionId === undefined ? undefined : (await ports.store.getPromotion(run.promotionId))?.value;
@@ -209,7 +210,7 @@ async function removePromotions(house: House): Promise<Page> {
   try {
     rules = await ports.rules.load();
   } catch (error) {
-    // Rules that can't be read say of no promotion that nobody wants it.
+    // If the rules cannot be read, no promotion counts as unmatched.
     if (!(error instanceof PromoterError)) throw error;
     return { removed: 0, next: note.promotionsFrom };
   }
@@ -223,13 +224,13 @@ async function removePromotions(house: House): Promise<Page> {
   return { removed, next: page.next };
 }
 
-/** Its rule takes the tag, and the tag was there when it was last looked at. */
+/** True if the rule matches the tag, and the tag existed when it was last read. */
 function isWanted(rules: readonly Rule[], { rule, source, last }: PromotionRow): boolean {
   const named = rules.filter(({ name }) => name === rule);
   return matchRules(named, source).rules.length > 0 && last?.code !== 'SOURCE_GONE';
 }
 
-/** What promotions stood on, and stand on no longer: those that are gone, and digests that their tags have left. */
+/** Removes subject index entries of deleted promotions, and of digests that a promotion's tag no longer has. */
 async function removeStandings(house: House): Promise<Page> {
   const {
     ports: { store },
@@ -246,9 +247,9 @@ async function removeStandings(house: House): Promise<Page> {
   return { removed, next: page.next };
 }
 
-/** Seen long ago, and under another digest than the one that its tag stands on. */
+/** True if the entry is old and belongs to another digest than the promotion's tag. */
 function isLeft({ root, at }: Standing, row: PromotionRow | undefined, cutoff: Date): boolean {
-  // A promotion is removed when it has been at rest for long.
+  // A promotion row is removed only after a long time without a run, so an entry without one is old.
   if (row === undefined) return at === undefined || isBefore(at, cutoff);
   if (row.runOpen || row.wanted > row.answered) return false;
   const standsOn = row.last?.digest;

@@ -2,7 +2,7 @@ import { InputError } from '../oci/index.js';
 import type { Notes } from '../ports/notes.js';
 import type { Page } from '../ports/page.js';
 
-/** A page of a list from where a note says; from the start where that is of another version. */
+/** Reads a page from a saved position, or from the start if another version of this code saved the position. */
 export async function pageFrom<T>(from: string | undefined, list: (from?: string) => Promise<T>): Promise<T> {
   try {
     return await list(from);
@@ -12,15 +12,15 @@ export async function pageFrom<T>(from: string | undefined, list: (from?: string
   }
 }
 
-/** Pages that are worked on after the first one, as long as there is time. */
+/** Pages handled after the first one, if there is time. */
 const MORE_PAGES = 20;
-/** Items of a page that are worked on at once. */
+/** Items of a page handled in parallel. */
 const AT_ONCE = 16;
 
 /**
- * Works on the first page of a list, and on some more in turn: a note says where the next tick continues. Without more than a page there
- * is no note.
- * @param isOver no further page then
+ * Handles the first page of a list, then further pages in turn: a note keeps the position for the next tick. If there
+ * is only one page, no note is written.
+ * @param isOver no further page is read once this returns true
  */
 export async function workInTurn<T>(
   store: Notes,

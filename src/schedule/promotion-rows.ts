@@ -5,12 +5,12 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import type { PromotionLists } from '../ports/promotion-lists.js';
 import type { Promotions } from '../ports/promotions.js';
 
-/** Rows of one request. */
+/** Rows per request. */
 const PAGE_ROWS = 100;
 
 /**
- * The rows of one rule's promotions from one repository, by tag: read as a list, a hundred a request, rather than one by one. A list
- * that moves while it is read may lack one: whoever acts upon a row reads it again.
+ * The promotion rows of one rule and repository, by tag, read as a list with a hundred rows per request. A row can be
+ * missing if the list changes while it is read, so read a row again before acting on it.
  */
 export class PromotionRows {
   readonly #store: Promotions & PromotionLists;
@@ -33,7 +33,7 @@ export class PromotionRows {
     this.#begin = begin;
   }
 
-  /** By tag, the rows that are listed up to a tag and were not given before; without a tag, all that are left. */
+  /** Returns the rows up to a tag that were not returned before, by tag; all remaining rows if no tag is given. */
   async upTo(tag: string | undefined): Promise<Map<string, PromotionRow>> {
     const rows = new Map<string, PromotionRow>();
     for (;;) {
@@ -49,7 +49,7 @@ export class PromotionRows {
     }
   }
 
-  /** The next page of them; empty: there are no more. */
+  /** Returns the next page of rows; empty at the end. */
   async nextPage(): Promise<PromotionRow[]> {
     while (this.#read.length === 0 && !this.#isOver) await this.#readPage();
     const rows = this.#read;
@@ -71,7 +71,7 @@ export class PromotionRows {
     this.#isOver = page.next === undefined;
   }
 
-  /** As it is now, whatever the list said. */
+  /** Reads one row as it is at this moment. */
   async now(tag: string): Promise<PromotionRow | undefined> {
     const source = { registry: this.#rule.source.registry, repository: this.#repository, tag };
     return (await this.#store.getPromotion(promotionId(this.#rule.name, source)))?.value;

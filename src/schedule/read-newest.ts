@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { ListCursor } from '../rows/scan-row.js';
 
-/** How long an entry may come after a newer one, by the registry's clock, in milliseconds: a replica may be late. */
+/** An entry may appear up to this long after a newer one, because a replica may lag. Registry time, in milliseconds. */
 const WINDOW_MS = 15 * 60_000;
-/** Pages of one list that a change scan reads; of more changes a full scan takes care. */
+/** Pages that a change scan reads of one list. If there is more, a full scan follows. */
 export const MOST_NEWEST_PAGES = 20;
 /**
- * If the newest entry is older than this by our clock, which may be wrong by an hour, then no other comes late: in milliseconds. What is
- * handled already is not read again to the end of the window.
+ * If the newest entry is older than this, no late entry is expected any more, and the window is not read to its end
+ * when everything in it is handled. Long enough for our clock to be wrong by an hour. Milliseconds.
  */
 const SETTLED_MS = 2 * 3_600_000;
 
@@ -16,20 +16,20 @@ interface Entry {
   updatedAt: string;
 }
 
-/** What a list has that was not handled, oldest first. */
+/** The entries of a list that are not handled yet, oldest first. */
 export interface Newest<T> {
   fresh: { entry: T; key: string }[];
-  /** The cursor for the time when all of that is handled. */
+  /** The cursor to keep once all of them are handled. */
   next: ListCursor;
-  /** There may be more than was read. */
+  /** True if there may be more entries than were read. */
   isCut: boolean;
 }
 
 /**
- * Reads a list that is newest first until the window before the cursor. The cursor is the newest time of the first page, never our
- * clock.
- * @param before absent: reads what is in the window before the newest entry
- * @param keyOf what tells one change of one thing from another
+ * Reads a list (newest first) back to the start of the window before the cursor. The cursor is the newest time on the
+ * first page, never our clock.
+ * @param before if absent, reads the window before the newest entry
+ * @param keyOf identifies one change of one tag or manifest
  */
 export async function readNewest<T extends Entry>(
   pages: AsyncIterable<readonly T[]>,
@@ -66,12 +66,12 @@ export async function readNewest<T extends Entry>(
   return { fresh: fresh.toReversed(), next, isCut };
 }
 
-/** True for a time of a registry after which nothing earlier appears any more. */
+/** True if the registry shows no earlier entry after this time any more. */
 export function isSettled(ms: number, now: Date): boolean {
   return now.getTime() - ms > SETTLED_MS;
 }
 
-/** Sixty bits, since a row holds thousands. */
+/** 60 bits are enough, and a row holds thousands of them. */
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('base64url').slice(0, 10);
 }

@@ -11,23 +11,24 @@ import type { Runs } from '../ports/runs.js';
 
 export type JobPorts = Pick<Ports, 'engine' | 'now'> & StorePort<Runs>;
 
-/** A job that is open for less is left to whoever opened it; in milliseconds. */
+/** A job that was opened more recently is left to whoever opened it. Milliseconds. */
 const YOUNG_MS = 60_000;
-/** How long the message of a job may be in its queue before the job is started without it; in milliseconds. */
+/** A job that is pending for longer is started without its queue message. Milliseconds. */
 const UNASKED_MS = 15 * 60_000;
 /**
- * Compares an open job with the engine. A job whose message was lost is started. A job whose instance is gone, or ended without closing
- * it, is started once more if it had not begun or is safe to repeat; otherwise, and the second time, it has failed. A job has also
- * failed two days after it could have run for its longest. May be done any number of times, and by several at once.
- * @returns what became of it; undefined: nothing, or another was faster
+ * Compares an open job with the engine. Starts a job whose message was lost. If its instance is gone or ended without
+ * closing the job, starts the job once more if it had not begun or is safe to repeat; otherwise, and after the second
+ * time, the job fails. A job also fails two days after the longest time that it may take. Safe to repeat, and safe on
+ * several hosts at once.
+ * @returns undefined if nothing was done, or another writer was first
  */
 export async function reconcileJob(ports: JobPorts, listed: RunSummary): Promise<'started' | 'lost' | undefined> {
   if (ports.now().getTime() - Date.parse(listed.startedAgainAt ?? listed.openedAt) < YOUNG_MS) return undefined;
   const { id } = listed;
-  // The instance first: one that ends in between has written its row by the time the row is read.
+  // Read the engine before the row: an instance that ends in between has then already written the row.
   const { state } = await ports.engine.state(jobInstanceOf(listed));
   const row = await ports.store.getRun(id);
-  // Another tick was faster, or it began to wait for another instance.
+  // Another tick has handled this job.
   if (row === undefined || row.value.state === 'ended' || row.value.startedAgainAt !== listed.startedAgainAt)
     return undefined;
   const openMs = ports.now().getTime() - Date.parse(listed.startedAgainAt ?? listed.openedAt);
@@ -47,9 +48,9 @@ export async function reconcileJob(ports: JobPorts, listed: RunSummary): Promise
 }
 
 /**
- * Marks an orphaned job as pending again, for another instance. The mark comes before the start: a host that dies in between leaves a job that
- * the engine does not have.
- * @returns undefined if it is not to be started once more; `overtaken` if another writer was first
+ * Marks an orphaned job as pending again, for a new instance. The mark is written before the start: if the host dies in
+ * between, the job is one that the engine does not have, and it is started.
+ * @returns undefined if the job must not be started again; `overtaken` if another writer was first
  */
 async function startableAgain(
   { store, now }: JobPorts,
@@ -67,8 +68,8 @@ function lost(isOverdue: boolean): RunResult {
     outcome: 'failed',
     code: 'RUN_LOST',
     reason: isOverdue
-      ? 'the job did not end, two days after the longest that a job may take'
-      : 'the orchestration of the job is gone, or ended without closing it',
-    remedy: 'See what the job has done, and send it again under another id.',
+      ? 'the job was still open two days after the longest time that a job may take'
+      : 'the orchestration of the job is gone or ended without a result',
+    remedy: 'Check what the job has done, then submit it again with another id.',
   };
 }

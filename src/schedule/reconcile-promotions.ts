@@ -7,30 +7,31 @@ import type { Ports } from '../ports/ports.js';
 import { workInTurn } from './page-from.js';
 import { isOfOneRow } from './scan.js';
 
-/** Rows of a page. */
+/** Rows per page. */
 const PAGE_ROWS = 100;
-/** Runs that are started at once. */
+/** Runs started in parallel. */
 const AT_ONCE = 16;
-/** Problems that are told, a line each. */
+/** At most this many problems are logged, one line each. */
 const MOST_PROBLEMS = 20;
-/** Where the next tick continues, if there is more than a page of such rows. */
+/** The note with the position of the next tick, if there is more than one page. */
 const NOTE = 'due-promotions';
 
 type PromotionPorts = Pick<Ports, 'store' | 'engine' | 'rules' | 'paused' | 'now'>;
 
-/** What was found. */
+/** The result of {@link reconcilePromotions}. */
 export interface ReconciledPromotions {
-  /** Runs that were started for rows without an open one. */
+  /** Runs started for promotions that had no open run. */
   started: number;
-  /** What failed and is to be tried again: {@link retryFailed}. */
+  /** Failed promotions that are due for a retry, see {@link retryFailed}. */
   failed: PromotionRow[];
   problems: string[];
 }
 
 /**
- * Compares open promotions with the engine: a run that never came to be is started, one that is lost is followed by the next. May be done
- * any number of times, and by several at once. If nothing is due, it is one request.
- * @param before runs that the schedule has started since its last time: of maxRunsPerTick @param isOver no further page then
+ * Compares open promotions with the engine. Starts a run that the engine does not have, and replaces an orphaned run
+ * with the next one. Safe to repeat, and safe on several hosts at once. If nothing is due, it costs one request.
+ * @param before runs already started for this time of the schedule; they count against maxRunsPerTick
+ * @param isOver no further page is read once this returns true
  */
 export async function reconcilePromotions(
   ports: PromotionPorts,
@@ -64,8 +65,10 @@ export async function reconcilePromotions(
 }
 
 /**
- * Tries again what failed and whose time has come: after the scans, so that what always fails takes no run from what is new.
- * @param failed as {@link reconcilePromotions} found it @param before as there
+ * Retries the failed promotions whose `retryAt` has passed. Called after the scans, so that promotions that always fail
+ * do not use up the runs for new ones.
+ * @param failed from {@link reconcilePromotions}
+ * @param before as there
  */
 export async function retryFailed(
   ports: PromotionPorts,
@@ -90,7 +93,7 @@ interface Startable {
   rule: Rule;
 }
 
-/** No more at once than may be started, so that one that fails takes no other's place. */
+/** Starts the runs in batches of at most the remaining number, so that a start that fails does not use up a run. */
 async function startEach(
   found: { started: number; problems: string[] },
   startable: readonly Startable[],
@@ -107,7 +110,7 @@ async function startEach(
 
 interface Limits {
   rules: readonly Rule[];
-  /** Runs that may be started for promotions without an open one. */
+  /** Runs that may still be started for promotions without an open run. */
   most: number;
 }
 
@@ -115,7 +118,7 @@ async function limitsOf({ rules }: PromotionPorts, before: number): Promise<Limi
   return { rules: await rules.load(), most: (await rules.maxRunsPerTick()) - before };
 }
 
-/** No rule asks for it any more: should one do so again, a scan sees it. */
+/** Clears `retryAt` because no rule matches the tag. If a rule matches it again later, a scan finds it. */
 async function forget({ store }: PromotionPorts, { id, retryAt }: PromotionRow): Promise<void> {
   const current = await store.getPromotion(id);
   if (current === undefined || current.value.retryAt !== retryAt) return;
@@ -123,7 +126,10 @@ async function forget({ store }: PromotionPorts, { id, retryAt }: PromotionRow):
   await store.replacePromotion(rest, current.version);
 }
 
-/** What is wrong with one row keeps no other from its turn. @returns if nothing was */
+/**
+ * Handles one row. An error in this row is recorded and does not stop the others.
+ * @returns true if there was no error
+ */
 async function apart(
   found: { problems: string[] },
   { id }: PromotionRow,

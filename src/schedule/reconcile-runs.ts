@@ -6,16 +6,19 @@ import { reconcileJob, type JobPorts } from './reconcile-jobs.js';
 import { isOfOneRow } from './scan.js';
 import { sendLate } from './unsent-results.js';
 
-/** Runs of a page. */
+/** Runs per page. */
 const PAGE_RUNS = 100;
-/** Problems that are told, a line each. */
+/** At most this many problems are logged, one line each. */
 const MOST_PROBLEMS = 20;
-/** Where the next tick continues, if there is more than a page of such runs. */
+/** The note with the position of the next tick, if there is more than one page. */
 const NOTE = 'due-runs';
 
 type RunsPorts = JobPorts & Pick<Ports, 'documents' | 'queues' | 'store'>;
 
-/** Run ids of jobs that were started, for the first time or once more, and of those that have ended; of result events that were sent; and what went wrong. */
+/**
+ * Ids of the runs that were handled. `started`: jobs started, for the first time or again. `lost`: orphaned jobs that
+ * ended. `told`: result events sent.
+ */
 export interface ReconciledRuns {
   started: string[];
   lost: string[];
@@ -24,9 +27,9 @@ export interface ReconciledRuns {
 }
 
 /**
- * Compares open jobs with the engine, the oldest first, and sends the result events that were not sent. May be done any number of times, and
- * by several at once. If nothing is due, it is one request.
- * @param isOver no further page then
+ * Compares open jobs with the engine, oldest first, and sends the result events that are still unsent. Safe to repeat,
+ * and safe on several hosts at once. If nothing is due, it costs one request.
+ * @param isOver no further page is read once this returns true
  */
 export async function reconcileRuns(ports: RunsPorts, isOver: () => boolean = () => false): Promise<ReconciledRuns> {
   const found: ReconciledRuns = { started: [], lost: [], told: [], problems: [] };
@@ -39,7 +42,7 @@ export async function reconcileRuns(ports: RunsPorts, isOver: () => boolean = ()
       try {
         await reconcile(ports, run, found);
       } catch (error) {
-        // What keeps one result event from being sent keeps no job waiting.
+        // A result event that cannot be sent must not block the jobs.
         if (!(error instanceof PromoterError) || (run.state !== 'ended' && !isOfOneRow(error))) throw error;
         if (found.problems.length < MOST_PROBLEMS)
           found.problems.push(`runId=${run.id}: ${error.code}: ${error.message}`);

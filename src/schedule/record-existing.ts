@@ -6,9 +6,9 @@ import { everyTagOf, isTaken } from './source-repositories.js';
 import { SCANNED_TAGS } from './scan.js';
 
 /**
- * Records on which tags a repository has, from where it was left, for as long as this tick may. What was written since it began is not
- * recorded, if the registry tells times.
- * @returns true when it is whole
+ * Records the tags of a repository, continuing where the last tick stopped, until this tick must stop. If the registry
+ * gives times, tags written since the recording started are left out.
+ * @returns true if the recording is complete
  */
 export async function recordExisting(place: RepositoryScan, existing: Existing): Promise<boolean> {
   const { scan, rule, repository } = place;
@@ -16,7 +16,7 @@ export async function recordExisting(place: RepositoryScan, existing: Existing):
   let known = existing;
   do {
     const part = await keepPart(scan.ports, rule, repository, known, () => listPart(place, known, after));
-    // The recording may have begun before this: a host that died has kept the part, and not said so in the row.
+    // A host that died may have written the part without its row, so the recording may have started earlier.
     const untilMs = part.untilMs ?? known.untilMs;
     known = {
       ...known,

@@ -5,30 +5,30 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import type { ScanState } from '../rows/scan-row.js';
 import { isFull, type Scan } from './scan.js';
 
-/** One repository of one rule while it is scanned. */
+/** One repository of one rule during a scan. */
 export interface RepositoryScan {
   scan: Scan;
   rule: Rule;
   repository: string;
-  /** As far as the scan has come: whatever ends it, this is written. */
+  /** Progress so far. It is written even if the scan fails. */
   state: ScanState;
-  /** Aborted when its time is over. */
+  /** Aborted when the repository's time is over. */
   signal: AbortSignal;
-  /** Epoch milliseconds: a piece that could come later is left to the next tick. */
+  /** After this time no new piece is begun, in epoch milliseconds. */
   until: number;
 }
 
-/** True if no further piece is to be begun: time is over, or what may be asked of the registry. */
+/** True if no new piece may be begun: the time is over or the registry's request share is used up. */
 export function isToLeave({ scan, rule, until }: RepositoryScan): boolean {
   return scan.ports.now().getTime() >= until || scan.share.left(rule.source.registry) <= 0;
 }
 
-/** True if it may not go on in this tick, or may start nothing. */
+/** True if no new piece may be begun, or no more runs may be started. */
 export function isToStop(place: RepositoryScan): boolean {
   return isToLeave(place) || isFull(place.scan);
 }
 
-/** What the schedule does with a tag, by what its row says. */
+/** Decides what the schedule does with a tag, from its row. */
 export function decide(
   { scan, rule }: RepositoryScan,
   { digest, updatedAt }: { digest: string; updatedAt?: string },

@@ -6,13 +6,13 @@ const NOTE = 'resync';
 const noteSchema = z.object({ looking: z.array(z.string()) });
 
 /**
- * Says which promotions a tick is about to look at, so that one that kills its host is found: if a tick did not come to its end, the
- * next one looks at each of these by itself; one that was alone was it.
+ * Records which promotions a tick is about to compare, to find one that crashes its host. After a tick that did not
+ * finish, the next tick compares each of these alone. A crash during that names the promotion.
  */
 export class ResyncBegun {
   readonly #ports: StorePort<Notes>;
   #version: string | undefined;
-  /** What a tick that died was looking at. */
+  /** The promotions that a crashed tick was comparing. */
   readonly before: readonly string[];
 
   private constructor(ports: StorePort<Notes>, kept: { value: string; version: string } | undefined) {
@@ -25,7 +25,7 @@ export class ResyncBegun {
     return new ResyncBegun(ports, await ports.store.getNote(NOTE));
   }
 
-  /** @returns false if another tick has written it: that one goes on */
+  /** @returns false if another tick wrote the note; then that tick continues and this one stops */
   async say(looking: readonly string[]): Promise<boolean> {
     if (!(await this.#put(looking))) return false;
     const kept = await this.#ports.store.getNote(NOTE);
@@ -42,7 +42,7 @@ export class ResyncBegun {
   }
 }
 
-/** A note of another version: nothing. */
+/** If another version wrote the note, it counts as empty. */
 function lookingIn(text: string | undefined): string[] {
   try {
     return noteSchema.parse(JSON.parse(text ?? '')).looking;

@@ -15,9 +15,9 @@ import type { Ports } from '../ports/ports.js';
 export type LookPorts = Pick<Ports, 'registries' | 'documents' | 'signer' | 'now'>;
 
 /**
- * Compares one promotion as far as looking can: source and destination with all that refers to them, and what we attached; of one that
- * was refused for missing evidence, whether evidence has come or gone.
- * @returns true if a run would find something to do
+ * Compares one promotion without a run: source and destination with all referrers, and our SBOMs and signatures. If it
+ * was refused for missing evidence, checks whether the evidence changed.
+ * @returns true if a run would have something to do
  */
 export async function hasDifference(
   ports: LookPorts,
@@ -28,7 +28,7 @@ export async function hasDifference(
   const { source, state, last } = row;
   const from = rememberReads(ports.registries.repository(source.registry, source.repository));
   const root = await rootOf(from, source.tag, signal);
-  // Nobody told of its deletion: the run says what is the matter, and the row is closed.
+  // The tag was deleted or moved without an event. A run finds out and updates the row.
   if (root === undefined || root.digest !== last?.digest) return true;
   if (state === 'refused') return hashOfList(await listSignatures(from, root, signal)) !== last.evidence;
   const to = parseReference(row.destination);

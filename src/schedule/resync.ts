@@ -14,28 +14,31 @@ import { addText, isFull, isOver, type Scan } from './scan.js';
 import type { Share } from './shares.js';
 import { tookTooLong, within } from './within.js';
 
-/** Promotions that are read of each list in one tick; it looks at as many of them as its share allows. */
+/** Promotions read from each list per tick. How many of them are compared depends on the request share. */
 const LEAST_TURNS = 10;
 const MOST_TURNS = 100;
-/** Requests and milliseconds of one look; what takes more is compared by a run, once a day. */
+/** Limits of one comparison. A promotion that needs more is compared by a run, once a day. */
 export const LOOK_REQUESTS = 200;
 const LOOK_MS = 10_000;
-/** Looks of a lane that get no answer before the tick leaves it: its registries may be down. */
+/** After this many comparisons without an answer, the tick leaves the lane: its registries may be down. */
 const MOST_TROUBLES = 2;
-/** Looks in a row that took too long, after which it is left to a run; and requests of each, or it was the registry that was slow. */
+/**
+ * After this many timeouts in a row the promotion is left to a run, if each time at least SLOW_LOOK_REQUESTS were sent.
+ * With fewer, the registry was slow.
+ */
 const SLOW_LOOKS = 3;
 const SLOW_LOOK_REQUESTS = 20;
 
 export interface Resync extends Pick<Scan, 'call' | 'until' | 'started' | 'maxStarted' | 'looked' | 'problems'> {
   ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'documents' | 'signer' | 'paused' | 'now'>;
-  /** What it may ask of each registry. */
+  /** How many requests it may still send to each registry. */
   share: Share;
 }
 
 /**
- * The schedule's deep comparison: of each promotion in turn, the one whose last look or run is longest ago first, referrers on both
- * sides included. It goes as far as its share of requests allows. Trouble is no look: such a promotion comes again after a pause, and
- * no other waits for it. docs/decisions/schedule.md
+ * Compares promotions in depth, including the referrers on both sides. The one whose last comparison or run is the
+ * oldest comes first, and the share of requests decides how many follow. A comparison that fails does not count: the
+ * promotion is tried again after a pause and delays no other. See docs/decisions/schedule.md.
  */
 export async function resync(scan: Resync): Promise<void> {
   const { ports } = scan;
@@ -58,7 +61,7 @@ export async function resync(scan: Resync): Promise<void> {
   }
 }
 
-/** The pairs of registries that rules lead from and to. */
+/** The pairs of source and destination registries of all rules. Each pair is a lane. */
 function lanesOf(rules: readonly Rule[]): ResyncLane[] {
   const lanes = new Map<string, ResyncLane>();
   for (const rule of rules) {
@@ -66,7 +69,7 @@ function lanesOf(rules: readonly Rule[]): ResyncLane[] {
       const { registry } = destinationOf(rule, { repository: 'any', tag: 'any' });
       lanes.set(`${rule.source.registry} ${registry}`, { source: rule.source.registry, destination: registry });
     } catch (error) {
-      // A destination that can be made of no name.
+      // This destination cannot be formed from the name.
       if (!(error instanceof InputError)) throw error;
     }
   }
@@ -78,7 +81,7 @@ interface DueLane extends ResyncLane {
   all: PromotionRow[];
 }
 
-/** What is due of a lane, as far as one tick may look at it: two requests to the table. */
+/** Reads the promotions of a lane that are due, as many as one tick can compare. Costs two table requests. */
 async function readLane({ ports, share }: Resync, lane: ResyncLane): Promise<DueLane> {
   const left = Math.min(share.left(lane.source), share.left(lane.destination));
   if (left <= 0) return { ...lane, urgent: [], all: [] };
@@ -91,18 +94,18 @@ async function readLane({ ports, share }: Resync, lane: ResyncLane): Promise<Due
   return { ...lane, urgent, all };
 }
 
-/** Due, or due so late that a clock was wrong. */
+/** True if due. A time more than two days ahead came from a wrong clock and counts as due. */
 function isDue(now: Date, turn: ResyncTurn | undefined): boolean {
   if (turn === undefined) return false;
   const inMs = Date.parse(turn.at) - now.getTime();
   return inMs <= 0 || inMs > 2 * DAILY_MS;
 }
 
-/** A tick died while it looked at this one alone. */
+/** Records that a tick crashed while it compared this promotion alone. */
 async function noteKiller(scan: Resync, id: string): Promise<void> {
   const current = await scan.ports.store.getPromotion(id);
   if (current === undefined || resyncTurnOf(current.value) === undefined) return;
-  addText(scan, `promotion ${id}: a tick of the schedule ended while it was compared; it is tried again later`);
+  addText(scan, `promotion ${id}: a schedule tick crashed while it compared this promotion; it is tried again later`);
   await noteTrouble(scan, current);
 }
 
@@ -112,7 +115,7 @@ async function noteTrouble({ ports }: Resync, { value: row, version }: Versioned
   await ports.store.replacePromotion(withResync(row, { ...row.resync, trouble: { times, retryAt } }), version);
 }
 
-/** Since its last run. */
+/** Counted since the promotion's last run. */
 function timesInTrouble({ resync: known, runId }: PromotionRow): number {
   return known?.runId === runId ? (known?.trouble?.times ?? 0) : 0;
 }
@@ -121,15 +124,15 @@ function withResync(row: PromotionRow, known: Omit<NonNullable<PromotionRow['res
   return { ...row, resync: { ...known, runId: row.runId ?? '' } };
 }
 
-/** The looks of one tick at promotions between two registries, one after the other. */
+/** Compares the promotions of one lane, one after another. */
 class LaneResync {
   readonly #scan: Resync;
   readonly #rules: readonly Rule[];
   readonly #lane: DueLane;
-  /** Where each look is said before it begins. */
+  /** Set if each comparison must be recorded before it begins. */
   readonly #alone: ResyncBegun | undefined;
   #troubles = 0;
-  /** Requests of the look that is under way. */
+  /** Requests of the current comparison. */
   #asked = 0;
 
   constructor(scan: Resync, rules: readonly Rule[], lane: DueLane, alone: ResyncBegun | undefined) {
@@ -139,7 +142,10 @@ class LaneResync {
     this.#alone = alone;
   }
 
-  /** Urgent ones come first, with half of the share while others are due: they are asked for again and again. */
+  /**
+   * Urgent promotions come first. They get half of the share while others are due, because they are due again and
+   * again.
+   */
   async look(): Promise<void> {
     const { urgent, all } = this.#lane;
     const half = this.#left() / 2;
@@ -216,7 +222,7 @@ class LaneResync {
     } else await noteTrouble(this.#scan, current);
     if (error instanceof TooLarge) return;
     const { code, message } = describeError(error);
-    // What is refused costs little, and says nothing of the others.
+    // A refusal costs little and says nothing about the other promotions.
     if (error instanceof PromoterError && error.transient) this.#troubles += 1;
     addText(this.#scan, `${row.destination}: ${code}: ${message}`);
   }

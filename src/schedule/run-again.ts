@@ -6,16 +6,16 @@ import type { RepositoryScan } from './repository-scan.js';
 import { addProblem, isFull, isOfOneRow } from './scan.js';
 import { isTaken } from './source-repositories.js';
 
-/** Whether promotions of a repository may have been run by the rule as it was before it was edited. */
+/** True if promotions of this repository may have last run under a former version of the rule. */
 export function isOutdated({ rule, state }: Pick<RepositoryScan, 'rule' | 'state'>): boolean {
   const { ranAgain } = state;
   return ranAgain?.isWhole !== true || ranAgain.by !== fingerprint(rule);
 }
 
 /**
- * Runs the promotions of a repository again that were run by another fingerprint of the rule, from where the last tick stopped. It asks
- * no registry; the runs see what differs.
- * @returns true when it was the last one
+ * Starts runs for the promotions of a repository whose last run had another rule fingerprint, continuing where the last
+ * tick stopped. Sends no registry request; the runs find the differences.
+ * @returns true if all promotions were handled
  */
 export async function runAgain(place: RepositoryScan): Promise<boolean> {
   const { scan, rule, repository } = place;
@@ -42,7 +42,7 @@ export async function runAgain(place: RepositoryScan): Promise<boolean> {
 
 async function isOfOther({ scan }: RepositoryScan, by: string, row: PromotionRow): Promise<boolean> {
   if (!row.runOpen) return row.last !== undefined && row.last.fingerprint !== by;
-  // The open run goes by the rule as it was when it began.
+  // An open run keeps the rule as it was when the run started.
   const input = row.runId === undefined ? undefined : (await scan.ports.store.getRun(row.runId))?.value.input;
   return input?.kind === 'promotion' && fingerprint(input.rule) !== by;
 }

@@ -7,26 +7,32 @@ import type { RepositoryScan } from './repository-scan.js';
 import { listRows, scheduledRules, updateRows, type RuledRow } from './scan-rows.js';
 import { tookTooLong, within } from './within.js';
 
-/** How long one repository is scanned in one tick, in milliseconds: until its next piece is left to the next tick, and at most. Less than a claim. */
+/**
+ * Limits for one repository in one tick, in milliseconds: it begins no new piece after the first, and is aborted after
+ * the second. Both are shorter than a claim.
+ */
 const SCAN_MS = 15_000;
 const LONGEST_SCAN_MS = 25_000;
-/** What change scans leave to full scans that are due: of a registry's share, and of the tick's time in milliseconds. */
+/**
+ * What change scans leave for full scans that are due: a fraction of the registry's share, and some of the tick's time
+ * (milliseconds).
+ */
 const FULL_SCANS_SHARE = 0.2;
 const FULL_SCANS_MS = 8_000;
-/** Repositories of one registry that are scanned side by side. */
+/** Repositories of one registry that are scanned in parallel. */
 const SCANNED_AT_ONCE = 4;
 
-/** What the scans of one tick came to. */
+/** The result of {@link scanRepositories}. */
 export interface ScannedRepositories {
-  /** The next tick is to go on. */
+  /** True if the next tick must continue. */
   isLeft: boolean;
-  /** Repositories with promotions that an edit of their rule may run again. */
+  /** Repositories whose promotions may need a run because their rule was edited. */
   outdated: RuledRow[];
 }
 
 /**
- * The scans that are due, as far as one tick may: what is new in each repository, then full scans. Repositories are independent: one that
- * fails, hangs or kills its host keeps no other from its turn: docs/decisions/schedule.md.
+ * Runs the scans that are due, within one tick's limits: change scans first, then full scans. Repositories are
+ * independent: one that fails, hangs or crashes its host does not delay the others. See docs/decisions/schedule.md.
  */
 export async function scanRepositories(scan: Scan): Promise<ScannedRepositories> {
   const rules = scheduledRules(await scan.ports.rules.load());
@@ -39,14 +45,14 @@ export async function scanRepositories(scan: Scan): Promise<ScannedRepositories>
 }
 
 /**
- * What an edit of a rule runs again: after all that repairs something.
- * @returns true if the next tick is to go on
+ * Starts the runs that edited rules need. Called last in a tick, because repairs come first.
+ * @returns true if the next tick must continue
  */
 export async function runEditedAgain(scan: Scan, outdated: readonly RuledRow[]): Promise<boolean> {
   return (await scanAll(scan, outdated, runAgain, () => isFull(scan))) && !isFull(scan);
 }
 
-/** @returns true if there is something left for the next tick */
+/** @returns true if something is left for the next tick */
 async function scanRegistry(scan: Scan, registry: string, all: readonly RuledRow[]): Promise<boolean> {
   const rows = all.filter(({ value }) => value.registry === registry);
   const { share, ports } = scan;
@@ -62,7 +68,10 @@ async function scanRegistry(scan: Scan, registry: string, all: readonly RuledRow
   return (await scanAll(scan, full, fullWork, () => share.left(registry) <= 0)) || isChangeLeft;
 }
 
-/** What failed may kill its host, with all that is scanned beside it: it comes last, and alone. */
+/**
+ * Scans repositories that failed before one at a time, after the others: one of them may crash the host and all that is
+ * scanned with it.
+ */
 async function scanAll(scan: Scan, rows: readonly RuledRow[], work: Work, isEnough: () => boolean): Promise<boolean> {
   const now = scan.ports.now();
   const failures = ({ value }: RuledRow): number => failuresOf(value.state, work === fullWork);
@@ -74,7 +83,7 @@ async function scanAll(scan: Scan, rows: readonly RuledRow[], work: Work, isEnou
   return (await scanSome(scan, failed, 1, work, isEnough)) || isLeft;
 }
 
-/** @returns true if some were not come to, or did not end */
+/** @returns true if some repositories were not reached or not finished */
 async function scanSome(
   scan: Scan,
   rows: readonly RuledRow[],
@@ -87,7 +96,7 @@ async function scanSome(
   let hanging = 0;
   const scanNext = async (): Promise<void> => {
     for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) {
-      // A registry that does not answer: the others come with the next tick.
+      // Once enough repositories hang, the registry is not answering. The rest wait for the next tick.
       if (isOver(scan) || isEnough() || hanging >= atOnce) {
         isLeft = true;
         return;
@@ -101,14 +110,14 @@ async function scanSome(
   return isLeft;
 }
 
-/** Scans one repository under its claim. Whatever ends it, what it has come to is kept. */
+/** Scans one repository under a claim. Progress is written even if the scan fails. */
 async function scanRow(scan: Scan, row: RuledRow, work: Work): Promise<'done' | 'left' | 'hangs' | 'failed'> {
   const { ports, call } = scan;
   const now = ports.now();
   const { state, ...key } = row.value;
   const claimed = claimedState(state, now, work === fullWork);
   const version = await ports.store.replaceScanRow({ ...key, state: claimed }, row.version);
-  // Another host scans it.
+  // Another host has claimed it.
   if (version === undefined) return 'done';
   const { rule, value } = row;
   const until = Math.min(scan.until, now.getTime() + SCAN_MS);

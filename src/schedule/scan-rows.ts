@@ -9,22 +9,22 @@ import { addText, type Scan } from './scan.js';
 import { repositoriesOf } from './source-repositories.js';
 import { within } from './within.js';
 
-/** How long it may take to find out which repositories a rule has, in milliseconds. */
+/** Time limit for listing the repositories of a registry, in milliseconds. */
 const REPOSITORIES_MS = 15_000;
 
-/** A row, and the rule that it is of. */
+/** A scan row with its rule. */
 export interface RuledRow extends Versioned<ScanRow> {
   rule: Rule;
 }
 
-/** The rules that the schedule scans, by name. */
+/** The rules with the trigger `schedule`, sorted by name. */
 export function scheduledRules(rules: readonly Rule[]): Rule[] {
   return rules
     .filter((rule) => rule.triggers.includes('schedule'))
     .sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
 }
 
-/** The rows of all repositories that the rules have: a thousand a request. */
+/** The scan rows of all repositories of these rules. One request per thousand rows. */
 export async function listRows(scan: Scan, rules: readonly Rule[]): Promise<RuledRow[]> {
   return (await allRows(scan)).flatMap((row) => {
     const rule = rules.find(({ name }) => name === row.value.rule);
@@ -44,8 +44,8 @@ async function allRows({ ports: { store } }: Scan): Promise<Versioned<ScanRow>[]
 }
 
 /**
- * Makes the rows of repositories that came, and removes those of rules and repositories that are gone. The rows of a rule whose
- * repositories can't be told stay as they are.
+ * Adds rows for new repositories, and removes the rows of deleted rules and repositories. If a rule's repositories
+ * cannot be listed, its rows stay unchanged.
  */
 export async function updateRows(scan: Scan, rules: readonly Rule[]): Promise<void> {
   const rows = await allRows(scan);
@@ -93,7 +93,7 @@ async function insert(
   all: readonly string[],
   missing: ReadonlySet<string>,
 ): Promise<void> {
-  // Also if none is missing: what comes later is then known to be new.
+  // Recorded even if no repository is missing, so that a repository created later is known to be new.
   const first = rule.existing === 'ignore' ? await firstRepositories(ports, rule, all) : undefined;
   for (const repository of missing) {
     const existing = first && { globs: globsHash(rule), parts: 0, isWhole: !first.has(repository) };
@@ -110,12 +110,15 @@ function listedAgain({ isGone: _gone, ...state }: ScanState): ScanState {
   return state;
 }
 
-/** A full scan that has not ended does not record what exists, but compares. */
+/** True while existing tags are being recorded. */
 function isRecording({ existing }: ScanState): boolean {
   return existing?.isWhole === false;
 }
 
-/** A repository that was deleted has a last full scan, for its promotions, from the start; one that the rule leaves out has none. */
+/**
+ * Gives a deleted repository one last full scan, from the start, so that its promotions are checked. Removes a
+ * repository that the rule no longer matches at once.
+ */
 async function takeOut(scan: Scan, rule: Rule, row: Versioned<ScanRow>): Promise<void> {
   const { registry, repository, state } = row.value;
   const { fingerprint, full, ...rest } = state;
@@ -126,7 +129,7 @@ async function takeOut(scan: Scan, rule: Rule, row: Versioned<ScanRow>): Promise
 }
 
 async function write({ ports }: Scan, { value, version }: Versioned<ScanRow>, state: ScanState): Promise<void> {
-  // Another host has it.
+  // If another host wrote the row first, its version stays.
   await ports.store.replaceScanRow({ ...value, state }, version);
 }
 

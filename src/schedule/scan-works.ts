@@ -10,25 +10,28 @@ import { isToLeave, type RepositoryScan } from './repository-scan.js';
 import { isFull, type Scan } from './scan.js';
 import type { RuledRow } from './scan-rows.js';
 
-/** How old a full scan may be, in milliseconds; with the time that one takes, each repository has one within six hours. */
+/**
+ * Maximum age of the last full scan, in milliseconds. With the duration of a scan, each repository has one every six
+ * hours.
+ */
 const FULL_SCAN_EVERY_MS = 5 * 3_600_000;
 
-/** What is done to a repository in one tick. @returns true if nothing is left for the next tick */
+/** The work on one repository in one tick. @returns true if nothing is left for the next tick */
 export type Work = (place: RepositoryScan) => Promise<boolean>;
 
-/** The rows that are due for a change scan, those first that were scanned longest ago. */
+/** The rows that are due for a change scan, least recently scanned first. */
 export function sortedForChangeScan(scan: Scan, rows: readonly RuledRow[]): RuledRow[] {
   const triedAt = ({ value: { state } }: RuledRow): string => state.triedAt ?? '';
   return rows.filter((row) => isChangeScanDue(scan, row)).sort((a, b) => (triedAt(a) < triedAt(b) ? -1 : 1));
 }
 
-/** If what is new in the repository is to be read: not before it is known what was there at first. */
+/** A change scan is due only after the existing tags are recorded, if the rule ignores those. */
 function isChangeScanDue({ ports, dueMs }: Scan, { rule, value: { state } }: RuledRow): boolean {
   if (ports.paused || state.cursor === undefined || isToRecord(rule, state)) return false;
   return isDue(state.lastChangeScanAt, dueMs, ports.now());
 }
 
-/** A scan of the future was that of a clock that was wrong. */
+/** A scan time in the future came from a wrong clock and does not count. */
 function isDue(lastAt: string | undefined, dueMs: number, now: Date): boolean {
   const lastMs = Date.parse(lastAt ?? '');
   return !(lastMs >= dueMs && lastMs <= now.getTime());
@@ -43,14 +46,17 @@ export const changeWork: Work = async (place) => {
     return isDone;
   } catch (error) {
     if (!hasNoLists(error)) throw error;
-    // From now on there are full scans only.
+    // The registry has no ACR lists, so from now on it has full scans only.
     const { cursor: _cursor, ...state } = place.state;
     place.state = state;
     return true;
   }
 };
 
-/** The rows that are due for a full scan: those whose rule was edited and those without any first, then the oldest. */
+/**
+ * The rows that are due for a full scan: first those without a scan under the rule's present fingerprint, then the
+ * oldest.
+ */
 export function sortedForFullScan(scan: Scan, rows: readonly RuledRow[]): RuledRow[] {
   const due = rows.filter((row) => isFullScanDue(scan, row));
   const rank = ({ rule, value: { state } }: RuledRow): string =>
@@ -63,7 +69,7 @@ function isFullScanDue({ ports, dueMs }: Scan, { rule, value: { state } }: Ruled
   if (ports.paused) return false;
   if (state.full !== undefined || state.fingerprint !== scanFingerprint(rule)) return true;
   const now = ports.now();
-  // A registry that has no lists by time has only this.
+  // Registries without ACR lists have no change scan, so they need a full scan each time.
   return isDue(state.lastFullScanAt, state.cursor === undefined ? dueMs : now.getTime() - FULL_SCAN_EVERY_MS, now);
 }
 
@@ -71,7 +77,7 @@ export const fullWork: Work = async (place) => {
   const { scan } = place;
   if (!(await knowExisting(place))) return false;
   if (scan.ports.paused) return true;
-  // It may have recorded for as long as it may.
+  // Recording may have used up the time or the requests.
   if (isToLeave(place)) return false;
   if (place.state.cursor === undefined) {
     const cursor = await cursorOf(place);
@@ -80,7 +86,10 @@ export const fullWork: Work = async (place) => {
   return (await fullScan(place)) || isFull(scan);
 };
 
-/** Records what the repository has, if the rule leaves that alone and it is not known yet. @returns false if there is more of it */
+/**
+ * Records the tags that exist, if the rule ignores existing tags and they are not recorded yet.
+ * @returns false if some are left for the next tick
+ */
 async function knowExisting(place: RepositoryScan): Promise<boolean> {
   const { scan, rule, repository } = place;
   if (place.state.existing !== undefined && place.state.existing.globs !== wantedGlobs(rule)) {
@@ -105,7 +114,7 @@ async function knowExisting(place: RepositoryScan): Promise<boolean> {
   return place.state.existing === undefined || recordExisting(place, place.state.existing);
 }
 
-/** In place of a fingerprint: what exists is recorded. */
+/** Replaces the fingerprint in `full` while existing tags are being recorded. */
 const RECORDING = 'existing';
 
 function wantedGlobs(rule: Rule): string | undefined {
@@ -116,7 +125,7 @@ function isToRecord(rule: Rule, { existing }: ScanState): boolean {
   return rule.existing === 'ignore' && (existing?.isWhole !== true || existing.globs !== globsHash(rule));
 }
 
-/** Undefined: the registry has no lists by time. */
+/** Undefined if the registry has no ACR lists. */
 async function cursorOf(place: RepositoryScan): Promise<ScanState['cursor']> {
   try {
     return await cursorNow(place);

@@ -4,29 +4,29 @@ import type { Ports } from '../ports/ports.js';
 import type { Share } from './shares.js';
 import type { StepCall } from '../ports/step.js';
 
-/** Tags of a repository that a scan looks at together: a page of ACR's list. */
+/** Tags handled together: one page of ACR's list. */
 export const SCANNED_TAGS = 100;
-/** Problems that one call of the scan tells, and how long each may be; more are left out. */
+/** At most this many problems are kept per scan, each cut to this many characters. */
 const MOST_PROBLEMS = 20;
 const PROBLEM_CHARACTERS = 500;
 
-/** What the parts of one tick share. */
+/** State that all parts of one scan share. */
 export interface Scan {
-  /** Its registries count each request. */
+  /** Each request to a registry is counted. */
   ports: Pick<
     Ports,
     'registries' | 'listing' | 'store' | 'engine' | 'rules' | 'documents' | 'signer' | 'paused' | 'now' | 'jobPolicy'
   >;
-  /** What scans may ask of each registry. */
+  /** How many requests the scan may still send to each registry. */
   share: Pick<Share, 'left'>;
   call: StepCall;
-  /** Epoch milliseconds. */
+  /** When the scan must stop, in epoch milliseconds. */
   until: number;
-  /** The time of PROMOTION_SCHEDULE for which it scans: epoch milliseconds. */
+  /** The time of PROMOTION_SCHEDULE that this scan is for, in epoch milliseconds. */
   dueMs: number;
   /** True in the first tick for that time. */
   isBegin: boolean;
-  /** Since that time, and at most. */
+  /** Runs started since that time, and the most that may be started. */
   started: number;
   maxStarted: number;
   looked: number;
@@ -41,7 +41,10 @@ export function isFull(scan: Pick<Scan, 'started' | 'maxStarted'>): boolean {
   return scan.started >= scan.maxStarted;
 }
 
-/** True for what is wrong with one row, and no reason to leave the others; a store or an engine that is down is one. */
+/**
+ * True if the error concerns one row only, so that the scan can continue. False if the store, the engine or a registry
+ * is down.
+ */
 export function isOfOneRow(error: unknown): error is PromoterError {
   if (!(error instanceof PromoterError) || error instanceof RegistryError) return false;
   return !error.transient || error.code === 'ROW_CONTENDED';
@@ -52,7 +55,7 @@ export function addProblem(scan: Scan, rule: Rule, error: PromoterError): void {
   addText(scan, `rule ${rule.name}: ${code}: ${message}`);
 }
 
-/** What is not as it should be, and what somebody who looks at the schedule wants to know. */
+/** Records a problem, or something that an operator who reads the log wants to know. */
 export function addText(scan: Pick<Scan, 'call' | 'problems'>, whole: string): void {
   const text = whole.slice(0, PROBLEM_CHARACTERS);
   scan.call.progress.text(text);

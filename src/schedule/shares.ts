@@ -3,12 +3,12 @@ import type { Notes } from '../ports/notes.js';
 import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';
 
-/** Who asks: the change scan and the full scan, or resync. */
+/** Who sends the requests: `scan` is the change scan and the full scan. */
 export type ShareName = 'scan' | 'resync';
 
-/** What a tick asked beyond its share is paid back by the ticks after it; more minutes than these are not. */
+/** Requests beyond a share are deducted from the next ticks, at most for this many minutes. */
 const MOST_DEBT_MINUTES = 10;
-/** Registries of which a debt is kept. */
+/** At most this many registries with a debt are kept. */
 const MOST_INDEBTED = 200;
 
 const NOTE = 'shares';
@@ -17,23 +17,26 @@ const noteSchema = z.object({ scan: debtsSchema.default({}), resync: debtsSchema
 
 export type SharePorts = Pick<Ports, 'counted' | 'scheduleRequests'> & StorePort<Notes>;
 
-/** Registries whose requests count against a share. */
+/** Registry clients whose requests are counted. */
 export type CountedPorts = Pick<Ports, 'registries' | 'listing'>;
 
-/** The requests that one part of a tick may make of each registry. */
+/** The requests that one part of a tick may send to each registry. */
 export interface Share {
-  /** Requests that are left in this tick. 0 or less: none. What is begun may end, and the ticks after it make fewer. */
+  /**
+   * Requests left in this tick. At 0 or less, nothing new may begin; what has begun may finish, and the next ticks get
+   * less.
+   */
   left(registry: string): number;
-  /** Requests of this tick so far. */
+  /** Requests sent in this tick. */
   asked(registry: string): number;
-  /** @param onRequest called before each request, once it is counted; what it throws takes the request's place */
+  /** @param onRequest called before each request, after it is counted; an error that it throws replaces the request */
   counted(onRequest?: (registry: string) => void): CountedPorts;
 }
 
 /**
- * Requests of one tick, by registry: each part of the schedule has a share of its own, so that none takes another's turn. A tick is a
- * minute's, and only one works at a time: no clock and no count of hosts is needed. What a share has left at the end of a
- * tick is gone.
+ * Counts the requests of one tick by registry. Scans and resync have separate shares, so that neither takes the
+ * other's. Only one tick works at a time and a tick lasts a minute, so no clock and no number of hosts is needed.
+ * Unused requests do not carry over.
  */
 export class Shares {
   readonly #ports: SharePorts;
@@ -47,7 +50,7 @@ export class Shares {
     this.#debts = noteOf(kept?.value);
   }
 
-  /** Begins a tick: one request to the table. */
+  /** Starts a tick. Costs one table request. */
   static async open(ports: SharePorts): Promise<Shares> {
     return new Shares(ports, await ports.store.getNote(NOTE));
   }
@@ -70,7 +73,7 @@ export class Shares {
     return this.#ports.scheduleRequests[name] - debt - (this.#asked[name].get(registry) ?? 0);
   }
 
-  /** Ends the tick: keeps what it asked beyond its shares. Of two ticks at once the first one's word counts. */
+  /** Ends the tick: keeps the requests beyond each share as a debt. If two ticks end at once, the first one wins. */
   async close(): Promise<void> {
     const text = JSON.stringify({ scan: this.#owed('scan'), resync: this.#owed('resync') });
     if (text === (this.#kept?.value ?? JSON.stringify({ scan: {}, resync: {} }))) return;
@@ -85,7 +88,7 @@ export class Shares {
   }
 }
 
-/** A note of another version: nothing is owed. */
+/** If another version wrote the note, there is no debt. */
 function noteOf(text: string | undefined): z.infer<typeof noteSchema> {
   try {
     return noteSchema.parse(JSON.parse(text ?? '{}'));

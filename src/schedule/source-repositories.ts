@@ -5,7 +5,10 @@ import type { Ports } from '../ports/ports.js';
 
 const WILDCARD = /[*?[\]{}()!]/;
 
-/** The rule's source repositories, sorted: as the rule names them, or out of the registry's catalog where it has wildcards. */
+/**
+ * The rule's source repositories, sorted: the names in the rule, or the matches in the registry's catalog if the rule
+ * has wildcards.
+ */
 export async function repositoriesOf(
   rule: Rule,
   catalog: (registry: string) => Promise<readonly string[]>,
@@ -14,7 +17,7 @@ export async function repositoriesOf(
   const isListed =
     repositories.some((glob) => !glob.startsWith('!') && WILDCARD.test(glob)) ||
     repositories[0]?.startsWith('!') === true;
-  // A name that none can have takes nothing.
+  // A pattern that is no valid repository name matches nothing.
   const found = new Set(isListed ? await catalog(registry) : repositories.filter(isRepository));
   return [...found].filter((repository) => isSourceRepository(rule, registry, repository)).sort();
 }
@@ -25,11 +28,14 @@ export function isTaken(rule: Rule, repository: string, tag: string): boolean {
 
 interface TagsOptions {
   signal: AbortSignal;
-  /** After this one. */
+  /** Lists the tags after this one. */
   last?: string;
 }
 
-/** All tags of a repository, with their digests, whether the rule takes them or not; none where the repository isn't there (yet). */
+/**
+ * Lists all tags of a repository with their digests, including those that the rule does not match. Yields nothing if
+ * the repository does not exist (yet).
+ */
 export async function* everyTagOf(
   ports: Pick<Ports, 'listing'>,
   rule: Rule,

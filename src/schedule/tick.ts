@@ -13,33 +13,34 @@ import { runEditedAgain, scanRepositories } from './scan-repositories.js';
 import type { RuledRow } from './scan-rows.js';
 import { Shares, type Share } from './shares.js';
 
-/** How long after its begin a tick scans, and how long it scans at least, in milliseconds. */
+/** A tick scans until this long after its start, but at least for LEAST_SCAN_MS. Milliseconds. */
 const SCAN_UNTIL_MS = 40_000;
 const LEAST_SCAN_MS = 10_000;
-/** The same for resync, which comes after it. */
+/** The same limits for resync, which follows the scans. */
 const RESYNC_UNTIL_MS = 45_000;
 const LEAST_RESYNC_MS = 10_000;
-/** How long a scan may take to stop when its time is over, in milliseconds: what it waits for is a registry's. */
+/** How long a scan may take to stop once its time is over: it may be waiting for a registry. Milliseconds. */
 const STOP_MS = 15_000;
-/** How long after its begin a part that reconciles takes no further page, in milliseconds. */
+/** The reconcile parts read no further page after this time. Milliseconds. */
 const RECONCILE_MS = 12_000;
-/** How long any other part of a tick may take, in milliseconds: what hangs keeps no other part from its turn. */
+/** The time limit of any other part of a tick, so that a part that hangs does not block the others. Milliseconds. */
 const PART_MS = 20_000;
 
 export interface TickCall {
-  /** PROMOTION_SCHEDULE: when scans are due. */
+  /** The setting PROMOTION_SCHEDULE: when scans are due. */
   schedule: string;
-  /** What the tick before has left. */
+  /** The state that the previous tick returned. */
   state: TickState;
   log: { info(text: string): void; warn(text: string): void };
-  /** Says what is to be done about the signing key. */
+  /** Warns if the signing key or its certificate needs attention. */
   tellOfSigning(warn: (text: string) => void): Promise<void>;
 }
 
 /**
- * One tick of the schedule, once a minute and bounded: reconciles, scans if PROMOTION_SCHEDULE says so, and removes what is old. A part
- * that fails or hangs is logged, and the next tick does it again. May be done any number of times, and by several hosts at once.
- * @returns what the next tick needs to know
+ * Runs one tick of the schedule, once a minute: reconciles, scans if PROMOTION_SCHEDULE says so, compares promotions
+ * (resync) and removes old rows. Each part has a time limit. A part that fails or hangs is logged, and the next tick
+ * repeats it. Ticks may be repeated and may run on several hosts at once.
+ * @returns the state for the next tick
  */
 export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   const { log } = call;
@@ -55,33 +56,36 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   if (failed.length > 0) await tryAgain(ports, log, state, failed);
   if (edited !== undefined) await edited();
   if (dueAt === undefined) return state;
-  await part(log, 'the signing key could not be read', PART_MS, () => call.tellOfSigning((text) => log.warn(text)));
-  await part(log, 'old rows could not be removed', PART_MS, async () => {
+  await part(log, 'could not check the signing key', PART_MS, () => call.tellOfSigning((text) => log.warn(text)));
+  await part(log, 'could not remove old rows', PART_MS, async () => {
     const removed = await keepHouse(ports);
     if (Object.values(removed).some((count) => count > 0)) log.info(`removed: ${JSON.stringify(removed)}`);
   });
   return state;
 }
 
-/** Everything that is open. If there is nothing of it, it takes two requests. @returns what failed and is to be tried again */
+/**
+ * Reconciles open runs, open promotions and unsent result events. A quiet tick costs two table requests.
+ * @returns the failed promotions that are due for a retry
+ */
 async function reconcile(ports: Ports, log: TickCall['log'], state: TickState): Promise<PromotionRow[]> {
   const failed: PromotionRow[] = [];
   const timer = (): (() => boolean) => {
     const until = ports.now().getTime() + RECONCILE_MS;
     return () => ports.now().getTime() >= until;
   };
-  await part(log, 'jobs and result events could not be reconciled', PART_MS, async () => {
+  await part(log, 'could not reconcile jobs and result events', PART_MS, async () => {
     const { started, lost, told, problems } = await reconcileRuns(ports, timer());
     if (started.length > 0) log.info(`jobs started: ${runIds(started)}`);
-    if (lost.length > 0) log.warn(`jobs lost: ${runIds(lost)}`);
+    if (lost.length > 0) log.warn(`orphaned jobs ended: ${runIds(lost)}`);
     if (told.length > 0) log.info(`result events sent late: ${runIds(told)}`);
-    for (const problem of problems) log.warn(`it could not be reconciled: ${problem}`);
+    for (const problem of problems) log.warn(`could not reconcile: ${problem}`);
   });
-  await part(log, 'promotions could not be reconciled', PART_MS, async () => {
+  await part(log, 'could not reconcile promotions', PART_MS, async () => {
     const found = await reconcilePromotions(ports, state.started, timer());
     failed.push(...found.failed);
     state.started += found.started;
-    for (const problem of found.problems) log.warn(`it could not be reconciled: ${problem}`);
+    for (const problem of found.problems) log.warn(`could not reconcile: ${problem}`);
   });
   return failed;
 }
@@ -92,23 +96,23 @@ async function tryAgain(
   state: TickState,
   failed: readonly PromotionRow[],
 ): Promise<void> {
-  await part(log, 'what failed could not be tried again', PART_MS, async () => {
+  await part(log, 'could not retry failed promotions', PART_MS, async () => {
     const { started, problems } = await retryFailed(ports, failed, state.started);
     state.started += started;
-    if (started > 0) log.info(`tried again: ${started} promotions that had failed`);
-    for (const problem of problems) log.warn(`it could not be tried again: ${problem}`);
+    if (started > 0) log.info(`retried ${started} failed promotions`);
+    for (const problem of problems) log.warn(`could not retry: ${problem}`);
   });
 }
 
-/** What asks registries, within the tick's shares; if these cannot be read, nothing does. */
+/** Runs the work that sends requests to registries. Skips it if the request shares cannot be read. */
 async function withShares(ports: Ports, log: TickCall['log'], work: (shares: Shares) => Promise<void>): Promise<void> {
   const opened: Shares[] = [];
-  await part(log, 'the shares of requests could not be read', PART_MS, async () => {
+  await part(log, 'could not read the request shares', PART_MS, async () => {
     opened.push(await Shares.open(ports));
   });
   for (const shares of opened) {
     await work(shares);
-    await part(log, 'the shares of requests could not be written', PART_MS, () => shares.close());
+    await part(log, 'could not write the request shares', PART_MS, () => shares.close());
   }
 }
 
@@ -117,17 +121,18 @@ interface Ticking extends Pick<TickCall, 'log' | 'state'> {
   beganMs: number;
 }
 
-/** Runs again what an edit of a rule asks for: after all that repairs something. */
+/** Starts the runs that an edited rule needs. Called last in a tick, because repairs come first. */
 type EditedAgain = () => Promise<void>;
 
 /**
- * Scans what is due, and says in `state` if the next tick is to go on; if it fails, the next one does the same.
+ * Runs the scans that are due. Sets `state.scans` if the next tick must continue; if the scan fails, `state.scans`
+ * stays as it is.
  * @returns undefined if no rule was edited
  */
 async function scan({ ports, log, state, beganMs }: Ticking, share: Share): Promise<EditedAgain | undefined> {
   let edited: EditedAgain | undefined;
   const forMs = Math.max(beganMs + SCAN_UNTIL_MS - ports.now().getTime(), LEAST_SCAN_MS);
-  await part(log, 'the scan stopped', forMs + STOP_MS, async (signal) => {
+  await part(log, 'the scan failed', forMs + STOP_MS, async (signal) => {
     const scan: Scan = {
       ports: { ...ports, ...share.counted() },
       share,
@@ -148,19 +153,19 @@ async function scan({ ports, log, state, beganMs }: Ticking, share: Share): Prom
     } finally {
       state.started = scan.started;
       for (const problem of scan.problems) log.warn(`scan: ${problem}`);
-      log.info(`scan: ${scan.looked} tags looked at, ${scan.started} runs started`);
+      log.info(`scan: ${scan.looked} tags checked, ${scan.started} runs started`);
     }
   });
   return edited;
 }
 
-/** It asks no registry, and has a time of its own. */
+/** Sends no registry request, and has its own time limit. */
 async function runEdited(
   { ports, log, state }: Pick<Ticking, 'ports' | 'log' | 'state'>,
   scanned: Scan,
   outdated: readonly RuledRow[],
 ): Promise<void> {
-  await part(log, 'what an edit of a rule runs again could not be started', LEAST_SCAN_MS + STOP_MS, async (signal) => {
+  await part(log, 'could not rerun the promotions of an edited rule', LEAST_SCAN_MS + STOP_MS, async (signal) => {
     const { started: before } = state;
     const until = ports.now().getTime() + LEAST_SCAN_MS;
     const scan: Scan = { ...scanned, call: { signal, progress: SILENT }, until, started: before, problems: [] };
@@ -169,15 +174,15 @@ async function runEdited(
     } finally {
       state.started = scan.started;
       for (const problem of scan.problems) log.warn(`scan: ${problem}`);
-      if (scan.started > before) log.info(`run again since a rule was edited: ${scan.started - before} promotions`);
+      if (scan.started > before) log.info(`reran ${scan.started - before} promotions because their rule was edited`);
     }
   });
 }
 
-/** Compares promotions, one by one, as far as the tick and the share of their registries allow. */
+/** Compares promotions one by one, within the time limit and the request shares of their registries. */
 async function compare({ ports, log, state, beganMs }: Ticking, share: Share): Promise<void> {
   const forMs = Math.max(beganMs + RESYNC_UNTIL_MS - ports.now().getTime(), LEAST_RESYNC_MS);
-  await part(log, 'resync stopped', forMs + STOP_MS, async (signal) => {
+  await part(log, 'resync failed', forMs + STOP_MS, async (signal) => {
     const { started: before } = state;
     const maxStarted = await ports.rules.maxRunsPerTick();
     const call = { signal, progress: SILENT };
@@ -195,7 +200,7 @@ async function compare({ ports, log, state, beganMs }: Ticking, share: Share): P
   });
 }
 
-/** What is said while it scans is among its problems. */
+/** Progress is not reported during a scan; its problems are collected and logged. */
 const SILENT: StepProgressSink = {
   text: () => undefined,
   bytes: () => undefined,
@@ -203,7 +208,7 @@ const SILENT: StepProgressSink = {
   part: (_step, _of, work) => work(SILENT),
 };
 
-/** One part of a tick, with a time of its own, also if it does not listen to its signal. */
+/** Runs one part of a tick with a time limit, even if the part ignores its signal. */
 async function part(
   log: TickCall['log'],
   problem: string,

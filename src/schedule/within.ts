@@ -1,12 +1,12 @@
 import { TransportError } from '../oci/index.js';
 
-/** Something as a whole has taken longer than it may, though each answer may have come in time. */
+/** True if the time limit of {@link within} was exceeded, as opposed to the timeout of a single request. */
 export function tookTooLong(error: unknown): error is TransportError {
   return error instanceof TransportError && error.code === 'TIMEOUT' && 'limitMs' in error.details;
 }
 
 /**
- * Does one thing with a time of its own, so that it keeps nothing behind it waiting, also if it does not listen to its signal.
+ * Runs `work` with a time limit, even if the work ignores its signal.
  * @throws TransportError `TIMEOUT`
  */
 export async function within<T>(

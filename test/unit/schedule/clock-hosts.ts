@@ -1,17 +1,18 @@
 import { handleTickMessage, reviveClock } from '../../../src/schedule/clock.js';
 import { memoryRunStore } from '../../support/memory-ports.js';
 
-// Hosts, a queue and a table in virtual time, for the loop of the schedule: as Microsoft's host was seen to work.
+// Hosts, a queue and a table in virtual time, for the schedule's loop. They behave as Microsoft's host was seen to
+// behave.
 
-/** The message of a host that was killed comes back so late, in milliseconds. */
+/** The message of a killed host is delivered again after this time, in milliseconds. */
 const LOCK_MS = 10 * 60_000;
-/** A message whose handler failed comes back so late, five times at most: host.json. */
+/** A message whose handler failed is delivered again after this time, at most five times (host.json). */
 const RETRY_MS = 30_000;
 const MOST_DEQUEUES = 5;
 const POLL_MS = 10_000;
 const RESTART_MS = 20_000;
 
-/** What is done to a call of a port: the host dies, the call fails, or the host sleeps. */
+/** What happens at one call of a port: the host dies, the call fails, or the host sleeps. */
 export interface Harm {
   how: 'crash' | 'fail' | 'sleep';
   when: 'before' | 'after';
@@ -24,28 +25,28 @@ interface Message {
 }
 
 interface Host {
-  /** How far its clock is ahead, in milliseconds. */
+  /** How far the host's clock is ahead, in milliseconds. */
   skewMs: number;
   isDead: boolean;
 }
 
 export interface Plan {
   seed: number;
-  /** One for each host. */
+  /** One entry per host. */
   skewsMs: readonly number[];
-  /** @param call of all hosts, from 1 on */
+  /** @param call counts the calls of all hosts, starting at 1 */
   harm?: (call: number, nowMs: number) => Harm | undefined;
-  /** How long a tick takes, in milliseconds. */
+  /** Duration of a tick, in milliseconds. */
   tickMs?: (nowMs: number) => number;
-  /** Each message is delivered twice. */
+  /** If true, each message is delivered twice. */
   twice?: boolean;
 }
 
 export class ClockHosts {
   nowMs = Date.UTC(2026, 0, 1);
-  /** When ticks began, in virtual milliseconds since the begin. */
+  /** When ticks started, in virtual milliseconds since the test started. */
   readonly ticks: number[] = [];
-  /** Messages that were given up. */
+  /** Messages moved to the poison queue. */
   readonly poison: string[] = [];
   readonly queue: Message[] = [];
   readonly store = memoryRunStore();
@@ -80,7 +81,7 @@ export class ClockHosts {
     }
   }
 
-  /** Milliseconds between the begins of ticks, from a time on. */
+  /** Milliseconds between the starts of ticks, after a given time. */
   gaps(fromMs = 0): number[] {
     const later = this.ticks.filter((atMs) => atMs >= fromMs);
     return later.slice(1).map((atMs, index) => atMs - (later[index] ?? 0));
@@ -99,7 +100,7 @@ export class ClockHosts {
     return new Promise((resolve) => this.#after(ms, resolve));
   }
 
-  /** Every host looks into the queue now and then. */
+  /** Every host polls the queue now and then. */
   #poll(index: number): void {
     this.#after(this.#draw(POLL_MS) + 1, () => {
       this.#take(index);
@@ -173,7 +174,7 @@ export class ClockHosts {
   async #suffer(host: Host, how: Harm['how']): Promise<void> {
     if (how === 'fail') throw new Error('the account does not answer');
     if (how === 'sleep') return this.#pause(5 * 60_000);
-    // All that it was at is left as it is; another process takes its place.
+    // All work in progress is abandoned, and a new process takes the host's place.
     host.isDead = true;
     const index = this.#hosts.indexOf(host);
     this.#after(RESTART_MS, () => (this.#hosts[index] = { skewMs: host.skewMs, isDead: false }));

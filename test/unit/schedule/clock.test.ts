@@ -5,7 +5,10 @@ import { ClockHosts, type Harm, type Plan } from './clock-hosts.js';
 
 const HOUR_MS = 3_600_000;
 const FOUR = [0, 0, 0, 0];
-/** A loop that stopped is revived: three minutes without a write, up to a minute until the timer, and the way of the message. */
+/**
+ * The longest gap after the loop stopped: three minutes without a write, up to a minute until the timer, and the
+ * message's delay.
+ */
 const LONGEST_GAP_MS = 5 * 60_000;
 
 async function played(plan: Plan, minutes: number): Promise<ClockHosts> {
@@ -14,7 +17,7 @@ async function played(plan: Plan, minutes: number): Promise<ClockHosts> {
   return hosts;
 }
 
-/** In the last ten minutes there is one loop: a tick a minute, not two and not none. */
+/** In the last ten minutes there is exactly one loop: one tick a minute. */
 function expectOneLoop(hosts: ClockHosts, where: string): void {
   const gaps = hosts.gaps(hosts.passedMs - 10 * 60_000);
   expect({ where, ticks: gaps.length >= 7, slow: gaps.filter((ms) => ms > 85_000) }).toEqual({
@@ -27,7 +30,7 @@ function expectOneLoop(hosts: ClockHosts, where: string): void {
 }
 
 describe('the loop over four hosts', () => {
-  test('ticks once a minute, and leaves no message behind', async () => {
+  test('ticks once a minute and leaves no message behind', async () => {
     const hosts = await played({ seed: 1, skewsMs: FOUR }, 60);
     expectOneLoop(hosts, 'an hour');
     expect(hosts.ticks.length).toBeGreaterThan(50);
@@ -39,8 +42,8 @@ describe('the loop over four hosts', () => {
     (['before', 'after'] as const).map((when) => ({ how, when })),
   );
 
-  test.each(HARMS)('goes on as one loop after any one call of a port: $how $when', async (harm) => {
-    // Two calls start the loop; each tick has three, the timer one.
+  test.each(HARMS)('continues as one loop after trouble at any one call of a port: $how $when', async (harm) => {
+    // Two calls start the loop, each tick has three, and the timer has one.
     for (let nth = 1; nth <= 20; nth += 1) {
       const hosts = await played({ seed: nth, skewsMs: FOUR, harm: (call) => (call === nth ? harm : undefined) }, 30);
       expectOneLoop(hosts, `${harm.how} ${harm.when} call ${nth}`);
@@ -48,7 +51,7 @@ describe('the loop over four hosts', () => {
   });
 
   test.each([1, 2, 3, 4, 5, 6])(
-    'goes on as one loop after an hour in which every tenth call is harmed, seed %i',
+    'continues as one loop after an hour in which every tenth call meets trouble, seed %i',
     async (seed) => {
       const harm = (call: number, nowMs: number): Harm | undefined =>
         nowMs < HOUR_MS && (call * 7 + seed) % 10 === 0 ? HARMS[(call + seed) % HARMS.length] : undefined;
@@ -57,19 +60,19 @@ describe('the loop over four hosts', () => {
       const gaps = hosts.gaps(HOUR_MS + 20 * 60_000);
       expect(gaps.filter((ms) => ms > 85_000)).toEqual([]);
       expect(gaps.length).toBeGreaterThanOrEqual(7);
-      // A duplicate that comes while the first is at work ticks as well, and begins no loop.
+      // A duplicate that arrives while the first message is handled also runs a tick, but starts no second loop.
       const fast = gaps.filter((ms) => ms < 45_000);
       expect(fast.length).toBeLessThanOrEqual(plan.twice ? 3 : 0);
     },
   );
 
-  test('drops a message that is delivered twice, however late', async () => {
+  test('drops the second delivery of a message, however late it is', async () => {
     const hosts = await played({ seed: 3, skewsMs: FOUR, twice: true, tickMs: () => 1_000 }, 60);
     expect(hosts.ticks.length).toBeLessThan(62 * 1.2);
     expect(Math.max(...hosts.gaps())).toBeLessThan(85_000);
   });
 
-  test('is revived while storage fails for so long that its message is given up as poison', async () => {
+  test('is started again after storage failed for so long that its message became poison', async () => {
     const harm = (_call: number, nowMs: number): Harm | undefined =>
       nowMs > 5 * 60_000 && nowMs < 10 * 60_000 ? { how: 'fail', when: 'before' } : undefined;
     const hosts = await played({ seed: 4, skewsMs: FOUR, harm }, 40);
@@ -79,13 +82,13 @@ describe('the loop over four hosts', () => {
     expect(Math.max(...hosts.gaps())).toBeLessThan(5 * 60_000 + LONGEST_GAP_MS);
   });
 
-  test('is revived while a tick hangs, and the tick that hung starts no second loop', async () => {
+  test('is started again while a tick hangs, and the tick that hung starts no second loop', async () => {
     const tickMs = (nowMs: number): number => (nowMs > 300_000 && nowMs < 370_000 ? 15 * 60_000 : 5_000);
     expectOneLoop(await played({ seed: 5, skewsMs: FOUR, tickMs }, 60), 'a tick of a quarter of an hour');
   });
 
   test.each([[[0, HOUR_MS, -HOUR_MS, 0]], [[HOUR_MS, HOUR_MS, 0, 0]], [[0, 10_000, -10_000, 100_000]]])(
-    'ticks once a minute with clocks apart: %p',
+    'ticks once a minute although the clocks differ: %p',
     async (skewsMs) => {
       const hosts = await played({ seed: 6, skewsMs }, 120);
       expect(hosts.ticks.length).toBeGreaterThan(90);
@@ -95,7 +98,7 @@ describe('the loop over four hosts', () => {
   );
 });
 
-describe('what one tick hands to the next', () => {
+describe('the state that one tick passes to the next', () => {
   let world: World;
   const sent = (): { text: string; delaySeconds: number } => world.queues.sent.at(-1) ?? { text: '', delaySeconds: 0 };
   const begun = async (): Promise<void> => {
@@ -105,7 +108,7 @@ describe('what one tick hands to the next', () => {
   const next = (tick: (state: TickState) => Promise<TickState>): Promise<boolean> =>
     handleTickMessage(world, sent().text, tick);
 
-  test('is kept, and survives a revival', async () => {
+  test('is kept when the loop is started again', async () => {
     await begun();
     const kept = { dueAt: '2026-01-01T00:00:00.000Z', started: 7, scans: 'begun' as const };
     expect(await next(async () => kept)).toBe(true);
@@ -116,7 +119,7 @@ describe('what one tick hands to the next', () => {
     expect(seen).toEqual(kept);
   });
 
-  test('that ticks begin a minute apart, and none sooner than ten seconds after the last one ended', async () => {
+  test('ticks start a minute apart, and at least ten seconds after the last one ended', async () => {
     await begun();
     const after = async (ms: number): Promise<number> => {
       await next(async (state) => {
@@ -127,11 +130,11 @@ describe('what one tick hands to the next', () => {
     };
     expect(await after(12_000)).toBe(48);
     expect(await after(90_000)).toBe(10);
-    // The clock was set.
+    // The clock was changed.
     expect(await after(-HOUR_MS)).toBe(60);
   });
 
-  test('a state of another version of the code is dropped, and the loop goes on', async () => {
+  test('the state of another version of the code is discarded, and the loop continues', async () => {
     await begun();
     const note = await world.store.getNote('clock');
     const row = JSON.parse(note?.value ?? '') as object;
@@ -141,7 +144,7 @@ describe('what one tick hands to the next', () => {
     expect(seen).toEqual({ started: 0 });
   });
 
-  test('a row that cannot be read is written anew', async () => {
+  test('a row that cannot be parsed is replaced', async () => {
     await begun();
     const note = await world.store.getNote('clock');
     await world.store.putNote('clock', 'rubbish', note?.version);
@@ -150,14 +153,14 @@ describe('what one tick hands to the next', () => {
     expect(await next(async (state) => state)).toBe(true);
   });
 
-  test.each(['rubbish', '{}', '{"id":"another"}', '7'])('a message %s ticks nothing', async (text) => {
+  test.each(['rubbish', '{}', '{"id":"another"}', '7'])('the message %s starts no tick', async (text) => {
     await begun();
     expect(await handleTickMessage(world, text, () => Promise.reject(new Error('it ticks')))).toBe(false);
     expect(world.queues.sent).toHaveLength(1);
   });
 
   test.each(['send', 'putNote'] as const)(
-    'a tick whose %s fails is done again when its message comes again',
+    'a tick whose %s fails is repeated when its message is delivered again',
     async (method) => {
       await begun();
       const { text } = sent();
@@ -176,7 +179,7 @@ describe('what one tick hands to the next', () => {
     },
   );
 
-  test('a tick that was overtaken while its host slept writes nothing', async () => {
+  test('a tick whose host slept while another tick ran writes nothing', async () => {
     await begun();
     const { text } = sent();
     await handleTickMessage(world, text, async (old) => {
@@ -189,7 +192,7 @@ describe('what one tick hands to the next', () => {
     expect(seen).toEqual({ started: 5 });
   });
 
-  test('a row from a clock that was an hour ahead keeps no loop from being revived', async () => {
+  test('a row written by a clock that was an hour ahead does not stop the loop from being started again', async () => {
     world = newWorld();
     world.nowMs += HOUR_MS;
     await reviveClock(world);
@@ -197,7 +200,7 @@ describe('what one tick hands to the next', () => {
     expect(await reviveClock(world)).toBe(true);
   });
 
-  test('a loop that is alive is left alone', async () => {
+  test('a running loop is not started again', async () => {
     await begun();
     world.nowMs += 2 * 60_000;
     expect(await reviveClock(world)).toBe(false);
@@ -205,7 +208,7 @@ describe('what one tick hands to the next', () => {
     expect(world.queues.sent).toHaveLength(1);
   });
 
-  test('of two revivals at once one counts', async () => {
+  test('if two hosts start the loop at once, one loop runs', async () => {
     world = newWorld();
     expect((await Promise.all([reviveClock(world), reviveClock(world)])).filter(Boolean)).toHaveLength(1);
     const ticked = await Promise.all(

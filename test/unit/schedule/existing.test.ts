@@ -5,7 +5,7 @@ import { PromoterError, type TagDetails } from '../../../src/oci/index.js';
 import { raiseWanted } from '../../../src/rows/increment.js';
 import { REGISTRY, SOURCE, newWorld, type World } from '../../support/world.js';
 
-// What a rule with `existing: ignore` leaves alone.
+// Rules with `existing: ignore`.
 
 let world: World;
 const ignoring = (changes: Record<string, unknown> = {}) => copying({ existing: 'ignore', ...changes });
@@ -18,12 +18,12 @@ const nextTime = (): void => {
   world.nowMs += 5 * 60_000;
 };
 
-describe.each([true, false])('with lists by time: %s', (hasAcrLists) => {
+describe.each([true, false])('with ACR lists: %s', (hasAcrLists) => {
   beforeEach(() => {
     world.hasAcrLists = hasAcrLists;
   });
 
-  test('what was there at first is left alone; what is pushed later is promoted', async () => {
+  test('existing tags are not promoted, tags pushed later are', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await pushTo(world, 'samples/app', 'v2');
     expect(await scanAll(world)).toMatchObject({ started: 0, problems: [] });
@@ -34,7 +34,7 @@ describe.each([true, false])('with lists by time: %s', (hasAcrLists) => {
     expect(await startedTags(world)).toEqual(['samples/app:v2', 'samples/app:v3']);
   });
 
-  test('all in a repository that came later is promoted', async () => {
+  test('every tag of a repository created later is promoted', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await scanAll(world);
     nextTime();
@@ -43,7 +43,7 @@ describe.each([true, false])('with lists by time: %s', (hasAcrLists) => {
     expect(await startedTags(world)).toEqual(['samples/new:v1']);
   });
 
-  test('also the first one of a rule that had none', async () => {
+  test('every tag of the first repository of a rule that matched none is promoted', async () => {
     await scanAll(world);
     nextTime();
     await pushTo(world, 'samples/new', 'v1');
@@ -51,7 +51,7 @@ describe.each([true, false])('with lists by time: %s', (hasAcrLists) => {
     expect(await startedTags(world)).toEqual(['samples/new:v1']);
   });
 
-  test('what a rule takes in when its source is edited was there at first', async () => {
+  test('tags that a rule matches only after an edit of its source count as existing', async () => {
     world.ruleList = [ignoring({ source: { registry: REGISTRY, repositories: ['samples/app'], tags: ['v*'] } })];
     for (const tag of ['v1', 'w1']) await pushTo(world, 'samples/app', tag);
     await pushTo(world, 'samples/other', 'v1');
@@ -66,7 +66,7 @@ describe.each([true, false])('with lists by time: %s', (hasAcrLists) => {
     expect(await startedTags(world)).toEqual(['samples/app:w2', 'samples/other:v2']);
   });
 
-  test('an edit to `existing: promote` promotes all', async () => {
+  test('changing a rule to `existing: promote` promotes all tags', async () => {
     for (const tag of ['v1', 'v2']) await pushTo(world, 'samples/app', tag);
     await scanAll(world);
     nextTime();
@@ -75,18 +75,18 @@ describe.each([true, false])('with lists by time: %s', (hasAcrLists) => {
     expect(world.documents.kept.size).toBe(1);
   });
 
-  test('a tag that is promoted on request is kept in sync from then on', async () => {
+  test('an existing tag that is promoted on request stays in sync from then on', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await scanAll(world);
     await raiseWanted(world, ignoring(), SOURCE, { kind: 'http' });
     await endRuns(world, { outcome: 'promoted' });
     world.nowMs += 6 * 3_600_000;
-    // The destination is empty.
+    // The destination was emptied.
     expect(await scanAll(world)).toMatchObject({ started: 1 });
   });
 });
 
-test('what was there at first is recorded while it is paused', async () => {
+test('existing tags are recorded while promotions are paused', async () => {
   world.paused = true;
   await pushTo(world, 'samples/app', 'v1');
   await scanAll(world);
@@ -97,7 +97,7 @@ test('what was there at first is recorded while it is paused', async () => {
   expect(await startedTags(world)).toEqual(['samples/app:v2']);
 });
 
-test('a repository that cannot be recorded starts nothing, and keeps no other from its turn', async () => {
+test('a repository that cannot be recorded starts no run and does not delay the others', async () => {
   await pushTo(world, 'samples/app', 'v1');
   await pushTo(world, 'samples/secret', 'v1');
   world.listingFaults.set(`${REGISTRY}/samples/secret`, new PromoterError('DENIED', 'not for you'));
@@ -109,7 +109,7 @@ test('a repository that cannot be recorded starts nothing, and keeps no other fr
   expect(await startedTags(world)).toEqual(['samples/app:v2']);
 });
 
-test('of 5,000 tags exactly the hundred are promoted that are pushed while the first scan records them', async () => {
+test('of 5,000 tags, exactly the 100 that are pushed during the recording are promoted', async () => {
   const image = await pushTo(world, 'samples/app', 'v0000');
   const { tags } = world.registries.repository(REGISTRY, 'samples/app');
   putTags(tags, image.digest, 5_000);
@@ -121,7 +121,7 @@ test('of 5,000 tags exactly the hundred are promoted that are pushed while the f
     const listTagDetails: typeof repository.listTagDetails = async function* (options) {
       let read = 0;
       for await (const each of repository.listTagDetails(options)) {
-        // They come while the list is read: before and after where it stands; their events are lost.
+        // Tags are pushed while the list is read, before and after the current position; their events are lost.
         const tag = read % 25 === 0 ? left.splice((read * 7) % Math.max(left.length, 1), 1)[0] : undefined;
         if (tag !== undefined) {
           world.nowMs += 100;
@@ -166,7 +166,7 @@ test('100,000 tags are recorded and scanned over several minutes, a page and a p
   process.stdout.write(
     `100,000 tags: recorded and scanned in ${minutes} minutes, a part of ${longest} bytes at most\n`,
   );
-  // A thousand pages each, at 250 a minute.
+  // A thousand pages for each, at 250 a minute.
   expect(minutes).toBeGreaterThanOrEqual(7);
   expect(minutes).toBeLessThanOrEqual(15);
   const [row] = await scanRows(world);
@@ -175,7 +175,7 @@ test('100,000 tags are recorded and scanned over several minutes, a page and a p
   expect(longest).toBeLessThan(1_000_000);
 }, 120_000);
 
-test('the recording goes on where it was left, and starts nothing until it ends', async () => {
+test('the recording continues where it stopped, and no run starts until it is complete', async () => {
   const image = await pushTo(world, 'samples/app', 'v0000');
   putTags(world.registries.repository(REGISTRY, 'samples/app').tags, image.digest, 1_000);
   world.scheduleRequests = { scan: 4, resync: 0 };
@@ -184,7 +184,7 @@ test('the recording goes on where it was left, and starts nothing until it ends'
   for (let isWhole = false; !isWhole; ticks += 1) {
     expect(await scanTick(world, { isBegin: ticks === 0, dueMs })).toMatchObject({ started: 0, isLeft: true });
     world.nowMs += 60_000;
-    // New, and written long after it began.
+    // A new tag, written long after the recording started.
     if (ticks === 1) await pushTo(world, 'samples/app', 'v9999');
     isWhole = (await scanRows(world)).every(({ state }) => state.existing?.isWhole);
   }
@@ -195,13 +195,13 @@ test('the recording goes on where it was left, and starts nothing until it ends'
   expect(await startedTags(world)).toEqual(['samples/app:v9999']);
 });
 
-test('a host that dies while it records: what was pushed since it began is new all the same', async () => {
+test('after a host died during the recording, tags pushed since its start still count as new', async () => {
   const source = world.registries.repository(REGISTRY, 'samples/app');
   const { digest } = await pushTo(world, 'samples/app', 'v');
   for (const name of putTags(new Map<string, string>(), '', 450)) source.tags.set(`v${name}`, digest);
   world.scheduleRequests = { scan: 4, resync: 0 };
   const replace = world.store.replaceScanRow.bind(world.store);
-  // The part is kept, and the row is not written any more.
+  // The part is stored, but the row is not written.
   let writes = 0;
   world.store.replaceScanRow = async (row, version) => {
     writes += 1;

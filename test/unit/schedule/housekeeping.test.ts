@@ -22,7 +22,7 @@ const later = (days: number): void => {
 };
 const isThere = async (runId: string): Promise<boolean> => (await world.store.getRun(runId)) !== undefined;
 
-/** One whole run, as its orchestration leaves it: with a plan, a step and a history. */
+/** One complete run, with a plan, a step and a history. */
 async function runOnce(
   tag = SOURCE.tag,
   outcome: 'unchanged' | 'failed' = 'unchanged',
@@ -56,8 +56,8 @@ async function expectGone(runId: string): Promise<void> {
   expect(kept).toEqual([`receipts/${runId}.json`]);
 }
 
-describe('runs', () => {
-  test('that ended long enough ago are removed with all that is theirs; the receipt stays', async () => {
+describe('housekeeping of runs', () => {
+  test('an old run is removed with its documents, steps and history, but its receipt stays', async () => {
     const runs = [await runOnce(), await runOnce(), await runOnce(), await runOnce()];
     later(29);
     expect(await keepHouse(world)).toEqual({ runs: 0, promotions: 0, standings: 0, ignored: 0, instances: 0 });
@@ -65,12 +65,12 @@ describe('runs', () => {
     later(2);
     expect(await keepHouse(world)).toMatchObject({ runs: 4, promotions: 0 });
     for (const runId of runs) await expectGone(runId);
-    // Its rule wants it still.
+    // A rule still matches it.
     expect((await rowOf(world, (await openRun(world)).promotionId)).last).toMatchObject({ runId: runs[3] });
     expect(await keepHouse(world)).toMatchObject({ runs: 0 });
   });
 
-  test('of a job that was started once more are removed with both of its instances', async () => {
+  test('a job that was started twice is removed with both instances', async () => {
     const job = { operation: 'resolve', id: 'j1', reference: `${REGISTRY}/samples/app:v1` } as const;
     const at = world.now().toISOString();
     const [ended, working] = await Promise.all(
@@ -99,7 +99,7 @@ describe('runs', () => {
     expect(await isThere(working.id)).toBe(true);
   });
 
-  test('that a promotion names are kept while that is not at rest for as long', async () => {
+  test('a run that a promotion refers to is kept until the promotion had no run for as long', async () => {
     const runs = [await runOnce(), await runOnce(), await runOnce()];
     later(40);
     const last = await runOnce();
@@ -107,7 +107,7 @@ describe('runs', () => {
     expect(await Promise.all([...runs, last].map(isThere))).toEqual([false, false, true, true]);
   });
 
-  test('that are open are never removed, however old', async () => {
+  test('an open run is never removed, however old it is', async () => {
     const open = await openRun(world);
     const pending = await openRun(world, undefined, { ...SOURCE, tag: 'v2' });
     world.engine.setState(open.runId, 'running');
@@ -118,7 +118,7 @@ describe('runs', () => {
     expect(await world.engine.state(pending.runId)).toMatchObject({ state: 'pending' });
   });
 
-  test('whose instance is at work still, or of which nobody was told, are left alone', async () => {
+  test('a run is kept while its instance still works or its result event is unsent', async () => {
     const working = await runOnce('v1');
     world.engine.setState(working, 'running');
     const untold = await runOnce('v2', 'failed');
@@ -128,7 +128,7 @@ describe('runs', () => {
     expect(await isThere(untold)).toBe(true);
   });
 
-  test('of jobs take their id with them: it may be used again, and not before', async () => {
+  test('a job id can be used again once its run is removed, and not before', async () => {
     const job = parseJob({ operation: 'resolve', id: 'mine', reference: 'r.azurecr.io/a:v1' }, { messageId: 'm' });
     const first = await openJob(world, job, { kind: 'http' });
     await endRunRow(world, first.id, { outcome: 'unchanged' });
@@ -141,14 +141,14 @@ describe('runs', () => {
     expect((await openJob(world, job, { kind: 'http' })).id).not.toBe(first.id);
   });
 
-  test('more than a page: the next ticks go on, and each goes once', async () => {
+  test('if there is more than a page of runs, the next ticks continue, and each run is removed once', async () => {
     for (let index = 0; index < 250; index += 1) await runOnce(`v${index}`);
     later(31);
     const counts = [await keepHouse(world), await keepHouse(world), await keepHouse(world), await keepHouse(world)];
     expect(counts.map(({ runs }) => runs)).toEqual([100, 100, 50, 0]);
   });
 
-  test('a tick that is cut off anywhere, and two at once, leave nothing behind', async () => {
+  test('nothing is left behind after a tick that was cut off anywhere, or after two ticks at once', async () => {
     const runs = [await runOnce(), await runOnce('v2')];
     later(31);
     const down = new TransportError('STORAGE_UNAVAILABLE', 'down');
@@ -166,8 +166,8 @@ describe('runs', () => {
   });
 });
 
-describe('what is in the way of the others', () => {
-  test('one row that cannot be read keeps no other from being removed, and is told', async () => {
+describe('errors in housekeeping', () => {
+  test('a row that cannot be read is reported, and the others are removed', async () => {
     const runs = [await runOnce('v1'), await runOnce('v2'), await runOnce('v3')];
     const get = world.store.getPromotion.bind(world.store);
     const [broken] = (await world.store.listPromotions({ filter: { tag: 'v2' } })).items;
@@ -180,7 +180,7 @@ describe('what is in the way of the others', () => {
     expect(await Promise.all(runs.map(isThere))).toEqual([false, true, false]);
   });
 
-  test('neither does one part that always fails: each of the others goes on', async () => {
+  test('a part that always fails does not stop the others', async () => {
     for (let index = 0; index < 150; index += 1) await runOnce(`v${index}`);
     world.ruleList = [];
     later(31);
@@ -191,8 +191,8 @@ describe('what is in the way of the others', () => {
   });
 });
 
-describe('promotions', () => {
-  test('whose rule is gone, or whose tag was, are removed when they have been at rest for long; others stay', async () => {
+describe('housekeeping of promotions', () => {
+  test('a promotion whose rule or tag is gone is removed after a long time without a run; others stay', async () => {
     await runOnce('v1');
     await runOnce('v2', 'unchanged', 'SOURCE_GONE');
     await runOnce('other');
@@ -206,7 +206,7 @@ describe('promotions', () => {
     expect(await keepHouse(world)).toMatchObject({ promotions: 1 });
   });
 
-  test('that are wanted again meanwhile stay', async () => {
+  test('a promotion that is triggered again in the meantime stays', async () => {
     await runOnce();
     later(31);
     await raiseWanted(world, rule(), SOURCE, PUSH);
@@ -214,7 +214,7 @@ describe('promotions', () => {
     expect(await keepHouse(world)).toMatchObject({ promotions: 0 });
   });
 
-  test('are left alone where the rules can’t be read; runs are not', async () => {
+  test('if the rules cannot be read, runs are removed and promotions are not', async () => {
     await runOnce();
     later(31);
     world.rules = { ...world.rules, load: () => Promise.reject(new TransportError('RULES_UNREADABLE', 'down')) };
@@ -222,9 +222,9 @@ describe('promotions', () => {
   });
 });
 
-describe('what promotions stand on', () => {
+describe('housekeeping of the subject index', () => {
   const IMAGE = { registry: SOURCE.registry, repository: SOURCE.repository };
-  /** A run that sees the tag on a digest, with one child. @returns the promotion's id */
+  /** A run that reads the tag at a digest with one child. @returns the promotion's id */
   async function runOn(root: string, tag = SOURCE.tag): Promise<string> {
     const { promotionId, runId, rule: which } = await openRun(world, undefined, { ...SOURCE, tag });
     for (const digest of [root, `${root}-child`]) {
@@ -251,14 +251,14 @@ describe('what promotions stand on', () => {
   const A = ['sha256:a', 'sha256:a-child'];
   const B = ['sha256:b', 'sha256:b-child'];
 
-  test('is kept for as long as the tag stands on it, however long that is', async () => {
+  test('an entry is kept as long as the tag has its digest', async () => {
     await runOn('sha256:a');
     later(4_000);
     expect(await keepHouse(world)).toMatchObject({ standings: 0 });
     expect(await standOn()).toEqual(A);
   });
 
-  test('and has left is removed once no run has seen it for so long, though the tag moves each day', async () => {
+  test('an entry of a former digest is removed after the retention period, even if the tag moves every day', async () => {
     await runOn('sha256:a');
     for (let day = 0; day < 29; day += 1) {
       later(1);
@@ -271,7 +271,7 @@ describe('what promotions stand on', () => {
     expect(await standOn()).toEqual(B);
   });
 
-  test('of which a run is open, or something is wanted, is left alone', async () => {
+  test('entries of a promotion with an open or due run are kept', async () => {
     await runOn('sha256:a');
     await runOn('sha256:b');
     later(40);
@@ -280,7 +280,7 @@ describe('what promotions stand on', () => {
     expect(await standOn()).toEqual([...A, ...B]);
   });
 
-  test('goes with its promotion: the rule is gone, or the tag is', async () => {
+  test('entries are removed with their promotion when its rule or tag is gone', async () => {
     await runOn('sha256:a');
     await runOn('sha256:b', 'v2');
     world.ruleList = [];
@@ -289,7 +289,7 @@ describe('what promotions stand on', () => {
     expect(await standOn()).toEqual([]);
   });
 
-  test('as an older version wrote it is kept while there is its promotion', async () => {
+  test('an entry without a time is kept as long as its promotion exists', async () => {
     const { promotionId } = await openRun(world);
     await world.store.addStanding({ ...IMAGE, digest: 'sha256:a' }, promotionId);
     await runOn('sha256:b');
@@ -299,7 +299,7 @@ describe('what promotions stand on', () => {
     expect(await keepHouse(world)).toMatchObject({ promotions: 1, standings: 3 });
   });
 
-  test('that a run sees again while it is looked at is kept', async () => {
+  test('an entry that a run writes again during housekeeping is kept', async () => {
     const promotionId = await runOn('sha256:a');
     await runOn('sha256:b');
     later(40);
@@ -313,9 +313,9 @@ describe('what promotions stand on', () => {
     expect(await standOn()).toEqual(['sha256:a', ...B]);
   });
 
-  test('more than a page: the next ticks go on', async () => {
+  test('if there is more than a page of entries, the next ticks continue', async () => {
     for (let index = 0; index < 60; index += 1) await runOn('sha256:a', `v${index}`);
-    // These come last in the list.
+    // These are the last in the list.
     await runOn('sha256:z', 'moved');
     await runOn('sha256:a', 'moved');
     later(31);
@@ -333,7 +333,7 @@ test('ignored events are kept for a week', async () => {
   expect((await world.store.listIgnored()).items.map(({ reference }) => reference)).toEqual(['c']);
 });
 
-test('of many ignored events a tick removes many', async () => {
+test('one tick removes many ignored events', async () => {
   for (let index = 0; index < 250; index += 1) {
     await world.store.addIgnored({ at: world.now().toISOString(), reference: `a:${index}`, reason: 'b' });
   }
@@ -341,7 +341,7 @@ test('of many ignored events a tick removes many', async () => {
   expect(await keepHouse(world)).toMatchObject({ ignored: 250 });
 });
 
-test('instances that no row leads to are forgotten by their time, those at work are not', async () => {
+test('instances without a row are purged by their age, running ones are not', async () => {
   await world.engine.start('runJob', 'old', {});
   world.engine.setState('old', 'ended');
   await world.engine.start('runJob', 'working', {});
@@ -352,7 +352,7 @@ test('instances that no row leads to are forgotten by their time, those at work 
   expect(await keepHouse(world)).toMatchObject({ instances: 1 });
   expect(await world.engine.state('working')).toMatchObject({ state: 'running' });
   expect(await world.engine.state('new')).toMatchObject({ state: 'ended' });
-  // A note of another version starts over.
+  // A note of another version starts again.
   const note = await world.store.getNote('housekeeping');
   await world.store.putNote('housekeeping', '{"runsFrom": 7}', note?.version);
   later(31);

@@ -6,7 +6,7 @@ import { copying, endRuns, pushTo, scanRows, scanTick, type Scanned } from '../.
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, newWorld, type World } from '../../support/world.js';
 
-// One repository or registry that is in trouble keeps no other from its turn.
+// Trouble in one repository or registry must not delay the others.
 
 const SILENT = 'silent.azurecr.io';
 const BUSY = 'busy.azurecr.io';
@@ -20,7 +20,7 @@ let world: World;
 beforeEach(() => {
   world = newWorld(copying());
   world.nowMs -= world.nowMs % DUE_MS;
-  // Time that is waited for goes by a thousand times faster, and is time of the world.
+  // Waiting passes a thousand times faster, and advances the virtual clock.
   jest.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
     const controller = new AbortController();
     const untilMs = world.nowMs + ms;
@@ -35,7 +35,7 @@ afterEach(() => {
   jest.restoreAllMocks();
 });
 
-/** The ticks of a time, a minute apart or when the one before has ended. */
+/** Runs ticks for a while: each starts a minute after the previous one, or when that one ends. */
 async function ticks(forMs: number, each: (tick: number) => Promise<void>): Promise<Scanned[]> {
   const scanned: Scanned[] = [];
   const endMs = world.nowMs + forMs;
@@ -50,14 +50,14 @@ async function ticks(forMs: number, each: (tick: number) => Promise<void>): Prom
       before = await scanTick(world, { isBegin, dueMs, started: isBegin ? 0 : (before?.started ?? 0) });
       scanned.push(before);
     }
-    // A tick has an end.
+    // A tick must end.
     expect(world.nowMs - beganMs).toBeLessThan(MINUTE_MS);
     world.nowMs = Math.max(beganMs + MINUTE_MS, world.nowMs);
   }
   return scanned;
 }
 
-test('a silent registry, one that answers 429, and a repository that breaks its scan: all others are scanned on time', async () => {
+test('a silent registry, a registry that answers 429 and a repository that crashes its scan do not delay the others', async () => {
   const names = Array.from({ length: 50 }, (_, index) => `samples/app${String(index).padStart(2, '0')}`);
   const broken = names[7];
   for (const name of names) await pushTo(world, name, 'v0');
@@ -73,7 +73,7 @@ test('a silent registry, one that answers 429, and a repository that breaks its 
     if (registry === REGISTRY && name === broken) throw new TypeError('the scan breaks');
     if (registry === BUSY) throw tooMany();
     if (registry !== SILENT) return repository(registry, name);
-    // It listens to no signal.
+    // It ignores its signal.
     const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
     const lists = { listTagDetails: () => never, listNewestTags: () => never, listNewestManifests: () => never };
     return { ...repository(registry, name), ...lists };
@@ -105,7 +105,7 @@ test('a silent registry, one that answers 429, and a repository that breaks its 
     expect(world.nowMs - Date.parse(state.lastChangeScanAt ?? '')).toBeLessThanOrEqual(DUE_MS + MINUTE_MS);
     expect(state.lastFullScanAt).toBeDefined();
   }
-  // What fails is asked less and less often.
+  // A failing repository is asked less and less often.
   expect(asked.get(BUSY)).toBeLessThan(50 * 9);
 }, 120_000);
 
@@ -115,12 +115,12 @@ function tooMany(): RegistryError {
 }
 
 test.each(['samples/app00', 'samples/app07', 'samples/app14'])(
-  'a repository (%s) that kills its host is tried less and less often; the others are scanned',
+  'a repository (%s) that crashes its host is tried less and less often, and the others are scanned',
   async (poison) => {
     const names = Array.from({ length: 15 }, (_, index) => `samples/app${String(index).padStart(2, '0')}`);
     for (const name of names) await pushTo(world, name, 'v1');
     let deaths = 0;
-    /** A tick of a host of its own, which may die. */
+    /** A tick on a host of its own, which may die. */
     const tickOfHost = async (isBegin: boolean, dueMs: number): Promise<boolean> => {
       let isDead = false;
       let die = (_none: undefined): void => undefined;
@@ -173,7 +173,7 @@ test.each(['samples/app00', 'samples/app07', 'samples/app14'])(
   },
 );
 
-test('two hosts do not scan one repository at the same time, and a host that is behind by an hour scans too', async () => {
+test('two hosts do not scan one repository at the same time, and a host whose clock is an hour behind scans too', async () => {
   await pushTo(world, 'samples/app', 'v1');
   const [first, second] = await Promise.all([scanTick(world), scanTick(world)]);
   expect(first.started + second.started).toBe(1);

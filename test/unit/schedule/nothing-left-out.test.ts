@@ -16,7 +16,7 @@ import { pushArtifact, pushImage } from '../../support/images.js';
 import { putTags } from '../../support/many-tags.js';
 import { REGISTRY, SOURCE, newWorld, openRun, rowOf, type World } from '../../support/world.js';
 
-// What a scan has passed by is not seen again for hours: nothing may be passed by.
+// A tag that a scan misses is not checked again for hours, so no scan may miss one.
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
@@ -32,14 +32,14 @@ async function settle(): Promise<void> {
   world.nowMs += 5 * MINUTE_MS;
 }
 
-/** So many names, and all of them stand for this digest. */
+/** That many names, all with this digest. */
 function putNames(tags: Map<string, string>, count: number, digest: string): string[] {
   const names = putTags(new Map<string, string>(), '', count).map((name) => `v${name}`);
   for (const name of names) tags.set(name, digest);
   return names;
 }
 
-test('repositories that are scanned side by side leave out no tag where no more runs may be started', async () => {
+test('scans in parallel miss no tag when no more runs may be started', async () => {
   world.maxRunsPerTick = 10;
   const wanted: string[] = [];
   for (const name of ['samples/a', 'samples/b', 'samples/c', 'samples/d']) {
@@ -57,7 +57,7 @@ test('repositories that are scanned side by side leave out no tag where no more 
   expect(wanted.filter((name) => !started.has(name))).toEqual([]);
 });
 
-test('a repository that vanishes while it is scanned has a last scan of all its promotions', async () => {
+test('a repository that is deleted during its scan gets one last scan of all its promotions', async () => {
   const source = world.registries.repository(REGISTRY, 'samples/app');
   const { digest } = await pushTo(world, 'samples/app', 'v');
   putNames(source.tags, 250, digest);
@@ -81,7 +81,7 @@ test('a repository that vanishes while it is scanned has a last scan of all its 
   expect(world.engine.starts.length - before).toBe(251);
 });
 
-test('a full scan that fails each time is tried less and less often, though change scans do well', async () => {
+test('a full scan that always fails is tried less and less often although change scans succeed', async () => {
   for (const name of ['samples/a', 'samples/b']) await pushTo(world, name, 'v1');
   await settle();
   await askForFullScans(world);
@@ -104,7 +104,7 @@ test('a full scan that fails each time is tried less and less often, though chan
     expect(world.nowMs - Date.parse(state.lastChangeScanAt ?? '')).toBeLessThanOrEqual(6 * MINUTE_MS);
 });
 
-test('a destination of another registry that is asked for each tag is asked no more than its share', async () => {
+test('a destination registry without ACR lists is sent no more requests than its share', async () => {
   const other = 'plain.example';
   world.ruleList = [copying({ destination: { reference: `${other}/{repository}/{tag}:latest` } })];
   world.jobPolicy = { ...world.jobPolicy, allowedRegistries: [other, REGISTRY] };
@@ -122,7 +122,7 @@ test('a destination of another registry that is asked for each tag is asked no m
     ({ isLeft } = scanned);
     world.nowMs += MINUTE_MS;
   }
-  // What is begun ends.
+  // What has begun is finished.
   expect(most).toBeLessThan(world.scheduleRequests.scan + 20);
   expect(world.engine.starts.length - before).toBe(601);
 });
@@ -155,7 +155,7 @@ test.each([
   expect(new Set(runs).size).toBe(131);
 });
 
-test('a referrer with a tag that the rule does not take is handled like its event', async () => {
+test('a referrer with a tag that the rule does not match is handled like its push event', async () => {
   world.ruleList = [copying({ source: { registry: REGISTRY, repositories: ['samples/**'], tags: ['v*'] } })];
   const source = world.registries.repository(REGISTRY, SOURCE.repository);
   const subject = await pushImage(source, { tag: SOURCE.tag });
@@ -177,7 +177,7 @@ async function endUnread(outcome: 'failed' | 'cancelled', code: string): Promise
   await closePromotion(world, id, runId, { wanted, result: { outcome, code }, rule: copying() });
 }
 
-test('a tag that came back before its run ended, since a replica was late, is found by the next scan', async () => {
+test('the next scan finds a tag that came back while its run still read a late replica', async () => {
   const { digest } = await pushTo(world, 'samples/app', 'v1');
   await settle();
   const { tags } = world.registries.repository(REGISTRY, 'samples/app');
@@ -190,7 +190,7 @@ test('a tag that came back before its run ended, since a replica was late, is fo
   expect(await scanTick(world)).toMatchObject({ started: 1 });
 });
 
-test('a tag that is pushed after its run was cancelled, before that could read it, is found by the next scan', async () => {
+test('the next scan finds a tag that was pushed after the cancel of its run and before the run read it', async () => {
   await pushTo(world, 'samples/app', 'v1');
   await settle();
   await endUnread('cancelled', 'CANCELLED');
@@ -200,7 +200,7 @@ test('a tag that is pushed after its run was cancelled, before that could read i
   expect(await scanTick(world)).toMatchObject({ started: 1 });
 });
 
-test('what is only read takes no turn from what is new, where few runs may be started', async () => {
+test('changes that need no run do not use up the runs for new tags', async () => {
   world.maxRunsPerTick = 3;
   const names = ['a', 'b', 'c', 'd'].map((name) => `samples/${name}`);
   for (const name of names) await pushTo(world, name, 'v');
@@ -215,7 +215,7 @@ test('what is only read takes no turn from what is new, where few runs may be st
   expect(await scanAll(world)).toMatchObject({ started: 3 });
 });
 
-test('a change that many promotions stand on starts no more runs than may be', async () => {
+test('a change that concerns many promotions starts no more runs than maxRunsPerTick', async () => {
   const source = world.registries.repository(REGISTRY, 'samples/app');
   const base = await pushImage(source, { tag: 'v', content: 'base' });
   const names = putNames(source.tags, 30, base.digest);

@@ -11,7 +11,7 @@ interface Entry {
   updatedAt: string;
 }
 
-/** A tag that was written so many minutes before noon. */
+/** A tag that was written that many minutes before noon. */
 const entry = (name: string, minutesAgo: number): Entry => ({
   name,
   updatedAt: new Date(AT_MS - minutesAgo * MINUTE_MS).toISOString(),
@@ -25,7 +25,7 @@ class List {
     this.entries = entries;
   }
 
-  /** Newest first, two a page. */
+  /** Newest first, two per page. */
   async *read(): AsyncGenerator<Entry[]> {
     const sorted = this.entries.toSorted((a, b) => Date.parse(b.updatedAt) - Date.parse(a.updatedAt));
     for (let from = 0; from === 0 || from < sorted.length; from += 2) {
@@ -35,20 +35,20 @@ class List {
   }
 }
 
-/** Reads at a time, in hours after noon. */
+/** Reads at a time given in hours after noon. */
 const read = (list: List, before?: ListCursor, hours = 0): Promise<Newest<Entry>> =>
   readNewest(list.read(), before, ({ name }) => name, new Date(AT_MS + hours * HOUR_MS));
 const namesOf = ({ fresh }: Newest<Entry>): string[] => fresh.map(({ entry: { name } }) => name);
 
-describe('what is new in a list', () => {
-  test('without a cursor, what is in the window before the newest', async () => {
+describe('the new entries of a list', () => {
+  test('without a cursor, all entries in the window before the newest one are new', async () => {
     const list = new List(entry('a', 40), entry('b', 14), entry('c', 0));
     const newest = await read(list);
     expect(namesOf(newest)).toEqual(['b', 'c']);
     expect(newest.next.newestMs).toBe(AT_MS);
   });
 
-  test('is given oldest first, and once', async () => {
+  test('each new entry is returned once, oldest first', async () => {
     const list = new List(entry('a', 60));
     const { next } = await read(list);
     list.entries.push(entry('b', 50), entry('c', 5), entry('d', 1));
@@ -59,14 +59,14 @@ describe('what is new in a list', () => {
     expect(third.next).toEqual(second.next);
   });
 
-  test('is a thing that changed again', async () => {
+  test('a tag that changed again is new', async () => {
     const list = new List(entry('a', 60));
     const { next } = await read(list);
     list.entries[0] = entry('a', 0);
     expect(namesOf(await read(list, next))).toEqual(['a']);
   });
 
-  test('is also what a late replica shows up to 15 minutes after something newer', async () => {
+  test('an entry that a late replica shows up to 15 minutes after a newer one is new', async () => {
     const list = new List(entry('a', 60), entry('c', 0));
     const { next } = await read(list);
     list.entries.push(entry('b', 14), entry('too late', 16));
@@ -76,7 +76,7 @@ describe('what is new in a list', () => {
     expect(namesOf(await read(list, second.next))).toEqual([]);
   });
 
-  test('is nothing where a replica shows the list as it was', async () => {
+  test('nothing is new if a replica shows the former list', async () => {
     const list = new List(entry('a', 60), entry('b', 0));
     const { next } = await read(list);
     const old = await read(new List(entry('a', 60)), next);
@@ -85,7 +85,7 @@ describe('what is new in a list', () => {
     expect(namesOf(await read(list, old.next))).toEqual([]);
   });
 
-  test('is all in a list that was empty', async () => {
+  test('all entries of a formerly empty list are new', async () => {
     const list = new List();
     const { next } = await read(list);
     expect(next).toEqual({ newestMs: 0, handled: [] });
@@ -94,11 +94,11 @@ describe('what is new in a list', () => {
   });
 });
 
-describe('how many pages are read', () => {
+describe('the number of pages read', () => {
   const many = (count: number, minutesAgo: number): Entry[] =>
     Array.from({ length: count }, (_, index) => entry(`m${minutesAgo}-${index}`, minutesAgo));
 
-  test('one if nothing is new and the newest entry is old, however many were written with it', async () => {
+  test('one page is read if nothing is new and the newest entry is old, however many entries have that time', async () => {
     const list = new List(...many(30, 0));
     const { next } = await read(list);
     list.pages = 0;
@@ -109,17 +109,17 @@ describe('how many pages are read', () => {
     expect(list.pages).toBe(1);
   });
 
-  test('until the window before the cursor if something is new', async () => {
+  test('pages are read to the start of the window if something is new', async () => {
     const list = new List(entry('a', 60), ...many(4, 30), ...many(4, 20));
     const { next } = await read(list);
     list.entries.push(...many(6, 0));
     list.pages = 0;
     expect(namesOf(await read(list, next, 3))).toHaveLength(6);
-    // Three are new, and one that has nothing new.
+    // Three entries are new. The last page has none.
     expect(list.pages).toBe(4);
   });
 
-  test('twenty at most: then a full scan is to come, unless all on the last one was handled', async () => {
+  test('at most twenty pages are read, then a full scan is needed unless the last page has nothing new', async () => {
     const list = new List(entry('a', 60));
     const { next } = await read(list);
     list.entries.push(...many(60, 0));

@@ -32,7 +32,7 @@ async function taken(state: 'pending' | 'running', job: JobInput = PROMOTE): Pro
   return runId;
 }
 
-/** As the job's first step does. */
+/** What the job's first step does. */
 async function begins(runId: string): Promise<void> {
   const { value, version } = (await world.store.getRun(runId)) ?? {};
   expect(await world.store.replaceRun({ ...(value as RunRow), state: 'running' }, version ?? '')).toBe(true);
@@ -40,7 +40,7 @@ async function begins(runId: string): Promise<void> {
 
 const starts = () => world.engine.starts.map(({ id }) => id);
 
-test('500 open promotions, and as many runs of them, hide no job', async () => {
+test('a lost job is found among 500 open promotions with their runs', async () => {
   const runId = await taken('running', TAG);
   world.nowMs += MINUTE;
   for (let count = 0; count < 500; count += 1) await openRun(world, undefined, { ...SOURCE, tag: `v${count}` });
@@ -48,7 +48,7 @@ test('500 open promotions, and as many runs of them, hide no job', async () => {
   expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
 });
 
-test('1,000 jobs that work on hide none, the oldest first', async () => {
+test('a lost job is found among 1,000 running jobs, oldest first', async () => {
   const orphans = [await taken('running', TAG)];
   for (let count = 0; count < 1_000; count += 1) {
     world.nowMs += 1;
@@ -76,7 +76,7 @@ test('a quiet minute costs one request for jobs', async () => {
   expect(asked).toEqual(['listDueRuns']);
 });
 
-test('a job whose message was lost is started after 15 minutes, by one of two or by both: it is one instance', async () => {
+test('a job whose message was lost is started after 15 minutes, as one instance even if two ticks start it', async () => {
   const runId = await taken('pending');
   world.nowMs += 14 * MINUTE;
   expect(await reconcileJobs(world)).toEqual({ started: [], lost: [], problems: [] });
@@ -85,11 +85,11 @@ test('a job whose message was lost is started after 15 minutes, by one of two or
   expect(new Set(starts())).toEqual(new Set([runId]));
   expect(world.engine.starts[0]).toMatchObject({ orchestration: 'runJob', input: { runId } });
   expect(await runOf(world, runId)).toMatchObject({ state: 'pending' });
-  // The engine has it by now.
+  // The engine has it now.
   expect(await reconcileJobs(world)).toEqual({ started: [], lost: [], problems: [] });
 });
 
-test.each(['pending', 'running'] as const)('one that the engine has (%s) is left alone', async (state) => {
+test.each(['pending', 'running'] as const)('a job whose instance is %s is left alone', async (state) => {
   const runId = await taken(state);
   world.engine.setState(runId, state);
   world.nowMs += 60 * MINUTE;
@@ -99,7 +99,7 @@ test.each(['pending', 'running'] as const)('one that the engine has (%s) is left
 describe('an orphaned job', () => {
   describe.each(SAFE)('that is safe to repeat ($operation)', (job) => {
     test.each(['missing', 'ended'] as const)(
-      'is started once more, under an id of its own, where its instance is %s; then it has failed',
+      'is started once more with a new instance id if its instance is %s, then fails',
       async (instance) => {
         const runId = await taken('running', job);
         world.engine.setState(runId, instance);
@@ -121,7 +121,7 @@ describe('an orphaned job', () => {
     );
   });
 
-  test('that writes has failed where it had begun: what it did is not done twice', async () => {
+  test('that writes fails if it had begun, because its writes must not be repeated', async () => {
     const runId = await taken('running', TAG);
     world.engine.setState(runId, 'ended');
     world.nowMs += 2 * MINUTE;
@@ -130,7 +130,7 @@ describe('an orphaned job', () => {
     expect(starts()).toEqual([]);
   });
 
-  test('that writes is started once more where its instance ended before its first step', async () => {
+  test('that writes is started once more if its instance ended before the first step', async () => {
     const runId = await taken('pending', TAG);
     world.engine.setState(runId, 'ended');
     world.nowMs += 2 * MINUTE;
@@ -139,7 +139,7 @@ describe('an orphaned job', () => {
     expect(starts()).not.toContain(runId);
   });
 
-  test('is started by the next tick where the host died between the row and the engine', async () => {
+  test('is started by the next tick if the host died between the row and the engine', async () => {
     const runId = await taken('running');
     world.nowMs += 2 * MINUTE;
     const start = world.engine.start.bind(world.engine);
@@ -151,7 +151,7 @@ describe('an orphaned job', () => {
     expect(starts()).toHaveLength(1);
   });
 
-  test('that was to stop has stopped, and is not started once more', async () => {
+  test('with a cancel request ends as cancelled and is not started again', async () => {
     const runId = await taken('running');
     await cancelRun(world, runId, { by: 'somebody' });
     world.nowMs += 2 * MINUTE;
@@ -160,7 +160,7 @@ describe('an orphaned job', () => {
   });
 });
 
-describe('two days after a job could have run for its longest', () => {
+describe('two days after the longest time of a job', () => {
   test.each([
     ['pending', 'pending'],
     ['pending', 'missing'],
@@ -175,7 +175,7 @@ describe('two days after a job could have run for its longest', () => {
     expect(await runOf(world, runId)).toMatchObject(LOST);
   });
 
-  test('one that was started once more has as long as it would have had at first', async () => {
+  test('a job that was started again has the full time again', async () => {
     const runId = await taken('running');
     world.nowMs += 3 * DAY - MINUTE;
     expect((await reconcileJobs(world)).started).toEqual([runId]);
@@ -188,7 +188,7 @@ describe('two days after a job could have run for its longest', () => {
   });
 });
 
-test('a job whose row cannot be read keeps no other from being looked at', async () => {
+test('a job whose row cannot be read does not stop the others', async () => {
   const unreadable = await taken('running', TAG);
   world.nowMs += 1;
   const runId = await taken('running', TAG);

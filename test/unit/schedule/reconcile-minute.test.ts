@@ -15,7 +15,7 @@ const DAY = 24 * 60 * MINUTE;
 const FAILED: RunResult = { outcome: 'failed', code: 'SOURCE_NOT_WRITABLE', reason: 'no' };
 
 let world: World;
-/** What the table was asked for, a name for each request. */
+/** The requests to the table, by name. */
 let asked: string[];
 
 beforeEach(() => use(newWorld(rule())));
@@ -39,7 +39,7 @@ function use(fresh: World): void {
 const id = (tag = SOURCE.tag): string => promotionId(world.ruleList[0]?.name ?? '', { ...SOURCE, tag });
 const starts = (): number => world.engine.starts.length;
 
-/** Opens a run, which begins. */
+/** Opens a run and marks it as begun. */
 async function opened(tag = SOURCE.tag): Promise<{ promotionId: string; runId: string }> {
   const run = await openRun(world, undefined, { ...SOURCE, tag });
   await begin(world, run);
@@ -55,7 +55,7 @@ async function ended(result: RunResult, tag = SOURCE.tag): Promise<PromotionRow>
   return rowOf(world, id(tag));
 }
 
-/** As a tick does it. */
+/** What a tick does. */
 async function reconciled(): Promise<{ started: number; problems: string[] }> {
   const { started, failed, problems } = await reconcilePromotions(world, 0);
   const retried = await retryFailed(world, failed, started);
@@ -63,7 +63,7 @@ async function reconciled(): Promise<{ started: number; problems: string[] }> {
 }
 
 describe('a quiet minute', () => {
-  test.each([0, 500])('costs two table requests beside the row of the clock, with %i promotions', async (count) => {
+  test.each([0, 500])('costs two table requests besides the clock’s row, with %i promotions', async (count) => {
     for (let index = 0; index < count; index += 1) {
       await opened(`v${index}`);
       const { last } = await ended(index % 2 === 0 ? { outcome: 'unchanged' } : FAILED, `v${index}`);
@@ -81,8 +81,8 @@ describe('a quiet minute', () => {
   });
 });
 
-describe('a run that the engine has dropped', () => {
-  test.each(['missing', 'ended'] as const)('is replaced by the next tick: its instance is %s', async (state) => {
+describe('an orphaned run', () => {
+  test.each(['missing', 'ended'] as const)('is replaced by the next tick if its instance is %s', async (state) => {
     const { runId } = await opened();
     world.engine.setState(runId, state);
     // The loop ticks once a minute.
@@ -92,7 +92,7 @@ describe('a run that the engine has dropped', () => {
     expect(await rowOf(world, id())).toMatchObject({ runOpen: true, previousRunId: runId });
   });
 
-  test('a run that waits for evidence is left to its own pace', async () => {
+  test('a run that waits for evidence is not disturbed', async () => {
     const { runId } = await opened();
     const current = await world.store.getPromotion(id());
     if (current === undefined) throw new Error('no row');
@@ -104,7 +104,7 @@ describe('a run that the engine has dropped', () => {
     expect(await rowOf(world, id())).toMatchObject({ runId, runOpen: true });
   });
 
-  test('300 open rows are looked at within a tick, whatever one of them is like', async () => {
+  test('one tick handles 300 open rows, even if one of them is broken', async () => {
     for (let index = 0; index < 300; index += 1) await opened(`v${index}`);
     for (const { id: runId } of world.engine.starts) world.engine.setState(runId, 'missing');
     const before = starts();
@@ -112,11 +112,11 @@ describe('a run that the engine has dropped', () => {
     expect(starts() - before).toBe(300);
   });
 
-  test('rows beyond the time of a tick have their turn in the next one', async () => {
+  test('rows that a tick has no time for are handled by the next one', async () => {
     for (let index = 0; index < 250; index += 1) await opened(`v${index}`);
     for (const { id: runId } of world.engine.starts) world.engine.setState(runId, 'missing');
     const before = starts();
-    // Time is over after the first page.
+    // The time is over after the first page.
     await reconcilePromotions(world, 0, () => true);
     expect(starts() - before).toBe(100);
     await reconcilePromotions(world, 0);
@@ -124,8 +124,8 @@ describe('a run that the engine has dropped', () => {
   });
 });
 
-describe('what failed', () => {
-  test('is tried again after five minutes, doubled each time, a day at most', async () => {
+describe('a failed promotion', () => {
+  test('is retried after five minutes, then after twice as long each time, up to a day', async () => {
     await opened();
     const pauses: number[] = [];
     for (let failures = 1; failures <= 12; failures += 1) {
@@ -143,7 +143,7 @@ describe('what failed', () => {
     expect(pauses).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440]);
   });
 
-  test('has no time any more once it succeeds', async () => {
+  test('has no retry time after it succeeded', async () => {
     await opened();
     await ended(FAILED);
     world.nowMs += 5 * MINUTE;
@@ -154,7 +154,7 @@ describe('what failed', () => {
     expect(await reconciled()).toEqual({ started: 0, problems: [] });
   });
 
-  test('since its tag is gone is left to the scans, and so is what has no schedule', async () => {
+  test('is left to the scans if its tag is gone or its rule has no schedule', async () => {
     await opened();
     expect(await ended({ outcome: 'failed', code: 'SOURCE_GONE', reason: 'gone' })).not.toHaveProperty('retryAt');
     use(newWorld(rule({ triggers: ['push'] })));
@@ -162,7 +162,7 @@ describe('what failed', () => {
     expect(await ended(FAILED)).not.toHaveProperty('retryAt');
   });
 
-  test('under a rule that is gone, or has no schedule any more, is asked for once and no more', async () => {
+  test('is checked only once if its rule is gone or no longer has the trigger schedule', async () => {
     const { promotionId: kept } = await opened();
     await ended(FAILED);
     world.ruleList = [];
@@ -175,7 +175,7 @@ describe('what failed', () => {
     expect(starts()).toBe(1);
   });
 
-  test('waits while new runs are paused, or so many have started', async () => {
+  test('waits while promotions are paused or maxRunsPerTick is reached', async () => {
     for (const tag of ['v1', 'v2', 'v3']) {
       await opened(tag);
       await ended(FAILED, tag);
@@ -190,7 +190,7 @@ describe('what failed', () => {
     expect(starts()).toBe(6);
   });
 
-  test('is tried again once by two ticks at the same time', async () => {
+  test('is retried once by two ticks at the same time', async () => {
     await opened();
     await ended(FAILED);
     world.nowMs += 5 * MINUTE;

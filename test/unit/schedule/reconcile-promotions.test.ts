@@ -10,14 +10,14 @@ beforeEach(() => {
   world = newWorld(copying());
 });
 
-/** As a tick does it. */
+/** What a tick does. */
 async function retried(): Promise<{ started: number; problems: string[] }> {
   const { failed } = await reconcilePromotions(world, 0);
   return retryFailed(world, failed, 0);
 }
 
 describe('open promotions', () => {
-  test('an instance that never came to be is started again; a run under way is left', async () => {
+  test('a run that the engine does not have is started, a running one is left alone', async () => {
     const { runId } = await openRun(world);
     world.engine.setState(runId, 'missing');
     expect(await reconcilePromotions(world, 0)).toMatchObject({ started: 0, problems: [] });
@@ -26,7 +26,7 @@ describe('open promotions', () => {
     expect(world.engine.starts).toHaveLength(2);
   });
 
-  test('more than a page of them', async () => {
+  test('more than one page is handled', async () => {
     for (let index = 0; index < 60; index += 1) {
       const { runId } = await openRun(world, world.ruleList[0], { ...SOURCE, tag: `v${index}` });
       world.engine.setState(runId, 'missing');
@@ -35,7 +35,7 @@ describe('open promotions', () => {
     expect(world.engine.starts).toHaveLength(120);
   });
 
-  test('of a rule that is gone: a run under way ends by itself, one that is lost closes its row', async () => {
+  test('if the rule is gone, a running run ends by itself and an orphaned one closes its row', async () => {
     const { promotionId, runId } = await openRun(world);
     const before = await rowOf(world, promotionId);
     world.ruleList = [];
@@ -54,7 +54,7 @@ describe('open promotions', () => {
     expect(world.engine.starts).toHaveLength(1);
   });
 
-  test('that were paused, of a rule that is gone, are closed; a scan starts them when the rule is back', async () => {
+  test('paused promotions whose rule is gone are closed, and a scan starts them when the rule is back', async () => {
     await pushTo(world, 'samples/app', 'v1');
     world.paused = true;
     const { promotionId } = await openRun(world);
@@ -78,7 +78,7 @@ describe('open promotions', () => {
     expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: false, last: { code: 'RULE_GONE' }, answered: 1 });
   });
 
-  test('one that cannot be written is reported, and the others have their turn', async () => {
+  test('a row that cannot be written is reported, and the others are handled', async () => {
     world.paused = true;
     for (const tag of ['v1', 'v2', 'v3']) await openRun(world, world.ruleList[0], { ...SOURCE, tag });
     world.paused = false;
@@ -92,7 +92,7 @@ describe('open promotions', () => {
     expect(world.engine.starts).toHaveLength(2);
   });
 
-  test('that were paused start when it is lifted, no more than the schedule may', async () => {
+  test('paused promotions start after the pause, at most maxRunsPerTick', async () => {
     world.paused = true;
     world.maxRunsPerTick = 20;
     for (let index = 0; index < 30; index += 1)
@@ -106,10 +106,10 @@ describe('open promotions', () => {
   });
 });
 
-describe('what failed', () => {
+describe('a failed promotion', () => {
   const MINUTE_MS = 60_000;
 
-  test('is tried again with growing pauses', async () => {
+  test('is retried with growing pauses', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await openRun(world);
     for (const minutes of [5, 10, 20]) {
@@ -121,7 +121,7 @@ describe('what failed', () => {
     }
   });
 
-  test('by a clock that was years ahead is not left alone for years: a scan sees it', async () => {
+  test('recorded by a clock that was years ahead is found by a scan', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await openRun(world);
     world.nowMs += 10 * 365 * 24 * 60 * MINUTE_MS;
@@ -129,14 +129,14 @@ describe('what failed', () => {
     world.nowMs -= 10 * 365 * 24 * 60 * MINUTE_MS;
     expect(await retried()).toMatchObject({ started: 0 });
     expect(await scanAll(world)).toMatchObject({ started: 1 });
-    // By one that is a little ahead, it is no reason to try again at once.
+    // If the clock was only a little ahead, there is no immediate retry.
     world.nowMs += 2_000;
     await endRuns(world, { outcome: 'failed', code: 'X' });
     world.nowMs -= 2_000;
     expect(await retried()).toMatchObject({ started: 0 });
   });
 
-  test('since its tag is gone is left to the scans', async () => {
+  test('is left to the scans if its tag is gone', async () => {
     await openRun(world);
     await endRuns(world, { outcome: 'failed', code: 'SOURCE_GONE' });
     world.nowMs += 60 * MINUTE_MS;

@@ -14,14 +14,14 @@ import { putInSync } from '../../support/in-sync.js';
 import { RESYNC_PAUSE_MS, resyncTick } from '../../support/resync-world.js';
 import { REGISTRY, SOURCE, newWorld, rowOf, type World } from '../../support/world.js';
 
-// What resync asks of registries and of the tables: docs/decisions/schedule.md has the figures.
+// The requests that resync sends to registries and tables. The figures are in docs/decisions/schedule.md.
 
-/** Requests of a look at one image with an SBOM and signatures. */
+/** Requests to compare one image with an SBOM and signatures. */
 const LOOK_REQUESTS = 13;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
-/** The row of a tag that was promoted a moment after the one before. */
+/** The row of a tag that was promoted just after the previous one. */
 function inSync(which: Rule, repository: string, digest: string, index: number, now: number): PromotionRow {
   const source = { registry: REGISTRY, repository, tag: `t${index}` };
   const finishedAt = new Date(now - HOUR_MS + index * 10).toISOString();
@@ -42,7 +42,7 @@ function inSync(which: Rule, repository: string, digest: string, index: number, 
   };
 }
 
-describe('of a registry that speaks HTTP', () => {
+describe('with a registry over HTTP', () => {
   let folder: string;
   let registry: RunningRegistry;
   let client: RegistryClient;
@@ -57,7 +57,7 @@ describe('of a registry that speaks HTTP', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  test(`a look at one image with an SBOM and signatures makes ${LOOK_REQUESTS} requests, and counts each`, async () => {
+  test(`comparing one image with an SBOM and signatures sends ${LOOK_REQUESTS} requests, and each is counted`, async () => {
     const { name } = registry;
     const which = rule({
       source: { registry: name, repositories: ['samples/**'] },
@@ -81,12 +81,12 @@ describe('of a registry that speaks HTTP', () => {
   });
 });
 
-describe('in memory', () => {
+describe('with a registry in memory', () => {
   let world: World;
   let which: Rule;
   let asked: Map<string, number>;
 
-  /** One image under many tags in each of so many repositories, at both ends; every promotion in sync. */
+  /** One image under many tags in each repository, on both sides; every promotion is in sync. */
   async function prepare(repositories: number, tags: number): Promise<void> {
     which = rule();
     world = newWorld(which);
@@ -139,7 +139,7 @@ describe('in memory', () => {
   }, 240_000);
 
   test.each([2_000, 100_000])(
-    'the tables’ requests of a tick over %d promotions grow with what is looked at alone',
+    'the table requests of a tick over %d promotions depend only on how many are compared',
     async (promotions) => {
       await prepare(1, promotions);
       await resyncTick(world);
@@ -148,7 +148,7 @@ describe('in memory', () => {
       const { looked } = await resyncTick(world);
       expect(looked).toBeGreaterThan(0);
       expect(looked).toBeLessThanOrEqual(2);
-      // The notes of shares and resync, read and written, two lists, and a read and a write for each look.
+      // Two notes read and written, two lists, and a read and a write for each comparison.
       process.stdout.write(
         `resync over ${promotions} promotions: ${tableRequests()} table requests, ${looked} looked at\n`,
       );

@@ -21,7 +21,7 @@ let image: Descriptor;
 
 beforeEach(async () => {
   world = newWorld();
-  // As much as a tick of a small app.
+  // What a tick of a small app may do.
   world.scheduleRequests = { scan: 250, resync: 1_000 };
   source = world.registries.repository(REGISTRY, SOURCE.repository);
   destination = world.registries.repository(REGISTRY, 'staging/samples/app');
@@ -32,7 +32,7 @@ afterEach(() => void jest.restoreAllMocks());
 
 const tick = (changes?: Partial<Resync>): Promise<Resync> => resyncTick(world, changes);
 
-/** A tick when what is in sync is due again. @returns how many promotions it raised */
+/** One tick when promotions that are in sync are due again. @returns how many promotions it started */
 async function later(ms = RESYNC_PAUSE_MS): Promise<number> {
   world.nowMs += ms;
   return (await tick()).started;
@@ -45,71 +45,74 @@ async function lose(at: MemoryRepository, artifactType: string): Promise<void> {
 
 const asked = (): number => source.calls.length + destination.calls.length;
 
-describe.each(['source', 'destination'] as const)('what is in sync, attached at the %s', (attachTo) => {
-  let id: string;
-  let attached: MemoryRepository;
+describe.each(['source', 'destination'] as const)(
+  'a promotion in sync with evidence attached at the %s',
+  (attachTo) => {
+    let id: string;
+    let attached: MemoryRepository;
 
-  beforeEach(async () => {
-    world.ruleList = [rule({ attachTo })];
-    attached = attachTo === 'source' ? source : destination;
-    id = await putInSync(world, world.ruleList[0] ?? rule());
-  });
+    beforeEach(async () => {
+      world.ruleList = [rule({ attachTo })];
+      attached = attachTo === 'source' ? source : destination;
+      id = await putInSync(world, world.ruleList[0] ?? rule());
+    });
 
-  test('is left alone', async () => {
-    expect(await later()).toBe(0);
-    expect(world.engine.starts).toHaveLength(1);
-  });
+    test('starts no run if nothing differs', async () => {
+      expect(await later()).toBe(0);
+      expect(world.engine.starts).toHaveLength(1);
+    });
 
-  test('a referrer that nobody told of', async () => {
-    await pushArtifact(source, 'test/evidence', { subject: image });
-    expect(await later()).toBe(1);
-    expect(await rowOf(world, id)).toMatchObject({ runOpen: true, wanted: 3, lastTrigger: { kind: 'schedule' } });
-  });
+    test('gets a run for a referrer without an event', async () => {
+      await pushArtifact(source, 'test/evidence', { subject: image });
+      expect(await later()).toBe(1);
+      expect(await rowOf(world, id)).toMatchObject({ runOpen: true, wanted: 3, lastTrigger: { kind: 'schedule' } });
+    });
 
-  test.each([CYCLONEDX, NOTARY_SIGNATURE])('%s that is missing where it was attached', async (artifactType) => {
-    await lose(attached, artifactType);
-    expect(await later()).toBe(1);
-  });
+    test.each([CYCLONEDX, NOTARY_SIGNATURE])('gets a run if a %s that we attached is missing', async (artifactType) => {
+      await lose(attached, artifactType);
+      expect(await later()).toBe(1);
+    });
 
-  test('a signature over our SBOM that is missing', async () => {
-    const [sbom] = await attached.listReferrers(image.digest, { artifactType: CYCLONEDX });
-    const [signature] = sbom === undefined ? [] : await attached.listReferrers(sbom.digest);
-    await attached.deleteManifest(signature?.digest ?? image.digest);
-    expect(await later()).toBe(1);
-  });
+    test('gets a run if the signature over our SBOM is missing', async () => {
+      const [sbom] = await attached.listReferrers(image.digest, { artifactType: CYCLONEDX });
+      const [signature] = sbom === undefined ? [] : await attached.listReferrers(sbom.digest);
+      await attached.deleteManifest(signature?.digest ?? image.digest);
+      expect(await later()).toBe(1);
+    });
 
-  test('a referrer that the destination lost', async () => {
-    await lose(destination, NOTARY_SIGNATURE);
-    expect(await later()).toBe(1);
-  });
+    test('gets a run if the destination lost a referrer', async () => {
+      await lose(destination, NOTARY_SIGNATURE);
+      expect(await later()).toBe(1);
+    });
 
-  test('evidence whose records are lost, or that came from elsewhere, is verified before a run is made', async () => {
-    await world.documents.removeAll('documents', 'signatures/');
-    await world.documents.removeAll('documents', 'sboms/');
-    expect(await later()).toBe(0);
-    await lose(attached, CYCLONEDX);
-    expect(await later()).toBe(1);
-  });
+    test('gets no run if evidence without records verifies', async () => {
+      await world.documents.removeAll('documents', 'signatures/');
+      await world.documents.removeAll('documents', 'sboms/');
+      expect(await later()).toBe(0);
+      await lose(attached, CYCLONEDX);
+      expect(await later()).toBe(1);
+    });
 
-  test('nothing is asked while new runs are paused', async () => {
-    await lose(attached, CYCLONEDX);
-    world.paused = true;
-    const before = asked();
-    expect(await later()).toBe(0);
-    expect(asked()).toBe(before);
-  });
-});
+    test('costs no request while promotions are paused', async () => {
+      await lose(attached, CYCLONEDX);
+      world.paused = true;
+      const before = asked();
+      expect(await later()).toBe(0);
+      expect(asked()).toBe(before);
+    });
+  },
+);
 
-test('a source tag that is gone, of which nobody told: a run says so', async () => {
+test('a source tag that was deleted without an event gets a run', async () => {
   const id = await putInSync(world, rule());
   source.tags.delete(SOURCE.tag);
   expect(await later()).toBe(1);
   expect(await rowOf(world, id)).toMatchObject({ runOpen: true, lastTrigger: { kind: 'schedule' } });
 });
 
-describe('what was refused', () => {
+describe('a refused promotion', () => {
   const refused = (code: string): Promise<string> => endRun(world, rule(), { outcome: 'refused', code });
-  /** As many ticks, an hour apart. @returns after how many hours one raised something */
+  /** That many ticks, an hour apart. @returns after how many hours one of them started a run */
   async function raisedAfter(most: number): Promise<number[]> {
     const raised: number[] = [];
     for (let hours = 1; hours <= most; hours += 1) if ((await later(HOUR_MS)) > 0) raised.push(hours);
@@ -117,7 +120,7 @@ describe('what was refused', () => {
   }
 
   test.each(['DESTINATION_LOCKED', 'REGISTRY_NOT_ALLOWED', 'REFERRERS_TAG_TAKEN'])(
-    '%s: a run looks once a day, and nothing else',
+    'with %s gets one run a day',
     async (code) => {
       const id = await refused(code);
       const before = asked();
@@ -145,21 +148,21 @@ describe('what was refused', () => {
     expect(asked()).toBe(before);
   });
 
-  test.each(['observed', 'cancelled', 'failed'] as const)('%s is not looked at either', async (outcome) => {
+  test.each(['observed', 'cancelled', 'failed'] as const)('a promotion that is %s is not compared', async (outcome) => {
     await endRun(world, rule(), { outcome });
     const before = asked();
     expect(await raisedAfter(30)).toEqual([]);
     expect(asked()).toBe(before);
   });
 
-  test('by a clock that was years ahead: it is not left alone for years', async () => {
+  test('recorded by a clock that was years ahead is compared again', async () => {
     world.nowMs += 50_000 * HOUR_MS;
     await refused('REGISTRY_NOT_ALLOWED');
     world.nowMs -= 50_000 * HOUR_MS;
     expect(await later()).toBe(1);
   });
 
-  test('for missing evidence: a run once some has come, or is gone, and no run before', async () => {
+  test('for missing evidence gets a run once evidence was added or deleted, and none before', async () => {
     const { signer } = newSigner('other');
     await pushSignature(source, image, signer);
     const evidence = hashOfList(await listSignatures(source, image, newCall().signal));
@@ -176,7 +179,7 @@ describe('what was refused', () => {
   });
 });
 
-describe('the order', () => {
+describe('the order of resync', () => {
   const plain = rule({ sign: [], sbom: { formats: [] } });
   const at = (tag: string): typeof SOURCE => ({ ...SOURCE, tag });
   beforeEach(() => {
@@ -193,14 +196,14 @@ describe('the order', () => {
     const evidence = hashOfList(await listSignatures(source, root, newCall().signal));
     await endRun(world, plain, { outcome: 'refused', code: 'EVIDENCE_MISSING', evidence }, at(tag));
   }
-  /** Tags that the source was asked for, one by one. */
+  /** Tags that were read one by one at the source. */
   async function lookedAt(work: () => Promise<unknown>): Promise<string[]> {
     source.calls.length = 0;
     await work();
     return source.calls.filter(({ method }) => method === 'resolve').map(({ what }) => what);
   }
 
-  test('whose look or run is longest ago comes first, whatever was run since', async () => {
+  test('the promotion with the oldest comparison or run comes first', async () => {
     world.scheduleRequests = { scan: 250, resync: 12 };
     for (const tag of ['a', 'b', 'c', 'd']) await promote(tag);
     const seen: string[] = [];
@@ -214,14 +217,14 @@ describe('the order', () => {
     expect(new Set(seen.slice(4))).toContain('new');
   });
 
-  test('a look is not repeated before a quarter of an hour', async () => {
+  test('a comparison is not repeated within 15 minutes', async () => {
     await promote('a');
     expect(await lookedAt(() => later())).toEqual(['a']);
     for (let minutes = 1; minutes < 15; minutes += 1) expect(await lookedAt(() => later(MINUTE_MS))).toEqual([]);
     expect(await lookedAt(() => later(MINUTE_MS))).toEqual(['a']);
   });
 
-  test('what was refused for missing evidence comes first, and takes half of the requests at most', async () => {
+  test('promotions refused for missing evidence come first and use at most half of the requests', async () => {
     world.scheduleRequests = { scan: 250, resync: 12 };
     for (const tag of ['a', 'b', 'c']) await promote(tag);
     for (let index = 0; index < 30; index += 1) await refuse(`refused-${index}`);
@@ -233,14 +236,14 @@ describe('the order', () => {
     expect(seen).toEqual(expect.arrayContaining(['a', 'b', 'c']));
   });
 
-  test('a promotion whose rule is gone is passed over', async () => {
+  test('a promotion whose rule is gone is skipped', async () => {
     await promote('gone');
     world.ruleList = [rule({ ...plain, source: { ...plain.source, tags: ['v*'] } })];
     await putInSync(world, plain, SOURCE);
     expect(await lookedAt(() => later())).toEqual([SOURCE.tag]);
   });
 
-  test('no more runs than the tick may start', async () => {
+  test('no more than maxRunsPerTick runs are started', async () => {
     for (let index = 0; index < 8; index += 1) {
       await promote(`v${index}`);
       await pushArtifact(source, 'test/evidence', { subject: await source.resolve(`v${index}`) });
@@ -251,7 +254,7 @@ describe('the order', () => {
     expect(await tick()).toMatchObject({ started: 5 });
   });
 
-  test('two ticks at once look at each once, and raise each once', async () => {
+  test('two ticks at once compare each promotion once and start each once', async () => {
     for (const tag of ['a', 'b', 'c']) await promote(tag);
     await pushArtifact(source, 'test/evidence', { subject: await source.resolve('b') });
     world.nowMs += RESYNC_PAUSE_MS;
@@ -260,7 +263,7 @@ describe('the order', () => {
   });
 });
 
-describe('trouble is no look', () => {
+describe('comparisons that fail', () => {
   const plain = rule({ sign: [], sbom: { formats: [] } });
   const FAR = 'far.azurecr.io';
   const away = rule({
@@ -289,7 +292,7 @@ describe('trouble is no look', () => {
   };
   const looked = (): string[] => source.calls.filter(({ method }) => method === 'resolve').map(({ what }) => what);
 
-  test('one that always fails is tried again with growing pauses, and the others have their turn', async () => {
+  test('a promotion that always fails is tried again with growing pauses, and the others are compared', async () => {
     failing('t0');
     const first = await later().then(() => row('t0'));
     expect(first.resync).toMatchObject({ trouble: { times: 1 } });
@@ -305,13 +308,13 @@ describe('trouble is no look', () => {
     expect(await later(2 * HOUR_MS)).toBe(1);
   });
 
-  test('it is told', async () => {
+  test('the error is logged', async () => {
     failing('t0');
     world.nowMs += RESYNC_PAUSE_MS;
     expect((await tick()).problems).toEqual([expect.stringContaining('TIMEOUT')]);
   });
 
-  test('a registry that is down costs two looks a tick, and keeps no other waiting', async () => {
+  test('a registry that is down costs two comparisons a tick and delays no other', async () => {
     world.ruleList = [plain, away];
     const far = world.registries.repository(FAR, SOURCE.repository);
     for (const tag of tags) await putInSync(world, away, at(tag));
@@ -325,12 +328,12 @@ describe('trouble is no look', () => {
     expect(scan.looked).toBe(tags.length + 2);
     far.fault = undefined;
     await pushArtifact(source, 'test/evidence', { subject: await source.resolve('t0') });
-    // Those that were not come to are due at once.
+    // Promotions that were not reached are due at once.
     expect((await tick()).looked).toBe(tags.length - 2);
     expect(await later()).toBeGreaterThan(0);
   });
 
-  test('a registry that may not be asked keeps no other waiting', async () => {
+  test('a registry that is not allowed delays no other', async () => {
     const counted = world.counted.bind(world);
     world.counted = (onRequest) => {
       const { registries, listing } = counted(onRequest);
@@ -347,7 +350,7 @@ describe('trouble is no look', () => {
     expect((await row('t5')).runOpen).toBe(true);
   });
 
-  test('many that are refused keep no other waiting: all are tried in one tick', async () => {
+  test('many refusals delay no other promotion, and all are tried in one tick', async () => {
     source.fault = ({ method, what }) => {
       if (method === 'resolve' && what !== 't5') throw refusal(403, 'DENIED');
     };
@@ -357,10 +360,10 @@ describe('trouble is no look', () => {
     expect((await row('t5')).resync).toHaveProperty('at');
   });
 
-  test('one that kills its host is found, tried again later, and the others have their turn', async () => {
+  test('a promotion that crashes its host is found and tried again later, and the others are compared', async () => {
     const killers = ['t1', 't4'];
     const isDead = new Error('the process died');
-    /** A world whose process dies in the middle of a look: from then on its calls do nothing. */
+    /** A world whose process dies during a comparison: from then on its calls do nothing. */
     const dying = (): World => {
       let dead = false;
       const store = new Proxy(world.store, {
@@ -382,7 +385,7 @@ describe('trouble is no look', () => {
     for (; ticks < MOST && looked().filter((tag) => tag === 't5').length < 3; ticks += 1) {
       world.nowMs += MINUTE_MS;
       const looking = resyncTick(world, { ports: dying() });
-      // A dead one never ends.
+      // A call of the dead process never ends.
       await Promise.race([looking, new Promise((resolve) => setTimeout(resolve, 30))]);
     }
     expect(ticks).toBeLessThan(MOST);
@@ -392,7 +395,7 @@ describe('trouble is no look', () => {
     expect((await row('t0')).resync).toHaveProperty('at');
   });
 
-  test('when the tick is over it stops, and nothing is noted against the one that it was at', async () => {
+  test('when the tick’s time is over it stops, and the current promotion does not count as failed', async () => {
     const over = new AbortController();
     source.fault = ({ method, what }) => {
       if (method !== 'resolve' || what !== 't2') return;
@@ -413,7 +416,7 @@ describe('trouble is no look', () => {
   });
 });
 
-describe('one that is too large for a look', () => {
+describe('a promotion that is too large to compare', () => {
   const plain = rule({ sign: [], sbom: { formats: [] } });
   beforeEach(async () => {
     world.ruleList = [plain];
@@ -422,7 +425,7 @@ describe('one that is too large for a look', () => {
     }
   });
 
-  test('costs so many requests and no more, once; then a run compares it, once a day', async () => {
+  test('costs the limit of requests once, then gets one run a day', async () => {
     const id = await putInSync(world, plain);
     world.scheduleRequests = { scan: 250, resync: 25 };
     const before = asked();
@@ -434,14 +437,14 @@ describe('one that is too large for a look', () => {
     expect(asked()).toBe(after);
     expect(await later(HOUR_MS)).toBe(1);
     expect((await rowOf(world, id)).runOpen).toBe(true);
-    // Also after that run: it is as large as it was.
+    // Also after that run: it is as large as before.
     await endRun(world, plain, { outcome: 'unchanged' });
     expect(await later(HOUR_MS)).toBe(0);
     expect(asked() - after).toBeLessThan(5);
     expect(await later(24 * HOUR_MS)).toBe(1);
   });
 
-  test('is another if its tag is another image', async () => {
+  test('is compared again when its tag has another image', async () => {
     await putInSync(world, plain);
     await later();
     image = await pushImage(source, { tag: SOURCE.tag, content: 'small' });
@@ -450,7 +453,7 @@ describe('one that is too large for a look', () => {
     expect(await later()).toBe(1);
   });
 
-  test('by its time counts as such after three looks', async () => {
+  test('counts as too large after three timeouts', async () => {
     const id = await putInSync(world, plain);
     slow(30);
     for (let looks = 0; looks < 3; looks += 1) {
@@ -462,7 +465,7 @@ describe('one that is too large for a look', () => {
     expect(await later(24 * HOUR_MS)).toBe(1);
   });
 
-  test('is none where a registry hangs: it is looked at again when that answers', async () => {
+  test('does not count as too large if its registry hangs, and is compared when the registry answers', async () => {
     const id = await putInSync(world, plain);
     slow(1);
     for (let looks = 0; looks < 5; looks += 1) await later(4 * HOUR_MS);
@@ -471,7 +474,7 @@ describe('one that is too large for a look', () => {
     expect((await rowOf(world, id)).resync?.tooLarge).toBeUndefined();
   });
 
-  /** The time of a look is over at this request. */
+  /** The time limit is exceeded at this request. */
   function slow(requests: number): void {
     let bound = new AbortController();
     jest.spyOn(AbortSignal, 'timeout').mockImplementation(() => {
@@ -492,7 +495,7 @@ describe('one that is too large for a look', () => {
     source.fault = undefined;
   }
 
-  test('is paid back by ticks that look at nothing', async () => {
+  test('uses up the share of the following ticks', async () => {
     await putInSync(world, plain);
     world.scheduleRequests = { scan: 250, resync: 25 };
     await later();

@@ -8,14 +8,14 @@ import { copying, copyAs, endRuns, pushTo, scanAll, scanTick } from '../../suppo
 import { putTags } from '../../support/many-tags.js';
 import { REGISTRY, SOURCE, newWorld, rowOf } from '../../support/world.js';
 
-// What an edit of a rule does to many promotions.
+// The effect of a rule edit on many promotions.
 
 const REPOSITORIES = Array.from({ length: 10 }, (_, index) => `samples/app${index}`);
-/** Of each; in the full run, 10,000 promotions in all. */
+/** Promotions per repository; 10,000 in all in the full run. */
 const TAGS = process.env.FULL === '1' ? 1_000 : 100;
 const DUE_MS = 5 * 60_000;
 
-test('a deadline causes no run; a destination runs all again, while a lost event is repaired by the next tick', async () => {
+test('a new deadline causes no run; a new destination reruns all promotions, and a lost event is still repaired by the next tick', async () => {
   const world = newWorld(copying());
   const before = fingerprint(copying());
   const at = world.now().toISOString();
@@ -47,7 +47,7 @@ test('a deadline causes no run; a destination runs all again, while a lost event
   world.maxRunsPerTick = most;
   world.scheduleRequests = { scan: 5_000, resync: 0 };
   expect(await scanAll(world)).toMatchObject({ started: 0, problems: [] });
-  // The lists of what is new are no longer read to the end of all that was written at once.
+  // The lists of new entries are no longer read to the end of the window.
   world.nowMs += 3 * 3_600_000;
   world.ruleList = [copying({ deadline: '1h', triggers: ['schedule'] })];
   const deadline = await scanAll(world);
@@ -68,11 +68,11 @@ test('a deadline causes no run; a destination runs all again, while a lost event
     ).toBe(true);
     await endRuns(world, { outcome: 'promoted' });
   }
-  // In each of the first ticks one of them is new, and comes first.
+  // In each of the first ticks, one tag is new and comes first.
   expect(started).toEqual([most, most, 3, 1]);
 }, 600_000);
 
-test('what failed is tried again, and what is due is compared, before an edit runs all again', async () => {
+test('retries and due comparisons come before the reruns of a rule edit', async () => {
   const world = newWorld(copying());
   const tags = Array.from({ length: 40 }, (_, nth) => `v${100 + nth}`);
   for (const tag of tags) {

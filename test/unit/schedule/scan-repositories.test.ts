@@ -24,7 +24,7 @@ beforeEach(() => {
   world = newWorld(copying());
 });
 
-/** All is promoted that the source has, and the first scans have ended. */
+/** All source tags are promoted and the first scans are finished. */
 async function settle(): Promise<void> {
   await scanAll(world);
   await endRuns(world, { outcome: 'promoted' });
@@ -32,7 +32,7 @@ async function settle(): Promise<void> {
 }
 
 describe('the first scan', () => {
-  test('starts a run for each tag without a promotion, of what the rules name', async () => {
+  test('starts a run for each matching tag without a promotion', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await pushTo(world, 'samples/app', 'v2');
     await pushTo(world, 'samples/deep/er', 'latest');
@@ -41,14 +41,14 @@ describe('the first scan', () => {
     expect(await startedTags(world)).toEqual(['samples/app:v1', 'samples/app:v2', 'samples/deep/er:latest']);
   });
 
-  test('scans only rules that the schedule triggers', async () => {
+  test('scans only rules with the trigger schedule', async () => {
     world.ruleList = [copying({ triggers: ['push'] })];
     await pushTo(world, 'samples/app', 'v1');
     expect(await scanAll(world)).toMatchObject({ started: 0, looked: 0, problems: [] });
     expect(await scanRows(world)).toEqual([]);
   });
 
-  test('a tag of which the rule can make no destination is reported, and keeps no other from its turn', async () => {
+  test('reports a tag whose destination cannot be formed, and handles the others', async () => {
     world.ruleList = [copying({ destination: { reference: `${REGISTRY}/by-tag/{tag}:latest` } })];
     for (const tag of ['V1', 'v2', 'v3']) await pushTo(world, 'samples/app', tag);
     const scanned = await scanAll(world);
@@ -58,8 +58,8 @@ describe('the first scan', () => {
   });
 });
 
-describe('rows', () => {
-  test('come and go with rules and repositories', async () => {
+describe('scan rows', () => {
+  test('are added and removed with rules and repositories', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await pushTo(world, 'samples/other', 'v1');
     await settle();
@@ -67,7 +67,7 @@ describe('rows', () => {
     const { manifests, tags } = world.registries.repository(REGISTRY, 'samples/other');
     manifests.clear();
     tags.clear();
-    // Its promotions are told, and then it goes.
+    // Its promotions are checked once more, then the row is removed.
     expect(await scanAll(world)).toMatchObject({ started: 1 });
     expect(await scanRows(world)).toHaveLength(2);
     await endRuns(world, { outcome: 'failed', code: 'SOURCE_GONE' });
@@ -78,7 +78,7 @@ describe('rows', () => {
     expect(await scanRows(world)).toEqual([]);
   });
 
-  test('stay as they are if the catalog cannot be read, and are scanned', async () => {
+  test('stay and are scanned if the catalog cannot be read', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await settle();
     world.listing.registry = () => {
@@ -100,7 +100,7 @@ describe('a quiet tick', () => {
     expect(scanned.asked(REGISTRY)).toBe(7);
   });
 
-  test('is followed by none before the next time of the schedule', async () => {
+  test('sends no more requests before the next time of the schedule', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await settle();
     const dueMs = world.nowMs;
@@ -112,7 +112,7 @@ describe('a quiet tick', () => {
 });
 
 describe('the change scan', () => {
-  test('finds a tag that was pushed, and one that went back to an older manifest', async () => {
+  test('finds a pushed tag and a tag that was moved to an older manifest', async () => {
     const { digest } = await pushTo(world, 'samples/app', 'v1');
     await pushTo(world, 'samples/app', 'v2');
     await settle();
@@ -123,7 +123,7 @@ describe('the change scan', () => {
     expect(await startedTags(world)).toEqual(['samples/app:v1', 'samples/app:v2', 'samples/app:v2', 'samples/app:v3']);
   });
 
-  test('starts nothing for what a run knows, open or ended', async () => {
+  test('starts no run for a digest that an open or finished run covers', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await settle();
     await pushTo(world, 'samples/app', 'v2');
@@ -139,7 +139,7 @@ describe('the change scan', () => {
     expect((await rowOf(world, id)).wanted).toBe(1);
   });
 
-  test('a manifest that cannot be read keeps no other change from its turn, and is tried again for two hours', async () => {
+  test('retries a manifest that cannot be read for two hours, and handles the other changes', async () => {
     const source = world.registries.repository(REGISTRY, 'samples/app');
     const subject = await pushImage(source, { tag: 'v1', content: 'samples/app:v1' });
     await settle();
@@ -164,7 +164,7 @@ describe('the change scan', () => {
     expect(asked).toBe(3);
   });
 
-  test('tells an open run of what is newer than it knows', async () => {
+  test('notifies an open run of a newer digest', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await settle();
     const { promotionId: id, runId } = await openRun(world);
@@ -174,7 +174,7 @@ describe('the change scan', () => {
     expect(await rowOf(world, id)).toMatchObject({ wanted: wanted + 1, runId });
   });
 
-  test('what may not be started any more is found by the next one', async () => {
+  test('the next scan finds the changes for which no run could be started', async () => {
     await pushTo(world, 'samples/app', 'v0');
     await settle();
     world.maxRunsPerTick = 2;
@@ -194,7 +194,7 @@ describe('the full scan', () => {
     return (await scanAll(world)).started;
   };
 
-  test('repairs a destination tag that is gone, and one that leads elsewhere', async () => {
+  test('repairs a deleted destination tag and one with another digest', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await settle();
     await copyAs(world, 'samples/app', 'v1');
@@ -206,7 +206,7 @@ describe('the full scan', () => {
     expect(await later()).toBe(1);
   });
 
-  test('starts a run for a source tag that is gone, once', async () => {
+  test('starts one run for a deleted source tag', async () => {
     for (const tag of ['v1', 'v2', 'v3']) {
       await pushTo(world, 'samples/app', tag);
       await copyAs(world, 'samples/app', tag);
@@ -219,14 +219,17 @@ describe('the full scan', () => {
     expect(await later()).toBe(0);
   });
 
-  test.each(['refused', 'observed', 'cancelled'] as const)('leaves %s alone', async (outcome) => {
-    await pushTo(world, 'samples/app', 'v1');
-    await scanAll(world);
-    await endRuns(world, { outcome });
-    expect(await later()).toBe(0);
-  });
+  test.each(['refused', 'observed', 'cancelled'] as const)(
+    'starts no run for a promotion that is %s',
+    async (outcome) => {
+      await pushTo(world, 'samples/app', 'v1');
+      await scanAll(world);
+      await endRuns(world, { outcome });
+      expect(await later()).toBe(0);
+    },
+  );
 
-  test('a registry without lists by time has one at each time of the schedule', async () => {
+  test('runs at each time of the schedule for a registry without ACR lists', async () => {
     world.hasAcrLists = false;
     await pushTo(world, 'samples/app', 'v1');
     await settle();
@@ -235,7 +238,7 @@ describe('the full scan', () => {
     expect(await scanTick(world)).toMatchObject({ started: 1, looked: 2 });
   });
 
-  test.each([2, 3, 250])('finds all that differs, and nothing else, with %d requests a minute', async (scan) => {
+  test.each([2, 3, 250])('finds exactly the differences with %d requests a minute', async (scan) => {
     const names = putTags(new Map<string, string>(), '', 450).map((name) => name.replace(/^v0*(?=.)/, 'v'));
     const source = world.registries.repository(REGISTRY, 'samples/app');
     const destination = world.registries.repository(REGISTRY, 'staging/samples/app');
@@ -265,13 +268,13 @@ describe('the full scan', () => {
     expect(started).toEqual([...gone, ...moved, ...missing].map((name) => `samples/app:${name}`).sort());
   });
 
-  test('a tag that always differs does not use up what a tick may start', async () => {
+  test('a tag that always differs does not use up the runs of each tick', async () => {
     world.maxRunsPerTick = 1;
     world.hasAcrLists = false;
     for (const tag of ['v1', 'v2', 'v3']) await pushTo(world, 'samples/app', tag);
     for (let ticks = 0; ticks < 3; ticks += 1) {
       await scanTick(world);
-      // The destination stays empty, so that each would be raised again.
+      // The destination stays empty, so each of them needs a run every time.
       await endRuns(world, { outcome: 'promoted' });
       world.nowMs += 5 * 60_000;
     }
@@ -279,7 +282,7 @@ describe('the full scan', () => {
   });
 });
 
-test('if there are more repositories than a time of the schedule has requests for, each has its turn, with both scans', async () => {
+test('with more repositories than the requests allow, each one still gets both scans', async () => {
   const names = Array.from({ length: 150 }, (_, index) => `samples/app${index}`);
   for (const name of names) {
     await pushTo(world, name, 'v1');
@@ -318,7 +321,7 @@ describe('an edit of a rule', () => {
     expect(await scanAll(world)).toMatchObject({ started: 0 });
   });
 
-  test('another destination runs all again, as many at a time as may be', async () => {
+  test('that changes the destination reruns all promotions, maxRunsPerTick at a time', async () => {
     world.maxRunsPerTick = 2;
     world.ruleList = [copying({ destination: { reference: `${REGISTRY}/elsewhere/{repository}:{tag}` } })];
     for (const started of [2, 2, 1, 0]) {
@@ -328,7 +331,7 @@ describe('an edit of a rule', () => {
     }
   });
 
-  test('what is new comes before what is run again', async () => {
+  test('new tags come before reruns', async () => {
     world.maxRunsPerTick = 2;
     world.ruleList = [copying({ destination: { reference: `${REGISTRY}/elsewhere/{repository}:{tag}` } })];
     await scanTick(world);
@@ -338,7 +341,7 @@ describe('an edit of a rule', () => {
     expect(await startedTags(world)).toContain('samples/app:v6');
   });
 
-  test('an open run that goes by the rule as it was is followed by one that does not', async () => {
+  test('an open run under the former rule is followed by a run under the new one', async () => {
     const { promotionId: id } = await openRun(world, world.ruleList[0], { ...SOURCE, tag: 'v1' });
     const { wanted } = await rowOf(world, id);
     world.ruleList = [copying({ attachTo: 'destination' })];
@@ -347,10 +350,10 @@ describe('an edit of a rule', () => {
   });
 });
 
-describe('what cannot be read', () => {
+describe('reads that fail', () => {
   const OTHER = 'other.azurecr.io';
 
-  test('a registry that is down is reported, and keeps no other rule from its turn', async () => {
+  test('a registry that is down is reported and does not delay other rules', async () => {
     world.ruleList = [
       copying({ name: 'down', source: { registry: OTHER, repositories: ['**'] } }),
       copying({ name: 'up' }),
@@ -361,7 +364,7 @@ describe('what cannot be read', () => {
     expect(await scanTick(world)).toMatchObject({ started: 1, problems });
   });
 
-  test('a repository that is not there, and one that may not be read, keep no other from its turn', async () => {
+  test('a missing repository and a forbidden one do not delay the others', async () => {
     const repositories = ['samples/a', 'samples/Wrong', 'samples/secret', 'samples/z'];
     world.ruleList = [copying({ source: { registry: REGISTRY, repositories } })];
     for (const name of ['samples/secret', 'samples/z']) await pushTo(world, name, 'v1');
@@ -372,12 +375,12 @@ describe('what cannot be read', () => {
     expect(scanned).toMatchObject({ started: 1, problems: [expect.stringContaining('samples/secret: DENIED')] });
     expect(await startedTags(world)).toEqual(['samples/z:v1']);
     world.listingFaults.clear();
-    // It failed once: in a minute.
+    // It failed once, so it is due again in a minute.
     world.nowMs += 60_000;
     expect(await scanTick(world)).toMatchObject({ started: 1, problems: [] });
   });
 
-  test('a destination tag that cannot be asked for keeps no other tag from its turn', async () => {
+  test('a destination tag that cannot be read does not stop the other tags', async () => {
     for (const tag of ['v1', 'v2', 'v3']) await pushTo(world, 'samples/app', tag);
     await settle();
     const destination = world.registries.repository(REGISTRY, 'staging/samples/app');
@@ -389,7 +392,7 @@ describe('what cannot be read', () => {
     expect(await scanTick(world)).toMatchObject({ started: 2, isLeft: false, problems: [expect.any(String)] });
   });
 
-  test('a row that cannot be read is reported, and the other tags have their turn', async () => {
+  test('a row that cannot be parsed is reported, and the other tags are handled', async () => {
     for (const tag of ['v1', 'v2', 'v3']) await pushTo(world, 'samples/app', tag);
     await pushTo(world, 'samples/other', 'v1');
     const get = world.store.getPromotion.bind(world.store);
@@ -403,14 +406,14 @@ describe('what cannot be read', () => {
     expect(await startedTags(world)).toEqual(['samples/app:v1', 'samples/app:v3', 'samples/other:v1']);
   });
 
-  test('rules: the scans of the tick fail', async () => {
+  test('if the rules cannot be read, the scans of the tick fail', async () => {
     world.rulesFault = new TransportError('RULES_UNREADABLE', 'gone');
     await expect(scanTick(world)).rejects.toMatchObject({ code: 'RULES_UNREADABLE' });
   });
 });
 
-describe('a destination that another owns', () => {
-  test('is left alone until its rule is gone', async () => {
+describe('a destination claimed by another promotion', () => {
+  test('is left alone until that promotion’s rule is gone', async () => {
     await pushTo(world, 'samples/app', 'v1');
     const owner = copying({ name: 'owner', source: { registry: REGISTRY, repositories: ['samples/app'] } });
     world.ruleList = [owner, copying()];
@@ -429,7 +432,7 @@ describe('a destination that another owns', () => {
   });
 });
 
-test('a tag that names a referrer is left alone once that is known', async () => {
+test('a tag that names a referrer gets no further run once that is known', async () => {
   const source = world.registries.repository(REGISTRY, SOURCE.repository);
   const subject = await pushImage(source, { tag: 'v0' });
   await pushArtifact(source, 'application/x-report', { subject, tag: SOURCE.tag });
@@ -439,7 +442,7 @@ test('a tag that names a referrer is left alone once that is known', async () =>
   expect(await scanAll(world)).toMatchObject({ started: 0 });
 });
 
-test('a referrer whose event was lost is handled like its event; what we attached ourselves is not', async () => {
+test('a referrer whose event was lost is found by a scan; our own attachments start no run', async () => {
   const source = world.registries.repository(REGISTRY, SOURCE.repository);
   const subject = await pushImage(source, { tag: SOURCE.tag });
   await settle();
@@ -458,7 +461,7 @@ test('a referrer whose event was lost is handled like its event; what we attache
   expect((await rowOf(world, id)).wanted).toBe(wanted + 1);
 });
 
-test('paused, nothing is started, and what is new is found when it is lifted', async () => {
+test('while paused no run starts, and new tags are found after the pause', async () => {
   await pushTo(world, 'samples/app', 'v1');
   await settle();
   world.paused = true;

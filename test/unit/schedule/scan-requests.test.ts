@@ -15,7 +15,7 @@ import { pushArtifact, pushImage } from '../../support/images.js';
 import { scanAll, scanTick, type Scanned } from '../../support/scan-world.js';
 import { newWorld, type World } from '../../support/world.js';
 
-// What the scans of a tick ask of a registry that speaks HTTP, and of the tables.
+// The requests that the scans of a tick send to a registry over HTTP and to the tables.
 
 const HOUR_MS = 3_600_000;
 
@@ -35,7 +35,7 @@ async function stop(): Promise<void> {
   await registry.close();
 }
 
-/** One image under all the tags of these repositories at both ends, and every promotion in sync. */
+/** One image under all tags of these repositories on both sides; every promotion is in sync. */
 async function prepare(
   repositories: readonly string[],
   tags: readonly string[],
@@ -124,7 +124,7 @@ async function tick(): Promise<Scanned & { requests: number; storeRequests: numb
 const report = (what: string, { requests, storeRequests }: { requests: number; storeRequests: number }): void =>
   void process.stdout.write(`${what}: ${requests} requests, ${storeRequests} of tables\n`);
 
-test('2,000 tags of one repository in sync: a quiet tick makes 6 requests at most', async () => {
+test('with 2,000 tags of one repository in sync, a quiet tick sends at most 6 requests', async () => {
   await prepare(
     ['samples/app'],
     Array.from({ length: 2_000 }, (_, index) => `v${index}`),
@@ -136,7 +136,7 @@ test('2,000 tags of one repository in sync: a quiet tick makes 6 requests at mos
   expect(quiet).toMatchObject({ started: 0, isLeft: false, problems: [] });
   expect(quiet.requests).toBeLessThanOrEqual(6);
   expect(quiet.storeRequests).toBeLessThanOrEqual(6);
-  // A full scan compares both ends, a page of each for a hundred tags.
+  // A full scan compares both sides, with one page each per hundred tags.
   world.nowMs += 3 * HOUR_MS;
   const full = await tick();
   report('2,000 tags, full scan', full);
@@ -148,7 +148,7 @@ test('2,000 tags of one repository in sync: a quiet tick makes 6 requests at mos
   expect(await tick()).toMatchObject({ started: 1 });
 }, 300_000);
 
-test('200 repositories: a quiet tick makes 450 requests at most, in two minutes by the default share', async () => {
+test('with 200 repositories, a quiet tick sends at most 450 requests, within two minutes at the default share', async () => {
   await prepare(
     Array.from({ length: 200 }, (_, index) => `samples/app${index}`),
     ['v1'],
@@ -172,7 +172,7 @@ test('200 repositories: a quiet tick makes 450 requests at most, in two minutes 
   expect(storeCalls.length).toBeLessThanOrEqual(430);
 }, 300_000);
 
-test('what is new costs its own requests and no more: a tag, a referrer, a tag that went back', async () => {
+test('a new tag, a new referrer and a tag moved back cost only their own requests', async () => {
   await prepare(
     ['samples/app'],
     Array.from({ length: 300 }, (_, index) => `v${index}`),
@@ -200,7 +200,7 @@ test('what is new costs its own requests and no more: a tag, a referrer, a tag t
   expect((await tick()).requests).toBeLessThanOrEqual(6);
 }, 300_000);
 
-test('a registry without lists by time: each tag is asked for at both ends, at each time of the schedule', async () => {
+test('for a registry without ACR lists, each tag is read on both sides at each time of the schedule', async () => {
   const tags = Array.from({ length: 50 }, (_, index) => `v${index}`);
   await prepare(['samples/app'], tags, { quirks: { noAcrLists: true } });
   await scanAll(world);

@@ -14,7 +14,7 @@ beforeEach(async () => {
   }
 });
 
-/** One tick. @returns what was left to the share when it began */
+/** One tick. @returns the requests left when it started */
 async function tick(name: 'scan' | 'resync', requests: number, registry = REGISTRY): Promise<number> {
   const shares = await Shares.open(world);
   const share = shares.of(name);
@@ -33,14 +33,14 @@ const ticks = async (name: 'scan' | 'resync', ...requests: number[]): Promise<nu
   return left;
 };
 
-test('each share and each registry has its own requests in a tick', async () => {
+test('each share counts its requests by registry', async () => {
   const shares = await Shares.open(world);
   const [scan, resync] = [shares.of('scan'), shares.of('resync')];
   await scan.counted().registries.repository(REGISTRY, SOURCE.repository).resolve(SOURCE.tag);
   expect([scan.left(REGISTRY), scan.left(OTHER), resync.left(REGISTRY)]).toEqual([9, 10, 4]);
 });
 
-test('a list counts by its pages, and a catalog too', async () => {
+test('each page of a list or catalog counts as a request', async () => {
   const source = world.registries.repository(REGISTRY, SOURCE.repository);
   const digest = (await source.resolve(SOURCE.tag)).digest;
   for (let index = 0; index < 250; index += 1) source.tags.set(`t${index}`, digest);
@@ -62,9 +62,9 @@ test('a request that fails counts', async () => {
 });
 
 describe('from tick to tick', () => {
-  test('what was asked beyond the share is paid back, so that the share is kept on average', async () => {
+  test('requests beyond the share are deducted later, so that the share holds on average', async () => {
     expect(await ticks('resync', 6, 3, 4, 4)).toEqual([4, 2, 3, 3]);
-    // One look is three requests; a tick begins no look when nothing is left.
+    // One comparison is three requests; no comparison begins when no request is left.
     let asked = 0;
     for (let count = 0; count < 60; count += 1) {
       const looks = Math.ceil((await Shares.open(world)).of('resync').left(REGISTRY) / 3);
@@ -74,11 +74,11 @@ describe('from tick to tick', () => {
     expect(asked / 60).toBeCloseTo(4, 1);
   });
 
-  test('what is left at the end of a tick is gone', async () => {
+  test('unused requests do not carry over to the next tick', async () => {
     expect(await ticks('scan', 0, 0, 1, 0)).toEqual([10, 10, 10, 10]);
   });
 
-  test('a debt is of one share and one registry, and never more than ten minutes', async () => {
+  test('a debt belongs to one share and one registry and is at most ten minutes’ worth', async () => {
     expect(await ticks('scan', 1000)).toEqual([10]);
     expect(await tick('resync', 0)).toBe(4);
     expect(await tick('scan', 0, OTHER)).toBe(10);
@@ -87,7 +87,7 @@ describe('from tick to tick', () => {
     expect(left.at(-1)).toBe(10);
   });
 
-  test('a tick that owes nothing writes nothing', async () => {
+  test('a tick without a debt writes nothing', async () => {
     const putNote = world.store.putNote.bind(world.store);
     let writes = 0;
     world.store.putNote = async (...note) => {
@@ -97,11 +97,11 @@ describe('from tick to tick', () => {
     await ticks('scan', 3, 10);
     expect(writes).toBe(0);
     await ticks('scan', 11, 1, 0);
-    // The debt, and that it was paid.
+    // One write for the debt and one when it was paid.
     expect(writes).toBe(2);
   });
 
-  test('a note of another version is no debt', async () => {
+  test('a note of another version counts as no debt', async () => {
     await world.store.putNote('shares', '{"scan":{"r":"many"}}', undefined);
     expect(await tick('scan', 0)).toBe(10);
   });

@@ -8,7 +8,7 @@ import { putInSync } from '../../support/in-sync.js';
 import { rule } from '../../support/rules.fixture.js';
 import { REGISTRY, SOURCE, newWorld } from '../../support/world.js';
 
-// What a quiet tick asks of the tables: it depends on repositories, and on no number of promotions.
+// The table requests of a quiet tick depend on the number of repositories, not of promotions.
 
 const MINUTE_MS = 60_000;
 
@@ -42,7 +42,7 @@ async function quietTicks(repositories: number, promotions: number): Promise<{ m
     state = await tick(world, { schedule: '0 */5 * * * *', state, log, tellOfSigning: async () => undefined });
     return asked;
   };
-  // The first full scans, and the change scans that follow.
+  // The first full scans and the change scans that follow.
   for (let minutes = 0; minutes < 10; minutes += 1) await next();
   const finishedAt = world.now().toISOString();
   for (let index = 0; index < promotions; index += 1) {
@@ -60,17 +60,17 @@ async function quietTicks(repositories: number, promotions: number): Promise<{ m
   return { minute: Math.min(...counts), scan: Math.max(...counts) };
 }
 
-test('a quiet tick makes as many requests of the tables over 100,000 promotions as over 2,000', async () => {
+test('a quiet tick sends as many table requests with 100,000 promotions as with 2,000', async () => {
   const [few, many] = [await quietTicks(1, 2_000), await quietTicks(1, 100_000)];
   process.stdout.write(`quiet tick, 1 repository: ${few.minute} table requests, ${few.scan} with a scan\n`);
   expect(many).toEqual(few);
   expect(few.minute).toBeLessThanOrEqual(10);
 }, 240_000);
 
-test('a scan takes two requests for each repository, and housekeeping one for each digest that it looks at', async () => {
+test('a scan sends two requests per repository, and housekeeping one per digest that it checks', async () => {
   const [one, ten] = [await quietTicks(1, 0), await quietTicks(10, 0)];
   process.stdout.write(`10 repositories: ${ten.minute} table requests, ${ten.scan} with a scan\n`);
   expect(ten.minute).toBe(one.minute);
-  // Housekeeping looks at a hundred digests at most.
+  // Housekeeping checks a hundred digests at most.
   expect(ten.scan - one.scan).toBeLessThanOrEqual((2 + 1) * 9);
 }, 240_000);

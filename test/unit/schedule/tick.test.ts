@@ -45,7 +45,7 @@ async function pushTags(count: number): Promise<void> {
 const scans = (): number => logged.filter((text) => text.startsWith('scan:')).length;
 
 describe('scans', () => {
-  test('are due by PROMOTION_SCHEDULE, whatever the number of ticks', async () => {
+  test('are due at the times of PROMOTION_SCHEDULE, whatever the number of ticks', async () => {
     await pushTags(1);
     await ticks(11);
     // 12:00, 12:05 and 12:10.
@@ -55,7 +55,7 @@ describe('scans', () => {
     expect(logged.filter((text) => text === 'the key ends soon')).toHaveLength(3);
   });
 
-  test('start maxRunsPerTick runs between one time of PROMOTION_SCHEDULE and the next', async () => {
+  test('start at most maxRunsPerTick runs from one time of PROMOTION_SCHEDULE to the next', async () => {
     await pushTags(9);
     world.maxRunsPerTick = 4;
     await ticks(5);
@@ -88,11 +88,11 @@ describe('scans', () => {
     expect(world.engine.starts).toHaveLength(20);
   });
 
-  test('that fail are tried again in the next minute, from the same place', async () => {
+  test('that fail are repeated in the next minute from the same position', async () => {
     await pushTags(1);
-    world.rulesFault = new InputError('RULES_INVALID', 'somebody made a slip');
+    world.rulesFault = new InputError('RULES_INVALID', 'a typing error');
     await ticks(2);
-    expect(logged.filter((text) => text.startsWith('the scan stopped: RULES_INVALID'))).toHaveLength(2);
+    expect(logged.filter((text) => text.startsWith('the scan failed: RULES_INVALID'))).toHaveLength(2);
     world.rulesFault = undefined;
     world.nowMs += MINUTE_MS;
     await ticks();
@@ -100,8 +100,8 @@ describe('scans', () => {
   });
 });
 
-describe('shares of requests', () => {
-  test('what a tick asked beyond a share is paid back once by each tick, whether it scans or not', async () => {
+describe('request shares', () => {
+  test('each tick pays back part of a debt, whether it scans or not', async () => {
     world.scheduleRequests = { scan: 10, resync: 10 };
     await world.store.putNote('shares', JSON.stringify({ scan: { 'x.io': 45 }, resync: { 'x.io': 35 } }), undefined);
     const owed: unknown[] = [];
@@ -117,7 +117,7 @@ describe('shares of requests', () => {
     expect(owed).toEqual([of(35, 25), of(25, 15), of(15, 5), of(5), of()]);
   });
 
-  test('resync has its own beside those of the scans, and goes on in each tick', async () => {
+  test('resync has its own share and continues in each tick', async () => {
     await pushTags(3);
     for (const tag of ['v000', 'v001', 'v002']) await putInSync(world, promoting(), { ...SOURCE, tag });
     world.scheduleRequests = { scan: 250, resync: 5 };
@@ -128,13 +128,13 @@ describe('shares of requests', () => {
   });
 });
 
-describe('trouble in one part', () => {
+describe('errors in one part of a tick', () => {
   test.each([
-    ['listDueRuns', 'jobs and result events could not be reconciled'],
-    ['listDuePromotions', 'promotions could not be reconciled'],
-    ['listScanRows', 'the scan stopped'],
-    ['removeIgnored', 'old rows could not be removed'],
-  ])('%s fails: it is logged, and all others have their turn', async (method, problem) => {
+    ['listDueRuns', 'could not reconcile jobs and result events'],
+    ['listDuePromotions', 'could not reconcile promotions'],
+    ['listScanRows', 'the scan failed'],
+    ['removeIgnored', 'could not remove old rows'],
+  ])('an error in %s is logged, and all other parts run', async (method, problem) => {
     const parts = ['listDueRuns', 'listDuePromotions', 'listScanRows', 'removeIgnored'];
     const asked = new Set<unknown>();
     const { store } = world;
@@ -154,13 +154,13 @@ describe('trouble in one part', () => {
     expect(logged.some((text) => text.startsWith(problem))).toBe(true);
   });
 
-  describe('that hangs', () => {
+  describe('parts that hang', () => {
     const timeout = AbortSignal.timeout.bind(AbortSignal);
     afterEach(() => {
       AbortSignal.timeout = timeout;
     });
 
-    test('a registry that never answers: the tick ends, and the rest of it is done', async () => {
+    test('a registry that never answers does not stop the tick or its other parts', async () => {
       AbortSignal.timeout = (ms) => timeout(ms / 1_000);
       const registry = world.listing.registry.bind(world.listing);
       world.ruleList = [promoting({ source: { registry: REGISTRY, repositories: ['samples/*'], tags: ['v*'] } })];
@@ -181,7 +181,7 @@ describe('trouble in one part', () => {
   });
 });
 
-test('a tick that is broken off at any call of a port, and done again, leaves what one tick leaves', async () => {
+test('a tick that is cut off at any call and repeated has the same result as one tick', async () => {
   const prepare = async (): Promise<World> => {
     world = newWorld(promoting());
     world.nowMs = Date.UTC(2026, 0, 1, 12, 0, 10);
@@ -202,7 +202,7 @@ test('a tick that is broken off at any call of a port, and done again, leaves wh
       const broken = await prepare();
       await once(breaking(broken, nth, when).ports);
       runOut(broken);
-      // A scan that was broken off has claimed its repository for a minute.
+      // The scan that was cut off has claimed its repository for a minute.
       broken.nowMs += MINUTE_MS;
       await once(broken);
       const ended = JSON.stringify(await endState(broken)).replaceAll('T12:01:', 'T12:00:');
