@@ -1,6 +1,6 @@
 /**
- * Runs everything at once; the first failure aborts the rest, and is thrown when all of it has ended: nothing is left
- * working behind the caller's back. Nested work that waits for its own failed parts ends with the same error.
+ * Runs all work concurrently. The first failure aborts the rest and is thrown after everything has ended, so that
+ * nothing keeps running in the background.
  */
 export async function allOrAbort<T>(
   signal: AbortSignal | undefined,

@@ -6,14 +6,17 @@ import { Budget } from './budget.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
 import { onSide } from './side.js';
 
-/** Bytes in base64 that are what the descriptor says; undefined where there are none, or others. */
+/** Decodes base64. Undefined if there is no text, or the bytes do not match the descriptor. */
 function decodeVerified(text: string | undefined, { digest, size }: Descriptor): Uint8Array | undefined {
   if (text === undefined) return undefined;
   const bytes = new Uint8Array(Buffer.from(text, 'base64'));
   return bytes.length === size && digestOf(bytes, digestAlgorithm(digest)) === digest ? bytes : undefined;
 }
 
-/** A planned manifest's bytes: those that the plan carries, or the source's. @throws CopyError `SOURCE_MISSING` */
+/**
+ * The bytes of a planned manifest, from the plan or else from the source.
+ * @throws CopyError `SOURCE_MISSING`
+ */
 export async function manifestBytes(
   { descriptor, bytes }: PlannedManifest,
   source: ReadableRepository | undefined,
@@ -37,7 +40,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-/** Opens a blob: its descriptor's own `data` where it is good, otherwise the source's. */
+/** Opens a blob, from its descriptor's `data` if that is valid, otherwise from the source. */
 export async function openBody(
   descriptor: Descriptor,
   source: ReadableRepository,
@@ -48,7 +51,7 @@ export async function openBody(
   return onSide('source', 'fetch blob', async () => fromSource(await source.openBlob(descriptor, { signal })));
 }
 
-/** What breaks in the middle of a stream is the source's, whoever reads it. */
+/** Reports an error in the middle of a stream as an error of the source, whoever reads it. */
 export async function* fromSource(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const iterator = body[Symbol.asyncIterator]();
   try {
@@ -62,7 +65,7 @@ export async function* fromSource(body: AsyncIterable<Uint8Array>): AsyncGenerat
   }
 }
 
-/** The root's bytes, for whoever tags it: those that the plan carries, or the source's. */
+/** The bytes of the plan's root, from the plan or else from the source. Used to tag the root. */
 export function rootBytes(plan: CopyPlan, source: ReadableRepository, options: CallOptions = {}): Promise<Uint8Array> {
   const root = plan.manifests.find(({ descriptor }) => descriptor.digest === plan.root.digest);
   const { signal = new AbortController().signal } = options;

@@ -1,7 +1,10 @@
 import { sumOf } from './plan.js';
 import type { CopyPlan } from './plan.js';
 
-/** One plan for several graphs of one source: the first one's root, and of each manifest one. What a graph refers to comes before it. */
+/**
+ * Joins the plans of several graphs from one source. The result has the root of the first plan and each manifest once.
+ * A graph comes after the graph that it refers to.
+ */
 export function joinPlans(first: CopyPlan, ...more: readonly CopyPlan[]): CopyPlan {
   const manifests = new Map(
     [first, ...more].flatMap((plan) => plan.manifests).map((each) => [each.descriptor.digest, each] as const),

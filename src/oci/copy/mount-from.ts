@@ -2,7 +2,10 @@ import type { Descriptor } from '../descriptor.js';
 import { RegistryError } from '../errors.js';
 import type { WritableRepository } from '../store.js';
 
-/** A registry may refuse a mount for many reasons, rights in the other repository among them: then it is moved. */
+/**
+ * Tries to mount a blob. False if the registry refuses, for example because of missing rights in the other repository:
+ * the blob is then copied.
+ */
 export async function mountFrom(
   destination: WritableRepository,
   descriptor: Descriptor,

@@ -7,13 +7,13 @@ import { mountFrom } from './mount-from.js';
 import type { Arrival, Reporter } from './report.js';
 import { onSide } from './side.js';
 
-/** What one stream may hold of that, whatever the blob's size. */
+/** Maximum share of the byte budget for one blob, whatever its size. */
 const BYTES_OF_ONE_STREAM = 8 * 1024 * 1024;
 
 export interface BlobMove {
   source: ReadableRepository;
   destination: WritableRepository;
-  /** Repositories of the destination registry that may have it, the likeliest first. */
+  /** Repositories of the destination registry that may have the blob, most likely first. */
   mountFrom: readonly string[];
   requests: Budget;
   bytes: Budget;
@@ -27,7 +27,7 @@ async function moveBlob(descriptor: Descriptor, move: BlobMove): Promise<Arrival
     const mounting = (): Promise<boolean> => mountFrom(destination, descriptor, from, signal);
     if (await onSide('destination', 'mount blob', () => requests.run(mounting, signal))) return 'mounted';
   }
-  // Bytes first, then a request: whoever holds a request waits for nothing.
+  // The byte budget is taken before the request budget, so that a request never waits for bytes.
   const release = await bytes.take(Math.min(descriptor.size, BYTES_OF_ONE_STREAM), signal);
   try {
     let opened = false;
@@ -44,14 +44,14 @@ async function moveBlob(descriptor: Descriptor, move: BlobMove): Promise<Arrival
     await onSide('destination', 'push blob', () =>
       requests.run(() => destination.pushBlob(descriptor, open, options), signal),
     );
-    // A destination that has the blob never opens it.
+    // A destination that has the blob does not open the source.
     return opened ? 'copied' : 'existed';
   } finally {
     release();
   }
 }
 
-/** Moves each blob once, however many manifests share it. */
+/** Returns a function that copies each blob once, even if several manifests share it. */
 export function createBlobMover(move: BlobMove): (descriptor: Descriptor) => Promise<void> {
   const moved = new Map<Digest, Promise<void>>();
   return (descriptor) => {

@@ -6,17 +6,18 @@ import { mountFrom } from './mount-from.js';
 import { onSide } from './side.js';
 
 export interface MoveStretchOptions extends StretchOptions {
-  /** Repositories of the destination's registry to mount it from, the likeliest first. Default: none. */
+  /** Repositories of the destination registry to mount the blob from, most likely first. Default: none. */
   mountFrom?: readonly string[];
 }
 
-/** `more`: gone on with by giving `upload` back. */
+/** `more`: call again with `upload` to continue. */
 export type MovedStretch = { state: 'more'; upload: OpenUpload } | { state: Arrival };
 
 /**
- * Moves a part of one blob, which takes longer than one process is given: by Range from the source, in pieces of an upload that
- * is kept open from call to call. The destination checks the digest when the last piece has come.
- * @throws CopyError with the code of what failed and the side on which it did.
+ * Copies a part of one blob, for a blob that takes longer than one process may run. It reads by Range from the source
+ * and writes chunks of an upload that stays open between calls. The destination verifies the digest after the last
+ * chunk.
+ * @throws CopyError with the code of the failure and its side
  */
 export async function moveStretch(
   blob: Descriptor,
@@ -25,7 +26,7 @@ export async function moveStretch(
   options: MoveStretchOptions,
 ): Promise<MovedStretch> {
   const { signal = new AbortController().signal } = options;
-  // Who has begun to move it could not mount it.
+  // If an upload is already open, mounting has been tried before.
   for (const from of options.from === undefined ? (options.mountFrom ?? []) : []) {
     if (await onSide('destination', 'mount blob', () => mountFrom(destination, blob, from, signal)))
       return { state: 'mounted' };

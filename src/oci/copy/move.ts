@@ -11,19 +11,19 @@ import { Reporter, type CopyProgress, type CopyReport } from './report.js';
 import { resolveIfThere } from './resolve-if-there.js';
 import { onSide } from './side.js';
 
-/** Bytes of blobs between the two sides at once. Setting: `bytesInFlight`. */
+/** Default maximum bytes of blobs in transit. Option: `bytesInFlight`. */
 const BYTES_IN_FLIGHT = 32 * 1024 * 1024;
 
 export interface CopyOptions extends CallOptions {
-  /** Repositories of the destination's registry to mount blobs from, the likeliest first. */
+  /** Repositories of the destination registry to mount blobs from, most likely first. Default: none. */
   mountFrom?: string | readonly string[];
-  /** Requests at once at the destination, from 1; 32 by default. */
+  /** Maximum concurrent requests to the destination, at least 1. Default: 32. */
   requestConcurrency?: number;
-  /** Bytes of blobs on their way at once; 32 MiB by default. */
+  /** Maximum bytes of blobs in transit. Default: 32 MiB. */
   bytesInFlight?: number;
   /**
-   * Also asks for the blobs of manifests that the destination has. By default only where that costs nothing (a layout): a
-   * registry that took a manifest has had them.
+   * Also checks the blobs of manifests that the destination already has. Default: only if that costs no request (a
+   * layout), because a registry that accepted a manifest had its blobs.
    */
   checkBlobs?: boolean;
   onProgress?: (progress: CopyProgress) => void;
@@ -46,7 +46,7 @@ async function push(sides: Sides, planned: PlannedManifest, tag?: string): Promi
   const { source, destination, requests, signal } = sides;
   const bytes = await manifestBytes(planned, source, requests, signal);
   const { digest, mediaType } = planned.descriptor;
-  // Given back as soon as the manifest is there: dozens may then wait for the one index that lists them all.
+  // Released as soon as the manifest is stored: dozens of pushes may then wait for the one index that lists them all.
   const release = await requests.take(1, signal);
   const { described = planned.descriptor } = planned;
   const options = { signal, digest, described, onPut: release, ...(tag !== undefined && { tag }) };
@@ -54,21 +54,21 @@ async function push(sides: Sides, planned: PlannedManifest, tag?: string): Promi
     destination.pushManifest(bytes, mediaType, options).finally(release),
   );
   if (pushed.digest !== digest) {
-    throw new CopyError('DIGEST_MISMATCH', `${destination.name} keeps ${digest} as ${pushed.digest}`, {
+    throw new CopyError('DIGEST_MISMATCH', `${destination.name} stored ${digest} as ${pushed.digest}`, {
       details: { expected: digest, actual: pushed.digest },
-      remedy: 'Copy to a registry that keeps manifests under digests of this algorithm.',
+      remedy: 'Copy to a registry that supports this digest algorithm.',
     });
   }
 }
 
-/** Moves one manifest as soon as all that it needs is there. */
+/** Copies one manifest as soon as everything that it needs is at the destination. */
 async function moveManifest(move: Move, planned: PlannedManifest, needed: Promise<unknown>[]): Promise<void> {
   const { destination, requests, signal, reporter } = move;
   const { descriptor, blobs } = planned;
   const there = await onSide('destination', 'resolve manifest', () =>
     resolveIfThere(destination, descriptor.digest, requests, signal),
   );
-  // A file that a crash cut short has the name of what it should be.
+  // In a layout, a crash may leave a truncated file under the right name.
   const isWhole = there?.size === descriptor.size;
   if (!isWhole || move.checkBlobs) await Promise.all(blobs.map(move.moveBlob));
   else reporter.passOver(blobs);
@@ -80,7 +80,7 @@ async function moveManifest(move: Move, planned: PlannedManifest, needed: Promis
   reporter.manifest(isWhole ? 'existed' : 'copied', descriptor);
 }
 
-/** @returns the tag where it had to be set. */
+/** @returns the tag if it had to be written, otherwise an empty list */
 async function setDigestTag(sides: Sides, planned: PlannedManifest, tag: string): Promise<string[]> {
   const { destination, requests, signal } = sides;
   const there = await onSide('destination', 'resolve tag', () => resolveIfThere(destination, tag, requests, signal));
@@ -90,10 +90,10 @@ async function setDigestTag(sides: Sides, planned: PlannedManifest, tag: string)
 }
 
 /**
- * Makes the destination have what the plan names: blobs mounted or streamed, then manifests from the leaves up, subjects before
- * their referrers, then digest tags. What is there is not moved again, so the same call resumes a copy that broke off. The root
- * is not tagged, and nothing is said about what the destination lists afterwards: that is {@link verifyArrival}'s work.
- * @throws CopyError with the code of what failed and the side on which it did.
+ * Copies everything in a plan that the destination lacks: blobs are mounted or streamed, then manifests are pushed from
+ * the leaves up, subjects before their referrers, then digest tags. The same call resumes an interrupted copy. It does
+ * not tag the root, and does not check what the destination lists afterwards: {@link verifyArrival} does.
+ * @throws CopyError with the code of the failure and its side
  */
 export async function copyGraph(
   plan: CopyPlan,
@@ -112,7 +112,7 @@ export async function copyGraph(
     const moved = new Map<Digest, Promise<void>>();
     for (const planned of plan.manifests) {
       const needs = [...(planned.children ?? []), ...(planned.subject === undefined ? [] : [planned.subject])];
-      // Leaves stand first in the plan: what has not begun by now is not in it.
+      // Leaves come first in the plan, so a manifest that has not started yet is not in the plan.
       const needed = needs.flatMap((digest) => moved.get(digest) ?? []);
       moved.set(planned.descriptor.digest, moveManifest(move, planned, needed));
     }

@@ -3,7 +3,7 @@ import { RegistryError } from '../errors.js';
 import type { ReadableRepository } from '../store.js';
 import type { Budget } from './budget.js';
 
-/** A tag's or digest's descriptor; undefined where it isn't there. */
+/** Resolves a tag or digest. Undefined if it does not exist. */
 export async function resolveIfThere(
   repository: Pick<ReadableRepository, 'resolve'>,
   tagOrDigest: string,

@@ -18,17 +18,20 @@ import {
   GRAPH_DEPTH,
 } from './walk-context.js';
 
-/** Manifests that one index may hold, at any depth, if it refers to what is promoted; more are `REFERRER_UNREADABLE`. */
+/**
+ * Maximum manifests that one index among the referrers may contain, at any depth. An index with more is left out as
+ * `unreadable`.
+ */
 export const MOST_HELD_MANIFESTS = 1000;
-/** The same for all such indexes of one walk together. */
+/** Maximum manifests in all such indexes of one walk. */
 const MOST_HELD_IN_ALL = 10_000;
 /**
- * Blobs that manifests with more than `FEW_BLOBS` may name in all, if they refer to what is promoted; what names more is
- * `REFERRER_UNREADABLE`.
+ * Maximum blobs that referrers with more than `FEW_BLOBS` blobs may name in total. A manifest beyond that is left out
+ * as `unreadable`.
  */
 const MANY_BLOBS = 20_000;
 const FEW_BLOBS = 8;
-/** Of those manifests, how many are looked at at once. */
+/** Children of one index that are judged at once. */
 const JUDGED_AT_ONCE = 16;
 
 type Reason = LeftOut['reason'];
@@ -38,16 +41,16 @@ interface Read {
   manifest: Manifest;
 }
 
-/** What was read, or why it was not. */
+/** The manifest, or the reason why it was not read. */
 type Reading = Read | { reason: Reason };
 
-/** How a manifest was found: in a list of referrers, under a digest tag, or in an index that travels. */
+/** The path that led to a manifest: a list of referrers, a digest tag, or an index among the referrers. */
 interface Way {
   by: 'list' | 'tag' | 'index';
-  /** Whose list, tag or child it is. */
+  /** The manifest whose list, tag or child it is. */
   owner: Digest;
   depth: number;
-  /** False if the owner does not travel after all. Its manifest is fetched for this only if it was not before. */
+  /** False if the owner is not copied after all. Fetches the owner's manifest if that was not done before. */
   confirmOwner: () => Promise<boolean>;
 }
 
@@ -60,9 +63,10 @@ interface Accepted {
 const sure = (): Promise<boolean> => Promise.resolve(true);
 
 /**
- * Visits what refers to a graph that is promoted, once that graph is whole: `context.nodes` are its manifests and no others. Takes
- * artifacts, attestations and indexes of them, and what refers to those. Each manifest is fetched once by its digest, whatever the
- * lists say of it, and judged by its content. What does not travel is left out and named; it never fails the walk.
+ * Visits the referrers of a promoted graph after that graph is complete, that is when `context.nodes` has exactly its
+ * manifests. Takes artifacts, attestations and indexes of these, and their referrers. Each manifest is fetched once by
+ * its digest and judged by its content, whatever the lists say. Other content is left out with a reason; it never fails
+ * the walk.
  */
 export async function visitReferring(context: Context, signal: AbortSignal): Promise<void> {
   const travel = new Travel(context, signal);
@@ -76,16 +80,16 @@ export async function visitReferring(context: Context, signal: AbortSignal): Pro
 class Travel {
   readonly #context: Context;
   readonly #signal: AbortSignal;
-  /** The promoted graph: checked and signed by whoever promotes it. */
+  /** The promoted graph, which the promotion itself checks and signs. */
   readonly #promoted: ReadonlySet<Digest>;
   readonly #read = new Map<Digest, Promise<Reading>>();
   readonly #judged = new Map<Digest, Promise<Reason | undefined>>();
   readonly #described = new Map<Digest, WalkedNode>();
   readonly #listed = new Map<Digest, Promise<Referring>>();
   readonly #taken = new Set<Digest>();
-  /** Manifests that indexes may still hold, in all. */
+  /** How many more manifests the indexes may contain. */
   #room: number = MOST_HELD_IN_ALL;
-  /** Blobs that manifests with more than a few may still name, in all. */
+  /** How many more blobs the manifests with more than a few may name. */
   #blobRoom: number = MANY_BLOBS;
 
   constructor(context: Context, signal: AbortSignal) {
@@ -148,7 +152,7 @@ class Travel {
     const { isKnownLeaf, excludeArtifactTypes } = this.#context.options;
     const { artifactType } = descriptor;
     const isListedExcluded = artifactType !== undefined && excludeArtifactTypes.includes(artifactType);
-    // The manifest tells whether it is excluded: a list may leave the type out, or lie.
+    // Only the manifest shows whether the type is excluded: the list may omit the type or state a wrong one.
     const isDecided = (artifactType !== undefined && !isListedExcluded) || excludeArtifactTypes.length === 0;
     if (way.by === 'list' && isDecided && (await isKnownLeaf?.(descriptor, way.owner, this.#signal))) {
       return this.#knownLeaf(way, descriptor);
@@ -165,14 +169,17 @@ class Travel {
     return { node: this.#describeOnce(fetched, manifest), manifest, confirm: sure };
   }
 
-  /** An index with thousands of children may be come by in a thousand ways. */
+  /** Thousands of paths may lead to one index with thousands of children, so it is described once. */
   #describeOnce({ descriptor, bytes }: FetchedManifest, manifest: Manifest): WalkedNode {
     const node = this.#described.get(descriptor.digest) ?? describe(this.#context, descriptor, manifest, bytes);
     this.#described.set(descriptor.digest, node);
     return node;
   }
 
-  /** The destination has it and lists it, so it is no difference whatever it is. What refers to it travels only if it does. */
+  /**
+   * The destination has and lists this referrer, so it is not a difference, whatever it is. Its own referrers are
+   * copied only if it may be copied.
+   */
   #knownLeaf(way: Way, descriptor: Descriptor): Accepted {
     const { digest } = descriptor;
     const base = { descriptor: bare(descriptor), blobs: [], children: [], referrers: [], digestTags: [] };
@@ -189,10 +196,10 @@ class Travel {
   }
 
   #whyNotThisWay({ by, owner }: Way, { subject }: Manifest, type: string | undefined): Reason | undefined {
-    // An index that was judged vouches for what it lists.
+    // The index was judged together with its children.
     if (by === 'index') return undefined;
     const isOwn = subject?.digest === owner;
-    // Its subject would have to be there as well, and may be an image that nobody promotes.
+    // Its subject would have to be copied as well, and may be an image that nobody promotes.
     if (by === 'list' ? !isOwn : subject && !isOwn && !this.#promoted.has(subject.digest)) return 'not-its-subject';
     const isExcluded = type !== undefined && this.#context.options.excludeArtifactTypes.includes(type);
     return subject && isExcluded ? 'excluded' : undefined;
@@ -223,7 +230,7 @@ class Travel {
     }
   }
 
-  /** @param room manifests that one index may still hold, at any depth */
+  /** @param room how many more manifests one index may contain, at any depth */
   #judgeOnce(read: Read, depth: number, room = emptyRoom()): Promise<Reason | undefined> {
     const { digest } = read.fetched.descriptor;
     const judging = this.#judged.get(digest) ?? this.#judge(read, depth, room);
@@ -248,7 +255,7 @@ class Travel {
     }
   }
 
-  /** Foreign layers need not be anywhere: a few manifests could name more of them than a graph may have. */
+  /** A foreign layer need not exist, so a few manifests could name more of them than a graph may have. */
   #hasRoomFor(manifest: Manifest): boolean {
     const { length } = childrenOf(manifest);
     if (length <= FEW_BLOBS) return true;
@@ -256,7 +263,10 @@ class Travel {
     return this.#blobRoom >= 0;
   }
 
-  /** An index travels if all that it holds does, at any depth. What is no manifest by its type may be run all the same: podman sniffs. */
+  /**
+   * An index is copied if all of its content may be, at any depth. A child whose media type is not a manifest's is
+   * refused too, because podman detects the type from the content.
+   */
   async #judgeIndex(
     index: Extract<Manifest, { kind: 'index' }>,
     depth: number,
@@ -276,7 +286,7 @@ class Travel {
       return this.#judgeOnce(read, depth + 1, room);
     };
     const digests = [...children];
-    // A few at a time: the first image ends it.
+    // A few at a time: the first image ends the loop.
     for (let from = 0; from < digests.length; from += JUDGED_AT_ONCE) {
       const reasons = await Promise.all(digests.slice(from, from + JUDGED_AT_ONCE).map(judgeChild));
       const reason = reasons.find((each) => each === 'image') ?? reasons.find((each) => each !== undefined);
@@ -285,14 +295,14 @@ class Travel {
     return undefined;
   }
 
-  /** It refers to nothing: a chain of children that refer to each other would be as deep as it is long. */
+  /** True if it has no subject. Children that refer to each other could form a chain of any depth. */
   async #isOnItsOwn(digest: Digest): Promise<boolean> {
     const read = await this.#readOnce(digest);
     return !('reason' in read) && read.manifest.subject === undefined;
   }
 }
 
-/** What an index lists, each once: it may list one manifest twenty thousand times. */
+/** The children of an index, each once: an index may list one manifest twenty thousand times. */
 function listedIn(manifest: Manifest | undefined): Descriptor[] {
   if (manifest?.kind !== 'index') return [];
   return [...new Map(manifest.manifests.map((child) => [child.digest, child])).values()];
@@ -302,7 +312,10 @@ function emptyRoom(): { left: number } {
   return { left: MOST_HELD_MANIFESTS };
 }
 
-/** What a stranger wrote is left out. What else went wrong is thrown: a registry that is down says nothing of what it holds. */
+/**
+ * Content that a stranger wrote wrongly is left out. Other errors are thrown: a registry that is down says nothing
+ * about its content.
+ */
 function unreadable(error: unknown): 'unreadable' {
   if (error instanceof InputError || error instanceof IntegrityError) return 'unreadable';
   throw error;

@@ -17,37 +17,40 @@ import { copyGraph } from './move.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
 import { onSide } from './side.js';
 
-/** Pauses in milliseconds before the destination is asked again for what it does not show; as many repairs are tried. `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST` */
+/**
+ * Pauses in milliseconds before the destination is asked again for what it does not show. There are as many repairs as
+ * pauses. `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST`
+ */
 export const ARRIVAL = { pausesMs: [0, 250, 1000, 2000, 4000] } as const;
 
 export interface ArrivalProgress {
   state: 'asked' | 'restored';
-  /** Listings that the destination does not show yet. */
+  /** Number of listings that the destination does not show yet. */
   lost: number;
 }
 
 export interface ArrivalOptions extends CallOptions {
-  /** Where manifests come from that the plan does not carry, and blobs that have to be moved again. */
+  /** Source of the manifests that are not in the plan and of the blobs that must be copied again. */
   source: ReadableRepository;
-  /** Requests at once; 32 by default. What is lost is put again one by one whatever this says. */
+  /** Maximum concurrent requests. Default: 32. Lost manifests are always pushed one by one. */
   requestConcurrency?: number;
-  /** Milliseconds to wait before each repair's result is asked for; as many repairs are tried. */
+  /** Milliseconds to wait after each repair; there are as many repairs as pauses. Default: {@link ARRIVAL}. */
   pausesMs?: readonly number[];
   onProgress?: (progress: ArrivalProgress) => void;
   /**
-   * Waits after the nth repair, from 1; @returns the destination as it is asked then, where that is one that recalls its answers. By
-   * default it waits, and asks the same.
+   * Waits after the nth repair (from 1). By default it waits and returns the same destination.
+   * @returns the destination to ask next, for a destination that remembers its answers
    */
   after?: (repairs: number, waitMs: number) => Promise<Repository>;
-  /** Told of each manifest that was asked for: how many, of how many. */
+  /** Called for each manifest that was checked, with the number checked and the total. */
   onAsked?: (done: number, total: number) => void;
 }
 
 export interface ArrivalReport {
   manifests: number;
-  /** Referrers that their subjects list. */
+  /** Number of referrers in the lists of their subjects. */
   listed: number;
-  /** What the destination had lost, and was put again. */
+  /** Listings that the destination had lost and that were pushed again. */
   restored: Listing[];
 }
 
@@ -59,7 +62,7 @@ interface Arriving {
   requests: Budget;
 }
 
-/** One after the other: it is pushing at the same time that some registries lose referrers by. */
+/** Pushes one manifest after the other, because some registries lose referrers when several are pushed at once. */
 async function putAgain({ planned, destination, options, requests }: Arriving, lost: Listing[]): Promise<void> {
   const signal = options.signal ?? new AbortController().signal;
   for (const digest of new Set(lost.map((listing) => listing.referrer))) {
@@ -87,8 +90,8 @@ function counted({ plan, destination, requests, options }: Arriving): Asked {
 }
 
 /**
- * Asks for what was missing; and for the whole lists of referrers of which some were, or whose subject was: putting one may have
- * cost another.
+ * Checks again what was missing. Also checks the complete list of each subject involved, because pushing one referrer
+ * may have removed another.
  */
 function askAgain({ destination, options, requests, plan }: Arriving, missing: Missing): Promise<Missing> {
   const put = new Set([
@@ -108,12 +111,12 @@ function hasAny(own: readonly string[], wanted: ReadonlySet<string>): boolean {
   return own.some((each) => wanted.has(each));
 }
 
-/** What is gone altogether, with all that it needs. */
+/** The part of the plan that is missing, with everything that it needs. */
 function planOf({ plan, planned }: Arriving, { manifests, tags }: Missing): CopyPlan {
   const lostTags = new Set(tags);
   const tagged = plan.manifests.filter(({ tags: own = [] }) => hasAny(own, lostTags));
   const needed = new Set([...manifests, ...tagged.map(({ descriptor }) => descriptor)].map(({ digest }) => digest));
-  // A set is gone through with all that is added on the way.
+  // The loop also visits the digests that are added to the set while it runs.
   for (const digest of needed) {
     const { children = [], subject } = planned.get(digest) ?? {};
     for (const need of [...children, ...(subject ? [subject] : [])]) needed.add(need);
@@ -121,7 +124,7 @@ function planOf({ plan, planned }: Arriving, { manifests, tags }: Missing): Copy
   return { ...plan, manifests: plan.manifests.filter(({ descriptor }) => needed.has(descriptor.digest)) };
 }
 
-/** One round: what is gone altogether is copied anew, blobs perhaps as well; what is only not listed is put again. */
+/** Copies missing manifests and tags again, with blobs if needed, and pushes unlisted referrers again. */
 async function repair(arriving: Arriving, missing: Missing): Promise<void> {
   const { destination, options } = arriving;
   if (missing.manifests.length + missing.tags.length > 0) {
@@ -169,10 +172,11 @@ function lostOf(destination: string, { manifests, unlisted, tags }: Missing): Co
 }
 
 /**
- * Asks the destination, after a copy, whether it has every manifest and digest tag, and lists every referrer of the plan. What
- * it lost is put again, and asked for again after a pause.
- * @throws CopyError `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST` where the destination goes on not having some (named in
- * `details`); what it throws.
+ * Checks after a copy that the destination has every manifest and digest tag of the plan and lists every referrer.
+ * Missing content is pushed again, and checked again after a pause.
+ * @throws CopyError `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST` if content is still missing after the last repair;
+ *   `details` names it
+ * @throws any error of the destination
  */
 export async function verifyArrival(
   plan: CopyPlan,

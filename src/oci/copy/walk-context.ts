@@ -15,60 +15,63 @@ import type { DigestTags } from './digest-tags.js';
 import type { Misplaced } from './overlooked.js';
 import { resolveIfThere } from './resolve-if-there.js';
 
-/** Levels of referrers of referrers, and of indexes in indexes. `GRAPH_TOO_DEEP` */
+/** Maximum levels of referrers of referrers and of indexes in indexes. `GRAPH_TOO_DEEP` */
 export const GRAPH_DEPTH = 16;
-/** Nodes in one graph, blobs included. `GRAPH_TOO_WIDE` */
+/** Maximum nodes in one graph, including blobs. `GRAPH_TOO_WIDE` */
 export const GRAPH_NODES = 100_000;
 
 export interface WalkOptions {
   recursive: boolean;
   /** See `GraphOptions.artifactsOnly`. */
   artifactsOnly: boolean;
-  /** Artifact types of referrers to leave out, with all that refers to them. */
+  /** Artifact types of referrers to leave out, together with everything that refers to them. */
   excludeArtifactTypes: readonly string[];
-  /** Requests at once. */
+  /** Maximum concurrent requests. */
   concurrency: number;
-  /** Bytes of manifests to keep in all. */
+  /** Maximum total bytes of manifests to keep. */
   keepBytes: number;
-  /** Bytes of one manifest to keep. */
+  /** Maximum bytes of one manifest to keep. */
   keepManifestBytes: number;
   signal?: AbortSignal;
-  /** A referrer of `subject` for which this says true is taken for a leaf, and not fetched. */
+  /** Return true to take a referrer of `subject` as a leaf without fetching it. */
   isKnownLeaf?: (descriptor: Descriptor, subject: Digest, signal: AbortSignal) => Promise<boolean>;
-  /** Told of each manifest: how many were read, of how many that are known so far. */
+  /** Called for each manifest with the number read and the number known so far. */
   onWalked?: (done: number, total: number) => void;
 }
 
-/** One manifest that was found. */
+/** A manifest of the graph. */
 export interface WalkedNode {
   /** Media type, digest and size only. */
   descriptor: Descriptor;
-  /** As whoever lists it describes it. */
+  /** The descriptor from the list that names it. */
   described?: Descriptor;
-  /** Absent where they were not kept, or not fetched. */
+  /** Absent if the bytes were not kept or not fetched. */
   bytes?: Uint8Array;
   /** Config, layers, blobs. */
   blobs: Descriptor[];
-  /** Manifests that it lists. */
+  /** Manifests that this index lists. */
   children: Digest[];
   subject?: Digest;
   artifactType?: string;
-  /** As the source lists them; not all of them are nodes of the graph. */
+  /** Referrers that the source lists. Not all of them are nodes of the graph. */
   referrers: Digest[];
-  /** Its digest tags, and the manifest under each. */
+  /** Its digest tags and the manifest that each points to. */
   digestTags: { tag: string; digest: Digest }[];
 }
 
-/** Why something is not copied. */
+/** Reasons for not copying a referrer. */
 export const LEFT_OUT_REASONS = ['excluded', 'gone', 'image', 'not-its-subject', 'unreadable'] as const;
 
-/** A referrer, or what a digest tag leads to, that the source names and that is not copied. */
+/** A referrer or the target of a digest tag that the source names but that is not copied. */
 export interface LeftOut {
   digest: Digest;
   artifactType?: string;
   /**
-   * `excluded`: by its type. `gone`: listed, and not there. `image`: it is or holds an image, and only artifacts travel.
-   * `not-its-subject`: the manifest refers to something else. `unreadable`: no manifest that can be read for certain.
+   * `excluded`: its artifact type is excluded.
+   * `gone`: it is listed but does not exist.
+   * `image`: it is or contains an image; only artifacts are copied.
+   * `not-its-subject`: its manifest refers to something else.
+   * `unreadable`: it is not a manifest, or cannot be read unambiguously.
    */
   reason: (typeof LEFT_OUT_REASONS)[number];
 }
@@ -78,7 +81,7 @@ export interface Walked {
   leftOut: LeftOut[];
 }
 
-/** What the source names of a manifest, beside what the manifest itself names. */
+/** Content that the source associates with a manifest, besides the content that the manifest lists. */
 export interface Referring {
   referrers: Descriptor[];
   tagged: { tag: string; descriptor: Descriptor }[];
@@ -88,26 +91,31 @@ export interface Context {
   source: ReadableRepository;
   options: WalkOptions;
   requests: Budget;
-  /** Undefined where referrers are not asked for. */
+  /** Undefined if referrers are not copied. */
   digestTags: DigestTags | undefined;
-  /** Each manifest is visited once, by the way that comes first. */
+  /** Digests whose visit has started. Each manifest is visited once, by the first path that reaches it. */
   started: Set<Digest>;
   nodes: Map<Digest, WalkedNode>;
   blobs: Set<Digest>;
   leftOut: LeftOut[];
   misplaced: Map<Digest, Misplaced>;
-  /** What refers to each node of the promoted graph: with `artifactsOnly` it is visited when that graph is whole. */
+  /**
+   * Referrers of each node of the promoted graph. With `artifactsOnly`, they are visited after that graph is complete.
+   */
   referring: Map<Digest, Referring>;
   keptBytes: number;
 }
 
-export const REMEDY = 'Copy a part of it: one platform, or without referrers.';
+export const REMEDY = 'Copy a part of the graph: one platform, or no referrers.';
 
 export function bare({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size };
 }
 
-/** @param more nodes that are about to be visited. */
+/**
+ * @param more nodes that will be visited next
+ * @throws CopyError `GRAPH_TOO_WIDE`
+ */
 export function checkWidth({ started, blobs, source }: Context, more = 0): void {
   if (started.size + blobs.size + more <= GRAPH_NODES) return;
   throw new CopyError('GRAPH_TOO_WIDE', `the graph in ${source.name} has more than ${GRAPH_NODES} nodes`, {
@@ -141,7 +149,7 @@ export function leaveOut(
   return false;
 }
 
-/** Keeps a manifest's bytes while there is room for them. */
+/** Keeps a manifest's bytes if there is room for them. */
 function keep(context: Context, bytes: Uint8Array): { bytes?: Uint8Array } {
   const { keepBytes, keepManifestBytes } = context.options;
   if (bytes.length > keepManifestBytes || context.keptBytes + bytes.length > keepBytes) return {};
@@ -174,13 +182,14 @@ export function describe(context: Context, descriptor: Descriptor, manifest: Man
 
 export async function listReferrers(context: Context, digest: Digest, signal: AbortSignal): Promise<Descriptor[]> {
   const { digestTags, requests, source } = context;
-  // Most manifests have no referrers: each request that is spared for them counts.
+  // Most manifests have no referrers, so each saved request matters.
   const mayHaveTag = (await digestTags?.mayHaveSchemaTag(digest)) ?? true;
   const listed = await requests.run(
     () => source.listReferrers(digest, { signal, ...(!mayHaveTag && { tagSchema: false }) }),
     signal,
   );
-  // Of what is promoted the manifest tells whether it is excluded: the list may be a stranger's, and hide an SBOM.
+  // In a promotion, the manifest decides whether its type is excluded: a stranger may have written the list to hide an
+  // SBOM.
   if (context.options.artifactsOnly) return listed;
   return listed.filter((descriptor) => {
     const { artifactType } = descriptor;

@@ -25,17 +25,17 @@ import {
   GRAPH_DEPTH,
 } from './walk-context.js';
 
-/** How a manifest was come by. */
+/** The path that led to a manifest. */
 interface Visit {
   depth: number;
   recursive: boolean;
-  /** The digest whose list of referrers it stands in. */
+  /** The subject whose list of referrers names it. */
   referrerOf?: Digest;
-  /** An index child or root must be there; a subject need not. */
+  /** True for a subject, which may be missing. The root and the children of an index must exist. */
   optional?: boolean;
 }
 
-/** One referrer of a kind that nobody knows must not keep all else from being copied; it is undefined here. */
+/** Parses a manifest. Undefined for a referrer of an unknown kind, so that it does not stop the whole copy. */
 function readManifest(
   { source }: Context,
   { bytes, descriptor: { mediaType, digest } }: FetchedManifest,
@@ -44,13 +44,16 @@ function readManifest(
   try {
     return parseManifest(bytes, mediaType, `${source.name}@${digest}`);
   } catch (error) {
-    // One of a known kind may be a signature that somebody counts on.
+    // A manifest of a known kind may be a signature that somebody relies on, so it is not skipped.
     if (isReferrer && error instanceof InputError && !isManifestMediaType(mediaType)) return undefined;
     throw error;
   }
 }
 
-/** Puts the node and what it is made of into the graph. @returns the manifests that it lists and its subject; false where it is left out. */
+/**
+ * Reads a manifest and describes it as a node.
+ * @returns false if it is left out
+ */
 async function readNode(
   context: Context,
   descriptor: Descriptor,
@@ -60,9 +63,9 @@ async function readNode(
   const { excludeArtifactTypes, isKnownLeaf } = context.options;
   const { digest, artifactType } = descriptor;
   const isReferrer = visit.referrerOf !== undefined;
-  // Without the type in the list, only the manifest tells whether it is excluded.
+  // If the list has no type, only the manifest shows whether it is excluded.
   const decided = !isReferrer || artifactType !== undefined || excludeArtifactTypes.length === 0;
-  // Of an index's child only its manifest tells whether it refers to something as well.
+  // The child of an index is always fetched: only its manifest shows whether it has a subject.
   if (visit.referrerOf !== undefined && decided && (await isKnownLeaf?.(descriptor, visit.referrerOf, signal))) {
     const subject = visit.referrerOf;
     return { node: { descriptor: bare(descriptor), blobs: [], children: [], subject, referrers: [], digestTags: [] } };
@@ -85,13 +88,14 @@ async function readNode(
   return { node: describe(context, fetched.descriptor, manifest, fetched.bytes), manifest };
 }
 
-/** Takes a manifest into the graph, and all that hangs on it. */
+/** Adds a manifest and everything that it leads to. */
 async function visit(context: Context, descriptor: Descriptor, how: Visit, signal: AbortSignal): Promise<void> {
-  // Who meets it again waits for nothing, so that a circle can't wait for itself; `order` finds it.
+  // A second path to a manifest does not wait for the first, so that a cycle cannot wait for itself. `orderFromLeaves`
+  // reports cycles.
   if (context.started.has(descriptor.digest)) return;
   if (how.depth > GRAPH_DEPTH) {
     const { digest } = descriptor;
-    throw new CopyError('GRAPH_TOO_DEEP', `${context.source.name}@${digest} is over ${GRAPH_DEPTH} levels deep`, {
+    throw new CopyError('GRAPH_TOO_DEEP', `${context.source.name}@${digest} is more than ${GRAPH_DEPTH} levels deep`, {
       details: { digest, limit: GRAPH_DEPTH },
       remedy: REMEDY,
     });
@@ -128,7 +132,7 @@ async function visit(context: Context, descriptor: Descriptor, how: Visit, signa
     ...visitChildren,
     ...referrers.map((referrer) => visit(context, referrer, { depth, recursive, referrerOf: digest }, signal)),
     ...tagged.map(({ descriptor: target }) => visit(context, target, { depth, recursive }, signal)),
-    // A root that refers to something takes it along, but not what else refers to that.
+    // The root's subject is copied as well, but not the other referrers of that subject.
     ...(subject
       ? [visit(context, subject, { depth, recursive: recursive && how.depth > 0, optional: true }, signal)]
       : []),
@@ -143,7 +147,7 @@ async function visitAll(context: Context, root: Descriptor, signal: AbortSignal)
   for (let found = findOverlooked(nodes, misplaced); found.length > 0; found = findOverlooked(nodes, misplaced)) {
     for (const { digest, descriptor, referrerOf } of found) {
       if (nodes.has(digest)) continue;
-      // Once: by its type it may be left out again.
+      // Only once, because it may be left out again for its type.
       misplaced.delete(digest);
       started.delete(digest);
       const target = descriptor ?? (await requests.run(() => source.resolve(digest, { signal }), signal));
@@ -153,8 +157,10 @@ async function visitAll(context: Context, root: Descriptor, signal: AbortSignal)
 }
 
 /**
- * Finds all that belongs to a root, each manifest fetched once.
- * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`; InputError `MANIFEST_INVALID`; what the source throws.
+ * Finds the graph of a root. Each manifest is fetched once.
+ * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`
+ * @throws InputError `MANIFEST_INVALID`
+ * @throws any error of the source
  */
 export async function walkGraph(source: ReadableRepository, root: Descriptor, options: WalkOptions): Promise<Walked> {
   const nodes = new Map<Digest, WalkedNode>();
@@ -179,7 +185,7 @@ export async function walkGraph(source: ReadableRepository, root: Descriptor, op
   return { nodes, leftOut: eachOnce(leftOut).filter(({ digest }) => !nodes.has(digest)) };
 }
 
-/** That a list names something wrongly is the least of what can be said of it. */
+/** Reports each digest once. Any other reason replaces `not-its-subject`. */
 function eachOnce(leftOut: readonly LeftOut[]): LeftOut[] {
   const found = new Map<Digest, LeftOut>();
   for (const each of leftOut) {
