@@ -2,10 +2,10 @@ import type { Descriptor } from './descriptor.js';
 import type { Digest } from './digest.js';
 import type { CallOptions, Repository } from './store.js';
 
-/** A repository in which single blobs can be named by their digest alone, and deleted. Layouts and registries are such. */
+/** A repository, in a registry or a layout, whose blobs can also be looked up by digest and deleted. */
 export interface BlobRepository extends Repository {
   /**
-   * A blob's descriptor; its media type is `application/octet-stream`, since stores keep none.
+   * The descriptor of a blob. Its media type is always `application/octet-stream`, because stores do not keep one.
    * @throws RegistryError `BLOB_UNKNOWN`, with `notFound`
    */
   resolveBlob(digest: Digest, options?: CallOptions): Promise<Descriptor>;
@@ -13,5 +13,5 @@ export interface BlobRepository extends Repository {
   deleteBlob(descriptor: Descriptor, options?: CallOptions): Promise<void>;
 }
 
-/** What a blob is called of which only the bytes are known. */
+/** Media type of a blob of which only the bytes are known. */
 export const OCTET_STREAM = 'application/octet-stream';

@@ -1,22 +1,28 @@
-/** Stands where somebody wrote a user, a password or a query into what takes none. */
+/** Replaces a user, password or query in a text that must not contain one. */
 const HIDDEN = '***';
-/** What may stand before the user: `https://`. */
+/** What may precede the user: quotes, brackets and `https://`. */
 const LEAD = /^["'(]*(?:(?:[A-Za-z][\w+.-]*:)?\/\/)?/;
-/** Ends a user and a password; a password may have one in it, and a digest stands behind one, or the word for it in a remedy. */
+/**
+ * The `@` that ends user and password. A password may contain `@` too, so the last one counts. An `@` before a digest,
+ * or before the placeholder `<digest>` in a remedy, does not count.
+ */
 const AT = /@(?!sha(?:256|512):|<?digest[>\]])/g;
 const QUERY = /\?[^\s"]*/g;
-/** Of what is between words, or of a word without quotes. */
+/** White space between words, and a word without quotes. */
 const SPACE = /\s+/y;
 const BARE = /[^\s"]+/y;
-/** Characters and escapes in quotes that are one word. What doesn't end its quotes within them is read word by word. */
+/** Maximum characters of a quoted text that is treated as one word. A longer one is read word by word. */
 const MOST_QUOTED = 4000;
-/** A longer text is cut, before the word that is cut: half a password is one too. */
+/**
+ * Maximum characters of a text. A longer one is cut before an incomplete word, because half a password is still a
+ * secret.
+ */
 const MOST_CHARS = 64 * 1024;
 
 /**
- * A message without users, passwords and queries, as they come to stand in it where somebody wrote them into a reference or a URL:
- * `https://user:password@registry/…`, `user:password@registry`, `registry?token=…`. A tag at a digest stays. Takes time in
- * proportion to the text's length; more than 64 Ki characters are cut.
+ * Removes users, passwords and queries from a message: `https://user:password@registry/…`, `user:password@registry`,
+ * `registry?token=…`. A tag followed by a digest stays. The time is proportional to the text's length. A text of more
+ * than 64 Ki characters is cut.
  */
 export function hideCredentials(text: string): string {
   const part = text.slice(0, MOST_CHARS);
@@ -28,7 +34,7 @@ export function hideCredentials(text: string): string {
     let end = isQuote ? endOfQuotes(at) : endOf(SPACE, part, at);
     const isSpace = !isQuote && end > at;
     if (!isQuote && !isSpace) end = endOf(BARE, part, at);
-    // Its end may be in what was cut off.
+    // The end of this word may be in the part that was cut off.
     const isOpen = isQuote ? end < 0 && part.length - at <= 2 * MOST_QUOTED + 1 : !isSpace && end === part.length;
     if (isCut && isOpen) break;
     if (end < 0) end = at + 1;
@@ -40,9 +46,9 @@ export function hideCredentials(text: string): string {
 }
 
 /**
- * What somebody wrote, in quotes, as a message may repeat it: without credentials ({@link hideCredentials}), and then cut, since
- * half a password is one too.
- * @param mostChars of it
+ * A user's text in quotes, safe to repeat in a message: credentials are removed ({@link hideCredentials}), then the
+ * text is cut, because half a password is still a secret.
+ * @param mostChars maximum characters; 200 by default
  */
 export function quoted(text: string, mostChars = 200): string {
   return JSON.stringify(hideInWord(text).slice(0, mostChars));
@@ -54,9 +60,9 @@ function endOf(sticky: RegExp, text: string, at: number): number {
 }
 
 /**
- * Finds where what begins with a quote at a position ends: behind the next quote that no backslash escapes, or -1 if that is too far
- * away. Worked out from the text's end, once for all positions: searched for from each quote, `\"` again and again takes thousands
- * of steps at each.
+ * Returns a function from the position of a quote to the position after its closing quote, or -1 if that is too far
+ * away. It is computed once, from the text's end: a search from each quote would take quadratic time for a text of many
+ * `\"`.
  */
 function quotesIn(text: string): (at: number) => number {
   if (!text.includes('"')) return () => -1;
@@ -81,7 +87,7 @@ function hideInWord(word: string): string {
   const at = [...word.matchAll(AT)].at(-1)?.index ?? -1;
   const lead = LEAD.exec(word)?.[0] ?? '';
   const info = word.slice(lead.length, Math.max(at, lead.length));
-  // A user alone is no secret in `me@example.org`, and may be a token in a URL.
+  // A user alone is not a secret in `me@example.org`, but may be a token in a URL.
   const isHidden = info.includes(':') || (info !== '' && lead.endsWith('//') && !info.includes('/'));
   const rest = isHidden ? `${lead}${HIDDEN}${word.slice(at)}` : word;
   return rest.replaceAll(QUERY, (query) => (query.includes('=') ? `?${HIDDEN}` : query));

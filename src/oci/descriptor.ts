@@ -11,7 +11,7 @@ export interface Platform {
 }
 
 /**
- * What a piece of content is, how large, and by which digest it is found.
+ * Describes content by media type, digest and size.
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md
  */
 export interface Descriptor {
@@ -22,9 +22,9 @@ export interface Descriptor {
   annotations?: Record<string, string>;
   artifactType?: string;
   platform?: Platform;
-  /** Where else the bytes can be had (foreign layers). */
+  /** Other places from which the bytes can be downloaded (foreign layers). */
   urls?: string[];
-  /** The bytes themselves, in base64. */
+  /** The content itself, in base64. */
   data?: string;
 }
 
@@ -36,7 +36,10 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A map of strings, as annotations are. @throws InputError `DESCRIPTOR_INVALID` */
+/**
+ * Parses annotations, a map of strings. `undefined` and `null` give `undefined`.
+ * @throws InputError `DESCRIPTOR_INVALID`
+ */
 export function parseAnnotations(value: unknown, where: string): Record<string, string> | undefined {
   if (value === undefined || value === null) return undefined;
   if (!isRecord(value)) return invalid(where, 'annotations is not an object');
@@ -66,7 +69,11 @@ function parsePlatform(value: unknown, where: string): Platform | undefined {
   };
 }
 
-/** Reads a descriptor from JSON; `where` names it in errors. @throws InputError `DESCRIPTOR_INVALID` */
+/**
+ * Parses a descriptor from JSON. Unknown fields are dropped.
+ * @param where names the descriptor in errors
+ * @throws InputError `DESCRIPTOR_INVALID`
+ */
 export function parseDescriptor(value: unknown, where: string): Descriptor {
   if (!isRecord(value)) return invalid(where, 'not an object');
   const { mediaType, digest, size, artifactType, urls, data } = value;

@@ -3,7 +3,7 @@ import { quoted } from './credentials-in-text.js';
 import { InputError } from './errors.js';
 
 /**
- * `algorithm:hex`, sha256 or sha512.
+ * A digest, `algorithm:hex`, with sha256 or sha512 and lower-case hex digits.
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#digests
  */
 export type Digest = `sha256:${string}` | `sha512:${string}`;

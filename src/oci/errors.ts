@@ -1,6 +1,6 @@
 import { hideCredentials } from './credentials-in-text.js';
 
-/** What every error of this project can be turned into: safe to log, to keep in history and to show. */
+/** The serialized form of every error in this project. It is safe to log, to store in history and to show. */
 export interface SerializedError {
   code: string;
   message: string;
@@ -9,19 +9,22 @@ export interface SerializedError {
 
 export interface ErrorOptions {
   cause?: unknown;
-  /** What an operator needs to know, as JSON; never a header, a token or a URL with its query. */
+  /** What an operator needs to know, as JSON. Never contains a header, a token or a URL with its query. */
   details?: Record<string, unknown>;
-  /** One sentence: what to do about it. Shown as it is, so that its commands work: it holds parsed names, never what a user typed. */
+  /**
+   * One sentence that says what to do. It is shown unchanged, so that its commands work: it may contain parsed names,
+   * but never text that a user typed.
+   */
   remedy?: string;
-  /** True where the same call may succeed later without anybody doing anything. */
+  /** True if the same call may succeed later without any change. Default: false. */
   transient?: boolean;
-  /** How long the other side asks to be left alone, in milliseconds. */
+  /** How long the server asks the client to wait, in milliseconds. */
   retryAfterMs?: number;
 }
 
 /**
- * Base of all errors: a stable SCREAMING_SNAKE code, a message that names the reference, and a remedy. A user, a password or a
- * query in the message or the details is left out ({@link hideCredentials}).
+ * Base class of all errors: a stable SCREAMING_SNAKE code, a message that names the reference, and a remedy. Users,
+ * passwords and queries are removed from the message and the details ({@link hideCredentials}).
  */
 export class PromoterError extends Error {
   readonly code: string;
@@ -49,16 +52,16 @@ export class PromoterError extends Error {
   }
 }
 
-/** What somebody gave us is malformed: a reference, a digest, a manifest, a rule, a message. Never transient. */
+/** The input is malformed: a reference, a digest, a manifest, a rule or a message. Never transient. */
 export class InputError extends PromoterError {}
 
-/** What we were set up with is missing or wrong: a setting, a key, a credential. */
+/** The configuration is missing or wrong: a setting, a key or a credential. */
 export class ConfigurationError extends PromoterError {}
 
-/** Bytes are not what their descriptor says: `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `TOO_LARGE`. */
+/** Bytes do not match their descriptor: `DIGEST_MISMATCH`, `SIZE_MISMATCH`, `TOO_LARGE`. */
 export class IntegrityError extends PromoterError {}
 
-/** No answer came from the other side: `CONNECT_FAILED`, `TIMEOUT`, `STALLED`, `CONNECTION_CLOSED`. Transient unless told. */
+/** The server did not answer: `CONNECT_FAILED`, `TIMEOUT`, `STALLED`, `CONNECTION_CLOSED`. Transient by default. */
 export class TransportError extends PromoterError {
   constructor(code: string, message: string, options: ErrorOptions = {}) {
     super(code, message, { transient: true, ...options });
@@ -70,20 +73,23 @@ export interface RegistryErrorInfo {
   /** Without userinfo and query. */
   url: string;
   status: number;
-  /** The `code`s of the distribution specification's error body, in order. */
+  /** The codes in the distribution specification's error body, in order. */
   registryCodes: string[];
   retryAfterMs?: number;
 }
 
-/** Whether an answer of this status may be another one later: too many, too slow, or broken. 501, 505 and 507 stay. */
+/**
+ * True if a later request may get another status, because the server was busy, slow or broken. 501, 505 and 507 are
+ * final.
+ */
 function mayPass(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || (status >= 500 && ![501, 505, 507].includes(status));
 }
 
 /**
- * A registry answered, and the answer was no.
- * `code` is the first of the specification's codes where there is one (`MANIFEST_UNKNOWN`, `NAME_UNKNOWN`, `UNAUTHORIZED`,
- * `DENIED`, `TOOMANYREQUESTS`, …), otherwise `HTTP_<status>`.
+ * A registry answered with an error. `code` is the first code of the error body (`MANIFEST_UNKNOWN`, `NAME_UNKNOWN`,
+ * `UNAUTHORIZED`, `DENIED`, `TOOMANYREQUESTS`, …), or `HTTP_<status>` if the body has none.
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
  */
 export class RegistryError extends PromoterError {
   readonly info: RegistryErrorInfo;
@@ -98,25 +104,31 @@ export class RegistryError extends PromoterError {
     this.info = info;
   }
 
-  /** True where the thing that was asked for is not there (404). */
+  /** True if the requested content does not exist (404). */
   get notFound(): boolean {
     return this.info.status === 404;
   }
 }
 
-/** Copying failed: `COPY_…`, `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST`, `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`, `GRAPH_CYCLE`. */
+/**
+ * A copy failed: `COPY_…`, `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST`, `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`,
+ * `GRAPH_CYCLE`.
+ */
 export class CopyError extends PromoterError {}
 
-/** A signature or attestation is there and is not good: it was checked, and it failed. */
+/** A signature or attestation was checked and is not valid. */
 export class VerificationError extends PromoterError {}
 
-/** Whether a signature is good could not be found out. What can't be decided is not passed. */
+/** A signature could not be checked. An unchecked signature does not pass. */
 export class InconclusiveError extends PromoterError {}
 
-/** A rule or a setting forbids it: `DESTINATION_TAKEN`, `COPY_BYPASSES_RULE`, `REGISTRY_NOT_ALLOWED`, … */
+/** A rule or a setting forbids the operation: `DESTINATION_TAKEN`, `COPY_BYPASSES_RULE`, `REGISTRY_NOT_ALLOWED`, … */
 export class PolicyError extends PromoterError {}
 
-/** Any thrown value as a code and a message; what is not ours is `INTERNAL`. */
+/**
+ * Converts any thrown value to a code and a message. The code of a value that is not a {@link PromoterError} is
+ * `INTERNAL`.
+ */
 export function describeError(error: unknown): SerializedError & { remedy?: string; transient: boolean } {
   if (error instanceof PromoterError) {
     return {
@@ -129,7 +141,7 @@ export function describeError(error: unknown): SerializedError & { remedy?: stri
   return { code: 'INTERNAL', message: hideCredentials(message), transient: true };
 }
 
-/** JSON with its texts, but for the names, mapped. */
+/** Maps the strings in a JSON value. Names of fields are kept. */
 function mapTexts<T>(value: T, map: (text: string) => string): T;
 function mapTexts(value: unknown, map: (text: string) => string): unknown {
   if (typeof value === 'string') return map(value);

@@ -1,4 +1,7 @@
-/** The OCI client: references, manifests, registries, layouts and the graph copier. Knows nothing of Azure or of Functions. */
+/**
+ * The OCI client: references, manifests, registries, layouts and copies of graphs. It does not depend on Azure or
+ * Functions.
+ */
 export * from './errors.js';
 export * from './digest.js';
 export * from './reference.js';

@@ -16,10 +16,10 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 /**
- * Makes a folder and those above it. Node's own `recursive` never ends where a file system takes nothing new and says `ENOENT`
- * to it, as /proc does. Throws what the file system says (`EACCES`, `ENOTDIR`, …).
- * @param mode of each that is made; by default 0o777, less the umask
- * @returns the first that had to be made; undefined: it was there
+ * Creates a folder and its missing parents. Node's `recursive` option loops for ever on a file system that refuses new
+ * folders with `ENOENT`, such as /proc. Throws the file system's error (`EACCES`, `ENOTDIR`, …).
+ * @param mode of each created folder; 0o777 minus the umask by default
+ * @returns the topmost folder that was created, or undefined if the folder existed
  */
 export async function makeFolder(path: string, mode?: number): Promise<string | undefined> {
   const missing: string[] = [];
@@ -28,7 +28,7 @@ export async function makeFolder(path: string, mode?: number): Promise<string | 
     try {
       await mkdir(folder, mode === undefined ? {} : { mode });
     } catch (error) {
-      // Somebody else may have made it meanwhile; a file in its place is an error.
+      // Another process may have created it meanwhile. A file in its place is an error.
       if (!isCode(error, 'EEXIST') || !(await isFolder(folder))) throw error;
     }
   }

@@ -1,7 +1,7 @@
 import { isRecord } from './descriptor.js';
 import { refuseFoldedNames } from './strict-json.js';
 
-/** What Go's structs of the specification and of Docker read, level by level. */
+/** Fields that Go's structs for the specification and for Docker read, level by level. */
 const MANIFEST = new Set([
   'schemaVersion',
   'mediaType',
@@ -16,7 +16,7 @@ const MANIFEST = new Set([
 ]);
 const DESCRIPTOR = new Set(['mediaType', 'artifactType', 'digest', 'size', 'urls', 'annotations', 'data', 'platform']);
 const PLATFORM = new Set(['architecture', 'os', 'os.version', 'os.features', 'variant', 'features']);
-/** Of a config only what decides what is unpacked: an artifact's config may have any other names. */
+/** In a config, only the fields that decide what is unpacked: an artifact's config may have any other names. */
 const CONFIG = new Set(['rootfs']);
 const ROOTFS = new Set(['diff_ids']);
 
@@ -26,7 +26,10 @@ function refuseInDescriptor(value: unknown, where: string): void {
   refuseFoldedNames(value.platform, PLATFORM, `${where} platform`);
 }
 
-/** @throws InputError `MANIFEST_AMBIGUOUS` for a manifest in which Go reads a field under another name than ours */
+/**
+ * Refuses a manifest in which Go reads a field that we read under another name.
+ * @throws InputError `MANIFEST_AMBIGUOUS`
+ */
 export function refuseFoldedInManifest(json: Record<string, unknown>, where: string): void {
   refuseFoldedNames(json, MANIFEST, where);
   for (const name of ['config', 'subject']) refuseInDescriptor(json[name], `${where} ${name}`);
@@ -37,7 +40,10 @@ export function refuseFoldedInManifest(json: Record<string, unknown>, where: str
   }
 }
 
-/** The same for what lists an image's layers in its config. @throws InputError `MANIFEST_AMBIGUOUS` */
+/**
+ * Like {@link refuseFoldedInManifest}, for the part of a config that lists layers.
+ * @throws InputError `MANIFEST_AMBIGUOUS`
+ */
 export function refuseFoldedInConfig(json: Record<string, unknown>, where: string): void {
   refuseFoldedNames(json, CONFIG, where);
   refuseFoldedNames(json.rootfs, ROOTFS, `${where} rootfs`);

@@ -12,13 +12,16 @@ import {
   OCI_IMAGE_MANIFEST,
 } from './media-types.js';
 
-/** Bytes of a manifest or index (ACR and the specification's recommendation: 4 MiB). `TOO_LARGE` */
+/**
+ * Maximum bytes of a manifest or index: 4 MiB, the limit of ACR and the minimum that the specification recommends.
+ * `TOO_LARGE`
+ */
 export const MANIFEST_BYTES = 4 * 1024 * 1024;
-/** Entries of one list in a manifest. `MANIFEST_INVALID` */
+/** Maximum entries of one list in a manifest. `MANIFEST_INVALID` */
 export const MOST_MANIFEST_ENTRIES = 20_000;
 
 interface Common {
-  /** The one in the manifest, or what its fields show it to be. */
+  /** The manifest's own `mediaType`, or the one that its fields imply. */
   mediaType: string;
   annotations?: Record<string, string>;
   artifactType?: string;
@@ -38,7 +41,7 @@ export interface ImageIndex extends Common {
   manifests: Descriptor[];
 }
 
-/** The retired artifact manifest: `blobs` instead of config and layers. */
+/** The retired artifact manifest, which has `blobs` instead of config and layers. */
 export interface ArtifactManifest extends Common {
   kind: 'artifact';
   blobs: Descriptor[];
@@ -54,7 +57,7 @@ const MANIFEST_KINDS: ReadonlyMap<string, Manifest['kind']> = new Map([
   [OCI_ARTIFACT_MANIFEST, 'artifact'],
 ]);
 
-/** True for a media type that names a manifest or an index, and so a node that has children of its own. */
+/** True for the media type of a manifest or an index. */
 export function isManifestMediaType(mediaType: string): boolean {
   return MANIFEST_KINDS.has(mediaType);
 }
@@ -64,15 +67,18 @@ export function isIndexMediaType(mediaType: string): boolean {
   return MANIFEST_KINDS.get(mediaType) === 'index';
 }
 
-/** True for Docker's schema 1, signed or not: retired, and refused by name. */
+/** True for Docker schema 1, signed or not. It is retired, and refused with `SCHEMA1_UNSUPPORTED`. */
 export function isSchema1MediaType(mediaType: string): boolean {
   return mediaType === DOCKER_MANIFEST_V1 || mediaType === DOCKER_MANIFEST_V1_SIGNED;
 }
 
-/** `SCHEMA1_UNSUPPORTED` for what `where` names. */
+/**
+ * Creates the error `SCHEMA1_UNSUPPORTED`.
+ * @param where names the manifest
+ */
 export function schema1Error(where: string): InputError {
-  return new InputError('SCHEMA1_UNSUPPORTED', `${where} is a Docker schema 1 manifest, which has been retired`, {
-    remedy: 'Pull and push the image with a current client, which converts it.',
+  return new InputError('SCHEMA1_UNSUPPORTED', `${where} is a Docker schema 1 manifest, which is retired`, {
+    remedy: 'Pull and push the image with a current client; it converts the manifest.',
   });
 }
 
@@ -82,13 +88,13 @@ function descriptors(value: unknown, where: string): Descriptor[] {
   if (value.length > MOST_MANIFEST_ENTRIES) {
     throw new InputError(
       'MANIFEST_INVALID',
-      `${where} has ${value.length} entries; the most is ${MOST_MANIFEST_ENTRIES}`,
+      `${where} has ${value.length} entries; the maximum is ${MOST_MANIFEST_ENTRIES}`,
     );
   }
   return value.map((entry, index) => parseDescriptor(entry, `${where}[${index}]`));
 }
 
-/** The bare media type of a Content-Type header: lower case, without parameters. */
+/** The media type of a Content-Type header, in lower case and without parameters. */
 export function bareMediaType(contentType: string): string {
   return (contentType.split(';', 1)[0] ?? '').trim().toLowerCase();
 }
@@ -100,13 +106,10 @@ function kindOf(json: Record<string, unknown>, mediaType: string, where: string)
   if (isRecord(json.config)) return 'image';
   if (Array.isArray(json.manifests)) return 'index';
   if (Array.isArray(json.blobs)) return 'artifact';
-  throw new InputError(
-    'MANIFEST_INVALID',
-    `${where} (${mediaType || 'no media type'}) is no manifest that is known here`,
-  );
+  throw new InputError('MANIFEST_INVALID', `${where} (${mediaType || 'no media type'}) is not a supported manifest`);
 }
 
-/** What a manifest could be read as by the fields that it has, whatever its media type. */
+/** All kinds that a manifest could be read as, judged by its fields and not by its media type. */
 function shapesOf({ config, layers, manifests, blobs, fsLayers }: Record<string, unknown>): string[] {
   const shapes = { image: [config, layers], index: [manifests], artifact: [blobs], 'schema 1': [fsLayers] };
   return Object.entries(shapes).flatMap(([shape, fields]) => (fields.some(isGiven) ? [shape] : []));
@@ -117,14 +120,20 @@ function isGiven(field: unknown): boolean {
 }
 
 export interface ManifestReading {
-  /** True for a store that keeps what others push, as registries do: names that clients read differently are not refused. */
+  /**
+   * Accepts field names that clients read differently. For stores that keep what others push, as registries do.
+   * Default: false.
+   */
   lenient?: boolean;
 }
 
 /**
- * Reads a manifest. `contentType` is what the registry or the descriptor calls it; a `mediaType` field that says otherwise is
- * refused (image-spec: the two MUST match), a missing one is allowed. So is what two clients would read differently.
+ * Parses a manifest. Refuses a manifest whose `mediaType` differs from `contentType` (the specification says that they
+ * MUST match) and one that two clients would read differently. A missing `mediaType` is allowed.
+ * @param contentType the media type from the registry's answer or from the descriptor
+ * @param where names the manifest in errors
  * @throws InputError `MANIFEST_INVALID`, `MANIFEST_AMBIGUOUS`, `SCHEMA1_UNSUPPORTED`, `DESCRIPTOR_INVALID`
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#image-manifest-property-descriptions
  */
 export function parseManifest(
   bytes: Uint8Array,
@@ -135,7 +144,7 @@ export function parseManifest(
   let json: unknown;
   let text: string;
   try {
-    // A byte order mark, which Go refuses, is not passed over.
+    // Go refuses a byte order mark, so it is not skipped here either.
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     json = JSON.parse(text);
   } catch (cause) {
@@ -149,13 +158,14 @@ export function parseManifest(
   const declared = bareMediaType(contentType);
   const own = typeof json.mediaType === 'string' ? json.mediaType : '';
   if (own !== '' && MANIFEST_KINDS.has(own) && MANIFEST_KINDS.has(declared) && own !== declared) {
-    throw new InputError('MANIFEST_INVALID', `${where} calls itself ${own} and is served as ${declared}`);
+    throw new InputError('MANIFEST_INVALID', `${where} has mediaType ${own} but is served as ${declared}`);
   }
   const kind = kindOf(json, own || declared, where);
-  // Who reads it as an image and who reads it as an index would see different things under one digest (CVE-2021-41190).
+  // A client that reads it as an image and one that reads it as an index would see different content under one digest
+  // (CVE-2021-41190).
   const other = shapesOf(json).find((shape) => shape !== kind);
   if (other !== undefined) {
-    throw new InputError('MANIFEST_INVALID', `${where} would be two kinds of manifest at once, ${kind} and ${other}`);
+    throw new InputError('MANIFEST_INVALID', `${where} has the fields of two kinds of manifest, ${kind} and ${other}`);
   }
   const annotations = parseAnnotations(json.annotations, where);
   const { artifactType } = json;
@@ -185,7 +195,10 @@ export function parseManifest(
   }
 }
 
-/** What a manifest is made of, subject left out: an index's manifests; config and layers; blobs. */
+/**
+ * The content that a manifest lists, without its subject: the manifests of an index; config and layers of an image
+ * manifest; blobs of an artifact manifest.
+ */
 export function childrenOf(manifest: Manifest): Descriptor[] {
   switch (manifest.kind) {
     case 'image':
@@ -198,7 +211,7 @@ export function childrenOf(manifest: Manifest): Descriptor[] {
 }
 
 /**
- * The artifact type that the referrers list shows: `artifactType`, or an image manifest's config media type.
+ * The artifact type in a list of referrers: `artifactType`, or else the config's media type.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
  */
 export function artifactTypeOf(manifest: Manifest): string | undefined {

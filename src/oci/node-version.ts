@@ -1,6 +1,9 @@
 import { ConfigurationError } from './errors.js';
 
-/** What undici needs (its `engines`). With an older Node, loading it fails with a TypeError that names no reason. */
+/**
+ * The oldest Node that undici supports (its `engines`). On an older Node, loading undici fails with a TypeError that
+ * does not give the reason.
+ */
 export const OLDEST_NODE = '22.19.0';
 
 /** @throws ConfigurationError `NODE_TOO_OLD` */
@@ -10,12 +13,12 @@ export function checkNode(version: string): void {
     const part = parts[index] ?? 0;
     if (part > least) return;
     if (part < least) {
-      throw new ConfigurationError('NODE_TOO_OLD', `this is Node ${version}; ${OLDEST_NODE} or newer is needed`, {
-        remedy: `Run it on Node ${OLDEST_NODE} or newer; a function app in Azure gets a newer one when it is restarted.`,
+      throw new ConfigurationError('NODE_TOO_OLD', `Node ${version} is too old; ${OLDEST_NODE} or newer is required`, {
+        remedy: `Install Node ${OLDEST_NODE} or newer; restart a function app in Azure to get a newer version.`,
       });
     }
   }
 }
 
-// At load: this module comes before undici, wherever that is imported.
+// Runs when the module is loaded. This module is imported before undici everywhere.
 checkNode(process.versions.node);

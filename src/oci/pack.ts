@@ -4,7 +4,7 @@ import { RegistryError } from './errors.js';
 import { OCI_EMPTY, OCI_IMAGE_MANIFEST } from './media-types.js';
 import type { CallOptions, WritableRepository } from './store.js';
 
-/** Content with the descriptor that names it. */
+/** Bytes and the descriptor that names them. */
 export interface PackedBlob {
   descriptor: Descriptor;
   bytes: Uint8Array;
@@ -12,23 +12,23 @@ export interface PackedBlob {
 
 export interface PackInput {
   artifactType: string;
-  /** None: the empty descriptor is the one layer, as image-spec wants it. */
+  /** With no layers, the manifest has one layer, the empty descriptor, as image-spec requires. */
   layers: { mediaType: string; bytes: Uint8Array; annotations?: Record<string, string> }[];
-  /** What the artifact refers to. Only its media type, digest and size are written. */
+  /** The manifest that the artifact refers to. Only media type, digest and size are written. */
   subject?: Descriptor;
   annotations?: Record<string, string>;
 }
 
-/** A manifest ready to be pushed: the same input gives the same bytes. */
+/** A manifest that is ready to be pushed. The same input gives the same bytes. */
 export interface PackedArtifact extends PackedBlob {
-  /** Config and layers, each digest once. */
+  /** Config and layers; each digest occurs once. */
   blobs: PackedBlob[];
 }
 
 const EMPTY_BYTES = new TextEncoder().encode('{}');
 
 /**
- * The descriptor of `{}`, with the two bytes in it.
+ * The descriptor of `{}`, with its two bytes as `data`.
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidance-for-an-empty-descriptor
  */
 export const EMPTY_DESCRIPTOR: Descriptor = {
@@ -38,7 +38,7 @@ export const EMPTY_DESCRIPTOR: Descriptor = {
   data: 'e30=',
 };
 
-/** Byte order of the keys, as Go writes maps. */
+/** Sorts the keys in byte order, as Go does for maps. */
 function sortedByKey(record: Record<string, string>): Record<string, string> {
   const sorted: Record<string, string> = {};
   for (const key of Object.keys(record).sort()) {
@@ -48,8 +48,8 @@ function sortedByKey(record: Record<string, string>): Record<string, string> {
 }
 
 /**
- * JSON in the field order of the Go clients: what is packed from the same parts is the same bytes as theirs, and stays the
- * same digest from one version of ours to the next. Annotations are sorted by key.
+ * Encodes a manifest as JSON. Fields are in the given order, annotations are sorted by key. The Go clients do the same,
+ * so the same parts give the same digest in their versions and in ours.
  */
 export function encodeManifest(manifest: Record<string, unknown>): Uint8Array {
   const ordered = JSON.stringify(manifest, (key, value: unknown) =>
@@ -58,7 +58,7 @@ export function encodeManifest(manifest: Record<string, unknown>): Uint8Array {
   return new TextEncoder().encode(ordered);
 }
 
-/** Packs bytes as an image manifest v1.1 with an empty config. Nothing is pushed; nothing is added to the annotations. */
+/** Packs bytes into an image manifest with an empty config (image-spec 1.1). Pushes nothing and adds no annotations. */
 export function packArtifact(input: PackInput): PackedArtifact {
   const layers: PackedBlob[] = input.layers.map(({ mediaType, bytes, annotations }) => ({
     descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length, ...(annotations && { annotations }) },
@@ -97,13 +97,13 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-/** Tries of a push whose blobs a registry says it does not know, just after it took them. */
+/** Maximum tries of a push if the registry says that it does not know a blob that it has just accepted. */
 const PUSH_TRIES = 3;
 
 /**
- * Pushes the blobs, then the manifest, under `tag` too where one is given. What is there already is not sent again. Where others
- * push the same blob at the same moment, as all artifacts do with the empty config, some registries lose sight of it for a
- * while (Docker's, on a file system): then it is done again.
+ * Pushes the blobs, then the manifest, also under `tag` if given. Content that exists is not sent again. Some
+ * registries (Docker's, on a file system) lose a blob for a moment when several clients push it at once, as happens
+ * with the empty config. The push is then repeated, up to 3 times.
  */
 export async function pushPacked(
   repository: WritableRepository,

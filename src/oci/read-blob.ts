@@ -2,7 +2,11 @@ import type { Descriptor } from './descriptor.js';
 import { IntegrityError } from './errors.js';
 import type { CallOptions, ReadableRepository } from './store.js';
 
-/** A small blob as a whole, verified. @throws IntegrityError `TOO_LARGE` for more than `mostBytes` */
+/**
+ * Reads a whole blob into memory and verifies it.
+ * @param mostBytes maximum size of the blob
+ * @throws IntegrityError `TOO_LARGE` if the blob is larger
+ */
 export async function readBlob(
   repository: Pick<ReadableRepository, 'name' | 'openBlob'>,
   descriptor: Descriptor,
@@ -12,12 +16,12 @@ export async function readBlob(
   if (descriptor.size > mostBytes) {
     throw new IntegrityError(
       'TOO_LARGE',
-      `${repository.name}@${descriptor.digest} is ${descriptor.size} bytes; the most is ${mostBytes}`,
+      `${repository.name}@${descriptor.digest} is ${descriptor.size} bytes; the maximum is ${mostBytes}`,
       { details: { size: descriptor.size, mostBytes } },
     );
   }
   const chunks: Uint8Array[] = [];
-  // Nothing past the descriptor's size is passed on.
+  // `openBlob` never yields more bytes than the descriptor's size.
   for await (const chunk of await repository.openBlob(descriptor, options)) chunks.push(chunk);
   return Buffer.concat(chunks);
 }

@@ -3,7 +3,7 @@ import { isDigest, parseDigest, type Digest } from './digest.js';
 import { InputError } from './errors.js';
 
 /**
- * `registry[:port]/repository[:tag][@digest]`. Where both a tag and a digest are given, the digest counts.
+ * A reference, `registry[:port]/repository[:tag][@digest]`. If it has both a tag and a digest, the digest is used.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
  */
 export interface Reference {
@@ -16,12 +16,12 @@ export interface Reference {
 
 const HOST =
   /^(?<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*)(?::(?<port>[1-9][0-9]{0,4}))?$/;
-/** `user:password@registry`, or with a scheme; a digest stands behind the last slash. */
+/** Matches `user:password@registry`, with or without a scheme. A digest is only expected after the last slash. */
 const CREDENTIALS = /^(?:[A-Za-z][\w+.-]*:)?\/\/[^/]*@|^[^/@]*:[^/@]*@(?!sha(?:256|512):)|:[^@]*@.*\//;
 const HIGHEST_PORT = 65_535;
 const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
-/** Registries commonly allow 255 characters for host and repository together. */
+/** Most registries allow at most 255 characters for host and repository together. */
 const LONGEST_NAME = 255;
 
 export function isRepository(text: string): boolean {
@@ -39,13 +39,19 @@ export function isRegistryHost(text: string): boolean {
   return name !== '' && Number(port) <= HIGHEST_PORT && isKeptInUrl(name);
 }
 
-/** A URL reads `0x7f.1` as 127.0.0.1, and `1.2.3.4.5` not at all; only an IPv6 address may come out written otherwise. */
+/**
+ * True if a URL keeps this host name. A URL reads `0x7f.1` as 127.0.0.1 and rejects `1.2.3.4.5`. Only IPv6 addresses
+ * may be normalized.
+ */
 function isKeptInUrl(name: string): boolean {
   const url = `http://${name}`;
   return URL.canParse(url) && (name.startsWith('[') || new URL(url).hostname === name.toLowerCase());
 }
 
-/** Reads a reference, with or without tag and digest. @throws InputError `REFERENCE_INVALID` */
+/**
+ * Parses a reference, with or without tag and digest.
+ * @throws InputError `REFERENCE_INVALID`
+ */
 export function parseReference(text: string): Reference {
   const fail = (why: string): never => {
     throw new InputError('REFERENCE_INVALID', `${quoted(text, 500)} is not a reference: ${why}`, {
@@ -53,10 +59,13 @@ export function parseReference(text: string): Reference {
     });
   };
   if (CREDENTIALS.test(text.slice(0, 1025))) {
-    throw new InputError('REFERENCE_INVALID', 'A reference holds no credentials: something stands before an @ in it', {
-      remedy:
-        'Leave out what is before the @; sign in with "acr-promoter login", or name a credential of the settings.',
-    });
+    throw new InputError(
+      'REFERENCE_INVALID',
+      'A reference must not contain credentials: remove the text before the @',
+      {
+        remedy: 'Sign in with "acr-promoter login", or name a credential from the settings.',
+      },
+    );
   }
   if (text.length > 1024) return fail('it is longer than 1024 characters');
   const slash = text.indexOf('/');

@@ -6,19 +6,19 @@ export interface CallOptions {
 }
 
 export interface ManifestOptions extends CallOptions {
-  /** The media types that are asked for; by default all of manifests and indexes. A layout has what it has. */
+  /** Accepted media types; by default all manifests and indexes. A layout ignores this. */
   mediaTypes?: readonly string[];
 }
 
 export interface ReferrersOptions extends CallOptions {
   artifactType?: string;
   /**
-   * False if the list of the tag schema is known to be empty. `later`: what the registry itself lists is enough for now. Default: true, both are
-   * read.
+   * Whether the referrers tag is read in addition to the referrers API. False if the tag is known not to exist. `later`
+   * reads only the API's list for now. Default: true.
    */
   tagSchema?: boolean | 'later';
   /**
-   * False where a type that an entry lacks is not to be looked up in its manifest: such an entry is in the list whatever
+   * Whether an artifact type that the list omits is looked up in the manifest. False returns such entries whatever
    * `artifactType` says. Default: true.
    */
   artifactTypes?: boolean;
@@ -26,85 +26,101 @@ export interface ReferrersOptions extends CallOptions {
 
 export interface FetchedManifest {
   descriptor: Descriptor;
-  /** Verified: their digest and length are the descriptor's. */
+  /** Verified: digest and length match the descriptor. */
   bytes: Uint8Array;
 }
 
-/** Opens a body anew each time it is called, so that an upload can be repeated. */
+/** Opens the body from its start each time it is called, so that an upload can be repeated. */
 export type OpenBody = () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>;
 
 /**
- * One repository that can be read: in a registry, or an OCI layout on disk. The copier and the verbs know nothing else.
- * Every method throws `RegistryError` (`notFound` where it isn't there), `TransportError` or `IntegrityError`.
+ * A repository that can be read, in a registry or in an OCI layout on disk. The copier and the verbs use only this
+ * interface. Every method throws `RegistryError` (`notFound` if the content does not exist), `TransportError` or
+ * `IntegrityError`.
  */
 export interface ReadableRepository {
-  /** For messages: `localhost:5100/samples/app`, or a path. */
+  /** The name in messages: `localhost:5100/samples/app`, or a path. */
   readonly name: string;
-  /** A tag or digest as a descriptor (mediaType, digest, size), without fetching the body where the store can do so. */
+  /**
+   * Resolves a tag or digest to a descriptor (mediaType, digest, size), without fetching the body if the store can do
+   * that.
+   */
   resolve(tagOrDigest: string, options?: ManifestOptions): Promise<Descriptor>;
-  /** The manifest's bytes, verified. A descriptor's size and digest are held against what comes. */
+  /** Fetches a manifest and verifies it. If `target` is a descriptor, its size and digest must match. */
   fetchManifest(target: string | Descriptor, options?: ManifestOptions): Promise<FetchedManifest>;
-  /** The blob's bytes from `offset` on (0 by default). Verified when read from 0 to the end: a wrong digest or size throws at the end. */
+  /**
+   * Opens a blob at `offset` (default 0). A blob that is read from 0 to its end is verified: a wrong digest or size
+   * throws at the end.
+   */
   openBlob(descriptor: Descriptor, options?: CallOptions & { offset?: number }): Promise<AsyncIterable<Uint8Array>>;
   hasBlob(descriptor: Descriptor, options?: CallOptions): Promise<boolean>;
   /**
-   * All manifests whose subject is `digest`, all pages; API and tag schema merged. Empty where there are none.
-   * `tagSchema: false` leaves the schema's tag alone, where the repository's tags have shown that there is none for the digest.
+   * Lists all manifests whose subject is `digest`: all pages, from the referrers API and the referrers tag. Empty if
+   * there are none.
    */
   listReferrers(digest: Digest, options?: ReferrersOptions): Promise<Descriptor[]>;
-  /** Tags in the store's order, page by page as they are needed. */
+  /**
+   * Lists tags in the store's order. Pages are read as they are needed.
+   * @param options.last only tags after this one
+   */
   listTags(options?: CallOptions & { last?: string }): AsyncIterable<string>;
 }
 
 /**
- * An upload that is not at its end. JSON, to be kept and given back by whoever goes on with it, in this process or another. Its URL
- * may be all that it takes to write into this upload: it is kept where nobody reads, and never shown.
+ * An unfinished upload, as JSON. It can be stored and continued by this process or another one. Its URL may be enough
+ * to write into the upload, so it must be stored privately and never shown.
  */
 export interface OpenUpload {
   url: string;
   receivedBytes: number;
-  /** Bytes of a piece, as the registry wants them. */
+  /** Size of a chunk in bytes, as the registry requires. */
   chunkBytes: number;
-  /** How often it was begun anew because the registry had lost it. */
+  /** How often the upload was restarted because the registry had lost it. */
   restarts: number;
 }
 
 export interface StretchOptions extends CallOptions {
-  /** Where the last stretch ended; by default from the beginning. */
+  /** The upload to continue. By default a new one is started. */
   from?: OpenUpload;
-  /** Asked after each piece; where it says true, the stretch ends there. */
+  /** Called after each chunk. Return true to stop here. */
   isEnough: (sentBytes: number) => boolean;
-  /** Told after each piece, and waited for: whoever goes on from there sends nothing twice. */
+  /** Called after each chunk and awaited, so that the upload's state can be stored before the next chunk. */
   onReached?: (upload: OpenUpload) => Promise<void>;
 }
 
 export interface WritableRepository {
   readonly name: string;
-  /** True where asking for a blob costs no request: a copy looks at every one, and takes nobody's word. Default: false. */
+  /** True if `hasBlob` costs no request. A copy then checks every blob. Default: false. */
   readonly isLocal?: boolean;
-  /** Puts a blob that isn't there; does nothing where it is. `onMovedBefore` is called if it is there because this work has put it. */
+  /**
+   * Uploads a blob, unless it exists.
+   * @param options.onMovedBefore called if the blob exists because this copy uploaded it earlier
+   */
   pushBlob(
     descriptor: Descriptor,
     open: OpenBody,
     options?: CallOptions & { onBytes?: (count: number) => void; onMovedBefore?: () => void },
   ): Promise<void>;
   /**
-   * Puts a part of a blob that isn't there, for one that takes longer than one process is given. `openAt` gives the bytes from an
-   * offset on. @returns the upload that is to be gone on with; undefined where the blob is there. Absent where a blob is put as a
-   * whole, as in a layout.
+   * Uploads a part of a blob, for a blob that takes longer than one process may run. Absent if the store writes blobs
+   * as a whole, as a layout does.
+   * @param openAt opens the blob at an offset
+   * @returns the upload to continue, or undefined if the blob exists
    */
   pushStretch?(
     descriptor: Descriptor,
     openAt: (offset: number) => Promise<AsyncIterable<Uint8Array>>,
     options: StretchOptions,
   ): Promise<OpenUpload | undefined>;
-  /** Takes the blob over from another repository of the same registry without moving it; false where that can't be done. */
+  /** Mounts the blob from another repository of the same registry. False if that is not possible. */
   mountBlob(descriptor: Descriptor, fromRepository: string, options?: CallOptions): Promise<boolean>;
   /**
-   * Puts a manifest under its digest, or under `tag` too. Where it has a subject and the store keeps referrers by the tag
-   * schema, the subject's index is updated as well. `digest` (what the bytes have, sha256 by default) chooses the algorithm.
-   * `onPut` is called when the manifest itself is there: what comes after it are few requests for many manifests. A layout's
-   * index keeps what `described` says of it (platform, annotations, artifact type), as oras does; a registry has no use for it.
+   * Puts a manifest under its digest, or under `tag`. If the manifest has a subject and the registry has no referrers
+   * API, the referrers tag is updated as well.
+   * @param options.digest selects the digest algorithm; sha256 by default
+   * @param options.onPut called when the manifest itself is stored, before the referrers tag is updated
+   * @param options.described annotations, platform and artifact type for a layout's index, as oras writes them; a
+   *   registry ignores it
    */
   pushManifest(
     bytes: Uint8Array,
@@ -116,7 +132,7 @@ export interface WritableRepository {
 
 export type Repository = ReadableRepository & WritableRepository;
 
-/** Finds repositories by the registry's host and the repository's name. */
+/** Opens repositories by registry host and repository name. */
 export interface Registries {
   repository(registry: string, repository: string): Repository;
 }

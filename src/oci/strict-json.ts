@@ -1,24 +1,25 @@
 import { isRecord } from './descriptor.js';
 import { InputError } from './errors.js';
 
-/** Names of one object in a manifest or an image's config, annotations for example. `MANIFEST_INVALID` */
+/** Maximum names in one object of a manifest or an image's config, for example annotations. `MANIFEST_INVALID` */
 export const MOST_OBJECT_NAMES = 10_000;
 
 interface OpenObject {
   isNameNext: boolean;
-  /** The last name; undefined before the first. */
+  /** The last name that was read; undefined before the first. */
   name?: string;
-  /** Kept from the second name on: a deep text has many objects of one name. */
+  /** All names so far. It is created with the second name, because deep JSON has many objects with one name. */
   names?: Set<string>;
 }
 
-/** What is open where the text is read: an object, or a list and the position in it. */
+/** An object or list that encloses the current position; for a list, the index of the current item. */
 type Open = OpenObject | { index: number };
 
 /**
- * Paths of names that an object has twice. `JSON.parse` takes the last and says nothing; other readers take the first, or both.
- * @param text JSON that `JSON.parse` has taken; it is read once, from start to end
- * @param onNames told how many names an object has so far
+ * Yields the path of each name that occurs twice in an object. `JSON.parse` keeps the last value without an error;
+ * other parsers keep the first, or both.
+ * @param text valid JSON; it is read once, from start to end
+ * @param onNames called with the number of names that the current object has so far
  */
 export function* repeatedNames(text: string, onNames?: (count: number) => void): Generator<(string | number)[]> {
   const open: Open[] = [];
@@ -55,7 +56,10 @@ export function* repeatedNames(text: string, onNames?: (count: number) => void):
   }
 }
 
-/** Takes the name down. */
+/**
+ * Records the name.
+ * @returns true if the object already has it
+ */
 function isRepeated(object: OpenObject, name: string): boolean {
   const { name: last, names = new Set(last === undefined ? [] : [last]) } = object;
   const repeated = names.has(name);
@@ -65,7 +69,7 @@ function isRepeated(object: OpenObject, name: string): boolean {
   return repeated;
 }
 
-/** Position of the quotation mark that closes the one at `start`. */
+/** Position of the quotation mark that ends the string starting at `start`. */
 function endOfString(text: string, start: number): number {
   for (let at = start + 1; at < text.length; at += 1) {
     if (text[at] === '\\') at += 1;
@@ -74,7 +78,7 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** The letters that Go's case folding takes for an ASCII letter besides its own two cases: U+017F and U+212A. */
+/** Folds case as Go does, which also folds U+017F to `s` and U+212A to `k`. */
 function fold(name: string): string {
   return name.replaceAll(/[A-Z\u017F\u212A]/g, (letter) =>
     letter === '\u017F' ? 's' : letter === '\u212A' ? 'k' : letter.toLowerCase(),
@@ -83,26 +87,26 @@ function fold(name: string): string {
 
 function ambiguous(where: string, why: string): InputError {
   return new InputError('MANIFEST_AMBIGUOUS', `${where}: ${why}`, {
-    remedy: 'Build it again with a current client: programs would read different things in it.',
+    remedy: 'Rebuild it with a current client: different clients would read different content in it.',
   });
 }
 
 /**
- * @throws InputError `MANIFEST_AMBIGUOUS` if an object in it, at whatever depth, has a name twice; `MANIFEST_INVALID` for one with so
- *   many names that whoever reads them stands still for seconds
+ * Refuses JSON in which any object has a name twice.
+ * @throws InputError `MANIFEST_AMBIGUOUS` for a repeated name; `MANIFEST_INVALID` for an object with so many names that
+ *   reading it would block the process for seconds
  */
 export function refuseRepeatedNames(text: string, where: string): void {
   const refuseMany = (count: number): void => {
     if (count > MOST_OBJECT_NAMES)
-      throw new InputError('MANIFEST_INVALID', `${where} has an object with over ${MOST_OBJECT_NAMES} names`);
+      throw new InputError('MANIFEST_INVALID', `${where} has an object with more than ${MOST_OBJECT_NAMES} names`);
   };
-  for (const path of repeatedNames(text, refuseMany))
-    throw ambiguous(where, `${shown(path.join('.'))} stands in it twice`);
+  for (const path of repeatedNames(text, refuseMany)) throw ambiguous(where, `${shown(path.join('.'))} occurs twice`);
 }
 
 /**
- * Refuses a name that Go's encoding/json would take for one of the known names, and other readers would not.
- * @param known names as they are written; ASCII only
+ * Refuses a name that Go's encoding/json matches to a known name, but other parsers do not.
+ * @param known names in their exact spelling; ASCII only
  * @throws InputError `MANIFEST_AMBIGUOUS`
  * @see https://pkg.go.dev/encoding/json#Unmarshal
  */
@@ -113,12 +117,12 @@ export function refuseFoldedNames(value: unknown, known: ReadonlySet<string>, wh
     const folded = fold(name);
     for (const each of known) {
       if (each.length === name.length && fold(each) === folded)
-        throw ambiguous(where, `${shown(name)} is not ${each}, and Go reads it as such`);
+        throw ambiguous(where, `${shown(name)} is not ${each}, but Go reads it as ${each}`);
     }
   }
 }
 
-/** A name is whatever its maker wrote there. */
+/** Quotes and cuts a name, because a stranger chose it. */
 function shown(name: string): string {
   return JSON.stringify(name.slice(0, 200));
 }

@@ -3,7 +3,10 @@ import type { Digest } from './digest.js';
 import { mapConcurrently } from './registry/concurrently.js';
 import type { CallOptions, ReadableRepository } from './store.js';
 
-/** Layers of no known type of one manifest, and their bytes, that are read to see whether a runtime would unpack one; more count as if it would. */
+/**
+ * Maximum number and total bytes of the layers without a known type that are read to see whether a runtime would unpack
+ * one. If a manifest has more, it counts as if one would be unpacked.
+ */
 export const MOST_SNIFFED_LAYERS = 1000;
 export const SNIFFED_BYTES = 64 * 1024 * 1024;
 
@@ -12,21 +15,22 @@ const BLOCK = 512;
 const AT_ONCE = 8;
 const CHECKSUM = { from: 148, to: 156 } as const;
 
-/** What was found out of blobs in this process: strangers can list one in any number of manifests. */
+/** Results of this process by blob. Strangers can list one blob in any number of manifests. */
 const remembered = new Map<Digest, boolean>();
-/** Blobs that are remembered; the oldest is forgotten first. */
+/** Maximum number of remembered blobs; the oldest is dropped first. */
 const REMEMBERED = 10_000;
 
 /**
- * True if a runtime would unpack one of these layers: it begins as a tar archive or is compressed, or there is too much to look at.
- * podman, CRI-O and Docker do not ask for a layer's media type. Each is read as a whole, so that its digest is verified.
+ * True if a runtime would unpack one of these layers: it starts like a tar archive or compressed data, or there is too
+ * much to read. podman, CRI-O and Docker ignore a layer's media type. Each layer is read to its end, so that its digest
+ * is verified.
  */
 export async function isAnyUnpackable(
   repository: Pick<ReadableRepository, 'openBlob'>,
   layers: readonly Descriptor[],
   options: CallOptions = {},
 ): Promise<boolean> {
-  // One layer may be listed thousands of times.
+  // A manifest may list one layer thousands of times.
   const each = [...new Map(layers.map((layer) => [layer.digest, layer])).values()];
   const bytes = each.reduce((total, { size }) => total + size, 0);
   if (each.length > MOST_SNIFFED_LAYERS || bytes > SNIFFED_BYTES) return true;
@@ -51,7 +55,10 @@ async function isUnpackable(
   return found;
 }
 
-/** What containers/image and Docker decompress, by its first bytes: gzip, bzip2, xz, zstd with its skippable frames. */
+/**
+ * True for the formats that containers/image and Docker decompress, recognized by their first bytes: gzip, bzip2, xz
+ * and zstd with its skippable frames.
+ */
 function isCompressed(head: Buffer): boolean {
   const begins = (magic: string): boolean => head.subarray(0, magic.length / 2).toString('hex') === magic;
   const isSkippable = head.length >= 4 && (head.readUInt32LE(0) & 0xfffffff0) >>> 0 === 0x184d2a50;

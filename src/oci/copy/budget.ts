@@ -1,6 +1,9 @@
-/** Requests under way at once on each side while planning, moving and verifying. Setting: `concurrency`, `requestConcurrency`. */
+/**
+ * Default maximum of concurrent requests on each side while planning, copying and verifying. Option: `concurrency`,
+ * `requestConcurrency`.
+ */
 export const REQUESTS_AT_ONCE = 32;
-/** Gives back what was taken; further calls do nothing. */
+/** Gives back what was taken. Further calls do nothing. */
 export type Release = () => void;
 
 interface Waiting {
@@ -10,23 +13,23 @@ interface Waiting {
 }
 
 /**
- * A bound on something that many share: requests, bytes. First come, first served, so that a large wish is not overtaken for
- * ever by small ones.
+ * Limits a shared resource such as requests or bytes. First come, first served, so that a large request is never
+ * overtaken by small ones.
  */
 export class Budget {
   readonly #total: number;
   #free: number;
   readonly #queue = new Set<Waiting>();
-  /** Those who wait, by their signal: one listener for all of them, since thousands may wait under one. */
+  /** Waiting callers by signal. Thousands may wait under one signal, so they share one listener. */
   readonly #bySignal = new Map<AbortSignal, Set<Waiting>>();
 
-  /** @param total 1 or more. */
+  /** @param total at least 1 */
   constructor(total: number) {
     this.#total = Math.max(1, Math.floor(total));
     this.#free = this.#total;
   }
 
-  /** Waits until `amount` (as much as there is at all, if it is more) is free. Rejects with the signal's reason. */
+  /** Waits until `amount` is free; more than the total counts as the total. Rejects with the signal's reason. */
   async take(amount: number, signal?: AbortSignal): Promise<Release> {
     signal?.throwIfAborted();
     const wanted = Math.min(Math.max(0, amount), this.#total);
@@ -41,7 +44,7 @@ export class Budget {
     };
   }
 
-  /** Runs `work` while holding one. */
+  /** Runs `work` while holding one unit. */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const release = await this.take(1, signal);
     try {

@@ -14,24 +14,23 @@ import { walkGraph } from './walk.js';
 
 const NOTHING: Walked = { nodes: new Map(), leftOut: [] };
 
-/** What the two sides differ in, and how much was looked at. */
+/** The differences between source and destination, and the size of the source's graph. */
 export interface Comparison extends Missing {
-  /** Manifests of the source's graph. */
+  /** Number of manifests in the source's graph. */
   manifestCount: number;
-  /** Those of them that no other lists, or refers to. */
+  /** Manifests that no other manifest of the graph lists or refers to. */
   tops: Descriptor[];
-  /** Their digests. */
+  /** Digests of all manifests in the graph. */
   digests: ReadonlySet<Digest>;
-  /** Referrers that the source lists and that would not be copied. */
+  /** Referrers that the source lists but that would not be copied. */
   leftOut: LeftOut[];
 }
 
 /**
- * Looks whether the destination has, and lists, all that the source has of a graph: the question of a run that may have
- * nothing to do. Cheaper than a plan: a referrer that the destination has and lists is not fetched, for a registry that took it has
- * its blobs. Indexes and their children always are, so that no child and no subject goes unseen; and every list of referrers is
- * read on both sides.
- * What the destination has beyond that makes no difference.
+ * Checks whether the destination has and lists everything in the source's graph. This is cheaper than a plan: a
+ * referrer that the destination has and lists is not fetched, because a registry that accepted it has its blobs.
+ * Indexes and their children are always fetched, so that no child and no subject is missed, and every list of referrers
+ * is read on both sides. Additional content at the destination is not a difference.
  */
 export async function compareGraphs(
   source: ReadableRepository,
@@ -67,7 +66,7 @@ export async function compareGraphs(
   const isListed = async (subject: Digest, digest: Digest, signal: AbortSignal): Promise<boolean> =>
     (await shownBy(subject, 'later', signal)).has(digest) || (await shownBy(subject, true, signal)).has(digest);
   const recursive = options.recursive ?? false;
-  // What is asked of the root in any case is asked while the source is.
+  // The requests about the root are always needed, so they run in parallel with the walk of the source.
   const askOfRoot = async (signal: AbortSignal): Promise<undefined> => {
     const listing = recursive ? listedBy({ listReferrers }, root.digest, requests, signal, 'later') : undefined;
     await Promise.all([find(root.digest, signal), listing]);
@@ -95,7 +94,7 @@ export async function compareGraphs(
   for (const { digestTags } of ordered) {
     for (const { tag, digest } of digestTags) tags.set(digest, [...(tags.get(digest) ?? []), tag]);
   }
-  // The subject is the manifest's own: what a list says of it may be a stranger's.
+  // The subject comes from the manifest itself, because a stranger may have written the list.
   const expected = ordered.map(({ descriptor, subject }): Expected => {
     const digestTags = tags.get(descriptor.digest);
     return { descriptor, ...(subject !== undefined && { subject }), ...(digestTags && { tags: digestTags }) };

@@ -4,28 +4,28 @@ import type { ReadableRepository } from '../store.js';
 import type { Budget } from './budget.js';
 import { resolveIfThere } from './resolve-if-there.js';
 
-/** Tags read in search of digest tags; beyond, each digest's are asked for one by one. */
+/** Maximum tags that are listed to find digest tags. Beyond that, the tags of each digest are requested one by one. */
 export const DIGEST_TAG_SCAN = 1000;
 
 const SUFFIXES = ['att', 'sbom', 'sig'] as const;
 const DIGEST_TAG = /^(sha256|sha512)-([0-9a-f]{64}|[0-9a-f]{128})\.(?:att|sbom|sig)$/;
-/** The referrers tag schema's: the digest cut to 64 digits. */
+/** A tag of the referrers tag schema: the digest with at most 64 hex digits. */
 const SCHEMA_TAG = /^sha(?:256|512)-[0-9a-f]{64}$/;
 
-/** A tag by which cosign keeps what refers to a digest: `sha256-<hex>.sig`, `.att`, `.sbom`. */
+/** True for a tag under which cosign stores content about a digest: `sha256-<hex>.sig`, `.att`, `.sbom`. */
 export function isDigestTag(tag: string): boolean {
   return DIGEST_TAG.test(tag);
 }
 
-/** All tags of a repository that name a digest. */
+/** All tags of a repository that contain a digest. */
 interface Scanned {
-  /** Cosign's, by digest. */
+  /** Cosign's tags, by digest. */
   byDigest: Map<string, string[]>;
-  /** The referrers tag schema's. */
+  /** Tags of the referrers tag schema. */
   schema: Set<string>;
 }
 
-/** Undefined where the listing did not show all of them. */
+/** Lists the tags. Undefined if the listing did not show all digest tags. */
 async function scan(source: ReadableRepository, signal: AbortSignal): Promise<Scanned | undefined> {
   const found: Scanned = { byDigest: new Map(), schema: new Set() };
   let seen = 0;
@@ -42,21 +42,21 @@ async function scan(source: ReadableRepository, signal: AbortSignal): Promise<Sc
       previous = tag;
       seen += 1;
       if (seen < DIGEST_TAG_SCAN) continue;
-      // In lexical order, nothing of interest comes after sha512-f…; a registry without order could hide some anywhere.
+      // In lexical order, no digest tag follows sha512-f…. A registry that does not sort could list one anywhere.
       return ordered && tag > 'sha512-g' ? found : undefined;
     }
     return found;
   } catch (error) {
     if (error instanceof RegistryError && error.notFound) return found;
-    // Some registries, and some tokens, do not let tags be listed.
+    // Some registries and some tokens do not allow listing tags.
     if (error instanceof RegistryError && !error.transient) return undefined;
     throw error;
   }
 }
 
 /**
- * Looks for tags that name digests with one listing of the repository's tags, which is one request nearly always; where that
- * can't show all of them, by asking for each of a digest's three.
+ * Finds digest tags with one listing of the repository's tags, usually a single request. If the listing does not show
+ * all of them, it requests the three possible tags of each digest.
  */
 export class DigestTags {
   readonly #source: ReadableRepository;
@@ -69,11 +69,11 @@ export class DigestTags {
     this.#requests = requests;
     this.#signal = signal;
     this.#scanning = requests.run(() => scan(source, signal), signal);
-    // Whoever asks is told.
+    // A failure is reported by `find`.
     this.#scanning.catch(() => undefined);
   }
 
-  /** Cosign's tags of a digest. */
+  /** Cosign's tags for a digest. */
   async find(digest: Digest): Promise<string[]> {
     const scanned = await this.#scanning;
     if (scanned) return scanned.byDigest.get(digest) ?? [];
@@ -86,9 +86,9 @@ export class DigestTags {
     return asked.flat();
   }
 
-  /** False if the referrers tag schema has no tag for the digest: one listing of tags spares a request for each digest. */
+  /** False if the digest has no referrers tag. One listing of tags saves a request for each digest. */
   async mayHaveSchemaTag(digest: Digest): Promise<boolean> {
-    // Whoever looks for cosign's tags is told why it failed.
+    // A failure is reported by `find`.
     const scanned = await this.#scanning.catch(() => undefined);
     const [algorithm, hex = ''] = digest.split(':');
     return scanned?.schema.has(`${algorithm}-${hex.slice(0, 64)}`) ?? true;

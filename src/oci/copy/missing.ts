@@ -7,25 +7,25 @@ import type { CopyPlan } from './plan.js';
 import { resolveIfThere } from './resolve-if-there.js';
 import { onSide } from './side.js';
 
-/** A referrer that stands, or does not stand, in its subject's list. */
+/** A referrer and the subject in whose list it should be. */
 export interface Listing {
   subject: Digest;
   referrer: Digest;
 }
 
-/** What a destination lacks of a graph. */
+/** The parts of a graph that a destination lacks. */
 export interface Missing {
   manifests: Descriptor[];
-  /** Referrers that the destination does not list under their subject, whether it has their manifests or not. */
+  /** Referrers that the destination does not list under their subject, even if it has their manifests. */
   unlisted: Listing[];
-  /** Digest tags that are not there, or lead elsewhere. */
+  /** Digest tags that are missing or point to another manifest. */
   tags: string[];
 }
 
-/** As much of a plan's manifest as is asked for. */
+/** The fields of a planned manifest that are checked at the destination. */
 export type Expected = Pick<CopyPlan['manifests'][number], 'descriptor' | 'subject' | 'tags'>;
 
-/** How a destination is asked. */
+/** Requests to a destination. */
 export interface Asked extends Pick<ReadableRepository, 'listReferrers'> {
   find(target: string, signal: AbortSignal): Promise<Descriptor | undefined>;
 }
@@ -34,7 +34,7 @@ export function isNothingMissing({ manifests, unlisted, tags }: Missing): boolea
   return manifests.length + unlisted.length + tags.length === 0;
 }
 
-/** The listings that a graph implies, by subject. */
+/** The referrers that a destination should list, by subject. */
 export function expectedListings(manifests: readonly Expected[]): Map<Digest, Digest[]> {
   const bySubject = new Map<Digest, Digest[]>();
   for (const { subject, descriptor } of manifests) {
@@ -47,8 +47,8 @@ export function expectedListings(manifests: readonly Expected[]): Map<Digest, Di
 }
 
 /**
- * What the destination lists under a subject now.
- * @param tagSchema `later`: what the registry itself lists, which is enough if all that is expected is among it
+ * The digests that the destination lists under a subject.
+ * @param tagSchema `later` reads only the referrers API, which is enough if it lists all expected referrers
  */
 export async function listedBy(
   destination: Pick<ReadableRepository, 'listReferrers'>,
@@ -88,7 +88,10 @@ export function askedOf(destination: ReadableRepository, requests: Budget): Aske
   };
 }
 
-/** @param listed those of whose lists is asked, where it is not the same ones */
+/**
+ * Checks which manifests, listings and tags the destination lacks.
+ * @param listed the manifests whose listings are checked, if they differ from `manifests`
+ */
 export async function missingOf(
   manifests: readonly Expected[],
   asked: Asked,
@@ -113,7 +116,10 @@ export async function missingOf(
   return missing;
 }
 
-/** Asks a destination for everything that a plan names but blobs: one small request for each manifest, one for each subject. */
+/**
+ * Checks a destination for everything in a plan except blobs, with one small request for each manifest and each
+ * subject.
+ */
 export function missingAt(
   plan: CopyPlan,
   destination: ReadableRepository,

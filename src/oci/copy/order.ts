@@ -2,14 +2,14 @@ import type { Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
 import { type Walked, type WalkedNode, GRAPH_DEPTH } from './walk-context.js';
 
-/** What must be there before a manifest is: what it lists, and its subject as far as that is in the graph. */
+/** The manifests that must exist before this one: its children, and its subject if that is in the graph. */
 function needsOf(node: WalkedNode, nodes: Walked['nodes']): Digest[] {
   return node.subject !== undefined && nodes.has(node.subject) ? [...node.children, node.subject] : node.children;
 }
 
 /**
- * The manifests of a graph from the leaves up: children before their index, subjects before their referrers. The same graph
- * gives the same order.
+ * Sorts the manifests of a graph from the leaves up: children before their index, subjects before their referrers. The
+ * same graph always gives the same order.
  * @throws CopyError `GRAPH_CYCLE`, `GRAPH_TOO_DEEP`
  */
 export function orderFromLeaves(nodes: Walked['nodes'], root: Digest): WalkedNode[] {
@@ -21,10 +21,10 @@ export function orderFromLeaves(nodes: Walked['nodes'], root: Digest): WalkedNod
     const node = nodes.get(digest);
     if (!node || done.has(digest)) return;
     if (open.has(digest)) {
-      throw new CopyError('GRAPH_CYCLE', `${digest} is part of itself`, { details: { digest, path: [...open] } });
+      throw new CopyError('GRAPH_CYCLE', `${digest} contains itself`, { details: { digest, path: [...open] } });
     }
     if (open.size > GRAPH_DEPTH) {
-      throw new CopyError('GRAPH_TOO_DEEP', `${digest} is over ${GRAPH_DEPTH} levels deep`, {
+      throw new CopyError('GRAPH_TOO_DEEP', `${digest} is more than ${GRAPH_DEPTH} levels deep`, {
         details: { digest, limit: GRAPH_DEPTH },
       });
     }
@@ -36,7 +36,7 @@ export function orderFromLeaves(nodes: Walked['nodes'], root: Digest): WalkedNod
   };
 
   place(root);
-  // What refers to a manifest comes after all that was placed with it; the list grows while it is walked.
+  // Referrers of a manifest follow everything that was placed with it. The list grows during this loop.
   for (const node of ordered) {
     for (const digest of node.referrers) place(digest);
     for (const { digest } of node.digestTags) place(digest);

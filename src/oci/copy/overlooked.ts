@@ -8,24 +8,25 @@ interface Node {
   digestTags: readonly { digest: Digest }[];
 }
 
-/** A referrer that was met in the list of something that it doesn't refer to, with what it does refer to. */
+/** A referrer that a list names although its manifest refers to another subject. */
 export interface Misplaced {
   descriptor: Descriptor;
   subject: Digest;
 }
 
-/** What was left out and belongs to the graph all the same. */
+/** A manifest that was left out but belongs to the graph. */
 export interface Overlooked {
   digest: Digest;
-  /** Absent for an index's child, which must be there. */
+  /** Absent for the child of an index, which must exist. */
   descriptor?: Descriptor;
-  /** In whose list it stands rightly. */
+  /** The subject that it really refers to. */
   referrerOf?: Digest;
 }
 
 /**
- * Each manifest is visited by the way that comes first: one that a list named wrongly is left out by that way, and may be an
- * index's child, under a digest tag, a subject, or in the list of what it does refer to.
+ * Finds manifests that were left out wrongly. Each manifest is visited once, by the first path that reaches it. If that
+ * path is a list that names it wrongly, it is left out, although it may also be the child of an index, a digest tag's
+ * target, a subject, or a referrer in the right list.
  */
 export function findOverlooked(
   nodes: ReadonlyMap<Digest, Node>,

@@ -7,68 +7,77 @@ import type { LeftOut } from './walk-context.js';
 import { walkGraph } from './walk.js';
 import { REQUESTS_AT_ONCE } from './budget.js';
 
-/** Bytes of manifests that a plan carries along; the rest is fetched once more when it is moved. */
+/** Maximum total bytes of manifests in a plan. The other manifests are fetched again when they are copied. */
 export const PLAN_BYTES = 8 * 1024 * 1024;
-/** Bytes of a manifest; a plan contains the content of no larger one. */
+/** Maximum bytes of one manifest in a plan. */
 const PLAN_MANIFEST_BYTES = 256 * 1024;
 
-/** Azure's artifact streaming: made anew by each registry, and of no use in another. */
+/** Artifact type of Azure's artifact streaming. Each registry creates its own, so a copy is useless. */
 export const ARTIFACT_STREAMING = 'application/vnd.azure.artifact.streaming.v1';
 
 export interface GraphOptions extends CallOptions {
-  /** Referrers too, their referrers, those of index children, and cosign's digest tags. Default: false. */
+  /**
+   * Includes referrers, their referrers, the referrers of an index's children, and cosign's digest tags. Default:
+   * false.
+   */
   recursive?: boolean;
-  /** Artifact types of referrers to leave out, with all that refers to them. Default: {@link ARTIFACT_STREAMING}. */
+  /**
+   * Artifact types of referrers to leave out, together with everything that refers to them. Default: {@link
+   * ARTIFACT_STREAMING}.
+   */
   excludeArtifactTypes?: readonly string[];
   /**
-   * For a promotion: of what refers to the graph, takes only artifacts, attestations and indexes of them. What is or holds an image, or
-   * cannot be read for certain, is left out with what refers to it; so nothing is taken along that is not inventoried and signed. The
-   * root's subject is not taken. Default: false, everything is copied.
+   * For a promotion: takes only referrers that are artifacts, attestations or indexes of these, so that nothing travels
+   * that has no SBOM and no signature. Leaves out a referrer that is or contains an image or cannot be read
+   * unambiguously, together with its own referrers. Does not take the root's subject. Default: false, everything is
+   * copied.
    */
   artifactsOnly?: boolean;
-  /** Requests at once, from 1; 32 by default. */
+  /** Maximum concurrent requests, at least 1. Default: 32. */
   concurrency?: number;
-  /** Keeps what lists and the root say of manifests, for a layout's index. Default: false. */
+  /** Keeps the platform and annotations of descriptors, for a layout's index. Default: false. */
   keepDescriptions?: boolean;
-  /** A comparison: the destination is known to have the root, so that is not asked. Default: false. */
+  /** For a comparison: the destination is known to have the root, so no request is made for it. Default: false. */
   isRootThere?: boolean;
-  /** Told of each manifest of the source: how many were read, of how many that are known so far. */
+  /** Called for each manifest of the source with the number of manifests read and the number known so far. */
   onWalked?: (done: number, total: number) => void;
 }
 
-/** One manifest to be copied, with what it is made of. */
+/** One manifest to copy, and its content. */
 export interface PlannedManifest {
   /** Media type, digest and size. */
   descriptor: Descriptor;
-  /** As whoever lists it describes it: platform, annotations. Only where that was asked for. */
+  /** The descriptor from the list that names it, with platform and annotations. Only with `keepDescriptions`. */
   described?: Descriptor;
-  /** The bytes in base64, while the plan has room for them. */
+  /** The bytes in base64, if the plan has room for them. */
   bytes?: string;
-  /** Config, layers, blobs: those that are moved. */
+  /** Config, layers and blobs that are copied. */
   blobs: Descriptor[];
-  /** Layers that are found elsewhere (`urls`): never moved. */
+  /** Layers with `urls`, which are never copied. */
   foreign?: Descriptor[];
-  /** Manifests of the plan that it lists. */
+  /** Manifests of the plan that this index lists. */
   children?: Digest[];
-  /** What it refers to, in the plan or not. */
+  /** The manifest that it refers to, in the plan or not. */
   subject?: Digest;
   artifactType?: string;
-  /** Digest tags (`sha256-<hex>.sig`) under which it is found. */
+  /** Digest tags (`sha256-<hex>.sig`) that point to it. */
   tags?: string[];
 }
 
-/** All that is to be there when a copy is complete. JSON: it can be kept and carried from one process to another. */
+/**
+ * Everything that the destination has when the copy is complete. JSON that can be stored and used by another process.
+ */
 export interface CopyPlan {
   version: 1;
-  /** The source's name, for messages. */
+  /** The source's name, used in messages. */
   source: string;
   root: Descriptor;
   /** From the leaves up: children before their index, subjects before their referrers. */
   manifests: PlannedManifest[];
   leftOut: LeftOut[];
-  /** Distinct blobs that move. */
+  /** Number of distinct blobs to copy. */
   blobCount: number;
-  /** Of manifests and distinct blobs. */
+  /** Total bytes of manifests and distinct blobs. */
   sizeBytes: number;
 }
 
@@ -83,8 +92,10 @@ function sum(numbers: Iterable<number>): number {
 }
 
 /**
- * Finds all that is to be copied with a root. Every manifest is fetched once.
- * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`, `GRAPH_CYCLE`; InputError `MANIFEST_INVALID`; what the source throws.
+ * Plans the copy of a root and its graph. Every manifest is fetched once.
+ * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`, `GRAPH_CYCLE`
+ * @throws InputError `MANIFEST_INVALID`
+ * @throws any error of the source
  */
 export async function planGraph(
   source: ReadableRepository,
@@ -132,18 +143,21 @@ export async function planGraph(
   };
 }
 
-/** What is to be moved for these manifests. */
+/** Number of distinct blobs and total bytes of these manifests. */
 export function sumOf(manifests: readonly PlannedManifest[]): Pick<CopyPlan, 'blobCount' | 'sizeBytes'> {
   const blobSizes = new Map(manifests.flatMap(({ blobs }) => blobs.map(({ digest, size }) => [digest, size] as const)));
   const manifestBytes = sum(manifests.map(({ descriptor }) => descriptor.size));
   return { blobCount: blobSizes.size, sizeBytes: sum(blobSizes.values()) + manifestBytes };
 }
 
-/** A plan that was kept as JSON. @throws InputError `PLAN_INVALID` where another version wrote it. */
+/**
+ * Parses a plan that was stored as JSON.
+ * @throws InputError `PLAN_INVALID` if another version wrote it
+ */
 export function parsePlan(text: string): CopyPlan {
   const plan = JSON.parse(text) as Partial<CopyPlan> | undefined;
   if (plan?.version === 1 && plan.root && Array.isArray(plan.manifests)) return plan as CopyPlan;
-  throw new InputError('PLAN_INVALID', 'the kept plan of a copy was written by another version', {
+  throw new InputError('PLAN_INVALID', 'the stored copy plan was written by another version', {
     remedy: 'Plan the copy again.',
   });
 }

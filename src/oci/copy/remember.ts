@@ -14,34 +14,34 @@ import type {
 import { PLAN_BYTES } from './plan.js';
 import { DIGEST_TAG_SCAN } from './digest-tags.js';
 
-/** The largest blob that is remembered where reads are: a signature's envelope. */
+/** Maximum bytes of a blob that is remembered. Signature envelopes are smaller. */
 const REMEMBERED_BLOB_BYTES = 64 * 1024;
 
-/** What a repository answered to one question, or that it did something. JSON, but for the bytes. */
+/** A repository's answer to one request, or the fact that a write is done. JSON, except the bytes. */
 export interface Answer {
   descriptor?: Descriptor | undefined;
-  /** Of a manifest, beside its descriptor, or of a blob. */
+  /** The content of a manifest (with its descriptor) or of a blob. */
   bytes?: Uint8Array | undefined;
   referrers?: Descriptor[] | undefined;
   tags?: string[] | undefined;
   yes?: boolean | undefined;
-  /** When something came first, in milliseconds since 1970. */
+  /** When the event first happened, in milliseconds since 1970. */
   at?: number | undefined;
-  /** It isn't there: as much of the error as makes another. */
+  /** The content does not exist: the parts from which the error is made again. */
   missing?: { code: string; message: string; info: RegistryErrorInfo; remedy?: string | undefined } | undefined;
 }
 
-/** Keeps what repositories answer. */
+/** Stores answers of repositories. */
 export interface Memory {
-  /** What was answered before. */
+  /** The stored answer. */
   known(question: string): Answer | undefined;
-  /** What was answered before; otherwise what `ask` brings, which is kept. */
+  /** The stored answer, or the result of `ask`, which is then stored. */
   recall(question: string, ask: () => Promise<Answer>): Promise<Answer>;
-  /** Asks for what is not kept. */
+  /** Runs a request whose answer is not stored. */
   pass<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** Answers of one process, for as long as it needs them: PLAN_BYTES of manifests and blobs at most. */
+/** Stores answers in this process, with at most PLAN_BYTES of manifests and blobs. */
 class OwnMemory implements Memory {
   readonly #answers = new Map<string, Answer>();
   #bytes = 0;
@@ -68,22 +68,22 @@ class OwnMemory implements Memory {
 }
 
 /**
- * A source whose answers are kept for a second pass over the same graph, so that a comparison that finds something lacking is
- * not followed by a plan that asks for everything again. What changes at the source meanwhile goes unseen.
+ * A source that remembers its answers, so that a plan after a comparison does not repeat its requests. Changes at the
+ * source after the first request are not seen.
  */
 export function rememberReads(source: ReadableRepository, memory: Memory = new OwnMemory()): ReadableRepository {
   return new RememberedReads(source, memory, 0);
 }
 
 /**
- * The same for a repository that is written to as well: what was done is not done again, and what was asked before is answered as
- * it was. What is asked afterwards is asked in another `round`.
+ * A repository that remembers its answers and writes: a write that is done is not repeated. Requests of another `round`
+ * are independent.
  */
 export function rememberRepository(repository: Repository, memory: Memory, round = 0): Repository {
   return new RememberedRepository(repository, memory, round);
 }
 
-/** Keeps that something isn't there, too. */
+/** Turns a `notFound` error into an answer that can be stored. */
 async function orMissing(ask: () => Promise<Answer>): Promise<Answer> {
   try {
     return await ask();
@@ -94,7 +94,7 @@ async function orMissing(ask: () => Promise<Answer>): Promise<Answer> {
   }
 }
 
-/** @throws RegistryError as it was thrown when it was asked for */
+/** Throws the stored `notFound` error again. */
 function orThrow(answer: Answer): Answer {
   if (answer.missing === undefined) return answer;
   const { code, message, info, remedy } = answer.missing;
@@ -114,7 +114,7 @@ class RememberedReads implements ReadableRepository {
     this.#round = round;
   }
 
-  /** How a question is called that is asked of this repository. */
+  /** The key under which an answer is stored. */
   protected question(kind: string, what: string): string {
     return `${kind} ${this.#round === 0 ? '' : `${this.#round} `}${this.name} ${what}`;
   }
@@ -134,7 +134,7 @@ class RememberedReads implements ReadableRepository {
     if (options.mediaTypes || !isDigest(digest)) return this.memory.pass(ask);
     const answer = await this.memory.recall(this.question('manifest', digest), () => orMissing(ask));
     const { descriptor, bytes } = orThrow(answer);
-    // Another size for the same digest is the source's to judge.
+    // For a descriptor with another size, the source decides.
     const isAsked = typeof target === 'string' || target.size === descriptor?.size;
     return descriptor && bytes && isAsked ? { descriptor, bytes } : this.memory.pass(ask);
   }
@@ -161,10 +161,10 @@ class RememberedReads implements ReadableRepository {
     return yes;
   }
 
-  /** Types that the list lacks are looked up one by one here: the walk that follows has those manifests then. */
+  /** Looks up missing artifact types here, because the walk that follows needs these manifests anyway. */
   async listReferrers(digest: Digest, options: ReferrersOptions = {}): Promise<Descriptor[]> {
     const { artifactType, artifactTypes = true, signal } = options;
-    // A whole list has those of one type, and those that the registry itself lists.
+    // A complete list also answers requests for one type and for the API's own list.
     const whole = this.memory.known(this.question('referrers', `${digest} `))?.referrers;
     const kind = options.tagSchema === 'later' && whole === undefined ? 'own-referrers' : 'referrers';
     if (artifactType !== undefined && whole?.every((entry) => entry.artifactType !== undefined) === true) {
@@ -203,7 +203,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 class RememberedRepository extends RememberedReads implements Repository {
   readonly isLocal: boolean;
   readonly #inner: Repository;
-  /** How often each manifest was put: once more is another question. */
+  /** How often each manifest was pushed. A second push is another request. */
   readonly #pushes = new Map<string, number>();
 
   constructor(inner: Repository, memory: Memory, round: number) {

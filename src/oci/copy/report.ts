@@ -4,23 +4,23 @@ import type { CopyPlan } from './plan.js';
 
 const TITLE = 'org.opencontainers.image.title';
 
-/** What became of a node. */
+/** How a node came to be at the destination. */
 export type Arrival = 'copied' | 'existed' | 'mounted';
 
 export interface CopyProgress {
-  /** `started`: its bytes begin to move. `moving`: more of a blob has arrived. */
+  /** `started`: the transfer of this node begins. `moving`: more bytes of a blob were sent. */
   state: 'started' | 'moving' | Arrival;
   descriptor: Descriptor;
-  /** Of `moving`: how many more bytes of this blob. */
+  /** For `moving`: how many more bytes of this blob were sent. */
   moreBytes?: number;
-  /** Of what has arrived, as the report has it. */
+  /** For a finished node: its entry in the report. */
   node?: CopiedNode;
   nodesDone: number;
-  /** Manifests and distinct blobs. */
+  /** Number of manifests and distinct blobs. */
   nodesTotal: number;
-  /** Bytes that have left for the destination. */
+  /** Bytes sent to the destination. */
   movedBytes: number;
-  /** Bytes that the destination has, moved or not: what was there, what was mounted, and what is on its way. */
+  /** Bytes that the destination has: existing, mounted and sent. */
   doneBytes: number;
   totalBytes: number;
 }
@@ -31,28 +31,28 @@ export interface CopiedNode {
   digest: Digest;
   /** In bytes. */
   size: number;
-  /** A file's name. */
+  /** The file's name. */
   title?: string;
 }
 
-/** What a copy did, node by node. */
+/** What a copy did, for each node. */
 export interface CopyReport {
   copied: CopiedNode[];
   existed: CopiedNode[];
   mounted: CopiedNode[];
-  /** Digest tags that were set. */
+  /** Digest tags that were written. */
   tagged: string[];
-  /** Bytes that left for the destination, repeated uploads included. */
+  /** Bytes sent to the destination, including repeated uploads. */
   movedBytes: number;
 }
 
-/** Counts what happens to the nodes of a plan, and tells it. */
+/** Counts what happens to the nodes of a plan and reports progress. */
 export class Reporter {
   readonly report: CopyReport = { copied: [], existed: [], mounted: [], tagged: [], movedBytes: 0 };
   readonly #plan: CopyPlan;
   readonly #onProgress: ((progress: CopyProgress) => void) | undefined;
   readonly #blobsDone = new Set<Digest>();
-  /** Of blobs that are on their way. */
+  /** Bytes sent so far of blobs that are not complete. */
   readonly #begunBytes = new Map<Digest, number>();
   #doneBytes = 0;
   #manifestsDone = 0;
@@ -98,7 +98,7 @@ export class Reporter {
     this.#list('blob', arrival, descriptor);
   }
 
-  /** Blobs of a manifest that was there: not asked for, and not to be waited for. */
+  /** Counts the blobs of a manifest that exists as done, without a request. */
   passOver(blobs: readonly Descriptor[]): void {
     for (const blob of blobs) this.#blobDone(blob);
   }

@@ -1,4 +1,4 @@
-/** A promise that others wait for too: an abort ends the waiting, not what is waited for. */
+/** Waits for a promise that other callers wait for as well. An abort ends only this wait, not the work. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {

@@ -5,7 +5,7 @@ import type { FetchedManifest } from '../store.js';
 import { mapConcurrently } from './concurrently.js';
 import { ENTRIES_AT_ONCE } from './pages.js';
 
-/** ACR leaves the artifact type out of some entries of a list of referrers; the manifest has it. */
+/** Adds missing artifact types to a list of referrers. ACR omits them in some entries; the manifest has them. */
 export function withArtifactTypes(
   name: string,
   entries: readonly Descriptor[],
@@ -18,7 +18,7 @@ export function withArtifactTypes(
       const artifactType = artifactTypeOf(parseManifest(bytes, entry.mediaType, `${name}@${entry.digest}`));
       return artifactType === undefined ? entry : { ...entry, artifactType };
     } catch (error) {
-      // An entry whose manifest is gone or malformed stays listed; whoever follows it is told.
+      // An entry whose manifest is missing or malformed stays in the list. A client that fetches it gets the error.
       if (error instanceof PromoterError && !error.transient) return entry;
       throw error;
     }

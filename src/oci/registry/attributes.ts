@@ -5,8 +5,8 @@ import { askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
 import { ANSWER_BYTES, NOT_SERVED } from './pages.js';
 
 /**
- * Whether a tag may be written, as far as ACR's locks on it and on its repository go. False: one of both is locked. Undefined:
- * the registry doesn't say. A tag that is not there has no lock.
+ * Whether ACR's locks on the tag and its repository allow writing the tag. False if one of both is locked. Undefined if
+ * the registry does not say. A tag that does not exist has no lock.
  * @see https://learn.microsoft.com/azure/container-registry/container-registry-image-lock
  */
 export async function isWritable(
@@ -40,13 +40,13 @@ async function writeEnabled(
     );
     return answer.status === 200 ? parse(answer.bytes) : undefined;
   } catch (error) {
-    // A token for this scope was not to be had.
+    // The registry refused a token for this scope.
     if (error instanceof RegistryError && NOT_SERVED.includes(error.info.status)) return undefined;
     throw error;
   }
 }
 
-/** Of a repository it stands in the answer itself, of a tag one level below. */
+/** A repository's attributes are at the top level of the answer, a tag's are below `tag`. */
 function parse(bytes: Uint8Array): boolean | undefined {
   let answer: unknown;
   try {

@@ -10,23 +10,23 @@ import { markUnsent } from './unsent.js';
 
 export interface AuthOptions {
   credentials: Credentials;
-  /** Hosts, besides the registry's own, whose token endpoints may see its credential. */
+  /** Other hosts whose token endpoints may receive the registry's credential. Default: none. */
   trustedRealms?: readonly string[];
-  /** Hosts that a token may be asked of without a credential; by default all. */
+  /** Hosts that may be asked for a token without a credential. Default: all. */
   mayAsk?: (host: string) => boolean;
-  /** How the token endpoints are asked; by default the layer below. */
+  /** Transport for token endpoints. Default: the inner transport. */
   tokenTransport?: Transport;
 }
 
-/** Docker Hub and GitLab.com have their tokens on another host. */
+/** Docker Hub and GitLab.com issue tokens on another host. */
 const KNOWN_REALMS = ['auth.docker.io', 'gitlab.com'];
 
-/** What one origin is known to ask for. */
+/** What an origin is known to require. */
 interface Origin {
   host: string;
-  /** Whether an answer has been seen yet. */
+  /** True once an answer has been seen. */
   known: boolean;
-  /** Settled when the first request has been answered. */
+  /** Resolves when the first request has been answered. */
   first?: Promise<void> | undefined;
   challenge?: Challenge | undefined;
   basic?: string | undefined;
@@ -36,15 +36,15 @@ function realmOf(challenge: Challenge, origin: string): Realm | undefined {
   const text = challenge.parameters.get('realm') ?? '';
   if (!URL.canParse(text, origin)) return undefined;
   const url = new URL(text, origin);
-  // A registry over TLS that sends its tokens' askers to plain HTTP is not followed there.
+  // A registry over TLS must not send token requests to plain HTTP.
   if (url.protocol !== 'https:' && (url.protocol !== 'http:' || origin.startsWith('https:'))) return undefined;
   if (url.username !== '' || url.password !== '') return undefined;
   return { url, service: challenge.parameters.get('service') };
 }
 
 /**
- * What the registry asks for: a token rather than a password, where there is a choice. Undefined also where the request was
- * redirected and another origin asks: that one gets nothing.
+ * The registry's challenge; Bearer is preferred to Basic. Undefined if the request was redirected and another origin
+ * sent the challenge: that origin gets no credential.
  */
 function challengeOf(response: TransportResponse, origin: string): Challenge | undefined {
   if (new URL(response.url).origin !== origin) return undefined;
@@ -56,9 +56,9 @@ function challengeOf(response: TransportResponse, origin: string): Challenge | u
 }
 
 /**
- * Answers challenges: a request that says which scopes it needs gets the registry's credential, as Basic or as a token, and
- * is sent again when that was refused. A request without `scopes` passes bare. What a registry asked for once is sent along
- * from then on, so that a round trip is lost once and not each time.
+ * Answers authentication challenges. A request with `scopes` is sent with the registry's credential, as Basic or as a
+ * token, and is repeated if it was refused. A request without `scopes` is sent without a credential. A challenge is
+ * remembered for its origin, so that only the first request needs the extra round trip.
  */
 export function authenticate(inner: Transport, options: AuthOptions): Transport {
   const tokens = new Tokens(options.tokenTransport ?? inner, {
@@ -110,7 +110,7 @@ export function authenticate(inner: Transport, options: AuthOptions): Transport 
       const challenge = challengeOf(response, url.origin);
       if (challenge === undefined) return response;
       origin.challenge = challenge;
-      // Ours first; what the registry names beyond them only when ours were not enough.
+      // The request's own scopes first. Scopes from the challenge are added only if those were not enough.
       const wider = mergeScopes([...scopes, ...challengedScopes(challenge.parameters.get('scope'))]);
       const isWider = wider.join(' ') !== scopes.join(' ');
       const lacking = sent !== undefined && challenge.parameters.get('error') === 'insufficient_scope';
@@ -131,8 +131,8 @@ export function authenticate(inner: Transport, options: AuthOptions): Transport 
   }
 
   /**
-   * An answer to HEAD has no body, and 403 alone does not tell a registry's firewall from a role that is lacking. ACR's firewall
-   * answers anything in the same way, so that a GET has the words.
+   * An answer to HEAD has no body, so a 403 does not show whether a firewall or a missing role caused it. ACR's
+   * firewall answers every request the same way, so a GET returns the reason.
    */
   async function withReason(
     request: TransportRequest,
@@ -141,7 +141,7 @@ export function authenticate(inner: Transport, options: AuthOptions): Transport 
   ): Promise<TransportResponse> {
     const { origin } = new URL(request.url);
     const realm = challenge === undefined ? undefined : realmOf(challenge, origin);
-    // Another registry that has asked for a token before is none with such a firewall.
+    // A registry that uses another kind of token does not have ACR's firewall.
     if (challenge !== undefined && (realm === undefined || !isAcrRealm(realm))) return response;
     const { signal } = request;
     const asked = await inner
@@ -168,7 +168,8 @@ export function authenticate(inner: Transport, options: AuthOptions): Transport 
         origin = { host, known: false };
         origins.set(key, origin);
       }
-      // The first request finds out what is asked for; those that come meanwhile would only be refused with it.
+      // The first request learns the challenge. Requests in parallel would only be refused as well, so they wait for
+      // it.
       while (!origin.known && origin.first !== undefined) await abortable(origin.first, request.signal);
       if (origin.known) return exchange(request, origin, () => {});
       const current = origin;

@@ -1,9 +1,9 @@
 import type { OpenBody } from '../store.js';
 
-/** Opens the bytes of a blob from an offset on. */
+/** Opens a blob at an offset. */
 export type OpenAt = (offset: number) => Promise<AsyncIterable<Uint8Array>>;
 
-/** Opens from an offset on what can only be opened from its start. */
+/** Opens a body at an offset by skipping the bytes before it. */
 export function skipping(open: OpenBody): OpenAt {
   return async (offset) => (offset === 0 ? open() : skip(await open(), offset));
 }
@@ -19,20 +19,20 @@ async function* skip(body: AsyncIterable<Uint8Array>, offset: number): AsyncGene
 interface Open {
   chunks: AsyncIterator<Uint8Array>;
   position: number;
-  /** Of the last chunk: what belongs to the next piece. */
+  /** The part of the last chunk that belongs to the next piece. */
   rest: Uint8Array;
 }
 
 const NOTHING = new Uint8Array();
 
 /**
- * Hands on a blob in pieces as its bytes come. Pieces that follow each other are one reading; a piece that is asked for again, because
- * it broke off, is opened anew.
+ * Reads a blob in pieces. Consecutive pieces share one open body. A piece that is requested again after a failure opens
+ * a new body.
  */
 export class BlobReading {
   readonly #openAt: OpenAt;
   readonly #wrongSize: () => Error;
-  /** Between two pieces. While a piece is read it belongs to that. */
+  /** The open body between two pieces. While a piece is read, it belongs to that piece. */
   #open: Open | undefined;
 
   constructor(openAt: OpenAt, wrongSize: () => Error) {
@@ -40,7 +40,10 @@ export class BlobReading {
     this.#wrongSize = wrongSize;
   }
 
-  /** Bytes from `start` to before `end`. @throws as `wrongSize` says, if there are fewer */
+  /**
+   * Yields the bytes from `start` to before `end`.
+   * @throws the error of `wrongSize` if there are fewer
+   */
   async *piece(start: number, end: number): AsyncGenerator<Uint8Array> {
     const open = await this.#at(start);
     try {
@@ -58,7 +61,7 @@ export class BlobReading {
     }
   }
 
-  /** @throws as `wrongSize` says, if there are bytes after the last piece */
+  /** @throws the error of `wrongSize` if more bytes follow the last piece */
   async expectEnd(): Promise<void> {
     const open = this.#open;
     if (open !== undefined && (await nextOf(open)) !== undefined) throw this.#wrongSize();
@@ -82,7 +85,7 @@ export class BlobReading {
   }
 }
 
-/** Undefined at the end. */
+/** The next chunk that is not empty; undefined at the end. */
 async function nextOf(open: Open): Promise<Uint8Array | undefined> {
   const { rest } = open;
   open.rest = NOTHING;

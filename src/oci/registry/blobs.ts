@@ -8,11 +8,11 @@ import { apiUrl, ask, askHeaders, kindOf, scopesFor, type Actions, type Reposito
 import { pauseMs, sleepMs } from './retry.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 
-/** Times one download is gone on with after it broke; the error of the last break is thrown. */
+/** Maximum times a download is resumed. After that, the last error is thrown. */
 const MOST_BREAKS = 20;
-/** Times without a single byte in between. */
+/** Maximum times without a single new byte. */
 const MOST_BREAKS_AT_ONE_PLACE = 4;
-/** Bytes that an answer must have brought for its early end not to count among the breaks. */
+/** An answer with at least this many bytes that ends early does not count as a failure. */
 const PIECE_BYTES = 1024 * 1024;
 
 function requestFor(
@@ -38,7 +38,10 @@ function wrongSize(what: string, expected: number, actual: number | string): Int
   });
 }
 
-/** @param actions what the token is to allow: more than reading, where more is to follow. */
+/**
+ * Checks with HEAD whether a blob exists.
+ * @param actions what the token allows; more than `pull` if an upload follows, so that one token serves both
+ */
 export async function hasBlob(
   context: RepositoryContext,
   descriptor: Descriptor,
@@ -52,13 +55,16 @@ export async function hasBlob(
   });
   if (response.status === 404) return false;
   const length = response.headers['content-length'];
-  // Some answer every HEAD with 0, which says nothing.
+  // Some registries answer every HEAD with length 0.
   if (length !== undefined && Number(length) !== 0 && Number(length) !== descriptor.size)
     throw wrongSize(what, descriptor.size, length);
   return true;
 }
 
-/** By HEAD. @throws RegistryError `BLOB_UNKNOWN`; `SIZE_UNKNOWN` where the registry doesn't say how large it is */
+/**
+ * Resolves a blob with HEAD.
+ * @throws RegistryError `BLOB_UNKNOWN`; `SIZE_UNKNOWN` if the registry does not report the size
+ */
 export async function resolveBlob(
   context: RepositoryContext,
   digest: Digest,
@@ -71,7 +77,7 @@ export async function resolveBlob(
   const size = Number(headers['content-length'] ?? Number.NaN);
   if (Number.isSafeInteger(size) && size >= 0) return { ...blob, size };
   throw new RegistryError(
-    `${what}: the registry does not say how large it is`,
+    `${what}: the registry does not report the size`,
     { method: 'HEAD', url: request.url, status: 200, registryCodes: [] },
     { code: 'SIZE_UNKNOWN' },
   );
@@ -89,7 +95,7 @@ export async function deleteBlob(
   });
 }
 
-/** The bytes from `position` on; where the registry ignores Range, what comes before is read past. */
+/** Opens the blob at `position`. If the registry ignores Range, `skipBytes` is the number of bytes to skip. */
 async function openFrom(
   context: RepositoryContext,
   descriptor: Descriptor,
@@ -120,8 +126,8 @@ async function openFrom(
 }
 
 /**
- * A blob as a stream that goes on where it broke, by Range, a bounded number of times. Nothing past the descriptor's size is
- * passed on, and the last piece only after the digest was found right.
+ * Opens a blob as a stream that resumes by Range after a broken connection, a limited number of times. It never yields
+ * more bytes than the descriptor's size, and yields the last chunk only after the digest has been verified.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-blobs
  */
 export async function openBlob(
@@ -172,7 +178,7 @@ export async function openBlob(
         broken = error;
       }
       if (position === descriptor.size) return;
-      // A part may be shorter than was asked for, and a body that names no length may just end.
+      // A range may be shorter than requested, and a body without a length may simply end.
       if (broken !== undefined || position - from < PIECE_BYTES) failures += 1;
       failuresHere += 1;
       if (failures >= MOST_BREAKS || failuresHere >= MOST_BREAKS_AT_ONE_PLACE)

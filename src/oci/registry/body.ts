@@ -2,10 +2,14 @@ import { IntegrityError } from '../errors.js';
 import type { TransportResponse } from './transport.js';
 import { redactUrl } from './urls.js';
 
-/** Bytes that are read off an answer nobody wants, so that its connection can be kept. */
+/** Maximum bytes of an unwanted body that are read so that its connection can be reused. */
 const DRAIN_BYTES = 64 * 1024;
 
-/** Reads a whole body of at most `mostBytes`. @throws IntegrityError `TOO_LARGE` */
+/**
+ * Reads a whole body.
+ * @param mostBytes maximum size
+ * @throws IntegrityError `TOO_LARGE`
+ */
 export async function readBounded(response: TransportResponse, mostBytes: number): Promise<Uint8Array> {
   const tooLarge = (): IntegrityError =>
     new IntegrityError('TOO_LARGE', `${redactUrl(response.url)} answers with more than ${mostBytes} bytes`, {
@@ -22,7 +26,7 @@ export async function readBounded(response: TransportResponse, mostBytes: number
   return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length);
 }
 
-/** Reads as much of a body as is allowed, and leaves the rest. */
+/** Reads at most `mostBytes` of a body and closes the rest. */
 export async function readStart(response: TransportResponse, mostBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -34,12 +38,12 @@ export async function readStart(response: TransportResponse, mostBytes: number):
   return Buffer.concat(chunks, length).subarray(0, mostBytes);
 }
 
-/** Leaves a body unread and gives its connection up. */
+/** Closes a body unread, together with its connection. */
 export async function leave(response: TransportResponse): Promise<void> {
   await response.body[Symbol.asyncIterator]().return?.();
 }
 
-/** Reads off what nobody wants, so that the connection can be used again; a long or broken rest is let go. */
+/** Reads and discards a body, so that its connection can be reused. A long or broken body is closed. */
 export async function drain(response: TransportResponse): Promise<void> {
   let length = 0;
   try {
@@ -48,6 +52,6 @@ export async function drain(response: TransportResponse): Promise<void> {
       if (length > DRAIN_BYTES) break;
     }
   } catch {
-    // The answer's status has been read already; that its body broke changes nothing.
+    // The status is already known, so a broken body does not matter.
   }
 }

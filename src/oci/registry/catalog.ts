@@ -3,7 +3,10 @@ import { askHeaders, type Endpoint } from './endpoint.js';
 import { listIn, readPages, PAGE_ENTRIES } from './pages.js';
 import { CATALOG_SCOPE } from './scopes.js';
 
-/** Names of repositories, in the registry's order. @see https://distribution.github.io/distribution/spec/api/#catalog */
+/**
+ * Lists the repositories of a registry, in its own order.
+ * @see https://distribution.github.io/distribution/spec/api/#catalog
+ */
 export async function* listRepositories(
   endpoint: Endpoint,
   options: CallOptions & { last?: string } = {},
@@ -25,7 +28,7 @@ export async function* listRepositories(
 }
 
 /**
- * Asks whether the registry is there and takes the credential.
+ * Checks that the registry exists and accepts the credential.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#determining-support
  */
 export async function checkAccess(endpoint: Endpoint, options: CallOptions = {}): Promise<void> {

@@ -2,7 +2,7 @@
 export interface Challenge {
   /** In lower case: `basic`, `bearer`, … */
   scheme: string;
-  /** By names in lower case; of a name that comes twice, the first counts. */
+  /** By name, in lower case. If a name occurs twice, the first value is used. */
   parameters: ReadonlyMap<string, string>;
 }
 
@@ -11,13 +11,13 @@ const TOKEN68 = /[0-9A-Za-z._~+/-]+=*/y;
 const QUOTED = /"((?:[^"\\]|\\.)*)"/sy;
 const SPACE = /[ \t]*/y;
 const SEPARATORS = /[ \t,]*/y;
-/** No server needs more; a header of nothing but commas should not keep us busy. */
+/** Maximum challenges and parameters in a header, so that a header full of commas cannot keep the process busy. */
 const MOST_PARAMETERS = 64;
 
 /**
- * Reads a `WWW-Authenticate` header, or several that were joined by commas. Challenges and their parameters are both
- * separated by commas, so that only what follows a word tells which it is. What can't be read ends the reading: what came
- * before it counts.
+ * Parses a `WWW-Authenticate` header, or several headers joined by commas. Commas separate challenges as well as
+ * parameters, so what follows a word decides which of both it is. Parsing stops at the first error and returns what
+ * came before it.
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
  */
 export function parseChallenges(header: string): Challenge[] {
@@ -49,7 +49,7 @@ export function parseChallenges(header: string): Challenge[] {
       continue;
     }
     challenges.push({ scheme: word, parameters: new Map() });
-    // `Negotiate YII=`: a scheme may be followed by one opaque word instead of parameters.
+    // A scheme may be followed by one opaque word instead of parameters: `Negotiate YII=`.
     const beforeOpaque = position;
     if (position > afterWord && read(TOKEN68) !== undefined) {
       const afterOpaque = position;

@@ -1,4 +1,7 @@
-/** Maps with at most `limit` at once, results in order; the first failure is thrown once those begun have ended. */
+/**
+ * Maps items with at most `limit` at once; the results keep the order of the items. The first failure stops new work
+ * and is thrown after the running work has ended.
+ */
 export async function mapConcurrently<T, R>(
   items: readonly T[],
   limit: number,

@@ -11,26 +11,31 @@ import type { Transport, TransportRequest } from './transport.js';
 
 export interface TransportOptions extends DispatcherOptions {
   credentials: Credentials;
-  /** Sent along to registries (see `isRegistry`) and to no other host; lower-case names. What the client needs itself stays. */
+  /**
+   * Headers for requests to registries (see `isRegistry`) and to no other host, with lower-case names. They do not
+   * replace headers that the client needs.
+   */
   headers?: Readonly<Record<string, string>>;
-  /** Told of each request and answer, in words, without what is secret in them. */
+  /** Receives a text about each request and response, without secrets. */
   trace?: (text: string) => void;
-  /** Hosts, besides a registry's own, whose token endpoints may see its credential. */
+  /** Other hosts whose token endpoints may receive the registry's credential. Default: none. */
   trustedRealms?: readonly string[];
-  /** Hosts that a token may be asked of without a credential; by default all. */
+  /** Hosts that may be asked for a token without a credential. Default: all. */
   mayAsk?: (host: string) => boolean;
-  /** Whether a redirect to this URL may be followed; by default yes. It never takes a credential to another origin. */
+  /**
+   * Whether a redirect to this URL is followed. Default: yes. A redirect never takes a credential to another origin.
+   */
   mayFollow?: MayFollow;
   retry?: RetryOptions;
-  /** Requests a minute for a host; by default ACR's for ACR, and none for others. */
+  /** Maximum requests per minute for a host. Default: ACR's limits for ACR, none for other hosts. */
   limitsFor?: (host: string) => RateLimits;
-  /** Other processes that ask with the same credentials; by default there are none. */
+  /** Other processes that use the same credentials. Default: none. */
   sharing?: RateSharing;
-  /** Sent as `user-agent`. */
+  /** The `user-agent` header. */
   userAgent?: string;
 }
 
-/** What goes along with each request, as the URL it is sent to allows: a redirect may lead elsewhere. */
+/** Adds headers to each request that is sent, because a redirect may lead to another host. */
 function addHeaders(inner: Transport, { headers, isRegistry, userAgent }: TransportOptions): Transport {
   const headersOf = ({ url, headers: needed = {} }: TransportRequest): Record<string, string> => {
     const extra = isRegistry?.(new URL(url).origin) === true ? { ...headers } : {};
@@ -40,12 +45,12 @@ function addHeaders(inner: Transport, { headers, isRegistry, userAgent }: Transp
   return { send: (request) => inner.send({ ...request, headers: headersOf(request) }) };
 }
 
-/** A transport, and what it has learnt on the way. */
+/** A transport that can be closed. */
 export interface ClientTransport extends Transport {
   close(): Promise<void>;
 }
 
-/** retry(rate limit(auth(redirect(send)))): everything that goes to a registry goes through this. */
+/** The transport for all requests to registries: retry(rate limit(auth(redirect(send)))). */
 export function createTransport(options: TransportOptions): ClientTransport {
   const send = createSend(options);
   const named = addHeaders(
@@ -63,7 +68,7 @@ export function createTransport(options: TransportOptions): ClientTransport {
   });
   const authenticating = authenticate(redirecting, {
     credentials: options.credentials,
-    // A token's request names no credential by redirect, and has a limit of its own.
+    // A token request follows no redirect, and has a rate limit of its own.
     tokenTransport: limitRate(named, rates),
     ...(options.trustedRealms !== undefined && { trustedRealms: options.trustedRealms }),
     ...(options.mayAsk !== undefined && { mayAsk: options.mayAsk }),

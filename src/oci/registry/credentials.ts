@@ -1,20 +1,20 @@
-/** What a registry is signed in to with. */
+/** A credential for a registry. */
 export type Credential =
   | { kind: 'anonymous' }
-  /** User and password, service principal, admin user, repository-scoped token. */
+  /** User and password, a service principal, the admin user, or a repository-scoped token. */
   | { kind: 'basic'; username: string; password: string }
-  /** A registry's own refresh token, as `az acr login` leaves it in the Docker config. */
+  /** A registry's own refresh token, as `az acr login` writes it to the Docker config. */
   | { kind: 'refreshToken'; refreshToken: string }
-  /** A Microsoft Entra access token, to be exchanged at `/oauth2/exchange`. */
+  /** A Microsoft Entra access token, which is exchanged at `/oauth2/exchange`. */
   | {
       kind: 'entra';
       accessToken: string;
       tenant?: string;
-      /** Where the registry doesn't know who it is, it is asked anonymously. By default it isn't. */
+      /** Use the registry anonymously if it does not know this identity. Default: no. */
       orAnonymous?: true;
     };
 
-/** Finds the credential for a registry host. Asked again when tokens must be renewed; may cache. */
+/** Finds the credential for a registry host. It is called again when tokens are renewed, and may cache. */
 export interface Credentials {
   get(registry: string, signal?: AbortSignal): Promise<Credential>;
 }

@@ -1,35 +1,38 @@
 import { channel } from 'node:diagnostics_channel';
 import type { RequestKind } from './transport.js';
 
-/** What each request that goes over the wire says of itself, twice: as it starts, and when its body was read or broke. */
+/**
+ * Event about a request that is sent. It is published twice: when the request starts, and when its body was read or
+ * failed.
+ */
 export interface RequestEvent {
   phase: 'start' | 'end';
-  /** The same for both phases, counted within the process. */
+  /** The same number in both phases; unique in the process. */
   id: number;
   method: string;
   /** Without userinfo and query. */
   url: string;
   kind: RequestKind;
-  /** Which try it is, from 1. */
+  /** Number of the try, from 1. */
   attempt: number;
-  /** At the end only, and only where an answer came. */
+  /** Only in phase `end`, and only if there was a response. */
   status?: number;
-  /** At the end: from the start to the last byte. */
+  /** Only in phase `end`: milliseconds from the start to the last byte. */
   durationMs?: number;
-  /** At the end: body bytes up and down. */
+  /** Only in phase `end`: bytes of the request body and of the response body. */
   sentBytes?: number;
   receivedBytes?: number;
-  /** At the end, where it broke: the error's code. */
+  /** Only in phase `end`, if the request failed: the error code. */
   error?: string;
 }
 
-/** The name of the `node:diagnostics_channel` that {@link RequestEvent}s are published to. */
+/** Name of the `node:diagnostics_channel` to which {@link RequestEvent}s are published. */
 export const REQUEST_CHANNEL = 'acr-promoter:oci:request';
 
 const requests = channel(REQUEST_CHANNEL);
 let lastId = 0;
 
-/** Publishes the start; the returned function publishes the end, once. */
+/** Publishes the start of a request. The returned function publishes the end, once. */
 export function announceRequest(about: Pick<RequestEvent, 'method' | 'url' | 'kind' | 'attempt'>) {
   const startedAt = performance.now();
   lastId += 1;

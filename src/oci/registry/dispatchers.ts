@@ -1,36 +1,39 @@
-// First: undici is evaluated after it.
+// This import must come first, so that the check runs before undici is loaded.
 import '../node-version.js';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { Agent, buildConnector, ProxyAgent, type Dispatcher } from 'undici';
 import type { RequestKind } from './transport.js';
 import { isLoopback } from './urls.js';
 
-/** Until a connection stands, TLS included. Option `timeouts.connectMs`; `CONNECT_FAILED` */
+/** Milliseconds to open a connection, including TLS. Option `timeouts.connectMs`; `CONNECT_FAILED` */
 const CONNECT_MS = 10_000;
-/** From the request's last byte to the answer's first: a commit of a large blob takes its time. Option `timeouts.firstByteMs`; `TIMEOUT` */
+/**
+ * Milliseconds from the last byte of a request to the first byte of its response; committing a large blob takes long.
+ * Option `timeouts.firstByteMs`; `TIMEOUT`
+ */
 const FIRST_BYTE_MS: Record<RequestKind, number> = { api: 30_000, bytes: 120_000 };
-/** Between two pieces of a body, either way. Option `timeouts.stallMs`; `STALLED` */
+/** Milliseconds between two chunks of a body, in both directions. Option `timeouts.stallMs`; `STALLED` */
 const STALL_MS = 60_000;
-/** Connections to one host for each kind of request. Option `connections` */
+/** Connections to one host, for each kind of request. Option `connections` */
 const CONNECTIONS = 64;
 
-/** How connections are made. */
+/** Options for connections. */
 export interface DispatcherOptions {
-  /** Milliseconds; the constants of this file say what they mean, and what they are by default. */
+  /** In milliseconds. The constants of this file give their meaning and defaults. */
   timeouts?: { connectMs?: number; firstByteMs?: number; stallMs?: number };
-  /** Connections to one host for each kind of request. */
+  /** Maximum connections to one host for each kind of request. Default: 64. */
   connections?: number;
-  /** `http://host:port` through which everything but loopback goes. */
+  /** HTTP proxy, `http://host:port`, for everything except loopback addresses. */
   proxy?: string;
-  /** Certificates to trust besides the system's, PEM. */
+  /** Additional trusted certificates, PEM. */
   ca?: string | string[];
-  /** Takes any certificate. Default: false. */
+  /** Accepts any certificate. Default: false. */
   insecure?: boolean;
-  /** Where a host is to be found, by `host:port`: DNS is not asked about it, nor a proxy. */
+  /** Addresses of hosts, by `host:port`. For these hosts, neither DNS nor a proxy is used. */
   addresses?: ReadonlyMap<string, Address>;
-  /** Shown to a registry that asks for one, and to no other host. */
+  /** Client certificate, which is presented only to registries. */
   clientCertificate?: ClientCertificate;
-  /** Whether an origin (`https://host`) is a registry that this client is for; by default none is. */
+  /** Whether an origin (`https://host`) is a registry that this client is used for. Default: none is. */
   isRegistry?: (origin: string) => boolean;
 }
 
@@ -40,28 +43,31 @@ export interface Address {
   port: number;
 }
 
-/** Both PEM; the key without a password. */
+/** Certificate and key, both PEM; the key is not encrypted. */
 export interface ClientCertificate {
   cert: string;
   key: string;
 }
 
 /**
- * What each kind offers by ALPN, as measured (docs/decisions/oci-transport.md): small requests cost half the CPU over one
- * HTTP/2 connection; bytes are a quarter faster with a connection for each stream.
+ * Whether each kind offers HTTP/2. Measured in docs/decisions/oci-transport.md: small requests need half the CPU over
+ * one HTTP/2 connection; large blobs are a quarter faster with one connection for each stream.
  */
 const OFFERS_HTTP2: Record<RequestKind, boolean> = { api: true, bytes: false };
 
-/** Made once, not for each connection: reading all authorities takes some ten milliseconds, and megabytes. */
+/**
+ * Creates the trust store. It is created once and not for each connection, because reading all authorities takes about
+ * ten milliseconds and megabytes of memory.
+ */
 function createTrust({ ca }: DispatcherOptions, certificate: ClientCertificate | undefined): SecureContext {
-  // Naming any authority would replace the built-in ones.
+  // An own authority replaces the built-in ones, so these are added again.
   return createSecureContext({
     ...(ca !== undefined && { ca: [...rootCertificates, ...[ca].flat()] }),
     ...certificate,
   });
 }
 
-/** Goes to the address that a host was given, under the host's own name. */
+/** Connects to the given address of a host, under the host's own name. */
 function connectorTo(addresses: ReadonlyMap<string, Address>, tls: buildConnector.BuildOptions) {
   const connect = buildConnector(tls);
   return (options: buildConnector.Options, callback: buildConnector.Callback): void => {
@@ -74,7 +80,7 @@ function addressKey(protocol: string, hostname: string, port: string): string {
   return `${hostname}:${port === '' ? (protocol === 'https:' ? '443' : '80') : port}`;
 }
 
-/** How one dispatcher's connections are made; trust is undefined where none is over TLS. */
+/** How a dispatcher connects. `trust` is undefined if no connection uses TLS. */
 interface Way {
   trust: SecureContext | undefined;
   proxy?: { uri: string; trust: SecureContext };
@@ -108,7 +114,7 @@ export interface Dispatchers {
   close(): Promise<void>;
 }
 
-/** Connections are shared by what may go over the same ones: a kind, a proxy or none, and whether a certificate is shown. */
+/** Connections are shared between requests of the same kind, with the same proxy and the same client certificate. */
 export function createDispatchers(options: DispatcherOptions): Dispatchers {
   const dispatchers = new Map<string, Dispatcher>();
   const trusts = new Map<ClientCertificate | undefined, SecureContext>();

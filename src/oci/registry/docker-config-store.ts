@@ -15,13 +15,16 @@ import { runCredentialHelper, type HelperOptions } from './docker-helper.js';
 
 function unwritable(path: string, cause: unknown): ConfigurationError {
   const code = isRecord(cause) && typeof cause.code === 'string' ? ` (${cause.code})` : '';
-  return new ConfigurationError('DOCKER_CONFIG_UNWRITABLE', `${path} can not be written${code}`, {
+  return new ConfigurationError('DOCKER_CONFIG_UNWRITABLE', `${path} cannot be written${code}`, {
     cause,
-    remedy: 'Name a file that you may write to: --registry-config, or its folder in DOCKER_CONFIG.',
+    remedy: 'Choose a writable file with --registry-config, or a writable folder with DOCKER_CONFIG.',
   });
 }
 
-/** Changes the file's `auths` and leaves all else as it stands; replaced in one step, for the owner's eyes only. */
+/**
+ * Changes `auths` in the file and keeps everything else. The file is replaced atomically and is readable only by its
+ * owner.
+ */
 async function changeAuths(path: string, change: (auths: Record<string, unknown>) => void): Promise<void> {
   let json: unknown = {};
   try {
@@ -33,7 +36,7 @@ async function changeAuths(path: string, change: (auths: Record<string, unknown>
   const config = isRecord(json) ? json : {};
   const auths = isRecord(config.auths) ? { ...config.auths } : {};
   change(auths);
-  // A link to where the file is really kept stays one.
+  // A symbolic link to the file is kept.
   const target = await realpath(path).catch(() => path);
   const temporary = `${target}.${randomUUID()}`;
   try {
@@ -59,8 +62,9 @@ function helperOptions({ environment }: DockerConfigOptions): HelperOptions {
 }
 
 /**
- * Keeps a user and password where Docker would: in the helper that the config names, or in the file. An empty user means
- * that the secret is a refresh token. @throws ConfigurationError `DOCKER_CONFIG_INVALID`, `DOCKER_CONFIG_UNWRITABLE`, `CREDENTIAL_HELPER_FAILED`
+ * Stores a user and password as Docker does: in the credential helper that the config names, or in the file. An empty
+ * user means that the secret is a refresh token.
+ * @throws ConfigurationError `DOCKER_CONFIG_INVALID`, `DOCKER_CONFIG_UNWRITABLE`, `CREDENTIAL_HELPER_FAILED`
  */
 export async function storeDockerCredential(
   registry: string,
@@ -77,7 +81,7 @@ export async function storeDockerCredential(
     if (code !== 0)
       throw new ConfigurationError(
         'CREDENTIAL_HELPER_FAILED',
-        `docker-credential-${helper}: it could not keep the credential`,
+        `docker-credential-${helper}: the helper could not store the credential`,
       );
     return;
   }
@@ -90,7 +94,10 @@ export async function storeDockerCredential(
   });
 }
 
-/** Takes a registry's entries out again; true where there was one. */
+/**
+ * Removes a registry's credential.
+ * @returns true if there was one
+ */
 export async function eraseDockerCredential(registry: string, options: DockerConfigOptions = {}): Promise<boolean> {
   const path = options.path ?? defaultDockerConfigPath();
   const helper = await helperFor(path, registry);

@@ -7,22 +7,22 @@ import type { Credential, Credentials } from './credentials.js';
 import { askCredentialHelper, type HelperOptions } from './docker-helper.js';
 import { Shared } from './shared.js';
 
-/** Characters of a Docker config. `DOCKER_CONFIG_INVALID` */
+/** Maximum characters of a Docker config. `DOCKER_CONFIG_INVALID` */
 const DOCKER_CONFIG_BYTES = 4 * 1024 * 1024;
-/** Milliseconds for which a found credential is kept. */
+/** Milliseconds for which a credential is cached. */
 const KEEP_MS = 60_000;
 
-/** The user under which `az acr login` leaves a refresh token. */
+/** User name under which `az acr login` stores a refresh token. */
 const ACR_TOKEN_USER = '00000000-0000-0000-0000-000000000000';
-/** The user by which a credential helper says that its secret is an identity token. */
+/** User name that marks a credential helper's secret as an identity token. */
 const TOKEN_USER = '<token>';
 const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
 const DOCKER_HUB_HOSTS = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 
 export interface DockerConfigOptions {
-  /** By default `~/.docker/config.json`; an absent file holds no credentials. */
+  /** Path of the Docker config. Default: `~/.docker/config.json`. A missing file has no credentials. */
   path?: string;
-  /** The environment of credential helpers, PATH among it; by default this process's. */
+  /** Environment of credential helpers, including PATH. Default: that of this process. */
   environment?: Record<string, string | undefined>;
 }
 
@@ -39,7 +39,7 @@ export function defaultDockerConfigPath(): string {
 function invalidConfig(path: string, why: string, cause?: unknown): ConfigurationError {
   return new ConfigurationError('DOCKER_CONFIG_INVALID', `${path}: ${why}`, {
     cause,
-    remedy: 'Correct the file, or sign in again.',
+    remedy: 'Correct the file, or log in again.',
   });
 }
 
@@ -58,7 +58,7 @@ export async function readDockerConfig(path: string): Promise<DockerConfig> {
   try {
     json = text.trim() === '' ? {} : JSON.parse(text);
   } catch {
-    // The parser's own message quotes the file, and the file holds secrets.
+    // The parser's message quotes the file, which holds secrets.
     throw invalid('it is not JSON');
   }
   if (!isRecord(json)) throw invalid('it is not a JSON object');
@@ -70,22 +70,22 @@ export async function readDockerConfig(path: string): Promise<DockerConfig> {
   };
 }
 
-/** The host of a key: older ones are written `https://host/v1/` or `http://host/`. */
+/** The host of a key. Older keys are written `https://host/v1/` or `http://host/`. */
 function hostOfKey(key: string): string | undefined {
   return /^(?:https?:\/\/)?([^/]+)(?:\/(?:v[12]\/?)?)?$/i.exec(key)?.[1]?.toLowerCase();
 }
 
-/** The same of a key with a path, such as `host/namespace`: for oras it stands for all of its host. */
+/** The host of a key with a path, such as `host/namespace`. oras uses such a key for the whole host. */
 function hostOfPath(key: string): string | undefined {
   return /^(?:https?:\/\/)?([^/]+)/i.exec(key)?.[1]?.toLowerCase();
 }
 
-/** The keys under which a registry may stand, the exact one first. */
+/** The key under which Docker stores a registry. */
 export function dockerConfigKey(registry: string): string {
   return DOCKER_HUB_HOSTS.has(registry.toLowerCase()) ? DOCKER_HUB_KEY : registry;
 }
 
-/** The keys of a map that stand for this registry, the exact one first. */
+/** The keys of a map that mean this registry; the exact key comes first. */
 export function matchingKeys(map: Record<string, unknown>, registry: string, hostOf = hostOfKey): string[] {
   const key = dockerConfigKey(registry);
   const host = hostOf(key);
@@ -97,14 +97,16 @@ export function matchingKeys(map: Record<string, unknown>, registry: string, hos
   return Object.hasOwn(map, key) ? [key, ...others] : others;
 }
 
-/** A user and secret as a credential: ACR's and Docker's ways of writing a refresh token are known. */
+/**
+ * Converts a user and secret to a credential. Recognizes the user names with which ACR and Docker mark refresh tokens.
+ */
 function credentialFrom(username: string, secret: string): Credential {
   if (secret === '') return { kind: 'anonymous' };
   if (username === ACR_TOKEN_USER || username === TOKEN_USER) return { kind: 'refreshToken', refreshToken: secret };
   return { kind: 'basic', username, password: secret };
 }
 
-/** Undefined where there is something that cannot be read. */
+/** The credential of an `auths` entry. Undefined if the entry cannot be read. */
 function credentialOfEntry(entry: unknown): Credential | undefined {
   if (!isRecord(entry)) return { kind: 'anonymous' };
   const { auth, username, password, identitytoken } = entry;
@@ -113,7 +115,7 @@ function credentialOfEntry(entry: unknown): Credential | undefined {
   if (typeof username === 'string' && username !== '' && typeof password === 'string')
     return credentialFrom(username, password);
   if (typeof auth !== 'string' || auth === '') return { kind: 'anonymous' };
-  // Docker pads the decoded text with zero bytes in places.
+  // Docker sometimes pads the decoded text with zero bytes.
   const decoded = Buffer.from(auth, 'base64').toString('utf8').replaceAll('\0', '');
   const colon = decoded.indexOf(':');
   if (colon < 0) return undefined;
@@ -127,17 +129,17 @@ async function lookUp(path: string, registry: string, call: HelperOptions): Prom
   const helper = typeof ownHelper === 'string' && ownHelper !== '' ? ownHelper : config.credsStore;
   const keys = matchingKeys(config.auths, registry);
   if (helper !== undefined) {
-    // A store knows its entries by the very key that was used to sign in.
+    // A helper finds entries only by the exact key that was used to log in.
     for (const key of new Set([dockerConfigKey(registry), ...keys])) {
       const answer = await askCredentialHelper(helper, key, call);
       if (answer !== undefined) return credentialFrom(answer.username, answer.secret);
     }
-    // As in Docker and oras: what stands in the file is not its own any more.
+    // As in Docker and oras: with a helper, the entries of the file are ignored.
     return { kind: 'anonymous' };
   }
   for (const key of new Set([...keys, ...matchingKeys(config.auths, registry, hostOfPath)])) {
     const credential = credentialOfEntry(config.auths[key]);
-    // Its content is a secret, however wrong.
+    // The message names only the key: even a malformed entry is secret.
     if (credential === undefined) {
       throw invalidConfig(path, `the auth of ${JSON.stringify(key)} is not the base64 of <user>:<password>`);
     }
@@ -147,8 +149,8 @@ async function lookUp(path: string, registry: string, call: HelperOptions): Prom
 }
 
 /**
- * Credentials from a Docker config: its entries, and the helper programs that it names. `az acr login`'s entries are refresh
- * tokens. What was found is kept for a minute, so that a helper is not started for each token.
+ * Credentials from a Docker config: its entries and the helper programs that it names. `az acr login` stores refresh
+ * tokens there. Credentials are cached for a minute, so that a helper does not run for each token.
  * @throws ConfigurationError `DOCKER_CONFIG_INVALID`, `CREDENTIAL_HELPER_FAILED`
  */
 export function dockerConfigCredentials(options: DockerConfigOptions = {}): Credentials {

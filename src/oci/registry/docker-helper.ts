@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process';
 import { isRecord } from '../descriptor.js';
 import { ConfigurationError } from '../errors.js';
 
-/** Milliseconds that a credential helper may take (it may ask the user for a password). `CREDENTIAL_HELPER_FAILED` */
+/** Maximum milliseconds for a credential helper, which may ask the user for a password. `CREDENTIAL_HELPER_FAILED` */
 const HELPER_MS = 60_000;
-/** Characters of a credential helper's answer. */
+/** Maximum characters of a credential helper's answer. */
 const HELPER_BYTES = 1024 * 1024;
 
-/** Helpers say that they have nothing by this text, on standard output, and exit code 1. */
+/** Text that helpers print to standard output, with exit code 1, if they have no credential. */
 const NOT_FOUND = /credentials not found|no credentials/i;
 
 export interface HelperOptions {
@@ -24,9 +24,9 @@ function run(program: string, action: string, input: string, options: HelperOpti
   return new Promise((resolve, reject) => {
     const child = spawn(program, [action], {
       stdio: ['pipe', 'pipe', 'ignore'],
-      // One that asks the user something may not end for less.
+      // A helper that is waiting for user input may ignore weaker signals.
       killSignal: 'SIGKILL',
-      // spawn's own timeout would keep the process alive where the program is not there.
+      // The timeout option of spawn would keep this process alive if the program does not exist.
       signal: AbortSignal.any([
         AbortSignal.timeout(HELPER_MS),
         ...(options.signal === undefined ? [] : [options.signal]),
@@ -38,10 +38,10 @@ function run(program: string, action: string, input: string, options: HelperOpti
       output += text;
       if (output.length > HELPER_BYTES) child.kill();
     });
-    // A helper that doesn't read its input ends the pipe; its exit code tells more.
+    // A helper that does not read its input closes the pipe. Its exit code gives the result.
     child.stdin.on('error', () => {}).end(input);
     child.on('error', (error) => {
-      // Whatever it has started may hold its output open.
+      // A child of the helper may still hold the output open.
       child.stdout.destroy();
       reject(error);
     });
@@ -52,7 +52,7 @@ function run(program: string, action: string, input: string, options: HelperOpti
 /**
  * Runs `docker-credential-<suffix>` as Docker does.
  * @param input the registry's key for `get` and `erase`; JSON for `store`
- * @throws ConfigurationError `CREDENTIAL_HELPER_FAILED`, which never holds what the program printed
+ * @throws ConfigurationError `CREDENTIAL_HELPER_FAILED`, which never contains the program's output
  */
 export async function runCredentialHelper(
   suffix: string,
@@ -63,19 +63,23 @@ export async function runCredentialHelper(
   const failed = (why: string, cause?: unknown): ConfigurationError =>
     new ConfigurationError('CREDENTIAL_HELPER_FAILED', `docker-credential-${suffix}: ${why}`, {
       cause,
-      remedy: 'Install the helper that the Docker config names, or take it out of the config and sign in again.',
+      remedy: 'Install the helper that the Docker config names, or remove it from the config and log in again.',
     });
-  // The name goes into a program's name: nothing in it may lead to another folder.
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(suffix)) throw failed('not a name of a helper');
+  // The name becomes part of a program's name, so it must not lead to another folder.
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(suffix)) throw failed('it is not a valid helper name');
   try {
     return await run(`docker-credential-${suffix}`, action, input, options);
   } catch (cause) {
     options.signal?.throwIfAborted();
-    throw failed('it can not be started, or does not end', cause);
+    throw failed('it could not be started or timed out', cause);
   }
 }
 
-/** @returns undefined where the helper has no entry under this key. @throws ConfigurationError `CREDENTIAL_HELPER_FAILED` */
+/**
+ * Asks a helper for a credential.
+ * @returns undefined if the helper has no entry for this key
+ * @throws ConfigurationError `CREDENTIAL_HELPER_FAILED`
+ */
 export async function askCredentialHelper(
   suffix: string,
   key: string,

@@ -6,32 +6,40 @@ import { repositoryScope } from './scopes.js';
 import type { RequestKind, Transport, TransportRequest, TransportResponse } from './transport.js';
 import { resolveLocation } from './urls.js';
 
-/** Blobs up to this size share the connections of small requests: as much as goes in one flight (docs/decisions/http-version.md). */
+/**
+ * Maximum size of a blob that uses the connections of small requests; it fits into one round trip
+ * (docs/decisions/http-version.md).
+ */
 const SMALL_BLOB_BYTES = 64 * 1024;
 
-/** How uploads are cut; MONOLITHIC_BYTES and CHUNK_BYTES in registries.ts by default. Changed where a registry answers 413, for all that comes after. */
+/**
+ * Sizes of uploads. Defaults: MONOLITHIC_BYTES and CHUNK_BYTES in registries.ts. Reduced for all later uploads if the
+ * registry answers 413.
+ */
 export interface UploadSizes {
   monolithicBytes: number;
   chunkBytes: number;
 }
 
-/** One registry as the parts of the client see it. */
+/** One registry, for the parts of the client. */
 export interface Endpoint {
-  /** As it was written: `myregistry.azurecr.io`. */
+  /** The registry as the user wrote it: `myregistry.azurecr.io`. */
   registry: string;
   /** `https://host` */
   origin: string;
   transport: Transport;
-  /** The first pause, in milliseconds, before what broke is done again. */
+  /** First pause before a retry, in milliseconds. */
   retryBaseMs: number;
   uploads: UploadSizes;
-  /** What was learnt of the registry on the way. `hasAcrLists`: false once it has shown that it lacks `_tags` and `_manifests`. */
+  /**
+   * Facts learned about the registry. `hasAcrLists` is false once it has shown that it lacks `_tags` and `_manifests`.
+   */
   learnt: { hasAcrLists?: boolean };
-  /** Whether requests may go to this host, though they never take a credential to another than the registry's. */
+  /** Whether requests may go to this host. A credential is sent only to the registry's own host in any case. */
   mayAsk(host: string): boolean;
 }
 
-/** One repository as the parts of the client see it. */
+/** One repository, for the parts of the client. */
 export interface RepositoryContext {
   endpoint: Endpoint;
   repository: string;
@@ -39,7 +47,7 @@ export interface RepositoryContext {
   name: string;
 }
 
-/** How a blob goes, either way: a small one with the other small requests, which needs no connection of its own. */
+/** The kind of request for a blob of this size. A small blob shares the connections of small requests. */
 export function kindOf(sizeBytes: number): RequestKind {
   return sizeBytes <= SMALL_BLOB_BYTES ? 'api' : 'bytes';
 }
@@ -56,15 +64,15 @@ export function apiUrl(context: RepositoryContext, path: string): string {
 }
 
 interface Expected {
-  /** Statuses that are an answer; all others are thrown. */
+  /** Expected statuses. Any other status is thrown as an error. */
   statuses: readonly number[];
-  /** The reference it is about, for messages. */
+  /** The reference that the request is about, for messages. */
   what: string;
-  /** The code of a 404 that names none. */
+  /** The error code of a 404 without a code in its body. */
   absent?: string;
 }
 
-/** Sends, and throws what is not expected as a RegistryError. The body of what is returned is still to be read. */
+/** Sends a request and throws an unexpected status as a RegistryError. The caller must read or close the body. */
 export async function ask(
   endpoint: Endpoint,
   request: TransportRequest,
@@ -77,7 +85,7 @@ export async function ask(
   });
 }
 
-/** As {@link ask}, for answers of which only the headers count. */
+/** Like {@link ask}, if only the headers of the answer matter. The body is read and discarded. */
 export async function askHeaders(
   endpoint: Endpoint,
   request: TransportRequest,
@@ -92,10 +100,12 @@ export interface WholeAnswer extends Omit<TransportResponse, 'body'> {
   bytes: Uint8Array;
 }
 
-/** Times a small answer is asked for again because its body broke. */
+/** Maximum tries of a small request whose answer breaks off. */
 const READ_TRIES = 3;
 
-/** Sends and reads the whole body, bounded; asks again where it broke on the way. For GET only. */
+/**
+ * Sends a request and reads the whole body, up to a limit. Repeats the request if the body breaks off. For GET only.
+ */
 export async function askWhole(
   endpoint: Endpoint,
   request: TransportRequest,
@@ -116,14 +126,16 @@ export async function askWhole(
 
 export interface NextRequest {
   url: string;
-  /** Present only where it is the registry's own. */
+  /** Present only if the URL belongs to the registry itself. */
   scopes?: string[];
 }
 
 /**
- * Where a `Location` or `Link` of a registry leads next. On the registry's own origin the request takes its credential along;
- * elsewhere it goes without, and not at all where only certain hosts are allowed (GHSA-jxpm-75mh-9fp7).
+ * Resolves the `Location` or `Link` header of a registry. On the registry's own origin, the next request takes the
+ * credential along; on another origin it does not, and if only certain hosts are allowed, it is refused
+ * (GHSA-jxpm-75mh-9fp7).
  * @throws PolicyError `REGISTRY_NOT_ALLOWED`
+ * @throws RegistryError `LOCATION_INVALID`
  */
 export function follow(
   context: { endpoint: Endpoint; name: string },
@@ -134,7 +146,7 @@ export function follow(
   const { endpoint, name } = context;
   if (location === undefined || !URL.canParse(location, base)) {
     throw new RegistryError(
-      `${name}: the registry's answer does not say where to go on`,
+      `${name}: the registry's answer has no valid Location`,
       { method: 'POST', url: endpoint.origin, status: 202, registryCodes: [] },
       { code: 'LOCATION_INVALID' },
     );
@@ -145,7 +157,7 @@ export function follow(
   if (downgraded || !endpoint.mayAsk(url.host)) {
     throw new PolicyError(
       'REGISTRY_NOT_ALLOWED',
-      `${name}: the registry sends on to ${url.protocol}//${url.host}, which is not allowed`,
+      `${name}: the registry redirects to ${url.protocol}//${url.host}, which is not allowed`,
       {
         details: { registry: endpoint.registry, host: url.host },
       },

@@ -5,12 +5,12 @@ import { readStart } from './body.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 import { redactUrl } from './urls.js';
 
-/** Bytes of an error answer that are read. The rest is left. */
+/** Maximum bytes of an error answer that are read. */
 const ERROR_BYTES = 64 * 1024;
-/** Characters of a registry's own words that are passed on. */
+/** Maximum characters of a registry's message that are shown. */
 const MESSAGE_CHARACTERS = 300;
 
-/** What the status itself says where the answer has no body, as after HEAD. */
+/** Codes for an answer without an error body, for example to HEAD. */
 const CODES: ReadonlyMap<number, string> = new Map([
   [401, 'UNAUTHORIZED'],
   [403, 'DENIED'],
@@ -18,26 +18,26 @@ const CODES: ReadonlyMap<number, string> = new Map([
 ]);
 
 const REMEDIES: ReadonlyMap<string, string> = new Map([
-  ['UNAUTHORIZED', 'Sign in to the registry, or give it a credential that may do this.'],
-  ['DENIED', 'The identity is known but may not do this: give it the role or scope that it lacks.'],
+  ['UNAUTHORIZED', 'Log in to the registry, or use a credential that has this permission.'],
+  ['DENIED', 'The registry knows the identity but does not allow this: give it the missing role or scope.'],
   [
     'REGISTRY_FIREWALL',
-    'The registry takes no requests from this network; a role changes nothing. Let the app in, over a virtual network and private ' +
+    'The registry accepts no requests from this network, whatever the role. Allow the app, through a virtual network and private ' +
       'endpoints for the registry and its data, or by its IP address; docs/deploy.md, "Registries that restrict networks".',
   ],
-  ['TOOMANYREQUESTS', 'The registry limits requests; it can be tried again later.'],
+  ['TOOMANYREQUESTS', 'The registry limits requests; try again later.'],
   ['MANIFEST_UNKNOWN', 'See that the tag or digest exists in this repository.'],
-  ['NAME_UNKNOWN', 'See that the repository exists in this registry.'],
+  ['NAME_UNKNOWN', 'Check that the repository exists in this registry.'],
   [
     'MANIFEST_BLOB_UNKNOWN',
-    'Push what the manifest refers to first (blob push, manifest push), or copy it all from where it is.',
+    'Push the content of the manifest first (blob push, manifest push), or copy all of it from its source.',
   ],
-  ['HTTP_507', 'The registry has no room left: make some, or raise its quota.'],
+  ['HTTP_507', 'The registry is full: delete content, or raise its quota.'],
 ]);
 
-/** What a write to a repository that isn't there wants: registries make it where the identity may. */
-const NO_REPOSITORY = 'Make the repository, or give the identity the right to: registries make it with the first push.';
-const NO_ROOM = 'The registry, or this project of it, has no room left: make some, or raise its quota.';
+/** Remedy for a write to a repository that does not exist. Registries create it if the identity may do so. */
+const NO_REPOSITORY = 'Create the repository, or allow the identity to create it: registries do so on the first push.';
+const NO_ROOM = 'The registry, or its project, is full: delete content, or raise its quota.';
 
 function remedyOf(code: string, words: string, method: string): string | undefined {
   if (/\bquota\b|storage limit/i.test(words)) return NO_ROOM;
@@ -46,21 +46,22 @@ function remedyOf(code: string, words: string, method: string): string | undefin
 }
 
 /**
- * ACR refuses a client by its address before it asks who that is: 403 `DENIED` with `client with IP '192.0.2.1' is not allowed access.
- * Refer https://aka.ms/acr/firewall to grant access.` (as quoted in docker/build-push-action#1214 and Azure/acr#633).
+ * True for the answer of ACR's firewall. It refuses a client by its address before authentication: 403 `DENIED` with
+ * `client with IP '192.0.2.1' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.` (quoted in
+ * docker/build-push-action#1214 and Azure/acr#633).
  */
 function isFirewall(status: number, words: string): boolean {
   return status === 403 && /\bclient with IP\b.{1,100}\bis not allowed access\b|aka\.ms\/acr\/firewall/i.test(words);
 }
 
 /**
- * A token, and what stands before it without a gap. It is searched for once in each run of its letters: from each `eyJ` of a run
- * without a point, the time would be the square of the run's length. So it is with {@link QUERY}.
+ * Matches a JWT and the characters directly before it. The lookbehind starts the search once per run of characters: a
+ * search from each `eyJ` would take quadratic time. The same holds for {@link QUERY}.
  */
 const TOKEN = /(?<![\w-])((?:(?!\beyJ)[\w-])*)\beyJ[\w-]*\.[\w-]*\.?[\w-]*/g;
 const QUERY = /(?<![^\s?"'])((?:(?!https?:\/\/)[^\s?"'])*https?:\/\/[^\s?"']*)\?[^\s"']*/gi;
 
-/** Text without tokens, nor queries (which may hold a signature), nor users in URLs. */
+/** Removes tokens, queries (which may contain a signature) and users in URLs from a text. */
 export function hideSecrets(text: string): string {
   return text
     .replace(/\b(bearer|basic)\s+[\w.~+/=-]+/gi, '$1 ***')
@@ -69,16 +70,18 @@ export function hideSecrets(text: string): string {
     .replace(QUERY, '$1');
 }
 
-/** Characters of a registry's words that are looked at. */
+/** Maximum characters of a registry's message that are examined. */
 const MOST_CHARS = 8 * 1024;
 
-/** Cut between two words: half a secret is told as none. */
+/** Cuts a text between two words, because a part of a secret would not be recognized. */
 function cutBetweenWords(text: string): string {
   if (text.length <= MOST_CHARS) return text;
   return text.slice(0, Math.max(0, text.slice(0, MOST_CHARS + 1).search(/\s\S*$/)));
 }
 
-/** A registry's words, fit to be shown: no control characters, no secret, not endless. */
+/**
+ * A registry's message, safe to show: without control characters and secrets, and not longer than MESSAGE_CHARACTERS.
+ */
 export function redactText(text: string): string {
   return hideSecrets(cutBetweenWords(text).replace(/[\p{Cc}\s]+/gu, ' '))
     .trim()
@@ -88,11 +91,11 @@ export function redactText(text: string): string {
 interface Told {
   code: string;
   message: string;
-  /** What the entry is about, where its detail says so. */
+  /** The digest that the entry is about, if its detail names one. */
   digest?: Digest;
 }
 
-/** `digest` and what stands for it: Docker's registry writes its Go field (`Digest`), or one digest alone. */
+/** Finds a digest in an error's detail. Docker's registry writes `Digest` or only the digest. */
 function digestIn(detail: unknown): { digest?: Digest } {
   const value = isRecord(detail) ? (detail.digest ?? detail.Digest) : detail;
   return typeof value === 'string' && isDigest(value) ? { digest: value } : {};
@@ -118,7 +121,10 @@ function parseErrors(bytes: Uint8Array): Told[] {
   }
 }
 
-/** Milliseconds of a Retry-After header: seconds, or a date. */
+/**
+ * Parses a Retry-After header (seconds or a date).
+ * @returns milliseconds from now, at least 0
+ */
 export function parseRetryAfter(value: string | undefined, nowMs = Date.now()): number | undefined {
   if (value === undefined) return undefined;
   const text = value.trim();
@@ -128,9 +134,9 @@ export function parseRetryAfter(value: string | undefined, nowMs = Date.now()): 
 }
 
 /**
- * An answer that is not the hoped-for one, as an error; reads its body, bounded. The only place where {@link RegistryError}s
- * are made.
- * @param what the reference it is about, for the message; @param options.absent the code for a 404 that names none.
+ * Converts an unexpected answer to an error. Reads its body, up to a limit.
+ * @param what the reference it is about, for the message
+ * @param options.absent the code for a 404 whose body has none
  */
 export async function registryErrorFrom(
   response: TransportResponse,
@@ -142,7 +148,7 @@ export async function registryErrorFrom(
   try {
     told = parseErrors(await readStart(response, ERROR_BYTES));
   } catch (error) {
-    // The status is known; only the words are lost. An abort is the caller's own.
+    // The status is known, only the message is lost. An abort is passed on.
     if (!(error instanceof PromoterError)) throw error;
   }
   const { status } = response;
