@@ -13,8 +13,8 @@ const promotionSchema = z.object({
   source: z.object({ registry: z.string(), repository: z.string(), tag: z.string() }),
   destination: z.string(),
   state: z.string(),
-  wanted: z.number(),
-  answered: z.number(),
+  generation: z.number(),
+  observedGeneration: z.number(),
   runId: z.string().optional(),
   runOpen: z.boolean(),
   last: z

@@ -195,8 +195,11 @@ async function ended(
 }
 
 /** A run that was under way before the push counts only if it saw what was pushed. */
-function hasAnswered({ last, runOpen, wanted, answered }: LocalPromotion, { digest, startedMs }: Pushed): boolean {
-  if (last === undefined || runOpen || answered < wanted) return false;
+function hasAnswered(
+  { last, runOpen, generation, observedGeneration }: LocalPromotion,
+  { digest, startedMs }: Pushed,
+): boolean {
+  if (last === undefined || runOpen || observedGeneration < generation) return false;
   return Date.parse(last.finishedAt) >= startedMs && (last.digest === undefined || last.digest === digest);
 }
 

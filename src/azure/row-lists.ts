@@ -1,4 +1,4 @@
-import { isUntold, type PromotionFilter, type RunFilter } from '../rows/filters.js';
+import { needsResultEvent, type PromotionFilter, type RunFilter } from '../rows/filters.js';
 import { promotionRowSchema, type PromotionRow } from '../rows/promotion-row.js';
 import { resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/resync-turn.js';
 import { runRowSchema, runSummarySchema, type RunRow, type RunSummary } from '../rows/run-row.js';
@@ -13,8 +13,8 @@ import { encodeKey, hashKey, pageToken } from './table-keys.js';
 export const DUE = 'due|';
 
 /** Rows that are not at rest sort before every time. */
-function dueKeyOf({ runOpen, wanted, answered, state, retryAt }: PromotionRow): string[] {
-  if (runOpen || wanted > answered) return ['0'];
+function dueKeyOf({ runOpen, generation, observedGeneration, state, retryAt }: PromotionRow): string[] {
+  if (runOpen || generation > observedGeneration) return ['0'];
   return state === 'failed' && retryAt !== undefined ? [encodeKey(retryAt)] : [];
 }
 
@@ -32,7 +32,7 @@ export const PROMOTIONS: Listing<PromotionRow, PromotionRow> = {
   copyOf: (row) => row,
   copyKeysOf(row) {
     const id = encodeKey(row.id);
-    const at = `${invertedTime(Date.parse(row.runOpenedAt ?? row.wantedAt))}|${id}`;
+    const at = `${invertedTime(Date.parse(row.runOpenedAt ?? row.incrementedAt))}|${id}`;
     return [
       `at|${at}`,
       ...dueKeyOf(row).map((key) => `${DUE}${key}|${id}`),
@@ -90,7 +90,7 @@ export const RUNS: Listing<RunRow, RunSummary> = {
       ...(state === 'ended' ? [] : ['open']),
       // Oldest first.
       ...(state === 'ended' || kind !== 'job' ? [] : [`${DUE}job|${encodeKey(openedAt)}`]),
-      ...(isUntold(summary) ? [`${DUE}result`] : []),
+      ...(needsResultEvent(summary) ? [`${DUE}result`] : []),
       ...(result === undefined ? [] : [`outcome|${result.outcome}`]),
       ...(rule === undefined ? [] : [`rule|${encodeKey(rule)}`]),
       ...(source === undefined ? [] : [`repository|${hashKey(source.repository)}`]),

@@ -12,9 +12,9 @@ import {
 } from '../rows/ignored-event.js';
 import type { Store } from '../ports/store.js';
 import type { StoredDigest } from '../ports/stored-digest.js';
-import { destinationOwnerSchema } from '../rows/claims.js';
+import { destinationClaimSchema } from '../rows/claims.js';
 import { scanRowSchema, type ScanRow } from '../rows/scan-row.js';
-import { standingSchema } from '../rows/subject-index.js';
+import { subjectIndexEntrySchema } from '../rows/subject-index.js';
 import { stepProgressSchema } from '../rows/step-progress.js';
 import { invertedTime, newRunId } from '../rows/run-id.js';
 import { ListedRows } from './listed-rows.js';
@@ -73,9 +73,9 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
         return true;
       }
       if (!isDeepStrictEqual(current.value, row)) return false;
-      const partition = `owner|${hashKey(row.destination)}`;
-      const owner = await promotionTable.get(partition, 'owner', destinationOwnerSchema);
-      if (owner?.value.promotionId === row.id) await promotionTable.remove(partition, 'owner', owner.version);
+      const partition = `claim|${hashKey(row.destination)}`;
+      const claim = await promotionTable.get(partition, 'claim', destinationClaimSchema);
+      if (claim?.value.promotionId === row.id) await promotionTable.remove(partition, 'claim', claim.version);
       return promotions.remove(row.id, current.version);
     },
 
@@ -112,29 +112,29 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       );
     },
 
-    addStanding: (image, promotionId, seen) =>
-      promotionTable.put(`standing|${hashOf(image)}`, encodeKey(promotionId), { promotionId, ...seen }),
-    async listStanding(image) {
-      const standings = await promotionTable.first(`standing|${hashOf(image)}`, standingSchema);
+    addToSubjectIndex: (image, promotionId, seen) =>
+      promotionTable.put(`subject|${hashOf(image)}`, encodeKey(promotionId), { promotionId, ...seen }),
+    async listPromotionsOfSubject(image) {
+      const standings = await promotionTable.first(`subject|${hashOf(image)}`, subjectIndexEntrySchema);
       return standings.map(({ promotionId }) => promotionId);
     },
-    async listStandings({ size = 50, from } = {}) {
-      const { rows, next } = await promotionTable.pageOfPartitions('standing|', size, from);
+    async listSubjectIndex({ size = 50, from } = {}) {
+      const { rows, next } = await promotionTable.pageOfPartitions('subject|', size, from);
       const items = rows.flatMap(({ partitionKey, rowKey, etag, properties }) => {
-        const [value] = promotionTable.readable(partitionKey, [{ rowKey, properties }], standingSchema);
+        const [value] = promotionTable.readable(partitionKey, [{ rowKey, properties }], subjectIndexEntrySchema);
         return value === undefined ? [] : [{ ...value, key: `${partitionKey}|${rowKey}`, version: etag }];
       });
       return { items, ...(next !== undefined && { next }) };
     },
-    removeStanding({ key, version }) {
+    removeFromSubjectIndex({ key, version }) {
       const at = key.lastIndexOf('|');
       return promotionTable.remove(key.slice(0, at), key.slice(at + 1), version);
     },
 
-    claimDestination: (destination, owner) =>
-      promotionTable.claim(`owner|${hashKey(destination)}`, 'owner', owner, destinationOwnerSchema),
-    replaceDestinationOwner: (destination, owner, version) =>
-      promotionTable.replace(`owner|${hashKey(destination)}`, 'owner', owner, version),
+    claimDestination: (destination, claim) =>
+      promotionTable.claim(`claim|${hashKey(destination)}`, 'claim', claim, destinationClaimSchema),
+    replaceClaim: (destination, claim, version) =>
+      promotionTable.replace(`claim|${hashKey(destination)}`, 'claim', claim, version),
 
     markOurs: (manifest, runId) => promotionTable.put(`ours|${hashOf(manifest)}`, 'ours', runId ?? manifest.digest),
     async attachedBy(manifest) {

@@ -87,8 +87,8 @@ export function attachSboms(
   images: readonly Image[],
   call: StepCall,
 ): Promise<Attached[] | Busy> {
-  const wanted = images.filter(({ sbom }) => sbom);
-  return attachEach(step, 'attachSbom', wanted, SBOMS_AT_ONCE, call, async (image, imageCall) => {
+  const withSbom = images.filter(({ sbom }) => sbom);
+  return attachEach(step, 'attachSbom', withSbom, SBOMS_AT_ONCE, call, async (image, imageCall) => {
     const kept = step.document(`sbom-${image.digest.replace(':', '-')}`);
     const { registry, repository } = attaching.at ?? attaching.source;
     const manifests = step.repository(registry, repository);

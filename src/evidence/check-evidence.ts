@@ -32,16 +32,16 @@ export async function checkEvidenceStep(
   const repository = ports.registries.repository(source.registry, source.repository);
   const { signatures } = rule.verify;
   const { decision, evidence, isUnfinished } = await lookAtGate(ports, repository, root, signatures, { signal });
-  const { wanted } = row;
+  const { generation } = row;
   if (decision.passed) {
     progress.text(
       decision.evidence.map(({ signedBy }) => `signed by ${signedBy}`).join('; ') || 'the rule asks for none',
     );
     const gate = { digest: root.digest, fingerprint: fingerprint(rule) };
     const isNoted = !demandsEvidence(rule) || (await writeGatePassed(ports, promotionId, runId, gate));
-    return { done: isNoted ? { state: 'passed', wanted } : { state: 'gone' } };
+    return { done: isNoted ? { state: 'passed', generation } : { state: 'gone' } };
   }
   const reasons = decision.reasons.slice(0, 20);
   progress.text(reasons.join('; '));
-  return isUnfinished ? { retryAfterMs: 0 } : { done: { state: 'closed', wanted, evidence, reasons } };
+  return isUnfinished ? { retryAfterMs: 0 } : { done: { state: 'closed', generation, evidence, reasons } };
 }

@@ -15,8 +15,13 @@ export const checkEvidenceContract = contract(
   'checkEvidence',
   owned.extend({ root: descriptor }),
   z.discriminatedUnion('state', [
-    z.object({ state: z.literal('passed'), wanted: z.number() }),
-    z.object({ state: z.literal('closed'), wanted: z.number(), reasons: z.array(z.string()), evidence: z.string() }),
+    z.object({ state: z.literal('passed'), generation: z.number() }),
+    z.object({
+      state: z.literal('closed'),
+      generation: z.number(),
+      reasons: z.array(z.string()),
+      evidence: z.string(),
+    }),
     z.object({ state: z.literal('superseded') }),
     z.object({ state: z.literal('gone') }),
   ]),

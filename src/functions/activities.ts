@@ -20,7 +20,7 @@ import {
   closeJobContract,
   beginJobContract,
   runOperationContract,
-  raisePromotionsContract,
+  incrementPromotionsContract,
   awaitPromotionsContract,
   tagCopyContract,
 } from '../operations/contracts.js';
@@ -31,7 +31,7 @@ import { copyStep } from '../transfer/copy.js';
 import { readAcceptedJob } from '../operations/accepted-job.js';
 import { copyRequestOf } from '../operations/copy.js';
 import { portsOfJob } from '../operations/credential.js';
-import { awaitPromotionsStep, raisePromotionsStep } from '../operations/promote.js';
+import { awaitPromotionsStep, incrementPromotionsStep } from '../operations/promote.js';
 import { beginJobStep } from '../operations/begin-job.js';
 import { closeJobStep } from '../operations/close-job.js';
 import { markWaitingStep } from '../promotions/mark-waiting.js';
@@ -111,7 +111,7 @@ export function registerActivities(ports: StaticPorts, engineOf: EngineOf): void
   add(closeRunContract, closeRunStep);
   add(beginJobContract, (all, input) => plain(beginJobStep(all, input)));
   add(runOperationContract, runOperationStep);
-  add(raisePromotionsContract, (all, input, call) => plain(raisePromotionsStep(all, input, call)));
+  add(incrementPromotionsContract, (all, input, call) => plain(incrementPromotionsStep(all, input, call)));
   add(awaitPromotionsContract, awaitPromotionsStep);
   add(tagCopyContract, (all, input, call) => tagCopyStep(copying(all, call), copyRequestOf(call.run), input, call));
   add(closeJobContract, (all, input) => plain(closeJobStep(all, input)));
@@ -241,7 +241,7 @@ function attemptOf(raw: unknown): Attempt | undefined {
 }
 
 /** The steps whose input names what somebody asks for by a job. */
-const ASKED: ReadonlySet<string> = new Set([runOperationContract.name, raisePromotionsContract.name]);
+const ASKED: ReadonlySet<string> = new Set([runOperationContract.name, incrementPromotionsContract.name]);
 
 interface Failing {
   ports: StaticPorts;

@@ -2,7 +2,7 @@ import { endRunRow } from '../rows/end-run.js';
 import type { InputOf } from '../rows/step-contract.js';
 import type { closeJobContract } from './contracts.js';
 import type { Ports } from '../ports/ports.js';
-import { tellRun } from '../promotions/result-event.js';
+import { sendResultEvent } from '../promotions/result-event.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 
@@ -19,6 +19,6 @@ export async function closeJobStep(
     ...(remedy !== undefined && { remedy }),
     ...(digest !== undefined && { digest }),
   });
-  await tellRun(ports, input.runId);
+  await sendResultEvent(ports, input.runId);
   return null;
 }

@@ -22,16 +22,16 @@ export const runOperationContract = long(
   z.object({ digest: digest.optional() }),
 );
 
-export const raisePromotionsContract = contract(
-  'raisePromotions',
+export const incrementPromotionsContract = contract(
+  'incrementPromotions',
   z.object({ runId: z.string(), source: tagName }),
-  z.array(z.object({ promotionId: z.string(), wanted: z.number() })).min(1),
+  z.array(z.object({ promotionId: z.string(), generation: z.number() })).min(1),
 );
 
 /** Asks to be called again until every promotion has answered. */
 export const awaitPromotionsContract = contract(
   'awaitPromotions',
-  z.object({ runId: z.string(), promotions: z.array(z.object({ promotionId: z.string(), wanted: z.number() })) }),
+  z.object({ runId: z.string(), promotions: z.array(z.object({ promotionId: z.string(), generation: z.number() })) }),
   z.array(resultSchema),
 );
 

@@ -1,9 +1,9 @@
 import { InputError, PolicyError, formatReference } from '../oci/index.js';
 import { matchRules } from '../rules/match.js';
-import { raiseWanted } from '../rows/increment.js';
+import { incrementGeneration } from '../rows/increment.js';
 import type { RunResult } from '../rows/run-row.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
-import type { awaitPromotionsContract, raisePromotionsContract } from './contracts.js';
+import type { awaitPromotionsContract, incrementPromotionsContract } from './contracts.js';
 import { resolveTag } from '../transfer/resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
@@ -12,12 +12,12 @@ import type { Progress } from '../ports/progress.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
 
-/** A promote job raises `wanted` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */
-export async function raisePromotionsStep(
+/** A promote job raises `generation` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */
+export async function incrementPromotionsStep(
   ports: Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now'> & StorePort<Promotions & Runs & Progress>,
-  input: InputOf<typeof raisePromotionsContract>,
+  input: InputOf<typeof incrementPromotionsContract>,
   { signal }: StepCall,
-): Promise<ResultOf<typeof raisePromotionsContract>> {
+): Promise<ResultOf<typeof incrementPromotionsContract>> {
   const match = matchRules(await ports.rules.load(), input.source);
   if (match.rules.length === 0) {
     throw new PolicyError(
@@ -33,10 +33,13 @@ export async function raisePromotionsStep(
       remedy: 'Push it first, or correct the reference.',
     });
   }
-  const raised: ResultOf<typeof raisePromotionsContract> = [];
+  const raised: ResultOf<typeof incrementPromotionsContract> = [];
   for (const rule of match.rules) {
-    const { promotionId, wanted } = await raiseWanted(ports, rule, input.source, { kind: 'job', id: input.runId });
-    raised.push({ promotionId, wanted });
+    const { promotionId, generation } = await incrementGeneration(ports, rule, input.source, {
+      kind: 'job',
+      id: input.runId,
+    });
+    raised.push({ promotionId, generation });
   }
   return raised;
 }
@@ -50,9 +53,9 @@ export async function awaitPromotionsStep(
   { progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof awaitPromotionsContract>>> {
   const results: RunResult[] = [];
-  for (const { promotionId, wanted } of input.promotions) {
+  for (const { promotionId, generation } of input.promotions) {
     const row = (await ports.store.getPromotion(promotionId))?.value;
-    if (row?.last === undefined || row.runOpen || row.answered < wanted) {
+    if (row?.last === undefined || row.runOpen || row.observedGeneration < generation) {
       progress.text(`promotion ${promotionId} is ${row?.state ?? 'not there yet'}`);
       return { retryAfterMs: POLL_MS };
     }

@@ -4,7 +4,7 @@ import {
   awaitPromotionsContract,
   beginJobContract,
   closeJobContract,
-  raisePromotionsContract,
+  incrementPromotionsContract,
   runOperationContract,
   tagCopyContract,
 } from './contracts.js';
@@ -47,7 +47,7 @@ const WORST = [
 
 function* work(runId: string, job: Exclude<Job, { operation: 'none' }>): Order<Result> {
   if (job.operation === 'promote') {
-    const promotions = yield* call(raisePromotionsContract, { runId, source: job.source });
+    const promotions = yield* call(incrementPromotionsContract, { runId, source: job.source });
     const results = yield* call(awaitPromotionsContract, { runId, promotions });
     const [worst] = results.toSorted((a, b) => WORST.indexOf(a.outcome) - WORST.indexOf(b.outcome));
     return worst ?? { outcome: 'completed' };

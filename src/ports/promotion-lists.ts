@@ -8,7 +8,7 @@ export interface PromotionLists {
   /** Newest run first; with a filter by repository, by tag; with a filter by destination, in no order. */
   listPromotions(options?: FilteredPageOptions<PromotionFilter>): Promise<Page<PromotionRow>>;
   /**
-   * What the schedule reconciles: rows that are not at rest (a run is open, or `wanted` is ahead of `answered`), in no order; then, if
+   * What the schedule reconciles: rows that are not at rest (a run is open, or `generation` is ahead of `observedGeneration`), in no order; then, if
    * `by` is given, failed ones whose `retryAt` is not after it, the earliest first. One request a page.
    */
   listDuePromotions(options?: PageOptions & { by?: Date }): Promise<Page<PromotionRow>>;

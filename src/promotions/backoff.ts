@@ -7,7 +7,7 @@ import { BROKEN_RULES } from '../ports/rules-source.js';
  * How long what may pass is waited for. The client has already tried for some seconds; from here on each further try is an
  * activity after a durable timer, so that pauses grow with the time that has gone by: an hour is a dozen tries, a day a hundred.
  */
-export const PUT_OFF = {
+export const BACKOFF = {
   /** The first pause after trouble, in milliseconds; doubled each time, and cut by up to a quarter at random. */
   firstMs: 2_000,
   /** The longest pause in the first three quarters of an hour; later an eighth of what has been waited. */
@@ -81,16 +81,16 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
     const nameless = causes.some((cause) => cause instanceof TransportError && isNameless(cause));
     return {
       trouble,
-      ...(retryAfterMs !== undefined && { retryAfterMs: Math.min(retryAfterMs, PUT_OFF.retryAfterMs) }),
-      ...((nameless || ROLE_MISSING.has(code)) && { patienceMs: PUT_OFF.unknownMs }),
+      ...(retryAfterMs !== undefined && { retryAfterMs: Math.min(retryAfterMs, BACKOFF.retryAfterMs) }),
+      ...((nameless || ROLE_MISSING.has(code)) && { patienceMs: BACKOFF.unknownMs }),
     };
   }
   if (BROKEN_RULES.has(code)) return { trouble };
-  if (code === 'EVIDENCE_LOST') return { trouble, patienceMs: PUT_OFF.evidenceMs };
+  if (code === 'EVIDENCE_LOST') return { trouble, patienceMs: BACKOFF.evidenceMs };
   const isReported = error instanceof MissingAtSource && error.isReported;
   if (isReported) return undefined;
   const unknown = UNKNOWN.has(code) || (answer !== undefined && isUnknown(answer));
-  return unknown && !asked ? { trouble, patienceMs: PUT_OFF.unknownMs } : undefined;
+  return unknown && !asked ? { trouble, patienceMs: BACKOFF.unknownMs } : undefined;
 }
 
 /** A copy's error has the registry's as its cause. */
@@ -118,20 +118,20 @@ function isNameless({ details: { causes } }: TransportError): boolean {
 export function troublePauseMs({ retryAfterMs = 0 }: Passing, attempt: Attempt | undefined, now: number): number {
   // On top, never below: all who were told the same time would otherwise come back as one.
   const asked = retryAfterMs + Math.random() * Math.min(30_000, retryAfterMs / 10);
-  const doubled = PUT_OFF.firstMs * 2 ** Math.min(attempt?.count ?? 0, 20);
-  const grown = capped(doubled, PUT_OFF.capMs, attempt, now) * (0.75 + Math.random() / 4);
+  const doubled = BACKOFF.firstMs * 2 ** Math.min(attempt?.count ?? 0, 20);
+  const grown = capped(doubled, BACKOFF.capMs, attempt, now) * (0.75 + Math.random() / 4);
   return Math.ceil(Math.max(asked, grown));
 }
 
 /** The same where nothing is wrong, and a step only has to wait its turn. */
 export function busyPauseMs(laterMs: number, attempt: Attempt | undefined, now: number): number {
-  const grown = laterMs * PUT_OFF.busyGrowth ** Math.min(attempt?.count ?? 0, 60);
-  return Math.ceil(capped(grown, Math.max(laterMs, PUT_OFF.busyCapMs), attempt, now));
+  const grown = laterMs * BACKOFF.busyGrowth ** Math.min(attempt?.count ?? 0, 60);
+  return Math.ceil(capped(grown, Math.max(laterMs, BACKOFF.busyCapMs), attempt, now));
 }
 
 function capped(ms: number, capMs: number, attempt: Attempt | undefined, now: number): number {
   const waitedMs = attempt === undefined ? 0 : now - attempt.sinceMs;
-  return Math.min(ms, Math.max(capMs, Math.min(waitedMs / 8, PUT_OFF.longestMs)));
+  return Math.min(ms, Math.max(capMs, Math.min(waitedMs / 8, BACKOFF.longestMs)));
 }
 
 /** Whether trouble of this kind has been there for longer than it may last: it is taken for what it says. */

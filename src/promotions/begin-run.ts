@@ -32,7 +32,7 @@ export async function beginRun(
 export async function writeBegun(
   ports: StorePort<Runs>,
   runId: string,
-  wanted: number,
+  generation: number,
   root: Pick<Descriptor, 'digest'> | undefined,
 ): Promise<void> {
   await untilWritten(runId, async () => {
@@ -40,7 +40,7 @@ export async function writeBegun(
     if (current === undefined || current.value.state === 'ended') return true;
     const { state, digest } = current.value;
     if (state === 'running' && (root === undefined || digest === root.digest)) return true;
-    const begun = { ...current.value, state: 'running' as const, wanted, ...(root && { digest: root.digest }) };
+    const begun = { ...current.value, state: 'running' as const, generation, ...(root && { digest: root.digest }) };
     return (await ports.store.replaceRun(begun, current.version)) ? true : undefined;
   });
 }

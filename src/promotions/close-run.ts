@@ -9,7 +9,7 @@ import { resolveTag, CLOSING_LOOK_MS } from '../transfer/resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { lookAgain } from './look-again.js';
-import { tellRun } from './result-event.js';
+import { sendResultEvent } from './result-event.js';
 import type { StorePort } from '../ports/store.js';
 import type { Progress } from '../ports/progress.js';
 import type { Promotions } from '../ports/promotions.js';
@@ -19,7 +19,7 @@ import type { Runs } from '../ports/runs.js';
 const LATE_PUSH_MS = 15 * 60_000;
 
 type Asked = InputOf<typeof closeRunContract>;
-type Input = Omit<Asked, 'wanted'> & { wanted: number };
+type Input = Omit<Asked, 'generation'> & { generation: number };
 
 /**
  * Ends a run: its row, then the promotion's or the next run, then receipt and CloudEvent. Done twice, the rest is done. Put off if
@@ -36,12 +36,13 @@ export async function closeRunStep(
   if (known?.value.input.kind !== 'promotion') return { done: 'gone' };
   const run = known.value;
   const { rule, source } = known.value.input;
-  const wanted = asked.wanted ?? run.wanted ?? (await ports.store.getPromotion(promotionId))?.value.wanted ?? 0;
-  const stopped = asStopped(run, { ...asked, wanted });
+  const generation =
+    asked.generation ?? run.generation ?? (await ports.store.getPromotion(promotionId))?.value.generation ?? 0;
+  const stopped = asStopped(run, { ...asked, generation });
   const input = await withDigest(ports, source, await asGone(ports, source, stopped));
   const { result } = input;
   const row = await ports.store.getPromotion(promotionId);
-  const about = { row: row?.value, run, wanted: input.wanted, waitedMs: waitedMs ?? 0 };
+  const about = { row: row?.value, run, generation: input.generation, waitedMs: waitedMs ?? 0 };
   const ending = endingOf(about, withoutUndefined(result));
   if ('pauseMs' in ending) {
     progress.text(`the tag moved on, and nobody told of it: the next run comes in ${formatDuration(ending.pauseMs)}`);
@@ -50,14 +51,14 @@ export async function closeRunStep(
   const { outcome } = ending.result;
   // One that failed may not have brought what it has found.
   const looked = outcome === 'promoted' || outcome === 'unchanged' ? asked.looked : undefined;
-  const answered = { wanted: input.wanted, rule, result: ending.result, looked };
-  const closed = await closePromotion(ports, promotionId, runId, answered, { run: known, row });
+  const ended = { generation: input.generation, rule, result: ending.result, looked };
+  const closed = await closePromotion(ports, promotionId, runId, ended, { run: known, row });
   if (looked !== undefined && looked.unseen.length > 0 && closed === 'closed') {
     const rested = (await ports.store.getPromotion(promotionId))?.value;
     if (rested !== undefined) await lookAgain(ports, rested, looked.unseen);
   }
   // If somebody else has ended it, and otherwise, the schedule tells of it.
-  if (ending.result.outcome !== 'unchanged') await tellRun(ports, runId, did);
+  if (ending.result.outcome !== 'unchanged') await sendResultEvent(ports, runId, did);
   return { done: closed };
 }
 
@@ -76,17 +77,17 @@ async function asGone(
   source: SourceTag,
   input: Input,
 ): Promise<Input> {
-  const { result, promotionId, runId, wanted } = input;
+  const { result, promotionId, runId, generation } = input;
   if (result.code !== 'SOURCE_GONE') return input;
   // Before the tag is looked at.
   const row = (await ports.store.getPromotion(promotionId))?.value;
-  if (row?.runId !== runId || row.wanted === wanted) return input;
+  if (row?.runId !== runId || row.generation === generation) return input;
   const { lastTrigger } = row;
-  const sinceMs = ports.now().getTime() - Date.parse(lastTrigger?.at ?? row.wantedAt);
+  const sinceMs = ports.now().getTime() - Date.parse(lastTrigger?.at ?? row.incrementedAt);
   if (lastTrigger?.kind === 'push' && sinceMs < LATE_PUSH_MS) return input;
   try {
     const standing = await resolveTag(ports, source, AbortSignal.timeout(CLOSING_LOOK_MS));
-    return standing === undefined ? { ...input, wanted: row.wanted } : input;
+    return standing === undefined ? { ...input, generation: row.generation } : input;
   } catch {
     return input;
   }

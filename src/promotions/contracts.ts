@@ -11,7 +11,7 @@ export const observeContract = long(
     /** Nothing to promote under this tag, or a policy forbids it for as long as the tag stands on this digest. */
     z.object({
       state: z.enum(['nothing', 'refused']),
-      wanted: z.number(),
+      generation: z.number(),
       code: z.string(),
       reason: z.string(),
       remedy: z.string().optional(),
@@ -20,7 +20,7 @@ export const observeContract = long(
     z.object({
       state: z.literal('found'),
       /** The generation that this run answers: read before anything was listed. */
-      wanted: z.number(),
+      generation: z.number(),
       root: descriptor,
       /** What a run would change; empty: nothing differs. */
       differences: z.array(z.string()),
@@ -37,7 +37,7 @@ export const observeContract = long(
 export const markWaitingContract = contract(
   'markWaiting',
   owned.extend({
-    wanted: z.number(),
+    generation: z.number(),
     event: z.string(),
     reasons: z.array(z.string()),
     /** For how long no push wakes the run, in milliseconds: it has looked often enough. */
@@ -61,7 +61,7 @@ export const closeRunContract = contract(
   'closeRun',
   owned.extend({
     /** The generation that the run answers; absent if it has read none. */
-    wanted: z.number().optional(),
+    generation: z.number().optional(),
     result: resultSchema,
     /** What the run did, for the receipt. */
     did: z.array(z.string()),

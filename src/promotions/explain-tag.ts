@@ -111,9 +111,9 @@ function lookUntil(ports: Pick<ExplainPorts, 'registries' | 'now'>, signal: Abor
   };
 }
 
-function seemsInSync({ runOpen, wanted, answered, last }: PromotionRow): boolean {
+function seemsInSync({ runOpen, generation, observedGeneration, last }: PromotionRow): boolean {
   const isDone = last?.outcome === 'promoted' || last?.outcome === 'unchanged';
-  return isDone && !runOpen && wanted <= answered && last.code === undefined;
+  return isDone && !runOpen && generation <= observedGeneration && last.code === undefined;
 }
 
 function whyNot(error: unknown): { code: string; reason: string; remedy?: string } {

@@ -110,7 +110,7 @@ function explainRow(input: ExplainInput, row: PromotionRow): ExplainedPromotion 
   };
   const stands = row.runOpen
     ? explainOpen(input, row)
-    : row.wanted > row.answered
+    : row.generation > row.observedGeneration
       ? explainPutOff(input, row)
       : explainLast(input, row, rule);
   const unwanted =
@@ -149,7 +149,7 @@ type Stands = Pick<ExplainedPromotion, 'standing' | 'text' | 'since' | 'step' | 
 
 function explainOpen({ steps }: ExplainInput, row: PromotionRow): Stands {
   const done = steps.get(row.runId ?? '') ?? [];
-  const since = { since: row.runOpenedAt ?? row.wantedAt };
+  const since = { since: row.runOpenedAt ?? row.incrementedAt };
   const before =
     row.last?.outcome === 'promoted' ? `; until it finishes, ${row.destination} keeps its current image` : '';
   if (row.state === 'waiting') {
@@ -172,7 +172,7 @@ function explainOpen({ steps }: ExplainInput, row: PromotionRow): Stands {
 }
 
 function explainPutOff({ paused }: ExplainInput, row: PromotionRow): Stands {
-  const since = row.wantedAt;
+  const since = row.incrementedAt;
   if (!paused) return { since, standing: 'queued', text: 'it is wanted, and the schedule starts its run' };
   return {
     since,

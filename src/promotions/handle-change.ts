@@ -5,7 +5,14 @@ import { promotionId } from '../rules/promotion-id.js';
 import type { Rule } from '../rules/rule.js';
 import type { Ports } from '../ports/ports.js';
 import { done, ignored, referenceOf, unreadable, type Change, type EventPorts, type Handled } from './change.js';
-import { RAISED_BY_CALL, causeOf, knowsOf, raiseStanding, raiser, type Above } from './raise-standing.js';
+import {
+  INCREMENTS_PER_CALL,
+  causeOf,
+  knowsOf,
+  incrementBySubject,
+  raiser,
+  type Above,
+} from './increment-by-subject.js';
 
 /** Levels of referrers of referrers that are followed upwards. */
 const MOST_LEVELS = 16;
@@ -19,7 +26,7 @@ export async function handleChange(
   change: Change,
   signal: AbortSignal,
   from?: string,
-  most = RAISED_BY_CALL,
+  most = INCREMENTS_PER_CALL,
 ): Promise<Handled> {
   const reference = referenceOf(change);
   const { registry, repository, digest } = change;
@@ -33,7 +40,7 @@ export async function handleChange(
   const tagged = change.tag === undefined ? undefined : subjectOfDigestTag(change.tag);
   if (tagged !== undefined) {
     const { subjects } = isSource ? await subjectsAbove(ports, change, tagged, signal) : { subjects: [] };
-    return raiseStanding(ports, rules, change, { subjects: [tagged, ...subjects], reference, from, most });
+    return incrementBySubject(ports, rules, change, { subjects: [tagged, ...subjects], reference, from, most });
   }
   let missing: string | undefined;
   if (digest !== undefined && isSource) {
@@ -42,7 +49,7 @@ export async function handleChange(
     ({ missing } = above);
     if (above.subjects.length > 0) {
       const knows = by === undefined ? undefined : await knowsOf(ports, by);
-      return raiseStanding(ports, rules, change, { ...above, reference, from, most }, knows);
+      return incrementBySubject(ports, rules, change, { ...above, reference, from, most }, knows);
     }
     if (by !== undefined && missing === undefined) return done(`${reference}: attached by us, and refers to nothing`);
   }
@@ -103,7 +110,7 @@ async function handleDeletion(
   const { registry, repository, tag, digest, at } = change;
   if (tag === undefined) {
     const subjects = digest === undefined ? [] : [digest];
-    return raiseStanding(ports, rules, change, { subjects, ...bounds });
+    return incrementBySubject(ports, rules, change, { subjects, ...bounds });
   }
   const source: TagName = { registry, repository, tag };
   const { raised, runs, raise } = raiser(ports);

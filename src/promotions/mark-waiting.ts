@@ -13,14 +13,14 @@ const EARLY_MS = 1_000;
 /** Writes into the row that the run waits, and by which event it is woken. Until its pause is over, that is none: pushes are counted only. */
 export async function markWaitingStep(
   ports: StorePort<Promotions & Runs>,
-  { promotionId, runId, wanted, event, reasons, pauseMs }: InputOf<typeof markWaitingContract>,
+  { promotionId, runId, generation, event, reasons, pauseMs }: InputOf<typeof markWaitingContract>,
   { progress, waitedMs = 0 }: StepCall,
 ): Promise<StepReply<ResultOf<typeof markWaitingContract>>> {
   progress.text(reasons.join('; '));
   const leftMs = pauseMs - waitedMs;
   if (leftMs > EARLY_MS)
     return (await writePausing(ports, promotionId, runId)) ? { retryAfterMs: leftMs } : { done: 'gone' };
-  const marked = await writeWaiting(ports, promotionId, runId, wanted, event);
+  const marked = await writeWaiting(ports, promotionId, runId, generation, event);
   // Who asks the run to stop writes that first, and then looks by which event it is woken.
   await throwIfStopped(ports.store, runId);
   return { done: marked };

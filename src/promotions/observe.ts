@@ -42,7 +42,7 @@ type Found = Extract<Result, { state: 'found' }>;
 
 type ObservePorts = Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'signer' | 'now'> &
   WithRules &
-  StorePort<Promotions & Runs & Pick<SubjectIndex, 'addStanding'> & Claims>;
+  StorePort<Promotions & Runs & Pick<SubjectIndex, 'addToSubjectIndex'> & Claims>;
 
 /**
  * Takes the row, looks at the source and the destination, and says what differs. Writes the subject index before it lists referrers, so
@@ -56,19 +56,19 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
   const { root, row } = await resolveAndWrite(ports, opened, begun, call);
   if (row === undefined) return { done: { state: 'gone' } };
   // What is wanted from now on may not be in what was listed: the first call's generation counts.
-  let { wanted } = row;
+  let { generation } = row;
   try {
     return await longStep(ports, 'observe', input, call, async (step) => {
       // Whatever the tag is by now: lists that were read for another digest are recalled for this one too.
-      wanted = await step.once('wanted', async () => row.wanted);
-      return { ...(await look(ports, step, { ...opened, row }, root, call)), wanted };
+      generation = await step.once('generation', async () => row.generation);
+      return { ...(await look(ports, step, { ...opened, row }, root, call)), generation };
     });
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     const { code, message: reason, remedy } = describeError(error);
     call.progress.text(`${code}: ${reason}`);
     const why = { code, reason, digest: root.digest, ...(remedy !== undefined && { remedy }) };
-    return { done: { state: 'refused', wanted, ...why } };
+    return { done: { state: 'refused', generation, ...why } };
   }
 }
 
@@ -90,7 +90,7 @@ async function resolveAndWrite(
     root = standing;
     return { root, row: isLate ? await believeTag(ports, promotionId, runId, root.digest) : row };
   } finally {
-    await writeBegun(ports, runId, row.wanted, root);
+    await writeBegun(ports, runId, row.generation, root);
   }
 }
 
@@ -104,7 +104,7 @@ async function look(
   opened: Looking,
   root: Descriptor,
   call: StepCall,
-): Promise<Omit<Found, 'wanted'>> {
+): Promise<Omit<Found, 'generation'>> {
   const { signal, progress } = call;
   const { source, rule, promotionId } = opened;
   const reference = formatReference(source);
@@ -119,7 +119,11 @@ async function look(
   if (rule.mode === 'enforce') await claimDestination(ports, opened);
   const seen = { root: root.digest, at: ports.now().toISOString() };
   await mapConcurrently(graph.digests, LOOKED_AT_ONCE, (digest) =>
-    ports.store.addStanding({ registry: source.registry, repository: source.repository, digest }, promotionId, seen),
+    ports.store.addToSubjectIndex(
+      { registry: source.registry, repository: source.repository, digest },
+      promotionId,
+      seen,
+    ),
   );
   progress.text(`${reference} is ${root.digest}`);
   if (rule.sign.length > 0 && ports.signer !== undefined) await noteKey(ports, ports.signer);

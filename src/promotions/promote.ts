@@ -28,7 +28,7 @@ const SUPERSEDED: Result = { outcome: 'superseded', reason: 'the tag moved on' }
 /** What a run has found out so far, for the close that comes whatever happens. */
 interface Progress {
   /** The generation that it answers; undefined before it has read one. */
-  wanted?: number;
+  generation?: number;
   digest?: string;
   /** Referrers that triggers have named, as far as it looked for them. */
   looked?: Looked;
@@ -50,13 +50,13 @@ export function* promote(owner: Owner): Order<Result | null> {
     result = failedResult(error);
   }
   if (result === 'gone') return null;
-  const { wanted, digest, looked, did } = progress;
+  const { generation, digest, looked, did } = progress;
   const complete = { ...result, ...(digest !== undefined && { digest }) };
   const closed = {
     ...owner,
     result: complete,
     did,
-    ...(wanted !== undefined && { wanted }),
+    ...(generation !== undefined && { generation }),
     ...(looked && { looked }),
   };
   yield* call(closeRunContract, closed, (yield* now()) + CLOSE_MS);
@@ -66,7 +66,7 @@ export function* promote(owner: Owner): Order<Result | null> {
 function* work(owner: Owner, progress: Progress): Order<Result | Gone> {
   const observed = yield* call(observeContract, owner);
   if (observed.state === 'gone') return 'gone';
-  progress.wanted = observed.wanted;
+  progress.generation = observed.generation;
   if (observed.state !== 'found') {
     const { code, reason, remedy, digest } = observed;
     if (digest !== undefined) progress.digest = digest;
@@ -87,7 +87,8 @@ function* work(owner: Owner, progress: Progress): Order<Result | Gone> {
     const passed = yield* waitAtGate(owner, observed, progress);
     if (passed !== 'passed' && passed !== 'passed at once') return passed;
     // What came while it waited is to be copied: the evidence, above all.
-    if (isSame && passed === 'passed at once' && progress.wanted === observed.wanted) return { outcome: 'unchanged' };
+    if (isSame && passed === 'passed at once' && progress.generation === observed.generation)
+      return { outcome: 'unchanged' };
   }
 
   if (attachTo === 'source') yield* attach(owner, observed, progress);
@@ -132,7 +133,7 @@ function* waitAtGate(
     const seen = yield* call(checkEvidenceContract, { ...owner, root });
     if (seen.state === 'gone') return 'gone';
     if (seen.state === 'superseded') return SUPERSEDED;
-    progress.wanted = seen.wanted;
+    progress.generation = seen.generation;
     if (seen.state === 'passed') return look === 1 ? 'passed at once' : 'passed';
     const at = yield* now();
     if (at >= deadline) {
@@ -145,9 +146,9 @@ function* waitAtGate(
       };
     }
     // A name of its own for each wait: an event that comes late goes to a wait that nobody reads.
-    const event = `wanted-${look}`;
+    const event = `evidence-${look}`;
     const pauseMs = Math.min(pauseBeforeNext(look, at - since), deadline - at);
-    const waiting = { ...owner, wanted: seen.wanted, event, reasons: seen.reasons, pauseMs };
+    const waiting = { ...owner, generation: seen.generation, event, reasons: seen.reasons, pauseMs };
     // The gate may be open for longer than the rule waits for trouble: a pause is none.
     const marked = yield* call(markWaitingContract, waiting, deadline + GATE_LOOK_MS);
     if (marked === 'gone') return 'gone';

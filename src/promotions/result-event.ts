@@ -1,5 +1,5 @@
 import { isRecord } from '../oci/index.js';
-import { isUntold } from '../rows/filters.js';
+import { needsResultEvent } from '../rows/filters.js';
 import { untilWritten } from '../rows/until-written.js';
 import type { RunRow } from '../rows/run-row.js';
 import { summaryOfRun } from '../rows/run-summary.js';
@@ -12,16 +12,20 @@ import type { Runs } from '../ports/runs.js';
 const EVENT_BYTES = 40 * 1024;
 const EVENT_REASON_CHARACTERS = 2_000;
 
-export type TellPorts = Pick<Ports, 'documents' | 'queues' | 'now'> & StorePort<Runs>;
+export type ResultEventPorts = Pick<Ports, 'documents' | 'queues' | 'now'> & StorePort<Runs>;
 
 /**
  * Tells of a run that has ended, unless it ended as `unchanged`: a receipt, then one CloudEvent, then a mark in the run's row. Done
  * again after a crash, it tells what the receipt has; only between sending and marking the event can come twice, under one id.
  * @param did what the run did, for the receipt
  */
-export async function tellRun(ports: TellPorts, runId: string, did?: readonly string[]): Promise<boolean> {
+export async function sendResultEvent(
+  ports: ResultEventPorts,
+  runId: string,
+  did?: readonly string[],
+): Promise<boolean> {
   const run = await ports.store.getRun(runId);
-  if (run === undefined || !isUntold(summaryOfRun(run.value))) return false;
+  if (run === undefined || !needsResultEvent(summaryOfRun(run.value))) return false;
   const left = run.value.input.kind === 'promotion' ? await readLeftBehind(ports, runId) : undefined;
   const receipt = Buffer.from(JSON.stringify(eventOf(run.value, did, left), undefined, 2));
   const kept = await ports.documents.putIfAbsent('receipts', `${runId}.json`, receipt);
@@ -29,8 +33,8 @@ export async function tellRun(ports: TellPorts, runId: string, did?: readonly st
   let current: typeof run | undefined = run;
   await untilWritten(runId, async () => {
     current ??= await ports.store.getRun(runId);
-    if (current === undefined || current.value.toldAt !== undefined) return true;
-    const told = { ...current.value, toldAt: ports.now().toISOString() };
+    if (current === undefined || current.value.eventSentAt !== undefined) return true;
+    const told = { ...current.value, eventSentAt: ports.now().toISOString() };
     if (await ports.store.replaceRun(told, current.version)) return true;
     current = undefined;
     return undefined;

@@ -37,8 +37,8 @@ export async function cancelRun(
     if (current === undefined) return 'unknown';
     const { value, version } = current;
     if (value.state === 'ended' || value.cancel !== undefined) return value;
-    const wanted = await wantedOf(ports.store, value);
-    const cancel = { ...who, at: ports.now().toISOString(), ...(wanted !== undefined && { wanted }) };
+    const generation = await generationOf(ports.store, value);
+    const cancel = { ...who, at: ports.now().toISOString(), ...(generation !== undefined && { generation }) };
     const marked: RunRow = { ...value, cancel };
     return (await ports.store.replaceRun(marked, version)) ? marked : undefined;
   });
@@ -58,10 +58,10 @@ async function openRunOf(store: Promotions, { id, input }: RunRow): Promise<stri
   return row?.runOpen === true && row.runId !== id ? row.runId : undefined;
 }
 
-async function wantedOf(store: Promotions, { id, input }: RunRow): Promise<number | undefined> {
+async function generationOf(store: Promotions, { id, input }: RunRow): Promise<number | undefined> {
   if (input.kind !== 'promotion') return undefined;
   const row = (await store.getPromotion(input.promotionId))?.value;
-  return row?.runId === id ? row.wanted : undefined;
+  return row?.runId === id ? row.generation : undefined;
 }
 
 /** The flag was written before this is read; whoever begins to wait writes first by what it is woken, and then reads the flag. */

@@ -8,13 +8,13 @@ import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';
 import { z } from 'zod';
 
-export const destinationOwnerSchema = z.object({
+export const destinationClaimSchema = z.object({
   rule: z.string(),
   promotionId: z.string(),
   source: z.string(),
 });
 /** Who owns a destination tag. */
-export type DestinationOwner = z.infer<typeof destinationOwnerSchema>;
+export type DestinationClaim = z.infer<typeof destinationClaimSchema>;
 
 /** The rules as they stand. */
 export interface WithRules {
@@ -28,7 +28,7 @@ interface Claim {
   destination: string;
 }
 
-function ownerOf({ rule, promotionId, source: { registry, repository, tag } }: Claim): DestinationOwner {
+function ownerOf({ rule, promotionId, source: { registry, repository, tag } }: Claim): DestinationClaim {
   return { rule: rule.name, promotionId, source: formatReference({ registry, repository, tag }) };
 }
 
@@ -48,7 +48,7 @@ export async function claimDestination(ports: WithRules & StorePort<Claims>, cla
       { remedy: 'Give one of the two another destination.' },
     );
   }
-  if (!(await ports.store.replaceDestinationOwner(claim.destination, ours, owner.version))) {
+  if (!(await ports.store.replaceClaim(claim.destination, ours, owner.version))) {
     throw new PromoterError('ROW_CONTENDED', `the owner of ${claim.destination} changes just now`, { transient: true });
   }
 }
@@ -64,7 +64,7 @@ export async function isDestinationFree(
   );
 }
 
-async function stillLeadsThere(ports: WithRules, owner: DestinationOwner, destination: string): Promise<boolean> {
+async function stillLeadsThere(ports: WithRules, owner: DestinationClaim, destination: string): Promise<boolean> {
   const rules = await ports.rules.load();
   const { registry, repository, tag } = parseReference(owner.source);
   if (tag === undefined) return false;

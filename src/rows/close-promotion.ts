@@ -1,13 +1,13 @@
 import { fingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
-import { standingRule } from '../rules/standing-rule.js';
-import { answeredRow, closedRow } from './answered-row.js';
+import { currentRule } from '../rules/current-rule.js';
+import { rowAfterRun, closedRow } from './row-after-run.js';
 import { endRunRow } from './end-run.js';
 import { PromoterError } from '../oci/index.js';
 import type { RulesSource } from '../ports/rules-source.js';
 import type { RunPorts } from '../ports/run-ports.js';
 import { openNext } from './open-run.js';
-import { ruleGone, tendRun } from './reconcile.js';
+import { ruleGone, reconcileRun } from './reconcile.js';
 import type { Looked } from './news.js';
 import type { PromotionRow } from './promotion-row.js';
 import type { RunResult, RunRow, Trigger } from './run-row.js';
@@ -23,12 +23,12 @@ export async function closePromotion(
   ports: RunPorts & { rules: RulesSource },
   id: string,
   runId: string,
-  answered: { wanted: number; result: RunResult; rule: Rule; looked?: Looked | undefined },
+  ended: { generation: number; result: RunResult; rule: Rule; looked?: Looked | undefined },
   known: { run?: Versioned<RunRow> | undefined; row?: Versioned<PromotionRow> | undefined } = {},
 ): Promise<'closed' | 'next' | 'gone'> {
   // Where somebody ended it before, that is how it ended.
-  const result = await endRunRow(ports, runId, answered.result, known.run);
-  const wanted = await answeredBy(ports, runId, { ...answered, result });
+  const result = await endRunRow(ports, runId, ended.result, known.run);
+  const generation = await answeredGeneration(ports, runId, { ...ended, result });
   let knownRow = known.row;
   return untilWritten(id, async (): Promise<'closed' | 'next' | 'gone' | undefined> => {
     const current = knownRow ?? (await ports.store.getPromotion(id));
@@ -37,28 +37,28 @@ export async function closePromotion(
     const row = current.value;
     if (row.runId !== runId) {
       if (row.previousRunId !== runId) return 'gone';
-      const standing = await readStanding(ports, row);
-      if (standing?.rule !== undefined && !(await tendRun(ports, current, standing.rule))) return undefined;
+      const standing = await readCurrentRule(ports, row);
+      if (standing?.rule !== undefined && !(await reconcileRun(ports, current, standing.rule))) return undefined;
       return 'next';
     }
     if (!row.runOpen) return 'closed';
     // Given up when it wasn't lost: what it has done is there, and the run that follows finds it.
     if (result.outcome === 'interrupted') return 'gone';
     const now = ports.now();
-    const answer = answeredRow(row, runId, { ...answered, wanted, result, read: answered.wanted }, now);
+    const answer = rowAfterRun(row, runId, { ...ended, generation, result, read: ended.generation }, now);
     const finishedAt = now.toISOString();
     const noted = answer.row;
-    if (noted.wanted !== wanted || !answer.isFinal) {
-      const standing = await readStanding(ports, row);
-      // Paused, or while the rules cannot be read, the row is closed with `wanted` ahead; the schedule opens the next run later.
+    if (noted.generation !== generation || !answer.isFinal) {
+      const standing = await readCurrentRule(ports, row);
+      // Paused, or while the rules cannot be read, the row is closed with `generation` ahead; the schedule opens the next run later.
       if (standing?.rule !== undefined && !ports.paused) {
-        const absorbed = row.wanted === wanted ? undefined : row.lastTrigger;
-        const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, ...(absorbed && { absorbed }) };
+        const coalesced = row.generation === generation ? undefined : row.lastTrigger;
+        const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, ...(coalesced && { coalesced }) };
         const next = await openNext(ports, { value: noted, version: current.version }, standing.rule, trigger);
         return next === undefined ? undefined : 'next';
       }
       if (standing !== undefined && standing.rule === undefined)
-        Object.assign(noted, ruleGone(noted, finishedAt, fingerprint(answered.rule)));
+        Object.assign(noted, ruleGone(noted, finishedAt, fingerprint(ended.rule)));
     }
     const closed = closedRow(noted, result);
     return (await ports.store.replacePromotion(closed, current.version)) ? 'closed' : undefined;
@@ -66,12 +66,12 @@ export async function closePromotion(
 }
 
 /** The row's rule as it is now, or none if it is gone; undefined if the rules cannot be read: that takes no run its end. */
-async function readStanding(
+async function readCurrentRule(
   ports: { rules: RulesSource },
   { rule, source }: PromotionRow,
 ): Promise<{ rule: Rule | undefined } | undefined> {
   try {
-    return { rule: standingRule(await ports.rules.load(), rule, source) };
+    return { rule: currentRule(await ports.rules.load(), rule, source) };
   } catch (error) {
     if (!(error instanceof PromoterError) || error.transient) throw error;
     return undefined;
@@ -79,12 +79,12 @@ async function readStanding(
 }
 
 /** A run that was stopped has answered all that was wanted when it was asked to stop, and nothing that came after: also where it read that. */
-async function answeredBy(
+async function answeredGeneration(
   ports: RunPorts,
   runId: string,
-  { wanted, result }: { wanted: number; result: RunResult },
+  { generation, result }: { generation: number; result: RunResult },
 ): Promise<number> {
-  if (result.outcome !== 'cancelled') return wanted;
+  if (result.outcome !== 'cancelled') return generation;
   const cancel = (await ports.store.getRun(runId))?.value.cancel;
-  return cancel?.wanted ?? wanted;
+  return cancel?.generation ?? generation;
 }

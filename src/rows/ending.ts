@@ -19,23 +19,28 @@ export type Ending = { result: RunResult } | { pauseMs: number };
  * @param waitedMs how long its close has been put off so far
  */
 export function endingOf(
-  { row, run, wanted, waitedMs }: { row: PromotionRow | undefined; run: RunRow; wanted: number; waitedMs: number },
+  {
+    row,
+    run,
+    generation,
+    waitedMs,
+  }: { row: PromotionRow | undefined; run: RunRow; generation: number; waitedMs: number },
   result: RunResult,
 ): Ending {
   if (result.outcome !== 'superseded' && result.outcome !== 'unchanged') return { result };
   if (row?.runId !== run.id || !row.runOpen || run.state === 'ended') return { result };
   if (result.outcome === 'unchanged') return { result: confirmed(row, result) };
   if (run.cancel !== undefined) return { result: cancelledResult(run.cancel) };
-  const times = timesSuperseded(row, wanted);
+  const times = timesSuperseded(row, generation);
   const pauseMs = times === 0 ? 0 : PAUSES_MS[times - 1];
   if (pauseMs === undefined) return { result: unsettled(row, times) };
   return waitedMs < pauseMs ? { pauseMs: pauseMs - waitedMs } : { result };
 }
 
 /** How often in a row runs were superseded, this one counted, and nothing was wanted meanwhile; 0 where something was. */
-function timesSuperseded(row: PromotionRow, wanted: number): number {
-  if (row.wanted !== wanted) return 0;
-  return (row.superseded?.wanted === wanted ? row.superseded.times : 0) + 1;
+function timesSuperseded(row: PromotionRow, generation: number): number {
+  if (row.generation !== generation) return 0;
+  return (row.superseded?.generation === generation ? row.superseded.times : 0) + 1;
 }
 
 /** Without a digest: which one it is isn't known, and so none is news to the schedule. */
@@ -58,12 +63,15 @@ function confirmed(row: PromotionRow, result: RunResult): RunResult {
 export function keptOf(
   row: PromotionRow,
   result: RunResult,
-  wanted: number,
+  generation: number,
 ): Pick<PromotionRow, 'superseded' | 'unconfirmed'> {
   const { unconfirmed } = row;
   if (result.outcome === 'superseded') {
-    const times = timesSuperseded(row, wanted);
-    return { ...(times > 0 && { superseded: { times, wanted } }), ...(unconfirmed !== undefined && { unconfirmed }) };
+    const times = timesSuperseded(row, generation);
+    return {
+      ...(times > 0 && { superseded: { times, generation } }),
+      ...(unconfirmed !== undefined && { unconfirmed }),
+    };
   }
   // Written, and it did not read back.
   const put = result.code === 'TAG_LOST' ? result.digest : unconfirmed;

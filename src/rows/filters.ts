@@ -72,11 +72,11 @@ export function matchesRun(run: RunSummary, filter: RunFilter): boolean {
 }
 
 /** Outcomes that change nothing for anybody. */
-const UNTOLD_OUTCOMES: ReadonlySet<Outcome> = new Set(['unchanged', 'interrupted']);
+const OUTCOMES_WITHOUT_EVENT: ReadonlySet<Outcome> = new Set(['unchanged', 'interrupted']);
 
 /** True for a run of which somebody is still to be told. */
-export function isUntold({ result, toldAt }: RunSummary): boolean {
-  return result !== undefined && !UNTOLD_OUTCOMES.has(result.outcome) && toldAt === undefined;
+export function needsResultEvent({ result, eventSentAt }: RunSummary): boolean {
+  return result !== undefined && !OUTCOMES_WITHOUT_EVENT.has(result.outcome) && eventSentAt === undefined;
 }
 
 function statesOf({ state, result }: RunSummary): (RunFilter['state'] & string)[] {

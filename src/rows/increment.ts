@@ -7,9 +7,9 @@ import { NO_NEWS, hear, isAnsweredBy, type Told } from './news.js';
 import type { TriggerCause } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
 import { untilWritten } from './until-written.js';
-import { wakeForSource } from './wake-run.js';
+import { notifyForSource } from './notify-run.js';
 import { withNewRun, startRun, destinationText } from './open-run.js';
-import { tendPromotion } from './reconcile.js';
+import { reconcilePromotion } from './reconcile.js';
 
 /** Who asks, and what that one knows of the tag, or of a referrer. */
 export type RowTrigger = Omit<TriggerCause, 'at'> & Told;
@@ -18,8 +18,8 @@ export interface RaisedPromotion {
   promotionId: string;
   /** Absent where new runs are paused and there was none, and where nothing is to be done. */
   runId?: string;
-  /** The row closes with the outcome of this request once no run is open and `wanted` is at least this. */
-  wanted: number;
+  /** The row closes with the outcome of this request once no run is open and `generation` is at least this. */
+  generation: number;
   /** False: the row knew all of it, and nothing was written. */
   isNew: boolean;
 }
@@ -30,7 +30,7 @@ export interface RaisedPromotion {
  * @param trigger the row and the run that is opened say it
  * @throws PromoterError `ROW_CONTENDED` (transient)
  */
-export async function raiseWanted(
+export async function incrementGeneration(
   ports: RunPorts,
   rule: Rule,
   source: TagName,
@@ -50,9 +50,9 @@ export async function raiseWanted(
         rule: rule.name,
         source: name,
         destination: destinationText(rule, name),
-        wanted: 1,
-        answered: 0,
-        wantedAt: now.toISOString(),
+        generation: 1,
+        observedGeneration: 0,
+        incrementedAt: now.toISOString(),
         lastTrigger,
         ...withNews,
         state: 'working',
@@ -63,30 +63,34 @@ export async function raiseWanted(
       const row = ports.paused ? fresh : withNewRun(fresh, now, lastTrigger);
       if (!(await ports.store.insertPromotion(row))) return undefined;
       if (row.runOpen) await startRun(ports, row, rule);
-      return { promotionId: id, wanted: 1, isNew: true, ...(row.runId !== undefined && { runId: row.runId }) };
+      return { promotionId: id, generation: 1, isNew: true, ...(row.runId !== undefined && { runId: row.runId }) };
     }
     const before = current.value;
     const open = before.runOpen && before.runId !== undefined ? { runId: before.runId } : {};
-    if (isKnown && (before.runOpen || before.wanted > before.answered || hasAnswered(before, told, rule))) {
+    if (
+      isKnown &&
+      (before.runOpen || before.generation > before.observedGeneration || hasAnswered(before, told, rule))
+    ) {
       // Whoever told of it first may have died before the run was started, or woken.
-      if (before.runOpen && (!before.runBegun || before.waitingFor !== undefined)) await tendPromotion(ports, id, rule);
-      return { promotionId: id, wanted: before.wanted, isNew: false, ...open };
+      if (before.runOpen && (!before.runBegun || before.waitingFor !== undefined))
+        await reconcilePromotion(ports, id, rule);
+      return { promotionId: id, generation: before.generation, isNew: false, ...open };
     }
-    const wanted = before.wanted + 1;
-    const raised = { ...before, wanted, wantedAt: now.toISOString(), lastTrigger, ...withNews };
+    const generation = before.generation + 1;
+    const raised = { ...before, generation, incrementedAt: now.toISOString(), lastTrigger, ...withNews };
     if (!raised.runOpen) {
       const row = ports.paused
         ? raised
         : { ...withNewRun(raised, now, lastTrigger), destination: destinationText(rule, name) };
       if (!(await ports.store.replacePromotion(row, current.version))) return undefined;
       if (row.runOpen) await startRun(ports, row, rule);
-      return { promotionId: id, wanted, isNew: true, ...(row.runId !== undefined && { runId: row.runId }) };
+      return { promotionId: id, generation, isNew: true, ...(row.runId !== undefined && { runId: row.runId }) };
     }
-    raised.absorbed = (raised.absorbed ?? 0) + 1;
+    raised.coalesced = (raised.coalesced ?? 0) + 1;
     if (!(await ports.store.replacePromotion(raised, current.version))) return undefined;
-    await tendPromotion(ports, id, rule);
-    if (raised.runId !== undefined) await wakeForSource(ports, raised.runId);
-    return { promotionId: id, wanted, isNew: true, ...open };
+    await reconcilePromotion(ports, id, rule);
+    if (raised.runId !== undefined) await notifyForSource(ports, raised.runId);
+    return { promotionId: id, generation, isNew: true, ...open };
   });
 }
 

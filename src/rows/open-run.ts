@@ -9,7 +9,7 @@ import type { Versioned } from '../ports/versioned.js';
 import { newRunId } from './run-id.js';
 
 export function withNewRun(row: PromotionRow, now: Date, trigger: Trigger): PromotionRow {
-  const { waitingFor: _waited, silent: _silent, absorbed: _before, runId: previousRunId, ...rest } = row;
+  const { waitingFor: _waited, silent: _silent, coalesced: _before, runId: previousRunId, ...rest } = row;
   return {
     ...rest,
     state: 'working',

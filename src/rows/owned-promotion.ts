@@ -24,7 +24,7 @@ async function changeOwned(
   return written.row;
 }
 
-/** The run's first write: the engine has it. @returns the row, with the `wanted` that this run answers; undefined where the run is not the row's. */
+/** The run's first write: the engine has it. @returns the row, with the `generation` that this run answers; undefined where the run is not the row's. */
 export function takePromotion(ports: OwnedPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
   return changeOwned(ports, id, runId, (row) =>
     row.runBegun ? undefined : { ...row, runBegun: true, state: 'working' },
@@ -74,18 +74,18 @@ export async function writePausing(ports: OwnedPorts, id: string, runId: string)
 }
 
 /**
- * Writes that the run waits for evidence, and the event that wakes it, only if `wanted` is still what the run looked at.
+ * Writes that the run waits for evidence, and the event that wakes it, only if `generation` is still what the run looked at.
  * @returns `waiting`; `again` where something was raised meanwhile; `gone` where the run is not the row's
  */
 export async function writeWaiting(
   ports: OwnedPorts,
   id: string,
   runId: string,
-  wanted: number,
+  generation: number,
   event: string,
 ): Promise<'waiting' | 'again' | 'gone'> {
   const row = await changeOwned(ports, id, runId, (current) =>
-    current.wanted === wanted ? { ...current, state: 'waiting', waitingFor: event } : undefined,
+    current.generation === generation ? { ...current, state: 'waiting', waitingFor: event } : undefined,
   );
   if (row === undefined) return 'gone';
   return row.waitingFor === event ? 'waiting' : 'again';

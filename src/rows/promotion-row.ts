@@ -23,12 +23,12 @@ export const promotionRowSchema = z.object({
   /** The destination as the rule gives it: `localhost:5101/staging/app:v1`. */
   destination: z.string(),
   /** Raised by every trigger; a run closes the row only if this is what it read. */
-  wanted: z.number(),
-  wantedAt: z.string(),
-  /** What raised `wanted` last. */
+  generation: z.number(),
+  incrementedAt: z.string(),
+  /** What raised `generation` last. */
   lastTrigger: triggerCauseSchema.exactOptional(),
-  /** The `wanted` that the last final run answered; behind `wanted` with no run open: paused, to be opened by the schedule. */
-  answered: z.number(),
+  /** The `generation` that the last final run answered; behind `generation` with no run open: paused, to be opened by the schedule. */
+  observedGeneration: z.number(),
   state: z.enum(PROMOTION_STATES),
   /** The run that owns the row; open while `runOpen`. */
   runId: z.string().exactOptional(),
@@ -36,7 +36,7 @@ export const promotionRowSchema = z.object({
   runOpenedAt: z.string().exactOptional(),
   /** What opened that run, and how many triggers it absorbed since. */
   runTrigger: triggerSchema.exactOptional(),
-  absorbed: z.number().exactOptional(),
+  coalesced: z.number().exactOptional(),
   /** Set by the run's first step: the engine has it. */
   runBegun: z.boolean(),
   previousRunId: z.string().exactOptional(),
@@ -69,12 +69,12 @@ export const promotionRowSchema = z.object({
   retryAt: z.string().exactOptional(),
   /** Which run had done nothing for long when it was looked at, and when that was first. */
   silent: z.object({ runId: z.string(), at: z.string() }).exactOptional(),
-  /** How often in a row runs were interrupted, while `wanted` was this, and how many steps and bytes of the copy the furthest of them had done. */
+  /** How often in a row runs were interrupted, while `generation` was this, and how many steps and bytes of the copy the furthest of them had done. */
   interrupted: z
-    .object({ times: z.number(), wanted: z.number(), steps: z.number(), bytes: z.number() })
+    .object({ times: z.number(), generation: z.number(), steps: z.number(), bytes: z.number() })
     .exactOptional(),
-  /** How often in a row runs were superseded, while `wanted` was this. */
-  superseded: z.object({ times: z.number(), wanted: z.number() }).exactOptional(),
+  /** How often in a row runs were superseded, while `generation` was this. */
+  superseded: z.object({ times: z.number(), generation: z.number() }).exactOptional(),
   /** What a run has put under the destination's tag, or was about to, and did not tell of: who finds it there later does. */
   unconfirmed: z.string().exactOptional(),
 });

@@ -1,7 +1,7 @@
 import { fingerprint } from '../rules/fingerprint.js';
 import { deadlineMs, type Rule } from '../rules/rule.js';
 import { cancelledResult } from './cancellation.js';
-import { answeredRow, closedRow } from './answered-row.js';
+import { rowAfterRun, closedRow } from './row-after-run.js';
 import { INTERRUPTED, endRunRow } from './end-run.js';
 import type { RunPorts } from '../ports/run-ports.js';
 import type { Cancellation, RunResult, RunRow } from './run-row.js';
@@ -18,7 +18,7 @@ export const SILENT_MS = 10 * 60_000;
  * How long after that note it counts as lost, in milliseconds, if it has shown nothing since: after an outage of the whole app its runs go on
  * first.
  */
-export const LOST_AFTER_MS = 5 * 60_000;
+export const ORPHANED_AFTER_MS = 5 * 60_000;
 /** The longest wait of a step for its turn, in milliseconds. */
 const LONGEST_TURN_MS = 15 * 60_000;
 /** How long after its rule's deadline a run may be open, in milliseconds: its first and its last step are waited for a day each. */
@@ -31,7 +31,7 @@ export const OVERDUE_MS = 48 * 3_600_000;
  * Where there is no rule any more, nothing follows, and the row is closed.
  * @returns false where another writer was first and the row must be read anew
  */
-export async function tendRun(
+export async function reconcileRun(
   ports: RunPorts,
   current: Versioned<PromotionRow>,
   rule: Rule | undefined,
@@ -39,8 +39,8 @@ export async function tendRun(
 ): Promise<boolean> {
   const row = current.value;
   if (!row.runOpen || row.runId === undefined) {
-    if (row.wanted <= row.answered) return true;
-    if (rule === undefined) return comeToRest(ports, current);
+    if (row.generation <= row.observedGeneration) return true;
+    if (rule === undefined) return closeWithoutRule(ports, current);
     // Whoever wanted it when it was paused or over the limit.
     const trigger = row.lastTrigger ?? { kind: 'schedule', at: ports.now().toISOString() };
     return ports.paused || (await openNext(ports, current, rule, trigger)) !== undefined;
@@ -57,7 +57,7 @@ export async function tendRun(
     return ports.store.replacePromotion({ ...row, silent }, current.version);
   }
   if (isGone || (silentSinceMs !== undefined && isSilentForGood(ports, row)) || (await isOverdue(ports, row)))
-    return replaceLost(ports, current, row.runId, rule);
+    return replaceOrphaned(ports, current, row.runId, rule);
   if (wakes && row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
   return true;
 }
@@ -87,7 +87,7 @@ function wasNotedAsSilent({ runId, silent }: PromotionRow, silentSinceMs: number
 }
 
 function isSilentForGood(ports: RunPorts, { silent }: PromotionRow): boolean {
-  return silent !== undefined && ports.now().getTime() - Date.parse(silent.at) >= LOST_AFTER_MS;
+  return silent !== undefined && ports.now().getTime() - Date.parse(silent.at) >= ORPHANED_AFTER_MS;
 }
 
 /** True if a run is open for so long that none can be, whatever it does. */
@@ -116,7 +116,7 @@ const MOST_INTERRUPTED = 3;
  * closed as that says.
  * @returns false if another writer was first and the row must be read anew
  */
-async function replaceLost(
+async function replaceOrphaned(
   ports: RunPorts,
   current: Versioned<PromotionRow>,
   runId: string,
@@ -132,12 +132,12 @@ async function replaceLost(
   const lost = run?.cancel === undefined ? (isFailure ? LOST : INTERRUPTED) : stoppedResult(run.cancel, run);
   const result = await endRunRow(ports, runId, lost);
   if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
-  if (rule === undefined) return comeToRest(ports, current);
+  if (rule === undefined) return closeWithoutRule(ports, current);
   const isLost = result.code === LOST.code;
   const put = steps.some(({ step }) => WRITES.has(step)) ? run?.digest : undefined;
   const left = { ...row, interrupted, ...(put !== undefined && { unconfirmed: put }) };
   const next = { value: left, version: current.version };
-  if (isLost && isFailure) return closeLost(ports, next, run, rule);
+  if (isLost && isFailure) return closeAsRunLost(ports, next, run, rule);
   // What was wanted since it was given up, and by whomever, has a run of its own.
   if (!isLost && result.outcome !== 'interrupted' && run?.input.kind === 'promotion') {
     return closeAsItEnded(ports, current, run, { result, answers: run.input.rule }, rule);
@@ -148,16 +148,16 @@ async function replaceLost(
 
 /** How often in a row runs were interrupted, with this one: a trigger, and a run that came further than those before it, begin the count anew. */
 function countInterrupted(
-  { wanted, interrupted }: PromotionRow,
+  { generation, interrupted }: PromotionRow,
   progress: readonly StepProgress[],
 ): NonNullable<PromotionRow['interrupted']> {
   const steps = progress.filter((step) => step.state === 'done').length;
   const bytes = progress.find(({ step }) => step === 'copy')?.doneBytes ?? 0;
-  const before = interrupted?.wanted === wanted ? interrupted : undefined;
+  const before = interrupted?.generation === generation ? interrupted : undefined;
   const isFurther = before === undefined || steps > before.steps || bytes > before.bytes;
   return {
     times: isFurther ? 1 : before.times + 1,
-    wanted,
+    generation,
     steps: Math.max(steps, before?.steps ?? 0),
     bytes: Math.max(bytes, before?.bytes ?? 0),
   };
@@ -171,10 +171,10 @@ async function closeAsItEnded(
   { result, answers }: { result: RunResult; answers: Rule },
   rule: Rule,
 ): Promise<boolean> {
-  const wanted = run.wanted ?? row.wanted;
+  const generation = run.generation ?? row.generation;
   const now = ports.now();
-  const answer = answeredRow(row, run.id, { wanted, read: wanted, result, rule: answers }, now);
-  if (answer.isFinal && answer.row.wanted === wanted) {
+  const answer = rowAfterRun(row, run.id, { generation, read: generation, result, rule: answers }, now);
+  if (answer.isFinal && answer.row.generation === generation) {
     return ports.store.replacePromotion(closedRow(answer.row, result), version);
   }
   const trigger = { kind: 'follow-up', id: run.id, at: now.toISOString() } as const;
@@ -182,7 +182,7 @@ async function closeAsItEnded(
 }
 
 /** Closes the row of a promotion whose runs were interrupted over and over: the schedule tries again, with growing pauses. */
-function closeLost(
+function closeAsRunLost(
   ports: RunPorts,
   { value, version }: Versioned<PromotionRow>,
   run: RunRow | undefined,
@@ -202,7 +202,7 @@ function closeLost(
   const retryAt = retryAtOf(rule, LOST, failures, ports.now());
   const closed: PromotionRow = {
     ...row,
-    answered: row.wanted,
+    observedGeneration: row.generation,
     last,
     since,
     failures,
@@ -222,15 +222,22 @@ const LOST: RunResult = {
 };
 
 /** The answer to all that was wanted of a promotion whose rule is gone. */
-export function ruleGone(row: PromotionRow, finishedAt: string, hash: string): Pick<PromotionRow, 'answered' | 'last'> {
+export function ruleGone(
+  row: PromotionRow,
+  finishedAt: string,
+  hash: string,
+): Pick<PromotionRow, 'observedGeneration' | 'last'> {
   const reason = `rule ${row.rule} is gone, no longer takes ${row.source.repository}:${row.source.tag}, or can make no destination of it`;
   const remedy = 'Nothing, where that is meant; otherwise correct the rule, or bring it back.';
   const result = { outcome: 'refused', code: 'RULE_GONE', reason, remedy } as const;
-  return { answered: row.wanted, last: { ...result, runId: row.runId ?? '', finishedAt, fingerprint: hash } };
+  return {
+    observedGeneration: row.generation,
+    last: { ...result, runId: row.runId ?? '', finishedAt, fingerprint: hash },
+  };
 }
 
 /** Closes a row that no rule matches and no run will close; @returns false where another writer was first */
-function comeToRest(ports: RunPorts, { value, version }: Versioned<PromotionRow>): Promise<boolean> {
+function closeWithoutRule(ports: RunPorts, { value, version }: Versioned<PromotionRow>): Promise<boolean> {
   const { waitingFor: _waited, ...row } = value;
   const gone = ruleGone(row, ports.now().toISOString(), row.last?.fingerprint ?? '');
   return ports.store.replacePromotion({ ...row, ...gone, runOpen: false, state: 'refused' }, version);
@@ -249,10 +256,10 @@ async function closeCancelled(
   result: RunResult,
 ): Promise<boolean> {
   const { waitingFor: _waited, ...row } = value;
-  const answered = Math.max(row.answered, cancel?.wanted ?? row.wanted);
+  const observedGeneration = Math.max(row.observedGeneration, cancel?.generation ?? row.generation);
   const hash = input.kind === 'promotion' ? fingerprint(input.rule) : '';
   const last = { ...result, runId, finishedAt: ports.now().toISOString(), fingerprint: hash };
-  const closed: PromotionRow = { ...row, answered, last, runOpen: false, state: 'cancelled' };
+  const closed: PromotionRow = { ...row, observedGeneration, last, runOpen: false, state: 'cancelled' };
   return ports.store.replacePromotion(closed, version);
 }
 
@@ -260,7 +267,7 @@ async function closeCancelled(
  * What the schedule does with a row that is not at rest: see {@link raiseWanted}, without wanting anything new.
  * @param rule undefined where there is none any more @param options.wakes false: a run that waits for evidence keeps its own pace
  */
-export async function tendPromotion(
+export async function reconcilePromotion(
   ports: RunPorts,
   id: string,
   rule: Rule | undefined,
@@ -269,6 +276,6 @@ export async function tendPromotion(
   await untilWritten(id, async () => {
     const current = await ports.store.getPromotion(id);
     if (current === undefined) return true;
-    return (await tendRun(ports, current, rule, options)) ? true : undefined;
+    return (await reconcileRun(ports, current, rule, options)) ? true : undefined;
   });
 }

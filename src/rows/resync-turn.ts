@@ -34,8 +34,8 @@ export interface ResyncTurn extends ResyncLane {
 
 /** When resync looks at a promotion next, by what its row says; undefined: never, as the row stands. */
 export function resyncTurnOf(row: PromotionRow): ResyncTurn | undefined {
-  const { state, runOpen, wanted, answered, last, runId, resync } = row;
-  if (runOpen || wanted > answered || last === undefined) return undefined;
+  const { state, runOpen, generation, observedGeneration, last, runId, resync } = row;
+  if (runOpen || generation > observedGeneration || last === undefined) return undefined;
   const isRefused = state === 'refused' && !SEEN_BY_SCANS.has(last.code ?? '');
   // One in sync with a code is in sync with nothing: its tag names a referrer.
   if (!isRefused && (state !== 'in_sync' || last.code !== undefined)) return undefined;

@@ -72,7 +72,7 @@ export type TriggerCause = z.infer<typeof triggerCauseSchema>;
 
 export const triggerSchema = triggerCauseSchema.extend({
   /** Of a `follow-up`: the last trigger that the run before absorbed. */
-  absorbed: triggerCauseSchema.exactOptional(),
+  coalesced: triggerCauseSchema.exactOptional(),
 });
 /** What opened a run. */
 export type Trigger = z.infer<typeof triggerSchema>;
@@ -110,8 +110,8 @@ const cancellationSchema = z.object({
   /** As they call themselves. */
   by: z.string(),
   reason: z.string().exactOptional(),
-  /** The promotion's `wanted` at that time: all of it is answered by the run that stops. */
-  wanted: z.number().exactOptional(),
+  /** The promotion's `generation` at that time: all of it is answered by the run that stops. */
+  generation: z.number().exactOptional(),
 });
 /** Somebody asked a run to stop: who, when and why. */
 export type Cancellation = z.infer<typeof cancellationSchema>;
@@ -123,13 +123,13 @@ export const runRowSchema = z.object({
   openedAt: z.string(),
   trigger: triggerSchema.exactOptional(),
   /** Of a promotion: the generation that it answers, from when it has begun. */
-  wanted: z.number().exactOptional(),
+  generation: z.number().exactOptional(),
   /** What the source stands on, from when the run has looked. */
   digest: z.string().exactOptional(),
   /** When a job whose orchestration was lost was started once more. */
   startedAgainAt: z.string().exactOptional(),
   /** When its CloudEvent was sent. */
-  toldAt: z.string().exactOptional(),
+  eventSentAt: z.string().exactOptional(),
   /** Set once, never taken back; the run ends as soon as it sees it. */
   cancel: cancellationSchema.exactOptional(),
   finishedAt: z.string().exactOptional(),
@@ -147,7 +147,7 @@ export const runSummarySchema = z.object({
   openedAt: z.string(),
   finishedAt: z.string().exactOptional(),
   startedAgainAt: z.string().exactOptional(),
-  toldAt: z.string().exactOptional(),
+  eventSentAt: z.string().exactOptional(),
   trigger: triggerSchema.exactOptional(),
   /** Of a promotion. */
   promotionId: z.string().exactOptional(),

@@ -3,7 +3,7 @@ import type { AcceptedJob, RunRow, RunSummary } from './run-row.js';
 
 /** A run as a list has it. */
 export function summaryOfRun(row: RunRow): RunSummary {
-  const { id, state, openedAt, finishedAt, startedAgainAt, toldAt, trigger, result } = row;
+  const { id, state, openedAt, finishedAt, startedAgainAt, eventSentAt, trigger, result } = row;
   const about = row.input.kind === 'job' ? aboutJob(row.input.job) : aboutPromotion(row.input);
   const digest = row.digest ?? result?.digest ?? about.digest;
   return {
@@ -12,7 +12,7 @@ export function summaryOfRun(row: RunRow): RunSummary {
     openedAt,
     ...(finishedAt !== undefined && { finishedAt }),
     ...(startedAgainAt !== undefined && { startedAgainAt }),
-    ...(toldAt !== undefined && { toldAt }),
+    ...(eventSentAt !== undefined && { eventSentAt }),
     ...(trigger !== undefined && { trigger }),
     ...about,
     ...(digest !== undefined && { digest }),

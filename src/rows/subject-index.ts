@@ -7,10 +7,10 @@ const entrySchema = z.object({
   at: z.string().exactOptional(),
 });
 /** A promotion that stands on a digest: what refers to that is its concern. */
-export type Standing = z.infer<typeof entrySchema>;
+export type SubjectIndexEntry = z.infer<typeof entrySchema>;
 
 /** Once it was the promotion's id alone. */
-export const standingSchema: z.ZodType<Standing> = z.union([
+export const subjectIndexEntrySchema: z.ZodType<SubjectIndexEntry> = z.union([
   z.string().transform((promotionId) => ({ promotionId })),
   entrySchema,
 ]);

@@ -1,5 +1,5 @@
 /** What the schedule needs to know of a promotion's row. */
-export interface StandingRow {
+export interface PromotionFacts {
   runOpen: boolean;
   failures: number;
   /** When the schedule tries again what failed. */
@@ -26,7 +26,7 @@ export function decideTag(seen: {
   digest: string;
   fingerprint: string;
   now: Date;
-  row?: StandingRow;
+  row?: PromotionFacts;
   /** True if the rule demands evidence of others. */
   isGated?: boolean;
   /** RFC 3339, where the registry tells when the tag was last written. */
@@ -71,11 +71,11 @@ function isWrittenSince(updatedAt: string | undefined, { finishedAt }: { finishe
 }
 
 /** True if the schedule tries it again by itself when its time has come; a time that is further away than any pause is a wrong clock's. */
-function isRetried({ retryAt }: StandingRow, now: Date): boolean {
+function isRetried({ retryAt }: PromotionFacts, now: Date): boolean {
   return retryAt !== undefined && Date.parse(retryAt) - now.getTime() <= LONGEST_PAUSE_MS;
 }
 
 /** True if this digest has passed the evidence gate by a rule of this fingerprint. */
-export function isGatePassed({ gate }: Pick<StandingRow, 'gate'>, digest: string, fingerprint: string): boolean {
+export function isGatePassed({ gate }: Pick<PromotionFacts, 'gate'>, digest: string, fingerprint: string): boolean {
   return gate?.digest === digest && gate.fingerprint === fingerprint;
 }

@@ -2,7 +2,7 @@ import { RegistryError, parseReference, type TagDetails } from '../oci/index.js'
 import type { TagName } from '../rules/match.js';
 import { scanFingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
-import { raiseWanted } from '../rows/increment.js';
+import { incrementGeneration } from '../rows/increment.js';
 import { isDestinationFree } from '../rows/claims.js';
 import { listedTag } from '../rows/filters.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
@@ -202,7 +202,7 @@ async function raise(reading: Reading, { name, listed }: Doubt): Promise<boolean
     if (!(await (listed === undefined ? isGone(reading, name) : isWanted()))) return true;
     if (isFull(scan)) return false;
     scan.started += 1;
-    await raiseWanted(scan.ports, rule, name, { kind: 'schedule' }).catch((error: unknown) => {
+    await incrementGeneration(scan.ports, rule, name, { kind: 'schedule' }).catch((error: unknown) => {
       scan.started -= 1;
       throw error;
     });

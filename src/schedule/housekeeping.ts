@@ -3,10 +3,10 @@ import { PromoterError } from '../oci/index.js';
 import { matchRules } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
 import { jobInstanceOf } from '../rows/job-instance.js';
-import { isUntold } from '../rows/filters.js';
+import { needsResultEvent } from '../rows/filters.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { RunSummary } from '../rows/run-row.js';
-import type { Standing } from '../rows/subject-index.js';
+import type { SubjectIndexEntry } from '../rows/subject-index.js';
 import { pageFrom } from './page-from.js';
 import type { Ports } from '../ports/ports.js';
 import { isOfOneRow } from './scan.js';
@@ -37,7 +37,7 @@ const noteSchema = z.object({
   instancesUntil: z.string().optional(),
   runsFrom: z.string().optional(),
   promotionsFrom: z.string().optional(),
-  standingsFrom: z.string().optional(),
+  subjectIndexFrom: z.string().optional(),
 });
 type Note = z.infer<typeof noteSchema>;
 
@@ -86,13 +86,13 @@ export async function keepHouse(ports: HousePorts): Promise<Removed> {
   const instances = await part(forgetInstances(house), { removed: 0, until: note.instancesUntil });
   const runs = await part(removeRuns(house), { removed: 0, next: note.runsFrom });
   const promotions = await part(removePromotions(house), { removed: 0, next: note.promotionsFrom });
-  const standings = await part(removeStandings(house), { removed: 0, next: note.standingsFrom });
+  const standings = await part(removeFromIndex(house), { removed: 0, next: note.subjectIndexFrom });
   // If another tick wrote its note first, that note is as good as ours.
   const next: Note = {
     ...(instances.until !== undefined && { instancesUntil: instances.until }),
     ...(runs.next !== undefined && { runsFrom: runs.next }),
     ...(promotions.next !== undefined && { promotionsFrom: promotions.next }),
-    ...(standings.next !== undefined && { standingsFrom: standings.next }),
+    ...(standings.next !== undefined && { subjectIndexFrom: standings.next }),
   };
   await ports.store.putNote(NOTE, JSON.stringify(next), kept?.version);
   const [failure] = house.failures;
@@ -184,7 +184,7 @@ async function removeRuns(house: House): Promise<Page> {
 
 /** True if the run finished long enough ago, its result event is sent, and its promotion no longer needs it. */
 async function isDone(ports: HousePorts, run: RunSummary, cutoff: Date): Promise<boolean> {
-  if (run.state !== 'ended' || isUntold(run) || !isBefore(run.finishedAt, cutoff)) return false;
+  if (run.state !== 'ended' || needsResultEvent(run) || !isBefore(run.finishedAt, cutoff)) return false;
   const row = run.promotionId === undefined ? undefined : (await ports.store.getPromotion(run.promotionId))?.value;
   if (row === undefined) return true;
   const named = [row.runId, row.previousRunId, row.last?.runId].includes(run.id);
@@ -194,8 +194,8 @@ async function isDone(ports: HousePorts, run: RunSummary, cutoff: Date): Promise
 function isAtRest(row: PromotionRow, cutoff: Date): boolean {
   return (
     !row.runOpen &&
-    row.wanted <= row.answered &&
-    isBefore(row.wantedAt, cutoff) &&
+    row.generation <= row.observedGeneration &&
+    isBefore(row.incrementedAt, cutoff) &&
     isBefore(row.last?.finishedAt, cutoff)
   );
 }
@@ -231,27 +231,27 @@ function isWanted(rules: readonly Rule[], { rule, source, last }: PromotionRow):
 }
 
 /** Removes subject index entries of deleted promotions, and of digests that a promotion's tag no longer has. */
-async function removeStandings(house: House): Promise<Page> {
+async function removeFromIndex(house: House): Promise<Page> {
   const {
     ports: { store },
     note,
     cutoff,
   } = house;
-  const page = await pageFrom(note.standingsFrom, (from) =>
-    store.listStandings({ size: HOUSE_PAGE, ...(from !== undefined && { from }) }),
+  const page = await pageFrom(note.subjectIndexFrom, (from) =>
+    store.listSubjectIndex({ size: HOUSE_PAGE, ...(from !== undefined && { from }) }),
   );
   const removed = await removeEach(house, page.items, async (standing) => {
     const row = (await store.getPromotion(standing.promotionId))?.value;
-    return isLeft(standing, row, cutoff) && store.removeStanding(standing);
+    return isLeft(standing, row, cutoff) && store.removeFromSubjectIndex(standing);
   });
   return { removed, next: page.next };
 }
 
 /** True if the entry is old and belongs to another digest than the promotion's tag. */
-function isLeft({ root, at }: Standing, row: PromotionRow | undefined, cutoff: Date): boolean {
+function isLeft({ root, at }: SubjectIndexEntry, row: PromotionRow | undefined, cutoff: Date): boolean {
   // A promotion row is removed only after a long time without a run, so an entry without one is old.
   if (row === undefined) return at === undefined || isBefore(at, cutoff);
-  if (row.runOpen || row.wanted > row.answered) return false;
+  if (row.runOpen || row.generation > row.observedGeneration) return false;
   const standsOn = row.last?.digest;
   return root !== undefined && standsOn !== undefined && standsOn !== root && isBefore(at, cutoff);
 }

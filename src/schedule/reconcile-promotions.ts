@@ -1,7 +1,7 @@
-import { standingRule } from '../rules/standing-rule.js';
+import { currentRule } from '../rules/current-rule.js';
 import type { Rule } from '../rules/rule.js';
-import { raiseWanted } from '../rows/increment.js';
-import { tendPromotion } from '../rows/reconcile.js';
+import { incrementGeneration } from '../rows/increment.js';
+import { reconcilePromotion } from '../rows/reconcile.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { Ports } from '../ports/ports.js';
 import { workInTurn } from './page-from.js';
@@ -48,19 +48,19 @@ export async function reconcilePromotions(
     isOver,
     (from) => ports.store.listDuePromotions({ by, size: PAGE_ROWS, ...(from !== undefined && { from }) }),
     async (row) => {
-      if (!row.runOpen && row.wanted <= row.answered) {
+      if (!row.runOpen && row.generation <= row.observedGeneration) {
         found.failed.push(row);
         return;
       }
       limits ??= limitsOf(ports, before);
       const { rules } = await limits;
-      const rule = standingRule(rules, row.rule, row.source);
+      const rule = currentRule(rules, row.rule, row.source);
       if (rule !== undefined && !row.runOpen) putOff.push({ row, rule });
-      else await apart(found, row, () => tendPromotion(ports, row.id, rule, { wakes: false }));
+      else await apart(found, row, () => reconcilePromotion(ports, row.id, rule, { wakes: false }));
     },
   );
   const most = (await limits)?.most ?? 0;
-  await startEach(found, ports.paused ? [] : putOff, most, ({ row, rule }) => tendPromotion(ports, row.id, rule));
+  await startEach(found, ports.paused ? [] : putOff, most, ({ row, rule }) => reconcilePromotion(ports, row.id, rule));
   return found;
 }
 
@@ -80,11 +80,13 @@ export async function retryFailed(
   const { rules, most } = await limitsOf(ports, before);
   const due: Startable[] = [];
   for (const row of failed) {
-    const rule = standingRule(rules, row.rule, row.source);
+    const rule = currentRule(rules, row.rule, row.source);
     if (rule?.triggers.includes('schedule') === true) due.push({ row, rule });
     else await apart(done, row, () => forget(ports, row));
   }
-  await startEach(done, due, most, ({ row, rule }) => raiseWanted(ports, rule, row.source, { kind: 'schedule' }));
+  await startEach(done, due, most, ({ row, rule }) =>
+    incrementGeneration(ports, rule, row.source, { kind: 'schedule' }),
+  );
   return done;
 }
 

@@ -2,8 +2,8 @@ import { InputError, PromoterError, describeError } from '../oci/index.js';
 import { failurePauseMs } from '../rules/decide.js';
 import { destinationOf } from '../rules/destination.js';
 import type { Rule } from '../rules/rule.js';
-import { standingRule } from '../rules/standing-rule.js';
-import { raiseWanted } from '../rows/increment.js';
+import { currentRule } from '../rules/current-rule.js';
+import { incrementGeneration } from '../rows/increment.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { DAILY_MS, isRunsToDecide, resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/resync-turn.js';
 import type { Ports } from '../ports/ports.js';
@@ -171,7 +171,7 @@ class LaneResync {
     const current = await ports.store.getPromotion(id);
     if (current === undefined || !isDue(ports.now(), resyncTurnOf(current.value))) return;
     const row = current.value;
-    const rule = standingRule(this.#rules, row.rule, row.source);
+    const rule = currentRule(this.#rules, row.rule, row.source);
     this.#scan.looked += 1;
     try {
       if (rule !== undefined && (isRunsToDecide(row) || (await this.#differs(rule, row)))) await this.#raise(rule, row);
@@ -208,7 +208,7 @@ class LaneResync {
   }
 
   async #raise(rule: Rule, { source }: PromotionRow): Promise<void> {
-    await raiseWanted(this.#scan.ports, rule, source, { kind: 'schedule' });
+    await incrementGeneration(this.#scan.ports, rule, source, { kind: 'schedule' });
     this.#scan.started += 1;
   }
 

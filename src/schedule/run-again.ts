@@ -1,5 +1,5 @@
 import { fingerprint } from '../rules/fingerprint.js';
-import { raiseWanted } from '../rows/increment.js';
+import { incrementGeneration } from '../rows/increment.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { PromotionRows } from './promotion-rows.js';
 import type { RepositoryScan } from './repository-scan.js';
@@ -50,7 +50,7 @@ async function isOfOther({ scan }: RepositoryScan, by: string, row: PromotionRow
 async function raise({ scan, rule }: RepositoryScan, { source }: PromotionRow): Promise<void> {
   try {
     scan.started += 1;
-    await raiseWanted(scan.ports, rule, source, { kind: 'schedule' });
+    await incrementGeneration(scan.ports, rule, source, { kind: 'schedule' });
   } catch (error) {
     scan.started -= 1;
     if (!isOfOneRow(error)) throw error;

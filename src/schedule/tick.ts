@@ -33,7 +33,7 @@ export interface TickCall {
   state: TickState;
   log: { info(text: string): void; warn(text: string): void };
   /** Warns if the signing key or its certificate needs attention. */
-  tellOfSigning(warn: (text: string) => void): Promise<void>;
+  warnOfSigning(warn: (text: string) => void): Promise<void>;
 }
 
 /**
@@ -56,7 +56,7 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   if (failed.length > 0) await tryAgain(ports, log, state, failed);
   if (edited !== undefined) await edited();
   if (dueAt === undefined) return state;
-  await part(log, 'could not check the signing key', PART_MS, () => call.tellOfSigning((text) => log.warn(text)));
+  await part(log, 'could not check the signing key', PART_MS, () => call.warnOfSigning((text) => log.warn(text)));
   await part(log, 'could not remove old rows', PART_MS, async () => {
     const removed = await keepHouse(ports);
     if (Object.values(removed).some((count) => count > 0)) log.info(`removed: ${JSON.stringify(removed)}`);

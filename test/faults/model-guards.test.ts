@@ -90,7 +90,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
       copies: fc.constant([]),
       choices: choicesOf(9),
     }),
-    symptom: /waits for wanted-2/,
+    symptom: /waits for evidence-2/,
   },
   'cancelled mark': {
     histories: fc.record({

@@ -74,7 +74,7 @@ const arrives = (digest: string, withinMs = 150_000): Promise<true> =>
 async function atRest(): Promise<void> {
   await until('the promotion to be at rest', async () => {
     const row = await up.promotion(NAME, 'v1');
-    return row?.runOpen === false && row.wanted === row.answered ? true : undefined;
+    return row?.runOpen === false && row.generation === row.observedGeneration ? true : undefined;
   });
 }
 

@@ -3,7 +3,7 @@ import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { World } from './world.js';
 
 /** What tells how something came about, and not what it is: an activity that is done again finds what it made before. */
-const NARRATIVE = new Set(['did', 'absorbed', 'report']);
+const NARRATIVE = new Set(['did', 'coalesced', 'report']);
 
 /** Runs by what they are of, numbered in the order in which they were started. */
 function runNames(starts: World['engine']['starts']): Map<string, string> {
@@ -19,8 +19,8 @@ function runNames(starts: World['engine']['starts']): Map<string, string> {
 }
 
 /** How often somebody wanted something is no matter, only whether that is answered. */
-function withoutCounts({ wanted, answered, ...row }: PromotionRow): unknown {
-  return { ...row, isAnswered: wanted === answered };
+function withoutCounts({ generation, observedGeneration, ...row }: PromotionRow): unknown {
+  return { ...row, isAnswered: generation === observedGeneration };
 }
 
 /**
@@ -65,7 +65,7 @@ export async function endState(world: World): Promise<Record<string, unknown>> {
     runs: byName(
       await Promise.all(
         runs.map(async ({ id }) => {
-          const { wanted: _counts, ...run } = (await store.getRun(id))?.value ?? {};
+          const { generation: _counts, ...run } = (await store.getRun(id))?.value ?? {};
           return [renamed(id), told(run)];
         }),
       ),

@@ -11,9 +11,9 @@ import { SOURCE, newCall, openRun, rowOf, type World } from './world.js';
 export async function endRun(world: World, which: Rule, result: RunResult, source = SOURCE): Promise<string> {
   const { promotionId, runId } = await openRun(world, which, source);
   world.engine.setState(runId, 'ended');
-  const { wanted } = await rowOf(world, promotionId);
+  const { generation } = await rowOf(world, promotionId);
   const { digest } = await world.registries.repository(source.registry, source.repository).resolve(source.tag);
-  await closePromotion(world, promotionId, runId, { wanted, rule: which, result: { digest, ...result } });
+  await closePromotion(world, promotionId, runId, { generation, rule: which, result: { digest, ...result } });
   return promotionId;
 }
 

@@ -1,16 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../src/oci/index.js';
-import { isUntold, matchesPromotion, matchesRun } from '../../src/rows/filters.js';
+import { needsResultEvent, matchesPromotion, matchesRun } from '../../src/rows/filters.js';
 import { isAlike, mergedIgnored, nameOfIgnored, type IgnoredEvent } from '../../src/rows/ignored-event.js';
 import type { Page, PageOptions } from '../../src/ports/page.js';
 import type { Store } from '../../src/ports/store.js';
 import type { StoredDigest } from '../../src/ports/stored-digest.js';
-import type { DestinationOwner } from '../../src/rows/claims.js';
+import type { DestinationClaim } from '../../src/rows/claims.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import { resyncTurnOf } from '../../src/rows/resync-turn.js';
 import type { RunRow, RunSummary } from '../../src/rows/run-row.js';
 import type { ScanRow } from '../../src/rows/scan-row.js';
-import type { Standing } from '../../src/rows/subject-index.js';
+import type { SubjectIndexEntry } from '../../src/rows/subject-index.js';
 import type { StepProgress } from '../../src/rows/step-progress.js';
 import type { Versioned } from '../../src/ports/versioned.js';
 import { summaryOfRun } from '../../src/rows/run-summary.js';
@@ -100,9 +100,9 @@ function page<T>(items: T[], keyOf: (item: T) => string, options: PageOptions = 
 const newestFirst = (at: string): string => String(1e15 - Date.parse(at)).padStart(16, '0');
 const scanKey = ({ rule, registry, repository }: ScanRow): string => JSON.stringify([rule, registry, repository]);
 const place = (stored: StoredDigest): string => `${stored.registry}/${stored.repository}@${stored.digest}`;
-const promotionKey = (row: PromotionRow): string => `${newestFirst(row.runOpenedAt ?? row.wantedAt)}|${row.id}`;
+const promotionKey = (row: PromotionRow): string => `${newestFirst(row.runOpenedAt ?? row.incrementedAt)}|${row.id}`;
 
-const isOpen = (row: PromotionRow): boolean => row.runOpen || row.wanted > row.answered;
+const isOpen = (row: PromotionRow): boolean => row.runOpen || row.generation > row.observedGeneration;
 const isDue = ({ state, retryAt }: PromotionRow, by?: Date): boolean =>
   state === 'failed' && retryAt !== undefined && by !== undefined && Date.parse(retryAt) <= by.getTime();
 const isOpenJob = ({ kind, state }: RunSummary): boolean => kind === 'job' && state !== 'ended';
@@ -111,11 +111,11 @@ export function memoryRunStore(): Store {
   const promotions = new Rows<PromotionRow>();
   const runs = new Rows<RunRow>();
   const progress = new Rows<StepProgress>();
-  const owners = new Rows<DestinationOwner>();
+  const owners = new Rows<DestinationClaim>();
   const jobs = new Rows<string>();
   const notes = new Rows<string>();
   const scans = new Rows<ScanRow>();
-  const standing = new Rows<Standing & { image: string }>();
+  const standing = new Rows<SubjectIndexEntry & { image: string }>();
   const ours = new Map<string, string>();
   const ignored: { key: string; event: IgnoredEvent }[] = [];
   let ignoredWrites = 0;
@@ -161,7 +161,7 @@ export function memoryRunStore(): Store {
         runs
           .values()
           .map(summaryOfRun)
-          .filter((run) => isOpenJob(run) || isUntold(run)),
+          .filter((run) => isOpenJob(run) || needsResultEvent(run)),
         (run) => (isOpenJob(run) ? `job|${run.openedAt}|${run.id}` : `result|${run.id}`),
         options,
       ),
@@ -192,15 +192,15 @@ export function memoryRunStore(): Store {
         .filter((row) => row.runId === runId)
         .sort((a, b) => Date.parse(a.startedAt) - Date.parse(b.startedAt) || (a.step < b.step ? -1 : 1)),
 
-    addStanding: async (image, promotionId, seen) => {
+    addToSubjectIndex: async (image, promotionId, seen) => {
       standing.set(JSON.stringify([place(image), promotionId]), { promotionId, image: place(image), ...seen });
     },
-    listStanding: async (image) =>
+    listPromotionsOfSubject: async (image) =>
       standing
         .values()
         .flatMap((each) => (each.image === place(image) ? [each.promotionId] : []))
         .sort(),
-    listStandings: async (options) => {
+    listSubjectIndex: async (options) => {
       const { items, ...rest } = page(standing.values(), (each) => `${each.image}|${each.promotionId}`, options);
       const kept = items.map(({ image, ...each }) => {
         const key = JSON.stringify([image, each.promotionId]);
@@ -208,7 +208,7 @@ export function memoryRunStore(): Store {
       });
       return { items: kept, ...rest };
     },
-    removeStanding: async ({ key, version }) => {
+    removeFromSubjectIndex: async ({ key, version }) => {
       const current = standing.get(key)?.version;
       if (current !== undefined && current !== version) return false;
       standing.delete(key);
@@ -216,7 +216,7 @@ export function memoryRunStore(): Store {
     },
 
     claimDestination: async (destination, owner) => owners.claim(destination, owner),
-    replaceDestinationOwner: async (destination, owner, version) => owners.put(destination, owner, version),
+    replaceClaim: async (destination, owner, version) => owners.put(destination, owner, version),
 
     markOurs: async (manifest, runId) => {
       ours.set(place(manifest), runId ?? manifest.digest);
@@ -235,8 +235,8 @@ export function memoryRunStore(): Store {
       ignored.push({ key: `${newestFirst(event.at)}|${turn}`, event: structuredClone(merged) });
     },
     listIgnored: async ({ filter, ...options } = {}) => {
-      const wanted = ignored.filter(({ event }) => filter === undefined || nameOfIgnored(event) === filter.name);
-      const { items, ...rest } = page(wanted, ({ key }) => key, options);
+      const matching = ignored.filter(({ event }) => filter === undefined || nameOfIgnored(event) === filter.name);
+      const { items, ...rest } = page(matching, ({ key }) => key, options);
       return { items: items.map(({ event }) => structuredClone(event)), ...rest };
     },
 

@@ -125,11 +125,11 @@ export async function endRuns(
       from = page.next;
     } while (from !== undefined);
     if (open.length === 0) return;
-    for (const { id, source, wanted, rule: name, runId = '' } of open) {
+    for (const { id, source, generation, rule: name, runId = '' } of open) {
       const digest = world.registries.repository(source.registry, source.repository).tags.get(source.tag);
       world.engine.setState(runId, 'ended');
       await closePromotion(world, id, runId, {
-        wanted,
+        generation,
         result: { ...(digest !== undefined && { digest }), ...result },
         rule: world.ruleList.find((each) => each.name === name) ?? copying(),
       });

@@ -50,7 +50,7 @@ export const ROOT = manifest('1');
 type Observed = ResultOf<typeof contracts.observeContract>;
 export const OBSERVED: Extract<Observed, { state: 'found' }> = {
   state: 'found',
-  wanted: 1,
+  generation: 1,
   root: ROOT,
   differences: [`${DESTINATION} is not there`],
   mode: 'enforce',

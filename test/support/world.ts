@@ -1,6 +1,6 @@
 import { type Digest, parseReference, PolicyError, PromoterError, RegistryError } from '../../src/oci/index.js';
 import type { Rule } from '../../src/rules/rule.js';
-import { raiseWanted } from '../../src/rows/increment.js';
+import { incrementGeneration } from '../../src/rows/increment.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { RunRow, Trigger } from '../../src/rows/run-row.js';
 import { createStreamingSbomGenerator } from '../../src/sbom/index.js';
@@ -250,7 +250,7 @@ export async function openRun(
   source = SOURCE,
   kind: Trigger['kind'] = 'push',
 ): Promise<{ promotionId: string; runId: string; rule: Rule; source: typeof SOURCE; destination: string }> {
-  const { promotionId, runId = '' } = await raiseWanted(world, which, source, { kind });
+  const { promotionId, runId = '' } = await incrementGeneration(world, which, source, { kind });
   const destination = (await rowOf(world, promotionId)).destination;
   return { promotionId, runId, rule: which, source, destination };
 }
@@ -271,7 +271,7 @@ export async function runOf(world: World, runId: string): Promise<RunRow> {
 export async function begin(world: World, run: { promotionId: string; runId: string }): Promise<boolean> {
   world.engine.setState(run.runId, 'running');
   const row = await beginRun(world, run, await callOf(world, run.runId));
-  if (row !== undefined) await writeBegun(world, run.runId, row.wanted, undefined);
+  if (row !== undefined) await writeBegun(world, run.runId, row.generation, undefined);
   return row !== undefined;
 }
 

@@ -21,7 +21,7 @@ const promotionSchema = z.looseObject({
   destination: z.string(),
   state: z.string(),
   since: z.string().optional(),
-  wantedAt: z.string(),
+  incrementedAt: z.string(),
   runId: z.string().optional(),
   last: resultSchema.extend({ finishedAt: z.string() }).optional(),
 });

@@ -4,13 +4,13 @@ import type { Promotions } from '../../ports/promotions.js';
 import type { Claims } from '../../ports/claims.js';
 import type { Attachments } from '../../ports/attachments.js';
 import type { Documents } from '../../ports/documents.js';
-import type { DestinationOwner } from '../../rows/claims.js';
+import type { DestinationClaim } from '../../rows/claims.js';
 import type { PromotionRow } from '../../rows/promotion-row.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { Versioned } from '../../ports/versioned.js';
 
 /** The rows that steps ask for. */
-export type LocalStore = Promotions & Runs & Pick<SubjectIndex, 'addStanding'> & Claims & Attachments;
+export type LocalStore = Promotions & Runs & Pick<SubjectIndex, 'addToSubjectIndex'> & Claims & Attachments;
 
 /** Rows of one kind; each write is a version of its own. */
 class Rows<T> {
@@ -42,7 +42,7 @@ class Rows<T> {
 export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow }): LocalStore {
   const promotions = new Rows<PromotionRow>();
   const runs = new Rows<RunRow>();
-  const owners = new Rows<DestinationOwner>();
+  const owners = new Rows<DestinationClaim>();
   if (promotion !== undefined) {
     promotions.put(promotion.row.id, promotion.row);
     runs.put(promotion.run.id, promotion.run);
@@ -55,12 +55,12 @@ export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow })
     insertRun: async (row) => runs.put(row.id, row),
     replaceRun: async (row, version) => runs.put(row.id, row, version),
     // Nobody waits here for evidence that comes later.
-    addStanding: async () => undefined,
+    addToSubjectIndex: async () => undefined,
     claimDestination: async (destination, owner) => {
       owners.put(destination, owner);
       return owners.get(destination) ?? { value: owner, version: '' };
     },
-    replaceDestinationOwner: async (destination, owner, version) => owners.put(destination, owner, version),
+    replaceClaim: async (destination, owner, version) => owners.put(destination, owner, version),
     // Tells events of what we attach: there are none here.
     markOurs: async () => undefined,
     attachedBy: async () => undefined,

@@ -36,10 +36,18 @@ const FILTERS: Filters = [
   ['destination', 'reference', 'those that lead to <registry>/<name>:<tag>'],
 ];
 
-function rowOf({ state, rule, source, destination, last, since, wantedAt, id }: ShownPromotion): string[] {
+function rowOf({ state, rule, source, destination, last, since, incrementedAt, id }: ShownPromotion): string[] {
   const { registry, repository, tag = '' } = source;
   const stands = last?.code === undefined ? state : `${state} ${last.code}`;
-  return [stands, `${registry}/${repository}:${tag}`, destination, rule, last?.digest ?? '', since ?? wantedAt, id];
+  return [
+    stands,
+    `${registry}/${repository}:${tag}`,
+    destination,
+    rule,
+    last?.digest ?? '',
+    since ?? incrementedAt,
+    id,
+  ];
 }
 
 /** `promotions`, and `promotions run`. */

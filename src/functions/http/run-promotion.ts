@@ -3,7 +3,7 @@ import { getClient, input } from 'durable-functions';
 import { PromoterError, describeError } from '../../oci/index.js';
 import { matchRules } from '../../rules/match.js';
 import type { Rule } from '../../rules/rule.js';
-import { raiseWanted } from '../../rows/increment.js';
+import { incrementGeneration } from '../../rows/increment.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { errorAnswer } from './answers.js';
@@ -43,8 +43,8 @@ export async function answerRun(
   if (rule === undefined) return errorAnswer(409, 'RULE_GONE', `there is no rule ${row.rule} any more`);
   const { nearest } = matchRules([rule], row.source);
   if (nearest !== undefined) return errorAnswer(409, 'NO_RULE_MATCHES', nearest);
-  const { runId, wanted } = await raiseWanted(ports, rule, row.source, { kind: 'http' });
+  const { runId, generation } = await incrementGeneration(ports, rule, row.source, { kind: 'http' });
   const statusUrl = `/api/promotions/${id}`;
-  const jsonBody = { promotionId: id, wanted, ...(runId !== undefined && { runId }), statusUrl };
+  const jsonBody = { promotionId: id, generation, ...(runId !== undefined && { runId }), statusUrl };
   return { status: 202, headers: { location: statusUrl }, jsonBody };
 }

@@ -14,7 +14,7 @@ const KEY_MS = 5_000;
  * @param schedule PROMOTION_SCHEDULE: six fields, UTC
  */
 export function registerOnScheduleMessage(ports: StaticPorts, engineOf: EngineOf, schedule: string): void {
-  const tellOfSigning = signingLog(ports);
+  const warnOfSigning = signingLog(ports);
   app.storageQueue('onScheduleMessage', {
     queueName: 'schedule',
     connection: 'AzureWebJobsStorage',
@@ -24,7 +24,7 @@ export function registerOnScheduleMessage(ports: StaticPorts, engineOf: EngineOf
       const log = { info: (text: string) => context.info(text), warn: (text: string) => context.warn(text) };
       await handleTickMessage(ports, raw, async (state) => {
         const signer = await signerOfNow(ports.signing, AbortSignal.timeout(KEY_MS));
-        return tick({ ...ports, engine, signer }, { schedule, state, log, tellOfSigning });
+        return tick({ ...ports, engine, signer }, { schedule, state, log, warnOfSigning });
       });
     },
   });

@@ -73,7 +73,7 @@ export async function settled(up: Everything, repository: string, tag = 'v1', wi
     () => `${repository}:${tag} to settle\n${up.output().slice(-3000)}`,
     async () => {
       const row = await up.promotion(repository, tag);
-      const rests = row?.last !== undefined && !row.runOpen && row.answered >= row.wanted;
+      const rests = row?.last !== undefined && !row.runOpen && row.observedGeneration >= row.generation;
       quiet = rests ? quiet + 1 : 0;
       return quiet >= 4 ? row : undefined;
     },

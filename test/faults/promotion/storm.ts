@@ -141,7 +141,8 @@ export async function allSettled(up: Everything, count: number, withinMs: number
     () => `${count} promotions to settle\n${up.output().slice(-3000)}`,
     async () => {
       const rows = await promotionsOf(up);
-      const rest = rows?.filter((row) => row.last !== undefined && !row.runOpen && row.answered >= row.wanted) ?? [];
+      const rest =
+        rows?.filter((row) => row.last !== undefined && !row.runOpen && row.observedGeneration >= row.generation) ?? [];
       quiet = rest.length >= count && rest.length === rows?.length ? quiet + 1 : 0;
       return quiet >= 8 ? rows : undefined;
     },

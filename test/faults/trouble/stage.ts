@@ -20,7 +20,7 @@ import {
   type RegistryClient,
 } from '../../../src/oci/index.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
 import type { RunResult } from '../../../src/rows/run-row.js';
 import type { StepProgress } from '../../../src/rows/step-progress.js';
 import { createSelfSignedCertificate, type SignerSource } from '../../../src/signing/index.js';
@@ -324,7 +324,9 @@ class Play {
     repository: string;
     tag: string;
   }): Promise<Omit<Ended, 'standing' | 'report'>> {
-    const { promotionId, runId = '' } = await raiseWanted(this.#world, this.#scene.rule, source, { kind: 'push' });
+    const { promotionId, runId = '' } = await incrementGeneration(this.#world, this.#scene.rule, source, {
+      kind: 'push',
+    });
     this.#startMs = this.#world.nowMs;
     const played = await replay(this.#app.orchestrations.get('promote') as OrchestrationHandler, {
       // As the engine is given it: with the rule's deadline.

@@ -30,8 +30,8 @@ export interface Promotion {
   state: string;
   runOpen: boolean;
   runId?: string;
-  wanted: number;
-  answered: number;
+  generation: number;
+  observedGeneration: number;
   last?: { outcome: string; code?: string; reason?: string; digest?: string; finishedAt: string; runId: string };
 }
 

@@ -82,10 +82,10 @@ describe('createDurableEngine', () => {
   test('raises an event, and does nothing where the instance has ended or is not there', async () => {
     for (const status of [202, 410, 404]) {
       answer = { status };
-      await engine.raise('run-1', 'wanted-2');
+      await engine.raise('run-1', 'evidence-2');
     }
     expect(seen.map(({ url }) => url)).toEqual(
-      Array.from({ length: 3 }, () => '/runtime/webhooks/durabletask/instances/run-1/raiseEvent/wanted-2'),
+      Array.from({ length: 3 }, () => '/runtime/webhooks/durabletask/instances/run-1/raiseEvent/evidence-2'),
     );
   });
 

@@ -72,9 +72,9 @@ async function runOnce({ world, storage }: House): Promise<string> {
       updatedAt: at,
     });
   }
-  const { wanted } = await rowOf(world, run.promotionId);
+  const { generation } = await rowOf(world, run.promotionId);
   const result = { outcome: 'unchanged' as const, digest: 'sha256:a' };
-  await closePromotion(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
+  await closePromotion(world, run.promotionId, run.runId, { generation, rule: run.rule, result });
   world.engine.setState(run.runId, 'ended');
   return run.runId;
 }

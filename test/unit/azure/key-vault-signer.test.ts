@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { HttpClient } from '@azure/core-rest-pipeline';
 import type { TokenCredential } from '@azure/identity';
 import { keyVaultSigner, type KeyVaultSignerOptions } from '../../../src/azure/key-vault-signer.js';
-import { passing, isOverdue, PUT_OFF } from '../../../src/promotions/backoff.js';
+import { passing, isOverdue, BACKOFF } from '../../../src/promotions/backoff.js';
 import { PromoterError, type Descriptor } from '../../../src/oci/index.js';
 import { signNotary, verifyNotary, type SignerSource } from '../../../src/signing/index.js';
 import { ANSWERS } from '../../support/vault/answers.js';
@@ -284,7 +284,7 @@ describe('trouble with the vault', () => {
       );
       if (error === undefined) break;
       const passes = passing(error, 'attachSignature', false);
-      expect(passes).toMatchObject({ trouble: { code: 'KEY_VAULT_DENIED' }, patienceMs: PUT_OFF.unknownMs });
+      expect(passes).toMatchObject({ trouble: { code: 'KEY_VAULT_DENIED' }, patienceMs: BACKOFF.unknownMs });
       const again = {
         count: 1,
         sinceMs: START,
@@ -293,7 +293,7 @@ describe('trouble with the vault', () => {
         untilMs: START + 86_400_000,
       };
       expect(passes && isOverdue(passes, again, nowMs)).toBe(false);
-      expect(passes && isOverdue(passes, again, START + PUT_OFF.unknownMs)).toBe(true);
+      expect(passes && isOverdue(passes, again, START + BACKOFF.unknownMs)).toBe(true);
       waited.push(nowMs - START);
       nowMs += 30_000;
     }
@@ -351,7 +351,7 @@ describe('trouble with the vault', () => {
       .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'KEY_VAULT_UNAVAILABLE', transient: true });
     // A name that no server knows counts as wrong in the end.
-    expect(passing(error, 'attachSignature', false)).toMatchObject({ patienceMs: PUT_OFF.unknownMs });
+    expect(passing(error, 'attachSignature', false)).toMatchObject({ patienceMs: BACKOFF.unknownMs });
     certified();
     vault.faults.push(...Array.from({ length: 3 }, () => ({ status: 503, body: {} })));
     expect(await codeOf(source().current())).toBe('KEY_VAULT_UNAVAILABLE');

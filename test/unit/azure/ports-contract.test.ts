@@ -41,23 +41,23 @@ function portsContract(open: () => Promise<Ports>): void {
       const row = samplePromotion({ destination: WITH_ODDITIES });
       expect(await runs.getPromotion(row.id)).toBeUndefined();
       expect(await runs.insertPromotion(row)).toBe(true);
-      expect(await runs.insertPromotion({ ...row, wanted: 9 })).toBe(false);
+      expect(await runs.insertPromotion({ ...row, generation: 9 })).toBe(false);
       const first = await runs.getPromotion(row.id);
       expect(first?.value).toEqual(row);
       const version = first?.version ?? '';
       const full = samplePromotion({
         ...row,
-        wanted: 2,
+        generation: 2,
         runId: 'r',
         runOpen: true,
         runOpenedAt: at(5),
         runBegun: true,
         previousRunId: 'q',
-        waitingFor: 'wanted-2',
+        waitingFor: 'evidence-2',
         last: { outcome: 'failed', code: 'X', reason: 'y', runId: 'q', finishedAt: at(1), fingerprint: 'h' },
       });
       expect(await runs.replacePromotion(full, version)).toBe(true);
-      expect(await runs.replacePromotion({ ...row, wanted: 3 }, version)).toBe(false);
+      expect(await runs.replacePromotion({ ...row, generation: 3 }, version)).toBe(false);
       const second = await runs.getPromotion(row.id);
       expect(second?.value).toEqual(full);
       expect(await runs.replacePromotion(samplePromotion(), second?.version ?? '')).toBe(false);
@@ -69,11 +69,11 @@ function portsContract(open: () => Promise<Ports>): void {
       await runs.insertPromotion(row);
       const version = (await runs.getPromotion(row.id))?.version ?? '';
       const writes = Array.from({ length: 64 }, (_, index) =>
-        runs.replacePromotion({ ...row, wanted: index + 10, runOpen: index % 2 === 0 }, version),
+        runs.replacePromotion({ ...row, generation: index + 10, runOpen: index % 2 === 0 }, version),
       );
       const won = (await Promise.all(writes)).flatMap((done, index) => (done ? [index] : []));
       expect(won).toHaveLength(1);
-      expect((await runs.getPromotion(row.id))?.value.wanted).toBe((won[0] ?? 0) + 10);
+      expect((await runs.getPromotion(row.id))?.value.generation).toBe((won[0] ?? 0) + 10);
     });
   });
 
@@ -84,7 +84,7 @@ function portsContract(open: () => Promise<Ports>): void {
     const owner = { rule: 'staging', promotionId: row.id, source: 'a/b:c' };
     await runs.claimDestination(row.destination, owner);
     await runs.claimDestination('taken', { ...owner, promotionId: 'another' });
-    expect(await runs.removePromotion({ ...row, wanted: 7 })).toBe(false);
+    expect(await runs.removePromotion({ ...row, generation: 7 })).toBe(false);
     expect((await runs.listPromotions()).items).toEqual([row]);
     expect(await runs.removePromotion(row)).toBe(true);
     expect(await runs.getPromotion(row.id)).toBeUndefined();
@@ -170,7 +170,7 @@ function portsContract(open: () => Promise<Ports>): void {
       for (const row of rows) {
         await runs.insertPromotion(row);
       }
-      await runs.insertPromotion(samplePromotion({ wantedAt: at(3.5), rule: 'never-ran', answered: 1 }));
+      await runs.insertPromotion(samplePromotion({ incrementedAt: at(3.5), rule: 'never-ran', observedGeneration: 1 }));
       const names = async (size: number): Promise<string[][]> =>
         (await collectPages((options) => runs.listPromotions(options), size)).map((page) =>
           page.map((row) => row.rule),
@@ -204,8 +204,8 @@ function portsContract(open: () => Promise<Ports>): void {
           id: rule,
           state: 'failed',
           runOpen: false,
-          wanted: 1,
-          answered: 1,
+          generation: 1,
+          observedGeneration: 1,
           retryAt: at(seconds),
         });
       const rows = [failed('late', 30), failed('early', 10), failed('middle', 20)];
@@ -231,11 +231,11 @@ function portsContract(open: () => Promise<Ports>): void {
 
     test('a row whose wanted is ahead is open without a run, until it is answered', async () => {
       const { runs } = await open();
-      const row = samplePromotion({ wanted: 2, answered: 1 });
+      const row = samplePromotion({ generation: 2, observedGeneration: 1 });
       await runs.insertPromotion(row);
       expect((await runs.listDuePromotions()).items).toEqual([row]);
       const version = (await runs.getPromotion(row.id))?.version ?? '';
-      expect(await runs.replacePromotion({ ...row, answered: 2 }, version)).toBe(true);
+      expect(await runs.replacePromotion({ ...row, observedGeneration: 2 }, version)).toBe(true);
       expect((await runs.listDuePromotions()).items).toEqual([]);
     });
 
@@ -255,7 +255,7 @@ function portsContract(open: () => Promise<Ports>): void {
         inSync(6, { resync: { runId: 'q', at: at(1) } }),
         inSync(7, { destination: 'elsewhere.io/app:v1' }),
         inSync(1, { runOpen: true }),
-        inSync(2, { wanted: 2 }),
+        inSync(2, { generation: 2 }),
         samplePromotion({ state: 'observed' }),
       ];
       const urgent = [
@@ -281,16 +281,16 @@ function portsContract(open: () => Promise<Ports>): void {
       const { runs } = await open();
       const source = { registry: 'localhost:5100', repository: 'samples/b', tag: 'v1' };
       const rows = [
-        samplePromotion({ rule: 'one', wantedAt: at(1) }),
-        samplePromotion({ rule: 'one', wantedAt: at(2), source, destination: 'localhost:5101/b:v1' }),
-        samplePromotion({ rule: 'two', wantedAt: at(3), source: { ...source, tag: 'a/?' } }),
-        samplePromotion({ rule: 'two', wantedAt: at(4), source: { ...source, registry: 'elsewhere.io' } }),
+        samplePromotion({ rule: 'one', incrementedAt: at(1) }),
+        samplePromotion({ rule: 'one', incrementedAt: at(2), source, destination: 'localhost:5101/b:v1' }),
+        samplePromotion({ rule: 'two', incrementedAt: at(3), source: { ...source, tag: 'a/?' } }),
+        samplePromotion({ rule: 'two', incrementedAt: at(4), source: { ...source, registry: 'elsewhere.io' } }),
       ];
       for (const row of rows) await runs.insertPromotion(row);
       const found = async (filter: PromotionFilter): Promise<string[]> =>
         (await collectPages((options) => runs.listPromotions({ ...options, filter }), 1))
           .flat()
-          .map(({ wantedAt }) => wantedAt);
+          .map(({ incrementedAt }) => incrementedAt);
       expect(await found({ rule: 'one' })).toEqual([2, 1].map(at));
       expect(await found({ rule: 'on' })).toEqual([]);
       expect(await found({ state: 'working' })).toEqual([4, 3, 2, 1].map(at));
@@ -336,7 +336,7 @@ function portsContract(open: () => Promise<Ports>): void {
         ...row,
         state: 'ended' as const,
         finishedAt: at(3),
-        cancel: { at: at(2), by: WITH_ODDITIES, reason: 'y', wanted: 3 },
+        cancel: { at: at(2), by: WITH_ODDITIES, reason: 'y', generation: 3 },
         result: { outcome: 'refused' as const, code: 'X', reason: WITH_ODDITIES, remedy: 'z', digest: 'sha256:1' },
       };
       expect(await runs.replaceRun(ended, first?.version ?? '')).toBe(true);
@@ -433,7 +433,7 @@ function portsContract(open: () => Promise<Ports>): void {
         [at(4), at(1)],
       ]);
       expect((await runs.listDueRuns()).items[1]).toMatchObject({ id: jobs[0]?.id, startedAgainAt: at(8) });
-      await change(1, { toldAt: at(9) });
+      await change(1, { eventSentAt: at(9) });
       expect(await listed()).toEqual([[at(2), at(3)], [at(4)]]);
     });
 
@@ -512,10 +512,10 @@ function portsContract(open: () => Promise<Ports>): void {
     test('promotions stand on a digest in its repository, each once', async () => {
       const { runs } = ports;
       const image = sampleDigest();
-      expect(await runs.listStanding(image)).toEqual([]);
-      await Promise.all(['b', 'a', 'b'].map((id) => runs.addStanding(image, id)));
-      expect((await runs.listStanding(image)).sort()).toEqual(['a', 'b']);
-      expect(await runs.listStanding({ ...image, repository: 'samples/other' })).toEqual([]);
+      expect(await runs.listPromotionsOfSubject(image)).toEqual([]);
+      await Promise.all(['b', 'a', 'b'].map((id) => runs.addToSubjectIndex(image, id)));
+      expect((await runs.listPromotionsOfSubject(image)).sort()).toEqual(['a', 'b']);
+      expect(await runs.listPromotionsOfSubject({ ...image, repository: 'samples/other' })).toEqual([]);
     });
 
     test('all that stand on something are listed, page by page; one that is noted again meanwhile is not removed', async () => {
@@ -523,24 +523,24 @@ function portsContract(open: () => Promise<Ports>): void {
       const seen = (seconds: number) => ({ root: 'sha256:a', at: at(seconds) });
       const image = sampleDigest();
       const other = { ...image, repository: 'samples/other' };
-      for (const id of ['a', 'b', 'c']) await runs.addStanding(image, id, seen(1));
-      for (const id of ['a', 'd']) await runs.addStanding(other, id);
-      const pages = await collectPages((options) => runs.listStandings(options), 2);
+      for (const id of ['a', 'b', 'c']) await runs.addToSubjectIndex(image, id, seen(1));
+      for (const id of ['a', 'd']) await runs.addToSubjectIndex(other, id);
+      const pages = await collectPages((options) => runs.listSubjectIndex(options), 2);
       const all = pages.flat();
       expect(all.map(({ promotionId }) => promotionId).sort()).toEqual(['a', 'a', 'b', 'c', 'd']);
       expect(all.filter(({ promotionId }) => promotionId === 'b')).toMatchObject([seen(1)]);
       expect(all.filter(({ promotionId }) => promotionId === 'd')[0]).not.toHaveProperty('root');
-      await runs.addStanding(image, 'b', seen(2));
-      const removed = await Promise.all(all.map((each) => runs.removeStanding(each)));
+      await runs.addToSubjectIndex(image, 'b', seen(2));
+      const removed = await Promise.all(all.map((each) => runs.removeFromSubjectIndex(each)));
       expect(removed.filter(Boolean)).toHaveLength(4);
-      const [again] = (await runs.listStandings()).items;
+      const [again] = (await runs.listSubjectIndex()).items;
       expect(again).toMatchObject({ promotionId: 'b', ...seen(2) });
-      expect(await runs.listStanding(image)).toEqual(['b']);
+      expect(await runs.listPromotionsOfSubject(image)).toEqual(['b']);
       // Twice, it is gone all the same.
-      if (again !== undefined) expect(await runs.removeStanding(again)).toBe(true);
-      if (again !== undefined) expect(await runs.removeStanding(again)).toBe(true);
-      expect((await runs.listStandings()).items).toEqual([]);
-      await expect(runs.listStandings({ from: 'no token' })).rejects.toMatchObject({ code: 'PAGE_TOKEN_INVALID' });
+      if (again !== undefined) expect(await runs.removeFromSubjectIndex(again)).toBe(true);
+      if (again !== undefined) expect(await runs.removeFromSubjectIndex(again)).toBe(true);
+      expect((await runs.listSubjectIndex()).items).toEqual([]);
+      await expect(runs.listSubjectIndex({ from: 'no token' })).rejects.toMatchObject({ code: 'PAGE_TOKEN_INVALID' });
     });
 
     test('of 64 that claim a destination one owns it, and all are told who', async () => {
@@ -553,8 +553,8 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(new Set(owners.map(({ value }) => value.rule)).size).toBe(1);
       const { version } = owners[0] ?? { version: '' };
       const next = { rule: 'other', promotionId: 'p', source: 's' };
-      expect(await runs.replaceDestinationOwner(destination, next, version)).toBe(true);
-      expect(await runs.replaceDestinationOwner(destination, next, version)).toBe(false);
+      expect(await runs.replaceClaim(destination, next, version)).toBe(true);
+      expect(await runs.replaceClaim(destination, next, version)).toBe(false);
       expect((await runs.claimDestination(destination, { ...next, rule: 'late' })).value).toEqual(next);
     });
 

@@ -114,7 +114,7 @@ describe('Azure Storage', () => {
       const { registry, repository, digest } = image;
       const hash = createHash('sha256').update(`${registry}/${repository}@${digest}`).digest('hex');
       const entity = (index: number): { partitionKey: string; rowKey: string; j0: string } => ({
-        partitionKey: `standing|${hash}`,
+        partitionKey: `subject|${hash}`,
         rowKey: `p${index}`,
         j0: `"p${index}"`,
       });
@@ -128,25 +128,25 @@ describe('Azure Storage', () => {
         await Promise.all(batches);
       };
       await insert(0, 1200);
-      expect(new Set(await storage.runs.listStanding(image)).size).toBe(1200);
+      expect(new Set(await storage.runs.listPromotionsOfSubject(image)).size).toBe(1200);
       await insert(1200, 2000);
-      expect(await storage.runs.listStanding(image)).toHaveLength(2000);
+      expect(await storage.runs.listPromotionsOfSubject(image)).toHaveLength(2000);
       // The schedule finds the others.
       await insert(2000, 2001);
-      expect(await storage.runs.listStanding(image)).toHaveLength(2000);
+      expect(await storage.runs.listPromotionsOfSubject(image)).toHaveLength(2000);
     });
 
     test('what stands on a digest as an older version wrote it is read, and written anew by the next run', async () => {
       const image = sampleDigest();
       const hash = createHash('sha256').update(`${image.registry}/${image.repository}@${image.digest}`).digest('hex');
-      await table('promotions').createEntity({ partitionKey: `standing|${hash}`, rowKey: 'old', j0: '"old"' });
-      expect(await storage.runs.listStanding(image)).toEqual(['old']);
+      await table('promotions').createEntity({ partitionKey: `subject|${hash}`, rowKey: 'old', j0: '"old"' });
+      expect(await storage.runs.listPromotionsOfSubject(image)).toEqual(['old']);
       const kept = async (): Promise<unknown> =>
-        (await collectPages((options) => storage.runs.listStandings(options), 100))
+        (await collectPages((options) => storage.runs.listSubjectIndex(options), 100))
           .flat()
           .find(({ promotionId }) => promotionId === 'old');
       expect(await kept()).not.toHaveProperty('root');
-      await storage.runs.addStanding(image, 'old', { root: 'sha256:a', at: '2026-01-01T00:00:00.000Z' });
+      await storage.runs.addToSubjectIndex(image, 'old', { root: 'sha256:a', at: '2026-01-01T00:00:00.000Z' });
       expect(await kept()).toMatchObject({ root: 'sha256:a' });
     });
 
@@ -275,8 +275,8 @@ describe('Azure Storage', () => {
       const read = await runs.getPromotion(row.id);
       expect(read?.value).toEqual(row);
       proxy.loseAnswerTo('POST');
-      expect(await runs.replacePromotion({ ...row, wanted: 2 }, read?.version ?? '')).toBe(false);
-      expect((await runs.getPromotion(row.id))?.value.wanted).toBe(2);
+      expect(await runs.replacePromotion({ ...row, generation: 2 }, read?.version ?? '')).toBe(false);
+      expect((await runs.getPromotion(row.id))?.value.generation).toBe(2);
       proxy.loseAnswerTo('POST');
       expect(await runs.claimJob('job', 'run-1')).toBe('run-1');
       expect(proxy.lost).toBe(3);

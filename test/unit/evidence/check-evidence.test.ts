@@ -89,8 +89,8 @@ describe('the gate', () => {
 
   test('tells the wanted that it looked at', async () => {
     const first = await check();
-    expect(first).toMatchObject({ wanted: 1 });
-    expect(await check()).toMatchObject({ wanted: 2 });
+    expect(first).toMatchObject({ generation: 1 });
+    expect(await check()).toMatchObject({ generation: 2 });
   });
 
   test('our own key never satisfies it, whoever trusts it', async () => {
@@ -230,9 +230,9 @@ describe('what passed is noted in the row', () => {
     const [gated] = world.ruleList;
     const gate = { digest: root.digest, fingerprint: gated && fingerprint(gated) };
     expect(await rowOf(world, run.promotionId)).toMatchObject({ gate });
-    const { wanted } = await rowOf(world, run.promotionId);
+    const { generation } = await rowOf(world, run.promotionId);
     await closePromotion(world, run.promotionId, run.runId, {
-      wanted,
+      generation,
       rule: run.rule,
       result: { outcome: 'promoted' },
     });
@@ -447,9 +447,9 @@ describe('a run that is behind', () => {
   test('looking again ends the waiting; a mark says what is waited for', async () => {
     const closed = await check();
     if (closed.state !== 'closed') throw new Error('not closed');
-    const mark = { ...run, wanted: closed.wanted, event: 'wanted-1', reasons: closed.reasons, pauseMs: 0 };
+    const mark = { ...run, generation: closed.generation, event: 'evidence-1', reasons: closed.reasons, pauseMs: 0 };
     expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'waiting' });
-    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'waiting', waitingFor: 'wanted-1' });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'waiting', waitingFor: 'evidence-1' });
     await look();
     const row = await rowOf(world, run.promotionId);
     expect(row).toMatchObject({ state: 'working' });
@@ -461,12 +461,18 @@ describe('a run that is behind', () => {
   test('one that has looked often pauses first: the row waits, and nothing wakes it', async () => {
     const closed = await check();
     if (closed.state !== 'closed') throw new Error('not closed');
-    const mark = { ...run, wanted: closed.wanted, event: 'wanted-9', reasons: closed.reasons, pauseMs: 60_000 };
+    const mark = {
+      ...run,
+      generation: closed.generation,
+      event: 'evidence-9',
+      reasons: closed.reasons,
+      pauseMs: 60_000,
+    };
     expect(await markWaitingStep(world, mark, newCall())).toEqual({ retryAfterMs: 60_000 });
     world.engine.setState(run.runId, 'running');
     await openRun(world);
     const row = await rowOf(world, run.promotionId);
-    expect(row).toMatchObject({ state: 'waiting', wanted: closed.wanted + 1 });
+    expect(row).toMatchObject({ state: 'waiting', generation: closed.generation + 1 });
     expect(row.waitingFor).toBeUndefined();
     expect(world.engine.raised).toEqual([]);
 
@@ -478,7 +484,7 @@ describe('a run that is behind', () => {
   });
 
   test('it pauses, and the row is another run’s: gone', async () => {
-    const mark = { ...run, runId: 'another', wanted: 1, event: 'wanted-9', reasons: [], pauseMs: 60_000 };
+    const mark = { ...run, runId: 'another', generation: 1, event: 'evidence-9', reasons: [], pauseMs: 60_000 };
     expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'gone' });
   });
 });

@@ -46,7 +46,7 @@ describe('an activity answers', () => {
   test('what is done', async () => {
     await pushed();
     const run = await openRun(world);
-    expect(await call('observe', run)).toMatchObject({ done: { state: 'found', wanted: 1 } });
+    expect(await call('observe', run)).toMatchObject({ done: { state: 'found', generation: 1 } });
     expect(await progress(run.runId)).toMatchObject([{ step: 'observe', state: 'done' }]);
   });
 
@@ -228,7 +228,9 @@ describe('long steps', () => {
     const attempt = { count: 12, sinceMs, codeSinceMs: sinceMs, untilMs: world.nowMs + 600_000 };
     const later = (await call('observe', { ...run, attempt })) as { retryAfterMs: number };
     expect(later.retryAfterMs).toBeGreaterThan(30_000);
-    expect(await call('markWaiting', { ...run, wanted: 1, event: 'wanted-1', reasons: [], pauseMs: 0 })).toMatchObject({
+    expect(
+      await call('markWaiting', { ...run, generation: 1, event: 'evidence-1', reasons: [], pauseMs: 0 }),
+    ).toMatchObject({
       done: expect.any(String),
     });
     release();

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { TransportError } from '../../../src/oci/index.js';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
 import { rule } from '../../support/rules.fixture.js';
 import { openJobRun } from '../../support/job-world.js';
 import { NOTARY_SIGNATURE, countReferrers, pushImage } from '../../support/images.js';
@@ -89,7 +89,7 @@ describe('a run that is stopped', () => {
     expect(JSON.parse(event?.text ?? '')).toMatchObject({ type: 'acr-promoter.promotion.cancelled' });
 
     const answer = await answerRun(world, run.promotionId);
-    expect(answer).toMatchObject({ status: 202, jsonBody: { wanted: 2 } });
+    expect(answer).toMatchObject({ status: 202, jsonBody: { generation: 2 } });
     const { runId } = answer.jsonBody as { runId: string };
     expect((await play(runId)).output).toMatchObject({ outcome: 'promoted' });
     expect(tagAt(world, DESTINATION)).toBe(image.digest);
@@ -350,7 +350,7 @@ describe('over HTTP', () => {
     const first = await answerCancel(world, runId, body('{"by": "mia", "reason": "wrong\\nimage"}'));
     expect(first).toMatchObject({
       status: 202,
-      jsonBody: { runId, statusUrl: `/api/runs/${runId}`, cancel: { by: 'mia', reason: 'wrong image', wanted: 1 } },
+      jsonBody: { runId, statusUrl: `/api/runs/${runId}`, cancel: { by: 'mia', reason: 'wrong image', generation: 1 } },
     });
     expect(await answerCancel(world, runId, body(''))).toEqual(first);
   });
@@ -371,18 +371,18 @@ describe('over HTTP', () => {
   test('a promotion is run: an open one absorbs it; without its rule, or for a tag that it no longer takes, 409', async () => {
     const { promotionId, runId } = await openRun(world);
     world.engine.setState(runId, 'running');
-    expect(await answerRun(world, promotionId)).toMatchObject({ status: 202, jsonBody: { runId, wanted: 2 } });
+    expect(await answerRun(world, promotionId)).toMatchObject({ status: 202, jsonBody: { runId, generation: 2 } });
     expect(await answerRun(world, 'none')).toMatchObject({ status: 404 });
     world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['other/**'] } })];
     expect(await answerRun(world, promotionId)).toMatchObject({ jsonBody: { error: { code: 'NO_RULE_MATCHES' } } });
     world.ruleList = [];
     expect(await answerRun(world, promotionId)).toMatchObject({ jsonBody: { error: { code: 'RULE_GONE' } } });
-    expect((await rowOf(world, promotionId)).wanted).toBe(2);
+    expect((await rowOf(world, promotionId)).generation).toBe(2);
   });
 
   test('paused: it is wanted, and there is no run yet', async () => {
     world.paused = true;
-    const { promotionId } = await raiseWanted(world, rule(), SOURCE, { kind: 'push' });
+    const { promotionId } = await incrementGeneration(world, rule(), SOURCE, { kind: 'push' });
     const answer = await answerRun(world, promotionId);
     expect(answer.status).toBe(202);
     expect(answer.jsonBody).not.toHaveProperty('runId');

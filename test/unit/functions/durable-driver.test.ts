@@ -289,7 +289,7 @@ describe('a long step that goes on', () => {
 
 test('history stays small: what an activity is given is ids and digests', async () => {
   const { calls } = await play({
-    checkEvidence: () => ({ done: { state: 'passed', wanted: 1 } }),
+    checkEvidence: () => ({ done: { state: 'passed', generation: 1 } }),
     observe: () => ({ done: { ...OBSERVED, gate: 'closed' } }),
   });
   for (const { name, input } of calls) {

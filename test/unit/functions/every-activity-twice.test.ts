@@ -1,7 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import { describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
-import { raiseWanted } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
 import type { Signer } from '../../../src/signing/index.js';
 import { openJob } from '../../../src/operations/start-job.js';
 import { parseJob } from '../../../src/operations/parse-job.js';
@@ -106,7 +106,7 @@ const SCENARIOS: Record<string, Scenario> = {
       const image = await source.resolve(SOURCE.tag);
       await pushSignature(source, image, alike(RELEASE.signer), new Date(NOW_MS));
       const [first] = world.ruleList;
-      if (first !== undefined) await raiseWanted(world, first, SOURCE, { kind: 'push' });
+      if (first !== undefined) await incrementGeneration(world, first, SOURCE, { kind: 'push' });
     },
   },
   'a tag that moves on': {
@@ -118,7 +118,7 @@ const SCENARIOS: Record<string, Scenario> = {
       const other = await pushImage(source, { tag: 'moved', content: 'two' });
       source.tags.set(SOURCE.tag, other.digest);
       const [first] = world.ruleList;
-      if (first !== undefined) await raiseWanted(world, first, SOURCE, { kind: 'push' });
+      if (first !== undefined) await incrementGeneration(world, first, SOURCE, { kind: 'push' });
     },
   },
   'a graph that takes several calls of each step': {

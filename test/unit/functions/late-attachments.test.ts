@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Digest } from '../../../src/oci/index.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { newPlayedWorld, outcomes, type PlayedWorld } from '../../support/played-world.js';
@@ -24,7 +24,7 @@ async function prepared(lateMs: number): Promise<{ play: PlayedWorld; digest: Di
       each === digest || play.world.nowMs - (firstSeen.get(each) ?? 0) >= lateMs;
     return read({ ...there, referrers: new Map([...there.referrers].filter(([each]) => isListed(each))) });
   };
-  await raiseWanted(play.world, play.world.ruleList[0] ?? rule(), SOURCE, { kind: 'push' });
+  await incrementGeneration(play.world, play.world.ruleList[0] ?? rule(), SOURCE, { kind: 'push' });
   return { play, digest };
 }
 

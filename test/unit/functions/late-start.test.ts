@@ -310,11 +310,12 @@ test('a promote job that has ended raises nothing when one of its steps comes la
   const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
   const step = (name: string, input: object) => app.activities.get(name)?.handler({ runId, ...input }, context);
   expect(await step('beginJob', {})).toMatchObject({ done: { operation: 'promote' } });
-  const [raised] = ((await step('raisePromotions', { source: SOURCE })) as { done: { promotionId: string }[] }).done;
+  const [raised] = ((await step('incrementPromotions', { source: SOURCE })) as { done: { promotionId: string }[] })
+    .done;
   await endRunRow(world, runId, { outcome: 'failed', code: 'RUN_LOST' });
   const row = await rowOf(world, raised?.promotionId ?? '');
-  expect(await step('raisePromotions', { source: SOURCE })).toMatchObject({ failed: { code: 'RUN_ENDED' } });
-  expect(await step('awaitPromotions', { promotions: [{ promotionId: row.id, wanted: 1 }] })).toMatchObject({
+  expect(await step('incrementPromotions', { source: SOURCE })).toMatchObject({ failed: { code: 'RUN_ENDED' } });
+  expect(await step('awaitPromotions', { promotions: [{ promotionId: row.id, generation: 1 }] })).toMatchObject({
     failed: { code: 'RUN_ENDED' },
   });
   expect(await step('beginJob', {})).toEqual({ done: { operation: 'none' } });

@@ -151,7 +151,7 @@ test('one promotion, whatever happens to it, told apart in its runs', async () =
     'schedule: promoted',
     'push: unchanged',
   ]);
-  expect(all[1]?.trigger).toMatchObject({ id: all[0]?.id, absorbed: { kind: 'push', id: 'e2' } });
+  expect(all[1]?.trigger).toMatchObject({ id: all[0]?.id, coalesced: { kind: 'push', id: 'e2' } });
   const { promotionId = '' } = all[0] ?? {};
   expect(await rowOf(play.world, promotionId)).toMatchObject({ state: 'in_sync', runOpen: false, failures: 0 });
 });

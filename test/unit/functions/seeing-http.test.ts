@@ -1,7 +1,7 @@
 import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
@@ -31,8 +31,8 @@ const body = async (name: string, query?: string, params?: Record<string, string
 
 describe('promotions', () => {
   test('are filtered; the registry may stand before the repository', async () => {
-    await raiseWanted(world, rule(), SOURCE, { kind: 'push' });
-    await raiseWanted(world, rule({ name: 'other' }), { ...SOURCE, tag: 'v2' }, { kind: 'push' });
+    await incrementGeneration(world, rule(), SOURCE, { kind: 'push' });
+    await incrementGeneration(world, rule({ name: 'other' }), { ...SOURCE, tag: 'v2' }, { kind: 'push' });
     for (const query of [
       'rule=other',
       'tag=v2',
@@ -93,7 +93,7 @@ describe('is my tag in staging', () => {
     expect(await ask(reference)).toMatchObject({ promotions: [{ standing: 'working', step: 'observe', runId }] });
     world.registries.repository(REGISTRY, 'staging/samples/app').tags.set('v1', digest);
     const result = { outcome: 'promoted', digest } as const;
-    await closePromotion(world, promotionId, runId, { wanted: 1, result, rule: unsigned });
+    await closePromotion(world, promotionId, runId, { generation: 1, result, rule: unsigned });
     const since = world.now().toISOString();
     // The manifest is not there.
     expect(await ask(reference)).toMatchObject({ promoted: false, promotions: [{ standing: 'moved' }] });
@@ -150,7 +150,7 @@ describe('runs', () => {
   test('are filtered, and say what opened them', async () => {
     const first = await openRun(world);
     const result = { outcome: 'failed', code: 'X', digest: 'sha256:a' } as const;
-    await closePromotion(world, first.promotionId, first.runId, { wanted: 1, result, rule: rule() });
+    await closePromotion(world, first.promotionId, first.runId, { generation: 1, result, rule: rule() });
     world.nowMs += 1000;
     const second = await openRun(world, rule({ name: 'other' }), { ...SOURCE, tag: 'v2' });
     const found = async (query: string): Promise<string[]> =>

@@ -67,7 +67,11 @@ describe.each(STEPS)('gone before %s', (step) => {
     expect(run?.elapsedMs).toBeGreaterThanOrEqual(15 * MINUTE);
     expect(run?.elapsedMs).toBeLessThan(21 * MINUTE);
     expect(play.standing()).toBeUndefined();
-    expect(await rowOf(play.world, promotionId)).toMatchObject({ runOpen: false, state: 'failed', answered: 1 });
+    expect(await rowOf(play.world, promotionId)).toMatchObject({
+      runOpen: false,
+      state: 'failed',
+      observedGeneration: 1,
+    });
     // Nothing is left behind at the source that refers to nothing.
     expect(play.source.manifests.size).toBe(0);
     for (let ticks = 0; ticks < 5; ticks += 1) {
@@ -150,7 +154,9 @@ describe('deleted while its run works, which the deletion’s event tells', () =
   test('one run, which waits once, and one failure: it has answered both', async () => {
     expect(await deleted()).toEqual(['failed']);
     const { items } = await play.world.store.listPromotions();
-    expect(items).toMatchObject([{ runOpen: false, state: 'failed', wanted: 2, answered: 2, failures: 1 }]);
+    expect(items).toMatchObject([
+      { runOpen: false, state: 'failed', generation: 2, observedGeneration: 2, failures: 1 },
+    ]);
     expect(play.world.queues.sent).toHaveLength(1);
   });
 
@@ -209,7 +215,11 @@ test('a push while it is waited for wakes the run', async () => {
   expect(play.world.nowMs - since).toBeLessThan(MINUTE);
   expect(await runOf(play.world, runId)).toMatchObject({ state: 'ended' });
   // Nothing was listed before it came: the run answers it.
-  expect(await rowOf(play.world, promotionId)).toMatchObject({ state: 'in_sync', wanted: 2, answered: 2 });
+  expect(await rowOf(play.world, promotionId)).toMatchObject({
+    state: 'in_sync',
+    generation: 2,
+    observedGeneration: 2,
+  });
 });
 
 test('what a copy lacks at the destination is no source that is gone', async () => {

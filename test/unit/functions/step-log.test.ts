@@ -34,8 +34,8 @@ async function call(kind: 'activities' | 'functions', name: string, input: unkno
 const waitOf = ({ promotionId, runId }: { promotionId: string; runId: string }) => ({
   promotionId,
   runId,
-  wanted: 1,
-  event: 'wanted-1',
+  generation: 1,
+  event: 'evidence-1',
   reasons: [],
   pauseMs: 0,
 });
@@ -161,7 +161,7 @@ describe('a step that is called again', () => {
   test('has been at it since it was put off first, and says once that it waits', async () => {
     const { runId, promotionId } = await openRun(world);
     const since = world.nowMs;
-    const poll = { runId, promotions: [{ promotionId, wanted: 1 }] };
+    const poll = { runId, promotions: [{ promotionId, generation: 1 }] };
     await call('activities', 'awaitPromotions', poll);
     world.nowMs += 5_000;
     const attempt = { count: 1, sinceMs: since, codeSinceMs: since, untilMs: since + 60_000 };

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
 import { REGISTRY, SOURCE, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';
 
@@ -150,7 +150,7 @@ test('an event of more promotions than one call raises is gone on with from the 
   for (let nth = 0; nth < 120; nth += 1) {
     const { promotionId: id } = await openRun(world, undefined, { ...SOURCE, tag: `v${nth}` });
     ids.add(id);
-    await world.store.addStanding({ registry: REGISTRY, repository: SOURCE.repository, digest: root.digest }, id);
+    await world.store.addToSubjectIndex({ registry: REGISTRY, repository: SOURCE.repository, digest: root.digest }, id);
   }
   const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
   const target = { repository: SOURCE.repository, digest };
@@ -174,8 +174,13 @@ test('an event of 2,000 promotions is answered in time, though each request to a
   const root = await pushImage(source, { tag: SOURCE.tag });
   const place = { registry: REGISTRY, repository: SOURCE.repository, digest: root.digest };
   for (let nth = 0; nth < 2_000; nth += 1) {
-    const { promotionId: id } = await raiseWanted(world, rule(), { ...SOURCE, tag: `v${nth}` }, { kind: 'push' });
-    await world.store.addStanding(place, id);
+    const { promotionId: id } = await incrementGeneration(
+      world,
+      rule(),
+      { ...SOURCE, tag: `v${nth}` },
+      { kind: 'push' },
+    );
+    await world.store.addToSubjectIndex(place, id);
   }
   const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
   const { store } = world;

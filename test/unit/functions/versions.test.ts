@@ -2,7 +2,7 @@ import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { tendPromotion } from '../../../src/rows/reconcile.js';
+import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import { beginRun } from '../../../src/promotions/begin-run.js';
 import { reconcileJobs } from '../../support/reconciled.js';
 import { openJobRun } from '../../support/job-world.js';
@@ -46,8 +46,8 @@ const RECORDINGS: Record<string, { orchestration: Recorded['orchestration']; ans
       observe: () => ({ done: GATED }),
       checkEvidence: (_input, call) =>
         call < 4
-          ? { done: { state: 'closed', wanted: 1, reasons: ['none'], evidence: 'e' } }
-          : { done: { state: 'passed', wanted: 1 } },
+          ? { done: { state: 'closed', generation: 1, reasons: ['none'], evidence: 'e' } }
+          : { done: { state: 'passed', generation: 1 } },
       markWaiting: () => ({ done: 'waiting' }),
     },
   },
@@ -81,7 +81,7 @@ const RECORDINGS: Record<string, { orchestration: Recorded['orchestration']; ans
     answers: {
       ...JOB,
       beginJob: () => ({ done: { operation: 'promote', source: { registry: REGISTRY, repository: 'a', tag: 'v1' } } }),
-      raisePromotions: () => ({ done: [{ promotionId: 'p1', wanted: 1 }] }),
+      incrementPromotions: () => ({ done: [{ promotionId: 'p1', generation: 1 }] }),
       awaitPromotions: (_input, call) =>
         call < 3 ? { retryAfterMs: 1_000, wake: `wake-${call}` } : { done: [{ outcome: 'promoted' }] },
     },
@@ -125,9 +125,9 @@ function steps(): Record<string, Activity> {
   const scripted = {
     ...promotion().activities,
     ...activities({
-      checkEvidence: () => ({ done: { state: 'passed', wanted: 1 } }),
+      checkEvidence: () => ({ done: { state: 'passed', generation: 1 } }),
       markWaiting: () => ({ done: 'waiting' }),
-      raisePromotions: () => ({ done: [{ promotionId: 'p', wanted: 1 }] }),
+      incrementPromotions: () => ({ done: [{ promotionId: 'p', generation: 1 }] }),
       awaitPromotions: () => ({ done: [{ outcome: 'promoted' }] }),
       tagCopy: () => ({ done: { digest: ROOT.digest } }),
     }),
@@ -206,7 +206,7 @@ async function tick({ promotionId, runId }: Cut): Promise<string | undefined> {
   world.nowMs += 20 * 60_000;
   await reconcileJobs(world);
   if (promotionId === undefined) return undefined;
-  await tendPromotion(world, promotionId, world.ruleList[0]);
+  await reconcilePromotion(world, promotionId, world.ruleList[0]);
   const row = await rowOf(world, promotionId);
   return row.runOpen && row.runId !== runId ? row.runId : undefined;
 }

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { Descriptor } from '../../../src/oci/index.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import {
@@ -158,13 +158,13 @@ describe('a rule that wants a signature', () => {
       const answer = await work();
       if (name !== 'markWaiting' || call > 1) return answer;
       await pushSignature(source, image, release.signer);
-      await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
+      await incrementGeneration(world, run.rule, SOURCE, { kind: 'push' });
       return answer;
     };
     const runs = await playAll(sign, { event: ([name]) => (world.engine.raised.length > 0 ? name : undefined) });
     expect(outcomes(runs)).toEqual(['promoted']);
     expect(runs[0]?.timersMs).toEqual([]);
-    expect(world.engine.raised).toEqual([{ id: run.runId, event: 'wanted-1' }]);
+    expect(world.engine.raised).toEqual([{ id: run.runId, event: 'evidence-1' }]);
     expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 2 });
   });
 
@@ -188,7 +188,7 @@ describe('a rule that wants a signature', () => {
       const [played] = await playAll(flooded(pushes(5)), { event: woken, twiceEvery: 50 });
       expect(played?.output).toMatchObject({ outcome: 'refused', code: 'EVIDENCE_MISSING' });
       const called = (name: string): number => played?.calls.filter((call) => call.name === name).length ?? 0;
-      expect((await rowOf(world, run.promotionId)).wanted).toBeGreaterThan(500);
+      expect((await rowOf(world, run.promotionId)).generation).toBeGreaterThan(500);
       expect(called('checkEvidence')).toBeGreaterThan(40);
       expect(called('checkEvidence')).toBeLessThanOrEqual(51);
       // Each look, its pause, and the mark after it.

@@ -28,7 +28,7 @@ export async function givenWithout(
   if (guard !== 'wanted at closing' || name !== 'closeRun') return given;
   const closing = given as { promotionId: string };
   const row = await world.store.getPromotion(closing.promotionId);
-  return { ...closing, wanted: row?.value.wanted ?? 0 };
+  return { ...closing, generation: row?.value.generation ?? 0 };
 }
 
 /**

@@ -68,7 +68,7 @@ const MOMENTS = [
   'observe: store',
   'attach: store',
   'copy: store',
-  'raisePromotions: store',
+  'incrementPromotions: store',
   'removePromotion',
   'engine start',
   'queue send',

@@ -30,14 +30,14 @@ export class Interruptions {
   readonly runs = new Set<string>();
   /** By promotion: runs that were interrupted in a row, and what was wanted when the present run was opened. */
   readonly #inRow = new Map<string, number>();
-  readonly #wanted = new Map<string, number>();
+  readonly #generation = new Map<string, number>();
 
   /** @param run the one that the row named before */
   changes(before: PromotionRow, row: PromotionRow, run: RunRow | undefined): void {
     const { id, last, state } = row;
     const isOver = before.runOpen && (!row.runOpen || row.runId !== before.runId);
-    if (isOver && run !== undefined) this.#ended(id, before.wanted, run);
-    if (row.runId !== before.runId) this.#wanted.set(id, row.wanted);
+    if (isOver && run !== undefined) this.#ended(id, before.generation, run);
+    if (row.runId !== before.runId) this.#generation.set(id, row.generation);
     if (last?.outcome === INTERRUPTED)
       this.problems.add(`promotion ${id} is answered by run ${last.runId}: interrupted`);
     if (isOver && !row.runOpen && last !== undefined && STATES[last.outcome] !== state)
@@ -46,11 +46,11 @@ export class Interruptions {
       this.problems.add(`promotion ${id} counts a failure: run ${run.id} was interrupted`);
   }
 
-  #ended(id: string, wanted: number, { id: runId, result, trigger }: RunRow): void {
+  #ended(id: string, generation: number, { id: runId, result, trigger }: RunRow): void {
     const isInterrupted = result?.outcome === INTERRUPTED;
     const isLost = result?.code === 'RUN_LOST';
     if (isInterrupted) this.runs.add(runId);
-    const isAsked = trigger?.kind !== 'retry' || wanted > (this.#wanted.get(id) ?? 0);
+    const isAsked = trigger?.kind !== 'retry' || generation > (this.#generation.get(id) ?? 0);
     const inRow = isInterrupted || isLost ? (isAsked ? 0 : (this.#inRow.get(id) ?? 0)) + 1 : 0;
     this.#inRow.set(id, inRow);
     if (isLost && inRow < MOST_IN_ROW)

@@ -1,6 +1,6 @@
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import { isRunsToDecide, resyncTurnOf } from '../../../src/rows/resync-turn.js';
-import { standingRule } from '../../../src/rules/standing-rule.js';
+import { currentRule } from '../../../src/rules/current-rule.js';
 import { App } from './app.js';
 import type { Guard } from './guards.js';
 import { Happenings } from './happenings.js';
@@ -195,7 +195,7 @@ class Model {
     const { items } = await this.#app.world.store.listPromotions({ size: 100 });
     const rules = this.#app.rules.filter(({ triggers }) => triggers.includes('schedule'));
     return items.some((row) => {
-      const isOurs = standingRule(rules, row.rule, row.source) !== undefined && resyncTurnOf(row) !== undefined;
+      const isOurs = currentRule(rules, row.rule, row.source) !== undefined && resyncTurnOf(row) !== undefined;
       return isOurs && !isRunsToDecide(row) && (row.resync?.runId !== row.runId || row.resync?.at === undefined);
     });
   }
@@ -206,12 +206,12 @@ class Model {
     if (!mail.isEmpty || this.#simulation.tasks.length > 0) return;
     for (const row of (await world.store.listPromotions({ size: 100 })).items) {
       const since = watches.waitingSince.get(row.id);
-      if (row.waitingFor === undefined || since === undefined || row.wanted <= since) continue;
+      if (row.waitingFor === undefined || since === undefined || row.generation <= since) continue;
       const instance = row.runId === undefined ? undefined : engine.instances.get(row.runId);
       if (instance?.stalled === true) continue;
       if (instance?.state === 'running' && instance.retrying === 0 && engine.deliveries.length === 0) {
         throw new Error(
-          `promotion ${row.id} waits for ${row.waitingFor} though ${row.wanted} is wanted, more than ${since}`,
+          `promotion ${row.id} waits for ${row.waitingFor} though ${row.generation} is wanted, more than ${since}`,
         );
       }
     }

@@ -2,7 +2,7 @@ import { promotionId } from '../../../src/rules/promotion-id.js';
 import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { isSourceRepository, matchRules } from '../../../src/rules/match.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import { standingRule } from '../../../src/rules/standing-rule.js';
+import { currentRule } from '../../../src/rules/current-rule.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { ExistingTags } from '../../../src/schedule/existing-tags.js';
@@ -50,7 +50,7 @@ export function isWanted(
   { rules, world }: App,
   { rule, source: { registry, repository, tag } }: PromotionRow,
 ): boolean {
-  const standing = standingRule(rules, rule, { registry, repository, tag });
+  const standing = currentRule(rules, rule, { registry, repository, tag });
   return standing !== undefined && world.registries.repository(registry, repository).tags.has(tag);
 }
 
@@ -87,7 +87,7 @@ async function tagProblems(
 async function leftProblems(
   { world, watches }: App,
   rule: Rule,
-  { id, last, wanted }: PromotionRow,
+  { id, last, generation }: PromotionRow,
   digest: string,
 ): Promise<string[]> {
   if (last?.outcome !== 'cancelled')
@@ -95,8 +95,10 @@ async function leftProblems(
   const run = (await world.store.getRun(last.runId))?.value;
   if (run === undefined && !watches.removedRuns.has(last.runId))
     return [`promotion ${id}: there is no run ${last.runId}`];
-  if (run !== undefined && (run.cancel?.wanted ?? 0) < wanted)
-    return [`promotion ${id}: ${wanted} is wanted, and run ${run.id} was stopped when ${run.cancel?.wanted} was`];
+  if (run !== undefined && (run.cancel?.generation ?? 0) < generation)
+    return [
+      `promotion ${id}: ${generation} is wanted, and run ${run.id} was stopped when ${run.cancel?.generation} was`,
+    ];
   if (last.fingerprint !== fingerprint(rule))
     return [`promotion ${id} is left as cancelled though its rule was changed`];
   if (last.digest !== undefined && last.digest !== digest)

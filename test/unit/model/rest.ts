@@ -32,8 +32,8 @@ export async function restProblems({ world, engine, watches }: App, known: Known
   }
   for (const row of (await store.listPromotions({ size: 100 })).items) {
     if (row.runOpen) problems.push(`promotion ${row.id}: run ${row.runId} is open`);
-    if (row.wanted > row.answered)
-      problems.push(`promotion ${row.id}: ${row.wanted} is wanted, ${row.answered} answered`);
+    if (row.generation > row.observedGeneration)
+      problems.push(`promotion ${row.id}: ${row.generation} is wanted, ${row.observedGeneration} answered`);
     // Without its rule, what was wanted since is answered under the run that had ended.
     if (row.last?.code === 'RULE_GONE') continue;
     if (row.last !== undefined && watches.removedRuns.has(row.last.runId)) continue;

@@ -121,7 +121,7 @@ function paged(store: World['store'], rows: number): World['store'] {
   short.listPromotions = (options) => store.listPromotions(few(options));
   short.listDuePromotions = (options) => store.listDuePromotions(few(options));
   short.listRuns = (options) => store.listRuns(few(options));
-  short.listStandings = (options) => store.listStandings(few(options));
+  short.listSubjectIndex = (options) => store.listSubjectIndex(few(options));
   return short;
 }
 

@@ -25,7 +25,7 @@ export class Watches {
   readonly opened: string[] = [];
   /** How runs ended, and how often. */
   readonly ends = new Map<string, number>();
-  /** What was `wanted` when a row was written as waiting, by promotion. */
+  /** What was `generation` when a row was written as waiting, by promotion. */
   readonly waitingSince = new Map<string, number>();
   readonly #simulation: Simulation;
   readonly #store: Store;
@@ -190,8 +190,8 @@ export class Watches {
   }
 
   /** Nothing is tried over and over for one and the same thing. */
-  #follows(before: PromotionRow, { id, wanted }: PromotionRow): void {
-    const times = before.wanted === wanted ? (this.#times.get(id) ?? 0) + 1 : 0;
+  #follows(before: PromotionRow, { id, generation }: PromotionRow): void {
+    const times = before.generation === generation ? (this.#times.get(id) ?? 0) + 1 : 0;
     this.#times.set(id, times);
     if (times === MOST_RUNS + 1)
       this.problems.add(`promotion ${id}: ${times} runs, one after the other, and nothing was wanted`);
@@ -206,7 +206,7 @@ export class Watches {
     if (row.runId === before.runId && row.runOpen && !before.runOpen) report(`opens run ${row.runId} again`);
     if (row.last !== undefined && row.last.runId !== before.last?.runId && row.last.runId !== (before.runId ?? ''))
       report(`is answered by run ${row.last.runId}, and its run is ${before.runId}`);
-    const isSame = row.runId === before.runId && row.runOpen === before.runOpen && row.wanted === before.wanted;
+    const isSame = row.runId === before.runId && row.runOpen === before.runOpen && row.generation === before.generation;
     const isOwner = before.runOpen && runId === before.runId;
     if (runId !== undefined && isSame && !isOwner) report(`is written by run ${runId}, and its run is ${before.runId}`);
     if (this.#isLate(task)) report(`is written for run ${runId}, which has ended`);
@@ -217,7 +217,7 @@ export class Watches {
     this.#fenced(before, row, task);
     const isNews = before.waitingFor !== row.waitingFor || before.runId !== row.runId;
     if (row.runId !== before.runId) this.#follows(before, row);
-    if (row.waitingFor !== undefined && isNews) this.waitingSince.set(row.id, row.wanted);
+    if (row.waitingFor !== undefined && isNews) this.waitingSince.set(row.id, row.generation);
     if (before.runOpen && !row.runOpen) this.#restedAt.set(row.id, this.#simulation.steps);
     if (before.runOpen || !row.runOpen || row.runTrigger?.kind !== 'schedule' || !isLeftAlone(before)) return;
     const { source } = row;
@@ -239,7 +239,7 @@ function endOf({ result }: RunRow): string {
 }
 
 function isAtRest(row: PromotionRow | undefined): boolean {
-  return row !== undefined && !row.runOpen && row.wanted <= row.answered;
+  return row !== undefined && !row.runOpen && row.generation <= row.observedGeneration;
 }
 
 /** What the schedule leaves alone while tag and rule are what they were. */

@@ -113,7 +113,7 @@ describe('a job’s copy has the receipt to show that the command prints', () =>
   });
 
   test('after a crash at any call of a port: each node once, copied or there', async () => {
-    const wanted = nodes((await own()).report);
+    const expected = nodes((await own()).report);
     const counted = breaking(world, Number.POSITIVE_INFINITY, 'before');
     const prepared = async (): Promise<void> => {
       await prepare();
@@ -126,7 +126,7 @@ describe('a job’s copy has the receipt to show that the command prints', () =>
       await expect(copyWhole(breaking(world, nth, 'after').ports)).rejects.toThrow('killed');
       await copyWhole(world);
       const { report } = receiptSchema.parse(await finish());
-      expect([nth, nodes(report)]).toEqual([nth, wanted]);
+      expect([nth, nodes(report)]).toEqual([nth, expected]);
     }
   });
 

@@ -5,7 +5,7 @@ import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { takePromotion } from '../../../src/rows/owned-promotion.js';
 import type { CopyRequest } from '../../../src/transfer/copy-request.js';
 import { copyRequestOf } from '../../../src/operations/copy.js';
-import { awaitPromotionsStep, raisePromotionsStep } from '../../../src/operations/promote.js';
+import { awaitPromotionsStep, incrementPromotionsStep } from '../../../src/operations/promote.js';
 import { beginJobStep } from '../../../src/operations/begin-job.js';
 import { closeJobStep } from '../../../src/operations/close-job.js';
 import { rule } from '../../support/rules.fixture.js';
@@ -165,7 +165,7 @@ describe('a promote job', () => {
 
   test('of a tag that is not there fails at once, and leaves no promotion', async () => {
     const gone = { ...SOURCE, tag: 'gone' };
-    await expect(raisePromotionsStep(world, { runId: 'r1', source: gone }, newCall())).rejects.toMatchObject({
+    await expect(incrementPromotionsStep(world, { runId: 'r1', source: gone }, newCall())).rejects.toMatchObject({
       code: 'SOURCE_NOT_FOUND',
       remedy: expect.any(String),
     });
@@ -178,40 +178,40 @@ describe('a promote job', () => {
       rule({ name: 'mirror', triggers: ['schedule'], destination: { reference: `${REGISTRY}/m/{repository}:{tag}` } }),
       rule({ name: 'others', source: { registry: REGISTRY, repositories: ['others/**'] } }),
     ];
-    const raised = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
+    const raised = await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
     expect(raised).toHaveLength(2);
     expect(world.engine.starts).toHaveLength(2);
-    const again = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
-    expect(again.map(({ wanted }) => wanted)).toEqual([2, 2]);
+    const again = await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
+    expect(again.map(({ generation }) => generation)).toEqual([2, 2]);
     expect(world.engine.starts).toHaveLength(2);
   });
 
   test('that no rule matches: refused, with the nearest rule', async () => {
     await expect(
-      raisePromotionsStep(world, { runId: 'r1', source: { ...SOURCE, repository: 'other' } }, newCall()),
+      incrementPromotionsStep(world, { runId: 'r1', source: { ...SOURCE, repository: 'other' } }, newCall()),
     ).rejects.toMatchObject({ code: 'NO_RULE_MATCHES', message: expect.stringContaining('rule staging') });
   });
 
   test('ends with the outcome that answers it, not with one from before', async () => {
-    const [first] = await raisePromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
+    const [first] = await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
     if (first === undefined) throw new Error('nothing raised');
     const { promotionId } = first;
-    const wait = (wanted: number) =>
-      awaitPromotionsStep(world, { runId: 'r1', promotions: [{ promotionId, wanted }] }, newCall());
+    const wait = (generation: number) =>
+      awaitPromotionsStep(world, { runId: 'r1', promotions: [{ promotionId, generation }] }, newCall());
     expect(await wait(1)).toEqual({ retryAfterMs: expect.any(Number) });
-    const close = async (wanted: number): Promise<void> => {
+    const close = async (generation: number): Promise<void> => {
       const { runId = '' } = await rowOf(world, promotionId);
       await takePromotion(world, promotionId, runId);
       world.engine.setState(runId, 'ended');
       const result = { outcome: 'refused', code: 'EVIDENCE_MISSING' } as const;
-      await closePromotion(world, promotionId, runId, { wanted, result, rule: rule() });
+      await closePromotion(world, promotionId, runId, { generation, result, rule: rule() });
     };
     await close(1);
     expect(await wait(1)).toEqual({
       done: [expect.objectContaining({ outcome: 'refused', code: 'EVIDENCE_MISSING' })],
     });
-    const [second] = await raisePromotionsStep(world, { runId: 'r2', source: SOURCE }, newCall());
-    expect(second?.wanted).toBe(2);
+    const [second] = await incrementPromotionsStep(world, { runId: 'r2', source: SOURCE }, newCall());
+    expect(second?.generation).toBe(2);
     expect(await wait(2)).toEqual({ retryAfterMs: expect.any(Number) });
     await close(2);
     expect(await wait(2)).toMatchObject({ done: [{ outcome: 'refused' }] });
@@ -220,7 +220,7 @@ describe('a promote job', () => {
   test('waits for a promotion that was never there until it is given up', async () => {
     const reply = await awaitPromotionsStep(
       world,
-      { runId: 'r1', promotions: [{ promotionId: 'nobody', wanted: 1 }] },
+      { runId: 'r1', promotions: [{ promotionId: 'nobody', generation: 1 }] },
       newCall(),
     );
     expect(reply).toEqual({ retryAfterMs: expect.any(Number) });

@@ -11,8 +11,8 @@ type Results = { outcome: InputOf<typeof closeJobContract>['result']['outcome'];
 const COPY: Begun = { operation: 'copy' };
 const PROMOTE: Begun = { operation: 'promote', source: SOURCE };
 const WANTED = [
-  { promotionId: 'p1', wanted: 4 },
-  { promotionId: 'p2', wanted: 1 },
+  { promotionId: 'p1', generation: 4 },
+  { promotionId: 'p2', generation: 1 },
 ];
 
 async function play(
@@ -96,13 +96,13 @@ describe('a copy job', () => {
 describe('a promote job', () => {
   const promote = (results: Results): Answers => ({
     beginJob: () => ({ done: PROMOTE }),
-    raisePromotions: () => ({ done: WANTED }),
+    incrementPromotions: () => ({ done: WANTED }),
     awaitPromotions: () => ({ done: results }),
   });
 
   test('raises, and ends with the outcome of the promotion', async () => {
     const played = await play(promote([{ outcome: 'promoted' }]));
-    expect(played.names).toEqual(['beginJob', 'raisePromotions', 'awaitPromotions', 'closeJob']);
+    expect(played.names).toEqual(['beginJob', 'incrementPromotions', 'awaitPromotions', 'closeJob']);
     expect(played.calls.at(2)?.input).toEqual({ runId: 'r1', promotions: WANTED });
     expect(played.closed[0]?.result).toEqual({ outcome: 'promoted' });
   });
@@ -137,7 +137,7 @@ describe('a promote job', () => {
   test('no rule matches it: refused', async () => {
     const { closed } = await play({
       ...promote([]),
-      raisePromotions: () => ({ failed: { code: 'NO_RULE_MATCHES', message: 'no', refused: true } }),
+      incrementPromotions: () => ({ failed: { code: 'NO_RULE_MATCHES', message: 'no', refused: true } }),
     });
     expect(closed[0]?.result).toMatchObject({ outcome: 'refused', code: 'NO_RULE_MATCHES' });
   });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
 import type { Outcome } from '../../../src/rows/run-row.js';
-import { tendPromotion } from '../../../src/rows/reconcile.js';
+import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import type { InputOf } from '../../../src/rows/step-contract.js';
 import type { closeRunContract } from '../../../src/promotions/contracts.js';
@@ -28,7 +28,7 @@ beforeEach(async () => {
 function input(outcome: Outcome, changes: Partial<Input> = {}): Input {
   const result = { outcome, digest: 'sha256:a' };
   const { promotionId, runId } = run;
-  return { promotionId, runId, wanted: 1, result, did: ['copied 1, mounted 1, 0 were there'], ...changes };
+  return { promotionId, runId, generation: 1, result, did: ['copied 1, mounted 1, 0 were there'], ...changes };
 }
 const closeIn = async (ports: World, given: Input, waitedMs = 0): Promise<unknown> => {
   const reply = await closeRunStep(ports, given, { ...newCall(), waitedMs });
@@ -88,10 +88,10 @@ describe('who is told', () => {
   });
 
   test('a run that read no generation answers the one in its row', async () => {
-    const { wanted: _read, ...unread } = input('failed');
+    const { generation: _read, ...unread } = input('failed');
     await openRun(world);
     expect(await closeIn(world, unread)).toBe('next');
-    expect(await rowOf(world, run.promotionId)).toMatchObject({ wanted: 2, answered: 1, runOpen: true });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ generation: 2, observedGeneration: 1, runOpen: true });
   });
 
   test('a run whose row it is not tells nobody', async () => {
@@ -130,7 +130,7 @@ describe('what comes next', () => {
       expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: false });
       expect((await world.store.listDuePromotions()).items).toHaveLength(1);
       world.paused = false;
-      await tendPromotion(world, run.promotionId, run.rule);
+      await reconcilePromotion(world, run.promotionId, run.rule);
       expect(world.engine.starts).toHaveLength(2);
     }
   });
@@ -138,10 +138,10 @@ describe('what comes next', () => {
   test('paused: a run that was lost is followed when that is lifted', async () => {
     world.paused = true;
     world.engine.setState(run.runId, 'missing');
-    await tendPromotion(world, run.promotionId, run.rule);
+    await reconcilePromotion(world, run.promotionId, run.rule);
     expect(world.engine.starts).toHaveLength(1);
     world.paused = false;
-    await tendPromotion(world, run.promotionId, run.rule);
+    await reconcilePromotion(world, run.promotionId, run.rule);
     expect(world.engine.starts).toHaveLength(2);
   });
 
@@ -153,8 +153,8 @@ describe('what comes next', () => {
       expect(await close(outcome)).toBe('closed');
       expect(await rowOf(world, run.promotionId)).toMatchObject({
         state: 'refused',
-        wanted: 2,
-        answered: 2,
+        generation: 2,
+        observedGeneration: 2,
         last: { code: 'RULE_GONE' },
       });
       expect((await world.store.listDuePromotions()).items).toEqual([]);
@@ -163,7 +163,7 @@ describe('what comes next', () => {
 
   test('a run that was lost is ended, and nobody is told', async () => {
     world.engine.setState(run.runId, 'missing');
-    await tendPromotion(world, run.promotionId, run.rule);
+    await reconcilePromotion(world, run.promotionId, run.rule);
     const { runId } = await rowOf(world, run.promotionId);
     expect(runId).not.toBe(run.runId);
     expect(await runOf(world, run.runId)).toMatchObject({
@@ -183,7 +183,7 @@ test('a crash at any call of the close, and again: closed, told by one receipt a
       return { world: fresh, given: await begunRun(fresh) };
     },
     (ports, given) =>
-      closeIn(ports, { ...given, wanted: 1, result: { outcome: 'promoted', digest: 'sha256:a' }, did: [] }),
+      closeIn(ports, { ...given, generation: 1, result: { outcome: 'promoted', digest: 'sha256:a' }, did: [] }),
     async (fresh, given, where) => {
       const row = await rowOf(fresh, given.promotionId);
       const ids = new Set(events(fresh).map(({ id }) => id));
@@ -206,15 +206,15 @@ describe('superseded, again and again, though nothing was wanted in between', ()
     run = { ...run, runId };
     expect(await begin(world, run)).toBe(true);
   }
-  const superseded = (wanted = 1): Input => input('superseded', { wanted });
+  const superseded = (generation = 1): Input => input('superseded', { generation });
   /** The next run comes after this pause, and not before. */
-  async function pauses(pauseMs: number, wanted = 1): Promise<void> {
+  async function pauses(pauseMs: number, generation = 1): Promise<void> {
     if (pauseMs > 0) {
-      expect(await closeIn(world, superseded(wanted))).toEqual({ retryAfterMs: pauseMs });
-      expect(await closeIn(world, superseded(wanted), pauseMs - 1)).toEqual({ retryAfterMs: 1 });
+      expect(await closeIn(world, superseded(generation))).toEqual({ retryAfterMs: pauseMs });
+      expect(await closeIn(world, superseded(generation), pauseMs - 1)).toEqual({ retryAfterMs: 1 });
       expect(await runOf(world, run.runId)).toMatchObject({ state: 'running' });
     }
-    expect(await closeIn(world, superseded(wanted), pauseMs)).toBe('next');
+    expect(await closeIn(world, superseded(generation), pauseMs)).toBe('next');
     await next();
   }
 
@@ -226,7 +226,7 @@ describe('superseded, again and again, though nothing was wanted in between', ()
       state: 'failed',
       runOpen: false,
       failures: 1,
-      answered: 1,
+      observedGeneration: 1,
       last: { outcome: 'failed', code: 'TAG_UNSETTLED', remedy: expect.any(String) },
     });
     // Whatever digest it has when the schedule looks: that pauses.
@@ -242,7 +242,7 @@ describe('superseded, again and again, though nothing was wanted in between', ()
     await pauses(0);
     await closeIn(world, superseded(), 10_000);
     expect(await closeIn(world, superseded(), 10_000)).toBe('next');
-    expect((await rowOf(world, run.promotionId)).superseded).toEqual({ times: 2, wanted: 1 });
+    expect((await rowOf(world, run.promotionId)).superseded).toEqual({ times: 2, generation: 1 });
   });
 
   test('what is wanted in between has a run at once, and the count begins anew', async () => {
@@ -260,7 +260,7 @@ describe('superseded, again and again, though nothing was wanted in between', ()
     await next();
     await pauses(0, 2);
     expect(await rowOf(world, run.promotionId)).toMatchObject({ failures: 1 });
-    expect(await closeIn(world, input('failed', { wanted: 2 }))).toBe('closed');
+    expect(await closeIn(world, input('failed', { generation: 2 }))).toBe('closed');
     expect(await rowOf(world, run.promotionId)).toMatchObject({ failures: 2 });
   });
 
@@ -269,7 +269,11 @@ describe('superseded, again and again, though nothing was wanted in between', ()
     expect(await closeIn(world, superseded())).toEqual({ retryAfterMs: 10_000 });
     expect(await cancelRun(world, run.runId, { by: 'me' })).toMatchObject({ state: 'accepted' });
     expect(await closeIn(world, superseded())).toBe('closed');
-    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'cancelled', runOpen: false, answered: 1 });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({
+      state: 'cancelled',
+      runOpen: false,
+      observedGeneration: 1,
+    });
     expect(events().at(-1)).toMatchObject({ id: run.runId, type: 'acr-promoter.promotion.cancelled' });
   });
 
@@ -293,7 +297,7 @@ describe('what a run has put, and could not read back', () => {
     const { runId = '' } = await rowOf(world, run.promotionId);
     run = { ...run, runId };
     await begin(world, run);
-    expect(await closeIn(world, input(outcome, { wanted: 2, result: { outcome, digest } }))).toBe('closed');
+    expect(await closeIn(world, input(outcome, { generation: 2, result: { outcome, digest } }))).toBe('closed');
     return events().at(-1);
   }
 

@@ -82,8 +82,8 @@ describe('a run begins', () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     const run = await openRun(world);
     await openRun(world);
-    expect(await observeOf(run)).toMatchObject({ state: 'found', wanted: 2 });
-    expect(await runOf(world, run.runId)).toMatchObject({ state: 'running', wanted: 2, digest });
+    expect(await observeOf(run)).toMatchObject({ state: 'found', generation: 2 });
+    expect(await runOf(world, run.runId)).toMatchObject({ state: 'running', generation: 2, digest });
     expect((await world.store.getPromotion(run.promotionId))?.value).toMatchObject({
       runBegun: true,
       state: 'working',
@@ -93,7 +93,7 @@ describe('a run begins', () => {
   test('and says what it answers also if there is nothing to be seen', async () => {
     const run = await openRun(world);
     await expect(observeOf(run)).rejects.toMatchObject({ code: 'SOURCE_GONE' });
-    expect(await runOf(world, run.runId)).toMatchObject({ state: 'running', wanted: 1 });
+    expect(await runOf(world, run.runId)).toMatchObject({ state: 'running', generation: 1 });
   });
 
   test('but not if it has ended, if the row is another run’s, or if there is no such run', async () => {
@@ -277,7 +277,9 @@ describe('content that nobody can promote is refused, with the digest', () => {
       if (observed.state !== 'found') continue;
       expect((await found()).images.map((each) => each.digest)).not.toContain(provenance.digest);
       const { registry, repository } = SOURCE;
-      expect(await world.store.listStanding({ registry, repository, digest: provenance.digest })).toHaveLength(1);
+      expect(
+        await world.store.listPromotionsOfSubject({ registry, repository, digest: provenance.digest }),
+      ).toHaveLength(1);
     }
   });
 
@@ -383,14 +385,16 @@ describe('rows', () => {
     source.fault = async ({ method }) => {
       if (method !== 'listReferrers') return;
       for (const { digest } of [root, amd64]) {
-        seen.push(await world.store.listStanding({ registry: REGISTRY, repository: SOURCE.repository, digest }));
+        seen.push(
+          await world.store.listPromotionsOfSubject({ registry: REGISTRY, repository: SOURCE.repository, digest }),
+        );
       }
     };
     await found();
     expect(seen.length).toBeGreaterThan(2);
     expect(seen.every((ids) => ids.includes(promotionId))).toBe(true);
     // Housekeeping tells by that which of them the tag has left.
-    const kept = (await world.store.listStandings()).items;
+    const kept = (await world.store.listSubjectIndex()).items;
     expect(kept).toHaveLength(4);
     for (const each of kept) expect(each).toMatchObject({ root: root.digest, at: world.now().toISOString() });
   });

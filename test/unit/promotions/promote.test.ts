@@ -47,7 +47,7 @@ describe('a promotion', () => {
     expect(played.closed).toEqual([
       {
         ...OWNER,
-        wanted: 1,
+        generation: 1,
         result: { outcome: 'promoted', digest: ROOT.digest },
         did: [
           'attached SBOM',
@@ -91,7 +91,7 @@ describe('ends early', () => {
   });
 
   test('nothing to promote: unchanged, and why, with the digest that was looked at', async () => {
-    const gone = { state: 'nothing', wanted: 4, code: 'SOURCE_GONE', reason: 'not there' } as const;
+    const gone = { state: 'nothing', generation: 4, code: 'SOURCE_GONE', reason: 'not there' } as const;
     expect((await play({ observe: () => ({ done: gone }) })).output).toEqual({
       outcome: 'unchanged',
       code: 'SOURCE_GONE',
@@ -104,15 +104,15 @@ describe('ends early', () => {
   test('a policy forbids it: refused, with the digest that was looked at', async () => {
     const taken = {
       state: 'refused',
-      wanted: 4,
+      generation: 4,
       code: 'DESTINATION_TAKEN',
       reason: 'no',
       remedy: 'x',
       digest: ROOT.digest,
     } as const;
     const played = await play({ observe: () => ({ done: taken }) });
-    const { state: _refused, wanted, ...rest } = taken;
-    expect(played.closed[0]).toMatchObject({ wanted, result: { outcome: 'refused', ...rest } });
+    const { state: _refused, generation, ...rest } = taken;
+    expect(played.closed[0]).toMatchObject({ generation, result: { outcome: 'refused', ...rest } });
   });
 
   test('a rule that observes: what it would do, and nothing done', async () => {
@@ -161,16 +161,16 @@ describe('ends early', () => {
 });
 
 describe('the evidence gate', () => {
-  const closedGate = (wanted: number) => ({
-    done: { state: 'closed' as const, wanted, reasons: ['no signature yet'], evidence: 'e0' },
+  const closedGate = (generation: number) => ({
+    done: { state: 'closed' as const, generation, reasons: ['no signature yet'], evidence: 'e0' },
   });
-  const passed = (wanted: number) => ({ done: { state: 'passed' as const, wanted } });
+  const passed = (generation: number) => ({ done: { state: 'passed' as const, generation } });
   const gated: Answers = { observe: () => ({ done: GATED }), markWaiting: () => ({ done: 'waiting' }) };
 
   test('is passed at once where the evidence is there', async () => {
     const played = await play({ ...gated, checkEvidence: () => passed(3) });
     expect(names(played)).toEqual(['observe', 'checkEvidence', ...WHOLE.slice(1)]);
-    expect(played.closed[0]).toMatchObject({ wanted: 3, result: { outcome: 'promoted' } });
+    expect(played.closed[0]).toMatchObject({ generation: 3, result: { outcome: 'promoted' } });
   });
 
   test('waits, is woken, looks again; each wait has a name of its own', async () => {
@@ -178,12 +178,12 @@ describe('the evidence gate', () => {
       { ...gated, checkEvidence: (_input, call) => (call < 3 ? closedGate(call) : passed(7)) },
       { event: ([name]) => name },
     );
-    expect(played.waits).toEqual(['wanted-1', 'wanted-2']);
+    expect(played.waits).toEqual(['evidence-1', 'evidence-2']);
     expect(played.timersMs).toEqual([]);
-    expect(played.closed[0]).toMatchObject({ wanted: 7, result: { outcome: 'promoted' } });
+    expect(played.closed[0]).toMatchObject({ generation: 7, result: { outcome: 'promoted' } });
     expect(played.calls.filter(({ name }) => name === 'markWaiting').map(({ input }) => input)).toEqual([
-      { ...OWNER, wanted: 1, event: 'wanted-1', reasons: ['no signature yet'], pauseMs: 0 },
-      { ...OWNER, wanted: 2, event: 'wanted-2', reasons: ['no signature yet'], pauseMs: 0 },
+      { ...OWNER, generation: 1, event: 'evidence-1', reasons: ['no signature yet'], pauseMs: 0 },
+      { ...OWNER, generation: 2, event: 'evidence-2', reasons: ['no signature yet'], pauseMs: 0 },
     ]);
   });
 
@@ -200,7 +200,7 @@ describe('the evidence gate', () => {
       markWaiting: () => ({ done: 'again' }),
     });
     expect(played.waits).toEqual([]);
-    expect(played.closed[0]).toMatchObject({ wanted: 2 });
+    expect(played.closed[0]).toMatchObject({ generation: 2 });
   });
 
   test('an event that comes late finds a wait that nobody reads', async () => {
@@ -219,7 +219,7 @@ describe('the evidence gate', () => {
     expect(played.elapsedMs).toBeLessThan(61 * MINUTE);
     expect(names(played)).not.toContain('attach');
     expect(played.closed[0]).toMatchObject({
-      wanted: 5,
+      generation: 5,
       result: { outcome: 'refused', code: 'EVIDENCE_MISSING', reason: 'no signature yet', digest: ROOT.digest },
     });
     expect(played.closed[0]?.result.remedy).toBeDefined();
@@ -273,8 +273,10 @@ describe('nothing differs, and the rule demands evidence', () => {
   const inPlace = (changes: Partial<typeof OBSERVED>) => () => ({
     done: { ...OBSERVED, differences: [], gate: 'closed' as const, ...changes },
   });
-  const closedGate = { done: { state: 'closed' as const, wanted: 1, reasons: ['no signature yet'], evidence: 'e0' } };
-  const passed = (wanted = 1) => ({ done: { state: 'passed' as const, wanted } });
+  const closedGate = {
+    done: { state: 'closed' as const, generation: 1, reasons: ['no signature yet'], evidence: 'e0' },
+  };
+  const passed = (generation = 1) => ({ done: { state: 'passed' as const, generation } });
   const waiting: Answers = { markWaiting: () => ({ done: 'waiting' }) };
 
   test('the gate is asked where it did not pass before', async () => {
@@ -354,7 +356,7 @@ describe('both drivers run the same order', () => {
     return { calls, output };
   }
   const { attachTo: _nothing, ...unsigned } = OBSERVED;
-  const passed = { done: { state: 'passed', wanted: 3 } } as const;
+  const passed = { done: { state: 'passed', generation: 3 } } as const;
 
   test.each<[string, Answers]>([
     ['all of it', {}],
@@ -366,7 +368,7 @@ describe('both drivers run the same order', () => {
     ['a tag that moved on', { tagDestination: () => ({ done: { state: 'superseded', reference: DESTINATION } }) }],
     [
       'refused',
-      { observe: () => ({ done: { state: 'refused', wanted: 1, code: 'DESTINATION_TAKEN', reason: 'no' } }) },
+      { observe: () => ({ done: { state: 'refused', generation: 1, code: 'DESTINATION_TAKEN', reason: 'no' } }) },
     ],
     ['another run’s row', { observe: () => ({ done: { state: 'gone' } }) }],
   ])('%s', async (_what, changes) => {
@@ -377,13 +379,13 @@ describe('both drivers run the same order', () => {
   });
 
   test('a closed gate: the local one waits for nothing', async () => {
-    const closed = { done: { state: 'closed' as const, wanted: 1, reasons: ['none'], evidence: 'e0' } };
+    const closed = { done: { state: 'closed' as const, generation: 1, reasons: ['none'], evidence: 'e0' } };
     const waits: Answers = {
       observe: () => ({ done: GATED }),
       checkEvidence: () => closed,
       markWaiting: () => ({ done: 'waiting' }),
     };
-    await expect(playHere(waits)).rejects.toThrow('nobody waits here for wanted-1');
+    await expect(playHere(waits)).rejects.toThrow('nobody waits here for evidence-1');
   });
 
   test('what a step throws is not swallowed by the order', async () => {

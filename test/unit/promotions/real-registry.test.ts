@@ -80,7 +80,7 @@ test('the schedule finds an image; it is promoted; then nothing differs', async 
   await world.documents.removeAll('documents', `plans/${runId}/observe/`);
   expect(await observe()).toMatchObject({ done: { state: 'found', differences: [] } });
   const result = { outcome: 'promoted', digest: root.digest } as const;
-  expect(await closeRunStep(ports, { ...run, wanted: 1, result, did }, newCall())).toEqual({ done: 'closed' });
+  expect(await closeRunStep(ports, { ...run, generation: 1, result, did }, newCall())).toEqual({ done: 'closed' });
 
   const to = { registry: registry.name, repository: 'staging/samples/app' };
   const there = client.repository(to.registry, to.repository);

@@ -62,7 +62,7 @@ describe('a tag is pushed', () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     for (let time = 0; time < 3; time += 1) await handle({ tag: SOURCE.tag, digest });
     expect(world.engine.starts).toHaveLength(1);
-    expect((await rowOf(world, P1)).wanted).toBe(1);
+    expect((await rowOf(world, P1)).generation).toBe(1);
   });
 
   test('without a digest in the event', async () => {
@@ -105,9 +105,9 @@ describe('a tag is pushed', () => {
 
 describe('what a promotion knows already', () => {
   const promoted = async (digest: string): Promise<void> => {
-    const { id, runId = '', wanted } = await rowOf(world, P1);
+    const { id, runId = '', generation } = await rowOf(world, P1);
     world.engine.setState(runId, 'ended');
-    await closePromotion(world, id, runId, { wanted, rule: rule(), result: { outcome: 'promoted', digest } });
+    await closePromotion(world, id, runId, { generation, rule: rule(), result: { outcome: 'promoted', digest } });
   };
   const digests: Descriptor['digest'][] = [];
   beforeEach(async () => {
@@ -125,7 +125,7 @@ describe('what a promotion knows already', () => {
     calls.length = 0;
     expect((await handle({ tag: SOURCE.tag, digest, id: 'again' })).raised).toEqual([]);
     expect(calls).toEqual(['attachedBy', 'getPromotion']);
-    expect(await rowOf(world, P1)).toMatchObject({ wanted: 1, state: 'in_sync' });
+    expect(await rowOf(world, P1)).toMatchObject({ generation: 1, state: 'in_sync' });
   });
 
   test('an event that was overtaken costs reads only', async () => {
@@ -136,7 +136,7 @@ describe('what a promotion knows already', () => {
     await handle({ tag: SOURCE.tag, digest: second, time: '2026-01-01T00:01:00Z' });
     await promoted(second);
     expect((await handle({ tag: SOURCE.tag, digest: first })).raised).toEqual([]);
-    expect((await rowOf(world, P1)).wanted).toBe(2);
+    expect((await rowOf(world, P1)).generation).toBe(2);
   });
 
   test('a push of the same digest again, a move back and a deletion are new', async () => {
@@ -166,9 +166,9 @@ describe('what a promotion knows already', () => {
     const [digest] = digests;
     if (digest === undefined) throw new Error('nothing was pushed');
     await handle({ tag: SOURCE.tag, digest });
-    const { id, runId = '', wanted } = await rowOf(world, P1);
+    const { id, runId = '', generation } = await rowOf(world, P1);
     const result = { outcome: 'failed', code: 'X', digest } as const;
-    await closePromotion(world, id, runId, { wanted, rule: rule(), result });
+    await closePromotion(world, id, runId, { generation, rule: rule(), result });
     expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([P1]);
   });
 });
@@ -214,9 +214,9 @@ describe('what an event asks of the tables', () => {
       source.tags.set(tag, root.digest);
       const run = await openRun(world, rule(), { ...SOURCE, tag });
       await observeStep(world, run, await callOf(world, run.runId));
-      const { wanted } = await rowOf(world, run.promotionId);
+      const { generation } = await rowOf(world, run.promotionId);
       const result = { outcome: 'promoted', digest: root.digest } as const;
-      await closePromotion(world, run.promotionId, run.runId, { wanted, rule: rule(), result });
+      await closePromotion(world, run.promotionId, run.runId, { generation, rule: rule(), result });
     }
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
     const { calls } = counting();
@@ -253,7 +253,10 @@ describe('more promotions than one call raises', () => {
     for (let nth = 0; nth < 120; nth += 1) {
       const { promotionId: id } = await openRun(world, rule(), { ...SOURCE, tag: `v${nth}` });
       ids.push(id);
-      await world.store.addStanding({ registry: REGISTRY, repository: SOURCE.repository, digest: root.digest }, id);
+      await world.store.addToSubjectIndex(
+        { registry: REGISTRY, repository: SOURCE.repository, digest: root.digest },
+        id,
+      );
     }
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
     const event: RegistryEvent = {
@@ -329,9 +332,9 @@ describe('nobody wants it', () => {
     await writeDigest(world, run.runId, digest);
     // It comes before the run has ended, and once more after it.
     await handle({ ...at, tag: SOURCE.tag, digest });
-    const { wanted } = await rowOf(world, run.promotionId);
+    const { generation } = await rowOf(world, run.promotionId);
     await closePromotion(world, run.promotionId, run.runId, {
-      wanted,
+      generation,
       rule: run.rule,
       result: { outcome: 'promoted', digest },
     });
@@ -377,7 +380,7 @@ describe('evidence is pushed', () => {
   ])('on %s: the promotions that stand on it look', async (_name, subject) => {
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: subject() });
     expect((await handle({ digest })).raised).toEqual([P1]);
-    expect((await rowOf(world, P1)).wanted).toBe(2);
+    expect((await rowOf(world, P1)).generation).toBe(2);
   });
 
   test('on evidence on evidence: its root subject counts', async () => {
@@ -390,10 +393,10 @@ describe('evidence is pushed', () => {
   test('wakes the run that waits for it', async () => {
     const { value, version } = (await world.store.getPromotion(P1)) ?? {};
     if (value === undefined || version === undefined) throw new Error('no row');
-    await world.store.replacePromotion({ ...value, state: 'waiting', waitingFor: 'wanted-1' }, version);
+    await world.store.replacePromotion({ ...value, state: 'waiting', waitingFor: 'evidence-1' }, version);
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
     await handle({ digest });
-    expect(world.engine.raised).toEqual([{ id: value.runId, event: 'wanted-1' }]);
+    expect(world.engine.raised).toEqual([{ id: value.runId, event: 'evidence-1' }]);
   });
 
   describe('by ourselves', () => {
@@ -423,7 +426,7 @@ describe('evidence is pushed', () => {
     test('in a promotion: those whose rules ask for less, or elsewhere, look, and no other', async () => {
       const { runId } = (await rowOf(world, P1)) ?? {};
       expect(await attachedIn(runId)).toEqual(idsOf('plain', 'there'));
-      expect((await rowOf(world, P1)).wanted).toBe(1);
+      expect((await rowOf(world, P1)).generation).toBe(1);
     });
 
     test('in a job, or in a run that nobody knows any more: all look', async () => {

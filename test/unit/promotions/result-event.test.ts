@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { tendPromotion } from '../../../src/rows/reconcile.js';
+import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import { InputError } from '../../../src/oci/index.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { newRunId } from '../../../src/rows/run-id.js';
@@ -7,7 +7,7 @@ import type { RunRow } from '../../../src/rows/run-row.js';
 import { closeJobStep } from '../../../src/operations/close-job.js';
 import { TELLING_MS } from '../../../src/schedule/unsent-results.js';
 import { sendUnsent } from '../../support/reconciled.js';
-import { tellRun } from '../../../src/promotions/result-event.js';
+import { sendResultEvent } from '../../../src/promotions/result-event.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { REGISTRY, begin, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 
@@ -63,7 +63,7 @@ test('a job that has ended', async () => {
       },
     },
   ]);
-  expect(await runOf(world, runId)).toMatchObject({ toldAt: at });
+  expect(await runOf(world, runId)).toMatchObject({ eventSentAt: at });
   const receipt = world.documents.kept.get(`receipts/${runId}.json`);
   expect(JSON.parse(Buffer.from(receipt ?? '').toString())).toEqual(events()[0]);
 });
@@ -71,7 +71,7 @@ test('a job that has ended', async () => {
 test('a job that ended as unchanged, one that is open, and none: nobody is told', async () => {
   const unchanged = await insertJob(world);
   await closeJobStep(world, { runId: unchanged, result: { outcome: 'unchanged' } });
-  for (const id of [unchanged, await insertJob(world), 'nobody']) expect(await tellRun(world, id)).toBe(false);
+  for (const id of [unchanged, await insertJob(world), 'nobody']) expect(await sendResultEvent(world, id)).toBe(false);
   expect(events()).toEqual([]);
 });
 
@@ -79,7 +79,7 @@ test('a run that was interrupted: nobody is told; one that ended, and told nobod
   const run = await openRun(world);
   await begin(world, run);
   world.engine.setState(run.runId, 'missing');
-  await tendPromotion(world, run.promotionId, run.rule);
+  await reconcilePromotion(world, run.promotionId, run.rule);
   expect(await runOf(world, run.runId)).toMatchObject({ result: { outcome: 'interrupted' } });
   const { runId = '' } = await rowOf(world, run.promotionId);
   await endRunRow(world, runId, { outcome: 'failed', code: 'X' });

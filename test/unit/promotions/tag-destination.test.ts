@@ -260,7 +260,7 @@ describe('its owner', () => {
 
   test('changes while it is looked at: tried again', async () => {
     world.ruleList = [other];
-    const contended: Ports = { ...world, store: { ...world.store, replaceDestinationOwner: async () => false } };
+    const contended: Ports = { ...world, store: { ...world.store, replaceClaim: async () => false } };
     await expect(tagAsOther(contended)).rejects.toMatchObject({
       code: 'ROW_CONTENDED',
       transient: true,

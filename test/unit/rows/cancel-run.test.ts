@@ -5,8 +5,8 @@ import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { takePromotion, writeWaiting } from '../../../src/rows/owned-promotion.js';
 import { jobInstanceOf } from '../../../src/rows/job-instance.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
-import { tendPromotion } from '../../../src/rows/reconcile.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
+import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import { cancelledResult } from '../../../src/rows/cancellation.js';
 import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { decideTag } from '../../../src/rules/decide.js';
@@ -20,11 +20,11 @@ beforeEach(() => {
   world = newWorld();
 });
 
-async function closed(run: Awaited<ReturnType<typeof openRun>>, wanted = 1): Promise<string> {
+async function closed(run: Awaited<ReturnType<typeof openRun>>, generation = 1): Promise<string> {
   const { cancel } = await runOf(world, run.runId);
   if (cancel === undefined) throw new Error('not cancelled');
   const result = { ...cancelledResult(cancel), digest: 'sha256:a' };
-  return closePromotion(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
+  return closePromotion(world, run.promotionId, run.runId, { generation, rule: run.rule, result });
 }
 
 describe('asking a run to stop', () => {
@@ -35,7 +35,7 @@ describe('asking a run to stop', () => {
     const second = await cancelRun(world, runId, { by: 'noah' });
     expect(first).toEqual({
       state: 'accepted',
-      cancel: { ...WHO, at: (await runOf(world, runId)).openedAt, wanted: 1 },
+      cancel: { ...WHO, at: (await runOf(world, runId)).openedAt, generation: 1 },
     });
     expect(second).toEqual(first);
   });
@@ -58,7 +58,7 @@ describe('asking a run to stop', () => {
   test('that has ended and was followed: the one that is open is named', async () => {
     const run = await openRun(world);
     await closePromotion(world, run.promotionId, run.runId, {
-      wanted: 1,
+      generation: 1,
       rule: run.rule,
       result: { outcome: 'superseded' },
     });
@@ -87,14 +87,14 @@ describe('asking a run to stop', () => {
 
   test('wakes what waits: the gate by its event, a step that was put off by its own', async () => {
     const { promotionId, runId } = await openRun(world);
-    await writeWaiting(world, promotionId, runId, 1, 'wanted-3');
+    await writeWaiting(world, promotionId, runId, 1, 'evidence-3');
     const step = { runId, text: '', startedAt: '', updatedAt: '' };
     await world.store.putProgress({ ...step, step: 'a', state: 'waiting', wake: 'wake-1' });
     await world.store.putProgress({ ...step, step: 'b', state: 'done', wake: 'wake-2' });
     await cancelRun(world, runId, WHO);
     expect(world.engine.raised.map(({ id, event }) => [id, event])).toEqual([
       [runId, 'wake-1'],
-      [runId, 'wanted-3'],
+      [runId, 'evidence-3'],
     ]);
   });
 
@@ -126,7 +126,12 @@ describe('a promotion whose run was stopped', () => {
     await cancelRun(world, run.runId, WHO);
     expect(await closed(run)).toBe('closed');
     const row = await rowOf(world, run.promotionId);
-    expect(row).toMatchObject({ state: 'cancelled', runOpen: false, answered: 1, last: { outcome: 'cancelled' } });
+    expect(row).toMatchObject({
+      state: 'cancelled',
+      runOpen: false,
+      observedGeneration: 1,
+      last: { outcome: 'cancelled' },
+    });
     const seen = { row, now: world.now(), fingerprint: fingerprint(run.rule) };
     expect(decideTag({ ...seen, digest: 'sha256:a' })).toBe('leave');
     expect(decideTag({ ...seen, digest: 'sha256:b' })).toBe('raise');
@@ -137,16 +142,16 @@ describe('a promotion whose run was stopped', () => {
     const run = await openRun(world);
     await takePromotion(world, run.promotionId, run.runId);
     world.engine.setState(run.runId, 'running');
-    await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
+    await incrementGeneration(world, run.rule, SOURCE, { kind: 'push' });
     await cancelRun(world, run.runId, WHO);
     expect(await closed(run)).toBe('closed');
-    expect(await rowOf(world, run.promotionId)).toMatchObject({ wanted: 2, answered: 2, runOpen: false });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ generation: 2, observedGeneration: 2, runOpen: false });
 
     const second = await openRun(world);
     await takePromotion(world, second.promotionId, second.runId);
     world.engine.setState(second.runId, 'running');
     await cancelRun(world, second.runId, WHO);
-    await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
+    await incrementGeneration(world, run.rule, SOURCE, { kind: 'push' });
     expect(await closed(second, 3)).toBe('next');
     expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: true, previousRunId: second.runId });
   });
@@ -154,11 +159,15 @@ describe('a promotion whose run was stopped', () => {
   test('what is wanted after it was stopped and before it began is the next run’s, though it read that', async () => {
     const run = await openRun(world);
     await cancelRun(world, run.runId, WHO);
-    await raiseWanted(world, run.rule, SOURCE, { kind: 'push' });
+    await incrementGeneration(world, run.rule, SOURCE, { kind: 'push' });
     const begun = await takePromotion(world, run.promotionId, run.runId);
-    expect(begun?.wanted).toBe(2);
-    expect(await closed(run, begun?.wanted)).toBe('next');
-    expect(await rowOf(world, run.promotionId)).toMatchObject({ answered: 1, runOpen: true, previousRunId: run.runId });
+    expect(begun?.generation).toBe(2);
+    expect(await closed(run, begun?.generation)).toBe('next');
+    expect(await rowOf(world, run.promotionId)).toMatchObject({
+      observedGeneration: 1,
+      runOpen: true,
+      previousRunId: run.runId,
+    });
   });
 
   test('whose instance is lost is closed, without a next run', async () => {
@@ -166,7 +175,7 @@ describe('a promotion whose run was stopped', () => {
     await takePromotion(world, run.promotionId, run.runId);
     await cancelRun(world, run.runId, WHO);
     world.engine.setState(run.runId, 'ended');
-    await tendPromotion(world, run.promotionId, run.rule);
+    await reconcilePromotion(world, run.promotionId, run.rule);
     expect(await rowOf(world, run.promotionId)).toMatchObject({
       state: 'cancelled',
       runOpen: false,

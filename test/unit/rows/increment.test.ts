@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { takePromotion, writeWaiting, readOwned } from '../../../src/rows/owned-promotion.js';
 import type { RulesSource } from '../../../src/ports/rules-source.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
-import { tendPromotion } from '../../../src/rows/reconcile.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
+import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunResult } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';
@@ -44,9 +44,13 @@ async function rowOf(id: string): Promise<PromotionRow> {
 
 const promoted: RunResult = { outcome: 'promoted', digest: 'sha256:a' };
 
-async function opened(): Promise<{ id: string; runId: string; wanted: number }> {
-  const { promotionId: id, runId = '', wanted } = await raiseWanted(world, staging, source, { kind: 'push' });
-  return { id, runId, wanted };
+async function opened(): Promise<{ id: string; runId: string; generation: number }> {
+  const {
+    promotionId: id,
+    runId = '',
+    generation,
+  } = await incrementGeneration(world, staging, source, { kind: 'push' });
+  return { id, runId, generation };
 }
 
 describe('raising', () => {
@@ -59,8 +63,8 @@ describe('raising', () => {
       state: 'working',
       runOpen: true,
       runBegun: false,
-      wanted: 1,
-      answered: 0,
+      generation: 1,
+      observedGeneration: 0,
       destination: 'r.azurecr.io/staging/samples/app:v1',
     });
     expect((await world.store.getRun(runId))?.value.input).toMatchObject({
@@ -73,24 +77,24 @@ describe('raising', () => {
     const { id, runId } = await opened();
     world.engine.setState(runId, 'running');
     await Promise.all([
-      raiseWanted(world, staging, source, { kind: 'push' }),
-      raiseWanted(world, staging, source, { kind: 'push' }),
+      incrementGeneration(world, staging, source, { kind: 'push' }),
+      incrementGeneration(world, staging, source, { kind: 'push' }),
     ]);
     expect(world.engine.starts).toHaveLength(1);
-    expect(await rowOf(id)).toMatchObject({ wanted: 3, runId });
+    expect(await rowOf(id)).toMatchObject({ generation: 3, runId });
   });
 
   test('many at once: one run', async () => {
-    await Promise.all(Array.from({ length: 20 }, () => raiseWanted(world, staging, source, { kind: 'push' })));
-    const { id } = { id: (await raiseWanted(world, staging, source, { kind: 'push' })).promotionId };
-    expect((await rowOf(id)).wanted).toBe(21);
+    await Promise.all(Array.from({ length: 20 }, () => incrementGeneration(world, staging, source, { kind: 'push' })));
+    const { id } = { id: (await incrementGeneration(world, staging, source, { kind: 'push' })).promotionId };
+    expect((await rowOf(id)).generation).toBe(21);
     expect(new Set(world.engine.starts.map((start) => start.id)).size).toBe(1);
   });
 
   test('an instance that never came to be is started under the same id', async () => {
     const { runId } = await opened();
     world.engine.setState(runId, 'missing');
-    await raiseWanted(world, staging, source, { kind: 'push' });
+    await incrementGeneration(world, staging, source, { kind: 'push' });
     expect(world.engine.starts.map((start) => start.id)).toEqual([runId, runId]);
   });
 
@@ -100,7 +104,7 @@ describe('raising', () => {
       const { id, runId } = await opened();
       await takePromotion(world, id, runId);
       world.engine.setState(runId, state);
-      await raiseWanted(world, staging, source, { kind: 'push' });
+      await incrementGeneration(world, staging, source, { kind: 'push' });
       const row = await rowOf(id);
       expect(row.runId).not.toBe(runId);
       expect(row).toMatchObject({ previousRunId: runId, runOpen: true, runBegun: false });
@@ -111,13 +115,13 @@ describe('raising', () => {
   test('pending for a quarter of an hour counts as lost, a minute does not', async () => {
     const { id, runId } = await opened();
     clockMs += 60_000;
-    await tendPromotion(world, id, staging);
+    await reconcilePromotion(world, id, staging);
     expect((await rowOf(id)).runId).toBe(runId);
     clockMs += 10 * 60_000;
-    await tendPromotion(world, id, staging);
+    await reconcilePromotion(world, id, staging);
     expect((await rowOf(id)).runId).toBe(runId);
     clockMs += 5 * 60_000;
-    await tendPromotion(world, id, staging);
+    await reconcilePromotion(world, id, staging);
     expect((await rowOf(id)).runId).not.toBe(runId);
   });
 
@@ -127,7 +131,7 @@ describe('raising', () => {
     world.engine.setState(runId, 'running');
     const HOUR = 3_600_000;
     const look = async (): Promise<string | undefined> => {
-      await tendPromotion(world, id, staging);
+      await reconcilePromotion(world, id, staging);
       return (await rowOf(id)).runId;
     };
     const work = (): Promise<void> => {
@@ -137,7 +141,7 @@ describe('raising', () => {
     for (let outage = 0; outage < 3; outage += 1) {
       clockMs += HOUR;
       // The event of a push may be first.
-      await raiseWanted(world, staging, source, { kind: 'push' });
+      await incrementGeneration(world, staging, source, { kind: 'push' });
       expect((await rowOf(id)).runId).toBe(runId);
       clockMs += 60_000;
       expect(await look()).toBe(runId);
@@ -164,7 +168,7 @@ describe('raising', () => {
       return world.store.putProgress({ runId, ...row });
     };
     const isReplaced = async (): Promise<boolean> => {
-      await tendPromotion(world, id, staging);
+      await reconcilePromotion(world, id, staging);
       return (await rowOf(id)).runId !== runId;
     };
     /** Minute by minute, as the schedule looks. */
@@ -198,46 +202,47 @@ describe('raising', () => {
     };
     clockMs += 71 * 3_600_000;
     await busy();
-    await tendPromotion(world, id, staging);
+    await reconcilePromotion(world, id, staging);
     expect((await rowOf(id)).runId).toBe(runId);
     clockMs += 2 * 3_600_000;
     await busy();
-    await tendPromotion(world, id, staging);
+    await reconcilePromotion(world, id, staging);
     expect(await rowOf(id)).toMatchObject({ previousRunId: runId, runOpen: true });
   });
 
   test('paused: raised, and opened by the schedule when that is lifted', async () => {
     world.paused = true;
-    const { promotionId: id } = await raiseWanted(world, staging, source, { kind: 'push' });
-    await raiseWanted(world, staging, source, { kind: 'push' });
+    const { promotionId: id } = await incrementGeneration(world, staging, source, { kind: 'push' });
+    await incrementGeneration(world, staging, source, { kind: 'push' });
     expect(world.engine.starts).toEqual([]);
-    expect(await rowOf(id)).toMatchObject({ wanted: 2, runOpen: false });
+    expect(await rowOf(id)).toMatchObject({ generation: 2, runOpen: false });
     expect((await world.store.listDuePromotions()).items.map((row) => row.id)).toEqual([id]);
-    await tendPromotion(world, id, staging);
+    await reconcilePromotion(world, id, staging);
     expect(world.engine.starts).toEqual([]);
     world.paused = false;
-    await tendPromotion(world, id, staging);
+    await reconcilePromotion(world, id, staging);
     expect(world.engine.starts).toHaveLength(1);
   });
 });
 
 describe('closing', () => {
   test('closes the row where nothing was wanted meanwhile', async () => {
-    const { id, runId, wanted } = await opened();
+    const { id, runId, generation } = await opened();
     await takePromotion(world, id, runId);
-    expect(await closePromotion(world, id, runId, { wanted, result: promoted, rule: staging })).toBe('closed');
+    expect(await closePromotion(world, id, runId, { generation, result: promoted, rule: staging })).toBe('closed');
     expect(await rowOf(id)).toMatchObject({
       state: 'in_sync',
       runOpen: false,
-      answered: 1,
+      observedGeneration: 1,
       last: { outcome: 'promoted', runId },
     });
     expect((await world.store.getRun(runId))?.value).toMatchObject({ state: 'ended', result: promoted });
   });
 
   test('done twice it changes nothing', async () => {
-    const { id, runId, wanted } = await opened();
-    const close = (): Promise<string> => closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
+    const { id, runId, generation } = await opened();
+    const close = (): Promise<string> =>
+      closePromotion(world, id, runId, { generation, result: promoted, rule: staging });
     await close();
     const before = await rowOf(id);
     expect(await close()).toBe('closed');
@@ -245,10 +250,11 @@ describe('closing', () => {
   });
 
   test('opens the next run where something was wanted meanwhile; done twice, the same one', async () => {
-    const { id, runId, wanted } = await opened();
+    const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
-    await raiseWanted(world, staging, source, { kind: 'push' });
-    const close = (): Promise<string> => closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
+    await incrementGeneration(world, staging, source, { kind: 'push' });
+    const close = (): Promise<string> =>
+      closePromotion(world, id, runId, { generation, result: promoted, rule: staging });
     expect(await close()).toBe('next');
     const next = (await rowOf(id)).runId;
     expect(next).not.toBe(runId);
@@ -258,9 +264,9 @@ describe('closing', () => {
   });
 
   test('a crash after the row was written and before the engine was started: the second close starts it', async () => {
-    const { id, runId, wanted } = await opened();
+    const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
-    await raiseWanted(world, staging, source, { kind: 'push' });
+    await incrementGeneration(world, staging, source, { kind: 'push' });
     const { engine } = world;
     world.engine = {
       ...engine,
@@ -268,7 +274,8 @@ describe('closing', () => {
         throw new Error('killed');
       },
     };
-    const close = (): Promise<string> => closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
+    const close = (): Promise<string> =>
+      closePromotion(world, id, runId, { generation, result: promoted, rule: staging });
     await expect(close()).rejects.toThrow('killed');
     world.engine = engine;
     expect(await close()).toBe('next');
@@ -276,31 +283,37 @@ describe('closing', () => {
   });
 
   test('while the rules cannot be read a run ends as it ended; the schedule opens what is wanted once they can', async () => {
-    const { id, runId, wanted } = await opened();
+    const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
-    await raiseWanted(world, staging, source, { kind: 'push' });
+    await incrementGeneration(world, staging, source, { kind: 'push' });
     const { rules } = world;
     world.rules = { load: () => Promise.reject(new InputError('RULES_INVALID', 'a slip')) };
-    const close = (): Promise<string> => closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
+    const close = (): Promise<string> =>
+      closePromotion(world, id, runId, { generation, result: promoted, rule: staging });
     expect([await close(), await close()]).toEqual(['closed', 'closed']);
-    expect(await rowOf(id)).toMatchObject({ runOpen: false, wanted: 2, answered: 1, last: { outcome: 'promoted' } });
+    expect(await rowOf(id)).toMatchObject({
+      runOpen: false,
+      generation: 2,
+      observedGeneration: 1,
+      last: { outcome: 'promoted' },
+    });
     expect((await world.store.listDuePromotions()).items).toHaveLength(1);
     world.rules = rules;
-    await tendPromotion(world, id, staging);
+    await reconcilePromotion(world, id, staging);
     expect(await rowOf(id)).toMatchObject({ runOpen: true, previousRunId: runId });
   });
 
   test('superseded always opens the next run, and is not the last outcome', async () => {
-    const { id, runId, wanted } = await opened();
-    expect(await closePromotion(world, id, runId, { wanted, result: { outcome: 'superseded' }, rule: staging })).toBe(
-      'next',
-    );
+    const { id, runId, generation } = await opened();
+    expect(
+      await closePromotion(world, id, runId, { generation, result: { outcome: 'superseded' }, rule: staging }),
+    ).toBe('next');
     expect((await rowOf(id)).last).toBeUndefined();
   });
 
   test('a run that is not the row’s closes nothing', async () => {
-    const { id, wanted } = await opened();
-    expect(await closePromotion(world, id, 'another', { wanted, result: promoted, rule: staging })).toBe('gone');
+    const { id, generation } = await opened();
+    expect(await closePromotion(world, id, 'another', { generation, result: promoted, rule: staging })).toBe('gone');
     expect(await rowOf(id)).toMatchObject({ runOpen: true });
   });
 
@@ -309,46 +322,46 @@ describe('closing', () => {
     ['takes the tag no longer', [rule({ source: { ...staging.source, tags: ['release-*'] } })]],
     ['can make no destination of it', [rule({ destination: { reference: 'r.azurecr.io/by-tag/.{tag}.:latest' } })]],
   ])('where the rule %s there is no next run', async (_, rules) => {
-    const { id, runId, wanted } = await opened();
+    const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
-    await raiseWanted(world, staging, source, { kind: 'push' });
+    await incrementGeneration(world, staging, source, { kind: 'push' });
     world.rules = { load: async () => rules };
-    expect(await closePromotion(world, id, runId, { wanted, result: promoted, rule: staging })).toBe('closed');
+    expect(await closePromotion(world, id, runId, { generation, result: promoted, rule: staging })).toBe('closed');
     expect(await rowOf(id)).toMatchObject({ state: 'refused', last: { code: 'RULE_GONE' } });
   });
 
   test('failures in a row are counted', async () => {
     const fail: RunResult = { outcome: 'failed', code: 'X', reason: 'broken' };
     for (let count = 1; count <= 3; count += 1) {
-      const { id, runId, wanted } = await opened();
-      await closePromotion(world, id, runId, { wanted, result: fail, rule: staging });
+      const { id, runId, generation } = await opened();
+      await closePromotion(world, id, runId, { generation, result: fail, rule: staging });
       expect((await rowOf(id)).failures).toBe(count);
     }
-    const { id, runId, wanted } = await opened();
-    await closePromotion(world, id, runId, { wanted, result: promoted, rule: staging });
+    const { id, runId, generation } = await opened();
+    await closePromotion(world, id, runId, { generation, result: promoted, rule: staging });
     expect((await rowOf(id)).failures).toBe(0);
   });
 });
 
 describe('waiting', () => {
   test('is written only if wanted is what was looked at', async () => {
-    const { id, runId, wanted } = await opened();
+    const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
-    await raiseWanted(world, staging, source, { kind: 'push' });
-    expect(await writeWaiting(world, id, runId, wanted, 'wanted-1')).toBe('again');
-    expect(await writeWaiting(world, id, runId, wanted + 1, 'wanted-2')).toBe('waiting');
-    expect(await rowOf(id)).toMatchObject({ state: 'waiting', waitingFor: 'wanted-2' });
-    expect(await writeWaiting(world, id, 'another', wanted + 1, 'wanted-3')).toBe('gone');
+    await incrementGeneration(world, staging, source, { kind: 'push' });
+    expect(await writeWaiting(world, id, runId, generation, 'evidence-1')).toBe('again');
+    expect(await writeWaiting(world, id, runId, generation + 1, 'evidence-2')).toBe('waiting');
+    expect(await rowOf(id)).toMatchObject({ state: 'waiting', waitingFor: 'evidence-2' });
+    expect(await writeWaiting(world, id, 'another', generation + 1, 'evidence-3')).toBe('gone');
   });
 
   test('whoever raises wakes; the run that looks again no longer waits', async () => {
-    const { id, runId, wanted } = await opened();
+    const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
-    await writeWaiting(world, id, runId, wanted, 'wanted-1');
-    await raiseWanted(world, staging, source, { kind: 'push' });
-    expect(world.engine.raised).toEqual([{ id: runId, event: 'wanted-1' }]);
+    await writeWaiting(world, id, runId, generation, 'evidence-1');
+    await incrementGeneration(world, staging, source, { kind: 'push' });
+    expect(world.engine.raised).toEqual([{ id: runId, event: 'evidence-1' }]);
     const row = await readOwned(world, id, runId);
-    expect(row).toMatchObject({ wanted: 2, state: 'working' });
+    expect(row).toMatchObject({ generation: 2, state: 'working' });
     expect(row?.waitingFor).toBeUndefined();
   });
 });

@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { takePromotion } from '../../../src/rows/owned-promotion.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
-import { tendPromotion } from '../../../src/rows/reconcile.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
+import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import { writeDigest } from '../../../src/rows/run-digest.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';
@@ -18,7 +18,7 @@ beforeEach(() => {
 const staging = rule();
 const at = () => world.now().toISOString();
 const raise = async (kind: 'push' | 'referrer' | 'schedule', id: string) =>
-  (await raiseWanted(world, staging, SOURCE, { kind, id })).promotionId;
+  (await incrementGeneration(world, staging, SOURCE, { kind, id })).promotionId;
 async function lastRun(promotionId: string): Promise<RunRow> {
   return runOf(world, (await rowOf(world, promotionId)).runId ?? '');
 }
@@ -30,20 +30,20 @@ test('the event that opened it; those that it absorbed are counted, and the last
   await raise('push', 'e2');
   await raise('referrer', 'e3');
   expect((await lastRun(id)).trigger).toEqual({ kind: 'push', id: 'e1', at: new Date(world.nowMs - 5).toISOString() });
-  expect(await rowOf(world, id)).toMatchObject({ absorbed: 2, lastTrigger: { kind: 'referrer', id: 'e3', at: at() } });
+  expect(await rowOf(world, id)).toMatchObject({ coalesced: 2, lastTrigger: { kind: 'referrer', id: 'e3', at: at() } });
 });
 
 test('one that follows says which it follows, and what that absorbed', async () => {
   const { promotionId, runId } = await openRun(world);
   world.engine.setState(runId, 'running');
   await raise('push', 'e2');
-  const answered = { wanted: 1, result: { outcome: 'promoted' } as const, rule: staging };
+  const answered = { generation: 1, result: { outcome: 'promoted' } as const, rule: staging };
   expect(await closePromotion(world, promotionId, runId, answered)).toBe('next');
-  const absorbed = { kind: 'push', id: 'e2', at: at() };
+  const coalesced = { kind: 'push', id: 'e2', at: at() };
   const next = await lastRun(promotionId);
-  expect(next.trigger).toEqual({ kind: 'follow-up', id: runId, at: at(), absorbed });
-  expect((await rowOf(world, promotionId)).absorbed).toBeUndefined();
-  const superseded = { ...answered, wanted: 2, result: { outcome: 'superseded' } as const };
+  expect(next.trigger).toEqual({ kind: 'follow-up', id: runId, at: at(), coalesced });
+  expect((await rowOf(world, promotionId)).coalesced).toBeUndefined();
+  const superseded = { ...answered, generation: 2, result: { outcome: 'superseded' } as const };
   expect(await closePromotion(world, promotionId, next.id, superseded)).toBe('next');
   expect((await lastRun(promotionId)).trigger).toEqual({ kind: 'follow-up', id: next.id, at: at() });
 });
@@ -52,25 +52,27 @@ test('one after a lost one is a retry', async () => {
   const { promotionId, runId } = await openRun(world);
   await takePromotion(world, promotionId, runId);
   world.engine.setState(runId, 'missing');
-  await tendPromotion(world, promotionId, staging);
+  await reconcilePromotion(world, promotionId, staging);
   expect((await lastRun(promotionId)).trigger).toEqual({ kind: 'retry', id: runId, at: at() });
 });
 
 test('what was known when a run was stopped starts no other: an event that comes again, or a scan that finds it', async () => {
   const pushed = { kind: 'push', digest: 'sha256:a', at: at() } as const;
   const reported = { kind: 'referrer', referrer: 'sha256:r', at: at() } as const;
-  const { promotionId } = await raiseWanted(world, staging, SOURCE, pushed);
-  await raiseWanted(world, staging, SOURCE, reported);
-  const { runId = '', wanted } = await rowOf(world, promotionId);
+  const { promotionId } = await incrementGeneration(world, staging, SOURCE, pushed);
+  await incrementGeneration(world, staging, SOURCE, reported);
+  const { runId = '', generation } = await rowOf(world, promotionId);
   await takePromotion(world, promotionId, runId);
   const result = { outcome: 'cancelled', code: 'RUN_CANCELLED', digest: 'sha256:a' } as const;
-  expect(await closePromotion(world, promotionId, runId, { wanted, result, rule: staging })).toBe('closed');
+  expect(await closePromotion(world, promotionId, runId, { generation, result, rule: staging })).toBe('closed');
   for (const known of [pushed, reported]) {
-    expect(await raiseWanted(world, staging, SOURCE, known)).toMatchObject({ isNew: false });
+    expect(await incrementGeneration(world, staging, SOURCE, known)).toMatchObject({ isNew: false });
     expect(await rowOf(world, promotionId)).toMatchObject({ state: 'cancelled', runOpen: false });
   }
   world.nowMs += 1_000;
-  expect(await raiseWanted(world, staging, SOURCE, { ...reported, referrer: 'sha256:s', at: at() })).toMatchObject({
+  expect(
+    await incrementGeneration(world, staging, SOURCE, { ...reported, referrer: 'sha256:s', at: at() }),
+  ).toMatchObject({
     isNew: true,
     runId: expect.any(String),
   });
@@ -79,11 +81,11 @@ test('what was known when a run was stopped starts no other: an event that comes
 test('one that was put off while paused says who wanted it', async () => {
   world.paused = true;
   const id = await raise('push', 'e1');
-  const wantedAt = at();
+  const incrementedAt = at();
   world.nowMs += 60_000;
   world.paused = false;
-  await tendPromotion(world, id, staging);
-  expect((await lastRun(id)).trigger).toEqual({ kind: 'push', id: 'e1', at: wantedAt });
+  await reconcilePromotion(world, id, staging);
+  expect((await lastRun(id)).trigger).toEqual({ kind: 'push', id: 'e1', at: incrementedAt });
 });
 
 test('a run’s row has its digest as soon as that is known, and keeps it when it has ended', async () => {
@@ -91,7 +93,7 @@ test('a run’s row has its digest as soon as that is known, and keeps it when i
   await writeDigest(world, runId, 'sha256:a');
   await writeDigest(world, runId, 'sha256:a');
   expect((await world.store.listRuns({ filter: { digest: 'sha256:a' } })).items).toMatchObject([{ id: runId }]);
-  await closePromotion(world, promotionId, runId, { wanted: 1, result: { outcome: 'promoted' }, rule: staging });
+  await closePromotion(world, promotionId, runId, { generation: 1, result: { outcome: 'promoted' }, rule: staging });
   await writeDigest(world, runId, 'sha256:b');
   expect(await runOf(world, runId)).toMatchObject({ state: 'ended', digest: 'sha256:a' });
 });

@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { decideTag, failurePauseMs, type StandingRow } from '../../../src/rules/decide.js';
+import { decideTag, failurePauseMs, type PromotionFacts } from '../../../src/rules/decide.js';
 import { decideGate, type Finding } from '../../../src/rules/gate.js';
 import { rule } from '../../support/rules.fixture.js';
 
 const now = new Date('2026-01-01T12:00:00Z');
 const seen = { digest: 'sha256:a', fingerprint: 'r1', now };
 
-function row(changes: Partial<StandingRow['last'] & object> = {}, failures = 0, runOpen = false): StandingRow {
+function row(changes: Partial<PromotionFacts['last'] & object> = {}, failures = 0, runOpen = false): PromotionFacts {
   return {
     runOpen,
     failures,

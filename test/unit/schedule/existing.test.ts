@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { copying, endRuns, pushTo, scanAll, scanRows, scanTick, startedTags } from '../../support/scan-world.js';
 import { putTags } from '../../support/many-tags.js';
 import { PromoterError, type TagDetails } from '../../../src/oci/index.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
 import { REGISTRY, SOURCE, newWorld, type World } from '../../support/world.js';
 
 // Rules with `existing: ignore`.
@@ -78,7 +78,7 @@ describe.each([true, false])('with ACR lists: %s', (hasAcrLists) => {
   test('an existing tag that is promoted on request stays in sync from then on', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await scanAll(world);
-    await raiseWanted(world, ignoring(), SOURCE, { kind: 'http' });
+    await incrementGeneration(world, ignoring(), SOURCE, { kind: 'http' });
     await endRuns(world, { outcome: 'promoted' });
     world.nowMs += 6 * 3_600_000;
     // The destination was emptied.

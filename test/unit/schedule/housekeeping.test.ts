@@ -5,7 +5,7 @@ import { PromoterError, TransportError } from '../../../src/oci/index.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { jobInstanceOf } from '../../../src/rows/job-instance.js';
-import { raiseWanted } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
 import { keepHouse } from '../../../src/schedule/housekeeping.js';
 import { rule } from '../../support/rules.fixture.js';
 import { REGISTRY, SOURCE, newWorld, openRun, rowOf, type World } from '../../support/world.js';
@@ -41,9 +41,9 @@ async function runOnce(
     startedAt: at,
     updatedAt: at,
   });
-  const { wanted } = await rowOf(world, run.promotionId);
+  const { generation } = await rowOf(world, run.promotionId);
   const result = { outcome, digest: 'sha256:a', ...(code !== undefined && { code }) };
-  await closePromotion(world, run.promotionId, run.runId, { wanted, rule: run.rule, result });
+  await closePromotion(world, run.promotionId, run.runId, { generation, rule: run.rule, result });
   world.engine.setState(run.runId, 'ended');
   return run.runId;
 }
@@ -83,7 +83,7 @@ describe('housekeeping of runs', () => {
           openedAt: at,
           startedAgainAt: at,
           finishedAt: at,
-          toldAt: at,
+          eventSentAt: at,
         } as const;
         await world.store.insertRun({ ...row, result: { outcome: 'completed' } });
         world.engine.setState(id, 'ended');
@@ -209,7 +209,7 @@ describe('housekeeping of promotions', () => {
   test('a promotion that is triggered again in the meantime stays', async () => {
     await runOnce();
     later(31);
-    await raiseWanted(world, rule(), SOURCE, PUSH);
+    await incrementGeneration(world, rule(), SOURCE, PUSH);
     world.ruleList = [];
     expect(await keepHouse(world)).toMatchObject({ promotions: 0 });
   });
@@ -228,11 +228,11 @@ describe('housekeeping of the subject index', () => {
   async function runOn(root: string, tag = SOURCE.tag): Promise<string> {
     const { promotionId, runId, rule: which } = await openRun(world, undefined, { ...SOURCE, tag });
     for (const digest of [root, `${root}-child`]) {
-      await world.store.addStanding({ ...IMAGE, digest }, promotionId, { root, at: world.now().toISOString() });
+      await world.store.addToSubjectIndex({ ...IMAGE, digest }, promotionId, { root, at: world.now().toISOString() });
     }
-    const { wanted } = await rowOf(world, promotionId);
+    const { generation } = await rowOf(world, promotionId);
     await closePromotion(world, promotionId, runId, {
-      wanted,
+      generation,
       rule: which,
       result: { outcome: 'promoted', digest: root },
     });
@@ -243,7 +243,7 @@ describe('housekeeping of the subject index', () => {
     const found: string[] = [];
     for (const root of ['sha256:a', 'sha256:b']) {
       for (const digest of [root, `${root}-child`]) {
-        if ((await world.store.listStanding({ ...IMAGE, digest })).length > 0) found.push(digest);
+        if ((await world.store.listPromotionsOfSubject({ ...IMAGE, digest })).length > 0) found.push(digest);
       }
     }
     return found;
@@ -275,7 +275,7 @@ describe('housekeeping of the subject index', () => {
     await runOn('sha256:a');
     await runOn('sha256:b');
     later(40);
-    await raiseWanted(world, rule(), SOURCE, PUSH);
+    await incrementGeneration(world, rule(), SOURCE, PUSH);
     expect(await keepHouse(world)).toMatchObject({ standings: 0 });
     expect(await standOn()).toEqual([...A, ...B]);
   });
@@ -291,7 +291,7 @@ describe('housekeeping of the subject index', () => {
 
   test('an entry without a time is kept as long as its promotion exists', async () => {
     const { promotionId } = await openRun(world);
-    await world.store.addStanding({ ...IMAGE, digest: 'sha256:a' }, promotionId);
+    await world.store.addToSubjectIndex({ ...IMAGE, digest: 'sha256:a' }, promotionId);
     await runOn('sha256:b');
     later(40);
     expect(await keepHouse(world)).toMatchObject({ standings: 0 });
@@ -303,11 +303,11 @@ describe('housekeeping of the subject index', () => {
     const promotionId = await runOn('sha256:a');
     await runOn('sha256:b');
     later(40);
-    const removeStanding = world.store.removeStanding.bind(world.store);
-    world.store.removeStanding = async (standing) => {
+    const removeFromSubjectIndex = world.store.removeFromSubjectIndex.bind(world.store);
+    world.store.removeFromSubjectIndex = async (standing) => {
       const image = { ...IMAGE, digest: 'sha256:a' };
-      await world.store.addStanding(image, promotionId, { root: 'sha256:a', at: world.now().toISOString() });
-      return removeStanding(standing);
+      await world.store.addToSubjectIndex(image, promotionId, { root: 'sha256:a', at: world.now().toISOString() });
+      return removeFromSubjectIndex(standing);
     };
     expect(await keepHouse(world)).toMatchObject({ standings: 1 });
     expect(await standOn()).toEqual(['sha256:a', ...B]);

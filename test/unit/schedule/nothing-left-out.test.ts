@@ -41,11 +41,11 @@ function putNames(tags: Map<string, string>, count: number, digest: string): str
 
 test('scans in parallel miss no tag when no more runs may be started', async () => {
   world.maxRunsPerTick = 10;
-  const wanted: string[] = [];
+  const generation: string[] = [];
   for (const name of ['samples/a', 'samples/b', 'samples/c', 'samples/d']) {
     for (let nth = 0; nth < 12; nth += 1) {
       await pushTo(world, name, `v${nth}`);
-      wanted.push(`${name}:v${nth}`);
+      generation.push(`${name}:v${nth}`);
     }
   }
   for (let times = 0; times < 12; times += 1) {
@@ -54,7 +54,7 @@ test('scans in parallel miss no tag when no more runs may be started', async () 
     world.nowMs += 5 * MINUTE_MS;
   }
   const started = new Set(await startedTags(world));
-  expect(wanted.filter((name) => !started.has(name))).toEqual([]);
+  expect(generation.filter((name) => !started.has(name))).toEqual([]);
 });
 
 test('a repository that is deleted during its scan gets one last scan of all its promotions', async () => {
@@ -139,7 +139,7 @@ test.each([
   const image = { registry: REGISTRY, repository: 'samples/app', digest: base.digest };
   const seen = { root: base.digest, at: world.now().toISOString() };
   for (const tag of ['v', ...names])
-    await world.store.addStanding(image, promotionId('staging', { ...SOURCE, tag }), seen);
+    await world.store.addToSubjectIndex(image, promotionId('staging', { ...SOURCE, tag }), seen);
   await scanTick(world);
   world.nowMs += 5 * MINUTE_MS;
   world.maxRunsPerTick = 50;
@@ -162,7 +162,7 @@ test('a referrer with a tag that the rule does not match is handled like its pus
   await settle();
   const image = { registry: REGISTRY, repository: SOURCE.repository, digest: subject.digest };
   const seen = { root: subject.digest, at: world.now().toISOString() };
-  await world.store.addStanding(image, promotionId('staging', SOURCE), seen);
+  await world.store.addToSubjectIndex(image, promotionId('staging', SOURCE), seen);
   await pushArtifact(source, 'application/x-report', { subject, tag: 'report-1' });
   expect(await scanTick(world)).toMatchObject({ started: 1 });
   world.nowMs += 5 * MINUTE_MS;
@@ -173,8 +173,8 @@ test('a referrer with a tag that the rule does not match is handled like its pus
 async function endUnread(outcome: 'failed' | 'cancelled', code: string): Promise<void> {
   const { promotionId: id, runId } = await openRun(world, world.ruleList[0], SOURCE);
   world.engine.setState(runId, 'ended');
-  const { wanted } = await rowOf(world, id);
-  await closePromotion(world, id, runId, { wanted, result: { outcome, code }, rule: copying() });
+  const { generation } = await rowOf(world, id);
+  await closePromotion(world, id, runId, { generation, result: { outcome, code }, rule: copying() });
 }
 
 test('the next scan finds a tag that came back while its run still read a late replica', async () => {
@@ -223,7 +223,7 @@ test('a change that concerns many promotions starts no more runs than maxRunsPer
   const image = { registry: REGISTRY, repository: 'samples/app', digest: base.digest };
   const seen = { root: base.digest, at: world.now().toISOString() };
   for (const tag of ['v', ...names])
-    await world.store.addStanding(image, promotionId('staging', { ...SOURCE, tag }), seen);
+    await world.store.addToSubjectIndex(image, promotionId('staging', { ...SOURCE, tag }), seen);
   world.maxRunsPerTick = 10;
   await pushArtifact(source, 'application/x-report', { subject: base });
   for (const started of [10, 10, 10, 1, 0]) {

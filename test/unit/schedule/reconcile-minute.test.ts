@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunResult } from '../../../src/rows/run-row.js';
-import { tellRun } from '../../../src/promotions/result-event.js';
+import { sendResultEvent } from '../../../src/promotions/result-event.js';
 import { handleTickMessage, reviveClock } from '../../../src/schedule/clock.js';
 import { reconcilePromotions, retryFailed } from '../../../src/schedule/reconcile-promotions.js';
 import { reconcileRuns } from '../../../src/schedule/reconcile-runs.js';
@@ -49,8 +49,8 @@ async function opened(tag = SOURCE.tag): Promise<{ promotionId: string; runId: s
 async function ended(result: RunResult, tag = SOURCE.tag): Promise<PromotionRow> {
   const { runId = '' } = await rowOf(world, id(tag));
   const which = world.ruleList[0] ?? rule();
-  const { wanted } = await rowOf(world, id(tag));
-  await closePromotion(world, id(tag), runId, { wanted, result, rule: which });
+  const { generation } = await rowOf(world, id(tag));
+  await closePromotion(world, id(tag), runId, { generation, result, rule: which });
   world.engine.setState(runId, 'ended');
   return rowOf(world, id(tag));
 }
@@ -67,7 +67,7 @@ describe('a quiet minute', () => {
     for (let index = 0; index < count; index += 1) {
       await opened(`v${index}`);
       const { last } = await ended(index % 2 === 0 ? { outcome: 'unchanged' } : FAILED, `v${index}`);
-      await tellRun(world, last?.runId ?? '');
+      await sendResultEvent(world, last?.runId ?? '');
     }
     await reviveClock(world);
     const { text } = world.queues.sent.at(-1) ?? { text: '' };
@@ -96,7 +96,7 @@ describe('an orphaned run', () => {
     const { runId } = await opened();
     const current = await world.store.getPromotion(id());
     if (current === undefined) throw new Error('no row');
-    const waiting: PromotionRow = { ...current.value, state: 'waiting', waitingFor: 'wanted-1' };
+    const waiting: PromotionRow = { ...current.value, state: 'waiting', waitingFor: 'evidence-1' };
     await world.store.replacePromotion(waiting, current.version);
     world.nowMs += MINUTE;
     await reconciled();

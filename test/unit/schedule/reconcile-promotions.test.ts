@@ -45,7 +45,7 @@ describe('open promotions', () => {
     await reconcilePromotions(world, 0);
     expect(await rowOf(world, promotionId)).toMatchObject({
       runOpen: false,
-      answered: 1,
+      observedGeneration: 1,
       state: 'refused',
       last: { outcome: 'refused', code: 'RULE_GONE' },
     });
@@ -62,7 +62,7 @@ describe('open promotions', () => {
     world.ruleList = [];
     world.paused = false;
     await reconcilePromotions(world, 0);
-    expect(await rowOf(world, promotionId)).toMatchObject({ last: { code: 'RULE_GONE' }, answered: 1 });
+    expect(await rowOf(world, promotionId)).toMatchObject({ last: { code: 'RULE_GONE' }, observedGeneration: 1 });
     world.ruleList = rules;
     expect(await scanAll(world)).toMatchObject({ started: 1 });
   });
@@ -75,7 +75,11 @@ describe('open promotions', () => {
     world.engine.setState(runId, 'missing');
     world.ruleList = [copying(changes)];
     await reconcilePromotions(world, 0);
-    expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: false, last: { code: 'RULE_GONE' }, answered: 1 });
+    expect(await rowOf(world, promotionId)).toMatchObject({
+      runOpen: false,
+      last: { code: 'RULE_GONE' },
+      observedGeneration: 1,
+    });
   });
 
   test('a row that cannot be written is reported, and the others are handled', async () => {

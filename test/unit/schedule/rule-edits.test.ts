@@ -32,9 +32,9 @@ test('a new deadline causes no run; a new destination reruns all promotions, and
         rule: 'staging',
         source,
         destination: `${REGISTRY}/staging/${repository}:${tag}`,
-        wanted: 1,
-        answered: 1,
-        wantedAt: at,
+        generation: 1,
+        observedGeneration: 1,
+        incrementedAt: at,
         state: 'in_sync',
         runOpen: false,
         runBegun: true,
@@ -83,14 +83,14 @@ test('retries and due comparisons come before the reruns of a rule edit', async 
   const log = { info: (text: string) => void logged.push(text), warn: (text: string) => void logged.push(text) };
   let state: TickState = { started: 0 };
   const tickOnce = async (): Promise<void> => {
-    state = await tick(world, { schedule: '0 */5 * * * *', state, log, tellOfSigning: async () => {} });
+    state = await tick(world, { schedule: '0 */5 * * * *', state, log, warnOfSigning: async () => {} });
     world.nowMs += DUE_MS;
   };
   await tickOnce();
   const failed = promotionId('staging', { ...SOURCE, tag: 'v120' });
-  const { runId = '', wanted } = await rowOf(world, failed);
+  const { runId = '', generation } = await rowOf(world, failed);
   world.engine.setState(runId, 'ended');
-  await closePromotion(world, failed, runId, { wanted, result: { outcome: 'failed', code: 'X' }, rule: copying() });
+  await closePromotion(world, failed, runId, { generation, result: { outcome: 'failed', code: 'X' }, rule: copying() });
   await endRuns(world, { outcome: 'promoted' });
   world.nowMs += 20 * 60_000;
   world.maxRunsPerTick = 5;

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { raiseWanted } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/increment.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import { PromoterError, RegistryError, TransportError, formatReference } from '../../../src/oci/index.js';
 import {
@@ -131,12 +131,12 @@ describe('the change scan', () => {
     await endRuns(world, { outcome: 'promoted' });
     const { digest } = await pushTo(world, 'samples/app', 'v3');
     const event = { kind: 'push', digest, at: world.now().toISOString() } as const;
-    const { promotionId: id } = await raiseWanted(world, copying(), { ...SOURCE, tag: 'v3' }, event);
+    const { promotionId: id } = await incrementGeneration(world, copying(), { ...SOURCE, tag: 'v3' }, event);
     world.nowMs += 60_000;
     const scanned = await scanTick(world);
     expect(scanned).toMatchObject({ started: 0 });
     expect(scanned.asked(REGISTRY)).toBe(3);
-    expect((await rowOf(world, id)).wanted).toBe(1);
+    expect((await rowOf(world, id)).generation).toBe(1);
   });
 
   test('retries a manifest that cannot be read for two hours, and handles the other changes', async () => {
@@ -168,10 +168,10 @@ describe('the change scan', () => {
     await pushTo(world, 'samples/app', 'v1');
     await settle();
     const { promotionId: id, runId } = await openRun(world);
-    const { wanted } = await rowOf(world, id);
+    const { generation } = await rowOf(world, id);
     await pushTo(world, 'samples/app', 'v1', 'moved');
     await scanTick(world);
-    expect(await rowOf(world, id)).toMatchObject({ wanted: wanted + 1, runId });
+    expect(await rowOf(world, id)).toMatchObject({ generation: generation + 1, runId });
   });
 
   test('the next scan finds the changes for which no run could be started', async () => {
@@ -343,10 +343,10 @@ describe('an edit of a rule', () => {
 
   test('an open run under the former rule is followed by a run under the new one', async () => {
     const { promotionId: id } = await openRun(world, world.ruleList[0], { ...SOURCE, tag: 'v1' });
-    const { wanted } = await rowOf(world, id);
+    const { generation } = await rowOf(world, id);
     world.ruleList = [copying({ attachTo: 'destination' })];
     await scanTick(world);
-    expect((await rowOf(world, id)).wanted).toBe(wanted + 1);
+    expect((await rowOf(world, id)).generation).toBe(generation + 1);
   });
 });
 
@@ -449,16 +449,16 @@ test('a referrer whose event was lost is found by a scan; our own attachments st
   const id = promotionId('staging', SOURCE);
   const at = world.now().toISOString();
   const image = { registry: REGISTRY, repository: SOURCE.repository, digest: subject.digest };
-  await world.store.addStanding(image, id, { root: subject.digest, at });
-  const { runId = '', wanted } = await rowOf(world, id);
+  await world.store.addToSubjectIndex(image, id, { root: subject.digest, at });
+  const { runId = '', generation } = await rowOf(world, id);
   const ours = await pushArtifact(source, 'application/x-sbom', { subject });
   await world.store.markOurs({ ...image, digest: ours.digest }, runId);
   expect(await scanTick(world)).toMatchObject({ started: 0 });
-  expect((await rowOf(world, id)).wanted).toBe(wanted);
+  expect((await rowOf(world, id)).generation).toBe(generation);
   world.nowMs += 5 * 60_000;
   await pushArtifact(source, 'application/x-report', { subject });
   expect(await scanTick(world)).toMatchObject({ started: 1 });
-  expect((await rowOf(world, id)).wanted).toBe(wanted + 1);
+  expect((await rowOf(world, id)).generation).toBe(generation + 1);
 });
 
 test('while paused no run starts, and new tags are found after the pause', async () => {

@@ -86,9 +86,9 @@ async function prepare(
         rule: which.name,
         source,
         destination: `${name}/staging/${repository}:${tag}`,
-        wanted: 1,
-        answered: 1,
-        wantedAt: at,
+        generation: 1,
+        observedGeneration: 1,
+        incrementedAt: at,
         state: 'in_sync',
         runOpen: false,
         runBegun: true,
@@ -179,7 +179,7 @@ test('a new tag, a new referrer and a tag moved back cost only their own request
   );
   const source = client.repository(registry.name, 'samples/app');
   const image = await source.resolve('v1');
-  await world.store.addStanding(
+  await world.store.addToSubjectIndex(
     { registry: registry.name, repository: 'samples/app', digest: image.digest },
     promotionId(which.name, { registry: registry.name, repository: 'samples/app', tag: 'v1' }),
     { root: image.digest, at: world.now().toISOString() },

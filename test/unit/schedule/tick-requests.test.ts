@@ -39,7 +39,7 @@ async function quietTicks(repositories: number, promotions: number): Promise<{ m
   const next = async (): Promise<number> => {
     asked = 0;
     world.nowMs += MINUTE_MS;
-    state = await tick(world, { schedule: '0 */5 * * * *', state, log, tellOfSigning: async () => undefined });
+    state = await tick(world, { schedule: '0 */5 * * * *', state, log, warnOfSigning: async () => undefined });
     return asked;
   };
   // The first full scans and the change scans that follow.
@@ -48,9 +48,16 @@ async function quietTicks(repositories: number, promotions: number): Promise<{ m
   for (let index = 0; index < promotions; index += 1) {
     const source = { registry: REGISTRY, repository: 'samples/app-0', tag: `t${index}` };
     const last = { outcome: 'promoted', runId: 'r', finishedAt, fingerprint: fingerprint(which) } as const;
-    const row = { id: promotionId(which.name, source), rule: which.name, source, wantedAt: finishedAt, last };
+    const row = { id: promotionId(which.name, source), rule: which.name, source, incrementedAt: finishedAt, last };
     const destination = `${REGISTRY}/staging/samples/app-0:t${index}`;
-    const closed = { state: 'in_sync', runId: 'r', runOpen: false, runBegun: true, wanted: 1, answered: 1 } as const;
+    const closed = {
+      state: 'in_sync',
+      runId: 'r',
+      runOpen: false,
+      runBegun: true,
+      generation: 1,
+      observedGeneration: 1,
+    } as const;
     await store.insertPromotion({ ...row, ...closed, destination, failures: 0 });
   }
   const counts: number[] = [];

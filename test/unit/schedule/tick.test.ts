@@ -32,7 +32,7 @@ async function ticks(count = 1): Promise<TickState> {
       schedule: '0 */5 * * * *',
       state,
       log,
-      tellOfSigning: async (warn) => warn('the key ends soon'),
+      warnOfSigning: async (warn) => warn('the key ends soon'),
     });
   }
   return state;
@@ -190,7 +190,7 @@ test('a tick that is cut off at any call and repeated has the same result as one
   };
   const once = (ports: World): Promise<TickState> => {
     const log = { info: () => undefined, warn: () => undefined };
-    return tick(ports, { schedule: '* * * * * *', state: { started: 0 }, log, tellOfSigning: async () => undefined });
+    return tick(ports, { schedule: '* * * * * *', state: { started: 0 }, log, warnOfSigning: async () => undefined });
   };
   const whole = await prepare();
   const counted = breaking(whole, Infinity, 'before');

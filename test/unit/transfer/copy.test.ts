@@ -126,9 +126,9 @@ describe('the plan', () => {
   test('waits two minutes for a referrer that is listed and not there, and goes on without it', async () => {
     const late = await pushArtifact(source, 'application/x-late', { subject: root });
     const fetch = source.fetchManifest.bind(source);
-    source.fetchManifest = (wanted, options) => {
-      const digest = typeof wanted === 'string' ? wanted : wanted.digest;
-      return digest === late.digest ? Promise.reject(notFound('MANIFEST_UNKNOWN', digest)) : fetch(wanted, options);
+    source.fetchManifest = (asked, options) => {
+      const digest = typeof asked === 'string' ? asked : asked.digest;
+      return digest === late.digest ? Promise.reject(notFound('MANIFEST_UNKNOWN', digest)) : fetch(asked, options);
     };
     const began = world.nowMs;
     const after = (waitedMs: number): Promise<CopyPlan> => {
@@ -223,12 +223,12 @@ test('a crash at any call of copy and verify, and again: all is there, once', as
     async (broken, _given, where) => {
       const there = broken.registries.repository(REGISTRY, TO.repository);
       const from = broken.registries.repository(REGISTRY, SOURCE.repository);
-      const wanted = [...from.manifests.values()].filter(
+      const generation = [...from.manifests.values()].filter(
         ({ manifest }) => manifest.artifactType !== 'application/x-scratch',
       );
       expect([where, [...there.manifests.keys()].sort()]).toEqual([
         where,
-        wanted.map(({ descriptor }) => descriptor.digest).sort(),
+        generation.map(({ descriptor }) => descriptor.digest).sort(),
       ]);
     },
   );

@@ -265,9 +265,9 @@ describe('a plan in calls of three requests', () => {
     const [report] = await source.listReferrers(amd64?.digest ?? root.digest);
     expect(late).toBeDefined();
     const fetch = source.fetchManifest.bind(source);
-    source.fetchManifest = (wanted, options) => {
-      const digest = typeof wanted === 'string' ? wanted : wanted.digest;
-      return digest === report?.digest ? Promise.reject(notFound('MANIFEST_UNKNOWN', digest)) : fetch(wanted, options);
+    source.fetchManifest = (asked, options) => {
+      const digest = typeof asked === 'string' ? asked : asked.digest;
+      return digest === report?.digest ? Promise.reject(notFound('MANIFEST_UNKNOWN', digest)) : fetch(asked, options);
     };
     const ports = small(world);
     const { result } = await whole(plan(ports), async (go) => {
@@ -503,14 +503,14 @@ describe('a look in calls of twenty requests', () => {
       if (index === 2) await openRun(world);
       return go();
     });
-    const wanted = (await world.store.getPromotion(run.promotionId))?.value.wanted ?? 0;
-    expect(result).toMatchObject({ state: 'found', wanted: wanted - 1 });
+    const generation = (await world.store.getPromotion(run.promotionId))?.value.generation ?? 0;
+    expect(result).toMatchObject({ state: 'found', generation: generation - 1 });
   });
 
   test('nor where the tag moves on to a graph that shares an image with the one before', async () => {
     await putInSync(world, world.ruleList[0] ?? rule());
     const run = await openRun(world);
-    const { wanted: first } = await rowOf(world, run.promotionId);
+    const { generation: first } = await rowOf(world, run.promotionId);
     const { bytes, descriptor } = await source.fetchManifest(root.digest);
     const text = JSON.stringify({ ...(JSON.parse(Buffer.from(bytes).toString()) as object), annotations: { a: 'b' } });
     const { result } = await whole(look(small(world), run), async (go, index) => {
@@ -521,7 +521,7 @@ describe('a look in calls of twenty requests', () => {
       }
       return go();
     });
-    expect(result).toMatchObject({ state: 'found', wanted: first });
+    expect(result).toMatchObject({ state: 'found', generation: first });
     expect((result as { root: Descriptor }).root.digest).not.toBe(root.digest);
   });
 

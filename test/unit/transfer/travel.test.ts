@@ -49,7 +49,7 @@ async function promote(): Promise<{ said: string | undefined; data: Record<strin
   await copyStep(world, request, input, call);
   await verifyArrivalStep(world, request, input, newCall());
   const result = { outcome: 'promoted' as const, digest: image.digest };
-  await closeRunStep(world, { ...run, wanted: 1, result, did: [] }, newCall());
+  await closeRunStep(world, { ...run, generation: 1, result, did: [] }, newCall());
   const receipt = world.documents.kept.get(`receipts/${run.runId}.json`);
   const { data } = JSON.parse(Buffer.from(receipt ?? '{}').toString()) as { data: Record<string, unknown> };
   return { said: call.texts.at(-1), data };

@@ -88,7 +88,7 @@ async function failedRun(): Promise<{ promotionId: string; runId: string }> {
   };
   await world.store.putProgress({ ...step, state: 'failed', doneNodes: 1, totalNodes: 3, doneBytes: 5, totalBytes: 9 });
   const result = { outcome: 'failed', code: 'DENIED', reason: 'no', remedy: 'Ask.', digest: 'sha256:a' } as const;
-  await closePromotion(world, opened.promotionId, runId, { wanted: 1, result, rule: rule() });
+  await closePromotion(world, opened.promotionId, runId, { generation: 1, result, rule: rule() });
   return opened;
 }
 
@@ -233,7 +233,7 @@ describe('explain', () => {
     world.ruleList = [unsigned];
     const { promotionId, runId } = await openRun(world);
     await closePromotion(world, promotionId, runId, {
-      wanted: 1,
+      generation: 1,
       rule: unsigned,
       result: { outcome: 'promoted', digest },
     });

@@ -458,7 +458,7 @@ describe('copies and promotions', () => {
       source: { registry: registry.name, repository: 'samples/app', tag: 'v1' },
       destination: 'q.io/staging/app:v1',
       state: 'in_sync',
-      wantedAt: '',
+      incrementedAt: '',
       last: { outcome: 'promoted', digest, finishedAt: '' },
     };
     const path = `/api/promotions?${new URLSearchParams({ repository: repo, tag: 'v1' }).toString()}`;

@@ -28,10 +28,10 @@ function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: s
  * A promotion's row with what its run has answered; it is neither closed yet, nor has the next run.
  * @param answered.wanted the generation that is answered @param answered.read the one that the run has read
  */
-export function answeredRow(
+export function rowAfterRun(
   row: PromotionRow,
   runId: string,
-  { wanted, read, result, rule, looked }: Answer,
+  { generation, read, result, rule, looked }: Answer,
   now: Date,
 ): { row: PromotionRow; isFinal: boolean } {
   const finishedAt = now.toISOString();
@@ -49,23 +49,23 @@ export function answeredRow(
   const retryAt = retryAtOf(rule, result, failures, now);
   const known = isFinal ? newsAfter(row, result, now) : row.news;
   const news = known === undefined || looked === undefined ? known : lookedFor(known, looked);
-  const answered: PromotionRow = {
+  const after: PromotionRow = {
     ...rest,
     ...(news !== undefined && { news }),
     ...keptOf(row, result, read),
     failures,
     ...(retryAt !== undefined && { retryAt }),
-    ...(isFinal && { answered: wanted, since: sinceOf(row, result, finishedAt) }),
+    ...(isFinal && { observedGeneration: generation, since: sinceOf(row, result, finishedAt) }),
     ...(isFinal && { last: { ...result, runId, finishedAt, fingerprint: fingerprint(rule) } }),
   };
-  if (isFinal && hasMissed(answered, result)) answered.wanted += 1;
-  return { row: answered, isFinal };
+  if (isFinal && hasMissed(after, result)) after.generation += 1;
+  return { row: after, isFinal };
 }
 
 /** What a run answers. */
 interface Answer {
   /** The generation that is answered, and the one that the run has read. */
-  wanted: number;
+  generation: number;
   read: number;
   result: RunResult;
   rule: Rule;

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { cancelRun } from '../../../src/rows/cancel-run.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
-import { tendPromotion, LOST_AFTER_MS, SILENT_MS } from '../../../src/rows/reconcile.js';
+import { reconcilePromotion, ORPHANED_AFTER_MS, SILENT_MS } from '../../../src/rows/reconcile.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { beginRun, writeBegun } from '../../../src/promotions/begin-run.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
@@ -46,21 +46,21 @@ async function begin(world: World, run: Pick<Run, 'promotionId' | 'runId'>): Pro
 }
 
 /** The run's last step. */
-async function close(world: World, run: Run & { wanted?: number }): Promise<string> {
+async function close(world: World, run: Run & { generation?: number }): Promise<string> {
   const result = { outcome: 'promoted', digest: 'sha256:a' } as const;
-  const { promotionId, runId, wanted = 1 } = run;
-  const closed = await closeRunStep(world, { promotionId, runId, wanted, result, did: [] }, newCall());
+  const { promotionId, runId, generation = 1 } = run;
+  const closed = await closeRunStep(world, { promotionId, runId, generation, result, did: [] }, newCall());
   world.engine.setState(run.runId, 'ended');
   return 'done' in closed ? closed.done : 'later';
 }
 
 /** What the schedule does with the row. */
 async function tend(ports: World, { promotionId }: Run): Promise<void> {
-  await tendPromotion(ports, promotionId, ports.ruleList[0]);
+  await reconcilePromotion(ports, promotionId, ports.ruleList[0]);
 }
 
 /** Ticks, and whatever run they open. */
-async function comeToRest(world: World, run: Run): Promise<void> {
+async function closeWithoutRule(world: World, run: Run): Promise<void> {
   for (let tick = 0; tick < 4; tick += 1) {
     await tend(world, run);
     const { runId = '', runOpen } = await rowOf(world, run.promotionId);
@@ -115,13 +115,13 @@ describe.each(named)('lost, and %s: a crash at any call', (name) => {
         }),
       tend,
       async (world, given, where) => {
-        await comeToRest(world, given);
+        await closeWithoutRule(world, given);
         expect([where, await standing(world, given)]).toEqual([where, EXPECTED[name]]);
         // Should it wake up after all, it changes nothing.
         const [row, run] = [await rowOf(world, given.promotionId), await runOf(world, given.runId)];
         expect(await begin(world, given)).toBe(false);
         await close(world, given);
-        await comeToRest(world, given);
+        await closeWithoutRule(world, given);
         expect(await runOf(world, given.runId)).toEqual(run);
         expect(await rowOf(world, given.promotionId)).toEqual(row);
         expect([where, await standing(world, given)]).toEqual([where, EXPECTED[name]]);
@@ -137,7 +137,7 @@ describe.each(named)('lost, and %s: a crash at any call', (name) => {
           await CASES[name](given);
           given.world.nowMs += 2 * SILENT_MS;
           await tend(given.world, given);
-          given.world.nowMs += LOST_AFTER_MS;
+          given.world.nowMs += ORPHANED_AFTER_MS;
         }),
       async (ports, given) => {
         // What comes after the crash.
@@ -145,7 +145,7 @@ describe.each(named)('lost, and %s: a crash at any call', (name) => {
         await tend(ports, given);
       },
       async (world, given, where) => {
-        await comeToRest(world, given);
+        await closeWithoutRule(world, given);
         const { promotion, runs, runOpen } = (await standing(world, given)) as typeof FOLLOWED;
         // One that nobody had ended yet has done its work.
         const itself = runs.at(-1)?.[1] === 'promoted';
@@ -166,13 +166,13 @@ describe('a run that is given up before it has begun', () => {
     const run = await openRun(world);
     world.nowMs += 2 * SILENT_MS;
     await tend(world, run);
-    world.nowMs += LOST_AFTER_MS;
+    world.nowMs += ORPHANED_AFTER_MS;
     const replacePromotion = (): Promise<boolean> => Promise.reject(new Error('killed'));
     const dying = { ...world, store: { ...world.store, replacePromotion } };
     await expect(tend(dying, run)).rejects.toThrow('killed');
     expect(await begin(world, run)).toBe(false);
     world.engine.setState(run.runId, 'ended');
-    await comeToRest(world, run);
+    await closeWithoutRule(world, run);
     expect(await standing(world, run)).toEqual(FOLLOWED);
   });
 
@@ -181,7 +181,7 @@ describe('a run that is given up before it has begun', () => {
     const { store } = world;
     // Whoever opens it is slow; meanwhile its rule goes, and the schedule finds no instance.
     const insertRun = async (row: RunRow): Promise<boolean> => {
-      if (row.input.kind === 'promotion') await tendPromotion(world, row.input.promotionId, undefined);
+      if (row.input.kind === 'promotion') await reconcilePromotion(world, row.input.promotionId, undefined);
       return store.insertRun(row);
     };
     const run = await openRun({ ...world, store: { ...store, insertRun } });
@@ -234,7 +234,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
       expect(await tick()).toBe(false);
       const row = await rowOf(world, promotionId);
       expect(row).toMatchObject({ state: 'failed', failures, last: { runId, outcome: 'failed', code: 'RUN_LOST' } });
-      expect(row.answered).toBe(row.wanted);
+      expect(row.observedGeneration).toBe(row.generation);
       expect(await runOf(world, runId)).toMatchObject({ result: { outcome: 'failed', code: 'RUN_LOST' } });
       world.nowMs += (pauseMinutes - 1) * MINUTE;
       expect([failures, await tick()]).toEqual([failures, false]);
@@ -243,8 +243,8 @@ describe('a run that is lost, and the one after it, and so on', () => {
     }
     const run = { ...(await runInput(world, promotionId)) };
     await begin(world, run);
-    const { wanted } = await rowOf(world, promotionId);
-    await close(world, { ...run, wanted });
+    const { generation } = await rowOf(world, promotionId);
+    await close(world, { ...run, generation });
     const row = await rowOf(world, promotionId);
     expect(row).toMatchObject({ state: 'in_sync', failures: 0 });
     expect(row).not.toHaveProperty('interrupted');
@@ -328,12 +328,12 @@ describe('a run that is lost, and the one after it, and so on', () => {
     const runId = await lose();
     const replacePromotion = (): Promise<boolean> => Promise.reject(new Error('killed'));
     const dying = { ...world, store: { ...world.store, replacePromotion } };
-    await expect(tendPromotion(dying, promotionId, world.ruleList[0])).rejects.toThrow('killed');
+    await expect(reconcilePromotion(dying, promotionId, world.ruleList[0])).rejects.toThrow('killed');
     expect(await runOf(world, runId)).toMatchObject({ result: { code: 'RUN_LOST' } });
     await openRun(world);
     const row = await rowOf(world, promotionId);
     expect(row).toMatchObject({ runOpen: true, previousRunId: runId });
-    expect(row.answered).toBeLessThan(row.wanted);
+    expect(row.observedGeneration).toBeLessThan(row.generation);
   });
 
   const DIGEST = 'sha256:a';
@@ -341,9 +341,9 @@ describe('a run that is lost, and the one after it, and so on', () => {
   async function nextFindsNothing(): Promise<unknown> {
     const run = await runInput(world, promotionId);
     await begin(world, run);
-    const { wanted } = await rowOf(world, promotionId);
+    const { generation } = await rowOf(world, promotionId);
     const result = { outcome: 'unchanged', digest: DIGEST } as const;
-    await closeRunStep(world, { promotionId, runId: run.runId, wanted, result, did: [] }, newCall());
+    await closeRunStep(world, { promotionId, runId: run.runId, generation, result, did: [] }, newCall());
     const told = world.queues.sent.map(({ text }) => (JSON.parse(text) as { type: string }).type);
     return { outcome: (await runOf(world, run.runId)).result?.outcome, told };
   }
@@ -357,7 +357,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     await writeBegun(world, runId, 1, { digest: DIGEST });
     const at = world.now().toISOString();
     await world.store.putProgress({ runId, step, state: 'working', text: '', startedAt: at, updatedAt: at });
-    await tendPromotion(world, promotionId, world.ruleList[0]);
+    await reconcilePromotion(world, promotionId, world.ruleList[0]);
     expect(await nextFindsNothing()).toEqual(expected);
   });
 
@@ -367,9 +367,9 @@ describe('a run that is lost, and the one after it, and so on', () => {
     const at = world.now().toISOString();
     const row = { step: 'tagDestination', state: 'done', text: '', startedAt: at, updatedAt: at } as const;
     await world.store.putProgress({ runId: first, ...row });
-    await tendPromotion(world, promotionId, world.ruleList[0]);
+    await reconcilePromotion(world, promotionId, world.ruleList[0]);
     await lose();
-    await tendPromotion(world, promotionId, world.ruleList[0]);
+    await reconcilePromotion(world, promotionId, world.ruleList[0]);
     expect(await nextFindsNothing()).toMatchObject({ outcome: 'promoted' });
   });
 
@@ -386,7 +386,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     } as const;
     expect(await world.store.replaceRun(ended, run?.version ?? '')).toBe(true);
     world.engine.setState(runId, 'ended');
-    await tendPromotion(world, promotionId, world.ruleList[0]);
+    await reconcilePromotion(world, promotionId, world.ruleList[0]);
     expect(await rowOf(world, promotionId)).toMatchObject({
       state: 'in_sync',
       runOpen: false,

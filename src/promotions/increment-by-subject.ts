@@ -1,8 +1,8 @@
 import { mapConcurrently } from '../oci/index.js';
 import { subjectOfDigestTag, type TagName } from '../rules/match.js';
-import { standingRule } from '../rules/standing-rule.js';
+import { currentRule } from '../rules/current-rule.js';
 import type { Rule } from '../rules/rule.js';
-import { raiseWanted, type RowTrigger } from '../rows/increment.js';
+import { incrementGeneration, type RowTrigger } from '../rows/increment.js';
 import type { Told } from '../rows/news.js';
 import type { TriggerCause } from '../rows/run-row.js';
 import type { StorePort } from '../ports/store.js';
@@ -10,7 +10,7 @@ import type { Runs } from '../ports/runs.js';
 import { done, unreadable, type Change, type EventPorts, type Handled } from './change.js';
 
 /** Promotions that one call raises: some seconds' work, since Event Grid waits 30 seconds for its answer. */
-export const RAISED_BY_CALL = 50;
+export const INCREMENTS_PER_CALL = 50;
 const RAISED_AT_ONCE = 8;
 
 /** What a row says of the change. */
@@ -26,7 +26,7 @@ export function raiser(ports: EventPorts): Pick<Handled, 'raised' | 'runs'> & { 
   const raised: string[] = [];
   const runs: string[] = [];
   const raise: Raise = async (rule, source, trigger) => {
-    const { promotionId: id, runId, isNew } = await raiseWanted(ports, rule, source, trigger);
+    const { promotionId: id, runId, isNew } = await incrementGeneration(ports, rule, source, trigger);
     if (isNew) raised.push(id);
     if (runId !== undefined) runs.push(runId);
   };
@@ -67,7 +67,7 @@ function asksForAsMuch({ attachTo, sbom, sign }: Rule, than: Rule): boolean {
  * Evidence came, or a manifest is gone: every promotion that stands on one of these digests looks again, in the order of their ids; of more
  * than 2,000 the schedule finds the rest.
  */
-export async function raiseStanding(
+export async function incrementBySubject(
   ports: EventPorts,
   rules: readonly Rule[],
   change: Change,
@@ -77,15 +77,15 @@ export async function raiseStanding(
   const { registry, repository } = change;
   const standing = new Set<string>();
   for (const digest of subjects) {
-    for (const id of await ports.store.listStanding({ registry, repository, digest })) standing.add(id);
+    for (const id of await ports.store.listPromotionsOfSubject({ registry, repository, digest })) standing.add(id);
   }
   if (standing.size === 0 && missing !== undefined) return unreadable(reference, missing);
   const left = [...standing].filter((id) => id > from).toSorted();
   const { raised, runs, raise } = raiser(ports);
-  const some = left.slice(0, Math.min(most, RAISED_BY_CALL));
+  const some = left.slice(0, Math.min(most, INCREMENTS_PER_CALL));
   await mapConcurrently(some, RAISED_AT_ONCE, async (id) => {
     const row = (await ports.store.getPromotion(id))?.value;
-    const rule = row && standingRule(rules, row.rule, row.source);
+    const rule = row && currentRule(rules, row.rule, row.source);
     if (row === undefined || rule === undefined || knows(id, rule)) return;
     await raise(rule, row.source, { ...causeOf(change, 'referrer'), ...toldOf(change, subjects) });
   });

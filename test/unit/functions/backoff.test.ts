@@ -2,7 +2,7 @@ import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { ActivityReply } from '../../../src/functions/durable-driver.js';
-import { PUT_OFF, busyPauseMs, troublePauseMs } from '../../../src/promotions/backoff.js';
+import { BACKOFF, busyPauseMs, troublePauseMs } from '../../../src/promotions/backoff.js';
 import {
   ConfigurationError,
   CopyError,
@@ -88,8 +88,8 @@ describe('waited out', () => {
     const code = error instanceof PromoterError ? error.code : 'STEP_TIMEOUT';
     expect(reply).toMatchObject({ retryAfterMs: expect.any(Number), trouble: { code } });
     const { retryAfterMs } = reply as { retryAfterMs: number };
-    expect(retryAfterMs).toBeGreaterThanOrEqual(0.75 * PUT_OFF.firstMs);
-    expect(retryAfterMs).toBeLessThanOrEqual(PUT_OFF.firstMs);
+    expect(retryAfterMs).toBeGreaterThanOrEqual(0.75 * BACKOFF.firstMs);
+    expect(retryAfterMs).toBeLessThanOrEqual(BACKOFF.firstMs);
     expect(rows).toMatchObject([
       { state: 'waiting', text: expect.stringContaining(code), waitsFor: { code, tries: 1 } },
     ]);
@@ -117,8 +117,8 @@ describe('waited out', () => {
       },
     ]);
     const nextMs = Date.parse(rows[0]?.waitsFor?.nextAt ?? '') - world.nowMs;
-    expect(nextMs).toBeGreaterThan(PUT_OFF.firstMs * 2 ** 5);
-    expect(nextMs).toBeLessThanOrEqual(PUT_OFF.firstMs * 2 ** 6);
+    expect(nextMs).toBeGreaterThan(BACKOFF.firstMs * 2 ** 5);
+    expect(nextMs).toBeLessThanOrEqual(BACKOFF.firstMs * 2 ** 6);
     expect(warnings[0]).toMatch(/step="observe resolve" CONNECT_FAILED: .*; tried 7 times, again in [12] min/);
   });
 
