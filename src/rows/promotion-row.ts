@@ -34,7 +34,7 @@ export const promotionRowSchema = z.object({
   runId: z.string().exactOptional(),
   runOpen: z.boolean(),
   runOpenedAt: z.string().exactOptional(),
-  /** What opened that run, and how many triggers it absorbed since. */
+  /** What opened that run, and how many triggers it coalesced since. */
   runTrigger: triggerSchema.exactOptional(),
   coalesced: z.number().exactOptional(),
   /** Set by the run's first step: the engine has it. */

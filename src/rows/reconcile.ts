@@ -264,7 +264,7 @@ async function closeCancelled(
 }
 
 /**
- * What the schedule does with a row that is not at rest: see {@link raiseWanted}, without wanting anything new.
+ * What the schedule does with a row that is not at rest: see {@link incrementGeneration}, without wanting anything new.
  * @param rule undefined where there is none any more @param options.wakes false: a run that waits for evidence keeps its own pace
  */
 export async function reconcilePromotion(

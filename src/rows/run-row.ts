@@ -71,7 +71,7 @@ export const triggerCauseSchema = z.object({
 export type TriggerCause = z.infer<typeof triggerCauseSchema>;
 
 export const triggerSchema = triggerCauseSchema.extend({
-  /** Of a `follow-up`: the last trigger that the run before absorbed. */
+  /** Of a `follow-up`: the last trigger that the run before coalesced. */
   coalesced: triggerCauseSchema.exactOptional(),
 });
 /** What opened a run. */

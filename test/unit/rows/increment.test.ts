@@ -73,7 +73,7 @@ describe('raising', () => {
     });
   });
 
-  test('is absorbed while a run is open', async () => {
+  test('is coalesced while a run is open', async () => {
     const { id, runId } = await opened();
     world.engine.setState(runId, 'running');
     await Promise.all([

@@ -8,7 +8,7 @@ import type { RunRow } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';
 import { newWorld, openRun, rowOf, runOf, SOURCE, type World } from '../../support/world.js';
 
-// Each run says what opened it; what a run absorbed is counted.
+// Each run says what opened it; what a run coalesced is counted.
 
 let world: World;
 beforeEach(() => {
@@ -23,7 +23,7 @@ async function lastRun(promotionId: string): Promise<RunRow> {
   return runOf(world, (await rowOf(world, promotionId)).runId ?? '');
 }
 
-test('the event that opened it; those that it absorbed are counted, and the last is told', async () => {
+test('the event that opened it; those that it coalesced are counted, and the last is told', async () => {
   const id = await raise('push', 'e1');
   world.engine.setState((await rowOf(world, id)).runId ?? '', 'running');
   world.nowMs += 5;
@@ -33,7 +33,7 @@ test('the event that opened it; those that it absorbed are counted, and the last
   expect(await rowOf(world, id)).toMatchObject({ coalesced: 2, lastTrigger: { kind: 'referrer', id: 'e3', at: at() } });
 });
 
-test('one that follows says which it follows, and what that absorbed', async () => {
+test('one that follows says which it follows, and what that coalesced', async () => {
   const { promotionId, runId } = await openRun(world);
   world.engine.setState(runId, 'running');
   await raise('push', 'e2');
