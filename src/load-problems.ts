@@ -2,7 +2,7 @@ import type { StatusProblem } from './functions/http/status.js';
 import { ConfigurationError, describeError } from './oci/index.js';
 import type { SettingProblem } from './settings.js';
 
-/** What keeps the app from working, found piece by piece, so that all of it can be told at once. */
+/** Collects everything that prevents the app from working, so that all of it can be reported at once. */
 export class LoadProblems {
   readonly list: StatusProblem[];
 
@@ -11,13 +11,13 @@ export class LoadProblems {
       problemOf(
         setting,
         new ConfigurationError('SETTINGS_INVALID', message, {
-          remedy: 'Correct this setting (docs/settings.md); nothing is consumed until all of them can be read.',
+          remedy: 'Correct this setting (docs/settings.md). No message is handled until all settings are valid.',
         }),
       ),
     );
   }
 
-  /** Does one piece of the loading. @returns undefined where it fails: the failure is noted as a problem of `setting`. */
+  /** Runs one part of the loading. @returns undefined if it fails; the error is recorded as a problem of `setting` */
   async collect<T>(setting: string, work: () => Promise<T>): Promise<T | undefined> {
     try {
       return await work();

@@ -13,19 +13,21 @@ import { fixedSigner, loadPemSigner, readCertificates, type SignerSource } from 
 
 interface LoadSignerOptions {
   settings: Pick<Settings, 'SIGNING_KEY' | 'SIGNING_CERTIFICATE_CHAIN'>;
-  /** The package's folder, which paths start from. */
+  /** The package's folder; paths are relative to it. */
   root: string;
   credential: TokenCredential;
   now: () => Date;
-  /** Of the vault's SDK, for tests. */
+  /** Options of the vault's SDK, for tests. */
   client?: KeyClientOptions;
 }
 
 /**
- * The signers that SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN name; undefined where no key is set, and where something is wrong. A PEM
- * file is read at once. A key in Key Vault is read when it is needed: its role and its certificate may come later than the app. Codes:
- * `SIGNING_CERTIFICATE_MISSING`, `SIGNING_KEY_UNREADABLE`, `SIGNING_CERTIFICATE_UNREADABLE`, and those of `loadPemSigner`.
- * @param problems takes everything that is wrong with them
+ * Loads the signers for SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN. A PEM file is read at once. A key in Key Vault is
+ * read when it is first used, because its role and its certificate may be created after the app. Error codes:
+ * `SIGNING_CERTIFICATE_MISSING`, `SIGNING_KEY_UNREADABLE`, `SIGNING_CERTIFICATE_UNREADABLE`, and those of
+ * `loadPemSigner`.
+ * @param problems receives all errors
+ * @returns undefined if no key is set, or there were errors
  */
 export async function loadSigner(
   options: LoadSignerOptions,
@@ -53,9 +55,13 @@ export async function loadSigner(
 
 function placesOf(chain: readonly string[]): readonly string[] {
   if (chain.length > 0) return chain;
-  throw new ConfigurationError('SIGNING_CERTIFICATE_MISSING', 'SIGNING_KEY is set, SIGNING_CERTIFICATE_CHAIN is not', {
-    remedy: 'Set SIGNING_CERTIFICATE_CHAIN to the certificate of the key and those above it (docs/settings.md).',
-  });
+  throw new ConfigurationError(
+    'SIGNING_CERTIFICATE_MISSING',
+    'SIGNING_KEY is set but SIGNING_CERTIFICATE_CHAIN is not',
+    {
+      remedy: 'Set SIGNING_CERTIFICATE_CHAIN to the certificates of the key and of its issuers (docs/settings.md).',
+    },
+  );
 }
 
 function vaultSigner({ root, ...options }: LoadSignerOptions, key: VaultId, places: readonly string[]): SignerSource {
@@ -82,7 +88,7 @@ function certificatesIn(place: string, pem: string): Uint8Array[] {
     return readCertificates(pem);
   } catch (error) {
     throw new ConfigurationError('SIGNING_CERTIFICATE_INVALID', `${place}: ${describeError(error).message}`, {
-      remedy: 'Put the certificate of the key and those above it there, as PEM.',
+      remedy: 'Store the certificates of the key and of its issuers there, as PEM.',
     });
   }
 }

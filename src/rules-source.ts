@@ -5,28 +5,28 @@ import { ConfigurationError, InputError } from './oci/index.js';
 import { parseRules, sizeProblem, type RulesDocument } from './rules/rules-file.js';
 import type { RulesSource, TickLimit } from './ports/rules-source.js';
 
-/** How long a document is good before it is looked at again, in milliseconds. */
+/** How long a rules blob is cached, in milliseconds. */
 const CACHE_MS = 60_000;
 
-/** Reads the text of a rules blob; cached by ETag by whoever implements it. */
+/** Reads the text of a rules blob. The implementation caches it by ETag. */
 export type ReadBlob = (url: string) => Promise<string>;
 
 interface RulesOptions {
-  /** PROMOTION_RULES: inline JSON, the URL of a blob, or a path. */
+  /** The setting PROMOTION_RULES: inline JSON, the URL of a blob, or a path. */
   setting: string | undefined;
-  /** The package's folder, which paths start from. */
+  /** The package's folder; paths are relative to it. */
   root: string;
   readBlob: ReadBlob;
   now(): number;
 }
 
-/** What `GET status` says of the rules. */
+/** What `GET status` reports about the rules. */
 export interface LoadedRules {
-  /** How many there are, and when they were first read as they are now, as ISO 8601. @throws as `load` does */
+  /** The number of rules, and since when they are unchanged (ISO 8601). @throws as `load` does */
   loaded(): Promise<{ count: number; since: string }>;
 }
 
-/** The rules that stand now, from wherever the setting says. A trust store that is a path is read into its rule. */
+/** Loads the rules from where the setting says. Trust stores that are paths are read into their rules. */
 export function rulesSource(options: RulesOptions): RulesSource & TickLimit & LoadedRules {
   let cached: { until: number; document: Promise<RulesDocument> } | undefined;
   let last: { text: string; since: string } | undefined;
@@ -55,7 +55,7 @@ export function rulesSource(options: RulesOptions): RulesSource & TickLimit & Lo
   };
 }
 
-/** True where the setting is the URL of a blob. */
+/** True if the setting is the URL of a blob. */
 export function isRulesBlob(setting: string | undefined): boolean {
   return setting !== undefined && /^https?:\/\//.test(setting);
 }
@@ -68,21 +68,24 @@ async function read({ setting, root, readBlob }: RulesOptions): Promise<RulesDoc
   return withTrustStores(parseRules(await readText(path, 'RULES_UNREADABLE', 'PROMOTION_RULES'), path), dirname(path));
 }
 
-/** @throws ConfigurationError with the code given */
+/** Reads a file. @throws ConfigurationError with the given code */
 export async function readText(path: string, code: string, setting: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    // Somebody may have put there what should be in the file: a key, for one.
+    // The path may be a secret by mistake: somebody may have set the content of the file instead of its path.
     const shown = looksSecret(path) || path.includes('\n') ? 'what it names' : path;
     throw new ConfigurationError(code, `${setting}: ${shown} cannot be read`, {
       cause,
-      remedy: `Set ${setting} to a file that is there and that the app may read.`,
+      remedy: `Set ${setting} to an existing file that the app can read.`,
     });
   }
 }
 
-/** Reads trust stores that are paths. @throws InputError `RULES_INVALID`; ConfigurationError `RULES_UNREADABLE` */
+/**
+ * Reads trust stores that are paths into the rules.
+ * @throws InputError `RULES_INVALID`; ConfigurationError `RULES_UNREADABLE`
+ */
 async function withTrustStores(document: RulesDocument, folder: string): Promise<RulesDocument> {
   const rules = await Promise.all(
     document.rules.map(async (rule) => {
@@ -94,7 +97,8 @@ async function withTrustStores(document: RulesDocument, folder: string): Promise
       );
       const complete = { ...rule, verify: { ...rule.verify, signatures } };
       const problem = sizeProblem(complete);
-      if (problem !== undefined) throw rulesError(problem, 'Trust fewer certificates in it, or split the rule.');
+      if (problem !== undefined)
+        throw rulesError(problem, 'Use fewer certificates in its trust store, or split the rule.');
       return complete;
     }),
   );
@@ -107,9 +111,12 @@ async function readTrustStore(rule: string, trustStore: string, folder: string):
   if (trustStore.includes(CERTIFICATE)) return trustStore;
   const path = resolve(folder, trustStore);
   const text = await readText(path, 'RULES_UNREADABLE', `trustStore of rule ${rule}`);
-  // A run shows its rule to whoever may look: what is no certificate does not get there.
+  // Everybody who may read a run sees its rule, so a file that is not a certificate must not get into the rule.
   if (text.includes(CERTIFICATE)) return text;
-  throw rulesError(`trustStore of rule ${rule}: ${path} holds no certificates`, 'Name a file of PEM certificates.');
+  throw rulesError(
+    `trustStore of rule ${rule}: ${path} contains no certificate`,
+    'Set trustStore to a file with PEM certificates.',
+  );
 }
 
 function rulesError(why: string, remedy: string): InputError {

@@ -8,10 +8,10 @@ import { isRegistryHost, quoted } from './oci/index.js';
 import { CALL_REQUESTS } from './transfer/long-step.js';
 import { LARGE_BLOB_BYTES } from './transfer/copy.js';
 
-/** Every five minutes, in UTC. */
+/** Every five minutes. */
 export const DEFAULT_SCHEDULE = '0 */5 * * * *';
 
-/** A list with commas between its entries. */
+/** A comma-separated list. */
 function listOf(byDefault: string): z.ZodType<string[], string | undefined> {
   return z
     .string()
@@ -34,16 +34,16 @@ function isJobOperation(name: string): boolean {
 }
 
 function notAnOperation(name: string): string {
-  return `${JSON.stringify(name)} is no operation of a job`;
+  return `${JSON.stringify(name)} is not a job operation`;
 }
 
-/** No repository has a colon in its name: a host's port, a scheme or a tag is in it, and it would never match. */
+/** Repository names have no colon, so a glob with one (a host's port, a scheme, a tag) would never match. */
 function namesMoreThanRepository(glob: string): boolean {
   return glob.includes(':');
 }
 
 function notOfRepositories(glob: string): string {
-  return `${quoted(glob)} has a host or a tag; a glob is of repositories alone, as samples/**, in all of ALLOWED_REGISTRIES`;
+  return `${quoted(glob)} names a host or a tag; write repositories only, for example samples/** (for all of ALLOWED_REGISTRIES)`;
 }
 
 const globs = z.array(z.string().min(1)).min(1);
@@ -58,16 +58,22 @@ function globsOf(named: z.output<typeof scope>): string[] {
   return Array.isArray(named) ? named : [...(named.from ?? []), ...(named.to ?? [])];
 }
 
-/** JSON of repository globs by operation: `{"copy": {"from": ["samples/**"], "to": ["mirror/**"]}, "tag": ["mirror/**"]}`. */
+/**
+ * JSON with repository globs by operation: `{"copy": {"from": ["samples/**"], "to": ["mirror/**"]}, "tag":
+ * ["mirror/**"]}`.
+ */
 const scopes = optional.transform((text, context) => {
   if (text === undefined) return {};
   try {
     const named = z.record(z.string(), scope).parse(JSON.parse(text));
     for (const [operation, each] of Object.entries(named)) {
-      // A limit that is written under a wrong name would be none.
+      // A scope with a misspelt operation would limit nothing.
       if (!isJobOperation(operation)) context.addIssue({ code: 'custom', message: notAnOperation(operation) });
       else if (operation !== 'copy' && !Array.isArray(each)) {
-        context.addIssue({ code: 'custom', message: `only a copy has sides; write {"${operation}": ["samples/**"]}` });
+        context.addIssue({
+          code: 'custom',
+          message: `only copy has from and to; write {"${operation}": ["samples/**"]}`,
+        });
       }
     }
     for (const glob of Object.values(named).flatMap(globsOf).filter(namesMoreThanRepository)) {
@@ -83,7 +89,7 @@ const scopes = optional.transform((text, context) => {
   }
 });
 
-/** NCRONTAB, as Azure's timers have it: the library knows more (`L`, `#`, `?`). */
+/** NCRONTAB as in Azure timers. The library would accept more (`L`, `#`, `?`). */
 const SCHEDULE_FIELD = /^(?:[\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)+$/i;
 
 const schedule = optional.transform((text, context) => {
@@ -101,7 +107,7 @@ const schedule = optional.transform((text, context) => {
   } catch {
     context.addIssue({
       code: 'custom',
-      message: `${JSON.stringify(pattern)} is no schedule of six fields (second minute hour day month weekday)`,
+      message: `${JSON.stringify(pattern)} is not a schedule with six fields (second minute hour day month weekday)`,
     });
     return z.NEVER;
   }
@@ -114,15 +120,18 @@ const registries = listOf('')
         context.addIssue({ code: 'custom', message: `${quoted(host)} is not a registry host` });
     }
   })
-  // As events name them.
+  // Events have registry hosts in lower case.
   .transform((hosts) => hosts.map((host) => host.toLowerCase()));
 
-/** `HOST=RESOURCE_ID` of each registry whose events come. */
+/** `HOST=RESOURCE_ID` of each registry that sends events. */
 const registryIds = listOf('').transform((entries, context) =>
   readLoginServers(entries, (message) => context.addIssue({ code: 'custom', message })),
 );
 
-/** What only looks, and what a rule or the absence of one allows. Whatever writes, attaches, signs or deletes is named by somebody. */
+/**
+ * Read-only operations, and those that rules control (promote, copy). Operations that write, attach, sign or delete
+ * must be allowed explicitly.
+ */
 export const DEFAULT_JOB_OPERATIONS = 'discover,resolve,tags,repos,manifest.fetch,verify,promote,copy';
 
 const jobOperations = listOf(DEFAULT_JOB_OPERATIONS).superRefine((operations, context) => {
@@ -131,14 +140,17 @@ const jobOperations = listOf(DEFAULT_JOB_OPERATIONS).superRefine((operations, co
   }
 });
 
-/** JSON of credentials by name: `{"hub": {"registry": "docker.io", "username": "…", "secret": "https://….vault.azure.net/secrets/…"}}`. */
+/**
+ * JSON with credentials by name: `{"hub": {"registry": "docker.io", "username": "…", "secret":
+ * "https://….vault.azure.net/secrets/…"}}`.
+ */
 const jobCredentials = optional.transform((text, context) => {
   if (text === undefined) return {};
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    // What stands there may be a secret, put there by mistake: no word of it is repeated.
+    // The value may be a secret that was put here by mistake, so the message does not quote it.
     context.addIssue({ code: 'custom', message: 'is not JSON' });
     return z.NEVER;
   }
@@ -161,27 +173,27 @@ const jobCredentials = optional.transform((text, context) => {
   return z.NEVER;
 });
 
-/** Room for the largest manifest and a piece of an upload. */
+/** Enough for the largest manifest and one piece of an upload. */
 const LEAST_PART_BYTES = 32 * 1024 * 1024;
 
 const partBytes = optional.transform((text, context) => {
   const bytes = text === undefined ? LARGE_BLOB_BYTES : Number(text);
   if (Number.isSafeInteger(bytes) && bytes >= LEAST_PART_BYTES) return bytes;
-  context.addIssue({ code: 'custom', message: `is not a whole number from ${LEAST_PART_BYTES} on` });
+  context.addIssue({ code: 'custom', message: `is not a whole number of at least ${LEAST_PART_BYTES}` });
   return z.NEVER;
 });
 
-/** So few that a graph of some size takes many calls, and enough for one call to get on. */
+/** The smallest value with which a call still makes progress. */
 const LEAST_WALK_REQUESTS = 100;
 
 const walkRequests = optional
   .transform((text) => (text === undefined ? CALL_REQUESTS : Number(text)))
   .pipe(z.number('is not a number of requests').int().min(LEAST_WALK_REQUESTS));
 
-/** For how long what has ended is kept. */
+/** How long finished runs are kept. */
 const DEFAULT_RETENTION_DAYS = 30;
 
-/** Requests a minute that the schedule makes of one registry: its scans, and resync beside them. */
+/** Requests per minute that the schedule sends to one registry, for scans and for resync. */
 const DEFAULT_SCAN_REQUESTS = 250;
 const DEFAULT_RESYNC_REQUESTS = 25;
 
@@ -233,21 +245,21 @@ const fields = z.object({
   AzureWebJobsStorage__clientId: optional,
 });
 
-/** The environment, read once. docs/settings.md has each with its unit and default. */
+/** The parsed environment. docs/settings.md gives unit and default of each setting. */
 export type Settings = z.infer<typeof fields>;
 
-/** What is wrong with one setting; never what stands in it. */
+/** A problem with one setting; never its value. */
 export interface SettingProblem {
   setting: string;
   message: string;
 }
 
-/** The names of the settings that are in use: those of the app that are set and not empty. */
+/** The names of this app's settings that are set and not empty. */
 export function namesSet(environment: Record<string, string | undefined>): string[] {
   return Object.keys(fields.shape).filter((name) => (environment[name] ?? '').trim() !== '');
 }
 
-/** A host without a port may be the name of a repository; if it is one of ours, it was meant as the host. */
+/** A host without a port looks like a repository name. If it is one of the allowed registries, a host was meant. */
 function scopeProblems({ JOB_SCOPES: named, ALLOWED_REGISTRIES: hosts }: Settings): SettingProblem[] {
   return Object.values(named)
     .flatMap(globsOf)
@@ -258,16 +270,16 @@ function scopeProblems({ JOB_SCOPES: named, ALLOWED_REGISTRIES: hosts }: Setting
     .map((glob) => ({ setting: 'JOB_SCOPES', message: notOfRepositories(glob) }));
 }
 
-/** A PEM key is read at the start, and so is what belongs to it. */
+/** A PEM key and its certificates are read from files at start-up. */
 function chainProblems({ SIGNING_KEY: key, SIGNING_CERTIFICATE_CHAIN: chain }: Settings): SettingProblem[] {
   if (key === undefined || isUrl(key) || !chain.some(isUrl)) return [];
-  const message = 'must be a path where SIGNING_KEY is one; a URL goes with a key in Key Vault';
+  const message = 'must be a path because SIGNING_KEY is a path; use a URL only with a key in Key Vault';
   return [{ setting: 'SIGNING_CERTIFICATE_CHAIN', message }];
 }
 
 /**
- * Reads the settings, and names everything that is wrong at once. A setting that is wrong has its default in the result, so that
- * the others can be checked further; with a problem, the result is good for nothing else.
+ * Parses all settings and reports every problem at once. In the result, a setting with a problem has its default, so
+ * that the others can still be checked. If there are problems, do not use the result for anything else.
  */
 export function readSettings(environment: Record<string, string | undefined>): {
   settings: Settings;
@@ -285,9 +297,9 @@ export function readSettings(environment: Record<string, string | undefined>): {
   return { settings, problems: [...problems, ...scopeProblems(settings), ...chainProblems(settings)] };
 }
 
-/** A message may quote a part of the value; if the value looks like a secret that was put there by mistake, it must not. */
+/** Hides a message that quotes the value if the value looks like a secret that was put here by mistake. */
 function safe(message: string, text: string | undefined): string {
   return text !== undefined && message.includes('"') && looksSecret(text)
-    ? 'is wrong, and holds what looks like a secret'
+    ? 'is invalid and seems to contain a secret'
     : message;
 }

@@ -1,7 +1,10 @@
-/** Characters of an identifier in an event or a job. `EVENT_INVALID`, `JOB_INVALID` */
+/** The most characters of an identifier in an event or a job. `EVENT_INVALID`, `JOB_INVALID` */
 export const ID_CHARS = 1024;
-/** A job's id, its own or the message's. */
+/** A job's id: the one in the job, or the id of its message. */
 export const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 
-/** A run's id, as rows/run-id.ts makes it: a job that is called so would be taken for another's run where jobs are looked up. */
+/**
+ * The form of a generated run id (rows/run-id.ts). A job may not use it, or a lookup could confuse the job with another
+ * run.
+ */
 export const RUN_ID = /^[0-9a-hjkmnp-tv-z]{10}-[0-9a-hjkmnp-tv-z]{16}$/;

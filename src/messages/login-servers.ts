@@ -1,19 +1,25 @@
 import { isRegistryHost, quoted } from '../oci/index.js';
 
-/** Entries of REGISTRY_IDS. `SETTINGS_INVALID` */
+/** The most entries of REGISTRY_IDS. `SETTINGS_INVALID` */
 const MOST_LOGIN_SERVERS = 100;
 
-/** Hosts of registries by their resource ids, both in lower case. A registry's host cannot be told from its name. */
+/**
+ * Login servers by registry resource id, both in lower case. The resource name alone does not determine the login
+ * server.
+ */
 export type LoginServers = ReadonlyMap<string, string>;
 
 const RESOURCE_ID =
   /^\/subscriptions\/[^/]+\/resourcegroups\/[^/]+\/providers\/microsoft\.containerregistry\/registries\/([a-z0-9]{5,50})(?=\/|$)/;
-/** One replica of a registry. https://learn.microsoft.com/azure/container-registry/container-registry-geo-replication */
+/**
+ * The endpoint of one replica of a registry.
+ * https://learn.microsoft.com/azure/container-registry/container-registry-geo-replication
+ */
 const REGIONAL_ENDPOINT = /^([a-z0-9-]+)\.[a-z0-9-]+\.geo\.(azurecr\.(?:io|cn|us))$/;
 
 /**
- * Reads the entries of REGISTRY_IDS, `HOST=RESOURCE_ID`.
- * @param refuse takes what is wrong with an entry
+ * Parses the entries of REGISTRY_IDS, `HOST=RESOURCE_ID`.
+ * @param refuse called with the problem of each bad entry
  */
 export function readLoginServers(entries: readonly string[], refuse: (problem: string) => void): LoginServers {
   const servers = new Map<string, string>();
@@ -22,18 +28,18 @@ export function readLoginServers(entries: readonly string[], refuse: (problem: s
     const [, host = '', id = ''] = /^([^=]+)=(.+)$/.exec(entry.toLowerCase()) ?? [];
     const resource = registryResource(id);
     if (!isRegistryHost(host) || resource?.length !== id.length) refuse(`${quoted(entry)} is not HOST=RESOURCE_ID`);
-    else if (servers.has(id)) refuse(`${quoted(id)} is there twice`);
+    else if (servers.has(id)) refuse(`${quoted(id)} occurs twice`);
     else servers.set(id, host);
   }
   return servers;
 }
 
 /**
- * The host that rules call a registry by. First what REGISTRY_IDS says of its resource id: with a domain name label the host is not
- * made of the name. Then the host of the request, without the region of a replica; last the name.
+ * Finds the host by which rules name a registry. REGISTRY_IDS comes first, because with a domain name label the host is
+ * not derived from the name. Then the host of the request, without the region of a replica. Then the resource name.
  * @param resource `source` of a CloudEvent, `topic` of the Event Grid schema
- * @param host as the pushing client wrote it
- * @returns undefined where none of them says
+ * @param host as the pushing client sent it
+ * @returns undefined if none of them gives a host
  */
 export function registryHost(
   resource: string | undefined,
@@ -48,7 +54,7 @@ export function registryHost(
   return name === undefined ? undefined : `${name}.azurecr.io`;
 }
 
-/** The resource id of a registry at the start of a text, in lower case. */
+/** Returns the registry resource id at the start of a text, in lower case. */
 function registryResource(text: string | undefined): string | undefined {
   return RESOURCE_ID.exec(text?.toLowerCase() ?? '')?.[0];
 }

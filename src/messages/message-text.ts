@@ -3,11 +3,11 @@ import type { Problem } from './problems.js';
 import { repeatedNames } from './repeated-names.js';
 import { redactText } from './secret-shapes.js';
 
-/** UTF-8 bytes of a queue message's text: a Storage queue holds 64 KiB of base64. What is over them goes to a document. */
+/** The most UTF-8 bytes of a queue message: a Storage queue holds 64 KiB of base64. Larger texts go to a document. */
 export const MESSAGE_BYTES = 48 * 1024;
-/** Characters of a message that is read at all. `MESSAGE_INVALID`, `JOB_INVALID` */
+/** The most characters of a message that is parsed. `MESSAGE_INVALID`, `JOB_INVALID` */
 export const INPUT_CHARS = 1024 * 1024;
-/** Bytes of all files that stand in a job itself. `JOB_INVALID` */
+/** The most bytes of all files in a job. `JOB_INVALID` */
 export const INLINE_BYTES = 32 * 1024;
 
 const BYTE_ORDER_MARK = /^\uFEFF/;
@@ -18,32 +18,32 @@ export interface ReadText {
 }
 
 /**
- * What the text of a queue's message says: JSON, as most clients put it there, or JSON in base64, as Event Grid, the portal and we
- * do. Read as it stands first; no object or list in JSON is base64, so only a bare number or word could be both, and is no message
- * either way.
- * @returns undefined where it is neither; `repeated`: names that JSON has lost values of
+ * Parses the text of a queue message. Most clients send JSON; Event Grid, the portal and this app send JSON in base64.
+ * Plain JSON is tried first: no JSON object or list is valid base64, and a bare number or word is not a message in
+ * either form.
+ * @returns undefined if it is neither; `repeated` lists names that occur twice in an object
  */
 export function readMessageText(text: string): ReadText | undefined {
   const plain = readJson(text);
   if (plain !== undefined) return plain;
   const inside = bytesOf(text);
   const value = inside === undefined ? undefined : readJson(utf8Of(inside) ?? '');
-  // Some clients write a text as JSON before they encode it.
+  // Some clients encode the text as a JSON string before base64.
   return typeof value?.value === 'string' ? readJson(value.value) : value;
 }
 
 /**
- * A text that {@link readMessageText} can make nothing of, as it may be kept: what stands in base64 is told in clear, where its
- * secrets can be found. Bytes that are no text stay as they came, unless a secret shows in them.
+ * Makes a text that {@link readMessageText} cannot parse fit to be stored: base64 is decoded, so that secrets in it can
+ * be found. Binary content stays as it is unless it contains a secret.
  */
 export function legibleText(text: string): string {
   const inside = bytesOf(text);
   if (inside === undefined) return text;
   const decoded = utf8Of(inside);
   if (decoded !== undefined && !decoded.includes('\0')) return decoded;
-  // UTF-16 is the likely one.
+  // The bytes are not UTF-8; they may be UTF-16.
   const searched = readBytes(inside, newUnpacking());
-  return redactText(searched) === searched ? text : `(${inside.length} bytes with a secret in them, left out)`;
+  return redactText(searched) === searched ? text : `(${inside.length} bytes that contain a secret, removed)`;
 }
 
 function readJson(text: string): ReadText | undefined {
@@ -55,7 +55,7 @@ function readJson(text: string): ReadText | undefined {
   }
 }
 
-/** The bytes of a base64 text, over several lines too, as `base64` and the SDKs read it. */
+/** Decodes a base64 text, which may have line breaks, as `base64` and the SDKs accept it. */
 function bytesOf(text: string): Buffer | undefined {
   const packed = text.length > INPUT_CHARS ? '' : text.replaceAll(/\s+/g, '');
   if (packed === '' || packed.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(packed)) return undefined;

@@ -4,28 +4,28 @@ import { redactText } from './secret-shapes.js';
 import { redactSecrets } from './secrets.js';
 import { MESSAGE_BYTES } from './message-text.js';
 
-/** Characters of a reason in a poison message. Cut. */
+/** The most characters of the reason in a poison message; longer reasons are cut. */
 const REASON_CHARS = 2000;
 
-/** A message that can never be handled, kept with its reason. */
+/** A message that can never be handled, with the reason. */
 export interface PoisonMessage {
-  /** `MOVED_BY_HOST` where the host gave up, and no reason is known. */
+  /** `MOVED_BY_HOST` if the Functions host moved the message after several failures, so that the reason is unknown. */
   code: string;
   reason: string;
-  /** As it came, secrets apart; absent where it is kept as a document. */
+  /** The original message without secrets; absent if it is stored as a document. */
   original?: unknown;
-  /** The document's name in `dead-letters`. */
+  /** The name of that document in the container `dead-letters`. */
   originalDocument?: string;
 }
 
 export interface PoisonEnvelope {
-  /** For the poison queue: 48 KiB at most. */
+  /** The text for the poison queue, at most 48 KiB. */
   text: string;
-  /** To be put into `dead-letters` before the message is sent: the original, where it is too large for the message. */
+  /** The original, if it is too large for the message. Write it to `dead-letters` before sending the message. */
   document?: { name: string; bytes: Uint8Array };
 }
 
-/** Wraps a message that can never be handled. What looks like a secret in it is left out. */
+/** Wraps a message that can never be handled. Redacts everything that looks like a secret. */
 export function poisonEnvelope(poison: { code: string; reason: string; original: unknown }): PoisonEnvelope {
   const { code } = poison;
   const reason = poison.reason.slice(0, REASON_CHARS);
@@ -34,7 +34,7 @@ export function poisonEnvelope(poison: { code: string; reason: string; original:
   const text = JSON.stringify({ code, reason, original });
   if (Buffer.byteLength(text, 'utf8') <= MESSAGE_BYTES) return { text };
   const bytes = Buffer.from(JSON.stringify(original), 'utf8');
-  // Named by its content: the same message, delivered twice, is kept once.
+  // Named by its content, so that a message that is delivered twice is stored once.
   const name = `${createHash('sha256').update(bytes).digest('hex')}.json`;
   return { text: JSON.stringify({ code, reason, originalDocument: name }), document: { name, bytes } };
 }
@@ -44,14 +44,16 @@ const oursSchema = z.union([
   z.strictObject({ code: z.string().min(1), reason: z.string(), originalDocument: z.string().min(1) }),
 ]);
 
-/** Reads a message of a poison queue: ours, or the message itself, as the host moves it after five tries. */
+/**
+ * Parses a message of a poison queue: one that this app wrote, or an original that the host moved after five failures.
+ */
 export function parsePoison(value: unknown): PoisonMessage {
   const parsed = parsedOr(value);
   const ours = oursSchema.safeParse(parsed);
   if (ours.success) return ours.data;
   return {
     code: 'MOVED_BY_HOST',
-    reason: 'The host gave it up after trying it several times; its log has the reason.',
+    reason: 'The Functions host moved the message after five failed attempts; see the app’s log.',
     original: parsed,
   };
 }

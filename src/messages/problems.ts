@@ -1,15 +1,15 @@
 import type { z } from 'zod';
 
-/** Problems that one error lists. */
+/** The most problems in one error. */
 export const MOST_PROBLEMS = 50;
 
-/** One thing that is wrong, and where: `data.target.repository`. */
+/** One problem and its position, for example `data.target.repository`. */
 export interface Problem {
   path: string;
   message: string;
 }
 
-/** What a failed parse found, as JSON: paths and messages, and nothing of the values. */
+/** The problems of a failed parse: paths and messages, never values. */
 export function problemsOf(error: z.ZodError, prefix: readonly PropertyKey[] = []): Problem[] {
   return error.issues.slice(0, MOST_PROBLEMS).map((issue) => problemAt([...prefix, ...issue.path], issue.message));
 }
@@ -18,12 +18,15 @@ export function problemAt(path: readonly PropertyKey[], message: string): Proble
   return { path: inOneLine(path.map(String).join('.')), message: inOneLine(message) };
 }
 
-/** Names in it are the sender's: cut, and without what would begin a line of its own in a log. */
+/**
+ * Names come from the sender, so the text is cut and control characters and line breaks are replaced, to protect the
+ * log.
+ */
 function inOneLine(text: string): string {
   return text.slice(0, 300).replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\uFFFD');
 }
 
-/** `repository: Invalid input; tag: …`, for an error's message. */
+/** Formats problems for an error message, for example `repository: Invalid input; tag: …`. */
 export function listProblems(problems: readonly Problem[]): string {
   const shown = problems.slice(0, 5).map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
   return [...shown, ...(problems.length > 5 ? [`and ${problems.length - 5} more`] : [])].join('; ');

@@ -3,7 +3,8 @@ import { parseRegistryEvent, type RegistryEvent } from './registry-event.js';
 import { openMessage, type Retry } from './retry.js';
 
 /**
- * Reads a registry's event out of a message of the queue `registry-events`: text or parsed, as it came or put back by us.
+ * Parses the registry event in a message of the queue `registry-events`. The message may be text or parsed, new or
+ * wrapped for a retry.
  * @throws InputError `MESSAGE_INVALID`, `UNKNOWN_EVENT_TYPE`, `EVENT_INVALID`
  */
 export function parseRegistryEventMessage(

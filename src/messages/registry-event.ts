@@ -4,7 +4,7 @@ import { registryHost, type LoginServers } from './login-servers.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
 import { ID_CHARS } from './id.js';
 
-/** A registry says that something was pushed or deleted. A reason to look, no more. */
+/** A registry reports a push or a deletion. It only triggers a look at the registry; it is not taken as the truth. */
 export interface RegistryEvent {
   id: string;
   kind: 'pushed' | 'deleted';
@@ -15,7 +15,7 @@ export interface RegistryEvent {
   digest?: Digest;
   mediaType?: string;
   artifactType?: string;
-  /** As the sender wrote it. */
+  /** In the format of the sender. */
   time: string;
 }
 
@@ -27,7 +27,7 @@ const KINDS: ReadonlyMap<string, RegistryEvent['kind']> = new Map([
 ]);
 const NAMESPACE = 'Microsoft.ContainerRegistry.';
 
-/** The sender leaves out what it doesn't know, or writes null or an empty text. */
+/** Treats null and an empty text like a missing field, because senders use all three. */
 function absent<T extends z.ZodType>(schema: T) {
   return z.preprocess((value) => (value === null || value === '' ? undefined : value), schema.optional());
 }
@@ -60,19 +60,19 @@ const cloudEventSchema = z.object({
 const typeSchema = z.union([z.object({ specversion: z.string(), type: id }), z.object({ eventType: id })]);
 
 /**
- * Reads a registry's event in the Event Grid schema or as a CloudEvent 1.0, alone or in a list of one.
- * @param servers REGISTRY_IDS
+ * Parses a registry event in the Event Grid schema or as a CloudEvent 1.0, alone or in a list of one.
+ * @param servers from REGISTRY_IDS
  * @throws InputError `UNKNOWN_EVENT_TYPE` for an event of another kind; `EVENT_INVALID`, with `details.problems`
  */
 export function parseRegistryEvent(value: unknown, servers: LoginServers): RegistryEvent {
   const event: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value;
   const typed = typeSchema.safeParse(event);
-  if (!typed.success) throw invalidEvent([{ path: 'eventType', message: 'there is no eventType, and no type' }]);
+  if (!typed.success) throw invalidEvent([{ path: 'eventType', message: 'neither eventType nor type is present' }]);
   const isCloudEvent = 'specversion' in typed.data;
   const type = 'specversion' in typed.data ? typed.data.type : typed.data.eventType;
   const kind = KINDS.get(type.startsWith(NAMESPACE) ? type.slice(NAMESPACE.length) : type);
   if (kind === undefined) {
-    throw new InputError('UNKNOWN_EVENT_TYPE', `${quoted(type)} is no event of a registry`, {
+    throw new InputError('UNKNOWN_EVENT_TYPE', `${quoted(type)} is not an event of a container registry`, {
       remedy: 'Subscribe to ImagePushed and ImageDeleted only.',
       details: { type: type.slice(0, 200) },
     });
@@ -101,7 +101,9 @@ export function parseRegistryEvent(value: unknown, servers: LoginServers): Regis
   };
 }
 
-/** An event as a CloudEvent, with what {@link parseRegistryEvent} reads of it: it goes back to its queue like this. */
+/**
+ * Formats an event as a CloudEvent that {@link parseRegistryEvent} parses. Used to put an event back into its queue.
+ */
 export function formatRegistryEvent({ id, kind, registry, time, ...target }: RegistryEvent): object {
   const type = `${NAMESPACE}${kind === 'pushed' ? 'ImagePushed' : 'ImageDeleted'}`;
   return { specversion: '1.0', id, type, time, data: { target, request: { host: registry } } };
@@ -129,6 +131,6 @@ function fromEventGrid(event: unknown): ParsedEvent {
 function invalidEvent(problems: readonly Problem[]): InputError {
   return new InputError('EVENT_INVALID', `The event is malformed: ${listProblems(problems)}`, {
     details: { problems },
-    remedy: 'Send the events of a container registry, as they are, in the Event Grid schema or as CloudEvents 1.0.',
+    remedy: 'Send events of a container registry unchanged, in the Event Grid schema or as CloudEvents 1.0.',
   });
 }

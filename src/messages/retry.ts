@@ -5,34 +5,34 @@ import { readMessageText, type ReadText, MESSAGE_BYTES, INPUT_CHARS } from './me
 import { listProblems, problemsOf, type Problem } from './problems.js';
 import { shapeProblem } from './shape.js';
 
-/** How often a message is tried again, and for how long. */
+/** How often and how long a message is retried. */
 export interface RetryPace {
-  /** The first pause; each further one is twice as long. */
+  /** The first pause. Each further pause is twice as long. */
   firstSeconds: number;
   /** The longest pause. */
   longestSeconds: number;
-  /** From the first time on. */
+  /** Time from the first attempt until the message is given up. */
   forMs?: number;
-  /** How often: so two hosts' clocks may be apart. */
+  /** The most attempts. Unlike `forMs` it does not depend on the hosts' clocks. */
   attempts?: number;
 }
-/** What is "not now". */
+/** The pace for work that cannot be done yet. */
 const NOT_NOW = { firstSeconds: 30, longestSeconds: 15 * 60, forMs: 24 * 60 * 60 * 1000 } satisfies RetryPace;
 
-/** What a message carries that was put back because its work could not be done then. */
+/** What a message that was put back carries along. */
 export interface Retry {
-  /** The queue's id of the message as it first came: what a job without an id is known by. */
+  /** The queue's id of the original message. It identifies a job that has no id. */
   firstMessageId: string;
   firstAt: string;
-  /** How often it was put back: 1 after the first time. */
+  /** How often the message was put back, starting at 1. */
   attempt: number;
-  /** Of an event: it was handled in part, and is to be gone on with from here. */
+  /** Only for events: the position to continue from, if the event was handled in part. */
   from?: string;
 }
 
 const retrySchema = z.strictObject({
   retry: z.strictObject({
-    // It becomes a job's id, so it is no freer than one that a job names.
+    // It becomes a job's id, so it must be a valid one.
     firstMessageId: z.string().regex(ID),
     firstAt: z.iso.datetime({ offset: true }),
     attempt: z.int().min(1).max(100_000),
@@ -43,16 +43,16 @@ const retrySchema = z.strictObject({
 
 export interface OpenedMessage {
   message: unknown;
-  /** Names that an object in its text has twice; none where it came parsed. */
+  /** Names that occur twice in an object of its text; empty if the message was already parsed. */
   repeated: Problem[];
   retry?: Retry;
 }
 
 /**
- * Takes a message out of the wrapping that {@link retryEnvelope} gave it; any other comes back as it is. A text is read first: the
- * host hands over JSON parsed, and base64 as it is.
- * @throws InputError `MESSAGE_INVALID` for a wrapping of ours that is malformed, a text that is neither JSON nor JSON in base64, and
- * what {@link shapeProblem} finds wrong
+ * Unwraps a message that {@link retryEnvelope} wrapped; other messages are returned unchanged. A text is parsed first,
+ * because the host passes JSON parsed and base64 as text.
+ * @throws InputError `MESSAGE_INVALID` for a malformed wrapping, a text that is neither JSON nor JSON in base64, and a
+ * problem that {@link shapeProblem} reports
  */
 export function openMessage(value: unknown): OpenedMessage {
   const outer = parseText(value);
@@ -76,38 +76,38 @@ function isWrapped(value: unknown): boolean {
 
 function parseText(value: unknown): ReadText {
   if (typeof value !== 'string') return { value, repeated: [] };
-  if (value.length > INPUT_CHARS) throw invalidMessage(`it is longer than ${INPUT_CHARS} characters`);
+  if (value.length > INPUT_CHARS) throw invalidMessage(`the text is longer than ${INPUT_CHARS} characters`);
   const read = readMessageText(value);
-  if (read === undefined) throw invalidMessage('it is neither JSON nor JSON in base64');
+  if (read === undefined) throw invalidMessage('the text is neither JSON nor JSON in base64');
   return read;
 }
 
 function invalidMessage(why: string): InputError {
   return new InputError('MESSAGE_INVALID', `The message cannot be read: ${why}`, {
-    remedy: 'Put one JSON object into each message, as it is or in base64.',
+    remedy: 'Send one JSON object per message, as plain text or in base64.',
   });
 }
 
-/** When a message came. */
+/** How a message arrived. */
 interface Seen {
-  /** The queue's id of it. */
+  /** The queue's id of the message. */
   messageId: string;
-  /** When it was put there. */
+  /** When the message was put into the queue. */
   insertedAt: Date;
   now: Date;
 }
 
 interface Wrapped {
   text: string;
-  /** How long it shall stay unseen. */
+  /** How long the message stays invisible. */
   delaySeconds: number;
   retry: Retry;
 }
 
 /**
- * A message that is put back for later. The pause doubles, from 30 seconds to 15 minutes by default; a message that would be a day old by
- * then, by default, is given up, as is one that has no room for the wrapping.
- * @param value the message as it came, wrapped or not
+ * Wraps a message to be retried later. By default the pause doubles from 30 seconds to 15 minutes, and the message is
+ * given up when it would be a day old. It is also given up if the wrapped text would be too large.
+ * @param value the message as it arrived, wrapped or not
  * @returns undefined to give up
  */
 export function retryEnvelope(value: unknown, seen: Seen, pace: RetryPace = NOT_NOW): Wrapped | undefined {
@@ -121,15 +121,15 @@ export function retryEnvelope(value: unknown, seen: Seen, pace: RetryPace = NOT_
 }
 
 /**
- * A message that was handled in part and is to be gone on with at once: that counts as no failed attempt.
- * @param from where the next call begins
+ * Wraps an event that was handled in part, to continue at once. This does not count as a failed attempt.
+ * @param from where the next call starts
  */
 export function continuedEnvelope(value: unknown, seen: Seen, from: string): Wrapped | undefined {
   const { message, retry: before } = openMessage(value);
   return wrapped(message, { ...first(before, seen, firstTimeMs(before, seen)), attempt: 1, from }, 0);
 }
 
-/** It first came no later than it was inserted, whatever it says: else it would be tried for ever. */
+/** The first attempt was no later than the insertion. Otherwise a forged `firstAt` would allow endless retries. */
 function firstTimeMs(before: Retry | undefined, { insertedAt }: Seen): number {
   return Math.min(Date.parse(before?.firstAt ?? insertedAt.toISOString()), insertedAt.getTime());
 }

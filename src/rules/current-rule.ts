@@ -4,8 +4,8 @@ import { matchRules, type TagName } from './match.js';
 import type { Rule } from './rule.js';
 
 /**
- * The rule of that name as it now stands; undefined where there is none any more, where it no longer takes the tag, and where it
- * can make no destination of it.
+ * Finds a rule by name in the present rules. Undefined if it is gone, no longer matches the tag, or has no valid
+ * destination for it.
  */
 export function currentRule(rules: readonly Rule[], name: string, source: TagName): Rule | undefined {
   const rule = rules.find((each) => each.name === name);

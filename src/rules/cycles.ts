@@ -2,7 +2,7 @@ import { destinationOf } from './destination.js';
 import { matchRules, type TagName } from './match.js';
 import type { Rule } from './rule.js';
 
-/** Turns a glob into one name that it matches, near enough to follow rules with. */
+/** Turns a glob into one name that it matches, close enough to detect cycles. */
 function exampleOf(glob: string): string {
   return glob
     .replaceAll(/\[!?(?<first>[^\]])[^\]]*\]/g, '$<first>')
@@ -21,8 +21,9 @@ function* examples(rule: Rule): Generator<TagName> {
 }
 
 /**
- * Rules that feed each other for ever, as the names on the way round; undefined where there are none. Examples of what each rule
- * takes are followed from destination to source; a rule that comes up twice on one way is a circle.
+ * Finds rules that feed each other for ever: starting with an example of what each rule matches, follows the
+ * destinations until a rule repeats.
+ * @returns the names of the rules in the cycle, the first one repeated at the end; undefined if there is none
  */
 export function findCycle(rules: readonly Rule[]): string[] | undefined {
   for (const start of rules) {
@@ -41,7 +42,7 @@ function follow(rules: readonly Rule[], rule: Rule, name: TagName, way: string[]
   try {
     destination = destinationOf(rule, name);
   } catch {
-    return undefined; // The example is no valid name for this template; real names are checked when they come.
+    return undefined; // The example is not valid in this template. Real names are checked when they are used.
   }
   for (const fed of matchRules(rules, destination).rules) {
     const found = follow(rules, fed, destination, next);

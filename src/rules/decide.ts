@@ -1,35 +1,36 @@
-/** What the schedule needs to know of a promotion's row. */
+/** The fields of a promotion's row that the schedule needs for its decision. */
 export interface PromotionFacts {
   runOpen: boolean;
   failures: number;
-  /** When the schedule tries again what failed. */
+  /** When the schedule retries a failed promotion. */
   retryAt?: string;
-  /** What passed the evidence gate last. */
+  /** What last passed the evidence gate. */
   gate?: { digest: string; fingerprint: string };
   last?: { outcome: string; code?: string; digest?: string; fingerprint: string; finishedAt: string };
 }
 
-/** First pause after a failure; doubled with each further one, a day at most. */
+/** The pause after the first failure. It doubles with each further one, up to a day. */
 const FAILURE_PAUSE_MS = 5 * 60_000;
 const LONGEST_PAUSE_MS = 24 * 3_600_000;
 
-/** How long the schedule leaves a promotion alone that has failed so many times in a row. */
+/** The pause before a failed promotion is retried, by the number of failures in a row. Milliseconds. */
 export function failurePauseMs(failures: number): number {
   return Math.min(FAILURE_PAUSE_MS * 2 ** Math.max(failures - 1, 0), LONGEST_PAUSE_MS);
 }
 
 /**
- * What the schedule does with a tag: `raise` it, `leave` it, `compare` the destination's digest first, or `run again` since the rule
- * was edited. A final outcome stands while the digest and the rule are what it saw.
+ * Decides what the schedule does with a tag: `raise` starts a run, `leave` does nothing, `compare` compares the
+ * destination's digest first, and `run again` starts a run because the rule was edited. A final outcome stays valid as
+ * long as digest and fingerprint are the same.
  */
 export function decideTag(seen: {
   digest: string;
   fingerprint: string;
   now: Date;
   row?: PromotionFacts;
-  /** True if the rule demands evidence of others. */
+  /** True if the rule demands evidence. */
   isGated?: boolean;
-  /** RFC 3339, where the registry tells when the tag was last written. */
+  /** When the tag was last written, if the registry gives that. RFC 3339. */
   updatedAt?: string;
 }): 'raise' | 'leave' | 'compare' | 'run again' {
   const { row } = seen;
@@ -37,7 +38,7 @@ export function decideTag(seen: {
   if (row.runOpen) return 'leave';
   const { last } = row;
   if (last === undefined) return 'raise';
-  // A run that failed, or was stopped, before it could read the tag saw no digest: that it did counts all the same.
+  // A run that failed or was cancelled before it read the tag knows no digest, but its outcome counts.
   const sawNone = last.digest === undefined && (last.outcome === 'failed' || last.outcome === 'cancelled');
   const sameDigest = last.digest === seen.digest || sawNone;
   if (!sameDigest) return 'raise';
@@ -47,17 +48,17 @@ export function decideTag(seen: {
       return last.code === 'RULE_GONE' ? 'raise' : 'leave';
     case 'promoted':
     case 'unchanged':
-      // Nothing to promote under this tag: it named a referrer.
+      // The tag names a referrer, so there is nothing to promote.
       if (last.code !== undefined) return 'leave';
       return seen.isGated !== true || isGatePassed(row, seen.digest, seen.fingerprint) ? 'compare' : 'raise';
     case 'cancelled':
-      // Before it could read the tag: what was written since is news.
+      // The run was cancelled before it read the tag, so a tag written since then is new.
       return sawNone && isWrittenSince(seen.updatedAt, last) ? 'raise' : 'leave';
     case 'failed':
-      // Under the digest that it had: a tag that was gone is back.
+      // The tag is back under its former digest.
       if (isWrittenSince(seen.updatedAt, last)) return 'raise';
       if (isRetried(row, seen.now)) return 'leave';
-      // Also one that failed long from now, by a clock that was wrong.
+      // `abs`, because a wrong clock may have written a failure time in the future.
       return Math.abs(seen.now.getTime() - Date.parse(last.finishedAt)) >= failurePauseMs(row.failures)
         ? 'raise'
         : 'leave';
@@ -70,12 +71,15 @@ function isWrittenSince(updatedAt: string | undefined, { finishedAt }: { finishe
   return Date.parse(updatedAt ?? '') > Date.parse(finishedAt);
 }
 
-/** True if the schedule tries it again by itself when its time has come; a time that is further away than any pause is a wrong clock's. */
+/**
+ * True if the reconcile step retries it when its time comes. A time further away than any pause came from a wrong
+ * clock.
+ */
 function isRetried({ retryAt }: PromotionFacts, now: Date): boolean {
   return retryAt !== undefined && Date.parse(retryAt) - now.getTime() <= LONGEST_PAUSE_MS;
 }
 
-/** True if this digest has passed the evidence gate by a rule of this fingerprint. */
+/** True if this digest passed the evidence gate of a rule with this fingerprint. */
 export function isGatePassed({ gate }: Pick<PromotionFacts, 'gate'>, digest: string, fingerprint: string): boolean {
   return gate?.digest === digest && gate.fingerprint === fingerprint;
 }

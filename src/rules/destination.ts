@@ -6,14 +6,17 @@ interface SourceName {
   tag: string;
 }
 
-/** A rule's destination for one source tag. @throws InputError `REFERENCE_INVALID` where the result is no reference with a tag. */
+/**
+ * Returns a rule's destination for one source tag.
+ * @throws InputError `REFERENCE_INVALID` if the result is not a reference with a tag
+ */
 export function destinationOf(rule: Rule, source: SourceName): Required<Omit<Reference, 'digest'>> {
   const text = rule.destination.reference.replaceAll('{repository}', source.repository).replaceAll('{tag}', source.tag);
   const { registry, repository, tag } = parseReference(text);
   return { registry, repository, tag: tag ?? source.tag };
 }
 
-/** What the template's repository part can become, for any source tag. */
+/** The repositories that the template can produce, for any source tag. */
 function repositoryPattern(rule: Rule): { registry: string; pattern: RegExp } {
   const template = rule.destination.reference;
   const slash = template.indexOf('/');
@@ -28,8 +31,8 @@ function repositoryPattern(rule: Rule): { registry: string; pattern: RegExp } {
 }
 
 /**
- * True where the rule itself writes to this repository, for any source repository: such a repository is never part of the
- * rule's own source, or `**` to `staging/{repository}` would feed itself.
+ * True if the rule can write to this repository. Such a repository is never part of the rule's own source, or `**` to
+ * `staging/{repository}` would feed itself.
  */
 export function writesTo(rule: Rule, registry: string, repository: string): boolean {
   const template = repositoryPattern(rule);

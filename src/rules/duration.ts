@@ -1,13 +1,13 @@
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 24 * 3_600_000 } as const;
 
-/** Milliseconds of `90s`, `10m`, `24h` or `7d`; undefined where it is none. */
+/** Parses `90s`, `10m`, `24h` or `7d` into milliseconds; undefined if the text is not a duration. */
 export function parseDuration(text: string): number | undefined {
   const { count = '', unit = '' } = /^(?<count>[1-9]\d{0,5})(?<unit>[smhd])$/.exec(text)?.groups ?? {};
   const unitMs = Object.entries(UNITS).find(([name]) => name === unit)?.[1];
   return unitMs === undefined ? undefined : Number(count) * unitMs;
 }
 
-/** For people, in the two largest units that count: `1 h 5 min`, `40 s`. */
+/** Formats a duration for people, in its two largest units: `1 h 5 min`, `40 s`. */
 export function formatDuration(ms: number): string {
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;

@@ -2,19 +2,19 @@ import { createHash } from 'node:crypto';
 import type { Rule } from './rule.js';
 
 /**
- * Tells two versions of a rule apart by all that can change what a promotion comes to. 16 hex digits. Deadline and triggers are not
- * in it, nor is the source: which tag a promotion has is fixed, so that a source that takes in more runs nothing again.
+ * Identifies everything in a rule that can change a promotion's outcome. 16 hex digits. Leaves out the deadline and the
+ * triggers; also the source, because it does not change what happens to a tag that it matches.
  */
 export function fingerprint({ mode, verify, sbom, sign, attachTo, referrers, destination }: Rule): string {
   return hash([mode, verify, sbom, sign, attachTo, referrers, destination]);
 }
 
-/** Tells apart two versions of a rule that want another look at all tags of its source. 16 hex digits. */
+/** Identifies everything in a rule that requires a new full scan of its source. 16 hex digits. */
 export function scanFingerprint(rule: Rule): string {
   return hash([fingerprint(rule), rule.source, rule.existing]);
 }
 
-/** True if the rule demands evidence of others. */
+/** True if the rule demands evidence. */
 export function demandsEvidence({ verify }: Pick<Rule, 'verify'>): boolean {
   return verify.signatures.length > 0;
 }

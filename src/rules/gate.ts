@@ -1,17 +1,17 @@
 import type { SignaturePolicy } from './rule.js';
 
-/** What was found when one signature on the image was held against one policy. */
+/** The result of checking one signature of the image against one policy. */
 export type Finding =
   | { verdict: 'passed'; signedBy: string; signature: string }
-  /** It is there and it is not good, or not of somebody we trust. */
+  /** The signature is invalid, or its signer is not trusted. */
   | { verdict: 'rejected'; code: string; reason: string; signature: string }
-  /** It could not be checked. What can't be decided is not passed. */
+  /** The signature could not be checked, which does not count as passed. */
   | { verdict: 'inconclusive'; code: string; reason: string; signature: string };
 
 export type GateDecision =
   { passed: true; evidence: { signedBy: string; signature: string }[] } | { passed: false; reasons: string[] };
 
-/** Gate 1: every policy of the rule must be satisfied by a signature of somebody else's. */
+/** Decides the evidence gate: each policy of the rule needs a valid signature of somebody else. */
 export function decideGate(
   policies: readonly SignaturePolicy[],
   findings: readonly (readonly Finding[])[],

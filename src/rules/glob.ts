@@ -1,8 +1,8 @@
 import picomatch from 'picomatch';
 
 /**
- * Globs as rules write them: `*` stays within one path segment, `**` crosses them, `!` at the start takes away. A list whose
- * first entry takes away starts from everything. Case counts.
+ * Matches globs as rules use them: `*` stays within one path segment, `**` crosses segments, and a leading `!`
+ * excludes. A list that starts with an exclusion includes everything else. Case-sensitive.
  */
 export function matchesGlobs(globs: readonly string[], text: string): boolean {
   let matched = globs[0]?.startsWith('!') ?? false;
@@ -20,7 +20,7 @@ function isMatch(glob: string, text: string): boolean {
   let matcher = compiled.get(glob);
   if (matcher === undefined) {
     if (compiled.size >= MOST_COMPILED) compiled.clear();
-    // Repositories and tags have no hidden files, and brackets or braces in them would be refused anyway.
+    // `dot`: repositories and tags have no hidden files.
     matcher = picomatch(glob, { dot: true, nonegate: true, strictSlashes: true });
     compiled.set(glob, matcher);
   }

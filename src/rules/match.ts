@@ -2,10 +2,10 @@ import { writesTo } from './destination.js';
 import { matchesGlobs } from './glob.js';
 import type { Rule } from './rule.js';
 
-/** Tags that the referrers tag schema and cosign use: never promoted, they travel with their subject. */
+/** Tags of the referrers tag schema and of cosign. They are never promoted; they travel with their subject. */
 const DIGEST_TAG = /^sha256-[a-f0-9]{64}(?:\.(?:sig|att|sbom))?$/;
 
-/** The digest that a digest tag belongs to, `sha256:…`; undefined for any other tag. */
+/** Returns the subject of a digest tag as `sha256:…`; undefined for any other tag. */
 export function subjectOfDigestTag(tag: string): string | undefined {
   return DIGEST_TAG.test(tag) ? `sha256:${tag.slice('sha256-'.length, 'sha256-'.length + 64)}` : undefined;
 }
@@ -41,11 +41,11 @@ function firstFailure(rule: Rule, name: TagName): { condition: Condition; reason
 
 export interface Match {
   rules: Rule[];
-  /** Where no rule matches: the one that came furthest, and the first condition that failed. */
+  /** If no rule matches: the rule that came closest, and its first failed condition. */
   nearest?: string;
 }
 
-/** The rules whose source a tag is. */
+/** The rules whose source includes the tag. */
 export function matchRules(rules: readonly Rule[], name: TagName): Match {
   const matched: Rule[] = [];
   let nearest: { rank: number; text: string } | undefined;
@@ -61,7 +61,7 @@ export function matchRules(rules: readonly Rule[], name: TagName): Match {
   return matched.length > 0 ? { rules: matched } : { rules: [], nearest: nearest?.text ?? 'there are no rules' };
 }
 
-/** True where some rule's source takes in this repository, whatever the tag. */
+/** True if the rule's source includes this repository, for any tag. */
 export function isSourceRepository(rule: Rule, registry: string, repository: string): boolean {
   return (
     rule.source.registry === registry &&

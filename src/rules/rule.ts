@@ -1,16 +1,16 @@
 import { z } from 'zod';
 import { parseDuration } from './duration.js';
 
-/** A rule's deadline, in milliseconds. `RULES_INVALID` */
+/** Limits of a rule's deadline, in milliseconds. `RULES_INVALID` */
 const SHORTEST_DEADLINE_MS = 10_000;
 const LONGEST_DEADLINE_MS = 7 * 24 * 3_600_000;
 
-/** Whose signature the evidence gate accepts. */
+/** A signature that the evidence gate accepts. */
 const signaturePolicySchema = z.strictObject({
   format: z.literal('notary'),
-  /** PEM certificates: inline, or a path (relative to the rules file). */
+  /** PEM certificates: inline, or a path relative to the rules file. */
   trustStore: z.string().min(1),
-  /** Trusted identities as notation's trust policy has them: `x509.subject: C=US, O=Example`, or `*`. */
+  /** Trusted identities as in notation's trust policy: `x509.subject: C=US, O=Example`, or `*`. */
   identities: z.array(z.string().min(1)).min(1).default(['*']),
 });
 
@@ -28,11 +28,11 @@ export const ruleSchema = z.strictObject({
   mode: z.enum(['enforce', 'observe']).default('enforce'),
   existing: z.enum(['ignore', 'promote']).default('ignore'),
   source: z.strictObject({
-    /** In lower case, as events name it. */
+    /** In lower case, as in events. */
     registry: z.string().min(1).max(255).toLowerCase(),
-    /** Globs over repositories; one that starts with `!` takes away. */
+    /** Globs of repositories; a leading `!` excludes. */
     repositories: globs,
-    /** Globs over tags; every tag by default. */
+    /** Globs of tags. Default: all tags. */
     tags: globs.default(['*']),
   }),
   triggers: z
@@ -54,18 +54,18 @@ export const ruleSchema = z.strictObject({
     .array(z.enum(['notary']))
     .max(1)
     .default(['notary']),
-  /** How long a run waits for trouble to pass, from its start. */
+  /** How long after its start a run keeps retrying transient errors. */
   deadline: z
     .string()
     .refine(isDeadline, 'a deadline is a whole number of seconds, minutes, hours or days: 90m, 24h; 10s to 7d')
     .default('24h'),
-  /** Where SBOMs and signatures are attached; at the destination, the source is only read. */
+  /** Where SBOMs and signatures are attached. With `destination`, nothing is written to the source. */
   attachTo: z.enum(['source', 'destination']).default('source'),
   referrers: z
     .strictObject({ excludeArtifactTypes: z.array(z.string().min(1)).max(100) })
     .default({ excludeArtifactTypes: ['application/vnd.azure.artifact.streaming.v1'] }),
   destination: z.strictObject({
-    /** `registry/repository:tag` with `{repository}` and `{tag}` to be filled in; without a tag, the source's. */
+    /** `registry/repository:tag`; `{repository}` and `{tag}` are replaced. Default tag: the source's. */
     reference: z
       .string()
       .min(1)
@@ -74,7 +74,7 @@ export const ruleSchema = z.strictObject({
   }),
 });
 
-/** What is promoted, on what condition, and to where. */
+/** A promotion rule: source, evidence and destination. */
 export type Rule = z.infer<typeof ruleSchema>;
 export type SignaturePolicy = z.infer<typeof signaturePolicySchema>;
 
@@ -83,7 +83,7 @@ export function deadlineMs(rule: Rule): number {
   return parseDuration(rule.deadline) ?? LONGEST_DEADLINE_MS;
 }
 
-/** Where a rule's source lives. */
+/** A source repository of a rule. */
 export interface SourceRepository {
   registry: string;
   repository: string;

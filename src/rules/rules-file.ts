@@ -4,13 +4,13 @@ import { InputError, isRegistryHost, parseReference } from '../oci/index.js';
 import { findCycle } from './cycles.js';
 import { ruleSchema, type Rule } from './rule.js';
 
-/** Rules in one document. `RULES_INVALID` */
+/** The most rules in one document. `RULES_INVALID` */
 const MOST_RULES = 200;
-/** Bytes of one rule as JSON, trust stores included: a run carries its rule as input. `RULES_INVALID` */
+/** The most bytes of one rule as JSON, with its trust stores: each run carries its rule as input. `RULES_INVALID` */
 const RULE_BYTES = 30_000;
-/** Bytes of the rules document. `RULES_INVALID` */
+/** The most bytes of the rules document. `RULES_INVALID` */
 const DOCUMENT_BYTES = 1_000_000;
-/** What a document may allow one tick of the schedule to start, and what it does by default. `RULES_INVALID` */
+/** The maximum and the default of `maxRunsPerTick`. `RULES_INVALID` */
 const MOST_RUNS_PER_TICK = 10_000;
 const DEFAULT_RUNS_PER_TICK = 200;
 
@@ -19,10 +19,10 @@ const documentSchema = z.strictObject({
   maxRunsPerTick: z.int().min(1).max(MOST_RUNS_PER_TICK).default(DEFAULT_RUNS_PER_TICK),
 });
 
-/** What a rules document says. */
+/** A parsed rules document. */
 export interface RulesDocument {
   rules: Rule[];
-  /** New runs that one tick of the schedule starts at most. */
+  /** The most new runs that one tick of the schedule starts. */
   maxRunsPerTick: number;
 }
 
@@ -30,7 +30,7 @@ function problem(path: PropertyKey[], message: string): string {
   return `${path.map(String).join('.') || 'document'}: ${message}`;
 }
 
-/** What the schema can't say about one rule. */
+/** Checks what the schema cannot express about one rule. */
 function ruleProblems(rule: Rule, index: number): string[] {
   const problems: string[] = [];
   const add = (path: string, message: string): void => void problems.push(problem(['rules', index, path], message));
@@ -43,23 +43,26 @@ function ruleProblems(rule: Rule, index: number): string[] {
     add('destination.reference', error instanceof Error ? error.message : String(error));
   }
   if (rule.destination.reference.split('{repository}').length > 2)
-    add('destination.reference', '{repository} stands in it twice');
+    add('destination.reference', '{repository} occurs twice');
   if (rule.destination.reference.split('/', 1)[0]?.includes('{') === true)
-    add('destination.reference', 'the registry must be written out');
+    add('destination.reference', 'the registry cannot contain a placeholder');
   const size = sizeProblem(rule);
   if (size !== undefined) add('', size);
   return problems;
 }
 
-/** A run carries its rule as input, trust stores included. Undefined where the rule is small enough. */
+/**
+ * Reports a rule that is too large, with its trust stores, to be the input of a run. Undefined if it is small enough.
+ */
 export function sizeProblem(rule: Rule): string | undefined {
   const bytes = Buffer.byteLength(JSON.stringify(rule));
   if (bytes <= RULE_BYTES) return undefined;
-  return `the rule ${rule.name} has ${bytes} bytes; the most is ${RULE_BYTES}`;
+  return `rule ${rule.name} has ${bytes} bytes; the maximum is ${RULE_BYTES}`;
 }
 
 /**
- * Reads a rules document, JSON or YAML. Every problem is named at once, with its path and, where the text is broken, its line.
+ * Parses a rules document, JSON or YAML. The error lists every problem with its path, or its line if the syntax is
+ * wrong.
  * @param name where the text came from, for the message
  * @throws InputError `RULES_INVALID`, `RULES_CYCLE`
  */
@@ -67,8 +70,7 @@ export function parseRules(text: string, name: string): RulesDocument {
   const fail = (problems: string[]): never => {
     throw new InputError('RULES_INVALID', `${name}: ${problems.join('; ')}`, {
       details: { problems },
-      remedy:
-        'Correct the rules document (docs/rules.md describes each field); nothing is promoted until it can be read.',
+      remedy: 'Correct the rules document (docs/rules.md describes each field). Nothing is promoted until it is valid.',
     });
   };
   if (Buffer.byteLength(text) > DOCUMENT_BYTES) return fail(['document: larger than 1 MB']);
@@ -89,7 +91,7 @@ export function parseRules(text: string, name: string): RulesDocument {
   const cycle = findCycle(rules);
   if (cycle !== undefined) {
     throw new InputError('RULES_CYCLE', `${name}: rules feed each other for ever: ${cycle.join(' -> ')}`, {
-      remedy: 'Take the destination of one of them out of the source of the next, with a glob that starts with !.',
+      remedy: 'Exclude the destination of one of them from the source of the next, with a glob that starts with `!`.',
     });
   }
   return { rules, maxRunsPerTick };

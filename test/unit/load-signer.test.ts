@@ -61,18 +61,18 @@ function file(name: string, text: string): string {
 
 const bytes = (certificates: readonly Uint8Array[]): Buffer[] => certificates.map((der) => Buffer.from(der));
 
-test('without a key there is nobody who signs', async () => {
+test('without SIGNING_KEY there is no signer', async () => {
   expect(await load(undefined, 'chain.pem')).toEqual({ codes: [] });
 });
 
 describe('a PEM key', () => {
-  test('is read at once, and named by its path', async () => {
+  test('is read at once and identified by its path', async () => {
     const { keyPem, pem } = issue();
     const signer = await signerOf(file('key.pem', keyPem), file('chain.pem', pem));
     expect(signer).toMatchObject({ keyId: 'key.pem', algorithm: 'ES256' });
   });
 
-  test('whose files are missing is a problem of each setting', async () => {
+  test('with missing files gives one problem per setting', async () => {
     expect((await load('none.pem', 'nothing.pem')).codes).toEqual([
       'SIGNING_KEY: SIGNING_KEY_UNREADABLE',
       'SIGNING_CERTIFICATE_CHAIN: SIGNING_CERTIFICATE_UNREADABLE',
@@ -85,12 +85,12 @@ describe('a PEM key', () => {
 });
 
 describe('a key in Key Vault', () => {
-  test('is not asked for at the start', async () => {
+  test('is not read at start-up', async () => {
     expect((await load(KEY, 'not-there-yet.pem')).codes).toEqual([]);
     expect(vault.asked).toEqual([]);
   });
 
-  test('wants a certificate chain', async () => {
+  test('requires a certificate chain', async () => {
     expect((await load(KEY)).codes).toEqual(['SIGNING_CERTIFICATE_CHAIN: SIGNING_CERTIFICATE_MISSING']);
   });
 
@@ -102,7 +102,7 @@ describe('a key in Key Vault', () => {
     expect(bytes(signer.certificates)).toEqual([issued.der]);
   });
 
-  test('takes its certificate from Key Vault, and what is above it from a file', async () => {
+  test('takes its certificate from Key Vault and the issuers’ from a file', async () => {
     const { id, privateKey } = vault.rotate('signing');
     const [leaf, intermediate, root] = issueChain({ key: privateKey });
     vault.putCertificate('signing', leaf.der, id);
@@ -110,11 +110,11 @@ describe('a key in Key Vault', () => {
     const signer = await signerOf(KEY, CERTIFICATE, issuers);
     expect(bytes(signer.certificates)).toEqual(bytes([leaf.der, intermediate.der, root.der]));
     expect((await failureOf(KEY, CERTIFICATE)).code).toBe('SIGNING_CERTIFICATE_INVALID');
-    // Only the public part: never the secret of the same name.
+    // Reads only the public part, never the secret of the same name.
     expect(vault.asked.filter(({ path }) => path.startsWith('/secrets/'))).toEqual([]);
   });
 
-  test('finds one version of a certificate', async () => {
+  test('can use a given version of a certificate', async () => {
     const { privateKey } = vault.rotate('signing');
     const issued = issue({ key: privateKey });
     const version = vault.putCertificate('signing', issued.der);
@@ -127,12 +127,12 @@ describe('a key in Key Vault', () => {
     ['not there', () => CERTIFICATE, 'KEY_VAULT_ITEM_UNKNOWN', false],
     ['a file that is not there', () => 'none.pem', 'SIGNING_CERTIFICATE_UNREADABLE', false],
     ['a file without certificates', () => file('empty.pem', 'nothing'), 'SIGNING_CERTIFICATE_INVALID', false],
-  ])('whose certificate is %s says so when it is used', async (_what, chain, code, transient) => {
+  ])('whose certificate is %s causes an error when it is used', async (_what, chain, code, transient) => {
     vault.rotate('signing');
     expect(await failureOf(KEY, chain())).toMatchObject({ code, transient });
   });
 
-  test('whose certificate may not be read yet is waited for', async () => {
+  test('whose certificate cannot be read yet causes a retry', async () => {
     vault.rotate('signing');
     vault.putCertificate('signing', issue().der);
     vault.allows = (action) => !action.includes('certificates');

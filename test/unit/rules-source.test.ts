@@ -57,16 +57,16 @@ const trusting = (trustStore: string): Record<string, unknown> => ({
 });
 const names = async (rules: RulesSource): Promise<string[]> => (await rules.load()).map(({ name }) => name);
 
-describe('where rules come from', () => {
-  test('nowhere: there are none', async () => {
+describe('sources of rules', () => {
+  test('without a setting there are no rules', async () => {
     expect(await names(source(undefined))).toEqual([]);
   });
 
-  test('inline', async () => {
+  test('rules may be inline', async () => {
     expect(await names(source(` ${document('inline')}`))).toEqual(['inline']);
   });
 
-  test('a file, JSON or YAML, from the package’s folder or by its whole path', async () => {
+  test('rules may be in a JSON or YAML file, with an absolute path or one relative to the package', async () => {
     await writeFile(join(root, 'config', 'rules.json'), document('file'));
     expect(await names(source('config/rules.json'))).toEqual(['file']);
     expect(await names(source(join(root, 'config', 'rules.json')))).toEqual(['file']);
@@ -77,7 +77,7 @@ describe('where rules come from', () => {
     expect(await names(source('rules.yaml'))).toEqual(['yaml']);
   });
 
-  test('a blob', async () => {
+  test('rules may be in a blob', async () => {
     blobs = [document('blob')];
     expect(isRulesBlob(URL)).toBe(true);
     expect(await names(source(URL))).toEqual(['blob']);
@@ -90,15 +90,15 @@ describe('where rules come from', () => {
     ['JSON that is broken', '{"rules":[', 'RULES_INVALID'],
     ['rules that are none', '{"rules":[{}]}', 'RULES_INVALID'],
     [
-      'a destination whose registry is made of the source',
+      'a destination whose registry is a placeholder',
       document('odd', { destination: { reference: '{repository}/x:{tag}' } }),
       'RULES_INVALID',
     ],
-  ])('%s: an error that says so', async (_name, setting, code) => {
+  ])('%s gives an error', async (_name, setting, code) => {
     await expect(source(setting).load()).rejects.toMatchObject({ code, remedy: expect.any(String) });
   });
 
-  test('a registry’s name counts in lower case, as events have it', async () => {
+  test('a registry name is converted to lower case, as in events', async () => {
     const written = document('upper', {
       source: { registry: 'MyRegistry.azurecr.io', repositories: ['**'] },
       destination: { reference: 'MyRegistry.azurecr.io/staging/{repository}:{tag}' },
@@ -110,12 +110,12 @@ describe('where rules come from', () => {
 });
 
 describe('trust stores', () => {
-  test('inline PEM stays as it is', async () => {
+  test('inline PEM is unchanged', async () => {
     const [rule] = await source(document('inline', trusting(certificatePem))).load();
     expect(rule?.verify.signatures[0]?.trustStore).toBe(certificatePem);
   });
 
-  test('a path is read, from where the rules are', async () => {
+  test('a path is relative to the rules file', async () => {
     await writeFile(join(root, 'config', 'release.pem'), certificatePem);
     await writeFile(join(root, 'config', 'trusting.json'), document('file', trusting('release.pem')));
     const [beside] = await source('config/trusting.json').load();
@@ -124,14 +124,14 @@ describe('trust stores', () => {
     expect(inline?.verify.signatures[0]?.trustStore).toBe(certificatePem);
   });
 
-  test('a file that is not there names the rule', async () => {
+  test('the error for a missing file names the rule', async () => {
     await expect(source(document('mine', trusting('none.pem'))).load()).rejects.toMatchObject({
       code: 'RULES_UNREADABLE',
       message: expect.stringContaining('rule mine'),
     });
   });
 
-  test('a file that holds no certificates is refused, and nothing of it shown', async () => {
+  test('a file without certificates is refused and its content is not shown', async () => {
     await writeFile(join(root, 'secret.txt'), 'IDENTITY_HEADER=hunter2');
     const failure = await source(document('mine', trusting('secret.txt')))
       .load()
@@ -140,7 +140,7 @@ describe('trust stores', () => {
     expect(JSON.stringify(failure)).not.toContain('hunter2');
   });
 
-  test('a rule that is too large with what it trusts is refused: a run carries it', async () => {
+  test('a rule that is too large with its trust stores is refused', async () => {
     await writeFile(join(root, 'many.pem'), certificatePem.repeat(60));
     await expect(source(document('mine', trusting('many.pem'))).load()).rejects.toMatchObject({
       code: 'RULES_INVALID',
@@ -149,8 +149,8 @@ describe('trust stores', () => {
   });
 });
 
-describe('how long they are good', () => {
-  test('a blob for a minute', async () => {
+describe('caching of rules', () => {
+  test('a blob is cached for a minute', async () => {
     blobs = [document('first'), document('second')];
     const rules = source(URL);
     expect(await names(rules)).toEqual(['first']);
@@ -161,21 +161,21 @@ describe('how long they are good', () => {
     expect(asked).toHaveLength(2);
   });
 
-  test('many at once ask once', async () => {
+  test('parallel loads read the blob once', async () => {
     blobs = [document('first')];
     const rules = source(URL);
     await Promise.all([rules.load(), rules.load(), rules.load()]);
     expect(asked).toHaveLength(1);
   });
 
-  test('a failure is not kept', async () => {
+  test('a failed read is not cached', async () => {
     blobs = [new ConfigurationError('RULES_UNREADABLE', 'not there', { transient: true }), document('now')];
     const rules = source(URL);
     await expect(rules.load()).rejects.toMatchObject({ code: 'RULES_UNREADABLE', transient: true });
     expect(await names(rules)).toEqual(['now']);
   });
 
-  test('a file that changes is seen soon', async () => {
+  test('a changed file is read within seconds', async () => {
     const path = join(root, 'changing.json');
     await writeFile(path, document('before'));
     const rules = source('changing.json');
@@ -186,7 +186,7 @@ describe('how long they are good', () => {
   });
 });
 
-test('a file of a setting that cannot be read is an error with the setting’s code', async () => {
+test('an unreadable file gives an error with the code of its setting', async () => {
   await expect(readText(join(root, 'none.pem'), 'SIGNING_KEY_UNREADABLE', 'SIGNING_KEY')).rejects.toMatchObject({
     code: 'SIGNING_KEY_UNREADABLE',
     remedy: expect.stringContaining('SIGNING_KEY'),

@@ -6,7 +6,7 @@ function problemsOf(environment: Record<string, string>): string[] {
   return readSettings(environment).problems.map(({ setting, message }) => `${setting}: ${message}`);
 }
 
-/** The settings, where nothing is wrong with them. */
+/** The settings; fails the test if there is a problem. */
 function settingsOf(environment: Record<string, string>): Settings {
   const { settings, problems } = readSettings(environment);
   expect(problems).toEqual([]);
@@ -37,12 +37,12 @@ const DEFAULTS = {
   AzureWebJobsStorage__accountName: undefined,
 };
 
-test('nothing is set: nothing is allowed, and everything else by default', () => {
+test('without settings no registry is allowed and everything else has its default', () => {
   expect(settingsOf({})).toEqual(DEFAULTS);
   expect(settingsOf({ PATH: '/bin', WEBSITE_SITE_NAME: 'x' })).toEqual(settingsOf({}));
 });
 
-test('an empty value counts as absent', () => {
+test('an empty value is the same as no value', () => {
   const empty = Object.fromEntries(
     Object.keys(DEFAULTS)
       .filter((name) => name !== 'JOB_OPERATIONS')
@@ -51,7 +51,7 @@ test('an empty value counts as absent', () => {
   expect(settingsOf(empty)).toEqual(settingsOf({}));
 });
 
-describe('is read', () => {
+describe('a valid setting', () => {
   test.each([
     ['PROMOTION_RULES', '{"rules":[]}', '{"rules":[]}'],
     ['PROMOTION_SCHEDULE', '30 0 */2 * * 1-5', '30 0 */2 * * 1-5'],
@@ -106,7 +106,7 @@ describe('is read', () => {
   });
 });
 
-test('certificates at a URL go with a key in Key Vault only', () => {
+test('certificates at a URL require a key in Key Vault', () => {
   const chain = 'https://account.blob.core.windows.net/rules/signing.pem';
   const named = { SIGNING_CERTIFICATE_CHAIN: chain, SIGNING_KEY: 'https://v-a.vault.azure.net/keys/signing' };
   expect(problemsOf(named)).toEqual([]);
@@ -115,7 +115,7 @@ test('certificates at a URL go with a key in Key Vault only', () => {
   ]);
 });
 
-describe('is refused, by its name', () => {
+describe('an invalid setting', () => {
   test.each([
     ['PROMOTION_SCHEDULE', '*/5 * * * *'],
     ['SIGNING_KEY', 'https://v-a.vault.azure.net/secrets/signing'],
@@ -125,7 +125,7 @@ describe('is refused, by its name', () => {
     ['PROMOTION_SCHEDULE', '0 61 * * * *'],
     ['PROMOTION_SCHEDULE', '@hourly'],
     ['PROMOTION_SCHEDULE', '00:05:00'],
-    // Known to the library that checks it, and not to the host.
+    // Accepted by the library that checks it, but not by the Functions host.
     ['PROMOTION_SCHEDULE', '0 0 0 L * *'],
     ['PROMOTION_SCHEDULE', '0 0 0 ? * 1#2'],
     ['PROMOTION_PAUSED', 'perhaps'],
@@ -175,20 +175,20 @@ describe('is refused, by its name', () => {
     for (const problem of problems) expect(problem).not.toContain('the-password');
   });
 
-  test('a scope that begins with one of the registries, and no other first name', () => {
+  test('a scope that starts with an allowed registry is refused, other first segments are accepted', () => {
     const withHosts = (glob: string): Record<string, string> => ({
       ALLOWED_REGISTRIES: 'a.azurecr.io,localhost:5100',
       JOB_SCOPES: JSON.stringify({ push: [glob] }),
     });
     for (const glob of ['a.azurecr.io/jobs/**', '!A.azurecr.io/**', 'a.azurecr.io']) {
-      expect(problemsOf(withHosts(glob))).toEqual([expect.stringMatching(/^JOB_SCOPES: ".*" has a host/)]);
+      expect(problemsOf(withHosts(glob))).toEqual([expect.stringMatching(/^JOB_SCOPES: ".*" names a host/)]);
     }
     for (const glob of ['docker.io/library/**', 'a.azurecr.io.old/**', '**', 'jobs/a.azurecr.io/**']) {
       expect(settingsOf(withHosts(glob)).JOB_SCOPES).toEqual({ push: [glob] });
     }
   });
 
-  test('everything that is wrong at once', () => {
+  test('all problems are reported at once', () => {
     const problems = problemsOf({
       PROMOTION_SCHEDULE: 'sometimes',
       PROMOTION_PAUSED: 'perhaps',
@@ -206,7 +206,7 @@ describe('is refused, by its name', () => {
     ]);
   });
 
-  test('and the others are read all the same; in its place stands the default', () => {
+  test('the other settings are still read, and an invalid one gets its default', () => {
     const { settings } = readSettings({ PROMOTION_PAUSED: 'perhaps', RUN_RETENTION_DAYS: '7' });
     expect(settings).toMatchObject({ PROMOTION_PAUSED: false, RUN_RETENTION_DAYS: 7 });
   });
@@ -217,18 +217,18 @@ describe('is refused, by its name', () => {
       'DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0;x',
     ],
     ['PROMOTION_SCHEDULE', 'https://a.blob.core.windows.net/r?sv=2024-01-01&sig=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0'],
-  ])('a secret that stands in %s by mistake is not repeated', (name, text) => {
+  ])('a secret that was put into %s by mistake is not shown', (name, text) => {
     const problems = problemsOf({ [name]: text });
     expect(problems).not.toEqual([]);
     for (const problem of problems) expect(problem).not.toContain('c2VjcmV0');
   });
 });
 
-test('of the settings that are set, only the names are told', () => {
+test('namesSet returns names only', () => {
   expect(namesSet({ SIGNING_KEY: 'keys/key.pem', PROMOTION_RULES: ' ', PATH: '/bin' })).toEqual(['SIGNING_KEY']);
 });
 
-test('local.settings.sample.json is read as it stands', () => {
+test('local.settings.sample.json is valid', () => {
   const sample = JSON.parse(readFileSync('local.settings.sample.json', 'utf8')) as { Values: Record<string, string> };
   expect(settingsOf(sample.Values)).toMatchObject({ ALLOWED_REGISTRIES: ['localhost:5100', 'localhost:5101'] });
 });

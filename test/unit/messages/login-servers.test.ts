@@ -6,21 +6,21 @@ const ID = '/subscriptions/11/resourceGroups/g/providers/Microsoft.ContainerRegi
 const LABELLED = new Map([[ID.toLowerCase(), 'demoregistry-a1b2c3.azurecr.io']]);
 const NONE = new Map<string, string>();
 
-describe('the host of the registry that an event names', () => {
-  test('REGISTRY_IDS says it, whatever host the client wrote', () => {
+describe('the registry host of an event', () => {
+  test('comes from REGISTRY_IDS, whatever host the client sent', () => {
     for (const host of [undefined, 'demoregistry-a1b2c3.westeurope.geo.azurecr.io', 'registry.contoso.example']) {
       expect(registryHost(ID, host, LABELLED)).toBe('demoregistry-a1b2c3.azurecr.io');
     }
     expect(registryHost(ID.toUpperCase(), undefined, LABELLED)).toBe('demoregistry-a1b2c3.azurecr.io');
   });
 
-  test('a connected registry is part of its registry', () => {
+  test('for a connected registry is that of its registry', () => {
     expect(registryHost(`${ID}/connectedRegistries/factory`, undefined, LABELLED)).toBe(
       'demoregistry-a1b2c3.azurecr.io',
     );
   });
 
-  test('a registry whose name only begins alike is another one', () => {
+  test('differs for a registry whose name only starts alike', () => {
     expect(registryHost(`${ID}Two`, undefined, LABELLED)).toBe('demoregistrytwo.azurecr.io');
     expect(registryHost(`/x${ID}`, undefined, LABELLED)).toBeUndefined();
   });
@@ -33,14 +33,14 @@ describe('the host of the registry that an event names', () => {
     ['localhost:5100', 'localhost:5100'],
     ['demo.westeurope.geo.azurecr.io.example', 'demo.westeurope.geo.azurecr.io.example'],
     ['a.demo.westeurope.geo.azurecr.io', 'a.demo.westeurope.geo.azurecr.io'],
-  ])('without an entry, %s is %s', (host, expected) => {
+  ])('without an entry in REGISTRY_IDS, %s gives %s', (host, expected) => {
     expect(registryHost(ID, host, NONE)).toBe(expected);
   });
 
   test.each([
     ['CloudEvents', { specversion: '1.0', source: ID, type: 'Microsoft.ContainerRegistry.ImagePushed' }],
     ['the Event Grid schema', { topic: ID, eventType: 'Microsoft.ContainerRegistry.ImagePushed' }],
-  ])('is read from events in %s', (_schema, envelope) => {
+  ])('is found in events in %s', (_schema, envelope) => {
     const data = {
       timestamp: '2026-11-30T07:00:00Z',
       target: { repository: 'samples/app', tag: 'v1' },

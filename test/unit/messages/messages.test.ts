@@ -6,11 +6,11 @@ import { propertyRuns } from '../property-runs.js';
 
 const HOUR_MS = 3_600_000;
 const start = new Date('2026-05-01T00:00:00.000Z');
-// A field __proto__ is refused (hostile-jobs.test.ts), and fast-check likes to make one.
+// A field __proto__ is refused (hostile-jobs.test.ts), but fast-check often generates one.
 const json = fc.jsonValue({ maxDepth: 3 }).filter((value) => !JSON.stringify(value).includes('"__proto__":'));
 
 describe('retryEnvelope', () => {
-  test('keeps the first id and time, and counts', () => {
+  test('keeps the first id and time, and counts the attempts', () => {
     const message = { operation: 'promote' };
     const first = retryEnvelope(JSON.stringify(message), { messageId: 'm1', insertedAt: start, now: start });
     expect(first).toMatchObject({
@@ -26,7 +26,7 @@ describe('retryEnvelope', () => {
     expect(openMessage(second?.text)).toMatchObject({ message, retry: second?.retry });
   });
 
-  test('pauses grow to a quarter of an hour, and end after a day', () => {
+  test('pauses grow to 15 minutes and the message is given up after a day', () => {
     let now = start;
     let text: string | undefined = '{"a":1}';
     const pauses: number[] = [];
@@ -44,13 +44,13 @@ describe('retryEnvelope', () => {
     expect(elapsed).toBeGreaterThan(23 * HOUR_MS);
   });
 
-  test('what has no room for the wrapping is given up', () => {
+  test('a message that is too large when wrapped is given up', () => {
     const seen = { messageId: 'm', insertedAt: start, now: start };
     expect(retryEnvelope({ a: 'x'.repeat(48 * 1024 - 200) }, seen)).toBeDefined();
     expect(retryEnvelope({ a: 'x'.repeat(48 * 1024 - 20) }, seen)).toBeUndefined();
   });
 
-  test('any message comes out as it went in, however often', () => {
+  test('any message is unchanged after any number of retries', () => {
     const message = json.filter((value) => typeof value !== 'string');
     fc.assert(
       fc.property(message, fc.integer({ min: 1, max: 5 }), (value, times) => {
@@ -69,7 +69,7 @@ describe('retryEnvelope', () => {
 describe('poisonEnvelope', () => {
   const poison = { code: 'EVENT_INVALID', reason: 'id: missing' };
 
-  test('keeps the original, and is read again', () => {
+  test('keeps the original and can be parsed again', () => {
     const original = { eventType: 'x', data: null };
     const { text, document } = poisonEnvelope({ ...poison, original });
     expect(document).toBeUndefined();
@@ -95,7 +95,7 @@ describe('poisonEnvelope', () => {
     expect(document?.name).toMatch(/^[0-9a-f]{64}\.json$/);
   });
 
-  test('a secret is not kept', () => {
+  test('a secret is removed', () => {
     const original = { operation: 'copy', password: 'hunter2!', source: 'me:hunter2!@a.io/b:v1', keep: 'this' };
     const { text } = poisonEnvelope({ ...poison, original });
     expect(text).not.toContain('hunter2');
@@ -103,14 +103,14 @@ describe('poisonEnvelope', () => {
     expect(poisonEnvelope({ ...poison, original: 'see https://me:hunter2!@a.io/' }).text).not.toContain('hunter2');
   });
 
-  test('what the host moved is read as it is', () => {
+  test('a message that the host moved is returned unchanged', () => {
     const moved = { operation: 'promote', source: 'a.io/b:v1' };
     expect(parsePoison(JSON.stringify(moved))).toMatchObject({ code: 'MOVED_BY_HOST', original: moved });
     expect(parsePoison('not json')).toMatchObject({ code: 'MOVED_BY_HOST', original: 'not json' });
     expect(parsePoison({ code: 1, reason: 'x' })).toMatchObject({ code: 'MOVED_BY_HOST' });
   });
 
-  test('always fits a message, and never loses the reason', () => {
+  test('always fits into a message and keeps the reason', () => {
     const size = fc.integer({ min: 0, max: 60_000 });
     fc.assert(
       fc.property(size, fc.string({ unit: 'binary', maxLength: 3000 }), json, (length, reason, value) => {

@@ -87,13 +87,13 @@ describe('parseRegistryEvent', () => {
     expect(parseRegistryEvent(cloudEvent({ type })).kind).toBe(kind);
   });
 
-  test('a chart carries name and version besides', () => {
+  test('a chart may have a name and a version in addition', () => {
     const target = { tag: 'mychart-1.0.0.tgz', name: 'mychart', version: '1.0.0' };
     const event = eventGrid({ eventType: 'Microsoft.ContainerRegistry.ChartPushed', data: data({}, target) });
     expect(parseRegistryEvent(event)).toMatchObject({ kind: 'pushed', tag: 'mychart-1.0.0.tgz' });
   });
 
-  test('what the sender may leave out may be missing, null or empty', () => {
+  test('an optional field may be missing, null or empty', () => {
     for (const nothing of [undefined, null, '']) {
       const target = { tag: nothing, digest: nothing, mediaType: nothing, size: nothing, length: nothing };
       expect(parseRegistryEvent(eventGrid({ data: data({ location: nothing }, target) }))).toEqual({
@@ -106,7 +106,7 @@ describe('parseRegistryEvent', () => {
     }
   });
 
-  test('a connected registry has no request: its name is the resource', () => {
+  test('the event of a connected registry has no request, so the host comes from the resource name', () => {
     const connected = data({ request: undefined, connectedRegistry: { name: 'factory' } });
     expect(parseRegistryEvent(eventGrid({ dataVersion: '2.0', data: connected })).registry).toBe(
       'demoregistry.azurecr.io',
@@ -117,19 +117,19 @@ describe('parseRegistryEvent', () => {
     ]);
   });
 
-  test('the host may have a port, and counts in lower case', () => {
+  test('the host may have a port and is converted to lower case', () => {
     expect(registryAt('localhost:5100')).toBe('localhost:5100');
     expect(registryAt('Demo.AzureCR.io')).toBe('demo.azurecr.io');
   });
 
-  test('the time is the event’s, else the data’s', () => {
+  test('the time is that of the event, or of its data if the event has none', () => {
     const time = '2026-05-01T00:00:00Z';
     expect(parseRegistryEvent(cloudEvent({ time: undefined, data: data({ timestamp: time }) })).time).toBe(time);
     const timeless = eventGrid({ eventTime: undefined, data: data({ timestamp: undefined }) });
     expect(problemPaths(() => parseRegistryEvent(timeless))).toEqual(['eventTime']);
   });
 
-  test('other events are told apart from malformed ones', () => {
+  test('events of other kinds and malformed events have different error codes', () => {
     for (const type of [
       'Microsoft.EventGrid.SubscriptionValidationEvent',
       'Microsoft.Storage.BlobCreated',
@@ -159,7 +159,7 @@ describe('parseRegistryEvent', () => {
     expect(problemPaths(() => parseRegistryEvent(event))).toContain(path);
   });
 
-  test('whatever comes is an event or a coded error', () => {
+  test('any input gives an event or an error with a code', () => {
     fc.assert(
       fc.property(fc.oneof(fc.anything(), fc.jsonValue()), (value) => {
         expect(['UNKNOWN_EVENT_TYPE', 'EVENT_INVALID']).toContain(codeOf(() => parseRegistryEvent(value)));
@@ -182,7 +182,7 @@ describe('parseRegistryEventMessage', () => {
     expect(parseRegistryEventMessage(JSON.stringify([eventGrid()]))).toEqual({ event: pushed });
   });
 
-  test('reads what was put back by us', () => {
+  test('reads a message that was put back for a retry', () => {
     const retry = { firstMessageId: 'm1', firstAt: '2026-05-01T00:00:00.000Z', attempt: 3 };
     for (const message of [eventGrid(), JSON.stringify(eventGrid())]) {
       expect(parseRegistryEventMessage({ retry, message })).toEqual({ event: pushed, retry });
@@ -195,11 +195,11 @@ describe('parseRegistryEventMessage', () => {
     ['a wrapping without its id', { retry: { firstAt: '2026-05-01T00:00:00Z', attempt: 1 }, message: {} }],
     ['a wrapping with a bad time', { retry: { firstMessageId: 'a', firstAt: 'x', attempt: 1 }, message: {} }],
     [
-      'a wrapping with a bad attempt',
+      'a wrapped message with an invalid attempt',
       { retry: { firstMessageId: 'a', firstAt: '2026-05-01T00:00:00Z', attempt: 0 }, message: {} },
     ],
-    ['a text without end', `"${'a'.repeat(1024 * 1024)}"`],
-  ])('%s cannot be read', (_what, value) => {
+    ['a text that is too long', `"${'a'.repeat(1024 * 1024)}"`],
+  ])('%s is refused', (_what, value) => {
     expect(codeOf(() => parseRegistryEventMessage(value))).toBe('MESSAGE_INVALID');
   });
 });

@@ -24,7 +24,7 @@ describe('names that an object has more than once', () => {
     expect(paths(text)).toEqual(expected);
   });
 
-  test('JSON that was written out of a value has none, however it is laid out', () => {
+  test('serialised JSON has none, in any layout', () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.nat(3), (value, indent) => {
         expect(paths(JSON.stringify(value, undefined, indent))).toEqual([]);
@@ -32,7 +32,7 @@ describe('names that an object has more than once', () => {
     );
   });
 
-  test('one that is put in is found, wherever', () => {
+  test('a repeated name is found at any position', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(fc.string(), fc.nat()), { maxLength: 6 }), fc.jsonValue(), (place, value) => {
         const json = JSON.stringify(value);
@@ -56,7 +56,7 @@ describe('names that an object has more than once', () => {
     );
   });
 
-  test('as long a text as is read, of whatever shape, and fifty are enough', () => {
+  test('the longest text of any shape is checked, and at most fifty are reported', () => {
     const size = 1024 * 1024;
     const shapes = [
       `"${'\\"'.repeat(size / 2)}"`,

@@ -27,12 +27,12 @@ describe('what the schedule does with a tag', () => {
     ['promoted', { ...seen, row: row() }, 'compare'],
     ['promoted, evidence demanded since', { ...seen, isGated: true, row: row() }, 'raise'],
     [
-      'promoted, evidence passed by this rule',
+      'promoted, gate passed under this fingerprint',
       { ...seen, isGated: true, row: { ...row(), gate: { digest: 'sha256:a', fingerprint: 'r1' } } },
       'compare',
     ],
     [
-      'unchanged, evidence passed by another rule',
+      'unchanged, gate passed under another fingerprint',
       {
         ...seen,
         isGated: true,
@@ -41,7 +41,7 @@ describe('what the schedule does with a tag', () => {
       'raise',
     ],
     [
-      'promoted, evidence passed for another digest',
+      'promoted, gate passed for another digest',
       { ...seen, isGated: true, row: { ...row(), gate: { digest: 'sha256:b', fingerprint: 'r1' } } },
       'raise',
     ],
@@ -61,7 +61,7 @@ describe('what the schedule does with a tag', () => {
       'raise',
     ],
     [
-      'failed often, six minutes ago',
+      'failed several times, six minutes ago',
       { ...seen, row: row({ outcome: 'failed', finishedAt: '2026-01-01T11:54:00Z' }, 3) },
       'leave',
     ],
@@ -69,7 +69,7 @@ describe('what the schedule does with a tag', () => {
     expect(decideTag(what)).toBe(expected);
   });
 
-  test('a failure that saw no digest pauses too', () => {
+  test('a failed run without a digest is followed by a pause', () => {
     const { digest: _none, ...last } = row({ outcome: 'failed' }).last ?? {
       outcome: '',
       fingerprint: '',
@@ -78,12 +78,12 @@ describe('what the schedule does with a tag', () => {
     expect(decideTag({ ...seen, row: { runOpen: false, failures: 1, last } })).toBe('leave');
   });
 
-  test('pauses grow to a day', () => {
+  test('pauses grow up to a day', () => {
     expect([1, 2, 3, 20].map(failurePauseMs)).toEqual([300_000, 600_000, 1_200_000, 86_400_000]);
   });
 });
 
-describe('gate 1', () => {
+describe('the evidence gate', () => {
   const policies = rule({
     verify: {
       signatures: [
@@ -101,7 +101,7 @@ describe('gate 1', () => {
   };
   const unknown: Finding = { verdict: 'inconclusive', code: 'X', reason: 'could not look', signature: 'sha256:u' };
 
-  test('every policy must be satisfied', () => {
+  test('passes only if every policy is satisfied', () => {
     expect(decideGate(policies, [[good], [bad, good]]).passed).toBe(true);
     expect(decideGate(policies, [[good], []])).toMatchObject({
       passed: false,
@@ -110,14 +110,14 @@ describe('gate 1', () => {
     expect(decideGate(policies, [[good]]).passed).toBe(false);
   });
 
-  test("what can't be decided is not passed", () => {
+  test('does not pass if a signature could not be checked', () => {
     expect(decideGate(policies, [[good], [unknown]])).toEqual({
       passed: false,
       reasons: ['sha256:u: X: could not look'],
     });
   });
 
-  test('no policies, nothing to ask', () => {
+  test('passes if there is no policy', () => {
     expect(decideGate([], [])).toEqual({ passed: true, evidence: [] });
   });
 });

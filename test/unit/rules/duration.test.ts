@@ -11,11 +11,11 @@ test.each([
   ['10m', 10 * MINUTE],
   ['24h', 24 * HOUR],
   ['7d', 7 * 24 * HOUR],
-])('%s is read', (text, ms) => {
+])('%s is a duration', (text, ms) => {
   expect(parseDuration(text)).toBe(ms);
 });
 
-test.each(['', '24', 'h', '0h', '-1h', '1.5h', '1h 5m', ' 1h', '1w', '9999999s'])('%p is no duration', (text) => {
+test.each(['', '24', 'h', '0h', '-1h', '1.5h', '1h 5m', ' 1h', '1w', '9999999s'])('%p is not a duration', (text) => {
   expect(parseDuration(text)).toBeUndefined();
 });
 
@@ -29,11 +29,11 @@ test.each([
   [HOUR, '1 h'],
   [HOUR + 5 * MINUTE, '1 h 5 min'],
   [24 * HOUR, '24 h'],
-])('%d ms is said as %s', (ms, text) => {
+])('%d ms is formatted as %s', (ms, text) => {
   expect(formatDuration(ms)).toBe(text);
 });
 
-test('a rule waits a day by default, and for seconds up to a week where it says so', () => {
+test('a deadline is a day by default, and may be ten seconds to seven days', () => {
   expect(deadlineMs(rule())).toBe(24 * HOUR);
   expect(deadlineMs(rule({ deadline: '10s' }))).toBe(10_000);
   expect(deadlineMs(rule({ deadline: '7d' }))).toBe(7 * 24 * HOUR);

@@ -5,7 +5,7 @@ import { rule } from '../../support/rules.fixture.js';
 const before = rule();
 const { registry } = before.source;
 
-describe('what runs a promotion again', () => {
+describe('fingerprints', () => {
   test.each([
     ['mode', { mode: 'observe' }],
     ['evidence', { verify: { signatures: [{ format: 'notary', trustStore: 'x' }] } }],
@@ -14,7 +14,7 @@ describe('what runs a promotion again', () => {
     ['attachTo', { attachTo: 'destination' }],
     ['referrers', { referrers: { excludeArtifactTypes: ['x/y'] } }],
     ['destination', { destination: { reference: `${registry}/elsewhere/{repository}:{tag}` } }],
-  ])('another %s does', (_name, changes) => {
+  ])('another %s changes the fingerprint', (_name, changes) => {
     expect(fingerprint(rule(changes))).not.toBe(fingerprint(before));
     expect(scanFingerprint(rule(changes))).not.toBe(scanFingerprint(before));
   });
@@ -22,7 +22,7 @@ describe('what runs a promotion again', () => {
   test.each([
     ['deadline', { deadline: '1h' }],
     ['list of triggers', { triggers: ['schedule'] }],
-  ])('another %s does not, and asks for no full scan', (_name, changes) => {
+  ])('another %s changes neither the fingerprint nor the scan fingerprint', (_name, changes) => {
     expect(fingerprint(rule(changes))).toBe(fingerprint(before));
     expect(scanFingerprint(rule(changes))).toBe(scanFingerprint(before));
   });
@@ -30,7 +30,7 @@ describe('what runs a promotion again', () => {
   test.each([
     ['source', { source: { registry, repositories: ['samples/**', 'more/**'] } }],
     ['existing', { existing: before.existing === 'ignore' ? 'promote' : 'ignore' }],
-  ])('another %s does not, and asks for a full scan', (_name, changes) => {
+  ])('another %s changes only the scan fingerprint', (_name, changes) => {
     expect(fingerprint(rule(changes))).toBe(fingerprint(before));
     expect(scanFingerprint(rule(changes))).not.toBe(scanFingerprint(before));
   });

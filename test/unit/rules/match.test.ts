@@ -23,13 +23,13 @@ describe('globs', () => {
     [['!dev/**'], 'prod/x', true],
     [['!dev/**'], 'dev/x', false],
     [['a'], 'A', false],
-  ])('%j on %s: %s', (globs, text, expected) => {
+  ])('%j on %s gives %s', (globs, text, expected) => {
     expect(matchesGlobs(globs, text)).toBe(expected);
   });
 });
 
 describe('matching', () => {
-  test('says which condition failed first, of the rule that came furthest', () => {
+  test('names the nearest rule and its first failed condition', () => {
     const rules = [
       rule({ name: 'elsewhere', source: { registry: 'other.azurecr.io', repositories: ['**'] } }),
       rule({ name: 'versions', source: { registry, repositories: ['samples/**'], tags: ['v*'] } }),
@@ -48,13 +48,13 @@ describe('matching', () => {
     expect(matchRules([all], { registry, repository: 'staging', tag: 'v1' }).rules).toHaveLength(1);
   });
 
-  test.each(['', '.sig', '.att', '.sbom'])('a digest tag%s matches no rule, and names its subject', (ending) => {
+  test.each(['', '.sig', '.att', '.sbom'])('a digest tag%s matches no rule, and its subject is known', (ending) => {
     const tag = `sha256-${HEX}${ending}`;
     expect(matchRules([rule()], { registry, repository: 'samples/a', tag }).rules).toHaveLength(0);
     expect(subjectOfDigestTag(tag)).toBe(`sha256:${HEX}`);
   });
 
-  test('what a destination template writes, it is known to write', () => {
+  test('writesTo is true for every repository that a template produces', () => {
     const segment = fc.stringMatching(/^[a-z][a-z0-9]{0,8}$/);
     const repository = fc.array(segment, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'));
     const template = fc.constantFrom('staging/{repository}', '{repository}/copy', 'one', 'a/{repository}/b');
@@ -68,7 +68,7 @@ describe('matching', () => {
     );
   });
 
-  test('a promotion is known by rule and source tag, whatever the digest', () => {
+  test('a promotion id depends on rule and source tag only', () => {
     const source = { registry, repository: 'a', tag: 'b' };
     expect(promotionId('x', source)).toBe(promotionId('x', { ...source }));
     expect(promotionId('x', source)).not.toBe(promotionId('y', source));

@@ -20,7 +20,7 @@ const good = {
 };
 
 describe('a rules document', () => {
-  test('JSON and YAML give the same rules, with everything that was left out filled in', () => {
+  test('JSON and YAML give the same rules with the same defaults', () => {
     const yaml = `rules:
   - name: staging
     source: {registry: r.azurecr.io, repositories: ["**"]}
@@ -61,7 +61,7 @@ describe('a rules document', () => {
     expect(error.message).toMatch(expected);
   });
 
-  test('a destination without a tag takes the source’s', () => {
+  test('a destination without a tag gets the tag of the source', () => {
     const text = JSON.stringify({
       rules: [{ ...good, destination: { reference: 'localhost:5000/staging/{repository}' } }],
     });
@@ -75,7 +75,7 @@ describe('a rules document', () => {
     expect(writesTo(only, 'localhost:5000', 'staging/a/b')).toBe(true);
   });
 
-  test('every problem is named at once', () => {
+  test('all problems are reported at once', () => {
     const text = JSON.stringify({
       rules: [
         { ...good, name: 'NO' },
@@ -85,7 +85,7 @@ describe('a rules document', () => {
     expect(failure(() => parseRules(text, 'rules')).details['problems']).toHaveLength(2);
   });
 
-  test('rules that feed each other for ever are refused; a chain is not', () => {
+  test('rules that feed each other for ever are refused, a chain of rules is accepted', () => {
     const link = (name: string, from: string, to: string): unknown => ({
       name,
       source: { registry: 'r.azurecr.io', repositories: [`${from}/**`] },
