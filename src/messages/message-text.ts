@@ -1,6 +1,5 @@
 import { newUnpacking, readBytes } from './encoded-text.js';
-import type { Problem } from './problems.js';
-import { repeatedNames } from './repeated-names.js';
+import { repeatedNames, type Problem } from './problems.js';
 import { redactText } from './secret-shapes.js';
 
 /** The most UTF-8 bytes of a queue message: a Storage queue holds 64 KiB of base64. Larger texts go to a document. */

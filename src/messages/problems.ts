@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { repeatedNames as pathsOf } from '../oci/index.js';
 
 /** The most problems in one error. */
 export const MOST_PROBLEMS = 50;
@@ -24,6 +25,20 @@ export function problemAt(path: readonly PropertyKey[], message: string): Proble
  */
 function inOneLine(text: string): string {
   return text.slice(0, 300).replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\uFFFD');
+}
+
+/**
+ * Reports the names that an object has twice. JSON parsers silently take the last value, so the sender's intent is
+ * unclear.
+ * @param text JSON
+ */
+export function repeatedNames(text: string): Problem[] {
+  const problems: Problem[] = [];
+  for (const path of pathsOf(text)) {
+    problems.push(problemAt(path, 'this name occurs more than once'));
+    if (problems.length === MOST_PROBLEMS) break;
+  }
+  return problems;
 }
 
 /** Formats problems for an error message, for example `repository: Invalid input; tag: …`. */

@@ -3,6 +3,7 @@ import { InputError, isDigest, isRegistryHost, isRepository, isTag, type Digest,
 import { registryHost, type LoginServers } from './login-servers.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
 import { ID_CHARS } from './id.js';
+import { openMessage, type Retry } from './retry.js';
 
 /** A registry reports a push or a deletion. It only triggers a look at the registry; it is not taken as the truth. */
 export interface RegistryEvent {
@@ -99,6 +100,19 @@ export function parseRegistryEvent(value: unknown, servers: LoginServers): Regis
     ...(artifactType !== undefined && { artifactType }),
     time: at,
   };
+}
+
+/**
+ * Parses the registry event in a message of the queue `registry-events`. The message may be text or parsed, new or
+ * wrapped for a retry.
+ * @throws InputError `MESSAGE_INVALID`, `UNKNOWN_EVENT_TYPE`, `EVENT_INVALID`
+ */
+export function parseRegistryEventMessage(
+  value: unknown,
+  servers: LoginServers,
+): { event: RegistryEvent; retry?: Retry } {
+  const { message, retry } = openMessage(value);
+  return { event: parseRegistryEvent(message, servers), ...(retry !== undefined && { retry }) };
 }
 
 /**

@@ -3,7 +3,7 @@ import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
 import { parseJob } from '../../operations/parse-job.js';
 import type { JobInput } from '../../operations/job-schema.js';
 import { type ReadText, INPUT_CHARS } from '../../messages/message-text.js';
-import { repeatedNames } from '../../messages/repeated-names.js';
+import { repeatedNames } from '../../messages/problems.js';
 import { InputError, describeError } from '../../oci/index.js';
 import type { Ports } from '../../ports/ports.js';
 import { openJob } from '../../operations/start-job.js';

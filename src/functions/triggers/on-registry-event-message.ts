@@ -1,6 +1,6 @@
 import { app, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
-import { parseRegistryEventMessage } from '../../messages/registry-event-message.js';
+import { parseRegistryEventMessage } from '../../messages/registry-event.js';
 import { handleRegistryEvent } from '../../promotions/registry-event.js';
 import { runIdText } from '../step-log.js';
 import type { EngineOf, StaticPorts } from '../activities.js';

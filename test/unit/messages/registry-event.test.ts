@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { parseRegistryEvent as parse } from '../../../src/messages/registry-event.js';
-import { parseRegistryEventMessage as parseMessage } from '../../../src/messages/registry-event-message.js';
+import {
+  parseRegistryEvent as parse,
+  parseRegistryEventMessage as parseMessage,
+} from '../../../src/messages/registry-event.js';
 import { codeOf, problemPaths } from '../../support/codes.js';
 
 const NONE = new Map<string, string>();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { repeatedNames } from '../../../src/messages/repeated-names.js';
+import { repeatedNames } from '../../../src/messages/problems.js';
 
 const paths = (text: string): string[] => repeatedNames(text).map(({ path }) => path);
 
