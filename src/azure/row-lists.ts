@@ -1,11 +1,12 @@
-import { needsResultEvent, type PromotionFilter, type RunFilter } from '../rows/filters.js';
+import { globPrefix, needsResultEvent, listedAt, type PromotionFilter, type RunFilter } from '../rows/filters.js';
+import { isDigest } from '../oci/index.js';
 import { promotionRowSchema, type PromotionRow } from '../rows/promotion-row.js';
 import { resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/resync-turn.js';
 import { runRowSchema, runSummarySchema, type RunRow, type RunSummary } from '../rows/run-row.js';
 import { invertedTime } from '../rows/run-id.js';
 import { summaryOfRun } from '../rows/run-summary.js';
 import type { Listing } from './listed-rows.js';
-import { encodeKey, hashKey, pageToken } from './table-keys.js';
+import { encodeKey, encodePrefix, hashKey, pageToken, REPOSITORY_CHARACTERS } from './table-keys.js';
 
 // Which lists a row is in, and which list answers which filter: docs/decisions/storage-keys.md.
 
@@ -32,13 +33,13 @@ export const PROMOTIONS: Listing<PromotionRow, PromotionRow> = {
   copyOf: (row) => row,
   copyKeysOf(row) {
     const id = encodeKey(row.id);
-    const at = `${invertedTime(Date.parse(row.runOpenedAt ?? row.incrementedAt))}|${id}`;
+    const at = `${invertedTime(Date.parse(listedAt(row)))}|${id}`;
     return [
       `at|${at}`,
       ...dueKeyOf(row).map((key) => `${DUE}${key}|${id}`),
       `rule|${encodeKey(row.rule)}|${at}`,
       `state|${row.state}|${at}`,
-      `repository|${hashKey(row.source.repository)}|${encodeKey(row.source.tag)}|${id}`,
+      `repository|${repositoryKey(row.source.repository)}|${encodeKey(row.source.tag)}|${id}`,
       `destination|${hashKey(row.destination)}|${id}`,
       ...resyncKeysOf(row, id),
     ];
@@ -54,13 +55,19 @@ export function resyncListOf({ source, destination }: ResyncLane, list: ResyncTu
   return `resync|${hashKey(`${source} ${destination}`)}|${list}|`;
 }
 
-/** The prefix of the list that leaves least to look through. */
-export function promotionListOf({ destination, repository, tag, rule, state }: PromotionFilter): string {
+function repositoryKey(repository: string): string {
+  return encodeKey(repository, REPOSITORY_CHARACTERS);
+}
+
+/** The prefix of the list that leaves least to look through; of a glob, the part of it before the first `*` counts. */
+export function promotionListOf({ destination, repository, tag, rule, state, globs = {} }: PromotionFilter): string {
   if (destination !== undefined) return `destination|${hashKey(destination)}|`;
   if (repository !== undefined) {
-    const of = `repository|${hashKey(repository)}|`;
-    return tag === undefined ? of : `${of}${encodeKey(tag)}|`;
+    const of = `repository|${repositoryKey(repository)}|`;
+    return tag === undefined ? `${of}${encodePrefix(globPrefix(globs.tag ?? ''))}` : `${of}${encodeKey(tag)}|`;
   }
+  const repositories = encodePrefix(globPrefix(globs.repository ?? ''), REPOSITORY_CHARACTERS);
+  if (repositories !== '') return `repository|${repositories}`;
   if (rule !== undefined) return `rule|${encodeKey(rule)}|`;
   return state === undefined ? 'at|' : `state|${state}|`;
 }
@@ -76,6 +83,12 @@ export function promotionsFrom(
   return fromTag === undefined ? undefined : pageToken(`${list}${encodeKey(fromTag)}`);
 }
 
+/** Where a list that is newest first ends: after what is from this time. Undefined for a list in another order. */
+export function listEnd(list: string, since: string | undefined): string | undefined {
+  const isByTime = /^(?:at|open|job|(?:rule|state|outcome)\|[^|]*)\|$/.test(list);
+  return since !== undefined && isByTime ? `${list}${invertedTime(Date.parse(since))}~` : undefined;
+}
+
 /** Runs; a copy is a summary. A run's id is its time. */
 export const RUNS: Listing<RunRow, RunSummary> = {
   partitionKey: 'run',
@@ -87,6 +100,7 @@ export const RUNS: Listing<RunRow, RunSummary> = {
     const { kind, openedAt, rule, source, digest, state, result } = summary;
     const lists = [
       'at',
+      ...(kind === 'job' ? ['job'] : []),
       ...(state === 'ended' ? [] : ['open']),
       // Oldest first.
       ...(state === 'ended' || kind !== 'job' ? [] : [`${DUE}job|${encodeKey(openedAt)}`]),
@@ -106,10 +120,11 @@ export function runsBefore(list: string, openedBefore: string): string {
   return pageToken(`${list}${invertedTime(Date.parse(openedBefore))}`);
 }
 
-export function runListOf({ digest, repository, rule, state }: RunFilter): string {
-  if (digest !== undefined) return `digest|${encodeKey(digest)}|`;
+export function runListOf({ digest, repository, rule, state, kind }: RunFilter): string {
+  if (digest !== undefined) return `digest|${encodeKey(digest)}${isDigest(digest) ? '|' : ''}`;
   if (repository !== undefined) return `repository|${hashKey(repository)}|`;
   if (rule !== undefined) return `rule|${encodeKey(rule)}|`;
+  if (kind === 'job') return 'job|';
   if (state === undefined || state === 'ended') return 'at|';
   return state === 'open' || state === 'pending' || state === 'running' ? 'open|' : `outcome|${state}|`;
 }

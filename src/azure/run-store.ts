@@ -24,6 +24,7 @@ import {
   PROMOTIONS,
   RUNS,
   dueEnd,
+  listEnd,
   promotionListOf,
   promotionsFrom,
   resyncListOf,
@@ -61,7 +62,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       const list = promotionListOf(filter);
       const from = page.from ?? promotionsFrom(list, filter);
       const options = { ...page, ...(from !== undefined && { from }) };
-      return promotions.list(list, options, (row) => matchesPromotion(row, filter));
+      return promotions.list(list, options, (row) => matchesPromotion(row, filter), listEnd(list, filter.since));
     },
     listDuePromotions: ({ by, ...page } = {}) => promotions.list(DUE, page, undefined, dueEnd(by)),
     listResync: async (lane, list, size) => (await promotions.list(resyncListOf(lane, list), { size })).items,
@@ -87,7 +88,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       const { openedBefore } = filter;
       const from = page.from ?? (openedBefore === undefined ? undefined : runsBefore(list, openedBefore));
       const options = { ...page, ...(from !== undefined && { from }) };
-      return runs.list(list, options, (run) => matchesRun(run, filter));
+      return runs.list(list, options, (run) => matchesRun(run, filter), listEnd(list, filter.since));
     },
     listDueRuns: (options) => runs.list(DUE, options),
     async removeRun(run) {
@@ -165,8 +166,15 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       await runTable.remove('ignored', before.rowKey);
       await runTable.remove(partition, before.rowKey);
     },
-    listIgnored: ({ filter, ...page } = {}) =>
-      runTable.page(filter === undefined ? 'ignored' : `ignored|${hashKey(filter.name)}`, '', ignoredEventSchema, page),
+    listIgnored: ({ filter: { name, since } = {}, ...page } = {}) =>
+      runTable.page(
+        name === undefined ? 'ignored' : `ignored|${hashKey(name)}`,
+        '',
+        ignoredEventSchema,
+        page,
+        undefined,
+        since === undefined ? undefined : `${invertedTime(Date.parse(since))}~`,
+      ),
 
     async removeIgnored(before, most) {
       // '~' sorts after the keys of that very moment.

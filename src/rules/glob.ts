@@ -13,6 +13,19 @@ export function matchesGlobs(globs: readonly string[], text: string): boolean {
   return matched;
 }
 
+/** Characters with a meaning in a glob; neither repositories, tags nor names of rules have them. */
+const GLOB_CHARACTER = /[*?[\](){}!|]/;
+
+export function isGlob(text: string): boolean {
+  return GLOB_CHARACTER.test(text);
+}
+
+/** What every name that matches the glob begins with. */
+export function globPrefix(glob: string): string {
+  const [prefix = ''] = glob.split(GLOB_CHARACTER, 1);
+  return prefix;
+}
+
 const compiled = new Map<string, (text: string) => boolean>();
 const MOST_COMPILED = 1000;
 

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../src/oci/index.js';
+import { globPrefix } from '../../src/rules/glob.js';
 import { needsResultEvent, matchesPromotion, matchesRun } from '../../src/rows/filters.js';
 import { isAlike, mergedIgnored, nameOfIgnored, type IgnoredEvent } from '../../src/rows/ignored-event.js';
 import type { Page, PageOptions } from '../../src/ports/page.js';
@@ -126,7 +127,9 @@ export function memoryRunStore(): Store {
     listPromotions: async ({ filter = {}, ...options } = {}) =>
       page(
         promotions.values().filter((row) => matchesPromotion(row, filter)),
-        filter.repository === undefined ? promotionKey : (row) => `${row.source.tag}|${row.id}`,
+        filter.repository === undefined && globPrefix(filter.globs?.repository ?? '') === ''
+          ? promotionKey
+          : (row) => `${row.source.repository}|${row.source.tag}|${row.id}`,
         options,
       ),
     listDuePromotions: async ({ by, ...options } = {}) =>
@@ -235,8 +238,13 @@ export function memoryRunStore(): Store {
       ignored.push({ key: `${newestFirst(event.at)}|${turn}`, event: structuredClone(merged) });
     },
     listIgnored: async ({ filter, ...options } = {}) => {
-      const matching = ignored.filter(({ event }) => filter === undefined || nameOfIgnored(event) === filter.name);
-      const { items, ...rest } = page(matching, ({ key }) => key, options);
+      const { name, since } = filter ?? {};
+      const wanted = ignored.filter(
+        ({ event }) =>
+          (name === undefined || nameOfIgnored(event) === name) &&
+          (since === undefined || Date.parse(event.at) >= Date.parse(since)),
+      );
+      const { items, ...rest } = page(wanted, ({ key }) => key, options);
       return { items: items.map(({ event }) => structuredClone(event)), ...rest };
     },
 

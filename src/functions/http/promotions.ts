@@ -4,11 +4,12 @@ import type { StaticPorts } from '../activities.js';
 import { answering, errorAnswer } from './answers.js';
 import { promotionFilterOf } from './filters.js';
 import { pageOf } from './page.js';
+import { refuseUnknownNames } from './unknown-names.js';
 
 type PromotionPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused' | 'signing' | 'now'>;
 
 /**
- * `GET promotions`, newest run first, by rule, repository, tag, state, destination; `GET promotions?reference=`: whether that tag
+ * `GET promotions`, newest run first, by rule, repository, tag, state, destination, since; `GET promotions?reference=`: whether that tag
  * is where it belongs, and if not, why not; `GET promotions/{id}`: where it stands, and what its run is doing.
  */
 export function registerPromotions(ports: PromotionPorts): void {
@@ -29,8 +30,10 @@ export function registerPromotions(ports: PromotionPorts): void {
 async function listPromotions(ports: PromotionPorts, request: HttpRequest): Promise<HttpResponseInit> {
   const reference = request.query.get('reference');
   if (reference !== null) return { jsonBody: await explainTag(ports, reference) };
-  const page = { ...pageOf(request), filter: promotionFilterOf(request) };
-  const { items, next } = await ports.store.listPromotions(page);
+  const page = pageOf(request);
+  const filter = promotionFilterOf(request);
+  const { items, next } = await ports.store.listPromotions({ ...page, filter });
+  await refuseUnknownNames(ports, filter, { items, ...(next !== undefined && { next }) }, page.from);
   return { jsonBody: { promotions: items, ...(next !== undefined && { next }) } };
 }
 

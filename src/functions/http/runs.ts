@@ -1,7 +1,7 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
-import { InputError, parseReference, formatReference } from '../../oci/index.js';
 import type { IgnoredEvents } from '../../ports/ignored-events.js';
 import type { JobIds } from '../../ports/job-ids.js';
+import type { Ports } from '../../ports/ports.js';
 import type { Progress } from '../../ports/progress.js';
 import type { RunLists } from '../../ports/run-lists.js';
 import type { Runs } from '../../ports/runs.js';
@@ -9,10 +9,11 @@ import type { StorePort } from '../../ports/store.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { StepProgress } from '../../rows/step-progress.js';
 import { answering, errorAnswer } from './answers.js';
-import { runFilterOf } from './filters.js';
+import { ignoredFilterOf, runFilterOf } from './filters.js';
 import { pageOf } from './page.js';
+import { refuseUnknownNames } from './unknown-names.js';
 
-type RunPorts = StorePort<Runs & RunLists & Progress & JobIds & IgnoredEvents> & { now(): Date };
+type RunPorts = StorePort<Runs & RunLists & Progress & JobIds & IgnoredEvents> & Pick<Ports, 'rules' | 'now'>;
 
 /**
  * `GET runs`, newest first, by state, rule, repository, tag, digest (`?state=ignored`: events that no rule matches, of one
@@ -35,24 +36,14 @@ export function registerRuns(ports: RunPorts): void {
 
 async function listRuns(ports: RunPorts, request: HttpRequest): Promise<HttpResponseInit> {
   if (request.query.get('state') === 'ignored') {
-    const { items, next } = await ports.store.listIgnored({ ...pageOf(request), ...ignoredOf(request) });
+    const { items, next } = await ports.store.listIgnored({ ...pageOf(request), filter: ignoredFilterOf(request) });
     return { jsonBody: { ignored: items, ...(next !== undefined && { next }) } };
   }
-  const { items, next } = await ports.store.listRuns({ ...pageOf(request), filter: runFilterOf(request) });
+  const page = pageOf(request);
+  const filter = runFilterOf(request);
+  const { items, next } = await ports.store.listRuns({ ...page, filter });
+  await refuseUnknownNames(ports, filter, { items, ...(next !== undefined && { next }) }, page.from);
   return { jsonBody: { runs: items, ...(next !== undefined && { next }) } };
-}
-
-function ignoredOf({ query }: HttpRequest): { filter?: { name: string } } {
-  const others = [...query.keys()].filter((name) => !['state', 'reference', 'size', 'from', 'code'].includes(name));
-  if (others.length > 0) {
-    throw new InputError('FILTER_INVALID', `ignored events have no filter ${others.join(', ')}`, {
-      remedy: 'There is this filter: reference.',
-    });
-  }
-  const reference = query.get('reference');
-  if (reference === null || reference === '') return {};
-  const { registry, repository, tag } = parseReference(reference);
-  return { filter: { name: formatReference({ registry, repository, ...(tag !== undefined && { tag }) }) } };
 }
 
 async function getRun(ports: RunPorts, id: string): Promise<HttpResponseInit> {

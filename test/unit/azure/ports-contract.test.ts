@@ -298,6 +298,18 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await found({ repository: 'samples/b', tag: 'a/?' })).toEqual([at(3)]);
       expect(await found({ destination: 'localhost:5101/b:v1' })).toEqual([at(2)]);
       expect(await found({ tag: 'v1', rule: 'two' })).toEqual([at(4)]);
+      expect((await found({ globs: { repository: 'samples/*' } })).sort()).toEqual([1, 2, 3, 4].map(at));
+      expect((await found({ globs: { repository: 'samples/b*' }, registry: 'localhost:5100' })).sort()).toEqual(
+        [2, 3].map(at),
+      );
+      expect(await found({ globs: { repository: 'other/*' } })).toEqual([]);
+      expect(await found({ globs: { repository: '*' } })).toEqual([]);
+      expect((await found({ repository: 'samples/b', globs: { tag: 'v*' } })).sort()).toEqual([2, 4].map(at));
+      expect(await found({ globs: { rule: 't*', registry: 'elsewhere.*' } })).toEqual([at(4)]);
+      expect(await found({ globs: { destination: 'localhost:5101/b:*' } })).toEqual([at(2)]);
+      expect(await found({ since: at(3) })).toEqual([4, 3].map(at));
+      expect(await found({ since: at(2), rule: 'one' })).toEqual([at(2)]);
+      expect((await found({ since: at(3), repository: 'samples/b' })).sort()).toEqual([3, 4].map(at));
       const first = await runs.getPromotion(rows[0]?.id ?? '');
       if (first === undefined) throw new Error('it was inserted');
       const moved = {
@@ -389,6 +401,14 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await found({ state: 'cancelled' })).toEqual([]);
       expect(await found({ digest })).toEqual([4, 3, 2, 1].map(at));
       expect(await found({ digest, state: 'promoted' })).toEqual([at(4)]);
+      expect(await found({ digest: digest.slice(0, 19) })).toEqual([4, 3, 2, 1].map(at));
+      expect(await found({ digest: 'sha256:0000000' })).toEqual([]);
+      expect(await found({ kind: 'job' })).toEqual([at(3)]);
+      expect(await found({ kind: 'job', operation: 'copy' })).toEqual([]);
+      expect(await found({ globs: { repository: 'samples/o*' } })).toEqual([at(3)]);
+      expect(await found({ globs: { rule: 'st*' }, state: 'open' })).toEqual([5, 2].map(at));
+      expect(await found({ since: at(4) })).toEqual([6, 5, 4].map(at));
+      expect(await found({ since: at(2), state: 'failed' })).toEqual([]);
       expect(await found({ repository: 'samples/other' })).toEqual([at(3)]);
       expect(await found({ repository: 'samples/app', tag: 'v1', rule: 'other' })).toEqual([at(6)]);
       expect(await found({ repository: 'samples/app', registry: 'elsewhere.io' })).toEqual([]);

@@ -42,10 +42,51 @@ describe('promotions', () => {
     ]) {
       expect(await body('listPromotions', query)).toMatchObject({ promotions: [{ rule: 'other' }] });
     }
-    expect(await body('listPromotions', 'repository=elsewhere.io/samples/app')).toEqual({ promotions: [] });
+    expect(await body('listPromotions', 'repository=samples/app&rule=staging&tag=v2')).toEqual({ promotions: [] });
   });
 
-  test.each(['repo=samples/app', 'state=paused', 'from=%27'])(
+  test('are filtered by glob, by what a repository begins with, and by time', async () => {
+    world.ruleList = [rule(), rule({ name: 'other' })];
+    await incrementGeneration(world, rule(), SOURCE, { kind: 'push' });
+    world.nowMs += 3_600_000;
+    const between = new Date(world.nowMs - 1).toISOString();
+    await incrementGeneration(world, rule({ name: 'other' }), { ...SOURCE, tag: 'v2' }, { kind: 'push' });
+    const found = async (query: string): Promise<string[]> =>
+      ((await body('listPromotions', query)) as { promotions: { source: { tag: string } }[] }).promotions.map(
+        ({ source: { tag } }) => tag,
+      );
+    expect((await found('repository=samples/*')).sort()).toEqual(['v1', 'v2']);
+    expect((await found(`repository=${REGISTRY}/samples/`)).sort()).toEqual(['v1', 'v2']);
+    expect(await found('repository=samples/app&tag=*2')).toEqual(['v2']);
+    expect(await found('rule=o*')).toEqual(['v2']);
+    expect(await found(`destination=${encodeURIComponent('**/*:v1')}`)).toEqual(['v1']);
+    expect(await found(`since=${between}`)).toEqual(['v2']);
+  });
+
+  test.each([
+    ['rule=nope', 'RULE_UNKNOWN', 'staging'],
+    ['rule=nope*', 'RULE_UNKNOWN', 'staging'],
+    ['repository=elsewhere.io/samples/app', 'REGISTRY_UNKNOWN', REGISTRY],
+    ['registry=elsewhere.io', 'REGISTRY_UNKNOWN', REGISTRY],
+    ['repository=nope', 'REPOSITORY_UNKNOWN', 'samples/**'],
+  ])('%s names what nothing has: it is reported with the names that there are', async (query, code, remedy) => {
+    world.ruleList = [rule()];
+    for (const name of ['listPromotions', 'listRuns']) {
+      expect(await get(name, query)).toMatchObject({
+        status: 400,
+        jsonBody: { error: { code, remedy: expect.stringContaining(remedy) } },
+      });
+    }
+  });
+
+  test('a rule that is gone is found as long as a promotion or run of it is kept', async () => {
+    await incrementGeneration(world, rule({ name: 'gone' }), SOURCE, { kind: 'push' });
+    world.ruleList = [rule()];
+    expect(await body('listPromotions', 'rule=gone')).toMatchObject({ promotions: [{ rule: 'gone' }] });
+    expect(await body('listRuns', 'rule=gone')).toMatchObject({ runs: [{ rule: 'gone' }] });
+  });
+
+  test.each(['repo=samples/app', 'state=paused', 'from=%27', 'since=soon'])(
     '%s is refused, and says what there is',
     async (query) => {
       expect(await get('listPromotions', query)).toMatchObject({
@@ -149,7 +190,8 @@ describe('is my tag in staging', () => {
 describe('runs', () => {
   test('are filtered, and say what opened them', async () => {
     const first = await openRun(world);
-    const result = { outcome: 'failed', code: 'X', digest: 'sha256:a' } as const;
+    const digest = `sha256:${'a1'.repeat(32)}`;
+    const result = { outcome: 'failed', code: 'X', digest } as const;
     await closePromotion(world, first.promotionId, first.runId, { generation: 1, result, rule: rule() });
     world.nowMs += 1000;
     const second = await openRun(world, rule({ name: 'other' }), { ...SOURCE, tag: 'v2' });
@@ -159,7 +201,12 @@ describe('runs', () => {
     expect(await found('state=failed')).toEqual([first.runId]);
     expect(await found('state=open')).toEqual([second.runId]);
     expect(await found('rule=other')).toEqual([second.runId]);
-    expect(await found('digest=sha256:a')).toEqual([first.runId]);
+    for (const written of [digest, digest.slice(0, 19), 'a1a1a1a1']) {
+      expect(await found(`digest=${written}`)).toEqual([first.runId]);
+    }
+    expect(await found('kind=promotion')).toEqual([second.runId, first.runId]);
+    expect(await found('kind=job')).toEqual([]);
+    expect(await found(`since=${new Date(world.nowMs).toISOString()}`)).toEqual([second.runId]);
     expect(await found(`repository=${REGISTRY}/samples/app&tag=v2`)).toEqual([second.runId]);
     expect(await body('listRuns', 'state=failed')).toEqual({
       runs: [
@@ -174,13 +221,15 @@ describe('runs', () => {
           rule: 'staging',
           source: SOURCE,
           destination: DESTINATION,
-          digest: 'sha256:a',
+          digest,
           result,
         },
       ],
     });
     expect(await get('listRuns', 'state=sleeping')).toMatchObject({ status: 400 });
+    expect(await get('listRuns', 'digest=a1')).toMatchObject({ status: 400 });
     expect(await get('listRuns', 'state=ignored&rule=a')).toMatchObject({ status: 400 });
+    expect(await body('listRuns', 'state=ignored&since=1h')).toEqual({ ignored: [] });
   });
 
   test('one has its steps with how long they took', async () => {

@@ -74,6 +74,8 @@ const json = async (...argv: string[]): Promise<unknown> => {
   return JSON.parse(out);
 };
 
+const DIGEST = `sha256:${'a1'.repeat(32)}`;
+
 async function failedRun(): Promise<{ promotionId: string; runId: string }> {
   const opened = await openRun(world);
   const { runId } = opened;
@@ -87,7 +89,7 @@ async function failedRun(): Promise<{ promotionId: string; runId: string }> {
     updatedAt: world.now().toISOString(),
   };
   await world.store.putProgress({ ...step, state: 'failed', doneNodes: 1, totalNodes: 3, doneBytes: 5, totalBytes: 9 });
-  const result = { outcome: 'failed', code: 'DENIED', reason: 'no', remedy: 'Ask.', digest: 'sha256:a' } as const;
+  const result = { outcome: 'failed', code: 'DENIED', reason: 'no', remedy: 'Ask.', digest: DIGEST } as const;
   await closePromotion(world, opened.promotionId, runId, { generation: 1, result, rule: rule() });
   return opened;
 }
@@ -107,8 +109,8 @@ describe('runs', () => {
       '',
     ]);
     expect(await json('runs', '--rule', 'other')).toEqual(await http('runs?rule=other'));
-    expect(await json('runs', '--digest', 'sha256:a', '--repository', SOURCE.repository)).toEqual(
-      await http('runs?digest=sha256:a'),
+    expect(await json('runs', '--digest', DIGEST, '--repository', SOURCE.repository)).toEqual(
+      await http(`runs?digest=${DIGEST}`),
     );
   });
 
@@ -191,7 +193,7 @@ describe('promotions', () => {
     const { out } = await acrPromoter('promotions', '--repository', `${REGISTRY}/samples/app`, '--tag', 'v1');
     expect(out.split('\n')[1]).toMatch(
       new RegExp(
-        `^failed DENIED  ${REGISTRY}/samples/app:v1  ${DESTINATION}  staging  sha256:a  \\S+Z  ${promotionId}$`,
+        `^failed DENIED  ${REGISTRY}/samples/app:v1  ${DESTINATION}  staging  ${DIGEST}  \\S+Z  ${promotionId}$`,
       ),
     );
     expect(await json('promotions', '--state', 'failed')).toEqual(await http('promotions?state=failed'));

@@ -1,0 +1,56 @@
+import { InputError, PromoterError } from '../../oci/index.js';
+import type { Page } from '../../ports/page.js';
+import type { RulesSource } from '../../ports/rules-source.js';
+import type { NameGlobs } from '../../rows/filters.js';
+import { matchesGlobs } from '../../rules/glob.js';
+import type { Rule } from '../../rules/rule.js';
+
+type Names = NameGlobs & { globs?: NameGlobs };
+
+/**
+ * Reports a name in a filter that nothing has: an empty list would look like an answer. Looked for only if the first page is empty
+ * and the last; a name that is no longer in the rules, and that rows still have, is found in the list.
+ * @throws InputError `RULE_UNKNOWN`, `REPOSITORY_UNKNOWN`, `REGISTRY_UNKNOWN`
+ */
+export async function refuseUnknownNames(
+  { rules: source }: { rules: Pick<RulesSource, 'load'> },
+  { rule, registry, repository, globs = {} }: Names,
+  { items, next }: Page<unknown>,
+  from: string | undefined,
+): Promise<void> {
+  const hasNames = [rule, registry, repository, globs.rule, globs.registry].some((name) => name !== undefined);
+  if (items.length > 0 || next !== undefined || from !== undefined || !hasNames) return;
+  const rules = await rulesOrNone(source);
+  if (rules === undefined) return;
+  const names = rules.map(({ name }) => name);
+  const isUnknown = (asked: string | undefined, known: readonly string[]): asked is string =>
+    asked !== undefined && !known.some((name) => matchesGlobs([asked], name));
+  const askedRule = rule ?? globs.rule;
+  if (isUnknown(askedRule, names)) {
+    throw new InputError('RULE_UNKNOWN', `there is no rule ${askedRule}`, {
+      remedy: `The rules are ${names.join(', ') || 'none'}.`,
+    });
+  }
+  const registries = [...new Set(rules.map((each) => each.source.registry))];
+  const askedRegistry = registry ?? globs.registry;
+  if (isUnknown(askedRegistry, registries)) {
+    throw new InputError('REGISTRY_UNKNOWN', `no rule reads registry ${askedRegistry}`, {
+      remedy: `The source registries are ${registries.join(', ') || 'none'}.`,
+    });
+  }
+  const isRead = rules.some((each) => repository === undefined || matchesGlobs(each.source.repositories, repository));
+  if (isRead) return;
+  throw new InputError('REPOSITORY_UNKNOWN', `no rule matches repository ${repository ?? ''}`, {
+    remedy: `The rules read ${rules.map((each) => each.source.repositories.join(', ')).join('; ')}.`,
+  });
+}
+
+/** Undefined if the rules cannot be read: `GET status` says why. */
+async function rulesOrNone(source: Pick<RulesSource, 'load'>): Promise<readonly Rule[] | undefined> {
+  try {
+    return await source.load();
+  } catch (error) {
+    if (error instanceof PromoterError) return undefined;
+    throw error;
+  }
+}
