@@ -91,11 +91,25 @@ function unreadable(why: string): ConfigurationError {
   });
 }
 
+/** The certificates that were parsed last, by thumbprint: a few certificates sign almost everything, and parsing is most of a verification. */
+const parsed = new Map<string, CodeSigningCertificate>();
+const MOST_PARSED = 100;
+
 /** @throws InputError `CERTIFICATE_INVALID` where the bytes are not exactly one certificate */
 export function parseCertificate(der: Uint8Array): CodeSigningCertificate {
   if (der.byteLength > CERTIFICATE_BYTES) {
     throw new InputError('CERTIFICATE_INVALID', `a certificate is larger than ${CERTIFICATE_BYTES} bytes`);
   }
+  const key = thumbprint(der);
+  const certificate = parsed.get(key) ?? parseNew(der);
+  parsed.delete(key);
+  parsed.set(key, certificate);
+  const [oldest] = parsed.keys();
+  if (parsed.size > MOST_PARSED && oldest !== undefined) parsed.delete(oldest);
+  return certificate;
+}
+
+function parseNew(der: Uint8Array): CodeSigningCertificate {
   try {
     const x509 = new X509Certificate(der);
     // Node takes PEM here too, and leaves bytes behind the end alone.

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { parseCertificate } from '../../../src/signing/certificate.js';
 import { CERT_SIGN, CN, issue, issueAuthority, SIGN, type Issued, type IssueOptions } from './certificates.js';
 import { codeOf, verifyWritten, writeJws } from './envelopes.js';
 
@@ -9,6 +10,21 @@ const root = issueAuthority();
 async function codeOfChain(chain: Issued[], algorithm = 'ES256'): Promise<string | undefined> {
   return codeOf(verifyWritten(writeJws({ chain, algorithm }).bytes, chain));
 }
+
+test('a certificate is parsed once while it is among the last hundred; one with another byte is parsed, and refused', () => {
+  const [first, ...others] = Array.from({ length: 100 }, () => issue().der);
+  if (first === undefined) throw new Error('no certificate');
+  const parsed = parseCertificate(first);
+  expect(parseCertificate(Uint8Array.from(first))).toBe(parsed);
+  const other = Uint8Array.from(first);
+  other[0] = 0;
+  expect(() => parseCertificate(other)).toThrow(expect.objectContaining({ code: 'CERTIFICATE_INVALID' }));
+  for (const each of others) parseCertificate(each);
+  expect(parseCertificate(first)).toBe(parsed);
+  for (const each of [...others, issue().der]) parseCertificate(each);
+  expect(parseCertificate(first)).not.toBe(parsed);
+  expect(parseCertificate(first)).toEqual(parsed);
+});
 
 /** The specification's certificate requirements, one by one: all else about the chain is good. */
 describe('the signing certificate', () => {
