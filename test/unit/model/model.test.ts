@@ -7,7 +7,7 @@ const { histories } = await import('./history.js');
 const { play } = await import('./model.js');
 
 const FULL = process.env.FULL === '1';
-const RUNS = Number(process.env.RUNS ?? (FULL ? 1000 : 30));
+const RUNS = Number(process.env.RUNS ?? (FULL ? 1000 : 20));
 const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 
 test('whatever happens, after quiet all is as the rules say', async () => {
