@@ -35,7 +35,7 @@ export function createDurableEngine(client: DurableClient, version: number): Eng
         throw unavailable('look at run', id, error);
       }
     },
-    async raise(id, event) {
+    async notify(id, event) {
       try {
         // 410, an instance that has ended, is no error to the client.
         await client.raiseEvent(id, event, {});

@@ -116,8 +116,8 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
     addToSubjectIndex: (image, promotionId, seen) =>
       promotionTable.put(`subject|${hashOf(image)}`, encodeKey(promotionId), { promotionId, ...seen }),
     async listPromotionsOfSubject(image) {
-      const standings = await promotionTable.first(`subject|${hashOf(image)}`, subjectIndexEntrySchema);
-      return standings.map(({ promotionId }) => promotionId);
+      const entries = await promotionTable.first(`subject|${hashOf(image)}`, subjectIndexEntrySchema);
+      return entries.map(({ promotionId }) => promotionId);
     },
     async listSubjectIndex({ size = 50, from } = {}) {
       const { rows, next } = await promotionTable.pageOfPartitions('subject|', size, from);

@@ -26,8 +26,8 @@ export async function checkEvidenceStep(
   // Read before the referrers are listed: what is raised from here on is not what we looked at.
   const row = await readOwned(ports, promotionId, runId);
   if (row === undefined) return { done: { state: 'gone' } };
-  const { standing } = await readSourceTag(ports, source, row, call);
-  if (standing.digest !== root.digest) return { done: { state: 'superseded' } };
+  const { read } = await readSourceTag(ports, source, row, call);
+  if (read.digest !== root.digest) return { done: { state: 'superseded' } };
   if (ports.signer !== undefined) await noteKey(ports, ports.signer);
   const repository = ports.registries.repository(source.registry, source.repository);
   const { signatures } = rule.verify;

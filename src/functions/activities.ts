@@ -180,7 +180,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         if (!('retryAfterMs' in reply)) return reply;
         // By what the wait is ended was written before this: who asks the run to stop does it the other way round.
         const stopped = await cancel.look();
-        if (stopped === undefined) return { ...reply, wake: progress.wake };
+        if (stopped === undefined) return { ...reply, event: progress.event };
         return cancel.isLeftToStep ? { ...reply, retryAfterMs: 0 } : await answer(stopped);
       } finally {
         cancel.end();

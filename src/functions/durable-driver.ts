@@ -14,13 +14,13 @@ export type ActivityReply =
    * @param code what is waited for; absent if nothing is wrong
    * @param wake the event that ends the wait before its time
    */
-  | { retryAfterMs: number; trouble?: Trouble; wake?: string };
+  | { retryAfterMs: number; trouble?: Trouble; event?: string };
 
 const replySchema = z.union([
   z.object({
     failed: z.object({ code: z.string(), message: z.string(), remedy: z.string().optional(), refused: z.boolean() }),
   }),
-  z.object({ retryAfterMs: z.number().min(0), trouble: troubleSchema.optional(), wake: z.string().optional() }),
+  z.object({ retryAfterMs: z.number().min(0), trouble: troubleSchema.optional(), event: z.string().optional() }),
   z.object({ done: z.unknown() }),
 ]);
 
@@ -96,7 +96,7 @@ function* untilDone(
     const reply = yield* callOnce(context, step, given);
     if ('failed' in reply) throw new StepFailed(reply.failed);
     if ('done' in reply) return reply.done;
-    const { retryAfterMs, trouble, wake } = reply;
+    const { retryAfterMs, trouble, event } = reply;
     if (retryAfterMs === 0) {
       if (inARow >= MOST_CALLS) throw tooLong(step, inARow);
       inARow += 1;
@@ -109,7 +109,7 @@ function* untilDone(
     if (at >= untilMs) throw givenUp(step.name, trouble, putOff, at);
     attempt = putOff;
     // The last try is at the deadline itself.
-    yield* pause(context, Math.min(at + retryAfterMs, untilMs), wake === undefined ? [] : [wake]);
+    yield* pause(context, Math.min(at + retryAfterMs, untilMs), event === undefined ? [] : [event]);
   }
 }
 

@@ -13,7 +13,7 @@ const WRITE_EVERY_MS = 1_000;
 /** A step's progress row: written when it begins and ends, and once a second at most while it works. */
 export interface StepProgressRow extends StepProgressSink {
   /** The event that ends its wait, where it asks to be called again; in the row from when it waits. */
-  readonly wake: string;
+  readonly event: string;
   /** Its name and label; how far it is, and what it has said last. */
   readonly step: string;
   readonly state: StepProgress['state'];
@@ -66,8 +66,8 @@ export function stepProgress(
     startedAt: started,
     updatedAt: started,
   };
-  const wake = `wake-${randomUUID()}`;
-  const wait = { state: 'waiting', ...(!isPart && { wake }) } as const;
+  const event = `notify-${randomUUID()}`;
+  const wait = { state: 'waiting', ...(!isPart && { event }) } as const;
   let writing: Promise<void> = Promise.resolve();
   let writtenMs = Date.now();
   const write = (): Promise<void> => {
@@ -82,7 +82,7 @@ export function stepProgress(
     if (Date.now() - writtenMs >= WRITE_EVERY_MS) void write();
   };
   return {
-    wake,
+    event,
     step: row.step,
     get state() {
       return row.state;

@@ -33,15 +33,15 @@ export async function incrementPromotionsStep(
       remedy: 'Push it first, or correct the reference.',
     });
   }
-  const raised: ResultOf<typeof incrementPromotionsContract> = [];
+  const incremented: ResultOf<typeof incrementPromotionsContract> = [];
   for (const rule of match.rules) {
     const { promotionId, generation } = await incrementGeneration(ports, rule, input.source, {
       kind: 'job',
       id: input.runId,
     });
-    raised.push({ promotionId, generation });
+    incremented.push({ promotionId, generation });
   }
-  return raised;
+  return incremented;
 }
 
 const POLL_MS = 1_000;

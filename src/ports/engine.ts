@@ -9,7 +9,7 @@ export interface Engine {
   start(orchestration: 'promote' | 'runJob', id: string, input: object): Promise<void>;
   state(id: string): Promise<{ state: EngineState; createdAt?: string }>;
   /** Raises an external event; does nothing where the instance has ended or isn't there. */
-  raise(id: string, event: string): Promise<void>;
+  notify(id: string, event: string): Promise<void>;
   /** Forgets an instance that has ended, and its history; does nothing where it isn't there. */
   purge(id: string): Promise<void>;
   /** Forgets the instances that were made within a time and have ended. @returns how many */

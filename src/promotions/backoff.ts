@@ -58,7 +58,7 @@ export interface Passing {
   trouble: Trouble;
   retryAfterMs?: number;
   /** From when on it counts as there for good; the run's deadline by default. In milliseconds from its first time. */
-  patienceMs?: number;
+  deadlineMs?: number;
 }
 
 /**
@@ -82,15 +82,15 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
     return {
       trouble,
       ...(retryAfterMs !== undefined && { retryAfterMs: Math.min(retryAfterMs, BACKOFF.retryAfterMs) }),
-      ...((nameless || ROLE_MISSING.has(code)) && { patienceMs: BACKOFF.unknownMs }),
+      ...((nameless || ROLE_MISSING.has(code)) && { deadlineMs: BACKOFF.unknownMs }),
     };
   }
   if (BROKEN_RULES.has(code)) return { trouble };
-  if (code === 'EVIDENCE_LOST') return { trouble, patienceMs: BACKOFF.evidenceMs };
+  if (code === 'EVIDENCE_LOST') return { trouble, deadlineMs: BACKOFF.evidenceMs };
   const isReported = error instanceof MissingAtSource && error.isReported;
   if (isReported) return undefined;
   const unknown = UNKNOWN.has(code) || (answer !== undefined && isUnknown(answer));
-  return unknown && !asked ? { trouble, patienceMs: BACKOFF.unknownMs } : undefined;
+  return unknown && !asked ? { trouble, deadlineMs: BACKOFF.unknownMs } : undefined;
 }
 
 /** A copy's error has the registry's as its cause. */
@@ -135,7 +135,7 @@ function capped(ms: number, capMs: number, attempt: Attempt | undefined, now: nu
 }
 
 /** Whether trouble of this kind has been there for longer than it may last: it is taken for what it says. */
-export function isOverdue({ trouble, patienceMs }: Passing, attempt: Attempt | undefined, now: number): boolean {
-  if (patienceMs === undefined || attempt === undefined || attempt.code !== trouble.code) return false;
-  return now - attempt.codeSinceMs >= patienceMs;
+export function isOverdue({ trouble, deadlineMs }: Passing, attempt: Attempt | undefined, now: number): boolean {
+  if (deadlineMs === undefined || attempt === undefined || attempt.code !== trouble.code) return false;
+  return now - attempt.codeSinceMs >= deadlineMs;
 }

@@ -37,7 +37,7 @@ export interface Handled {
   state: 'done' | 'unreadable' | 'more';
   next?: string;
   /** The promotions that were raised: not those that knew of it. */
-  raised: string[];
+  incremented: string[];
   /** The runs that see to it: opened by this, or open before. */
   runs: string[];
   /** Why nothing was raised, if no rule matches it. */
@@ -56,7 +56,7 @@ export function referenceOf({
 }
 
 export function done(text: string): Handled {
-  return { state: 'done', raised: [], runs: [], text };
+  return { state: 'done', incremented: [], runs: [], text };
 }
 
 export function ignored(reference: string, reason: string): Handled {

@@ -86,8 +86,8 @@ async function asGone(
   const sinceMs = ports.now().getTime() - Date.parse(lastTrigger?.at ?? row.incrementedAt);
   if (lastTrigger?.kind === 'push' && sinceMs < LATE_PUSH_MS) return input;
   try {
-    const standing = await resolveTag(ports, source, AbortSignal.timeout(CLOSING_LOOK_MS));
-    return standing === undefined ? { ...input, generation: row.generation } : input;
+    const current = await resolveTag(ports, source, AbortSignal.timeout(CLOSING_LOOK_MS));
+    return current === undefined ? { ...input, generation: row.generation } : input;
   } catch {
     return input;
   }
@@ -98,8 +98,8 @@ async function withDigest(ports: Pick<Ports, 'registries'>, source: SourceTag, i
   const { result } = input;
   if (result.outcome !== 'cancelled' || result.digest !== undefined) return input;
   try {
-    const standing = await resolveTag(ports, source, AbortSignal.timeout(CLOSING_LOOK_MS));
-    return standing === undefined ? input : { ...input, result: { ...result, digest: standing.digest } };
+    const current = await resolveTag(ports, source, AbortSignal.timeout(CLOSING_LOOK_MS));
+    return current === undefined ? input : { ...input, result: { ...result, digest: current.digest } };
   } catch {
     // A registry that is down keeps no run from its end: the next push, or somebody, starts the next.
     return input;

@@ -10,7 +10,7 @@ import {
   causeOf,
   knowsOf,
   incrementBySubject,
-  raiser,
+  incrementer,
   type Above,
 } from './increment-by-subject.js';
 
@@ -66,18 +66,18 @@ export async function handleChange(
     if (await isOurCopy(ports, all, source, digest)) return done(`${reference}: written by a run of ours`);
     return ignored(reference, matchRules(all, source).nearest ?? 'no rule matches it');
   }
-  const { raised, runs, raise } = raiser(ports);
+  const { incremented, runs, increment } = incrementer(ports);
   let failure: { error: unknown } | undefined;
   for (const rule of match.rules) {
     try {
-      await raise(rule, source, { ...causeOf(change), ...(digest !== undefined && { digest }), at: change.at });
+      await increment(rule, source, { ...causeOf(change), ...(digest !== undefined && { digest }), at: change.at });
     } catch (error) {
       // One rule's destination may not be made of this name: no reason to keep it from the others.
       failure ??= { error };
     }
   }
   if (failure !== undefined) throw failure.error;
-  return { ...done(`${reference}: ${raised.length} promotions`), raised, runs };
+  return { ...done(`${reference}: ${incremented.length} promotions`), incremented, runs };
 }
 
 /**
@@ -113,12 +113,12 @@ async function handleDeletion(
     return incrementBySubject(ports, rules, change, { subjects, ...bounds });
   }
   const source: TagName = { registry, repository, tag };
-  const { raised, runs, raise } = raiser(ports);
+  const { incremented, runs, increment } = incrementer(ports);
   for (const rule of matchRules(rules, source).rules) {
     if ((await ports.store.getPromotion(promotionId(rule.name, source))) === undefined) continue;
-    await raise(rule, source, { ...causeOf(change), deleted: true, at });
+    await increment(rule, source, { ...causeOf(change), deleted: true, at });
   }
-  return { ...done(`${bounds.reference}: deleted, ${raised.length} promotions look`), raised, runs };
+  return { ...done(`${bounds.reference}: deleted, ${incremented.length} promotions look`), incremented, runs };
 }
 
 /** The subjects above a manifest, nearest first; none if it refers to nothing. `missing`: the first on the way up that is not there. */

@@ -19,18 +19,18 @@ export function causeOf({ by, id, kind }: Change, ofTag: TriggerCause['kind'] = 
   return { kind: kind === 'deleted' ? 'deletion' : ofTag, ...(id !== undefined && { id }) };
 }
 
-type Raise = (rule: Rule, source: TagName, trigger: RowTrigger) => Promise<void>;
+type Increment = (rule: Rule, source: TagName, trigger: RowTrigger) => Promise<void>;
 
 /** Raises, and keeps the promotions and their runs for the log. */
-export function raiser(ports: EventPorts): Pick<Handled, 'raised' | 'runs'> & { raise: Raise } {
-  const raised: string[] = [];
+export function incrementer(ports: EventPorts): Pick<Handled, 'incremented' | 'runs'> & { increment: Increment } {
+  const incremented: string[] = [];
   const runs: string[] = [];
-  const raise: Raise = async (rule, source, trigger) => {
+  const increment: Increment = async (rule, source, trigger) => {
     const { promotionId: id, runId, isNew } = await incrementGeneration(ports, rule, source, trigger);
-    if (isNew) raised.push(id);
+    if (isNew) incremented.push(id);
     if (runId !== undefined) runs.push(runId);
   };
-  return { raised, runs, raise };
+  return { incremented, runs, increment };
 }
 
 export interface Above {
@@ -81,27 +81,27 @@ export async function incrementBySubject(
   }
   if (standing.size === 0 && missing !== undefined) return unreadable(reference, missing);
   const left = [...standing].filter((id) => id > from).toSorted();
-  const { raised, runs, raise } = raiser(ports);
+  const { incremented, runs, increment } = incrementer(ports);
   const some = left.slice(0, Math.min(most, INCREMENTS_PER_CALL));
   await mapConcurrently(some, RAISED_AT_ONCE, async (id) => {
     const row = (await ports.store.getPromotion(id))?.value;
     const rule = row && currentRule(rules, row.rule, row.source);
     if (row === undefined || rule === undefined || knows(id, rule)) return;
-    await raise(rule, row.source, { ...causeOf(change, 'referrer'), ...toldOf(change, subjects) });
+    await increment(rule, row.source, { ...causeOf(change, 'referrer'), ...newsOf(change, subjects) });
   });
   const next = some.length < left.length ? some.at(-1) : undefined;
   const what = change.kind === 'deleted' ? 'deleted' : `refers to ${subjects.at(-1) ?? ''}`;
   const more = next === undefined ? '' : `, ${left.length - some.length} more to come`;
   return {
-    ...done(`${reference}: ${what}, ${raised.length} promotions look${more}`),
+    ...done(`${reference}: ${what}, ${incremented.length} promotions look${more}`),
     ...(next !== undefined && { state: 'more', next }),
-    raised,
+    incremented,
     runs,
   };
 }
 
 /** What a promotion hears that stands on the subject. */
-function toldOf({ kind, tag, digest, at }: Change, [subject]: readonly string[]): Told {
+function newsOf({ kind, tag, digest, at }: Change, [subject]: readonly string[]): Told {
   if (digest === undefined) return {};
   if (kind === 'deleted') return { digest, deleted: true, at };
   const isDigestTag = tag !== undefined && subjectOfDigestTag(tag) !== undefined;

@@ -86,8 +86,8 @@ async function resolveAndWrite(
 ): Promise<{ root: Descriptor; row: PromotionRow | undefined }> {
   let root: Descriptor | undefined;
   try {
-    const { standing, isLate } = await readSourceTag(ports, source, row, call);
-    root = standing;
+    const { read, isLate } = await readSourceTag(ports, source, row, call);
+    root = read;
     return { root, row: isLate ? await believeTag(ports, promotionId, runId, root.digest) : row };
   } finally {
     await writeBegun(ports, runId, row.generation, root);
@@ -172,12 +172,12 @@ async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
 async function gateOf(
   ports: StorePort<Promotions>,
   { rule, promotionId }: OpenedPromotion,
-  standing: string | undefined,
+  current: string | undefined,
 ): Promise<Found['gate']> {
   if (!demandsEvidence(rule)) return 'passed';
-  if (standing === undefined) return 'closed';
+  if (current === undefined) return 'closed';
   const gate = (await ports.store.getPromotion(promotionId))?.value.gate;
-  return gate?.digest === standing && gate.fingerprint === fingerprint(rule) ? 'passed' : 'closed';
+  return gate?.digest === current && gate.fingerprint === fingerprint(rule) ? 'passed' : 'closed';
 }
 
 async function destinationDifferences(
@@ -188,9 +188,9 @@ async function destinationDifferences(
   { signal, progress }: Pick<StepCall, 'signal' | 'progress'>,
 ): Promise<{ isInPlace: boolean; differences: string[]; walked?: Omit<Walked, 'name'> }> {
   const { registry, repository, tag = '' } = parseReference(input.destination);
-  const standing = await resolveTag(ports, { registry, repository, tag }, signal);
-  if (standing?.digest !== root.digest) {
-    return { isInPlace: false, differences: [`${input.destination} is ${standing?.digest ?? 'not there'}`] };
+  const current = await resolveTag(ports, { registry, repository, tag }, signal);
+  if (current?.digest !== root.digest) {
+    return { isInPlace: false, differences: [`${input.destination} is ${current?.digest ?? 'not there'}`] };
   }
   const { news } = input.row;
   if (news !== undefined && wasReplaced(news, root.digest, ports.now())) {

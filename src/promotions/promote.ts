@@ -6,7 +6,7 @@ import { StepFailed, call, now, waitFor, type Order } from './effects.js';
 import { failedResult } from './failed-result.js';
 import { pauseBeforeNext } from './gate-pace.js';
 
-export interface Owner {
+export interface RunKey {
   promotionId: string;
   runId: string;
 }
@@ -40,11 +40,11 @@ interface Progress {
  * outcome: the row is closed, or the next run opened, whatever happens in between.
  * @returns how it ended; null if the run does not own its promotion
  */
-export function* promote(owner: Owner): Order<Result | null> {
+export function* promote(key: RunKey): Order<Result | null> {
   const progress: Progress = { did: [] };
   let result: Result | Gone;
   try {
-    result = yield* work(owner, progress);
+    result = yield* work(key, progress);
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
     result = failedResult(error);
@@ -53,7 +53,7 @@ export function* promote(owner: Owner): Order<Result | null> {
   const { generation, digest, looked, did } = progress;
   const complete = { ...result, ...(digest !== undefined && { digest }) };
   const closed = {
-    ...owner,
+    ...key,
     result: complete,
     did,
     ...(generation !== undefined && { generation }),
@@ -63,8 +63,8 @@ export function* promote(owner: Owner): Order<Result | null> {
   return complete;
 }
 
-function* work(owner: Owner, progress: Progress): Order<Result | Gone> {
-  const observed = yield* call(observeContract, owner);
+function* work(key: RunKey, progress: Progress): Order<Result | Gone> {
+  const observed = yield* call(observeContract, key);
   if (observed.state === 'gone') return 'gone';
   progress.generation = observed.generation;
   if (observed.state !== 'found') {
@@ -79,27 +79,27 @@ function* work(owner: Owner, progress: Progress): Order<Result | Gone> {
   const isSame = differences.length === 0;
   if (isSame && gate === 'passed') return { outcome: 'unchanged' };
   if (mode === 'observe') {
-    if (isSame) return yield* lookAtGate(owner, observed);
+    if (isSame) return yield* lookAtGate(key, observed);
     return { outcome: 'observed', reason: differences.join('; ') };
   }
 
   if (gate === 'closed') {
-    const passed = yield* waitAtGate(owner, observed, progress);
+    const passed = yield* waitAtGate(key, observed, progress);
     if (passed !== 'passed' && passed !== 'passed at once') return passed;
     // What came while it waited is to be copied: the evidence, above all.
     if (isSame && passed === 'passed at once' && progress.generation === observed.generation)
       return { outcome: 'unchanged' };
   }
 
-  if (attachTo === 'source') yield* attach(owner, observed, progress);
-  const copied = yield* call(copyContract, { ...owner, root: root.digest });
+  if (attachTo === 'source') yield* attach(key, observed, progress);
+  const copied = yield* call(copyContract, { ...key, root: root.digest });
   if (copied.state === 'superseded') return SUPERSEDED;
   if (copied.looked) progress.looked = copied.looked;
   progress.did.push(`copied ${copied.copied}, mounted ${copied.mounted}, ${copied.existed} were there`);
-  const { repaired } = yield* call(verifyArrivalContract, owner);
+  const { repaired } = yield* call(verifyArrivalContract, key);
   if (repaired > 0) progress.did.push(`put ${repaired} referrers again`);
-  if (attachTo === 'destination') yield* attach(owner, observed, progress);
-  const { state, reference } = yield* call(tagDestinationContract, { ...owner, root });
+  if (attachTo === 'destination') yield* attach(key, observed, progress);
+  const { state, reference } = yield* call(tagDestinationContract, { ...key, root });
   if (state === 'gone') return 'gone';
   if (state === 'superseded') return SUPERSEDED;
   progress.did.push(`tagged ${reference}`);
@@ -107,8 +107,8 @@ function* work(owner: Owner, progress: Progress): Order<Result | Gone> {
 }
 
 /** Nothing differs, and the rule only observes: whether the gate would be closed. */
-function* lookAtGate(owner: Owner, { root }: Found): Order<Result | Gone> {
-  const seen = yield* call(checkEvidenceContract, { ...owner, root });
+function* lookAtGate(key: RunKey, { root }: Found): Order<Result | Gone> {
+  const seen = yield* call(checkEvidenceContract, { ...key, root });
   switch (seen.state) {
     case 'gone':
       return 'gone';
@@ -123,14 +123,14 @@ function* lookAtGate(owner: Owner, { root }: Found): Order<Result | Gone> {
 
 /** Looks, waits, is woken by a push, and looks by itself; rarer if pushes do not cease. */
 function* waitAtGate(
-  owner: Owner,
+  key: RunKey,
   { root }: Found,
   progress: Progress,
 ): Order<Result | Gone | 'passed at once' | 'passed'> {
   const since = yield* now();
   const deadline = since + GATE_MS;
   for (let look = 1; ; look += 1) {
-    const seen = yield* call(checkEvidenceContract, { ...owner, root });
+    const seen = yield* call(checkEvidenceContract, { ...key, root });
     if (seen.state === 'gone') return 'gone';
     if (seen.state === 'superseded') return SUPERSEDED;
     progress.generation = seen.generation;
@@ -148,7 +148,7 @@ function* waitAtGate(
     // A name of its own for each wait: an event that comes late goes to a wait that nobody reads.
     const event = `evidence-${look}`;
     const pauseMs = Math.min(pauseBeforeNext(look, at - since), deadline - at);
-    const waiting = { ...owner, generation: seen.generation, event, reasons: seen.reasons, pauseMs };
+    const waiting = { ...key, generation: seen.generation, event, reasons: seen.reasons, pauseMs };
     // The gate may be open for longer than the rule waits for trouble: a pause is none.
     const marked = yield* call(markWaitingContract, waiting, deadline + GATE_LOOK_MS);
     if (marked === 'gone') return 'gone';
@@ -158,7 +158,7 @@ function* waitAtGate(
 }
 
 /** SBOMs and signatures of the whole graph. */
-function* attach(owner: Owner, { root }: Found, progress: Progress): Order<void> {
-  const { did } = yield* call(attachContract, { ...owner, root: root.digest });
+function* attach(key: RunKey, { root }: Found, progress: Progress): Order<void> {
+  const { did } = yield* call(attachContract, { ...key, root: root.digest });
   progress.did.push(...did);
 }

@@ -43,8 +43,8 @@ export async function tagDestinationStep(
     await claimDestination(ports, opened);
     const row = await readOwned(ports, input.promotionId, input.runId);
     if (row === undefined) return { done: { state: 'gone', reference } };
-    const { standing } = await readSourceTag(ports, source, row, { ...call, signal: held });
-    if (standing.digest !== input.root.digest) return { done: { state: 'superseded', reference } };
+    const { read } = await readSourceTag(ports, source, row, { ...call, signal: held });
+    if (read.digest !== input.root.digest) return { done: { state: 'superseded', reference } };
     const arrived = await checkArrivedEvidence(ports, rule, at, input, { ...call, signal: held });
     if (!('done' in arrived)) return arrived;
     // A destination that was moved away from this digest lately may read as it was.

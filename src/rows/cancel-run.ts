@@ -67,12 +67,12 @@ async function generationOf(store: Promotions, { id, input }: RunRow): Promise<n
 /** The flag was written before this is read; whoever begins to wait writes first by what it is woken, and then reads the flag. */
 async function endWaits({ store, engine }: CancelPorts, run: RunRow): Promise<void> {
   const { id, input } = run;
-  const waits = (await store.listProgress(id)).flatMap(({ state, wake }) =>
-    state === 'waiting' && wake !== undefined ? [wake] : [],
+  const waits = (await store.listProgress(id)).flatMap(({ state, event }) =>
+    state === 'waiting' && event !== undefined ? [event] : [],
   );
   if (input.kind === 'promotion') {
     const row = (await store.getPromotion(input.promotionId))?.value;
     if (row?.runId === id && row.waitingFor !== undefined) waits.push(row.waitingFor);
   }
-  for (const event of waits) await engine.raise(jobInstanceOf(run), event);
+  for (const event of waits) await engine.notify(jobInstanceOf(run), event);
 }

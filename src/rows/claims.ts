@@ -13,65 +13,64 @@ export const destinationClaimSchema = z.object({
   promotionId: z.string(),
   source: z.string(),
 });
-/** Who owns a destination tag. */
+/** Which promotion owns a destination tag, by which rule, and from which source. */
 export type DestinationClaim = z.infer<typeof destinationClaimSchema>;
 
-/** The rules as they stand. */
+/** The rules as they are now. */
 export interface WithRules {
   rules: RulesSource;
 }
 
-interface Claim {
+interface Asked {
   promotionId: string;
   rule: Rule;
   source: TagName;
   destination: string;
 }
 
-function ownerOf({ rule, promotionId, source: { registry, repository, tag } }: Claim): DestinationClaim {
+function claimOf({ rule, promotionId, source: { registry, repository, tag } }: Asked): DestinationClaim {
   return { rule: rule.name, promotionId, source: formatReference({ registry, repository, tag }) };
 }
 
 /**
- * A destination tag has one owner, a rule and a source. It is ours where nobody owns it, or where its owner's rule is gone or
- * no longer leads there.
- * @throws PolicyError `DESTINATION_TAKEN`
+ * Claims a destination tag for a promotion. It succeeds if nobody has claimed the tag, or if the rule of the former claim is gone or no
+ * longer leads there.
+ * @throws PolicyError `DESTINATION_TAKEN`; PromoterError `ROW_CONTENDED` (transient)
  */
-export async function claimDestination(ports: WithRules & StorePort<Claims>, claim: Claim): Promise<void> {
-  const ours = ownerOf(claim);
-  const owner = await ports.store.claimDestination(claim.destination, ours);
-  if (owner.value.promotionId === ours.promotionId) return;
-  if (await stillLeadsThere(ports, owner.value, claim.destination)) {
+export async function claimDestination(ports: WithRules & StorePort<Claims>, asked: Asked): Promise<void> {
+  const { destination } = asked;
+  const ours = claimOf(asked);
+  const { value: claim, version } = await ports.store.claimDestination(destination, ours);
+  if (claim.promotionId === ours.promotionId) return;
+  if (await stillLeadsThere(ports, claim, destination)) {
     throw new PolicyError(
       'DESTINATION_TAKEN',
-      `${claim.destination} belongs to rule ${owner.value.rule}, source ${owner.value.source}; rule ${ours.rule} would write it from ${ours.source}`,
-      { remedy: 'Give one of the two another destination.' },
+      `${destination} is claimed by rule ${claim.rule}, source ${claim.source}; rule ${ours.rule} would write it from ${ours.source}`,
+      { remedy: 'Give one of the two rules another destination.' },
     );
   }
-  if (!(await ports.store.replaceClaim(claim.destination, ours, owner.version))) {
-    throw new PromoterError('ROW_CONTENDED', `the owner of ${claim.destination} changes just now`, { transient: true });
+  if (!(await ports.store.replaceClaim(destination, ours, version))) {
+    throw new PromoterError('ROW_CONTENDED', `another run changes the claim of ${destination}`, { transient: true });
   }
 }
 
-/** Whether {@link claimDestination} would succeed: nobody else owns the tag by a rule that still leads there. */
+/** True if {@link claimDestination} would succeed. */
 export async function isDestinationFree(
   ports: Pick<Ports, 'rules'> & StorePort<Claims>,
-  claim: Claim,
+  asked: Asked,
 ): Promise<boolean> {
-  const owner = await ports.store.claimDestination(claim.destination, ownerOf(claim));
-  return (
-    owner.value.promotionId === claim.promotionId || !(await stillLeadsThere(ports, owner.value, claim.destination))
-  );
+  const { value: claim } = await ports.store.claimDestination(asked.destination, claimOf(asked));
+  return claim.promotionId === asked.promotionId || !(await stillLeadsThere(ports, claim, asked.destination));
 }
 
-async function stillLeadsThere(ports: WithRules, owner: DestinationClaim, destination: string): Promise<boolean> {
+async function stillLeadsThere(ports: WithRules, claim: DestinationClaim, destination: string): Promise<boolean> {
   const rules = await ports.rules.load();
-  const { registry, repository, tag } = parseReference(owner.source);
+  const { registry, repository, tag } = parseReference(claim.source);
   if (tag === undefined) return false;
   const source = { registry, repository, tag };
   return matchRules(rules, source).rules.some(
     (rule) =>
-      rule.name === owner.rule &&
+      rule.name === claim.rule &&
       rule.mode === 'enforce' &&
       formatReference(destinationOf(rule, source)) === destination,
   );

@@ -37,8 +37,8 @@ export async function closePromotion(
     const row = current.value;
     if (row.runId !== runId) {
       if (row.previousRunId !== runId) return 'gone';
-      const standing = await readCurrentRule(ports, row);
-      if (standing?.rule !== undefined && !(await reconcileRun(ports, current, standing.rule))) return undefined;
+      const now = await readCurrentRule(ports, row);
+      if (now?.rule !== undefined && !(await reconcileRun(ports, current, now.rule))) return undefined;
       return 'next';
     }
     if (!row.runOpen) return 'closed';
@@ -49,15 +49,15 @@ export async function closePromotion(
     const finishedAt = now.toISOString();
     const noted = answer.row;
     if (noted.generation !== generation || !answer.isFinal) {
-      const standing = await readCurrentRule(ports, row);
+      const by = await readCurrentRule(ports, row);
       // Paused, or while the rules cannot be read, the row is closed with `generation` ahead; the schedule opens the next run later.
-      if (standing?.rule !== undefined && !ports.paused) {
+      if (by?.rule !== undefined && !ports.paused) {
         const coalesced = row.generation === generation ? undefined : row.lastTrigger;
         const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, ...(coalesced && { coalesced }) };
-        const next = await openNext(ports, { value: noted, version: current.version }, standing.rule, trigger);
+        const next = await openNext(ports, { value: noted, version: current.version }, by.rule, trigger);
         return next === undefined ? undefined : 'next';
       }
-      if (standing !== undefined && standing.rule === undefined)
+      if (by !== undefined && by.rule === undefined)
         Object.assign(noted, ruleGone(noted, finishedAt, fingerprint(ended.rule)));
     }
     const closed = closedRow(noted, result);

@@ -14,7 +14,7 @@ import { reconcilePromotion } from './reconcile.js';
 /** Who asks, and what that one knows of the tag, or of a referrer. */
 export type RowTrigger = Omit<TriggerCause, 'at'> & Told;
 
-export interface RaisedPromotion {
+export interface Incremented {
   promotionId: string;
   /** Absent where new runs are paused and there was none, and where nothing is to be done. */
   runId?: string;
@@ -35,7 +35,7 @@ export async function incrementGeneration(
   rule: Rule,
   source: TagName,
   { kind, id: causeId, ...told }: RowTrigger,
-): Promise<RaisedPromotion> {
+): Promise<Incremented> {
   const id = promotionId(rule.name, source);
   const name = { registry: source.registry, repository: source.repository, tag: source.tag };
   return untilWritten(id, async () => {
@@ -77,19 +77,19 @@ export async function incrementGeneration(
       return { promotionId: id, generation: before.generation, isNew: false, ...open };
     }
     const generation = before.generation + 1;
-    const raised = { ...before, generation, incrementedAt: now.toISOString(), lastTrigger, ...withNews };
-    if (!raised.runOpen) {
+    const incrementedRow = { ...before, generation, incrementedAt: now.toISOString(), lastTrigger, ...withNews };
+    if (!incrementedRow.runOpen) {
       const row = ports.paused
-        ? raised
-        : { ...withNewRun(raised, now, lastTrigger), destination: destinationText(rule, name) };
+        ? incrementedRow
+        : { ...withNewRun(incrementedRow, now, lastTrigger), destination: destinationText(rule, name) };
       if (!(await ports.store.replacePromotion(row, current.version))) return undefined;
       if (row.runOpen) await startRun(ports, row, rule);
       return { promotionId: id, generation, isNew: true, ...(row.runId !== undefined && { runId: row.runId }) };
     }
-    raised.coalesced = (raised.coalesced ?? 0) + 1;
-    if (!(await ports.store.replacePromotion(raised, current.version))) return undefined;
+    incrementedRow.coalesced = (incrementedRow.coalesced ?? 0) + 1;
+    if (!(await ports.store.replacePromotion(incrementedRow, current.version))) return undefined;
     await reconcilePromotion(ports, id, rule);
-    if (raised.runId !== undefined) await notifyForSource(ports, raised.runId);
+    if (incrementedRow.runId !== undefined) await notifyForSource(ports, incrementedRow.runId);
     return { promotionId: id, generation, isNew: true, ...open };
   });
 }

@@ -8,10 +8,10 @@ const FOR_SOURCE: ReadonlySet<string> = new Set(['SOURCE_GONE', 'TAG_LATE']);
  * trouble is waited for as it was.
  */
 export async function notifyForSource(ports: { store: Progress; engine: Engine }, runId: string): Promise<void> {
-  for (const { step, state, wake, waitsFor } of await ports.store.listProgress(runId)) {
+  for (const { step, state, event, waitsFor } of await ports.store.listProgress(runId)) {
     const ends = waitsFor === undefined ? step === 'closeRun' : FOR_SOURCE.has(waitsFor.code);
-    if (state === 'waiting' && wake !== undefined && ends) {
-      await ports.engine.raise(runId, wake);
+    if (state === 'waiting' && event !== undefined && ends) {
+      await ports.engine.notify(runId, event);
     }
   }
 }

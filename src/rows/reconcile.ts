@@ -35,7 +35,7 @@ export async function reconcileRun(
   ports: RunPorts,
   current: Versioned<PromotionRow>,
   rule: Rule | undefined,
-  { wakes = true }: { wakes?: boolean } = {},
+  { notifies = true }: { notifies?: boolean } = {},
 ): Promise<boolean> {
   const row = current.value;
   if (!row.runOpen || row.runId === undefined) {
@@ -58,7 +58,7 @@ export async function reconcileRun(
   }
   if (isGone || (silentSinceMs !== undefined && isSilentForGood(ports, row)) || (await isOverdue(ports, row)))
     return replaceOrphaned(ports, current, row.runId, rule);
-  if (wakes && row.waitingFor !== undefined) await ports.engine.raise(row.runId, row.waitingFor);
+  if (notifies && row.waitingFor !== undefined) await ports.engine.notify(row.runId, row.waitingFor);
   return true;
 }
 
@@ -271,7 +271,7 @@ export async function reconcilePromotion(
   ports: RunPorts,
   id: string,
   rule: Rule | undefined,
-  options: { wakes?: boolean } = {},
+  options: { notifies?: boolean } = {},
 ): Promise<void> {
   await untilWritten(id, async () => {
     const current = await ports.store.getPromotion(id);

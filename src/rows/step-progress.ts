@@ -26,7 +26,7 @@ export const stepProgressSchema = z.object({
     })
     .exactOptional(),
   /** Where it waits to be called again: the external event that ends the wait. */
-  wake: z.string().exactOptional(),
+  event: z.string().exactOptional(),
 });
 /** What a step says of itself while it works and when it is done; a row of its own. */
 export type StepProgress = z.infer<typeof stepProgressSchema>;

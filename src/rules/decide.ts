@@ -32,35 +32,35 @@ export function decideTag(seen: {
   isGated?: boolean;
   /** When the tag was last written, if the registry gives that. RFC 3339. */
   updatedAt?: string;
-}): 'raise' | 'leave' | 'compare' | 'run again' {
+}): 'increment' | 'leave' | 'compare' | 'run again' {
   const { row } = seen;
-  if (row === undefined) return 'raise';
+  if (row === undefined) return 'increment';
   if (row.runOpen) return 'leave';
   const { last } = row;
-  if (last === undefined) return 'raise';
+  if (last === undefined) return 'increment';
   // A run that failed or was cancelled before it read the tag knows no digest, but its outcome counts.
   const sawNone = last.digest === undefined && (last.outcome === 'failed' || last.outcome === 'cancelled');
   const sameDigest = last.digest === seen.digest || sawNone;
-  if (!sameDigest) return 'raise';
+  if (!sameDigest) return 'increment';
   if (last.fingerprint !== seen.fingerprint) return 'run again';
   switch (last.outcome) {
     case 'refused':
-      return last.code === 'RULE_GONE' ? 'raise' : 'leave';
+      return last.code === 'RULE_GONE' ? 'increment' : 'leave';
     case 'promoted':
     case 'unchanged':
       // The tag names a referrer, so there is nothing to promote.
       if (last.code !== undefined) return 'leave';
-      return seen.isGated !== true || isGatePassed(row, seen.digest, seen.fingerprint) ? 'compare' : 'raise';
+      return seen.isGated !== true || isGatePassed(row, seen.digest, seen.fingerprint) ? 'compare' : 'increment';
     case 'cancelled':
       // The run was cancelled before it read the tag, so a tag written since then is new.
-      return sawNone && isWrittenSince(seen.updatedAt, last) ? 'raise' : 'leave';
+      return sawNone && isWrittenSince(seen.updatedAt, last) ? 'increment' : 'leave';
     case 'failed':
       // The tag is back under its former digest.
-      if (isWrittenSince(seen.updatedAt, last)) return 'raise';
+      if (isWrittenSince(seen.updatedAt, last)) return 'increment';
       if (isRetried(row, seen.now)) return 'leave';
       // `abs`, because a wrong clock may have written a failure time in the future.
       return Math.abs(seen.now.getTime() - Date.parse(last.finishedAt)) >= failurePauseMs(row.failures)
-        ? 'raise'
+        ? 'increment'
         : 'leave';
     default:
       return 'leave';

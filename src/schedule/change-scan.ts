@@ -176,7 +176,7 @@ async function handleTag(
     if (row === undefined && existing.get(tag) === digest) return 'done';
     // Most new entries were already reported by a push event, so an open or finished run covers them.
     const isKnown =
-      row?.runOpen === true ? isNamed(row, digest) : decide(place, { digest, updatedAt: at }, row) !== 'raise';
+      row?.runOpen === true ? isNamed(row, digest) : decide(place, { digest, updatedAt: at }, row) !== 'increment';
     // A deleted tag that is listed again needs a run, whatever the times say.
     const isBack = row?.runOpen === false && row.last?.code === 'SOURCE_GONE';
     if (isKnown && !isBack) return 'done';
@@ -218,7 +218,7 @@ async function handlePushed(place: RepositoryScan, change: Change, key: string):
       const most = scan.maxStarted - scan.started + 1;
       const handled = await handleChange(ports, change, signal, from, Math.max(most, 1));
       scan.looked += 1;
-      scan.started += handled.raised.length;
+      scan.started += handled.incremented.length;
       // A manifest that is unreadable for hours is not a late replica.
       if (handled.state === 'unreadable') return isSettled(Date.parse(change.at), scan.ports.now()) ? 'done' : 'again';
       if (handled.state === 'done') return 'done';

@@ -123,7 +123,7 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
     if (isFull(scan)) return false;
     // Never start more runs than are left.
     const some = open.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
-    const isDone = await Promise.all(some.map((doubt) => raise(reading, doubt)));
+    const isDone = await Promise.all(some.map((doubt) => incrementSeen(reading, doubt)));
     // Other repositories are scanned in parallel and may have used up the last run.
     const stopped = isDone.indexOf(false);
     from += some.length;
@@ -160,7 +160,7 @@ async function doubtOf(
   const { rule, repository } = reading;
   const name = { registry: rule.source.registry, repository, tag: listed.name };
   switch (decide(reading, listed, row)) {
-    case 'raise':
+    case 'increment':
       return { name, listed };
     case 'compare': {
       const { registry, repository: to, tag = '' } = parseReference(row?.destination ?? '');
@@ -196,7 +196,7 @@ function isLeft({ rule, repository }: Reading, { source, runOpen, state }: Promo
  * Checks the row and the tag again before it starts a run: the row may have changed, and a tag list may lag behind.
  * @returns false if a run is needed but no more may be started
  */
-async function raise(reading: Reading, { name, listed }: Doubt): Promise<boolean> {
+async function incrementSeen(reading: Reading, { name, listed }: Doubt): Promise<boolean> {
   const { scan, rule, rows, destinations } = reading;
   try {
     if (!(await (listed === undefined ? isGone(reading, name) : isWanted()))) return true;

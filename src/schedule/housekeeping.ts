@@ -45,7 +45,7 @@ type Note = z.infer<typeof noteSchema>;
 export interface Removed {
   runs: number;
   promotions: number;
-  standings: number;
+  subjectIndex: number;
   ignored: number;
   instances: number;
 }
@@ -86,13 +86,13 @@ export async function keepHouse(ports: HousePorts): Promise<Removed> {
   const instances = await part(forgetInstances(house), { removed: 0, until: note.instancesUntil });
   const runs = await part(removeRuns(house), { removed: 0, next: note.runsFrom });
   const promotions = await part(removePromotions(house), { removed: 0, next: note.promotionsFrom });
-  const standings = await part(removeFromIndex(house), { removed: 0, next: note.subjectIndexFrom });
+  const subjectIndex = await part(removeFromIndex(house), { removed: 0, next: note.subjectIndexFrom });
   // If another tick wrote its note first, that note is as good as ours.
   const next: Note = {
     ...(instances.until !== undefined && { instancesUntil: instances.until }),
     ...(runs.next !== undefined && { runsFrom: runs.next }),
     ...(promotions.next !== undefined && { promotionsFrom: promotions.next }),
-    ...(standings.next !== undefined && { subjectIndexFrom: standings.next }),
+    ...(subjectIndex.next !== undefined && { subjectIndexFrom: subjectIndex.next }),
   };
   await ports.store.putNote(NOTE, JSON.stringify(next), kept?.version);
   const [failure] = house.failures;
@@ -100,7 +100,7 @@ export async function keepHouse(ports: HousePorts): Promise<Removed> {
   return {
     runs: runs.removed,
     promotions: promotions.removed,
-    standings: standings.removed,
+    subjectIndex: subjectIndex.removed,
     ignored,
     instances: instances.removed,
   };

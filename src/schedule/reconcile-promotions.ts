@@ -56,7 +56,7 @@ export async function reconcilePromotions(
       const { rules } = await limits;
       const rule = currentRule(rules, row.rule, row.source);
       if (rule !== undefined && !row.runOpen) putOff.push({ row, rule });
-      else await apart(found, row, () => reconcilePromotion(ports, row.id, rule, { wakes: false }));
+      else await apart(found, row, () => reconcilePromotion(ports, row.id, rule, { notifies: false }));
     },
   );
   const most = (await limits)?.most ?? 0;

@@ -174,7 +174,8 @@ class LaneResync {
     const rule = currentRule(this.#rules, row.rule, row.source);
     this.#scan.looked += 1;
     try {
-      if (rule !== undefined && (isRunsToDecide(row) || (await this.#differs(rule, row)))) await this.#raise(rule, row);
+      if (rule !== undefined && (isRunsToDecide(row) || (await this.#differs(rule, row))))
+        await this.#increment(rule, row);
       else await ports.store.replacePromotion(withResync(row, this.#seen(row)), current.version);
     } catch (error) {
       call.signal.throwIfAborted();
@@ -207,7 +208,7 @@ class LaneResync {
     }
   }
 
-  async #raise(rule: Rule, { source }: PromotionRow): Promise<void> {
+  async #increment(rule: Rule, { source }: PromotionRow): Promise<void> {
     await incrementGeneration(this.#scan.ports, rule, source, { kind: 'schedule' });
     this.#scan.started += 1;
   }

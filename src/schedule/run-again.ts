@@ -30,7 +30,7 @@ export async function runAgain(place: RepositoryScan): Promise<boolean> {
     for (const row of page) {
       if (isTaken(rule, repository, row.source.tag) && (await isOfOther(place, by, row))) {
         if (isFull(scan)) return false;
-        await raise(place, row);
+        await increment(place, row);
       }
       place.state = { ...place.state, ranAgain: { by, isWhole: false, after: row.source.tag } };
     }
@@ -47,7 +47,7 @@ async function isOfOther({ scan }: RepositoryScan, by: string, row: PromotionRow
   return input?.kind === 'promotion' && fingerprint(input.rule) !== by;
 }
 
-async function raise({ scan, rule }: RepositoryScan, { source }: PromotionRow): Promise<void> {
+async function increment({ scan, rule }: RepositoryScan, { source }: PromotionRow): Promise<void> {
   try {
     scan.started += 1;
     await incrementGeneration(scan.ports, rule, source, { kind: 'schedule' });

@@ -21,12 +21,12 @@ export async function readSourceTag(
   source: SourceTag,
   known: Known | undefined,
   call: Pick<StepCall, 'signal' | 'trouble'>,
-): Promise<{ standing: Descriptor; isLate: boolean }> {
-  const standing = await resolveTag(ports, source, call.signal);
-  if (standing === undefined) throw known?.news?.tag?.deleted === true ? deletedTag(source) : missingTag(source);
-  const late = known && lateTag(known, standing.digest, ports.now());
+): Promise<{ read: Descriptor; isLate: boolean }> {
+  const read = await resolveTag(ports, source, call.signal);
+  if (read === undefined) throw known?.news?.tag?.deleted === true ? deletedTag(source) : missingTag(source);
+  const late = known && lateTag(known, read.digest, ports.now());
   if (late !== undefined && mayWait(call)) throw tagLate(source, late);
-  return { standing, isLate: late !== undefined };
+  return { read, isLate: late !== undefined };
 }
 
 /** Whether a step that found its tag late, or moved, is to ask again. */

@@ -44,7 +44,7 @@ export async function planCopy(
     const tagged = { registry, repository, tag: request.tag };
     const run = call.run?.input;
     const row = run?.kind === 'promotion' ? (await ports.store.getPromotion(run.promotionId))?.value : undefined;
-    ({ standing: root } = await readSourceTag(ports, tagged, row, call));
+    ({ read: root } = await readSourceTag(ports, tagged, row, call));
     news = row?.news;
     if (root.digest !== input.root) return { done: 'superseded' };
   }

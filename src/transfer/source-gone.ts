@@ -63,14 +63,13 @@ export async function asSourceGone(
   const run = (await ports.store.getRun(runId))?.value;
   if (run?.input.kind !== 'promotion') return error instanceof MissingAtSource ? (error.cause ?? error) : error;
   const { source } = run.input;
-  const standing = await resolveTag(ports, source, signal);
+  const current = await resolveTag(ports, source, signal);
   const row = (await ports.store.getPromotion(run.input.promotionId))?.value;
-  const isLate =
-    standing !== undefined && row !== undefined && lateTag(row, standing.digest, ports.now()) !== undefined;
-  if (standing !== undefined && run.digest !== undefined && standing.digest !== run.digest && !isLate) {
-    return new PromoterError('SUPERSEDED', `${formatReference(source)} is ${standing.digest} by now`, {
+  const isLate = current !== undefined && row !== undefined && lateTag(row, current.digest, ports.now()) !== undefined;
+  if (current !== undefined && run.digest !== undefined && current.digest !== run.digest && !isLate) {
+    return new PromoterError('SUPERSEDED', `${formatReference(source)} is ${current.digest} by now`, {
       remedy: 'Nothing: the next run goes on with what the tag means now.',
     });
   }
-  return standing === undefined ? missingTag(source) : new MissingAtSource(error.message, error);
+  return current === undefined ? missingTag(source) : new MissingAtSource(error.message, error);
 }

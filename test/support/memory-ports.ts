@@ -18,7 +18,7 @@ export interface MemoryEngine extends Engine {
   /** Starts that made an instance. As in Durable Functions, an id that has ended is started over; one that has not is left alone. */
   readonly starts: RecordedStart[];
   /** Events that reached an instance that was there and had not ended. */
-  readonly raised: { id: string; event: string }[];
+  readonly notified: { id: string; event: string }[];
   setState(id: string, state: EngineState, createdAt?: string): void;
 }
 
@@ -26,11 +26,11 @@ export interface MemoryEngine extends Engine {
 export function memoryEngine(now: () => number = Date.now): MemoryEngine {
   const instances = new Map<string, { state: EngineState; createdAt: string }>();
   const starts: RecordedStart[] = [];
-  const raised: { id: string; event: string }[] = [];
+  const notified: { id: string; event: string }[] = [];
   const createdNow = (): string => new Date(now()).toISOString();
   return {
     starts,
-    raised,
+    notified,
     setState(id, state, createdAt) {
       if (state === 'missing') {
         instances.delete(id);
@@ -48,10 +48,10 @@ export function memoryEngine(now: () => number = Date.now): MemoryEngine {
       const instance = instances.get(id);
       return instance === undefined ? { state: 'missing' } : { ...instance };
     },
-    async raise(id, event) {
+    async notify(id, event) {
       const state = instances.get(id)?.state;
       if (state === 'pending' || state === 'running') {
-        raised.push({ id, event });
+        notified.push({ id, event });
       }
     },
     async purge(id) {

@@ -45,7 +45,7 @@ const manifest = (text: string) => ({
 });
 export const SOURCE = { registry: 'r.azurecr.io', repository: 'samples/app', tag: 'v1' };
 export const DESTINATION = 'r.azurecr.io/staging/samples/app:v1';
-export const OWNER = { promotionId: 'p1', runId: 'r1' };
+export const KEY = { promotionId: 'p1', runId: 'r1' };
 export const ROOT = manifest('1');
 type Observed = ResultOf<typeof contracts.observeContract>;
 export const OBSERVED: Extract<Observed, { state: 'found' }> = {

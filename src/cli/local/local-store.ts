@@ -42,7 +42,7 @@ class Rows<T> {
 export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow }): LocalStore {
   const promotions = new Rows<PromotionRow>();
   const runs = new Rows<RunRow>();
-  const owners = new Rows<DestinationClaim>();
+  const claims = new Rows<DestinationClaim>();
   if (promotion !== undefined) {
     promotions.put(promotion.row.id, promotion.row);
     runs.put(promotion.run.id, promotion.run);
@@ -56,11 +56,11 @@ export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow })
     replaceRun: async (row, version) => runs.put(row.id, row, version),
     // Nobody waits here for evidence that comes later.
     addToSubjectIndex: async () => undefined,
-    claimDestination: async (destination, owner) => {
-      owners.put(destination, owner);
-      return owners.get(destination) ?? { value: owner, version: '' };
+    claimDestination: async (destination, claim) => {
+      claims.put(destination, claim);
+      return claims.get(destination) ?? { value: claim, version: '' };
     },
-    replaceClaim: async (destination, owner, version) => owners.put(destination, owner, version),
+    replaceClaim: async (destination, claim, version) => claims.put(destination, claim, version),
     // Tells events of what we attach: there are none here.
     markOurs: async () => undefined,
     attachedBy: async () => undefined,

@@ -97,8 +97,8 @@ function outcomeOf(result: Result | null): Pick<LocalOutcome, 'outcome' | 'diges
 
 async function attempt(io: Io, promotion: LocalPromotion, destination: string): Promise<Result | null> {
   const { rule, source } = promotion;
-  const owner = { promotionId: promotionId(rule.name, source), runId: newRunId(Date.now()) };
-  const rows = rowsOf(promotion, owner, destination);
+  const key = { promotionId: promotionId(rule.name, source), runId: newRunId(Date.now()) };
+  const rows = rowsOf(promotion, key, destination);
   const ports: PromotionPorts = {
     ...createLocalPorts(promotion.registries, promotion.signer, createLocalStore(rows)),
     listing: promotion.listing,
@@ -108,7 +108,7 @@ async function attempt(io: Io, promotion: LocalPromotion, destination: string): 
   const neverWaits = (): never => {
     throw new Error('a gate is waited for on the command line');
   };
-  return driveHere(promote(owner), (step, input) => perform(step.name, input), neverWaits);
+  return driveHere(promote(key), (step, input) => perform(step.name, input), neverWaits);
 }
 
 /** The steps of a promotion by name, each as it is seen here. */

@@ -82,7 +82,7 @@ describe('createDurableEngine', () => {
   test('raises an event, and does nothing where the instance has ended or is not there', async () => {
     for (const status of [202, 410, 404]) {
       answer = { status };
-      await engine.raise('run-1', 'evidence-2');
+      await engine.notify('run-1', 'evidence-2');
     }
     expect(seen.map(({ url }) => url)).toEqual(
       Array.from({ length: 3 }, () => '/runtime/webhooks/durabletask/instances/run-1/raiseEvent/evidence-2'),
@@ -136,7 +136,7 @@ describe('createDurableEngine', () => {
       message: expect.not.stringContaining('secret'),
     });
     await expect(engine.state('run-1')).rejects.toMatchObject(unavailable);
-    await expect(engine.raise('run-1', 'x')).rejects.toMatchObject(unavailable);
+    await expect(engine.notify('run-1', 'x')).rejects.toMatchObject(unavailable);
     await expect(engine.purge('run-1')).rejects.toMatchObject(unavailable);
     await expect(engine.purgeEnded(new Date(0), new Date())).rejects.toMatchObject(unavailable);
     await expect(createDurableEngine(clientOf(1), 7).state('run-1')).rejects.toMatchObject(unavailable);

@@ -284,7 +284,7 @@ describe('trouble with the vault', () => {
       );
       if (error === undefined) break;
       const passes = passing(error, 'attachSignature', false);
-      expect(passes).toMatchObject({ trouble: { code: 'KEY_VAULT_DENIED' }, patienceMs: BACKOFF.unknownMs });
+      expect(passes).toMatchObject({ trouble: { code: 'KEY_VAULT_DENIED' }, deadlineMs: BACKOFF.unknownMs });
       const again = {
         count: 1,
         sinceMs: START,
@@ -351,7 +351,7 @@ describe('trouble with the vault', () => {
       .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'KEY_VAULT_UNAVAILABLE', transient: true });
     // A name that no server knows counts as wrong in the end.
-    expect(passing(error, 'attachSignature', false)).toMatchObject({ patienceMs: BACKOFF.unknownMs });
+    expect(passing(error, 'attachSignature', false)).toMatchObject({ deadlineMs: BACKOFF.unknownMs });
     certified();
     vault.faults.push(...Array.from({ length: 3 }, () => ({ status: 503, body: {} })));
     expect(await codeOf(source().current())).toBe('KEY_VAULT_UNAVAILABLE');

@@ -518,7 +518,7 @@ function portsContract(open: () => Promise<Ports>): void {
         state: 'done' as const,
         doneBytes: 1,
         totalBytes: 2,
-        wake: 'w',
+        event: 'w',
       };
       await runs.putProgress(done);
       const listed = await runs.listProgress(runId);

@@ -477,7 +477,7 @@ describe('a run that is behind', () => {
     const row = await rowOf(world, run.promotionId);
     expect(row).toMatchObject({ state: 'waiting', generation: closed.generation + 1 });
     expect(row.waitingFor).toBeUndefined();
-    expect(world.engine.raised).toEqual([]);
+    expect(world.engine.notified).toEqual([]);
 
     // Its timer was early.
     const after = (waitedMs: number) => markWaitingStep(world, mark, { ...newCall(), waitedMs });

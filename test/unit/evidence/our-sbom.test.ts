@@ -6,7 +6,7 @@ import { findOurSbom } from '../../../src/evidence/our-sbom.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
-import { OWNER } from '../../support/scripted.js';
+import { KEY } from '../../support/scripted.js';
 import { REGISTRY, SOURCE, newCall, newWorld, type World } from '../../support/world.js';
 
 // Anybody may attach any number of SBOMs to an image: ours is found among them, and looking for it ends.
@@ -38,7 +38,7 @@ test('none is ours: a bounded number is looked at', async () => {
 });
 
 test('ours comes last, and is found by its row at once', async () => {
-  const input = { ...OWNER, rule: rule(), source: SOURCE, image: { ...image, label: 'image', sbom: true } };
+  const input = { ...KEY, rule: rule(), source: SOURCE, image: { ...image, label: 'image', sbom: true } };
   const attached = await attachSbomStep(world, input, newCall());
   if (!('done' in attached)) throw new Error('put off');
   source.calls.length = 0;

@@ -55,10 +55,10 @@ describe('an activity answers', () => {
     const run = await openRun(world);
     await world.lease.acquire(`subject ${REGISTRY}/${SOURCE.repository}@${image.digest}`);
     const reply = await call('attach', { ...run, root: image.digest });
-    expect(reply).toEqual({ retryAfterMs: 2_000, wake: expect.stringMatching(/^wake-[0-9a-f-]{36}$/) });
+    expect(reply).toEqual({ retryAfterMs: 2_000, event: expect.stringMatching(/^notify-[0-9a-f-]{36}$/) });
     const rows = await progress(run.runId);
     expect(rows.filter(({ step }) => step === 'attach')).toMatchObject([
-      { state: 'waiting', wake: 'wake' in reply && reply.wake },
+      { state: 'waiting', event: 'event' in reply && reply.event },
     ]);
   });
 
@@ -67,7 +67,7 @@ describe('an activity answers', () => {
     const run = await openRun(world);
     world.callBounds = { ...world.callBounds, requests: 1 };
     const input = { ...run, root: image.digest };
-    expect(await call('copy', input)).toEqual({ retryAfterMs: 0, wake: expect.any(String) });
+    expect(await call('copy', input)).toEqual({ retryAfterMs: 0, event: expect.any(String) });
   });
 
   test.each([
@@ -139,7 +139,7 @@ describe('progress', () => {
     expect(whole).toMatchObject({ step: 'attach', state: 'waiting', waitsFor: { code: 'CONNECT_FAILED' } });
     expect(part).toMatchObject({ step: 'attachSbom image', state: 'waiting', text: 'CONNECT_FAILED: down' });
     // Its step is what is woken.
-    expect(part).not.toHaveProperty('wake');
+    expect(part).not.toHaveProperty('event');
   });
 
   test('of a part that fails for good says so', async () => {
@@ -175,7 +175,7 @@ describe('progress', () => {
     const attempt = { count: 3, sinceMs: 1, code, codeSinceMs: 2, untilMs: 3 };
     expect(await call('copy', { ...run, root: image.digest, attempt })).toEqual({
       retryAfterMs: 0,
-      wake: expect.any(String),
+      event: expect.any(String),
       ...(waitsFor !== undefined && { trouble: { code: waitsFor, message: '' } }),
     });
   });
@@ -215,12 +215,12 @@ describe('long steps', () => {
   test('a process does two at once: a third waits its turn, rarer each time, and a short one does not wait', async () => {
     const [first, second] = await busyWith(2);
     const run = await openRun(world);
-    expect(await call('observe', run)).toEqual({ retryAfterMs: 2_000, wake: expect.any(String) });
+    expect(await call('observe', run)).toEqual({ retryAfterMs: 2_000, event: expect.any(String) });
     expect(await progress(run.runId)).toMatchObject([
       {
         step: 'observe',
         state: 'waiting',
-        wake: expect.any(String),
+        event: expect.any(String),
         text: expect.stringContaining('waiting for a turn'),
       },
     ]);
@@ -260,7 +260,7 @@ describe('long steps', () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     release();
     expect(await third).toMatchObject({ done: { state: 'found' } });
-    expect(await Promise.all(copies)).toContainEqual({ retryAfterMs: 2_000, wake: expect.any(String) });
+    expect(await Promise.all(copies)).toContainEqual({ retryAfterMs: 2_000, event: expect.any(String) });
   });
 
   test('one that fails gives its turn back', async () => {

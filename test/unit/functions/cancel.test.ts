@@ -184,7 +184,7 @@ describe('a run that is stopped', () => {
       world.store.getRun = getRun;
     }
     async function expectPromoted(runId: string, moment?: Moment): Promise<void> {
-      const woken = () => world.engine.raised.map(({ event }) => event);
+      const woken = () => world.engine.notified.map(({ event }) => event);
       const played = await play(runId, moment, { event: (waits) => woken().find((event) => waits.includes(event)) });
       expect(played.output).toMatchObject({ outcome: 'promoted' });
       expect(tagAt(world, DESTINATION)).toBeDefined();
@@ -273,7 +273,7 @@ describe('a run that is stopped', () => {
     const run = await openRun(world);
     await world.lease.acquire(`subject ${REGISTRY}/${SOURCE.repository}@${image.digest}`);
     const played = await play(run.runId, stopAt(run.runId, 'attach', 'after'), {
-      event: (waits) => world.engine.raised.map(({ event }) => event).find((event) => waits.includes(event)),
+      event: (waits) => world.engine.notified.map(({ event }) => event).find((event) => waits.includes(event)),
     });
     expect(played.output).toMatchObject({ outcome: 'cancelled' });
     expect(played.timersMs).toEqual([]);
@@ -285,7 +285,7 @@ describe('a run that is stopped', () => {
     await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);
     const played = await play(run.runId, stopAt(run.runId, 'markWaiting', 'after'), {
-      event: (waits) => world.engine.raised.map(({ event }) => event).find((event) => waits.includes(event)),
+      event: (waits) => world.engine.notified.map(({ event }) => event).find((event) => waits.includes(event)),
     });
     expect(played.output).toMatchObject({ outcome: 'cancelled' });
     expect(played.timersMs).toEqual([]);
@@ -308,10 +308,10 @@ describe('a run that is stopped', () => {
       clock: (nowMs) => {
         world.nowMs = nowMs;
       },
-      event: (waits) => world.engine.raised.map(({ event }) => event).find((event) => waits.includes(event)),
+      event: (waits) => world.engine.notified.map(({ event }) => event).find((event) => waits.includes(event)),
     });
     expect(played.output).toMatchObject({ outcome: 'cancelled' });
-    expect(played.waits.at(-1)).toMatch(/^wake-/);
+    expect(played.waits.at(-1)).toMatch(/^notify-/);
     // The first pause; the second was ended.
     expect(played.timersMs).toHaveLength(1);
   });

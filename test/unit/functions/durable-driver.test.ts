@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { promoteDurably } from '../../../src/functions/orchestrations/orders.js';
 import { replay, type Played, type Script } from '../../support/replay.js';
-import { OBSERVED, OWNER, ROOT, promotion, type Answers } from '../../support/scripted.js';
+import { OBSERVED, KEY, ROOT, promotion, type Answers } from '../../support/scripted.js';
 
 // How an order runs as an orchestration: attempts, deadline, pauses, and calls of a long step.
 
@@ -15,7 +15,7 @@ async function play(
   { deadlineMs, ...more }: Partial<Script> & { deadlineMs?: number } = {},
 ): Promise<Played & { closed: ReturnType<typeof promotion>['closed'] }> {
   const { activities, closed } = promotion(changes);
-  const input = { ...OWNER, ...(deadlineMs !== undefined && { deadlineMs }) };
+  const input = { ...KEY, ...(deadlineMs !== undefined && { deadlineMs }) };
   return { ...(await replay(promoteDurably, { input, activities, ...more })), closed };
 }
 const callsOf = (played: Played, step: string) => played.calls.filter(({ name }) => name === step);
@@ -129,10 +129,10 @@ describe('a step that asks to be called again after a pause', () => {
 
   test('is called before the pause is over where its event comes', async () => {
     const played = await play(
-      { copy: (_input, call) => (call === 1 ? { retryAfterMs: HOUR, trouble, wake: 'wake-1' } : DONE) },
+      { copy: (_input, call) => (call === 1 ? { retryAfterMs: HOUR, trouble, event: 'notify-1' } : DONE) },
       { event: ([name]) => name },
     );
-    expect(played.waits).toEqual(['wake-1']);
+    expect(played.waits).toEqual(['notify-1']);
     expect(played.timersMs).toEqual([]);
     expect(played.elapsedMs).toBeLessThan(MINUTE);
     expect(played.output).toMatchObject({ outcome: 'promoted' });

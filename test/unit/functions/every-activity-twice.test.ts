@@ -28,7 +28,7 @@ interface Scenario {
   /** Called when an activity has been done for good. */
   after?(world: World, activity: string): Promise<void>;
   /** The event that comes where one is waited for. */
-  wakes?: boolean;
+  notifies?: boolean;
   /** Steps that take several calls. */
   severalCalls?: readonly string[];
 }
@@ -99,7 +99,7 @@ const SCENARIOS: Record<string, Scenario> = {
         fixedWorld(rule({ verify: { signatures: [{ format: 'notary', trustStore: RELEASE.certificatePem }] } })),
       ),
     begin: (world) => openRun(world),
-    wakes: true,
+    notifies: true,
     async after(world, activity) {
       if (activity !== 'markWaiting') return;
       const source = sourceOf(world);
@@ -203,7 +203,7 @@ async function play(
       const { output, error } = await replay(whole.orchestrations.get(orchestration) as OrchestrationHandler, {
         input,
         twiceEvery: 1_000,
-        ...(scenario.wakes === true && { event: ([name]: readonly string[]) => name }),
+        ...(scenario.notifies === true && { event: ([name]: readonly string[]) => name }),
         activities: Object.fromEntries(
           [...whole.activities.keys()].map((name) => [
             name,

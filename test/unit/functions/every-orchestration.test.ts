@@ -6,7 +6,7 @@ import { OUTCOMES } from '../../../src/rows/run-row.js';
 import { newWorld } from '../../support/world.js';
 import { register } from '../../support/registered.js';
 import { replay, type Activity } from '../../support/replay.js';
-import { DESTINATION, GATED, OBSERVED, OWNER, ROOT, SOURCE, activities, type Answers } from '../../support/scripted.js';
+import { DESTINATION, GATED, OBSERVED, KEY, ROOT, SOURCE, activities, type Answers } from '../../support/scripted.js';
 
 // Every orchestration that is registered, over replies drawn at random: whatever its steps answer, and in whatever order, it
 // wants the same each time that it is replayed.
@@ -72,7 +72,7 @@ const CHOICES: Choices = {
 const TROUBLES: (ActivityReply | 'throws')[] = [
   { retryAfterMs: 2_000 },
   { retryAfterMs: 3_600_000, trouble: { code: 'TOOMANYREQUESTS', message: 'slowly' } },
-  { retryAfterMs: 30_000, wake: 'freed' },
+  { retryAfterMs: 30_000, event: 'freed' },
   { failed: { code: 'DESTINATION_LOCKED', message: 'no', refused: false, remedy: 'unlock it' } },
   { failed: { code: 'SIGNATURE_INVALID', message: 'no', refused: true } },
   { failed: { code: 'RUN_CANCELLED', message: 'stopped', refused: false } },
@@ -111,7 +111,7 @@ function drawn(draws: Draws): Record<string, Activity> {
 }
 
 const INPUTS: Record<string, unknown> = {
-  promote: OWNER,
+  promote: KEY,
   runJob: { runId: 'r1' },
 };
 /** How each may end. */

@@ -117,7 +117,7 @@ describe('two replicas of the source disagree', () => {
   test('until somebody stops the run, which is there to be stopped while it pauses', async () => {
     disagree();
     const { promotionId } = await openRun(play.world);
-    const { raised } = play.world.engine;
+    const { notified } = play.world.engine;
     let stopped = '';
     await play.playAll(
       async (work, _call, name) => {
@@ -127,9 +127,9 @@ describe('two replicas of the source disagree', () => {
         await cancelRun(play.world, stopped, { by: 'me' });
         return answer;
       },
-      { event: (names) => names.find((name) => raised.some(({ event }) => event === name)) },
+      { event: (names) => names.find((name) => notified.some(({ event }) => event === name)) },
     );
-    expect(raised).toEqual([{ id: stopped, event: expect.stringMatching(/^wake-/) }]);
+    expect(notified).toEqual([{ id: stopped, event: expect.stringMatching(/^notify-/) }]);
     expect(await rowOf(play.world, promotionId)).toMatchObject({ state: 'cancelled', runOpen: false, runId: stopped });
     expect(told().at(-1)).toBe('cancelled RUN_CANCELLED');
   });
@@ -137,7 +137,7 @@ describe('two replicas of the source disagree', () => {
   test('and a push comes while the run pauses: the next one comes at once', async () => {
     disagree();
     await openRun(play.world);
-    const { raised } = play.world.engine;
+    const { notified } = play.world.engine;
     const since = play.world.nowMs;
     let pushed = false;
     await play.playAll(
@@ -149,9 +149,9 @@ describe('two replicas of the source disagree', () => {
         await openRun(play.world);
         return answer;
       },
-      { event: (names) => names.find((name) => raised.some(({ event }) => event === name)) },
+      { event: (names) => names.find((name) => notified.some(({ event }) => event === name)) },
     );
-    expect(raised).toHaveLength(1);
+    expect(notified).toHaveLength(1);
     expect(told()).toEqual(['superseded', 'superseded', 'promoted']);
     expect(play.world.nowMs - since).toBeLessThan(10_000);
   });

@@ -209,7 +209,7 @@ describe('a tag that reads as before its push', () => {
       }
       return answer;
     });
-    expect(play.world.engine.raised).not.toEqual([]);
+    expect(play.world.engine.notified).not.toEqual([]);
     expect(play.standing()).toBe(third.digest);
   });
 });

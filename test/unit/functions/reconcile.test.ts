@@ -34,12 +34,12 @@ beforeEach(() => {
 async function told(what: { tag?: string; digest?: Digest }, world: World = play.world): Promise<string[]> {
   events += 1;
   const event = { id: `e${events}`, kind: 'pushed', registry: REGISTRY, repository: SOURCE.repository } as const;
-  const { raised } = await handleRegistryEvent(
+  const { incremented } = await handleRegistryEvent(
     world,
     { ...event, time: world.now().toISOString(), ...what },
     AbortSignal.timeout(10_000),
   );
-  return raised;
+  return incremented;
 }
 async function push(content = 'A', { source, world }: PlayedWorld = play): Promise<Descriptor> {
   const image = await pushImage(source, { tag: SOURCE.tag, content });

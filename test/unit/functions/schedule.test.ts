@@ -155,7 +155,7 @@ test('a repository that is deleted, of which nobody is told: its rows are closed
   expect(await rows()).toMatchObject([{ last: { code: 'SOURCE_GONE' } }, { last: { code: 'SOURCE_GONE' } }]);
   expect(await tickUntilQuiet(24 * HOUR_MS)).toEqual([]);
   play.world.nowMs += 31 * 24 * HOUR_MS;
-  expect(await keepHouse(play.world)).toMatchObject({ promotions: 2, standings: 2 });
+  expect(await keepHouse(play.world)).toMatchObject({ promotions: 2, subjectIndex: 2 });
   expect(play.destination.tags.get('v1')).toBe(images[0]?.digest);
   // It comes again, and nobody tells of that either.
   const again = await push('A2', { tag: 'v1', told: false });

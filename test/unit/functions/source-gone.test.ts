@@ -196,7 +196,7 @@ test('a part that is gone under a tag that stands: the same, and tried again wit
 test('a push while it is waited for wakes the run', async () => {
   const { runId, promotionId, rule: which } = await openRun(play.world);
   play.source.tags.delete(SOURCE.tag);
-  const { raised } = play.world.engine;
+  const { notified } = play.world.engine;
   const since = play.world.nowMs;
   let pushed = false;
   const runs = await play.playAll(
@@ -208,9 +208,9 @@ test('a push while it is waited for wakes the run', async () => {
       await openRun(play.world, which);
       return answer;
     },
-    { event: (names) => names.find((name) => raised.some(({ event }) => event === name)) },
+    { event: (names) => names.find((name) => notified.some(({ event }) => event === name)) },
   );
-  expect(raised).toEqual([{ id: runId, event: expect.stringMatching(/^wake-/) }]);
+  expect(notified).toEqual([{ id: runId, event: expect.stringMatching(/^notify-/) }]);
   expect(outcomes(runs)).toEqual(['promoted']);
   expect(play.world.nowMs - since).toBeLessThan(MINUTE);
   expect(await runOf(play.world, runId)).toMatchObject({ state: 'ended' });

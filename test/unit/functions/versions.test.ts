@@ -9,7 +9,7 @@ import { openJobRun } from '../../support/job-world.js';
 import { REGISTRY, callOf, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';
 import { NON_DETERMINISTIC, replay, type Activity, type PastEvent, type Played } from '../../support/replay.js';
-import { GATED, OWNER, ROOT, activities, promotion, type Answers } from '../../support/scripted.js';
+import { GATED, KEY, ROOT, activities, promotion, type Answers } from '../../support/scripted.js';
 
 const { versioned } = await import('../../../src/functions/orchestrations/versioned.js');
 const { promoteDurably } = await import('../../../src/functions/orchestrations/orders.js');
@@ -55,10 +55,10 @@ const RECORDINGS: Record<string, { orchestration: Recorded['orchestration']; ans
     orchestration: 'promote',
     answers: {
       attach: (_input, call) =>
-        call < 3 ? { retryAfterMs: 2_000, wake: `wake-${call}` } : { done: { did: ['attached'] } },
+        call < 3 ? { retryAfterMs: 2_000, event: `notify-${call}` } : { done: { did: ['attached'] } },
       copy: (_input, call) => {
         if (call === 1) throw new Error('CONNECTION_CLOSED: the worker died');
-        return call === 2 ? { retryAfterMs: 30_000, trouble, wake: 'wake-3' } : COPIED;
+        return call === 2 ? { retryAfterMs: 30_000, trouble, event: 'notify-3' } : COPIED;
       },
     },
   },
@@ -83,7 +83,7 @@ const RECORDINGS: Record<string, { orchestration: Recorded['orchestration']; ans
       beginJob: () => ({ done: { operation: 'promote', source: { registry: REGISTRY, repository: 'a', tag: 'v1' } } }),
       incrementPromotions: () => ({ done: [{ promotionId: 'p1', generation: 1 }] }),
       awaitPromotions: (_input, call) =>
-        call < 3 ? { retryAfterMs: 1_000, wake: `wake-${call}` } : { done: [{ outcome: 'promoted' }] },
+        call < 3 ? { retryAfterMs: 1_000, event: `notify-${call}` } : { done: [{ outcome: 'promoted' }] },
     },
   },
 };
@@ -100,7 +100,7 @@ if (process.env.RECORD === '1') {
   test('histories are recorded', async () => {
     const recorded: Record<string, Recorded> = {};
     for (const [name, { orchestration, answers }] of Object.entries(RECORDINGS)) {
-      const input = orchestration === 'promote' ? { ...OWNER, deadlineMs: 86_400_000 } : { runId: 'r1' };
+      const input = orchestration === 'promote' ? { ...KEY, deadlineMs: 86_400_000 } : { runId: 'r1' };
       const { history, error } = await replay(app.orchestrations.get(orchestration) as OrchestrationHandler, {
         input,
         activities: orchestration === 'promote' ? promotion(answers).activities : activities(answers),

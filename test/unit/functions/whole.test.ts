@@ -161,10 +161,10 @@ describe('a rule that wants a signature', () => {
       await incrementGeneration(world, run.rule, SOURCE, { kind: 'push' });
       return answer;
     };
-    const runs = await playAll(sign, { event: ([name]) => (world.engine.raised.length > 0 ? name : undefined) });
+    const runs = await playAll(sign, { event: ([name]) => (world.engine.notified.length > 0 ? name : undefined) });
     expect(outcomes(runs)).toEqual(['promoted']);
     expect(runs[0]?.timersMs).toEqual([]);
-    expect(world.engine.raised).toEqual([{ id: run.runId, event: 'evidence-1' }]);
+    expect(world.engine.notified).toEqual([{ id: run.runId, event: 'evidence-1' }]);
     expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 2 });
   });
 
@@ -180,7 +180,7 @@ describe('a rule that wants a signature', () => {
       };
     };
     const woken = (waits: readonly string[]): string | undefined =>
-      world.engine.raised.map(({ event }) => event).find((event) => waits.includes(event));
+      world.engine.notified.map(({ event }) => event).find((event) => waits.includes(event));
 
     test('looks some fifty times in its hour, whatever comes', async () => {
       await pushImage(source, { tag: SOURCE.tag });
@@ -194,7 +194,7 @@ describe('a rule that wants a signature', () => {
       // Each look, its pause, and the mark after it.
       expect(played?.calls.length).toBeLessThanOrEqual(3 * 51);
       expect(played?.timersMs.length).toBeLessThanOrEqual(51);
-      expect(world.engine.raised).toEqual([]);
+      expect(world.engine.notified).toEqual([]);
     });
 
     test('sees the signature within seconds where it comes among the first', async () => {

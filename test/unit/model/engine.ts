@@ -185,7 +185,7 @@ export class SimulatedEngine implements Engine {
     return instance === undefined ? { state: 'missing' } : { state: instance.state, createdAt: instance.createdAt };
   }
 
-  async raise(id: string, event: string): Promise<void> {
+  async notify(id: string, event: string): Promise<void> {
     const instance = this.instances.get(id);
     if (instance === undefined || instance.state === 'ended') return;
     instance.inbox.push({ event: { EventType: 15, Name: this.#eventName(event), Input: '{}' } });

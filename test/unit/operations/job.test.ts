@@ -178,8 +178,8 @@ describe('a promote job', () => {
       rule({ name: 'mirror', triggers: ['schedule'], destination: { reference: `${REGISTRY}/m/{repository}:{tag}` } }),
       rule({ name: 'others', source: { registry: REGISTRY, repositories: ['others/**'] } }),
     ];
-    const raised = await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
-    expect(raised).toHaveLength(2);
+    const incremented = await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
+    expect(incremented).toHaveLength(2);
     expect(world.engine.starts).toHaveLength(2);
     const again = await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
     expect(again.map(({ generation }) => generation)).toEqual([2, 2]);

@@ -3,7 +3,7 @@ import { driveHere } from '../../../src/cli/local-driver.js';
 import { promoteDurably } from '../../../src/functions/orchestrations/orders.js';
 import { promote } from '../../../src/promotions/promote.js';
 import { replay, type Played, type Script } from '../../support/replay.js';
-import { DESTINATION, GATED, OBSERVED, OWNER, ROOT, promotion, type Answers } from '../../support/scripted.js';
+import { DESTINATION, GATED, OBSERVED, KEY, ROOT, promotion, type Answers } from '../../support/scripted.js';
 
 // The order of a promotion, run by the durable driver; at the end by the local one, which gives the same.
 
@@ -14,7 +14,7 @@ async function play(
   { deadlineMs, ...more }: Partial<Script> & { deadlineMs?: number } = {},
 ): Promise<Played & { closed: ReturnType<typeof promotion>['closed'] }> {
   const { activities, closed } = promotion(changes);
-  const input = { ...OWNER, ...(deadlineMs !== undefined && { deadlineMs }) };
+  const input = { ...KEY, ...(deadlineMs !== undefined && { deadlineMs }) };
   const played = await replay(promoteDurably, { input, activities, ...more });
   return { ...played, calls: played.calls.map(withoutStart), closed };
 }
@@ -37,16 +37,16 @@ describe('a promotion', () => {
     expect(names(played)).toEqual(WHOLE);
     expect(played.output).toEqual({ outcome: 'promoted', digest: ROOT.digest });
     expect(played.calls.map(({ input }) => input)).toEqual([
-      OWNER,
-      { ...OWNER, root: ROOT.digest },
-      { ...OWNER, root: ROOT.digest },
-      OWNER,
-      { ...OWNER, root: ROOT },
-      expect.objectContaining(OWNER),
+      KEY,
+      { ...KEY, root: ROOT.digest },
+      { ...KEY, root: ROOT.digest },
+      KEY,
+      { ...KEY, root: ROOT },
+      expect.objectContaining(KEY),
     ]);
     expect(played.closed).toEqual([
       {
-        ...OWNER,
+        ...KEY,
         generation: 1,
         result: { outcome: 'promoted', digest: ROOT.digest },
         did: [
@@ -182,8 +182,8 @@ describe('the evidence gate', () => {
     expect(played.timersMs).toEqual([]);
     expect(played.closed[0]).toMatchObject({ generation: 7, result: { outcome: 'promoted' } });
     expect(played.calls.filter(({ name }) => name === 'markWaiting').map(({ input }) => input)).toEqual([
-      { ...OWNER, generation: 1, event: 'evidence-1', reasons: ['no signature yet'], pauseMs: 0 },
-      { ...OWNER, generation: 2, event: 'evidence-2', reasons: ['no signature yet'], pauseMs: 0 },
+      { ...KEY, generation: 1, event: 'evidence-1', reasons: ['no signature yet'], pauseMs: 0 },
+      { ...KEY, generation: 2, event: 'evidence-2', reasons: ['no signature yet'], pauseMs: 0 },
     ]);
   });
 
@@ -342,7 +342,7 @@ describe('both drivers run the same order', () => {
     const { activities } = promotion(changes);
     const calls: Played['calls'] = [];
     const output = await driveHere(
-      promote(OWNER),
+      promote(KEY),
       async ({ name }, input) => {
         calls.push({ name, input });
         const call = calls.filter((each) => each.name === name).length;

@@ -52,8 +52,8 @@ describe('a tag is pushed', () => {
       rule({ name: 'others', source: { registry: REGISTRY, repositories: ['others/**'] } }),
     ];
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
-    const { raised } = await handle({ tag: SOURCE.tag, digest });
-    expect(raised).toEqual([P1, promotionId('mirror', SOURCE)]);
+    const { incremented } = await handle({ tag: SOURCE.tag, digest });
+    expect(incremented).toEqual([P1, promotionId('mirror', SOURCE)]);
     expect(world.engine.starts).toHaveLength(2);
     expect(await ignored()).toEqual([]);
   });
@@ -66,17 +66,17 @@ describe('a tag is pushed', () => {
   });
 
   test('without a digest in the event', async () => {
-    expect((await handle({ tag: SOURCE.tag })).raised).toEqual([P1]);
+    expect((await handle({ tag: SOURCE.tag })).incremented).toEqual([P1]);
   });
 
   test('and is gone again, or cannot be read: its run will say so', async () => {
     const digest: Descriptor['digest'] = `sha256:${'a'.repeat(64)}`;
-    expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([P1]);
+    expect((await handle({ tag: SOURCE.tag, digest })).incremented).toEqual([P1]);
     const image = await pushImage(source, { tag: SOURCE.tag });
     const stored = source.manifests.get(image.digest);
     if (stored === undefined) throw new Error('not stored');
     source.manifests.set(image.digest, { ...stored, bytes: Buffer.from('{"schemaVersion":1}') });
-    expect((await handle({ tag: SOURCE.tag, digest: image.digest })).raised).toEqual([P1]);
+    expect((await handle({ tag: SOURCE.tag, digest: image.digest })).incremented).toEqual([P1]);
   });
 
   test('and the registry is down: the event comes again', async () => {
@@ -98,7 +98,7 @@ describe('a tag is pushed', () => {
     const subject = await pushImage(source, { tag: SOURCE.tag });
     await standing();
     const { digest } = await pushArtifact(source, 'application/x-report', { subject, tag: 'report' });
-    expect((await handle({ tag: 'report', digest })).raised).toEqual([P1]);
+    expect((await handle({ tag: 'report', digest })).incremented).toEqual([P1]);
     expect(await world.store.getPromotion(promotionId('staging', { ...SOURCE, tag: 'report' }))).toBeUndefined();
   });
 });
@@ -118,12 +118,12 @@ describe('what a promotion knows already', () => {
   test('a duplicate costs reads only: while its run is open, and after it', async () => {
     const [digest] = digests;
     if (digest === undefined) throw new Error('nothing was pushed');
-    expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([P1]);
+    expect((await handle({ tag: SOURCE.tag, digest })).incremented).toEqual([P1]);
     const { calls } = counting();
-    expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([]);
+    expect((await handle({ tag: SOURCE.tag, digest })).incremented).toEqual([]);
     await promoted(digest);
     calls.length = 0;
-    expect((await handle({ tag: SOURCE.tag, digest, id: 'again' })).raised).toEqual([]);
+    expect((await handle({ tag: SOURCE.tag, digest, id: 'again' })).incremented).toEqual([]);
     expect(calls).toEqual(['attachedBy', 'getPromotion']);
     expect(await rowOf(world, P1)).toMatchObject({ generation: 1, state: 'in_sync' });
   });
@@ -135,7 +135,7 @@ describe('what a promotion knows already', () => {
     await promoted(first);
     await handle({ tag: SOURCE.tag, digest: second, time: '2026-01-01T00:01:00Z' });
     await promoted(second);
-    expect((await handle({ tag: SOURCE.tag, digest: first })).raised).toEqual([]);
+    expect((await handle({ tag: SOURCE.tag, digest: first })).incremented).toEqual([]);
     expect((await rowOf(world, P1)).generation).toBe(2);
   });
 
@@ -147,10 +147,10 @@ describe('what a promotion knows already', () => {
     let minute = 0;
     const later = (): string => `2026-01-01T00:0${(minute += 1)}:00Z`;
     for (const digest of [first, second, first]) {
-      expect((await handle({ tag: SOURCE.tag, digest, time: later() })).raised).toEqual([P1]);
+      expect((await handle({ tag: SOURCE.tag, digest, time: later() })).incremented).toEqual([P1]);
       await promoted(digest);
     }
-    expect((await handle({ kind: 'deleted', tag: SOURCE.tag, time: later() })).raised).toEqual([P1]);
+    expect((await handle({ kind: 'deleted', tag: SOURCE.tag, time: later() })).incremented).toEqual([P1]);
   });
 
   test('under a rule that was edited since, a duplicate is a reason to look', async () => {
@@ -159,7 +159,7 @@ describe('what a promotion knows already', () => {
     await handle({ tag: SOURCE.tag, digest });
     await promoted(digest);
     world.ruleList = [rule({ sign: [] })];
-    expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([P1]);
+    expect((await handle({ tag: SOURCE.tag, digest })).incremented).toEqual([P1]);
   });
 
   test('a promotion that is not in sync looks again at a duplicate', async () => {
@@ -169,7 +169,7 @@ describe('what a promotion knows already', () => {
     const { id, runId = '', generation } = await rowOf(world, P1);
     const result = { outcome: 'failed', code: 'X', digest } as const;
     await closePromotion(world, id, runId, { generation, rule: rule(), result });
-    expect((await handle({ tag: SOURCE.tag, digest })).raised).toEqual([P1]);
+    expect((await handle({ tag: SOURCE.tag, digest })).incremented).toEqual([P1]);
   });
 });
 
@@ -220,7 +220,7 @@ describe('what an event asks of the tables', () => {
     }
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
     const { calls } = counting();
-    expect((await handle({ digest })).raised).toHaveLength(4);
+    expect((await handle({ digest })).incremented).toHaveLength(4);
     expect(calls).toHaveLength(2 + 4 * 4);
   });
 });
@@ -236,7 +236,7 @@ describe('a manifest that is not there yet', () => {
   });
 
   test('is no reason to wait with a tag that a rule matches', async () => {
-    expect(await handle({ digest: unknown, tag: SOURCE.tag })).toMatchObject({ state: 'done', raised: [P1] });
+    expect(await handle({ digest: unknown, tag: SOURCE.tag })).toMatchObject({ state: 'done', incremented: [P1] });
   });
 
   test('and is the subject of what was pushed: nobody can say yet who stands on it', async () => {
@@ -267,19 +267,19 @@ describe('more promotions than one call raises', () => {
       digest,
       time: '2026-01-01T00:00:00Z',
     };
-    const raised: string[] = [];
+    const incremented: string[] = [];
     let from: string | undefined;
     let calls = 0;
     do {
       const handled = await handleRegistryEvent(world, event, new AbortController().signal, from);
-      raised.push(...handled.raised);
+      incremented.push(...handled.incremented);
       calls += 1;
       from = handled.next;
     } while (from !== undefined);
     expect(calls).toBe(3);
-    expect(raised.toSorted()).toEqual(ids.toSorted());
+    expect(incremented.toSorted()).toEqual(ids.toSorted());
     // Once more from the start: reads only.
-    expect((await handleRegistryEvent(world, event, new AbortController().signal)).raised).toEqual([]);
+    expect((await handleRegistryEvent(world, event, new AbortController().signal)).incremented).toEqual([]);
   });
 });
 
@@ -287,7 +287,7 @@ describe('nobody wants it', () => {
   test('ignored, with the nearest rule and what failed first', async () => {
     world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['samples/**'], tags: ['v*'] } })];
     const { digest } = await pushImage(source, { tag: 'latest' });
-    expect((await handle({ tag: 'latest', digest })).raised).toEqual([]);
+    expect((await handle({ tag: 'latest', digest })).incremented).toEqual([]);
     expect((await world.store.listIgnored()).items).toEqual([
       {
         at: world.now().toISOString(),
@@ -353,14 +353,14 @@ describe('nobody wants it', () => {
     await standing();
     const scan = await pushArtifact(source, 'application/x-scan', { subject });
     world.ruleList = [rule({ source: { ...rule().source, tags: ['release-*'] } })];
-    expect((await handle({ digest: scan.digest })).raised).toEqual([]);
+    expect((await handle({ digest: scan.digest })).incremented).toEqual([]);
     world.ruleList = [rule()];
-    expect((await handle({ digest: scan.digest })).raised).toEqual([P1]);
+    expect((await handle({ digest: scan.digest })).incremented).toEqual([P1]);
   });
 
   test('an untagged manifest that refers to nothing is no news', async () => {
     const { digest } = await pushImage(source);
-    expect((await handle({ digest })).raised).toEqual([]);
+    expect((await handle({ digest })).incremented).toEqual([]);
     expect(await ignored()).toEqual([]);
   });
 });
@@ -379,7 +379,7 @@ describe('evidence is pushed', () => {
     ['a child', () => amd64],
   ])('on %s: the promotions that stand on it look', async (_name, subject) => {
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: subject() });
-    expect((await handle({ digest })).raised).toEqual([P1]);
+    expect((await handle({ digest })).incremented).toEqual([P1]);
     expect((await rowOf(world, P1)).generation).toBe(2);
   });
 
@@ -387,7 +387,7 @@ describe('evidence is pushed', () => {
     const report = await pushArtifact(source, 'application/x-report', { subject: amd64 });
     const signature = await pushArtifact(source, 'application/x-signature', { subject: report });
     const { digest } = await pushArtifact(source, 'application/x-timestamp', { subject: signature });
-    expect((await handle({ digest })).raised).toEqual([P1]);
+    expect((await handle({ digest })).incremented).toEqual([P1]);
   });
 
   test('wakes the run that waits for it', async () => {
@@ -396,7 +396,7 @@ describe('evidence is pushed', () => {
     await world.store.replacePromotion({ ...value, state: 'waiting', waitingFor: 'evidence-1' }, version);
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
     await handle({ digest });
-    expect(world.engine.raised).toEqual([{ id: value.runId, event: 'evidence-1' }]);
+    expect(world.engine.notified).toEqual([{ id: value.runId, event: 'evidence-1' }]);
   });
 
   describe('by ourselves', () => {
@@ -419,7 +419,7 @@ describe('evidence is pushed', () => {
     async function attachedIn(runId: string | undefined, time?: string): Promise<string[]> {
       const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
       await world.store.markOurs({ registry: REGISTRY, repository: SOURCE.repository, digest }, runId);
-      return (await handle({ digest, ...(time !== undefined && { time }) })).raised.toSorted();
+      return (await handle({ digest, ...(time !== undefined && { time }) })).incremented.toSorted();
     }
     const idsOf = (...names: string[]): string[] => names.map((name) => runs.get(name)?.promotionId ?? name).toSorted();
 
@@ -440,20 +440,20 @@ describe('evidence is pushed', () => {
   test.each(['', '.sig', '.att', '.sbom'])('under a digest tag (sha256-…%s)', async (ending) => {
     const tag = `${root.digest.replace(':', '-')}${ending}`;
     const { digest } = await pushArtifact(source, 'application/x-cosign', { tag });
-    expect((await handle({ tag, digest })).raised).toEqual([P1]);
+    expect((await handle({ tag, digest })).incremented).toEqual([P1]);
     expect(await ignored()).toEqual([]);
   });
 
   test('under a digest tag of evidence: its root subject counts', async () => {
     const report = await pushArtifact(source, 'application/x-report', { subject: amd64 });
     const tag = `${report.digest.replace(':', '-')}.sig`;
-    expect((await handle({ tag })).raised).toEqual([P1]);
+    expect((await handle({ tag })).incremented).toEqual([P1]);
   });
 
   test('for a rule that is gone, or no longer triggered by pushes: nothing', async () => {
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
     world.ruleList = [rule({ triggers: ['schedule'] })];
-    expect((await handle({ digest })).raised).toEqual([]);
+    expect((await handle({ digest })).incremented).toEqual([]);
   });
 
   test('two promotions stand on one digest: both look', async () => {
@@ -461,7 +461,7 @@ describe('evidence is pushed', () => {
     const run = await openRun(world, rule(), { ...SOURCE, tag: 'v2' });
     await observeStep(world, run, await callOf(world, run.runId));
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
-    expect((await handle({ digest })).raised.sort()).toEqual([P1, run.promotionId].sort());
+    expect((await handle({ digest })).incremented.sort()).toEqual([P1, run.promotionId].sort());
   });
 });
 
@@ -470,7 +470,7 @@ describe('something is deleted', () => {
     await pushImage(source, { tag: SOURCE.tag });
     await standing();
     source.tags.delete(SOURCE.tag);
-    expect((await handle({ kind: 'deleted', tag: SOURCE.tag })).raised).toEqual([P1]);
+    expect((await handle({ kind: 'deleted', tag: SOURCE.tag })).incremented).toEqual([P1]);
   });
 
   test.each([
@@ -478,7 +478,7 @@ describe('something is deleted', () => {
     ['a digest', { digest: `sha256:${'a'.repeat(64)}` as Descriptor['digest'] }],
     ['a digest tag', { tag: `sha256-${'a'.repeat(64)}.sig` }],
   ])('%s: nothing', async (_name, changes) => {
-    expect((await handle({ kind: 'deleted', ...changes })).raised).toEqual([]);
+    expect((await handle({ kind: 'deleted', ...changes })).incremented).toEqual([]);
     expect(world.engine.starts).toEqual([]);
     expect(await ignored()).toEqual([]);
   });
@@ -497,7 +497,7 @@ describe('a scan finds what changed', () => {
   test('it is handled like an event, by the rules that have a schedule, and nothing is kept as ignored', async () => {
     world.ruleList = [rule({ triggers: ['schedule'] }), rule({ name: 'pushed', triggers: ['push'] })];
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
-    expect((await found({ kind: 'pushed', tag: SOURCE.tag, digest })).raised).toEqual([P1]);
+    expect((await found({ kind: 'pushed', tag: SOURCE.tag, digest })).incremented).toEqual([P1]);
     const { lastTrigger, news } = await rowOf(world, P1);
     expect([lastTrigger?.kind, news?.tag]).toEqual(['schedule', { digest, at: '2026-01-01T00:00:00.000Z' }]);
     expect((await found({ kind: 'pushed', tag: 'other', digest, repository: 'others/app' })).ignored).toBe(
@@ -509,6 +509,6 @@ describe('a scan finds what changed', () => {
   test('what an event has told is known', async () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     await handle({ tag: SOURCE.tag, digest });
-    expect((await found({ kind: 'pushed', tag: SOURCE.tag, digest })).raised).toEqual([]);
+    expect((await found({ kind: 'pushed', tag: SOURCE.tag, digest })).incremented).toEqual([]);
   });
 });

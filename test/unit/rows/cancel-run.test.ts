@@ -82,18 +82,18 @@ describe('asking a run to stop', () => {
     const first = await cancelRun(world, run.runId, WHO);
     await closed(run);
     expect(await cancelRun(world, run.runId, WHO)).toEqual(first);
-    expect(world.engine.raised).toEqual([]);
+    expect(world.engine.notified).toEqual([]);
   });
 
   test('wakes what waits: the gate by its event, a step that was put off by its own', async () => {
     const { promotionId, runId } = await openRun(world);
     await writeWaiting(world, promotionId, runId, 1, 'evidence-3');
     const step = { runId, text: '', startedAt: '', updatedAt: '' };
-    await world.store.putProgress({ ...step, step: 'a', state: 'waiting', wake: 'wake-1' });
-    await world.store.putProgress({ ...step, step: 'b', state: 'done', wake: 'wake-2' });
+    await world.store.putProgress({ ...step, step: 'a', state: 'waiting', event: 'notify-1' });
+    await world.store.putProgress({ ...step, step: 'b', state: 'done', event: 'notify-2' });
     await cancelRun(world, runId, WHO);
-    expect(world.engine.raised.map(({ id, event }) => [id, event])).toEqual([
-      [runId, 'wake-1'],
+    expect(world.engine.notified.map(({ id, event }) => [id, event])).toEqual([
+      [runId, 'notify-1'],
       [runId, 'evidence-3'],
     ]);
   });
@@ -105,9 +105,9 @@ describe('asking a run to stop', () => {
     expect(await world.store.replaceRun(again, run?.version ?? '')).toBe(true);
     world.engine.setState(jobInstanceOf(again), 'running');
     const step = { runId: 'r1', text: '', startedAt: '', updatedAt: '' };
-    await world.store.putProgress({ ...step, step: 'a', state: 'waiting', wake: 'wake-1' });
+    await world.store.putProgress({ ...step, step: 'a', state: 'waiting', event: 'notify-1' });
     await cancelRun(world, 'r1', WHO);
-    expect(world.engine.raised).toEqual([{ id: jobInstanceOf(again), event: 'wake-1' }]);
+    expect(world.engine.notified).toEqual([{ id: jobInstanceOf(again), event: 'notify-1' }]);
     expect(jobInstanceOf(again)).not.toBe('r1');
   });
 
@@ -134,7 +134,7 @@ describe('a promotion whose run was stopped', () => {
     });
     const seen = { row, now: world.now(), fingerprint: fingerprint(run.rule) };
     expect(decideTag({ ...seen, digest: 'sha256:a' })).toBe('leave');
-    expect(decideTag({ ...seen, digest: 'sha256:b' })).toBe('raise');
+    expect(decideTag({ ...seen, digest: 'sha256:b' })).toBe('increment');
     expect(decideTag({ ...seen, fingerprint: 'other', digest: 'sha256:a' })).toBe('run again');
   });
 

@@ -359,7 +359,7 @@ describe('waiting', () => {
     world.engine.setState(runId, 'running');
     await writeWaiting(world, id, runId, generation, 'evidence-1');
     await incrementGeneration(world, staging, source, { kind: 'push' });
-    expect(world.engine.raised).toEqual([{ id: runId, event: 'evidence-1' }]);
+    expect(world.engine.notified).toEqual([{ id: runId, event: 'evidence-1' }]);
     const row = await readOwned(world, id, runId);
     expect(row).toMatchObject({ generation: 2, state: 'working' });
     expect(row?.waitingFor).toBeUndefined();

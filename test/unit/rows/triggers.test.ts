@@ -17,18 +17,18 @@ beforeEach(() => {
 
 const staging = rule();
 const at = () => world.now().toISOString();
-const raise = async (kind: 'push' | 'referrer' | 'schedule', id: string) =>
+const increment = async (kind: 'push' | 'referrer' | 'schedule', id: string) =>
   (await incrementGeneration(world, staging, SOURCE, { kind, id })).promotionId;
 async function lastRun(promotionId: string): Promise<RunRow> {
   return runOf(world, (await rowOf(world, promotionId)).runId ?? '');
 }
 
 test('the event that opened it; those that it coalesced are counted, and the last is told', async () => {
-  const id = await raise('push', 'e1');
+  const id = await increment('push', 'e1');
   world.engine.setState((await rowOf(world, id)).runId ?? '', 'running');
   world.nowMs += 5;
-  await raise('push', 'e2');
-  await raise('referrer', 'e3');
+  await increment('push', 'e2');
+  await increment('referrer', 'e3');
   expect((await lastRun(id)).trigger).toEqual({ kind: 'push', id: 'e1', at: new Date(world.nowMs - 5).toISOString() });
   expect(await rowOf(world, id)).toMatchObject({ coalesced: 2, lastTrigger: { kind: 'referrer', id: 'e3', at: at() } });
 });
@@ -36,7 +36,7 @@ test('the event that opened it; those that it coalesced are counted, and the las
 test('one that follows says which it follows, and what that coalesced', async () => {
   const { promotionId, runId } = await openRun(world);
   world.engine.setState(runId, 'running');
-  await raise('push', 'e2');
+  await increment('push', 'e2');
   const answered = { generation: 1, result: { outcome: 'promoted' } as const, rule: staging };
   expect(await closePromotion(world, promotionId, runId, answered)).toBe('next');
   const coalesced = { kind: 'push', id: 'e2', at: at() };
@@ -80,7 +80,7 @@ test('what was known when a run was stopped starts no other: an event that comes
 
 test('one that was put off while paused says who wanted it', async () => {
   world.paused = true;
-  const id = await raise('push', 'e1');
+  const id = await increment('push', 'e1');
   const incrementedAt = at();
   world.nowMs += 60_000;
   world.paused = false;

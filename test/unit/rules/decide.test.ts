@@ -22,10 +22,10 @@ function row(changes: Partial<PromotionFacts['last'] & object> = {}, failures = 
 
 describe('what the schedule does with a tag', () => {
   test.each([
-    ['never seen', seen, 'raise'],
+    ['never seen', seen, 'increment'],
     ['being worked at', { ...seen, row: row({}, 0, true) }, 'leave'],
     ['promoted', { ...seen, row: row() }, 'compare'],
-    ['promoted, evidence demanded since', { ...seen, isGated: true, row: row() }, 'raise'],
+    ['promoted, evidence demanded since', { ...seen, isGated: true, row: row() }, 'increment'],
     [
       'promoted, gate passed under this fingerprint',
       { ...seen, isGated: true, row: { ...row(), gate: { digest: 'sha256:a', fingerprint: 'r1' } } },
@@ -38,19 +38,19 @@ describe('what the schedule does with a tag', () => {
         isGated: true,
         row: { ...row({ outcome: 'unchanged' }), gate: { digest: 'sha256:a', fingerprint: 'r2' } },
       },
-      'raise',
+      'increment',
     ],
     [
       'promoted, gate passed for another digest',
       { ...seen, isGated: true, row: { ...row(), gate: { digest: 'sha256:b', fingerprint: 'r1' } } },
-      'raise',
+      'increment',
     ],
     ['nothing to promote, evidence demanded', { ...seen, isGated: true, row: row({ code: 'IS_REFERRER' }) }, 'leave'],
     ['refused for evidence', { ...seen, isGated: true, row: row({ outcome: 'refused' }) }, 'leave'],
-    ['another digest', { ...seen, row: row({ digest: 'sha256:b' }) }, 'raise'],
+    ['another digest', { ...seen, row: row({ digest: 'sha256:b' }) }, 'increment'],
     ['another rule', { ...seen, row: row({ fingerprint: 'r2' }) }, 'run again'],
-    ['another rule and another digest', { ...seen, row: row({ fingerprint: 'r2', digest: 'sha256:b' }) }, 'raise'],
-    ['refused since its rule was gone', { ...seen, row: row({ outcome: 'refused', code: 'RULE_GONE' }) }, 'raise'],
+    ['another rule and another digest', { ...seen, row: row({ fingerprint: 'r2', digest: 'sha256:b' }) }, 'increment'],
+    ['refused since its rule was gone', { ...seen, row: row({ outcome: 'refused', code: 'RULE_GONE' }) }, 'increment'],
     ['refused', { ...seen, row: row({ outcome: 'refused' }) }, 'leave'],
     ['observed', { ...seen, row: row({ outcome: 'observed' }) }, 'leave'],
     ['nothing to promote', { ...seen, row: row({ outcome: 'unchanged', code: 'IS_REFERRER' }) }, 'leave'],
@@ -58,7 +58,7 @@ describe('what the schedule does with a tag', () => {
     [
       'failed six minutes ago',
       { ...seen, row: row({ outcome: 'failed', finishedAt: '2026-01-01T11:54:00Z' }, 1) },
-      'raise',
+      'increment',
     ],
     [
       'failed several times, six minutes ago',

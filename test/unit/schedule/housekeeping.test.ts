@@ -60,7 +60,7 @@ describe('housekeeping of runs', () => {
   test('an old run is removed with its documents, steps and history, but its receipt stays', async () => {
     const runs = [await runOnce(), await runOnce(), await runOnce(), await runOnce()];
     later(29);
-    expect(await keepHouse(world)).toEqual({ runs: 0, promotions: 0, standings: 0, ignored: 0, instances: 0 });
+    expect(await keepHouse(world)).toEqual({ runs: 0, promotions: 0, subjectIndex: 0, ignored: 0, instances: 0 });
     for (const runId of runs) expect(await isThere(runId)).toBe(true);
     later(2);
     expect(await keepHouse(world)).toMatchObject({ runs: 4, promotions: 0 });
@@ -254,7 +254,7 @@ describe('housekeeping of the subject index', () => {
   test('an entry is kept as long as the tag has its digest', async () => {
     await runOn('sha256:a');
     later(4_000);
-    expect(await keepHouse(world)).toMatchObject({ standings: 0 });
+    expect(await keepHouse(world)).toMatchObject({ subjectIndex: 0 });
     expect(await standOn()).toEqual(A);
   });
 
@@ -263,11 +263,11 @@ describe('housekeeping of the subject index', () => {
     for (let day = 0; day < 29; day += 1) {
       later(1);
       await runOn('sha256:b');
-      expect(await keepHouse(world)).toMatchObject({ standings: 0 });
+      expect(await keepHouse(world)).toMatchObject({ subjectIndex: 0 });
     }
     expect(await standOn()).toEqual([...A, ...B]);
     later(2);
-    expect(await keepHouse(world)).toMatchObject({ standings: 2 });
+    expect(await keepHouse(world)).toMatchObject({ subjectIndex: 2 });
     expect(await standOn()).toEqual(B);
   });
 
@@ -276,7 +276,7 @@ describe('housekeeping of the subject index', () => {
     await runOn('sha256:b');
     later(40);
     await incrementGeneration(world, rule(), SOURCE, PUSH);
-    expect(await keepHouse(world)).toMatchObject({ standings: 0 });
+    expect(await keepHouse(world)).toMatchObject({ subjectIndex: 0 });
     expect(await standOn()).toEqual([...A, ...B]);
   });
 
@@ -285,7 +285,7 @@ describe('housekeeping of the subject index', () => {
     await runOn('sha256:b', 'v2');
     world.ruleList = [];
     later(31);
-    expect(await keepHouse(world)).toMatchObject({ promotions: 2, standings: 4 });
+    expect(await keepHouse(world)).toMatchObject({ promotions: 2, subjectIndex: 4 });
     expect(await standOn()).toEqual([]);
   });
 
@@ -294,9 +294,9 @@ describe('housekeeping of the subject index', () => {
     await world.store.addToSubjectIndex({ ...IMAGE, digest: 'sha256:a' }, promotionId);
     await runOn('sha256:b');
     later(40);
-    expect(await keepHouse(world)).toMatchObject({ standings: 0 });
+    expect(await keepHouse(world)).toMatchObject({ subjectIndex: 0 });
     world.ruleList = [];
-    expect(await keepHouse(world)).toMatchObject({ promotions: 1, standings: 3 });
+    expect(await keepHouse(world)).toMatchObject({ promotions: 1, subjectIndex: 3 });
   });
 
   test('an entry that a run writes again during housekeeping is kept', async () => {
@@ -309,7 +309,7 @@ describe('housekeeping of the subject index', () => {
       await world.store.addToSubjectIndex(image, promotionId, { root: 'sha256:a', at: world.now().toISOString() });
       return removeFromSubjectIndex(standing);
     };
-    expect(await keepHouse(world)).toMatchObject({ standings: 1 });
+    expect(await keepHouse(world)).toMatchObject({ subjectIndex: 1 });
     expect(await standOn()).toEqual(['sha256:a', ...B]);
   });
 
@@ -320,7 +320,7 @@ describe('housekeeping of the subject index', () => {
     await runOn('sha256:a', 'moved');
     later(31);
     const counts = [await keepHouse(world), await keepHouse(world), await keepHouse(world)];
-    expect(counts.map(({ standings }) => standings)).toEqual([0, 2, 0]);
+    expect(counts.map(({ subjectIndex }) => subjectIndex)).toEqual([0, 2, 0]);
   });
 });
 

@@ -100,7 +100,7 @@ describe('an orphaned run', () => {
     await world.store.replacePromotion(waiting, current.version);
     world.nowMs += MINUTE;
     await reconciled();
-    expect(world.engine.raised).toEqual([]);
+    expect(world.engine.notified).toEqual([]);
     expect(await rowOf(world, id())).toMatchObject({ runId, runOpen: true });
   });
 
