@@ -15,7 +15,7 @@ export function problemsOf(error: z.ZodError, prefix: readonly PropertyKey[] = [
   return error.issues.slice(0, MOST_PROBLEMS).map((issue) => problemAt([...prefix, ...issue.path], issue.message));
 }
 
-export function problemAt(path: readonly PropertyKey[], message: string): Problem {
+function problemAt(path: readonly PropertyKey[], message: string): Problem {
   return { path: inOneLine(path.map(String).join('.')), message: inOneLine(message) };
 }
 

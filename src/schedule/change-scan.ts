@@ -8,9 +8,7 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import type { ListCursor, ScanCursor } from '../rows/scan-row.js';
 import { ExistingTags } from './existing-tags.js';
 import { isSettled, readNewest, type Newest } from './read-newest.js';
-import { decide, isToStop, type RepositoryScan } from './repository-scan.js';
-import { isOfOneRow, addProblem } from './scan.js';
-import { isTaken } from './source-repositories.js';
+import { addProblem, decide, isRowError, isTaken, mustStop, type RepositoryScan } from './scan.js';
 
 /** Changes handled in parallel. */
 const AT_ONCE = 8;
@@ -53,7 +51,7 @@ export async function changeScan(place: RepositoryScan): Promise<boolean> {
 }
 
 /** Returns a cursor at the newest entries. @throws PromoterError `NO_ACR_LISTS` */
-export async function cursorNow(
+export async function newestCursor(
   place: Pick<RepositoryScan, 'scan' | 'rule' | 'repository' | 'signal'>,
 ): Promise<ScanCursor> {
   const { tags, manifests } = await readLists(place, undefined);
@@ -127,7 +125,7 @@ async function handleAll<T extends { updatedAt: string }>(
 ): Promise<void> {
   const { scan } = place;
   for (let from = 0; from < fresh.length;) {
-    handled.isStopped ||= isToStop(place);
+    handled.isStopped ||= mustStop(place);
     if (handled.isStopped) return;
     const some = fresh.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
     await Promise.all(
@@ -217,18 +215,18 @@ async function handlePushed(place: RepositoryScan, change: Change, key: string):
       // One run is already reserved for this change.
       const most = scan.maxStarted - scan.started + 1;
       const handled = await handleChange(ports, change, signal, from, Math.max(most, 1));
-      scan.looked += 1;
+      scan.checked += 1;
       scan.started += handled.incremented.length;
       // A manifest that is unreadable for hours is not a late replica.
       if (handled.state === 'unreadable') return isSettled(Date.parse(change.at), scan.ports.now()) ? 'done' : 'again';
       if (handled.state === 'done') return 'done';
       from = handled.next;
       if (from !== undefined) place.state = { ...place.state, partly: { ...place.state.partly, [key]: from } };
-      if (isToStop(place)) return 'stopped';
+      if (mustStop(place)) return 'stopped';
     }
   } catch (error) {
     // The row cannot be parsed, or the rule's destination cannot be formed from this name.
-    if (!isOfOneRow(error)) throw error;
+    if (!isRowError(error)) throw error;
     addProblem(scan, rule, error);
     return 'done';
   }

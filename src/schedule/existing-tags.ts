@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { PromoterError } from '../oci/index.js';
+import { PromoterError, type TagDetails } from '../oci/index.js';
 import type { Rule } from '../rules/rule.js';
 import type { Existing } from '../rows/scan-row.js';
 import type { Ports } from '../ports/ports.js';
+import { everyTagOf, isTaken, mustPause, type RepositoryScan, SCANNED_TAGS } from './scan.js';
 
 /** Tags per document. */
-export const PART_TAGS = 5_000;
+const PART_TAGS = 5_000;
 
 const partSchema = z.object({
   /** Digests by tag. */
@@ -16,7 +17,7 @@ const partSchema = z.object({
   /** The newest time of a tag when the recording started. */
   untilMs: z.number().exactOptional(),
 });
-export type Part = z.infer<typeof partSchema>;
+type Part = z.infer<typeof partSchema>;
 
 type DocumentsPort = Pick<Ports, 'documents'>;
 
@@ -68,7 +69,7 @@ export class ExistingTags {
  * @param list makes the part
  * @returns the part that is kept
  */
-export async function keepPart(
+async function keepPart(
   ports: DocumentsPort,
   rule: Rule,
   repository: string,
@@ -143,4 +144,50 @@ function hash(value: unknown): string {
 
 function parse<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   return schema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+}
+
+/**
+ * Records the tags of a repository, continuing where the last tick stopped, until this tick must stop. If the registry
+ * gives times, tags written since the recording started are left out.
+ * @returns true if the recording is complete
+ */
+export async function recordExisting(place: RepositoryScan, existing: Existing): Promise<boolean> {
+  const { scan, rule, repository } = place;
+  let after = place.state.full?.after;
+  let known = existing;
+  do {
+    const part = await keepPart(scan.ports, rule, repository, known, () => listPart(place, known, after));
+    // A host that died may have written the part without its row, so the recording may have started earlier.
+    const untilMs = part.untilMs ?? known.untilMs;
+    known = {
+      ...known,
+      parts: known.parts + 1,
+      isWhole: part.next === null,
+      ...(untilMs !== undefined && { untilMs }),
+    };
+    after = part.next ?? undefined;
+    const { full: before, ...state } = place.state;
+    const full = before && after !== undefined && { ...before, after };
+    place.state = { ...state, existing: known, ...(full && { full }) };
+  } while (!known.isWhole && !mustPause(place));
+  return known.isWhole;
+}
+
+async function listPart(place: RepositoryScan, { untilMs }: Existing, after: string | undefined): Promise<Part> {
+  const { scan, rule, repository, signal } = place;
+  const tags: Part['tags'] = {};
+  const times = untilMs === undefined ? {} : { untilMs };
+  let listed = 0;
+  const isNew = ({ updatedAt }: TagDetails): boolean =>
+    untilMs !== undefined && updatedAt !== undefined && Date.parse(updatedAt) > untilMs;
+  for await (const each of everyTagOf(scan.ports, rule, repository, {
+    signal,
+    ...(after !== undefined && { last: after }),
+  })) {
+    if (isTaken(rule, repository, each.name) && !isNew(each)) tags[each.name] = each.digest;
+    listed += 1;
+    const isEnough = listed >= PART_TAGS || (listed % SCANNED_TAGS === 0 && mustPause(place));
+    if (isEnough) return { tags, next: each.name, ...times };
+  }
+  return { tags, next: null, ...times };
 }

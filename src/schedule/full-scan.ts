@@ -10,10 +10,18 @@ import { resolveTag } from '../transfer/resolve-tag.js';
 import { DestinationTags } from './destination-tags.js';
 import { ExistingTags } from './existing-tags.js';
 import { PromotionRows } from './promotion-rows.js';
-import { decide, isToLeave, type RepositoryScan } from './repository-scan.js';
-import { isOutdated } from './run-again.js';
-import { everyTagOf, isTaken } from './source-repositories.js';
-import { isFull, isOfOneRow, addProblem, SCANNED_TAGS } from './scan.js';
+import {
+  addProblem,
+  decide,
+  everyTagOf,
+  isRunLimitReached,
+  isRowError,
+  isTaken,
+  mustPause,
+  type RepositoryScan,
+  SCANNED_TAGS,
+} from './scan.js';
+import { isOutdated } from './rerun-after-edit.js';
 
 /** Requests sent, and runs started, in parallel. */
 const AT_ONCE = 16;
@@ -59,7 +67,7 @@ export async function fullScan(place: RepositoryScan): Promise<boolean> {
   })) {
     page.push(listed);
     if (page.length < SCANNED_TAGS) continue;
-    if (!(await scanPage(reading, page, listed.name)) || isToLeave(place)) return false;
+    if (!(await scanPage(reading, page, listed.name)) || mustPause(place)) return false;
     page = [];
   }
   // The last page covers all remaining rows.
@@ -77,7 +85,7 @@ function end(place: RepositoryScan): void {
 }
 
 /** A tag, or the tag of a row that is no longer listed, that may need a run. */
-interface Doubt {
+interface Candidate {
   name: TagName;
   /** The tag as listed; absent if it is not listed any more. */
   listed?: TagDetails;
@@ -85,10 +93,10 @@ interface Doubt {
   /** Set if the destination must be read to decide. */
   destination?: TagName;
 }
-type Compared = Doubt & { destination: TagName; digest: string };
+type Compared = Candidate & { destination: TagName; digest: string };
 
-function isCompared(doubt: Doubt): doubt is Compared {
-  return doubt.destination !== undefined && doubt.digest !== undefined;
+function isCompared(candidate: Candidate): candidate is Compared {
+  return candidate.destination !== undefined && candidate.digest !== undefined;
 }
 
 /**
@@ -99,9 +107,9 @@ function isCompared(doubt: Doubt): doubt is Compared {
 async function scanPage(reading: Reading, page: readonly TagDetails[], last: string | undefined): Promise<boolean> {
   const { scan, rule, repository, destinations } = reading;
   const tags = page.filter(({ name }) => isTaken(rule, repository, name));
-  scan.looked += tags.length;
+  scan.checked += tags.length;
   const rows = await reading.rows.upTo(last);
-  const doubts: Doubt[] = [];
+  const candidates: Candidate[] = [];
   const rowless = tags.filter(({ name }) => !rows.has(name));
   const existing = await reading.existing?.digestsOf(rowless.map(({ name }) => name));
   for (const listed of tags) {
@@ -110,20 +118,20 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
     const row = isApart ? await reading.rows.now(listed.name) : rows.get(listed.name);
     // The tag is unchanged since it was recorded as existing, and nothing asked for it since.
     if (row === undefined && existing?.get(listed.name) === listed.digest) continue;
-    const doubt = await doubtOf(reading, listed, row);
-    if (doubt !== undefined) doubts.push(doubt);
+    const candidate = await candidateOf(reading, listed, row);
+    if (candidate !== undefined) candidates.push(candidate);
     rows.delete(listed.name);
   }
   for (const row of rows.values())
-    if (!reading.apart.delete(row.source.tag) && isLeft(reading, row)) doubts.push({ name: row.source });
-  doubts.sort((a, b) => (a.name.tag < b.name.tag ? -1 : 1));
-  const confirmed = await destinations.listed(doubts.filter(isCompared));
-  const open = doubts.filter((doubt) => !isCompared(doubt) || !confirmed.has(doubt));
+    if (!reading.apart.delete(row.source.tag) && isLeft(reading, row)) candidates.push({ name: row.source });
+  candidates.sort((a, b) => (a.name.tag < b.name.tag ? -1 : 1));
+  const confirmed = await destinations.listed(candidates.filter(isCompared));
+  const open = candidates.filter((candidate) => !isCompared(candidate) || !confirmed.has(candidate));
   for (let from = 0; from < open.length;) {
-    if (isFull(scan)) return false;
+    if (isRunLimitReached(scan)) return false;
     // Never start more runs than are left.
     const some = open.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
-    const isDone = await Promise.all(some.map((doubt) => incrementSeen(reading, doubt)));
+    const isDone = await Promise.all(some.map((candidate) => incrementSeen(reading, candidate)));
     // Other repositories are scanned in parallel and may have used up the last run.
     const stopped = isDone.indexOf(false);
     from += some.length;
@@ -139,7 +147,7 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
  * True if the request share of a destination registry is used up. Destinations without ACR lists cost a request for
  * each tag.
  */
-function isSpent({ share }: RepositoryScan['scan'], { source }: Rule, some: readonly Doubt[]): boolean {
+function isSpent({ share }: RepositoryScan['scan'], { source }: Rule, some: readonly Candidate[]): boolean {
   return some.some(
     ({ destination: to }) => to !== undefined && to.registry !== source.registry && share.left(to.registry) <= 0,
   );
@@ -152,11 +160,11 @@ function reach(reading: Reading, tag: string | undefined): void {
 }
 
 /** Returns undefined if the row shows that nothing is to be done. */
-async function doubtOf(
+async function candidateOf(
   reading: Reading,
   listed: TagDetails,
   row: PromotionRow | undefined,
-): Promise<Doubt | undefined> {
+): Promise<Candidate | undefined> {
   const { rule, repository } = reading;
   const name = { registry: rule.source.registry, repository, tag: listed.name };
   switch (decide(reading, listed, row)) {
@@ -168,7 +176,7 @@ async function doubtOf(
     }
     case 'run again': {
       const { full } = reading.state;
-      // Reruns after a rule edit come after all scans, see runAgain.
+      // Reruns after a rule edit come after all scans, see rerunAfterEdit.
       if (full !== undefined && !isOutdated(reading))
         reading.state = { ...reading.state, full: { ...full, hasOutdated: true } };
       return undefined;
@@ -196,11 +204,11 @@ function isLeft({ rule, repository }: Reading, { source, runOpen, state }: Promo
  * Checks the row and the tag again before it starts a run: the row may have changed, and a tag list may lag behind.
  * @returns false if a run is needed but no more may be started
  */
-async function incrementSeen(reading: Reading, { name, listed }: Doubt): Promise<boolean> {
+async function incrementSeen(reading: Reading, { name, listed }: Candidate): Promise<boolean> {
   const { scan, rule, rows, destinations } = reading;
   try {
     if (!(await (listed === undefined ? isGone(reading, name) : isWanted()))) return true;
-    if (isFull(scan)) return false;
+    if (isRunLimitReached(scan)) return false;
     scan.started += 1;
     await incrementGeneration(scan.ports, rule, name, { kind: 'schedule' }).catch((error: unknown) => {
       scan.started -= 1;
@@ -209,7 +217,7 @@ async function incrementSeen(reading: Reading, { name, listed }: Doubt): Promise
   } catch (error) {
     // One bad row, a destination that cannot be formed, or a failing request does not stop the scan. The next full scan
     // tries again.
-    if (!isOfOneRow(error)) {
+    if (!isRowError(error)) {
       if (reading.signal.aborted || !(error instanceof RegistryError) || reading.troubles >= MOST_TROUBLES) throw error;
       reading.troubles += 1;
     }
@@ -219,7 +227,7 @@ async function incrementSeen(reading: Reading, { name, listed }: Doubt): Promise
 
   async function isWanted(): Promise<boolean> {
     if (listed === undefined) return false;
-    const now = await doubtOf(reading, listed, await rows.now(name.tag));
+    const now = await candidateOf(reading, listed, await rows.now(name.tag));
     return now !== undefined && !(isCompared(now) && (await destinations.stands(now)));
   }
 }

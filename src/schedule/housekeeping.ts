@@ -7,9 +7,9 @@ import { needsResultEvent } from '../rows/filters.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { RunSummary } from '../rows/run-row.js';
 import type { SubjectIndexEntry } from '../rows/subject-index.js';
-import { pageFrom } from './page-from.js';
+import { pageFrom } from './pages.js';
 import type { Ports } from '../ports/ports.js';
-import { isOfOneRow } from './scan.js';
+import { isRowError } from './scan.js';
 import type { StorePort } from '../ports/store.js';
 import type { IgnoredEvents } from '../ports/ignored-events.js';
 import type { Notes } from '../ports/notes.js';
@@ -72,7 +72,7 @@ interface Page {
  * to everything else is removed last.
  * @throws the first error, after everything else is done
  */
-export async function keepHouse(ports: HousePorts): Promise<Removed> {
+export async function removeOld(ports: HousePorts): Promise<Removed> {
   const kept = await ports.store.getNote(NOTE);
   const note = noteOf(kept?.value);
   const now = ports.now().getTime();
@@ -117,7 +117,7 @@ async function removeEach<T>(
     try {
       if (await remove(item)) removed += 1;
     } catch (error) {
-      if (!isOfOneRow(error)) throw error;
+      if (!isRowError(error)) throw error;
       failures.push(error);
     }
   }

@@ -4,8 +4,8 @@ import { incrementGeneration } from '../rows/increment.js';
 import { reconcilePromotion } from '../rows/reconcile.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { Ports } from '../ports/ports.js';
-import { workInTurn } from './page-from.js';
-import { isOfOneRow } from './scan.js';
+import { workInTurn } from './pages.js';
+import { isRowError } from './scan.js';
 
 /** Rows per page. */
 const PAGE_ROWS = 100;
@@ -141,7 +141,7 @@ async function apart(
     await work();
     return true;
   } catch (error) {
-    if (!isOfOneRow(error)) throw error;
+    if (!isRowError(error)) throw error;
     if (found.problems.length < MOST_PROBLEMS) found.problems.push(`promotion ${id}: ${error.code}: ${error.message}`);
     return false;
   }

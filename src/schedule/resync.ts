@@ -8,11 +8,11 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import { DAILY_MS, isRunsToDecide, resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/resync-turn.js';
 import type { Ports } from '../ports/ports.js';
 import type { Versioned } from '../ports/versioned.js';
-import { ResyncBegun } from './resync-begun.js';
-import { hasDifference } from './resync-look.js';
-import { addText, isFull, isOver, type Scan } from './scan.js';
-import type { Share } from './shares.js';
-import { tookTooLong, within } from './within.js';
+import { CrashMarker } from './crash-marker.js';
+import { hasDifference } from './promotion-difference.js';
+import { addProblemText, isRunLimitReached, isTimeOver, type Scan } from './scan.js';
+import type { Share } from './request-shares.js';
+import { tookTooLong, within } from './time-limit.js';
 
 /** Promotions read from each list per tick. How many of them are compared depends on the request share. */
 const LEAST_TURNS = 10;
@@ -29,7 +29,7 @@ const MOST_TROUBLES = 2;
 const SLOW_LOOKS = 3;
 const SLOW_LOOK_REQUESTS = 20;
 
-export interface Resync extends Pick<Scan, 'call' | 'until' | 'started' | 'maxStarted' | 'looked' | 'problems'> {
+export interface Resync extends Pick<Scan, 'call' | 'until' | 'started' | 'maxStarted' | 'checked' | 'problems'> {
   ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'documents' | 'signer' | 'paused' | 'now'>;
   /** How many requests it may still send to each registry. */
   share: Share;
@@ -44,7 +44,7 @@ export async function resync(scan: Resync): Promise<void> {
   const { ports } = scan;
   if (ports.paused) return;
   const rules = (await ports.rules.load()).filter((rule) => rule.triggers.includes('schedule'));
-  const begun = await ResyncBegun.open(ports);
+  const begun = await CrashMarker.open(ports);
   const [killer, ...others] = begun.before;
   if (killer !== undefined && others.length === 0) await noteKiller(scan, killer);
   const isAlone = others.length > 0;
@@ -105,7 +105,10 @@ function isDue(now: Date, turn: ResyncTurn | undefined): boolean {
 async function noteKiller(scan: Resync, id: string): Promise<void> {
   const current = await scan.ports.store.getPromotion(id);
   if (current === undefined || resyncTurnOf(current.value) === undefined) return;
-  addText(scan, `promotion ${id}: a schedule tick crashed while it compared this promotion; it is tried again later`);
+  addProblemText(
+    scan,
+    `promotion ${id}: a schedule tick crashed while it compared this promotion; it is tried again later`,
+  );
   await noteTrouble(scan, current);
 }
 
@@ -130,12 +133,12 @@ class LaneResync {
   readonly #rules: readonly Rule[];
   readonly #lane: DueLane;
   /** Set if each comparison must be recorded before it begins. */
-  readonly #alone: ResyncBegun | undefined;
+  readonly #alone: CrashMarker | undefined;
   #troubles = 0;
   /** Requests of the current comparison. */
   #asked = 0;
 
-  constructor(scan: Resync, rules: readonly Rule[], lane: DueLane, alone: ResyncBegun | undefined) {
+  constructor(scan: Resync, rules: readonly Rule[], lane: DueLane, alone: CrashMarker | undefined) {
     this.#scan = scan;
     this.#rules = rules;
     this.#lane = lane;
@@ -163,7 +166,9 @@ class LaneResync {
   }
 
   #isEnough(): boolean {
-    return this.#left() <= 0 || this.#troubles >= MOST_TROUBLES || isOver(this.#scan) || isFull(this.#scan);
+    return (
+      this.#left() <= 0 || this.#troubles >= MOST_TROUBLES || isTimeOver(this.#scan) || isRunLimitReached(this.#scan)
+    );
   }
 
   async #lookAt(id: string): Promise<void> {
@@ -172,7 +177,7 @@ class LaneResync {
     if (current === undefined || !isDue(ports.now(), resyncTurnOf(current.value))) return;
     const row = current.value;
     const rule = currentRule(this.#rules, row.rule, row.source);
-    this.#scan.looked += 1;
+    this.#scan.checked += 1;
     try {
       if (rule !== undefined && (isRunsToDecide(row) || (await this.#differs(rule, row))))
         await this.#increment(rule, row);
@@ -225,7 +230,7 @@ class LaneResync {
     const { code, message } = describeError(error);
     // A refusal costs little and says nothing about the other promotions.
     if (error instanceof PromoterError && error.transient) this.#troubles += 1;
-    addText(this.#scan, `${row.destination}: ${code}: ${message}`);
+    addProblemText(this.#scan, `${row.destination}: ${code}: ${message}`);
   }
 }
 

@@ -1,11 +1,10 @@
 import { describeError } from '../oci/index.js';
-import { addText, isFull, isOver, type Scan } from './scan.js';
-import { changeWork, fullWork, sortedForChangeScan, sortedForFullScan, type Work } from './scan-works.js';
-import { isOutdated, runAgain } from './run-again.js';
+import { addProblemText, isRunLimitReached, isTimeOver, type RepositoryScan, type Scan } from './scan.js';
+import { changeWork, fullWork, sortedForChangeScan, sortedForFullScan, type Work } from './due-scans.js';
+import { isOutdated, rerunAfterEdit } from './rerun-after-edit.js';
 import { claimedState, failuresOf, isClaimable } from '../rows/scan-row.js';
-import type { RepositoryScan } from './repository-scan.js';
 import { listRows, scheduledRules, updateRows, type RuledRow } from './scan-rows.js';
-import { tookTooLong, within } from './within.js';
+import { tookTooLong, within } from './time-limit.js';
 
 /**
  * Limits for one repository in one tick, in milliseconds: it begins no new piece after the first, and is aborted after
@@ -48,8 +47,8 @@ export async function scanRepositories(scan: Scan): Promise<ScannedRepositories>
  * Starts the runs that edited rules need. Called last in a tick, because repairs come first.
  * @returns true if the next tick must continue
  */
-export async function runEditedAgain(scan: Scan, outdated: readonly RuledRow[]): Promise<boolean> {
-  return (await scanAll(scan, outdated, runAgain, () => isFull(scan))) && !isFull(scan);
+export async function rerunEdited(scan: Scan, outdated: readonly RuledRow[]): Promise<boolean> {
+  return (await scanAll(scan, outdated, rerunAfterEdit, () => isRunLimitReached(scan))) && !isRunLimitReached(scan);
 }
 
 /** @returns true if something is left for the next tick */
@@ -97,7 +96,7 @@ async function scanSome(
   const scanNext = async (): Promise<void> => {
     for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) {
       // Once enough repositories hang, the registry is not answering. The rest wait for the next tick.
-      if (isOver(scan) || isEnough() || hanging >= atOnce) {
+      if (isTimeOver(scan) || isEnough() || hanging >= atOnce) {
         isLeft = true;
         return;
       }
@@ -134,7 +133,7 @@ async function scanRow(scan: Scan, row: RuledRow, work: Work): Promise<'done' | 
     if (work === fullWork) fullFailed = undefined;
   } catch (error) {
     const { code, message } = describeError(error);
-    addText(scan, `rule ${rule.name}, ${value.repository}: ${code}: ${message}`);
+    addProblemText(scan, `rule ${rule.name}, ${value.repository}: ${code}: ${message}`);
     outcome = tookTooLong(error) ? 'hangs' : 'failed';
   }
   const { fullFailed: _before, ...reached } = place.state;

@@ -1,13 +1,12 @@
-import { describeError } from '../oci/index.js';
+import { describeError, isRepository } from '../oci/index.js';
 import { scanFingerprint } from '../rules/fingerprint.js';
 import { isSourceRepository } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
 import type { ScanRow, ScanState } from '../rows/scan-row.js';
 import type { Versioned } from '../ports/versioned.js';
 import { firstRepositories, forgetExisting, forgetRule, globsHash } from './existing-tags.js';
-import { addText, type Scan } from './scan.js';
-import { repositoriesOf } from './source-repositories.js';
-import { within } from './within.js';
+import { addProblemText, type Scan } from './scan.js';
+import { within } from './time-limit.js';
 
 /** Time limit for listing the repositories of a registry, in milliseconds. */
 const REPOSITORIES_MS = 15_000;
@@ -83,7 +82,7 @@ async function updateRule(
     await insert(scan, rule, repositories, wanted);
   } catch (error) {
     const { code, message } = describeError(error);
-    addText(scan, `rule ${rule.name}: ${code}: ${message}`);
+    addProblemText(scan, `rule ${rule.name}: ${code}: ${message}`);
   }
 }
 
@@ -146,4 +145,23 @@ async function readCatalog({ ports, call }: Scan, registry: string): Promise<rea
     for await (const name of ports.listing.registry(registry).listRepositories({ signal })) names.push(name);
     return names;
   });
+}
+
+const WILDCARD = /[*?[\]{}()!]/;
+
+/**
+ * The rule's source repositories, sorted: the names in the rule, or the matches in the registry's catalog if the rule
+ * has wildcards.
+ */
+async function repositoriesOf(
+  rule: Rule,
+  catalog: (registry: string) => Promise<readonly string[]>,
+): Promise<string[]> {
+  const { registry, repositories } = rule.source;
+  const isListed =
+    repositories.some((glob) => !glob.startsWith('!') && WILDCARD.test(glob)) ||
+    repositories[0]?.startsWith('!') === true;
+  // A pattern that is no valid repository name matches nothing.
+  const found = new Set(isListed ? await catalog(registry) : repositories.filter(isRepository));
+  return [...found].filter((repository) => isSourceRepository(rule, registry, repository)).sort();
 }

@@ -1,7 +1,12 @@
-import { PromoterError, RegistryError, describeError } from '../oci/index.js';
+import { PromoterError, RegistryError, describeError, type TagDetails } from '../oci/index.js';
+import { decideTag } from '../rules/decide.js';
+import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
+import { matchRules } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import type { ScanState } from '../rows/scan-row.js';
 import type { Ports } from '../ports/ports.js';
-import type { Share } from './shares.js';
+import type { Share } from './request-shares.js';
 import type { StepCall } from '../ports/step.js';
 
 /** Tags handled together: one page of ACR's list. */
@@ -29,15 +34,15 @@ export interface Scan {
   /** Runs started since that time, and the most that may be started. */
   started: number;
   maxStarted: number;
-  looked: number;
+  checked: number;
   problems: string[];
 }
 
-export function isOver(scan: Pick<Scan, 'until'> & { ports: Pick<Ports, 'now'> }): boolean {
+export function isTimeOver(scan: Pick<Scan, 'until'> & { ports: Pick<Ports, 'now'> }): boolean {
   return scan.ports.now().getTime() >= scan.until;
 }
 
-export function isFull(scan: Pick<Scan, 'started' | 'maxStarted'>): boolean {
+export function isRunLimitReached(scan: Pick<Scan, 'started' | 'maxStarted'>): boolean {
   return scan.started >= scan.maxStarted;
 }
 
@@ -45,19 +50,85 @@ export function isFull(scan: Pick<Scan, 'started' | 'maxStarted'>): boolean {
  * True if the error concerns one row only, so that the scan can continue. False if the store, the engine or a registry
  * is down.
  */
-export function isOfOneRow(error: unknown): error is PromoterError {
+export function isRowError(error: unknown): error is PromoterError {
   if (!(error instanceof PromoterError) || error instanceof RegistryError) return false;
   return !error.transient || error.code === 'ROW_CONTENDED';
 }
 
 export function addProblem(scan: Scan, rule: Rule, error: PromoterError): void {
   const { code, message } = describeError(error);
-  addText(scan, `rule ${rule.name}: ${code}: ${message}`);
+  addProblemText(scan, `rule ${rule.name}: ${code}: ${message}`);
 }
 
 /** Records a problem, or something that an operator who reads the log wants to know. */
-export function addText(scan: Pick<Scan, 'call' | 'problems'>, whole: string): void {
+export function addProblemText(scan: Pick<Scan, 'call' | 'problems'>, whole: string): void {
   const text = whole.slice(0, PROBLEM_CHARACTERS);
   scan.call.progress.text(text);
   if (scan.problems.length < MOST_PROBLEMS) scan.problems.push(text);
+}
+
+/** One repository of one rule during a scan. */
+export interface RepositoryScan {
+  scan: Scan;
+  rule: Rule;
+  repository: string;
+  /** Progress so far. It is written even if the scan fails. */
+  state: ScanState;
+  /** Aborted when the repository's time is over. */
+  signal: AbortSignal;
+  /** After this time no new piece is begun, in epoch milliseconds. */
+  until: number;
+}
+
+/** True if no new piece may be begun: the time is over or the registry's request share is used up. */
+export function mustPause({ scan, rule, until }: RepositoryScan): boolean {
+  return scan.ports.now().getTime() >= until || scan.share.left(rule.source.registry) <= 0;
+}
+
+/** True if no new piece may be begun, or no more runs may be started. */
+export function mustStop(place: RepositoryScan): boolean {
+  return mustPause(place) || isRunLimitReached(place.scan);
+}
+
+/** Decides what the schedule does with a tag, from its row. */
+export function decide(
+  { scan, rule }: RepositoryScan,
+  { digest, updatedAt }: { digest: string; updatedAt?: string },
+  row: PromotionRow | undefined,
+): ReturnType<typeof decideTag> {
+  return decideTag({
+    digest,
+    ...(updatedAt !== undefined && { updatedAt }),
+    isGated: demandsEvidence(rule),
+    fingerprint: fingerprint(rule),
+    now: scan.ports.now(),
+    ...(row !== undefined && { row }),
+  });
+}
+
+export function isTaken(rule: Rule, repository: string, tag: string): boolean {
+  return matchRules([rule], { registry: rule.source.registry, repository, tag }).rules.length > 0;
+}
+
+interface TagsOptions {
+  signal: AbortSignal;
+  /** Lists the tags after this one. */
+  last?: string;
+}
+
+/**
+ * Lists all tags of a repository with their digests, including those that the rule does not match. Yields nothing if
+ * the repository does not exist (yet).
+ */
+export async function* everyTagOf(
+  ports: Pick<Ports, 'listing'>,
+  rule: Rule,
+  repository: string,
+  options: TagsOptions,
+): AsyncGenerator<TagDetails> {
+  try {
+    yield* ports.listing.repository(rule.source.registry, repository).listTagDetails(options);
+  } catch (error) {
+    if (!(error instanceof RegistryError && error.notFound)) throw error;
+  }
 }

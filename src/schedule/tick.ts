@@ -1,17 +1,17 @@
-import { TransportError, describeError } from '../oci/index.js';
+import { describeError } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepProgressSink } from '../ports/step.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
-import type { TickState } from './clock.js';
-import { dueTime } from './due.js';
-import { keepHouse } from './housekeeping.js';
+import { dueTime, type TickState } from './clock.js';
+import { removeOld } from './housekeeping.js';
 import { reconcilePromotions, retryFailed } from './reconcile-promotions.js';
 import { reconcileRuns } from './reconcile-runs.js';
 import { resync, type Resync } from './resync.js';
 import type { Scan } from './scan.js';
-import { runEditedAgain, scanRepositories } from './scan-repositories.js';
+import { rerunEdited, scanRepositories } from './scan-repositories.js';
 import type { RuledRow } from './scan-rows.js';
-import { Shares, type Share } from './shares.js';
+import { Shares, type Share } from './request-shares.js';
+import { within } from './time-limit.js';
 
 /** A tick scans until this long after its start, but at least for LEAST_SCAN_MS. Milliseconds. */
 const SCAN_UNTIL_MS = 40_000;
@@ -48,17 +48,17 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   const dueAt = dueTime(call.schedule, call.state.dueAt, ports.now());
   const state: TickState = dueAt === undefined ? { ...call.state } : { dueAt, started: 0, scans: 'due' };
   const failed = await reconcile(ports, log, state);
-  let edited: EditedAgain | undefined;
+  let rerunEditedRules: RerunEditedRules | undefined;
   await withShares(ports, log, async (shares) => {
-    if (state.scans !== undefined) edited = await scan({ ports, log, state, beganMs }, shares.of('scan'));
-    await compare({ ports, log, state, beganMs }, shares.of('resync'));
+    if (state.scans !== undefined) rerunEditedRules = await runScans({ ports, log, state, beganMs }, shares.of('scan'));
+    await runResync({ ports, log, state, beganMs }, shares.of('resync'));
   });
-  if (failed.length > 0) await tryAgain(ports, log, state, failed);
-  if (edited !== undefined) await edited();
+  if (failed.length > 0) await retry(ports, log, state, failed);
+  if (rerunEditedRules !== undefined) await rerunEditedRules();
   if (dueAt === undefined) return state;
   await part(log, 'could not check the signing key', PART_MS, () => call.warnOfSigning((text) => log.warn(text)));
   await part(log, 'could not remove old rows', PART_MS, async () => {
-    const removed = await keepHouse(ports);
+    const removed = await removeOld(ports);
     if (Object.values(removed).some((count) => count > 0)) log.info(`removed: ${JSON.stringify(removed)}`);
   });
   return state;
@@ -75,10 +75,10 @@ async function reconcile(ports: Ports, log: TickCall['log'], state: TickState): 
     return () => ports.now().getTime() >= until;
   };
   await part(log, 'could not reconcile jobs and result events', PART_MS, async () => {
-    const { started, lost, told, problems } = await reconcileRuns(ports, timer());
+    const { started, orphaned, sent, problems } = await reconcileRuns(ports, timer());
     if (started.length > 0) log.info(`jobs started: ${runIds(started)}`);
-    if (lost.length > 0) log.warn(`orphaned jobs ended: ${runIds(lost)}`);
-    if (told.length > 0) log.info(`result events sent late: ${runIds(told)}`);
+    if (orphaned.length > 0) log.warn(`orphaned jobs ended: ${runIds(orphaned)}`);
+    if (sent.length > 0) log.info(`result events sent late: ${runIds(sent)}`);
     for (const problem of problems) log.warn(`could not reconcile: ${problem}`);
   });
   await part(log, 'could not reconcile promotions', PART_MS, async () => {
@@ -90,7 +90,7 @@ async function reconcile(ports: Ports, log: TickCall['log'], state: TickState): 
   return failed;
 }
 
-async function tryAgain(
+async function retry(
   ports: Ports,
   log: TickCall['log'],
   state: TickState,
@@ -122,15 +122,15 @@ interface Ticking extends Pick<TickCall, 'log' | 'state'> {
 }
 
 /** Starts the runs that an edited rule needs. Called last in a tick, because repairs come first. */
-type EditedAgain = () => Promise<void>;
+type RerunEditedRules = () => Promise<void>;
 
 /**
  * Runs the scans that are due. Sets `state.scans` if the next tick must continue; if the scan fails, `state.scans`
  * stays as it is.
  * @returns undefined if no rule was edited
  */
-async function scan({ ports, log, state, beganMs }: Ticking, share: Share): Promise<EditedAgain | undefined> {
-  let edited: EditedAgain | undefined;
+async function runScans({ ports, log, state, beganMs }: Ticking, share: Share): Promise<RerunEditedRules | undefined> {
+  let rerunEditedRules: RerunEditedRules | undefined;
   const forMs = Math.max(beganMs + SCAN_UNTIL_MS - ports.now().getTime(), LEAST_SCAN_MS);
   await part(log, 'the scan failed', forMs + STOP_MS, async (signal) => {
     const scan: Scan = {
@@ -142,25 +142,25 @@ async function scan({ ports, log, state, beganMs }: Ticking, share: Share): Prom
       isBegin: state.scans === 'due',
       started: state.started,
       maxStarted: await ports.rules.maxRunsPerTick(),
-      looked: 0,
+      checked: 0,
       problems: [],
     };
     try {
       const { isLeft, outdated } = await scanRepositories(scan);
       state.scans = 'begun';
       if (!isLeft) delete state.scans;
-      if (outdated.length > 0) edited = () => runEdited({ ports, log, state }, scan, outdated);
+      if (outdated.length > 0) rerunEditedRules = () => rerunAfterEdits({ ports, log, state }, scan, outdated);
     } finally {
       state.started = scan.started;
       for (const problem of scan.problems) log.warn(`scan: ${problem}`);
-      log.info(`scan: ${scan.looked} tags checked, ${scan.started} runs started`);
+      log.info(`scan: ${scan.checked} tags checked, ${scan.started} runs started`);
     }
   });
-  return edited;
+  return rerunEditedRules;
 }
 
 /** Sends no registry request, and has its own time limit. */
-async function runEdited(
+async function rerunAfterEdits(
   { ports, log, state }: Pick<Ticking, 'ports' | 'log' | 'state'>,
   scanned: Scan,
   outdated: readonly RuledRow[],
@@ -170,7 +170,7 @@ async function runEdited(
     const until = ports.now().getTime() + LEAST_SCAN_MS;
     const scan: Scan = { ...scanned, call: { signal, progress: SILENT }, until, started: before, problems: [] };
     try {
-      if (await runEditedAgain(scan, outdated)) state.scans = 'begun';
+      if (await rerunEdited(scan, outdated)) state.scans = 'begun';
     } finally {
       state.started = scan.started;
       for (const problem of scan.problems) log.warn(`scan: ${problem}`);
@@ -180,22 +180,22 @@ async function runEdited(
 }
 
 /** Compares promotions one by one, within the time limit and the request shares of their registries. */
-async function compare({ ports, log, state, beganMs }: Ticking, share: Share): Promise<void> {
+async function runResync({ ports, log, state, beganMs }: Ticking, share: Share): Promise<void> {
   const forMs = Math.max(beganMs + RESYNC_UNTIL_MS - ports.now().getTime(), LEAST_RESYNC_MS);
   await part(log, 'resync failed', forMs + STOP_MS, async (signal) => {
     const { started: before } = state;
     const maxStarted = await ports.rules.maxRunsPerTick();
     const call = { signal, progress: SILENT };
     const until = ports.now().getTime() + forMs;
-    const bounds = { call, until, started: before, maxStarted, looked: 0, problems: [] };
+    const bounds = { call, until, started: before, maxStarted, checked: 0, problems: [] };
     const compared: Resync = { ports, share, ...bounds };
     try {
       await resync(compared);
     } finally {
       state.started = compared.started;
       for (const problem of compared.problems) log.warn(`resync: ${problem}`);
-      if (compared.looked > 0)
-        log.info(`resync: ${compared.looked} promotions compared, ${compared.started - before} runs started`);
+      if (compared.checked > 0)
+        log.info(`resync: ${compared.checked} promotions compared, ${compared.started - before} runs started`);
     }
   });
 }
@@ -215,13 +215,8 @@ async function part(
   ms: number,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const signal = AbortSignal.timeout(ms);
-  const over = new Promise<never>((_resolve, reject) => {
-    const late = (): void => reject(new TransportError('TIMEOUT', `it did not end in ${ms / 1_000} s`));
-    signal.addEventListener('abort', late, { once: true });
-  });
   try {
-    await Promise.race([work(signal), over]);
+    await within(new AbortController().signal, ms, 'it', work);
   } catch (error) {
     const { code, message } = describeError(error);
     log.warn(`${problem}: ${code}: ${message}`);

@@ -2,16 +2,16 @@ import { reconcileRuns } from '../../src/schedule/reconcile-runs.js';
 
 type RunsPorts = Parameters<typeof reconcileRuns>[0];
 
-/** What a tick does with open jobs. */
+/** Reconciles open jobs as a tick does. */
 export async function reconcileJobs(
   ports: RunsPorts,
-): Promise<{ started: string[]; lost: string[]; problems: string[] }> {
-  const { told: _told, ...jobs } = await reconcileRuns(ports);
+): Promise<{ started: string[]; orphaned: string[]; problems: string[] }> {
+  const { sent: _sent, ...jobs } = await reconcileRuns(ports);
   return jobs;
 }
 
-/** What a tick does with result events that were not sent. */
-export async function sendUnsent(ports: RunsPorts): Promise<{ told: string[]; problems: string[] }> {
-  const { told, problems } = await reconcileRuns(ports);
-  return { told, problems };
+/** Sends the unsent result events as a tick does. */
+export async function sendUnsent(ports: RunsPorts): Promise<{ sent: string[]; problems: string[] }> {
+  const { sent, problems } = await reconcileRuns(ports);
+  return { sent, problems };
 }

@@ -1,5 +1,5 @@
 import { resync, type Resync } from '../../src/schedule/resync.js';
-import { Shares } from '../../src/schedule/shares.js';
+import { Shares } from '../../src/schedule/request-shares.js';
 import { newCall, type World } from './world.js';
 
 /** A look, or a run, is not looked at again before. */
@@ -15,7 +15,7 @@ export async function resyncTick(world: World, changes: Partial<Resync> = {}): P
     until: world.nowMs + 60_000,
     started: 0,
     maxStarted: 200,
-    looked: 0,
+    checked: 0,
     problems: [],
     ...changes,
   };

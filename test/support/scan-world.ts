@@ -3,9 +3,9 @@ import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { RunResult } from '../../src/rows/run-row.js';
 import type { ScanRow } from '../../src/rows/scan-row.js';
 import type { Rule } from '../../src/rules/rule.js';
-import { runEditedAgain, scanRepositories } from '../../src/schedule/scan-repositories.js';
+import { rerunEdited, scanRepositories } from '../../src/schedule/scan-repositories.js';
 import type { Scan } from '../../src/schedule/scan.js';
-import { Shares } from '../../src/schedule/shares.js';
+import { Shares } from '../../src/schedule/request-shares.js';
 import { pushImage } from './images.js';
 import { rule } from './rules.fixture.js';
 import { REGISTRY, newCall, rowOf, type World } from './world.js';
@@ -13,7 +13,7 @@ import { REGISTRY, newCall, rowOf, type World } from './world.js';
 /** What came of the scans of one tick. */
 export interface Scanned {
   started: number;
-  looked: number;
+  checked: number;
   problems: string[];
   /** The next tick is to go on. */
   isLeft: boolean;
@@ -37,7 +37,7 @@ function newScan(world: World, changes: Partial<Scan> = {}): Scan {
     isBegin: true,
     started: 0,
     maxStarted: world.maxRunsPerTick,
-    looked: 0,
+    checked: 0,
     problems: [],
     ...changes,
   };
@@ -59,11 +59,11 @@ export async function scanTick(
     started,
   });
   const { isLeft, outdated } = await scanRepositories(scan);
-  const isAgainLeft = await runEditedAgain(scan, outdated);
+  const isAgainLeft = await rerunEdited(scan, outdated);
   await shares.close();
   return {
     started: scan.started,
-    looked: scan.looked,
+    checked: scan.checked,
     problems: scan.problems,
     isLeft: isLeft || isAgainLeft,
     asked: (registry) => share.asked(registry),

@@ -6,7 +6,7 @@ import { openJob } from '../../../src/operations/start-job.js';
 import { parseJob } from '../../../src/operations/parse-job.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
-import { keepHouse, type Removed } from '../../../src/schedule/housekeeping.js';
+import { removeOld, type Removed } from '../../../src/schedule/housekeeping.js';
 import { newWorld, openRun, rowOf, type World } from '../../support/world.js';
 import { startAzurite, type Azurite } from './azurite.js';
 
@@ -79,7 +79,7 @@ async function runOnce({ world, storage }: House): Promise<string> {
   return run.runId;
 }
 
-const tidy = ({ world, storage }: House): Promise<Removed> => keepHouse({ ...world, documents: storage.documents });
+const tidy = ({ world, storage }: House): Promise<Removed> => removeOld({ ...world, documents: storage.documents });
 
 describe('housekeeping', () => {
   test('of runs, a job and a promotion leaves nothing of them in tables and blobs', async () => {

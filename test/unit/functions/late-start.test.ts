@@ -333,7 +333,7 @@ test('a job that the schedule gives up while it works stops at its next step, an
     handler: async (input, context) => {
       const answer = await handler(input, context);
       world.nowMs += 3 * 24 * 3_600_000;
-      expect((await reconcileJobs(world)).lost).toEqual([runId]);
+      expect((await reconcileJobs(world)).orphaned).toEqual([runId]);
       return answer;
     },
   });

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { handleRegistryEvent } from '../../../src/promotions/registry-event.js';
 import type { Descriptor } from '../../../src/oci/index.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
-import { keepHouse } from '../../../src/schedule/housekeeping.js';
+import { removeOld } from '../../../src/schedule/housekeeping.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, SOURCE } from '../../support/world.js';
@@ -155,7 +155,7 @@ test('a repository that is deleted, of which nobody is told: its rows are closed
   expect(await rows()).toMatchObject([{ last: { code: 'SOURCE_GONE' } }, { last: { code: 'SOURCE_GONE' } }]);
   expect(await tickUntilQuiet(24 * HOUR_MS)).toEqual([]);
   play.world.nowMs += 31 * 24 * HOUR_MS;
-  expect(await keepHouse(play.world)).toMatchObject({ promotions: 2, subjectIndex: 2 });
+  expect(await removeOld(play.world)).toMatchObject({ promotions: 2, subjectIndex: 2 });
   expect(play.destination.tags.get('v1')).toBe(images[0]?.digest);
   // It comes again, and nobody tells of that either.
   const again = await push('A2', { tag: 'v1', told: false });

@@ -1,7 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import type { Descriptor } from '../../../src/oci/index.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import { keepHouse } from '../../../src/schedule/housekeeping.js';
+import { removeOld } from '../../../src/schedule/housekeeping.js';
 import { register } from '../../support/registered.js';
 import type { MemoryRepository } from '../oci/memory-repository.js';
 import { newWorld, type World } from '../../support/world.js';
@@ -131,8 +131,8 @@ export class App {
     await this.simulation.start('onSchedule', (task) => this.#handle(task, 'onSchedule', {}, {}), release);
   }
 
-  async keepHouse(): Promise<void> {
-    await this.#work('keepHouse', (task) => keepHouse(this.#viewOf(task, 'keepHouse')));
+  async removeOld(): Promise<void> {
+    await this.#work('removeOld', (task) => removeOld(this.#viewOf(task, 'removeOld')));
   }
 
   /** Somebody asks over HTTP. */

@@ -209,7 +209,7 @@ export class Happenings {
           this.known.slept = true;
           app.needsSchedule = true;
         }
-        await app.keepHouse();
+        await app.removeOld();
         return;
       case 'trouble':
         this.known.troubled = true;

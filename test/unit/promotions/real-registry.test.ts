@@ -58,7 +58,7 @@ test('the schedule finds an image; it is promoted; then nothing differs', async 
   const source = { registry: registry.name, repository: 'samples/app', tag: 'v1' };
   const from = client.repository(source.registry, source.repository);
   const { root, amd64, arm64 } = await pushMultiPlatform(from, source.tag);
-  expect(await scanAll(ports)).toMatchObject({ started: 1, looked: 1, problems: [] });
+  expect(await scanAll(ports)).toMatchObject({ started: 1, checked: 1, problems: [] });
 
   const [{ input } = { input: undefined }] = world.engine.starts;
   const run = input as { promotionId: string; runId: string };

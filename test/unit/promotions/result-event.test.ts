@@ -5,7 +5,7 @@ import { endRunRow } from '../../../src/rows/end-run.js';
 import { newRunId } from '../../../src/rows/run-id.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { closeJobStep } from '../../../src/operations/close-job.js';
-import { TELLING_MS } from '../../../src/schedule/unsent-results.js';
+import { RESULT_EVENT_MS } from '../../../src/schedule/reconcile-runs.js';
 import { sendUnsent } from '../../support/reconciled.js';
 import { sendResultEvent } from '../../../src/promotions/result-event.js';
 import { breakEverywhere } from '../../support/breaking.js';
@@ -84,14 +84,14 @@ test('a run that was interrupted: nobody is told; one that ended, and told nobod
   const { runId = '' } = await rowOf(world, run.promotionId);
   await endRunRow(world, runId, { outcome: 'failed', code: 'X' });
   // Whoever ended it may be about to tell.
-  expect(await sendUnsent(world)).toEqual({ told: [], problems: [] });
+  expect(await sendUnsent(world)).toEqual({ sent: [], problems: [] });
   world.nowMs += 60_000;
-  expect(await sendUnsent(world)).toEqual({ told: [runId], problems: [] });
-  expect(await sendUnsent(world)).toEqual({ told: [], problems: [] });
+  expect(await sendUnsent(world)).toEqual({ sent: [runId], problems: [] });
+  expect(await sendUnsent(world)).toEqual({ sent: [], problems: [] });
   expect(events()).toMatchObject([{ id: runId, data: { outcome: 'failed', code: 'X' } }]);
 });
 
-test('a queue that is down keeps nothing from being told later', async () => {
+test('a queue that is down keeps nothing from being sent later', async () => {
   const runId = await insertJob(world);
   const { queues } = world;
   world.queues = { ...queues, send: () => Promise.reject(new Error('down')) };
@@ -99,11 +99,11 @@ test('a queue that is down keeps nothing from being told later', async () => {
   expect(await runOf(world, runId)).toMatchObject({ state: 'ended' });
   world.queues = queues;
   world.nowMs += 60_000;
-  expect((await sendUnsent(world)).told).toEqual([runId]);
+  expect((await sendUnsent(world)).sent).toEqual([runId]);
   expect(events()).toMatchObject([{ id: runId, type: 'acr-promoter.job.failed' }]);
 });
 
-test('many that cannot be told of keep none before them from being told', async () => {
+test('many that cannot be sent of keep none before them from being sent', async () => {
   const ended = { state: 'ended', finishedAt: world.now().toISOString(), result: { outcome: 'completed' } } as const;
   const first = await insertJob(world, ended);
   const others = new Set<string>();
@@ -119,9 +119,9 @@ test('many that cannot be told of keep none before them from being told', async 
       return documents.putIfAbsent(container, name, bytes);
     },
   };
-  world.nowMs += TELLING_MS;
-  const { told, problems } = await sendUnsent(world);
-  expect(told).toEqual([first]);
+  world.nowMs += RESULT_EVENT_MS;
+  const { sent, problems } = await sendUnsent(world);
+  expect(sent).toEqual([first]);
   // Each is a line of the log.
   expect(problems).toHaveLength(20);
 });

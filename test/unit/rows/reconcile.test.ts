@@ -5,7 +5,7 @@ import { reconcilePromotion, ORPHANED_AFTER_MS, SILENT_MS } from '../../../src/r
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { beginRun, writeBegun } from '../../../src/promotions/begin-run.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
-import { TELLING_MS } from '../../../src/schedule/unsent-results.js';
+import { RESULT_EVENT_MS } from '../../../src/schedule/reconcile-runs.js';
 import { sendUnsent } from '../../support/reconciled.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { pushImage } from '../../support/images.js';
@@ -66,7 +66,7 @@ async function closeWithoutRule(world: World, run: Run): Promise<void> {
     const { runId = '', runOpen } = await rowOf(world, run.promotionId);
     if (runOpen && runId !== run.runId && (await begin(world, { ...run, runId })))
       await close(world, { ...run, runId });
-    world.nowMs += TELLING_MS;
+    world.nowMs += RESULT_EVENT_MS;
     await sendUnsent(world);
   }
 }

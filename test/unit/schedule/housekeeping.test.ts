@@ -6,7 +6,7 @@ import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { jobInstanceOf } from '../../../src/rows/job-instance.js';
 import { incrementGeneration } from '../../../src/rows/increment.js';
-import { keepHouse } from '../../../src/schedule/housekeeping.js';
+import { removeOld } from '../../../src/schedule/housekeeping.js';
 import { rule } from '../../support/rules.fixture.js';
 import { REGISTRY, SOURCE, newWorld, openRun, rowOf, type World } from '../../support/world.js';
 
@@ -60,14 +60,14 @@ describe('housekeeping of runs', () => {
   test('an old run is removed with its documents, steps and history, but its receipt stays', async () => {
     const runs = [await runOnce(), await runOnce(), await runOnce(), await runOnce()];
     later(29);
-    expect(await keepHouse(world)).toEqual({ runs: 0, promotions: 0, subjectIndex: 0, ignored: 0, instances: 0 });
+    expect(await removeOld(world)).toEqual({ runs: 0, promotions: 0, subjectIndex: 0, ignored: 0, instances: 0 });
     for (const runId of runs) expect(await isThere(runId)).toBe(true);
     later(2);
-    expect(await keepHouse(world)).toMatchObject({ runs: 4, promotions: 0 });
+    expect(await removeOld(world)).toMatchObject({ runs: 4, promotions: 0 });
     for (const runId of runs) await expectGone(runId);
     // A rule still matches it.
     expect((await rowOf(world, (await openRun(world)).promotionId)).last).toMatchObject({ runId: runs[3] });
-    expect(await keepHouse(world)).toMatchObject({ runs: 0 });
+    expect(await removeOld(world)).toMatchObject({ runs: 0 });
   });
 
   test('a job that was started twice is removed with both instances', async () => {
@@ -94,7 +94,7 @@ describe('housekeeping of runs', () => {
     world.engine.setState(ended.again, 'ended');
     world.engine.setState(working.again, 'running');
     later(40);
-    expect(await keepHouse(world)).toMatchObject({ runs: 1 });
+    expect(await removeOld(world)).toMatchObject({ runs: 1 });
     for (const id of [ended.id, ended.again]) expect(await world.engine.state(id)).toEqual({ state: 'missing' });
     expect(await isThere(working.id)).toBe(true);
   });
@@ -103,7 +103,7 @@ describe('housekeeping of runs', () => {
     const runs = [await runOnce(), await runOnce(), await runOnce()];
     later(40);
     const last = await runOnce();
-    await keepHouse(world);
+    await removeOld(world);
     expect(await Promise.all([...runs, last].map(isThere))).toEqual([false, false, true, true]);
   });
 
@@ -112,7 +112,7 @@ describe('housekeeping of runs', () => {
     const pending = await openRun(world, undefined, { ...SOURCE, tag: 'v2' });
     world.engine.setState(open.runId, 'running');
     later(4_000);
-    await keepHouse(world);
+    await removeOld(world);
     expect(await isThere(open.runId)).toBe(true);
     expect(await isThere(pending.runId)).toBe(true);
     expect(await world.engine.state(pending.runId)).toMatchObject({ state: 'pending' });
@@ -123,7 +123,7 @@ describe('housekeeping of runs', () => {
     world.engine.setState(working, 'running');
     const untold = await runOnce('v2', 'failed');
     later(40);
-    expect(await keepHouse(world)).toMatchObject({ runs: 0 });
+    expect(await removeOld(world)).toMatchObject({ runs: 0 });
     expect(await isThere(working)).toBe(true);
     expect(await isThere(untold)).toBe(true);
   });
@@ -133,10 +133,10 @@ describe('housekeeping of runs', () => {
     const first = await openJob(world, job, { kind: 'http' });
     await endRunRow(world, first.id, { outcome: 'unchanged' });
     later(29);
-    await keepHouse(world);
+    await removeOld(world);
     expect((await openJob(world, job, { kind: 'http' })).id).toBe(first.id);
     later(2);
-    await keepHouse(world);
+    await removeOld(world);
     expect(await world.store.findJob('mine')).toBeUndefined();
     expect((await openJob(world, job, { kind: 'http' })).id).not.toBe(first.id);
   });
@@ -144,7 +144,7 @@ describe('housekeeping of runs', () => {
   test('if there is more than a page of runs, the next ticks continue, and each run is removed once', async () => {
     for (let index = 0; index < 250; index += 1) await runOnce(`v${index}`);
     later(31);
-    const counts = [await keepHouse(world), await keepHouse(world), await keepHouse(world), await keepHouse(world)];
+    const counts = [await removeOld(world), await removeOld(world), await removeOld(world), await removeOld(world)];
     expect(counts.map(({ runs }) => runs)).toEqual([100, 100, 50, 0]);
   });
 
@@ -160,8 +160,8 @@ describe('housekeeping of runs', () => {
       { store: { ...store, removeRun: fail } },
       { store: { ...store, putNote: fail } },
     ];
-    for (const each of broken) await expect(keepHouse({ ...world, ...each })).rejects.toThrow('down');
-    await Promise.all([keepHouse(world), keepHouse(world), keepHouse(world)]);
+    for (const each of broken) await expect(removeOld({ ...world, ...each })).rejects.toThrow('down');
+    await Promise.all([removeOld(world), removeOld(world), removeOld(world)]);
     for (const runId of runs) await expectGone(runId);
   });
 });
@@ -176,7 +176,7 @@ describe('errors in housekeeping', () => {
       return get(id);
     };
     later(31);
-    await expect(keepHouse(world)).rejects.toMatchObject({ code: 'ROW_UNREADABLE' });
+    await expect(removeOld(world)).rejects.toMatchObject({ code: 'ROW_UNREADABLE' });
     expect(await Promise.all(runs.map(isThere))).toEqual([false, true, false]);
   });
 
@@ -185,7 +185,7 @@ describe('errors in housekeeping', () => {
     world.ruleList = [];
     later(31);
     world.engine.purgeEnded = () => Promise.reject(new TransportError('ENGINE_UNAVAILABLE', 'down'));
-    for (let ticks = 0; ticks < 3; ticks += 1) await expect(keepHouse(world)).rejects.toThrow('down');
+    for (let ticks = 0; ticks < 3; ticks += 1) await expect(removeOld(world)).rejects.toThrow('down');
     expect((await world.store.listRuns()).items).toEqual([]);
     expect((await world.store.listPromotions()).items).toEqual([]);
   });
@@ -198,12 +198,12 @@ describe('housekeeping of promotions', () => {
     await runOnce('other');
     world.ruleList = [rule({ source: { registry: SOURCE.registry, repositories: ['samples/**'], tags: ['v*'] } })];
     later(20);
-    expect(await keepHouse(world)).toMatchObject({ promotions: 0 });
+    expect(await removeOld(world)).toMatchObject({ promotions: 0 });
     later(11);
-    expect(await keepHouse(world)).toMatchObject({ promotions: 2 });
+    expect(await removeOld(world)).toMatchObject({ promotions: 2 });
     expect((await world.store.listPromotions()).items.map(({ source }) => source.tag)).toEqual(['v1']);
     world.ruleList = [];
-    expect(await keepHouse(world)).toMatchObject({ promotions: 1 });
+    expect(await removeOld(world)).toMatchObject({ promotions: 1 });
   });
 
   test('a promotion that is triggered again in the meantime stays', async () => {
@@ -211,14 +211,14 @@ describe('housekeeping of promotions', () => {
     later(31);
     await incrementGeneration(world, rule(), SOURCE, PUSH);
     world.ruleList = [];
-    expect(await keepHouse(world)).toMatchObject({ promotions: 0 });
+    expect(await removeOld(world)).toMatchObject({ promotions: 0 });
   });
 
   test('if the rules cannot be read, runs are removed and promotions are not', async () => {
     await runOnce();
     later(31);
     world.rules = { ...world.rules, load: () => Promise.reject(new TransportError('RULES_UNREADABLE', 'down')) };
-    expect(await keepHouse(world)).toMatchObject({ runs: 1, promotions: 0 });
+    expect(await removeOld(world)).toMatchObject({ runs: 1, promotions: 0 });
   });
 });
 
@@ -254,7 +254,7 @@ describe('housekeeping of the subject index', () => {
   test('an entry is kept as long as the tag has its digest', async () => {
     await runOn('sha256:a');
     later(4_000);
-    expect(await keepHouse(world)).toMatchObject({ subjectIndex: 0 });
+    expect(await removeOld(world)).toMatchObject({ subjectIndex: 0 });
     expect(await standOn()).toEqual(A);
   });
 
@@ -263,11 +263,11 @@ describe('housekeeping of the subject index', () => {
     for (let day = 0; day < 29; day += 1) {
       later(1);
       await runOn('sha256:b');
-      expect(await keepHouse(world)).toMatchObject({ subjectIndex: 0 });
+      expect(await removeOld(world)).toMatchObject({ subjectIndex: 0 });
     }
     expect(await standOn()).toEqual([...A, ...B]);
     later(2);
-    expect(await keepHouse(world)).toMatchObject({ subjectIndex: 2 });
+    expect(await removeOld(world)).toMatchObject({ subjectIndex: 2 });
     expect(await standOn()).toEqual(B);
   });
 
@@ -276,7 +276,7 @@ describe('housekeeping of the subject index', () => {
     await runOn('sha256:b');
     later(40);
     await incrementGeneration(world, rule(), SOURCE, PUSH);
-    expect(await keepHouse(world)).toMatchObject({ subjectIndex: 0 });
+    expect(await removeOld(world)).toMatchObject({ subjectIndex: 0 });
     expect(await standOn()).toEqual([...A, ...B]);
   });
 
@@ -285,7 +285,7 @@ describe('housekeeping of the subject index', () => {
     await runOn('sha256:b', 'v2');
     world.ruleList = [];
     later(31);
-    expect(await keepHouse(world)).toMatchObject({ promotions: 2, subjectIndex: 4 });
+    expect(await removeOld(world)).toMatchObject({ promotions: 2, subjectIndex: 4 });
     expect(await standOn()).toEqual([]);
   });
 
@@ -294,9 +294,9 @@ describe('housekeeping of the subject index', () => {
     await world.store.addToSubjectIndex({ ...IMAGE, digest: 'sha256:a' }, promotionId);
     await runOn('sha256:b');
     later(40);
-    expect(await keepHouse(world)).toMatchObject({ subjectIndex: 0 });
+    expect(await removeOld(world)).toMatchObject({ subjectIndex: 0 });
     world.ruleList = [];
-    expect(await keepHouse(world)).toMatchObject({ promotions: 1, subjectIndex: 3 });
+    expect(await removeOld(world)).toMatchObject({ promotions: 1, subjectIndex: 3 });
   });
 
   test('an entry that a run writes again during housekeeping is kept', async () => {
@@ -309,7 +309,7 @@ describe('housekeeping of the subject index', () => {
       await world.store.addToSubjectIndex(image, promotionId, { root: 'sha256:a', at: world.now().toISOString() });
       return removeFromSubjectIndex(standing);
     };
-    expect(await keepHouse(world)).toMatchObject({ subjectIndex: 1 });
+    expect(await removeOld(world)).toMatchObject({ subjectIndex: 1 });
     expect(await standOn()).toEqual(['sha256:a', ...B]);
   });
 
@@ -319,7 +319,7 @@ describe('housekeeping of the subject index', () => {
     await runOn('sha256:z', 'moved');
     await runOn('sha256:a', 'moved');
     later(31);
-    const counts = [await keepHouse(world), await keepHouse(world), await keepHouse(world)];
+    const counts = [await removeOld(world), await removeOld(world), await removeOld(world)];
     expect(counts.map(({ subjectIndex }) => subjectIndex)).toEqual([0, 2, 0]);
   });
 });
@@ -329,7 +329,7 @@ test('ignored events are kept for a week', async () => {
   later(6);
   await world.store.addIgnored({ at: world.now().toISOString(), reference: 'c', reason: 'd' });
   later(1.5);
-  expect(await keepHouse(world)).toMatchObject({ ignored: 1 });
+  expect(await removeOld(world)).toMatchObject({ ignored: 1 });
   expect((await world.store.listIgnored()).items.map(({ reference }) => reference)).toEqual(['c']);
 });
 
@@ -338,7 +338,7 @@ test('one tick removes many ignored events', async () => {
     await world.store.addIgnored({ at: world.now().toISOString(), reference: `a:${index}`, reason: 'b' });
   }
   later(8);
-  expect(await keepHouse(world)).toMatchObject({ ignored: 250 });
+  expect(await removeOld(world)).toMatchObject({ ignored: 250 });
 });
 
 test('instances without a row are purged by their age, running ones are not', async () => {
@@ -349,12 +349,12 @@ test('instances without a row are purged by their age, running ones are not', as
   later(31);
   await world.engine.start('runJob', 'new', {});
   world.engine.setState('new', 'ended');
-  expect(await keepHouse(world)).toMatchObject({ instances: 1 });
+  expect(await removeOld(world)).toMatchObject({ instances: 1 });
   expect(await world.engine.state('working')).toMatchObject({ state: 'running' });
   expect(await world.engine.state('new')).toMatchObject({ state: 'ended' });
   // A note of another version starts again.
   const note = await world.store.getNote('housekeeping');
   await world.store.putNote('housekeeping', '{"runsFrom": 7}', note?.version);
   later(31);
-  expect(await keepHouse(world)).toMatchObject({ instances: 1 });
+  expect(await removeOld(world)).toMatchObject({ instances: 1 });
 });

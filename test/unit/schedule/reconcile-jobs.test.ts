@@ -45,7 +45,7 @@ test('a lost job is found among 500 open promotions with their runs', async () =
   world.nowMs += MINUTE;
   for (let count = 0; count < 500; count += 1) await openRun(world, undefined, { ...SOURCE, tag: `v${count}` });
   world.nowMs += 16 * MINUTE;
-  expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
+  expect(await reconcileJobs(world)).toEqual({ started: [], orphaned: [runId], problems: [] });
 });
 
 test('a lost job is found among 1,000 running jobs, oldest first', async () => {
@@ -58,7 +58,7 @@ test('a lost job is found among 1,000 running jobs, oldest first', async () => {
   }
   world.nowMs += 16 * MINUTE;
   const lost: string[] = [];
-  for (let tick = 0; tick < 4; tick += 1) lost.push(...(await reconcileJobs(world)).lost);
+  for (let tick = 0; tick < 4; tick += 1) lost.push(...(await reconcileJobs(world)).orphaned);
   expect(lost.toSorted()).toEqual(orphans.toSorted());
   expect(lost[0]).toBe(orphans[0]);
 });
@@ -79,21 +79,21 @@ test('a quiet minute costs one request for jobs', async () => {
 test('a job whose message was lost is started after 15 minutes, as one instance even if two ticks start it', async () => {
   const runId = await taken('pending');
   world.nowMs += 14 * MINUTE;
-  expect(await reconcileJobs(world)).toEqual({ started: [], lost: [], problems: [] });
+  expect(await reconcileJobs(world)).toEqual({ started: [], orphaned: [], problems: [] });
   world.nowMs += MINUTE;
   await Promise.all([reconcileJobs(world), reconcileJobs(world)]);
   expect(new Set(starts())).toEqual(new Set([runId]));
   expect(world.engine.starts[0]).toMatchObject({ orchestration: 'runJob', input: { runId } });
   expect(await runOf(world, runId)).toMatchObject({ state: 'pending' });
   // The engine has it now.
-  expect(await reconcileJobs(world)).toEqual({ started: [], lost: [], problems: [] });
+  expect(await reconcileJobs(world)).toEqual({ started: [], orphaned: [], problems: [] });
 });
 
 test.each(['pending', 'running'] as const)('a job whose instance is %s is left alone', async (state) => {
   const runId = await taken(state);
   world.engine.setState(runId, state);
   world.nowMs += 60 * MINUTE;
-  expect(await reconcileJobs(world)).toEqual({ started: [], lost: [], problems: [] });
+  expect(await reconcileJobs(world)).toEqual({ started: [], orphaned: [], problems: [] });
 });
 
 describe('an orphaned job', () => {
@@ -105,7 +105,7 @@ describe('an orphaned job', () => {
         world.engine.setState(runId, instance);
         world.nowMs += 2 * MINUTE;
         const [one, two] = await Promise.all([reconcileJobs(world), reconcileJobs(world)]);
-        expect([...one.lost, ...two.lost]).toEqual([]);
+        expect([...one.orphaned, ...two.orphaned]).toEqual([]);
         const [again = ''] = starts();
         expect(new Set(starts())).toEqual(new Set([again]));
         expect(again).not.toBe(runId);
@@ -113,9 +113,9 @@ describe('an orphaned job', () => {
         await begins(runId);
         world.engine.setState(again, instance);
         world.nowMs += 2 * MINUTE;
-        expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
+        expect(await reconcileJobs(world)).toEqual({ started: [], orphaned: [runId], problems: [] });
         expect(await runOf(world, runId)).toMatchObject(LOST);
-        expect(await reconcileJobs(world)).toEqual({ started: [], lost: [], problems: [] });
+        expect(await reconcileJobs(world)).toEqual({ started: [], orphaned: [], problems: [] });
         expect(new Set(starts())).toEqual(new Set([again]));
       },
     );
@@ -125,7 +125,7 @@ describe('an orphaned job', () => {
     const runId = await taken('running', TAG);
     world.engine.setState(runId, 'ended');
     world.nowMs += 2 * MINUTE;
-    expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
+    expect(await reconcileJobs(world)).toEqual({ started: [], orphaned: [runId], problems: [] });
     expect(await runOf(world, runId)).toMatchObject(LOST);
     expect(starts()).toEqual([]);
   });
@@ -134,7 +134,7 @@ describe('an orphaned job', () => {
     const runId = await taken('pending', TAG);
     world.engine.setState(runId, 'ended');
     world.nowMs += 2 * MINUTE;
-    expect(await reconcileJobs(world)).toMatchObject({ started: [runId], lost: [] });
+    expect(await reconcileJobs(world)).toMatchObject({ started: [runId], orphaned: [] });
     expect(starts()).toHaveLength(1);
     expect(starts()).not.toContain(runId);
   });
@@ -147,7 +147,7 @@ describe('an orphaned job', () => {
     await expect(reconcileJobs(world)).rejects.toThrow('the process died');
     world.engine.start = start;
     world.nowMs += 2 * MINUTE;
-    expect(await reconcileJobs(world)).toEqual({ started: [runId], lost: [], problems: [] });
+    expect(await reconcileJobs(world)).toEqual({ started: [runId], orphaned: [], problems: [] });
     expect(starts()).toHaveLength(1);
   });
 
@@ -155,7 +155,7 @@ describe('an orphaned job', () => {
     const runId = await taken('running');
     await cancelRun(world, runId, { by: 'somebody' });
     world.nowMs += 2 * MINUTE;
-    expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
+    expect(await reconcileJobs(world)).toEqual({ started: [], orphaned: [runId], problems: [] });
     expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { outcome: 'cancelled' } });
   });
 });
@@ -169,9 +169,9 @@ describe('two days after the longest time of a job', () => {
     const runId = await taken(state);
     world.engine.setState(runId, instance);
     world.nowMs += 3 * DAY - MINUTE;
-    expect((await reconcileJobs(world)).lost).toEqual([]);
+    expect((await reconcileJobs(world)).orphaned).toEqual([]);
     world.nowMs += MINUTE;
-    expect(await reconcileJobs(world)).toEqual({ started: [], lost: [runId], problems: [] });
+    expect(await reconcileJobs(world)).toEqual({ started: [], orphaned: [runId], problems: [] });
     expect(await runOf(world, runId)).toMatchObject(LOST);
   });
 
@@ -182,9 +182,9 @@ describe('two days after the longest time of a job', () => {
     const [again = ''] = starts();
     world.engine.setState(again, 'running');
     world.nowMs += 3 * DAY - MINUTE;
-    expect((await reconcileJobs(world)).lost).toEqual([]);
+    expect((await reconcileJobs(world)).orphaned).toEqual([]);
     world.nowMs += MINUTE;
-    expect((await reconcileJobs(world)).lost).toEqual([runId]);
+    expect((await reconcileJobs(world)).orphaned).toEqual([runId]);
   });
 });
 
@@ -200,7 +200,7 @@ test('a job whose row cannot be read does not stop the others', async () => {
   };
   expect(await reconcileJobs(world)).toEqual({
     started: [],
-    lost: [runId],
+    orphaned: [runId],
     problems: [`runId=${unreadable}: ROW_UNREADABLE: that row`],
   });
 });

@@ -77,8 +77,8 @@ describe('with a registry over HTTP', () => {
     await putInSync(world, which, source);
     world.nowMs += RESYNC_PAUSE_MS;
     const before = registry.log.length;
-    const { looked, started, share } = await resyncTick(world);
-    expect([looked, started]).toEqual([1, 0]);
+    const { checked, started, share } = await resyncTick(world);
+    expect([checked, started]).toEqual([1, 0]);
     expect(registry.log.length - before).toBe(LOOK_REQUESTS);
     expect(share.asked(name)).toBe(LOOK_REQUESTS);
   });
@@ -124,16 +124,16 @@ describe('with a registry in memory', () => {
     const promotions = REPOSITORIES * 10;
     await prepare(REPOSITORIES, 10);
     expect(world.scheduleRequests.resync).toBe(25);
-    let [requests, most, looked, minutes] = [0, 0, 0, 0];
-    for (; looked < promotions && minutes < 24 * 60; minutes += 1) {
+    let [requests, most, checked, minutes] = [0, 0, 0, 0];
+    for (; checked < promotions && minutes < 24 * 60; minutes += 1) {
       world.nowMs += MINUTE_MS;
       const scan = await resyncTick(world);
-      looked += scan.looked;
+      checked += scan.checked;
       requests += scan.share.asked(REGISTRY);
       most = Math.max(most, scan.share.asked(REGISTRY));
     }
-    process.stdout.write(`resync: ${looked} promotions in ${minutes} minutes, ${requests} requests\n`);
-    expect(looked).toBe(promotions);
+    process.stdout.write(`resync: ${checked} promotions in ${minutes} minutes, ${requests} requests\n`);
+    expect(checked).toBe(promotions);
     expect(requests).toBe(promotions * LOOK_REQUESTS);
     // 17 hours and 20 minutes for 2,000.
     expect(minutes).toBe((promotions * LOOK_REQUESTS) / 25);
@@ -149,19 +149,19 @@ describe('with a registry in memory', () => {
       await resyncTick(world);
       asked.clear();
       world.nowMs += MINUTE_MS;
-      const { looked } = await resyncTick(world);
-      expect(looked).toBeGreaterThan(0);
-      expect(looked).toBeLessThanOrEqual(2);
+      const { checked } = await resyncTick(world);
+      expect(checked).toBeGreaterThan(0);
+      expect(checked).toBeLessThanOrEqual(2);
       // Two notes read and written, two lists, and a read and a write for each comparison.
       process.stdout.write(
-        `resync over ${promotions} promotions: ${tableRequests()} table requests, ${looked} looked at\n`,
+        `resync over ${promotions} promotions: ${tableRequests()} table requests, ${checked} compared\n`,
       );
-      expect(tableRequests()).toBeLessThanOrEqual(8 + 2 * looked);
+      expect(tableRequests()).toBeLessThanOrEqual(8 + 2 * checked);
       expect(asked.get('listResync')).toBe(2);
       // Nothing is due: two notes and two lists.
       world.nowMs -= 2 * HOUR_MS;
       asked.clear();
-      expect((await resyncTick(world)).looked).toBe(0);
+      expect((await resyncTick(world)).checked).toBe(0);
       expect(tableRequests()).toBeLessThanOrEqual(5);
     },
     240_000,

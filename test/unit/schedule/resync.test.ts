@@ -65,7 +65,7 @@ describe.each(['source', 'destination'] as const)(
     test('gets a run for a referrer without an event', async () => {
       await pushArtifact(source, 'test/evidence', { subject: image });
       expect(await later()).toBe(1);
-      expect(await rowOf(world, id)).toMatchObject({ runOpen: true, wanted: 3, lastTrigger: { kind: 'schedule' } });
+      expect(await rowOf(world, id)).toMatchObject({ runOpen: true, generation: 3, lastTrigger: { kind: 'schedule' } });
     });
 
     test.each([CYCLONEDX, NOTARY_SIGNATURE])('gets a run if a %s that we attached is missing', async (artifactType) => {
@@ -250,7 +250,7 @@ describe('the order of resync', () => {
     }
     world.nowMs += RESYNC_PAUSE_MS;
     expect(await tick({ started: 197 })).toMatchObject({ started: 200 });
-    expect(await tick({ started: 200 })).toMatchObject({ started: 200, looked: 0 });
+    expect(await tick({ started: 200 })).toMatchObject({ started: 200, checked: 0 });
     expect(await tick()).toMatchObject({ started: 5 });
   });
 
@@ -325,11 +325,11 @@ describe('comparisons that fail', () => {
     far.calls.length = 0;
     const scan = await tick();
     expect(scan.problems).toHaveLength(2);
-    expect(scan.looked).toBe(tags.length + 2);
+    expect(scan.checked).toBe(tags.length + 2);
     far.fault = undefined;
     await pushArtifact(source, 'test/evidence', { subject: await source.resolve('t0') });
     // Promotions that were not reached are due at once.
-    expect((await tick()).looked).toBe(tags.length - 2);
+    expect((await tick()).checked).toBe(tags.length - 2);
     expect(await later()).toBeGreaterThan(0);
   });
 
@@ -355,7 +355,7 @@ describe('comparisons that fail', () => {
       if (method === 'resolve' && what !== 't5') throw refusal(403, 'DENIED');
     };
     world.nowMs += RESYNC_PAUSE_MS;
-    const { looked: count, problems } = await tick();
+    const { checked: count, problems } = await tick();
     expect([count, problems.length]).toEqual([tags.length, tags.length - 1]);
     expect((await row('t5')).resync).toHaveProperty('at');
   });
@@ -406,7 +406,7 @@ describe('comparisons that fail', () => {
     await expect(tick({ call: newCall(over.signal) })).rejects.toMatchObject({ code: 'TIMEOUT' });
     source.fault = undefined;
     expect((await row('t2')).resync).toBeUndefined();
-    expect((await tick()).looked).toBe(4);
+    expect((await tick()).checked).toBe(4);
   });
 
   test('a store that is down stops the tick', async () => {
@@ -504,7 +504,7 @@ describe('a promotion that is too large to compare', () => {
     await putInSync(world, plain, small);
     world.nowMs += RESYNC_PAUSE_MS;
     const looks: number[] = [];
-    for (let ticks = 0; ticks < 10; ticks += 1) looks.push((await tick()).looked);
+    for (let ticks = 0; ticks < 10; ticks += 1) looks.push((await tick()).checked);
     expect(looks.slice(0, 6)).toEqual([0, 0, 0, 0, 0, 0]);
     expect(looks.filter((each) => each > 0)).toEqual([1]);
   });

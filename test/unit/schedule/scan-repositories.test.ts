@@ -44,7 +44,7 @@ describe('the first scan', () => {
   test('scans only rules with the trigger schedule', async () => {
     world.ruleList = [copying({ triggers: ['push'] })];
     await pushTo(world, 'samples/app', 'v1');
-    expect(await scanAll(world)).toMatchObject({ started: 0, looked: 0, problems: [] });
+    expect(await scanAll(world)).toMatchObject({ started: 0, checked: 0, problems: [] });
     expect(await scanRows(world)).toEqual([]);
   });
 
@@ -52,7 +52,7 @@ describe('the first scan', () => {
     world.ruleList = [copying({ destination: { reference: `${REGISTRY}/by-tag/{tag}:latest` } })];
     for (const tag of ['V1', 'v2', 'v3']) await pushTo(world, 'samples/app', tag);
     const scanned = await scanAll(world);
-    expect(scanned).toMatchObject({ started: 2, looked: 3 });
+    expect(scanned).toMatchObject({ started: 2, checked: 3 });
     expect(scanned.problems).toEqual([expect.stringContaining('REFERENCE_INVALID')]);
     expect(await startedTags(world)).toEqual(['samples/app:v2', 'samples/app:v3']);
   });
@@ -96,7 +96,7 @@ describe('a quiet tick', () => {
     await settle();
     for (const name of ['a', 'b', 'c']) await copyAs(world, `samples/${name}`, 'v1');
     const scanned = await scanTick(world);
-    expect(scanned).toMatchObject({ started: 0, looked: 0, isLeft: false, problems: [] });
+    expect(scanned).toMatchObject({ started: 0, checked: 0, isLeft: false, problems: [] });
     expect(scanned.asked(REGISTRY)).toBe(7);
   });
 
@@ -235,7 +235,7 @@ describe('the full scan', () => {
     await settle();
     await copyAs(world, 'samples/app', 'v1');
     await pushTo(world, 'samples/app', 'v2');
-    expect(await scanTick(world)).toMatchObject({ started: 1, looked: 2 });
+    expect(await scanTick(world)).toMatchObject({ started: 1, checked: 2 });
   });
 
   test.each([2, 3, 250])('finds exactly the differences with %d requests a minute', async (scan) => {
@@ -467,7 +467,7 @@ test('while paused no run starts, and new tags are found after the pause', async
   world.paused = true;
   await pushTo(world, 'samples/app', 'v2');
   await pushImage(world.registries.repository(REGISTRY, 'samples/new'), { tag: 'v1' });
-  expect(await scanAll(world)).toMatchObject({ started: 0, looked: 0 });
+  expect(await scanAll(world)).toMatchObject({ started: 0, checked: 0 });
   world.paused = false;
   world.nowMs += 5 * 60_000;
   expect(await scanAll(world)).toMatchObject({ started: 2 });

@@ -143,7 +143,7 @@ test(`with ${TAGS} tags of one repository in sync, a quiet tick sends at most 6 
   world.nowMs += 3 * HOUR_MS;
   const full = await tick();
   report(`${TAGS} tags, full scan`, full);
-  expect(full).toMatchObject({ started: 0, looked: TAGS, problems: [] });
+  expect(full).toMatchObject({ started: 0, checked: TAGS, problems: [] });
   expect(full.requests).toBeLessThanOrEqual(10 + TAGS / 50);
   expect(full.storeRequests).toBeLessThanOrEqual(15 + (3 * TAGS) / 100);
   await pushImage(client.repository(registry.name, 'staging/samples/app'), { tag: 'v377', content: 'by hand' });
@@ -212,7 +212,7 @@ test('for a registry without ACR lists, each tag is read on both sides at each t
   world.nowMs += 5 * 60_000;
   const quiet = await tick();
   report('50 tags without lists', quiet);
-  expect(quiet).toMatchObject({ started: 0, looked: tags.length, problems: [] });
+  expect(quiet).toMatchObject({ started: 0, checked: tags.length, problems: [] });
   expect(quiet.requests).toBeLessThan(2 * tags.length + 10);
   await pushImage(client.repository(registry.name, 'staging/samples/app'), { tag: 'v7', content: 'by hand' });
   world.nowMs += 5 * 60_000;

@@ -3,7 +3,7 @@ import type { Descriptor } from '../../../src/oci/index.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import type { CopyRequest } from '../../../src/transfer/copy-request.js';
 import { copyStep } from '../../../src/transfer/copy.js';
-import { hasDifference } from '../../../src/schedule/resync-look.js';
+import { hasDifference } from '../../../src/schedule/promotion-difference.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
 import { putRunnable } from '../oci/copy/graphs.js';

@@ -2,9 +2,7 @@ import { fingerprint } from '../rules/fingerprint.js';
 import { incrementGeneration } from '../rows/increment.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { PromotionRows } from './promotion-rows.js';
-import type { RepositoryScan } from './repository-scan.js';
-import { addProblem, isFull, isOfOneRow } from './scan.js';
-import { isTaken } from './source-repositories.js';
+import { addProblem, isRunLimitReached, isRowError, isTaken, type RepositoryScan } from './scan.js';
 
 /** True if promotions of this repository may have last run under a former version of the rule. */
 export function isOutdated({ rule, state }: Pick<RepositoryScan, 'rule' | 'state'>): boolean {
@@ -17,7 +15,7 @@ export function isOutdated({ rule, state }: Pick<RepositoryScan, 'rule' | 'state
  * tick stopped. Sends no registry request; the runs find the differences.
  * @returns true if all promotions were handled
  */
-export async function runAgain(place: RepositoryScan): Promise<boolean> {
+export async function rerunAfterEdit(place: RepositoryScan): Promise<boolean> {
   const { scan, rule, repository } = place;
   const by = fingerprint(rule);
   const { ranAgain } = place.state;
@@ -29,7 +27,7 @@ export async function runAgain(place: RepositoryScan): Promise<boolean> {
     if (page.length === 0) break;
     for (const row of page) {
       if (isTaken(rule, repository, row.source.tag) && (await isOfOther(place, by, row))) {
-        if (isFull(scan)) return false;
+        if (isRunLimitReached(scan)) return false;
         await increment(place, row);
       }
       place.state = { ...place.state, ranAgain: { by, isWhole: false, after: row.source.tag } };
@@ -53,7 +51,7 @@ async function increment({ scan, rule }: RepositoryScan, { source }: PromotionRo
     await incrementGeneration(scan.ports, rule, source, { kind: 'schedule' });
   } catch (error) {
     scan.started -= 1;
-    if (!isOfOneRow(error)) throw error;
+    if (!isRowError(error)) throw error;
     addProblem(scan, rule, error);
   }
 }

@@ -9,7 +9,7 @@ const noteSchema = z.object({ looking: z.array(z.string()) });
  * Records which promotions a tick is about to compare, to find one that crashes its host. After a tick that did not
  * finish, the next tick compares each of these alone. A crash during that names the promotion.
  */
-export class ResyncBegun {
+export class CrashMarker {
   readonly #ports: StorePort<Notes>;
   #version: string | undefined;
   /** The promotions that a crashed tick was comparing. */
@@ -21,8 +21,8 @@ export class ResyncBegun {
     this.before = lookingIn(kept?.value);
   }
 
-  static async open(ports: StorePort<Notes>): Promise<ResyncBegun> {
-    return new ResyncBegun(ports, await ports.store.getNote(NOTE));
+  static async open(ports: StorePort<Notes>): Promise<CrashMarker> {
+    return new CrashMarker(ports, await ports.store.getNote(NOTE));
   }
 
   /** @returns false if another tick wrote the note; then that tick continues and this one stops */

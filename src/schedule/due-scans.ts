@@ -2,12 +2,10 @@ import { PromoterError } from '../oci/index.js';
 import { scanFingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
 import type { ScanState } from '../rows/scan-row.js';
-import { changeScan, cursorNow } from './change-scan.js';
-import { forgetExisting, globsHash } from './existing-tags.js';
+import { changeScan, newestCursor } from './change-scan.js';
+import { forgetExisting, globsHash, recordExisting } from './existing-tags.js';
 import { fullScan } from './full-scan.js';
-import { recordExisting } from './record-existing.js';
-import { isToLeave, type RepositoryScan } from './repository-scan.js';
-import { isFull, type Scan } from './scan.js';
+import { isRunLimitReached, mustPause, type RepositoryScan, type Scan } from './scan.js';
 import type { RuledRow } from './scan-rows.js';
 
 /**
@@ -41,7 +39,7 @@ export const changeWork: Work = async (place) => {
   const { scan } = place;
   const lastChangeScanAt = scan.ports.now().toISOString();
   try {
-    const isDone = (await changeScan(place)) || isFull(scan);
+    const isDone = (await changeScan(place)) || isRunLimitReached(scan);
     if (isDone) place.state = { ...place.state, lastChangeScanAt };
     return isDone;
   } catch (error) {
@@ -78,12 +76,12 @@ export const fullWork: Work = async (place) => {
   if (!(await knowExisting(place))) return false;
   if (scan.ports.paused) return true;
   // Recording may have used up the time or the requests.
-  if (isToLeave(place)) return false;
+  if (mustPause(place)) return false;
   if (place.state.cursor === undefined) {
-    const cursor = await cursorOf(place);
+    const cursor = await cursorIfListed(place);
     if (cursor !== undefined) place.state = { ...place.state, cursor };
   }
-  return (await fullScan(place)) || isFull(scan);
+  return (await fullScan(place)) || isRunLimitReached(scan);
 };
 
 /**
@@ -99,7 +97,7 @@ async function knowExisting(place: RepositoryScan): Promise<boolean> {
   }
   if (!isToRecord(rule, place.state)) return true;
   if (place.state.full?.fingerprint !== RECORDING) {
-    const cursor = await cursorOf(place);
+    const cursor = await cursorIfListed(place);
     const { cursor: _before, existing, ...state } = place.state;
     const untilMs = cursor?.tags.newestMs;
     place.state = {
@@ -126,9 +124,9 @@ function isToRecord(rule: Rule, { existing }: ScanState): boolean {
 }
 
 /** Undefined if the registry has no ACR lists. */
-async function cursorOf(place: RepositoryScan): Promise<ScanState['cursor']> {
+async function cursorIfListed(place: RepositoryScan): Promise<ScanState['cursor']> {
   try {
-    return await cursorNow(place);
+    return await newestCursor(place);
   } catch (error) {
     if (!hasNoLists(error)) throw error;
     return undefined;

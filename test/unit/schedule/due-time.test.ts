@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { dueTime } from '../../../src/schedule/due.js';
+import { dueTime } from '../../../src/schedule/clock.js';
 
 const EVERY_FIVE = '0 */5 * * * *';
 const at = (time: string): string => `2026-03-01T${time}.000Z`;

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { Shares } from '../../../src/schedule/shares.js';
+import { Shares } from '../../../src/schedule/request-shares.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, SOURCE, newWorld, type World } from '../../support/world.js';
 
