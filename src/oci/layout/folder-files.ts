@@ -5,7 +5,7 @@ import { isRecord } from '../descriptor.js';
 import { IntegrityError } from '../errors.js';
 import type { LayoutFiles } from './files.js';
 
-/** Bytes read from disk at once. */
+/** Bytes of one read from disk. */
 const READ_BYTES = 256 * 1024;
 
 export function isMissingFile(error: unknown): boolean {

@@ -5,18 +5,18 @@ import { OCI_IMAGE_INDEX } from '../media-types.js';
 import { refuseRepeatedNames } from '../strict-json.js';
 import type { LayoutFiles } from './files.js';
 
-/** Bytes of index.json: it lists every manifest of the layout. `TOO_LARGE` */
+/** Maximum bytes of index.json, which lists every manifest of the layout. `TOO_LARGE` */
 const INDEX_BYTES = 64 * 1024 * 1024;
-/** Bytes of the file `oci-layout`. `TOO_LARGE` */
+/** Maximum bytes of the file `oci-layout`. `TOO_LARGE` */
 const MARKER_BYTES = 4096;
 
-/** The annotation by which a layout's index names a tag. */
+/** The annotation that contains the tag of an entry. */
 const REF_NAME = 'org.opencontainers.image.ref.name';
 export const INDEX_FILE = 'index.json';
 export const MARKER_FILE = 'oci-layout';
 /** @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md#oci-layout-file */
 export const MARKER = '{"imageLayoutVersion":"1.0.0"}';
-const REMEDY = 'Give a folder or tar archive that holds oci-layout, index.json and blobs/.';
+const REMEDY = 'Use a folder or tar archive that contains oci-layout, index.json and blobs/.';
 
 /** @throws InputError `LAYOUT_INVALID`, `MANIFEST_AMBIGUOUS` */
 function parseJson(bytes: Uint8Array, where: string): Record<string, unknown> {
@@ -36,7 +36,10 @@ function parseJson(bytes: Uint8Array, where: string): Record<string, unknown> {
   throw new InputError('LAYOUT_INVALID', `${where} is not a JSON object`, { remedy: REMEDY });
 }
 
-/** @throws InputError `LAYOUT_INVALID` where it isn't a layout of version 1. */
+/**
+ * Checks the file `oci-layout`.
+ * @throws InputError `LAYOUT_INVALID` if it is not a layout of version 1
+ */
 export async function checkMarker(files: LayoutFiles, path: string): Promise<void> {
   const bytes = await files.read(MARKER_FILE, MARKER_BYTES);
   if (!bytes) {
@@ -46,19 +49,22 @@ export async function checkMarker(files: LayoutFiles, path: string): Promise<voi
   }
   const { imageLayoutVersion: version } = parseJson(bytes, `${path}/oci-layout`);
   if (typeof version !== 'string' || !/^1\.\d+\.\d+$/.test(version)) {
-    throw new InputError('LAYOUT_INVALID', `${path} is an OCI image layout of a version that is not known: 1.0.0 is`);
+    throw new InputError(
+      'LAYOUT_INVALID',
+      `${path} is an OCI image layout of an unsupported version; 1.0.0 is supported`,
+    );
   }
 }
 
-/** The index's descriptors, in its order; none where there is no index yet. */
+/** The descriptors in index.json, in order. Empty if there is no index.json. */
 export async function readIndex(files: LayoutFiles, path: string): Promise<Descriptor[]> {
   const bytes = await files.read(INDEX_FILE, INDEX_BYTES);
   if (!bytes) return [];
   const where = `${path}/${INDEX_FILE}`;
   const { manifests } = parseJson(bytes, where);
-  // What oras leaves of an index whose last manifest was deleted.
+  // oras writes null after the last manifest was deleted.
   if (manifests === null) return [];
-  if (!Array.isArray(manifests)) throw new InputError('LAYOUT_INVALID', `${where} has no list of manifests`);
+  if (!Array.isArray(manifests)) throw new InputError('LAYOUT_INVALID', `${where} has no list "manifests"`);
   return manifests.map((entry, index) => parseDescriptor(entry, `${where} manifests[${index}]`));
 }
 
@@ -76,8 +82,8 @@ function untagged({ annotations = {}, ...entry }: Descriptor): Descriptor {
 }
 
 /**
- * The index with a manifest in it: under `tag`, which leads nowhere else then, or under its digest alone. What the tag led to
- * before stays, by its digest. A tag says of a manifest what was said when it was set.
+ * Adds a manifest to the entries. With a tag, the tag moves to it; the manifest that had the tag before stays without a
+ * tag. An entry keeps the annotations that were given when its tag was set.
  */
 export function withManifest(entries: readonly Descriptor[], manifest: Descriptor, tag?: string): Descriptor[] {
   if (tag === undefined) {

@@ -14,15 +14,15 @@ import { blobFile, LayoutReader } from './layout-reader.js';
 import { unneededWithout } from './unneeded.js';
 import { writing } from './writing.js';
 
-/** Where files grow before they are moved to their name, as oras has it. */
+/** Folder for incomplete files, as in oras. */
 const INGEST = 'ingest';
 
-/** An OCI image layout folder that can be written to, by one process at a time. */
+/** A writable OCI image layout folder. Only one process may write to it at a time. */
 export class LayoutFolder extends LayoutReader implements BlobRepository {
   readonly #root: string;
-  /** Aborted when others may write. */
+  /** Aborted when another process may write. */
   readonly #mayWrite: AbortSignal | undefined;
-  /** Changes of the index follow one another. */
+  /** Serializes changes of index.json. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
   constructor(path: string, mayWrite?: AbortSignal) {
@@ -65,7 +65,7 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     });
   }
 
-  /** Layouts share nothing with one another. */
+  /** A layout shares no blobs with another. */
   mountBlob(): Promise<boolean> {
     return Promise.resolve(false);
   }
@@ -88,8 +88,8 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
   }
 
   /**
-   * With all that refers to it, and whatever nobody needs then. Where index.json names something that can't be read as a
-   * manifest, what that needs isn't known: only the manifest and what refers to it go.
+   * Deletes a manifest, everything that refers to it, and all content that is then unused. If index.json names content
+   * that cannot be read as a manifest, its needs are unknown, so only the manifest and its referrers are deleted.
    */
   async deleteManifest(digest: Digest, options: CallOptions = {}): Promise<void> {
     await this.#checkThere(digest, 'MANIFEST_UNKNOWN', options);
@@ -112,7 +112,10 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     if ((await this.files.size(blobFile(digest))) === undefined) throw this.notFound(digest, code, 'DELETE');
   }
 
-  /** On disk a manifest is a blob like any other. Whoever breaks off leaves files that nobody names, and no name of what isn't whole. */
+  /**
+   * Deletes blobs; on disk, a manifest is a blob as well. Entries of the index go first: an interrupted deletion leaves
+   * unused files, but never an entry without its file.
+   */
   async #delete(digests: readonly Digest[]): Promise<void> {
     const going = new Set(digests);
     await this.#changeIndex((entries) => entries.filter((entry) => !going.has(entry.digest)));
@@ -123,7 +126,7 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     }
   }
 
-  /** Writes a blob's file under another name and moves it to its own when it is whole; one that stands there is replaced. */
+  /** Writes a blob to a temporary file and renames it when it is complete. An existing file is replaced. */
   async #ingest(digest: Digest, write: (path: string) => Promise<void>): Promise<void> {
     const folder = join(this.#root, INGEST);
     const growing = join(folder, randomUUID());
@@ -134,7 +137,7 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
       await makeFolder(folder);
       try {
         await write(growing);
-        // Under a digest nothing is written again: oras closes them, too.
+        // A blob never changes, so its file is read-only, as in oras.
         await chmod(growing, 0o444);
         await rename(growing, final);
       } finally {

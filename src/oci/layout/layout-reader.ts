@@ -33,12 +33,12 @@ async function* verified(
     throw new IntegrityError('DIGEST_MISMATCH', `${where} has other bytes than it says`);
 }
 
-/** Reads an OCI image layout as a repository: tags from its index, referrers by looking at every manifest in it. */
+/** Reads an OCI image layout as a repository. Tags come from index.json, referrers from all manifests in it. */
 export class LayoutReader implements ReadableRepository {
   readonly isLocal = true;
   readonly name: string;
   readonly files: LayoutFiles;
-  /** What each small blob turned out to be; a digest's bytes never change. */
+  /** Parsed manifests by digest; undefined for a blob that is not a manifest. A digest's content never changes. */
   readonly #looked = new Map<Digest, Known | undefined>();
   #scanned: { stamp: string; manifests: Promise<Known[]> } | undefined;
 
@@ -47,16 +47,16 @@ export class LayoutReader implements ReadableRepository {
     this.files = files;
   }
 
-  /** To be called after writing: the file system's times are too coarse to show every change. */
+  /** Must be called after each write, because file times are too coarse to show every change. */
   protected changed(digest?: Digest): void {
     this.#scanned = undefined;
-    // What was there before may have been no more than a part.
+    // The previous file may have been incomplete.
     if (digest !== undefined) this.#looked.delete(digest);
   }
 
   protected notFound(what: string, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN', method = 'GET'): RegistryError {
     const where = `${this.name}${isDigest(what) ? '@' : ':'}${what}`;
-    return new RegistryError(`${where} is not in the layout`, {
+    return new RegistryError(`${where} not found in the layout`, {
       method,
       url: where,
       status: 404,
@@ -73,7 +73,7 @@ export class LayoutReader implements ReadableRepository {
     const size = await this.files.size(blobFile(digest));
     if (size === undefined) throw this.notFound(digest, 'MANIFEST_UNKNOWN');
     const entry = entries.find((candidate) => candidate.digest === digest);
-    // As the index describes it, which oras shows.
+    // With the annotations from the index, which oras shows.
     if (byTag) return byTag;
     if (entry) return { mediaType: entry.mediaType, digest, size: entry.size };
     const known = size <= MANIFEST_BYTES ? await this.#look(digest) : undefined;
@@ -116,7 +116,7 @@ export class LayoutReader implements ReadableRepository {
     return { mediaType: OCTET_STREAM, digest, size };
   }
 
-  /** By name and size: other bytes of the same size show when they are read. */
+  /** Compares name and size only. Wrong bytes of the right size are detected when they are read. */
   async hasBlob(descriptor: Descriptor, options: CallOptions = {}): Promise<boolean> {
     options.signal?.throwIfAborted();
     return (await this.files.size(blobFile(descriptor.digest))) === descriptor.size;
@@ -147,7 +147,7 @@ export class LayoutReader implements ReadableRepository {
     }
   }
 
-  /** Manifests in the order of the index, then those that only lie among the blobs. */
+  /** All manifests: those in the index, in order, then those that exist only as blobs. */
   protected async manifests(): Promise<Known[]> {
     const stamps = await Promise.all(['.', 'blobs/sha256', 'blobs/sha512'].map((folder) => this.files.stamp(folder)));
     const stamp = stamps.join();
@@ -172,7 +172,7 @@ export class LayoutReader implements ReadableRepository {
     return known;
   }
 
-  /** What a blob is, if it is a manifest: one that says so, or is called so by the index. */
+  /** Parses a blob if it is a manifest, because it says so or the index does. */
   async #look(digest: Digest): Promise<Known | undefined> {
     if (this.#looked.has(digest)) return this.#looked.get(digest);
     const bytes = await this.files.read(blobFile(digest), MANIFEST_BYTES).catch((error: unknown) => {
@@ -186,7 +186,7 @@ export class LayoutReader implements ReadableRepository {
   }
 
   #recognise(digest: Digest, bytes: Uint8Array): Known | undefined {
-    // An image's config and most JSON documents begin with a brace as well; parsing decides.
+    // Configs and other JSON documents also start with a brace, so the content is parsed.
     if (bytes[0] !== 0x7b) return undefined;
     try {
       const manifest = parseManifest(bytes, '', `${this.name}@${digest}`);

@@ -10,9 +10,9 @@ import { LayoutFolder } from './layout-folder.js';
 import { TarFiles } from './tar-files.js';
 import { writing } from './writing.js';
 
-/** Makes a layout of a folder that is none yet, whatever else is in it. An index.json that stands there is taken for the layout's. */
+/** Creates a layout in a folder, which may have other content. An existing index.json is kept as the layout's. */
 async function create(path: string, files: FolderFiles): Promise<void> {
-  // Somebody else's file of that name ends it here, before anything is written.
+  // Throws before anything is written if index.json belongs to something else.
   await readIndex(files, path);
   await makeFolder(join(path, 'blobs', 'sha256'));
   if ((await files.size(INDEX_FILE)) === undefined) await writeFile(join(path, INDEX_FILE), encodeIndex([]));
@@ -20,11 +20,13 @@ async function create(path: string, files: FolderFiles): Promise<void> {
 }
 
 /**
- * Opens an OCI image layout: a folder, to be read and written, or a tar archive of one, to be read.
- * @param options.create makes a layout where there is nothing, or a folder without one. Default: false.
- * @param options.write refuses what can only be read, and not when it is written. Default: `create`.
- * @param options.signal ends writing: of a lock that keeps others from it, since a layout is written to by one process at a time.
- * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`, `LAYOUT_READ_ONLY`; ConfigurationError `LAYOUT_UNWRITABLE`
+ * Opens an OCI image layout: a folder for reading and writing, or a tar archive for reading.
+ * @param options.create creates a layout if the path does not exist or is a folder without one. Default: false.
+ * @param options.write fails at once if the layout is read-only. Default: the value of `create`.
+ * @param options.signal stops writing when aborted. Pass the signal of a lock, because only one process may write to a
+ *   layout.
+ * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`, `LAYOUT_READ_ONLY`
+ * @throws ConfigurationError `LAYOUT_UNWRITABLE`
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  */
 export async function openLayout(
@@ -37,7 +39,7 @@ export async function openLayout(
   });
   if (!found && options.create !== true) {
     throw new InputError('LAYOUT_NOT_FOUND', `there is no OCI image layout at ${path}`, {
-      remedy: 'Give the path of a folder, or of a tar archive, that holds oci-layout, index.json and blobs/.',
+      remedy: 'Use the path of a folder or tar archive that contains oci-layout, index.json and blobs/.',
     });
   }
   if (found?.isFile() === true) {

@@ -4,7 +4,7 @@ import { IntegrityError } from '../errors.js';
 import type { LayoutFiles } from './files.js';
 import { indexTar, type TarEntry } from './tar-index.js';
 
-/** The files in a tar archive, which is not expected to change while it is read. */
+/** The files in a tar archive. The archive must not change while it is open. */
 export class TarFiles implements LayoutFiles {
   readonly #path: string;
   readonly #entries: ReadonlyMap<string, TarEntry>;
@@ -46,7 +46,7 @@ export class TarFiles implements LayoutFiles {
     const entry = this.#entries.get(name);
     if (!entry || offset >= entry.size) return;
     const start = entry.offset + offset;
-    // The stream's `end` is the last byte that is read.
+    // `end` is the position of the last byte.
     const body = createReadStream(this.#path, { start, end: entry.offset + entry.size - 1, highWaterMark: 256 * 1024 });
     yield* body as AsyncIterable<Uint8Array>;
   }

@@ -1,12 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
 import { InputError } from '../errors.js';
 
-/** Files in a tar archive. `LAYOUT_INVALID` */
+/** Maximum entries of a tar archive. `LAYOUT_INVALID` */
 const MOST_TAR_ENTRIES = 1_000_000;
-/** Bytes of a name in a tar archive's extended header. `LAYOUT_INVALID` */
+/** Maximum bytes of an extended header. `LAYOUT_INVALID` */
 const TAR_NAME_BYTES = 64 * 1024;
 
-/** Where a file lies in an archive, in bytes. */
+/** Position and size of a file in the archive, in bytes. */
 export interface TarEntry {
   offset: number;
   size: number;
@@ -16,8 +16,8 @@ const BLOCK = 512;
 const decoder = new TextDecoder();
 
 function invalid(path: string, why: string): InputError {
-  return new InputError('LAYOUT_INVALID', `${path} is not a tar archive that can be read: ${why}`, {
-    remedy: 'Give an OCI image layout as a folder, or as an uncompressed tar archive of one.',
+  return new InputError('LAYOUT_INVALID', `${path} is not a readable tar archive: ${why}`, {
+    remedy: 'Use an OCI image layout folder, or an uncompressed tar archive of one.',
   });
 }
 
@@ -76,9 +76,10 @@ async function readAt(file: FileHandle, offset: number, length: number): Promise
 }
 
 /**
- * Names the regular files of a tar archive, skipping from header to header: nothing is unpacked, and their bytes are not read.
- * @see https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html
+ * Finds the regular files of a tar archive. It skips from header to header, so the content is neither read nor
+ * unpacked.
  * @throws InputError `LAYOUT_INVALID`
+ * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13
  */
 export async function indexTar(file: FileHandle, path: string): Promise<Map<string, TarEntry>> {
   const entries = new Map<string, TarEntry>();
@@ -94,7 +95,7 @@ export async function indexTar(file: FileHandle, path: string): Promise<Map<stri
     if (!hasGoodChecksum(header)) throw invalid(path, `no header at byte ${at}`);
     const type = String.fromCodePoint(header[156] ?? 0);
     const isExtension = type === 'x' || type === 'L' || type === 'g';
-    // A size that the header's own field has no room for stands before it.
+    // A size that does not fit into the header is in the extended header before it.
     const size = (isExtension ? undefined : longSize) ?? numberOf(header.subarray(124, 136));
     const offset = at + BLOCK;
     if (!Number.isSafeInteger(size) || offset + size > archiveBytes) throw invalid(path, 'it is cut off');

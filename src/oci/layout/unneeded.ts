@@ -2,10 +2,10 @@ import type { Digest } from '../digest.js';
 import { childrenOf, type Manifest } from '../manifest.js';
 
 /**
- * What goes with a manifest out of a layout, as oras has it: all that refers to it, tagged or not, and of what these are made of
- * whatever has no tag and is named by no manifest that stays. What a referrer refers to is not made for it, and stays.
- * @param manifests all that the layout has
- * @returns the manifest first; each after everything that needs it
+ * The blobs to delete together with a manifest, as oras does: all of its referrers, tagged or not, and content of these
+ * that has no tag and is used by no remaining manifest. The subject of a referrer stays.
+ * @param manifests all manifests of the layout
+ * @returns the manifest first; each digest follows everything that uses it
  */
 export function unneededWithout(
   digest: Digest,
@@ -18,7 +18,7 @@ export function unneededWithout(
   }
   const released = new Set<Digest>();
   const going = new Set<Digest>([digest]);
-  // What is added on the way has its turn, too.
+  // The loop also visits digests that are added to the set while it runs.
   for (const head of going) {
     for (const user of users.get(head) ?? []) if (manifests.get(user)?.subject?.digest === head) going.add(user);
     const manifest = manifests.get(head);

@@ -51,7 +51,7 @@ export async function readDockerConfig(path: string): Promise<DockerConfig> {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if (isRecord(cause) && cause.code === 'ENOENT') return { auths: {}, credHelpers: {} };
-    throw invalid('it can not be read', cause);
+    throw invalid('it cannot be read', cause);
   }
   if (text.length > DOCKER_CONFIG_BYTES) throw invalid('it is too large');
   let json: unknown;

@@ -1,11 +1,14 @@
-/** The longest Link header that is looked at. */
+/** Maximum characters of a Link header. A longer one is ignored. */
 const LONGEST = 16 * 1024;
-/** A value has a character at least: spaces behind `=` that belonged to an empty one as well would be divided in every way. */
+/**
+ * One entry of the header. A value has at least one character: if it could be empty, the spaces after `=` could be
+ * matched in many ways.
+ */
 const ENTRY = /<([^<>]*)>((?:\s*;\s*[^\s=;,"<>]+(?:\s*=(?:\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"<>]+))?)?)*)\s*(?:,|$)/y;
 const PARAMETER = /;\s*([^\s=;,"<>]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"<>]*)))?/g;
 
 /**
- * The target of `rel="next"` in a Link header, as it stands there: relative or absolute.
+ * The target of `rel="next"` in a Link header, unchanged: relative or absolute. Undefined if there is none.
  * @see https://www.rfc-editor.org/rfc/rfc8288#section-3
  */
 export function nextLink(header: string | undefined): string | undefined {

@@ -11,7 +11,7 @@ import type { TransportRequest } from './transport.js';
 import { redactUrl } from './urls.js';
 
 const DIGEST_HEADER = 'docker-content-digest';
-/** Types that say nothing of what a manifest is, as some registries and most proxies send. */
+/** Media types that do not show what a manifest is; some registries and most proxies send them. */
 const GENERIC_TYPES = new Set([
   '',
   'application/json',
@@ -20,7 +20,10 @@ const GENERIC_TYPES = new Set([
   'binary/octet-stream',
 ]);
 
-/** `name:tag` or `name@digest`, for messages. @throws InputError `REFERENCE_INVALID` for what is neither */
+/**
+ * The reference `name:tag` or `name@digest`, for messages.
+ * @throws InputError `REFERENCE_INVALID` if it is neither a tag nor a digest
+ */
 function referenceTo(context: RepositoryContext, tagOrDigest: string): string {
   if (isDigest(tagOrDigest)) return `${context.name}@${tagOrDigest}`;
   if (isTag(tagOrDigest)) return `${context.name}:${tagOrDigest}`;
@@ -51,7 +54,10 @@ function requestFor(
   };
 }
 
-/** The manifest's own `mediaType`, where the registry's answer names none that means anything. */
+/**
+ * The media type of a manifest. If the answer's type is generic, the expected one or the manifest's own `mediaType` is
+ * used.
+ */
 function mediaTypeOf(bytes: Uint8Array, contentType: string, expected: string | undefined): string {
   if (!GENERIC_TYPES.has(contentType)) return contentType;
   if (expected !== undefined) return expected;
@@ -60,7 +66,7 @@ function mediaTypeOf(bytes: Uint8Array, contentType: string, expected: string | 
     if (isRecord(json) && typeof json.mediaType === 'string' && json.mediaType !== '')
       return bareMediaType(json.mediaType);
   } catch {
-    // Not JSON: whoever parses it says so, with the reference.
+    // Not JSON. The parser reports that with the reference.
   }
   return contentType;
 }
@@ -70,7 +76,9 @@ export interface FetchedWithETag extends FetchedManifest {
 }
 
 /**
- * @throws RegistryError `ANSWER_INVALID` for a web page
+ * Fetches a manifest and verifies its digest, and its size if `target` is a descriptor.
+ * @throws RegistryError `MANIFEST_UNKNOWN`; `ANSWER_INVALID` for a web page
+ * @throws IntegrityError `TOO_LARGE`, `SIZE_MISMATCH`, `DIGEST_MISMATCH`
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
  */
 export async function fetchManifest(
@@ -95,10 +103,10 @@ export async function fetchManifest(
   });
   const { bytes } = answer;
   const contentType = bareMediaType(answer.headers['content-type'] ?? '');
-  // What a proxy shows who is not signed in to it, with status 200. Its digest is nobody's.
+  // A proxy may answer 200 with its login page. Its digest would match no manifest.
   if (contentType === 'text/html') {
     throw new RegistryError(
-      `${what}: the answer is a web page, no manifest`,
+      `${what}: the answer is a web page and not a manifest`,
       { method: 'GET', url: redactUrl(answer.url), status: answer.status, registryCodes: [] },
       { code: 'ANSWER_INVALID' },
     );
@@ -108,7 +116,7 @@ export async function fetchManifest(
       details: { expected: wanted.size, actual: bytes.length },
     });
   }
-  // For a tag, the header is only a claim: the digest is what the bytes say, and the two must agree.
+  // For a tag, the header only claims a digest. The bytes must have it.
   const claimed = answer.headers[DIGEST_HEADER];
   const expected = isDigest(tagOrDigest)
     ? tagOrDigest
@@ -125,7 +133,9 @@ export async function fetchManifest(
   };
 }
 
-/** By HEAD; by GET where the registry's answer to it leaves out what is needed, or there is no HEAD. */
+/**
+ * Resolves a tag or digest with HEAD, or with GET if the registry does not support HEAD or its answer is incomplete.
+ */
 export async function resolveManifest(
   context: RepositoryContext,
   tagOrDigest: string,
@@ -146,7 +156,7 @@ export async function resolveManifest(
     !isDigest(digest) ||
     GENERIC_TYPES.has(mediaType) ||
     !(Number.isSafeInteger(size) && size > 0) ||
-    // Another algorithm's digest of the same content can only be compared by reading the content.
+    // To compare digests of two algorithms, the content must be read.
     (isDigest(tagOrDigest) && digestAlgorithm(digest) !== digestAlgorithm(tagOrDigest))
   ) {
     return (await fetchManifest(context, tagOrDigest, options)).descriptor;
@@ -157,12 +167,15 @@ export async function resolveManifest(
 
 export interface PutResult {
   descriptor: Descriptor;
-  /** The subject that the registry says it has noted (`OCI-Subject`). */
+  /** The subject that the registry has recorded (`OCI-Subject`). Absent if it did not say so. */
   notedSubject?: string;
 }
 
 /**
- * @param options.ifMatch the ETag that the tag must still have. @throws RegistryError; 412 where it has not
+ * Puts a manifest under a tag or its digest.
+ * @param options.ifMatch the ETag that the tag must still have
+ * @throws RegistryError with status 412 if the tag has another ETag
+ * @throws IntegrityError `TOO_LARGE`, `DIGEST_MISMATCH`
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests
  */
 export async function putManifest(
@@ -198,7 +211,8 @@ export async function putManifest(
   const claimed = stored !== undefined && isDigest(stored) ? stored : undefined;
   if (claimed !== undefined && digestOf(bytes, digestAlgorithm(claimed)) !== claimed)
     throw mismatch(what, digest, claimed);
-  // By its tag the registry reckons the digest as it likes; one of another algorithm is not what is signed and referred to.
+  // Under a tag, the registry chooses the digest algorithm. Another algorithm's digest is not the one that is signed
+  // and referred to.
   if (options.tag !== undefined && claimed !== digest && algorithm !== 'sha256') {
     const { digest: resolved } = await resolveManifest(context, options.tag, options);
     if (resolved !== digest) throw mismatch(what, digest, resolved);

@@ -10,11 +10,12 @@ import { repositoryScope } from './scopes.js';
 import { checkStored } from './stored-digest.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 
-/** Statuses that mean "not by mount": refused, unknown there, or unsupported. */
+/** Statuses with which a registry declines a mount: refused, unknown or unsupported. */
 const NOT_MOUNTED = new Set([400, 401, 403, 404, 405]);
 
 /**
- * @returns false where the registry opens a session instead (it is closed again) or refuses.
+ * Mounts a blob from another repository of the registry.
+ * @returns false if the registry refuses, or opens an upload instead, which is then cancelled
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#mounting-a-blob-from-another-repository
  */
 export async function mountBlob(
@@ -42,7 +43,7 @@ export async function mountBlob(
   try {
     response = await endpoint.transport.send(request);
   } catch (error) {
-    // A token for both repositories was not to be had.
+    // The registry refused a token for both repositories.
     if (error instanceof RegistryError && NOT_MOUNTED.has(error.info.status)) return false;
     throw error;
   }
@@ -60,7 +61,7 @@ export async function mountBlob(
       const session = follow(context, response.headers.location, response.url, scopesFor(context, ['pull', 'push']));
       await drain(await endpoint.transport.send({ ...common, ...session, method: 'DELETE', repeatable: false }));
     } catch (error) {
-      // A session that is not closed runs out by itself.
+      // An upload that is not cancelled expires by itself.
       options.signal?.throwIfAborted();
       if (!(error instanceof PromoterError)) throw error;
     }

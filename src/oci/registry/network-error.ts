@@ -10,15 +10,18 @@ interface Where {
 
 function codesOf(error: unknown, depth = 0): string[] {
   if (!isRecord(error) || depth > 4) return [];
-  // undici gives a proxy's refusal no code of its own.
+  // undici gives a proxy's refusal no code.
   const refusal = typeof error.message === 'string' && error.message.startsWith('Proxy response');
   const own = refusal ? ['PROXY_REFUSED'] : typeof error.code === 'string' ? [error.code] : [];
-  // Where several addresses were tried, each has an error of its own.
+  // If several addresses were tried, each has its own error.
   const inner: unknown[] = Array.isArray(error.errors) ? error.errors : [];
   return [...own, ...[error.cause, ...inner].flatMap((cause) => codesOf(cause, depth + 1))];
 }
 
-/** What Node calls a certificate that it doesn't take. @see https://nodejs.org/docs/latest-v22.x/api/tls.html#x509-certificate-error-codes */
+/**
+ * Node's error codes for a certificate that is not trusted.
+ * @see https://nodejs.org/docs/latest-v22.x/api/tls.html#x509-certificate-error-codes
+ */
 const UNTRUSTED =
   /^(?:CERT_|CRL_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERROR_IN_C|INVALID_(?:CA|PURPOSE)$|PATH_LENGTH_EXCEEDED$|HOSTNAME_MISMATCH$)/;
 const NOT_TLS = /^(?:EPROTO|ERR_SSL_)/;
@@ -35,12 +38,12 @@ const UNREACHABLE = new Set([
   'UND_ERR_PRX_CONN',
   'ETIMEDOUT',
 ]);
-/** Those of them that a connection which stood can end with too. */
+/** Codes that can also occur after the connection was open, when the request may have been sent. */
 const ALSO_LATER = new Set(['EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT']);
 
 /**
- * What the sending library throws, as an error of ours. What is ours already (a source that broke while it was uploaded) and
- * the caller's own abort pass as they are.
+ * Converts an error of undici. An abort by the caller and our own errors (a source that failed during an upload) are
+ * returned unchanged.
  */
 export function transportErrorFrom(cause: unknown, where: Where): unknown {
   if (where.signal?.aborted === true) return where.signal.reason;
@@ -55,7 +58,7 @@ export function transportErrorFrom(cause: unknown, where: Where): unknown {
       cause,
       details,
       transient: false,
-      remedy: 'Give the certificate authority of the registry by setting, or correct its host name.',
+      remedy: "Configure the registry's certificate authority (--ca-file), or correct the host name.",
     });
   }
   if (codes.some((code) => NOT_TLS.test(code))) {
@@ -72,22 +75,22 @@ export function transportErrorFrom(cause: unknown, where: Where): unknown {
     const error = new TransportError('CONNECT_FAILED', `${what}: no connection (${unreachable})`, {
       cause,
       details,
-      remedy: 'See that the host name and port are right and that the registry is up and can be reached from here.',
+      remedy: 'Check the host name and port, and that the registry is running and reachable from here.',
     });
     return ALSO_LATER.has(unreachable) ? error : markUnsent(error);
   }
   if (is('UND_ERR_HEADERS_TIMEOUT'))
-    return new TransportError('TIMEOUT', `${what}: no answer in time`, { cause, details });
+    return new TransportError('TIMEOUT', `${what}: no response in time`, { cause, details });
   if (is('UND_ERR_BODY_TIMEOUT'))
-    return new TransportError('STALLED', `${what}: the answer stopped coming`, { cause, details });
+    return new TransportError('STALLED', `${what}: the response stalled`, { cause, details });
   if (is('UND_ERR_REQ_CONTENT_LENGTH_MISMATCH')) {
-    return new IntegrityError('SIZE_MISMATCH', `${what}: the body to send is not as long as was said`, {
+    return new IntegrityError('SIZE_MISMATCH', `${what}: the request body does not have the announced length`, {
       cause,
       details,
     });
   }
   if (is('UND_ERR_DESTROYED') || is('UND_ERR_CLOSED')) {
-    return new TransportError('CONNECTION_CLOSED', `${what}: the client has been closed`, {
+    return new TransportError('CONNECTION_CLOSED', `${what}: the client is closed`, {
       cause,
       details,
       transient: false,

@@ -7,13 +7,13 @@ import { ACR_PAGE_ENTRIES, listIn, NOT_SERVED, readPages, type Listing, type Pag
 import { parseTagDetails, type TagDetails } from './tags.js';
 import { redactUrl } from './urls.js';
 
-/** A tag with the time of its last change. */
+/** A tag and the time of its last change. */
 export type ChangedTag = TagDetails & { updatedAt: string };
 
-/** A manifest with the time of its last change. Untagged ones are listed too, referrers among them. */
+/** A manifest and the time of its last change. Untagged manifests, such as referrers, are listed too. */
 export interface ChangedManifest {
   digest: Digest;
-  /** RFC 3339; `Date.parse` takes it. Do not compare it as text: ACR leaves out zeros at the end of the fraction. */
+  /** RFC 3339. Compare it with `Date.parse`, not as text: ACR omits zeros at the end of the fraction. */
   updatedAt: string;
   mediaType?: string;
   /** The media type of the config blob, for an image or an artifact that has one. */
@@ -23,10 +23,11 @@ export interface ChangedManifest {
 }
 
 /**
- * Tags by the time of their last change, newest first, a page of a hundred for each request. The next page is asked for only when the
- * caller goes on.
- * @throws PromoterError `NO_ACR_LISTS` before the first page if the registry has no such list, or none for this identity;
- * RegistryError `NAME_UNKNOWN` if the repository is not there, `ANSWER_INVALID` if an entry has no time
+ * Lists tags by the time of their last change, newest first, a hundred for each page and request. The next page is
+ * requested when the caller continues.
+ * @throws PromoterError `NO_ACR_LISTS` before the first page if the registry does not have this list, or not for this
+ *   identity
+ * @throws RegistryError `NAME_UNKNOWN` if the repository does not exist; `ANSWER_INVALID` if an entry has no time
  * @see https://learn.microsoft.com/rest/api/containerregistry/tag/get-list
  */
 export function listNewestTags(context: RepositoryContext, options: CallOptions = {}): AsyncGenerator<ChangedTag[]> {
@@ -34,7 +35,7 @@ export function listNewestTags(context: RepositoryContext, options: CallOptions 
 }
 
 /**
- * Manifests, as {@link listNewestTags} lists tags.
+ * Lists manifests in the same way as {@link listNewestTags}.
  * @see https://learn.microsoft.com/rest/api/containerregistry/manifests/get-list
  */
 export function listNewestManifests(
@@ -62,7 +63,7 @@ async function* listNewest<T extends { updatedAt?: string }>(
   let pages = 0;
   try {
     for await (const page of readPages(endpoint, listing)) {
-      // Some registries answer any path with a page for people.
+      // Some registries answer any path with a web page.
       if (pages === 0 && !Array.isArray(page.json[field])) throw noLists(name);
       pages += 1;
       yield listIn(page, field, name)
@@ -79,16 +80,20 @@ async function* listNewest<T extends { updatedAt?: string }>(
 }
 
 function noLists(name: string, cause?: unknown): PromoterError {
-  return new PromoterError('NO_ACR_LISTS', `${name}: the registry has no lists of what changed last, or none for us`, {
-    cause,
-  });
+  return new PromoterError(
+    'NO_ACR_LISTS',
+    `${name}: the registry does not list recent changes, or not for this identity`,
+    {
+      cause,
+    },
+  );
 }
 
 function timed<T extends { updatedAt?: string }>(entry: T, page: Page, name: string): T & { updatedAt: string } {
   const { updatedAt = '' } = entry;
   if (!Number.isNaN(Date.parse(updatedAt))) return { ...entry, updatedAt };
   throw new RegistryError(
-    `${name}: an entry of the registry's list has no time`,
+    `${name}: an entry of the registry's list has no valid time`,
     { method: 'GET', url: redactUrl(page.url), status: page.status, registryCodes: [] },
     { code: 'ANSWER_INVALID' },
   );

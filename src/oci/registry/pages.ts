@@ -5,32 +5,32 @@ import { askWhole, follow, type Endpoint, type WholeAnswer } from './endpoint.js
 import { nextLink } from './link.js';
 import { redactUrl } from './urls.js';
 
-/** Entries that are asked for in one page. */
+/** Entries that are requested for each page. */
 export const PAGE_ENTRIES = 1000;
-/** The same of ACR's own lists, `_tags` and `_manifests`. */
+/** Entries for each page of ACR's own lists, `_tags` and `_manifests`. */
 export const ACR_PAGE_ENTRIES = 100;
-/** With these statuses a registry answers that it does not serve this path, or not to this identity. */
+/** Statuses of a registry that does not serve this path, or not to this identity. */
 export const NOT_SERVED = [401, 403, 404, 405];
-/** Requests at once where something is asked for each entry of a page. */
+/** Maximum concurrent requests if each entry of a page needs one. */
 export const ENTRIES_AT_ONCE = 16;
 
-/** Bytes of any other JSON answer: tags, catalog, tokens, errors. `TOO_LARGE` */
+/** Maximum bytes of a JSON answer other than a manifest: tags, catalog, tokens. `TOO_LARGE` */
 export const ANSWER_BYTES = 4 * 1024 * 1024;
-/** Pages of one listing. `TOO_MANY_PAGES` */
+/** Maximum pages of one listing. `TOO_MANY_PAGES` */
 const MOST_PAGES = 10_000;
 
 export interface Listing {
   /** The first page's URL. */
   url: string;
   scopes: string[];
-  /** The reference it is about, for messages. */
+  /** The reference that the listing is about, for messages. */
   name: string;
   accept?: string;
   absent?: string;
   signal?: AbortSignal | undefined;
-  /** Statuses besides 200 that end the listing and are handed on. */
+  /** Statuses besides 200 that end the listing and are returned as a page. */
   otherStatuses?: readonly number[];
-  /** Bytes of one page; ANSWER_BYTES by default. `TOO_LARGE` */
+  /** Maximum bytes of one page. Default: ANSWER_BYTES. `TOO_LARGE` */
   mostBytes?: number;
 }
 
@@ -38,7 +38,10 @@ export interface Page extends WholeAnswer {
   json: Record<string, unknown>;
 }
 
-/** A list that the answer must hold, or null for an empty one as some registries write it. @throws RegistryError `ANSWER_INVALID` */
+/**
+ * Reads a list from a page. Null counts as empty, because some registries send it.
+ * @throws RegistryError `ANSWER_INVALID` if the page has no such list
+ */
 export function listIn(page: Page, field: string, name: string): unknown[] {
   const list = page.json[field];
   if (Array.isArray(list)) return list;
@@ -60,13 +63,13 @@ function parse(answer: WholeAnswer): Record<string, unknown> {
 }
 
 /**
- * The pages of a listing, each asked for when the one before has been used; `Link` says where the next is.
- * @throws RegistryError `TOO_MANY_PAGES`, also where one leads to itself or to one before
+ * Yields the pages of a listing. The next page, named by the `Link` header, is requested when the caller continues.
+ * @throws RegistryError `TOO_MANY_PAGES`, also if a page links to an earlier one
  */
 export async function* readPages(endpoint: Endpoint, listing: Listing): AsyncGenerator<Page> {
   const { name, scopes } = listing;
   let next: { url: string; scopes?: string[] } = { url: listing.url, scopes };
-  // Addresses may be long, and the pages many.
+  // Only hashes are kept, because URLs may be long and pages many.
   const visited = new Set<string>();
   for (let count = 1; ; count += 1) {
     visited.add(createHash('sha256').update(next.url).digest('base64'));

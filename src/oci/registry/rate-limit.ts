@@ -5,10 +5,10 @@ import { sleepMs, RETRY_AFTER_MS } from './retry.js';
 import type { Transport, TransportRequest } from './transport.js';
 import { redactUrl } from './urls.js';
 
-/** Requests a minute; a category that is left out has no limit. */
+/** Maximum requests per minute. A missing category has no limit. */
 export type RateLimits = Partial<Record<RequestCategory, number>>;
 
-/** What ACR allows one identity in its smaller tiers; the larger one allows twice as much. */
+/** ACR's limits for one identity in its smaller tiers. The larger tier allows twice as much. */
 const ACR_RATE_LIMITS: RateLimits = { read: 5000, write: 1000, delete: 500, referrers: 250, token: 10_000 };
 
 const ACR_HOST = /\.azurecr\.(?:io|cn|us)$/;
@@ -18,10 +18,10 @@ export function defaultRateLimits(host: string): RateLimits {
 }
 
 const MINUTE_MS = 60_000;
-/** The longest pause that one answer 429 causes, in milliseconds: then a request asks again. */
+/** Maximum pause after one 429, in milliseconds. Then a request tries again. */
 const MOST_BACKOFF_MS = 10 * 60_000;
 
-/** At most so many in any sixty seconds, first come, first served. */
+/** Allows a number of requests in any sixty seconds. First come, first served. */
 class Window {
   readonly #times: Float64Array;
   #next = 0;
@@ -30,7 +30,11 @@ class Window {
     this.#times = new Float64Array(Math.max(1, Math.floor(perMinute))).fill(Number.NEGATIVE_INFINITY);
   }
 
-  /** Takes a place. @param part of the window, for this place. @returns how many milliseconds from now it is */
+  /**
+   * Reserves the next place.
+   * @param part how many places of the window this process may use
+   * @returns milliseconds until the reserved place
+   */
   take(nowMs: number, part: number): number {
     const { length } = this.#times;
     const places = Math.min(length, Math.max(1, Math.floor(part)));
@@ -49,7 +53,7 @@ function categoriesOf(request: TransportRequest, url: URL): RequestCategory[] {
   return /\/referrers\/[^/]+$/.test(url.pathname) ? ['read', 'referrers'] : ['read'];
 }
 
-/** Where a limit takes its time from. */
+/** The clock of a limit, replaced in tests. */
 export interface RateClock {
   nowMs(): number;
   sleepMs(ms: number, signal: AbortSignal | undefined): Promise<void>;
@@ -57,25 +61,26 @@ export interface RateClock {
 
 export interface RateLimitOptions {
   limitsFor?: (host: string) => RateLimits;
-  /** The longest backoff that a request waits for; by default RETRY_AFTER_MS. */
+  /** Maximum backoff that a request waits for. Default: RETRY_AFTER_MS. */
   maxRetryAfterMs?: number;
-  /** Other processes that ask with the same identity; by default there are none. */
+  /** Other processes with the same identity. Default: none. */
   sharing?: RateSharing;
-  /** The process's own, by default. */
+  /** Default: the clock of the process. */
   clock?: RateClock;
 }
 
 function backingOff({ method, url }: TransportRequest, pausedMs: number): RegistryError {
   return new RegistryError(
-    `${redactUrl(url)}: the registry asked to come back in ${Math.ceil(pausedMs / 1000)} s`,
+    `${redactUrl(url)}: the registry asks to retry in ${Math.ceil(pausedMs / 1000)} s`,
     { method, url: redactUrl(url), status: 429, registryCodes: [], retryAfterMs: Math.ceil(pausedMs) },
     { code: 'TOOMANYREQUESTS' },
   );
 }
 
 /**
- * Keeps within what a registry allows, for each host and category: this process's part of it, where several ask. Where a registry
- * answers 429 with a Retry-After, everything of that category waits until then: one refusal doesn't become a hundred.
+ * Limits the rate of requests for each host and category. If several processes share the identity, this process uses
+ * its share. After a 429 with a Retry-After, all requests of that category wait until then, so that one refusal does
+ * not become a hundred.
  */
 export function limitRate(inner: Transport, options: RateLimitOptions = {}): Transport {
   const limitsFor = options.limitsFor ?? defaultRateLimits;
@@ -101,12 +106,15 @@ export function limitRate(inner: Transport, options: RateLimitOptions = {}): Tra
 
   const pausedMs = (lane: string): number => (pausedUntil.get(lane) ?? 0) - clock.nowMs();
 
-  /** Waits for the end of a backoff, and of those that have begun by then. @throws RegistryError `TOOMANYREQUESTS` if that is long */
+  /**
+   * Waits for the end of the current backoff, and of any that started meanwhile.
+   * @throws RegistryError `TOOMANYREQUESTS` if the wait exceeds `maxRetryAfterMs`
+   */
   async function untilAllowed(request: TransportRequest, lane: string): Promise<void> {
     for (let waitedMs = 0; pausedMs(lane) > 0;) {
       const paused = pausedMs(lane);
       if (waitedMs + paused > maxPauseMs) throw backingOff(request, paused);
-      // All who wait would otherwise come back as one.
+      // Jitter, so that waiting requests do not all continue at once.
       const waitMs = paused + Math.random() * Math.min(1000, paused / 10);
       await clock.sleepMs(waitMs, request.signal);
       waitedMs += waitMs;
@@ -125,7 +133,7 @@ export function limitRate(inner: Transport, options: RateLimitOptions = {}): Tra
       const response = await inner.send(request);
       if (response.status === 429) {
         const retryAfterMs = Math.min(parseRetryAfter(response.headers['retry-after']) ?? 0, MOST_BACKOFF_MS);
-        // Another that was told sooner may have been told more.
+        // Another request may have been given a longer time before.
         pausedUntil.set(lane, Math.max(pausedUntil.get(lane) ?? 0, clock.nowMs() + retryAfterMs));
       }
       return response;

@@ -1,20 +1,23 @@
 import { PromoterError } from '../errors.js';
 
-/** What registries count apart. A listing of referrers counts as `referrers` and as `read`. */
+/** Categories that registries limit separately. Listing referrers counts as `referrers` and as `read`. */
 export type RequestCategory = 'read' | 'write' | 'delete' | 'referrers' | 'token';
 
-/** Knows how many processes of one identity ask a registry: they divide what it allows. What it throws delays no request. */
+/**
+ * Counts the processes of one identity that use a registry, so that they divide its limits. An error here delays no
+ * request.
+ */
 export interface RateSharing {
   /**
-   * Says that this process asks `host` for much of this category.
-   * @returns the processes that have said so in the last {@link ACTIVE_MS}, this one included
+   * Reports that this process sends many requests of this category to `host`.
+   * @returns the number of processes that reported so in the last {@link ACTIVE_MS}, including this one
    */
   join(host: string, category: RequestCategory): Promise<number>;
 }
 
-/** How long the row of a process counts after it was written, and how long a process keeps its part of the limit; in milliseconds. */
+/** Milliseconds for which a process counts as active after its report, and for which the result of `join` is used. */
 export const ACTIVE_MS = 90_000;
-/** It says so after each tenth of its part of a minute's requests, and after so many at least. */
+/** A process reports after each tenth of its share of a minute's requests, but not before this many requests. */
 const JOIN_PART = 10;
 const LEAST_REQUESTS = 10;
 
@@ -25,7 +28,7 @@ interface Lane {
   isJoining: boolean;
 }
 
-/** This process's part of what registries allow. */
+/** This process's share of the limits of registries. */
 export class RateParts {
   readonly #sharing: RateSharing | undefined;
   readonly #nowMs: () => number;
@@ -36,7 +39,10 @@ export class RateParts {
     this.#nowMs = nowMs;
   }
 
-  /** Counts a request that is about to be made. @returns requests a minute that this process may make of it */
+  /**
+   * Counts a request.
+   * @returns the requests per minute that this process may send
+   */
   partOf(host: string, category: RequestCategory, perMinute: number): number {
     if (this.#sharing === undefined) return perMinute;
     const key = `${host} ${category}`;
@@ -58,7 +64,7 @@ export class RateParts {
       lane.processes = Math.max(1, await sharing.join(host, category));
       lane.toldAtMs = this.#nowMs();
     } catch (error) {
-      // Storage that is down: what was told last counts for a while, and then all of it.
+      // If storage is down, the last result is used until it expires, then the whole limit.
       if (!(error instanceof PromoterError)) process.emitWarning(error instanceof Error ? error : String(error));
     } finally {
       lane.isJoining = false;

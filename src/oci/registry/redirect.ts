@@ -3,23 +3,24 @@ import { drain } from './body.js';
 import type { Transport, TransportRequest } from './transport.js';
 import { redactUrl, resolveLocation } from './urls.js';
 
-/** Redirects of one request. `TOO_MANY_REDIRECTS` */
+/** Maximum redirects of one request. `TOO_MANY_REDIRECTS` */
 const MOST_REDIRECTS = 5;
 
-/** Which statuses are followed: with a body or a changing method only those that keep both. */
+/** Statuses that are followed. For methods other than GET and HEAD, only those that keep method and body. */
 function isFollowed(status: number, method: TransportRequest['method']): boolean {
   if (status === 307 || status === 308) return true;
   return (method === 'GET' || method === 'HEAD') && (status === 301 || status === 302 || status === 303);
 }
 
-/** Whether a request, as it was first sent, may be redirected to this URL. */
+/** Whether the original request may be redirected to this URL. */
 export type MayFollow = (url: URL, request: TransportRequest) => boolean;
 
 const CREDENTIAL_HEADERS = new Set(['authorization', 'cookie', 'proxy-authorization']);
 
 /**
- * Follows redirects. On another origin the request goes on without a credential (GHSA-vh4v-2xq2-g5cg), and never from TLS to
- * plain HTTP. @throws TransportError `TOO_MANY_REDIRECTS`, `REDIRECT_REFUSED`
+ * Follows redirects. On another origin the request carries no credential (GHSA-vh4v-2xq2-g5cg). A redirect from TLS to
+ * plain HTTP is refused.
+ * @throws TransportError `TOO_MANY_REDIRECTS`, `REDIRECT_REFUSED`
  */
 export function followRedirects(inner: Transport, options: { mayFollow?: MayFollow } = {}): Transport {
   return {
@@ -32,26 +33,30 @@ export function followRedirects(inner: Transport, options: { mayFollow?: MayFoll
         await drain(response);
         const details = { method: request.method, url: redactUrl(request.url) };
         if (hop >= MOST_REDIRECTS) {
-          throw new TransportError('TOO_MANY_REDIRECTS', `${redactUrl(request.url)} redirects in a circle`, {
-            details,
-            transient: false,
-          });
+          throw new TransportError(
+            'TOO_MANY_REDIRECTS',
+            `${redactUrl(request.url)} redirects more than ${MOST_REDIRECTS} times`,
+            {
+              details,
+              transient: false,
+            },
+          );
         }
         const refused = (why: string): TransportError =>
           new TransportError('REDIRECT_REFUSED', `${redactUrl(request.url)} redirects ${why}`, {
             details,
             transient: false,
           });
-        if (!URL.canParse(location, current.url)) throw refused('to what is no URL');
+        if (!URL.canParse(location, current.url)) throw refused('to an invalid URL');
         const from = new URL(current.url);
         const named = new URL(location, current.url);
-        // To TLS it is meant; to plain HTTP may be a slip of a registry behind a proxy.
+        // A redirect to TLS is intended. A redirect to plain HTTP may be the mistake of a registry behind a proxy.
         const to = named.protocol === 'https:' ? named : resolveLocation(location, current.url);
         if (to.protocol !== 'https:' && (to.protocol !== 'http:' || from.protocol === 'https:')) {
           throw refused(`from ${from.protocol.slice(0, -1)} to ${to.protocol.slice(0, -1)}`);
         }
-        if (to.username !== '' || to.password !== '') throw refused('to a URL with a user name in it');
-        if (options.mayFollow?.(to, request) === false) throw refused(`to ${to.host}, where it may not lead`);
+        if (to.username !== '' || to.password !== '') throw refused('to a URL that contains a user name');
+        if (options.mayFollow?.(to, request) === false) throw refused(`to ${to.host}, which is not allowed`);
         const headers = { ...current.headers };
         if (to.origin !== from.origin) for (const name of CREDENTIAL_HEADERS) delete headers[name];
         current = { ...current, url: to.href, headers };

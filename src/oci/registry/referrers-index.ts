@@ -6,11 +6,11 @@ import type { CallOptions } from '../store.js';
 import type { RepositoryContext } from './endpoint.js';
 import { fetchManifest, type FetchedWithETag } from './manifests.js';
 
-/** Referrers of one subject. `GRAPH_TOO_WIDE` */
+/** Maximum referrers of one subject. `GRAPH_TOO_WIDE` */
 export const MOST_REFERRERS = 10_000;
 
 /**
- * The tag under which the tag schema keeps a subject's referrers.
+ * The referrers tag of a subject.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema
  */
 export function referrersTag(subject: Digest): string {
@@ -19,9 +19,11 @@ export function referrersTag(subject: Digest): string {
 }
 
 /**
- * Referrers as a registry lists them, each once.
- * @param byAnyone an index of the tag schema: whoever may push has written it, so an entry that is no descriptor is passed over
- * @throws InputError `DESCRIPTOR_INVALID`; CopyError `GRAPH_TOO_WIDE`
+ * Parses a list of referrers. Each digest is returned once.
+ * @param byAnyone true for the index under a referrers tag: anybody who may push can write it, so malformed entries are
+ *   skipped
+ * @throws InputError `DESCRIPTOR_INVALID`
+ * @throws CopyError `GRAPH_TOO_WIDE`
  */
 export function parseReferrers(list: readonly unknown[], where: string, { byAnyone = false } = {}): Descriptor[] {
   const found = new Map<string, Descriptor>();
@@ -29,10 +31,10 @@ export function parseReferrers(list: readonly unknown[], where: string, { byAnyo
     const descriptor = byAnyone ? descriptorIn(entry) : parseDescriptor(entry, where);
     if (descriptor && !found.has(descriptor.digest)) found.set(descriptor.digest, descriptor);
   }
-  // Whoever may push can write one entry ten thousand times.
+  // Anybody who may push can write one entry ten thousand times.
   const count = byAnyone ? found.size : list.length;
   if (count > MOST_REFERRERS) {
-    throw new CopyError('GRAPH_TOO_WIDE', `${where} has ${count} referrers; the most is ${MOST_REFERRERS}`);
+    throw new CopyError('GRAPH_TOO_WIDE', `${where} has ${count} referrers; the maximum is ${MOST_REFERRERS}`);
   }
   return [...found.values()];
 }
@@ -45,9 +47,11 @@ function descriptorIn(entry: unknown): Descriptor | undefined {
   }
 }
 
-/** A subject's index as it stands under its tag. Entries stay as they were written, so that nothing of them is lost. */
+/**
+ * The index under a subject's referrers tag. Entries are kept as they were written, so that nothing in them is lost.
+ */
 export interface ReferrersIndex {
-  /** The whole index, its list apart. */
+  /** All fields of the index except its list. */
   fields: Record<string, unknown>;
   entries: unknown[];
   digest?: Digest;
@@ -74,9 +78,9 @@ function parseIndex(fetched: FetchedWithETag): ReferrersIndex | undefined {
 }
 
 /**
- * Reads the index under the subject's tag; an empty one where there is none. Only an OCI index whose digest isn't the
- * subject's is one: GitLab resolves the tag to the subject itself (oras-go#1396).
- * @param options.forWriting what else stands under the tag is then not to be overwritten
+ * Reads the index under the subject's referrers tag. Returns an empty one if there is none, or if the tag holds
+ * something else than an OCI index. GitLab resolves the tag to the subject itself (oras-go#1396).
+ * @param options.forWriting throws if other content is under the tag, because it would be overwritten
  * @throws PolicyError `REFERRERS_TAG_TAKEN`
  */
 export async function readReferrersIndex(
@@ -98,10 +102,10 @@ export async function readReferrersIndex(
   if (options.forWriting !== true) return NO_INDEX;
   throw new PolicyError(
     'REFERRERS_TAG_TAKEN',
-    `${context.name}:${tag} is no index of referrers, and would be overwritten`,
+    `${context.name}:${tag} is not an index of referrers and would be overwritten`,
     {
       details: { digest: fetched.descriptor.digest, mediaType: fetched.descriptor.mediaType },
-      remedy: 'Remove that tag, which the specification reserves for the referrers of its digest.',
+      remedy: 'Remove that tag: the specification reserves it for referrers.',
     },
   );
 }

@@ -11,16 +11,16 @@ import { formatIndex, hasEntry, readReferrersIndex, referrersTag, type Referrers
 import { pauseMs, sleepMs } from './retry.js';
 import { Shared } from './shared.js';
 
-/** Times an index of the tag schema is read, written and read back. `REFERRERS_INDEX_CONTENDED` */
+/** Maximum times that an index is read, written and read back. `REFERRERS_INDEX_CONTENDED` */
 const INDEX_TRIES = 12;
-/** Milliseconds in which changes to an index are gathered before the first is written. */
+/** Milliseconds for which changes of an index are collected before the first write. */
 const GATHER_MS = 10;
-/** Milliseconds to wait for another holder of the index's lease. `REFERRERS_INDEX_BUSY` */
+/** Maximum milliseconds to wait for another holder of the index's lease. `REFERRERS_INDEX_BUSY` */
 const LEASE_WAIT_MS = 60_000;
-/** Milliseconds before the lease's end in which nothing is written any more. */
+/** Nothing is written in the last milliseconds of a lease. */
 const LEASE_MARGIN_MS = 1000;
 
-/** What is to become of one entry of a subject's index. */
+/** A change of one entry in a subject's index. */
 export type ReferrersChange = { add: Descriptor } | { remove: Digest };
 
 interface Waiting {
@@ -37,7 +37,7 @@ function isDone(index: ReferrersIndex, change: ReferrersChange): boolean {
   return found.length > 0 && found.every((entry) => isTrueOf(entry, add));
 }
 
-/** Anybody may have written the entry: one that lies would hide the manifest from those who ask for its type. */
+/** Anybody may have written the entry. A wrong one would hide the manifest from clients that filter by type. */
 function isTrueOf(entry: unknown, { mediaType, size, artifactType }: Descriptor): boolean {
   if (!isRecord(entry) || entry.mediaType !== mediaType || entry.size !== size) return false;
   return entry.artifactType === undefined || entry.artifactType === artifactType;
@@ -54,16 +54,17 @@ function apply(index: ReferrersIndex, changes: readonly ReferrersChange[]): Refe
   return { ...index, entries };
 }
 
-/** Aborted with the lease, and a moment before the time until which it is certain. */
+/** Aborted when the lease is lost, or shortly before it may end. */
 function leaseSignal(held: HeldLease): AbortSignal {
   const leftMs = held.heldUntilMs - Date.now() - LEASE_MARGIN_MS;
   return leftMs <= 0 ? AbortSignal.abort() : AbortSignal.any([held.signal, AbortSignal.timeout(leftMs)]);
 }
 
 /**
- * Writes the tag schema's indexes. Changes to one index that come together are written together, one write after the other
- * in this process, and under the lease among processes; each is read back, and written again where another writer's took its
- * place. Without a lease, two processes can still lose each other's entries (go-containerregistry#2205).
+ * Writes the indexes of the referrers tag schema. Changes of one index that arrive together are written together.
+ * Writes to one index are serialized in this process, and between processes by the lease. Each write is read back and
+ * repeated if another writer has replaced it. Without a lease, two processes can lose each other's entries
+ * (go-containerregistry#2205).
  */
 export class ReferrersTags {
   readonly #lease: Lease | undefined;
@@ -73,7 +74,10 @@ export class ReferrersTags {
     this.#lease = lease;
   }
 
-  /** @throws PromoterError `REFERRERS_INDEX_BUSY`, `REFERRERS_INDEX_CONTENDED`, both transient */
+  /**
+   * Applies a change to a subject's index.
+   * @throws PromoterError `REFERRERS_INDEX_BUSY`, `REFERRERS_INDEX_CONTENDED`; both are transient
+   */
   change(
     context: RepositoryContext,
     subject: Digest,
@@ -96,7 +100,7 @@ export class ReferrersTags {
   }
 
   async #work(context: RepositoryContext, subject: Digest, key: string, queue: Waiting[]): Promise<void> {
-    // Those of a copy come within moments of each other: the first write waits for them, and saves a second one.
+    // The changes of one copy arrive within milliseconds, so the first write waits for the others.
     await sleepMs(GATHER_MS, undefined);
     for (;;) {
       const batch = queue.splice(0);
@@ -122,9 +126,13 @@ export class ReferrersTags {
   ): Promise<void> {
     const held = await this.#lease?.acquire(`referrers ${key}`, { waitMs: LEASE_WAIT_MS, signal });
     if (this.#lease !== undefined && held === undefined) {
-      throw new PromoterError('REFERRERS_INDEX_BUSY', `${key}: another writer holds its index of referrers`, {
-        transient: true,
-      });
+      throw new PromoterError(
+        'REFERRERS_INDEX_BUSY',
+        `${key}: another writer holds the lease on its index of referrers`,
+        {
+          transient: true,
+        },
+      );
     }
     try {
       for (let attempt = 1; attempt <= INDEX_TRIES; attempt += 1) {
@@ -139,12 +147,15 @@ export class ReferrersTags {
       `${key}: other writers keep overwriting its index of referrers`,
       {
         transient: true,
-        remedy: 'Let every writer use the same lease, or a registry with the referrers API.',
+        remedy: 'Use one lease for all writers, or a registry with the referrers API.',
       },
     );
   }
 
-  /** One time read, write, read back; true when the index holds what it should. */
+  /**
+   * Reads, writes and reads back once.
+   * @returns true if the index contains all changes
+   */
   async #writeOnce(
     context: RepositoryContext,
     subject: Digest,
@@ -157,7 +168,7 @@ export class ReferrersTags {
     const leased = held === undefined ? undefined : leaseSignal(held);
     const options = { signal: leased === undefined ? signal : AbortSignal.any([leased, signal]) };
     try {
-      // Where the tag outlives the manifest that it pointed to, or that can't be deleted, an empty index takes its place.
+      // An empty index is written if the manifest cannot be deleted, or the tag remains after its deletion.
       const removed =
         mayRemove &&
         after.entries.length === 0 &&
@@ -187,7 +198,10 @@ export class ReferrersTags {
   }
 }
 
-/** Takes an index that has become empty away; false where that is not allowed (oras#954). */
+/**
+ * Deletes an index that has become empty.
+ * @returns false if the registry does not allow it (oras#954)
+ */
 async function tryRemove(context: RepositoryContext, digest: Digest, options: CallOptions): Promise<boolean> {
   try {
     await removeManifest(context, digest, options);

@@ -12,24 +12,29 @@ import { readPages } from './pages.js';
 import { hasEntry, parseReferrers, readReferrersIndex, MOST_REFERRERS } from './referrers-index.js';
 import type { ReferrersTags } from './referrers-tags.js';
 
-/** Bytes of one page: it has the annotations of each referrer, and some registries have one page only. `TOO_LARGE` */
+/**
+ * Maximum bytes of one page: it contains the annotations of each referrer, and some registries have only one page.
+ * `TOO_LARGE`
+ */
 const REFERRERS_PAGE_BYTES = 32 * 1024 * 1024;
-/** The same for all pages of one subject. `GRAPH_TOO_WIDE` */
+/** Maximum bytes of all pages for one subject. `GRAPH_TOO_WIDE` */
 const REFERRERS_LIST_BYTES = 64 * 1024 * 1024;
-/** Repositories for which is remembered whether they have the referrers API. */
+/** Maximum repositories whose support for the referrers API is remembered. */
 const MOST_REPOSITORIES = 10_000;
 
-/** Where referrers are kept: `auto` asks the registry, the others force it. */
+/**
+ * Where a registry keeps referrers. `auto` detects it; `api` and `tag` force the referrers API or the referrers tag.
+ */
 export type ReferrersMode = 'auto' | 'api' | 'tag';
 
 type Support = 'api' | 'tag';
 
-/** Lists referrers, and keeps the lists right. One for each client. */
+/** Lists referrers and maintains the referrers tags. There is one for each client. */
 export class Referrers {
   readonly #mode: ReferrersMode;
   readonly #tags: ReferrersTags;
   readonly #support = new Map<string, Support>();
-  /** Questions under way whose answer says how a repository keeps referrers. */
+  /** Requests in progress that will show how a repository keeps referrers. */
   readonly #asking = new Map<string, Promise<unknown>>();
 
   constructor(mode: ReferrersMode, tags: ReferrersTags) {
@@ -38,20 +43,21 @@ export class Referrers {
   }
 
   /**
+   * Lists the referrers of a subject.
+   * @throws ConfigurationError `REFERRERS_API_UNSUPPORTED` if the API is forced and the registry does not have it
    * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
-   * @throws ConfigurationError `REFERRERS_API_UNSUPPORTED` where the API is forced and the registry has none
    */
   async list(context: RepositoryContext, subject: Digest, options: ReferrersOptions = {}): Promise<Descriptor[]> {
     const asksApi = this.#mode === 'api' || (this.#mode === 'auto' && this.#support.get(context.name) !== 'tag');
     const [listed, tagged] = await Promise.all([
       asksApi ? this.#fromApi(context, subject, options) : undefined,
-      // Notation writes the tag schema even where the API is, so both are read.
+      // Notation writes the referrers tag even if the API exists, so both are read.
       this.#mode === 'api' || (options.tagSchema ?? true) !== true
         ? undefined
         : this.#fromTag(context, subject, options),
     ]);
     if (this.#mode === 'api' && listed === undefined) throw unsupported(context, subject);
-    // Without an index there may be no repository either, and then the API's 404 says nothing.
+    // Without an index the repository may not exist either, so the API's 404 proves nothing.
     if (asksApi && listed === undefined && tagged !== undefined) this.#remember(context, 'tag');
     const found = new Map<string, Descriptor>();
     for (const entry of [...(listed ?? []), ...(tagged ?? [])])
@@ -65,7 +71,7 @@ export class Referrers {
     return typed.filter(isWanted);
   }
 
-  /** After a manifest with a subject was put: sees to it that it will be listed. */
+  /** Called after a manifest with a subject was put: updates the referrers tag if the registry needs it. */
   async note(context: RepositoryContext, manifest: Manifest, put: PutResult, options: CallOptions = {}): Promise<void> {
     const { subject } = manifest;
     if (subject === undefined || this.#mode === 'api') return;
@@ -80,7 +86,7 @@ export class Referrers {
     await this.#tags.change(context, subject.digest, { add }, options);
   }
 
-  /** Deletes a manifest, and its entry in its subject's index first: what then fails can be done again, and is put back. */
+  /** Deletes a manifest. Its entry in the referrers tag is removed first and is restored if the deletion fails. */
   async delete(context: RepositoryContext, digest: Digest, options: CallOptions = {}): Promise<void> {
     const entry = this.#mode === 'api' ? undefined : await this.#entryOf(context, digest, options);
     if (entry === undefined) return removeManifest(context, digest, options);
@@ -94,7 +100,10 @@ export class Referrers {
     }
   }
 
-  /** True where the API does the listing for this manifest. The header alone is not believed: ECR sent it without the API. */
+  /**
+   * True if the API lists this manifest. The `OCI-Subject` header alone is not enough: ECR sent it without having the
+   * API.
+   */
   async #isListed(context: RepositoryContext, subject: Digest, put: PutResult, options: CallOptions): Promise<boolean> {
     const support = this.#support.get(context.name);
     const noted = put.notedSubject === subject;
@@ -102,7 +111,7 @@ export class Referrers {
     if (support === 'api' && noted) return true;
     const asking = support === undefined ? this.#asking.get(context.name) : undefined;
     if (asking !== undefined) {
-      // Many come at once with a copy: the first asks, and the others go by what it found out.
+      // A copy pushes many manifests at once. The first one asks, the others use its result.
       await abortable(
         asking.catch(() => undefined),
         options.signal,
@@ -115,7 +124,7 @@ export class Referrers {
     return listed !== undefined && (noted || listed.some((entry) => entry.digest === put.descriptor.digest));
   }
 
-  /** Lists by API in a repository that is there, so that a 404 means that there is no API. */
+  /** Lists with the API in a repository that exists, so that a 404 means that there is no API. */
   async #askApi(context: RepositoryContext, subject: Digest, options: CallOptions): Promise<Descriptor[] | undefined> {
     try {
       const listed = await this.#fromApi(context, subject, options);
@@ -151,13 +160,13 @@ export class Referrers {
         },
       };
     } catch (error) {
-      // Not to be read, or not there: deleting it will say so.
+      // The manifest cannot be read or does not exist. Deleting it reports that.
       if (error instanceof PromoterError && !error.transient) return undefined;
       throw error;
     }
   }
 
-  /** undefined where the registry has no such API. */
+  /** Lists with the referrers API. Undefined if the registry does not have it. */
   async #fromApi(
     context: RepositoryContext,
     subject: Digest,
@@ -178,17 +187,17 @@ export class Referrers {
     const entries: unknown[] = [];
     let size = 0;
     for await (const { status, headers, json, bytes } of pages) {
-      // A repository that isn't there yet, as a copy's destination, has no referrers.
+      // A repository that does not exist yet, such as the destination of a copy, has no referrers.
       if (status === 404 && this.#mode === 'api' && saysNoRepository(json)) return [];
       if (status === 404 || !isReferrersAnswer(headers, this.#mode)) return undefined;
-      // An empty list, as some write it.
+      // Some registries write an empty list as null.
       const manifests = json.manifests === null ? [] : json.manifests;
       if (!Array.isArray(manifests)) return undefined;
       entries.push(...manifests);
       if (entries.length > MOST_REFERRERS) break;
       size += bytes.length;
       if (size <= REFERRERS_LIST_BYTES) continue;
-      throw new CopyError('GRAPH_TOO_WIDE', `${where} take over ${REFERRERS_LIST_BYTES} bytes`, {
+      throw new CopyError('GRAPH_TOO_WIDE', `${where} take more than ${REFERRERS_LIST_BYTES} bytes`, {
         remedy: 'Delete referrers with long annotations.',
       });
     }
@@ -196,7 +205,7 @@ export class Referrers {
     return parseReferrers(entries, where);
   }
 
-  /** undefined where there is no index. */
+  /** Lists from the referrers tag. Undefined if there is no index. */
   async #fromTag(context: RepositoryContext, subject: Digest, options: CallOptions): Promise<Descriptor[] | undefined> {
     const { entries, digest } = await readReferrersIndex(context, subject, options);
     if (digest === undefined) return undefined;
@@ -210,8 +219,8 @@ export class Referrers {
 }
 
 /**
- * Whoever forces the API has nothing else to go by than what the answer calls itself; where the registry is asked, its tags are
- * read as well, and a list under a wrong name does no harm.
+ * True for an answer of the referrers API. If the API is forced, the answer must have the right media type. Otherwise
+ * the referrers tag is read as well, so a wrong media type does no harm.
  */
 function isReferrersAnswer(headers: WholeAnswer['headers'], mode: ReferrersMode): boolean {
   if (mode !== 'api') return true;
@@ -223,14 +232,14 @@ function saysNoRepository({ errors }: Record<string, unknown>): boolean {
   return Array.isArray(errors) && errors.some((entry) => isRecord(entry) && entry.code === 'NAME_UNKNOWN');
 }
 
-/** An empty list would be taken for the truth, and what a copy then leaves behind for nothing. */
+/** An empty list would hide the referrers, and a copy would silently leave them behind. */
 function unsupported(context: RepositoryContext, subject: Digest): ConfigurationError {
   return new ConfigurationError(
     'REFERRERS_API_UNSUPPORTED',
     `referrers of ${context.name}@${subject}: the registry has no referrers API`,
     {
       remedy:
-        'Leave the distribution spec out, or ask with v1.1-referrers-tag, as a registry encrypted with customer-managed keys needs it.',
+        'Omit --distribution-spec, or use v1.1-referrers-tag, for example for a registry with customer-managed keys.',
     },
   );
 }

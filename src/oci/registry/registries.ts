@@ -22,46 +22,62 @@ import { pushStretch } from './upload-stretch.js';
 import { isLoopback, registryOrigin } from './urls.js';
 import { RETRY_BASE_MS } from './retry.js';
 
-/** Blobs up to this size go in one PUT. Option `uploads.monolithicBytes` */
+/** Maximum bytes of a blob that is uploaded in one PUT. Option `uploads.monolithicBytes` */
 const MONOLITHIC_BYTES = 1024 * 1024 * 1024;
-/** Larger ones in pieces of this size. Option `uploads.chunkBytes` */
+/** Bytes of each chunk of a larger blob. Option `uploads.chunkBytes` */
 const CHUNK_BYTES = 16 * 1024 * 1024;
 
 export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'mayFollow' | 'isRegistry'> {
-  /** The only registries that may be asked, as they are written in references; undefined: any. */
+  /** The only registries that may be used, written as in references. Undefined allows all. */
   allowedRegistries?: readonly string[];
-  /** Which hosts speak plain HTTP; by default localhost and loopback addresses. */
+  /** Hosts that use plain HTTP. Default: localhost and loopback addresses. */
   plainHttp?: (host: string) => boolean;
-  /** Held while an index of the referrers tag schema is written; without one, only this process's writers are kept apart. */
+  /**
+   * Held while an index of the referrers tag schema is written. Without a lease, only writers in this process are
+   * coordinated.
+   */
   lease?: Lease;
-  /** By default `auto`: the registry is asked. */
+  /** Default: `auto`, detected for each registry. */
   referrers?: ReferrersMode;
-  /** How blobs are cut, in bytes. */
+  /** Sizes of uploads, in bytes. */
   uploads?: { monolithicBytes?: number; chunkBytes?: number };
 }
 
-/** A repository in a registry: a {@link BlobRepository}, and what only registries have. */
+/** A repository in a registry, with the operations that only registries have. */
 export interface RegistryRepository extends BlobRepository {
-  /** Tags with their digests, and times where the registry tells: a page for a hundred of them in ACR. */
+  /**
+   * Lists tags with their digests, and with times if the registry reports them. ACR needs one request for a hundred
+   * tags.
+   */
   listTagDetails(options?: TagDetailsOptions): AsyncIterable<TagDetails>;
   /**
-   * ACR's list of tags by the time of their last change, newest first, a page for each request.
+   * Lists tags by the time of their last change, newest first, with one page for each request (ACR).
    * @throws PromoterError `NO_ACR_LISTS`
    */
   listNewestTags(options?: CallOptions): AsyncIterable<ChangedTag[]>;
-  /** The same of manifests, untagged ones included. @throws PromoterError `NO_ACR_LISTS` */
+  /**
+   * Like {@link listNewestTags} for manifests, including untagged ones.
+   * @throws PromoterError `NO_ACR_LISTS`
+   */
   listNewestManifests(options?: CallOptions): AsyncIterable<ChangedManifest[]>;
-  /** Whether a tag may be written: false where it or its repository is locked (ACR); undefined where the registry doesn't say. */
+  /**
+   * Whether a tag may be written: false if the tag or its repository is locked (ACR). Undefined if the registry does
+   * not say.
+   */
   isWritable(tag: string, options?: CallOptions): Promise<boolean | undefined>;
 }
 
 export interface Registry {
-  /** Throws where the registry is not there (TransportError) or refuses the credential (RegistryError `UNAUTHORIZED`). */
+  /**
+   * Checks that the registry exists and accepts the credential.
+   * @throws TransportError if it does not respond
+   * @throws RegistryError `UNAUTHORIZED`
+   */
   checkAccess(options?: CallOptions): Promise<void>;
   listRepositories(options?: ListOptions): AsyncIterable<string>;
 }
 
-/** Repositories and registries as a client gives them. */
+/** Opens repositories and registries. */
 export interface OpenRegistries extends Registries {
   /** @throws PolicyError `REGISTRY_NOT_ALLOWED`; InputError `REFERENCE_INVALID` */
   repository(registry: string, repository: string): RegistryRepository;
@@ -71,15 +87,15 @@ export interface OpenRegistries extends Registries {
 
 export interface RegistryClient extends OpenRegistries {
   /**
-   * The same client, which calls `onRequest` with the registry before each request: each page and each try counts, redirects and
-   * tokens do not. What `onRequest` throws takes the request's place.
+   * The same client, but `onRequest` is called before each request. Each page and each try counts; redirects and token
+   * requests do not. An error of `onRequest` replaces the request.
    */
   counted(onRequest: (registry: string) => void): OpenRegistries;
-  /** Breaks off what is under way and closes all connections. */
+  /** Aborts all requests and closes all connections. */
   close(): Promise<void>;
 }
 
-/** What a manifest says, where it is one that is known here; anything else is put as it is. */
+/** Parses a manifest. Undefined if its kind is not known: it is then stored unchanged. */
 function tryParse(bytes: Uint8Array, mediaType: string, where: string): Manifest | undefined {
   try {
     return parseManifest(bytes, mediaType, where);
@@ -121,7 +137,7 @@ function createRepository(context: RepositoryContext, referrers: Referrers): Reg
   };
 }
 
-/** A client for registries. One for a process is enough: connections, tokens and limits are shared. */
+/** Creates a client for registries. One client for each process is enough: it shares connections, tokens and limits. */
 export function createRegistries(options: RegistriesOptions): RegistryClient {
   const plainHttp = options.plainHttp ?? isLoopback;
   const { allowedRegistries } = options;
@@ -132,8 +148,8 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
     ...options,
     mayAsk,
     isRegistry: (origin) => origins.has(origin),
-    // Registries keep their blobs on hosts of their own; nothing else, and nothing that writes, is sent on past the list. What a
-    // blob's address looks like says nothing: a registry may give such a one to the next page of a listing.
+    // Registries keep blobs on other hosts, so only a request for a blob may be redirected beyond the list. The request
+    // decides and not the URL: a registry may give the next page of a listing an URL that looks like a blob's.
     mayFollow: (url, request) => mayAsk(url.host) || request.isBlob === true,
   });
   const referrers = new Referrers(options.referrers ?? 'auto', new ReferrersTags(options.lease));
@@ -148,9 +164,9 @@ export function createRegistries(options: RegistriesOptions): RegistryClient {
     }
     const origin = registryOrigin(registry, plainHttp(registry));
     if (!mayAsk(new URL(origin.replace(/^http:/, 'https:')).host)) {
-      throw new PolicyError('REGISTRY_NOT_ALLOWED', `${registry} is not among the registries that may be asked`, {
+      throw new PolicyError('REGISTRY_NOT_ALLOWED', `${registry} is not an allowed registry`, {
         details: { registry },
-        remedy: 'Add it to ALLOWED_REGISTRIES if it is to be used.',
+        remedy: 'To use it, add it to ALLOWED_REGISTRIES.',
       });
     }
     const endpoint: Endpoint = {

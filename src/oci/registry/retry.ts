@@ -5,27 +5,35 @@ import { parseRetryAfter } from './error-from-answer.js';
 import type { Transport, TransportRequest } from './transport.js';
 import { isUnsent } from './unsent.js';
 
-/** Tries of one request, the first included. Option `retry.attempts` */
+/** Maximum tries of one request, including the first. Option `retry.attempts` */
 const REQUEST_TRIES = 5;
-/** The first pause; doubled each time, and cut by up to a half at random. Option `retry.baseMs` */
+/**
+ * First pause in milliseconds. It doubles with each try and is reduced by up to a half at random. Option `retry.baseMs`
+ */
 export const RETRY_BASE_MS = 200;
-/** The longest pause that we choose. */
+/** Maximum pause without a Retry-After, in milliseconds. */
 const RETRY_CAP_MS = 10_000;
-/** The longest Retry-After that is waited for; a longer one is the caller's: `TOOMANYREQUESTS`. Option `retry.maxRetryAfterMs` */
+/**
+ * Maximum Retry-After that is waited for, in milliseconds. A longer one is returned to the caller as `TOOMANYREQUESTS`.
+ * Option `retry.maxRetryAfterMs`
+ */
 export const RETRY_AFTER_MS = 30_000;
 
 export interface RetryOptions {
-  /** Tries of one request, the first included; 1: never again. */
+  /** Maximum tries of one request, including the first. 1 means no retry. Default: 5. */
   attempts?: number;
-  /** The first pause, in milliseconds; 0: none. */
+  /** First pause in milliseconds; 0 means none. Default: 200. */
   baseMs?: number;
-  /** The longest Retry-After, in milliseconds, that is waited for. */
+  /** Maximum Retry-After that is waited for, in milliseconds. Default: 30,000. */
   maxRetryAfterMs?: number;
-  /** Whether a request that nobody answered in time is sent again. Default: true. False: the caller backs off, and can say so. */
+  /**
+   * Whether a request without a response in time is retried. Default: true. False lets the caller back off and report
+   * it.
+   */
   unanswered?: boolean;
 }
 
-/** True if a whole timeout went by without a word of the other side. */
+/** True if the server did not respond for the whole timeout. */
 function isUnanswered(error: PromoterError): boolean {
   if (!(error instanceof TransportError)) return false;
   const { causes } = error.details;
@@ -35,13 +43,16 @@ function isUnanswered(error: PromoterError): boolean {
 
 const REPEATED_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
 
-/** The pause before the next try, in milliseconds: doubled each time, and cut by up to a half at random. */
+/** Pause before the next try in milliseconds: it doubles with each try and is reduced by up to a half at random. */
 export function pauseMs(attempt: number, baseMs: number): number {
   const whole = Math.min(RETRY_CAP_MS, baseMs * 2 ** (attempt - 1));
   return whole * (0.5 + Math.random() / 2);
 }
 
-/** Waits, unless aborted: then throws the signal's reason. */
+/**
+ * Waits.
+ * @throws the signal's reason if aborted
+ */
 export async function sleepMs(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
     await sleep(ms, undefined, signal === undefined ? {} : { signal });
@@ -56,21 +67,22 @@ function mayRepeat(request: TransportRequest): boolean {
 }
 
 /**
- * Sends again what failed in passing: with jitter and growing pauses, none shorter than Retry-After, up to a bound. What asks to wait longer is handed
- * on as it came (an answer 429, a thrown `TOOMANYREQUESTS`), so that the caller can come back later.
+ * Retries transient failures a limited number of times, with growing pauses and jitter, and never before the
+ * Retry-After. If the server asks for a longer wait, its answer (429) or error (`TOOMANYREQUESTS`) is passed on, so
+ * that the caller can retry later.
  */
 export function retry(inner: Transport, options: RetryOptions = {}): Transport {
   const attempts = options.attempts ?? REQUEST_TRIES;
   const baseMs = options.baseMs ?? RETRY_BASE_MS;
   const maxRetryAfterMs = options.maxRetryAfterMs ?? RETRY_AFTER_MS;
 
-  /** undefined: not again. */
+  /** The pause before the next try, or undefined for no further try. */
   const pauseFor = (attempt: number, retryAfterMs: number | undefined): number | undefined => {
     if (attempt >= attempts) return undefined;
     if (retryAfterMs === undefined) return pauseMs(attempt, baseMs);
     if (retryAfterMs > maxRetryAfterMs) return undefined;
-    // Jitter on top, never below: all who were told the same time would otherwise come back as one. And not sooner than unasked: 0,
-    // or a date that has passed, would be no pause at all.
+    // Jitter is added and never subtracted, so that clients with the same Retry-After do not all return at once. The
+    // usual pause is the minimum, because Retry-After may be 0 or a date in the past.
     return Math.max(retryAfterMs + Math.random() * Math.min(1000, retryAfterMs / 10), pauseMs(attempt, baseMs));
   };
   return {
@@ -81,7 +93,7 @@ export function retry(inner: Transport, options: RetryOptions = {}): Transport {
         request.onTry?.();
         try {
           const response = await inner.send({ ...request, attempt });
-          // 429 says that nothing was done, so that even what can't be repeated otherwise can.
+          // After a 429 nothing was done, so any request can be repeated.
           if (!REPEATED_STATUSES.has(response.status) || !(repeatable || response.status === 429)) return response;
           pause = pauseFor(attempt, parseRetryAfter(response.headers['retry-after']));
           if (pause === undefined) return response;

@@ -1,4 +1,4 @@
-/** Exactly what one kind of request needs, as the token endpoint wants it said. */
+/** The scope for one kind of request, in the form that token endpoints expect. */
 export function repositoryScope(
   repository: string,
   ...actions: ('pull' | 'push' | 'delete' | 'metadata_read')[]
@@ -6,10 +6,10 @@ export function repositoryScope(
   return `repository:${repository}:${actions.join(',')}`;
 }
 
-/** Listing the catalog. The star is that scope's only action, not a wildcard of ours. */
+/** The scope for listing the catalog. The star is the name of its only action, not a wildcard. */
 export const CATALOG_SCOPE = 'registry:catalog:*';
 
-/** Scopes in one order and merged by resource, so that the same need is the same cache entry. */
+/** Sorts scopes and merges those of one resource, so that equal needs share one cached token. */
 export function mergeScopes(scopes: readonly string[]): string[] {
   const actions = new Map<string, Set<string>>();
   for (const scope of scopes) {
@@ -24,8 +24,8 @@ export function mergeScopes(scopes: readonly string[]): string[] {
 }
 
 /**
- * The scopes that a challenge names, without wildcards over repositories: registries with attribute-based access refuse
- * those (acr-cli#501), and nothing here needs one.
+ * The scopes in a challenge, without wildcards for repositories: registries with attribute-based access refuse those
+ * (acr-cli#501), and they are never needed here.
  */
 export function challengedScopes(scope: string | undefined): string[] {
   return (scope ?? '')

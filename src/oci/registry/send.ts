@@ -8,7 +8,7 @@ import type { StreamBody, Transport, TransportRequest, TransportResponse } from 
 import { markSent } from './unsent.js';
 import { redactUrl } from './urls.js';
 
-/** Opened only when the connection stands and asks for it, so that a body nobody reads is never opened. */
+/** The body is opened only when the connection is ready for it, so that an unread body is never opened. */
 async function* readBody(
   body: StreamBody,
   count: (bytes: number) => void,
@@ -25,12 +25,12 @@ async function* readBody(
   }
 }
 
-/** undici takes any async iterable, and leaves its loop where the connection breaks; its types don't say so. */
+/** undici accepts any async iterable and ends its loop when the connection breaks, but its types do not say so. */
 function asBody(chunks: AsyncIterable<Uint8Array>): Readable {
   return chunks as unknown as Readable;
 }
 
-/** Lets go of the connection also where the body was never begun, or nothing more comes of it. */
+/** Makes a body that releases its connection even if it was never read or nothing more arrives. */
 function closable(
   chunks: AsyncGenerator<Uint8Array, undefined>,
   body: Readable,
@@ -42,7 +42,7 @@ function closable(
     return: async () => {
       body.destroy();
       const end = await chunks.return(undefined);
-      // A generator that was never begun runs no `finally`.
+      // A generator that was never started does not run its `finally`.
       finish();
       return end;
     },
@@ -60,7 +60,7 @@ function flattenHeaders(headers: Dispatcher.ResponseData['headers']): Record<str
   return result;
 }
 
-/** The lowest layer: one request over the wire, by undici. Only this file and `dispatchers.ts` know which library does it. */
+/** The lowest layer: sends one request with undici. Only this file and `dispatchers.ts` use that library. */
 export function createSend(options: DispatcherOptions = {}): Transport & { close(): Promise<void> } {
   const dispatchers = createDispatchers(options);
 
@@ -92,7 +92,7 @@ export function createSend(options: DispatcherOptions = {}): Transport & { close
     const count = (bytes: number): void => {
       sentBytes += bytes;
     };
-    // An error of the source is no error of the connection, whatever the connection then makes of it.
+    // The error of the body's source. It is reported instead of the connection error that follows from it.
     let source: { error: unknown } | undefined;
     const broke = (error: unknown): void => {
       source = { error };
@@ -104,7 +104,7 @@ export function createSend(options: DispatcherOptions = {}): Transport & { close
         origin: url.origin,
         path: url.pathname + url.search,
         method,
-        // By default undici gives the connection up after each HEAD, and HEAD is half of what is asked here.
+        // By default undici closes the connection after each HEAD, and half of all requests are HEAD.
         reset: false,
         headers: {
           ...request.headers,

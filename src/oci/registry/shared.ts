@@ -1,6 +1,9 @@
 import { abortable } from './abortable.js';
 
-/** Work that several may wait for. An abort ends one's own waiting, and with the last one's the work itself. */
+/**
+ * Work that several callers wait for. An abort ends only that caller's wait. The abort of the last caller also aborts
+ * the work.
+ */
 export class Shared<T> {
   readonly #abandoned = new AbortController();
   readonly #result: Promise<T>;
@@ -15,7 +18,7 @@ export class Shared<T> {
     this.#result.catch(() => undefined);
   }
 
-  /** True where it was given up: who comes later needs another. */
+  /** True if the work was aborted. A later caller must start it again. */
   get isAbandoned(): boolean {
     return this.#abandoned.signal.aborted;
   }
@@ -30,7 +33,7 @@ export class Shared<T> {
     }
   }
 
-  /** Fulfilled when nothing of it is under way any more, however it ended. */
+  /** Resolves when the work has ended, with or without an error. */
   async ended(): Promise<void> {
     await this.#result.catch(() => undefined);
   }

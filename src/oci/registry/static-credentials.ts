@@ -1,19 +1,19 @@
 import type { Credential, Credentials } from './credentials.js';
 import { registryOrigin } from './urls.js';
 
-/** For registries that ask for nothing, or give anonymous tokens. */
+/** For registries that need no credential or issue anonymous tokens. */
 export const anonymousCredentials: Credentials = { get: () => Promise.resolve({ kind: 'anonymous' }) };
 
 /**
- * A credential that is found when it is wanted, for the named registry hosts only.
- * @param others for every other host; by default none
+ * Finds a credential on demand, for the named registry hosts only.
+ * @param others credentials for all other hosts; none by default
  */
 export function credentialsOf(
   registries: readonly string[],
   find: (signal?: AbortSignal) => Promise<Credential>,
   others: Credentials = anonymousCredentials,
 ): Credentials {
-  // Asked for by the host in URLs: without a standard port, and Docker Hub by where its API is.
+  // Lookups use the host in URLs: without a standard port, and for Docker Hub the host of its API.
   const hosts = new Set(
     registries.flatMap((registry) => [
       registry.toLowerCase(),
@@ -25,7 +25,7 @@ export function credentialsOf(
   };
 }
 
-/** One user and password, for the named registry hosts; others get none. */
+/** One user and password for the named registry hosts. Other hosts get no credential. */
 export function basicCredentials(username: string, password: string, registries: readonly string[]): Credentials {
   return credentialsOf(registries, () => Promise.resolve({ kind: 'basic', username, password }));
 }

@@ -3,7 +3,10 @@ import { digestAlgorithm, isDigest } from '../digest.js';
 import { IntegrityError } from '../errors.js';
 import type { TransportResponse } from './transport.js';
 
-/** Holds what the registry says it has stored against what was sent. @throws IntegrityError `DIGEST_MISMATCH` */
+/**
+ * Compares the digest that the registry reports as stored with the descriptor.
+ * @throws IntegrityError `DIGEST_MISMATCH`
+ */
 export function checkStored(response: TransportResponse, descriptor: Descriptor, what: string): void {
   const stored = response.headers['docker-content-digest'];
   if (stored === undefined || !isDigest(stored) || digestAlgorithm(stored) !== digestAlgorithm(descriptor.digest))

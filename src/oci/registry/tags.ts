@@ -17,7 +17,9 @@ import {
 export type ListOptions = CallOptions & { last?: string };
 
 export interface TagDetailsOptions extends ListOptions {
-  /** True: nothing at all where the registry has no list of tags with digests, instead of a request for each tag. */
+  /**
+   * Returns nothing if the registry cannot list tags with digests, instead of one request for each tag. Default: false.
+   */
   onlyPages?: boolean;
 }
 
@@ -26,7 +28,10 @@ function query(entries: number, last: string | undefined): string {
   return parameters.toString();
 }
 
-/** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags */
+/**
+ * Lists tags, in the registry's order.
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags
+ */
 export async function* listTags(context: RepositoryContext, options: ListOptions = {}): AsyncGenerator<string> {
   const listing: Listing = {
     url: `${apiUrl(context, 'tags/list')}?${query(PAGE_ENTRIES, options.last)}`,
@@ -40,18 +45,21 @@ export async function* listTags(context: RepositoryContext, options: ListOptions
   }
 }
 
-/** A tag, and where it points. */
+/** A tag and the manifest that it points to. */
 export interface TagDetails {
   name: string;
   digest: Digest;
-  /** RFC 3339, where the registry tells (ACR). */
+  /** RFC 3339. Only if the registry reports it (ACR). */
   createdAt?: string;
   updatedAt?: string;
-  /** False where the tag is locked against writing (ACR). */
+  /** False if the tag is locked against writing (ACR). */
   writable?: boolean;
 }
 
-/** @returns nothing for what is no tag with a digest */
+/**
+ * Parses an entry of ACR's list of tags.
+ * @returns an empty list if it has no tag or no digest
+ */
 export function parseTagDetails(entry: unknown): TagDetails[] {
   if (!isRecord(entry) || typeof entry.name !== 'string' || typeof entry.digest !== 'string') return [];
   const { name, digest, createdTime, lastUpdateTime, changeableAttributes } = entry;
@@ -68,7 +76,7 @@ export function parseTagDetails(entry: unknown): TagDetails[] {
   ];
 }
 
-/** Tags with digests by HEAD for each, a page's worth of requests at once. */
+/** Lists tags and resolves each with HEAD, several at once. */
 async function* resolveEach(context: RepositoryContext, options: ListOptions): AsyncGenerator<TagDetails> {
   let batch: string[] = [];
   const resolveBatch = async (): Promise<TagDetails[]> => {
@@ -77,7 +85,7 @@ async function* resolveEach(context: RepositoryContext, options: ListOptions): A
         try {
           return { name, digest: (await resolveManifest(context, name, options)).digest };
         } catch (error) {
-          // Deleted since it was listed.
+          // The tag was deleted after it was listed.
           if (error instanceof RegistryError && error.notFound) return undefined;
           throw error;
         }
@@ -95,7 +103,8 @@ async function* resolveEach(context: RepositoryContext, options: ListOptions): A
 }
 
 /**
- * Tags with their digests: by ACR's `_tags`, a page for a hundred of them, or else by listing and asking for each.
+ * Lists tags with their digests: with ACR's `_tags`, a hundred for each request, or else by listing tags and resolving
+ * each.
  * @see https://learn.microsoft.com/rest/api/containerregistry/tag/get-list
  */
 export async function* listTagDetails(
@@ -119,7 +128,7 @@ export async function* listTagDetails(
   try {
     for await (const page of readPages(endpoint, listing)) {
       if (page.status !== 200 || !Array.isArray(page.json.tags)) {
-        // An unknown repository is 404 as well, but says so.
+        // An unknown repository also answers 404, but with an error body.
         if (page.status === 404 && !Array.isArray(page.json.errors)) endpoint.learnt.hasAcrLists = false;
         break;
       }
@@ -127,7 +136,7 @@ export async function* listTagDetails(
       yield* page.json.tags.flatMap(parseTagDetails);
     }
   } catch (error) {
-    // A token for this scope was not to be had.
+    // The registry refused a token for this scope.
     const refused = error instanceof RegistryError && (error.info.status === 401 || error.info.status === 403);
     if (known || !refused) throw error;
   }

@@ -7,12 +7,12 @@ import { registryErrorFrom } from './error-from-answer.js';
 import { Shared } from './shared.js';
 import type { Transport, TransportRequest } from './transport.js';
 
-/** Bytes of a token endpoint's answer. `TOO_LARGE` */
+/** Maximum bytes of a token endpoint's answer. `TOO_LARGE` */
 const TOKEN_BYTES = 1024 * 1024;
-/** Tokens kept; past that the oldest is got anew when it is needed. */
+/** Maximum cached tokens; the oldest is dropped first. */
 const MOST_TOKENS = 2000;
 
-/** What a Bearer challenge says of where tokens are to be had. */
+/** The token endpoint that a Bearer challenge names. */
 export interface Realm {
   /** Absolute. */
   url: URL;
@@ -21,25 +21,25 @@ export interface Realm {
 
 export interface TokenOptions {
   credentials: Credentials;
-  /** Hosts, besides the registry's own, whose token endpoints may see its credential. */
+  /** Other hosts whose token endpoints may receive the registry's credential. */
   trustedRealms: ReadonlySet<string>;
-  /** Hosts that may be asked without a credential; by default all. */
+  /** Hosts that may be asked for a token without a credential. */
   mayAsk: (host: string) => boolean;
 }
 
 interface Held {
   token: string;
-  /** `performance.now()` from when on it is renewed. */
+  /** Value of `performance.now()` from which the token is renewed. */
   renewAtMs: number;
 }
 
-/** Where a token says nothing of its life, the specification's minute counts. */
+/** Lifetime of a token that does not state one, as in the specification. */
 const DEFAULT_LIFETIME_S = 60;
-/** ACR's refresh tokens live three hours; those that don't say so are kept for one. */
+/** ACR's refresh tokens live three hours. One that does not state its lifetime is used for one hour. */
 const DEFAULT_REFRESH_LIFETIME_S = 3600;
 const MOST_MARGIN_S = 60;
 
-/** What a JWT says, unverified; undefined where the token is none. */
+/** The claims of a JWT, unverified. Undefined if the token is not a JWT. */
 function claimsOf(token: string): Record<string, unknown> | undefined {
   const payload = token.split('.')[1];
   if (payload === undefined) return undefined;
@@ -51,7 +51,7 @@ function claimsOf(token: string): Record<string, unknown> | undefined {
   }
 }
 
-/** The `exp` of a JWT, as seconds from its own `iat`, so that a wrong clock here doesn't matter. */
+/** Seconds from `iat` to `exp` of a JWT, so that a wrong local clock does not matter. */
 function jwtLifetime(token: string): number | undefined {
   const claims = claimsOf(token);
   if (typeof claims?.exp !== 'number') return undefined;
@@ -65,13 +65,16 @@ function hold(token: string, expiresIn: unknown, defaultSeconds: number): Held {
   return { token, renewAtMs: performance.now() + (lifetime - margin) * 1000 };
 }
 
-/** Who an Entra token speaks for: a renewed one for the same as the one before. One that says nothing stands for itself. */
+/**
+ * The identity in an Entra token; it stays the same when the token is renewed. A token without these claims identifies
+ * itself.
+ */
 function subjectOf(accessToken: string): unknown[] {
   const { tid, oid, sub, appid, azp } = claimsOf(accessToken) ?? {};
   return oid === undefined && sub === undefined ? [accessToken] : [tid, oid, sub, appid ?? azp];
 }
 
-/** Tells identities apart without keeping what they are proved by. */
+/** Distinguishes identities without storing their secrets. */
 function identityOf(credential: Credential): string {
   if (credential.kind === 'anonymous') return 'anonymous';
   const secret =
@@ -83,7 +86,9 @@ function identityOf(credential: Credential): string {
   return `${credential.kind} ${createHash('sha256').update(JSON.stringify(secret)).digest('hex')}`;
 }
 
-/** ACR's endpoint, and its likes: POST with a grant, also for anonymous, and `scope` repeated. */
+/**
+ * True for a token endpoint like ACR's: it takes POST with a grant, also for anonymous access, and a repeated `scope`.
+ */
 export function isAcrRealm(realm: Realm): boolean {
   return realm.url.pathname === '/oauth2/token';
 }
@@ -94,14 +99,16 @@ function form(fields: readonly (readonly [string, string | undefined])[]): Uint8
   return new TextEncoder().encode(parameters.toString());
 }
 
-/** Gets and keeps tokens: one for each registry, set of scopes and identity, one request in flight for each. */
+/**
+ * Requests and caches tokens: one for each registry, set of scopes and identity. Concurrent callers share one request.
+ */
 export class Tokens {
   readonly #transport: Transport;
   readonly #options: TokenOptions;
   readonly #access = new Map<string, Held>();
   readonly #refresh = new Map<string, Held>();
   readonly #pending = new Map<string, Shared<Held>>();
-  /** The last known identity for each registry: asking for the credential may mean starting a program. */
+  /** The last known identity for each registry, because finding the credential may start a program. */
   readonly #identities = new Map<string, string>();
 
   constructor(transport: Transport, options: TokenOptions) {
@@ -110,8 +117,10 @@ export class Tokens {
   }
 
   /**
-   * A token for these scopes; `refused` is one that the registry would not take, so that another is got.
-   * @throws PolicyError `REALM_NOT_TRUSTED`; RegistryError of the token endpoint
+   * Returns a token for these scopes.
+   * @param options.refused a token that the registry has refused, so that a new one is requested
+   * @throws PolicyError `REALM_NOT_TRUSTED`
+   * @throws RegistryError of the token endpoint
    */
   async get(
     registry: string,
@@ -135,7 +144,7 @@ export class Tokens {
     return fresh.token;
   }
 
-  /** Joins what is under way under this key, or begins it. */
+  /** Joins the request in progress for this key, or starts one. */
   #once(key: string, signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<Held>): Promise<Held> {
     const known = this.#pending.get(key);
     if (known !== undefined && !known.isAbandoned) return known.wait(signal);
@@ -165,12 +174,12 @@ export class Tokens {
     }
   }
 
-  /** The credential, or none where the realm is not to see it. */
+  /** The credential if the realm may receive it, otherwise anonymous. */
   #admit(registry: string, realm: Realm, credential: Credential): Credential {
     const { host } = realm.url;
     if (host === registry || this.#options.trustedRealms.has(host)) return credential;
     if (this.#options.mayAsk(host)) return { kind: 'anonymous' };
-    throw new PolicyError('REALM_NOT_TRUSTED', `${registry} asks for tokens of ${host}, which is not trusted`, {
+    throw new PolicyError('REALM_NOT_TRUSTED', `${registry} names ${host} as its token endpoint, which is not trusted`, {
       details: { registry, realm: host },
       remedy: `If ${host} does belong to ${registry}, add it to the trusted realms.`,
     });
@@ -181,7 +190,7 @@ export class Tokens {
       try {
         return await this.#byPost(realm, scopes, [['grant_type', 'password']], signal);
       } catch (error) {
-        // Not ACR after all: the path alone says little.
+        // The endpoint has ACR's path but is not ACR.
         if (!(error instanceof RegistryError) || ![400, 404, 405].includes(error.info.status)) throw error;
       }
     }
@@ -218,7 +227,7 @@ export class Tokens {
       try {
         return await this.#byRefreshToken(realm, scopes, held.token, signal);
       } catch (error) {
-        // Revoked before its time: exchange anew, once.
+        // The refresh token was revoked: exchange once more.
         if (!(error instanceof RegistryError) || ![400, 401].includes(error.info.status)) throw error;
         this.#refresh.delete(key);
       }
@@ -240,7 +249,10 @@ export class Tokens {
     return this.#byRefreshToken(realm, scopes, refresh.token, signal);
   }
 
-  /** Entra's token for one of the registry. @see https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md */
+  /**
+   * Exchanges an Entra token for a refresh token of the registry.
+   * @see https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md
+   */
   async #exchange(
     realm: Realm,
     credential: Extract<Credential, { kind: 'entra' }>,
@@ -281,7 +293,7 @@ export class Tokens {
       body: form([
         ...grant,
         ['service', realm.service],
-        // Docker's OAuth2 endpoints want a client id and one field of scopes; ACR repeats the field.
+        // Docker's OAuth2 endpoints need a client id and one field with all scopes. ACR repeats the field.
         ['client_id', acr ? undefined : 'acr-promoter'],
         ...(acr || scopes.length === 0
           ? scopes.map((scope) => ['scope', scope] as const)
@@ -322,19 +334,19 @@ export class Tokens {
     if (typeof token === 'string' && /^[!-~]+$/.test(token)) return hold(token, fields.expires_in, defaultSeconds);
     const { host, pathname } = new URL(url);
     throw new RegistryError(
-      `token endpoint of ${host}: its answer holds no token`,
+      `token endpoint of ${host}: the answer has no token`,
       { method: 'POST', url: `${host}${pathname}`, status: 200, registryCodes: [] },
       { code: 'TOKEN_INVALID' },
     );
   }
 }
 
-/** A stored token that was good once; ACR's live three hours. */
+/** The stored token was valid before. ACR's live three hours. */
 function expired(registry: string, cause: RegistryError): RegistryError {
-  return new RegistryError(`${registry} no longer takes the stored sign-in: ${cause.message}`, cause.info, {
+  return new RegistryError(`${registry} no longer accepts the stored login: ${cause.message}`, cause.info, {
     code: 'TOKEN_EXPIRED',
     cause,
-    remedy: 'Sign in again: az acr login, or acr-promoter login; such a token of ACR lives three hours.',
+    remedy: 'Log in again with az acr login or acr-promoter login; ACR's tokens expire after three hours.',
   });
 }
 

@@ -4,14 +4,14 @@ import { bareMediaType } from '../manifest.js';
 import { hideSecrets } from './error-from-answer.js';
 import type { Transport, TransportRequest, TransportResponse } from './transport.js';
 
-/** Bytes of an answer that are shown; of a longer one nothing is. */
+/** Maximum bytes of a response body that is printed. A longer body is not printed at all. */
 const SHOWN_BODY_BYTES = 16 * 1024;
 
 const HIDDEN = '*****';
 const SECRET_HEADERS = ['authorization', 'cookie', 'proxy-authorization', 'set-cookie'];
-/** Members of an answer in JSON that are secrets, and whoever has them signed in. */
+/** Members of a JSON answer that are secret, because they give access. */
 const SECRET_MEMBERS = new Set(['token', 'access_token', 'refresh_token', 'id_token', 'identity_token', 'password']);
-/** Query parameters that say what is asked for. The value of any other may be a signature, or a state that is one. */
+/** Query parameters whose values are printed. The value of any other may be a signature or a secret state. */
 const OPEN_PARAMETERS = new Set([
   'n',
   'last',
@@ -26,7 +26,7 @@ const OPEN_PARAMETERS = new Set([
 
 let lastId = -1;
 
-/** A URL without user and password, and with the values of those parameters only that tell nothing secret. */
+/** A URL with user, password and the values of other query parameters redacted. */
 function openUrl(text: string, base?: string): string {
   if (!URL.canParse(text, base)) return 'REDACTED';
   const url = new URL(text, base);
@@ -37,12 +37,12 @@ function openUrl(text: string, base?: string): string {
   return url.href;
 }
 
-/** `Docker-Content-Digest`, as people search for it. */
+/** Writes a header name in its usual capitals: `Docker-Content-Digest`. */
 function inCapitals(name: string): string {
   return name.replaceAll(/\b[a-z]/g, (letter) => letter.toUpperCase());
 }
 
-/** What of a request must not be shown, wherever the answer repeats it. */
+/** The secrets in a request, which are hidden wherever the answer repeats them. */
 function secretsOf({ headers = {} }: TransportRequest, secretNames: ReadonlySet<string>): string[] {
   return Object.entries(headers).flatMap(([name, value]) => {
     if (!secretNames.has(name)) return [];
@@ -73,7 +73,7 @@ function hasSecretMember(json: unknown): boolean {
   return Object.entries(json).some(([name, value]) => SECRET_MEMBERS.has(name.toLowerCase()) || hasSecretMember(value));
 }
 
-/** A token may also stand in what is almost JSON. */
+/** Text that is almost JSON may contain a token, too. */
 function holdsSecrets(text: string): boolean {
   try {
     return hasSecretMember(JSON.parse(text));
@@ -88,14 +88,17 @@ function isReadable(contentType: string): boolean {
 }
 
 interface Peeked {
-  /** The whole text; undefined where it is longer, or its end did not come. */
+  /** The whole text. Undefined if it is longer or incomplete. */
   text?: string;
   isBroken: boolean;
-  /** All of the body, as if nothing had been read of it. */
+  /** The complete body, including what has been read. */
   body: AsyncIterable<Uint8Array>;
 }
 
-/** Reads the start of a body, at most `mostBytes` and a piece. What breaks on the way breaks for whoever reads it then. */
+/**
+ * Reads at most `mostBytes` and one chunk from the start of a body. An error is thrown to the reader of the returned
+ * body.
+ */
 async function peek(body: AsyncIterable<Uint8Array>, mostBytes: number): Promise<Peeked> {
   const rest = body[Symbol.asyncIterator]();
   const start: Uint8Array[] = [];
@@ -140,11 +143,11 @@ function wordsFor({ text, isBroken }: Peeked, secrets: readonly string[]): strin
   if (text === undefined) return '   Response body exceeding the trace size limit is not printed';
   if (text === '') return '   Response body is empty';
   if (holdsSecrets(text)) return '   Response body redacted due to potential credentials';
-  // Nothing that a terminal would act upon.
+  // Control characters are replaced, because a terminal would act on them.
   return hide(hideSecrets(text), secrets).replaceAll(/[^\P{Cc}\n\t]/gu, '?');
 }
 
-/** What is said of a body, and the body again. */
+/** Describes a body, and returns it. */
 async function describeBody(
   response: TransportResponse,
   secrets: readonly string[],
@@ -163,9 +166,9 @@ async function describeBody(
 }
 
 /**
- * Tells of each request and each answer as `oras --debug` does, without anything by which somebody could sign in.
- * @param tell is given one entry at a time, with an empty line behind it
- * @param secretHeaders names in lower case, besides those that are always secret
+ * Reports each request and response in the format of `oras --debug`, without secrets.
+ * @param tell receives one entry at a time, which ends with an empty line
+ * @param secretHeaders further secret header names, in lower case
  */
 export function traceRequests(
   inner: Transport,

@@ -1,4 +1,4 @@
-/** `api` for small requests and answers, `bytes` for large blobs: each kind has its own connections and protocol. */
+/** `api`: small requests and answers. `bytes`: large blobs. Each kind has its own connections and protocol. */
 export type RequestKind = 'api' | 'bytes';
 
 /** A body that can be opened again for a retry. */
@@ -17,15 +17,19 @@ export interface TransportRequest {
   body?: Uint8Array | StreamBody;
   signal?: AbortSignal;
   /**
-   * What a token must allow for this request (`repository:name:pull,push`; an empty list where a token of no scope will do).
-   * Left out, the request carries no credential at all, whatever is asked for: so it is for every host but the registry's own.
+   * Scopes that a token needs for this request (`repository:name:pull,push`); an empty list if any token will do.
+   * Without `scopes`, the request never carries a credential, which is required for every host except the registry's
+   * own.
    */
   scopes?: readonly string[];
-  /** It asks for a blob, which registries keep on hosts of their own: a redirect may lead anywhere. Default: false. */
+  /**
+   * True for a request for a blob: registries keep blobs on other hosts, so a redirect may lead to any host. Default:
+   * false.
+   */
   isBlob?: boolean;
-  /** Whether it may be sent again where its end is not known. Default: all but POST and PATCH. */
+  /** Whether the request may be repeated if its result is unknown. Default: true, except for POST and PATCH. */
   repeatable?: boolean;
-  /** Which try this is, from 1; the retry layer counts. */
+  /** Number of the try, from 1. Set by the retry layer. */
   attempt?: number;
   /** Called before each try. */
   onTry?: () => void;
@@ -35,13 +39,13 @@ export interface TransportResponse {
   status: number;
   /** Lower-case names; repeated headers joined with `, `. */
   headers: Record<string, string>;
-  /** Must be read to the end, or closed by leaving the loop, so that the connection is given back. */
+  /** Must be read to its end, or closed by leaving the loop, to release the connection. */
   body: AsyncIterable<Uint8Array>;
-  /** Where the answer came from, after redirects. */
+  /** URL of the answer, after redirects. */
   url: string;
 }
 
-/** Sends one request. Layers (redirect, auth, rate limit, retry) are transports that wrap another. */
+/** Sends one request. The layers (redirect, auth, rate limit, retry) are transports that wrap another one. */
 export interface Transport {
   send(request: TransportRequest): Promise<TransportResponse>;
 }

@@ -1,12 +1,12 @@
 const unsent = new WeakSet<object>();
 
-/** Notes that this error came before anything of the request was sent: it may be tried again whatever its method. */
+/** Marks an error that occurred before the request was sent: any method may be retried. */
 export function markUnsent<T>(error: T): T {
   if (typeof error === 'object' && error !== null) unsent.add(error);
   return error;
 }
 
-/** Takes the note back: the error is a body's source's, and came while its bytes were on their way. */
+/** Removes the mark: the error came from the body's source while the body was sent. */
 export function markSent<T>(error: T): T {
   if (typeof error === 'object' && error !== null) unsent.delete(error);
   return error;

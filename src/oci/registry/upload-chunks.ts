@@ -10,18 +10,18 @@ import type { TransportRequest, TransportResponse } from './transport.js';
 import { SessionLost, uploadFailure } from './upload-failure.js';
 import type { UploadOptions } from './upload.js';
 
-/** Times one piece is sent again within its session. */
+/** Maximum times that one chunk is sent within its session. */
 const CHUNK_TRIES = 4;
 
-/** Where an upload in pieces stands. */
+/** The state of a chunked upload. */
 export interface Reached {
   session: NextRequest;
   receivedBytes: number;
 }
 
 /**
- * How many bytes the session holds, and where it goes on; undefined where it is gone.
- * @throws RegistryError where the registry can't say it now
+ * Asks how many bytes a session has received, and its current URL. Undefined if the session is gone.
+ * @throws RegistryError if the registry cannot say so now
  */
 export async function askStatus(
   context: RepositoryContext,
@@ -40,12 +40,13 @@ export async function askStatus(
   await drain(response);
   if (response.status !== 204 && response.status !== 202 && response.status !== 200) return undefined;
   const last = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.range ?? '')?.[1];
-  // `0-0` stands for one byte by the specification, and for none in many registries; no piece is one byte long but the last.
+  // By the specification `0-0` means one byte, but many registries send it for none. Only a last chunk is one byte
+  // long.
   const receivedBytes = last === undefined || last === '0' ? 0 : Number(last) + 1;
   return { session: next(context, session, response), receivedBytes };
 }
 
-/** The newest Location counts; where one is left out, the last. */
+/** The newest Location is used; without one, the previous. */
 function next(context: RepositoryContext, session: NextRequest, response: TransportResponse): NextRequest {
   const { location } = response.headers;
   return location === undefined
@@ -54,10 +55,10 @@ function next(context: RepositoryContext, session: NextRequest, response: Transp
 }
 
 /**
- * Sends pieces of a blob, whose length is known beforehand (ACR refuses chunked transfer encoding), from where the session stands;
- * tells after each piece where that is now. A piece whose fate is unknown is asked for, and what did not arrive is sent again. Bytes go
- * on as they come: no piece is held in memory.
- * @throws SessionLost where the upload must start over
+ * Uploads a blob in chunks from the current position of the session, and yields the state after each chunk. The length
+ * of each chunk is announced (ACR refuses chunked transfer encoding). After a failure, the registry is asked what it
+ * has received, and the rest of the chunk is sent again. Chunks are streamed and not held in memory.
+ * @throws SessionLost if the upload must start over
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
  */
 export async function* pushPieces(
@@ -82,18 +83,21 @@ export async function* pushPieces(
   }
 }
 
-/** The source gave more or less than the descriptor says. */
+/** The source has more or fewer bytes than the descriptor. */
 function wrongSize(context: RepositoryContext, descriptor: Descriptor): IntegrityError {
   return new IntegrityError(
     'SIZE_MISMATCH',
-    `${context.name}@${descriptor.digest}: what is to be uploaded is not ${descriptor.size} bytes`,
+    `${context.name}@${descriptor.digest}: the content to upload does not have ${descriptor.size} bytes`,
     {
       details: { expected: descriptor.size },
     },
   );
 }
 
-/** @returns where the upload stands then: at `end`, or before it if the registry kept a part of a piece that broke off */
+/**
+ * Uploads one chunk.
+ * @returns the new state: at `end`, or before it if the registry kept a part of an interrupted chunk
+ */
 async function pushPiece(
   context: RepositoryContext,
   { session, receivedBytes: start }: Reached,
@@ -133,7 +137,7 @@ async function pushPiece(
     try {
       status = await askStatus(context, current, options);
     } catch (error) {
-      // Who can't be asked is taken to have lost it.
+      // A registry that cannot answer is treated as having lost the session.
       if (!(error instanceof RegistryError)) throw error;
     }
     if (status === undefined || status.receivedBytes < start || status.receivedBytes > end) {

@@ -2,7 +2,7 @@ import type { PromoterError } from '../errors.js';
 import { registryErrorFrom } from './error-from-answer.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 
-/** The registry has lost or closed the session: the upload starts over at POST. */
+/** The registry has lost or closed the upload session. The upload starts over with POST. */
 export class SessionLost extends Error {
   readonly reason: PromoterError;
 
@@ -14,7 +14,9 @@ export class SessionLost extends Error {
 
 const LOST_CODES = new Set(['BLOB_UPLOAD_UNKNOWN', 'BLOB_UPLOAD_INVALID']);
 
-/** What an answer within a session that is not success means: start over, or an error. */
+/**
+ * Converts an unexpected answer within an upload session to an error, or to SessionLost if the upload must start over.
+ */
 export async function uploadFailure(
   response: TransportResponse,
   request: TransportRequest,

@@ -10,7 +10,7 @@ import { SessionLost } from './upload-failure.js';
 import { redactUrl } from './urls.js';
 import { commit, startSession, takeSmaller, UPLOAD_TRIES } from './upload.js';
 
-/** Times it is asked whether a blob has come whose closing request broke: a registry may hash fifty gigabytes first. */
+/** Maximum checks for a blob after its closing request failed: a registry may hash fifty gigabytes first. */
 const CLOSING_ASKS = 30;
 
 interface Open extends Reached {
@@ -18,14 +18,14 @@ interface Open extends Reached {
   restarts: number;
 }
 
-/** Where a kept upload stands by the registry's own account; undefined where it has lost it. */
+/** The state of a stored upload, as the registry reports it. Undefined if the registry has lost it. */
 async function reopen(
   context: RepositoryContext,
   kept: OpenUpload,
   descriptor: Descriptor,
   options: CallOptions,
 ): Promise<Open | undefined> {
-  // What was kept is believed no more than what a registry answers.
+  // The stored URL is checked in the same way as a URL from the registry.
   const session = follow(context, kept.url, context.endpoint.origin, scopesFor(context, ['pull', 'push']));
   const reached = await askStatus(context, session, options);
   if (reached === undefined || reached.receivedBytes > descriptor.size) return undefined;
@@ -42,7 +42,8 @@ function keptOf({ session, receivedBytes, chunkBytes, restarts }: Open): OpenUpl
 }
 
 /**
- * Closes the upload. The registry checks the digest; where the request breaks, it may be at that still, and is asked.
+ * Closes the upload. The registry then verifies the digest. If the request fails, the registry may still be verifying,
+ * so it is asked for the blob.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
  */
 async function close(
@@ -64,7 +65,10 @@ async function close(
   }
 }
 
-/** One stretch from where the upload stands. @returns where it stands then; undefined where the blob is there */
+/**
+ * Sends chunks until `isEnough`.
+ * @returns the state of the upload, or undefined if the blob is complete
+ */
 async function send(
   context: RepositoryContext,
   descriptor: Descriptor,
@@ -84,9 +88,10 @@ async function send(
 }
 
 /**
- * Puts a part of a blob, in pieces, and says where the next call goes on: for a blob that takes longer than one process is given.
- * Nothing is hashed here, since a hash can't be kept from one process to the next: the registry checks the digest when the upload
- * is closed. An upload that the registry has lost is begun anew, a bounded number of times.
+ * Uploads a part of a blob in chunks, for a blob that takes longer than one process may run, and returns the upload to
+ * continue. The content is not hashed here, because a hash cannot be continued in another process: the registry
+ * verifies the digest when the upload is closed. An upload that the registry has lost is restarted, a limited number of
+ * times.
  */
 export async function pushStretch(
   context: RepositoryContext,
@@ -122,7 +127,10 @@ export async function pushStretch(
   }
 }
 
-/** Goes on with what was kept, or begins. @throws RegistryError `UPLOAD_LOST` */
+/**
+ * Continues a stored upload, or starts a new one.
+ * @throws RegistryError `UPLOAD_LOST`
+ */
 async function openUpload(
   context: RepositoryContext,
   descriptor: Descriptor,
@@ -135,8 +143,8 @@ async function openUpload(
   const restarts = kept.restarts + 1;
   if (restarts < UPLOAD_TRIES) return begin(context, restarts, options);
   throw new RegistryError(
-    `${context.name}@${descriptor.digest}: the registry has lost the upload ${restarts} times`,
+    `${context.name}@${descriptor.digest}: the registry lost the upload ${restarts} times`,
     { method: 'GET', url: redactUrl(kept.url), status: 404, registryCodes: [] },
-    { code: 'UPLOAD_LOST', remedy: 'Find out how long the registry keeps an upload that is not at its end.' },
+    { code: 'UPLOAD_LOST', remedy: 'Check how long the registry keeps unfinished uploads.' },
   );
 }

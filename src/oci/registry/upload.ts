@@ -11,24 +11,24 @@ import { checkStored } from './stored-digest.js';
 import type { TransportRequest } from './transport.js';
 import { SessionLost, uploadFailure } from './upload-failure.js';
 
-/** Times one upload is started, over from POST where the session was lost; the last reason is thrown. */
+/** Maximum times that an upload is started. After that, the last error is thrown. */
 export const UPLOAD_TRIES = 4;
-/** However a registry answers 413, not smaller than this. */
+/** Minimum chunk size, even if the registry answers 413. */
 const SMALLEST_CHUNK_BYTES = 1024 * 1024;
-/** However large `OCI-Chunk-Min-Length` is, not larger than this. */
+/** Maximum chunk size, even if `OCI-Chunk-Min-Length` is larger. */
 const LARGEST_CHUNK_BYTES = 256 * 1024 * 1024;
 
 export type UploadOptions = CallOptions & {
-  /** Told how far into the blob the sending has come, from the start again where it starts over. */
+  /** Called with the number of bytes sent. It starts from 0 again if the upload starts over. */
   reached?: (position: number) => void;
 };
 
-/** The session's URL with the digest; its query is opaque (ACR's `_state`), so it is not taken apart. */
+/** The session's URL with the digest. Its query is opaque (ACR's `_state`) and is not parsed. */
 function withDigest(url: string, descriptor: Descriptor): string {
   return `${url}${url.includes('?') ? '&' : '?'}digest=${encodeURIComponent(descriptor.digest)}`;
 }
 
-/** Ends a session: everything in one PUT, or, after chunks, nothing but the digest. */
+/** Closes an upload session with PUT: with the whole blob as its body, or without a body after chunks. */
 export async function commit(
   context: RepositoryContext,
   session: NextRequest,
@@ -41,7 +41,7 @@ export async function commit(
     ...session,
     method: 'PUT',
     url: withDigest(session.url, descriptor),
-    // Also without a body: the registry reads all of a large blob before it answers.
+    // Also without a body, because the registry reads the whole blob before it answers.
     kind: kindOf(descriptor.size),
     repeatable: false,
     headers: { 'content-type': 'application/octet-stream' },
@@ -109,7 +109,10 @@ async function uploadOnce(
   return commit(context, session, descriptor, { sizeBytes: descriptor.size, open: counted }, options);
 }
 
-/** Takes note of a 413 and says whether smaller pieces are worth a try. */
+/**
+ * Reduces the upload sizes after a 413.
+ * @returns false if smaller chunks are not worth a try
+ */
 export function takeSmaller(context: RepositoryContext, descriptor: Descriptor): boolean {
   const { uploads } = context.endpoint;
   if (descriptor.size <= uploads.monolithicBytes) {
@@ -123,8 +126,8 @@ export function takeSmaller(context: RepositoryContext, descriptor: Descriptor):
 }
 
 /**
- * Asks whether the blob is there, and uploads it if not: in one PUT, or in chunks when it is large or was refused as too
- * large. Starts over, a bounded number of times, where the session or the connection is lost.
+ * Uploads a blob unless it exists: in one PUT, or in chunks if it is large or the registry refused it as too large.
+ * Starts over, a limited number of times, if the session or the connection is lost.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-blobs
  */
 export async function pushBlob(
@@ -133,7 +136,7 @@ export async function pushBlob(
   open: OpenBody,
   options: CallOptions & { onBytes?: (count: number) => void } = {},
 ): Promise<void> {
-  // What is sent again is not counted again.
+  // Bytes that are sent again are not counted again.
   let countedBytes = 0;
   const reached = (position: number): void => {
     if (position <= countedBytes) return;
@@ -141,7 +144,7 @@ export async function pushBlob(
     countedBytes = position;
   };
   for (let attempt = 1; ; attempt += 1) {
-    // Asked with the scopes of the upload that follows, so that one token serves for both.
+    // Uses the scopes of the upload that follows, so that one token serves both.
     if (await hasBlob(context, descriptor, options, ['pull', 'push'])) return;
     let failure: PromoterError;
     try {

@@ -1,4 +1,4 @@
-/** A URL as it may be logged and shown: without userinfo, query and fragment. */
+/** A URL that is safe to log and show: without userinfo, query and fragment. */
 export function redactUrl(text: string): string {
   try {
     const url = new URL(text);
@@ -25,19 +25,22 @@ function hostnameOf(host: string): string {
   return host.replace(/:\d+$/, '').toLowerCase();
 }
 
-/** Docker Hub's API does not live where its name says. */
+/** The host of Docker Hub's API differs from its name. */
 const API_HOSTS: ReadonlyMap<string, string> = new Map([
   ['docker.io', 'registry-1.docker.io'],
   ['index.docker.io', 'registry-1.docker.io'],
 ]);
 
-/** `https://host` or `http://host` of a registry's API. */
+/** The origin of a registry's API: `https://host` or `http://host`. */
 export function registryOrigin(registry: string, plainHttp: boolean): string {
   const host = registry.toLowerCase();
   return `${plainHttp ? 'http' : 'https'}://${API_HOSTS.get(host) ?? host}`;
 }
 
-/** Whether two names mean one registry: hosts have no case, TLS has a port of its own, and Docker Hub has several names. */
+/**
+ * True if two names mean the same registry: host names ignore case, TLS has a default port, and Docker Hub has several
+ * names.
+ */
 export function isSameRegistry(one: string, other: string): boolean {
   const [first, second] = [one, other].map((registry) => {
     const origin = registryOrigin(registry, false);
@@ -47,8 +50,8 @@ export function isSameRegistry(one: string, other: string): boolean {
 }
 
 /**
- * Where a `Location` or `Link` leads. Registries behind a proxy may write `http` for their own address: the
- * same host is taken to be meant for the origin that answered.
+ * Resolves a `Location` or `Link` header. A registry behind a proxy may write `http` for its own address, so a URL with
+ * the same host gets the protocol of the answer.
  */
 export function resolveLocation(location: string, base: string): URL {
   const from = new URL(base);
