@@ -12,13 +12,13 @@ import { UnpackBudget, type UnpackCounts } from './unpack-budget.js';
 import type { Turns } from './turns.js';
 
 export interface LocatedPackage extends Package {
-  /** Digest of the layer. */
+  /** Digest of the layer that contains it. */
   layer: string;
-  /** Of the database or manifest, below the root. */
+  /** Path of the package database or manifest, relative to the root. */
   path: string;
 }
 
-/** What was gathered of some layers, from the top down; of plain objects, arrays and maps. */
+/** What was found in the layers read so far, from the top down, as plain objects, arrays and maps. */
 export interface CatalogState {
   packages: LocatedPackage[];
   gaps: GapsState;
@@ -30,8 +30,8 @@ export interface CatalogState {
 }
 
 /**
- * What an image holds, gathered layer by layer from the top down: of each path the uppermost file counts, and nothing that a
- * layer above hides. Memory grows with what is found and with the number of paths, not with the size of the layers.
+ * The content of an image, collected layer by layer from the top down. For each path only the topmost file counts,
+ * unless a layer above hides it. Memory grows with the number of packages and paths, not with the size of the layers.
  */
 export class Catalog {
   readonly packages: LocatedPackage[];
@@ -45,7 +45,7 @@ export class Catalog {
   readonly #distros: Map<string, Distro>;
   #budget: PackageBudget;
 
-  /** @param state of another, which has read the layers above */
+  /** @param state the state of another catalog that has read the layers above */
   constructor(catalogers: readonly Cataloger[], limits: SbomLimits, turns: Turns, state?: CatalogState) {
     this.#catalogers = catalogers;
     this.#limits = limits;
@@ -59,7 +59,7 @@ export class Catalog {
     this.gaps = new Gaps(limits, state?.gaps);
   }
 
-  /** Between two layers: what was gathered so far. */
+  /** What was found so far. Only valid between two layers. */
   get state(): CatalogState {
     return {
       packages: this.packages,
@@ -77,10 +77,11 @@ export class Catalog {
   }
 
   /**
-   * Reads one layer. `open` gives its bytes as the registry has them, anew each time: a layer whose hard links lead to files that
-   * were passed by is read again.
-   * @param place.index counts from the top, which is 0
-   * @param place.diffId what the image's config says that the layer unpacks to; not checked if it is left out
+   * Reads one layer. A layer with hard links to files that were skipped is read again, up to `passesPerLayer` times.
+   * @param place.index position from the top, which is 0
+   * @param place.isLowest true for the lowest layer
+   * @param place.diffId digest of the unpacked layer according to the image's config; not checked if undefined
+   * @param open opens the packed layer from its start
    * @throws InputError `LAYER_INVALID`, `IMAGE_CONFIG_MISMATCH`, `SBOM_LIMIT`
    */
   async addLayer(

@@ -4,24 +4,27 @@ import type { Distro } from './catalogers/cataloger.js';
 import type { SbomLimits } from './limits.js';
 import { sortInTurns, type Turns } from './turns.js';
 
-/** A package as the SBOM lists it: once, with all the places where it was found. */
+/** A package in the SBOM: listed once, with all places where it was found. */
 export interface ListedPackage {
   type: string;
   group?: string;
   name: string;
   version: string;
-  /** Absent where the names make no package URL. */
+  /** Absent if the names do not form a valid package URL. */
   purl?: string;
   licenses: string[];
   occurrences: { layer: string; path: string }[];
 }
 
 function compare(one: string, other: string): number {
-  // By code units, not by locale: the order is part of the document's bytes.
+  // Compared by code units and not by locale, because the order is part of the document's bytes.
   return one < other ? -1 : one > other ? 1 : 0;
 }
 
-/** A package URL, or undefined where the parts make none. @see https://github.com/package-url/purl-spec */
+/**
+ * Makes a package URL. Undefined if the parts do not form a valid one.
+ * @see https://github.com/package-url/purl-spec
+ */
 export function makePurl(
   type: string,
   namespace: string | undefined,
@@ -46,7 +49,10 @@ function purlOf(found: LocatedPackage, distro: Distro | undefined): string | und
   });
 }
 
-/** Packages in the document's order, the same package in several places once; licences beyond the limit are a gap. */
+/**
+ * Merges and sorts packages for the document: a package found in several places is listed once. Licenses beyond the
+ * limit are dropped and reported as a gap.
+ */
 export async function listPackages(
   packages: readonly LocatedPackage[],
   distro: Distro | undefined,
@@ -82,7 +88,9 @@ export async function listPackages(
     const { seen, occurrences } = listed;
     const licenses = await sortInTurns([...seen], compare, turns);
     if (licenses.length > licensesPerPackage) {
-      gaps.push(`${listed.type}: ${licenses.length} licences of ${listed.name}@${listed.version}, which are too many`);
+      gaps.push(
+        `${listed.type}: ${licenses.length} licences of ${listed.name}@${listed.version}: too many, some are left out`,
+      );
     }
     listed.licenses = licenses.slice(0, licensesPerPackage);
     listed.occurrences = await sortInTurns(

@@ -18,18 +18,23 @@ export interface DocumentInput {
   config: ImageConfig;
   packages: readonly ListedPackage[];
   gaps: readonly string[];
-  /** Where what has no reader was seen. */
+  /** Files of ecosystems that no cataloger reads. */
   unread: readonly string[];
-  /** The databases that were looked for: `dpkg`, `npm`. */
+  /** Names of the package catalogers that ran: `dpkg`, `npm`. */
   covered: readonly string[];
 }
 
 const licenseFactory = new Contrib.License.Factories.LicenseFactory(parseSpdxExpression);
 const normalizers = new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6);
-/** Longer texts are no expression that somebody wrote, and cost the parser the square of their length. */
+/**
+ * Maximum characters of a license expression. Longer texts are not real expressions, and parsing takes quadratic time.
+ */
 const LONGEST_EXPRESSION = 250;
 
-/** Name-based, as UUID version 5 (RFC 9562): of what the document is about and of what made it, so that one number is one document. */
+/**
+ * A name-based UUID, version 5 (RFC 9562), from the image and the tool's version, so that one number always means the
+ * same document.
+ */
 function serialNumber({ name, digest }: DocumentInput): string {
   const hash = createHash('sha1').update(`${TOOL.name}/${TOOL.version} cyclonedx ${name}@${digest}`).digest();
   hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x50, 6);
@@ -39,7 +44,7 @@ function serialNumber({ name, digest }: DocumentInput): string {
 }
 
 function makeLicense(text: string, mayBeExpression: boolean): Models.License {
-  // The library looks ids up in an object, and finds `constructor` there.
+  // The library looks up ids in a plain object, so it would find `constructor`.
   if (text.toLowerCase() in Object.prototype) return licenseFactory.makeNamedLicense(text);
   return mayBeExpression ? licenseFactory.makeFromString(text) : licenseFactory.makeDisjunctive(text);
 }
@@ -48,7 +53,7 @@ function licensesOf(found: ListedPackage): Models.LicenseRepository {
   const licenses = new Models.LicenseRepository();
   const only = found.licenses.length === 1;
   for (const text of found.licenses) {
-    // The schema takes one expression, or any number of licences, and not both.
+    // The schema allows either one expression or a list of licenses.
     const license = makeLicense(text, only && text.length <= LONGEST_EXPRESSION);
     license.acknowledgement = Enums.LicenseAcknowledgement.Declared;
     licenses.add(license);
@@ -69,16 +74,20 @@ function rootComponent({ name, digest, config }: DocumentInput): Models.Componen
   });
 }
 
-/** A package and what other parts of the document call it. */
+/** A package and its reference within the document. */
 interface NamedPackage {
   found: ListedPackage;
   bomRef: string;
 }
 
-/** Package URLs are in lower case where names may not be, so two packages can have one: all but the first get a number. */
+/**
+ * Assigns each package a unique reference. Package URLs are in lower case, so two packages can have the same one: all
+ * but the first get a number.
+ */
 function nameAll(packages: readonly ListedPackage[], root: string): NamedPackage[] {
   const taken = new Set([root]);
-  // Where to search on: from 2 each time, a thousand packages of one name would take half a million look-ups.
+  // The number where the next search starts. If every search started at 2, a thousand packages with one name would take
+  // half a million lookups.
   const counts = new Map<string, number>();
   return packages.map((found) => {
     const wanted = found.purl ?? `${found.type}:${found.group ?? ''}/${found.name}@${found.version}`;
@@ -94,7 +103,7 @@ function nameAll(packages: readonly ListedPackage[], root: string): NamedPackage
   });
 }
 
-/** The library's component, and where it is, which the library's models do not have. */
+/** Normalizes a component and adds its locations, which the library's models lack. */
 function normalizeComponent({ found, bomRef }: NamedPackage): object {
   const component = new Models.Component(Enums.ComponentType.Library, found.name, {
     bomRef,
@@ -111,12 +120,11 @@ function normalizeComponent({ found, bomRef }: NamedPackage): object {
 }
 
 /**
- * A CycloneDX 1.6 document in JSON. Its bytes depend on the input alone.
- *
- * The composition says how far it can be trusted: `incomplete` where something was seen that could not be read; otherwise
- * `incomplete_third_party_only`, since packages are third-party components, and files that belong to no package (the image's own
- * program) are not listed. It is never `complete`.
+ * Makes a CycloneDX 1.6 document in JSON. The same input gives the same bytes.
+ * The composition states how complete it is: `incomplete` if there are gaps, otherwise `incomplete_third_party_only`,
+ * because files that belong to no package (the image's own program) are not listed. It is never `complete`.
  * @throws InputError `SBOM_LIMIT`
+ * @see https://cyclonedx.org/docs/1.6/json/
  */
 export async function makeDocument(
   input: DocumentInput,
@@ -137,7 +145,7 @@ export async function makeDocument(
   const ref = root.bomRef.value ?? '';
   const named = nameAll(input.packages, ref);
   const aggregate: Aggregate = input.gaps.length > 0 ? 'incomplete' : 'incomplete_third_party_only';
-  // Components and dependencies are made while they are written: the library would make all of them at once.
+  // Components and dependencies are generated while they are written; the library would create all of them at once.
   const document = {
     ...normalizers.makeForBom().normalize(bom, {}),
     components: mapEach(named, normalizeComponent),

@@ -1,14 +1,14 @@
 import { FOLDER_BYTES, type PathMemory } from './layers/overlay.js';
 
 interface Place {
-  /** Of what was found here. */
+  /** The path, if something was found here. */
   path?: string;
   below?: Map<string, Place>;
 }
 
 /**
- * What was found in the files of one layer, by path. A tree of folders, so that what replaces a folder drops what is below it without
- * a look at all the rest.
+ * Findings in the files of one layer, by path. It is a tree of folders, so that replacing a folder drops everything
+ * below it without a search through all paths.
  */
 export class FoundFiles<T> {
   readonly #memory: PathMemory;
@@ -24,7 +24,7 @@ export class FoundFiles<T> {
     return this.#byPath.get(path);
   }
 
-  /** In the order in which they were set. */
+  /** In insertion order. */
   entries(): Iterable<[string, T]> {
     return this.#byPath;
   }
@@ -47,7 +47,7 @@ export class FoundFiles<T> {
     place.path = path;
   }
 
-  /** Drops what is at the path and below it. */
+  /** Removes the path and everything below it. */
   drop(path: string): void {
     if (this.#byPath.size === 0) return;
     const names = path.split('/');
@@ -67,7 +67,7 @@ export class FoundFiles<T> {
     }
   }
 
-  /** Gives back the memory that was counted for it. */
+  /** Releases the counted memory. */
   release(): void {
     this.#memory.giveBack(this.#taken);
     this.#taken = 0;

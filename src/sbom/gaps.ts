@@ -1,17 +1,19 @@
 import type { SbomLimits } from './limits.js';
 
-/** What is known of gaps so far. */
+/** The serializable state of the gaps. */
 export interface GapsState {
   named: string[];
   unread: [string, { example: string; count: number }][];
   more: number;
 }
 
-/** What was seen and could not be read, once each, in an order that doesn't depend on the archive's. */
+/**
+ * Content that was seen but could not be read. Each gap is named once, in an order that does not depend on the archive.
+ */
 export class Gaps {
   readonly #limits: SbomLimits;
   readonly #named: Set<string>;
-  /** Ecosystem without reader: the place that is shown, and how many there are. */
+  /** By ecosystem without a cataloger: the path that is shown and the number of files. */
   readonly #unread: Map<string, { example: string; count: number }>;
   #more: number;
 
@@ -42,7 +44,7 @@ export class Gaps {
   }
 
   list(): string[] {
-    const more = this.#more > 0 ? [`${this.#more} more that are not named here`] : [];
+    const more = this.#more > 0 ? [`${this.#more} more gaps`] : [];
     return [
       ...[...this.#unread.keys()].sort().map((name) => `no reader for ${name}`),
       ...[...this.#named].sort(),
@@ -50,7 +52,7 @@ export class Gaps {
     ];
   }
 
-  /** Where the databases without reader were seen: `rpm: var/lib/rpm/rpmdb.sqlite and 2 more`. */
+  /** Files of ecosystems without a cataloger: `rpm: var/lib/rpm/rpmdb.sqlite and 2 more`. */
   listUnread(): string[] {
     return [...this.#unread]
       .map(([name, { example, count }]) => `${name}: ${example}${count > 1 ? ` and ${count - 1} more` : ''}`)

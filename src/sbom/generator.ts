@@ -1,50 +1,60 @@
 import type { Descriptor, ImageManifest } from '../oci/index.js';
 
 export interface SbomInput {
-  /** `registry/repository` of the image: the root component's name. */
+  /** `registry/repository` of the image. It becomes the name of the root component. */
   name: string;
-  /** The image manifest's descriptor; its digest is the root component's version and purl. */
+  /**
+   * Descriptor of the image manifest. Its digest becomes the version of the root component and part of its package URL.
+   */
   descriptor: Descriptor;
   manifest: ImageManifest;
-  /** Opens config and layers; the bytes come verified. */
+  /** Opens the config or a layer. The bytes are verified. */
   openBlob(descriptor: Descriptor, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
   /**
-   * Whether a layer that need not be in the registry (`foreign`, `nondistributable`) is there: it is then read like any other. Without
-   * this, such layers are not read, and named as gaps.
+   * Whether a layer that may be missing in the registry (`foreign`, `nondistributable`) exists there. If so, it is read
+   * like any other. Without this function, such layers are not read and are named as gaps.
    */
   hasBlob?: (descriptor: Descriptor, signal: AbortSignal) => Promise<boolean>;
-  /** Where it keeps what it has gathered, so that another call need not begin anew. By default nothing is kept. */
+  /** Storage for intermediate results, so that a later call can continue. Default: nothing is stored. */
   kept?: {
     read(): Promise<Uint8Array | undefined>;
     write(bytes: Uint8Array): Promise<void>;
-    /** After a layer, if so long has gone by, in milliseconds; 20 seconds by default. */
+    /** Minimum milliseconds between two writes; a write follows a layer. Default: 20,000. */
     everyMs?: number;
   };
   signal: AbortSignal;
-  /** Compressed bytes read so far, of those to read. */
+  /** Called with the compressed bytes read so far and their total. */
   onProgress?: (readBytes: number, totalBytes: number) => void;
 }
 
 export interface Sbom {
-  /** `application/vnd.cyclonedx+json`: the referrer's artifact type and its layer's media type. */
+  /** `application/vnd.cyclonedx+json`: the referrer's artifact type and the media type of its layer. */
   mediaType: string;
-  /** The same image gives the same bytes. */
+  /** The same image and tool version give the same bytes. */
   bytes: Uint8Array;
-  /** Name and version of what made it. */
+  /** Name and version of the tool: `acr-promoter/0.1.0`. */
   tool: string;
-  /** RFC 3339; from the image's config where it has one, else the epoch. Pins the referrer's `created` annotation. */
+  /**
+   * RFC 3339. The image's creation time from its config, or 1970-01-01 if the config has none. Used for the referrer's
+   * `created` annotation.
+   */
   created: string;
-  /** Components by package-url type: `{deb: 159, npm: 126}`. */
+  /** Number of components by type of package URL: `{deb: 159, npm: 126}`. */
   counts: Record<string, number>;
-  /** What was seen and could not be read (`no reader for rpm`); the document says the same as an incomplete composition. */
+  /**
+   * Content that was seen but could not be read (`no reader for rpm`). If there is any, the document's composition is
+   * `incomplete`.
+   */
   gaps: string[];
 }
 
-/** Makes an SBOM of one platform's image. The one in this folder streams the layers; a configured program may stand here. */
+/** Makes an SBOM of the image for one platform. The implementation in this folder streams the layers. */
 export interface SbomGenerator {
   /**
-   * The SBOM is of what a runtime unpacks: a layer that is not what the config lists in `rootfs.diff_ids` is an error.
-   * @throws InputError `LAYER_INVALID`, `LAYER_UNSUPPORTED`, `IMAGE_CONFIG_MISMATCH`, `SBOM_LIMIT`; what the blobs throw
+   * Makes an SBOM of what a container runtime unpacks. It is an error if a layer does not match `rootfs.diff_ids` in
+   * the config.
+   * @throws InputError `LAYER_INVALID`, `LAYER_UNSUPPORTED`, `IMAGE_CONFIG_MISMATCH`, `SBOM_LIMIT`
+   * @throws any error of `openBlob`
    */
   generate(input: SbomInput): Promise<Sbom>;
 }

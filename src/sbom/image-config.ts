@@ -2,21 +2,24 @@ import { isRecord } from '../oci/index.js';
 import { overLimit } from './sbom-errors.js';
 import type { SbomLimits } from './limits.js';
 
-/** What an SBOM needs of an image's config. */
+/** The fields of an image's config that an SBOM needs. */
 export interface ImageConfig {
-  /** RFC 3339 in UTC, to the second; the epoch where the config has none that is a date. */
+  /** RFC 3339 in UTC, in whole seconds. 1970-01-01 if the config has no valid date. */
   created: string;
   architecture?: string;
   os?: string;
   variant?: string;
-  /** What each layer unpacks to, lowest first, as it is written. Absent if the config does not say, which is no runtime's image. */
+  /**
+   * Digest of each unpacked layer, lowest first, not validated. Absent if the config has no list; no runtime runs such
+   * an image.
+   */
   diffIds?: readonly unknown[];
 }
 
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/;
 
 /**
- * Reads an image's config. One that is no JSON object counts as empty: it says nothing about packages.
+ * Parses an image's config. A config that is not a JSON object counts as empty, because it says nothing about packages.
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties
  */
 export function parseImageConfig(bytes: Uint8Array): ImageConfig {
@@ -27,7 +30,7 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
     json = undefined;
   }
   const fields = isRecord(json) ? json : {};
-  // Only with a time zone: anything else would be read in this machine's.
+  // Only with a time zone; otherwise the date would depend on this machine's time zone.
   const dated = typeof fields.created === 'string' && RFC_3339.test(fields.created) ? fields.created : '';
   const created = new Date(dated);
   const inRange = created.getTime() >= 0 && created.getUTCFullYear() < 10_000;
@@ -48,7 +51,10 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
   };
 }
 
-/** Reads a config blob whole. @throws InputError `SBOM_LIMIT` */
+/**
+ * Reads a whole config blob.
+ * @throws InputError `SBOM_LIMIT`
+ */
 export async function readConfig(source: AsyncIterable<Uint8Array>, limits: SbomLimits): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;

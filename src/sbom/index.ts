@@ -1,4 +1,4 @@
-/** SBOMs straight from a registry's blobs. Knows nothing of Azure or of Functions. */
+/** Makes SBOMs from the blobs of a registry. It does not depend on Azure or Functions. */
 export * from './generator.js';
 export { createStreamingSbomGenerator, CYCLONEDX_JSON, type StreamingSbomOptions } from './streaming.js';
 export { SBOM_LIMITS, type SbomLimits } from './limits.js';

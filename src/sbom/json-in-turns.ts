@@ -1,12 +1,12 @@
 import { overLimit } from './sbom-errors.js';
 import { ITEMS_PER_LOOK, type Turns } from './turns.js';
 
-/** Characters that are collected before they become bytes. */
+/** Characters that are collected before they are encoded. */
 const BATCH_CHARS = 1024 * 1024;
 
 /**
- * The bytes of `JSON.stringify(value, undefined, 1)` and a line feed, made piece by piece. An iterable that is no array stands for
- * an array whose items are made when they are written.
+ * Encodes the result of `JSON.stringify(value, undefined, 1)` and a line feed, piece by piece. An iterable that is not
+ * an array is written as an array whose items are created when they are written.
  * @throws InputError `SBOM_LIMIT` for more than `mostBytes`
  */
 export async function jsonInTurns(value: unknown, mostBytes: number, turns: Turns): Promise<Uint8Array> {
@@ -56,7 +56,7 @@ function isIterable(value: unknown): value is Iterable<unknown> {
   return typeof value === 'object' && value !== null && Symbol.iterator in value;
 }
 
-/** Whether there is a list in it that is written item by item. */
+/** True if the value contains a list that is written item by item. */
 function isLong(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > ITEMS_PER_LOOK || value.some(isLong);
   if (typeof value !== 'object' || value === null) return false;

@@ -4,20 +4,21 @@ import type { CatalogState } from './catalog.js';
 import type { SbomInput } from './generator.js';
 import { TOOL } from './tool.js';
 
-/** Of what is kept; other versions begin anew. */
+/** Version of the stored state. Another version starts over. */
 const VERSION = `${TOOL.version}/1`;
-/** How often it is kept, in milliseconds, and how many bytes it may have: what is larger is not kept. */
+/** Default milliseconds between two writes, and maximum bytes of the stored state; a larger state is not stored. */
 const KEEP_EVERY_MS = 20_000;
 const MOST_BYTES = 48 * 1024 * 1024;
 
-/** What was gathered of an image, and how many of its layers are in it, from the top down. */
+/** The stored state of an image: what was found, and the number of layers read from the top down. */
 export interface KeptLayers {
   layers: number;
   catalog: CatalogState;
 }
 
 /**
- * Keeps what the layers read so far have given, so that whoever makes the SBOM after a crash, or when time is over, reads on below them.
+ * Stores what was found in the layers read so far, so that a call after a crash or a timeout continues with the layer
+ * below.
  */
 export class LayerKeeper {
   readonly #input: SbomInput;
@@ -27,14 +28,14 @@ export class LayerKeeper {
     this.#input = input;
   }
 
-  /** Undefined if nothing is kept of this image by this version. */
+  /** Undefined if nothing is stored for this image by this version. */
   async read(): Promise<KeptLayers | undefined> {
     const bytes = await this.#input.kept?.read();
     if (bytes === undefined) return undefined;
     try {
       const kept: unknown = deserialize(bytes);
       const { digest } = this.#input.descriptor;
-      // This version wrote it, whole: documents are replaced as a whole.
+      // The state was written by this version, and documents are replaced as a whole, so its shape is known.
       if (!isRecord(kept) || kept.version !== VERSION || kept.image !== digest) return undefined;
       return kept as unknown as KeptLayers;
     } catch {
@@ -42,7 +43,7 @@ export class LayerKeeper {
     }
   }
 
-  /** After a layer: keeps what was gathered, if that is some time ago. */
+  /** Called after a layer. Stores the state if enough time has passed. */
   async keep(layers: number, catalog: CatalogState): Promise<void> {
     const { kept, descriptor } = this.#input;
     if (kept === undefined || performance.now() - this.#keptMs < (kept.everyMs ?? KEEP_EVERY_MS)) return;

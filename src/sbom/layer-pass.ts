@@ -9,10 +9,10 @@ import type { TarEntry } from './layers/tar.js';
 import type { PackageBudget } from './package-budget.js';
 import type { Turns } from './turns.js';
 
-/** Stands where another pass brings no better. */
-const LEADS_NOWHERE: Reading = { gaps: ['a hard link that leads to no file of its layer'] };
+/** The reading of a hard link whose target does not exist. Another pass may replace it. */
+const LEADS_NOWHERE: Reading = { gaps: ['a hard link whose target is not in its layer'] };
 
-/** What is to be read at paths that only hard links lead to. */
+/** Files to read only because hard links lead to them, with the catalogers that read them. */
 export type Wanted = ReadonlyMap<string, ReadonlySet<Cataloger>>;
 
 interface Finding {
@@ -25,25 +25,25 @@ export interface LayerPassOptions {
   overlay: Overlay;
   gaps: Gaps;
   memory: PathMemory;
-  /** What this pass may find. */
+  /** Limits what this pass may find. */
   budget: PackageBudget;
   turns: Turns;
-  /** Layers count from the top, which is 0. */
+  /** Position of the layer from the top, which is 0. */
   index: number;
-  /** Nothing lies below: what this layer hides need not be remembered. */
+  /** True for the lowest layer: what it hides need not be remembered. */
   isLowest: boolean;
-  /** From earlier passes over the same layer. */
+  /** Files wanted by earlier passes over this layer. */
   alsoRead: Wanted;
 }
 
-/** One pass over one layer's entries: what its visible files hold. */
+/** One pass over the entries of a layer: reads its visible files. */
 export class LayerPass {
-  /** By path; an entry that comes later in the archive replaces an earlier one. */
+  /** Findings by path. A later entry of the archive replaces an earlier one. */
   readonly found: FoundFiles<Finding>;
-  /** Files that hard links lead to and that were passed by: to be read in another pass. */
+  /** Files that hard links lead to but that were skipped. Another pass must read them. */
   readonly wanted = new Map<string, Set<Cataloger>>();
   readonly #options: LayerPassOptions;
-  /** Readings of files that only hard links lead to, as they stand at this point of the archive. */
+  /** Readings of files that only hard links lead to, as of the current position in the archive. */
   readonly #aside = new Map<string, Map<Cataloger, Reading>>();
 
   constructor(options: LayerPassOptions) {
@@ -67,7 +67,7 @@ export class LayerPass {
       return;
     }
     if (!isLowest) overlay.hide(path, index);
-    // Unpacking puts this entry in the place of what the layer had there before, a whole folder even.
+    // When unpacked, this entry replaces what the layer had at this path before, even a whole folder.
     this.found.drop(path);
     if (entry.type === 'symlink') this.#noteLostPackages(path, linkTarget(path, entry.linkName));
     const readers = new Set(alsoRead.get(path));
@@ -127,7 +127,7 @@ export class LayerPass {
 
   async #noteUnread(entry: TarEntry, path: string): Promise<void> {
     const { overlay, gaps, index, alsoRead } = this.#options;
-    // Another pass sees them all again.
+    // A later pass would report the same files again.
     if (alsoRead.size > 0) return;
     const ecosystem = unreadEcosystem(path) ?? ((await isGoBinary(entry)) ? 'go' : undefined);
     if (ecosystem !== undefined && !overlay.isHidden(path, index)) gaps.addUnread(ecosystem, path);

@@ -2,14 +2,14 @@ import type { Reading } from './catalogers/cataloger.js';
 import { overLimit } from './sbom-errors.js';
 import type { SbomLimits } from './limits.js';
 
-/** What was counted so far. */
+/** The counts so far. */
 export interface PackageCounts {
   packages: number;
   chars: number;
   readBytes: number;
 }
 
-/** Counts what is kept of an image's packages while they are found, not after: a layer may hold millions. */
+/** Counts packages while they are found, because a layer may have millions. */
 export class PackageBudget {
   readonly #limits: SbomLimits;
   #packages = 0;
@@ -30,7 +30,10 @@ export class PackageBudget {
     return { packages: this.#packages, chars: this.#chars, readBytes: this.#readBytes };
   }
 
-  /** For another pass over the same layer: packages that the former pass found are not counted twice, bytes that it read are. */
+  /**
+   * The budget for another pass over the same layer: packages of the previous pass are not counted twice, but bytes
+   * read are.
+   */
   again(before: PackageBudget): PackageBudget {
     return new PackageBudget(this.#limits, {
       packages: this.#packages,

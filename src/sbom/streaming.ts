@@ -17,14 +17,17 @@ import { Turns } from './turns.js';
 export const CYCLONEDX_JSON = 'application/vnd.cyclonedx+json';
 
 export interface StreamingSbomOptions {
-  /** Bounds that differ from the defaults in limits.ts. */
+  /** Limits that differ from SBOM_LIMITS. */
   limits?: Partial<SbomLimits>;
 }
 
 const PACKAGE_CATALOGERS = [dpkgCataloger, npmCataloger];
 const CATALOGERS = [...PACKAGE_CATALOGERS, osReleaseCataloger];
 
-/** Makes SBOMs by streaming an image's layers from where they are: no temporary file, memory independent of their size. */
+/**
+ * Makes SBOMs by streaming the layers of an image from their registry, without temporary files. Memory does not depend
+ * on the size of the layers.
+ */
 export function createStreamingSbomGenerator(options: StreamingSbomOptions = {}): SbomGenerator {
   const limits: SbomLimits = { ...SBOM_LIMITS, ...options.limits };
   return { generate: (input) => generate(input, limits) };
@@ -45,7 +48,7 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   let doneBytes = 0;
   let reported = -1;
   const report = (bytes: number): void => {
-    // A layer that is read again makes no progress.
+    // Progress never goes back when a layer is read again.
     if (bytes <= reported) return;
     reported = bytes;
     input.onProgress?.(bytes, totalBytes);
@@ -58,7 +61,7 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
     }
     const isLowest = index === manifest.layers.length - 1;
     if (elsewhere.has(layer.digest)) {
-      catalog.gaps.add(`layer ${layer.digest} is kept elsewhere (${layer.mediaType})`);
+      catalog.gaps.add(`layer ${layer.digest} is not in the registry (${layer.mediaType})`);
       continue;
     }
     const diffId = config.diffIds?.[manifest.layers.length - 1 - index] ?? null;
@@ -97,7 +100,10 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   };
 }
 
-/** Runtimes take a foreign layer from the registry if it is there, whatever its `urls` say. */
+/**
+ * The foreign layers that the registry does not have. Runtimes read a foreign layer from the registry if it is there,
+ * whatever its `urls` say.
+ */
 async function layersElsewhere({ manifest, hasBlob, signal }: SbomInput): Promise<ReadonlySet<Digest>> {
   const elsewhere = new Set<Digest>();
   for (const layer of manifest.layers)
@@ -105,7 +111,7 @@ async function layersElsewhere({ manifest, hasBlob, signal }: SbomInput): Promis
   return elsewhere;
 }
 
-/** Says how far the reading has come, and ends it when the signal says so. */
+/** Reports progress and stops when the signal is aborted. */
 async function* watched(
   source: AsyncIterable<Uint8Array>,
   signal: AbortSignal,

@@ -1,2 +1,2 @@
-/** What an SBOM names as its maker. A new version may find more, and then gives other bytes. */
+/** The tool that an SBOM names. A new version may find more, so its documents may differ. */
 export const TOOL = { name: 'acr-promoter', version: '0.1.0' } as const;

@@ -1,23 +1,24 @@
 import { setImmediate } from 'node:timers/promises';
 
-/** How long cataloguing holds the event loop before it lets others have a turn, in milliseconds. */
+/** Milliseconds that cataloguing may block the event loop. */
 const TURN_MS = 20;
-/** Items of quick work between two looks at the clock. */
+/** Items that are processed between two checks of the clock. */
 export const ITEMS_PER_LOOK = 500;
 
 /**
- * Divides long work, so that health answers and lease renewals go on while an image is catalogued. The longest turn is `TURN_MS`
- * and one piece of work: the JSON of one manifest (1 MiB at most) is the largest.
+ * Divides long work into turns, so that health checks and lease renewals continue while an image is catalogued. The
+ * longest turn is `TURN_MS` plus one piece of work; the largest piece is parsing the JSON of one manifest (at most 1
+ * MiB).
  */
 export class Turns {
   #startedMs = performance.now();
 
-  /** True once this turn has lasted its time. */
+  /** True if this turn has used its time. */
   get isOver(): boolean {
     return performance.now() - this.#startedMs >= TURN_MS;
   }
 
-  /** Lets others have a turn, if this one is over. To be called after each piece of work. */
+  /** Yields to the event loop if this turn is over. Call it after each piece of work. */
   async rest(): Promise<void> {
     if (!this.isOver) return;
     await setImmediate();
@@ -25,7 +26,7 @@ export class Turns {
   }
 }
 
-/** The items in order, by a merge sort that rests: the built-in sort cannot. Stable. */
+/** Sorts items with a stable merge sort that yields to the event loop, which the built-in sort cannot. */
 export async function sortInTurns<T>(
   items: readonly T[],
   compare: (one: T, other: T) => number,

@@ -1,7 +1,7 @@
 import { overLimit } from './sbom-errors.js';
 import type { SbomLimits } from './limits.js';
 
-/** What was counted so far. */
+/** The counts so far. */
 export interface UnpackCounts {
   packed: number;
   unpacked: number;
@@ -10,8 +10,9 @@ export interface UnpackCounts {
 }
 
 /**
- * Counts what the layers of one image unpack to. A few kilobytes can unpack to gigabytes, so beyond some room for files of zeros the
- * unpacked bytes are bounded by the packed ones that were read. For the whole image: a manifest may list one layer a thousand times.
+ * Counts what the layers of one image unpack to. A few kilobytes can unpack to gigabytes, so beyond `freeUnpackedBytes`
+ * the unpacked bytes are limited by the packed bytes read. The limits apply to the whole image, because a manifest may
+ * list one layer a thousand times.
  */
 export class UnpackBudget {
   readonly #limits: SbomLimits;
@@ -55,7 +56,10 @@ export class UnpackBudget {
     }
   }
 
-  /** A frame of a zstd layer. @throws InputError `SBOM_LIMIT` */
+  /**
+   * Counts a frame of a zstd layer.
+   * @throws InputError `SBOM_LIMIT`
+   */
   addFrame(windowBytes: number): void {
     const { zstdFrames, zstdWindowBytes } = this.#limits;
     if (windowBytes > zstdWindowBytes) {
@@ -65,7 +69,10 @@ export class UnpackBudget {
     if (this.#frames > zstdFrames) throw overLimit('zstdFrames', 'the layers have more zstd frames', zstdFrames);
   }
 
-  /** A header of a tar archive. @throws InputError `SBOM_LIMIT` */
+  /**
+   * Counts a header of a tar archive.
+   * @throws InputError `SBOM_LIMIT`
+   */
   addHeader(): void {
     this.#headers += 1;
     const { entries } = this.#limits;

@@ -10,7 +10,7 @@ import {
 import type { CodeSigningCertificate } from './certificate.js';
 import { algorithmOfKey } from './signature-algorithm.js';
 
-/** Certificates in an envelope or a signing chain. `SIGNATURE_INVALID`, `SIGNING_CERTIFICATE_INVALID` */
+/** Maximum certificates in an envelope or a signing chain. `SIGNATURE_INVALID`, `SIGNING_CERTIFICATE_INVALID` */
 export const MOST_CHAIN_CERTIFICATES = 10;
 
 const FORBIDDEN_USAGES: readonly KeyUsageType[] = [
@@ -32,9 +32,10 @@ const FORBIDDEN_PURPOSES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Holds a chain, leaf to root, against Notary's certificate requirements, trust and time left out.
- * @returns what is wrong, or undefined
- * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-specification.md#certificate-requirements
+ * Checks a chain, leaf to root, against Notary's certificate requirements. Does not check trust or time.
+ * @returns the problem, or undefined
+ * @see
+ *   https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-specification.md#certificate-requirements
  */
 export function chainProblem(chain: readonly CodeSigningCertificate[]): string | undefined {
   const [leaf] = chain;
@@ -45,10 +46,9 @@ export function chainProblem(chain: readonly CodeSigningCertificate[]): string |
     const last = index === chain.length - 1;
     const [unhandled] = certificate.unhandledCritical;
     if (unhandled !== undefined) {
-      return `${certificate.name} has the extension ${unhandled}, which is critical and not understood here`;
+      return `${certificate.name} has the extension ${unhandled}, which is critical but not supported`;
     }
-    if (!certificate.soundlySigned)
-      return `${certificate.name} is signed with an algorithm that is too weak or unknown`;
+    if (!certificate.soundlySigned) return `${certificate.name} is signed with a weak or unknown algorithm`;
     if (!isIssuedBy(certificate, issuer)) {
       return last
         ? `${certificate.name} is not self-signed: the chain must go from the signing certificate to its root`
@@ -60,12 +60,12 @@ export function chainProblem(chain: readonly CodeSigningCertificate[]): string |
   }
   const constrained = chain.find(({ hasNameConstraints }) => hasNameConstraints);
   if (constrained !== undefined && leaf.hasAlternativeName) {
-    return `${constrained.name} constrains names, which are not compared here with the alternative names of ${leaf.name}`;
+    return `${constrained.name} has name constraints, which cannot be checked against the alternative names of ${leaf.name}`;
   }
   return undefined;
 }
 
-/** The first certificate that is not valid at a time. */
+/** Finds the first certificate of a chain that is not valid at a time. */
 export function invalidAt(
   chain: readonly CodeSigningCertificate[],
   time: Date,
@@ -87,7 +87,7 @@ export function isIssuedBy(certificate: CodeSigningCertificate, issuer: CodeSign
 }
 
 function leafProblem(leaf: CodeSigningCertificate): string | undefined {
-  if (leaf.basicConstraints?.ca === true) return `${leaf.name} signs, and so must not be an authority`;
+  if (leaf.basicConstraints?.ca === true) return `${leaf.name} is a signing certificate and must not be an authority`;
   if (leaf.keyUsage?.critical !== true) return `${leaf.name} lacks a critical key usage`;
   const { usages } = leaf.keyUsage;
   if (!usages.includes('digitalSignature')) return `${leaf.name} lacks the key usage digitalSignature`;
@@ -97,15 +97,16 @@ function leafProblem(leaf: CodeSigningCertificate): string | undefined {
     const purpose = FORBIDDEN_PURPOSES.get(oid);
     if (purpose !== undefined) return `${leaf.name} must not have the extended key usage ${purpose}`;
   }
-  if (algorithmOfKey(leaf.publicKey) === undefined) return `${leaf.name} has a key that Notary signatures do not know`;
+  if (algorithmOfKey(leaf.publicKey) === undefined)
+    return `${leaf.name} has a key of a kind that Notary signatures do not allow`;
   return undefined;
 }
 
 function authorityProblem(authority: CodeSigningCertificate, authoritiesBelow: number): string | undefined {
   const { basicConstraints, keyUsage, name } = authority;
-  if (basicConstraints?.ca !== true) return `${name} issues certificates, and its basic constraints do not allow that`;
+  if (basicConstraints?.ca !== true) return `${name} issues a certificate, but its basic constraints do not allow that`;
   if (basicConstraints.pathLength !== undefined && basicConstraints.pathLength < authoritiesBelow) {
-    return `${name} allows ${basicConstraints.pathLength} authorities below it, and has ${authoritiesBelow}`;
+    return `${name} allows ${basicConstraints.pathLength} authorities below it, but has ${authoritiesBelow}`;
   }
   if (keyUsage?.critical !== true) return `${name} lacks a critical key usage`;
   if (!keyUsage.usages.includes('keyCertSign')) return `${name} lacks the key usage keyCertSign`;

@@ -25,21 +25,21 @@ import {
 import { ConfigurationError } from '../oci/index.js';
 import type { SubjectAttribute } from './subject.js';
 
-// The pieces of certificates and requests, DER. Both are signed with SHA-256: ECDSA for EC keys, PKCS #1 v1.5 for RSA, which every
-// authority reads; it is the signatures over images that Notary wants with PSS.
+// Builds certificates and certificate requests in DER. They are signed with SHA-256: ECDSA for EC keys, PKCS #1 v1.5
+// for RSA keys, which every authority can read. Only signatures over images need PSS.
 
 const ECDSA_SHA256 = '1.2.840.10045.4.3.2';
 const RSA_SHA256 = '1.2.840.113549.1.1.11';
 const DAY_MS = 86_400_000;
-/** RFC 5280, appendix A: a country is a PrintableString. */
+/** A country is a PrintableString (RFC 5280, appendix A). */
 const COUNTRY = '2.5.4.6';
-/** PKCS #9: the extensions that a request asks for. */
+/** PKCS #9 attribute for the extensions that a request asks for. */
 const EXTENSION_REQUEST = '1.2.840.113549.1.9.14';
 
 export interface CertificateTimes {
-  /** An hour ago by default, so that clocks may differ. */
+  /** Start of validity. Default: one hour ago, because clocks differ. */
   notBefore?: Date;
-  /** How long it is valid, 1 to 36,500. */
+  /** Days of validity, 1 to 36,500. */
   days: number;
 }
 
@@ -50,8 +50,8 @@ function algorithmFor(publicKey: KeyObject): AlgorithmIdentifier {
 }
 
 /**
- * What is signed of a self-signed certificate.
- * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` for a number of days that makes no certificate
+ * The part of a self-signed certificate that is signed.
+ * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` if `days` is out of range
  */
 export function toBeSigned(
   publicKey: KeyObject,
@@ -90,7 +90,10 @@ export function certificatePem(tbsCertificate: TBSCertificate, signature: Uint8A
   return pem('CERTIFICATE', bytesOf(certificate));
 }
 
-/** `CertificationRequestInfo`. @see https://www.rfc-editor.org/rfc/rfc2986#section-4.1 */
+/**
+ * The part of a certificate request that is signed, `CertificationRequestInfo`.
+ * @see https://www.rfc-editor.org/rfc/rfc2986#section-4.1
+ */
 export function requestInfo(publicKey: KeyObject, subject: readonly SubjectAttribute[]): Buffer {
   const extensions = der(0x30, objectId(EXTENSION_REQUEST), der(0x31, bytesOf(signingExtensions())));
   return der(0x30, der(0x02, Buffer.from([0])), bytesOf(nameOf(subject)), spkiOf(publicKey), der(0xa0, extensions));
@@ -101,7 +104,7 @@ export function requestPem(publicKey: KeyObject, info: Buffer, signature: Uint8A
   return pem('CERTIFICATE REQUEST', der(0x30, info, bytesOf(algorithmFor(publicKey)), bits));
 }
 
-/** What Notary wants of a signing certificate, and nothing that it refuses. */
+/** The extensions that Notary requires in a signing certificate, and no other. */
 function signingExtensions(): Extensions {
   return new Extensions([
     extension(id_ce_basicConstraints, true, new BasicConstraints({ cA: false })),
@@ -127,7 +130,7 @@ function spkiOf(publicKey: KeyObject): Buffer {
   return publicKey.export({ type: 'spki', format: 'der' });
 }
 
-/** Positive, and 16 bytes whatever chance brings. */
+/** A random positive number of exactly 16 bytes. */
 function serialNumber(): ArrayBuffer {
   const bytes = new Uint8Array(randomBytes(16));
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
@@ -144,7 +147,7 @@ function der(tag: number, ...parts: Buffer[]): Buffer {
 }
 
 function objectId(oid: string): Buffer {
-  // An AlgorithmIdentifier without parameters is a sequence of the one OID.
+  // An AlgorithmIdentifier without parameters is a sequence with only the OID, so its header is cut off.
   return bytesOf(new AlgorithmIdentifier({ algorithm: oid })).subarray(2);
 }
 

@@ -5,8 +5,8 @@ import { chainProblem, invalidAt, isIssuedBy, MOST_CHAIN_CERTIFICATES } from './
 import { chainError } from './signing-errors.js';
 
 /**
- * Certificates in any order: chains of several versions of a key, a renewed certificate beside the one before, issuers.
- * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` where one is malformed
+ * Parses certificates in any order: chains for several versions of a key, renewed certificates, issuers.
+ * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` if one is malformed
  */
 export function readPool(certificates: readonly Uint8Array[]): CodeSigningCertificate[] {
   try {
@@ -17,10 +17,10 @@ export function readPool(certificates: readonly Uint8Array[]): CodeSigningCertif
 }
 
 /**
- * The chain for a public key, leaf to root. Of several certificates for the key, one that is valid now comes first, and of those
+ * Finds the chain for a public key, leaf to root. If the key has several certificates, a valid one comes first, then
  * the one that ends last.
- * @returns undefined where the pool has no certificate for the key
- * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` where it has, and none that Notary accepts
+ * @returns undefined if the pool has no certificate for the key
+ * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` if it has one, but none that Notary accepts
  */
 export function chainFor(
   key: KeyObject,

@@ -24,31 +24,31 @@ import {
 import { ConfigurationError, InputError } from '../oci/index.js';
 import { formatName, readName, type DistinguishedName } from './distinguished-name.js';
 
-/** Bytes of one certificate. `SIGNATURE_INVALID`, `CERTIFICATE_UNREADABLE` */
+/** Maximum bytes of one certificate. `SIGNATURE_INVALID`, `CERTIFICATE_INVALID`, `CERTIFICATE_UNREADABLE` */
 export const CERTIFICATE_BYTES = 64 * 1024;
-/** Certificates in one PEM file, such as a trust store. `CERTIFICATE_UNREADABLE` */
+/** Maximum certificates in one PEM file, such as a trust store. `CERTIFICATE_UNREADABLE` */
 const MOST_PEM_CERTIFICATES = 1000;
 
-/** An X.509 certificate with what Notary's rules look at. */
+/** An X.509 certificate and the fields that Notary's rules use. */
 export interface CodeSigningCertificate {
   der: Uint8Array;
   x509: X509Certificate;
   publicKey: KeyObject;
   subject: DistinguishedName;
-  /** The subject as RFC 4514 writes it. */
+  /** The subject as a string (RFC 4514). */
   name: string;
   keyUsage?: { critical: boolean; usages: readonly KeyUsageType[] };
   /** OIDs. */
   extendedKeyUsage?: readonly string[];
   basicConstraints?: { ca: boolean; pathLength?: number };
-  /** Signed by its issuer with SHA-2 or better. */
+  /** True if it is signed with SHA-2 or Ed25519. */
   soundlySigned: boolean;
-  /** DER of subject and issuer: a name in another encoding is another name, as in Go. */
+  /** DER of the subject and issuer. As in Go, the same name in another encoding is a different name. */
   subjectDer: Uint8Array;
   issuerDer: Uint8Array;
-  /** OIDs of critical extensions that are not handled here, or must not be critical. */
+  /** OIDs of critical extensions that are not supported or must not be critical. */
   unhandledCritical: readonly string[];
-  /** A name that a name constraint could be about: the constraints are not compared with it. */
+  /** True if it has an alternative name. Name constraints are not compared with it. */
   hasAlternativeName: boolean;
   hasNameConstraints: boolean;
 }
@@ -59,8 +59,9 @@ export function thumbprint(certificate: Uint8Array): string {
 }
 
 /**
- * SHA-256 of a certificate's public key (SubjectPublicKeyInfo, DER), in lower-case hex. Certificates may write one key in several ways
- * (the point of an EC key compressed): the hash is of the way that everybody writes it. @throws as {@link parseCertificate}
+ * SHA-256 of a certificate's public key (SubjectPublicKeyInfo, DER), in lower-case hex. A certificate may encode its
+ * key in several ways (a compressed EC point), so the usual encoding is hashed.
+ * @throws InputError `CERTIFICATE_INVALID`
  */
 export function keyHash(certificate: Uint8Array): string {
   const jwk = parseCertificate(certificate).publicKey.export({ format: 'jwk' });
@@ -69,8 +70,9 @@ export function keyHash(certificate: Uint8Array): string {
 }
 
 /**
- * The certificates in a PEM text, in order, as DER; keys in it are passed over.
- * @throws ConfigurationError `CERTIFICATE_UNREADABLE` where there is none, or one is malformed
+ * Parses the certificates in a PEM text, in order, as DER. Keys are skipped.
+ * @throws ConfigurationError `CERTIFICATE_UNREADABLE` if there is none, more than MOST_PEM_CERTIFICATES, or a malformed
+ *   one
  */
 export function readCertificates(pem: string): Uint8Array[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
@@ -87,15 +89,18 @@ export function readCertificates(pem: string): Uint8Array[] {
 
 function unreadable(why: string): ConfigurationError {
   return new ConfigurationError('CERTIFICATE_UNREADABLE', `The certificates cannot be read: ${why}`, {
-    remedy: 'Give one or more X.509 certificates as PEM (-----BEGIN CERTIFICATE-----).',
+    remedy: 'Provide one or more X.509 certificates as PEM (-----BEGIN CERTIFICATE-----).',
   });
 }
 
-/** The certificates that were parsed last, by thumbprint: a few certificates sign almost everything, and parsing is most of a verification. */
+/** The certificates parsed last, by thumbprint. A few certificates sign almost everything, and parsing takes most of a verification. */
 const parsed = new Map<string, CodeSigningCertificate>();
 const MOST_PARSED = 100;
 
-/** @throws InputError `CERTIFICATE_INVALID` where the bytes are not exactly one certificate */
+/**
+ * Parses a certificate.
+ * @throws InputError `CERTIFICATE_INVALID` if the bytes are not exactly one certificate
+ */
 export function parseCertificate(der: Uint8Array): CodeSigningCertificate {
   if (der.byteLength > CERTIFICATE_BYTES) {
     throw new InputError('CERTIFICATE_INVALID', `a certificate is larger than ${CERTIFICATE_BYTES} bytes`);
@@ -112,7 +117,7 @@ export function parseCertificate(der: Uint8Array): CodeSigningCertificate {
 function parseNew(der: Uint8Array): CodeSigningCertificate {
   try {
     const x509 = new X509Certificate(der);
-    // Node takes PEM here too, and leaves bytes behind the end alone.
+    // Node also accepts PEM and ignores bytes after the end.
     if (!x509.raw.equals(der)) throw new TypeError('the bytes are not exactly one certificate');
     return { der: x509.raw, x509, publicKey: x509.publicKey, ...readRules(x509.raw) };
   } catch (cause) {
@@ -125,8 +130,8 @@ function readRules(der: Uint8Array): Omit<CodeSigningCertificate, 'der' | 'x509'
   const { tbsCertificate: tbs, signatureAlgorithm } = asn;
   const extensions = tbs.extensions ?? [];
   const ids = new Set(extensions.map(({ extnID }) => extnID));
-  // RFC 5280, 4.2: more than one instance of an extension is forbidden; which one would count?
-  if (ids.size !== extensions.length) throw new TypeError('an extension stands there twice');
+  // RFC 5280, section 4.2, forbids an extension that occurs twice.
+  if (ids.size !== extensions.length) throw new TypeError('an extension occurs twice');
   const extension = (id: string) => extensions.find(({ extnID }) => extnID === id);
   const usage = extension(id_ce_keyUsage);
   const extendedUsage = extension(id_ce_extKeyUsage);
@@ -158,8 +163,8 @@ function readRules(der: Uint8Array): Omit<CodeSigningCertificate, 'der' | 'x509'
 }
 
 /**
- * Critical extensions that Go's crypto/x509 takes. Key identifiers and authority access are not among them: RFC 5280 wants them
- * not critical, and Go can't read such a certificate.
+ * Critical extensions that Go's crypto/x509 supports. Key identifiers and authority access are not in the list: RFC
+ * 5280 says that they are not critical, and Go cannot parse such a certificate.
  * @see https://github.com/golang/go/blob/go1.24.0/src/crypto/x509/parser.go processExtensions
  */
 const HANDLED: ReadonlySet<string> = new Set([
@@ -186,7 +191,7 @@ function isHandled({ extnID, extnValue }: Extension): boolean {
   return false;
 }
 
-/** The kinds of names that Go reads. */
+/** True for the kinds of names that Go reads. */
 function isComparable({ dNSName, rfc822Name, iPAddress, uniformResourceIdentifier }: GeneralName): boolean {
   return [dNSName, rfc822Name, iPAddress, uniformResourceIdentifier].some((name) => name !== undefined);
 }
@@ -201,12 +206,12 @@ const SOUND_SIGNATURES: ReadonlySet<string> = new Set([
   '1.2.840.10045.4.3.4', // ecdsa-with-SHA512
   '1.3.101.112', // Ed25519
 ]);
-/** DER of the OIDs of SHA-256, SHA-384 and SHA-512, but for their last byte. */
+/** DER of the OIDs of SHA-256, SHA-384 and SHA-512, without the last byte, in which they differ. */
 const SHA2 = Buffer.from('0609608648016503040200', 'hex').subarray(0, 10);
 
 function isSound(algorithm: string, parameters: ArrayBuffer | null | undefined): boolean {
   if (algorithm !== RSA_PSS) return SOUND_SIGNATURES.has(algorithm);
-  // PSS by default is SHA-1; the hash and the mask function must both name SHA-2.
+  // The default of PSS is SHA-1, so the hash and the mask function must both name SHA-2.
   const bytes = Buffer.from(parameters ?? new ArrayBuffer(0));
   const first = bytes.indexOf(SHA2);
   return first >= 0 && bytes.indexOf(SHA2, first + SHA2.length) >= 0;

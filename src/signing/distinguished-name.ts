@@ -1,19 +1,22 @@
 import type { Name } from '@peculiar/asn1-x509';
 import { ConfigurationError } from '../oci/index.js';
 
-/** Characters of a trusted identity. `TRUST_IDENTITY_INVALID` */
+/** Maximum characters of a trusted identity. `TRUST_IDENTITY_INVALID` */
 const IDENTITY_CHARS = 4096;
 
-/** One attribute: its short name (`CN`), or its dotted OID where it has none, and its value. */
+/** One attribute: its short name (`CN`), or its OID if it has none, and its value. */
 interface NameAttribute {
   type: string;
   value: string;
 }
 
-/** A subject or an issuer, in the certificate's order. */
+/** A subject or an issuer, with its attributes in the certificate's order. */
 export type DistinguishedName = readonly NameAttribute[];
 
-/** Short names that a subject is written with. @see https://www.rfc-editor.org/rfc/rfc4514#section-3 */
+/**
+ * Short names of attributes.
+ * @see https://www.rfc-editor.org/rfc/rfc4514#section-3
+ */
 const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
   ['2.5.4.3', 'CN'],
   ['2.5.4.5', 'SERIALNUMBER'],
@@ -36,7 +39,7 @@ export function readName(name: Name): DistinguishedName {
   );
 }
 
-/** As RFC 4514 writes it: the last attribute first, special characters escaped. */
+/** Formats a name (RFC 4514): the last attribute first, special characters escaped. */
 export function formatName(name: DistinguishedName): string {
   return name
     .toReversed()
@@ -48,16 +51,18 @@ function escapeValue(value: string): string {
   return value.replaceAll(/^[ #]| $|[\\",+<>;=]/g, String.raw`\$&`).replaceAll('\0', String.raw`\00`);
 }
 
-/** The attributes that a certificate's subject must have, all of them. */
+/** The attributes that a certificate's subject must have. An empty map matches any subject. */
 export type TrustedIdentity = ReadonlyMap<string, string>;
 
 const PREFIX = 'x509.subject:';
 
 /**
- * Reads `x509.subject: C=US, ST=WA, O=Example`, as a trust policy has it; `*` is any subject (an empty map). Unlike notation,
- * we do not demand C, ST and O: at least one attribute, each once, and no multi-valued ones.
+ * Parses an identity of a trust policy, `x509.subject: C=US, ST=WA, O=Example`, or `*` for any subject. Unlike
+ * notation, it does not require C, ST and O: it requires at least one attribute, each at most once, and no attribute
+ * with several values.
  * @throws ConfigurationError `TRUST_IDENTITY_INVALID`
- * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/trust-store-trust-policy.md#trusted-identities-constraints
+ * @see
+ *   https://github.com/notaryproject/specifications/blob/v1.1.0/specs/trust-store-trust-policy.md#trusted-identities-constraints
  */
 export function parseTrustedIdentity(text: string): TrustedIdentity {
   if (text.trim() === '*') return new Map();
@@ -78,20 +83,21 @@ export function parseTrustedIdentity(text: string): TrustedIdentity {
     if (equals < 0) return fail(`${JSON.stringify(part.trim())} has no =`);
     const written = part.slice(0, equals).trim().toUpperCase();
     const type = written === 'S' ? 'ST' : (SHORT_NAMES.get(written) ?? written);
-    if (!KNOWN_TYPES.has(type) && !DOTTED.test(type)) return fail(`${JSON.stringify(type)} is no attribute known here`);
-    // Spaces alone: what else Unicode calls white belongs to the value.
+    if (!KNOWN_TYPES.has(type) && !DOTTED.test(type))
+      return fail(`${JSON.stringify(type)} is not a supported attribute`);
+    // Only spaces are trimmed. Other white space is part of the value.
     const raw = part.slice(equals + 1).replace(/^ +/, '');
     if (raw.startsWith('#')) return fail('values in hexadecimal are not supported');
     if (splitUnescaped(raw, '+').length > 1) return fail('an attribute with several values is not supported');
     const value = unescapeValue(trimEndUnescaped(raw));
     if (value === undefined || value === '') return fail(`the value of ${type} is empty or not well formed`);
-    if (result.has(type)) return fail(`${type} stands there twice`);
+    if (result.has(type)) return fail(`${type} occurs twice`);
     result.set(type, value);
   }
   return result;
 }
 
-/** True where the subject has each attribute of the identity exactly once, with that value. */
+/** True if the subject has each attribute of the identity exactly once and with that value. */
 export function matchesIdentity(subject: DistinguishedName, identity: TrustedIdentity): boolean {
   return [...identity].every(([type, value]) => {
     const found = subject.filter((attribute) => attribute.type === type);
@@ -112,14 +118,17 @@ export function splitUnescaped(text: string, separator: string): string[] {
   return [...parts, text.slice(start)];
 }
 
-/** Trailing spaces go, but not one that is escaped. */
+/** Removes trailing spaces, except an escaped one. */
 function trimEndUnescaped(text: string): string {
   const trimmed = text.replace(/ +$/, '');
   const backslashes = /\\*$/.exec(trimmed)?.[0].length ?? 0;
   return backslashes % 2 === 1 ? text.slice(0, trimmed.length + 1) : trimmed;
 }
 
-/** Undoes `\,` and `\C3\A9`. @returns undefined where an escape or a quote is malformed. */
+/**
+ * Decodes escapes such as `\,` and `\C3\A9`.
+ * @returns undefined if an escape or a quote is malformed
+ */
 export function unescapeValue(text: string): string | undefined {
   const bytes: Buffer[] = [];
   let rest = text;

@@ -4,7 +4,10 @@ import { AUTHENTIC_SIGNING_TIME, EXPIRY, SIGNING_SCHEME, SIGNING_TIME, TIMESTAMP
 import { isSignedBy, type NotaryAlgorithm } from './signature-algorithm.js';
 import { MOST_CHAIN_CERTIFICATES } from './certificate-chain.js';
 
-/** Labels of COSE's own header parameters. @see https://www.rfc-editor.org/rfc/rfc9052#section-3.1 */
+/**
+ * Labels of COSE's standard header parameters.
+ * @see https://www.rfc-editor.org/rfc/rfc9052#section-3.1
+ */
 const ALG = 1;
 const CRIT = 2;
 const CONTENT_TYPE = 3;
@@ -34,17 +37,17 @@ const STANDARD: ReadonlySet<unknown> = new Set([
 type Headers = ReadonlyMap<unknown, unknown>;
 
 /**
- * Reads a tagged COSE_Sign1.
+ * Parses a tagged COSE_Sign1 envelope.
  * @throws VerificationError `SIGNATURE_INVALID`
  * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-envelope-cose.md
  */
 export function readCoseEnvelope(bytes: Uint8Array): NotaryEnvelope {
   const outer = readCbor(bytes, 'the envelope');
   const parts = outer instanceof Tagged && outer.tag === TAG_SIGN1 ? (outer.value as unknown) : undefined;
-  if (!Array.isArray(parts) || parts.length !== 4) throw invalidSignature('the envelope is no COSE_Sign1');
+  if (!Array.isArray(parts) || parts.length !== 4) throw invalidSignature('the envelope is not a COSE_Sign1');
   const [encodedHeader, unprotectedHeader, payload, signature] = parts as unknown[];
   if (!isBytes(encodedHeader) || !isMap(unprotectedHeader) || !isBytes(payload) || !isBytes(signature)) {
-    throw invalidSignature('the envelope lacks headers, payload or signature, or they are malformed');
+    throw invalidSignature('headers, payload or signature are missing or malformed');
   }
   const attributes = readCbor(encodedHeader, 'the protected header');
   if (!isMap(attributes)) throw invalidSignature('the protected header is not a map');
@@ -69,14 +72,14 @@ export function readCoseEnvelope(bytes: Uint8Array): NotaryEnvelope {
     extended: new Set([...attributes.keys()].filter((label) => !STANDARD.has(label)).map(String)),
     timestamped: unprotectedHeader.has(TIMESTAMP_SIGNATURE),
     open: async (key, keyAlgorithm) => {
-      // RFC 9052, 4.4: Sig_structure, with the protected header as it was sent and no external data.
+      // Sig_structure (RFC 9052, section 4.4), with the protected header as it was sent and no external data.
       const signed = encode(['Signature1', encodedHeader, new Uint8Array(), payload]);
       return isSignedBy(key, keyAlgorithm, signed, signature) ? payload : undefined;
     },
   };
 }
 
-/** Deterministic enough to mean one thing: no key twice, nothing of indefinite length, nothing behind the end. */
+/** Parses CBOR that has only one meaning: no duplicate keys, no indefinite lengths, no trailing bytes. */
 function readCbor(bytes: Uint8Array, what: string): unknown {
   try {
     return decode(bytes, {
@@ -86,7 +89,7 @@ function readCbor(bytes: Uint8Array, what: string): unknown {
       tags: Tagged.preserve(TAG_EPOCH, TAG_SIGN1),
     }) as unknown;
   } catch (cause) {
-    // A RangeError, too: nesting without end.
+    // Deeply nested CBOR throws a RangeError.
     throw invalidSignature(`${what} is not CBOR`, cause);
   }
 }

@@ -19,7 +19,7 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 const RFC3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:\d{2})$/;
 
 /**
- * Reads the flattened JWS serialization.
+ * Parses an envelope in the flattened JWS serialization.
  * @throws VerificationError `SIGNATURE_INVALID`
  * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-envelope-jws.md
  */
@@ -28,7 +28,7 @@ export function readJwsEnvelope(bytes: Uint8Array): NotaryEnvelope {
   const { payload, signature, header } = envelope;
   const encodedHeader = envelope.protected;
   if (!isBase64Url(payload) || !isBase64Url(signature) || !isBase64Url(encodedHeader) || !isRecord(header)) {
-    throw invalidSignature('the envelope lacks payload, protected, header or signature, or they are malformed');
+    throw invalidSignature('payload, protected, header or signature are missing or malformed');
   }
   const attributes = readJson(Buffer.from(encodedHeader, 'base64url'), 'the protected header');
   const { alg, cty } = attributes;
@@ -53,7 +53,8 @@ export function readJwsEnvelope(bytes: Uint8Array): NotaryEnvelope {
     timestamped: header[TIMESTAMP_SIGNATURE] !== undefined,
     open: async (key, algorithm) => {
       try {
-        // Which critical attributes are understood is decided later, once it is known who says so.
+        // Here all critical attributes count as supported. Unsupported ones are reported later, after the signer is
+        // known.
         const understood = Object.fromEntries(critical.map((name) => [name, true] as const));
         const jws = { payload, protected: encodedHeader, signature };
         return (await flattenedVerify(jws, key, { algorithms: [algorithm], crit: understood })).payload;

@@ -1,4 +1,4 @@
-/** Notary Project signatures: made and verified. Knows nothing of Azure or of Functions. */
+/** Creates and verifies Notary Project signatures. It does not depend on Azure or Functions. */
 export * from './signer.js';
 export { hashOf, signingAlgorithmOf, type NotaryAlgorithm } from './signature-algorithm.js';
 export { loadPemSigner, type PemSigner } from './pem-signer.js';

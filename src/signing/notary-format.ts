@@ -3,10 +3,10 @@ export const NOTARY_SIGNATURE = 'application/vnd.cncf.notary.signature';
 export const NOTARY_PAYLOAD = 'application/vnd.cncf.notary.payload.v1+json';
 export const NOTARY_JWS = 'application/jose+json';
 export const NOTARY_COSE = 'application/cose';
-/** On the signature's manifest: a JSON array of the chain's SHA-256 thumbprints. */
+/** Annotation of the signature's manifest: a JSON array with the SHA-256 thumbprints of the chain. */
 export const NOTARY_THUMBPRINTS = 'io.cncf.notary.x509chain.thumbprint#S256';
 
-/** Keys that begin so are Notary's own. */
+/** Prefix of keys that are reserved for Notary. */
 export const NOTARY_PREFIX = 'io.cncf.notary';
 
 export const SIGNING_SCHEME = 'io.cncf.notary.signingScheme';
@@ -20,14 +20,14 @@ export const SCHEME_X509 = 'notary.x509';
 export const SCHEME_SIGNING_AUTHORITY = 'notary.x509.signingAuthority';
 
 /**
- * True for a Notary Project signature, from its manifest or its entry in a referrers list. Some clients write no
- * `artifactType`; then the manifest's config media type says it.
+ * True for a Notary Project signature, given its manifest or its entry in a list of referrers. Some clients omit
+ * `artifactType`; then the media type of the config decides.
  */
 export function isNotarySignature(of: { artifactType?: string; config?: { mediaType: string } }): boolean {
   return (of.artifactType ?? of.config?.mediaType) === NOTARY_SIGNATURE;
 }
 
-/** The thumbprints in the annotation of an entry in a referrers list: whoever pushed it wrote them, so they only help to rank. */
+/** The thumbprints in an entry's annotation. Anybody who may push can write them, so use them only to sort entries. */
 export function thumbprintsOf({ annotations }: { annotations?: Record<string, string> }): string[] {
   const text = annotations?.[NOTARY_THUMBPRINTS];
   if (text === undefined) return [];

@@ -7,16 +7,16 @@ import type { Signer } from './signer.js';
 import { chainError, keyError, keyMismatch } from './signing-errors.js';
 
 export interface PemSigner {
-  /** EC P-256, or RSA with 2048, 3072 or 4096 bits; PKCS #8, SEC 1 or PKCS #1; not encrypted. */
+  /** Private key: EC P-256, or RSA with 2048, 3072 or 4096 bits, in PKCS #8, SEC 1 or PKCS #1, not encrypted. */
   keyPem: string;
-  /** The signing certificate, its issuers, the root last; one that is self-signed may stand alone. */
+  /** Signing certificate first, then its issuers, root last. A self-signed certificate may stand alone. */
   certificateChainPem: string;
-  /** What the key is called where it is shown: its path. */
+  /** Name of the key in messages, for example its path. Default: `a PEM key`. */
   keyId?: string;
 }
 
 /**
- * A signer with a key in memory.
+ * Creates a signer with a key in memory.
  * @throws ConfigurationError `SIGNING_KEY_INVALID`, `SIGNING_CERTIFICATE_INVALID`, `SIGNING_KEY_MISMATCH`
  */
 export function loadPemSigner({ keyPem, certificateChainPem, keyId = 'a PEM key' }: PemSigner): Signer {
@@ -42,7 +42,7 @@ export function readSigningKey(pem: string): { key: KeyObject; algorithm: Notary
   try {
     key = createPrivateKey(pem);
   } catch {
-    // The parser's error is left out: it is about a secret, and says nothing that helps.
+    // The parser's error is dropped, because it is about a secret and does not help.
     throw keyError('it is not a PEM private key');
   }
   const found = signingAlgorithmOf(key);

@@ -5,13 +5,16 @@ import { readPool, chainFor } from './certificate-pool.js';
 
 const DAY_MS = 86_400_000;
 
-/** The present certificates, held against a key. */
+/** Result of checking the current certificates against a key. */
 export type Present =
   | { fits: true; subject: string; notAfter: Date }
-  /** Why another is needed. */
+  /** The reason why a new certificate is needed. */
   | { fits: false; why: string };
 
-/** Whether certificates still do for a key: one is for it, Notary accepts it, and none of its chain ends within so many days. */
+/**
+ * Checks whether a key has a certificate that Notary accepts, with a chain that stays valid for more than `renewDays`
+ * days.
+ */
 export function holdAgainst(
   publicKey: KeyObject,
   certificates: readonly Uint8Array[],
@@ -25,13 +28,13 @@ export function holdAgainst(
     throw error;
   }
   const [leaf] = chain ?? [];
-  if (chain === undefined || leaf === undefined) return { fits: false, why: 'no certificate there is for this key' };
+  if (chain === undefined || leaf === undefined) return { fits: false, why: 'there is no certificate for this key' };
   const notAfter = endOf(chain);
   if (notAfter.getTime() - now.getTime() > renewDays * DAY_MS) return { fits: true, subject: leaf.name, notAfter };
-  return { fits: false, why: `the one there ends at ${notAfter.toISOString()}` };
+  return { fits: false, why: `the current certificate expires at ${notAfter.toISOString()}` };
 }
 
-/** When a chain is no longer valid: when the first of its certificates isn't. */
+/** The end of a chain's validity, that is of its first certificate to expire. */
 export function endOf(chain: readonly { x509: { validToDate: Date } }[]): Date {
   return new Date(Math.min(...chain.map(({ x509 }) => x509.validToDate.getTime())));
 }

@@ -13,16 +13,17 @@ import { readSigningKey } from './pem-signer.js';
 import { chainError } from './signing-errors.js';
 import { subjectOf, type SubjectAttribute } from './subject.js';
 
-/** A key that a certificate is made for: in memory, or one that only signs. */
+/** A key for which a certificate is made: in memory, or a remote key that only signs. */
 export interface CertifiedKey {
   publicKey: KeyObject;
-  /** Signs with SHA-256, as X.509 writes signatures: DER for EC, PKCS #1 v1.5 for RSA. */
+  /** Signs with SHA-256 in the format of X.509: DER for EC, PKCS #1 v1.5 for RSA. */
   signCertificate(toBeSigned: Uint8Array): Promise<Uint8Array>;
 }
 
 /**
- * A self-signed certificate for a key, with the usages that Notary wants, as PEM.
- * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID`; as `key` does
+ * Makes a self-signed certificate for a key, with the usages that Notary requires, as PEM.
+ * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID`
+ * @throws any error of `key`
  */
 export async function selfSign(
   key: CertifiedKey,
@@ -33,13 +34,13 @@ export async function selfSign(
   const pem = certificatePem(tbs, await key.signCertificate(bytesOf(tbs)));
   const [der] = readCertificates(pem);
   const certificate = parseCertificate(der ?? new Uint8Array());
-  // Also that the signature is the key's.
+  // This also verifies the signature.
   const problem = chainProblem([certificate]);
   if (problem !== undefined) throw chainError(problem);
   return { pem, certificate };
 }
 
-/** A request for a certificate authority (PKCS #10), which asks for the usages that Notary wants, as PEM. */
+/** Makes a certificate request (PKCS #10) that asks for the usages that Notary requires, as PEM. */
 export async function requestCertificate(key: CertifiedKey, subject: readonly SubjectAttribute[]): Promise<string> {
   const info = requestInfo(key.publicKey, subject);
   return requestPem(key.publicKey, info, await key.signCertificate(info));
@@ -56,15 +57,17 @@ export function pemCertifiedKey(pem: string): CertifiedKey {
 
 export interface SelfSignedOptions extends CertificateTimes {
   commonName: string;
-  /** Two letters. notation's trust policy can name a subject only if it has country, state and organization. */
+  /**
+   * Two capital letters. A trust policy of notation can name a subject only if it has country, state and organization.
+   */
   country?: string;
   state?: string;
   organization?: string;
 }
 
 /**
- * A new EC P-256 key and a certificate for it, with the usages that Notary wants: for local use.
- * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` for options that make no certificate
+ * Makes a new EC P-256 key and a self-signed certificate for it, for local use.
+ * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` if the options are invalid
  */
 export function createSelfSignedCertificate(options: SelfSignedOptions): { keyPem: string; certificatePem: string } {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });

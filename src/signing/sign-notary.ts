@@ -16,7 +16,7 @@ import { isSignedBy } from './signature-algorithm.js';
 import type { Signer } from './signer.js';
 import { keyMismatch } from './signing-errors.js';
 
-/** What is attached to the subject: one layer, the empty config, the subject itself. */
+/** The content of a signature artifact: one layer and annotations. It has an empty config and refers to the subject. */
 export interface NotarySignature {
   artifactType: string;
   layer: { mediaType: string; bytes: Uint8Array };
@@ -24,22 +24,23 @@ export interface NotarySignature {
 }
 
 export interface SignNotaryOptions {
-  /** Kept to the second. */
+  /** Time of signing, rounded down to seconds. */
   signingTime: Date;
-  /** What made it, for people: `acr-promoter/0.1.0`. Not signed. */
+  /** The signing tool, for people: `acr-promoter/0.1.0`. It is not signed. */
   signingAgent?: string;
   /**
-   * What the signer says of the subject, signed with it (`notation verify --user-metadata`). By default nothing.
-   * Keys that begin with `io.cncf.notary` are Notary's own. `SIGNING_METADATA_INVALID`
+   * Statements about the subject that are signed with it (`notation verify --user-metadata`). Default: none. Keys that
+   * start with `io.cncf.notary` are reserved. `SIGNING_METADATA_INVALID`
    */
   metadata?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
 }
 
 /**
- * Signs a manifest, given as its descriptor, in the JWS envelope.
- * @throws ConfigurationError `SIGNING_METADATA_INVALID`; `SIGNING_CERTIFICATE_EXPIRED` where a certificate of the chain is not valid at `signingTime`;
- * `SIGNING_KEY_MISMATCH` where the signer's key is not its certificate's; what the signer throws
+ * Signs the descriptor of a manifest, in a JWS envelope.
+ * @throws ConfigurationError `SIGNING_METADATA_INVALID`; `SIGNING_CERTIFICATE_EXPIRED` if a certificate of the chain is
+ *   not valid at `signingTime`; `SIGNING_KEY_MISMATCH` if the signer's key does not belong to its certificate
+ * @throws any error of the signer
  * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-envelope-jws.md
  */
 export async function signNotary(
@@ -60,8 +61,8 @@ export async function signNotary(
   const { mediaType, digest, size } = subject;
   const reserved = Object.keys(metadata).find((key) => key.startsWith(NOTARY_PREFIX));
   if (reserved !== undefined) {
-    throw new ConfigurationError('SIGNING_METADATA_INVALID', `${JSON.stringify(reserved)} is a key of Notary's own`, {
-      remedy: `Give the metadata a key that does not begin with ${NOTARY_PREFIX}.`,
+    throw new ConfigurationError('SIGNING_METADATA_INVALID', `${JSON.stringify(reserved)} is a reserved key`, {
+      remedy: `Use a metadata key that does not start with ${NOTARY_PREFIX}.`,
     });
   }
   const annotations = Object.keys(metadata).length > 0 && { annotations: metadata };
@@ -75,7 +76,7 @@ export async function signNotary(
   });
   const input = Buffer.from(`${encodedHeader}.${payload}`, 'ascii');
   const signature = await signer.sign(input, signal);
-  // A key that was rotated away from its certificate would otherwise be noticed by whoever verifies.
+  // The key may have been rotated without its certificate. Without this check, only verifiers would notice.
   if (leaf === undefined || !isSignedBy(leaf.publicKey, signer.algorithm, input, signature)) {
     throw keyMismatch(leaf?.name);
   }
@@ -95,7 +96,7 @@ export async function signNotary(
   };
 }
 
-/** Of a signature's manifest: whose certificates it was made with. */
+/** Annotations of a signature's manifest: the thumbprints of the signer's certificates. */
 export function notaryAnnotations({ certificates }: Pick<Signer, 'certificates'>): Record<string, string> {
   return { [NOTARY_THUMBPRINTS]: JSON.stringify(certificates.map(thumbprint)) };
 }
@@ -104,7 +105,7 @@ function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value), 'utf8').toString('base64url');
 }
 
-/** RFC 3339 without a fraction: the specification wants whole seconds. */
+/** RFC 3339 without a fraction, because the specification requires whole seconds. */
 function withoutFraction(time: Date): string {
   return time.toISOString().replace(/\.\d+Z$/, 'Z');
 }

@@ -1,9 +1,9 @@
 import { constants, verify, type KeyObject } from 'node:crypto';
 
-/** The JWS name of the one algorithm that a key may sign with. */
+/** JWS name of the algorithm. A key may sign with exactly one algorithm. */
 export type NotaryAlgorithm = 'ES256' | 'ES384' | 'ES512' | 'PS256' | 'PS384' | 'PS512';
 
-/** The SHA-2 hash that an algorithm signs. */
+/** Hash of a signature algorithm. */
 export type NotaryHash = 'sha256' | 'sha384' | 'sha512';
 
 const CURVES: ReadonlyMap<string, NotaryAlgorithm> = new Map([
@@ -26,8 +26,8 @@ const HASHES = {
 } as const;
 
 /**
- * The algorithm that a key signs with: the key decides, not the envelope.
- * @returns undefined for a key that Notary does not know
+ * The algorithm for a key. The key decides, not the envelope.
+ * @returns undefined if Notary does not support the key
  * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/signature-specification.md#algorithm-selection
  */
 export function algorithmOfKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): NotaryAlgorithm | undefined {
@@ -37,8 +37,8 @@ export function algorithmOfKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyO
 }
 
 /**
- * The algorithm that one of our own keys signs with: P-256 (which every signature format takes), or RSA.
- * @returns why the key can't sign, where it can't
+ * The algorithm for one of our own keys: P-256, which every signature format supports, or RSA.
+ * @returns the problem if the key cannot be used
  */
 export function signingAlgorithmOf(key: KeyObject): { algorithm: NotaryAlgorithm } | { problem: string } {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
@@ -55,7 +55,7 @@ export function hashOf(algorithm: NotaryAlgorithm): NotaryHash {
   return HASHES[algorithm];
 }
 
-/** How Node's own crypto signs and verifies with an algorithm: raw r‖s, or PSS with a salt as long as the hash. */
+/** Options for Node's crypto: raw r‖s, or PSS with a salt as long as the hash. */
 export function cryptoOptions(
   algorithm: NotaryAlgorithm,
 ): { dsaEncoding: 'ieee-p1363' } | { padding: number; saltLength: number } {
@@ -63,7 +63,7 @@ export function cryptoOptions(
   return algorithm.startsWith('ES') ? { dsaEncoding: 'ieee-p1363' } : { padding, saltLength };
 }
 
-/** True where a signature over a message is the key's. */
+/** True if the signature over a message was made with the key. */
 export function isSignedBy(
   key: KeyObject,
   algorithm: NotaryAlgorithm,

@@ -3,28 +3,28 @@ import { endOf } from './renewal.js';
 import type { NotaryAlgorithm } from './signature-algorithm.js';
 import type { Signer } from './signer.js';
 
-/** How long before its end a certificate is warned of. */
+/** Days before the end of a certificate or key from which a warning is shown. */
 const WARN_DAYS = 30;
 const DAY_MS = 86_400_000;
 
-/** What signs, for people; no secret. */
+/** Description of the signer for people. It contains no secret. */
 export interface SignerStatus {
   key: string;
   algorithm: NotaryAlgorithm;
-  /** Of the signing certificate: `CN=release,O=Example,C=US`. */
+  /** Subject of the signing certificate: `CN=release,O=Example,C=US`. */
   subject: string;
-  /** When the first certificate of the chain ends, ISO 8601. */
+  /** When the first certificate of the chain expires, ISO 8601. */
   notAfter: string;
 }
 
-/** Something to be done about it, with a code of docs/errors.md. */
+/** A warning about the signer, with a code of docs/errors.md. */
 export interface SignerWarning {
   code: string;
   message: string;
   remedy: string;
 }
 
-/** Which key signs with which certificate, and what is to be done about them. */
+/** Describes the signing key and certificate, and warns of what needs action. */
 export function describeSigner(signer: Signer, now: Date): { status: SignerStatus; warnings: SignerWarning[] } {
   const chain = signer.certificates.map(parseCertificate);
   const notAfter = endOf(chain);
@@ -41,8 +41,8 @@ function endWarnings({ subject, notAfter }: SignerStatus, end: Date, now: Date):
   if (days > WARN_DAYS) return [];
   const ended = end < now;
   const when = ended
-    ? `ended at ${notAfter}; nothing can be signed`
-    : `ends in ${days} ${days === 1 ? 'day' : 'days'}, at ${notAfter}`;
+    ? `expired at ${notAfter}; signing fails`
+    : `expires in ${days} ${days === 1 ? 'day' : 'days'}, at ${notAfter}`;
   return [
     {
       code: ended ? 'SIGNING_CERTIFICATE_EXPIRED' : 'SIGNING_CERTIFICATE_ENDS_SOON',
@@ -59,7 +59,7 @@ function keyWarnings({ keyId, expires }: Signer, now: Date): SignerWarning[] {
       code: 'SIGNING_KEY_ENDS_SOON',
       message: `The signing key ${keyId} expires at ${expires.toISOString()}`,
       remedy:
-        'Rotate it and make a certificate for the new version (docs/operations.md, The signing certificate), or set a later expiry date.',
+        'Rotate it and create a certificate for the new version (docs/operations.md, The signing certificate), or set a later expiry date.',
     },
   ];
 }
@@ -69,9 +69,9 @@ function versionWarnings({ uncertified, keyId }: Signer): SignerWarning[] {
   return [
     {
       code: 'SIGNING_KEY_UNCERTIFIED',
-      message: `The newest version of the signing key, ${uncertified}, has no certificate; ${keyId} goes on signing`,
+      message: `The newest version of the signing key, ${uncertified}, has no certificate; ${keyId} is still used`,
       remedy:
-        'Make a certificate for the new version: acr-promoter certificate create (docs/operations.md, The signing certificate).',
+        'Create a certificate for the new version: acr-promoter certificate create (docs/operations.md, The signing certificate).',
     },
   ];
 }

@@ -1,7 +1,7 @@
 import { ConfigurationError, quoted } from '../oci/index.js';
 import { splitUnescaped, unescapeValue } from './distinguished-name.js';
 
-/** One attribute of a subject. */
+/** An attribute of a subject. */
 export interface SubjectAttribute {
   /** `O` */
   type: string;
@@ -10,7 +10,10 @@ export interface SubjectAttribute {
   value: string;
 }
 
-/** In the order that a subject has them: the most general first. The number is the longest value that RFC 5280 allows. */
+/**
+ * Supported attributes in the order of a subject, most general first. The number is the maximum length of the value by
+ * RFC 5280.
+ */
 const ATTRIBUTES: ReadonlyMap<string, readonly [oid: string, characters: number]> = new Map([
   ['C', ['2.5.4.6', 2]],
   ['ST', ['2.5.4.8', 128]],
@@ -19,16 +22,16 @@ const ATTRIBUTES: ReadonlyMap<string, readonly [oid: string, characters: number]
   ['OU', ['2.5.4.11', 64]],
   ['CN', ['2.5.4.3', 64]],
 ]);
-/** A trust policy of notation names a subject by these at least. */
+/** Attributes that a trust policy of notation needs at least. */
 const NAMED_BY_NOTATION = ['C', 'ST', 'O'];
 
 /**
- * Reads a subject as a trust policy writes it: `C=US, ST=WA, O=Example, CN=release`, in any order.
+ * Parses a subject in the form of a trust policy, `C=US, ST=WA, O=Example, CN=release`, in any order.
  * @throws ConfigurationError `SUBJECT_INVALID`
  */
 export function parseSubject(text: string): SubjectAttribute[] {
   const fail = (why: string): never => {
-    throw new ConfigurationError('SUBJECT_INVALID', `${quoted(text, 300)} is no subject: ${why}`, {
+    throw new ConfigurationError('SUBJECT_INVALID', `${quoted(text, 300)} is not a subject: ${why}`, {
       remedy:
         'Write it as "C=US, ST=WA, O=Example, CN=release": C, ST, L, O, OU and CN, each once; a comma in a value as \\,',
     });
@@ -40,20 +43,21 @@ export function parseSubject(text: string): SubjectAttribute[] {
     const written = part.slice(0, equals).trim().toUpperCase();
     const type = written === 'S' ? 'ST' : written;
     const known = ATTRIBUTES.get(type);
-    if (known === undefined) return fail(`${quoted(written, 100)} is no attribute of it`);
-    if (found.has(type)) return fail(`${type} stands there twice`);
+    if (known === undefined) return fail(`${quoted(written, 100)} is not a supported attribute`);
+    if (found.has(type)) return fail(`${type} occurs twice`);
     const value = unescapeValue(part.slice(equals + 1).trim());
     if (value === undefined || value === '') return fail(`the value of ${type} is empty or not well formed`);
     if (value.length > known[1]) return fail(`${type} has more than ${known[1]} characters`);
     found.set(type, value);
   }
   const country = found.get('C');
-  if (country !== undefined && !/^[A-Z]{2}$/.test(country)) return fail('C is a country of two capital letters');
+  if (country !== undefined && !/^[A-Z]{2}$/.test(country))
+    return fail('C must be a country code of two capital letters');
   if (!found.has('CN')) return fail('CN is missing');
   return subjectOf(Object.fromEntries(found));
 }
 
-/** Attributes by their short names, in a subject's order. */
+/** Converts values by short name to attributes in the order of a subject. */
 export function subjectOf(values: Readonly<Record<string, string | undefined>>): SubjectAttribute[] {
   return [...ATTRIBUTES].flatMap(([type, [oid]]) => {
     const value = values[type];
@@ -61,7 +65,7 @@ export function subjectOf(values: Readonly<Record<string, string | undefined>>):
   });
 }
 
-/** The attributes without which a trust policy of notation can't name a subject, but by `*`. */
+/** The missing attributes without which a trust policy of notation can name the subject only by `*`. */
 export function missingForNotation(subject: readonly SubjectAttribute[]): string[] {
   return NAMED_BY_NOTATION.filter((type) => !subject.some((attribute) => attribute.type === type));
 }

@@ -3,15 +3,16 @@ import { parseCertificate, type CodeSigningCertificate } from './certificate.js'
 import { isIssuedBy } from './certificate-chain.js';
 import { matchesIdentity, parseTrustedIdentity } from './distinguished-name.js';
 
-/** Who is believed: a trust store of kind `ca`, and whose certificates of those it vouches for. */
+/** The trusted signers: a trust store of type `ca`, and the trusted identities. */
 export interface NotaryTrust {
-  /** Roots, intermediates, or self-signed signing certificates, DER. One of them must be in the signature's chain. */
+  /** Root, intermediate or self-signed signing certificates, DER. One of them must be in the signature's chain. */
   certificates: readonly Uint8Array[];
-  /** `x509.subject: C=US, ST=WA, O=Example`: one must match the signing certificate. `*` is anybody. */
+  /** `x509.subject: C=US, ST=WA, O=Example`, or `*` for any. One of them must match the signing certificate. */
   identities: readonly string[];
 }
 
 /**
+ * Checks that a chain is trusted.
  * @throws VerificationError `SIGNATURE_UNTRUSTED`, `SIGNATURE_IDENTITY`
  * @throws ConfigurationError `TRUST_STORE_INVALID`, `TRUST_IDENTITY_INVALID`
  */
@@ -19,29 +20,33 @@ export function checkTrust(chain: readonly CodeSigningCertificate[], trust: Nota
   const identities = trust.identities.map(parseTrustedIdentity);
   const anchors = anchorsOf(trust.certificates);
   if (anchors.length === 0 || identities.length === 0) {
-    throw new ConfigurationError('TRUST_STORE_INVALID', 'The trust store names no certificate or no identity', {
-      remedy: 'Give the certificates of those who may sign as PEM, and their identities, or "*".',
-    });
+    throw new ConfigurationError(
+      'TRUST_STORE_INVALID',
+      'The trust store has no certificate, or there is no trusted identity',
+      {
+        remedy: 'Provide the certificates of trusted signers as PEM, and their identities, or "*".',
+      },
+    );
   }
   const [leaf] = chain;
   const name = leaf?.name ?? 'nobody';
   if (!chain.some(({ der }) => anchors.some((anchor) => Buffer.from(anchor).equals(der)))) {
     throw new VerificationError(
       'SIGNATURE_UNTRUSTED',
-      `The signature is by ${name}, whom the trust store doesn't know`,
+      `The signature is by ${name}, which the trust store does not contain`,
       {
-        remedy: 'Sign with a trusted key, or add the certificate that issued this one to the trust store.',
+        remedy: "Sign with a trusted key, or add the signer's root certificate to the trust store.",
       },
     );
   }
   if (leaf === undefined || !identities.some((identity) => matchesIdentity(leaf.subject, identity))) {
-    throw new VerificationError('SIGNATURE_IDENTITY', `The signature is by ${name}, who is no trusted identity`, {
-      remedy: 'Sign with the certificate of a trusted identity, or add this one to the identities.',
+    throw new VerificationError('SIGNATURE_IDENTITY', `The signature is by ${name}, which is not a trusted identity`, {
+      remedy: 'Sign with the certificate of a trusted identity, or add this identity.',
     });
   }
 }
 
-/** By the list that was given: of one trust store very many signatures may be verified. */
+/** Parsed trust stores, because many signatures are verified with the same one. */
 const read = new WeakMap<readonly Uint8Array[], readonly Uint8Array[]>();
 
 function anchorsOf(certificates: readonly Uint8Array[]): readonly Uint8Array[] {
@@ -50,7 +55,7 @@ function anchorsOf(certificates: readonly Uint8Array[]): readonly Uint8Array[] {
   return anchors;
 }
 
-/** A certificate that issues none and is issued by another vouches for nobody: notation refuses it too. */
+/** Parses a certificate of the trust store. As in notation, it must be an authority or self-signed. */
 function readAnchor(der: Uint8Array): Uint8Array {
   let certificate: CodeSigningCertificate;
   try {
@@ -66,6 +71,6 @@ function readAnchor(der: Uint8Array): Uint8Array {
 
 function anchorError(why: string): ConfigurationError {
   return new ConfigurationError('TRUST_STORE_INVALID', `A certificate of the trust store cannot be used: ${why}`, {
-    remedy: 'Put root or intermediate certificates there, or self-signed signing certificates.',
+    remedy: 'Use root, intermediate or self-signed signing certificates.',
   });
 }

@@ -17,14 +17,17 @@ import {
 import { algorithmOfKey } from './signature-algorithm.js';
 import { checkTrust, type NotaryTrust } from './trust.js';
 
-/** Bytes of a signature envelope; real ones have a few thousand, and 4 MiB of brackets take a second. `SIGNATURE_TOO_LARGE` */
+/**
+ * Maximum bytes of a signature envelope. Real ones have a few thousand; parsing 4 MiB of brackets takes a second.
+ * `SIGNATURE_TOO_LARGE`
+ */
 const ENVELOPE_BYTES = 256 * 1024;
 
 export interface VerifyNotaryInput {
   envelope: Uint8Array;
   /** The layer's media type. */
   mediaType: string;
-  /** What should have been signed. */
+  /** The expected subject of the signature. */
   subject: Descriptor;
   trust: NotaryTrust;
   now: Date;
@@ -33,28 +36,33 @@ export interface VerifyNotaryInput {
 export interface VerifiedSignature {
   /** The signing certificate's subject: `CN=release,O=Example,C=US`. */
   signedBy: string;
-  /** As the signer states it; nobody else vouches for it. */
+  /** The time that the signer states. It is not confirmed by anybody else. */
   signingTime: Date;
-  /** Of the signing certificate: SHA-256, hex. */
+  /** SHA-256 of the signing certificate, hex. */
   certificateThumbprint: string;
-  /** Of the public key (SubjectPublicKeyInfo): SHA-256, hex. A renewed certificate around the same key has the same. */
+  /**
+   * SHA-256 of the public key (SubjectPublicKeyInfo), hex. It stays the same when the certificate is renewed for the
+   * same key.
+   */
   keyHash: string;
-  /** What the signer says of the subject (Notary's user metadata), signed with it. */
+  /** The signer's statements about the subject (Notary's user metadata), which are part of the signature. */
   metadata: Readonly<Record<string, string>>;
   scheme: string;
   expiry?: Date;
-  /** What was left unchecked, to be reported as such: `revocation`, `timestamp`. */
+  /** Checks that were not made and should be reported: `revocation`, `timestamp`. */
   notChecked: string[];
 }
 
 /**
- * Verifies one Notary signature over one subject, as notation does at level strict, revocation apart.
- * @throws VerificationError `SIGNATURE_INVALID`, `SIGNATURE_CERTIFICATE_INVALID`, `SIGNATURE_UNTRUSTED`, `SIGNATURE_IDENTITY`,
- * `SIGNATURE_WRONG_SUBJECT`, `SIGNATURE_EXPIRED`, `SIGNATURE_CERTIFICATE_EXPIRED`: it was checked, and is not good
+ * Verifies a Notary signature over a subject, like notation at level strict but without revocation.
+ * @throws VerificationError `SIGNATURE_INVALID`, `SIGNATURE_CERTIFICATE_INVALID`, `SIGNATURE_UNTRUSTED`,
+ *   `SIGNATURE_IDENTITY`, `SIGNATURE_WRONG_SUBJECT`, `SIGNATURE_EXPIRED`, `SIGNATURE_CERTIFICATE_EXPIRED`: the signature
+ *   was checked and is not valid
  * @throws InconclusiveError `SIGNATURE_FORMAT_UNSUPPORTED`, `SIGNATURE_TOO_LARGE`, `SIGNATURE_SCHEME_UNSUPPORTED`,
- * `SIGNATURE_CRITICAL_UNKNOWN`, `SIGNATURE_TIMESTAMP_UNSUPPORTED`: it could not be found out
+ *   `SIGNATURE_CRITICAL_UNKNOWN`, `SIGNATURE_TIMESTAMP_UNSUPPORTED`: the signature could not be checked
  * @throws ConfigurationError `TRUST_STORE_INVALID`, `TRUST_IDENTITY_INVALID`
- * @see https://github.com/notaryproject/specifications/blob/v1.1.0/specs/trust-store-trust-policy.md#signature-verification
+ * @see
+ *   https://github.com/notaryproject/specifications/blob/v1.1.0/specs/trust-store-trust-policy.md#signature-verification
  */
 export async function verifyNotary(input: VerifyNotaryInput): Promise<VerifiedSignature> {
   const { subject, trust, now } = input;
@@ -63,10 +71,10 @@ export async function verifyNotary(input: VerifyNotaryInput): Promise<VerifiedSi
   const [leaf] = chain;
   const algorithm = leaf && algorithmOfKey(leaf.publicKey);
   if (leaf === undefined || algorithm === undefined) {
-    throw certificateError(`${leaf?.name ?? 'nobody'} has a key that Notary signatures do not know`);
+    throw certificateError(`${leaf?.name ?? 'nobody'} has a key of a kind that Notary signatures do not allow`);
   }
   if (envelope.algorithm !== algorithm) {
-    throw invalidSignature(`it says ${envelope.algorithm}, and its key signs with ${algorithm}`);
+    throw invalidSignature(`it states ${envelope.algorithm}, but its key signs with ${algorithm}`);
   }
   const payload = await envelope.open(leaf.publicKey, algorithm);
   if (payload === undefined) throw invalidSignature('its bytes are not what was signed');
@@ -94,7 +102,7 @@ function readEnvelope({ envelope, mediaType }: VerifyNotaryInput): NotaryEnvelop
   if (envelope.byteLength > ENVELOPE_BYTES) {
     throw new InconclusiveError(
       'SIGNATURE_TOO_LARGE',
-      `The signature's envelope has ${envelope.byteLength} bytes; the most is ${ENVELOPE_BYTES}`,
+      `The signature's envelope has ${envelope.byteLength} bytes; the maximum is ${ENVELOPE_BYTES}`,
     );
   }
   switch (mediaType) {
@@ -120,40 +128,46 @@ function readChain(chain: readonly Uint8Array[]): CodeSigningCertificate[] {
 }
 
 function certificateError(why: string): VerificationError {
-  return new VerificationError('SIGNATURE_CERTIFICATE_INVALID', `The signature's certificates break a rule: ${why}`, {
-    remedy: 'Sign with a certificate that is meant for signing code, and its whole chain.',
+  return new VerificationError('SIGNATURE_CERTIFICATE_INVALID', `The signature's certificates are not valid: ${why}`, {
+    remedy: 'Sign with a code-signing certificate and its whole chain.',
   });
 }
 
-/** The rules on attributes that hold for any signature. @returns the critical ones that are not known here */
+/**
+ * Checks the rules for attributes that apply to every signature.
+ * @returns the critical attributes that are not supported
+ */
 function checkAttributes({ contentType, scheme, critical, extended, expiry, ...times }: NotaryEnvelope): string[] {
-  if (contentType !== NOTARY_PAYLOAD) throw invalidSignature(`its payload is ${JSON.stringify(contentType)}`);
+  if (contentType !== NOTARY_PAYLOAD) throw invalidSignature(`its payload has the type ${JSON.stringify(contentType)}`);
   const required = new Set([SIGNING_SCHEME]);
   if (expiry !== undefined) required.add(EXPIRY);
   if (scheme === SCHEME_SIGNING_AUTHORITY) required.add(AUTHENTIC_SIGNING_TIME);
   const unknown: string[] = [];
   for (const name of critical) {
     if (required.delete(name)) continue;
-    if (!extended.has(name)) throw invalidSignature(`${JSON.stringify(name)} is critical and not there`);
+    if (!extended.has(name)) throw invalidSignature(`${JSON.stringify(name)} is critical but missing`);
     unknown.push(name);
   }
   const [missing] = required;
   if (missing !== undefined) throw invalidSignature(`${missing} is not marked as critical`);
   const { signingTime, authenticSigningTime } = times;
   if (scheme === SCHEME_X509 && (signingTime === undefined || authenticSigningTime !== undefined)) {
-    throw invalidSignature('its scheme wants a signing time, and no authentic one');
+    throw invalidSignature('its scheme requires a signing time and no authentic signing time');
   }
   if (scheme === SCHEME_SIGNING_AUTHORITY && (authenticSigningTime === undefined || signingTime !== undefined)) {
-    throw invalidSignature('its scheme wants an authentic signing time, and no other');
+    throw invalidSignature('its scheme requires an authentic signing time and no signing time');
   }
   const signed = signingTime ?? authenticSigningTime;
   if (expiry !== undefined && signed !== undefined && expiry <= signed) {
-    throw invalidSignature('it expires before it is made');
+    throw invalidSignature('it expires before its signing time');
   }
   return unknown;
 }
 
-/** @returns the user metadata */
+/**
+ * Checks that the payload names the subject.
+ * @returns the user metadata
+ */
 function checkSubject(payload: Uint8Array, subject: Descriptor): Readonly<Record<string, string>> {
   let value: unknown;
   try {
@@ -165,13 +179,17 @@ function checkSubject(payload: Uint8Array, subject: Descriptor): Readonly<Record
   if (!isRecord(target)) throw invalidSignature('its payload names no artifact');
   const { mediaType, digest, size } = target;
   if (mediaType !== subject.mediaType || digest !== subject.digest || size !== subject.size) {
-    throw new VerificationError('SIGNATURE_WRONG_SUBJECT', `The signature is not over ${subject.digest}`, {
-      details: {
-        subject: { mediaType: subject.mediaType, digest: subject.digest, size: subject.size },
-        signed: JSON.stringify({ mediaType, digest, size }).slice(0, 500),
+    throw new VerificationError(
+      'SIGNATURE_WRONG_SUBJECT',
+      `The signature is for another subject than ${subject.digest}`,
+      {
+        details: {
+          subject: { mediaType: subject.mediaType, digest: subject.digest, size: subject.size },
+          signed: JSON.stringify({ mediaType, digest, size }).slice(0, 500),
+        },
+        remedy: 'Sign this image: the signature was made for another one.',
       },
-      remedy: 'Sign the image itself: this signature was made for another one.',
-    });
+    );
   }
   return metadataOf(target);
 }
@@ -180,25 +198,28 @@ function metadataOf({ annotations }: Record<string, unknown>): Readonly<Record<s
   if (annotations === undefined || annotations === null) return {};
   const entries = isRecord(annotations) ? Object.entries(annotations) : [['', undefined] as const];
   const metadata = entries.flatMap(([key, value]) => (typeof value === 'string' ? [[key, value] as const] : []));
-  if (metadata.length !== entries.length) throw invalidSignature('its user metadata is not text by text');
+  if (metadata.length !== entries.length) throw invalidSignature('its user metadata is not a map of strings');
   return Object.fromEntries(metadata);
 }
 
-/** What only a known and trusted signer is worth asking. @returns when it was signed */
+/**
+ * Checks what is reported only for a trusted signer: unsupported attributes and schemes.
+ * @returns the time of signing
+ */
 function decideScheme({ scheme, signingTime }: NotaryEnvelope, unknown: readonly string[]): Date {
   const remedy = 'Sign without plugins, under the scheme notary.x509.';
   if (unknown.length > 0) {
     throw new InconclusiveError(
       'SIGNATURE_CRITICAL_UNKNOWN',
-      `The signature has critical attributes that are not understood here: ${JSON.stringify(unknown).slice(0, 500)}`,
+      `The signature has critical attributes that are not supported: ${JSON.stringify(unknown).slice(0, 500)}`,
       { remedy },
     );
   }
-  // Signing authorities want a trust store of their own kind, which there is none of.
+  // Signing authorities need a trust store of another type, which is not supported.
   if (scheme !== SCHEME_X509 || signingTime === undefined) {
     throw new InconclusiveError(
       'SIGNATURE_SCHEME_UNSUPPORTED',
-      `The signature is made under the scheme ${JSON.stringify(scheme.slice(0, 200))}`,
+      `The signature uses the unsupported scheme ${JSON.stringify(scheme.slice(0, 200))}`,
       { remedy },
     );
   }
@@ -222,11 +243,11 @@ function checkTimes(
   const outside = then ?? today;
   if (outside === undefined) return;
   const when = `${outside.name} is valid from ${outside.validFrom.toISOString()} to ${outside.validTo.toISOString()}`;
-  // A timestamp could show that it was signed in time.
+  // A timestamp could prove that it was signed before the certificate expired.
   if (then === undefined && timestamped && now > outside.validTo) {
     throw new InconclusiveError(
       'SIGNATURE_TIMESTAMP_UNSUPPORTED',
-      `The certificate ${when}, and the signature's timestamp cannot be checked`,
+      `The certificate ${when}, and the timestamp of the signature cannot be checked`,
       { remedy: 'Sign the image again with a certificate that is valid.' },
     );
   }

@@ -14,7 +14,7 @@ export class Shared<T> {
     this.#result = work(this.#abandoned.signal).finally(() => {
       this.#isSettled = true;
     });
-    // Notifies the request if one is still waiting.
+    // A failure is reported by `wait`.
     this.#result.catch(() => undefined);
   }
 

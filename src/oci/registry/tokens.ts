@@ -179,10 +179,14 @@ export class Tokens {
     const { host } = realm.url;
     if (host === registry || this.#options.trustedRealms.has(host)) return credential;
     if (this.#options.mayAsk(host)) return { kind: 'anonymous' };
-    throw new PolicyError('REALM_NOT_TRUSTED', `${registry} names ${host} as its token endpoint, which is not trusted`, {
-      details: { registry, realm: host },
-      remedy: `If ${host} does belong to ${registry}, add it to the trusted realms.`,
-    });
+    throw new PolicyError(
+      'REALM_NOT_TRUSTED',
+      `${registry} names ${host} as its token endpoint, which is not trusted`,
+      {
+        details: { registry, realm: host },
+        remedy: `If ${host} does belong to ${registry}, add it to the trusted realms.`,
+      },
+    );
   }
 
   async #anonymous(realm: Realm, scopes: readonly string[], signal: AbortSignal): Promise<Held> {
@@ -346,7 +350,7 @@ function expired(registry: string, cause: RegistryError): RegistryError {
   return new RegistryError(`${registry} no longer accepts the stored login: ${cause.message}`, cause.info, {
     code: 'TOKEN_EXPIRED',
     cause,
-    remedy: 'Log in again with az acr login or acr-promoter login; ACR's tokens expire after three hours.',
+    remedy: 'Log in again with az acr login or acr-promoter login. Tokens of ACR expire after three hours.',
   });
 }
 

@@ -1,23 +1,26 @@
 import type { Turns } from '../turns.js';
 
-/** Longer names and versions are nothing that a package manager installs, and become a gap. */
+/**
+ * Maximum characters of a name or version. Package managers install no longer ones, so a longer one is reported as a
+ * gap.
+ */
 export const LONGEST_NAME = 1000;
 
-/** A package as its own database names it. */
+/** A package as its database describes it. */
 export interface Package {
-  /** Type of the package URL: `deb`, `npm`. */
+  /** Type of its package URL: `deb`, `npm`. */
   type: string;
-  /** npm's scope. What depends on the distribution (deb's namespace and qualifier) is added later. */
+  /** The npm scope. The namespace of a deb package depends on the distribution and is added later. */
   namespace?: string;
   name: string;
   version: string;
   /** Qualifiers of the package URL, such as `arch`. */
   qualifiers?: Record<string, string>;
-  /** As the package declares them: SPDX ids, expressions or free text. */
+  /** Licenses as the package declares them: SPDX ids, expressions or free text. */
   licenses?: string[];
 }
 
-/** What `os-release` says. */
+/** The distribution that `os-release` names. */
 export interface Distro {
   /** `debian` */
   id: string;
@@ -25,24 +28,29 @@ export interface Distro {
   versionId?: string;
 }
 
-/** What a cataloger read in one file. */
+/** What a cataloger found in one file. */
 export interface Reading {
   packages?: Package[];
   distro?: Distro;
-  /** What could not be read there, as a person would say it. */
+  /** Content that could not be read, described for people. */
   gaps?: string[];
 }
 
-/** Reads one kind of package database, file by file, while the layers stream by. */
+/** Reads one kind of package database, file by file, while the layers are streamed. */
 export interface Cataloger {
-  /** Short: `dpkg`. Gaps begin with it. */
+  /** Short name: `dpkg`. Gaps start with it. */
   readonly name: string;
-  /** A larger file isn't read and becomes a gap. */
+  /** Maximum bytes of a file. A larger file is not read and is reported as a gap. */
   readonly maxBytes: number;
-  /** Whether the file at this path (clean, below the root) is to be read. Called for every entry: quick. */
+  /**
+   * Whether to read the file at this path (clean, relative to the root). Called for every entry, so it must be fast.
+   */
   wants(path: string): boolean;
-  /** Must not depend on the path. Never throws for content: what is malformed is a gap. Rests while it reads what is long. */
+  /**
+   * Reads a file. The result must not depend on the path. Malformed content is a gap and never throws. Long reads must
+   * call `turns.rest`.
+   */
   read(bytes: Uint8Array, turns: Turns): Reading | Promise<Reading>;
-  /** Whether a symbolic link at this path hides packages from us: then why. `target` is clean, below the root. */
+  /** Returns a reason if a symbolic link at this path hides packages. `target` is clean and relative to the root. */
   lost?(path: string, target: string): string | undefined;
 }

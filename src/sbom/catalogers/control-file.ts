@@ -1,11 +1,11 @@
 import { ITEMS_PER_LOOK, type Turns } from '../turns.js';
 import { LONGEST_NAME } from './cataloger.js';
 
-/** One paragraph of a Debian control file: of the fields that were asked for, the first line. */
+/** One paragraph of a Debian control file: the first line of each requested field. */
 export interface Paragraph {
-  /** Names in lower case. */
+  /** By field name, in lower case. */
   fields: ReadonlyMap<string, string>;
-  /** True if a value was too long to be kept. */
+  /** True if a value was too long to keep. */
   isCut: boolean;
 }
 
@@ -13,8 +13,8 @@ const [NEWLINE, TAB, RETURN, SPACE, HASH, COLON] = [10, 9, 13, 32, 35, 58] as co
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /**
- * Paragraphs of a Debian control file. Continuation lines (descriptions, lists of files) are passed over. Reads lines in place: a
- * text as long as the file would stay in memory with the shortest name that is cut out of it.
+ * Yields the paragraphs of a Debian control file. Continuation lines (descriptions, lists of files) are skipped. Lines
+ * are read in place: a decoded text of the whole file would stay in memory as long as any name sliced from it.
  * @param wanted names of fields, in lower case
  * @see https://www.debian.org/doc/debian-policy/ch-controlfields.html#syntax-of-control-files
  */

@@ -2,15 +2,15 @@ import type { Cataloger, Package, Reading } from './cataloger.js';
 import { parseControlFile, type Paragraph } from './control-file.js';
 
 const DATABASE = 'var/lib/dpkg/status';
-/** Images without dpkg (distroless) have a file for each package here. */
+/** Images without dpkg (distroless) have one file for each package here. */
 const FOLDER = 'var/lib/dpkg/status.d/';
 const FIELDS = new Set(['package', 'version', 'architecture', 'status']);
-/** States in which a package's files are there. Not: `config-files`, `not-installed`, `half-installed`. */
+/** States in which a package's files exist. Not `config-files`, `not-installed` or `half-installed`. */
 const PRESENT = new Set(['installed', 'triggers-pending', 'triggers-awaited', 'half-configured', 'unpacked']);
 
 function isPresent({ fields }: Paragraph): boolean {
   const status = fields.get('status');
-  // Files in status.d may leave it out: what is listed there is there.
+  // Files in status.d may omit the status: a package listed there is installed.
   return status === undefined || PRESENT.has(status.split(/\s+/, 3)[2] ?? '');
 }
 
@@ -23,7 +23,7 @@ function toPackage({ fields }: Paragraph): Package | undefined {
 }
 
 /**
- * Debian packages: what dpkg's database says is installed.
+ * Reads the installed Debian packages from dpkg's database.
  * @see https://manpages.debian.org/bookworm/dpkg-dev/deb-control.5.en.html
  */
 export const dpkgCataloger: Cataloger = {
@@ -53,6 +53,6 @@ export const dpkgCataloger: Cataloger = {
   },
   lost: (path) =>
     path === DATABASE || DATABASE.startsWith(`${path}/`) || FOLDER.startsWith(`${path}/`)
-      ? 'its database is behind a symbolic link'
+      ? 'the database is behind a symbolic link'
       : undefined,
 };

@@ -1,13 +1,16 @@
 import { isRecord } from '../../oci/index.js';
 import { LONGEST_NAME, type Cataloger, type Reading } from './cataloger.js';
 
-/** `node_modules/NAME` or `node_modules/@scope/NAME`, at any depth. Names that begin with a dot are npm's own folders. */
+/**
+ * Matches `node_modules/NAME` or `node_modules/@scope/NAME`, at any depth. Names that start with a dot are npm's own
+ * folders.
+ */
 const PACKAGE_ROOT = /(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/@.][^/]*$/;
 const LONGEST_LICENSE = 1000;
 const MOST_LICENSES = 20;
-/** Deeper JSON takes its parser far longer than its length, and is nothing that describes a package. */
+/** Maximum nesting of JSON. Parsing deeper JSON takes disproportionately long, and no package manifest is that deep. */
 const DEEPEST = 200;
-/** Shorter files can't nest so deep that it matters. */
+/** Smaller files cannot nest deep enough to matter. */
 const QUICK_BYTES = 16 * 1024;
 const MANIFEST = '/package.json';
 
@@ -15,7 +18,7 @@ function isUsable(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= LONGEST_NAME;
 }
 
-/** The `license` field in all the shapes that it has had. */
+/** Reads the licenses from all historical forms of the `license` field. */
 function licensesOf(json: Record<string, unknown>): { licenses: string[]; gaps: string[] } {
   const listed = Array.isArray(json.licenses) ? json.licenses : [json.license ?? json.licenses];
   const licenses: string[] = [];
@@ -28,14 +31,14 @@ function licensesOf(json: Record<string, unknown>): { licenses: string[]; gaps: 
   return { licenses, gaps: [] };
 }
 
-/** A copy: a slice would keep all of the text in memory. */
+/** Copies a part of a text, because a slice would keep the whole text in memory. */
 function cut(text: string): string {
   return text.length <= LONGEST_LICENSE
     ? text
     : Buffer.from(text.slice(0, LONGEST_LICENSE), 'utf16le').toString('utf16le');
 }
 
-/** Whether JSON nests deeper than any manifest does: a look at each byte. */
+/** True if JSON nests deeper than any manifest. Reads each byte once. */
 function isTooDeep(bytes: Uint8Array): boolean {
   if (bytes.length < QUICK_BYTES) return false;
   let depth = 0;
@@ -52,7 +55,7 @@ function isTooDeep(bytes: Uint8Array): boolean {
 }
 
 /**
- * npm packages, wherever they are installed: each folder in a node_modules folder that has a package.json.
+ * Reads npm packages: each folder below a node_modules folder that has a package.json.
  * @see https://docs.npmjs.com/cli/v11/configuring-npm/package-json
  */
 export const npmCataloger: Cataloger = {
@@ -63,7 +66,7 @@ export const npmCataloger: Cataloger = {
     if (isTooDeep(bytes)) return { gaps: ['a package.json that nests too deep'] };
     let json: unknown;
     try {
-      // npm itself takes a byte order mark.
+      // npm accepts a byte order mark as well.
       json = JSON.parse(new TextDecoder().decode(bytes));
     } catch {
       return { gaps: ['a package.json that is not JSON'] };

@@ -1,6 +1,6 @@
 import type { Cataloger, Reading } from './cataloger.js';
 
-/** Both places; the first is a link to the second where a distribution follows the manual. The first that is read counts. */
+/** Both locations, in order of precedence. Usually the first is a link to the second. */
 export const OS_RELEASE_PATHS = ['etc/os-release', 'usr/lib/os-release'] as const;
 
 function unquote(value: string): string {
@@ -9,7 +9,7 @@ function unquote(value: string): string {
 }
 
 /**
- * Which distribution it is: names the vendor in a package's URL.
+ * Reads the distribution, which becomes the namespace of deb package URLs.
  * @see https://www.freedesktop.org/software/systemd/man/255/os-release.html
  */
 export const osReleaseCataloger: Cataloger = {

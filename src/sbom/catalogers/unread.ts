@@ -1,4 +1,4 @@
-/** Databases that are known by their names and that nothing here reads yet: seen, they are a gap. */
+/** Package databases that are recognized by name but not read. Each one is reported as a gap. */
 const UNREAD: readonly { ecosystem: string; pattern: RegExp }[] = [
   {
     ecosystem: 'rpm',
@@ -15,7 +15,7 @@ const UNREAD: readonly { ecosystem: string; pattern: RegExp }[] = [
   { ecosystem: 'php', pattern: /(?:^|\/)vendor\/composer\/installed\.json$/ },
 ];
 
-/** The ecosystem whose packages the file at this path holds, where no cataloger reads it. */
+/** The ecosystem of the package database at this path, if no cataloger reads it. */
 export function unreadEcosystem(path: string): string | undefined {
   return UNREAD.find(({ pattern }) => pattern.test(path))?.ecosystem;
 }

@@ -1,4 +1,4 @@
-/** Reads exact counts of bytes from a stream of chunks, and skips without copying. */
+/** Reads exact numbers of bytes from a stream of chunks, and skips bytes without copying. */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
   #chunk: Uint8Array = new Uint8Array(0);
@@ -8,7 +8,7 @@ export class ByteReader {
     this.#source = source[Symbol.asyncIterator]();
   }
 
-  /** The next bytes, at least one and `most` at most; undefined at the end. Valid until the next call. */
+  /** The next bytes: at least one and at most `most`. Undefined at the end. They are valid until the next call. */
   async some(most: number): Promise<Uint8Array | undefined> {
     while (this.#offset === this.#chunk.length) {
       const next = await this.#source.next();
@@ -21,7 +21,7 @@ export class ByteReader {
     return bytes;
   }
 
-  /** `count` bytes, or fewer where the stream ends before. */
+  /** Reads `count` bytes, or fewer if the stream ends. */
   async take(count: number): Promise<Uint8Array> {
     const first = await this.some(count);
     if (first === undefined) return new Uint8Array(0);
@@ -38,7 +38,10 @@ export class ByteReader {
     return all;
   }
 
-  /** Passes over `count` bytes. @returns how many there were. */
+  /**
+   * Skips `count` bytes.
+   * @returns the number of bytes skipped
+   */
   async skip(count: number): Promise<number> {
     let left = count;
     while (left > 0) {
@@ -49,7 +52,7 @@ export class ByteReader {
     return count - left;
   }
 
-  /** Lets go of the source where it isn't read to its end. */
+  /** Closes the source if it was not read to its end. */
   async close(): Promise<void> {
     await this.#source.return?.();
   }

@@ -2,11 +2,14 @@ import type { SbomLimits } from '../limits.js';
 import { overLimit } from '../sbom-errors.js';
 import { baseOf, parentOf } from './path.js';
 
-/** About what a name costs in memory beside its path, and a folder beside its names; in bytes. */
+/** Approximate bytes of memory for a name (besides its path) and for a folder (besides its names). */
 const NAME_BYTES = 64;
 export const FOLDER_BYTES = 256;
 
-/** Counts the memory that paths take, so that an image with endless paths ends as `SBOM_LIMIT`, not as a dead process. */
+/**
+ * Counts the memory for paths, so that an image with too many paths fails with `SBOM_LIMIT` instead of exhausting the
+ * memory.
+ */
 export class PathMemory {
   readonly #limit: number;
   #bytes: number;
@@ -33,30 +36,29 @@ export class PathMemory {
   }
 }
 
-/** Of what layers hide, as a tree. */
+/** A folder in the tree of hidden paths. */
 export interface Folder {
-  /** First layer that hides it and all below it. */
+  /** Topmost layer that hides this folder and everything below it. */
   hidden: number;
-  /** First layer that hides what is in it. */
+  /** Topmost layer that hides the content of this folder. */
   opaque: number;
-  /** By name: a folder, or of what has nothing below, the first layer that hides it. */
+  /** By name: a folder, or for a name without content, the topmost layer that hides it. */
   names: Map<string, Folder | number>;
 }
 
 /**
- * What layers hide of the ones below them: layers are read from the top down, and a file counts only if no layer above puts
- * something in its place, removes it, or makes a folder on its way opaque. Layers count up from the top, which is 0.
- *
- * A tree of folders: a path costs its length, however deep it is. By whole paths, each of the thousands of folders above a file
- * would be looked up by a text of thousands of characters.
+ * The paths that layers hide in the layers below. Layers are read from the top down and numbered from 0. A file counts
+ * only if no layer above replaces it, removes it, or makes one of its folders opaque.
+ * It is a tree of folders, so that a lookup takes time proportional to the path. With a map of whole paths, each parent
+ * folder would need its own lookup by a long key.
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md#whiteouts
  */
 export class Overlay {
   readonly #memory: PathMemory;
-  /** For whoever keeps it, and gives it back to another. */
+  /** The tree, which can be stored and passed to another overlay. */
   readonly root: Folder;
 
-  /** @param root of another, whose memory is counted */
+  /** @param root the tree of another overlay; its memory is already counted */
   constructor(memory: PathMemory, root: Folder = newFolder()) {
     this.#memory = memory;
     this.root = root;
@@ -76,25 +78,25 @@ export class Overlay {
     return false;
   }
 
-  /** `layer` removes the path, or has something there that is no folder. */
+  /** Records that `layer` removes the path, or has something else than a folder there. */
   hide(path: string, layer: number): void {
     const { names } = this.#folder(parentOf(path));
     const name = baseOf(path);
     const found = names.get(name);
     if (found === undefined) {
       names.set(name, layer);
-      // The name is a piece of the path, and keeps all of it in memory.
+      // The name is a slice of the path, so it keeps the whole path in memory.
       this.#memory.take(NAME_BYTES + path.length);
     } else if (typeof found !== 'number') found.hidden = Math.min(found.hidden, layer);
   }
 
-  /** `layer` starts the folder anew: what lower layers have in it is gone. */
+  /** Records that `layer` makes the folder opaque: the content from lower layers is hidden. */
   hideChildren(path: string, layer: number): void {
     const folder = this.#folder(path);
     folder.opaque = Math.min(folder.opaque, layer);
   }
 
-  /** The folder at a path, made if it is not there yet. */
+  /** The folder at a path. It is created if missing. */
   #folder(path: string): Folder {
     let folder = this.root;
     if (path === '') return folder;
@@ -118,13 +120,13 @@ function newFolder(hidden = Infinity): Folder {
 
 export type Whiteout = { kind: 'file'; path: string } | { kind: 'opaque'; folder: string } | { kind: 'ignored' };
 
-/** What a name that begins with `.wh.` means; undefined for any other. */
+/** The meaning of a name that starts with `.wh.`; undefined for any other name. */
 export function whiteoutOf(path: string): Whiteout | undefined {
   const name = baseOf(path);
   if (!name.startsWith('.wh.')) return undefined;
   const folder = parentOf(path);
   if (name === '.wh..wh..opq') return { kind: 'opaque', folder };
-  // Private marks of aufs; and names that no file can have.
+  // Private markers of aufs, and names that no file can have.
   const hidden = name.slice('.wh.'.length);
   if (hidden.startsWith('.wh.') || hidden === '' || hidden === '.' || hidden === '..') return { kind: 'ignored' };
   return { kind: 'file', path: folder === '' ? hidden : `${folder}/${hidden}` };

@@ -1,9 +1,9 @@
 /**
- * A path of an archive as a path below the image's root, without leading slash: `./a//b/../c` is `a/c`. What climbs over the
- * root stays at the root, as in a runtime. The root itself is ''.
+ * Converts an archive path to a clean path relative to the image's root, without a leading slash: `./a//b/../c` becomes
+ * `a/c`. `..` at the root stays at the root, as in a runtime. The root itself is ''.
  */
 export function cleanPath(raw: string): string {
-  // Nearly every path of a real layer is clean.
+  // Most paths of real layers are clean.
   if (!/^\.{0,2}\/|\/\/|\/\.{1,2}(?:\/|$)|\/$|^\.{1,2}$/.test(raw)) return raw;
   const parts: string[] = [];
   for (const part of raw.split('/')) {
@@ -13,7 +13,7 @@ export function cleanPath(raw: string): string {
   return parts.join('/');
 }
 
-/** '' for what lies in the root. */
+/** The parent folder; '' for a path directly in the root. */
 export function parentOf(path: string): string {
   const slash = path.lastIndexOf('/');
   return slash < 0 ? '' : path.slice(0, slash);
@@ -23,7 +23,7 @@ export function baseOf(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
 
-/** Where a symbolic link at `path` leads, by its text alone: other links on the way are not looked at. */
+/** The target of a symbolic link at `path`. Other links on the way are not resolved. */
 export function linkTarget(path: string, target: string): string {
   return cleanPath(target.startsWith('/') ? target : `${parentOf(path)}/${target}`);
 }

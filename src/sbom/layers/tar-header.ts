@@ -1,5 +1,5 @@
 /**
- * One 512-byte header of a tar archive, read as Go's archive/tar reads it, since that is what container runtimes unpack with.
+ * A 512-byte header of a tar archive, parsed as Go's archive/tar does, because container runtimes unpack with that.
  * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_06
  */
 export interface TarHeader {
@@ -7,7 +7,7 @@ export interface TarHeader {
   linkName: string;
   size: number;
   mode: number;
-  /** One character; `0` for a regular file, NUL for one of the time before POSIX. */
+  /** One character; `0` is a regular file, NUL is one in an archive older than POSIX. */
   typeFlag: string;
 }
 
@@ -19,7 +19,7 @@ function text(block: Uint8Array, start: number, length: number): string {
   return UTF8.decode(end < 0 ? field : field.subarray(0, end));
 }
 
-/** Octal digits, or base 256 where the first bit is set; NaN where it is neither. */
+/** Parses octal digits, or base 256 if the first bit is set. NaN if it is neither. */
 function numeric(block: Uint8Array, start: number, length: number): number {
   const first = block[start] ?? 0;
   if ((first & 0x80) !== 0) {
@@ -37,7 +37,10 @@ export function isZeroBlock(block: Uint8Array): boolean {
   return block.every((byte) => byte === 0);
 }
 
-/** The header of a block that isn't zero; a string says what is wrong with it. */
+/**
+ * Parses the header in a block that is not all zeros.
+ * @returns a string that says what is wrong if the header is invalid
+ */
 export function parseTarHeader(block: Uint8Array): TarHeader | string {
   let unsigned = 8 * 32;
   let signed = 8 * 32;
@@ -53,7 +56,7 @@ export function parseTarHeader(block: Uint8Array): TarHeader | string {
   const mode = numeric(block, 100, 8);
   if (Number.isNaN(size) || Number.isNaN(mode)) return 'a header has a field that is no number';
   const magic = text(block, 257, 6);
-  // GNU writes "ustar  " and keeps times where POSIX has the prefix; older archives have no magic at all.
+  // GNU writes "ustar  " and stores times in the place of POSIX's prefix. Older archives have no magic.
   const prefix = magic === 'ustar' ? text(block, 345, text(block, 508, 4) === 'tar' ? 131 : 155) : '';
   const name = text(block, 0, 100);
   return {
@@ -65,14 +68,14 @@ export function parseTarHeader(block: Uint8Array): TarHeader | string {
   };
 }
 
-/** What is read of a pax header. Other records are only checked: a header has room for 200,000. */
+/** Keys of a pax header that are used. Other records are only checked, because a header may have 200,000. */
 const USED_KEYS = new Set(['path', 'linkpath', 'size', 'GNU.sparse.major', 'GNU.sparse.map', 'GNU.sparse.name']);
 const USED_LENGTHS = new Set([...USED_KEYS].map((key) => key.length));
 const [SPACE, NEWLINE, EQUALS, DIGIT_0] = [32, 10, 61, 48] as const;
 const MOST_DIGITS = 9;
 
 /**
- * Records of a pax extended header, as far as they are used here; undefined if any is malformed.
+ * Parses the used records of a pax extended header. Undefined if any record is malformed.
  * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_03
  */
 export function parsePaxRecords(bytes: Uint8Array): Map<string, string> | undefined {

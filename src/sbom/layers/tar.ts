@@ -4,16 +4,16 @@ import { layerInvalid, overLimit } from '../sbom-errors.js';
 import { isZeroBlock, parsePaxRecords, parseTarHeader, type TarHeader } from './tar-header.js';
 
 export interface TarEntry {
-  /** As the archive has it: not cleaned. */
+  /** The name in the archive, not cleaned. */
   name: string;
   type: 'file' | 'hardlink' | 'symlink' | 'directory' | 'other';
   linkName: string;
   /** Bytes of content in the archive. */
   size: number;
   mode: number;
-  /** True where the content is a list of pieces rather than the file's bytes (GNU sparse files). */
+  /** True if the archive contains a list of pieces instead of the file's bytes (GNU sparse files). */
   sparse: boolean;
-  /** The next piece of the content, undefined at its end; what isn't asked for is skipped. */
+  /** The next chunk of the content; undefined at its end. Unread content is skipped. */
   next(): Promise<Uint8Array | undefined>;
 }
 
@@ -27,16 +27,15 @@ const TYPES: ReadonlyMap<string, TarEntry['type']> = new Map([
   ['2', 'symlink'],
   ['5', 'directory'],
 ]);
-/** Links, devices, directories and pipes have no content, whatever their size field says. */
+/** Types without content, whatever their size field says: links, devices, directories and pipes. */
 const WITHOUT_CONTENT = new Set(['1', '2', '3', '4', '5', '6']);
 
 /**
- * The entries of a tar archive, one after the other, with constant memory.
- *
- * Not tar-stream, which reads on after the end-of-archive marker and lets a global header rename what follows: where it and a
- * runtime disagree, an image could show its SBOM other files than it runs. This follows Go's archive/tar. The bytes after the
- * marker are passed over, not read.
- * @param onHeader called for each header, those of extensions included
+ * Yields the entries of a tar archive, with constant memory.
+ * It follows Go's archive/tar and does not use tar-stream, which reads on after the end-of-archive marker and lets a
+ * global header rename the entries after it: an image could then show an SBOM other files than the runtime unpacks.
+ * Bytes after the marker are skipped.
+ * @param onHeader called for each header, including extended headers
  * @throws InputError `LAYER_INVALID`, `SBOM_LIMIT`
  */
 export async function* readTar(
@@ -48,7 +47,7 @@ export async function* readTar(
   const reader = new ByteReader(source);
   try {
     yield* readEntries(reader, layer, limits, onHeader);
-    // To the end, so that the blob's digest is checked.
+    // The source is read to its end, so that the blob's digest is verified.
     while ((await reader.some(Number.MAX_SAFE_INTEGER)) !== undefined);
   } finally {
     await reader.close();
@@ -88,7 +87,7 @@ async function* readEntries(
         else {
           const records = parsePaxRecords(bytes);
           if (records === undefined) throw layerInvalid(layer, 'a pax header is malformed');
-          // A global header names nothing: runtimes pass over it.
+          // Runtimes ignore a global header.
           if (header.typeFlag === 'x') pax = records;
         }
         continue;
@@ -152,7 +151,7 @@ async function readExtension(
   return bytes;
 }
 
-/** The old GNU format puts further blocks, which no size counts, between header and content. */
+/** In the old GNU format, further blocks that no size counts stand between header and content. */
 async function skipSparseMap(reader: ByteReader, layer: string): Promise<void> {
   for (;;) {
     const block = await reader.take(BLOCK);
@@ -176,7 +175,7 @@ function merge(
     header.typeFlag === 'S' || pax?.has('GNU.sparse.major') === true || pax?.has('GNU.sparse.map') === true;
   const name = longName ?? (pax?.get('GNU.sparse.name') || pax?.get('path') || header.name);
   const declared = TYPES.get(header.typeFlag) ?? 'other';
-  // Archives older than POSIX have no type for a directory.
+  // Archives older than POSIX have no type for directories.
   const type = header.typeFlag === '\0' && name.endsWith('/') ? 'directory' : declared;
   return {
     name,

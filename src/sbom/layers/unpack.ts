@@ -4,33 +4,36 @@ import { InputError, bareMediaType, createDigester, isFileSystemLayer, type Desc
 import { layerInvalid } from '../sbom-errors.js';
 import { splitZstdFrames, type ZstdBudget } from './zstd-frames.js';
 
-/** File systems to a runtime, and nothing that can be read here. */
+/** Media types of file systems that a runtime can read but this code cannot. */
 const UNREADABLE = /\+encrypted$|^application\/vnd\.erofs\./;
-/** What a decompressor hands out at once: fewer, larger steps than its 16 KiB. */
+/** Size of a decompressor's output chunks. Fewer, larger chunks than the default of 16 KiB. */
 const CHUNK_BYTES = 256 * 1024;
 
-/** True for a layer that registries commonly don't hold (`urls` says where else), such as Windows base layers. */
+/** True for a layer that registries usually do not have (`urls` names other places), such as Windows base layers. */
 export function isForeignLayer(layer: Descriptor): boolean {
   return layer.mediaType.includes('foreign') || layer.mediaType.includes('nondistributable');
 }
 
-/** @throws InputError `LAYER_UNSUPPORTED` where the media type names no archive that is known here. */
+/**
+ * Checks that a layer can be read, by its media type.
+ * @throws InputError `LAYER_UNSUPPORTED`
+ */
 export function checkLayerMediaType(layer: Descriptor): void {
   const mediaType = bareMediaType(layer.mediaType);
   if (isFileSystemLayer(layer) && !UNREADABLE.test(mediaType)) return;
   throw new InputError(
     'LAYER_UNSUPPORTED',
-    `layer ${layer.digest} is ${mediaType}, which is no tar archive that can be read here`,
+    `layer ${layer.digest} is ${mediaType}, which is not a supported tar archive`,
     {
-      remedy: 'Build the image with tar layers: plain, gzip or zstd, not encrypted, not EROFS.',
+      remedy: 'Build the image with tar layers (plain, gzip or zstd) without encryption.',
     },
   );
 }
 
 /**
- * A layer's bytes, unpacked. The first bytes decide between gzip, zstd and plain, since media types are wrong now and then.
- * The source is read to its end, so that it can check its digest.
- * @throws InputError `LAYER_INVALID`; `SBOM_LIMIT` by the budget
+ * Unpacks a layer. The first bytes decide between gzip, zstd and plain tar, because media types are sometimes wrong.
+ * The source is read to its end, so that it can verify its digest.
+ * @throws InputError `LAYER_INVALID`; `SBOM_LIMIT` of the budget
  */
 export async function* unpackLayer(
   source: AsyncIterable<Uint8Array>,
@@ -48,8 +51,9 @@ export async function* unpackLayer(
 }
 
 /**
- * Passes on what a layer unpacks to, and holds it against the config's word at the end. Containerd unpacks a layer by its media type,
- * others by its first bytes: one blob can be two archives, and all of them refuse one that is not what its config says.
+ * Passes on an unpacked layer and compares its digest with the config at the end. containerd unpacks a layer by its
+ * media type, other runtimes by its first bytes, so one blob can contain two archives. All of them refuse a layer that
+ * does not match its config.
  * @throws InputError `IMAGE_CONFIG_MISMATCH`
  */
 export async function* checkDiffId(
@@ -66,12 +70,12 @@ export async function* checkDiffId(
   if (digest === diffId) return;
   throw new InputError(
     'IMAGE_CONFIG_MISMATCH',
-    `layer ${layer} unpacks to ${digest}, and the image's config lists something else for it`,
-    { remedy: 'Build the image again: its config must list what each layer unpacks to.' },
+    `layer ${layer} unpacks to ${digest}, but the image's config lists another digest`,
+    { remedy: 'Rebuild the image: its config must list the digest of each unpacked layer.' },
   );
 }
 
-/** A frame, or a skippable frame: layers may begin with one. */
+/** True for the start of a zstd frame or skippable frame: a layer may start with either. */
 function isZstd(head: Buffer): boolean {
   if (head.length < 4) return false;
   const magic = head.readUInt32LE(0);
@@ -119,7 +123,7 @@ async function* through(
     try {
       for await (const chunk of source) {
         if (stopped) return;
-        // After the end of the compressed data the rest is only read, for its digest.
+        // The rest after the compressed data is read only for the digest.
         if (transform.readableEnded || transform.destroyed) continue;
         if (!transform.write(chunk)) await writable(transform);
       }
@@ -146,7 +150,9 @@ async function* through(
   if (sourceError !== undefined) throw sourceError;
 }
 
-/** Room for the next write; or nothing more to write, since the stream has ended, failed or was destroyed. */
+/**
+ * Resolves when the stream accepts the next write, or accepts no more because it has ended, failed or been destroyed.
+ */
 function writable(transform: Transform): Promise<void> {
   const events = ['drain', 'end', 'error', 'close'];
   return new Promise((resolve) => {

@@ -1,25 +1,29 @@
 import { ByteReader } from './byte-reader.js';
 import { layerInvalid } from '../sbom-errors.js';
 
-/** Magic numbers as little-endian 32-bit values. */
+/** Magic numbers, as little-endian 32-bit values. */
 const FRAME = 0xfd2fb528;
 const SKIPPABLE = 0x184d2a50;
 const RLE_BLOCK = 1;
 const RESERVED_BLOCK = 3;
-/** Pieces of a frame are handed on together, since a block may have three bytes, and each piece costs the decompressor a call. */
+/**
+ * Minimum bytes that are passed on at once. A block may have only three bytes, and each chunk costs a call of the
+ * decompressor.
+ */
 const PIECE_BYTES = 16 * 1024;
 
-/** Bounds what frames cost. */
+/** Limits the cost of frames. */
 export interface ZstdBudget {
   /** @throws InputError `SBOM_LIMIT` */
   addFrame(windowBytes: number): void;
 }
 
 /**
- * Zstandard data, cut so that no piece spans two frames, without skippable frames. Node 22's decompressor drops what follows a
- * frame in the same write, and takes a truncated frame for a whole one: layers made for lazy pulling are many frames.
- * @see https://www.rfc-editor.org/rfc/rfc8878#section-3.1
+ * Splits Zstandard data so that no chunk spans two frames, and drops skippable frames. Node 22's decompressor discards
+ * data that follows a frame in the same write, and accepts a truncated frame as complete. Layers for lazy pulling have
+ * many frames.
  * @throws InputError `LAYER_INVALID`
+ * @see https://www.rfc-editor.org/rfc/rfc8878#section-3.1
  */
 export async function* splitZstdFrames(
   source: AsyncIterable<Uint8Array>,
@@ -37,7 +41,7 @@ export async function* splitZstdFrames(
 async function* readFrames(reader: ByteReader, layer: string, budget: ZstdBudget): AsyncGenerator<Uint8Array> {
   const truncated = () => layerInvalid(layer, 'its zstd data ends in the middle of a frame');
   const take = async (count: number): Promise<Buffer> => {
-    // A copy: what is yielded is kept by the decompressor while we read on.
+    // A copy, because the decompressor keeps the chunk while the next one is read.
     const bytes = Buffer.from(await reader.take(count));
     if (bytes.length < count) throw truncated();
     return bytes;
@@ -101,7 +105,10 @@ function windowBytesOf(descriptor: number): number {
   return base + (base / 8) * (descriptor & 7);
 }
 
-/** Of a frame that is one segment: its content is its window. @see https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1.4 */
+/**
+ * The window of a single-segment frame, which is its content size.
+ * @see https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1.4
+ */
 function contentBytesOf(field: Buffer): number {
   if (field.length === 8) return Number(field.readBigUInt64LE(0));
   return field.readUIntLE(0, field.length) + (field.length === 2 ? 256 : 0);

@@ -120,7 +120,7 @@ test('explain warns of the certificate where a rule signs, and only there', asyn
   const explanation = await explainTag(ports(['notary']), reference);
   expect(explanation.warnings).toMatchObject([{ code: 'SIGNING_CERTIFICATE_ENDS_SOON' }]);
   expect(explanationText(explanation)).toMatch(
-    /\nwarning: The signing certificate CN=release ends in 20 days, .*\n {2}Renew it/,
+    /\nwarning: The signing certificate CN=release expires in 20 days, .*\n {2}Renew it/,
   );
   expect((await explainTag(ports([]), reference)).warnings).toBeUndefined();
 });

@@ -143,7 +143,7 @@ describe('links', () => {
   });
 
   test('a hard link that leads nowhere is a gap; a chain without end stops', async () => {
-    const nowhere = 'npm: a hard link that leads to no file of its layer (app/node_modules/a/package.json)';
+    const nowhere = 'npm: a hard link whose target is not in its layer (app/node_modules/a/package.json)';
     const { purls, gaps } = await sbomOf([await layerOf(link('app/node_modules/a/package.json', 'nowhere'))]);
     expect(purls).toEqual([]);
     expect(gaps).toEqual([nowhere]);
@@ -171,7 +171,7 @@ describe('links', () => {
     [
       'dpkg’s folder',
       [symlink('var/lib/dpkg', '/usr/lib/dpkg-db')],
-      ['dpkg: its database is behind a symbolic link (var/lib/dpkg)'],
+      ['dpkg: the database is behind a symbolic link (var/lib/dpkg)'],
     ],
     ['anything else', [symlink('lib', 'usr/lib'), symlink('etc/os-release', '../usr/lib/os-release')], []],
   ])('a symbolic link to %s', async (_, entries, expected) => {

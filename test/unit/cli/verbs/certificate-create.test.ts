@@ -108,7 +108,7 @@ describe('--renew-within', () => {
     expect(second).not.toBe(first);
     const other = await asked(keyFile(), file, '30');
     expect(JSON.parse(other.out)).toMatchObject({ created: true });
-    expect(other.err).toContain('no certificate there is for this key');
+    expect(other.err).toContain('there is no certificate for this key');
   });
 
   test('a certificate that Notary refuses is made anew', async () => {

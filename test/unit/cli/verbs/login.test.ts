@@ -158,7 +158,7 @@ test('a token that has expired: said so, and nothing is kept', async () => {
       expect(err).not.toContain(token);
       // One that was kept before, and has expired since: another word, and the advice to sign in.
       const used = await acrPromoter(['repo', 'ls', at, ...argv], 'never', input);
-      expect(used.err).toMatch(/no longer takes the stored sign-in: .*\(TOKEN_EXPIRED\)\nSign in again/);
+      expect(used.err).toMatch(/no longer accepts the stored login: .*\(TOKEN_EXPIRED\)\nLog in again/);
     }
     expect(await readdir(folder)).not.toContain('never');
   } finally {

@@ -407,7 +407,7 @@ describe("ACR's endpoints", () => {
       expect(await failureOf(client.repository(server.host, 'app').resolve('v1'))).toMatchObject({
         code: 'TOKEN_EXPIRED',
         info: { status: 401 },
-        remedy: expect.stringMatching(/Sign in again: az acr login.*three hours/),
+        remedy: expect.stringMatching(/Log in again with az acr login.*three hours/),
       });
       await client.close();
     });
@@ -647,7 +647,7 @@ describe('a registry whose firewall lets nobody in from here', () => {
     code: 'REGISTRY_FIREWALL',
     transient: false,
     message: expect.stringContaining("client with IP '192.0.2.1' is not allowed access"),
-    remedy: expect.stringMatching(/network; a role changes nothing.*private endpoints/),
+    remedy: expect.stringMatching(/network, whatever the role.*private endpoints/),
   };
 
   test('is told from a lacking role, though an answer to HEAD has no words', async () => {
