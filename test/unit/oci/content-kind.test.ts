@@ -52,7 +52,7 @@ const listing = (count: number): unknown => ({
   rootfs: { type: 'layers', diff_ids: Array.from({ length: count }, (_, index) => digestOf(Buffer.from([index]))) },
 });
 
-describe('a file system', () => {
+describe('a manifest with a file-system layer', () => {
   test.each([
     'application/vnd.oci.image.layer.v1.tar',
     TAR_GZIP,
@@ -83,36 +83,36 @@ describe('a file system', () => {
     'application/json',
     'application/vnd.docker.plugin.v1+json',
     'application/vnd.example+json',
-  ])('the type of the config does not matter: %s', async (type) => {
+  ])('is an image whatever the media type of its config: %s', async (type) => {
     expect(await kindOf(made([TAR_GZIP], listing(1), type))).toBe('image');
   });
 
-  test('one layer of several is enough', async () => {
+  test('is an image if only one of several layers is a file system', async () => {
     expect(await kindOf(made([TAR_GZIP, IN_TOTO], listing(2)))).toBe('image');
     expect(await kindOf(made([IN_TOTO, TAR_GZIP], listing(2)))).toBe('image');
   });
 
-  test('a config that is not UTF-8 is read as Go reads it', async () => {
+  test('is an image if its config is not UTF-8, which Go replaces', async () => {
     const config = JSON.stringify({ author: '\u00ff', ...(listing(1) as object) });
     expect(await kindOf(made([TAR_GZIP], config, 'application/octet-stream'))).toBe('image');
   });
 });
 
-describe('a config that does not list each layer', () => {
-  test.each([0, 1, 3])('is an error: %i of 2', async (count) => {
+describe('an image config that does not list each layer', () => {
+  test.each([0, 1, 3])('is an error if it lists %i of 2 layers', async (count) => {
     await expect(kindOf(made([TAR_GZIP, TAR_GZIP], listing(count)))).rejects.toMatchObject({
       code: 'IMAGE_CONFIG_MISMATCH',
     });
   });
 
-  test('is an error for a chart, too, if it lists any', async () => {
+  test('is an error for a chart if it lists any layer', async () => {
     await expect(kindOf(made([TAR_GZIP], listing(2), 'application/vnd.example+json'))).rejects.toMatchObject({
       code: 'IMAGE_CONFIG_MISMATCH',
     });
   });
 
   test.each(['{}', 'null', 'not JSON', '{"rootfs":null}', '{"rootfs":{"diff_ids":null}}'])(
-    'is an error for what podman would run, and none for an artifact: %s',
+    'is an error if podman would run the manifest, but not for an artifact: %s',
     async (config) => {
       await expect(kindOf(made([TAR_GZIP], config))).rejects.toMatchObject({ code: 'IMAGE_CONFIG_MISMATCH' });
       await expect(
@@ -123,32 +123,32 @@ describe('a config that does not list each layer', () => {
   );
 });
 
-describe('a layer of no known type that is a tar', () => {
+describe('a layer without a known media type that is a tar', () => {
   const disguised = (configType: string, config: unknown): object => {
     const { config: described } = made([], config, configType) as { config: Descriptor };
     return { config: described, layers: [blob('text/plain', gzipSync('a tar'))] };
   };
 
   test.each([OCI_IMAGE_CONFIG, DOCKER_IMAGE_CONFIG, 'application/json', 'application/octet-stream', 'text/html'])(
-    'is a file system if podman or Docker takes %s for an image',
+    'makes the manifest an image if podman or Docker takes %s for an image',
     async (configType) => expect(await kindOf(disguised(configType, listing(1)))).toBe('image'),
   );
 
-  test('makes no image of what neither runs', async () => {
+  test('does not make the manifest an image if neither would run it', async () => {
     expect(await kindOf(disguised('application/json', {}))).toBe('artifact');
     expect(await kindOf(disguised('application/vnd.example+json', listing(1)))).toBe('artifact');
     await expect(kindOf(disguised(OCI_IMAGE_CONFIG, {}))).rejects.toMatchObject({ code: 'IMAGE_CONFIG_MISMATCH' });
   });
 });
 
-describe('anything else', () => {
-  test('an index is an index, and an artifact manifest an artifact', async () => {
+describe('other manifests', () => {
+  test('an index has the kind index, an artifact manifest the kind artifact', async () => {
     expect(await kindOf({ mediaType: OCI_IMAGE_INDEX, manifests: [] })).toBe('index');
     expect(await kindOf({ mediaType: OCI_ARTIFACT_MANIFEST, blobs: [] })).toBe('artifact');
   });
 
   test.each([IN_TOTO, 'application/vnd.in-toto.provenance+dsse', 'application/vnd.in-toto.bundle'])(
-    'an attestation has in-toto layers alone: %s',
+    'a manifest is an attestation only if all layers are in-toto: %s',
     async (type) => {
       expect(await kindOf(made([type, type], listing(2)))).toBe('attestation');
       expect(await kindOf(made([type, 'text/plain'], listing(2)))).toBe('artifact');
@@ -170,7 +170,7 @@ describe('anything else', () => {
     expect(await kindOf(made(layers, {}, configType))).toBe('artifact');
   });
 
-  test('no config is read for it', async () => {
+  test('an artifact is recognized without reading its config', async () => {
     await kindOf(made([IN_TOTO], listing(1), OCI_EMPTY));
     await kindOf(made(['text/plain'], listing(1), OCI_EMPTY));
     await kindOf(made([TAR_GZIP], {}, OCI_EMPTY));
@@ -178,7 +178,7 @@ describe('anything else', () => {
   });
 });
 
-test('a kind that was found out once costs no further request', async () => {
+test('a known kind costs no further request', async () => {
   const bytes = encodeManifest({ schemaVersion: 2, ...made([TAR_GZIP], listing(1)), annotations: { seed: 'again' } });
   const manifest = parseManifest(bytes, OCI_IMAGE_MANIFEST, 'it');
   for (let time = 0; time < 3; time += 1)
@@ -186,7 +186,7 @@ test('a kind that was found out once costs no further request', async () => {
   expect(repository.count('openBlob')).toBe(1);
 });
 
-test('an oversized config is refused unread', async () => {
+test('an oversized config is refused before it is read', async () => {
   const { layers } = made([TAR_GZIP], {}) as { layers: Descriptor[] };
   const config = { mediaType: OCI_IMAGE_CONFIG, digest: digestOf(Buffer.from('x')), size: CONFIG_BYTES + 1 };
   await expect(kindOf({ config, layers })).rejects.toMatchObject({ code: 'TOO_LARGE' });

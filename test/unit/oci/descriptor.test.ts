@@ -36,7 +36,7 @@ const descriptor = record(
 );
 
 describe('parseDescriptor', () => {
-  test('reads what JSON writes', () => {
+  test('parses what JSON.stringify writes', () => {
     assert(
       property(descriptor, (written) => {
         const json = JSON.stringify(written);
@@ -45,7 +45,7 @@ describe('parseDescriptor', () => {
     );
   });
 
-  test('unknown fields are left out, null is nothing', () => {
+  test('drops unknown fields and null', () => {
     assert(
       property(descriptor, jsonValue(), (written, value) => {
         const { mediaType, digest, size } = written;
@@ -59,7 +59,7 @@ describe('parseDescriptor', () => {
     );
   });
 
-  test('throws nothing but DESCRIPTOR_INVALID, whatever it is given', () => {
+  test('throws only DESCRIPTOR_INVALID for any input', () => {
     const nearly = record({
       mediaType: oneof(constantFrom('a/b'), jsonValue()),
       digest: oneof(
@@ -105,7 +105,7 @@ describe('parseDescriptor', () => {
     );
   });
 
-  test('a key like __proto__ becomes an annotation, and nothing else', () => {
+  test('a key such as __proto__ becomes an annotation', () => {
     const parsed = parseDescriptor({ ...good, annotations: JSON.parse('{"__proto__":"x"}') as unknown }, 'it');
     expect(JSON.stringify(parsed.annotations)).toBe('{"__proto__":"x"}');
   });
@@ -125,7 +125,7 @@ function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
   return a < b ? -1 : Number(a > b);
 }
 
-test('a platform is written as users write it', () => {
+test('formatPlatform writes os/architecture/variant', () => {
   expect(formatPlatform({ os: 'linux', architecture: 'arm', variant: 'v7' })).toBe('linux/arm/v7');
   expect(formatPlatform({ os: 'windows', architecture: 'amd64', 'os.version': '10' })).toBe('windows/amd64');
 });

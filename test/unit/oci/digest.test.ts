@@ -4,7 +4,7 @@ import { createDigester, digestAlgorithm, digestOf, InputError, isDigest, parseD
 
 const algorithm = constantFrom('sha256' as const, 'sha512' as const);
 
-test('a digest is of its grammar, reads as itself, and does not depend on how the bytes come', () => {
+test('a computed digest is valid, parses to itself and does not depend on the chunks', () => {
   assert(
     property(algorithm, array(uint8Array({ maxLength: 50 }), { maxLength: 5 }), (name, chunks) => {
       const digester = createDigester(name);
@@ -18,20 +18,20 @@ test('a digest is of its grammar, reads as itself, and does not depend on how th
   );
 });
 
-test('the empty content’s digests are the known ones', () => {
+test('the digests of empty content have their known values', () => {
   const none = new Uint8Array();
   expect(digestOf(none)).toBe('sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
   expect(digestOf(none, 'sha512').slice(0, 23)).toBe('sha512:cf83e1357eefb8bd');
 });
 
-describe('near misses', () => {
+describe('invalid digests', () => {
   const refused = (text: string): void => {
     expect(isDigest(text)).toBe(false);
     expect(() => parseDigest(text)).toThrow(InputError);
     expect(() => parseDigest(text)).toThrow(expect.objectContaining({ code: 'DIGEST_INVALID' }));
   };
 
-  test('one digit too many, too few, or wrong is refused', () => {
+  test('one digit too many, too few or wrong is refused', () => {
     assert(
       property(
         algorithm,
@@ -47,12 +47,12 @@ describe('near misses', () => {
     );
   });
 
-  test('other text is refused, however long', () => {
+  test('any other text is refused, whatever its length', () => {
     assert(property(string({ unit: 'binary', maxLength: 200 }), refused));
     refused('a'.repeat(100_000));
   });
 
-  test('another algorithm, or its name in capitals, is refused', () => {
+  test('another algorithm or a name in capitals is refused', () => {
     const hex = digestOf(new Uint8Array()).slice(7);
     for (const name of ['sha1', 'sha384', 'SHA256', 'sha512', 'md5', '', 'sha256+b64']) refused(`${name}:${hex}`);
   });

@@ -10,14 +10,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test('makes what is missing, tells the first of it, and minds the mode', async () => {
+test('creates missing folders with the mode and returns the topmost one', async () => {
   expect(await makeFolder(join(folder, 'a', 'b', 'c'), 0o700)).toBe(join(folder, 'a'));
   expect(await makeFolder(join(folder, 'a', 'b', 'd'))).toBe(join(folder, 'a', 'b', 'd'));
   expect(await makeFolder(join(folder, 'a', 'b', 'd'))).toBeUndefined();
   expect((await stat(join(folder, 'a', 'b'))).mode & 0o777).toBe(0o700);
 });
 
-test('many at once', async () => {
+test('concurrent calls succeed', async () => {
   const path = join(folder, 'at', 'once', 'here');
   await Promise.all(Array.from({ length: 20 }, () => makeFolder(path)));
   expect((await stat(path)).isDirectory()).toBe(true);
@@ -30,6 +30,6 @@ test('a file in the way is an error', async () => {
 });
 
 // Node's own goes on for ever there.
-test('where the file system takes nothing new, it ends', async () => {
+test('ends on a file system that refuses new folders', async () => {
   await expect(makeFolder('/proc/no-such-folder/x/y')).rejects.toMatchObject({ code: 'ENOENT' });
 });

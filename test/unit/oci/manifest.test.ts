@@ -64,7 +64,7 @@ const codeOf = (work: () => unknown): string => {
 };
 
 describe('parseManifest', () => {
-  test('reads what is written, with and without its media type', () => {
+  test('parses a manifest with and without its media type', () => {
     assert(
       property(oneof(image, index, artifact), constantFrom(true, false), (written, named) => {
         const { mediaType, ...rest } = written;
@@ -85,7 +85,7 @@ describe('parseManifest', () => {
     );
   });
 
-  test('throws nothing but our codes, whatever the bytes are', () => {
+  test('throws only our error codes for any bytes', () => {
     const nearly = record(
       {
         schemaVersion: constantFrom(1, 2, '2'),
@@ -128,12 +128,12 @@ describe('parseManifest', () => {
     ['an image and an index', JSON.stringify({ config: blob, layers: [], manifests: [] }), OCI_IMAGE_MANIFEST],
     ['an index with layers', JSON.stringify({ layers: [blob], manifests: [] }), OCI_IMAGE_INDEX],
     ['with an object for a list', JSON.stringify({ config: blob, layers: {} }), OCI_IMAGE_MANIFEST],
-  ])('what is %s is MANIFEST_INVALID', (_, text, type) => {
+  ])('a manifest that is %s is MANIFEST_INVALID', (_, text, type) => {
     expect(codeOf(() => parseManifest(Buffer.from(text, 'latin1'), type, 'it'))).toBe('MANIFEST_INVALID');
   });
 
   test.each([DOCKER_MANIFEST_V1, DOCKER_MANIFEST_V1_SIGNED, OCI_IMAGE_MANIFEST])(
-    'schema 1 as %s is refused by name',
+    'schema 1 as %s is refused with its own code',
     (type) => {
       const bytes = encode({ schemaVersion: 1, name: 'a', tag: 'b', fsLayers: [], history: [] });
       expect(codeOf(() => parseManifest(bytes, type, 'it'))).toBe('SCHEMA1_UNSUPPORTED');
@@ -142,7 +142,7 @@ describe('parseManifest', () => {
 });
 
 describe('media types', () => {
-  test('a Content-Type is cut to its bare type', () => {
+  test('bareMediaType removes parameters from a Content-Type', () => {
     assert(
       property(constantFrom(...TYPES), string({ maxLength: 20 }), (type, parameter) => {
         expect(bareMediaType(` ${type.toUpperCase()} ;${parameter}`)).toBe(type);
@@ -151,7 +151,7 @@ describe('media types', () => {
     );
   });
 
-  test('only the known ones are manifests, and of those two are indexes', () => {
+  test('only known media types are manifests, and two of them are indexes', () => {
     expect(TYPES.filter(isIndexMediaType)).toEqual([OCI_IMAGE_INDEX, DOCKER_MANIFEST_LIST]);
     expect(TYPES.every(isManifestMediaType)).toBe(true);
     assert(
@@ -163,7 +163,7 @@ describe('media types', () => {
 });
 
 /** test/interop/go-reading.test.ts has Go's own answers. */
-describe('what Go would read in another way', () => {
+describe('a manifest that Go reads differently', () => {
   const one = `{"mediaType":"text/plain","digest":"${digestOf(new Uint8Array())}","size":0}`;
   const image = (more: string): Uint8Array =>
     Buffer.from(`{"schemaVersion":2,"config":${one},"layers":[${one}]${more}}`);
@@ -183,12 +183,12 @@ describe('what Go would read in another way', () => {
     expect(parseManifest(image(more), OCI_IMAGE_MANIFEST, 'it', { lenient: true }).kind).toBe('image');
   });
 
-  test('is nothing else: names that are only alike, and what annotations say', () => {
+  test('similar names and names in annotations are accepted', () => {
     const more = ',"Layer":1,"layers ":2,"annotations":{"Layers":"","layers":"","os":"","OS":""}';
     expect(parseManifest(image(more), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
   });
 
-  test('is refused with more names in one object than anything has: readers would stand still for seconds', () => {
+  test('an object with too many names is refused, because reading it would block the process', () => {
     const names = (count: number): string => Array.from({ length: count }, (_, index) => `"n${index}":""`).join(',');
     const most = names(MOST_OBJECT_NAMES);
     expect(parseManifest(image(`,"annotations":{${most}}`), OCI_IMAGE_MANIFEST, 'it').kind).toBe('image');
@@ -199,7 +199,7 @@ describe('what Go would read in another way', () => {
     }
   });
 
-  test('is found in a text as long as is read, in linear time', () => {
+  test('a repeated name is found in the longest allowed text, in linear time', () => {
     for (const [open, close] of [
       ['[', ']'],
       ['{"a":', '}'],
@@ -219,7 +219,7 @@ test.each([
   ['an image with blobs', OCI_IMAGE_MANIFEST, { config: {}, layers: [], blobs: [] }],
   ['an artifact', OCI_ARTIFACT_MANIFEST, { blobs: [], config: {}, layers: [] }],
   ['an image with the layers of schema 1', DOCKER_MANIFEST, { config: {}, layers: [], fsLayers: [] }],
-])('%s with the fields of another kind is refused, whatever it is served as', (_name, type, fields) => {
+])('%s with the fields of another kind is refused, whatever its media type', (_name, type, fields) => {
   for (const mediaType of [type, undefined]) {
     const bytes = encode({ schemaVersion: 2, mediaType, ...fields });
     expect(() => parseManifest(bytes, type, 'it')).toThrow(expect.objectContaining({ code: 'MANIFEST_INVALID' }));

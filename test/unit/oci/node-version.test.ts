@@ -8,8 +8,8 @@ const enginesOf = (path: string): unknown => {
   return engines.node;
 };
 
-describe('the oldest Node', () => {
-  test('is what undici needs, and what package.json says', () => {
+describe('the oldest supported Node', () => {
+  test('matches undici and package.json', () => {
     expect(enginesOf(join('node_modules', 'undici', 'package.json'))).toBe(`>=${OLDEST_NODE}`);
     expect(enginesOf('package.json')).toBe(`>=${OLDEST_NODE}`);
   });

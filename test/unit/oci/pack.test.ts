@@ -11,7 +11,7 @@ const SUBJECT: Descriptor = {
 };
 
 describe('packArtifact', () => {
-  test('writes the manifest of the Go clients, byte for byte', () => {
+  test('writes the same bytes as the Go clients', () => {
     const packed = packArtifact({
       artifactType: 'application/spdx+json',
       layers: [{ mediaType: 'application/spdx+json', bytes: text('{}\n'), annotations: { b: '2', a: '1' } }],
@@ -29,7 +29,7 @@ describe('packArtifact', () => {
     expect(packed.descriptor.size).toBe(packed.bytes.length);
   });
 
-  test('without layers has the empty one', () => {
+  test('adds the empty layer if there are no layers', () => {
     const packed = packArtifact({ artifactType: 'a/b', layers: [] });
     const manifest = parseManifest(packed.bytes, packed.descriptor.mediaType, 'test');
     expect(manifest.kind === 'image' && manifest.layers.map((layer) => layer.mediaType)).toEqual([
@@ -38,14 +38,14 @@ describe('packArtifact', () => {
     expect(packed.blobs).toHaveLength(1);
   });
 
-  test('the order of annotations given makes no difference', () => {
+  test('the order of annotations does not change the bytes', () => {
     const one = packArtifact({ artifactType: 'a/b', layers: [], annotations: { x: '1', y: '2' } });
     const other = packArtifact({ artifactType: 'a/b', layers: [], annotations: { y: '2', x: '1' } });
     expect(one.descriptor.digest).toBe(other.descriptor.digest);
   });
 });
 
-test('pushPacked pushes blobs first, then the manifest, and the tag where one is given', async () => {
+test('pushPacked pushes blobs first, then the manifest, and the tag if given', async () => {
   const repository = new MemoryRepository();
   const packed = packArtifact({ artifactType: 'a/b', layers: [{ mediaType: 'text/plain', bytes: text('hello') }] });
   const pushed = await pushPacked(repository, packed, { tag: 'v1' });
@@ -56,7 +56,7 @@ test('pushPacked pushes blobs first, then the manifest, and the tag where one is
   expect(repository.manifests.size).toBe(1);
 });
 
-describe('a registry that does not know a blob that it has just taken', () => {
+describe('a push to a registry that does not know a blob it has just accepted', () => {
   const unknown = new RegistryError('no', {
     method: 'PUT',
     url: 'memory://',
@@ -65,7 +65,7 @@ describe('a registry that does not know a blob that it has just taken', () => {
   });
   const packed = packArtifact({ artifactType: 'a/b', layers: [] });
 
-  test('is asked again', async () => {
+  test('is repeated', async () => {
     const repository = new MemoryRepository();
     repository.failNth('pushManifest', 1, unknown);
     await pushPacked(repository, packed);
@@ -73,7 +73,7 @@ describe('a registry that does not know a blob that it has just taken', () => {
     expect(repository.count('pushBlob')).toBe(2);
   });
 
-  test('and not for ever; other refusals are final', async () => {
+  test('is repeated a limited number of times; other errors are final', async () => {
     const repository = new MemoryRepository();
     repository.fault = ({ method }) => {
       if (method === 'pushManifest') throw unknown;

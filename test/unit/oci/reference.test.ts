@@ -60,7 +60,7 @@ function read(text: string): ReturnType<typeof parseReference> | undefined {
 }
 
 describe('parseReference', () => {
-  test('reads what formatReference writes', () => {
+  test('parses what formatReference writes', () => {
     assert(
       property(reference, (written) => {
         expect(parseReference(formatReference(written))).toEqual(written);
@@ -68,7 +68,7 @@ describe('parseReference', () => {
     );
   });
 
-  test('throws nothing but REFERENCE_INVALID, and what it takes it writes the same', () => {
+  test('throws only REFERENCE_INVALID, and formats a parsed reference to the same text', () => {
     const near = oneof(
       string({ maxLength: 80 }),
       string({ unit: 'binary', maxLength: 40 }),
@@ -129,7 +129,7 @@ describe('parseReference', () => {
 });
 
 describe('isRegistryHost', () => {
-  test('takes names, addresses and ports', () => {
+  test('accepts names, addresses and ports', () => {
     assert(property(registry, (text) => expect(isRegistryHost(text)).toBe(true)));
   });
 
@@ -141,7 +141,7 @@ describe('isRegistryHost', () => {
     '10.0.0.1:65535',
     '[::1]:5000',
     '[0:0:0:0:0:0:0:1]',
-  ])('takes %s', (text) => expect(isRegistryHost(text)).toBe(true));
+  ])('accepts %s', (text) => expect(isRegistryHost(text)).toBe(true));
 
   test.each([
     'localhost:99999',
@@ -168,13 +168,13 @@ describe('isRegistryHost', () => {
     '[fe80::1%25eth0]',
     '[1.2.3.4]',
     '',
-  ])('%j is none', (text) => {
+  ])('%j is not a registry host', (text) => {
     expect(isRegistryHost(text)).toBe(false);
     expect(() => parseReference(`${text}/a:b`)).toThrow(expect.objectContaining({ code: 'REFERENCE_INVALID' }));
   });
 });
 
-test('tags, repositories and digests are told by their grammar', () => {
+test('tags, repositories and digests are recognized by their grammar', () => {
   assert(
     property(reference, (written) => {
       expect(isRepository(written.repository)).toBe(true);

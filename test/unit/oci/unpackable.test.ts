@@ -50,7 +50,7 @@ function kindOf(layers: Descriptor[], made: Made = {}): Promise<ContentKind> {
 const tar = (): Promise<Buffer> => tarOf([['app/index.js', 'evil']]);
 const json = (type: string): Descriptor => blob(type, Buffer.from('{"critical":{}}'));
 
-describe('an image whose layers are called something else', () => {
+describe('an image whose layers have other media types', () => {
   test.each([
     ['a tar', (bytes: Buffer) => bytes],
     ['gzip', gzipSync],
@@ -62,11 +62,11 @@ describe('an image whose layers are called something else', () => {
     expect(await kindOf([blob(SIMPLE_SIGNING, packed(await tar()))])).toBe('image');
   });
 
-  test.each([IN_TOTO, 'text/plain', 'application/spdx+json'])('%s hides no archive', async (type) => {
+  test.each([IN_TOTO, 'text/plain', 'application/spdx+json'])('an archive with the media type %s is an image', async (type) => {
     expect(await kindOf([json(type), blob(type, gzipSync(await tar()))])).toBe('image');
   });
 
-  test('a tar of the seventh edition, without a magic word, is an image', async () => {
+  test('a tar of Unix version 7, without magic, is an image', async () => {
     const old = Buffer.from(await tar());
     const sum = (): number => old.subarray(0, 512).reduce((total, byte) => total + byte, 0);
     old.fill(0, 257, 265);
@@ -77,7 +77,7 @@ describe('an image whose layers are called something else', () => {
     expect(await kindOf([blob('text/plain', old)])).toBe('artifact');
   });
 
-  test('a tar whose checksum is left out, where signed bytes add up to nothing, is an image', async () => {
+  test('a tar with an empty checksum whose signed bytes add up to 0 is an image', async () => {
     const odd = Buffer.from(await tar());
     odd.fill(0, 0, 512);
     // Eight spaces stand for the checksum: 256 in all, which the name takes away.
@@ -90,24 +90,24 @@ describe('an image whose layers are called something else', () => {
     expect(await kindOf([blob('text/plain', odd)])).toBe('artifact');
   });
 
-  test('a Docker manifest is an image whatever its config is called', async () => {
+  test("a Docker manifest is an image whatever its config's media type", async () => {
     const made = { mediaType: DOCKER_MANIFEST, configType: 'application/x' };
     expect(await kindOf([blob('text/plain', await tar())], made)).toBe('image');
   });
 
-  test('one whose config does not list it is refused by name', async () => {
+  test('an image whose config does not list its layers is refused', async () => {
     await expect(kindOf([blob(SIMPLE_SIGNING, await tar())], { diffIds: 0 })).rejects.toMatchObject({
       code: 'IMAGE_CONFIG_MISMATCH',
     });
   });
 
-  test('a layer that is too large to be looked at counts as a file system', async () => {
+  test('a layer that is too large to read counts as a file system', async () => {
     const large = { ...json('text/plain'), size: SNIFFED_BYTES + 1 };
     expect(await kindOf([large])).toBe('image');
     expect(repository.calls.filter(({ what }) => what === large.digest)).toEqual([]);
   });
 
-  test('a layer that is listed many times is read once, and many layers count as a file system', async () => {
+  test('a layer listed many times is read once, and too many layers count as a file system', async () => {
     const signature = blob(SIMPLE_SIGNING, Buffer.from('{"critical":{"read":"once"}}'));
     expect(await kindOf(Array.from({ length: 2 * MOST_SNIFFED_LAYERS }, () => signature))).toBe('artifact');
     expect(repository.count('openBlob')).toBe(1);
@@ -121,20 +121,20 @@ describe('an image whose layers are called something else', () => {
   });
 });
 
-describe('what is no image, though its config is called one', () => {
-  test('a signature of cosign', async () => {
+describe("a manifest with an image's config media type that is not an image", () => {
+  test('a cosign signature is not an image', async () => {
     expect(await kindOf([json(SIMPLE_SIGNING), json(SIMPLE_SIGNING)])).toBe('artifact');
   });
 
-  test('an attestation of BuildKit', async () => {
+  test('a BuildKit attestation is not an image', async () => {
     expect(await kindOf([json(IN_TOTO)])).toBe('attestation');
   });
 
-  test('a text as long as a block of tar', async () => {
+  test('a text as long as a tar block is not an image', async () => {
     expect(await kindOf([blob('text/spdx', Buffer.from('SPDXVersion: SPDX-2.3\n'.repeat(100)))])).toBe('artifact');
   });
 
-  test('an artifact with a config of its own is not looked into: no runtime takes it', async () => {
+  test('the layers of an artifact with its own config type are not read', async () => {
     expect(await kindOf([blob('text/plain', gzipSync(await tar()))], { configType: 'application/x' })).toBe('artifact');
     expect(repository.count('openBlob')).toBe(0);
   });

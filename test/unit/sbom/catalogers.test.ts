@@ -27,7 +27,7 @@ describe('dpkg', () => {
     expect(purls).toEqual(listed ? ['pkg:deb/debian/bash@1.0-1?arch=amd64'] : []);
   });
 
-  test('packages of images without dpkg, one file each; checksums beside them are none', async () => {
+  test('images without dpkg have one file for each package, and checksum files are ignored', async () => {
     const { purls, gaps } = await read(
       ['var/lib/dpkg/status.d/base', paragraph('base-files', '', '12.4+deb12u10')],
       ['var/lib/dpkg/status.d/base.md5sums', 'd41d8cd98f00b204e9800998ecf8427e  usr/share/x\n'],
@@ -42,7 +42,7 @@ describe('dpkg', () => {
     expect(gaps).toEqual([]);
   });
 
-  test('one package in two architectures is two', async () => {
+  test('one package in two architectures is listed twice', async () => {
     const { purls } = await read(DEBIAN_12, [
       'var/lib/dpkg/status',
       `${paragraph('libc6', 'Status: install ok installed\n')}\n${paragraph('libc6', 'Status: install ok installed\n').replace('amd64', 'i386')}`,
@@ -53,7 +53,7 @@ describe('dpkg', () => {
     ]);
   });
 
-  test('fields in any case and order, lines that go on, and lines of Windows', async () => {
+  test('fields may have any case and order, continuation lines and Windows line ends', async () => {
     const text =
       'version: 2\r\nPACKAGE: odd\r\nDescription: first\r\n Package: no\r\n .\r\n\tVersion: 9\r\nstatus: install ok installed\r\n\r\n';
     expect((await read(['var/lib/dpkg/status', text])).purls).toEqual(['pkg:deb/debian/odd@2']);
@@ -68,7 +68,7 @@ describe('dpkg', () => {
     expect(gaps).toEqual(['dpkg: 2 entries without name or version (var/lib/dpkg/status)']);
   });
 
-  test('only the database of the image itself', async () => {
+  test('only the database of the image itself is read', async () => {
     const { purls } = await read(
       ['var/lib/dpkg/status-old', paragraph('old', 'Status: install ok installed\n')],
       ['srv/chroot/var/lib/dpkg/status', paragraph('other', 'Status: install ok installed\n')],
@@ -76,7 +76,7 @@ describe('dpkg', () => {
     expect(purls).toEqual([]);
   });
 
-  test('a large database that is marked as a program is read whole', async () => {
+  test('a large database that is marked as executable is read completely', async () => {
     const packages = Array.from({ length: 4000 }, (_, index) =>
       paragraph(`p${index}`, 'Status: install ok installed\n'),
     );
@@ -104,7 +104,7 @@ describe('os-release', () => {
     ]);
   });
 
-  test('the one in etc goes before the one in usr/lib, whichever layer it is in', async () => {
+  test('the file in etc takes precedence over usr/lib in any layer', async () => {
     const lower = await layerOf(status, ['etc/os-release', 'ID=ubuntu\nVERSION_ID=22.04\n']);
     const upper = await layerOf(['usr/lib/os-release', 'ID=debian\nVERSION_ID=13\n']);
     expect((await sbomOf([lower, upper])).purls).toEqual(['pkg:deb/ubuntu/a@1.0-1?arch=amd64&distro=ubuntu-22.04']);
@@ -112,7 +112,7 @@ describe('os-release', () => {
 });
 
 describe('npm', () => {
-  test('folders that are no package', async () => {
+  test('folders that are not packages are not listed', async () => {
     const { purls } = await read(
       npmPackage('node_modules', 'x', '1.0.0'),
       npmPackage('node_modules/@scope', 'x', '1.0.0'),
@@ -127,7 +127,7 @@ describe('npm', () => {
     expect(purls).toEqual([]);
   });
 
-  test('folders that are one', async () => {
+  test('folders that are packages are listed', async () => {
     const { purls } = await read(
       npmPackage('node_modules/a', 'a', '1.0.0'),
       npmPackage('node_modules/.pnpm/b@1.0.0/node_modules/b', 'b', '1.0.0'),
@@ -155,7 +155,7 @@ describe('npm', () => {
     });
   });
 
-  test('a byte order mark does no harm, nor does a prototype', async () => {
+  test('a byte order mark and __proto__ do no harm', async () => {
     const { purls, gaps } = await read(
       ['node_modules/a/package.json', '\ufeff{"name":"a","version":"1.0.0"}'],
       ['node_modules/b/package.json', '{"__proto__":{"name":"b","version":"1"},"constructor":1}'],
@@ -165,7 +165,7 @@ describe('npm', () => {
   });
 });
 
-describe('what has no reader yet', () => {
+describe('an ecosystem without a cataloger', () => {
   test.each([
     ['rpm', 'var/lib/rpm/rpmdb.sqlite'],
     ['rpm', 'usr/lib/sysimage/rpm/Packages.db'],
@@ -189,7 +189,7 @@ describe('what has no reader yet', () => {
   });
 
   test.each(['opt/jar', 'opt/METADATA', 'rpmdb.sqlite', 'home/x/lib/apk/db/installed', 'a.jar/', 'x.gemspec'])(
-    'nothing: %s',
+    'is not reported for %s',
     async (path) => {
       const entry: Entry = path.endsWith('/') ? [path, { type: 'directory' }] : [path, 'content'];
       expect((await read(entry)).gaps).toEqual([]);
@@ -208,12 +208,12 @@ describe('what has no reader yet', () => {
       const bytes = await tarOf([['app/server', { mode, size: content.length, content }]]);
       return (await sbomOf([{ mediaType: 'application/vnd.oci.image.layer.v1.tar', bytes }], { chunkBytes })).gaps;
     }
-    test.each([Infinity, 4096, 1000, 101])('wherever the mark lies, in pieces of %d bytes', async (chunkBytes) => {
+    test.each([Infinity, 4096, 1000, 101])('are found wherever the marker is, in chunks of %d bytes', async (chunkBytes) => {
       for (const at of [64, 4090, 300_001, 600 * 1024 - marker.length]) {
         expect(await gapsOf(program(at), 0o755, chunkBytes)).toEqual(['no reader for go']);
       }
     });
-    test('not other files', async () => {
+    test('are not confused with other files', async () => {
       expect(await gapsOf(program(5000), 0o644, 4096)).toEqual([]);
       expect(await gapsOf(program(5000, '#!/b'), 0o755, 4096)).toEqual([]);
       expect(await gapsOf(Buffer.from('\x7fELF'), 0o755, 4096)).toEqual([]);

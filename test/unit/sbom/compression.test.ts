@@ -34,7 +34,7 @@ const skippable = (size: number): Buffer => {
   return Buffer.concat([header, Buffer.alloc(size, 7)]);
 };
 
-describe('a layer is read whatever it is packed with', () => {
+describe('a layer is read with any compression', () => {
   test.each<[string, string, () => Buffer]>([
     ['gzip', GZIP_LAYER, () => gzipSync(tar)],
     ['gzip by its Docker name', DOCKER_LAYER, () => gzipSync(tar)],
@@ -72,28 +72,28 @@ describe('a layer is read whatever it is packed with', () => {
     expect((await sbomOf([{ mediaType: GZIP_LAYER, bytes: make() }])).purls).toEqual([]);
   });
 
-  test('an archive without its end mark is whole', async () => {
+  test('an archive without its end marker is complete', async () => {
     expect((await sbomOf([{ mediaType: PLAIN_LAYER, bytes: tar.subarray(0, -1024) }])).purls).toEqual(ALL);
   });
 });
 
-describe('a layer is what the config says that it unpacks to', () => {
+describe('a layer must match the digest in the config', () => {
   const config = (...diffIds: unknown[]): object => ({ rootfs: { type: 'layers', diff_ids: diffIds } });
   const layer = (): Layer => ({ mediaType: GZIP_LAYER, bytes: gzipSync(tar) });
   const mismatch = { code: 'IMAGE_CONFIG_MISMATCH' };
 
-  test('by either algorithm', async () => {
+  test('with sha256 or sha512', async () => {
     for (const algorithm of ['sha256', 'sha512'] as const) {
       expect((await sbomOf([layer()], { config: config(digestOf(tar, algorithm)) })).purls).toEqual(ALL);
     }
   });
 
-  test('and an error if it is not, or if that is no digest', async () => {
+  test('and is an error if it does not match or the digest is invalid', async () => {
     for (const diffId of [digestOf(layer().bytes), 'sha256:', null, 7, { digest: digestOf(tar) }])
       await expect(sbomOf([layer()], { config: config(diffId) })).rejects.toMatchObject(mismatch);
   });
 
-  test('each in its place', async () => {
+  test('at its own position', async () => {
     const other = { mediaType: PLAIN_LAYER, bytes: zeros(1024) };
     const [first, second] = [digestOf(tar), digestOf(other.bytes)];
     expect((await sbomOf([layer(), other], { config: config(first, second) })).purls).toEqual(ALL);
@@ -101,7 +101,7 @@ describe('a layer is what the config says that it unpacks to', () => {
     await expect(sbomOf([layer(), other], { config: config(undefined, second) })).rejects.toMatchObject(mismatch);
   });
 
-  test('one that containerd takes for a tar, and others for zstd, gets no SBOM of what containerd does not run', async () => {
+  test('so that a blob that is a tar for containerd and zstd for others gets no wrong SBOM', async () => {
     const bytes = await twoArchives([npmPackage('node_modules/evil', 'evil', '6.6.6')], tar);
     // Containerd goes by the media type, and would unpack the first archive.
     const plain = { mediaType: PLAIN_LAYER, bytes };
@@ -111,7 +111,7 @@ describe('a layer is what the config says that it unpacks to', () => {
   });
 });
 
-describe('a layer that does not unpack is refused, never half read', () => {
+describe('a layer that cannot be unpacked is refused and never read in part', () => {
   const cutAt = (bytes: Buffer, share: number): Buffer => bytes.subarray(0, Math.floor(bytes.length * share));
   test.each<[string, () => Buffer]>([
     ['gzip, cut in the middle', () => cutAt(gzipSync(tar), 0.5)],
@@ -156,11 +156,11 @@ describe('a layer that does not unpack is refused, never half read', () => {
     'application/vnd.oci.image.layer.v1.tar+gzip+encrypted',
     'application/vnd.in-toto+json',
     'text/plain',
-  ])('a layer of type %s is unsupported', async (mediaType) => {
+  ])('a layer of type %s is LAYER_UNSUPPORTED', async (mediaType) => {
     await expect(sbomOf([{ mediaType, bytes: gzipSync(tar) }])).rejects.toMatchObject({ code: 'LAYER_UNSUPPORTED' });
   });
 
-  test('a foreign layer is not asked for, and is a gap', async () => {
+  test('a foreign layer is not requested and is a gap', async () => {
     const foreign: Layer = {
       mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
       bytes: Buffer.from('elsewhere'),
@@ -171,7 +171,7 @@ describe('a layer that does not unpack is refused, never half read', () => {
     expect(purls).toEqual(ALL);
   });
 
-  test('a foreign layer that the registry has is read: runtimes take it from there', async () => {
+  test('a foreign layer that the registry has is read, as runtimes do', async () => {
     const foreign: Layer = {
       mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar',
       bytes: tar,

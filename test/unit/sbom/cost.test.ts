@@ -119,7 +119,7 @@ async function imageOf(entries: Entry[]): Promise<Layer[]> {
   return [await layerOf(npmPackage('node_modules/base', 'base', '1.0.0')), await layerOf(...entries)];
 }
 
-describe('the work grows with the image, and no faster', () => {
+describe('the time is proportional to the size of the image', () => {
   test.each(ROWS)('%s', async (_, entriesOf) => {
     const [once, twice] = [await imageOf(entriesOf(400)), await imageOf(entriesOf(800))];
     const few = await countWork(() => sbomOf(once));
@@ -128,7 +128,7 @@ describe('the work grows with the image, and no faster', () => {
     expect(many / few).toBeLessThan(2.3);
   });
 
-  test('a path costs its length, however many folders it has', async () => {
+  test('the time for a path is proportional to its length, whatever its number of folders', async () => {
     const at = async (depth: number): Promise<number> => {
       const image = await imageOf([npmPackage(`${'a/'.repeat(depth)}node_modules/a`, 'a', '1.0.0')]);
       return await countWork(() => sbomOf(image));
@@ -163,7 +163,7 @@ async function longestTurn(work: () => Promise<unknown>): Promise<number> {
 // A turn is 20 ms and one piece of work. CPU time, so that a busy machine makes no turn longer.
 const LONGEST_TURN_MS = 1000;
 
-describe('others have their turns meanwhile', () => {
+describe('other work runs meanwhile', () => {
   test.each<[string, Entry[]]>([
     ['10,000 names that differ in case only', namesThatDifferInCase(10_000)],
     ['one package in 2,000 places with new licences each time', placesWithNewLicenses(2000)],
@@ -175,8 +175,8 @@ describe('others have their turns meanwhile', () => {
   });
 });
 
-describe('what is kept does not keep what it was cut out of', () => {
-  test('a status with more than its first words is a gap, since its package may be there', async () => {
+describe('stored names do not keep the text from which they were sliced', () => {
+  test('a status that is too long is a gap, because its package may be installed', async () => {
     const { gaps } = await sbomOf([
       await layerOf([
         'var/lib/dpkg/status',
@@ -186,7 +186,7 @@ describe('what is kept does not keep what it was cut out of', () => {
     expect(gaps).toEqual([expect.stringContaining('1 entries with a name, version or status that is too long')]);
   });
 
-  test('JSON that nests deeper than any manifest is not parsed, and brackets in a text do not count', async () => {
+  test('JSON nested deeper than any manifest is not parsed; brackets in strings do not count', async () => {
     const padding = 'x'.repeat(20_000);
     const deep = `{"name":"deep","version":"1","x":"${padding}","y":${'['.repeat(5000)}${']'.repeat(5000)}}`;
     const flat = JSON.stringify({ name: 'flat', version: '1', padding, text: `\\"${'['.repeat(5000)}` });
@@ -197,21 +197,21 @@ describe('what is kept does not keep what it was cut out of', () => {
     expect(gaps).toEqual(['npm: a package.json that nests too deep (node_modules/deep/package.json)']);
   });
 
-  test('over a hundred licences of one package are a gap', async () => {
+  test('more than a hundred licenses of one package are a gap', async () => {
     const { document, gaps } = await sbomOf([await layerOf(...placesWithNewLicenses(6))]);
     expect(document.components[0]?.licenses).toHaveLength(100);
     expect(gaps).toEqual(['npm: 120 licences of a@1.0.0: too many, some are left out']);
   });
 
   test.each(['constructor', '__proto__', 'toString', `${'('.repeat(400)}MIT${')'.repeat(400)}`])(
-    'a licence called %.20s is a name',
+    'a license called %.20s is a name',
     async (license) => {
       const { document } = await sbomOf([await layerOf(npmPackage('node_modules/a', 'a', '1', { license }))]);
       expect(document.components[0]?.licenses).toEqual([{ license: { name: license, acknowledgement: 'declared' } }]);
     },
   );
 
-  test('packages are counted while they are found, so that a layer of millions is not kept first', async () => {
+  test('packages are counted while they are found, so that millions are refused early', async () => {
     const entries = Array.from({ length: 300 }, (_, index) => npmPackage(`node_modules/a${index}`, 'a', `${index}`));
     let read = 0;
     const archive = await tarOf([...entries, ['zeros', Buffer.alloc(4 * 1024 * 1024, 1)]]);
@@ -225,7 +225,7 @@ describe('what is kept does not keep what it was cut out of', () => {
   });
 });
 
-describe('bombs', () => {
+describe('compression bombs', () => {
   const zeros = (bytes: number): Entry => ['zeros', Buffer.alloc(bytes)];
   const small = { freeUnpackedBytes: 1024 * 1024, unpackedRatio: 100 };
 
@@ -269,7 +269,7 @@ describe('bombs', () => {
     });
   });
 
-  test('a layer of zeros passes while it is not large, and one that is large while it is not empty', async () => {
+  test('a layer of zeros passes if it is small; a large layer passes if it is not empty', async () => {
     const a = npmPackage('node_modules/a', 'a', '1.0.0');
     const noise: Entry = ['noise', randomBytes(40_000)];
     for (const layer of [await layerOf(zeros(900 * 1024), a), await layerOf(noise, zeros(3 * 1024 * 1024), a)]) {
@@ -277,7 +277,7 @@ describe('bombs', () => {
     }
   });
 
-  test('gigabytes that a few kilobytes unpack to end with the room for zeros', async () => {
+  test('gigabytes from a few kilobytes stop at freeUnpackedBytes', async () => {
     let read = 0;
     const image = [{ mediaType: ZSTD_LAYER, bytes: zstdZeros(65_536) }];
     const refused = sbomOf(image, {
@@ -300,7 +300,7 @@ describe('bombs', () => {
     });
   });
 
-  test('layers, frames, headers, bytes that are read, and the document have their bounds', async () => {
+  test('layers, frames, headers, bytes read and the document have limits', async () => {
     const frames = { mediaType: ZSTD_LAYER, bytes: Buffer.concat([zstdZeros(1), zstdZeros(1)]) };
     const layer = await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'));
     const rows: [Layer, object, string][] = [
@@ -316,8 +316,8 @@ describe('bombs', () => {
   });
 });
 
-describe('in turns, with the same result', () => {
-  test('JSON', async () => {
+describe('work in turns gives the same result', () => {
+  test('for JSON.stringify', async () => {
     await fc.assert(
       fc.asyncProperty(fc.dictionary(fc.string(), fc.jsonValue()), async (value) => {
         const long = { ...value, list: Array.from({ length: 600 }, (_, index) => ({ index, value })), not: undefined };
@@ -328,7 +328,7 @@ describe('in turns, with the same result', () => {
     );
   });
 
-  test('sorting, and what is equal keeps its order', async () => {
+  test('for sorting, which keeps the order of equal items', async () => {
     const items = Array.from({ length: 3210 }, (_, index) => ({ key: (index * 7919) % 100, index }));
     const compare = (one: { key: number }, other: { key: number }): number => one.key - other.key;
     expect(await sortInTurns(items, compare, new Turns())).toEqual(items.toSorted(compare));
@@ -337,7 +337,7 @@ describe('in turns, with the same result', () => {
 });
 
 describe('extended headers', () => {
-  test('hundreds of thousands of records that say nothing are passed over', async () => {
+  test('hundreds of thousands of unused records are skipped', async () => {
     const records = '5 a=\n'.repeat(200_000);
     const bytes = Buffer.concat([
       ...Array.from({ length: 20 }, () => file({ type: 'x' }, records)),
@@ -357,7 +357,7 @@ describe('extended headers', () => {
     },
   );
 
-  test('of a key that comes twice the last counts, and unknown keys are left out', () => {
+  test('the last value of a repeated key is used, and unknown keys are dropped', () => {
     const records = parsePaxRecords(Buffer.from('10 path=a\n11 mtime=1\n11 path=ü\n21 GNU.sparse.name=s\n'));
     expect([...(records ?? [])]).toEqual([
       ['path', 'ü'],

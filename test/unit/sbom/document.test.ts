@@ -40,7 +40,7 @@ async function licensed(...fields: object[]): Promise<Result> {
 }
 
 describe('the document', () => {
-  test('is valid CycloneDX 1.6 with everything in it that there can be', async () => {
+  test('is valid CycloneDX 1.6 with all possible content', async () => {
     const result = await sbomOf([
       await layerOf(
         ['var/lib/dpkg/status', 'Package: bash\nStatus: install ok installed\nVersion: 5.2-2\nArchitecture: amd64\n'],
@@ -55,13 +55,13 @@ describe('the document', () => {
     expect(result.document.components).toHaveLength(5);
   });
 
-  test('the validator of these tests refuses what is not in the schema', async () => {
+  test('the validator of these tests refuses content that is not in the schema', async () => {
     const { document } = await sbomOf([]);
     expect(isValid({ ...document, compositions: [{ aggregate: 'mostly' }] })).toBe(false);
     expect(isValid({ ...document, extra: 1 })).toBe(false);
   });
 
-  test('has the image as its root, which depends on every component', async () => {
+  test('has the image as its root component, which depends on every component', async () => {
     const result = await sbomOf(
       [await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'), npmPackage('node_modules/b', 'b', '2.0.0'))],
       { config: { architecture: 'arm64', os: 'linux', created: '2024-05-06T07:08:09.123456789Z' } },
@@ -88,13 +88,13 @@ describe('the document', () => {
     ['before the epoch', { created: '0001-01-01T00:00:00Z' }],
     ['no text', { created: 12 }],
     ['in no object', []],
-  ])('a created time that is %s is the epoch', async (_, config) => {
+  ])('a created time that is %s becomes 1970-01-01', async (_, config) => {
     const result = await sbomOf([], { config });
     expectValid(result);
     expect(result.created).toBe('1970-01-01T00:00:00Z');
   });
 
-  test('the same image gives the same bytes, however its stream is cut; another image another serial number', async () => {
+  test('the same image gives the same bytes for any chunks; another image has another serial number', async () => {
     const layers = [
       await layerOf(npmPackage('node_modules/b', 'b', '1.0.0'), npmPackage('node_modules/a', 'a', '1.0.0')),
       await layerOf(npmPackage('app/node_modules/b', 'b', '1.0.0')),
@@ -107,7 +107,7 @@ describe('the document', () => {
     expect(third.document.serialNumber).not.toBe(one.document.serialNumber);
   });
 
-  test('the order of an archive leaves no trace', async () => {
+  test('does not depend on the order of the archive', async () => {
     const entries = ['zebra', 'apple', 'Mango', 'mango', '@x/y'].map((name) =>
       npmPackage(`node_modules/${name}`, name, '1.0.0'),
     );
@@ -120,7 +120,7 @@ describe('the document', () => {
     expect(withoutDigests(one)).toEqual(withoutDigests(other));
   });
 
-  test('one package in several places is one component that names them all, with their layers', async () => {
+  test('lists a package in several places once, with all places and layers', async () => {
     const lower = gzipped(await tarOf([npmPackage('app/node_modules/a', 'a', '1.0.0')]));
     const upper = gzipped(await tarOf([npmPackage('lib/node_modules/a', 'a', '1.0.0')]));
     const result = await sbomOf([lower, upper]);
@@ -133,7 +133,7 @@ describe('the document', () => {
     expect(first?.additionalContext).not.toBe(second?.additionalContext);
   });
 
-  test('two packages whose URLs are the same are two components', async () => {
+  test('lists two packages with the same package URL as two components', async () => {
     const result = await sbomOf([
       await layerOf(npmPackage('node_modules/Json', 'Json', '1.0.0'), npmPackage('node_modules/json', 'json', '1.0.0')),
     ]);
@@ -143,14 +143,14 @@ describe('the document', () => {
     expect(result.counts).toEqual({ npm: 2 });
   });
 
-  test('names the version that package.json has', async () => {
+  test('names the version in package.json', async () => {
     const { tool } = await sbomOf([]);
     const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { name: string; version: string };
     expect(tool).toBe(`${manifest.name}/${manifest.version}`);
   });
 });
 
-describe('licences', () => {
+describe('licenses', () => {
   test.each<[string, object, unknown]>([
     ['an SPDX id', { license: 'MIT' }, [{ license: { id: 'MIT', acknowledgement: 'declared' } }]],
     [
@@ -185,8 +185,8 @@ describe('licences', () => {
   });
 });
 
-describe('what could not be read', () => {
-  test('is named, and makes the composition incomplete', async () => {
+describe('content that could not be read', () => {
+  test('is named and makes the composition incomplete', async () => {
     const result = await sbomOf([
       await layerOf(
         ['var/lib/rpm/rpmdb.sqlite', 'SQLite format 3'],
@@ -214,7 +214,7 @@ describe('what could not be read', () => {
     ]);
   });
 
-  test('is nothing in an image of packages; which still is no complete inventory of its files', async () => {
+  test('is empty for an image of packages, whose composition is still not complete', async () => {
     const { document, gaps } = await sbomOf([await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'))]);
     expect(gaps).toEqual([]);
     expect(document.compositions).toMatchObject([{ aggregate: 'incomplete_third_party_only' }]);

@@ -39,8 +39,8 @@ const dyingAt =
     if (opened.length > count) throw new Error('killed');
   };
 
-describe('layers that were kept', () => {
-  test.each([1, 2, 3])('after %s layers: the same bytes, and only the layers below are read', async (read) => {
+describe('a stored state', () => {
+  test.each([1, 2, 3])('after %s layers gives the same bytes and only the layers below are read', async (read) => {
     const layers = await image();
     const whole = await sbomOf(layers);
     const { kept } = keeper();
@@ -53,7 +53,7 @@ describe('layers that were kept', () => {
     expect(told.at(-1)).toEqual([told[0]?.[1], told[0]?.[1]]);
   });
 
-  test('one layer in each call: it comes to its end', async () => {
+  test('with one layer in each call, the SBOM is finished', async () => {
     const layers = await image();
     const { kept } = keeper();
     for (let call = 1; call < LAYERS.length; call += 1)
@@ -62,14 +62,14 @@ describe('layers that were kept', () => {
     expect(last.purls).toEqual((await sbomOf(layers)).purls);
   });
 
-  test('limits count what was read before', async () => {
+  test('limits include the layers of earlier calls', async () => {
     const layers = await image();
     const { kept } = keeper();
     await expect(sbomOf(layers, { kept, onOpen: dyingAt(2) })).rejects.toThrow('killed');
     await expect(sbomOf(layers, { kept, limits: { packages: 1 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });
 
-  test('of another image, of another version, or spoilt, they count for nothing', async () => {
+  test('of another image or version, or a damaged one, is ignored', async () => {
     const layers = await image();
     const { kept, bytes, set } = keeper();
     await sbomOf(layers.slice(1), { kept });
@@ -83,7 +83,7 @@ describe('layers that were kept', () => {
     }
   });
 
-  test('by default they are kept rarely: an image that is read within seconds keeps nothing', async () => {
+  test('is not written by default for an image that is read within seconds', async () => {
     const { kept, bytes } = keeper();
     const { everyMs: _often, ...rarely } = kept;
     await sbomOf(await image(), { kept: rarely });

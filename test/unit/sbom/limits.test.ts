@@ -8,8 +8,8 @@ import { END, file, header, pax } from './raw-tar.js';
 
 const a = npmPackage('node_modules/a', 'a', '1.0.0');
 
-describe('what is over a bound is refused', () => {
-  test('unpacked bytes, of one layer and of all together', async () => {
+describe('an image beyond a limit is refused', () => {
+  test('for unpacked bytes of one layer and of all layers', async () => {
     const megabyte: Entry = ['zeros', Buffer.alloc(1024 * 1024)];
     const bomb = await layerOf(megabyte);
     expect(bomb.bytes.length).toBeLessThan(5000);
@@ -24,7 +24,7 @@ describe('what is over a bound is refused', () => {
     });
   });
 
-  test('a bomb is stopped while it unpacks, not after', async () => {
+  test('while a compression bomb is unpacked, not after', async () => {
     const bytes = gzipSync(Buffer.concat([await tarOf([a]), Buffer.alloc(64 * 1024 * 1024)]), { level: 1 });
     let read = 0;
     const refused = sbomOf([{ mediaType: GZIP_LAYER, bytes }], {
@@ -36,7 +36,7 @@ describe('what is over a bound is refused', () => {
     expect(read).toBeLessThan(bytes.length / 2);
   });
 
-  test('entries of all layers', async () => {
+  test('for entries of all layers', async () => {
     const entries = (from: number): Entry[] => Array.from({ length: 10 }, (_, index) => [`f${from + index}`, '']);
     const layers = [await layerOf(...entries(0)), await layerOf(...entries(10))];
     await expect(sbomOf(layers, { limits: { entries: 19 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
@@ -50,31 +50,31 @@ describe('what is over a bound is refused', () => {
     await expect(sbomOf([await layerOf(entry)])).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });
 
-  test('the length of an extended header', async () => {
+  test('for the length of an extended header', async () => {
     const bytes = Buffer.concat([file({ type: 'x' }, pax(`comment=${'z'.repeat(2 * 1024 * 1024)}`)), header({}), END]);
     await expect(sbomOf([{ mediaType: PLAIN_LAYER, bytes }])).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });
 
-  test('paths that must be remembered, but none of the lowest layer, below which nothing is', async () => {
+  test('for remembered paths, except those of the lowest layer', async () => {
     const many = await layerOf(...Array.from({ length: 50 }, (_, index): Entry => [`folder/file-${index}`, '']));
     const limits = { rememberedBytes: 3000 };
     expect((await sbomOf([many, await layerOf(a)], { limits })).purls).toEqual(['pkg:npm/a@1.0.0']);
     await expect(sbomOf([await layerOf(a), many], { limits })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });
 
-  test('packages, and what is kept of them', async () => {
+  test('for packages and their characters', async () => {
     const layer = await layerOf(...['a', 'b', 'c'].map((name) => npmPackage(`node_modules/${name}`, name, '1.0.0')));
     await expect(sbomOf([layer], { limits: { packages: 2 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
     await expect(sbomOf([layer], { limits: { packageChars: 60 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });
 
-  test('the config', async () => {
+  test('for the bytes of the config', async () => {
     const config = { created: '2024-01-01T00:00:00Z', comment: 'x'.repeat(2000) };
     await expect(sbomOf([], { config, limits: { configBytes: 1000 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });
 });
 
-test('memory does not grow with a layer', async () => {
+test('memory does not grow with the size of a layer', async () => {
   const size = 4 * 1024 ** 3;
   const piece = Buffer.alloc(1024 * 1024, 'x');
   let most = 0;
@@ -109,8 +109,8 @@ test('memory does not grow with a layer', async () => {
   expect(most - before).toBeLessThan(64 * 1024 * 1024);
 });
 
-describe('what is too large to be read is named', () => {
-  test('a manifest', async () => {
+describe('content that is too large to read is a gap', () => {
+  test('such as a package manifest', async () => {
     const large = npmPackage('node_modules/large', 'large', '1.0.0', { text: 'x'.repeat(5 * 1024 * 1024) });
     const { purls, gaps } = await sbomOf([await layerOf(large, a)]);
     expect(purls).toEqual(['pkg:npm/a@1.0.0']);
@@ -119,13 +119,13 @@ describe('what is too large to be read is named', () => {
     ]);
   });
 
-  test('a file that only says it is large costs nothing', async () => {
+  test('and a file with a false size costs nothing', async () => {
     // 8 GiB by its header, and then the archive ends: no buffer may be made for it.
     const bytes = header({ name: 'node_modules/a/package.json', size: 0o77777777777 });
     await expect(sbomOf([{ mediaType: PLAIN_LAYER, bytes }])).rejects.toMatchObject({ code: 'LAYER_INVALID' });
   });
 
-  test('gaps without number are counted', async () => {
+  test('and gaps beyond the limit are only counted', async () => {
     const broken = Array.from({ length: 30 }, (_, index): Entry => [`node_modules/p${index}/package.json`, 'no']);
     const { gaps } = await sbomOf([await layerOf(...broken)], { limits: { gaps: 5 } });
     expect(gaps).toHaveLength(6);
@@ -133,8 +133,8 @@ describe('what is too large to be read is named', () => {
   });
 });
 
-describe('on the way', () => {
-  test('progress grows to the whole, also where a layer is read twice', async () => {
+describe('generating an SBOM', () => {
+  test('reports growing progress up to the total, also if a layer is read twice', async () => {
     const layers = [
       await layerOf(a),
       gzipped(
@@ -151,7 +151,7 @@ describe('on the way', () => {
     expect(seen.map(([read]) => read)).toEqual(seen.map(([read]) => read).toSorted((one, other) => one - other));
   });
 
-  test('an abort ends it with the signal’s reason', async () => {
+  test("throws the signal's reason when it is aborted", async () => {
     const stopping = new AbortController();
     const layer = await layerOf(['random', Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * i) % 251))]);
     const refused = sbomOf([layer], {
@@ -189,12 +189,12 @@ describe('on the way', () => {
     expect(read).toBeLessThan(layer.bytes.length / 2);
   });
 
-  test('an error of the blob is thrown as it is', async () => {
+  test('throws an error of the blob unchanged', async () => {
     const layer = await layerOf(a);
     await expect(sbomOf([layer], { failAt: 30, chunkBytes: 10 })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
   });
 
-  test('a blob whose error comes at its very end is not taken for good', async () => {
+  test('throws an error at the very end of a blob', async () => {
     const layer = await layerOf(a);
     await expect(sbomOf([layer], { failAt: layer.bytes.length })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
     for (const archive of [await tarOf([a]), gzipSync(await tarOf([a]))]) {

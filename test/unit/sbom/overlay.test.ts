@@ -17,42 +17,42 @@ function status(...packages: string[]): Entry {
   return ['var/lib/dpkg/status', text];
 }
 
-describe('layers over layers', () => {
+describe('files in several layers', () => {
   test.each<[string, Entry[][], string[]]>([
-    ['a package folder is whited out', [[a, b], [empty('app/node_modules/.wh.a')]], ['b@1.0.0']],
-    ['its package.json is whited out', [[a, b], [empty('app/node_modules/a/.wh.package.json')]], ['b@1.0.0']],
-    ['a folder far above is whited out', [[a, b], [empty('.wh.app')]], []],
+    ['a whiteout hides a package folder', [[a, b], [empty('app/node_modules/.wh.a')]], ['b@1.0.0']],
+    ['a whiteout hides a package.json', [[a, b], [empty('app/node_modules/a/.wh.package.json')]], ['b@1.0.0']],
+    ['a whiteout of a distant parent folder hides a package', [[a, b], [empty('.wh.app')]], []],
     [
-      'a whiteout leaves what only begins like its name',
+      'a whiteout does not hide a longer name',
       [[a, b], [empty('app/node_modules/.wh.')]],
       ['a@1.0.0', 'b@1.0.0'],
     ],
-    ['whited out, and there again above', [[a], [empty('app/.wh.node_modules')], [a]], ['a@1.0.0']],
-    ['a whiteout leaves its own layer, before', [[b], [empty('app/.wh.node_modules'), a]], ['a@1.0.0']],
-    ['a whiteout leaves its own layer, after', [[b], [a, empty('app/.wh.node_modules')]], ['a@1.0.0']],
-    ['an opaque folder hides what lies below', [[a], [empty('app/node_modules/.wh..wh..opq'), b]], ['b@1.0.0']],
+    ['a package that is added again above a whiteout is listed', [[a], [empty('app/.wh.node_modules')], [a]], ['a@1.0.0']],
+    ['a whiteout does not hide an earlier entry of its own layer', [[b], [empty('app/.wh.node_modules'), a]], ['a@1.0.0']],
+    ['a whiteout does not hide a later entry of its own layer', [[b], [a, empty('app/.wh.node_modules')]], ['a@1.0.0']],
+    ['an opaque folder hides its content in lower layers', [[a], [empty('app/node_modules/.wh..wh..opq'), b]], ['b@1.0.0']],
     ['an opaque folder hides at any depth', [[a], [empty('app/.wh..wh..opq')]], []],
-    ['an opaque root hides all', [[a], [empty('.wh..wh..opq'), b]], ['b@1.0.0']],
-    ['aufs marks hide nothing', [[a], [empty('app/.wh..wh.plnk'), empty('.wh..wh.aufs')]], ['a@1.0.0']],
-    ['a whiteout of no name hides nothing', [[a], [empty('app/.wh..'), empty('app/.wh...')]], ['a@1.0.0']],
-    ['a file takes the place of a folder', [[a, b], [empty('app/node_modules/a')]], ['b@1.0.0']],
-    ['a link takes the place of a folder', [[a], [['app', { type: 'symlink', linkname: 'opt' }]]], []],
+    ['an opaque root hides everything below', [[a], [empty('.wh..wh..opq'), b]], ['b@1.0.0']],
+    ['markers of aufs hide nothing', [[a], [empty('app/.wh..wh.plnk'), empty('.wh..wh.aufs')]], ['a@1.0.0']],
+    ['a whiteout without a name hides nothing', [[a], [empty('app/.wh..'), empty('app/.wh...')]], ['a@1.0.0']],
+    ['a file replaces a folder', [[a, b], [empty('app/node_modules/a')]], ['b@1.0.0']],
+    ['a link replaces a folder', [[a], [['app', { type: 'symlink', linkname: 'opt' }]]], []],
     ['a folder over a folder hides nothing', [[a], [['app/node_modules/', { type: 'directory' }]]], ['a@1.0.0']],
     [
-      'a folder takes the place of the file itself',
+      'a folder replaces the file itself',
       [[a], [['app/node_modules/a/package.json', { type: 'directory' }]]],
       [],
     ],
     [
-      'the upper version counts',
+      'the version in the upper layer is listed',
       [[npmPackage('app/node_modules/a', 'a', '0.9.0')], [a], [npmPackage('app/node_modules/a', 'a', '1.1.0')]],
       ['a@1.1.0'],
     ],
-    ['the later entry of one layer counts', [[npmPackage('app/node_modules/a', 'a', '0.9.0'), a]], ['a@1.0.0']],
-    ['a file later in the layer replaces its folder', [[a, b, empty('app/node_modules/a')]], ['b@1.0.0']],
+    ['the later entry in one layer is used', [[npmPackage('app/node_modules/a', 'a', '0.9.0'), a]], ['a@1.0.0']],
+    ['a later file in a layer replaces its folder', [[a, b, empty('app/node_modules/a')]], ['b@1.0.0']],
     ['paths are cleaned', [[a], [npmPackage('./app//x/../node_modules/a', 'a', '2.0.0')]], ['a@2.0.0']],
     [
-      'what climbs over the root stays in it',
+      'a path above the root stays in the root',
       [[npmPackage('../../app/node_modules/a', 'a', '0.1.0')], [npmPackage('/app/node_modules/a', 'a', '0.2.0')]],
       ['a@0.2.0'],
     ],
@@ -60,14 +60,14 @@ describe('layers over layers', () => {
     expect(await purlsOf(...layers)).toEqual(expected);
   });
 
-  test('the upper database counts, and the lower is not mixed in', async () => {
+  test('only the database in the topmost layer is read', async () => {
     const layers = await Promise.all([layerOf(status('old', 'both')), layerOf(status('both', 'new'))]);
     const { purls, counts } = await sbomOf(layers);
     expect(purls).toEqual(['pkg:deb/debian/both@1', 'pkg:deb/debian/new@1']);
     expect(counts).toEqual({ deb: 2 });
   });
 
-  test('a superseded database is not read: what is wrong with it does not matter', async () => {
+  test('a replaced database is not read, so an error in it does not matter', async () => {
     const broken: Entry = ['app/node_modules/a/package.json', '{"name": "a"'];
     const { purls, gaps } = await sbomOf([await layerOf(broken), await layerOf(a)]);
     expect({ purls, gaps }).toEqual({ purls: ['pkg:npm/a@1.0.0'], gaps: [] });
@@ -76,13 +76,13 @@ describe('layers over layers', () => {
     expect(reversed.gaps).toEqual(['npm: a package.json that is not JSON (app/node_modules/a/package.json)']);
   });
 
-  test('what has no reader is a gap only where it can be seen', async () => {
+  test('a file without a cataloger is a gap only if it is visible', async () => {
     const lower = await layerOf(['lib/apk/db/installed', 'P:musl\n']);
     expect((await sbomOf([lower])).gaps).toEqual(['no reader for apk']);
     expect((await sbomOf([lower, await layerOf(empty('lib/apk/.wh.db'))])).gaps).toEqual([]);
   });
 
-  test('layers are opened from the top down, each once', async () => {
+  test('layers are opened once each, from the top down', async () => {
     const layers = await Promise.all([layerOf(a), layerOf(b), layerOf(empty('x'))]);
     const { opened } = await sbomOf(layers);
     expect(opened.slice(1)).toEqual(layers.toReversed().map(({ bytes }) => digestOf(bytes)));
@@ -107,7 +107,7 @@ describe('links', () => {
     ).toEqual(['a@1.0.0']);
   });
 
-  test('a hard link to a file that was passed by makes the layer be read again', async () => {
+  test('a hard link to a skipped file makes the layer be read again', async () => {
     const layer = await layerOf(
       [store, content],
       link('app/node_modules/a/package.json', store),
@@ -131,7 +131,7 @@ describe('links', () => {
     expect({ purls, gaps }).toEqual({ purls: ['pkg:npm/a@1.0.0'], gaps: [] });
   });
 
-  test('a hard link has the content that its target had when it was made', async () => {
+  test('a hard link has the content of its target at the time of the link', async () => {
     const layer = await layerOf(
       [store, content],
       link('app/node_modules/a/package.json', store),
@@ -142,7 +142,7 @@ describe('links', () => {
     expect(purls).toEqual(['pkg:npm/a@1.0.0', 'pkg:npm/a@2.0.0']);
   });
 
-  test('a hard link that leads nowhere is a gap; a chain without end stops', async () => {
+  test('a hard link without a target is a gap, and an endless chain stops', async () => {
     const nowhere = 'npm: a hard link whose target is not in its layer (app/node_modules/a/package.json)';
     const { purls, gaps } = await sbomOf([await layerOf(link('app/node_modules/a/package.json', 'nowhere'))]);
     expect(purls).toEqual([]);

@@ -24,7 +24,7 @@ Version: 2024a-0+deb12u1
 `;
 
 describe('an image with packages', () => {
-  test('lists what dpkg and npm have installed, and what is not', async () => {
+  test('lists the packages installed by dpkg and npm and no others', async () => {
     const layers = [
       await layerOf(
         ['var/lib/dpkg/status', STATUS],
@@ -53,7 +53,7 @@ describe('an image with packages', () => {
     expect(document.compositions).toMatchObject([{ aggregate: 'incomplete_third_party_only' }]);
   });
 
-  test('of one text file has its root and no component', async () => {
+  test('with one text file has a root and no components', async () => {
     const { document, counts, gaps } = await sbomOf([await layerOf(['hello.txt', 'hello'])]);
     expect(document.components).toEqual([]);
     expect(document.metadata.component.name).toBe('registry.example:5000/samples/app');

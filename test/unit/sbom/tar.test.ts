@@ -20,21 +20,21 @@ async function open(...entries: Entry[]): Promise<Buffer> {
 const MANIFEST = '{"name":"a","version":"1.0.0"}';
 const PATH = 'node_modules/a/package.json';
 describe('archives are read as container runtimes read them', () => {
-  test('names longer than a header, by pax and by GNU', async () => {
+  test('pax and GNU names that exceed a header are read', async () => {
     const folder = `${'long/'.repeat(60)}node_modules/a`;
     expect(await read(await tarOf([npmPackage(folder, 'a', '1.0.0')]))).toEqual(['a@1.0.0']);
     const gnu = file({ name: '././@LongLink', type: 'L', magic: 'ustar  ' }, `${folder}/package.json\0`);
     expect(await read(gnu, file({ name: 'cut' }, MANIFEST), END)).toEqual(['a@1.0.0']);
   });
 
-  test('a prefix of POSIX, and no prefix in GNU and older archives', async () => {
+  test('the POSIX prefix is used, but not in GNU and older archives', async () => {
     const split = { name: 'a/package.json', prefix: 'node_modules' };
     expect(await read(file(split, MANIFEST), END)).toEqual(['a@1.0.0']);
     expect(await read(file({ ...split, magic: 'ustar  ' }, MANIFEST), END)).toEqual([]);
     expect(await read(file({ name: PATH, magic: '', type: '\0' }, MANIFEST), END)).toEqual(['a@1.0.0']);
   });
 
-  test('nothing after the end mark counts: neither packages nor whiteouts', async () => {
+  test('packages and whiteouts after the end marker are ignored', async () => {
     expect(await read(await tarOf([a]), await tarOf([b]))).toEqual(['a@1.0.0']);
     const lower = { mediaType: PLAIN_LAYER, bytes: await tarOf([a]) };
     const upper = {
@@ -44,34 +44,34 @@ describe('archives are read as container runtimes read them', () => {
     expect((await sbomOf([lower, upper])).purls).toEqual(['pkg:npm/a@1.0.0', 'pkg:npm/b@1.0.0']);
   });
 
-  test('what is behind the end mark need not be an archive', async () => {
+  test('bytes after the end marker need not be an archive', async () => {
     expect(await read(await tarOf([a]), Buffer.alloc(3000, 'noise'))).toEqual(['a@1.0.0']);
   });
 
-  test('a global header names nothing', async () => {
+  test('a global header does not rename an entry', async () => {
     const global = file({ name: 'global', type: 'g' }, pax('path=elsewhere', 'comment=made by git'));
     expect(await read(global, file({ name: PATH }, MANIFEST), END)).toEqual(['a@1.0.0']);
   });
 
-  test('a size in a pax header counts, in base 256 too', async () => {
+  test('the size in a pax header is used, also in base 256', async () => {
     const size = Buffer.from([0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, MANIFEST.length]);
     expect(await read(file({ name: PATH, bytes: [[124, size]] }, MANIFEST), END)).toEqual(['a@1.0.0']);
     const extended = file({ name: 'pax', type: 'x' }, pax(`size=${MANIFEST.length}`));
     expect(await read(extended, file({ name: PATH, size: 0 }, MANIFEST), END)).toEqual(['a@1.0.0']);
   });
 
-  test('links and folders have no content, whatever their size says', async () => {
+  test('links and folders have no content, whatever their size', async () => {
     const link = header({ name: 'l', type: '2', link: 'x', size: 4096 });
     const folder = header({ name: 'd/', type: '5', size: 4096 });
     expect(await read(link, folder, file({ name: PATH }, MANIFEST), END)).toEqual(['a@1.0.0']);
   });
 
-  test('types that nobody knows are passed over with their content', async () => {
+  test('entries of unknown types are skipped with their content', async () => {
     const unknown = file({ name: PATH, type: 'Z' }, '{"name":"no","version":"0.0.0"}');
     expect(await read(unknown, await tarOf([b]))).toEqual(['b@1.0.0']);
   });
 
-  test('a sparse file is a gap, and its map of pieces no entry', async () => {
+  test('a sparse file is a gap, and its map is not an entry', async () => {
     const sparse = header({ name: PATH, type: 'S', magic: 'ustar  ', size: 512, bytes: [[482, Buffer.from([1])]] });
     const map = [Buffer.alloc(512, 1), Buffer.alloc(512)];
     const bytes = Buffer.concat([sparse, ...map, Buffer.alloc(512, 'x'), await tarOf([b])]);
@@ -87,7 +87,7 @@ describe('archives are read as container runtimes read them', () => {
     expect((await sbomOf([{ mediaType: PLAIN_LAYER, bytes: modern }])).gaps).toEqual([`npm: a sparse file (${PATH})`]);
   });
 
-  test('whatever tar-stream packs, in chunks of any size', async () => {
+  test('archives of tar-stream are read in chunks of any size', async () => {
     const name = fc.stringMatching(/^[a-zA-Z0-9._ öß-]{1,120}$/);
     const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
     const files = fc.uniqueArray(fc.tuple(path, fc.uint8Array({ maxLength: 1500 })), {
@@ -105,7 +105,7 @@ describe('archives are read as container runtimes read them', () => {
   });
 });
 
-describe('an archive that is none is refused', () => {
+describe('an invalid archive is refused', () => {
   test.each<[string, () => Buffer | Promise<Buffer>]>([
     ['a wrong checksum', async () => (await tarOf([a])).fill('b', 0, 1)],
     ['a zero block before a header', async () => Buffer.concat([Buffer.alloc(512), await tarOf([a])])],
@@ -124,7 +124,7 @@ describe('an archive that is none is refused', () => {
     await expect(read(await make())).rejects.toMatchObject({ code: 'LAYER_INVALID' });
   });
 
-  test('random bytes never do anything else', async () => {
+  test('random bytes are always LAYER_INVALID', async () => {
     const valid = await open(a, ['x', 'y'.repeat(700)], b);
     const change = fc.record({ at: fc.nat(valid.length - 1), byte: fc.nat(255) });
     await fc.assert(

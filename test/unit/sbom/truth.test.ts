@@ -96,7 +96,7 @@ function contradicts(steps: readonly Step[]): boolean {
   return paths.some((path) => paths.some((other) => other.startsWith(`${path}/`)));
 }
 
-describe('the SBOM tells the truth', () => {
+describe('the SBOM', () => {
   test('lists exactly the npm packages that random layers leave in the file system', async () => {
     const layer = fc.array(step, { maxLength: 8 }).filter((steps) => !contradicts(steps));
     await fc.assert(
@@ -120,7 +120,7 @@ describe('the SBOM tells the truth', () => {
     );
   });
 
-  test('lists packages that npm installed, nested ones too, as the lock file has them', async () => {
+  test('lists the packages that npm installed, including nested ones, as in the lock file', async () => {
     const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
       packages: Record<string, { version: string }>;
     };

@@ -93,7 +93,7 @@ describe('the authorities', () => {
     expect(await codeOfChain([issue({ issuer: lower }), lower, wide])).toBeUndefined();
   });
 
-  test('the chain is whole, in order, and ends at its root', async () => {
+  test('the chain must be complete, in order, and end at its root', async () => {
     const intermediate = issueAuthority({ issuer: root });
     const leaf = issue({ issuer: intermediate });
     const stranger = issueAuthority();
@@ -111,7 +111,7 @@ describe('the authorities', () => {
     expect(codes).toEqual(bad.map(() => 'SIGNATURE_CERTIFICATE_INVALID'));
   });
 
-  test('authorities may have keys of any kind', async () => {
+  test('authorities may have any kind of key', async () => {
     for (const key of ['Ed25519', 'RSA-2048', 'P-521'] as const) {
       const authority = issueAuthority({ key });
       expect(await codeOfChain([issue({ issuer: authority }), authority])).toBeUndefined();
@@ -142,7 +142,7 @@ describe('a critical extension', () => {
     expect(below === 'SIGNATURE_INVALID' ? 'SIGNATURE_CERTIFICATE_INVALID' : below).toBe(code);
   });
 
-  test('of the same kind that is not critical is passed over', async () => {
+  test('that is not critical is ignored', async () => {
     const own = issue({
       issuer: root,
       extensions: [
@@ -153,7 +153,7 @@ describe('a critical extension', () => {
     expect(await codeOfChain([own, root])).toBeUndefined();
   });
 
-  test('constrains names: hosts do, unless the signing certificate has names that were to be compared', async () => {
+  test('with name constraints is accepted unless the signing certificate has alternative names', async () => {
     const hosts = '300aa00830068204612e6262';
     const authority = (der: string) => issueAuthority({ issuer: root, extensions: [['2.5.29.30', true, der]] });
     const narrow = authority(hosts);
@@ -166,7 +166,7 @@ describe('a critical extension', () => {
   });
 });
 
-test('an issuer’s name in another encoding is another name, as in Go', async () => {
+test("as in Go, an issuer's name in another encoding is a different name", async () => {
   const printable = issueAuthority({ subject: [[CN, 'root']], encoding: 'printableString' });
   const utf8 = issueAuthority({ subject: [[CN, 'root']], key: printable.key });
   const leaf = issue({ issuer: utf8 });

@@ -76,7 +76,7 @@ describe('parseTrustedIdentity', () => {
     expect(() => parseTrustedIdentity(text)).toThrow(expect.objectContaining({ code: 'TRUST_IDENTITY_INVALID' }));
   });
 
-  test('a subject as we write it is an identity that it matches, and no other does', () => {
+  test('a formatted subject is an identity that matches only that subject', () => {
     const value = fc.oneof(
       fc.string({ minLength: 1, maxLength: 20 }),
       fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),

@@ -19,7 +19,7 @@ async function codesOfBoth(written: Written): Promise<(string | undefined)[]> {
 }
 
 describe('hostile input', () => {
-  test('what is too large or of another kind is not looked at', async () => {
+  test('an envelope that is too large or of another type is not parsed', async () => {
     const large = Buffer.alloc(4 * 1024 * 1024 + 1, ' ');
     expect(await errorOf(verifyWritten(large, chain))).toMatchObject({ code: 'SIGNATURE_TOO_LARGE' });
     const other = await errorOf(verifyWritten(good.bytes, chain, { mediaType: 'text/plain' }));
@@ -27,12 +27,12 @@ describe('hostile input', () => {
     expect(other).toBeInstanceOf(InconclusiveError);
   });
 
-  test('a chain without end', async () => {
+  test('an endless chain is refused', async () => {
     const long = Array.from({ length: 11 }, () => root);
     expect(await codesOfBoth({ chain: [leaf, ...long] })).toEqual(['SIGNATURE_INVALID', 'SIGNATURE_INVALID']);
   });
 
-  test('certificates that are none, or have something behind their end', async () => {
+  test('invalid certificates, or trailing bytes after one, are refused', async () => {
     const junk = { ...root, der: Buffer.concat([root.der, Buffer.from([0])]) };
     const pem = { ...root, der: Buffer.from(root.pem) };
     for (const bad of [junk, pem, { ...root, der: Buffer.from('x') }]) {
@@ -72,7 +72,7 @@ describe('hostile input', () => {
     expect(await codeOf(verifyWritten(bytes, chain, { mediaType: COSE }))).toBe('SIGNATURE_INVALID');
   });
 
-  test('a COSE envelope whose form could mean two things', async () => {
+  test('an ambiguous COSE envelope is refused', async () => {
     const bytes = writeCose({ chain });
     const code = (envelope: Uint8Array) => codeOf(verifyWritten(envelope, chain, { mediaType: COSE }));
     expect(await code(bytes)).toBeUndefined();
@@ -92,7 +92,7 @@ describe('hostile input', () => {
     expect(await code(written([Buffer.from([0xa2]), ...entry, ...entry]))).toBe('SIGNATURE_INVALID');
   });
 
-  test('whatever comes is refused with a code', async () => {
+  test('any other bytes are refused with an error code', async () => {
     const trust = { certificates: [root.der], identities: ['*'] };
     const input = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),

@@ -21,7 +21,7 @@ function load(keyPem: string, certificates: readonly (Issued | string)[]): strin
 }
 
 describe('loadPemSigner', () => {
-  test('takes a whole chain, and a self-signed certificate alone', () => {
+  test('accepts a whole chain, or a single self-signed certificate', () => {
     expect(load(leaf.keyPem, chain)).toBeUndefined();
     expect(load(self.keyPem, [self])).toBeUndefined();
     const sec1 = createPrivateKey(self.keyPem).export({ type: 'sec1', format: 'pem' }).toString();
@@ -29,7 +29,7 @@ describe('loadPemSigner', () => {
   });
 
   test.each(['RSA-2048', 'RSA-3072', 'RSA-4096'] as const)(
-    'takes a key of %s, which signs with its own algorithm',
+    'accepts a key of %s and uses its algorithm',
     (key) => {
       const { keyPem, pem } = issue({ key });
       expect(loadPemSigner({ keyPem, certificateChainPem: pem }).algorithm).toBe(
@@ -38,7 +38,7 @@ describe('loadPemSigner', () => {
     },
   );
 
-  test('gives the chain leaf to root', () => {
+  test('returns the chain from leaf to root', () => {
     const signer = loadPemSigner({ keyPem: leaf.keyPem, certificateChainPem: chain.map(({ pem }) => pem).join('\n') });
     expect(signer.certificates).toEqual(chain.map(({ der }) => Buffer.from(der)));
   });
@@ -58,7 +58,7 @@ describe('loadPemSigner', () => {
     expect(load(keyPem, [self])).toBe('SIGNING_KEY_INVALID');
   });
 
-  test('the key must be that of the first certificate', () => {
+  test('refuses a key that does not belong to the first certificate', () => {
     expect(load(self.keyPem, chain)).toBe('SIGNING_KEY_MISMATCH');
     expect(load(intermediate.keyPem, chain)).toBe('SIGNING_KEY_MISMATCH');
     expect(load(self.keyPem, [issue({ key: 'P-384' })])).toBe('SIGNING_KEY_MISMATCH');
@@ -77,7 +77,7 @@ describe('loadPemSigner', () => {
     expect(load(leaf.keyPem, certificates)).toBe('SIGNING_CERTIFICATE_INVALID');
   });
 
-  test('no error shows the key', () => {
+  test('never shows the key in an error', () => {
     const secret = self.keyPem.split('\n')[1] ?? '';
     try {
       loadPemSigner({ keyPem: self.keyPem.replace('END', 'BEGIN'), certificateChainPem: self.pem });

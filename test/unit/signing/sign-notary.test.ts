@@ -18,7 +18,7 @@ const signer = loadPemSigner({ keyPem: leaf.keyPem, certificateChainPem: chain.m
 const decode = (text: string): unknown => JSON.parse(Buffer.from(text, 'base64url').toString());
 
 describe('signNotary', () => {
-  test('writes what the specification asks for, and nothing more', async () => {
+  test('writes exactly what the specification requires', async () => {
     const subject = { ...SUBJECT, annotations: { a: 'b' }, platform: { os: 'linux', architecture: 'amd64' } };
     const signingTime = new Date('2026-06-01T12:00:00.789Z');
     const made = await signNotary(subject, signer, { signingTime, signingAgent: 'acr-promoter/0.1.0' });
@@ -43,7 +43,7 @@ describe('signNotary', () => {
     expect(made.annotations).toEqual({ 'io.cncf.notary.x509chain.thumbprint#S256': JSON.stringify(thumbprints) });
   });
 
-  test('what is signed verifies', async () => {
+  test('creates signatures that verify', async () => {
     const made = await signNotary(SUBJECT, signer, { signingTime: NOW });
     await expect(verifyWritten(made.layer.bytes, chain)).resolves.toEqual({
       signedBy: 'CN=leaf,O=Example',
@@ -56,7 +56,7 @@ describe('signNotary', () => {
     });
   });
 
-  test('metadata is signed with the subject, and read back', async () => {
+  test('signs metadata, which verification returns', async () => {
     const metadata = { 'io.acr-promoter.role': 'sbom', 'io.acr-promoter.image': SUBJECT.digest };
     const made = await signNotary(SUBJECT, signer, { signingTime: NOW, metadata });
     const { payload = '' } = JSON.parse(Buffer.from(made.layer.bytes).toString()) as Record<string, string>;
@@ -64,7 +64,7 @@ describe('signNotary', () => {
     await expect(verifyWritten(made.layer.bytes, chain)).resolves.toMatchObject({ metadata });
   });
 
-  test('metadata under a key of Notary’s own is refused', async () => {
+  test('refuses metadata with a reserved key', async () => {
     const metadata = { 'io.cncf.notary.x': 'y' };
     expect(await codeOf(signNotary(SUBJECT, signer, { signingTime: NOW, metadata }))).toBe('SIGNING_METADATA_INVALID');
   });
@@ -77,14 +77,14 @@ describe('signNotary', () => {
     expect(keyHash(leaf.der)).toBe(createHash('sha256').update(spki).digest('hex'));
   });
 
-  test('a certificate that is not valid then signs nothing', async () => {
+  test('refuses to sign with a certificate that is not valid at the time', async () => {
     for (const year of [2024, 2128]) {
       const signingTime = new Date(Date.UTC(year, 0));
       expect(await codeOf(signNotary(SUBJECT, signer, { signingTime }))).toBe('SIGNING_CERTIFICATE_EXPIRED');
     }
   });
 
-  test('a key that is no longer the certificate’s is noticed', async () => {
+  test('detects a key that does not belong to its certificate', async () => {
     const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
     const rotated = {
       ...signer,
@@ -93,14 +93,14 @@ describe('signNotary', () => {
     expect(await codeOf(signNotary(SUBJECT, rotated, { signingTime: NOW }))).toBe('SIGNING_KEY_MISMATCH');
   });
 
-  test('an aborted signal signs nothing', async () => {
+  test('does not sign if the signal is aborted', async () => {
     const signal = AbortSignal.abort(new Error('stopped'));
     await expect(signNotary(SUBJECT, signer, { signingTime: NOW, signal })).rejects.toThrow('stopped');
   });
 });
 
 describe('createSelfSignedCertificate', () => {
-  test('signs, and is trusted by itself', async () => {
+  test('creates a certificate whose signatures verify against itself', async () => {
     const options = { commonName: 'Jane, "Doe"', organization: 'Exämple', country: 'US', state: 'WA', days: 1 };
     const { keyPem, certificatePem } = createSelfSignedCertificate(options);
     const own = loadPemSigner({ keyPem, certificateChainPem: certificatePem });
@@ -113,7 +113,7 @@ describe('createSelfSignedCertificate', () => {
     });
   });
 
-  test('is valid as long as told, beyond 2050 too', async () => {
+  test('is valid for the given days, also beyond 2050', async () => {
     const notBefore = new Date('2026-06-01T12:00:00.500Z');
     const { keyPem, certificatePem } = createSelfSignedCertificate({ commonName: 'a', notBefore, days: 36_500 });
     const own = loadPemSigner({ keyPem, certificateChainPem: certificatePem });
@@ -124,7 +124,7 @@ describe('createSelfSignedCertificate', () => {
     expect(await at('2126-05-08T12:00:01Z')).toBe('SIGNING_CERTIFICATE_EXPIRED');
   });
 
-  test.each([0, 1.5, 36_501, Number.NaN])('%p days make no certificate', (days) => {
+  test.each([0, 1.5, 36_501, Number.NaN])('refuses %p days', (days) => {
     expect(() => createSelfSignedCertificate({ commonName: 'a', days })).toThrow(
       expect.objectContaining({ code: 'SIGNING_CERTIFICATE_INVALID' }),
     );
@@ -132,7 +132,7 @@ describe('createSelfSignedCertificate', () => {
 });
 
 describe('isNotarySignature', () => {
-  test('by artifact type, or by the config of a manifest without one', () => {
+  test("recognizes a signature by its artifact type or its config's media type", () => {
     const mediaType = 'application/vnd.cncf.notary.signature';
     expect(isNotarySignature({ artifactType: mediaType })).toBe(true);
     expect(isNotarySignature({ config: { mediaType } })).toBe(true);
@@ -142,14 +142,14 @@ describe('isNotarySignature', () => {
 });
 
 describe('readCertificates', () => {
-  test('reads all of them, keys and text between them apart', () => {
+  test('reads all certificates and skips keys and other text', () => {
     const other = issue();
     const pem = `a bundle\n${leaf.pem}\nthen\n${other.keyPem}${other.pem.replaceAll('\n', '\r\n')}`;
     expect(readCertificates(pem)).toEqual([leaf.der, other.der].map((der) => Buffer.from(der)));
   });
 
   test.each(['', 'x', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----', leaf.keyPem])(
-    'refuses what holds none (%#)',
+    'refuses a text without certificates (%#)',
     (pem) => {
       expect(() => readCertificates(pem)).toThrow(expect.objectContaining({ code: 'CERTIFICATE_UNREADABLE' }));
     },

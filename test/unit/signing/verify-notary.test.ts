@@ -52,7 +52,7 @@ async function codeOfBoth(
 describe('user metadata', () => {
   const withMetadata = (annotations: unknown) => ({ payload: { targetArtifact: { ...SUBJECT, annotations } } });
 
-  test('that is not text by text is refused', async () => {
+  test('that is not a map of strings is refused', async () => {
     for (const annotations of [['a'], 'a', { a: 1 }, { a: null }, 7]) {
       expect(await codeOfBoth(withMetadata(annotations))).toBe('SIGNATURE_INVALID');
     }
@@ -61,7 +61,7 @@ describe('user metadata', () => {
   });
 });
 
-describe('a good signature', () => {
+describe('a valid signature', () => {
   test.each<[NonNullable<IssueOptions['key']> & string, string]>([
     ['P-256', 'ES256'],
     ['P-384', 'ES384'],
@@ -72,7 +72,7 @@ describe('a good signature', () => {
     expect(await codeOfBoth({ chain: issueChain({ key }), algorithm })).toBeUndefined();
   });
 
-  test('says who signed, and what was left unchecked', async () => {
+  test('returns the signer and the checks that were not made', async () => {
     const header = { 'io.cncf.notary.timestampSignature': 'AAAA' };
     const attributes = { [EXPIRY]: '2026-07-01T00:00:00Z' };
     const { bytes } = writeJws({ chain, header, attributes, critical: [SCHEME, EXPIRY] });
@@ -85,32 +85,32 @@ describe('a good signature', () => {
     });
   });
 
-  test('may carry metadata of the signer’s, and attributes that are not critical', async () => {
+  test('may contain metadata and attributes that are not critical', async () => {
     const payload = { targetArtifact: { ...SUBJECT, annotations: { build: '1' } } };
     expect(await codeOfBoth({ payload, attributes: { 'org.example': 'x' } })).toBeUndefined();
   });
 });
 
-describe('what was not signed', () => {
-  test('another subject', async () => {
+describe('a signature of other content', () => {
+  test('over another subject is refused', async () => {
     for (const change of [{ digest: `sha256:${'0'.repeat(64)}` as const }, { size: 1 }, { mediaType: 'a/b' }]) {
       const subject = { ...SUBJECT, ...change };
       expect(await codeOfBoth({}, {}, { subject })).toBe('SIGNATURE_WRONG_SUBJECT');
     }
   });
 
-  test('no artifact at all', async () => {
+  test('without an artifact is refused', async () => {
     for (const payload of ['x', [], {}, { targetArtifact: null }]) {
       expect(await codeOfBoth({ payload })).toBe('SIGNATURE_INVALID');
     }
   });
 
-  test('a key other than the certificate’s', async () => {
+  test("by another key than the certificate's is refused", async () => {
     const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
     expect(await codeOfBoth({ key })).toBe('SIGNATURE_INVALID');
   });
 
-  test('an algorithm other than the key’s', async () => {
+  test("with another algorithm than the key's is refused", async () => {
     const strong = issueChain({ key: 'P-384' });
     expect(await codeOfBoth({ chain: strong, algorithm: 'ES256' })).toBe('SIGNATURE_INVALID');
     const mislabelled = writeCose({ chain: strong, algorithm: 'ES384', attributes: { 1: -7 } });
@@ -121,12 +121,12 @@ describe('what was not signed', () => {
     }
   });
 
-  test('an unencoded payload', async () => {
+  test('with an unencoded payload is refused', async () => {
     const { bytes } = writeJws({ chain, attributes: { b64: false }, critical: [SCHEME, 'b64'] });
     expect(await codeOf(verifyWritten(bytes, chain))).toBe('SIGNATURE_INVALID');
   });
 
-  test('every bit of every signed part counts', async () => {
+  test('with any bit of a signed part changed is refused', async () => {
     const parts = fc.constantFrom('payload', 'protected', 'signature');
     await fc.assert(
       fc.asyncProperty(parts, fc.nat(), fc.integer({ min: 0, max: 7 }), async (part, position, bit) => {
@@ -144,7 +144,7 @@ describe('what was not signed', () => {
   test.each([
     [JWS, good.bytes],
     [COSE, writeCose({ chain })],
-  ])('an envelope with one byte changed says the same, or is refused (%s)', async (mediaType, original) => {
+  ])('an envelope with one byte changed has the same meaning or is refused (%s)', async (mediaType, original) => {
     const verified = await verifyWritten(original, chain, { mediaType });
     await fc.assert(
       fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 255 }), async (position, change) => {
@@ -161,7 +161,7 @@ describe('what was not signed', () => {
     );
   });
 
-  test('parts of two signatures of one signer don’t go together', async () => {
+  test('made of parts of two signatures by one signer is refused', async () => {
     const other = writeJws({ chain, payload: { targetArtifact: { ...SUBJECT, size: 1 } } });
     for (const part of ['payload', 'protected', 'signature']) {
       const fields = { ...good.fields, [part]: other.fields[part] };
@@ -173,7 +173,7 @@ describe('what was not signed', () => {
 });
 
 describe('trust', () => {
-  test('any certificate of the chain may be the anchor, but not one that issues nothing', async () => {
+  test('any certificate of the chain may be trusted, except one that issues none', async () => {
     const { bytes } = good;
     const code = (...trusted: Uint8Array[]) => codeOf(verifyWritten(bytes, chain, { trusted }));
     expect(await code(root.der)).toBeUndefined();
@@ -184,12 +184,12 @@ describe('trust', () => {
     expect(await code(Buffer.from('junk'))).toBe('TRUST_STORE_INVALID');
   });
 
-  test('a self-signed certificate stands for itself', async () => {
+  test('a self-signed certificate may be trusted itself', async () => {
     const self = issue();
     expect(await codeOfBoth({ chain: [self] })).toBeUndefined();
   });
 
-  test('names don’t count: the same ones by other keys are strangers', async () => {
+  test('a chain with the same names but other keys is not trusted', async () => {
     const impostors = issueChain();
     const { bytes } = writeJws({ chain: impostors });
     expect(await codeOf(verifyWritten(bytes, chain))).toBe('SIGNATURE_UNTRUSTED');
@@ -211,7 +211,7 @@ describe('trust', () => {
     expect(await codeOfBoth({}, {}, { identities })).toBe(code);
   });
 
-  test('an attribute that stands twice in the subject identifies nobody', async () => {
+  test('a subject with a repeated attribute matches no identity', async () => {
     const twice = issueChain({
       subject: [
         [O, 'Example'],
@@ -279,7 +279,7 @@ describe('attributes', () => {
     expect(await codeOfBoth(written, times)).toBe(code);
   });
 
-  test('a stranger’s signature is not good, whatever else isn’t understood of it', async () => {
+  test('an untrusted signature is refused even if it has unsupported attributes', async () => {
     const written = { critical: [SCHEME, 'org.example'], attributes: { 'org.example': 1 } };
     expect(await codeOfBoth(written, {}, { trusted: [issueAuthority().der] })).toBe('SIGNATURE_UNTRUSTED');
   });
@@ -289,7 +289,7 @@ describe('time', () => {
   const expiring = { [EXPIRY]: at('2026-06-02T00:00:00Z') };
   const expiringAt = (time: string) => codeOfBoth({ critical: [SCHEME, EXPIRY] }, expiring, { now: new Date(time) });
 
-  test('a signature expires at its expiry', async () => {
+  test('a signature is refused from its expiry on', async () => {
     expect(await expiringAt('2026-06-01T23:59:59.999Z')).toBeUndefined();
     expect(await expiringAt('2026-06-02T00:00:00.000Z')).toBe('SIGNATURE_EXPIRED');
   });
@@ -307,11 +307,11 @@ describe('time', () => {
     expect(await codeOfBoth({}, {}, { now: before })).toBe('SIGNATURE_CERTIFICATE_EXPIRED');
   });
 
-  test('and when it was signed', async () => {
+  test('every certificate must be valid at the time of signing', async () => {
     expect(await codeOfBoth({}, { [TIME]: at('2020-01-01T00:00:00Z') })).toBe('SIGNATURE_CERTIFICATE_EXPIRED');
   });
 
-  test('a timestamp might save it, and can’t be checked', async () => {
+  test('an expired certificate with a timestamp is inconclusive, because timestamps are not checked', async () => {
     const header = { 'io.cncf.notary.timestampSignature': new Uint8Array([1]) };
     const now = new Date(NOW.getTime() + 100 * 365 * DAY_MS);
     expect(await codeOfBoth({ header }, {}, { now })).toBe('SIGNATURE_TIMESTAMP_UNSUPPORTED');

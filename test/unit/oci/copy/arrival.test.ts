@@ -24,7 +24,7 @@ async function fiveReferrers() {
 }
 
 describe('verifyArrival', () => {
-  test('finds nothing to do after a good copy, and pushes nothing', async () => {
+  test('pushes nothing after a complete copy', async () => {
     const { source, destination, plan } = await fiveReferrers();
     await copyGraph(plan, source, destination);
     destination.calls.length = 0;
@@ -34,7 +34,7 @@ describe('verifyArrival', () => {
     expect(destination.count('listReferrers')).toBe(1);
   });
 
-  test('puts again, one by one, what the destination lost', async () => {
+  test('pushes lost referrers again, one after the other', async () => {
     const { source, destination, image, plan } = await fiveReferrers();
     destination.loseReferrers = 3;
     await copyGraph(plan, source, destination);
@@ -61,7 +61,7 @@ describe('verifyArrival', () => {
     expect(seen.at(-1)).toEqual({ state: 'asked', lost: 0 });
   });
 
-  test('keeps trying while the destination keeps losing, as long as it is told to', async () => {
+  test('repeats repairs while the destination loses content, as often as there are pauses', async () => {
     const { source, destination, image, plan } = await fiveReferrers();
     destination.loseReferrers = 5;
     await copyGraph(plan, source, destination);
@@ -70,7 +70,7 @@ describe('verifyArrival', () => {
     expect(await destination.listReferrers(image.digest)).toHaveLength(5);
   });
 
-  test('names what the destination never lists', async () => {
+  test('fails and names the referrers that the destination never lists', async () => {
     const { source, destination, image, referrers, plan } = await fiveReferrers();
     const lost = referrers.slice(1, 3).map(({ digest }) => digest);
     for (const digest of lost) destination.unlisted.add(digest);
@@ -85,7 +85,7 @@ describe('verifyArrival', () => {
     });
   });
 
-  test('copies again what is gone altogether', async () => {
+  test('copies missing manifests again', async () => {
     const { source, destination, image, referrers, plan } = await fiveReferrers();
     await copyGraph(plan, source, destination);
     destination.manifests.delete(image.digest);
@@ -97,7 +97,7 @@ describe('verifyArrival', () => {
   });
 
   test.each(['a referrer', 'a listing', 'a subject', 'a tag'])(
-    'asks again for what was missing (%s) and what depends on it, not for everything',
+    'checks only what was missing (%s) and its dependents again',
     async (what) => {
       const { source, destination, image, referrers } = await fiveReferrers();
       const [lost = image] = referrers;
@@ -132,7 +132,7 @@ describe('verifyArrival', () => {
     },
   );
 
-  test('asks for the whole list of which one was put again: that may have cost another', async () => {
+  test('checks the whole list of a subject after a repair, because a repair may remove other entries', async () => {
     const { source, destination, referrers, plan } = await fiveReferrers();
     const [lost, other] = referrers.map(({ digest }) => digest);
     await copyGraph(plan, source, destination);
@@ -148,7 +148,7 @@ describe('verifyArrival', () => {
     expect(rounds).toBe(2);
   });
 
-  test('with what is gone, what it needs is looked for: children that went meanwhile', async () => {
+  test('copies missing children together with a missing index', async () => {
     const source = new MemoryRepository();
     const destination = new MemoryRepository();
     const { root, all } = await putRealGraph(source);
@@ -166,7 +166,7 @@ describe('verifyArrival', () => {
     expect(destination.manifests.has(root.digest)).toBe(true);
   });
 
-  test('asks again for what was put again; a destination that keeps nothing is an error', async () => {
+  test('fails if the destination keeps nothing, after checking each repair', async () => {
     const { source, destination, image, referrers, plan } = await fiveReferrers();
     await copyGraph(plan, source, destination);
     const gone = referrers[0]?.digest ?? '';
@@ -189,7 +189,7 @@ describe('verifyArrival', () => {
     expect(await destination.listReferrers(image.digest)).toHaveLength(5);
   });
 
-  test('a digest tag that does not stay is an error', async () => {
+  test('a digest tag that disappears is an error', async () => {
     const source = new MemoryRepository();
     const destination = new MemoryRepository();
     const image = await putImage(source, ['a']);
@@ -209,7 +209,7 @@ describe('verifyArrival', () => {
     });
   });
 
-  test('asks for referrers of children and of referrers too', async () => {
+  test('checks the referrers of children and of referrers', async () => {
     const source = new MemoryRepository();
     const destination = new MemoryRepository();
     const { root } = await putRealGraph(source);
@@ -221,7 +221,7 @@ describe('verifyArrival', () => {
     expect(isNothingMissing(await missingAt(plan, destination))).toBe(true);
   });
 
-  test('stops when told to, in the middle of a pause', async () => {
+  test('an abort ends a pause at once', async () => {
     const { source, destination, plan } = await fiveReferrers();
     for (const { descriptor } of plan.manifests) destination.unlisted.add(descriptor.digest);
     await copyGraph(plan, source, destination);
@@ -237,7 +237,7 @@ describe('verifyArrival', () => {
 });
 
 describe('missingAt', () => {
-  test('is everything at an empty destination, and nothing at a whole one', async () => {
+  test('reports everything for an empty destination and nothing for a complete one', async () => {
     const { source, destination, plan } = await fiveReferrers();
     const missing = await missingAt(plan, destination);
     expect(missing.manifests).toHaveLength(6);
@@ -246,7 +246,7 @@ describe('missingAt', () => {
     expect(await missingAt(plan, destination)).toEqual({ manifests: [], unlisted: [], tags: [] });
   });
 
-  test('names digest tags that are not there', async () => {
+  test('names missing digest tags', async () => {
     const source = new MemoryRepository();
     const destination = new MemoryRepository();
     const image = await putImage(source, ['a']);
@@ -260,7 +260,7 @@ describe('missingAt', () => {
 });
 
 describe('compareGraphs', () => {
-  test('of two that are alike: nothing missing, and no artifact or image fetched', async () => {
+  test('finds no difference between equal graphs without fetching artifacts or images', async () => {
     const { source, destination, image, plan } = await fiveReferrers();
     await copyGraph(plan, source, destination);
     source.calls.length = 0;
@@ -275,7 +275,7 @@ describe('compareGraphs', () => {
   });
 
   test.each(['child', 'referrer of a child', 'referrer of a referrer', 'listing'])(
-    'sees a missing %s',
+    'reports a missing %s',
     async (what) => {
       const source = new MemoryRepository();
       const destination = new MemoryRepository();
@@ -291,7 +291,7 @@ describe('compareGraphs', () => {
     },
   );
 
-  test('sees that a referrer was added at the source', async () => {
+  test('reports a referrer that was added at the source', async () => {
     const { source, destination, image, plan } = await fiveReferrers();
     await copyGraph(plan, source, destination);
     const added = await putReferrer(source, image, 'later');
@@ -300,14 +300,14 @@ describe('compareGraphs', () => {
     expect(compared.unlisted).toEqual([{ subject: image.digest, referrer: added.digest }]);
   });
 
-  test('what the destination has beyond makes no difference', async () => {
+  test('additional content at the destination is not a difference', async () => {
     const { source, destination, image, plan } = await fiveReferrers();
     await copyGraph(plan, source, destination);
     await putReferrer(destination, image, 'record');
     expect(isNothingMissing(await compareGraphs(source, destination, image, { recursive: true }))).toBe(true);
   });
 
-  test('descends into indexes that are there', async () => {
+  test('checks the children of indexes that the destination has', async () => {
     const source = new MemoryRepository();
     const destination = new MemoryRepository();
     destination.sparse = true;

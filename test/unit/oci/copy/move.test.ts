@@ -30,7 +30,7 @@ const refused = (status: number, code: string): RegistryError =>
   new RegistryError(code, { method: 'POST', url: 'memory://', status, registryCodes: [code] });
 
 describe('copyGraph', () => {
-  test('everything arrives, byte for byte, fetched once; no manifest is fetched again', async () => {
+  test('copies everything byte for byte, fetching each blob once and no manifest again', async () => {
     const { source, destination, plan } = await setUp();
     const report = await copyGraph(plan, source, destination);
     expect(new Map([...destination.manifests].map(([digest, { bytes }]) => [digest, Buffer.from(bytes)]))).toEqual(
@@ -45,7 +45,7 @@ describe('copyGraph', () => {
     expect(destination.tags.size).toBe(0);
   });
 
-  test('a plan that went through JSON without bytes is fetched anew', async () => {
+  test('a plan that was stored without bytes fetches the manifests again', async () => {
     const { source, destination, plan } = await setUp();
     const carried = JSON.parse(JSON.stringify(plan)) as typeof plan;
     for (const manifest of carried.manifests) delete manifest.bytes;
@@ -54,14 +54,14 @@ describe('copyGraph', () => {
     expect(source.count('fetchManifest')).toBe(plan.manifests.length);
   });
 
-  test('bytes in a plan that are not what the descriptor says are not believed', async () => {
+  test('bytes in a plan that do not match their descriptor are not used', async () => {
     const { source, destination, plan } = await setUp();
     for (const manifest of plan.manifests) manifest.bytes = Buffer.from('{}').toString('base64');
     await copyGraph(plan, source, destination);
     expect(destination.manifests.size).toBe(plan.manifests.length);
   });
 
-  test('what is there is not moved again; nothing at all the second time', async () => {
+  test('existing content is not copied again; a second copy moves nothing', async () => {
     const { source, destination, plan } = await setUp();
     await copyGraph(plan, source, destination);
     destination.calls.length = 0;
@@ -72,7 +72,7 @@ describe('copyGraph', () => {
     expect(destination.calls).toHaveLength(plan.manifests.length);
   });
 
-  test('an index that is there does not hide a child, a referrer or their blobs that are not', async () => {
+  test('missing children, referrers and blobs are copied although the index exists', async () => {
     const { source, destination, plan, all } = await setUp();
     await copyGraph(plan, source, destination);
     const [amd, , , , sbomOfRoot, , signature] = all;
@@ -88,7 +88,7 @@ describe('copyGraph', () => {
     expect([...destination.blobs.keys()].sort()).toEqual([...source.blobs.keys()].sort());
   });
 
-  test('blobs of manifests that are there are asked for when that is wanted', async () => {
+  test('blobs of existing manifests are checked with checkBlobs', async () => {
     const { source, destination, plan } = await setUp();
     await copyGraph(plan, source, destination);
     destination.blobs.clear();
@@ -98,7 +98,7 @@ describe('copyGraph', () => {
     expect(destination.blobs.size).toBe(plan.blobCount);
   });
 
-  test('resumes where it broke off', async () => {
+  test('the same call resumes an interrupted copy', async () => {
     const { source, destination, plan } = await setUp();
     destination.failNth('pushBlob', 6, new TransportError('CONNECTION_CLOSED', 'closed'));
     await expect(copyGraph(plan, source, destination)).rejects.toMatchObject({
@@ -113,7 +113,7 @@ describe('copyGraph', () => {
     expect(report.copied.filter(({ kind }) => kind === 'blob')).toHaveLength(plan.blobCount - there);
   });
 
-  test('names the source where the source fails', async () => {
+  test('an error of the source names the source', async () => {
     const { source, destination, plan } = await setUp();
     source.failNth('openBlob', 1, refused(404, 'BLOB_UNKNOWN'));
     await expect(copyGraph(plan, source, destination)).rejects.toMatchObject({
@@ -134,7 +134,7 @@ describe('copyGraph', () => {
     });
   });
 
-  test('after a failure nothing goes on', async () => {
+  test('no request follows a failure', async () => {
     const { source, destination, plan } = await setUp();
     destination.failNth('pushBlob', 1, refused(403, 'DENIED'));
     await expect(copyGraph(plan, source, destination)).rejects.toMatchObject({ code: 'DENIED' });
@@ -144,14 +144,14 @@ describe('copyGraph', () => {
     expect(destination.manifests.size).toBe(0);
   });
 
-  test('a destination that keeps manifests under another digest is an error', async () => {
+  test('a destination that stores manifests under another digest is an error', async () => {
     const { source, destination, plan } = await setUp();
     const other: Descriptor = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(text('other')), size: 1 };
     destination.pushManifest = () => Promise.resolve(other);
     await expect(copyGraph(plan, source, destination)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
   });
 
-  test('foreign layers are not moved', async () => {
+  test('foreign layers are not copied', async () => {
     const source = new MemoryRepository();
     const destination = new MemoryRepository();
     const config = await putBlob(source, 'application/vnd.oci.image.config.v1+json', text('{}'));
@@ -163,7 +163,7 @@ describe('copyGraph', () => {
     expect([...destination.blobs.keys()]).toEqual([config.digest]);
   });
 
-  test('sha512 stays sha512', async () => {
+  test('sha512 digests are kept', async () => {
     const source = new MemoryRepository();
     const destination = new MemoryRepository();
     const bytes = text('layer');
@@ -180,7 +180,7 @@ describe('copyGraph', () => {
     expect(destination.blobs.has(layer.digest)).toBe(true);
   });
 
-  test('digest tags are set last, and only where they lead elsewhere', async () => {
+  test('digest tags are written last, and only if they point elsewhere', async () => {
     const source = new MemoryRepository();
     const destination = new MemoryRepository();
     const image = await putImage(source, ['a'], 'v1');
@@ -195,7 +195,7 @@ describe('copyGraph', () => {
     expect(destination.tags.get(tag)).toBe(signature.digest);
   });
 
-  test('progress counts every node once, and ends at the totals', async () => {
+  test('progress counts every node once and ends at the totals', async () => {
     const { source, destination, plan } = await setUp();
     const seen: CopyProgress[] = [];
     await copyGraph(plan, source, destination, { onProgress: (progress) => void seen.push(progress) });
@@ -229,7 +229,7 @@ describe('mounting', () => {
     return { source, destination, plan: await planGraph(source, root, { recursive: true }) };
   }
 
-  test('moves no blob at all inside one registry', async () => {
+  test('uploads no blob within one registry', async () => {
     const { source, destination, plan } = await inOneRegistry();
     const report = await copyGraph(plan, source, destination, { mountFrom: 'app' });
     expect(report.mounted).toHaveLength(plan.blobCount);
@@ -237,7 +237,7 @@ describe('mounting', () => {
     expect(destination.count('pushBlob')).toBe(0);
   });
 
-  test('tries each repository, and streams what none has', async () => {
+  test('tries each repository, then streams a blob that none of them has', async () => {
     const registries = new MemoryRegistries();
     const base = registries.repository('registry', 'base');
     const layer = await putBlob(base, 'application/vnd.oci.image.layer.v1.tar+gzip', text('base'));
@@ -250,7 +250,7 @@ describe('mounting', () => {
     expect(report.copied.filter(({ kind }) => kind === 'blob')).toHaveLength(2);
   });
 
-  test.each([401, 403, 404, 405])('a mount that is refused with %d is copied without', async (status) => {
+  test.each([401, 403, 404, 405])('a mount refused with %d falls back to an upload', async (status) => {
     const { source, destination, plan } = await inOneRegistry();
     destination.fault = ({ method }) => {
       if (method === 'mountBlob') throw refused(status, 'DENIED');
@@ -260,7 +260,7 @@ describe('mounting', () => {
     expect(destination.blobs.size).toBe(plan.blobCount);
   });
 
-  test('a registry that is down is not taken for a refusal', async () => {
+  test('a registry that is down is not treated as a refused mount', async () => {
     const { source, destination, plan } = await inOneRegistry();
     destination.failNth('mountBlob', 1, refused(503, 'UNAVAILABLE'));
     await expect(copyGraph(plan, source, destination, { mountFrom: 'app' })).rejects.toMatchObject({
@@ -270,7 +270,7 @@ describe('mounting', () => {
 });
 
 describe('bounds', () => {
-  test('requests and bytes at once stay within what was given', async () => {
+  test('concurrent requests and bytes stay within their limits', async () => {
     const source = new MemoryRepository('source/app');
     const layers = Array.from({ length: 12 }, (_, index) => `${index}`.repeat(1000));
     const image = await putImage(source, layers);
@@ -293,7 +293,7 @@ describe('bounds', () => {
     expect(mostBytes).toBeLessThanOrEqual(2500);
   });
 
-  test('a blob that is larger than the bound moves alone', async () => {
+  test('a blob larger than the byte limit is copied alone', async () => {
     const source = new MemoryRepository('source/app');
     const image = await putImage(source, ['x'.repeat(10_000)]);
     const destination = new MemoryRepository();
@@ -308,7 +308,7 @@ const steps = array(
   { minLength: 1, maxLength: 12 },
 );
 
-test('any graph arrives whole, leaves first, with nothing fetched or pushed twice', async () => {
+test('any graph is copied completely, leaves first, and nothing is fetched or pushed twice', async () => {
   await assert(
     asyncProperty(steps, integer({ min: 1, max: 8 }), boolean(), async (built, concurrency, interrupt) => {
       const source = new MemoryRepository('source/app');

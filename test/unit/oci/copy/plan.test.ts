@@ -22,7 +22,7 @@ const digestsOf = (plan: CopyPlan): string[] => plan.manifests.map((manifest) =>
 const sorted = (descriptors: { digest: string }[]): string[] => descriptors.map(({ digest }) => digest).sort();
 
 describe('planGraph', () => {
-  test('takes children, referrers of the root and of its children, and their referrers; each fetched once', async () => {
+  test('includes children, their referrers and the referrers of referrers, and fetches each once', async () => {
     const source = new MemoryRepository();
     const { root, all } = await putRealGraph(source);
     source.calls.length = 0;
@@ -35,7 +35,7 @@ describe('planGraph', () => {
     expect(JSON.parse(JSON.stringify(plan))).toEqual(plan);
   });
 
-  test('orders from the leaves up, subjects before their referrers', async () => {
+  test('sorts from the leaves up, with subjects before their referrers', async () => {
     const source = new MemoryRepository();
     const { root } = await putRealGraph(source);
     const plan = await planGraph(source, root, { recursive: true });
@@ -48,7 +48,7 @@ describe('planGraph', () => {
     expect(digestsOf(plan)).toEqual(digestsOf(await planGraph(source, root, { recursive: true })));
   });
 
-  test('without recursion takes no referrer, and asks for none', async () => {
+  test('lists no referrers unless it is recursive', async () => {
     const source = new MemoryRepository();
     const { root } = await putRealGraph(source);
     const plan = await planGraph(source, root);
@@ -67,7 +67,7 @@ describe('planGraph', () => {
     expect(plan.sizeBytes).toBe(manifests + blobs);
   });
 
-  test('a referrer as root takes its subject along, and not the subject’s other referrers', async () => {
+  test('a referrer as root includes its subject, but not the other referrers of that subject', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['a']);
     const sbom = await putReferrer(source, image, 'sbom');
@@ -77,7 +77,7 @@ describe('planGraph', () => {
     expect(digestsOf(plan)).toEqual([image.digest, sbom.digest, signature.digest]);
   });
 
-  test('a subject that is not there is left where it is', async () => {
+  test('a missing subject is left out', async () => {
     const source = new MemoryRepository();
     const nowhere: Descriptor = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(text('nowhere')), size: 7 };
     const sbom = await putReferrer(source, nowhere, 'sbom');
@@ -87,7 +87,7 @@ describe('planGraph', () => {
     ]);
   });
 
-  test('an index child that is missing is an error, whose code says so', async () => {
+  test('a missing child of an index is an error with its own code', async () => {
     const source = new MemoryRepository();
     source.sparse = true;
     const nowhere: Descriptor = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(text('nowhere')), size: 7 };
@@ -95,7 +95,7 @@ describe('planGraph', () => {
     await expect(planGraph(source, root)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
   });
 
-  test('leaves out referrers by artifact type, with what refers to them; artifact streaming by default', async () => {
+  test('leaves out referrers of excluded artifact types and their referrers; the default is artifact streaming', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['a']);
     const streaming = await putReferrer(source, image, 'streaming', ARTIFACT_STREAMING);
@@ -108,7 +108,7 @@ describe('planGraph', () => {
     expect(all.manifests).toHaveLength(4);
   });
 
-  test('excludes by the manifest’s type where the list has none', async () => {
+  test('uses the artifact type of the manifest if the list has none', async () => {
     class Untyped extends MemoryRepository {
       override async listReferrers(digest: Descriptor['digest']): Promise<Descriptor[]> {
         const listed = await super.listReferrers(digest);
@@ -123,7 +123,7 @@ describe('planGraph', () => {
     expect(plan.leftOut).toMatchObject([{ digest: streaming.digest, reason: 'excluded' }]);
   });
 
-  test('a list that names what isn’t there, or refers to something else, is not believed', async () => {
+  test('a listed manifest that does not exist or refers to something else is left out', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['a']);
     const other = await putImage(source, ['b']);
@@ -139,7 +139,7 @@ describe('planGraph', () => {
     );
   });
 
-  test('what a list names wrongly is taken all the same where an index has it as a child', async () => {
+  test('a wrongly listed manifest is still copied as the child of an index', async () => {
     const source = new MemoryRepository();
     const child = await putImage(source, ['a']);
     const sibling = await putImage(source, ['b']);
@@ -150,7 +150,7 @@ describe('planGraph', () => {
     expect(digestsOf(plan).sort()).toEqual(sorted([child, sibling, inner, root]));
   });
 
-  test('a stale entry in one list does not hide a referrer from the list of what it does refer to', async () => {
+  test('a stale entry in one list does not hide a referrer in the right list', async () => {
     const source = new MemoryRepository();
     const [first, second] = [await putImage(source, ['a']), await putImage(source, ['b'])];
     const root = await putIndex(source, [first, second]);
@@ -172,7 +172,7 @@ describe('planGraph', () => {
     expect(plan.leftOut).toMatchObject([{ digest: referrer.digest, reason: 'not-its-subject' }]);
   });
 
-  test('nor from being found by a digest tag', async () => {
+  test('a stale entry in one list does not hide the target of a digest tag', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['a']);
     const elsewhere = await putImage(source, ['elsewhere']);
@@ -185,7 +185,7 @@ describe('planGraph', () => {
     expect(plan.manifests.flatMap((manifest) => manifest.tags ?? [])).toEqual([tag]);
   });
 
-  test('a referrer of a foreign type that can’t be read is left out and named; of a known type it is an error', async () => {
+  test('an unreadable referrer of an unknown type is left out; one of a known type is an error', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['a']);
     const sbom = await putReferrer(source, image, 'sbom');
@@ -210,7 +210,7 @@ describe('planGraph', () => {
     await expect(planWith(OCI_IMAGE_MANIFEST)).rejects.toMatchObject({ code: 'DESCRIPTOR_INVALID' });
   });
 
-  test('schema 1 in an index is refused by name', async () => {
+  test('schema 1 in an index is refused with its own code', async () => {
     const source = new MemoryRepository();
     source.sparse = true;
     const old = { mediaType: DOCKER_MANIFEST_V1_SIGNED, digest: digestOf(text('old')), size: 3 };
@@ -218,7 +218,7 @@ describe('planGraph', () => {
     await expect(planGraph(source, root)).rejects.toMatchObject({ code: 'SCHEMA1_UNSUPPORTED' });
   });
 
-  test('digest tags travel with their digest, and with their own referrers', async () => {
+  test('digest tags are copied with their digest and their own referrers', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['a'], 'v1');
     const hex = image.digest.slice('sha256:'.length);
@@ -239,7 +239,7 @@ describe('planGraph', () => {
     expect(tags.sort()).toEqual([`sha256-${hex}.att`, `sha256-${hex}.sig`]);
   });
 
-  test('digest tags are asked for one by one where tags cannot be listed', async () => {
+  test('digest tags are requested one by one if tags cannot be listed', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['a'], 'v1');
     const signature = await putImage(source, ['signature'], `${image.digest.replace(':', '-')}.sig`);
@@ -251,7 +251,7 @@ describe('planGraph', () => {
     expect(digestsOf(plan)).toEqual([image.digest, signature.digest]);
   });
 
-  test('the referrers tag schema is asked where a tag may be, and only there', async () => {
+  test('the referrers tag is read only if the tag may exist', async () => {
     const asked = new Map<string, boolean>();
     class Watched extends MemoryRepository {
       override listReferrers(...[digest, options]: Parameters<MemoryRepository['listReferrers']>) {
@@ -277,7 +277,7 @@ describe('planGraph', () => {
     expect([...asked.values()]).toEqual([true, true, true]);
   });
 
-  test('foreign layers go by reference only', async () => {
+  test('foreign layers are listed but not copied', async () => {
     const source = new MemoryRepository();
     const config = await putBlob(source, 'application/vnd.oci.image.config.v1+json', text('{}'));
     const foreign = {
@@ -293,7 +293,7 @@ describe('planGraph', () => {
     expect(plan.blobCount).toBe(1);
   });
 
-  test('what is in an index and is no manifest is a blob', async () => {
+  test('an entry of an index that is not a manifest is copied as a blob', async () => {
     const source = new MemoryRepository();
     const blob = await putBlob(source, 'text/plain', text('hello'));
     const root = await putIndex(source, [blob]);
@@ -304,8 +304,8 @@ describe('planGraph', () => {
 
 const at = (name: string): Descriptor => ({ mediaType: OCI_IMAGE_INDEX, digest: digestOf(text(name)), size: 1 });
 
-describe('graphs that are refused', () => {
-  test('referrers of referrers, too deep', async () => {
+describe('refused graphs', () => {
+  test('referrers beyond the maximum depth are an error', async () => {
     const source = new MemoryRepository();
     let subject = await putImage(source, ['a']);
     const root = subject;
@@ -313,7 +313,7 @@ describe('graphs that are refused', () => {
     await expect(planGraph(source, root, { recursive: true })).rejects.toMatchObject({ code: 'GRAPH_TOO_DEEP' });
   });
 
-  test('as deep as is allowed', async () => {
+  test('referrers at the maximum depth are accepted', async () => {
     const source = new MemoryRepository();
     let subject = await putImage(source, ['a']);
     const root = subject;
@@ -321,7 +321,7 @@ describe('graphs that are refused', () => {
     expect((await planGraph(source, root, { recursive: true })).manifests).toHaveLength(GRAPH_DEPTH + 1);
   });
 
-  test('too wide, without fetching it all', async () => {
+  test('a graph with too many nodes is refused before it is fetched completely', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['a']);
     const listed = Array.from({ length: GRAPH_NODES + 1 }, (_, index): Descriptor => ({
@@ -334,7 +334,7 @@ describe('graphs that are refused', () => {
     expect(source.count('fetchManifest')).toBeLessThan(100);
   });
 
-  test('a circle, from a store that does not check digests', async () => {
+  test('a cycle in a store that does not verify digests is an error', async () => {
     const pointsTo = new Map([
       [at('a').digest, at('b')],
       [at('b').digest, at('c')],
@@ -351,7 +351,7 @@ describe('graphs that are refused', () => {
     await expect(planGraph(new Lying(), at('a'))).rejects.toMatchObject({ code: 'GRAPH_CYCLE' });
   });
 
-  test('a manifest that is none', async () => {
+  test('content that is not a manifest is an error', async () => {
     const source = new MemoryRepository();
     const root = await putImage(source, ['a']);
     source.fetchManifest = () => Promise.resolve({ descriptor: root, bytes: text('[]') });

@@ -44,7 +44,7 @@ class GatheringRepository extends MemoryRepository {
   }
 }
 
-test('referrers that wait for their index hold no request that others need', async () => {
+test('a referrer that waits for its index does not hold a request slot', async () => {
   const source = new MemoryRepository('source/app');
   const subject = await pushPacked(source, packArtifact({ artifactType: 'text/image', layers: [] }));
   for (let number = 0; number < 6; number += 1) await pushPacked(source, artifactOf(subject, number));
@@ -54,7 +54,7 @@ test('referrers that wait for their index hold no request that others need', asy
   expect(destination.manifests.size).toBe(7);
 });
 
-test('what the destination lists under the root is asked while the source is', async () => {
+test("the destination's list for the root is requested while the source is read", async () => {
   const source = new MemoryRepository('source/app');
   const { root } = await putRealGraph(source);
   const destination = new MemoryRepository('destination/app');
@@ -75,7 +75,7 @@ test('what the destination lists under the root is asked while the source is', a
   expect(new Set(calls).size).toBe(calls.length);
 });
 
-test('a comparison reads the tag schema only if the registry itself does not list all that is expected', async () => {
+test('a comparison reads the referrers tag only if the API does not list all expected referrers', async () => {
   const source = new MemoryRepository('source/app');
   const { root } = await putRealGraph(source);
   const folder = await mkdtemp(join(tmpdir(), 'round-trips-'));
@@ -98,7 +98,7 @@ test('a comparison reads the tag schema only if the registry itself does not lis
   }
 });
 
-test('of many referrers that come at once, one finds out that there is no API, and one index lists all', async () => {
+test('of many concurrent referrers one detects the missing API, and one index lists all of them', async () => {
   await withFakeRegistry({}, async ({ host, seen }) => {
     const client = quickClient();
     const repository = client.repository(host, 'a');

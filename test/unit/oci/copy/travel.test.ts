@@ -100,17 +100,17 @@ function putArtifact(content: string, options: { tag?: string; subject?: Descrip
   return pushPacked(source, packed, tag === undefined ? {} : { tag });
 }
 
-describe('images that do not ride along', () => {
+describe('images among the referrers are not copied', () => {
   test('a referrer that is an image is left out', async () => {
     await expectLeftOut(await putRunnable(source, 'converted', { subject: image }), 'image');
   });
 
-  test('an image that calls itself an SBOM is left out', async () => {
+  test('an image with the artifact type of an SBOM is left out', async () => {
     const artifactType = 'application/vnd.cyclonedx+json';
     await expectLeftOut(await putRunnable(source, 'evil', { subject: image, artifactType }), 'image');
   });
 
-  test('an image whose entry in the list lies about media type, artifact type and size is left out', async () => {
+  test('an image whose list entry has a wrong media type, artifact type and size is left out', async () => {
     const evil = await putRunnable(source, 'evil', { subject: image });
     const list = source.listReferrers.bind(source);
     source.listReferrers = async (digest, options) =>
@@ -120,7 +120,7 @@ describe('images that do not ride along', () => {
     await expectLeftOut(evil, 'image');
   });
 
-  test.each(['sig', 'att', 'sbom'])('an image under a .%s tag is left out, and the tag with it', async (suffix) => {
+  test.each(['sig', 'att', 'sbom'])('an image under a .%s tag is left out together with the tag', async (suffix) => {
     await expectLeftOut(await putRunnable(source, 'evil', { tag: digestTag(image, suffix) }), 'image');
   });
 
@@ -129,37 +129,37 @@ describe('images that do not ride along', () => {
     await expectLeftOut(await putIndexOf(source, [inner], { tag: digestTag(image, 'sig') }), 'image');
   });
 
-  test('an index that refers to the image and lists another image is left out whole, artifacts included', async () => {
+  test('an index of referrers that lists another image is left out, including its artifacts', async () => {
     const inner = [await putArtifact('report'), await putRunnable(source, 'evil')];
     await expectLeftOut(await putIndexOf(source, inner, { subject: image, artifactType: 'a/b' }), 'image');
   });
 
-  test('an image three indexes deep is found', async () => {
+  test('an image nested in three indexes is found', async () => {
     let index = await putIndexOf(source, [await putRunnable(source, 'evil')]);
     index = await putIndexOf(source, [await putArtifact('report'), index]);
     await expectLeftOut(await putIndexOf(source, [index], { subject: image }), 'image');
   });
 
-  test('an index that lists the promoted image itself is left out: nobody has signed that index', async () => {
+  test('an index that lists the promoted image is left out, because nobody has signed that index', async () => {
     await expectLeftOut(await putIndexOf(source, [image], { subject: image }), 'image');
   });
 
-  test('an artifact does not take the image along that it calls its subject', async () => {
+  test('the subject of an artifact is not copied if it is an image', async () => {
     const evil = await putRunnable(source, 'evil');
     await expectLeftOut(await putArtifact('x', { tag: digestTag(image, 'sig'), subject: evil }), 'not-its-subject');
   });
 
-  test('nor does a child of an index of artifacts', async () => {
+  test('the subject of a child in an index of artifacts is not copied if it is an image', async () => {
     const evil = await putRunnable(source, 'evil');
     const inner = await putArtifact('x', { subject: evil });
     await expectLeftOut(await putIndexOf(source, [inner], { subject: image }), 'unreadable');
   });
 
-  test('an image that refers to an artifact is left out, and the artifact travels', async () => {
+  test('an image that refers to an artifact is left out, but the artifact is copied', async () => {
     await expectLeftOut(await putRunnable(source, 'evil', { subject: sbom }), 'image');
   });
 
-  test('what refers to something left out is left out with it', async () => {
+  test('referrers of a manifest that is left out are left out', async () => {
     const evil = await putRunnable(source, 'evil', { subject: image });
     const signature = await putReferrer(source, evil, 'signature of it');
     await putArtifact('tagged', { tag: digestTag(evil, 'sig') });
@@ -167,20 +167,20 @@ describe('images that do not ride along', () => {
     await expectLeftOut(evil, 'image');
   });
 
-  test('a child of an unknown media type keeps its index from travelling, since a runtime may sniff it', async () => {
+  test('an index with a child of an unknown media type is left out, because a runtime may detect the type', async () => {
     source.sparse = true;
     const evil = await putRunnable(source, 'evil');
     const inner = { ...evil, mediaType: 'application/vnd.unknown+json' };
     await expectLeftOut(await putIndexOf(source, [inner], { subject: image }), 'unreadable');
   });
 
-  test('an index whose child is not there is left out, and keeps nothing else from travelling', async () => {
+  test('an index with a missing child is left out, and everything else is copied', async () => {
     source.sparse = true;
     const gone = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(text('gone')), size: 4 };
     await expectLeftOut(await putIndexOf(source, [gone], { subject: image }), 'unreadable');
   });
 
-  test('an image whose layers are called a signature is left out: podman unpacks what it is', async () => {
+  test('an image whose layers have the media type of a signature is left out, because podman unpacks them', async () => {
     const bytes = gzipSync(await tarOf([['app/evil', 'evil']]));
     const layers = [await putBlob(source, 'application/vnd.dev.cosign.simplesigning.v1+json', bytes)];
     const rootfs = { type: 'layers', diff_ids: layers.map(({ digest }) => digest) };
@@ -198,7 +198,7 @@ describe('images that do not ride along', () => {
     await expectLeftOut(await source.pushManifest(bytes, OCI_IMAGE_MANIFEST, { tag }), 'unreadable');
   });
 
-  test('an image whose config is not there is left out', async () => {
+  test('an image without its config is left out', async () => {
     const evil = await putRunnable(source, 'evil, without its config', { subject: image });
     const { manifest } = source.manifests.get(evil.digest) ?? {};
     if (manifest?.kind !== 'image') throw new Error('no image');
@@ -206,7 +206,7 @@ describe('images that do not ride along', () => {
     await expectLeftOut(evil, 'unreadable');
   });
 
-  test('what holds more manifests than are looked at is left out', async () => {
+  test('an index with more manifests than the limit is left out', async () => {
     source.sparse = true;
     const many = Array.from({ length: MOST_HELD_MANIFESTS + 1 }, (_, index) => ({
       mediaType: OCI_IMAGE_MANIFEST,
@@ -216,7 +216,7 @@ describe('images that do not ride along', () => {
     await expectLeftOut(await putIndexOf(source, many, { subject: image }), 'unreadable');
   });
 
-  test('many indexes that hold much are looked at up to a bound in all, and fail nothing', async () => {
+  test('many large indexes are examined up to a common limit, and the plan succeeds', async () => {
     source.sparse = true;
     const texts = await Promise.all(Array.from({ length: 900 }, (_, number) => putArtifact(`${number}`)));
     for (let number = 0; number < 12; number += 1) {
@@ -227,7 +227,7 @@ describe('images that do not ride along', () => {
     expect(planned.manifests).toHaveLength(2 + 900 + 11);
   });
 
-  test('an index that lists an index ten thousand times, which lists an artifact as often, costs no more than once', async () => {
+  test('an index that lists one index ten thousand times is examined once', async () => {
     const artifact = await putArtifact('listed often');
     const inner = await putIndexOf(source, Array<Descriptor>(10_000).fill(artifact));
     const outer = await putIndexOf(source, Array<Descriptor>(10_000).fill(inner), { subject: image });
@@ -237,7 +237,7 @@ describe('images that do not ride along', () => {
     expect(digestsOf(planned).sort()).toEqual([image, sbom, artifact, inner, outer].map(({ digest }) => digest).sort());
   }, 120_000);
 
-  test('referrers that name more foreign layers than a graph may have blobs fail nothing', async () => {
+  test('referrers with more foreign layers than the limit do not fail the plan', async () => {
     source.sparse = true;
     const config = { mediaType: 'application/x', digest: digestOf(text('{}')), size: 2 };
     for (let number = 0; number < 7; number += 1) {
@@ -255,7 +255,7 @@ describe('images that do not ride along', () => {
     expect(reasonsOf(planned).map(([, reason]) => reason)).toEqual(Array<string>(6).fill('unreadable'));
   });
 
-  test('an index whose children refer to each other in a long chain is left out, and fails nothing', async () => {
+  test('an index whose children form a long chain is left out', async () => {
     const chain = [await putArtifact('first')];
     for (let length = 1; length <= GRAPH_DEPTH + 2; length += 1) {
       const [subject] = chain;
@@ -270,14 +270,14 @@ describe('images that do not ride along', () => {
     expect(destination.manifests.has(short.digest)).toBe(true);
   });
 
-  test('an index that lists an artifact twice, once under a type that is no manifest’s, is left out', async () => {
+  test('an index that lists an artifact twice, once under an unknown media type, is left out', async () => {
     source.sparse = true;
     const artifact = await putArtifact('listed twice');
     const children = [{ ...artifact, mediaType: 'application/x' }, artifact];
     await expectLeftOut(await putIndexOf(source, children, { subject: image }), 'unreadable');
   });
 
-  test('referrers too deep to follow are left out, and refuse nothing', async () => {
+  test('referrers beyond the maximum depth are left out', async () => {
     let subject = sbom;
     for (let level = 2; level <= GRAPH_DEPTH + 1; level += 1) {
       subject = await putReferrer(source, subject, `${level}`);
@@ -288,7 +288,7 @@ describe('images that do not ride along', () => {
     expect(isNothingMissing(await compare())).toBe(true);
   });
 
-  test('a referrer that is no manifest of its known type is left out; a copy of everything refuses it', async () => {
+  test('a referrer that is not of its media type is left out; a copy of everything refuses it', async () => {
     const bytes = text(JSON.stringify({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config: 7, layers: [] }));
     const weird: Descriptor = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(bytes), size: bytes.length };
     const fetch = source.fetchManifest.bind(source);
@@ -309,14 +309,14 @@ describe('images that do not ride along', () => {
     ['a name twice', '"layers":[],"layers":[]'],
     ['a name that Go reads as another', '"Layers":[]'],
     ['what reads as an index to some', '"manifests":[]'],
-  ])('ambiguous JSON is left out: %s', async (_what, more) => {
+  ])('a referrer with ambiguous JSON is left out: %s', async (_what, more) => {
     const config = await putBlob(source, 'a/b', text('{}'));
     const manifest = { schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [], subject: image };
     const doubtful = putText(`${JSON.stringify(manifest).slice(0, -1)},${more}}`, OCI_IMAGE_MANIFEST);
     await expectLeftOut(doubtful, 'unreadable');
   });
 
-  test('an image that is served as an index, or as an artifact manifest, is left out', async () => {
+  test('an image that is served as an index or artifact manifest is left out', async () => {
     const evil = await putRunnable(source, 'evil');
     const { manifest } = source.manifests.get(evil.digest) ?? {};
     if (manifest?.kind !== 'image') throw new Error('no image');
@@ -327,7 +327,7 @@ describe('images that do not ride along', () => {
     await expectLeftOut(putText(json, OCI_ARTIFACT_MANIFEST), 'unreadable');
   });
 
-  test('a copy of everything takes images along, as oras cp -r does', async () => {
+  test('a copy of everything includes images, as oras cp -r does', async () => {
     const converted = await putRunnable(source, 'converted', { subject: image });
     const tagged = await putRunnable(source, 'tagged', { tag: digestTag(image, 'sig') });
     const whole = await planGraph(source, image, { recursive: true });
@@ -335,8 +335,8 @@ describe('images that do not ride along', () => {
   });
 });
 
-describe('what travels', () => {
-  test('signatures as cosign tags them: an image config, and no layer of a file system', async () => {
+describe('referrers that are copied', () => {
+  test("cosign's signatures, which have an image config but no file-system layer, are copied", async () => {
     const payload = await putBlob(source, 'application/vnd.dev.cosign.simplesigning.v1+json', text('{"critical":{}}'));
     const rootfs = { type: 'layers', diff_ids: [payload.digest] };
     const config = await putBlob(source, OCI_IMAGE_CONFIG, text(JSON.stringify({ rootfs })));
@@ -347,7 +347,7 @@ describe('what travels', () => {
     expect(destination.tags.get(tag)).toBe(signature.digest);
   });
 
-  test('attestations, Helm charts, and folders as ORAS packs them', async () => {
+  test('attestations, Helm charts and ORAS folders are copied', async () => {
     const attestation = await putReferrer(source, image, '{}', IN_TOTO);
     const folder = await putReferrer(source, image, 'folder', 'application/vnd.oci.image.layer.v1.tar+gzip');
     const chart = encodeManifest({
@@ -360,7 +360,7 @@ describe('what travels', () => {
     await expectTravels(attestation, folder, await source.pushManifest(chart, OCI_IMAGE_MANIFEST));
   });
 
-  test('an index of artifacts, indexes in it, and what refers to any of them', async () => {
+  test('an index of artifacts, nested indexes and their referrers are copied', async () => {
     const [one, two] = [await putArtifact('one'), await putArtifact('two')];
     const inner = await putIndexOf(source, [two]);
     const outer = await putIndexOf(source, [one, inner], { subject: image });
@@ -370,13 +370,13 @@ describe('what travels', () => {
     expect(tagsOf(planned)).toEqual([digestTag(one, 'sig')]);
   });
 
-  test('an artifact under a digest tag that refers to that digest, and one that refers to what travels', async () => {
+  test('an artifact under a digest tag is copied if it refers to that digest or to copied content', async () => {
     const own = await putArtifact('own', { tag: digestTag(image, 'sig'), subject: image });
     const other = await putArtifact('other', { tag: digestTag(image, 'att'), subject: sbom });
     expect(tagsOf(await expectTravels(own, other))).toEqual([digestTag(image, 'att'), digestTag(image, 'sig')]);
   });
 
-  test('referrers of the children of an index, and attestations among them that refer to their siblings', async () => {
+  test("referrers of an index's children are copied, including attestations that refer to siblings", async () => {
     const other = await putRunnable(source, 'arm64');
     const attestation = await putReferrer(source, other, '{}', IN_TOTO);
     const root = await putIndex(source, [image, other, attestation], 'v2');
@@ -389,7 +389,7 @@ describe('what travels', () => {
     expect(isNothingMissing(await compare(root))).toBe(true);
   });
 
-  test('a child of the root travels, and is no referrer because a list says so', async () => {
+  test('a child of the root is copied as a child, even if a list names it as a referrer', async () => {
     const other = await putRunnable(source, 'arm64', { tag: 'kept' });
     const root = await putIndex(source, [image, other], 'v2');
     const tag = digestTag(root, 'sig');
@@ -405,7 +405,7 @@ describe('what travels', () => {
     expect(isNothingMissing(await compare(root))).toBe(true);
   });
 
-  test('circles of digest tags come to their end', async () => {
+  test('cycles of digest tags end', async () => {
     const one = await putArtifact('one', { tag: digestTag(image, 'sig') });
     const two = await putArtifact('two', { tag: digestTag(one, 'sig') });
     for (const [from, to] of [
@@ -418,7 +418,7 @@ describe('what travels', () => {
     await expectTravels(one, two);
   });
 
-  test('a list that names a referrer wrongly hides nothing', async () => {
+  test('a wrong entry in one list does not hide a referrer', async () => {
     const note = await putReferrer(source, sbom, 'note');
     const list = source.listReferrers.bind(source);
     source.listReferrers = async (digest, options) => [
@@ -428,7 +428,7 @@ describe('what travels', () => {
     await expectTravels(note);
   });
 
-  test('an excluded type is excluded before it is looked at, under a digest tag too', async () => {
+  test('an excluded type is left out before its content is judged, also under a digest tag', async () => {
     const converted = await putRunnable(source, 'converted', { subject: image, artifactType: 'x/streaming' });
     const tagged = await putArtifact('tagged', { tag: digestTag(image, 'att'), subject: image });
     const { leftOut } = await plan(image, ['x/streaming', 'text/artifact']);
@@ -441,8 +441,8 @@ describe('what travels', () => {
   });
 });
 
-describe('the next look', () => {
-  test('a digest tag that is moved to an image between plan and copy arrives as it was planned', async () => {
+describe('a later comparison', () => {
+  test('a digest tag that moves to an image after the plan is copied as planned', async () => {
     const tag = digestTag(image, 'sig');
     const signature = await putArtifact('signature', { tag });
     const planned = await plan();
@@ -466,7 +466,7 @@ describe('the next look', () => {
     expect(source.count('openBlob')).toBe(0);
   });
 
-  test('an image that a former version took along is no difference, nor what refers to it', async () => {
+  test('an image that an earlier version copied is not a difference, nor are its referrers', async () => {
     const evil = await putRunnable(source, 'evil', { subject: image });
     await copyGraph(await planGraph(source, image, { recursive: true }), source, destination);
     expect(isNothingMissing(await compare())).toBe(true);
@@ -476,7 +476,7 @@ describe('the next look', () => {
     expect(digestsOf(await plan())).not.toContain(signature.digest);
   });
 
-  test('what refers to an artifact that is there is a difference, and costs its fetch and no other', async () => {
+  test('a new referrer of an existing artifact is a difference and costs only the fetch of that artifact', async () => {
     await promote();
     const signature = await putReferrer(source, sbom, 'signature');
     source.calls.length = 0;
@@ -486,7 +486,7 @@ describe('the next look', () => {
     expect(isNothingMissing(await compare())).toBe(true);
   });
 
-  test('an image that the destination has, and does not list, is left out all the same', async () => {
+  test('an image that the destination has but does not list is left out', async () => {
     const evil = await putRunnable(source, 'evil', { subject: image });
     await promote();
     destination.unlisted.add(evil.digest);
@@ -496,7 +496,7 @@ describe('the next look', () => {
     expect([isNothingMissing(compared), reasonsOf(compared)]).toEqual([true, [[evil.digest, 'image']]]);
   });
 
-  test('a thousand referrers cost one fetch each to plan, and none to look at again', async () => {
+  test('a thousand referrers are fetched once each for a plan and never for the next comparison', async () => {
     for (let number = 0; number < 1_000; number += 1) await putReferrer(source, image, `${number}`);
     source.calls.length = 0;
     expect((await promote()).manifests).toHaveLength(1_002);
@@ -509,10 +509,10 @@ describe('the next look', () => {
   }, 60_000);
 });
 
-describe('a type that the rule excludes', () => {
+describe('an excluded artifact type', () => {
   const STREAMING = 'application/vnd.azure.artifact.streaming.v1';
 
-  test('is the manifest’s: a list that gives it to an SBOM, as anybody may write, keeps no SBOM at the source', async () => {
+  test('is read from the manifest, so that a wrong list entry cannot keep an SBOM from being copied', async () => {
     const list = source.listReferrers.bind(source);
     source.listReferrers = async (digest, options) =>
       (await list(digest, options)).map((entry) => ({ ...entry, artifactType: STREAMING }));
@@ -526,7 +526,7 @@ describe('a type that the rule excludes', () => {
     expect(compared.manifests.map(({ digest }) => digest)).toContain(sbom.digest);
   });
 
-  test('excludes what is listed under it and is not there: nobody waits for it', async () => {
+  test('excludes a missing manifest that is listed with this type', async () => {
     const gone = await putReferrer(source, image, 'gone');
     const list = source.listReferrers.bind(source);
     source.listReferrers = async (digest, options) =>

@@ -40,8 +40,8 @@ async function damage(path: string, content: string): Promise<void> {
   await writeFile(path, content);
 }
 
-describe('opening', () => {
-  test('makes an empty layout where there is nothing, when told to', async () => {
+describe('openLayout', () => {
+  test('creates an empty layout with the option create', async () => {
     const path = folder();
     await expect(openLayout(path)).rejects.toMatchObject({ code: 'LAYOUT_NOT_FOUND' });
     await openLayout(path, { create: true });
@@ -50,7 +50,7 @@ describe('opening', () => {
     await openLayout(path);
   });
 
-  test('makes one of a folder in which something else is, and of one that lacks the marker alone', async () => {
+  test('creates a layout in a folder with other files, or without its marker', async () => {
     const path = folder();
     await mkdir(path);
     await writeFile(join(path, 'other'), 'kept');
@@ -62,7 +62,7 @@ describe('opening', () => {
     expect(await readFile(join(path, 'other'), 'utf8')).toBe('kept');
   });
 
-  test('somebody else’s index.json is left alone', async () => {
+  test('an index.json of something else is not changed', async () => {
     const path = folder();
     await mkdir(path);
     await writeFile(join(path, 'index.json'), '{"name":"site"}');
@@ -99,12 +99,12 @@ describe('opening', () => {
   });
 });
 
-describe('what can’t be written', () => {
+describe('a layout that cannot be written', () => {
   test.each(['/proc/no-such-folder/x', join('package.json', 'x')])('%s has a code of its own', async (path) => {
     await expect(openLayout(path, { create: true })).rejects.toMatchObject({ code: 'LAYOUT_UNWRITABLE' });
   });
 
-  test('a file that can’t be read is not the layout’s fault', async () => {
+  test('a source file that cannot be read is not reported as a layout error', async () => {
     const layout = await openLayout(folder(), { create: true });
     const descriptor = { mediaType: 'x/y', digest: digestOf(Buffer.from('x')), size: 1 };
     const absent = join(root, 'absent.txt');
@@ -113,7 +113,7 @@ describe('what can’t be written', () => {
 });
 
 describe('a layout folder as a repository', () => {
-  test('keeps tags in index.json, in the form in which oras does', async () => {
+  test('stores tags in index.json as oras does', async () => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
     const image = await putImage(layout, ['a'], 'v1');
@@ -134,7 +134,7 @@ describe('a layout folder as a repository', () => {
     expect(await layout.resolve(sbom.digest)).toEqual(sbom);
   });
 
-  test('a tag leads to one manifest; what it led to before stays', async () => {
+  test('a tag points to one manifest; the previous one stays without a tag', async () => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
     const first = await putImage(layout, ['a'], 'v1');
@@ -151,7 +151,7 @@ describe('a layout folder as a repository', () => {
     expect((await readIndex(path)).manifests).toHaveLength(3);
   });
 
-  test('finds a manifest that lies among the blobs only, and its referrers', async () => {
+  test('finds a manifest that exists only as a blob, and its referrers', async () => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
     const image = await putImage(layout, ['a'], 'v1');
@@ -163,7 +163,7 @@ describe('a layout folder as a repository', () => {
     await expect(again.resolve('v1')).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN', notFound: true });
   });
 
-  test('lists referrers with type and annotations, filtered when asked', async () => {
+  test('lists referrers with type and annotations, and filters by type', async () => {
     const layout = await openLayout(folder(), { create: true });
     const image = await putImage(layout, ['a']);
     const sbom = await putReferrer(layout, image, 'sbom');
@@ -175,7 +175,7 @@ describe('a layout folder as a repository', () => {
     expect(await layout.listReferrers(sbom.digest)).toEqual([]);
   });
 
-  test('many writers at once lose nothing', async () => {
+  test('concurrent writers lose nothing', async () => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
     const image = await putImage(layout, ['a']);
@@ -185,7 +185,7 @@ describe('a layout folder as a repository', () => {
     expect(await readdir(join(path, 'ingest'))).toEqual([]);
   });
 
-  test('blobs and manifests are closed against being written to, as oras leaves them', async () => {
+  test('files of blobs and manifests are read-only, as in oras', async () => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
     const image = await putImage(layout, ['closed'], 'v1');
@@ -196,7 +196,7 @@ describe('a layout folder as a repository', () => {
     expect((await readdir(join(path, 'blobs', 'sha256'))).includes(image.digest.slice(7))).toBe(false);
   });
 
-  test('a blob comes whole, or from an offset', async () => {
+  test('a blob is read completely or from an offset', async () => {
     const layout = await openLayout(folder(), { create: true });
     const blob = await putBlob(layout, 'text/plain', text('0123456789'));
     expect(await drain(await layout.openBlob(blob))).toBe('0123456789');
@@ -211,7 +211,7 @@ describe('a layout folder as a repository', () => {
     ['other bytes', 'abcdefghij', 'DIGEST_MISMATCH'],
     ['too few bytes', '012345678', 'SIZE_MISMATCH'],
     ['too many bytes', '0123456789+', 'SIZE_MISMATCH'],
-  ])('takes no blob of %s, and leaves nothing behind', async (_, sent, code) => {
+  ])('refuses a blob with %s and leaves no file behind', async (_, sent, code) => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
     const descriptor = { mediaType: 'text/plain', digest: digestOf(text('0123456789')), size: 10 };
@@ -220,7 +220,7 @@ describe('a layout folder as a repository', () => {
     expect(await readdir(join(path, 'ingest'))).toEqual([]);
   });
 
-  test('says so when a file was changed on disk', async () => {
+  test('reports a file that was changed on disk', async () => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
     const blob = await putBlob(layout, 'text/plain', text('0123456789'));
@@ -234,7 +234,7 @@ describe('a layout folder as a repository', () => {
     await expect(layout.fetchManifest(image)).rejects.toMatchObject({ code: 'SIZE_MISMATCH' });
   });
 
-  test('refuses what is no manifest', async () => {
+  test('refuses content that is not a manifest', async () => {
     const layout = await openLayout(folder(), { create: true });
     await expect(layout.pushManifest(text('[]'), OCI_IMAGE_MANIFEST)).rejects.toMatchObject({
       code: 'MANIFEST_INVALID',
@@ -254,11 +254,11 @@ describe('a layout folder as a repository', () => {
     expect((await readIndex(path)).manifests).toHaveLength(1);
   });
 
-  describe('a deletion takes along what nobody needs then', () => {
+  describe('deleting a manifest also deletes unused content', () => {
     const blobsOf = async (path: string): Promise<string[]> =>
       (await readdir(join(path, 'blobs', 'sha256'))).map((name) => `sha256:${name}`).sort();
 
-    test('of an index: its children, but for those with a tag, of another index, or with a referrer', async () => {
+    test('children of an index are deleted unless they have a tag, another index or a referrer', async () => {
       const path = folder();
       const layout = await openLayout(path, { create: true });
       const names = ['alone', 'tagged', 'shared', 'signed'];
@@ -286,7 +286,7 @@ describe('a layout folder as a repository', () => {
       expect(await blobsOf(path)).toEqual([]);
     });
 
-    test('a manifest that index.json lacks needs its blobs all the same', async () => {
+    test('blobs of a manifest that is not in index.json are kept', async () => {
       const path = folder();
       const layout = await openLayout(path, { create: true });
       const [image, lying] = [await putImage(layout, ['base', 'a'], 'v1'), await putImage(layout, ['base', 'b'])];
@@ -300,7 +300,7 @@ describe('a layout folder as a repository', () => {
       expect(await blobsOf(path)).toEqual([]);
     });
 
-    test('where one is named that can’t be read, nothing but referrers', async () => {
+    test('only referrers are deleted if index.json names unreadable content', async () => {
       const path = folder();
       const layout = await openLayout(path, { create: true });
       const image = await putImage(layout, ['base'], 'v1');
@@ -314,7 +314,7 @@ describe('a layout folder as a repository', () => {
       expect(await layout.hasBlob({ mediaType: 'x/y', digest: digestOf(text('base')), size: 4 })).toBe(true);
     });
 
-    test('a deletion that breaks off leaves no name of what isn’t whole', async () => {
+    test('an interrupted deletion leaves no entry without its file', async () => {
       const source = await openLayout(folder(), { create: true });
       const { root: top } = await putRealGraph(source);
       for (let allowed = 0, isDone = false; !isDone; allowed += 1) {
@@ -343,7 +343,7 @@ describe('a layout folder as a repository', () => {
     });
   });
 
-  test('an index of null, as oras leaves one whose last manifest was deleted, is empty', async () => {
+  test('a null list of manifests, which oras writes after the last deletion, is empty', async () => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
     await writeFile(join(path, 'index.json'), '{"schemaVersion":2,"manifests":null}');
@@ -351,7 +351,7 @@ describe('a layout folder as a repository', () => {
     expect((await readIndex(path)).manifests).toHaveLength(1);
   });
 
-  test('index.json keeps what is said of a manifest: each tag what was said with it', async () => {
+  test('index.json keeps the annotations of each tag', async () => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
     const platform = { os: 'linux', architecture: 'amd64' };
@@ -387,7 +387,7 @@ describe('a layout folder as a repository', () => {
   });
 });
 
-test('a graph goes from memory to a layout, to another, and back, unchanged', async () => {
+test('a graph is copied from memory to a layout, to another layout and back without changes', async () => {
   const source = new MemoryRepository('source/app');
   const { root: top } = await putRealGraph(source);
   const first = await openLayout(folder(), { create: true });
@@ -407,10 +407,10 @@ test('a graph goes from memory to a layout, to another, and back, unchanged', as
   expect([...back.blobs.keys()].sort()).toEqual([...source.blobs.keys()].sort());
 });
 
-describe('files that a crash cut short', () => {
+describe('files truncated by a crash', () => {
   const fileOf = (path: string, digest: string): string => join(path, 'blobs', digest.replace(':', '/'));
 
-  test('are not there, and are replaced', async () => {
+  test('count as missing and are replaced', async () => {
     const path = folder();
     const layout = await openLayout(path, { create: true });
     const image = await putImage(layout, ['whole'], 'v1');
@@ -425,7 +425,7 @@ describe('files that a crash cut short', () => {
     expect(await readFile(fileOf(path, image.digest))).toEqual(manifest);
   });
 
-  test('are brought by the next copy, whether the tag stands or not; so is what is gone', async () => {
+  test('are replaced by the next copy, whether the tag exists or not', async () => {
     const source = new MemoryRepository();
     const image = await putImage(source, ['whole', 'other'], 'v1');
     const referrer = await putReferrer(source, image, 'sbom');

@@ -42,7 +42,7 @@ async function archive(name: string, linked?: string): Promise<Uint8Array> {
 }
 
 describe('a layout in a tar archive', () => {
-  test.each(['', './'])('is read like a folder, with names that begin with %j', async (prefix) => {
+  test.each(['', './'])('is read like a folder if names start with %j', async (prefix) => {
     const path = join(root, `layout${prefix.length}.tar`);
     await writeFile(path, await archive(prefix));
     const layout = await openLayout(path);
@@ -59,7 +59,7 @@ describe('a layout in a tar archive', () => {
     expect(Buffer.concat(body).toString()).toBe('by sha512');
   });
 
-  test('the size that an extended header gives counts', async () => {
+  test('uses the size in an extended header', async () => {
     const block = (name: string, size: number, type: string): Buffer => {
       const header = Buffer.alloc(512);
       header.write(name, 0);
@@ -102,7 +102,7 @@ describe('a layout in a tar archive', () => {
     expect(destination.blobs.size).toBe(plan.blobCount);
   });
 
-  test('is not written to', async () => {
+  test('cannot be written', async () => {
     const path = join(root, 'read-only.tar');
     await writeFile(path, await archive(''));
     const layout = await openLayout(path);
@@ -113,7 +113,7 @@ describe('a layout in a tar archive', () => {
     await expect(layout.mountBlob(long, 'x')).rejects.toMatchObject({ code });
   });
 
-  test('links in it are nobody’s files', async () => {
+  test('does not follow links', async () => {
     const path = join(root, 'links.tar');
     await writeFile(path, await archive('', 'oci-layout'));
     await expect(openLayout(path)).rejects.toMatchObject({ code: 'LAYOUT_INVALID' });
@@ -125,13 +125,13 @@ describe('a layout in a tar archive', () => {
     ['cut off in a header', (bytes: Uint8Array) => bytes.subarray(0, 700)],
     ['no archive at all', () => text('hello, this is no archive\n'.repeat(40))],
     ['empty', () => new Uint8Array()],
-  ])('is refused where it is %s', async (what, change) => {
+  ])('is refused if it is %s', async (what, change) => {
     const path = join(root, `${what.replaceAll(' ', '-')}.tar`);
     await writeFile(path, change(await archive('')));
     await expect(openLayout(path)).rejects.toMatchObject({ code: 'LAYOUT_INVALID' });
   });
 
-  test('a header whose checksum is wrong is not believed', async () => {
+  test('is refused if a header has a wrong checksum', async () => {
     const bytes = await archive('');
     bytes[bytes.indexOf(0x75) + 1] = 0x20;
     const path = join(root, 'broken.tar');

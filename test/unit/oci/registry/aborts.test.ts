@@ -21,7 +21,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
 }
 
 describe('a request for a token', () => {
-  test('ends with the last of those who wait for it', async () => {
+  test('is aborted when its last waiting caller is aborted', async () => {
     await scripted([], async (server) => {
       let asked = 0;
       let closed = 0;
@@ -54,7 +54,7 @@ describe('a request for a token', () => {
     });
   });
 
-  test('after one that nobody waited for any more, another is sent', async () => {
+  test('is sent again after an aborted one', async () => {
     await scripted([], async (server) => {
       let asked = 0;
       const realm = { 'www-authenticate': `Bearer realm="${server.origin}/token"` };
@@ -76,7 +76,7 @@ describe('a request for a token', () => {
     });
   });
 
-  test('who looks up the credential is told', async () => {
+  test('aborts the lookup of the credential', async () => {
     await scripted([], async (server) => {
       server.script({
         request: 'HEAD /v2/a/manifests/v1',
@@ -103,7 +103,7 @@ describe('a request for a token', () => {
   });
 });
 
-describe('a credential helper that hangs', () => {
+describe('a hanging credential helper', () => {
   let folder = '';
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'hangs-'));
@@ -126,7 +126,7 @@ setInterval(() => {}, 1000);
     }
   };
 
-  test('is ended with the last of those who wait for it, and asked anew by the next', async () => {
+  test('is stopped when its last waiting caller is aborted, and runs again for the next one', async () => {
     const PATH = [folder, dirname(process.execPath)].join(delimiter);
     const credentials = dockerConfigCredentials({ path: join(folder, 'config.json'), environment: { PATH } });
     const [first, second] = [new AbortController(), new AbortController()];
@@ -145,7 +145,7 @@ setInterval(() => {}, 1000);
   });
 });
 
-describe('a write of the index of referrers', () => {
+describe('an aborted write of a referrers index', () => {
   const SUBJECT = { mediaType: OCI_IMAGE_MANIFEST, digest: digestOf(Buffer.from('subject')), size: 7 };
   const empty = { mediaType: OCI_EMPTY, digest: digestOf(Buffer.from('{}')), size: 2 };
   const referrer = (artifactType: string): Buffer =>
@@ -160,7 +160,7 @@ describe('a write of the index of referrers', () => {
       }),
     );
 
-  test('that waits for its lease', async () => {
+  test('stops waiting for its lease', async () => {
     await withFakeRegistry({}, async ({ host, seen }) => {
       let told: AbortSignal | undefined;
       const client = quickClient({
@@ -186,7 +186,7 @@ describe('a write of the index of referrers', () => {
     });
   });
 
-  test('that reads: given up, its lease released, and done by the next', async () => {
+  test('releases its lease, and the next caller writes', async () => {
     let hanging = true;
     let reads = 0;
     let closed = 0;

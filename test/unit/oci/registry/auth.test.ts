@@ -49,7 +49,7 @@ async function resolveWith(
 }
 
 describe('Basic', () => {
-  test('the password goes only after it was asked for, and then each time', async () => {
+  test('sends the password only after a challenge, and then with each request', async () => {
     const asked = await resolveWith(
       BASIC,
       () => [
@@ -69,7 +69,7 @@ describe('Basic', () => {
     expect(asked).toHaveLength(1);
   });
 
-  test('a wrong password is sent once and told of', async () => {
+  test('sends a wrong password once and reports the refusal', async () => {
     await resolveWith(
       BASIC,
       () => [
@@ -93,7 +93,7 @@ describe('Basic', () => {
     );
   });
 
-  test('without a password there is nothing to answer', async () => {
+  test('returns the 401 if there is no password', async () => {
     await resolveWith(
       { kind: 'anonymous' },
       () => [{ request: HEAD, answer: { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } } }],
@@ -130,7 +130,7 @@ describe('Bearer', () => {
     ]);
   });
 
-  test('several WWW-Authenticate headers', async () => {
+  test('reads several WWW-Authenticate headers', async () => {
     await resolveWith(BASIC, (origin) => [
       {
         request: HEAD,
@@ -160,7 +160,7 @@ describe('Bearer', () => {
     );
   });
 
-  test('one token in flight for a scope, one 401 to learn from, however many ask at once', async () => {
+  test('concurrent requests share one 401 and one token request for each scope', async () => {
     await resolveWith(
       BASIC,
       (origin) => [
@@ -175,7 +175,7 @@ describe('Bearer', () => {
     );
   });
 
-  test('a token that was refused is got anew, once for all who held it', async () => {
+  test('a refused token is replaced once for all requests that used it', async () => {
     await resolveWith(
       BASIC,
       (origin) => [
@@ -220,7 +220,7 @@ describe('Bearer', () => {
     );
   });
 
-  test('scopes that the registry names beyond ours are added when ours were not enough', async () => {
+  test("scopes from the challenge are added if the request's own were not enough", async () => {
     await resolveWith(BASIC, (origin) => [
       { request: HEAD, answer: challenged(`${origin}/token`, ',scope="repository:other:pull"') },
       { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 200, body: { token: 't1' } } },
@@ -237,7 +237,7 @@ describe('Bearer', () => {
     ]);
   });
 
-  test('refused for good after a fresh token', async () => {
+  test('a request that is refused with a fresh token fails', async () => {
     await resolveWith(
       BASIC,
       (origin) => [
@@ -270,7 +270,7 @@ describe('Bearer', () => {
     );
   });
 
-  test('token endpoint in trouble is asked again, and the request goes on', async () => {
+  test('a failing token endpoint is retried, then the request continues', async () => {
     await resolveWith(BASIC, (origin) => [
       { request: HEAD, headers: { authorization: undefined }, answer: challenged(`${origin}/token`) },
       { request: `GET /token?service=reg&scope=${SCOPE}`, answer: { status: 503 } },
@@ -306,7 +306,7 @@ describe('realms on another host', () => {
   };
   const token = `GET /token?service=reg&scope=${SCOPE}`;
 
-  test('see no credential', async () => {
+  test('receive no credential', async () => {
     await elsewhere(
       () => ({}),
       [{ request: token, headers: { authorization: undefined }, answer: { status: 200, body: { token: 't1' } } }],
@@ -315,7 +315,7 @@ describe('realms on another host', () => {
     );
   });
 
-  test('are not asked at all where only certain registries are allowed', async () => {
+  test('receive no request if only certain registries are allowed', async () => {
     await elsewhere(
       (host) => ({ allowedRegistries: [host] }),
       [],
@@ -324,7 +324,7 @@ describe('realms on another host', () => {
     );
   });
 
-  test('see it where they are trusted by name', async () => {
+  test('receive the credential if they are trusted by name', async () => {
     await elsewhere(
       (host, realm) => ({ allowedRegistries: [host], trustedRealms: [realm] }),
       [{ request: token, headers: { authorization: BASIC_HEADER }, answer: { status: 200, body: { token: 't1' } } }],
@@ -343,7 +343,7 @@ describe("ACR's endpoints", () => {
       return answer;
     };
 
-  test('anonymous: a grant without credentials', async () => {
+  test('anonymous access uses a grant without credentials', async () => {
     await resolveWith({ kind: 'anonymous' }, (origin) => [
       { request: HEAD, answer: acr(origin) },
       {
@@ -358,7 +358,7 @@ describe("ACR's endpoints", () => {
     ]);
   });
 
-  test('anonymous elsewhere under the same path: GET where POST is not known', async () => {
+  test('anonymous access falls back to GET if the endpoint does not support POST', async () => {
     await resolveWith({ kind: 'anonymous' }, (origin) => [
       { request: HEAD, answer: acr(origin) },
       { request: 'POST /oauth2/token', answer: { status: 405 } },
@@ -371,7 +371,7 @@ describe("ACR's endpoints", () => {
     ]);
   });
 
-  test('user and password: GET with Basic', async () => {
+  test('user and password use GET with Basic', async () => {
     await resolveWith(BASIC, (origin) => [
       { request: HEAD, answer: acr(origin) },
       {
@@ -383,7 +383,7 @@ describe("ACR's endpoints", () => {
     ]);
   });
 
-  test('a refresh token: its grant', async () => {
+  test('a refresh token uses its own grant', async () => {
     await resolveWith({ kind: 'refreshToken', refreshToken: 'r1' }, (origin) => [
       { request: HEAD, answer: acr(origin) },
       {
@@ -397,7 +397,7 @@ describe("ACR's endpoints", () => {
     ]);
   });
 
-  test('a refresh token that has expired: to sign in again', async () => {
+  test('an expired refresh token is reported as TOKEN_EXPIRED', async () => {
     await scripted([], async (server) => {
       server.script(
         { request: HEAD, answer: acr(server.origin) },
@@ -413,7 +413,7 @@ describe("ACR's endpoints", () => {
     });
   });
 
-  test('an Entra token: exchanged once, used for each scope; exchanged anew when it is revoked', async () => {
+  test('an Entra token is exchanged once for all scopes, and again after a revocation', async () => {
     const asked = await resolveWith(
       { kind: 'entra', accessToken: 'e1', tenant: 'tid' },
       (origin) => [
@@ -472,7 +472,7 @@ describe("ACR's endpoints", () => {
     expect(asked).toEqual([]);
   });
 
-  test('two Entra identities of one tenant never share a token; a renewed one is the same identity', async () => {
+  test('two Entra identities never share a token; a renewed token is the same identity', async () => {
     await scripted([], async (server) => {
       const tokens = [
         jwt({ oid: 'a', tid: 't', n: 1 }),
@@ -511,7 +511,7 @@ describe("ACR's endpoints", () => {
     });
   });
 
-  test('an Entra token of somebody whom the registry does not know, where it may be asked anonymously too', async () => {
+  test('an unknown Entra identity falls back to anonymous access if allowed', async () => {
     await resolveWith({ kind: 'entra', accessToken: 'e1', orAnonymous: true }, (origin) => [
       { request: HEAD, answer: acr(origin) },
       { request: 'POST /oauth2/exchange', answer: { status: 401 } },
@@ -526,7 +526,7 @@ describe("ACR's endpoints", () => {
     ]);
   });
 
-  test('and where it is not let in so either, the first refusal counts', async () => {
+  test('the first refusal is reported if anonymous access fails as well', async () => {
     await resolveWith(
       { kind: 'entra', accessToken: 'e1', orAnonymous: true },
       (origin) => [
@@ -541,7 +541,7 @@ describe("ACR's endpoints", () => {
     );
   });
 
-  test('an Entra token that is refused', async () => {
+  test('a refused Entra token is an error', async () => {
     await resolveWith(
       { kind: 'entra', accessToken: 'secret' },
       (origin) => [
@@ -564,8 +564,8 @@ describe("ACR's endpoints", () => {
   });
 });
 
-describe('which registries may be asked', () => {
-  test('a redirect past the list is followed by reading a blob, and by nothing else', async () => {
+describe('allowed registries', () => {
+  test('a redirect to another host is followed only for a blob', async () => {
     const bytes = Buffer.from('blob');
     const blob = { mediaType: 'x/y', digest: digestOf(bytes), size: bytes.length };
     await scripted(
@@ -591,7 +591,7 @@ describe('which registries may be asked', () => {
     );
   });
 
-  test('one that is not allowed sees no request', async () => {
+  test('a registry that is not allowed receives no request', async () => {
     await scripted([], async (server) => {
       const client = quickClient({ allowedRegistries: ['myregistry.azurecr.io'] });
       for (const use of [() => client.repository(server.host, 'app'), () => client.registry(server.host)]) {
@@ -602,13 +602,13 @@ describe('which registries may be asked', () => {
     });
   });
 
-  test('none at all: an empty list', async () => {
+  test('an empty list allows no registry', async () => {
     const client = quickClient({ allowedRegistries: [] });
     expect(() => client.registry('localhost')).toThrow(expect.objectContaining({ code: 'REGISTRY_NOT_ALLOWED' }));
     await client.close();
   });
 
-  test('names that are none', async () => {
+  test('invalid names are refused', async () => {
     const client = quickClient();
     expect(() => client.repository('a/b', 'app')).toThrow(expect.objectContaining({ code: 'REFERENCE_INVALID' }));
     expect(() => client.repository('localhost', '../etc')).toThrow(
@@ -623,13 +623,13 @@ test.each([
   ['R.example:443', 'r.example'],
   ['localhost:80', 'localhost'],
   ['localhost:5000', 'localhost:5000'],
-])('one password, for the named registries only: %s is asked for as %s', async (named, host) => {
+])('a password for named registries only: %s is requested as %s', async (named, host) => {
   const credentials = basicCredentials('user', 'pass', [named]);
   expect(await credentials.get(host)).toEqual({ kind: 'basic', username: 'user', password: 'pass' });
   expect(await credentials.get('other.example')).toEqual({ kind: 'anonymous' });
 });
 
-describe('a registry whose firewall lets nobody in from here', () => {
+describe('a registry behind a firewall', () => {
   /** As quoted in docker/build-push-action#1214. */
   const refusal = {
     status: 403,
@@ -650,7 +650,7 @@ describe('a registry whose firewall lets nobody in from here', () => {
     remedy: expect.stringMatching(/network, whatever the role.*private endpoints/),
   };
 
-  test('is told from a lacking role, though an answer to HEAD has no words', async () => {
+  test('is distinguished from a missing role, also for HEAD', async () => {
     await resolveWith(
       { kind: 'entra', accessToken: 'secret' },
       () => [
@@ -662,7 +662,7 @@ describe('a registry whose firewall lets nobody in from here', () => {
     );
   });
 
-  test('also where only its token endpoint says so', async () => {
+  test('is recognized from its token endpoint', async () => {
     await resolveWith(
       { kind: 'entra', accessToken: 'secret' },
       (origin) => [
@@ -678,7 +678,7 @@ describe('a registry whose firewall lets nobody in from here', () => {
     ['a role that is lacking', { status: 401 }],
     ['a registry that is broken', { status: 404 }],
     ['other words', { status: 403, body: { errors: [{ code: 'DENIED', message: 'requested access is denied' }] } }],
-  ])('%s is no firewall', async (_, answer) => {
+  ])('%s is not recognized as a firewall', async (_, answer) => {
     await resolveWith(
       { kind: 'anonymous' },
       () => [
@@ -690,7 +690,7 @@ describe('a registry whose firewall lets nobody in from here', () => {
     );
   });
 
-  test('a registry with tokens of another kind is not asked', async () => {
+  test('a registry with another kind of token gets no extra request', async () => {
     await resolveWith(
       BASIC,
       (origin) => [

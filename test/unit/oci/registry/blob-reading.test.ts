@@ -31,7 +31,7 @@ async function bytesOf(piece: AsyncIterable<Uint8Array>): Promise<number[]> {
   return Buffer.concat(chunks).toJSON().data;
 }
 
-test('pieces that follow each other are one reading', async () => {
+test('consecutive pieces share one open body', async () => {
   const { reading, opened, closed } = blob();
   expect(await bytesOf(reading.piece(0, 30))).toEqual([...BYTES.subarray(0, 30)]);
   expect(await bytesOf(reading.piece(30, 60))).toEqual([...BYTES.subarray(30, 60)]);
@@ -42,7 +42,7 @@ test('pieces that follow each other are one reading', async () => {
   expect(closed()).toBe(1);
 });
 
-test('a chunk is handed on before the next one is asked for', async () => {
+test('a chunk is yielded before the next one is read', async () => {
   const { reading, asked } = blob();
   const piece = reading.piece(0, 40);
   await piece.next();
@@ -51,7 +51,7 @@ test('a chunk is handed on before the next one is asked for', async () => {
   expect(asked()).toBe(2);
 });
 
-test('a piece that broke off is opened anew, and closes no reading but its own', async () => {
+test('an interrupted piece is opened again and closes only its own body', async () => {
   const { reading, opened, closed } = blob();
   const broken = reading.piece(0, 30);
   await broken.next();
@@ -63,7 +63,7 @@ test('a piece that broke off is opened anew, and closes no reading but its own',
   expect(opened).toEqual([0, 0]);
 });
 
-test('a blob with too few bytes, or too many, is an error', async () => {
+test('a blob with too few or too many bytes is an error', async () => {
   const short = blob(BYTES.subarray(0, 50)).reading;
   await expect(bytesOf(short.piece(0, 100))).rejects.toBe(tooShort);
   const long = blob().reading;
@@ -71,7 +71,7 @@ test('a blob with too few bytes, or too many, is an error', async () => {
   await expect(long.expectEnd()).rejects.toBe(tooShort);
 });
 
-test('what can only be opened from its start is read up to the offset', async () => {
+test('a body without offsets is skipped up to the offset', async () => {
   const openAt = skipping(async function* () {
     for (let at = 0; at < BYTES.length; at += 8) yield BYTES.subarray(at, at + 8);
   });

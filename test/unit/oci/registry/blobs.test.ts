@@ -40,7 +40,7 @@ async function read(repository: RegistryRepository, descriptor: Descriptor = BLO
 }
 
 describe('a download', () => {
-  test('whole', async () => {
+  test('returns the whole blob', async () => {
     await using(
       [{ request: GET, headers: { range: undefined }, answer: { status: 200, body: BYTES } }],
       async (repository) => {
@@ -49,13 +49,13 @@ describe('a download', () => {
     );
   });
 
-  test('goes on where it broke, again and again', async () => {
+  test('resumes after each broken connection', async () => {
     await using([{ request: GET, answer: ranged(50_000), times: 4 }], async (repository) => {
       expect((await read(repository)).equals(BYTES)).toBe(true);
     });
   });
 
-  test('goes on where the registry does not know of ranges', async () => {
+  test('resumes at a registry without Range support', async () => {
     await using(
       [
         { request: GET, answer: ranged(120_000) },
@@ -65,19 +65,19 @@ describe('a download', () => {
     );
   });
 
-  test('gives up where nothing more comes', async () => {
+  test('fails after several attempts without a byte', async () => {
     await using([{ request: GET, answer: ranged(0), times: 4 }], async (repository) => {
       expect(await failureOf(read(repository))).toMatchObject({ code: 'CONNECTION_CLOSED', transient: true });
     });
   });
 
-  test('gives up where too little comes at a time', async () => {
+  test('fails after too many attempts with few bytes', async () => {
     await using([{ request: GET, answer: ranged(1), times: 20 }], async (repository) => {
       expect(await failureOf(read(repository))).toMatchObject({ code: 'CONNECTION_CLOSED' });
     });
   });
 
-  test('an error in the middle is the error of the download', async () => {
+  test('reports an error answer to the resumed request', async () => {
     await using(
       [
         { request: GET, answer: ranged(50_000) },
@@ -134,7 +134,7 @@ describe('a download', () => {
     });
   });
 
-  test('from an offset', async () => {
+  test('starts at an offset', async () => {
     await using(
       [{ request: GET, headers: { range: 'bytes=199990-199999' }, answer: ranged(1e9) }],
       async (repository) => {
@@ -144,7 +144,7 @@ describe('a download', () => {
     );
   });
 
-  test('parts that are shorter than was asked for, as a registry may send them', async () => {
+  test('accepts ranges that are shorter than requested', async () => {
     const answer: Exchange['answer'] = ({ headers }) => {
       const from = Number(/^bytes=(\d+)-/.exec(headers.range ?? '')?.[1]);
       const end = Math.min(BYTES.length, from + 70_000);
@@ -160,7 +160,7 @@ describe('a download', () => {
     );
   });
 
-  test('a body without a length that ends early is gone on with', async () => {
+  test('resumes a body without a length that ends early', async () => {
     await using(
       [
         {
@@ -176,7 +176,7 @@ describe('a download', () => {
     );
   });
 
-  test('another range than was asked for', async () => {
+  test('fails if the registry returns another range', async () => {
     await using(
       [
         {
@@ -189,7 +189,7 @@ describe('a download', () => {
     );
   });
 
-  test('the empty blob', async () => {
+  test('verifies the empty blob', async () => {
     const empty = blobOf(new Uint8Array());
     await using(
       [{ request: `GET /v2/a/blobs/${empty.digest}`, answer: { status: 200 }, times: 2 }],
@@ -201,7 +201,7 @@ describe('a download', () => {
     );
   });
 
-  test('sha512', async () => {
+  test('verifies a sha512 digest', async () => {
     const digest = digestOf(BYTES, 'sha512');
     await using(
       [{ request: `GET /v2/a/blobs/${digest}`, answer: { status: 200, body: BYTES } }],
@@ -211,7 +211,7 @@ describe('a download', () => {
     );
   });
 
-  test('redirected to another host: without the credential', async () => {
+  test('follows a redirect to another host without the credential', async () => {
     await scripted(
       [{ request: 'GET /store?sig=1', headers: { authorization: undefined }, answer: { status: 200, body: BYTES } }],
       async (store) => {
@@ -225,7 +225,7 @@ describe('a download', () => {
     );
   });
 
-  test('an abort ends it', async () => {
+  test('ends when it is aborted', async () => {
     const reason = new Error('enough');
     const controller = new AbortController();
     await using(
@@ -251,7 +251,7 @@ describe('a download', () => {
   });
 });
 
-describe('whether a blob is there', () => {
+describe('hasBlob', () => {
   test.each<[number, Record<string, string>, boolean | string]>([
     [200, { 'content-length': String(BYTES.length) }, true],
     [404, {}, false],

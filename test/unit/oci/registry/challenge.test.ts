@@ -69,7 +69,7 @@ describe('challenges', () => {
     parameters: fc.uniqueArray(fc.tuple(name, value), { selector: ([key]) => key, maxLength: 5 }),
   });
 
-  test('what is written is read', () => {
+  test('a generated header is parsed to the same challenges', () => {
     fc.assert(
       fc.property(fc.array(challenge, { maxLength: 5 }), (challenges) => {
         const header = challenges
@@ -85,7 +85,7 @@ describe('challenges', () => {
     );
   });
 
-  test('anything at all is read in little time', () => {
+  test('any text is parsed in a short time', () => {
     fc.assert(
       fc.property(
         fc.string({ maxLength: 500, unit: fc.constantFrom(...Array.from('aB="\\, \t;~/Bearer')) }),

@@ -103,18 +103,18 @@ describe('entries', () => {
     expect(await get({ auths }, registry)).toEqual(expected);
   });
 
-  test('no file, and an empty one', async () => {
+  test('a missing or empty file has no credentials', async () => {
     expect(await dockerConfigCredentials({ path: join(folder, 'absent') }).get('r')).toEqual({ kind: 'anonymous' });
     expect(await get('', 'r')).toEqual({ kind: 'anonymous' });
   });
 
-  test.each(['{"auths": {"r": {"auth": "c2VjcmV0', '[]'])('a file that can not be read: %s', async (text) => {
+  test.each(['{"auths": {"r": {"auth": "c2VjcmV0', '[]'])('a malformed file is an error: %s', async (text) => {
     const error = await failureOf(get(text, 'r'));
     expect(error).toMatchObject({ code: 'DOCKER_CONFIG_INVALID' });
     expect(String(error)).not.toContain('c2VjcmV0');
   });
 
-  test.each(['!!', 'c2VjcmV0'])('an auth that is no user and password: %s', async (auth) => {
+  test.each(['!!', 'c2VjcmV0'])('an auth without user and password is an error: %s', async (auth) => {
     const error = await failureOf(get({ auths: { 'https://r.example/v1/': { auth } } }, 'r.example'));
     expect(error).toMatchObject({ code: 'DOCKER_CONFIG_INVALID' });
     expect(String(error)).toContain('https://r.example/v1/');
@@ -124,7 +124,7 @@ describe('entries', () => {
 });
 
 describe('helpers', () => {
-  test('one for a host comes before the store, and where there is one the file says nothing', async () => {
+  test('a helper for a host takes precedence over the store, and a helper over the file', async () => {
     await helper('own', { 'r.example': { Username: 'own', Secret: '1' } });
     await helper('store', {
       's.example': { Username: '<token>', Secret: '2' },
@@ -156,8 +156,8 @@ describe('helpers', () => {
   });
 });
 
-describe('keeping and taking out', () => {
-  test('in the file: all else stays, and nobody else may read it', async () => {
+describe('storing and erasing', () => {
+  test('changes only its entry in the file, which only the owner can read', async () => {
     await writeFile(
       path,
       JSON.stringify({ detachKeys: 'x', auths: { 'https://r.example/v1/': { auth: 'old' }, other: { auth: 'kept' } } }),
@@ -178,7 +178,7 @@ describe('keeping and taking out', () => {
     expect(JSON.parse(await readFile(path, 'utf8')).auths).toEqual({ other: { auth: 'kept' } });
   });
 
-  test('an entry with a path is not this registry’s own, and stays', async () => {
+  test('keeps an entry with a path', async () => {
     const below = { auth: encode('n:s') };
     await writeFile(path, JSON.stringify({ auths: { 'r.example/namespace': below, 'https://r.example': below } }));
     await storeDockerCredential('r.example', 'u', 'p', { path });
@@ -190,7 +190,7 @@ describe('keeping and taking out', () => {
     expect(JSON.parse(await readFile(path, 'utf8'))).toEqual({ auths: { 'r.example/namespace': below } });
   });
 
-  test('without a file; a token without a user', async () => {
+  test('creates a missing file, and stores a token without a user', async () => {
     const fresh = join(folder, 'deep', 'config.json');
     await storeDockerCredential('docker.io', '', 'token', { path: fresh });
     expect(JSON.parse(await readFile(fresh, 'utf8')).auths).toEqual({
@@ -198,7 +198,7 @@ describe('keeping and taking out', () => {
     });
   });
 
-  test('in a helper', async () => {
+  test('uses the helper that the config names', async () => {
     await helper('store', {});
     await writeFile(path, JSON.stringify({ credsStore: 'store' }));
     await storeDockerCredential('r.example', 'u', 'p', { path, environment });

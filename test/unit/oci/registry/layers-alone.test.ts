@@ -22,7 +22,7 @@ function scriptedTransport(...steps: Step[]): Transport & { sent: TransportReque
   };
 }
 
-test('from plain HTTP a redirect to TLS on the same host is followed there, without the credential', async () => {
+test('a redirect from plain HTTP to TLS on the same host is followed without the credential', async () => {
   const inner = scriptedTransport({ status: 301, headers: { location: 'https://r.example/v2/' } });
   const headers = { authorization: 'Basic x', accept: 'y' };
   await followRedirects(inner).send({ method: 'GET', url: 'http://r.example/v2/', kind: 'api', headers });
@@ -32,7 +32,7 @@ test('from plain HTTP a redirect to TLS on the same host is followed there, with
   ]);
 });
 
-test('a shorter Retry-After does not end a longer pause', async () => {
+test('a shorter Retry-After does not shorten a running pause', async () => {
   const inner = scriptedTransport(
     { status: 429, headers: { 'retry-after': '600' } },
     { status: 429, headers: { 'retry-after': '1' } },

@@ -62,49 +62,49 @@ describe('retry', () => {
   const later = (seconds: number): Step => ({ status: 429, headers: { 'retry-after': String(seconds) } });
 
   test.each<[string, Step[], Partial<TransportRequest>, [unknown, number]]>([
-    ['what is well is not repeated', [200], {}, [200, 1]],
-    ['nor what is refused', [404], {}, [404, 1]],
-    ['trouble is', [500, 502, 503, 504, 200], {}, [200, 5]],
-    ['but not for ever: the last answer counts', [503, 503, 503, 503, 502], {}, [502, 5]],
-    ['a broken connection', [closed, closed, 200], {}, [200, 3]],
+    ['a success is not repeated', [200], {}, [200, 1]],
+    ['a refusal is not repeated', [404], {}, [404, 1]],
+    ['a server error is repeated', [500, 502, 503, 504, 200], {}, [200, 5]],
+    ['the last error answer is returned after the last try', [503, 503, 503, 503, 502], {}, [502, 5]],
+    ['a broken connection is repeated', [closed, closed, 200], {}, [200, 3]],
     [
-      'but not for ever: the last error counts',
+      'the last error is thrown after the last try',
       [closed, closed, closed, closed, unreachable],
       {},
       ['CONNECT_FAILED', 5],
     ],
-    ['not what is no passing trouble', [untrusted], {}, ['CONNECT_FAILED', 1]],
+    ['a permanent error is not repeated', [untrusted], {}, ['CONNECT_FAILED', 1]],
     ['not 501', [501], {}, [501, 1]],
-    ['not a POST', [503], { method: 'POST' }, [503, 1]],
-    ['not a PATCH whose end is unknown', [closed], { method: 'PATCH' }, ['CONNECTION_CLOSED', 1]],
-    ['not a PUT that says so', [closed], { method: 'PUT', repeatable: false }, ['CONNECTION_CLOSED', 1]],
-    ['a POST that says so', [503, closed, 202], { method: 'POST', repeatable: true }, [202, 3]],
-    ['anything that was never sent', [unreachable, 202], { method: 'PATCH' }, [202, 2]],
-    ['anything that was turned away with 429', [429, later(0), 202], { method: 'PATCH' }, [202, 3]],
+    ['a POST is not repeated', [503], { method: 'POST' }, [503, 1]],
+    ['a PATCH with an unknown result is not repeated', [closed], { method: 'PATCH' }, ['CONNECTION_CLOSED', 1]],
+    ['a PUT marked as not repeatable is not repeated', [closed], { method: 'PUT', repeatable: false }, ['CONNECTION_CLOSED', 1]],
+    ['a POST marked as repeatable is repeated', [503, closed, 202], { method: 'POST', repeatable: true }, [202, 3]],
+    ['any method that was never sent is repeated', [unreachable, 202], { method: 'PATCH' }, [202, 2]],
+    ['any method refused with 429 is repeated', [429, later(0), 202], { method: 'PATCH' }, [202, 3]],
     [
-      'anything whose token could not be had for the moment',
+      'any method whose token request failed is repeated',
       [markUnsent(new RegistryError('', { method: 'GET', url: '', status: 503, registryCodes: [] })), 202],
       { method: 'POST' },
       [202, 2],
     ],
     [
-      'not a PUT whose source is in trouble',
+      'a PUT whose source fails is not repeated',
       [new RegistryError('', { method: 'GET', url: '', status: 503, registryCodes: [] })],
       { method: 'PUT', repeatable: false },
       ['HTTP_503', 1],
     ],
-    ['not a longer Retry-After than is allowed', [later(31), 200], {}, [429, 1]],
+    ['a Retry-After above the limit is not waited for', [later(31), 200], {}, [429, 1]],
   ])('%s', async (_, steps, request, expected) => {
     expect(await run(steps, request)).toEqual(expected);
   });
 
-  test('Retry-After is waited for', async () => {
+  test('a Retry-After is waited for', async () => {
     const before = performance.now();
     expect(await run([{ status: 503, headers: { 'retry-after': '0.2' } }, later(1), 200])).toEqual([200, 3]);
     expect(performance.now() - before).toBeGreaterThan(990);
   });
 
-  test('a Retry-After of nothing, or one that has passed, is no reason to hurry: pauses grow all the same', async () => {
+  test('a Retry-After of 0 or in the past does not shorten the growing pauses', async () => {
     const passed: Step = { status: 503, headers: { 'retry-after': 'Wed, 21 Oct 2020 07:28:10 GMT' } };
     const before = performance.now();
     expect(await run([later(0), passed, later(0), passed, 200], {}, { baseMs: 20 })).toEqual([200, 5]);
@@ -112,7 +112,7 @@ describe('retry', () => {
     expect(performance.now() - before).toBeGreaterThan(140);
   });
 
-  test('an abort ends the waiting', async () => {
+  test('an abort ends the pause', async () => {
     const reason = new Error('enough');
     const controller = new AbortController();
     const sent = failureOf(retry(answering([later(20)])).send({ ...get, signal: controller.signal }));
@@ -120,7 +120,7 @@ describe('retry', () => {
     expect(await sent).toBe(reason);
   });
 
-  test('pauses grow, with jitter, up to a bound', () => {
+  test('pauses grow with jitter up to a maximum', () => {
     for (const [attempt, most] of [
       [1, 200],
       [3, 800],
@@ -134,7 +134,7 @@ describe('retry', () => {
     }
   });
 
-  test('Retry-After in seconds, as a date, and neither', () => {
+  test('Retry-After is parsed as seconds or a date', () => {
     expect(parseRetryAfter('60')).toBe(60_000);
     expect(parseRetryAfter('Wed, 21 Oct 2026 07:28:10 GMT', Date.parse('2026-10-21T07:28:00Z'))).toBe(10_000);
     expect(parseRetryAfter('Wed, 21 Oct 2020 07:28:10 GMT', Date.parse('2026-10-21T07:28:00Z'))).toBe(0);
@@ -144,13 +144,13 @@ describe('retry', () => {
 });
 
 describe('rate limit', () => {
-  test("ACR's hosts have ACR's limits, others none", () => {
+  test("only ACR's hosts have ACR's limits", () => {
     expect(defaultRateLimits('myregistry.azurecr.io')).toMatchObject({ referrers: 250, delete: 500 });
     expect(defaultRateLimits('myregistry.azurecr.io.example.org')).toEqual({});
     expect(defaultRateLimits('localhost:5000')).toEqual({});
   });
 
-  test('what is over the limit waits, in its own category only', async () => {
+  test('a request beyond the limit waits, in its own category only', async () => {
     const inner = answering([200, 200, 200, 200, 200, 200]);
     const limited = limitRate(inner, { limitsFor: () => ({ referrers: 2 }) });
     const list = { ...get, url: 'https://r.example/v2/a/referrers/sha256:0' };
@@ -165,7 +165,7 @@ describe('rate limit', () => {
     expect(await third).toMatchObject({ message: 'enough' });
   });
 
-  test('after a 429 the whole category of that host holds back; too long a pause is told at once', async () => {
+  test('a 429 delays its category for that host; a long pause is reported at once', async () => {
     const inner = answering([{ status: 429, headers: { 'retry-after': '50' } }, 200, 200, 202]);
     const limited = limitRate(inner, { maxRetryAfterMs: 30_000 });
     expect((await limited.send(get)).status).toBe(429);
@@ -194,7 +194,7 @@ describe('redirects', () => {
     return [outcome, inner.seen];
   };
 
-  test('to another origin, without the credential; back again, still without', async () => {
+  test('another origin gets no credential, nor does the first one after a redirect back', async () => {
     const [outcome, seen] = await follow([to('https://blob.example/x?sig=1'), to('https://r.example/y'), 200]);
     expect(outcome).toBe('200 https://r.example/y');
     expect(seen.map(({ url, headers }) => [url, headers?.['authorization'], headers?.['accept']])).toEqual([
@@ -238,7 +238,7 @@ describe('redirects', () => {
     expect([outcome, seen.length]).toEqual([expected, count]);
   });
 
-  test('where it may not lead', async () => {
+  test('a redirect to a host that is not allowed is refused', async () => {
     expect((await follow([to('https://blob.example/x'), 200], {}, (url) => url.host !== 'blob.example'))[0]).toBe(
       'REDIRECT_REFUSED',
     );
@@ -246,24 +246,24 @@ describe('redirects', () => {
 });
 
 describe('URLs', () => {
-  test('what is shown has no user, query or fragment', () => {
+  test('redactUrl removes user, query and fragment', () => {
     expect(redactUrl('https://user:pass@h:8/p?sig=1#f')).toBe('https://h:8/p');
     expect(redactUrl('nonsense')).toBe('(not a URL)');
   });
 
-  test('loopback', () => {
+  test('isLoopback recognizes loopback hosts', () => {
     for (const host of ['localhost', 'LOCALHOST:5000', 'a.localhost', '127.0.0.1', '127.9.9.9:1', '[::1]:5000'])
       expect(isLoopback(host)).toBe(true);
     for (const host of ['localhost.example', '127.0.0.1.example', '128.0.0.1', 'mylocalhost', '[::2]', '10.0.0.1'])
       expect(isLoopback(host)).toBe(false);
   });
 
-  test('where an API lives', () => {
+  test('registryOrigin returns the origin of the API', () => {
     expect(registryOrigin('docker.io', false)).toBe('https://registry-1.docker.io');
     expect(registryOrigin('LocalHost:5000', true)).toBe('http://localhost:5000');
   });
 
-  test('locations', () => {
+  test('resolveLocation keeps the protocol for the same host', () => {
     expect(resolveLocation('/v2/x?a=%2B+b', 'https://h/v2/').href).toBe('https://h/v2/x?a=%2B+b');
     expect(resolveLocation('http://h/x', 'https://h/v2/').href).toBe('https://h/x');
     expect(resolveLocation('http://other/x', 'https://h/v2/').href).toBe('http://other/x');
@@ -282,7 +282,7 @@ describe('URLs', () => {
     expect(error.remedy).toContain('Push');
   });
 
-  test("a registry's words are fit to be shown", () => {
+  test("a registry's message is redacted and shortened", () => {
     expect(redactText('no\u0000\n\u001b[31m entry')).toBe('no [31m entry');
     expect(redactText('Authorization: Bearer abc.def-g= and Basic dTpw end')).toBe(
       'Authorization: Bearer *** and Basic *** end',
@@ -292,7 +292,7 @@ describe('URLs', () => {
     expect(redactText('x'.repeat(1000))).toHaveLength(300);
   });
 
-  test('its words are read in proportion to their length, and cut between two of them', () => {
+  test('redaction takes time proportional to the message and cuts between words', () => {
     for (const piece of ['http://', 'https://a', 'eyJ-', 'bearer ', '@']) {
       const startedMs = performance.now();
       hideSecrets(piece.repeat(Math.ceil(65_536 / piece.length)));
@@ -308,7 +308,7 @@ describe('URLs', () => {
     expect(redactText('x'.repeat(9000))).toBe('');
   });
 
-  test('its words are those that an expression which begins at each letter leaves', () => {
+  test('redaction gives the same result as a regular expression that starts at each character', () => {
     const slow = (text: string): string =>
       text
         .replace(/\b(bearer|basic)\s+[\w.~+/=-]+/gi, '$1 ***')

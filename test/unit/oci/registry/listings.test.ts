@@ -27,7 +27,7 @@ const digest = (letter: string): `sha256:${string}` => `sha256:${letter.repeat(6
 const TAGS = 'GET /v2/a/b/tags/list?n=1000';
 
 describe('tags', () => {
-  test('page by page, as they are needed', async () => {
+  test('are listed page by page on demand', async () => {
     await using(
       [
         {
@@ -58,7 +58,7 @@ describe('tags', () => {
     );
   });
 
-  test('after one', async () => {
+  test('are listed after a given tag', async () => {
     await using(
       [{ request: `${TAGS}&last=v1`, answer: { status: 200, body: { tags: null } } }],
       async (client, host) => {
@@ -67,7 +67,7 @@ describe('tags', () => {
     );
   });
 
-  test('pages that lead to each other in a circle', async () => {
+  test('pages that link to each other are an error', async () => {
     const page = (last: string): Answer => ({
       status: 200,
       headers: { link: `</v2/a/b/tags/list?last=${last}>; rel="next"` },
@@ -118,7 +118,7 @@ describe('tags with digests', () => {
     },
   });
 
-  test("by ACR's listing", async () => {
+  test("are listed with ACR's _tags", async () => {
     const tag = (name: string, letter: string): object => ({
       name,
       digest: digest(letter),
@@ -168,7 +168,7 @@ describe('tags with digests', () => {
     );
   });
 
-  test('by HEAD for each where there is no such listing, which is asked for once; a tag that went meanwhile is left out', async () => {
+  test('are resolved with HEAD if the registry lacks _tags; a deleted tag is left out', async () => {
     await using(
       [
         { request: DETAILS, answer: { status: 404 } },
@@ -188,7 +188,7 @@ describe('tags with digests', () => {
     );
   });
 
-  test('by HEAD where the identity may not see the listing', async () => {
+  test('are resolved with HEAD if the identity may not use _tags', async () => {
     await scripted([], async (server) => {
       const challenge = { status: 401, headers: { 'www-authenticate': `Bearer realm="${server.origin}/token"` } };
       server.script(
@@ -206,7 +206,7 @@ describe('tags with digests', () => {
     });
   });
 
-  test('an unknown repository', async () => {
+  test('an unknown repository is an error', async () => {
     const unknown = { status: 404, body: { errors: [{ code: 'NAME_UNKNOWN' }] } };
     await using(
       [
@@ -230,7 +230,7 @@ describe("ACR's lists by the time of the last change", () => {
   const time = '2026-01-02T00:00:00.1234567Z';
   const next = (path: string): Record<string, string> => ({ link: `<${path}>; rel="next"` });
 
-  test('tags come page by page, and the second page is asked for only if the caller goes on', async () => {
+  test('tags are listed page by page, and a page is requested only if the caller continues', async () => {
     const second = '/acr/v1/a/b/_tags?last=v1&n=100&orderby=timedesc';
     const first = {
       request: NEWEST.tags,
@@ -254,7 +254,7 @@ describe("ACR's lists by the time of the last change", () => {
     );
   });
 
-  test('manifests have their media types and their tags, and untagged ones are among them', async () => {
+  test('manifests have media types and tags, and include untagged ones', async () => {
     const manifests = [
       {
         digest: digest('a'),
@@ -286,7 +286,7 @@ describe("ACR's lists by the time of the last change", () => {
     });
   });
 
-  test('a registry without them is asked once', async () => {
+  test('a registry without these lists is asked once', async () => {
     await using([{ request: NEWEST.tags, answer: { status: 404, body: 'page not found' } }], async (client, host) => {
       const repository = client.repository(host, 'a/b');
       expect(await failureOf(all(repository.listNewestTags()))).toMatchObject({ code: 'NO_ACR_LISTS' });
@@ -305,7 +305,7 @@ describe("ACR's lists by the time of the last change", () => {
     });
   });
 
-  test('a repository that is not there, and a registry that is broken, are not taken for a registry without lists', async () => {
+  test('a missing repository or a failing registry does not count as a registry without these lists', async () => {
     const unknown = { status: 404, body: { errors: [{ code: 'NAME_UNKNOWN' }] } };
     await using([{ request: NEWEST.tags, answer: unknown }], async (client, host) => {
       expect(await failureOf(all(client.repository(host, 'a/b').listNewestTags()))).toMatchObject({
@@ -319,7 +319,7 @@ describe("ACR's lists by the time of the last change", () => {
   });
 });
 
-describe('whether a tag may be written', () => {
+describe('isWritable', () => {
   const OF_TAG = 'GET /acr/v1/a/b/_tags/v1';
   const OF_REPOSITORY = 'GET /acr/v1/a/b';
   const lock = (writeEnabled: boolean): object => ({ changeableAttributes: { writeEnabled } });
@@ -349,7 +349,7 @@ describe('whether a tag may be written', () => {
 });
 
 describe('the registry itself', () => {
-  test('its repositories', async () => {
+  test('lists its repositories', async () => {
     await using(
       [
         {
@@ -372,7 +372,7 @@ describe('the registry itself', () => {
     );
   });
 
-  test('that it is there', async () => {
+  test('checks access', async () => {
     await using([{ request: 'GET /v2/', answer: { status: 200, body: {} } }], async (client, host) =>
       client.registry(host).checkAccess(),
     );
@@ -382,7 +382,7 @@ describe('the registry itself', () => {
   });
 });
 
-test('a counted client tells of each page and each try, and shares what the client has learnt', async () => {
+test('a counted client reports each page and each try, and shares what the client has learned', async () => {
   const more = { link: '</v2/a/b/tags/list?n=1000&last=v1>; rel="next"' };
   const busy = { status: 429, headers: { 'retry-after': '0' } };
   await using(
@@ -406,7 +406,7 @@ test('a counted client tells of each page and each try, and shares what the clie
   );
 });
 
-test('a counted client sends nothing once it is told to stop', async () => {
+test('a counted client sends no request after onRequest throws', async () => {
   await using([], async (client, host) => {
     const counted = client.counted(() => {
       throw new InputError('ENOUGH', 'enough');

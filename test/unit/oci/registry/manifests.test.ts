@@ -40,7 +40,7 @@ async function using(exchanges: Exchange[], run: (repository: RegistryRepository
   });
 }
 
-test('the media types that a caller wants are asked for alone', async () => {
+test('only the media types of the caller are accepted', async () => {
   const headers = { accept: 'x/y, x/z' };
   await using(
     [
@@ -56,7 +56,7 @@ test('the media types that a caller wants are asked for alone', async () => {
 });
 
 describe('resolving', () => {
-  test('HEAD tells all', async () => {
+  test('HEAD returns the descriptor', async () => {
     await using([{ request: 'HEAD /v2/a/b/manifests/v1', answer: served() }], async (repository) => {
       expect(await repository.resolve('v1')).toEqual(DESCRIPTOR);
     });
@@ -84,13 +84,13 @@ describe('resolving', () => {
     );
   });
 
-  test('a digest that is answered with another', async () => {
+  test('a digest answered with another digest is an error', async () => {
     await using([{ request: `HEAD /v2/a/b/manifests/${OTHER}`, answer: served() }], async (repository) => {
       expect(await failureOf(repository.resolve(OTHER))).toMatchObject({ code: 'DIGEST_MISMATCH' });
     });
   });
 
-  test("sha512, answered with the registry's own sha256: the bytes decide", async () => {
+  test('a sha512 digest answered with sha256 is compared with the bytes', async () => {
     await using(
       [
         { request: `HEAD /v2/a/b/manifests/${SHA512}`, answer: served() },
@@ -101,7 +101,7 @@ describe('resolving', () => {
   });
 
   test.each(['v1:x', '../x', '', 'sha256:abc', 'a b'])(
-    'what is neither a tag nor a digest is never sent: %j',
+    'text that is neither a tag nor a digest is never sent: %j',
     async (target) => {
       await using([], async (repository) => {
         expect(await failureOf(repository.resolve(target))).toMatchObject({ code: 'REFERENCE_INVALID' });
@@ -130,7 +130,7 @@ describe('fetching a manifest', () => {
     });
   });
 
-  test('the digest of a tag is the one of its bytes, in the algorithm that the registry names', async () => {
+  test("the digest of a tag is computed from its bytes, with the registry's algorithm", async () => {
     await using([{ request: GET_TAG, answer: served({ 'docker-content-digest': SHA512 }) }], async (repository) => {
       const { descriptor } = await repository.fetchManifest('v1');
       expect(descriptor.digest).toBe(`sha512:${createHash('sha512').update(BYTES).digest('hex')}`);
@@ -139,7 +139,7 @@ describe('fetching a manifest', () => {
 
   test.each<[string, Answer, string]>([
     ['other bytes under a digest', served({}, Buffer.from('{}')), 'DIGEST_MISMATCH'],
-    ['the wrong header does not matter where the bytes are right', served({ 'docker-content-digest': OTHER }), ''],
+    ['a wrong digest header is ignored if the bytes match the digest', served({ 'docker-content-digest': OTHER }), ''],
   ])('by digest: %s', async (_, answer, code) => {
     await using([{ request: GET_DIGEST, answer }], async (repository) => {
       const error = await failureOf(repository.fetchManifest(DIGEST));
@@ -148,13 +148,13 @@ describe('fetching a manifest', () => {
     });
   });
 
-  test('by tag: a header that its bytes belie', async () => {
+  test('a digest header that does not match the bytes of a tag is an error', async () => {
     await using([{ request: GET_TAG, answer: served({ 'docker-content-digest': OTHER }) }], async (repository) => {
       expect(await failureOf(repository.fetchManifest('v1'))).toMatchObject({ code: 'DIGEST_MISMATCH' });
     });
   });
 
-  test('by descriptor: its size counts as well', async () => {
+  test('a descriptor with another size is an error', async () => {
     await using([{ request: GET_DIGEST, answer: served(), times: 2 }], async (repository) => {
       expect((await repository.fetchManifest(DESCRIPTOR)).descriptor).toEqual(DESCRIPTOR);
       expect(await failureOf(repository.fetchManifest({ ...DESCRIPTOR, size: 3 }))).toMatchObject({
@@ -166,7 +166,7 @@ describe('fetching a manifest', () => {
     });
   });
 
-  test('an endless body', async () => {
+  test('an endless body is refused', async () => {
     let written = 0;
     await using(
       [
@@ -189,7 +189,7 @@ describe('fetching a manifest', () => {
     );
   });
 
-  test('a body that breaks off is asked for again', async () => {
+  test('a request with an interrupted body is repeated', async () => {
     const broken: Exchange['answer'] = (_, response) => {
       response.writeHead(200, { 'content-length': BYTES.length, 'content-type': OCI_IMAGE_INDEX });
       response.write(BYTES.subarray(0, 10), () => response.destroy());
@@ -209,7 +209,7 @@ describe('fetching a manifest', () => {
     });
   });
 
-  test("the registry's own words are in the error, and its codes", async () => {
+  test("the error contains the registry's message and codes", async () => {
     const errors = [
       { code: 'MANIFEST_UNKNOWN', message: 'manifest\n unknown' },
       { code: 'X' },
@@ -230,10 +230,10 @@ describe('fetching a manifest', () => {
   });
 });
 
-describe('a registry that asks to come back later', () => {
+describe('a registry that asks to retry later', () => {
   const refused = { status: 429, headers: { 'retry-after': '60' } };
 
-  test('than is waited for here: the caller is told when, and nothing more is sent meanwhile', async () => {
+  test('than the client waits: the caller gets the time, and nothing more is sent', async () => {
     await using(
       [
         { request: 'GET /v2/a/b/manifests/v1', answer: refused },
@@ -276,7 +276,7 @@ describe('putting and deleting a manifest', () => {
     );
   });
 
-  test('stored as something else', async () => {
+  test('a manifest that is stored with another digest is an error', async () => {
     await using(
       [{ request: 'PUT /v2/a/b/manifests/v1', answer: { status: 201, headers: { 'docker-content-digest': OTHER } } }],
       async (repository) => {
@@ -293,7 +293,7 @@ describe('putting and deleting a manifest', () => {
     const put = (repository: RegistryRepository): Promise<unknown> =>
       failureOf(repository.pushManifest(BYTES, OCI_IMAGE_INDEX, { tag: 'v1', digest: SHA512 }));
 
-    test('found under its digest', async () => {
+    test('is accepted if the tag resolves to its digest', async () => {
       await using([{ request: PUT, answer: stored(SHA512) }], async (repository) => {
         expect(await put(repository)).toBeUndefined();
       });
@@ -324,7 +324,7 @@ describe('putting and deleting a manifest', () => {
     });
   });
 
-  test('put by its digest, answered with a digest of another algorithm and other bytes', async () => {
+  test("a manifest put by digest and answered with another content's digest is an error", async () => {
     const answer = { status: 201, headers: { 'docker-content-digest': OTHER } };
     await using([{ request: `PUT /v2/a/b/manifests/${SHA512}`, answer }], async (repository) => {
       expect(await failureOf(repository.pushManifest(BYTES, OCI_IMAGE_INDEX, { digest: SHA512 }))).toMatchObject({
@@ -333,7 +333,7 @@ describe('putting and deleting a manifest', () => {
     });
   });
 
-  test('too large to be a manifest, or under a tag that is none: never sent', async () => {
+  test('an oversized manifest or an invalid tag is never sent', async () => {
     await using([], async (repository) => {
       expect(await failureOf(repository.pushManifest(Buffer.alloc(5e6, 32), OCI_IMAGE_MANIFEST))).toMatchObject({
         code: 'TOO_LARGE',
@@ -344,7 +344,7 @@ describe('putting and deleting a manifest', () => {
     });
   });
 
-  test('what is no manifest that is known here is put as it is', async () => {
+  test('content of an unknown kind is put unchanged', async () => {
     const bytes = Buffer.from('not json');
     await using(
       [{ request: `PUT /v2/a/b/manifests/${digestOf(bytes)}`, answer: { status: 201 } }],
@@ -354,7 +354,7 @@ describe('putting and deleting a manifest', () => {
     );
   });
 
-  test('a locked manifest', async () => {
+  test('a locked manifest is an error', async () => {
     await using(
       [
         { request: `GET /v2/a/b/manifests/${DIGEST}`, answer: served() },

@@ -110,8 +110,8 @@ function host(sharing: RateSharing | undefined, pauseMs: number, fromMs: number,
 const refusedFrom = (minute: number): number => minutes.slice(minute, 10).reduce((sum, each) => sum + each.refused, 0);
 const takenFrom = (minute: number): number => minutes.slice(minute, 10).reduce((sum, each) => sum + each.taken, 0);
 
-describe.each([2, 4])('%d hosts that ask for all they may', (count) => {
-  test('divide what the registry allows: after the first two minutes nothing is refused, and nearly all of it is used', async () => {
+describe.each([2, 4])('%d hosts that send as many requests as they may', (count) => {
+  test("divide the registry's limit: after two minutes nothing is refused and nearly all of it is used", async () => {
     const rows = new Rows();
     const hosts = Array.from({ length: count }, (_, index) => host(rows.of(`h${index}`), 1, 0, TEN_MS));
     await clock.until(() => clock.nowMs() >= TEN_MS);
@@ -124,13 +124,13 @@ describe.each([2, 4])('%d hosts that ask for all they may', (count) => {
     expect(joined).toBeLessThan((takenFrom(0) + refusedFrom(0)) / 5);
   }, 60_000);
 
-  test('each for itself: each minute refuses what all of them had under way', async () => {
+  test('without sharing, requests are refused each minute', async () => {
     for (let index = 0; index < count; index += 1) host(undefined, 1, 0, TEN_MS);
     await clock.until(() => clock.nowMs() >= TEN_MS);
     expect(refusedFrom(2)).toBeGreaterThan(8 * AT_ONCE);
   }, 60_000);
 
-  test('a host that comes later has its part within two minutes, and what one leaves is the others’', async () => {
+  test('a new host gets its share within two minutes, and the share of a leaving host is redistributed', async () => {
     const rows = new Rows();
     const first = host(rows.of('first'), 1, 0, TEN_MS);
     const others = Array.from({ length: count - 1 }, (_, index) =>
@@ -145,7 +145,7 @@ describe.each([2, 4])('%d hosts that ask for all they may', (count) => {
   }, 60_000);
 });
 
-test('hosts that ask for little beside one that asks for much take nothing from it', async () => {
+test('idle hosts take no share from a busy one', async () => {
   const rows = new Rows();
   const busy = host(rows.of('busy'), 1, 0, TEN_MS);
   // Eight requests every ten minutes each.
@@ -155,20 +155,20 @@ test('hosts that ask for little beside one that asks for much take nothing from 
   expect(busy.done).toBeGreaterThan(9 * PER_MINUTE);
 });
 
-describe('a table that is down', () => {
+describe('an unavailable table', () => {
   const failing = (fault: Error): RateSharing => ({
     join: async () => {
       throw fault;
     },
   });
 
-  test('delays no request: each host asks for all of it, and waits as it is told', async () => {
+  test('delays no request: each host uses the whole limit and obeys Retry-After', async () => {
     const busy = host(failing(new TransportError('STORAGE_UNAVAILABLE', 'down')), 1, 0, 2 * MINUTE_MS);
     await clock.until(() => clock.nowMs() >= 2 * MINUTE_MS);
     expect(busy.done).toBeGreaterThan(1.9 * PER_MINUTE);
   });
 
-  test('a bug in the adapter is told', async () => {
+  test('emits a warning for a bug in the adapter', async () => {
     const warned = jest.spyOn(process, 'emitWarning').mockReturnValue(undefined);
     host(failing(new RangeError('a bug')), 1, 0, MINUTE_MS / 2);
     await clock.until(() => clock.nowMs() >= MINUTE_MS / 2);
@@ -177,7 +177,7 @@ describe('a table that is down', () => {
   });
 });
 
-test('requests that wait for a Retry-After wait for the one that comes after it, too', async () => {
+test('requests that wait for a Retry-After also wait for a later one', async () => {
   const seen: number[] = [];
   const refusing: Transport = {
     async send({ url }) {
@@ -202,7 +202,7 @@ test('requests that wait for a Retry-After wait for the one that comes after it,
   expect(seen.length).toBeLessThan(21 + 2 * 8);
 });
 
-test('a Retry-After of years stops a host for ten minutes', async () => {
+test('a Retry-After of years stops a host for only ten minutes', async () => {
   const refusing: Transport = {
     send: async ({ url }) => ({
       status: 429,

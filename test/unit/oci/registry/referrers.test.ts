@@ -84,7 +84,7 @@ async function using(
 }
 
 describe('listing referrers', () => {
-  test('by the API, page by page, and the tag schema beside it', async () => {
+  test('reads the API page by page and the referrers tag', async () => {
     const extra = referrer('application/x-tagged').entry;
     await using(
       [
@@ -127,7 +127,7 @@ describe('listing referrers', () => {
     );
   });
 
-  test("an entry's type that is left out is found in its manifest", async () => {
+  test('finds a missing artifact type in the manifest', async () => {
     const { artifactType: _, ...bare } = SIGNATURE.entry;
     const gone = { ...bare, digest: digestOf(Buffer.from('gone')) };
     await using(
@@ -144,7 +144,7 @@ describe('listing referrers', () => {
     );
   });
 
-  test('types that are left out are not looked for where nobody wants them', async () => {
+  test('does not look up missing types with artifactTypes: false', async () => {
     const { artifactType: _, ...bare } = SIGNATURE.entry;
     await using(
       [{ request: API, answer: { status: 200, headers: type, body: index(bare) } }, NO_TAG],
@@ -153,7 +153,7 @@ describe('listing referrers', () => {
     );
   });
 
-  test('an entry whose type is left out, and not looked for, is of any type', async () => {
+  test('returns entries without a type for every artifactType if types are not looked up', async () => {
     const { artifactType: _, ...bare } = SIGNATURE.entry;
     const { artifactType } = SBOM.entry;
     await using(
@@ -229,7 +229,7 @@ describe('listing referrers', () => {
     );
   });
 
-  test('an entry of the tag’s index that is no descriptor hides no other: whoever may push has written it', async () => {
+  test('skips a malformed entry in the index of a referrers tag', async () => {
     await using(
       [
         { request: API, answer: { status: 404 } },
@@ -241,7 +241,7 @@ describe('listing referrers', () => {
     );
   });
 
-  test('a page may have more bytes than any manifest: it has the annotations of each referrer', async () => {
+  test('accepts a page that is larger than a manifest', async () => {
     const entries = Array.from({ length: 8 }, (_, number) => ({
       ...SBOM.entry,
       digest: digestOf(Buffer.from(`${number}`)),
@@ -256,7 +256,7 @@ describe('listing referrers', () => {
     );
   });
 
-  test('pages whose annotations take more than a process has room for end the list', async () => {
+  test('fails if all pages exceed the limit of bytes', async () => {
     const entry = { ...SBOM.entry, annotations: { text: 'x'.repeat(24 * 1024 * 1024) } };
     const page = (next: number): Exchange => ({
       request: `GET /v2/a/referrers/${SUBJECT.digest}${next === 1 ? '' : `?n=${next - 1}`}`,
@@ -271,7 +271,7 @@ describe('listing referrers', () => {
     });
   });
 
-  test('an entry that the tag’s index has more often than a subject may have referrers is one', async () => {
+  test('counts repeated entries in the index of a referrers tag once', async () => {
     const many = index(...Array.from({ length: MOST_REFERRERS + 1 }, () => SBOM.entry));
     await using(
       [
@@ -282,7 +282,7 @@ describe('listing referrers', () => {
     );
   });
 
-  test('the subject itself under the tag is no index, though it is one', async () => {
+  test('ignores a referrers tag that resolves to the subject itself', async () => {
     const bytes = Buffer.from(JSON.stringify(index(SBOM.entry)));
     const digest = digestOf(bytes);
     await using(
@@ -328,7 +328,7 @@ describe('listing referrers', () => {
     );
   });
 
-  test('forced', async () => {
+  test('reads only the forced source', async () => {
     await using(
       [{ request: API, answer: { status: 200, headers: type, body: index(SBOM.entry) } }],
       async (repository) => {
@@ -370,7 +370,7 @@ describe('forced to the API', () => {
     );
   });
 
-  test('a repository that is not there has none', async () => {
+  test('a missing repository has no referrers', async () => {
     await using(
       [{ request: API, answer: { status: 404, body: { errors: [{ code: 'NAME_UNKNOWN' }] } } }],
       async (repository) => expect(await repository.listReferrers(SUBJECT.digest)).toEqual([]),
@@ -400,7 +400,7 @@ describe('putting a referrer', () => {
   const push = (repository: RegistryRepository, made: Made): Promise<Descriptor> =>
     repository.pushManifest(made.bytes, OCI_IMAGE_MANIFEST);
 
-  test('noted by the registry: its API is asked once, and no index is written', async () => {
+  test('that the registry has recorded writes no index and asks the API once', async () => {
     await using(
       [
         put(SBOM, noted),
@@ -414,21 +414,21 @@ describe('putting a referrer', () => {
     );
   });
 
-  test('noted, though there is no API (ECR): the index is written', async () => {
+  test('that the registry has recorded without having the API (ECR) writes the index', async () => {
     await using(
       [put(SBOM, noted), { request: API, answer: { status: 404 } }, NO_TAG, putTag(SBOM.entry), tagHolds(SBOM.entry)],
       async (repository) => void (await push(repository, SBOM)),
     );
   });
 
-  test('not noted, but listed by the API', async () => {
+  test('that is not recorded but listed by the API writes no index', async () => {
     await using(
       [put(SBOM), { request: API, answer: { status: 200, headers: type, body: index(SBOM.entry) } }],
       async (repository) => void (await push(repository, SBOM)),
     );
   });
 
-  test('not noted and not listed: the index is written', async () => {
+  test('that is neither recorded nor listed writes the index', async () => {
     await using(
       [
         put(SBOM),
@@ -441,7 +441,7 @@ describe('putting a referrer', () => {
     );
   });
 
-  test('added to what the index holds, nothing of which is lost', async () => {
+  test('is added to the index and keeps its other content', async () => {
     const foreign = { ...SBOM.entry, 'x-unknown': true } as Descriptor;
     await using(
       [put(SIGNATURE), tagHolds(foreign), putTag(foreign, SIGNATURE.entry), tagHolds(foreign, SIGNATURE.entry)],
@@ -450,13 +450,13 @@ describe('putting a referrer', () => {
     );
   });
 
-  test('twice is once', async () => {
+  test('twice adds one entry', async () => {
     await using([put(SBOM), tagHolds(SBOM.entry)], async (repository) => void (await push(repository, SBOM)), {
       referrers: 'tag',
     });
   });
 
-  test('an entry that lies about what is put is replaced: it would hide it from who asks for its type', async () => {
+  test('replaces a wrong entry, which would hide it from clients that filter by type', async () => {
     const lie = { ...SBOM.entry, artifactType: 'text/x-lie' };
     await using(
       [
@@ -470,14 +470,14 @@ describe('putting a referrer', () => {
     );
   });
 
-  test('an entry without a type stays: the manifest has it', async () => {
+  test('keeps an entry without a type', async () => {
     const { artifactType: _type, ...short } = SBOM.entry;
     await using([put(SBOM), tagHolds(short)], async (repository) => void (await push(repository, SBOM)), {
       referrers: 'tag',
     });
   });
 
-  test('an index that another writer overwrote is written again', async () => {
+  test('writes the index again after another writer has replaced it', async () => {
     await using(
       [
         put(SBOM),
@@ -493,7 +493,7 @@ describe('putting a referrer', () => {
     );
   });
 
-  test('an ETag is held against, and 412 read anew', async () => {
+  test('sends the ETag and reads the index again after 412', async () => {
     const tagged = (etag: string, ...entries: Descriptor[]): Exchange => ({
       request: TAGGED,
       answer: { status: 200, headers: { ...type, etag }, body: index(...entries) },
@@ -512,7 +512,7 @@ describe('putting a referrer', () => {
     );
   });
 
-  test('never over what is no index', async () => {
+  test('never overwrites other content under the tag', async () => {
     await using(
       [
         put(SBOM),
@@ -524,7 +524,7 @@ describe('putting a referrer', () => {
     );
   });
 
-  test('gives up on an index that is always overwritten', async () => {
+  test('fails if the index is always overwritten', async () => {
     await withFakeRegistry(
       {
         intercept: (request, response) => {
@@ -542,7 +542,7 @@ describe('putting a referrer', () => {
     );
   });
 
-  test('forced to the API, nothing is asked', async () => {
+  test('sends no further request if the API is forced', async () => {
     await using([put(SBOM)], async (repository) => void (await push(repository, SBOM)), { referrers: 'api' });
   });
 });
@@ -564,7 +564,7 @@ describe('deleting a referrer', () => {
     });
   }
 
-  test('takes its entry out of the index, the last one with the index', async () => {
+  test('removes its entry from the index, and the index with the last entry', async () => {
     await withIndexOf([first, second], {}, async (repository, { manifests }) => {
       await repository.deleteManifest(first.entry.digest);
       expect(await repository.listReferrers(SUBJECT.digest)).toEqual([second.entry]);
@@ -574,7 +574,7 @@ describe('deleting a referrer', () => {
     });
   });
 
-  test('an empty index stays where indexes can not be deleted', async () => {
+  test('keeps an empty index if indexes cannot be deleted', async () => {
     let guarded = '';
     const intercept: FakeOptions['intercept'] = (request, response) => {
       if (request.method !== 'DELETE' || !(request.url ?? '').endsWith(guarded)) return false;
@@ -588,7 +588,7 @@ describe('deleting a referrer', () => {
     });
   });
 
-  test('its entry comes back where it can not be deleted', async () => {
+  test('restores its entry if the manifest cannot be deleted', async () => {
     const intercept: FakeOptions['intercept'] = (request, response) => {
       if (request.method !== 'DELETE' || !(request.url ?? '').endsWith(first.entry.digest)) return false;
       response.writeHead(403).end();
@@ -630,7 +630,7 @@ describe('many writers of one index', () => {
     };
   }
 
-  test('in one process: together, in few writes', async () => {
+  test('in one process share few writes', async () => {
     await withFakeRegistry({}, async ({ host, seen }) => {
       const client = quickClient({ referrers: 'tag' });
       const repository = client.repository(host, 'a');
@@ -642,7 +642,7 @@ describe('many writers of one index', () => {
     });
   });
 
-  test('in several processes, under one lease: nobody loses an entry', async () => {
+  test('in several processes lose no entry under one lease', async () => {
     const lease = sharedLease();
     await withFakeRegistry(
       { beforePut: () => new Promise((resolve) => setTimeout(resolve, Math.random() * 5)) },
@@ -661,7 +661,7 @@ describe('many writers of one index', () => {
     );
   });
 
-  test('in several processes, by If-Match alone', async () => {
+  test('in several processes lose no entry with If-Match', async () => {
     await withFakeRegistry({ ifMatch: true }, async ({ host, manifests }) => {
       const clients = Array.from({ length: 3 }, () => quickClient({ referrers: 'tag' }));
       // The first write has no ETag to go by.
@@ -704,7 +704,7 @@ describe('many writers of one index', () => {
   });
 });
 
-test('the tag of a digest', () => {
+test('referrersTag returns the tag of a digest', () => {
   expect(referrersTag(`sha256:${'a'.repeat(64)}`)).toBe(`sha256-${'a'.repeat(64)}`);
   expect(referrersTag(`sha512:${'b'.repeat(128)}`)).toBe(`sha512-${'b'.repeat(64)}`);
 });

@@ -13,8 +13,8 @@ const CONTENT = Buffer.from('hello');
 const BLOB = blobOf(CONTENT);
 const OWN = { 'x-key': 'for-the-registry', accept: 'application/x.own' };
 
-describe('headers of one’s own', () => {
-  test('reach the registry with every request, and not where it redirects to', async () => {
+describe('additional headers', () => {
+  test('are sent with every request to the registry, but not to the target of a redirect', async () => {
     const elsewhere: Exchange = {
       request: 'GET /kept?sig=1',
       headers: { 'x-key': undefined },
@@ -35,7 +35,7 @@ describe('headers of one’s own', () => {
     });
   });
 
-  test('are not for where tokens come from, and neither replace nor add to what the client says itself', async () => {
+  test("are not sent to token endpoints and do not replace the client's own headers", async () => {
     const asked: Exchange = {
       request: 'GET /token?service=r&scope=repository%3Aapp%3Apull',
       headers: { 'x-key': undefined },
@@ -69,7 +69,7 @@ describe('headers of one’s own', () => {
   });
 });
 
-test('a listing goes on nowhere else, whatever the address of its next page looks like', async () => {
+test('a listing never continues on another host, whatever the URL of its next page', async () => {
   await scripted([], async (elsewhere) => {
     const page: Exchange[] = [
       {
@@ -127,7 +127,7 @@ async function startAsking(answer: () => { status: number; headers?: Record<stri
   };
 }
 
-test('a client’s certificate is shown to the registry, and not where it redirects to', async () => {
+test('a client certificate is presented to the registry, but not to the target of a redirect', async () => {
   const other = await startAsking(() => ({ status: 200, body: CONTENT }));
   const registry = await startAsking(() => ({
     status: 307,
@@ -150,7 +150,7 @@ test('a client’s certificate is shown to the registry, and not where it redire
   }
 });
 
-test('an address is gone to under the host’s own name, past a proxy', async () => {
+test("a given address is used with the host's own name and without the proxy", async () => {
   const registry = await startAsking(() => ({ status: 200, body: CONTENT }));
   try {
     const client = quickClient({

@@ -47,7 +47,7 @@ async function withRawServer(
 }
 
 describe('sending', () => {
-  test('bytes and streams go with their length, and answers come with lower-case headers', async () => {
+  test('bytes and streams are sent with their length, and response headers have lower-case names', async () => {
     const bytes = Buffer.alloc(300_000, 1);
     await scripted(
       [
@@ -108,7 +108,7 @@ describe('sending', () => {
     );
   });
 
-  test('nobody there', async () => {
+  test('a refused connection is CONNECT_FAILED', async () => {
     let origin = '';
     await withRawServer('', async (closed) => {
       origin = closed;
@@ -120,14 +120,14 @@ describe('sending', () => {
     });
   });
 
-  test('TLS against plain HTTP is no passing trouble', async () => {
+  test('TLS to a plain HTTP server is a permanent error', async () => {
     await withRawServer('HTTP/1.1 400 Bad Request\r\n\r\n', async (origin) => {
       const error = await failureOf(withSend((send) => send({ url: origin.replace('http:', 'https:') })));
       expect(error).toMatchObject({ code: 'CONNECT_FAILED', transient: false });
     });
   });
 
-  test("an abort is the caller's own, before and on the way", async () => {
+  test("an abort before or during a request throws the caller's reason", async () => {
     const reason = new Error('enough');
     await withRawServer(
       'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc',
@@ -145,7 +145,7 @@ describe('sending', () => {
     );
   });
 
-  test.each([5, 50])('a body that is not as long as was said: %d for 20', async (sizeBytes) => {
+  test.each([5, 50])('a body of %d bytes instead of 20 is an error', async (sizeBytes) => {
     await scripted([{ request: 'PUT /a', answer: { status: 201 }, early: true, maybe: true }], async (server) => {
       await withSend(async (send) => {
         const body = { sizeBytes, open: () => chunksOf(Buffer.alloc(20)) };
@@ -157,7 +157,7 @@ describe('sending', () => {
     });
   });
 
-  test('a server that takes nothing of a body', async () => {
+  test('a server that does not read the body is an error', async () => {
     const sockets: Socket[] = [];
     const server = createServer((socket) => {
       sockets.push(socket);
@@ -196,7 +196,7 @@ describe('sending', () => {
     server.close();
   });
 
-  test('a body that is never read is never opened, and one that is left is let go', async () => {
+  test('a body that is never read is never opened, and an unfinished one is closed', async () => {
     let opened = 0;
     let left = 0;
     let leave = (): void => {};
@@ -231,7 +231,7 @@ describe('sending', () => {
     expect([opened, left]).toEqual([1, 1]);
   });
 
-  test('an unread body gives its connection up when it is left', async () => {
+  test('closing an unread body releases its connection', async () => {
     await withRawServer(
       'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n',
       async (origin) => {
@@ -244,7 +244,7 @@ describe('sending', () => {
     );
   });
 
-  test('its end is told of also where nobody reads the answer', async () => {
+  test('the end of a request is published even if its body is not read', async () => {
     const phases: string[] = [];
     const listen = (event: unknown): void => void phases.push((event as RequestEvent).phase);
     subscribe(REQUEST_CHANNEL, listen);
@@ -261,7 +261,7 @@ describe('sending', () => {
     }
   });
 
-  test('each request is told of, without what is secret', async () => {
+  test('each request is published without secrets', async () => {
     const events: RequestEvent[] = [];
     const listen = (event: unknown): void => void events.push(event as RequestEvent);
     subscribe(REQUEST_CHANNEL, listen);

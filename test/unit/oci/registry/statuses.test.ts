@@ -286,7 +286,7 @@ const OWN_CODES: Record<number, string> = {
   429: 'TOOMANYREQUESTS',
 };
 
-describe('every status at every request', () => {
+describe('every status of every request', () => {
   test.each(CASES.map((entry) => [entry.kind, String(entry.run).slice(0, 60), entry] as const))(
     '%s in %s',
     async (_, __, entry) => {
@@ -318,7 +318,7 @@ describe('every status at every request', () => {
     },
   );
 
-  test.each(STATUSES)('closing a session after a mount that was none: %d changes nothing', async (status) => {
+  test.each(STATUSES)('a status %d when cancelling the upload after a failed mount changes nothing', async (status) => {
     broken = { kind: 'DELETE upload', status };
     withTokens = false;
     const client = quickClient({ retry: { baseMs: 0 } });
@@ -327,7 +327,7 @@ describe('every status at every request', () => {
   });
 });
 
-describe('a storm that passes', () => {
+describe('errors that pass', () => {
   test.each([
     [429, 2],
     [503, 3],

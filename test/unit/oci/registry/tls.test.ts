@@ -75,7 +75,7 @@ async function withSend(options: DispatcherOptions, run: Run): Promise<void> {
 const trusting: DispatcherOptions = { ca: authority.pem };
 
 describe('TLS', () => {
-  test('small requests go over HTTP/2, bytes over HTTP/1.1, and HEAD over a connection that stays', async () => {
+  test('small requests use HTTP/2, large blobs HTTP/1.1, and HEAD keeps its connection', async () => {
     await withSend(trusting, async (send) => {
       for (let count = 0; count < 5; count += 1)
         expect((await send({ method: 'HEAD' })).headers['x-version']).toBe('2.0');
@@ -88,7 +88,7 @@ describe('TLS', () => {
     });
   });
 
-  test('an authority that nobody named is not trusted, and not tried again', async () => {
+  test('an unknown authority is not trusted and not retried', async () => {
     await withSend({}, async (send) => {
       expect(await failureOf(send({}))).toMatchObject({ code: 'CONNECT_FAILED', transient: false });
     });
@@ -104,7 +104,7 @@ describe('TLS', () => {
     'CERT_HAS_EXPIRED',
     'ERROR_IN_CERT_NOT_AFTER_FIELD',
     'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  ])('%s is no broken connection: not tried again', (code) => {
+  ])('%s is a certificate error and not retried', (code) => {
     const error = transportErrorFrom(Object.assign(new Error('no'), { code }), { method: 'GET', url: 'https://r/v2/' });
     expect(error).toMatchObject({ code: 'CONNECT_FAILED', transient: false });
   });
@@ -136,7 +136,7 @@ describe('HTTP/2', () => {
     });
   });
 
-  test('a session that says goodbye is left for another', async () => {
+  test('a session closed by the server is replaced', async () => {
     answer = (_, response) => {
       response.stream.session?.goaway(0);
       response.end('hello');
@@ -162,7 +162,7 @@ describe('HTTP/2', () => {
     await transport.close();
   });
 
-  test('many at once, with bodies', async () => {
+  test('many concurrent requests with bodies succeed', async () => {
     answer = (request, response) => {
       request.pipe(response);
     };
@@ -214,7 +214,7 @@ describe('a proxy', () => {
     }
   }
 
-  test('everything but loopback goes through it', async () => {
+  test('everything except loopback uses the proxy', async () => {
     await withProxy(undefined, async (proxy, seen) => {
       await withSend({ ...trusting, proxy }, async (send) => {
         const { body } = await send({ url: 'https://registry.invalid/v2/', kind: 'bytes' });
@@ -225,7 +225,7 @@ describe('a proxy', () => {
     });
   });
 
-  test('one that refuses is told of as no connection', async () => {
+  test('a refusing proxy is CONNECT_FAILED', async () => {
     await withProxy(407, async (proxy) => {
       const transport = createSend({ ...trusting, proxy });
       const failure = failureOf(transport.send({ method: 'GET', kind: 'api', url: 'https://registry.invalid/v2/' }));

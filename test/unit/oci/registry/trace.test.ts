@@ -19,7 +19,7 @@ async function traced(
   return text;
 }
 
-test('requests and answers, in the words of oras', async () => {
+test('requests and responses are reported as oras does', async () => {
   const body = JSON.stringify({ schemaVersion: 2 });
   const headers = { ...TYPES, 'x-number': '1' };
   const text = await traced([{ request: REQUEST, answer: { status: 200, headers, body } }], {}, async (repository) => {
@@ -37,7 +37,7 @@ test('requests and answers, in the words of oras', async () => {
   expect(response).toContain(`\n< Response body:\n${body}`);
 });
 
-describe('what is secret is not told', () => {
+describe('secrets are not reported', () => {
   const SECRETS = ['p4ssw0rd', 'tok-en', 'cook-ie', 'own-secret', 's1gnature', 'upl0ad'];
   const expectNone = (text: string): void => {
     for (const secret of [...SECRETS, Buffer.from('me:p4ssw0rd').toString('base64')])
@@ -45,7 +45,7 @@ describe('what is secret is not told', () => {
     expect(text).toContain('--> Request');
   };
 
-  test('user and password, a token and its answer, cookies, headers of one’s own', async () => {
+  test('passwords, tokens, cookies and additional headers are hidden', async () => {
     const text = await traced(
       [
         {
@@ -89,7 +89,7 @@ describe('what is secret is not told', () => {
     expect(text).toContain('/token?service=r&scope=repository%3Aapp%3Apull"');
   });
 
-  test('signatures in URLs that lead on', async () => {
+  test('signatures in redirect URLs are hidden', async () => {
     const content = Buffer.from('hello');
     const blob = blobOf(content);
     const text = await traced(
@@ -136,7 +136,7 @@ describe('what is secret is not told', () => {
   });
 });
 
-test('a long body is passed on, and not shown', async () => {
+test('a long body is passed on but not reported', async () => {
   const body = JSON.stringify({ schemaVersion: 2, annotations: { a: 'x'.repeat(40_000) } });
   const text = await traced(
     [{ request: REQUEST, answer: { status: 200, headers: TYPES, body } }],
@@ -149,7 +149,7 @@ test('a long body is passed on, and not shown', async () => {
   expect(text).not.toContain('xxxx');
 });
 
-test('no answer', async () => {
+test('a missing response is reported as an error', async () => {
   let text = '';
   const client = quickClient({ trace: (entry) => (text += entry), retry: { attempts: 1 } });
   expect(await failureOf(client.repository('localhost:1', 'app').resolve('v1'))).toMatchObject({

@@ -20,8 +20,8 @@ async function askSilence(options: Partial<RegistriesOptions>): Promise<{ reques
   return { requests, error };
 }
 
-describe('a registry that does not answer', () => {
-  test('is asked once if the caller backs off by itself, and the error names it', async () => {
+describe('a registry that does not respond', () => {
+  test('is asked once if the caller backs off itself, and the error names the registry', async () => {
     const { requests, error } = await askSilence({ retry: { unanswered: false } });
     expect(error).toMatchObject({
       code: 'TIMEOUT',
@@ -31,14 +31,14 @@ describe('a registry that does not answer', () => {
     expect(requests).toBe(1);
   });
 
-  test('is asked again by default', async () => {
+  test('is retried by default', async () => {
     const { requests, error } = await askSilence({ retry: { attempts: 3 } });
     expect(error).toMatchObject({ code: 'TIMEOUT' });
     expect(requests).toBe(3);
   });
 });
 
-test('the commit of a large blob is no small request, also without a body: the registry reads the blob first', async () => {
+test('committing a large blob has the timeout of large blobs, also without a body', async () => {
   const bytes = Buffer.alloc(3 * 1024 * 1024, 7);
   const blob = blobOf(bytes);
   const kinds = new Map<string, unknown>();

@@ -88,8 +88,8 @@ const kept = (origin: string, receivedBytes: number, more: Partial<OpenUpload> =
   ...more,
 });
 
-describe('a blob by stretches', () => {
-  test('ends where it is enough, and goes on there in another call', async () => {
+describe('uploading a blob in parts', () => {
+  test('stops when isEnough returns true, and continues in another call', async () => {
     await using(
       [HEAD, POST, patch(0), HEAD, status(PIECE, PIECE), patch(40_000), patch(80_000), PUT],
       async (push, origin) => {
@@ -103,31 +103,31 @@ describe('a blob by stretches', () => {
     );
   });
 
-  test('the last piece is followed by the end, however much is enough', async () => {
+  test('closes the upload after the last chunk even if isEnough returns true', async () => {
     await using([HEAD, status(80_000, 80_000), patch(80_000), PUT], async (push, origin) => {
       expect((await push({ from: kept(origin, 80_000), isEnough: () => true })).upload).toBeUndefined();
     });
   });
 
-  test('a blob that is there is not sent, and its upload is let be', async () => {
+  test('sends nothing if the blob exists, and leaves the open upload alone', async () => {
     await using([THERE], async (push, origin) => {
       expect(await push({ from: kept(origin, PIECE) })).toEqual({ upload: undefined, opened: [], reached: [] });
     });
   });
 
-  test('the registry’s word counts: a process that died had sent more than it could say', async () => {
+  test("trusts the registry's position if a process died after sending more than it stored", async () => {
     await using([HEAD, status(PIECE, 80_000), patch(80_000), PUT], async (push, origin) => {
       expect((await push({ from: kept(origin, PIECE) })).opened).toEqual([80_000]);
     });
   });
 
-  test('all has come, and the end was not told', async () => {
+  test('closes an upload that is complete but was not closed', async () => {
     await using([HEAD, status(100_000, 100_000), PUT], async (push, origin) => {
       expect((await push({ from: kept(origin, 100_000) })).opened).toEqual([]);
     });
   });
 
-  test('an upload that the registry has lost is begun anew', async () => {
+  test('restarts an upload that the registry has lost', async () => {
     await using([HEAD, { ...status(PIECE, PIECE), answer: LOST }, POST, patch(0)], async (push, origin) => {
       const { upload, opened } = await push({ from: kept(origin, PIECE), isEnough: () => true });
       expect(opened).toEqual([0]);
@@ -135,7 +135,7 @@ describe('a blob by stretches', () => {
     });
   });
 
-  test('one that is lost in the middle too, in the same call', async () => {
+  test('restarts an upload that is lost in the middle of a call', async () => {
     const lost = { ...patch(40_000), answer: LOST };
     await using(
       [
@@ -157,7 +157,7 @@ describe('a blob by stretches', () => {
     );
   });
 
-  test('but not for ever', async () => {
+  test('fails after too many restarts', async () => {
     await using([HEAD, { ...status(PIECE, PIECE), answer: LOST }], async (push, origin) => {
       const failure = await failureOf(push({ from: kept(origin, PIECE, { restarts: 3 }) }));
       expect(failure).toMatchObject({ code: 'UPLOAD_LOST', transient: false });
@@ -166,7 +166,7 @@ describe('a blob by stretches', () => {
     });
   });
 
-  test('a registry that can’t say how far it is has not lost it', async () => {
+  test('does not restart if the registry cannot report its position', async () => {
     const busy = { ...status(PIECE, PIECE), answer: { status: 503 }, times: 2 };
     await using(
       [HEAD, busy],
@@ -177,7 +177,7 @@ describe('a blob by stretches', () => {
     );
   });
 
-  test('a registry that takes its time to close is asked until the blob is there', async () => {
+  test('asks for the blob until a slow registry has closed the upload', async () => {
     const breaks: Exchange = { ...PUT, answer: (_, response) => void response.destroy() };
     await using(
       [HEAD, status(80_000, 80_000), patch(80_000), breaks, HEAD, HEAD, THERE],
@@ -188,7 +188,7 @@ describe('a blob by stretches', () => {
     );
   });
 
-  test('a wrong digest is the registry’s to find, and is for good', async () => {
+  test('fails permanently if the registry reports a wrong digest', async () => {
     const invalid = { ...PUT, answer: { status: 400, body: { errors: [{ code: 'DIGEST_INVALID' }] } } };
     await using([HEAD, status(80_000, 80_000), patch(80_000), invalid], async (push, origin) => {
       expect(await failureOf(push({ from: kept(origin, 80_000) }))).toMatchObject({
@@ -198,21 +198,21 @@ describe('a blob by stretches', () => {
     });
   });
 
-  test('a source that ends early is an error', async () => {
+  test('fails if the source ends early', async () => {
     // The piece that it ends in breaks off.
     await using([HEAD, POST], async (push) => {
       expect(await failureOf(push({}, BYTES.subarray(0, 10_000)))).toMatchObject({ code: 'SIZE_MISMATCH' });
     });
   });
 
-  test('what was kept is believed no more than a registry’s answer: no other host is asked', async () => {
+  test('sends no request to another host from a stored URL', async () => {
     await using([HEAD], async (push) => {
       const elsewhere = kept('http://localhost:1', PIECE);
       expect(await failureOf(push({ from: elsewhere }))).toMatchObject({ code: 'REGISTRY_NOT_ALLOWED' });
     });
   });
 
-  test('an abort between two pieces ends it', async () => {
+  test('ends when it is aborted between two chunks', async () => {
     await using([HEAD, POST, patch(0)], async (push) => {
       const stop = new AbortController();
       const failure = await failureOf(

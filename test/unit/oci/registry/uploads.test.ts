@@ -54,7 +54,7 @@ async function push(repository: RegistryRepository, signal?: AbortSignal): Promi
 }
 
 describe('an upload in one piece', () => {
-  test('what is there is not sent', async () => {
+  test('an existing blob is not sent', async () => {
     await using(
       [{ ...HEAD, answer: { status: 200, headers: { 'content-length': String(BYTES.length) } } }],
       async (repository) => {
@@ -133,7 +133,7 @@ describe('an upload in one piece', () => {
     );
   });
 
-  test('is done where the blob is found there when it starts over', async () => {
+  test('ends if the blob exists after a restart', async () => {
     await using(
       [
         HEAD,
@@ -145,7 +145,7 @@ describe('an upload in one piece', () => {
     );
   });
 
-  test('gives up in the end', async () => {
+  test('fails after the last try', async () => {
     const lost: Exchange = {
       request: put,
       answer: { status: 404, body: { errors: [{ code: 'BLOB_UPLOAD_UNKNOWN' }] } },
@@ -156,7 +156,7 @@ describe('an upload in one piece', () => {
     });
   });
 
-  test('turned away with 429 is sent again within its session', async () => {
+  test('is sent again in its session after a 429', async () => {
     await using(
       [
         HEAD,
@@ -202,7 +202,7 @@ describe('an upload in one piece', () => {
     );
   });
 
-  test('a source that breaks is the error, and nothing is tried in its place', async () => {
+  test('reports an error of the source without a retry', async () => {
     const reason = new Error('the source broke');
     await using([HEAD, started(), { request: put, early: true, maybe: true, answer: () => {} }], async (repository) => {
       const failure = failureOf(
@@ -218,7 +218,7 @@ describe('an upload in one piece', () => {
 });
 
 describe('a Location on another host', () => {
-  test('gets the blob, but no credential', async () => {
+  test('receives the blob but no credential', async () => {
     await scripted(
       [
         {
@@ -249,7 +249,7 @@ describe('a Location on another host', () => {
     );
   });
 
-  test('gets nothing where only certain registries are allowed', async () => {
+  test('receives nothing if only certain registries are allowed', async () => {
     await scripted([], async (store) => {
       await scripted([HEAD, started(`${store.origin}/store`)], async (server) => {
         const client = quickClient({ allowedRegistries: [server.host] });
@@ -261,7 +261,7 @@ describe('a Location on another host', () => {
     });
   });
 
-  test.each(['http://', ''])('that is none: %j', async (location) => {
+  test.each(['http://', ''])('that is invalid is an error: %j', async (location) => {
     const answer = { status: 202, headers: location === '' ? {} : { location } };
     await using([HEAD, { ...started(), answer }], async (repository) => {
       expect(await failureOf(push(repository))).toMatchObject({ code: 'LOCATION_INVALID' });
@@ -291,7 +291,7 @@ describe('an upload in pieces', () => {
   };
   const begun = [HEAD, started(`${SESSION}?_state=0`)];
 
-  test('of known length, each to the newest Location', async () => {
+  test('have a known length and go to the newest Location', async () => {
     await using(
       [...begun, piece(0, 0, 40_000), piece(1, 40_000, 80_000), piece(2, 80_000, 100_000), commit],
       async (repository) => expect(await push(repository)).toBe(BYTES.length),
@@ -299,7 +299,7 @@ describe('an upload in pieces', () => {
     );
   });
 
-  test('not smaller than the registry wants them', async () => {
+  test("are not smaller than the registry's minimum", async () => {
     await using(
       [
         HEAD,
@@ -335,7 +335,7 @@ describe('an upload in pieces', () => {
     );
   });
 
-  test('and is not sent again where it did', async () => {
+  test('is not sent again if it arrived', async () => {
     await using(
       [
         ...begun,
@@ -353,7 +353,7 @@ describe('an upload in pieces', () => {
     );
   });
 
-  test('what arrived of a piece that broke off is not sent again', async () => {
+  test('the received part of an interrupted chunk is not sent again', async () => {
     await using(
       [
         ...begun,
@@ -372,7 +372,7 @@ describe('an upload in pieces', () => {
     );
   });
 
-  test('the first piece: none of it arrived', async () => {
+  test('the first chunk is sent again if nothing arrived', async () => {
     await using(
       [
         ...begun,
@@ -418,7 +418,7 @@ describe('an upload in pieces', () => {
     );
   });
 
-  test('when one piece is too large: 413', async () => {
+  test('are used after a 413 for one piece', async () => {
     await using(
       [
         HEAD,
@@ -472,7 +472,7 @@ describe('mounting', () => {
     );
   });
 
-  test.each([204, 404, 500])('202: the session is closed again, whatever that answers: %d', async (status) => {
+  test.each([204, 404, 500])('a 202 is not a mount, and the upload is cancelled whatever the answer: %d', async (status) => {
     await using(
       [
         { request: MOUNT, answer: { status: 202, headers: { location: SESSION } } },
@@ -482,13 +482,13 @@ describe('mounting', () => {
     );
   });
 
-  test.each([401, 403, 404, 405])('%d: not by mount', async (status) => {
+  test.each([401, 403, 404, 405])('status %d is not a mount', async (status) => {
     await using([{ request: MOUNT, answer: { status } }], async (repository) => {
       expect(await repository.mountBlob(BLOB, 'b/c')).toBe(false);
     });
   });
 
-  test('scopes for both repositories; a token that is not to be had: not by mount', async () => {
+  test('needs scopes for both repositories, and is skipped without a token', async () => {
     await scripted([], async (server) => {
       server.script(
         {
@@ -507,14 +507,14 @@ describe('mounting', () => {
   });
 });
 
-test('a repository that is none is never mounted from', async () => {
+test('an invalid repository is refused', async () => {
   await using([], async (repository) => {
     const failure = failureOf(repository.mountBlob(BLOB, 'b:pull,push repository:c'));
     expect(await failure).toMatchObject({ code: 'REFERENCE_INVALID' });
   });
 });
 
-describe('a token that ends in the middle of an upload', () => {
+describe('a token that expires during an upload', () => {
   const state = (number: number): string => `${SESSION}?_state=${number}`;
   const piece = (number: number): Exchange => {
     const bytes = BYTES.subarray(number * 40_000, (number + 1) * 40_000);
@@ -563,7 +563,7 @@ describe('a token that ends in the middle of an upload', () => {
     },
   );
 
-  test('the one big PUT, whose body is opened anew', async () => {
+  test('is replaced for the single PUT, whose body is opened again', async () => {
     await scripted([], async (server) => {
       const refused = { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } };
       server.script(HEAD, started(), { request: `PUT ${SESSION}?digest=${DIGEST}`, early: true, answer: refused });
