@@ -7,8 +7,9 @@ export function parseDuration(text: string): number | undefined {
   return unitMs === undefined ? undefined : Number(count) * unitMs;
 }
 
-/** Formats a duration for people, in its two largest units: `1 h 5 min`, `40 s`. */
+/** Formats a duration for people, in its two largest units: `1 h 5 min`, `40 s`; below a second in milliseconds: `120 ms`. */
 export function formatDuration(ms: number): string {
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.round(seconds / 60);

@@ -187,7 +187,7 @@ describe('one tag after the other', () => {
     expect(explanation).toMatchObject({ promoted: false, promotions: [], nearest: reason, ignored: [{ reason }] });
     const { out } = await acrPromoter('explain', reference);
     expect(out).toContain(`${reference}: no rule matches it\n  ${reason}\n`);
-    expect((await acrPromoter('runs', '--state', 'ignored')).out).toMatch(
+    expect((await acrPromoter('runs', '--state', 'ignored', '--wide')).out).toMatch(
       /samples\/app:latest\S* +rule staging: tag latest/,
     );
   }, 120_000);
@@ -218,8 +218,8 @@ describe('one tag after the other', () => {
     const stopped = await standing(reference, 'cancelled');
     expect(stopped.promotions).toMatchObject([{ code: 'RUN_CANCELLED' }]);
     const again = await acrPromoter('promotions', 'run', stopped.promotions[0]?.promotionId ?? '');
-    expect(again.out).toMatch(/^Run \S+\n$/);
-    const next = again.out.slice('Run '.length).trim();
+    const [, next = ''] = /^Promotion \S+, run (\S+)\n$/.exec(again.out) ?? [];
+    expect(next).not.toBe('');
     expect((await http(`runs/${next}`)) as RunRow).toMatchObject({ trigger: { kind: 'http' } });
     await standing(reference, 'waiting');
     await acrPromoter('runs', 'cancel', next);

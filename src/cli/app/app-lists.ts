@@ -1,41 +1,68 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { colorsOf } from '../output/colors.js';
+import { formatResult } from '../output/result.js';
+import { tableLines, type Column } from '../output/table.js';
 import type { Command } from 'commander';
 import { parseCount } from '../option-values.js';
-import type { Io } from '../io.js';
 import { textOf, writtenOf, type Values } from '../verb.js';
-import { askApp, type App } from './jobs-app.js';
+import type { AppCall } from './app-verb.js';
+import { askApp } from './jobs-app.js';
 
 /** Filters that a list takes: the option's name, its value in the help, what it means. */
 export type Filters = readonly (readonly [name: string, value: string, meaning: string])[];
 
+/** Filters that every list of promotions and runs takes. */
+export const NAME_FILTERS: Filters = [
+  ['rule', 'name', 'only this rule; a glob such as st* is taken too'],
+  [
+    'repository',
+    'name',
+    'only this source repository, with its registry or without; a glob, or what it begins with: samples/',
+  ],
+  ['tag', 'tag', 'only this source tag; a glob such as v1.* is taken too'],
+];
+export const SINCE_FILTER: Filters[number] = [
+  'since',
+  'time',
+  'only since then: 30m, 24h, 7d, or a time such as 2026-11-30T10:00Z',
+];
+
 const MOST_REQUESTS = 100;
 const PAGE_ROWS = 100;
+/** Between two looks of `--watch`, in milliseconds. */
+const WATCH_MS = 2_000;
 
 export function addListOptions(command: Command, filters: Filters): void {
   for (const [name, value, meaning] of filters) command.option(`--${name} <${value}>`, meaning);
-  command.option('--limit <n>', 'maximum rows', '50');
+  command
+    .option('--limit <n>', 'maximum rows', '50')
+    .option('--wide', 'every column, with whole digests and times, wider than 100 characters')
+    .option('--watch', 'print each row again that changes, until Ctrl-C');
 }
 
-/**
- * Asks for a list page by page, until there are as many as `--limit` says, or no more.
- * @param read the items of a page and where the next one starts
- * @returns the items, and whether there are more
- */
-export async function askList<T>(
-  { app, path, filters, values, io }: { app: App; path: string; filters: Filters; values: Values; io: Io },
-  read: (answer: unknown) => { items: T[]; next?: string | undefined },
-): Promise<{ items: T[]; more: boolean }> {
+/** A list of the app, and how it is shown. */
+export interface ListView<T> {
+  path: string;
+  /** In the query beside the filters. */
+  query?: Readonly<Record<string, string>>;
+  filters: Filters;
+  /** What the items are called, in JSON and in sentences: `promotions`. */
+  name: string;
+  read: (answer: unknown) => { items: T[]; next?: string | undefined };
+  idOf: (item: T) => string;
+  columns: readonly Column<T>[];
+}
+
+/** Asks page by page, until there are as many items as `--limit` says, or no more. */
+async function askList<T>({ app, values, io }: AppCall, view: ListView<T>): Promise<{ items: T[]; more: boolean }> {
   const limit = parseCount(writtenOf(values, 'limit') ?? '50', '--limit', 1);
-  const query = new URLSearchParams();
-  for (const [name] of filters) {
-    const value = textOf(values, name);
-    if (value !== undefined) query.set(name, value);
-  }
+  const query = new URLSearchParams({ ...view.query, ...filtersIn(values, view.filters) });
   const items: T[] = [];
   let next: string | undefined;
   for (let requests = 0; requests < MOST_REQUESTS; requests += 1) {
     query.set('size', String(Math.min(limit - items.length, PAGE_ROWS)));
     if (next !== undefined) query.set('from', next);
-    const page = read(await askApp(app, `${path}?${query.toString()}`, io));
+    const page = view.read(await askApp(app, `${view.path}?${query.toString()}`, io));
     items.push(...page.items);
     next = page.next;
     if (next === undefined || items.length >= limit) break;
@@ -43,7 +70,41 @@ export async function askList<T>(
   return { items, more: next !== undefined };
 }
 
-/** Said where a list is not all there is. */
-export function tellMore(more: boolean, io: Io): void {
-  if (more) io.err('More results: raise --limit.\n');
+function filtersIn(values: Values, filters: Filters): Record<string, string> {
+  return Object.fromEntries(
+    filters.flatMap(([name]) => {
+      const value = textOf(values, name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
+/** Prints a list; with `--watch` once more what has changed, until the command is interrupted. */
+export async function showList<T>(call: AppCall, view: ListView<T>): Promise<void> {
+  const { format, values, io } = call;
+  const table = { wide: values.wide === true, colors: colorsOf(io) };
+  let before = new Map<string, string>();
+  for (let isFirst = true; ; isFirst = false) {
+    const { items, more } = await askList(call, view);
+    const now = new Map(items.map((item) => [view.idOf(item), JSON.stringify(item)]));
+    const changed = items.filter((item) => before.get(view.idOf(item)) !== now.get(view.idOf(item)));
+    before = now;
+    if (format.kind !== 'text') {
+      if (isFirst || changed.length > 0) io.out(formatResult(format, { [view.name]: changed }));
+    } else {
+      const lines = tableLines(view.columns, changed, table).slice(isFirst ? 0 : 1);
+      if (lines.length > 0) io.out(`${lines.join('\n')}\n`);
+      if (isFirst && items.length === 0) io.err(`${noneText(call, view)}\n`);
+    }
+    if (values.watch !== true) {
+      if (more) io.err('More results: raise --limit.\n');
+      return;
+    }
+    await sleep(WATCH_MS, undefined, { signal: io.signal });
+  }
+}
+
+function noneText<T>({ values }: AppCall, { name, filters }: ListView<T>): string {
+  const asked = Object.entries(filtersIn(values, filters)).map(([filter, value]) => `--${filter} ${value}`);
+  return asked.length === 0 ? `There are no ${name}.` : `No ${name} match ${asked.join(' ')}.`;
 }

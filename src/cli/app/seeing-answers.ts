@@ -25,6 +25,11 @@ const promotionSchema = z.looseObject({
   runId: z.string().optional(),
   last: resultSchema.extend({ finishedAt: z.string() }).optional(),
 });
+const rowSchema = promotionSchema.extend({
+  generation: z.number(),
+  observedGeneration: z.number(),
+  runOpen: z.boolean(),
+});
 const summarySchema = z.looseObject({
   id: z.string(),
   state: z.string(),
@@ -32,6 +37,7 @@ const summarySchema = z.looseObject({
   finishedAt: z.string().optional(),
   trigger: triggerSchema.optional(),
   rule: z.string().optional(),
+  jobId: z.string().optional(),
   operation: z.string().optional(),
   source: sourceSchema.optional(),
   digest: z.string().optional(),
@@ -176,7 +182,20 @@ export function readStatus(answer: unknown): ShownStatus {
   return known(statusSchema, answer);
 }
 
-/** What a new run of a promotion is called; absent where none was opened. */
-export function readRaised(answer: unknown): { runId?: string | undefined } {
-  return known(z.looseObject({ runId: z.string().optional() }), answer);
+const requestedSchema = z.looseObject({
+  promotionId: z.string(),
+  /** The generation that answers the request. */
+  generation: z.number().optional(),
+  /** Absent while PROMOTION_PAUSED is set. */
+  runId: z.string().optional(),
+});
+/** A run of a promotion that was asked for. */
+export type Requested = z.infer<typeof requestedSchema>;
+
+export function readRequested(answer: unknown): Requested {
+  return known(requestedSchema, answer);
+}
+
+export function readPromotion(answer: unknown): z.infer<typeof rowSchema> {
+  return known(rowSchema, answer);
 }

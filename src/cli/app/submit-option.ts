@@ -4,7 +4,8 @@ import { resultFormat } from '../output/result.js';
 import type { JobPrinter, SubmitDoor } from '../verb.js';
 import { addAppOptions, appOf, askApp, type App } from './jobs-app.js';
 import { jobOfVerb, takesOption } from './jobs-from-verb.js';
-import { addWaitOptions, isGood, submitText, type PrintRun } from '../verbs/jobs.js';
+import { isGood, submitText, type PrintRun } from '../verbs/jobs.js';
+import { addWaitOptions } from './poll.js';
 
 /** The options of the door itself. */
 const OWN = ['submit', 'wait', 'timeout', 'app', 'key', 'tty'];

@@ -1,16 +1,20 @@
 import { readFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { InputError, PromoterError } from '../../oci/index.js';
 import { formatGoJson } from '../../oras/index.js';
-import { parseCount } from '../option-values.js';
 import type { Io } from '../io.js';
 import { formatResult, type ResultFormat } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';
-import { operandAt, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import type { Run } from '../app/jobs-answers.js';
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
+import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } from '../app/app-lists.js';
+import { addCancelOptions, cancelRun } from '../app/cancel.js';
 import { askApp, type App } from '../app/jobs-app.js';
+import { addWaitOptions, pollUntil, timeoutOf } from '../app/poll.js';
+import type { RunInList } from '../app/seeing-answers.js';
+import type { Column } from '../output/table.js';
+import { RUN_COLUMNS } from './runs.js';
 
 const SUBMIT: VerbDescription = {
   path: 'jobs submit',
@@ -47,6 +51,46 @@ const WAIT: VerbDescription = {
   ],
 };
 
+const LIST: VerbDescription = {
+  path: 'jobs list',
+  operands: '',
+  purpose: 'options only',
+  count: 0,
+  summary: 'List jobs, newest first',
+  examples: [
+    ['The jobs of the last hour', 'acr-promoter jobs list --since 1h'],
+    ['Copies that failed', 'acr-promoter jobs list --operation copy --state failed'],
+  ],
+};
+const CANCEL: VerbDescription = {
+  path: 'jobs cancel',
+  operands: '<id>',
+  purpose: 'the id of the job, or of its run',
+  count: 1,
+  summary: 'Stop a job',
+  examples: [['Stop it', "acr-promoter jobs cancel --by ana --reason 'the wrong tag' my-copy-1"]],
+};
+const FILTERS: Filters = [
+  ['state', 'state', 'open, pending, running, ended, or an outcome: completed, failed, cancelled, …'],
+  ['operation', 'name', 'only this operation, such as copy'],
+  ...NAME_FILTERS.filter(([name]) => name !== 'rule'),
+  SINCE_FILTER,
+];
+const COLUMNS: readonly Column<RunInList>[] = [
+  {
+    heading: 'ID',
+    // The app's own ids have 36 characters.
+    text: ({ jobId = '' }) => (jobId.length > 36 ? `${jobId.slice(0, 35)}…` : jobId),
+    wideText: ({ jobId = '' }) => jobId,
+  },
+  RUN_COLUMNS.state,
+  { heading: 'OPERATION', text: ({ operation = '' }) => operation },
+  RUN_COLUMNS.source,
+  RUN_COLUMNS.age,
+  RUN_COLUMNS.took,
+  { heading: 'RUN', text: ({ id }) => id, isWide: true },
+];
+
 const GOOD = new Set(['completed', 'promoted', 'unchanged', 'observed']);
 
 /** Whether an outcome is a success. */
@@ -56,8 +100,6 @@ export function isGood(outcome: string): boolean {
 
 /** Prints a run that has ended. @param output what it has to show; undefined where that is nothing */
 export type PrintRun = (run: Run, output: unknown) => Promise<void> | void;
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 5_000;
 
 async function readJob(path: string, io: Io): Promise<string> {
   if (path === '-') return io.readInput();
@@ -83,25 +125,19 @@ function stepLine({ step, state, text }: Run['steps'][number]): string {
   return onTerminal(`  ${step} ${state}${text === '' ? '' : `: ${text}`}`);
 }
 
-/** Asks until the run has ended; what its steps say is told as it changes. */
+/** Asks until the run has ended; reports what its steps say as it changes. */
 async function waitFor(app: App, id: string, io: Io, timeoutSeconds: number): Promise<Run> {
-  const started = Date.now();
-  const told = new Map<string, string>();
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
+  const shown = new Map<string, string>();
+  const ask = async (): Promise<Run | undefined> => {
     const run = await askRun(app, id, io);
     for (const step of run.steps) {
       const line = stepLine(step);
-      if (told.get(step.step) !== line) io.err(`${line}\n`);
-      told.set(step.step, line);
+      if (shown.get(step.step) !== line) io.err(`${line}\n`);
+      shown.set(step.step, line);
     }
-    if (run.state === 'ended') return run;
-    if (timeoutSeconds > 0 && Date.now() - started > timeoutSeconds * 1000) {
-      throw new PromoterError('JOB_UNFINISHED', `${id} has not ended within ${timeoutSeconds} seconds`, {
-        remedy: 'It goes on all the same: wait again, or look at its status.',
-      });
-    }
-    await sleep(pauseMs, undefined, { signal: io.signal });
-  }
+    return run.state === 'ended' ? run : undefined;
+  };
+  return pollUntil(ask, { io, timeoutSeconds, what: id });
 }
 
 /** What the job has to show, on standard output; an outcome that is none is an error. */
@@ -121,15 +157,6 @@ function asFormatted(format: ResultFormat, io: Io): PrintRun {
     else if (typeof output === 'string') io.out(`${output}\n`);
     else if (output !== undefined) io.out(`${formatGoJson(output, 2)}\n`);
   };
-}
-
-function timeoutOf(values: Values): number {
-  const text = writtenOf(values, 'timeout');
-  return text === undefined ? 0 : parseCount(text, '--timeout', 0);
-}
-
-export function addWaitOptions(command: Command): void {
-  command.option('--timeout <seconds>', 'maximum wait in seconds (default 0: no limit)');
 }
 
 async function submit({ app, format, operands, values, io }: AppCall): Promise<void> {
@@ -159,7 +186,14 @@ export async function submitText(text: string, submission: Submission): Promise<
   io.out(format.kind === 'text' ? line : formatResult(format, submitted));
 }
 
-/** `jobs submit`, `jobs status` and `jobs wait`. */
+async function listJobs(call: AppCall): Promise<void> {
+  const { readRuns } = await import('../app/seeing-answers.js');
+  const idOf = ({ id }: RunInList): string => id;
+  const view = { path: 'runs', query: { kind: 'job' }, filters: FILTERS, name: 'jobs', columns: COLUMNS, idOf };
+  await showList(call, { ...view, read: readRuns });
+}
+
+/** `jobs submit`, `status`, `wait`, `list` and `cancel`. */
 export function addJobs(parent: Command, context: VerbContext): void {
   const waiting = (command: Command): void => {
     command.option('--wait', 'wait until it has ended, and print what it has to show');
@@ -174,5 +208,13 @@ export function addJobs(parent: Command, context: VerbContext): void {
   defineAppVerb(parent, context, WAIT, { add: addWaitOptions }, async ({ app, format, operands, values, io }) => {
     const run = await waitFor(app, operandAt(operands, 0), io, timeoutOf(values));
     await finish(app, run, asFormatted(format, io), io);
+  });
+  const listed = { add: (command: Command): void => addListOptions(command, FILTERS), isTable: true };
+  defineAppVerb(parent, context, LIST, listed, listJobs);
+  defineAppVerb(parent, context, CANCEL, { add: addCancelOptions }, async (call) => {
+    const { app, format, operands, io } = call;
+    const { id, input } = await askRun(app, operandAt(operands, 0), io);
+    const answer = await cancelRun(call, id);
+    io.out(format.kind === 'text' ? `Cancelled ${onTerminal(input.job.id)}\n` : formatResult(format, answer));
   });
 }

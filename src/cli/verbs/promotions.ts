@@ -1,70 +1,168 @@
 import type { Command } from 'commander';
-import { formatColumns } from '../output/columns.js';
+import { InputError, parseReference, PromoterError, type Reference } from '../../oci/index.js';
+import { promotionLines } from '../output/promotion-lines.js';
 import { formatResult } from '../output/result.js';
+import { ageOf, shortDigest, type Column } from '../output/table.js';
 import { onTerminal } from '../output/status-line.js';
-import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
-import { addListOptions, askList, tellMore, type Filters } from '../app/app-lists.js';
-import { defineAppVerb } from '../app/app-verb.js';
+import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } from '../app/app-lists.js';
+import { defineAppVerb, type AppCall } from '../app/app-verb.js';
 import { askApp } from '../app/jobs-app.js';
-import type { ShownPromotion } from '../app/seeing-answers.js';
+import { addWaitOptions, pollUntil, timeoutOf } from '../app/poll.js';
+import type { Requested, ShownPromotion } from '../app/seeing-answers.js';
+import { isGood } from './jobs.js';
 
 const LIST: VerbDescription = {
   path: 'promotions',
   operands: '',
   purpose: 'options only',
   count: 0,
-  summary: 'List the promotions of the app: what should stand where, and how it stands',
+  summary: 'List promotions: one for each rule and source tag, with its state',
   examples: [
     ['All of them, newest run first', 'acr-promoter promotions --app https://myapp.azurewebsites.net'],
-    ['What was refused, of one rule', 'acr-promoter promotions --rule staging --state refused'],
-    ['One repository', 'acr-promoter promotions --repository myregistry.azurecr.io/samples/app'],
+    ['What one rule refused in the last day', 'acr-promoter promotions --rule staging --state refused --since 24h'],
+    ['Repositories that begin alike', "acr-promoter promotions --repository 'samples/**' --tag 'v1.*'"],
   ],
 };
 const RUN: VerbDescription = {
   path: 'promotions run',
-  operands: '<id>',
-  purpose: 'the id of the promotion',
+  operands: '{<name>:<tag>|<id>}',
+  purpose: 'the source tag, the destination or the id of the promotion',
   count: 1,
-  summary: 'Have the app look at a promotion again',
-  examples: [['Again', 'acr-promoter promotions run 3f2c9b0d4a5e6f708192a3b4c5d6e7f8']],
+  summary: 'Start a run of a promotion, whatever its last outcome was',
+  examples: [
+    ['Of a tag, and wait for its outcome', 'acr-promoter promotions run --wait myregistry.azurecr.io/samples/app:v1'],
+    ['Of one promotion', 'acr-promoter promotions run 3f2c9b0d4a5e6f708192a3b4c5d6e7f8'],
+  ],
 };
 const FILTERS: Filters = [
-  ['rule', 'name', 'only this rule'],
-  ['repository', 'name', 'those of this source repository; its registry may stand before it'],
-  ['tag', 'tag', 'those of this source tag'],
-  ['state', 'state', 'working, waiting, in_sync, observed, refused, failed or cancelled'],
-  ['destination', 'reference', 'those that lead to <registry>/<name>:<tag>'],
+  ...NAME_FILTERS,
+  ['state', 'state', 'only this state: in_sync, working, waiting, refused, failed, observed or cancelled'],
+  ['destination', 'reference', 'only those with this destination, <registry>/<name>:<tag>; a glob is taken too'],
+  SINCE_FILTER,
 ];
 
-function rowOf({ state, rule, source, destination, last, since, incrementedAt, id }: ShownPromotion): string[] {
-  const { registry, repository, tag = '' } = source;
-  const stands = last?.code === undefined ? state : `${state} ${last.code}`;
-  return [
-    stands,
-    `${registry}/${repository}:${tag}`,
-    destination,
+const timeOf = ({ since, incrementedAt }: ShownPromotion): string => since ?? incrementedAt;
+const sourceOf = ({ source: { registry, repository, tag = '' } }: ShownPromotion): string =>
+  `${registry}/${repository}:${tag}`;
+const COLUMNS: readonly Column<ShownPromotion>[] = [
+  { heading: 'STATE', text: ({ state, last }) => [state, last?.code ?? ''].join(' ').trim(), isState: true },
+  { heading: 'SOURCE', text: sourceOf, cut: 'start' },
+  { heading: 'DESTINATION', text: ({ destination }) => destination, isWide: true },
+  { heading: 'RULE', text: ({ rule }) => rule, cut: 'end' },
+  {
+    heading: 'DIGEST',
+    text: ({ last }) => shortDigest(last?.digest ?? ''),
+    wideText: ({ last }) => last?.digest ?? '',
+  },
+  { heading: 'SINCE', text: (row) => ageOf(timeOf(row)), wideText: timeOf },
+  { heading: 'ID', text: ({ id }) => id, isWide: true },
+];
+
+/** An id has no slash; a reference has. */
+function referenceIn(text: string): Reference | undefined {
+  return text.includes('/') ? parseReference(text) : undefined;
+}
+
+/**
+ * The promotions that an operand names: by id, by source tag, or by destination.
+ * @throws InputError `PROMOTION_UNKNOWN`, `REFERENCE_INVALID`
+ */
+async function findPromotions({ app, io, values }: AppCall, text: string): Promise<string[]> {
+  const reference = referenceIn(text);
+  if (reference === undefined) return [text];
+  const { registry, repository, tag } = reference;
+  if (tag === undefined) {
+    throw new InputError('REFERENCE_INVALID', `${repository} has no tag: a promotion is of a tag`, {
+      remedy: 'Write it as <registry>/<name>:<tag>.',
+    });
+  }
+  const { readPromotions } = await import('../app/seeing-answers.js');
+  const rule = textOf(values, 'rule');
+  const find = async (query: Record<string, string>): Promise<string[]> => {
+    const asked = new URLSearchParams({ ...query, ...(rule !== undefined && { rule }) });
+    try {
+      return readPromotions(await askApp(app, `promotions?${asked.toString()}`, io)).items.map(({ id }) => id);
+    } catch (error) {
+      // Reported below, as a promotion that is not there.
+      if (error instanceof InputError && /^(?:REGISTRY|REPOSITORY)_UNKNOWN$/.test(error.code)) return [];
+      throw error;
+    }
+  };
+  const byDestination = await find({ destination: `${registry}/${repository}:${tag}` });
+  const ids = byDestination.length > 0 ? byDestination : await find({ registry, repository, tag });
+  if (ids.length > 0) return ids;
+  throw new InputError('PROMOTION_UNKNOWN', `there is no promotion of ${registry}/${repository}:${tag} yet`, {
+    remedy: `Start its first run: acr-promoter promote --submit ${registry}/${repository}:${tag}`,
+  });
+}
+
+/** How a promotion ended, from the generation that was asked for. */
+async function waitFor(call: AppCall, { promotionId, generation }: Requested): Promise<ShownPromotion> {
+  const { app, io, values } = call;
+  const { readPromotion } = await import('../app/seeing-answers.js');
+  const ask = async (): Promise<ShownPromotion | undefined> => {
+    const row = readPromotion(await askApp(app, `promotions/${encodeURIComponent(promotionId)}`, io));
+    const isAnswered = !row.runOpen && row.observedGeneration >= (generation ?? row.generation);
+    return isAnswered && row.last !== undefined ? row : undefined;
+  };
+  return pollUntil(ask, { io, timeoutSeconds: timeoutOf(values), what: `promotion ${promotionId}` });
+}
+
+async function runPromotions(call: AppCall): Promise<void> {
+  const { app, format, operands, values, io } = call;
+  timeoutOf(values);
+  const { readRequested } = await import('../app/seeing-answers.js');
+  const requested: Requested[] = [];
+  for (const id of await findPromotions(call, operandAt(operands, 0))) {
+    requested.push(readRequested(await askApp(app, `promotions/${encodeURIComponent(id)}/run`, io, '{}')));
+  }
+  if (values.wait !== true) {
+    if (format.kind !== 'text') return io.out(formatResult(format, { promotions: requested }));
+    for (const { promotionId, runId } of requested) {
+      const run = runId === undefined ? 'its run starts at the next schedule tick' : `run ${runId}`;
+      io.out(`${onTerminal(`Promotion ${promotionId}, ${run}`)}\n`);
+    }
+    return;
+  }
+  const ended: ShownPromotion[] = [];
+  for (const each of requested) ended.push(await waitFor(call, each));
+  const outcomes = ended.map(({ rule, destination, last, state, ...row }) => ({
     rule,
-    last?.digest ?? '',
-    since ?? incrementedAt,
-    id,
-  ];
+    source: sourceOf({ rule, destination, last, state, ...row }),
+    destination,
+    outcome: last?.outcome ?? state,
+    ...(last?.digest !== undefined && { digest: last.digest }),
+    ...(last?.reason !== undefined && { reason: last.reason }),
+  }));
+  if (format.kind !== 'text') io.out(formatResult(format, { promotions: outcomes }));
+  else for (const line of outcomes.flatMap(promotionLines)) io.out(`${line}\n`);
+  throwUnlessGood(ended);
+}
+
+/** @throws PromoterError, the code of the first promotion that did not succeed */
+function throwUnlessGood(ended: readonly ShownPromotion[]): void {
+  const bad = ended.find(({ last }) => !isGood(last?.outcome ?? 'failed'))?.last;
+  if (bad === undefined) return;
+  throw new PromoterError(bad.code ?? bad.outcome.toUpperCase(), bad.reason ?? `the run ended as ${bad.outcome}`, {
+    ...(bad.remedy !== undefined && { remedy: bad.remedy }),
+  });
 }
 
 /** `promotions`, and `promotions run`. */
 export function addPromotions(parent: Command, context: VerbContext): void {
   const listed = { add: (command: Command): void => addListOptions(command, FILTERS), isTable: true };
-  const list = defineAppVerb(parent, context, LIST, listed, async ({ app, format, values, io }) => {
+  const list = defineAppVerb(parent, context, LIST, listed, async (call) => {
     const { readPromotions } = await import('../app/seeing-answers.js');
-    const { items, more } = await askList({ app, path: 'promotions', filters: FILTERS, values, io }, readPromotions);
-    const headings = ['STATE', 'SOURCE', 'DESTINATION', 'RULE', 'DIGEST', 'SINCE', 'ID'];
-    if (format.kind !== 'text') io.out(formatResult(format, { promotions: items }));
-    else io.out(formatColumns(headings, items.map(rowOf)));
-    tellMore(more, io);
+    const idOf = ({ id }: ShownPromotion): string => id;
+    const view = { path: 'promotions', filters: FILTERS, name: 'promotions', columns: COLUMNS, idOf };
+    await showList(call, { ...view, read: readPromotions });
   }).enablePositionalOptions();
-  defineAppVerb(list, context, RUN, {}, async ({ app, format, operands, io }) => {
-    const answer = await askApp(app, `promotions/${encodeURIComponent(operandAt(operands, 0))}/run`, io, '{}');
-    if (format.kind !== 'text') return io.out(formatResult(format, answer));
-    const { runId } = (await import('../app/seeing-answers.js')).readRaised(answer);
-    io.out(runId === undefined ? 'Wanted: its run comes later\n' : onTerminal(`Run ${runId}`) + '\n');
-  });
+  const waiting = (command: Command): void => {
+    command
+      .option('--rule <name>', 'only the promotion of this rule, if several match')
+      .option('--wait', 'wait for the outcome, and print it; exit code 1 if it failed');
+    addWaitOptions(command);
+  };
+  defineAppVerb(list, context, RUN, { add: waiting }, runPromotions);
 }

@@ -1,13 +1,15 @@
 import type { Command } from 'commander';
 import { formatDuration } from '../../rules/duration.js';
-import { formatColumns } from '../output/columns.js';
+import { colorsOf, type Colors } from '../output/colors.js';
 import { formatResult } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';
+import { ageOf, tableLines, withShortDigests, type Column } from '../output/table.js';
 import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
-import { addListOptions, askList, tellMore, type Filters } from '../app/app-lists.js';
+import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } from '../app/app-lists.js';
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
+import { addCancelOptions, cancelRun } from '../app/cancel.js';
 import { askApp } from '../app/jobs-app.js';
-import type { RunInList, ShownRun } from '../app/seeing-answers.js';
+import type { RunInList, ShownIgnored, ShownRun } from '../app/seeing-answers.js';
 
 const LIST: VerbDescription = {
   path: 'runs',
@@ -51,11 +53,11 @@ const FILTERS: Filters = [
     'state',
     'open, pending, running, ended, an outcome (promoted, failed, …), or ignored: events that no rule matches',
   ],
-  ['rule', 'name', 'only this rule'],
-  ['repository', 'name', 'those of this source repository; its registry may stand before it'],
-  ['tag', 'tag', 'those of this source tag'],
-  ['digest', 'digest', 'those that saw this digest'],
+  ...NAME_FILTERS,
+  ['digest', 'digest', 'only runs of this digest; its first characters are enough'],
+  SINCE_FILTER,
 ];
+const IGNORED_FILTERS: Filters = [['state', '', ''], SINCE_FILTER];
 
 type Trigger = ShownRun['trigger'];
 
@@ -72,12 +74,51 @@ function triggerText(trigger: Trigger): string {
   return trigger === undefined ? '' : `${trigger.kind}${trigger.id === undefined ? '' : ` ${trigger.id}`}`;
 }
 
-function rowOf(run: RunInList): string[] {
-  const { id, rule, operation, source, openedAt, finishedAt, trigger } = run;
-  const took = finishedAt === undefined ? '' : formatDuration(Date.parse(finishedAt) - Date.parse(openedAt));
-  const what = rule === undefined ? (operation ?? '') : `rule ${rule}`;
-  return [id, outcomeText(run), what, sourceText(source), openedAt, took, triggerText(trigger)];
+function tookText({ openedAt, finishedAt }: RunInList): string {
+  return finishedAt === undefined ? '' : formatDuration(Date.parse(finishedAt) - Date.parse(openedAt));
 }
+
+/** Columns that lists of runs and of jobs share. */
+export const RUN_COLUMNS = {
+  state: { heading: 'STATE', text: outcomeText, isState: true },
+  source: { heading: 'SOURCE', text: ({ source }) => sourceText(source), cut: 'start' },
+  age: { heading: 'AGE', text: ({ openedAt }) => ageOf(openedAt), wideText: ({ openedAt }) => openedAt },
+  took: { heading: 'TOOK', text: tookText },
+} as const satisfies Record<string, Column<RunInList>>;
+const COLUMNS: readonly Column<RunInList>[] = [
+  { heading: 'ID', text: ({ id }) => id },
+  RUN_COLUMNS.state,
+  RUN_COLUMNS.source,
+  { heading: 'RULE', text: ({ rule, operation = '' }) => rule ?? `job ${operation}`, cut: 'end' },
+  RUN_COLUMNS.age,
+  RUN_COLUMNS.took,
+  { heading: 'DIGEST', text: ({ digest = '' }) => digest, isWide: true },
+  { heading: 'TRIGGER', text: ({ trigger }) => triggerText(trigger), isWide: true },
+];
+const IGNORED_COLUMNS: readonly Column<ShownIgnored>[] = [
+  { heading: 'AGE', text: ({ at }) => ageOf(at), wideText: ({ at }) => at },
+  { heading: 'TIMES', text: ({ times = 1 }) => `${times}` },
+  {
+    heading: 'REFERENCE',
+    text: ({ reference }) => withShortDigests(reference),
+    wideText: ({ reference }) => reference,
+    cut: 'start',
+  },
+  { heading: 'REASON', text: ({ reason }) => reason, cut: 'end' },
+];
+const STEP_COLUMNS: readonly Column<ShownRun['steps'][number]>[] = [
+  { heading: 'STEP', text: ({ step }) => step },
+  { heading: 'STATE', text: ({ state }) => state, isState: true },
+  { heading: 'STARTED', text: ({ startedAt }) => startedAt, isWide: true },
+  { heading: 'TOOK', text: ({ durationMs }) => formatDuration(durationMs) },
+  {
+    heading: 'PROGRESS',
+    text: (step) => (step.state === 'done' ? '' : progressText(step)),
+    wideText: progressText,
+    cut: 'end',
+  },
+  { heading: 'TEXT', text: ({ text }) => withShortDigests(text), wideText: ({ text }) => text, cut: 'end' },
+];
 
 function aboutText({ input }: ShownRun): string {
   if (input.kind === 'job') return `job ${input.job.id}, ${input.job.operation}`;
@@ -91,58 +132,46 @@ function progressText({ doneBytes, totalBytes, doneNodes, totalNodes }: ShownRun
   ].join(', ');
 }
 
-function runText(run: ShownRun): string {
+function runText(run: ShownRun, { wide, colors }: { wide: boolean; colors: Colors }): string {
   const { code, reason, remedy } = run.result ?? {};
   const why = [code, reason].filter((part) => part !== undefined && part !== '').join(': ');
+  const state = run.result?.outcome ?? run.state;
   const lines = [
-    `${run.id}: ${run.result?.outcome ?? run.state}`,
-    aboutText(run),
-    `opened ${run.openedAt}${run.trigger === undefined ? '' : ` by ${triggerText(run.trigger)}`}, ${run.state === 'ended' ? 'took' : 'so far'} ${formatDuration(run.durationMs)}`,
-    ...(run.digest === undefined ? [] : [run.digest]),
-    ...(why === '' ? [] : [why]),
-    ...(remedy === undefined ? [] : [remedy]),
-  ].map((line) => `${onTerminal(line)}\n`);
-  if (run.steps.length === 0) return lines.join('');
-  const steps = run.steps.map((step) => [
-    step.step,
-    step.state,
-    step.startedAt,
-    formatDuration(step.durationMs),
-    progressText(step),
-    step.text,
-  ]);
-  return `${lines.join('')}\n${formatColumns(['STEP', 'STATE', 'STARTED', 'TOOK', 'PROGRESS', 'TEXT'], steps)}`;
+    `${onTerminal(run.id)}: ${colors.state(onTerminal(state))}`,
+    ...[
+      aboutText(run),
+      `opened ${run.openedAt}${run.trigger === undefined ? '' : ` by ${triggerText(run.trigger)}`}, ${run.state === 'ended' ? 'took' : 'so far'} ${formatDuration(run.durationMs)}`,
+      ...(run.digest === undefined ? [] : [run.digest]),
+      ...(why === '' ? [] : [why]),
+      ...(remedy === undefined ? [] : [remedy]),
+    ].map(onTerminal),
+    ...(run.steps.length === 0 ? [] : ['', ...tableLines(STEP_COLUMNS, run.steps, { wide, colors })]),
+  ];
+  return `${lines.join('\n')}\n`;
 }
 
-async function listRuns({ app, format, values, io }: AppCall): Promise<void> {
+async function listRuns(call: AppCall): Promise<void> {
   const { readIgnored, readRuns } = await import('../app/seeing-answers.js');
-  const asked = { app, path: 'runs', filters: FILTERS, values, io };
-  if (textOf(values, 'state') === 'ignored') {
-    const { items, more } = await askList(asked, readIgnored);
-    const rows = items.map(({ at, times = 1, reference, reason }) => [at, `${times}`, reference, reason]);
-    if (format.kind !== 'text') io.out(formatResult(format, { ignored: items }));
-    else io.out(formatColumns(['AT', 'TIMES', 'REFERENCE', 'REASON'], rows));
-    return tellMore(more, io);
+  if (textOf(call.values, 'state') === 'ignored') {
+    const idOf = ({ reference, reason }: ShownIgnored): string => `${reference} ${reason}`;
+    const view = { path: 'runs', filters: IGNORED_FILTERS, name: 'ignored', columns: IGNORED_COLUMNS, idOf };
+    return showList(call, { ...view, read: readIgnored });
   }
-  const { items, more } = await askList(asked, readRuns);
-  const headings = ['ID', 'STATE', 'WHAT', 'SOURCE', 'OPENED', 'TOOK', 'TRIGGER'];
-  if (format.kind !== 'text') io.out(formatResult(format, { runs: items }));
-  else io.out(formatColumns(headings, items.map(rowOf)));
-  tellMore(more, io);
+  const idOf = ({ id }: RunInList): string => id;
+  await showList(call, { path: 'runs', filters: FILTERS, name: 'runs', columns: COLUMNS, idOf, read: readRuns });
 }
 
-async function showRun({ app, format, operands, io }: AppCall): Promise<void> {
+async function showRun({ app, format, operands, values, io }: AppCall): Promise<void> {
   const answer = await askApp(app, `runs/${encodeURIComponent(operandAt(operands, 0))}`, io);
   if (format.kind !== 'text') return io.out(formatResult(format, answer));
-  io.out(runText((await import('../app/seeing-answers.js')).readShownRun(answer)));
+  const run = (await import('../app/seeing-answers.js')).readShownRun(answer);
+  io.out(runText(run, { wide: values.wide === true, colors: colorsOf(io) }));
 }
 
-async function cancel({ app, format, operands, values, io }: AppCall): Promise<void> {
-  const id = operandAt(operands, 0);
-  const { by, reason } = { by: textOf(values, 'by'), reason: textOf(values, 'reason') };
-  const body = JSON.stringify({ ...(by !== undefined && { by }), ...(reason !== undefined && { reason }) });
-  const answer = await askApp(app, `runs/${encodeURIComponent(id)}/cancel`, io, body);
-  io.out(format.kind === 'text' ? `Cancelled ${onTerminal(id)}\n` : formatResult(format, answer));
+async function cancel(call: AppCall): Promise<void> {
+  const id = operandAt(call.operands, 0);
+  const answer = await cancelRun(call, id);
+  call.io.out(call.format.kind === 'text' ? `Cancelled ${onTerminal(id)}\n` : formatResult(call.format, answer));
 }
 
 /** `runs`, `runs show` and `runs cancel`. */
@@ -151,10 +180,8 @@ export function addRuns(parent: Command, context: VerbContext): void {
   const list = defineAppVerb(parent, context, LIST, listed, (call) =>
     call.operands.length === 0 ? listRuns(call) : showRun(call),
   ).enablePositionalOptions();
-  defineAppVerb(list, context, SHOW, {}, showRun);
-  const reasons = (command: Command): void =>
-    void command
-      .option('--by <name>', 'who asks for it; it is kept with the run')
-      .option('--reason <text>', 'why; it is kept with the run');
-  defineAppVerb(list, context, CANCEL, { add: reasons }, cancel);
+  const wide = (command: Command): void =>
+    void command.option('--wide', 'every column, with whole digests and times, wider than 100 characters');
+  defineAppVerb(list, context, SHOW, { add: wide }, showRun);
+  defineAppVerb(list, context, CANCEL, { add: addCancelOptions }, cancel);
 }

@@ -189,7 +189,7 @@ describe('jobs wait', () => {
     answers = { 'GET /api/jobs/j1': [[200, runRow()]] };
     const { code, err } = await jobs(['wait', '--timeout', '1', 'j1']);
     expect(code).toBe(1);
-    expect(err).toContain('(JOB_UNFINISHED)');
+    expect(err).toContain('(WAIT_TIMEOUT)');
   });
 
   test('is interrupted', async () => {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { stripVTControlCharacters } from 'node:util';
 import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { register } from '../../../support/registered.js';
@@ -102,12 +103,15 @@ describe('runs', () => {
     const { code, out } = await acrPromoter('runs', '--state', 'failed');
     expect(code).toBe(0);
     expect(out.split('\n')).toEqual([
-      expect.stringMatching(/^ID +STATE +WHAT +SOURCE +OPENED +TOOK +TRIGGER$/),
+      expect.stringMatching(/^ID +STATE +SOURCE +RULE +AGE +TOOK$/),
       expect.stringMatching(
-        new RegExp(`^${runId}  failed DENIED  rule staging  ${REGISTRY}/samples/app:v1  \\S+Z  1 min 1 s  push$`),
+        new RegExp(`^${runId}  failed DENIED  ${REGISTRY}/samples/app:v1  staging  \\d+[smhd] +1 min 1 s$`),
       ),
       '',
     ]);
+    const wide = (await acrPromoter('runs', '--state', 'failed', '--wide')).out.split('\n');
+    expect(wide[0]).toMatch(/^ID +STATE +SOURCE +RULE +AGE +TOOK +DIGEST +TRIGGER$/);
+    expect(wide[1]).toMatch(new RegExp(`  \\S+Z  1 min 1 s  ${DIGEST}  push$`));
     expect(await json('runs', '--rule', 'other')).toEqual(await http('runs?rule=other'));
     expect(await json('runs', '--digest', DIGEST, '--repository', SOURCE.repository)).toEqual(
       await http(`runs?digest=${DIGEST}`),
@@ -125,9 +129,8 @@ describe('runs', () => {
   test('ignored events', async () => {
     await world.store.addIgnored({ at: '2026-01-01T00:00:00.000Z', reference: 'r.io/a:b', reason: 'no rule' });
     const { out } = await acrPromoter('runs', '--state', 'ignored');
-    expect(out).toBe(
-      'AT                        TIMES  REFERENCE  REASON\n2026-01-01T00:00:00.000Z  1      r.io/a:b   no rule\n',
-    );
+    expect(out).toMatch(/^AGE {3}TIMES {2}REFERENCE {2}REASON\n\d+d {2}1 {6}r\.io\/a:b {3}no rule\n$/);
+    expect((await acrPromoter('runs', '--state', 'ignored', '--wide')).out).toContain('2026-01-01T00:00:00.000Z');
   });
 
   test.each([['runs'], ['runs', 'show']])(
@@ -143,8 +146,8 @@ describe('runs', () => {
         'DENIED: no',
         'Ask.',
         '',
-        expect.stringMatching(/^STEP +STATE +STARTED +TOOK +PROGRESS +TEXT$/),
-        expect.stringMatching(/^copyGraph  failed +\S+Z  1 min 1 s  1 of 3 nodes, 5 of 9 bytes  DENIED: \?\[31mno$/),
+        expect.stringMatching(/^STEP +STATE +TOOK +PROGRESS +TEXT$/),
+        'copyGraph  failed  1 min 1 s  1 of 3 nodes, 5 of 9 bytes  DENIED: ?[31mno',
         '',
       ]);
       expect(await json(...verb, runId)).toEqual(await http(`runs/${runId}`));
@@ -187,25 +190,132 @@ describe('runs', () => {
   });
 });
 
+describe('a table', () => {
+  test('fits 100 columns, and cuts names where they tell least', async () => {
+    const repository = `team/${'x'.repeat(150)}/app`;
+    const { runId } = await openRun(world, rule(), { ...SOURCE, repository, tag: 'v1.2.3' });
+    const step = { runId, step: 'copy', state: 'working', text: 'y'.repeat(300) } as const;
+    const at = world.now().toISOString();
+    await world.store.putProgress({ ...step, startedAt: at, updatedAt: at });
+    await world.store.addIgnored({ at, reference: `r.io/${repository}:v1`, reason: 'z'.repeat(300) });
+    for (const line of ['promotions', 'runs', 'runs --state ignored', `runs show ${runId}`]) {
+      const { out } = await acrPromoter(...line.split(' '));
+      const table = out.split('\n').slice(line.startsWith('runs show') ? out.split('\n').indexOf('') : 0);
+      expect(Math.max(...table.map(({ length }) => length))).toBe(100);
+      expect(out).toContain('…');
+      const wide = (await acrPromoter(...line.split(' '), '--wide')).out;
+      expect(wide).not.toContain('…');
+    }
+    expect((await acrPromoter('runs')).out).toMatch(/ {2}…x+\/app:v1\.2\.3 {2}/);
+  });
+
+  test('has colours on a terminal only, and none with NO_COLOR', async () => {
+    await failedRun();
+    const shown = async (options: { outIsTerminal?: boolean; env?: Record<string, string> }): Promise<string> => {
+      const { io, out } = createMemoryIo({ env: { ACR_PROMOTER_APP: url, ...options.env } });
+      await run(['promotions'], { ...io, ...(options.outIsTerminal === true && { outIsTerminal: true }) });
+      return out().toString();
+    };
+    const plain = await shown({});
+    expect(plain).not.toContain('\u001b');
+    expect(await shown({ outIsTerminal: true, env: { NO_COLOR: '1' } })).toBe(plain);
+    const colored = await shown({ outIsTerminal: true });
+    expect(colored).toContain('\u001b[31mfailed DENIED\u001b[39m');
+    expect(stripVTControlCharacters(colored)).toBe(plain);
+  });
+
+  test('--watch prints what changes, until it is interrupted', async () => {
+    const stop = new AbortController();
+    const { io, out } = createMemoryIo({ env: { ACR_PROMOTER_APP: url }, signal: stop.signal });
+    await openRun(world, rule(), { ...SOURCE, tag: 'v1' });
+    const watching = run(['runs', '--watch'], io);
+    while (!out().toString().includes(':v1')) await new Promise((resolve) => setTimeout(resolve, 20));
+    await openRun(world, rule(), { ...SOURCE, tag: 'v2' });
+    while (!out().toString().includes(':v2')) await new Promise((resolve) => setTimeout(resolve, 20));
+    stop.abort();
+    expect(await watching).toBe(130);
+    expect(out().toString().match(/:v1/g)).toHaveLength(1);
+  });
+});
+
+describe('jobs', () => {
+  test('list shows jobs and no promotions, filtered as runs are', async () => {
+    await openRun(world);
+    const job = { operation: 'copy', id: 'my-copy', source: `${REGISTRY}/samples/app:v1`, destination: 'q.io/a:v1' };
+    const row = { input: { kind: 'job', runId: '7zz-job', job }, state: 'pending' } as const;
+    await world.store.insertRun({ ...row, id: '7zz-job', openedAt: new Date().toISOString() });
+    expect((await acrPromoter('jobs', 'list')).out.split('\n')).toEqual([
+      expect.stringMatching(/^ID +STATE +OPERATION +SOURCE +AGE +TOOK$/),
+      expect.stringMatching(new RegExp(`^my-copy  pending  copy +${REGISTRY}/samples/app:v1  \\d+s +-$`)),
+      '',
+    ]);
+    expect((await acrPromoter('jobs', 'list', '--operation', 'tag')).err).toBe('No jobs match --operation tag.\n');
+    expect(await json('jobs', 'list', '--state', 'open')).toEqual({
+      jobs: ((await http('runs?kind=job')) as { runs: unknown[] }).runs,
+    });
+  });
+
+  test('cancel takes the id of the job, and says who asks and why', async () => {
+    const input = { job: { operation: 'copy', id: 'my-copy' } };
+    answers['GET /api/jobs/my-copy'] = { id: '7zz-job', state: 'running', input };
+    answers['POST /api/runs/7zz-job/cancel'] = { runId: '7zz-job' };
+    const line = ['jobs', 'cancel', 'my-copy', '--by', 'ana', '--reason', 'the wrong tag'];
+    expect(await acrPromoter(...line)).toEqual({ code: 0, out: 'Cancelled my-copy\n', err: '' });
+    expect(JSON.parse(bodies.at(-1) ?? '')).toEqual({ by: 'ana', reason: 'the wrong tag' });
+  });
+});
+
 describe('promotions', () => {
   test('a list, filtered, as columns and as the app gives it', async () => {
     const { promotionId } = await failedRun();
     const { out } = await acrPromoter('promotions', '--repository', `${REGISTRY}/samples/app`, '--tag', 'v1');
     expect(out.split('\n')[1]).toMatch(
-      new RegExp(
-        `^failed DENIED  ${REGISTRY}/samples/app:v1  ${DESTINATION}  staging  ${DIGEST}  \\S+Z  ${promotionId}$`,
-      ),
+      new RegExp(`^failed DENIED  ${REGISTRY}/samples/app:v1  staging  ${DIGEST.slice(7, 19)}  \\d+[smhd]$`),
     );
+    const wide = (await acrPromoter('promotions', '--wide')).out.split('\n')[1];
+    expect(wide).toMatch(new RegExp(`  ${DESTINATION}  staging  ${DIGEST}  \\S+Z  ${promotionId}$`));
     expect(await json('promotions', '--state', 'failed')).toEqual(await http('promotions?state=failed'));
     expect(await json('promotions', '--state', 'in_sync')).toEqual({ promotions: [] });
   });
 
   test('run asks the app to look again', async () => {
     answers['POST /api/promotions/p1/run'] = { promotionId: 'p1', runId: 'r9' };
-    expect(await acrPromoter('promotions', 'run', 'p1', '--app', url)).toEqual({ code: 0, out: 'Run r9\n', err: '' });
+    const started = { code: 0, out: 'Promotion p1, run r9\n', err: '' };
+    expect(await acrPromoter('promotions', 'run', 'p1', '--app', url)).toEqual(started);
     answers['POST /api/promotions/p1/run'] = { promotionId: 'p1' };
-    expect((await acrPromoter('promotions', 'run', 'p1')).out).toContain('comes later');
+    expect((await acrPromoter('promotions', 'run', 'p1')).out).toContain('starts at the next schedule tick');
     expect(asked).toEqual(['POST /api/promotions/p1/run', 'POST /api/promotions/p1/run']);
+  });
+
+  test.each([
+    ['source', `${REGISTRY}/samples/app:v1`],
+    ['destination', DESTINATION],
+  ])('run takes the %s, and --wait prints the outcome and fails with its code', async (_, reference) => {
+    const { promotionId } = await failedRun();
+    answers[`POST /api/promotions/${promotionId}/run`] = { promotionId, generation: 1, runId: 'r9' };
+    expect((await acrPromoter('promotions', 'run', reference)).out).toBe(`Promotion ${promotionId}, run r9\n`);
+    expect(await acrPromoter('promotions', 'run', '--wait', reference)).toEqual({
+      code: 1,
+      out: `Failed [staging] ${REGISTRY}/samples/app:v1 => ${DESTINATION}: no\nDigest: ${DIGEST}\n`,
+      err: 'Error: no (DENIED)\nAsk.\n',
+    });
+    answers[`POST /api/promotions/${promotionId}/run`] = { promotionId, generation: 2, runId: 'r9' };
+    const late = await acrPromoter('promotions', 'run', '--wait', '--timeout', '1', reference);
+    expect(late.err).toContain('(WAIT_TIMEOUT)');
+  });
+
+  test('run of a tag without a promotion names the command that starts one', async () => {
+    const reference = `${REGISTRY}/samples/app:v9`;
+    const { code, err } = await acrPromoter('promotions', 'run', reference);
+    expect(code).toBe(1);
+    expect(err).toContain(`(PROMOTION_UNKNOWN)\nStart its first run: acr-promoter promote --submit ${reference}\n`);
+  });
+
+  test('filters that nothing matches are repeated, and an unknown rule is an error', async () => {
+    expect(await acrPromoter('promotions')).toMatchObject({ code: 0, err: 'There are no promotions.\n' });
+    const none = await acrPromoter('promotions', '--tag', 'v*', '--since', '1h');
+    expect(none).toMatchObject({ code: 0, err: 'No promotions match --tag v* --since 1h.\n' });
+    expect((await acrPromoter('promotions', '--rule', 'nope')).err).toContain('(RULE_UNKNOWN)\nThe rules are ');
   });
 });
 

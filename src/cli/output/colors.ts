@@ -1,0 +1,30 @@
+import pc from 'picocolors';
+import type { Io } from '../io.js';
+
+/** Colours for standard output: none unless it is a terminal, and none with `NO_COLOR`. */
+export interface Colors {
+  /** A state of a promotion, an outcome of a run or a state of a step; a code may follow it. */
+  state(text: string): string;
+  heading(text: string): string;
+  bad(text: string): string;
+  warning(text: string): string;
+}
+
+const GREEN = new Set(['in_sync', 'promoted', 'completed', 'unchanged', 'done', 'yes']);
+const RED = new Set(['failed', 'refused', 'no']);
+const YELLOW = new Set(['working', 'waiting', 'pending', 'running', 'superseded', 'interrupted']);
+
+export function colorsOf({ outIsTerminal = false, env }: Pick<Io, 'outIsTerminal' | 'env'>): Colors {
+  const colors = pc.createColors(outIsTerminal && (env.NO_COLOR ?? '') === '');
+  return {
+    state(text) {
+      const [state = ''] = text.split(' ', 1);
+      if (GREEN.has(state)) return colors.green(text);
+      if (RED.has(state)) return colors.red(text);
+      return YELLOW.has(state) ? colors.yellow(text) : text;
+    },
+    heading: colors.bold,
+    bad: colors.red,
+    warning: colors.yellow,
+  };
+}
