@@ -1,4 +1,7 @@
-import { InputError } from '../oci/index.js';
+import { ConfigurationError, InputError } from '../oci/index.js';
+import { parsePlatform } from '../oras/index.js';
+import type { Io } from './io.js';
+import { textOf, writtenOf, type Values } from './verb.js';
 
 /** The format that was asked for, if it is one of these. @throws InputError `OPTION_INVALID` */
 export function chooseFormat<F extends string>(asked: unknown, formats: readonly F[]): F {
@@ -9,10 +12,12 @@ export function chooseFormat<F extends string>(asked: unknown, formats: readonly
   });
 }
 
-/** `--concurrency`: 0 and less stand for what is usual, as in Go's tools. @throws InputError `OPTION_INVALID` */
-export function parseConcurrency(written: unknown, usual: number): number {
-  if (typeof written !== 'string' || /^-\d{1,9}$/.test(written)) return usual;
-  return parseCount(written, '--concurrency', 0) || usual;
+/** `--concurrency`: 0 and less stand for the default, as in Go's tools. @throws InputError `OPTION_INVALID` */
+export function concurrencyOf(values: Values): { concurrency?: number } {
+  const written = writtenOf(values, 'concurrency');
+  if (written === undefined || /^-\d{1,9}$/.test(written)) return {};
+  const concurrency = parseCount(written, '--concurrency', 0);
+  return concurrency === 0 ? {} : { concurrency };
 }
 
 /** A whole number of at least `least`. @throws InputError `OPTION_INVALID` */
@@ -20,4 +25,52 @@ export function parseCount(text: string, option: string, least: number): number 
   const count = Number(text);
   if (/^\d{1,9}$/.test(text) && count >= least) return count;
   throw new InputError('OPTION_INVALID', `${option} should be a number of at least ${least}`);
+}
+
+/** Text options that are given and not empty, under their own names: the fields of an operation are named after its flags. */
+export function textsOf<N extends string>(values: Values, ...names: N[]): { [K in N]?: string } {
+  const given: { [K in string]?: string } = {};
+  for (const name of names) {
+    const text = textOf(values, name);
+    if (text !== undefined) given[name] = text;
+  }
+  return given as { [K in N]?: string };
+}
+
+/** The same for options without a value. */
+export function flagsOf<N extends string>(values: Values, ...names: N[]): { [K in N]?: true } {
+  return Object.fromEntries(names.flatMap((name) => (values[name] === true ? [[name, true]] : []))) as {
+    [K in N]?: true;
+  };
+}
+
+/** A list option under the name of its field, if it has any entry. */
+export function listUnder<N extends string>(name: N, entries: readonly string[]): { [K in N]?: string[] } {
+  return (entries.length === 0 ? {} : { [name]: [...entries] }) as { [K in N]?: string[] };
+}
+
+/** A platform in full: without an architecture, this machine's. @throws InputError `PLATFORM_INVALID` */
+export function fullPlatform(text: string, { architecture: here }: Pick<Io, 'architecture'>): string {
+  const { os, architecture, variant, osVersion } = parsePlatform(text, here);
+  const platform = [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
+  return osVersion === undefined ? platform : `${platform}:${osVersion}`;
+}
+
+/** `--platform`. @throws InputError `PLATFORM_INVALID` */
+export function platformOf(values: Values, io: Pick<Io, 'architecture'>): { platform?: string } {
+  const text = textOf(values, 'platform');
+  return text === undefined ? {} : { platform: fullPlatform(text, io) };
+}
+
+const SPECS = ['v1.1-referrers-api', 'v1.1-referrers-tag'] as const;
+
+/** `--distribution-spec`. @throws ConfigurationError `OPTION_INVALID` */
+export function distributionSpecOf(values: Values): { distributionSpec?: (typeof SPECS)[number] } {
+  const text = textOf(values, 'distributionSpec');
+  if (text === undefined) return {};
+  const distributionSpec = SPECS.find((spec) => spec === text);
+  if (distributionSpec !== undefined) return { distributionSpec };
+  throw new ConfigurationError('OPTION_INVALID', `${JSON.stringify(text)} is not an option of the distribution spec`, {
+    remedy: `Give ${SPECS.join(' or ')}.`,
+  });
 }

@@ -5,6 +5,7 @@ import { UsageError } from './errors.js';
 import type { Io } from './io.js';
 import { explainPlainHttp } from './connection/plain-http.js';
 import { Session } from './connection/session.js';
+import type { SubmittedVerb } from './operation-verb.js';
 
 /** What every verb needs. */
 export interface VerbContext {
@@ -21,33 +22,11 @@ export interface SubmitDoor {
 
 /** A command that is to be a job. */
 export interface SubmittedCommand {
-  path: string;
+  verb: SubmittedVerb;
   operands: readonly string[];
   values: Values;
   /** The options that were written on the command line. */
   asked: readonly string[];
-  printer: JobPrinter;
-}
-
-/** What a job has come to. */
-export interface JobResult {
-  /** What it has to show; undefined where that is nothing. */
-  output: unknown;
-  /** `completed`, `promoted`, … */
-  outcome: string;
-  digest?: string;
-  /** Asks the app for more. */
-  ask: (path: string) => Promise<unknown>;
-}
-
-/** Prints of a job what the command prints that does the same at once. */
-export interface JobPrinter {
-  /** Options that say how it is printed; the job need not know of them. */
-  options: readonly string[];
-  /** Fields that the job has to have for it. */
-  job?: Readonly<Record<string, unknown>>;
-  /** Reads the options, before anything is handed over. */
-  prepare(operands: readonly string[], values: Values): (result: JobResult) => Promise<void> | void;
 }
 
 export interface VerbDescription {
@@ -76,7 +55,7 @@ const VERBOSE =
 
 /**
  * Defines a verb: its help, the number of its operands, and what it does within a session that is closed after it.
- * @param printer of verbs that the app can do: how what came of the job is printed
+ * @param operation of verbs that the app can do: what `--submit` sends, and how its output is printed
  * @returns its command
  */
 export function defineVerb(
@@ -85,7 +64,7 @@ export function defineVerb(
   verb: VerbDescription,
   addOptions: (command: Command) => void,
   work: (session: Session, operands: string[], values: Values) => Promise<void>,
-  printer?: JobPrinter,
+  operation?: SubmittedVerb,
 ): Command {
   const name = verb.path.split(' ').at(-1) ?? verb.path;
   const usage = `acr-promoter ${verb.path} [flags] ${verb.operands}`;
@@ -100,7 +79,7 @@ export function defineVerb(
   addExamples(command, verb.examples);
   addOptions(command);
   if (VERBOSE.test(verb.path)) command.addOption(new Option('-v, --verbose').hideHelp());
-  if (printer !== undefined) door?.addOptions(command);
+  if (operation !== undefined) door?.addOptions(command);
   command.action(async (operands: string[], values: Values) => {
     if (values.verbose === true) io.err('--verbose is deprecated, and does nothing.\n');
     for (const [name, flag] of [
@@ -119,9 +98,9 @@ export function defineVerb(
         advice: `Please specify ${exactly} as ${verb.purpose}. Run "acr-promoter ${verb.path} -h" for more options and examples`,
       });
     }
-    if (door !== undefined && printer !== undefined) {
+    if (door !== undefined && operation !== undefined) {
       const asked = Object.keys(values).filter((key) => command.getOptionValueSource(key) === 'cli');
-      if (values.submit === true) return door.submit({ path: verb.path, operands, values, asked, printer });
+      if (values.submit === true) return door.submit({ verb: operation, operands, values, asked });
       checkHere(command);
     }
     const session = new Session(io);

@@ -29,7 +29,7 @@ import { checkEvidenceContract, attachContract } from '../evidence/contracts.js'
 import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
 import { copyStep } from '../transfer/copy.js';
 import { readAcceptedJob } from '../operations/accepted-job.js';
-import { copyRequestOf } from '../operations/copy.js';
+import { copyRequestOf } from '../operations/copy-request.js';
 import { portsOfJob } from '../operations/credential.js';
 import { awaitPromotionsStep, incrementPromotionsStep } from '../operations/promote.js';
 import { beginJobStep } from '../operations/begin-job.js';

@@ -4,7 +4,7 @@ import { InputError, parseReference } from '../oci/index.js';
 import { untilWritten } from '../rows/until-written.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { beginJobContract } from './contracts.js';
-import { copyRequestOfJob } from './copy.js';
+import { copyRequestOfJob } from './copy-request.js';
 import { enforceJobPolicy } from './policy.js';
 import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';

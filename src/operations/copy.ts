@@ -1,60 +1,41 @@
-import { readAcceptedJob } from './accepted-job.js';
-import type { JobOf } from './job-schema.js';
-import { InputError, PromoterError, parseReference, type Reference } from '../oci/index.js';
-import type { RunRow } from '../rows/run-row.js';
-import type { CopyRequest } from '../transfer/copy-request.js';
+import { copyArtifact, type CopyArtifactOptions, type CopyReceipt } from '../oras/index.js';
+import type { CopyPlan, CopyProgress } from '../oci/index.js';
+import type { copy } from './copy.schema.js';
+import {
+  digestOf,
+  platformOf,
+  tagOrDigestOf,
+  tagsOf,
+  type Opened,
+  type OperationResult,
+  type Progress,
+} from './operation.js';
+import type { InputOf } from './operation-schema.js';
 
-/** What the copy of a run is about. @throws PromoterError `RUN_UNKNOWN` if it is of a run that copies nothing */
-export function copyRequestOf(run: RunRow | undefined): CopyRequest {
-  const input = run?.input;
-  const job = input?.kind === 'job' ? readAcceptedJob(input.job) : undefined;
-  if (job?.operation === 'copy') return copyRequestOfJob(job);
-  if (input?.kind !== 'promotion') {
-    throw new PromoterError('RUN_UNKNOWN', 'the run of this step copies nothing, or is not kept any more', {
-      remedy: 'Nothing: the next run begins anew. A job is to be sent again, under another id.',
-    });
-  }
-  const { source, rule } = input;
-  const { registry, repository } = parseReference(input.destination);
-  return {
-    source: { registry: source.registry, repository: source.repository },
-    root: source.tag,
-    tag: source.tag,
-    recursive: true,
-    excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
-    destination: { registry, repository },
-  };
+/** Both sides of a copy, and where the destination may have blobs of it already. */
+export interface OpenedCopy extends Pick<CopyArtifactOptions, 'mountFrom' | 'checkBlobs' | 'concurrency'> {
+  source: Opened;
+  destination: Opened;
 }
 
-/** @throws InputError `REFERENCE_INVALID` */
-export function copyRequestOfJob(job: JobOf<'copy'>): CopyRequest {
-  const source = parseReference(job.source);
-  const { registry, repository, tag, moreTags = [], digest } = destinationOf(job, source.tag);
-  return {
-    source: { registry: source.registry, repository: source.repository },
-    root: source.digest ?? source.tag ?? 'latest',
-    recursive: job.recursive,
-    excludeArtifactTypes: job.excludeArtifactTypes ?? [],
-    destination: { registry, repository },
-    tags: [...(tag === undefined ? [] : [tag]), ...moreTags],
-    receipt: true,
-    ...(digest !== undefined && { digest }),
-    ...(job.platform !== undefined && { platform: job.platform }),
-  };
-}
+export type CopyEvent = CopyProgress | { state: 'planned'; plan: CopyPlan };
 
-/**
- * Where a copy goes. Without a tag, and without a word of tags, it takes the source's; a digest is what it must be, and no tag then
- * but those that are told. @throws InputError `REFERENCE_INVALID`
- */
-function destinationOf(job: JobOf<'copy'>, sourceTag: string | undefined): Reference & { moreTags?: string[] } {
-  const { tag, digest, ...name } = parseReference(job.destination);
-  const moreTags = job.tags === undefined ? {} : { moreTags: job.tags };
-  if (digest !== undefined) return { ...name, ...moreTags, digest };
-  if (tag !== undefined) return { ...name, ...moreTags, tag };
-  if (job.tags !== undefined) return { ...name, ...moreTags };
-  if (sourceTag !== undefined) return { ...name, tag: sourceTag };
-  throw new InputError('REFERENCE_INVALID', `neither ${job.source} nor ${job.destination} has a tag`, {
-    remedy: 'Name the tag that the copy is to have in "destination", or "tags": [] for none.',
+/** Copies an artifact in one go: a command does. A job does the same in steps that survive a crash (run-job.ts). */
+export async function run(
+  { source, destination, ...how }: OpenedCopy,
+  { recursive, excludeArtifactTypes, tags, ...input }: InputOf<typeof copy>,
+  _files: undefined,
+  { signal, event }: Progress<CopyEvent>,
+): Promise<OperationResult<CopyReceipt>> {
+  const receipt = await copyArtifact(source.repository, tagOrDigestOf(source), destination.repository, {
+    ...how,
+    ...platformOf(input),
+    ...digestOf(destination),
+    recursive,
+    tags: tagsOf(destination, tags),
+    ...(excludeArtifactTypes && { excludeArtifactTypes }),
+    signal,
+    ...(event && { onProgress: event, onPlanned: (plan) => event({ state: 'planned', plan }) }),
   });
+  return { output: receipt, digest: receipt.root.digest };
 }

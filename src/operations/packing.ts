@@ -16,7 +16,8 @@ export interface Packed {
   manifest: Uint8Array;
 }
 
-type Packing = Pick<
+/** The fields that push and attach have in common. */
+export type PackingInput = Pick<
   InputOf<typeof push>,
   'files' | 'annotations' | 'configAnnotations' | 'config' | 'artifactType' | 'concurrency'
 >;
@@ -26,7 +27,7 @@ function reference({ path, mediaType }: Pick<JobFile, 'path' | 'mediaType'>): Fi
 }
 
 /** What push and attach have in common, in the words of src/oras. */
-export function packingOf(input: Packing, { source: _source, ...how }: PackingFiles): ArtifactOptions {
+export function packingOf(input: PackingInput, { source: _source, ...how }: PackingFiles): ArtifactOptions {
   const { annotations: manifest, configAnnotations: config, artifactType, concurrency } = input;
   const files = new Map(input.files.flatMap((file) => (file.annotations ? [[file.path, file.annotations]] : [])));
   return {

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
+import type { JobFile } from '../../operations/job-file-fields.js';
 import { pathProblem, PATH_CHARS } from '../../operations/job-path.js';
 import { InputError } from '../../oci/index.js';
 import {
@@ -7,42 +8,18 @@ import {
   createFolderSource,
   isNullDevice,
   loadLayers,
-  parseConfigReference,
-  parseFileReference,
   withTempFolder,
-  type ArtifactAnnotations,
   type FileReference,
 } from '../../oras/index.js';
-import { readAnnotations, sourceDateEpoch } from '../verbs/artifact-options.js';
+import { sourceDateEpoch } from '../verbs/artifact-options.js';
 import type { Io } from '../io.js';
 import { leftOutLine } from '../output/status-line.js';
-import { textOf, type Values } from '../verb.js';
 import { INLINE_BYTES } from '../../messages/message-text.js';
 
-/** What a job can hold of files, in all. */
-/** What a folder may hold that is packed to see whether it is small enough then. */
+/** Bytes of a folder that is packed: it may be small enough then. `FILE_TOO_LARGE` */
 const FOLDER_BYTES = 16 * 1024 * 1024;
 
-const CREATED = 'org.opencontainers.image.created';
 const TITLE = 'org.opencontainers.image.title';
-
-/** The options of `push` and `attach` that a job has fields for, or that only say what is taken here. */
-export const PACKING: readonly string[] = [
-  'annotation',
-  'annotationFile',
-  'artifactType',
-  'concurrency',
-  'config',
-  'disablePathValidation',
-];
-
-/** A file of a job, as src/inbox reads it. */
-interface JobFile {
-  path: string;
-  mediaType?: string;
-  base64?: string;
-  annotations?: Record<string, string>;
-}
 
 function tooLarge(what: string): InputError {
   return new InputError('FILE_TOO_LARGE', `${what}; a job holds ${INLINE_BYTES} bytes at most`, {
@@ -55,7 +32,7 @@ function sizeOf({ base64 = '' }: JobFile): number {
 }
 
 /** `./docs/` as a blob is called: `docs`. */
-export function nameOf(path: string): string {
+function nameOf(path: string): string {
   return posix.normalize(path).replace(/(?<=.)\/$/, '');
 }
 
@@ -112,7 +89,7 @@ async function fileOf({ path, mediaType }: FileReference, names: Names): Promise
 }
 
 /** A file of which only the content matters; `-` is standard input. @throws InputError as {@link fileOf} */
-export async function contentOf(path: string, io: Io): Promise<JobFile> {
+async function contentOf(path: string, io: Io): Promise<JobFile> {
   if (path !== '-') return fileOf({ path }, new Names([path]));
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -171,44 +148,53 @@ function titled(file: JobFile, path: string, annotations: Record<string, string>
   return Object.keys(all).length === 0 ? file : { ...file, annotations: all };
 }
 
-async function annotationsOf(values: Values, io: Io): Promise<ArtifactAnnotations> {
-  const given = await readAnnotations(values);
-  const seconds = sourceDateEpoch(io.env);
-  if (seconds === 0) return given;
-  // The app's own clock says 1970, as ours does without it.
-  const created = new Date(seconds * 1000).toISOString().replace('.000', '');
-  return { ...given, manifest: { [CREATED]: created, ...given.manifest } };
+/**
+ * What push and attach pack: files of this machine stand in the job.
+ * @throws InputError `FILE_TOO_LARGE`, `NOT_A_FILE`, `FILE_NOT_FOUND`, `PATH_ABSOLUTE`
+ */
+async function withPacked(
+  { files, config }: { files: readonly JobFile[]; config?: JobFile },
+  { allowAbsolutePaths, io }: SendOptions,
+): Promise<{ files: JobFile[]; config?: JobFile }> {
+  checkPaths(files, { allowAbsolutePaths });
+  const names = new Names([...files, ...(config === undefined ? [] : [config])].map(({ path }) => path));
+  const sent: JobFile[] = [];
+  for (const file of files) {
+    const { path, annotations = {} } = file;
+    const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() === true;
+    sent.push(
+      isFolder ? await folderOf(file, names, annotations, io) : titled(await fileOf(file, names), path, annotations),
+    );
+  }
+  const bytes = sent.reduce((sum, file) => sum + sizeOf(file), 0);
+  if (bytes > INLINE_BYTES) throw tooLarge(`the files have ${bytes} bytes in all`);
+  return { files: sent, ...(config && { config: await fileOf(config, names) }) };
+}
+
+interface SendOptions {
+  allowAbsolutePaths: boolean;
+  io: Io;
+}
+
+/** Fields of an operation's input that name files of this machine. */
+interface WithFiles {
+  files?: readonly JobFile[];
+  config?: JobFile;
+  file?: JobFile;
+  output?: string;
 }
 
 /**
- * What `push` and `attach` pack, as fields of a job.
+ * An operation's input as it is sent: files of this machine stand in it, or are named as blobs of the app's container `source`.
  * @throws InputError `FILE_TOO_LARGE`, `NOT_A_FILE`, `FILE_NOT_FOUND`, `PATH_ABSOLUTE`
  */
-export async function packing(files: readonly string[], values: Values, io: Io): Promise<Record<string, unknown>> {
-  const { manifest = {}, config: onConfig, files: byPath } = await annotationsOf(values, io);
-  const config = textOf(values, 'config');
-  const configured = config === undefined ? [] : [parseConfigReference(config)];
-  const references = files.map(parseFileReference);
-  checkPaths(references, { allowAbsolutePaths: values.disablePathValidation === true });
-  const names = new Names([...references, ...configured].map(({ path }) => path));
-  const listed: JobFile[] = [];
-  for (const reference of references) {
-    const { path } = reference;
-    const annotations = byPath?.get(path) ?? {};
-    const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() === true;
-    listed.push(
-      isFolder
-        ? await folderOf(reference, names, annotations, io)
-        : titled(await fileOf(reference, names), path, annotations),
-    );
-  }
-  const [configFile] = await Promise.all(configured.map((reference) => fileOf(reference, names)));
-  const bytes = listed.reduce((sum, file) => sum + sizeOf(file), 0);
-  if (bytes > INLINE_BYTES) throw tooLarge(`the files have ${bytes} bytes in all`);
+export async function inputToSend(input: object, options: SendOptions): Promise<object> {
+  const { files, config, file, output, ...rest }: WithFiles = input;
+  const folder = output === undefined ? '.' : nameOf(output);
   return {
-    files: listed,
-    ...(Object.keys(manifest).length > 0 && { annotations: manifest }),
-    ...(onConfig && { configAnnotations: onConfig }),
-    ...(configFile && { config: configFile }),
+    ...rest,
+    ...(folder !== '.' && { output: folder }),
+    ...(files && (await withPacked({ files, ...(config && { config }) }, options))),
+    ...(file && { file: { ...file, ...(await contentOf(file.path, options.io)) } }),
   };
 }

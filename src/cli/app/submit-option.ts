@@ -1,22 +1,35 @@
+import { InputError } from '../../oci/index.js';
 import { confirm } from '../confirm.js';
 import type { Io } from '../io.js';
+import type { SubmittedVerb } from '../operation-verb.js';
 import { resultFormat } from '../output/result.js';
-import type { JobPrinter, SubmitDoor } from '../verb.js';
+import type { SubmitDoor } from '../verb.js';
 import { addAppOptions, appOf, askApp, type App } from './jobs-app.js';
-import { jobOfVerb, takesOption } from './jobs-from-verb.js';
-import { isGood, submitText, type PrintRun } from '../verbs/jobs.js';
+import { inputToSend } from './jobs-files.js';
 import { addWaitOptions } from './poll.js';
+import { isGood, submitText, type PrintRun } from '../verbs/jobs.js';
 
-/** The options of the door itself. */
+/** The options of `--submit` itself. */
 const OWN = ['submit', 'wait', 'timeout', 'app', 'key', 'tty'];
 
-/** A job that has failed and has nothing to show leaves nothing to print. */
-function ofResult(app: App, print: ReturnType<JobPrinter['prepare']>, io: Io): PrintRun {
+/** Prints the output of a job. A job that has failed may have none. */
+function ofResult(app: App, print: ReturnType<SubmittedVerb['print']>, io: Io): PrintRun {
   return async ({ result }, output) => {
     const { outcome = 'failed', digest } = result ?? {};
     if (output === undefined && !isGood(outcome)) return;
-    await print({ output, outcome, ask: (path) => askApp(app, path, io), ...(digest !== undefined && { digest }) });
+    const job = { outcome, ask: (path: string) => askApp(app, path, io) };
+    await print({ output, job, ...(digest !== undefined && { digest }) });
   };
+}
+
+/** @throws InputError `OPTION_NOT_IN_JOB` for an option that would have no effect in a job */
+function checkOptions(asked: readonly string[], taken: readonly string[]): void {
+  const refused = asked.filter((name) => !taken.includes(name));
+  if (refused.length === 0) return;
+  const flags = refused.map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+  throw new InputError('OPTION_NOT_IN_JOB', `--submit does not take ${flags.join(', ')}`, {
+    remedy: 'Leave it out, or leave --submit out: the app signs in by itself, and writes no files on this machine.',
+  });
 }
 
 /** `--submit`: a command becomes a job of the app, instead of running here. */
@@ -24,25 +37,32 @@ export function createSubmitDoor(io: Io): SubmitDoor {
   return {
     addOptions(command) {
       command
-        .option('--submit', 'hand it to the app as a job, instead of doing it here')
-        .option('--wait', 'with --submit: wait until it has ended, and print what the command prints');
+        .option('--submit', 'send it to the app as a job, instead of running it here')
+        .option('--wait', 'with --submit: wait until the job has ended, and print what the command prints');
       addWaitOptions(command);
       addAppOptions(command);
     },
-    async submit({ path, operands, values, asked, printer }) {
+    async submit({ verb, operands, values, asked }) {
       const app = appOf(values, io);
       const waits = values.wait === true;
-      // Where nobody waits, what is printed is the job's id: in its format, unless that says what the job is to make.
-      const printing = waits ? printer.options : takesOption(path, 'format') ? [] : ['format', 'template'];
-      const format = !waits && printing.length > 0 ? resultFormat(values) : ({ kind: 'text' } as const);
-      const print = waits ? printer.prepare(operands, values) : undefined;
-      const wished = asked.filter((name) => !OWN.includes(name) && !printing.includes(name));
-      if (path.endsWith(' delete') && values.force !== true) {
+      // Without --wait the job's id is printed, in the format that is asked for, unless the job itself has a format.
+      const shows = waits ? (verb.shows ?? []) : verb.takes.includes('format') ? [] : ['format', 'template'];
+      const format = !waits && shows.length > 0 ? resultFormat(values) : ({ kind: 'text' } as const);
+      const print = waits ? verb.print(operands, values) : undefined;
+      checkOptions(asked, [...OWN, ...verb.takes, ...shows]);
+      if (verb.operation.endsWith('.delete') && values.force !== true) {
         if (!(await confirm(io, `Are you sure you want the app to delete ${operands[0] ?? ''}?`))) return;
       }
-      const job = await jobOfVerb(path, { operands, values, asked: wished, io });
-      const text = JSON.stringify({ ...job, ...(waits && printer.job) });
-      await submitText(text, { app, values, io, format, ...(print && { print: ofResult(app, print, io) }) });
+      const input = await verb.input(operands, values);
+      const allowAbsolutePaths = values.disablePathValidation === true;
+      const job = { operation: verb.operation, ...(await inputToSend(input, { allowAbsolutePaths, io })) };
+      await submitText(JSON.stringify(job), {
+        app,
+        values,
+        io,
+        format,
+        ...(print && { print: ofResult(app, print, io) }),
+      });
     },
   };
 }

@@ -1,8 +1,6 @@
 import { InputError, isDigest, parseDigest, type Digest } from '../../oci/index.js';
 import { UsageError } from '../errors.js';
-import { connectionOf } from './connection.js';
 import { parseCount } from '../option-values.js';
-import type { OpenTarget, Session } from './session.js';
 import { readTarget } from './layout-options.js';
 import type { Target } from './target.js';
 import { writtenOf, type Values, type VerbDescription } from '../verb.js';
@@ -36,19 +34,10 @@ export function checkBlobInput(path: string, values: Values, digest: Digest | un
 }
 
 /** @throws UsageError without a digest */
-export async function openBlobTarget(
-  session: Session,
-  verb: VerbDescription,
-  text: string,
-  values: Values,
-  options: { write?: boolean } = {},
-): Promise<OpenTarget & { digest: Digest }> {
-  const { target, digest } = parseBlobTarget(text, values);
-  if (digest === undefined) {
-    throw new UsageError(`"${text}": no digest specified`, {
-      usage: `acr-promoter ${verb.path} [flags] ${verb.operands}`,
-      advice: `Please specify a reference in the form of "<name>@<digest>". Run "acr-promoter ${verb.path} -h" for more options and examples`,
-    });
-  }
-  return { ...(await session.open(target, connectionOf(values, ''), options)), digest };
+export function checkBlob(verb: VerbDescription, text: string, values: Values): void {
+  if (parseBlobTarget(text, values).digest !== undefined) return;
+  throw new UsageError(`"${text}": no digest specified`, {
+    usage: `acr-promoter ${verb.path} [flags] ${verb.operands}`,
+    advice: `Please specify a reference in the form of "<name>@<digest>". Run "acr-promoter ${verb.path} -h" for more options and examples`,
+  });
 }

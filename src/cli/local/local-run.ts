@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PromoterError, type Descriptor, type Digest, type Registries } from '../../oci/index.js';
 import { createStreamingSbomGenerator } from '../../sbom/index.js';
+import type { Opened, OperationResult } from '../../operations/operation.js';
+import type { OpenedImage } from '../../operations/sbom.js';
+import { newRunId } from '../../rows/run-id.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { Signer } from '../../signing/index.js';
 import type { Ports } from '../../ports/ports.js';
 import type { StepCall, StepProgressSink, StepReply } from '../../ports/step.js';
 import { createLocalLease } from '../connection/connection.js';
 import type { Io } from '../io.js';
-import type { OpenTarget } from '../connection/session.js';
+import type { Target } from '../connection/target.js';
 import { withTransfers, type Transfers } from '../output/transfers.js';
 import type { Values } from '../verb.js';
 import { createLocalDocuments, createLocalStore, type LocalStore } from './local-store.js';
@@ -39,17 +42,30 @@ export function createLocalPorts(
 }
 
 /** Registries that consist of one repository, wherever that is: a layout too. */
-export function registriesOf({ repository }: OpenTarget): Registries {
+export function registriesOf({ repository }: Pick<Opened, 'repository'>): Registries {
   return { repository: () => repository };
 }
 
 /** How rows and SBOMs call the repository of a target. */
-export function nameOf({ target }: OpenTarget): { registry: string; repository: string } {
+export function nameOf({ target }: { target: Target }): { registry: string; repository: string } {
   if (target.kind === 'registry') {
     const { registry, repository } = target.reference;
     return { registry, repository };
   }
   return { registry: target.kind, repository: target.path.replace(/\/+$/, '').split('/').at(-1) ?? target.path };
+}
+
+/** A target whose images get SBOMs or signatures. */
+export function openedImage(opened: Opened & { target: Target }): OpenedImage {
+  return { ...opened, name: nameOf(opened), runId: newRunId(Date.now()) };
+}
+
+/** What an operation returns, as a step does. */
+export async function replyOf(
+  done: Promise<OperationResult | { retryAfterMs: number }>,
+): Promise<StepReply<OperationResult>> {
+  const result = await done;
+  return 'retryAfterMs' in result ? result : { done: result };
 }
 
 /** The longest wait for another process that holds what a step needs. */

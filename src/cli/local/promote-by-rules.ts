@@ -26,7 +26,7 @@ export async function promoteByRules(
   source: TagName,
   values: Values,
   tell: (line: string) => void,
-): Promise<{ promotions: LocalOutcome[]; failures: unknown[] }> {
+): Promise<{ promotions: LocalOutcome[]; failures: PromoterError[] }> {
   const rules = rulesHere(values, io);
   const match = matchRules(chooseRules(await rules.load(), values), source);
   if (match.rules.length === 0) {
@@ -42,7 +42,7 @@ export async function promoteByRules(
   }
   const signer = await readSigner(values, io);
   const promotions: LocalOutcome[] = [];
-  const failures: unknown[] = [];
+  const failures: PromoterError[] = [];
   for (const rule of match.rules) {
     const sides = await connectSides(session, source, rule, values);
     try {

@@ -28,7 +28,7 @@ import {
 import { copyContract, verifyArrivalContract } from '../../transfer/contracts.js';
 import type { InputOf, ResultOf, StepContract } from '../../rows/step-contract.js';
 import { copyStep } from '../../transfer/copy.js';
-import { copyRequestOf } from '../../operations/copy.js';
+import { copyRequestOf } from '../../operations/copy-request.js';
 import { observeStep } from '../../promotions/observe.js';
 import type { Ports } from '../../ports/ports.js';
 import type { StepCall, StepReply } from '../../ports/step.js';

@@ -1,53 +1,49 @@
 import { writeFile } from 'node:fs/promises';
-import { InputError, type Descriptor } from '../../oci/index.js';
-import { createStreamingSbomGenerator } from '../../sbom/index.js';
-import { attachSbomStep, describeSbom, generateSbom } from '../../evidence/attach-sbom.js';
+import { InputError } from '../../oci/index.js';
+import { describeSbom, generateSbom } from '../../evidence/attach-sbom.js';
 import { classifyGraph } from '../../evidence/classify.js';
-import { sbomLine, type SbomOfImage } from '../output/evidence-lines.js';
+import { resolveRoot, type Opened, type OperationResult } from '../../operations/operation.js';
+import type { InputOf } from '../../operations/operation-schema.js';
+import { run } from '../../operations/sbom.js';
+import type { sbom } from '../../operations/sbom.schema.js';
+import { createStreamingSbomGenerator } from '../../sbom/index.js';
+import type { Target } from '../connection/target.js';
 import type { Io } from '../io.js';
-import type { OpenTarget } from '../connection/session.js';
 import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
-import { createLocalPorts, doStep, nameOf, registriesOf } from './local-run.js';
+import { createLocalPorts, doStep, nameOf, openedImage, registriesOf, replyOf } from './local-run.js';
 import { readSigner } from './signer.js';
 
-type Opened = OpenTarget & { root: Descriptor };
+type OpenedTarget = Opened & { target: Target };
 
-/** An SBOM for each image under the target, attached, and signed where there is a key. @param tell a line for each */
+/**
+ * Attaches an SBOM to each image under the target, and signs it if there is a key.
+ * @returns with `said`, what is said of the SBOM of each image that was made, by the image's label
+ */
 export async function attachSboms(
   io: Io,
-  opened: Opened,
+  opened: OpenedTarget,
+  input: InputOf<typeof sbom>,
   values: Values,
-  tell: (line: string) => void,
-): Promise<SbomOfImage[]> {
+): Promise<OperationResult & { said: ReadonlyMap<string, string> }> {
   const ports = createLocalPorts(registriesOf(opened), await readSigner(values, io));
-  const rule = { sign: ports.signer === undefined ? [] : (['notary'] as const) };
-  const { images } = await classifyGraph(opened.repository, opened.root, io.signal);
-  const done: SbomOfImage[] = [];
-  for (const image of images) {
-    const { digest, label, why } = image;
-    if (!image.sbom) {
-      const skipped = { digest, label, ...(why !== undefined && { why }) };
-      tell(sbomLine(skipped));
-      done.push(skipped);
-      continue;
-    }
-    let said = '';
-    const { sbom, made } = await doStep(
-      io,
-      (call) => attachSbomStep(ports, { rule, source: nameOf(opened), image }, call),
-      { tell: (text) => void (said = text), bar: { values, word: 'Reading', title: label, digest } },
-    );
-    const attached = { digest, label, sbom, made };
-    tell(sbomLine(attached, said));
-    done.push(attached);
-  }
-  return done;
+  const said = new Map<string, string>();
+  const result = await doStep(io, (call) => replyOf(run(openedImage(opened), input, ports, call)), {
+    parts: { values, word: 'Reading', tell: (_step, label, text) => void said.set(label, text) },
+  });
+  return { ...result, said };
 }
 
 /** The SBOM of one image into a file or onto standard output; nothing is attached. @throws InputError `IMAGE_AMBIGUOUS` */
-export async function writeSbom(io: Io, opened: Opened, path: string, values: Values): Promise<void> {
-  const { images } = await classifyGraph(opened.repository, opened.root, io.signal);
+export async function writeSbom(
+  io: Io,
+  opened: OpenedTarget,
+  input: InputOf<typeof sbom>,
+  path: string,
+  values: Values,
+): Promise<undefined> {
+  const root = await resolveRoot(opened, input, io.signal);
+  const { images } = await classifyGraph(opened.repository, root, io.signal);
   const [image, ...others] = images.filter(({ sbom }) => sbom);
   if (image === undefined || others.length > 0) {
     const labels = images.flatMap(({ sbom, label }) => (sbom ? [label] : []));
@@ -63,7 +59,7 @@ export async function writeSbom(io: Io, opened: Opened, path: string, values: Va
   const ports = { sbom: createStreamingSbomGenerator() };
   const named = { repository: opened.repository, name: `${registry}/${name}`, image };
   const bar = { values, word: 'Reading', title: image.label, digest: image.digest };
-  const { sbom } = await doStep(
+  const { sbom: document } = await doStep(
     io,
     async ({ signal, progress }) => ({
       done: await generateSbom(ports, named, signal, (done, total) => progress.bytes(done, total)),
@@ -72,9 +68,10 @@ export async function writeSbom(io: Io, opened: Opened, path: string, values: Va
     path === '-' ? {} : { bar },
   );
   if (path === '-') {
-    io.out(sbom.bytes);
-    return;
+    io.out(document.bytes);
+    return undefined;
   }
-  await writeFile(path, sbom.bytes);
-  io.out(`Wrote ${path}: ${onTerminal(describeSbom(sbom))}\n`);
+  await writeFile(path, document.bytes);
+  io.out(`Wrote ${path}: ${onTerminal(describeSbom(document))}\n`);
+  return undefined;
 }

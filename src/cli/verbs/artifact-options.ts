@@ -1,17 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { ConfigurationError, InputError } from '../../oci/index.js';
+import type { PackingFiles, PackingInput } from '../../operations/packing.js';
 import {
+  createFolderSource,
   parseAnnotationFile,
   parseAnnotationFlags,
   parseConfigReference,
   parseFileReference,
   type ArtifactAnnotations,
-  type ArtifactOptions,
   type PushProgress,
 } from '../../oras/index.js';
 import { writeOutput } from '../files.js';
-import { parseConcurrency } from '../option-values.js';
+import { concurrencyOf } from '../option-values.js';
 import type { Io } from '../io.js';
 import { collect, listOf } from '../repeated.js';
 import { addFormatOptions } from '../output/result.js';
@@ -25,7 +26,7 @@ export function addArtifactOptions(command: Command): void {
     .option('-a, --annotation <key=value>', 'annotation of the manifest; repeatable', collect)
     .option('--annotation-file <path>', 'JSON file with annotations of manifest, config and files')
     .option('--artifact-type <type>', 'artifact type')
-    .option('--concurrency <number>', 'blobs at once', '5')
+    .option('--concurrency <number>', 'blobs at once (default 5)')
     .option('--config <path[:type]>', 'file that becomes the config')
     .option('--disable-path-validation', 'take absolute paths')
     .option('--export-manifest <path>', 'write the manifest to this file, too');
@@ -34,7 +35,7 @@ export function addArtifactOptions(command: Command): void {
 }
 
 /** `--annotation` or `--annotation-file`. @throws InputError `OPTIONS_EXCLUSIVE`, `ANNOTATION_FILE_INVALID`, `ANNOTATION_INVALID` */
-export async function readAnnotations(values: Values): Promise<ArtifactAnnotations> {
+async function readAnnotations(values: Values): Promise<ArtifactAnnotations> {
   const flags = listOf(values.annotation);
   const path = textOf(values, 'annotationFile');
   if (path === undefined) return { manifest: parseAnnotationFlags(flags) };
@@ -61,30 +62,51 @@ export function sourceDateEpoch(env: Io['env']): number {
   );
 }
 
-/** What push and attach are asked for, but for what only one of them takes. */
-export async function readArtifactOptions(
-  files: readonly string[],
-  values: Values,
-  io: Io,
-  transfers: Transfers,
-): Promise<ArtifactOptions> {
+/** Options that the input of push and attach is made of, or that only say what may be packed. */
+export const PACKING: readonly string[] = [
+  'annotation',
+  'annotationFile',
+  'artifactType',
+  'concurrency',
+  'config',
+  'disablePathValidation',
+];
+
+/** Annotation: when the artifact was created. */
+export const CREATED = 'org.opencontainers.image.created';
+
+/** What push and attach pack, as fields of their input. */
+export async function packingInput(files: readonly string[], values: Values, io: Io): Promise<PackingInput> {
+  const { manifest = {}, config: onConfig, files: byPath } = await readAnnotations(values);
+  const seconds = sourceDateEpoch(io.env);
+  // Without SOURCE_DATE_EPOCH, both this program and the app say 1970.
+  const created = seconds === 0 ? {} : { [CREATED]: new Date(seconds * 1000).toISOString().replace('.000', '') };
+  const annotations = { ...created, ...manifest };
   const config = textOf(values, 'config');
-  const artifactType = textOf(values, 'artifactType');
+  const listed = files.map(parseFileReference).map((file) => {
+    const own = byPath?.get(file.path);
+    return { ...file, ...(own && { annotations: own }) };
+  });
   return {
-    files: files.map(parseFileReference),
-    annotations: await readAnnotations(values),
-    createdSeconds: sourceDateEpoch(io.env),
-    concurrency: parseConcurrency(values.concurrency, 5),
-    allowAbsolutePaths: values.disablePathValidation === true,
-    signal: io.signal,
-    onProgress: (progress) => tell(transfers, progress),
+    files: listed,
+    ...(Object.keys(annotations).length > 0 && { annotations }),
+    ...(onConfig && { configAnnotations: onConfig }),
     ...(config !== undefined && { config: parseConfigReference(config) }),
-    ...(artifactType !== undefined && { artifactType }),
+    ...concurrencyOf(values),
+  };
+}
+
+/** The files of push and attach: of this machine. */
+export function packingFiles(values: Values, io: Io): PackingFiles {
+  return {
+    source: createFolderSource(),
+    createdSeconds: sourceDateEpoch(io.env),
+    allowAbsolutePaths: values.disablePathValidation === true,
   };
 }
 
 /** What push and attach tell, as a line or a bar. */
-function tell(transfers: Transfers, progress: PushProgress): void {
+export function tellPush(transfers: Transfers, progress: PushProgress): void {
   switch (progress.state) {
     case 'empty':
       return transfers.line('Uploading empty artifact\n');
@@ -100,7 +122,7 @@ function tell(transfers: Transfers, progress: PushProgress): void {
   }
 }
 
-/** Keeps the manifest where that was asked for. */
+/** `--export-manifest` */
 export async function exportManifest(values: Values, manifest: Uint8Array): Promise<void> {
   const path = textOf(values, 'exportManifest');
   if (path !== undefined) await writeOutput(path, manifest);

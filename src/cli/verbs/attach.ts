@@ -1,17 +1,25 @@
 import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../../oci/index.js';
-import { attachFiles, createFolderSource } from '../../oras/index.js';
-import { addArtifactOptions, exportManifest, readArtifactOptions } from './artifact-options.js';
-import { UsageError } from '../errors.js';
-import type { Io } from '../io.js';
+import { run } from '../../operations/attach.js';
 import { readTarget } from '../connection/layout-options.js';
+import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
+import type { Target } from '../connection/target.js';
+import { UsageError } from '../errors.js';
+import { defineOperation, openNamed } from '../operation-verb.js';
+import { distributionSpecOf, platformOf } from '../option-values.js';
 import { describedIn, recordIn } from '../output/job-output.js';
 import { describeResult, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
-import type { Session } from '../connection/session.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
-import type { Target } from '../connection/target.js';
 import { withTransfers } from '../output/transfers.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import {
+  addArtifactOptions,
+  CREATED,
+  exportManifest,
+  PACKING,
+  packingFiles,
+  packingInput,
+  tellPush,
+} from './artifact-options.js';
 
 const VERB: VerbDescription = {
   path: 'attach',
@@ -63,36 +71,43 @@ function formatAttached(format: ResultFormat, { kind, text }: Target, { name, su
   return `Attached to [${kind}] ${to}\nDigest: ${descriptor.digest}\n`;
 }
 
-async function attach(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
-  const artifactType = textOf(values, 'artifactType');
-  if (artifactType === undefined) throw new InputError('OPTION_REQUIRED', 'required flag(s) "artifact-type" not set');
-  const format = resultFormat(values);
-  const attached = await withTransfers(io, values, { lines: format.kind === 'text' }, async (transfers) => {
-    const options = await readArtifactOptions(operands.slice(1), values, io, transfers);
-    if (options.files.length === 0 && Object.keys(options.annotations?.manifest ?? {}).length === 0) {
-      throw nothingToAttach();
-    }
-    const opened = await resolveTarget(session, VERB, { operands, values, io, write: true });
-    const ports = { repository: opened.repository, files: createFolderSource() };
-    return { ...opened, ...(await attachFiles(ports, opened.root, { ...options, artifactType })) };
-  });
-  const { repository, target, subject, descriptor, manifest } = attached;
-  io.out(formatAttached(format, target, { name: repository.name, subject, descriptor }));
-  await exportManifest(values, manifest);
-}
-
 export function addAttach(parent: Command, context: VerbContext): void {
+  const { io } = context;
   const addOptions = (command: Command): void => {
     addArtifactOptions(command);
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  const { io } = context;
-  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
-    attach(io, session, operands, values);
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format', 'template'],
-    prepare(operands, values) {
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'attach',
+    takes: [...PACKING, 'distributionSpec', 'platform'],
+    shows: ['format', 'template'],
+    async input(operands, values) {
+      const [reference = '', ...files] = operands;
+      const artifactType = textOf(values, 'artifactType');
+      if (artifactType === undefined) {
+        throw new InputError('OPTION_REQUIRED', 'required flag(s) "artifact-type" not set');
+      }
+      const packing = await packingInput(files, values, io);
+      const annotated = Object.keys(packing.annotations ?? {}).filter((name) => name !== CREATED);
+      if (files.length === 0 && values.annotation === undefined && annotated.length === 0) {
+        throw nothingToAttach();
+      }
+      return { reference, artifactType, ...platformOf(values, io), ...packing, ...distributionSpecOf(values) };
+    },
+    async run(session, input, asked) {
+      const { values } = asked;
+      const format = resultFormat(values);
+      const attached = await withTransfers(io, values, { lines: format.kind === 'text' }, async (transfers) =>
+        run(await openNamed(session, VERB, asked, { write: true }), input, packingFiles(values, io), {
+          signal: io.signal,
+          event: (progress) => tellPush(transfers, progress),
+        }),
+      );
+      await exportManifest(values, attached.manifest);
+      return attached;
+    },
+    print(operands, values) {
       const format = resultFormat(values);
       const target = readTarget(operandAt(operands, 0), values);
       return ({ output }) => {

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { deleteBlob } from '../../oras/index.js';
-import { openBlobTarget, parseBlobTarget } from '../connection/blob-target.js';
-import { addDeletionOptions, deletionOptions, deletionPrinter, printDeletion } from './deletion.js';
-import type { Session } from '../connection/session.js';
-import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { run } from '../../operations/blob-delete.js';
+import { checkBlob, parseBlobTarget } from '../connection/blob-target.js';
+import { defineOperation, openOperand } from '../operation-verb.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+import { addDeletionOptions, deletionOptions, deletionPrinter } from './deletion.js';
 
 const VERB: VerbDescription = {
   path: 'blob delete',
@@ -21,13 +21,17 @@ const VERB: VerbDescription = {
 
 export function addBlobDelete(parent: Command, context: VerbContext): void {
   const { io } = context;
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const options = deletionOptions(io, values, (digest) => `Are you sure you want to delete the blob "${digest}"?`);
-    const { repository, target, digest } = await openBlobTarget(session, VERB, operandAt(operands, 0), values, {
-      write: true,
-    });
-    printDeletion(io, values, target, await deleteBlob(repository, digest, options));
-  };
-  const printer = deletionPrinter(io, (operands, values) => parseBlobTarget(operandAt(operands, 0), values).target);
-  defineVerb(parent, context, VERB, addDeletionOptions, work, printer);
+  const question = (digest: string): string => `Are you sure you want to delete the blob "${digest}"?`;
+  defineOperation(parent, context, VERB, addDeletionOptions, {
+    operation: 'blob.delete',
+    takes: ['force'],
+    shows: ['descriptor', 'pretty'],
+    input: (operands) => ({ reference: operandAt(operands, 0) }),
+    async run(session, input, { operands, values }) {
+      checkBlob(VERB, operandAt(operands, 0), values);
+      const opened = await openOperand(session, operands, values, { write: true });
+      return run(opened, input, deletionOptions(io, values, question), io);
+    },
+    print: deletionPrinter(io, (operands, values) => parseBlobTarget(operandAt(operands, 0), values).target),
+  });
 }

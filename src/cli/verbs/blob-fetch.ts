@@ -1,14 +1,15 @@
 import type { Command } from 'commander';
 import { InputError, PromoterError, type Descriptor } from '../../oci/index.js';
-import { fetchBlob, formatDescriptor } from '../../oras/index.js';
-import { openBlobTarget } from '../connection/blob-target.js';
+import { run } from '../../operations/blob-fetch.js';
+import { formatDescriptor } from '../../oras/index.js';
+import { checkBlob } from '../connection/blob-target.js';
+import { addTargetOptions } from '../connection/single-target.js';
 import { writeOutput, writeStream } from '../files.js';
 import type { Io } from '../io.js';
+import { defineOperation, openOperand } from '../operation-verb.js';
 import { bytesIn, describedIn, recordIn } from '../output/job-output.js';
-import type { Session } from '../connection/session.js';
-import { addTargetOptions } from '../connection/single-target.js';
 import { addTtyOption, withTransfers } from '../output/transfers.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'blob fetch',
@@ -70,31 +71,40 @@ export function addBlobFetch(parent: Command, context: VerbContext): void {
     addTtyOption(command);
     addTargetOptions(command);
   };
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const { output, withDescriptor } = checkOptions(values);
-    const { repository, digest } = await openBlobTarget(session, VERB, operandAt(operands, 0), values);
-    const bars = { lines: false, toOutput: output === '-' };
-    const descriptor = await withTransfers(io, values, bars, async (transfers) => {
-      const blob = await fetchBlob(repository, digest, {
-        signal,
-        onProgress: (moving) => transfers.move(moving.descriptor, moving.moreBytes),
-      });
-      if (output === undefined) return blob.descriptor;
-      transfers.start('Downloading', blob.descriptor);
-      if (output === '-') await io.outStream(await blob.open());
-      else await writeStream(output, await blob.open(), signal);
-      transfers.end('Downloaded', blob.descriptor);
-      return blob.descriptor;
-    });
-    if (withDescriptor) printDescriptor(io, values, descriptor);
-  };
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['output', 'descriptor', 'pretty'],
-    prepare(_operands, values) {
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'blob.fetch',
+    takes: ['output'],
+    shows: ['output', 'descriptor', 'pretty'],
+    input([reference = ''], values) {
+      const output = textOf(values, 'output') ?? '-';
+      // Without --wait nothing is written here: the app keeps the blob under that name.
+      return { reference, ...(output !== '-' && values.wait !== true && { output }) };
+    },
+    async run(session, input, { operands, values }) {
+      checkBlob(VERB, operandAt(operands, 0), values);
+      const { output } = checkOptions(values);
+      const opened = await openOperand(session, operands, values);
+      return withTransfers(io, values, { lines: false, toOutput: output === '-' }, (transfers) =>
+        run(
+          opened,
+          input,
+          async ({ descriptor, open }) => {
+            if (output === undefined) return {};
+            transfers.start('Downloading', descriptor);
+            if (output === '-') await io.outStream(await open());
+            else await writeStream(output, await open(), signal);
+            transfers.end('Downloaded', descriptor);
+            return {};
+          },
+          { signal, event: ({ descriptor, moreBytes }) => transfers.move(descriptor, moreBytes) },
+        ),
+      );
+    },
+    print(_operands, values) {
       const { output: path, withDescriptor } = checkOptions(values);
-      return async ({ output }) => {
+      return async ({ output, job }) => {
         const { descriptor } = describedIn(output);
-        if (path !== undefined) await writeFromJob(io, path, output, descriptor);
+        if (job !== undefined && path !== undefined) await writeFromJob(io, path, output, descriptor);
         if (withDescriptor) printDescriptor(io, values, descriptor);
       };
     },

@@ -1,16 +1,17 @@
 import type { Command } from 'commander';
 import type { Descriptor } from '../../oci/index.js';
-import { formatDescriptor, pushBlob } from '../../oras/index.js';
+import { run } from '../../operations/blob-push.js';
+import { formatDescriptor } from '../../oras/index.js';
 import { checkBlobInput, parseBlobTarget, sizeOf } from '../connection/blob-target.js';
-import { connectionOf } from '../connection/connection.js';
-import { withOperandBody } from '../files.js';
-import type { Io } from '../io.js';
-import { describedIn } from '../output/job-output.js';
-import type { Session } from '../connection/session.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
+import { withOperandBody } from '../files.js';
+import type { Io } from '../io.js';
+import { defineOperation, openOperand } from '../operation-verb.js';
+import { textsOf } from '../option-values.js';
+import { describedIn } from '../output/job-output.js';
 import { addTtyOption, tellUpload, withTransfers } from '../output/transfers.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'blob push',
@@ -42,29 +43,23 @@ export function addBlobPush(parent: Command, context: VerbContext): void {
     addTtyOption(command);
     addTargetOptions(command);
   };
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const [text, path] = [operandAt(operands, 0), operandAt(operands, 1)];
-    const { target, digest } = parseBlobTarget(text, values);
-    checkBlobInput(path, values, digest);
-    const [size, mediaType] = [sizeOf(values), textOf(values, 'mediaType')];
-    const isQuiet = values.descriptor === true;
-    const options = {
-      signal: io.signal,
-      ...(digest !== undefined && { digest }),
-      ...(size !== undefined && { size }),
-      ...(mediaType !== undefined && { mediaType }),
-    };
-    const descriptor = await withOperandBody(path, io, async (open) => {
-      const { repository } = await session.open(target, connectionOf(values, ''), { create: true });
-      return withTransfers(io, values, { lines: !isQuiet }, (transfers) =>
-        pushBlob(repository, open, { ...options, onProgress: (progress) => tellUpload(transfers, progress) }),
-      );
-    });
-    print(io, values, target, descriptor);
-  };
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['descriptor', 'pretty'],
-    prepare(operands, values) {
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'blob.push',
+    takes: ['mediaType', 'size'],
+    shows: ['descriptor', 'pretty'],
+    input([reference = '', path = ''], values) {
+      checkBlobInput(path, values, parseBlobTarget(reference, values).digest);
+      const size = sizeOf(values);
+      return { reference, ...(size !== undefined && { size }), file: { path, ...textsOf(values, 'mediaType') } };
+    },
+    run: (session, input, { operands, values }) =>
+      withOperandBody(input.file.path, io, async (open) => {
+        const opened = await openOperand(session, operands, values, { create: true });
+        return withTransfers(io, values, { lines: values.descriptor !== true }, (transfers) =>
+          run(opened, input, open, { signal: io.signal, event: (progress) => tellUpload(transfers, progress) }),
+        );
+      }),
+    print(operands, values) {
       const { target } = parseBlobTarget(operandAt(operands, 0), values);
       return ({ output }) => print(io, values, target, describedIn(output).descriptor);
     },

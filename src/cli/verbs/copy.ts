@@ -1,29 +1,21 @@
 import type { Command } from 'commander';
-import { InputError, isDigest, type Descriptor } from '../../oci/index.js';
-import { copyArtifact, formatGoJson, parsePlatform, type CopyReceipt } from '../../oras/index.js';
+import { InputError, type Descriptor } from '../../oci/index.js';
+import { run } from '../../operations/copy.js';
+import { formatGoJson, type CopyReceipt } from '../../oras/index.js';
 import { offerValues } from '../completion/command-words.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection/connection.js';
-import { CopyLines } from '../output/copy-lines.js';
-import { chooseFormat, parseConcurrency } from '../option-values.js';
-import type { Io } from '../io.js';
-import { answerInvalid } from '../output/job-output.js';
 import { readTarget } from '../connection/layout-options.js';
-import { formatLeftOut } from '../output/left-out.js';
-import { collect } from '../repeated.js';
-import type { OpenTarget, Session } from '../connection/session.js';
-import { formatStatus } from '../output/status-line.js';
 import { firstOf, type Target } from '../connection/target.js';
+import type { Io } from '../io.js';
+import { defineOperation, openedOf } from '../operation-verb.js';
+import { chooseFormat, concurrencyOf, platformOf } from '../option-values.js';
+import { CopyLines } from '../output/copy-lines.js';
+import { answerInvalid } from '../output/job-output.js';
+import { formatLeftOut } from '../output/left-out.js';
+import { formatStatus } from '../output/status-line.js';
 import { addTtyOption, withTransfers } from '../output/transfers.js';
-import {
-  defineVerb,
-  noTagOrDigest,
-  operandAt,
-  textOf,
-  type JobResult,
-  type Values,
-  type VerbContext,
-  type VerbDescription,
-} from '../verb.js';
+import { collect } from '../repeated.js';
+import { noTagOrDigest, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'copy',
@@ -58,8 +50,8 @@ function addOptions(command: Command): void {
     .option('-r, --recursive', 'also copy what refers to it, to its platforms, and to those')
     .option('--platform <os[/arch][/variant]>', 'copy this platform of an index')
     .option('--check-blobs', 'ask the destination for every layer, though it has the manifest')
-    .option('--force', 'the same, in the word of oras')
-    .option('--concurrency <number>', 'requests at once on each side', '32')
+    .option('--force', 'the same as --check-blobs, as oras calls it')
+    .option('--concurrency <number>', 'requests at once on each side (default 32)')
     .option('--mount-from <repository...>', 'repositories of the destination’s registry that may have layers of it')
     .option(
       '--exclude-artifact-type <type...>',
@@ -120,77 +112,82 @@ function printReceipt(io: Io, format: 'text' | 'json', receipt: CopyReceipt, fro
   return io.out(`${mended}${summary(receipt.root.digest, from, to)}`);
 }
 
-async function copy(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
-  const format = chooseFormat(values.format, ['text', 'json']);
-  const [from, to] = readTargets(operands, values);
+function nodeOf({ title, ...node }: CopyReceipt['report']['copied'][number]): Descriptor {
+  return { ...node, ...(title !== undefined && { annotations: { 'org.opencontainers.image.title': title } }) };
+}
+
+/** @throws InputError `OPTIONS_EXCLUSIVE`; UsageError */
+function checkOptions(from: Target, values: Values): void {
   if (from.tagOrDigest === undefined) throw noTagOrDigest(VERB, from.text);
   if (values.fromPasswordStdin === true && values.toPasswordStdin === true) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--from-password-stdin and --to-password-stdin exclude each other', {
       remedy: 'Sign one side in through a Docker config (--from-registry-config).',
     });
   }
-  const concurrency = parseConcurrency(values.concurrency, 32);
-  const asked = textOf(values, 'platform');
-  const platform = asked === undefined ? undefined : parsePlatform(asked, io.architecture);
-  const excludeArtifactTypes = listOf(values.excludeArtifactType);
-  const source: OpenTarget = await session.open(from, connectionOf(values, 'from'));
-  const destination: OpenTarget = await session.open(to, connectionOf(values, 'to'), { create: true });
-  const { tagOrDigest } = from;
-  const recursive = values.recursive === true;
-  const receipt = await withTransfers(io, values, { lines: format === 'text' }, async (transfers) => {
-    const lines = new CopyLines(transfers);
-    const done = await copyArtifact(source.repository, tagOrDigest, destination.repository, {
-      recursive,
-      tags: to.tags,
-      ...(to.tagOrDigest !== undefined && isDigest(to.tagOrDigest) && { digest: to.tagOrDigest }),
-      ...(platform && { platform }),
-      ...(excludeArtifactTypes && { excludeArtifactTypes }),
-      mountFrom: mountFrom(from, to, values),
-      concurrency,
-      ...((values.checkBlobs === true || values.force === true) && { checkBlobs: true }),
-      signal: io.signal,
-      onPlanned: (plan) => lines.plan(plan),
-      onProgress: (progress) => lines.tell(progress),
-    });
-    const isNamed = !recursive && to.kind === 'registry' && to.tagOrDigest !== undefined;
-    lines.finish(isNamed ? done.root.digest : undefined);
-    return done;
-  });
-  printReceipt(io, format, receipt, from, to);
-}
-
-/** A copy of the app's: the lines of what it moved, when it has. An app that is older than this keeps no receipt. */
-function printCopied(io: Io, operands: readonly string[], values: Values): (result: JobResult) => Promise<void> {
-  const format = chooseFormat(values.format, ['text', 'json']);
-  const [from, to] = readTargets(operands, values);
-  return async ({ digest = '', output }) => {
-    if (output === undefined) {
-      const short = { source: from.text, destination: to.text, root: { digest }, tags: to.tags };
-      io.out(format === 'text' ? summary(digest, from, to) : `${formatGoJson(short, 2)}\n`);
-      return;
-    }
-    const { receiptSchema } = await import('../../transfer/copy-report.js');
-    const read = receiptSchema.safeParse(output);
-    if (!read.success) throw answerInvalid(read.error);
-    const { copied, mounted } = read.data.report;
-    if (format === 'text') {
-      for (const node of copied) io.out(formatStatus('Copied ', nodeOf(node)));
-      for (const node of mounted) io.out(formatStatus('Mounted', nodeOf(node)));
-    }
-    printReceipt(io, format, read.data, from, to);
-  };
-}
-
-function nodeOf({ title, ...node }: CopyReceipt['report']['copied'][number]): Descriptor {
-  return { ...node, ...(title !== undefined && { annotations: { 'org.opencontainers.image.title': title } }) };
 }
 
 export function addCopy(parent: Command, context: VerbContext): void {
   const { io } = context;
-  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
-    copy(io, session, operands, values);
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format'],
-    prepare: (operands, values) => printCopied(io, operands, values),
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'copy',
+    takes: ['recursive', 'platform', 'excludeArtifactType'],
+    shows: ['format'],
+    input(operands, values) {
+      const [from, to] = readTargets(operands, values);
+      const [, ...others] = to.tags;
+      const excluded = listOf(values.excludeArtifactType);
+      return {
+        source: from.text,
+        destination: firstOf(to),
+        // Without a tag here there is none there: a job that does not mention tags takes the source's.
+        ...((others.length > 0 || to.tagOrDigest === undefined) && { tags: others }),
+        recursive: values.recursive === true,
+        ...platformOf(values, io),
+        ...(excluded && { excludeArtifactTypes: excluded }),
+      };
+    },
+    async run(session, input, { operands, values }) {
+      const [from, to] = readTargets(operands, values);
+      checkOptions(from, values);
+      const how = {
+        ...concurrencyOf(values),
+        mountFrom: mountFrom(from, to, values),
+        ...((values.checkBlobs === true || values.force === true) && { checkBlobs: true }),
+      };
+      const source = openedOf(await session.open(from, connectionOf(values, 'from')));
+      const destination = openedOf(await session.open(to, connectionOf(values, 'to'), { create: true }));
+      const lines = chooseFormat(values.format, ['text', 'json']) === 'text';
+      return withTransfers(io, values, { lines }, async (transfers) => {
+        const copyLines = new CopyLines(transfers);
+        const done = await run({ ...how, source, destination }, input, undefined, {
+          signal: io.signal,
+          event: (event) => (event.state === 'planned' ? copyLines.plan(event.plan) : copyLines.tell(event)),
+        });
+        const isNamed = !input.recursive && to.kind === 'registry' && to.tagOrDigest !== undefined;
+        copyLines.finish(isNamed ? done.output.root.digest : undefined);
+        return done;
+      });
+    },
+    print(operands, values) {
+      const format = chooseFormat(values.format, ['text', 'json']);
+      const [from, to] = readTargets(operands, values);
+      return async ({ output, job, digest = '' }) => {
+        if (job === undefined) return printReceipt(io, format, output, from, to);
+        if (output === undefined) {
+          // An app that is older than this keeps no receipt.
+          const short = { source: from.text, destination: to.text, root: { digest }, tags: to.tags };
+          return io.out(format === 'text' ? summary(digest, from, to) : `${formatGoJson(short, 2)}\n`);
+        }
+        const { receiptSchema } = await import('../../transfer/copy-report.js');
+        const read = receiptSchema.safeParse(output);
+        if (!read.success) throw answerInvalid(read.error);
+        const { copied, mounted } = read.data.report;
+        if (format === 'text') {
+          for (const node of copied) io.out(formatStatus('Copied ', nodeOf(node)));
+          for (const node of mounted) io.out(formatStatus('Mounted', nodeOf(node)));
+        }
+        return printReceipt(io, format, read.data, from, to);
+      };
+    },
   });
 }

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { offerValues } from '../completion/command-words.js';
 import { InputError } from '../../oci/index.js';
+import { run } from '../../operations/discover.js';
 import {
-  discoverTree,
   formatGoJson,
   formatTable,
   formatTree,
@@ -10,22 +10,14 @@ import {
   toManifestsJson,
   type ReferrerTree,
 } from '../../oras/index.js';
-import { describedIn, recordsIn, textIn } from '../output/job-output.js';
-import { chooseFormat, parseCount } from '../option-values.js';
+import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import type { Io } from '../io.js';
+import { defineOperation, openNamed } from '../operation-verb.js';
+import { chooseFormat, distributionSpecOf, parseCount, platformOf, textsOf } from '../option-values.js';
+import { describedIn, recordsIn, textIn } from '../output/job-output.js';
 import { formatResult, resultFormat } from '../output/result.js';
-import type { Session } from '../connection/session.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
 import { addTtyOption } from '../output/transfers.js';
-import {
-  defineVerb,
-  operandAt,
-  textOf,
-  writtenOf,
-  type Values,
-  type VerbContext,
-  type VerbDescription,
-} from '../verb.js';
+import { operandAt, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'discover',
@@ -80,6 +72,12 @@ function wantsColors({ outIsTerminal = false, env }: Io, values: Values): boolea
   return outIsTerminal && values.tty !== false && (env.NO_COLOR ?? '') === '';
 }
 
+/** `--submit` without `--wait` prints nothing of the referrers: the job's output is in the format that was asked for. */
+function formatOfJob(values: Values): 'json' | 'tree' | 'table' {
+  if (values.submit !== true || values.wait === true) return 'json';
+  return chooseFormat(writtenOf(values, 'format') ?? 'tree', ['tree', 'json', 'table']);
+}
+
 export function addDiscover(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
@@ -95,23 +93,23 @@ export function addDiscover(parent: Command, context: VerbContext): void {
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const levels = writtenOf(values, 'depth');
-    const depth = levels === undefined ? undefined : parseCount(levels, '--depth', 1);
-    const format = readFormat(io, values);
-    const { repository, root } = await resolveTarget(session, VERB, { operands, values, io });
-    const artifactType = textOf(values, 'artifactType');
-    const tree = await discoverTree(repository, root, {
-      signal: io.signal,
-      ...(depth !== undefined && { depth }),
-      ...(artifactType !== undefined && { artifactType }),
-    });
-    io.out(format(tree, operandAt(operands, 0)));
-  };
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format', 'template', 'output'],
-    job: { format: 'json' },
-    prepare(operands, values) {
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'discover',
+    takes: ['artifactType', 'depth', 'distributionSpec', 'format', 'platform'],
+    shows: ['format', 'template', 'output'],
+    input(operands, values) {
+      const levels = writtenOf(values, 'depth');
+      return {
+        reference: operandAt(operands, 0),
+        format: formatOfJob(values),
+        ...(levels !== undefined && { depth: parseCount(levels, '--depth', 1) }),
+        ...textsOf(values, 'artifactType'),
+        ...platformOf(values, io),
+        ...distributionSpecOf(values),
+      };
+    },
+    run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
+    print(operands, values) {
       const format = readFormat(io, values);
       return ({ output }) => io.out(format(treeIn(output), operandAt(operands, 0)));
     },

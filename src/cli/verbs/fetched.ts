@@ -4,7 +4,7 @@ import { writeOutput } from '../files.js';
 import type { Io } from '../io.js';
 import { textOf, type Values } from '../verb.js';
 
-/** What is printed of something that is fetched, or written to a file: `--output`, `--descriptor`, `--pretty`. */
+/** What is printed of fetched content, or written to a file: `--output`, `--descriptor`, `--pretty`. */
 export interface Printing {
   output: string | undefined;
   onlyDescriptor: boolean;
@@ -23,22 +23,29 @@ export function readPrinting(values: Values): Printing {
   return { output, onlyDescriptor, pretty: values.pretty === true };
 }
 
+/** A descriptor is enough if the content is neither printed nor written. */
+export function descriptorAlone(values: Values): { descriptor?: true } {
+  const { onlyDescriptor, output } = readPrinting(values);
+  return onlyDescriptor && output === undefined ? { descriptor: true } : {};
+}
+
 /**
- * @param fetch the content, where the descriptor isn't all that is wanted
+ * @param bytes the content, if the descriptor alone is not what is printed
  * @param format prints something else than the content itself, beside a file too
  */
 export async function printFetched(
   io: Io,
   { output, onlyDescriptor, pretty }: Printing,
-  { descriptor, fetch }: { descriptor: Descriptor; fetch: () => Promise<Uint8Array> },
+  fetched: { descriptor: Descriptor; bytes: () => Uint8Array },
   format?: (bytes: Uint8Array) => string,
 ): Promise<void> {
   const json = (text: string): void => io.out(pretty ? `${indentJson(text)}\n` : text);
-  if (onlyDescriptor && output === undefined) return json(formatDescriptor(descriptor));
-  const bytes = await fetch();
+  const descriptor = formatDescriptor(fetched.descriptor);
+  if (onlyDescriptor && output === undefined) return json(descriptor);
+  const bytes = fetched.bytes();
   const toFile = output !== undefined && output !== '-';
   if (toFile) await writeOutput(output, bytes);
-  if (onlyDescriptor) return json(formatDescriptor(descriptor));
+  if (onlyDescriptor) return json(descriptor);
   if (format !== undefined) return io.out(format(bytes));
   if (toFile) return undefined;
   return pretty ? json(new TextDecoder().decode(bytes)) : io.out(bytes);

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { isDigest } from '../../oci/index.js';
-import { indentJson, type IndexProgress, type WrittenIndex } from '../../oras/index.js';
+import type { IndexFiles } from '../../operations/manifest-index-create.js';
+import { indentJson, type IndexProgress } from '../../oras/index.js';
 import { writeOutput } from '../files.js';
 import type { Io } from '../io.js';
 import { describedIn } from '../output/job-output.js';
@@ -8,7 +9,8 @@ import { listOf } from '../repeated.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import { formatStatus, onTerminal, typedOnTerminal } from '../output/status-line.js';
 import { firstOf, type Target } from '../connection/target.js';
-import { textOf, type JobPrinter, type Values } from '../verb.js';
+import { writtenNames, type OperationVerb } from '../operation-verb.js';
+import { textOf, type Values } from '../verb.js';
 
 /** The options that making and changing an index have in common. */
 export function addIndexOptions(command: Command): void {
@@ -59,37 +61,53 @@ export function updatedLine({ descriptor }: Made): string {
   return `Updated   ${descriptor.digest}\n`;
 }
 
-/** Runs the work with its status lines, and prints or keeps what comes of it. */
-export async function printIndex(
+/** Prints what is done to an index as it is done. @param names of manifests and tags, as they are written */
+export function indexEvents(
   io: Io,
-  { values, target, madeLine }: { values: Values; target: Target; madeLine: (progress: Made) => string },
-  work: (options: { push: boolean; onProgress: (progress: IndexProgress) => void }) => Promise<WrittenIndex>,
-): Promise<void> {
-  const output = textOf(values, 'output');
-  const { bytes, descriptor } = await work({
-    push: output === undefined,
-    onProgress: (progress) => output !== '-' && io.out(statusOf(progress, target, madeLine)),
-  });
-  if (output === '-') {
-    io.out(values.pretty === true ? `${indentJson(new TextDecoder().decode(bytes))}\n` : bytes);
-    return;
-  }
-  if (output !== undefined) await writeOutput(output, bytes);
-  io.out(`Digest: ${descriptor.digest}\n`);
+  {
+    values,
+    target,
+    names,
+    madeLine,
+  }: { values: Values; target: Target; names: readonly string[]; madeLine: (progress: Made) => string },
+): (progress: IndexProgress) => void {
+  const written = writtenNames(target, names);
+  return (progress) => {
+    if (textOf(values, 'output') === '-') return;
+    const named =
+      'reference' in progress
+        ? { ...progress, reference: written(progress.reference) }
+        : progress.state === 'tagged'
+          ? { ...progress, tag: written(progress.tag) }
+          : progress;
+    io.out(statusOf(named, target, madeLine));
+  };
 }
 
-/** Of an index that the app has made. @param readTarget of the first operand */
+/** Whether the index is pushed: not if it is written to a file. */
+export function indexFiles(values: Values): IndexFiles {
+  return { push: textOf(values, 'output') === undefined };
+}
+
+/** `--output` writes the index. */
+export async function writeIndexOutput(io: Io, values: Values, bytes: Uint8Array): Promise<void> {
+  const output = textOf(values, 'output');
+  if (output === '-') io.out(values.pretty === true ? `${indentJson(new TextDecoder().decode(bytes))}\n` : bytes);
+  else if (output !== undefined) await writeOutput(output, bytes);
+}
+
+/** Prints an index that was made, by the app or here. @param targetOf reads the first operand */
 export function indexPrinter(
   io: Io,
-  readTarget: (operands: readonly string[], values: Values) => Target,
+  targetOf: (operands: readonly string[], values: Values) => Target,
   madeLine: (progress: Made) => string,
-): JobPrinter {
-  return {
-    options: [],
-    prepare(operands, values) {
-      const target = readTarget(operands, values);
-      return ({ output }) => {
-        const { descriptor } = describedIn(output);
+): OperationVerb<object, unknown>['print'] {
+  return (operands, values) => {
+    const target = targetOf(operands, values);
+    return ({ output, job }) => {
+      if (textOf(values, 'output') === '-') return;
+      const { descriptor } = describedIn(output);
+      if (job !== undefined) {
         // As they were written: what was set first is the target's own tag.
         const others = [...target.tags.slice(1), ...listOf(values.tag)];
         const progress: IndexProgress[] = [
@@ -98,8 +116,8 @@ export function indexPrinter(
           ...others.map((tag) => ({ state: 'tagged' as const, tag })),
         ];
         for (const each of progress) io.out(statusOf(each, target, madeLine));
-        io.out(`Digest: ${descriptor.digest}\n`);
-      };
-    },
+      }
+      io.out(`Digest: ${descriptor.digest}\n`);
+    };
   };
 }

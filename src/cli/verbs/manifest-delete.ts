@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { deleteManifest } from '../../oras/index.js';
-import { addDeletionOptions, deletionOptions, deletionPrinter, printDeletion } from './deletion.js';
-import { openNamed, readNamed } from '../connection/named-target.js';
-import type { Session } from '../connection/session.js';
-import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { run } from '../../operations/manifest-delete.js';
+import { defineOperation, openNamed, readNamed } from '../operation-verb.js';
+import { distributionSpecOf } from '../option-values.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+import { addDeletionOptions, deletionOptions, deletionPrinter } from './deletion.js';
 
 const VERB: VerbDescription = {
   path: 'manifest delete',
@@ -21,17 +21,20 @@ const VERB: VerbDescription = {
 
 export function addManifestDelete(parent: Command, context: VerbContext): void {
   const { io } = context;
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const options = deletionOptions(
-      io,
-      values,
-      (digest) => `Are you sure you want to delete the manifest "${digest}" and all tags associated with it?`,
-    );
-    const { repository, target, tagOrDigest } = await openNamed(session, VERB, operandAt(operands, 0), values, {
-      write: true,
-    });
-    printDeletion(io, values, target, await deleteManifest(repository, tagOrDigest, options));
-  };
-  const printer = deletionPrinter(io, (operands, values) => readNamed(VERB, operandAt(operands, 0), values).target);
-  defineVerb(parent, context, VERB, addDeletionOptions, work, printer);
+  const question = (digest: string): string =>
+    `Are you sure you want to delete the manifest "${digest}" and all tags associated with it?`;
+  defineOperation(parent, context, VERB, addDeletionOptions, {
+    operation: 'manifest.delete',
+    takes: ['force', 'distributionSpec'],
+    shows: ['descriptor', 'pretty'],
+    input: (operands, values) => ({ reference: operandAt(operands, 0), ...distributionSpecOf(values) }),
+    run: async (session, input, asked) =>
+      run(
+        await openNamed(session, VERB, asked, { write: true }),
+        input,
+        deletionOptions(io, asked.values, question),
+        io,
+      ),
+    print: deletionPrinter(io, (operands, values) => readNamed(VERB, operandAt(operands, 0), values)),
+  });
 }

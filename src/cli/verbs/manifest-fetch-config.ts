@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { fetchConfig, parsePlatform, resolveConfig } from '../../oras/index.js';
-import { printFetched, readPrinting } from './fetched.js';
-import { bytesIn, describedIn } from '../output/job-output.js';
-import type { Session } from '../connection/session.js';
+import { run } from '../../operations/manifest-fetch-config.js';
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
-import { openNamed } from '../connection/named-target.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineOperation, openNamed } from '../operation-verb.js';
+import { platformOf } from '../option-values.js';
+import { bytesIn, describedIn } from '../output/job-output.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+import { descriptorAlone, printFetched, readPrinting } from './fetched.js';
 
 const VERB: VerbDescription = {
   path: 'manifest fetch-config',
@@ -24,7 +24,6 @@ const VERB: VerbDescription = {
 
 export function addManifestFetchConfig(parent: Command, context: VerbContext): void {
   const { io } = context;
-  const { signal } = io;
   const addOptions = (command: Command): void => {
     command
       .option('--descriptor', 'print the descriptor of the config, as the manifest has it')
@@ -33,22 +32,21 @@ export function addManifestFetchConfig(parent: Command, context: VerbContext): v
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const printing = readPrinting(values);
-    const asked = textOf(values, 'platform');
-    const platform = asked === undefined ? undefined : parsePlatform(asked, io.architecture);
-    const { repository, tagOrDigest } = await openNamed(session, VERB, operandAt(operands, 0), values);
-    const descriptor = await resolveConfig(repository, tagOrDigest, { signal, ...(platform && { platform }) });
-    const fetch = (): Promise<Uint8Array> => fetchConfig(repository, descriptor, { signal });
-    await printFetched(io, printing, { descriptor, fetch });
-  };
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['descriptor', 'pretty', 'output'],
-    prepare(_operands, values) {
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'manifest.fetchConfig',
+    takes: ['platform', 'descriptor'],
+    shows: ['descriptor', 'pretty', 'output'],
+    input: (operands, values) => ({
+      reference: operandAt(operands, 0),
+      ...descriptorAlone(values),
+      ...platformOf(values, io),
+    }),
+    run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
+    print(_operands, values) {
       const printing = readPrinting(values);
       return async ({ output }) => {
         const { descriptor } = describedIn(output);
-        await printFetched(io, printing, { descriptor, fetch: () => Promise.resolve(bytesIn(output, descriptor)) });
+        await printFetched(io, printing, { descriptor, bytes: () => bytesIn(output, descriptor) });
       };
     },
   });

@@ -1,15 +1,16 @@
 import type { Command } from 'commander';
-import { InputError, type Descriptor } from '../../oci/index.js';
+import { InputError } from '../../oci/index.js';
+import { run } from '../../operations/manifest-fetch.js';
 import { formatManifestJson } from '../../oras/index.js';
-import { printFetched, readPrinting, type Printing } from './fetched.js';
-import type { Io } from '../io.js';
 import { layoutOptions } from '../connection/layout-options.js';
+import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
+import { defineOperation, openNamed } from '../operation-verb.js';
+import { platformOf } from '../option-values.js';
 import { bytesIn, describedIn } from '../output/job-output.js';
-import { collect, listOf } from '../repeated.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
-import type { Session } from '../connection/session.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
-import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { collect, listOf } from '../repeated.js';
+import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { descriptorAlone, printFetched, readPrinting, type Printing } from './fetched.js';
 
 const VERB: VerbDescription = {
   path: 'manifest fetch',
@@ -44,7 +45,7 @@ function checkOptions(values: Values): { printing: Printing; format: ResultForma
 }
 
 /** @throws InputError `OPTIONS_EXCLUSIVE` */
-function mediaTypesOf(values: Values): { mediaTypes?: readonly string[] } {
+function mediaTypesOf(values: Values): { mediaTypes?: string[] } {
   if (values.mediaType === undefined) return {};
   if (layoutOptions(values).isLayout) {
     throw new InputError('OPTIONS_EXCLUSIVE', '`--media-type` cannot be used with `--oci-layout` at the same time');
@@ -52,22 +53,8 @@ function mediaTypesOf(values: Values): { mediaTypes?: readonly string[] } {
   return { mediaTypes: listOf(values.mediaType).flatMap((types) => types.split(',')) };
 }
 
-function print(
-  io: Io,
-  { printing, format }: ReturnType<typeof checkOptions>,
-  { name, ...fetched }: { name: string; descriptor: Descriptor; fetch: () => Promise<Uint8Array> },
-): Promise<void> {
-  if (format.kind === 'text') return printFetched(io, printing, fetched);
-  const { descriptor } = fetched;
-  return printFetched(io, printing, fetched, (bytes) => {
-    const shown = formatManifestJson(`${name}@${descriptor.digest}`, descriptor, bytes);
-    return formatResult(format, JSON.parse(shown));
-  });
-}
-
 export function addManifestFetch(parent: Command, context: VerbContext): void {
   const { io } = context;
-  const { signal } = io;
   const addOptions = (command: Command): void => {
     command
       .option('--descriptor', 'print the descriptor: media type, digest, size')
@@ -82,22 +69,27 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const options = checkOptions(values);
-    const mediaTypes = mediaTypesOf(values);
-    const resolved = await resolveTarget(session, VERB, { operands, values, io, ...mediaTypes });
-    const { repository, root: descriptor } = resolved;
-    const fetch = async (): Promise<Uint8Array> =>
-      (await repository.fetchManifest(descriptor, { signal, ...mediaTypes })).bytes;
-    await print(io, options, { name: repository.name, descriptor, fetch });
-  };
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['descriptor', 'pretty', 'output', 'format', 'template'],
-    prepare(_operands, values) {
-      const options = checkOptions(values);
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'manifest.fetch',
+    takes: ['platform', 'mediaType', 'descriptor'],
+    shows: ['descriptor', 'pretty', 'output', 'format', 'template'],
+    input: (operands, values) => ({
+      reference: operandAt(operands, 0),
+      ...descriptorAlone(values),
+      ...mediaTypesOf(values),
+      ...platformOf(values, io),
+    }),
+    run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
+    print(_operands, values) {
+      const { printing, format } = checkOptions(values);
       return async ({ output }) => {
         const { name, descriptor } = describedIn(output);
-        await print(io, options, { name, descriptor, fetch: () => Promise.resolve(bytesIn(output, descriptor)) });
+        const fetched = { descriptor, bytes: () => bytesIn(output, descriptor) };
+        if (format.kind === 'text') return printFetched(io, printing, fetched);
+        return printFetched(io, printing, fetched, (bytes) => {
+          const shown = formatManifestJson(`${name}@${descriptor.digest}`, descriptor, bytes);
+          return formatResult(format, JSON.parse(shown));
+        });
       };
     },
   });

@@ -1,12 +1,20 @@
 import type { Command } from 'commander';
-import { isDigest } from '../../oci/index.js';
-import { createIndex, parseAnnotationFlags } from '../../oras/index.js';
-import { connectionOf } from '../connection/connection.js';
-import { addIndexOptions, indexPrinter, packedLine, printIndex } from './index-output.js';
-import { collect, listOf } from '../repeated.js';
+import { run } from '../../operations/manifest-index-create.js';
+import { parseAnnotationFlags } from '../../oras/index.js';
 import { readTarget } from '../connection/layout-options.js';
-import type { Session } from '../connection/session.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import type { Target } from '../connection/target.js';
+import { defineOperation, openOperand, ownNames, severalTags } from '../operation-verb.js';
+import { distributionSpecOf, textsOf } from '../option-values.js';
+import { collect, listOf } from '../repeated.js';
+import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import {
+  addIndexOptions,
+  indexEvents,
+  indexFiles,
+  indexPrinter,
+  packedLine,
+  writeIndexOutput,
+} from './index-output.js';
 
 const VERB: VerbDescription = {
   path: 'manifest index create',
@@ -36,36 +44,39 @@ export function addManifestIndexCreate(parent: Command, context: VerbContext): v
     command.option('-a, --annotation <key=value>', 'annotation of the index; repeatable', collect);
     addIndexOptions(command);
   };
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const annotations = parseAnnotationFlags(listOf(values.annotation));
-    const artifactType = textOf(values, 'artifactType');
-    const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
-    const { tagOrDigest, tags } = target;
-    const { repository } = await session.open(target, connectionOf(values, ''), {
-      create: true,
-      write: textOf(values, 'output') === undefined,
-    });
-    await printIndex(io, { values, target, madeLine: packedLine }, (options) =>
-      createIndex(repository, operands.slice(1), {
-        ...options,
-        tags,
-        signal: io.signal,
-        annotations,
-        ...(tagOrDigest !== undefined && isDigest(tagOrDigest) && { digest: tagOrDigest }),
-        ...(artifactType !== undefined && { artifactType }),
-      }),
-    );
-  };
-  defineVerb(
-    parent,
-    context,
-    VERB,
-    addOptions,
-    work,
-    indexPrinter(
-      io,
-      (operands, values) => readTarget(operandAt(operands, 0), values, { severalTags: true }),
-      packedLine,
-    ),
-  );
+  const targetOf = (operands: readonly string[], values: Values): Target =>
+    readTarget(operandAt(operands, 0), values, { severalTags: true });
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'manifest.index.create',
+    takes: ['annotation', 'artifactType', 'distributionSpec'],
+    input(operands, values) {
+      const target = targetOf(operands, values);
+      const annotations = listOf(values.annotation);
+      return {
+        ...severalTags(target),
+        manifests: ownNames(target, operands.slice(1)),
+        ...(annotations.length > 0 && { annotations: parseAnnotationFlags(annotations) }),
+        ...textsOf(values, 'artifactType'),
+        ...distributionSpecOf(values),
+      };
+    },
+    async run(session, input, { operands, values }) {
+      const files = indexFiles(values);
+      const opened = await openOperand(session, operands, values, {
+        create: true,
+        write: files.push === true,
+        severalTags: true,
+      });
+      const event = indexEvents(io, {
+        values,
+        target: opened.target,
+        names: operands.slice(1),
+        madeLine: packedLine,
+      });
+      const made = await run(opened, input, files, { signal: io.signal, event });
+      await writeIndexOutput(io, values, made.bytes);
+      return made;
+    },
+    print: indexPrinter(io, targetOf, packedLine),
+  });
 }

@@ -1,20 +1,18 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
-import { updateIndex } from '../../oras/index.js';
-import { addIndexOptions, indexPrinter, printIndex, updatedLine } from './index-output.js';
+import { run } from '../../operations/manifest-index-update.js';
+import { defineOperation, openNamed, ownNames, readNamed } from '../operation-verb.js';
+import { distributionSpecOf, listUnder } from '../option-values.js';
 import { collect, listOf } from '../repeated.js';
-import { openNamed, readNamed } from '../connection/named-target.js';
-import type { Session } from '../connection/session.js';
-import type { Target } from '../connection/target.js';
+import { operandAt, writtenOf, type VerbContext, type VerbDescription } from '../verb.js';
 import {
-  defineVerb,
-  operandAt,
-  textOf,
-  writtenOf,
-  type Values,
-  type VerbContext,
-  type VerbDescription,
-} from '../verb.js';
+  addIndexOptions,
+  indexEvents,
+  indexFiles,
+  indexPrinter,
+  updatedLine,
+  writeIndexOutput,
+} from './index-output.js';
 
 const VERB: VerbDescription = {
   path: 'manifest index update',
@@ -46,38 +44,45 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
       .option('--tag <tag>', 'another tag for what comes of it; repeatable', collect);
     addIndexOptions(command);
   };
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const [add, merge, remove, extra] = [values.add, values.merge, values.remove, values.tag].map(listOf);
-    const artifactType = writtenOf(values, 'artifactType');
-    if (values.output !== undefined && values.tag !== undefined) {
-      throw new InputError('OPTIONS_EXCLUSIVE', '--tag, --output cannot be used at the same time');
-    }
-    if (
-      values.add === undefined &&
-      values.merge === undefined &&
-      values.remove === undefined &&
-      artifactType === undefined
-    ) {
-      io.out('Nothing to update as no change is requested\n');
-      return;
-    }
-    const { repository, target, tagOrDigest } = await openNamed(session, VERB, operandAt(operands, 0), values, {
-      write: textOf(values, 'output') === undefined,
-    });
-    await printIndex(io, { values, target, madeLine: updatedLine }, (options) =>
-      updateIndex(repository, tagOrDigest, {
-        ...options,
-        tags: target.tags,
-        signal: io.signal,
-        ...(extra && { extraTags: extra }),
-        ...(add && { add }),
-        ...(merge && { merge }),
-        ...(remove && { remove }),
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'manifest.index.update',
+    takes: ['add', 'merge', 'remove', 'tag', 'artifactType', 'distributionSpec'],
+    input(operands, values) {
+      const reference = operandAt(operands, 0);
+      const target = readNamed(VERB, reference, values);
+      if (values.output !== undefined && values.tag !== undefined) {
+        throw new InputError('OPTIONS_EXCLUSIVE', '--tag, --output cannot be used at the same time');
+      }
+      const artifactType = writtenOf(values, 'artifactType');
+      return {
+        reference,
+        ...listUnder('add', ownNames(target, listOf(values.add))),
+        ...listUnder('merge', ownNames(target, listOf(values.merge))),
+        ...listUnder('remove', listOf(values.remove)),
+        ...listUnder('tags', ownNames(target, listOf(values.tag))),
         ...(artifactType !== undefined && { artifactType }),
-      }),
-    );
-  };
-  const readTarget = (operands: readonly string[], values: Values): Target =>
-    readNamed(VERB, operandAt(operands, 0), values).target;
-  defineVerb(parent, context, VERB, addOptions, work, indexPrinter(io, readTarget, updatedLine));
+        ...distributionSpecOf(values),
+      };
+    },
+    async run(session, input, asked) {
+      const { values } = asked;
+      const { add, merge, remove, artifactType } = input;
+      if (add === undefined && merge === undefined && remove === undefined && artifactType === undefined) {
+        io.out('Nothing to update as no change is requested\n');
+        return undefined;
+      }
+      const files = indexFiles(values);
+      const opened = await openNamed(session, VERB, asked, { write: files.push === true });
+      const event = indexEvents(io, {
+        values,
+        target: opened.target,
+        names: [values.add, values.merge, values.tag].flatMap(listOf),
+        madeLine: updatedLine,
+      });
+      const made = await run(opened, input, files, { signal: io.signal, event });
+      await writeIndexOutput(io, values, made.bytes);
+      return made;
+    },
+    print: indexPrinter(io, (operands, values) => readNamed(VERB, operandAt(operands, 0), values), updatedLine),
+  });
 }

@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
-import { InputError, isDigest, type Descriptor, MANIFEST_BYTES } from '../../oci/index.js';
-import { formatDescriptor, pushManifest } from '../../oras/index.js';
-import { connectionOf } from '../connection/connection.js';
-import { readOperand } from '../files.js';
-import { parseConcurrency } from '../option-values.js';
-import type { Io } from '../io.js';
-import { describedIn, textsIn } from '../output/job-output.js';
+import { InputError, MANIFEST_BYTES, type Descriptor } from '../../oci/index.js';
+import { run } from '../../operations/manifest-push.js';
+import { formatDescriptor } from '../../oras/index.js';
 import { readTarget } from '../connection/layout-options.js';
-import type { Session } from '../connection/session.js';
 import { addTargetOptions } from '../connection/single-target.js';
-import { formatStatus } from '../output/status-line.js';
 import { firstOf, type Target } from '../connection/target.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { readOperand } from '../files.js';
+import type { Io } from '../io.js';
+import { defineOperation, openOperand, severalTags } from '../operation-verb.js';
+import { concurrencyOf, distributionSpecOf, textsOf } from '../option-values.js';
+import { describedIn, textsIn } from '../output/job-output.js';
+import { formatStatus } from '../output/status-line.js';
+import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'manifest push',
@@ -49,37 +49,42 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
       .option('--descriptor', 'print nothing but the descriptor')
       .option('--pretty', 'lay the JSON out for reading')
       .option('--media-type <type>', 'media type of the manifest; by default what it says itself')
-      .option('--concurrency <number>', 'requests at once, where there are many tags', '5');
+      .option('--concurrency <number>', 'requests at once, for many tags (default 5)');
     addTargetOptions(command);
   };
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const path = operandAt(operands, 1);
-    const concurrency = parseConcurrency(values.concurrency, 5);
-    const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
-    if (path === '-' && values.passwordStdin === true) {
-      throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
-    }
-    const bytes = await readOperand(path, MANIFEST_BYTES, io);
-    const { repository } = await session.open(target, connectionOf(values, ''), { create: true });
-    const mediaType = textOf(values, 'mediaType');
-    const { tagOrDigest, tags } = target;
-    const others: string[] = [];
-    const isQuiet = values.descriptor === true;
-    const descriptor = await pushManifest(repository, bytes, {
-      tags,
-      concurrency,
-      signal: io.signal,
-      ...(mediaType !== undefined && { mediaType }),
-      ...(tagOrDigest !== undefined && isDigest(tagOrDigest) && { digest: tagOrDigest }),
-      onProgress: (progress) => !isQuiet && io.out(formatStatus(STATES[progress.state], progress.descriptor)),
-      onTagged: (tag) => others.push(tag),
-    });
-    print(io, values, target, descriptor, others);
-  };
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['descriptor', 'pretty'],
-    prepare(operands, values) {
-      const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
+  const targetOf = (operands: readonly string[], values: Values): Target =>
+    readTarget(operandAt(operands, 0), values, { severalTags: true });
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'manifest.push',
+    takes: ['distributionSpec', 'mediaType', 'concurrency'],
+    shows: ['descriptor', 'pretty'],
+    input(operands, values) {
+      const path = operandAt(operands, 1);
+      if (path === '-' && values.passwordStdin === true) {
+        throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
+      }
+      return {
+        ...severalTags(targetOf(operands, values)),
+        file: { path },
+        ...textsOf(values, 'mediaType'),
+        ...concurrencyOf(values),
+        ...distributionSpecOf(values),
+      };
+    },
+    async run(session, input, { operands, values }) {
+      const bytes = await readOperand(input.file.path, MANIFEST_BYTES, io);
+      const opened = await openOperand(session, operands, values, { create: true, severalTags: true });
+      return run(opened, input, bytes, {
+        signal: io.signal,
+        event(event) {
+          if (event.state !== 'tagged' && values.descriptor !== true) {
+            io.out(formatStatus(STATES[event.state], event.descriptor));
+          }
+        },
+      });
+    },
+    print(operands, values) {
+      const target = targetOf(operands, values);
       return ({ output }) => {
         const [, ...others] = textsIn(output, 'tags');
         print(io, values, target, describedIn(output).descriptor, others);

@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
 import { formatReference, InputError, parseReference } from '../../oci/index.js';
 import { addConnectionOptions, addDebugOption } from '../connection/connection.js';
-import type { Io } from '../io.js';
+import { defineOperation } from '../operation-verb.js';
 import { promotionLines } from '../output/promotion-lines.js';
 import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
-import type { Session } from '../connection/session.js';
-import { addSigningOptions } from './signing-options.js';
 import { addTtyOption } from '../output/transfers.js';
-import { defineVerb, operandAt, type JobResult, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+import { addSigningOptions } from './signing-options.js';
 
 const VERB: VerbDescription = {
   path: 'promote',
@@ -37,43 +36,9 @@ function parseSource(text: string): { registry: string; repository: string; tag:
   });
 }
 
-async function promote(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
-  const format = resultFormat(values);
-  const source = parseSource(operandAt(operands, 0));
-  const { promoteByRules } = await import('../local/promote-by-rules.js');
-  const tell = (line: string): void => {
-    if (format.kind === 'text') io.out(`${line}\n`);
-  };
-  const { promotions, failures } = await promoteByRules(io, session, source, values, tell);
-  if (format.kind !== 'text') io.out(formatResult(format, { promotions }));
-  if (failures.length > 0) throw failures[0];
-}
-
-/** What the app's promotions of the tag have come to. */
-function printPromoted(io: Io, operands: readonly string[], values: Values): (result: JobResult) => Promise<void> {
-  const format = resultFormat(values);
-  const source = parseSource(operandAt(operands, 0));
-  const { registry, repository, tag } = source;
-  return async ({ outcome, ask }) => {
-    const query = new URLSearchParams({ repository: `${registry}/${repository}`, tag });
-    const { readPromotions } = await import('../app/seeing-answers.js');
-    const { items } = readPromotions(await ask(`promotions?${query.toString()}`));
-    const promotions = items.map(({ rule, destination, state, last }) => ({
-      rule,
-      source: formatReference(source),
-      destination,
-      // Of several, the job has the worst.
-      outcome: items.length === 1 ? outcome : (last?.outcome ?? state),
-      ...(last?.digest !== undefined && { digest: last.digest }),
-      ...(last?.reason !== undefined && { reason: last.reason }),
-    }));
-    if (format.kind !== 'text') io.out(formatResult(format, { promotions }));
-    else for (const line of promotions.flatMap(promotionLines)) io.out(`${line}\n`);
-  };
-}
-
 /** `promote` */
 export function addPromote(parent: Command, context: VerbContext): void {
+  const { io } = context;
   const addOptions = (command: Command): void => {
     command
       .option('--rules <path>', 'the rules document, YAML or JSON; by default $PROMOTION_RULES')
@@ -84,11 +49,49 @@ export function addPromote(parent: Command, context: VerbContext): void {
     addConnectionOptions(command, 'from');
     addDebugOption(addConnectionOptions(command, 'to'));
   };
-  const { io } = context;
-  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
-    promote(io, session, operands, values);
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format', 'template'],
-    prepare: (operands, values) => printPromoted(io, operands, values),
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'promote',
+    takes: [],
+    shows: ['format', 'template'],
+    input(operands) {
+      const source = operandAt(operands, 0);
+      parseSource(source);
+      return { source };
+    },
+    async run(session, { source }, { values }) {
+      const { promoteByRules } = await import('../local/promote-by-rules.js');
+      const isText = resultFormat(values).kind === 'text';
+      const tell = (line: string): void => {
+        if (isText) io.out(`${line}\n`);
+      };
+      const { promotions, failures } = await promoteByRules(io, session, parseSource(source), values, tell);
+      const [refusal] = failures;
+      return { output: { promotions }, ...(refusal && { refusal }) };
+    },
+    print(operands, values) {
+      const format = resultFormat(values);
+      const source = parseSource(operandAt(operands, 0));
+      return async ({ output, job }) => {
+        if (job === undefined) {
+          // The lines are printed as the promotion goes on.
+          if (format.kind !== 'text') io.out(formatResult(format, output));
+          return;
+        }
+        const query = new URLSearchParams({ repository: `${source.registry}/${source.repository}`, tag: source.tag });
+        const { readPromotions } = await import('../app/seeing-answers.js');
+        const { items } = readPromotions(await job.ask(`promotions?${query.toString()}`));
+        const promotions = items.map(({ rule, destination, state, last }) => ({
+          rule,
+          source: formatReference(source),
+          destination,
+          // Of several promotions, the job has the worst outcome.
+          outcome: items.length === 1 ? job.outcome : (last?.outcome ?? state),
+          ...(last?.digest !== undefined && { digest: last.digest }),
+          ...(last?.reason !== undefined && { reason: last.reason }),
+        }));
+        if (format.kind !== 'text') io.out(formatResult(format, { promotions }));
+        else for (const line of promotions.flatMap(promotionLines)) io.out(`${line}\n`);
+      };
+    },
   });
 }

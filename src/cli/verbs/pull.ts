@@ -1,26 +1,16 @@
 import type { Command } from 'commander';
-import { createFolderSink, parseFileReference, pullFiles, type Pulled, type PullProgress } from '../../oras/index.js';
-import { parseConcurrency, parseCount } from '../option-values.js';
-import type { Io } from '../io.js';
+import { run, type PullFiles } from '../../operations/pull.js';
+import { createFolderSink, parseFileReference, type Pulled, type PullProgress } from '../../oras/index.js';
+import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
+import type { Target } from '../connection/target.js';
+import { claimStage } from '../locks/left-pulls.js';
+import { defineOperation, openNamed, readNamed } from '../operation-verb.js';
+import { concurrencyOf, flagsOf, parseCount, platformOf, textsOf } from '../option-values.js';
 import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../output/job-output.js';
 import { addFormatOptions, describeResult, formatResult, resultFormat } from '../output/result.js';
-import type { Session } from '../connection/session.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
-import { claimStage } from '../locks/left-pulls.js';
-import { readNamed } from '../connection/named-target.js';
 import { leftOutLine } from '../output/status-line.js';
-import type { Target } from '../connection/target.js';
 import { addTtyOption, withTransfers, type Transfers } from '../output/transfers.js';
-import {
-  defineVerb,
-  operandAt,
-  textOf,
-  writtenOf,
-  type JobResult,
-  type Values,
-  type VerbContext,
-  type VerbDescription,
-} from '../verb.js';
+import { operandAt, textOf, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'pull',
@@ -67,53 +57,6 @@ function summary({ root, skipped }: Pick<Pulled, 'root' | 'skipped'>, target: Ta
   );
 }
 
-async function pull(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
-  const format = resultFormat(values);
-  const config = textOf(values, 'config');
-  const limit = writtenOf(values, 'unpackLimit');
-  const unpackLimitBytes = limit === undefined ? undefined : parseBytes(limit);
-  const concurrency = parseConcurrency(values.concurrency, 3);
-  const { repository, target, root } = await resolveTarget(session, VERB, { operands, values, io });
-  const files = createFolderSink(textOf(values, 'output') ?? '.', {
-    allowOutside: values.allowPathTraversal === true,
-    keepOldFiles: values.keepOldFiles === true,
-    onStage: claimStage,
-  });
-  const pulled = await withTransfers(io, values, { lines: format.kind === 'text' }, (transfers) =>
-    pullFiles({ repository, files }, root, {
-      concurrency,
-      includeSubject: values.includeSubject === true,
-      signal: io.signal,
-      onProgress: (progress) => tell(transfers, progress),
-      ...(config !== undefined && { config: parseFileReference(config) }),
-      ...(unpackLimitBytes !== undefined && { unpackLimitBytes }),
-    }),
-  );
-  const result = {
-    reference: `${repository.name}@${pulled.root.digest}`,
-    files: pulled.files.map(({ path, descriptor }) => ({ path, ...describeResult(repository.name, descriptor) })),
-  };
-  io.out(format.kind === 'text' ? summary(pulled, target) : formatResult(format, result));
-}
-
-/** A pull of the app's: its files are blobs of the container `target`. */
-function printPulled(io: Io, operands: readonly string[], values: Values): (result: JobResult) => void {
-  const format = resultFormat(values);
-  const { target } = readNamed(VERB, operandAt(operands, 0), values);
-  return ({ output }) => {
-    const { name, descriptor: root } = describedIn(output);
-    for (const path of textsIn(output, 'leftOut')) io.err(leftOutLine(path));
-    if (format.kind === 'text') io.out(summary({ root, skipped: recordIn(output).skipped === true }, target));
-    else {
-      const files = recordsIn(output, 'layers').map((layer) => ({
-        path: `target/${textIn(layer, 'blob')}`,
-        ...describeResult(name, describedIn(layer).descriptor),
-      }));
-      io.out(formatResult(format, { reference: `${name}@${root.digest}`, files }));
-    }
-  };
-}
-
 /** Bytes, or with a unit to the base 1024: `500M`, `20G`. */
 function parseBytes(text: string): number {
   const [, digits = '', unit = ''] = /^(\d+)([KMGT]?)$/i.exec(text) ?? [];
@@ -121,26 +64,73 @@ function parseBytes(text: string): number {
   return parseCount(digits, '--unpack-limit', 1) * 1024 ** power;
 }
 
+/** Files that are pulled into a folder of this machine. */
+function filesHere(values: Values): PullFiles {
+  const config = textOf(values, 'config');
+  const limit = writtenOf(values, 'unpackLimit');
+  return {
+    ...(config !== undefined && { config: parseFileReference(config) }),
+    ...(limit !== undefined && { unpackLimitBytes: parseBytes(limit) }),
+    async into({ output = '.', keepOldFiles = false }, work) {
+      const allowOutside = values.allowPathTraversal === true;
+      const sink = createFolderSink(output, { allowOutside, keepOldFiles, onStage: claimStage });
+      return { pulled: await work(sink), place: (path) => ({ path }), kept: { leftOut: [] } };
+    },
+  };
+}
+
 export function addPull(parent: Command, context: VerbContext): void {
+  const { io } = context;
   const addOptions = (command: Command): void => {
     command
-      .option('-o, --output <folder>', 'folder to pull to', '.')
+      .option('-o, --output <folder>', 'folder to pull to (default .)')
       .option('-k, --keep-old-files', 'refuse what is there already instead of replacing it')
       .option('-T, --allow-path-traversal', 'take names that lead out of the folder')
       .option('--config <path[:type]>', 'pull the config, too, under this name')
       .option('--include-subject', 'pull what the artifact refers to as well')
-      .option('--concurrency <number>', 'files at once', '3')
+      .option('--concurrency <number>', 'files at once (default 3)')
       .option('--unpack-limit <bytes>', 'most bytes that a folder may unpack to, such as 20G');
     addFormatOptions(command);
     addTtyOption(command);
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  const { io } = context;
-  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
-    pull(io, session, operands, values);
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format', 'template'],
-    prepare: (operands, values) => printPulled(io, operands, values),
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'pull',
+    takes: ['output', 'keepOldFiles', 'includeSubject', 'concurrency', 'platform'],
+    shows: ['format', 'template'],
+    input: (operands, values) => ({
+      reference: operandAt(operands, 0),
+      ...textsOf(values, 'output'),
+      ...flagsOf(values, 'keepOldFiles', 'includeSubject'),
+      ...platformOf(values, io),
+      ...concurrencyOf(values),
+    }),
+    async run(session, input, asked) {
+      const { values } = asked;
+      const files = filesHere(values);
+      const opened = await openNamed(session, VERB, asked);
+      return withTransfers(io, values, { lines: resultFormat(values).kind === 'text' }, (transfers) =>
+        run(opened, input, files, { signal: io.signal, event: (progress) => tell(transfers, progress) }),
+      );
+    },
+    print(operands, values) {
+      const format = resultFormat(values);
+      const target = readNamed(VERB, operandAt(operands, 0), values);
+      return ({ output }) => {
+        const { name, descriptor: root } = describedIn(output);
+        for (const path of textsIn(output, 'leftOut')) io.err(leftOutLine(path));
+        if (format.kind === 'text') {
+          io.out(summary({ root, skipped: recordIn(output).skipped === true }, target));
+          return;
+        }
+        const files = recordsIn(output, 'layers').map((layer) => ({
+          // The app pulls into its container `target`.
+          path: 'blob' in layer ? `target/${textIn(layer, 'blob')}` : textIn(layer, 'path'),
+          ...describeResult(name, describedIn(layer).descriptor),
+        }));
+        io.out(formatResult(format, { reference: `${name}@${root.digest}`, files }));
+      };
+    },
   });
 }

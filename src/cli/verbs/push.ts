@@ -1,26 +1,25 @@
 import type { Command } from 'commander';
-import { InputError, isDigest } from '../../oci/index.js';
-import { createFolderSource, parsePlatform, pushFiles, type Pushed } from '../../oras/index.js';
-import { addArtifactOptions, exportManifest, readArtifactOptions } from './artifact-options.js';
+import { InputError } from '../../oci/index.js';
+import { run } from '../../operations/push.js';
+import type { Pushed } from '../../oras/index.js';
 import { offerValues } from '../completion/command-words.js';
-import { connectionOf } from '../connection/connection.js';
-import type { Io } from '../io.js';
-import { describedIn, textsIn } from '../output/job-output.js';
-import { describeResult, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { readTarget } from '../connection/layout-options.js';
-import type { Session } from '../connection/session.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
+import { defineOperation, openOperand, severalTags } from '../operation-verb.js';
+import { fullPlatform, textsOf } from '../option-values.js';
+import { describedIn, textsIn } from '../output/job-output.js';
+import { describeResult, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { withTransfers } from '../output/transfers.js';
+import { operandAt, textOf, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import {
-  defineVerb,
-  operandAt,
-  textOf,
-  writtenOf,
-  type Values,
-  type VerbContext,
-  type VerbDescription,
-} from '../verb.js';
+  addArtifactOptions,
+  exportManifest,
+  PACKING,
+  packingFiles,
+  packingInput,
+  tellPush,
+} from './artifact-options.js';
 
 const VERB: VerbDescription = {
   path: 'push',
@@ -80,40 +79,8 @@ function formatPushed(format: ResultFormat, target: Target, { name, ...pushed }:
   return formatResult(format, { ...describeResult(name, pushed.descriptor), referenceAsTags });
 }
 
-async function push(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
-  const format = resultFormat(values);
-  const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
-  const imageSpec = imageSpecOf(values);
-  const platform = textOf(values, 'artifactPlatform');
-  const { tagOrDigest, tags } = target;
-  const { repository, pushed } = await withTransfers(
-    io,
-    values,
-    { lines: format.kind === 'text' },
-    async (transfers) => {
-      const options = await readArtifactOptions(operands.slice(1), values, io, transfers);
-      const opened = await session.open(target, connectionOf(values, ''), { create: true });
-      const ports = { repository: opened.repository, files: createFolderSource() };
-      const done = await pushFiles(ports, {
-        ...options,
-        tags,
-        ...(tagOrDigest !== undefined && isDigest(tagOrDigest) && { digest: tagOrDigest }),
-        ...(platform !== undefined && { platform: parsePlatform(platform, io.architecture) }),
-        ...(imageSpec !== undefined && { imageSpec }),
-        onProgress: (progress) => {
-          // oras is silent where all that a registry lacks is the tag.
-          const isManifest = progress.state === 'exists' && progress.descriptor.artifactType !== undefined;
-          if (!(isManifest && target.kind === 'registry' && tags.length > 0)) options.onProgress?.(progress);
-        },
-      });
-      return { repository: opened.repository, pushed: done };
-    },
-  );
-  io.out(formatPushed(format, target, { name: repository.name, ...pushed }));
-  await exportManifest(values, pushed.manifest);
-}
-
 export function addPush(parent: Command, context: VerbContext): void {
+  const { io } = context;
   const addOptions = (command: Command): void => {
     addArtifactOptions(command);
     command
@@ -123,16 +90,42 @@ export function addPush(parent: Command, context: VerbContext): void {
     command.option('--force', 'accepted for oras compatibility; no effect');
     addTargetOptions(command);
   };
-  const { io } = context;
-  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
-    push(io, session, operands, values);
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format', 'template'],
-    prepare(operands, values) {
-      const [format, target] = [
-        resultFormat(values),
-        readTarget(operandAt(operands, 0), values, { severalTags: true }),
-      ];
+  const targetOf = (operands: readonly string[], values: Values): Target =>
+    readTarget(operandAt(operands, 0), values, { severalTags: true });
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'push',
+    takes: [...PACKING, 'artifactPlatform', 'imageSpec', 'force'],
+    shows: ['format', 'template'],
+    async input(operands, values) {
+      const platform = textOf(values, 'artifactPlatform');
+      const imageSpec = imageSpecOf(values);
+      return {
+        ...severalTags(targetOf(operands, values)),
+        ...textsOf(values, 'artifactType'),
+        ...(platform !== undefined && { artifactPlatform: fullPlatform(platform, io) }),
+        ...(imageSpec !== undefined && { imageSpec }),
+        ...(await packingInput(operands.slice(1), values, io)),
+      };
+    },
+    async run(session, input, { operands, values }) {
+      const format = resultFormat(values);
+      const pushed = await withTransfers(io, values, { lines: format.kind === 'text' }, async (transfers) => {
+        const opened = await openOperand(session, operands, values, { create: true, severalTags: true });
+        const { kind, tags } = opened.target;
+        return run(opened, input, packingFiles(values, io), {
+          signal: io.signal,
+          event(progress) {
+            // oras is silent if the tag is all that a registry lacks.
+            const isManifest = progress.state === 'exists' && progress.descriptor.artifactType !== undefined;
+            if (!(isManifest && kind === 'registry' && tags.length > 0)) tellPush(transfers, progress);
+          },
+        });
+      });
+      await exportManifest(values, pushed.manifest);
+      return pushed;
+    },
+    print(operands, values) {
+      const [format, target] = [resultFormat(values), targetOf(operands, values)];
       return ({ output }) =>
         io.out(formatPushed(format, target, { ...describedIn(output), tags: textsIn(output, 'tags') }));
     },

@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
-import { listRepositories } from '../../oras/index.js';
+import { run } from '../../operations/repos.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection/connection.js';
+import { defineOperation } from '../operation-verb.js';
+import { textsOf } from '../option-values.js';
 import { textIn, textsIn } from '../output/job-output.js';
 import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
-import type { Session } from '../connection/session.js';
 import { onTerminal } from '../output/status-line.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'repo ls',
@@ -42,32 +43,30 @@ export function addRepoLs(parent: Command, context: VerbContext): void {
     addFormatOptions(command);
     addDebugOption(addConnectionOptions(command, ''));
   };
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const format = resultFormat(values);
-    const { registry, namespace } = parseNamespace(operandAt(operands, 0));
-    const last = textOf(values, 'last');
-    const client = await session.client(registry, connectionOf(values, ''));
-    const listed = listRepositories(client.registry(registry), {
-      namespace,
-      signal: io.signal,
-      ...(last !== undefined && { last }),
-    });
-    const repositories: string[] = [];
-    for await (const name of listed) {
-      if (format.kind !== 'text') repositories.push(name);
-      else io.out(line(name, namespace));
-    }
-    if (format.kind !== 'text') io.out(formatResult(format, { registry, repositories }));
-  };
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format', 'template'],
-    prepare(operands, values) {
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'repos',
+    takes: ['last'],
+    shows: ['format', 'template'],
+    input(operands, values) {
+      const { registry, namespace } = parseNamespace(operandAt(operands, 0));
+      return { registry, ...(namespace !== '' && { namespace }), ...textsOf(values, 'last') };
+    },
+    async run(session, input, { values }) {
+      const client = await session.client(input.registry, connectionOf(values, ''));
+      const isText = resultFormat(values).kind === 'text';
+      const event = (name: string): void => {
+        if (isText) io.out(line(name, input.namespace ?? ''));
+      };
+      return run({ registry: client.registry(input.registry) }, input, undefined, { signal: io.signal, event });
+    },
+    print(operands, values) {
       const format = resultFormat(values);
       const { namespace } = parseNamespace(operandAt(operands, 0));
-      return ({ output }) => {
+      return ({ output, job }) => {
         const repositories = textsIn(output, 'repositories');
-        if (format.kind === 'text') io.out(repositories.map((name) => line(name, namespace)).join(''));
-        else io.out(formatResult(format, { registry: textIn(output, 'registry'), repositories }));
+        if (format.kind !== 'text')
+          io.out(formatResult(format, { registry: textIn(output, 'registry'), repositories }));
+        else if (job !== undefined) io.out(repositories.map((name) => line(name, namespace)).join(''));
       };
     },
   });

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
-import { listTags } from '../../oras/index.js';
+import { run } from '../../operations/tags.js';
+import { addTargetOptions } from '../connection/single-target.js';
+import { defineOperation, openOperand } from '../operation-verb.js';
+import { flagsOf, textsOf } from '../option-values.js';
 import { textsIn } from '../output/job-output.js';
-import { addTargetOptions, openTarget } from '../connection/single-target.js';
-import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
-import type { Session } from '../connection/session.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'repo tags',
@@ -29,29 +30,23 @@ export function addRepoTags(parent: Command, context: VerbContext): void {
     addFormatOptions(command);
     addTargetOptions(command);
   };
-  const print = (format: ResultFormat, tags: string[]): void =>
-    io.out(format.kind === 'text' ? tags.map((tag) => `${tag}\n`).join('') : formatResult(format, { tags }));
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const format = resultFormat(values);
-    const { repository, target } = await openTarget(session, operandAt(operands, 0), values);
-    const last = textOf(values, 'last');
-    const { tagOrDigest } = target;
-    const tags = await listTags(repository, {
-      signal: io.signal,
-      excludeDigestTags: values.excludeDigestTags === true,
-      ...(last !== undefined && { last }),
-      // Only an OCI layout's path may end here without naming a tag or digest of it.
-      ...(tagOrDigest !== undefined && {
-        digest: (await repository.resolve(tagOrDigest, { signal: io.signal })).digest,
-      }),
-    });
-    print(format, tags);
-  };
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format', 'template'],
-    prepare(_operands, values) {
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'tags',
+    takes: ['last', 'excludeDigestTags'],
+    shows: ['format', 'template'],
+    input: (operands, values) => ({
+      reference: operandAt(operands, 0),
+      ...textsOf(values, 'last'),
+      ...flagsOf(values, 'excludeDigestTags'),
+    }),
+    run: async (session, input, { operands, values }) =>
+      run(await openOperand(session, operands, values), input, undefined, io),
+    print(_operands, values) {
       const format = resultFormat(values);
-      return ({ output }) => print(format, textsIn(output, 'tags'));
+      return ({ output }) => {
+        const tags = textsIn(output, 'tags');
+        io.out(format.kind === 'text' ? tags.map((tag) => `${tag}\n`).join('') : formatResult(format, { tags }));
+      };
     },
   });
 }

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
+import { run } from '../../operations/resolve.js';
+import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
+import { defineOperation, openNamed } from '../operation-verb.js';
+import { platformOf } from '../option-values.js';
 import { describedIn } from '../output/job-output.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
-import type { Session } from '../connection/session.js';
-import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'resolve',
@@ -24,19 +26,17 @@ export function addResolve(parent: Command, context: VerbContext): void {
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  const print = (name: string, digest: string, values: Values): void =>
-    io.out(values.fullReference === true ? `${name}@${digest}\n` : `${digest}\n`);
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const { repository, root } = await resolveTarget(session, VERB, { operands, values, io });
-    print(repository.name, root.digest, values);
-  };
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['fullReference'],
-    prepare:
-      (_operands, values) =>
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'resolve',
+    takes: ['platform'],
+    shows: ['fullReference'],
+    input: (operands, values) => ({ reference: operandAt(operands, 0), ...platformOf(values, io) }),
+    run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
+    print:
+      (_operands, { fullReference }) =>
       ({ output }) => {
         const { name, descriptor } = describedIn(output);
-        print(name, descriptor.digest, values);
+        io.out(fullReference === true ? `${name}@${descriptor.digest}\n` : `${descriptor.digest}\n`);
       },
   });
 }

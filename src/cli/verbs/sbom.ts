@@ -1,24 +1,16 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
-import { sbomLine, sbomSummary, type SbomOfImage } from '../output/evidence-lines.js';
-import type { Io } from '../io.js';
-import { recordsIn, textIn } from '../output/job-output.js';
-import { readNamed } from '../connection/named-target.js';
-import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
-import type { Session } from '../connection/session.js';
-import { addSigningOptions } from './signing-options.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
-import { addTtyOption } from '../output/transfers.js';
+import { readTarget } from '../connection/layout-options.js';
+import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import { nameOf } from '../connection/target.js';
-import {
-  defineVerb,
-  operandAt,
-  textOf,
-  type JobResult,
-  type Values,
-  type VerbContext,
-  type VerbDescription,
-} from '../verb.js';
+import { defineOperation, openNamed } from '../operation-verb.js';
+import { distributionSpecOf, platformOf } from '../option-values.js';
+import { sbomLine, sbomSummary, type SbomOfImage } from '../output/evidence-lines.js';
+import { recordsIn, textIn } from '../output/job-output.js';
+import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import { addTtyOption } from '../output/transfers.js';
+import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { addSigningOptions } from './signing-options.js';
 
 const VERB: VerbDescription = {
   path: 'sbom',
@@ -40,34 +32,6 @@ const VERB: VerbDescription = {
   ],
 };
 
-async function sbom(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
-  const format = resultFormat(values);
-  const output = textOf(values, 'output');
-  if (output !== undefined && (format.kind !== 'text' || values.signingKey !== undefined)) {
-    throw new InputError(
-      'OPTIONS_EXCLUSIVE',
-      '--output writes the document itself: without --format and --signing-key',
-    );
-  }
-  const opened = await resolveTarget(session, VERB, { operands, values, io });
-  // Loaded by the verbs that need it: it is half of the program.
-  const { attachSboms, writeSbom } = await import('../local/sboms.js');
-  if (output !== undefined) return writeSbom(io, opened, output, values);
-  const images = await attachSboms(io, opened, values, (line) => format.kind === 'text' && io.out(`${line}\n`));
-  const { repository, target, root } = opened;
-  io.out(formatSboms(format, images, { kind: target.kind, name: repository.name, digest: root.digest }));
-}
-
-function formatSboms(
-  format: ResultFormat,
-  images: readonly SbomOfImage[],
-  { kind, name, digest }: { kind: string; name: string; digest: string },
-): string {
-  const reference = `${name}@${digest}`;
-  if (format.kind !== 'text') return formatResult(format, { reference, digest, images });
-  return sbomSummary(images, `[${kind}] ${reference}`, digest);
-}
-
 function imageIn(image: Record<string, unknown>): SbomOfImage {
   const { why, sbom, made } = image;
   return {
@@ -78,19 +42,9 @@ function imageIn(image: Record<string, unknown>): SbomOfImage {
   };
 }
 
-/** SBOMs that the app has made. */
-function printSboms(io: Io, operands: readonly string[], values: Values): (result: JobResult) => void {
-  const format = resultFormat(values);
-  const name = nameOf(readNamed(VERB, operandAt(operands, 0), values).target);
-  return ({ output, digest = '' }) => {
-    const images = recordsIn(output, 'images').map(imageIn);
-    if (format.kind === 'text') io.out(images.map((image) => `${sbomLine(image)}\n`).join(''));
-    io.out(formatSboms(format, images, { kind: 'registry', name, digest }));
-  };
-}
-
 /** `sbom` */
 export function addSbom(parent: Command, context: VerbContext): void {
+  const { io } = context;
   const addOptions = (command: Command): void => {
     command.option(
       '-o, --output <path>',
@@ -102,11 +56,45 @@ export function addSbom(parent: Command, context: VerbContext): void {
     addSigningOptions(command);
     addTargetOptions(command);
   };
-  const { io } = context;
-  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
-    sbom(io, session, operands, values);
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format', 'template'],
-    prepare: (operands, values) => printSboms(io, operands, values),
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'sbom',
+    takes: ['distributionSpec', 'platform'],
+    shows: ['format', 'template'],
+    input: (operands, values) => ({
+      reference: operandAt(operands, 0),
+      ...platformOf(values, io),
+      ...distributionSpecOf(values),
+    }),
+    async run(session, input, asked) {
+      const { values } = asked;
+      const isText = resultFormat(values).kind === 'text';
+      const output = textOf(values, 'output');
+      if (output !== undefined && (!isText || values.signingKey !== undefined)) {
+        throw new InputError(
+          'OPTIONS_EXCLUSIVE',
+          '--output writes the document itself: without --format and --signing-key',
+        );
+      }
+      const opened = await openNamed(session, VERB, asked);
+      // Loaded by the verbs that need it: it is half of the program.
+      const { attachSboms, writeSbom } = await import('../local/sboms.js');
+      if (output !== undefined) return writeSbom(io, opened, input, output, values);
+      const { said, ...result } = await attachSboms(io, opened, input, values);
+      for (const image of isText ? recordsIn(result.output, 'images').map(imageIn) : []) {
+        io.out(`${sbomLine(image, said.get(image.label))}\n`);
+      }
+      return result;
+    },
+    print(operands, values) {
+      const format = resultFormat(values);
+      const target = readTarget(operandAt(operands, 0), values);
+      return ({ output, job, digest = '' }) => {
+        const images = recordsIn(output, 'images').map(imageIn);
+        const reference = `${nameOf(target)}@${digest}`;
+        if (format.kind !== 'text') return io.out(formatResult(format, { reference, digest, images }));
+        if (job !== undefined) io.out(images.map((image) => `${sbomLine(image)}\n`).join(''));
+        return io.out(sbomSummary(images, `[${target.kind}] ${reference}`, digest));
+      };
+    },
   });
 }

@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
-import { signatureLine, signedSummary, type SignedManifest } from '../output/evidence-lines.js';
-import type { Io } from '../io.js';
-import { recordsIn, textIn } from '../output/job-output.js';
-import { readNamed } from '../connection/named-target.js';
-import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
-import type { Session } from '../connection/session.js';
-import { addSigningOptions } from './signing-options.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
+import { readTarget } from '../connection/layout-options.js';
+import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import { nameOf } from '../connection/target.js';
-import { defineVerb, operandAt, type JobResult, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineOperation, openNamed } from '../operation-verb.js';
+import { distributionSpecOf, platformOf } from '../option-values.js';
+import { signatureLine, signedSummary } from '../output/evidence-lines.js';
+import { recordsIn, textIn } from '../output/job-output.js';
+import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+import { addSigningOptions } from './signing-options.js';
 
 const VERB: VerbDescription = {
   path: 'sign',
@@ -26,44 +26,9 @@ const VERB: VerbDescription = {
   ],
 };
 
-async function sign(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
-  const format = resultFormat(values);
-  const opened = await resolveTarget(session, VERB, { operands, values, io });
-  const { signTarget } = await import('../local/signatures.js');
-  const signed = await signTarget(io, opened, values, (line) => format.kind === 'text' && io.out(`${line}\n`));
-  const { repository, target, root } = opened;
-  io.out(formatSigned(format, signed, { kind: target.kind, name: repository.name, digest: root.digest }));
-}
-
-function formatSigned(
-  format: ResultFormat,
-  signed: readonly SignedManifest[],
-  { kind, name, digest }: { kind: string; name: string; digest: string },
-): string {
-  const reference = `${name}@${digest}`;
-  return format.kind === 'text'
-    ? signedSummary(`[${kind}] ${reference}`, digest)
-    : formatResult(format, { reference, digest, signed });
-}
-
-/** What the app has signed, with its key. */
-function printSigned(io: Io, operands: readonly string[], values: Values): (result: JobResult) => void {
-  const format = resultFormat(values);
-  const name = nameOf(readNamed(VERB, operandAt(operands, 0), values).target);
-  return ({ output, digest = '' }) => {
-    const signed = recordsIn(output, 'signed').map((entry) => ({
-      digest: textIn(entry, 'digest'),
-      label: textIn(entry, 'label'),
-      signature: textIn(entry, 'signature'),
-      made: entry.made === true,
-    }));
-    if (format.kind === 'text') io.out(signed.map((each) => `${signatureLine(each)}\n`).join(''));
-    io.out(formatSigned(format, signed, { kind: 'registry', name, digest }));
-  };
-}
-
 /** `sign` */
 export function addSign(parent: Command, context: VerbContext): void {
+  const { io } = context;
   const addOptions = (command: Command): void => {
     command.option('-r, --recursive', 'the manifests of an index too');
     addFormatOptions(command);
@@ -71,11 +36,36 @@ export function addSign(parent: Command, context: VerbContext): void {
     addSigningOptions(command);
     addTargetOptions(command);
   };
-  const { io } = context;
-  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
-    sign(io, session, operands, values);
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format', 'template'],
-    prepare: (operands, values) => printSigned(io, operands, values),
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'sign',
+    takes: ['recursive', 'distributionSpec', 'platform'],
+    shows: ['format', 'template'],
+    input: (operands, values) => ({
+      reference: operandAt(operands, 0),
+      recursive: values.recursive === true,
+      ...platformOf(values, io),
+      ...distributionSpecOf(values),
+    }),
+    async run(session, input, asked) {
+      const opened = await openNamed(session, VERB, asked);
+      const { signTarget } = await import('../local/signatures.js');
+      return signTarget(io, opened, input, asked.values);
+    },
+    print(operands, values) {
+      const format = resultFormat(values);
+      const target = readTarget(operandAt(operands, 0), values);
+      return ({ output, digest = '' }) => {
+        const signed = recordsIn(output, 'signed').map((entry) => ({
+          digest: textIn(entry, 'digest'),
+          label: textIn(entry, 'label'),
+          signature: textIn(entry, 'signature'),
+          made: entry.made === true,
+        }));
+        const reference = `${nameOf(target)}@${digest}`;
+        if (format.kind !== 'text') return io.out(formatResult(format, { reference, digest, signed }));
+        io.out(signed.map((each) => `${signatureLine(each)}\n`).join(''));
+        return io.out(signedSummary(`[${target.kind}] ${reference}`, digest));
+      };
+    },
   });
 }

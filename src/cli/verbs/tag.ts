@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
-import { tagManifest } from '../../oras/index.js';
-import { parseConcurrency } from '../option-values.js';
-import { describedIn } from '../output/job-output.js';
-import type { Session } from '../connection/session.js';
+import { run } from '../../operations/tag.js';
 import { addTargetOptions } from '../connection/single-target.js';
-import { openNamed } from '../connection/named-target.js';
 import type { Target } from '../connection/target.js';
-import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineOperation, openNamed, ownNames, readNamed, writtenNames } from '../operation-verb.js';
+import { concurrencyOf } from '../option-values.js';
+import { describedIn } from '../output/job-output.js';
+import type { VerbContext, VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'tag',
@@ -24,31 +23,40 @@ const VERB: VerbDescription = {
 
 export function addTag(parent: Command, context: VerbContext): void {
   const { io } = context;
+  const { signal } = io;
   const addOptions = (command: Command): void => {
-    command.option('--concurrency <number>', 'requests at once', '5');
+    command.option('--concurrency <number>', 'requests at once (default 5)');
     addTargetOptions(command);
   };
-  const tellTagging = (kind: Target['kind'], reference: string): void => io.out(`Tagging [${kind}] ${reference}\n`);
-  const tellTagged = (tag: string): void => io.out(`Tagged ${tag}\n`);
-  const work = async (session: Session, operands: string[], values: Values): Promise<void> => {
-    const concurrency = parseConcurrency(values.concurrency, 5);
-    const [text, tags] = [operandAt(operands, 0), operands.slice(1)];
-    const { repository, target, tagOrDigest } = await openNamed(session, VERB, text, values, { write: true });
-    await tagManifest(repository, tagOrDigest, tags, {
-      concurrency,
-      signal: io.signal,
-      onResolved: ({ digest }) => tellTagging(target.kind, `${repository.name}@${digest}`),
-      onTagged: tellTagged,
-    });
-  };
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: [],
-    prepare:
+  const printTagging = (kind: Target['kind'], reference: string): void => io.out(`Tagging [${kind}] ${reference}\n`);
+  const printTagged = (tag: string): void => io.out(`Tagged ${tag}\n`);
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'tag',
+    takes: ['concurrency'],
+    input(operands, values) {
+      const [reference = '', ...tags] = operands;
+      const target = readNamed(VERB, reference, values);
+      return { reference, tags: ownNames(target, tags), ...concurrencyOf(values) };
+    },
+    async run(session, input, asked) {
+      const opened = await openNamed(session, VERB, asked, { write: true });
+      const { kind } = opened.target;
+      const written = writtenNames(opened.target, asked.operands.slice(1));
+      return run(opened, input, undefined, {
+        signal,
+        event: (event) =>
+          event.state === 'resolved'
+            ? printTagging(kind, `${opened.repository.name}@${event.descriptor.digest}`)
+            : printTagged(written(event.tag)),
+      });
+    },
+    print:
       ([, ...tags]) =>
-      ({ output }) => {
+      ({ output, job }) => {
+        if (job === undefined) return;
         const { name, descriptor } = describedIn(output);
-        tellTagging('registry', `${name}@${descriptor.digest}`);
-        tags.forEach(tellTagged);
+        printTagging('registry', `${name}@${descriptor.digest}`);
+        tags.forEach(printTagged);
       },
   });
 }

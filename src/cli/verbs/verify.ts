@@ -1,14 +1,17 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
-import { verifiedText } from '../output/evidence-lines.js';
+import type { VerifyInput } from '../../operations/verify.js';
+import { readTarget } from '../connection/layout-options.js';
+import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import type { Io } from '../io.js';
+import { defineOperation, openNamed, readNamed } from '../operation-verb.js';
+import { distributionSpecOf, platformOf } from '../option-values.js';
+import { verifiedText } from '../output/evidence-lines.js';
 import { recordIn, recordsIn, textIn } from '../output/job-output.js';
-import { collect } from '../repeated.js';
 import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
-import type { Session } from '../connection/session.js';
-import { addPlatformOption, addTargetOptions, resolveTarget } from '../connection/single-target.js';
+import { collect } from '../repeated.js';
+import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { trustedSignature } from './trust-store.js';
-import { defineVerb, type JobResult, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'verify',
@@ -29,54 +32,29 @@ const VERB: VerbDescription = {
   ],
 };
 
-async function verify(io: Io, session: Session, operands: string[], values: Values): Promise<void> {
-  const format = resultFormat(values);
+/** What is trusted: a trust store, or the rules of this machine. @throws InputError `OPTIONS_EXCLUSIVE`, `OPTION_REQUIRED` */
+async function policiesOf(io: Io, operands: readonly string[], values: Values): Promise<VerifyInput['signatures']> {
   const trusted = await trustedSignature(values);
+  if (trusted === undefined && values.submit === true) {
+    throw new InputError('OPTION_REQUIRED', 'required flag(s) "trust-store" not set: the app trusts what a job brings');
+  }
   if (trusted !== undefined && (values.rules !== undefined || values.rule !== undefined)) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--trust-store, --rules cannot be used at the same time');
   }
-  if (trusted === undefined && values.identity !== undefined) {
-    throw new InputError('OPTION_REQUIRED', '--identity needs a --trust-store');
-  }
-  if (trusted === undefined && values.rules === undefined && io.env.PROMOTION_RULES === undefined) {
+  if (trusted !== undefined) return [trusted];
+  if (values.identity !== undefined) throw new InputError('OPTION_REQUIRED', '--identity needs a --trust-store');
+  if (values.rules === undefined && io.env.PROMOTION_RULES === undefined) {
     throw new InputError('OPTION_REQUIRED', 'neither --trust-store nor --rules is given', {
       remedy: 'Name the certificates that are trusted, or the rules that name them.',
     });
   }
-  const opened = await resolveTarget(session, VERB, { operands, values, io });
-  const { policiesByRules, throwUnlessPassed, verifyTarget } = await import('../local/signatures.js');
-  const policies =
-    trusted === undefined ? await policiesByRules(io, opened, values) : [{ identities: ['*'], ...trusted }];
-  const decision = await verifyTarget(io, opened, policies);
-  const { repository, target, root } = opened;
-  const { digest } = root;
-  const reference = `${repository.name}@${digest}`;
-  if (format.kind !== 'text') io.out(formatResult(format, { reference, digest, ...decision }));
-  throwUnlessPassed(decision, reference);
-  if (format.kind !== 'text' || !decision.passed) return;
-  io.out(verifiedText(decision.evidence, `[${target.kind}] ${reference}`, digest));
-}
-
-/** What the app has found: where it doesn't pass, the job ends with the reasons. */
-function printVerified(io: Io, values: Values): (result: JobResult) => void {
-  const format = resultFormat(values);
-  return ({ output }) => {
-    const { reference: _, ...decision } = recordIn(output);
-    const reference = textIn(output, 'reference');
-    const digest = reference.slice(reference.lastIndexOf('@') + 1);
-    if (format.kind !== 'text') io.out(formatResult(format, { reference, digest, ...decision }));
-    else if (decision.passed === true) {
-      const evidence = recordsIn(output, 'evidence').map((entry) => ({
-        signedBy: textIn(entry, 'signedBy'),
-        signature: textIn(entry, 'signature'),
-      }));
-      io.out(verifiedText(evidence, `[registry] ${reference}`, digest));
-    }
-  };
+  const { policiesByRules } = await import('../local/signatures.js');
+  return policiesByRules(io, readNamed(VERB, operandAt(operands, 0), values), values);
 }
 
 /** `verify` */
 export function addVerify(parent: Command, context: VerbContext): void {
+  const { io } = context;
   const addOptions = (command: Command): void => {
     command
       .option('--trust-store <path>', 'certificates that are trusted, PEM')
@@ -94,11 +72,33 @@ export function addVerify(parent: Command, context: VerbContext): void {
     addPlatformOption(command);
     addTargetOptions(command);
   };
-  const { io } = context;
-  const work = (session: Session, operands: string[], values: Values): Promise<void> =>
-    verify(io, session, operands, values);
-  defineVerb(parent, context, VERB, addOptions, work, {
-    options: ['format', 'template'],
-    prepare: (_operands, values) => printVerified(io, values),
+  defineOperation(parent, context, VERB, addOptions, {
+    operation: 'verify',
+    takes: ['trustStore', 'identity', 'distributionSpec', 'platform'],
+    shows: ['format', 'template'],
+    input: async (operands, values) => ({
+      reference: operandAt(operands, 0),
+      ...platformOf(values, io),
+      signatures: await policiesOf(io, operands, values),
+      ...distributionSpecOf(values),
+    }),
+    async run(session, input, asked) {
+      const opened = await openNamed(session, VERB, asked);
+      const { verifyTarget } = await import('../local/signatures.js');
+      return verifyTarget(io, opened, input);
+    },
+    print(operands, values) {
+      const format = resultFormat(values);
+      const { kind } = readTarget(operandAt(operands, 0), values);
+      return ({ output }) => {
+        if (format.kind !== 'text') return io.out(formatResult(format, output));
+        if (recordIn(output).passed !== true) return undefined;
+        const evidence = recordsIn(output, 'evidence').map((entry) => ({
+          signedBy: textIn(entry, 'signedBy'),
+          signature: textIn(entry, 'signature'),
+        }));
+        return io.out(verifiedText(evidence, `[${kind}] ${textIn(output, 'reference')}`, textIn(output, 'digest')));
+      };
+    },
   });
 }

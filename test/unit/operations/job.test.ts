@@ -4,7 +4,7 @@ import type { JobInput } from '../../../src/operations/job-schema.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { takePromotion } from '../../../src/rows/owned-promotion.js';
 import type { CopyRequest } from '../../../src/transfer/copy-request.js';
-import { copyRequestOf } from '../../../src/operations/copy.js';
+import { copyRequestOf } from '../../../src/operations/copy-request.js';
 import { awaitPromotionsStep, incrementPromotionsStep } from '../../../src/operations/promote.js';
 import { beginJobStep } from '../../../src/operations/begin-job.js';
 import { closeJobStep } from '../../../src/operations/close-job.js';

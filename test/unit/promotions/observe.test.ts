@@ -15,7 +15,7 @@ import type { Image } from '../../../src/evidence/contracts.js';
 import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { observeContract } from '../../../src/promotions/contracts.js';
 import { copyStep } from '../../../src/transfer/copy.js';
-import { copyRequestOf } from '../../../src/operations/copy.js';
+import { copyRequestOf } from '../../../src/operations/copy-request.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';

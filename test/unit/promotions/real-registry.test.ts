@@ -8,7 +8,7 @@ import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import { copyStep } from '../../../src/transfer/copy.js';
-import { copyRequestOf } from '../../../src/operations/copy.js';
+import { copyRequestOf } from '../../../src/operations/copy-request.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';

@@ -8,7 +8,7 @@ import { attachStep } from '../../../src/evidence/attach.js';
 import { classifyGraph } from '../../../src/evidence/classify.js';
 import type { CopyRequest } from '../../../src/transfer/copy-request.js';
 import { copyStep } from '../../../src/transfer/copy.js';
-import { copyRequestOf } from '../../../src/operations/copy.js';
+import { copyRequestOf } from '../../../src/operations/copy-request.js';
 import type { Ports } from '../../../src/ports/ports.js';
 import type { StepCall } from '../../../src/ports/step.js';
 import { tagCopyStep } from '../../../src/operations/tag-copy.js';

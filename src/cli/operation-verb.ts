@@ -1,0 +1,137 @@
+import type { Command } from 'commander';
+import { isDigest } from '../oci/index.js';
+import { withoutOwnName } from '../oras/index.js';
+import type { JobOperation } from '../operations/job-schema.js';
+import type { Opened, OperationResult } from '../operations/operation.js';
+import { connectionOf } from './connection/connection.js';
+import { readTarget } from './connection/layout-options.js';
+import type { OpenTarget, Session } from './connection/session.js';
+import { firstOf, nameOf, type Target } from './connection/target.js';
+import { defineVerb, noTagOrDigest, operandAt, type Values, type VerbContext, type VerbDescription } from './verb.js';
+
+/** The output of an operation that the app has done. */
+export interface JobOutput {
+  output: unknown;
+  digest?: string;
+  job: {
+    /** `completed`, `promoted`, … */
+    outcome: string;
+    /** Asks the app for more. */
+    ask: (path: string) => Promise<unknown>;
+  };
+}
+
+/** The output of an operation that was done here. */
+interface OutputHere<O> {
+  output: O;
+  digest?: string;
+  job?: undefined;
+}
+
+/** What `--submit` needs of a verb. */
+export interface SubmittedVerb {
+  operation: JobOperation;
+  /** Options that `input` reads; `--submit` refuses any other. */
+  takes: readonly string[];
+  /** Options that say how the output is printed. */
+  shows?: readonly string[];
+  /** The operation's input, from the flags: the same value is run here or sent as a job. */
+  input(operands: readonly string[], values: Values): Promise<object> | object;
+  /** Reads the options of the printing, before anything is done. */
+  print(operands: readonly string[], values: Values): (shown: JobOutput) => Promise<void> | void;
+}
+
+/** A verb that does one operation. */
+export interface OperationVerb<I extends object, O> extends SubmittedVerb {
+  input(operands: readonly string[], values: Values): Promise<I> | I;
+  /** Opens what the operation works on, and runs it here. @returns undefined if there is nothing to print */
+  run(
+    session: Session,
+    input: I,
+    asked: { operands: readonly string[]; values: Values },
+  ): Promise<OperationResult<O> | undefined>;
+  print(operands: readonly string[], values: Values): (shown: JobOutput | OutputHere<O>) => Promise<void> | void;
+}
+
+/** Defines a verb of one operation: it runs here, or as a job of the app with `--submit`. */
+export function defineOperation<I extends object, O>(
+  parent: Command,
+  context: VerbContext,
+  verb: VerbDescription,
+  addOptions: (command: Command) => void,
+  operation: OperationVerb<I, O>,
+): void {
+  const here = async (session: Session, operands: readonly string[], values: Values): Promise<void> => {
+    const print = operation.print(operands, values);
+    const input = await operation.input(operands, values);
+    const result = await operation.run(session, input, { operands, values });
+    if (result === undefined) return;
+    const { output, digest, refusal } = result;
+    await print({ output, ...(digest !== undefined && { digest }) });
+    if (refusal !== undefined) throw refusal;
+  };
+  defineVerb(parent, context, verb, addOptions, here, operation);
+}
+
+/** How a target is opened. */
+interface OpenOptions {
+  /** A layout that is not there is made. */
+  create?: boolean;
+  write?: boolean;
+  /** `name:t1,t2` is allowed. */
+  severalTags?: boolean;
+}
+
+/** Opens the target of the first operand. */
+export async function openOperand(
+  session: Session,
+  operands: readonly string[],
+  values: Values,
+  { severalTags = false, ...options }: OpenOptions = {},
+): Promise<Opened & { target: Target }> {
+  const target = readTarget(operandAt(operands, 0), values, { severalTags });
+  return openedOf(await session.open(target, connectionOf(values, ''), options));
+}
+
+/** A target as an operation works on it. */
+export function openedOf({ target, repository }: OpenTarget): Opened & { target: Target } {
+  const { tagOrDigest } = target;
+  if (tagOrDigest === undefined) return { target, repository };
+  return { target, repository, ...(isDigest(tagOrDigest) ? { digest: tagOrDigest } : { tag: tagOrDigest }) };
+}
+
+/** The same for a verb that needs a tag or digest. @throws UsageError */
+export function openNamed(
+  session: Session,
+  verb: VerbDescription,
+  { operands, values }: { operands: readonly string[]; values: Values },
+  options: OpenOptions = {},
+): Promise<Opened & { target: Target }> {
+  readNamed(verb, operandAt(operands, 0), values);
+  return openOperand(session, operands, values, options);
+}
+
+/** A target that names a tag or digest. @throws UsageError */
+export function readNamed(verb: VerbDescription, text: string, values: Values): Target {
+  const target = readTarget(text, values);
+  if (target.tagOrDigest === undefined) throw noTagOrDigest(verb, text);
+  return target;
+}
+
+/** Tags and digests of the target's repository. They may be written with its name, and are without it in an operation's input. */
+export function ownNames(target: Target, texts: readonly string[]): string[] {
+  const named = { name: nameOf(target), isLocal: target.kind === 'oci-layout' };
+  return texts.map((text) => withoutOwnName(named, text));
+}
+
+/** Names as they are written on the command line, for what is printed of them. */
+export function writtenNames(target: Target, texts: readonly string[]): (name: string) => string {
+  const written = new Map(texts.map((text) => [ownNames(target, [text]).join(), text]));
+  return (name) => written.get(name) ?? name;
+}
+
+/** `name:t1,t2`: the reference with the first tag, and the others. */
+export function severalTags(target: Target): { reference: string; tags?: string[] } {
+  const [, ...others] = target.tags;
+  return { reference: firstOf(target), ...(others.length > 0 && { tags: others }) };
+}
