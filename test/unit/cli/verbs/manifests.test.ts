@@ -185,7 +185,7 @@ describe('wrong use', () => {
   ])('%s: %s', async (line, code) => {
     const ran = await acrPromoter(line);
     expect(ran).toMatchObject({ code: 1, out: '' });
-    expect(ran.err).toMatch(new RegExp(`^Error: [^\\n]*\\(${code}\\)\\n`));
+    expect(ran.err).toMatch(new RegExp(`^(?:WARNING! .*\\n)?Error: [^\\n]*\\(${code}\\)\\n`));
   });
 
   test('a file that can not be written', async () => {
